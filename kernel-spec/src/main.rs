@@ -1,0 +1,2 @@
+//! The Jupyter kernel of metamers.
+fn main() { evcxr::runtime_hook(); }

@@ -1,0 +1,9 @@
+//! Model metamers in Rust notebooks.
+
+pub use candle_core as candle;
+pub use candle_nn;
+
+mod error;
+pub mod prelude;
+
+pub use error::{Error, Result};
