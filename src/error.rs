@@ -86,8 +86,57 @@ impl Error {
         Self::Invalid { what: what.into(), reason: reason.into() }
     }
 
+    /// An [`Error::Unknown`] for `name`, with the nearest of `known`; all of them when none is near.
+    pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        let mut near: Vec<(usize, &str)> = known.iter().map(|k| (edits(&name.to_lowercase(), &k.to_lowercase()), *k)).collect();
+        near.sort_by_key(|(distance, _)| *distance);
+        near.retain(|(distance, k)| *distance <= 2 || k.starts_with(name));
+        near.truncate(5);
+        let names = if near.is_empty() { known } else { near.into_iter().map(|(_, k)| k).collect() };
+        Self::Unknown { kind, name: name.into(), near: names.into_iter().map(Into::into).collect() }
+    }
+
     /// An [`Error::Shape`] for the tensor named `what`.
     pub fn shape(what: impl Into<String>, expected: impl Into<String>, got: &[usize]) -> Self {
         Self::Shape { what: what.into(), expected: expected.into(), got: got.to_vec() }
+    }
+}
+
+/// How many letters must be put in, taken out or changed to turn one word into the other (Levenshtein's distance).
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, &y) in b.iter().enumerate() {
+            let fewest = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], fewest);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_lists_the_near_ones() {
+        let message = Error::unknown("stage", "blok5", ["stem", "block4", "block5", "features"]).to_string();
+        assert_eq!(message, "no stage named \"blok5\"; there is block5, block4");
+    }
+
+    #[test]
+    fn a_name_like_no_other_lists_all() {
+        let message = Error::unknown("stage", "retina", ["stem", "features"]).to_string();
+        assert_eq!(message, "no stage named \"retina\"; there is stem, features");
+    }
+
+    #[test]
+    fn edits_counts_letters() {
+        assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(edits("", "abc"), 3);
+        assert_eq!(edits("same", "same"), 0);
     }
 }

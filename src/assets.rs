@@ -1,0 +1,31 @@
+//! Finding the files that ship with the project: weights, photos.
+
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// The folder of shipped files: `METAMERS_ASSETS` when set, else the one beside the sources that this was built from.
+fn folder() -> PathBuf {
+    match std::env::var_os("METAMERS_ASSETS") {
+        Some(folder) => folder.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("assets"),
+    }
+}
+
+/// `path` itself when it exists or is absolute, else the shipped file of that relative path.
+pub(crate) fn find(path: &Path) -> Result<PathBuf> {
+    if path.is_absolute() || path.exists() {
+        return Ok(path.into());
+    }
+    let shipped = folder().join(path);
+    if shipped.exists() {
+        return Ok(shipped);
+    }
+    let reason = if folder().exists() {
+        let here = std::env::current_dir().unwrap_or_default();
+        format!("no such file in {} nor among the shipped ones in {}", here.display(), folder().display())
+    } else {
+        format!("no such file, and no shipped ones in {}; set METAMERS_ASSETS to the project's assets", folder().display())
+    };
+    Err(Error::file(path, reason))
+}

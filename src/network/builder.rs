@@ -1,0 +1,204 @@
+//! Building a network, layer by layer.
+
+use std::sync::Arc;
+
+use super::{Inner, Input, Layer, Network, Node, Provenance, ReceptiveField, Stage};
+use crate::ops::{AvgPool2d, ChannelAffine, Clip, Conv2d, GlobalAvgPool, Linear, MaxPool2d};
+use crate::{Error, Result};
+
+/// A node of the graph that a [`Builder`] makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeId(pub(crate) usize);
+
+/// Puts a [`Network`] together; every layer's shape is checked as it is added.
+///
+/// ```
+/// use metamers::candle::{Device, Tensor};
+/// use metamers::network::{Builder, Input};
+/// use metamers::ops::{Clip, Conv2d, Conv2dConfig};
+///
+/// let weight = Tensor::randn(0f32, 1.0, (8, 3, 3, 3), &Device::Cpu)?;
+/// let mut b = Builder::new("tiny", Input { shape: [3, 32, 32], resize: 32 });
+/// let x = b.conv2d(b.input(), Conv2d::new(&weight, None, Conv2dConfig::default())?)?;
+/// let x = b.clip(x, Clip::RELU)?;
+/// b.stage("conv1", x)?;
+/// let net = b.finish()?;
+/// assert_eq!(net.stage("conv1")?.shape, [8, 30, 30]);
+/// # Ok::<(), metamers::Error>(())
+/// ```
+pub struct Builder {
+    name: String,
+    input: Input,
+    nodes: Vec<Node>,
+    stages: Vec<Stage>,
+    classes: Option<Arc<[String]>>,
+    provenance: Provenance,
+}
+
+impl Builder {
+    /// Starts a network with its input.
+    pub fn new(name: impl Into<String>, input: Input) -> Self {
+        let shape = input.shape.to_vec();
+        let first = Node { layer: Layer::Input, inputs: vec![], shape, field: ReceptiveField::PIXEL };
+        let provenance = Provenance { source: "not stated".into(), weights_sha256: "not stated".into() };
+        Self { name: name.into(), input, nodes: vec![first], stages: vec![], classes: None, provenance }
+    }
+
+    /// The input.
+    pub fn input(&self) -> NodeId {
+        NodeId(0)
+    }
+
+    /// Adds any layer.
+    ///
+    /// # Errors
+    /// When the shapes of `inputs` do not fit the layer.
+    pub fn layer(&mut self, layer: Layer, inputs: &[NodeId]) -> Result<NodeId> {
+        let mut shapes = Vec::with_capacity(inputs.len());
+        for id in inputs {
+            let node = self.nodes.get(id.0);
+            shapes.push(node.ok_or_else(|| Error::invalid("node", "comes from another builder"))?.shape.as_slice());
+        }
+        let shape = layer.output_shape(&shapes)?;
+        let fields = inputs.iter().map(|id| self.nodes[id.0].field);
+        let field = fields.reduce(ReceptiveField::union).unwrap_or(ReceptiveField::PIXEL);
+        let field = match (&layer, layer.window()) {
+            (_, Some(window)) => field.through(window),
+            (Layer::Linear(_) | Layer::GlobalAvgPool(_) | Layer::Flatten, _) => ReceptiveField::EVERYTHING,
+            _ => field,
+        };
+        self.nodes.push(Node { layer, inputs: inputs.to_vec(), shape, field });
+        Ok(NodeId(self.nodes.len() - 1))
+    }
+
+    /// Adds a scale and a shift for each channel.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn channel_affine(&mut self, x: NodeId, op: ChannelAffine) -> Result<NodeId> {
+        self.layer(Layer::ChannelAffine(op), &[x])
+    }
+
+    /// Adds a convolution.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn conv2d(&mut self, x: NodeId, op: Conv2d) -> Result<NodeId> {
+        self.layer(Layer::Conv2d(op), &[x])
+    }
+
+    /// Adds a fully connected layer.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn linear(&mut self, x: NodeId, op: Linear) -> Result<NodeId> {
+        self.layer(Layer::Linear(op), &[x])
+    }
+
+    /// Adds a rectifier.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn clip(&mut self, x: NodeId, op: Clip) -> Result<NodeId> {
+        self.layer(Layer::Clip(op), &[x])
+    }
+
+    /// Adds a max pool.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn max_pool2d(&mut self, x: NodeId, op: MaxPool2d) -> Result<NodeId> {
+        self.layer(Layer::MaxPool2d(op), &[x])
+    }
+
+    /// Adds an average pool.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn avg_pool2d(&mut self, x: NodeId, op: AvgPool2d) -> Result<NodeId> {
+        self.layer(Layer::AvgPool2d(op), &[x])
+    }
+
+    /// Adds the mean over the whole image.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn global_avg_pool(&mut self, x: NodeId) -> Result<NodeId> {
+        self.layer(Layer::GlobalAvgPool(GlobalAvgPool), &[x])
+    }
+
+    /// Adds two nodes of one shape.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn add(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
+        self.layer(Layer::Add, &[a, b])
+    }
+
+    /// Names a node as a stage, in the order from the input to the output.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn stage(&mut self, name: impl Into<String>, node: NodeId) -> Result<()> {
+        let name = name.into();
+        if self.stages.iter().any(|s| s.name == name) {
+            return Err(Error::invalid("stage", format!("the name \"{name}\" is taken")));
+        }
+        let Some(at) = self.nodes.get(node.0) else {
+            return Err(Error::invalid("stage", "the node comes from another builder"));
+        };
+        let (mut parameters, mut multiply_adds) = (0, 0);
+        for index in ancestors(&self.nodes, node) {
+            let node = &self.nodes[index];
+            parameters += node.layer.parameters();
+            multiply_adds += match &node.layer {
+                Layer::Conv2d(op) => op.multiply_adds([node.shape[1], node.shape[2]]),
+                Layer::Linear(op) => op.parameters(),
+                _ => 0,
+            };
+        }
+        let (shape, receptive_field) = (at.shape.clone(), at.field);
+        self.stages.push(Stage { name, shape, receptive_field, parameters, multiply_adds, node });
+        Ok(())
+    }
+
+    /// Names the classes that the last stage's units stand for.
+    pub fn classes(&mut self, names: impl IntoIterator<Item = String>) {
+        self.classes = Some(names.into_iter().collect());
+    }
+
+    /// Says where the weights come from.
+    pub fn provenance(&mut self, provenance: Provenance) {
+        self.provenance = provenance;
+    }
+
+    /// The finished network.
+    ///
+    /// # Errors
+    /// When no stage was named, or the last has another number of units than there are classes.
+    pub fn finish(self) -> Result<Network> {
+        let Some(last) = self.stages.last() else {
+            return Err(Error::invalid("network", "has no stage; name one with Builder::stage"));
+        };
+        if let Some(classes) = &self.classes
+            && last.units() != classes.len()
+        {
+            let reason = format!("stage \"{}\" has {} units for {} classes", last.name, last.units(), classes.len());
+            return Err(Error::invalid("classes", reason));
+        }
+        let Self { name, input, nodes, stages, classes, provenance } = self;
+        Ok(Network(Arc::new(Inner { name, input, nodes, stages, classes, provenance })))
+    }
+}
+
+/// The nodes that `last` depends on, itself included, in an order in which they can be computed.
+pub(super) fn ancestors(nodes: &[Node], last: NodeId) -> Vec<usize> {
+    let mut needed = vec![false; last.0 + 1];
+    needed[last.0] = true;
+    for index in (0..=last.0).rev() {
+        if needed[index] {
+            nodes[index].inputs.iter().for_each(|input| needed[input.0] = true);
+        }
+    }
+    (0..=last.0).filter(|&index| needed[index]).collect()
+}

@@ -1,0 +1,132 @@
+//! What a node of the graph computes.
+
+use candle_core::Tensor;
+
+use crate::ops::{AvgPool2d, ChannelAffine, Clip, Conv2d, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Window};
+use crate::{Error, Result};
+
+/// A layer with its frozen weights.
+#[derive(Clone, Debug)]
+pub enum Layer {
+    /// The network's input; only the first node is one.
+    Input,
+    /// A scale and a shift for each channel.
+    ChannelAffine(ChannelAffine),
+    /// A convolution.
+    Conv2d(Conv2d),
+    /// A fully connected layer.
+    Linear(Linear),
+    /// A rectifier.
+    Clip(Clip),
+    /// A max pool.
+    MaxPool2d(MaxPool2d),
+    /// An average pool.
+    AvgPool2d(AvgPool2d),
+    /// The mean over the whole image.
+    GlobalAvgPool(GlobalAvgPool),
+    /// The sum of two inputs of one shape.
+    Add,
+    /// Inputs side by side along the channels.
+    Concat,
+    /// `[batch, a, b, c]` becomes `[batch, a * b * c]`.
+    Flatten,
+}
+
+impl Layer {
+    /// How many numbers the layer holds.
+    pub fn parameters(&self) -> usize {
+        match self {
+            Self::ChannelAffine(op) => op.parameters(),
+            Self::Conv2d(op) => op.parameters(),
+            Self::Linear(op) => op.parameters(),
+            _ => 0,
+        }
+    }
+
+    /// The window that the layer slides, if it does.
+    pub(super) fn window(&self) -> Option<Window> {
+        match self {
+            Self::Conv2d(op) => Some(op.window()),
+            Self::MaxPool2d(op) => Some(op.window()),
+            Self::AvgPool2d(op) => Some(op.window()),
+            _ => None,
+        }
+    }
+
+    fn op(&self) -> Option<&dyn FrozenOp> {
+        match self {
+            Self::ChannelAffine(op) => Some(op),
+            Self::Conv2d(op) => Some(op),
+            Self::Linear(op) => Some(op),
+            Self::Clip(op) => Some(op),
+            Self::MaxPool2d(op) => Some(op),
+            Self::AvgPool2d(op) => Some(op),
+            Self::GlobalAvgPool(op) => Some(op),
+            Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
+        }
+    }
+
+    /// The name in errors and listings.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Add => "add",
+            Self::Concat => "concat",
+            Self::Flatten => "flatten",
+            _ => self.op().map_or("layer", FrozenOp::name),
+        }
+    }
+
+    /// The shape of the output, without the batch, for inputs of these shapes.
+    pub(super) fn output_shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>> {
+        let expected = match self {
+            Self::Input => 0..=0,
+            Self::Add => 2..=2,
+            Self::Concat => 1..=usize::MAX,
+            _ => 1..=1,
+        };
+        if !expected.contains(&inputs.len()) {
+            return Err(Error::invalid(self.name(), format!("cannot take {} inputs", inputs.len())));
+        }
+        match self {
+            Self::Input => Err(Error::invalid("input", "is the first node and cannot be added")),
+            Self::Add if inputs[0] != inputs[1] => {
+                Err(Error::shape("the second input of add", format!("{:?}", inputs[0]), inputs[1]))
+            }
+            Self::Add => Ok(inputs[0].to_vec()),
+            Self::Concat => {
+                let mut shape = inputs[0].to_vec();
+                for other in &inputs[1..] {
+                    if other.len() != shape.len() || other[1..] != shape[1..] {
+                        return Err(Error::shape("an input of concat", format!("[_, {:?}]", &shape[1..]), other));
+                    }
+                    shape[0] += other[0];
+                }
+                Ok(shape)
+            }
+            Self::Flatten => Ok(vec![inputs[0].iter().product()]),
+            _ => {
+                let batched: Vec<usize> = std::iter::once(1).chain(inputs[0].iter().copied()).collect();
+                let op = self.op().ok_or_else(|| Error::invalid(self.name(), "is not a frozen operation"))?;
+                Ok(op.output_shape(&batched)?[1..].to_vec())
+            }
+        }
+    }
+
+    /// The output for a batch of inputs, differentiable.
+    pub(super) fn run(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        match self {
+            Self::Input => Ok(inputs[0].clone()),
+            Self::ChannelAffine(op) => op.apply(inputs[0]),
+            Self::Conv2d(op) => op.apply(inputs[0]),
+            Self::Linear(op) => op.apply(inputs[0]),
+            Self::Clip(op) => op.apply(inputs[0]),
+            Self::MaxPool2d(op) => op.apply(inputs[0]),
+            Self::AvgPool2d(op) => op.apply(inputs[0]),
+            Self::GlobalAvgPool(op) => op.apply(inputs[0]),
+            Self::Add => Ok((inputs[0] + inputs[1])?),
+            Self::Concat => Ok(Tensor::cat(inputs, 1)?),
+            Self::Flatten => Ok(inputs[0].flatten_from(1)?),
+        }
+    }
+}

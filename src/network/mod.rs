@@ -1,0 +1,117 @@
+//! Frozen networks as data: a small graph of layers with named stages.
+//!
+//! The graph holds no closures, so the same [`Network`] can be listed, run layer by layer through differentiable
+//! operations, or compiled. Build one with [`Builder`]; ready-made ones are in [`crate::zoo`].
+
+mod builder;
+mod checkpoint;
+mod classify;
+mod layer;
+mod receptive_field;
+mod run;
+mod stage;
+
+use std::sync::Arc;
+
+pub use builder::{Builder, NodeId};
+pub use checkpoint::{BatchNorm, Checkpoint};
+pub use classify::{Classification, Guess};
+pub use layer::Layer;
+pub use receptive_field::ReceptiveField;
+pub use stage::Stage;
+
+use crate::{Error, Result};
+
+/// A frozen network. Cloning is cheap: the weights are shared.
+///
+/// Inputs are images `[batch, channels, height, width]` with values in `[0, 1]`; what the network wants instead is done
+/// by its own first layers, so that a gradient is one of the pixels a person sees.
+#[derive(Clone)]
+pub struct Network(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    input: Input,
+    nodes: Vec<Node>,
+    stages: Vec<Stage>,
+    classes: Option<Arc<[String]>>,
+    provenance: Provenance,
+}
+
+/// What a network takes in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// Channels, height and width.
+    pub shape: [usize; 3],
+    /// A photo's shorter side before the centre crop, in pixels; 256 for an input of 224 is the field's habit.
+    pub resize: usize,
+}
+
+/// Where a network's weights come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provenance {
+    /// The file, package or seed.
+    pub source: String,
+    /// SHA-256 of the weights' file in hexadecimal; of the values, in order, when there was no file.
+    pub weights_sha256: String,
+}
+
+pub(crate) struct Node {
+    pub layer: Layer,
+    pub inputs: Vec<NodeId>,
+    /// Shape of the output without the batch.
+    pub shape: Vec<usize>,
+    pub field: ReceptiveField,
+}
+
+impl Network {
+    /// The architecture's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What it takes in.
+    pub fn input(&self) -> &Input {
+        &self.0.input
+    }
+
+    /// The stages that a metamer can match, from the input to the output.
+    pub fn stages(&self) -> &[Stage] {
+        &self.0.stages
+    }
+
+    /// The stage of this name.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] with the likeliest names when there is none.
+    pub fn stage(&self, name: &str) -> Result<&Stage> {
+        let found = self.0.stages.iter().find(|s| s.name == name);
+        found.ok_or_else(|| Error::unknown("stage", name, self.0.stages.iter().map(|s| s.name.as_str())))
+    }
+
+    /// The names of the classes, when the network is a classifier.
+    pub fn classes(&self) -> Option<&[String]> {
+        self.0.classes.as_deref()
+    }
+
+    /// Where the weights come from.
+    pub fn provenance(&self) -> &Provenance {
+        &self.0.provenance
+    }
+
+    /// How many numbers all layers hold.
+    pub fn parameters(&self) -> usize {
+        self.0.nodes.iter().map(|n| n.layer.parameters()).sum()
+    }
+
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.0.nodes
+    }
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stages: Vec<_> = self.0.stages.iter().map(|s| s.name.as_str()).collect();
+        f.debug_struct("Network").field("name", &self.0.name).field("stages", &stages).finish_non_exhaustive()
+    }
+}

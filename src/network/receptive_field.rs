@@ -1,0 +1,44 @@
+//! How much of the input a unit sees.
+
+use crate::ops::Window;
+
+/// The input pixels that one unit of a stage depends on, `[vertical, horizontal]`; `None` when it sees the whole input.
+///
+/// Along each axis, from a layer's input to its output, `size += (span - 1) * step` and `step *= stride`
+/// (Araujo, Norris & Sim, Distill 2019).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceptiveField {
+    /// Height and width of the field in pixels, not cut at the image's border.
+    pub size: Option<[usize; 2]>,
+    /// Input pixels between the centres of neighbouring units.
+    pub step: [usize; 2],
+}
+
+impl ReceptiveField {
+    /// A pixel of the input.
+    pub(super) const PIXEL: Self = Self { size: Some([1, 1]), step: [1, 1] };
+
+    /// A unit that sees everything.
+    pub(super) const EVERYTHING: Self = Self { size: None, step: [1, 1] };
+
+    pub(super) fn through(self, window: Window) -> Self {
+        let span = window.span();
+        let size = self.size.map(|size| [0, 1].map(|axis| size[axis] + (span[axis] - 1) * self.step[axis]));
+        Self { size, step: [0, 1].map(|axis| self.step[axis] * window.stride[axis]) }
+    }
+
+    /// The larger of two fields, of units that are added or put side by side.
+    pub(super) fn union(self, other: Self) -> Self {
+        let size = self.size.zip(other.size).map(|(a, b)| [a[0].max(b[0]), a[1].max(b[1])]);
+        Self { size, step: self.step }
+    }
+}
+
+impl std::fmt::Display for ReceptiveField {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.size {
+            Some([height, width]) => write!(f, "{height} × {width}"),
+            None => write!(f, "whole input"),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! A place in a network whose activations a metamer matches.
+
+use super::{NodeId, ReceptiveField};
+
+/// A named place in a network.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The name, as the field uses it.
+    pub name: String,
+    /// Shape of the activations without the batch.
+    pub shape: Vec<usize>,
+    /// How much of the input one unit sees.
+    pub receptive_field: ReceptiveField,
+    /// Numbers held by the layers up to here.
+    pub parameters: usize,
+    /// Multiplications and additions up to here for one input, each pair counted as one.
+    pub multiply_adds: usize,
+    pub(crate) node: NodeId,
+}
+
+impl Stage {
+    /// How many activations there are.
+    pub fn units(&self) -> usize {
+        self.shape.iter().product()
+    }
+}

@@ -1,0 +1,80 @@
+//! A scale and a shift for each channel: input normalisation, and batch normalisation that cannot be folded.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::frozen::FrozenOp;
+use crate::{Error, Result};
+
+/// `y[n, c, ..] = x[n, c, ..] * scale[c] + shift[c]`.
+#[derive(Clone, Debug)]
+pub struct ChannelAffine {
+    scale: Arc<[f32]>,
+    shift: Arc<[f32]>,
+}
+
+impl ChannelAffine {
+    /// One scale and one shift a channel.
+    ///
+    /// # Errors
+    /// When the two differ in length.
+    pub fn new(scale: &[f32], shift: &[f32]) -> Result<Self> {
+        if scale.len() != shift.len() || scale.is_empty() {
+            let reason = format!("needs as many scales as shifts, got {} and {}", scale.len(), shift.len());
+            return Err(Error::invalid("channel affine", reason));
+        }
+        Ok(Self { scale: scale.into(), shift: shift.into() })
+    }
+
+    /// `(x - mean) / deviation` for each channel.
+    ///
+    /// # Errors
+    /// When the two differ in length or a deviation is 0.
+    pub fn normalise(mean: &[f32], deviation: &[f32]) -> Result<Self> {
+        if deviation.contains(&0.0) {
+            return Err(Error::invalid("channel affine", "a deviation of 0 would divide by zero"));
+        }
+        let scale: Vec<f32> = deviation.iter().map(|d| 1.0 / d).collect();
+        let shift: Vec<f32> = mean.iter().zip(&scale).map(|(m, s)| -m * s).collect();
+        Self::new(&scale, &shift)
+    }
+
+    /// How many numbers it holds.
+    pub fn parameters(&self) -> usize {
+        2 * self.scale.len()
+    }
+}
+
+impl FrozenOp for ChannelAffine {
+    fn name(&self) -> &'static str {
+        "channel affine"
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        if shape.len() < 2 || shape[1] != self.scale.len() {
+            return Err(Error::shape("the input of channel affine", format!("[n, {}, ..]", self.scale.len()), shape));
+        }
+        Ok(shape.to_vec())
+    }
+
+    fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
+        let mut output = input.to_vec();
+        let plane = shape[2..].iter().product::<usize>().max(1);
+        output.par_chunks_mut(plane).enumerate().for_each(|(i, plane)| {
+            let (scale, shift) = (self.scale[i % shape[1]], self.shift[i % shape[1]]);
+            plane.iter_mut().for_each(|y| *y = *y * scale + shift);
+        });
+        output
+    }
+
+    fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+        let mut pulled = gradient.to_vec();
+        let plane = shape[2..].iter().product::<usize>().max(1);
+        pulled.par_chunks_mut(plane).enumerate().for_each(|(i, plane)| {
+            let scale = self.scale[i % shape[1]];
+            plane.iter_mut().for_each(|g| *g *= scale);
+        });
+        pulled
+    }
+}

@@ -1,0 +1,108 @@
+//! Average pooling.
+
+use rayon::prelude::*;
+
+use super::frozen::FrozenOp;
+use super::window::Window;
+use crate::{Error, Result};
+
+/// The mean under each window.
+///
+/// As in PyTorch, the divisor is the number of pixels of the window inside the padded image, or, without
+/// [`AvgPool2d::count_padding`], inside the image itself. A window that `ceil_mode` lets hang over the padding's far
+/// edge is divided by what lies inside that edge.
+#[derive(Clone, Copy, Debug)]
+pub struct AvgPool2d {
+    window: Window,
+    ceil: bool,
+    count_padding: bool,
+}
+
+impl AvgPool2d {
+    /// A pool with this window, padding counted.
+    pub fn new(window: Window) -> Self {
+        Self { window, ceil: false, count_padding: true }
+    }
+
+    /// Rounds the output's size up, as PyTorch's `ceil_mode` does.
+    pub fn ceil_mode(mut self, ceil: bool) -> Self {
+        self.ceil = ceil;
+        self
+    }
+
+    /// Whether zeros of the padding count in the mean.
+    pub fn count_padding(mut self, count: bool) -> Self {
+        self.count_padding = count;
+        self
+    }
+
+    /// How the pool slides.
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
+    /// Where window `at` lies along one axis: the pixels inside, and how many count.
+    fn reach(&self, at: usize, axis: usize, size: usize) -> (std::ops::Range<usize>, usize) {
+        let p = self.window.padding;
+        let (before, after) = [(p.top, p.bottom), (p.left, p.right)][axis];
+        let start = at * self.window.stride[axis];
+        let end = (start + self.window.kernel[axis]).min(before + size + after);
+        let inside = start.saturating_sub(before)..end.saturating_sub(before).min(size);
+        let counted = if self.count_padding { end.saturating_sub(start) } else { inside.len() };
+        (inside, counted)
+    }
+
+    /// Calls `f(output index, input index, weight)` for each pixel under each window of one plane.
+    fn each_pixel(&self, [height, width]: [usize; 2], mut f: impl FnMut(usize, usize, f32)) {
+        let [out_height, out_width] = self.window.output([height, width], self.ceil).unwrap_or_default();
+        for oy in 0..out_height {
+            let (rows, down) = self.reach(oy, 0, height);
+            for ox in 0..out_width {
+                let (columns, across) = self.reach(ox, 1, width);
+                let weight = 1.0 / (down * across) as f32;
+                for y in rows.clone() {
+                    for x in columns.clone() {
+                        f(oy * out_width + ox, y * width + x, weight);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl FrozenOp for AvgPool2d {
+    fn name(&self) -> &'static str {
+        "average pool"
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        let &[batch, channels, height, width] = shape else {
+            return Err(Error::shape("the input of average pool", "[batch, channels, height, width]", shape));
+        };
+        let (p, kernel) = (self.window.padding, self.window.kernel);
+        if self.window.dilation != [1, 1] || p.top.max(p.bottom) >= kernel[0] || p.left.max(p.right) >= kernel[1] {
+            let reason = format!("takes no dilation, and padding smaller than its kernel, got {:?}", self.window);
+            return Err(Error::invalid("average pool", reason));
+        }
+        let [height, width] = self.window.output([height, width], self.ceil)?;
+        Ok(vec![batch, channels, height, width])
+    }
+
+    fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
+        let size = [shape[2], shape[3]];
+        let [height, width] = self.window.output(size, self.ceil).unwrap_or_default();
+        let mut output = vec![0.0; shape[0] * shape[1] * height * width];
+        let planes = output.par_chunks_mut(height * width).zip(input.par_chunks(size[0] * size[1]));
+        planes.for_each(|(output, input)| self.each_pixel(size, |o, i, weight| output[o] += weight * input[i]));
+        output
+    }
+
+    fn backward(&self, _: &[f32], output: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+        let size = [shape[2], shape[3]];
+        let plane = output.len() / (shape[0] * shape[1]).max(1);
+        let mut pulled = vec![0.0; shape.iter().product()];
+        let planes = pulled.par_chunks_mut(size[0] * size[1]).zip(gradient.par_chunks(plane));
+        planes.for_each(|(pulled, gradient)| self.each_pixel(size, |o, i, weight| pulled[i] += weight * gradient[o]));
+        pulled
+    }
+}

@@ -1,0 +1,239 @@
+//! The frozen convolution.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use super::depthwise;
+use super::frozen::{FrozenOp, values};
+use super::matmul::{Matrix, multiply};
+use super::window::{Padding, Window};
+use crate::{Error, Result};
+
+/// How a [`Conv2d`] slides; pairs are `[vertical, horizontal]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2dConfig {
+    /// Step between neighbouring outputs.
+    pub stride: [usize; 2],
+    /// Distance between the pixels that the kernel touches.
+    pub dilation: [usize; 2],
+    /// Zeros around the input.
+    pub padding: Padding,
+    /// Channels are split into this many groups that do not see each other.
+    pub groups: usize,
+}
+
+impl Default for Conv2dConfig {
+    fn default() -> Self {
+        Self { stride: [1, 1], dilation: [1, 1], padding: Padding::default(), groups: 1 }
+    }
+}
+
+/// A two-dimensional convolution (cross-correlation, as everywhere in deep learning) with frozen weights.
+///
+/// Input `[batch, channels, height, width]`, weight `[outputs, channels / groups, kernel height, kernel width]`,
+/// bias `[outputs]`. Depthwise convolutions (one channel a group) run directly, all others as matrix products.
+#[derive(Clone)]
+pub struct Conv2d {
+    pub(super) weight: Arc<[f32]>,
+    pub(super) bias: Option<Arc<[f32]>>,
+    pub(super) window: Window,
+    groups: usize,
+    outputs: usize,
+    /// Input channels of one group.
+    depth: usize,
+}
+
+impl std::fmt::Debug for Conv2d {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (channels, [height, width]) = (self.depth * self.groups, self.window.kernel);
+        write!(f, "Conv2d({channels} -> {}, {height} x {width}, groups {})", self.outputs, self.groups)
+    }
+}
+
+/// Sizes of one group's matrices: weight m x k, columns k x n.
+struct Sizes {
+    m: usize,
+    k: usize,
+    n: usize,
+    input: [usize; 2],
+    output: [usize; 2],
+}
+
+impl Conv2d {
+    /// A convolution from its weight and bias.
+    ///
+    /// # Errors
+    /// When shapes and groups do not fit each other or values are not float32.
+    pub fn new(weight: &Tensor, bias: Option<&Tensor>, config: Conv2dConfig) -> Result<Self> {
+        let &[outputs, depth, height, width] = weight.dims() else {
+            let expected = "[outputs, channels / groups, height, width]";
+            return Err(Error::shape("the weight of conv2d", expected, weight.dims()));
+        };
+        let Conv2dConfig { stride, dilation, padding, groups } = config;
+        if groups == 0 || outputs % groups != 0 || weight.elem_count() == 0 {
+            let reason = format!("{outputs} outputs cannot be split into {groups} groups of weight {:?}", weight.dims());
+            return Err(Error::invalid("conv2d", reason));
+        }
+        if let Some(bias) = bias
+            && bias.dims() != [outputs]
+        {
+            return Err(Error::shape("the bias of conv2d", format!("[{outputs}]"), bias.dims()));
+        }
+        let bias = bias.map(values).transpose()?.map(Into::into);
+        let window = Window { kernel: [height, width], stride, dilation, padding };
+        Ok(Self { weight: values(weight)?.into(), bias, window, groups, outputs, depth })
+    }
+
+    /// How the kernel slides.
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
+    /// How many numbers it holds.
+    pub fn parameters(&self) -> usize {
+        self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())
+    }
+
+    /// Multiplications and additions for one input of `[height, width]`, counted as one each pair.
+    pub fn multiply_adds(&self, output: [usize; 2]) -> usize {
+        self.weight.len() * output[0] * output[1]
+    }
+
+    fn sizes(&self, shape: &[usize]) -> Sizes {
+        let input = [shape[2], shape[3]];
+        let output = self.window.output(input, false).unwrap_or_default();
+        let [height, width] = self.window.kernel;
+        let (m, k) = (self.outputs / self.groups, self.depth * height * width);
+        Sizes { m, k, n: output[0] * output[1], input, output }
+    }
+
+    fn is_pointwise(&self) -> bool {
+        let plain = Window::square(1);
+        self.window.kernel == plain.kernel && self.window.stride == plain.stride && self.window.padding == plain.padding
+    }
+
+    fn add_bias(&self, output: &mut [f32], n: usize) {
+        if let Some(bias) = &self.bias {
+            output.par_chunks_mut(n).enumerate().for_each(|(i, plane)| {
+                let b = bias[i % self.outputs];
+                plane.iter_mut().for_each(|y| *y += b);
+            });
+        }
+    }
+}
+
+impl FrozenOp for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        let channels = self.depth * self.groups;
+        match shape {
+            &[batch, c, height, width] if c == channels => {
+                let [height, width] = self.window.output([height, width], false)?;
+                Ok(vec![batch, self.outputs, height, width])
+            }
+            _ => Err(Error::shape("the input of conv2d", format!("[batch, {channels}, height, width]"), shape)),
+        }
+    }
+
+    fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
+        let s = self.sizes(shape);
+        let mut output = vec![0.0; shape[0] * self.outputs * s.n];
+        if self.depth == 1 {
+            depthwise::forward(self, input, s.input, &mut output, s.output, s.m);
+            return output;
+        }
+        let weights = self.weight.chunks(s.m * s.k);
+        let (per_group, plane) = (self.depth * s.input[0] * s.input[1], s.m * s.n);
+        let groups = input.chunks(per_group).zip(output.chunks_mut(plane)).zip(weights.cycle());
+        if self.is_pointwise() {
+            for ((input, output), weight) in groups {
+                multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(input, s.n), output, s.n, false);
+            }
+        } else {
+            let mut columns = vec![0.0; s.k * s.n];
+            for ((input, output), weight) in groups {
+                self.gather(input, &s, &mut columns);
+                multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(&columns, s.n), output, s.n, false);
+            }
+        }
+        self.add_bias(&mut output, s.n);
+        output
+    }
+
+    fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+        let s = self.sizes(shape);
+        let mut pulled = vec![0.0; shape.iter().product()];
+        if self.depth == 1 {
+            depthwise::backward(self, &mut pulled, s.input, gradient, s.output, s.m);
+            return pulled;
+        }
+        let weights = self.weight.chunks(s.m * s.k);
+        let (per_group, plane) = (self.depth * s.input[0] * s.input[1], s.m * s.n);
+        let groups = pulled.chunks_mut(per_group).zip(gradient.chunks(plane)).zip(weights.cycle());
+        for ((pulled, gradient), weight) in groups {
+            let (weight, gradient) = (Matrix::rows(weight, s.k).transposed(), Matrix::rows(gradient, s.n));
+            if self.is_pointwise() {
+                multiply([s.k, s.m, s.n], weight, gradient, pulled, s.n, false);
+            } else {
+                let mut columns = vec![0.0; s.k * s.n];
+                multiply([s.k, s.m, s.n], weight, gradient, &mut columns, s.n, false);
+                self.scatter(&columns, &s, pulled);
+            }
+        }
+        pulled
+    }
+}
+
+impl Conv2d {
+    /// Lays out, for each weight of a kernel, the input pixel that each output multiplies it with (im2col).
+    fn gather(&self, input: &[f32], s: &Sizes, columns: &mut [f32]) {
+        let [taps_down, taps_across] = self.window.kernel;
+        let [height, width] = s.input;
+        let [_, out_width] = s.output;
+        columns.par_chunks_mut(s.n).enumerate().for_each(|(row, columns)| {
+            let (channel, tap) = (row / (taps_down * taps_across), row % (taps_down * taps_across));
+            let input = &input[channel * height * width..][..height * width];
+            columns.fill(0.0);
+            self.each_run(tap, s, |out_row, first, end, in_row, from| {
+                let columns = &mut columns[out_row * out_width..][first..end];
+                let pixels = input[in_row * width + from..].iter().step_by(self.window.stride[1]);
+                columns.iter_mut().zip(pixels).for_each(|(c, &x)| *c = x);
+            });
+        });
+    }
+
+    /// The transpose of [`Conv2d::gather`]: adds each column back to the pixel that it came from.
+    fn scatter(&self, columns: &[f32], s: &Sizes, pulled: &mut [f32]) {
+        let taps = self.window.kernel[0] * self.window.kernel[1];
+        let [height, width] = s.input;
+        let [_, out_width] = s.output;
+        pulled.par_chunks_mut(height * width).enumerate().for_each(|(channel, pulled)| {
+            for tap in 0..taps {
+                let columns = &columns[(channel * taps + tap) * s.n..][..s.n];
+                self.each_run(tap, s, |out_row, first, end, in_row, from| {
+                    let columns = &columns[out_row * out_width..][first..end];
+                    let pixels = pulled[in_row * width + from..].iter_mut().step_by(self.window.stride[1]);
+                    columns.iter().zip(pixels).for_each(|(&c, x)| *x += c);
+                });
+            }
+        });
+    }
+
+    /// Calls `f(output row, first column, end column, input row, first input column)` for each row of outputs at which
+    /// this tap of the kernel lies inside the image.
+    fn each_run(&self, tap: usize, s: &Sizes, mut f: impl FnMut(usize, usize, usize, usize, usize)) {
+        let (down, across) = (tap / self.window.kernel[1], tap % self.window.kernel[1]);
+        let (top, bottom, in_top) = self.window.inside(0, down, s.input[0], s.output[0]);
+        let (first, end, from) = self.window.inside(1, across, s.input[1], s.output[1]);
+        if first < end {
+            for row in top..bottom {
+                f(row, first, end, in_top + (row - top) * self.window.stride[0], from);
+            }
+        }
+    }
+}

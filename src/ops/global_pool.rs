@@ -1,0 +1,32 @@
+//! The mean over the whole image.
+
+use super::frozen::FrozenOp;
+use crate::{Error, Result};
+
+/// The mean of each channel: `[batch, channels, height, width]` becomes `[batch, channels]`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GlobalAvgPool;
+
+impl FrozenOp for GlobalAvgPool {
+    fn name(&self) -> &'static str {
+        "global average pool"
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        match shape {
+            &[batch, channels, height, width] if height * width > 0 => Ok(vec![batch, channels]),
+            _ => Err(Error::shape("the input of global average pool", "[batch, channels, height, width]", shape)),
+        }
+    }
+
+    fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
+        let plane = shape[2] * shape[3];
+        let mean = |values: &[f32]| values.iter().map(|&x| f64::from(x)).sum::<f64>() / plane as f64;
+        input.chunks(plane).map(|values| mean(values) as f32).collect()
+    }
+
+    fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+        let plane = shape[2] * shape[3];
+        gradient.iter().flat_map(|&g| std::iter::repeat_n(g / plane as f32, plane)).collect()
+    }
+}

@@ -1,0 +1,85 @@
+//! The fully connected layer.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::frozen::{FrozenOp, values};
+use super::matmul::{Matrix, multiply};
+use crate::{Error, Result};
+
+/// `y = x W^T + b` with frozen `W` `[outputs, inputs]` and `b` `[outputs]`, for `x` `[batch, inputs]`.
+#[derive(Clone)]
+pub struct Linear {
+    weight: Arc<[f32]>,
+    bias: Option<Arc<[f32]>>,
+    outputs: usize,
+    inputs: usize,
+}
+
+impl std::fmt::Debug for Linear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Linear({} -> {})", self.inputs, self.outputs)
+    }
+}
+
+impl Linear {
+    /// A layer from its weight `[outputs, inputs]` and bias `[outputs]`.
+    ///
+    /// # Errors
+    /// When the shapes do not fit or the values are not float32.
+    pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+        let &[outputs, inputs] = weight.dims() else {
+            return Err(Error::shape("the weight of linear", "[outputs, inputs]", weight.dims()));
+        };
+        if let Some(bias) = bias
+            && bias.dims() != [outputs]
+        {
+            return Err(Error::shape("the bias of linear", format!("[{outputs}]"), bias.dims()));
+        }
+        let bias = bias.map(values).transpose()?.map(Into::into);
+        Ok(Self { weight: values(weight)?.into(), bias, outputs, inputs })
+    }
+
+    /// How many numbers it holds.
+    pub fn parameters(&self) -> usize {
+        self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())
+    }
+}
+
+impl FrozenOp for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        match shape {
+            &[batch, inputs] if inputs == self.inputs => Ok(vec![batch, self.outputs]),
+            _ => Err(Error::shape("the input of linear", format!("[batch, {}]", self.inputs), shape)),
+        }
+    }
+
+    fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
+        let batch = shape[0];
+        // The transposed product has the long side in rows, which is what is cut into blocks.
+        let mut columns = vec![0.0; self.outputs * batch];
+        let weight = Matrix::rows(&self.weight, self.inputs);
+        let input = Matrix::rows(input, self.inputs).transposed();
+        multiply([self.outputs, self.inputs, batch], weight, input, &mut columns, batch, false);
+        let mut output = vec![0.0; batch * self.outputs];
+        for n in 0..batch {
+            for o in 0..self.outputs {
+                output[n * self.outputs + o] = columns[o * batch + n] + self.bias.as_ref().map_or(0.0, |b| b[o]);
+            }
+        }
+        output
+    }
+
+    fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+        let mut pulled = vec![0.0; shape[0] * self.inputs];
+        let gradient = Matrix::rows(gradient, self.outputs);
+        let weight = Matrix::rows(&self.weight, self.inputs);
+        multiply([shape[0], self.outputs, self.inputs], gradient, weight, &mut pulled, self.inputs, false);
+        pulled
+    }
+}

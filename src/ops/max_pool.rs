@@ -1,0 +1,100 @@
+//! Max pooling.
+
+use rayon::prelude::*;
+
+use super::frozen::FrozenOp;
+use super::window::Window;
+use crate::{Error, Result};
+
+/// The largest value under each window; padding never wins.
+///
+/// The gradient goes to the first largest value in reading order, as in PyTorch. NaN wins over everything.
+#[derive(Clone, Copy, Debug)]
+pub struct MaxPool2d {
+    window: Window,
+    ceil: bool,
+}
+
+impl MaxPool2d {
+    /// A pool with this window.
+    pub fn new(window: Window) -> Self {
+        Self { window, ceil: false }
+    }
+
+    /// Rounds the output's size up, as PyTorch's `ceil_mode` does.
+    pub fn ceil_mode(mut self, ceil: bool) -> Self {
+        self.ceil = ceil;
+        self
+    }
+
+    /// How the pool slides.
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
+    /// Calls `f(output index, input index of the largest value)` for each window of one plane.
+    fn each_maximum(&self, plane: &[f32], [height, width]: [usize; 2], mut f: impl FnMut(usize, usize)) {
+        let w = &self.window;
+        let [out_height, out_width] = w.output([height, width], self.ceil).unwrap_or_default();
+        let inside = |at: usize, before: usize, limit: usize| at.checked_sub(before).filter(|&i| i < limit);
+        for oy in 0..out_height {
+            for ox in 0..out_width {
+                let mut best: Option<usize> = None;
+                for ky in 0..w.kernel[0] {
+                    let Some(y) = inside(oy * w.stride[0] + ky * w.dilation[0], w.padding.top, height) else { continue };
+                    for kx in 0..w.kernel[1] {
+                        let at = ox * w.stride[1] + kx * w.dilation[1];
+                        let Some(x) = inside(at, w.padding.left, width) else { continue };
+                        let index = y * width + x;
+                        let wins = |best: usize| plane[index] > plane[best] || plane[index].is_nan();
+                        if best.is_none_or(wins) {
+                            best = Some(index);
+                        }
+                    }
+                }
+                if let Some(best) = best {
+                    f(oy * out_width + ox, best);
+                }
+            }
+        }
+    }
+}
+
+impl FrozenOp for MaxPool2d {
+    fn name(&self) -> &'static str {
+        "max pool"
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        let &[batch, channels, height, width] = shape else {
+            return Err(Error::shape("the input of max pool", "[batch, channels, height, width]", shape));
+        };
+        let (p, span) = (self.window.padding, self.window.span());
+        if p.top.max(p.bottom) >= span[0] || p.left.max(p.right) >= span[1] {
+            return Err(Error::invalid("max pool", format!("padding {p:?} leaves windows of {span:?} without a pixel")));
+        }
+        let [height, width] = self.window.output([height, width], self.ceil)?;
+        Ok(vec![batch, channels, height, width])
+    }
+
+    fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
+        let size = [shape[2], shape[3]];
+        let [height, width] = self.window.output(size, self.ceil).unwrap_or_default();
+        // A dilated window can miss the image altogether: its maximum over nothing is minus infinity.
+        let mut output = vec![f32::NEG_INFINITY; shape[0] * shape[1] * height * width];
+        let planes = output.par_chunks_mut(height * width).zip(input.par_chunks(size[0] * size[1]));
+        planes.for_each(|(output, input)| self.each_maximum(input, size, |o, i| output[o] = input[i]));
+        output
+    }
+
+    fn backward(&self, input: &[f32], output: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+        let size = [shape[2], shape[3]];
+        let plane = output.len() / (shape[0] * shape[1]).max(1);
+        let mut pulled = vec![0.0; input.len()];
+        let planes = pulled.par_chunks_mut(size[0] * size[1]).zip(input.par_chunks(size[0] * size[1]));
+        planes.zip(gradient.par_chunks(plane)).for_each(|((pulled, input), gradient)| {
+            self.each_maximum(input, size, |o, i| pulled[i] += gradient[o]);
+        });
+        pulled
+    }
+}

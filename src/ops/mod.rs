@@ -1,0 +1,43 @@
+//! Differentiable operations with frozen parameters.
+//!
+//! Every operation is a candle `CustomOp1` whose backward gives the gradient of its **input** and none for its weights:
+//! a metamer needs no other, and candle's own convolution and pooling compute the wrong ones or far too many.
+//! Tensors are float32 on the CPU, images `[batch, channels, height, width]`.
+//!
+//! ```
+//! use metamers::candle::{Device, Tensor, Var};
+//! use metamers::ops::{Frozen, MaxPool2d, Window};
+//!
+//! let x = Var::from_tensor(&Tensor::new(&[[[[1f32, 4.0], [3.0, 2.0]]]], &Device::Cpu)?)?;
+//! let pool = MaxPool2d::new(Window::square(2).stride(2));
+//! let y = pool.apply(&x)?;
+//! let gradient = y.sum_all()?.backward()?;
+//! assert_eq!(gradient.get(&x).unwrap().flatten_all()?.to_vec1::<f32>()?, [0.0, 1.0, 0.0, 0.0]);
+//! # Ok::<(), metamers::Error>(())
+//! ```
+
+mod activation;
+mod affine;
+mod avg_pool;
+mod conv2d;
+mod depthwise;
+mod frozen;
+mod global_pool;
+mod linear;
+mod matmul;
+mod max_pool;
+mod pull_back;
+mod window;
+
+pub use activation::{Clip, MatchedClip};
+pub use affine::ChannelAffine;
+pub use avg_pool::AvgPool2d;
+pub use conv2d::{Conv2d, Conv2dConfig};
+pub use frozen::{Frozen, FrozenOp};
+pub use global_pool::GlobalAvgPool;
+pub use linear::Linear;
+pub use max_pool::MaxPool2d;
+pub use pull_back::pull_back;
+pub use window::{Padding, Window};
+
+pub(crate) use frozen::values;

@@ -1,0 +1,36 @@
+//! The vector-Jacobian product.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, Var};
+
+use crate::{Error, Result};
+
+/// The gradient of `sum(output * cotangent)` with respect to `input`, without computing that sum.
+///
+/// `cotangent` has the shape of `output`; the result has the shape of `input`.
+///
+/// # Errors
+/// When the shapes differ, or when `output` does not depend on `input`.
+pub fn pull_back(output: &Tensor, cotangent: &Tensor, input: &Var) -> Result<Tensor> {
+    if output.shape() != cotangent.shape() {
+        return Err(Error::shape("the cotangent", format!("{:?}", output.dims()), cotangent.dims()));
+    }
+    let gradients = output.contiguous()?.apply_op1(Seed(cotangent.detach()))?.backward()?;
+    let gradient = gradients.get(input).cloned();
+    gradient.ok_or_else(|| Error::invalid("pull_back", "the output does not depend on this input"))
+}
+
+struct Seed(Tensor);
+
+impl CustomOp1 for Seed {
+    fn name(&self) -> &'static str {
+        "seed"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(vec![0.0]), Shape::from(())))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        Ok(Some(self.0.clone()))
+    }
+}

@@ -1,0 +1,189 @@
+//! Sliding windows: kernel, stride, dilation and padding of convolutions and pools.
+
+use crate::{Error, Result};
+
+/// Rows and columns added around an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Padding {
+    /// Rows above.
+    pub top: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns to the left.
+    pub left: usize,
+    /// Columns to the right.
+    pub right: usize,
+}
+
+impl Padding {
+    /// The same number of pixels on all four sides.
+    pub fn all(pixels: usize) -> Self {
+        Self { top: pixels, bottom: pixels, left: pixels, right: pixels }
+    }
+
+    /// TensorFlow's `SAME`: output = ceil(input / stride), and an odd pixel goes below and to the right.
+    ///
+    /// Along each axis the total is `max((ceil(input / stride) - 1) * stride + kernel - input, 0)`, for an undilated window.
+    pub fn same(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> Self {
+        let total = |axis: usize| {
+            let stride = stride[axis].max(1);
+            ((input[axis].div_ceil(stride).max(1) - 1) * stride + kernel[axis]).saturating_sub(input[axis])
+        };
+        let (rows, columns) = (total(0), total(1));
+        Self { top: rows / 2, bottom: rows - rows / 2, left: columns / 2, right: columns - columns / 2 }
+    }
+}
+
+/// A window that slides over an image; pairs are `[vertical, horizontal]`, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Height and width.
+    pub kernel: [usize; 2],
+    /// Step between neighbouring outputs.
+    pub stride: [usize; 2],
+    /// Distance between the pixels that the window touches; 1 means neighbours.
+    pub dilation: [usize; 2],
+    /// Pixels added around the input.
+    pub padding: Padding,
+}
+
+impl Window {
+    /// A window of this height and width with stride 1, dilation 1 and no padding.
+    pub fn new(kernel: [usize; 2]) -> Self {
+        Self { kernel, stride: [1, 1], dilation: [1, 1], padding: Padding::default() }
+    }
+
+    /// [`Window::new`] with equal sides.
+    pub fn square(side: usize) -> Self {
+        Self::new([side, side])
+    }
+
+    /// The same window with this stride along both axes.
+    pub fn stride(mut self, stride: usize) -> Self {
+        self.stride = [stride, stride];
+        self
+    }
+
+    /// The same window with these strides, `[vertical, horizontal]`.
+    pub fn strides(mut self, stride: [usize; 2]) -> Self {
+        self.stride = stride;
+        self
+    }
+
+    /// The same window with this dilation along each axis.
+    pub fn dilations(mut self, dilation: [usize; 2]) -> Self {
+        self.dilation = dilation;
+        self
+    }
+
+    /// The same window with this padding.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.padding = padding;
+        self
+    }
+
+    /// The input pixels that a window spans along each axis, dilation included.
+    pub fn span(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.dilation[axis] * self.kernel[axis].saturating_sub(1) + 1)
+    }
+
+    fn pads(&self) -> [[usize; 2]; 2] {
+        let p = self.padding;
+        [[p.top, p.bottom], [p.left, p.right]]
+    }
+
+    /// Height and width of the output for an input of `[height, width]`.
+    ///
+    /// Along each axis `floor((input + padding - span) / stride) + 1`. With `ceil` the division rounds up, except that
+    /// a last window which would start in the padding behind the input is left out, as PyTorch does.
+    ///
+    /// # Errors
+    /// A zero kernel, stride or dilation, and an input that is smaller than the window.
+    pub fn output(&self, input: [usize; 2], ceil: bool) -> Result<[usize; 2]> {
+        let mut output = [0; 2];
+        for axis in 0..2 {
+            let (stride, span) = (self.stride[axis], self.span()[axis]);
+            if self.kernel[axis] == 0 || stride == 0 || self.dilation[axis] == 0 {
+                return Err(Error::invalid("window", format!("kernel, stride and dilation start at 1, got {self:?}")));
+            }
+            let [before, after] = self.pads()[axis];
+            let padded = input[axis] + before + after;
+            if input[axis] == 0 || padded < span {
+                let side = ["height", "width"][axis];
+                return Err(Error::invalid(
+                    "window",
+                    format!("spans {span} pixels, but the input's {side} with padding is {padded}"),
+                ));
+            }
+            output[axis] = (padded - span) / stride + 1;
+            if ceil && (padded - span) % stride != 0 && output[axis] * stride < input[axis] + before {
+                output[axis] += 1;
+            }
+        }
+        Ok(output)
+    }
+
+    /// The output positions along `axis` at which tap `tap` of the window lies inside an input of length `input`:
+    /// the first such position, one past the last, and the input index of the first.
+    pub(crate) fn inside(&self, axis: usize, tap: usize, input: usize, output: usize) -> (usize, usize, usize) {
+        let before = self.pads()[axis][0];
+        let (stride, offset) = (self.stride[axis], tap * self.dilation[axis]);
+        let first = before.saturating_sub(offset).div_ceil(stride);
+        let end = if input + before > offset { (input + before - offset - 1) / stride + 1 } else { 0 };
+        let end = end.min(output);
+        if first >= end { (0, 0, 0) } else { (first, end, first * stride + offset - before) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_padding_puts_the_odd_pixel_behind() {
+        let padding = Padding::same([224, 224], [3, 3], [2, 2]);
+        assert_eq!(padding, Padding { top: 0, bottom: 1, left: 0, right: 1 });
+        assert_eq!(Window::square(3).stride(2).padding(padding).output([224, 224], false).unwrap(), [112, 112]);
+        assert_eq!(Padding::same([211, 390], [7, 14], [3, 3]), Padding { top: 3, bottom: 3, left: 5, right: 6 });
+    }
+
+    #[test]
+    fn ceil_mode_leaves_out_a_window_that_starts_in_the_padding() {
+        let window = Window::square(2).stride(2).padding(Padding::all(1));
+        assert_eq!(window.output([3, 3], false).unwrap(), [2, 2]);
+        assert_eq!(window.output([3, 4], true).unwrap(), [2, 3]);
+        assert_eq!(Window::square(1).stride(3).padding(Padding::all(1)).output([4, 4], true).unwrap(), [2, 2]);
+    }
+
+    #[test]
+    fn inside_agrees_with_counting() {
+        for input in 1..9 {
+            for kernel in 1..5 {
+                for stride in 1..4 {
+                    for dilation in 1..3 {
+                        for (before, after) in [(0, 0), (1, 0), (0, 2), (3, 1)] {
+                            let padding = Padding { left: before, right: after, ..Padding::default() };
+                            let window =
+                                Window { kernel: [1, kernel], stride: [1, stride], dilation: [1, dilation], padding };
+                            let Ok([_, output]) = window.output([1, input], false) else { continue };
+                            for tap in 0..kernel {
+                                let at = |o: usize| (o * stride + tap * dilation).checked_sub(before);
+                                let hits: Vec<_> = (0..output).filter(|&o| at(o).is_some_and(|i| i < input)).collect();
+                                let (first, end, from) = window.inside(1, tap, input, output);
+                                assert_eq!((first..end).collect::<Vec<_>>(), hits);
+                                assert!(hits.is_empty() || at(first) == Some(from));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_larger_than_its_input_is_refused() {
+        assert!(Window::square(5).output([4, 9], false).unwrap_err().to_string().contains("height"));
+        assert!(Window::square(0).output([4, 9], false).is_err());
+        assert!(Window::square(3).stride(0).output([4, 9], false).is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! EfficientNet-Lite0.
+
+use std::path::Path;
+
+use crate::network::{Builder, Checkpoint, Input, Network, NodeId};
+use crate::ops::{ChannelAffine, Clip, Conv2dConfig, Padding};
+use crate::{Error, Result, assets};
+
+const SIDE: usize = 224;
+const EPSILON: f64 = 1e-3;
+
+/// One group of blocks: how many, output channels, kernel, stride of the first, expansion.
+const GROUPS: [(usize, usize, usize, usize, usize); 7] = [
+    (1, 16, 3, 1, 1),
+    (2, 24, 3, 2, 6),
+    (2, 40, 5, 2, 6),
+    (3, 80, 3, 2, 6),
+    (3, 112, 5, 1, 6),
+    (4, 192, 5, 2, 6),
+    (1, 320, 3, 1, 6),
+];
+
+/// EfficientNet-Lite0 trained on ImageNet-1k, with the weights that ship with the project.
+///
+/// Stages: `stem`, `block0` to `block15` (the blocks' outputs, which end in no rectifier), `features`, `avgpool`,
+/// `logits`. Input 224 x 224; batch normalisation is folded into the convolutions. Architecture: Tan & Le, ICML 2019,
+/// in the Lite variant without squeeze-and-excitation and with ReLU6.
+///
+/// ```
+/// let net = metamers::zoo::efficientnet_lite0()?;
+/// assert_eq!(net.stage("block5")?.shape, [80, 14, 14]);
+/// # Ok::<(), metamers::Error>(())
+/// ```
+///
+/// # Errors
+/// When the shipped files are missing or damaged.
+pub fn efficientnet_lite0() -> Result<Network> {
+    efficientnet_lite0_from(assets::find(Path::new("networks/efficientnet_lite0.safetensors"))?)
+}
+
+/// EfficientNet-Lite0 with weights of one's own: safetensors, with the names of the common PyTorch build
+/// (`_conv_stem.weight`, `_bn0.*`, `_blocks.0.*`, `_conv_head.weight`, `_bn1.*`, `_fc.*`).
+///
+/// # Errors
+/// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
+pub fn efficientnet_lite0_from(weights: impl AsRef<Path>) -> Result<Network> {
+    let weights = Checkpoint::open(weights)?;
+    let mut b = Builder::new("EfficientNet-Lite0", Input { shape: [3, SIDE, SIDE], resize: 256 });
+    // (255 x - 127) / 128, for x in [0, 1].
+    let x = b.channel_affine(b.input(), ChannelAffine::new(&[255.0 / 128.0; 3], &[-127.0 / 128.0; 3])?)?;
+    let mut net = Body { weights: &weights, b: &mut b, side: SIDE };
+
+    let mut x = net.convolve(x, ("_conv_stem", "_bn0"), [32, 3], 3, 2, 1)?;
+    x = net.b.clip(x, Clip::RELU6)?;
+    net.b.stage("stem", x)?;
+    let (mut channels, mut index) = (32, 0);
+    for (repeats, outputs, kernel, stride, expansion) in GROUPS {
+        for repeat in 0..repeats {
+            let stride = if repeat == 0 { stride } else { 1 };
+            x = net.block(x, index, [outputs, channels], kernel, stride, expansion)?;
+            net.b.stage(format!("block{index}"), x)?;
+            (channels, index) = (outputs, index + 1);
+        }
+    }
+    x = net.convolve(x, ("_conv_head", "_bn1"), [1280, channels], 1, 1, 1)?;
+    x = net.b.clip(x, Clip::RELU6)?;
+    net.b.stage("features", x)?;
+
+    x = b.global_avg_pool(x)?;
+    b.stage("avgpool", x)?;
+    x = b.linear(x, weights.linear("_fc", 1000, 1280)?)?;
+    b.stage("logits", x)?;
+    b.classes(imagenet_classes()?);
+    b.provenance(weights.provenance());
+    b.finish()
+}
+
+struct Body<'a> {
+    weights: &'a Checkpoint,
+    b: &'a mut Builder,
+    /// Height and width of the image at this depth.
+    side: usize,
+}
+
+impl Body<'_> {
+    /// A convolution with its batch normalisation folded in, padded as TensorFlow's `SAME` does.
+    fn convolve(
+        &mut self,
+        x: NodeId,
+        (convolution, norm): (&str, &str),
+        [outputs, inputs]: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        groups: usize,
+    ) -> Result<NodeId> {
+        let padding = Padding::same([self.side; 2], [kernel; 2], [stride; 2]);
+        let config = Conv2dConfig { stride: [stride; 2], padding, groups, ..Conv2dConfig::default() };
+        let norm = self.weights.batch_norm(norm, outputs, EPSILON)?;
+        let shape = [outputs, inputs / groups, kernel, kernel];
+        self.side = self.side.div_ceil(stride);
+        self.b.conv2d(x, self.weights.conv2d_normalised(convolution, shape, &norm, config)?)
+    }
+
+    /// Expand, filter each channel, project; added to the input where the shapes allow it.
+    fn block(
+        &mut self,
+        input: NodeId,
+        index: usize,
+        [outputs, inputs]: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        expansion: usize,
+    ) -> Result<NodeId> {
+        let part = |part: &str| format!("_blocks.{index}.{part}");
+        let wide = inputs * expansion;
+        let mut x = input;
+        if expansion > 1 {
+            x = self.convolve(x, (&part("_expand_conv"), &part("_bn0")), [wide, inputs], 1, 1, 1)?;
+            x = self.b.clip(x, Clip::RELU6)?;
+        }
+        x = self.convolve(x, (&part("_depthwise_conv"), &part("_bn1")), [wide, wide], kernel, stride, wide)?;
+        x = self.b.clip(x, Clip::RELU6)?;
+        x = self.convolve(x, (&part("_project_conv"), &part("_bn2")), [outputs, wide], 1, 1, 1)?;
+        if stride == 1 && inputs == outputs { self.b.add(x, input) } else { Ok(x) }
+    }
+}
+
+fn imagenet_classes() -> Result<Vec<String>> {
+    let path = assets::find(Path::new("networks/imagenet_classes.json"))?;
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
+    serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is no list of names ({e})")))
+}

@@ -1,0 +1,52 @@
+//! EfficientNet-Lite0 gives PyTorch's activations at every stage and PyTorch's gradients of the pixels
+//! (scripts/reference/efficientnet_lite0.py).
+
+mod common;
+
+use common::{flat, json, relative, tensors};
+use metamers::candle::{DType, Tensor};
+use metamers::zoo;
+
+/// The sum that makes a whole tensor comparable where the file holds only some of its values.
+fn projection(values: &[f32]) -> f64 {
+    let weight = |i: usize| ((i * 7919) % 1009) as f64 / 1008.0 - 0.5;
+    values.iter().enumerate().map(|(i, &v)| f64::from(v) * weight(i)).sum()
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+}
+
+fn photo(photos: &Tensor, index: usize) -> Tensor {
+    let scaled = photos.get(index).unwrap().to_dtype(DType::F32).unwrap() / 255.0;
+    scaled.unwrap().unsqueeze(0).unwrap()
+}
+
+#[test]
+fn activations_at_every_stage_equal_pytorch() {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let (facts, tensors) = (json("efficientnet_lite0.json"), tensors("efficientnet_lite0.safetensors"));
+    for index in 0..2 {
+        let x = photo(&tensors["photos"], index);
+        let facts = &facts["photos"][index];
+        let stages: Vec<&str> = net.stages().iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(stages.len(), facts["stages"].as_object().unwrap().len(), "a stage is missing here or there");
+        for (stage, activations) in stages.iter().zip(net.forward_to_each(&stages, &x).unwrap()) {
+            let facts = &facts["stages"][stage];
+            let values = flat(&activations);
+            let (stride, count) = (facts["stride"].as_u64().unwrap() as usize, facts["count"].as_u64().unwrap() as usize);
+            let sample: Vec<f32> = values.iter().step_by(stride).take(count).copied().collect();
+            let error = relative(&sample, &flat(&tensors[&format!("photo{index}.{stage}")]));
+            assert!(error < 1e-4, "photo {index}, {stage}: off by {error}");
+            let size = facts["norm"].as_f64().unwrap();
+            assert!((norm(&values) - size).abs() < 1e-4 * size, "photo {index}, {stage}: norm");
+            let off = (projection(&values) - facts["projection"].as_f64().unwrap()).abs();
+            assert!(off < 1e-4 * size, "photo {index}, {stage}: the whole is off by {off}");
+        }
+        let top = net.classify_tensor(&x, 5).unwrap();
+        for (guess, fact) in top.guesses.iter().zip(facts["top5"].as_array().unwrap()) {
+            assert_eq!(guess.class as u64, fact["class"].as_u64().unwrap());
+            assert!((guess.probability - fact["probability"].as_f64().unwrap()).abs() < 1e-4);
+        }
+    }
+}
