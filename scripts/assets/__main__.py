@@ -58,11 +58,13 @@ def build(folder: Path, new_manifest: bool) -> None:
     """Rebuild all files; without `new_manifest` nothing is written unless every byte is as the manifest says."""
     import networks
     import photos
+    import readme
 
     print(f"Packages ({folder}):")
     files = networks.build(folder)
     pictures, entries = photos.build(folder, json.loads(files[networks.NAMES_FILE]))
     files |= pictures
+    files["README.md"] = readme.write(files, entries)
     if not new_manifest and (wrong := differences(describe(files), json.loads(MANIFEST.read_text()))):
         raise AssetError("nothing is written, for the results differ from assets/manifest.json:\n" + "\n".join(wrong))
     print("Files:")

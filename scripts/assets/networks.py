@@ -71,7 +71,8 @@ def convert(checkpoint: bytes) -> bytes:
         "source_file": CHECKPOINT,
         "source_sha256": CHECKPOINT_SHA256,
         "licence": "Apache-2.0",
-        "copyright": "Copyright (c) 2020, ML Illustrated; weights converted by them from the TensorFlow authors' release",
+        "copyright": "Copyright (c) 2020, ML Illustrated; weights converted by them "
+        "from the TensorFlow authors' release",
         "changes": "container changed from a PyTorch checkpoint to safetensors, num_batches_tracked left out",
     }
     return safetensors_file.encode(kept, metadata)

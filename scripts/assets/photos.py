@@ -67,7 +67,7 @@ SOURCES = {
 
 def catalogue() -> list[dict[str, Any]]:
     """The photos of photos.toml, by file name."""
-    photos = tomllib.loads(CATALOGUE.read_text())["photo"]
+    photos: list[dict[str, Any]] = tomllib.loads(CATALOGUE.read_text())["photo"]
     if [photo["file"] for photo in photos] != sorted({photo["file"] for photo in photos}):
         raise AssetError("the photos of photos.toml are to be in order, each once")
     return photos
@@ -115,13 +115,14 @@ def _read(package: Package, path: str, archives: dict[str, dict[str, bytes]]) ->
 def convert(data: bytes, photo: dict[str, Any]) -> tuple[bytes, str]:
     """A picture as a small sRGB JPEG, and what was changed about it."""
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
-    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+    if image.has_transparency_data and min(image.convert("RGBA").getchannel("A").tobytes()) < 255:
         raise AssetError(f"{photo['path']} is partly transparent")
     changes = "JPEG"
     if profile := image.info.get("icc_profile"):
-        image = ImageCms.profileToProfile(
-            image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        transform = ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), image.mode, "RGB"
         )
+        image = ImageCms.applyTransform(image, transform) or image
     image = image.convert("RGB")
     if crop := photo.get("crop"):
         image = image.crop((round(crop[0] * image.width), 0, round(crop[1] * image.width), image.height))

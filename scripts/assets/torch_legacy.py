@@ -58,7 +58,7 @@ class _Unpickler(pickle.Unpickler):
         if kind != "storage" or view is not None:
             raise pickle.UnpicklingError(f"unexpected persistent object {pid!r}")
         self.storages[key] = (dtype, count)
-        return key
+        return str(key)
 
 
 def read_state_dict(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
@@ -84,7 +84,8 @@ def read_state_dict(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
 
 def _view(tensor: _Tensor, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
-    if min(tensor.shape, default=1) < 1 or min(tensor.strides, default=0) < 0 or tensor.offset < 0 or last >= numbers.size:
+    lowest = min(min(tensor.shape, default=1) - 1, min(tensor.strides, default=0), tensor.offset)
+    if lowest < 0 or last >= numbers.size:
         raise ValueError(f"tensor {tensor} reaches beyond its storage")
     strides = tuple(s * numbers.itemsize for s in tensor.strides)
     return np.ascontiguousarray(np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides))
