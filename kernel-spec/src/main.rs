@@ -1,2 +1,75 @@
-//! The Jupyter kernel of metamers.
-fn main() { evcxr::runtime_hook(); }
+//! The Jupyter kernel of metamers: Rust cells with live pictures, evaluated by evcxr.
+
+mod cell;
+mod engine;
+mod evaluator;
+mod history;
+mod interrupt;
+mod language;
+mod listener;
+mod live;
+mod output;
+mod process;
+mod relay;
+mod report;
+mod session;
+mod splitter;
+mod template;
+mod wire;
+mod workplace;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use template::Builds;
+
+/// The Jupyter kernel "Rust (metamers)". Jupyter starts it; `cargo lab` sets everything up.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Serve the kernel that this Jupyter connection file describes.
+    #[arg(long, value_name = "FILE")]
+    connection: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Task>,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Compile metamers for notebooks, so that kernels start in seconds.
+    Warm,
+}
+
+fn main() -> Result<()> {
+    relay::hook();
+    evcxr::runtime_hook();
+
+    let arguments = Arguments::parse();
+    let home = home()?;
+    match (arguments.command, arguments.connection) {
+        (Some(Task::Warm), _) => workplace::warm(&home),
+        (None, Some(connection)) => serve(connection, &home),
+        (None, None) => anyhow::bail!("nothing to do: Jupyter starts this kernel with --connection; see --help"),
+    }
+}
+
+/// The root of the project that notebooks use.
+fn home() -> Result<PathBuf> {
+    let home = match std::env::var_os("METAMERS_HOME") {
+        Some(home) => PathBuf::from(home),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
+    };
+    home.canonicalize().with_context(|| format!("METAMERS_HOME is {}, which cannot be opened", home.display()))
+}
+
+fn serve(connection: PathBuf, home: &Path) -> Result<()> {
+    // Jupyter interrupts by message; a Ctrl-C in its terminal is not meant for us.
+    process::ignore_interrupts();
+    let builds = Builds::of(home);
+    workplace::set_environment(&builds.private_path());
+    tokio::runtime::Runtime::new()?.block_on(session::serve(connection, builds))?;
+    // The session ends the process itself when it has cleaned up.
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,219 @@
+//! The thread that evaluates: cells one after the other, completions and documentation between them.
+
+use crate::cell::Cell;
+use crate::engine::{Engine, Question};
+use crate::history::History;
+use crate::interrupt::Interrupter;
+use crate::language::{byte_of, character_of, end_of_name};
+use crate::output::{Channel, Output, lock};
+use crate::report::Report;
+use crate::template::Builds;
+use crate::workplace::Workplace;
+use jupyter_protocol::{CompleteRequest, ExecuteRequest, InspectRequest, JupyterMessage};
+use serde_json::json;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+
+/// Work for the evaluator.
+pub enum Job {
+    /// Run a cell, the n-th that was asked for.
+    Execute(JupyterMessage, ExecuteRequest, u64),
+    /// What could be typed here?
+    Complete(JupyterMessage, CompleteRequest),
+    /// What is this?
+    Inspect(JupyterMessage, InspectRequest),
+}
+
+/// Where the session hands in work, and what it knows of the evaluator meanwhile.
+pub struct Desk {
+    /// The work.
+    pub jobs: mpsc::Sender<Job>,
+    /// Interrupts.
+    pub interrupter: Arc<Interrupter>,
+    /// How many cells have been asked for.
+    pub asked: AtomicU64,
+    /// The inputs of this session.
+    pub history: Mutex<History>,
+    answer: Mutex<Option<mpsc::Sender<String>>>,
+    ready: AtomicBool,
+    working: AtomicBool,
+}
+
+impl Desk {
+    /// Whether a question about code would have to wait.
+    pub fn is_busy(&self) -> bool {
+        !self.ready.load(Ordering::SeqCst) || self.working.load(Ordering::SeqCst)
+    }
+
+    /// Hands the person's answer to the cell that asked.
+    pub fn answer(&self, value: String) {
+        if let Some(waiting) = lock(&self.answer).take() {
+            let _ = waiting.send(value);
+        }
+    }
+}
+
+/// Starts the evaluator. It gets ready in the background and takes work at once.
+pub fn spawn(builds: Builds, place: Workplace, output: Output) -> Arc<Desk> {
+    let (jobs, work) = mpsc::channel();
+    let cell: Arc<Mutex<Cell>> = Arc::default();
+    let interrupter =
+        Arc::new(Interrupter { cell, process: Arc::default(), skip: place.skip(), output: output.clone() });
+    let desk = Arc::new(Desk {
+        jobs,
+        interrupter: interrupter.clone(),
+        asked: AtomicU64::new(0),
+        history: Mutex::default(),
+        answer: Mutex::default(),
+        ready: AtomicBool::new(false),
+        working: AtomicBool::new(false),
+    });
+    let mut engine = Engine::new(builds, place, output.clone(), interrupter);
+    let (ready, arriving) = mpsc::sync_channel(1);
+    // Getting ready has a thread of its own: a cell that waits for it is shown as running, with what is compiled.
+    std::thread::spawn({
+        let (desk, output) = (desk.clone(), output.clone());
+        move || {
+            let result = engine.prepare();
+            if result.is_ok() && desk.asked.load(Ordering::SeqCst) == 0 {
+                output.status("idle", None);
+                engine.prime();
+            }
+            desk.ready.store(true, Ordering::SeqCst);
+            let _ = ready.send((engine, result));
+        }
+    });
+    let evaluator = Evaluator { desk: desk.clone(), output, arriving, engine: None, count: 0, aborted: 0 };
+    std::thread::spawn(move || evaluator.work(&work));
+    desk
+}
+
+struct Evaluator {
+    desk: Arc<Desk>,
+    output: Output,
+    arriving: mpsc::Receiver<(Engine, Result<(), Report>)>,
+    engine: Option<Engine>,
+    count: usize,
+    /// Cells up to this one are not run, because one before them failed.
+    aborted: u64,
+}
+
+impl Evaluator {
+    fn work(mut self, work: &mpsc::Receiver<Job>) {
+        while let Ok(job) = work.recv() {
+            self.desk.working.store(true, Ordering::SeqCst);
+            match job {
+                Job::Execute(message, request, number) => self.execute(&message, &request, number),
+                Job::Complete(message, request) => self.complete(&message, &request),
+                Job::Inspect(message, request) => self.inspect(&message, &request),
+            }
+            self.desk.working.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// The engine with the prelude loaded; a failure is tried again by every cell, for the cause may have been removed.
+    fn engine(&mut self) -> Result<&mut Engine, Report> {
+        if self.engine.is_none() {
+            let Ok((engine, result)) = self.arriving.recv() else {
+                return Err(Report::new("KernelError", "the evaluator could not start; restart the kernel"));
+            };
+            self.engine = Some(engine);
+            result?;
+        }
+        match &mut self.engine {
+            Some(engine) => engine.prepare().map(|()| engine),
+            None => Err(Report::new("KernelError", "the evaluator is gone; restart the kernel")),
+        }
+    }
+
+    fn execute(&mut self, message: &JupyterMessage, request: &ExecuteRequest, number: u64) {
+        self.output.status("busy", Some(message));
+        if number <= self.aborted {
+            self.output.reply(Channel::Shell, message, json!({ "status": "aborted", "execution_count": self.count }));
+            self.output.status("idle", Some(message));
+            return;
+        }
+        self.output.begin_cell(message);
+        if request.store_history && !request.silent {
+            self.count += 1;
+            lock(&self.desk.history).push(self.count, &request.code);
+        }
+        let count = self.count;
+        if !request.silent {
+            self.output.publish("execute_input", json!({ "code": request.code, "execution_count": count }));
+        }
+        let ask = asker(self.desk.clone(), self.output.clone(), message.clone(), request.allow_stdin);
+        let content = match self.engine().and_then(|engine| engine.evaluate(&request.code, &ask)) {
+            Ok(data) => {
+                if !request.silent && !data.is_empty() {
+                    let result = json!({ "execution_count": count, "data": data, "metadata": {} });
+                    self.output.publish("execute_result", result);
+                }
+                json!({ "status": "ok", "execution_count": count, "payload": [], "user_expressions": {} })
+            }
+            Err(report) => {
+                if !request.silent {
+                    self.output.publish("error", report.content());
+                }
+                if request.stop_on_error {
+                    self.aborted = self.desk.asked.load(Ordering::SeqCst);
+                }
+                let mut content = report.content();
+                content["status"] = "error".into();
+                content["execution_count"] = count.into();
+                content
+            }
+        };
+        self.output.reply(Channel::Shell, message, content);
+        self.output.status("idle", Some(message));
+    }
+
+    fn complete(&mut self, message: &JupyterMessage, request: &CompleteRequest) {
+        self.output.status("busy", Some(message));
+        let cursor = byte_of(&request.code, request.cursor_pos);
+        let found = self.engine().ok().and_then(|engine| engine.completions(&request.code, cursor));
+        let (matches, start, end) = match found {
+            Some(found) => {
+                let mut codes: Vec<_> = found.completions.into_iter().map(|completion| completion.code).collect();
+                codes.sort();
+                codes.dedup();
+                (codes, found.start_offset, found.end_offset)
+            }
+            None => (Vec::new(), cursor, cursor),
+        };
+        let content = json!({
+            "status": "ok", "matches": matches, "metadata": {},
+            "cursor_start": character_of(&request.code, start), "cursor_end": character_of(&request.code, end),
+        });
+        self.output.reply(Channel::Shell, message, content);
+        self.output.status("idle", Some(message));
+    }
+
+    fn inspect(&mut self, message: &JupyterMessage, request: &InspectRequest) {
+        self.output.status("busy", Some(message));
+        let cursor = end_of_name(&request.code, byte_of(&request.code, request.cursor_pos));
+        let found = self.engine().ok().and_then(|engine| engine.documentation(&request.code, cursor));
+        let data = match &found {
+            Some((text, html)) => json!({ "text/plain": text, "text/html": html }),
+            None => json!({}),
+        };
+        let content = json!({ "status": "ok", "found": found.is_some(), "data": data, "metadata": {} });
+        self.output.reply(Channel::Shell, message, content);
+        self.output.status("idle", Some(message));
+    }
+}
+
+/// Asks the person on behalf of a cell, and waits for the answer.
+fn asker(desk: Arc<Desk>, output: Output, cell: JupyterMessage, allowed: bool) -> impl Fn(Question) -> String {
+    move |question| {
+        if !allowed {
+            output.notice("This cell asks for input, and there is nobody to ask.");
+            return String::new();
+        }
+        let (sender, answer) = mpsc::channel();
+        *lock(&desk.answer) = Some(sender);
+        let content = json!({ "prompt": question.prompt, "password": question.is_password });
+        output.send(Channel::Stdin, "input_request", content, Some(&cell));
+        answer.recv().unwrap_or_default()
+    }
+}

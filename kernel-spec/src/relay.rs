@@ -1,0 +1,277 @@
+//! The process between evcxr and the process that runs the cells.
+//!
+//! It starts the latter as its own child, splits what that one writes (see [`crate::splitter`]) and reports it to the kernel (see
+//! [`crate::wire`]): text with and without newline, live frames, stderr up to the very end of a cell, panics, failures and the death
+//! of the process, all in order. It ends when the kernel does, and takes its child with it.
+
+use crate::live::NONCE_VAR;
+use crate::process;
+use crate::splitter::{COMPLETE, FAILED, PANICKED, Piece, Splitter, take_text, whole_characters};
+use crate::wire::{Event, KEY_VAR};
+use std::io::{BufRead, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The environment variable with the folder of the two switches.
+pub const SWITCHES_VAR: &str = "METAMERS_SWITCHES";
+/// While this file is in that folder, a cell that has been built is not run.
+pub const SKIP: &str = "skip";
+/// Until this file is there, nothing is reported: evcxr runs a cell of its own before its host can listen, and waits for it to.
+pub const READY: &str = "ready";
+/// evcxr's mark of the process that runs cells.
+const RUNTIME_VAR: &str = "EVCXR_IS_RUNTIME";
+/// How long text waits for the rest of its line, and stderr for the reason of its being there.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Becomes what this process was started as: the relay, or the process that runs the cells. Returns in the kernel itself.
+pub fn hook() {
+    if std::env::var_os(RUNTIME_VAR).is_none() {
+        return;
+    }
+    // Not to be ended by an interrupt that nobody listens to; the library listens when it can end early.
+    process::ignore_interrupts();
+    if let Some(key) = std::env::var_os(KEY_VAR) {
+        let code = match run(&key.to_string_lossy()) {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("The kernel could not start the process that runs the cells: {error}");
+                1
+            }
+        };
+        std::process::exit(code);
+    }
+}
+
+fn run(key: &str) -> std::io::Result<i32> {
+    let switches = std::env::var_os(SWITCHES_VAR).map(PathBuf::from).unwrap_or_default();
+    let nonce = std::env::var(NONCE_VAR).unwrap_or_default();
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .env_remove(KEY_VAR)
+        .env_remove(SWITCHES_VAR)
+        .env("RUST_BACKTRACE", "0")
+        .env("RUST_LIB_BACKTRACE", "0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (mut stdin, stdout, stderr) = match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
+        (Some(stdin), Some(stdout), Some(stderr)) => (stdin, stdout, stderr),
+        _ => return Err(ErrorKind::BrokenPipe.into()),
+    };
+    let pid = child.id();
+    let out = Arc::new(Out { key: key.to_owned(), ready: AtomicBool::new(false), lock: Mutex::new(()) });
+
+    std::thread::spawn({
+        let out = out.clone();
+        move || {
+            for line in std::io::stdin().lock().lines() {
+                let Ok(line) = line else { break };
+                if line.starts_with("LOAD_AND_RUN ") {
+                    if switches.join(READY).exists() {
+                        out.ready.store(true, Ordering::SeqCst);
+                    }
+                    if switches.join(SKIP).exists() {
+                        // To evcxr the cell failed before its variables came to be, which is true.
+                        out.write(out.line(&Event::Skipped).into_iter().chain([FAILED.into(), COMPLETE.into()]));
+                        continue;
+                    }
+                    out.write(out.line(&Event::Runs));
+                }
+                if writeln!(stdin, "{line}").is_err() {
+                    break;
+                }
+            }
+            // The kernel is gone, or wants an end.
+            process::signal(pid, libc::SIGKILL);
+        }
+    });
+
+    // The other end closes when the child has ended, even if a grandchild keeps its pipes open.
+    let (alive, held) = UnixStream::pair()?;
+    let waiter = std::thread::spawn(move || {
+        let status = child.wait();
+        drop(held);
+        status
+    });
+    Pump { out: &out, splitter: Splitter::new(&nonce), stdout, stderr, errors: Vec::new(), since: None, lines: Vec::new() }
+        .run(&alive);
+    let status = waiter.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()))?;
+    out.write(out.line(&Event::Ended(describe(status))));
+    Ok(status.code().unwrap_or(1))
+}
+
+/// The way to evcxr: whole lines, from two threads.
+struct Out {
+    key: String,
+    ready: AtomicBool,
+    lock: Mutex<()>,
+}
+
+impl Out {
+    fn line(&self, event: &Event) -> Option<String> {
+        self.ready.load(Ordering::SeqCst).then(|| event.encode(&self.key))
+    }
+
+    fn write(&self, lines: impl IntoIterator<Item = String>) {
+        let _guard = self.lock.lock();
+        let text: String = lines.into_iter().flat_map(|line| [line, "\n".into()]).collect();
+        let mut stdout = std::io::stdout().lock();
+        // Nobody reads any more when the kernel ends.
+        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    }
+}
+
+/// Moves what the child writes to evcxr.
+struct Pump<'a> {
+    out: &'a Out,
+    splitter: Splitter,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    /// What was on stderr and has not been reported.
+    errors: Vec<u8>,
+    /// Since when `errors` waits.
+    since: Option<Instant>,
+    lines: Vec<String>,
+}
+
+impl Pump<'_> {
+    fn run(mut self, alive: &UnixStream) {
+        process::set_nonblocking(&self.stdout);
+        process::set_nonblocking(&self.stderr);
+        process::set_nonblocking(alive);
+        let (stdout, stderr, alive_fd) = (self.stdout.as_raw_fd(), self.stderr.as_raw_fd(), alive.as_raw_fd());
+        let (mut stdout_open, mut stderr_open) = (true, true);
+        loop {
+            let mut watched = vec![alive_fd];
+            watched.extend(stdout_open.then_some(stdout));
+            watched.extend(stderr_open.then_some(stderr));
+            let hurry = self.splitter.waits() || self.since.is_some();
+            let happened = process::wait_readable(&watched, if hurry { PATIENCE.as_millis() as i32 } else { -1 });
+            stderr_open = stderr_open && self.read_errors();
+            let output = if stdout_open { read_some(&mut self.stdout) } else { Reading::Nothing };
+            match &output {
+                Reading::Bytes(bytes) => self.take(bytes),
+                Reading::Closed => stdout_open = false,
+                Reading::Nothing => {}
+            }
+            if !happened && let Some(Piece::Text(text)) = self.splitter.idle() {
+                self.report(Event::Stdout(text));
+            }
+            if self.since.is_some_and(|since| since.elapsed() >= PATIENCE) {
+                self.report_errors();
+            }
+            let ended = matches!((&*alive).read(&mut [0]), Ok(0));
+            if ended && !matches!(output, Reading::Bytes(_)) {
+                self.read_errors();
+                if let Some(Piece::Text(text)) = self.splitter.end() {
+                    self.report(Event::Stdout(text));
+                }
+                self.report_errors();
+                self.flush();
+                return;
+            }
+            self.flush();
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        for piece in self.splitter.push(bytes) {
+            match piece {
+                Piece::Text(text) => self.report(Event::Stdout(text)),
+                Piece::Live(json) => self.report(Event::Live(json)),
+                Piece::Control(line) => self.control(line),
+            }
+        }
+    }
+
+    fn control(&mut self, line: String) {
+        match line.as_str() {
+            PANICKED | FAILED => {
+                // The reason was written to stderr before the mark was written to stdout.
+                self.read_errors();
+                let reason = self.errors_as_text();
+                self.report(if line == PANICKED { Event::Panicked(reason) } else { Event::Failed(reason) });
+            }
+            COMPLETE => {
+                self.read_errors();
+                self.report_errors();
+                self.report(Event::Completed);
+            }
+            _ => {}
+        }
+        self.lines.push(line);
+    }
+
+    fn report(&mut self, event: Event) {
+        self.lines.extend(self.out.line(&event));
+    }
+
+    fn flush(&mut self) {
+        if !self.lines.is_empty() {
+            self.out.write(self.lines.drain(..));
+        }
+    }
+
+    /// Reads what is on stderr now; false when it is closed.
+    fn read_errors(&mut self) -> bool {
+        loop {
+            match read_some(&mut self.stderr) {
+                Reading::Bytes(bytes) => {
+                    self.errors.extend_from_slice(&bytes);
+                    self.since.get_or_insert_with(Instant::now);
+                }
+                Reading::Nothing => return true,
+                Reading::Closed => return false,
+            }
+        }
+    }
+
+    fn errors_as_text(&mut self) -> String {
+        self.since = None;
+        let whole = whole_characters(&self.errors);
+        take_text(&mut self.errors, whole)
+    }
+
+    fn report_errors(&mut self) {
+        let text = self.errors_as_text();
+        if !text.is_empty() {
+            self.report(Event::Stderr(text));
+        }
+    }
+}
+
+enum Reading {
+    Bytes(Vec<u8>),
+    Nothing,
+    Closed,
+}
+
+fn read_some(from: &mut impl Read) -> Reading {
+    let mut buffer = vec![0; 1 << 16];
+    match from.read(&mut buffer) {
+        Ok(0) => Reading::Closed,
+        Ok(count) => {
+            buffer.truncate(count);
+            Reading::Bytes(buffer)
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Reading::Nothing,
+        Err(_) => Reading::Closed,
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match status.signal() {
+        Some(libc::SIGABRT) => "it aborted".into(),
+        Some(libc::SIGSEGV) => "segmentation fault".into(),
+        Some(libc::SIGKILL) => "it was killed, most often because memory ran out".into(),
+        Some(signal) => format!("signal {signal}"),
+        None => format!("exit status {}", status.code().unwrap_or(-1)),
+    }
+}
