@@ -1,0 +1,94 @@
+//! What happened so far, and the best of it.
+
+use std::time::Duration;
+
+use super::optimiser::Evaluate;
+use super::problem::{Evaluation, Problem};
+use crate::{Error, Result};
+
+/// One gradient evaluation of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Its number, from 1; probes of the network count, and leave gaps.
+    pub evaluation: usize,
+    /// The recipe's loss.
+    pub loss: f64,
+    /// Signal-to-noise ratio at the matched stage, in dB.
+    pub snr_db: f64,
+    /// Seconds of computation since the start.
+    pub seconds: f64,
+}
+
+/// The pixels with the highest signal-to-noise ratio so far.
+#[derive(Clone)]
+pub(super) struct Best {
+    pub x: Vec<f32>,
+    pub snr_db: f64,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct History {
+    pub points: Vec<Point>,
+    pub best: Option<Best>,
+    /// The gradient of the last evaluation.
+    pub gradient: Vec<f32>,
+    pub evaluations: usize,
+    /// Time spent in steps before the one under way.
+    pub elapsed: Duration,
+}
+
+/// Evaluates a problem, with an eye on the results.
+pub(super) struct Watched<'a> {
+    pub problem: &'a Problem,
+    pub history: &'a mut History,
+    pub seed: u64,
+    pub since: std::time::Instant,
+}
+
+impl Watched<'_> {
+    fn diverged(&self, reason: String) -> Error {
+        Error::Diverged { evaluation: self.history.evaluations, reason }
+    }
+}
+
+impl Evaluate for Watched<'_> {
+    fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation> {
+        self.history.evaluations += 1;
+        if let Some(i) = x.iter().position(|v| !v.is_finite()) {
+            return Err(self.diverged(format!("pixel value {i} became {}", x[i])));
+        }
+        let found = self.problem.evaluate(x)?;
+        if !found.loss.is_finite() {
+            return Err(self.diverged(format!("the loss became {}", found.loss)));
+        }
+        if let Some(i) = found.gradient.iter().position(|v| !v.is_finite()) {
+            return Err(self.diverged(format!("the gradient of pixel value {i} became {}", found.gradient[i])));
+        }
+        let history = &mut *self.history;
+        history.points.push(Point {
+            evaluation: history.evaluations,
+            loss: found.loss,
+            snr_db: found.snr_db,
+            seconds: (history.elapsed + self.since.elapsed()).as_secs_f64(),
+        });
+        if history.best.as_ref().is_none_or(|best| found.snr_db > best.snr_db) {
+            history.best = Some(Best { x: x.to_vec(), snr_db: found.snr_db });
+        }
+        history.gradient.clone_from(&found.gradient);
+        Ok(found)
+    }
+
+    fn probe(&mut self, x: &[f32], number: u64) -> Result<Vec<f32>> {
+        use rand::{RngExt, SeedableRng};
+        self.history.evaluations += 1;
+        // A stream of its own, so that a probe never repeats the noise of the start.
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(number + 1);
+        let signs = |z: &[f32]| z.iter().map(|_| if random.random::<bool>() { 1.0 } else { -1.0 }).collect();
+        self.problem.project(x, signs)
+    }
+
+    fn planes(&self) -> (usize, [usize; 2]) {
+        self.problem.planes()
+    }
+}

@@ -1,0 +1,38 @@
+//! Making metamers: gradient descent on the pixels, step by step.
+//!
+//! A [`Synthesis`] says what to make; [`Synthesis::start`] gives a [`Run`], which is stepped, shown, saved and resumed;
+//! [`Run::finish`] gives the [`Metamer`].
+//!
+//! ```
+//! use metamers::prelude::*;
+//!
+//! let net = zoo::efficientnet_lite0()?;
+//! let photo = Image::open("photos/giant_panda.jpg")?;
+//! let mut run = Synthesis::new(&net, "stem", &photo)?.seed(7).start()?;
+//! run.step(5)?;
+//! let metamer = run.finish()?;
+//! assert!(metamer.similarity().snr_db.unwrap() > 3.0);
+//! # Ok::<(), metamers::Error>(())
+//! ```
+
+mod history;
+mod metamer;
+mod objective;
+mod optimiser;
+mod panel;
+mod plan;
+mod problem;
+mod progress;
+mod recipe;
+mod record;
+mod run;
+mod stamp;
+mod state;
+
+pub use history::Point;
+pub use metamer::Metamer;
+pub use plan::Synthesis;
+pub use progress::{Ended, Progress};
+pub use recipe::{Lbfgs, Loss, Optimiser, Plateau, Recipe, Start, Weights};
+pub use run::Run;
+pub use stamp::Stamp;

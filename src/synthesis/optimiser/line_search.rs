@@ -1,0 +1,125 @@
+//! A step length that fulfils the strong Wolfe conditions.
+//!
+//! Nocedal & Wright, Numerical Optimization (2006), algorithms 3.5 and 3.6, with safeguarded cubic interpolation.
+
+use crate::Result;
+
+const SUFFICIENT_DECREASE: f64 = 1e-4;
+const CURVATURE: f64 = 0.9;
+const EVALUATIONS: usize = 12;
+
+/// The function along a ray.
+pub struct Point<T> {
+    pub step: f64,
+    pub value: f64,
+    /// Derivative with respect to the step.
+    pub slope: f64,
+    /// What the caller wants back of the accepted point.
+    pub found: T,
+}
+
+impl<T> Point<T> {
+    fn is_finite(&self) -> bool {
+        self.value.is_finite() && self.slope.is_finite()
+    }
+}
+
+/// Searches from step 0, with `value` and `slope < 0` there, beginning at `first`.
+///
+/// Returns a point with sufficient decrease, one that also fulfils the curvature condition if it can be had;
+/// `None` when there is no decrease to be found.
+pub fn search<T>(
+    value: f64,
+    slope: f64,
+    first: f64,
+    mut at: impl FnMut(f64) -> Result<Point<T>>,
+) -> Result<Option<Point<T>>> {
+    let decreases = |p: &Point<T>| p.is_finite() && p.value <= value + SUFFICIENT_DECREASE * p.step * slope;
+    let flat = |p: &Point<T>| p.slope.abs() <= -CURVATURE * slope;
+
+    // `low` is the best point with sufficient decrease, `high` the other end of an interval that holds a good step.
+    let mut low = (0.0, value, slope);
+    let mut best: Option<Point<T>> = None;
+    let mut high: Option<(f64, f64, f64)> = None;
+    let mut step = first;
+    for _ in 0..EVALUATIONS {
+        let point = at(step)?;
+        let ends = (point.step, point.value, point.slope);
+        if !decreases(&point) || point.value >= low.1 {
+            high = Some(ends);
+        } else {
+            if flat(&point) {
+                return Ok(Some(point));
+            }
+            let turned = if let Some(high) = high { point.slope * (high.0 - low.0) >= 0.0 } else { point.slope >= 0.0 };
+            if turned {
+                high = Some(low);
+            }
+            low = ends;
+            best = Some(point);
+        }
+        step = match high {
+            // Nothing yet bounds the step: go on further out.
+            None => low.0 * 2.5,
+            Some(high) => between(low, high),
+        };
+        if high.is_some_and(|high| (high.0 - low.0).abs() <= 1e-10 * first.max(high.0.abs())) {
+            break;
+        }
+    }
+    Ok(best)
+}
+
+/// The minimum of the cubic through two points and their slopes, kept away from both ends.
+fn between(low: (f64, f64, f64), high: (f64, f64, f64)) -> f64 {
+    let (a, fa, da) = low;
+    let (b, fb, db) = high;
+    let width = b - a;
+    let cubic = (fb.is_finite() && db.is_finite()).then(|| {
+        let d1 = da + db - 3.0 * (fa - fb) / (a - b);
+        let root = (d1 * d1 - da * db).max(0.0).sqrt() * width.signum();
+        b - width * (db + root - d1) / (db - da + 2.0 * root)
+    });
+    let (near, far) = (a + 0.1 * width, a + 0.9 * width);
+    match cubic {
+        Some(step) if step.is_finite() => step.clamp(near.min(far), near.max(far)),
+        _ => a + 0.1 * width,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(f: impl Fn(f64) -> (f64, f64), first: f64) -> Option<Point<()>> {
+        let (value, slope) = f(0.0);
+        let at = |step| {
+            let (value, slope) = f(step);
+            Ok(Point { step, value, slope, found: () })
+        };
+        search(value, slope, first, at).unwrap()
+    }
+
+    #[test]
+    fn both_conditions_hold_whatever_the_first_step() {
+        let f = |x: f64| ((x - 3.0).powi(2) + (3.0 * x).sin(), 2.0 * (x - 3.0) + 3.0 * (3.0 * x).cos());
+        for first in [1e-3, 0.1, 1.0, 10.0, 1e3] {
+            let point = run(f, first).unwrap();
+            let (value, slope) = f(0.0);
+            assert!(point.value <= value + 1e-4 * point.step * slope, "first {first}");
+            assert!(point.slope.abs() <= 0.9 * slope.abs(), "first {first}");
+        }
+    }
+
+    #[test]
+    fn a_wall_of_nan_is_stepped_back_from() {
+        let f = |x: f64| if x > 0.5 { (f64::NAN, f64::NAN) } else { (-x, -1.0 + x) };
+        let point = run(f, 8.0).unwrap();
+        assert!(point.step <= 0.5 && point.step > 0.0);
+    }
+
+    #[test]
+    fn without_a_decrease_there_is_no_step() {
+        assert!(run(|x| (x.abs(), -1.0), 1.0).is_none());
+    }
+}

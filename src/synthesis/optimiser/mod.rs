@@ -1,0 +1,94 @@
+//! Minimisers. Each step either succeeds and moves, or fails and leaves the state as it was.
+
+mod adam;
+mod lbfgs;
+mod line_search;
+mod normalised_gradient;
+mod variables;
+
+use super::problem::Evaluation;
+use super::recipe::{Optimiser, Recipe};
+use super::state::{Load, Save};
+use crate::Result;
+
+/// Evaluates the loss at some pixels; counts, watches for NaN and remembers the best on the way.
+pub(super) trait Evaluate {
+    fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation>;
+
+    /// The gradient of a random projection of the stage, of this number, at `x`.
+    fn probe(&mut self, x: &[f32], number: u64) -> Result<Vec<f32>>;
+
+    /// Colour planes and their height and width.
+    fn planes(&self) -> (usize, [usize; 2]);
+}
+
+/// What a step of the optimiser found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Moved,
+    /// No step in any direction made it better.
+    Stalled,
+}
+
+/// The state of an optimiser between two steps.
+pub(super) enum State {
+    Adam(adam::Adam),
+    NormalisedGradient(normalised_gradient::NormalisedGradient),
+    Lbfgs(Box<lbfgs::Minimiser>),
+}
+
+impl State {
+    pub fn new(recipe: &Recipe, start: Vec<f32>) -> Self {
+        match recipe.optimiser {
+            Optimiser::Adam { .. } => Self::Adam(adam::Adam::new(start)),
+            Optimiser::NormalisedGradient { .. } => {
+                Self::NormalisedGradient(normalised_gradient::NormalisedGradient::new(start))
+            }
+            Optimiser::Lbfgs(_) => Self::Lbfgs(Box::new(lbfgs::Minimiser::new(start))),
+        }
+    }
+
+    /// The pixels to go on from.
+    pub fn pixels(&self) -> &[f32] {
+        match self {
+            Self::Adam(s) => &s.x,
+            Self::NormalisedGradient(s) => &s.x,
+            Self::Lbfgs(s) => s.pixels(),
+        }
+    }
+
+    /// One step, number `step` of the run from 0.
+    pub fn step(&mut self, recipe: &Recipe, step: usize, evaluate: &mut dyn Evaluate) -> Result<Step> {
+        match (self, recipe.optimiser) {
+            (Self::Adam(s), Optimiser::Adam { rate, decay_per_1000, amsgrad }) => {
+                let rate = rate * decay_per_1000.powf(step as f64 / 1000.0);
+                s.step(rate, amsgrad, recipe.clamp, evaluate)
+            }
+            (Self::NormalisedGradient(s), Optimiser::NormalisedGradient { eta, blocks }) => {
+                let block = step * blocks / recipe.steps.max(1);
+                s.step(eta * 0.5f64.powi(block.min(blocks - 1) as i32), recipe.clamp, evaluate)
+            }
+            (Self::Lbfgs(s), Optimiser::Lbfgs(lbfgs)) => s.step(&lbfgs, evaluate),
+            _ => Err(crate::Error::invalid("recipe.optimiser", "is not the one that this run was started with")),
+        }
+    }
+
+    pub fn save(&self, to: &mut Save) {
+        match self {
+            Self::Adam(s) => s.save(to),
+            Self::NormalisedGradient(s) => to.f32("optimiser.x", &s.x),
+            Self::Lbfgs(s) => s.save(to),
+        }
+    }
+
+    pub fn load(recipe: &Recipe, from: &Load) -> Result<Self> {
+        Ok(match recipe.optimiser {
+            Optimiser::Adam { .. } => Self::Adam(adam::Adam::load(from)?),
+            Optimiser::NormalisedGradient { .. } => {
+                let x = from.f32("optimiser.x")?;
+                Self::NormalisedGradient(normalised_gradient::NormalisedGradient::new(x))
+            }
+            Optimiser::Lbfgs(_) => Self::Lbfgs(Box::new(lbfgs::Minimiser::load(from)?)),
+        })
+    }
+}

@@ -1,0 +1,274 @@
+//! How a metamer is made: what is minimised, how, from where.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stimulus::Noise;
+use crate::{Error, Result};
+
+/// Everything that decides a synthesis but the network, the stage, the stimulus and the seed.
+///
+/// The presets give what their sources state; every field can be changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// The preset's name, or one of your own.
+    pub name: String,
+    /// What is minimised.
+    pub loss: Loss,
+    /// Whether the gradient passes the matched stage's rectifier as if it were the identity.
+    ///
+    /// Only at the matched stage; all rectifiers below it keep their own gradient.
+    pub identity_gradient: bool,
+    /// How.
+    pub optimiser: Optimiser,
+    /// From where, unless another stimulus is given as the start.
+    pub start: Start,
+    /// Whether pixels are clamped to `[0, 1]` after each step.
+    pub clamp: bool,
+    /// How many steps a full run takes.
+    pub steps: usize,
+    /// When to end earlier.
+    pub plateau: Option<Plateau>,
+}
+
+/// What is minimised; `A` are the original's activations, `A'` the metamer's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// `1/2 sum (A' - A)^2`.
+    HalfSquaredError,
+    /// `norm2(A' - A) / norm2(A)`.
+    NormRatio,
+    /// `mean (A' - A)^2 + weight * sum of the squared excess of pixels outside [0, 1]`.
+    MeanSquaredError {
+        /// The weight of the range penalty.
+        range_penalty: f64,
+    },
+    /// `sum (A' - A)(z - (A' + A) / 2) / norm2(A)^2`, with `z` the stage's values before its rectifier, `A' = clip(z)`.
+    ///
+    /// Its gradient with respect to `z` is `(A' - A) / norm2(A)^2`: the identity gradient of the papers is the true
+    /// gradient of this function, which is convex in `z` and 0 at a match. So a line search has a value to judge by.
+    /// Where a stage has no rectifier it is `1/2 sum (A' - A)^2 / norm2(A)^2`.
+    Matching,
+}
+
+/// How the loss is minimised. A step of all but [`Optimiser::Lbfgs`] takes one gradient evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimiser {
+    /// Adam (Kingma & Ba, 2015), betas 0.9 and 0.999, epsilon 1e-8 beside the bias-corrected root, on the pixels.
+    Adam {
+        /// Learning rate at the first step.
+        rate: f64,
+        /// The rate is multiplied by this every 1,000 steps, a fraction of it each step; 1 keeps it constant.
+        decay_per_1000: f64,
+        /// Whether the largest second moment so far is used (Reddi, Kale & Kumar, 2018).
+        amsgrad: bool,
+    },
+    /// `x <- x - eta g / (norm2(g) + 1e-10)`.
+    NormalisedGradient {
+        /// Length of the first steps.
+        eta: f64,
+        /// The run is cut into this many blocks, and eta is halved from each to the next.
+        blocks: usize,
+    },
+    /// Limited-memory BFGS with a strong Wolfe line search, on variables in which the problem is well scaled.
+    Lbfgs(Lbfgs),
+}
+
+/// Parameters of the L-BFGS optimiser.
+///
+/// Pixels are `x = sigmoid(u)`, which keeps them inside `(0, 1)`, and `u = u0 + C' (w * v)`: `C'` is the inverse cosine
+/// transform of each colour plane, `w` a weight for each spatial frequency, `v` what L-BFGS sees.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lbfgs {
+    /// How many pairs of steps and gradient changes are remembered.
+    pub memory: usize,
+    /// How the frequencies are weighted.
+    pub weights: Weights,
+    /// Normalised gradient steps before the first L-BFGS step.
+    pub warm_up: usize,
+    /// Length of the warm-up's steps at the start, falling linearly to half of it, in units of pixel values.
+    pub warm_up_eta: f64,
+}
+
+/// How an L-BFGS run weighs the spatial frequencies of its variables.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weights {
+    /// All alike.
+    Flat,
+    /// `f^-exponent`, with `f` in cycles a picture and at least 1/2.
+    Power {
+        /// The exponent; 1/2 was best among fixed ones at deep stages.
+        exponent: f64,
+    },
+    /// Measured: the gradients of `probes` random projections of the stage, at the start, tell how strongly the stage
+    /// answers to each frequency band and colour; the weight is the inverse of that to the power `exponent`.
+    ///
+    /// Each probe costs a gradient evaluation.
+    Measured {
+        /// How many random projections.
+        probes: usize,
+        /// 1 makes the stage answer alike to all bands, 0 is [`Weights::Flat`].
+        exponent: f64,
+    },
+}
+
+/// The first picture of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// Noise of the run's seed.
+    Noise(Noise),
+    /// Uniform noise, stretched so that its smallest value is 0 and its largest 1.
+    StretchedUniform,
+}
+
+/// An early end: after a step, when more than `window` losses are known and
+/// `|losses[last - window + 1] - losses[last]|` is below `below`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plateau {
+    /// How many losses back.
+    pub window: usize,
+    /// The smallest change that counts.
+    pub below: f64,
+}
+
+impl Recipe {
+    /// Feather, Durango, Gonzalez & McDermott (NeurIPS 2019): 15,000 steps of Adam on half the squared error.
+    pub fn feather2019() -> Self {
+        Self {
+            name: "feather2019".into(),
+            loss: Loss::HalfSquaredError,
+            identity_gradient: true,
+            optimiser: Optimiser::Adam { rate: 1e-3, decay_per_1000: 0.95, amsgrad: false },
+            start: Start::Noise(Noise::Uniform { low: 0.5, high: 0.6 }),
+            clamp: true,
+            steps: 15_000,
+            plateau: None,
+        }
+    }
+
+    /// Feather, Leclerc, Mądry & McDermott (Nature Neuroscience 2023): 24,000 normalised gradient steps in 8 blocks.
+    pub fn feather2023() -> Self {
+        Self {
+            name: "feather2023".into(),
+            loss: Loss::NormRatio,
+            identity_gradient: true,
+            optimiser: Optimiser::NormalisedGradient { eta: 1.0, blocks: 8 },
+            start: Start::Noise(Noise::Normal { mean: 0.5, deviation: 0.05 }),
+            clamp: true,
+            steps: 24_000,
+            plateau: None,
+        }
+    }
+
+    /// plenoptic 2 (`Metamer` with its defaults): 100 steps of Adam on the mean squared error and a range penalty.
+    pub fn plenoptic() -> Self {
+        Self {
+            name: "plenoptic".into(),
+            loss: Loss::MeanSquaredError { range_penalty: 0.1 },
+            identity_gradient: false,
+            optimiser: Optimiser::Adam { rate: 0.01, decay_per_1000: 1.0, amsgrad: true },
+            start: Start::StretchedUniform,
+            clamp: false,
+            steps: 100,
+            plateau: Some(Plateau { window: 50, below: 1e-4 }),
+        }
+    }
+
+    /// The default: L-BFGS on the matching objective, 10 to 50 times fewer evaluations than the others need.
+    pub fn fast() -> Self {
+        Self {
+            name: "fast".into(),
+            loss: Loss::Matching,
+            identity_gradient: true,
+            optimiser: Optimiser::Lbfgs(Lbfgs::default()),
+            start: Start::Noise(Noise::Normal { mean: 0.5, deviation: 0.05 }),
+            clamp: true,
+            steps: 1_000,
+            plateau: None,
+        }
+    }
+
+    /// All presets.
+    pub fn presets() -> Vec<Self> {
+        vec![Self::fast(), Self::feather2019(), Self::feather2023(), Self::plenoptic()]
+    }
+
+    /// The preset of this name.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] with the likeliest names.
+    pub fn named(name: &str) -> Result<Self> {
+        let presets = Self::presets();
+        let found = presets.iter().find(|r| r.name == name).cloned();
+        found.ok_or_else(|| Error::unknown("recipe", name, presets.iter().map(|r| r.name.as_str())))
+    }
+
+    /// The same recipe with another number of steps; schedules stretch with it.
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.steps = steps;
+        self
+    }
+
+    /// The same recipe with another start.
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Checks that every number is one that the optimiser can work with.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that names the field.
+    pub fn check(&self) -> Result<()> {
+        let positive = |what: &str, value: f64| {
+            let fine = value.is_finite() && value > 0.0;
+            if fine { Ok(()) } else { Err(Error::invalid(what, format!("must be above 0 and finite, got {value}"))) }
+        };
+        if self.steps == 0 {
+            return Err(Error::invalid("recipe.steps", "must be at least 1"));
+        }
+        if self.loss == Loss::Matching && !self.identity_gradient {
+            let reason = "the matching objective is the identity gradient's own; set it to true or take another loss";
+            return Err(Error::invalid("recipe.identity_gradient", reason));
+        }
+        match self.optimiser {
+            Optimiser::Adam { rate, decay_per_1000, .. } => {
+                positive("recipe.optimiser.rate", rate)?;
+                positive("recipe.optimiser.decay_per_1000", decay_per_1000)
+            }
+            Optimiser::NormalisedGradient { eta, blocks } => {
+                positive("recipe.optimiser.eta", eta)?;
+                positive("recipe.optimiser.blocks", blocks as f64)
+            }
+            Optimiser::Lbfgs(lbfgs) => {
+                if matches!(self.loss, Loss::NormRatio) || !self.clamp {
+                    let reason = "L-BFGS needs a smooth loss (not norm_ratio) and keeps pixels in [0, 1] (clamp: true)";
+                    return Err(Error::invalid("recipe.optimiser", reason));
+                }
+                positive("recipe.optimiser.memory", lbfgs.memory as f64)?;
+                positive("recipe.optimiser.warm_up_eta", lbfgs.warm_up_eta)?;
+                match lbfgs.weights {
+                    Weights::Flat => Ok(()),
+                    Weights::Power { exponent } if exponent.is_finite() => Ok(()),
+                    Weights::Measured { probes, exponent } if exponent.is_finite() && probes > 0 => Ok(()),
+                    _ => Err(Error::invalid("recipe.optimiser.weights", "needs a finite exponent and probes above 0")),
+                }
+            }
+        }
+    }
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self::fast()
+    }
+}
+
+impl Default for Lbfgs {
+    fn default() -> Self {
+        Self { memory: 10, weights: Weights::Measured { probes: 4, exponent: 0.5 }, warm_up: 0, warm_up_eta: 1.0 }
+    }
+}

@@ -1,0 +1,206 @@
+//! Runs and metamers in files: float pixels, to the bit, with a stamp.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::history::{Best, History, Point};
+use super::metamer::Metamer;
+use super::optimiser::State;
+use super::plan::Synthesis;
+use super::problem::Problem;
+use super::progress::Ended;
+use super::run::Run;
+use super::stamp::Stamp;
+use super::state::{Load, Save};
+use crate::network::{Classification, Network};
+use crate::stimulus::Image;
+use crate::verdict::Similarity;
+use crate::{Error, Result};
+
+const RUN: &str = "metamers run 1";
+const METAMER: &str = "metamers metamer 1";
+
+fn notes(kind: &str, stamp: &Stamp) -> HashMap<String, String> {
+    let stamp = serde_json::to_string(stamp).unwrap_or_default();
+    HashMap::from([("kind".into(), kind.into()), ("stamp".into(), stamp)])
+}
+
+fn open(path: &Path, kind: &str) -> Result<(Load, Stamp)> {
+    let file = Load::read(path)?;
+    let found = file.note("kind")?;
+    if found != kind {
+        return Err(file.error(format!("is a \"{found}\" file, expected \"{kind}\"")));
+    }
+    let stamp = serde_json::from_str(file.note("stamp")?).map_err(|e| file.error(format!("has a damaged stamp ({e})")))?;
+    Ok((file, stamp))
+}
+
+fn save_image(to: &mut Save, name: &str, image: &Image) {
+    to.f32_shaped(name, &[3, image.height(), image.width()], image.values());
+}
+
+fn load_image(file: &Load, name: &str, called: &str) -> Result<Image> {
+    let (shape, values) = file.f32_shaped(name)?;
+    let &[3, height, width] = shape else {
+        return Err(file.error(format!("\"{name}\" has shape {shape:?}, expected [3, height, width]")));
+    };
+    Image::from_planes(called, width, height, values).map_err(|e| file.error(format!("\"{name}\" is damaged: {e}")))
+}
+
+fn save_history(to: &mut Save, points: &[Point]) {
+    let column = |f: fn(&Point) -> f64| points.iter().map(f).collect::<Vec<f64>>();
+    to.f64("history.evaluation", &column(|p| p.evaluation as f64));
+    to.f64("history.loss", &column(|p| p.loss));
+    to.f64("history.snr_db", &column(|p| p.snr_db));
+    to.f64("history.seconds", &column(|p| p.seconds));
+}
+
+fn load_history(file: &Load) -> Result<Vec<Point>> {
+    let column = |name: &str| file.f64(&format!("history.{name}"));
+    let columns = [column("evaluation")?, column("loss")?, column("snr_db")?, column("seconds")?];
+    let length = columns[0].len();
+    if columns.iter().any(|c| c.len() != length) {
+        return Err(file.error("has columns of different lengths in its history"));
+    }
+    Ok((0..length)
+        .map(|i| Point {
+            evaluation: columns[0][i] as usize,
+            loss: columns[1][i],
+            snr_db: columns[2][i],
+            seconds: columns[3][i],
+        })
+        .collect())
+}
+
+impl Run {
+    /// Saves the run so that [`Run::resume`] goes on with the same bits. The file appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let mut to = Save::new(notes(RUN, &Stamp::of(&self.plan)));
+        save_image(&mut to, "original", &self.plan.original);
+        if let Some(start) = &self.plan.start {
+            save_image(&mut to, "start", start);
+        }
+        if let Some(best) = &self.history.best {
+            to.f32("best.x", &best.x);
+            to.f64("best.snr_db", &[best.snr_db]);
+        }
+        to.f32("gradient", &self.history.gradient);
+        to.u64("steps", self.steps as u64);
+        to.u64("evaluations", self.history.evaluations as u64);
+        to.u64("over", over_to_number(self.over));
+        to.u64("elapsed_ns", self.history.elapsed.as_nanos() as u64);
+        save_history(&mut to, &self.history.points);
+        self.state.save(&mut to);
+        to.write(path.as_ref())
+    }
+
+    /// Goes on with a saved run.
+    ///
+    /// # Errors
+    /// A file that is damaged or no run, or a network whose weights are not those that the run was started with.
+    pub fn resume(path: impl AsRef<Path>, network: &Network) -> Result<Self> {
+        let (file, stamp) = open(path.as_ref(), RUN)?;
+        let weights = &network.provenance().weights_sha256;
+        if *weights != stamp.weights_sha256 {
+            let reason = format!(
+                "was made with {} of weights {}, and this is {} of weights {weights}",
+                stamp.network,
+                stamp.weights_sha256,
+                network.name()
+            );
+            return Err(file.error(reason));
+        }
+        let original = load_image(&file, "original", &stamp.original)?;
+        let start = file.has("start").then(|| load_image(&file, "start", &stamp.start)).transpose()?;
+        let plan = Synthesis {
+            network: network.clone(),
+            stage: stamp.stage,
+            original,
+            recipe: stamp.recipe,
+            seed: stamp.seed,
+            start,
+            quiet: false,
+        };
+        plan.recipe.check()?;
+        let problem = Problem::new(&plan.network, &plan.stage, &plan.original, &plan.recipe)?;
+        let pixels = plan.original.values().len();
+        let best = match file.has("best.x") {
+            true => Some(Best { x: file.f32("best.x")?, snr_db: file.scalar("best.snr_db")? }),
+            false => None,
+        };
+        let history = History {
+            points: load_history(&file)?,
+            best,
+            gradient: file.f32("gradient")?,
+            evaluations: file.u64("evaluations")? as usize,
+            elapsed: Duration::from_nanos(file.u64("elapsed_ns")?),
+        };
+        let state = State::load(&plan.recipe, &file)?;
+        let sizes = [Some(state.pixels().len()), history.best.as_ref().map(|b| b.x.len())];
+        if sizes.into_iter().flatten().any(|size| size != pixels) || !state.is_consistent() {
+            return Err(file.error("holds arrays of different sizes for one picture"));
+        }
+        let over = over_from_number(file.u64("over")?).map_err(|reason| file.error(reason))?;
+        Ok(Self::restored(plan, problem, state, history, file.u64("steps")? as usize, over))
+    }
+}
+
+fn over_to_number(over: Option<Ended>) -> u64 {
+    match over {
+        Some(Ended::Plateau) => 1,
+        Some(_) => 2,
+        None => 0,
+    }
+}
+
+fn over_from_number(number: u64) -> std::result::Result<Option<Ended>, String> {
+    match number {
+        0 => Ok(None),
+        1 => Ok(Some(Ended::Plateau)),
+        2 => Ok(Some(Ended::Stalled)),
+        _ => Err(format!("ends in an unknown way, number {number}")),
+    }
+}
+
+impl Metamer {
+    /// Saves original, metamer (float32 pixels), curve, answers and stamp. The file appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let mut notes = notes(METAMER, &self.stamp);
+        let answers = (&self.similarity, &self.original_class, &self.metamer_class);
+        let answers = serde_json::to_string(&answers).map_err(|e| Error::file(path.as_ref(), e))?;
+        notes.insert("answers".into(), answers);
+        let mut to = Save::new(notes);
+        save_image(&mut to, "original", &self.original);
+        save_image(&mut to, "metamer", &self.image);
+        save_history(&mut to, &self.history);
+        to.write(path.as_ref())
+    }
+
+    /// Opens a saved metamer.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the file is damaged or no metamer.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let (file, stamp) = open(path.as_ref(), METAMER)?;
+        type Answers = (Similarity, Option<Classification>, Option<Classification>);
+        let answers: Answers = serde_json::from_str(file.note("answers")?)
+            .map_err(|e| file.error(format!("has damaged answers ({e})")))?;
+        let (similarity, original_class, metamer_class) = answers;
+        Ok(Self {
+            original: load_image(&file, "original", &stamp.original)?,
+            image: load_image(&file, "metamer", "metamer")?,
+            history: load_history(&file)?,
+            similarity,
+            original_class,
+            metamer_class,
+            stamp,
+        })
+    }
+}

@@ -1,0 +1,268 @@
+//! A synthesis under way.
+
+use std::time::{Duration, Instant};
+
+use super::history::{Best, History, Point, Watched};
+use super::metamer::Metamer;
+use super::optimiser::{State, Step};
+use super::panel::{Screen, Snapshot};
+use super::plan::Synthesis;
+use super::problem::Problem;
+use super::progress::{Ended, Progress};
+use crate::display::HeatMap;
+use crate::interrupt::Listening;
+use crate::stimulus::Image;
+use crate::{Error, Result};
+
+/// A synthesis under way: step it, look at it, save it, finish it.
+///
+/// In our kernel every call shows the picture and the curve while it works. An interrupt ends a call after the step
+/// under way with `Ok`, and the run can go on. After an error the run is as it was before the step that failed.
+pub struct Run {
+    pub(super) plan: Synthesis,
+    pub(super) problem: Problem,
+    pub(super) state: State,
+    pub(super) history: History,
+    pub(super) steps: usize,
+    /// Set when the optimiser or the recipe says that further steps are useless.
+    pub(super) over: Option<Ended>,
+    screen: Screen,
+}
+
+/// How far a call goes.
+#[derive(Clone, Copy, Default)]
+struct Budget {
+    steps: Option<usize>,
+    time: Option<Duration>,
+    snr_db: Option<f64>,
+}
+
+impl Run {
+    pub(super) fn new(plan: Synthesis, problem: Problem, start: Vec<f32>) -> Self {
+        let state = State::new(&plan.recipe, start);
+        Self::restored(plan, problem, state, History::default(), 0, None)
+    }
+
+    pub(super) fn restored(
+        plan: Synthesis,
+        problem: Problem,
+        state: State,
+        history: History,
+        steps: usize,
+        over: Option<Ended>,
+    ) -> Self {
+        Self { plan, problem, state, history, steps, over, screen: Screen::default() }
+    }
+
+    /// Takes `n` steps of the optimiser; most recipes evaluate one gradient a step, L-BFGS now and then more.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] when the loss or the gradient is not finite any more; the run keeps the state before.
+    pub fn step(&mut self, n: usize) -> Result<Progress> {
+        self.advance(Budget { steps: Some(n), ..Budget::default() })
+    }
+
+    /// Steps until the time is up, the recipe's steps are done, or nothing helps any more.
+    ///
+    /// # Errors
+    /// As [`Run::step`].
+    pub fn run_for(&mut self, time: Duration) -> Result<Progress> {
+        self.advance(Budget { time: Some(time), ..self.rest() })
+    }
+
+    /// Steps until the signal-to-noise ratio at the stage reaches `snr_db`; 20 dB is a good match.
+    ///
+    /// Gives up when the recipe's steps are done; [`Progress::ended`] tells.
+    ///
+    /// # Errors
+    /// As [`Run::step`], and when `snr_db` is not a number.
+    pub fn until(&mut self, snr_db: f64) -> Result<Progress> {
+        if snr_db.is_nan() {
+            return Err(Error::invalid("snr_db", "is not a number; 20.0 is a good match"));
+        }
+        self.advance(Budget { snr_db: Some(snr_db), ..self.rest() })
+    }
+
+    /// Takes all the steps of the recipe that are left.
+    ///
+    /// # Errors
+    /// As [`Run::step`].
+    pub fn run(&mut self) -> Result<Progress> {
+        self.advance(self.rest())
+    }
+
+    fn rest(&self) -> Budget {
+        Budget { steps: Some(self.plan.recipe.steps.saturating_sub(self.steps)), ..Budget::default() }
+    }
+
+    fn advance(&mut self, budget: Budget) -> Result<Progress> {
+        let listening = Listening::begin();
+        let (begun, first) = (Instant::now(), self.steps);
+        let ended = loop {
+            if let Some(over) = self.over {
+                break over;
+            }
+            if let (Some(snr_db), Some(best)) = (budget.snr_db, &self.history.best)
+                && best.snr_db >= snr_db
+            {
+                break Ended::Matched;
+            }
+            if listening.interrupted() {
+                break Ended::Interrupted;
+            }
+            if budget.steps.is_some_and(|n| self.steps - first >= n) {
+                break Ended::Steps;
+            }
+            if budget.time.is_some_and(|time| begun.elapsed() >= time) {
+                break Ended::Time;
+            }
+            self.one_step()?;
+            if !self.plan.quiet && self.screen.is_due() {
+                let left = self.time_left(&budget, begun, first);
+                let snapshot = self.snapshot();
+                self.screen.update(&snapshot, Some(left));
+            }
+        };
+        let snapshot = self.snapshot();
+        let shown = !self.plan.quiet && self.screen.finish(&snapshot);
+        let last = self.history.points.last();
+        Ok(Progress {
+            ended,
+            steps: self.steps,
+            evaluations: self.history.evaluations,
+            elapsed: self.history.elapsed,
+            snr_db: self.history.best.as_ref().map_or(f64::NEG_INFINITY, |b| b.snr_db),
+            loss: last.map_or(f64::NAN, |p| p.loss),
+            snapshot,
+            shown,
+        })
+    }
+
+    fn one_step(&mut self) -> Result<()> {
+        let since = Instant::now();
+        let evaluations = self.history.points.len();
+        let (problem, seed) = (&self.problem, self.plan.seed);
+        let mut watched = Watched { problem, history: &mut self.history, seed, since };
+        let step = self.state.step(&self.plan.recipe, self.steps, &mut watched);
+        self.history.elapsed += since.elapsed();
+        if step? == Step::Stalled {
+            self.over = Some(Ended::Stalled);
+        }
+        self.steps += 1;
+        let points = &self.history.points;
+        if let Some(plateau) = self.plan.recipe.plateau
+            && points.len() > plateau.window
+            && points.len() > evaluations
+        {
+            let before = points[points.len() - plateau.window].loss;
+            let now = points[points.len() - 1].loss;
+            if (before - now).abs() < plateau.below {
+                self.over = Some(Ended::Plateau);
+            }
+        }
+        Ok(())
+    }
+
+    /// How much of the budget is used, from 0 to 1, and the time left at this pace.
+    fn time_left(&self, budget: &Budget, begun: Instant, first: usize) -> (f64, Option<Duration>) {
+        let elapsed = begun.elapsed();
+        let by_steps = budget.steps.map(|n| (self.steps - first) as f64 / n.max(1) as f64);
+        let by_time = budget.time.map(|t| elapsed.as_secs_f64() / t.as_secs_f64().max(1e-9));
+        let done = by_steps.unwrap_or(0.0).max(by_time.unwrap_or(0.0)).clamp(0.0, 1.0);
+        let left = (done > 0.0).then(|| elapsed.mul_f64(((1.0 - done) / done).min(1e6)));
+        (done, left)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            title: format!("{}, stage {}, recipe {}", self.plan.network.name(), self.plan.stage, self.plan.recipe.name),
+            original: self.plan.original.clone(),
+            current: self.current(),
+            gradient: self.history.gradient.clone(),
+            points: self.history.points.clone(),
+            steps: self.steps,
+            elapsed: self.history.elapsed,
+        }
+    }
+
+    /// The picture as it is now, clamped to `[0, 1]`.
+    pub fn current(&self) -> Image {
+        self.picture(self.state.pixels())
+    }
+
+    /// The picture with the highest signal-to-noise ratio so far; the first picture before the first step.
+    pub fn best(&self) -> Image {
+        self.picture(self.history.best.as_ref().map_or(self.state.pixels(), |b| &b.x))
+    }
+
+    fn picture(&self, x: &[f32]) -> Image {
+        self.plan.original.with_values("metamer", x)
+    }
+
+    /// The original as the network sees it.
+    pub fn original(&self) -> &Image {
+        &self.plan.original
+    }
+
+    /// Every gradient evaluation so far.
+    pub fn history(&self) -> &[Point] {
+        &self.history.points
+    }
+
+    /// Steps so far.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Gradient evaluations so far, probes included.
+    pub fn evaluations(&self) -> usize {
+        self.history.evaluations
+    }
+
+    /// The best signal-to-noise ratio at the stage so far, in dB; `None` before the first step.
+    pub fn snr_db(&self) -> Option<f64> {
+        self.history.best.as_ref().map(|b| b.snr_db)
+    }
+
+    /// The gradient of the loss at the last evaluation, summed over the colours: where brighter pixels raise the loss
+    /// and where they lower it. `None` before the first step.
+    pub fn gradient(&self) -> Option<HeatMap> {
+        let (width, height) = (self.plan.original.width(), self.plan.original.height());
+        super::panel::gradient_map(&self.history.gradient, width, height)
+    }
+
+    /// Shows live pictures, or not.
+    pub fn set_quiet(&mut self, quiet: bool) {
+        self.plan.quiet = quiet;
+    }
+
+    /// The metamer: the better of the best evaluated picture and the present one.
+    ///
+    /// The run can go on afterwards.
+    ///
+    /// # Errors
+    /// When the network cannot be run on the result.
+    pub fn finish(&self) -> Result<Metamer> {
+        let current = self.current();
+        let original = &self.problem.objective.target;
+        let snr = |image: &Image| -> Result<f64> {
+            let activations = self.problem.activations(image.values())?;
+            Ok(crate::verdict::snr_db(original, &activations).unwrap_or(f64::NEG_INFINITY))
+        };
+        // Measured on what is kept: a recipe without a clamp has pixels that no picture can hold.
+        let best = match &self.history.best {
+            Some(Best { x, .. }) => {
+                let best = self.picture(x);
+                if snr(&best)? >= snr(&current)? { best } else { current }
+            }
+            None => current,
+        };
+        Metamer::of(self, best)
+    }
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("stage", &self.plan.stage).field("steps", &self.steps).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,56 @@
+//! Where a metamer comes from.
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::Synthesis;
+use super::recipe::Recipe;
+
+/// Everything that is needed to make a metamer again; kept in its file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The network's name.
+    pub network: String,
+    /// SHA-256 of its weights' file.
+    pub weights_sha256: String,
+    /// The matched stage.
+    pub stage: String,
+    /// The original's name.
+    pub original: String,
+    /// What the synthesis started from: "noise", or the name of a picture.
+    pub start: String,
+    /// The recipe, in full.
+    pub recipe: Recipe,
+    /// The seed.
+    pub seed: u64,
+    /// Version of metamers.
+    pub metamers: String,
+    /// Operating system and processor architecture; always the CPU.
+    pub device: String,
+}
+
+impl Stamp {
+    pub(super) fn of(plan: &Synthesis) -> Self {
+        Self {
+            network: plan.network.name().into(),
+            weights_sha256: plan.network.provenance().weights_sha256.clone(),
+            stage: plan.stage.clone(),
+            original: plan.original.name().into(),
+            start: plan.start.as_ref().map_or("noise", |image| image.name()).into(),
+            recipe: plan.recipe.clone(),
+            seed: plan.seed,
+            metamers: env!("CARGO_PKG_VERSION").into(),
+            device: format!("CPU, {} {}", std::env::consts::OS, std::env::consts::ARCH),
+        }
+    }
+}
+
+impl std::fmt::Display for Stamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "network   {} (weights SHA-256 {})", self.network, self.weights_sha256)?;
+        writeln!(f, "stage     {}", self.stage)?;
+        writeln!(f, "original  {}", self.original)?;
+        writeln!(f, "start     {}, seed {}", self.start, self.seed)?;
+        writeln!(f, "recipe    {}, {} steps at most", self.recipe.name, self.recipe.steps)?;
+        write!(f, "made by   metamers {} on {}", self.metamers, self.device)
+    }
+}

@@ -1,0 +1,5 @@
+//! Is it a metamer?
+
+mod similarity;
+
+pub use similarity::{Similarity, snr_db};
