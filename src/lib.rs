@@ -3,6 +3,7 @@
 pub use candle_core as candle;
 pub use candle_nn;
 
+pub mod display;
 mod error;
 pub mod prelude;
 
