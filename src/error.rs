@@ -56,9 +56,7 @@ pub enum Error {
         first: usize,
     },
     /// A synthesis whose loss or gradient stopped being a finite number; the run keeps its last good state.
-    #[error(
-        "the synthesis diverged at gradient evaluation {evaluation}: {reason}; the run keeps the best state before it"
-    )]
+    #[error("the synthesis diverged at gradient evaluation {evaluation}: {reason}; the run keeps the best state before it")]
     Diverged {
         /// The evaluation at which it happened.
         evaluation: usize,

@@ -98,32 +98,40 @@ impl Scale {
     }
 
     fn log_ticks(&self, most: usize) -> Ticks {
-        let (low, high) = (self.low.log10(), self.high.log10());
-        let (first, last) = ((low - 1e-9).ceil() as i32, (high + 1e-9).floor() as i32);
+        let (first, last) = ((self.low.log10() - 1e-9).ceil() as i32, (self.high.log10() + 1e-9).floor() as i32);
         let inside = |value: &f64| *value >= self.low * (1.0 - 1e-9) && *value <= self.high * (1.0 + 1e-9);
-        let between = |digits: &[i32]| -> Vec<f64> {
+        let multiples = |digits: &[i32]| -> Vec<f64> {
             let decades = (first - 1)..=last;
             decades.flat_map(|k| digits.iter().map(move |d| f64::from(*d) * 10f64.powi(k))).filter(inside).collect()
         };
+        // Counts and frequencies are read as plain numbers, losses as powers of ten.
+        let plain = self.low >= 0.5 && self.high < 2e5;
         let decades = (last - first + 1).max(0) as usize;
-        if decades >= 2 {
-            let stride = decades.div_ceil(most).max(1);
-            let powers = (first..=last).filter(|k| k.rem_euclid(stride as i32) == 0);
-            let ticks = powers.map(|k| Tick { value: 10f64.powi(k), label: power_of_ten(k) }).collect();
-            let minor = if stride == 1 && decades <= 6 { between(&[2, 3, 4, 5, 6, 7, 8, 9]) } else { Vec::new() };
-            return Ticks { ticks, exponent: 0, minor };
+        let minor = if decades <= 6 { multiples(&[1, 2, 3, 4, 5, 6, 7, 8, 9]) } else { Vec::new() };
+        if self.high < 3.0 * self.low {
+            let steps = Self { log: false, ..*self }.linear_ticks(most);
+            let ticks = steps.ticks.into_iter().filter(|tick| tick.value > 0.0);
+            return Ticks {
+                ticks: ticks.map(|tick| Tick { label: number(tick.value), ..tick }).collect(),
+                ..Ticks::default()
+            };
         }
-        // Less than two decades to label: the digits between them have to help, and if those are too few, plain steps.
-        for digits in [&[1, 2, 3, 4, 5, 6, 7, 8, 9][..], &[1, 2, 3, 5], &[1, 2, 5], &[1, 3]] {
-            let values = between(digits);
-            if values.len() >= 2 && values.len() <= most {
-                let ticks = values.into_iter().map(|value| Tick { value, label: number(value) }).collect();
-                return Ticks { ticks, exponent: 0, minor: between(&[1, 2, 3, 4, 5, 6, 7, 8, 9]) };
+        if decades < 2 || plain {
+            for digits in [&[1, 2, 3, 5][..], &[1, 2, 5], &[1, 3]] {
+                let values = multiples(digits);
+                if (2..=most).contains(&values.len()) {
+                    let ticks = values.into_iter().map(|value| Tick { value, label: number(value) }).collect();
+                    return Ticks { ticks, exponent: 0, minor };
+                }
             }
         }
-        let plain = Self { log: false, ..*self }.linear_ticks(most);
-        let ticks = plain.ticks.into_iter().filter(|tick| tick.value > 0.0);
-        Ticks { ticks: ticks.map(|tick| Tick { label: number(tick.value), ..tick }).collect(), ..Ticks::default() }
+        let stride = decades.div_ceil(most).max(1) as i32;
+        let powers = (first..=last).filter(|k| k.rem_euclid(stride) == 0);
+        let tick = |k: i32| {
+            let value = 10f64.powi(k);
+            Tick { value, label: if plain { number(value) } else { power_of_ten(k) } }
+        };
+        Ticks { ticks: powers.map(tick).collect(), exponent: 0, minor: if stride == 1 { minor } else { Vec::new() } }
     }
 }
 

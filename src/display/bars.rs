@@ -121,7 +121,9 @@ fn label(value: f64) -> String {
 
 impl Show for Bars {
     fn bundles(&self) -> Vec<Bundle> {
-        Figure::new(self.alt()).width(460.0).row([self.clone()]).bundles()
+        let title = if self.title.is_empty() { None } else { Some(self.title.clone()) };
+        let text: Vec<String> = title.into_iter().chain(self.lines()).collect();
+        vec![Figure::new(self.alt()).width(460.0).row([self.clone()]).bundle(text.join("\n"))]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ab_glyph::{Font, ScaleFont, point};
 
-use super::colors::{Rgb, WHITE};
+use super::colors::Rgb;
 use super::raster::{Raster, encode};
 use super::text::{Style, glyphs};
 
@@ -196,11 +196,6 @@ impl Canvas {
         for (value, new) in self.rgb[at..at + 3].iter_mut().zip(color) {
             *value = (f32::from(*value) * (1.0 - ink) + f32::from(new) * ink).round() as u8;
         }
-    }
-
-    /// A white edge around what stands at `rect`, so that letters keep legible on grid lines.
-    pub fn clear(&mut self, rect: Rect) {
-        self.fill(rect, WHITE);
     }
 }
 

@@ -4,7 +4,6 @@ use colorous::Gradient;
 
 pub(crate) type Rgb = [u8; 3];
 
-pub(crate) const WHITE: Rgb = [255; 3];
 pub(crate) const TEXT: Rgb = [0x22; 3];
 pub(crate) const QUIET: Rgb = [0x5c; 3];
 pub(crate) const AXIS: Rgb = [0x9a; 3];

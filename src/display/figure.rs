@@ -154,7 +154,8 @@ impl Figure {
 fn place_row<'a>(row: &'a [Panel], top: f32, inner: f32, placed: &mut Vec<Placed<'a>>) -> f32 {
     let shared = inner - GAP * (row.len() - 1) as f32;
     let weights: f32 = row.iter().map(|panel| panel.weight).sum();
-    let share = |panel: &Panel| (shared * panel.weight / weights).max(16.0);
+    let surrounds: f32 = row.iter().map(Panel::surround).sum();
+    let share = |panel: &Panel| ((shared - surrounds).max(0.0) * panel.weight / weights + panel.surround()).max(16.0);
 
     // Pictures have a size of their own; what they leave of their share goes to the panels that take any.
     let mut widths: Vec<f32> = row

@@ -185,6 +185,15 @@ impl HeatMap {
         (across + margins.left + margins.right, down + margins.bottom)
     }
 
+    /// The width that axes and colour bar take from a map of square cells, in CSS pixels.
+    pub(crate) fn surround(&self) -> f32 {
+        if !self.square || self.problem.is_some() {
+            return 0.0;
+        }
+        let margins = Margins::of(self, 200.0);
+        margins.left + margins.right
+    }
+
     pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) {
         if let Some(problem) = &self.problem {
             return empty(canvas, place, problem);
@@ -199,7 +208,13 @@ impl HeatMap {
         if cells.width < 4.0 || cells.height < 4.0 {
             return empty(canvas, place, "too small");
         }
-        draw_picture(canvas, cells, &self.raster());
+        let raster = self.raster();
+        let pixels = |length: f32| (length * DENSITY).round() as usize;
+        let (width, height) = (pixels(cells.width), pixels(cells.height));
+        match !self.square && 2 * self.columns <= 3 * width && 2 * self.rows <= 3 * height {
+            true => canvas.picture(cells.x, cells.y, &raster.stretched(width, height)),
+            false => draw_picture(canvas, cells, &raster),
+        }
         if self.x.is_some() || self.y.is_some() {
             canvas.frame(cells, AXIS);
         }
@@ -231,7 +246,7 @@ impl HeatMap {
 
     fn draw_y(&self, canvas: &mut Canvas, cells: Rect, place: Rect) {
         let Some((axis, scale)) = self.y.as_ref().and_then(|axis| Some((axis, axis.scale()?))) else { return };
-        let ticks = scale.ticks((cells.height / 34.0) as usize);
+        let ticks = scale.ticks((cells.height / 26.0) as usize);
         for tick in &ticks.ticks {
             let Some(part) = axis.part(&scale, tick.value) else { continue };
             let part = if self.upwards { 1.0 - part } else { part };
@@ -281,8 +296,11 @@ impl HeatMap {
         }];
         let bad = self.values.len() - self.finite().count();
         if bad > 0 {
-            let are = if bad == 1 { "value is" } else { "values are" };
-            lines.push(format!("{bad} of {} {} not finite", self.values.len(), are.replace("value ", "values ")));
+            lines.push(format!(
+                "{bad} of {} values {} not finite",
+                self.values.len(),
+                if bad == 1 { "is" } else { "are" }
+            ));
         }
         lines
     }
@@ -325,7 +343,7 @@ impl Margins {
         let ticks = map.scale().ticks(most);
         let bar_label = with_multiplier(&map.value_label, &ticks);
         let left = match map.y.as_ref().and_then(|axis| Some((axis, axis.scale()?))) {
-            Some((axis, scale)) => label(&axis.label) + widest(&scale.ticks((height / 34.0) as usize)) + TICK_GAP + 1.0,
+            Some((axis, scale)) => label(&axis.label) + widest(&scale.ticks((height / 26.0) as usize)) + TICK_GAP + 1.0,
             None => 0.0,
         };
         let bottom = match map.x.as_ref().and_then(|axis| Some((axis, axis.scale()?))) {
@@ -362,7 +380,8 @@ fn with_multiplier(label: &str, ticks: &Ticks) -> String {
 
 impl Show for HeatMap {
     fn bundles(&self) -> Vec<Bundle> {
-        Figure::new(self.alt()).width(if self.square { 460.0 } else { 720.0 }).row([self.clone()]).bundles()
+        let figure = Figure::new(self.alt()).width(if self.square { 460.0 } else { 720.0 }).row([self.clone()]);
+        vec![figure.bundle(self.alt())]
     }
 }
 

@@ -171,7 +171,7 @@ impl LinePlot {
         let legend_height = legend.len() as f32 * (Style::TICK.line() + 2.0);
         let bottom = TICK_GAP + Style::TICK.line() + if self.x_label.is_empty() { 0.0 } else { Style::LABEL.line() };
         let mut top = legend_height + 4.0;
-        let y_ticks = y.ticks(((place.height - top - bottom) / 34.0) as usize);
+        let y_ticks = y.ticks(((place.height - top - bottom) / 26.0) as usize);
         let power = multiplier(y_ticks.exponent);
         if !power.is_empty() {
             top += Style::TICK.line();
@@ -179,7 +179,12 @@ impl LinePlot {
         let y_ticks_width = y_ticks.ticks.iter().map(|tick| Style::TICK.width(&tick.label)).fold(0.0, f32::max);
         let label_width = if self.y_label.is_empty() { 0.0 } else { Style::LABEL.line() + 3.0 };
         let left = (label_width + y_ticks_width + TICK_GAP).ceil();
-        let right = beside.unwrap_or(8.0).ceil();
+        let beside_width = beside.unwrap_or(8.0).ceil();
+        // The last label stands below the end of the axis, half of it to the right.
+        let x_ticks = fitting(&x, place.width - left - beside_width);
+        let last = x_ticks.ticks.iter().rfind(|tick| on(&x, tick.value).is_some());
+        let overhang = last.map_or(0.0, |tick| Style::TICK.width(&tick.label) / 2.0);
+        let right = beside_width.max(overhang.ceil());
         let area = Rect::new(place.x + left, place.y + top, place.width - left - right, place.height - top - bottom);
         if area.width < 24.0 || area.height < 24.0 {
             return empty(canvas, place, "too small");
@@ -194,7 +199,7 @@ impl LinePlot {
             canvas.text(area.x, area.y - Style::TICK.line() - 2.0, Anchor::Start, &power, Style::TICK);
         }
         self.draw_y_axis(canvas, area, place, &y, &y_ticks);
-        self.draw_x_axis(canvas, area, place, &x);
+        self.draw_x_axis(canvas, area, place, &x, &x_ticks);
         let curves = self.draw_series(canvas, area, &x, &y);
         if beside.is_some() {
             write_beside(canvas, area, &names, &curves);
@@ -236,8 +241,7 @@ impl LinePlot {
         canvas.text_upwards(place.x, middle, &label, Style::LABEL);
     }
 
-    fn draw_x_axis(&self, canvas: &mut Canvas, area: Rect, place: Rect, x: &Scale) {
-        let ticks = fitting(x, area.width);
+    fn draw_x_axis(&self, canvas: &mut Canvas, area: Rect, place: Rect, x: &Scale, ticks: &Ticks) {
         let mut free = area.x - 12.0;
         for tick in &ticks.ticks {
             let Some(part) = on(x, tick.value) else { continue };
@@ -310,8 +314,9 @@ impl LinePlot {
             let label = style.ellipsise(label, area.width - 12.0);
             let width = style.width(&label);
             let tops = [at - style.line() - 1.0, at + 1.0];
-            let lefts = [area.right() - width - 4.0, area.x + 6.0, area.x + (area.width - width) / 2.0];
-            let places = tops.iter().flat_map(|top| lefts.map(|left| Rect::new(left, *top, width, style.line())));
+            let room = area.width - width - 10.0;
+            let lefts = (0..=12_u8).map(|step| area.right() - 4.0 - width - room * f32::from(step) / 12.0);
+            let places = lefts.flat_map(|left| tops.map(|top| Rect::new(left, top, width, style.line())));
             let inside = places.filter(|place| place.y >= area.y - 2.0 && place.bottom() <= area.bottom());
             let free = inside.filter(|place| !taken.iter().any(|other| other.overlaps(place)));
             // The place with the least of the curves behind it.
@@ -458,7 +463,9 @@ fn draw_legend_row(canvas: &mut Canvas, x: f32, y: f32, row: &[(Option<usize>, S
 
 impl Show for LinePlot {
     fn bundles(&self) -> Vec<Bundle> {
-        Figure::new(self.alt()).width(600.0).row([self.clone()]).bundles()
+        let title = if self.title.is_empty() { None } else { Some(self.title.clone()) };
+        let text: Vec<String> = title.into_iter().chain(self.words()).collect();
+        vec![Figure::new(self.alt()).width(600.0).row([self.clone()]).bundle(text.join("\n"))]
     }
 }
 

@@ -88,6 +88,14 @@ impl Panel {
         }
     }
 
+    /// The part of the width that stands around a picture: pictures of equal weight are of equal size.
+    pub(crate) fn surround(&self) -> f32 {
+        match &self.content {
+            Content::Heat(map) => map.surround(),
+            _ => 0.0,
+        }
+    }
+
     /// The size of the content, in CSS pixels, where `width` is to be had.
     pub(crate) fn content_size(&self, width: f32) -> (f32, f32) {
         match &self.content {

@@ -111,6 +111,19 @@ impl Raster {
         Self { width, height, rgb, problem: self.problem.clone() }
     }
 
+    /// Stretched by taking for each pixel the nearest there is: crisp, and of rows that repeat, which makes a small file.
+    pub(crate) fn stretched(&self, width: usize, height: usize) -> Self {
+        let row = |y: usize| {
+            let start = 3 * self.width * (y * self.height / height);
+            let pixels = &self.rgb[start..start + 3 * self.width];
+            (0..width).flat_map(move |x| {
+                let at = 3 * (x * self.width / width);
+                [pixels[at], pixels[at + 1], pixels[at + 2]]
+            })
+        };
+        Self { width, height, rgb: (0..height).flat_map(row).collect(), problem: None }
+    }
+
     /// Resized so that each pixel is the mean of what it covers: smooth when smaller, with crisp edges when larger.
     pub(crate) fn resized(&self, width: usize, height: usize) -> Self {
         let across = resize_rows(&self.rgb, self.width, self.height, width);

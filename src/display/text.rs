@@ -138,9 +138,15 @@ impl Style {
     }
 }
 
-/// The glyphs of a text; those that the font does not have become its empty box, and what has no shape is left out.
+/// The glyphs of a text; letters that the font does not have become an empty box, and what has no shape is left out.
 pub(crate) fn glyphs<'a>(font: &'a FontRef<'static>, text: &'a str) -> impl Iterator<Item = GlyphId> + 'a {
     let shaped =
         text.chars().filter(|letter| !matches!(letter, '\u{200b}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'));
-    shaped.map(|letter| font.glyph_id(if letter.is_control() || letter.is_whitespace() { ' ' } else { letter }))
+    shaped.map(|letter| {
+        let letter = if letter.is_control() || letter.is_whitespace() { ' ' } else { letter };
+        match font.glyph_id(letter) {
+            GlyphId(0) => font.glyph_id('□'),
+            known => known,
+        }
+    })
 }
