@@ -5,12 +5,16 @@ pub use candle_nn;
 
 mod assets;
 mod atomic;
+pub mod display;
 mod error;
 mod finite;
+mod interrupt;
 pub mod network;
 pub mod ops;
 pub mod prelude;
 pub mod stimulus;
+pub mod synthesis;
+pub mod verdict;
 pub mod zoo;
 
 pub use error::{Error, Result};

@@ -1,5 +1,10 @@
 //! What a notebook has loaded when it starts.
 
 pub use crate::candle::{DType, Device, Tensor, Var};
-pub use crate::{Error, Result, candle, candle_nn};
+pub use crate::display::Show;
+pub use crate::network::Network;
+pub use crate::stimulus::{Image, Noise, shipped_photos};
+pub use crate::synthesis::{Metamer, Recipe, Run, Synthesis};
+pub use crate::verdict::Similarity;
+pub use crate::{Error, Result, candle, candle_nn, zoo};
 pub use std::time::Duration;

@@ -7,7 +7,7 @@ use crate::stimulus::Image;
 use crate::{Error, Result};
 
 /// One answer of a classifier.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Guess {
     /// Index of the class.
     pub class: usize,
@@ -18,7 +18,7 @@ pub struct Guess {
 }
 
 /// The likeliest classes, likeliest first.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Classification {
     /// The classes.
     pub guesses: Vec<Guess>,

@@ -145,6 +145,12 @@ impl Image {
         Self::from_planes("noise", width, height, values)
     }
 
+    /// A picture of this one's size with other values, clamped to `[0, 1]`.
+    pub(crate) fn with_clamped(&self, name: &str, values: &[f32]) -> Self {
+        let values = values.iter().map(|v| v.clamp(0.0, 1.0)).collect();
+        Self { name: name.into(), width: self.width, height: self.height, values }
+    }
+
     /// What the picture is called in captions.
     pub fn name(&self) -> &str {
         &self.name

@@ -173,7 +173,7 @@ impl Run {
         (done, left)
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             title: format!("{}, stage {}, recipe {}", self.plan.network.name(), self.plan.stage, self.plan.recipe.name),
             original: self.plan.original.clone(),
@@ -196,7 +196,7 @@ impl Run {
     }
 
     fn picture(&self, x: &[f32]) -> Image {
-        self.plan.original.with_values("metamer", x)
+        self.plan.original.with_clamped("metamer", x)
     }
 
     /// The original as the network sees it.

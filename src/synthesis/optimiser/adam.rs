@@ -46,6 +46,10 @@ impl Adam {
         }
     }
 
+    pub fn is_consistent(&self) -> bool {
+        self.moments.iter().all(|m| m.len() == self.x.len())
+    }
+
     pub fn load(from: &Load) -> Result<Self> {
         let moment = |name: &str| from.f64(&format!("optimiser.{name}"));
         Ok(Self {

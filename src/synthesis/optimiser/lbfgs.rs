@@ -95,6 +95,15 @@ impl Minimiser {
         }
     }
 
+    pub fn is_consistent(&self) -> bool {
+        self.descent.as_ref().is_none_or(|d| {
+            let pairs = d.memory.iter().flat_map(|(s, y)| [s, y]);
+            let [height, width] = d.cosines.size();
+            let size = d.cosines.planes().saturating_mul(height).saturating_mul(width);
+            size == self.x.len() && pairs.chain([&d.origin, &d.weights, &d.v, &d.gradient]).all(|a| a.len() == size)
+        })
+    }
+
     pub fn load(from: &Load) -> Result<Self> {
         let descent = if from.has("optimiser.v") {
             let size = |name: &str| Ok::<_, crate::Error>(from.u64(&format!("optimiser.{name}"))? as usize);

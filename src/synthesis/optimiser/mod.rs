@@ -81,6 +81,15 @@ impl State {
         }
     }
 
+    /// Whether all arrays belong to one picture.
+    pub fn is_consistent(&self) -> bool {
+        match self {
+            Self::Adam(s) => s.is_consistent(),
+            Self::NormalisedGradient(_) => true,
+            Self::Lbfgs(s) => s.is_consistent(),
+        }
+    }
+
     pub fn load(recipe: &Recipe, from: &Load) -> Result<Self> {
         Ok(match recipe.optimiser {
             Optimiser::Adam { .. } => Self::Adam(adam::Adam::load(from)?),

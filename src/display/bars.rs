@@ -1,0 +1,130 @@
+//! Horizontal bars with names: the probabilities of classes.
+
+use super::canvas::{Anchor, Canvas, Rect};
+use super::colors::{self, EMPTY, QUIET, TEXT};
+use super::text::Style;
+use super::{Bundle, Figure, Show};
+
+const ROW: f32 = 22.0;
+const GAP: f32 = 8.0;
+
+/// Named values in 0..1 as horizontal bars, the first on top.
+///
+/// ```
+/// use metamers::display::{Bars, Show};
+///
+/// let bars = Bars::new("The network sees").bar("giant panda", 0.93).bar("indri", 0.02).highlight(0);
+/// assert!(bars.bundles()[0].plain().contains("giant panda  0.93"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Bars {
+    pub(crate) title: String,
+    bars: Vec<(String, f64)>,
+    highlight: Option<usize>,
+}
+
+impl Bars {
+    /// No bars yet.
+    pub fn new(title: impl Into<String>) -> Self {
+        Self { title: title.into(), ..Self::default() }
+    }
+
+    /// Adds a bar of a length in 0..1. A value outside is written as it is and its bar ends at the edge; one that is not a number has no
+    /// bar.
+    pub fn bar(mut self, name: impl Into<String>, value: f64) -> Self {
+        self.bars.push((name.into(), value));
+        self
+    }
+
+    /// Adds bars.
+    pub fn bars<T: Into<String>>(mut self, bars: impl IntoIterator<Item = (T, f64)>) -> Self {
+        self.bars.extend(bars.into_iter().map(|(name, value)| (name.into(), value)));
+        self
+    }
+
+    /// Colours the bar of this index, and greys the others.
+    pub fn highlight(mut self, index: usize) -> Self {
+        self.highlight = Some(index);
+        self
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let widest = self.bars.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        self.bars.iter().map(|(name, value)| format!("{name:widest$}  {}", label(*value))).collect()
+    }
+
+    pub(crate) fn alt(&self) -> String {
+        let parts: Vec<_> = self.bars.iter().take(8).map(|(name, value)| format!("{name} {}", label(*value))).collect();
+        let title = if self.title.is_empty() { "Bars" } else { &self.title };
+        format!("{title}: {}", if parts.is_empty() { "nothing".into() } else { parts.join(", ") })
+    }
+
+    pub(crate) fn height(&self) -> f32 {
+        (self.bars.len().max(1) as f32 * ROW).min(1200.0)
+    }
+
+    pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) {
+        let (name_style, value_style) = (Style::LABEL, Style::TICK.colored(TEXT));
+        if self.bars.is_empty() {
+            canvas.text(place.x, place.y, Anchor::Start, "nothing to show", Style::CAPTION);
+            return;
+        }
+        let shown = self.bars.len().min((place.height / ROW) as usize).max(1);
+        let left_out = self.bars.len() - shown;
+        let drawn = if left_out > 0 { shown - 1 } else { shown };
+        let values: Vec<String> = self.bars[..drawn].iter().map(|(_, value)| label(*value)).collect();
+        let widest = |texts: &mut dyn Iterator<Item = &str>, style: Style| {
+            texts.map(|text| style.width(text)).fold(0.0, f32::max)
+        };
+        let value_width = widest(&mut values.iter().map(String::as_str), value_style);
+        let most = (place.width * 0.5).min(place.width - value_width - 2.0 * GAP - 24.0).max(0.0);
+        let name_width =
+            widest(&mut self.bars[..drawn].iter().map(|(name, _)| name.as_str()), name_style).min(most).ceil();
+        let left = place.x + name_width + GAP;
+        let length = (place.width - name_width - value_width - 2.0 * GAP).max(0.0);
+        for (index, ((name, value), label)) in self.bars[..drawn].iter().zip(&values).enumerate() {
+            let y = place.y + index as f32 * ROW;
+            let name = name_style.ellipsise(name, name_width);
+            canvas.text(left - GAP, y + (ROW - name_style.line()) / 2.0, Anchor::End, &name, name_style);
+            let track = Rect::new(left, y + 4.0, length, ROW - 8.0);
+            canvas.fill(track, EMPTY);
+            let part = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) as f32 };
+            let color = match self.highlight {
+                Some(highlight) if highlight != index => [0xb4; 3],
+                _ => colors::series(0),
+            };
+            canvas.fill(Rect { width: length * part, ..track }, color);
+            let top = y + (ROW - value_style.line()) / 2.0;
+            canvas.text(place.right(), top, Anchor::End, label, value_style);
+        }
+        if left_out > 0 {
+            let text = format!("and {} more", left_out + 1);
+            canvas.text(left, place.y + drawn as f32 * ROW, Anchor::Start, &text, Style::TICK.colored(QUIET));
+        }
+    }
+}
+
+/// Two decimals, since a probability is not known better; what is not zero is not written as zero.
+fn label(value: f64) -> String {
+    if value.is_nan() {
+        "not a number".into()
+    } else if value > 0.0 && value < 0.005 {
+        "<0.01".into()
+    } else if value < 1.0 && value >= 0.995 {
+        ">0.99".into()
+    } else if value.abs() < 1e4 {
+        format!("{:.2}", if value == 0.0 { 0.0 } else { value }).replace('-', "−")
+    } else {
+        super::axis::number(value)
+    }
+}
+
+impl Show for Bars {
+    fn bundles(&self) -> Vec<Bundle> {
+        let title = if self.title.is_empty() { None } else { Some(self.title.clone()) };
+        let text: Vec<String> = title.into_iter().chain(self.lines()).collect();
+        vec![Figure::new(self.alt()).width(460.0).row([self.clone()]).bundle(text.join("\n"))]
+    }
+}
+
+crate::show_in_notebooks!(Bars);

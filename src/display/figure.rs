@@ -1,0 +1,212 @@
+//! Rows of panels on one sheet.
+
+use super::canvas::{Anchor, Canvas, DENSITY, Rect};
+use super::panel::{Panel, write_lines};
+use super::text::Style;
+use super::{Bundle, Show};
+
+/// The width of a notebook's output, in CSS pixels.
+const PAGE: f32 = 900.0;
+const MARGIN: f32 = 10.0;
+const GAP: f32 = 24.0;
+const ROW_GAP: f32 = 20.0;
+const TITLE_GAP: f32 = 4.0;
+/// Panels narrower than this say nothing: a row with more of them is broken.
+const NARROWEST: f32 = 72.0;
+/// A sheet taller than this is cut off: no browser shows it.
+const TALLEST: f32 = 12_000.0;
+
+/// Pictures, plots and texts in rows on one sheet: one PNG with twice the pixels of its CSS size.
+///
+/// ```
+/// use metamers::display::{Bars, Figure, Panel, Raster};
+///
+/// let photo = Raster::from_gray(4, 4, &[0.5; 16]);
+/// let figure = Figure::new("A grey square and what the network takes it for")
+///     .title("A grey square")
+///     .row([Panel::picture("original", photo).caption("wall clock"), Bars::new("class").bar("wall clock", 0.4).into()]);
+/// assert!(!figure.png().is_empty());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Figure {
+    alt: String,
+    title: String,
+    page: f32,
+    rows: Vec<Vec<Panel>>,
+}
+
+/// A panel with its place: the lines of its title, its content, and the width that it has.
+struct Placed<'a> {
+    panel: &'a Panel,
+    title: Vec<String>,
+    title_top: f32,
+    content: Rect,
+    width: f32,
+}
+
+impl Figure {
+    /// An empty figure; `alt` says what it shows to those who cannot see it, and in a terminal.
+    pub fn new(alt: impl Into<String>) -> Self {
+        Self { alt: alt.into(), title: String::new(), page: PAGE, rows: Vec::new() }
+    }
+
+    /// A heading above all.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
+    /// Adds a row of panels below the others.
+    pub fn row<P: Into<Panel>>(mut self, panels: impl IntoIterator<Item = P>) -> Self {
+        self.push(panels);
+        self
+    }
+
+    /// Adds a row to a figure that is being filled in a loop.
+    pub fn push<P: Into<Panel>>(&mut self, panels: impl IntoIterator<Item = P>) {
+        self.rows.push(panels.into_iter().map(Into::into).collect());
+    }
+
+    /// The width to be had, in CSS pixels: 900 unless said otherwise. Pictures alone may need less and then take less.
+    pub fn width(mut self, css_pixels: f64) -> Self {
+        self.page = if css_pixels.is_finite() { css_pixels.clamp(160.0, 3000.0) as f32 } else { PAGE };
+        self
+    }
+
+    /// The figure as a PNG file.
+    pub fn png(&self) -> Vec<u8> {
+        self.draw().png()
+    }
+
+    /// The figure as an output; `text` stands for it in a terminal.
+    pub fn bundle(&self, text: impl Into<String>) -> Bundle {
+        let canvas = self.draw();
+        Bundle::text(text).png(canvas.png(), canvas.width().round() as u32, canvas.height().round() as u32, &self.alt)
+    }
+
+    /// What the figure says in words: its title and what its panels show.
+    pub fn words(&self) -> String {
+        let mut lines = Vec::new();
+        if !self.alt.is_empty() {
+            lines.push(self.alt.clone());
+        }
+        if !self.title.is_empty() && self.title != self.alt {
+            lines.push(self.title.clone());
+        }
+        for panel in self.rows.iter().flatten() {
+            let words = panel.words();
+            match (panel.title.as_str(), words.as_slice()) {
+                ("", _) => lines.extend(words.iter().map(|line| format!("  {line}"))),
+                (title, [line]) => lines.push(format!("  {title}: {line}")),
+                (title, _) => {
+                    lines.push(format!("  {title}"));
+                    lines.extend(words.iter().map(|line| format!("    {line}")));
+                }
+            }
+        }
+        lines.join("\n")
+    }
+
+    pub(crate) fn draw(&self) -> Canvas {
+        let inner = self.page - 2.0 * MARGIN;
+        let heading = Style::HEADING.wrap(&self.title, inner, 3);
+        let mut y = MARGIN;
+        if !heading.is_empty() {
+            y += heading.len() as f32 * Style::HEADING.line() + 10.0;
+        }
+        let heading_width = heading.iter().map(|line| Style::HEADING.width(line)).fold(0.0, f32::max);
+        let mut right = MARGIN + heading_width;
+        let mut placed = Vec::new();
+        let mut left_out = 0;
+        for row in self.rows.iter().filter(|row| !row.is_empty()) {
+            let most = ((inner + GAP) / (NARROWEST + GAP)).max(1.0) as usize;
+            for row in row.chunks(most) {
+                if y > TALLEST {
+                    left_out += 1;
+                    continue;
+                }
+                let bottom = place_row(row, y, inner, &mut placed);
+                right = placed.iter().map(|panel| panel.content.x + panel.width).fold(right, f32::max);
+                y = bottom + ROW_GAP;
+            }
+        }
+        if !placed.is_empty() {
+            y -= ROW_GAP;
+        }
+        let note = if left_out > 0 { format!("{left_out} more rows are not drawn") } else { String::new() };
+        let note_top = y + ROW_GAP;
+        if left_out > 0 {
+            y = note_top + Style::CAPTION.line();
+            right = right.max(MARGIN + Style::CAPTION.width(&note));
+        }
+        let mut canvas = Canvas::new((right + MARGIN).min(self.page).ceil(), (y + MARGIN).ceil());
+        write_lines(&mut canvas, MARGIN, MARGIN, &heading, Style::HEADING);
+        for Placed { panel, title, title_top, content, width } in placed {
+            write_lines(&mut canvas, content.x, title_top, &title, Style::TITLE);
+            panel.draw(&mut canvas, content, width);
+        }
+        canvas.text(MARGIN, note_top, Anchor::Start, &note, Style::CAPTION);
+        canvas
+    }
+}
+
+/// Places the panels of a row from `top` down and gives back where the row ends.
+fn place_row<'a>(row: &'a [Panel], top: f32, inner: f32, placed: &mut Vec<Placed<'a>>) -> f32 {
+    let shared = inner - GAP * (row.len() - 1) as f32;
+    let weights: f32 = row.iter().map(|panel| panel.weight).sum();
+    let surrounds: f32 = row.iter().map(Panel::surround).sum();
+    let share = |panel: &Panel| ((shared - surrounds).max(0.0) * panel.weight / weights + panel.surround()).max(16.0);
+
+    // Pictures have a size of their own; what they leave of their share goes to the panels that take any.
+    let mut widths: Vec<f32> = row
+        .iter()
+        .map(|panel| {
+            let share = share(panel);
+            match panel.stretches() {
+                true => share,
+                // A small picture keeps some width for its title and caption.
+                false => panel.content_size(share).0.max(share.min(150.0)),
+            }
+        })
+        .collect();
+    let stretching: f32 = row.iter().filter(|panel| panel.stretches()).map(|panel| panel.weight).sum();
+    let spare = (shared - widths.iter().sum::<f32>()).max(0.0);
+    for (panel, width) in row.iter().zip(&mut widths) {
+        if panel.stretches() {
+            *width += spare * panel.weight / stretching;
+        }
+        *width = (*width * DENSITY).floor() / DENSITY;
+    }
+
+    let fixed = |panel: &Panel, width: f32| panel.content_size(if panel.stretches() { width } else { share(panel) });
+    let sizes: Vec<(f32, f32)> = row.iter().zip(&widths).map(|(panel, width)| fixed(panel, *width)).collect();
+    let own_height =
+        row.iter().zip(&sizes).filter(|(panel, _)| !panel.grows_tall()).map(|(_, size)| size.1).fold(0.0, f32::max);
+    let any_height = sizes.iter().map(|size| size.1).fold(0.0, f32::max);
+    let tall = if own_height >= 170.0 { own_height } else { any_height };
+
+    let titles: Vec<Vec<String>> = row.iter().zip(&widths).map(|(panel, width)| panel.title_lines(*width)).collect();
+    let title_lines = titles.iter().map(Vec::len).max().unwrap_or(0);
+    let title_height = title_lines as f32 * Style::TITLE.line();
+    let content_top = top + if title_lines > 0 { title_height + TITLE_GAP } else { 0.0 };
+
+    let mut x = MARGIN;
+    let mut bottom = content_top;
+    for (((panel, title), width), size) in row.iter().zip(titles).zip(widths).zip(sizes) {
+        let height = if panel.grows_tall() { tall } else { size.1 };
+        let content = Rect::new(x, content_top, size.0, height);
+        bottom = bottom.max(content.bottom() + panel.caption_height(width));
+        let title_top = top + title_height - title.len() as f32 * Style::TITLE.line();
+        placed.push(Placed { panel, title, title_top, content, width });
+        x += width + GAP;
+    }
+    bottom
+}
+
+impl Show for Figure {
+    fn bundles(&self) -> Vec<Bundle> {
+        vec![self.bundle(self.words())]
+    }
+}
+
+crate::show_in_notebooks!(Figure);

@@ -1,0 +1,48 @@
+//! What things look like: pictures, plots, tables and progress, and where they are shown.
+//!
+//! A type says what it looks like by [`Show`]: one [`Bundle`] an output, the same thing in several MIME types. From there on it is shown
+//! in a notebook (live, by a [`Live`] place, in our kernel), printed in a terminal, or saved as a page or a picture that stands alone.
+//! This module draws plain data and knows nothing of networks or synthesis.
+//!
+//! ```
+//! use metamers::display::{Figure, LinePlot, Panel, Raster, Show};
+//!
+//! let photo = Raster::from_planar(8, 8, &[0.5; 3 * 8 * 8]);
+//! let loss = LinePlot::new("loss").x_label("gradient evaluations").log_y().series("", vec![(1.0, 0.9), (2.0, 0.02)]);
+//! let figure = Figure::new("A grey square and a falling loss").row([Panel::picture("original", photo), loss.into()]);
+//! assert!(figure.bundles()[0].data().contains_key("image/png"));
+//! ```
+
+mod axis;
+mod bars;
+mod bundle;
+mod canvas;
+mod colors;
+mod figure;
+mod heat_map;
+mod line_plot;
+pub mod live;
+mod page;
+mod panel;
+mod progress;
+mod raster;
+mod show;
+mod stock;
+mod table;
+mod text;
+
+pub use crate::show_in_notebooks;
+pub use bars::Bars;
+pub use bundle::{Bundle, escape};
+pub use colors::Palette;
+pub use figure::Figure;
+pub use heat_map::HeatMap;
+pub use line_plot::LinePlot;
+pub use live::Live;
+pub use panel::Panel;
+pub use progress::{Progress, duration, progress_line};
+pub use raster::Raster;
+pub use show::Show;
+#[doc(hidden)]
+pub use show::show_bundles;
+pub use table::{Align, Table};

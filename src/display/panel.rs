@@ -1,0 +1,230 @@
+//! One part of a figure.
+
+use super::canvas::{Anchor, Canvas, DENSITY, Rect};
+use super::colors::{AXIS, EMPTY};
+use super::text::Style;
+use super::{Bars, HeatMap, LinePlot, Raster};
+
+/// The tallest that a picture gets in a figure, in CSS pixels.
+const TALLEST: f32 = 360.0;
+/// The size of the note that stands for a picture that there is not.
+const NOTE: f32 = 180.0;
+const CAPTION_GAP: f32 = 6.0;
+const CAPTION_LINES: usize = 8;
+const TEXT_LINES: usize = 60;
+
+/// One part of a [`Figure`](super::Figure): a picture, a plot or a text, with a title above and a caption below.
+///
+/// ```
+/// use metamers::display::{Panel, Raster};
+///
+/// let panel = Panel::picture("metamer", Raster::from_gray(2, 2, &[0.0, 0.3, 0.6, 1.0])).caption("giant panda 0.91\nSNR 23 dB");
+/// ```
+#[derive(Debug, Clone)]
+pub struct Panel {
+    pub(crate) title: String,
+    pub(crate) caption: String,
+    pub(crate) weight: f32,
+    content: Content,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    Picture(Raster),
+    Plot(LinePlot),
+    Heat(HeatMap),
+    Bars(Bars),
+    Text(String),
+}
+
+impl Panel {
+    fn new(title: impl Into<String>, content: Content) -> Self {
+        Self { title: title.into(), caption: String::new(), weight: 1.0, content }
+    }
+
+    /// A picture. A small one is enlarged by a whole factor, so that its pixels stay what they are.
+    pub fn picture(title: impl Into<String>, picture: Raster) -> Self {
+        Self::new(title, Content::Picture(picture))
+    }
+
+    /// A line plot, which brings its title along.
+    pub fn plot(plot: LinePlot) -> Self {
+        Self { weight: 1.4, ..Self::new(plot.title.clone(), Content::Plot(plot)) }
+    }
+
+    /// A heat map, which brings its title along.
+    pub fn heat(map: HeatMap) -> Self {
+        Self::new(map.title.clone(), Content::Heat(map))
+    }
+
+    /// Bars, which bring their title along.
+    pub fn bars(bars: Bars) -> Self {
+        Self::new(bars.title.clone(), Content::Bars(bars))
+    }
+
+    /// A text, wrapped to the width of the panel; its line breaks are kept.
+    pub fn text(title: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(title, Content::Text(text.into()))
+    }
+
+    /// Lines below the content; those that do not fit are wrapped.
+    pub fn caption(mut self, caption: impl Into<String>) -> Self {
+        self.caption = caption.into();
+        self
+    }
+
+    /// The share of the row's width, against the weights of the row's other panels: 1 unless said otherwise, 1.4 for a plot.
+    pub fn width(mut self, weight: f64) -> Self {
+        self.weight = if weight.is_finite() { weight.clamp(0.05, 20.0) as f32 } else { 1.0 };
+        self
+    }
+
+    /// Whether the content takes any size, or has its own.
+    pub(crate) fn stretches(&self) -> bool {
+        match &self.content {
+            Content::Picture(_) => false,
+            Content::Heat(map) => !map.has_square_cells(),
+            _ => true,
+        }
+    }
+
+    /// The part of the width that stands around a picture: pictures of equal weight are of equal size.
+    pub(crate) fn surround(&self) -> f32 {
+        match &self.content {
+            Content::Heat(map) => map.surround(),
+            _ => 0.0,
+        }
+    }
+
+    /// The size of the content, in CSS pixels, where `width` is to be had.
+    pub(crate) fn content_size(&self, width: f32) -> (f32, f32) {
+        match &self.content {
+            Content::Picture(picture) if picture.problem().is_some() => (width.min(NOTE), width.min(NOTE)),
+            Content::Picture(picture) => size_of_cells(picture.width(), picture.height(), width, TALLEST),
+            Content::Plot(_) => (width, (0.62 * width).clamp(170.0, 320.0)),
+            Content::Heat(map) => map.size(width, TALLEST),
+            Content::Bars(bars) => (width, bars.height()),
+            Content::Text(text) => (width, Style::BODY.wrap(text, width, TEXT_LINES).len() as f32 * Style::BODY.line()),
+        }
+    }
+
+    /// Whether the content would rather be as tall as the others of its row.
+    pub(crate) fn grows_tall(&self) -> bool {
+        match &self.content {
+            Content::Plot(_) => true,
+            Content::Heat(map) => !map.has_square_cells(),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn title_lines(&self, width: f32) -> Vec<String> {
+        Style::TITLE.wrap(&self.title, width, 2)
+    }
+
+    fn caption_lines(&self, width: f32) -> Vec<String> {
+        Style::CAPTION.wrap(&self.caption, width, CAPTION_LINES)
+    }
+
+    /// The height of the caption and the gap above it.
+    pub(crate) fn caption_height(&self, width: f32) -> f32 {
+        match self.caption_lines(width).len() {
+            0 => 0.0,
+            lines => CAPTION_GAP + lines as f32 * Style::CAPTION.line(),
+        }
+    }
+
+    /// Draws the content into `place` and the caption below.
+    pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect, panel_width: f32) {
+        match &self.content {
+            Content::Picture(picture) => draw_picture(canvas, place, picture),
+            Content::Plot(plot) => plot.draw(canvas, place),
+            Content::Heat(map) => map.draw(canvas, place),
+            Content::Bars(bars) => bars.draw(canvas, place),
+            Content::Text(text) => {
+                write_lines(canvas, place.x, place.y, &Style::BODY.wrap(text, place.width, TEXT_LINES), Style::BODY)
+            }
+        }
+        let top = place.bottom() + CAPTION_GAP;
+        write_lines(canvas, place.x, top, &self.caption_lines(panel_width), Style::CAPTION);
+    }
+
+    /// What this panel says in words.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let mut lines = match &self.content {
+            Content::Picture(picture) => match picture.problem() {
+                Some(problem) => vec![problem.to_owned()],
+                None => vec![format!("picture of {} × {} pixels", picture.width(), picture.height())],
+            },
+            Content::Plot(plot) => plot.words(),
+            Content::Heat(map) => map.words(),
+            Content::Bars(bars) => bars.lines(),
+            Content::Text(text) => text.lines().map(str::to_owned).collect(),
+        };
+        lines.extend(self.caption.lines().map(str::to_owned));
+        lines
+    }
+}
+
+impl From<LinePlot> for Panel {
+    fn from(plot: LinePlot) -> Self {
+        Self::plot(plot)
+    }
+}
+
+impl From<HeatMap> for Panel {
+    fn from(map: HeatMap) -> Self {
+        Self::heat(map)
+    }
+}
+
+impl From<Bars> for Panel {
+    fn from(bars: Bars) -> Self {
+        Self::bars(bars)
+    }
+}
+
+/// The size in CSS pixels of square cells in a box: a whole number of screen pixels each where there is room for that, so that no cell
+/// is wider than its neighbour and the file stays small.
+pub(crate) fn size_of_cells(columns: usize, rows: usize, width: f32, height: f32) -> (f32, f32) {
+    let (columns, rows) = (columns.max(1) as f32, rows.max(1) as f32);
+    let ratio = (width * DENSITY / columns).min(height * DENSITY / rows).max(0.0);
+    let ratio = if (1.0..1.3).contains(&ratio) || ratio >= 2.0 { ratio.floor() } else { ratio };
+    let size = |cells: f32| (cells * ratio).round().max(1.0) / DENSITY;
+    (size(columns), size(rows))
+}
+
+pub(crate) fn draw_picture(canvas: &mut Canvas, place: Rect, picture: &Raster) {
+    if let Some(problem) = picture.problem() {
+        canvas.fill(place, EMPTY);
+        let style = Style::CAPTION;
+        let lines = style.wrap(problem, place.width - 16.0, ((place.height - 8.0) / style.line()).max(1.0) as usize);
+        let top = place.y + (place.height - lines.len() as f32 * style.line()) / 2.0;
+        for (index, line) in lines.iter().enumerate() {
+            let y = top + index as f32 * style.line();
+            canvas.text(place.x + place.width / 2.0, y, Anchor::Middle, line, style);
+        }
+        return;
+    }
+    let pixels = |length: f32| ((length * DENSITY).round() as usize).max(1);
+    let (width, height) = (pixels(place.width), pixels(place.height));
+    let whole = width % picture.width() == 0 && height % picture.height() == 0;
+    let same = whole && width / picture.width() == height / picture.height();
+    let sized = if same { picture.enlarged(width / picture.width()) } else { picture.resized(width, height) };
+    canvas.picture(place.x, place.y, &sized);
+}
+
+/// A message in the middle of an empty plot.
+pub(crate) fn empty(canvas: &mut Canvas, place: Rect, message: &str) {
+    canvas.fill(place, EMPTY);
+    canvas.frame(place, AXIS);
+    let style = Style::CAPTION;
+    let text = style.ellipsise(message, place.width - 8.0);
+    let y = place.y + (place.height - style.line()) / 2.0;
+    canvas.text(place.x + place.width / 2.0, y, Anchor::Middle, &text, style);
+}
+
+pub(crate) fn write_lines(canvas: &mut Canvas, x: f32, y: f32, lines: &[String], style: Style) {
+    for (index, line) in lines.iter().enumerate() {
+        canvas.text(x, y + index as f32 * style.line(), Anchor::Start, line, style);
+    }
+}

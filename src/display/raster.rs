@@ -1,0 +1,222 @@
+//! Pictures made of pixels.
+
+use std::io::Cursor;
+
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+
+use super::colors::{NOT_A_NUMBER, Rgb};
+use super::{Bundle, Figure, Panel, Show};
+
+/// The side in CSS pixels up to which a lone small picture is enlarged.
+const COMFORTABLE: usize = 224;
+
+/// An image of 8-bit RGB pixels, made from the floating-point values of a stimulus.
+///
+/// Values are clamped to 0..1; a pixel that is not a number is marked in magenta. Values that do not fit the size make no picture but a
+/// note that says so, so that a slip is seen and stops nothing.
+///
+/// ```
+/// use metamers::display::Raster;
+///
+/// let red = Raster::from_planar(2, 1, &[1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+/// assert_eq!(red.rgb(), [255, 0, 0, 255, 0, 0]);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raster {
+    width: usize,
+    height: usize,
+    rgb: Vec<u8>,
+    problem: Option<String>,
+}
+
+impl Raster {
+    /// From three planes of `height` rows of `width` values in 0..1: red, green, blue.
+    pub fn from_planar(width: usize, height: usize, planes: &[f32]) -> Self {
+        Self::checked(width, height, 3, planes.len(), |index, pixels| {
+            [planes[index], planes[pixels + index], planes[2 * pixels + index]]
+        })
+    }
+
+    /// From `height` rows of `width` grey values in 0..1.
+    pub fn from_gray(width: usize, height: usize, values: &[f32]) -> Self {
+        Self::checked(width, height, 1, values.len(), |index, _| [values[index]; 3])
+    }
+
+    /// From `height` rows of `width` pixels of three bytes.
+    pub fn from_rgb(width: usize, height: usize, rgb: Vec<u8>) -> Self {
+        match problem(width, height, 3, rgb.len()) {
+            None => Self { width, height, rgb, problem: None },
+            problem => Self { width: 0, height: 0, rgb: Vec::new(), problem },
+        }
+    }
+
+    fn checked(
+        width: usize,
+        height: usize,
+        planes: usize,
+        values: usize,
+        pixel: impl Fn(usize, usize) -> [f32; 3],
+    ) -> Self {
+        if let Some(problem) = problem(width, height, planes, values) {
+            return Self { width: 0, height: 0, rgb: Vec::new(), problem: Some(problem) };
+        }
+        let pixels = width * height;
+        let rgb = (0..pixels).flat_map(|index| to_bytes(pixel(index, pixels))).collect();
+        Self { width, height, rgb, problem: None }
+    }
+
+    /// The width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The pixels, three bytes each, row by row.
+    pub fn rgb(&self) -> &[u8] {
+        &self.rgb
+    }
+
+    /// Why there is no picture, if there is none.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// The picture as a PNG file, pixel by pixel.
+    pub fn png(&self) -> Vec<u8> {
+        if self.problem.is_some() {
+            return Figure::new("").row([Panel::picture("", self.clone())]).png();
+        }
+        encode(self.width, self.height, &self.rgb)
+    }
+
+    /// Each pixel as a square of `factor` by `factor` pixels.
+    pub fn enlarged(&self, factor: usize) -> Self {
+        let factor = factor.max(1);
+        let (Some(width), Some(height)) = (self.width.checked_mul(factor), self.height.checked_mul(factor)) else {
+            return self.clone();
+        };
+        if factor == 1 || width.saturating_mul(height) > LARGEST {
+            return self.clone();
+        }
+        let mut rgb = Vec::with_capacity(3 * width * height);
+        for row in self.rgb.chunks_exact(3 * self.width.max(1)) {
+            let wide: Vec<u8> = row.chunks_exact(3).flat_map(|pixel| pixel.repeat(factor)).collect();
+            (0..factor).for_each(|_| rgb.extend_from_slice(&wide));
+        }
+        Self { width, height, rgb, problem: self.problem.clone() }
+    }
+
+    /// Stretched by taking for each pixel the nearest there is: crisp, and of rows that repeat, which makes a small file.
+    pub(crate) fn stretched(&self, width: usize, height: usize) -> Self {
+        let row = |y: usize| {
+            let start = 3 * self.width * (y * self.height / height);
+            let pixels = &self.rgb[start..start + 3 * self.width];
+            (0..width).flat_map(move |x| {
+                let at = 3 * (x * self.width / width);
+                [pixels[at], pixels[at + 1], pixels[at + 2]]
+            })
+        };
+        Self { width, height, rgb: (0..height).flat_map(row).collect(), problem: None }
+    }
+
+    /// Resized so that each pixel is the mean of what it covers: smooth when smaller, with crisp edges when larger.
+    pub(crate) fn resized(&self, width: usize, height: usize) -> Self {
+        let across = resize_rows(&self.rgb, self.width, self.height, width);
+        let turned = transpose(&across, width, self.height);
+        let along = resize_rows(&turned, self.height, width, height);
+        let rgb = transpose(&along, height, width).iter().map(|value| value.round() as u8).collect();
+        Self { width, height, rgb, problem: None }
+    }
+
+    /// This picture as an output, a small one enlarged; `alt` says what it shows, `text` stands for it in a terminal.
+    pub fn bundle(&self, alt: impl Into<String>, text: impl Into<String>) -> Bundle {
+        if self.problem.is_some() {
+            return Figure::new(alt).row([Panel::picture("", self.clone())]).bundle(text);
+        }
+        let factor = (COMFORTABLE / self.width.max(self.height)).max(1);
+        let large = self.enlarged(factor);
+        Bundle::text(text).png(large.png(), large.width as u32, large.height as u32, alt)
+    }
+}
+
+impl Show for Raster {
+    fn bundles(&self) -> Vec<Bundle> {
+        let text = match &self.problem {
+            Some(problem) => problem.clone(),
+            None => format!("picture of {} × {} pixels", self.width, self.height),
+        };
+        vec![self.bundle(text.clone(), text)]
+    }
+}
+
+crate::show_in_notebooks!(Raster);
+
+/// More pixels than any screen shows: a picture that large would only exhaust the memory.
+const LARGEST: usize = 1 << 26;
+
+fn problem(width: usize, height: usize, planes: usize, values: usize) -> Option<String> {
+    let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(planes));
+    match expected {
+        Some(0) => Some(format!("no pixels: {width} × {height}")),
+        Some(expected) if expected == values => None,
+        _ => Some(format!("{width} × {height} pixels need {planes} × {width} × {height} values, not {values}")),
+    }
+}
+
+fn to_bytes(pixel: [f32; 3]) -> Rgb {
+    if pixel.iter().any(|value| value.is_nan()) {
+        return NOT_A_NUMBER;
+    }
+    pixel.map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8)
+}
+
+pub(crate) fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    let encoder = PngEncoder::new_with_quality(&mut file, CompressionType::Default, FilterType::Adaptive);
+    encoder
+        .write_image(rgb, width as u32, height as u32, ExtendedColorType::Rgb8)
+        .expect("a checked size and memory to write to");
+    file.into_inner()
+}
+
+/// Rows of `from` pixels to rows of `to` pixels, each the mean of the stretch of the row that it covers.
+fn resize_rows<T: Copy + Into<f32>>(rgb: &[T], from: usize, rows: usize, to: usize) -> Vec<f32> {
+    let step = from as f64 / to as f64;
+    let spans: Vec<(usize, Vec<f32>)> = (0..to)
+        .map(|index| {
+            let (start, end) = (index as f64 * step, (index + 1) as f64 * step);
+            let (first, last) = (start as usize, (end.ceil() as usize).min(from));
+            let shares = (first..last).map(|at| ((end.min((at + 1) as f64) - start.max(at as f64)) / step) as f32);
+            (first, shares.collect())
+        })
+        .collect();
+    let mut out = Vec::with_capacity(3 * to * rows);
+    for row in rgb.chunks_exact(3 * from) {
+        for (first, shares) in &spans {
+            let mut mean = [0.0; 3];
+            for (share, pixel) in shares.iter().zip(row[3 * first..].chunks_exact(3)) {
+                for (sum, value) in mean.iter_mut().zip(pixel) {
+                    *sum += share * (*value).into();
+                }
+            }
+            out.extend(mean);
+        }
+    }
+    out
+}
+
+fn transpose(rgb: &[f32], width: usize, height: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(rgb.len());
+    for x in 0..width {
+        for y in 0..height {
+            let at = 3 * (y * width + x);
+            out.extend_from_slice(&rgb[at..at + 3]);
+        }
+    }
+    out
+}

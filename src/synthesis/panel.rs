@@ -1,0 +1,175 @@
+//! What a run and a metamer look like.
+
+use std::time::{Duration, Instant};
+
+use super::history::Point;
+use super::metamer::Metamer;
+use super::progress::Progress;
+use super::run::Run;
+use crate::display::{Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, Raster, Show, duration, show_bundles};
+use crate::network::Classification;
+use crate::stimulus::Image;
+
+/// The signal-to-noise ratio from which a match is called good, in dB.
+const GOOD_MATCH: f64 = 20.0;
+
+/// A run at one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    pub title: String,
+    pub original: Image,
+    pub current: Image,
+    pub gradient: Vec<f32>,
+    pub points: Vec<Point>,
+    pub steps: usize,
+    pub elapsed: Duration,
+}
+
+pub(super) fn raster(image: &Image) -> Raster {
+    Raster::from_planar(image.width(), image.height(), image.values())
+}
+
+/// The gradient summed over the colours; `None` when there is none yet.
+pub(super) fn gradient_map(gradient: &[f32], width: usize, height: usize) -> Option<HeatMap> {
+    let plane = width * height;
+    if plane == 0 || gradient.len() != 3 * plane {
+        return None;
+    }
+    let sum = |i: usize| gradient[i] + gradient[plane + i] + gradient[2 * plane + i];
+    let values: Vec<f32> = (0..plane).map(sum).collect();
+    let largest = values.iter().fold(0.0f32, |a, v| a.max(v.abs())).max(f32::MIN_POSITIVE);
+    let scaled = values.iter().map(|v| v / largest).collect();
+    let map = HeatMap::new("gradient of the loss", height, width, scaled).palette(Palette::Diverging).square().robust();
+    Some(map.value_label("share of its largest value"))
+}
+
+/// Signal-to-noise ratio against evaluations.
+pub(super) fn curve(points: &[Point]) -> LinePlot {
+    let line = points.iter().map(|p| (p.evaluation as f64, p.snr_db)).collect();
+    LinePlot::new("match at the stage")
+        .x_label("gradient evaluations")
+        .y_label("SNR (dB)")
+        .series("", line)
+        .reference_line(GOOD_MATCH, "20 dB: well matched")
+}
+
+fn loss(points: &[Point]) -> LinePlot {
+    let line = points.iter().map(|p| (p.evaluation as f64, p.loss)).collect();
+    LinePlot::new("loss").x_label("gradient evaluations").y_label("loss").log_y().series("", line)
+}
+
+impl Snapshot {
+    fn words(&self) -> String {
+        let (steps, elapsed) = (self.steps, duration(self.elapsed));
+        match self.points.last() {
+            Some(p) => format!("{steps} steps, {} evaluations, {elapsed}\nSNR {:.1} dB", p.evaluation, p.snr_db),
+            None => "before the first step".into(),
+        }
+    }
+
+    fn figure(&self, left: Option<(f64, Option<Duration>)>) -> Figure {
+        let words = self.words();
+        let caption = match left {
+            Some((_, Some(left))) => format!("{words}, {} left at most", duration(left)),
+            _ => words.clone(),
+        };
+        let alt = format!("{}: original, metamer so far and loss curve; {}", self.title, words.replace('\n', ", "));
+        let mut panels = vec![
+            Panel::picture("original", raster(&self.original)).caption(self.original.name()),
+            Panel::picture("metamer so far", raster(&self.current)).caption(caption),
+        ];
+        if let Some(gradient) = gradient_map(&self.gradient, self.original.width(), self.original.height()) {
+            panels.push(Panel::heat(gradient));
+        }
+        Figure::new(alt).title(&self.title).row(panels).row([Panel::plot(loss(&self.points)), Panel::plot(curve(&self.points))])
+    }
+}
+
+/// The place in a notebook where a run is watched.
+#[derive(Default)]
+pub(super) struct Screen {
+    place: Option<Live>,
+    drawn: Option<Instant>,
+    /// How long the last drawing took.
+    cost: Duration,
+}
+
+impl Screen {
+    /// Whether it is time for another picture: at most twice a second, and at most a tenth of the time.
+    pub fn is_due(&self) -> bool {
+        let pause = Duration::from_millis(500).max(self.cost * 9);
+        Live::is_on() && self.drawn.is_none_or(|drawn| drawn.elapsed() >= pause)
+    }
+
+    pub fn update(&mut self, snapshot: &Snapshot, left: Option<(f64, Option<Duration>)>) {
+        let begun = Instant::now();
+        let bundle = snapshot.figure(left).bundle(snapshot.words());
+        self.place.get_or_insert_default().update(&bundle);
+        self.cost = begun.elapsed();
+        self.drawn = Some(Instant::now());
+    }
+
+    /// Shows the last picture of a call, and whether there is a place that shows it.
+    pub fn finish(&mut self, snapshot: &Snapshot) -> bool {
+        if Live::is_on() {
+            self.update(snapshot, None);
+        }
+        // The next call is the next cell's, and gets a place of its own.
+        self.drawn = None;
+        self.place.take().is_some()
+    }
+}
+
+impl Show for Progress {
+    fn bundles(&self) -> Vec<Bundle> {
+        vec![self.snapshot.figure(None).bundle(self.to_string())]
+    }
+}
+
+impl Progress {
+    /// What a notebook calls when this is the last value of a cell; a live place that shows it already is enough.
+    pub fn evcxr_display(&self) {
+        if !self.shown {
+            show_bundles(&self.bundles());
+        }
+    }
+}
+
+impl Show for Run {
+    fn bundles(&self) -> Vec<Bundle> {
+        let snapshot = self.snapshot();
+        vec![snapshot.figure(None).bundle(format!("{}\n{}", snapshot.title, snapshot.words()))]
+    }
+}
+
+fn answer(class: Option<&Classification>) -> String {
+    class.map_or_else(String::new, |c| format!("{} ({:.0} %)", c.top().name, 100.0 * c.top().probability))
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "undefined".into(), |v| format!("{v:.digits$}"))
+}
+
+impl Show for Metamer {
+    fn bundles(&self) -> Vec<Bundle> {
+        let (s, stamp) = (self.similarity, self.stamp());
+        let title = format!("{} at stage {} of {}", stamp.original, stamp.stage, stamp.network);
+        let measures = format!(
+            "ρ {}, r {}, SNR {} dB",
+            number(s.spearman, 3),
+            number(s.pearson, 3),
+            number(s.snr_db, 1)
+        );
+        let (original, metamer) = (answer(self.original_class()), answer(self.metamer_class()));
+        let text = format!("metamer of {title}\n{measures}\noriginal: {original}\nmetamer: {metamer}");
+        let alt = format!("Original and metamer of {title}. {measures}. Network's answers: {original}; {metamer}.");
+        let figure = Figure::new(alt).title(title).row([
+            Panel::picture("original", raster(&self.original)).caption(format!("network: {original}")),
+            Panel::picture("metamer", raster(&self.image)).caption(format!("network: {metamer}\n{measures}")),
+            Panel::plot(curve(&self.history)).width(1.4),
+        ]);
+        vec![figure.bundle(text)]
+    }
+}
+
+crate::show_in_notebooks!(Run, Metamer);
