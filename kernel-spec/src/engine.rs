@@ -30,7 +30,6 @@ pub struct Question {
 pub struct Engine {
     builds: Builds,
     place: Workplace,
-    output: Output,
     cell: Arc<Mutex<Cell>>,
     interrupter: Arc<Interrupter>,
     listener: Arc<Listener>,
@@ -43,7 +42,7 @@ impl Engine {
     pub fn new(builds: Builds, place: Workplace, output: Output, interrupter: Arc<Interrupter>) -> Engine {
         let listener = Arc::new(Listener::new(&place.key, output.clone(), interrupter.clone()));
         let cell = interrupter.cell.clone();
-        Engine { builds, place, output, cell, interrupter, listener, context: None, prelude_loaded: false }
+        Engine { builds, place, cell, interrupter, listener, context: None, prelude_loaded: false }
     }
 
     /// Starts evcxr and loads the prelude, as far as that has not been done.

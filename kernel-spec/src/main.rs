@@ -21,6 +21,7 @@ mod workplace;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use template::Builds;
 
 /// The Jupyter kernel "Rust (metamers)". Jupyter starts it; `cargo lab` sets everything up.
@@ -40,11 +41,20 @@ enum Task {
     Warm,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     relay::hook();
     evcxr::runtime_hook();
 
-    let arguments = Arguments::parse();
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
     let home = home()?;
     match (arguments.command, arguments.connection) {
         (Some(Task::Warm), _) => workplace::warm(&home),

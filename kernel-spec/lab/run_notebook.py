@@ -1,0 +1,139 @@
+"""Executes notebooks and saves their outputs. Called by `cargo lab --run`."""
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def main():
+    arguments = parse()
+    failed = 0
+    for path in arguments.notebooks:
+        try:
+            failed += not execute(path, arguments)
+        except KeyboardInterrupt:
+            print(f"\n{path}: stopped; the notebook is as it was.", file=sys.stderr)
+            return 130
+    return 1 if failed else 0
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="cargo lab --run")
+    parser.add_argument("notebooks", nargs="+", type=Path, metavar="FILE.ipynb")
+    parser.add_argument("--timeout", type=int, help="seconds that one cell may take")
+    parser.add_argument("--keep", action="store_true", help="save what ran before a failure to FILE.failed.ipynb")
+    return parser.parse_args()
+
+
+def execute(path, arguments):
+    """Runs one notebook; true if every cell succeeded and the outputs are saved."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except FileNotFoundError:
+        return complain(f"{path}: there is no such file")
+    except Exception as error:
+        return complain(f"{path}: not a notebook ({error})")
+    kernel = notebook.metadata.get("kernelspec", {}).get("name", "metamers")
+    client = NotebookClient(
+        notebook,
+        kernel_name=kernel,
+        timeout=arguments.timeout,
+        startup_timeout=600,
+        record_timing=False,
+        store_widget_state=False,
+        allow_errors=False,
+        resources={"metadata": {"path": str(path.resolve().parent)}},
+    )
+    code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code" and cell.source.strip()]
+    print(f"{path}: {len(code)} cells", flush=True)
+    begun = time.monotonic()
+    try:
+        with client.setup_kernel():
+            for number, index in enumerate(code, 1):
+                execute_cell(client, notebook.cells[index], index, number, len(code))
+            notebook.metadata["language_info"] = language(client)
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        explain(error, notebook)
+        if arguments.keep:
+            kept = path.with_suffix(".failed.ipynb")
+            save(notebook, kept)
+            return complain(f"{path}: failed; what ran is in {kept}")
+        return complain(f"{path}: failed; the notebook is as it was")
+    save(notebook, path)
+    print(f"{path}: saved after {time.monotonic() - begun:.0f} s", flush=True)
+    return True
+
+
+def execute_cell(client, cell, index, number, count):
+    first = next(line for line in cell.source.splitlines() if line.strip())
+    first = first if len(first) <= 72 else first[:71] + "…"
+    print(f"  {number:>3} of {count}  {first}", end="", flush=True)
+    begun = time.monotonic()
+    try:
+        client.execute_cell(cell, index)
+    finally:
+        print(f"  ({time.monotonic() - begun:.1f} s)", flush=True)
+
+
+def language(client):
+    """What the notebook says about its language; without a version, which would change with every machine."""
+    told = client.nb.metadata.get("language_info", {})
+    return {key: told[key] for key in ("name", "file_extension", "mimetype", "pygments_lexer") if key in told} or {"name": "rust"}
+
+
+def explain(error, notebook):
+    if isinstance(error, CellTimeoutError):
+        return complain("This cell took longer than --timeout allows.")
+    if isinstance(error, DeadKernelError):
+        return complain("The kernel died.")
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                text = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
+                return complain(text if sys.stderr.isatty() else COLOURS.sub("", text))
+    return complain(str(error))
+
+
+def complain(text):
+    print(text, file=sys.stderr, flush=True)
+    return False
+
+
+def save(notebook, path):
+    """Writes to a file beside the notebook and renames it: a crash leaves the old notebook or the new one."""
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = merged(cell.outputs)
+    nbformat.validate(notebook)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False) as file:
+        nbformat.write(notebook, file)
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+    os.chmod(file.name, mode)
+    os.replace(file.name, path)
+
+
+def merged(outputs):
+    """One output for text that was printed in one go, however many messages it came in."""
+    result = []
+    for output in outputs:
+        last = result[-1] if result else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            result.append(output)
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())
