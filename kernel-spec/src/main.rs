@@ -38,7 +38,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Compile metamers for notebooks, so that kernels start in seconds.
-    Warm,
+    Warm {
+        /// Only say, by the exit status, whether that has been done.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -57,7 +61,10 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<()> {
     let home = home()?;
     match (arguments.command, arguments.connection) {
-        (Some(Task::Warm), _) => workplace::warm(&home),
+        (Some(Task::Warm { check: false }), _) => workplace::warm(&home),
+        (Some(Task::Warm { check: true }), _) => {
+            std::process::exit(if Builds::of(&home).is_warm() { 0 } else { 1 });
+        }
         (None, Some(connection)) => serve(connection, &home),
         (None, None) => anyhow::bail!("nothing to do: Jupyter starts this kernel with --connection; see --help"),
     }

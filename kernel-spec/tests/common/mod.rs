@@ -1,0 +1,280 @@
+//! A Jupyter client for tests: a real kernel process, real sockets.
+#![allow(dead_code)]
+
+use jupyter_protocol::{
+    ConnectionInfo, ExecuteRequest, InterruptRequest, JupyterMessage, KernelInfoRequest, ShutdownRequest,
+    connection_info::Transport,
+};
+use jupyter_zmq_client as jupyter;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+/// A cell that compiles the library first may take this long.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+pub struct Client {
+    pub kernel: Child,
+    pub home: PathBuf,
+    runtime: Runtime,
+    shell: jupyter::ClientShellConnection,
+    control: jupyter::ClientControlConnection,
+    iopub: jupyter::ClientIoPubConnection,
+    _folder: tempfile::TempDir,
+}
+
+/// A message on IOPub.
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub kind: String,
+    pub content: Value,
+    pub after: Duration,
+}
+
+/// What a request led to.
+#[derive(Debug)]
+pub struct Outcome {
+    pub reply: Value,
+    pub messages: Vec<Message>,
+}
+
+impl Outcome {
+    pub fn status(&self) -> &str {
+        self.reply["status"].as_str().unwrap_or("")
+    }
+
+    pub fn of(&self, kind: &str) -> Vec<&Value> {
+        self.messages.iter().filter(|message| message.kind == kind).map(|message| &message.content).collect()
+    }
+
+    pub fn text(&self, stream: &str) -> String {
+        let of_stream = |content: &&&Value| content["name"] == stream;
+        self.of("stream").iter().filter(of_stream).filter_map(|content| content["text"].as_str()).collect()
+    }
+
+    pub fn result(&self) -> &str {
+        self.of("execute_result").first().and_then(|content| content["data"]["text/plain"].as_str()).unwrap_or("")
+    }
+
+    /// The one error, as name and what is shown of it.
+    pub fn error(&self) -> (String, String) {
+        let errors = self.of("error");
+        assert_eq!(errors.len(), 1, "one error: {:?}", self.messages);
+        assert_eq!(self.status(), "error");
+        let lines: Vec<&str> = errors[0]["traceback"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        (errors[0]["ename"].as_str().unwrap().to_owned(), lines.join("\n"))
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Outcome {
+        assert_eq!(self.status(), "ok", "{:#?}", self.messages);
+        self
+    }
+}
+
+/// The kernel that the tests of one file share; it ends with the tests, as it would with its Jupyter server.
+pub fn shared() -> MutexGuard<'static, Client> {
+    static CLIENT: OnceLock<Mutex<Client>> = OnceLock::new();
+    CLIENT.get_or_init(|| Mutex::new(Client::start())).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The project whose library the kernel loads.
+pub fn home() -> PathBuf {
+    match std::env::var_os("METAMERS_TEST_HOME") {
+        Some(home) => home.into(),
+        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned(),
+    }
+}
+
+impl Client {
+    pub fn start() -> Client {
+        let runtime = Runtime::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("connection.json");
+        let address = "127.0.0.1".parse().unwrap();
+        let (ports, listeners) = runtime.block_on(jupyter::peek_ports_with_listeners(address, 5)).unwrap();
+        let info = ConnectionInfo {
+            ip: "127.0.0.1".into(),
+            transport: Transport::TCP,
+            shell_port: ports[0],
+            iopub_port: ports[1],
+            stdin_port: ports[2],
+            control_port: ports[3],
+            hb_port: ports[4],
+            key: "a secret".into(),
+            signature_scheme: "hmac-sha256".into(),
+            kernel_name: None,
+        };
+        std::fs::write(&file, serde_json::to_string(&info).unwrap()).unwrap();
+        drop(listeners);
+        let kernel = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"))
+            .arg("--connection")
+            .arg(&file)
+            .env("METAMERS_HOME", home())
+            .env("JPY_PARENT_PID", std::process::id().to_string())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let session = "test-session";
+        let (shell, control, iopub) = runtime.block_on(async {
+            let identity = jupyter::peer_identity_for_session(session).unwrap();
+            let begun = Instant::now();
+            loop {
+                let connected = async {
+                    let iopub = jupyter::create_client_iopub_connection(&info, "", session).await?;
+                    let identity = identity.clone();
+                    let shell =
+                        jupyter::create_client_shell_connection_with_identity(&info, session, identity).await?;
+                    let control = jupyter::create_client_control_connection(&info, session).await?;
+                    Ok::<_, jupyter::RuntimeError>((shell, control, iopub))
+                };
+                match connected.await {
+                    Ok(sockets) => return sockets,
+                    Err(error) => assert!(begun.elapsed() < Duration::from_secs(30), "no kernel: {error}"),
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let mut client = Client { kernel, home: home(), runtime, shell, control, iopub, _folder: folder };
+        // The subscription takes effect a moment after the connection: ask until an answer is heard on IOPub too.
+        loop {
+            let id = client.send(KernelInfoRequest {});
+            let heard = client.collect(&id, Duration::from_millis(500));
+            client.reply(&id);
+            if heard.is_some() {
+                return client;
+            }
+        }
+    }
+
+    pub fn send(&mut self, request: impl Into<JupyterMessage>) -> String {
+        let message = request.into();
+        let id = message.header.msg_id.clone();
+        self.runtime.block_on(self.shell.send(message)).unwrap();
+        id
+    }
+
+    /// The next message on IOPub that belongs to this request.
+    pub fn next(&mut self, id: &str, patience: Duration) -> Option<(String, Value)> {
+        let begun = Instant::now();
+        while let Some(left) = patience.checked_sub(begun.elapsed()) {
+            let read = self.runtime.block_on(async { tokio::time::timeout(left, self.iopub.read()).await });
+            let Ok(message) = read else { return None };
+            let message = message.expect("a valid message");
+            if message.parent_header.as_ref().is_some_and(|parent| parent.msg_id == id) {
+                let kind = message.header.msg_type.clone();
+                return Some((kind, serde_json::to_value(&message.content).unwrap()));
+            }
+        }
+        None
+    }
+
+    /// Everything on IOPub up to the end of this request; none if it does not end in time.
+    pub fn collect(&mut self, id: &str, patience: Duration) -> Option<Vec<Message>> {
+        let begun = Instant::now();
+        let mut messages = Vec::new();
+        while let Some(left) = patience.checked_sub(begun.elapsed()) {
+            let (kind, content) = self.next(id, left)?;
+            if kind == "status" && content["execution_state"] == "idle" {
+                return Some(messages);
+            }
+            messages.push(Message { kind, content, after: begun.elapsed() });
+        }
+        None
+    }
+
+    pub fn reply(&mut self, id: &str) -> Value {
+        let shell = &mut self.shell;
+        self.runtime.block_on(async {
+            loop {
+                let message = tokio::time::timeout(PATIENCE, shell.read()).await.expect("a reply").unwrap();
+                if message.parent_header.as_ref().is_some_and(|parent| parent.msg_id == id) {
+                    return serde_json::to_value(&message.content).unwrap();
+                }
+            }
+        })
+    }
+
+    pub fn begin(&mut self, code: &str) -> String {
+        self.send(ExecuteRequest::new(code.to_owned()))
+    }
+
+    pub fn end(&mut self, id: &str) -> Outcome {
+        let messages = self.collect(id, PATIENCE).expect("the cell ends");
+        Outcome { reply: self.reply(id), messages }
+    }
+
+    pub fn run(&mut self, code: &str) -> Outcome {
+        let id = self.begin(code);
+        self.end(&id)
+    }
+
+    /// Waits until the cell has printed this.
+    pub fn wait_for(&mut self, id: &str, text: &str) {
+        let mut seen = String::new();
+        while !seen.contains(text) {
+            let (kind, content) = self.next(id, PATIENCE).expect("the cell goes on");
+            assert!(kind != "error", "{content}");
+            if kind == "stream" {
+                seen += content["text"].as_str().unwrap();
+            }
+        }
+    }
+
+    pub fn interrupt(&mut self) {
+        self.ask_control(InterruptRequest {});
+    }
+
+    pub fn shut_down(&mut self) -> Value {
+        self.ask_control(ShutdownRequest { restart: false })
+    }
+
+    fn ask_control(&mut self, request: impl Into<JupyterMessage>) -> Value {
+        let control = &mut self.control;
+        self.runtime.block_on(async {
+            control.send(request.into()).await.unwrap();
+            let reply = tokio::time::timeout(Duration::from_secs(10), control.read()).await.expect("an answer");
+            serde_json::to_value(&reply.unwrap().content).unwrap()
+        })
+    }
+
+    pub fn build_folder(&self) -> PathBuf {
+        self.home.join(format!("target/notebook/kernel-{}", self.kernel.id()))
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.kernel.kill();
+        let _ = self.kernel.wait();
+    }
+}
+
+/// All processes below this one, from /proc.
+pub fn descendants(of: u32) -> Vec<u32> {
+    let mut table = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).unwrap().parse().unwrap();
+        table.push((pid, parent));
+    }
+    let mut found = vec![of];
+    let mut at = 0;
+    while at < found.len() {
+        let above = found[at];
+        found.extend(table.iter().filter(|(_, parent)| *parent == above).map(|(pid, _)| *pid));
+        at += 1;
+    }
+    found.split_off(1)
+}
+
+/// A figure of /proc/PID/status.
+pub fn figure(pid: u32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}

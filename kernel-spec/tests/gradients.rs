@@ -1,0 +1,48 @@
+//! What must hold of tensors in notebooks: one candle for all cells, and no growth from cell to cell.
+
+mod common;
+
+use common::{figure, shared};
+
+const GRADIENT: &str = "gradient.flatten_all()?.to_vec1::<f32>()?";
+
+#[test]
+fn a_gradient_through_tensors_of_another_cell_is_right() {
+    let mut kernel = shared();
+    kernel
+        .run("let w1 = Tensor::ones((2, 2), DType::F32, &Device::Cpu)?;\nlet w2 = w1.ones_like()?;\nlet w3 = w1.ones_like()?;")
+        .ok();
+    kernel.run("let x = Var::ones((2, 2), DType::F32, &Device::Cpu)?;").ok();
+    kernel.run("let l = x.matmul(&w1)?.matmul(&w2)?.matmul(&w3)?.sum_all()?;").ok();
+    kernel.run("let gradient = l.backward()?.get(&x).unwrap().clone();").ok();
+    assert_eq!(kernel.run(GRADIENT).ok().result(), "[8.0, 8.0, 8.0, 8.0]");
+
+    // A person's own candle is this one.
+    kernel.run(":dep candle-core = \"=0.11.1\"").ok();
+    kernel.run("let own = candle_core::Tensor::ones((2, 2), candle_core::DType::F32, &candle_core::Device::Cpu)?;").ok();
+    kernel.run("let gradient = x.matmul(&own)?.matmul(&w2)?.sum_all()?.backward()?.get(&x).unwrap().clone();").ok();
+    assert_eq!(kernel.run(GRADIENT).ok().result(), "[4.0, 4.0, 4.0, 4.0]");
+}
+
+#[test]
+fn thirty_cells_take_no_more_threads_and_memory_than_a_few() {
+    let mut kernel = shared();
+    let pid: u32 = kernel.run("std::process::id()").ok().result().parse().unwrap();
+    let work = |number: usize| {
+        format!(
+            "let big = Tensor::randn(0f32, 1., (512, 512), &Device::Cpu)?;\nlet product = big.matmul(&big)?;\n\
+             println!(\"{{}}\", product.sum_all()?.to_scalar::<f32>()? + {number}.);"
+        )
+    };
+    for number in 0..5 {
+        kernel.run(&work(number)).ok();
+    }
+    let (threads, memory) = (figure(pid, "Threads:"), figure(pid, "VmRSS:"));
+    for number in 5..30 {
+        kernel.run(&work(number)).ok();
+    }
+    let (threads_then, memory_then) = (figure(pid, "Threads:"), figure(pid, "VmRSS:"));
+    println!("threads {threads} -> {threads_then}, memory {memory} -> {memory_then} kB");
+    assert_eq!(threads_then, threads);
+    assert!(memory_then < memory + 8_000, "from {memory} to {memory_then} kB in 25 cells");
+}

@@ -1,0 +1,94 @@
+//! Interrupts, and cells that end the process they run in.
+
+mod common;
+
+use common::shared;
+use std::time::{Duration, Instant};
+
+const LISTENING: &str = r#"{"op":"listening","on":true}"#;
+
+#[test]
+fn a_cell_that_does_not_listen_ends_at_the_second_interrupt_and_says_what_is_lost() {
+    let mut kernel = shared();
+    kernel.run("let lost = 1; fn kept() -> u32 { 7 }").ok();
+    let id = kernel.begin("println!(\"running\"); loop { std::thread::sleep(std::time::Duration::from_millis(5)); }");
+    kernel.wait_for(&id, "running");
+    kernel.interrupt();
+    kernel.wait_for(&id, "does not listen");
+    kernel.interrupt();
+    let begun = Instant::now();
+    let outcome = kernel.end(&id);
+    let (name, text) = outcome.error();
+    assert_eq!(name, "Interrupted");
+    assert!(text.contains("variables are lost"), "{text}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    // The prelude and what was defined are there, the variable is not.
+    assert_eq!(kernel.run("let t = Tensor::ones(2, DType::F32, &Device::Cpu)?; t.elem_count() as u32 + kept()").ok().result(), "9");
+    assert_eq!(kernel.run("lost").error().0, "CompileError");
+}
+
+#[test]
+fn a_loop_that_listens_ends_by_itself_and_keeps_everything() {
+    let mut kernel = shared();
+    kernel.run(":dep signal-hook = { version = \"0.4\", default-features = false }").ok();
+    kernel.run("let mut steps = 0;").ok();
+    let id = kernel.begin(&format!(
+        r##"let flag = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+            signal_hook::flag::register(2, flag.clone())?;
+            println!("{{}} {{}}", std::env::var("METAMERS_LIVE")?, r#"{LISTENING}"#);
+            println!("running");
+            while !flag.load(std::sync::atomic::Ordering::Relaxed) {{
+                steps += 1;
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }}
+            "stopped""##
+    ));
+    kernel.wait_for(&id, "running");
+    std::thread::sleep(Duration::from_millis(100));
+    kernel.interrupt();
+    let outcome = kernel.end(&id).ok();
+    assert_eq!(outcome.result(), "\"stopped\"");
+    assert_eq!(kernel.run("steps > 0").ok().result(), "true");
+}
+
+#[test]
+fn an_interrupt_stops_a_build_and_loses_nothing() {
+    let mut kernel = shared();
+    kernel.run("let kept = 5;").ok();
+    let id = kernel.begin("const SLOW: u64 = { let mut i = 0u64; while i < 3_000_000_000 { i += 1; } i };\n#[allow(long_running_const_eval)]\nprintln!(\"{}\", SLOW);");
+    while kernel.next(&id, Duration::from_secs(20)).expect("the cell begins").0 != "execute_input" {}
+    std::thread::sleep(Duration::from_millis(1500));
+    kernel.interrupt();
+    let begun = Instant::now();
+    let outcome = kernel.end(&id);
+    assert_eq!(outcome.error().0, "Interrupted");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(kernel.run("kept").ok().result(), "5");
+}
+
+#[test]
+fn a_cell_that_ends_its_process_is_survived() {
+    let mut kernel = shared();
+    for (code, how) in [
+        ("println!(\"last words\"); std::process::exit(3);", "exit status 3"),
+        ("unsafe { std::ptr::null_mut::<u8>().write_volatile(1) }", "ended"),
+        ("std::process::abort();", "aborted"),
+    ] {
+        let outcome = kernel.run(code);
+        let (name, text) = outcome.error();
+        assert_eq!(name, "ProcessEnded", "{code}");
+        assert!(text.contains(how) && text.contains("variables are lost"), "{text}");
+        if how == "exit status 3" {
+            assert_eq!(outcome.text("stdout"), "last words\n");
+        }
+        assert_eq!(kernel.run("Tensor::ones(3, DType::F32, &Device::Cpu)?.elem_count()").ok().result(), "3");
+    }
+}
+
+#[test]
+fn an_interrupt_between_cells_does_nothing() {
+    let mut kernel = shared();
+    kernel.run("let here = 1;").ok();
+    kernel.interrupt();
+    assert_eq!(kernel.run("here").ok().result(), "1");
+}
