@@ -4,8 +4,8 @@
 mod common;
 
 use common::{flat, json, relative, tensors};
-use metamers::candle::{DType, Tensor};
-use metamers::zoo;
+use metamers::prelude::*;
+use metamers::synthesis::Loss;
 
 /// The sum that makes a whole tensor comparable where the file holds only some of its values.
 fn projection(values: &[f32]) -> f64 {
@@ -47,6 +47,47 @@ fn activations_at_every_stage_equal_pytorch() {
         for (guess, fact) in top.guesses.iter().zip(facts["top5"].as_array().unwrap()) {
             assert_eq!(guess.class as u64, fact["class"].as_u64().unwrap());
             assert!((guess.probability - fact["probability"].as_f64().unwrap()).abs() < 1e-4);
+        }
+    }
+}
+
+#[test]
+fn gradients_of_the_pixels_equal_pytorch() {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let (facts, tensors) = (json("efficientnet_lite0.json"), tensors("efficientnet_lite0.safetensors"));
+    let original = Image::from_tensor(&photo(&tensors["photos"], 1)).unwrap();
+    let start = Image::from_tensor(&photo(&tensors["photos"], 0)).unwrap();
+    for (stage, facts) in facts["gradient"].as_object().unwrap() {
+        for (kind, loss, identity) in
+            [("true", Loss::NormRatio, false), ("identity", Loss::NormRatio, true), ("matching", Loss::Matching, true)]
+        {
+            let mut recipe = Recipe::feather2023();
+            recipe.loss = loss;
+            recipe.identity_gradient = identity;
+            let plan = Synthesis::new(&net, stage, &original).unwrap().recipe(recipe);
+            let mut run = plan.start_from(&start).unwrap().quiet().start().unwrap();
+            run.step(1).unwrap();
+            let facts = &facts[kind];
+            // PyTorch's matching objective is not divided by norm2(A)^2.
+            let scale = match loss {
+                Loss::Matching => flat(&net.forward_to(stage, &original.to_tensor().unwrap()).unwrap())
+                    .iter()
+                    .map(|&a| f64::from(a).powi(2))
+                    .sum::<f64>(),
+                _ => 1.0,
+            };
+            let expected = facts["loss"].as_f64().unwrap();
+            let loss = run.history()[0].loss * scale;
+            assert!((loss - expected).abs() < 1e-5 * expected, "{stage}, {kind}: loss {loss}, expected {expected}");
+            let gradient: Vec<f32> = run.gradient_values().iter().map(|&g| (f64::from(g) * scale) as f32).collect();
+            let stride = facts["stride"].as_u64().unwrap() as usize;
+            let sample: Vec<f32> = gradient.iter().step_by(stride).take(4096).copied().collect();
+            let error = relative(&sample, &flat(&tensors[&format!("gradient.{stage}.{kind}")]));
+            assert!(error < 1e-4, "{stage}, {kind}: gradient is off by {error}");
+            let size = facts["norm"].as_f64().unwrap();
+            assert!((norm(&gradient) - size).abs() < 1e-4 * size, "{stage}, {kind}: norm");
+            let off = (projection(&gradient) - facts["projection"].as_f64().unwrap()).abs();
+            assert!(off < 1e-4 * size, "{stage}, {kind}: the whole is off by {off}");
         }
     }
 }

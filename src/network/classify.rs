@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use super::Network;
+use crate::display::{Bars, Bundle, Figure, Panel, Show};
 use crate::stimulus::Image;
 use crate::{Error, Result};
 
@@ -82,3 +83,16 @@ impl Network {
         image.resize_shorter_side(self.input().resize.max(height).max(width))?.centre_crop(width, height)
     }
 }
+
+impl Show for Classification {
+    fn bundles(&self) -> Vec<Bundle> {
+        let bars = self.guesses.iter().map(|g| (g.name.clone(), g.probability));
+        let lines = self.guesses.iter().map(|g| format!("{:6.2} %  {}", 100.0 * g.probability, g.name));
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let alt = format!("Class probabilities: {}", text.replace('\n', "; "));
+        let figure = Figure::new(alt).width(460.0).row([Panel::bars(Bars::new("network's answer").bars(bars).highlight(0))]);
+        vec![figure.bundle(text)]
+    }
+}
+
+crate::show_in_notebooks!(Classification);

@@ -10,6 +10,7 @@ mod layer;
 mod receptive_field;
 mod run;
 mod stage;
+mod table;
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal, Uniform};
 
+use crate::display::{Bundle, Raster, Show};
 use crate::{Error, Result, assets};
 
 /// A colour picture of float32 values in `[0, 1]`, sRGB as in the file.
@@ -301,3 +302,14 @@ pub fn shipped_photos() -> Result<Vec<PathBuf>> {
     photos.sort();
     Ok(photos)
 }
+
+impl Show for Image {
+    fn bundles(&self) -> Vec<Bundle> {
+        let called = if self.name.is_empty() { "picture" } else { &self.name };
+        let text = format!("{called}, {} × {} pixels", self.width, self.height);
+        let raster = Raster::from_planar(self.width, self.height, &self.values);
+        vec![raster.bundle(text.clone(), text)]
+    }
+}
+
+crate::show_in_notebooks!(Image);

@@ -199,6 +199,11 @@ impl Run {
         self.plan.original.with_clamped("metamer", x)
     }
 
+    /// The pixels as they are now, three planes; a recipe without a clamp may leave `[0, 1]`.
+    pub fn pixels(&self) -> &[f32] {
+        self.state.pixels()
+    }
+
     /// The original as the network sees it.
     pub fn original(&self) -> &Image {
         &self.plan.original
@@ -229,6 +234,11 @@ impl Run {
     pub fn gradient(&self) -> Option<HeatMap> {
         let (width, height) = (self.plan.original.width(), self.plan.original.height());
         super::panel::gradient_map(&self.history.gradient, width, height)
+    }
+
+    /// The gradient of the loss at the last evaluation: three planes, red, green and blue; empty before the first step.
+    pub fn gradient_values(&self) -> &[f32] {
+        &self.history.gradient
     }
 
     /// Shows live pictures, or not.
