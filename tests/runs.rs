@@ -1,0 +1,264 @@
+//! What a person relies on while a synthesis runs: nothing is lost, and a seed gives the same bits.
+
+mod common;
+
+use common::flat;
+use metamers::network::{Builder, Input};
+use metamers::ops::{Clip, Conv2d, Conv2dConfig, Padding};
+use metamers::prelude::*;
+use metamers::synthesis::{Ended, Loss, Optimiser};
+use rand::{RngExt, SeedableRng};
+
+/// A small random network of two rectified convolutions.
+fn small() -> Network {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+    let mut weight = |shape: [usize; 4]| {
+        let count: usize = shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|_| random.random_range(-0.4..0.4)).collect();
+        Tensor::from_vec(values, shape.as_slice(), &Device::Cpu).unwrap()
+    };
+    let same = |stride| Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), ..Default::default() };
+    let mut b = Builder::new("small", Input { shape: [3, 20, 16], resize: 20 });
+    let x = b.conv2d(b.input(), Conv2d::new(&weight([6, 3, 3, 3]), None, same(1)).unwrap()).unwrap();
+    let x = b.clip(x, Clip::RELU).unwrap();
+    b.stage("relu1", x).unwrap();
+    let x = b.conv2d(x, Conv2d::new(&weight([8, 6, 3, 3]), None, same(2)).unwrap()).unwrap();
+    let x = b.clip(x, Clip::RELU).unwrap();
+    b.stage("relu2", x).unwrap();
+    b.finish().unwrap()
+}
+
+fn picture(seed: u64) -> Image {
+    Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().named("target")
+}
+
+fn plan(recipe: Recipe) -> Synthesis {
+    Synthesis::new(&small(), "relu2", &picture(1)).unwrap().recipe(recipe).seed(3).quiet()
+}
+
+fn bits(run: &Run) -> Vec<u32> {
+    run.pixels().iter().map(|x| x.to_bits()).collect()
+}
+
+#[test]
+fn a_resumed_run_goes_on_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    for recipe in Recipe::presets() {
+        let name = recipe.name.clone();
+        for before in [0, 1, 7, 33] {
+            let path = folder.path().join(format!("{name}-{before}.run"));
+            let mut straight = plan(recipe.clone().steps(60)).start().unwrap();
+            straight.step(before).unwrap();
+            straight.save(&path).unwrap();
+            let mut resumed = Run::resume(&path, &small()).unwrap();
+            resumed.set_quiet(true);
+            straight.step(12).unwrap();
+            resumed.step(12).unwrap();
+            assert_eq!(bits(&straight), bits(&resumed), "{name}, saved after {before} steps");
+            assert_eq!(straight.evaluations(), resumed.evaluations());
+            assert_eq!(straight.best(), resumed.best());
+            let losses = |run: &Run| run.history().iter().map(|p| p.loss).collect::<Vec<_>>();
+            assert_eq!(losses(&straight), losses(&resumed));
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_whatever_the_number_of_threads() {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let photo = Image::open("photos/dog.jpg").unwrap();
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut run = Synthesis::new(&net, "block5", &photo).unwrap().seed(11).quiet().start().unwrap();
+            run.step(6).unwrap();
+            bits(&run)
+        })
+    };
+    let one = with(1);
+    assert_eq!(one, with(2));
+    assert_eq!(one, with(3));
+}
+
+#[test]
+fn another_seed_gives_another_picture() {
+    let start = |seed| bits(&plan(Recipe::fast()).seed(seed).start().unwrap());
+    assert_ne!(start(1), start(2));
+    assert_eq!(start(1), start(1));
+}
+
+#[test]
+fn every_preset_comes_closer() {
+    for recipe in Recipe::presets() {
+        let name = recipe.name.clone();
+        let mut run = plan(recipe.steps(200)).start().unwrap();
+        run.step(1).unwrap();
+        let first = run.snr_db().unwrap();
+        run.run().unwrap();
+        let last = run.snr_db().unwrap();
+        assert!(last > first + 2.0, "{name}: {first} dB at first, {last} dB at last");
+    }
+}
+
+#[test]
+fn the_best_is_kept_even_when_the_run_gets_worse() {
+    let mut recipe = Recipe::feather2023().steps(40);
+    recipe.optimiser = Optimiser::NormalisedGradient { eta: 6.0, blocks: 1 };
+    let mut run = plan(recipe).start().unwrap();
+    run.run().unwrap();
+    let best = run.history().iter().map(|p| p.snr_db).fold(f64::NEG_INFINITY, f64::max);
+    assert!(run.history().last().unwrap().snr_db < best, "this run was meant to get worse");
+    assert_eq!(run.snr_db(), Some(best));
+    assert!(run.finish().unwrap().similarity().snr_db.unwrap() >= best - 1e-6);
+}
+
+#[test]
+fn a_run_that_diverges_says_so_and_keeps_its_last_good_state() {
+    let mut recipe = Recipe::plenoptic();
+    recipe.optimiser = Optimiser::Adam { rate: 1e38, decay_per_1000: 1.0, amsgrad: false };
+    let mut run = plan(recipe).start().unwrap();
+    let before = run.best();
+    let error = loop {
+        match run.step(1) {
+            Ok(_) => assert!(run.steps() < 50, "nothing diverged"),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("diverged at gradient evaluation"), "{error}");
+    assert!(run.history().iter().all(|p| p.loss.is_finite()));
+    let metamer = run.finish().unwrap();
+    assert!(metamer.image().values().iter().all(|v| v.is_finite()));
+    let _ = before;
+    assert!(run.step(1).is_err(), "the state before the failure is still there, and fails again");
+}
+
+#[test]
+fn budgets_end_a_call_and_say_why() {
+    let mut run = plan(Recipe::fast()).start().unwrap();
+    assert_eq!(run.step(3).unwrap().ended, Ended::Steps);
+    assert_eq!(run.run_for(Duration::ZERO).unwrap().ended, Ended::Time);
+    let progress = run.until(6.0).unwrap();
+    assert_eq!(progress.ended, Ended::Matched);
+    assert!(progress.snr_db >= 6.0);
+    assert!(run.until(f64::NAN).is_err());
+}
+
+#[test]
+fn recipes_with_impossible_numbers_are_refused() {
+    let refused = |change: fn(&mut Recipe)| {
+        let mut recipe = Recipe::fast();
+        change(&mut recipe);
+        plan(recipe).start().unwrap_err().to_string()
+    };
+    assert!(refused(|r| r.steps = 0).contains("recipe.steps"));
+    assert!(refused(|r| r.identity_gradient = false).contains("identity_gradient"));
+    assert!(refused(|r| r.loss = Loss::NormRatio).contains("L-BFGS"));
+    assert!(
+        refused(|r| r.optimiser = Optimiser::Adam { rate: f64::NAN, decay_per_1000: 1.0, amsgrad: false })
+            .contains("rate")
+    );
+    assert!(refused(|r| r.optimiser = Optimiser::NormalisedGradient { eta: 1.0, blocks: 0 }).contains("blocks"));
+}
+
+#[test]
+fn an_unknown_stage_lists_the_near_ones() {
+    let error = Synthesis::new(&small(), "relu3", &picture(1)).unwrap_err().to_string();
+    assert_eq!(error, "no stage named \"relu3\"; there is relu1, relu2");
+}
+
+#[test]
+fn a_silent_stage_cannot_be_matched() {
+    let black = Image::from_planes("black", 16, 20, vec![0.0; 3 * 320]).unwrap();
+    let error = Synthesis::new(&small(), "relu2", &black).unwrap().start().unwrap_err().to_string();
+    assert!(error.contains("silent"), "{error}");
+}
+
+#[test]
+fn a_metamer_comes_back_from_its_file_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.metamer");
+    let start = picture(9).named("another");
+    let mut run = plan(Recipe::fast()).start_from(&start).unwrap().start().unwrap();
+    run.step(5).unwrap();
+    let metamer = run.finish().unwrap();
+    metamer.save(&path).unwrap();
+    let back = Metamer::open(&path).unwrap();
+    assert_eq!(back, metamer);
+    let stamp = back.stamp();
+    assert_eq!((stamp.network.as_str(), stamp.stage.as_str(), stamp.seed), ("small", "relu2", 3));
+    assert_eq!((stamp.original.as_str(), stamp.start.as_str()), ("target", "another"));
+    assert_eq!(stamp.recipe, Recipe::fast());
+}
+
+#[test]
+fn the_saved_similarity_is_that_of_the_saved_pixels() {
+    let mut run = plan(Recipe::plenoptic()).start().unwrap();
+    run.run().unwrap();
+    let metamer = run.finish().unwrap();
+    let at = |image: &Image| flat(&small().forward_to("relu2", &image.to_tensor().unwrap()).unwrap());
+    let again = Similarity::between(&at(metamer.original()), &at(metamer.image())).unwrap();
+    assert_eq!(metamer.similarity(), again);
+}
+
+#[test]
+fn a_run_of_other_weights_is_not_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.run");
+    let run = plan(Recipe::fast()).start().unwrap();
+    run.save(&path).unwrap();
+    let error = Run::resume(&path, &zoo::efficientnet_lite0().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("weights"), "{error}");
+}
+
+#[test]
+fn damaged_files_are_errors_wherever_they_are_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run_path, metamer_path) = (folder.path().join("a.run"), folder.path().join("a.metamer"));
+    let mut run = plan(Recipe::fast()).start().unwrap();
+    run.step(3).unwrap();
+    run.save(&run_path).unwrap();
+    run.finish().unwrap().save(&metamer_path).unwrap();
+    assert!(Run::resume(&metamer_path, &small()).unwrap_err().to_string().contains("expected \"metamers run 1\""));
+    assert!(Metamer::open(&run_path).is_err());
+    assert!(Metamer::open(folder.path().join("none")).unwrap_err().to_string().contains("none"));
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let broken = folder.path().join("broken");
+    for path in [&run_path, &metamer_path] {
+        let whole = std::fs::read(path).unwrap();
+        for _ in 0..300 {
+            let mut bytes = whole.clone();
+            if random.random::<bool>() {
+                bytes.truncate(random.random_range(0..bytes.len()));
+            } else {
+                // Most damage shall hit the header, where the structure is.
+                let limit = if random.random::<bool>() { 4000.min(bytes.len()) } else { bytes.len() };
+                for _ in 0..random.random_range(1..20) {
+                    bytes[random.random_range(0..limit)] = random.random();
+                }
+            }
+            std::fs::write(&broken, &bytes).unwrap();
+            // Damage inside a pixel cannot be seen; what counts is that nothing panics and no half file passes.
+            let resumed = Run::resume(&broken, &small());
+            let opened = Metamer::open(&broken);
+            assert!(bytes.len() == whole.len() || (resumed.is_err() && opened.is_err()));
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_the_call_and_keeps_the_run() {
+    let mut run = plan(Recipe::feather2023().steps(100_000_000)).start().unwrap();
+    let signal = std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_millis(300));
+        let pid = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    });
+    let progress = run.run().unwrap();
+    signal.join().unwrap();
+    assert_eq!(progress.ended, Ended::Interrupted);
+    let steps = run.steps();
+    assert!(steps > 0);
+    assert_eq!(run.step(2).unwrap().ended, Ended::Steps);
+    assert_eq!(run.steps(), steps + 2);
+}

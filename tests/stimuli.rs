@@ -1,0 +1,185 @@
+//! Pictures that people have, and files that are none.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageFormat};
+use metamers::prelude::*;
+use rand::{RngExt, SeedableRng};
+
+fn bytes(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(vec![]);
+    picture.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn corner(width: u32, height: u32) -> DynamicImage {
+    let mut picture = image::RgbImage::new(width, height);
+    picture.put_pixel(0, 0, image::Rgb([255, 0, 0]));
+    DynamicImage::ImageRgb8(picture)
+}
+
+/// A JPEG with an EXIF orientation, as a phone held upright writes it.
+fn turned(orientation: u8) -> Vec<u8> {
+    let mut picture = image::RgbImage::from_pixel(32, 16, image::Rgb([0, 0, 0]));
+    for (x, y) in (0..8).flat_map(|x| (0..8).map(move |y| (x, y))) {
+        picture.put_pixel(x, y, image::Rgb([255, 255, 255]));
+    }
+    let plain = bytes(&DynamicImage::ImageRgb8(picture), ImageFormat::Jpeg);
+    let tiff = [b"II*\0".as_slice(), &8u32.to_le_bytes(), &1u16.to_le_bytes(), &0x0112u16.to_le_bytes(), &3u16.to_le_bytes()];
+    let mut exif = b"Exif\0\0".to_vec();
+    exif.extend(tiff.concat());
+    exif.extend([1u32.to_le_bytes(), u32::from(orientation).to_le_bytes(), 0u32.to_le_bytes()].concat());
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    [&plain[..2], &[0xFF, 0xE1], &length, &exif, &plain[2..]].concat()
+}
+
+#[test]
+fn a_phone_photo_stands_upright() {
+    let bright = |image: &Image, x: usize, y: usize| image.values()[y * image.width() + x] > 0.5;
+    let upright = Image::from_bytes(&turned(1)).unwrap();
+    assert_eq!((upright.width(), upright.height()), (32, 16));
+    assert!(bright(&upright, 2, 2));
+    let rotated = Image::from_bytes(&turned(6)).unwrap();
+    assert_eq!((rotated.width(), rotated.height()), (16, 32));
+    assert!(bright(&rotated, 13, 2) && !bright(&rotated, 2, 2));
+}
+
+#[test]
+fn grey_becomes_three_equal_planes() {
+    let grey = DynamicImage::ImageLuma8(image::GrayImage::from_pixel(3, 2, image::Luma([51])));
+    for format in [ImageFormat::Png, ImageFormat::WebP] {
+        let format_image = if format == ImageFormat::WebP { DynamicImage::ImageRgb8(grey.to_rgb8()) } else { grey.clone() };
+        let image = Image::from_bytes(&bytes(&format_image, format)).unwrap();
+        assert_eq!((image.width(), image.height()), (3, 2));
+        assert!(image.values().iter().all(|v| (v - 0.2).abs() < 1e-6));
+    }
+}
+
+#[test]
+fn transparent_pixels_lie_over_white() {
+    let mut picture = image::RgbaImage::from_pixel(2, 1, image::Rgba([0, 0, 0, 255]));
+    picture.put_pixel(1, 0, image::Rgba([0, 0, 0, 0]));
+    let image = Image::from_bytes(&bytes(&DynamicImage::ImageRgba8(picture), ImageFormat::Png)).unwrap();
+    assert_eq!(image.values(), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+}
+
+#[test]
+fn sixteen_bits_survive() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("noise.png");
+    let noise = Image::noise(9, 7, Noise::Uniform { low: 0.0, high: 1.0 }, 1).unwrap();
+    noise.save_png16(&path).unwrap();
+    let back = Image::open(&path).unwrap();
+    assert!(back.values().iter().zip(noise.values()).all(|(a, b)| (a - b).abs() <= 0.51 / 65535.0));
+    assert_eq!(back.name(), "noise");
+}
+
+#[test]
+fn saved_files_open_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let photo = Image::open("photos/dog.jpg").unwrap().resize_shorter_side(64).unwrap();
+    for (extension, loss) in [("png", 0.003), ("webp", 0.003), ("jpg", 0.2), ("JPEG", 0.2)] {
+        let path = folder.path().join(format!("dog.{extension}"));
+        photo.save(&path).unwrap();
+        let back = Image::open(&path).unwrap();
+        let worst = back.values().iter().zip(photo.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < loss, "{extension}: a value is off by {worst}");
+    }
+    let error = photo.save(folder.path().join("dog.bmp")).unwrap_err().to_string();
+    assert!(error.contains("dog.bmp") && error.contains(".png"), "{error}");
+    assert!(photo.save(folder.path().join("no/such/folder.png")).is_err());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4, "an error leaves nothing behind");
+}
+
+#[test]
+fn shrinking_does_not_alias() {
+    // A chequerboard of single pixels is grey when it is shrunk; picking pixels would leave it black or white.
+    let values = |i: usize| if (i % 64 + i / 64 % 64).is_multiple_of(2) { 1.0 } else { 0.0 };
+    let board = Image::from_planes("board", 64, 64, (0..3 * 64 * 64).map(values).collect()).unwrap();
+    let small = board.resize(13, 13).unwrap();
+    let inner = (2..11).flat_map(|y| (2..11).map(move |x| (x, y))).map(|(x, y)| small.values()[y * 13 + x]);
+    for value in inner {
+        assert!((value - 0.5).abs() < 0.05, "{value}");
+    }
+}
+
+#[test]
+fn a_crop_is_the_middle() {
+    let image = Image::from_bytes(&bytes(&corner(5, 4), ImageFormat::Png)).unwrap();
+    assert_eq!(image.centre_crop(5, 4).unwrap().values(), image.values());
+    assert!(image.centre_crop(3, 2).unwrap().values().iter().all(|v| *v == 0.0));
+    assert!(image.centre_crop(6, 2).unwrap_err().to_string().contains("5 x 4"));
+    assert!(image.resize(0, 3).is_err());
+    assert!(image.resize_shorter_side(usize::MAX / 4).is_err());
+}
+
+#[test]
+fn files_that_are_no_pictures_name_themselves_and_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        Image::open(&path).unwrap_err().to_string()
+    };
+    for (name, content) in [("empty.png", b"".as_slice()), ("text.jpg", b"this is no picture"), ("zeros.webp", &[0; 64])] {
+        let error = write(name, content);
+        assert!(error.contains(name) && error.len() > name.len() + 20, "{error}");
+    }
+    let error = Image::open("photos/unicorn.jpg").unwrap_err().to_string();
+    assert!(error.contains("photos/unicorn.jpg") && error.contains("no such file"), "{error}");
+    assert!(Image::open(folder.path()).is_err(), "a folder is no picture");
+}
+
+#[test]
+fn damaged_pictures_never_panic() {
+    let photo = DynamicImage::ImageRgb8(corner(40, 30).to_rgb8());
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let (mut errors, mut tries) = (0, 0);
+    for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
+        let whole = bytes(&photo, format);
+        for _ in 0..400 {
+            let mut broken = whole.clone();
+            if random.random::<bool>() {
+                broken.truncate(random.random_range(0..whole.len()));
+            }
+            for _ in 0..random.random_range(0..12) {
+                if !broken.is_empty() {
+                    let at = random.random_range(0..broken.len());
+                    broken[at] = random.random();
+                }
+            }
+            tries += 1;
+            match Image::from_bytes(&broken) {
+                Ok(image) => assert!(image.values().iter().all(|v| (0.0..=1.0).contains(v))),
+                Err(error) => {
+                    assert!(!error.to_string().is_empty());
+                    errors += 1;
+                }
+            }
+        }
+    }
+    assert!(errors > tries / 4, "the damage did too little");
+}
+
+#[test]
+fn noise_is_what_it_says() {
+    let normal = Image::noise(100, 100, Noise::Normal { mean: 0.5, deviation: 0.05 }, 4).unwrap();
+    let mean = normal.values().iter().sum::<f32>() / 30_000.0;
+    let deviation = (normal.values().iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 30_000.0).sqrt();
+    assert!((mean - 0.5).abs() < 0.002 && (deviation - 0.05).abs() < 0.002, "{mean} {deviation}");
+    let uniform = Image::noise(100, 100, Noise::Uniform { low: 0.5, high: 0.6 }, 4).unwrap();
+    assert!(uniform.values().iter().all(|v| (0.5..0.6).contains(v)));
+    assert!(Image::noise(4, 4, Noise::Normal { mean: 0.5, deviation: -1.0 }, 0).is_err());
+    assert!(Image::noise(4, 4, Noise::Normal { mean: f32::NAN, deviation: 1.0 }, 0).is_err());
+    assert!(Image::noise(4, 4, Noise::Uniform { low: 0.6, high: 0.5 }, 0).is_err());
+    assert!(Image::noise(0, 4, Noise::Uniform { low: 0.0, high: 0.5 }, 0).is_err());
+}
+
+#[test]
+fn values_out_of_range_are_refused() {
+    let with = |value: f32| Image::from_planes("x", 1, 1, vec![0.5, value, 0.5]);
+    assert!(with(0.5).is_ok());
+    assert!(with(1.5).unwrap_err().to_string().contains("1.5"));
+    assert!(with(f32::NAN).unwrap_err().to_string().contains("finite"));
+    assert!(Image::from_planes("x", 2, 1, vec![0.5; 3]).is_err());
+}

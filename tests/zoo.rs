@@ -1,0 +1,154 @@
+//! The networks that ship: right answers on real photos, and clear errors for wrong weights.
+
+mod common;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use metamers::candle;
+use metamers::prelude::*;
+use metamers::zoo::efficientnet_lite0_from;
+use rand::{RngExt, SeedableRng};
+
+fn assets() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
+}
+
+#[test]
+fn most_shipped_photos_of_an_imagenet_class_are_recognised() {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let text = std::fs::read(assets().join("photos/photos.json")).unwrap();
+    let photos: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let (mut right, mut asked, mut wrong) = (0, 0, vec![]);
+    for photo in photos.as_array().unwrap() {
+        let classes: Vec<u64> = photo["imagenet"].as_array().unwrap().iter().map(|c| c.as_u64().unwrap()).collect();
+        if classes.is_empty() {
+            continue;
+        }
+        let file = photo["file"].as_str().unwrap();
+        let image = Image::open(assets().join("photos").join(Path::new(file).file_name().unwrap())).unwrap();
+        let answer = net.classify(&image, 1).unwrap();
+        asked += 1;
+        if classes.contains(&(answer.top().class as u64)) {
+            right += 1;
+        } else {
+            wrong.push(format!("{file}: {}", answer.top().name));
+        }
+    }
+    println!("{right} of {asked} right; wrong: {}", wrong.join("; "));
+    assert!(asked >= 40);
+    assert!(right * 100 >= asked * 85, "only {right} of {asked} are right; wrong: {}", wrong.join("; "));
+}
+
+#[test]
+fn at_least_forty_photos_ship() {
+    assert!(shipped_photos().unwrap().len() >= 40);
+}
+
+#[test]
+fn the_table_lists_what_a_person_chooses_by() {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let stage = |name: &str| net.stage(name).unwrap().clone();
+    assert_eq!(stage("stem").shape, [32, 112, 112]);
+    assert_eq!(stage("stem").receptive_field.size, Some([3, 3]));
+    // Weights and folded biases of the convolution, and the six numbers that normalise the input.
+    assert_eq!(stage("stem").parameters, 32 * 27 + 32 + 6);
+    assert_eq!(stage("block0").receptive_field.size, Some([7, 7]));
+    assert_eq!(stage("block2").units(), 24 * 56 * 56);
+    assert_eq!(stage("features").shape, [1280, 7, 7]);
+    assert_eq!(stage("avgpool").receptive_field.size, None);
+    // 4,652,008 trained numbers, less those of batch normalisation that folding merges.
+    assert_eq!(stage("logits").parameters, net.parameters());
+    assert!((4_500_000..4_652_008).contains(&net.parameters()));
+    let text = net.bundles()[0].data()["text/plain"].clone();
+    assert!(text.contains("block10") && text.contains("401,408"), "{text}");
+}
+
+#[test]
+fn a_stage_costs_only_what_it_needs() {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let costs: Vec<usize> = net.stages().iter().map(|s| s.multiply_adds).collect();
+    assert!(costs.is_sorted());
+    assert!(costs[0] * 20 < costs[costs.len() - 1]);
+    let x = Image::open("photos/dog.jpg").and_then(|i| net.prepare(&i)).unwrap().to_tensor().unwrap();
+    let time = |stage: &str| {
+        let mut times: Vec<_> = (0..7)
+            .map(|_| {
+                let begun = std::time::Instant::now();
+                net.forward_to(stage, &x).unwrap();
+                begun.elapsed()
+            })
+            .collect();
+        times.sort();
+        times[3]
+    };
+    assert!(time("stem") * 3 < time("logits"), "the stem ran more than the stem");
+}
+
+fn weights() -> HashMap<String, Tensor> {
+    candle::safetensors::load(assets().join("networks/efficientnet_lite0.safetensors"), &Device::Cpu).unwrap()
+}
+
+fn error_with(change: impl FnOnce(&mut HashMap<String, Tensor>)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("changed.safetensors");
+    let mut tensors = weights();
+    change(&mut tensors);
+    candle::safetensors::save(&tensors, &path).unwrap();
+    efficientnet_lite0_from(&path).unwrap_err().to_string()
+}
+
+#[test]
+fn wrong_weights_name_the_file_and_the_tensor() {
+    let name = "_blocks.3._depthwise_conv.weight";
+    let missing = error_with(|t| drop(t.remove(name)));
+    assert!(missing.contains("changed.safetensors") && missing.contains(name), "{missing}");
+    let shape = error_with(|t| drop(t.insert(name.into(), Tensor::zeros((3, 3), DType::F32, &Device::Cpu).unwrap())));
+    assert!(shape.contains(name) && shape.contains("[3, 3]"), "{shape}");
+    let nan = error_with(|t| {
+        let poisoned = (t[name].clone() * f64::NAN).unwrap();
+        t.insert(name.into(), poisoned);
+    });
+    assert!(nan.contains(name) && nan.contains("not finite"), "{nan}");
+    let doubles = error_with(|t| drop(t.insert(name.into(), t[name].to_dtype(DType::F64).unwrap())));
+    assert!(doubles.contains("F64"), "{doubles}");
+    let variance = error_with(|t| {
+        let negative = (t["_bn0.running_var"].clone() * -1.0).unwrap();
+        t.insert("_bn0.running_var".into(), negative);
+    });
+    assert!(variance.contains("negative"), "{variance}");
+}
+
+#[test]
+fn damaged_weights_never_panic_and_never_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broken.safetensors");
+    let whole = std::fs::read(assets().join("networks/efficientnet_lite0.safetensors")).unwrap();
+    let refused = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = efficientnet_lite0_from(&path).unwrap_err().to_string();
+        assert!(error.contains("broken.safetensors"), "{error}");
+    };
+    refused(b"");
+    refused(b"not a safetensors file at all");
+    refused(&[0xFF; 64]);
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    for _ in 0..12 {
+        refused(&whole[..random.random_range(0..whole.len())]);
+        // The header's length and its first names: any change there must be noticed.
+        let mut bytes = whole.clone();
+        bytes[random.random_range(0..7)] ^= 0x55;
+        refused(&bytes);
+    }
+    assert!(efficientnet_lite0_from(folder.path().join("none.safetensors")).is_err());
+}
+
+#[test]
+fn a_stage_that_does_not_exist_lists_the_near_ones() {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let error = net.stage("blok5").unwrap_err().to_string();
+    assert!(error.starts_with("no stage named \"blok5\"; there is block5"), "{error}");
+    let x = Tensor::zeros((1, 3, 200, 224), DType::F32, &Device::Cpu).unwrap();
+    assert!(net.forward_to("stem", &x).unwrap_err().to_string().contains("[batch, 3, 224, 224]"));
+    assert!(net.classify(&Image::open("photos/dog.jpg").unwrap(), 0).is_err());
+}
