@@ -106,17 +106,20 @@ impl Scale {
         };
         // Counts and frequencies are read as plain numbers, losses as powers of ten.
         let plain = self.low >= 0.5 && self.high < 2e5;
+        let short = self.high < 1e3 * self.low && self.low >= 1e-3 && self.high < 2e5;
         let decades = (last - first + 1).max(0) as usize;
         let minor = if decades <= 6 { multiples(&[1, 2, 3, 4, 5, 6, 7, 8, 9]) } else { Vec::new() };
         if self.high < 3.0 * self.low {
             let steps = Self { log: false, ..*self }.linear_ticks(most);
             let ticks = steps.ticks.into_iter().filter(|tick| tick.value > 0.0);
             return Ticks {
-                ticks: ticks.map(|tick| Tick { label: number(tick.value), ..tick }).collect(),
+                ticks: ticks
+                    .map(|tick| if steps.exponent == 0 { tick } else { Tick { label: number(tick.value), ..tick } })
+                    .collect(),
                 ..Ticks::default()
             };
         }
-        if decades < 2 || plain {
+        if decades < 2 || plain || short {
             for digits in [&[1, 2, 3, 5][..], &[1, 2, 5], &[1, 3]] {
                 let values = multiples(digits);
                 if (2..=most).contains(&values.len()) {
@@ -167,7 +170,7 @@ pub(crate) fn power_of_ten(exponent: i32) -> String {
     format!("10{}", exponent.to_string().chars().map(raised).collect::<String>())
 }
 
-/// A number as one would write it: three digits, and a power of ten where it is very large or very small.
+/// A number as one would write it: three digits, whole numbers in full, and a power of ten where it is very large or very small.
 pub(crate) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
@@ -184,7 +187,7 @@ pub(crate) fn number(value: f64) -> String {
     let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
     let power = rounded.abs().log10().floor() as i32;
     if (-3..6).contains(&power) {
-        let text = fixed(rounded, (2 - power).max(0) as usize);
+        let text = fixed(if power > 2 { value } else { rounded }, (2 - power).max(0) as usize);
         return match text.contains('.') {
             true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
             false => text,

@@ -284,7 +284,7 @@ fn clipped(from: Point, to: Point, reach: f64, width: f64, height: f64) -> Optio
             end = end.min(room / towards);
         }
     }
-    (start <= end).then(|| ((from.0 + start * dx, from.1 + start * dy), (from.0 + end * dx, from.1 + end * dy)))
+    (start <= end).then_some(((from.0 + start * dx, from.1 + start * dy), (from.0 + end * dx, from.1 + end * dy)))
 }
 
 /// The inked pieces of a dashed segment that begins `along` the whole line.

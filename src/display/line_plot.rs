@@ -116,11 +116,11 @@ impl LinePlot {
             (y, x) => Some(format!("{y} over {x}")),
         };
         let series = self.series.iter().map(|series| {
-            let finite = series.points.iter().map(|point| point.1).filter(|y| y.is_finite());
+            let mut finite = series.points.iter().map(|point| point.1).filter(|y| y.is_finite());
             let (low, high) =
                 finite.clone().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
             let name = if series.name.is_empty() { String::new() } else { format!("{}: ", series.name) };
-            match finite.last() {
+            match finite.next_back() {
                 Some(last) => format!(
                     "{name}{} points, {} to {}, last {}",
                     series.points.len(),
@@ -171,7 +171,7 @@ impl LinePlot {
         let legend_height = legend.len() as f32 * (Style::TICK.line() + 2.0);
         let bottom = TICK_GAP + Style::TICK.line() + if self.x_label.is_empty() { 0.0 } else { Style::LABEL.line() };
         let mut top = legend_height + 4.0;
-        let y_ticks = y.ticks(((place.height - top - bottom) / 26.0) as usize);
+        let y_ticks = y.ticks(((place.height - top - bottom) / 26.0).min(7.0) as usize);
         let power = multiplier(y_ticks.exponent);
         if !power.is_empty() {
             top += Style::TICK.line();

@@ -29,6 +29,8 @@ mod raster;
 mod show;
 mod stock;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use crate::show_in_notebooks;
