@@ -27,8 +27,11 @@ fn labels(ticks: &[Tick]) -> Vec<&str> {
 
 #[test]
 fn no_text_stands_on_another_whatever_the_width() {
-    let curve =
-        |k: usize| (0..50).map(|i| (f64::from(i), 20.0 + f64::from(i % 7) * k as f64 * 0.01)).collect::<Vec<_>>();
+    // Along the horizontal axis labels of many letters, "−0.0025", whose crowding shows.
+    let curve = |k: usize| {
+        let point = |i: i32| (f64::from(i - 25) * 2e-4, 20.0 + f64::from(i % 7) * k as f64 * 0.01);
+        (0..50).map(point).collect::<Vec<_>>()
+    };
     let plot = |names: usize, length: usize| {
         let plot = LinePlot::new("A plot with a title of some length")
             .x_label("gradient evaluations")
