@@ -6,6 +6,8 @@ pub(crate) struct Scale {
     pub low: f64,
     pub high: f64,
     pub log: bool,
+    /// Whether the values are counts, which have no ticks between whole numbers.
+    pub whole: bool,
 }
 
 /// A labelled value of an axis.
@@ -33,21 +35,26 @@ impl Scale {
         let shown = values.filter(|value| value.is_finite() && (!log || *value > 0.0));
         let (low, high) =
             shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-        (low <= high).then(|| Self { low, high, log }.widened(air))
+        (low <= high).then(|| Self { low, high, log, whole: false }.widened(air))
     }
 
     /// The given ends in order, widened if they are one; `None` if an axis cannot have them.
     pub fn between(low: f64, high: f64, log: bool) -> Option<Self> {
         let fine = low.is_finite() && high.is_finite() && (!log || (low > 0.0 && high > 0.0));
-        fine.then(|| Self { low: low.min(high), high: low.max(high), log }.widened(0.0))
+        fine.then(|| Self { low: low.min(high), high: low.max(high), log, whole: false }.widened(0.0))
     }
 
     fn widened(self, air: f64) -> Self {
-        let Self { low, high, log } = self;
+        let Self { low, high, log, whole } = self;
         if log {
             let (low, high) = (low.log10(), high.log10());
             let air = if high - low < 1e-3 { 0.5 } else { air * (high - low) };
-            return Self { low: 10f64.powf((low - air).max(-307.0)), high: 10f64.powf((high + air).min(307.0)), log };
+            return Self {
+                low: 10f64.powf((low - air).max(-307.0)),
+                high: 10f64.powf((high + air).min(307.0)),
+                log,
+                whole,
+            };
         }
         let (low, high) = (low.clamp(-HUGE, HUGE), high.clamp(-HUGE, HUGE));
         let size = low.abs().max(high.abs());
@@ -58,7 +65,7 @@ impl Scale {
             true => 0.1 * size,
             false => air * span,
         };
-        Self { low: low - air, high: high + air, log }
+        Self { low: low - air, high: high + air, log, whole }
     }
 
     /// Where a value stands between the ends, 0 to 1; `None` for what the axis cannot show.
@@ -83,8 +90,9 @@ impl Scale {
         }
         let rough = span / most as f64;
         let decade = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * decade).into_iter().find(|step| *step >= rough * 0.999);
-        let step = step.unwrap_or(10.0 * decade);
+        let fits = |step: &f64| *step >= rough * 0.999 && (!self.whole || *step >= 10.0 || step.fract() == 0.0);
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * decade).into_iter().find(fits);
+        let step = step.unwrap_or(if self.whole { 1.0_f64.max(10.0 * decade) } else { 10.0 * decade });
         let first = (self.low / step - 1e-9).ceil();
         let count = ((self.high / step + 1e-9).floor() - first).clamp(0.0, 200.0) as usize;
         let values: Vec<f64> = (0..=count).map(|index| (first + index as f64) * step).collect();

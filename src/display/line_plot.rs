@@ -149,6 +149,8 @@ impl LinePlot {
         let given = |range: Option<(f64, f64)>, log| range.and_then(|(low, high)| Scale::between(low, high, log));
         let x =
             given(self.x_range, self.log_x).or_else(|| Scale::around(points().map(|point| point.0), self.log_x, 0.0));
+        let counts = points().all(|point| point.0.fract() == 0.0);
+        let x = x.map(|x| Scale { whole: counts && !x.log, ..x });
         let references = self.references.iter().map(|reference| reference.0);
         let within = |point: &&(f64, f64)| self.x_range.is_none() || x.is_some_and(|x| on(&x, point.0).is_some());
         let y = given(self.y_range, self.log_y).or_else(|| {

@@ -103,6 +103,8 @@ fn a_constant_series_stands_in_the_middle_of_its_axis() {
 #[test]
 fn ticks_are_round_and_their_labels_differ() {
     assert_eq!(labels(&Scale::between(0.0, 800.0, false).unwrap().ticks(5).ticks), ["0", "200", "400", "600", "800"]);
+    let steps = Scale { whole: true, ..Scale::between(0.0, 3.0, false).unwrap() };
+    assert_eq!(labels(&steps.ticks(8).ticks), ["0", "1", "2", "3"], "there is no half a step");
     assert_eq!(labels(&Scale::between(-0.5, 0.5, false).unwrap().ticks(3).ticks), ["−0.5", "0.0", "0.5"]);
     let small = Scale::between(0.0, 4e-6, false).unwrap().ticks(4);
     assert_eq!((labels(&small.ticks), small.exponent), (vec!["0", "1", "2", "3", "4"], -6));
