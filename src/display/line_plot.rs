@@ -147,8 +147,10 @@ impl LinePlot {
         };
         let points = || self.series.iter().flat_map(|series| &series.points).filter(fits);
         let given = |range: Option<(f64, f64)>, log| range.and_then(|(low, high)| Scale::between(low, high, log));
+        // A line may begin at the axis, a lone point is drawn whole.
+        let air = if self.series.iter().all(|series| series.joined) { 0.0 } else { 0.04 };
         let x =
-            given(self.x_range, self.log_x).or_else(|| Scale::around(points().map(|point| point.0), self.log_x, 0.0));
+            given(self.x_range, self.log_x).or_else(|| Scale::around(points().map(|point| point.0), self.log_x, air));
         let counts = points().all(|point| point.0.fract() == 0.0);
         let x = x.map(|x| Scale { whole: counts && !x.log, ..x });
         let references = self.references.iter().map(|reference| reference.0);
@@ -194,7 +196,7 @@ impl LinePlot {
 
         let mut row = place.y;
         for line in &legend {
-            draw_legend_row(canvas, place.x + left, row, line);
+            draw_legend_row(canvas, place.x + left, row, line, &self.series);
             row += Style::TICK.line() + 2.0;
         }
         if !power.is_empty() {
@@ -220,7 +222,9 @@ impl LinePlot {
         let widest = names.iter().map(|(_, name)| Style::TICK.width(name)).fold(0.0, f32::max);
         let width = if names.is_empty() { 8.0 } else { widest + 9.0 };
         let tall = names.len() as f32 * Style::TICK.line();
-        (names.is_empty() || (width <= BESIDE * place.width && tall <= 0.6 * place.height)).then_some(width)
+        // Points that are not joined do not end anywhere.
+        let fits = width <= BESIDE * place.width && tall <= 0.6 * place.height && self.series.iter().all(|s| s.joined);
+        (names.is_empty() || fits).then_some(width)
     }
 
     fn draw_y_axis(&self, canvas: &mut Canvas, area: Rect, place: Rect, y: &Scale, ticks: &Ticks) {
@@ -308,6 +312,14 @@ impl LinePlot {
 
     fn draw_references(&self, canvas: &mut Canvas, area: Rect, y: &Scale, curves: &[Vec<(f32, f32)>]) {
         let style = Style::TICK;
+        if self.references.is_empty() {
+            return;
+        }
+        let samples = along(curves, &self.series);
+        let covered = |place: &Rect| {
+            let near = Rect::new(place.x - 3.0, place.y, place.width + 6.0, place.height);
+            samples.iter().filter(|(x, y)| near.overlaps(&Rect::new(*x, *y, 0.01, 0.01))).count()
+        };
         let mut taken: Vec<Rect> = Vec::new();
         for (value, label) in &self.references {
             let Some(part) = on(y, *value) else { continue };
@@ -322,7 +334,7 @@ impl LinePlot {
             let inside = places.filter(|place| place.y >= area.y - 2.0 && place.bottom() <= area.bottom());
             let free = inside.filter(|place| !taken.iter().any(|other| other.overlaps(place)));
             // The place with the least of the curves behind it.
-            if let Some(place) = free.min_by_key(|place| crossings(place, curves)) {
+            if let Some(place) = free.min_by_key(covered) {
                 canvas.text(place.x, place.y, Anchor::Start, &label, style);
                 taken.push(place);
             }
@@ -339,20 +351,19 @@ fn hairline(area: Rect, part: f64) -> Rect {
     Rect::new(area.x, area.bottom() - part as f32 * area.height - 0.5, area.width, 1.0)
 }
 
-/// How many points along the curves lie in `place`.
-fn crossings(place: &Rect, curves: &[Vec<(f32, f32)>]) -> usize {
-    let inside = |x: f32, y: f32| x >= place.x - 2.0 && x <= place.right() + 2.0 && y >= place.y && y <= place.bottom();
-    let mut count = 0;
-    for ends in curves.iter().flat_map(|curve| curve.windows(2)) {
-        let length = (ends[1].0 - ends[0].0).abs().max((ends[1].1 - ends[0].1).abs());
-        let steps = (length / 3.0).clamp(1.0, 400.0) as usize;
-        for step in 0..=steps {
-            let t = step as f32 / steps as f32;
-            let (x, y) = (ends[0].0 + t * (ends[1].0 - ends[0].0), ends[0].1 + t * (ends[1].1 - ends[0].1));
-            count += usize::from(inside(x, y));
+/// Points along the curves, three CSS pixels apart: where a label would stand on them.
+fn along(curves: &[Vec<(f32, f32)>], series: &[Series]) -> Vec<(f32, f32)> {
+    let mut samples = Vec::new();
+    for (curve, series) in curves.iter().zip(series) {
+        samples.extend(curve);
+        for ends in curve.windows(2).filter(|_| series.joined) {
+            let (dx, dy) = (ends[1].0 - ends[0].0, ends[1].1 - ends[0].1);
+            let steps = (dx.abs().max(dy.abs()) / 3.0).clamp(0.0, 400.0) as usize;
+            let at = |step: usize| step as f32 / steps as f32;
+            samples.extend((1..steps).map(|step| (ends[0].0 + at(step) * dx, ends[0].1 + at(step) * dy)));
         }
     }
-    count
+    samples
 }
 
 /// As many points as can be told apart: of those in one column of pixels the first, the lowest, the highest and the last. A curve of a
@@ -371,7 +382,7 @@ fn thinned(run: &[(f32, f32)]) -> Vec<(f32, f32)> {
         kept.extend(group.iter().max_by(by_y));
         kept.push(group[group.len() - 1]);
     }
-    const MOST: usize = 20_000;
+    const MOST: usize = 8_000;
     if kept.len() > MOST {
         let every = kept.len().div_ceil(MOST);
         kept = kept.into_iter().step_by(every).collect();
@@ -447,7 +458,7 @@ fn legend_rows(names: &[(usize, &str)], width: f32) -> Vec<Vec<(Option<usize>, S
     rows
 }
 
-fn draw_legend_row(canvas: &mut Canvas, x: f32, y: f32, row: &[(Option<usize>, String)]) {
+fn draw_legend_row(canvas: &mut Canvas, x: f32, y: f32, row: &[(Option<usize>, String)], series: &[Series]) {
     let style = Style::TICK;
     let mut x = x;
     for (index, name) in row {
@@ -455,7 +466,12 @@ fn draw_legend_row(canvas: &mut Canvas, x: f32, y: f32, row: &[(Option<usize>, S
             let middle = y + style.line() / 2.0;
             let dash = (*index >= SERIES).then_some((5.0, 3.0));
             let clip = Rect::new(x - 2.0, y, KEY + 4.0, style.line());
-            canvas.line(&[(x, middle), (x + KEY, middle)], STROKE + 0.25, colors::series(*index), dash, clip);
+            match series[*index].joined {
+                true => {
+                    canvas.line(&[(x, middle), (x + KEY, middle)], STROKE + 0.25, colors::series(*index), dash, clip)
+                }
+                false => canvas.dot((x + KEY / 2.0, middle), 2.75, colors::series(*index), clip),
+            }
             x += KEY + KEY_GAP;
         }
         x = canvas.text(x, y, Anchor::Start, name, style.colored(index.map_or(QUIET, |_| colors::TEXT))).right()
