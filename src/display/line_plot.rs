@@ -2,16 +2,15 @@
 
 use super::axis::{Scale, Ticks, multiplier, number};
 use super::canvas::{Anchor, Canvas, DENSITY, Rect};
-use super::colors::{self, AXIS, GRID, QUIET, Rgb, SERIES};
+use super::colors::{self, AXIS, GRID, QUIET};
 use super::heat_map::fitting;
+use super::legend::{self, Name};
 use super::panel::empty;
 use super::text::Style;
 use super::{Bundle, Figure, Show};
 
-const STROKE: f32 = 1.75;
+pub(crate) const STROKE: f32 = 1.75;
 const TICK_GAP: f32 = 5.0;
-/// The part of the width that names beside their lines may take.
-const BESIDE: f32 = 0.3;
 
 /// Series of points joined by lines, with named axes, linear or logarithmic.
 ///
@@ -167,12 +166,12 @@ impl LinePlot {
             return empty(canvas, place, "no points yet");
         };
         let names = self.names();
-        let beside = self.beside(&names, place);
+        let beside = legend::width_beside(&names, place);
         let legend = match beside {
             Some(_) => Vec::new(),
-            None => legend_rows(&names, place.width),
+            None => legend::rows(&names, place.width),
         };
-        let legend_height = legend.len() as f32 * (Style::TICK.line() + 2.0);
+        let legend_height = legend.len() as f32 * legend::ROW;
         let bottom = TICK_GAP + Style::TICK.line() + if self.x_label.is_empty() { 0.0 } else { Style::LABEL.line() };
         let mut top = legend_height + 4.0;
         let y_ticks = y.ticks(((place.height - top - bottom) / 26.0).min(7.0) as usize);
@@ -196,8 +195,8 @@ impl LinePlot {
 
         let mut row = place.y;
         for line in &legend {
-            draw_legend_row(canvas, place.x + left, row, line, &self.series);
-            row += Style::TICK.line() + 2.0;
+            legend::draw_row(canvas, place.x + left, row, line);
+            row += legend::ROW;
         }
         if !power.is_empty() {
             canvas.text(area.x, area.y - Style::TICK.line() - 2.0, Anchor::Start, &power, Style::TICK);
@@ -206,25 +205,14 @@ impl LinePlot {
         self.draw_x_axis(canvas, area, place, &x, &x_ticks);
         let curves = self.draw_series(canvas, area, &x, &y);
         if beside.is_some() {
-            write_beside(canvas, area, &names, &curves);
+            legend::write_beside(canvas, area, &names, &curves);
         }
         self.draw_references(canvas, area, &y, &curves);
     }
 
-    /// The series that have a name, with their index.
-    fn names(&self) -> Vec<(usize, &str)> {
+    fn names(&self) -> Vec<Name<'_>> {
         let named = self.series.iter().enumerate().filter(|(_, series)| !series.name.trim().is_empty());
-        named.map(|(index, series)| (index, series.name.as_str())).collect()
-    }
-
-    /// The width for names beside the ends of their lines, or `None` if a legend is better.
-    fn beside(&self, names: &[(usize, &str)], place: Rect) -> Option<f32> {
-        let widest = names.iter().map(|(_, name)| Style::TICK.width(name)).fold(0.0, f32::max);
-        let width = if names.is_empty() { 8.0 } else { widest + 9.0 };
-        let tall = names.len() as f32 * Style::TICK.line();
-        // Points that are not joined do not end anywhere.
-        let fits = width <= BESIDE * place.width && tall <= 0.6 * place.height && self.series.iter().all(|s| s.joined);
-        (names.is_empty() || fits).then_some(width)
+        named.map(|(index, series)| Name { index, text: &series.name, joined: series.joined }).collect()
     }
 
     fn draw_y_axis(&self, canvas: &mut Canvas, area: Rect, place: Rect, y: &Scale, ticks: &Ticks) {
@@ -281,7 +269,7 @@ impl LinePlot {
         let clip = Rect::new(area.x - 1.0, area.y - 2.0, area.width + 4.0, area.height + 4.0);
         for (index, series) in self.series.iter().enumerate() {
             let color = colors::series(index);
-            let dash = (index >= SERIES).then_some((5.0, 3.0));
+            let dash = legend::dash(index);
             let mut seen = Vec::new();
             let place = |point: &(f64, f64)| {
                 let (px, py) = (x.place(point.0)?, y.place(point.1)?);
@@ -388,95 +376,6 @@ fn thinned(run: &[(f32, f32)]) -> Vec<(f32, f32)> {
         kept = kept.into_iter().step_by(every).collect();
     }
     kept
-}
-
-fn ink(index: usize) -> Rgb {
-    colors::for_letters(colors::series(index))
-}
-
-/// Writes each name at the end of its line, pushed apart where they would touch.
-fn write_beside(canvas: &mut Canvas, area: Rect, names: &[(usize, &str)], curves: &[Vec<(f32, f32)>]) {
-    let line = Style::TICK.line();
-    let mut wanted: Vec<(f32, usize, &str)> = names
-        .iter()
-        .filter_map(|(index, name)| {
-            let end = curves[*index].iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
-            Some((end.1.clamp(area.y, area.bottom()) - line / 2.0, *index, *name))
-        })
-        .collect();
-    wanted.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut free = area.y - 4.0;
-    for place in &mut wanted {
-        place.0 = place.0.max(free);
-        free = place.0 + line;
-    }
-    let mut end = area.bottom() + 4.0;
-    for place in wanted.iter_mut().rev() {
-        place.0 = place.0.min(end - line);
-        end = place.0;
-    }
-    for (top, index, name) in wanted {
-        canvas.text(area.right() + 7.0, top, Anchor::Start, name, Style::TICK.colored(ink(index)));
-    }
-}
-
-const KEY: f32 = 16.0;
-const KEY_GAP: f32 = 5.0;
-const ENTRY_GAP: f32 = 16.0;
-const LEGEND_ROWS: usize = 4;
-
-/// The names in rows that fit; what does not fit into four rows is counted.
-fn legend_rows(names: &[(usize, &str)], width: f32) -> Vec<Vec<(Option<usize>, String)>> {
-    let style = Style::TICK;
-    let room = (width - 70.0).max(60.0);
-    let mut rows: Vec<Vec<(Option<usize>, String)>> = vec![Vec::new()];
-    let mut used = 0.0;
-    for (position, (index, name)) in names.iter().enumerate() {
-        let name = style.ellipsise(name, (room - KEY - KEY_GAP).min(260.0));
-        let entry = KEY + KEY_GAP + style.width(&name) + ENTRY_GAP;
-        if used + entry - ENTRY_GAP > room && used > 0.0 {
-            if rows.len() == LEGEND_ROWS {
-                let rest = format!("and {} more", names.len() - position);
-                let last = rows.len() - 1;
-                // The count takes the place of the last name, which it then counts too.
-                if rows[last].len() > 1 {
-                    rows[last].pop();
-                    rows[last].push((None, format!("and {} more", names.len() - position + 1)));
-                } else {
-                    rows[last] = vec![(None, rest)];
-                }
-                break;
-            }
-            rows.push(Vec::new());
-            used = 0.0;
-        }
-        used += entry;
-        if let Some(row) = rows.last_mut() {
-            row.push((Some(*index), name));
-        }
-    }
-    rows
-}
-
-fn draw_legend_row(canvas: &mut Canvas, x: f32, y: f32, row: &[(Option<usize>, String)], series: &[Series]) {
-    let style = Style::TICK;
-    let mut x = x;
-    for (index, name) in row {
-        if let Some(index) = index {
-            let middle = y + style.line() / 2.0;
-            let dash = (*index >= SERIES).then_some((5.0, 3.0));
-            let clip = Rect::new(x - 2.0, y, KEY + 4.0, style.line());
-            match series[*index].joined {
-                true => {
-                    canvas.line(&[(x, middle), (x + KEY, middle)], STROKE + 0.25, colors::series(*index), dash, clip)
-                }
-                false => canvas.dot((x + KEY / 2.0, middle), 2.75, colors::series(*index), clip),
-            }
-            x += KEY + KEY_GAP;
-        }
-        x = canvas.text(x, y, Anchor::Start, name, style.colored(index.map_or(QUIET, |_| colors::TEXT))).right()
-            + ENTRY_GAP;
-    }
 }
 
 impl Show for LinePlot {
