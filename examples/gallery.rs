@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     step(&folder)?;
     finished(&folder)?;
     curves(&folder)?;
+    crowded(&folder)?;
     maps(&folder)?;
     stages(&folder)?;
     edges(&folder)?;
@@ -112,6 +113,28 @@ fn curves(folder: &Path) -> metamers::Result<()> {
         .y_label("step size")
         .series("", vec![(0.0, -2e-6), (0.25, 7e-6), (0.5, 3e-6)]);
     save(Figure::new("Axes of three kinds").row([narrow, large, small]), folder, "axes")
+}
+
+/// What a running plot looks like at its start, narrow, crowded, and without lines.
+fn crowded(folder: &Path) -> metamers::Result<()> {
+    let begun = LinePlot::new("three steps").x_label("gradient evaluations").y_label("loss").log_y();
+    let begun = begun.series("", vec![(0.0, 0.9), (1.0, 0.4), (2.0, 0.3), (3.0, 0.11)]);
+    let first = LinePlot::new("one step")
+        .x_label("gradient evaluations")
+        .y_label("loss")
+        .log_y()
+        .series("loss", vec![(1.0, 0.9)]);
+    let random = |k: u32| (f64::from(noise(k as usize)), f64::from(noise(k as usize + 900)) - 0.5);
+    let points = LinePlot::new("no lines").x_label("ρ").y_label("r").points("photos", (0..60).map(random).collect());
+    let points = points.points("null", (60..90).map(random).collect()).reference_line(0.0, "nothing in common");
+    let many = (0..40).fold(LinePlot::new("forty runs").x_label("step").y_label("SNR (dB)"), |plot, k| {
+        plot.series(format!("seed {k}"), curve(100, 20.0 + f64::from(k), 30.0))
+    });
+    let figure = Figure::new("Plots under way and crowded").row([begun, first, points]).row([many]);
+    save(figure, folder, "crowded")?;
+    let narrow = LinePlot::new("A narrow plot").x_label("gradient evaluations").y_label("SNR (dB)");
+    let narrow = narrow.series("L-BFGS", curve(800, 60.0, 44.0)).reference_line(20.0, "20 dB: well matched");
+    save(Figure::new("A narrow figure").width(240.0).row([narrow]), folder, "narrow")
 }
 
 fn maps(folder: &Path) -> metamers::Result<()> {

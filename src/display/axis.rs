@@ -6,6 +6,8 @@ pub(crate) struct Scale {
     pub low: f64,
     pub high: f64,
     pub log: bool,
+    /// Whether the values are counts, which have no ticks between whole numbers.
+    pub whole: bool,
 }
 
 /// A labelled value of an axis.
@@ -33,21 +35,26 @@ impl Scale {
         let shown = values.filter(|value| value.is_finite() && (!log || *value > 0.0));
         let (low, high) =
             shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-        (low <= high).then(|| Self { low, high, log }.widened(air))
+        (low <= high).then(|| Self { low, high, log, whole: false }.widened(air))
     }
 
     /// The given ends in order, widened if they are one; `None` if an axis cannot have them.
     pub fn between(low: f64, high: f64, log: bool) -> Option<Self> {
         let fine = low.is_finite() && high.is_finite() && (!log || (low > 0.0 && high > 0.0));
-        fine.then(|| Self { low: low.min(high), high: low.max(high), log }.widened(0.0))
+        fine.then(|| Self { low: low.min(high), high: low.max(high), log, whole: false }.widened(0.0))
     }
 
     fn widened(self, air: f64) -> Self {
-        let Self { low, high, log } = self;
+        let Self { low, high, log, whole } = self;
         if log {
             let (low, high) = (low.log10(), high.log10());
             let air = if high - low < 1e-3 { 0.5 } else { air * (high - low) };
-            return Self { low: 10f64.powf((low - air).max(-307.0)), high: 10f64.powf((high + air).min(307.0)), log };
+            return Self {
+                low: 10f64.powf((low - air).max(-307.0)),
+                high: 10f64.powf((high + air).min(307.0)),
+                log,
+                whole,
+            };
         }
         let (low, high) = (low.clamp(-HUGE, HUGE), high.clamp(-HUGE, HUGE));
         let size = low.abs().max(high.abs());
@@ -58,7 +65,7 @@ impl Scale {
             true => 0.1 * size,
             false => air * span,
         };
-        Self { low: low - air, high: high + air, log }
+        Self { low: low - air, high: high + air, log, whole }
     }
 
     /// Where a value stands between the ends, 0 to 1; `None` for what the axis cannot show.
@@ -83,8 +90,9 @@ impl Scale {
         }
         let rough = span / most as f64;
         let decade = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * decade).into_iter().find(|step| *step >= rough * 0.999);
-        let step = step.unwrap_or(10.0 * decade);
+        let fits = |step: &f64| *step >= rough * 0.999 && (!self.whole || *step >= 10.0 || step.fract() == 0.0);
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * decade).into_iter().find(fits);
+        let step = step.unwrap_or(if self.whole { 1.0_f64.max(10.0 * decade) } else { 10.0 * decade });
         let first = (self.low / step - 1e-9).ceil();
         let count = ((self.high / step + 1e-9).floor() - first).clamp(0.0, 200.0) as usize;
         let values: Vec<f64> = (0..=count).map(|index| (first + index as f64) * step).collect();
@@ -106,17 +114,20 @@ impl Scale {
         };
         // Counts and frequencies are read as plain numbers, losses as powers of ten.
         let plain = self.low >= 0.5 && self.high < 2e5;
+        let short = self.high < 1e3 * self.low && self.low >= 1e-3 && self.high < 2e5;
         let decades = (last - first + 1).max(0) as usize;
         let minor = if decades <= 6 { multiples(&[1, 2, 3, 4, 5, 6, 7, 8, 9]) } else { Vec::new() };
         if self.high < 3.0 * self.low {
             let steps = Self { log: false, ..*self }.linear_ticks(most);
             let ticks = steps.ticks.into_iter().filter(|tick| tick.value > 0.0);
             return Ticks {
-                ticks: ticks.map(|tick| Tick { label: number(tick.value), ..tick }).collect(),
+                ticks: ticks
+                    .map(|tick| if steps.exponent == 0 { tick } else { Tick { label: number(tick.value), ..tick } })
+                    .collect(),
                 ..Ticks::default()
             };
         }
-        if decades < 2 || plain {
+        if decades < 2 || plain || short {
             for digits in [&[1, 2, 3, 5][..], &[1, 2, 5], &[1, 3]] {
                 let values = multiples(digits);
                 if (2..=most).contains(&values.len()) {
@@ -167,7 +178,7 @@ pub(crate) fn power_of_ten(exponent: i32) -> String {
     format!("10{}", exponent.to_string().chars().map(raised).collect::<String>())
 }
 
-/// A number as one would write it: three digits, and a power of ten where it is very large or very small.
+/// A number as one would write it: three digits, whole numbers in full, and a power of ten where it is very large or very small.
 pub(crate) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
@@ -184,7 +195,7 @@ pub(crate) fn number(value: f64) -> String {
     let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
     let power = rounded.abs().log10().floor() as i32;
     if (-3..6).contains(&power) {
-        let text = fixed(rounded, (2 - power).max(0) as usize);
+        let text = fixed(if power > 2 { value } else { rounded }, (2 - power).max(0) as usize);
         return match text.contains('.') {
             true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
             false => text,

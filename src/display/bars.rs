@@ -110,7 +110,7 @@ fn label(value: f64) -> String {
         "not a number".into()
     } else if value > 0.0 && value < 0.005 {
         "<0.01".into()
-    } else if value < 1.0 && value >= 0.995 {
+    } else if (0.995..1.0).contains(&value) {
         ">0.99".into()
     } else if value.abs() < 1e4 {
         format!("{:.2}", if value == 0.0 { 0.0 } else { value }).replace('-', "−")

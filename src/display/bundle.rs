@@ -81,9 +81,11 @@ impl Bundle {
             return format!("<pre>{}</pre>", escape(self.plain()));
         };
         let about = &self.metadata[PNG];
+        let width = about["width"].as_u64().unwrap_or_default();
+        // On a phone a wide figure is moved sideways rather than shrunk until its letters are illegible.
+        let least = if width > 300 { format!("min-width:{}px;", (width * 3 / 4).max(300)) } else { String::new() };
         format!(
-            r#"<img src="data:image/png;base64,{png}" width="{}" alt="{}" style="max-width:100%;height:auto">"#,
-            about["width"],
+            r#"<img src="data:image/png;base64,{png}" width="{width}" alt="{}" style="max-width:100%;{least}height:auto">"#,
             escape(about["alt"].as_str().unwrap_or_default()),
         )
     }

@@ -147,7 +147,7 @@ impl HeatMap {
             ends.unwrap_or_else(all)
         });
         let (low, high) = symmetric(low, high);
-        Scale::between(low, high, false).unwrap_or(Scale { low: 0.0, high: 1.0, log: false })
+        Scale::between(low, high, false).unwrap_or(Scale { low: 0.0, high: 1.0, log: false, whole: false })
     }
 
     fn quantiles(&self, outside: f64) -> Option<(f64, f64)> {

@@ -2,16 +2,15 @@
 
 use super::axis::{Scale, Ticks, multiplier, number};
 use super::canvas::{Anchor, Canvas, DENSITY, Rect};
-use super::colors::{self, AXIS, GRID, QUIET, Rgb, SERIES};
+use super::colors::{self, AXIS, GRID, QUIET};
 use super::heat_map::fitting;
+use super::legend::{self, Name};
 use super::panel::empty;
 use super::text::Style;
 use super::{Bundle, Figure, Show};
 
-const STROKE: f32 = 1.75;
+pub(crate) const STROKE: f32 = 1.75;
 const TICK_GAP: f32 = 5.0;
-/// The part of the width that names beside their lines may take.
-const BESIDE: f32 = 0.3;
 
 /// Series of points joined by lines, with named axes, linear or logarithmic.
 ///
@@ -116,11 +115,11 @@ impl LinePlot {
             (y, x) => Some(format!("{y} over {x}")),
         };
         let series = self.series.iter().map(|series| {
-            let finite = series.points.iter().map(|point| point.1).filter(|y| y.is_finite());
+            let mut finite = series.points.iter().map(|point| point.1).filter(|y| y.is_finite());
             let (low, high) =
                 finite.clone().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
             let name = if series.name.is_empty() { String::new() } else { format!("{}: ", series.name) };
-            match finite.last() {
+            match finite.next_back() {
                 Some(last) => format!(
                     "{name}{} points, {} to {}, last {}",
                     series.points.len(),
@@ -147,8 +146,12 @@ impl LinePlot {
         };
         let points = || self.series.iter().flat_map(|series| &series.points).filter(fits);
         let given = |range: Option<(f64, f64)>, log| range.and_then(|(low, high)| Scale::between(low, high, log));
+        // A line may begin at the axis, a lone point is drawn whole.
+        let air = if self.series.iter().all(|series| series.joined) { 0.0 } else { 0.04 };
         let x =
-            given(self.x_range, self.log_x).or_else(|| Scale::around(points().map(|point| point.0), self.log_x, 0.0));
+            given(self.x_range, self.log_x).or_else(|| Scale::around(points().map(|point| point.0), self.log_x, air));
+        let counts = points().all(|point| point.0.fract() == 0.0);
+        let x = x.map(|x| Scale { whole: counts && !x.log, ..x });
         let references = self.references.iter().map(|reference| reference.0);
         let within = |point: &&(f64, f64)| self.x_range.is_none() || x.is_some_and(|x| on(&x, point.0).is_some());
         let y = given(self.y_range, self.log_y).or_else(|| {
@@ -163,15 +166,15 @@ impl LinePlot {
             return empty(canvas, place, "no points yet");
         };
         let names = self.names();
-        let beside = self.beside(&names, place);
+        let beside = legend::width_beside(&names, place);
         let legend = match beside {
             Some(_) => Vec::new(),
-            None => legend_rows(&names, place.width),
+            None => legend::rows(&names, place.width),
         };
-        let legend_height = legend.len() as f32 * (Style::TICK.line() + 2.0);
+        let legend_height = legend.len() as f32 * legend::ROW;
         let bottom = TICK_GAP + Style::TICK.line() + if self.x_label.is_empty() { 0.0 } else { Style::LABEL.line() };
         let mut top = legend_height + 4.0;
-        let y_ticks = y.ticks(((place.height - top - bottom) / 26.0) as usize);
+        let y_ticks = y.ticks(((place.height - top - bottom) / 26.0).min(7.0) as usize);
         let power = multiplier(y_ticks.exponent);
         if !power.is_empty() {
             top += Style::TICK.line();
@@ -192,8 +195,8 @@ impl LinePlot {
 
         let mut row = place.y;
         for line in &legend {
-            draw_legend_row(canvas, place.x + left, row, line);
-            row += Style::TICK.line() + 2.0;
+            legend::draw_row(canvas, place.x + left, row, line);
+            row += legend::ROW;
         }
         if !power.is_empty() {
             canvas.text(area.x, area.y - Style::TICK.line() - 2.0, Anchor::Start, &power, Style::TICK);
@@ -202,23 +205,14 @@ impl LinePlot {
         self.draw_x_axis(canvas, area, place, &x, &x_ticks);
         let curves = self.draw_series(canvas, area, &x, &y);
         if beside.is_some() {
-            write_beside(canvas, area, &names, &curves);
+            legend::write_beside(canvas, area, &names, &curves);
         }
         self.draw_references(canvas, area, &y, &curves);
     }
 
-    /// The series that have a name, with their index.
-    fn names(&self) -> Vec<(usize, &str)> {
+    fn names(&self) -> Vec<Name<'_>> {
         let named = self.series.iter().enumerate().filter(|(_, series)| !series.name.trim().is_empty());
-        named.map(|(index, series)| (index, series.name.as_str())).collect()
-    }
-
-    /// The width for names beside the ends of their lines, or `None` if a legend is better.
-    fn beside(&self, names: &[(usize, &str)], place: Rect) -> Option<f32> {
-        let widest = names.iter().map(|(_, name)| Style::TICK.width(name)).fold(0.0, f32::max);
-        let width = if names.is_empty() { 8.0 } else { widest + 9.0 };
-        let tall = names.len() as f32 * Style::TICK.line();
-        (names.is_empty() || (width <= BESIDE * place.width && tall <= 0.6 * place.height)).then_some(width)
+        named.map(|(index, series)| Name { index, text: &series.name, joined: series.joined }).collect()
     }
 
     fn draw_y_axis(&self, canvas: &mut Canvas, area: Rect, place: Rect, y: &Scale, ticks: &Ticks) {
@@ -275,7 +269,7 @@ impl LinePlot {
         let clip = Rect::new(area.x - 1.0, area.y - 2.0, area.width + 4.0, area.height + 4.0);
         for (index, series) in self.series.iter().enumerate() {
             let color = colors::series(index);
-            let dash = (index >= SERIES).then_some((5.0, 3.0));
+            let dash = legend::dash(index);
             let mut seen = Vec::new();
             let place = |point: &(f64, f64)| {
                 let (px, py) = (x.place(point.0)?, y.place(point.1)?);
@@ -306,6 +300,14 @@ impl LinePlot {
 
     fn draw_references(&self, canvas: &mut Canvas, area: Rect, y: &Scale, curves: &[Vec<(f32, f32)>]) {
         let style = Style::TICK;
+        if self.references.is_empty() {
+            return;
+        }
+        let samples = along(curves, &self.series);
+        let covered = |place: &Rect| {
+            let near = Rect::new(place.x - 3.0, place.y, place.width + 6.0, place.height);
+            samples.iter().filter(|(x, y)| near.overlaps(&Rect::new(*x, *y, 0.01, 0.01))).count()
+        };
         let mut taken: Vec<Rect> = Vec::new();
         for (value, label) in &self.references {
             let Some(part) = on(y, *value) else { continue };
@@ -320,7 +322,7 @@ impl LinePlot {
             let inside = places.filter(|place| place.y >= area.y - 2.0 && place.bottom() <= area.bottom());
             let free = inside.filter(|place| !taken.iter().any(|other| other.overlaps(place)));
             // The place with the least of the curves behind it.
-            if let Some(place) = free.min_by_key(|place| crossings(place, curves)) {
+            if let Some(place) = free.min_by_key(covered) {
                 canvas.text(place.x, place.y, Anchor::Start, &label, style);
                 taken.push(place);
             }
@@ -337,20 +339,19 @@ fn hairline(area: Rect, part: f64) -> Rect {
     Rect::new(area.x, area.bottom() - part as f32 * area.height - 0.5, area.width, 1.0)
 }
 
-/// How many points along the curves lie in `place`.
-fn crossings(place: &Rect, curves: &[Vec<(f32, f32)>]) -> usize {
-    let inside = |x: f32, y: f32| x >= place.x - 2.0 && x <= place.right() + 2.0 && y >= place.y && y <= place.bottom();
-    let mut count = 0;
-    for ends in curves.iter().flat_map(|curve| curve.windows(2)) {
-        let length = (ends[1].0 - ends[0].0).abs().max((ends[1].1 - ends[0].1).abs());
-        let steps = (length / 3.0).clamp(1.0, 400.0) as usize;
-        for step in 0..=steps {
-            let t = step as f32 / steps as f32;
-            let (x, y) = (ends[0].0 + t * (ends[1].0 - ends[0].0), ends[0].1 + t * (ends[1].1 - ends[0].1));
-            count += usize::from(inside(x, y));
+/// Points along the curves, three CSS pixels apart: where a label would stand on them.
+fn along(curves: &[Vec<(f32, f32)>], series: &[Series]) -> Vec<(f32, f32)> {
+    let mut samples = Vec::new();
+    for (curve, series) in curves.iter().zip(series) {
+        samples.extend(curve);
+        for ends in curve.windows(2).filter(|_| series.joined) {
+            let (dx, dy) = (ends[1].0 - ends[0].0, ends[1].1 - ends[0].1);
+            let steps = (dx.abs().max(dy.abs()) / 3.0).clamp(0.0, 400.0) as usize;
+            let at = |step: usize| step as f32 / steps as f32;
+            samples.extend((1..steps).map(|step| (ends[0].0 + at(step) * dx, ends[0].1 + at(step) * dy)));
         }
     }
-    count
+    samples
 }
 
 /// As many points as can be told apart: of those in one column of pixels the first, the lowest, the highest and the last. A curve of a
@@ -369,96 +370,12 @@ fn thinned(run: &[(f32, f32)]) -> Vec<(f32, f32)> {
         kept.extend(group.iter().max_by(by_y));
         kept.push(group[group.len() - 1]);
     }
-    const MOST: usize = 20_000;
+    const MOST: usize = 8_000;
     if kept.len() > MOST {
         let every = kept.len().div_ceil(MOST);
         kept = kept.into_iter().step_by(every).collect();
     }
     kept
-}
-
-fn ink(index: usize) -> Rgb {
-    colors::for_letters(colors::series(index))
-}
-
-/// Writes each name at the end of its line, pushed apart where they would touch.
-fn write_beside(canvas: &mut Canvas, area: Rect, names: &[(usize, &str)], curves: &[Vec<(f32, f32)>]) {
-    let line = Style::TICK.line();
-    let mut wanted: Vec<(f32, usize, &str)> = names
-        .iter()
-        .filter_map(|(index, name)| {
-            let end = curves[*index].iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
-            Some((end.1.clamp(area.y, area.bottom()) - line / 2.0, *index, *name))
-        })
-        .collect();
-    wanted.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut free = area.y - 4.0;
-    for place in &mut wanted {
-        place.0 = place.0.max(free);
-        free = place.0 + line;
-    }
-    let mut end = area.bottom() + 4.0;
-    for place in wanted.iter_mut().rev() {
-        place.0 = place.0.min(end - line);
-        end = place.0;
-    }
-    for (top, index, name) in wanted {
-        canvas.text(area.right() + 7.0, top, Anchor::Start, name, Style::TICK.colored(ink(index)));
-    }
-}
-
-const KEY: f32 = 16.0;
-const KEY_GAP: f32 = 5.0;
-const ENTRY_GAP: f32 = 16.0;
-const LEGEND_ROWS: usize = 4;
-
-/// The names in rows that fit; what does not fit into four rows is counted.
-fn legend_rows(names: &[(usize, &str)], width: f32) -> Vec<Vec<(Option<usize>, String)>> {
-    let style = Style::TICK;
-    let room = (width - 70.0).max(60.0);
-    let mut rows: Vec<Vec<(Option<usize>, String)>> = vec![Vec::new()];
-    let mut used = 0.0;
-    for (position, (index, name)) in names.iter().enumerate() {
-        let name = style.ellipsise(name, (room - KEY - KEY_GAP).min(260.0));
-        let entry = KEY + KEY_GAP + style.width(&name) + ENTRY_GAP;
-        if used + entry - ENTRY_GAP > room && used > 0.0 {
-            if rows.len() == LEGEND_ROWS {
-                let rest = format!("and {} more", names.len() - position);
-                let last = rows.len() - 1;
-                // The count takes the place of the last name, which it then counts too.
-                if rows[last].len() > 1 {
-                    rows[last].pop();
-                    rows[last].push((None, format!("and {} more", names.len() - position + 1)));
-                } else {
-                    rows[last] = vec![(None, rest)];
-                }
-                break;
-            }
-            rows.push(Vec::new());
-            used = 0.0;
-        }
-        used += entry;
-        if let Some(row) = rows.last_mut() {
-            row.push((Some(*index), name));
-        }
-    }
-    rows
-}
-
-fn draw_legend_row(canvas: &mut Canvas, x: f32, y: f32, row: &[(Option<usize>, String)]) {
-    let style = Style::TICK;
-    let mut x = x;
-    for (index, name) in row {
-        if let Some(index) = index {
-            let middle = y + style.line() / 2.0;
-            let dash = (*index >= SERIES).then_some((5.0, 3.0));
-            let clip = Rect::new(x - 2.0, y, KEY + 4.0, style.line());
-            canvas.line(&[(x, middle), (x + KEY, middle)], STROKE + 0.25, colors::series(*index), dash, clip);
-            x += KEY + KEY_GAP;
-        }
-        x = canvas.text(x, y, Anchor::Start, name, style.colored(index.map_or(QUIET, |_| colors::TEXT))).right()
-            + ENTRY_GAP;
-    }
 }
 
 impl Show for LinePlot {

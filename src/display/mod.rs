@@ -20,6 +20,7 @@ mod canvas;
 mod colors;
 mod figure;
 mod heat_map;
+mod legend;
 mod line_plot;
 pub mod live;
 mod page;
@@ -28,7 +29,10 @@ mod progress;
 mod raster;
 mod show;
 mod stock;
+mod stroke;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use crate::show_in_notebooks;

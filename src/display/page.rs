@@ -71,6 +71,7 @@ table {{ border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tab
 caption {{ text-align: left; padding-bottom: 0.4rem; }}
 th, td {{ padding: 0.25rem 0.75rem; border-bottom: 1px solid #ddd; }}
 thead th {{ border-bottom: 2px solid #888; }}
+[align=right] {{ white-space: nowrap; }}
 </style>
 </head>
 <body>

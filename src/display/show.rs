@@ -1,5 +1,6 @@
 //! What a thing looks like, and where it is shown.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::{Bundle, live, page, stock};
@@ -50,6 +51,12 @@ impl<T: Show + ?Sized> Show for &T {
     }
 }
 
+impl<T: Show + ?Sized> Show for Box<T> {
+    fn bundles(&self) -> Vec<Bundle> {
+        (**self).bundles()
+    }
+}
+
 impl<T: Show> Show for [T] {
     fn bundles(&self) -> Vec<Bundle> {
         self.iter().flat_map(Show::bundles).collect()
@@ -70,9 +77,9 @@ pub fn show_bundles(bundles: &[Bundle]) {
     } else if stock::is_on() {
         stock::send(bundles);
     } else {
-        for bundle in bundles {
-            println!("{}", bundle.plain());
-        }
+        let text: String = bundles.iter().map(|bundle| format!("{}\n", bundle.plain())).collect();
+        // A closed pipe means that nobody looks, which is no reason to panic as `println!` would.
+        let _ = io::stdout().lock().write_all(text.as_bytes());
     }
 }
 

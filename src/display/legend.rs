@@ -1,0 +1,126 @@
+//! Which line is which: names beside the ends of the lines, or in rows above them.
+
+use super::canvas::{Anchor, Canvas, Rect};
+use super::colors::{self, QUIET, SERIES, TEXT};
+use super::line_plot::STROKE;
+use super::text::Style;
+
+const STYLE: Style = Style::TICK;
+/// The part of a plot's width that names beside their lines may take.
+const BESIDE: f32 = 0.3;
+const KEY: f32 = 16.0;
+const KEY_GAP: f32 = 5.0;
+const ENTRY_GAP: f32 = 16.0;
+const WIDEST: f32 = 260.0;
+const MOST_ROWS: usize = 4;
+
+/// The height of a row of a legend.
+pub(crate) const ROW: f32 = 17.0;
+
+/// The name of a series.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Name<'a> {
+    pub index: usize,
+    pub text: &'a str,
+    /// Whether the series is a line, and not lone points.
+    pub joined: bool,
+}
+
+/// An entry of a legend: a series with its name, cut to fit, or how many are left out.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Entry {
+    Series { index: usize, joined: bool, text: String },
+    More(usize),
+}
+
+/// The dashes of a series that has to share its colour with an earlier one.
+pub(crate) fn dash(index: usize) -> Option<(f32, f32)> {
+    (index >= SERIES).then_some((5.0, 3.0))
+}
+
+/// The width for names beside the ends of their lines, or `None` if a legend is better: for long names, many, or lone points, which end
+/// nowhere.
+pub(crate) fn width_beside(names: &[Name], place: Rect) -> Option<f32> {
+    if names.is_empty() {
+        return Some(8.0);
+    }
+    let width = names.iter().map(|name| STYLE.width(name.text)).fold(0.0, f32::max) + 9.0;
+    let fits = width <= BESIDE * place.width && names.len() as f32 * STYLE.line() <= 0.6 * place.height;
+    (fits && names.iter().all(|name| name.joined)).then_some(width)
+}
+
+/// Writes each name at the end of its line, pushed apart where they would touch.
+pub(crate) fn write_beside(canvas: &mut Canvas, area: Rect, names: &[Name], curves: &[Vec<(f32, f32)>]) {
+    let line = STYLE.line();
+    let mut wanted: Vec<(f32, &Name)> = names
+        .iter()
+        .filter_map(|name| {
+            let end = curves[name.index].iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
+            Some((end.1.clamp(area.y, area.bottom()) - line / 2.0, name))
+        })
+        .collect();
+    wanted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut free = area.y - 4.0;
+    for place in &mut wanted {
+        place.0 = place.0.max(free);
+        free = place.0 + line;
+    }
+    let mut end = area.bottom() + 4.0;
+    for place in wanted.iter_mut().rev() {
+        place.0 = place.0.min(end - line);
+        end = place.0;
+    }
+    for (top, name) in wanted {
+        let color = colors::for_letters(colors::series(name.index));
+        canvas.text(area.right() + 7.0, top, Anchor::Start, name.text, STYLE.colored(color));
+    }
+}
+
+/// The names in rows that fit; those that do not fit into four rows are counted.
+pub(crate) fn rows(names: &[Name], width: f32) -> Vec<Vec<Entry>> {
+    // The rows begin where the plot does, to the right of its labels.
+    let room = (width - 70.0).max(60.0);
+    let mut rows: Vec<Vec<Entry>> = Vec::new();
+    let mut used = f32::INFINITY;
+    for (position, name) in names.iter().enumerate() {
+        let text = STYLE.ellipsise(name.text, (room - KEY - KEY_GAP).min(WIDEST));
+        let entry = KEY + KEY_GAP + STYLE.width(&text);
+        if used + entry > room {
+            if rows.len() == MOST_ROWS {
+                // The count takes the place of the last name, which it then counts too.
+                if let Some(last) = rows.last_mut() {
+                    last.pop();
+                    last.push(Entry::More(names.len() - position + 1));
+                }
+                break;
+            }
+            rows.push(Vec::new());
+            used = 0.0;
+        }
+        used += entry + ENTRY_GAP;
+        if let Some(row) = rows.last_mut() {
+            row.push(Entry::Series { index: name.index, joined: name.joined, text });
+        }
+    }
+    rows
+}
+
+/// Draws a row of a legend from `x` to the right.
+pub(crate) fn draw_row(canvas: &mut Canvas, mut x: f32, y: f32, row: &[Entry]) {
+    let middle = y + STYLE.line() / 2.0;
+    for entry in row {
+        let written = match entry {
+            Entry::More(count) => canvas.text(x, y, Anchor::Start, &format!("and {count} more"), STYLE.colored(QUIET)),
+            Entry::Series { index, joined, text } => {
+                let color = colors::series(*index);
+                let clip = Rect::new(x - 2.0, y, KEY + 4.0, STYLE.line());
+                match joined {
+                    true => canvas.line(&[(x, middle), (x + KEY, middle)], STROKE + 0.25, color, dash(*index), clip),
+                    false => canvas.dot((x + KEY / 2.0, middle), 2.75, color, clip),
+                }
+                canvas.text(x + KEY + KEY_GAP, y, Anchor::Start, text, STYLE.colored(TEXT))
+            }
+        };
+        x = written.right() + ENTRY_GAP;
+    }
+}

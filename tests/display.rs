@@ -1,0 +1,361 @@
+//! What a person sees of things: in a notebook, in a file, in a terminal.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use metamers::display::live::send_listening;
+use metamers::display::{
+    Align, Bars, Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, Progress, Raster, Show, Table, duration,
+    escape, progress_line,
+};
+use serde_json::Value;
+
+fn size_of(png: &[u8]) -> (u32, u32) {
+    let picture = image::load_from_memory_with_format(png, image::ImageFormat::Png).expect("a PNG");
+    (picture.width(), picture.height())
+}
+
+fn photo() -> Raster {
+    Raster::from_planar(6, 4, &(0..72).map(|index| index as f32 / 71.0).collect::<Vec<_>>())
+}
+
+fn loss() -> LinePlot {
+    LinePlot::new("loss").x_label("step").y_label("loss").series("", vec![(0.0, 1.0), (1.0, 0.5), (2.0, 0.1)])
+}
+
+#[test]
+fn a_figure_is_a_picture_and_text_and_no_html_that_would_hide_it() {
+    let figure = Figure::new("A <photo> & its loss").row([Panel::picture("original", photo()), loss().into()]);
+    let bundles = figure.bundles();
+    assert_eq!(bundles.len(), 1);
+    let kinds: Vec<_> = bundles[0].data().keys().map(String::as_str).collect();
+    assert_eq!(kinds, ["image/png", "text/plain"]);
+    let about = &bundles[0].metadata()["image/png"];
+    assert_eq!(about["alt"], "A <photo> & its loss");
+    let (width, height) = size_of(&bundles[0].png_bytes().unwrap());
+    assert_eq!(
+        (width, height),
+        (2 * about["width"].as_u64().unwrap() as u32, 2 * about["height"].as_u64().unwrap() as u32)
+    );
+    assert!(bundles[0].plain().contains("original: picture of 6 × 4 pixels"), "{}", bundles[0].plain());
+}
+
+#[test]
+fn a_figure_is_as_wide_as_a_notebook_and_no_wider() {
+    let wide = Figure::new("").row([loss(), loss()]).bundles();
+    assert_eq!(wide[0].metadata()["image/png"]["width"], 900);
+    let long =
+        Figure::new("").title("word ".repeat(500)).row((0..30).map(|_| Panel::picture("long ".repeat(90), photo())));
+    assert!(long.bundles()[0].metadata()["image/png"]["width"].as_u64().unwrap() <= 900);
+}
+
+#[test]
+fn a_picture_keeps_its_pixels() {
+    let picture = image::load_from_memory(&photo().png()).unwrap().to_rgb8();
+    assert_eq!(picture.as_raw(), photo().rgb());
+    let large = photo().enlarged(3);
+    assert_eq!((large.width(), large.height()), (18, 12));
+    for (x, y) in [(0, 0), (17, 11), (7, 5)] {
+        let (at, from) = (3 * (y * 18 + x), 3 * ((y / 3) * 6 + x / 3));
+        assert_eq!(large.rgb()[at..at + 3], photo().rgb()[from..from + 3]);
+    }
+}
+
+#[test]
+fn values_that_no_pixel_has_are_clamped_and_marked() {
+    let picture = Raster::from_planar(3, 1, &[-1.0, 0.5, f32::NAN, 9.0, 0.5, 0.5, f32::INFINITY, 0.5, 0.5]);
+    assert_eq!(picture.rgb(), [0, 255, 255, 128, 128, 128, 255, 0, 212]);
+    assert_eq!(Raster::from_gray(1, 1, &[0.2]).rgb(), [51, 51, 51]);
+}
+
+#[test]
+fn a_picture_of_the_wrong_size_says_so_instead_of_panicking() {
+    for wrong in [
+        Raster::from_planar(4, 4, &[0.0; 7]),
+        Raster::from_gray(usize::MAX, usize::MAX, &[]),
+        Raster::from_gray(0, 5, &[]),
+        Raster::from_rgb(2, 2, vec![1]),
+    ] {
+        let bundle = &wrong.bundles()[0];
+        assert!(bundle.plain().contains("need") || bundle.plain().contains("no pixels"), "{}", bundle.plain());
+        let (width, height) = size_of(&wrong.png());
+        assert!(width > 50 && height > 50, "the note must be legible");
+    }
+}
+
+#[test]
+fn a_small_picture_is_shown_large_by_a_whole_factor() {
+    let bundle = &Raster::from_gray(8, 4, &[0.5; 32]).bundles()[0];
+    assert_eq!(size_of(&bundle.png_bytes().unwrap()), (224, 112));
+    let large = &Raster::from_gray(300, 2, &[0.5; 600]).bundles()[0];
+    assert_eq!(size_of(&large.png_bytes().unwrap()), (300, 2));
+}
+
+#[test]
+fn nothing_that_a_person_can_plot_panics() {
+    let strange = [
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        0.0,
+        -0.0,
+        f64::MAX,
+        f64::MIN,
+        f64::MIN_POSITIVE,
+        5e-324,
+        1.0,
+        -3.0,
+    ];
+    let pairs = || strange.iter().flat_map(|x| strange.iter().map(move |y| (*x, *y))).collect::<Vec<_>>();
+    for points in [vec![], vec![(1.0, 2.0)], vec![(f64::NAN, 1.0)], vec![(1.0, 1e300), (2.0, -1e300)], pairs()] {
+        for width in [-5.0, 0.0, 160.0, f64::NAN, 1e9] {
+            let plot = || {
+                LinePlot::new("t\0itle\n\t漢字 ")
+                    .x_label("")
+                    .series("名前", points.clone())
+                    .points("", points.clone())
+                    .reference_line(f64::NAN, "")
+            };
+            let plots = [
+                plot(),
+                plot().log_x(),
+                plot().log_y(),
+                plot().log_x().log_y(),
+                plot().y_range(3.0, f64::NAN),
+                plot().x_range(2.0, -2.0),
+            ];
+            let figure = plots.into_iter().fold(Figure::new("").width(width), |figure, plot| figure.row([plot]));
+            size_of(&figure.png());
+        }
+    }
+    for value in strange {
+        let value = value as f32;
+        let map = HeatMap::new("", 2, 3, vec![value, 0.0, 1.0, value, f32::NAN, -1.0])
+            .x_axis("x", f64::from(value), 1.0)
+            .y_axis_log("y", 1.0, f64::from(value))
+            .range(f64::from(value), f64::from(value));
+        for map in [map.clone().robust(), map.clone().square().upwards(), map.palette(Palette::Diverging)] {
+            size_of(&Figure::new("").row([map]).png());
+        }
+        size_of(
+            &Bars::new("").bar("", f64::from(value)).bar("x".repeat(5000), 0.5).highlight(77).bundles()[0]
+                .png_bytes()
+                .unwrap(),
+        );
+        size_of(&Figure::new("").row([Panel::text("", "a").width(f64::from(value)), Panel::text("b", "")]).png());
+    }
+    size_of(&HeatMap::new("", usize::MAX, 2, vec![]).bundles()[0].png_bytes().unwrap());
+    size_of(&Figure::new("").png());
+    size_of(&Figure::new("").row(Vec::<Panel>::new()).png());
+    size_of(&Figure::new("").row([HeatMap::new("empty", 1, 1, vec![f32::NAN])]).png());
+}
+
+#[test]
+fn a_million_points_are_drawn_at_once() {
+    let noise = |k: u32| f64::from(k.wrapping_mul(2_654_435_761) >> 8);
+    let points = (0..1_000_000).map(|k| (f64::from(k), noise(k))).collect();
+    let shuffled = (0..1_000_000).map(|k| (noise(k), noise(k + 7))).collect();
+    let start = std::time::Instant::now();
+    size_of(&LinePlot::new("noise").series("", points).series("", shuffled).bundles()[0].png_bytes().unwrap());
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_very_long_figure_ends_and_says_so() {
+    let rows = |figure: Figure| (0..3000).fold(figure, |figure, _| figure.row([Panel::text("a", "b")]));
+    let (_, height) = size_of(&rows(Figure::new("")).png());
+    assert!((20_000..30_000).contains(&height), "{height}");
+}
+
+#[test]
+fn a_table_shows_what_is_in_it_and_nothing_else() {
+    let table = Table::new(["stage", "share <%>"])
+        .align([Align::Left, Align::Right])
+        .caption("\"units\" & more")
+        .row(["<script>alert('x')</script>", "7"])
+        .row(["b"])
+        .row(["c", "12", "extra"]);
+    let bundle = &table.bundles()[0];
+    let html = &bundle.data()["text/html"];
+    assert!(!html.contains("<script"), "{html}");
+    assert!(html.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"), "{html}");
+    assert!(html.contains("<caption>&quot;units&quot; &amp; more</caption>"), "{html}");
+    assert_eq!(html.matches("<td").count(), 9, "every row has every column");
+    assert_eq!(
+        Table::new(["name", "n"]).align([Align::Left, Align::Right]).row(["ä", "1"]).row(["long name", "23"]).bundles()
+            [0]
+        .plain(),
+        "name        n\n─────────  ──\nä           1\nlong name  23"
+    );
+    assert_eq!(Table::new(Vec::<String>::new()).bundles()[0].plain(), "");
+    assert_eq!(escape("a<b>&\"'"), "a&lt;b&gt;&amp;&quot;&#39;");
+}
+
+#[test]
+fn a_saved_page_stands_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("page.html");
+    let figure = Figure::new("Panda \"<i>\" & metamer").row([Panel::picture("original", photo())]);
+    figure.save(&path).unwrap();
+    let page = std::fs::read_to_string(&path).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>"));
+    assert!(page.contains("width=device-width"));
+    assert!(page.contains(r#"alt="Panda &quot;&lt;i&gt;&quot; &amp; metamer""#), "no alternative text");
+    assert!(
+        !page.contains("http://") && !page.contains("https://") && !page.contains("src=\"file"),
+        "an address outside"
+    );
+    let picture = page.split("data:image/png;base64,").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(Some(picture), figure.bundles()[0].data().get("image/png").map(String::as_str));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
+}
+
+#[test]
+fn a_saved_picture_can_be_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = folder.path().join("one.PNG");
+    photo().save(&one).unwrap();
+    assert_eq!(size_of(&std::fs::read(&one).unwrap()), (6 * 37, 4 * 37));
+    let both = folder.path().join("both.png");
+    vec![
+        Bundle::text("").png(photo().png(), 6, 4, ""),
+        Bundle::text("no picture"),
+        Bundle::text("").png(photo().enlarged(2).png(), 12, 8, ""),
+    ]
+    .save(&both)
+    .unwrap();
+    assert_eq!(size_of(&std::fs::read(&both).unwrap()), (12, 12));
+    let text = folder.path().join("words.txt");
+    Bundle::text("ρ 0.9").save(&text).unwrap();
+    assert_eq!(std::fs::read_to_string(&text).unwrap(), "ρ 0.9\n");
+}
+
+#[test]
+fn a_failed_save_names_the_file_and_leaves_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = |thing: Bundle, path: &Path| thing.save(path).unwrap_err().to_string();
+    let path = folder.path().join("words.png");
+    std::fs::write(&path, "before").unwrap();
+    let said = message(Bundle::text("words"), &path);
+    assert!(said.contains("words.png") && said.contains("no picture"), "{said}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
+    let broken = message(Bundle::text("").png([1, 2, 3], 1, 1, ""), &folder.path().join("no/such/folder.png"));
+    assert!(broken.contains("folder.png"), "{broken}");
+    for name in ["picture.tiff", "noending"] {
+        let said = message(Bundle::text("words"), &folder.path().join(name));
+        assert!(said.contains(name) && said.contains(".html") && said.contains(".png"), "{said}");
+        assert!(!folder.path().join(name).exists());
+    }
+}
+
+#[test]
+fn progress_says_how_far_and_how_long() {
+    let line = progress_line(120, Some(800), Duration::from_secs(12), Some(Duration::from_secs(60)));
+    assert_eq!(line, "120/800 evaluations  ███░░░░░░░░░░░░░░░░░░░░░  12 s, 1 min left");
+    assert_eq!(progress_line(7, None, Duration::from_millis(1234), None), "7 evaluations  1.2 s");
+    assert_eq!(progress_line(0, Some(0), Duration::ZERO, None), format!("0/0 evaluations  {}  0 s", "█".repeat(24)));
+    assert!(progress_line(usize::MAX, Some(1), Duration::MAX, Some(Duration::MAX)).contains(&"█".repeat(24)));
+    let paced = Progress::new(1, Some(usize::MAX)).elapsed(Duration::MAX).eta_from_pace();
+    assert!(!paced.to_string().contains("left"), "an ETA that cannot be said is not said");
+    assert_eq!(duration(Duration::from_secs(59)), "59 s");
+    assert_eq!(duration(Duration::from_secs_f64(59.7)), "1 min");
+    assert_eq!(duration(Duration::from_secs(3 * 3600 + 300)), "3 h 5 min");
+}
+
+/// Run by the tests below in a process of its own, whose output they read.
+#[test]
+#[ignore = "a part of other tests"]
+fn child_shows_things() {
+    print!("before ");
+    println!("text");
+    let live = Live::new();
+    live.update(&Bundle::text("one\ntwo"));
+    println!("between");
+    live.update(&vec![Bundle::text("three"), Bundle::text("beside")]);
+    live.update(&Bundle::text("four"));
+    println!("shown: {}", live.shown());
+    Table::new(["a"]).row(["1"]).evcxr_display();
+    vec![Bundle::text("word").png([1, 2, 3], 4, 5, "alt <1>"), Bundle::text("EVCXR_END_CONTENT")].show();
+    send_listening(true);
+}
+
+fn child(variables: &[(&str, &str)]) -> Vec<String> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "child_shows_things", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.env_remove("METAMERS_LIVE").env_remove("EVCXR_IS_RUNTIME").envs(variables.iter().copied());
+    let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let start = output.find("before text").expect("the child ran");
+    output[start..].lines().map(str::to_owned).take_while(|line| !line.is_empty() && !line.starts_with("ok")).collect()
+}
+
+#[test]
+fn frames_keep_their_place_between_printed_lines() {
+    let lines = child(&[("METAMERS_LIVE", "n0nce"), ("EVCXR_IS_RUNTIME", "1")]);
+    let frames: Vec<Option<Value>> = lines
+        .iter()
+        .map(|line| line.strip_prefix("n0nce ").map(|json| serde_json::from_str(json).expect("one line of JSON")))
+        .collect();
+    let op = |index: usize| frames[index].as_ref().map_or("", |frame| frame["op"].as_str().unwrap());
+    assert_eq!(lines[0], "before text");
+    assert_eq!(op(1), "display_data");
+    assert_eq!(lines[2], "between");
+    // The place is updated and gets a second output; then it is one again, and the second is emptied.
+    assert_eq!(
+        [op(3), op(4), op(5), op(6)],
+        ["update_display_data", "display_data", "update_display_data", "update_display_data"]
+    );
+    assert_eq!(lines[7], "shown: true");
+    let frame = |index: usize| frames[index].as_ref().unwrap();
+    assert_eq!(frame(1)["data"]["text/plain"], "one\ntwo");
+    assert_eq!(frame(1)["wait"], false);
+    assert!(frame(1)["display_id"].is_string());
+    assert_eq!(frame(1)["display_id"], frame(3)["display_id"]);
+    assert_eq!(frame(1)["display_id"], frame(5)["display_id"]);
+    assert_ne!(frame(1)["display_id"], frame(4)["display_id"]);
+    assert_eq!(frame(4)["display_id"], frame(6)["display_id"]);
+    assert_eq!(frame(6)["data"]["text/plain"], "");
+    assert!(frame(8)["data"]["text/html"].as_str().unwrap().contains("<table>"));
+    assert!(frame(8)["display_id"].is_null());
+    assert_eq!(frame(9)["metadata"]["image/png"], serde_json::json!({ "width": 4, "height": 5, "alt": "alt <1>" }));
+    assert_eq!(frame(9)["data"]["image/png"], "AQID");
+    assert_eq!(*frame(11), serde_json::json!({ "op": "listening", "on": true }));
+    assert_eq!(lines.len(), 12);
+}
+
+#[test]
+fn the_stock_kernel_gets_one_block_for_each_mime_type() {
+    let lines = child(&[("EVCXR_IS_RUNTIME", "1")]);
+    let expected = r#"before text
+between
+shown: false
+EVCXR_BEGIN_CONTENT text/html
+<table>
+<thead>
+<tr><th align="left" style="text-align:left">a</th></tr>
+</thead>
+<tbody>
+<tr><td align="left" style="text-align:left">1</td></tr>
+</tbody>
+</table>
+EVCXR_END_CONTENT
+EVCXR_BEGIN_CONTENT text/plain
+a
+─
+1
+EVCXR_END_CONTENT
+EVCXR_BEGIN_CONTENT text/html
+<div><img src="data:image/png;base64,AQID" width="4" alt="alt &lt;1&gt;" style="max-width:100%;height:auto"></div>
+<div><pre>EVCXR_END_CONTENT</pre></div>
+EVCXR_END_CONTENT
+EVCXR_BEGIN_CONTENT text/plain
+word
+EVCXR_END_CONTENT 
+EVCXR_END_CONTENT"#;
+    assert_eq!(lines.join("\n"), expected);
+}
+
+#[test]
+fn a_terminal_gets_text() {
+    assert_eq!(child(&[]).join("\n"), "before text\nbetween\nshown: false\na\n─\n1\nword\nEVCXR_END_CONTENT");
+}
