@@ -107,8 +107,14 @@ impl Evaluator {
                 Job::Complete(message, request) => self.complete(&message, &request),
                 Job::Inspect(message, request) => self.inspect(&message, &request),
             }
-            self.desk.working.store(false, Ordering::SeqCst);
         }
+    }
+
+    fn finish(&self, request: &JupyterMessage, content: serde_json::Value) {
+        // First of all: whoever sees the answer may ask the next thing at once.
+        self.desk.working.store(false, Ordering::SeqCst);
+        self.output.reply(Channel::Shell, request, content);
+        self.output.status("idle", Some(request));
     }
 
     /// The engine with the prelude loaded; a failure is tried again by every cell, for the cause may have been removed.
@@ -129,8 +135,7 @@ impl Evaluator {
     fn execute(&mut self, message: &JupyterMessage, request: &ExecuteRequest, number: u64) {
         self.output.status("busy", Some(message));
         if number <= self.aborted {
-            self.output.reply(Channel::Shell, message, json!({ "status": "aborted", "execution_count": self.count }));
-            self.output.status("idle", Some(message));
+            self.finish(message, json!({ "status": "aborted", "execution_count": self.count }));
             return;
         }
         self.output.begin_cell(message);
@@ -164,8 +169,7 @@ impl Evaluator {
                 content
             }
         };
-        self.output.reply(Channel::Shell, message, content);
-        self.output.status("idle", Some(message));
+        self.finish(message, content);
     }
 
     fn complete(&mut self, message: &JupyterMessage, request: &CompleteRequest) {
@@ -185,8 +189,7 @@ impl Evaluator {
             "status": "ok", "matches": matches, "metadata": {},
             "cursor_start": character_of(&request.code, start), "cursor_end": character_of(&request.code, end),
         });
-        self.output.reply(Channel::Shell, message, content);
-        self.output.status("idle", Some(message));
+        self.finish(message, content);
     }
 
     fn inspect(&mut self, message: &JupyterMessage, request: &InspectRequest) {
@@ -198,8 +201,7 @@ impl Evaluator {
             None => json!({}),
         };
         let content = json!({ "status": "ok", "found": found.is_some(), "data": data, "metadata": {} });
-        self.output.reply(Channel::Shell, message, content);
-        self.output.status("idle", Some(message));
+        self.finish(message, content);
     }
 }
 

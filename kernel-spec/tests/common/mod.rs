@@ -126,8 +126,7 @@ impl Client {
                 let connected = async {
                     let iopub = jupyter::create_client_iopub_connection(&info, "", session).await?;
                     let identity = identity.clone();
-                    let shell =
-                        jupyter::create_client_shell_connection_with_identity(&info, session, identity).await?;
+                    let shell = jupyter::create_client_shell_connection_with_identity(&info, session, identity).await?;
                     let control = jupyter::create_client_control_connection(&info, session).await?;
                     Ok::<_, jupyter::RuntimeError>((shell, control, iopub))
                 };
@@ -259,7 +258,8 @@ pub fn descendants(of: u32) -> Vec<u32> {
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
         let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
-        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).unwrap().parse().unwrap();
+        let parent: u32 =
+            stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).unwrap().parse().unwrap();
         table.push((pid, parent));
     }
     let mut found = vec![of];
