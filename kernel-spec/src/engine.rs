@@ -72,7 +72,7 @@ impl Engine {
     /// Compiles the template in a process of its own, for evcxr can be started only once in each.
     fn warm(&self) {
         eprintln!("Compiling metamers for notebooks; the first time takes about four minutes on two cores.");
-        let Ok(program) = std::env::current_exe() else { return };
+        let Ok(program) = crate::process::this_program() else { return };
         let child = Command::new(program)
             .arg("warm")
             .env("METAMERS_HOME", self.builds.home())

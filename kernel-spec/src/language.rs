@@ -21,7 +21,8 @@ pub fn completeness(code: &str) -> Completeness {
             '[' => open.push(']'),
             '{' => open.push('}'),
             ')' | ']' | '}' => {
-                if open.pop() != Some(character) {
+                let closed = open.pop();
+                if closed != Some(character) {
                     return Completeness::Invalid;
                 }
             }
@@ -33,7 +34,8 @@ pub fn completeness(code: &str) -> Completeness {
                 }
             }
             '"' => {
-                if !skip_string(&mut rest) {
+                let closed = skip_string(&mut rest);
+                if !closed {
                     return Completeness::Incomplete(open.len());
                 }
             }

@@ -2,7 +2,14 @@
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::process::Command;
+
+/// This program, as something to start: on Linux by a name that stays right when the file is built anew under a running kernel.
+pub fn this_program() -> std::io::Result<PathBuf> {
+    let itself = PathBuf::from("/proc/self/exe");
+    if itself.exists() { Ok(itself) } else { std::env::current_exe() }
+}
 
 /// Makes this process, and what it starts, deaf to SIGINT.
 pub fn ignore_interrupts() {

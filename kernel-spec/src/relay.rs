@@ -5,6 +5,7 @@
 //! of the process, all in order. It ends when the kernel does, and takes its child with it.
 
 use crate::live::NONCE_VAR;
+use crate::output::lock;
 use crate::process;
 use crate::splitter::{COMPLETE, FAILED, PANICKED, Piece, Splitter, take_text, whole_characters};
 use crate::wire::{Event, KEY_VAR};
@@ -12,7 +13,7 @@ use std::io::{BufRead, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ pub const SWITCHES_VAR: &str = "METAMERS_SWITCHES";
 pub const SKIP: &str = "skip";
 /// Until this file is there, nothing is reported: evcxr runs a cell of its own before its host can listen, and waits for it to.
 pub const READY: &str = "ready";
+/// The library in that folder whose one function makes the stdout of the cells write what it still holds.
+pub const FLUSH: &str = "flush.so";
 /// evcxr's mark of the process that runs cells.
 const RUNTIME_VAR: &str = "EVCXR_IS_RUNTIME";
 /// How long text waits for the rest of its line, and stderr for the reason of its being there.
@@ -50,7 +53,7 @@ pub fn hook() {
 fn run(key: &str) -> std::io::Result<i32> {
     let switches = std::env::var_os(SWITCHES_VAR).map(PathBuf::from).unwrap_or_default();
     let nonce = std::env::var(NONCE_VAR).unwrap_or_default();
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut child = Command::new(process::this_program()?)
         .args(std::env::args_os().skip(1))
         .env_remove(KEY_VAR)
         .env_remove(SWITCHES_VAR)
@@ -60,15 +63,17 @@ fn run(key: &str) -> std::io::Result<i32> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    let (mut stdin, stdout, stderr) = match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
+    let (stdin, stdout, stderr) = match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         (Some(stdin), Some(stdout), Some(stderr)) => (stdin, stdout, stderr),
         _ => return Err(ErrorKind::BrokenPipe.into()),
     };
     let pid = child.id();
+    let stdin = Arc::new(Mutex::new(stdin));
     let out = Arc::new(Out { key: key.to_owned(), ready: AtomicBool::new(false), lock: Mutex::new(()) });
 
+    let flush = Some(switches.join(FLUSH)).filter(|path| path.exists());
     std::thread::spawn({
-        let out = out.clone();
+        let (out, stdin) = (out.clone(), stdin.clone());
         move || {
             for line in std::io::stdin().lock().lines() {
                 let Ok(line) = line else { break };
@@ -83,7 +88,7 @@ fn run(key: &str) -> std::io::Result<i32> {
                     }
                     out.write(out.line(&Event::Runs));
                 }
-                if writeln!(stdin, "{line}").is_err() {
+                if writeln!(lock(&stdin), "{line}").is_err() {
                     break;
                 }
             }
@@ -127,7 +132,7 @@ impl Out {
     }
 
     fn write(&self, lines: impl IntoIterator<Item = String>) {
-        let _guard = self.lock.lock();
+        let _guard = lock(&self.lock);
         let text: String = lines.into_iter().flat_map(|line| [line, "\n".into()]).collect();
         let mut stdout = std::io::stdout().lock();
         // Nobody reads any more when the kernel ends.
@@ -146,6 +151,9 @@ struct Pump<'a> {
     /// Since when `errors` waits.
     since: Option<Instant>,
     lines: Vec<String>,
+    flush: Option<PathBuf>,
+    flushing: bool,
+    stdin: Arc<Mutex<ChildStdin>>,
 }
 
 impl Pump<'_> {
@@ -206,7 +214,9 @@ impl Pump<'_> {
                 let reason = self.errors_as_text();
                 self.report(if line == PANICKED { Event::Panicked(reason) } else { Event::Failed(reason) });
             }
+            COMPLETE if self.begin_flush() => return,
             COMPLETE => {
+                self.flushing = false;
                 self.read_errors();
                 self.report_errors();
                 self.report(Event::Completed);
@@ -214,6 +224,14 @@ impl Pump<'_> {
             _ => {}
         }
         self.lines.push(line);
+    }
+
+    /// When the cell's code is over, has its stdout write what it still holds: text without a newline would come with the next cell.
+    /// The process then says a second time that it is done.
+    fn begin_flush(&mut self) -> bool {
+        let Some(library) = self.flush.as_ref().filter(|_| !self.flushing) else { return false };
+        self.flushing = writeln!(lock(&self.stdin), "LOAD_AND_RUN {} flush", library.display()).is_ok();
+        self.flushing
     }
 
     fn report(&mut self, event: Event) {

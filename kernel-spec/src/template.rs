@@ -141,7 +141,7 @@ impl Builds {
     /// What the template depends on: the library's sources by name, size and time, the lock file, the compiler, this kernel's settings.
     fn stamp(&self) -> Result<String> {
         let mut hasher = DefaultHasher::new();
-        CARGO_CONFIG.hash(&mut hasher);
+        (CARGO_CONFIG, crate::workplace::FLUSH_SOURCE).hash(&mut hasher);
         let mut text = Vec::new();
         for file in ["Cargo.toml", "Cargo.lock"] {
             let path = self.home.join(file);

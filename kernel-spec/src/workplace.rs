@@ -1,15 +1,25 @@
 //! The folder in which a kernel works, what it tells evcxr about it, and the prelude.
 
 use crate::live::NONCE_VAR;
-use crate::relay::{READY, SKIP, SWITCHES_VAR};
+use crate::relay::{FLUSH, READY, SKIP, SWITCHES_VAR};
 use crate::report::Report;
 use crate::template::Builds;
 use crate::wire::KEY_VAR;
 use anyhow::{Context, Result};
 use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+/// Makes the cells' stdout write what it still holds; takes and returns evcxr's variables as any cell does.
+pub const FLUSH_SOURCE: &str = "
+#[unsafe(no_mangle)]
+pub extern \"C\" fn flush(store: *mut std::ffi::c_void) -> *mut std::ffi::c_void {
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+    store
+}
+";
 
 /// The folder in which a kernel works, and its secrets.
 #[derive(Clone)]
@@ -56,7 +66,7 @@ impl Workplace {
         for switch in [READY, SKIP] {
             let _ = std::fs::remove_file(switches.join(switch));
         }
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(crate::process::this_program()?);
         command
             .env(KEY_VAR, &self.key)
             .env(NONCE_VAR, &self.nonce)
@@ -70,6 +80,22 @@ impl Workplace {
             EvalContext::with_subprocess_command(command).map_err(|error| anyhow::anyhow!("{error}"))?;
         std::fs::write(self.switches().join(READY), "")?;
         Ok((CommandContext::with_eval_context(context), outputs))
+    }
+
+    /// Compiles the library that flushes stdout; it has to share the standard library of the cells, which this program does not.
+    fn make_flush(&self) -> Result<()> {
+        std::fs::create_dir_all(self.switches())?;
+        let mut rustc = Command::new("rustc")
+            .args(["--edition", "2024", "--crate-name", "flush", "--crate-type", "cdylib", "-Cprefer-dynamic", "-o"])
+            .args([&self.switches().join(FLUSH), Path::new("-")])
+            .stdin(Stdio::piped())
+            .spawn()
+            .context("cannot run rustc")?;
+        if let Some(mut stdin) = rustc.stdin.take() {
+            stdin.write_all(FLUSH_SOURCE.as_bytes())?;
+        }
+        anyhow::ensure!(rustc.wait()?.success(), "rustc could not compile a small library");
+        Ok(())
     }
 
     /// Makes the library known and its prelude loaded.
@@ -111,6 +137,7 @@ pub fn warm(home: &Path) -> Result<()> {
     set_environment(&builds.next_path());
     builds.warm(|path| {
         let place = Workplace::new(home, path);
+        place.make_flush()?;
         let (mut context, outputs) = place.start()?;
         std::thread::spawn(move || outputs.stdout.iter().for_each(drop));
         let result = place.load_prelude(&mut context);

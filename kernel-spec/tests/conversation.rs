@@ -45,6 +45,13 @@ fn text_appears_while_the_cell_runs() {
 }
 
 #[test]
+fn text_without_a_newline_belongs_to_the_cell_that_printed_it() {
+    let mut kernel = shared();
+    assert_eq!(kernel.run("print!(\"no newline\");").ok().text("stdout"), "no newline");
+    assert_eq!(kernel.run("1").ok().text("stdout"), "");
+}
+
+#[test]
 fn a_compile_error_is_one_error_in_the_cells_own_lines() {
     let (name, text) = shared().run("let a = 1;\nlet b: u32 = \"text\";").error();
     assert_eq!(name, "CompileError");

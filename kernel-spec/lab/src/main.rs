@@ -38,6 +38,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    forget_cargo();
     match run(&Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
@@ -85,6 +86,26 @@ fn execute(project: &setup::Project, arguments: &Arguments, notebooks: &[PathBuf
         runner.arg("--keep");
     }
     bail!("the notebooks could not be run: {}", runner.exec())
+}
+
+/// What `cargo run` tells this program is not meant for the compilers and kernels that it starts: they would build anew for it.
+fn forget_cargo() {
+    let names = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if names.iter().any(|start| name.starts_with(start)) {
+            // SAFETY: nothing else runs yet.
+            unsafe { std::env::remove_var(name.as_ref()) };
+        }
+    }
+    let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") else { return };
+    let project = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap_or_default();
+    let own =
+        |path: &PathBuf| !path.starts_with(&project) && !path.components().any(|part| part.as_os_str() == "toolchains");
+    if let Ok(paths) = std::env::join_paths(std::env::split_paths(&paths).filter(own)) {
+        // SAFETY: nothing else runs yet.
+        unsafe { std::env::set_var("LD_LIBRARY_PATH", paths) };
+    }
 }
 
 /// One line about one step.
