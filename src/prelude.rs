@@ -1,7 +1,7 @@
 //! What a notebook has loaded when it starts.
 
 pub use crate::candle::{DType, Device, Tensor, Var};
-pub use crate::display::Show;
+pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Show, Table};
 pub use crate::network::Network;
 pub use crate::stimulus::{Image, Noise, shipped_photos};
 pub use crate::synthesis::{Metamer, Recipe, Run, Synthesis};

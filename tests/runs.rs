@@ -184,6 +184,9 @@ fn a_metamer_comes_back_from_its_file_as_it_was() {
     metamer.save(&path).unwrap();
     let back = Metamer::open(&path).unwrap();
     assert_eq!(back, metamer);
+    metamer.save(folder.path().join("a.html")).unwrap();
+    assert!(std::fs::read_to_string(folder.path().join("a.html")).unwrap().contains("data:image/png;base64,"));
+    assert!(metamer.save(folder.path().join("a.xyz")).unwrap_err().to_string().contains(".metamer"));
     let stamp = back.stamp();
     assert_eq!((stamp.network.as_str(), stamp.stage.as_str(), stamp.seed), ("small", "relu2", 3));
     assert_eq!((stamp.original.as_str(), stamp.start.as_str()), ("target", "another"));

@@ -10,7 +10,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal, Uniform};
 
-use crate::display::{Bundle, Raster, Show};
+use crate::display::{Bundle, Panel, Raster, Show};
 use crate::{Error, Result, assets};
 
 /// A colour picture of float32 values in `[0, 1]`, sRGB as in the file.
@@ -233,7 +233,8 @@ impl Image {
         Ok(Self { name: self.name.clone(), width, height, values: rows.flatten().copied().collect() })
     }
 
-    /// Writes a PNG, JPEG (quality 95) or WebP (lossless) file of 8 bits a channel, by the path's extension.
+    /// Writes a PNG, JPEG (quality 95) or WebP (lossless) file of 8 bits a channel, or a page (`.html`), by the path's
+    /// extension.
     ///
     /// 8 bits lose some of a close match: a metamer of an early stage falls from 80 to 55 dB. Keep
     /// [`Image::save_png16`] or the metamer's own file for measurements. The file appears whole or not at all.
@@ -251,7 +252,8 @@ impl Image {
             "png" => rgb.write_to(&mut bytes, ImageFormat::Png),
             "jpg" | "jpeg" => rgb.write_with_encoder(image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95)),
             "webp" => rgb.write_with_encoder(image::codecs::webp::WebPEncoder::new_lossless(&mut bytes)),
-            _ => return Err(Error::file(path, "pictures are saved as .png, .jpg or .webp")),
+            "html" => return Show::save(self, path),
+            _ => return Err(Error::file(path, "pictures are saved as .png, .jpg, .webp or .html")),
         };
         encoded.map_err(|e| Error::file(path, e))?;
         crate::atomic::write(path, bytes.get_ref())
@@ -303,12 +305,24 @@ pub fn shipped_photos() -> Result<Vec<PathBuf>> {
     Ok(photos)
 }
 
+impl From<&Image> for Raster {
+    fn from(image: &Image) -> Self {
+        Self::from_planar(image.width, image.height, &image.values)
+    }
+}
+
+/// The picture under its name, as a part of a figure.
+impl From<&Image> for Panel {
+    fn from(image: &Image) -> Self {
+        Self::picture(&image.name, image.into())
+    }
+}
+
 impl Show for Image {
     fn bundles(&self) -> Vec<Bundle> {
         let called = if self.name.is_empty() { "picture" } else { &self.name };
         let text = format!("{called}, {} × {} pixels", self.width, self.height);
-        let raster = Raster::from_planar(self.width, self.height, &self.values);
-        vec![raster.bundle(text.clone(), text)]
+        vec![Raster::from(self).bundle(text.clone(), text)]
     }
 }
 

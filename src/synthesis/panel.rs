@@ -25,10 +25,6 @@ pub(super) struct Snapshot {
     pub elapsed: Duration,
 }
 
-pub(super) fn raster(image: &Image) -> Raster {
-    Raster::from_planar(image.width(), image.height(), image.values())
-}
-
 /// The gradient summed over the colours; `None` when there is none yet.
 pub(super) fn gradient_map(gradient: &[f32], width: usize, height: usize) -> Option<HeatMap> {
     let plane = width * height;
@@ -75,8 +71,8 @@ impl Snapshot {
         };
         let alt = format!("{}: original, metamer so far and loss curve; {}", self.title, words.replace('\n', ", "));
         let mut panels = vec![
-            Panel::picture("original", raster(&self.original)).caption(self.original.name()),
-            Panel::picture("metamer so far", raster(&self.current)).caption(caption),
+            Panel::picture("original", Raster::from(&self.original)).caption(self.original.name()),
+            Panel::picture("metamer so far", Raster::from(&self.current)).caption(caption),
         ];
         if let Some(gradient) = gradient_map(&self.gradient, self.original.width(), self.original.height()) {
             panels.push(Panel::heat(gradient));
@@ -164,8 +160,8 @@ impl Show for Metamer {
         let text = format!("metamer of {title}\n{measures}\noriginal: {original}\nmetamer: {metamer}");
         let alt = format!("Original and metamer of {title}. {measures}. Network's answers: {original}; {metamer}.");
         let figure = Figure::new(alt).title(title).row([
-            Panel::picture("original", raster(&self.original)).caption(format!("network: {original}")),
-            Panel::picture("metamer", raster(&self.image)).caption(format!("network: {metamer}\n{measures}")),
+            Panel::picture("original", Raster::from(&self.original)).caption(format!("network: {original}")),
+            Panel::picture("metamer", Raster::from(&self.image)).caption(format!("network: {metamer}\n{measures}")),
             Panel::plot(curve(&self.history)).width(1.4),
         ]);
         vec![figure.bundle(text)]

@@ -13,6 +13,7 @@ use super::progress::Ended;
 use super::run::Run;
 use super::stamp::Stamp;
 use super::state::{Load, Save};
+use crate::display::Show;
 use crate::network::{Classification, Network};
 use crate::stimulus::Image;
 use crate::verdict::Similarity;
@@ -167,11 +168,19 @@ fn over_from_number(number: u64) -> std::result::Result<Option<Ended>, String> {
 }
 
 impl Metamer {
-    /// Saves original, metamer (float32 pixels), curve, answers and stamp. The file appears whole or not at all.
+    /// Saves by the path's extension: `.metamer` keeps original, metamer (float32 pixels), curve, answers and stamp, for
+    /// [`Metamer::open`]; `.html`, `.png` and `.txt` are what it looks like. The file appears whole or not at all.
+    ///
+    /// A `.metamer` file is a safetensors file, which other programs read too.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be written.
+    /// [`Error::File`] for another extension, and when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        match path.as_ref().extension().and_then(|e| e.to_str()) {
+            Some("metamer") => {}
+            Some("html" | "png" | "txt") => return Show::save(self, path),
+            _ => return Err(Error::file(path.as_ref(), "metamers are saved as .metamer, .html, .png or .txt")),
+        }
         let mut notes = notes(METAMER, &self.stamp);
         let answers = (&self.similarity, &self.original_class, &self.metamer_class);
         let answers = serde_json::to_string(&answers).map_err(|e| Error::file(path.as_ref(), e))?;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Synthesis;
 use super::recipe::Recipe;
+use crate::display::{Bundle, Show};
 
 /// Everything that is needed to make a metamer again; kept in its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,3 +55,11 @@ impl std::fmt::Display for Stamp {
         write!(f, "made by   metamers {} on {}", self.metamers, self.device)
     }
 }
+
+impl Show for Stamp {
+    fn bundles(&self) -> Vec<Bundle> {
+        vec![Bundle::text(self.to_string())]
+    }
+}
+
+crate::show_in_notebooks!(Stamp);

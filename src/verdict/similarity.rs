@@ -1,5 +1,6 @@
 //! How alike two sets of activations are.
 
+use crate::display::{Align, Bundle, Show, Table};
 use crate::{Error, Result};
 
 /// Three measures of how alike activations `a` (of the original) and `b` (of the metamer) are.
@@ -47,6 +48,20 @@ impl Similarity {
         Ok(Self { spearman, pearson, snr_db: snr_db(original, metamer) })
     }
 }
+
+impl Show for Similarity {
+    fn bundles(&self) -> Vec<Bundle> {
+        let number = |v: Option<f64>, digits: usize| v.map_or("undefined".into(), |v| format!("{v:.digits$}"));
+        Table::new(["measure", "value", "a perfect match"])
+            .align([Align::Left, Align::Right, Align::Right])
+            .row(["Spearman's ρ".to_string(), number(self.spearman, 4), "1".into()])
+            .row(["Pearson's r".to_string(), number(self.pearson, 4), "1".into()])
+            .row(["signal-to-noise ratio (dB)".to_string(), number(self.snr_db, 2), "∞; 20 is good".into()])
+            .bundles()
+    }
+}
+
+crate::show_in_notebooks!(Similarity);
 
 /// `20 log10(norm2(original) / norm2(original - metamer))`; infinite when equal, `None` when the original is all zeros.
 pub fn snr_db(original: &[f32], metamer: &[f32]) -> Option<f64> {
