@@ -112,6 +112,9 @@ fn run(key: &str) -> std::io::Result<i32> {
         errors: Vec::new(),
         since: None,
         lines: Vec::new(),
+        flush,
+        flushing: false,
+        stdin,
     }
     .run(&alive);
     let status = waiter.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()))?;
