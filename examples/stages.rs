@@ -9,12 +9,12 @@ const STAGES: [&str; 5] = ["stem", "block2", "block5", "block10", "features"];
 fn main() -> metamers::Result<()> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "metamers.png".into());
     let net = zoo::efficientnet_lite0()?;
-    let mut figure = Figure::new("Photos and their metamers: from the first stage to the last, less and less is recognisable");
+    let mut figure =
+        Figure::new("Photos and their metamers: from the first stage to the last, less and less is recognisable");
     for photo in ["dog", "red_panda"] {
         let photo = Image::open(format!("photos/{photo}.jpg"))?;
         let original = net.classify(&photo, 1)?;
-        let mut panels =
-            vec![Panel::from(&net.prepare(&photo)?).caption(format!("network: {}", original.top().name))];
+        let mut panels = vec![Panel::from(&net.prepare(&photo)?).caption(format!("network: {}", original.top().name))];
         for stage in STAGES {
             let mut run = Synthesis::new(&net, stage, &photo)?.seed(1).quiet().start()?;
             let goal = if stage == "stem" { 40.0 } else { 20.0 };
