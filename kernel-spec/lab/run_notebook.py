@@ -12,6 +12,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+# Without a version, which would change the notebook with every release.
+LANGUAGE = {"name": "rust", "file_extension": ".rs", "mimetype": "text/rust", "pygments_lexer": "rust", "codemirror_mode": "rust"}
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -61,7 +63,7 @@ def execute(path, arguments):
         with client.setup_kernel():
             for number, index in enumerate(code, 1):
                 execute_cell(client, notebook.cells[index], index, number, len(code))
-            notebook.metadata["language_info"] = language(client)
+            notebook.metadata["language_info"] = LANGUAGE
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         explain(error, notebook)
         if arguments.keep:
@@ -83,12 +85,6 @@ def execute_cell(client, cell, index, number, count):
         client.execute_cell(cell, index)
     finally:
         print(f"  ({time.monotonic() - begun:.1f} s)", flush=True)
-
-
-def language(client):
-    """What the notebook says about its language; without a version, which would change with every machine."""
-    told = client.nb.metadata.get("language_info", {})
-    return {key: told[key] for key in ("name", "file_extension", "mimetype", "pygments_lexer") if key in told} or {"name": "rust"}
 
 
 def explain(error, notebook):
