@@ -203,6 +203,9 @@ impl Metamer {
         let answers: Answers = serde_json::from_str(file.note("answers")?)
             .map_err(|e| file.error(format!("has damaged answers ({e})")))?;
         let (similarity, original_class, metamer_class) = answers;
+        if [&original_class, &metamer_class].into_iter().flatten().any(|class| class.guesses.is_empty()) {
+            return Err(file.error("has an answer without a class"));
+        }
         Ok(Self {
             original: load_image(&file, "original", &stamp.original)?,
             image: load_image(&file, "metamer", "metamer")?,

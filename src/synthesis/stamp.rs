@@ -6,6 +6,9 @@ use super::plan::Synthesis;
 use super::recipe::Recipe;
 use crate::display::{Bundle, Show};
 
+/// candle does not tell its version; Cargo.toml pins it, and a test compares.
+const CANDLE: &str = "0.11.1";
+
 /// Everything that is needed to make a metamer again; kept in its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stamp {
@@ -25,6 +28,8 @@ pub struct Stamp {
     pub seed: u64,
     /// Version of metamers.
     pub metamers: String,
+    /// Version of candle, which computes below.
+    pub candle: String,
     /// Operating system and processor architecture; always the CPU.
     pub device: String,
 }
@@ -40,6 +45,7 @@ impl Stamp {
             recipe: plan.recipe.clone(),
             seed: plan.seed,
             metamers: env!("CARGO_PKG_VERSION").into(),
+            candle: CANDLE.into(),
             device: format!("CPU, {} {}", std::env::consts::OS, std::env::consts::ARCH),
         }
     }
@@ -52,7 +58,7 @@ impl std::fmt::Display for Stamp {
         writeln!(f, "original  {}", self.original)?;
         writeln!(f, "start     {}, seed {}", self.start, self.seed)?;
         writeln!(f, "recipe    {}, {} steps at most", self.recipe.name, self.recipe.steps)?;
-        write!(f, "made by   metamers {} on {}", self.metamers, self.device)
+        write!(f, "made by   metamers {} with candle {} on {}", self.metamers, self.candle, self.device)
     }
 }
 
@@ -63,3 +69,12 @@ impl Show for Stamp {
 }
 
 crate::show_in_notebooks!(Stamp);
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_stamped_version_of_candle_is_the_pinned_one() {
+        let manifest = include_str!("../../Cargo.toml");
+        assert!(manifest.contains(&format!("candle-core = \"={}\"", super::CANDLE)));
+    }
+}
