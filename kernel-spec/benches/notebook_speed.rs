@@ -54,7 +54,8 @@ fn main() {
 /// The example as a cell: its `main` under another name, with nothing but the defaults to read from the command line.
 fn cell() -> String {
     let body = SOURCE.split("\n\n").skip(1).collect::<Vec<_>>().join("\n\n");
-    body.replace("fn main", "fn evaluation_time").replace("std::env::args().skip(1)", "Vec::<String>::new().into_iter()")
+    body.replace("fn main", "fn evaluation_time")
+        .replace("std::env::args().skip(1)", "Vec::<String>::new().into_iter()")
 }
 
 fn note(times: &mut Times, printed: &str) {

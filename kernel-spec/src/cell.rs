@@ -37,12 +37,23 @@ pub struct Cell {
     pub failed: Option<String>,
     /// How the process that ran it ended.
     pub ended: Option<String>,
+    /// The names of the places at which it has shown something.
+    places: Vec<String>,
 }
 
 impl Cell {
     /// A new cell begins.
     pub fn begin(&mut self) {
         *self = Cell { serial: self.serial + 1, phase: Phase::Building, ..Cell::default() };
+    }
+
+    /// Whether this cell has shown something at the place of this name, and the place's display id, which no other cell has.
+    pub fn place(&mut self, name: &str) -> (bool, String) {
+        let known = self.places.iter().any(|place| place == name);
+        if !known {
+            self.places.push(name.to_owned());
+        }
+        (known, format!("{name}-cell-{}", self.serial))
     }
 
     /// The cell is over; what is known about it stays until the next one.

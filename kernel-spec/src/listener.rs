@@ -74,7 +74,8 @@ impl Listener {
             Some(Event::Live(json)) => match Frame::parse(&json) {
                 Some(Frame::Listening { on }) => cell().listening = on,
                 Some(frame) => {
-                    if let Some((kind, content)) = frame.message() {
+                    let message = frame.message(&mut cell());
+                    if let Some((kind, content)) = message {
                         self.output.publish(kind, content);
                     }
                 }

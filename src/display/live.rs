@@ -2,8 +2,8 @@
 //!
 //! Our kernel sets `METAMERS_LIVE` to a nonce. A line of the standard output that starts with the nonce and a space is a *frame*: JSON
 //! that the kernel turns into a Jupyter message instead of printing it. Frames keep their order with printed text, since they are
-//! printed. Their form is `{"op", "data", "metadata", "display_id", "wait"}` with the operations `display_data`, `update_display_data`
-//! and `clear_output`, and `{"op": "listening", "on"}`.
+//! printed. Their form is `{"op", "data", "metadata", "display_id", "wait"}` with the operations `display_data`, `update_display_data`,
+//! `place` (new the first time in a cell, replaced afterwards) and `clear_output`, and `{"op": "listening", "on"}`.
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
@@ -75,12 +75,19 @@ pub fn send_listening(on: bool) {
 pub struct Live {
     id: String,
     outputs: AtomicUsize,
+    each_cell: bool,
 }
 
 impl Live {
     /// A place that will be where the first update happens.
     pub fn new() -> Self {
-        Self { id: unique_id(), outputs: AtomicUsize::new(0) }
+        Self { id: unique_id(), outputs: AtomicUsize::new(0), each_cell: false }
+    }
+
+    /// A place that every cell which updates it has for itself: the first update in a cell shows something new there, and what
+    /// earlier cells show stays as it is. For things that live longer than a cell.
+    pub fn in_each_cell() -> Self {
+        Self { each_cell: true, ..Self::new() }
     }
 
     /// Whether our kernel listens.
@@ -101,12 +108,17 @@ impl Live {
         let bundles = thing.bundles();
         let known = self.outputs.fetch_max(bundles.len(), Ordering::Relaxed);
         for (index, bundle) in bundles.iter().enumerate() {
-            let op = if index < known { "update_display_data" } else { "display_data" };
+            let op = match (self.each_cell, index < known) {
+                (true, _) => "place",
+                (false, true) => "update_display_data",
+                (false, false) => "display_data",
+            };
             send(&message(op, bundle, Some(&self.display_id(index))));
         }
         // A place cannot be taken away again, only emptied.
         for index in bundles.len()..known {
-            send(&message("update_display_data", &Bundle::text(""), Some(&self.display_id(index))));
+            let op = if self.each_cell { "place" } else { "update_display_data" };
+            send(&message(op, &Bundle::text(""), Some(&self.display_id(index))));
         }
     }
 

@@ -84,10 +84,9 @@ impl Snapshot {
     }
 }
 
-/// The place in a notebook where a run is watched.
-#[derive(Default)]
+/// The place in a notebook where a run is watched: one in each cell that steps it.
 pub(super) struct Screen {
-    place: Option<Live>,
+    place: Live,
     drawn: Option<Instant>,
     /// How long the last drawing took.
     cost: Duration,
@@ -103,19 +102,23 @@ impl Screen {
     pub fn update(&mut self, snapshot: &Snapshot, left: Option<(f64, Option<Duration>)>) {
         let begun = Instant::now();
         let bundle = snapshot.figure(left).bundle(snapshot.words());
-        self.place.get_or_insert_default().update(&bundle);
+        self.place.update(&bundle);
         self.cost = begun.elapsed();
         self.drawn = Some(Instant::now());
     }
 
-    /// Shows the last picture of a call, and whether there is a place that shows it.
+    /// Shows the last picture of a call; whether there is a place that shows it.
     pub fn finish(&mut self, snapshot: &Snapshot) -> bool {
         if Live::is_on() {
             self.update(snapshot, None);
         }
-        // The next call is the next cell's, and gets a place of its own.
-        self.drawn = None;
-        self.place.take().is_some()
+        Live::is_on()
+    }
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self { place: Live::in_each_cell(), drawn: None, cost: Duration::ZERO }
     }
 }
 
