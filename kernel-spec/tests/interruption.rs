@@ -58,7 +58,10 @@ fn a_loop_that_listens_ends_by_itself_and_keeps_everything() {
 fn an_interrupt_stops_a_build_and_loses_nothing() {
     let mut kernel = shared();
     kernel.run("let kept = 5;").ok();
-    let id = kernel.begin("const SLOW: u64 = { let mut i = 0u64; while i < 3_000_000_000 { i += 1; } i };\n#[allow(long_running_const_eval)]\nprintln!(\"{}\", SLOW);");
+    let slow = "#[allow(long_running_const_eval)]\n\
+                const SLOW: u64 = { let mut i = 0u64; while i < 3_000_000_000 { i += 1; } i };\n\
+                println!(\"{}\", SLOW);";
+    let id = kernel.begin(slow);
     while kernel.next(&id, Duration::from_secs(20)).expect("the cell begins").0 != "execute_input" {}
     std::thread::sleep(Duration::from_millis(1500));
     kernel.interrupt();
