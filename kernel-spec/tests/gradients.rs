@@ -26,6 +26,41 @@ fn a_gradient_through_tensors_of_another_cell_is_right() {
     assert_eq!(kernel.run(GRADIENT).ok().result(), "[4.0, 4.0, 4.0, 4.0]");
 }
 
+/// A network whose gradient is known: it doubles and adds the three colours, and all is positive.
+const NETWORK: &str = r#"
+let net = {
+    use metamers::{network::{Builder, Input}, ops::{Clip, Conv2d}};
+    let weight = Tensor::full(2f32, (1, 3, 1, 1), &Device::Cpu)?;
+    let mut builder = Builder::new("tiny", Input { shape: [3, 2, 2], resize: 2 });
+    let node = builder.conv2d(builder.input(), Conv2d::new(&weight, None, Default::default())?)?;
+    let node = builder.clip(node, Clip::RELU)?;
+    builder.stage("relu", node)?;
+    builder.finish()?
+};"#;
+
+#[test]
+fn a_gradient_through_a_network_of_another_cell_is_right() {
+    let mut kernel = shared();
+    kernel.run(NETWORK).ok();
+    kernel.run("let pixels = Var::ones((1, 3, 2, 2), DType::F32, &Device::Cpu)?;").ok();
+    kernel.run("let out = net.forward_to(\"relu\", &pixels)?.sum_all()?;").ok();
+    kernel.run("let gradient = out.backward()?.get(&pixels).unwrap().clone();").ok();
+    let twos = format!("[{}]", ["2.0"; 12].join(", "));
+    assert_eq!(kernel.run(GRADIENT).ok().result(), twos);
+}
+
+#[test]
+fn a_run_started_in_one_cell_comes_closer_in_the_next_ones() {
+    let mut kernel = shared();
+    kernel.run("let trained = zoo::efficientnet_lite0()?; let photo = Image::open(\"photos/dog.jpg\")?;").ok();
+    kernel.run("let mut run = Synthesis::new(&trained, \"stem\", &photo)?.seed(1).start()?;").ok();
+    let shown = kernel.run("for _ in 0..6 { run.step(2)?; }").ok();
+    assert_eq!(shown.of("display_data").len(), 1, "one place in a cell, however often it steps");
+    assert!(shown.of("update_display_data").len() >= 5);
+    let snr = kernel.run("run.snr_db().unwrap()").ok().result().parse::<f64>().unwrap();
+    assert!(snr > 6.0, "{snr} dB after 12 steps");
+}
+
 #[test]
 fn thirty_cells_take_no_more_threads_and_memory_than_a_few() {
     let mut kernel = shared();
