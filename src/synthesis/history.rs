@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// One gradient evaluation of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// Its number, from 1; probes of the network count, and leave gaps.
+    /// Its number, from 1.
     pub evaluation: usize,
     /// The recipe's loss.
     pub loss: f64,
@@ -41,7 +41,6 @@ pub(super) struct History {
 pub(super) struct Watched<'a> {
     pub problem: &'a Problem,
     pub history: &'a mut History,
-    pub seed: u64,
     pub since: std::time::Instant,
 }
 
@@ -76,16 +75,6 @@ impl Evaluate for Watched<'_> {
         }
         history.gradient.clone_from(&found.gradient);
         Ok(found)
-    }
-
-    fn probe(&mut self, x: &[f32], number: u64) -> Result<Vec<f32>> {
-        use rand::{RngExt, SeedableRng};
-        self.history.evaluations += 1;
-        // A stream of its own, so that a probe never repeats the noise of the start.
-        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(self.seed);
-        random.set_stream(number + 1);
-        let signs = |z: &[f32]| z.iter().map(|_| if random.random::<bool>() { 1.0 } else { -1.0 }).collect();
-        self.problem.project(x, signs)
     }
 
     fn planes(&self) -> (usize, [usize; 2]) {

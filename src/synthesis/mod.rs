@@ -33,6 +33,6 @@ pub use history::Point;
 pub use metamer::Metamer;
 pub use plan::Synthesis;
 pub use progress::{Ended, Progress};
-pub use recipe::{Lbfgs, Loss, Optimiser, Plateau, Recipe, Start, Weights};
+pub use recipe::{Lbfgs, Loss, Optimiser, Plateau, Recipe, Start};
 pub use run::Run;
 pub use stamp::Stamp;

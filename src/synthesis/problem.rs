@@ -55,14 +55,6 @@ impl Problem {
         Ok(Evaluation { loss, gradient, snr_db: distance.snr_db })
     }
 
-    /// The gradient of a projection of the stage's values before its rectifier, at `x`.
-    pub fn project(&self, x: &[f32], projection: impl FnOnce(&[f32]) -> Vec<f32>) -> Result<Vec<f32>> {
-        let pixels = Var::from_tensor(&self.tensor(x)?)?;
-        let z = self.network.before_activation(&self.stage, &pixels)?.values;
-        let cotangent = Tensor::from_vec(projection(&crate::ops::values(&z)?), z.shape(), &Device::Cpu)?;
-        crate::ops::values(&pull_back(&z, &cotangent, &pixels)?)
-    }
-
     /// The activations at the stage.
     pub fn activations(&self, x: &[f32]) -> Result<Vec<f32>> {
         crate::ops::values(&self.network.forward_to(&self.stage, &self.tensor(x)?)?)

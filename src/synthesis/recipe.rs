@@ -77,41 +77,24 @@ pub enum Optimiser {
 
 /// Parameters of the L-BFGS optimiser.
 ///
-/// Pixels are `x = sigmoid(u)`, which keeps them inside `(0, 1)`, and `u = u0 + C' (w * v)`: `C'` is the inverse cosine
-/// transform of each colour plane, `w` a weight for each spatial frequency, `v` what L-BFGS sees.
+/// Pixels are `x = sigmoid(u)`, which keeps them inside `(0, 1)`. L-BFGS works on the spatial frequencies of `u` in
+/// opponent colours, each weighted by the amplitude that it has in natural pictures, about `1 / f`. Its first guess of
+/// the inverse Hessian is learnt on the way, a factor for each band of frequencies and one for each part of the
+/// picture: a network answers to some far more than to others.
+///
+/// Where nothing better is found along a line, the memory is dropped, then some normalised gradient steps are taken,
+/// shorter after each such stall, and L-BFGS begins anew.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lbfgs {
     /// How many pairs of steps and gradient changes are remembered.
     pub memory: usize,
-    /// How the frequencies are weighted.
-    pub weights: Weights,
-    /// Normalised gradient steps before the first L-BFGS step.
-    pub warm_up: usize,
-    /// Length of the warm-up's steps at the start, falling linearly to half of it, in units of pixel values.
-    pub warm_up_eta: f64,
-}
-
-/// How an L-BFGS run weighs the spatial frequencies of its variables.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Weights {
-    /// All alike.
-    Flat,
-    /// `f^-exponent`, with `f` in cycles a picture and at least 1/2.
-    Power {
-        /// The exponent; 1/2 was best among fixed ones at deep stages.
-        exponent: f64,
-    },
-    /// Measured: the gradients of `probes` random projections of the stage, at the start, tell how strongly the stage
-    /// answers to each frequency band and colour; the weight is the inverse of that to the power `exponent`.
+    /// At most so many normalised gradient steps come first; they end at a match of 3 dB.
     ///
-    /// Each probe costs a gradient evaluation.
-    Measured {
-        /// How many random projections.
-        probes: usize,
-        /// 1 makes the stage answer alike to all bands, 0 is [`Weights::Flat`].
-        exponent: f64,
-    },
+    /// From noise, the activations of a deep stage hardly depend on the pixels at first: there is no curvature to be
+    /// learnt that would hold a few steps later. A shallow stage passes 3 dB in a few steps.
+    pub warm_up: usize,
+    /// Length of the warm-up's steps, in units of pixel values.
+    pub warm_up_eta: f64,
 }
 
 /// The first picture of a run.
@@ -249,13 +232,7 @@ impl Recipe {
                     return Err(Error::invalid("recipe.optimiser", reason));
                 }
                 positive("recipe.optimiser.memory", lbfgs.memory as f64)?;
-                positive("recipe.optimiser.warm_up_eta", lbfgs.warm_up_eta)?;
-                match lbfgs.weights {
-                    Weights::Flat => Ok(()),
-                    Weights::Power { exponent } if exponent.is_finite() => Ok(()),
-                    Weights::Measured { probes, exponent } if exponent.is_finite() && probes > 0 => Ok(()),
-                    _ => Err(Error::invalid("recipe.optimiser.weights", "needs a finite exponent and probes above 0")),
-                }
+                positive("recipe.optimiser.warm_up_eta", lbfgs.warm_up_eta)
             }
         }
     }
@@ -269,6 +246,6 @@ impl Default for Recipe {
 
 impl Default for Lbfgs {
     fn default() -> Self {
-        Self { memory: 10, weights: Weights::Measured { probes: 4, exponent: 0.5 }, warm_up: 0, warm_up_eta: 1.0 }
+        Self { memory: 10, warm_up: 60, warm_up_eta: 3.0 }
     }
 }

@@ -141,8 +141,7 @@ impl Run {
     fn one_step(&mut self) -> Result<()> {
         let since = Instant::now();
         let evaluations = self.history.points.len();
-        let (problem, seed) = (&self.problem, self.plan.seed);
-        let mut watched = Watched { problem, history: &mut self.history, seed, since };
+        let mut watched = Watched { problem: &self.problem, history: &mut self.history, since };
         let step = self.state.step(&self.plan.recipe, self.steps, &mut watched);
         self.history.elapsed += since.elapsed();
         if step? == Step::Stalled {
@@ -219,7 +218,7 @@ impl Run {
         self.steps
     }
 
-    /// Gradient evaluations so far, probes included.
+    /// Gradient evaluations so far.
     pub fn evaluations(&self) -> usize {
         self.history.evaluations
     }

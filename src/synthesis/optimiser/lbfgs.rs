@@ -1,38 +1,53 @@
-//! Limited-memory BFGS in weighted cosine coefficients of the logits of the pixels.
+//! Limited-memory BFGS, with a warm-up before it and a way on when it stalls.
 
 use std::collections::VecDeque;
 
 use rayon::prelude::*;
 
 use super::line_search::{self, Point};
+use super::metric::Metric;
 use super::normalised_gradient::descend;
-use super::variables::{Cosines, logit, sigmoid};
+use super::variables::{MARGIN, Variables};
 use super::{Evaluate, Step};
 use crate::Result;
-use crate::synthesis::recipe::{Lbfgs, Weights};
+use crate::synthesis::problem::Evaluation;
+use crate::synthesis::recipe::Lbfgs;
 use crate::synthesis::state::{Load, Save};
 
-/// A run before, in and after its warm-up.
+/// The first step, before a curvature is known, moves the logits by this much on average.
+const FIRST_REACH: f64 = 0.05;
+
+/// The warm-up ends early at this match (dB).
+const WARM_DB: f64 = 3.0;
+
+/// Normalised gradient steps after a stall.
+const STEPS_AFTER_A_STALL: u64 = 10;
+
+/// A stall at this match (dB) is the end: single precision knows nothing better.
+const GOOD_ENOUGH_DB: f64 = 60.0;
+
+/// After so many stalls the steps after a stall are too short to matter.
+const MOST_STALLS: u64 = 12;
+
+/// Normalised gradient steps, then L-BFGS; after a stall, shorter gradient steps and L-BFGS anew.
 pub struct Minimiser {
     x: Vec<f32>,
+    /// Normalised gradient steps since the start or the last stall.
     warmed: u64,
+    stalls: u64,
     descent: Option<Descent>,
 }
 
 /// The state once L-BFGS has begun.
 struct Descent {
-    cosines: Cosines,
-    /// Logits of the pixels at which it began.
-    origin: Vec<f64>,
-    /// Weight of each coefficient.
-    weights: Vec<f64>,
+    variables: Variables,
     v: Vec<f64>,
     value: f64,
     gradient: Vec<f64>,
     /// Past steps `s` and gradient changes `y`, oldest first.
     memory: VecDeque<(Vec<f64>, Vec<f64>)>,
-    /// Consecutive steps that found nothing better.
-    failures: u64,
+    metric: Metric,
+    snr_db: f64,
 }
 
 /// A point of the line search that may become the next state.
@@ -40,11 +55,13 @@ struct Trial {
     x: Vec<f32>,
     v: Vec<f64>,
     gradient: Vec<f64>,
+    snr_db: f64,
 }
 
 impl Minimiser {
-    pub fn new(x: Vec<f32>) -> Self {
-        Self { x, warmed: 0, descent: None }
+    pub fn new(mut x: Vec<f32>) -> Self {
+        keep_inside(&mut x);
+        Self { x, warmed: 0, stalls: 0, descent: None }
     }
 
     pub fn pixels(&self) -> &[f32] {
@@ -52,42 +69,57 @@ impl Minimiser {
     }
 
     pub fn step(&mut self, parameters: &Lbfgs, evaluate: &mut dyn Evaluate) -> Result<Step> {
-        let total = parameters.warm_up as u64;
-        if self.warmed < total {
-            let gradient = evaluate.evaluate(&self.x)?.gradient;
-            let eta = parameters.warm_up_eta * (1.0 - 0.5 * self.warmed as f64 / total as f64);
-            descend(&mut self.x, &gradient, eta, true);
-            self.warmed += 1;
-            return Ok(Step::Moved);
-        }
-        let descent = match &mut self.descent {
-            Some(descent) => descent,
-            none => none.insert(Descent::new(&self.x, parameters, evaluate)?),
-        };
-        match descent.step(parameters, evaluate)? {
-            Some(x) => {
-                self.x = x;
-                Ok(Step::Moved)
+        let Some(descent) = &mut self.descent else {
+            let found = evaluate.evaluate(&self.x)?;
+            if self.is_warm(parameters, &found) {
+                self.descent = Some(Descent::new(&self.x, &found, evaluate.planes()));
+            } else {
+                let eta = parameters.warm_up_eta * 0.5f64.powi(self.stalls.min(MOST_STALLS) as i32);
+                descend(&mut self.x, &found.gradient, eta, false);
+                keep_inside(&mut self.x);
+                self.warmed += 1;
             }
-            None if descent.failures > 1 => Ok(Step::Stalled),
-            None => Ok(Step::Moved),
+            return Ok(Step::Moved);
+        };
+        if let Some(x) = descent.step(parameters, evaluate)? {
+            self.x = x;
+        } else if !descent.memory.is_empty() {
+            // What was learnt far away may mislead here.
+            descent.forget();
+        } else if descent.snr_db >= GOOD_ENOUGH_DB || self.stalls >= MOST_STALLS {
+            return Ok(Step::Stalled);
+        } else {
+            (self.descent, self.warmed) = (None, 0);
+            self.stalls += 1;
+        }
+        Ok(Step::Moved)
+    }
+
+    fn is_warm(&self, parameters: &Lbfgs, found: &Evaluation) -> bool {
+        match self.stalls {
+            0 => self.warmed >= parameters.warm_up as u64 || found.snr_db >= WARM_DB,
+            _ => self.warmed >= STEPS_AFTER_A_STALL,
         }
     }
 
     pub fn save(&self, to: &mut Save) {
         to.f32("optimiser.x", &self.x);
         to.u64("optimiser.warmed", self.warmed);
+        to.u64("optimiser.stalls", self.stalls);
         if let Some(d) = &self.descent {
-            to.u64("optimiser.failures", d.failures);
-            to.u64("optimiser.memory", d.memory.len() as u64);
-            to.u64("optimiser.planes", d.cosines.planes() as u64);
-            to.u64("optimiser.height", d.cosines.size()[0] as u64);
-            to.u64("optimiser.width", d.cosines.size()[1] as u64);
-            to.f64("optimiser.value", &[d.value]);
-            to.f64("optimiser.origin", &d.origin);
-            to.f64("optimiser.weights", &d.weights);
+            let (planes, [height, width]) = d.variables.planes();
+            to.u64("optimiser.planes", planes as u64);
+            to.u64("optimiser.height", height as u64);
+            to.u64("optimiser.width", width as u64);
+            to.f64("optimiser.origin", d.variables.origin());
             to.f64("optimiser.v", &d.v);
+            to.f64("optimiser.value", &[d.value]);
             to.f64("optimiser.gradient", &d.gradient);
+            to.f64("optimiser.snr_db", &[d.snr_db]);
+            to.f64("optimiser.bands", d.metric.bands.as_flattened());
+            to.f64("optimiser.cells", d.metric.cells.as_flattened());
+            to.f64("optimiser.scale", &[d.metric.scale]);
+            to.u64("optimiser.memory", d.memory.len() as u64);
             for (i, (s, y)) in d.memory.iter().enumerate() {
                 to.f64(&format!("optimiser.s{i}"), s);
                 to.f64(&format!("optimiser.y{i}"), y);
@@ -98,113 +130,98 @@ impl Minimiser {
     pub fn is_consistent(&self) -> bool {
         self.descent.as_ref().is_none_or(|d| {
             let pairs = d.memory.iter().flat_map(|(s, y)| [s, y]);
-            let [height, width] = d.cosines.size();
-            let size = d.cosines.planes().saturating_mul(height).saturating_mul(width);
-            size == self.x.len() && pairs.chain([&d.origin, &d.weights, &d.v, &d.gradient]).all(|a| a.len() == size)
+            let fresh = Metric::new(&d.variables);
+            let sums = [(&fresh.bands, &d.metric.bands), (&fresh.cells, &d.metric.cells)];
+            d.variables.len() == self.x.len()
+                && pairs.chain([&d.v, &d.gradient]).all(|a| a.len() == self.x.len())
+                && sums.into_iter().all(|(a, b)| a.len() == b.len())
         })
     }
 
     pub fn load(from: &Load) -> Result<Self> {
         let descent = if from.has("optimiser.v") {
             let size = |name: &str| Ok::<_, crate::Error>(from.u64(&format!("optimiser.{name}"))? as usize);
+            let planes = (size("planes")?, [size("height")?, size("width")?]);
+            let origin = from.f64("optimiser.origin")?;
+            if planes.1.iter().try_fold(planes.0, |product, &side| product.checked_mul(side)) != Some(origin.len()) {
+                return Err(from.error("holds arrays of different sizes for one picture"));
+            }
+            let sums =
+                |name: &str| Ok::<_, crate::Error>(from.f64(&format!("optimiser.{name}"))?.as_chunks().0.to_vec());
             let pairs = (0..size("memory")?)
                 .map(|i| Ok((from.f64(&format!("optimiser.s{i}"))?, from.f64(&format!("optimiser.y{i}"))?)));
             Some(Descent {
-                cosines: Cosines::new((size("planes")?, [size("height")?, size("width")?])),
-                origin: from.f64("optimiser.origin")?,
-                weights: from.f64("optimiser.weights")?,
+                variables: Variables::new(planes, origin),
                 v: from.f64("optimiser.v")?,
                 value: from.scalar("optimiser.value")?,
                 gradient: from.f64("optimiser.gradient")?,
                 memory: pairs.collect::<Result<_>>()?,
-                failures: from.u64("optimiser.failures")?,
+                metric: Metric { bands: sums("bands")?, cells: sums("cells")?, scale: from.scalar("optimiser.scale")? },
+                snr_db: from.scalar("optimiser.snr_db")?,
             })
         } else {
             None
         };
-        Ok(Self { x: from.f32("optimiser.x")?, warmed: from.u64("optimiser.warmed")?, descent })
+        let (warmed, stalls) = (from.u64("optimiser.warmed")?, from.u64("optimiser.stalls")?);
+        Ok(Self { x: from.f32("optimiser.x")?, warmed, stalls, descent })
     }
 }
 
+fn keep_inside(x: &mut [f32]) {
+    x.iter_mut().for_each(|x| *x = x.clamp(MARGIN as f32, 1.0 - MARGIN as f32));
+}
+
 impl Descent {
-    fn new(x: &[f32], parameters: &Lbfgs, evaluate: &mut dyn Evaluate) -> Result<Self> {
-        let cosines = Cosines::new(evaluate.planes());
-        let origin: Vec<f64> = x.iter().map(|&x| logit(f64::from(x))).collect();
-        let weights = weigh(x, &cosines, parameters.weights, evaluate)?;
-        let mut descent = Self {
-            cosines,
-            weights,
-            v: vec![0.0; origin.len()],
-            origin,
-            value: 0.0,
-            gradient: vec![],
+    /// Begins at the pixels `x`, which were evaluated already.
+    fn new(x: &[f32], found: &Evaluation, planes: (usize, [usize; 2])) -> Self {
+        let variables = Variables::around(x, planes);
+        Self {
+            v: vec![0.0; x.len()],
+            value: found.loss,
+            gradient: variables.gradient(x, &found.gradient),
             memory: VecDeque::new(),
-            failures: 0,
-        };
-        let (value, trial) = descent.evaluate(descent.v.clone(), evaluate)?;
-        descent.value = value;
-        descent.gradient = trial.gradient;
-        Ok(descent)
+            metric: Metric::new(&variables),
+            snr_db: found.snr_db,
+            variables,
+        }
     }
 
-    /// The loss at `v`, with its gradient in these variables.
-    fn evaluate(&self, v: Vec<f64>, evaluate: &mut dyn Evaluate) -> Result<(f64, Trial)> {
-        let mut u: Vec<f64> = v.iter().zip(&self.weights).map(|(v, w)| v * w).collect();
-        self.cosines.backward(&mut u);
-        let x: Vec<f32> = u.par_iter().zip(&self.origin).map(|(u, origin)| sigmoid(u + origin) as f32).collect();
-        let found = evaluate.evaluate(&x)?;
-        let mut gradient: Vec<f64> = x
-            .par_iter()
-            .zip(&found.gradient)
-            .map(|(&x, &g)| f64::from(g) * f64::from(x) * (1.0 - f64::from(x)))
-            .collect();
-        self.cosines.forward(&mut gradient);
-        gradient.iter_mut().zip(&self.weights).for_each(|(g, w)| *g *= w);
-        Ok((found.loss, Trial { x, v, gradient }))
+    fn forget(&mut self) {
+        self.memory.clear();
+        self.metric = Metric::new(&self.variables);
     }
 
     /// The pixels after one step, or nothing when no better point was found.
     fn step(&mut self, parameters: &Lbfgs, evaluate: &mut dyn Evaluate) -> Result<Option<Vec<f32>>> {
-        let mut direction = self.direction();
-        let mut slope = dot(&direction, &self.gradient);
-        if slope >= 0.0 {
-            self.memory.clear();
-            direction = self.direction();
-            slope = dot(&direction, &self.gradient);
-        }
-        if slope == 0.0 || !slope.is_finite() {
-            self.failures = 2;
+        let direction = self.direction();
+        let slope = dot(&direction, &self.gradient);
+        if !slope.is_finite() || slope >= 0.0 {
             return Ok(None);
         }
-        // Before the memory knows a scale, move the logits by a few hundredths each.
-        let first =
-            if self.memory.is_empty() { 0.05 * (self.v.len() as f64).sqrt() / self.length(&direction) } else { 1.0 };
+        let first = if self.memory.is_empty() { FIRST_REACH / self.variables.reach(&direction) } else { 1.0 };
         let found = line_search::search(self.value, slope, first, |step| {
-            let v = self.v.iter().zip(&direction).map(|(v, d)| v + step * d).collect();
-            let (value, trial) = self.evaluate(v, evaluate)?;
-            let slope = dot(&trial.gradient, &direction);
-            Ok(Point { step, value, slope, found: trial })
+            let v: Vec<f64> = self.v.iter().zip(&direction).map(|(v, d)| v + step * d).collect();
+            let x = self.variables.pixels(&v);
+            let found = evaluate.evaluate(&x)?;
+            let gradient = self.variables.gradient(&x, &found.gradient);
+            let slope = dot(&gradient, &direction);
+            Ok(Point { step, value: found.loss, slope, found: Trial { x, v, gradient, snr_db: found.snr_db } })
         })?;
         let Some(Point { value, found: trial, .. }) = found else {
-            self.memory.clear();
-            self.failures += 1;
             return Ok(None);
         };
         let s: Vec<f64> = trial.v.iter().zip(&self.v).map(|(new, old)| new - old).collect();
         let y: Vec<f64> = trial.gradient.iter().zip(&self.gradient).map(|(new, old)| new - old).collect();
-        if dot(&s, &y) > 1e-12 * dot(&y, &y).sqrt() * dot(&s, &s).sqrt() {
+        let sy = dot(&s, &y);
+        if sy > 1e-12 * dot(&y, &y).sqrt() * dot(&s, &s).sqrt() {
+            self.metric.learn(&s, &y, sy, &self.variables);
             if self.memory.len() >= parameters.memory {
                 self.memory.pop_front();
             }
             self.memory.push_back((s, y));
         }
-        (self.v, self.value, self.gradient, self.failures) = (trial.v, value, trial.gradient, 0);
+        (self.v, self.value, self.gradient, self.snr_db) = (trial.v, value, trial.gradient, trial.snr_db);
         Ok(Some(trial.x))
-    }
-
-    /// How far a direction moves the logits.
-    fn length(&self, direction: &[f64]) -> f64 {
-        direction.iter().zip(&self.weights).map(|(d, w)| (d * w).powi(2)).sum::<f64>().sqrt()
     }
 
     /// The quasi-Newton direction, by the two-loop recursion (Nocedal, 1980).
@@ -216,9 +233,8 @@ impl Descent {
             q.iter_mut().zip(y).for_each(|(q, y)| *q -= alpha * y);
             alphas.push(alpha);
         }
-        if let Some((s, y)) = self.memory.back() {
-            let scale = dot(s, y) / dot(y, y);
-            q.iter_mut().for_each(|q| *q *= scale);
+        if !self.memory.is_empty() {
+            self.metric.apply(&mut q, &self.variables);
         }
         for ((s, y), alpha) in self.memory.iter().zip(alphas.into_iter().rev()) {
             let beta = dot(y, &q) / dot(s, y);
@@ -234,66 +250,4 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     let blocks = a.par_chunks(BLOCK).zip(b.par_chunks(BLOCK));
     let sums: Vec<f64> = blocks.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum()).collect();
     sums.iter().sum()
-}
-
-/// The weight of each coefficient, scaled so that their mean square is 1.
-fn weigh(x: &[f32], cosines: &Cosines, weights: Weights, evaluate: &mut dyn Evaluate) -> Result<Vec<f64>> {
-    let frequencies = cosines.frequencies();
-    let mut weights: Vec<f64> = match weights {
-        Weights::Flat => vec![1.0; x.len()],
-        Weights::Power { exponent } => {
-            let plane = frequencies.iter().map(|f| f.powf(-exponent));
-            plane.cycle().take(x.len()).collect()
-        }
-        Weights::Measured { probes, exponent } => {
-            let mut power = vec![0.0; x.len()];
-            for number in 0..probes as u64 {
-                let gradient = evaluate.probe(x, number)?;
-                let mut gradient: Vec<f64> =
-                    gradient.iter().zip(x).map(|(&g, &x)| f64::from(g) * f64::from(x) * (1.0 - f64::from(x))).collect();
-                cosines.forward(&mut gradient);
-                power.iter_mut().zip(&gradient).for_each(|(p, g)| *p += g * g);
-            }
-            let smooth = smooth_over_bands(&power, &frequencies);
-            smooth.iter().map(|p| p.powf(-0.5 * exponent)).collect()
-        }
-    };
-    let mean_square = weights.iter().map(|w| w * w).sum::<f64>() / weights.len() as f64;
-    weights.iter_mut().for_each(|w| *w /= mean_square.sqrt());
-    Ok(weights)
-}
-
-/// The mean power in each band of frequencies, interpolated, for each plane on its own.
-fn smooth_over_bands(power: &[f64], frequencies: &[f64]) -> Vec<f64> {
-    // Bands four to the octave, from half a cycle a picture on.
-    let band = |f: f64| 4.0 * (f / 0.5).log2();
-    let count = frequencies.iter().map(|&f| band(f)).fold(0.0, f64::max) as usize + 2;
-    let mut smooth = Vec::with_capacity(power.len());
-    for plane in power.chunks(frequencies.len()) {
-        let (mut sums, mut counts) = (vec![0.0; count], vec![0.0; count]);
-        for (&p, &f) in plane.iter().zip(frequencies) {
-            let nearest = band(f).round() as usize;
-            sums[nearest] += p;
-            counts[nearest] += 1.0;
-        }
-        // Empty bands take the value of the one below.
-        let mut means = vec![0.0; count];
-        for i in 0..count {
-            means[i] = if counts[i] > 0.0 {
-                sums[i] / counts[i]
-            } else if i > 0 {
-                means[i - 1]
-            } else {
-                0.0
-            };
-        }
-        let floor = means.iter().fold(0.0, |a: f64, &b| a.max(b)) * 1e-6;
-        for &f in frequencies {
-            let at = band(f).min((count - 2) as f64);
-            let (below, part) = (at.floor() as usize, at.fract());
-            let mean = means[below] * (1.0 - part) + means[below + 1] * part;
-            smooth.push(mean.max(floor).max(f64::MIN_POSITIVE));
-        }
-    }
-    smooth
 }

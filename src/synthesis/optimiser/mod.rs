@@ -3,6 +3,7 @@
 mod adam;
 mod lbfgs;
 mod line_search;
+mod metric;
 mod normalised_gradient;
 mod variables;
 
@@ -14,9 +15,6 @@ use crate::Result;
 /// Evaluates the loss at some pixels; counts, watches for NaN and remembers the best on the way.
 pub(super) trait Evaluate {
     fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation>;
-
-    /// The gradient of a random projection of the stage, of this number, at `x`.
-    fn probe(&mut self, x: &[f32], number: u64) -> Result<Vec<f32>>;
 
     /// Colour planes and their height and width.
     fn planes(&self) -> (usize, [usize; 2]);
