@@ -53,9 +53,6 @@ impl Watched<'_> {
 impl Evaluate for Watched<'_> {
     fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation> {
         self.history.evaluations += 1;
-        if let Some(i) = x.iter().position(|v| !v.is_finite()) {
-            return Err(self.diverged(format!("pixel value {i} became {}", x[i])));
-        }
         let found = self.problem.evaluate(x)?;
         if !found.loss.is_finite() {
             return Err(self.diverged(format!("the loss became {}", found.loss)));
@@ -75,6 +72,13 @@ impl Evaluate for Watched<'_> {
         }
         history.gradient.clone_from(&found.gradient);
         Ok(found)
+    }
+
+    fn check(&self, x: &[f32]) -> Result<()> {
+        match x.iter().position(|v| !v.is_finite()) {
+            Some(i) => Err(self.diverged(format!("pixel value {i} would become {}", x[i]))),
+            None => Ok(()),
+        }
     }
 
     fn planes(&self) -> (usize, [usize; 2]) {

@@ -23,11 +23,12 @@ impl Adam {
 
     pub fn step(&mut self, rate: f64, amsgrad: bool, clamp: bool, evaluate: &mut dyn Evaluate) -> Result<Step> {
         let gradient = evaluate.evaluate(&self.x)?.gradient;
-        self.steps += 1;
-        let power = self.steps.min(i32::MAX as u64) as i32;
+        let steps = self.steps + 1;
+        let power = steps.min(i32::MAX as u64) as i32;
         let (correct1, correct2) = (1.0 - BETA1.powi(power), 1.0 - BETA2.powi(power));
-        let [first, second, largest] = &mut self.moments;
-        for (i, x) in self.x.iter_mut().enumerate() {
+        let (mut x, mut moments) = (self.x.clone(), self.moments.clone());
+        let [first, second, largest] = &mut moments;
+        for (i, x) in x.iter_mut().enumerate() {
             let g = f64::from(gradient[i]);
             first[i] = BETA1 * first[i] + (1.0 - BETA1) * g;
             second[i] = BETA2 * second[i] + (1.0 - BETA2) * g * g;
@@ -35,6 +36,8 @@ impl Adam {
             let moved = f64::from(*x) - rate * (first[i] / correct1) / ((largest[i] / correct2).sqrt() + EPSILON);
             *x = (if clamp { moved.clamp(0.0, 1.0) } else { moved }) as f32;
         }
+        evaluate.check(&x)?;
+        (self.x, self.moments, self.steps) = (x, moments, steps);
         Ok(Step::Moved)
     }
 

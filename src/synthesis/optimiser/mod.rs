@@ -16,6 +16,9 @@ use crate::Result;
 pub(super) trait Evaluate {
     fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation>;
 
+    /// An error when a step would make pixels that are not finite; asked before the step is taken.
+    fn check(&self, x: &[f32]) -> Result<()>;
+
     /// Colour planes and their height and width.
     fn planes(&self) -> (usize, [usize; 2]);
 }

@@ -14,7 +14,10 @@ impl NormalisedGradient {
 
     pub fn step(&mut self, eta: f64, clamp: bool, evaluate: &mut dyn Evaluate) -> Result<Step> {
         let gradient = evaluate.evaluate(&self.x)?.gradient;
-        descend(&mut self.x, &gradient, eta, clamp);
+        let mut x = self.x.clone();
+        descend(&mut x, &gradient, eta, clamp);
+        evaluate.check(&x)?;
+        self.x = x;
         Ok(Step::Moved)
     }
 }
