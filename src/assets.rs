@@ -25,7 +25,10 @@ pub(crate) fn find(path: &Path) -> Result<PathBuf> {
         let here = std::env::current_dir().unwrap_or_default();
         format!("no such file in {} nor among the shipped ones in {}", here.display(), folder().display())
     } else {
-        format!("no such file, and no shipped ones in {}; set METAMERS_ASSETS to the project's assets", folder().display())
+        format!(
+            "no such file, and no shipped ones in {}; set METAMERS_ASSETS to the project's assets",
+            folder().display()
+        )
     };
     Err(Error::file(path, reason))
 }

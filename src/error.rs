@@ -56,7 +56,9 @@ pub enum Error {
         first: usize,
     },
     /// A synthesis whose loss or gradient stopped being a finite number; the run keeps its last good state.
-    #[error("the synthesis diverged at gradient evaluation {evaluation}: {reason}; the run keeps the best state before it")]
+    #[error(
+        "the synthesis diverged at gradient evaluation {evaluation}: {reason}; the run keeps the best state before it"
+    )]
     Diverged {
         /// The evaluation at which it happened.
         evaluation: usize,
@@ -89,7 +91,8 @@ impl Error {
     /// An [`Error::Unknown`] for `name`, with the nearest of `known`; all of them when none is near.
     pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
-        let mut near: Vec<(usize, &str)> = known.iter().map(|k| (edits(&name.to_lowercase(), &k.to_lowercase()), *k)).collect();
+        let mut near: Vec<(usize, &str)> =
+            known.iter().map(|k| (edits(&name.to_lowercase(), &k.to_lowercase()), *k)).collect();
         near.sort_by_key(|(distance, _)| *distance);
         near.retain(|(distance, k)| *distance <= 2 || k.starts_with(name));
         near.truncate(5);

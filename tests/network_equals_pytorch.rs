@@ -34,7 +34,8 @@ fn activations_at_every_stage_equal_pytorch() {
         for (stage, activations) in stages.iter().zip(net.forward_to_each(&stages, &x).unwrap()) {
             let facts = &facts["stages"][stage];
             let values = flat(&activations);
-            let (stride, count) = (facts["stride"].as_u64().unwrap() as usize, facts["count"].as_u64().unwrap() as usize);
+            let (stride, count) =
+                (facts["stride"].as_u64().unwrap() as usize, facts["count"].as_u64().unwrap() as usize);
             let sample: Vec<f32> = values.iter().step_by(stride).take(count).copied().collect();
             let error = relative(&sample, &flat(&tensors[&format!("photo{index}.{stage}")]));
             assert!(error < 1e-4, "photo {index}, {stage}: off by {error}");

@@ -36,7 +36,15 @@ fn place(w: &Window, oy: usize, ox: usize, ky: usize, kx: usize) -> (isize, isiz
     (along(oy, ky, 0, w.padding.top), along(ox, kx, 1, w.padding.left))
 }
 
-fn convolve(x: &[f64], shape: Shape, weight: &[f64], bias: &[f64], depth: usize, w: &Window, out: &[usize]) -> Vec<f64> {
+fn convolve(
+    x: &[f64],
+    shape: Shape,
+    weight: &[f64],
+    bias: &[f64],
+    depth: usize,
+    w: &Window,
+    out: &[usize],
+) -> Vec<f64> {
     let field = Field { values: x, shape };
     let per_group = out[1] / (shape[1] / depth);
     let mut y = vec![];
@@ -86,7 +94,13 @@ fn pool(x: &[f64], shape: Shape, w: &Window, out: &[usize], reduce: impl Fn(&[f6
 }
 
 /// Compares the gradient of `sum(cotangent * y)` with central differences of `reference` in float64.
-fn check(name: &str, x: &Tensor, apply: impl Fn(&Var) -> Tensor, reference: impl Fn(&[f64]) -> Vec<f64>, random: &mut ChaCha8Rng) {
+fn check(
+    name: &str,
+    x: &Tensor,
+    apply: impl Fn(&Var) -> Tensor,
+    reference: impl Fn(&[f64]) -> Vec<f64>,
+    random: &mut ChaCha8Rng,
+) {
     let var = Var::from_tensor(x).unwrap();
     let y = apply(&var);
     let values: Vec<f64> = flat(x).iter().map(|&v| f64::from(v)).collect();
@@ -98,7 +112,8 @@ fn check(name: &str, x: &Tensor, apply: impl Fn(&Var) -> Tensor, reference: impl
     let cotangent: Vec<f32> = (0..expected.len()).map(|_| random.random_range(-1.0..1.0)).collect();
     let seed = Tensor::from_slice(&cotangent, y.shape(), &Device::Cpu).unwrap();
     let gradient = flat(&pull_back(&y, &seed, &var).unwrap());
-    let sum = |values: &[f64]| -> f64 { reference(values).iter().zip(&cotangent).map(|(y, &c)| y * f64::from(c)).sum() };
+    let sum =
+        |values: &[f64]| -> f64 { reference(values).iter().zip(&cotangent).map(|(y, &c)| y * f64::from(c)).sum() };
     let step = 1e-6;
     for i in 0..values.len() {
         let (mut above, mut below) = (values.clone(), values.clone());
@@ -147,7 +162,8 @@ fn convolutions_of_any_shape() {
         let w = random_window(&mut random, true);
         let groups = random.random_range(1..=3);
         let (depth, per_group) = (random.random_range(1..=3), random.random_range(1..=3));
-        let shape = [random.random_range(1..=2), groups * depth, random.random_range(3..=9), random.random_range(3..=8)];
+        let shape =
+            [random.random_range(1..=2), groups * depth, random.random_range(3..=9), random.random_range(3..=8)];
         if w.output([shape[2], shape[3]], false).is_err() {
             continue;
         }

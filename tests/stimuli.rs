@@ -25,7 +25,8 @@ fn turned(orientation: u8) -> Vec<u8> {
         picture.put_pixel(x, y, image::Rgb([255, 255, 255]));
     }
     let plain = bytes(&DynamicImage::ImageRgb8(picture), ImageFormat::Jpeg);
-    let tiff = [b"II*\0".as_slice(), &8u32.to_le_bytes(), &1u16.to_le_bytes(), &0x0112u16.to_le_bytes(), &3u16.to_le_bytes()];
+    let tiff =
+        [b"II*\0".as_slice(), &8u32.to_le_bytes(), &1u16.to_le_bytes(), &0x0112u16.to_le_bytes(), &3u16.to_le_bytes()];
     let mut exif = b"Exif\0\0".to_vec();
     exif.extend(tiff.concat());
     exif.extend([1u32.to_le_bytes(), u32::from(orientation).to_le_bytes(), 0u32.to_le_bytes()].concat());
@@ -48,7 +49,8 @@ fn a_phone_photo_stands_upright() {
 fn grey_becomes_three_equal_planes() {
     let grey = DynamicImage::ImageLuma8(image::GrayImage::from_pixel(3, 2, image::Luma([51])));
     for format in [ImageFormat::Png, ImageFormat::WebP] {
-        let format_image = if format == ImageFormat::WebP { DynamicImage::ImageRgb8(grey.to_rgb8()) } else { grey.clone() };
+        let format_image =
+            if format == ImageFormat::WebP { DynamicImage::ImageRgb8(grey.to_rgb8()) } else { grey.clone() };
         let image = Image::from_bytes(&bytes(&format_image, format)).unwrap();
         assert_eq!((image.width(), image.height()), (3, 2));
         assert!(image.values().iter().all(|v| (v - 0.2).abs() < 1e-6));
@@ -121,7 +123,9 @@ fn files_that_are_no_pictures_name_themselves_and_the_reason() {
         std::fs::write(&path, content).unwrap();
         Image::open(&path).unwrap_err().to_string()
     };
-    for (name, content) in [("empty.png", b"".as_slice()), ("text.jpg", b"this is no picture"), ("zeros.webp", &[0; 64])] {
+    for (name, content) in
+        [("empty.png", b"".as_slice()), ("text.jpg", b"this is no picture"), ("zeros.webp", &[0; 64])]
+    {
         let error = write(name, content);
         assert!(error.contains(name) && error.len() > name.len() + 20, "{error}");
     }

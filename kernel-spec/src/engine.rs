@@ -14,7 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-const ALL_LOST: &str = "All variables are lost; functions, types, dependencies and the prelude are kept, and the next cell works.";
+const ALL_LOST: &str =
+    "All variables are lost; functions, types, dependencies and the prelude are kept, and the next cell works.";
 /// Code whose analysis makes rust-analyzer read what nearly every cell needs.
 const PRIMER: &str = "let primer = Tensor::ones((2, 2), DType::F32, &Device::Cpu)?; primer.";
 
@@ -132,7 +133,9 @@ impl Engine {
             }
             Ok(Err(_)) if cell.interrupted.is_some() => Err(not_run()),
             Ok(Err(error)) => Err(Report::new("Error", error.to_string())),
-            Err(_) => Err(Report::new("KernelError", "evcxr panicked over this cell; restart the kernel if cells fail now.")),
+            Err(_) => {
+                Err(Report::new("KernelError", "evcxr panicked over this cell; restart the kernel if cells fail now."))
+            }
         }
     }
 

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 const SAME_PRESS: Duration = Duration::from_millis(400);
 /// How long an interrupted cell may go on before the person is told what to do.
 const GRACE: Duration = Duration::from_secs(2);
-const NOT_LISTENING: &str =
-    "This cell does not listen to interrupts. Interrupt again to end it; its variables, and all others, will then be lost.";
+const NOT_LISTENING: &str = "This cell does not listen to interrupts. Interrupt again to end it; its variables, and all others, will then be lost.";
 const STILL_LISTENING: &str = "The step under way is not finished yet; the cell ends after it. Interrupt again to end it at once; all \
      variables will then be lost.";
 

@@ -58,7 +58,8 @@ fn process_table() -> Vec<(u32, u32)> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
         // The name, in parentheses, may hold anything; the state and the parent follow it.
-        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).and_then(|ppid| ppid.parse().ok());
+        let parent =
+            stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).and_then(|ppid| ppid.parse().ok());
         table.extend(parent.map(|parent| (pid, parent)));
     }
     table

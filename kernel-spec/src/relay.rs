@@ -99,8 +99,16 @@ fn run(key: &str) -> std::io::Result<i32> {
         drop(held);
         status
     });
-    Pump { out: &out, splitter: Splitter::new(&nonce), stdout, stderr, errors: Vec::new(), since: None, lines: Vec::new() }
-        .run(&alive);
+    Pump {
+        out: &out,
+        splitter: Splitter::new(&nonce),
+        stdout,
+        stderr,
+        errors: Vec::new(),
+        since: None,
+        lines: Vec::new(),
+    }
+    .run(&alive);
     let status = waiter.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()))?;
     out.write(out.line(&Event::Ended(describe(status))));
     Ok(status.code().unwrap_or(1))

@@ -22,7 +22,8 @@ pub const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
 pub const FAILED: &str = "EVCXR_ERROR_OCCURRED";
 const BEGIN_CONTENT: &str = "EVCXR_BEGIN_CONTENT ";
 const END_CONTENT: &str = "EVCXR_END_CONTENT";
-const WITH_ARGUMENT: [&str; 3] = ["EVCXR_VARIABLE_CHANGED_TYPE:", "EVCXR_INPUT_REQUEST_PASSWORD:", "EVCXR_INPUT_REQUEST:"];
+const WITH_ARGUMENT: [&str; 3] =
+    ["EVCXR_VARIABLE_CHANGED_TYPE:", "EVCXR_INPUT_REQUEST_PASSWORD:", "EVCXR_INPUT_REQUEST:"];
 
 /// Reads bytes as they come and gives pieces as soon as they are certain.
 pub struct Splitter {
@@ -177,7 +178,9 @@ mod tests {
 
     #[test]
     fn a_wrong_nonce_and_broken_json_are_text() {
-        for line in [format!("{} {FRAME}\n", NONCE.replace('0', "1")), format!("{NONCE} {{\"op\"\n"), format!("{NONCE}\n")] {
+        for line in
+            [format!("{} {FRAME}\n", NONCE.replace('0', "1")), format!("{NONCE} {{\"op\"\n"), format!("{NONCE}\n")]
+        {
             assert_eq!(Splitter::new(NONCE).push(line.as_bytes()), [text(&line)]);
         }
         let line = format!(" {FRAME}\n");

@@ -145,7 +145,9 @@ impl Builds {
         let mut text = Vec::new();
         for file in ["Cargo.toml", "Cargo.lock"] {
             let path = self.home.join(file);
-            File::open(&path).and_then(|mut file| file.read_to_end(&mut text)).with_context(|| format!("cannot read {}", path.display()))?;
+            File::open(&path)
+                .and_then(|mut file| file.read_to_end(&mut text))
+                .with_context(|| format!("cannot read {}", path.display()))?;
         }
         text.hash(&mut hasher);
         hash_tree(&self.home.join("src"), &mut hasher)?;
@@ -156,7 +158,8 @@ impl Builds {
 }
 
 fn hash_tree(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
-    let mut entries: Vec<_> = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?.flatten().collect();
+    let mut entries: Vec<_> =
+        fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?.flatten().collect();
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let metadata = entry.metadata()?;

@@ -66,7 +66,8 @@ impl Workplace {
             .env("MALLOC_MMAP_THRESHOLD_", "1073741824")
             // An interrupt reaches all that a cell started, and nothing else.
             .process_group(0);
-        let (context, outputs) = EvalContext::with_subprocess_command(command).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let (context, outputs) =
+            EvalContext::with_subprocess_command(command).map_err(|error| anyhow::anyhow!("{error}"))?;
         std::fs::write(self.switches().join(READY), "")?;
         Ok((CommandContext::with_eval_context(context), outputs))
     }
@@ -79,7 +80,11 @@ impl Workplace {
         context.execute(&prelude).map(drop).map_err(|error| match error {
             evcxr::Error::CompilationErrors(errors) => {
                 let report = Report::compilation(&errors, &prelude);
-                Report { name: "Prelude".into(), value: format!("metamers does not compile: {}", report.value), ..report }
+                Report {
+                    name: "Prelude".into(),
+                    value: format!("metamers does not compile: {}", report.value),
+                    ..report
+                }
             }
             error => Report::new("Prelude", format!("metamers could not be loaded.\n{error}")),
         })

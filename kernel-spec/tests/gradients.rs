@@ -19,7 +19,9 @@ fn a_gradient_through_tensors_of_another_cell_is_right() {
 
     // A person's own candle is this one.
     kernel.run(":dep candle-core = \"=0.11.1\"").ok();
-    kernel.run("let own = candle_core::Tensor::ones((2, 2), candle_core::DType::F32, &candle_core::Device::Cpu)?;").ok();
+    kernel
+        .run("let own = candle_core::Tensor::ones((2, 2), candle_core::DType::F32, &candle_core::Device::Cpu)?;")
+        .ok();
     kernel.run("let gradient = x.matmul(&own)?.matmul(&w2)?.sum_all()?.backward()?.get(&x).unwrap().clone();").ok();
     assert_eq!(kernel.run(GRADIENT).ok().result(), "[4.0, 4.0, 4.0, 4.0]");
 }

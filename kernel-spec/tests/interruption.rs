@@ -23,7 +23,10 @@ fn a_cell_that_does_not_listen_ends_at_the_second_interrupt_and_says_what_is_los
     assert!(text.contains("variables are lost"), "{text}");
     assert!(begun.elapsed() < Duration::from_secs(5));
     // The prelude and what was defined are there, the variable is not.
-    assert_eq!(kernel.run("let t = Tensor::ones(2, DType::F32, &Device::Cpu)?; t.elem_count() as u32 + kept()").ok().result(), "9");
+    assert_eq!(
+        kernel.run("let t = Tensor::ones(2, DType::F32, &Device::Cpu)?; t.elem_count() as u32 + kept()").ok().result(),
+        "9"
+    );
     assert_eq!(kernel.run("lost").error().0, "CompileError");
 }
 

@@ -1,8 +1,11 @@
 //! Which line is which: names beside the ends of the lines, or in rows above them.
 
-use super::canvas::{Anchor, Canvas, Rect};
+use plotters::element::{Circle, DashedPathElement, PathElement};
+
+use super::canvas::{Anchor, Area, Canvas, Rect, Trouble, fine};
+use super::chart::stroke;
 use super::colors::{self, QUIET, SERIES, TEXT};
-use super::line_plot::STROKE;
+use super::line_plot::{DOT, STROKE};
 use super::text::Style;
 
 const STYLE: Style = Style::TICK;
@@ -105,22 +108,55 @@ pub(crate) fn rows(names: &[Name], width: f32) -> Vec<Vec<Entry>> {
     rows
 }
 
-/// Draws a row of a legend from `x` to the right.
-pub(crate) fn draw_row(canvas: &mut Canvas, mut x: f32, y: f32, row: &[Entry]) {
-    let middle = y + STYLE.line() / 2.0;
-    for entry in row {
-        let written = match entry {
-            Entry::More(count) => canvas.text(x, y, Anchor::Start, &format!("and {count} more"), STYLE.colored(QUIET)),
-            Entry::Series { index, joined, text } => {
-                let color = colors::series(*index);
-                let clip = Rect::new(x - 2.0, y, KEY + 4.0, STYLE.line());
-                match joined {
-                    true => canvas.line(&[(x, middle), (x + KEY, middle)], STROKE + 0.25, color, dash(*index), clip),
-                    false => canvas.dot((x + KEY / 2.0, middle), 2.75, color, clip),
-                }
-                canvas.text(x + KEY + KEY_GAP, y, Anchor::Start, text, STYLE.colored(TEXT))
-            }
-        };
-        x = written.right() + ENTRY_GAP;
+impl Entry {
+    fn text(&self) -> String {
+        match self {
+            Self::Series { text, .. } => text.clone(),
+            Self::More(count) => format!("and {count} more"),
+        }
+    }
+
+    /// How wide the sample of the line before the text is.
+    fn key(&self) -> f32 {
+        if matches!(self, Self::Series { .. }) { KEY + KEY_GAP } else { 0.0 }
+    }
+
+    fn width(&self) -> f32 {
+        self.key() + STYLE.width(&self.text())
+    }
+}
+
+/// Each entry with the left of its key and the top of its row.
+fn placed(rows: &[Vec<Entry>]) -> impl Iterator<Item = (f32, f32, &Entry)> {
+    rows.iter().enumerate().flat_map(|(row, entries)| {
+        entries.iter().scan(0.0, move |left, entry| {
+            let x = *left;
+            *left += entry.width() + ENTRY_GAP;
+            Some((x, row as f32 * ROW, entry))
+        })
+    })
+}
+
+/// Draws the samples of the lines of a legend, from `left` to the right.
+pub(crate) fn draw_keys(area: &Area, left: f32, rows: &[Vec<Entry>]) -> Result<(), Trouble> {
+    for (x, top, entry) in placed(rows) {
+        let Entry::Series { index, joined, .. } = entry else { continue };
+        let style = stroke(colors::series(*index), STROKE + 0.25);
+        let (x, y) = (left + x, fine(top + STYLE.line() / 2.0));
+        let ends = [(fine(x), y), (fine(x + KEY), y)];
+        match (joined, dash(*index)) {
+            (false, _) => area.draw(&Circle::new((fine(x + KEY / 2.0), y), fine(DOT), style))?,
+            (true, None) => area.draw(&PathElement::new(ends, style))?,
+            (true, Some((ink, gap))) => area.draw(&DashedPathElement::new(ends, fine(ink), fine(gap), style))?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes the names of a legend.
+pub(crate) fn write_rows(canvas: &mut Canvas, left: f32, top: f32, rows: &[Vec<Entry>]) {
+    for (x, y, entry) in placed(rows) {
+        let color = if matches!(entry, Entry::More(_)) { QUIET } else { TEXT };
+        canvas.text(left + x + entry.key(), top + y, Anchor::Start, &entry.text(), STYLE.colored(color));
     }
 }

@@ -1,6 +1,6 @@
 //! One part of a figure.
 
-use super::canvas::{Anchor, Canvas, DENSITY, Rect};
+use super::canvas::{Anchor, Canvas, DENSITY, Rect, Trouble};
 use super::colors::{AXIS, EMPTY};
 use super::text::Style;
 use super::{Bars, HeatMap, LinePlot, Raster};
@@ -137,9 +137,9 @@ impl Panel {
     pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect, panel_width: f32) {
         match &self.content {
             Content::Picture(picture) => draw_picture(canvas, place, picture),
-            Content::Plot(plot) => plot.draw(canvas, place),
-            Content::Heat(map) => map.draw(canvas, place),
-            Content::Bars(bars) => bars.draw(canvas, place),
+            Content::Plot(plot) => or_say(plot.draw(canvas, place), canvas, place),
+            Content::Heat(map) => or_say(map.draw(canvas, place), canvas, place),
+            Content::Bars(bars) => or_say(bars.draw(canvas, place), canvas, place),
             Content::Text(text) => {
                 write_lines(canvas, place.x, place.y, &Style::BODY.wrap(text, place.width, TEXT_LINES), Style::BODY)
             }
@@ -213,10 +213,17 @@ pub(crate) fn draw_picture(canvas: &mut Canvas, place: Rect, picture: &Raster) {
     canvas.picture(place.x, place.y, &sized);
 }
 
+/// What stands where plotters could not draw.
+fn or_say(drawn: Result<(), Trouble>, canvas: &mut Canvas, place: Rect) {
+    if let Err(trouble) = drawn {
+        empty(canvas, place, &trouble.to_string());
+    }
+}
+
 /// A message in the middle of an empty plot.
 pub(crate) fn empty(canvas: &mut Canvas, place: Rect, message: &str) {
-    canvas.fill(place, EMPTY);
-    canvas.frame(place, AXIS);
+    canvas.fill(place, AXIS);
+    canvas.fill(Rect::new(place.x + 1.0, place.y + 1.0, place.width - 2.0, place.height - 2.0), EMPTY);
     let style = Style::CAPTION;
     let text = style.ellipsise(message, place.width - 8.0);
     let y = place.y + (place.height - style.line()) / 2.0;

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder};
+use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
 
 use super::colors::{NOT_A_NUMBER, Rgb};
 use super::{Bundle, Figure, Panel, Show};
@@ -111,26 +111,30 @@ impl Raster {
         Self { width, height, rgb, problem: self.problem.clone() }
     }
 
-    /// Stretched by taking for each pixel the nearest there is: crisp, and of rows that repeat, which makes a small file.
-    pub(crate) fn stretched(&self, width: usize, height: usize) -> Self {
-        let row = |y: usize| {
-            let start = 3 * self.width * (y * self.height / height);
-            let pixels = &self.rgb[start..start + 3 * self.width];
-            (0..width).flat_map(move |x| {
-                let at = 3 * (x * self.width / width);
-                [pixels[at], pixels[at + 1], pixels[at + 2]]
-            })
-        };
-        Self { width, height, rgb: (0..height).flat_map(row).collect(), problem: None }
-    }
-
     /// Resized so that each pixel is the mean of what it covers: smooth when smaller, with crisp edges when larger.
     pub(crate) fn resized(&self, width: usize, height: usize) -> Self {
-        let across = resize_rows(&self.rgb, self.width, self.height, width);
-        let turned = transpose(&across, width, self.height);
-        let along = resize_rows(&turned, self.height, width, height);
-        let rgb = transpose(&along, height, width).iter().map(|value| value.round() as u8).collect();
-        Self { width, height, rgb, problem: None }
+        let (picture, width, height) = (self.image(), width as u32, height as u32);
+        let sized = match width > picture.width() && height > picture.height() {
+            true => {
+                let cells = self.sampled(2 * width as usize, 2 * height as usize);
+                imageops::thumbnail(&cells.image(), width, height)
+            }
+            false => imageops::resize(&picture, width, height, imageops::Triangle),
+        };
+        Self { width: width as usize, height: height as usize, rgb: sized.into_raw(), problem: None }
+    }
+
+    /// Resized like [`resized`](Self::resized) if smaller, and by taking the nearest pixel if larger: for a picture that is shrunk later.
+    pub(crate) fn sampled(&self, width: usize, height: usize) -> Self {
+        if width < self.width || height < self.height {
+            return self.resized(width, height);
+        }
+        let cells = imageops::resize(&self.image(), width as u32, height as u32, imageops::Nearest);
+        Self { width, height, rgb: cells.into_raw(), problem: None }
+    }
+
+    pub(crate) fn image(&self) -> RgbImage {
+        RgbImage::from_raw(self.width as u32, self.height as u32, self.rgb.clone()).unwrap_or_default()
     }
 
     /// This picture as an output, a small one enlarged; `alt` says what it shows, `text` stands for it in a terminal.
@@ -182,41 +186,4 @@ pub(crate) fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
         .write_image(rgb, width as u32, height as u32, ExtendedColorType::Rgb8)
         .expect("a checked size and memory to write to");
     file.into_inner()
-}
-
-/// Rows of `from` pixels to rows of `to` pixels, each the mean of the stretch of the row that it covers.
-fn resize_rows<T: Copy + Into<f32>>(rgb: &[T], from: usize, rows: usize, to: usize) -> Vec<f32> {
-    let step = from as f64 / to as f64;
-    let spans: Vec<(usize, Vec<f32>)> = (0..to)
-        .map(|index| {
-            let (start, end) = (index as f64 * step, (index + 1) as f64 * step);
-            let (first, last) = (start as usize, (end.ceil() as usize).min(from));
-            let shares = (first..last).map(|at| ((end.min((at + 1) as f64) - start.max(at as f64)) / step) as f32);
-            (first, shares.collect())
-        })
-        .collect();
-    let mut out = Vec::with_capacity(3 * to * rows);
-    for row in rgb.chunks_exact(3 * from) {
-        for (first, shares) in &spans {
-            let mut mean = [0.0; 3];
-            for (share, pixel) in shares.iter().zip(row[3 * first..].chunks_exact(3)) {
-                for (sum, value) in mean.iter_mut().zip(pixel) {
-                    *sum += share * (*value).into();
-                }
-            }
-            out.extend(mean);
-        }
-    }
-    out
-}
-
-fn transpose(rgb: &[f32], width: usize, height: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(rgb.len());
-    for x in 0..width {
-        for y in 0..height {
-            let at = 3 * (y * width + x);
-            out.extend_from_slice(&rgb[at..at + 3]);
-        }
-    }
-    out
 }

@@ -71,7 +71,8 @@ impl Checkpoint {
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let Some(tensor) = self.tensors.get(name) else {
             let known = self.names();
-            let error = Error::unknown("tensor", name, known.iter().copied().take(if known.len() > 12 { 0 } else { 12 }));
+            let error =
+                Error::unknown("tensor", name, known.iter().copied().take(if known.len() > 12 { 0 } else { 12 }));
             return Err(Error::file(&self.path, error));
         };
         let what = || format!("{}: tensor \"{name}\"", self.path.display());
@@ -122,7 +123,8 @@ impl Checkpoint {
     /// As [`Checkpoint::tensor`], and when a variance is negative.
     pub fn batch_norm(&self, name: &str, channels: usize, epsilon: f64) -> Result<BatchNorm> {
         let part = |part: &str| crate::ops::values(&self.tensor(&format!("{name}.{part}"), &[channels])?);
-        let (weight, bias, mean, variance) = (part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?);
+        let (weight, bias, mean, variance) =
+            (part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?);
         if variance.iter().any(|&v| f64::from(v) + epsilon <= 0.0) {
             return Err(Error::file(&self.path, format!("tensor \"{name}.running_var\" holds negative variances")));
         }

@@ -90,7 +90,8 @@ impl Show for Classification {
         let lines = self.guesses.iter().map(|g| format!("{:6.2} %  {}", 100.0 * g.probability, g.name));
         let text = lines.collect::<Vec<_>>().join("\n");
         let alt = format!("Class probabilities: {}", text.replace('\n', "; "));
-        let figure = Figure::new(alt).width(460.0).row([Panel::bars(Bars::new("network's answer").bars(bars).highlight(0))]);
+        let figure =
+            Figure::new(alt).width(460.0).row([Panel::bars(Bars::new("network's answer").bars(bars).highlight(0))]);
         vec![figure.bundle(text)]
     }
 }

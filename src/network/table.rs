@@ -37,7 +37,8 @@ crate::show_in_notebooks!(Network);
 /// A number with its digits in groups of three.
 fn thousands(number: usize) -> String {
     let digits = number.to_string();
-    let group = |(i, c): (usize, char)| if i > 0 && (digits.len() - i).is_multiple_of(3) { vec![',', c] } else { vec![c] };
+    let group =
+        |(i, c): (usize, char)| if i > 0 && (digits.len() - i).is_multiple_of(3) { vec![',', c] } else { vec![c] };
     digits.chars().enumerate().flat_map(group).collect()
 }
 

@@ -73,7 +73,8 @@ impl Conv2d {
         };
         let Conv2dConfig { stride, dilation, padding, groups } = config;
         if groups == 0 || outputs % groups != 0 || weight.elem_count() == 0 {
-            let reason = format!("{outputs} outputs cannot be split into {groups} groups of weight {:?}", weight.dims());
+            let reason =
+                format!("{outputs} outputs cannot be split into {groups} groups of weight {:?}", weight.dims());
             return Err(Error::invalid("conv2d", reason));
         }
         if let Some(bias) = bias

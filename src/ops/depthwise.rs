@@ -18,14 +18,20 @@ pub(super) fn forward(
         let channel = plane % channels;
         output.fill(conv.bias.as_ref().map_or(0.0, |b| b[channel]));
         let input = &input[plane / multiplier * height * width..][..height * width];
-        each_tap(conv, channel, [height, width], [out_height, out_width], |weight, out_row, (first, end), in_row, from| {
-            let output = &mut output[out_row * out_width..][first..end];
-            let input = &input[in_row * width + from..];
-            match conv.window.stride[1] {
-                1 => output.iter_mut().zip(input).for_each(|(y, &x)| *y += weight * x),
-                step => output.iter_mut().zip(input.iter().step_by(step)).for_each(|(y, &x)| *y += weight * x),
-            }
-        });
+        each_tap(
+            conv,
+            channel,
+            [height, width],
+            [out_height, out_width],
+            |weight, out_row, (first, end), in_row, from| {
+                let output = &mut output[out_row * out_width..][first..end];
+                let input = &input[in_row * width + from..];
+                match conv.window.stride[1] {
+                    1 => output.iter_mut().zip(input).for_each(|(y, &x)| *y += weight * x),
+                    step => output.iter_mut().zip(input.iter().step_by(step)).for_each(|(y, &x)| *y += weight * x),
+                }
+            },
+        );
     });
 }
 

@@ -40,14 +40,7 @@ const BLOCK_ROWS: usize = 128;
 const BLOCK_COLUMNS: usize = 512;
 
 /// `output = a b`, or `output += a b` when `add`; a is m x k, b is k x n, output row-major m x n with `row_step` between rows.
-pub(crate) fn multiply(
-    [m, k, n]: [usize; 3],
-    a: Matrix,
-    b: Matrix,
-    output: &mut [f32],
-    row_step: usize,
-    add: bool,
-) {
+pub(crate) fn multiply([m, k, n]: [usize; 3], a: Matrix, b: Matrix, output: &mut [f32], row_step: usize, add: bool) {
     if m == 0 || n == 0 || k == 0 {
         return;
     }

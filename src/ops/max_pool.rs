@@ -41,7 +41,9 @@ impl MaxPool2d {
             for ox in 0..out_width {
                 let mut best: Option<usize> = None;
                 for ky in 0..w.kernel[0] {
-                    let Some(y) = inside(oy * w.stride[0] + ky * w.dilation[0], w.padding.top, height) else { continue };
+                    let Some(y) = inside(oy * w.stride[0] + ky * w.dilation[0], w.padding.top, height) else {
+                        continue;
+                    };
                     for kx in 0..w.kernel[1] {
                         let at = ox * w.stride[1] + kx * w.dilation[1];
                         let Some(x) = inside(at, w.padding.left, width) else { continue };
@@ -71,7 +73,10 @@ impl FrozenOp for MaxPool2d {
         };
         let (p, span) = (self.window.padding, self.window.span());
         if p.top.max(p.bottom) >= span[0] || p.left.max(p.right) >= span[1] {
-            return Err(Error::invalid("max pool", format!("padding {p:?} leaves windows of {span:?} without a pixel")));
+            return Err(Error::invalid(
+                "max pool",
+                format!("padding {p:?} leaves windows of {span:?} without a pixel"),
+            ));
         }
         let [height, width] = self.window.output([height, width], self.ceil)?;
         Ok(vec![batch, channels, height, width])

@@ -249,7 +249,9 @@ impl Image {
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let encoded = match extension.as_str() {
             "png" => rgb.write_to(&mut bytes, ImageFormat::Png),
-            "jpg" | "jpeg" => rgb.write_with_encoder(image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95)),
+            "jpg" | "jpeg" => {
+                rgb.write_with_encoder(image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95))
+            }
             "webp" => rgb.write_with_encoder(image::codecs::webp::WebPEncoder::new_lossless(&mut bytes)),
             _ => return Err(Error::file(path, "pictures are saved as .png, .jpg or .webp")),
         };

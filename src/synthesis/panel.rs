@@ -81,7 +81,10 @@ impl Snapshot {
         if let Some(gradient) = gradient_map(&self.gradient, self.original.width(), self.original.height()) {
             panels.push(Panel::heat(gradient));
         }
-        Figure::new(alt).title(&self.title).row(panels).row([Panel::plot(loss(&self.points)), Panel::plot(curve(&self.points))])
+        Figure::new(alt)
+            .title(&self.title)
+            .row(panels)
+            .row([Panel::plot(loss(&self.points)), Panel::plot(curve(&self.points))])
     }
 }
 
@@ -154,12 +157,8 @@ impl Show for Metamer {
     fn bundles(&self) -> Vec<Bundle> {
         let (s, stamp) = (self.similarity, self.stamp());
         let title = format!("{} at stage {} of {}", stamp.original, stamp.stage, stamp.network);
-        let measures = format!(
-            "ρ {}, r {}, SNR {} dB",
-            number(s.spearman, 3),
-            number(s.pearson, 3),
-            number(s.snr_db, 1)
-        );
+        let measures =
+            format!("ρ {}, r {}, SNR {} dB", number(s.spearman, 3), number(s.pearson, 3), number(s.snr_db, 1));
         let (original, metamer) = (answer(self.original_class()), answer(self.metamer_class()));
         let text = format!("metamer of {title}\n{measures}\noriginal: {original}\nmetamer: {metamer}");
         let alt = format!("Original and metamer of {title}. {measures}. Network's answers: {original}; {metamer}.");

@@ -58,6 +58,9 @@ impl std::fmt::Display for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { ended, steps, evaluations, snr_db, loss, .. } = self;
         let elapsed = crate::display::duration(self.elapsed);
-        write!(f, "{steps} steps, {evaluations} gradient evaluations, {elapsed}: SNR {snr_db:.1} dB, loss {loss:.3e} ({ended})")
+        write!(
+            f,
+            "{steps} steps, {evaluations} gradient evaluations, {elapsed}: SNR {snr_db:.1} dB, loss {loss:.3e} ({ended})"
+        )
     }
 }

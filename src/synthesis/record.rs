@@ -32,7 +32,8 @@ fn open(path: &Path, kind: &str) -> Result<(Load, Stamp)> {
     if found != kind {
         return Err(file.error(format!("is a \"{found}\" file, expected \"{kind}\"")));
     }
-    let stamp = serde_json::from_str(file.note("stamp")?).map_err(|e| file.error(format!("has a damaged stamp ({e})")))?;
+    let stamp =
+        serde_json::from_str(file.note("stamp")?).map_err(|e| file.error(format!("has a damaged stamp ({e})")))?;
     Ok((file, stamp))
 }
 

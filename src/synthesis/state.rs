@@ -40,9 +40,10 @@ impl Save {
     /// Writes a safetensors file, whole or not at all.
     pub fn write(self, path: &Path) -> Result<()> {
         let failed = |e: safetensors::SafeTensorError| Error::file(path, format!("cannot be written ({e})"));
-        let views = self.arrays.iter().map(|(name, dtype, shape, bytes)| {
-            Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?))
-        });
+        let views = self
+            .arrays
+            .iter()
+            .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)));
         let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(failed)?;
         let bytes = safetensors::serialize(views, Some(self.notes)).map_err(failed)?;
         crate::atomic::write(path, &bytes)
@@ -59,7 +60,8 @@ pub(super) struct Load {
 impl Load {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
-        let damaged = |e: safetensors::SafeTensorError| Error::file(path, format!("is no intact safetensors file ({e})"));
+        let damaged =
+            |e: safetensors::SafeTensorError| Error::file(path, format!("is no intact safetensors file ({e})"));
         let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let arrays = file.tensors().into_iter().map(|(name, view)| {

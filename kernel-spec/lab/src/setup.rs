@@ -73,7 +73,9 @@ impl Project {
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args(["build", "--release", "--package", "metamers-kernel", "--target-dir"]).arg(self.root.join("target"));
+        build
+            .args(["build", "--release", "--package", "metamers-kernel", "--target-dir"])
+            .arg(self.root.join("target"));
         build.current_dir(&self.root);
         succeed(&mut build, "the kernel could not be built")
     }

@@ -126,8 +126,7 @@ impl Client {
                 let connected = async {
                     let iopub = jupyter::create_client_iopub_connection(&info, "", session).await?;
                     let identity = identity.clone();
-                    let shell =
-                        jupyter::create_client_shell_connection_with_identity(&info, session, identity).await?;
+                    let shell = jupyter::create_client_shell_connection_with_identity(&info, session, identity).await?;
                     let control = jupyter::create_client_control_connection(&info, session).await?;
                     Ok::<_, jupyter::RuntimeError>((shell, control, iopub))
                 };

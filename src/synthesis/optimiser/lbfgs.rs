@@ -177,7 +177,8 @@ impl Descent {
             return Ok(None);
         }
         // Before the memory knows a scale, move the logits by a few hundredths each.
-        let first = if self.memory.is_empty() { 0.05 * (self.v.len() as f64).sqrt() / self.length(&direction) } else { 1.0 };
+        let first =
+            if self.memory.is_empty() { 0.05 * (self.v.len() as f64).sqrt() / self.length(&direction) } else { 1.0 };
         let found = line_search::search(self.value, slope, first, |step| {
             let v = self.v.iter().zip(&direction).map(|(v, d)| v + step * d).collect();
             let (value, trial) = self.evaluate(v, evaluate)?;
@@ -248,11 +249,8 @@ fn weigh(x: &[f32], cosines: &Cosines, weights: Weights, evaluate: &mut dyn Eval
             let mut power = vec![0.0; x.len()];
             for number in 0..probes as u64 {
                 let gradient = evaluate.probe(x, number)?;
-                let mut gradient: Vec<f64> = gradient
-                    .iter()
-                    .zip(x)
-                    .map(|(&g, &x)| f64::from(g) * f64::from(x) * (1.0 - f64::from(x)))
-                    .collect();
+                let mut gradient: Vec<f64> =
+                    gradient.iter().zip(x).map(|(&g, &x)| f64::from(g) * f64::from(x) * (1.0 - f64::from(x))).collect();
                 cosines.forward(&mut gradient);
                 power.iter_mut().zip(&gradient).for_each(|(p, g)| *p += g * g);
             }
@@ -281,7 +279,13 @@ fn smooth_over_bands(power: &[f64], frequencies: &[f64]) -> Vec<f64> {
         // Empty bands take the value of the one below.
         let mut means = vec![0.0; count];
         for i in 0..count {
-            means[i] = if counts[i] > 0.0 { sums[i] / counts[i] } else if i > 0 { means[i - 1] } else { 0.0 };
+            means[i] = if counts[i] > 0.0 {
+                sums[i] / counts[i]
+            } else if i > 0 {
+                means[i - 1]
+            } else {
+                0.0
+            };
         }
         let floor = means.iter().fold(0.0, |a: f64, &b| a.max(b)) * 1e-6;
         for &f in frequencies {
