@@ -35,8 +35,8 @@ pub(crate) struct Axis {
 
 /// Beyond this a sum of two values can be infinite.
 const HUGE: f64 = 1e300;
-/// Beyond these a ratio of two values can be infinite.
-const LOG_ENDS: (f64, f64) = (1e-150, 1e150);
+/// Beyond these a ratio of two values can be infinite, given some air.
+const LOG_ENDS: (f64, f64) = (1e-130, 1e130);
 
 impl Axis {
     fn new(low: f64, high: f64, log: bool) -> Self {
@@ -124,7 +124,7 @@ impl Axis {
         self.ticks.iter().map(|tick| Style::TICK.width(&tick.label)).fold(0.0, f32::max)
     }
 
-    /// With the most ticks whose labels do not touch along `width`.
+    /// With the most ticks whose labels do not touch along `width`, and no lines between them.
     pub fn fitting(self, width: f32) -> Self {
         let mut most = ((width / 40.0) as usize).clamp(2, 10);
         loop {
@@ -139,13 +139,26 @@ impl Axis {
                 })
                 .collect();
             if ends.windows(2).all(|labels| labels[0].1 + 8.0 <= labels[1].0) {
-                return axis;
+                return Self { minor: Vec::new(), ..axis };
             }
-            if most == 1 {
-                return Self { ticks: axis.ticks.into_iter().take(1).collect(), ..axis };
+            if most == 2 {
+                return Self { ticks: axis.ticks.into_iter().take(1).collect(), minor: Vec::new(), ..axis };
             }
             most -= 1;
         }
+    }
+
+    /// Without the labels that would stand on the one below where the axis is `height` tall.
+    pub fn stacked(mut self, height: f32) -> Self {
+        let mut free = f32::NEG_INFINITY;
+        let at: Vec<f32> = self.ticks.iter().map(|tick| self.on(tick.value).unwrap_or(0.0) as f32 * height).collect();
+        let mut at = at.into_iter();
+        self.ticks.retain(|_| {
+            let fits = at.next().filter(|at| *at >= free);
+            free = fits.map_or(free, |at| at + Style::TICK.line() + 2.0);
+            fits.is_some()
+        });
+        self
     }
 
     /// With about `most` ticks at round values.
@@ -158,7 +171,7 @@ impl Axis {
         let power = self.low.abs().max(self.high.abs()).log10().floor() as i32;
         let exponent = if (-3..6).contains(&power) { 0 } else { power };
         let unit = 10f64.powi(exponent);
-        let mut points = RangedCoordf64::from(self.low / unit..self.high / unit).key_points(most);
+        let mut points = RangedCoordf64::from(self.low / unit..self.high / unit).key_points(most + 1);
         points.retain(|point| !self.whole || (point * unit).fract() == 0.0);
         let step = points.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
         let decimals = decimals(if step.is_finite() { step } else { 1.0 });

@@ -4,7 +4,7 @@ use plotters::element::Rectangle;
 use plotters::style::{Color, TRANSPARENT};
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, Rect, Trouble, fine};
+use super::canvas::{Anchor, Canvas, FINE, Rect, Trouble, fine};
 use super::chart::{Margins, rgb};
 use super::colors::{self, EMPTY, QUIET, TEXT};
 use super::number::number;
@@ -83,8 +83,10 @@ impl Bars {
         let most = (place.width * 0.5).min(place.width - value_width - 2.0 * GAP - 24.0).max(0.0);
         let names = Axis::rows(bars.iter().map(|(name, _)| name_style.ellipsise(name, most)));
         let name_width = names.ticks.iter().map(|tick| name_style.width(&tick.label)).fold(0.0, f32::max).ceil();
-        let margins = Margins { left: name_width + GAP, right: value_width + GAP, ..Margins::default() };
-        let rows = Rect { height: bars.len() as f32 * ROW, ..place };
+        let margins =
+            Margins { left: name_width + GAP, right: (value_width + GAP).ceil(), top: 1.0 / FINE, bottom: 1.0 / FINE };
+        // plotters counts rows of pixels from one above the first: with one to spare at both ends, bars have sharp edges.
+        let rows = Rect { height: bars.len() as f32 * ROW + 2.0 / FINE, ..place };
         canvas.plot(rows, |sheet| {
             let mut chart = margins.chart(sheet, Axis::between(0.0, 1.0, false).unwrap_or(Axis::rows([])), names)?;
             let mut mesh = chart.configure_mesh();
@@ -96,7 +98,7 @@ impl Bars {
                     Some(highlight) if highlight != index => [0xb4; 3],
                     _ => colors::series(0),
                 };
-                let (top, bottom) = (index as f64 + 0.18, index as f64 + 0.82);
+                let (top, bottom) = (index as f64 + 4.0 / 22.0, index as f64 + 18.0 / 22.0);
                 [(1.0, EMPTY), (part, color)]
                     .map(|(end, color)| Rectangle::new([(0.0, top), (end, bottom)], rgb(color).filled()))
             }))?;

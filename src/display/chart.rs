@@ -91,5 +91,5 @@ pub(crate) fn rgb(color: Rgb) -> RGBColor {
 /// A stroke of a width in CSS pixels.
 pub(crate) fn stroke(color: Rgb, width: f32) -> ShapeStyle {
     // The outline of a stroke takes a pixel more than its width.
-    rgb(color).filled().stroke_width((width * FINE - 1.0).round() as u32)
+    rgb(color).to_rgba().stroke_width((width * FINE - 1.0).round() as u32)
 }

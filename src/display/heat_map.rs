@@ -212,7 +212,8 @@ impl HeatMap {
         let none = || (String::new(), Axis::rows([]));
         let (x_label, x) = side(&self.x).map_or_else(none, |(label, axis)| (label, axis.fitting(cells.width)));
         let most = (cells.height / 26.0) as usize;
-        let (y_label, y) = side(&self.y).map_or_else(none, |(label, axis)| (label, axis.ticked(most)));
+        let (y_label, y) =
+            side(&self.y).map_or_else(none, |(label, axis)| (label, axis.ticked(most).stacked(cells.height)));
         let y_down = self.y.as_ref().is_none_or(|side| (side.from <= side.to) != self.upwards);
         let fit = |label: &str, axis: &Axis, room: f32| Style::LABEL.ellipsise(&axis.with_multiplier(label), room);
         let labels = [fit(&x_label, &x, cells.width), fit(&y_label, &y, cells.height)];
@@ -228,7 +229,7 @@ impl HeatMap {
                 let (width, height) = area.dim_in_pixel();
                 area.draw(&Rectangle::new([(0, 0), (width as i32, height as i32)], stroke(AXIS, 1.0)))?;
             }
-            let mut chart = bar.bar(sheet, scale)?;
+            let mut chart = bar.bar(sheet, scale.stacked(cells.height))?;
             draw_cells(&mut chart, &self.colors())?;
             draw_axes(&mut chart, "", &value_label, false)
         })

@@ -64,6 +64,18 @@ impl<'a> DrawingBackend for Ink<'a> {
         self.bitmap.draw_rect(from, to, style, fill)
     }
 
+    /// Piece by piece with round joints: the outline that plotters makes of a whole line has spikes and holes where the line doubles back.
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Done<'a> {
+        let points: Vec<BackendCoord> = path.into_iter().collect();
+        for (index, ends) in points.windows(2).enumerate() {
+            self.bitmap.draw_path(ends.iter().copied(), style)?;
+            if index > 0 && style.stroke_width() > 1 {
+                self.bitmap.draw_circle(ends[0], style.stroke_width() / 2, style, true)?;
+            }
+        }
+        Ok(())
+    }
+
     fn blit_bitmap(&mut self, at: BackendCoord, size: (u32, u32), rgb: &[u8]) -> Done<'a> {
         self.bitmap.blit_bitmap(at, size, rgb)
     }

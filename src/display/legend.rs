@@ -145,7 +145,7 @@ pub(crate) fn draw_keys(area: &Area, left: f32, rows: &[Vec<Entry>]) -> Result<(
         let (x, y) = (left + x, fine(top + STYLE.line() / 2.0));
         let ends = [(fine(x), y), (fine(x + KEY), y)];
         match (joined, dash(*index)) {
-            (false, _) => area.draw(&Circle::new((fine(x + KEY / 2.0), y), fine(DOT), style))?,
+            (false, _) => area.draw(&Circle::new((fine(x + KEY / 2.0), y), fine(DOT), style.filled()))?,
             (true, None) => area.draw(&PathElement::new(ends, style))?,
             (true, Some((ink, gap))) => area.draw(&DashedPathElement::new(ends, fine(ink), fine(gap), style))?,
         }

@@ -299,14 +299,11 @@ impl LinePlot {
 fn draw_run(chart: &mut Chart, points: &[(f64, f64)], index: usize, joined: bool) -> Result<(), Trouble> {
     let style = stroke(colors::series(index), STROKE);
     if !joined || points.len() == 1 {
-        chart.draw_series(points.iter().map(|point| Circle::new(*point, fine(DOT), style)))?;
+        chart.draw_series(points.iter().map(|point| Circle::new(*point, fine(DOT), style.filled())))?;
     } else if let Some((ink, gap)) = legend::dash(index) {
         chart.draw_series([DashedPathElement::new(points.iter().copied(), fine(ink), fine(gap), style)])?;
     } else {
-        // Piece by piece, with round joints: the outline that plotters makes of a whole line has holes where the line doubles back.
-        for ends in points.windows(2) {
-            chart.draw_series(LineSeries::new(ends.iter().copied(), style).point_size(fine(STROKE) as u32 / 2))?;
-        }
+        chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
     }
     Ok(())
 }

@@ -129,8 +129,12 @@ impl Raster {
         if width < self.width || height < self.height {
             return self.resized(width, height);
         }
-        let cells = imageops::resize(&self.image(), width as u32, height as u32, imageops::Nearest);
-        Self { width, height, rgb: cells.into_raw(), problem: None }
+        let mut rgb = Vec::with_capacity(3 * width * height);
+        for y in 0..height {
+            let row = &self.rgb[3 * self.width * (y * self.height / height)..][..3 * self.width];
+            (0..width).for_each(|x| rgb.extend_from_slice(&row[3 * (x * self.width / width)..][..3]));
+        }
+        Self { width, height, rgb, problem: None }
     }
 
     pub(crate) fn image(&self) -> RgbImage {
