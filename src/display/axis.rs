@@ -6,7 +6,7 @@ use plotters::coord::combinators::{IntoLogRange, LogCoord};
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 
-use super::number::{decimals, fixed, multiplier, number, power_of_ten};
+use super::number::{ends, fixed, number, power_of_ten};
 use super::text::Style;
 
 /// A labelled value of an axis.
@@ -21,16 +21,16 @@ pub(crate) struct Tick {
 pub(crate) struct Axis {
     pub low: f64,
     pub high: f64,
-    log: bool,
+    pub log: bool,
     /// Whether the values are counts, which have no ticks between whole numbers.
-    whole: bool,
+    pub whole: bool,
     /// Whether it runs down, or to the left.
-    reversed: bool,
+    pub reversed: bool,
     pub ticks: Vec<Tick>,
     /// Lines without a label, between the decades of a logarithmic axis.
-    minor: Vec<f64>,
+    pub minor: Vec<f64>,
     /// The power of ten that all labels leave out.
-    exponent: i32,
+    pub exponent: i32,
 }
 
 /// Beyond this a sum of two values can be infinite.
@@ -46,8 +46,7 @@ impl Axis {
     /// An axis that shows all of `values` that can be shown, with some air around them; a single value stands in the middle.
     pub fn around(values: impl Iterator<Item = f64>, log: bool, air: f64) -> Option<Self> {
         let shown = values.filter(|value| value.is_finite() && (!log || *value > 0.0));
-        let (low, high) =
-            shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        let (low, high) = ends(shown);
         (low <= high).then(|| Self::widened(low, high, log, air))
     }
 
@@ -55,6 +54,11 @@ impl Axis {
     pub fn between(low: f64, high: f64, log: bool) -> Option<Self> {
         let fine = low.is_finite() && high.is_finite() && (!log || (low > 0.0 && high > 0.0));
         fine.then(|| Self::widened(low.min(high), low.max(high), log, 0.0))
+    }
+
+    /// From 0 to 1, without ticks.
+    pub fn unit() -> Self {
+        Self::new(0.0, 1.0, false)
     }
 
     /// Rows from the top down, each with its name in the middle.
@@ -82,14 +86,6 @@ impl Axis {
         Self::new(low - air, high + air, log)
     }
 
-    pub fn whole(self, whole: bool) -> Self {
-        Self { whole: whole && !self.log, ..self }
-    }
-
-    pub fn reversed(self, reversed: bool) -> Self {
-        Self { reversed, ..self }
-    }
-
     /// Where a value stands between the ends, 0 to 1; `None` for what the axis cannot show.
     pub fn place(&self, value: f64) -> Option<f64> {
         let of = |value: f64| if self.log { value.log10() } else { value };
@@ -110,13 +106,12 @@ impl Axis {
         }
     }
 
-    /// A label with the power of ten that the ticks leave out.
+    /// A label with the power of ten that the ticks leave out: `energy  ×10⁻⁵`.
     pub fn with_multiplier(&self, label: &str) -> String {
-        format!("{label}  {}", multiplier(self.exponent)).trim().to_owned()
-    }
-
-    pub fn multiplier(&self) -> String {
-        multiplier(self.exponent)
+        match self.exponent {
+            0 => label.to_owned(),
+            exponent => format!("{label}  ×{}", power_of_ten(exponent)).trim_start().to_owned(),
+        }
     }
 
     /// The width of the widest label.
@@ -124,41 +119,30 @@ impl Axis {
         self.ticks.iter().map(|tick| Style::TICK.width(&tick.label)).fold(0.0, f32::max)
     }
 
-    /// With the most ticks whose labels do not touch along `width`, and no lines between them.
-    pub fn fitting(self, width: f32) -> Self {
-        let mut most = ((width / 40.0) as usize).clamp(2, 10);
-        loop {
-            let axis = self.clone().ticked(most);
-            let ends: Vec<(f32, f32)> = axis
-                .ticks
-                .iter()
-                .map(|tick| {
-                    let center = axis.place(tick.value).unwrap_or(0.0) as f32 * width;
-                    let half = Style::TICK.width(&tick.label) / 2.0;
-                    (center - half, center + half)
-                })
-                .collect();
-            if ends.windows(2).all(|labels| labels[0].1 + 8.0 <= labels[1].0) {
-                return Self { minor: Vec::new(), ..axis };
-            }
-            if most == 2 {
-                return Self { ticks: axis.ticks.into_iter().take(1).collect(), minor: Vec::new(), ..axis };
-            }
-            most -= 1;
-        }
+    /// With the most ticks whose labels stand apart below an axis of this width, and no lines between them.
+    pub fn across(self, width: f32) -> Self {
+        let axis = self.fitting((width / 32.0) as usize, width, |label| Style::TICK.width(label) + 8.0);
+        Self { minor: Vec::new(), ..axis }
     }
 
-    /// Without the labels that would stand on the one below where the axis is `height` tall.
-    pub fn stacked(mut self, height: f32) -> Self {
-        let mut free = f32::NEG_INFINITY;
-        let at: Vec<f32> = self.ticks.iter().map(|tick| self.on(tick.value).unwrap_or(0.0) as f32 * height).collect();
-        let mut at = at.into_iter();
-        self.ticks.retain(|_| {
-            let fits = at.next().filter(|at| *at >= free);
-            free = fits.map_or(free, |at| at + Style::TICK.line() + 2.0);
-            fits.is_some()
-        });
-        self
+    /// With at most about `most` ticks, and fewer where their labels would not stand apart beside an axis of this height.
+    pub fn upright(self, most: usize, height: f32) -> Self {
+        self.fitting(most, height, |_| Style::TICK.line() + 2.0)
+    }
+
+    fn fitting(self, most: usize, length: f32, room: impl Fn(&str) -> f32) -> Self {
+        let most = most.clamp(2, 10);
+        let mut axis = self.clone().ticked(most);
+        let place = |tick: &Tick| self.place(tick.value).unwrap_or(0.0) as f32 * length;
+        let apart = |a: &Tick, b: &Tick| place(b) - place(a) >= (room(&a.label) + room(&b.label)) / 2.0;
+        if axis.ticks.windows(2).all(|pair| apart(&pair[0], &pair[1])) {
+            return axis;
+        }
+        if most > 2 {
+            return self.fitting(most - 1, length, room);
+        }
+        axis.ticks.truncate(1);
+        axis
     }
 
     /// With about `most` ticks at round values.
@@ -174,7 +158,8 @@ impl Axis {
         let mut points = RangedCoordf64::from(self.low / unit..self.high / unit).key_points(most + 1);
         points.retain(|point| !self.whole || (point * unit).fract() == 0.0);
         let step = points.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
-        let decimals = decimals(if step.is_finite() { step } else { 1.0 });
+        // plotters' steps are ones, twos and fives.
+        let decimals = (-step.log10() - 1e-9).ceil().max(0.0) as usize;
         let ticks = points.iter().map(|point| Tick { value: point * unit, label: fixed(*point, decimals) }).collect();
         Self { ticks, exponent, ..self }
     }

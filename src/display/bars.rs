@@ -1,10 +1,11 @@
 //! Horizontal bars with names: the probabilities of classes.
 
+use plotters::chart::LabelAreaPosition::Left;
 use plotters::element::Rectangle;
 use plotters::style::{Color, TRANSPARENT};
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, FINE, Rect, Trouble, fine};
+use super::canvas::{Anchor, Canvas, FINE, Rect, fine};
 use super::chart::{Margins, rgb};
 use super::colors::{self, EMPTY, QUIET, TEXT};
 use super::number::number;
@@ -69,11 +70,10 @@ impl Bars {
         (self.bars.len().max(1) as f32 * ROW).min(1200.0)
     }
 
-    pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) -> Result<(), Trouble> {
+    pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) -> Result<(), String> {
         let (name_style, value_style) = (Style::LABEL, Style::TICK.colored(TEXT));
         if self.bars.is_empty() {
-            canvas.text(place.x, place.y, Anchor::Start, "nothing to show", Style::CAPTION);
-            return Ok(());
+            return Err("nothing to show".into());
         }
         let shown = self.bars.len().min((place.height / ROW) as usize).max(1);
         let left_out = self.bars.len() - shown;
@@ -88,7 +88,7 @@ impl Bars {
         // plotters counts rows of pixels from one above the first: with one to spare at both ends, bars have sharp edges.
         let rows = Rect { height: bars.len() as f32 * ROW + 2.0 / FINE, ..place };
         canvas.plot(rows, |sheet| {
-            let mut chart = margins.chart(sheet, Axis::between(0.0, 1.0, false).unwrap_or(Axis::rows([])), names)?;
+            let mut chart = margins.chart(sheet, Left, Axis::unit(), names)?;
             let mut mesh = chart.configure_mesh();
             mesh.disable_mesh().axis_style(TRANSPARENT).set_all_tick_mark_size(fine(GAP / 2.0));
             mesh.y_label_style(name_style.for_plotters()).draw()?;
@@ -106,11 +106,11 @@ impl Bars {
         })?;
         for (index, value) in values.iter().enumerate() {
             let top = place.y + index as f32 * ROW + (ROW - value_style.line()) / 2.0;
-            canvas.text(place.right(), top, Anchor::End, value, value_style);
+            canvas.text(place.right(), top, Anchor::Right, value, value_style);
         }
         if left_out > 0 {
             let text = format!("and {} more", left_out + 1);
-            canvas.text(place.x + margins.left, rows.bottom(), Anchor::Start, &text, Style::TICK.colored(QUIET));
+            canvas.text(place.x + margins.left, rows.bottom(), Anchor::Left, &text, Style::TICK.colored(QUIET));
         }
         Ok(())
     }

@@ -7,9 +7,10 @@ use image::{RgbImage, imageops};
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea};
 use plotters::prelude::{BitMapBackend, DrawingBackend};
+use plotters::style::text_anchor::VPos;
 
 use super::colors::Rgb;
-use super::ink::{Ink, Label};
+use super::ink::{Ink, Label, parts};
 use super::raster::{Raster, encode};
 use super::text::{Style, glyphs};
 
@@ -52,13 +53,8 @@ impl Rect {
     }
 }
 
-/// Where a text begins: its line spans from the point to the right, stands around it or ends at it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Anchor {
-    Start,
-    Middle,
-    End,
-}
+/// Where a text stands: its line spans from the point to the right, around it, or to it from the left.
+pub(crate) use plotters::style::text_anchor::HPos as Anchor;
 
 /// What plotters draws on.
 pub(crate) type Area<'a> = DrawingArea<Ink<'a>, Shift>;
@@ -104,57 +100,48 @@ impl Canvas {
     }
 
     /// Lets plotters draw on a part of the sheet. Its texts are written afterwards, on the shrunken plot, where they are crisp.
-    pub fn plot(&mut self, place: Rect, draw: impl FnOnce(&Area) -> Result<(), Trouble>) -> Result<(), Trouble> {
+    pub fn plot(&mut self, place: Rect, draw: impl FnOnce(&Area) -> Result<(), Trouble>) -> Result<(), String> {
         let (left, top, width, height) = pixels(place);
         let size = (width * SMOOTH, height * SMOOTH);
         let mut large = RgbImage::from_pixel(size.0, size.1, image::Rgb([255; 3]));
         let labels = RefCell::new(Vec::new());
-        draw(&Ink::new(BitMapBackend::with_buffer(&mut large, size), &labels).into_drawing_area())?;
+        let ink = Ink { bitmap: BitMapBackend::with_buffer(&mut large, size), labels: &labels };
+        draw(&ink.into_drawing_area()).map_err(|trouble| trouble.to_string())?;
         imageops::replace(&mut self.sheet, &imageops::thumbnail(&large, width, height), left, top);
-        labels.into_inner().iter().for_each(|label| self.label(place, label));
-        Ok(())
-    }
-
-    /// Writes what plotters has placed within `place`; what would stand out of it at the end of an axis is moved inside.
-    fn label(&mut self, place: Rect, label: &Label) {
-        const SLACK: f32 = 4.0;
-        let Label { text, style, upwards, .. } = label;
-        let (mut width, mut height) = (style.width(text), style.line());
-        if *upwards {
-            (width, height) = (height, width);
+        for label in labels.into_inner() {
+            self.write(&Label { x: place.x + label.x, y: place.y + label.y, ..label }, Some(place));
         }
-        let (x, y) = (place.x + label.x - label.left * width, place.y + label.y - label.above * height);
-        let x = x.min(place.right() - width).max(place.x);
-        let y = y.min(place.bottom() + SLACK - height).max(place.y - SLACK);
-        match upwards {
-            true => self.text_upwards(x, y + height / 2.0, text, *style),
-            false => self.text(x, y, Anchor::Start, text, *style),
-        };
+        Ok(())
     }
 
     /// Writes one line of text; `y` is the top of the line. Gives back the place it took.
     pub fn text(&mut self, x: f32, y: f32, anchor: Anchor, text: &str, style: Style) -> Rect {
-        let width = style.width(text);
-        let x = match anchor {
-            Anchor::Start => x,
-            Anchor::Middle => x - width / 2.0,
-            Anchor::End => x - width,
-        };
-        let baseline = ((y + style.baseline()) * DENSITY).round();
-        self.letters(text, style, |along, up| (x * DENSITY + along, baseline - up), false);
-        self.note(Rect::new(x, y, width, style.line()), text)
+        let (left, above) = parts(anchor, VPos::Top);
+        self.write(&Label { text: text.to_owned(), style, x, y, left, above, upwards: false }, None)
     }
 
-    /// Writes one line of text from the bottom up, around the height `y`; `x` is the left of the turned line.
-    pub fn text_upwards(&mut self, x: f32, y: f32, text: &str, style: Style) -> Rect {
-        let width = style.width(text);
-        let start = ((y + width / 2.0) * DENSITY).round();
-        let baseline = ((x + style.baseline()) * DENSITY).round();
-        self.letters(text, style, |along, up| (baseline - up, start - along), true);
-        self.note(Rect::new(x, y - width / 2.0, style.line(), width), text)
-    }
-
-    fn note(&mut self, rect: Rect, text: &str) -> Rect {
+    /// Writes a text; what would stand out of `within`, at the end of an axis, is moved inside.
+    fn write(&mut self, label: &Label, within: Option<Rect>) -> Rect {
+        const SLACK: f32 = 4.0;
+        let Label { text, style, upwards, .. } = label;
+        let (along, across) = (style.width(text), style.line());
+        let (width, height) = if *upwards { (across, along) } else { (along, across) };
+        let mut rect = Rect::new(label.x - label.left * width, label.y - label.above * height, width, height);
+        if let Some(place) = within {
+            rect.x = rect.x.min(place.right() - width).max(place.x);
+            rect.y = rect.y.min(place.bottom() + SLACK - height).max(place.y - SLACK);
+        }
+        let baseline = |side: f32| ((side + style.baseline()) * DENSITY).round();
+        match upwards {
+            false => {
+                let baseline = baseline(rect.y);
+                self.letters(text, *style, |along, up| (rect.x * DENSITY + along, baseline - up), false);
+            }
+            true => {
+                let (baseline, start) = (baseline(rect.x), (rect.bottom() * DENSITY).round());
+                self.letters(text, *style, |along, up| (baseline - up, start - along), true);
+            }
+        }
         if !text.trim().is_empty() {
             self.texts.push((rect, text.to_owned()));
         }

@@ -34,20 +34,15 @@ impl Margins {
         Rect::new(place.x + left, place.y + top, place.width - left - right, place.height - top - bottom)
     }
 
-    /// A chart that leaves the margins: those to the left and below it for labels.
-    pub fn chart<'a>(&self, area: &Area<'a>, x: Axis, y: Axis) -> Result<Chart<'a>, Trouble> {
+    /// A chart that leaves the margins, those below it and at one `side` for labels.
+    pub fn chart<'a>(&self, area: &Area<'a>, side: LabelAreaPosition, x: Axis, y: Axis) -> Result<Chart<'a>, Trouble> {
         let mut builder = ChartBuilder::on(area);
-        builder.margin_top(fine(self.top)).margin_right(fine(self.right));
-        builder.x_label_area_size(fine(self.bottom)).y_label_area_size(fine(self.left));
+        builder.margin_top(fine(self.top)).set_label_area_size(LabelAreaPosition::Bottom, fine(self.bottom));
+        match side {
+            LabelAreaPosition::Right => builder.margin_left(fine(self.left)).right_y_label_area_size(fine(self.right)),
+            _ => builder.margin_right(fine(self.right)).y_label_area_size(fine(self.left)),
+        };
         builder.build_cartesian_2d(x, y)
-    }
-
-    /// A chart of nothing but a vertical axis in the right margin.
-    pub fn bar<'a>(&self, area: &Area<'a>, y: Axis) -> Result<Chart<'a>, Trouble> {
-        let mut builder = ChartBuilder::on(area);
-        builder.margin_top(fine(self.top)).margin_bottom(fine(self.bottom)).margin_left(fine(self.left));
-        builder.set_label_area_size(LabelAreaPosition::Right, fine(self.right));
-        builder.build_cartesian_2d(Axis::rows([]), y)
     }
 }
 

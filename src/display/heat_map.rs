@@ -1,13 +1,13 @@
 //! Maps of values as colours: gradients, cochleagrams.
 
-use plotters::element::Rectangle;
+use plotters::chart::LabelAreaPosition::{Left, Right};
 
 use super::axis::Axis;
-use super::canvas::{Canvas, Rect, Trouble};
-use super::chart::{Margins, TICK_GAP, draw_axes, draw_cells, stroke};
-use super::colors::{AXIS, Rgb};
-use super::number::number;
-use super::panel::{empty, size_of_cells};
+use super::canvas::{Canvas, Rect};
+use super::chart::{Margins, TICK_GAP, draw_axes, draw_cells};
+use super::colors::Rgb;
+use super::number::{ends, number};
+use super::panel::size_of_cells;
 use super::text::Style;
 use super::{Bundle, Figure, Palette, Raster, Show};
 
@@ -144,13 +144,11 @@ impl HeatMap {
         };
         let given = self.range.filter(|(low, high)| low.is_finite() && high.is_finite());
         let (low, high) = given.unwrap_or_else(|| {
-            let ends = if self.robust { self.quantiles(0.005) } else { None };
-            let all =
-                || self.finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-            ends.unwrap_or_else(all)
+            let most = if self.robust { self.quantiles(0.005) } else { None };
+            most.unwrap_or_else(|| ends(self.finite()))
         });
         let (low, high) = symmetric(low, high);
-        Axis::between(low, high, false).unwrap_or(Axis::rows(["".into()]))
+        Axis::between(low, high, false).unwrap_or(Axis::unit())
     }
 
     fn quantiles(&self, outside: f64) -> Option<(f64, f64)> {
@@ -197,23 +195,20 @@ impl HeatMap {
         margins.left + margins.right
     }
 
-    pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) -> Result<(), Trouble> {
+    pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) -> Result<(), String> {
         if let Some(problem) = &self.problem {
-            empty(canvas, place, problem);
-            return Ok(());
+            return Err(problem.clone());
         }
         let (margins, scale) = self.margins(place.height);
         let cells = margins.within(place);
         if cells.width < 4.0 || cells.height < 4.0 {
-            empty(canvas, place, "too small");
-            return Ok(());
+            return Err("too small".into());
         }
         let side = |side: &Option<Side>| side.as_ref().and_then(|side| Some((side.label.clone(), side.axis()?)));
-        let none = || (String::new(), Axis::rows([]));
-        let (x_label, x) = side(&self.x).map_or_else(none, |(label, axis)| (label, axis.fitting(cells.width)));
+        let none = || (String::new(), Axis::unit());
+        let (x_label, x) = side(&self.x).map_or_else(none, |(label, axis)| (label, axis.across(cells.width)));
         let most = (cells.height / 26.0) as usize;
-        let (y_label, y) =
-            side(&self.y).map_or_else(none, |(label, axis)| (label, axis.ticked(most).stacked(cells.height)));
+        let (y_label, y) = side(&self.y).map_or_else(none, |(label, axis)| (label, axis.upright(most, cells.height)));
         let y_down = self.y.as_ref().is_none_or(|side| (side.from <= side.to) != self.upwards);
         let fit = |label: &str, axis: &Axis, room: f32| Style::LABEL.ellipsise(&axis.with_multiplier(label), room);
         let labels = [fit(&x_label, &x, cells.width), fit(&y_label, &y, cells.height)];
@@ -221,15 +216,10 @@ impl HeatMap {
         let bar =
             Margins { left: place.width - margins.right + BAR_GAP, right: margins.right - BAR_GAP - BAR, ..margins };
         canvas.plot(place, |sheet| {
-            let mut chart = margins.chart(sheet, x, y.reversed(y_down))?;
+            let mut chart = margins.chart(sheet, Left, x, Axis { reversed: y_down, ..y })?;
             draw_cells(&mut chart, &self.raster())?;
             draw_axes(&mut chart, &labels[0], &labels[1], false)?;
-            if self.x.is_some() || self.y.is_some() {
-                let area = chart.plotting_area().strip_coord_spec();
-                let (width, height) = area.dim_in_pixel();
-                area.draw(&Rectangle::new([(0, 0), (width as i32, height as i32)], stroke(AXIS, 1.0)))?;
-            }
-            let mut chart = bar.bar(sheet, scale.stacked(cells.height))?;
+            let mut chart = bar.chart(sheet, Right, Axis::unit(), scale)?;
             draw_cells(&mut chart, &self.colors())?;
             draw_axes(&mut chart, "", &value_label, false)
         })
@@ -244,16 +234,17 @@ impl HeatMap {
     /// What stands around the cells, and the axis of the colours.
     fn margins(&self, height: f32) -> (Margins, Axis) {
         let label = |text: &str| if text.is_empty() { 0.0 } else { Style::LABEL.line() + 2.0 };
-        // The same ticks for any height of the map, so that its width does not depend on its height.
-        let scale = self.scale().ticked(((height - 40.0) / 34.0).clamp(2.0, 5.0) as usize);
-        let left = self.y.as_ref().and_then(|side| {
-            let axis = side.axis()?.ticked((height / 26.0) as usize);
-            Some(label(&side.label) + axis.widest() + TICK_GAP + 1.0)
-        });
         let bottom = match self.x.as_ref().filter(|side| side.axis().is_some()) {
             Some(side) => TICK_GAP + Style::TICK.line() + if side.label.is_empty() { 0.0 } else { Style::LABEL.line() },
             None => 0.0,
         };
+        let cells = height - bottom;
+        // The same ticks for most heights of the map, so that its width does not depend on its height.
+        let scale = self.scale().upright((cells / 34.0).min(5.0) as usize, cells);
+        let left = self.y.as_ref().and_then(|side| {
+            let axis = side.axis()?.upright((cells / 26.0) as usize, cells);
+            Some(label(&side.label) + axis.widest() + TICK_GAP + 1.0)
+        });
         let right = BAR_GAP + BAR + TICK_GAP + scale.widest() + label(&scale.with_multiplier(&self.value_label));
         let margins =
             Margins { left: left.unwrap_or(0.0).ceil(), right: right.ceil(), top: 0.0, bottom: bottom.ceil() };
@@ -265,7 +256,7 @@ impl HeatMap {
         if let Some(problem) = &self.problem {
             return vec![problem.clone()];
         }
-        let scale = self.finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+        let scale = ends(self.finite());
         let unit = if self.value_label.is_empty() { String::new() } else { format!(" {}", self.value_label) };
         let size = format!("map of {} × {} values", self.rows, self.columns);
         let mut lines = vec![match scale.0 <= scale.1 {
@@ -292,7 +283,9 @@ impl HeatMap {
 impl Side {
     fn axis(&self) -> Option<Axis> {
         let reversed = self.from > self.to;
-        Axis::between(self.from, self.to, self.log).filter(|_| self.from != self.to).map(|axis| axis.reversed(reversed))
+        Axis::between(self.from, self.to, self.log)
+            .filter(|_| self.from != self.to)
+            .map(|axis| Axis { reversed, ..axis })
     }
 }
 

@@ -23,19 +23,19 @@ pub(crate) struct Label {
     pub upwards: bool,
 }
 
+/// The parts of a text's box that lie left of and above its anchor.
+pub(crate) fn parts(across: HPos, down: VPos) -> (f32, f32) {
+    // In the order in which plotters names them: left, right, centre; top, centre, bottom.
+    ([0.0, 1.0, 0.5][across as usize], [0.0, 0.5, 1.0][down as usize])
+}
+
 /// A backend for plotters that draws all but the texts, which are written later, at the density of the sheet.
 pub(crate) struct Ink<'a> {
-    bitmap: BitMapBackend<'a>,
-    labels: &'a RefCell<Vec<Label>>,
+    pub bitmap: BitMapBackend<'a>,
+    pub labels: &'a RefCell<Vec<Label>>,
 }
 
 type Done<'a> = Result<(), DrawingErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
-
-impl<'a> Ink<'a> {
-    pub fn new(bitmap: BitMapBackend<'a>, labels: &'a RefCell<Vec<Label>>) -> Self {
-        Self { bitmap, labels }
-    }
-}
 
 impl<'a> DrawingBackend for Ink<'a> {
     type ErrorType = <BitMapBackend<'a> as DrawingBackend>::ErrorType;
@@ -81,17 +81,8 @@ impl<'a> DrawingBackend for Ink<'a> {
     }
 
     fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Done<'a> {
-        let (rgb, anchor) = (style.color().rgb, style.anchor());
-        let along = match anchor.h_pos {
-            HPos::Left => 0.0,
-            HPos::Center => 0.5,
-            HPos::Right => 1.0,
-        };
-        let across = match anchor.v_pos {
-            VPos::Top => 0.0,
-            VPos::Center => 0.5,
-            VPos::Bottom => 1.0,
-        };
+        let rgb = style.color().rgb;
+        let (along, across) = parts(style.anchor().h_pos, style.anchor().v_pos);
         // A text that plotters would run downwards is run upwards too: one tilt of the head reads both.
         let (left, above, upwards) = match style.transform() {
             FontTransform::Rotate90 => (1.0 - across, along, true),

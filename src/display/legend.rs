@@ -75,7 +75,7 @@ pub(crate) fn write_beside(canvas: &mut Canvas, area: Rect, names: &[Name], curv
     }
     for (top, name) in wanted {
         let color = colors::for_letters(colors::series(name.index));
-        canvas.text(area.right() + 7.0, top, Anchor::Start, name.text, STYLE.colored(color));
+        canvas.text(area.right() + 7.0, top, Anchor::Left, name.text, STYLE.colored(color));
     }
 }
 
@@ -108,55 +108,34 @@ pub(crate) fn rows(names: &[Name], width: f32) -> Vec<Vec<Entry>> {
     rows
 }
 
-impl Entry {
-    fn text(&self) -> String {
-        match self {
-            Self::Series { text, .. } => text.clone(),
-            Self::More(count) => format!("and {count} more"),
-        }
-    }
-
-    /// How wide the sample of the line before the text is.
-    fn key(&self) -> f32 {
-        if matches!(self, Self::Series { .. }) { KEY + KEY_GAP } else { 0.0 }
-    }
-
-    fn width(&self) -> f32 {
-        self.key() + STYLE.width(&self.text())
-    }
-}
-
-/// Each entry with the left of its key and the top of its row.
-fn placed(rows: &[Vec<Entry>]) -> impl Iterator<Item = (f32, f32, &Entry)> {
-    rows.iter().enumerate().flat_map(|(row, entries)| {
-        entries.iter().scan(0.0, move |left, entry| {
-            let x = *left;
-            *left += entry.width() + ENTRY_GAP;
-            Some((x, row as f32 * ROW, entry))
-        })
-    })
-}
-
-/// Draws the samples of the lines of a legend, from `left` to the right.
-pub(crate) fn draw_keys(area: &Area, left: f32, rows: &[Vec<Entry>]) -> Result<(), Trouble> {
-    for (x, top, entry) in placed(rows) {
-        let Entry::Series { index, joined, .. } = entry else { continue };
-        let style = stroke(colors::series(*index), STROKE + 0.25);
-        let (x, y) = (left + x, fine(top + STYLE.line() / 2.0));
-        let ends = [(fine(x), y), (fine(x + KEY), y)];
-        match (joined, dash(*index)) {
-            (false, _) => area.draw(&Circle::new((fine(x + KEY / 2.0), y), fine(DOT), style.filled()))?,
-            (true, None) => area.draw(&PathElement::new(ends, style))?,
-            (true, Some((ink, gap))) => area.draw(&DashedPathElement::new(ends, fine(ink), fine(gap), style))?,
+/// Draws the rows of a legend from a point to the right and down.
+pub(crate) fn draw(canvas: &mut Canvas, left: f32, top: f32, rows: &[Vec<Entry>]) -> Result<(), String> {
+    for (row, entries) in rows.iter().enumerate() {
+        let (mut x, y) = (left, top + row as f32 * ROW);
+        for entry in entries {
+            let written = match entry {
+                Entry::More(count) => {
+                    canvas.text(x, y, Anchor::Left, &format!("and {count} more"), STYLE.colored(QUIET))
+                }
+                Entry::Series { index, joined, text } => {
+                    canvas.plot(Rect::new(x, y, KEY, STYLE.line()), |area| draw_key(area, *index, *joined))?;
+                    canvas.text(x + KEY + KEY_GAP, y, Anchor::Left, text, STYLE.colored(TEXT))
+                }
+            };
+            x = written.right() + ENTRY_GAP;
         }
     }
     Ok(())
 }
 
-/// Writes the names of a legend.
-pub(crate) fn write_rows(canvas: &mut Canvas, left: f32, top: f32, rows: &[Vec<Entry>]) {
-    for (x, y, entry) in placed(rows) {
-        let color = if matches!(entry, Entry::More(_)) { QUIET } else { TEXT };
-        canvas.text(left + x + entry.key(), top + y, Anchor::Start, &entry.text(), STYLE.colored(color));
+/// A sample of the line of a series.
+fn draw_key(area: &Area, index: usize, joined: bool) -> Result<(), Trouble> {
+    let (width, height) = area.dim_in_pixel();
+    let (width, middle) = (width as i32, height as i32 / 2);
+    let (ends, style) = ([(0, middle), (width, middle)], stroke(colors::series(index), STROKE + 0.25));
+    match (joined, dash(index)) {
+        (false, _) => area.draw(&Circle::new((width / 2, middle), fine(DOT), style.filled())),
+        (true, None) => area.draw(&PathElement::new(ends, style)),
+        (true, Some((ink, gap))) => area.draw(&DashedPathElement::new(ends, fine(ink), fine(gap), style)),
     }
 }

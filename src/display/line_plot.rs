@@ -1,5 +1,6 @@
 //! Lines over an axis: loss curves.
 
+use plotters::chart::LabelAreaPosition::Left;
 use plotters::element::{Circle, DashedPathElement};
 use plotters::series::LineSeries;
 
@@ -8,8 +9,7 @@ use super::canvas::{Anchor, Canvas, DENSITY, Rect, Trouble, fine};
 use super::chart::{Chart, Margins, TICK_GAP, draw_axes, stroke};
 use super::colors::{self, QUIET};
 use super::legend::{self, Name};
-use super::number::number;
-use super::panel::empty;
+use super::number::{ends, number};
 use super::text::Style;
 use super::trace::{clipped, thinned};
 use super::{Bundle, Figure, Show};
@@ -122,8 +122,7 @@ impl LinePlot {
         };
         let series = self.series.iter().map(|series| {
             let mut finite = series.points.iter().map(|point| point.1).filter(|y| y.is_finite());
-            let (low, high) =
-                finite.clone().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
+            let (low, high) = ends(finite.clone());
             let name = if series.name.is_empty() { String::new() } else { format!("{}: ", series.name) };
             match finite.next_back() {
                 Some(last) => format!(
@@ -156,8 +155,7 @@ impl LinePlot {
         let air = if self.series.iter().all(|series| series.joined) { 0.0 } else { 0.04 };
         let x =
             given(self.x_range, self.log_x).or_else(|| Axis::around(points().map(|point| point.0), self.log_x, air));
-        let counts = points().all(|point| point.0.fract() == 0.0);
-        let x = x?.whole(counts);
+        let x = Axis { whole: points().all(|point| point.0.fract() == 0.0), ..x? };
         let references = self.references.iter().map(|reference| reference.0);
         let within = |point: &&(f64, f64)| self.x_range.is_none() || x.on(point.0).is_some();
         let y = given(self.y_range, self.log_y).or_else(|| {
@@ -167,11 +165,8 @@ impl LinePlot {
         Some((x, y?))
     }
 
-    pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) -> Result<(), Trouble> {
-        let Some((x, y)) = self.visible() else {
-            empty(canvas, place, "no points yet");
-            return Ok(());
-        };
+    pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) -> Result<(), String> {
+        let (x, y) = self.visible().ok_or("no points yet")?;
         let names = self.names();
         let beside = legend::width_beside(&names, place);
         let legend = match beside {
@@ -184,21 +179,20 @@ impl LinePlot {
             ..Margins::default()
         };
         let y = y.ticked(((place.height - margins.top - margins.bottom) / 26.0).min(7.0) as usize);
-        let power = y.multiplier();
+        let power = y.with_multiplier("");
         if !power.is_empty() {
             margins.top += Style::TICK.line();
         }
         let label_width = if self.y_label.is_empty() { 0.0 } else { Style::LABEL.line() + 3.0 };
         margins.left = (label_width + y.widest() + TICK_GAP).ceil();
         margins.right = beside.unwrap_or(8.0).ceil();
-        let x = x.fitting(margins.within(place).width);
+        let x = x.across(margins.within(place).width);
         // The last label stands below the end of the axis, half of it to the right.
         let overhang = x.ticks.last().map_or(0.0, |tick| Style::TICK.width(&tick.label) / 2.0);
         margins.right = margins.right.max(overhang.ceil());
         let area = margins.within(place);
         if area.width < 24.0 || area.height < 24.0 {
-            empty(canvas, place, "too small");
-            return Ok(());
+            return Err("too small".into());
         }
         // Centred on its axis, a label may stand out as far as there is room on both sides.
         let x_room = area.width + 2.0 * margins.left.min(margins.right);
@@ -211,7 +205,7 @@ impl LinePlot {
         let seen: Vec<Vec<(f32, f32)>> =
             curves.iter().map(|runs| runs.iter().flatten().map(|point| on_sheet(*point)).collect()).collect();
         canvas.plot(place, |sheet| {
-            let mut chart = margins.chart(sheet, x.clone(), y.clone())?;
+            let mut chart = margins.chart(sheet, Left, x.clone(), y.clone())?;
             draw_axes(&mut chart, &x_label, &y_label, true)?;
             for (index, runs) in curves.iter().enumerate() {
                 let value = |(u, v): &(f64, f64)| (x.value(*u), y.value(*v));
@@ -225,12 +219,12 @@ impl LinePlot {
                 let dashes = DashedPathElement::new(ends, fine(4.0), fine(3.0), stroke(QUIET, 1.0));
                 chart.draw_series([dashes])?;
             }
-            legend::draw_keys(sheet, margins.left, &legend)
+            Ok(())
         })?;
         if !power.is_empty() {
-            canvas.text(area.x, area.y - Style::TICK.line() - 2.0, Anchor::Start, &power, Style::TICK);
+            canvas.text(area.x, area.y - Style::TICK.line() - 2.0, Anchor::Left, &power, Style::TICK);
         }
-        legend::write_rows(canvas, area.x, place.y, &legend);
+        legend::draw(canvas, area.x, place.y, &legend)?;
         if beside.is_some() {
             legend::write_beside(canvas, area, &names, &seen);
         }
@@ -288,7 +282,7 @@ impl LinePlot {
             let inside = places.filter(|place| place.y >= area.y - 2.0 && place.bottom() <= area.bottom());
             let free = inside.filter(|place| !taken.iter().any(|other| other.overlaps(place)));
             if let Some(place) = free.min_by_key(covered) {
-                canvas.text(place.x, place.y, Anchor::Start, &label, style);
+                canvas.text(place.x, place.y, Anchor::Left, &label, style);
                 taken.push(place);
             }
         }

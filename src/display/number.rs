@@ -1,13 +1,8 @@
 //! How numbers are written.
 
-/// How many decimals tell multiples of `step` apart.
-pub(crate) fn decimals(step: f64) -> usize {
-    (0..12)
-        .find(|decimals| {
-            let scaled = step * 10f64.powi(*decimals as i32);
-            (scaled - scaled.round()).abs() < 1e-6 * scaled.abs()
-        })
-        .unwrap_or(12)
+/// The lowest and the highest of some values: in the wrong order if there are none.
+pub(crate) fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
 }
 
 /// A number with the given decimals and a typographic minus.
@@ -62,9 +57,4 @@ pub(crate) fn number(value: f64) -> String {
         "−1" => format!("−{}", power_of_ten(power)),
         _ => format!("{digits} × {}", power_of_ten(power)),
     }
-}
-
-/// What the labels of an axis leave out: `×10⁻⁵`.
-pub(crate) fn multiplier(exponent: i32) -> String {
-    if exponent == 0 { String::new() } else { format!("×{}", power_of_ten(exponent)) }
 }

@@ -103,37 +103,32 @@ impl Raster {
         if factor == 1 || width.saturating_mul(height) > LARGEST {
             return self.clone();
         }
-        let mut rgb = Vec::with_capacity(3 * width * height);
-        for row in self.rgb.chunks_exact(3 * self.width.max(1)) {
-            let wide: Vec<u8> = row.chunks_exact(3).flat_map(|pixel| pixel.repeat(factor)).collect();
-            (0..factor).for_each(|_| rgb.extend_from_slice(&wide));
-        }
-        Self { width, height, rgb, problem: self.problem.clone() }
+        Self { problem: self.problem.clone(), ..self.sampled(width, height) }
     }
 
     /// Resized so that each pixel is the mean of what it covers: smooth when smaller, with crisp edges when larger.
     pub(crate) fn resized(&self, width: usize, height: usize) -> Self {
-        let (picture, width, height) = (self.image(), width as u32, height as u32);
-        let sized = match width > picture.width() && height > picture.height() {
-            true => {
-                let cells = self.sampled(2 * width as usize, 2 * height as usize);
-                imageops::thumbnail(&cells.image(), width, height)
-            }
-            false => imageops::resize(&picture, width, height, imageops::Triangle),
-        };
-        Self { width: width as usize, height: height as usize, rgb: sized.into_raw(), problem: None }
+        let whole = width.is_multiple_of(self.width) && height.is_multiple_of(self.height);
+        if whole || width < self.width || height < self.height {
+            return self.sampled(width, height);
+        }
+        let fine = self.sampled(2 * width, 2 * height).image();
+        let rgb = imageops::thumbnail(&fine, width as u32, height as u32).into_raw();
+        Self { width, height, rgb, problem: None }
     }
 
-    /// Resized like [`resized`](Self::resized) if smaller, and by taking the nearest pixel if larger: for a picture that is shrunk later.
+    /// Resized too, but by taking the nearest pixel where larger: for what is shrunk later.
     pub(crate) fn sampled(&self, width: usize, height: usize) -> Self {
-        if width < self.width || height < self.height {
-            return self.resized(width, height);
-        }
-        let mut rgb = Vec::with_capacity(3 * width * height);
-        for y in 0..height {
-            let row = &self.rgb[3 * self.width * (y * self.height / height)..][..3 * self.width];
-            (0..width).for_each(|x| rgb.extend_from_slice(&row[3 * (x * self.width / width)..][..3]));
-        }
+        let rgb = if width < self.width || height < self.height {
+            imageops::resize(&self.image(), width as u32, height as u32, imageops::Triangle).into_raw()
+        } else {
+            let mut rgb = Vec::with_capacity(3 * width * height);
+            for y in 0..height {
+                let row = &self.rgb[3 * self.width * (y * self.height / height)..][..3 * self.width];
+                (0..width).for_each(|x| rgb.extend_from_slice(&row[3 * (x * self.width / width)..][..3]));
+            }
+            rgb
+        };
         Self { width, height, rgb, problem: None }
     }
 

@@ -10,6 +10,8 @@ use super::colors::{QUIET, Rgb, TEXT};
 
 const REGULAR: &[u8] = include_bytes!("../../assets/fonts/Inter-Regular.otf");
 const SEMI_BOLD: &[u8] = include_bytes!("../../assets/fonts/Inter-SemiBold.otf");
+/// What plotters calls the fonts.
+const NAME: &str = "Inter";
 
 /// How a text is set: the size of its em in CSS pixels, its weight and its colour.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,13 +45,15 @@ impl Style {
     }
 
     pub fn font(&self) -> &'static FontRef<'static> {
-        static REGULAR_FONT: OnceLock<FontRef<'static>> = OnceLock::new();
-        static BOLD_FONT: OnceLock<FontRef<'static>> = OnceLock::new();
-        let load = |bytes| FontRef::try_from_slice(bytes).expect("the font in the library is whole");
-        match self.bold {
-            false => REGULAR_FONT.get_or_init(|| load(REGULAR)),
-            true => BOLD_FONT.get_or_init(|| load(SEMI_BOLD)),
-        }
+        static FONTS: OnceLock<[FontRef<'static>; 2]> = OnceLock::new();
+        let fonts = FONTS.get_or_init(|| {
+            [(FontStyle::Normal, REGULAR), (FontStyle::Bold, SEMI_BOLD)].map(|(style, bytes)| {
+                // plotters has read the same bytes, or the next line says that they are broken.
+                let _ = register_font(NAME, style, bytes);
+                FontRef::try_from_slice(bytes).expect("the font in the library is whole")
+            })
+        });
+        &fonts[usize::from(self.bold)]
     }
 
     /// The font's scale for an em of `density` times the size.
@@ -61,12 +65,6 @@ impl Style {
 
     /// The style for plotters to set a text in, at the density that it draws with.
     pub fn for_plotters(&self) -> TextStyle<'static> {
-        const NAME: &str = "Inter";
-        static REGISTERED: OnceLock<bool> = OnceLock::new();
-        REGISTERED.get_or_init(|| {
-            let fonts = [(FontStyle::Normal, REGULAR), (FontStyle::Bold, SEMI_BOLD)];
-            fonts.into_iter().all(|(style, bytes)| register_font(NAME, style, bytes).is_ok())
-        });
         let style = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
         let font = FontDesc::new(FontFamily::Name(NAME), f64::from(self.scale(FINE).y), style);
         font.color(&RGBColor(self.color[0], self.color[1], self.color[2]))
