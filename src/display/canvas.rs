@@ -114,6 +114,13 @@ impl Canvas {
         Ok(())
     }
 
+    /// How many pixels of a rectangle are darker than a grid.
+    pub fn ink(&self, rect: Rect) -> usize {
+        let (left, top, width, height) = pixels(rect);
+        let part = imageops::crop_imm(&self.sheet, left.max(0) as u32, top.max(0) as u32, width, height).to_image();
+        part.pixels().filter(|pixel| pixel.0.iter().any(|value| *value < 0xd0)).count()
+    }
+
     /// Writes one line of text; `y` is the top of the line. Gives back the place it took.
     pub fn text(&mut self, x: f32, y: f32, anchor: Anchor, text: &str, style: Style) -> Rect {
         let (left, above) = parts(anchor, VPos::Top);

@@ -38,7 +38,7 @@ pub(crate) enum Entry {
 
 /// The dashes of a series that has to share its colour with an earlier one.
 pub(crate) fn dash(index: usize) -> Option<(f32, f32)> {
-    (index >= SERIES).then_some((5.0, 3.0))
+    (index >= SERIES).then_some((6.0, 2.5))
 }
 
 /// The width for names beside the ends of their lines, or `None` if a legend is better: for long names, many, or lone points, which end
@@ -52,16 +52,11 @@ pub(crate) fn width_beside(names: &[Name], place: Rect) -> Option<f32> {
     (fits && names.iter().all(|name| name.joined)).then_some(width)
 }
 
-/// Writes each name at the end of its line, pushed apart where they would touch.
-pub(crate) fn write_beside(canvas: &mut Canvas, area: Rect, names: &[Name], curves: &[Vec<(f32, f32)>]) {
+/// Writes each name at the height where its line ends, pushed apart where they would touch.
+pub(crate) fn write_beside(canvas: &mut Canvas, area: Rect, names: &[Name], end: impl Fn(&Name) -> Option<f32>) {
     let line = STYLE.line();
-    let mut wanted: Vec<(f32, &Name)> = names
-        .iter()
-        .filter_map(|name| {
-            let end = curves[name.index].iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
-            Some((end.1.clamp(area.y, area.bottom()) - line / 2.0, name))
-        })
-        .collect();
+    let mut wanted: Vec<(f32, &Name)> =
+        names.iter().filter_map(|name| Some((end(name)?.clamp(area.y, area.bottom()) - line / 2.0, name))).collect();
     wanted.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut free = area.y - 4.0;
     for place in &mut wanted {

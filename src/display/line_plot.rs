@@ -201,9 +201,6 @@ impl LinePlot {
         let y_label = Style::LABEL.ellipsise(&self.y_label, y_room);
 
         let curves = self.curves(area, &x, &y);
-        let on_sheet = |(u, v): (f64, f64)| (area.x + u as f32 * area.width, area.bottom() - v as f32 * area.height);
-        let seen: Vec<Vec<(f32, f32)>> =
-            curves.iter().map(|runs| runs.iter().flatten().map(|point| on_sheet(*point)).collect()).collect();
         canvas.plot(place, |sheet| {
             let mut chart = margins.chart(sheet, Left, x.clone(), y.clone())?;
             draw_axes(&mut chart, &x_label, &y_label, true)?;
@@ -216,7 +213,7 @@ impl LinePlot {
             }
             for (value, _) in self.references.iter().filter(|(value, _)| y.on(*value).is_some()) {
                 let ends = [(x.low, *value), (x.high, *value)];
-                let dashes = DashedPathElement::new(ends, fine(4.0), fine(3.0), stroke(QUIET, 1.0));
+                let dashes = DashedPathElement::new(ends, fine(5.0), fine(2.0), stroke(QUIET, 1.0));
                 chart.draw_series([dashes])?;
             }
             Ok(())
@@ -226,9 +223,12 @@ impl LinePlot {
         }
         legend::draw(canvas, area.x, place.y, &legend)?;
         if beside.is_some() {
-            legend::write_beside(canvas, area, &names, &seen);
+            // A line ends where its last point to the right is.
+            let last = |runs: &[Vec<(f64, f64)>]| runs.iter().flatten().copied().max_by(|a, b| a.0.total_cmp(&b.0));
+            let end = |name: &Name| Some(area.bottom() - last(&curves[name.index])?.1 as f32 * area.height);
+            legend::write_beside(canvas, area, &names, end);
         }
-        self.write_references(canvas, area, &y, &seen);
+        self.write_references(canvas, area, &y);
         Ok(())
     }
 
@@ -258,32 +258,22 @@ impl LinePlot {
         self.series.iter().map(curve).collect()
     }
 
-    /// Writes what the reference lines mean where the least of the curves lies behind.
-    fn write_references(&self, canvas: &mut Canvas, area: Rect, y: &Axis, curves: &[Vec<(f32, f32)>]) {
+    /// Writes what the reference lines mean where there is least ink.
+    fn write_references(&self, canvas: &mut Canvas, area: Rect, y: &Axis) {
         let style = Style::TICK;
-        if self.references.is_empty() {
-            return;
-        }
-        let samples = along(curves, &self.series);
-        let covered = |place: &Rect| {
-            let near = Rect::new(place.x - 3.0, place.y, place.width + 6.0, place.height);
-            samples.iter().filter(|(x, y)| near.overlaps(&Rect::new(*x, *y, 0.01, 0.01))).count()
-        };
-        let mut taken: Vec<Rect> = Vec::new();
         for (value, label) in &self.references {
             let Some(part) = y.on(*value) else { continue };
             let at = area.bottom() - part as f32 * area.height;
             let label = style.ellipsise(label, area.width - 12.0);
             let width = style.width(&label);
-            let tops = [at - style.line() - 1.0, at + 1.0];
             let room = area.width - width - 10.0;
             let lefts = (0..=12_u8).map(|step| area.right() - 4.0 - width - room * f32::from(step) / 12.0);
+            let tops = [at - style.line() - 1.0, at + 1.0];
             let places = lefts.flat_map(|left| tops.map(|top| Rect::new(left, top, width, style.line())));
             let inside = places.filter(|place| place.y >= area.y - 2.0 && place.bottom() <= area.bottom());
-            let free = inside.filter(|place| !taken.iter().any(|other| other.overlaps(place)));
-            if let Some(place) = free.min_by_key(covered) {
+            let free = inside.filter(|place| !canvas.texts.iter().any(|(other, _)| other.overlaps(place)));
+            if let Some(place) = free.min_by_key(|place| canvas.ink(*place)) {
                 canvas.text(place.x, place.y, Anchor::Left, &label, style);
-                taken.push(place);
             }
         }
     }
@@ -300,21 +290,6 @@ fn draw_run(chart: &mut Chart, points: &[(f64, f64)], index: usize, joined: bool
         chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
     }
     Ok(())
-}
-
-/// Points along the curves, three CSS pixels apart: where a label would stand on them.
-fn along(curves: &[Vec<(f32, f32)>], series: &[Series]) -> Vec<(f32, f32)> {
-    let mut samples = Vec::new();
-    for (curve, series) in curves.iter().zip(series) {
-        samples.extend(curve);
-        for ends in curve.windows(2).filter(|_| series.joined) {
-            let (dx, dy) = (ends[1].0 - ends[0].0, ends[1].1 - ends[0].1);
-            let steps = (dx.abs().max(dy.abs()) / 3.0).clamp(0.0, 400.0) as usize;
-            let at = |step: usize| step as f32 / steps as f32;
-            samples.extend((1..steps).map(|step| (ends[0].0 + at(step) * dx, ends[0].1 + at(step) * dy)));
-        }
-    }
-    samples
 }
 
 impl Show for LinePlot {
