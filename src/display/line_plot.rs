@@ -213,7 +213,7 @@ impl LinePlot {
             }
             for (value, _) in self.references.iter().filter(|(value, _)| y.on(*value).is_some()) {
                 let ends = [(x.low, *value), (x.high, *value)];
-                let dashes = DashedPathElement::new(ends, fine(5.0), fine(2.0), stroke(QUIET, 1.0));
+                let dashes = DashedPathElement::new(ends, fine(4.5), fine(2.5), stroke(QUIET, 1.0));
                 chart.draw_series([dashes])?;
             }
             Ok(())
