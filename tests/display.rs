@@ -151,6 +151,91 @@ fn nothing_that_a_person_can_plot_panics() {
     size_of(&Figure::new("").row([HeatMap::new("empty", 1, 1, vec![f32::NAN])]).png());
 }
 
+/// Where a figure has this colour: left, top, right and bottom in CSS pixels, and how many pixels.
+fn found(figure: &Figure, color: [u8; 3]) -> Option<([f64; 4], usize)> {
+    let picture = image::load_from_memory(&figure.png()).unwrap().to_rgb8();
+    let hits = picture.enumerate_pixels().filter(|(.., pixel)| pixel.0 == color);
+    let hits: Vec<(f64, f64)> = hits.map(|(x, y, _)| (f64::from(x) / 2.0, f64::from(y) / 2.0)).collect();
+    let first = hits.first()?;
+    let ends = hits.iter().fold([first.0, first.1, first.0, first.1], |ends, (x, y)| {
+        [ends[0].min(*x), ends[1].min(*y), ends[2].max(*x), ends[3].max(*y)]
+    });
+    Some((ends, hits.len()))
+}
+
+const BLUE: [u8; 3] = [0x00, 0x72, 0xb2];
+
+#[test]
+fn a_line_runs_where_its_values_are() {
+    let plot = |plot: LinePlot| Figure::new("").width(600.0).row([plot]);
+    let flat = |y: f64| plot(LinePlot::new("").y_range(0.0, 1.0).series("", vec![(0.0, y), (9.0, y)]));
+    let top = |figure: &Figure| found(figure, BLUE).expect("a blue line").0;
+    let [low, high] = [0.25, 0.75].map(|y| top(&flat(y)));
+    assert!(high[1] < low[1] - 50.0, "{high:?} must be above {low:?}");
+    assert!(low[2] - low[0] > 500.0 && low[3] - low[1] < 2.0, "a flat line over the whole width: {low:?}");
+    let log = |y: f64| top(&plot(LinePlot::new("").log_y().y_range(0.01, 1.0).series("", vec![(0.0, y), (9.0, y)])));
+    let middle = (log(0.999)[1] + log(0.0101)[1]) / 2.0;
+    assert!((log(0.1)[1] - middle).abs() < 3.0, "a tenth is halfway from a hundredth to one");
+}
+
+#[test]
+fn a_line_stays_within_the_range_that_was_asked_for() {
+    let spike = |range: bool| {
+        let plot = LinePlot::new("").series("", vec![(0.0, 0.5), (1.0, 1e9), (2.0, 0.5), (3.0, -1e9), (4.0, 0.5)]);
+        Figure::new("").width(600.0).row([if range { plot.y_range(0.0, 1.0) } else { plot }])
+    };
+    let frame = found(&spike(true), [0x9a; 3]).expect("axes").0;
+    let ([left, top, right, bottom], _) = found(&spike(true), BLUE).expect("the part of the line within");
+    assert!(top >= frame[1] - 2.0 && bottom <= frame[3] + 2.0, "{top} to {bottom} leaves {frame:?}");
+    assert!(right - left > 300.0 && bottom - top > 200.0, "the line is drawn up to the edges");
+}
+
+#[test]
+fn a_line_that_doubles_back_is_whole() {
+    let zigzag = |dashes: usize| {
+        let points = (0..1200).map(|k| (f64::from(k), f64::from(k % 2))).collect::<Vec<_>>();
+        let plot = (0..dashes).fold(LinePlot::new(""), |plot, _| plot.series("", vec![]));
+        found(&Figure::new("").width(600.0).row([plot.series("", points)]), BLUE).expect("a line")
+    };
+    let ([left, top, right, bottom], pixels) = zigzag(0);
+    let share = pixels as f64 / (4.0 * (right - left) * (bottom - top));
+    assert!(share > 0.9, "lines this close together fill the plot: {share}");
+    let (ends, dashed) = zigzag(7);
+    assert!(dashed > pixels / 3 && dashed < pixels, "{dashed} of {pixels}");
+    assert!((ends[1] - top).abs() < 2.0 && (ends[3] - bottom).abs() < 2.0, "no spikes: {ends:?}");
+}
+
+#[test]
+fn a_map_shows_each_cell_in_its_colour_and_place() {
+    let values = vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
+    let map = |map: HeatMap| Figure::new("").width(460.0).row([map.palette(Palette::Viridis).range(0.0, 1.0).square()]);
+    let cell = |figure: &Figure, value: f64| found(figure, Palette::Viridis.color(value)).expect("the cell").0;
+    let down = map(HeatMap::new("", 2, 3, values.clone()));
+    for (index, value) in values.iter().enumerate().skip(1).take(4) {
+        // The colours of the table, of which the bar beside the map has one row each.
+        let step = (f64::from(*value) * 255.0).round() / 255.0;
+        let (ends, pixels) = found(&down, Palette::Viridis.color(step)).expect("the cell");
+        assert!(pixels > 10_000, "cell {index} of {pixels} pixels at {ends:?}");
+    }
+    let first = |figure: &Figure| cell(figure, (0.2_f64 * 255.0).round() / 255.0)[1];
+    let upwards = map(HeatMap::new("", 2, 3, values).upwards());
+    assert!(first(&upwards) > first(&down) + 50.0, "the first row is below");
+}
+
+#[test]
+fn a_bar_is_as_long_as_its_value() {
+    let width = |value: f64| {
+        let figure = Figure::new("").width(460.0).row([Bars::new("").bar("name", value)]);
+        found(&figure, BLUE).map_or(0.0, |(ends, _)| ends[2] - ends[0])
+    };
+    let whole = width(1.0);
+    assert!(whole > 300.0, "{whole}");
+    // The number beside the bar takes a little more or less of the width.
+    assert!((width(0.5) - whole / 2.0).abs() < 3.0, "{} of {whole}", width(0.5));
+    assert!((width(7.0) - whole).abs() < 6.0, "{} of {whole}", width(7.0));
+    assert_eq!(width(f64::NAN), 0.0);
+}
+
 #[test]
 fn a_million_points_are_drawn_at_once() {
     let noise = |k: u32| f64::from(k.wrapping_mul(2_654_435_761) >> 8);

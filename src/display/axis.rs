@@ -1,14 +1,13 @@
-//! Axes: which values get a tick, and how numbers are written.
+//! Axes of plots: plotters' coordinates, guarded against values that they cannot take, with ticks that fit.
 
-/// How an axis places its values.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Scale {
-    pub low: f64,
-    pub high: f64,
-    pub log: bool,
-    /// Whether the values are counts, which have no ticks between whole numbers.
-    pub whole: bool,
-}
+use std::ops::Range;
+
+use plotters::coord::combinators::{IntoLogRange, LogCoord};
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
+
+use super::number::{ends, fixed, number, power_of_ten};
+use super::text::Style;
 
 /// A labelled value of an axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,44 +16,63 @@ pub(crate) struct Tick {
     pub label: String,
 }
 
-/// The ticks of an axis, and the power of ten that all labels leave out (0 for none).
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Ticks {
+/// The ends of an axis and its ticks: one type for plotters, linear or logarithmic.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Axis {
+    pub low: f64,
+    pub high: f64,
+    pub log: bool,
+    /// Whether the values are counts, which have no ticks between whole numbers.
+    pub whole: bool,
+    /// Whether it runs down, or to the left.
+    pub reversed: bool,
     pub ticks: Vec<Tick>,
-    pub exponent: i32,
     /// Lines without a label, between the decades of a logarithmic axis.
     pub minor: Vec<f64>,
+    /// The power of ten that all labels leave out.
+    pub exponent: i32,
 }
 
 /// Beyond this a sum of two values can be infinite.
 const HUGE: f64 = 1e300;
+/// Beyond these a ratio of two values can be infinite, given some air.
+const LOG_ENDS: (f64, f64) = (1e-130, 1e130);
 
-impl Scale {
-    /// A scale that shows all of `values` that can be shown, with some air around them; a single value stands in the middle.
+impl Axis {
+    fn new(low: f64, high: f64, log: bool) -> Self {
+        Self { low, high, log, whole: false, reversed: false, ticks: Vec::new(), minor: Vec::new(), exponent: 0 }
+    }
+
+    /// An axis that shows all of `values` that can be shown, with some air around them; a single value stands in the middle.
     pub fn around(values: impl Iterator<Item = f64>, log: bool, air: f64) -> Option<Self> {
         let shown = values.filter(|value| value.is_finite() && (!log || *value > 0.0));
-        let (low, high) =
-            shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-        (low <= high).then(|| Self { low, high, log, whole: false }.widened(air))
+        let (low, high) = ends(shown);
+        (low <= high).then(|| Self::widened(low, high, log, air))
     }
 
     /// The given ends in order, widened if they are one; `None` if an axis cannot have them.
     pub fn between(low: f64, high: f64, log: bool) -> Option<Self> {
         let fine = low.is_finite() && high.is_finite() && (!log || (low > 0.0 && high > 0.0));
-        fine.then(|| Self { low: low.min(high), high: low.max(high), log, whole: false }.widened(0.0))
+        fine.then(|| Self::widened(low.min(high), low.max(high), log, 0.0))
     }
 
-    fn widened(self, air: f64) -> Self {
-        let Self { low, high, log, whole } = self;
+    /// From 0 to 1, without ticks.
+    pub fn unit() -> Self {
+        Self::new(0.0, 1.0, false)
+    }
+
+    /// Rows from the top down, each with its name in the middle.
+    pub fn rows(names: impl IntoIterator<Item = String>) -> Self {
+        let place = |(row, label)| Tick { value: row as f64 + 0.5, label };
+        let ticks: Vec<Tick> = names.into_iter().enumerate().map(place).collect();
+        Self { ticks: ticks.clone(), reversed: true, ..Self::new(0.0, ticks.len() as f64, false) }
+    }
+
+    fn widened(low: f64, high: f64, log: bool, air: f64) -> Self {
         if log {
-            let (low, high) = (low.log10(), high.log10());
+            let [low, high] = [low, high].map(|end| end.clamp(LOG_ENDS.0, LOG_ENDS.1).log10());
             let air = if high - low < 1e-3 { 0.5 } else { air * (high - low) };
-            return Self {
-                low: 10f64.powf((low - air).max(-307.0)),
-                high: 10f64.powf((high + air).min(307.0)),
-                log,
-                whole,
-            };
+            return Self::new(10f64.powf(low - air), 10f64.powf(high + air), log);
         }
         let (low, high) = (low.clamp(-HUGE, HUGE), high.clamp(-HUGE, HUGE));
         let size = low.abs().max(high.abs());
@@ -65,152 +83,150 @@ impl Scale {
             true => 0.1 * size,
             false => air * span,
         };
-        Self { low: low - air, high: high + air, log, whole }
+        Self::new(low - air, high + air, log)
     }
 
     /// Where a value stands between the ends, 0 to 1; `None` for what the axis cannot show.
     pub fn place(&self, value: f64) -> Option<f64> {
-        if !value.is_finite() || (self.log && value <= 0.0) {
-            return None;
-        }
         let of = |value: f64| if self.log { value.log10() } else { value };
-        Some((of(value) - of(self.low)) / (of(self.high) - of(self.low)))
+        let place = (of(value) - of(self.low)) / (of(self.high) - of(self.low));
+        (place.is_finite() && (!self.log || value > 0.0)).then_some(place)
     }
 
-    /// At most about `most` ticks at round values.
-    pub fn ticks(&self, most: usize) -> Ticks {
-        let most = most.max(2);
-        if self.log { self.log_ticks(most) } else { self.linear_ticks(most) }
+    /// Where a value stands on the visible part of the axis.
+    pub fn on(&self, value: f64) -> Option<f64> {
+        self.place(value).filter(|part| (-1e-6..=1.000_001).contains(part))
     }
 
-    fn linear_ticks(&self, most: usize) -> Ticks {
-        let span = self.high - self.low;
-        if span <= 0.0 || span.is_nan() {
-            return Ticks::default();
+    /// The value at a place: the inverse of [`place`](Self::place).
+    pub fn value(&self, place: f64) -> f64 {
+        match self.log {
+            true => 10f64.powf(self.low.log10() * (1.0 - place) + self.high.log10() * place),
+            false => self.low * (1.0 - place) + self.high * place,
         }
-        let rough = span / most as f64;
-        let decade = 10f64.powf(rough.log10().floor());
-        let fits = |step: &f64| *step >= rough * 0.999 && (!self.whole || *step >= 10.0 || step.fract() == 0.0);
-        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * decade).into_iter().find(fits);
-        let step = step.unwrap_or(if self.whole { 1.0_f64.max(10.0 * decade) } else { 10.0 * decade });
-        let first = (self.low / step - 1e-9).ceil();
-        let count = ((self.high / step + 1e-9).floor() - first).clamp(0.0, 200.0) as usize;
-        let values: Vec<f64> = (0..=count).map(|index| (first + index as f64) * step).collect();
-        let largest = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
-        let power = if largest > 0.0 { largest.log10().floor() as i32 } else { 0 };
+    }
+
+    /// A label with the power of ten that the ticks leave out: `energy  ×10⁻⁵`.
+    pub fn with_multiplier(&self, label: &str) -> String {
+        match self.exponent {
+            0 => label.to_owned(),
+            exponent => format!("{label}  ×{}", power_of_ten(exponent)).trim_start().to_owned(),
+        }
+    }
+
+    /// The width of the widest label.
+    pub fn widest(&self) -> f32 {
+        self.ticks.iter().map(|tick| Style::TICK.width(&tick.label)).fold(0.0, f32::max)
+    }
+
+    /// With the most ticks whose labels stand apart below an axis of this width, and no lines between them.
+    pub fn across(self, width: f32) -> Self {
+        let axis = self.fitting((width / 32.0) as usize, width, |label| Style::TICK.width(label) + 8.0);
+        Self { minor: Vec::new(), ..axis }
+    }
+
+    /// With at most about `most` ticks, and fewer where their labels would not stand apart beside an axis of this height.
+    pub fn upright(self, most: usize, height: f32) -> Self {
+        self.fitting(most, height, |_| Style::TICK.line() + 2.0)
+    }
+
+    fn fitting(self, most: usize, length: f32, room: impl Fn(&str) -> f32) -> Self {
+        let most = most.clamp(2, 10);
+        let mut axis = self.clone().ticked(most);
+        let place = |tick: &Tick| self.place(tick.value).unwrap_or(0.0) as f32 * length;
+        let apart = |a: &Tick, b: &Tick| place(b) - place(a) >= (room(&a.label) + room(&b.label)) / 2.0;
+        if axis.ticks.windows(2).all(|pair| apart(&pair[0], &pair[1])) {
+            return axis;
+        }
+        if most > 2 {
+            return self.fitting(most - 1, length, room);
+        }
+        axis.ticks.truncate(1);
+        axis
+    }
+
+    /// With about `most` ticks at round values.
+    pub fn ticked(self, most: usize) -> Self {
+        if self.log { self.log_ticked(most.max(2)) } else { self.linear_ticked(most.max(2)) }
+    }
+
+    fn linear_ticked(self, most: usize) -> Self {
+        // plotters cannot tell values apart that differ by less than an epsilon: it is asked in units of the labels.
+        let power = self.low.abs().max(self.high.abs()).log10().floor() as i32;
         let exponent = if (-3..6).contains(&power) { 0 } else { power };
         let unit = 10f64.powi(exponent);
-        let decimals = decimals(step / unit);
-        let tick = |value: f64| Tick { value, label: fixed(value / unit, decimals) };
-        Ticks { ticks: values.into_iter().map(tick).collect(), exponent, minor: Vec::new() }
+        let mut points = RangedCoordf64::from(self.low / unit..self.high / unit).key_points(most + 1);
+        points.retain(|point| !self.whole || (point * unit).fract() == 0.0);
+        let step = points.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
+        // plotters' steps are ones, twos and fives.
+        let decimals = (-step.log10() - 1e-9).ceil().max(0.0) as usize;
+        let ticks = points.iter().map(|point| Tick { value: point * unit, label: fixed(*point, decimals) }).collect();
+        Self { ticks, exponent, ..self }
     }
 
-    fn log_ticks(&self, most: usize) -> Ticks {
-        let (first, last) = ((self.low.log10() - 1e-9).ceil() as i32, (self.high.log10() + 1e-9).floor() as i32);
-        let inside = |value: &f64| *value >= self.low * (1.0 - 1e-9) && *value <= self.high * (1.0 + 1e-9);
-        let multiples = |digits: &[i32]| -> Vec<f64> {
-            let decades = (first - 1)..=last;
-            decades.flat_map(|k| digits.iter().map(move |d| f64::from(*d) * 10f64.powi(k))).filter(inside).collect()
+    fn log_ticked(self, most: usize) -> Self {
+        if self.high < 3.0 * self.low {
+            let steps = Self { log: false, ..self }.linear_ticked(most);
+            let plain = steps.exponent == 0;
+            let label = |tick: Tick| if plain { tick } else { Tick { label: number(tick.value), ..tick } };
+            return Self { ticks: steps.ticks.iter().cloned().map(label).collect(), log: true, exponent: 0, ..steps };
+        }
+        // plotters begins at the first power of ten, and takes what is close to zero for zero: it is asked from a decade on.
+        let decade = 10f64.powf((self.low.log10() + 1e-9).floor());
+        let decades = ((self.high / decade).log10() + 1e-9).floor().max(1.0) as usize;
+        let coord = LogCoord::from((1.0..self.high / decade * (1.0 + 1e-9)).log_scale());
+        let points = |most: usize| -> Vec<f64> {
+            let mut points: Vec<f64> = coord.key_points(most).into_iter().map(|point| point * decade).collect();
+            points.retain(|point| self.on(*point).is_some());
+            points.dedup_by(|next, last| *next < *last * 1.01);
+            points
         };
+        let all = points(10 * decades);
+        let minor = if decades <= 6 { all.clone() } else { Vec::new() };
         // Counts and frequencies are read as plain numbers, losses as powers of ten.
         let plain = self.low >= 0.5 && self.high < 2e5;
         let short = self.high < 1e3 * self.low && self.low >= 1e-3 && self.high < 2e5;
-        let decades = (last - first + 1).max(0) as usize;
-        let minor = if decades <= 6 { multiples(&[1, 2, 3, 4, 5, 6, 7, 8, 9]) } else { Vec::new() };
-        if self.high < 3.0 * self.low {
-            let steps = Self { log: false, ..*self }.linear_ticks(most);
-            let ticks = steps.ticks.into_iter().filter(|tick| tick.value > 0.0);
-            return Ticks {
-                ticks: ticks
-                    .map(|tick| if steps.exponent == 0 { tick } else { Tick { label: number(tick.value), ..tick } })
-                    .collect(),
-                ..Ticks::default()
-            };
+        let digits = if plain || short || decades < 2 { &["1235", "125", "13"][..] } else { &[] };
+        let few = digits.iter().map(|digits| {
+            let leads = |point: &f64| format!("{point:.0e}").starts_with(|digit| digits.contains(digit));
+            all.iter().copied().filter(leads).collect::<Vec<f64>>()
+        });
+        let few = few.into_iter().find(|points| (2..=most).contains(&points.len()));
+        let label = |value: f64| match few.is_some() || plain {
+            true => number(value),
+            false => power_of_ten(value.log10().round() as i32),
+        };
+        let values = few.clone().unwrap_or_else(|| points(most.min(9)));
+        let ticks = values.into_iter().map(|value| Tick { value, label: label(value) }).collect();
+        Self { ticks, minor, ..self }
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        match self.log {
+            true => LogCoord::from(self.range().log_scale()).map(value, limit),
+            false => RangedCoordf64::from(self.range()).map(value, limit),
         }
-        if decades < 2 || plain || short {
-            for digits in [&[1, 2, 3, 5][..], &[1, 2, 5], &[1, 3]] {
-                let values = multiples(digits);
-                if (2..=most).contains(&values.len()) {
-                    let ticks = values.into_iter().map(|value| Tick { value, label: number(value) }).collect();
-                    return Ticks { ticks, exponent: 0, minor };
-                }
-            }
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        match hint.weight().allow_light_points() {
+            true => self.minor.clone(),
+            false => self.ticks.iter().map(|tick| tick.value).collect(),
         }
-        let stride = decades.div_ceil(most).max(1) as i32;
-        let powers = (first..=last).filter(|k| k.rem_euclid(stride) == 0);
-        let tick = |k: i32| {
-            let value = 10f64.powi(k);
-            Tick { value, label: if plain { number(value) } else { power_of_ten(k) } }
-        };
-        Ticks { ticks: powers.map(tick).collect(), exponent: 0, minor: if stride == 1 { minor } else { Vec::new() } }
+    }
+
+    fn range(&self) -> Range<f64> {
+        if self.reversed { self.high..self.low } else { self.low..self.high }
     }
 }
 
-/// How many decimals tell multiples of `step` apart.
-fn decimals(step: f64) -> usize {
-    (0..12)
-        .find(|decimals| {
-            let scaled = step * 10f64.powi(*decimals as i32);
-            (scaled - scaled.round()).abs() < 1e-6 * scaled.abs()
-        })
-        .unwrap_or(12)
-}
-
-/// A number with the given decimals and a typographic minus.
-fn fixed(value: f64, decimals: usize) -> String {
-    let text = format!("{value:.decimals$}");
-    match text.strip_prefix('-') {
-        Some(digits) if digits.chars().all(|digit| matches!(digit, '0' | '.')) => digits.to_owned(),
-        Some(digits) => format!("−{digits}"),
-        None => text,
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, value: &f64) -> String {
+        self.ticks.iter().find(|tick| tick.value == *value).map_or(String::new(), |tick| tick.label.clone())
     }
-}
-
-/// `10⁻³`.
-pub(crate) fn power_of_ten(exponent: i32) -> String {
-    let raised = |letter: char| match letter {
-        '-' => '⁻',
-        '1' => '¹',
-        '2' => '²',
-        '3' => '³',
-        digit => char::from_u32('⁰' as u32 + digit.to_digit(10).unwrap_or(0)).unwrap_or(digit),
-    };
-    format!("10{}", exponent.to_string().chars().map(raised).collect::<String>())
-}
-
-/// A number as one would write it: three digits, whole numbers in full, and a power of ten where it is very large or very small.
-pub(crate) fn number(value: f64) -> String {
-    if value == 0.0 {
-        return "0".into();
-    }
-    if !value.is_finite() {
-        return if value.is_nan() {
-            "not a number".into()
-        } else if value > 0.0 {
-            "∞".into()
-        } else {
-            "−∞".into()
-        };
-    }
-    let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
-    let power = rounded.abs().log10().floor() as i32;
-    if (-3..6).contains(&power) {
-        let text = fixed(if power > 2 { value } else { rounded }, (2 - power).max(0) as usize);
-        return match text.contains('.') {
-            true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-            false => text,
-        };
-    }
-    let digits = format!("{:.2}", rounded / 10f64.powi(power));
-    let digits = digits.trim_end_matches('0').trim_end_matches('.').replace('-', "−");
-    match digits.as_str() {
-        "1" => power_of_ten(power),
-        "−1" => format!("−{}", power_of_ten(power)),
-        _ => format!("{digits} × {}", power_of_ten(power)),
-    }
-}
-
-/// What the labels of an axis leave out: `×10⁻⁵`.
-pub(crate) fn multiplier(exponent: i32) -> String {
-    if exponent == 0 { String::new() } else { format!("×{}", power_of_ten(exponent)) }
 }

@@ -1,7 +1,14 @@
 //! Horizontal bars with names: the probabilities of classes.
 
-use super::canvas::{Anchor, Canvas, Rect};
+use plotters::chart::LabelAreaPosition::Left;
+use plotters::element::Rectangle;
+use plotters::style::{Color, TRANSPARENT};
+
+use super::axis::Axis;
+use super::canvas::{Anchor, Canvas, FINE, Rect, fine};
+use super::chart::{Margins, rgb};
 use super::colors::{self, EMPTY, QUIET, TEXT};
+use super::number::number;
 use super::text::Style;
 use super::{Bundle, Figure, Show};
 
@@ -63,44 +70,49 @@ impl Bars {
         (self.bars.len().max(1) as f32 * ROW).min(1200.0)
     }
 
-    pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) {
+    pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) -> Result<(), String> {
         let (name_style, value_style) = (Style::LABEL, Style::TICK.colored(TEXT));
         if self.bars.is_empty() {
-            canvas.text(place.x, place.y, Anchor::Start, "nothing to show", Style::CAPTION);
-            return;
+            return Err("nothing to show".into());
         }
         let shown = self.bars.len().min((place.height / ROW) as usize).max(1);
         let left_out = self.bars.len() - shown;
-        let drawn = if left_out > 0 { shown - 1 } else { shown };
-        let values: Vec<String> = self.bars[..drawn].iter().map(|(_, value)| label(*value)).collect();
-        let widest = |texts: &mut dyn Iterator<Item = &str>, style: Style| {
-            texts.map(|text| style.width(text)).fold(0.0, f32::max)
-        };
-        let value_width = widest(&mut values.iter().map(String::as_str), value_style);
+        let bars = &self.bars[..if left_out > 0 { shown - 1 } else { shown }];
+        let values: Vec<String> = bars.iter().map(|(_, value)| label(*value)).collect();
+        let value_width = values.iter().map(|value| value_style.width(value)).fold(0.0, f32::max);
         let most = (place.width * 0.5).min(place.width - value_width - 2.0 * GAP - 24.0).max(0.0);
-        let name_width =
-            widest(&mut self.bars[..drawn].iter().map(|(name, _)| name.as_str()), name_style).min(most).ceil();
-        let left = place.x + name_width + GAP;
-        let length = (place.width - name_width - value_width - 2.0 * GAP).max(0.0);
-        for (index, ((name, value), label)) in self.bars[..drawn].iter().zip(&values).enumerate() {
-            let y = place.y + index as f32 * ROW;
-            let name = name_style.ellipsise(name, name_width);
-            canvas.text(left - GAP, y + (ROW - name_style.line()) / 2.0, Anchor::End, &name, name_style);
-            let track = Rect::new(left, y + 4.0, length, ROW - 8.0);
-            canvas.fill(track, EMPTY);
-            let part = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) as f32 };
-            let color = match self.highlight {
-                Some(highlight) if highlight != index => [0xb4; 3],
-                _ => colors::series(0),
-            };
-            canvas.fill(Rect { width: length * part, ..track }, color);
-            let top = y + (ROW - value_style.line()) / 2.0;
-            canvas.text(place.right(), top, Anchor::End, label, value_style);
+        let names = Axis::rows(bars.iter().map(|(name, _)| name_style.ellipsise(name, most)));
+        let name_width = names.ticks.iter().map(|tick| name_style.width(&tick.label)).fold(0.0, f32::max).ceil();
+        let margins =
+            Margins { left: name_width + GAP, right: (value_width + GAP).ceil(), top: 1.0 / FINE, bottom: 1.0 / FINE };
+        // plotters counts rows of pixels from one above the first: with one to spare at both ends, bars have sharp edges.
+        let rows = Rect { height: bars.len() as f32 * ROW + 2.0 / FINE, ..place };
+        canvas.plot(rows, |sheet| {
+            let mut chart = margins.chart(sheet, Left, Axis::unit(), names)?;
+            let mut mesh = chart.configure_mesh();
+            mesh.disable_mesh().axis_style(TRANSPARENT).set_all_tick_mark_size(fine(GAP / 2.0));
+            mesh.y_label_style(name_style.for_plotters()).draw()?;
+            chart.draw_series(bars.iter().enumerate().flat_map(|(index, (_, value))| {
+                let part = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
+                let color = match self.highlight {
+                    Some(highlight) if highlight != index => [0xb4; 3],
+                    _ => colors::series(0),
+                };
+                let (top, bottom) = (index as f64 + 4.0 / 22.0, index as f64 + 18.0 / 22.0);
+                [(1.0, EMPTY), (part, color)]
+                    .map(|(end, color)| Rectangle::new([(0.0, top), (end, bottom)], rgb(color).filled()))
+            }))?;
+            Ok(())
+        })?;
+        for (index, value) in values.iter().enumerate() {
+            let top = place.y + index as f32 * ROW + (ROW - value_style.line()) / 2.0;
+            canvas.text(place.right(), top, Anchor::Right, value, value_style);
         }
         if left_out > 0 {
             let text = format!("and {} more", left_out + 1);
-            canvas.text(left, place.y + drawn as f32 * ROW, Anchor::Start, &text, Style::TICK.colored(QUIET));
+            canvas.text(place.x + margins.left, rows.bottom(), Anchor::Left, &text, Style::TICK.colored(QUIET));
         }
+        Ok(())
     }
 }
 
@@ -115,7 +127,7 @@ fn label(value: f64) -> String {
     } else if value.abs() < 1e4 {
         format!("{:.2}", if value == 0.0 { 0.0 } else { value }).replace('-', "−")
     } else {
-        super::axis::number(value)
+        number(value)
     }
 }
 

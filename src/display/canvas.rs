@@ -1,14 +1,30 @@
 //! The sheet that figures are drawn on.
 
+use std::cell::RefCell;
+
 use ab_glyph::{Font, ScaleFont, point};
+use image::{RgbImage, imageops};
+use plotters::coord::Shift;
+use plotters::drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea};
+use plotters::prelude::{BitMapBackend, DrawingBackend};
+use plotters::style::text_anchor::VPos;
 
 use super::colors::Rgb;
+use super::ink::{Ink, Label, parts};
 use super::raster::{Raster, encode};
-use super::stroke::{Ink, dashes};
 use super::text::{Style, glyphs};
 
 /// Pixels to a CSS pixel: pictures are drawn for dense screens.
 pub(crate) const DENSITY: f32 = 2.0;
+/// plotters does not smooth the edges of wide strokes: a plot is drawn this many times larger, and shrunk.
+const SMOOTH: u32 = 2;
+/// The pixels that plotters draws to a CSS pixel.
+pub(crate) const FINE: f32 = DENSITY * SMOOTH as f32;
+
+/// A length in the pixels that plotters draws.
+pub(crate) fn fine(css_pixels: f32) -> i32 {
+    (css_pixels * FINE).round() as i32
+}
 
 /// A rectangle in CSS pixels, from the top left.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,133 +53,110 @@ impl Rect {
     }
 }
 
-/// Where a text begins: its line spans from the point to the right, stands around it or ends at it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Anchor {
-    Start,
-    Middle,
-    End,
-}
+/// Where a text stands: its line spans from the point to the right, around it, or to it from the left.
+pub(crate) use plotters::style::text_anchor::HPos as Anchor;
+
+/// What plotters draws on.
+pub(crate) type Area<'a> = DrawingArea<Ink<'a>, Shift>;
+/// What plotters says when it cannot draw.
+pub(crate) type Trouble = DrawingAreaErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>;
 
 /// A sheet of RGB pixels with its measures in CSS pixels.
 #[derive(Debug)]
 pub(crate) struct Canvas {
-    width: usize,
-    height: usize,
-    rgb: Vec<u8>,
+    sheet: RgbImage,
     /// Each text and its place, so that tests can see what overlaps.
     pub texts: Vec<(Rect, String)>,
 }
 
 impl Canvas {
     pub fn new(width: f32, height: f32) -> Self {
-        let (width, height) = ((width * DENSITY).ceil().max(1.0) as usize, (height * DENSITY).ceil().max(1.0) as usize);
-        Self { width, height, rgb: vec![255; 3 * width * height], texts: Vec::new() }
+        let [width, height] = [width, height].map(|length| (length * DENSITY).ceil().max(1.0) as u32);
+        Self { sheet: RgbImage::from_pixel(width, height, image::Rgb([255; 3])), texts: Vec::new() }
     }
 
     pub fn width(&self) -> f32 {
-        self.width as f32 / DENSITY
+        self.sheet.width() as f32 / DENSITY
     }
 
     pub fn height(&self) -> f32 {
-        self.height as f32 / DENSITY
+        self.sheet.height() as f32 / DENSITY
     }
 
     pub fn png(&self) -> Vec<u8> {
-        encode(self.width, self.height, &self.rgb)
+        encode(self.sheet.width() as usize, self.sheet.height() as usize, &self.sheet)
     }
 
     /// Fills a rectangle, whose edges fall on whole pixels.
     pub fn fill(&mut self, rect: Rect, color: Rgb) {
-        let ends = |start: f32, end: f32, most: usize| {
-            let start = (start * DENSITY).round().clamp(0.0, most as f32) as usize;
-            (start, ((end * DENSITY).round().clamp(0.0, most as f32) as usize).max(start))
-        };
-        let (left, right) = ends(rect.x, rect.right(), self.width);
-        let (top, bottom) = ends(rect.y, rect.bottom(), self.height);
-        for y in top..bottom {
-            for pixel in self.rgb[3 * (y * self.width + left)..3 * (y * self.width + right)].chunks_exact_mut(3) {
-                pixel.copy_from_slice(&color);
-            }
-        }
-    }
-
-    /// The outline of a rectangle, one CSS pixel wide, around it.
-    pub fn frame(&mut self, rect: Rect, color: Rgb) {
-        let Rect { x, y, width, height } = rect;
-        self.fill(Rect::new(x - 1.0, y - 1.0, width + 2.0, 1.0), color);
-        self.fill(Rect::new(x - 1.0, y + height, width + 2.0, 1.0), color);
-        self.fill(Rect::new(x - 1.0, y, 1.0, height), color);
-        self.fill(Rect::new(x + width, y, 1.0, height), color);
+        let (left, top, width, height) = pixels(rect);
+        imageops::replace(&mut self.sheet, &RgbImage::from_pixel(width, height, image::Rgb(color)), left, top);
     }
 
     /// Copies a picture, pixel by pixel, to a place given in CSS pixels.
     pub fn picture(&mut self, x: f32, y: f32, picture: &Raster) {
-        let (left, top) = ((x * DENSITY).round().max(0.0) as usize, (y * DENSITY).round().max(0.0) as usize);
-        let visible = picture.width().min(self.width.saturating_sub(left));
-        for (row, pixels) in picture.rgb().chunks_exact(3 * picture.width().max(1)).enumerate() {
-            if top + row >= self.height {
-                break;
-            }
-            let start = 3 * ((top + row) * self.width + left);
-            self.rgb[start..start + 3 * visible].copy_from_slice(&pixels[..3 * visible]);
-        }
+        let (left, top, ..) = pixels(Rect::new(x, y, 0.0, 0.0));
+        imageops::replace(&mut self.sheet, &picture.image(), left, top);
     }
 
-    /// Draws a line through `points`, clipped to `clip`, with dashes of the given lengths (ink, gap) if there are any.
-    pub fn line(&mut self, points: &[(f32, f32)], width: f32, color: Rgb, dash: Option<(f32, f32)>, clip: Rect) {
-        let mut ink = self.ink(clip);
-        let mut along = 0.0;
-        for ends in points.windows(2) {
-            let length = (ends[1].0 - ends[0].0).hypot(ends[1].1 - ends[0].1);
-            match dash {
-                Some((on, off)) if length.is_finite() && length < 20.0 * (clip.width + clip.height) => {
-                    dashes(ends[0], ends[1], along, on, off, |from, to| ink.segment(from, to, width));
-                }
-                _ => ink.segment(ends[0], ends[1], width),
-            }
-            along += length;
+    /// Lets plotters draw on a part of the sheet. Its texts are written afterwards, on the shrunken plot, where they are crisp.
+    pub fn plot(&mut self, place: Rect, draw: impl FnOnce(&Area) -> Result<(), Trouble>) -> Result<(), String> {
+        let (left, top, width, height) = pixels(place);
+        let size = (width * SMOOTH, height * SMOOTH);
+        let mut large = RgbImage::from_pixel(size.0, size.1, image::Rgb([255; 3]));
+        let labels = RefCell::new(Vec::new());
+        let ink = Ink { bitmap: BitMapBackend::with_buffer(&mut large, size), labels: &labels };
+        draw(&ink.into_drawing_area()).map_err(|trouble| trouble.to_string())?;
+        imageops::replace(&mut self.sheet, &imageops::thumbnail(&large, width, height), left, top);
+        for label in labels.into_inner() {
+            self.write(&Label { x: place.x + label.x, y: place.y + label.y, ..label }, Some(place));
         }
-        self.soak(ink, color);
+        Ok(())
     }
 
-    /// Draws a filled circle, clipped to `clip`.
-    pub fn dot(&mut self, center: (f32, f32), radius: f32, color: Rgb, clip: Rect) {
-        let mut ink = self.ink(clip);
-        ink.segment(center, center, 2.0 * radius);
-        self.soak(ink, color);
+    /// How many pixels of a rectangle are darker than a grid.
+    pub fn ink(&self, rect: Rect) -> usize {
+        let (left, top, width, height) = pixels(rect);
+        let part = imageops::crop_imm(&self.sheet, left.max(0) as u32, top.max(0) as u32, width, height).to_image();
+        part.pixels().filter(|pixel| pixel.0.iter().any(|value| *value < 0xd0)).count()
     }
 
     /// Writes one line of text; `y` is the top of the line. Gives back the place it took.
     pub fn text(&mut self, x: f32, y: f32, anchor: Anchor, text: &str, style: Style) -> Rect {
-        let width = style.width(text);
-        let x = match anchor {
-            Anchor::Start => x,
-            Anchor::Middle => x - width / 2.0,
-            Anchor::End => x - width,
-        };
-        let baseline = ((y + style.baseline()) * DENSITY).round();
-        self.letters(text, style, |along, up| (x * DENSITY + along, baseline - up), false);
-        self.note(Rect::new(x, y, width, style.line()), text)
+        let (left, above) = parts(anchor, VPos::Top);
+        self.write(&Label { text: text.to_owned(), style, x, y, left, above, upwards: false }, None)
     }
 
-    /// Writes one line of text from the bottom up, around the height `y`; `x` is the left of the turned line.
-    pub fn text_upwards(&mut self, x: f32, y: f32, text: &str, style: Style) -> Rect {
-        let width = style.width(text);
-        let start = ((y + width / 2.0) * DENSITY).round();
-        let baseline = ((x + style.baseline()) * DENSITY).round();
-        self.letters(text, style, |along, up| (baseline - up, start - along), true);
-        self.note(Rect::new(x, y - width / 2.0, style.line(), width), text)
-    }
-
-    fn note(&mut self, rect: Rect, text: &str) -> Rect {
+    /// Writes a text; what would stand out of `within`, at the end of an axis, is moved inside.
+    fn write(&mut self, label: &Label, within: Option<Rect>) -> Rect {
+        const SLACK: f32 = 4.0;
+        let Label { text, style, upwards, .. } = label;
+        let (along, across) = (style.width(text), style.line());
+        let (width, height) = if *upwards { (across, along) } else { (along, across) };
+        let mut rect = Rect::new(label.x - label.left * width, label.y - label.above * height, width, height);
+        if let Some(place) = within {
+            rect.x = rect.x.min(place.right() - width).max(place.x);
+            rect.y = rect.y.min(place.bottom() + SLACK - height).max(place.y - SLACK);
+        }
+        let baseline = |side: f32| ((side + style.baseline()) * DENSITY).round();
+        match upwards {
+            false => {
+                let baseline = baseline(rect.y);
+                self.letters(text, *style, |along, up| (rect.x * DENSITY + along, baseline - up), false);
+            }
+            true => {
+                let (baseline, start) = (baseline(rect.x), (rect.bottom() * DENSITY).round());
+                self.letters(text, *style, |along, up| (baseline - up, start - along), true);
+            }
+        }
         if !text.trim().is_empty() {
             self.texts.push((rect, text.to_owned()));
         }
         rect
     }
 
-    /// Draws the glyphs of a text; `place` takes the way along the text and up from its baseline, in pixels, to the sheet.
+    /// Draws the glyphs of a text; `place` takes the way along the text and up from its baseline, in pixels, to the sheet. Ours, because
+    /// plotters drops the space that the font leaves to the left of a letter, and letters then stand unevenly.
     fn letters(&mut self, text: &str, style: Style, place: impl Fn(f32, f32) -> (f32, f32), upwards: bool) {
         let font = style.font();
         let scale = style.scale(DENSITY);
@@ -188,26 +181,20 @@ impl Canvas {
         }
     }
 
-    fn ink(&self, clip: Rect) -> Ink {
-        let edge = |value: f32, most: usize| (value * DENSITY).round().clamp(0.0, most as f32) as usize;
-        let (left, top) = (edge(clip.x, self.width), edge(clip.y, self.height));
-        Ink::new(left..edge(clip.right(), self.width), top..edge(clip.bottom(), self.height))
-    }
-
-    fn soak(&mut self, ink: Ink, color: Rgb) {
-        for (x, y, cover) in ink.covered() {
-            self.blend(x as i64, y as i64, color, cover);
-        }
-    }
-
     fn blend(&mut self, x: i64, y: i64, color: Rgb, ink: f32) {
-        if x < 0 || y < 0 || x >= self.width as i64 || y >= self.height as i64 {
-            return;
-        }
-        let at = 3 * (y as usize * self.width + x as usize);
+        let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
+        let Some(pixel) = self.sheet.get_pixel_mut_checked(x, y) else { return };
         let ink = ink.clamp(0.0, 1.0);
-        for (value, new) in self.rgb[at..at + 3].iter_mut().zip(color) {
+        for (value, new) in pixel.0.iter_mut().zip(color) {
             *value = (f32::from(*value) * (1.0 - ink) + f32::from(new) * ink).round() as u8;
         }
     }
+}
+
+/// Left, top, width and height in pixels of the sheet.
+fn pixels(rect: Rect) -> (i64, i64, u32, u32) {
+    let pixel = |length: f32| (length * DENSITY).round();
+    let (left, top) = (pixel(rect.x), pixel(rect.y));
+    let (right, bottom) = (pixel(rect.right()), pixel(rect.bottom()));
+    (left as i64, top as i64, (right - left).max(0.0) as u32, (bottom - top).max(0.0) as u32)
 }

@@ -8,6 +8,7 @@ pub(crate) const TEXT: Rgb = [0x22; 3];
 pub(crate) const QUIET: Rgb = [0x5c; 3];
 pub(crate) const AXIS: Rgb = [0x9a; 3];
 pub(crate) const GRID: Rgb = [0xea; 3];
+pub(crate) const LIGHT_GRID: Rgb = [0xf5; 3];
 pub(crate) const EMPTY: Rgb = [0xf3; 3];
 
 /// The mark of a pixel whose value is not a number: a colour that photos do not have.

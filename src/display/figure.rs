@@ -145,7 +145,7 @@ impl Figure {
             write_lines(&mut canvas, content.x, title_top, &title, Style::TITLE);
             panel.draw(&mut canvas, content, width);
         }
-        canvas.text(MARGIN, note_top, Anchor::Start, &note, Style::CAPTION);
+        canvas.text(MARGIN, note_top, Anchor::Left, &note, Style::CAPTION);
         canvas
     }
 }

@@ -1,15 +1,18 @@
 //! Maps of values as colours: gradients, cochleagrams.
 
-use super::axis::{Scale, Ticks, multiplier, number};
-use super::canvas::{Anchor, Canvas, DENSITY, Rect};
-use super::colors::{AXIS, Rgb};
-use super::panel::{draw_picture, empty, size_of_cells};
+use plotters::chart::LabelAreaPosition::{Left, Right};
+
+use super::axis::Axis;
+use super::canvas::{Canvas, Rect};
+use super::chart::{Margins, TICK_GAP, draw_axes, draw_cells};
+use super::colors::Rgb;
+use super::number::{ends, number};
+use super::panel::size_of_cells;
 use super::text::Style;
 use super::{Bundle, Figure, Palette, Raster, Show};
 
 const BAR: f32 = 10.0;
 const BAR_GAP: f32 = 8.0;
-const TICK_GAP: f32 = 5.0;
 /// Cells that are not numbers are grey, which is in none of the palettes.
 const NOT_FINITE: Rgb = [0x9e; 3];
 
@@ -28,8 +31,8 @@ pub struct HeatMap {
     columns: usize,
     values: Vec<f32>,
     palette: Palette,
-    x: Option<Axis>,
-    y: Option<Axis>,
+    x: Option<Side>,
+    y: Option<Side>,
     value_label: String,
     range: Option<(f64, f64)>,
     robust: bool,
@@ -39,7 +42,7 @@ pub struct HeatMap {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Axis {
+struct Side {
     label: String,
     from: f64,
     to: f64,
@@ -80,19 +83,19 @@ impl HeatMap {
 
     /// Labels the columns: the left edge is at `from`, the right one at `to`. The label carries the unit: `"time (s)"`.
     pub fn x_axis(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
-        self.x = Some(Axis { label: label.into(), from, to, log: false });
+        self.x = Some(Side { label: label.into(), from, to, log: false });
         self
     }
 
     /// Labels the rows: the first row's outer edge is at `from`, the last row's at `to`.
     pub fn y_axis(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
-        self.y = Some(Axis { label: label.into(), from, to, log: false });
+        self.y = Some(Side { label: label.into(), from, to, log: false });
         self
     }
 
     /// Labels the rows, which stand at equal ratios, as the bands of an ear do: `"frequency (Hz)"` from 50 to 10 000.
     pub fn y_axis_log(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
-        self.y = Some(Axis { label: label.into(), from, to, log: true });
+        self.y = Some(Side { label: label.into(), from, to, log: true });
         self
     }
 
@@ -134,20 +137,18 @@ impl HeatMap {
         self.values.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value))
     }
 
-    fn scale(&self) -> Scale {
+    fn scale(&self) -> Axis {
         let symmetric = |low: f64, high: f64| match self.palette {
             Palette::Diverging => (-low.abs().max(high.abs()), low.abs().max(high.abs())),
             _ => (low, high),
         };
         let given = self.range.filter(|(low, high)| low.is_finite() && high.is_finite());
         let (low, high) = given.unwrap_or_else(|| {
-            let ends = if self.robust { self.quantiles(0.005) } else { None };
-            let all =
-                || self.finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-            ends.unwrap_or_else(all)
+            let most = if self.robust { self.quantiles(0.005) } else { None };
+            most.unwrap_or_else(|| ends(self.finite()))
         });
         let (low, high) = symmetric(low, high);
-        Scale::between(low, high, false).unwrap_or(Scale { low: 0.0, high: 1.0, log: false, whole: false })
+        Axis::between(low, high, false).unwrap_or(Axis::unit())
     }
 
     fn quantiles(&self, outside: f64) -> Option<(f64, f64)> {
@@ -179,7 +180,7 @@ impl HeatMap {
         if !self.square || self.problem.is_some() {
             return (width, (0.5 * width).clamp(150.0, 300.0));
         }
-        let margins = Margins::of(self, 200.0);
+        let margins = self.margins(200.0).0;
         let room = (width - margins.left - margins.right).max(16.0);
         let (across, down) = size_of_cells(self.columns, self.rows, room, tallest);
         (across + margins.left + margins.right, down + margins.bottom)
@@ -190,96 +191,64 @@ impl HeatMap {
         if !self.square || self.problem.is_some() {
             return 0.0;
         }
-        let margins = Margins::of(self, 200.0);
+        let margins = self.margins(200.0).0;
         margins.left + margins.right
     }
 
-    pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) {
+    pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) -> Result<(), String> {
         if let Some(problem) = &self.problem {
-            return empty(canvas, place, problem);
+            return Err(problem.clone());
         }
-        let margins = Margins::of(self, place.height);
-        let cells = Rect::new(
-            place.x + margins.left,
-            place.y + margins.top,
-            place.width - margins.left - margins.right,
-            place.height - margins.top - margins.bottom,
-        );
+        let (margins, scale) = self.margins(place.height);
+        let cells = margins.within(place);
         if cells.width < 4.0 || cells.height < 4.0 {
-            return empty(canvas, place, "too small");
+            return Err("too small".into());
         }
-        let raster = self.raster();
-        let pixels = |length: f32| (length * DENSITY).round() as usize;
-        let (width, height) = (pixels(cells.width), pixels(cells.height));
-        match !self.square && 2 * self.columns <= 3 * width && 2 * self.rows <= 3 * height {
-            true => canvas.picture(cells.x, cells.y, &raster.stretched(width, height)),
-            false => draw_picture(canvas, cells, &raster),
-        }
-        if self.x.is_some() || self.y.is_some() {
-            canvas.frame(cells, AXIS);
-        }
-        self.draw_x(canvas, cells, place);
-        self.draw_y(canvas, cells, place);
-        self.draw_bar(canvas, cells, place, &margins);
+        let side = |side: &Option<Side>| side.as_ref().and_then(|side| Some((side.label.clone(), side.axis()?)));
+        let none = || (String::new(), Axis::unit());
+        let (x_label, x) = side(&self.x).map_or_else(none, |(label, axis)| (label, axis.across(cells.width)));
+        let most = (cells.height / 26.0) as usize;
+        let (y_label, y) = side(&self.y).map_or_else(none, |(label, axis)| (label, axis.upright(most, cells.height)));
+        let y_down = self.y.as_ref().is_none_or(|side| (side.from <= side.to) != self.upwards);
+        let fit = |label: &str, axis: &Axis, room: f32| Style::LABEL.ellipsise(&axis.with_multiplier(label), room);
+        let labels = [fit(&x_label, &x, cells.width), fit(&y_label, &y, cells.height)];
+        let value_label = fit(&self.value_label, &scale, cells.height);
+        let bar =
+            Margins { left: place.width - margins.right + BAR_GAP, right: margins.right - BAR_GAP - BAR, ..margins };
+        canvas.plot(place, |sheet| {
+            let mut chart = margins.chart(sheet, Left, x, Axis { reversed: y_down, ..y })?;
+            draw_cells(&mut chart, &self.raster())?;
+            draw_axes(&mut chart, &labels[0], &labels[1], false)?;
+            let mut chart = bar.chart(sheet, Right, Axis::unit(), scale)?;
+            draw_cells(&mut chart, &self.colors())?;
+            draw_axes(&mut chart, "", &value_label, false)
+        })
     }
 
-    fn draw_x(&self, canvas: &mut Canvas, cells: Rect, place: Rect) {
-        let Some((axis, scale)) = self.x.as_ref().and_then(|axis| Some((axis, axis.scale()?))) else { return };
-        let ticks = fitting(&scale, cells.width);
-        let mut free = place.x;
-        for tick in &ticks.ticks {
-            let Some(part) = axis.part(&scale, tick.value) else { continue };
-            let x = cells.x + part as f32 * cells.width;
-            canvas.fill(Rect::new(x - 0.5, cells.bottom() + 1.0, 1.0, 3.0), AXIS);
-            let half = Style::TICK.width(&tick.label) / 2.0;
-            let center = x.clamp(place.x + half, (place.right() - half).max(place.x + half));
-            if center - half >= free {
-                canvas.text(center, cells.bottom() + TICK_GAP, Anchor::Middle, &tick.label, Style::TICK);
-                free = center + half + 4.0;
-            }
-        }
-        let label = with_multiplier(&axis.label, &ticks);
-        let y = cells.bottom() + TICK_GAP + Style::TICK.line();
-        let label = Style::LABEL.ellipsise(&label, cells.width);
-        canvas.text(cells.x + cells.width / 2.0, y, Anchor::Middle, &label, Style::LABEL);
+    /// All colours, the highest on top.
+    fn colors(&self) -> Raster {
+        let color = |index: u8| self.palette.color(f64::from(index) / 255.0);
+        Raster::from_rgb(1, 256, (0..=255).rev().flat_map(color).collect())
     }
 
-    fn draw_y(&self, canvas: &mut Canvas, cells: Rect, place: Rect) {
-        let Some((axis, scale)) = self.y.as_ref().and_then(|axis| Some((axis, axis.scale()?))) else { return };
-        let ticks = scale.ticks((cells.height / 26.0) as usize);
-        for tick in &ticks.ticks {
-            let Some(part) = axis.part(&scale, tick.value) else { continue };
-            let part = if self.upwards { 1.0 - part } else { part };
-            let y = cells.y + part as f32 * cells.height;
-            canvas.fill(Rect::new(cells.x - 4.0, y - 0.5, 3.0, 1.0), AXIS);
-            let line = Style::TICK.line();
-            let top = (y - line / 2.0).clamp(cells.y - 4.0, (cells.bottom() - line + 4.0).max(cells.y));
-            canvas.text(cells.x - TICK_GAP - 1.0, top, Anchor::End, &tick.label, Style::TICK);
-        }
-        let label = Style::LABEL.ellipsise(&with_multiplier(&axis.label, &ticks), cells.height);
-        canvas.text_upwards(place.x, cells.y + cells.height / 2.0, &label, Style::LABEL);
-    }
-
-    fn draw_bar(&self, canvas: &mut Canvas, cells: Rect, place: Rect, margins: &Margins) {
-        let scale = self.scale();
-        let left = cells.right() + BAR_GAP;
-        let steps = (cells.height * DENSITY).round().max(1.0);
-        for step in 0..steps as usize {
-            let color = self.palette.color(1.0 - (step as f64 + 0.5) / f64::from(steps));
-            canvas.fill(Rect::new(left, cells.y + step as f32 / DENSITY, BAR, 1.0 / DENSITY), color);
-        }
-        let line = Style::TICK.line();
-        for tick in &margins.ticks.ticks {
-            let Some(part) = scale.place(tick.value).filter(|part| (-1e-6..=1.000001).contains(part)) else { continue };
-            let y = cells.bottom() - part as f32 * cells.height;
-            canvas.fill(Rect::new(left + BAR, y - 0.5, 3.0, 1.0), AXIS);
-            let top = (y - line / 2.0).clamp(cells.y - 4.0, (cells.bottom() - line + 4.0).max(cells.y));
-            canvas.text(left + BAR + TICK_GAP, top, Anchor::Start, &tick.label, Style::TICK);
-        }
-        let label = with_multiplier(&self.value_label, &margins.ticks);
-        let label = Style::LABEL.ellipsise(&label, cells.height);
-        let left = place.right() - Style::LABEL.line();
-        canvas.text_upwards(left, cells.y + cells.height / 2.0, &label, Style::LABEL);
+    /// What stands around the cells, and the axis of the colours.
+    fn margins(&self, height: f32) -> (Margins, Axis) {
+        let label = |text: &str| if text.is_empty() { 0.0 } else { Style::LABEL.line() + 2.0 };
+        let bottom = match self.x.as_ref().filter(|side| side.axis().is_some()) {
+            Some(side) => TICK_GAP + Style::TICK.line() + if side.label.is_empty() { 0.0 } else { Style::LABEL.line() },
+            None => 0.0,
+        };
+        let cells = height - bottom;
+        // The same ticks for most heights of the map, so that its width does not depend on its height.
+        let scale = self.scale().upright((cells / 34.0).min(5.0) as usize, cells);
+        let left = self.y.as_ref().and_then(|side| {
+            let axis = side.axis()?.upright((cells / 26.0) as usize, cells);
+            Some(label(&side.label) + axis.widest() + TICK_GAP + 1.0)
+        });
+        let right = BAR_GAP + BAR + TICK_GAP + scale.widest() + label(&scale.with_multiplier(&self.value_label));
+        let margins =
+            Margins { left: left.unwrap_or(0.0).ceil(), right: right.ceil(), top: 0.0, bottom: bottom.ceil() };
+        (margins, scale)
     }
 
     /// What the map shows, in words.
@@ -287,7 +256,7 @@ impl HeatMap {
         if let Some(problem) = &self.problem {
             return vec![problem.clone()];
         }
-        let scale = self.finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+        let scale = ends(self.finite());
         let unit = if self.value_label.is_empty() { String::new() } else { format!(" {}", self.value_label) };
         let size = format!("map of {} × {} values", self.rows, self.columns);
         let mut lines = vec![match scale.0 <= scale.1 {
@@ -311,70 +280,12 @@ impl HeatMap {
     }
 }
 
-impl Axis {
-    fn scale(&self) -> Option<Scale> {
-        Scale::between(self.from, self.to, self.log).filter(|_| self.from != self.to)
-    }
-
-    /// How far from its `from` end a value stands, 0 to 1; none outside.
-    fn part(&self, scale: &Scale, value: f64) -> Option<f64> {
-        let part = scale.place(value).filter(|part| (-1e-6..=1.000001).contains(part))?;
-        Some(if self.from <= self.to { part } else { 1.0 - part })
-    }
-}
-
-/// What stands around the cells, in CSS pixels.
-struct Margins {
-    left: f32,
-    right: f32,
-    top: f32,
-    bottom: f32,
-    /// Of the colour bar.
-    ticks: Ticks,
-}
-
-impl Margins {
-    fn of(map: &HeatMap, height: f32) -> Self {
-        let widest =
-            |ticks: &Ticks| ticks.ticks.iter().map(|tick| Style::TICK.width(&tick.label)).fold(0.0, f32::max).ceil();
-        let label = |text: &str| if text.is_empty() { 0.0 } else { Style::LABEL.line() + 2.0 };
-        // The same ticks for any height of the map, so that its width does not depend on its height.
-        let most = ((height - 40.0) / 34.0).clamp(2.0, 5.0) as usize;
-        let ticks = map.scale().ticks(most);
-        let bar_label = with_multiplier(&map.value_label, &ticks);
-        let left = match map.y.as_ref().and_then(|axis| Some((axis, axis.scale()?))) {
-            Some((axis, scale)) => label(&axis.label) + widest(&scale.ticks((height / 26.0) as usize)) + TICK_GAP + 1.0,
-            None => 0.0,
-        };
-        let bottom = match map.x.as_ref().and_then(|axis| Some((axis, axis.scale()?))) {
-            Some((axis, _)) if axis.label.is_empty() => TICK_GAP + Style::TICK.line(),
-            Some(_) => TICK_GAP + Style::TICK.line() + Style::LABEL.line(),
-            None => 0.0,
-        };
-        let right = BAR_GAP + BAR + TICK_GAP + widest(&ticks) + label(&bar_label);
-        Self { left: left.ceil(), right: right.ceil(), top: 0.0, bottom: bottom.ceil(), ticks }
-    }
-}
-
-/// The most ticks whose labels do not touch along `width`.
-pub(crate) fn fitting(scale: &Scale, width: f32) -> Ticks {
-    let mut most = ((width / 40.0) as usize).clamp(2, 10);
-    loop {
-        let ticks = scale.ticks(most);
-        let widest = ticks.ticks.iter().map(|tick| Style::TICK.width(&tick.label)).fold(0.0, f32::max);
-        if most <= 2 || (widest + 12.0) * ticks.ticks.len() as f32 <= width {
-            return ticks;
-        }
-        most -= 1;
-    }
-}
-
-/// A label with the power of ten that its axis leaves out.
-fn with_multiplier(label: &str, ticks: &Ticks) -> String {
-    match (label, multiplier(ticks.exponent).as_str()) {
-        (label, "") => label.to_owned(),
-        ("", power) => power.to_owned(),
-        (label, power) => format!("{label}  {power}"),
+impl Side {
+    fn axis(&self) -> Option<Axis> {
+        let reversed = self.from > self.to;
+        Axis::between(self.from, self.to, self.log)
+            .filter(|_| self.from != self.to)
+            .map(|axis| Axis { reversed, ..axis })
     }
 }
 

@@ -1,8 +1,11 @@
 //! Which line is which: names beside the ends of the lines, or in rows above them.
 
-use super::canvas::{Anchor, Canvas, Rect};
+use plotters::element::{Circle, DashedPathElement, PathElement};
+
+use super::canvas::{Anchor, Area, Canvas, Rect, Trouble, fine};
+use super::chart::stroke;
 use super::colors::{self, QUIET, SERIES, TEXT};
-use super::line_plot::STROKE;
+use super::line_plot::{DOT, STROKE};
 use super::text::Style;
 
 const STYLE: Style = Style::TICK;
@@ -35,7 +38,7 @@ pub(crate) enum Entry {
 
 /// The dashes of a series that has to share its colour with an earlier one.
 pub(crate) fn dash(index: usize) -> Option<(f32, f32)> {
-    (index >= SERIES).then_some((5.0, 3.0))
+    (index >= SERIES).then_some((6.0, 2.5))
 }
 
 /// The width for names beside the ends of their lines, or `None` if a legend is better: for long names, many, or lone points, which end
@@ -49,16 +52,11 @@ pub(crate) fn width_beside(names: &[Name], place: Rect) -> Option<f32> {
     (fits && names.iter().all(|name| name.joined)).then_some(width)
 }
 
-/// Writes each name at the end of its line, pushed apart where they would touch.
-pub(crate) fn write_beside(canvas: &mut Canvas, area: Rect, names: &[Name], curves: &[Vec<(f32, f32)>]) {
+/// Writes each name at the height where its line ends, pushed apart where they would touch.
+pub(crate) fn write_beside(canvas: &mut Canvas, area: Rect, names: &[Name], end: impl Fn(&Name) -> Option<f32>) {
     let line = STYLE.line();
-    let mut wanted: Vec<(f32, &Name)> = names
-        .iter()
-        .filter_map(|name| {
-            let end = curves[name.index].iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
-            Some((end.1.clamp(area.y, area.bottom()) - line / 2.0, name))
-        })
-        .collect();
+    let mut wanted: Vec<(f32, &Name)> =
+        names.iter().filter_map(|name| Some((end(name)?.clamp(area.y, area.bottom()) - line / 2.0, name))).collect();
     wanted.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut free = area.y - 4.0;
     for place in &mut wanted {
@@ -72,7 +70,7 @@ pub(crate) fn write_beside(canvas: &mut Canvas, area: Rect, names: &[Name], curv
     }
     for (top, name) in wanted {
         let color = colors::for_letters(colors::series(name.index));
-        canvas.text(area.right() + 7.0, top, Anchor::Start, name.text, STYLE.colored(color));
+        canvas.text(area.right() + 7.0, top, Anchor::Left, name.text, STYLE.colored(color));
     }
 }
 
@@ -105,22 +103,34 @@ pub(crate) fn rows(names: &[Name], width: f32) -> Vec<Vec<Entry>> {
     rows
 }
 
-/// Draws a row of a legend from `x` to the right.
-pub(crate) fn draw_row(canvas: &mut Canvas, mut x: f32, y: f32, row: &[Entry]) {
-    let middle = y + STYLE.line() / 2.0;
-    for entry in row {
-        let written = match entry {
-            Entry::More(count) => canvas.text(x, y, Anchor::Start, &format!("and {count} more"), STYLE.colored(QUIET)),
-            Entry::Series { index, joined, text } => {
-                let color = colors::series(*index);
-                let clip = Rect::new(x - 2.0, y, KEY + 4.0, STYLE.line());
-                match joined {
-                    true => canvas.line(&[(x, middle), (x + KEY, middle)], STROKE + 0.25, color, dash(*index), clip),
-                    false => canvas.dot((x + KEY / 2.0, middle), 2.75, color, clip),
+/// Draws the rows of a legend from a point to the right and down.
+pub(crate) fn draw(canvas: &mut Canvas, left: f32, top: f32, rows: &[Vec<Entry>]) -> Result<(), String> {
+    for (row, entries) in rows.iter().enumerate() {
+        let (mut x, y) = (left, top + row as f32 * ROW);
+        for entry in entries {
+            let written = match entry {
+                Entry::More(count) => {
+                    canvas.text(x, y, Anchor::Left, &format!("and {count} more"), STYLE.colored(QUIET))
                 }
-                canvas.text(x + KEY + KEY_GAP, y, Anchor::Start, text, STYLE.colored(TEXT))
-            }
-        };
-        x = written.right() + ENTRY_GAP;
+                Entry::Series { index, joined, text } => {
+                    canvas.plot(Rect::new(x, y, KEY, STYLE.line()), |area| draw_key(area, *index, *joined))?;
+                    canvas.text(x + KEY + KEY_GAP, y, Anchor::Left, text, STYLE.colored(TEXT))
+                }
+            };
+            x = written.right() + ENTRY_GAP;
+        }
+    }
+    Ok(())
+}
+
+/// A sample of the line of a series.
+fn draw_key(area: &Area, index: usize, joined: bool) -> Result<(), Trouble> {
+    let (width, height) = area.dim_in_pixel();
+    let (width, middle) = (width as i32, height as i32 / 2);
+    let (ends, style) = ([(0, middle), (width, middle)], stroke(colors::series(index), STROKE + 0.25));
+    match (joined, dash(index)) {
+        (false, _) => area.draw(&Circle::new((width / 2, middle), fine(DOT), style.filled())),
+        (true, None) => area.draw(&PathElement::new(ends, style)),
+        (true, Some((ink, gap))) => area.draw(&DashedPathElement::new(ends, fine(ink), fine(gap), style)),
     }
 }

@@ -17,23 +17,26 @@ mod axis;
 mod bars;
 mod bundle;
 mod canvas;
+mod chart;
 mod colors;
 mod figure;
 mod heat_map;
+mod ink;
 mod legend;
 mod line_plot;
 pub mod live;
+mod number;
 mod page;
 mod panel;
 mod progress;
 mod raster;
 mod show;
 mod stock;
-mod stroke;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trace;
 
 pub use crate::show_in_notebooks;
 pub use bars::Bars;

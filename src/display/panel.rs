@@ -133,16 +133,20 @@ impl Panel {
         }
     }
 
-    /// Draws the content into `place` and the caption below.
+    /// Draws the content into `place`, or why there is none, and the caption below.
     pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect, panel_width: f32) {
-        match &self.content {
+        let drawn = match &self.content {
             Content::Picture(picture) => draw_picture(canvas, place, picture),
             Content::Plot(plot) => plot.draw(canvas, place),
             Content::Heat(map) => map.draw(canvas, place),
             Content::Bars(bars) => bars.draw(canvas, place),
             Content::Text(text) => {
-                write_lines(canvas, place.x, place.y, &Style::BODY.wrap(text, place.width, TEXT_LINES), Style::BODY)
+                write_lines(canvas, place.x, place.y, &Style::BODY.wrap(text, place.width, TEXT_LINES), Style::BODY);
+                Ok(())
             }
+        };
+        if let Err(reason) = drawn {
+            empty(canvas, place, &reason);
         }
         let top = place.bottom() + CAPTION_GAP;
         write_lines(canvas, place.x, top, &self.caption_lines(panel_width), Style::CAPTION);
@@ -193,38 +197,30 @@ pub(crate) fn size_of_cells(columns: usize, rows: usize, width: f32, height: f32
     (size(columns), size(rows))
 }
 
-pub(crate) fn draw_picture(canvas: &mut Canvas, place: Rect, picture: &Raster) {
+fn draw_picture(canvas: &mut Canvas, place: Rect, picture: &Raster) -> Result<(), String> {
     if let Some(problem) = picture.problem() {
-        canvas.fill(place, EMPTY);
-        let style = Style::CAPTION;
-        let lines = style.wrap(problem, place.width - 16.0, ((place.height - 8.0) / style.line()).max(1.0) as usize);
-        let top = place.y + (place.height - lines.len() as f32 * style.line()) / 2.0;
-        for (index, line) in lines.iter().enumerate() {
-            let y = top + index as f32 * style.line();
-            canvas.text(place.x + place.width / 2.0, y, Anchor::Middle, line, style);
-        }
-        return;
+        return Err(problem.to_owned());
     }
     let pixels = |length: f32| ((length * DENSITY).round() as usize).max(1);
-    let (width, height) = (pixels(place.width), pixels(place.height));
-    let whole = width % picture.width() == 0 && height % picture.height() == 0;
-    let same = whole && width / picture.width() == height / picture.height();
-    let sized = if same { picture.enlarged(width / picture.width()) } else { picture.resized(width, height) };
-    canvas.picture(place.x, place.y, &sized);
+    canvas.picture(place.x, place.y, &picture.resized(pixels(place.width), pixels(place.height)));
+    Ok(())
 }
 
-/// A message in the middle of an empty plot.
-pub(crate) fn empty(canvas: &mut Canvas, place: Rect, message: &str) {
-    canvas.fill(place, EMPTY);
-    canvas.frame(place, AXIS);
+/// What stands where there is nothing to draw: the reason, in the middle of a frame.
+fn empty(canvas: &mut Canvas, place: Rect, reason: &str) {
+    canvas.fill(place, AXIS);
+    canvas.fill(Rect::new(place.x + 1.0, place.y + 1.0, place.width - 2.0, place.height - 2.0), EMPTY);
     let style = Style::CAPTION;
-    let text = style.ellipsise(message, place.width - 8.0);
-    let y = place.y + (place.height - style.line()) / 2.0;
-    canvas.text(place.x + place.width / 2.0, y, Anchor::Middle, &text, style);
+    let lines = style.wrap(reason, place.width - 16.0, ((place.height - 8.0) / style.line()).max(1.0) as usize);
+    let top = place.y + (place.height - lines.len() as f32 * style.line()) / 2.0;
+    for (index, line) in lines.iter().enumerate() {
+        let y = top + index as f32 * style.line();
+        canvas.text(place.x + place.width / 2.0, y, Anchor::Center, line, style);
+    }
 }
 
 pub(crate) fn write_lines(canvas: &mut Canvas, x: f32, y: f32, lines: &[String], style: Style) {
     for (index, line) in lines.iter().enumerate() {
-        canvas.text(x, y + index as f32 * style.line(), Anchor::Start, line, style);
+        canvas.text(x, y + index as f32 * style.line(), Anchor::Left, line, style);
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder};
+use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
 
 use super::colors::{NOT_A_NUMBER, Rgb};
 use super::{Bundle, Figure, Panel, Show};
@@ -103,34 +103,37 @@ impl Raster {
         if factor == 1 || width.saturating_mul(height) > LARGEST {
             return self.clone();
         }
-        let mut rgb = Vec::with_capacity(3 * width * height);
-        for row in self.rgb.chunks_exact(3 * self.width.max(1)) {
-            let wide: Vec<u8> = row.chunks_exact(3).flat_map(|pixel| pixel.repeat(factor)).collect();
-            (0..factor).for_each(|_| rgb.extend_from_slice(&wide));
-        }
-        Self { width, height, rgb, problem: self.problem.clone() }
-    }
-
-    /// Stretched by taking for each pixel the nearest there is: crisp, and of rows that repeat, which makes a small file.
-    pub(crate) fn stretched(&self, width: usize, height: usize) -> Self {
-        let row = |y: usize| {
-            let start = 3 * self.width * (y * self.height / height);
-            let pixels = &self.rgb[start..start + 3 * self.width];
-            (0..width).flat_map(move |x| {
-                let at = 3 * (x * self.width / width);
-                [pixels[at], pixels[at + 1], pixels[at + 2]]
-            })
-        };
-        Self { width, height, rgb: (0..height).flat_map(row).collect(), problem: None }
+        Self { problem: self.problem.clone(), ..self.sampled(width, height) }
     }
 
     /// Resized so that each pixel is the mean of what it covers: smooth when smaller, with crisp edges when larger.
     pub(crate) fn resized(&self, width: usize, height: usize) -> Self {
-        let across = resize_rows(&self.rgb, self.width, self.height, width);
-        let turned = transpose(&across, width, self.height);
-        let along = resize_rows(&turned, self.height, width, height);
-        let rgb = transpose(&along, height, width).iter().map(|value| value.round() as u8).collect();
+        let whole = width.is_multiple_of(self.width) && height.is_multiple_of(self.height);
+        if whole || width < self.width || height < self.height {
+            return self.sampled(width, height);
+        }
+        let fine = self.sampled(2 * width, 2 * height).image();
+        let rgb = imageops::thumbnail(&fine, width as u32, height as u32).into_raw();
         Self { width, height, rgb, problem: None }
+    }
+
+    /// Resized too, but by taking the nearest pixel where larger: for what is shrunk later.
+    pub(crate) fn sampled(&self, width: usize, height: usize) -> Self {
+        let rgb = if width < self.width || height < self.height {
+            imageops::resize(&self.image(), width as u32, height as u32, imageops::Triangle).into_raw()
+        } else {
+            let mut rgb = Vec::with_capacity(3 * width * height);
+            for y in 0..height {
+                let row = &self.rgb[3 * self.width * (y * self.height / height)..][..3 * self.width];
+                (0..width).for_each(|x| rgb.extend_from_slice(&row[3 * (x * self.width / width)..][..3]));
+            }
+            rgb
+        };
+        Self { width, height, rgb, problem: None }
+    }
+
+    pub(crate) fn image(&self) -> RgbImage {
+        RgbImage::from_raw(self.width as u32, self.height as u32, self.rgb.clone()).unwrap_or_default()
     }
 
     /// This picture as an output, a small one enlarged; `alt` says what it shows, `text` stands for it in a terminal.
@@ -182,41 +185,4 @@ pub(crate) fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
         .write_image(rgb, width as u32, height as u32, ExtendedColorType::Rgb8)
         .expect("a checked size and memory to write to");
     file.into_inner()
-}
-
-/// Rows of `from` pixels to rows of `to` pixels, each the mean of the stretch of the row that it covers.
-fn resize_rows<T: Copy + Into<f32>>(rgb: &[T], from: usize, rows: usize, to: usize) -> Vec<f32> {
-    let step = from as f64 / to as f64;
-    let spans: Vec<(usize, Vec<f32>)> = (0..to)
-        .map(|index| {
-            let (start, end) = (index as f64 * step, (index + 1) as f64 * step);
-            let (first, last) = (start as usize, (end.ceil() as usize).min(from));
-            let shares = (first..last).map(|at| ((end.min((at + 1) as f64) - start.max(at as f64)) / step) as f32);
-            (first, shares.collect())
-        })
-        .collect();
-    let mut out = Vec::with_capacity(3 * to * rows);
-    for row in rgb.chunks_exact(3 * from) {
-        for (first, shares) in &spans {
-            let mut mean = [0.0; 3];
-            for (share, pixel) in shares.iter().zip(row[3 * first..].chunks_exact(3)) {
-                for (sum, value) in mean.iter_mut().zip(pixel) {
-                    *sum += share * (*value).into();
-                }
-            }
-            out.extend(mean);
-        }
-    }
-    out
-}
-
-fn transpose(rgb: &[f32], width: usize, height: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(rgb.len());
-    for x in 0..width {
-        for y in 0..height {
-            let at = 3 * (y * width + x);
-            out.extend_from_slice(&rgb[at..at + 3]);
-        }
-    }
-    out
 }

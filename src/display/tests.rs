@@ -1,9 +1,19 @@
 //! What can only be seen from inside: where the letters stand, and what the axes say.
 
-use super::axis::{Scale, Tick, number, power_of_ten};
-use super::canvas::Canvas;
+use super::axis::Axis;
+use super::canvas::{Canvas, Rect};
+use super::number::{number, power_of_ten};
 use super::text::Style;
+use super::trace::{clipped, thinned};
 use super::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Raster};
+
+/// The part of a text's place that letters take: a line has air above and below them.
+fn letters(place: &Rect) -> Rect {
+    match place.width > place.height {
+        true => Rect { y: place.y + 2.0, height: place.height - 4.0, ..*place },
+        false => *place,
+    }
+}
 
 /// Every text of the sheet lies on it, and none on another.
 fn assert_tidy(canvas: &Canvas, what: &str) {
@@ -12,17 +22,16 @@ fn assert_tidy(canvas: &Canvas, what: &str) {
         let inside = place.x >= -half && place.y >= -half && place.right() <= canvas.width() + half;
         assert!(inside && place.bottom() <= canvas.height() + half, "{what}: {text:?} leaves the sheet: {place:?}");
         for (other, other_text) in &canvas.texts[index + 1..] {
-            // Lines of letters have air above and below: they may touch by a little.
-            let mut letters = *place;
-            letters.y += 2.0;
-            letters.height -= 4.0;
-            assert!(!letters.overlaps(other), "{what}: {text:?} {place:?} stands on {other_text:?} {other:?}");
+            assert!(
+                !letters(place).overlaps(&letters(other)),
+                "{what}: {text:?} {place:?} on {other_text:?} {other:?}"
+            );
         }
     }
 }
 
-fn labels(ticks: &[Tick]) -> Vec<&str> {
-    ticks.iter().map(|tick| tick.label.as_str()).collect()
+fn labels(axis: &Axis) -> Vec<&str> {
+    axis.ticks.iter().map(|tick| tick.label.as_str()).collect()
 }
 
 #[test]
@@ -92,41 +101,38 @@ fn the_font_has_the_letters_that_figures_need() {
 #[test]
 fn a_constant_series_stands_in_the_middle_of_its_axis() {
     for value in [0.0, 0.25, -7.0, 1e-12, 3e8, f64::MAX] {
-        let scale = Scale::around([value, value].into_iter(), false, 0.05).unwrap();
-        assert!((scale.place(value.clamp(-1e300, 1e300)).unwrap() - 0.5).abs() < 1e-6, "{value}: {scale:?}");
-        assert!(scale.ticks(5).ticks.len() >= 2, "{value}: {:?}", scale.ticks(5));
+        let axis = Axis::around([value, value].into_iter(), false, 0.05).unwrap();
+        assert!((axis.place(value.clamp(-1e300, 1e300)).unwrap() - 0.5).abs() < 1e-6, "{value}: {axis:?}");
+        let axis = axis.ticked(5);
+        assert!(axis.ticks.len() >= 2, "{value}: {axis:?}");
     }
-    let log = Scale::around([1e-3].into_iter(), true, 0.05).unwrap();
+    let log = Axis::around([1e-3].into_iter(), true, 0.05).unwrap();
     assert!((log.place(1e-3).unwrap() - 0.5).abs() < 1e-9);
 }
 
 #[test]
 fn ticks_are_round_and_their_labels_differ() {
-    assert_eq!(labels(&Scale::between(0.0, 800.0, false).unwrap().ticks(5).ticks), ["0", "200", "400", "600", "800"]);
-    let steps = Scale { whole: true, ..Scale::between(0.0, 3.0, false).unwrap() };
-    assert_eq!(labels(&steps.ticks(8).ticks), ["0", "1", "2", "3"], "there is no half a step");
-    assert_eq!(labels(&Scale::between(-0.5, 0.5, false).unwrap().ticks(3).ticks), ["−0.5", "0.0", "0.5"]);
-    let small = Scale::between(0.0, 4e-6, false).unwrap().ticks(4);
-    assert_eq!((labels(&small.ticks), small.exponent), (vec!["0", "1", "2", "3", "4"], -6));
-    assert_eq!(
-        labels(&Scale::between(1e-4, 1.0, true).unwrap().ticks(8).ticks),
-        ["10⁻⁴", "10⁻³", "10⁻²", "10⁻¹", "10⁰"]
-    );
-    assert_eq!(labels(&Scale::between(1e-12, 1.0, true).unwrap().ticks(4).ticks), ["10⁻¹²", "10⁻⁸", "10⁻⁴", "10⁰"]);
-    assert_eq!(
-        labels(&Scale::between(0.02, 0.9, true).unwrap().ticks(8).ticks),
-        ["0.02", "0.03", "0.05", "0.1", "0.2", "0.3", "0.5"]
-    );
+    let ticked = |low: f64, high: f64, log: bool, most: usize| Axis::between(low, high, log).unwrap().ticked(most);
+    assert_eq!(labels(&ticked(0.0, 800.0, false, 5)), ["0", "200", "400", "600", "800"]);
+    let steps = Axis { whole: true, ..Axis::between(0.0, 3.0, false).unwrap() }.ticked(8);
+    assert_eq!(labels(&steps), ["0", "1", "2", "3"], "there is no half a step");
+    assert_eq!(labels(&ticked(-0.5, 0.5, false, 3)), ["−0.5", "0.0", "0.5"]);
+    let small = ticked(0.0, 4e-6, false, 4);
+    assert_eq!((labels(&small), small.with_multiplier("")), (vec!["0", "1", "2", "3", "4"], "×10⁻⁶".into()));
+    assert_eq!(labels(&ticked(1e-4, 1.0, true, 8)), ["10⁻⁴", "10⁻³", "10⁻²", "10⁻¹", "10⁰"]);
+    assert_eq!(labels(&ticked(1e-12, 1.0, true, 4)), ["10⁻¹²", "10⁻⁹", "10⁻⁶", "10⁻³", "10⁰"]);
+    assert_eq!(labels(&ticked(0.02, 0.9, true, 8)), ["0.02", "0.03", "0.05", "0.1", "0.2", "0.3", "0.5"]);
     for (low, high) in [(0.0, 1.0), (-3.7, 11.2), (1e-9, 2e-9), (1e5, 1.001e5), (-1e300, 1e300), (0.001, 0.0011)] {
         for log in [false, true] {
             for most in [2, 5, 9] {
-                let Some(scale) = Scale::between(low, high, log) else { continue };
-                let ticks = scale.ticks(most).ticks;
-                let mut names = labels(&ticks);
-                assert!(names.len() <= most + 2, "{low} {high}: {names:?}");
+                let Some(axis) = Axis::between(low, high, log) else { continue };
+                let axis = axis.ticked(most);
+                let mut names = labels(&axis);
+                assert!((1..=most + 2).contains(&names.len()), "{low} {high}: {names:?}");
                 let all = names.len();
                 names.dedup();
                 assert_eq!(names.len(), all, "{low} {high} {log}: {names:?}");
+                assert!(axis.ticks.iter().all(|tick| axis.on(tick.value).is_some()), "{low} {high} {log}: {axis:?}");
             }
         }
     }
@@ -134,10 +140,40 @@ fn ticks_are_round_and_their_labels_differ() {
 
 #[test]
 fn an_axis_shows_nothing_that_it_cannot() {
-    assert!(Scale::around([f64::NAN, f64::INFINITY].into_iter(), false, 0.0).is_none());
-    assert!(Scale::around([0.0, -1.0].into_iter(), true, 0.0).is_none());
-    let log = Scale::around([1.0, 10.0].into_iter(), true, 0.0).unwrap();
+    assert!(Axis::around([f64::NAN, f64::INFINITY].into_iter(), false, 0.0).is_none());
+    assert!(Axis::around([0.0, -1.0].into_iter(), true, 0.0).is_none());
+    let log = Axis::around([1.0, 10.0].into_iter(), true, 0.0).unwrap();
     assert_eq!((log.place(0.0), log.place(-1.0), log.place(f64::NAN)), (None, None, None));
+}
+
+#[test]
+fn the_value_of_a_place_stands_there() {
+    for axis in [Axis::between(-3.0, 5.0, false).unwrap(), Axis::between(1e-6, 20.0, true).unwrap()] {
+        for place in [0.0, 0.3, 1.0] {
+            assert!((axis.place(axis.value(place)).unwrap() - place).abs() < 1e-9, "{axis:?} {place}");
+        }
+    }
+}
+
+#[test]
+fn a_line_is_cut_where_it_leaves_its_axes() {
+    assert_eq!(clipped(&[(-1.0, 0.5), (2.0, 0.5)]), [[(0.0, 0.5), (1.0, 0.5)]]);
+    let peak = clipped(&[(0.0, 0.0), (0.5, 2.0), (1.0, 0.0)]);
+    assert_eq!(peak, [[(0.0, 0.0), (0.25, 1.0)], [(0.75, 1.0), (1.0, 0.0)]]);
+    let inside = [(0.1, 0.2), (0.3, 0.4), (0.5, 0.1)];
+    assert_eq!(clipped(&inside), [inside]);
+    assert!(clipped(&[(-1.0, 0.5), (0.5, 3.0)]).is_empty() && clipped(&[(2.0, 2.0)]).is_empty());
+}
+
+#[test]
+fn a_thinned_curve_keeps_its_peaks() {
+    let noise = |k: i32| f64::from(k.wrapping_mul(1_103_515_245) >> 12);
+    let run: Vec<(f64, f64)> = (0..100_000).map(|k| (f64::from(k) / 1e5, noise(k))).collect();
+    let thin = thinned(&run, 500.0);
+    assert!(thin.len() <= 2000, "{}", thin.len());
+    let peak = |run: &[(f64, f64)]| run.iter().map(|point| point.1).fold(f64::MIN, f64::max);
+    assert_eq!(peak(&thin), peak(&run));
+    assert_eq!((thin[0], thin.last()), (run[0], run.last()));
 }
 
 #[test]

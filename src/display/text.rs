@@ -3,8 +3,15 @@
 use std::sync::OnceLock;
 
 use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont};
+use plotters::style::{FontDesc, FontFamily, FontStyle, RGBColor, TextStyle, register_font};
 
+use super::canvas::FINE;
 use super::colors::{QUIET, Rgb, TEXT};
+
+const REGULAR: &[u8] = include_bytes!("../../assets/fonts/Inter-Regular.otf");
+const SEMI_BOLD: &[u8] = include_bytes!("../../assets/fonts/Inter-SemiBold.otf");
+/// What plotters calls the fonts.
+const NAME: &str = "Inter";
 
 /// How a text is set: the size of its em in CSS pixels, its weight and its colour.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,13 +45,15 @@ impl Style {
     }
 
     pub fn font(&self) -> &'static FontRef<'static> {
-        static REGULAR: OnceLock<FontRef<'static>> = OnceLock::new();
-        static BOLD: OnceLock<FontRef<'static>> = OnceLock::new();
-        let load = |bytes| FontRef::try_from_slice(bytes).expect("the font in the library is whole");
-        match self.bold {
-            false => REGULAR.get_or_init(|| load(include_bytes!("../../assets/fonts/Inter-Regular.otf"))),
-            true => BOLD.get_or_init(|| load(include_bytes!("../../assets/fonts/Inter-SemiBold.otf"))),
-        }
+        static FONTS: OnceLock<[FontRef<'static>; 2]> = OnceLock::new();
+        let fonts = FONTS.get_or_init(|| {
+            [(FontStyle::Normal, REGULAR), (FontStyle::Bold, SEMI_BOLD)].map(|(style, bytes)| {
+                // plotters has read the same bytes, or the next line says that they are broken.
+                let _ = register_font(NAME, style, bytes);
+                FontRef::try_from_slice(bytes).expect("the font in the library is whole")
+            })
+        });
+        &fonts[usize::from(self.bold)]
     }
 
     /// The font's scale for an em of `density` times the size.
@@ -52,6 +61,19 @@ impl Style {
         let font = self.font();
         // The font crate counts from the top of the highest letter to the bottom of the lowest, typography counts ems.
         PxScale::from(self.size * density * font.height_unscaled() / font.units_per_em().unwrap_or(1000.0))
+    }
+
+    /// The style for plotters to set a text in, at the density that it draws with.
+    pub fn for_plotters(&self) -> TextStyle<'static> {
+        let style = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
+        let font = FontDesc::new(FontFamily::Name(NAME), f64::from(self.scale(FINE).y), style);
+        font.color(&RGBColor(self.color[0], self.color[1], self.color[2]))
+    }
+
+    /// The style that [`for_plotters`](Self::for_plotters) gave.
+    pub fn sized(plotters: f64, bold: bool, color: Rgb) -> Self {
+        let unit = Self { size: 1.0, bold, color };
+        Self { size: plotters as f32 / unit.scale(FINE).y, ..unit }
     }
 
     /// The width of a text in CSS pixels.

@@ -1,0 +1,90 @@
+//! What all plots share: axes with their ticks and labels around a chart of plotters'.
+
+use plotters::chart::{ChartBuilder, ChartContext, LabelAreaPosition};
+use plotters::coord::cartesian::Cartesian2d;
+use plotters::element::BitMapElement;
+use plotters::style::{Color, RGBColor, ShapeStyle};
+
+use super::Raster;
+use super::axis::Axis;
+use super::canvas::{Area, FINE, Rect, Trouble, fine};
+use super::colors::{AXIS, GRID, LIGHT_GRID, Rgb};
+use super::ink::Ink;
+use super::text::Style;
+
+/// From an axis to the labels of its ticks.
+pub(crate) const TICK_GAP: f32 = 5.0;
+
+/// What plotters draws in a place with its own coordinates.
+pub(crate) type Chart<'a> = ChartContext<'a, Ink<'a>, Cartesian2d<Axis, Axis>>;
+
+/// The part of a plot that is left for its values, by what stands around it, in CSS pixels.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Margins {
+    pub left: f32,
+    pub right: f32,
+    pub top: f32,
+    pub bottom: f32,
+}
+
+impl Margins {
+    /// What is left of `place`.
+    pub fn within(&self, place: Rect) -> Rect {
+        let Self { left, right, top, bottom } = self;
+        Rect::new(place.x + left, place.y + top, place.width - left - right, place.height - top - bottom)
+    }
+
+    /// A chart that leaves the margins, those below it and at one `side` for labels.
+    pub fn chart<'a>(&self, area: &Area<'a>, side: LabelAreaPosition, x: Axis, y: Axis) -> Result<Chart<'a>, Trouble> {
+        let mut builder = ChartBuilder::on(area);
+        builder.margin_top(fine(self.top)).set_label_area_size(LabelAreaPosition::Bottom, fine(self.bottom));
+        match side {
+            LabelAreaPosition::Right => builder.margin_left(fine(self.left)).right_y_label_area_size(fine(self.right)),
+            _ => builder.margin_right(fine(self.right)).y_label_area_size(fine(self.left)),
+        };
+        builder.build_cartesian_2d(x, y)
+    }
+}
+
+/// Draws the axes of a chart, with grid lines if it has a `grid`, and their labels.
+pub(crate) fn draw_axes(chart: &mut Chart, x_label: &str, y_label: &str, grid: bool) -> Result<(), Trouble> {
+    let mut mesh = chart.configure_mesh();
+    if !grid {
+        mesh.disable_mesh();
+    }
+    // plotters writes the labels two ticks away from the axis.
+    mesh.set_all_tick_mark_size(fine(TICK_GAP / 2.0))
+        .bold_line_style(stroke(GRID, 1.0))
+        .light_line_style(stroke(LIGHT_GRID, 1.0))
+        .axis_style(stroke(AXIS, 1.0))
+        .label_style(Style::TICK.for_plotters())
+        .axis_desc_style(Style::LABEL.for_plotters());
+    if !x_label.is_empty() {
+        mesh.x_desc(x_label);
+    }
+    if !y_label.is_empty() {
+        mesh.y_desc(y_label);
+    }
+    mesh.draw()
+}
+
+/// A picture over the whole of a chart, cell by cell.
+pub(crate) fn draw_cells(chart: &mut Chart, cells: &Raster) -> Result<(), Trouble> {
+    let area = chart.plotting_area().strip_coord_spec();
+    let (width, height) = area.dim_in_pixel();
+    let cells = cells.sampled(width as usize, height as usize);
+    match BitMapElement::with_ref((0, 0), (width, height), cells.rgb()) {
+        Some(picture) => area.draw(&picture),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn rgb(color: Rgb) -> RGBColor {
+    RGBColor(color[0], color[1], color[2])
+}
+
+/// A stroke of a width in CSS pixels.
+pub(crate) fn stroke(color: Rgb, width: f32) -> ShapeStyle {
+    // The outline of a stroke takes a pixel more than its width.
+    rgb(color).to_rgba().stroke_width((width * FINE - 1.0).round() as u32)
+}
