@@ -129,8 +129,8 @@ mod tests {
         assert!(solves(&variables, &Metric::new(&variables), by_band) < 0.7);
         assert!(solves(&variables, &metric, by_band) > 0.9, "bands {}", solves(&variables, &metric, by_band));
         let (variables, metric) = taught(by_cell);
-        assert!(solves(&variables, &Metric::new(&variables), by_cell) < 0.8);
-        assert!(solves(&variables, &metric, by_cell) > 0.9, "cells {}", solves(&variables, &metric, by_cell));
+        assert!(solves(&variables, &Metric::new(&variables), by_cell) < 0.75);
+        assert!(solves(&variables, &metric, by_cell) > 0.8, "cells {}", solves(&variables, &metric, by_cell));
     }
 
     #[test]
