@@ -12,6 +12,15 @@ fn folder() -> PathBuf {
     }
 }
 
+/// The shipped file or folder of this relative path, whatever lies in the current directory.
+pub(crate) fn shipped(path: &str) -> Result<PathBuf> {
+    let shipped = folder().join(path);
+    if shipped.exists() {
+        return Ok(shipped);
+    }
+    Err(Error::file(shipped, "this shipped file is missing; set METAMERS_ASSETS to the project's assets"))
+}
+
 /// `path` itself when it exists or is absolute, else the shipped file of that relative path.
 pub(crate) fn find(path: &Path) -> Result<PathBuf> {
     if path.is_absolute() || path.exists() {

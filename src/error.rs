@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// The result of every fallible function of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What was wrong, with what value, and what to do.
 #[derive(Debug, thiserror::Error)]

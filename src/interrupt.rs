@@ -1,70 +1,85 @@
 //! Ending long work early, with everything kept.
 //!
-//! A notebook's interrupt, or Ctrl-C, reaches the process as SIGINT. While a [`Listening`] lives, that sets a flag which
-//! the work asks for between two steps; a second one ends the process, as if nobody listened.
+//! A notebook's interrupt, or Ctrl-C, reaches the process as SIGINT. While a [`Listening`] lives, that is counted, and the
+//! work asks between two steps whether the count has grown since it began. In a script a second one, while the work still
+//! finishes its step, ends the process; in a notebook the kernel does that, for it can say so.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::display::Live;
 use crate::display::live::send_listening;
 
-struct Flags {
-    interrupted: Arc<AtomicBool>,
+struct Interrupts {
+    /// Set by the signal, and taken by whoever looks first.
+    signalled: Arc<AtomicBool>,
+    /// Interrupts so far.
+    count: AtomicUsize,
     /// How many pieces of work listen.
     listeners: AtomicUsize,
 }
 
-static FLAGS: OnceLock<Flags> = OnceLock::new();
+impl Interrupts {
+    fn count(&self) -> usize {
+        if self.signalled.swap(false, Ordering::SeqCst) {
+            self.count.fetch_add(1, Ordering::SeqCst);
+        }
+        self.count.load(Ordering::SeqCst)
+    }
+}
 
-fn flags() -> &'static Flags {
-    FLAGS.get_or_init(|| Flags { interrupted: Arc::default(), listeners: AtomicUsize::new(0) })
+fn interrupts() -> &'static Interrupts {
+    static INTERRUPTS: OnceLock<Interrupts> = OnceLock::new();
+    INTERRUPTS.get_or_init(|| {
+        let signalled = Arc::default();
+        install(&signalled);
+        Interrupts { signalled, count: AtomicUsize::new(0), listeners: AtomicUsize::new(0) }
+    })
 }
 
 #[cfg(unix)]
-fn install(interrupted: &Arc<AtomicBool>) {
+fn install(signalled: &Arc<AtomicBool>) {
     use signal_hook::consts::SIGINT;
-    use std::sync::Once;
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        // Registered first, so it runs first: a second interrupt while the first is still waiting ends the process. In a
-        // notebook the kernel ends it, for it can say so.
-        if !crate::display::Live::is_on() {
-            let _ = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(interrupted));
-        }
-        let _ = signal_hook::flag::register(SIGINT, Arc::clone(interrupted));
-    });
+    use signal_hook::flag::{register, register_conditional_shutdown};
+    // Registered first, so it runs first, and sees whether an earlier signal still waits.
+    if !Live::is_on() {
+        let _ = register_conditional_shutdown(SIGINT, 130, Arc::clone(signalled));
+    }
+    let _ = register(SIGINT, Arc::clone(signalled));
 }
 
 #[cfg(not(unix))]
 fn install(_: &Arc<AtomicBool>) {}
 
 /// Long work that asks [`Listening::interrupted`] between its steps.
-pub(crate) struct Listening;
+pub(crate) struct Listening {
+    /// Interrupts before it began, which do not count.
+    before: usize,
+}
 
 impl Listening {
-    /// Begins to listen; an interrupt from before does not count.
+    /// Begins to listen.
     pub fn begin() -> Self {
-        let flags = flags();
-        install(&flags.interrupted);
-        if flags.listeners.fetch_add(1, Ordering::SeqCst) == 0 {
-            flags.interrupted.store(false, Ordering::SeqCst);
+        let interrupts = interrupts();
+        let before = interrupts.count();
+        if interrupts.listeners.fetch_add(1, Ordering::SeqCst) == 0 {
             send_listening(true);
         }
-        Self
+        Self { before }
     }
 
     /// Whether somebody asked for an end.
     pub fn interrupted(&self) -> bool {
-        flags().interrupted.load(Ordering::SeqCst)
+        interrupts().count() != self.before
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        let flags = flags();
-        if flags.listeners.fetch_sub(1, Ordering::SeqCst) == 1 {
-            // Whoever interrupts from now on does not mean this work; a script without other work shall end.
-            flags.interrupted.store(!crate::display::Live::is_on(), Ordering::SeqCst);
+        let interrupts = interrupts();
+        if interrupts.listeners.fetch_sub(1, Ordering::SeqCst) == 1 {
+            // A script whose work is done ends at the next Ctrl-C, as any other.
+            interrupts.signalled.store(!Live::is_on(), Ordering::SeqCst);
             send_listening(false);
         }
     }

@@ -187,3 +187,21 @@ fn values_out_of_range_are_refused() {
     assert!(with(f32::NAN).unwrap_err().to_string().contains("finite"));
     assert!(Image::from_planes("x", 2, 1, vec![0.5; 3]).is_err());
 }
+
+#[test]
+fn a_photo_that_was_cut_off_is_not_opened() {
+    let whole = std::fs::read(&shipped_photos().unwrap()[3]).unwrap();
+    assert!(Image::from_bytes(&whole).is_ok());
+    for percent in [20, 50, 90, 99] {
+        let error = Image::from_bytes(&whole[..whole.len() * percent / 100]).unwrap_err().to_string();
+        assert!(error.contains("ends before"), "{percent} %: {error}");
+    }
+}
+
+#[test]
+fn impossible_sizes_are_refused() {
+    let noise = |width, height| Image::noise(width, height, Noise::Uniform { low: 0.0, high: 1.0 }, 0);
+    assert!(noise(usize::MAX, 2).is_err() && noise(1 << 40, 1).is_err());
+    assert!(Image::from_planes("x", usize::MAX / 2, 4, vec![]).is_err());
+    assert!(noise(4, 4).unwrap().resize_shorter_side(0).is_err());
+}

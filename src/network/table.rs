@@ -17,7 +17,10 @@ impl Network {
                 stage.name.clone(),
                 shape.join(" × "),
                 thousands(stage.units()),
-                stage.receptive_field.to_string(),
+                match stage.receptive_field.size {
+                    Some([rows, columns]) if rows < height || columns < width => stage.receptive_field.to_string(),
+                    _ => "whole input".into(),
+                },
                 thousands(stage.parameters),
                 format!("{:.1}", stage.multiply_adds as f64 / 1e6),
             ]);

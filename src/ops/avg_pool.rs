@@ -97,9 +97,9 @@ impl FrozenOp for AvgPool2d {
         output
     }
 
-    fn backward(&self, _: &[f32], output: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+    fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
         let size = [shape[2], shape[3]];
-        let plane = output.len() / (shape[0] * shape[1]).max(1);
+        let plane = self.window.output(size, self.ceil).map_or(1, |[height, width]| height * width);
         let mut pulled = vec![0.0; shape.iter().product()];
         let planes = pulled.par_chunks_mut(size[0] * size[1]).zip(gradient.par_chunks(plane));
         planes.for_each(|(pulled, gradient)| self.each_pixel(size, |o, i, weight| pulled[i] += weight * gradient[o]));

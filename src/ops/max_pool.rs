@@ -92,9 +92,9 @@ impl FrozenOp for MaxPool2d {
         output
     }
 
-    fn backward(&self, input: &[f32], output: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+    fn backward(&self, input: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
         let size = [shape[2], shape[3]];
-        let plane = output.len() / (shape[0] * shape[1]).max(1);
+        let plane = self.window.output(size, self.ceil).map_or(1, |[height, width]| height * width);
         let mut pulled = vec![0.0; input.len()];
         let planes = pulled.par_chunks_mut(size[0] * size[1]).zip(input.par_chunks(size[0] * size[1]));
         planes.zip(gradient.par_chunks(plane)).for_each(|((pulled, input), gradient)| {

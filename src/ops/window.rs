@@ -2,6 +2,9 @@
 
 use crate::{Error, Result};
 
+/// No picture is larger; below it no sum of sizes overflows.
+const LIMIT: usize = 1 << 24;
+
 /// Rows and columns added around an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Padding {
@@ -102,11 +105,15 @@ impl Window {
     pub fn output(&self, input: [usize; 2], ceil: bool) -> Result<[usize; 2]> {
         let mut output = [0; 2];
         for axis in 0..2 {
-            let (stride, span) = (self.stride[axis], self.span()[axis]);
-            if self.kernel[axis] == 0 || stride == 0 || self.dilation[axis] == 0 {
-                return Err(Error::invalid("window", format!("kernel, stride and dilation start at 1, got {self:?}")));
-            }
             let [before, after] = self.pads()[axis];
+            let stride = self.stride[axis];
+            let numbers = [self.kernel[axis], stride, self.dilation[axis]];
+            if numbers.contains(&0) || numbers.into_iter().chain([before, after]).any(|n| n > LIMIT) {
+                let reason =
+                    format!("kernel, stride and dilation start at 1, and nothing passes {LIMIT}, got {self:?}");
+                return Err(Error::invalid("window", reason));
+            }
+            let span = self.span()[axis];
             let padded = input[axis] + before + after;
             if input[axis] == 0 || padded < span {
                 let side = ["height", "width"][axis];
@@ -116,7 +123,7 @@ impl Window {
                 ));
             }
             output[axis] = (padded - span) / stride + 1;
-            if ceil && (padded - span) % stride != 0 && output[axis] * stride < input[axis] + before {
+            if ceil && !(padded - span).is_multiple_of(stride) && output[axis] * stride < input[axis] + before {
                 output[axis] += 1;
             }
         }

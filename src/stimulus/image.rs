@@ -71,6 +71,9 @@ impl Image {
         if bytes.is_empty() {
             return Err("the file is empty".into());
         }
+        if bytes.starts_with(&[0xFF, 0xD8]) && !jpeg_is_whole(bytes) {
+            return Err("the JPEG file ends before its picture does".into());
+        }
         let unreadable = |e: image::ImageError| format!("is no intact PNG, JPEG or WebP picture ({e})");
         let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
         let mut decoder = reader.into_decoder().map_err(unreadable)?;
@@ -97,8 +100,8 @@ impl Image {
     /// # Errors
     /// When there are not `3 * width * height` values, or one of them is not in `[0, 1]`.
     pub fn from_planes(name: impl Into<String>, width: usize, height: usize, values: Vec<f32>) -> Result<Self> {
-        if width == 0 || height == 0 || values.len() != 3 * width * height {
-            let expected = format!("3 planes of {height} x {width} = {} values", 3 * width * height);
+        if width == 0 || height == 0 || width.saturating_mul(height).saturating_mul(3) != values.len() {
+            let expected = format!("3 planes of {height} x {width} values");
             return Err(Error::shape("picture", expected, &[values.len()]));
         }
         crate::finite::check(|| "picture".into(), &values)?;
@@ -125,6 +128,7 @@ impl Image {
     /// # Errors
     /// A size of 0, a deviation that is negative, or bounds that leave `[0, 1]` or are reversed.
     pub fn noise(width: usize, height: usize, noise: Noise, seed: u64) -> Result<Self> {
+        check_size(width, height)?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let count = 3 * width * height;
         let values: Vec<f32> = match noise {
@@ -191,6 +195,9 @@ impl Image {
     /// # Errors
     /// A size of 0, or one so large that the picture would not fit in memory.
     pub fn resize_shorter_side(&self, pixels: usize) -> Result<Self> {
+        if pixels == 0 {
+            return Err(Error::invalid("resize", "a picture's shorter side has at least 1 pixel"));
+        }
         let shorter = self.width.min(self.height);
         let scaled = |side: usize| ((side as f64 * pixels as f64 / shorter as f64).round() as usize).max(1);
         self.resize(scaled(self.width), scaled(self.height))
@@ -201,10 +208,7 @@ impl Image {
     /// # Errors
     /// As [`Image::resize_shorter_side`].
     pub fn resize(&self, width: usize, height: usize) -> Result<Self> {
-        const LIMIT: usize = 1 << 28;
-        if width == 0 || height == 0 || width.saturating_mul(height) > LIMIT {
-            return Err(Error::invalid("resize", format!("cannot make a picture of {width} x {height} pixels")));
-        }
+        check_size(width, height)?;
         if (width, height) == (self.width, self.height) {
             return Ok(self.clone());
         }
@@ -294,12 +298,37 @@ impl std::fmt::Debug for Image {
     }
 }
 
+/// Refuses sizes without a pixel and those that would not fit in memory.
+fn check_size(width: usize, height: usize) -> Result<()> {
+    const LIMIT: usize = 1 << 26;
+    if width == 0 || height == 0 || width.saturating_mul(height) > LIMIT {
+        let reason = format!("cannot have {width} x {height} pixels; at least 1, at most {LIMIT} in all");
+        return Err(Error::invalid("picture", reason));
+    }
+    Ok(())
+}
+
+/// Whether a JPEG file goes on to its end: decoders fill what is missing with grey and say nothing.
+fn jpeg_is_whole(bytes: &[u8]) -> bool {
+    const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
+    const START_OF_SCAN: u8 = 0xDA;
+    // Segments state their length up to the first scan. An embedded thumbnail lies in one of them, with an end of its own.
+    let mut at = 2;
+    while let [0xFF, marker, high, low] = bytes.get(at..at + 4).unwrap_or_default() {
+        if *marker == START_OF_SCAN {
+            return bytes[at..].windows(2).any(|pair| pair == END_OF_IMAGE);
+        }
+        at += if *marker == 0xFF { 1 } else { 2 + usize::from(u16::from_be_bytes([*high, *low])) };
+    }
+    false
+}
+
 /// The photos that ship with the project, sorted by name; `assets/README.md` says where each is from.
 ///
 /// # Errors
 /// When the project's assets cannot be found.
 pub fn shipped_photos() -> Result<Vec<PathBuf>> {
-    let folder = assets::find(Path::new("photos"))?;
+    let folder = assets::shipped("photos")?;
     let entries = std::fs::read_dir(&folder).map_err(|e| Error::file(&folder, e))?;
     let mut photos: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
     photos.retain(|p| p.extension().is_some_and(|e| e == "jpg"));

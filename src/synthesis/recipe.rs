@@ -160,7 +160,7 @@ impl Recipe {
         }
     }
 
-    /// The default: L-BFGS on the matching objective, 10 to 50 times fewer evaluations than the others need.
+    /// The default: L-BFGS on the matching objective; `cargo bench --bench recipes` prints the evaluations that it needs.
     pub fn fast() -> Self {
         Self {
             name: "fast".into(),
@@ -217,6 +217,14 @@ impl Recipe {
             let reason = "the matching objective is the identity gradient's own; set it to true or take another loss";
             return Err(Error::invalid("recipe.identity_gradient", reason));
         }
+        if self.plateau.is_some_and(|p| p.window < 2 || !p.below.is_finite()) {
+            return Err(Error::invalid("recipe.plateau", "needs a window of at least 2 losses and a finite change"));
+        }
+        if let Loss::MeanSquaredError { range_penalty } = self.loss
+            && !(range_penalty.is_finite() && range_penalty >= 0.0)
+        {
+            return Err(Error::invalid("recipe.loss.range_penalty", format!("must be 0 or more, got {range_penalty}")));
+        }
         match self.optimiser {
             Optimiser::Adam { rate, decay_per_1000, .. } => {
                 positive("recipe.optimiser.rate", rate)?;
@@ -224,7 +232,10 @@ impl Recipe {
             }
             Optimiser::NormalisedGradient { eta, blocks } => {
                 positive("recipe.optimiser.eta", eta)?;
-                positive("recipe.optimiser.blocks", blocks as f64)
+                if !(1..=1000).contains(&blocks) {
+                    return Err(Error::invalid("recipe.optimiser.blocks", format!("must be 1 to 1000, got {blocks}")));
+                }
+                Ok(())
             }
             Optimiser::Lbfgs(lbfgs) => {
                 if matches!(self.loss, Loss::NormRatio) || !self.clamp {

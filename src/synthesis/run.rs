@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// A synthesis under way: step it, look at it, save it, finish it.
 ///
 /// In our kernel every call shows the picture and the curve while it works. An interrupt ends a call after the step
-/// under way with `Ok`, and the run can go on. After an error the run is as it was before the step that failed.
+/// under way with `Ok`, and the run can go on. After an error pixels and optimiser are as before the step that failed.
 pub struct Run {
     pub(super) plan: Synthesis,
     pub(super) problem: Problem,
@@ -99,13 +99,13 @@ impl Run {
         let listening = Listening::begin();
         let (begun, first) = (Instant::now(), self.steps);
         let ended = loop {
-            if let Some(over) = self.over {
-                break over;
-            }
             if let (Some(snr_db), Some(best)) = (budget.snr_db, &self.history.best)
                 && best.snr_db >= snr_db
             {
                 break Ended::Matched;
+            }
+            if let Some(over) = self.over {
+                break over;
             }
             if listening.interrupted() {
                 break Ended::Interrupted;

@@ -8,6 +8,8 @@ use crate::{Error, Result, assets};
 
 const SIDE: usize = 224;
 const EPSILON: f64 = 1e-3;
+/// As assets/manifest.json has it.
+const SHIPPED_SHA256: &str = "09b856517b08c16dca2486a41b438508d253136c9afda1a733094d8f1daa78a3";
 
 /// One group of blocks: how many, output channels, kernel, stride of the first, expansion.
 const GROUPS: [(usize, usize, usize, usize, usize); 7] = [
@@ -35,7 +37,12 @@ const GROUPS: [(usize, usize, usize, usize, usize); 7] = [
 /// # Errors
 /// When the shipped files are missing or damaged.
 pub fn efficientnet_lite0() -> Result<Network> {
-    efficientnet_lite0_from(assets::find(Path::new("networks/efficientnet_lite0.safetensors"))?)
+    let path = assets::shipped("networks/efficientnet_lite0.safetensors")?;
+    let net = efficientnet_lite0_from(&path)?;
+    match net.provenance().weights_sha256.as_str() {
+        SHIPPED_SHA256 => Ok(net),
+        other => Err(Error::file(path, format!("is not the file that ships: its SHA-256 is {other}"))),
+    }
 }
 
 /// EfficientNet-Lite0 with weights of one's own: safetensors, with the names of the common PyTorch build
@@ -126,7 +133,7 @@ impl Body<'_> {
 }
 
 fn imagenet_classes() -> Result<Vec<String>> {
-    let path = assets::find(Path::new("networks/imagenet_classes.json"))?;
+    let path = assets::shipped("networks/imagenet_classes.json")?;
     let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
     serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is no list of names ({e})")))
 }

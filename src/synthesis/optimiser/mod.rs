@@ -66,7 +66,7 @@ impl State {
                 s.step(rate, amsgrad, recipe.clamp, evaluate)
             }
             (Self::NormalisedGradient(s), Optimiser::NormalisedGradient { eta, blocks }) => {
-                let block = step * blocks / recipe.steps.max(1);
+                let block = step.saturating_mul(blocks) / recipe.steps.max(1);
                 s.step(eta * 0.5f64.powi(block.min(blocks - 1) as i32), recipe.clamp, evaluate)
             }
             (Self::Lbfgs(s), Optimiser::Lbfgs(lbfgs)) => s.step(&lbfgs, evaluate),
