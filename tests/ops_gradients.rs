@@ -49,10 +49,10 @@ fn convolve(
     let per_group = out[1] / (shape[1] / depth);
     let mut y = vec![];
     for n in 0..out[0] {
-        for o in 0..out[1] {
+        for (o, &start) in bias.iter().enumerate().take(out[1]) {
             for oy in 0..out[2] {
                 for ox in 0..out[3] {
-                    let mut sum = bias[o];
+                    let mut sum = start;
                     for d in 0..depth {
                         for ky in 0..w.kernel[0] {
                             for kx in 0..w.kernel[1] {
