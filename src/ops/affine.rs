@@ -40,6 +40,14 @@ impl ChannelAffine {
         Self::new(&scale, &shift)
     }
 
+    pub(crate) fn scale(&self) -> &[f32] {
+        &self.scale
+    }
+
+    pub(crate) fn shift(&self) -> &[f32] {
+        &self.shift
+    }
+
     /// How many numbers it holds.
     pub fn parameters(&self) -> usize {
         2 * self.scale.len()
