@@ -1,0 +1,120 @@
+"""Activations of torchvision's networks with seeded weights: tests/data/zoo.safetensors, zoo.json, and tiny.pth.
+
+Weights are those of `Checkpoint::random(0)`, computed here by the same formula; everything else is torchvision's, in float64.
+Needs torch and torchvision.
+
+    python scripts/reference/zoo.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision.models as models
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
+GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
+SAMPLES = 128
+
+
+def seeded(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
+    """The formula in the documentation of Checkpoint::random."""
+    key = 0xCBF29CE484222325
+    for byte in name.encode():
+        key = ((key ^ byte) * 0x100000001B3) & MASK
+    key = (key + seed * GOLDEN) & MASK
+    with np.errstate(over="ignore"):
+        z = (np.arange(int(np.prod(shape)), dtype=np.uint64) + np.uint64(key)) * np.uint64(GOLDEN)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+    u = (z >> np.uint64(40)).astype(np.float64) / 2**24
+    if len(shape) > 1:
+        values = (2 * u - 1) * np.sqrt(6 / np.prod(shape[1:]))
+    elif name.endswith((".weight", ".running_var")):
+        values = 0.75 + u / 2
+    else:
+        values = (u - 0.5) / 10
+    return torch.from_numpy(values.astype(np.float32).reshape(shape))
+
+
+def fill(net: nn.Module) -> nn.Module:
+    state = {k: seeded(0, k, tuple(v.shape)) if v.dim() else v for k, v in net.state_dict().items()}
+    net.load_state_dict(state)
+    return net.eval().double()
+
+
+def sequence(net: nn.Sequential, x: Tensor, names: dict[int, str]) -> dict[str, Tensor]:
+    found = {}
+    for i, module in enumerate(net):
+        x = module(x)
+        if i in names:
+            found[names[i]] = x
+    return found
+
+
+def alexnet(x: Tensor) -> dict[str, Tensor]:
+    net = fill(models.alexnet(weights=None))
+    names = {1: "conv1", 4: "conv2", 7: "conv3", 9: "conv4", 11: "conv5", 12: "pool5"}
+    found = sequence(net.features, x, names)
+    rest = net.avgpool(found["pool5"]).flatten(1)
+    return found | sequence(net.classifier, rest, {2: "fc6", 5: "fc7", 6: "logits"})
+
+
+def vgg(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    del net.classifier
+    net = fill(net)
+    names, group, layer = {}, 1, 0
+    for i, module in enumerate(net.features):
+        if isinstance(module, nn.ReLU):
+            layer += 1
+            names[i] = f"conv{group}_{layer}"
+        elif isinstance(module, nn.MaxPool2d):
+            names[i] = f"pool{group}"
+            group, layer = group + 1, 0
+    return sequence(net.features, x, names)
+
+
+def resnet(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    net = fill(net)
+    found = {"conv1": net.relu(net.bn1(net.conv1(x)))}
+    y = net.maxpool(found["conv1"])
+    for name in ["layer1", "layer2", "layer3", "layer4"]:
+        y = found[name] = getattr(net, name)(y)
+    found["avgpool"] = net.avgpool(y).flatten(1)
+    found["logits"] = net.fc(found["avgpool"])
+    return found
+
+
+@torch.no_grad()
+def main() -> None:
+    pixels = torch.arange(3 * 224 * 224).remainder(1009 * 7919).mul(7919).remainder(1009)
+    x = (pixels.float() / 1009).reshape(1, 3, 224, 224).double()
+    mean, deviation = (torch.tensor(v).double().reshape(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    x = (x - mean) / deviation
+    networks = {"alexnet": alexnet(x), "vgg16": vgg(models.vgg16(weights=None), x), "vgg19": vgg(models.vgg19(weights=None), x),
+                "resnet50": resnet(models.resnet50(weights=None), x), "resnet101": resnet(models.resnet101(weights=None), x)}
+    facts: dict[str, dict[str, object]] = {}
+    samples: dict[str, Tensor] = {}
+    for network, stages in networks.items():
+        facts[network] = {}
+        for stage, values in stages.items():
+            flat = values.flatten()
+            weights = ((torch.arange(flat.numel()) * 7919) % 1009).double() / 1008 - 0.5
+            stride = max(flat.numel() // SAMPLES, 1)
+            facts[network][stage] = {"shape": list(values.shape), "norm": flat.norm().item(),
+                                     "projection": (flat * weights).sum().item(), "stride": stride}
+            samples[f"{network}.{stage}"] = flat[::stride][:SAMPLES].float().contiguous()
+    save_file(samples, DATA / "zoo.safetensors")
+    (DATA / "zoo.safetensors").chmod(0o644)
+    (DATA / "zoo.json").write_text(json.dumps(facts, indent=1) + "\n")
+    torch.save({"conv.weight": torch.arange(12.0).reshape(2, 2, 1, 3), "counter": torch.tensor(3)}, DATA / "tiny.pth")
+
+
+if __name__ == "__main__":
+    main()
