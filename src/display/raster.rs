@@ -22,12 +22,18 @@ const COMFORTABLE: usize = 224;
 /// let red = Raster::from_planar(2, 1, &[1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
 /// assert_eq!(red.rgb(), [255, 0, 0, 255, 0, 0]);
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Raster {
     width: usize,
     height: usize,
     rgb: Vec<u8>,
     problem: Option<String>,
+}
+
+impl std::fmt::Debug for Raster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Raster({} x {} pixels)", self.width, self.height)
+    }
 }
 
 impl Raster {

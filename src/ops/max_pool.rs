@@ -32,6 +32,12 @@ impl MaxPool2d {
         self.window
     }
 
+    pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        let mut numbers = self.window.numbers();
+        numbers.push(self.ceil.into());
+        (numbers, vec![])
+    }
+
     /// Calls `f(output index, input index of the largest value)` for each window of one plane.
     fn each_maximum(&self, plane: &[f32], [height, width]: [usize; 2], mut f: impl FnMut(usize, usize)) {
         let w = &self.window;

@@ -1,5 +1,6 @@
 //! What a run and a metamer look like.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::history::Point;
@@ -13,14 +14,14 @@ use crate::stimulus::Image;
 /// The signal-to-noise ratio from which a match is called good, in dB.
 const GOOD_MATCH: f64 = 20.0;
 
-/// A run at one moment.
-#[derive(Clone, Debug)]
+/// A run at one moment; all but the present picture is shared with it.
+#[derive(Clone)]
 pub(super) struct Snapshot {
     pub title: String,
     pub original: Image,
     pub current: Image,
-    pub gradient: Vec<f32>,
-    pub points: Vec<Point>,
+    pub gradient: Arc<Vec<f32>>,
+    pub points: Arc<Vec<Point>>,
     pub steps: usize,
     pub elapsed: Duration,
 }
@@ -86,8 +87,10 @@ impl Snapshot {
 
 /// The place in a notebook where a run is watched: one in each cell that steps it.
 pub(super) struct Screen {
-    place: Live,
+    place: Arc<Live>,
     drawn: Option<Instant>,
+    /// When the last picture of a call was drawn.
+    finished: Option<Instant>,
     /// How long the last drawing took.
     cost: Duration,
 }
@@ -107,18 +110,26 @@ impl Screen {
         self.drawn = Some(Instant::now());
     }
 
+    pub fn place(&self) -> Arc<Live> {
+        Arc::clone(&self.place)
+    }
+
     /// Shows the last picture of a call; whether there is a place that shows it.
+    ///
+    /// Not in a loop of calls that are shorter than a drawing: there at most half the time shall go into pictures.
     pub fn finish(&mut self, snapshot: &Snapshot) -> bool {
-        if Live::is_on() {
-            self.update(snapshot, None);
+        if !Live::is_on() || self.finished.is_some_and(|finished| finished.elapsed() < self.cost) {
+            return false;
         }
-        Live::is_on()
+        self.update(snapshot, None);
+        self.finished = Some(Instant::now());
+        true
     }
 }
 
 impl Default for Screen {
     fn default() -> Self {
-        Self { place: Live::in_each_cell(), drawn: None, cost: Duration::ZERO }
+        Self { place: Arc::new(Live::in_each_cell()), drawn: None, finished: None, cost: Duration::ZERO }
     }
 }
 
@@ -131,8 +142,10 @@ impl Show for Progress {
 impl Progress {
     /// What a notebook calls when this is the last value of a cell; a live place that shows it already is enough.
     pub fn evcxr_display(&self) {
-        if !self.shown {
-            show_bundles(&self.bundles());
+        match &self.place {
+            _ if self.shown => {}
+            Some(place) if Live::is_on() => place.update(self),
+            _ => show_bundles(&self.bundles()),
         }
     }
 }

@@ -32,7 +32,7 @@ impl Problem {
         let x = original.to_tensor()?;
         let target = crate::ops::values(&network.forward_to(stage, &x)?)?;
         crate::finite::check(|| format!("stage \"{stage}\" of the original"), &target)?;
-        let clip = network.before_activation(stage, &x)?.clip;
+        let clip = network.rectifier(stage)?;
         let objective = Objective::new(target, clip, recipe.loss, recipe.identity_gradient);
         if objective.norm() == 0.0 {
             let reason = "every unit is silent for this stimulus: there is nothing to match; take an earlier stage";
@@ -44,7 +44,7 @@ impl Problem {
 
     pub fn evaluate(&self, x: &[f32]) -> Result<Evaluation> {
         let pixels = Var::from_tensor(&self.tensor(x)?)?;
-        let z = self.network.before_activation(&self.stage, &pixels)?.values;
+        let z = self.network.before_rectifier(&self.stage, &pixels)?;
         let distance = self.objective.distance(&crate::ops::values(&z)?);
         let cotangent = Tensor::from_vec(distance.gradient, z.shape(), &Device::Cpu)?;
         let mut gradient = crate::ops::values(&pull_back(&z, &cotangent, &pixels)?)?;

@@ -1,5 +1,6 @@
 //! A synthesis under way.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::history::{Best, History, Point, Watched};
@@ -134,6 +135,7 @@ impl Run {
             snr_db: self.history.best.as_ref().map_or(f64::NEG_INFINITY, |b| b.snr_db),
             loss: last.map_or(f64::NAN, |p| p.loss),
             snapshot,
+            place: (!self.plan.quiet).then(|| self.screen.place()),
             shown,
         })
     }
@@ -177,8 +179,8 @@ impl Run {
             title: format!("{}, stage {}, recipe {}", self.plan.network.name(), self.plan.stage, self.plan.recipe.name),
             original: self.plan.original.clone(),
             current: self.current(),
-            gradient: self.history.gradient.clone(),
-            points: self.history.points.clone(),
+            gradient: Arc::clone(&self.history.gradient),
+            points: Arc::clone(&self.history.points),
             steps: self.steps,
             elapsed: self.history.elapsed,
         }
@@ -229,10 +231,14 @@ impl Run {
     }
 
     /// The gradient of the loss at the last evaluation, summed over the colours: where brighter pixels raise the loss
-    /// and where they lower it. `None` before the first step.
-    pub fn gradient(&self) -> Option<HeatMap> {
+    /// and where they lower it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] before the first step, when no gradient is known.
+    pub fn gradient(&self) -> Result<HeatMap> {
         let (width, height) = (self.plan.original.width(), self.plan.original.height());
-        super::panel::gradient_map(&self.history.gradient, width, height)
+        let map = super::panel::gradient_map(&self.history.gradient, width, height);
+        map.ok_or_else(|| Error::invalid("gradient", "is not known before the first step; take one: run.step(1)?"))
     }
 
     /// The gradient of the loss at the last evaluation: three planes, red, green and blue; empty before the first step.
@@ -256,7 +262,7 @@ impl Run {
         let original = &self.problem.objective.target;
         let snr = |image: &Image| -> Result<f64> {
             let activations = self.problem.activations(image.values())?;
-            Ok(crate::verdict::snr_db(original, &activations).unwrap_or(f64::NEG_INFINITY))
+            Ok(crate::verdict::snr_db(original, &activations)?.unwrap_or(f64::NEG_INFINITY))
         };
         // Measured on what is kept: a recipe without a clamp has pixels that no picture can hold.
         let best = match &self.history.best {
@@ -272,6 +278,8 @@ impl Run {
 
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Run").field("stage", &self.plan.stage).field("steps", &self.steps).finish_non_exhaustive()
+        let (network, stage, recipe) = (self.plan.network.name(), &self.plan.stage, &self.plan.recipe.name);
+        let snr = self.snr_db().map_or(String::new(), |snr| format!(", SNR {snr:.1} dB"));
+        write!(f, "Run({stage} of {network}, recipe {recipe}, {} steps{snr})", self.steps)
     }
 }
