@@ -144,6 +144,9 @@ fn budgets_end_a_call_and_say_why() {
     assert_eq!(progress.ended, Ended::Matched);
     assert!(progress.snr_db >= 6.0);
     assert!(run.until(f64::NAN).is_err());
+    assert_eq!(run.until_within(200.0, Duration::ZERO).unwrap().ended, Ended::Time);
+    assert_eq!(run.until_within(6.0, Duration::ZERO).unwrap().ended, Ended::Matched);
+    assert!(run.until_within(f64::NAN, Duration::ZERO).is_err());
 }
 
 #[test]

@@ -78,10 +78,15 @@ impl Run {
     /// # Errors
     /// As [`Run::step`], and when `snr_db` is not a number.
     pub fn until(&mut self, snr_db: f64) -> Result<Progress> {
-        if snr_db.is_nan() {
-            return Err(Error::invalid("snr_db", "is not a number; 20.0 is a good match"));
-        }
-        self.advance(Budget { snr_db: Some(snr_db), ..self.rest() })
+        self.advance(self.goal(snr_db)?)
+    }
+
+    /// [`Run::until`] with a limit of time: what comes first ends it, and [`Progress::ended`] tells which.
+    ///
+    /// # Errors
+    /// As [`Run::until`].
+    pub fn until_within(&mut self, snr_db: f64, time: Duration) -> Result<Progress> {
+        self.advance(Budget { time: Some(time), ..self.goal(snr_db)? })
     }
 
     /// Takes all the steps of the recipe that are left.
@@ -90,6 +95,13 @@ impl Run {
     /// As [`Run::step`].
     pub fn run(&mut self) -> Result<Progress> {
         self.advance(self.rest())
+    }
+
+    fn goal(&self, snr_db: f64) -> Result<Budget> {
+        if snr_db.is_nan() {
+            return Err(Error::invalid("snr_db", "is not a number; 20.0 is a good match"));
+        }
+        Ok(Budget { snr_db: Some(snr_db), ..self.rest() })
     }
 
     fn rest(&self) -> Budget {
