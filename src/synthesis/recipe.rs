@@ -263,6 +263,6 @@ impl Default for Recipe {
 
 impl Default for Lbfgs {
     fn default() -> Self {
-        Self { memory: 10, warm_up: 60, warm_up_eta: 3.0 }
+        Self { memory: 10, warm_up: 200, warm_up_eta: 3.0 }
     }
 }
