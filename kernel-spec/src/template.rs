@@ -1,6 +1,7 @@
 //! The folder in which a kernel builds its cells: private to each kernel, and made of a template in which everything that the
 //! prelude needs has been compiled.
 
+use crate::answers;
 use anyhow::{Context, Result};
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
@@ -17,6 +18,10 @@ debug = false
 debug-assertions = false
 overflow-checks = false
 incremental = false
+# A cell is small: one part of it is compiled sooner than sixteen are put together again.
+codegen-units = 1
+
+[profile.dev.package.\"*\"]
 codegen-units = 16
 ";
 /// Smaller files are copied: some are rewritten in place, and a link would carry that into the template.
@@ -38,6 +43,11 @@ impl Builds {
     /// The project.
     pub fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// The folder of all builds.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The project's lock file, which a notebook follows so that its versions are those of the library.
@@ -116,6 +126,8 @@ impl Builds {
         }
         fs::create_dir_all(&next)?;
         let _ = fs::remove_file(next.join(STAMP));
+        // What the tools said of the old sources.
+        let _ = fs::remove_dir_all(next.join(answers::FOLDER));
         build(&next)?;
         fs::write(next.join(STAMP), stamp)?;
 
@@ -141,7 +153,7 @@ impl Builds {
     /// What the template depends on: the library's sources by name, size and time, the lock file, the compiler, this kernel's settings.
     fn stamp(&self) -> Result<String> {
         let mut hasher = DefaultHasher::new();
-        (CARGO_CONFIG, crate::workplace::FLUSH_SOURCE).hash(&mut hasher);
+        (CARGO_CONFIG, crate::workplace::FLUSH_SOURCE, crate::workplace::prelude(&self.home)).hash(&mut hasher);
         let mut text = Vec::new();
         for file in ["Cargo.toml", "Cargo.lock"] {
             let path = self.home.join(file);
@@ -151,7 +163,7 @@ impl Builds {
         }
         text.hash(&mut hasher);
         hash_tree(&self.home.join("src"), &mut hasher)?;
-        let rustc = std::process::Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
+        let rustc = crate::tools::real("rustc").arg("-vV").output().context("cannot run rustc")?;
         rustc.stdout.hash(&mut hasher);
         Ok(format!("{:016x}", hasher.finish()))
     }
@@ -182,6 +194,10 @@ fn link_tree(from: &Path, to: &Path) -> Result<()> {
         let metadata = entry.metadata()?;
         if metadata.is_dir() {
             link_tree(&source, &target)?;
+            continue;
+        }
+        if metadata.is_symlink() {
+            // It leads to a process that has ended; each kernel makes its own.
             continue;
         }
         let name = entry.file_name();
