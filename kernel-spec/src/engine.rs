@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 const ALL_LOST: &str =
     "All variables are lost; functions, types, dependencies and the prelude are kept, and the next cell works.";
 /// Code whose analysis makes rust-analyzer read what nearly every cell needs.
-const PRIMER: &str = "let primer = Tensor::ones((2, 2), DType::F32, &Device::Cpu)?; primer.";
+const PRIMER: &str = "let primer = Tensor::ones((2, 2), DType::F32, &Device::Cpu)?; primer";
 
 /// A question that a cell asks the person.
 pub struct Question {
@@ -55,6 +55,7 @@ impl Engine {
         if self.context.is_none() {
             self.builds.tidy().map_err(plain)?;
             if !self.builds.is_warm() {
+                crate::tools::require_sources().map_err(plain)?;
                 self.warm();
             }
             self.builds.private().map_err(plain)?;
@@ -97,7 +98,7 @@ impl Engine {
 
     /// Does in advance what the first cell would have to wait for.
     pub fn prime(&mut self) {
-        let _ = self.completions(PRIMER, PRIMER.len());
+        let _ = self.documentation(PRIMER, PRIMER.len());
     }
 
     /// Runs a cell; what it shows while it runs is published on the way.

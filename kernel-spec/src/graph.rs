@@ -6,12 +6,45 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The package whose dependencies a cell sees only as far as they are in its interface.
 const LIBRARY: &str = "metamers";
 
-/// What `cargo metadata` said, without the packages behind the library's own dependencies; none if it is not understood.
+/// The packages of the standard library that have an interface of their own; the rest is what these are made of.
+const STANDARD: [&str; 7] = [
+    "core",
+    "alloc",
+    "std",
+    "proc_macro",
+    "rustc-std-workspace-core",
+    "rustc-std-workspace-alloc",
+    "rustc-std-workspace-std",
+];
+
+/// What `cargo metadata` said of the cells, without the packages behind the library's own dependencies; none if it is not understood.
 pub fn trimmed(metadata: &str) -> Option<String> {
-    let mut metadata: Value = serde_json::from_str(metadata).ok()?;
+    let metadata = serde_json::from_str(metadata).ok()?;
     let kept = kept(&metadata)?;
+    reduced(metadata, &kept)
+}
+
+/// What `cargo metadata` said of the standard library, without what is behind its interface; none if it is not understood.
+pub fn trimmed_library(metadata: &str) -> Option<String> {
+    let metadata: Value = serde_json::from_str(metadata).ok()?;
+    let packages = metadata["packages"].as_array()?.iter();
+    let kept: BTreeSet<String> = packages
+        .filter(|package| package["name"].as_str().is_some_and(|name| STANDARD.contains(&name)))
+        .filter_map(|package| package["id"].as_str().map(str::to_owned))
+        .collect();
+    // An unknown shape of the library is read whole.
+    (kept.len() >= 4).then_some(())?;
+    reduced(metadata, &kept)
+}
+
+fn reduced(mut metadata: Value, kept: &BTreeSet<String>) -> Option<String> {
     let is_kept = |id: &Value| id.as_str().is_some_and(|id| kept.contains(id));
     metadata["packages"].as_array_mut()?.retain(|package| is_kept(&package["id"]));
+    for members in ["workspace_members", "workspace_default_members"] {
+        if let Some(members) = metadata[members].as_array_mut() {
+            members.retain(is_kept);
+        }
+    }
     let nodes = metadata["resolve"]["nodes"].as_array_mut()?;
     nodes.retain(|node| is_kept(&node["id"]));
     for node in nodes {
@@ -65,6 +98,7 @@ mod tests {
             ("deep", vec![]),
         ];
         let metadata = json!({
+            "workspace_members": ["cell"],
             "packages": nodes.iter().map(|(id, _)| json!({ "id": id, "name": id.split(' ').next() })).collect::<Vec<_>>(),
             "resolve": {
                 "root": "cell",

@@ -7,6 +7,7 @@
 use crate::answers::{Answer, Answers};
 use crate::compile;
 use crate::graph;
+use anyhow::{Context, Result};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -129,9 +130,10 @@ fn ask(name: &str, arguments: &[&str], build: &Path) -> i32 {
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     };
     if answer.status == 0 {
-        let of_cells = arguments.contains(&"--filter-platform") && !arguments.contains(&"--no-deps") && !library;
-        if let Some(smaller) = Some(&answer.stdout).filter(|_| of_cells).and_then(|whole| graph::trimmed(whole)) {
-            answer.stdout = smaller;
+        // rust-analyzer asks in this way, evcxr in another.
+        if arguments.contains(&"--filter-platform") && !arguments.contains(&"--no-deps") {
+            let smaller = if library { graph::trimmed_library } else { graph::trimmed };
+            answer.stdout = smaller(&answer.stdout).unwrap_or(answer.stdout);
         }
         answers.keep(&file, &answer);
     }
@@ -146,6 +148,20 @@ fn pass_on(name: &str, arguments: &[OsString]) -> i32 {
             127
         }
     }
+}
+
+/// Fails if the sources are missing in which rust-analyzer finds the types of variables.
+pub fn require_sources() -> Result<()> {
+    let output =
+        real("rustc").args(["--print", "sysroot"]).output().context("rustc cannot be run; install Rust (rustup.rs)")?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let found = sysroot.join("lib/rustlib/src/rust/library").is_dir() || std::env::var_os("RUST_SRC_PATH").is_some();
+    anyhow::ensure!(
+        found,
+        "the sources of Rust's standard library are missing; install them with `rustup component add rust-src`, or with your \
+         distribution's package rust-src, and restart the kernel"
+    );
+    Ok(())
 }
 
 /// The real tool.

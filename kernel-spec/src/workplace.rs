@@ -142,6 +142,7 @@ pub fn set_environment(build: &Path) {
 /// Compiles everything that a notebook needs before its first cell, into the template.
 pub fn warm(home: &Path) -> Result<()> {
     let builds = Builds::of(home);
+    tools::require_sources()?;
     builds.tidy()?;
     set_environment(&builds.next_path());
     // SAFETY: no other thread reads or writes the environment yet.
