@@ -1,9 +1,12 @@
 //! The folder in which a kernel works, what it tells evcxr about it, and the prelude.
 
+use crate::compile::KEEP_VAR;
 use crate::live::NONCE_VAR;
 use crate::relay::{FLUSH, READY, SKIP, SWITCHES_VAR};
 use crate::report::Report;
+use crate::shown::{DISPLAYS, Shown};
 use crate::template::Builds;
+use crate::tools;
 use crate::wire::KEY_VAR;
 use anyhow::{Context, Result};
 use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
@@ -20,6 +23,9 @@ pub extern \"C\" fn flush(store: *mut std::ffi::c_void) -> *mut std::ffi::c_void
     store
 }
 ";
+
+/// Makes evcxr allow `?` from the first cell on: it finds out by an error and compiles again.
+const QUESTION: &str = "std::fmt::Result::Ok(())?;";
 
 /// The folder in which a kernel works, and its secrets.
 #[derive(Clone)]
@@ -62,6 +68,7 @@ impl Workplace {
     /// Starts evcxr.
     pub fn start(&self) -> Result<(CommandContext, EvalContextOutputs)> {
         let switches = self.switches();
+        tools::install(&self.build).with_context(|| format!("cannot write to {}", self.build.display()))?;
         std::fs::create_dir_all(&switches).with_context(|| format!("cannot write to {}", switches.display()))?;
         for switch in [READY, SKIP] {
             let _ = std::fs::remove_file(switches.join(switch));
@@ -85,7 +92,7 @@ impl Workplace {
     /// Compiles the library that flushes stdout; it has to share the standard library of the cells, which this program does not.
     fn make_flush(&self) -> Result<()> {
         std::fs::create_dir_all(self.switches())?;
-        let mut rustc = Command::new("rustc")
+        let mut rustc = tools::real("rustc")
             .args(["--edition", "2024", "--crate-name", "flush", "--crate-type", "cdylib", "-Cprefer-dynamic", "-o"])
             .args([&self.switches().join(FLUSH), Path::new("-")])
             .stdin(Stdio::piped())
@@ -105,7 +112,7 @@ impl Workplace {
         let prelude = prelude(&self.home);
         context.execute(&prelude).map(drop).map_err(|error| match error {
             evcxr::Error::CompilationErrors(errors) => {
-                let report = Report::compilation(&errors, &prelude);
+                let report = Report::compilation(&errors, &Shown::unchanged(&prelude), &prelude);
                 Report {
                     name: "Prelude".into(),
                     value: format!("metamers does not compile: {}", report.value),
@@ -117,9 +124,10 @@ impl Workplace {
     }
 }
 
-fn prelude(home: &Path) -> String {
+/// What every kernel has loaded when it is ready.
+pub fn prelude(home: &Path) -> String {
     let path = serde_json::Value::from(home.to_string_lossy().as_ref());
-    format!(":dep metamers = {{ path = {path} }}\nuse metamers::prelude::*;")
+    format!(":dep metamers = {{ path = {path} }}\nuse metamers::prelude::*;{DISPLAYS}{QUESTION}")
 }
 
 /// Tells evcxr where to build; it takes this from the environment alone. For the very start, before there is a second thread.
@@ -128,13 +136,17 @@ pub fn set_environment(build: &Path) {
         // SAFETY: no other thread reads or writes the environment yet.
         unsafe { std::env::set_var(name, value) };
     }
+    tools::set_environment(build);
 }
 
 /// Compiles everything that a notebook needs before its first cell, into the template.
 pub fn warm(home: &Path) -> Result<()> {
     let builds = Builds::of(home);
+    tools::require_sources()?;
     builds.tidy()?;
     set_environment(&builds.next_path());
+    // SAFETY: no other thread reads or writes the environment yet.
+    unsafe { std::env::set_var(KEEP_VAR, "1") };
     builds.warm(|path| {
         let place = Workplace::new(home, path);
         place.make_flush()?;
