@@ -40,6 +40,7 @@ pub use candle_nn;
 mod assets;
 mod atomic;
 pub mod display;
+pub mod engine;
 mod error;
 mod finite;
 mod interrupt;

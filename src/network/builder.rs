@@ -50,6 +50,11 @@ impl Builder {
         NodeId(0)
     }
 
+    /// The shape of a node's output, without the batch; `None` for a node of another builder.
+    pub fn shape(&self, node: NodeId) -> Option<&[usize]> {
+        self.nodes.get(node.0).map(|node| node.shape.as_slice())
+    }
+
     /// Adds any layer.
     ///
     /// # Errors
@@ -205,7 +210,7 @@ impl std::fmt::Debug for Builder {
 }
 
 /// The nodes that `last` depends on, itself included, in an order in which they can be computed.
-pub(super) fn ancestors(nodes: &[Node], last: NodeId) -> Vec<usize> {
+pub(crate) fn ancestors(nodes: &[Node], last: NodeId) -> Vec<usize> {
     let mut needed = vec![false; last.0 + 1];
     needed[last.0] = true;
     for index in (0..=last.0).rev() {

@@ -1,5 +1,7 @@
 //! What a node of the graph computes.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 
 use crate::ops::{AvgPool2d, ChannelAffine, Clip, Conv2d, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Window};
@@ -76,6 +78,20 @@ impl Layer {
             Self::MaxPool2d(op) => Some(op),
             Self::AvgPool2d(op) => Some(op),
             Self::GlobalAvgPool(op) => Some(op),
+            Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
+        }
+    }
+
+    /// The operation, where the layer is one.
+    pub(crate) fn shared_op(&self) -> Option<Arc<dyn FrozenOp>> {
+        match self.clone() {
+            Self::ChannelAffine(op) => Some(Arc::new(op)),
+            Self::Conv2d(op) => Some(Arc::new(op)),
+            Self::Linear(op) => Some(Arc::new(op)),
+            Self::Clip(op) => Some(Arc::new(op)),
+            Self::MaxPool2d(op) => Some(Arc::new(op)),
+            Self::AvgPool2d(op) => Some(Arc::new(op)),
+            Self::GlobalAvgPool(op) => Some(Arc::new(op)),
             Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
         }
     }

@@ -15,6 +15,7 @@ mod table;
 
 use std::sync::Arc;
 
+pub(crate) use builder::ancestors;
 pub use builder::{Builder, NodeId};
 pub use checkpoint::{BatchNorm, Checkpoint};
 pub use classify::{Classification, Guess};

@@ -54,6 +54,14 @@ impl ChannelAffine {
         (vec![], vec![&self.scale, &self.shift])
     }
 
+    pub(crate) fn scale(&self) -> &[f32] {
+        &self.scale
+    }
+
+    pub(crate) fn shift(&self) -> &[f32] {
+        &self.shift
+    }
+
     /// How many numbers it holds.
     pub fn parameters(&self) -> usize {
         2 * self.scale.len()

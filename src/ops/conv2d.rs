@@ -92,6 +92,19 @@ impl Conv2d {
         self.window
     }
 
+    pub(crate) fn weight(&self) -> &Arc<[f32]> {
+        &self.weight
+    }
+
+    pub(crate) fn bias(&self) -> Option<&Arc<[f32]>> {
+        self.bias.as_ref()
+    }
+
+    /// Outputs, input channels of a group, groups.
+    pub(crate) fn sizes_of_weight(&self) -> [usize; 3] {
+        [self.outputs, self.depth, self.groups]
+    }
+
     /// How many numbers it holds.
     pub fn parameters(&self) -> usize {
         self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())

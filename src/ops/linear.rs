@@ -41,6 +41,14 @@ impl Linear {
         Ok(Self { weight: values(weight)?.into(), bias, outputs, inputs })
     }
 
+    pub(crate) fn weight(&self) -> &Arc<[f32]> {
+        &self.weight
+    }
+
+    pub(crate) fn bias(&self) -> Option<&Arc<[f32]>> {
+        self.bias.as_ref()
+    }
+
     /// How many numbers it holds.
     pub fn parameters(&self) -> usize {
         self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())

@@ -17,6 +17,7 @@ pub struct Synthesis {
     pub(super) seed: u64,
     pub(super) start: Option<Image>,
     pub(super) quiet: bool,
+    pub(super) layer_by_layer: bool,
 }
 
 impl Synthesis {
@@ -36,6 +37,7 @@ impl Synthesis {
             seed: 0,
             start: None,
             quiet: false,
+            layer_by_layer: false,
         })
     }
 
@@ -66,13 +68,19 @@ impl Synthesis {
         self
     }
 
+    /// Runs the network layer by layer instead of compiled for the stage: slower, and the reference for it.
+    pub fn layer_by_layer(mut self) -> Self {
+        self.layer_by_layer = true;
+        self
+    }
+
     /// Computes the original's activations and makes the first picture.
     ///
     /// # Errors
     /// A recipe with impossible numbers, or a stage at which the original leaves every unit silent.
     pub fn start(self) -> Result<Run> {
         self.recipe.check()?;
-        let problem = Problem::new(&self.network, &self.stage, &self.original, &self.recipe)?;
+        let problem = Problem::new(&self.network, &self.stage, &self.original, &self.recipe, self.layer_by_layer)?;
         let start = match &self.start {
             Some(image) => image.values().to_vec(),
             None => first_picture(self.recipe.start, &self.original, self.seed)?,

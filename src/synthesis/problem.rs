@@ -4,18 +4,26 @@ use candle_core::{Device, Tensor, Var};
 
 use super::objective::{Objective, range_penalty};
 use super::recipe::{Loss, Recipe};
+use crate::engine::{Compiled, Evaluated};
 use crate::network::Network;
-use crate::ops::pull_back;
+use crate::ops::{Clip, pull_back, values};
 use crate::stimulus::Image;
 use crate::{Error, Result};
 
 /// A network up to a stage, and the activations to reach there.
 #[derive(Clone)]
 pub(super) struct Problem {
-    pub network: Network,
-    pub stage: String,
+    runs: Runs,
     pub objective: Objective,
-    shape: [usize; 4],
+    shape: [usize; 3],
+}
+
+/// How the network is run.
+#[derive(Clone)]
+enum Runs {
+    Compiled(Compiled),
+    /// Layer by layer: the reference.
+    Plainly(Network, String),
 }
 
 /// One evaluation.
@@ -28,26 +36,26 @@ pub(super) struct Evaluation {
 }
 
 impl Problem {
-    pub fn new(network: &Network, stage: &str, original: &Image, recipe: &Recipe) -> Result<Self> {
-        let x = original.to_tensor()?;
-        let target = crate::ops::values(&network.forward_to(stage, &x)?)?;
+    pub fn new(network: &Network, stage: &str, original: &Image, recipe: &Recipe, plainly: bool) -> Result<Self> {
+        let runs = match plainly {
+            false => Runs::Compiled(Compiled::new(network, stage)?),
+            true => Runs::Plainly(network.clone(), stage.into()),
+        };
+        let shape = network.input().shape;
+        let (mut target, clip) = runs.before_activation(original.values(), shape)?;
+        rectify(&mut target, clip);
         crate::finite::check(|| format!("stage \"{stage}\" of the original"), &target)?;
-        let clip = network.rectifier(stage)?;
         let objective = Objective::new(target, clip, recipe.loss, recipe.identity_gradient);
         if objective.norm() == 0.0 {
             let reason = "every unit is silent for this stimulus: there is nothing to match; take an earlier stage";
             return Err(Error::invalid(format!("stage \"{stage}\""), reason));
         }
-        let [channels, height, width] = network.input().shape;
-        Ok(Self { network: network.clone(), stage: stage.into(), objective, shape: [1, channels, height, width] })
+        Ok(Self { runs, objective, shape })
     }
 
     pub fn evaluate(&self, x: &[f32]) -> Result<Evaluation> {
-        let pixels = Var::from_tensor(&self.tensor(x)?)?;
-        let z = self.network.before_rectifier(&self.stage, &pixels)?;
-        let distance = self.objective.distance(&crate::ops::values(&z)?);
-        let cotangent = Tensor::from_vec(distance.gradient, z.shape(), &Device::Cpu)?;
-        let mut gradient = crate::ops::values(&pull_back(&z, &cotangent, &pixels)?)?;
+        let objective = &self.objective;
+        let (mut gradient, distance) = self.runs.evaluate(x, self.shape, |z, g| objective.distance(z, g))?;
         let mut loss = distance.loss;
         if let Loss::MeanSquaredError { range_penalty: weight } = self.objective.loss {
             loss += range_penalty(x, weight, &mut gradient);
@@ -57,14 +65,58 @@ impl Problem {
 
     /// The activations at the stage.
     pub fn activations(&self, x: &[f32]) -> Result<Vec<f32>> {
-        crate::ops::values(&self.network.forward_to(&self.stage, &self.tensor(x)?)?)
+        let (mut values, clip) = self.runs.before_activation(x, self.shape)?;
+        rectify(&mut values, clip);
+        Ok(values)
     }
 
     pub fn planes(&self) -> (usize, [usize; 2]) {
-        (self.shape[1], [self.shape[2], self.shape[3]])
+        (self.shape[0], [self.shape[1], self.shape[2]])
+    }
+}
+
+fn rectify(values: &mut [f32], clip: Option<Clip>) {
+    if let Some(clip) = clip {
+        values.iter_mut().for_each(|z| *z = clip.of(*z));
+    }
+}
+
+fn tensor(x: &[f32], [channels, height, width]: [usize; 3]) -> Result<Tensor> {
+    Ok(Tensor::from_slice(x, (1, channels, height, width), &Device::Cpu)?)
+}
+
+impl Runs {
+    /// The stage's values before its rectifier, and the rectifier.
+    fn before_activation(&self, x: &[f32], shape: [usize; 3]) -> Result<(Vec<f32>, Option<Clip>)> {
+        match self {
+            Self::Compiled(compiled) => Ok((compiled.values(x)?, compiled.clip())),
+            Self::Plainly(network, stage) => {
+                let z = network.before_rectifier(stage, &tensor(x, shape)?)?;
+                Ok((values(&z)?, network.rectifier(stage)?))
+            }
+        }
     }
 
-    fn tensor(&self, x: &[f32]) -> Result<Tensor> {
-        Ok(Tensor::from_slice(x, &self.shape, &Device::Cpu)?)
+    /// The gradient at `x` of what `cotangent` says about the stage's values, and what it returned.
+    fn evaluate<T>(
+        &self,
+        x: &[f32],
+        shape: [usize; 3],
+        cotangent: impl FnOnce(&[f32], &mut [f32]) -> T,
+    ) -> Result<(Vec<f32>, T)> {
+        match self {
+            Self::Compiled(compiled) => {
+                let Evaluated { gradient, found } = compiled.evaluate(x, cotangent)?;
+                Ok((gradient, found))
+            }
+            Self::Plainly(network, stage) => {
+                let pixels = Var::from_tensor(&tensor(x, shape)?)?;
+                let z = network.before_rectifier(stage, &pixels)?;
+                let mut gradient = vec![0.0; z.elem_count()];
+                let found = cotangent(&values(&z)?, &mut gradient);
+                let gradient = Tensor::from_vec(gradient, z.shape(), &Device::Cpu)?;
+                Ok((values(&pull_back(&z, &gradient, &pixels)?)?, found))
+            }
+        }
     }
 }

@@ -132,9 +132,10 @@ impl Run {
             seed: stamp.seed,
             start,
             quiet: false,
+            layer_by_layer: false,
         };
         plan.recipe.check()?;
-        let problem = Problem::new(&plan.network, &plan.stage, &plan.original, &plan.recipe)?;
+        let problem = Problem::new(&plan.network, &plan.stage, &plan.original, &plan.recipe, plan.layer_by_layer)?;
         let pixels = plan.original.values().len();
         let best = match file.has("best.x") {
             true => Some(Best { x: file.f32("best.x")?, snr_db: file.scalar("best.snr_db")? }),
