@@ -10,6 +10,8 @@ use crate::tools;
 use crate::wire::KEY_VAR;
 use anyhow::{Context, Result};
 use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,14 @@ pub extern \"C\" fn flush(store: *mut std::ffi::c_void) -> *mut std::ffi::c_void
 
 /// Makes evcxr allow `?` from the first cell on: it finds out by an error and compiles again.
 const QUESTION: &str = "std::fmt::Result::Ok(())?;";
+
+/// These folders but for those that hold another build of the library: cells would load it in place of the one that they were
+/// compiled with. `cargo test` and `cargo run` put such a folder here.
+fn without_the_library(paths: &OsStr) -> Option<OsString> {
+    let library = format!("{DLL_PREFIX}metamers{DLL_SUFFIX}");
+    let kept: Vec<_> = std::env::split_paths(paths).filter(|folder| !folder.join(&library).exists()).collect();
+    std::env::join_paths(kept).ok().filter(|paths| !paths.is_empty())
+}
 
 /// The folder in which a kernel works, and its secrets.
 #[derive(Clone)]
@@ -83,6 +93,10 @@ impl Workplace {
             .env("MALLOC_MMAP_THRESHOLD_", "1073741824")
             // An interrupt reaches all that a cell started, and nothing else.
             .process_group(0);
+        match std::env::var_os("LD_LIBRARY_PATH").and_then(|paths| without_the_library(&paths)) {
+            Some(paths) => command.env("LD_LIBRARY_PATH", paths),
+            None => command.env_remove("LD_LIBRARY_PATH"),
+        };
         let (context, outputs) =
             EvalContext::with_subprocess_command(command).map_err(|error| anyhow::anyhow!("{error}"))?;
         std::fs::write(self.switches().join(READY), "")?;
@@ -155,4 +169,18 @@ pub fn warm(home: &Path) -> Result<()> {
         let result = place.load_prelude(&mut context);
         result.map_err(|report| anyhow::anyhow!("{}\n{}", report.value, report.traceback.join("\n")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_another_build_of_the_library_is_not_searched() {
+        let (with, without) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(with.path().join(format!("{DLL_PREFIX}metamers{DLL_SUFFIX}")), "").unwrap();
+        let paths = std::env::join_paths([with.path(), without.path()]).unwrap();
+        assert_eq!(without_the_library(&paths).unwrap(), without.path());
+        assert_eq!(without_the_library(with.path().as_os_str()), None);
+    }
 }
