@@ -4,6 +4,7 @@ use crate::cell::Cell;
 use crate::interrupt::Interrupter;
 use crate::listener::Listener;
 use crate::output::{Output, lock};
+use crate::relay::COLON;
 use crate::report::Report;
 use crate::shown::{Shown, is_command};
 use crate::template::Builds;
@@ -116,7 +117,9 @@ impl Engine {
         let _ = std::fs::remove_file(self.place.skip());
         lock(&self.cell).begin();
         let mut callbacks = EvalCallbacks {
-            input_reader: &|request| ask(Question { prompt: request.prompt, is_password: request.is_password }),
+            input_reader: &|request| {
+                ask(Question { prompt: request.prompt.replace(COLON, ":"), is_password: request.is_password })
+            },
         };
         let result = catch_unwind(AssertUnwindSafe(|| context.execute_with_callbacks(&shown.code, &mut callbacks)));
         self.listener.catch_up();

@@ -207,7 +207,7 @@ impl Evaluator {
         let found = self.engine().ok().and_then(|engine| engine.completions(&request.code, cursor));
         let (matches, start, end) = match found {
             Some(found) => {
-                let mut codes: Vec<_> = found.completions.into_iter().map(|completion| completion.code).collect();
+                let mut codes: Vec<_> = found.completions.into_iter().map(|completion| name(completion.code)).collect();
                 codes.sort();
                 codes.dedup();
                 codes.retain(|code: &String| !code.starts_with("evcxr_"));
@@ -233,6 +233,17 @@ impl Evaluator {
         let content = json!({ "status": "ok", "found": found.is_some(), "data": data, "metadata": {} });
         self.finish(message, content);
     }
+}
+
+/// Of a function or a macro the name alone: its arguments would have to be typed over.
+fn name(mut completion: String) -> String {
+    let end = completion.find(|character: char| !(character.is_alphanumeric() || "_!:".contains(character)));
+    if let Some(end) = end.filter(|&end| {
+        end > 0 && completion[end..].starts_with(['(', '[', '{']) && completion.ends_with([')', ']', '}'])
+    }) {
+        completion.truncate(end);
+    }
+    completion
 }
 
 /// The name that a cell asks about: `?name` opens its documentation.

@@ -13,6 +13,7 @@ mod listener;
 mod live;
 mod output;
 mod process;
+mod reading;
 mod relay;
 mod report;
 mod session;

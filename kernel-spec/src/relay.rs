@@ -7,7 +7,7 @@
 use crate::live::NONCE_VAR;
 use crate::output::lock;
 use crate::process;
-use crate::splitter::{COMPLETE, FAILED, PANICKED, Piece, Splitter, take_text, whole_characters};
+use crate::splitter::{COMPLETE, FAILED, INPUT_REQUEST, PANICKED, Piece, Splitter, take_text, whole_characters};
 use crate::wire::{Event, KEY_VAR};
 use std::io::{BufRead, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
@@ -234,7 +234,7 @@ impl Pump<'_> {
             }
             _ => {}
         }
-        self.lines.push(line);
+        self.lines.push(with_whole_prompt(line));
     }
 
     /// When the cell's code is over, has its stdout write what it still holds: text without a newline would come with the next cell.
@@ -309,6 +309,18 @@ fn read_some(from: &mut impl Read) -> Reading {
         }
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Reading::Nothing,
         Err(_) => Reading::Closed,
+    }
+}
+
+/// evcxr ends a prompt at its first colon; this stands for the colons in it.
+pub const COLON: &str = "\u{1f}";
+
+fn with_whole_prompt(line: String) -> String {
+    match line.split_once(':') {
+        Some((request, prompt)) if request.starts_with(INPUT_REQUEST) => {
+            format!("{request}:{}", prompt.replace(':', COLON))
+        }
+        _ => line,
     }
 }
 

@@ -3,11 +3,12 @@
 use crate::evaluator::{self, Desk, Job};
 use crate::language::{Completeness, completeness};
 use crate::output::{Channel, Output, lock};
+use crate::reading::{self, Trouble};
 use crate::template::Builds;
 use crate::workplace::Workplace;
 use anyhow::{Context, Result};
 use jupyter_protocol::{JupyterMessage, JupyterMessageContent as Content};
-use jupyter_zmq_client::{self as jupyter, ConnectionInfo, RouterRecvConnection, RouterSendConnection, RuntimeError};
+use jupyter_zmq_client::{self as jupyter, ConnectionInfo, RouterRecvConnection, RouterSendConnection};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -140,6 +141,9 @@ impl Session {
                 self.end();
             }
             Content::InputReply(reply) => self.desk.answer(reply.value.clone()),
+            _ if message.header.msg_type.ends_with("_request") => immediate(json!({
+                "status": "error", "ename": "ProtocolError", "evalue": "this request was not understood", "traceback": [],
+            })),
             _ => eprintln!("A message of type {} was not understood.", message.header.msg_type),
         }
     }
@@ -194,14 +198,14 @@ fn kernel_info() -> Value {
 
 async fn receive(mut socket: RouterRecvConnection, session: Arc<Session>, channel: Channel) {
     loop {
-        match socket.read().await {
+        match reading::next(&mut socket).await {
             Ok(message) => session.handle(channel, message),
-            Err(RuntimeError::ZmqError(error)) => {
+            Err(Trouble::Connection(error)) => {
                 // A peer that left is no reason to stop; a socket that is gone would repeat this without end.
                 eprintln!("A connection failed: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            Err(error) => eprintln!("A message was dropped: {error}"),
+            Err(Trouble::Message(why)) => eprintln!("A message was dropped: {why}"),
         }
     }
 }

@@ -26,7 +26,8 @@ class Conformance(jupyter_kernel_test.KernelTests):
     code_hello_world = 'println!("hello, world");'
     code_stderr = 'eprintln!("test");'
     completion_samples = [
-        {"text": "Tensor::zer", "matches": {"zeros", "zeros_like"}},
+        {"text": "DType::BF", "matches": {"BF16"}},
+        {"text": "Tensor::from_slic", "matches": {"from_slice"}},
         {"text": "shipped_ph"},
         {"text": ":ver", "matches": {":version"}},
     ]
