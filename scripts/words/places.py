@@ -1,0 +1,14 @@
+"""Where the programs keep what they make, and the voices that are never trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / "target" / "words"
+PACKAGES = CACHE / "packages"
+VOICES = CACHE / "voices"
+RECORDED = CACHE / "recorded"
+
+# Kokoro's voices that choose the epoch and the settings; mixtures never contain them.
+VALIDATION_KOKORO = {"af_sarah", "am_michael", "bf_emma", "bm_george"}

@@ -1,0 +1,148 @@
+"""Make the synthetic speech: every word in many voices, a file of recordings for each voice.
+
+    python voices.py [--engine kokoro] [--seed 1]
+
+Writes target/words/voices/<engine>-<voice>.npz (word -> int16 samples at 20 kHz, without silence around it). A file
+that exists is kept, so a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+import engines
+from engines import Samples
+from places import PACKAGES, VALIDATION_KOKORO, VOICES
+from vocabulary import CLASSES, spoken
+
+WORDS = CLASSES[1:]
+
+Reader = Callable[[str], Samples]
+ENGLISH = ["en-us", "en-us", "en-us-nyc", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd"]
+FOREIGN = "de es fr-fr it pt-br nl sv pl hi tr".split()  # an accent: another language's sounds for English words
+ODD = {"whisper", "whisperf", "croak", "klatt5", "UniRobot", "robosoft8", "Mr", "Demonic", "Alien", "Whisper"}
+
+
+def espeak_voices(rng: np.random.Generator, count: int = 110) -> Iterator[tuple[str, Reader]]:
+    """Accents, variants, pitches and speeds of espeak-ng by chance."""
+    variants = [v for v in engines.espeak_variants() if v not in ODD]
+    for i in range(count):
+        accent = FOREIGN[i % len(FOREIGN)] if i % 10 == 9 else ENGLISH[i % len(ENGLISH)]
+        variant = variants[int(rng.integers(len(variants)))]
+        pitch, speed = int(rng.integers(25, 75)), int(rng.integers(110, 200))
+
+        def read(word: str, v: str = f"{accent}+{variant}", p: int = pitch, s: int = speed) -> Samples:
+            return engines.espeak(spoken(word), v, p, s)
+
+        yield f"{i:03}-{accent}+{variant}", read
+
+
+def flite_voices(rng: np.random.Generator) -> Iterator[tuple[str, Reader]]:
+    """flite's five voices at several speeds and pitches."""
+    means = {"kal": 105, "kal16": 105, "awb": 130, "rms": 105, "slt": 175}
+    for take in range(4):
+        for voice, mean in means.items():
+            stretch, pitch = float(rng.uniform(0.8, 1.35)), int(mean * rng.uniform(0.85, 1.2))
+
+            def read(word: str, v: str = voice, s: float = stretch, p: int = pitch) -> Samples:
+                return engines.flite(spoken(word), v, s, p)
+
+            yield f"{voice}-{take}", read
+
+
+def festival_voices(rng: np.random.Generator) -> Iterator[tuple[str, Reader]]:
+    """Three voices of Festival at several speeds."""
+    for take in range(3):
+        for voice in ("cmu_us_slt_arctic_hts", "kal_diphone", "ked_diphone"):
+            stretch = float(rng.uniform(0.85, 1.3))
+            made: dict[str, Samples] = {}
+
+            def read(word: str, v: str = voice, s: float = stretch, made: dict[str, Samples] = made) -> Samples:
+                if not made:
+                    made.update(zip(WORDS, engines.festival([spoken(w) for w in WORDS], f"voice_{v}", s), strict=True))
+                return made[word]
+
+            yield f"{voice}-{take}", read
+
+
+def piper_voices(rng: np.random.Generator) -> Iterator[tuple[str, Reader]]:
+    """The one Piper voice, several takes."""
+    for take in range(10):
+        length, noise = float(rng.uniform(0.85, 1.5)), float(rng.uniform(0.4, 0.9))
+
+        def read(word: str, t: int = take, s: float = length, n: float = noise) -> Samples:
+            return engines.piper(spoken(word) + ".", PACKAGES, t, s, n)
+
+        yield f"joe-{take}", read
+
+
+def hibari_voices(rng: np.random.Generator) -> Iterator[tuple[str, Reader]]:
+    """The voice that hibari-tts carries, several takes."""
+    for take in range(6):
+        speed = float(rng.uniform(0.75, 1.2))
+        end = ".,?!"[take % 4]
+
+        def read(word: str, t: int = take, s: float = speed, e: str = end) -> Samples:
+            return engines.hibari(engines.phonemes(word, PACKAGES, False, t) + e, PACKAGES, t, s)
+
+        yield f"heart-{take}", read
+
+
+def kokoro_voices(rng: np.random.Generator, mixtures: int = 40) -> Iterator[tuple[str, Reader]]:
+    """Kokoro's English voices, its other voices (an accent), and mixtures of two of different voices."""
+    names = sorted(path.stem for path in (PACKAGES / "package/voices").glob("*.bin"))
+    english = [n for n in names if n[0] in "ab"]
+    plans = [([n], 1.0) for n in english + [n for n in names if n[0] not in "abjz"]]
+    for _ in range(mixtures):
+        pair = [english[i] for i in rng.choice(len(english), 2, replace=False)]
+        if not set(pair) & VALIDATION_KOKORO:
+            plans.append((pair, float(rng.uniform(0.3, 0.7))))
+    for take, (pair, weight) in enumerate(plans):
+        speed, end = float(rng.uniform(0.7, 1.15)), ".,?!"[int(rng.choice(4, p=[0.6, 0.2, 0.1, 0.1]))]
+
+        def read(
+            word: str, p: list[str] = pair, w: float = weight, s: float = speed, e: str = end, t: int = take
+        ) -> Samples:
+            return engines.kokoro(engines.phonemes(word, PACKAGES, p[0][0] == "b", t) + e, PACKAGES, p, w, s)
+
+        yield f"{take:03}-{'+'.join(pair)}", read
+
+
+ENGINES = {
+    "espeak": espeak_voices,
+    "flite": flite_voices,
+    "festival": festival_voices,
+    "piper": piper_voices,
+    "hibari": hibari_voices,
+    "kokoro": kokoro_voices,
+}
+
+
+def make(engine: str, seed: int) -> None:
+    """Make the files of one engine that are missing."""
+    VOICES.mkdir(parents=True, exist_ok=True)
+    for name, read in ENGINES[engine](np.random.default_rng(seed)):
+        path = VOICES / f"{engine}-{name}.npz"
+        if path.exists():
+            continue
+        recordings = {}
+        for word in WORDS:
+            x = engines.trim(read(word))
+            if len(x):
+                recordings[word] = np.round(32000 * x / np.abs(x).max()).astype(np.int16)
+        temporary = path.with_suffix(".part.npz")
+        np.savez(temporary, **recordings)
+        temporary.replace(path)
+        print(path.name, len(recordings), f"{np.mean([len(x) for x in recordings.values()]) / 20_000:.2f} s", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", choices=ENGINES, action="append")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    for chosen in arguments.engine or ENGINES:
+        make(chosen, arguments.seed)
