@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 
 import numpy as np
 
@@ -95,7 +96,9 @@ def kokoro_voices(rng: np.random.Generator, mixtures: int = 40) -> Iterator[tupl
     """Kokoro's English voices, its other voices (an accent), and mixtures of two of different voices."""
     names = sorted(path.stem for path in (PACKAGES / "package/voices").glob("*.bin"))
     english = [n for n in names if n[0] in "ab"]
-    plans = [([n], 1.0) for n in english + [n for n in names if n[0] not in "abjz"]]
+    groups = [[n for n in english if n[:2] == group] for group in ("am", "bf", "af", "bm")]
+    turns = [n for turn in zip_longest(*groups) for n in turn if n]  # so that any beginning of the list is diverse
+    plans = [([n], 1.0) for n in turns + [n for n in names if n[0] not in "abjz"]]
     for _ in range(mixtures):
         pair = [english[i] for i in rng.choice(len(english), 2, replace=False)]
         if not set(pair) & VALIDATION_KOKORO:
@@ -121,12 +124,12 @@ ENGINES = {
 }
 
 
-def make(engine: str, seed: int) -> None:
-    """Make the files of one engine that are missing."""
+def make(engine: str, seed: int, share: tuple[int, int]) -> None:
+    """Make the files of one engine that are missing; of n processes the i-th makes every n-th."""
     VOICES.mkdir(parents=True, exist_ok=True)
-    for name, read in ENGINES[engine](np.random.default_rng(seed)):
+    for index, (name, read) in enumerate(ENGINES[engine](np.random.default_rng(seed))):
         path = VOICES / f"{engine}-{name}.npz"
-        if path.exists():
+        if path.exists() or index % share[1] != share[0]:
             continue
         recordings = {}
         for word in WORDS:
@@ -143,6 +146,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", choices=ENGINES, action="append")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--share", type=int, nargs=2, default=(0, 1), metavar=("I", "N"), help="for N processes")
     arguments = parser.parse_args()
     for chosen in arguments.engine or ENGINES:
-        make(chosen, arguments.seed)
+        make(chosen, arguments.seed, tuple(arguments.share))
