@@ -20,26 +20,26 @@ def speed(x: NDArray[np.floating], factor: float) -> NDArray[np.floating]:
 def response(rng: np.random.Generator) -> NDArray[np.complex128]:
     """What a microphone, a channel and a room do to each frequency."""
     octaves = np.log2(np.maximum(FREQUENCIES, 30) / 1000)
-    decibels = rng.uniform(-3, 3) * octaves
+    decibels = rng.uniform(-2.5, 2.5) * octaves
     for _ in range(3):
-        decibels += rng.normal(0, 4) * np.exp(-0.5 * ((octaves - rng.uniform(-3.5, 3.3)) / rng.uniform(0.3, 1.2)) ** 2)
+        decibels += rng.normal(0, 3) * np.exp(-0.5 * ((octaves - rng.uniform(-3.5, 3.3)) / rng.uniform(0.3, 1.2)) ** 2)
     gain = 10 ** (decibels / 20)
     if rng.random() < 0.6:
         gain = gain / np.sqrt(1 + (FREQUENCIES / np.exp(rng.uniform(np.log(3200), np.log(9500)))) ** 24)
     if rng.random() < 0.4:
         cut = rng.uniform(60, 350)
         gain = gain * np.sqrt((FREQUENCIES / cut) ** 8 / (1 + (FREQUENCIES / cut) ** 8))
-    if rng.random() < 0.5:
+    if rng.random() < 0.4:
         return gain * room(rng)
     return gain.astype(np.complex128)
 
 
 def room(rng: np.random.Generator) -> NDArray[np.complex128]:
-    """The direct sound and noise that dies away exponentially, from 0 to 18 dB below it in all."""
+    """The direct sound and noise that dies away exponentially, from 3 to 20 dB below it in all."""
     t = np.arange(int(0.6 * RATE)) / RATE
     echo = rng.normal(size=len(t)) * 10 ** (-3 * t / rng.uniform(0.1, 0.7))
     echo[: int(rng.uniform(0.001, 0.01) * RATE)] = 0
-    echo *= 10 ** (-rng.uniform(0, 18) / 20) / np.sqrt((echo**2).sum())
+    echo *= 10 ** (-rng.uniform(3, 20) / 20) / np.sqrt((echo**2).sum())
     echo[0] = 1
     return np.fft.rfft(echo, LENGTH)
 
@@ -88,15 +88,15 @@ def heard(word: NDArray[np.int16] | None, rng: np.random.Generator, talkers: lis
     if word is None:
         x = noise(rng, talkers)
         return normalise(np.fft.irfft(np.fft.rfft(x, LENGTH) * response(rng), LENGTH)[:SAMPLES])
-    part = speed(word / 32768, float(np.exp(rng.uniform(-0.14, 0.14))))[: SAMPLES - 2000]
+    part = speed(word / 32768, float(np.exp(rng.uniform(-0.16, 0.16))))[: SAMPLES - 2000]
     free = SAMPLES - len(part)
-    begin = int(np.clip(free / 2 + rng.uniform(-6000, 6000), 0, free))
+    begin = int(np.clip(free / 2 + rng.uniform(-5000, 5000), 0, free))
     x = np.zeros(LENGTH)
     x[begin : begin + len(part)] = part
     x = np.fft.irfft(np.fft.rfft(x) * response(rng), LENGTH)[:SAMPLES]
-    if rng.random() < 0.75:
+    if rng.random() < 0.6:
         back = noise(rng, talkers)
         level = np.sqrt((x[begin : begin + len(part)] ** 2).mean())
-        ratio = 10 ** (-rng.uniform(3, 40) / 20)
+        ratio = 10 ** (-rng.uniform(6, 45) / 20)
         x = x + back * (level * ratio / max(float(np.sqrt((back * back).mean())), 1e-9))
     return normalise(x)

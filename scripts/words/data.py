@@ -24,7 +24,7 @@ DATA = CACHE / "data"
 SHARD = 1024
 NO_WORD_SHARE = 0.03
 # How often an engine is drawn: the voices that sound most like people most often.
-SHARES = {"kokoro": 0.55, "piper": 0.08, "hibari": 0.05, "flite": 0.08, "festival": 0.04, "espeak": 0.20}
+SHARES = {"kokoro": 0.60, "hibari": 0.07, "flite": 0.10, "festival": 0.05, "espeak": 0.18}
 Recordings = dict[str, NDArray[np.int16]]
 
 
@@ -91,7 +91,7 @@ def main() -> None:
     DATA.mkdir(parents=True, exist_ok=True)
     held_out = load(paths(validation=True))
     target = DATA / "validation.npz"
-    if held_out and not target.exists():
+    if held_out and not (target.exists() and len(np.load(target)["y"]) == sum(map(len, held_out))):
         rng = np.random.default_rng([arguments.seed, 10**6])
         every = [list(voice.values()) for voice in held_out]
         clips = []

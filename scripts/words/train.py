@@ -29,8 +29,8 @@ from model import CochCNN9
 from places import CACHE
 from vocabulary import CLASSES
 
-BATCH, PEAK_RATE, WEIGHT_DECAY, SMOOTHING = 32, 2e-3, 0.02, 0.1
-CHECK_EVERY, SAVE_EVERY = 200, 50
+BATCH, PEAK_RATE, WEIGHT_DECAY, SMOOTHING = 32, 8e-4, 0.01, 0.1
+CHECK_EVERY, SAVE_EVERY = 200, 25
 
 
 def read(path: Path) -> tuple[Tensor, Tensor]:
@@ -40,13 +40,13 @@ def read(path: Path) -> tuple[Tensor, Tensor]:
 
 
 def vary(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Cochleagrams a little earlier or later, louder or softer, with a few bands and a moment left out."""
+    """Cochleagrams a little earlier or later, louder or softer, with some bands and a moment left out."""
     x = torch.roll(x.float(), int(rng.integers(-12, 13)), 2)
     gain = np.exp(rng.normal(0, 0.5, (len(x), 1, 1)) * 0.3)
     x = x * torch.tensor(gain, dtype=torch.float32)
     for clip in x:
         fill = clip.mean()
-        for axis, widest in ((0, 20), (0, 20), (1, 30)):
+        for axis, widest in ((0, 20), (1, 25)):
             width = int(rng.integers(0, widest))
             begin = int(rng.integers(0, clip.shape[axis] - width))
             clip.narrow(axis, begin, width).fill_(fill)
@@ -139,8 +139,10 @@ def train(name: str, steps: int, seed: int, peak: float, seconds: float) -> None
             loss = F.cross_entropy(logits(network, x), y, label_smoothing=SMOOTHING)
             optimiser.zero_grad()
             loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
-            running += 0.02 * (float(loss) - running) if running else float(loss)
+            value = loss.item()
+            running += 0.02 * (value - running) if running else value
             state["step"] += 1
             state["at"] += 1
             now = time.time()
@@ -164,6 +166,7 @@ def train(name: str, steps: int, seed: int, peak: float, seconds: float) -> None
                     }
                     save(folder / "best.pt", {"network": network.state_dict(), "facts": facts})
             if state["step"] % SAVE_EVERY == 0 or done:
+                print(f"step {state['step']} loss {running:.3f}", flush=True)
                 save(
                     folder / "checkpoint.pt",
                     {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "state": state},
@@ -182,7 +185,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=PEAK_RATE)
     parser.add_argument("--seconds", type=float, default=math.inf, help="stop after this time")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     (CACHE / arguments.name).mkdir(parents=True, exist_ok=True)

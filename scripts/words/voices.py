@@ -15,8 +15,8 @@ from itertools import zip_longest
 import numpy as np
 
 import engines
-from engines import Samples
 from places import PACKAGES, VALIDATION_KOKORO, VOICES
+from sound import Samples, trim
 from vocabulary import CLASSES, spoken
 
 WORDS = CLASSES[1:]
@@ -69,17 +69,6 @@ def festival_voices(rng: np.random.Generator) -> Iterator[tuple[str, Reader]]:
             yield f"{voice}-{take}", read
 
 
-def piper_voices(rng: np.random.Generator) -> Iterator[tuple[str, Reader]]:
-    """The one Piper voice, several takes."""
-    for take in range(10):
-        length, noise = float(rng.uniform(0.85, 1.5)), float(rng.uniform(0.4, 0.9))
-
-        def read(word: str, t: int = take, s: float = length, n: float = noise) -> Samples:
-            return engines.piper(spoken(word) + ".", PACKAGES, t, s, n)
-
-        yield f"joe-{take}", read
-
-
 def hibari_voices(rng: np.random.Generator) -> Iterator[tuple[str, Reader]]:
     """The voice that hibari-tts carries, several takes."""
     for take in range(6):
@@ -118,7 +107,6 @@ ENGINES = {
     "espeak": espeak_voices,
     "flite": flite_voices,
     "festival": festival_voices,
-    "piper": piper_voices,
     "hibari": hibari_voices,
     "kokoro": kokoro_voices,
 }
@@ -133,7 +121,7 @@ def make(engine: str, seed: int, share: tuple[int, int]) -> None:
             continue
         recordings = {}
         for word in WORDS:
-            x = engines.trim(read(word))
+            x = trim(read(word))
             if len(x):
                 recordings[word] = np.round(32000 * x / np.abs(x).max()).astype(np.int16)
         temporary = path.with_suffix(".part.npz")
