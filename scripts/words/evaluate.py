@@ -94,6 +94,7 @@ def draw(counts: NDArray[np.int64], path: Path) -> None:
     size = counts.shape[0] * cell
     image = Image.new("RGB", (left + size + 20, top + size + 20), "white")
     pen = ImageDraw.Draw(image)
+    pen.text((left - 6, top - 6), "spoken, answered", fill="black", anchor="rb", font_size=10)
     for i, name in enumerate(CLASSES):
         pen.text((left - 6, top + i * cell + cell / 2), name, fill="black", anchor="rm", font_size=10)
         label = Image.new("RGB", (left, cell), "white")

@@ -54,6 +54,9 @@ def export(name: str) -> None:
     }
     results = folder / "results.json"
     if results.exists():
+        groups = json.loads(results.read_text()).values()
+        right, words = (sum(group[key] for group in groups) for key in ("top1", "words"))
+        metadata["test_accuracy"] = f"{right / words:.4f} ({right} of {words} recorded words)"
         metadata["results"] = json.dumps(json.loads(results.read_text()), separators=(",", ":"))
     data = safetensors_file.encode({k: v.numpy() for k, v in tensors(network).items()}, metadata)
     path = NETWORKS / f"{FILES[name]}.safetensors"

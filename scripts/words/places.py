@@ -8,7 +8,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "target" / "words"
 PACKAGES = CACHE / "packages"
 VOICES = CACHE / "voices"
-RECORDED = CACHE / "recorded"
 
-# Kokoro's voices that choose the epoch and the settings; mixtures never contain them.
+# Kokoro's voices that choose the step that is kept.
 VALIDATION_KOKORO = {"af_sarah", "am_michael", "bf_emma", "bm_george"}

@@ -15,7 +15,7 @@ from itertools import zip_longest
 import numpy as np
 
 import engines
-from places import PACKAGES, VALIDATION_KOKORO, VOICES
+from places import PACKAGES, VOICES
 from sound import Samples, trim
 from vocabulary import CLASSES, spoken
 
@@ -23,7 +23,7 @@ WORDS = CLASSES[1:]
 
 Reader = Callable[[str], Samples]
 ENGLISH = ["en-us", "en-us", "en-us-nyc", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd"]
-FOREIGN = "de es fr-fr it pt-br nl sv pl hi tr".split()  # an accent: another language's sounds for English words
+FOREIGN = "tr"  # an accent: another language's sounds for English words
 ODD = {"whisper", "whisperf", "croak", "klatt5", "UniRobot", "robosoft8", "Mr", "Demonic", "Alien", "Whisper"}
 
 
@@ -31,7 +31,7 @@ def espeak_voices(rng: np.random.Generator, count: int = 110) -> Iterator[tuple[
     """Accents, variants, pitches and speeds of espeak-ng by chance."""
     variants = [v for v in engines.espeak_variants() if v not in ODD]
     for i in range(count):
-        accent = FOREIGN[i % len(FOREIGN)] if i % 10 == 9 else ENGLISH[i % len(ENGLISH)]
+        accent = FOREIGN if i % 10 == 9 else ENGLISH[i % len(ENGLISH)]
         variant = variants[int(rng.integers(len(variants)))]
         pitch, speed = int(rng.integers(25, 75)), int(rng.integers(110, 200))
 
@@ -81,26 +81,19 @@ def hibari_voices(rng: np.random.Generator) -> Iterator[tuple[str, Reader]]:
         yield f"heart-{take}", read
 
 
-def kokoro_voices(rng: np.random.Generator, mixtures: int = 40) -> Iterator[tuple[str, Reader]]:
-    """Kokoro's English voices, its other voices (an accent), and mixtures of two of different voices."""
+def kokoro_voices(rng: np.random.Generator) -> Iterator[tuple[str, Reader]]:
+    """Kokoro's 28 English voices, and five of its other languages' voices with English phonemes (an accent)."""
     names = sorted(path.stem for path in (PACKAGES / "package/voices").glob("*.bin"))
-    english = [n for n in names if n[0] in "ab"]
-    groups = [[n for n in english if n[:2] == group] for group in ("am", "bf", "af", "bm")]
-    turns = [n for turn in zip_longest(*groups) for n in turn if n]  # so that any beginning of the list is diverse
-    plans = [([n], 1.0) for n in turns + [n for n in names if n[0] not in "abjz"]]
-    for _ in range(mixtures):
-        pair = [english[i] for i in rng.choice(len(english), 2, replace=False)]
-        if not set(pair) & VALIDATION_KOKORO:
-            plans.append((pair, float(rng.uniform(0.3, 0.7))))
-    for take, (pair, weight) in enumerate(plans):
+    groups = [[n for n in names if n[:2] == group] for group in ("am", "bf", "af", "bm")]
+    plan = [n for turn in zip_longest(*groups) for n in turn if n]  # so that any beginning of the list is diverse
+    plan += [n for n in names if n[0] not in "abjz"][:5]
+    for take, voice in enumerate(plan):
         speed, end = float(rng.uniform(0.7, 1.15)), ".,?!"[int(rng.choice(4, p=[0.6, 0.2, 0.1, 0.1]))]
 
-        def read(
-            word: str, p: list[str] = pair, w: float = weight, s: float = speed, e: str = end, t: int = take
-        ) -> Samples:
-            return engines.kokoro(engines.phonemes(word, PACKAGES, p[0][0] == "b", t) + e, PACKAGES, p, w, s)
+        def read(word: str, v: str = voice, s: float = speed, e: str = end, t: int = take) -> Samples:
+            return engines.kokoro(engines.phonemes(word, PACKAGES, v[0] == "b", t) + e, PACKAGES, v, s)
 
-        yield f"{take:03}-{'+'.join(pair)}", read
+        yield f"{take:03}-{voice}", read
 
 
 ENGINES = {
