@@ -59,12 +59,13 @@ def answers(network: CochCNN9, clips: Clips) -> list[list[int]]:
 
 
 def shipped_network(name: str) -> CochCNN9:
-    """The best checkpoint with the rounding of the file that ships."""
+    """The best checkpoint as the file that ships holds it: the kernels that meet the input, rounded."""
     network = CochCNN9(len(CLASSES), reduced_aliasing=name == "hann")
     network.load_state_dict(torch.load(CACHE / name / "best.pt", weights_only=True)["network"])
-    if name != "hann":
-        rounded = {key: value.float() for key, value in tensors(network).items()}
-        network.load_state_dict(rounded, strict=False)
+    rounded = {key: value.float() for key, value in tensors(network).items()}
+    for conv in (network.conv0, network.conv1):
+        conv.weight, conv.window = torch.nn.Parameter(torch.empty_like(conv.kernel())), None
+    network.load_state_dict(rounded, strict=False)  # but for the counters of the batch norms, which nothing uses
     return network.eval()
 
 
@@ -72,11 +73,12 @@ def summary(clips: Clips, ranked: list[list[int]]) -> dict[str, object]:
     """Top-1 and top-5 with their numbers, and what went wrong."""
     truth = [CLASSES.index(word) for word, _ in clips]
     wrong = {CLASSES[t]: CLASSES[r[0]] for t, r in zip(truth, ranked, strict=True) if r[0] != t}
+    few = wrong if len(wrong) < len(clips) / 2 else "most"
     return {
         "words": len(clips),
         "top1": sum(r[0] == t for t, r in zip(truth, ranked, strict=True)),
         "top5": sum(t in r[:5] for t, r in zip(truth, ranked, strict=True)),
-        "wrong": wrong,
+        "wrong": few,
     }
 
 
