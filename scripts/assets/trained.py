@@ -1,4 +1,4 @@
-"""The networks that this project trained itself: the script cannot fetch them again, and takes them as they lie there."""
+"""The networks that this project trained itself: this script cannot fetch them, and takes them as they are."""
 
 from __future__ import annotations
 

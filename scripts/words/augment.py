@@ -1,4 +1,4 @@
-"""One recording of a word as it might be heard: faster or slower, filtered, in a room, in noise, a bit off the middle."""
+"""A recording of a word as it might be heard: faster or slower, filtered, in a room, in noise, off the middle."""
 
 from __future__ import annotations
 

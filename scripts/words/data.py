@@ -13,10 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-
 from augment import heard
 from cochleagram import Cochleagram
+from numpy.typing import NDArray
 from places import CACHE, VALIDATION_KOKORO, VOICES
 from vocabulary import CLASSES
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-
 from sound import Samples, read_wav, resample
 
 

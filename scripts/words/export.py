@@ -23,7 +23,17 @@ from vocabulary import CLASSES
 
 FILES = {"plain": "cochcnn_words", "hann": "cochcnn_words_hann", "untrained": "cochcnn_words_untrained"}
 NETWORKS = ROOT / "assets" / "networks"
-RECIPE = ("vocabulary.py", "sound.py", "engines.py", "voices.py", "augment.py", "cochleagram.py", "data.py", "model.py", "train.py")
+RECIPE = (
+    "vocabulary.py",
+    "sound.py",
+    "engines.py",
+    "voices.py",
+    "augment.py",
+    "cochleagram.py",
+    "data.py",
+    "model.py",
+    "train.py",
+)
 
 
 def recipe_sha256() -> str:

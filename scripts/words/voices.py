@@ -12,9 +12,8 @@ import argparse
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
 
-import numpy as np
-
 import engines
+import numpy as np
 from places import PACKAGES, VOICES
 from sound import Samples, trim
 from vocabulary import CLASSES, spoken
@@ -120,7 +119,7 @@ def make(engine: str, seed: int, share: tuple[int, int]) -> None:
         temporary = path.with_suffix(".part.npz")
         np.savez(temporary, **recordings)
         temporary.replace(path)
-        print(path.name, len(recordings), f"{np.mean([len(x) for x in recordings.values()]) / 20_000:.2f} s", flush=True)
+        print(path.name, len(recordings), flush=True)
 
 
 if __name__ == "__main__":
