@@ -194,6 +194,101 @@ fn the_input_itself_and_layers_right_behind_it() {
 }
 
 #[test]
+fn three_by_three_convolutions_with_many_tiles() {
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    // Narrow ones, that a thread computes alone, and wide ones, that all threads share; all sorts of padding.
+    let cases = [(20, 33, [25, 30], [1, 1, 1, 1]), (70, 80, [23, 31], [0, 2, 1, 0]), (16, 130, [30, 21], [2, 1, 0, 2])];
+    for (inputs, outputs, size, [top, bottom, left, right]) in cases {
+        let mut m = maker("tiles", [5, size[0], size[1]], &mut random);
+        let x = m.b.input();
+        let x = m.conv(x, 5, inputs, Conv2dConfig::default(), [1, 1]);
+        let x = m.b.clip(x, Clip::RELU).unwrap();
+        let y = m.conv(x, inputs, outputs, config([1, 1], Padding { top, bottom, left, right }, 1), [3, 3]);
+        m.b.stage("conv", y).unwrap();
+        let y = m.b.clip(y, Clip { ceiling: 0.5 }).unwrap();
+        let y = m.conv(y, outputs, 16, config([1, 1], Padding::all(1), 1), [3, 3]);
+        m.b.stage("behind", y).unwrap();
+        let net = m.b.finish().unwrap();
+        for batch in [1, 2] {
+            compare(&net, batch, &mut random);
+        }
+    }
+}
+
+#[test]
+fn whole_networks_in_which_rounding_could_add_up() {
+    let mut random = ChaCha8Rng::seed_from_u64(6);
+    for (net, stages) in [
+        (zoo::vgg19_random(1).unwrap(), ["conv1_2", "conv3_4", "conv5_4"]),
+        (zoo::resnet50_random(1).unwrap(), ["conv1", "layer2", "layer4"]),
+    ] {
+        let shape: Vec<usize> = std::iter::once(1).chain(net.input().shape).collect();
+        let x = (random_tensor(&shape, &mut random).affine(0.5, 0.5)).unwrap();
+        for stage in stages {
+            let var = Var::from_tensor(&x).unwrap();
+            let expected = net.forward_to(stage, &var).unwrap();
+            let cotangent = random_tensor(expected.dims(), &mut random);
+            let expected_gradient = flat(&pull_back(&expected, &cotangent, &var).unwrap());
+            let values = Compiled::new(&net, stage).unwrap().apply(&var).unwrap();
+            let off = relative(&flat(&values), &flat(&expected));
+            println!("{net:?} {stage}: values {off:e}");
+            assert!(off < 1e-4, "{net:?}, {stage}: values are off by {off}");
+            let off = relative(&flat(&pull_back(&values, &cotangent, &var).unwrap()), &expected_gradient);
+            println!("{net:?} {stage}: gradient {off:e}");
+            assert!(off < 1e-2, "{net:?}, {stage}: the gradient is off by {off}");
+        }
+    }
+}
+
+#[test]
+fn one_thread_and_two_give_the_same_bits() {
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let net = zoo::efficientnet_lite0().unwrap();
+    let x = flat(&random_tensor(&[1, 3, 224, 224], &mut random));
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let compiled = Compiled::new(&net, "features").unwrap();
+            let gradient = compiled.evaluate(&x, |z, g| g.copy_from_slice(z)).unwrap().gradient;
+            (compiled.values(&x).unwrap(), gradient)
+        })
+    };
+    let (one, two) = (with(1), with(2));
+    let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert!(bits(&one.0) == bits(&two.0) && bits(&one.1) == bits(&two.1));
+}
+
+#[test]
+fn a_later_forward_pass_does_not_spoil_an_earlier_gradient() {
+    let mut random = ChaCha8Rng::seed_from_u64(8);
+    let net = zoo::efficientnet_lite0().unwrap();
+    let compiled = Compiled::new(&net, "stem").unwrap();
+    let [a, b] = [0, 1].map(|_| Var::from_tensor(&random_tensor(&[1, 3, 224, 224], &mut random)).unwrap());
+    let gradient = |x: &Var, y: &Tensor| flat(y.sum_all().unwrap().backward().unwrap().get(x).unwrap());
+    let alone = gradient(&a, &compiled.apply(&a).unwrap());
+    let (ya, yb) = (compiled.apply(&a).unwrap(), compiled.apply(&b).unwrap());
+    let other = gradient(&b, &yb);
+    assert_eq!(gradient(&a, &ya), alone);
+    assert_ne!(other, alone);
+}
+
+#[test]
+fn wrong_inputs_are_errors() {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let compiled = Compiled::new(&net, "stem").unwrap();
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, metamers::candle::DType::F32, &Device::Cpu).unwrap();
+    assert!(compiled.apply(&zeros(&[1, 3, 200, 224])).unwrap_err().to_string().contains("[batch, 3, 224, 224]"));
+    assert!(compiled.apply(&zeros(&[3, 224, 224])).is_err());
+    let doubles = zeros(&[1, 3, 224, 224]).to_dtype(metamers::candle::DType::F64).unwrap();
+    assert!(compiled.apply(&doubles).unwrap_err().to_string().contains("F64"));
+    assert!(compiled.values(&[]).is_err());
+    assert!(compiled.evaluate(&[0.0; 7], |_, _| ()).is_err());
+    assert!(Compiled::new(&net, "stm").unwrap_err().to_string().contains("stem"));
+    fn shared<T: Send + Sync + Clone>(_: &T) {}
+    shared(&compiled);
+}
+
+#[test]
 fn efficientnet_lite0_at_every_stage() {
     let mut random = ChaCha8Rng::seed_from_u64(4);
     let net = zoo::efficientnet_lite0().unwrap();

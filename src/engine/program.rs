@@ -7,6 +7,7 @@ use super::geometry;
 use super::geometry::Phase;
 use super::kernel::dense::{Dense, Piece, scratch};
 use super::kernel::depthwise::Depthwise;
+use super::kernel::winograd::{Tiles, Winograd};
 use super::simd::LANES;
 use super::steps::{DenseLayer, Dims, Kind, Steps};
 use crate::ops::FrozenOp;
@@ -80,6 +81,16 @@ pub(super) enum Instruction {
         from: Image,
         to: To,
         ends: Ends,
+    },
+    /// In chunks of so many tiles, each by one thread alone, or all threads together in the `room`.
+    Winograd {
+        conv: Arc<Winograd>,
+        chunk: usize,
+        alone: bool,
+        from: Image,
+        to: Image,
+        ends: Ends,
+        room: [usize; 2],
     },
     Depthwise {
         conv: Arc<Depthwise>,
@@ -179,6 +190,13 @@ impl Instruction {
                 found.push(&mut from.buffer);
                 if let To::Image(to) = to {
                     found.push(&mut to.buffer);
+                }
+                ends_of = Some(ends);
+            }
+            Self::Winograd { from, to, ends, room, alone, .. } => {
+                found.extend([&mut from.buffer, &mut to.buffer]);
+                if !*alone {
+                    found.extend(room);
                 }
                 ends_of = Some(ends);
             }
@@ -410,7 +428,11 @@ impl Compiler<'_> {
             Kind::Dense(layer) => {
                 let from = self.image(at.inputs[0]);
                 let ends = self.ends(step, Some(layer.bias()));
-                self.dense(layer, layer.forward(dims.size), from, To::Image(to), ends)
+                if layer.is_for_winograd(self.batch * Tiles::of(dims.size).count) && from.step.is_multiple_of(LANES) {
+                    self.winograd(layer.winograd(), from, to, ends)
+                } else {
+                    self.dense(layer, layer.forward(dims.size), from, To::Image(to), ends)
+                }
             }
             Kind::Depthwise(layer) => {
                 let from = self.image(at.inputs[0]);
@@ -469,6 +491,24 @@ impl Compiler<'_> {
         Instruction::Dense { dense, pieces, from, to, ends }
     }
 
+    fn winograd(&mut self, conv: Arc<Winograd>, from: Image, to: Image, ends: Ends) -> Instruction {
+        let tiles = Tiles::of(to.size).count;
+        // Weights that fit in a core's own cache beside some tiles: each thread goes its own way. Else the threads share the
+        // reading of the weights, for as many tiles as the common cache holds.
+        let alone = conv.depth * conv.blocks * LANES <= 64 * 64;
+        let wide = conv.depth.max(conv.blocks * LANES);
+        let most = if alone { 28 } else { (25_000 / wide).max(32) };
+        let chunk = tiles.div_ceil(tiles.div_ceil(most));
+        let [inputs, outputs] = conv.room(chunk);
+        let room = [self.buffers.len(), self.buffers.len() + 1];
+        if alone {
+            self.scratch = self.scratch.max(inputs + outputs);
+        } else {
+            self.buffers.extend([inputs, outputs]);
+        }
+        Instruction::Winograd { conv, chunk, alone, from, to, ends, room }
+    }
+
     fn cotangent(&mut self, step: usize, like: Image) {
         let to = self.pixels(self.dims(step));
         self.instructions.push(Instruction::Cotangent { to });
@@ -522,6 +562,11 @@ impl Compiler<'_> {
                     Kind::Enter { scale, .. } if self.is_narrow(input) => Some(scale),
                     _ => None,
                 };
+                if entered.is_none() && layer.is_for_winograd(self.batch * Tiles::of(size).count) {
+                    let (to, ends) = self.contribute(input);
+                    let instruction = self.winograd(layer.winograd_back(), from, to, ends);
+                    return self.instructions.push(instruction);
+                }
                 let scale = entered.filter(|scale| !scale.is_empty());
                 let dense = layer.backward(size, scale.map(Vec::as_slice));
                 match entered {

@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 use super::geometry;
 use super::kernel::dense::Dense;
 use super::kernel::depthwise::Depthwise;
+use super::kernel::winograd::Winograd;
+use super::simd::LANES;
 use crate::network::{Layer, Network, NodeId, ancestors};
 use crate::ops::{Clip, FrozenOp, Window};
 use crate::{Error, Result};
@@ -79,13 +81,23 @@ pub(super) struct DenseLayer {
     /// Packed when a program first needs them, and shared by all programs.
     pub forward: OnceLock<Arc<Dense>>,
     pub backward: OnceLock<Arc<Dense>>,
+    winograd: [OnceLock<Arc<Winograd>>; 2],
 }
 
 impl DenseLayer {
     fn new(weight: &Arc<[f32]>, bias: Option<&Arc<[f32]>>, window: Window, [outputs, depth]: [usize; 2]) -> Self {
         let bias = bias.map_or_else(|| vec![0.0; outputs], |b| b.to_vec());
-        let (forward, backward) = (OnceLock::new(), OnceLock::new());
-        Self { window, outputs, depth, weight: weight.clone(), bias, scale: vec![1.0; outputs], forward, backward }
+        Self {
+            window,
+            outputs,
+            depth,
+            weight: weight.clone(),
+            bias,
+            scale: vec![1.0; outputs],
+            forward: OnceLock::new(),
+            backward: OnceLock::new(),
+            winograd: Default::default(),
+        }
     }
 
     fn fold(&mut self, scale: &[f32], shift: &[f32]) {
@@ -125,6 +137,33 @@ impl DenseLayer {
             Dense::pack(phases, [self.depth, self.outputs], |i, o, tap| self.weight(o, i, tap) * factor(i)).into()
         };
         self.backward.get_or_init(pack).clone()
+    }
+
+    /// Whether Winograd's way pays for so many tiles: with few of them, reading the weights takes longer than using them.
+    pub fn is_for_winograd(&self, tiles: usize) -> bool {
+        let Window { kernel, stride, dilation, padding } = self.window;
+        let pads = [padding.top, padding.bottom, padding.left, padding.right];
+        let shape = kernel == [3, 3] && stride == [1, 1] && dilation == [1, 1] && pads.iter().all(|&p| p <= 2);
+        shape && self.outputs >= LANES && self.depth >= LANES && tiles >= 32
+    }
+
+    pub fn winograd(&self) -> Arc<Winograd> {
+        let padding = self.window.padding;
+        let pack = || {
+            let before = [padding.top, padding.left];
+            Winograd::pack([self.outputs, self.depth], before, |o, i, tap| self.weight(o, i, tap)).into()
+        };
+        self.winograd[0].get_or_init(pack).clone()
+    }
+
+    /// From the gradient of the outputs to that of the inputs: the kernel turned round.
+    pub fn winograd_back(&self) -> Arc<Winograd> {
+        let padding = self.window.padding;
+        let pack = || {
+            let before = [2 - padding.top, 2 - padding.left];
+            Winograd::pack([self.depth, self.outputs], before, |i, o, tap| self.weight(o, i, 8 - tap)).into()
+        };
+        self.winograd[1].get_or_init(pack).clone()
     }
 
     pub fn depthwise(&self, input: [usize; 2], output: [usize; 2]) -> [Depthwise; 2] {

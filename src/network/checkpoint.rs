@@ -1,9 +1,10 @@
-//! Trained weights from a safetensors file, checked before they are used.
+//! Weights from a file, checked before they are used, or from a seed.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
@@ -11,14 +12,22 @@ use super::Provenance;
 use crate::ops::{Conv2d, Conv2dConfig, Linear};
 use crate::{Error, Result};
 
-/// The tensors of a weights file, by name.
+/// The tensors of a weights file, by name; or, with [`Checkpoint::random`], the weights of an untrained network.
 ///
 /// A tensor is asked for with the shape that the architecture needs; a missing name, another shape, another type than
 /// float32, and values that are not finite are errors that name the file and the tensor.
 pub struct Checkpoint {
     path: PathBuf,
-    tensors: HashMap<String, Tensor>,
-    sha256: String,
+    weights: Weights,
+}
+
+enum Weights {
+    File {
+        tensors: HashMap<String, Tensor>,
+        sha256: String,
+    },
+    /// The seed, and the digest of all values that were asked for.
+    Seed(u64, Mutex<Sha256>),
 }
 
 /// What batch normalisation learnt, for one layer: `y = (x - mean) / sqrt(variance + epsilon) * weight + bias`.
@@ -29,13 +38,26 @@ pub struct BatchNorm {
 }
 
 impl Checkpoint {
-    /// Reads a safetensors file.
+    /// Reads a safetensors file, or a `.pth` or `.pt` file that PyTorch wrote as a zip archive (since version 1.6).
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read, is truncated, or is no safetensors file.
+    /// [`Error::File`] when it cannot be read, is truncated, or is no such file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let sha256 = hex(&Sha256::digest(&bytes));
+        if bytes.starts_with(b"PK") {
+            let read = candle_core::pickle::read_all(path);
+            let read = read.map_err(|e| Error::file(path, format!("is no intact PyTorch checkpoint ({e})")))?;
+            let mut tensors = HashMap::new();
+            for (name, tensor) in read {
+                // Counters of batch normalisation are integers, and nobody asks for them.
+                if tensor.dtype() == DType::F32 {
+                    tensors.insert(name, tensor.contiguous()?);
+                }
+            }
+            return Ok(Self { path: path.into(), weights: Weights::File { tensors, sha256 } });
+        }
         let file = SafeTensors::deserialize(&bytes)
             .map_err(|e| Error::file(path, format!("is no intact safetensors file ({e})")))?;
         let mut tensors = HashMap::new();
@@ -48,18 +70,42 @@ impl Checkpoint {
             let tensor = Tensor::from_vec(values.collect::<Vec<_>>(), view.shape(), &Device::Cpu)?;
             tensors.insert(name, tensor);
         }
-        Ok(Self { path: path.into(), tensors, sha256: hex(&Sha256::digest(&bytes)) })
+        Ok(Self { path: path.into(), weights: Weights::File { tensors, sha256 } })
     }
 
-    /// Which file, and its SHA-256.
+    /// Weights of an untrained network: any tensor that is asked for, the same for the same seed, name and shape.
+    ///
+    /// With `n` values, `k = FNV-1a(name) + seed * 0x9E3779B97F4A7C15` and `u[i] = mix((k + i) * 0x9E3779B97F4A7C15) / 2^64` cut to 24 bits
+    /// (`mix` is SplitMix64's),
+    /// tensors of two and more axes are `(2 u - 1) sqrt(6 / fan in)` (He et al., ICCV 2015); batch normalisation's `weight` and
+    /// `running_var` are `0.75 + u / 2`, all other vectors `(u - 0.5) / 10`.
+    pub fn random(seed: u64) -> Self {
+        let path = format!("random weights, seed {seed}").into();
+        Self { path, weights: Weights::Seed(seed, Mutex::default()) }
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        match &self.weights {
+            Weights::File { tensors, .. } => tensors.contains_key(name),
+            Weights::Seed(..) => true,
+        }
+    }
+
+    /// Which file, and its SHA-256; of random weights that of all values asked for, in that order.
     pub fn provenance(&self) -> Provenance {
         let file = self.path.file_name().unwrap_or_default().to_string_lossy();
-        Provenance { source: file.into_owned(), weights_sha256: self.sha256.clone() }
+        let weights_sha256 = match &self.weights {
+            Weights::File { sha256, .. } => sha256.clone(),
+            Weights::Seed(_, digest) => hex(&digest.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize()),
+        };
+        Provenance { source: file.into_owned(), weights_sha256 }
     }
 
-    /// The names of all tensors, sorted.
+    /// The names of all tensors, sorted; none for random weights.
     pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
+        let Weights::File { tensors, .. } = &self.weights else { return vec![] };
+        let mut names: Vec<&str> = tensors.keys().map(String::as_str).collect();
         names.sort_unstable();
         names
     }
@@ -69,7 +115,16 @@ impl Checkpoint {
     /// # Errors
     /// When there is none, it has another shape, or holds values that are not finite.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let Some(tensor) = self.tensors.get(name) else {
+        let tensors = match &self.weights {
+            Weights::File { tensors, .. } => tensors,
+            Weights::Seed(seed, digest) => {
+                let values = random_values(*seed, name, shape);
+                let mut digest = digest.lock().unwrap_or_else(PoisonError::into_inner);
+                values.iter().for_each(|v| digest.update(v.to_le_bytes()));
+                return Ok(Tensor::from_vec(values, shape, &Device::Cpu)?);
+            }
+        };
+        let Some(tensor) = tensors.get(name) else {
             return Err(Error::file(&self.path, Error::unknown("tensor", name, self.names())));
         };
         let what = || format!("{}: tensor \"{name}\"", self.path.display());
@@ -143,7 +198,7 @@ impl Checkpoint {
 
 impl std::fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Checkpoint({}, {} tensors)", self.path.display(), self.tensors.len())
+        write!(f, "Checkpoint({}, {} tensors)", self.path.display(), self.names().len())
     }
 }
 
@@ -151,6 +206,26 @@ impl std::fmt::Debug for BatchNorm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "BatchNorm({} channels)", self.scale.len())
     }
+}
+
+/// As [`Checkpoint::random`] says.
+fn random_values(seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+    let key = name.bytes().fold(0xCBF2_9CE4_8422_2325, fnv).wrapping_add(seed.wrapping_mul(GOLDEN));
+    let uniform = |i: u64| {
+        let mut z = key.wrapping_add(i).wrapping_mul(GOLDEN);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 40) as f64 / (1u64 << 24) as f64
+    };
+    let fan_in: usize = shape.iter().skip(1).product();
+    let value = |u: f64| match shape.len() {
+        1 if name.ends_with(".weight") || name.ends_with(".running_var") => 0.75 + u / 2.0,
+        1 => (u - 0.5) / 10.0,
+        _ => (2.0 * u - 1.0) * (6.0 / fan_in as f64).sqrt(),
+    };
+    (0..shape.iter().product::<usize>() as u64).map(|i| value(uniform(i)) as f32).collect()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -77,7 +77,7 @@ pub fn efficientnet_lite0_from(weights: impl AsRef<Path>) -> Result<Network> {
     b.stage("avgpool", x)?;
     x = b.linear(x, weights.linear("_fc", 1000, 1280)?)?;
     b.stage("logits", x)?;
-    b.classes(imagenet_classes()?);
+    b.classes(super::imagenet::classes()?);
     b.provenance(weights.provenance());
     b.finish()
 }
@@ -130,10 +130,4 @@ impl Body<'_> {
         x = self.convolve(x, (&part("_project_conv"), &part("_bn2")), [outputs, wide], 1, 1, 1)?;
         if stride == 1 && inputs == outputs { self.b.add(x, input) } else { Ok(x) }
     }
-}
-
-fn imagenet_classes() -> Result<Vec<String>> {
-    let path = assets::shipped("networks/imagenet_classes.json")?;
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
-    serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is no list of names ({e})")))
 }

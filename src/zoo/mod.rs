@@ -1,5 +1,12 @@
 //! Ready-made networks, one file an architecture.
 
+mod alexnet;
 mod efficientnet_lite0;
+mod imagenet;
+mod resnet;
+mod vgg;
 
+pub use alexnet::{alexnet_from, alexnet_random};
 pub use efficientnet_lite0::{efficientnet_lite0, efficientnet_lite0_from};
+pub use resnet::{resnet50_from, resnet50_random, resnet101_from, resnet101_random};
+pub use vgg::{vgg16_from, vgg16_random, vgg19_from, vgg19_random};

@@ -33,6 +33,19 @@ pub(in crate::engine) struct Scatter {
 }
 
 impl Finish {
+    /// Nothing but a store; still without a target.
+    pub const PLAIN: Self = Self {
+        target: std::ptr::null_mut(),
+        step: 0,
+        scatter: None,
+        bias: std::ptr::null(),
+        addend: std::ptr::null(),
+        clip: None,
+        passes: std::ptr::null_mut(),
+        gate: std::ptr::null(),
+        mask_step: 0,
+    };
+
     /// The same for a pixel and a block further on.
     #[inline(always)]
     pub unsafe fn at(&self, pixel: usize, block: usize) -> Self {

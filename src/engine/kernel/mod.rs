@@ -6,5 +6,6 @@ pub(super) mod finish;
 pub(super) mod pool;
 pub(super) mod simple;
 mod tile;
+pub(super) mod winograd;
 
 pub(super) use finish::Finish;

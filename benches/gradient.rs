@@ -1,0 +1,101 @@
+//! Milliseconds of one gradient evaluation: forward to a stage, the norm of the difference to a target, gradient of the input.
+//!
+//! `cargo bench --bench gradient` prints a table. With `--serve`, for `scripts/compare_torch`: a line on the standard input names a
+//! network, a stage and a batch; the answer is the time of one evaluation in milliseconds.
+
+use std::collections::HashMap;
+use std::io::{BufRead, Write};
+use std::time::Instant;
+
+use metamers::engine::Compiled;
+use metamers::prelude::*;
+
+const CASES: [(&str, &str); 6] = [
+    ("efficientnet_lite0", "features"),
+    ("alexnet", "conv5"),
+    ("vgg16", "conv5_3"),
+    ("vgg19", "conv5_4"),
+    ("resnet50", "layer4"),
+    ("resnet50", "conv1"),
+];
+
+struct Case {
+    compiled: Compiled,
+    target: Vec<f32>,
+    x: Vec<f32>,
+    operations: f64,
+}
+
+fn network(name: &str) -> metamers::Result<Network> {
+    match name {
+        "efficientnet_lite0" => zoo::efficientnet_lite0(),
+        "alexnet" => zoo::alexnet_random(0),
+        "vgg16" => zoo::vgg16_random(0),
+        "vgg19" => zoo::vgg19_random(0),
+        "resnet50" => zoo::resnet50_random(0),
+        "resnet101" => zoo::resnet101_random(0),
+        _ => Err(metamers::Error::invalid("network", format!("{name} is not benchmarked"))),
+    }
+}
+
+impl Case {
+    fn new(name: &str, stage: &str, batch: usize) -> metamers::Result<Self> {
+        let net = network(name)?;
+        let count = batch * net.input().shape.iter().product::<usize>();
+        let noise = |step: usize| (0..count).map(|i| (i * step % 1009) as f32 / 1009.0).collect::<Vec<_>>();
+        let compiled = Compiled::new(&net, stage)?;
+        let target = compiled.values(&noise(7919))?;
+        // Forward and backward, each multiplication with an addition.
+        let operations = 4.0 * (batch * net.stage(stage)?.multiply_adds) as f64;
+        Ok(Self { compiled, target, x: noise(104_729), operations })
+    }
+
+    fn milliseconds(&self) -> metamers::Result<f64> {
+        let begun = Instant::now();
+        let square = |v: &[f32]| v.iter().map(|v| v * v).sum::<f32>();
+        let scale = square(&self.target).sqrt();
+        self.compiled.evaluate(&self.x, |z, cotangent| {
+            cotangent.iter_mut().zip(z).zip(&self.target).for_each(|((g, z), a)| *g = z - a);
+            let factor = 1.0 / (scale * square(cotangent).sqrt()).max(f32::MIN_POSITIVE);
+            cotangent.iter_mut().for_each(|g| *g *= factor);
+        })?;
+        Ok(begun.elapsed().as_secs_f64() * 1e3)
+    }
+}
+
+fn serve() -> metamers::Result<()> {
+    let mut cases: HashMap<String, Case> = HashMap::new();
+    for line in std::io::stdin().lock().lines() {
+        let line = line.unwrap_or_default();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let &[name, stage, batch] = words.as_slice() else { continue };
+        if !cases.contains_key(&line) {
+            cases.clear();
+            let case = Case::new(name, stage, batch.parse().unwrap_or(1))?;
+            case.milliseconds()?;
+            cases.insert(line.clone(), case);
+        }
+        let case = &cases[&line];
+        println!("{} {}", case.milliseconds()?, case.operations);
+        let _ = std::io::stdout().flush();
+    }
+    Ok(())
+}
+
+fn main() -> metamers::Result<()> {
+    if std::env::args().any(|a| a == "--serve") {
+        return serve();
+    }
+    println!("| network, up to | batch | median ms | fastest ms | GFLOP/s |\n| --- | --- | --- | --- | --- |");
+    for (name, stage) in CASES {
+        for batch in [1, 4] {
+            let case = Case::new(name, stage, batch)?;
+            let mut times = (0..17).map(|_| case.milliseconds()).collect::<Result<Vec<_>, _>>()?;
+            times.sort_by(f64::total_cmp);
+            let (median, least) = (times[times.len() / 2], times[0]);
+            let rate = case.operations / least / 1e6;
+            println!("| {name} {stage} | {batch} | {median:.2} | {least:.2} | {rate:.0} |");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! What the networks trained on ImageNet have in common.
+
+use crate::network::{Builder, Checkpoint, Input, Layer, NodeId};
+use crate::ops::{ChannelAffine, Clip};
+use crate::{Error, Result, assets};
+
+pub(super) const INPUT: Input = Input { shape: [3, 224, 224], resize: 256 };
+
+/// `(x - mean) / deviation` with the colours' means and deviations over ImageNet, as torchvision has them.
+pub(super) fn normalise(b: &mut Builder) -> Result<NodeId> {
+    let normalise = ChannelAffine::normalise(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225])?;
+    b.channel_affine(b.input(), normalise)
+}
+
+/// Three fully connected layers, where the weights have them: stages `fc6`, `fc7` and `logits`.
+pub(super) fn classifier(
+    b: &mut Builder,
+    weights: &Checkpoint,
+    x: NodeId,
+    layers: [(&str, usize, usize); 3],
+) -> Result<()> {
+    if !weights.has(&format!("{}.weight", layers[0].0)) {
+        return Ok(());
+    }
+    let mut x = b.layer(Layer::Flatten, &[x])?;
+    for ((name, outputs, inputs), stage) in layers.into_iter().zip(["fc6", "fc7", "logits"]) {
+        x = b.linear(x, weights.linear(name, outputs, inputs)?)?;
+        if stage != "logits" {
+            x = b.clip(x, Clip::RELU)?;
+        }
+        b.stage(stage, x)?;
+    }
+    b.classes(classes()?);
+    Ok(())
+}
+
+/// The names of the thousand classes.
+pub(super) fn classes() -> Result<Vec<String>> {
+    let path = assets::shipped("networks/imagenet_classes.json")?;
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
+    serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is no list of names ({e})")))
+}
