@@ -9,6 +9,7 @@ use crate::{Error, Result};
 
 /// A layer with its frozen weights.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Layer {
     /// The network's input; only the first node is one.
     Input,
@@ -42,6 +43,19 @@ impl Layer {
             Self::Conv2d(op) => op.parameters(),
             Self::Linear(op) => op.parameters(),
             _ => 0,
+        }
+    }
+
+    /// The numbers and the arrays that, with its name, tell this layer from any other.
+    pub(super) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        match self {
+            Self::ChannelAffine(op) => op.identity(),
+            Self::Conv2d(op) => op.identity(),
+            Self::Linear(op) => op.identity(),
+            Self::Clip(op) => (vec![], vec![std::slice::from_ref(&op.ceiling)]),
+            Self::MaxPool2d(op) => op.identity(),
+            Self::AvgPool2d(op) => op.identity(),
+            Self::Input | Self::GlobalAvgPool(_) | Self::Add | Self::Concat | Self::Flatten => Default::default(),
         }
     }
 

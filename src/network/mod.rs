@@ -6,6 +6,7 @@
 mod builder;
 mod checkpoint;
 mod classify;
+mod fingerprint;
 mod layer;
 mod receptive_field;
 mod run;
@@ -54,7 +55,7 @@ pub struct Input {
 pub struct Provenance {
     /// The file, package or seed.
     pub source: String,
-    /// SHA-256 of the weights' file in hexadecimal; of the values, in order, when there was no file.
+    /// SHA-256 of the weights' file in hexadecimal; of the layers and their values when there was no file.
     pub weights_sha256: String,
 }
 
@@ -113,7 +114,7 @@ impl Network {
 
 impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let stages: Vec<_> = self.0.stages.iter().map(|s| s.name.as_str()).collect();
-        f.debug_struct("Network").field("name", &self.0.name).field("stages", &stages).finish_non_exhaustive()
+        let (name, stages, parameters) = (self.name(), self.stages().len(), self.parameters());
+        write!(f, "Network({name}, {stages} stages, {parameters} parameters)")
     }
 }

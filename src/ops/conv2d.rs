@@ -115,6 +115,13 @@ impl Conv2d {
         self.weight.len() * output[0] * output[1]
     }
 
+    pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        let bias = self.bias.as_deref();
+        let mut numbers = self.window.numbers();
+        numbers.extend([self.groups, self.outputs, self.depth, usize::from(bias.is_some())]);
+        (numbers, vec![&self.weight, bias.unwrap_or_default()])
+    }
+
     fn sizes(&self, shape: &[usize]) -> Sizes {
         let input = [shape[2], shape[3]];
         let output = self.window.output(input, false).unwrap_or_default();
@@ -166,13 +173,13 @@ impl FrozenOp for Conv2d {
         let groups = input.chunks(per_group).zip(output.chunks_mut(plane)).zip(weights.cycle());
         if self.is_pointwise() {
             for ((input, output), weight) in groups {
-                multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(input, s.n), output, s.n, false);
+                multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(input, s.n), output);
             }
         } else {
             let mut columns = vec![0.0; s.k * s.n];
             for ((input, output), weight) in groups {
                 self.gather(input, &s, &mut columns);
-                multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(&columns, s.n), output, s.n, false);
+                multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(&columns, s.n), output);
             }
         }
         self.add_bias(&mut output, s.n);
@@ -192,10 +199,10 @@ impl FrozenOp for Conv2d {
         for ((pulled, gradient), weight) in groups {
             let (weight, gradient) = (Matrix::rows(weight, s.k).transposed(), Matrix::rows(gradient, s.n));
             if self.is_pointwise() {
-                multiply([s.k, s.m, s.n], weight, gradient, pulled, s.n, false);
+                multiply([s.k, s.m, s.n], weight, gradient, pulled);
             } else {
                 let mut columns = vec![0.0; s.k * s.n];
-                multiply([s.k, s.m, s.n], weight, gradient, &mut columns, s.n, false);
+                multiply([s.k, s.m, s.n], weight, gradient, &mut columns);
                 self.scatter(&columns, &s, pulled);
             }
         }

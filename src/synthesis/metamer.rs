@@ -12,7 +12,7 @@ use crate::verdict::Similarity;
 const GUESSES: usize = 5;
 
 /// A picture made to match another at one stage of a network, and how well it does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Metamer {
     pub(super) original: Image,
     pub(super) image: Image,
@@ -36,7 +36,7 @@ impl Metamer {
             metamer_class: classify(&image)?,
             original: run.plan.original.clone(),
             image,
-            history: run.history.points.clone(),
+            history: run.history.points.to_vec(),
             stamp: Stamp::of(&run.plan),
         })
     }
@@ -79,5 +79,13 @@ impl Metamer {
     /// Where the metamer comes from.
     pub fn stamp(&self) -> &Stamp {
         &self.stamp
+    }
+}
+
+impl std::fmt::Debug for Metamer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Stamp { original, stage, network, .. } = &self.stamp;
+        let snr = self.similarity.snr_db.map_or("undefined".into(), |snr| format!("{snr:.1} dB"));
+        write!(f, "Metamer({original} at {stage} of {network}, SNR {snr}, {} evaluations)", self.history.len())
     }
 }

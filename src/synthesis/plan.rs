@@ -8,7 +8,7 @@ use crate::stimulus::{Image, Noise};
 use crate::{Error, Result};
 
 /// A synthesis that is about to start: a network, a stage, an original, a recipe, a seed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Synthesis {
     pub(super) network: Network,
     pub(super) stage: String,
@@ -86,6 +86,13 @@ impl Synthesis {
             None => first_picture(self.recipe.start, &self.original, self.seed)?,
         };
         Ok(Run::new(self, problem, start))
+    }
+}
+
+impl std::fmt::Debug for Synthesis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (original, network, recipe) = (self.original.name(), self.network.name(), &self.recipe.name);
+        write!(f, "Synthesis({original} at {} of {network}, recipe {recipe}, seed {})", self.stage, self.seed)
     }
 }
 

@@ -91,8 +91,8 @@ impl Runs {
         match self {
             Self::Compiled(compiled) => Ok((compiled.values(x)?, compiled.clip())),
             Self::Plainly(network, stage) => {
-                let found = network.before_activation(stage, &tensor(x, shape)?)?;
-                Ok((values(&found.values)?, found.clip))
+                let z = network.before_rectifier(stage, &tensor(x, shape)?)?;
+                Ok((values(&z)?, network.rectifier(stage)?))
             }
         }
     }
@@ -111,7 +111,7 @@ impl Runs {
             }
             Self::Plainly(network, stage) => {
                 let pixels = Var::from_tensor(&tensor(x, shape)?)?;
-                let z = network.before_activation(stage, &pixels)?.values;
+                let z = network.before_rectifier(stage, &pixels)?;
                 let mut gradient = vec![0.0; z.elem_count()];
                 let found = cotangent(&values(&z)?, &mut gradient);
                 let gradient = Tensor::from_vec(gradient, z.shape(), &Device::Cpu)?;
