@@ -10,6 +10,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal, Uniform};
 
+use super::Noise;
 use crate::display::{Bundle, Panel, Raster, Show};
 use crate::{Error, Result, assets};
 
@@ -21,26 +22,6 @@ pub struct Image {
     height: usize,
     /// Three planes, red, green and blue, each row by row.
     values: Vec<f32>,
-}
-
-/// How the pixels of a noise image are drawn, each value on its own.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Noise {
-    /// Normal with this mean and standard deviation, clamped to `[0, 1]`.
-    Normal {
-        /// The mean.
-        mean: f32,
-        /// The standard deviation.
-        deviation: f32,
-    },
-    /// Uniform from `low` to below `high`.
-    Uniform {
-        /// The smallest value.
-        low: f32,
-        /// The bound that is not reached.
-        high: f32,
-    },
 }
 
 impl Image {
@@ -145,6 +126,9 @@ impl Image {
                 let wrong = || Error::invalid("noise", format!("needs 0 <= low < high <= 1, got {low} and {high}"));
                 let uniform = uniform.ok_or_else(wrong)?;
                 (0..count).map(|_| uniform.sample(&mut random)).collect()
+            }
+            Noise::Pink { .. } => {
+                return Err(Error::invalid("noise", "pink noise is for sounds; pictures take normal or uniform noise"));
             }
         };
         Self::from_planes("noise", width, height, values)

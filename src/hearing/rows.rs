@@ -1,0 +1,124 @@
+//! The loops over samples, a vector at a time.
+//!
+//! Samples stand in rows: row `t` holds the samples `stride * b + t` for all `b`, so that every loop below runs along rows.
+
+use pulp::{Simd, WithSimd};
+
+/// Free places before and behind a row, in samples: windows reach over the ends, and loops run to whole vectors.
+pub const BEFORE: usize = 16;
+pub const BEHIND: usize = 48;
+
+/// Taps of the interpolation.
+pub const TAPS: usize = 8;
+
+/// `output[b] = sum_k weights[k] * inputs[k][b]`.
+pub struct Mix<'a> {
+    pub weights: &'a [f32],
+    pub inputs: &'a [&'a [f32]],
+    pub output: &'a mut [f32],
+}
+
+impl WithSimd for Mix<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (output, rest) = S::as_mut_simd_f32s(self.output);
+        let length = output.len() * (size_of::<S::f32s>() / 4);
+        debug_assert!(rest.is_empty());
+        output.iter_mut().for_each(|y| *y = simd.splat_f32s(0.0));
+        // Four inputs at a time: fewer passes over the output.
+        for (weights, inputs) in self.weights.chunks(4).zip(self.inputs.chunks(4)) {
+            match (weights, inputs) {
+                (&[w0, w1, w2, w3], &[a, b, c, d]) => {
+                    let [w0, w1, w2, w3] = [w0, w1, w2, w3].map(|w| simd.splat_f32s(w));
+                    let [a, b, c, d] = [a, b, c, d].map(|input| S::as_simd_f32s(&input[..length]).0);
+                    for ((((y, a), b), c), d) in output.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                        let near = simd.mul_add_e_f32s(w1, *b, simd.mul_add_e_f32s(w0, *a, *y));
+                        *y = simd.mul_add_e_f32s(w3, *d, simd.mul_add_e_f32s(w2, *c, near));
+                    }
+                }
+                _ => {
+                    for (w, input) in weights.iter().zip(inputs) {
+                        let w = simd.splat_f32s(*w);
+                        for (y, x) in output.iter_mut().zip(S::as_simd_f32s(&input[..length]).0) {
+                            *y = simd.mul_add_e_f32s(w, *x, *y);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `output[b] += weight * input[b]`.
+pub struct Add<'a> {
+    pub weight: f32,
+    pub input: &'a [f32],
+    pub output: &'a mut [f32],
+}
+
+impl WithSimd for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let weight = simd.splat_f32s(self.weight);
+        let (output, rest) = S::as_mut_simd_f32s(self.output);
+        let (input, more) = S::as_simd_f32s(self.input);
+        for (y, x) in output.iter_mut().zip(input) {
+            *y = simd.mul_add_e_f32s(weight, *x, *y);
+        }
+        rest.iter_mut().zip(more).for_each(|(y, x)| *y += self.weight * x);
+    }
+}
+
+/// `output = sqrt(max(re^2 + im^2, least))`.
+pub struct Envelope<'a> {
+    pub re: &'a [f32],
+    pub im: &'a [f32],
+    pub least: f32,
+    pub output: &'a mut [f32],
+}
+
+impl WithSimd for Envelope<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let least = simd.splat_f32s(self.least);
+        let (output, _) = S::as_mut_simd_f32s(self.output);
+        let (re, im) = (S::as_simd_f32s(self.re).0, S::as_simd_f32s(self.im).0);
+        for ((y, re), im) in output.iter_mut().zip(re).zip(im) {
+            let square = simd.mul_add_e_f32s(*re, *re, simd.mul_f32s(*im, *im));
+            *y = simd.sqrt_f32s(simd.max_f32s(square, least));
+        }
+    }
+}
+
+/// Pulls the envelope's gradient back: `re *= g / |z|`, `im *= g / |z|`, and 0 where `|z|^2 < least`.
+pub struct Pull<'a> {
+    pub re: &'a mut [f32],
+    pub im: &'a mut [f32],
+    pub least: f32,
+    pub gradient: &'a [f32],
+}
+
+impl WithSimd for Pull<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (least, zero) = (simd.splat_f32s(self.least), simd.splat_f32s(0.0));
+        let (re, im) = (S::as_mut_simd_f32s(self.re).0, S::as_mut_simd_f32s(self.im).0);
+        let gradient = S::as_simd_f32s(self.gradient).0;
+        for ((re, im), g) in re.iter_mut().zip(im).zip(gradient) {
+            let square = simd.mul_add_e_f32s(*re, *re, simd.mul_f32s(*im, *im));
+            let size = simd.sqrt_f32s(simd.max_f32s(square, least));
+            let silent = simd.less_than_f32s(square, least);
+            let factor = simd.select_f32s(silent, zero, simd.div_f32s(*g, size));
+            *re = simd.mul_f32s(*re, factor);
+            *im = simd.mul_f32s(*im, factor);
+        }
+    }
+}
