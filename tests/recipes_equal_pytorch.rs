@@ -13,7 +13,7 @@ fn tiny(tensors: &std::collections::HashMap<String, Tensor>) -> Network {
         let config = Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), ..Default::default() };
         Conv2d::new(get("weight"), Some(get("bias")), config).unwrap()
     };
-    let mut b = Builder::new("tiny", Input { shape: [3, 12, 10], resize: 12 });
+    let mut b = Builder::new("tiny", Input::Image { shape: [3, 12, 10], resize: 12 });
     let x = b.conv2d(b.input(), conv("conv1", 1)).unwrap();
     let x = b.clip(x, Clip::RELU).unwrap();
     let x = b.conv2d(x, conv("conv2", 2)).unwrap();

@@ -18,7 +18,7 @@ fn small() -> Network {
         Tensor::from_vec(values, shape.as_slice(), &Device::Cpu).unwrap()
     };
     let same = |stride| Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), ..Default::default() };
-    let mut b = Builder::new("small", Input { shape: [3, 20, 16], resize: 20 });
+    let mut b = Builder::new("small", Input::Image { shape: [3, 20, 16], resize: 20 });
     let x = b.conv2d(b.input(), Conv2d::new(&weight([6, 3, 3, 3]), None, same(1)).unwrap()).unwrap();
     let x = b.clip(x, Clip::RELU).unwrap();
     b.stage("relu1", x).unwrap();
@@ -204,7 +204,7 @@ fn the_saved_similarity_is_that_of_the_saved_pixels() {
     run.run().unwrap();
     let metamer = run.finish().unwrap();
     let at = |image: &Image| flat(&small().forward_to("relu2", &image.to_tensor().unwrap()).unwrap());
-    let again = Similarity::between(&at(metamer.original()), &at(metamer.image())).unwrap();
+    let again = Similarity::between(&at(metamer.original()), &at(metamer.stimulus())).unwrap();
     assert_eq!(metamer.similarity(), again);
 }
 

@@ -4,15 +4,12 @@
 
 use pulp::{Simd, WithSimd};
 
-/// Free places before and behind a row, in samples: windows reach over the ends, and loops run to whole vectors.
-pub const BEFORE: usize = 16;
-pub const BEHIND: usize = 48;
+/// Rows are as long as a multiple of this, which every vector width divides.
+pub const VECTOR: usize = 16;
 
-/// Taps of the interpolation.
-pub const TAPS: usize = 8;
-
-/// `output[b] = sum_k weights[k] * inputs[k][b]`.
+/// `output[b] = sum_k weights[k] * inputs[k][b]`, or `+=`.
 pub struct Mix<'a> {
+    pub add: bool,
     pub weights: &'a [f32],
     pub inputs: &'a [&'a [f32]],
     pub output: &'a mut [f32],
@@ -26,7 +23,9 @@ impl WithSimd for Mix<'_> {
         let (output, rest) = S::as_mut_simd_f32s(self.output);
         let length = output.len() * (size_of::<S::f32s>() / 4);
         debug_assert!(rest.is_empty());
-        output.iter_mut().for_each(|y| *y = simd.splat_f32s(0.0));
+        if !self.add {
+            output.iter_mut().for_each(|y| *y = simd.splat_f32s(0.0));
+        }
         // Four inputs at a time: fewer passes over the output.
         for (weights, inputs) in self.weights.chunks(4).zip(self.inputs.chunks(4)) {
             match (weights, inputs) {
@@ -48,28 +47,6 @@ impl WithSimd for Mix<'_> {
                 }
             }
         }
-    }
-}
-
-/// `output[b] += weight * input[b]`.
-pub struct Add<'a> {
-    pub weight: f32,
-    pub input: &'a [f32],
-    pub output: &'a mut [f32],
-}
-
-impl WithSimd for Add<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let weight = simd.splat_f32s(self.weight);
-        let (output, rest) = S::as_mut_simd_f32s(self.output);
-        let (input, more) = S::as_simd_f32s(self.input);
-        for (y, x) in output.iter_mut().zip(input) {
-            *y = simd.mul_add_e_f32s(weight, *x, *y);
-        }
-        rest.iter_mut().zip(more).for_each(|(y, x)| *y += self.weight * x);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use crate::ops::{AvgPool2d, ChannelAffine, Clip, Conv2d, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Window};
+use crate::hearing::Cochleagram;
+use crate::ops::{AvgPool2d, ChannelAffine, Clip, Conv2d, FrameNorm, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Window};
 use crate::{Error, Result};
 
 /// A layer with its frozen weights.
@@ -12,6 +13,10 @@ pub enum Layer {
     Input,
     /// A scale and a shift for each channel.
     ChannelAffine(ChannelAffine),
+    /// The front end of a network that hears.
+    Cochleagram(Cochleagram),
+    /// The front end of a network on bare samples.
+    FrameNorm(FrameNorm),
     /// A convolution.
     Conv2d(Conv2d),
     /// A fully connected layer.
@@ -56,6 +61,8 @@ impl Layer {
     fn op(&self) -> Option<&dyn FrozenOp> {
         match self {
             Self::ChannelAffine(op) => Some(op),
+            Self::Cochleagram(op) => Some(op),
+            Self::FrameNorm(op) => Some(op),
             Self::Conv2d(op) => Some(op),
             Self::Linear(op) => Some(op),
             Self::Clip(op) => Some(op),
@@ -118,6 +125,8 @@ impl Layer {
         match self {
             Self::Input => Ok(inputs[0].clone()),
             Self::ChannelAffine(op) => op.apply(inputs[0]),
+            Self::Cochleagram(op) => op.apply(inputs[0]),
+            Self::FrameNorm(op) => op.apply(inputs[0]),
             Self::Conv2d(op) => op.apply(inputs[0]),
             Self::Linear(op) => op.apply(inputs[0]),
             Self::Clip(op) => op.apply(inputs[0]),

@@ -6,7 +6,7 @@ use super::objective::{Objective, range_penalty};
 use super::recipe::{Loss, Recipe};
 use crate::network::Network;
 use crate::ops::pull_back;
-use crate::stimulus::Image;
+use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
 /// A network up to a stage, and the activations to reach there.
@@ -15,7 +15,9 @@ pub(super) struct Problem {
     pub network: Network,
     pub stage: String,
     pub objective: Objective,
-    shape: [usize; 4],
+    /// Of a batch of one.
+    shape: Vec<usize>,
+    range: [f32; 2],
 }
 
 /// One evaluation.
@@ -28,7 +30,7 @@ pub(super) struct Evaluation {
 }
 
 impl Problem {
-    pub fn new(network: &Network, stage: &str, original: &Image, recipe: &Recipe) -> Result<Self> {
+    pub fn new(network: &Network, stage: &str, original: &Stimulus, recipe: &Recipe) -> Result<Self> {
         let x = original.to_tensor()?;
         let target = crate::ops::values(&network.forward_to(stage, &x)?)?;
         crate::finite::check(|| format!("stage \"{stage}\" of the original"), &target)?;
@@ -38,8 +40,8 @@ impl Problem {
             let reason = "every unit is silent for this stimulus: there is nothing to match; take an earlier stage";
             return Err(Error::invalid(format!("stage \"{stage}\""), reason));
         }
-        let [channels, height, width] = network.input().shape;
-        Ok(Self { network: network.clone(), stage: stage.into(), objective, shape: [1, channels, height, width] })
+        let (shape, range) = (x.dims().to_vec(), original.range());
+        Ok(Self { network: network.clone(), stage: stage.into(), objective, shape, range })
     }
 
     pub fn evaluate(&self, x: &[f32]) -> Result<Evaluation> {
@@ -50,7 +52,7 @@ impl Problem {
         let mut gradient = crate::ops::values(&pull_back(&z, &cotangent, &pixels)?)?;
         let mut loss = distance.loss;
         if let Loss::MeanSquaredError { range_penalty: weight } = self.objective.loss {
-            loss += range_penalty(x, weight, &mut gradient);
+            loss += range_penalty(x, self.range, weight, &mut gradient);
         }
         Ok(Evaluation { loss, gradient, snr_db: distance.snr_db })
     }
@@ -61,10 +63,18 @@ impl Problem {
     }
 
     pub fn planes(&self) -> (usize, [usize; 2]) {
-        (self.shape[1], [self.shape[2], self.shape[3]])
+        match *self.shape {
+            [_, channels, height, width] => (channels, [height, width]),
+            _ => (1, [1, self.shape.iter().product()]),
+        }
+    }
+
+    /// The values that the stimulus can hold.
+    pub fn range(&self) -> [f32; 2] {
+        self.range
     }
 
     fn tensor(&self, x: &[f32]) -> Result<Tensor> {
-        Ok(Tensor::from_slice(x, &self.shape, &Device::Cpu)?)
+        Ok(Tensor::from_slice(x, self.shape.as_slice(), &Device::Cpu)?)
     }
 }

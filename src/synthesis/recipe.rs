@@ -22,12 +22,15 @@ pub struct Recipe {
     pub optimiser: Optimiser,
     /// From where, unless another stimulus is given as the start.
     pub start: Start,
-    /// Whether pixels are clamped to `[0, 1]` after each step.
+    /// Whether values are clamped to what the stimulus can hold, pixels to `[0, 1]` and samples to `[-1, 1]`, after each step.
     pub clamp: bool,
     /// How many steps a full run takes.
     pub steps: usize,
     /// When to end earlier.
     pub plateau: Option<Plateau>,
+    /// The level that a sound is brought to before its activations are taken, without its mean; `None` leaves it as it is.
+    #[serde(default)]
+    pub sound_rms: Option<f32>,
 }
 
 /// What is minimised; `A` are the original's activations, `A'` the metamer's.
@@ -129,6 +132,7 @@ impl Recipe {
             clamp: true,
             steps: 15_000,
             plateau: None,
+            sound_rms: None,
         }
     }
 
@@ -143,6 +147,7 @@ impl Recipe {
             clamp: true,
             steps: 24_000,
             plateau: None,
+            sound_rms: None,
         }
     }
 
@@ -157,6 +162,7 @@ impl Recipe {
             clamp: false,
             steps: 100,
             plateau: Some(Plateau { window: 50, below: 1e-4 }),
+            sound_rms: None,
         }
     }
 
@@ -171,12 +177,43 @@ impl Recipe {
             clamp: true,
             steps: 1_000,
             plateau: None,
+            sound_rms: None,
+        }
+    }
+
+    /// [`Recipe::feather2019`] as it was for sounds: from pink noise of rms 0.01, no clamp, the original without a mean at rms 0.1.
+    pub fn feather2019_sound() -> Self {
+        Self {
+            name: "feather2019_sound".into(),
+            start: Start::Noise(Noise::Pink { rms: 0.01 }),
+            clamp: false,
+            sound_rms: Some(0.1),
+            ..Self::feather2019()
+        }
+    }
+
+    /// [`Recipe::feather2023`] as it was for sounds: from normal noise of deviation 1e-7, clamped to `[-1, 1]`.
+    pub fn feather2023_sound() -> Self {
+        Self {
+            name: "feather2023_sound".into(),
+            start: Start::Noise(Noise::Normal { mean: 0.0, deviation: 1e-7 }),
+            ..Self::feather2023()
+        }
+    }
+
+    /// The default for sounds: `examples/word_metamer.rs` prints what it reaches.
+    pub fn fast_sound() -> Self {
+        Self {
+            name: "fast_sound".into(),
+            start: Start::Noise(Noise::Pink { rms: 0.02 }),
+            ..Self::fast()
         }
     }
 
     /// All presets.
     pub fn presets() -> Vec<Self> {
-        vec![Self::fast(), Self::feather2019(), Self::feather2023(), Self::plenoptic()]
+        let images = [Self::fast(), Self::feather2019(), Self::feather2023(), Self::plenoptic()];
+        images.into_iter().chain([Self::fast_sound(), Self::feather2019_sound(), Self::feather2023_sound()]).collect()
     }
 
     /// The preset of this name.
