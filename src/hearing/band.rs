@@ -29,7 +29,6 @@ pub struct Layout {
     arch: Arch,
     samples: usize,
     stride: usize,
-    blocks: usize,
     /// Length of a row without its margins.
     across: usize,
     /// Free places before and behind a row, which windows reach into.
@@ -53,7 +52,7 @@ impl Layout {
         }
         let margin = (config.taps / stride + 2 + TAPS).next_multiple_of(VECTOR) + VECTOR;
         let across = blocks.max(frames).next_multiple_of(VECTOR);
-        Self { arch: Arch::new(), samples, stride, blocks, across, margin, frames, low_pass: taps }
+        Self { arch: Arch::new(), samples, stride, across, margin, frames, low_pass: taps }
     }
 
     fn row(&self) -> usize {

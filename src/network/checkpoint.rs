@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
 use super::Provenance;
-use crate::ops::{Conv2d, Conv2dConfig, Linear};
+use crate::ops::{ChannelAffine, Conv2d, Conv2dConfig, Linear};
 use crate::{Error, Result};
 
 /// The tensors of a weights file, by name.
@@ -19,6 +19,7 @@ pub struct Checkpoint {
     path: PathBuf,
     tensors: HashMap<String, Tensor>,
     sha256: String,
+    notes: HashMap<String, String>,
 }
 
 /// What batch normalisation learnt, for one layer: `y = (x - mean) / sqrt(variance + epsilon) * weight + bias`.
@@ -29,32 +30,70 @@ pub struct BatchNorm {
 }
 
 impl Checkpoint {
-    /// Reads a safetensors file.
+    /// Reads a safetensors file, or a zip `.pth` of a state dict as PyTorch 1.6 and later write it.
+    ///
+    /// float16, bfloat16 and float64 values become float32; whole numbers (counts of batches) are left out. Wrappers' prefixes
+    /// (`module.`, `model.`) that all names share are taken off, and so is a dict around the state dict (`model`, `state_dict`).
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read, is truncated, or is no safetensors file.
+    /// [`Error::File`] when it cannot be read, is truncated, or is neither.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let sha256 = hex(&Sha256::digest(&bytes));
+        if bytes.starts_with(b"PK") {
+            let tensors = read_pth(path)?;
+            return Ok(Self { path: path.into(), tensors, sha256, notes: HashMap::new() });
+        }
         let file = SafeTensors::deserialize(&bytes)
             .map_err(|e| Error::file(path, format!("is no intact safetensors file ({e})")))?;
         let mut tensors = HashMap::new();
         for (name, view) in file.tensors() {
-            if view.dtype() != Dtype::F32 {
-                let reason = format!("tensor \"{name}\" holds {:?} values, expected F32", view.dtype());
-                return Err(Error::file(path, reason));
-            }
-            let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            let tensor = Tensor::from_vec(values.collect::<Vec<_>>(), view.shape(), &Device::Cpu)?;
-            tensors.insert(name, tensor);
+            let dtype = match view.dtype() {
+                Dtype::F32 => DType::F32,
+                Dtype::F16 => DType::F16,
+                Dtype::BF16 => DType::BF16,
+                Dtype::F64 => DType::F64,
+                Dtype::I64 | Dtype::I32 => continue,
+                other => {
+                    let reason = format!("tensor \"{name}\" holds {other:?} values, expected F32");
+                    return Err(Error::file(path, reason));
+                }
+            };
+            let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
+            tensors.insert(name, tensor.to_dtype(DType::F32)?);
         }
-        Ok(Self { path: path.into(), tensors, sha256: hex(&Sha256::digest(&bytes)) })
+        let notes = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, header)| header.metadata().clone());
+        Ok(Self { path: path.into(), tensors: unwrapped(tensors), sha256, notes: notes.unwrap_or_default() })
     }
 
     /// Which file, and its SHA-256.
     pub fn provenance(&self) -> Provenance {
         let file = self.path.file_name().unwrap_or_default().to_string_lossy();
         Provenance { source: file.into_owned(), weights_sha256: self.sha256.clone() }
+    }
+
+    /// A note in the file's header; `.pth` files have none.
+    pub fn note(&self, name: &str) -> Option<&str> {
+        self.notes.get(name).map(String::as_str)
+    }
+
+    /// The shape of the tensor of this name.
+    ///
+    /// # Errors
+    /// When there is none, or it is a single number.
+    pub fn shape(&self, name: &str) -> Result<&[usize]> {
+        match self.tensors.get(name) {
+            Some(tensor) if !tensor.dims().is_empty() => Ok(tensor.dims()),
+            Some(_) => Err(Error::file(&self.path, format!("tensor \"{name}\" is a single number"))),
+            None => Err(self.missing(name)),
+        }
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        let known = self.names();
+        let error = Error::unknown("tensor", name, known.iter().copied().take(if known.len() > 12 { 0 } else { 12 }));
+        Error::file(&self.path, error)
     }
 
     /// The names of all tensors, sorted.
@@ -70,10 +109,7 @@ impl Checkpoint {
     /// When there is none, it has another shape, or holds values that are not finite.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let Some(tensor) = self.tensors.get(name) else {
-            let known = self.names();
-            let error =
-                Error::unknown("tensor", name, known.iter().copied().take(if known.len() > 12 { 0 } else { 12 }));
-            return Err(Error::file(&self.path, error));
+            return Err(self.missing(name));
         };
         let what = || format!("{}: tensor \"{name}\"", self.path.display());
         if tensor.dims() != shape {
@@ -142,6 +178,44 @@ impl Checkpoint {
         let bias = self.tensor(&format!("{name}.bias"), &[outputs])?;
         Linear::new(&self.tensor(&format!("{name}.weight"), &[outputs, inputs])?, Some(&bias))
     }
+}
+
+impl BatchNorm {
+    /// As a layer of its own, where it cannot be folded into a convolution: one with padding comes behind it.
+    ///
+    /// # Errors
+    /// When it has no channel.
+    pub fn affine(&self) -> Result<ChannelAffine> {
+        let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+        ChannelAffine::new(&narrow(&self.scale), &narrow(&self.shift))
+    }
+}
+
+/// The float tensors of a zip `.pth`, as float32.
+fn read_pth(path: &Path) -> Result<HashMap<String, Tensor>> {
+    let unreadable = |e: candle_core::Error| Error::file(path, format!("is no state dict that can be read ({e})"));
+    let mut read = candle_core::pickle::read_all(path).map_err(unreadable)?;
+    for key in ["state_dict", "model", "network"] {
+        if read.is_empty() {
+            read = candle_core::pickle::read_all_with_key(path, Some(key)).unwrap_or_default();
+        }
+    }
+    if read.is_empty() {
+        return Err(Error::file(path, "holds no tensors by name; save the state dict alone"));
+    }
+    let floats = read.into_iter().filter(|(_, tensor)| tensor.dtype().is_float());
+    let tensors = floats.map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?))).collect::<Result<_>>()?;
+    Ok(unwrapped(tensors))
+}
+
+/// The tensors without the prefixes that wrappers give to all names.
+fn unwrapped(mut tensors: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
+    for prefix in ["module.", "model.", "module."] {
+        if !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(prefix)) {
+            tensors = tensors.into_iter().map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor)).collect();
+        }
+    }
+    tensors
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
