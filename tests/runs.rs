@@ -203,7 +203,8 @@ fn the_saved_similarity_is_that_of_the_saved_pixels() {
     let mut run = plan(Recipe::plenoptic()).start().unwrap();
     run.run().unwrap();
     let metamer = run.finish().unwrap();
-    let at = |image: &Image| flat(&small().forward_to("relu2", &image.to_tensor().unwrap()).unwrap());
+    let at =
+        |image: &metamers::stimulus::Stimulus| flat(&small().forward_to("relu2", &image.to_tensor().unwrap()).unwrap());
     let again = Similarity::between(&at(metamer.original()), &at(metamer.stimulus())).unwrap();
     assert_eq!(metamer.similarity(), again);
 }

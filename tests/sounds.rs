@@ -50,7 +50,9 @@ fn files_that_are_no_sounds_say_what_is_wrong() {
     assert!(error(&wav(1, 8_000, 16, &[])).contains("holds no samples"));
     let whole = wav(1, 8_000, 16, &[5; 1000]);
     assert!(error(&whole[..1200]).contains("ends before its 1000 samples do"), "{}", error(&whole[..1200]));
-    assert!(error(&wav_of_floats(8_000, &[0.0, f32::NAN, 0.1, f32::INFINITY])).contains("2 values that are not finite"));
+    assert!(
+        error(&wav_of_floats(8_000, &[0.0, f32::NAN, 0.1, f32::INFINITY])).contains("2 values that are not finite")
+    );
     assert!(error(&wav_of_floats(8_000, &[0.0, 1.5])).contains("1.5"));
     assert!(error(&wav(1, 3, 16, &[1, 2])).contains("100 to 768000 Hz"));
     assert!(Sound::open("no_such.wav").unwrap_err().to_string().contains("no_such.wav"));

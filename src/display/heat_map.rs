@@ -299,9 +299,11 @@ impl HeatMap {
 impl Side {
     fn axis(&self) -> Option<Axis> {
         let reversed = self.from > self.to;
-        Axis::between(self.from, self.to, self.log)
-            .filter(|_| self.from != self.to)
-            .map(|axis| Axis { reversed, own: self.ticks.clone(), ..axis })
+        Axis::between(self.from, self.to, self.log).filter(|_| self.from != self.to).map(|axis| Axis {
+            reversed,
+            own: self.ticks.clone(),
+            ..axis
+        })
     }
 }
 

@@ -57,7 +57,8 @@ impl Player {
     }
 
     fn words(&self) -> String {
-        let gain = if self.gain == 1.0 { String::new() } else { format!(", played {:+.1} dB", 20.0 * self.gain.log10()) };
+        let gain =
+            if self.gain == 1.0 { String::new() } else { format!(", played {:+.1} dB", 20.0 * self.gain.log10()) };
         format!("{}, {:.2} s{gain}", self.name, self.seconds())
     }
 
@@ -75,7 +76,8 @@ impl Player {
     pub fn row(players: &[Self]) -> Bundle {
         let words: Vec<String> = players.iter().map(|player| format!("sound: {}", player.words())).collect();
         let html: String = players.iter().map(Self::html).collect();
-        Bundle::text(words.join("\n")).html(format!(r#"<div style="display:flex;flex-wrap:wrap;gap:8px 24px">{html}</div>"#))
+        Bundle::text(words.join("\n"))
+            .html(format!(r#"<div style="display:flex;flex-wrap:wrap;gap:8px 24px">{html}</div>"#))
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{Error, Result};
 /// The gradient of the power is clamped to `steepest`, and `max(0, .)` has the gradient that [`Rectifier`] says: with the 2023 numbers the clamp
 /// acts wherever `y < 0.2995`, so the gradient there is not that of a finite difference, by design.
 ///
-/// Float32, Fourier transforms of the waveform in float64; the same bits for any number of threads. Cloning is cheap.
+/// Float32 outside, float64 inside; the same bits for any number of threads. Cloning is cheap.
 #[derive(Clone)]
 pub struct Cochleagram(Arc<Inner>);
 
@@ -136,13 +136,13 @@ impl Cochleagram {
     }
 
     /// `d y / d u` as a gradient sees it, from `y`.
-    fn slope(&self, y: f32) -> f32 {
+    fn slope(&self, y: f32) -> f64 {
         let Config { power, offset, steepest, rectifier, gain, .. } = self.0.config;
         let y = f64::from(y);
         if rectifier == Rectifier::Plain && y <= offset.powf(power) * (1.0 + 1e-6) {
             return 0.0;
         }
-        (gain * (power * y.powf((power - 1.0) / power)).clamp(-steepest, steepest)) as f32
+        gain * (power * y.powf((power - 1.0) / power)).clamp(-steepest, steepest)
     }
 }
 
@@ -171,9 +171,9 @@ impl FrozenOp for Cochleagram {
             bands.for_each_init(
                 || inner.borrow(),
                 |borrowed, (output, band)| {
-                    band.forward(&inner.layout, &spectrum, &mut borrowed.1, output);
-                    let compress = |u: f32| (gain * f64::from(u)).max(0.0) + offset;
-                    output.iter_mut().for_each(|y| *y = compress(*y).powf(power) as f32);
+                    let frames = band.forward(&inner.layout, &spectrum, &mut borrowed.1);
+                    let compress = |u: f64| ((gain * u).max(0.0) + offset).powf(power) as f32;
+                    output.iter_mut().zip(frames).for_each(|(y, &u)| *y = compress(u));
                 },
             );
         }
@@ -187,7 +187,8 @@ impl FrozenOp for Cochleagram {
         let widths = inner.bands.iter().map(|band| band.bins().len());
         let mut parts = vec![Complex64::ZERO; widths.sum()];
         let mut pulled = Vec::with_capacity(input.len());
-        for ((waveform, output), gradient) in input.chunks(samples).zip(output.chunks(size)).zip(gradient.chunks(size)) {
+        for ((waveform, output), gradient) in input.chunks(samples).zip(output.chunks(size)).zip(gradient.chunks(size))
+        {
             let spectrum = inner.spectrum(waveform);
             let mut rest = parts.as_mut_slice();
             let mut tasks = Vec::with_capacity(inner.bands.len());
@@ -200,7 +201,7 @@ impl FrozenOp for Cochleagram {
                 || (inner.borrow(), Vec::with_capacity(frames)),
                 |(borrowed, slopes), (band, output, gradient, part)| {
                     slopes.clear();
-                    slopes.extend(output.iter().zip(gradient).map(|(&y, &g)| self.slope(y) * g));
+                    slopes.extend(output.iter().zip(gradient).map(|(&y, &g)| self.slope(y) * f64::from(g)));
                     band.backward(&inner.layout, &spectrum, slopes, &mut borrowed.1, part);
                 },
             );

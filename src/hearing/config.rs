@@ -114,7 +114,8 @@ impl Config {
             return Err(Error::invalid("cochleagram.hz", reason));
         }
         if self.filters == 0 || self.sample_factor == 0 || self.channels() > 4096 {
-            let reason = format!("{} filters, {} times as dense, make no filter bank", self.filters, self.sample_factor);
+            let reason =
+                format!("{} filters, {} times as dense, make no filter bank", self.filters, self.sample_factor);
             return Err(Error::invalid("cochleagram.filters", reason));
         }
         if self.stride == 0 || self.taps == 0 || self.taps > self.samples || self.samples > 1 << 24 {

@@ -85,9 +85,7 @@ impl Network {
                 let resized = image.resize_shorter_side(resize.max(height).max(width))?;
                 Ok(resized.centre_crop(width, height)?.into())
             }
-            (&Input::Sound { samples, rate }, Stimulus::Sound(sound)) => {
-                Ok(sound.resample(rate)?.fit(samples)?.into())
-            }
+            (&Input::Sound { samples, rate }, Stimulus::Sound(sound)) => Ok(sound.resample(rate)?.fit(samples)?.into()),
             (Input::Image { .. }, Stimulus::Sound(_)) => Err(Error::invalid(self.name(), "takes images, not sounds")),
             (Input::Sound { .. }, Stimulus::Image(_)) => Err(Error::invalid(self.name(), "takes sounds, not images")),
         }

@@ -3,7 +3,9 @@
 use candle_core::Tensor;
 
 use crate::hearing::Cochleagram;
-use crate::ops::{AvgPool2d, ChannelAffine, Clip, Conv2d, FrameNorm, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Window};
+use crate::ops::{
+    AvgPool2d, ChannelAffine, Clip, Conv2d, FrameNorm, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Window,
+};
 use crate::{Error, Result};
 
 /// A layer with its frozen weights.

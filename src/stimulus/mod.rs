@@ -10,5 +10,5 @@ mod stimulus;
 pub use self::image::{Image, shipped_photos};
 pub use self::noise::Noise;
 pub use self::sound::Sound;
-pub use self::stimulus::Stimulus;
 pub(crate) use self::sound::wav16;
+pub use self::stimulus::Stimulus;

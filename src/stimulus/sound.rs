@@ -112,7 +112,8 @@ impl Sound {
         crate::finite::check(|| "sound".into(), &samples)?;
         let peak = samples.iter().fold(0f32, |a, v| a.max(v.abs()));
         if peak > 1.0 {
-            let reason = format!("samples lie in [-1, 1], and the largest here is {peak}; divide all by their peak first");
+            let reason =
+                format!("samples lie in [-1, 1], and the largest here is {peak}; divide all by their peak first");
             return Err(Error::invalid("sound", reason));
         }
         Ok(Self { name: name.into(), rate, samples })
@@ -321,7 +322,10 @@ impl Sound {
         let peak = f64::from(self.peak()) * gain;
         if peak > 1.0 + 1e-6 {
             let most = f64::from(rms) / peak;
-            return Err(Error::invalid("rms", format!("{rms} would clip: the peak would be {peak:.2}; at most {most:.3}")));
+            return Err(Error::invalid(
+                "rms",
+                format!("{rms} would clip: the peak would be {peak:.2}; at most {most:.3}"),
+            ));
         }
         self.samples.iter_mut().for_each(|v| *v = (f64::from(*v) * gain).clamp(-1.0, 1.0) as f32);
         Ok(self)
@@ -379,7 +383,10 @@ fn gcd(a: u32, b: u32) -> u32 {
 fn count(seconds: f64, rate: u32) -> Result<usize> {
     let count = (seconds * f64::from(rate)).round();
     if !(count >= 1.0 && count <= LONGEST as f64) {
-        return Err(Error::invalid("seconds", format!("{seconds} s at {rate} Hz is not between 1 and {LONGEST} samples")));
+        return Err(Error::invalid(
+            "seconds",
+            format!("{seconds} s at {rate} Hz is not between 1 and {LONGEST} samples"),
+        ));
     }
     Ok(count as usize)
 }

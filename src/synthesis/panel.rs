@@ -6,9 +6,11 @@ use super::history::Point;
 use super::metamer::Metamer;
 use super::progress::Progress;
 use super::run::Run;
-use crate::display::{Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, Player, Raster, Show, duration, show_bundles};
-use crate::network::Classification;
+use crate::display::{
+    Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, Player, Raster, Show, duration, show_bundles,
+};
 use crate::hearing::Cochleagram;
+use crate::network::Classification;
 use crate::network::{Layer, Network};
 use crate::stimulus::{Sound, Stimulus};
 

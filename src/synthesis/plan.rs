@@ -34,15 +34,7 @@ impl Synthesis {
             Stimulus::Image(_) => Recipe::fast(),
             Stimulus::Sound(_) => Recipe::fast_sound(),
         };
-        Ok(Self {
-            network: network.clone(),
-            stage: stage.into(),
-            original,
-            recipe,
-            seed: 0,
-            start: None,
-            quiet: false,
-        })
+        Ok(Self { network: network.clone(), stage: stage.into(), original, recipe, seed: 0, start: None, quiet: false })
     }
 
     /// With another recipe.

@@ -203,11 +203,7 @@ impl Recipe {
 
     /// The default for sounds: `examples/word_metamer.rs` prints what it reaches.
     pub fn fast_sound() -> Self {
-        Self {
-            name: "fast_sound".into(),
-            start: Start::Noise(Noise::Pink { rms: 0.02 }),
-            ..Self::fast()
-        }
+        Self { name: "fast_sound".into(), start: Start::Noise(Noise::Pink { rms: 0.02 }), ..Self::fast() }
     }
 
     /// All presets.

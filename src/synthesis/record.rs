@@ -192,7 +192,12 @@ impl Metamer {
             Some("metamer") => {}
             Some("wav") => return self.sound()?.save(path),
             Some("html" | "png" | "txt") => return Show::save(self, path),
-            _ => return Err(Error::file(path.as_ref(), "metamers are saved as .metamer, .wav (sounds), .html, .png or .txt")),
+            _ => {
+                return Err(Error::file(
+                    path.as_ref(),
+                    "metamers are saved as .metamer, .wav (sounds), .html, .png or .txt",
+                ));
+            }
         }
         let mut notes = notes(METAMER, &self.stamp);
         let answers = (&self.similarity, &self.original_class, &self.metamer_class);

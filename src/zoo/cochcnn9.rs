@@ -138,7 +138,8 @@ fn hann_pool(b: &mut Builder, x: NodeId, channels: usize, size: [usize; 2]) -> R
     let taps: Vec<f64> = taps.collect();
     let sum: f64 = taps.iter().sum();
     let square: Vec<f32> = taps.iter().flat_map(|a| taps.iter().map(move |b| (a * b / sum / sum) as f32)).collect();
-    let weight = candle_core::Tensor::from_vec(square.repeat(channels), (channels, 1, side, side), &candle_core::Device::Cpu)?;
+    let weight =
+        candle_core::Tensor::from_vec(square.repeat(channels), (channels, 1, side, side), &candle_core::Device::Cpu)?;
     let padding = Padding::same(size, [side; 2], [POOL.1; 2]);
     let config = Conv2dConfig { stride: [POOL.1; 2], padding, groups: channels, ..Conv2dConfig::default() };
     b.conv2d(x, Conv2d::new(&weight, None, config)?)
