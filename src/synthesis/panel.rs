@@ -173,6 +173,11 @@ fn answer(class: Option<&Classification>) -> String {
     class.map_or_else(String::new, |c| format!("{} ({:.0} %)", c.top().name, 100.0 * c.top().probability))
 }
 
+/// The line of a caption that tells the network's answer, if it gives one.
+fn says(answer: &str) -> String {
+    if answer.is_empty() { String::new() } else { format!("network: {answer}\n") }
+}
+
 fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "undefined".into(), |v| format!("{v:.digits$}"))
 }
@@ -187,8 +192,8 @@ impl Show for Metamer {
         let text = format!("metamer of {title}\n{measures}\noriginal: {original}\nmetamer: {metamer}");
         let alt = format!("Original and metamer of {title}. {measures}. Network's answers: {original}; {metamer}.");
         let panels = [
-            look(&self.original, self.ear.as_ref(), "original").caption(format!("network: {original}")),
-            look(&self.stimulus, self.ear.as_ref(), "metamer").caption(format!("network: {metamer}\n{measures}")),
+            look(&self.original, self.ear.as_ref(), "original").caption(says(&original)),
+            look(&self.stimulus, self.ear.as_ref(), "metamer").caption(format!("{}{measures}", says(&metamer))),
         ];
         let curve = Panel::plot(curve(&self.history)).width(1.4);
         let figure = Figure::new(alt).title(title);

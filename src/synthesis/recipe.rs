@@ -201,9 +201,16 @@ impl Recipe {
         }
     }
 
-    /// The default for sounds: `examples/word_metamer.rs` prints what it reaches.
+    /// The default for sounds: L-BFGS on the matching objective, from pink noise, at once.
+    ///
+    /// `examples/word_metamer.rs` prints what it reaches.
     pub fn fast_sound() -> Self {
-        Self { name: "fast_sound".into(), start: Start::Noise(Noise::Pink { rms: 0.02 }), ..Self::fast() }
+        Self {
+            name: "fast_sound".into(),
+            start: Start::Noise(Noise::Pink { rms: 0.02 }),
+            optimiser: Optimiser::Lbfgs(Lbfgs { warm_up: 0, warm_up_eta: 1.0, ..Lbfgs::default() }),
+            ..Self::fast()
+        }
     }
 
     /// All presets.
