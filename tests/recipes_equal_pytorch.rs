@@ -57,8 +57,8 @@ fn plenoptic_stops_where_pytorch_does() {
     let (facts, tensors) = (json("recipes.json"), tensors("recipes.safetensors"));
     let net = tiny(&tensors);
     let image = |name: &str| Image::from_tensor(&tensors[name]).unwrap();
-    let plan = Synthesis::new(&net, "relu2", &image("target")).unwrap().recipe(Recipe::plenoptic().steps(1000)).quiet();
-    let mut run = plan.start_from(&image("start")).unwrap().start().unwrap();
+    let plan = Synthesis::new(&net, "relu2", image("target")).unwrap().recipe(Recipe::plenoptic().steps(1000)).quiet();
+    let mut run = plan.start_from(image("start")).unwrap().start().unwrap();
     let progress = run.run().unwrap();
     assert_eq!(progress.ended, metamers::synthesis::Ended::Plateau);
     let expected = facts["recipes"]["plenoptic"]["stops_after"].as_u64().unwrap();

@@ -33,7 +33,7 @@ fn picture(seed: u64) -> Image {
 }
 
 fn plan(recipe: Recipe) -> Synthesis {
-    Synthesis::new(&small(), "relu2", &picture(1)).unwrap().recipe(recipe).seed(3).quiet()
+    Synthesis::new(&small(), "relu2", picture(1)).unwrap().recipe(recipe).seed(3).quiet()
 }
 
 fn bits(run: &Run) -> Vec<u32> {
@@ -167,7 +167,7 @@ fn recipes_with_impossible_numbers_are_refused() {
 
 #[test]
 fn an_unknown_stage_lists_the_near_ones() {
-    let error = Synthesis::new(&small(), "relu3", &picture(1)).unwrap_err().to_string();
+    let error = Synthesis::new(&small(), "relu3", picture(1)).unwrap_err().to_string();
     assert_eq!(error, "no stage named \"relu3\"; there is relu1, relu2");
 }
 

@@ -150,5 +150,5 @@ fn a_stage_that_does_not_exist_lists_the_near_ones() {
     assert!(error.starts_with("no stage named \"blok5\"; there is block5"), "{error}");
     let x = Tensor::zeros((1, 3, 200, 224), DType::F32, &Device::Cpu).unwrap();
     assert!(net.forward_to("stem", &x).unwrap_err().to_string().contains("[batch, 3, 224, 224]"));
-    assert!(net.classify(&Image::open("photos/dog.jpg").unwrap(), 0).is_err());
+    assert!(net.classify(Image::open("photos/dog.jpg").unwrap(), 0).is_err());
 }

@@ -7,13 +7,13 @@ use crate::ops::{Clip, Conv2dConfig, FrameNorm, Linear, MaxPool2d, Padding, Wind
 use crate::stimulus::Sound;
 use crate::{Error, Result, assets};
 
-const EPSILON: f64 = 0.001_000_000_047_497_451_3;
+const EPSILON: f64 = 0.001_000_000_047_497_451;
 const RATE: u32 = 16_000;
 const FRAME: usize = 1024;
 const BINS: usize = 360;
 
 /// Bins are 20 cents apart; the first lies this many cents above 10 Hz.
-const CENTS: (f64, f64) = (1997.379_408_437_619_1, 20.0);
+const CENTS: (f64, f64) = (1_997.379_408_437_619, 20.0);
 
 /// A pitch is the mean of so many bins to either side of the likeliest, weighted by their probabilities.
 const AROUND: usize = 4;
