@@ -148,7 +148,7 @@ fn a_metamer_of_a_sound_is_made_saved_and_shown() {
     let word = tensors("hearing.safetensors")["speech.waveform"].clone();
     let word = Sound::from_tensor(&word.clamp(-1.0, 1.0).unwrap(), 20_000).unwrap().named("a word");
     let folder = tempfile::tempdir().unwrap();
-    for recipe in [Recipe::fast_sound(), Recipe::feather2019_sound(), Recipe::feather2023_sound()] {
+    for recipe in Recipe::sound_presets() {
         let name = recipe.name.clone();
         let mut run = Synthesis::new(&net, "relu0", &word).unwrap().recipe(recipe).seed(3).quiet().start().unwrap();
         run.step(2).unwrap();

@@ -213,10 +213,14 @@ impl Recipe {
         }
     }
 
-    /// All presets.
+    /// All presets for pictures.
     pub fn presets() -> Vec<Self> {
-        let images = [Self::fast(), Self::feather2019(), Self::feather2023(), Self::plenoptic()];
-        images.into_iter().chain([Self::fast_sound(), Self::feather2019_sound(), Self::feather2023_sound()]).collect()
+        vec![Self::fast(), Self::feather2019(), Self::feather2023(), Self::plenoptic()]
+    }
+
+    /// All presets for sounds.
+    pub fn sound_presets() -> Vec<Self> {
+        vec![Self::fast_sound(), Self::feather2019_sound(), Self::feather2023_sound()]
     }
 
     /// The preset of this name.
@@ -224,7 +228,7 @@ impl Recipe {
     /// # Errors
     /// [`Error::Unknown`] with the likeliest names.
     pub fn named(name: &str) -> Result<Self> {
-        let presets = Self::presets();
+        let presets = [Self::presets(), Self::sound_presets()].concat();
         let found = presets.iter().find(|r| r.name == name).cloned();
         found.ok_or_else(|| Error::unknown("recipe", name, presets.iter().map(|r| r.name.as_str())))
     }
