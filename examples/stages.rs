@@ -4,7 +4,7 @@
 
 use metamers::prelude::*;
 
-const STAGES: [&str; 5] = ["stem", "block2", "block5", "block10", "features"];
+const STAGES: [&str; 5] = ["stem", "block2", "block5", "block10", "logits"];
 
 fn main() -> metamers::Result<()> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "metamers.png".into());

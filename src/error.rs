@@ -6,7 +6,7 @@ use std::path::PathBuf;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What was wrong, with what value, and what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be opened, read, decoded or written.
@@ -57,7 +57,9 @@ pub enum Error {
     },
     /// A synthesis whose loss or gradient stopped being a finite number; the run keeps its last good state.
     #[error(
-        "the synthesis diverged at gradient evaluation {evaluation}: {reason}; the run keeps the best state before it"
+        "the synthesis diverged at gradient evaluation {evaluation}: {reason}; the run keeps its pixels and its history \
+         as before that step: finish() gives the best picture so far; to get further, start again with smaller steps \
+         (recipe.optimiser), another seed, or Recipe::fast()"
     )]
     Diverged {
         /// The evaluation at which it happened.
@@ -68,6 +70,16 @@ pub enum Error {
     /// An error of candle, the tensor library below.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+/// More names than these are not all listed when none is near.
+const MOST_NAMES: usize = 24;
+
+/// The message: this is what a result shows that is looked at without `?`.
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 fn hint(near: &[String]) -> String {
@@ -88,13 +100,15 @@ impl Error {
         Self::Invalid { what: what.into(), reason: reason.into() }
     }
 
-    /// An [`Error::Unknown`] for `name`, with the nearest of `known`; all of them when none is near.
+    /// An [`Error::Unknown`] for `name`, with the nearest of `known`; all of them when none is near and they are few.
     pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
         let mut near: Vec<(usize, &str)> =
             known.iter().map(|k| (edits(&name.to_lowercase(), &k.to_lowercase()), *k)).collect();
         near.sort_by_key(|(distance, _)| *distance);
-        near.retain(|(distance, k)| *distance <= 2 || k.starts_with(name));
+        if known.len() <= MOST_NAMES || near.first().is_some_and(|(distance, _)| *distance <= 2) {
+            near.retain(|(distance, k)| *distance <= 2 || k.starts_with(name));
+        }
         near.truncate(5);
         let names = if near.is_empty() { known } else { near.into_iter().map(|(_, k)| k).collect() };
         Self::Unknown { kind, name: name.into(), near: names.into_iter().map(Into::into).collect() }
@@ -134,6 +148,28 @@ mod tests {
     fn a_name_like_no_other_lists_all() {
         let message = Error::unknown("stage", "retina", ["stem", "features"]).to_string();
         assert_eq!(message, "no stage named \"retina\"; there is stem, features");
+    }
+
+    #[test]
+    fn a_name_like_none_of_many_lists_the_closest() {
+        let known: Vec<String> = (0..40).map(|i| format!("_blocks.{i}._bn0.weight")).collect();
+        let message = Error::unknown("tensor", "blocks.7.bn.weight", known.iter().map(String::as_str)).to_string();
+        assert!(message.contains("; there is _blocks.7._bn0.weight, "), "{message}");
+        assert_eq!(message.matches("_bn0").count(), 5, "{message}");
+    }
+
+    #[test]
+    fn debug_is_the_message() {
+        let error = Error::invalid("k", "asks for no class");
+        assert_eq!(format!("{error:?}"), "k: asks for no class");
+    }
+
+    #[test]
+    fn a_divergence_says_what_to_do() {
+        let message = Error::Diverged { evaluation: 7, reason: "the loss became NaN".into() }.to_string();
+        for part in ["evaluation 7", "the loss became NaN", "finish()", "smaller steps", "another seed"] {
+            assert!(message.contains(part), "{message}");
+        }
     }
 
     #[test]

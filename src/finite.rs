@@ -12,3 +12,34 @@ pub(crate) fn check(what: impl FnOnce() -> String, values: &[f32]) -> Result<()>
         }
     }
 }
+
+/// An optional number in JSON, which has no infinity and no NaN: those are the words `"inf"`, `"-inf"`, `"NaN"`.
+pub(crate) mod json {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Number {
+        Finite(f64),
+        Other(String),
+    }
+
+    pub fn serialize<S: Serializer>(value: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+        let number = value.map(|v| if v.is_finite() { Number::Finite(v) } else { Number::Other(v.to_string()) });
+        number.serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+        match Option::<Number>::deserialize(from)? {
+            None => Ok(None),
+            Some(Number::Finite(value)) => Ok(Some(value)),
+            Some(Number::Other(word)) => match word.as_str() {
+                "inf" => Ok(Some(f64::INFINITY)),
+                "-inf" => Ok(Some(f64::NEG_INFINITY)),
+                "NaN" => Ok(Some(f64::NAN)),
+                _ => Err(D::Error::custom(format!("\"{word}\" is no number"))),
+            },
+        }
+    }
+}

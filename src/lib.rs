@@ -41,6 +41,7 @@ pub use candle_nn;
 mod assets;
 mod atomic;
 pub mod display;
+pub mod engine;
 mod error;
 mod finite;
 pub mod hearing;

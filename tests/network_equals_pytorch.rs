@@ -1,9 +1,10 @@
-//! EfficientNet-Lite0 gives PyTorch's activations at every stage and PyTorch's gradients of the pixels
+//! EfficientNet-Lite0, layer by layer and compiled, gives PyTorch's activations at every stage and PyTorch's gradients of the pixels
 //! (scripts/reference/efficientnet_lite0.py).
 
 mod common;
 
 use common::{flat, json, relative, tensors};
+use metamers::engine::Compiled;
 use metamers::prelude::*;
 use metamers::synthesis::Loss;
 
@@ -31,7 +32,9 @@ fn activations_at_every_stage_equal_pytorch() {
         let facts = &facts["photos"][index];
         let stages: Vec<&str> = net.stages().iter().map(|s| s.name.as_str()).collect();
         assert_eq!(stages.len(), facts["stages"].as_object().unwrap().len(), "a stage is missing here or there");
-        for (stage, activations) in stages.iter().zip(net.forward_to_each(&stages, &x).unwrap()) {
+        let plain = stages.iter().zip(net.forward_to_each(&stages, &x).unwrap());
+        let compiled = stages.iter().map(|stage| (stage, Compiled::new(&net, stage).unwrap().apply(&x).unwrap()));
+        for (stage, activations) in plain.chain(compiled) {
             let facts = &facts["stages"][stage];
             let values = flat(&activations);
             let (stride, count) =
@@ -45,7 +48,7 @@ fn activations_at_every_stage_equal_pytorch() {
             assert!(off < 1e-4 * size, "photo {index}, {stage}: the whole is off by {off}");
         }
         let top = net.classify_tensor(&x, 5).unwrap();
-        for (guess, fact) in top.guesses.iter().zip(facts["top5"].as_array().unwrap()) {
+        for (guess, fact) in top.guesses().iter().zip(facts["top5"].as_array().unwrap()) {
             assert_eq!(guess.class as u64, fact["class"].as_u64().unwrap());
             assert!((guess.probability - fact["probability"].as_f64().unwrap()).abs() < 1e-4);
         }
@@ -66,29 +69,32 @@ fn gradients_of_the_pixels_equal_pytorch() {
             recipe.loss = loss;
             recipe.identity_gradient = identity;
             let plan = Synthesis::new(&net, stage, &original).unwrap().recipe(recipe);
-            let mut run = plan.start_from(&start).unwrap().quiet().start().unwrap();
-            run.step(1).unwrap();
+            let plan = plan.start_from(&start).unwrap().quiet();
             let facts = &facts[kind];
-            // PyTorch's matching objective is not divided by norm2(A)^2.
-            let scale = match loss {
-                Loss::Matching => flat(&net.forward_to(stage, &original.to_tensor().unwrap()).unwrap())
-                    .iter()
-                    .map(|&a| f64::from(a).powi(2))
-                    .sum::<f64>(),
-                _ => 1.0,
-            };
-            let expected = facts["loss"].as_f64().unwrap();
-            let loss = run.history()[0].loss * scale;
-            assert!((loss - expected).abs() < 1e-5 * expected, "{stage}, {kind}: loss {loss}, expected {expected}");
-            let gradient: Vec<f32> = run.gradient_values().iter().map(|&g| (f64::from(g) * scale) as f32).collect();
-            let stride = facts["stride"].as_u64().unwrap() as usize;
-            let sample: Vec<f32> = gradient.iter().step_by(stride).take(4096).copied().collect();
-            let error = relative(&sample, &flat(&tensors[&format!("gradient.{stage}.{kind}")]));
-            assert!(error < 1e-4, "{stage}, {kind}: gradient is off by {error}");
-            let size = facts["norm"].as_f64().unwrap();
-            assert!((norm(&gradient) - size).abs() < 1e-4 * size, "{stage}, {kind}: norm");
-            let off = (projection(&gradient) - facts["projection"].as_f64().unwrap()).abs();
-            assert!(off < 1e-4 * size, "{stage}, {kind}: the whole is off by {off}");
+            for plan in [plan.clone().layer_by_layer(), plan] {
+                let mut run = plan.start().unwrap();
+                run.step(1).unwrap();
+                // PyTorch's matching objective is not divided by norm2(A)^2.
+                let scale = match loss {
+                    Loss::Matching => flat(&net.forward_to(stage, &original.to_tensor().unwrap()).unwrap())
+                        .iter()
+                        .map(|&a| f64::from(a).powi(2))
+                        .sum::<f64>(),
+                    _ => 1.0,
+                };
+                let expected = facts["loss"].as_f64().unwrap();
+                let loss = run.history()[0].loss * scale;
+                assert!((loss - expected).abs() < 1e-5 * expected, "{stage}, {kind}: loss {loss}, expected {expected}");
+                let gradient: Vec<f32> = run.gradient_values().iter().map(|&g| (f64::from(g) * scale) as f32).collect();
+                let stride = facts["stride"].as_u64().unwrap() as usize;
+                let sample: Vec<f32> = gradient.iter().step_by(stride).take(4096).copied().collect();
+                let error = relative(&sample, &flat(&tensors[&format!("gradient.{stage}.{kind}")]));
+                assert!(error < 1e-4, "{stage}, {kind}: gradient is off by {error}");
+                let size = facts["norm"].as_f64().unwrap();
+                assert!((norm(&gradient) - size).abs() < 1e-4 * size, "{stage}, {kind}: norm");
+                let off = (projection(&gradient) - facts["projection"].as_f64().unwrap()).abs();
+                assert!(off < 1e-4 * size, "{stage}, {kind}: the whole is off by {off}");
+            }
         }
     }
 }

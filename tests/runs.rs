@@ -3,6 +3,7 @@
 mod common;
 
 use common::flat;
+use metamers::engine::Compiled;
 use metamers::network::{Builder, Input};
 use metamers::ops::{Clip, Conv2d, Conv2dConfig, Padding};
 use metamers::prelude::*;
@@ -11,14 +12,18 @@ use rand::{RngExt, SeedableRng};
 
 /// A small random network of two rectified convolutions.
 fn small() -> Network {
-    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+    random_network("small", 5)
+}
+
+fn random_network(name: &str, seed: u64) -> Network {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let mut weight = |shape: [usize; 4]| {
         let count: usize = shape.iter().product();
         let values: Vec<f32> = (0..count).map(|_| random.random_range(-0.4..0.4)).collect();
         Tensor::from_vec(values, shape.as_slice(), &Device::Cpu).unwrap()
     };
     let same = |stride| Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), ..Default::default() };
-    let mut b = Builder::new("small", Input::Image { shape: [3, 20, 16], resize: 20 });
+    let mut b = Builder::new(name, Input::Image { shape: [3, 20, 16], resize: 20 });
     let x = b.conv2d(b.input(), Conv2d::new(&weight([6, 3, 3, 3]), None, same(1)).unwrap()).unwrap();
     let x = b.clip(x, Clip::RELU).unwrap();
     b.stage("relu1", x).unwrap();
@@ -140,6 +145,9 @@ fn budgets_end_a_call_and_say_why() {
     assert_eq!(progress.ended, Ended::Matched);
     assert!(progress.snr_db >= 6.0);
     assert!(run.until(f64::NAN).is_err());
+    assert_eq!(run.until_within(200.0, Duration::ZERO).unwrap().ended, Ended::Time);
+    assert_eq!(run.until_within(6.0, Duration::ZERO).unwrap().ended, Ended::Matched);
+    assert!(run.until_within(f64::NAN, Duration::ZERO).is_err());
 }
 
 #[test]
@@ -203,8 +211,8 @@ fn the_saved_similarity_is_that_of_the_saved_pixels() {
     let mut run = plan(Recipe::plenoptic()).start().unwrap();
     run.run().unwrap();
     let metamer = run.finish().unwrap();
-    let at =
-        |image: &metamers::stimulus::Stimulus| flat(&small().forward_to("relu2", &image.to_tensor().unwrap()).unwrap());
+    let stage = Compiled::new(&small(), "relu2").unwrap();
+    let at = |image: &metamers::stimulus::Stimulus| flat(&stage.apply(&image.to_tensor().unwrap()).unwrap());
     let again = Similarity::between(&at(metamer.original()), &at(metamer.stimulus())).unwrap();
     assert_eq!(metamer.similarity(), again);
 }
@@ -217,6 +225,145 @@ fn a_run_of_other_weights_is_not_resumed() {
     run.save(&path).unwrap();
     let error = Run::resume(&path, &zoo::efficientnet_lite0().unwrap()).unwrap_err().to_string();
     assert!(error.contains("weights"), "{error}");
+}
+
+#[test]
+fn a_run_goes_on_with_its_own_network_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.run");
+    plan(Recipe::fast()).start().unwrap().save(&path).unwrap();
+    assert_eq!(small().provenance().weights_sha256.len(), 64);
+    assert!(Run::resume(&path, &small()).is_ok());
+    for other in [random_network("small", 6), random_network("another", 5)] {
+        let error = Run::resume(&path, &other).unwrap_err().to_string();
+        assert!(error.contains("was made with small of weights") && error.contains(other.name()), "{error}");
+    }
+    // The same values in layers that slide otherwise, or under another stage's name.
+    let weight = Tensor::ones((2, 3, 3, 3), DType::F32, &Device::Cpu).unwrap();
+    let with = |stride: usize, stage: &str| {
+        let config = Conv2dConfig { stride: [stride; 2], ..Default::default() };
+        let mut b = Builder::new("one", Input::Image { shape: [3, 9, 9], resize: 9 });
+        let x = b.conv2d(b.input(), Conv2d::new(&weight, None, config).unwrap()).unwrap();
+        b.stage(stage, x).unwrap();
+        b.finish().unwrap().provenance().weights_sha256.clone()
+    };
+    assert_eq!(with(1, "a"), with(1, "a"));
+    assert_ne!(with(1, "a"), with(2, "a"));
+    assert_ne!(with(1, "a"), with(1, "b"));
+}
+
+#[test]
+fn a_perfect_match_comes_back_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("perfect.metamer");
+    let run = plan(Recipe::feather2023()).start_from(picture(1)).unwrap().start().unwrap();
+    let metamer = run.finish().unwrap();
+    assert_eq!(metamer.similarity().snr_db, Some(f64::INFINITY));
+    metamer.save(&path).unwrap();
+    assert_eq!(Metamer::open(&path).unwrap(), metamer);
+}
+
+#[test]
+fn a_recipe_that_no_file_can_hold_is_refused() {
+    let mut recipe = Recipe::fast();
+    recipe.start = Start::Noise(Noise::Normal { mean: f32::NAN, deviation: 0.1 });
+    // Also when it starts from a picture and the noise is never drawn.
+    let plan = plan(recipe).start_from(picture(4)).unwrap();
+    assert!(plan.start().unwrap_err().to_string().contains("noise"));
+}
+
+#[test]
+fn the_gradient_is_there_after_the_first_step() {
+    let mut run = plan(Recipe::fast()).start().unwrap();
+    assert!(run.gradient().unwrap_err().to_string().contains("run.step(1)"));
+    run.step(1).unwrap();
+    assert!(run.gradient().is_ok());
+}
+
+#[test]
+fn progress_stays_what_it_was_while_the_run_goes_on() {
+    let mut run = plan(Recipe::fast()).start().unwrap();
+    let progress = run.step(2).unwrap();
+    let before = progress.bundles();
+    run.step(5).unwrap();
+    assert_eq!(progress.bundles(), before);
+    assert_ne!(run.step(1).unwrap().bundles(), before);
+}
+
+/// Every field of the stamp, as another program reads it from the file's header.
+#[test]
+fn the_file_says_where_it_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, kind) in [("a.metamer", "metamers metamer 1"), ("a.run", "metamers run 1")] {
+        let path = folder.path().join(path);
+        let run = plan(Recipe::plenoptic().steps(9)).start().unwrap();
+        if kind.contains("run") {
+            run.save(&path).unwrap()
+        } else {
+            run.finish().unwrap().save(&path).unwrap()
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let length = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+        let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        let notes = &header["__metadata__"];
+        assert_eq!(notes["kind"], kind);
+        let stamp: serde_json::Value = serde_json::from_str(notes["stamp"].as_str().unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "network": "small",
+            "weights_sha256": small().provenance().weights_sha256,
+            "stage": "relu2",
+            "original": "target",
+            "start": "noise",
+            "recipe": Recipe::plenoptic().steps(9),
+            "seed": 3,
+            "metamers": env!("CARGO_PKG_VERSION"),
+            "candle": "0.11.1",
+            "device": format!("CPU, {} {}", std::env::consts::OS, std::env::consts::ARCH),
+        });
+        assert_eq!(stamp, expected);
+    }
+}
+
+/// The file with the value of one of its whole numbers changed.
+fn with_number(file: &[u8], name: &str, value: u64) -> Vec<u8> {
+    let length = u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    let start = 8 + length + header[name]["data_offsets"][0].as_u64().unwrap() as usize;
+    let mut changed = file.to_vec();
+    changed[start..start + 8].copy_from_slice(&value.to_le_bytes());
+    changed
+}
+
+#[test]
+fn impossible_numbers_in_a_file_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, changed) = (folder.path().join("a.run"), folder.path().join("changed.run"));
+    for recipe in [Recipe::feather2019(), Recipe::fast()] {
+        let mut run = plan(recipe).start().unwrap();
+        run.step(65).unwrap();
+        run.save(&path).unwrap();
+        let file = std::fs::read(&path).unwrap();
+        let refused = |name: &str, value: u64| {
+            std::fs::write(&changed, with_number(&file, name, value)).unwrap();
+            let error = Run::resume(&changed, &small()).unwrap_err().to_string();
+            assert!(error.contains("changed.run"), "{name}: {error}");
+        };
+        for name in ["steps", "evaluations"] {
+            refused(name, u64::MAX);
+        }
+        refused("evaluations", 0);
+        refused("over", 9);
+        refused("gradient", u64::from(f32::NAN.to_bits()));
+        refused("best.x", u64::from(f32::INFINITY.to_bits()));
+        refused("best.snr_db", f64::NAN.to_bits());
+        refused("history.evaluation", (-1f64).to_bits());
+        refused("optimiser.x", u64::from(f32::NAN.to_bits()));
+        if run.steps() == 65 && file.windows(16).any(|w| w == b"optimiser.memory") {
+            for name in ["optimiser.memory", "optimiser.warmed", "optimiser.stalls"] {
+                refused(name, u64::MAX);
+            }
+        }
+    }
 }
 
 #[test]
@@ -247,7 +394,13 @@ fn damaged_files_are_errors_wherever_they_are_damaged() {
             }
             std::fs::write(&broken, &bytes).unwrap();
             // Damage inside a pixel cannot be seen; what counts is that nothing panics and no half file passes.
-            let resumed = Run::resume(&broken, &small());
+            let mut resumed = Run::resume(&broken, &small());
+            if let Ok(run) = &mut resumed {
+                run.set_quiet(true);
+                // It may diverge, but not panic, and it still gives a picture.
+                let _ = run.step(2);
+                assert!(run.finish().is_ok());
+            }
             let opened = Metamer::open(&broken);
             assert!(bytes.len() == whole.len() || (resumed.is_err() && opened.is_err()));
         }

@@ -36,22 +36,38 @@ fn turned(orientation: u8) -> Vec<u8> {
 
 #[test]
 fn a_phone_photo_stands_upright() {
-    let bright = |image: &Image, x: usize, y: usize| image.values()[y * image.width() + x] > 0.5;
-    let upright = Image::from_bytes(&turned(1)).unwrap();
-    assert_eq!((upright.width(), upright.height()), (32, 16));
-    assert!(bright(&upright, 2, 2));
-    let rotated = Image::from_bytes(&turned(6)).unwrap();
-    assert_eq!((rotated.width(), rotated.height()), (16, 32));
-    assert!(bright(&rotated, 13, 2) && !bright(&rotated, 2, 2));
+    // Where the corner that is stored first and bright has to be seen: [right, bottom], and whether sides are exchanged
+    // (EXIF 2.3, tag 0x0112: the row and column that the first stored ones are).
+    let corners = [
+        (1, [false, false], false),
+        (2, [true, false], false),
+        (3, [true, true], false),
+        (4, [false, true], false),
+        (5, [false, false], true),
+        (6, [true, false], true),
+        (7, [true, true], true),
+        (8, [false, true], true),
+    ];
+    for (orientation, bright, exchanged) in corners {
+        let image = Image::from_bytes(&turned(orientation)).unwrap();
+        let (width, height) = if exchanged { (16, 32) } else { (32, 16) };
+        assert_eq!((image.width(), image.height()), (width, height), "orientation {orientation}");
+        for corner in [[false, false], [true, false], [false, true], [true, true]] {
+            let [x, y] = [if corner[0] { width - 3 } else { 2 }, if corner[1] { height - 3 } else { 2 }];
+            let value = image.values()[y * width + x];
+            assert_eq!(value > 0.5, corner == bright, "orientation {orientation}, at {x}, {y}: {value}");
+        }
+    }
 }
 
 #[test]
 fn grey_becomes_three_equal_planes() {
     let grey = DynamicImage::ImageLuma8(image::GrayImage::from_pixel(3, 2, image::Luma([51])));
-    for format in [ImageFormat::Png, ImageFormat::WebP] {
-        let format_image =
-            if format == ImageFormat::WebP { DynamicImage::ImageRgb8(grey.to_rgb8()) } else { grey.clone() };
-        let image = Image::from_bytes(&bytes(&format_image, format)).unwrap();
+    let mut webp = vec![];
+    let encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut webp);
+    encoder.encode(grey.as_bytes(), 3, 2, image::ExtendedColorType::L8).unwrap();
+    for file in [bytes(&grey, ImageFormat::Png), bytes(&grey, ImageFormat::Jpeg), webp] {
+        let image = Image::from_bytes(&file).unwrap();
         assert_eq!((image.width(), image.height()), (3, 2));
         assert!(image.values().iter().all(|v| (v - 0.2).abs() < 1e-6));
     }
@@ -204,4 +220,43 @@ fn impossible_sizes_are_refused() {
     assert!(noise(usize::MAX, 2).is_err() && noise(1 << 40, 1).is_err());
     assert!(Image::from_planes("x", usize::MAX / 2, 4, vec![]).is_err());
     assert!(noise(4, 4).unwrap().resize_shorter_side(0).is_err());
+}
+
+/// The checksum of a PNG chunk (ISO 3309).
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32| if crc & 1 == 1 { 0xEDB8_8320 ^ (crc >> 1) } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| step(crc)))
+}
+
+#[test]
+fn a_picture_that_claims_too_many_pixels_is_not_decoded() {
+    let mut png = bytes(&corner(4, 4), ImageFormat::Png);
+    png[16..20].copy_from_slice(&9000u32.to_be_bytes());
+    png[20..24].copy_from_slice(&9000u32.to_be_bytes());
+    let crc = crc32(&png[12..29]);
+    png[29..33].copy_from_slice(&crc.to_be_bytes());
+    let mut jpeg = bytes(&corner(16, 16), ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0x23, 0x28, 0x23, 0x28]);
+    for file in [png, jpeg] {
+        let error = Image::from_bytes(&file).unwrap_err().to_string();
+        assert!(error.contains("9000 x 9000 pixels; at most 67108864"), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_photo_never_panics() {
+    let whole = std::fs::read(&shipped_photos().unwrap()[0]).unwrap();
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(2);
+    for _ in 0..40 {
+        let mut broken = whole.clone();
+        for _ in 0..random.random_range(1..6) {
+            // Half of the damage hits the tables before the pixels.
+            let limit = if random.random::<bool>() { 600 } else { broken.len() };
+            broken[random.random_range(0..limit)] = random.random();
+        }
+        if let Ok(image) = Image::from_bytes(&broken) {
+            assert_eq!(image.values().len(), 3 * image.width() * image.height());
+        }
+    }
 }

@@ -70,19 +70,8 @@ fn a_stage_costs_only_what_it_needs() {
     let costs: Vec<usize> = net.stages().iter().map(|s| s.multiply_adds).collect();
     assert!(costs.is_sorted());
     assert!(costs[0] * 20 < costs[costs.len() - 1]);
-    let x = Image::open("photos/dog.jpg").and_then(|i| net.prepare(&i)).unwrap().to_tensor().unwrap();
-    let time = |stage: &str| {
-        let mut times: Vec<_> = (0..7)
-            .map(|_| {
-                let begun = std::time::Instant::now();
-                net.forward_to(stage, &x).unwrap();
-                begun.elapsed()
-            })
-            .collect();
-        times.sort();
-        times[3]
-    };
-    assert!(time("stem") * 3 < time("logits"), "the stem ran more than the stem");
+    // The last layer multiplies each of 1280 numbers once for each class; adding the bias is no multiplication.
+    assert_eq!(costs[costs.len() - 1] - costs[costs.len() - 2], 1280 * 1000);
 }
 
 fn weights() -> HashMap<String, Tensor> {
@@ -103,6 +92,7 @@ fn wrong_weights_name_the_file_and_the_tensor() {
     let name = "_blocks.3._depthwise_conv.weight";
     let missing = error_with(|t| drop(t.remove(name)));
     assert!(missing.contains("changed.safetensors") && missing.contains(name), "{missing}");
+    assert!(missing.contains("there is _blocks.") && missing.contains("_depthwise_conv.weight,"), "{missing}");
     let shape = error_with(|t| drop(t.insert(name.into(), Tensor::zeros((3, 3), DType::F32, &Device::Cpu).unwrap())));
     assert!(shape.contains(name) && shape.contains("[3, 3]"), "{shape}");
     let nan = error_with(|t| {

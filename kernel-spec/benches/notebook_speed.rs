@@ -38,7 +38,9 @@ fn main() {
         }
         note(&mut tuned, &String::from_utf8_lossy(&command.output().unwrap().stdout));
         let mut command = Command::new(&release);
-        ALLOCATOR.iter().for_each(|name| drop(command.env_remove(name)));
+        for name in ALLOCATOR {
+            command.env_remove(name);
+        }
         note(&mut plain, &String::from_utf8_lossy(&command.output().unwrap().stdout));
         eprintln!("round {round} of {ROUNDS}");
     }

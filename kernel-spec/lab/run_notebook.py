@@ -1,4 +1,4 @@
-"""Executes notebooks and saves their outputs. Called by `cargo lab --run`."""
+"""Executes notebooks and saves their outputs. Called by `cargo lab --run` and `metamers-kernel run`."""
 
 import argparse
 import os
@@ -30,10 +30,11 @@ def main():
 
 
 def parse():
-    parser = argparse.ArgumentParser(prog="cargo lab --run")
+    parser = argparse.ArgumentParser(prog="metamers-kernel run")
     parser.add_argument("notebooks", nargs="+", type=Path, metavar="FILE.ipynb")
     parser.add_argument("--timeout", type=int, help="seconds that one cell may take")
     parser.add_argument("--keep", action="store_true", help="save what ran before a failure to FILE.failed.ipynb")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="save executed copies there")
     return parser.parse_args()
 
 
@@ -67,10 +68,11 @@ def execute(path, arguments):
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         explain(error, notebook)
         if arguments.keep:
-            kept = path.with_suffix(".failed.ipynb")
+            kept = (arguments.out / path.name if arguments.out else path).with_suffix(".failed.ipynb")
             save(notebook, kept)
             return complain(f"{path}: failed; what ran is in {kept}")
         return complain(f"{path}: failed; the notebook is as it was")
+    path = arguments.out / path.name if arguments.out else path
     save(notebook, path)
     print(f"{path}: saved after {time.monotonic() - begun:.0f} s", flush=True)
     return True

@@ -4,11 +4,13 @@ use crate::cell::Cell;
 use crate::interrupt::Interrupter;
 use crate::listener::Listener;
 use crate::output::{Output, lock};
+use crate::relay::COLON;
 use crate::report::Report;
+use crate::shown::{Shown, is_command};
 use crate::template::Builds;
 use crate::workplace::Workplace;
 use evcxr::{CommandContext, Completions, Error, EvalCallbacks};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::io::BufRead;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
@@ -17,7 +19,7 @@ use std::sync::{Arc, Mutex};
 const ALL_LOST: &str =
     "All variables are lost; functions, types, dependencies and the prelude are kept, and the next cell works.";
 /// Code whose analysis makes rust-analyzer read what nearly every cell needs.
-const PRIMER: &str = "let primer = Tensor::ones((2, 2), DType::F32, &Device::Cpu)?; primer.";
+const PRIMER: &str = "let primer = Tensor::ones((2, 2), DType::F32, &Device::Cpu)?; primer";
 
 /// A question that a cell asks the person.
 pub struct Question {
@@ -36,6 +38,8 @@ pub struct Engine {
     listener: Arc<Listener>,
     context: Option<CommandContext>,
     prelude_loaded: bool,
+    /// Whether evcxr was asked to show values in a way of its own.
+    evcxr_shows: bool,
 }
 
 impl Engine {
@@ -43,7 +47,7 @@ impl Engine {
     pub fn new(builds: Builds, place: Workplace, output: Output, interrupter: Arc<Interrupter>) -> Engine {
         let listener = Arc::new(Listener::new(&place.key, output.clone(), interrupter.clone()));
         let cell = interrupter.cell.clone();
-        Engine { builds, place, cell, interrupter, listener, context: None, prelude_loaded: false }
+        Engine { builds, place, cell, interrupter, listener, context: None, prelude_loaded: false, evcxr_shows: false }
     }
 
     /// Starts evcxr and loads the prelude, as far as that has not been done.
@@ -52,6 +56,7 @@ impl Engine {
         if self.context.is_none() {
             self.builds.tidy().map_err(plain)?;
             if !self.builds.is_warm() {
+                crate::tools::require_sources().map_err(plain)?;
                 self.warm();
             }
             self.builds.private().map_err(plain)?;
@@ -73,7 +78,7 @@ impl Engine {
     fn warm(&self) {
         eprintln!("Compiling metamers for notebooks; the first time takes about four minutes on two cores.");
         let Ok(program) = crate::process::this_program() else { return };
-        let child = Command::new(program)
+        let child = crate::tools::restore(&mut Command::new(program))
             .arg("warm")
             .env("METAMERS_HOME", self.builds.home())
             .stdin(Stdio::null())
@@ -94,7 +99,7 @@ impl Engine {
 
     /// Does in advance what the first cell would have to wait for.
     pub fn prime(&mut self) {
-        let _ = self.completions(PRIMER, PRIMER.len());
+        let _ = self.documentation(PRIMER, PRIMER.len());
     }
 
     /// Runs a cell; what it shows while it runs is published on the way.
@@ -102,12 +107,21 @@ impl Engine {
         let Some(context) = &mut self.context else {
             return Err(Report::new("KernelError", "evcxr is not running; restart the kernel"));
         };
+        let mut commands = code.lines().filter(|line| is_command(line)).map(str::trim);
+        self.evcxr_shows |= commands.clone().any(|line| [":fmt ", ":types"].iter().any(|own| line.starts_with(own)));
+        if commands.any(|line| line == ":clear") {
+            // It clears the prelude as well.
+            self.prelude_loaded = false;
+        }
+        let shown = if self.evcxr_shows { Shown::unchanged(code) } else { Shown::of(code) };
         let _ = std::fs::remove_file(self.place.skip());
         lock(&self.cell).begin();
         let mut callbacks = EvalCallbacks {
-            input_reader: &|request| ask(Question { prompt: request.prompt, is_password: request.is_password }),
+            input_reader: &|request| {
+                ask(Question { prompt: request.prompt.replace(COLON, ":"), is_password: request.is_password })
+            },
         };
-        let result = catch_unwind(AssertUnwindSafe(|| context.execute_with_callbacks(code, &mut callbacks)));
+        let result = catch_unwind(AssertUnwindSafe(|| context.execute_with_callbacks(&shown.code, &mut callbacks)));
         self.listener.catch_up();
         let mut cell = lock(&self.cell);
         cell.end();
@@ -119,14 +133,16 @@ impl Engine {
             return Err(not_run());
         }
         if let Some(said) = cell.panicked.take() {
-            return Err(Report::panic(&said, &self.place.source(), code));
+            return Err(Report::panic(&said, &self.place.source(), &shown, code));
         }
         if let Some(said) = cell.failed.take() {
             return Err(Report::failure(&said));
         }
         match result {
             Ok(Ok(outputs)) => Ok(outputs.content_by_mime_type.into_iter().map(representation).collect()),
-            Ok(Err(Error::CompilationErrors(errors))) if !errors.is_empty() => Err(Report::compilation(&errors, code)),
+            Ok(Err(Error::CompilationErrors(errors))) if !errors.is_empty() => {
+                Err(Report::compilation(&errors, &shown, code))
+            }
             Ok(Err(Error::SubprocessTerminated(_))) => {
                 let how = cell.ended.take().unwrap_or_else(|| "it ended".into());
                 Err(Report::new("ProcessEnded", format!("The process that runs the cells ended: {how}. {ALL_LOST}")))
@@ -145,11 +161,19 @@ impl Engine {
         catch_unwind(AssertUnwindSafe(|| context.completions(code, cursor))).ok()?.ok()
     }
 
-    /// The documentation of the name that ends at this byte, as text and as HTML.
+    /// The documentation of the name that ends at this byte, as text and as Markdown.
     pub fn documentation(&mut self, code: &str, cursor: usize) -> Option<(String, String)> {
         let context = self.context.as_mut()?;
         let found = catch_unwind(AssertUnwindSafe(|| context.hover_at(code, cursor))).ok()?.ok();
         found.filter(|(text, _)| text != "No documentation found")
+    }
+
+    /// The documentation of a name, for the front end to open beside the notebook.
+    pub fn page(&mut self, name: &str) -> Result<Value, Report> {
+        let Some((text, markdown)) = self.documentation(name, name.len()) else {
+            return Err(Report::new("Error", format!("there is no documentation of `{name}`")));
+        };
+        Ok(json!({ "source": "page", "start": 0, "data": { "text/plain": text, "text/markdown": markdown } }))
     }
 }
 

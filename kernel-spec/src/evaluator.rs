@@ -10,7 +10,7 @@ use crate::report::Report;
 use crate::template::Builds;
 use crate::workplace::Workplace;
 use jupyter_protocol::{CompleteRequest, ExecuteRequest, InspectRequest, JupyterMessage};
-use serde_json::json;
+use serde_json::{Map, json};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -32,7 +32,7 @@ pub struct Desk {
     pub interrupter: Arc<Interrupter>,
     /// How many cells have been asked for.
     pub asked: AtomicU64,
-    /// The inputs of this session.
+    /// What was typed.
     pub history: Mutex<History>,
     answer: Mutex<Option<mpsc::Sender<String>>>,
     ready: AtomicBool,
@@ -42,7 +42,12 @@ pub struct Desk {
 impl Desk {
     /// Whether a question about code would have to wait.
     pub fn is_busy(&self) -> bool {
-        !self.ready.load(Ordering::SeqCst) || self.working.load(Ordering::SeqCst)
+        !self.is_ready() || self.working.load(Ordering::SeqCst)
+    }
+
+    /// Whether the prelude is loaded, or could not be.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
     }
 
     /// Hands the person's answer to the cell that asked.
@@ -50,6 +55,26 @@ impl Desk {
         if let Some(waiting) = lock(&self.answer).take() {
             let _ = waiting.send(value);
         }
+    }
+
+    /// Interrupts the cell under way; one that waits for an answer gets an empty one, now and as often as it asks again.
+    pub fn interrupt(&self) {
+        self.interrupter.interrupt();
+        drop(lock(&self.answer).take());
+    }
+
+    /// Waits for the person's answer.
+    fn wait_for_answer(&self, ask: impl FnOnce()) -> String {
+        let (sender, answer) = mpsc::channel();
+        {
+            let mut waiting = lock(&self.answer);
+            if lock(&self.interrupter.cell).interrupted.is_some() {
+                return String::new();
+            }
+            *waiting = Some(sender);
+        }
+        ask();
+        answer.recv().unwrap_or_default()
     }
 }
 
@@ -63,7 +88,7 @@ pub fn spawn(builds: Builds, place: Workplace, output: Output) -> Arc<Desk> {
         jobs,
         interrupter: interrupter.clone(),
         asked: AtomicU64::new(0),
-        history: Mutex::default(),
+        history: Mutex::new(History::open(builds.root())),
         answer: Mutex::default(),
         ready: AtomicBool::new(false),
         working: AtomicBool::new(false),
@@ -72,11 +97,11 @@ pub fn spawn(builds: Builds, place: Workplace, output: Output) -> Arc<Desk> {
     let (ready, arriving) = mpsc::sync_channel(1);
     // Getting ready has a thread of its own: a cell that waits for it is shown as running, with what is compiled.
     std::thread::spawn({
-        let (desk, output) = (desk.clone(), output.clone());
+        let desk = desk.clone();
         move || {
             let result = engine.prepare();
+            // A cell that waits already gets what it needs, and no more.
             if result.is_ok() && desk.asked.load(Ordering::SeqCst) == 0 {
-                output.status("idle", None);
                 engine.prime();
             }
             desk.ready.store(true, Ordering::SeqCst);
@@ -148,13 +173,17 @@ impl Evaluator {
             self.output.publish("execute_input", json!({ "code": request.code, "execution_count": count }));
         }
         let ask = asker(self.desk.clone(), self.output.clone(), message.clone(), request.allow_stdin);
-        let content = match self.engine().and_then(|engine| engine.evaluate(&request.code, &ask)) {
-            Ok(data) => {
+        let result = self.engine().and_then(|engine| match question(&request.code) {
+            Some(name) => engine.page(name).map(|page| (Map::new(), vec![page])),
+            None => engine.evaluate(&request.code, &ask).map(|data| (data, Vec::new())),
+        });
+        let content = match result {
+            Ok((data, payload)) => {
                 if !request.silent && !data.is_empty() {
                     let result = json!({ "execution_count": count, "data": data, "metadata": {} });
                     self.output.publish("execute_result", result);
                 }
-                json!({ "status": "ok", "execution_count": count, "payload": [], "user_expressions": {} })
+                json!({ "status": "ok", "execution_count": count, "payload": payload, "user_expressions": {} })
             }
             Err(report) => {
                 if !request.silent {
@@ -178,9 +207,10 @@ impl Evaluator {
         let found = self.engine().ok().and_then(|engine| engine.completions(&request.code, cursor));
         let (matches, start, end) = match found {
             Some(found) => {
-                let mut codes: Vec<_> = found.completions.into_iter().map(|completion| completion.code).collect();
+                let mut codes: Vec<_> = found.completions.into_iter().map(|completion| name(completion.code)).collect();
                 codes.sort();
                 codes.dedup();
+                codes.retain(|code: &String| !code.starts_with("evcxr_"));
                 (codes, found.start_offset, found.end_offset)
             }
             None => (Vec::new(), cursor, cursor),
@@ -197,12 +227,29 @@ impl Evaluator {
         let cursor = end_of_name(&request.code, byte_of(&request.code, request.cursor_pos));
         let found = self.engine().ok().and_then(|engine| engine.documentation(&request.code, cursor));
         let data = match &found {
-            Some((text, html)) => json!({ "text/plain": text, "text/html": html }),
+            Some((text, markdown)) => json!({ "text/plain": text, "text/markdown": markdown }),
             None => json!({}),
         };
         let content = json!({ "status": "ok", "found": found.is_some(), "data": data, "metadata": {} });
         self.finish(message, content);
     }
+}
+
+/// Of a function or a macro the name alone: its arguments would have to be typed over.
+fn name(mut completion: String) -> String {
+    let end = completion.find(|character: char| !(character.is_alphanumeric() || "_!:".contains(character)));
+    if let Some(end) = end.filter(|&end| {
+        end > 0 && completion[end..].starts_with(['(', '[', '{']) && completion.ends_with([')', ']', '}'])
+    }) {
+        completion.truncate(end);
+    }
+    completion
+}
+
+/// The name that a cell asks about: `?name` opens its documentation.
+fn question(code: &str) -> Option<&str> {
+    let name = code.trim().strip_prefix('?')?.trim();
+    (!name.is_empty() && !name.contains('\n')).then_some(name)
 }
 
 /// Asks the person on behalf of a cell, and waits for the answer.
@@ -212,10 +259,9 @@ fn asker(desk: Arc<Desk>, output: Output, cell: JupyterMessage, allowed: bool) -
             output.notice("This cell asks for input, and there is nobody to ask.");
             return String::new();
         }
-        let (sender, answer) = mpsc::channel();
-        *lock(&desk.answer) = Some(sender);
         let content = json!({ "prompt": question.prompt, "password": question.is_password });
-        output.send(Channel::Stdin, "input_request", content, Some(&cell));
-        answer.recv().unwrap_or_default()
+        let answer = desk.wait_for_answer(|| output.send(Channel::Stdin, "input_request", content, Some(&cell)));
+        // An answer is one line to the cell; what comes after a line break would be read as a command.
+        answer.lines().next().unwrap_or_default().to_owned()
     }
 }

@@ -68,7 +68,7 @@ impl Interrupter {
 
     /// Passes an interrupt that came during the build on to the cell, when it runs after all.
     pub fn ask(self: &Arc<Self>, serial: u64) {
-        process::signal_group(self.group(), libc::SIGINT);
+        self.signal();
         let this = self.clone();
         std::thread::spawn(move || {
             std::thread::sleep(GRACE);
@@ -78,6 +78,11 @@ impl Interrupter {
                 this.output.notice(if cell.listening { STILL_LISTENING } else { NOT_LISTENING });
             }
         });
+    }
+
+    /// Has the code that listens hear of the interrupt.
+    pub fn signal(&self) {
+        process::signal_group(self.group(), libc::SIGINT);
     }
 
     /// Ends the process that runs the cells.

@@ -1,5 +1,8 @@
 //! Whether a piece of Rust is finished, and where a cursor is.
 
+use crate::shown::rust_begins;
+use ra_ap_syntax::{Edition, SourceFile, SyntaxError, SyntaxKind, SyntaxToken, T};
+
 /// The state of a piece of code that is being typed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Completeness {
@@ -11,103 +14,49 @@ pub enum Completeness {
     Invalid,
 }
 
-/// Judges by brackets, strings and comments.
-pub fn completeness(code: &str) -> Completeness {
+/// Judges as the parser does: what is wrong before the end stays wrong, what is wrong at the end may become right.
+pub fn completeness(cell: &str) -> Completeness {
+    let Some(start) = rust_begins(cell).filter(|_| !cell.starts_with('?')) else { return Completeness::Complete };
+    // The body of a function, without its end.
+    let parse = SourceFile::parse(&format!("fn f(){{{}", &cell[start..]), Edition::Edition2024);
+    let tokens: Vec<_> = parse.syntax_node().descendants_with_tokens().filter_map(|part| part.into_token()).collect();
+    let errors = parse.errors();
+    let Some(depth) = open_brackets(&tokens) else { return Completeness::Invalid };
+    if tokens.last().is_some_and(|last| errors.iter().any(|error| is_unterminated(last, error))) {
+        return Completeness::Incomplete(depth);
+    }
+    let end = tokens.iter().rfind(|token| !token.kind().is_trivia()).map_or(0.into(), |token| token.text_range().end());
+    if errors.iter().any(|error| error.range().start() < end) {
+        return Completeness::Invalid;
+    }
+    let whole = SourceFile::parse(&format!("fn f(){{{}\n}}", &cell[start..]), Edition::Edition2024);
+    if whole.errors().is_empty() { Completeness::Complete } else { Completeness::Incomplete(depth.max(1)) }
+}
+
+/// Whether this error says that the token, the last of all, has no end.
+fn is_unterminated(token: &SyntaxToken, error: &SyntaxError) -> bool {
+    use SyntaxKind::{BYTE_STRING, C_STRING, COMMENT, STRING};
+    let message = error.to_string();
+    let says_so = message.starts_with("Missing trailing") || message.starts_with("Invalid raw string");
+    let (of_token, of_error) = (token.text_range(), error.range());
+    matches!(token.kind(), STRING | BYTE_STRING | C_STRING | COMMENT) && says_so && of_error.start() >= of_token.start()
+}
+
+/// How many brackets are open at the end of the function's body; none if one is closed that was not open.
+fn open_brackets(function: &[SyntaxToken]) -> Option<usize> {
     let mut open = Vec::new();
-    let mut rest = code.chars().peekable();
-    while let Some(character) = rest.next() {
-        match character {
-            '(' => open.push(')'),
-            '[' => open.push(']'),
-            '{' => open.push('}'),
-            ')' | ']' | '}' => {
-                let closed = open.pop();
-                if closed != Some(character) {
-                    return Completeness::Invalid;
-                }
-            }
-            '/' if rest.peek() == Some(&'/') => while rest.next_if(|&next| next != '\n').is_some() {},
-            '/' if rest.peek() == Some(&'*') => {
-                rest.next();
-                if !skip_comment(&mut rest) {
-                    return Completeness::Incomplete(open.len());
-                }
-            }
-            '"' => {
-                let closed = skip_string(&mut rest);
-                if !closed {
-                    return Completeness::Incomplete(open.len());
-                }
-            }
-            'r' => {
-                let mut ahead = rest.clone();
-                let hashes = std::iter::from_fn(|| ahead.next_if_eq(&'#')).count();
-                if ahead.next_if_eq(&'"').is_some() {
-                    rest = ahead;
-                    if !skip_raw_string(&mut rest, hashes) {
-                        return Completeness::Incomplete(open.len());
-                    }
-                }
-            }
-            character if character.is_alphanumeric() || character == '_' => {
-                while rest.next_if(|next| next.is_alphanumeric() || *next == '_').is_some() {}
-            }
-            '\'' => {
-                let mut ahead = rest.clone();
-                // A character, or else the name of a lifetime.
-                match (ahead.next(), ahead.next()) {
-                    (Some('\\'), _) => {
-                        rest.next();
-                        rest.next();
-                        while rest.next_if(|&next| next != '\'' && next != '\n').is_some() {}
-                        rest.next();
-                    }
-                    (Some(_), Some('\'')) => rest = ahead,
-                    _ => {}
-                }
+    for token in function.iter().skip_while(|token| token.kind() != T!['{']).skip(1) {
+        match token.kind() {
+            T!['('] => open.push(T![')']),
+            T!['['] => open.push(T![']']),
+            T!['{'] => open.push(T!['}']),
+            closing @ (T![')'] | T![']'] | T!['}']) => {
+                open.pop().filter(|&expected| expected == closing)?;
             }
             _ => {}
         }
     }
-    let unfinished = ["=", ",", "+", "&&", "||", "=>", "->"].iter().any(|end| code.trim_end().ends_with(end));
-    if open.is_empty() && !unfinished { Completeness::Complete } else { Completeness::Incomplete(open.len().max(1)) }
-}
-
-type Rest<'a> = std::iter::Peekable<std::str::Chars<'a>>;
-
-fn skip_string(rest: &mut Rest<'_>) -> bool {
-    while let Some(character) = rest.next() {
-        match character {
-            '\\' => drop(rest.next()),
-            '"' => return true,
-            _ => {}
-        }
-    }
-    false
-}
-
-fn skip_raw_string(rest: &mut Rest<'_>, hashes: usize) -> bool {
-    while let Some(character) = rest.next() {
-        if character == '"' && (0..hashes).all(|_| rest.next_if_eq(&'#').is_some()) {
-            return true;
-        }
-    }
-    false
-}
-
-fn skip_comment(rest: &mut Rest<'_>) -> bool {
-    let mut depth = 1;
-    while let Some(character) = rest.next() {
-        if character == '/' && rest.next_if_eq(&'*').is_some() {
-            depth += 1;
-        } else if character == '*' && rest.next_if_eq(&'/').is_some() {
-            depth -= 1;
-            if depth == 0 {
-                return true;
-            }
-        }
-    }
-    false
+    Some(open.len())
 }
 
 /// The byte at a position that Jupyter counts in characters.
@@ -144,6 +93,14 @@ mod tests {
             "fn f<'a>(x: &'a str) -> &'a str { x }",
             r"let quote = '\'';",
             "for_r(\"(\")",
+            ":dep regex = \"1\"",
+            "!ls (",
+            "?Tensor",
+            "match x {\n  1 => 2,\n  _ => 3,\n}",
+            "let f: Vec<Vec<u8>> = vec![];",
+            "struct A {\n    x: u8,\n}",
+            "std::fs::read(\"a\")?;",
+            "let x = 1;\n// a note",
         ] {
             assert_eq!(completeness(code), Complete, "{code}");
         }
@@ -151,15 +108,44 @@ mod tests {
 
     #[test]
     fn unfinished_code_is_incomplete() {
-        for code in ["fn f() {", "let x = (1,", "\"abc", "/* abc", "let x =", "r#\"abc\"", "match x { 1 =>"] {
-            assert!(matches!(completeness(code), Incomplete(_)), "{code}");
+        for code in [
+            "fn f() {",
+            "let x = (1,",
+            "\"abc",
+            "/* abc",
+            "let x =",
+            "let x = 1",
+            "r#\"abc\"",
+            "match x { 1 =>",
+            "1 +",
+            "1 + // and",
+            "vec![1,",
+            "#[derive(Debug)]",
+            "struct A { x:",
+            "if a {",
+            "println!(\"a",
+            ":dep x = \"1\"\nfn f() {",
+        ] {
+            assert!(matches!(completeness(code), Incomplete(_)), "{code}: {:?}", completeness(code));
         }
         assert_eq!(completeness("if a { if b {"), Incomplete(2));
+        assert_eq!(completeness("fn f() {\n    g(\"a"), Incomplete(2));
     }
 
     #[test]
-    fn a_bracket_that_closes_nothing_is_invalid() {
-        for code in [")", "fn f() { ]", "(1 + 2}"] {
+    fn what_no_continuation_makes_right_is_invalid() {
+        for code in [
+            ")",
+            "fn f() { ]",
+            "(1 + 2}",
+            "}",
+            "} fn g() {",
+            "let = 1;",
+            "fn 1() {}",
+            "let x = 1 2;",
+            "struct { }",
+            "} \"a",
+        ] {
             assert_eq!(completeness(code), Invalid, "{code}");
         }
     }

@@ -72,7 +72,14 @@ impl Listener {
             Some(Event::Stdout(text)) => self.output.stream("stdout", &text),
             Some(Event::Stderr(text)) => self.output.stream("stderr", &text),
             Some(Event::Live(json)) => match Frame::parse(&json) {
-                Some(Frame::Listening { on }) => cell().listening = on,
+                Some(Frame::Listening { on }) => {
+                    let mut cell = cell();
+                    cell.listening = on;
+                    // Code that begins to listen after the interrupt has not heard of it.
+                    if on && cell.interrupted.is_some() {
+                        self.interrupter.signal();
+                    }
+                }
                 Some(frame) => {
                     let message = frame.message(&mut cell());
                     if let Some((kind, content)) = message {

@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_place_is_new_once_in_each_cell() {
         let mut cell = Cell::default();
-        let mut show = |cell: &mut Cell| {
+        let show = |cell: &mut Cell| {
             let frame = Frame::parse(r#"{"op":"place","data":{"text/plain":"x"},"display_id":"run"}"#).unwrap();
             let (kind, content) = frame.message(cell).unwrap();
             (kind, content["transient"]["display_id"].as_str().unwrap().to_owned())

@@ -1,8 +1,11 @@
 //! The Jupyter kernel of metamers: Rust cells with live pictures, evaluated by evcxr.
 
+mod answers;
 mod cell;
+mod compile;
 mod engine;
 mod evaluator;
+mod graph;
 mod history;
 mod interrupt;
 mod language;
@@ -10,11 +13,14 @@ mod listener;
 mod live;
 mod output;
 mod process;
+mod reading;
 mod relay;
 mod report;
 mod session;
+mod shown;
 mod splitter;
 mod template;
+mod tools;
 mod wire;
 mod workplace;
 
@@ -23,6 +29,9 @@ use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use template::Builds;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The Jupyter kernel "Rust (metamers)". Jupyter starts it; `cargo lab` sets everything up.
 #[derive(Parser)]
@@ -43,14 +52,17 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    #[command(flatten)]
+    Lab(metamers_lab::Task),
 }
 
 fn main() -> ExitCode {
+    tools::hook();
     relay::hook();
     evcxr::runtime_hook();
 
     match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -58,16 +70,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<()> {
+fn run(arguments: Arguments) -> Result<ExitCode> {
     let home = home()?;
     match (arguments.command, arguments.connection) {
-        (Some(Task::Warm { check: false }), _) => workplace::warm(&home),
-        (Some(Task::Warm { check: true }), _) => {
-            std::process::exit(if Builds::of(&home).is_warm() { 0 } else { 1 });
-        }
-        (None, Some(connection)) => serve(connection, &home),
+        (Some(Task::Warm { check: false }), _) => workplace::warm(&home)?,
+        (Some(Task::Warm { check: true }), _) if !Builds::of(&home).is_warm() => return Ok(ExitCode::FAILURE),
+        (Some(Task::Warm { check: true }), _) => {}
+        (Some(Task::Lab(task)), _) => return task.run(&metamers_lab::Project { root: home }),
+        (None, Some(connection)) => serve(connection, &home)?,
         (None, None) => anyhow::bail!("nothing to do: Jupyter starts this kernel with --connection; see --help"),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The root of the project that notebooks use.

@@ -11,6 +11,12 @@ pub fn this_program() -> std::io::Result<PathBuf> {
     if itself.exists() { Ok(itself) } else { std::env::current_exe() }
 }
 
+/// This program, as something for other processes to start while this one lives.
+pub fn this_program_by_number() -> std::io::Result<PathBuf> {
+    let itself = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+    if itself.exists() { Ok(itself) } else { std::env::current_exe() }
+}
+
 /// Makes this process, and what it starts, deaf to SIGINT.
 pub fn ignore_interrupts() {
     // SAFETY: setting a disposition to SIG_IGN installs no code of ours.

@@ -7,7 +7,7 @@
 use crate::live::NONCE_VAR;
 use crate::output::lock;
 use crate::process;
-use crate::splitter::{COMPLETE, FAILED, PANICKED, Piece, Splitter, take_text, whole_characters};
+use crate::splitter::{COMPLETE, FAILED, INPUT_REQUEST, PANICKED, Piece, Splitter, take_text, whole_characters};
 use crate::wire::{Event, KEY_VAR};
 use std::io::{BufRead, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
@@ -53,7 +53,7 @@ pub fn hook() {
 fn run(key: &str) -> std::io::Result<i32> {
     let switches = std::env::var_os(SWITCHES_VAR).map(PathBuf::from).unwrap_or_default();
     let nonce = std::env::var(NONCE_VAR).unwrap_or_default();
-    let mut child = Command::new(process::this_program()?)
+    let mut child = crate::tools::restore(&mut Command::new(process::this_program()?))
         .args(std::env::args_os().skip(1))
         .env_remove(KEY_VAR)
         .env_remove(SWITCHES_VAR)
@@ -104,7 +104,7 @@ fn run(key: &str) -> std::io::Result<i32> {
         drop(held);
         status
     });
-    Pump {
+    let last_words = Pump {
         out: &out,
         splitter: Splitter::new(&nonce),
         stdout,
@@ -115,10 +115,11 @@ fn run(key: &str) -> std::io::Result<i32> {
         flush,
         flushing: false,
         stdin,
+        last_words: None,
     }
     .run(&alive);
     let status = waiter.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()))?;
-    out.write(out.line(&Event::Ended(describe(status))));
+    out.write(out.line(&Event::Ended(last_words.unwrap_or_else(|| describe(status)))));
     Ok(status.code().unwrap_or(1))
 }
 
@@ -157,10 +158,13 @@ struct Pump<'a> {
     flush: Option<PathBuf>,
     flushing: bool,
     stdin: Arc<Mutex<ChildStdin>>,
+    /// What the process said that it dies of, and all that it said after that.
+    last_words: Option<(&'static str, String)>,
 }
 
 impl Pump<'_> {
-    fn run(mut self, alive: &UnixStream) {
+    /// Moves everything until the child ends; what it said that it died of.
+    fn run(mut self, alive: &UnixStream) -> Option<String> {
         process::set_nonblocking(&self.stdout);
         process::set_nonblocking(&self.stderr);
         process::set_nonblocking(alive);
@@ -193,7 +197,7 @@ impl Pump<'_> {
                 }
                 self.report_errors();
                 self.flush();
-                return;
+                return self.last_words.map(|(cause, _)| cause.to_owned());
             }
             self.flush();
         }
@@ -222,11 +226,15 @@ impl Pump<'_> {
                 self.flushing = false;
                 self.read_errors();
                 self.report_errors();
+                // It lives, so those were not its last words.
+                if let Some((_, text)) = self.last_words.take() {
+                    self.report(Event::Stderr(text));
+                }
                 self.report(Event::Completed);
             }
             _ => {}
         }
-        self.lines.push(line);
+        self.lines.push(with_whole_prompt(line));
     }
 
     /// When the cell's code is over, has its stdout write what it still holds: text without a newline would come with the next cell.
@@ -269,8 +277,18 @@ impl Pump<'_> {
 
     fn report_errors(&mut self) {
         let text = self.errors_as_text();
+        let mut text = text.as_str();
+        if let Some((_, after)) = &mut self.last_words {
+            after.push_str(text);
+            return;
+        }
+        if let Some((at, cause)) = deadly(text) {
+            // A person reads one message, not a hundred addresses.
+            self.last_words = Some((cause, text[at..].to_owned()));
+            text = &text[..at];
+        }
         if !text.is_empty() {
-            self.report(Event::Stderr(text));
+            self.report(Event::Stderr(text.to_owned()));
         }
     }
 }
@@ -294,13 +312,55 @@ fn read_some(from: &mut impl Read) -> Reading {
     }
 }
 
+/// evcxr ends a prompt at its first colon; this stands for the colons in it.
+pub const COLON: &str = "\u{1f}";
+
+fn with_whole_prompt(line: String) -> String {
+    match line.split_once(':') {
+        Some((request, prompt)) if request.starts_with(INPUT_REQUEST) => {
+            format!("{request}:{}", prompt.replace(':', COLON))
+        }
+        _ => line,
+    }
+}
+
+/// Where a text begins to say what a process dies of, and what that is.
+fn deadly(text: &str) -> Option<(usize, &'static str)> {
+    const CAUSES: [(&str, &str); 5] = [
+        ("Segmentation fault.\n", "segmentation fault"),
+        ("Illegal instruction.\n", "illegal instruction"),
+        ("Bus error.\n", "bus error"),
+        ("memory allocation of ", "memory ran out"),
+        (
+            "\nthread 'main' has overflowed its stack",
+            "the stack overflowed, most often because a function calls itself without end",
+        ),
+    ];
+    let begins_line = |at: &usize| *at == 0 || text[..*at].ends_with('\n') || text[*at..].starts_with('\n');
+    let found = CAUSES.iter().filter_map(|&(mark, cause)| Some((text.find(mark).filter(begins_line)?, cause)));
+    found.min_by_key(|&(at, _)| at)
+}
+
 fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match status.signal() {
         Some(libc::SIGABRT) => "it aborted".into(),
-        Some(libc::SIGSEGV) => "segmentation fault".into(),
+        Some(libc::SIGSEGV) => "segmentation fault, or a function that calls itself without end".into(),
         Some(libc::SIGKILL) => "it was killed, most often because memory ran out".into(),
         Some(signal) => format!("signal {signal}"),
         None => format!("exit status {}", status.code().unwrap_or(-1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_of_death_is_found_where_it_begins_a_line() {
+        assert_eq!(deadly("one\nSegmentation fault.\n   0: rust_begin"), Some((4, "segmentation fault")));
+        assert_eq!(deadly("memory allocation of 64 bytes failed\n"), Some((0, "memory ran out")));
+        assert_eq!(deadly("no Segmentation fault.\n"), None);
+        assert_eq!(deadly(""), None);
     }
 }

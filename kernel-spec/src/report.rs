@@ -1,5 +1,6 @@
 //! What went wrong, in words that a person can use.
 
+use crate::shown::{METHOD, Shown};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use evcxr::CompilationError;
 use serde_json::{Value, json};
@@ -34,20 +35,20 @@ impl Report {
     }
 
     /// What the compiler said about a cell, in the cell's own lines.
-    pub fn compilation(errors: &[CompilationError], code: &str) -> Report {
-        let value = errors.first().map(CompilationError::message).unwrap_or_default();
-        let traceback = errors.iter().map(|error| rendered(error, code).trim_end().to_owned()).collect();
+    pub fn compilation(errors: &[CompilationError], shown: &Shown, cell: &str) -> Report {
+        let value = errors.first().map(title).unwrap_or_default();
+        let traceback = errors.iter().map(|error| rendered(error, shown, cell).trim_end().to_owned()).collect();
         Report { name: "CompileError".into(), value, traceback }
     }
 
-    /// A panic; `said` is what it wrote to stderr, `source` what evcxr compiled and `code` the cell.
-    pub fn panic(said: &str, source: &Path, code: &str) -> Report {
+    /// A panic; `said` is what it wrote to stderr, `source` what evcxr compiled of the cell.
+    pub fn panic(said: &str, source: &Path, shown: &Shown, cell: &str) -> Report {
         let (before, rest) = said.split_once("thread ").unwrap_or((said, ""));
         let (head, message) = rest.split_once('\n').unwrap_or((rest, ""));
         let message = message.split("\nnote: run with `RUST_BACKTRACE").next().unwrap_or_default().trim_end();
         let message = if message.is_empty() { "the cell panicked" } else { message };
         let place = head.split_once(" panicked at ").map(|(_, place)| place.trim_end_matches(':'));
-        let place = place.map(|place| in_cell(place, source, code).unwrap_or_else(|| format!(" --> {place}")));
+        let place = place.map(|place| in_cell(place, source, shown, cell).unwrap_or_else(|| format!(" --> {place}")));
         let mut traceback = Vec::new();
         traceback.extend((!before.trim().is_empty()).then(|| before.trim_end().to_owned()));
         traceback.push(format!("{RED}panicked{PLAIN}: {message}"));
@@ -63,7 +64,7 @@ impl Report {
 }
 
 /// The line of the cell that a place in the compiled source comes from.
-fn in_cell(place: &str, source: &Path, code: &str) -> Option<String> {
+fn in_cell(place: &str, source: &Path, shown: &Shown, cell: &str) -> Option<String> {
     let mut parts = place.rsplitn(3, ':');
     let (_column, line, file) = (parts.next()?, parts.next()?.parse::<usize>().ok()?, parts.next()?);
     if file != "src/lib.rs" {
@@ -71,24 +72,45 @@ fn in_cell(place: &str, source: &Path, code: &str) -> Option<String> {
     }
     let source = std::fs::read_to_string(source).ok()?;
     let text = source.lines().nth(line.checked_sub(1)?)?.trim();
-    let number = code.lines().position(|line| !text.is_empty() && (line.trim() == text || line.contains(text)))? + 1;
+    let mut lines = shown.code.lines();
+    let number = lines.position(|line| !text.is_empty() && (line.trim() == text || line.contains(text)))? + 1;
     let gutter = " ".repeat(number.to_string().len());
-    Some(format!("{gutter}--> cell line {number}\n{gutter} |\n{number} | {}", code.lines().nth(number - 1)?))
+    Some(format!("{gutter}--> cell line {number}\n{gutter} |\n{number} | {}", cell.lines().nth(number - 1)?))
 }
 
-fn rendered(error: &CompilationError, code: &str) -> String {
-    let title = error.message();
+/// What is wrong, in the compiler's words where they speak of the cell and not of what is put around it.
+fn title(error: &CompilationError) -> String {
+    let message = error.message();
+    if error.code() != Some("E0599") || !message.contains(METHOD) {
+        return message;
+    }
+    match message.split_once("for reference `&").and_then(|(_, rest)| rest.split_once('`')) {
+        Some((type_name, _)) => {
+            format!("`{type_name}` does not implement `Debug`, so the cell's value cannot be shown")
+        }
+        None => "the cell's value cannot be shown, for its type does not implement `Debug`".into(),
+    }
+}
+
+fn rendered(error: &CompilationError, shown: &Shown, cell: &str) -> String {
+    let title = title(error);
+    if title != error.message() {
+        let help = "put `#[derive(Debug)]` before the type, or end the line with `;` to show nothing";
+        return Renderer::styled()
+            .render(&[Group::with_title(Level::ERROR.primary_title(title)).element(Level::HELP.message(help))]);
+    }
     let mut heading = Level::ERROR.primary_title(title.clone());
     if let Some(id) = error.code() {
         heading = heading.id(id.to_owned());
     }
     let mut group = Group::with_title(heading);
     let mut seen: Vec<(Range<usize>, String)> = Vec::new();
-    let mut snippet = Snippet::source(code).path("cell").line_start(1);
+    let mut snippet = Snippet::source(cell).path("cell").line_start(1);
     let own = error.spanned_messages().iter().map(|message| (message, message.is_primary));
     for (message, primary) in own.chain(error.help_spanned().iter().map(|message| (message, false))) {
         let Some(range) = message.span.and_then(|span| {
-            Some(offset(code, span.start_line, span.start_column)?..offset(code, span.end_line, span.end_column)?)
+            let place = |line, column| offset(&shown.code, line, column).map(|byte| shown.in_cell(byte));
+            Some(place(span.start_line, span.start_column)?..place(span.end_line, span.end_column)?)
         }) else {
             continue;
         };
@@ -143,7 +165,7 @@ mod tests {
     fn a_panic_says_its_message_alone() {
         let said = "a warning\n\nthread 'main' (77) panicked at /src/tensor.rs:3:5:\nno such stage\nnote: run with \
                     `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
-        let report = Report::panic(said, Path::new("/nowhere"), "");
+        let report = Report::panic(said, Path::new("/nowhere"), &Shown::of(""), "");
         assert_eq!(report.value, "no such stage");
         assert_eq!(report.traceback[0], "a warning");
         assert!(report.traceback[2].contains("/src/tensor.rs:3:5"), "{report:?}");
@@ -152,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_panic_without_words_is_still_a_panic() {
-        assert_eq!(Report::panic("", Path::new("/nowhere"), "").value, "the cell panicked");
+        assert_eq!(Report::panic("", Path::new("/nowhere"), &Shown::of(""), "").value, "the cell panicked");
     }
 
     #[test]

@@ -3,18 +3,22 @@
 use crate::evaluator::{self, Desk, Job};
 use crate::language::{Completeness, completeness};
 use crate::output::{Channel, Output, lock};
+use crate::reading::{self, Trouble};
 use crate::template::Builds;
 use crate::workplace::Workplace;
 use anyhow::{Context, Result};
 use jupyter_protocol::{JupyterMessage, JupyterMessageContent as Content};
-use jupyter_zmq_client::{self as jupyter, ConnectionInfo, RouterRecvConnection, RouterSendConnection, RuntimeError};
+use jupyter_zmq_client::{self as jupyter, ConnectionInfo, RouterRecvConnection, RouterSendConnection};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use zeromq::{SocketRecv, SocketSend};
+
+/// A front end that waits for a kernel gives it up after a time; one that compiles the library first is called ready before that.
+const STARTS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Serves one kernel until it is told to end.
 pub async fn serve(connection: PathBuf, builds: Builds) -> Result<()> {
@@ -71,13 +75,26 @@ struct Session {
 }
 
 impl Session {
-    fn handle(&self, channel: Channel, message: JupyterMessage) {
+    fn handle(self: &Arc<Self>, channel: Channel, message: JupyterMessage) {
         let immediate = |content: Value| {
             self.output.status("busy", Some(&message));
             self.output.reply(channel, &message, content);
             self.output.status("idle", Some(&message));
         };
         match &message.content {
+            // To front ends the answer says that the kernel is ready.
+            Content::KernelInfoRequest(_) if channel == Channel::Shell && !self.desk.is_ready() => {
+                let session = self.clone();
+                tokio::spawn(async move {
+                    let begun = Instant::now();
+                    while !session.desk.is_ready() && begun.elapsed() < STARTS_WITHIN {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                    session.output.status("busy", Some(&message));
+                    session.output.reply(channel, &message, kernel_info());
+                    session.output.status("idle", Some(&message));
+                });
+            }
             Content::KernelInfoRequest(_) => immediate(kernel_info()),
             Content::ExecuteRequest(request) => {
                 let request = request.clone();
@@ -116,7 +133,7 @@ impl Session {
                 self.output.send(Channel::IoPub, "comm_close", close, Some(&message));
             }
             Content::InterruptRequest(_) => {
-                self.desk.interrupter.interrupt();
+                self.desk.interrupt();
                 immediate(json!({ "status": "ok" }));
             }
             Content::ShutdownRequest(request) => {
@@ -124,6 +141,9 @@ impl Session {
                 self.end();
             }
             Content::InputReply(reply) => self.desk.answer(reply.value.clone()),
+            _ if message.header.msg_type.ends_with("_request") => immediate(json!({
+                "status": "error", "ename": "ProtocolError", "evalue": "this request was not understood", "traceback": [],
+            })),
             _ => eprintln!("A message of type {} was not understood.", message.header.msg_type),
         }
     }
@@ -178,14 +198,14 @@ fn kernel_info() -> Value {
 
 async fn receive(mut socket: RouterRecvConnection, session: Arc<Session>, channel: Channel) {
     loop {
-        match socket.read().await {
+        match reading::next(&mut socket).await {
             Ok(message) => session.handle(channel, message),
-            Err(RuntimeError::ZmqError(error)) => {
+            Err(Trouble::Connection(error)) => {
                 // A peer that left is no reason to stop; a socket that is gone would repeat this without end.
                 eprintln!("A connection failed: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            Err(error) => eprintln!("A message was dropped: {error}"),
+            Err(Trouble::Message(why)) => eprintln!("A message was dropped: {why}"),
         }
     }
 }

@@ -20,6 +20,8 @@ pub const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 pub const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
 /// The line that says that a `?` ended the cell.
 pub const FAILED: &str = "EVCXR_ERROR_OCCURRED";
+/// The beginning of a line that asks the person.
+pub const INPUT_REQUEST: &str = "EVCXR_INPUT_REQUEST";
 const BEGIN_CONTENT: &str = "EVCXR_BEGIN_CONTENT ";
 const END_CONTENT: &str = "EVCXR_END_CONTENT";
 const WITH_ARGUMENT: [&str; 3] =

@@ -1,6 +1,7 @@
 //! The folder in which a kernel builds its cells: private to each kernel, and made of a template in which everything that the
 //! prelude needs has been compiled.
 
+use crate::answers;
 use anyhow::{Context, Result};
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
@@ -17,10 +18,16 @@ debug = false
 debug-assertions = false
 overflow-checks = false
 incremental = false
+# A cell is small: one part of it is compiled sooner than sixteen are put together again.
+codegen-units = 1
+
+[profile.dev.package.\"*\"]
 codegen-units = 16
 ";
-/// Smaller files are copied: some are rewritten in place, and a link would carry that into the template.
-const WORTH_A_LINK: u64 = 16 << 10;
+/// What cargo makes of a package is in folders and files that have the package's name, below these.
+const BY_PACKAGE: [&str; 3] = ["deps", ".fingerprint", "build"];
+/// What is compiled again and again, the cells and the library, may be written in place.
+const CHANGING: [&str; 4] = ["ctx", "code_", "metamers", "flush"];
 const STAMP: &str = "stamp";
 
 /// The folders of notebook builds of one project.
@@ -38,6 +45,11 @@ impl Builds {
     /// The project.
     pub fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// The folder of all builds.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The project's lock file, which a notebook follows so that its versions are those of the library.
@@ -116,6 +128,8 @@ impl Builds {
         }
         fs::create_dir_all(&next)?;
         let _ = fs::remove_file(next.join(STAMP));
+        // What the tools said of the old sources.
+        let _ = fs::remove_dir_all(next.join(answers::FOLDER));
         build(&next)?;
         fs::write(next.join(STAMP), stamp)?;
 
@@ -138,10 +152,10 @@ impl Builds {
         File::create(&path).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// What the template depends on: the library's sources by name, size and time, the lock file, the compiler, this kernel's settings.
+    /// What the template depends on: the library's sources by name, size and time, the lock file, the compiler, this kernel.
     fn stamp(&self) -> Result<String> {
         let mut hasher = DefaultHasher::new();
-        (CARGO_CONFIG, crate::workplace::FLUSH_SOURCE).hash(&mut hasher);
+        (CARGO_CONFIG, crate::workplace::FLUSH_SOURCE, crate::workplace::prelude(&self.home)).hash(&mut hasher);
         let mut text = Vec::new();
         for file in ["Cargo.toml", "Cargo.lock"] {
             let path = self.home.join(file);
@@ -151,7 +165,10 @@ impl Builds {
         }
         text.hash(&mut hasher);
         hash_tree(&self.home.join("src"), &mut hasher)?;
-        let rustc = std::process::Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
+        // A kernel that was built anew may ask for other things.
+        let itself = std::env::current_exe().and_then(fs::metadata).and_then(|file| Ok((file.len(), file.modified()?)));
+        itself.ok().hash(&mut hasher);
+        let rustc = crate::tools::real("rustc").arg("-vV").output().context("cannot run rustc")?;
         rustc.stdout.hash(&mut hasher);
         Ok(format!("{:016x}", hasher.finish()))
     }
@@ -175,25 +192,33 @@ fn hash_tree(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
 
 /// Copies a folder: what cargo writes once and for all as a second name of the same file, everything else as a file of its own.
 fn link_tree(from: &Path, to: &Path) -> Result<()> {
+    copy_tree(from, to, false)
+}
+
+/// `steady` says that what is in this folder belongs to packages that are not compiled again.
+fn copy_tree(from: &Path, to: &Path, steady: bool) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let entry = entry?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let metadata = entry.metadata()?;
-        if metadata.is_dir() {
-            link_tree(&source, &target)?;
+        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        let name = name.to_string_lossy();
+        let changes = CHANGING.iter().any(|part| name.contains(part));
+        if kind.is_dir() {
+            copy_tree(&source, &target, (steady || BY_PACKAGE.contains(&name.as_ref())) && !changes)?;
             continue;
         }
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        // What is compiled again and again, the cells and the library, may be written in place.
-        let steady = !["ctx", "code_", "metamers"].iter().any(|part| name.contains(part));
-        if metadata.len() >= WORTH_A_LINK && steady && fs::hard_link(&source, &target).is_ok() {
+        if kind.is_symlink() {
+            // It leads to a process that has ended; each kernel makes its own.
+            continue;
+        }
+        if steady && !changes && fs::hard_link(&source, &target).is_ok() {
             continue;
         }
         fs::copy(&source, &target).with_context(|| format!("cannot write {}", target.display()))?;
         // Cargo compares times to know what is fresh.
-        File::options().write(true).open(&target)?.set_modified(metadata.modified()?)?;
+        let modified = entry.metadata()?.modified()?;
+        File::options().write(true).open(&target)?.set_modified(modified)?;
     }
     Ok(())
 }

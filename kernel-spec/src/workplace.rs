@@ -1,12 +1,17 @@
 //! The folder in which a kernel works, what it tells evcxr about it, and the prelude.
 
+use crate::compile::KEEP_VAR;
 use crate::live::NONCE_VAR;
 use crate::relay::{FLUSH, READY, SKIP, SWITCHES_VAR};
 use crate::report::Report;
+use crate::shown::{DISPLAYS, Shown};
 use crate::template::Builds;
+use crate::tools;
 use crate::wire::KEY_VAR;
 use anyhow::{Context, Result};
 use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +25,17 @@ pub extern \"C\" fn flush(store: *mut std::ffi::c_void) -> *mut std::ffi::c_void
     store
 }
 ";
+
+/// Makes evcxr allow `?` from the first cell on: it finds out by an error and compiles again.
+const QUESTION: &str = "std::fmt::Result::Ok(())?;";
+
+/// These folders but for those that hold another build of the library: cells would load it in place of the one that they were
+/// compiled with. `cargo test` and `cargo run` put such a folder here.
+fn without_the_library(paths: &OsStr) -> Option<OsString> {
+    let library = format!("{DLL_PREFIX}metamers{DLL_SUFFIX}");
+    let kept: Vec<_> = std::env::split_paths(paths).filter(|folder| !folder.join(&library).exists()).collect();
+    std::env::join_paths(kept).ok().filter(|paths| !paths.is_empty())
+}
 
 /// The folder in which a kernel works, and its secrets.
 #[derive(Clone)]
@@ -62,6 +78,7 @@ impl Workplace {
     /// Starts evcxr.
     pub fn start(&self) -> Result<(CommandContext, EvalContextOutputs)> {
         let switches = self.switches();
+        tools::install(&self.build).with_context(|| format!("cannot write to {}", self.build.display()))?;
         std::fs::create_dir_all(&switches).with_context(|| format!("cannot write to {}", switches.display()))?;
         for switch in [READY, SKIP] {
             let _ = std::fs::remove_file(switches.join(switch));
@@ -76,6 +93,10 @@ impl Workplace {
             .env("MALLOC_MMAP_THRESHOLD_", "1073741824")
             // An interrupt reaches all that a cell started, and nothing else.
             .process_group(0);
+        match std::env::var_os("LD_LIBRARY_PATH").and_then(|paths| without_the_library(&paths)) {
+            Some(paths) => command.env("LD_LIBRARY_PATH", paths),
+            None => command.env_remove("LD_LIBRARY_PATH"),
+        };
         let (context, outputs) =
             EvalContext::with_subprocess_command(command).map_err(|error| anyhow::anyhow!("{error}"))?;
         std::fs::write(self.switches().join(READY), "")?;
@@ -85,7 +106,7 @@ impl Workplace {
     /// Compiles the library that flushes stdout; it has to share the standard library of the cells, which this program does not.
     fn make_flush(&self) -> Result<()> {
         std::fs::create_dir_all(self.switches())?;
-        let mut rustc = Command::new("rustc")
+        let mut rustc = tools::real("rustc")
             .args(["--edition", "2024", "--crate-name", "flush", "--crate-type", "cdylib", "-Cprefer-dynamic", "-o"])
             .args([&self.switches().join(FLUSH), Path::new("-")])
             .stdin(Stdio::piped())
@@ -105,7 +126,7 @@ impl Workplace {
         let prelude = prelude(&self.home);
         context.execute(&prelude).map(drop).map_err(|error| match error {
             evcxr::Error::CompilationErrors(errors) => {
-                let report = Report::compilation(&errors, &prelude);
+                let report = Report::compilation(&errors, &Shown::unchanged(&prelude), &prelude);
                 Report {
                     name: "Prelude".into(),
                     value: format!("metamers does not compile: {}", report.value),
@@ -117,9 +138,10 @@ impl Workplace {
     }
 }
 
-fn prelude(home: &Path) -> String {
+/// What every kernel has loaded when it is ready.
+pub fn prelude(home: &Path) -> String {
     let path = serde_json::Value::from(home.to_string_lossy().as_ref());
-    format!(":dep metamers = {{ path = {path} }}\nuse metamers::prelude::*;")
+    format!(":dep metamers = {{ path = {path} }}\nuse metamers::prelude::*;{DISPLAYS}{QUESTION}")
 }
 
 /// Tells evcxr where to build; it takes this from the environment alone. For the very start, before there is a second thread.
@@ -128,13 +150,17 @@ pub fn set_environment(build: &Path) {
         // SAFETY: no other thread reads or writes the environment yet.
         unsafe { std::env::set_var(name, value) };
     }
+    tools::set_environment(build);
 }
 
 /// Compiles everything that a notebook needs before its first cell, into the template.
 pub fn warm(home: &Path) -> Result<()> {
     let builds = Builds::of(home);
+    tools::require_sources()?;
     builds.tidy()?;
     set_environment(&builds.next_path());
+    // SAFETY: no other thread reads or writes the environment yet.
+    unsafe { std::env::set_var(KEEP_VAR, "1") };
     builds.warm(|path| {
         let place = Workplace::new(home, path);
         place.make_flush()?;
@@ -143,4 +169,18 @@ pub fn warm(home: &Path) -> Result<()> {
         let result = place.load_prelude(&mut context);
         result.map_err(|report| anyhow::anyhow!("{}\n{}", report.value, report.traceback.join("\n")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_another_build_of_the_library_is_not_searched() {
+        let (with, without) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(with.path().join(format!("{DLL_PREFIX}metamers{DLL_SUFFIX}")), "").unwrap();
+        let paths = std::env::join_paths([with.path(), without.path()]).unwrap();
+        assert_eq!(without_the_library(&paths).unwrap(), without.path());
+        assert_eq!(without_the_library(with.path().as_os_str()), None);
+    }
 }

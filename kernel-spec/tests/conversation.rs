@@ -83,6 +83,30 @@ fn a_question_mark_on_an_error_is_one_error_with_its_message_alone() {
 }
 
 #[test]
+fn errors_of_candle_and_of_the_library_are_their_message_alone() {
+    let mut kernel = shared();
+    for (code, part) in [
+        ("Tensor::ones(6, DType::F32, &Device::Cpu)?.reshape((4, 4))?", "shape"),
+        ("Image::open(\"no-such-photo.jpg\")?", "no-such-photo.jpg"),
+    ] {
+        let outcome = kernel.run(code);
+        let (name, text) = outcome.error();
+        assert_eq!(name, "Error");
+        assert!(text.contains(part), "{text}");
+        assert!(text.lines().count() <= 2 && !text.contains("backtrace") && !text.contains("::"), "{text}");
+        assert_eq!(outcome.text("stderr"), "");
+    }
+}
+
+#[test]
+fn a_compile_error_comes_with_its_help() {
+    let (_, text) = shared().run("let numbers = vec![3, 1, 2];\nnumbers.sort();\nnumbers.push_one(4);").error();
+    assert!(text.contains("cell:3:9") && text.contains("push_one"), "{text}");
+    let (_, text) = shared().run("let name = \"a\".to_strin();").error();
+    assert!(text.contains("to_string") && text.contains("help"), "{text}");
+}
+
+#[test]
 fn after_an_error_the_cells_behind_it_are_not_run() {
     let mut kernel = shared();
     let failing = kernel.begin("std::thread::sleep(std::time::Duration::from_millis(300)); panic!(\"stop\");");
@@ -174,4 +198,60 @@ fn an_editor_is_answered() {
         let id = kernel.send(IsCompleteRequest { code: code.into() });
         assert_eq!(kernel.reply(&id)["status"], status, "{code}");
     }
+}
+
+#[test]
+fn a_picture_is_shown_when_showing_it_moves_a_variable() {
+    let mut kernel = shared();
+    kernel.run("fn first(one: Table, _other: Table) -> Table { one }").ok();
+    kernel.run("let one = Table::new([\"a\"]).row([\"1\"]);\nlet two = one.clone();").ok();
+    let outcome = kernel.run("first(one, two) // moves both").ok();
+    assert!(outcome.of("display_data")[0]["data"]["text/html"].is_string(), "{:?}", outcome.messages);
+    assert!(outcome.of("execute_result").is_empty(), "{:?}", outcome.messages);
+    assert!(kernel.run("one").error().1.contains("cannot find value `one`"));
+}
+
+#[test]
+fn a_value_is_shown_by_debug_and_nothing_by_nothing() {
+    let mut kernel = shared();
+    assert_eq!(kernel.run("\"text\"").ok().result(), "\"text\"");
+    assert_eq!(kernel.run("&[1.5f32, 2.]").ok().result(), "[1.5, 2.0]");
+    for code in ["println!(\"x\")", "for _ in 0..2 {}", "let mut a = 1;\na = 2"] {
+        assert!(kernel.run(code).ok().of("execute_result").is_empty(), "{code}");
+    }
+    assert_eq!(kernel.run("panic!(\"at the end\")").error().0, "Panic");
+    let (_, text) = kernel.run("struct Plain;\nPlain").error();
+    assert!(text.contains("`Plain` does not implement `Debug`") && text.contains("derive"), "{text}");
+    let (_, text) = kernel.run("let x = 1u8;\nx + \"one\"").error();
+    assert!(text.contains("cell:2:3") && !text.contains("evcxr"), "{text}");
+}
+
+#[test]
+fn after_clear_the_prelude_is_there_again() {
+    let mut kernel = shared();
+    kernel.run("let gone = 1;").ok();
+    kernel.run(":clear").ok();
+    assert_eq!(kernel.run("Tensor::ones(2, DType::F32, &Device::Cpu)?.elem_count()").ok().result(), "2");
+    assert_eq!(kernel.run("gone").error().0, "CompileError");
+}
+
+#[test]
+fn ten_thousand_lines_a_second_arrive_as_they_are_printed() {
+    let outcome = shared()
+        .run(
+            r#"let begun = std::time::Instant::now();
+               for second in 0..20 {
+                   for line in 0..1000 { println!("{second} {line}"); }
+                   std::thread::sleep((begun + Duration::from_millis(100 * (second + 1))).saturating_duration_since(std::time::Instant::now()));
+               }
+               println!("took {}", begun.elapsed().as_millis());"#,
+        )
+        .ok();
+    let text = outcome.text("stdout");
+    assert_eq!(text.lines().count(), 20_001);
+    let took: u64 = text.lines().last().unwrap().strip_prefix("took ").unwrap().parse().unwrap();
+    assert!(took < 6000, "printing 20,000 lines was held up: {took} ms instead of 2000");
+    let streams: Vec<Duration> =
+        outcome.messages.iter().filter(|message| message.kind == "stream").map(|message| message.after).collect();
+    assert!(*streams.last().unwrap() - streams[0] > Duration::from_millis(1200), "it arrives while it is printed");
 }

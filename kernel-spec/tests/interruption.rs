@@ -77,13 +77,15 @@ fn a_cell_that_ends_its_process_is_survived() {
     let mut kernel = shared();
     for (code, how) in [
         ("println!(\"last words\"); std::process::exit(3);", "exit status 3"),
-        ("unsafe { std::ptr::null_mut::<u8>().write_volatile(1) }", "ended"),
+        ("unsafe { std::ptr::null_mut::<u8>().write_volatile(1) }", "segmentation fault"),
         ("std::process::abort();", "aborted"),
+        ("std::alloc::handle_alloc_error(std::alloc::Layout::new::<[u8; 1 << 40]>());", "memory ran out"),
     ] {
         let outcome = kernel.run(code);
         let (name, text) = outcome.error();
         assert_eq!(name, "ProcessEnded", "{code}");
         assert!(text.contains(how) && text.contains("variables are lost"), "{text}");
+        assert_eq!(outcome.text("stderr"), "", "one message, and no addresses");
         if how == "exit status 3" {
             assert_eq!(outcome.text("stdout"), "last words\n");
         }
@@ -97,4 +99,35 @@ fn an_interrupt_between_cells_does_nothing() {
     kernel.run("let here = 1;").ok();
     kernel.interrupt();
     assert_eq!(kernel.run("here").ok().result(), "1");
+}
+
+#[test]
+fn twenty_interrupts_at_random_moments_lose_nothing() {
+    let mut kernel = shared();
+    kernel
+        .run("let kept = 7; let trained = zoo::efficientnet_lite0()?; let photo = Image::open(\"photos/dog.jpg\")?;")
+        .ok();
+    kernel.run("let mut run = Synthesis::new(&trained, \"stem\", &photo)?.seed(1).start()?;").ok();
+    // No need for chance of a better kind than this; but the same moments in each run of the test.
+    let mut seed = 12345u64;
+    let (mut ended, mut stopped) = (0, 0);
+    for round in 0..20 {
+        let id = kernel.begin("run.run_for(Duration::from_secs(60))?;");
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        std::thread::sleep(Duration::from_millis((seed >> 33) % 1500));
+        kernel.interrupt();
+        let begun = Instant::now();
+        let outcome = kernel.end(&id);
+        assert!(begun.elapsed() < Duration::from_secs(10), "round {round}: {:?}", begun.elapsed());
+        match outcome.status() {
+            "ok" => ended += 1,
+            _ => {
+                assert_eq!(outcome.error().0, "Interrupted", "round {round}");
+                stopped += 1;
+            }
+        }
+        assert_eq!(kernel.run("kept").ok().result(), "7", "round {round}");
+    }
+    println!("{ended} ended in the middle, {stopped} were stopped while they were compiled");
+    assert!(kernel.run("run.steps()").ok().result().parse::<u64>().unwrap() > 0);
 }

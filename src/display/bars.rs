@@ -23,11 +23,17 @@ const GAP: f32 = 8.0;
 /// let bars = Bars::new("The network sees").bar("giant panda", 0.93).bar("indri", 0.02).highlight(0);
 /// assert!(bars.bundles()[0].plain().contains("giant panda  0.93"));
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Default)]
 pub struct Bars {
     pub(crate) title: String,
     bars: Vec<(String, f64)>,
     highlight: Option<usize>,
+}
+
+impl std::fmt::Debug for Bars {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bars({:?}, {} bars)", self.title, self.bars.len())
+    }
 }
 
 impl Bars {

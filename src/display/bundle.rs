@@ -20,10 +20,17 @@ pub(crate) const PNG: &str = "image/png";
 /// let bundle = Bundle::text("rho 0.98").html("<b>ρ</b> 0.98");
 /// assert_eq!(bundle.data()["text/plain"], "rho 0.98");
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Bundle {
     data: BTreeMap<String, String>,
     metadata: BTreeMap<String, Value>,
+}
+
+impl std::fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let first = self.plain().lines().next().unwrap_or_default();
+        write!(f, "Bundle({first:?}, as {})", self.data.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl Bundle {

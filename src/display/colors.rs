@@ -39,6 +39,7 @@ pub(crate) fn for_letters(color: Rgb) -> Rgb {
 
 /// How the values of a [`HeatMap`](super::HeatMap) become colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Palette {
     /// Black over purple to pale yellow: for power and magnitude, as in a cochleagram.
     #[default]

@@ -27,7 +27,7 @@ const TALLEST: f32 = 12_000.0;
 ///     .row([Panel::picture("original", photo).caption("wall clock"), Bars::new("class").bar("wall clock", 0.4).into()]);
 /// assert!(!figure.png().is_empty());
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Figure {
     alt: String,
     title: String,
@@ -42,6 +42,13 @@ struct Placed<'a> {
     title_top: f32,
     content: Rect,
     width: f32,
+}
+
+impl std::fmt::Debug for Figure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let panels: usize = self.rows.iter().map(Vec::len).sum();
+        write!(f, "Figure({:?}, {panels} panels in {} rows)", self.alt, self.rows.len())
+    }
 }
 
 impl Figure {

@@ -24,7 +24,7 @@ const NOT_FINITE: Rgb = [0x9e; 3];
 /// let gradient = HeatMap::new("gradient", 2, 3, vec![0.1, -0.2, 0.0, 0.3, f32::NAN, -0.1]).palette(Palette::Diverging).square();
 /// assert!(gradient.bundles()[0].plain().contains("1 of 6 values is not finite"));
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct HeatMap {
     pub(crate) title: String,
     rows: usize,
@@ -49,6 +49,12 @@ struct Side {
     log: bool,
     /// Ticks of one's own: place and label.
     ticks: Vec<(f64, String)>,
+}
+
+impl std::fmt::Debug for HeatMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HeatMap({:?}, {} x {} values)", self.title, self.rows, self.columns)
+    }
 }
 
 impl HeatMap {

@@ -32,7 +32,7 @@ pub(crate) const DOT: f32 = 2.5;
 ///     .reference_line(20.0, "20 dB: well matched");
 /// assert!(plot.bundles()[0].plain().contains("L-BFGS: 3 points, 0 to 31, last 31"));
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Default)]
 pub struct LinePlot {
     pub(crate) title: String,
     x_label: String,
@@ -50,6 +50,13 @@ struct Series {
     name: String,
     points: Vec<(f64, f64)>,
     joined: bool,
+}
+
+impl std::fmt::Debug for LinePlot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let points: usize = self.series.iter().map(|series| series.points.len()).sum();
+        write!(f, "LinePlot({:?}, {} series, {points} points)", self.title, self.series.len())
+    }
 }
 
 impl LinePlot {

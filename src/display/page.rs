@@ -1,6 +1,6 @@
 //! Files that show a thing without a notebook.
 
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage, imageops};
@@ -18,25 +18,7 @@ pub(crate) fn save(bundles: &[Bundle], path: &Path) -> Result<()> {
         "txt" => text(bundles).into_bytes(),
         _ => return Err(Error::file(path, "the ending must be .html (a page), .png (the picture) or .txt (the text)")),
     };
-    write_whole(path, &bytes)
-}
-
-/// Writes a file that appears whole or not at all, also to those who read it meanwhile.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let fail = |reason: std::io::Error| Error::file(path, reason);
-    let mut builder = tempfile::Builder::new();
-    // A temporary file is its owner's alone; a page is written for others.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut file = builder.prefix(".saving-").tempfile_in(folder).map_err(fail)?;
-    file.write_all(bytes).map_err(fail)?;
-    file.as_file().sync_all().map_err(fail)?;
-    file.persist(path).map_err(|error| fail(error.error))?;
-    Ok(())
+    crate::atomic::write(path, &bytes)
 }
 
 fn title(bundles: &[Bundle], path: &Path) -> String {

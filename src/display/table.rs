@@ -5,6 +5,7 @@ use super::{Bundle, Show};
 
 /// On which side the cells of a column stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Align {
     /// Words.
     #[default]
@@ -26,12 +27,18 @@ pub enum Align {
 ///     .row(["block2", "75264"]);
 /// assert!(table.bundles()[0].data()["text/html"].contains("<td align=\"right\""));
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Table {
     headers: Vec<String>,
     rows: Vec<Vec<String>>,
     align: Vec<Align>,
     caption: String,
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Table({} columns, {} rows)", self.columns(), self.rows.len())
+    }
 }
 
 impl Table {

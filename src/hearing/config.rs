@@ -37,6 +37,7 @@ pub struct Config {
 
 /// Where the frames begin and end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Frames {
     /// Only where the whole low-pass filter lies inside the waveform.
     Valid,
@@ -46,6 +47,7 @@ pub enum Frames {
 
 /// The gradient of `max(0, x)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rectifier {
     /// 1 everywhere.
     Identity,
@@ -84,6 +86,16 @@ impl Config {
             rectifier: Rectifier::Plain,
             ..Self::feather2023()
         }
+    }
+
+    /// All of it as whole numbers, by which a network is told from any other; those with a fraction as their bits.
+    pub(crate) fn identity(&self) -> Vec<usize> {
+        let Self { rate, samples, hz: [lowest, highest], filters, sample_factor, stride, taps, .. } = *self;
+        let whole = [rate as usize, samples, filters, sample_factor, stride, taps];
+        let kinds = [self.frames as usize, self.rectifier as usize];
+        let fractions = [lowest, highest, self.beta, self.gain, self.offset, self.power, self.steepest];
+        let bits = fractions.iter().flat_map(|value| [value.to_bits() >> 32, value.to_bits() & u64::from(u32::MAX)]);
+        whole.into_iter().chain(kinds).chain(bits.map(|half| half as usize)).collect()
     }
 
     /// How many frequency channels come out.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::fingerprint;
 use super::{Inner, Input, Layer, Network, Node, Provenance, ReceptiveField, Stage};
 use crate::ops::{AvgPool2d, ChannelAffine, Clip, Conv2d, GlobalAvgPool, Linear, MaxPool2d};
 use crate::{Error, Result};
@@ -40,13 +41,18 @@ impl Builder {
     pub fn new(name: impl Into<String>, input: Input) -> Self {
         let shape = input.shape();
         let first = Node { layer: Layer::Input, inputs: vec![], shape, field: ReceptiveField::PIXEL };
-        let provenance = Provenance { source: "not stated".into(), weights_sha256: "not stated".into() };
+        let provenance = Provenance { source: "not stated".into(), weights_sha256: String::new() };
         Self { name: name.into(), input, nodes: vec![first], stages: vec![], classes: None, provenance }
     }
 
     /// The input.
     pub fn input(&self) -> NodeId {
         NodeId(0)
+    }
+
+    /// The shape of a node's output, without the batch; `None` for a node of another builder.
+    pub fn shape(&self, node: NodeId) -> Option<&[usize]> {
+        self.nodes.get(node.0).map(|node| node.shape.as_slice())
     }
 
     /// Adds any layer.
@@ -155,7 +161,7 @@ impl Builder {
             parameters += node.layer.parameters();
             multiply_adds += match &node.layer {
                 Layer::Conv2d(op) => op.multiply_adds([node.shape[1], node.shape[2]]),
-                Layer::Linear(op) => op.parameters(),
+                Layer::Linear(op) => op.multiply_adds(),
                 _ => 0,
             };
         }
@@ -170,6 +176,8 @@ impl Builder {
     }
 
     /// Says where the weights come from.
+    ///
+    /// Where `weights_sha256` is no SHA-256, [`Builder::finish`] puts that of the layers and their values in its place.
     pub fn provenance(&mut self, provenance: Provenance) {
         self.provenance = provenance;
     }
@@ -188,13 +196,23 @@ impl Builder {
             let reason = format!("stage \"{}\" has {} units for {} classes", last.name, last.units(), classes.len());
             return Err(Error::invalid("classes", reason));
         }
-        let Self { name, input, nodes, stages, classes, provenance } = self;
+        let Self { name, input, nodes, stages, classes, mut provenance } = self;
+        let stated = &provenance.weights_sha256;
+        if stated.len() != 64 || !stated.bytes().all(|b| b.is_ascii_hexdigit()) {
+            provenance.weights_sha256 = fingerprint::of(&input, &nodes, &stages);
+        }
         Ok(Network(Arc::new(Inner { name, input, nodes, stages, classes, provenance })))
     }
 }
 
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Builder({}, {} layers, {} stages)", self.name, self.nodes.len() - 1, self.stages.len())
+    }
+}
+
 /// The nodes that `last` depends on, itself included, in an order in which they can be computed.
-pub(super) fn ancestors(nodes: &[Node], last: NodeId) -> Vec<usize> {
+pub(crate) fn ancestors(nodes: &[Node], last: NodeId) -> Vec<usize> {
     let mut needed = vec![false; last.0 + 1];
     needed[last.0] = true;
     for index in (0..=last.0).rev() {

@@ -23,7 +23,7 @@ pub struct Checkpoint {
 }
 
 /// What batch normalisation learnt, for one layer: `y = (x - mean) / sqrt(variance + epsilon) * weight + bias`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BatchNorm {
     scale: Vec<f64>,
     shift: Vec<f64>,
@@ -91,9 +91,7 @@ impl Checkpoint {
     }
 
     fn missing(&self, name: &str) -> Error {
-        let known = self.names();
-        let error = Error::unknown("tensor", name, known.iter().copied().take(if known.len() > 12 { 0 } else { 12 }));
-        Error::file(&self.path, error)
+        Error::file(&self.path, Error::unknown("tensor", name, self.names()))
     }
 
     /// The names of all tensors, sorted.
@@ -177,6 +175,18 @@ impl Checkpoint {
     pub fn linear(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear> {
         let bias = self.tensor(&format!("{name}.bias"), &[outputs])?;
         Linear::new(&self.tensor(&format!("{name}.weight"), &[outputs, inputs])?, Some(&bias))
+    }
+}
+
+impl std::fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Checkpoint({}, {} tensors)", self.path.display(), self.tensors.len())
+    }
+}
+
+impl std::fmt::Debug for BatchNorm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BatchNorm({} channels)", self.scale.len())
     }
 }
 

@@ -18,14 +18,55 @@ pub struct Guess {
     pub probability: f64,
 }
 
-/// The likeliest classes, likeliest first.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+/// The likeliest classes, likeliest first; at least one.
+#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Classification {
-    /// The classes.
-    pub guesses: Vec<Guess>,
+    guesses: Vec<Guess>,
+}
+
+#[derive(serde::Deserialize)]
+struct Unchecked {
+    guesses: Vec<Guess>,
+}
+
+impl TryFrom<Unchecked> for Classification {
+    type Error = Error;
+
+    fn try_from(unchecked: Unchecked) -> Result<Self> {
+        Self::new(unchecked.guesses)
+    }
+}
+
+impl std::fmt::Debug for Classification {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (top, others) = (self.top(), self.guesses.len() - 1);
+        write!(f, "Classification({} {:.3}, and {others} less likely)", top.name, top.probability)
+    }
 }
 
 impl Classification {
+    /// An answer of these classes, which are put in order, the likeliest first.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] without a class, or with a probability outside of `[0, 1]`.
+    pub fn new(mut guesses: Vec<Guess>) -> Result<Self> {
+        if guesses.is_empty() {
+            return Err(Error::invalid("classification", "has no class; it needs at least one"));
+        }
+        if let Some(wrong) = guesses.iter().find(|g| !(0.0..=1.0).contains(&g.probability)) {
+            let reason = format!("probabilities lie in [0, 1], \"{}\" has {}", wrong.name, wrong.probability);
+            return Err(Error::invalid("classification", reason));
+        }
+        guesses.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        Ok(Self { guesses })
+    }
+
+    /// The classes, likeliest first; at least one.
+    pub fn guesses(&self) -> &[Guess] {
+        &self.guesses
+    }
+
     /// The likeliest class.
     pub fn top(&self) -> &Guess {
         &self.guesses[0]
@@ -63,7 +104,7 @@ impl Network {
         let mut order: Vec<usize> = (0..logits.len()).collect();
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         let guess = |&class: &usize| Guess { class, name: classes[class].clone(), probability: weights[class] / total };
-        Ok(Classification { guesses: order.iter().take(k).map(guess).collect() })
+        Classification::new(order.iter().take(k).map(guess).collect())
     }
 
     /// A stimulus as the network takes it.
@@ -105,3 +146,24 @@ impl Show for Classification {
 }
 
 crate::show_in_notebooks!(Classification);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guess(class: usize, probability: f64) -> Guess {
+        Guess { class, name: format!("class {class}"), probability }
+    }
+
+    #[test]
+    fn there_is_always_a_likeliest_class() {
+        let answer = Classification::new(vec![guess(1, 0.2), guess(2, 0.7), guess(3, 0.1)]).unwrap();
+        assert_eq!(answer.top().class, 2);
+        assert_eq!(answer.guesses().iter().map(|g| g.class).collect::<Vec<_>>(), [2, 1, 3]);
+        let back: Classification = serde_json::from_str(&serde_json::to_string(&answer).unwrap()).unwrap();
+        assert_eq!(back, answer);
+        assert!(Classification::new(vec![]).unwrap_err().to_string().contains("at least one"));
+        assert!(Classification::new(vec![guess(1, f64::NAN)]).is_err());
+        assert!(serde_json::from_str::<Classification>(r#"{"guesses":[]}"#).is_err());
+    }
+}

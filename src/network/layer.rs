@@ -1,5 +1,7 @@
 //! What a node of the graph computes.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 
 use crate::hearing::Cochleagram;
@@ -10,6 +12,7 @@ use crate::{Error, Result};
 
 /// A layer with its frozen weights.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Layer {
     /// The network's input; only the first node is one.
     Input,
@@ -50,6 +53,21 @@ impl Layer {
         }
     }
 
+    /// The numbers and the arrays that, with its name, tell this layer from any other.
+    pub(super) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        match self {
+            Self::ChannelAffine(op) => op.identity(),
+            Self::Cochleagram(op) => (op.config().identity(), vec![]),
+            Self::FrameNorm(op) => (vec![op.samples], vec![]),
+            Self::Conv2d(op) => op.identity(),
+            Self::Linear(op) => op.identity(),
+            Self::Clip(op) => (vec![], vec![std::slice::from_ref(&op.ceiling)]),
+            Self::MaxPool2d(op) => op.identity(),
+            Self::AvgPool2d(op) => op.identity(),
+            Self::Input | Self::GlobalAvgPool(_) | Self::Add | Self::Concat | Self::Flatten => Default::default(),
+        }
+    }
+
     /// The window that the layer slides, if it does.
     pub(super) fn window(&self) -> Option<Window> {
         match self {
@@ -71,6 +89,22 @@ impl Layer {
             Self::MaxPool2d(op) => Some(op),
             Self::AvgPool2d(op) => Some(op),
             Self::GlobalAvgPool(op) => Some(op),
+            Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
+        }
+    }
+
+    /// The operation, where the layer is one.
+    pub(crate) fn shared_op(&self) -> Option<Arc<dyn FrozenOp>> {
+        match self.clone() {
+            Self::ChannelAffine(op) => Some(Arc::new(op)),
+            Self::Cochleagram(op) => Some(Arc::new(op)),
+            Self::FrameNorm(op) => Some(Arc::new(op)),
+            Self::Conv2d(op) => Some(Arc::new(op)),
+            Self::Linear(op) => Some(Arc::new(op)),
+            Self::Clip(op) => Some(Arc::new(op)),
+            Self::MaxPool2d(op) => Some(Arc::new(op)),
+            Self::AvgPool2d(op) => Some(Arc::new(op)),
+            Self::GlobalAvgPool(op) => Some(Arc::new(op)),
             Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
         }
     }

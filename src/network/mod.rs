@@ -6,6 +6,7 @@
 mod builder;
 mod checkpoint;
 mod classify;
+mod fingerprint;
 mod layer;
 mod receptive_field;
 mod run;
@@ -14,6 +15,7 @@ mod table;
 
 use std::sync::Arc;
 
+pub(crate) use builder::ancestors;
 pub use builder::{Builder, NodeId};
 pub use checkpoint::{BatchNorm, Checkpoint};
 pub use classify::{Classification, Guess};
@@ -42,6 +44,7 @@ struct Inner {
 
 /// What a network takes in.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Input {
     /// Pictures, tensors `[batch, channels, height, width]` of values in `[0, 1]`.
     Image {
@@ -74,7 +77,7 @@ impl Input {
 pub struct Provenance {
     /// The file, package or seed.
     pub source: String,
-    /// SHA-256 of the weights' file in hexadecimal; of the values, in order, when there was no file.
+    /// SHA-256 of the weights' file in hexadecimal; of the layers and their values when there was no file.
     pub weights_sha256: String,
 }
 
@@ -133,7 +136,7 @@ impl Network {
 
 impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let stages: Vec<_> = self.0.stages.iter().map(|s| s.name.as_str()).collect();
-        f.debug_struct("Network").field("name", &self.0.name).field("stages", &stages).finish_non_exhaustive()
+        let (name, stages, parameters) = (self.name(), self.stages().len(), self.parameters());
+        write!(f, "Network({name}, {stages} stages, {parameters} parameters)")
     }
 }

@@ -7,14 +7,6 @@ use super::{Layer, Network, NodeId};
 use crate::ops::Clip;
 use crate::{Error, Result};
 
-/// What a stage rectifies, before it does.
-pub(crate) struct BeforeActivation {
-    /// The values before the rectifier; the activations themselves when the stage has none.
-    pub values: Tensor,
-    /// The rectifier.
-    pub clip: Option<Clip>,
-}
-
 impl Network {
     /// The activations at a stage, `[batch, ..]`, for a batch of inputs: images `[batch, channels, height, width]`
     /// in `[0, 1]` or waveforms `[batch, samples]` in `[-1, 1]`.
@@ -49,12 +41,21 @@ impl Network {
         wanted.into_iter().map(|v| v.ok_or_else(|| Error::invalid("stage", "was not computed"))).collect()
     }
 
-    pub(crate) fn before_activation(&self, stage: &str, x: &Tensor) -> Result<BeforeActivation> {
+    /// The rectifier that a stage ends in, if it does.
+    pub(crate) fn rectifier(&self, stage: &str) -> Result<Option<Clip>> {
+        match self.nodes()[self.stage(stage)?.node.0].layer {
+            Layer::Clip(clip) => Ok(Some(clip)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The values before a stage's rectifier; the activations themselves when it has none.
+    pub(crate) fn before_rectifier(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
         let node = self.stage(stage)?.node;
         let last = &self.nodes()[node.0];
         match last.layer {
-            Layer::Clip(clip) => Ok(BeforeActivation { values: self.run_to(last.inputs[0], x)?, clip: Some(clip) }),
-            _ => Ok(BeforeActivation { values: self.run_to(node, x)?, clip: None }),
+            Layer::Clip(_) => self.run_to(last.inputs[0], x),
+            _ => self.run_to(node, x),
         }
     }
 
@@ -98,5 +99,29 @@ impl Network {
             }
         }
         values[last.0].take().ok_or_else(|| Error::invalid("stage", "was not computed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+
+    #[test]
+    fn a_stage_computes_its_ancestors_and_nothing_else() {
+        let net = crate::zoo::efficientnet_lite0().unwrap();
+        let x = Tensor::zeros((1, 3, 224, 224), DType::F32, &Device::Cpu).unwrap();
+        let executed = |stage: &str| {
+            let node = net.stage(stage).unwrap().node;
+            let mut seen = vec![];
+            net.run_nodes(&ancestors(net.nodes(), node), node, &x, |index, _| seen.push(index)).unwrap();
+            seen.len()
+        };
+        // Input, scaling, convolution, rectifier.
+        assert_eq!(executed("stem"), 4);
+        // A block without expansion: two convolutions and a rectifier.
+        assert_eq!(executed("block0"), 7);
+        assert_eq!(executed("logits"), net.nodes().len());
     }
 }

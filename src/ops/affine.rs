@@ -8,10 +8,16 @@ use super::frozen::FrozenOp;
 use crate::{Error, Result};
 
 /// `y[n, c, ..] = x[n, c, ..] * scale[c] + shift[c]`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ChannelAffine {
     scale: Arc<[f32]>,
     shift: Arc<[f32]>,
+}
+
+impl std::fmt::Debug for ChannelAffine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ChannelAffine({} channels)", self.scale.len())
+    }
 }
 
 impl ChannelAffine {
@@ -35,9 +41,25 @@ impl ChannelAffine {
         if deviation.contains(&0.0) {
             return Err(Error::invalid("channel affine", "a deviation of 0 would divide by zero"));
         }
+        if mean.len() != deviation.len() {
+            let reason = format!("needs as many means as deviations, got {} and {}", mean.len(), deviation.len());
+            return Err(Error::invalid("channel affine", reason));
+        }
         let scale: Vec<f32> = deviation.iter().map(|d| 1.0 / d).collect();
         let shift: Vec<f32> = mean.iter().zip(&scale).map(|(m, s)| -m * s).collect();
         Self::new(&scale, &shift)
+    }
+
+    pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        (vec![], vec![&self.scale, &self.shift])
+    }
+
+    pub(crate) fn scale(&self) -> &[f32] {
+        &self.scale
+    }
+
+    pub(crate) fn shift(&self) -> &[f32] {
+        &self.shift
     }
 
     /// How many numbers it holds.

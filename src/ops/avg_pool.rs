@@ -41,6 +41,12 @@ impl AvgPool2d {
         self.window
     }
 
+    pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        let mut numbers = self.window.numbers();
+        numbers.extend([usize::from(self.ceil), usize::from(self.count_padding)]);
+        (numbers, vec![])
+    }
+
     /// Where window `at` lies along one axis: the pixels inside, and how many count.
     fn reach(&self, at: usize, axis: usize, size: usize) -> (std::ops::Range<usize>, usize) {
         let p = self.window.padding;

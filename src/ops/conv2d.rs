@@ -92,6 +92,19 @@ impl Conv2d {
         self.window
     }
 
+    pub(crate) fn weight(&self) -> &Arc<[f32]> {
+        &self.weight
+    }
+
+    pub(crate) fn bias(&self) -> Option<&Arc<[f32]>> {
+        self.bias.as_ref()
+    }
+
+    /// Outputs, input channels of a group, groups.
+    pub(crate) fn sizes_of_weight(&self) -> [usize; 3] {
+        [self.outputs, self.depth, self.groups]
+    }
+
     /// How many numbers it holds.
     pub fn parameters(&self) -> usize {
         self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())
@@ -100,6 +113,13 @@ impl Conv2d {
     /// Multiplications and additions for one input of `[height, width]`, counted as one each pair.
     pub fn multiply_adds(&self, output: [usize; 2]) -> usize {
         self.weight.len() * output[0] * output[1]
+    }
+
+    pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        let bias = self.bias.as_deref();
+        let mut numbers = self.window.numbers();
+        numbers.extend([self.groups, self.outputs, self.depth, usize::from(bias.is_some())]);
+        (numbers, vec![&self.weight, bias.unwrap_or_default()])
     }
 
     fn sizes(&self, shape: &[usize]) -> Sizes {
@@ -153,13 +173,13 @@ impl FrozenOp for Conv2d {
         let groups = input.chunks(per_group).zip(output.chunks_mut(plane)).zip(weights.cycle());
         if self.is_pointwise() {
             for ((input, output), weight) in groups {
-                multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(input, s.n), output, s.n, false);
+                multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(input, s.n), output);
             }
         } else {
             let mut columns = vec![0.0; s.k * s.n];
             for ((input, output), weight) in groups {
                 self.gather(input, &s, &mut columns);
-                multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(&columns, s.n), output, s.n, false);
+                multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(&columns, s.n), output);
             }
         }
         self.add_bias(&mut output, s.n);
@@ -179,10 +199,10 @@ impl FrozenOp for Conv2d {
         for ((pulled, gradient), weight) in groups {
             let (weight, gradient) = (Matrix::rows(weight, s.k).transposed(), Matrix::rows(gradient, s.n));
             if self.is_pointwise() {
-                multiply([s.k, s.m, s.n], weight, gradient, pulled, s.n, false);
+                multiply([s.k, s.m, s.n], weight, gradient, pulled);
             } else {
                 let mut columns = vec![0.0; s.k * s.n];
-                multiply([s.k, s.m, s.n], weight, gradient, &mut columns, s.n, false);
+                multiply([s.k, s.m, s.n], weight, gradient, &mut columns);
                 self.scatter(&columns, &s, pulled);
             }
         }

@@ -57,6 +57,10 @@ impl<Op: FrozenOp> CustomOp1 for InGraph<Op> {
         let shape = layout.dims();
         let output_shape = self.0.output_shape(shape).map_err(candle_core::Error::wrap)?;
         let output = self.0.forward(contiguous(storage, layout)?, shape);
+        let expected: usize = output_shape.iter().product();
+        if output.len() != expected {
+            candle_core::bail!("{} gave {} values for a shape of {expected}", self.0.name(), output.len());
+        }
         Ok((CpuStorage::F32(output), Shape::from(output_shape)))
     }
 
@@ -65,7 +69,16 @@ impl<Op: FrozenOp> CustomOp1 for InGraph<Op> {
         let pulled = with_values(input, |input_values| {
             with_values(output, |output_values| {
                 with_values(&gradient, |gradient| {
-                    Ok(self.0.backward(input_values, output_values, gradient, input.dims()))
+                    if gradient.len() != output_values.len() {
+                        let (got, expected) = (gradient.len(), output_values.len());
+                        candle_core::bail!("{} got a gradient of {got} values for {expected}", self.0.name());
+                    }
+                    let pulled = self.0.backward(input_values, output_values, gradient, input.dims());
+                    if pulled.len() != input_values.len() {
+                        let (got, expected) = (pulled.len(), input_values.len());
+                        candle_core::bail!("{} gave a gradient of {got} values for {expected}", self.0.name());
+                    }
+                    Ok(pulled)
                 })
             })
         })?;
@@ -80,9 +93,12 @@ pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
 
 fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
     let values = storage.as_slice::<f32>()?;
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&values[start..end]),
-        None => candle_core::bail!("the tensor is not contiguous"),
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        candle_core::bail!("the tensor is not contiguous; call contiguous() on it");
+    };
+    match values.get(start..end) {
+        Some(values) => Ok(values),
+        None => candle_core::bail!("the tensor's values {start} to {end} lie outside of its {} stored", values.len()),
     }
 }
 
@@ -91,5 +107,69 @@ fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> candle_core::Result
     match &*storage {
         Storage::Cpu(storage) => f(contiguous(storage, layout)?),
         _ => candle_core::bail!("the tensor is not on the CPU"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+    use crate::ops::{ChannelAffine, pull_back};
+
+    /// Says that it keeps the shape, and gives one value less in one of the two directions.
+    #[derive(Clone, Debug)]
+    struct Liar {
+        forward: usize,
+        backward: usize,
+    }
+
+    impl FrozenOp for Liar {
+        fn name(&self) -> &'static str {
+            "liar"
+        }
+
+        fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+            Ok(shape.to_vec())
+        }
+
+        fn forward(&self, input: &[f32], _: &[usize]) -> Vec<f32> {
+            input[self.forward..].to_vec()
+        }
+
+        fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
+            gradient[self.backward..].to_vec()
+        }
+    }
+
+    #[test]
+    fn an_operation_of_the_wrong_size_is_an_error() {
+        let x = Var::from_tensor(&Tensor::new(&[1f32, 2.0, 3.0], &Device::Cpu).unwrap()).unwrap();
+        let error = Liar { forward: 1, backward: 0 }.apply(&x).unwrap_err().to_string();
+        assert!(error.contains("liar gave 2 values for a shape of 3"), "{error}");
+        let y = Liar { forward: 0, backward: 1 }.apply(&x).unwrap();
+        let error = pull_back(&y, &y, &x).unwrap_err().to_string();
+        assert!(error.contains("liar gave a gradient of 2 values for 3"), "{error}");
+    }
+
+    #[test]
+    fn a_view_into_other_storage_gives_its_own_values() {
+        let whole = Tensor::arange(0f32, 24.0, &Device::Cpu).unwrap().reshape((2, 3, 4)).unwrap();
+        let op = ChannelAffine::new(&[1.0, 10.0, 100.0], &[0.0; 3]).unwrap();
+        let all = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        // The second half of the storage, and a transpose that lies in no order.
+        let second = op.apply(&whole.narrow(0, 1, 1).unwrap()).unwrap();
+        assert_eq!(all(&second)[..5], [12.0, 13.0, 14.0, 15.0, 160.0]);
+        let turned = whole.permute((0, 2, 1)).unwrap().narrow(1, 1, 3).unwrap();
+        assert_eq!(all(&op.apply(&turned).unwrap())[..6], [1.0, 5.0, 9.0, 20.0, 60.0, 100.0]);
+    }
+
+    #[test]
+    fn storage_that_is_too_short_or_out_of_order_is_an_error() {
+        let storage = CpuStorage::F32(vec![0.0; 5]);
+        let short = Layout::contiguous((2, 3));
+        assert!(contiguous(&storage, &short).unwrap_err().to_string().contains("outside"));
+        let turned = Layout::contiguous((2, 2)).transpose(0, 1).unwrap();
+        assert!(contiguous(&storage, &turned).unwrap_err().to_string().contains("not contiguous"));
     }
 }

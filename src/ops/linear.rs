@@ -41,9 +41,27 @@ impl Linear {
         Ok(Self { weight: values(weight)?.into(), bias, outputs, inputs })
     }
 
+    pub(crate) fn weight(&self) -> &Arc<[f32]> {
+        &self.weight
+    }
+
+    pub(crate) fn bias(&self) -> Option<&Arc<[f32]>> {
+        self.bias.as_ref()
+    }
+
     /// How many numbers it holds.
     pub fn parameters(&self) -> usize {
         self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())
+    }
+
+    /// Multiplications and additions for one input, each pair counted as one; the bias is none.
+    pub fn multiply_adds(&self) -> usize {
+        self.weight.len()
+    }
+
+    pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        let bias = self.bias.as_deref();
+        (vec![self.outputs, self.inputs, usize::from(bias.is_some())], vec![&self.weight, bias.unwrap_or_default()])
     }
 }
 
@@ -65,7 +83,7 @@ impl FrozenOp for Linear {
         let mut columns = vec![0.0; self.outputs * batch];
         let weight = Matrix::rows(&self.weight, self.inputs);
         let input = Matrix::rows(input, self.inputs).transposed();
-        multiply([self.outputs, self.inputs, batch], weight, input, &mut columns, batch, false);
+        multiply([self.outputs, self.inputs, batch], weight, input, &mut columns);
         let mut output = vec![0.0; batch * self.outputs];
         for n in 0..batch {
             for o in 0..self.outputs {
@@ -79,7 +97,7 @@ impl FrozenOp for Linear {
         let mut pulled = vec![0.0; shape[0] * self.inputs];
         let gradient = Matrix::rows(gradient, self.outputs);
         let weight = Matrix::rows(&self.weight, self.inputs);
-        multiply([shape[0], self.outputs, self.inputs], gradient, weight, &mut pulled, self.inputs, false);
+        multiply([shape[0], self.outputs, self.inputs], gradient, weight, &mut pulled);
         pulled
     }
 }

@@ -30,8 +30,10 @@ struct Output(*mut f32);
 // SAFETY: tasks write disjoint blocks of the output.
 unsafe impl Sync for Output {}
 impl Output {
-    fn at(&self, offset: usize) -> *mut f32 {
-        // SAFETY: offsets come from blocks inside the output, whose size `multiply` checks.
+    /// # Safety
+    /// `offset` lies inside the output.
+    unsafe fn at(&self, offset: usize) -> *mut f32 {
+        // SAFETY: the caller's promise.
         unsafe { self.0.add(offset) }
     }
 }
@@ -39,28 +41,30 @@ impl Output {
 const BLOCK_ROWS: usize = 128;
 const BLOCK_COLUMNS: usize = 512;
 
-/// `output = a b`, or `output += a b` when `add`; a is m x k, b is k x n, output row-major m x n with `row_step` between rows.
-pub(crate) fn multiply([m, k, n]: [usize; 3], a: Matrix, b: Matrix, output: &mut [f32], row_step: usize, add: bool) {
+/// `output = a b`; a is m x k, b is k x n, output row-major m x n.
+pub(crate) fn multiply([m, k, n]: [usize; 3], a: Matrix, b: Matrix, output: &mut [f32]) {
     if m == 0 || n == 0 || k == 0 {
+        // A sum of no products.
+        output.fill(0.0);
         return;
     }
     assert!(a.values.len() >= a.needs(m, k) && b.values.len() >= b.needs(k, n));
-    assert!(row_step >= n && output.len() >= (m - 1) * row_step + n);
+    assert_eq!(output.len(), m * n);
     let target = Output(output.as_mut_ptr());
     let (down, across) = (m.div_ceil(BLOCK_ROWS), n.div_ceil(BLOCK_COLUMNS));
     let block = |index: usize| {
         let (top, left) = (index / across * BLOCK_ROWS, index % across * BLOCK_COLUMNS);
         let (rows, columns) = (BLOCK_ROWS.min(m - top), BLOCK_COLUMNS.min(n - left));
-        // SAFETY: the assertions above bound every offset, and blocks do not overlap.
+        // SAFETY: the assertions above bound every offset of the three matrices, and blocks of the output do not overlap.
         unsafe {
             gemm::gemm(
                 rows,
                 columns,
                 k,
-                target.at(top * row_step + left),
+                target.at(top * n + left),
                 1,
-                row_step as isize,
-                add,
+                n as isize,
+                false,
                 a.values.as_ptr().add(top * a.row_step),
                 a.column_step as isize,
                 a.row_step as isize,
@@ -79,5 +83,38 @@ pub(crate) fn multiply([m, k, n]: [usize; 3], a: Matrix, b: Matrix, output: &mut
     match down * across {
         1 => block(0),
         blocks => (0..blocks).into_par_iter().for_each(block),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_and_transposes_equal_plain_sums() {
+        let value = |i: usize| ((i * 37) % 23) as f32 - 11.0;
+        for [m, k, n] in [[1, 1, 1], [3, 5, 2], [130, 7, 515], [257, 3, 9]] {
+            let a: Vec<f32> = (0..m * k).map(value).collect();
+            let b: Vec<f32> = (0..k * n).map(|i| value(i + 5)).collect();
+            let mut output = vec![f32::NAN; m * n];
+            multiply([m, k, n], Matrix::rows(&a, m).transposed(), Matrix::rows(&b, n), &mut output);
+            for (i, row) in output.chunks(n).enumerate() {
+                for (j, &found) in row.iter().enumerate() {
+                    // Whole numbers this small have no rounding.
+                    assert_eq!(
+                        found,
+                        (0..k).map(|l| a[l * m + i] * b[l * n + j]).sum::<f32>(),
+                        "{i}, {j} of {m} {k} {n}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_sum_of_nothing_is_zero() {
+        let mut output = [f32::NAN; 6];
+        multiply([2, 0, 3], Matrix::rows(&[], 0), Matrix::rows(&[], 3), &mut output);
+        assert_eq!(output, [0.0; 6]);
     }
 }

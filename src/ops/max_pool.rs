@@ -32,6 +32,17 @@ impl MaxPool2d {
         self.window
     }
 
+    pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        let mut numbers = self.window.numbers();
+        numbers.push(self.ceil.into());
+        (numbers, vec![])
+    }
+
+    /// Whether every window meets the image, and the size is rounded down.
+    pub(crate) fn is_simple(&self) -> bool {
+        !self.ceil && self.window.dilation == [1, 1]
+    }
+
     /// Calls `f(output index, input index of the largest value)` for each window of one plane.
     fn each_maximum(&self, plane: &[f32], [height, width]: [usize; 2], mut f: impl FnMut(usize, usize)) {
         let w = &self.window;

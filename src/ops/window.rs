@@ -90,6 +90,12 @@ impl Window {
         [0, 1].map(|axis| self.dilation[axis] * self.kernel[axis].saturating_sub(1) + 1)
     }
 
+    /// All its numbers, in a fixed order.
+    pub(crate) fn numbers(&self) -> Vec<usize> {
+        let pads = self.pads();
+        [self.kernel, self.stride, self.dilation, pads[0], pads[1]].concat()
+    }
+
     fn pads(&self) -> [[usize; 2]; 2] {
         let p = self.padding;
         [[p.top, p.bottom], [p.left, p.right]]

@@ -1,7 +1,8 @@
 //! Pictures: open, crop, resize, noise, save.
 
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use image::imageops::FilterType;
@@ -20,8 +21,8 @@ pub struct Image {
     name: String,
     width: usize,
     height: usize,
-    /// Three planes, red, green and blue, each row by row.
-    values: Vec<f32>,
+    /// Three planes, red, green and blue, each row by row. Shared, for a run's pictures are shown, kept and passed on.
+    values: Arc<[f32]>,
 }
 
 impl Image {
@@ -58,6 +59,12 @@ impl Image {
         let unreadable = |e: image::ImageError| format!("is no intact PNG, JPEG or WebP picture ({e})");
         let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
         let mut decoder = reader.into_decoder().map_err(unreadable)?;
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > LARGEST as u64 {
+            return Err(format!(
+                "has {width} x {height} pixels; at most {LARGEST} in all are read: make it smaller first"
+            ));
+        }
         let orientation = decoder.orientation().map_err(unreadable)?;
         let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
         picture.apply_orientation(orientation);
@@ -73,7 +80,7 @@ impl Image {
                 values[plane * width * height + i] = (value * alpha + (1.0 - alpha)).clamp(0.0, 1.0);
             }
         }
-        Ok(Self { name: String::new(), width, height, values })
+        Ok(Self { name: String::new(), width, height, values: values.into() })
     }
 
     /// A picture from its values: three planes, red, green and blue, each row by row.
@@ -89,7 +96,7 @@ impl Image {
         if let Some(value) = values.iter().find(|v| !(0.0..=1.0).contains(*v)) {
             return Err(Error::invalid("picture", format!("values lie in [0, 1], got {value}")));
         }
-        Ok(Self { name: name.into(), width, height, values })
+        Ok(Self { name: name.into(), width, height, values: values.into() })
     }
 
     /// A picture from a tensor `[1, 3, height, width]` or `[3, height, width]` of values in `[0, 1]`.
@@ -110,21 +117,16 @@ impl Image {
     /// A size of 0, a deviation that is negative, or bounds that leave `[0, 1]` or are reversed.
     pub fn noise(width: usize, height: usize, noise: Noise, seed: u64) -> Result<Self> {
         check_size(width, height)?;
+        noise.check([0.0, 1.0])?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let count = 3 * width * height;
         let values: Vec<f32> = match noise {
             Noise::Normal { mean, deviation } => {
-                let wrong = || Error::invalid("noise", format!("needs a deviation of 0 or more, got {deviation}"));
-                let normal = Normal::new(mean, deviation).map_err(|_| wrong())?;
-                if deviation < 0.0 {
-                    return Err(wrong());
-                }
+                let normal = Normal::new(mean, deviation).map_err(|e| Error::invalid("noise", e.to_string()))?;
                 (0..count).map(|_| normal.sample(&mut random).clamp(0.0, 1.0)).collect()
             }
             Noise::Uniform { low, high } => {
-                let uniform = (low >= 0.0 && high <= 1.0).then(|| Uniform::new(low, high).ok()).flatten();
-                let wrong = || Error::invalid("noise", format!("needs 0 <= low < high <= 1, got {low} and {high}"));
-                let uniform = uniform.ok_or_else(wrong)?;
+                let uniform = Uniform::new(low, high).map_err(|e| Error::invalid("noise", e.to_string()))?;
                 (0..count).map(|_| uniform.sample(&mut random)).collect()
             }
             Noise::Pink { .. } => {
@@ -203,7 +205,7 @@ impl Image {
                 values[plane * width * height + i] = value.clamp(0.0, 1.0);
             }
         }
-        Ok(Self { name: self.name.clone(), width, height, values })
+        Ok(Self { name: self.name.clone(), width, height, values: values.into() })
     }
 
     /// The middle of the picture.
@@ -282,11 +284,13 @@ impl std::fmt::Debug for Image {
     }
 }
 
+/// The most pixels of a picture: beyond, its float32 values alone would take 800 MB.
+const LARGEST: usize = 1 << 26;
+
 /// Refuses sizes without a pixel and those that would not fit in memory.
 fn check_size(width: usize, height: usize) -> Result<()> {
-    const LIMIT: usize = 1 << 26;
-    if width == 0 || height == 0 || width.saturating_mul(height) > LIMIT {
-        let reason = format!("cannot have {width} x {height} pixels; at least 1, at most {LIMIT} in all");
+    if width == 0 || height == 0 || width.saturating_mul(height) > LARGEST {
+        let reason = format!("cannot have {width} x {height} pixels; at least 1, at most {LARGEST} in all");
         return Err(Error::invalid("picture", reason));
     }
     Ok(())
@@ -305,19 +309,6 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
         at += if *marker == 0xFF { 1 } else { 2 + usize::from(u16::from_be_bytes([*high, *low])) };
     }
     false
-}
-
-/// The photos that ship with the project, sorted by name; `assets/README.md` says where each is from.
-///
-/// # Errors
-/// When the project's assets cannot be found.
-pub fn shipped_photos() -> Result<Vec<PathBuf>> {
-    let folder = assets::shipped("photos")?;
-    let entries = std::fs::read_dir(&folder).map_err(|e| Error::file(&folder, e))?;
-    let mut photos: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-    photos.retain(|p| p.extension().is_some_and(|e| e == "jpg"));
-    photos.sort();
-    Ok(photos)
 }
 
 impl From<&Image> for Raster {

@@ -3,12 +3,14 @@
 
 mod image;
 mod noise;
+mod photos;
 mod sound;
 mod sound_picture;
 mod stimulus;
 
-pub use self::image::{Image, shipped_photos};
+pub use self::image::Image;
 pub use self::noise::Noise;
+pub use self::photos::{Photo, Photos, shipped_photos};
 pub use self::sound::Sound;
 pub(crate) use self::sound::wav16;
 pub use self::stimulus::Stimulus;

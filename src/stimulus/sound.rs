@@ -158,18 +158,15 @@ impl Sound {
         if samples == 0 || samples > LONGEST {
             return Err(Error::invalid("sound", format!("holds {samples} samples; it takes 1 to {LONGEST}")));
         }
+        noise.check([-1.0, 1.0])?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let values: Vec<f32> = match noise {
             Noise::Normal { mean, deviation } => {
-                let normal = Normal::new(mean, deviation).ok().filter(|_| deviation >= 0.0);
-                let wrong = || Error::invalid("noise", format!("needs a deviation of 0 or more, got {deviation}"));
-                let normal = normal.ok_or_else(wrong)?;
+                let normal = Normal::new(mean, deviation).map_err(|e| Error::invalid("noise", e.to_string()))?;
                 (0..samples).map(|_| normal.sample(&mut random).clamp(-1.0, 1.0)).collect()
             }
             Noise::Uniform { low, high } => {
-                let uniform = (low >= -1.0 && high <= 1.0).then(|| Uniform::new(low, high).ok()).flatten();
-                let wrong = || Error::invalid("noise", format!("needs -1 <= low < high <= 1, got {low} and {high}"));
-                let uniform = uniform.ok_or_else(wrong)?;
+                let uniform = Uniform::new(low, high).map_err(|e| Error::invalid("noise", e.to_string()))?;
                 (0..samples).map(|_| uniform.sample(&mut random)).collect()
             }
             Noise::Pink { rms } => {

@@ -8,6 +8,7 @@ use crate::{Error, Result};
 
 /// A picture or a sound.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Stimulus {
     /// A picture.
     Image(Image),
@@ -78,6 +79,15 @@ impl Stimulus {
         match self {
             Self::Image(_) => [0.0, 1.0],
             Self::Sound(_) => [-1.0, 1.0],
+        }
+    }
+
+    /// Whether both are pictures of one size, or sounds of one rate and length.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Image(a), Self::Image(b)) => (a.width(), a.height()) == (b.width(), b.height()),
+            (Self::Sound(a), Self::Sound(b)) => (a.rate(), a.len()) == (b.rate(), b.len()),
+            _ => false,
         }
     }
 

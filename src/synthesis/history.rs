@@ -1,5 +1,6 @@
 //! What happened so far, and the best of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::optimiser::Evaluate;
@@ -28,10 +29,11 @@ pub(super) struct Best {
 
 #[derive(Clone, Default)]
 pub(super) struct History {
-    pub points: Vec<Point>,
+    /// Shared with the pictures of a run that still wait to be shown, as the gradient is.
+    pub points: Arc<Vec<Point>>,
     pub best: Option<Best>,
     /// The gradient of the last evaluation.
-    pub gradient: Vec<f32>,
+    pub gradient: Arc<Vec<f32>>,
     pub evaluations: usize,
     /// Time spent in steps before the one under way.
     pub elapsed: Duration,
@@ -61,7 +63,7 @@ impl Evaluate for Watched<'_> {
             return Err(self.diverged(format!("the gradient of pixel value {i} became {}", found.gradient[i])));
         }
         let history = &mut *self.history;
-        history.points.push(Point {
+        Arc::make_mut(&mut history.points).push(Point {
             evaluation: history.evaluations,
             loss: found.loss,
             snr_db: found.snr_db,
@@ -70,7 +72,10 @@ impl Evaluate for Watched<'_> {
         if history.best.as_ref().is_none_or(|best| found.snr_db > best.snr_db) {
             history.best = Some(Best { x: x.to_vec(), snr_db: found.snr_db });
         }
-        history.gradient.clone_from(&found.gradient);
+        match Arc::get_mut(&mut history.gradient) {
+            Some(gradient) => gradient.clone_from(&found.gradient),
+            None => history.gradient = Arc::new(found.gradient.clone()),
+        }
         Ok(found)
     }
 

@@ -13,7 +13,7 @@ use crate::verdict::Similarity;
 const GUESSES: usize = 5;
 
 /// A picture or a sound made to match another at one stage of a network, and how well it does.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Metamer {
     pub(super) original: Stimulus,
     pub(super) stimulus: Stimulus,
@@ -39,7 +39,7 @@ impl Metamer {
             metamer_class: classify(&stimulus)?,
             original: run.plan.original.clone(),
             stimulus,
-            history: run.history.points.clone(),
+            history: run.history.points.to_vec(),
             stamp: Stamp::of(&run.plan),
             ear: super::panel::ear(&run.plan.network),
         })
@@ -110,5 +110,13 @@ impl PartialEq for Metamer {
             && self.stimulus == other.stimulus
             && self.history == other.history
             && answers(self) == answers(other)
+    }
+}
+
+impl std::fmt::Debug for Metamer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Stamp { original, stage, network, .. } = &self.stamp;
+        let snr = self.similarity.snr_db.map_or("undefined".into(), |snr| format!("{snr:.1} dB"));
+        write!(f, "Metamer({original} at {stage} of {network}, SNR {snr}, {} evaluations)", self.history.len())
     }
 }

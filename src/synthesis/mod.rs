@@ -24,6 +24,7 @@ mod plan;
 mod problem;
 mod progress;
 mod recipe;
+mod recipe_table;
 mod record;
 mod run;
 mod stamp;

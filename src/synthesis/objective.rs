@@ -19,8 +19,6 @@ pub(super) struct Objective {
 /// The distance at one point.
 pub(super) struct Distance {
     pub loss: f64,
-    /// Gradient with respect to the stage's values before its rectifier.
-    pub gradient: Vec<f32>,
     /// `20 log10(norm2(A) / norm2(A - A'))`.
     pub snr_db: f64,
 }
@@ -35,8 +33,8 @@ impl Objective {
         self.norm
     }
 
-    /// The distance of `z`, the stage's values before its rectifier.
-    pub fn distance(&self, z: &[f32]) -> Distance {
+    /// The distance of `z`, the stage's values before its rectifier; its gradient with respect to them goes to `gradient`.
+    pub fn distance(&self, z: &[f32], gradient: &mut [f32]) -> Distance {
         let activation = |z: f32| self.clip.map_or(z, |clip| clip.of(z));
         let (mut square, mut matching) = (0.0, 0.0);
         for (&z, &a) in z.iter().zip(&self.target) {
@@ -53,11 +51,11 @@ impl Objective {
             Loss::MeanSquaredError { .. } => (square / units, 2.0 / units),
             Loss::Matching => (matching / (norm * norm), 1.0 / (norm * norm)),
         };
-        let gradient = z.iter().zip(&self.target).map(|(&z, &a)| {
+        for ((g, &z), &a) in gradient.iter_mut().zip(z).zip(&self.target) {
             let passes = self.identity_gradient || self.clip.is_none_or(|clip| clip.passes(z));
-            if passes { (f64::from(activation(z) - a) * scale) as f32 } else { 0.0 }
-        });
-        Distance { loss, gradient: gradient.collect(), snr_db: 20.0 * (norm / square.sqrt()).log10() }
+            *g = if passes { (f64::from(activation(z) - a) * scale) as f32 } else { 0.0 };
+        }
+        Distance { loss, snr_db: 20.0 * (norm / square.sqrt()).log10() }
     }
 }
 

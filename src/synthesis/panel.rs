@@ -1,5 +1,6 @@
 //! What a run and a metamer look like.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::history::Point;
@@ -17,15 +18,15 @@ use crate::stimulus::{Sound, Stimulus};
 /// The signal-to-noise ratio from which a match is called good, in dB.
 const GOOD_MATCH: f64 = 20.0;
 
-/// A run at one moment.
-#[derive(Clone, Debug)]
+/// A run at one moment; all but the present picture is shared with it.
+#[derive(Clone)]
 pub(super) struct Snapshot {
     pub title: String,
     pub network: Network,
     pub original: Stimulus,
     pub current: Stimulus,
-    pub gradient: Vec<f32>,
-    pub points: Vec<Point>,
+    pub gradient: Arc<Vec<f32>>,
+    pub points: Arc<Vec<Point>>,
     pub steps: usize,
     pub elapsed: Duration,
 }
@@ -109,10 +110,43 @@ impl Snapshot {
     }
 }
 
+/// So many pictures are drawn at the ends of calls, however fast these follow each other.
+const AT_ONCE: f64 = 8.0;
+
+/// Pictures that may be drawn: some at once, so that a short loop shows its end, and no more than half of the time in
+/// the long run.
+struct Allowance {
+    pictures: f64,
+    asked: Option<Instant>,
+}
+
+impl Allowance {
+    /// Whether one more may be drawn now, when a drawing takes `cost`.
+    fn take(&mut self, now: Instant, cost: Duration) -> bool {
+        if let Some(asked) = self.asked.replace(now) {
+            let passed = now.saturating_duration_since(asked).as_secs_f64();
+            self.pictures = (self.pictures + passed / (2.0 * cost.as_secs_f64()).max(1e-9)).min(AT_ONCE);
+        }
+        let allowed = self.pictures >= 1.0;
+        if allowed {
+            self.pictures -= 1.0;
+        }
+        allowed
+    }
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { pictures: AT_ONCE, asked: None }
+    }
+}
+
 /// The place in a notebook where a run is watched: one in each cell that steps it.
 pub(super) struct Screen {
-    place: Live,
+    place: Arc<Live>,
     drawn: Option<Instant>,
+    /// Pictures at the ends of calls that may still be drawn.
+    allowance: Allowance,
     /// How long the last drawing took.
     cost: Duration,
 }
@@ -132,18 +166,30 @@ impl Screen {
         self.drawn = Some(Instant::now());
     }
 
+    pub fn place(&self) -> Arc<Live> {
+        Arc::clone(&self.place)
+    }
+
     /// Shows the last picture of a call; whether there is a place that shows it.
+    ///
+    /// Not at each end in a long loop of calls that are shorter than a drawing.
     pub fn finish(&mut self, snapshot: &Snapshot) -> bool {
-        if Live::is_on() {
+        let draws = Live::is_on() && self.allowance.take(Instant::now(), self.cost);
+        if draws {
             self.update(snapshot, None);
         }
-        Live::is_on()
+        draws
     }
 }
 
 impl Default for Screen {
     fn default() -> Self {
-        Self { place: Live::in_each_cell(), drawn: None, cost: Duration::ZERO }
+        Self {
+            place: Arc::new(Live::in_each_cell()),
+            drawn: None,
+            allowance: Allowance::default(),
+            cost: Duration::ZERO,
+        }
     }
 }
 
@@ -156,8 +202,10 @@ impl Show for Progress {
 impl Progress {
     /// What a notebook calls when this is the last value of a cell; a live place that shows it already is enough.
     pub fn evcxr_display(&self) {
-        if !self.shown {
-            show_bundles(&self.bundles());
+        match &self.place {
+            _ if self.shown => {}
+            Some(place) if Live::is_on() => place.update(self),
+            _ => show_bundles(&self.bundles()),
         }
     }
 }
@@ -209,3 +257,30 @@ impl Show for Metamer {
 }
 
 crate::show_in_notebooks!(Run, Metamer);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of `calls` calls, each this long, draw, when a drawing takes 200 ms.
+    fn drawn(calls: usize, call: Duration) -> usize {
+        let (mut allowance, mut now, mut drawn) = (Allowance::default(), Instant::now(), 0);
+        for _ in 0..calls {
+            now += call;
+            if allowance.take(now, Duration::from_millis(200)) {
+                now += Duration::from_millis(200);
+                drawn += 1;
+            }
+        }
+        drawn
+    }
+
+    #[test]
+    fn a_loop_of_short_calls_spends_half_its_time_on_pictures_at_most() {
+        assert_eq!(drawn(8, Duration::from_millis(10)), 8, "a short loop shows every end");
+        let calls = drawn(1000, Duration::from_millis(10));
+        // 10 s of work, as much again for pictures, and those that are drawn at once with what they make up for.
+        assert!((50..=66).contains(&calls), "{calls} pictures");
+        assert_eq!(drawn(50, Duration::from_millis(500)), 50, "long calls show every end");
+    }
+}

@@ -8,7 +8,7 @@ use crate::stimulus::{Image, Noise, Sound, Stimulus};
 use crate::{Error, Result};
 
 /// A synthesis that is about to start: a network, a stage, an original, a recipe, a seed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Synthesis {
     pub(super) network: Network,
     pub(super) stage: String,
@@ -17,6 +17,7 @@ pub struct Synthesis {
     pub(super) seed: u64,
     pub(super) start: Option<Stimulus>,
     pub(super) quiet: bool,
+    pub(super) layer_by_layer: bool,
 }
 
 impl Synthesis {
@@ -34,7 +35,16 @@ impl Synthesis {
             Stimulus::Image(_) => Recipe::fast(),
             Stimulus::Sound(_) => Recipe::fast_sound(),
         };
-        Ok(Self { network: network.clone(), stage: stage.into(), original, recipe, seed: 0, start: None, quiet: false })
+        Ok(Self {
+            network: network.clone(),
+            stage: stage.into(),
+            original,
+            recipe,
+            seed: 0,
+            start: None,
+            quiet: false,
+            layer_by_layer: false,
+        })
     }
 
     /// With another recipe.
@@ -64,6 +74,13 @@ impl Synthesis {
         self
     }
 
+    /// Runs the network layer by layer instead of compiled for the stage: slower, and the reference for it. Networks that
+    /// hear always run so.
+    pub fn layer_by_layer(mut self) -> Self {
+        self.layer_by_layer = true;
+        self
+    }
+
     /// Computes the original's activations and makes the first picture or sound.
     ///
     /// # Errors
@@ -73,12 +90,19 @@ impl Synthesis {
         if let (Stimulus::Sound(sound), Some(rms)) = (&self.original, self.recipe.sound_rms) {
             self.original = sound.clone().demean().set_rms(rms)?.into();
         }
-        let problem = Problem::new(&self.network, &self.stage, &self.original, &self.recipe)?;
+        let problem = Problem::new(&self.network, &self.stage, &self.original, &self.recipe, self.layer_by_layer)?;
         let start = match &self.start {
             Some(start) => start.values().to_vec(),
             None => first_values(self.recipe.start, &self.original, self.seed)?,
         };
         Ok(Run::new(self, problem, start))
+    }
+}
+
+impl std::fmt::Debug for Synthesis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (original, network, recipe) = (self.original.name(), self.network.name(), &self.recipe.name);
+        write!(f, "Synthesis({original} at {} of {network}, recipe {recipe}, seed {})", self.stage, self.seed)
     }
 }
 

@@ -4,20 +4,28 @@ use candle_core::{Device, Tensor, Var};
 
 use super::objective::{Objective, range_penalty};
 use super::recipe::{Loss, Recipe};
+use crate::engine::{Compiled, Evaluated};
 use crate::network::Network;
-use crate::ops::pull_back;
+use crate::ops::{Clip, pull_back, values};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
 /// A network up to a stage, and the activations to reach there.
 #[derive(Clone)]
 pub(super) struct Problem {
-    pub network: Network,
-    pub stage: String,
+    runs: Runs,
     pub objective: Objective,
     /// Of a batch of one.
     shape: Vec<usize>,
     range: [f32; 2],
+}
+
+/// How the network is run.
+#[derive(Clone)]
+enum Runs {
+    Compiled(Compiled),
+    /// Layer by layer: the reference.
+    Plainly(Network, String),
 }
 
 /// One evaluation.
@@ -30,26 +38,26 @@ pub(super) struct Evaluation {
 }
 
 impl Problem {
-    pub fn new(network: &Network, stage: &str, original: &Stimulus, recipe: &Recipe) -> Result<Self> {
-        let x = original.to_tensor()?;
-        let target = crate::ops::values(&network.forward_to(stage, &x)?)?;
+    pub fn new(network: &Network, stage: &str, original: &Stimulus, recipe: &Recipe, plainly: bool) -> Result<Self> {
+        let runs = match plainly || !Compiled::takes(network) {
+            false => Runs::Compiled(Compiled::new(network, stage)?),
+            true => Runs::Plainly(network.clone(), stage.into()),
+        };
+        let shape: Vec<usize> = std::iter::once(1).chain(network.input().shape()).collect();
+        let (mut target, clip) = runs.before_activation(original.values(), &shape)?;
+        rectify(&mut target, clip);
         crate::finite::check(|| format!("stage \"{stage}\" of the original"), &target)?;
-        let clip = network.before_activation(stage, &x)?.clip;
         let objective = Objective::new(target, clip, recipe.loss, recipe.identity_gradient);
         if objective.norm() == 0.0 {
             let reason = "every unit is silent for this stimulus: there is nothing to match; take an earlier stage";
             return Err(Error::invalid(format!("stage \"{stage}\""), reason));
         }
-        let (shape, range) = (x.dims().to_vec(), original.range());
-        Ok(Self { network: network.clone(), stage: stage.into(), objective, shape, range })
+        Ok(Self { runs, objective, shape, range: original.range() })
     }
 
     pub fn evaluate(&self, x: &[f32]) -> Result<Evaluation> {
-        let pixels = Var::from_tensor(&self.tensor(x)?)?;
-        let z = self.network.before_activation(&self.stage, &pixels)?.values;
-        let distance = self.objective.distance(&crate::ops::values(&z)?);
-        let cotangent = Tensor::from_vec(distance.gradient, z.shape(), &Device::Cpu)?;
-        let mut gradient = crate::ops::values(&pull_back(&z, &cotangent, &pixels)?)?;
+        let objective = &self.objective;
+        let (mut gradient, distance) = self.runs.evaluate(x, &self.shape, |z, g| objective.distance(z, g))?;
         let mut loss = distance.loss;
         if let Loss::MeanSquaredError { range_penalty: weight } = self.objective.loss {
             loss += range_penalty(x, self.range, weight, &mut gradient);
@@ -59,7 +67,9 @@ impl Problem {
 
     /// The activations at the stage.
     pub fn activations(&self, x: &[f32]) -> Result<Vec<f32>> {
-        crate::ops::values(&self.network.forward_to(&self.stage, &self.tensor(x)?)?)
+        let (mut values, clip) = self.runs.before_activation(x, &self.shape)?;
+        rectify(&mut values, clip);
+        Ok(values)
     }
 
     pub fn planes(&self) -> (usize, [usize; 2]) {
@@ -73,8 +83,50 @@ impl Problem {
     pub fn range(&self) -> [f32; 2] {
         self.range
     }
+}
 
-    fn tensor(&self, x: &[f32]) -> Result<Tensor> {
-        Ok(Tensor::from_slice(x, self.shape.as_slice(), &Device::Cpu)?)
+fn rectify(values: &mut [f32], clip: Option<Clip>) {
+    if let Some(clip) = clip {
+        values.iter_mut().for_each(|z| *z = clip.of(*z));
+    }
+}
+
+fn tensor(x: &[f32], shape: &[usize]) -> Result<Tensor> {
+    Ok(Tensor::from_slice(x, shape, &Device::Cpu)?)
+}
+
+impl Runs {
+    /// The stage's values before its rectifier, and the rectifier.
+    fn before_activation(&self, x: &[f32], shape: &[usize]) -> Result<(Vec<f32>, Option<Clip>)> {
+        match self {
+            Self::Compiled(compiled) => Ok((compiled.values(x)?, compiled.clip())),
+            Self::Plainly(network, stage) => {
+                let z = network.before_rectifier(stage, &tensor(x, shape)?)?;
+                Ok((values(&z)?, network.rectifier(stage)?))
+            }
+        }
+    }
+
+    /// The gradient at `x` of what `cotangent` says about the stage's values, and what it returned.
+    fn evaluate<T>(
+        &self,
+        x: &[f32],
+        shape: &[usize],
+        cotangent: impl FnOnce(&[f32], &mut [f32]) -> T,
+    ) -> Result<(Vec<f32>, T)> {
+        match self {
+            Self::Compiled(compiled) => {
+                let Evaluated { gradient, found } = compiled.evaluate(x, cotangent)?;
+                Ok((gradient, found))
+            }
+            Self::Plainly(network, stage) => {
+                let values_in = Var::from_tensor(&tensor(x, shape)?)?;
+                let z = network.before_rectifier(stage, &values_in)?;
+                let mut gradient = vec![0.0; z.elem_count()];
+                let found = cotangent(&values(&z)?, &mut gradient);
+                let gradient = Tensor::from_vec(gradient, z.shape(), &Device::Cpu)?;
+                Ok((values(&pull_back(&z, &gradient, &values_in)?)?, found))
+            }
+        }
     }
 }

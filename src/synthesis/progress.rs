@@ -1,11 +1,14 @@
 //! What a few steps achieved.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::panel::Snapshot;
+use crate::display::Live;
 
 /// Why a run stopped stepping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ended {
     /// All steps that were asked for are done.
     Steps,
@@ -35,7 +38,7 @@ impl std::fmt::Display for Ended {
 }
 
 /// Where a run is after a call of [`Run::step`](super::Run::step) and its like.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Progress {
     /// Why the call returned.
     pub ended: Ended,
@@ -50,8 +53,16 @@ pub struct Progress {
     /// The recipe's loss at the last evaluation.
     pub loss: f64,
     pub(super) snapshot: Snapshot,
-    /// Whether a live place of the notebook already shows this.
+    /// The live place of the notebook that this belongs in; none for a quiet run.
+    pub(super) place: Option<Arc<Live>>,
+    /// Whether that place already shows this.
     pub(super) shown: bool,
+}
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Progress({self})")
+    }
 }
 
 impl std::fmt::Display for Progress {

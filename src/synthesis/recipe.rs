@@ -36,6 +36,7 @@ pub struct Recipe {
 /// What is minimised; `A` are the original's activations, `A'` the metamer's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Loss {
     /// `1/2 sum (A' - A)^2`.
     HalfSquaredError,
@@ -57,6 +58,7 @@ pub enum Loss {
 /// How the loss is minimised. A step of all but [`Optimiser::Lbfgs`] takes one gradient evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Optimiser {
     /// Adam (Kingma & Ba, 2015), betas 0.9 and 0.999, epsilon 1e-8 beside the bias-corrected root, on the pixels.
     Adam {
@@ -103,6 +105,7 @@ pub struct Lbfgs {
 /// The first picture of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Start {
     /// Noise of the run's seed.
     Noise(Noise),
@@ -269,6 +272,10 @@ impl Recipe {
         {
             return Err(Error::invalid("recipe.loss.range_penalty", format!("must be 0 or more, got {range_penalty}")));
         }
+        if let Start::Noise(noise) = self.start {
+            // The widest range, a sound's: a picture's own is checked when the noise is drawn.
+            noise.check([-1.0, 1.0])?;
+        }
         match self.optimiser {
             Optimiser::Adam { rate, decay_per_1000, .. } => {
                 positive("recipe.optimiser.rate", rate)?;
@@ -301,6 +308,6 @@ impl Default for Recipe {
 
 impl Default for Lbfgs {
     fn default() -> Self {
-        Self { memory: 10, warm_up: 60, warm_up_eta: 3.0 }
+        Self { memory: 10, warm_up: 200, warm_up_eta: 3.0 }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::history::{Best, History, Point};
@@ -12,19 +13,21 @@ use super::problem::Problem;
 use super::progress::Ended;
 use super::run::Run;
 use super::stamp::Stamp;
-use super::state::{Load, Save};
+use super::state::{Load, MOST, Save};
 use crate::display::Show;
 use crate::network::{Classification, Network};
 use crate::stimulus::{Image, Sound, Stimulus};
 use crate::verdict::Similarity;
 use crate::{Error, Result};
 
+const DIFFERENT_SIZES: &str = "holds arrays of different sizes for one stimulus";
 const RUN: &str = "metamers run 1";
 const METAMER: &str = "metamers metamer 1";
 
-fn notes(kind: &str, stamp: &Stamp) -> HashMap<String, String> {
-    let stamp = serde_json::to_string(stamp).unwrap_or_default();
-    HashMap::from([("kind".into(), kind.into()), ("stamp".into(), stamp)])
+fn notes(path: &Path, kind: &str, stamp: &Stamp) -> Result<HashMap<String, String>> {
+    let stamp = serde_json::to_string(stamp);
+    let stamp = stamp.map_err(|e| Error::file(path, format!("cannot be written: its stamp has no JSON ({e})")))?;
+    Ok(HashMap::from([("kind".into(), kind.into()), ("stamp".into(), stamp)]))
 }
 
 fn open(path: &Path, kind: &str) -> Result<(Load, Stamp)> {
@@ -73,6 +76,9 @@ fn load_history(file: &Load) -> Result<Vec<Point>> {
     let column = |name: &str| file.f64(&format!("history.{name}"));
     let columns = [column("evaluation")?, column("loss")?, column("snr_db")?, column("seconds")?];
     let length = columns[0].len();
+    if columns[0].iter().any(|&e| !(e >= 1.0 && e <= MOST as f64 && e.fract() == 0.0)) {
+        return Err(file.error("numbers its history with what are no counts"));
+    }
     if columns.iter().any(|c| c.len() != length) {
         return Err(file.error("has columns of different lengths in its history"));
     }
@@ -92,7 +98,7 @@ impl Run {
     /// # Errors
     /// [`Error::File`] when it cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let mut to = Save::new(notes(RUN, &Stamp::of(&self.plan)));
+        let mut to = Save::new(notes(path.as_ref(), RUN, &Stamp::of(&self.plan))?);
         save_stimulus(&mut to, "original", &self.plan.original);
         if let Some(start) = &self.plan.start {
             save_stimulus(&mut to, "start", start);
@@ -114,11 +120,11 @@ impl Run {
     /// Goes on with a saved run.
     ///
     /// # Errors
-    /// A file that is damaged or no run, or a network whose weights are not those that the run was started with.
+    /// A file that is damaged or no run, or a network whose name or weights are not those that the run was started with.
     pub fn resume(path: impl AsRef<Path>, network: &Network) -> Result<Self> {
         let (file, stamp) = open(path.as_ref(), RUN)?;
         let weights = &network.provenance().weights_sha256;
-        if *weights != stamp.weights_sha256 {
+        if *weights != stamp.weights_sha256 || network.name() != stamp.network {
             let reason = format!(
                 "was made with {} of weights {}, and this is {} of weights {weights}",
                 stamp.network,
@@ -137,28 +143,40 @@ impl Run {
             seed: stamp.seed,
             start,
             quiet: false,
+            layer_by_layer: false,
         };
         plan.recipe.check()?;
-        let problem = Problem::new(&plan.network, &plan.stage, &plan.original, &plan.recipe)?;
+        let problem = Problem::new(&plan.network, &plan.stage, &plan.original, &plan.recipe, plan.layer_by_layer)?;
         let pixels = plan.original.values().len();
         let best = match file.has("best.x") {
             true => Some(Best { x: file.f32("best.x")?, snr_db: file.scalar("best.snr_db")? }),
             false => None,
         };
         let history = History {
-            points: load_history(&file)?,
+            points: Arc::new(load_history(&file)?),
             best,
-            gradient: file.f32("gradient")?,
-            evaluations: file.u64("evaluations")? as usize,
+            gradient: Arc::new(file.f32("gradient")?),
+            evaluations: file.count("evaluations")?,
             elapsed: Duration::from_nanos(file.u64("elapsed_ns")?),
         };
-        let state = State::load(&plan.recipe, &file)?;
-        let sizes = [Some(state.pixels().len()), history.best.as_ref().map(|b| b.x.len())];
-        if sizes.into_iter().flatten().any(|size| size != pixels) || !state.is_consistent() {
-            return Err(file.error("holds arrays of different sizes for one picture"));
+        let state = State::load(&plan.recipe, &file, problem.planes())?;
+        let arrays = [Some(state.pixels()), history.best.as_ref().map(|b| b.x.as_slice())];
+        let arrays =
+            arrays.into_iter().flatten().chain((!history.gradient.is_empty()).then_some(&history.gradient[..]));
+        for array in arrays {
+            if array.len() != pixels {
+                return Err(file.error(DIFFERENT_SIZES));
+            }
+            crate::finite::check(|| "an array of pixels".into(), array).map_err(|e| file.error(e))?;
+        }
+        if !state.is_consistent() || plan.start.as_ref().is_some_and(|start| start.values().len() != pixels) {
+            return Err(file.error(DIFFERENT_SIZES));
+        }
+        if history.evaluations < history.points.len() || history.best.as_ref().is_some_and(|b| b.snr_db.is_nan()) {
+            return Err(file.error("holds a history that contradicts itself"));
         }
         let over = over_from_number(file.u64("over")?).map_err(|reason| file.error(reason))?;
-        Ok(Self::restored(plan, problem, state, history, file.u64("steps")? as usize, over))
+        Ok(Self::restored(plan, problem, state, history, file.count("steps")?, over))
     }
 }
 
@@ -199,7 +217,7 @@ impl Metamer {
                 ));
             }
         }
-        let mut notes = notes(METAMER, &self.stamp);
+        let mut notes = notes(path.as_ref(), METAMER, &self.stamp)?;
         let answers = (&self.similarity, &self.original_class, &self.metamer_class);
         let answers = serde_json::to_string(&answers).map_err(|e| Error::file(path.as_ref(), e))?;
         notes.insert("answers".into(), answers);
@@ -220,12 +238,14 @@ impl Metamer {
         let answers: Answers = serde_json::from_str(file.note("answers")?)
             .map_err(|e| file.error(format!("has damaged answers ({e})")))?;
         let (similarity, original_class, metamer_class) = answers;
-        if [&original_class, &metamer_class].into_iter().flatten().any(|class| class.guesses.is_empty()) {
-            return Err(file.error("has an answer without a class"));
+        let (original, stimulus) =
+            (load_stimulus(&file, "original", &stamp.original)?, load_stimulus(&file, "metamer", "metamer")?);
+        if !original.is_like(&stimulus) {
+            return Err(file.error(DIFFERENT_SIZES));
         }
         Ok(Self {
-            original: load_stimulus(&file, "original", &stamp.original)?,
-            stimulus: load_stimulus(&file, "metamer", "metamer")?,
+            original,
+            stimulus,
             history: load_history(&file)?,
             similarity,
             original_class,

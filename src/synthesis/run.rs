@@ -1,5 +1,6 @@
 //! A synthesis under way.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::history::{Best, History, Point, Watched};
@@ -77,10 +78,15 @@ impl Run {
     /// # Errors
     /// As [`Run::step`], and when `snr_db` is not a number.
     pub fn until(&mut self, snr_db: f64) -> Result<Progress> {
-        if snr_db.is_nan() {
-            return Err(Error::invalid("snr_db", "is not a number; 20.0 is a good match"));
-        }
-        self.advance(Budget { snr_db: Some(snr_db), ..self.rest() })
+        self.advance(self.goal(snr_db)?)
+    }
+
+    /// [`Run::until`] with a limit of time: what comes first ends it, and [`Progress::ended`] tells which.
+    ///
+    /// # Errors
+    /// As [`Run::until`].
+    pub fn until_within(&mut self, snr_db: f64, time: Duration) -> Result<Progress> {
+        self.advance(Budget { time: Some(time), ..self.goal(snr_db)? })
     }
 
     /// Takes all the steps of the recipe that are left.
@@ -89,6 +95,13 @@ impl Run {
     /// As [`Run::step`].
     pub fn run(&mut self) -> Result<Progress> {
         self.advance(self.rest())
+    }
+
+    fn goal(&self, snr_db: f64) -> Result<Budget> {
+        if snr_db.is_nan() {
+            return Err(Error::invalid("snr_db", "is not a number; 20.0 is a good match"));
+        }
+        Ok(Budget { snr_db: Some(snr_db), ..self.rest() })
     }
 
     fn rest(&self) -> Budget {
@@ -134,6 +147,7 @@ impl Run {
             snr_db: self.history.best.as_ref().map_or(f64::NEG_INFINITY, |b| b.snr_db),
             loss: last.map_or(f64::NAN, |p| p.loss),
             snapshot,
+            place: (!self.plan.quiet).then(|| self.screen.place()),
             shown,
         })
     }
@@ -178,8 +192,8 @@ impl Run {
             network: self.plan.network.clone(),
             original: self.plan.original.clone(),
             current: self.current(),
-            gradient: self.history.gradient.clone(),
-            points: self.history.points.clone(),
+            gradient: Arc::clone(&self.history.gradient),
+            points: Arc::clone(&self.history.points),
             steps: self.steps,
             elapsed: self.history.elapsed,
         }
@@ -230,9 +244,16 @@ impl Run {
     }
 
     /// The gradient of the loss at the last evaluation, summed over the colours: where brighter pixels raise the loss
-    /// and where they lower it. `None` before the first step, and for sounds.
-    pub fn gradient(&self) -> Option<HeatMap> {
-        super::panel::gradient_map(&self.history.gradient, &self.plan.original)
+    /// and where they lower it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] before the first step, when no gradient is known, and for sounds.
+    pub fn gradient(&self) -> Result<HeatMap> {
+        if let Stimulus::Sound(sound) = &self.plan.original {
+            return Err(Error::invalid(sound.name(), "is a sound: its gradient is no map; see Run::gradient_values"));
+        }
+        let map = super::panel::gradient_map(&self.history.gradient, &self.plan.original);
+        map.ok_or_else(|| Error::invalid("gradient", "is not known before the first step; take one: run.step(1)?"))
     }
 
     /// The gradient of the loss at the last evaluation: three planes, red, green and blue, or samples; empty before the first step.
@@ -256,7 +277,7 @@ impl Run {
         let original = &self.problem.objective.target;
         let snr = |stimulus: &Stimulus| -> Result<f64> {
             let activations = self.problem.activations(stimulus.values())?;
-            Ok(crate::verdict::snr_db(original, &activations).unwrap_or(f64::NEG_INFINITY))
+            Ok(crate::verdict::snr_db(original, &activations)?.unwrap_or(f64::NEG_INFINITY))
         };
         // Measured on what is kept: a recipe without a clamp has pixels that no picture can hold.
         let best = match &self.history.best {
@@ -272,6 +293,8 @@ impl Run {
 
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Run").field("stage", &self.plan.stage).field("steps", &self.steps).finish_non_exhaustive()
+        let (network, stage, recipe) = (self.plan.network.name(), &self.plan.stage, &self.plan.recipe.name);
+        let snr = self.snr_db().map_or(String::new(), |snr| format!(", SNR {snr:.1} dB"));
+        write!(f, "Run({stage} of {network}, recipe {recipe}, {} steps{snr})", self.steps)
     }
 }

@@ -8,6 +8,9 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{Error, Result};
 
+/// No run takes more steps: at a microsecond each it would last nine years.
+pub(super) const MOST: u64 = 1 << 48;
+
 /// Arrays on their way into a file.
 pub(super) struct Save {
     arrays: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
@@ -109,6 +112,14 @@ impl Load {
 
     pub fn scalar(&self, name: &str) -> Result<f64> {
         self.f64(name)?.first().copied().ok_or_else(|| self.error(format!("\"{name}\" is empty")))
+    }
+
+    /// A number of steps or the like, from which one can go on counting.
+    pub fn count(&self, name: &str) -> Result<usize> {
+        match self.u64(name)? {
+            count if count <= MOST => Ok(count as usize),
+            count => Err(self.error(format!("is damaged: its \"{name}\" of {count} is impossible"))),
+        }
     }
 
     pub fn u64(&self, name: &str) -> Result<u64> {

@@ -16,10 +16,13 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Similarity {
     /// Spearman's rank correlation rho.
+    #[serde(with = "crate::finite::json")]
     pub spearman: Option<f64>,
     /// Pearson's correlation r.
+    #[serde(with = "crate::finite::json")]
     pub pearson: Option<f64>,
     /// Signal-to-noise ratio in dB; `None` when the original is all zeros.
+    #[serde(with = "crate::finite::json")]
     pub snr_db: Option<f64>,
 }
 
@@ -36,16 +39,13 @@ impl Similarity {
     /// # Errors
     /// Different lengths, no values, or values that are not finite.
     pub fn between(original: &[f32], metamer: &[f32]) -> Result<Self> {
-        if original.len() != metamer.len() || original.is_empty() {
-            let expected = format!("as many values as the original, {}, and at least one", original.len());
-            return Err(Error::shape("the metamer's activations", expected, &[metamer.len()]));
-        }
+        same_length(original, metamer)?;
         crate::finite::check(|| "the original's activations".into(), original)?;
         crate::finite::check(|| "the metamer's activations".into(), metamer)?;
         let widen = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
         let pearson = correlation(&widen(original), &widen(metamer));
         let spearman = correlation(&ranks(original), &ranks(metamer));
-        Ok(Self { spearman, pearson, snr_db: snr_db(original, metamer) })
+        Ok(Self { spearman, pearson, snr_db: snr_db(original, metamer)? })
     }
 }
 
@@ -63,11 +63,30 @@ impl Show for Similarity {
 
 crate::show_in_notebooks!(Similarity);
 
-/// `20 log10(norm2(original) / norm2(original - metamer))`; infinite when equal, `None` when the original is all zeros.
-pub fn snr_db(original: &[f32], metamer: &[f32]) -> Option<f64> {
+/// `20 log10(norm2(original) / norm2(original - metamer))` in dB; infinite when equal, `None` when the original is all
+/// zeros.
+///
+/// ```
+/// let snr = metamers::verdict::snr_db(&[3.0, 4.0], &[3.0, 4.5])?;
+/// assert_eq!(snr, Some(20.0));
+/// # Ok::<(), metamers::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Shape`] for different lengths or no values.
+pub fn snr_db(original: &[f32], metamer: &[f32]) -> Result<Option<f64>> {
+    same_length(original, metamer)?;
     let signal: f64 = original.iter().map(|&a| f64::from(a).powi(2)).sum();
     let noise: f64 = original.iter().zip(metamer).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
-    (signal > 0.0).then(|| 10.0 * (signal / noise).log10())
+    Ok((signal > 0.0).then(|| 10.0 * (signal / noise).log10()))
+}
+
+fn same_length(original: &[f32], metamer: &[f32]) -> Result<()> {
+    if original.len() != metamer.len() || original.is_empty() {
+        let expected = format!("as many values as the original, {}, and at least one", original.len());
+        return Err(Error::shape("the metamer's activations", expected, &[metamer.len()]));
+    }
+    Ok(())
 }
 
 /// Pearson's r; `None` when either side is constant.
@@ -133,8 +152,8 @@ mod tests {
 
     #[test]
     fn silence_has_no_signal_to_noise_ratio() {
-        assert_eq!(snr_db(&[0.0, 0.0], &[1.0, 0.0]), None);
-        assert_eq!(snr_db(&[1.0, 0.0], &[1.0, 0.0]), Some(f64::INFINITY));
+        assert_eq!(snr_db(&[0.0, 0.0], &[1.0, 0.0]).unwrap(), None);
+        assert_eq!(snr_db(&[1.0, 0.0], &[1.0, 0.0]).unwrap(), Some(f64::INFINITY));
     }
 
     #[test]
@@ -142,5 +161,19 @@ mod tests {
         assert!(Similarity::between(&[1.0, f32::NAN], &[1.0, 2.0]).unwrap_err().to_string().contains("index 1"));
         assert!(Similarity::between(&[], &[]).is_err());
         assert!(Similarity::between(&[1.0], &[1.0, 2.0]).is_err());
+        assert!(snr_db(&[1.0], &[1.0, 2.0]).unwrap_err().to_string().contains("[2]"));
+        assert!(snr_db(&[], &[]).is_err());
+    }
+
+    #[test]
+    fn every_number_comes_back_from_json() {
+        for value in [None, Some(0.1), Some(-1.0), Some(f64::INFINITY), Some(f64::NEG_INFINITY), Some(f64::NAN)] {
+            let before = Similarity { spearman: Some(1.0), pearson: None, snr_db: value };
+            let text = serde_json::to_string(&before).unwrap();
+            let after: Similarity = serde_json::from_str(&text).unwrap();
+            assert_eq!(after.snr_db.map(f64::to_bits), value.map(f64::to_bits), "{text}");
+            assert_eq!((after.spearman, after.pearson), (Some(1.0), None));
+        }
+        assert!(serde_json::from_str::<Similarity>(r#"{"spearman":1,"pearson":1,"snr_db":"much"}"#).is_err());
     }
 }

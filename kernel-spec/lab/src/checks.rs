@@ -51,11 +51,36 @@ pub fn prerequisites(root: &Path) -> Result<()> {
     }
     python()?;
     standard_library_source()?;
+    writable(root)?;
     let built = root.join("target/release/metamers-kernel").exists();
     if let Some(free) = free_megabytes(root).filter(|&free| !built && free < NEEDED_MEGABYTES) {
         bail!("{} MB are free here, and the set-up needs about {NEEDED_MEGABYTES} MB; make room and try again", free);
     }
     Ok(())
+}
+
+/// Everything that is made goes below the project and nowhere else.
+fn writable(root: &Path) -> Result<()> {
+    let target = root.join("target");
+    let probe = target.join(format!("writable-{}", std::process::id()));
+    let written = std::fs::create_dir_all(&target).and_then(|()| std::fs::write(&probe, ""));
+    let _ = std::fs::remove_file(&probe);
+    match written {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            bail!("{} cannot be written to: {error}; work in a copy of the project that is yours", target.display())
+        }
+    }
+}
+
+/// Whether JupyterLab can have this port, which it was told to use.
+pub fn port(port: u16) -> Result<()> {
+    match std::net::TcpListener::bind(("127.0.0.1", port)) {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("port {port} is in use by another program; leave --port away, or choose another one")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The Python that makes the virtual environment.
@@ -99,4 +124,18 @@ fn quiet(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_said_before_anything_is_started() {
+        let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let number = taken.local_addr().unwrap().port();
+        assert!(port(number).unwrap_err().to_string().contains("in use"));
+        drop(taken);
+        port(number).unwrap();
+    }
 }

@@ -1,12 +1,8 @@
 //! `cargo lab`: sets everything up, then opens JupyterLab on the notebooks.
 
-mod checks;
-mod kernel_spec;
-mod setup;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Parser;
-use std::os::unix::process::CommandExt;
+use metamers_lab::{Place, Project, Run};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -39,7 +35,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     forget_cargo();
-    match run(&Arguments::parse()) {
+    match run(Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -48,44 +44,26 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let notebooks: Vec<PathBuf> = arguments
-        .run
-        .iter()
-        .map(|path| path.canonicalize().with_context(|| format!("{}: cannot be opened", path.display())))
-        .collect::<Result<_>>()?;
-    let project = setup::Project::find()?;
-    checks::prerequisites(&project.root)?;
-    project.set_up()?;
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    if let Some(missing) = arguments.run.iter().find(|path| !path.exists()) {
+        bail!("{}: there is no such file", missing.display());
+    }
+    let project = Project::find()?;
     if arguments.user {
-        project.install_for_user()?;
+        project.set_up()?;
+        let folder = Place::User.install(&project)?;
+        eprintln!("   Installed the kernel in {}", folder.display());
     }
     if arguments.setup {
-        say("Ready", "`cargo lab` opens JupyterLab");
+        project.set_up()?;
+        eprintln!("       Ready `cargo lab` opens JupyterLab");
         return Ok(ExitCode::SUCCESS);
     }
-    if !notebooks.is_empty() {
-        return execute(&project, arguments, &notebooks);
+    if arguments.run.is_empty() {
+        return metamers_lab::lab(&project, &arguments.jupyter);
     }
-    say("Opening", "JupyterLab; Ctrl-C here ends it");
-    let folder = project.root.join("notebooks");
-    std::fs::create_dir_all(&folder)?;
-    let mut jupyter = project.python();
-    jupyter.args(["-m", "jupyter", "lab", "--ServerApp.answer_yes=True"]).args(&arguments.jupyter).current_dir(folder);
-    // From here on this process is Jupyter's: signals reach it directly.
-    bail!("JupyterLab did not start: {}", jupyter.exec())
-}
-
-fn execute(project: &setup::Project, arguments: &Arguments, notebooks: &[PathBuf]) -> Result<ExitCode> {
-    let mut runner = project.python();
-    runner.arg(project.root.join("kernel-spec/lab/run_notebook.py")).args(notebooks);
-    if let Some(seconds) = arguments.timeout {
-        runner.arg("--timeout").arg(seconds.to_string());
-    }
-    if arguments.keep {
-        runner.arg("--keep");
-    }
-    bail!("the notebooks could not be run: {}", runner.exec())
+    let Arguments { run: notebooks, timeout, keep, .. } = arguments;
+    metamers_lab::run(&project, &Run { notebooks, out: None, timeout, keep })
 }
 
 /// What `cargo run` tells this program is not meant for the compilers and kernels that it starts: they would build anew for it.
@@ -106,9 +84,4 @@ fn forget_cargo() {
         // SAFETY: nothing else runs yet.
         unsafe { std::env::set_var("LD_LIBRARY_PATH", paths) };
     }
-}
-
-/// One line about one step.
-fn say(what: &str, more: &str) {
-    eprintln!("{what:>12} {more}");
 }

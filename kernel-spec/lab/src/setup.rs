@@ -26,7 +26,8 @@ impl Project {
         self.root.join(".venv")
     }
 
-    fn kernel(&self) -> PathBuf {
+    /// The kernel, when it has been built.
+    pub fn kernel(&self) -> PathBuf {
         self.root.join("target/release/metamers-kernel")
     }
 
@@ -41,6 +42,7 @@ impl Project {
 
     /// Does all steps.
     pub fn set_up(&self) -> Result<()> {
+        checks::prerequisites(&self.root)?;
         self.install_packages()?;
         self.build_kernel()?;
         self.warm()?;
@@ -51,7 +53,8 @@ impl Project {
         Ok(())
     }
 
-    fn install_packages(&self) -> Result<()> {
+    /// Makes the virtual environment.
+    pub fn install_packages(&self) -> Result<()> {
         let stamp = self.venv().join("metamers-requirements.txt");
         let works = self.venv().join("bin/python").exists();
         if works && fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) {
@@ -91,21 +94,6 @@ impl Project {
         }
         say("Compiling", "metamers for notebooks; the first time takes about four minutes on two cores");
         succeed(&mut task(&["warm"]), "metamers could not be compiled for notebooks")
-    }
-
-    /// Installs the kernel spec where all of the user's Jupyter installations look.
-    pub fn install_for_user(&self) -> Result<()> {
-        let mut ask = self.python();
-        ask.args(["-c", "from jupyter_core.paths import jupyter_data_dir; print(jupyter_data_dir())"]);
-        let answer = ask.output().context("the user's Jupyter folder could not be found")?;
-        let folder = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
-        if folder.is_empty() {
-            bail!("the user's Jupyter folder could not be found");
-        }
-        let folder = Path::new(&folder).join("kernels/metamers");
-        kernel_spec::install(&folder, &self.root, &self.kernel())?;
-        say("Installed", &format!("the kernel in {}", folder.display()));
-        Ok(())
     }
 }
 

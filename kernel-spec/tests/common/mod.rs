@@ -90,7 +90,15 @@ pub fn home() -> PathBuf {
 }
 
 impl Client {
+    /// Our kernel.
     pub fn start() -> Client {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"));
+        program.arg("--connection").env("METAMERS_HOME", home()).env("METAMERS_HISTORY", "off");
+        Client::of(program)
+    }
+
+    /// The kernel that this program is, given the connection file as its last argument.
+    pub fn of(mut program: Command) -> Client {
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("connection.json");
@@ -110,10 +118,8 @@ impl Client {
         };
         std::fs::write(&file, serde_json::to_string(&info).unwrap()).unwrap();
         drop(listeners);
-        let kernel = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"))
-            .arg("--connection")
+        let kernel = program
             .arg(&file)
-            .env("METAMERS_HOME", home())
             .env("JPY_PARENT_PID", std::process::id().to_string())
             .stdin(Stdio::null())
             .spawn()

@@ -59,7 +59,7 @@ impl Adam {
         Ok(Self {
             x: from.f32("optimiser.x")?,
             moments: [moment("first")?, moment("second")?, moment("largest")?],
-            steps: from.u64("optimiser.steps")?,
+            steps: from.count("optimiser.steps")? as u64,
         })
     }
 }

@@ -107,10 +107,6 @@ impl Minimiser {
         to.u64("optimiser.warmed", self.warmed);
         to.u64("optimiser.stalls", self.stalls);
         if let Some(d) = &self.descent {
-            let (planes, [height, width]) = d.variables.planes();
-            to.u64("optimiser.planes", planes as u64);
-            to.u64("optimiser.height", height as u64);
-            to.u64("optimiser.width", width as u64);
             to.f64("optimiser.origin", d.variables.origin());
             to.f64("optimiser.v", &d.v);
             to.f64("optimiser.value", &[d.value]);
@@ -138,17 +134,20 @@ impl Minimiser {
         })
     }
 
-    pub fn load(from: &Load) -> Result<Self> {
+    pub fn load(parameters: &Lbfgs, from: &Load, planes: (usize, [usize; 2])) -> Result<Self> {
         let descent = if from.has("optimiser.v") {
-            let size = |name: &str| Ok::<_, crate::Error>(from.u64(&format!("optimiser.{name}"))? as usize);
-            let planes = (size("planes")?, [size("height")?, size("width")?]);
             let origin = from.f64("optimiser.origin")?;
-            if planes.1.iter().try_fold(planes.0, |product, &side| product.checked_mul(side)) != Some(origin.len()) {
+            if planes.0 * planes.1[0] * planes.1[1] != origin.len() {
                 return Err(from.error("holds arrays of different sizes for one picture"));
+            }
+            let remembered = from.count("optimiser.memory")?;
+            if remembered > parameters.memory {
+                let most = parameters.memory;
+                return Err(from.error(format!("remembers {remembered} steps where its recipe allows {most}")));
             }
             let sums =
                 |name: &str| Ok::<_, crate::Error>(from.f64(&format!("optimiser.{name}"))?.as_chunks().0.to_vec());
-            let pairs = (0..size("memory")?)
+            let pairs = (0..remembered)
                 .map(|i| Ok((from.f64(&format!("optimiser.s{i}"))?, from.f64(&format!("optimiser.y{i}"))?)));
             Some(Descent {
                 variables: Variables::new(planes, origin),
@@ -162,7 +161,7 @@ impl Minimiser {
         } else {
             None
         };
-        let (warmed, stalls) = (from.u64("optimiser.warmed")?, from.u64("optimiser.stalls")?);
+        let (warmed, stalls) = (from.count("optimiser.warmed")? as u64, from.count("optimiser.stalls")? as u64);
         Ok(Self { x: from.f32("optimiser.x")?, warmed, stalls, descent })
     }
 }

@@ -94,14 +94,15 @@ impl State {
         }
     }
 
-    pub fn load(recipe: &Recipe, from: &Load) -> Result<Self> {
+    /// Reads the state of a run on a picture of these colour planes, height and width.
+    pub fn load(recipe: &Recipe, from: &Load, planes: (usize, [usize; 2])) -> Result<Self> {
         Ok(match recipe.optimiser {
             Optimiser::Adam { .. } => Self::Adam(adam::Adam::load(from)?),
             Optimiser::NormalisedGradient { .. } => {
                 let x = from.f32("optimiser.x")?;
                 Self::NormalisedGradient(normalised_gradient::NormalisedGradient::new(x))
             }
-            Optimiser::Lbfgs(_) => Self::Lbfgs(Box::new(lbfgs::Minimiser::load(from)?)),
+            Optimiser::Lbfgs(lbfgs) => Self::Lbfgs(Box::new(lbfgs::Minimiser::load(&lbfgs, from, planes)?)),
         })
     }
 }

@@ -92,10 +92,6 @@ impl Variables {
         &self.origin
     }
 
-    pub fn planes(&self) -> (usize, [usize; 2]) {
-        (self.planes, self.size)
-    }
-
     pub fn len(&self) -> usize {
         self.origin.len()
     }

@@ -1,0 +1,99 @@
+//! How long a person waits, here and with the stock kernel, in one sitting: `cargo bench -p metamers-kernel --bench waiting`
+//!
+//! Each round starts a kernel of each kind, has it load the library, make a tensor, and run 24 ordinary cells: eight `let`, eight
+//! `println!` and eight expressions. The stock kernel is `evcxr_jupyter` on the PATH, or the program that `EVCXR_JUPYTER` names; it
+//! keeps what it compiled from round to round, as it does for a person who sets `EVCXR_TMPDIR`. `-- --rounds 5` asks for more of them.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use common::{Client, home};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The seconds of one round.
+struct Round {
+    ready: f64,
+    tensor: f64,
+    second: f64,
+    ordinary: Vec<f64>,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let rounds = arguments.iter().position(|argument| argument == "--rounds").and_then(|at| arguments.get(at + 1));
+    let rounds = rounds.and_then(|count| count.parse().ok()).unwrap_or(3);
+    // Compiles whatever has to be compiled once.
+    Client::start().run("1").ok();
+    let stock = stock().inspect(|program| {
+        let begun = Instant::now();
+        load(&mut start_stock(program));
+        println!("The stock kernel's first start with the library, cold: {:.1?}\n", begun.elapsed());
+    });
+    println!(
+        "| kernel | ready, prelude loaded (s) | first tensor (s) | second cell (s) | ordinary cell: median (s) | fastest | slowest |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    for _ in 0..rounds {
+        print("metamers", &round(Client::start, |_| {}));
+        if let Some(program) = &stock {
+            print("evcxr_jupyter", &round(|| start_stock(program), load));
+        }
+    }
+    if stock.is_none() {
+        println!(
+            "\nevcxr_jupyter is not installed (cargo install evcxr_jupyter), so there is nothing to compare with."
+        );
+    }
+}
+
+fn stock() -> Option<PathBuf> {
+    let named = std::env::var_os("EVCXR_JUPYTER").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    named.or_else(|| std::env::split_paths(&path).map(|folder| folder.join("evcxr_jupyter")).find(|file| file.exists()))
+}
+
+fn start_stock(program: &PathBuf) -> Client {
+    let folder = home().join("target").join("stock-kernel");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut command = Command::new(program);
+    command.arg("--control_file").env("EVCXR_TMPDIR", &folder).env("EVCXR_CONFIG_DIR", folder.join("no-config"));
+    Client::of(command)
+}
+
+/// What our kernel has loaded when it is ready.
+fn load(kernel: &mut Client) {
+    kernel.run(&format!(":dep metamers = {{ path = {:?} }}\nuse metamers::prelude::*;", home())).ok();
+}
+
+fn round(start: impl Fn() -> Client, load: impl Fn(&mut Client)) -> Round {
+    let begun = Instant::now();
+    let mut kernel = start();
+    load(&mut kernel);
+    let ready = begun.elapsed().as_secs_f64();
+    let tensor = timed(&mut kernel, "let t = Tensor::ones((2, 2), DType::F32, &Device::Cpu)?;");
+    let second = timed(&mut kernel, "let u = (&t + 1.0)?;");
+    let mut ordinary = Vec::new();
+    for number in 0..8 {
+        ordinary.push(timed(&mut kernel, &format!("let v{number} = t.affine({number}.0, 1.0)?;")));
+        ordinary.push(timed(&mut kernel, &format!("println!(\"{{}}\", v{number});")));
+        ordinary.push(timed(&mut kernel, &format!("v{number}.elem_count()")));
+    }
+    ordinary.sort_by(f64::total_cmp);
+    Round { ready, tensor, second, ordinary }
+}
+
+fn timed(kernel: &mut Client, code: &str) -> f64 {
+    let begun = Instant::now();
+    kernel.run(code).ok();
+    begun.elapsed().as_secs_f64()
+}
+
+fn print(name: &str, round: &Round) {
+    let Round { ready, tensor, second, ordinary } = round;
+    let (fastest, median, slowest) = (ordinary[0], ordinary[ordinary.len() / 2], ordinary[ordinary.len() - 1]);
+    println!("| {name} | {ready:.2} | {tensor:.2} | {second:.2} | {median:.2} | {fastest:.2} | {slowest:.2} |");
+    // One kernel at a time: what the last one does on its way out is not part of the next round.
+    std::thread::sleep(Duration::from_secs(1));
+}

@@ -1,0 +1,127 @@
+"""A person in front of JupyterLab: runs cells, sees the picture change while a cell runs, presses the interrupt button, goes on.
+
+Started by kernel-spec/tests/browser/run, which sets everything up. Screenshots go to kernel-spec/tests/browser/screenshots.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import expect, sync_playwright
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+TOKEN = "browser-test"
+CELLS = [
+    "let kept = 42;\nlet model = zoo::efficientnet_lite0()?;\nlet photo = Image::open(&shipped_photos()?[0])?;",
+    'let mut run = Synthesis::new(&model, "stem", &photo)?.seed(1).start()?;',
+    "run.run_for(Duration::from_secs(120))?;",
+    'println!("kept {kept}, steps {}", run.steps() > 0);',
+]
+# A machine with two cores may compile something else at the same time.
+PATIENCE = 180_000
+
+
+def notebook():
+    cell = lambda index, code: {"cell_type": "code", "id": f"cell{index}", "metadata": {}, "execution_count": None, "outputs": [], "source": code}
+    kernel = {"name": "metamers", "display_name": "Rust (metamers)", "language": "rust"}
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}, "cells": [cell(*each) for each in enumerate(CELLS)]}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_jupyter(folder, port):
+    (folder / "test.ipynb").write_text(json.dumps(notebook()))
+    environment = dict(os.environ, JUPYTER_PREFER_ENV_PATH="1", JUPYTER_CONFIG_DIR=str(folder / "config"), METAMERS_HISTORY="off")
+    # Chromium has no sandbox for root, JupyterLab no welcome and no news in a test.
+    options = [
+        "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}",
+        f"--ServerApp.root_dir={folder}", "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    log = open(folder / "jupyter.log", "w")
+    jupyter = subprocess.Popen([ROOT / ".venv/bin/jupyter", "lab", *options], cwd=folder, env=environment, stdout=log, stderr=log)
+    begun = time.monotonic()
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status?token={TOKEN}", timeout=5):
+                return jupyter
+        except OSError:
+            if jupyter.poll() is not None or time.monotonic() - begun > 90:
+                jupyter.kill()
+                sys.exit("JupyterLab did not start:\n" + (folder / "jupyter.log").read_text())
+            time.sleep(0.2)
+
+
+def look(page, name):
+    page.screenshot(path=HERE / "screenshots" / f"{name}.png")
+
+
+def use(page, port):
+    page.goto(f"http://127.0.0.1:{port}/lab/tree/test.ipynb?token={TOKEN}&reset")
+    cells = page.locator(".jp-NotebookPanel .jp-CodeCell")
+    expect(cells).to_have_count(len(CELLS), timeout=PATIENCE)
+    prompt = lambda index: cells.nth(index).locator(".jp-InputPrompt")
+
+    def press_run(index):
+        cells.nth(index).locator(".cm-content").click()
+        page.keyboard.press("Control+Enter")
+
+    expect(page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName")).to_contain_text("Rust (metamers)", timeout=PATIENCE)
+    for index in (0, 1):
+        press_run(index)
+        expect(prompt(index)).to_have_text(f"[{index + 1}]:", timeout=PATIENCE)
+    press_run(2)
+    picture = cells.nth(2).locator(".jp-OutputArea-output img").first
+    expect(picture).to_be_visible(timeout=PATIENCE)
+    first = picture.get_attribute("src")
+    expect(prompt(2)).to_have_text("[*]:")
+    look(page, "1-running")
+    expect(picture).not_to_have_attribute("src", first, timeout=PATIENCE)
+    expect(prompt(2)).to_have_text("[*]:")
+    look(page, "2-the-picture-has-changed")
+
+    page.locator('.jp-NotebookPanel-toolbar [data-command="notebook:interrupt-kernel"]').first.click()
+    expect(prompt(2)).to_have_text("[3]:", timeout=30_000)
+    assert cells.nth(2).locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0, "an interrupt is no error"
+    press_run(3)
+    expect(cells.nth(3).locator(".jp-OutputArea")).to_contain_text("kept 42, steps true", timeout=PATIENCE)
+    cells.nth(3).scroll_into_view_if_needed()
+    look(page, "3-interrupted-and-going-on")
+
+
+def main():
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    folder = Path(tempfile.mkdtemp(prefix="metamers-browser-"))
+    port = free_port()
+    jupyter = start_jupyter(folder, port)
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1280, "height": 1000})
+            try:
+                use(page, port)
+            except BaseException:
+                look(page, "failure")
+                print((folder / "jupyter.log").read_text(), file=sys.stderr)
+                raise
+            browser.close()
+    finally:
+        jupyter.terminate()
+        jupyter.wait(timeout=30)
+        shutil.rmtree(folder, ignore_errors=True)
+    print("The picture changed while the cell ran; after the interrupt the variables were there.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""Where the programs keep what they make, and the voices that are never trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / "target" / "words"
+PACKAGES = CACHE / "packages"
+VOICES = CACHE / "voices"
+
+# Kokoro's voices that choose the step that is kept.
+VALIDATION_KOKORO = {"af_sarah", "am_michael", "bf_emma", "bm_george"}

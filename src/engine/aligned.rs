@@ -1,0 +1,33 @@
+//! Memory on the borders of cache lines.
+
+/// Float32 numbers whose first lies on a cache line's border; a multiple of sixteen of them.
+#[derive(Clone, Default)]
+pub(super) struct Aligned(Vec<Line>);
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+impl Aligned {
+    /// Zeros, at least so many.
+    pub fn zeros(count: usize) -> Self {
+        Self(vec![Line([0.0; 16]); count.div_ceil(16)])
+    }
+
+    pub fn as_ptr(&self) -> *const f32 {
+        self.0.as_ptr().cast()
+    }
+
+    pub fn as_mut_ptr(&mut self) -> *mut f32 {
+        self.0.as_mut_ptr().cast()
+    }
+
+    pub fn len(&self) -> usize {
+        16 * self.0.len()
+    }
+
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        // SAFETY: a line is sixteen numbers without padding.
+        unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr(), self.len()) }
+    }
+}

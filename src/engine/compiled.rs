@@ -1,0 +1,237 @@
+//! A network up to a stage, ready to run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
+
+use super::program::Program;
+use super::simd::Isa;
+use super::steps::Steps;
+use super::team;
+use super::workspace::Workspace;
+use crate::network::{Input, Layer, Network, NodeId};
+use crate::ops::{Clip, Frozen, values};
+use crate::{Error, Result};
+
+/// A network compiled up to a stage. Cloning is cheap: clones share weights and memory, and take turns.
+#[derive(Clone)]
+pub struct Compiled(Arc<Inner>);
+
+struct Inner {
+    network: String,
+    stage: String,
+    isa: Isa,
+    steps: Steps,
+    /// The stage's rectifier, which is not part of the steps.
+    clip: Option<Clip>,
+    input: [usize; 3],
+    /// Of the stage, without the batch.
+    shape: Vec<usize>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    /// One for each size of batch.
+    workspaces: HashMap<usize, Workspace>,
+    /// Counts the forward passes, by batch: a backward pass must know whether the masks are still its own.
+    passes: u64,
+    latest: HashMap<usize, u64>,
+}
+
+/// What [`Compiled::evaluate`] found.
+pub struct Evaluated<T> {
+    /// With respect to the input, laid out as it.
+    pub gradient: Vec<f32>,
+    /// What the caller's function gave.
+    pub found: T,
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Inner { network, stage, isa, .. } = &*self.0;
+        write!(f, "Compiled({network} up to {stage}, {isa:?})")
+    }
+}
+
+impl Compiled {
+    /// Whether a network can be compiled: its input must be pictures.
+    pub fn takes(network: &Network) -> bool {
+        matches!(network.input(), Input::Image { .. })
+    }
+
+    /// Compiles a network up to a stage for this processor.
+    ///
+    /// # Errors
+    /// An unknown stage, and a network that takes sounds: see [`Compiled::takes`].
+    pub fn new(network: &Network, stage: &str) -> Result<Self> {
+        Self::with_isa(network, stage, Isa::best())
+    }
+
+    /// Compiles for one of the instruction sets that this processor has, to compare them.
+    ///
+    /// # Errors
+    /// As [`Compiled::new`], and an instruction set that this processor lacks.
+    pub fn with_isa(network: &Network, stage: &str, isa: Isa) -> Result<Self> {
+        let available = Isa::available();
+        if !available.contains(&isa) {
+            return Err(Error::invalid("instruction set", format!("this processor has {available:?}, not {isa:?}")));
+        }
+        let &Input::Image { shape: input, .. } = network.input() else {
+            let reason = "is a network of sounds, which runs layer by layer: Network::forward_to";
+            return Err(Error::invalid(network.name(), reason));
+        };
+        let at = network.stage(stage)?;
+        let last = &network.nodes()[at.node.0];
+        let (node, clip): (NodeId, _) = match last.layer {
+            Layer::Clip(clip) => (last.inputs[0], Some(clip)),
+            _ => (at.node, None),
+        };
+        Ok(Self(Arc::new(Inner {
+            network: network.name().into(),
+            stage: stage.into(),
+            isa,
+            steps: Steps::new(network, node)?,
+            clip,
+            input,
+            shape: at.shape.clone(),
+            memory: Mutex::default(),
+        })))
+    }
+
+    /// The stage's rectifier, if it ends in one.
+    pub fn clip(&self) -> Option<Clip> {
+        self.0.clip
+    }
+
+    /// Shape of the stage's activations, without the batch.
+    pub fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    /// The activations at the stage, `[batch, ..]`, for images `[batch, channels, height, width]` in `[0, 1]`.
+    ///
+    /// One operation of candle's graph: the result can be differentiated with respect to `x`.
+    ///
+    /// # Errors
+    /// An `x` of another shape than the network's input, not float32, or not on the CPU.
+    pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        let z = self.before_activation(x)?;
+        match self.0.clip {
+            Some(clip) => clip.apply(&z),
+            None => Ok(z),
+        }
+    }
+
+    /// The stage's values before its rectifier; as [`Compiled::apply`] where it has none.
+    ///
+    /// # Errors
+    /// As [`Compiled::apply`].
+    pub fn before_activation(&self, x: &Tensor) -> Result<Tensor> {
+        let [channels, height, width] = self.0.input;
+        if x.dims().len() != 4 || x.dims()[0] == 0 || x.dims()[1..] != [channels, height, width] {
+            let expected = format!("[batch, {channels}, {height}, {width}]");
+            return Err(Error::shape(format!("the input of {}", self.0.network), expected, x.dims()));
+        }
+        if x.dtype() != DType::F32 || !x.device().is_cpu() {
+            let got = format!("takes F32 values on the CPU, got {:?} on {:?}", x.dtype(), x.device().location());
+            return Err(Error::invalid(format!("the input of {}", self.0.network), got));
+        }
+        Ok(x.contiguous()?.apply_op1(Op { compiled: self.clone(), pass: Mutex::new(0) })?)
+    }
+
+    /// The values before the stage's rectifier for one image or several, laid out as candle's contiguous tensors.
+    ///
+    /// # Errors
+    /// When `x` is not a whole number of images.
+    pub fn values(&self, x: &[f32]) -> Result<Vec<f32>> {
+        let batch = self.batch(x)?;
+        let mut memory = self.lock();
+        Ok(self.forward(&mut memory, x, batch).values.clone())
+    }
+
+    /// The gradient at `x` of what `cotangent` says: given the stage's values before its rectifier, it writes the gradient
+    /// with respect to them.
+    ///
+    /// # Errors
+    /// When `x` is not a whole number of images.
+    pub fn evaluate<T>(&self, x: &[f32], cotangent: impl FnOnce(&[f32], &mut [f32]) -> T) -> Result<Evaluated<T>> {
+        let batch = self.batch(x)?;
+        let mut memory = self.lock();
+        let workspace = self.forward(&mut memory, x, batch);
+        let found = cotangent(&workspace.values, &mut workspace.cotangent);
+        workspace.backward();
+        Ok(Evaluated { gradient: workspace.gradient.clone(), found })
+    }
+
+    fn batch(&self, x: &[f32]) -> Result<usize> {
+        let image: usize = self.0.input.iter().product();
+        if x.is_empty() || !x.len().is_multiple_of(image) {
+            let expected = format!("whole images of {image} values");
+            return Err(Error::shape(format!("the input of {}", self.0.network), expected, &[x.len()]));
+        }
+        Ok(x.len() / image)
+    }
+
+    /// A panic in between leaves nothing behind that the next forward pass would not overwrite.
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forward<'a>(&self, memory: &'a mut Memory, x: &[f32], batch: usize) -> &'a mut Workspace {
+        memory.passes += 1;
+        memory.latest.insert(batch, memory.passes);
+        let threads = team::threads();
+        let fits = memory.workspaces.get(&batch).is_some_and(|w| w.threads() == threads);
+        if !fits {
+            let program = Program::new(&self.0.steps, batch, threads);
+            memory.workspaces.insert(batch, Workspace::new(program.into(), self.0.isa, threads));
+        }
+        let workspace = memory.workspaces.get_mut(&batch).expect("was just made");
+        workspace.input.copy_from_slice(x);
+        workspace.forward();
+        workspace
+    }
+}
+
+/// One use in candle's graph.
+struct Op {
+    compiled: Compiled,
+    /// The forward pass whose masks belong to this use.
+    pass: Mutex<u64>,
+}
+
+impl CustomOp1 for Op {
+    fn name(&self) -> &'static str {
+        "compiled network"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let x = storage.as_slice::<f32>()?;
+        let Some((start, end)) = layout.contiguous_offsets() else { candle_core::bail!("the input is not contiguous") };
+        let batch = layout.dims()[0];
+        let mut memory = self.compiled.lock();
+        let z = self.compiled.forward(&mut memory, &x[start..end], batch).values.clone();
+        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = memory.passes;
+        let shape: Vec<usize> = std::iter::once(batch).chain(self.compiled.shape().iter().copied()).collect();
+        Ok((CpuStorage::F32(z), Shape::from(shape)))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        let cotangent = values(gradient).map_err(candle_core::Error::wrap)?;
+        let batch = x.dims()[0];
+        let mut memory = self.compiled.lock();
+        let pass = *self.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.latest.get(&batch) != Some(&pass) {
+            let x = values(x).map_err(candle_core::Error::wrap)?;
+            self.compiled.forward(&mut memory, &x, batch);
+            // The masks are this use's now, and no other's.
+            *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = memory.passes;
+        }
+        let Some(workspace) = memory.workspaces.get_mut(&batch) else { candle_core::bail!("no forward pass was made") };
+        workspace.cotangent.copy_from_slice(&cotangent);
+        workspace.backward();
+        Ok(Some(Tensor::from_slice(&workspace.gradient, x.shape(), x.device())?))
+    }
+}

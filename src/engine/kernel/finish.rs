@@ -1,0 +1,105 @@
+//! What happens to a sum on its way to memory.
+
+use crate::engine::simd::{LANES, Simd};
+
+/// Bias, addend, rectifier and gate of a kernel's results, and where they go. Null pointers leave a part out.
+///
+/// All pointers are those of the first pixel and the first block of sixteen channels.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Finish {
+    pub target: *mut f32,
+    /// Numbers from pixel to pixel.
+    pub step: usize,
+    /// Numbers from channel to channel where they do not lie side by side; then only `lanes` of them are written.
+    pub scatter: Option<Scatter>,
+    pub bias: *const f32,
+    /// Laid out as `target`.
+    pub addend: *const f32,
+    /// The rectifier's ceiling; then `passes` is not null.
+    pub clip: Option<f32>,
+    /// Where the rectifier's gradient passes, is written here: a bit for each channel.
+    pub passes: *mut u16,
+    /// Where the gradient passes a rectifier, is read here.
+    pub gate: *const u16,
+    /// Masks from pixel to pixel.
+    pub mask_step: usize,
+}
+
+/// Planes instead of channels side by side.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Scatter {
+    pub lanes: usize,
+    pub step: usize,
+}
+
+impl Finish {
+    /// The same for a pixel and a block further on.
+    #[inline(always)]
+    pub unsafe fn at(&self, pixel: usize, block: usize) -> Self {
+        let offset = pixel * self.step + block * LANES;
+        let masks = pixel * self.mask_step + block;
+        Self {
+            target: self.target.wrapping_add(offset),
+            bias: if self.bias.is_null() { self.bias } else { self.bias.wrapping_add(block * LANES) },
+            addend: if self.addend.is_null() { self.addend } else { self.addend.wrapping_add(offset) },
+            passes: if self.passes.is_null() { self.passes } else { self.passes.wrapping_add(masks) },
+            gate: if self.gate.is_null() { self.gate } else { self.gate.wrapping_add(masks) },
+            ..*self
+        }
+    }
+
+    /// Finishes sixteen channels of one pixel.
+    ///
+    /// # Safety
+    /// The pointers hold for this pixel and block.
+    #[inline(always)]
+    pub unsafe fn write<S: Simd>(&self, pixel: usize, block: usize, sum: S::V) {
+        unsafe { self.at(pixel, block).write_tile::<S, 1, 1>([[sum]]) }
+    }
+
+    /// Finishes `R` pixels of `B` blocks. A part at a time for all of them, so that what is left out costs one question.
+    ///
+    /// # Safety
+    /// The pointers hold for these pixels and blocks.
+    #[inline(always)]
+    pub unsafe fn write_tile<S: Simd, const R: usize, const B: usize>(&self, mut sums: [[S::V; B]; R]) {
+        macro_rules! each {
+            (|$sum:ident, $r:ident, $b:ident| $do:expr) => {
+                for ($r, row) in sums.iter_mut().enumerate() {
+                    for ($b, $sum) in row.iter_mut().enumerate() {
+                        $do;
+                    }
+                }
+            };
+        }
+        unsafe {
+            if !self.bias.is_null() {
+                each!(|sum, _r, b| *sum = S::add(*sum, S::load(self.bias.add(b * LANES))));
+            }
+            if !self.addend.is_null() {
+                each!(|sum, r, b| *sum = S::add(*sum, S::load(self.addend.add(r * self.step + b * LANES))));
+            }
+            if let Some(ceiling) = self.clip {
+                let (low, high) = (S::splat(0.0), S::splat(ceiling));
+                each!(|sum, r, b| {
+                    *self.passes.add(r * self.mask_step + b) = S::greater(*sum, low) & S::greater(high, *sum);
+                    // In this order NaN stays NaN.
+                    *sum = S::min(high, S::max(low, *sum));
+                });
+            }
+            if !self.gate.is_null() {
+                each!(|sum, r, b| *sum = S::keep(*self.gate.add(r * self.mask_step + b), *sum));
+            }
+            match self.scatter {
+                None => each!(|sum, r, b| S::store(self.target.add(r * self.step + b * LANES), *sum)),
+                Some(scatter) => each!(|sum, r, _b| {
+                    let mut lanes = [0f32; LANES];
+                    S::store(lanes.as_mut_ptr(), *sum);
+                    for (lane, value) in lanes.iter().enumerate().take(scatter.lanes) {
+                        *self.target.add(r * self.step + lane * scatter.step) = *value;
+                    }
+                }),
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The inner loops.
+
+pub(super) mod dense;
+pub(super) mod depthwise;
+pub(super) mod finish;
+pub(super) mod pool;
+pub(super) mod simple;
+mod tile;
+
+pub(super) use finish::Finish;

@@ -1,0 +1,98 @@
+//! Two registers of eight.
+
+use std::arch::x86_64::*;
+
+use super::{Job, Simd};
+
+#[derive(Clone, Copy)]
+pub(super) struct Avx2;
+
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+pub(super) unsafe fn run<J: Job>(job: J) {
+    // SAFETY: the caller's promise.
+    unsafe { job.run::<Avx2>() }
+}
+
+/// All bits of lane `i` where bit `i` of the byte is set.
+#[inline(always)]
+unsafe fn spread(byte: u8) -> __m256 {
+    unsafe {
+        let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+        let hit = _mm256_and_si256(_mm256_set1_epi32(i32::from(byte)), bits);
+        _mm256_castsi256_ps(_mm256_cmpeq_epi32(hit, bits))
+    }
+}
+
+#[inline(always)]
+unsafe fn bits(low: __m256, high: __m256) -> u16 {
+    unsafe { _mm256_movemask_ps(low) as u16 | (_mm256_movemask_ps(high) as u16) << 8 }
+}
+
+macro_rules! lanewise {
+    ($name:ident, $intrinsic:ident, $($argument:ident),+) => {
+        #[inline(always)]
+        unsafe fn $name($($argument: Self::V),+) -> Self::V {
+            unsafe { [$intrinsic($($argument[0]),+), $intrinsic($($argument[1]),+)] }
+        }
+    };
+}
+
+// SAFETY: instructions of the set that the trait asks for.
+impl Simd for Avx2 {
+    type V = [__m256; 2];
+    // 12 sums of the 16 registers.
+    const ROWS: usize = 6;
+    const BLOCKS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn apart<J: Job>(job: J) {
+        unsafe { run(job) }
+    }
+
+    lanewise!(mul_add, _mm256_fmadd_ps, a, b, c);
+    lanewise!(add, _mm256_add_ps, a, b);
+    lanewise!(mul, _mm256_mul_ps, a, b);
+    lanewise!(max, _mm256_max_ps, a, b);
+    lanewise!(min, _mm256_min_ps, a, b);
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self::V {
+        unsafe { [_mm256_set1_ps(x); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::V {
+        unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: Self::V) {
+        unsafe {
+            _mm256_storeu_ps(to, v[0]);
+            _mm256_storeu_ps(to.add(8), v[1]);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn greater(a: Self::V, b: Self::V) -> u16 {
+        unsafe { bits(_mm256_cmp_ps::<_CMP_GT_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_GT_OQ>(a[1], b[1])) }
+    }
+
+    #[inline(always)]
+    unsafe fn keep(mask: u16, v: Self::V) -> Self::V {
+        unsafe { [_mm256_and_ps(spread(mask as u8), v[0]), _mm256_and_ps(spread((mask >> 8) as u8), v[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn select(mask: u16, a: Self::V, b: Self::V) -> Self::V {
+        unsafe {
+            [_mm256_blendv_ps(b[0], a[0], spread(mask as u8)), _mm256_blendv_ps(b[1], a[1], spread((mask >> 8) as u8))]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn nan(v: Self::V) -> u16 {
+        unsafe { bits(_mm256_cmp_ps::<_CMP_UNORD_Q>(v[0], v[0]), _mm256_cmp_ps::<_CMP_UNORD_Q>(v[1], v[1])) }
+    }
+}

@@ -1,0 +1,248 @@
+//! The threads that share the work of one layer.
+//!
+//! A network has over a hundred layers of some ten microseconds each. Waking a sleeping thread for each would cost as much as the
+//! layer, so the helpers watch a flag for a while before they go to sleep.
+
+use std::cell::UnsafeCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::Thread;
+
+/// How often a helper looks for work before it sleeps: some tenths of a millisecond.
+const PATIENCE: usize = 20_000;
+
+/// The part of the state that counts the helpers who joined; the bit above closes the order.
+const JOINED: usize = (1 << 15) - 1;
+const CLOSED: usize = 1 << 15;
+const NUMBER: u32 = 16;
+
+type Work<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+#[repr(align(128))]
+#[derive(Default)]
+struct Counter(AtomicUsize);
+
+struct Order {
+    work: *const (dyn Fn(usize, usize) + Sync),
+    tasks: usize,
+    threads: usize,
+}
+
+struct Helper {
+    /// The number of the last order given to this helper.
+    orders: AtomicUsize,
+    asleep: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+struct Shared {
+    order: UnsafeCell<Order>,
+    /// The next task of each thread's share.
+    next: Vec<Counter>,
+    /// The order's number, whether it is closed, and how many helpers have joined: see [`JOINED`].
+    state: Counter,
+    /// Helpers that have finished the present order.
+    finished: Counter,
+    failed: AtomicBool,
+    helpers: Vec<Helper>,
+}
+
+// SAFETY: the order is written only while no helper has one, and read only by helpers that were given it.
+unsafe impl Sync for Shared {}
+// SAFETY: as above; the pointer inside is used only while the caller of `run` waits.
+unsafe impl Send for Shared {}
+
+/// The threads.
+pub(super) struct Team {
+    shared: Arc<Shared>,
+    /// Held while the helpers work.
+    busy: Mutex<()>,
+}
+
+/// As many threads as work at most, on this machine and with this `RAYON_NUM_THREADS`.
+pub(super) fn threads() -> usize {
+    rayon::current_num_threads().min(team().shared.next.len())
+}
+
+/// The one team of the process; its threads start when it is first needed.
+pub(super) fn team() -> &'static Team {
+    static TEAM: OnceLock<Team> = OnceLock::new();
+    TEAM.get_or_init(|| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Team::new(cores.min(rayon::current_num_threads().max(1)))
+    })
+}
+
+impl Team {
+    fn new(threads: usize) -> Self {
+        let helper = || Helper { orders: AtomicUsize::new(0), asleep: AtomicBool::new(false), thread: OnceLock::new() };
+        let nothing: *const (dyn Fn(usize, usize) + Sync) = &|_: usize, _: usize| {};
+        let shared = Arc::new(Shared {
+            order: UnsafeCell::new(Order { work: nothing, tasks: 0, threads: 0 }),
+            next: (0..threads).map(|_| Counter::default()).collect(),
+            state: Counter(AtomicUsize::new(CLOSED)),
+            finished: Counter::default(),
+            failed: AtomicBool::new(false),
+            helpers: (1..threads).map(|_| helper()).collect(),
+        });
+        for index in 0..shared.helpers.len() {
+            let mine = shared.clone();
+            let started =
+                std::thread::Builder::new().name(format!("metamers-{}", index + 1)).spawn(move || mine.help(index));
+            if let Ok(handle) = started {
+                let _ = shared.helpers[index].thread.set(handle.thread().clone());
+            }
+        }
+        Self { shared, busy: Mutex::new(()) }
+    }
+
+    /// Calls `work(thread, task)` once for each task below `tasks`, on up to `threads` threads, until all are done.
+    ///
+    /// Each thread takes the tasks of its own share first, so that what it wrote for the layer before is still in its
+    /// cache. When the helpers are busy with another caller's work, this thread does everything.
+    pub fn run(&self, threads: usize, tasks: usize, work: Work) {
+        let alone = || (0..tasks).for_each(|task| work(0, task));
+        let ready = self.shared.helpers.iter().take_while(|h| h.thread.get().is_some()).count() + 1;
+        let threads = threads.min(ready).min(tasks);
+        if threads <= 1 {
+            return alone();
+        }
+        let Ok(_busy) = self.busy.try_lock() else { return alone() };
+        let shared = &*self.shared;
+        for thread in 0..threads {
+            shared.next[thread].0.store(thread * tasks / threads, Ordering::Relaxed);
+        }
+        // SAFETY: no helper has an order now, and this function does not return before all have finished with this one.
+        unsafe {
+            let work = std::mem::transmute::<Work<'_>, Work<'static>>(work);
+            *shared.order.get() = Order { work, tasks, threads };
+        }
+        shared.finished.0.store(0, Ordering::Relaxed);
+        let number = (shared.state.0.load(Ordering::Relaxed) >> NUMBER).wrapping_add(1);
+        shared.state.0.store(number << NUMBER, Ordering::Release);
+        for helper in &shared.helpers[..threads - 1] {
+            helper.orders.store(number, Ordering::SeqCst);
+            if helper.asleep.load(Ordering::SeqCst)
+                && let Some(thread) = helper.thread.get()
+            {
+                thread.unpark();
+            }
+        }
+        let own = catch_unwind(AssertUnwindSafe(|| shared.work(0)));
+        // A helper that has not come by now is not waited for: its core may be busy with something else.
+        let joined = shared.state.0.fetch_or(CLOSED, Ordering::AcqRel) & JOINED;
+        let mut spins = 0usize;
+        while shared.finished.0.load(Ordering::Acquire) < joined {
+            spins += 1;
+            if spins < PATIENCE { std::hint::spin_loop() } else { std::thread::yield_now() }
+        }
+        let failed = shared.failed.swap(false, Ordering::Relaxed);
+        if let Err(panic) = own {
+            std::panic::resume_unwind(panic);
+        }
+        assert!(!failed, "a helper thread panicked");
+    }
+}
+
+impl Shared {
+    fn work(&self, thread: usize) {
+        // SAFETY: the order stays until all threads are done with it.
+        let (order, work) = unsafe {
+            let order = &*self.order.get();
+            (order, &*order.work)
+        };
+        for share in 0..order.threads {
+            let share = (thread + share) % order.threads;
+            let end = (share + 1) * order.tasks / order.threads;
+            loop {
+                let task = self.next[share].0.fetch_add(1, Ordering::Relaxed);
+                if task >= end {
+                    break;
+                }
+                work(thread, task);
+            }
+        }
+    }
+
+    fn help(&self, index: usize) {
+        let helper = &self.helpers[index];
+        let mut done = 0;
+        loop {
+            let mut spins = 0;
+            while helper.orders.load(Ordering::Acquire) == done {
+                spins += 1;
+                if spins < PATIENCE {
+                    std::hint::spin_loop();
+                    continue;
+                }
+                helper.asleep.store(true, Ordering::SeqCst);
+                if helper.orders.load(Ordering::SeqCst) == done {
+                    std::thread::park();
+                }
+                helper.asleep.store(false, Ordering::SeqCst);
+            }
+            done = helper.orders.load(Ordering::Acquire);
+            if !self.join(done) {
+                continue;
+            }
+            if catch_unwind(AssertUnwindSafe(|| self.work(index + 1))).is_err() {
+                self.failed.store(true, Ordering::Relaxed);
+            }
+            self.finished.0.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Joins order `number`, if it is still open.
+    fn join(&self, number: usize) -> bool {
+        let open = |state: usize| state & CLOSED == 0 && state >> NUMBER == number << NUMBER >> NUMBER;
+        let joined = self.state.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |s| open(s).then_some(s + 1));
+        joined.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_is_done_once() {
+        let team = Team::new(3);
+        for tasks in [0, 1, 2, 7, 100] {
+            for threads in 1..5 {
+                let done: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+                team.run(threads, tasks, &|_, task| {
+                    done[task].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(done.iter().all(|d| d.load(Ordering::Relaxed) == 1), "{tasks} tasks, {threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn helpers_that_fell_asleep_are_woken() {
+        let team = Team::new(2);
+        for _ in 0..3 {
+            let sum = AtomicUsize::new(0);
+            team.run(2, 10, &|_, task| {
+                sum.fetch_add(task, Ordering::Relaxed);
+            });
+            assert_eq!(sum.into_inner(), 45);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_leaves_the_team_usable() {
+        let team = Team::new(2);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            team.run(2, 8, &|_, task| assert!(task != 7, "the task that fails"));
+        }));
+        assert!(panicked.is_err());
+        let count = AtomicUsize::new(0);
+        team.run(2, 8, &|_, _| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(count.into_inner(), 8);
+    }
+}

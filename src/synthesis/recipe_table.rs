@@ -1,0 +1,89 @@
+//! A recipe as a table of its settings.
+
+use super::recipe::{Loss, Optimiser, Recipe, Start};
+use crate::display::{Bundle, Show, Table};
+use crate::stimulus::Noise;
+
+fn loss(loss: Loss) -> String {
+    match loss {
+        Loss::HalfSquaredError => "half the squared error, 1/2 sum (A' − A)²".into(),
+        Loss::NormRatio => "norm ratio, norm2(A' − A) / norm2(A)".into(),
+        Loss::MeanSquaredError { range_penalty } => {
+            format!("mean squared error, and {range_penalty} × the squared excess of pixels outside [0, 1]")
+        }
+        Loss::Matching => "matching objective, whose gradient is (A' − A) / norm2(A)²".into(),
+    }
+}
+
+fn optimiser(optimiser: Optimiser) -> String {
+    match optimiser {
+        Optimiser::Adam { rate, decay_per_1000, amsgrad } => {
+            let name = if amsgrad { "AMSGrad" } else { "Adam" };
+            format!("{name}, rate {rate}, times {decay_per_1000} every 1,000 steps")
+        }
+        Optimiser::NormalisedGradient { eta, blocks } => {
+            format!("normalised gradient, steps of length {eta}, halved from each of {blocks} blocks to the next")
+        }
+        Optimiser::Lbfgs(l) => format!(
+            "L-BFGS remembering {} steps, after at most {} gradient steps of length {}",
+            l.memory, l.warm_up, l.warm_up_eta
+        ),
+    }
+}
+
+fn start(start: Start) -> String {
+    match start {
+        Start::Noise(Noise::Normal { mean, deviation }) => format!("normal noise, mean {mean}, deviation {deviation}"),
+        Start::Noise(Noise::Uniform { low, high }) => format!("uniform noise from {low} to {high}"),
+        Start::Noise(Noise::Pink { rms }) => format!("pink noise, rms {rms}"),
+        Start::StretchedUniform => "uniform noise, stretched to [0, 1]".into(),
+    }
+}
+
+impl Recipe {
+    /// The settings, each with what it is set to.
+    pub fn table(&self) -> Table {
+        let gradient = if self.identity_gradient { "passes as if it were the identity" } else { "its own" };
+        let early = self.plateau.map_or("no".into(), |p| {
+            format!("when the loss changed by less than {} over {} evaluations", p.below, p.window)
+        });
+        Table::new(["setting", "value"])
+            .caption(format!("recipe {}", self.name))
+            .row(["loss".to_string(), loss(self.loss)])
+            .row(["gradient at the matched rectifier", gradient])
+            .row(["optimiser".to_string(), optimiser(self.optimiser)])
+            .row(["start".to_string(), start(self.start)])
+            .row(["pixels", if self.clamp { "kept in [0, 1]" } else { "free" }])
+            .row(["steps at most".to_string(), self.steps.to_string()])
+            .row(["ends earlier".to_string(), early])
+    }
+}
+
+impl Show for Recipe {
+    fn bundles(&self) -> Vec<Bundle> {
+        self.table().bundles()
+    }
+}
+
+crate::show_in_notebooks!(Recipe);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_that_differs_is_told() {
+        let texts: Vec<String> = Recipe::presets().iter().map(|r| r.bundles()[0].plain().to_string()).collect();
+        for (text, words) in texts.iter().zip([
+            ["L-BFGS", "matching", "1000"],
+            ["Adam, rate 0.001", "half the squared", "15000"],
+            ["8 blocks", "norm ratio", "24000"],
+            ["AMSGrad", "0.1 ×", "over 50 evaluations"],
+        ]) {
+            assert!(words.iter().all(|word| text.contains(word)), "{text}");
+        }
+        let mut recipe = Recipe::fast();
+        recipe.clamp = false;
+        assert_ne!(recipe.bundles(), Recipe::fast().bundles());
+    }
+}

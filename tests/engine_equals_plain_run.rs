@@ -1,0 +1,204 @@
+//! The compiled plan gives what the plain run gives: values and gradients, on every instruction set, for networks of odd
+//! shapes and for the networks of the zoo.
+
+mod common;
+
+use common::{flat, relative};
+use metamers::candle::{Device, Tensor, Var};
+use metamers::engine::{Compiled, Isa};
+use metamers::network::{Builder, Input, Layer, Network, NodeId};
+use metamers::ops::{
+    AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, Linear, MaxPool2d, Padding, Window, pull_back,
+};
+use metamers::prelude::zoo;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+fn random_tensor(shape: &[usize], random: &mut ChaCha8Rng) -> Tensor {
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|_| random.random_range(-1.0..1.0)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// Values and gradients of every stage, compiled with each instruction set, against the plain run.
+fn compare(net: &Network, batch: usize, random: &mut ChaCha8Rng) {
+    compare_within(net, batch, random, [1e-5, 1e-4]);
+}
+
+fn compare_within(net: &Network, batch: usize, random: &mut ChaCha8Rng, [value_error, gradient_error]: [f64; 2]) {
+    let shape: Vec<usize> = std::iter::once(batch).chain(net.input().shape()).collect();
+    let x = (random_tensor(&shape, random).affine(0.5, 0.5)).unwrap();
+    for stage in net.stages() {
+        let var = Var::from_tensor(&x).unwrap();
+        let expected = net.forward_to(&stage.name, &var).unwrap();
+        let cotangent = random_tensor(expected.dims(), random);
+        let expected_gradient = flat(&pull_back(&expected, &cotangent, &var).unwrap());
+        for isa in Isa::available() {
+            let what = format!("{net:?}, stage {}, batch {batch}, {isa:?}", stage.name);
+            let compiled = Compiled::with_isa(net, &stage.name, isa).unwrap();
+            let var = Var::from_tensor(&x).unwrap();
+            let values = compiled.apply(&var).unwrap();
+            assert_eq!(values.dims(), expected.dims(), "{what}");
+            let off = relative(&flat(&values), &flat(&expected));
+            assert!(off < value_error, "{what}: values are off by {off}");
+            let gradient = flat(&pull_back(&values, &cotangent, &var).unwrap());
+            let off = relative(&gradient, &expected_gradient);
+            assert!(off < gradient_error, "{what}: the gradient is off by {off}");
+        }
+    }
+}
+
+struct Maker<'a> {
+    b: Builder,
+    random: &'a mut ChaCha8Rng,
+    /// Channels of each node.
+    channels: Vec<usize>,
+}
+
+impl Maker<'_> {
+    fn conv(&mut self, x: NodeId, inputs: usize, outputs: usize, config: Conv2dConfig, kernel: [usize; 2]) -> NodeId {
+        let weight = random_tensor(&[outputs, inputs / config.groups, kernel[0], kernel[1]], self.random);
+        let scale = (inputs / config.groups * kernel[0] * kernel[1]) as f64;
+        let weight = (weight * (2.0 / scale.sqrt())).unwrap();
+        let bias = random_tensor(&[outputs], self.random);
+        self.channels.push(outputs);
+        self.b.conv2d(x, Conv2d::new(&weight, Some(&bias), config).unwrap()).unwrap()
+    }
+}
+
+fn config(stride: [usize; 2], padding: Padding, groups: usize) -> Conv2dConfig {
+    Conv2dConfig { stride, padding, groups, ..Conv2dConfig::default() }
+}
+
+fn maker<'a>(name: &str, shape: [usize; 3], random: &'a mut ChaCha8Rng) -> Maker<'a> {
+    Maker { b: Builder::new(name, Input::Image { shape, resize: shape[1] }), random, channels: vec![] }
+}
+
+#[test]
+fn single_convolutions_of_odd_shapes() {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut done = 0;
+    while done < 40 {
+        let mut pair = |low: usize, high: usize| [random.random_range(low..=high), random.random_range(low..=high)];
+        let (kernel, stride, dilation) = (pair(1, 5), pair(1, 3), pair(1, 2));
+        let (before, after, size) = (pair(0, 3), pair(0, 3), pair(4, 17));
+        let padding = Padding { top: before[0], left: before[1], bottom: after[0], right: after[1] };
+        let window = Window::new(kernel).strides(stride).dilations(dilation).padding(padding);
+        if window.output(size, false).is_err() {
+            continue;
+        }
+        let (inputs, outputs) = (random.random_range(1..40), random.random_range(1..40));
+        let depthwise = done % 3 == 0;
+        let (outputs, groups) = if depthwise { (inputs, inputs) } else { (outputs, 1) };
+        let mut m = maker("convolution", [inputs, size[0], size[1]], &mut random);
+        let config = Conv2dConfig { stride, dilation, padding, groups };
+        let x = m.b.input();
+        let y = m.conv(x, inputs, outputs, config, kernel);
+        let z = m.b.clip(y, Clip { ceiling: 0.5 }).unwrap();
+        m.b.stage("conv", y).unwrap();
+        m.b.stage("clip", z).unwrap();
+        // Behind another layer, so that the gradient has a gate to pass.
+        let w = m.conv(z, outputs, 5, Conv2dConfig::default(), [1, 1]);
+        m.b.stage("behind", w).unwrap();
+        let net = m.b.finish().unwrap();
+        compare(&net, 1 + done % 2, &mut random);
+        done += 1;
+    }
+}
+
+#[test]
+fn a_network_of_every_layer() {
+    let mut random = ChaCha8Rng::seed_from_u64(2);
+    let mut m = maker("every layer", [3, 23, 30], &mut random);
+    let x = m.b.input();
+    let x = m.b.channel_affine(x, ChannelAffine::new(&[2.0, 1.5, 1.0], &[-1.0, 0.1, 0.0]).unwrap()).unwrap();
+    let x = m.conv(x, 3, 20, config([2, 2], Padding::all(3), 1), [7, 7]);
+    let x = m.b.channel_affine(x, ChannelAffine::new(&[0.7; 20], &[0.1; 20]).unwrap()).unwrap();
+    let x = m.b.clip(x, Clip::RELU).unwrap();
+    m.b.stage("conv1", x).unwrap();
+    let x = m.b.max_pool2d(x, MaxPool2d::new(Window::square(3).stride(2).padding(Padding::all(1)))).unwrap();
+    m.b.stage("pool1", x).unwrap();
+    // A residual block: both branches read x, and the sum is rectified.
+    let y = m.conv(x, 20, 33, config([1, 1], Padding::all(1), 1), [3, 3]);
+    let y = m.b.clip(y, Clip::RELU6).unwrap();
+    let y = m.conv(y, 33, 20, Conv2dConfig::default(), [1, 1]);
+    let x = m.b.add(y, x).unwrap();
+    let x = m.b.clip(x, Clip::RELU).unwrap();
+    m.b.stage("block1", x).unwrap();
+    // One whose shortcut is a convolution, computed after the branch.
+    let y = m.conv(x, 20, 20, config([1, 1], Padding::all(1), 20), [3, 3]);
+    let y = m.b.clip(y, Clip::RELU).unwrap();
+    let y = m.conv(y, 20, 16, config([2, 1], Padding::default(), 1), [1, 1]);
+    let s = m.conv(x, 20, 16, config([2, 1], Padding::default(), 1), [1, 1]);
+    let x = m.b.add(y, s).unwrap();
+    m.b.stage("block2", x).unwrap();
+    // Sums that nothing can be fused with, a rectifier whose input is used twice, and the same tensor twice.
+    let r = m.b.clip(x, Clip::RELU).unwrap();
+    let x = m.b.add(r, x).unwrap();
+    let x = m.b.add(x, x).unwrap();
+    m.b.stage("sums", x).unwrap();
+    let x = m.b.channel_affine(x, ChannelAffine::new(&[1.2; 16], &[-0.3; 16]).unwrap()).unwrap();
+    let x = m.b.clip(x, Clip { ceiling: 2.0 }).unwrap();
+    m.b.stage("affine", x).unwrap();
+    // Grouped, so it runs as in the plain run.
+    let g = m.conv(x, 16, 12, config([1, 1], Padding::all(1), 4), [3, 3]);
+    let x = m.b.layer(Layer::Concat, &[x, g, x]).unwrap();
+    m.b.stage("concat", x).unwrap();
+    let x = m.b.avg_pool2d(x, AvgPool2d::new(Window::square(2).padding(Padding::all(1)))).unwrap();
+    let x = m.b.clip(x, Clip::RELU).unwrap();
+    m.b.stage("average", x).unwrap();
+    let [c, h, w] = m.b_shape(x);
+    let f = m.b.layer(Layer::Flatten, &[x]).unwrap();
+    m.b.stage("flat", f).unwrap();
+    let weight = (random_tensor(&[37, c * h * w], m.random) * 0.05).unwrap();
+    let y = m.b.linear(f, Linear::new(&weight, Some(&random_tensor(&[37], m.random))).unwrap()).unwrap();
+    let y = m.b.clip(y, Clip::RELU).unwrap();
+    m.b.stage("fc1", y).unwrap();
+    let z = m.b.global_avg_pool(x).unwrap();
+    let z = m.b.linear(z, Linear::new(&random_tensor(&[37, c], m.random), None).unwrap()).unwrap();
+    let y = m.b.add(y, z).unwrap();
+    let y = m.b.linear(y, Linear::new(&random_tensor(&[5, 37], m.random), None).unwrap()).unwrap();
+    m.b.stage("fc2", y).unwrap();
+    let net = m.b.finish().unwrap();
+    for batch in [1, 3] {
+        compare(&net, batch, &mut random);
+    }
+}
+
+impl Maker<'_> {
+    /// The shape of a node, read off a stage.
+    fn b_shape(&mut self, node: NodeId) -> [usize; 3] {
+        self.b.shape(node).unwrap().try_into().unwrap()
+    }
+}
+
+#[test]
+fn the_input_itself_and_layers_right_behind_it() {
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let mut m = maker("input", [5, 6, 9], &mut random);
+    let x = m.b.input();
+    m.b.stage("input", x).unwrap();
+    let y = m.b.clip(x, Clip { ceiling: 0.7 }).unwrap();
+    m.b.stage("clip", y).unwrap();
+    let z = m.b.avg_pool2d(x, AvgPool2d::new(Window::square(2))).unwrap();
+    m.b.stage("average", z).unwrap();
+    let p = m.b.max_pool2d(x, MaxPool2d::new(Window::square(2))).unwrap();
+    let s = m.b.add(z, p).unwrap();
+    m.b.stage("sum", s).unwrap();
+    let g = m.b.global_avg_pool(x).unwrap();
+    m.b.stage("mean", g).unwrap();
+    let f = m.b.layer(Layer::Flatten, &[x]).unwrap();
+    m.b.stage("flat", f).unwrap();
+    let net = m.b.finish().unwrap();
+    compare(&net, 2, &mut random);
+}
+
+#[test]
+fn efficientnet_lite0_at_every_stage() {
+    let mut random = ChaCha8Rng::seed_from_u64(4);
+    let net = zoo::efficientnet_lite0().unwrap();
+    // Of the six million values before rectifiers some lie so near a corner that rounding decides whether the gradient
+    // passes; each such value moves the gradient of its own by as much as it has. tests/network_equals_pytorch.rs runs on
+    // the compiled plan too, and is stricter.
+    compare_within(&net, 1, &mut random, [1e-5, 5e-3]);
+}

@@ -1,0 +1,31 @@
+//! A notebook keeps its variables between cells and moves them between threads: each type must own all it holds.
+
+use metamers::display::{Bundle, Live, Progress as Line, Raster};
+use metamers::network::{
+    BatchNorm, Builder, Checkpoint, Classification, Guess, Input, Layer, NodeId, Provenance, ReceptiveField, Stage,
+};
+use metamers::ops::{
+    AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, MatchedClip, MaxPool2d, Padding,
+    Window,
+};
+use metamers::prelude::*;
+use metamers::stimulus::{Photo, Photos};
+use metamers::synthesis::{Lbfgs, Plateau, Point, Progress, Stamp};
+
+fn kept<T: Send + 'static>() {}
+
+macro_rules! kept {
+    ($($type:ty),+ $(,)?) => { $(kept::<$type>();)+ };
+}
+
+#[test]
+fn every_type_of_a_notebook_can_be_kept_and_moved() {
+    kept!(Bars, Bundle, Figure, HeatMap, Line, LinePlot, Live, Palette, Panel, Raster, Table);
+    kept!(BatchNorm, Builder, Checkpoint, Classification, Guess, Input, Layer, Network, NodeId, Provenance);
+    kept!(ReceptiveField, Stage);
+    kept!(AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, MatchedClip, MaxPool2d);
+    kept!(Padding, Window);
+    kept!(Image, Noise, Photo, Photos);
+    kept!(Ended, Lbfgs, Loss, Metamer, Optimiser, Plateau, Point, Progress, Recipe, Run, Stamp, Start, Synthesis);
+    kept!(Similarity, Error, Result<()>, Tensor, Var);
+}
