@@ -41,7 +41,7 @@ fn network(name: &str) -> metamers::Result<Network> {
 impl Case {
     fn new(name: &str, stage: &str, batch: usize) -> metamers::Result<Self> {
         let net = network(name)?;
-        let count = batch * net.input().shape.iter().product::<usize>();
+        let count = batch * net.input().shape().iter().product::<usize>();
         let noise = |step: usize| (0..count).map(|i| (i * step % 1009) as f32 / 1009.0).collect::<Vec<_>>();
         let compiled = Compiled::new(&net, stage)?;
         let target = compiled.values(&noise(7919))?;

@@ -21,8 +21,9 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`stimulus`] | pictures and noise |
+//! | [`stimulus`] | pictures, sounds and noise |
 //! | [`ops`] | differentiable operations with frozen parameters |
+//! | [`hearing`] | the cochleagram, and the way back to the waveform |
 //! | [`network`], [`zoo`] | networks as graphs with named stages, and ready-made ones |
 //! | [`synthesis`] | recipes, runs that can be stepped, saved and resumed, and metamers |
 //! | [`verdict`] | how alike two sets of activations are |
@@ -43,6 +44,7 @@ pub mod display;
 pub mod engine;
 mod error;
 mod finite;
+pub mod hearing;
 mod interrupt;
 pub mod network;
 pub mod ops;

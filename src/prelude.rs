@@ -1,9 +1,9 @@
 //! What a notebook has loaded when it starts.
 
 pub use crate::candle::{DType, Device, Tensor, Var};
-pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Show, Table};
+pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Player, Show, Table};
 pub use crate::network::Network;
-pub use crate::stimulus::{Image, Noise, shipped_photos};
+pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos};
 pub use crate::synthesis::{Ended, Loss, Metamer, Optimiser, Recipe, Run, Start, Synthesis};
 pub use crate::verdict::Similarity;
 pub use crate::{Error, Result, candle, candle_nn, zoo};

@@ -14,7 +14,7 @@ fn line(value: &dyn Debug) -> String {
 }
 
 fn network() -> Network {
-    let mut b = Builder::new("means", Input { shape: [3, 20, 16], resize: 20 });
+    let mut b = Builder::new("means", Input::Image { shape: [3, 20, 16], resize: 20 });
     let x = b.global_avg_pool(b.input()).unwrap();
     b.stage("mean", x).unwrap();
     line(&b);
@@ -68,6 +68,6 @@ fn layers_and_weights_have_a_short_line() {
     assert_eq!(line(&weights.batch_norm("_bn0", 32, 1e-3).unwrap()), "BatchNorm(32 channels)");
     let net = zoo::efficientnet_lite0().unwrap();
     assert!(line(&net).starts_with("Network(EfficientNet-Lite0, 20 stages, "));
-    let answer = net.classify(&Image::open("photos/giant_panda.jpg").unwrap(), 1000).unwrap();
+    let answer = net.classify(Image::open("photos/giant_panda.jpg").unwrap(), 1000).unwrap();
     assert!(line(&answer).contains("giant panda") && line(&answer).contains("999 less likely"));
 }

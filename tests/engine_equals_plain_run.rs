@@ -26,7 +26,7 @@ fn compare(net: &Network, batch: usize, random: &mut ChaCha8Rng) {
 }
 
 fn compare_within(net: &Network, batch: usize, random: &mut ChaCha8Rng, [value_error, gradient_error]: [f64; 2]) {
-    let shape: Vec<usize> = std::iter::once(batch).chain(net.input().shape).collect();
+    let shape: Vec<usize> = std::iter::once(batch).chain(net.input().shape()).collect();
     let x = (random_tensor(&shape, random).affine(0.5, 0.5)).unwrap();
     for stage in net.stages() {
         let var = Var::from_tensor(&x).unwrap();
@@ -71,7 +71,7 @@ fn config(stride: [usize; 2], padding: Padding, groups: usize) -> Conv2dConfig {
 }
 
 fn maker<'a>(name: &str, shape: [usize; 3], random: &'a mut ChaCha8Rng) -> Maker<'a> {
-    Maker { b: Builder::new(name, Input { shape, resize: shape[1] }), random, channels: vec![] }
+    Maker { b: Builder::new(name, Input::Image { shape, resize: shape[1] }), random, channels: vec![] }
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn whole_networks_in_which_rounding_could_add_up() {
         (zoo::vgg19_random(1).unwrap(), ["conv1_2", "conv3_4", "conv5_4"]),
         (zoo::resnet50_random(1).unwrap(), ["conv1", "layer2", "layer4"]),
     ] {
-        let shape: Vec<usize> = std::iter::once(1).chain(net.input().shape).collect();
+        let shape: Vec<usize> = std::iter::once(1).chain(net.input().shape()).collect();
         let x = (random_tensor(&shape, &mut random).affine(0.5, 0.5)).unwrap();
         for stage in stages {
             let var = Var::from_tensor(&x).unwrap();

@@ -10,7 +10,7 @@ use metamers::ops::{
 use metamers::prelude::*;
 
 fn input() -> Input {
-    Input { shape: [2, 4, 3], resize: 4 }
+    Input::Image { shape: [2, 4, 3], resize: 4 }
 }
 
 /// Values that are all different, none of them at a rectifier's limit.

@@ -13,7 +13,7 @@ fn tiny(tensors: &std::collections::HashMap<String, Tensor>) -> Network {
         let config = Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), ..Default::default() };
         Conv2d::new(get("weight"), Some(get("bias")), config).unwrap()
     };
-    let mut b = Builder::new("tiny", Input { shape: [3, 12, 10], resize: 12 });
+    let mut b = Builder::new("tiny", Input::Image { shape: [3, 12, 10], resize: 12 });
     let x = b.conv2d(b.input(), conv("conv1", 1)).unwrap();
     let x = b.clip(x, Clip::RELU).unwrap();
     let x = b.conv2d(x, conv("conv2", 2)).unwrap();
@@ -57,8 +57,8 @@ fn plenoptic_stops_where_pytorch_does() {
     let (facts, tensors) = (json("recipes.json"), tensors("recipes.safetensors"));
     let net = tiny(&tensors);
     let image = |name: &str| Image::from_tensor(&tensors[name]).unwrap();
-    let plan = Synthesis::new(&net, "relu2", &image("target")).unwrap().recipe(Recipe::plenoptic().steps(1000)).quiet();
-    let mut run = plan.start_from(&image("start")).unwrap().start().unwrap();
+    let plan = Synthesis::new(&net, "relu2", image("target")).unwrap().recipe(Recipe::plenoptic().steps(1000)).quiet();
+    let mut run = plan.start_from(image("start")).unwrap().start().unwrap();
     let progress = run.run().unwrap();
     assert_eq!(progress.ended, metamers::synthesis::Ended::Plateau);
     let expected = facts["recipes"]["plenoptic"]["stops_after"].as_u64().unwrap();

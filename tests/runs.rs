@@ -23,7 +23,7 @@ fn random_network(name: &str, seed: u64) -> Network {
         Tensor::from_vec(values, shape.as_slice(), &Device::Cpu).unwrap()
     };
     let same = |stride| Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), ..Default::default() };
-    let mut b = Builder::new(name, Input { shape: [3, 20, 16], resize: 20 });
+    let mut b = Builder::new(name, Input::Image { shape: [3, 20, 16], resize: 20 });
     let x = b.conv2d(b.input(), Conv2d::new(&weight([6, 3, 3, 3]), None, same(1)).unwrap()).unwrap();
     let x = b.clip(x, Clip::RELU).unwrap();
     b.stage("relu1", x).unwrap();
@@ -38,7 +38,7 @@ fn picture(seed: u64) -> Image {
 }
 
 fn plan(recipe: Recipe) -> Synthesis {
-    Synthesis::new(&small(), "relu2", &picture(1)).unwrap().recipe(recipe).seed(3).quiet()
+    Synthesis::new(&small(), "relu2", picture(1)).unwrap().recipe(recipe).seed(3).quiet()
 }
 
 fn bits(run: &Run) -> Vec<u32> {
@@ -175,7 +175,7 @@ fn recipes_with_impossible_numbers_are_refused() {
 
 #[test]
 fn an_unknown_stage_lists_the_near_ones() {
-    let error = Synthesis::new(&small(), "relu3", &picture(1)).unwrap_err().to_string();
+    let error = Synthesis::new(&small(), "relu3", picture(1)).unwrap_err().to_string();
     assert_eq!(error, "no stage named \"relu3\"; there is relu1, relu2");
 }
 
@@ -212,8 +212,8 @@ fn the_saved_similarity_is_that_of_the_saved_pixels() {
     run.run().unwrap();
     let metamer = run.finish().unwrap();
     let stage = Compiled::new(&small(), "relu2").unwrap();
-    let at = |image: &Image| flat(&stage.apply(&image.to_tensor().unwrap()).unwrap());
-    let again = Similarity::between(&at(metamer.original()), &at(metamer.image())).unwrap();
+    let at = |image: &metamers::stimulus::Stimulus| flat(&stage.apply(&image.to_tensor().unwrap()).unwrap());
+    let again = Similarity::between(&at(metamer.original()), &at(metamer.stimulus())).unwrap();
     assert_eq!(metamer.similarity(), again);
 }
 
@@ -242,7 +242,7 @@ fn a_run_goes_on_with_its_own_network_only() {
     let weight = Tensor::ones((2, 3, 3, 3), DType::F32, &Device::Cpu).unwrap();
     let with = |stride: usize, stage: &str| {
         let config = Conv2dConfig { stride: [stride; 2], ..Default::default() };
-        let mut b = Builder::new("one", Input { shape: [3, 9, 9], resize: 9 });
+        let mut b = Builder::new("one", Input::Image { shape: [3, 9, 9], resize: 9 });
         let x = b.conv2d(b.input(), Conv2d::new(&weight, None, config).unwrap()).unwrap();
         b.stage(stage, x).unwrap();
         b.finish().unwrap().provenance().weights_sha256.clone()
@@ -256,7 +256,7 @@ fn a_run_goes_on_with_its_own_network_only() {
 fn a_perfect_match_comes_back_as_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("perfect.metamer");
-    let run = plan(Recipe::feather2023()).start_from(&picture(1)).unwrap().start().unwrap();
+    let run = plan(Recipe::feather2023()).start_from(picture(1)).unwrap().start().unwrap();
     let metamer = run.finish().unwrap();
     assert_eq!(metamer.similarity().snr_db, Some(f64::INFINITY));
     metamer.save(&path).unwrap();
@@ -268,7 +268,7 @@ fn a_recipe_that_no_file_can_hold_is_refused() {
     let mut recipe = Recipe::fast();
     recipe.start = Start::Noise(Noise::Normal { mean: f32::NAN, deviation: 0.1 });
     // Also when it starts from a picture and the noise is never drawn.
-    let plan = plan(recipe).start_from(&picture(4)).unwrap();
+    let plan = plan(recipe).start_from(picture(4)).unwrap();
     assert!(plan.start().unwrap_err().to_string().contains("noise"));
 }
 

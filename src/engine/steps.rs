@@ -195,7 +195,7 @@ impl Steps {
         for &index in &needed {
             network.nodes()[index].inputs.iter().for_each(|input| *uses.entry(input.0).or_default() += 1);
         }
-        let shape = network.input().shape.to_vec();
+        let shape = network.input().shape();
         let input = Step { kind: Kind::Input, inputs: vec![], addend: None, clip: None, dims: Dims::of(&shape), shape };
         let mut steps = Self { steps: vec![input], uses, values: HashMap::from([(0, Value { step: 0, flat: false })]) };
         for &index in needed.iter().filter(|&&index| index > 0) {

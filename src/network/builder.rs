@@ -19,7 +19,7 @@ pub struct NodeId(pub(crate) usize);
 /// use metamers::ops::{Clip, Conv2d, Conv2dConfig};
 ///
 /// let weight = Tensor::randn(0f32, 1.0, (8, 3, 3, 3), &Device::Cpu)?;
-/// let mut b = Builder::new("tiny", Input { shape: [3, 32, 32], resize: 32 });
+/// let mut b = Builder::new("tiny", Input::Image { shape: [3, 32, 32], resize: 32 });
 /// let x = b.conv2d(b.input(), Conv2d::new(&weight, None, Conv2dConfig::default())?)?;
 /// let x = b.clip(x, Clip::RELU)?;
 /// b.stage("conv1", x)?;
@@ -39,7 +39,7 @@ pub struct Builder {
 impl Builder {
     /// Starts a network with its input.
     pub fn new(name: impl Into<String>, input: Input) -> Self {
-        let shape = input.shape.to_vec();
+        let shape = input.shape();
         let first = Node { layer: Layer::Input, inputs: vec![], shape, field: ReceptiveField::PIXEL };
         let provenance = Provenance { source: "not stated".into(), weights_sha256: String::new() };
         Self { name: name.into(), input, nodes: vec![first], stages: vec![], classes: None, provenance }
@@ -70,6 +70,8 @@ impl Builder {
         let field = fields.reduce(ReceptiveField::union).unwrap_or(ReceptiveField::PIXEL);
         let field = match (&layer, layer.window()) {
             (_, Some(window)) => field.through(window),
+            // From here on a field is counted in cells of the front end.
+            (Layer::Cochleagram(_) | Layer::FrameNorm(_), _) => ReceptiveField::PIXEL,
             (Layer::Linear(_) | Layer::GlobalAvgPool(_) | Layer::Flatten, _) => ReceptiveField::EVERYTHING,
             _ => field,
         };

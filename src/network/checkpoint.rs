@@ -9,7 +9,7 @@ use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
 use super::Provenance;
-use crate::ops::{Conv2d, Conv2dConfig, Linear};
+use crate::ops::{ChannelAffine, Conv2d, Conv2dConfig, Linear};
 use crate::{Error, Result};
 
 /// The tensors of a weights file, by name; or, with [`Checkpoint::random`], the weights of an untrained network.
@@ -24,6 +24,7 @@ pub struct Checkpoint {
 enum Weights {
     File {
         tensors: HashMap<String, Tensor>,
+        notes: HashMap<String, String>,
         sha256: String,
     },
     /// The seed, and the digest of all values that were asked for.
@@ -40,6 +41,9 @@ pub struct BatchNorm {
 impl Checkpoint {
     /// Reads a safetensors file, or a `.pth` or `.pt` file that PyTorch wrote as a zip archive (since version 1.6).
     ///
+    /// float16, bfloat16 and float64 values become float32; whole numbers (counts of batches) are left out. Wrappers' prefixes
+    /// (`module.`, `model.`) that all names share are taken off, and so is a dict around the state dict (`model`, `state_dict`).
+    ///
     /// # Errors
     /// [`Error::File`] when it cannot be read, is truncated, or is no such file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
@@ -47,30 +51,30 @@ impl Checkpoint {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
         let sha256 = hex(&Sha256::digest(&bytes));
         if bytes.starts_with(b"PK") {
-            let read = candle_core::pickle::read_all(path);
-            let read = read.map_err(|e| Error::file(path, format!("is no intact PyTorch checkpoint ({e})")))?;
-            let mut tensors = HashMap::new();
-            for (name, tensor) in read {
-                // Counters of batch normalisation are integers, and nobody asks for them.
-                if tensor.dtype() == DType::F32 {
-                    tensors.insert(name, tensor.contiguous()?);
-                }
-            }
-            return Ok(Self { path: path.into(), weights: Weights::File { tensors, sha256 } });
+            let tensors = read_pth(path)?;
+            return Ok(Self { path: path.into(), weights: Weights::File { tensors, notes: HashMap::new(), sha256 } });
         }
         let file = SafeTensors::deserialize(&bytes)
             .map_err(|e| Error::file(path, format!("is no intact safetensors file ({e})")))?;
         let mut tensors = HashMap::new();
         for (name, view) in file.tensors() {
-            if view.dtype() != Dtype::F32 {
-                let reason = format!("tensor \"{name}\" holds {:?} values, expected F32", view.dtype());
-                return Err(Error::file(path, reason));
-            }
-            let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            let tensor = Tensor::from_vec(values.collect::<Vec<_>>(), view.shape(), &Device::Cpu)?;
-            tensors.insert(name, tensor);
+            let dtype = match view.dtype() {
+                Dtype::F32 => DType::F32,
+                Dtype::F16 => DType::F16,
+                Dtype::BF16 => DType::BF16,
+                Dtype::F64 => DType::F64,
+                Dtype::I64 | Dtype::I32 => continue,
+                other => {
+                    let reason = format!("tensor \"{name}\" holds {other:?} values, expected F32");
+                    return Err(Error::file(path, reason));
+                }
+            };
+            let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
+            tensors.insert(name, tensor.to_dtype(DType::F32)?);
         }
-        Ok(Self { path: path.into(), weights: Weights::File { tensors, sha256 } })
+        let notes = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, header)| header.metadata().clone());
+        let (tensors, notes) = (unwrapped(tensors), notes.unwrap_or_default());
+        Ok(Self { path: path.into(), weights: Weights::File { tensors, notes, sha256 } })
     }
 
     /// Weights of an untrained network: any tensor that is asked for, the same for the same seed, name and shape.
@@ -102,6 +106,31 @@ impl Checkpoint {
         Provenance { source: file.into_owned(), weights_sha256 }
     }
 
+    /// A note in the file's header; `.pth` files and random weights have none.
+    pub fn note(&self, name: &str) -> Option<&str> {
+        match &self.weights {
+            Weights::File { notes, .. } => notes.get(name).map(String::as_str),
+            Weights::Seed(..) => None,
+        }
+    }
+
+    /// The shape of the tensor of this name.
+    ///
+    /// # Errors
+    /// When there is none (random weights have any shape, so none of their own), or it is a single number.
+    pub fn shape(&self, name: &str) -> Result<&[usize]> {
+        let Weights::File { tensors, .. } = &self.weights else { return Err(self.missing(name)) };
+        match tensors.get(name) {
+            Some(tensor) if !tensor.dims().is_empty() => Ok(tensor.dims()),
+            Some(_) => Err(Error::file(&self.path, format!("tensor \"{name}\" is a single number"))),
+            None => Err(self.missing(name)),
+        }
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        Error::file(&self.path, Error::unknown("tensor", name, self.names()))
+    }
+
     /// The names of all tensors, sorted; none for random weights.
     pub fn names(&self) -> Vec<&str> {
         let Weights::File { tensors, .. } = &self.weights else { return vec![] };
@@ -125,7 +154,7 @@ impl Checkpoint {
             }
         };
         let Some(tensor) = tensors.get(name) else {
-            return Err(Error::file(&self.path, Error::unknown("tensor", name, self.names())));
+            return Err(self.missing(name));
         };
         let what = || format!("{}: tensor \"{name}\"", self.path.display());
         if tensor.dims() != shape {
@@ -226,6 +255,44 @@ fn random_values(seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
         _ => (2.0 * u - 1.0) * (6.0 / fan_in as f64).sqrt(),
     };
     (0..shape.iter().product::<usize>() as u64).map(|i| value(uniform(i)) as f32).collect()
+}
+
+impl BatchNorm {
+    /// As a layer of its own, where it cannot be folded into a convolution: one with padding comes behind it.
+    ///
+    /// # Errors
+    /// When it has no channel.
+    pub fn affine(&self) -> Result<ChannelAffine> {
+        let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+        ChannelAffine::new(&narrow(&self.scale), &narrow(&self.shift))
+    }
+}
+
+/// The float tensors of a zip `.pth`, as float32.
+fn read_pth(path: &Path) -> Result<HashMap<String, Tensor>> {
+    let unreadable = |e: candle_core::Error| Error::file(path, format!("is no state dict that can be read ({e})"));
+    let mut read = candle_core::pickle::read_all(path).map_err(unreadable)?;
+    for key in ["state_dict", "model", "network"] {
+        if read.is_empty() {
+            read = candle_core::pickle::read_all_with_key(path, Some(key)).unwrap_or_default();
+        }
+    }
+    if read.is_empty() {
+        return Err(Error::file(path, "holds no tensors by name; save the state dict alone"));
+    }
+    let floats = read.into_iter().filter(|(_, tensor)| tensor.dtype().is_float());
+    let tensors = floats.map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?))).collect::<Result<_>>()?;
+    Ok(unwrapped(tensors))
+}
+
+/// The tensors without the prefixes that wrappers give to all names.
+fn unwrapped(mut tensors: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
+    for prefix in ["module.", "model.", "module."] {
+        if !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(prefix)) {
+            tensors = tensors.into_iter().map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor)).collect();
+        }
+    }
+    tensors
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -2,9 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::Network;
+use super::{Input, Network};
 use crate::display::{Bars, Bundle, Figure, Panel, Show};
-use crate::stimulus::Image;
+use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
 /// One answer of a classifier.
@@ -74,15 +74,15 @@ impl Classification {
 }
 
 impl Network {
-    /// The `k` likeliest classes of an image, which is resized and cropped as the network expects.
+    /// The `k` likeliest classes of an image or a sound, which is prepared as the network expects.
     ///
     /// # Errors
-    /// When the network is no classifier, `k` is 0, or the image is too small to crop.
-    pub fn classify(&self, image: &Image, k: usize) -> Result<Classification> {
-        self.classify_tensor(&self.prepare(image)?.to_tensor()?, k)
+    /// When the network is no classifier, `k` is 0, or as [`Network::prepare`].
+    pub fn classify(&self, stimulus: impl Into<Stimulus>, k: usize) -> Result<Classification> {
+        self.classify_tensor(&self.prepare(stimulus)?.to_tensor()?, k)
     }
 
-    /// The `k` likeliest classes of one image `[1, channels, height, width]` in `[0, 1]`.
+    /// The `k` likeliest classes of one image `[1, channels, height, width]` in `[0, 1]` or waveform `[1, samples]`.
     ///
     /// # Errors
     /// As [`Network::classify`].
@@ -107,21 +107,29 @@ impl Network {
         Classification::new(order.iter().take(k).map(guess).collect())
     }
 
-    /// A photo as the network takes it: shorter side to [`Input::resize`](super::Input::resize), centre crop.
+    /// A stimulus as the network takes it.
     ///
-    /// An image that already has the input's size is returned as it is.
+    /// A photo: shorter side to [`Input::Image`]'s `resize`, centre crop. A sound: to [`Input::Sound`]'s rate, cut or padded around the middle;
+    /// its level stays. What already fits is returned as it is.
     ///
     /// # Errors
-    /// When the network does not take colour images.
-    pub fn prepare(&self, image: &Image) -> Result<Image> {
-        let [channels, height, width] = self.input().shape;
-        if channels != 3 {
-            return Err(Error::invalid(self.name(), format!("takes {channels} channels, and images have 3")));
+    /// A sound for a network that takes images or the other way round, or images of another number of channels than 3.
+    pub fn prepare(&self, stimulus: impl Into<Stimulus>) -> Result<Stimulus> {
+        match (self.input(), stimulus.into()) {
+            (&Input::Image { shape: [channels, height, width], resize }, Stimulus::Image(image)) => {
+                if channels != 3 {
+                    return Err(Error::invalid(self.name(), format!("takes {channels} channels, and images have 3")));
+                }
+                if (image.height(), image.width()) == (height, width) {
+                    return Ok(image.into());
+                }
+                let resized = image.resize_shorter_side(resize.max(height).max(width))?;
+                Ok(resized.centre_crop(width, height)?.into())
+            }
+            (&Input::Sound { samples, rate }, Stimulus::Sound(sound)) => Ok(sound.resample(rate)?.fit(samples)?.into()),
+            (Input::Image { .. }, Stimulus::Sound(_)) => Err(Error::invalid(self.name(), "takes images, not sounds")),
+            (Input::Sound { .. }, Stimulus::Image(_)) => Err(Error::invalid(self.name(), "takes sounds, not images")),
         }
-        if (image.height(), image.width()) == (height, width) {
-            return Ok(image.clone());
-        }
-        image.resize_shorter_side(self.input().resize.max(height).max(width))?.centre_crop(width, height)
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Input, Node, Stage};
 /// SHA-256 of the layers, how they are joined, their values and the names of the stages, in hexadecimal.
 pub(super) fn of(input: &Input, nodes: &[Node], stages: &[Stage]) -> String {
     let mut hasher = Sha256::new();
-    numbers(&mut hasher, &input.shape);
+    numbers(&mut hasher, &input.shape());
     for node in nodes {
         let (settings, arrays) = node.layer.identity();
         text(&mut hasher, node.layer.name());

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::ops::{AvgPool2d, ChannelAffine, Clip, Conv2d, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Window};
+use crate::hearing::Cochleagram;
+use crate::ops::{
+    AvgPool2d, ChannelAffine, Clip, Conv2d, FrameNorm, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Window,
+};
 use crate::{Error, Result};
 
 /// A layer with its frozen weights.
@@ -15,6 +18,10 @@ pub enum Layer {
     Input,
     /// A scale and a shift for each channel.
     ChannelAffine(ChannelAffine),
+    /// The front end of a network that hears.
+    Cochleagram(Cochleagram),
+    /// The front end of a network on bare samples.
+    FrameNorm(FrameNorm),
     /// A convolution.
     Conv2d(Conv2d),
     /// A fully connected layer.
@@ -50,6 +57,8 @@ impl Layer {
     pub(super) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
         match self {
             Self::ChannelAffine(op) => op.identity(),
+            Self::Cochleagram(op) => (op.config().identity(), vec![]),
+            Self::FrameNorm(op) => (vec![op.samples], vec![]),
             Self::Conv2d(op) => op.identity(),
             Self::Linear(op) => op.identity(),
             Self::Clip(op) => (vec![], vec![std::slice::from_ref(&op.ceiling)]),
@@ -72,6 +81,8 @@ impl Layer {
     fn op(&self) -> Option<&dyn FrozenOp> {
         match self {
             Self::ChannelAffine(op) => Some(op),
+            Self::Cochleagram(op) => Some(op),
+            Self::FrameNorm(op) => Some(op),
             Self::Conv2d(op) => Some(op),
             Self::Linear(op) => Some(op),
             Self::Clip(op) => Some(op),
@@ -86,6 +97,8 @@ impl Layer {
     pub(crate) fn shared_op(&self) -> Option<Arc<dyn FrozenOp>> {
         match self.clone() {
             Self::ChannelAffine(op) => Some(Arc::new(op)),
+            Self::Cochleagram(op) => Some(Arc::new(op)),
+            Self::FrameNorm(op) => Some(Arc::new(op)),
             Self::Conv2d(op) => Some(Arc::new(op)),
             Self::Linear(op) => Some(Arc::new(op)),
             Self::Clip(op) => Some(Arc::new(op)),
@@ -148,6 +161,8 @@ impl Layer {
         match self {
             Self::Input => Ok(inputs[0].clone()),
             Self::ChannelAffine(op) => op.apply(inputs[0]),
+            Self::Cochleagram(op) => op.apply(inputs[0]),
+            Self::FrameNorm(op) => op.apply(inputs[0]),
             Self::Conv2d(op) => op.apply(inputs[0]),
             Self::Linear(op) => op.apply(inputs[0]),
             Self::Clip(op) => op.apply(inputs[0]),

@@ -27,8 +27,9 @@ use crate::{Error, Result};
 
 /// A frozen network. Cloning is cheap: the weights are shared.
 ///
-/// Inputs are images `[batch, channels, height, width]` with values in `[0, 1]`; what the network wants instead is done
-/// by its own first layers, so that a gradient is one of the pixels a person sees.
+/// Inputs are images `[batch, channels, height, width]` with values in `[0, 1]`, or waveforms `[batch, samples]` in `[-1, 1]`; what
+/// the network wants instead (normalised colours, a cochleagram) is done by its own first layers, so that a gradient is one of
+/// what a person sees or hears.
 #[derive(Clone)]
 pub struct Network(Arc<Inner>);
 
@@ -43,11 +44,32 @@ struct Inner {
 
 /// What a network takes in.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Input {
-    /// Channels, height and width.
-    pub shape: [usize; 3],
-    /// A photo's shorter side before the centre crop, in pixels; 256 for an input of 224 is the field's habit.
-    pub resize: usize,
+#[non_exhaustive]
+pub enum Input {
+    /// Pictures, tensors `[batch, channels, height, width]` of values in `[0, 1]`.
+    Image {
+        /// Channels, height and width.
+        shape: [usize; 3],
+        /// A photo's shorter side before the centre crop, in pixels; 256 for an input of 224 is the field's habit.
+        resize: usize,
+    },
+    /// Waveforms, tensors `[batch, samples]` of values in `[-1, 1]`.
+    Sound {
+        /// Samples of a waveform.
+        samples: usize,
+        /// Samples a second, in Hz.
+        rate: u32,
+    },
+}
+
+impl Input {
+    /// The shape of one input, without the batch.
+    pub fn shape(&self) -> Vec<usize> {
+        match *self {
+            Self::Image { shape, .. } => shape.to_vec(),
+            Self::Sound { samples, .. } => vec![samples],
+        }
+    }
 }
 
 /// Where a network's weights come from.

@@ -8,7 +8,8 @@ use crate::ops::Clip;
 use crate::{Error, Result};
 
 impl Network {
-    /// The activations at a stage, `[batch, ..]`, for images `[batch, channels, height, width]` in `[0, 1]`.
+    /// The activations at a stage, `[batch, ..]`, for a batch of inputs: images `[batch, channels, height, width]`
+    /// in `[0, 1]` or waveforms `[batch, samples]` in `[-1, 1]`.
     ///
     /// Computes only what the stage depends on. The result can be differentiated with respect to `x`.
     ///
@@ -69,9 +70,9 @@ impl Network {
         x: &Tensor,
         mut see: impl FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
-        let [channels, height, width] = self.input().shape;
-        if x.dims().len() != 4 || x.dims()[1..] != [channels, height, width] {
-            let expected = format!("[batch, {channels}, {height}, {width}]");
+        let shape = self.input().shape();
+        if x.dims().len() != shape.len() + 1 || x.dims()[1..] != shape {
+            let expected = format!("[batch, {}]", shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
             return Err(Error::shape(format!("the input of {}", self.name()), expected, x.dims()));
         }
         let mut uses = vec![0usize; last.0 + 1];

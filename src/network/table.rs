@@ -1,16 +1,27 @@
 //! A network as a table of its stages.
 
-use super::Network;
+use super::{Input, Network};
 use crate::display::{Align, Bundle, Show, Table};
 
 impl Network {
-    /// The stages: shape, units, receptive field in pixels, parameters and multiply-adds up to each.
+    /// The stages: shape, units, receptive field, parameters and multiply-adds up to each.
     pub fn table(&self) -> Table {
-        let [channels, height, width] = self.input().shape;
-        let headers = ["stage", "shape", "units", "receptive field (pixels)", "parameters", "multiply-adds (million)"];
+        // What a receptive field is counted in, its largest size, and what the network takes.
+        let (cells, [height, width], takes) = match *self.input() {
+            Input::Image { shape: [channels, height, width], .. } => {
+                ("pixels", [height, width], format!("{channels} × {height} × {width}, values in [0, 1]"))
+            }
+            Input::Sound { samples, rate } => {
+                let front = self.nodes().iter().find(|node| node.shape.len() == 3).map(|node| node.shape.as_slice());
+                let size = front.map_or([usize::MAX; 2], |shape| [shape[1], shape[2]]);
+                ("channels × frames", size, format!("{samples} samples at {rate} Hz, values in [-1, 1]"))
+            }
+        };
+        let field = format!("receptive field ({cells})");
+        let headers = ["stage", "shape", "units", &field, "parameters", "multiply-adds (million)"];
         let mut table = Table::new(headers)
             .align([Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right])
-            .caption(format!("{}: input {channels} × {height} × {width}, values in [0, 1]", self.name()));
+            .caption(format!("{}: input {takes}", self.name()));
         for stage in self.stages() {
             let shape: Vec<String> = stage.shape.iter().map(ToString::to_string).collect();
             table = table.row([

@@ -11,6 +11,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal, Uniform};
 
+use super::Noise;
 use crate::display::{Bundle, Panel, Raster, Show};
 use crate::{Error, Result, assets};
 
@@ -22,43 +23,6 @@ pub struct Image {
     height: usize,
     /// Three planes, red, green and blue, each row by row. Shared, for a run's pictures are shown, kept and passed on.
     values: Arc<[f32]>,
-}
-
-/// How the pixels of a noise image are drawn, each value on its own.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Noise {
-    /// Normal with this mean and standard deviation, clamped to `[0, 1]`.
-    Normal {
-        /// The mean.
-        mean: f32,
-        /// The standard deviation.
-        deviation: f32,
-    },
-    /// Uniform from `low` to below `high`.
-    Uniform {
-        /// The smallest value.
-        low: f32,
-        /// The bound that is not reached.
-        high: f32,
-    },
-}
-
-impl Noise {
-    /// Whether there is such noise.
-    pub(crate) fn check(self) -> Result<()> {
-        match self {
-            Self::Normal { mean, deviation } if !(mean.is_finite() && deviation.is_finite() && deviation >= 0.0) => {
-                let reason = format!("needs a finite mean and a deviation of 0 or more, got {mean} and {deviation}");
-                Err(Error::invalid("noise", reason))
-            }
-            Self::Uniform { low, high } if !(low >= 0.0 && low < high && high <= 1.0) => {
-                Err(Error::invalid("noise", format!("needs 0 <= low < high <= 1, got {low} and {high}")))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 impl Image {
@@ -153,7 +117,7 @@ impl Image {
     /// A size of 0, a deviation that is negative, or bounds that leave `[0, 1]` or are reversed.
     pub fn noise(width: usize, height: usize, noise: Noise, seed: u64) -> Result<Self> {
         check_size(width, height)?;
-        noise.check()?;
+        noise.check([0.0, 1.0])?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let count = 3 * width * height;
         let values: Vec<f32> = match noise {
@@ -164,6 +128,9 @@ impl Image {
             Noise::Uniform { low, high } => {
                 let uniform = Uniform::new(low, high).map_err(|e| Error::invalid("noise", e.to_string()))?;
                 (0..count).map(|_| uniform.sample(&mut random)).collect()
+            }
+            Noise::Pink { .. } => {
+                return Err(Error::invalid("noise", "pink noise is for sounds; pictures take normal or uniform noise"));
             }
         };
         Self::from_planes("noise", width, height, values)

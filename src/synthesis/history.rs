@@ -89,4 +89,8 @@ impl Evaluate for Watched<'_> {
     fn planes(&self) -> (usize, [usize; 2]) {
         self.problem.planes()
     }
+
+    fn range(&self) -> [f32; 2] {
+        self.problem.range()
+    }
 }

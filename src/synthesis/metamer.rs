@@ -4,54 +4,74 @@ use super::history::Point;
 use super::run::Run;
 use super::stamp::Stamp;
 use crate::Result;
+use crate::hearing::Cochleagram;
 use crate::network::Classification;
-use crate::stimulus::Image;
+use crate::stimulus::{Image, Sound, Stimulus};
 use crate::verdict::Similarity;
 
 /// How many classes a metamer remembers of each picture.
 const GUESSES: usize = 5;
 
-/// A picture made to match another at one stage of a network, and how well it does.
-#[derive(Clone, PartialEq)]
+/// A picture or a sound made to match another at one stage of a network, and how well it does.
+#[derive(Clone)]
 pub struct Metamer {
-    pub(super) original: Image,
-    pub(super) image: Image,
+    pub(super) original: Stimulus,
+    pub(super) stimulus: Stimulus,
     pub(super) history: Vec<Point>,
     pub(super) similarity: Similarity,
     pub(super) original_class: Option<Classification>,
     pub(super) metamer_class: Option<Classification>,
     pub(super) stamp: Stamp,
+    /// The cochleagram to look at a sound by; not kept in the file.
+    pub(super) ear: Option<Cochleagram>,
 }
 
 impl Metamer {
-    pub(super) fn of(run: &Run, image: Image) -> Result<Self> {
-        let activations = run.problem.activations(image.values())?;
-        let classify = |image: &Image| match run.plan.network.classes() {
-            Some(_) => run.plan.network.classify(image, GUESSES).map(Some),
+    pub(super) fn of(run: &Run, stimulus: Stimulus) -> Result<Self> {
+        let activations = run.problem.activations(stimulus.values())?;
+        let classify = |stimulus: &Stimulus| match run.plan.network.classes() {
+            Some(_) => run.plan.network.classify(stimulus, GUESSES).map(Some),
             None => Ok(None),
         };
         Ok(Self {
             similarity: Similarity::between(&run.problem.objective.target, &activations)?,
             original_class: classify(&run.plan.original)?,
-            metamer_class: classify(&image)?,
+            metamer_class: classify(&stimulus)?,
             original: run.plan.original.clone(),
-            image,
+            stimulus,
             history: run.history.points.to_vec(),
             stamp: Stamp::of(&run.plan),
+            ear: super::panel::ear(&run.plan.network),
         })
     }
 
+    /// The metamer itself.
+    pub fn stimulus(&self) -> &Stimulus {
+        &self.stimulus
+    }
+
     /// The metamer's picture.
-    pub fn image(&self) -> &Image {
-        &self.image
+    ///
+    /// # Errors
+    /// When it is a sound.
+    pub fn image(&self) -> Result<&Image> {
+        self.stimulus.image()
+    }
+
+    /// The metamer's sound.
+    ///
+    /// # Errors
+    /// When it is a picture.
+    pub fn sound(&self) -> Result<&Sound> {
+        self.stimulus.sound()
     }
 
     /// The original, as the network saw it.
-    pub fn original(&self) -> &Image {
+    pub fn original(&self) -> &Stimulus {
         &self.original
     }
 
-    /// How alike the activations at the matched stage are, measured on the pixels that are kept.
+    /// How alike the activations at the matched stage are, measured on what is kept.
     pub fn similarity(&self) -> Similarity {
         self.similarity
     }
@@ -79,6 +99,17 @@ impl Metamer {
     /// Where the metamer comes from.
     pub fn stamp(&self) -> &Stamp {
         &self.stamp
+    }
+}
+
+impl PartialEq for Metamer {
+    fn eq(&self, other: &Self) -> bool {
+        // The ear belongs to the network, and a file does not keep it.
+        let answers = |m: &Self| (m.original_class.clone(), m.metamer_class.clone(), m.similarity, m.stamp.clone());
+        self.original == other.original
+            && self.stimulus == other.stimulus
+            && self.history == other.history
+            && answers(self) == answers(other)
     }
 }
 

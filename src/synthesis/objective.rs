@@ -59,11 +59,11 @@ impl Objective {
     }
 }
 
-/// The squared excess of pixels outside `[0, 1]`, summed, and its gradient added to `gradient` with this weight.
-pub(super) fn range_penalty(x: &[f32], weight: f64, gradient: &mut [f32]) -> f64 {
+/// The squared excess of values outside the range, summed, and its gradient added to `gradient` with this weight.
+pub(super) fn range_penalty(x: &[f32], [low, high]: [f32; 2], weight: f64, gradient: &mut [f32]) -> f64 {
     let mut penalty = 0.0;
     for (&x, g) in x.iter().zip(gradient) {
-        let excess = f64::from(x) - f64::from(x).clamp(0.0, 1.0);
+        let excess = f64::from(x) - f64::from(x.clamp(low, high));
         penalty += excess * excess;
         *g += (2.0 * weight * excess) as f32;
     }

@@ -7,9 +7,13 @@ use super::history::Point;
 use super::metamer::Metamer;
 use super::progress::Progress;
 use super::run::Run;
-use crate::display::{Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, Raster, Show, duration, show_bundles};
+use crate::display::{
+    Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, Player, Raster, Show, duration, show_bundles,
+};
+use crate::hearing::Cochleagram;
 use crate::network::Classification;
-use crate::stimulus::Image;
+use crate::network::{Layer, Network};
+use crate::stimulus::{Sound, Stimulus};
 
 /// The signal-to-noise ratio from which a match is called good, in dB.
 const GOOD_MATCH: f64 = 20.0;
@@ -18,16 +22,19 @@ const GOOD_MATCH: f64 = 20.0;
 #[derive(Clone)]
 pub(super) struct Snapshot {
     pub title: String,
-    pub original: Image,
-    pub current: Image,
+    pub network: Network,
+    pub original: Stimulus,
+    pub current: Stimulus,
     pub gradient: Arc<Vec<f32>>,
     pub points: Arc<Vec<Point>>,
     pub steps: usize,
     pub elapsed: Duration,
 }
 
-/// The gradient summed over the colours; `None` when there is none yet.
-pub(super) fn gradient_map(gradient: &[f32], width: usize, height: usize) -> Option<HeatMap> {
+/// The gradient summed over the colours; `None` when there is none yet, or the stimulus is no picture.
+pub(super) fn gradient_map(gradient: &[f32], original: &Stimulus) -> Option<HeatMap> {
+    let Stimulus::Image(image) = original else { return None };
+    let (width, height) = (image.width(), image.height());
     let plane = width * height;
     if plane == 0 || gradient.len() != 3 * plane {
         return None;
@@ -55,6 +62,23 @@ fn loss(points: &[Point]) -> LinePlot {
     LinePlot::new("loss").x_label("gradient evaluations").y_label("loss").log_y().series("", line)
 }
 
+/// The cochleagram that a network begins with.
+pub(super) fn ear(network: &Network) -> Option<Cochleagram> {
+    network.nodes().iter().find_map(|node| match &node.layer {
+        Layer::Cochleagram(ear) => Some(ear.clone()),
+        _ => None,
+    })
+}
+
+/// A picture as it is; a sound as the cochleagram that the network hears, or as its spectrogram.
+fn look(stimulus: &Stimulus, ear: Option<&Cochleagram>, title: &str) -> Panel {
+    let heard = |sound: &Sound| ear.and_then(|ear| ear.show(sound).ok()).unwrap_or_else(|| sound.spectrogram());
+    match stimulus {
+        Stimulus::Image(image) => Panel::picture(title, Raster::from(image)),
+        Stimulus::Sound(sound) => Panel::heat(heard(sound).titled(title)),
+    }
+}
+
 impl Snapshot {
     fn words(&self) -> String {
         let (steps, elapsed) = (self.steps, duration(self.elapsed));
@@ -71,11 +95,12 @@ impl Snapshot {
             _ => words.clone(),
         };
         let alt = format!("{}: original, metamer so far and loss curve; {}", self.title, words.replace('\n', ", "));
+        let ear = ear(&self.network);
         let mut panels = vec![
-            Panel::picture("original", Raster::from(&self.original)).caption(self.original.name()),
-            Panel::picture("metamer so far", Raster::from(&self.current)).caption(caption),
+            look(&self.original, ear.as_ref(), "original").caption(self.original.name()),
+            look(&self.current, ear.as_ref(), "metamer so far").caption(caption),
         ];
-        if let Some(gradient) = gradient_map(&self.gradient, self.original.width(), self.original.height()) {
+        if let Some(gradient) = gradient_map(&self.gradient, &self.original) {
             panels.push(Panel::heat(gradient));
         }
         Figure::new(alt)
@@ -196,6 +221,11 @@ fn answer(class: Option<&Classification>) -> String {
     class.map_or_else(String::new, |c| format!("{} ({:.0} %)", c.top().name, 100.0 * c.top().probability))
 }
 
+/// The line of a caption that tells the network's answer, if it gives one.
+fn says(answer: &str) -> String {
+    if answer.is_empty() { String::new() } else { format!("network: {answer}\n") }
+}
+
 fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "undefined".into(), |v| format!("{v:.digits$}"))
 }
@@ -209,12 +239,20 @@ impl Show for Metamer {
         let (original, metamer) = (answer(self.original_class()), answer(self.metamer_class()));
         let text = format!("metamer of {title}\n{measures}\noriginal: {original}\nmetamer: {metamer}");
         let alt = format!("Original and metamer of {title}. {measures}. Network's answers: {original}; {metamer}.");
-        let figure = Figure::new(alt).title(title).row([
-            Panel::picture("original", Raster::from(&self.original)).caption(format!("network: {original}")),
-            Panel::picture("metamer", Raster::from(&self.image)).caption(format!("network: {metamer}\n{measures}")),
-            Panel::plot(curve(&self.history)).width(1.4),
-        ]);
-        vec![figure.bundle(text)]
+        let panels = [
+            look(&self.original, self.ear.as_ref(), "original").caption(says(&original)),
+            look(&self.stimulus, self.ear.as_ref(), "metamer").caption(format!("{}{measures}", says(&metamer))),
+        ];
+        let curve = Panel::plot(curve(&self.history)).width(1.4);
+        let figure = Figure::new(alt).title(title);
+        match (&self.original, &self.stimulus) {
+            (Stimulus::Sound(original), Stimulus::Sound(metamer)) => {
+                let player = |name: &str, sound: &Sound| Player::new(name, sound.rate(), sound.values().to_vec());
+                let players = Player::shared([player("original", original), player("metamer", metamer)]);
+                vec![Player::row(&players), figure.row(panels).row([curve]).bundle(text)]
+            }
+            _ => vec![figure.row(panels.into_iter().chain([curve])).bundle(text)],
+        }
     }
 }
 

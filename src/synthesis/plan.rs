@@ -4,7 +4,7 @@ use super::problem::Problem;
 use super::recipe::{Recipe, Start};
 use super::run::Run;
 use crate::network::Network;
-use crate::stimulus::{Image, Noise};
+use crate::stimulus::{Image, Noise, Sound, Stimulus};
 use crate::{Error, Result};
 
 /// A synthesis that is about to start: a network, a stage, an original, a recipe, a seed.
@@ -12,28 +12,34 @@ use crate::{Error, Result};
 pub struct Synthesis {
     pub(super) network: Network,
     pub(super) stage: String,
-    pub(super) original: Image,
+    pub(super) original: Stimulus,
     pub(super) recipe: Recipe,
     pub(super) seed: u64,
-    pub(super) start: Option<Image>,
+    pub(super) start: Option<Stimulus>,
     pub(super) quiet: bool,
     pub(super) layer_by_layer: bool,
 }
 
 impl Synthesis {
-    /// A synthesis with [`Recipe::fast`], seed 0, from noise.
+    /// A synthesis with [`Recipe::fast`] of a picture, or [`Recipe::fast_sound`] of a sound; seed 0, from noise.
     ///
-    /// The original is resized and cropped as the network expects it.
+    /// The original is prepared as the network expects it: [`Network::prepare`]. What a recipe wants beside that, a level
+    /// of sounds, is done when the run starts.
     ///
     /// # Errors
-    /// An unknown stage, or an image that the network cannot take.
-    pub fn new(network: &Network, stage: &str, original: &Image) -> Result<Self> {
+    /// An unknown stage, or a stimulus that the network cannot take.
+    pub fn new(network: &Network, stage: &str, original: impl Into<Stimulus>) -> Result<Self> {
         network.stage(stage)?;
+        let original = network.prepare(original)?;
+        let recipe = match original {
+            Stimulus::Image(_) => Recipe::fast(),
+            Stimulus::Sound(_) => Recipe::fast_sound(),
+        };
         Ok(Self {
             network: network.clone(),
             stage: stage.into(),
-            original: network.prepare(original)?,
-            recipe: Recipe::default(),
+            original,
+            recipe,
             seed: 0,
             start: None,
             quiet: false,
@@ -53,11 +59,11 @@ impl Synthesis {
         self
     }
 
-    /// From another picture instead of noise: the metamer of a dog that looks like strawberries.
+    /// From another picture or sound instead of noise: the metamer of a dog that looks like strawberries.
     ///
     /// # Errors
-    /// An image that the network cannot take.
-    pub fn start_from(mut self, start: &Image) -> Result<Self> {
+    /// A stimulus that the network cannot take.
+    pub fn start_from(mut self, start: impl Into<Stimulus>) -> Result<Self> {
         self.start = Some(self.network.prepare(start)?);
         Ok(self)
     }
@@ -68,22 +74,26 @@ impl Synthesis {
         self
     }
 
-    /// Runs the network layer by layer instead of compiled for the stage: slower, and the reference for it.
+    /// Runs the network layer by layer instead of compiled for the stage: slower, and the reference for it. Networks that
+    /// hear always run so.
     pub fn layer_by_layer(mut self) -> Self {
         self.layer_by_layer = true;
         self
     }
 
-    /// Computes the original's activations and makes the first picture.
+    /// Computes the original's activations and makes the first picture or sound.
     ///
     /// # Errors
     /// A recipe with impossible numbers, or a stage at which the original leaves every unit silent.
-    pub fn start(self) -> Result<Run> {
+    pub fn start(mut self) -> Result<Run> {
         self.recipe.check()?;
+        if let (Stimulus::Sound(sound), Some(rms)) = (&self.original, self.recipe.sound_rms) {
+            self.original = sound.clone().demean().set_rms(rms)?.into();
+        }
         let problem = Problem::new(&self.network, &self.stage, &self.original, &self.recipe, self.layer_by_layer)?;
         let start = match &self.start {
-            Some(image) => image.values().to_vec(),
-            None => first_picture(self.recipe.start, &self.original, self.seed)?,
+            Some(start) => start.values().to_vec(),
+            None => first_values(self.recipe.start, &self.original, self.seed)?,
         };
         Ok(Run::new(self, problem, start))
     }
@@ -96,12 +106,15 @@ impl std::fmt::Debug for Synthesis {
     }
 }
 
-fn first_picture(start: Start, like: &Image, seed: u64) -> Result<Vec<f32>> {
-    let (width, height) = (like.width(), like.height());
+fn first_values(start: Start, like: &Stimulus, seed: u64) -> Result<Vec<f32>> {
+    let draw = |noise: Noise| match like {
+        Stimulus::Image(image) => Ok::<_, Error>(Image::noise(image.width(), image.height(), noise, seed)?.into()),
+        Stimulus::Sound(sound) => Ok::<Stimulus, Error>(Sound::noise(sound.rate(), sound.len(), noise, seed)?.into()),
+    };
     match start {
-        Start::Noise(noise) => Ok(Image::noise(width, height, noise, seed)?.values().to_vec()),
+        Start::Noise(noise) => Ok(draw(noise)?.values().to_vec()),
         Start::StretchedUniform => {
-            let noise = Image::noise(width, height, Noise::Uniform { low: 0.0, high: 1.0 }, seed)?;
+            let noise = draw(Noise::Uniform { low: 0.0, high: 1.0 })?;
             let values = noise.values();
             let low = values.iter().copied().fold(f32::INFINITY, f32::min);
             let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);

@@ -7,7 +7,7 @@ use super::recipe::{Loss, Recipe};
 use crate::engine::{Compiled, Evaluated};
 use crate::network::Network;
 use crate::ops::{Clip, pull_back, values};
-use crate::stimulus::Image;
+use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
 /// A network up to a stage, and the activations to reach there.
@@ -15,7 +15,9 @@ use crate::{Error, Result};
 pub(super) struct Problem {
     runs: Runs,
     pub objective: Objective,
-    shape: [usize; 3],
+    /// Of a batch of one.
+    shape: Vec<usize>,
+    range: [f32; 2],
 }
 
 /// How the network is run.
@@ -36,13 +38,13 @@ pub(super) struct Evaluation {
 }
 
 impl Problem {
-    pub fn new(network: &Network, stage: &str, original: &Image, recipe: &Recipe, plainly: bool) -> Result<Self> {
-        let runs = match plainly {
+    pub fn new(network: &Network, stage: &str, original: &Stimulus, recipe: &Recipe, plainly: bool) -> Result<Self> {
+        let runs = match plainly || !Compiled::takes(network) {
             false => Runs::Compiled(Compiled::new(network, stage)?),
             true => Runs::Plainly(network.clone(), stage.into()),
         };
-        let shape = network.input().shape;
-        let (mut target, clip) = runs.before_activation(original.values(), shape)?;
+        let shape: Vec<usize> = std::iter::once(1).chain(network.input().shape()).collect();
+        let (mut target, clip) = runs.before_activation(original.values(), &shape)?;
         rectify(&mut target, clip);
         crate::finite::check(|| format!("stage \"{stage}\" of the original"), &target)?;
         let objective = Objective::new(target, clip, recipe.loss, recipe.identity_gradient);
@@ -50,28 +52,36 @@ impl Problem {
             let reason = "every unit is silent for this stimulus: there is nothing to match; take an earlier stage";
             return Err(Error::invalid(format!("stage \"{stage}\""), reason));
         }
-        Ok(Self { runs, objective, shape })
+        Ok(Self { runs, objective, shape, range: original.range() })
     }
 
     pub fn evaluate(&self, x: &[f32]) -> Result<Evaluation> {
         let objective = &self.objective;
-        let (mut gradient, distance) = self.runs.evaluate(x, self.shape, |z, g| objective.distance(z, g))?;
+        let (mut gradient, distance) = self.runs.evaluate(x, &self.shape, |z, g| objective.distance(z, g))?;
         let mut loss = distance.loss;
         if let Loss::MeanSquaredError { range_penalty: weight } = self.objective.loss {
-            loss += range_penalty(x, weight, &mut gradient);
+            loss += range_penalty(x, self.range, weight, &mut gradient);
         }
         Ok(Evaluation { loss, gradient, snr_db: distance.snr_db })
     }
 
     /// The activations at the stage.
     pub fn activations(&self, x: &[f32]) -> Result<Vec<f32>> {
-        let (mut values, clip) = self.runs.before_activation(x, self.shape)?;
+        let (mut values, clip) = self.runs.before_activation(x, &self.shape)?;
         rectify(&mut values, clip);
         Ok(values)
     }
 
     pub fn planes(&self) -> (usize, [usize; 2]) {
-        (self.shape[0], [self.shape[1], self.shape[2]])
+        match *self.shape {
+            [_, channels, height, width] => (channels, [height, width]),
+            _ => (1, [1, self.shape.iter().product()]),
+        }
+    }
+
+    /// The values that the stimulus can hold.
+    pub fn range(&self) -> [f32; 2] {
+        self.range
     }
 }
 
@@ -81,13 +91,13 @@ fn rectify(values: &mut [f32], clip: Option<Clip>) {
     }
 }
 
-fn tensor(x: &[f32], [channels, height, width]: [usize; 3]) -> Result<Tensor> {
-    Ok(Tensor::from_slice(x, (1, channels, height, width), &Device::Cpu)?)
+fn tensor(x: &[f32], shape: &[usize]) -> Result<Tensor> {
+    Ok(Tensor::from_slice(x, shape, &Device::Cpu)?)
 }
 
 impl Runs {
     /// The stage's values before its rectifier, and the rectifier.
-    fn before_activation(&self, x: &[f32], shape: [usize; 3]) -> Result<(Vec<f32>, Option<Clip>)> {
+    fn before_activation(&self, x: &[f32], shape: &[usize]) -> Result<(Vec<f32>, Option<Clip>)> {
         match self {
             Self::Compiled(compiled) => Ok((compiled.values(x)?, compiled.clip())),
             Self::Plainly(network, stage) => {
@@ -101,7 +111,7 @@ impl Runs {
     fn evaluate<T>(
         &self,
         x: &[f32],
-        shape: [usize; 3],
+        shape: &[usize],
         cotangent: impl FnOnce(&[f32], &mut [f32]) -> T,
     ) -> Result<(Vec<f32>, T)> {
         match self {
@@ -110,12 +120,12 @@ impl Runs {
                 Ok((gradient, found))
             }
             Self::Plainly(network, stage) => {
-                let pixels = Var::from_tensor(&tensor(x, shape)?)?;
-                let z = network.before_rectifier(stage, &pixels)?;
+                let values_in = Var::from_tensor(&tensor(x, shape)?)?;
+                let z = network.before_rectifier(stage, &values_in)?;
                 let mut gradient = vec![0.0; z.elem_count()];
                 let found = cotangent(&values(&z)?, &mut gradient);
                 let gradient = Tensor::from_vec(gradient, z.shape(), &Device::Cpu)?;
-                Ok((values(&pull_back(&z, &gradient, &pixels)?)?, found))
+                Ok((values(&pull_back(&z, &gradient, &values_in)?)?, found))
             }
         }
     }

@@ -22,12 +22,15 @@ pub struct Recipe {
     pub optimiser: Optimiser,
     /// From where, unless another stimulus is given as the start.
     pub start: Start,
-    /// Whether pixels are clamped to `[0, 1]` after each step.
+    /// Whether values are clamped to what the stimulus can hold, pixels to `[0, 1]` and samples to `[-1, 1]`, after each step.
     pub clamp: bool,
     /// How many steps a full run takes.
     pub steps: usize,
     /// When to end earlier.
     pub plateau: Option<Plateau>,
+    /// The level that a sound is brought to before its activations are taken, without its mean; `None` leaves it as it is.
+    #[serde(default)]
+    pub sound_rms: Option<f32>,
 }
 
 /// What is minimised; `A` are the original's activations, `A'` the metamer's.
@@ -132,6 +135,7 @@ impl Recipe {
             clamp: true,
             steps: 15_000,
             plateau: None,
+            sound_rms: None,
         }
     }
 
@@ -146,6 +150,7 @@ impl Recipe {
             clamp: true,
             steps: 24_000,
             plateau: None,
+            sound_rms: None,
         }
     }
 
@@ -160,6 +165,7 @@ impl Recipe {
             clamp: false,
             steps: 100,
             plateau: Some(Plateau { window: 50, below: 1e-4 }),
+            sound_rms: None,
         }
     }
 
@@ -174,12 +180,50 @@ impl Recipe {
             clamp: true,
             steps: 1_000,
             plateau: None,
+            sound_rms: None,
         }
     }
 
-    /// All presets.
+    /// [`Recipe::feather2019`] as it was for sounds: from pink noise of rms 0.01, no clamp, the original without a mean at rms 0.1.
+    pub fn feather2019_sound() -> Self {
+        Self {
+            name: "feather2019_sound".into(),
+            start: Start::Noise(Noise::Pink { rms: 0.01 }),
+            clamp: false,
+            sound_rms: Some(0.1),
+            ..Self::feather2019()
+        }
+    }
+
+    /// [`Recipe::feather2023`] as it was for sounds: from normal noise of deviation 1e-7, clamped to `[-1, 1]`.
+    pub fn feather2023_sound() -> Self {
+        Self {
+            name: "feather2023_sound".into(),
+            start: Start::Noise(Noise::Normal { mean: 0.0, deviation: 1e-7 }),
+            ..Self::feather2023()
+        }
+    }
+
+    /// The default for sounds: L-BFGS on the matching objective, from pink noise, at once.
+    ///
+    /// `examples/word_metamer.rs` prints what it reaches.
+    pub fn fast_sound() -> Self {
+        Self {
+            name: "fast_sound".into(),
+            start: Start::Noise(Noise::Pink { rms: 0.02 }),
+            optimiser: Optimiser::Lbfgs(Lbfgs { warm_up: 0, warm_up_eta: 1.0, ..Lbfgs::default() }),
+            ..Self::fast()
+        }
+    }
+
+    /// All presets for pictures.
     pub fn presets() -> Vec<Self> {
         vec![Self::fast(), Self::feather2019(), Self::feather2023(), Self::plenoptic()]
+    }
+
+    /// All presets for sounds.
+    pub fn sound_presets() -> Vec<Self> {
+        vec![Self::fast_sound(), Self::feather2019_sound(), Self::feather2023_sound()]
     }
 
     /// The preset of this name.
@@ -187,7 +231,7 @@ impl Recipe {
     /// # Errors
     /// [`Error::Unknown`] with the likeliest names.
     pub fn named(name: &str) -> Result<Self> {
-        let presets = Self::presets();
+        let presets = [Self::presets(), Self::sound_presets()].concat();
         let found = presets.iter().find(|r| r.name == name).cloned();
         found.ok_or_else(|| Error::unknown("recipe", name, presets.iter().map(|r| r.name.as_str())))
     }
@@ -229,7 +273,8 @@ impl Recipe {
             return Err(Error::invalid("recipe.loss.range_penalty", format!("must be 0 or more, got {range_penalty}")));
         }
         if let Start::Noise(noise) = self.start {
-            noise.check()?;
+            // The widest range, a sound's: a picture's own is checked when the noise is drawn.
+            noise.check([-1.0, 1.0])?;
         }
         match self.optimiser {
             Optimiser::Adam { rate, decay_per_1000, .. } => {

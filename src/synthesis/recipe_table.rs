@@ -35,6 +35,7 @@ fn start(start: Start) -> String {
     match start {
         Start::Noise(Noise::Normal { mean, deviation }) => format!("normal noise, mean {mean}, deviation {deviation}"),
         Start::Noise(Noise::Uniform { low, high }) => format!("uniform noise from {low} to {high}"),
+        Start::Noise(Noise::Pink { rms }) => format!("pink noise, rms {rms}"),
         Start::StretchedUniform => "uniform noise, stretched to [0, 1]".into(),
     }
 }

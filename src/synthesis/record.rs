@@ -16,11 +16,11 @@ use super::stamp::Stamp;
 use super::state::{Load, MOST, Save};
 use crate::display::Show;
 use crate::network::{Classification, Network};
-use crate::stimulus::Image;
+use crate::stimulus::{Image, Sound, Stimulus};
 use crate::verdict::Similarity;
 use crate::{Error, Result};
 
-const DIFFERENT_SIZES: &str = "holds arrays of different sizes for one picture";
+const DIFFERENT_SIZES: &str = "holds arrays of different sizes for one stimulus";
 const RUN: &str = "metamers run 1";
 const METAMER: &str = "metamers metamer 1";
 
@@ -41,16 +41,27 @@ fn open(path: &Path, kind: &str) -> Result<(Load, Stamp)> {
     Ok((file, stamp))
 }
 
-fn save_image(to: &mut Save, name: &str, image: &Image) {
-    to.f32_shaped(name, &[3, image.height(), image.width()], image.values());
+fn save_stimulus(to: &mut Save, name: &str, stimulus: &Stimulus) {
+    match stimulus {
+        Stimulus::Image(image) => to.f32_shaped(name, &[3, image.height(), image.width()], image.values()),
+        Stimulus::Sound(sound) => {
+            to.f32(name, sound.values());
+            to.u64(&format!("{name}.rate"), sound.rate().into());
+        }
+    }
 }
 
-fn load_image(file: &Load, name: &str, called: &str) -> Result<Image> {
+fn load_stimulus(file: &Load, name: &str, called: &str) -> Result<Stimulus> {
+    let damaged = |e: Error| file.error(format!("\"{name}\" is damaged: {e}"));
     let (shape, values) = file.f32_shaped(name)?;
-    let &[3, height, width] = shape else {
-        return Err(file.error(format!("\"{name}\" has shape {shape:?}, expected [3, height, width]")));
-    };
-    Image::from_planes(called, width, height, values).map_err(|e| file.error(format!("\"{name}\" is damaged: {e}")))
+    match *shape {
+        [3, height, width] => Ok(Image::from_planes(called, width, height, values).map_err(damaged)?.into()),
+        [_] => {
+            let rate = u32::try_from(file.u64(&format!("{name}.rate"))?).unwrap_or_default();
+            Ok(Sound::from_samples(called, rate, values).map_err(damaged)?.into())
+        }
+        _ => Err(file.error(format!("\"{name}\" has shape {shape:?}, expected [3, height, width] or [samples]"))),
+    }
 }
 
 fn save_history(to: &mut Save, points: &[Point]) {
@@ -88,9 +99,9 @@ impl Run {
     /// [`Error::File`] when it cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let mut to = Save::new(notes(path.as_ref(), RUN, &Stamp::of(&self.plan))?);
-        save_image(&mut to, "original", &self.plan.original);
+        save_stimulus(&mut to, "original", &self.plan.original);
         if let Some(start) = &self.plan.start {
-            save_image(&mut to, "start", start);
+            save_stimulus(&mut to, "start", start);
         }
         if let Some(best) = &self.history.best {
             to.f32("best.x", &best.x);
@@ -122,8 +133,8 @@ impl Run {
             );
             return Err(file.error(reason));
         }
-        let original = load_image(&file, "original", &stamp.original)?;
-        let start = file.has("start").then(|| load_image(&file, "start", &stamp.start)).transpose()?;
+        let original = load_stimulus(&file, "original", &stamp.original)?;
+        let start = file.has("start").then(|| load_stimulus(&file, "start", &stamp.start)).transpose()?;
         let plan = Synthesis {
             network: network.clone(),
             stage: stamp.stage,
@@ -187,8 +198,8 @@ fn over_from_number(number: u64) -> std::result::Result<Option<Ended>, String> {
 }
 
 impl Metamer {
-    /// Saves by the path's extension: `.metamer` keeps original, metamer (float32 pixels), curve, answers and stamp, for
-    /// [`Metamer::open`]; `.html`, `.png` and `.txt` are what it looks like. The file appears whole or not at all.
+    /// Saves by the path's extension: `.metamer` keeps original, metamer (float32 values), curve, answers and stamp, for
+    /// [`Metamer::open`]; `.wav` is a sound alone, in float32; `.html`, `.png` and `.txt` are what it looks like. The file appears whole or not at all.
     ///
     /// A `.metamer` file is a safetensors file, which other programs read too.
     ///
@@ -197,16 +208,22 @@ impl Metamer {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         match path.as_ref().extension().and_then(|e| e.to_str()) {
             Some("metamer") => {}
+            Some("wav") => return self.sound()?.save(path),
             Some("html" | "png" | "txt") => return Show::save(self, path),
-            _ => return Err(Error::file(path.as_ref(), "metamers are saved as .metamer, .html, .png or .txt")),
+            _ => {
+                return Err(Error::file(
+                    path.as_ref(),
+                    "metamers are saved as .metamer, .wav (sounds), .html, .png or .txt",
+                ));
+            }
         }
         let mut notes = notes(path.as_ref(), METAMER, &self.stamp)?;
         let answers = (&self.similarity, &self.original_class, &self.metamer_class);
         let answers = serde_json::to_string(&answers).map_err(|e| Error::file(path.as_ref(), e))?;
         notes.insert("answers".into(), answers);
         let mut to = Save::new(notes);
-        save_image(&mut to, "original", &self.original);
-        save_image(&mut to, "metamer", &self.image);
+        save_stimulus(&mut to, "original", &self.original);
+        save_stimulus(&mut to, "metamer", &self.stimulus);
         save_history(&mut to, &self.history);
         to.write(path.as_ref())
     }
@@ -221,11 +238,20 @@ impl Metamer {
         let answers: Answers = serde_json::from_str(file.note("answers")?)
             .map_err(|e| file.error(format!("has damaged answers ({e})")))?;
         let (similarity, original_class, metamer_class) = answers;
-        let (original, image) =
-            (load_image(&file, "original", &stamp.original)?, load_image(&file, "metamer", "metamer")?);
-        if (original.width(), original.height()) != (image.width(), image.height()) {
+        let (original, stimulus) =
+            (load_stimulus(&file, "original", &stamp.original)?, load_stimulus(&file, "metamer", "metamer")?);
+        if !original.is_like(&stimulus) {
             return Err(file.error(DIFFERENT_SIZES));
         }
-        Ok(Self { original, image, history: load_history(&file)?, similarity, original_class, metamer_class, stamp })
+        Ok(Self {
+            original,
+            stimulus,
+            history: load_history(&file)?,
+            similarity,
+            original_class,
+            metamer_class,
+            ear: None,
+            stamp,
+        })
     }
 }

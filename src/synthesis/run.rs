@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::progress::{Ended, Progress};
 use crate::display::HeatMap;
 use crate::interrupt::Listening;
-use crate::stimulus::Image;
+use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
 /// A synthesis under way: step it, look at it, save it, finish it.
@@ -189,6 +189,7 @@ impl Run {
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             title: format!("{}, stage {}, recipe {}", self.plan.network.name(), self.plan.stage, self.plan.recipe.name),
+            network: self.plan.network.clone(),
             original: self.plan.original.clone(),
             current: self.current(),
             gradient: Arc::clone(&self.history.gradient),
@@ -198,27 +199,27 @@ impl Run {
         }
     }
 
-    /// The picture as it is now, clamped to `[0, 1]`.
-    pub fn current(&self) -> Image {
+    /// The picture or sound as it is now, clamped to what it can hold.
+    pub fn current(&self) -> Stimulus {
         self.picture(self.state.pixels())
     }
 
-    /// The picture with the highest signal-to-noise ratio so far; the first picture before the first step.
-    pub fn best(&self) -> Image {
+    /// The one with the highest signal-to-noise ratio so far; the first before the first step.
+    pub fn best(&self) -> Stimulus {
         self.picture(self.history.best.as_ref().map_or(self.state.pixels(), |b| &b.x))
     }
 
-    fn picture(&self, x: &[f32]) -> Image {
+    fn picture(&self, x: &[f32]) -> Stimulus {
         self.plan.original.with_clamped("metamer", x)
     }
 
-    /// The pixels as they are now, three planes; a recipe without a clamp may leave `[0, 1]`.
+    /// The values as they are now, three planes of pixels or samples; a recipe without a clamp may leave their range.
     pub fn pixels(&self) -> &[f32] {
         self.state.pixels()
     }
 
     /// The original as the network sees it.
-    pub fn original(&self) -> &Image {
+    pub fn original(&self) -> &Stimulus {
         &self.plan.original
     }
 
@@ -246,14 +247,16 @@ impl Run {
     /// and where they lower it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] before the first step, when no gradient is known.
+    /// [`Error::Invalid`] before the first step, when no gradient is known, and for sounds.
     pub fn gradient(&self) -> Result<HeatMap> {
-        let (width, height) = (self.plan.original.width(), self.plan.original.height());
-        let map = super::panel::gradient_map(&self.history.gradient, width, height);
+        if let Stimulus::Sound(sound) = &self.plan.original {
+            return Err(Error::invalid(sound.name(), "is a sound: its gradient is no map; see Run::gradient_values"));
+        }
+        let map = super::panel::gradient_map(&self.history.gradient, &self.plan.original);
         map.ok_or_else(|| Error::invalid("gradient", "is not known before the first step; take one: run.step(1)?"))
     }
 
-    /// The gradient of the loss at the last evaluation: three planes, red, green and blue; empty before the first step.
+    /// The gradient of the loss at the last evaluation: three planes, red, green and blue, or samples; empty before the first step.
     pub fn gradient_values(&self) -> &[f32] {
         &self.history.gradient
     }
@@ -272,8 +275,8 @@ impl Run {
     pub fn finish(&self) -> Result<Metamer> {
         let current = self.current();
         let original = &self.problem.objective.target;
-        let snr = |image: &Image| -> Result<f64> {
-            let activations = self.problem.activations(image.values())?;
+        let snr = |stimulus: &Stimulus| -> Result<f64> {
+            let activations = self.problem.activations(stimulus.values())?;
             Ok(crate::verdict::snr_db(original, &activations)?.unwrap_or(f64::NEG_INFINITY))
         };
         // Measured on what is kept: a recipe without a clamp has pixels that no picture can hold.

@@ -41,7 +41,7 @@ impl Stamp {
             weights_sha256: plan.network.provenance().weights_sha256.clone(),
             stage: plan.stage.clone(),
             original: plan.original.name().into(),
-            start: plan.start.as_ref().map_or("noise", |image| image.name()).into(),
+            start: plan.start.as_ref().map_or("noise", |start| start.name()).into(),
             recipe: plan.recipe.clone(),
             seed: plan.seed,
             metamers: env!("CARGO_PKG_VERSION").into(),

@@ -52,7 +52,7 @@ pub fn efficientnet_lite0() -> Result<Network> {
 /// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
 pub fn efficientnet_lite0_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
-    let mut b = Builder::new("EfficientNet-Lite0", Input { shape: [3, SIDE, SIDE], resize: 256 });
+    let mut b = Builder::new("EfficientNet-Lite0", Input::Image { shape: [3, SIDE, SIDE], resize: 256 });
     // (255 x - 127) / 128, for x in [0, 1].
     let x = b.channel_affine(b.input(), ChannelAffine::new(&[255.0 / 128.0; 3], &[-127.0 / 128.0; 3])?)?;
     let mut net = Body { weights: &weights, b: &mut b, side: SIDE };

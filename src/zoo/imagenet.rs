@@ -4,7 +4,7 @@ use crate::network::{Builder, Checkpoint, Input, Layer, NodeId};
 use crate::ops::{ChannelAffine, Clip};
 use crate::{Error, Result, assets};
 
-pub(super) const INPUT: Input = Input { shape: [3, 224, 224], resize: 256 };
+pub(super) const INPUT: Input = Input::Image { shape: [3, 224, 224], resize: 256 };
 
 /// `(x - mean) / deviation` with the colours' means and deviations over ImageNet, as torchvision has them.
 pub(super) fn normalise(b: &mut Builder) -> Result<NodeId> {

@@ -26,6 +26,7 @@ impl Adam {
         let steps = self.steps + 1;
         let power = steps.min(i32::MAX as u64) as i32;
         let (correct1, correct2) = (1.0 - BETA1.powi(power), 1.0 - BETA2.powi(power));
+        let [low, high] = evaluate.range().map(f64::from);
         let (mut x, mut moments) = (self.x.clone(), self.moments.clone());
         let [first, second, largest] = &mut moments;
         for (i, x) in x.iter_mut().enumerate() {
@@ -34,7 +35,7 @@ impl Adam {
             second[i] = BETA2 * second[i] + (1.0 - BETA2) * g * g;
             largest[i] = if amsgrad { largest[i].max(second[i]) } else { second[i] };
             let moved = f64::from(*x) - rate * (first[i] / correct1) / ((largest[i] / correct2).sqrt() + EPSILON);
-            *x = (if clamp { moved.clamp(0.0, 1.0) } else { moved }) as f32;
+            *x = (if clamp { moved.clamp(low, high) } else { moved }) as f32;
         }
         evaluate.check(&x)?;
         (self.x, self.moments, self.steps) = (x, moments, steps);

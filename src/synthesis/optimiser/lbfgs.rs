@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::line_search::{self, Point};
 use super::metric::Metric;
 use super::normalised_gradient::descend;
-use super::variables::{MARGIN, Variables};
+use super::variables::{MARGIN, Variables, is_sound};
 use super::{Evaluate, Step};
 use crate::Result;
 use crate::synthesis::problem::Evaluation;
@@ -59,8 +59,7 @@ struct Trial {
 }
 
 impl Minimiser {
-    pub fn new(mut x: Vec<f32>) -> Self {
-        keep_inside(&mut x);
+    pub fn new(x: Vec<f32>) -> Self {
         Self { x, warmed: 0, stalls: 0, descent: None }
     }
 
@@ -70,13 +69,14 @@ impl Minimiser {
 
     pub fn step(&mut self, parameters: &Lbfgs, evaluate: &mut dyn Evaluate) -> Result<Step> {
         let Some(descent) = &mut self.descent else {
+            keep_inside(&mut self.x, evaluate.planes().1);
             let found = evaluate.evaluate(&self.x)?;
             if self.is_warm(parameters, &found) {
                 self.descent = Some(Descent::new(&self.x, &found, evaluate.planes()));
             } else {
                 let eta = parameters.warm_up_eta * 0.5f64.powi(self.stalls.min(MOST_STALLS) as i32);
-                descend(&mut self.x, &found.gradient, eta, false);
-                keep_inside(&mut self.x);
+                descend(&mut self.x, &found.gradient, eta, None);
+                keep_inside(&mut self.x, evaluate.planes().1);
                 self.warmed += 1;
             }
             return Ok(Step::Moved);
@@ -166,8 +166,10 @@ impl Minimiser {
     }
 }
 
-fn keep_inside(x: &mut [f32]) {
-    x.iter_mut().for_each(|x| *x = x.clamp(MARGIN as f32, 1.0 - MARGIN as f32));
+/// Pixels inside the margin, samples inside their range.
+fn keep_inside(x: &mut [f32], size: [usize; 2]) {
+    let [low, high] = if is_sound(size) { [-1.0, 1.0] } else { [MARGIN as f32, 1.0 - MARGIN as f32] };
+    x.iter_mut().for_each(|x| *x = x.clamp(low, high));
 }
 
 impl Descent {

@@ -21,6 +21,9 @@ pub(super) trait Evaluate {
 
     /// Colour planes and their height and width.
     fn planes(&self) -> (usize, [usize; 2]);
+
+    /// The smallest and the largest value that the stimulus can hold.
+    fn range(&self) -> [f32; 2];
 }
 
 /// What a step of the optimiser found.

@@ -21,6 +21,17 @@ const BANDS_PER_OCTAVE: f64 = 2.0;
 /// Side of the square cells of pixels.
 const CELL: usize = 4;
 
+/// Samples of the cells of a sound.
+const SOUND_CELL: usize = 200;
+
+/// The change of a sample that counts as much as one of a pixel's logit.
+const SOUND_UNIT: f64 = 0.1;
+
+/// Whether the values are the samples of a sound.
+pub fn is_sound([height, _]: [usize; 2]) -> bool {
+    height == 1
+}
+
 fn sigmoid(u: f64) -> f64 {
     1.0 / (1.0 + (-u).exp())
 }
@@ -30,11 +41,12 @@ fn logit(x: f64) -> f64 {
     (x / (1.0 - x)).ln()
 }
 
-/// Pixels `x = sigmoid(u)`, logits `u = u0 + T (w * v)`, variables `v`.
+/// Pixels `x = sigmoid(u)`, logits `u = u0 + T (w * v)`, variables `v`. Samples of a sound, one row, are `x = 0.1 u`: a natural
+/// sound hardly ever comes near the ends of its range.
 ///
 /// `T` is orthonormal: the inverse cosine transform of each plane, then opponent axes to colours. `w` is the amplitude
-/// that natural pictures have at a frequency, about `1 / f`, weaker in colour than in brightness: what is likely to
-/// be missing is cheap to add.
+/// that natural pictures have at a frequency, about `1 / f`, weaker in colour than in brightness, and natural sounds, about
+/// `1 / sqrt(f)`: what is likely to be missing is cheap to add.
 pub struct Variables {
     planes: usize,
     size: [usize; 2],
@@ -57,20 +69,23 @@ impl Variables {
         let bands = frequencies.iter().map(|&f| band(f)).max().unwrap_or(0) + 1;
         for plane in 0..planes {
             let amplitude = if plane == 0 { 1.0 } else { CHROMA };
-            weights.extend(frequencies.iter().map(|f| (amplitude / f).hypot(FLOOR)));
+            let power = if is_sound(size) { 0.5 } else { 1.0 };
+            weights.extend(frequencies.iter().map(|f| (amplitude / f.powf(power)).hypot(FLOOR)));
             band_of.extend(frequencies.iter().map(|&f| plane as u32 * bands + band(f)));
         }
         let mean_square = weights.iter().map(|w| w * w).sum::<f64>() / weights.len() as f64;
         weights.iter_mut().for_each(|w| *w /= mean_square.sqrt());
-        let across = size[1].div_ceil(CELL);
-        let pixels = (0..size[0]).flat_map(|i| (0..size[1]).map(move |j| (i / CELL * across + j / CELL) as u32));
+        let cell = if is_sound(size) { SOUND_CELL } else { CELL };
+        let across = size[1].div_ceil(cell);
+        let pixels = (0..size[0]).flat_map(|i| (0..size[1]).map(move |j| (i / cell * across + j / cell) as u32));
         let cell_of: Vec<u32> = pixels.collect();
         Self { planes, size, rows, columns, origin, weights, band_of, cell_of: cell_of.repeat(planes) }
     }
 
     /// Variables that are 0 at these pixels.
     pub fn around(x: &[f32], planes: (usize, [usize; 2])) -> Self {
-        Self::new(planes, x.iter().map(|&x| logit(f64::from(x))).collect())
+        let back = |x: f64| if is_sound(planes.1) { x / SOUND_UNIT } else { logit(x) };
+        Self::new(planes, x.iter().map(|&x| back(f64::from(x))).collect())
     }
 
     pub fn origin(&self) -> &[f64] {
@@ -84,12 +99,14 @@ impl Variables {
     pub fn pixels(&self, v: &[f64]) -> Vec<f32> {
         let mut u: Vec<f64> = v.iter().zip(&self.weights).map(|(v, w)| v * w).collect();
         self.to_pixels(&mut u);
-        u.par_iter().zip(&self.origin).map(|(u, origin)| sigmoid(u + origin) as f32).collect()
+        let value = |u: f64| if is_sound(self.size) { SOUND_UNIT * u } else { sigmoid(u) };
+        u.par_iter().zip(&self.origin).map(|(u, origin)| value(u + origin) as f32).collect()
     }
 
     /// A gradient with respect to the pixels `x` as one with respect to the variables.
     pub fn gradient(&self, x: &[f32], gradient: &[f32]) -> Vec<f64> {
-        let chain = |(&x, &g): (&f32, &f32)| f64::from(g) * f64::from(x) * (1.0 - f64::from(x));
+        let slope = |x: f64| if is_sound(self.size) { SOUND_UNIT } else { x * (1.0 - x) };
+        let chain = |(&x, &g): (&f32, &f32)| f64::from(g) * slope(f64::from(x));
         let mut gradient: Vec<f64> = x.par_iter().zip(gradient).map(chain).collect();
         self.to_frequencies(&mut gradient);
         gradient.iter_mut().zip(&self.weights).for_each(|(g, w)| *g *= w);
@@ -168,9 +185,9 @@ impl Variables {
     }
 }
 
-/// The spatial frequency of each cosine of one plane, in cycles a picture along the shorter side; at least 1/2.
+/// The frequency of each cosine of one plane, in cycles a picture along the shorter side, or cycles a sound; at least 1/2.
 fn frequencies([height, width]: [usize; 2]) -> Vec<f64> {
-    let shorter = height.min(width) as f64;
+    let shorter = if is_sound([height, width]) { width } else { height.min(width) } as f64;
     let cycles = |k: usize, n: usize| k as f64 / 2.0 * shorter / n as f64;
     let cosines = (0..height).flat_map(|i| (0..width).map(move |j| (i, j)));
     cosines.map(|(i, j)| cycles(i, height).hypot(cycles(j, width)).max(0.5)).collect()

@@ -1,0 +1,238 @@
+//! The cochleagram of a waveform, differentiable.
+
+use std::sync::{Arc, Mutex};
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+use realfft::num_complex::Complex64;
+use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use rustfft::FftPlanner;
+
+use super::band::{Band, Layout, Workspace};
+use super::config::{Config, Rectifier};
+use super::filters::{centres, erb_inverse, filters, low_pass};
+use crate::network::{Builder, Input, Layer, Network};
+use crate::ops::{Frozen, FrozenOp};
+use crate::stimulus::Sound;
+use crate::{Error, Result};
+
+/// The cochleagram (Feather et al. 2019 and 2023; the filters after McDermott & Simoncelli, Neuron 2011).
+///
+/// `[batch, samples]` becomes `[batch, 1, channels, frames]`, the lowest channel first. With `X` the Fourier transform of the waveform,
+/// `F_i` the filters (cosines on the ERB scale, whose squares sum to 1) and `h` a Kaiser-windowed sinc:
+///
+/// `e_i = sqrt(max(|ifft(F_i X)|^2, 1e-16))` with negative frequencies 0, `u = max(0, gain (h * e_i)[stride k]) + offset`, `y = u^power`.
+///
+/// The gradient of the power is clamped to `steepest`, and `max(0, .)` has the gradient that [`Rectifier`] says: with the 2023 numbers the clamp
+/// acts wherever `y < 0.2995`, so the gradient there is not that of a finite difference, by design.
+///
+/// Float32 outside, float64 inside; the same bits for any number of threads. Cloning is cheap.
+#[derive(Clone)]
+pub struct Cochleagram(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    layout: Layout,
+    bands: Vec<Band>,
+    to_bins: Arc<dyn RealToComplex<f64>>,
+    to_samples: Arc<dyn ComplexToReal<f64>>,
+    idle: Mutex<Vec<Workspace>>,
+}
+
+/// A workspace that goes back where it was taken from.
+struct Borrowed<'a>(&'a Inner, Workspace);
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut idle) = self.0.idle.lock() {
+            idle.push(std::mem::take(&mut self.1));
+        }
+    }
+}
+
+impl Inner {
+    fn borrow(&self) -> Borrowed<'_> {
+        let workspace = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        Borrowed(self, workspace.unwrap_or_default())
+    }
+
+    fn spectrum(&self, waveform: &[f32]) -> Vec<Complex64> {
+        let mut samples: Vec<f64> = waveform.iter().map(|&v| f64::from(v)).collect();
+        let mut spectrum = self.to_bins.make_output_vec();
+        self.to_bins.process(&mut samples, &mut spectrum).expect("buffers of the planned size");
+        spectrum
+    }
+}
+
+impl Cochleagram {
+    /// A cochleagram of these numbers.
+    ///
+    /// # Errors
+    /// Numbers that make none; the message names them.
+    pub fn new(config: Config) -> Result<Self> {
+        config.check()?;
+        let layout = Layout::new(&config, &low_pass(&config));
+        let mut planner = FftPlanner::new();
+        let bands = filters(&config)?.iter().map(|filter| Band::new(filter, &layout, &mut planner)).collect();
+        let mut real = RealFftPlanner::new();
+        let (to_bins, to_samples) = (real.plan_fft_forward(config.samples), real.plan_fft_inverse(config.samples));
+        Ok(Self(Arc::new(Inner { config, layout, bands, to_bins, to_samples, idle: Mutex::default() })))
+    }
+
+    /// The one of Feather et al. 2023: 211 channels x 390 frames from 2 s at 20 kHz.
+    ///
+    /// # Errors
+    /// Never; as [`Cochleagram::new`].
+    pub fn feather2023() -> Result<Self> {
+        Self::new(Config::feather2023())
+    }
+
+    /// The one of Feather et al. 2019: 211 channels x 400 frames from 2 s at 20 kHz.
+    ///
+    /// # Errors
+    /// Never; as [`Cochleagram::new`].
+    pub fn feather2019() -> Result<Self> {
+        Self::new(Config::feather2019())
+    }
+
+    /// The numbers that it is made of.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The centre frequencies of the band-pass filters in Hz, without the low-pass and high-pass filters at the ends.
+    pub fn centres(&self) -> Vec<f64> {
+        centres(&self.0.config).0.into_iter().map(erb_inverse).collect()
+    }
+
+    /// How many frames come out.
+    pub fn frames(&self) -> usize {
+        self.0.config.frames_and_lead().0
+    }
+
+    /// The cochleagram of a sound, `[1, 1, channels, frames]`; the sound is brought to the rate and cut or padded to the length.
+    ///
+    /// # Errors
+    /// As [`Sound::resample`] and [`Sound::fit`].
+    pub fn of(&self, sound: &Sound) -> Result<Tensor> {
+        let config = &self.0.config;
+        self.apply(&sound.resample(config.rate)?.fit(config.samples)?.to_tensor()?)
+    }
+
+    /// A network of one stage, `cochleagram`: a synthesis at that stage makes a waveform from a cochleagram alone.
+    ///
+    /// # Errors
+    /// Never; the builder's word on it.
+    pub fn network(&self) -> Result<Network> {
+        let mut builder = Builder::new("cochleagram", self.input());
+        let x = builder.layer(Layer::Cochleagram(self.clone()), &[builder.input()])?;
+        builder.stage("cochleagram", x)?;
+        builder.finish()
+    }
+
+    /// The waveforms that it takes, as the input of a network.
+    pub fn input(&self) -> Input {
+        Input::Sound { samples: self.0.config.samples, rate: self.0.config.rate }
+    }
+
+    /// `d y / d u` as a gradient sees it, from `y`.
+    fn slope(&self, y: f32) -> f64 {
+        let Config { power, offset, steepest, rectifier, gain, .. } = self.0.config;
+        let y = f64::from(y);
+        if rectifier == Rectifier::Plain && y <= offset.powf(power) * (1.0 + 1e-6) {
+            return 0.0;
+        }
+        gain * (power * y.powf((power - 1.0) / power)).clamp(-steepest, steepest)
+    }
+}
+
+impl FrozenOp for Cochleagram {
+    fn name(&self) -> &'static str {
+        "cochleagram"
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        let config = &self.0.config;
+        match shape {
+            &[batch, samples] if samples == config.samples => Ok(vec![batch, 1, config.channels(), self.frames()]),
+            _ => Err(Error::shape("the input of cochleagram", format!("[batch, {}]", config.samples), shape)),
+        }
+    }
+
+    fn forward(&self, input: &[f32], _: &[usize]) -> Vec<f32> {
+        let inner = &*self.0;
+        let Config { gain, offset, power, samples, .. } = inner.config;
+        let frames = self.frames();
+        let mut output = vec![0.0; input.len() / samples * inner.bands.len() * frames];
+        let sounds = input.chunks(samples).zip(output.chunks_mut(inner.bands.len() * frames));
+        for (waveform, output) in sounds {
+            let spectrum = inner.spectrum(waveform);
+            let bands = output.par_chunks_mut(frames).zip(&inner.bands);
+            bands.for_each_init(
+                || inner.borrow(),
+                |borrowed, (output, band)| {
+                    let frames = band.forward(&inner.layout, &spectrum, &mut borrowed.1);
+                    let compress = |u: f64| ((gain * u).max(0.0) + offset).powf(power) as f32;
+                    output.iter_mut().zip(frames).for_each(|(y, &u)| *y = compress(u));
+                },
+            );
+        }
+        output
+    }
+
+    fn backward(&self, input: &[f32], output: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
+        let inner = &*self.0;
+        let (samples, frames) = (inner.config.samples, self.frames());
+        let size = inner.bands.len() * frames;
+        let widths = inner.bands.iter().map(|band| band.bins().len());
+        let mut parts = vec![Complex64::ZERO; widths.sum()];
+        let mut pulled = Vec::with_capacity(input.len());
+        for ((waveform, output), gradient) in input.chunks(samples).zip(output.chunks(size)).zip(gradient.chunks(size))
+        {
+            let spectrum = inner.spectrum(waveform);
+            let mut rest = parts.as_mut_slice();
+            let mut tasks = Vec::with_capacity(inner.bands.len());
+            for (i, band) in inner.bands.iter().enumerate() {
+                let (part, behind) = std::mem::take(&mut rest).split_at_mut(band.bins().len());
+                rest = behind;
+                tasks.push((band, &output[i * frames..][..frames], &gradient[i * frames..][..frames], part));
+            }
+            tasks.into_par_iter().for_each_init(
+                || (inner.borrow(), Vec::with_capacity(frames)),
+                |(borrowed, slopes), (band, output, gradient, part)| {
+                    slopes.clear();
+                    slopes.extend(output.iter().zip(gradient).map(|(&y, &g)| self.slope(y) * f64::from(g)));
+                    band.backward(&inner.layout, &spectrum, slopes, &mut borrowed.1, part);
+                },
+            );
+            // Summed in the order of the bands, so that the bits do not depend on the number of threads.
+            let mut bins = inner.to_samples.make_input_vec();
+            let mut rest = parts.as_slice();
+            for band in &inner.bands {
+                let (part, behind) = rest.split_at(band.bins().len());
+                bins[band.bins()].iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+                rest = behind;
+            }
+            // The inverse transform counts each bin with its mirror image, but for the ends.
+            let nyquist = samples.is_multiple_of(2).then_some(samples / 2);
+            for (k, bin) in bins.iter_mut().enumerate() {
+                match k == 0 || Some(k) == nyquist {
+                    true => bin.im = 0.0,
+                    false => *bin *= 0.5,
+                }
+            }
+            let mut waveform = inner.to_samples.make_output_vec();
+            self.0.to_samples.process(&mut bins, &mut waveform).expect("buffers of the planned size and real ends");
+            pulled.extend(waveform.into_iter().map(|v| v as f32));
+        }
+        pulled
+    }
+}
+
+impl std::fmt::Debug for Cochleagram {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Config { samples, rate, hz: [low, high], .. } = self.0.config;
+        let (channels, frames) = (self.0.config.channels(), self.frames());
+        write!(f, "Cochleagram({samples} samples at {rate} Hz -> {channels} x {frames}, {low} to {high} Hz)")
+    }
+}

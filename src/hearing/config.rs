@@ -1,0 +1,151 @@
+//! The numbers of a cochleagram.
+
+use crate::{Error, Result};
+
+/// Everything that decides a cochleagram; [`Config::feather2023`] and [`Config::feather2019`] are the papers'.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Samples a second of the waveform.
+    pub rate: u32,
+    /// Samples of the waveform.
+    pub samples: usize,
+    /// The lowest and the highest frequency of the filter bank, in Hz.
+    pub hz: [f64; 2],
+    /// Filters before oversampling (n).
+    pub filters: usize,
+    /// How many times denser the filters stand (s).
+    pub sample_factor: usize,
+    /// Samples from one frame to the next.
+    pub stride: usize,
+    /// Taps of the low-pass filter.
+    pub taps: usize,
+    /// Beta of its Kaiser window.
+    pub beta: f64,
+    /// Where the frames begin and end.
+    pub frames: Frames,
+    /// What the low-passed envelopes are multiplied with.
+    pub gain: f64,
+    /// What is added below the power.
+    pub offset: f64,
+    /// The power.
+    pub power: f64,
+    /// The largest slope of the power that a gradient sees.
+    pub steepest: f64,
+    /// What a gradient does where a low-passed envelope is negative.
+    pub rectifier: Rectifier,
+}
+
+/// Where the frames begin and end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Frames {
+    /// Only where the whole low-pass filter lies inside the waveform.
+    Valid,
+    /// One for each `stride` samples, with silence around the waveform, as TensorFlow's `SAME`.
+    Same,
+}
+
+/// The gradient of `max(0, x)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rectifier {
+    /// 1 everywhere.
+    Identity,
+    /// 1 above 0, and 0 elsewhere.
+    Plain,
+}
+
+impl Config {
+    /// Feather et al. (Nature Neuroscience 2023): 211 filters from 50 to 10,000 Hz, 390 frames from 2 s at 20 kHz.
+    pub fn feather2023() -> Self {
+        Self {
+            rate: 20_000,
+            samples: 40_000,
+            hz: [50.0, 10_000.0],
+            filters: 50,
+            sample_factor: 4,
+            stride: 100,
+            taps: 1001,
+            beta: 5.0,
+            frames: Frames::Valid,
+            gain: 1.0,
+            offset: 1e-8,
+            power: 0.3,
+            steepest: 5.0,
+            rectifier: Rectifier::Identity,
+        }
+    }
+
+    /// Feather et al. (NeurIPS 2019): 211 filters from 20 to 8,000 Hz, 400 frames, envelopes times 796.874.
+    pub fn feather2019() -> Self {
+        Self {
+            hz: [20.0, 8_000.0],
+            frames: Frames::Same,
+            gain: 796.874,
+            steepest: 1.0,
+            rectifier: Rectifier::Plain,
+            ..Self::feather2023()
+        }
+    }
+
+    /// All of it as whole numbers, by which a network is told from any other; those with a fraction as their bits.
+    pub(crate) fn identity(&self) -> Vec<usize> {
+        let Self { rate, samples, hz: [lowest, highest], filters, sample_factor, stride, taps, .. } = *self;
+        let whole = [rate as usize, samples, filters, sample_factor, stride, taps];
+        let kinds = [self.frames as usize, self.rectifier as usize];
+        let fractions = [lowest, highest, self.beta, self.gain, self.offset, self.power, self.steepest];
+        let bits = fractions.iter().flat_map(|value| [value.to_bits() >> 32, value.to_bits() & u64::from(u32::MAX)]);
+        whole.into_iter().chain(kinds).chain(bits.map(|half| half as usize)).collect()
+    }
+
+    /// How many frequency channels come out.
+    pub fn channels(&self) -> usize {
+        self.sample_factor * (self.filters + 1) - 1 + 2 * self.sample_factor
+    }
+
+    /// How many frames come out, and how far before the waveform the first begins.
+    pub(super) fn frames_and_lead(&self) -> (usize, usize) {
+        match self.frames {
+            Frames::Valid => ((self.samples - self.taps) / self.stride + 1, 0),
+            Frames::Same => {
+                let frames = self.samples.div_ceil(self.stride);
+                (frames, ((frames - 1) * self.stride + self.taps).saturating_sub(self.samples) / 2)
+            }
+        }
+    }
+
+    /// Checks that the numbers make a cochleagram.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that names the number.
+    pub fn check(&self) -> Result<()> {
+        let [low, high] = self.hz;
+        let nyquist = f64::from(self.rate) / 2.0;
+        if !(low > 0.0 && low < high && high <= nyquist) {
+            let reason = format!("needs 0 < low < high <= {nyquist} (half the rate), got {low} and {high}");
+            return Err(Error::invalid("cochleagram.hz", reason));
+        }
+        if self.filters == 0 || self.sample_factor == 0 || self.channels() > 4096 {
+            let reason =
+                format!("{} filters, {} times as dense, make no filter bank", self.filters, self.sample_factor);
+            return Err(Error::invalid("cochleagram.filters", reason));
+        }
+        if self.stride == 0 || self.taps == 0 || self.taps > self.samples || self.samples > 1 << 24 {
+            let reason = format!("{} samples, {} taps, stride {} make no frame", self.samples, self.taps, self.stride);
+            return Err(Error::invalid("cochleagram.taps", reason));
+        }
+        for (what, value) in [
+            ("gain", self.gain),
+            ("offset", self.offset),
+            ("power", self.power),
+            ("steepest", self.steepest),
+            ("beta", self.beta),
+        ] {
+            if !(value.is_finite() && value > 0.0) {
+                let reason = format!("must be above 0 and finite, got {value}");
+                return Err(Error::invalid(format!("cochleagram.{what}"), reason));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! The filter bank and the low-pass filter, in float64.
+
+use super::config::Config;
+use crate::{Error, Result};
+
+/// Glasberg and Moore's (1990) number of equivalent rectangular bandwidths below a frequency.
+pub fn erb(hz: f64) -> f64 {
+    9.265 * (hz / (24.7 * 9.265)).ln_1p()
+}
+
+/// The inverse of [`erb`].
+pub fn erb_inverse(number: f64) -> f64 {
+    24.7 * 9.265 * (number / 9.265).exp_m1()
+}
+
+/// One filter: its amplitudes from the bin `first` on, and 0 elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filter {
+    pub first: usize,
+    pub amplitudes: Vec<f64>,
+}
+
+/// The centres of the band-pass filters, in ERB numbers, and the distance between two.
+pub fn centres(config: &Config) -> (Vec<f64>, f64) {
+    let count = config.sample_factor * (config.filters + 1) - 1;
+    let [low, high] = config.hz.map(erb);
+    let step = (high - low) / (count + 1) as f64;
+    ((1..=count).map(|i| low + step * i as f64).collect(), step)
+}
+
+/// All filters, the lowest first: low-pass, band-pass, high-pass. Their squares sum to 1.
+///
+/// # Errors
+/// When a filter is narrower than the distance of two bins.
+pub fn filters(config: &Config) -> Result<Vec<Filter>> {
+    let factor = config.sample_factor;
+    let (centres, step) = centres(config);
+    let bins = config.samples / 2 + 1;
+    let hz = |bin: usize| bin as f64 * f64::from(config.rate) / config.samples as f64;
+    let numbers: Vec<f64> = (0..bins).map(|bin| erb(hz(bin))).collect();
+    let width = factor as f64 * step;
+    let cosine = |bin: usize, centre: f64| {
+        let away = numbers[bin] - centre;
+        if away.abs() < width { (std::f64::consts::PI * away / (2.0 * width)).cos() } else { 0.0 }
+    };
+    let scale = (factor as f64).sqrt().recip();
+    let rest = |bin: usize, centre: f64| scale * (1.0 - cosine(bin, centre).powi(2)).max(0.0).sqrt();
+    let mut filters = Vec::with_capacity(config.channels());
+    for &centre in &centres[..factor.min(centres.len())] {
+        let end = (0..bins).take_while(|&bin| hz(bin) < erb_inverse(centre)).count();
+        filters.push(Filter { first: 0, amplitudes: (0..end).map(|bin| rest(bin, centre)).collect() });
+    }
+    for &centre in &centres {
+        let first = numbers.partition_point(|&number| number <= centre - width);
+        let end = numbers.partition_point(|&number| number < centre + width);
+        filters.push(Filter { first, amplitudes: (first..end).map(|bin| scale * cosine(bin, centre)).collect() });
+    }
+    for &centre in &centres[centres.len() - factor.min(centres.len())..] {
+        let first = (0..bins).take_while(|&bin| hz(bin) <= erb_inverse(centre)).count();
+        filters.push(Filter { first, amplitudes: (first..bins).map(|bin| rest(bin, centre)).collect() });
+    }
+    if filters.iter().any(|filter| filter.amplitudes.is_empty()) {
+        let reason = "a filter falls between two frequencies of the waveform; take fewer filters or more samples";
+        return Err(Error::invalid("cochleagram.filters", reason));
+    }
+    Ok(filters)
+}
+
+/// The low-pass filter: a sinc with a cutoff of half the frame rate under a Kaiser window, centred half a sample late.
+pub fn low_pass(config: &Config) -> Vec<f64> {
+    let (taps, stride) = (config.taps, config.stride as f64);
+    let half = (taps as f64 - 1.0) / 2.0;
+    let tap = |k: usize| {
+        let t = (k as f64 - taps as f64 / 2.0) / stride * std::f64::consts::PI;
+        let sinc = if t == 0.0 { 1.0 } else { t.sin() / t };
+        let place = if half > 0.0 { (k as f64 - half) / half } else { 0.0 };
+        sinc / stride * bessel(config.beta * (1.0 - place * place).max(0.0).sqrt()) / bessel(config.beta)
+    };
+    (0..taps).map(tap).collect()
+}
+
+/// The modified Bessel function I0.
+pub fn bessel(x: f64) -> f64 {
+    let (mut sum, mut term, mut k) = (1.0, 1.0, 1.0);
+    while term > 1e-17 * sum {
+        term *= (x / (2.0 * k)).powi(2);
+        sum += term;
+        k += 1.0;
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_anchors_hold() {
+        let config = Config::feather2023();
+        let (centres, step) = centres(&config);
+        assert_eq!(centres.len(), 203);
+        assert!((step - 0.163_604_873).abs() < 1e-9);
+        for (index, hz) in [(0, 54.968), (1, 60.024), (2, 65.170), (202, 9820.961)] {
+            assert!((erb_inverse(centres[index]) - hz).abs() < 5e-4, "{index}: {}", erb_inverse(centres[index]));
+        }
+        let h = low_pass(&config);
+        assert!((h.iter().sum::<f64>() - 1.000_944_66).abs() < 1e-8);
+        assert!((h[500] - 0.009_999_588_8).abs() < 1e-10 && (h[501] - 0.009_999_499_4).abs() < 1e-10);
+        assert_eq!((config.channels(), config.frames_and_lead()), (211, (390, 0)));
+        assert_eq!(Config::feather2019().frames_and_lead(), (400, 450));
+    }
+
+    #[test]
+    fn squares_sum_to_one() {
+        for config in [Config::feather2023(), Config { filters: 20, sample_factor: 2, ..Config::feather2019() }] {
+            let mut sums = vec![0.0; config.samples / 2 + 1];
+            for filter in filters(&config).unwrap() {
+                filter.amplitudes.iter().zip(&mut sums[filter.first..]).for_each(|(a, sum)| *sum += a * a);
+            }
+            // Bin 0 and the highest bin lie where a low-pass or a high-pass filter ends.
+            let off = sums.iter().map(|sum| (sum - 1.0).abs()).fold(0.0, f64::max);
+            assert!(off < 1e-9, "off by {off}");
+        }
+    }
+}

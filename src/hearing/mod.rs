@@ -1,0 +1,21 @@
+//! What the ear makes of a sound: the cochleagram.
+//!
+//! ```
+//! use metamers::hearing::Cochleagram;
+//! use metamers::prelude::*;
+//!
+//! let ear = Cochleagram::feather2023()?;
+//! let tone = Sound::tone(20_000, 2.0, 1000.0, 0.1)?;
+//! assert_eq!(ear.of(&tone)?.dims(), [1, 1, 211, 390]);
+//! # Ok::<(), metamers::Error>(())
+//! ```
+
+mod band;
+mod cochleagram;
+mod config;
+mod filters;
+mod picture;
+mod rows;
+
+pub use cochleagram::Cochleagram;
+pub use config::{Config, Frames, Rectifier};

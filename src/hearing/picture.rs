@@ -1,0 +1,45 @@
+//! Cochleagrams as pictures.
+
+use super::Cochleagram;
+use crate::display::HeatMap;
+use crate::stimulus::Sound;
+use crate::{Error, Result};
+
+impl Cochleagram {
+    /// A picture of channels x frames values: the lowest channel at the bottom, the axis in kHz at the channels' centres.
+    ///
+    /// # Errors
+    /// When there are not channels x frames values.
+    pub fn picture(&self, title: impl Into<String>, values: &[f32]) -> Result<HeatMap> {
+        let (channels, frames) = (self.config().channels(), self.frames());
+        if values.len() != channels * frames {
+            return Err(Error::shape("the cochleagram", format!("[{channels}, {frames}]"), &[values.len()]));
+        }
+        let seconds = self.config().samples as f64 / f64::from(self.config().rate);
+        // The low-pass and high-pass filters at the ends have no centre.
+        let side = self.config().sample_factor as f64;
+        let row = |centre: usize| side + centre as f64 + 0.5;
+        let centres = self.centres();
+        let place = |hz: f64| {
+            let above = centres.iter().position(|&c| c >= hz)?;
+            let below = above.checked_sub(1)?;
+            Some(row(below) + (hz - centres[below]) / (centres[above] - centres[below]))
+        };
+        let ticks = [100.0, 200.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0];
+        let ticks = ticks.into_iter().filter_map(|hz| Some((place(hz)?, format!("{}", hz / 1e3))));
+        Ok(HeatMap::new(title, channels, frames, values.to_vec())
+            .upwards()
+            .x_axis("time (s)", 0.0, seconds)
+            .y_axis("frequency (kHz)", 0.0, channels as f64)
+            .y_ticks(ticks)
+            .value_label(format!("envelope to the {}", self.config().power)))
+    }
+
+    /// The picture of a sound's cochleagram.
+    ///
+    /// # Errors
+    /// As [`Cochleagram::of`].
+    pub fn show(&self, sound: &Sound) -> Result<HeatMap> {
+        self.picture(format!("cochleagram of {}", sound.name()), &crate::ops::values(&self.of(sound)?)?)
+    }
+}

@@ -1,0 +1,96 @@
+//! What a sound looks like: its waveform and its spectrogram.
+
+use realfft::RealFftPlanner;
+
+use super::Sound;
+use crate::display::{Bundle, Figure, HeatMap, LinePlot, Panel, Player, Show};
+
+/// The length of a spectrogram's window and the step between two, in seconds.
+const WINDOW: f64 = 0.025;
+const STEP: f64 = 0.005;
+
+/// At most this many columns: a picture is about that wide.
+const MOST_COLUMNS: usize = 900;
+
+/// Below its loudest cell by this many dB a spectrogram is black.
+const RANGE_DB: f64 = 70.0;
+
+impl Sound {
+    /// The samples over time.
+    pub fn waveform(&self) -> LinePlot {
+        let time = |i: usize| i as f64 / f64::from(self.rate());
+        let line = self.values().iter().enumerate().map(|(i, &v)| (time(i), f64::from(v))).collect();
+        let most = f64::from(self.peak()).max(1e-9);
+        LinePlot::new("waveform").x_label("time (s)").x_range(0.0, self.seconds()).y_range(-most, most).series("", line)
+    }
+
+    /// Power over time and frequency: Hann windows of 25 ms, 5 ms apart (more in long sounds), in dB below the loudest cell.
+    pub fn spectrogram(&self) -> HeatMap {
+        let rate = f64::from(self.rate());
+        let length = ((WINDOW * rate).round() as usize).clamp(2, self.len().max(2));
+        let step = ((STEP * rate).round() as usize).max(self.len() / MOST_COLUMNS).max(1);
+        let columns = (self.len().saturating_sub(length)) / step + 1;
+        let transform = RealFftPlanner::<f32>::new().plan_fft_forward(length);
+        let hann = |i: usize| (std::f64::consts::PI * (i as f64 + 0.5) / length as f64).sin().powi(2) as f32;
+        let window: Vec<f32> = (0..length).map(hann).collect();
+        let rows = length / 2 + 1;
+        let (mut input, mut spectrum) = (transform.make_input_vec(), transform.make_output_vec());
+        let mut power = vec![0.0; rows * columns];
+        for column in 0..columns {
+            let samples = self.values().iter().skip(column * step).chain(std::iter::repeat(&0.0));
+            input.iter_mut().zip(samples.zip(&window)).for_each(|(x, (v, w))| *x = v * w);
+            transform.process(&mut input, &mut spectrum).expect("buffers of the planned size");
+            spectrum.iter().enumerate().for_each(|(row, bin)| power[row * columns + column] = bin.norm_sqr());
+        }
+        let most = power.iter().fold(f32::MIN_POSITIVE, |a, &v| a.max(v));
+        let db = |&v: &f32| (10.0 * f64::from(v / most).max(1e-20).log10()) as f32;
+        let values: Vec<f32> = power.iter().map(db).collect();
+        let half = rate / length as f64 / 2.0;
+        HeatMap::new("spectrogram", rows, columns, values)
+            .upwards()
+            .range(-RANGE_DB, 0.0)
+            .x_axis("time (s)", 0.0, self.seconds())
+            .y_axis("frequency (kHz)", -half / 1e3, (rows as f64 * 2.0 - 1.0) * half / 1e3)
+            .value_label("dB below the loudest")
+    }
+
+    /// A player of the sound as loud as fits.
+    pub fn player(&self) -> Player {
+        let name = if self.name().is_empty() { "sound" } else { self.name() };
+        Player::new(name, self.rate(), self.values().to_vec()).peak()
+    }
+
+    fn words(&self) -> String {
+        let called = if self.name().is_empty() { "sound" } else { self.name() };
+        let level = match self.rms() {
+            0.0 => "silent".into(),
+            rms => format!("rms {rms:.3}, peak {:.3}", self.peak()),
+        };
+        let clipped = match self.clipped() {
+            0 => String::new(),
+            samples => format!(", {samples} samples clipped"),
+        };
+        format!("{called}, {:.2} s at {} Hz, {level}{clipped}", self.seconds(), self.rate())
+    }
+}
+
+/// The waveform under the sound's name, as a part of a figure.
+impl From<&Sound> for Panel {
+    fn from(sound: &Sound) -> Self {
+        Self::plot(sound.waveform().titled(sound.name()))
+    }
+}
+
+/// A player, and as an output of its own the waveform above the spectrogram.
+impl Show for Sound {
+    fn bundles(&self) -> Vec<Bundle> {
+        let words = self.words();
+        let figure = Figure::new(format!("Waveform and spectrogram of {words}"))
+            .width(720.0)
+            .row([Panel::plot(self.waveform())])
+            .row([Panel::heat(self.spectrogram())]);
+        [self.player().bundles(), vec![figure.bundle(words)]].concat()
+    }
+}
+
+crate::show_in_notebooks!(Sound);

@@ -1,0 +1,152 @@
+//! CochCNN9, and networks of its layout.
+
+use std::path::Path;
+
+use crate::hearing::Cochleagram;
+use crate::network::{Builder, Checkpoint, Layer, Network, NodeId};
+use crate::ops::{AvgPool2d, Clip, Conv2d, Conv2dConfig, MaxPool2d, Padding, Window};
+use crate::{Error, Result, assets};
+
+const EPSILON: f64 = 1e-5;
+
+/// Kernel and stride of the pools.
+const POOL: ([usize; 2], usize) = ([2, 5], 2);
+
+/// Strides of the five convolutions.
+const STRIDES: [usize; 5] = [3, 2, 1, 1, 1];
+
+/// Taps of the Hann window that stands in the place of a max pool, its zero ends counted.
+const HANN_TAPS: usize = 8;
+
+/// CochCNN9 (Feather et al., Nature Neuroscience 2023) with weights of one's own, or any network of its layout.
+///
+/// The file is safetensors or a zip `.pth`, with the names of the usual PyTorch build: `batchnorm0` to `batchnorm2`, `conv0` to `conv4`
+/// (`.weight` alone), `fullyconnected`, `classification`. How wide the layers are, how large their kernels and how many classes there are is
+/// read from the weights; a note `pool` that begins with `hann` asks for Hann-weighted pools of 8 taps instead of max pools,
+/// and a note `classes`, a JSON list, names the classes.
+///
+/// Input: 2 s at 20 kHz, from which the network's own [`Cochleagram`] makes 211 x 390 values. Stages: `cochleagram`, `relu0` to `relu4`,
+/// `avgpool`, `relufc`, `final`. Convolutions and pools are padded as TensorFlow's `SAME`.
+///
+/// # Errors
+/// When the file cannot be read, or a tensor is missing, has a shape that does not fit, or is not finite.
+pub fn cochcnn9_from(weights: impl AsRef<Path>) -> Result<Network> {
+    build("CochCNN9", &Checkpoint::open(weights)?)
+}
+
+/// A network of CochCNN9's layout with narrower layers, trained to recognise 78 spoken words, or none.
+///
+/// Ships with the project; `scripts/words` trains it. Stages: as [`cochcnn9_from`].
+///
+/// ```no_run
+/// # use metamers::prelude::*;
+/// let ear = zoo::cochcnn_words()?;
+/// let word = Sound::open("speech/seven.wav")?.prepare(20_000, 40_000)?;
+/// println!("{}", ear.classify(&word, 3)?.top().name);
+/// # Ok::<(), metamers::Error>(())
+/// ```
+///
+/// # Errors
+/// When the shipped file is missing or damaged.
+pub fn cochcnn_words() -> Result<Network> {
+    shipped("cochcnn_words")
+}
+
+/// The twin of [`cochcnn_words`] with reduced aliasing: Hann-weighted pooling wherever samples are dropped.
+///
+/// # Errors
+/// As [`cochcnn_words`].
+pub fn cochcnn_words_hann() -> Result<Network> {
+    shipped("cochcnn_words_hann")
+}
+
+/// The twin of [`cochcnn_words`] as it was before training.
+///
+/// # Errors
+/// As [`cochcnn_words`].
+pub fn cochcnn_words_untrained() -> Result<Network> {
+    shipped("cochcnn_words_untrained")
+}
+
+fn shipped(name: &str) -> Result<Network> {
+    build(name, &Checkpoint::open(assets::shipped(&format!("networks/{name}.safetensors"))?)?)
+}
+
+fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
+    let ear = Cochleagram::feather2023()?;
+    let mut b = Builder::new(name, ear.input());
+    let mut size = [ear.config().channels(), ear.frames()];
+    let hann = weights.note("pool").is_some_and(|pool| pool.starts_with("hann"));
+    let x = b.layer(Layer::Cochleagram(ear), &[b.input()])?;
+    b.stage("cochleagram", x)?;
+    let mut x = normalise(&mut b, weights, x, 0, 1)?;
+    let mut channels = 1;
+    for (i, stride) in STRIDES.into_iter().enumerate() {
+        let convolution = format!("conv{i}");
+        let shape = weights.shape(&format!("{convolution}.weight"))?;
+        let &[outputs, inputs, height, width] = shape else {
+            return Err(Error::shape(format!("{convolution}.weight"), "[outputs, inputs, height, width]", shape));
+        };
+        let padding = Padding::same(size, [height, width], [stride; 2]);
+        let config = Conv2dConfig { stride: [stride; 2], padding, ..Conv2dConfig::default() };
+        if inputs != channels {
+            return Err(Error::shape(format!("{convolution}.weight"), format!("[_, {channels}, _, _]"), shape));
+        }
+        x = b.conv2d(x, weights.conv2d(&convolution, [outputs, inputs, height, width], false, config)?)?;
+        x = b.clip(x, Clip::RELU)?;
+        b.stage(format!("relu{i}"), x)?;
+        (channels, size) = (outputs, size.map(|side| side.div_ceil(stride)));
+        if i < 2 {
+            x = if hann { hann_pool(&mut b, x, channels, size)? } else { max_pool(&mut b, x, size)? };
+            size = size.map(|side| side.div_ceil(POOL.1));
+            x = normalise(&mut b, weights, x, i + 1, channels)?;
+        }
+    }
+    x = b.avg_pool2d(x, AvgPool2d::new(window(size)))?;
+    b.stage("avgpool", x)?;
+    let units = channels * size.map(|side| side.div_ceil(POOL.1)).iter().product::<usize>();
+    let flat = b.layer(Layer::Flatten, &[x])?;
+    let outputs = |layer: &str| Ok::<_, Error>(weights.shape(&format!("{layer}.weight"))?[0]);
+    let (hidden, classes) = (outputs("fullyconnected")?, outputs("classification")?);
+    x = b.linear(flat, weights.linear("fullyconnected", hidden, units)?)?;
+    x = b.clip(x, Clip::RELU)?;
+    b.stage("relufc", x)?;
+    x = b.linear(x, weights.linear("classification", classes, hidden)?)?;
+    b.stage("final", x)?;
+    if let Some(names) = weights.note("classes") {
+        let names: Vec<String> = serde_json::from_str(names)
+            .map_err(|e| Error::invalid("classes", format!("the weights' list of classes cannot be read ({e})")))?;
+        b.classes(names);
+    }
+    b.provenance(weights.provenance());
+    b.finish()
+}
+
+fn window(size: [usize; 2]) -> Window {
+    let (kernel, stride) = POOL;
+    Window::new(kernel).stride(stride).padding(Padding::same(size, kernel, [stride; 2]))
+}
+
+fn max_pool(b: &mut Builder, x: NodeId, size: [usize; 2]) -> Result<NodeId> {
+    b.max_pool2d(x, MaxPool2d::new(window(size)))
+}
+
+/// A mean weighted by two Hann windows, their zero ends left out.
+fn hann_pool(b: &mut Builder, x: NodeId, channels: usize, size: [usize; 2]) -> Result<NodeId> {
+    let side = HANN_TAPS - 2;
+    let taps = (1..=side).map(|k| (std::f64::consts::PI * k as f64 / (HANN_TAPS - 1) as f64).sin().powi(2));
+    let taps: Vec<f64> = taps.collect();
+    let sum: f64 = taps.iter().sum();
+    let square: Vec<f32> = taps.iter().flat_map(|a| taps.iter().map(move |b| (a * b / sum / sum) as f32)).collect();
+    let weight =
+        candle_core::Tensor::from_vec(square.repeat(channels), (channels, 1, side, side), &candle_core::Device::Cpu)?;
+    let padding = Padding::same(size, [side; 2], [POOL.1; 2]);
+    let config = Conv2dConfig { stride: [POOL.1; 2], padding, groups: channels, ..Conv2dConfig::default() };
+    b.conv2d(x, Conv2d::new(&weight, None, config)?)
+}
+
+/// A batch normalisation that no convolution without padding could take in.
+fn normalise(b: &mut Builder, weights: &Checkpoint, x: NodeId, index: usize, channels: usize) -> Result<NodeId> {
+    let norm = weights.batch_norm(&format!("batchnorm{index}"), channels, EPSILON)?;
+    b.channel_affine(x, norm.affine()?)
+}

