@@ -1,4 +1,4 @@
-//! AlexNet, VGG and ResNet give torchvision's activations at every stage, with the same seeded weights on both sides
+//! AlexNet, VGG, ResNet and CochResNet50 give torchvision's activations at every stage, with the same seeded weights on both sides
 //! (scripts/reference/zoo.py).
 
 mod common;
@@ -13,14 +13,18 @@ fn projection(values: &[f32]) -> f64 {
 }
 
 fn compare(name: &str, net: &Network) {
-    let (facts, samples) = (json("zoo.json"), tensors("zoo.safetensors"));
-    let facts = facts[name].as_object().unwrap();
     let pixels: Vec<f32> = (0..3 * 224 * 224).map(|i: usize| (i * 7919 % 1009) as f32 / 1009.0).collect();
     let x = Tensor::from_vec(pixels, (1, 3, 224, 224), &Device::Cpu).unwrap();
+    compare_stages(name, net, |stage| metamers::engine::Compiled::new(net, stage).unwrap().apply(&x).unwrap());
+}
+
+fn compare_stages(name: &str, net: &Network, activations: impl Fn(&str) -> Tensor) {
+    let (facts, samples) = (json("zoo.json"), tensors("zoo.safetensors"));
+    let facts = facts[name].as_object().unwrap();
     let stages: Vec<&str> = net.stages().iter().map(|s| s.name.as_str()).collect();
     assert_eq!(stages.len(), facts.len(), "{name}: a stage is missing here or there");
     for stage in stages {
-        let values = flat(&metamers::engine::Compiled::new(net, stage).unwrap().apply(&x).unwrap());
+        let values = flat(&activations(stage));
         let fact = &facts[stage];
         let count: u64 = fact["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).product();
         assert_eq!(values.len() as u64, count, "{name}, {stage}");
@@ -57,6 +61,25 @@ fn resnet50() {
 #[test]
 fn resnet101() {
     compare("resnet101", &zoo::resnet101_random(0).unwrap());
+}
+
+#[test]
+fn cochresnet50() {
+    let net = zoo::cochresnet50_random(0).unwrap();
+    let sizes = [
+        ("cochleagram", vec![1, 211, 390]),
+        ("conv1", vec![64, 106, 195]),
+        ("layer1", vec![256, 53, 98]),
+        ("layer2", vec![512, 27, 49]),
+        ("layer3", vec![1024, 14, 25]),
+        ("layer4", vec![2048, 7, 13]),
+        ("avgpool", vec![2048]),
+        ("final", vec![794]),
+    ];
+    let found: Vec<(&str, Vec<usize>)> = net.stages().iter().map(|s| (s.name.as_str(), s.shape.clone())).collect();
+    assert_eq!(found, sizes);
+    let word = tensors("hearing.safetensors")["speech.waveform"].unsqueeze(0).unwrap();
+    compare_stages("cochresnet50", &net, |stage| net.forward_to(stage, &word).unwrap());
 }
 
 #[test]

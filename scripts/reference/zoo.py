@@ -1,7 +1,8 @@
 """Activations of torchvision's networks with seeded weights: tests/data/zoo.safetensors, zoo.json, and tiny.pth.
 
 Weights are those of `Checkpoint::random(0)`, computed here by the same formula; everything else is torchvision's, in float64.
-Needs torch and torchvision.
+CochResNet50 is its ResNet-50 with one input channel and 794 classes, on the cochleagram (hearing.py) of the speech in
+tests/data/hearing.safetensors. Needs torch and torchvision.
 
     python scripts/reference/zoo.py
 """
@@ -14,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision.models as models
-from safetensors.torch import save_file
+from hearing import PRESETS, cochleagram
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
@@ -91,6 +93,15 @@ def resnet(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return found
 
 
+def cochresnet50() -> dict[str, Tensor]:
+    net = models.resnet50(weights=None, num_classes=794)
+    net.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    x = cochleagram(load_file(DATA / "hearing.safetensors")["speech.waveform"].double(), **PRESETS["2023"])
+    found = {"cochleagram": x} | resnet(net, x[None, None])
+    found["final"] = found.pop("logits")
+    return found
+
+
 @torch.no_grad()
 def main() -> None:
     pixels = torch.arange(3 * 224 * 224).remainder(1009 * 7919).mul(7919).remainder(1009)
@@ -98,7 +109,8 @@ def main() -> None:
     mean, deviation = (torch.tensor(v).double().reshape(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
     x = (x - mean) / deviation
     networks = {"alexnet": alexnet(x), "vgg16": vgg(models.vgg16(weights=None), x), "vgg19": vgg(models.vgg19(weights=None), x),
-                "resnet50": resnet(models.resnet50(weights=None), x), "resnet101": resnet(models.resnet101(weights=None), x)}
+                "resnet50": resnet(models.resnet50(weights=None), x), "resnet101": resnet(models.resnet101(weights=None), x),
+                "cochresnet50": cochresnet50()}
     facts: dict[str, dict[str, object]] = {}
     samples: dict[str, Tensor] = {}
     for network, stages in networks.items():

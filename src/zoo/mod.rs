@@ -11,7 +11,7 @@ mod vgg;
 
 pub use alexnet::{alexnet_from, alexnet_random};
 pub use cochcnn9::{cochcnn_words, cochcnn_words_hann, cochcnn_words_untrained, cochcnn9_from};
-pub use cochresnet50::cochresnet50_from;
+pub use cochresnet50::{cochresnet50_from, cochresnet50_random};
 pub use crepe::{crepe_pitch, crepe_tiny, crepe_tiny_from};
 pub use efficientnet_lite0::{efficientnet_lite0, efficientnet_lite0_from};
 pub use resnet::{resnet50_from, resnet50_random, resnet101_from, resnet101_random};

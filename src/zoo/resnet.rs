@@ -48,8 +48,24 @@ pub fn resnet101_random(seed: u64) -> Result<Network> {
 
 fn resnet(name: &str, blocks: [usize; 4], weights: &Checkpoint) -> Result<Network> {
     let mut b = Builder::new(name, imagenet::INPUT);
-    let mut x = imagenet::normalise(&mut b)?;
-    x = b.conv2d(x, convolution(weights, ["conv1", "bn1"], [64, 3, 7, 7], 2)?)?;
+    let x = imagenet::normalise(&mut b)?;
+    let (x, channels) = body(&mut b, weights, x, 3, blocks)?;
+    let x = b.linear(x, weights.linear("fc", 1000, channels)?)?;
+    b.stage("logits", x)?;
+    b.classes(imagenet::classes()?);
+    b.provenance(weights.provenance());
+    b.finish()
+}
+
+/// All but the last layer, with its stages `conv1` to `avgpool`: the mean of each channel, and how many there are.
+pub(super) fn body(
+    b: &mut Builder,
+    weights: &Checkpoint,
+    input: NodeId,
+    channels: usize,
+    blocks: [usize; 4],
+) -> Result<(NodeId, usize)> {
+    let mut x = b.conv2d(input, convolution(weights, ["conv1", "bn1"], [64, channels, 7, 7], 2)?)?;
     x = b.clip(x, Clip::RELU)?;
     b.stage("conv1", x)?;
     x = b.max_pool2d(x, MaxPool2d::new(Window::square(3).stride(2).padding(Padding::all(1))))?;
@@ -58,18 +74,14 @@ fn resnet(name: &str, blocks: [usize; 4], weights: &Checkpoint) -> Result<Networ
         let narrow = 64 << group;
         for index in 0..count {
             let stride = if group > 0 && index == 0 { 2 } else { 1 };
-            x = block(&mut b, weights, x, &format!("layer{}.{index}", group + 1), [inputs, narrow], stride)?;
+            x = block(b, weights, x, &format!("layer{}.{index}", group + 1), [inputs, narrow], stride)?;
             inputs = 4 * narrow;
         }
         b.stage(format!("layer{}", group + 1), x)?;
     }
     x = b.global_avg_pool(x)?;
     b.stage("avgpool", x)?;
-    x = b.linear(x, weights.linear("fc", 1000, inputs)?)?;
-    b.stage("logits", x)?;
-    b.classes(imagenet::classes()?);
-    b.provenance(weights.provenance());
-    b.finish()
+    Ok((x, inputs))
 }
 
 /// A convolution with its batch normalisation folded in.
