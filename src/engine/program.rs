@@ -10,7 +10,7 @@ use super::kernel::depthwise::Depthwise;
 use super::kernel::winograd::{Tiles, Winograd};
 use super::simd::LANES;
 use super::steps::{DenseLayer, Dims, Kind, Steps};
-use crate::ops::FrozenOp;
+use crate::ops::{FrozenOp, Window};
 
 /// A tensor in memory: images behind each other, channels side by side, `step` numbers from pixel to pixel.
 #[derive(Clone, Copy, Debug)]
@@ -39,14 +39,6 @@ impl Image {
     pub fn in_a_row(&self) -> Self {
         Self { batch: 1, size: [1, self.batch * self.pixels()], ..*self }
     }
-}
-
-/// Where a kernel writes.
-#[derive(Clone, Copy)]
-pub(super) enum To {
-    Image(Image),
-    /// The gradient of the network's input, in planes.
-    Gradient,
 }
 
 /// What is done to results on their way to memory.
@@ -79,8 +71,15 @@ pub(super) enum Instruction {
         dense: Arc<Dense>,
         pieces: Vec<Piece>,
         from: Image,
-        to: To,
+        to: Image,
         ends: Ends,
+    },
+    /// The gradient of the network's input, of `channels` and `size`, from what each window gives to each of its taps.
+    Overlap {
+        window: Window,
+        from: Image,
+        channels: usize,
+        size: [usize; 2],
     },
     /// In chunks of so many tiles, each by one thread alone, or all threads together in the `room`.
     Winograd {
@@ -185,12 +184,9 @@ impl Instruction {
         let mut ends_of = None;
         match self {
             Self::Enter { to, .. } | Self::Cotangent { to } => found.push(&mut to.buffer),
-            Self::Emit { from } | Self::Leave { from, .. } => found.push(&mut from.buffer),
+            Self::Emit { from } | Self::Leave { from, .. } | Self::Overlap { from, .. } => found.push(&mut from.buffer),
             Self::Dense { from, to, ends, .. } => {
-                found.push(&mut from.buffer);
-                if let To::Image(to) = to {
-                    found.push(&mut to.buffer);
-                }
+                found.extend([&mut from.buffer, &mut to.buffer]);
                 ends_of = Some(ends);
             }
             Self::Winograd { from, to, ends, room, alone, .. } => {
@@ -228,8 +224,6 @@ impl Instruction {
 
 /// Everything that a workspace needs, and what runs in it.
 pub(super) struct Program {
-    /// Channels, height and width of the input.
-    pub shape: [usize; 3],
     pub forward: Vec<Instruction>,
     pub backward: Vec<Instruction>,
     /// Sizes of the buffers, in numbers.
@@ -431,7 +425,7 @@ impl Compiler<'_> {
                 if layer.is_for_winograd(self.batch * Tiles::of(dims.size).count) && from.step.is_multiple_of(LANES) {
                     self.winograd(layer.winograd(), from, to, ends)
                 } else {
-                    self.dense(layer, layer.forward(dims.size), from, To::Image(to), ends)
+                    self.dense(layer, layer.forward(dims.size), from, to, ends)
                 }
             }
             Kind::Depthwise(layer) => {
@@ -479,14 +473,18 @@ impl Compiler<'_> {
     }
 
     /// A convolution in either direction; single pixels are taken as one row, whatever the image's shape.
-    fn dense(&mut self, layer: &DenseLayer, dense: Arc<Dense>, from: Image, to: To, ends: Ends) -> Instruction {
-        let (dense, from, to) = match to {
-            To::Image(to) if layer.is_pointwise() => {
-                let pixels = to.batch * to.pixels();
-                (Arc::new(dense.in_a_row(pixels)), from.in_a_row(), To::Image(to.in_a_row()))
+    fn dense(&mut self, layer: &DenseLayer, dense: Arc<Dense>, from: Image, to: Image, ends: Ends) -> Instruction {
+        match layer.is_pointwise() {
+            true => self.pointwise(&dense, from, to, ends),
+            false => {
+                let pieces = self.pieces(&dense, from);
+                Instruction::Dense { dense, pieces, from, to, ends }
             }
-            to => (dense, from, to),
-        };
+        }
+    }
+
+    fn pointwise(&mut self, dense: &Dense, from: Image, to: Image, ends: Ends) -> Instruction {
+        let (dense, from, to) = (Arc::new(dense.in_a_row(to.batch * to.pixels())), from.in_a_row(), to.in_a_row());
         let pieces = self.pieces(&dense, from);
         Instruction::Dense { dense, pieces, from, to, ends }
     }
@@ -567,15 +565,16 @@ impl Compiler<'_> {
                     let instruction = self.winograd(layer.winograd_back(), from, to, ends);
                     return self.instructions.push(instruction);
                 }
-                let scale = entered.filter(|scale| !scale.is_empty());
-                let dense = layer.backward(size, scale.map(Vec::as_slice));
-                match entered {
-                    Some(_) => self.dense(layer, dense, from, To::Gradient, Ends::default()),
-                    None => {
-                        let (to, ends) = self.contribute(input);
-                        self.dense(layer, dense, from, To::Image(to), ends)
-                    }
+                if let Some(scale) = entered {
+                    let columns = layer.columns(scale);
+                    let to = self.pixels(Dims { channels: layer.columns_of_a_window(), ..at.dims });
+                    let product = self.pointwise(&columns, from, to, Ends::default());
+                    self.instructions.push(product);
+                    let overlap = Instruction::Overlap { window: layer.window, from: to, channels: layer.depth, size };
+                    return self.instructions.push(overlap);
                 }
+                let (to, ends) = self.contribute(input);
+                self.dense(layer, layer.backward(size), from, to, ends)
             }
             Kind::Depthwise(layer) => {
                 let [_, conv] = layer.depthwise(self.dims(input).size, at.dims.size);
@@ -660,7 +659,6 @@ impl Compiler<'_> {
         let first = &self.steps.steps[0].dims;
         let output = self.dims(self.steps.steps.len() - 1);
         Program {
-            shape: [first.channels, first.size[0], first.size[1]],
             forward: self.instructions,
             backward,
             buffers: sizes,

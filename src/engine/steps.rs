@@ -129,14 +129,32 @@ impl DenseLayer {
         self.forward.get_or_init(pack).clone()
     }
 
-    /// `scale`: factors of the gradient of each input channel.
-    pub fn backward(&self, input: [usize; 2], scale: Option<&[f32]>) -> Arc<Dense> {
+    pub fn backward(&self, input: [usize; 2]) -> Arc<Dense> {
         let pack = || {
             let phases = geometry::backward(&self.window, input);
-            let factor = |i: usize| scale.map_or(1.0, |s| s[i]);
-            Dense::pack(phases, [self.depth, self.outputs], |i, o, tap| self.weight(o, i, tap) * factor(i)).into()
+            Dense::pack(phases, [self.depth, self.outputs], |i, o, tap| self.weight(o, i, tap)).into()
         };
         self.backward.get_or_init(pack).clone()
+    }
+
+    /// From the gradient of an output to what its window gives to each of its taps, `[tap][channel]`; `scale` are factors of the
+    /// channels, if there are any.
+    pub fn columns(&self, scale: &[f32]) -> Arc<Dense> {
+        let pack = || {
+            let factor = |i: usize| scale.get(i).copied().unwrap_or(1.0);
+            let phases = geometry::forward(&Window::new([1, 1]), [1, 1]);
+            let weight = |n: usize, o: usize, _| {
+                let (tap, i) = (n / self.depth, n % self.depth);
+                self.weight(o, i, tap) * factor(i)
+            };
+            Dense::pack(phases, [self.columns_of_a_window(), self.outputs], weight).into()
+        };
+        self.backward.get_or_init(pack).clone()
+    }
+
+    /// Taps times channels.
+    pub fn columns_of_a_window(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1] * self.depth
     }
 
     /// Whether Winograd's way pays for so many tiles: with few of them, reading the weights takes longer than using them.

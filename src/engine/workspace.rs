@@ -6,11 +6,11 @@ use super::aligned::Aligned;
 use super::kernel::Finish;
 use super::kernel::dense::{DenseJob, Pixels};
 use super::kernel::depthwise::DepthwiseJob;
-use super::kernel::finish::Scatter;
+use super::kernel::overlap::Overlap;
 use super::kernel::pool::{MaxPool, MaxPoolBack, Mean, Spread};
 use super::kernel::simple::Elementwise;
 use super::kernel::winograd::{Chunk, Input, Multiply, Output, POINTS, Tiles, Whole};
-use super::program::{Ends, Image, Instruction, Program, To};
+use super::program::{Ends, Image, Instruction, Program};
 use super::simd::{Isa, Job, LANES};
 use super::team::{Team, team};
 
@@ -112,7 +112,6 @@ impl Workspace {
         let first = Finish {
             target,
             step: to.step,
-            scatter: None,
             bias: ends.bias.as_ref().map_or(std::ptr::null(), |b| b.as_ptr()),
             addend: ends.addend.map_or(std::ptr::null(), |a| self.buffers[a].as_ptr()),
             clip: ends.clip.map(|(ceiling, _)| ceiling),
@@ -122,17 +121,6 @@ impl Workspace {
         };
         let pixels = to.pixels();
         Finishes { first, pitch: pixels * to.step, mask_pitch: pixels * to.blocks(), width: to.size[1] }
-    }
-
-    fn gradient_finishes(&mut self) -> Finishes {
-        let [channels, height, width] = self.program.shape;
-        let first = Finish {
-            target: self.gradient.as_mut_ptr(),
-            step: 1,
-            scatter: Some(Scatter { lanes: channels.min(LANES), step: height * width }),
-            ..Finish::PLAIN
-        };
-        Finishes { first, pitch: channels * height * width, mask_pitch: 0, width }
     }
 
     /// Runs a job for each task.
@@ -173,10 +161,7 @@ impl Workspace {
             }
             Instruction::Dense { dense, pieces, from, to, ends } => {
                 let source = self.at(from);
-                let finishes = match to {
-                    To::Image(to) => self.finishes(to, ends),
-                    To::Gradient => self.gradient_finishes(),
-                };
+                let finishes = self.finishes(to, ends);
                 let scratch: Vec<Shared> = self.scratch.iter_mut().map(|s| Shared(s.as_mut_ptr())).collect();
                 let pitch = from.pixels() * from.step;
                 self.each(pieces.len(), |thread, task| {
@@ -190,6 +175,26 @@ impl Workspace {
                         finish: finishes.of(piece.image),
                         target_width: finishes.width,
                         scratch: scratch[thread].0,
+                    }
+                });
+            }
+            Instruction::Overlap { window, from, channels, size } => {
+                let source = self.at(from);
+                let gradient = Shared(self.gradient.as_mut_ptr());
+                let parts = size[0].min(16);
+                let [columns, image] = [from.pixels() * from.step, channels * size[0] * size[1]];
+                self.each(from.batch * parts, |_, task| {
+                    let (index, part) = (task / parts, task % parts);
+                    let (Shared(source), Shared(gradient)) = ({ source }, { gradient });
+                    Overlap {
+                        window,
+                        channels: *channels,
+                        size: *size,
+                        windows: from.size,
+                        rows: [part * size[0] / parts, (part + 1) * size[0] / parts],
+                        source: source.wrapping_add(index * columns).cast_const(),
+                        step: from.step,
+                        target: gradient.wrapping_add(index * image),
                     }
                 });
             }

@@ -10,8 +10,6 @@ pub(in crate::engine) struct Finish {
     pub target: *mut f32,
     /// Numbers from pixel to pixel.
     pub step: usize,
-    /// Numbers from channel to channel where they do not lie side by side; then only `lanes` of them are written.
-    pub scatter: Option<Scatter>,
     pub bias: *const f32,
     /// Laid out as `target`.
     pub addend: *const f32,
@@ -25,19 +23,11 @@ pub(in crate::engine) struct Finish {
     pub mask_step: usize,
 }
 
-/// Planes instead of channels side by side.
-#[derive(Clone, Copy)]
-pub(in crate::engine) struct Scatter {
-    pub lanes: usize,
-    pub step: usize,
-}
-
 impl Finish {
     /// Nothing but a store; still without a target.
     pub const PLAIN: Self = Self {
         target: std::ptr::null_mut(),
         step: 0,
-        scatter: None,
         bias: std::ptr::null(),
         addend: std::ptr::null(),
         clip: None,
@@ -103,16 +93,7 @@ impl Finish {
             if !self.gate.is_null() {
                 each!(|sum, r, b| *sum = S::keep(*self.gate.add(r * self.mask_step + b), *sum));
             }
-            match self.scatter {
-                None => each!(|sum, r, b| S::store(self.target.add(r * self.step + b * LANES), *sum)),
-                Some(scatter) => each!(|sum, r, _b| {
-                    let mut lanes = [0f32; LANES];
-                    S::store(lanes.as_mut_ptr(), *sum);
-                    for (lane, value) in lanes.iter().enumerate().take(scatter.lanes) {
-                        *self.target.add(r * self.step + lane * scatter.step) = *value;
-                    }
-                }),
-            }
+            each!(|sum, r, b| S::store(self.target.add(r * self.step + b * LANES), *sum));
         }
     }
 }

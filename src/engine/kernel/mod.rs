@@ -3,6 +3,7 @@
 pub(super) mod dense;
 pub(super) mod depthwise;
 pub(super) mod finish;
+pub(super) mod overlap;
 pub(super) mod pool;
 pub(super) mod simple;
 mod tile;

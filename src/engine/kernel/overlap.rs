@@ -1,0 +1,186 @@
+//! What windows give back to the image they slide over, summed where they overlap ("col2im").
+//!
+//! The gradient of a network's input has few channels: computed channel by channel it would fill few lanes of a vector. So one
+//! matrix product makes, for each window, the numbers that it gives to each of its taps, and this sums them.
+
+use crate::engine::simd::{Job, LANES, Simd};
+use crate::ops::Window;
+
+/// Sums into rows `rows` of one image, in planes.
+pub(in crate::engine) struct Overlap<'a> {
+    pub window: &'a Window,
+    /// Channels of the image.
+    pub channels: usize,
+    /// Height and width of the image, and how many windows there are down and across.
+    pub size: [usize; 2],
+    pub windows: [usize; 2],
+    pub rows: [usize; 2],
+    /// `[window][tap][channel]`, `step` numbers from window to window; a vector may be read behind the last.
+    pub source: *const f32,
+    pub step: usize,
+    /// `[channel][row][column]`.
+    pub target: *mut f32,
+}
+
+/// Neighbouring taps of windows in one row: `length` numbers, which belong `first` numbers behind the windows' own places.
+struct Run {
+    /// Of the first window of the row.
+    at: *const f32,
+    /// The same, counted from the first window of all: what lies before that must not be read.
+    offset: isize,
+    first: isize,
+    length: isize,
+}
+
+impl Overlap<'_> {
+    /// The runs that reach a row of the image.
+    fn runs(&self, row: usize) -> Vec<Run> {
+        let Window { kernel, stride, dilation, padding } = *self.window;
+        let channels = self.channels;
+        // Taps that are neighbours in the image too are taken together.
+        let together = if dilation[1] == 1 { kernel[1] } else { 1 };
+        let mut runs = vec![];
+        for y in 0..kernel[0] {
+            let Some(from) = (row + padding.top).checked_sub(y * dilation[0]) else { continue };
+            if !from.is_multiple_of(stride[0]) || from / stride[0] >= self.windows[0] {
+                continue;
+            }
+            for x in (0..kernel[1]).step_by(together) {
+                let offset = from / stride[0] * self.windows[1] * self.step + (y * kernel[1] + x) * channels;
+                runs.push(Run {
+                    at: self.source.wrapping_add(offset),
+                    offset: offset as isize,
+                    first: ((x * dilation[1]) as isize - padding.left as isize) * channels as isize,
+                    length: (together * channels) as isize,
+                });
+            }
+        }
+        runs
+    }
+}
+
+impl Job for Overlap<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        const WIDE: isize = LANES as isize;
+        let width = self.size[1] * self.channels;
+        let plane = self.size[0] * self.size[1];
+        let stride = (self.window.stride[1] * self.channels) as isize;
+        for row in self.rows[0]..self.rows[1] {
+            let runs = self.runs(row);
+            let mut channel = 0;
+            let mut pixel = row * self.size[1];
+            // Numbers of the row, channels side by side.
+            for at in (0..width).step_by(LANES) {
+                unsafe {
+                    let mut sum = S::splat(0.0);
+                    for run in &runs {
+                        // The windows whose run reaches these numbers.
+                        let before = at as isize - run.first;
+                        let from = ((before - run.length).div_euclid(stride) + 1).max(0);
+                        let end = ((before + WIDE - 1).div_euclid(stride) + 1).min(self.windows[1] as isize);
+                        for window in from..end {
+                            let inside = before - window * stride;
+                            let mut mask = u32::from(u16::MAX) << (-inside).max(0);
+                            if run.length - inside < WIDE {
+                                mask &= (1 << (run.length - inside)) - 1;
+                            }
+                            let place = window * self.step as isize + inside;
+                            let v = if run.offset + place >= 0 {
+                                S::load(run.at.offset(place))
+                            } else {
+                                let mut lanes = [0f32; LANES];
+                                for (lane, value) in lanes.iter_mut().enumerate().skip((-inside).max(0) as usize) {
+                                    *value = *run.at.offset(place + lane as isize);
+                                }
+                                S::load(lanes.as_ptr())
+                            };
+                            sum = S::add(sum, S::keep(mask as u16, v));
+                        }
+                    }
+                    let mut lanes = [0f32; LANES];
+                    S::store(lanes.as_mut_ptr(), sum);
+                    for &value in lanes.iter().take(width - at) {
+                        *self.target.add(channel * plane + pixel) = value;
+                        channel += 1;
+                        if channel == self.channels {
+                            (channel, pixel) = (0, pixel + 1);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::simd::Isa;
+    use crate::ops::Padding;
+
+    /// One number at a time, as the definition says.
+    fn plainly(window: &Window, channels: usize, size: [usize; 2], windows: [usize; 2], source: &[f32]) -> Vec<f64> {
+        let Window { kernel, stride, dilation, padding } = *window;
+        let mut sums = vec![0.0; channels * size[0] * size[1]];
+        let mut values = source.iter();
+        for i in 0..windows[0] {
+            for j in 0..windows[1] {
+                for y in 0..kernel[0] {
+                    for x in 0..kernel[1] {
+                        for c in 0..channels {
+                            let value = f64::from(*values.next().unwrap());
+                            let row = (i * stride[0] + y * dilation[0]).checked_sub(padding.top);
+                            let column = (j * stride[1] + x * dilation[1]).checked_sub(padding.left);
+                            if let (Some(row), Some(column)) = (row, column)
+                                && row < size[0]
+                                && column < size[1]
+                            {
+                                sums[(c * size[0] + row) * size[1] + column] += value;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    #[test]
+    fn equals_the_definition_on_every_instruction_set() {
+        for (kernel, stride, dilation, pad, channels, size) in [
+            ([11, 11], [4, 4], [1, 1], 2, 3, [35, 29]),
+            ([3, 3], [1, 1], [1, 1], 1, 3, [9, 20]),
+            ([7, 14], [3, 3], [1, 1], 4, 1, [30, 41]),
+            ([3, 2], [2, 3], [2, 3], 2, 2, [17, 16]),
+            ([2, 2], [3, 3], [1, 1], 0, 16, [10, 12]),
+            ([1, 1], [1, 1], [1, 1], 0, 5, [3, 4]),
+        ] {
+            let padding = Padding { top: pad, bottom: 1, left: pad / 2, right: pad };
+            let window = Window::new(kernel).strides(stride).dilations(dilation).padding(padding);
+            let windows = window.output(size, false).unwrap();
+            let step = kernel[0] * kernel[1] * channels;
+            let count = windows[0] * windows[1] * step;
+            let mut source: Vec<f32> = (0..count).map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5).collect();
+            let expected = plainly(&window, channels, size, windows, &source);
+            source.resize(count + LANES, f32::NAN);
+            for isa in Isa::available() {
+                let mut found = vec![f32::NAN; expected.len()];
+                let job = Overlap {
+                    window: &window,
+                    channels,
+                    size,
+                    windows,
+                    rows: [0, size[0]],
+                    source: source.as_ptr(),
+                    step,
+                    target: found.as_mut_ptr(),
+                };
+                // SAFETY: the instruction set is available, and the buffers have the job's sizes.
+                unsafe { isa.run(job) };
+                let off = found.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+                assert!(off < 1e-5, "{isa:?} {window:?} on {size:?}: off by {off}");
+            }
+        }
+    }
+}
