@@ -2,6 +2,7 @@
 
 use crate::{checks, kernel_spec, say};
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -44,6 +45,7 @@ impl Project {
     pub fn set_up(&self) -> Result<()> {
         checks::prerequisites(&self.root)?;
         self.install_packages()?;
+        self.without_news()?;
         self.build_kernel()?;
         self.warm()?;
         let folder = self.venv().join("share/jupyter/kernels/metamers");
@@ -68,6 +70,19 @@ impl Project {
         install.arg(self.root.join("kernel-spec/lab/requirements.txt"));
         succeed(&mut install, "the Python packages could not be installed; is there a network?")?;
         fs::write(&stamp, REQUIREMENTS).with_context(|| format!("cannot write {}", stamp.display()))
+    }
+
+    /// JupyterLab asks newcomers whether it may fetch news about itself; here that stands between them and the first notebook.
+    fn without_news(&self) -> Result<()> {
+        let path = self.venv().join("etc/jupyter/labconfig/page_config.json");
+        let wanted = json!({ "disabledExtensions": { "@jupyterlab/apputils-extension:announcements": true } });
+        let text = format!("{wanted:#}\n");
+        if fs::read_to_string(&path).is_ok_and(|old| old == text) {
+            return Ok(());
+        }
+        let folder = path.parent().unwrap_or(&self.root);
+        let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
+        written.with_context(|| format!("cannot write {}", path.display()))
     }
 
     fn build_kernel(&self) -> Result<()> {
@@ -102,5 +117,25 @@ fn succeed(command: &mut Command, otherwise: &str) -> Result<()> {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => bail!("{otherwise}"),
         Err(error) => bail!("{otherwise}: {}: {error}", command.get_program().to_string_lossy()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_that_cannot_be_fetched_are_said_plainly_and_tried_again() {
+        let root = std::env::temp_dir().join(format!("metamers-no-network-{}", std::process::id()));
+        fs::create_dir_all(root.join("kernel-spec/lab")).unwrap();
+        // pip is told not to ask anyone: the same as no network, at once.
+        let unreachable = "--no-index\njupyterlab==4.0.0\n";
+        fs::write(root.join("kernel-spec/lab/requirements.txt"), unreachable).unwrap();
+        let project = Project { root: root.clone() };
+        for _ in 0..2 {
+            let error = project.install_packages().unwrap_err().to_string();
+            assert!(error.contains("could not be installed; is there a network?"), "{error}");
+        }
+        fs::remove_dir_all(root).unwrap();
     }
 }

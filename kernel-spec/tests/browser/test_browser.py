@@ -24,7 +24,14 @@ CELLS = [
     'let mut run = Synthesis::new(&model, "stem", &photo)?.seed(1).start()?;',
     "run.run_for(Duration::from_secs(120))?;",
     'println!("kept {kept}, steps {}", run.steps() > 0);',
+    'Sound::open("speech/seven.wav")?.prepare(20_000, 40_000)?',
 ]
+# What a browser's own decoder makes of a player's sound: seconds, channels, loudest sample.
+DECODE = """async audio => {
+    const bytes = Uint8Array.from(atob(audio.src.split(",")[1]), c => c.charCodeAt(0));
+    const sound = await new OfflineAudioContext(1, 1, 20000).decodeAudioData(bytes.buffer);
+    return [sound.duration, sound.numberOfChannels, Math.max(...sound.getChannelData(0).map(Math.abs))];
+}"""
 # A machine with two cores may compile something else at the same time.
 PATIENCE = 180_000
 
@@ -44,10 +51,10 @@ def free_port():
 def start_jupyter(folder, port):
     (folder / "test.ipynb").write_text(json.dumps(notebook()))
     environment = dict(os.environ, JUPYTER_PREFER_ENV_PATH="1", JUPYTER_CONFIG_DIR=str(folder / "config"), METAMERS_HISTORY="off")
-    # Chromium has no sandbox for root, JupyterLab no welcome and no news in a test.
+    # Chromium has no sandbox for root, and JupyterLab looks for no updates in a test. News it must not offer by itself.
     options = [
         "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}",
-        f"--ServerApp.root_dir={folder}", "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        f"--ServerApp.root_dir={folder}", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
     log = open(folder / "jupyter.log", "w")
     jupyter = subprocess.Popen([ROOT / ".venv/bin/jupyter", "lab", *options], cwd=folder, env=environment, stdout=log, stderr=log)
@@ -98,6 +105,20 @@ def use(page, port):
     expect(cells.nth(3).locator(".jp-OutputArea")).to_contain_text("kept 42, steps true", timeout=PATIENCE)
     cells.nth(3).scroll_into_view_if_needed()
     look(page, "3-interrupted-and-going-on")
+
+    press_run(4)
+    player = cells.nth(4).locator(".jp-OutputArea-output audio")
+    expect(player).to_be_visible(timeout=PATIENCE)
+    page.wait_for_function("audio => audio.readyState >= 1", arg=player.element_handle(), timeout=PATIENCE)
+    assert abs(player.evaluate("audio => audio.duration") - 2.0) < 0.01, "the player knows how long it plays"
+    seconds, channels, loudest = player.evaluate(DECODE)
+    assert abs(seconds - 2.0) < 0.01 and channels == 1 and 0.85 < loudest <= 1.0, (seconds, channels, loudest)
+    picture = cells.nth(4).locator(".jp-OutputArea-output img").first
+    expect(picture).to_be_visible(timeout=PATIENCE)
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 300"), "the spectrogram is a picture of its own"
+    cells.nth(4).scroll_into_view_if_needed()
+    look(page, "4-a-sound")
+    expect(page.get_by_text("official Jupyter news")).to_have_count(0)
 
 
 def main():

@@ -1,0 +1,74 @@
+//! What is missing is named, with the line that installs it.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+/// A folder with nothing but these programs; they are found on this machine's own path.
+fn only(programs: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for program in programs {
+        let paths = std::env::var_os("PATH").unwrap();
+        let found = std::env::split_paths(&paths).map(|path| path.join(program)).find(|path| path.exists());
+        symlink(found.unwrap_or_else(|| panic!("{program} is needed for this test")), folder.path().join(program))
+            .unwrap();
+    }
+    folder
+}
+
+fn script(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// What the program says, given this path and nothing else.
+fn set_up(path: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_metamers-lab"))
+        .arg("--setup")
+        .env_remove("RUST_SRC_PATH")
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_missing_compiler_is_named_with_what_installs_it() {
+    let text = set_up(only(&[]).path());
+    assert!(text.contains("a C compiler and linker (cc) is missing; install it with"), "{text}");
+}
+
+#[test]
+fn a_missing_python_is_named_with_what_installs_it() {
+    let folder = only(&[]);
+    script(folder.path(), "cc", "exit 0");
+    let text = set_up(folder.path());
+    assert!(text.contains("Python 3.9 or newer with venv is missing; install it with"), "{text}");
+}
+
+#[test]
+fn a_missing_standard_library_source_is_named_with_what_installs_it() {
+    let folder = only(&[]);
+    script(folder.path(), "cc", "exit 0");
+    script(folder.path(), "python3", "exit 0");
+    let text = set_up(folder.path());
+    assert!(text.contains("rustc is missing"), "{text}");
+    // A rustc without the sources, and a rustup that cannot fetch them.
+    script(folder.path(), "rustc", &format!("echo {}", folder.path().display()));
+    script(folder.path(), "rustup", "exit 1");
+    let text = set_up(folder.path());
+    assert!(text.contains("rustup component add rust-src"), "{text}");
+}
+
+#[test]
+fn a_notebook_that_is_not_there_is_said_before_anything_is_set_up() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_metamers-lab")).args(["--run", "no-such-notebook.ipynb"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(text, "error: no-such-notebook.ipynb: there is no such file\n");
+}
