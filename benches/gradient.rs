@@ -33,6 +33,8 @@ fn network(name: &str) -> metamers::Result<Network> {
         "vgg16" => zoo::vgg16_random(0),
         "vgg19" => zoo::vgg19_random(0),
         "resnet50" => zoo::resnet50_random(0),
+        "cochcnn9" => zoo::cochcnn9_random(0),
+        "cochresnet50" => zoo::cochresnet50_random(0),
         "resnet101" => zoo::resnet101_random(0),
         _ => Err(metamers::Error::invalid("network", format!("{name} is not benchmarked"))),
     }

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Callable
 
+import numpy as np
 import torch
 import torchvision.models as models
 from torch import Tensor, nn
@@ -50,6 +51,57 @@ def resnet50(until: int) -> Callable[[], nn.Module]:
     return lambda: nn.Sequential(*list(models.resnet50(weights=None).children())[:until])
 
 
+class Hearing(nn.Module):
+    """[batch, 40000] waveforms to what a network makes of their [batch, 1, 211, 390] cochleagrams."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        from hearing import STRIDE, TAPS, bank
+
+        self.net, self.stride = net, STRIDE
+        t = (np.arange(TAPS) - TAPS / 2) / STRIDE
+        self.low_pass = torch.from_numpy(np.sinc(t) / STRIDE * np.kaiser(TAPS, 5)).float()[None, None]
+        self.filters = torch.from_numpy(bank(50.0, 10_000.0)).float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        from hearing import N, Positive, Power
+
+        z = torch.fft.ifft(nn.functional.pad(self.filters * torch.fft.rfft(x)[:, None], (0, N // 2 - 1)))
+        envelope = (z.real**2 + z.imag**2).clamp(min=1e-16).sqrt()
+        low = nn.functional.conv1d(envelope.flatten(0, 1)[:, None], self.low_pass, stride=self.stride)
+        y = Power.apply(Positive.apply(low[:, 0], True) + 1e-8, 5.0)
+        return self.net(y.unflatten(0, (len(x), -1))[:, None])
+
+
+def same(size: list[int], kernel: list[int], stride: int, value: float = 0.0) -> nn.Module:
+    """Padding as TensorFlow's SAME has it."""
+    pads: list[int] = []
+    for side, width in zip(reversed(size), reversed(kernel)):
+        total = max((-(-side // stride) - 1) * stride + width - side, 0)
+        pads += [total // 2, total - total // 2]
+    return nn.ConstantPad2d(tuple(pads), value)
+
+
+def cochcnn9() -> nn.Module:
+    layers: list[nn.Module] = []
+    size, channels = [211, 390], 1
+    convolutions = [(96, [7, 14], 3), (256, [4, 8], 2), (512, [2, 5], 1), (1024, [2, 5], 1), (512, [2, 5], 1)]
+    for index, (outputs, kernel, stride) in enumerate(convolutions):
+        if index < 3:
+            layers.append(nn.BatchNorm2d(channels))
+        layers += [same(size, kernel, stride), nn.Conv2d(channels, outputs, kernel, stride, bias=False), nn.ReLU()]
+        size, channels = [-(-side // stride) for side in size], outputs
+        if index < 2:
+            layers += [same(size, [2, 5], 2, float("-inf")), nn.MaxPool2d((2, 5), 2)]
+            size = [-(-side // 2) for side in size]
+    return Hearing(nn.Sequential(*layers))
+
+
+def cochresnet50() -> nn.Module:
+    body = list(models.resnet50(weights=None).children())[:-2]
+    return Hearing(nn.Sequential(nn.Conv2d(1, 64, 7, 2, 3, bias=False), *body[1:]))
+
+
 # Ours, the stage, PyTorch's module up to it, and the ratio aimed at.
 CASES: dict[str, tuple[str, str, Callable[[], nn.Module], float]] = {
     "EfficientNet-Lite0 features": ("efficientnet_lite0", "features", Lite0Features, 0.45),
@@ -57,6 +109,8 @@ CASES: dict[str, tuple[str, str, Callable[[], nn.Module], float]] = {
     "VGG-16 conv5_3": ("vgg16", "conv5_3", lambda: models.vgg16(weights=None).features[:30], 0.40),
     "VGG-19 conv5_4": ("vgg19", "conv5_4", lambda: models.vgg19(weights=None).features[:36], 0.40),
     "ResNet-50 layer4": ("resnet50", "layer4", resnet50(-2), 0.60),
+    "CochCNN9 relu4": ("cochcnn9", "relu4", cochcnn9, 0.60),
+    "CochResNet50 layer4": ("cochresnet50", "layer4", cochresnet50, 0.60),
 }
 
 
@@ -86,6 +140,10 @@ def variants(make: Callable[[], nn.Module]) -> dict[str, tuple[nn.Module, torch.
             name = ("folded " if folded else "") + ("channels last" if last else "eager")
             found[name] = (net.to(memory_format=layout), layout)
     return found
+
+
+def stimulus(sound: bool, batch: int, layout: torch.memory_format) -> Tensor:
+    return torch.rand(batch, 40_000) - 0.5 if sound else torch.rand(batch, 3, 224, 224).to(memory_format=layout)
 
 
 def torch_step(net: nn.Module, x: Tensor, target: Tensor, scale: Tensor) -> float:
@@ -139,9 +197,10 @@ def main() -> None:
             nets = variants(make)
             inputs = {}
             for way, (net, layout) in nets.items():
-                x = torch.rand(batch, 3, 224, 224).to(memory_format=layout).requires_grad_(True)
+                sound = isinstance(net, Hearing)
+                x = stimulus(sound, batch, layout).requires_grad_(True)
                 with torch.no_grad():
-                    target = net(torch.rand(batch, 3, 224, 224).to(memory_format=layout))
+                    target = net(stimulus(sound, batch, layout))
                 inputs[way] = (x, target, torch.linalg.norm(target))
             times: dict[str, list[float]] = {way: [] for way in ["ours", *nets]}
             operations = 0.0

@@ -72,6 +72,12 @@ pub(crate) fn draw_axes(chart: &mut Chart, x_label: &str, y_label: &str, grid: b
 pub(crate) fn draw_cells(chart: &mut Chart, cells: &Raster) -> Result<(), Trouble> {
     let area = chart.plotting_area().strip_coord_spec();
     let (width, height) = area.dim_in_pixel();
+    // Cells finer than a CSS pixel are averaged: nobody sees them, and a notebook would carry them.
+    let coarse = [width, height].map(|side| ((side as f32 / FINE) as usize).max(1));
+    let cells = match cells.width() > coarse[0] || cells.height() > coarse[1] {
+        true => cells.sampled(cells.width().min(coarse[0]), cells.height().min(coarse[1])),
+        false => cells.clone(),
+    };
     let cells = cells.sampled(width as usize, height as usize);
     match BitMapElement::with_ref((0, 0), (width, height), cells.rgb()) {
         Some(picture) => area.draw(&picture),

@@ -48,7 +48,7 @@ pub use heat_map::HeatMap;
 pub use line_plot::LinePlot;
 pub use live::Live;
 pub use panel::Panel;
-pub use player::Player;
+pub use player::{Player, Players};
 pub use progress::{Progress, duration, progress_line};
 pub use raster::Raster;
 pub use show::Show;

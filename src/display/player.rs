@@ -9,7 +9,7 @@ const PEAK: f32 = 0.9;
 
 /// A player for one sound: `<audio controls>` with the WAV file in its address, so that it plays without a kernel, a server or a network.
 ///
-/// As it is, a sound is played at the level that it has. [`Player::peak`] makes it as loud as fits; [`Player::shared`] gives several the one
+/// As it is, a sound is played at the level that it has. [`Player::peak`] makes it as loud as fits; [`Players::shared`] gives several the one
 /// gain that fits the loudest, so that they are compared fairly. The picture of a sound is an output of its own: where a notebook's HTML is
 /// stripped, it stays.
 ///
@@ -43,14 +43,6 @@ impl Player {
         self
     }
 
-    /// Plays several sounds with the one gain that makes the loudest of them as loud as fits.
-    pub fn shared(players: impl IntoIterator<Item = Self>) -> Vec<Self> {
-        let mut players: Vec<Self> = players.into_iter().collect();
-        let gain = gain(players.iter().map(Self::largest).fold(0.0, f32::max));
-        players.iter_mut().for_each(|player| player.gain = gain);
-        players
-    }
-
     /// How long it plays, in seconds.
     pub fn seconds(&self) -> f64 {
         self.samples.len() as f64 / f64::from(self.rate.max(1))
@@ -71,13 +63,41 @@ impl Player {
             r#"<div style="margin:4px 0"><div style="font:13px sans-serif">{name}</div><audio controls preload="metadata" aria-label="{words}" src="data:audio/wav;base64,{data}"></audio></div>"#
         )
     }
+}
 
-    /// Several players as one output, side by side where there is room.
-    pub fn row(players: &[Self]) -> Bundle {
-        let words: Vec<String> = players.iter().map(|player| format!("sound: {}", player.words())).collect();
-        let html: String = players.iter().map(Self::html).collect();
+/// Several players, side by side where there is room.
+///
+/// ```
+/// use metamers::display::{Player, Players};
+///
+/// let tone = Player::new("a click", 8000, vec![0.0, 0.5, -0.5, 0.0]);
+/// let faint = Player::new("a fainter one", 8000, vec![0.0, 0.1, -0.1, 0.0]);
+/// let both = Players::shared([tone, faint]); // the second stays five times fainter
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Players(Vec<Player>);
+
+impl Players {
+    /// Plays several sounds with the one gain that makes the loudest of them as loud as fits.
+    pub fn shared(players: impl IntoIterator<Item = Player>) -> Self {
+        let mut players: Vec<Player> = players.into_iter().collect();
+        let gain = gain(players.iter().map(Player::largest).fold(0.0, f32::max));
+        players.iter_mut().for_each(|player| player.gain = gain);
+        Self(players)
+    }
+
+    /// What a notebook gets: one output.
+    pub fn bundle(&self) -> Bundle {
+        let words: Vec<String> = self.0.iter().map(|player| format!("sound: {}", player.words())).collect();
+        let html: String = self.0.iter().map(Player::html).collect();
         Bundle::text(words.join("\n"))
             .html(format!(r#"<div style="display:flex;flex-wrap:wrap;gap:8px 24px">{html}</div>"#))
+    }
+}
+
+impl Show for Players {
+    fn bundles(&self) -> Vec<Bundle> {
+        vec![self.bundle()]
     }
 }
 
@@ -91,4 +111,4 @@ impl Show for Player {
     }
 }
 
-crate::show_in_notebooks!(Player);
+crate::show_in_notebooks!(Player, Players);

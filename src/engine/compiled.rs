@@ -10,7 +10,7 @@ use super::simd::Isa;
 use super::steps::Steps;
 use super::team;
 use super::workspace::Workspace;
-use crate::network::{Input, Layer, Network, NodeId};
+use crate::network::{Layer, Network, NodeId};
 use crate::ops::{Clip, Frozen, values};
 use crate::{Error, Result};
 
@@ -25,7 +25,8 @@ struct Inner {
     steps: Steps,
     /// The stage's rectifier, which is not part of the steps.
     clip: Option<Clip>,
-    input: [usize; 3],
+    /// Of the input, without the batch.
+    input: Vec<usize>,
     /// Of the stage, without the batch.
     shape: Vec<usize>,
     memory: Mutex<Memory>,
@@ -56,15 +57,10 @@ impl std::fmt::Debug for Compiled {
 }
 
 impl Compiled {
-    /// Whether a network can be compiled: its input must be pictures.
-    pub fn takes(network: &Network) -> bool {
-        matches!(network.input(), Input::Image { .. })
-    }
-
     /// Compiles a network up to a stage for this processor.
     ///
     /// # Errors
-    /// An unknown stage, and a network that takes sounds: see [`Compiled::takes`].
+    /// An unknown stage.
     pub fn new(network: &Network, stage: &str) -> Result<Self> {
         Self::with_isa(network, stage, Isa::best())
     }
@@ -78,10 +74,6 @@ impl Compiled {
         if !available.contains(&isa) {
             return Err(Error::invalid("instruction set", format!("this processor has {available:?}, not {isa:?}")));
         }
-        let &Input::Image { shape: input, .. } = network.input() else {
-            let reason = "is a network of sounds, which runs layer by layer: Network::forward_to";
-            return Err(Error::invalid(network.name(), reason));
-        };
         let at = network.stage(stage)?;
         let last = &network.nodes()[at.node.0];
         let (node, clip): (NodeId, _) = match last.layer {
@@ -94,7 +86,7 @@ impl Compiled {
             isa,
             steps: Steps::new(network, node)?,
             clip,
-            input,
+            input: network.input().shape(),
             shape: at.shape.clone(),
             memory: Mutex::default(),
         })))
@@ -110,7 +102,8 @@ impl Compiled {
         &self.0.shape
     }
 
-    /// The activations at the stage, `[batch, ..]`, for images `[batch, channels, height, width]` in `[0, 1]`.
+    /// The activations at the stage, `[batch, ..]`, for images `[batch, channels, height, width]` in `[0, 1]` or waveforms
+    /// `[batch, samples]` in `[-1, 1]`.
     ///
     /// One operation of candle's graph: the result can be differentiated with respect to `x`.
     ///
@@ -129,9 +122,10 @@ impl Compiled {
     /// # Errors
     /// As [`Compiled::apply`].
     pub fn before_activation(&self, x: &Tensor) -> Result<Tensor> {
-        let [channels, height, width] = self.0.input;
-        if x.dims().len() != 4 || x.dims()[0] == 0 || x.dims()[1..] != [channels, height, width] {
-            let expected = format!("[batch, {channels}, {height}, {width}]");
+        let input = &self.0.input;
+        if x.dims().len() != input.len() + 1 || x.dims()[0] == 0 || x.dims()[1..] != input[..] {
+            let sizes: Vec<String> = input.iter().map(usize::to_string).collect();
+            let expected = format!("[batch, {}]", sizes.join(", "));
             return Err(Error::shape(format!("the input of {}", self.0.network), expected, x.dims()));
         }
         if x.dtype() != DType::F32 || !x.device().is_cpu() {
@@ -141,10 +135,10 @@ impl Compiled {
         Ok(x.contiguous()?.apply_op1(Op { compiled: self.clone(), pass: Mutex::new(0) })?)
     }
 
-    /// The values before the stage's rectifier for one image or several, laid out as candle's contiguous tensors.
+    /// The values before the stage's rectifier for one stimulus or several, laid out as candle's contiguous tensors.
     ///
     /// # Errors
-    /// When `x` is not a whole number of images.
+    /// When `x` is not a whole number of stimuli.
     pub fn values(&self, x: &[f32]) -> Result<Vec<f32>> {
         let batch = self.batch(x)?;
         let mut memory = self.lock();
@@ -155,7 +149,7 @@ impl Compiled {
     /// with respect to them.
     ///
     /// # Errors
-    /// When `x` is not a whole number of images.
+    /// When `x` is not a whole number of stimuli.
     pub fn evaluate<T>(&self, x: &[f32], cotangent: impl FnOnce(&[f32], &mut [f32]) -> T) -> Result<Evaluated<T>> {
         let batch = self.batch(x)?;
         let mut memory = self.lock();
@@ -166,12 +160,12 @@ impl Compiled {
     }
 
     fn batch(&self, x: &[f32]) -> Result<usize> {
-        let image: usize = self.0.input.iter().product();
-        if x.is_empty() || !x.len().is_multiple_of(image) {
-            let expected = format!("whole images of {image} values");
+        let one: usize = self.0.input.iter().product();
+        if x.is_empty() || !x.len().is_multiple_of(one) {
+            let expected = format!("whole stimuli of {one} values");
             return Err(Error::shape(format!("the input of {}", self.0.network), expected, &[x.len()]));
         }
-        Ok(x.len() / image)
+        Ok(x.len() / one)
     }
 
     /// A panic in between leaves nothing behind that the next forward pass would not overwrite.

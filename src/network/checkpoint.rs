@@ -88,6 +88,11 @@ impl Checkpoint {
         Self { path, weights: Weights::Seed(seed, Mutex::default()) }
     }
 
+    /// Whether these are the weights of an untrained network.
+    pub fn is_random(&self) -> bool {
+        matches!(self.weights, Weights::Seed(..))
+    }
+
     /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         match &self.weights {

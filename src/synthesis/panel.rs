@@ -8,7 +8,7 @@ use super::metamer::Metamer;
 use super::progress::Progress;
 use super::run::Run;
 use crate::display::{
-    Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, Player, Raster, Show, duration, show_bundles,
+    Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, Player, Players, Raster, Show, duration, show_bundles,
 };
 use crate::hearing::Cochleagram;
 use crate::network::Classification;
@@ -237,8 +237,12 @@ impl Show for Metamer {
         let measures =
             format!("ρ {}, r {}, SNR {} dB", number(s.spearman, 3), number(s.pearson, 3), number(s.snr_db, 1));
         let (original, metamer) = (answer(self.original_class()), answer(self.metamer_class()));
-        let text = format!("metamer of {title}\n{measures}\noriginal: {original}\nmetamer: {metamer}");
-        let alt = format!("Original and metamer of {title}. {measures}. Network's answers: {original}; {metamer}.");
+        let mut text = format!("metamer of {title}\n{measures}");
+        let mut alt = format!("Original and metamer of {title}. {measures}.");
+        if !original.is_empty() {
+            text += &format!("\noriginal: {original}\nmetamer: {metamer}");
+            alt += &format!(" Network's answers: {original}; {metamer}.");
+        }
         let panels = [
             look(&self.original, self.ear.as_ref(), "original").caption(says(&original)),
             look(&self.stimulus, self.ear.as_ref(), "metamer").caption(format!("{}{measures}", says(&metamer))),
@@ -248,8 +252,8 @@ impl Show for Metamer {
         match (&self.original, &self.stimulus) {
             (Stimulus::Sound(original), Stimulus::Sound(metamer)) => {
                 let player = |name: &str, sound: &Sound| Player::new(name, sound.rate(), sound.values().to_vec());
-                let players = Player::shared([player("original", original), player("metamer", metamer)]);
-                vec![Player::row(&players), figure.row(panels).row([curve]).bundle(text)]
+                let players = Players::shared([player("original", original), player("metamer", metamer)]);
+                vec![players.bundle(), figure.row(panels).row([curve]).bundle(text)]
             }
             _ => vec![figure.row(panels.into_iter().chain([curve])).bundle(text)],
         }

@@ -39,7 +39,7 @@ pub(super) struct Evaluation {
 
 impl Problem {
     pub fn new(network: &Network, stage: &str, original: &Stimulus, recipe: &Recipe, plainly: bool) -> Result<Self> {
-        let runs = match plainly || !Compiled::takes(network) {
+        let runs = match plainly {
             false => Runs::Compiled(Compiled::new(network, stage)?),
             true => Runs::Plainly(network.clone(), stage.into()),
         };

@@ -15,6 +15,12 @@ const POOL: ([usize; 2], usize) = ([2, 5], 2);
 /// Strides of the five convolutions.
 const STRIDES: [usize; 5] = [3, 2, 1, 1, 1];
 
+/// Channels and kernels of the published network's convolutions, units of its hidden layer, and words, one of them for none.
+const CHANNELS: [usize; 5] = [96, 256, 512, 1024, 512];
+const KERNELS: [[usize; 2]; 5] = [[7, 14], [4, 8], [2, 5], [2, 5], [2, 5]];
+const HIDDEN: usize = 4096;
+const CLASSES: usize = 794;
+
 /// Taps of the Hann window that stands in the place of a max pool, its zero ends counted.
 const HANN_TAPS: usize = 8;
 
@@ -32,6 +38,14 @@ const HANN_TAPS: usize = 8;
 /// When the file cannot be read, or a tensor is missing, has a shape that does not fit, or is not finite.
 pub fn cochcnn9_from(weights: impl AsRef<Path>) -> Result<Network> {
     build("CochCNN9", &Checkpoint::open(weights)?)
+}
+
+/// An untrained CochCNN9 of the published widths with the weights of [`Checkpoint::random`], and 794 classes.
+///
+/// # Errors
+/// None in practice.
+pub fn cochcnn9_random(seed: u64) -> Result<Network> {
+    build("CochCNN9", &Checkpoint::random(seed))
 }
 
 /// A network of CochCNN9's layout with narrower layers, trained to recognise 78 spoken words, or none.
@@ -83,7 +97,8 @@ fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
     let mut channels = 1;
     for (i, stride) in STRIDES.into_iter().enumerate() {
         let convolution = format!("conv{i}");
-        let shape = weights.shape(&format!("{convolution}.weight"))?;
+        let published = [&[CHANNELS[i], channels], KERNELS[i].as_slice()].concat();
+        let shape = shape(weights, &convolution, &published)?;
         let &[outputs, inputs, height, width] = shape else {
             return Err(Error::shape(format!("{convolution}.weight"), "[outputs, inputs, height, width]", shape));
         };
@@ -106,8 +121,8 @@ fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
     b.stage("avgpool", x)?;
     let units = channels * size.map(|side| side.div_ceil(POOL.1)).iter().product::<usize>();
     let flat = b.layer(Layer::Flatten, &[x])?;
-    let outputs = |layer: &str| Ok::<_, Error>(weights.shape(&format!("{layer}.weight"))?[0]);
-    let (hidden, classes) = (outputs("fullyconnected")?, outputs("classification")?);
+    let hidden = shape(weights, "fullyconnected", &[HIDDEN])?[0];
+    let classes = shape(weights, "classification", &[CLASSES])?[0];
     x = b.linear(flat, weights.linear("fullyconnected", hidden, units)?)?;
     x = b.clip(x, Clip::RELU)?;
     b.stage("relufc", x)?;
@@ -120,6 +135,11 @@ fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
     }
     b.provenance(weights.provenance());
     b.finish()
+}
+
+/// The shape of a layer's weight; random weights have none of their own and take the published one.
+fn shape<'a>(weights: &'a Checkpoint, layer: &str, published: &'a [usize]) -> Result<&'a [usize]> {
+    if weights.is_random() { Ok(published) } else { weights.shape(&format!("{layer}.weight")) }
 }
 
 fn window(size: [usize; 2]) -> Window {

@@ -10,7 +10,7 @@ mod resnet;
 mod vgg;
 
 pub use alexnet::{alexnet_from, alexnet_random};
-pub use cochcnn9::{cochcnn_words, cochcnn_words_hann, cochcnn_words_untrained, cochcnn9_from};
+pub use cochcnn9::{cochcnn_words, cochcnn_words_hann, cochcnn_words_untrained, cochcnn9_from, cochcnn9_random};
 pub use cochresnet50::{cochresnet50_from, cochresnet50_random};
 pub use crepe::{crepe_pitch, crepe_tiny, crepe_tiny_from};
 pub use efficientnet_lite0::{efficientnet_lite0, efficientnet_lite0_from};
