@@ -34,6 +34,7 @@ fn two_kernels_work_at_once_and_leave_each_other_alone() {
     first.wait_for(&cell, "running");
     assert_eq!(second.run("shared_name as usize").ok().result(), "36");
     first.interrupt();
+    first.wait_for(&cell, "does not listen");
     first.interrupt();
     assert_eq!(first.end(&cell).status(), "error");
     assert_eq!(second.run("shared_name as usize").ok().result(), "36");
