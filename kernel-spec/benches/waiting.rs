@@ -58,6 +58,8 @@ fn start_stock(program: &PathBuf) -> Client {
     let folder = home().join("target").join("stock-kernel");
     std::fs::create_dir_all(&folder).unwrap();
     let mut command = Command::new(program);
+    // Cargo's list of folders names one with another build of the library, which a person's shell does not.
+    command.env_remove("LD_LIBRARY_PATH");
     command.arg("--control_file").env("EVCXR_TMPDIR", &folder).env("EVCXR_CONFIG_DIR", folder.join("no-config"));
     Client::of(command)
 }
