@@ -79,6 +79,10 @@ fn a_cell_that_ends_its_process_is_survived() {
         ("println!(\"last words\"); std::process::exit(3);", "exit status 3"),
         ("unsafe { std::ptr::null_mut::<u8>().write_volatile(1) }", "segmentation fault"),
         ("std::process::abort();", "aborted"),
+        (
+            "std::process::Command::new(\"kill\").args([\"-9\", &std::process::id().to_string()]).status()?;",
+            "it was killed",
+        ),
         ("std::alloc::handle_alloc_error(std::alloc::Layout::new::<[u8; 1 << 40]>());", "memory ran out"),
     ] {
         let outcome = kernel.run(code);

@@ -44,6 +44,21 @@ fn two_kernels_work_at_once_and_leave_each_other_alone() {
 }
 
 #[test]
+fn a_dependency_that_cannot_be_fetched_is_one_error_and_the_session_goes_on() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"));
+    program
+        .arg("--connection")
+        .env("METAMERS_HOME", home())
+        .env("METAMERS_HISTORY", "off")
+        .env("CARGO_NET_OFFLINE", "true");
+    let mut kernel = Client::of(program);
+    kernel.run("let kept = 7;").ok();
+    let (_, text) = kernel.run(":dep a_crate_that_nobody_published = \"1\"").error();
+    assert!(text.contains("a_crate_that_nobody_published") && text.contains("offline"), "{text}");
+    assert_eq!(kernel.run("kept").ok().result(), "7");
+}
+
+#[test]
 fn a_home_that_cannot_be_written_to_costs_nothing_but_what_would_be_kept_there() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"));
     let nowhere = "/proc/no-such-folder";
