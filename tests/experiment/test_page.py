@@ -179,8 +179,6 @@ def by_keyboard(browser, folder):
     for number, trial in enumerate(trials):
         condition = "catch" if trial["block"] == "catch" else task["conditions"][trial["condition"]]
         given = wrong(trial["right"], task["choices"]) if number % 4 == 3 else trial["right"]
-        if number == 1:
-            look_at_the_phases(visitor)
         if number == left:
             # A reload after the picture was shown: it does not come again.
             visitor.heading("What was it?")
@@ -220,17 +218,26 @@ def pictures_of(seen):
     return seen[::2]
 
 
-def look_at_the_phases(visitor):
-    for name, selector in (("fixation", ".stand > .fixation.on"), ("picture", ".stand > canvas.on")):
-        visitor.page.wait_for_selector(selector, state="visible", timeout=20_000)
-        visitor.look(name)
-    visitor.page.wait_for_function("document.querySelector('.stand > :nth-child(3).on') !== null", timeout=5_000, polling="raf")
-    visitor.look("mask")
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+
+
+def slowly(browser, folder):
+    """Cross, picture and mask at a tenth of their speed, for the screenshots."""
+    for prefix, options in (("", {"viewport": {"width": 1280, "height": 900}}), ("phone-", PHONE)):
+        visitor = Visitor(browser, (folder / "pictures.html").as_uri(), **options)
+        visitor.page.evaluate("Object.assign(task.timing, { fixation_ms: 3000, stimulus_ms: 3000, mask_ms: 3000 })")
+        visitor.page.get_by_label("I have read this").check()
+        visitor.page.get_by_label("Your participant code").fill("slow")
+        visitor.page.get_by_role("button", name="Begin").click()
+        for phase, layer in (("cross", 1), ("picture", 2), ("mask", 3)):
+            visitor.page.wait_for_selector(f".stand > :nth-child({layer}).on", state="visible", timeout=20_000)
+            visitor.heading("Look at the cross")
+            visitor.look(f"{prefix}{phase}")
+        visitor.leave()
 
 
 def by_touch(browser, folder):
-    phone = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
-    visitor = Visitor(browser, (folder / "pictures.html").as_uri(), **phone)
+    visitor = Visitor(browser, (folder / "pictures.html").as_uri(), **PHONE)
     page = visitor.page
     task = page.evaluate("(({ stimuli, ...rest }) => ({ ...rest, stimuli: stimuli.map(({ id }) => ({ id })) }))(task)")
     visitor.heading("What do you see?")
@@ -257,9 +264,6 @@ def by_touch(browser, folder):
             else:
                 condition = "catch" if trial["block"] == "catch" else task["conditions"][trial["condition"]]
                 expected.append((trial["stimulus"], condition, trial["right"]))
-                if number == 1:
-                    page.wait_for_selector(".stand > canvas.on", state="visible", timeout=20_000)
-                    visitor.look("phone-picture")
         if block == "practice":
             visitor.heading("Practice is over")
             page.locator("button.main").tap()
@@ -295,6 +299,13 @@ def by_ear(browser, folder):
             expect(page.get_by_role("status")).to_contain_text("Several words")
             visitor.look("word-choices")
             page.keyboard.press("Control+a")
+        if number == 3:
+            # Whoever stops has answers to save, and may go on: with the next sound, since this one was heard.
+            page.get_by_role("button", name="Stop here").click()
+            visitor.heading("Stopped")
+            page.get_by_role("button", name="Go on with the experiment").click()
+            expected.append((trial["stimulus"], condition, None))
+            continue
         if number == 1:
             page.keyboard.type(trial["right"][:3])
             page.get_by_role("button", name=trial["right"], exact=True).click()
@@ -306,7 +317,7 @@ def by_ear(browser, folder):
     kept.mkdir(exist_ok=True)
     saved = check_files(visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task)
     assert saved["participant"] == "" and saved["kind"] == "sound"
-    for answer in saved["answers"]:
+    for answer in (each for each in saved["answers"] if each["answer"] is not None):
         assert answer["shown_ms"] == 2000 and 1900 < answer["offset_ms"] - answer["onset_ms"] < 2700, answer
     visitor.leave()
 
@@ -336,7 +347,7 @@ def main():
     SHOTS.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for participant in (by_keyboard, by_touch, by_ear, in_a_notebook):
+        for participant in (by_keyboard, by_touch, by_ear, slowly, in_a_notebook):
             participant(browser, folder)
             print(f"{participant.__name__}: passed")
         browser.close()

@@ -77,7 +77,11 @@ function ask(trial, number, of, canStop) {
     const foot = element("div", { className: "foot" }, element("span", { className: "quiet" }, `${number + 1} of ${of} `, bar), ...stop);
     put(isSound ? "Which word was it?" : "What was it?", place, foot);
     const begun = performance.now();
-    const answered = word => done({ answer: word, response_ms: performance.now() - begun });
+    const answered = word => {
+      const response_ms = performance.now() - begun;
+      screenOf.replaceChildren();
+      done({ answer: word, response_ms });
+    };
     (task.typed ? askByTyping : askByButtons)(place, task.choices, answered);
   });
 }
