@@ -179,6 +179,8 @@ fn a_line_is_cut_where_it_leaves_its_axes() {
     assert_eq!(peak, [[(0.0, 0.0), (0.25, 1.0)], [(0.75, 1.0), (1.0, 0.0)]]);
     let inside = [(0.1, 0.2), (0.3, 0.4), (0.5, 0.1)];
     assert_eq!(clipped(&inside), [inside]);
+    let far = clipped(&[(0.5, -f64::MAX), (0.5, f64::MAX), (0.2, -1e300)]);
+    assert!(!far.is_empty() && far.iter().flatten().all(|(u, v)| (0.0..=1.0).contains(u) && (0.0..=1.0).contains(v)));
     assert!(clipped(&[(-1.0, 0.5), (0.5, 3.0)]).is_empty() && clipped(&[(2.0, 2.0)]).is_empty());
 }
 

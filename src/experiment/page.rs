@@ -71,6 +71,13 @@ impl Single {
 }
 
 impl Content {
+    /// How much of the page the stimuli take: nearly all of it.
+    pub fn stimuli_bytes(&self) -> usize {
+        let versions = self.stimuli.iter().flat_map(|shown| &shown.versions).map(|version| version.source.len());
+        let single = self.practice.iter().chain(&self.catch_trials).map(|item| item.source.len());
+        versions.chain(single).sum()
+    }
+
     /// The page, and its content with the fingerprint filled in.
     pub fn page(mut self) -> Result<(String, Self)> {
         let json = |content: &Self| {

@@ -112,7 +112,7 @@ impl TaskBuilder {
     /// # Errors
     /// [`Error::Invalid`] that names what is wrong: no item that is included; an id, condition or answer without a letter; an id twice under
     /// one condition, or with two answers, or again in practice or catch trials; a pass mark above the number of practice stimuli; a
-    /// condition missing in the given order; pictures and sounds mixed; a page above 100 MB. [`Error::Unknown`] for an answer that is not
+    /// condition missing in the given order; pictures and sounds mixed; stimuli of more than 100 MB in the page. [`Error::Unknown`] for an answer that is not
     /// among the choices.
     pub fn build(self) -> Result<RecognitionTask> {
         self.check()?;
@@ -309,16 +309,17 @@ impl RecognitionTask {
     }
 
     fn new(content: Content, left_out: usize) -> Result<Self> {
-        let (page, content) = content.page()?;
-        if page.len() > LARGEST_PAGE {
+        let bytes = content.stimuli_bytes();
+        if bytes > LARGEST_PAGE {
             let reason = format!(
                 "its page would have {} MB, and {} MB are the most that browsers open well; take fewer items, smaller \
                  pictures, or sounds at a lower rate",
-                page.len() / MEGABYTE,
+                bytes / MEGABYTE,
                 LARGEST_PAGE / MEGABYTE
             );
             return Err(Error::invalid("recognition task", reason));
         }
+        let (page, content) = content.page()?;
         let conditions_of = |shown: &Shown| shown.versions.iter().map(|version| version.condition).collect();
         Ok(Self {
             page,

@@ -162,9 +162,9 @@ fn a_page_that_browsers_would_not_open_is_refused_and_a_large_one_warned_about()
     assert!(one(64).unwrap().warnings().is_empty());
     let large = one(1200).unwrap();
     assert!(large.warnings()[0].contains("save(\"task.html\")"), "{:?}", large.warnings());
-    let sounds = (0..3_u64).map(|k| {
-        let minute = Sound::noise(96_000, 96_000 * 140, Noise::Normal { mean: 0.0, deviation: 0.1 }, k).unwrap();
-        Item::new(k.to_string(), "natural", "dog", minute)
+    let sounds = (0..3).map(|k: u8| {
+        let minutes = Sound::from_samples("", 96_000, vec![0.1; 96_000 * 140]).unwrap();
+        Item::new(k.to_string(), "natural", "dog", minutes)
     });
     assert!(refused(RecognitionTask::builder("", Choices::entry_level()).items(sounds)).contains("100 MB"));
 }

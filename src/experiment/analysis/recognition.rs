@@ -255,7 +255,7 @@ impl Recognition {
             let by = if by_name { "" } else { ", by relative depth" };
             plot = plot.series(format!("people, {} (Feather et al. 2023{by})", published.network()), points);
         }
-        plot.reference_line(self.chance, format!("chance, {:.3}", self.chance))
+        plot.reference_line(self.chance, format!("chance, 1 of {:.0}", 1.0 / self.chance))
     }
 
     /// Mean, SEM, interval and numbers by condition, and who was left out.
