@@ -27,6 +27,7 @@
 //! | [`network`], [`zoo`] | networks as graphs with named stages, and ready-made ones |
 //! | [`synthesis`] | recipes, runs that can be stepped, saved and resumed, and metamers |
 //! | [`verdict`] | how alike two sets of activations are |
+//! | [`experiment`] | the recognition task as a page, and the analysis of its answers |
 //! | [`display`] | what things look like, and where they are shown |
 //! | [`prelude`] | what a notebook has loaded when it starts |
 //!
@@ -43,6 +44,7 @@ mod atomic;
 pub mod display;
 pub mod engine;
 mod error;
+pub mod experiment;
 mod finite;
 pub mod hearing;
 mod interrupt;

@@ -2,6 +2,10 @@
 
 pub use crate::candle::{DType, Device, Tensor, Var};
 pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players, Show, Table};
+pub use crate::experiment::analysis::{
+    Analysis, Answers, ExclusionRule, Published, Recognition, SimulatedClass, StageEffect,
+};
+pub use crate::experiment::{Choices, Item, RecognitionTask, Timing};
 pub use crate::hearing::Cochleagram;
 pub use crate::network::Network;
 pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos, shipped_recordings};
