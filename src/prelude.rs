@@ -5,6 +5,7 @@ pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Player
 pub use crate::hearing::Cochleagram;
 pub use crate::network::Network;
 pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos};
+pub use crate::sweep::{Sweep, SweepResults};
 pub use crate::synthesis::{Ended, Loss, Metamer, Optimiser, Recipe, Run, Start, Synthesis};
 pub use crate::verdict::Similarity;
 pub use crate::{Error, Result, candle, candle_nn, zoo};
