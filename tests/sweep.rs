@@ -51,6 +51,13 @@ fn one_worker_and_several_give_the_same_bits() {
     assert_eq!(in_memory.csv().unwrap().as_bytes(), one[8].1);
     let saved = Metamer::open(folder.path().join("1/results/5.metamer")).unwrap();
     assert_eq!(in_memory.metamer(5).unwrap(), saved);
+    // One task has all threads for itself: the last of the dog's.
+    let alone = with_threads(2, || {
+        let net = zoo::efficientnet_lite0().unwrap();
+        let sweep = Sweep::new(&net).images(&photos()[..1]).stages(["block0"]).seeds([3]).evaluations(6);
+        sweep.quiet().run().unwrap()
+    });
+    assert_eq!(alone.metamer(0).unwrap(), in_memory.metamer(3).unwrap());
 }
 
 #[test]
