@@ -12,6 +12,18 @@ fn folder() -> PathBuf {
     }
 }
 
+/// The shipped files whose relative path matches a pattern like `photos/*`, by that relative path, in order.
+pub(crate) fn matching(pattern: &glob::Pattern) -> Vec<String> {
+    let mut found = vec![];
+    for kind in ["photos", "speech"] {
+        let Ok(files) = std::fs::read_dir(folder().join(kind)) else { continue };
+        let names = files.flatten().filter_map(|file| Some(format!("{kind}/{}", file.file_name().to_str()?)));
+        found.extend(names.filter(|name| pattern.matches(name)));
+    }
+    found.sort();
+    found
+}
+
 /// The shipped file or folder of this relative path, whatever lies in the current directory.
 pub(crate) fn shipped(path: &str) -> Result<PathBuf> {
     let shipped = folder().join(path);

@@ -26,6 +26,7 @@
 //! | [`hearing`] | the cochleagram, and the way back to the waveform |
 //! | [`network`], [`zoo`] | networks as graphs with named stages, and ready-made ones |
 //! | [`synthesis`] | recipes, runs that can be stepped, saved and resumed, and metamers |
+//! | [`sweep`] | many stimuli, stages, seeds and networks, on one machine or by Slurm |
 //! | [`verdict`] | how alike two sets of activations are |
 //! | [`experiment`] | the recognition task as a page, and the analysis of its answers |
 //! | [`display`] | what things look like, and where they are shown |
@@ -52,6 +53,7 @@ pub mod network;
 pub mod ops;
 pub mod prelude;
 pub mod stimulus;
+pub mod sweep;
 pub mod synthesis;
 pub mod verdict;
 pub mod zoo;

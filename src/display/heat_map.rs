@@ -133,6 +133,12 @@ impl HeatMap {
         self
     }
 
+    /// The values of the first and the last colour are those of another map.
+    pub(crate) fn on_scale_of(self, other: &Self) -> Self {
+        let (low, high) = other.range.unwrap_or_else(|| ends(other.finite()));
+        self.range(low, high)
+    }
+
     /// Ends the scale where one value in two hundred lies outside, at either end, so that a few outliers do not take all the contrast.
     pub fn robust(mut self) -> Self {
         self.robust = true;
@@ -180,7 +186,8 @@ impl HeatMap {
         Some((at(outside)?, at(1.0 - outside)?))
     }
 
-    fn raster(&self) -> Raster {
+    /// The cells alone.
+    pub(crate) fn raster(&self) -> Raster {
         let scale = self.scale();
         let table: Vec<Rgb> = (0..=255).map(|index| self.palette.color(f64::from(index) / 255.0)).collect();
         let color = |value: f32| match scale.place(f64::from(value)) {

@@ -1,7 +1,7 @@
 //! One part of a figure.
 
 use super::canvas::{Anchor, Canvas, DENSITY, Rect};
-use super::colors::{AXIS, EMPTY};
+use super::colors::{AXIS, EMPTY, Rgb, for_letters};
 use super::text::Style;
 use super::{Bars, HeatMap, LinePlot, Raster};
 
@@ -25,6 +25,7 @@ pub struct Panel {
     pub(crate) title: String,
     pub(crate) caption: String,
     pub(crate) weight: f32,
+    mark: Option<(char, Rgb)>,
     content: Content,
 }
 
@@ -39,7 +40,7 @@ enum Content {
 
 impl Panel {
     fn new(title: impl Into<String>, content: Content) -> Self {
-        Self { title: title.into(), caption: String::new(), weight: 1.0, content }
+        Self { title: title.into(), caption: String::new(), weight: 1.0, mark: None, content }
     }
 
     /// A picture. A small one is enlarged by a whole factor, so that its pixels stay what they are.
@@ -70,6 +71,12 @@ impl Panel {
     /// Lines below the content; those that do not fit are wrapped.
     pub fn caption(mut self, caption: impl Into<String>) -> Self {
         self.caption = caption.into();
+        self
+    }
+
+    /// A sign in a colour before the first line of the caption: `✓`, `✗`. The sign must say it without the colour too.
+    pub fn mark(mut self, sign: char, color: [u8; 3]) -> Self {
+        self.mark = Some((sign, color));
         self
     }
 
@@ -121,8 +128,16 @@ impl Panel {
         Style::TITLE.wrap(&self.title, width, 2)
     }
 
+    /// The caption with its mark, which is a word of its own there.
+    fn marked_caption(&self) -> String {
+        match self.mark {
+            Some((sign, _)) => format!("{sign} {}", self.caption),
+            None => self.caption.clone(),
+        }
+    }
+
     fn caption_lines(&self, width: f32) -> Vec<String> {
-        Style::CAPTION.wrap(&self.caption, width, CAPTION_LINES)
+        Style::CAPTION.wrap(&self.marked_caption(), width, CAPTION_LINES)
     }
 
     /// The height of the caption and the gap above it.
@@ -149,7 +164,16 @@ impl Panel {
             empty(canvas, place, &reason);
         }
         let top = place.bottom() + CAPTION_GAP;
-        write_lines(canvas, place.x, top, &self.caption_lines(panel_width), Style::CAPTION);
+        let mut lines = self.caption_lines(panel_width);
+        if let (Some((sign, color)), Some(first)) = (self.mark, lines.first_mut()) {
+            let sign = sign.to_string();
+            let style = Style { bold: true, ..Style::CAPTION.colored(for_letters(color)) };
+            canvas.text(place.x, top, Anchor::Left, &sign, style);
+            let rest = first.strip_prefix(&sign).unwrap_or_default().to_owned();
+            canvas.text(place.x + style.width(&sign), top, Anchor::Left, &rest, Style::CAPTION);
+            first.clear();
+        }
+        write_lines(canvas, place.x, top, &lines, Style::CAPTION);
     }
 
     /// What this panel says in words.
@@ -164,7 +188,7 @@ impl Panel {
             Content::Bars(bars) => bars.lines(),
             Content::Text(text) => text.lines().map(str::to_owned).collect(),
         };
-        lines.extend(self.caption.lines().map(str::to_owned));
+        lines.extend(self.marked_caption().lines().map(str::to_owned));
         lines
     }
 }

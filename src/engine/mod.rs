@@ -33,3 +33,4 @@ mod workspace;
 
 pub use compiled::{Compiled, Evaluated};
 pub use simd::Isa;
+pub(crate) use team::threads;

@@ -61,7 +61,7 @@ pub(super) struct Team {
 }
 
 /// As many threads as work at most, on this machine and with this `RAYON_NUM_THREADS`.
-pub(super) fn threads() -> usize {
+pub(crate) fn threads() -> usize {
     rayon::current_num_threads().min(team().shared.next.len())
 }
 
@@ -70,7 +70,9 @@ pub(super) fn team() -> &'static Team {
     static TEAM: OnceLock<Team> = OnceLock::new();
     TEAM.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Team::new(cores.min(rayon::current_num_threads().max(1)))
+        // Asked on a thread of its own: inside of a pool the answer is the pool's, and the team outlives that.
+        let allowed = std::thread::scope(|scope| scope.spawn(rayon::current_num_threads).join().unwrap_or(1));
+        Team::new(cores.min(allowed.max(1)))
     })
 }
 

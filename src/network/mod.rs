@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 pub(crate) use builder::ancestors;
 pub use builder::{Builder, NodeId};
+pub(crate) use checkpoint::hex;
 pub use checkpoint::{BatchNorm, Checkpoint};
 pub use classify::{Classification, Guess};
 pub use layer::Layer;

@@ -4,8 +4,9 @@ use super::history::Point;
 use super::run::Run;
 use super::stamp::Stamp;
 use crate::Result;
+use crate::display::Raster;
 use crate::hearing::Cochleagram;
-use crate::network::Classification;
+use crate::network::{Classification, Network};
 use crate::stimulus::{Image, Sound, Stimulus};
 use crate::verdict::Similarity;
 
@@ -43,6 +44,25 @@ impl Metamer {
             stamp: Stamp::of(&run.plan),
             ear: super::panel::ear(&run.plan.network),
         })
+    }
+
+    /// The same metamer without the times of its history, which alone differ when it is made again.
+    pub(crate) fn without_times(mut self) -> Self {
+        self.history.iter_mut().for_each(|point| point.seconds = 0.0);
+        self
+    }
+
+    /// What original and metamer look like in little: the picture, or the cochleagram or spectrogram of the sound, both on the
+    /// original's scale.
+    pub(crate) fn thumbnails(&self) -> [Raster; 2] {
+        let ear = self.ear.as_ref();
+        [&self.original, &self.stimulus].map(|stimulus| super::panel::thumbnail(stimulus, &self.original, ear))
+    }
+
+    /// With the ear of the network that made it, which a file does not keep.
+    pub(crate) fn heard_by(mut self, network: &Network) -> Self {
+        self.ear = super::panel::ear(network);
+        self
     }
 
     /// The metamer itself.

@@ -37,3 +37,11 @@ pub use progress::{Ended, Progress};
 pub use recipe::{Lbfgs, Loss, Optimiser, Plateau, Recipe, Start};
 pub use run::Run;
 pub use stamp::Stamp;
+
+/// What a prepared stimulus looks like in little, to this network.
+pub(crate) fn thumbnail(
+    stimulus: &crate::stimulus::Stimulus,
+    network: &crate::network::Network,
+) -> crate::display::Raster {
+    panel::thumbnail(stimulus, stimulus, panel::ear(network).as_ref())
+}

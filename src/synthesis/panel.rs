@@ -70,12 +70,25 @@ pub(super) fn ear(network: &Network) -> Option<Cochleagram> {
     })
 }
 
+/// A sound as the network hears it, or its spectrogram.
+fn heard(sound: &Sound, ear: Option<&Cochleagram>) -> HeatMap {
+    ear.and_then(|ear| ear.show(sound).ok()).unwrap_or_else(|| sound.spectrogram())
+}
+
+/// A picture as it is; a sound without axes, on the scale of another.
+pub(super) fn thumbnail(stimulus: &Stimulus, on_scale_of: &Stimulus, ear: Option<&Cochleagram>) -> Raster {
+    match (stimulus, on_scale_of) {
+        (Stimulus::Image(image), _) => Raster::from(image),
+        (Stimulus::Sound(sound), Stimulus::Sound(other)) => heard(sound, ear).on_scale_of(&heard(other, ear)).raster(),
+        (Stimulus::Sound(sound), _) => heard(sound, ear).raster(),
+    }
+}
+
 /// A picture as it is; a sound as the cochleagram that the network hears, or as its spectrogram.
 fn look(stimulus: &Stimulus, ear: Option<&Cochleagram>, title: &str) -> Panel {
-    let heard = |sound: &Sound| ear.and_then(|ear| ear.show(sound).ok()).unwrap_or_else(|| sound.spectrogram());
     match stimulus {
         Stimulus::Image(image) => Panel::picture(title, Raster::from(image)),
-        Stimulus::Sound(sound) => Panel::heat(heard(sound).titled(title)),
+        Stimulus::Sound(sound) => Panel::heat(heard(sound, ear).titled(title)),
     }
 }
 

@@ -7,11 +7,14 @@ use super::panel::Snapshot;
 use crate::display::Live;
 
 /// Why a run stopped stepping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Ended {
     /// All steps that were asked for are done.
     Steps,
+    /// All gradient evaluations that were asked for are done.
+    Evaluations,
     /// The time is up.
     Time,
     /// The signal-to-noise ratio that was asked for is reached.
@@ -28,6 +31,7 @@ impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Steps => "all steps done",
+            Self::Evaluations => "all gradient evaluations done",
             Self::Time => "time is up",
             Self::Matched => "matched",
             Self::Plateau => "the loss has levelled off",

@@ -1,6 +1,6 @@
 //! Runs and metamers in files: float pixels, to the bit, with a stamp.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +24,10 @@ const DIFFERENT_SIZES: &str = "holds arrays of different sizes for one stimulus"
 const RUN: &str = "metamers run 1";
 const METAMER: &str = "metamers metamer 1";
 
-fn notes(path: &Path, kind: &str, stamp: &Stamp) -> Result<HashMap<String, String>> {
+fn notes(path: &Path, kind: &str, stamp: &Stamp) -> Result<BTreeMap<String, String>> {
     let stamp = serde_json::to_string(stamp);
     let stamp = stamp.map_err(|e| Error::file(path, format!("cannot be written: its stamp has no JSON ({e})")))?;
-    Ok(HashMap::from([("kind".into(), kind.into()), ("stamp".into(), stamp)]))
+    Ok(BTreeMap::from([("kind".into(), kind.into()), ("stamp".into(), stamp)]))
 }
 
 fn open(path: &Path, kind: &str) -> Result<(Load, Stamp)> {

@@ -10,6 +10,7 @@ use super::panel::{Screen, Snapshot};
 use super::plan::Synthesis;
 use super::problem::Problem;
 use super::progress::{Ended, Progress};
+use super::stamp::Stamp;
 use crate::display::HeatMap;
 use crate::interrupt::Listening;
 use crate::stimulus::Stimulus;
@@ -36,6 +37,8 @@ struct Budget {
     steps: Option<usize>,
     time: Option<Duration>,
     snr_db: Option<f64>,
+    /// Gradient evaluations since the start of the run.
+    evaluations: Option<usize>,
 }
 
 impl Run {
@@ -89,6 +92,29 @@ impl Run {
         self.advance(Budget { time: Some(time), ..self.goal(snr_db)? })
     }
 
+    /// Steps until the signal-to-noise ratio, if one is asked for, or the number of gradient evaluations since the start is reached, if one
+    /// is asked for, or the recipe's steps are done; [`Progress::ended`] tells which.
+    ///
+    /// Unlike a limit of time, these end a run at the same bits on a fast machine and on a slow one. The step that
+    /// reaches the number is finished: a line search may evaluate a few gradients more.
+    ///
+    /// # Errors
+    /// As [`Run::until`].
+    pub fn until_evaluations(&mut self, snr_db: Option<f64>, evaluations: Option<usize>) -> Result<Progress> {
+        self.slice(snr_db, evaluations, None)
+    }
+
+    /// [`Run::until_evaluations`], which comes back after `time` to be saved, with [`Ended::Time`].
+    pub(crate) fn slice(
+        &mut self,
+        snr_db: Option<f64>,
+        evaluations: Option<usize>,
+        time: Option<Duration>,
+    ) -> Result<Progress> {
+        let goal = snr_db.map_or(Ok(self.rest()), |snr_db| self.goal(snr_db))?;
+        self.advance(Budget { evaluations, time, ..goal })
+    }
+
     /// Takes all the steps of the recipe that are left.
     ///
     /// # Errors
@@ -125,6 +151,9 @@ impl Run {
             }
             if budget.steps.is_some_and(|n| self.steps - first >= n) {
                 break Ended::Steps;
+            }
+            if budget.evaluations.is_some_and(|n| self.history.evaluations >= n) {
+                break Ended::Evaluations;
             }
             if budget.time.is_some_and(|time| begun.elapsed() >= time) {
                 break Ended::Time;
@@ -181,7 +210,8 @@ impl Run {
         let elapsed = begun.elapsed();
         let by_steps = budget.steps.map(|n| (self.steps - first) as f64 / n.max(1) as f64);
         let by_time = budget.time.map(|t| elapsed.as_secs_f64() / t.as_secs_f64().max(1e-9));
-        let done = by_steps.unwrap_or(0.0).max(by_time.unwrap_or(0.0)).clamp(0.0, 1.0);
+        let by_evaluations = budget.evaluations.map(|n| self.history.evaluations as f64 / n.max(1) as f64);
+        let done = [by_steps, by_time, by_evaluations].into_iter().flatten().fold(0.0, f64::max).clamp(0.0, 1.0);
         let left = (done > 0.0).then(|| elapsed.mul_f64(((1.0 - done) / done).min(1e6)));
         (done, left)
     }
@@ -259,6 +289,11 @@ impl Run {
     /// The gradient of the loss at the last evaluation: three planes, red, green and blue, or samples; empty before the first step.
     pub fn gradient_values(&self) -> &[f32] {
         &self.history.gradient
+    }
+
+    /// What the run is of.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp::of(&self.plan)
     }
 
     /// Shows live pictures, or not.

@@ -1,6 +1,6 @@
 //! Named arrays in one file, to the bit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::TensorView;
@@ -14,11 +14,11 @@ pub(super) const MOST: u64 = 1 << 48;
 /// Arrays on their way into a file.
 pub(super) struct Save {
     arrays: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
-    notes: HashMap<String, String>,
+    notes: BTreeMap<String, String>,
 }
 
 impl Save {
-    pub fn new(notes: HashMap<String, String>) -> Self {
+    pub fn new(notes: BTreeMap<String, String>) -> Self {
         Self { arrays: vec![], notes }
     }
 
@@ -48,9 +48,30 @@ impl Save {
             .iter()
             .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)));
         let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(failed)?;
-        let bytes = safetensors::serialize(views, Some(self.notes)).map_err(failed)?;
+        let bytes = safetensors::serialize(views, None).map_err(failed)?;
+        let bytes = with_notes(&bytes, &self.notes).map_err(|e| Error::file(path, e))?;
         crate::atomic::write(path, &bytes)
     }
+}
+
+/// A safetensors file with its notes, in order: the crate writes them in another order each time, and a sweep made twice
+/// would not be the same files.
+fn with_notes(file: &[u8], notes: &BTreeMap<String, String>) -> std::result::Result<Vec<u8>, String> {
+    let damaged = || "cannot be written: its header has another form than expected".to_string();
+    let (length, rest) = file.split_first_chunk::<8>().ok_or_else(damaged)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok().filter(|&l| l <= rest.len()).ok_or_else(damaged)?;
+    let (header, arrays) = rest.split_at(length);
+    let header = header.strip_prefix(b"{").ok_or_else(damaged)?.trim_ascii_end();
+    let notes = serde_json::to_string(notes).map_err(|e| e.to_string())?;
+    let comma = if header == b"}" { "" } else { "," };
+    let mut whole = format!("{{\"__metadata__\":{notes}{comma}").into_bytes();
+    whole.extend_from_slice(header);
+    // Arrays begin at a multiple of eight.
+    whole.resize(whole.len().next_multiple_of(8), b' ');
+    let mut bytes = (whole.len() as u64).to_le_bytes().to_vec();
+    bytes.append(&mut whole);
+    bytes.extend_from_slice(arrays);
+    Ok(bytes)
 }
 
 /// Arrays out of a file.

@@ -1,6 +1,7 @@
 //! Ready-made networks, one file an architecture.
 
 mod alexnet;
+mod by_name;
 mod cochcnn9;
 mod cochresnet50;
 mod crepe;
@@ -10,6 +11,8 @@ mod resnet;
 mod vgg;
 
 pub use alexnet::{alexnet_from, alexnet_random};
+pub(crate) use by_name::by_name_in;
+pub use by_name::{by_name, names};
 pub use cochcnn9::{cochcnn_words, cochcnn_words_hann, cochcnn_words_untrained, cochcnn9_from, cochcnn9_random};
 pub use cochresnet50::{cochresnet50_from, cochresnet50_random};
 pub use crepe::{crepe_pitch, crepe_tiny, crepe_tiny_from};

@@ -1,0 +1,133 @@
+//! What a person sees while a sweep works: how far it is, and in a notebook the panel so far.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::results::SweepResults;
+use super::workers::Event;
+use crate::display::{Bundle, Live, Progress, Show, duration};
+
+/// A terminal's line is written so often at most; a log's, which nothing takes away again, more rarely.
+const LINE: Duration = Duration::from_millis(250);
+const LOG_LINE: Duration = Duration::from_secs(30);
+
+pub(super) struct Watch {
+    results: SweepResults,
+    quiet: bool,
+    /// Of this call, done before or to be done.
+    total: usize,
+    /// Done before it began.
+    before: usize,
+    /// Which part of a task under way is done.
+    parts: HashMap<usize, f64>,
+    begun: Instant,
+    written: Option<Instant>,
+    drawn: Option<Instant>,
+    /// How long the last drawing took.
+    cost: Duration,
+    terminal: bool,
+}
+
+impl Watch {
+    pub fn new(results: SweepResults, total: usize, quiet: bool) -> Self {
+        let place = (!quiet).then(|| Arc::new(Live::in_each_cell()));
+        Self {
+            before: results.rows.len(),
+            results: SweepResults { place, ..results },
+            quiet,
+            total,
+            parts: HashMap::new(),
+            begun: Instant::now(),
+            written: None,
+            drawn: None,
+            cost: Duration::ZERO,
+            terminal: std::io::stderr().is_terminal(),
+        }
+    }
+
+    pub fn see(&mut self, event: Event) {
+        let mut done = false;
+        match event {
+            Event::Part(task, part) => drop(self.parts.insert(task, part)),
+            Event::Note(note) => {
+                self.say(&note);
+                self.results.notes.push(note);
+            }
+            Event::Done(row) => {
+                self.parts.remove(&row.task);
+                self.results.rows.insert(row.task, row);
+                done = true;
+            }
+            Event::Quiet => {}
+        }
+        if self.quiet {
+            return;
+        }
+        if Live::is_on() {
+            // At most a tenth of the time goes into pictures, and a line of text costs nothing.
+            let pause = Duration::from_secs(1).max(self.cost * 9);
+            let due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= pause);
+            if due && (done || self.begun.elapsed() > pause) {
+                self.draw();
+            }
+        } else {
+            let pause = if self.terminal { LINE } else { LOG_LINE };
+            if self.written.is_none_or(|written| written.elapsed() >= pause) {
+                self.written = Some(Instant::now());
+                self.write_line();
+            }
+        }
+    }
+
+    /// How far the work is, and how long the rest takes at the pace of this call.
+    fn progress(&self) -> Progress {
+        let done = self.results.rows.len();
+        let (elapsed, parts) = (self.begun.elapsed(), self.parts.values().sum::<f64>());
+        let worked = (done - self.before) as f64 + parts;
+        let left = ((self.total - done) as f64 - parts).max(0.0);
+        let eta = (worked > 0.0).then(|| Duration::try_from_secs_f64(elapsed.as_secs_f64() / worked * left).ok());
+        Progress::new(done, Some(self.total)).unit("metamers").elapsed(elapsed).eta(eta.flatten())
+    }
+
+    fn draw(&mut self) {
+        let begun = Instant::now();
+        let mut bundles = vec![Bundle::text(self.progress().to_string())];
+        bundles.extend(self.results.bundles());
+        if let Some(place) = &self.results.place {
+            place.update(&bundles);
+        }
+        self.cost = begun.elapsed();
+        self.drawn = Some(Instant::now());
+    }
+
+    fn write_line(&self) {
+        let line = self.progress().to_string();
+        // To the error output, whose reader may be gone: no reason to stop.
+        let mut out = std::io::stderr().lock();
+        let _ = match self.terminal {
+            true => write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush()),
+            false => writeln!(out, "{line}"),
+        };
+    }
+
+    fn say(&self, note: &str) {
+        if !self.quiet && !Live::is_on() {
+            let start = if self.terminal { "\r\x1b[2K" } else { "" };
+            let _ = writeln!(std::io::stderr().lock(), "{start}{note}");
+        }
+    }
+
+    pub fn end(mut self, interrupted: bool) -> SweepResults {
+        self.results.interrupted = interrupted;
+        if self.quiet {
+            return self.results;
+        }
+        match &self.results.place {
+            Some(place) if Live::is_on() => place.update(&self.results),
+            _ => self.say(&format!("{} in {}", self.results.summary(), duration(self.begun.elapsed()))),
+        }
+        self.results
+    }
+}

@@ -1,0 +1,88 @@
+//! Many tasks, on all cores.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::study::Task;
+use super::task::{Desk, News};
+use crate::interrupt::Listening;
+use crate::{Error, Result};
+
+/// What the workers tell who waits for them.
+pub(super) enum Event {
+    /// Which part of a task is done.
+    Part(usize, f64),
+    Note(String),
+    Done(super::row::Row),
+    /// Nothing has happened for a while.
+    Quiet,
+}
+
+/// Does tasks, and tells `watch` on this thread; whether somebody interrupted.
+///
+/// Tasks are done side by side, each on its share of the threads, which is one while there are as many tasks as threads.
+pub(super) fn run(desk: &Desk, tasks: &[Task], mut watch: impl FnMut(Event)) -> Result<bool> {
+    let listening = Listening::begin();
+    let next = AtomicUsize::new(0);
+    let (send, events) = mpsc::channel();
+    let mut failed: Option<Error> = None;
+    let mut interrupted = false;
+    let pools = pools(tasks.len())?;
+    std::thread::scope(|scope| {
+        for pool in pools {
+            let (send, next) = (send.clone(), &next);
+            scope.spawn(move || {
+                pool.install(|| {
+                    while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if desk.stop.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        let tell = |news| {
+                            let _ = send.send(Ok(match news {
+                                News::Part(part) => Event::Part(task.index, part),
+                                News::Note(note) => Event::Note(note),
+                            }));
+                        };
+                        match desk.work(task, &tell) {
+                            Ok(Some(row)) => drop(send.send(Ok(Event::Done(row)))),
+                            Ok(None) => break,
+                            Err(e) => {
+                                desk.stop.store(true, Ordering::Relaxed);
+                                drop(send.send(Err(e)));
+                                break;
+                            }
+                        }
+                    }
+                });
+            });
+        }
+        drop(send);
+        loop {
+            if listening.interrupted() {
+                interrupted = true;
+                desk.stop.store(true, Ordering::Relaxed);
+            }
+            match events.recv_timeout(Duration::from_millis(200)) {
+                Ok(Ok(event)) => watch(event),
+                Ok(Err(e)) => failed = failed.take().or(Some(e)),
+                Err(mpsc::RecvTimeoutError::Timeout) => watch(Event::Quiet),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+        }
+    });
+    // An interrupt ends a run's own slice too, perhaps before this thread looked.
+    interrupted |= listening.interrupted();
+    failed.map_or(Ok(interrupted), Err)
+}
+
+/// One pool for each worker; together they have as many threads as this process may use.
+pub(super) fn pools(tasks: usize) -> Result<Vec<rayon::ThreadPool>> {
+    let threads = crate::engine::threads().max(1);
+    let workers = threads.min(tasks).max(1);
+    let pool = || {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads((threads / workers).max(1)).build();
+        pool.map_err(|e| Error::invalid("threads", format!("could not be started ({e})")))
+    };
+    (0..workers).map(|_| pool()).collect()
+}

@@ -1,0 +1,85 @@
+//! Networks by what they are called in a plan.
+
+use std::path::Path;
+
+use super::*;
+use crate::network::Network;
+use crate::{Error, Result};
+
+/// The networks that ship.
+const SHIPPED: [(&str, fn() -> Result<Network>); 5] = [
+    ("efficientnet_lite0", efficientnet_lite0),
+    ("cochcnn_words", cochcnn_words),
+    ("cochcnn_words_hann", cochcnn_words_hann),
+    ("cochcnn_words_untrained", cochcnn_words_untrained),
+    ("crepe_tiny", crepe_tiny),
+];
+
+type From = fn(&Path) -> Result<Network>;
+
+/// The architectures that take a checkpoint.
+const FROM: [(&str, From); 9] = [
+    ("alexnet", |path| alexnet_from(path)),
+    ("vgg16", |path| vgg16_from(path)),
+    ("vgg19", |path| vgg19_from(path)),
+    ("resnet50", |path| resnet50_from(path)),
+    ("resnet101", |path| resnet101_from(path)),
+    ("efficientnet_lite0", |path| efficientnet_lite0_from(path)),
+    ("cochcnn9", |path| cochcnn9_from(path)),
+    ("cochresnet50", |path| cochresnet50_from(path)),
+    ("crepe_tiny", |path| crepe_tiny_from(path)),
+];
+
+/// What [`by_name`] understands: the networks that ship, then the architectures that want a checkpoint, as `resnet50:FILE`.
+pub fn names() -> Vec<String> {
+    let shipped = SHIPPED.iter().map(|(name, _)| (*name).to_owned());
+    shipped.chain(FROM.iter().map(|(name, _)| format!("{name}:FILE"))).collect()
+}
+
+/// The network of this name: one that ships (`efficientnet_lite0`), or an architecture and its checkpoint
+/// (`resnet50:weights/resnet50.safetensors`, relative to the current directory).
+///
+/// ```
+/// let net = metamers::zoo::by_name("cochcnn_words")?;
+/// assert_eq!(net.stages().len(), 9);
+/// assert!(metamers::zoo::by_name("cochcnn_word").unwrap_err().to_string().contains("cochcnn_words"));
+/// # Ok::<(), metamers::Error>(())
+/// ```
+///
+/// # Errors
+/// An unknown name, with the likeliest; as the function that loads the network.
+pub fn by_name(name: &str) -> Result<Network> {
+    by_name_in(name, Path::new(""))
+}
+
+/// [`by_name`], with checkpoints relative to a folder.
+pub(crate) fn by_name_in(name: &str, folder: &Path) -> Result<Network> {
+    match name.split_once(':') {
+        None => match SHIPPED.iter().find(|(known, _)| *known == name) {
+            Some((_, load)) => load(),
+            None => match FROM.iter().find(|(known, _)| *known == name) {
+                Some(_) => Err(Error::invalid(name, format!("ships without weights; name a checkpoint: {name}:FILE"))),
+                None => Err(Error::unknown("network", name, SHIPPED.iter().map(|(known, _)| *known))),
+            },
+        },
+        Some((architecture, path)) => match FROM.iter().find(|(known, _)| *known == architecture) {
+            Some((_, load)) => load(&folder.join(path)),
+            None => Err(Error::unknown("architecture", architecture, FROM.iter().map(|(known, _)| *known))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_name_says_what_there_is() {
+        let message = |name: &str| by_name(name).unwrap_err().to_string();
+        assert!(message("eficientnet_lite0").contains("there is efficientnet_lite0"));
+        assert!(message("resnet50").contains("resnet50:FILE"));
+        assert!(message("resnet5:weights.pth").contains("there is resnet50"));
+        assert!(message("resnet50:no/such.pth").contains("no/such.pth"));
+        assert!(names().contains(&"cochcnn_words".to_string()) && names().contains(&"vgg19:FILE".to_string()));
+    }
+}

@@ -1,0 +1,326 @@
+//! What a person relies on in a sweep: nothing is done twice, nothing is lost, and everybody gets the same bits.
+
+use std::path::{Path, PathBuf};
+
+use metamers::network::{Builder, Input};
+use metamers::ops::{Clip, Conv2d, Conv2dConfig};
+use metamers::prelude::*;
+use metamers::sweep::Plan;
+
+fn photos() -> Vec<Image> {
+    ["photos/dog.jpg", "photos/giant_panda.jpg"].map(|path| Image::open(path).unwrap()).to_vec()
+}
+
+/// Eight tasks of a few steps.
+fn sweep() -> Sweep {
+    let net = zoo::efficientnet_lite0().unwrap();
+    Sweep::new(&net).images(&photos()).stages(["stem", "block0"]).seeds([0, 3]).evaluations(6).quiet()
+}
+
+fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+/// All metamers of a folder, by name, and the table.
+fn bits(folder: &Path, results: &SweepResults) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder.join("results")).unwrap().map(|f| f.unwrap().path()).collect();
+    files.retain(|path| path.extension().unwrap() == "metamer");
+    files.sort();
+    let mut bits: Vec<_> =
+        files.into_iter().map(|path| (path.file_name().unwrap().into(), std::fs::read(path).unwrap())).collect();
+    bits.push(("table".into(), results.csv().unwrap().into_bytes()));
+    bits
+}
+
+#[test]
+fn one_worker_and_several_give_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |threads: usize| {
+        let folder = folder.path().join(threads.to_string());
+        let results = with_threads(threads, || sweep().folder(&folder).run().unwrap());
+        assert_eq!((results.rows().len(), results.missing().len()), (8, 0));
+        bits(&folder, &results)
+    };
+    let one = with(1);
+    assert_eq!(one.len(), 9);
+    assert!(one == with(2), "two workers give other bits than one");
+    assert!(one == with(3), "three workers give other bits than one");
+    // And without a folder.
+    let in_memory = sweep().run().unwrap();
+    assert_eq!(in_memory.csv().unwrap().as_bytes(), one[8].1);
+    let saved = Metamer::open(folder.path().join("1/results/5.metamer")).unwrap();
+    assert_eq!(in_memory.metamer(5).unwrap(), saved);
+    // One task has all threads for itself: the last of the dog's.
+    let alone = with_threads(2, || {
+        let net = zoo::efficientnet_lite0().unwrap();
+        let sweep = Sweep::new(&net).images(&photos()[..1]).stages(["block0"]).seeds([3]).evaluations(6);
+        sweep.quiet().run().unwrap()
+    });
+    assert_eq!(alone.metamer(0).unwrap(), in_memory.metamer(3).unwrap());
+}
+
+#[test]
+fn what_is_there_is_not_done_again_and_what_is_damaged_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = sweep().folder(folder.path()).run().unwrap();
+    let before = bits(folder.path(), &first);
+    let file = |name: &str| folder.path().join("results").join(name);
+    let written = |name: &str| file(name).metadata().unwrap().modified().unwrap();
+    let times: Vec<_> = (0..8).map(|task| written(&format!("{task}.json"))).collect();
+
+    std::fs::remove_file(file("1.json")).unwrap();
+    std::fs::write(file("2.json"), "{").unwrap();
+    let mut bytes = std::fs::read(file("3.metamer")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(file("3.metamer"), bytes).unwrap();
+    std::fs::remove_file(file("4.metamer")).unwrap();
+    std::fs::copy(file("6.json"), file("5.json")).unwrap();
+
+    let second = sweep().folder(folder.path()).run().unwrap();
+    assert_eq!(bits(folder.path(), &second), before);
+    for (task, time) in times.iter().enumerate() {
+        let again = written(&format!("{task}.json")) != *time;
+        assert_eq!(again, (1..=5).contains(&task), "task {task}");
+    }
+    let notes = second.notes().join("\n");
+    for task in 2..=5 {
+        assert!(notes.contains(&format!("task {task} is to be done again")), "{notes}");
+    }
+    assert!(!notes.contains("task 1 "), "a task that is missing is not damaged: {notes}");
+}
+
+#[test]
+fn a_task_that_was_killed_goes_on_from_where_it_was() {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let whole = sweep().folder(folder.path().join("whole")).run().unwrap();
+    let before = bits(&folder.path().join("whole"), &whole);
+
+    // What a killed task leaves behind: task 2 is the dog at the stem, second seed.
+    let killed = folder.path().join("killed");
+    std::fs::create_dir_all(killed.join("running")).unwrap();
+    let start = |seed: u64| Synthesis::new(&net, "stem", &photos()[0]).unwrap().seed(seed).quiet().start().unwrap();
+    let mut run = start(3);
+    run.step(2).unwrap();
+    run.save(killed.join("running/2.run")).unwrap();
+    // Task 0 had gone further than it should: were it begun again, it would end at 6 evaluations.
+    let mut far = start(0);
+    far.until_evaluations(None, Some(11)).unwrap();
+    far.save(killed.join("running/0.run")).unwrap();
+    // Two files that are no good: another task's, and half of one.
+    run.save(killed.join("running/4.run")).unwrap();
+    std::fs::write(killed.join("running/6.run"), &std::fs::read(killed.join("running/2.run")).unwrap()[..5000])
+        .unwrap();
+
+    let results = sweep().folder(&killed).run().unwrap();
+    let after = bits(&killed, &results);
+    for task in [2, 4, 6] {
+        assert!(before[task] == after[task], "task {task} has other bits than without interruption");
+    }
+    assert_eq!(results.rows()[0].evaluations, far.evaluations(), "it did not go on from what was saved");
+    let notes = results.notes().join("\n");
+    assert!(notes.contains("task 4 (giant panda at stem of EfficientNet-Lite0, seed 0) starts again"), "{notes}");
+    assert!(notes.contains("task 6") && !notes.contains("task 2") && !notes.contains("task 0"), "{notes}");
+    assert_eq!(std::fs::read_dir(killed.join("running")).unwrap().count(), 0, "nothing is left under way");
+}
+
+#[test]
+fn the_folder_of_another_sweep_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    sweep().stages(["stem"]).seeds([0]).evaluations(1).folder(folder.path()).run().unwrap();
+    let others = [sweep(), sweep().stages(["stem"]).seeds([0]).evaluations(1).until(9.0)];
+    for other in others {
+        let message = other.folder(folder.path()).run().unwrap_err().to_string();
+        assert!(message.contains("another sweep"), "{message}");
+    }
+}
+
+#[test]
+fn the_panel_says_what_it_shows() {
+    let results = sweep().until(4.0).run().unwrap();
+    let bundles = results.bundles();
+    assert_eq!(bundles.len(), 1);
+    let words = bundles[0].plain();
+    assert!(words.starts_with("8 of 8 tasks done"), "{words}");
+    for row in results.rows() {
+        let cell = format!("{} at {} of EfficientNet-Lite0, seed {}: ", row.stimulus, row.stage, row.seed);
+        let line = words.lines().find(|line| line.contains(&cell)).unwrap_or_else(|| panic!("no {cell} in {words}"));
+        assert!(line.contains(&format!("{:.1} dB", row.snr_db().unwrap())), "{line}");
+        assert!(["✓", "△", "✗"].iter().any(|sign| line.contains(sign)), "{line}");
+    }
+    let png = &bundles[0].data()["image/png"];
+    assert!(png.len() > 50_000, "a picture of photos is not that small");
+    let message = |network, seed| results.panel(network, seed).unwrap_err().to_string();
+    assert!(message(1, 0).contains("network") && message(0, 4).contains("[0, 3]"));
+    assert_eq!(results.find("dog", "block0").unwrap().seed, 0);
+    assert!(results.find("dgo", "stem").unwrap_err().to_string().contains("there is dog"));
+    let csv = results.csv().unwrap();
+    assert!(csv.starts_with("task,network,stage,stimulus,seed,"), "{csv}");
+    assert_eq!(csv.lines().count(), 9);
+}
+
+#[test]
+fn a_dry_run_tells_the_time_of_each_stage_and_keeps_nothing() {
+    let folder = tempfile::tempdir().unwrap().path().join("not made");
+    let cost = sweep().evaluations(1000).folder(&folder).dry_run().unwrap();
+    assert_eq!(cost.rows.len(), 2);
+    for row in &cost.rows {
+        assert_eq!((row.tasks, row.evaluations), (4, 1000));
+        assert_eq!(row.total(), row.task() * 4);
+        assert!(row.task() > Duration::from_millis(100), "a thousand gradients in {:?}", row.task());
+    }
+    let work: Duration = cost.rows.iter().map(|row| row.total()).sum();
+    assert!(cost.total() <= work && cost.total() * cost.workers as u32 >= work / 2);
+    let words = cost.bundles()[0].plain().to_string();
+    assert!(
+        words.contains("8 tasks") && words.contains("block0") && words.contains("at most on this machine"),
+        "{words}"
+    );
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_stage_where_all_is_silent_is_a_result_and_stops_nothing() {
+    let mut b = Builder::new("silent", Input::Image { shape: [3, 20, 16], resize: 20 });
+    let weight = |value: f32| Tensor::full(value, (2, 3, 1, 1), &Device::Cpu).unwrap();
+    let x = b.conv2d(b.input(), Conv2d::new(&weight(0.3), None, Conv2dConfig::default()).unwrap()).unwrap();
+    b.stage("loud", x).unwrap();
+    let x = b.conv2d(b.input(), Conv2d::new(&weight(-0.3), None, Conv2dConfig::default()).unwrap()).unwrap();
+    let x = b.clip(x, Clip::RELU).unwrap();
+    b.stage("silent", x).unwrap();
+    let net = b.finish().unwrap();
+    let picture = Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, 1).unwrap().named("noise");
+    let folder = tempfile::tempdir().unwrap();
+    let run = || Sweep::new(&net).images([&picture]).evaluations(3).folder(folder.path()).quiet().run().unwrap();
+    let results = run();
+    assert!(results.missing().is_empty());
+    assert!(results.find("noise", "loud").unwrap().error.is_none());
+    let row = results.find("noise", "silent").unwrap();
+    assert!(row.error.as_ref().unwrap().contains("nothing to match"));
+    assert!(results.metamer(row.task).unwrap_err().to_string().contains("nothing to match"));
+    assert!(results.bundles()[0].plain().contains("1 without a metamer"));
+    assert_eq!(run().csv().unwrap(), results.csv().unwrap(), "it is not tried again");
+}
+
+const PLAN: &str = r#"
+networks = ["efficientnet_lite0"]
+stimuli = ["photos/dog.jpg"]
+stages = ["stem"]
+evaluations = 2
+"#;
+
+fn plan(text: &str) -> Result<Plan> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.toml");
+    std::fs::write(&path, text).unwrap();
+    Plan::open(path)
+}
+
+#[test]
+fn a_wrong_plan_says_what_is_wrong() {
+    let cases = [
+        ("seeds = 1", "invalid type"),
+        ("seed = [1]", "unknown field `seed`"),
+        ("seeds = []", "seeds: is an empty list"),
+        ("seeds = [1, 1]", "seeds: names 1 twice"),
+        ("snr_db = nan", "snr_db"),
+        ("save_seconds = -1", "save_seconds"),
+        ("recipe = \"fats\"", "there is fast"),
+        ("recipe = { from = \"fast\", step = 5 }", "there is steps"),
+        ("recipe = { steps = 0 }", "recipe.steps"),
+        ("recipe = { loss = \"norm\" }", "norm"),
+        ("recipe = 7", "a recipe is a name, or a table"),
+        ("[slurm]\ntime = \"\"", "slurm.time"),
+        ("[slurm]\ncpu = 2", "unknown field `cpu`"),
+        ("[slurm]\ntasks_per_job = 0", "slurm.tasks_per_job"),
+    ];
+    for (line, expected) in cases {
+        let message = plan(&format!("{PLAN}{line}")).unwrap_err().to_string();
+        assert!(message.contains(expected) && message.contains("plan.toml"), "{line}: {message}");
+    }
+    let changed = [
+        ("evaluations = 2", "evaluations = 0", "evaluations"),
+        ("[\"stem\"]", "\"all\"", "stages are \"every\""),
+        ("[\"stem\"]", "{ resnet = [\"stem\"] }", "efficientnet_lite0"),
+        ("networks = [\"efficientnet_lite0\"]", "", "missing field `networks`"),
+    ];
+    for (from, to, expected) in changed {
+        let message = plan(&PLAN.replace(from, to)).unwrap_err().to_string();
+        assert!(message.contains(expected), "{to}: {message}");
+    }
+    // What only shows when networks and stimuli are looked up.
+    let looked_up = [
+        ("efficientnet_lite0", "eficientnet_lite0", "there is efficientnet_lite0"),
+        ("\"stem\"", "\"stam\"", "there is stem"),
+        ("photos/dog.jpg", "photos/dgo.jpg", "no such file"),
+        ("photos/dog.jpg", "photos/*.bmp", "matches no picture"),
+        ("photos/dog.jpg", "photos/photos.json", "is no stimulus"),
+        ("photos/dog.jpg", "speech/seven.wav", "only sounds"),
+        ("[\"photos/dog.jpg\"]", "[\"photos/dog.jpg\", \"speech/seven.wav\"]", "no network of the sweep takes"),
+    ];
+    for (from, to, expected) in looked_up {
+        let message = plan(&PLAN.replace(from, to)).unwrap().dry_run().unwrap_err().to_string();
+        assert!(message.contains(expected), "{to}: {message}");
+    }
+}
+
+#[test]
+fn a_plan_goes_where_it_says_with_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.toml");
+    let text = r#"
+networks = ["efficientnet_lite0", "cochcnn_words"]
+stimuli = ["mine/*.png", "photos/da*", "photos/dam.jpg", "speech/seven.wav"]
+stages = { efficientnet_lite0 = ["stem"], cochcnn_words = "every" }
+recipe = { from = "feather2023", steps = 50 }
+evaluations = 2
+"#;
+    std::fs::write(&path, text).unwrap();
+    std::fs::create_dir(folder.path().join("mine")).unwrap();
+    photos()[0].save(folder.path().join("mine/picture.png")).unwrap();
+    let plan = Plan::open(&path).unwrap();
+    let results = plan.run_tasks(&[0, 2, 3]).unwrap();
+    // A picture of one's own, dahlia, dam and dandelions at one stage, a word at nine.
+    assert_eq!(results.tasks(), 4 + 9);
+    let names: Vec<_> = results.rows().iter().map(|row| (row.stimulus.as_str(), row.recipe.as_str())).collect();
+    assert_eq!(
+        names,
+        [
+            ("mine/picture.png", "feather2023"),
+            ("photos/dam.jpg", "feather2023"),
+            ("photos/dandelions.jpg", "feather2023")
+        ]
+    );
+    assert!(plan.run_tasks(&[13]).unwrap_err().to_string().contains("there are 0 to 12"));
+    let collected = plan.collect().unwrap();
+    assert_eq!(collected.missing(), [1, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    let row = plan.run_tasks(&[4]).unwrap();
+    assert_eq!(row.rows()[0].recipe, "feather2023_sound");
+
+    // The same plan asks for other resources; another plan is refused.
+    std::fs::write(&path, format!("{text}[slurm]\ntime = \"5\"\n")).unwrap();
+    assert_eq!(Plan::open(&path).unwrap().collect().unwrap().missing().len(), 9);
+    std::fs::write(&path, text.replace("evaluations = 2", "evaluations = 3")).unwrap();
+    let message = Plan::open(&path).unwrap().collect().unwrap_err().to_string();
+    assert!(message.contains("another plan"), "{message}");
+    // A stimulus that has changed is another.
+    std::fs::write(&path, text).unwrap();
+    photos()[1].save(folder.path().join("mine/picture.png")).unwrap();
+    std::fs::remove_file(folder.path().join("plan/results/0.json")).unwrap();
+    let message = Plan::open(&path).unwrap().run_tasks(&[0]).unwrap_err().to_string();
+    assert!(message.contains("has changed"), "{message}");
+}
+
+#[test]
+fn a_sweep_of_nothing_says_so() {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let message = |sweep: Sweep| sweep.quiet().run().unwrap_err().to_string();
+    assert!(message(Sweep::new(&net)).contains("stimuli"));
+    assert!(message(sweep().seeds([])).contains("seeds"));
+    assert!(message(sweep().stages(["stem", "stem"])).contains("twice"));
+    assert!(message(sweep().images(&photos())).contains("twice"));
+    assert!(message(sweep().network(&net)).contains("twice"));
+    assert!(message(sweep().until(f64::INFINITY)).contains("snr_db"));
+}
