@@ -49,23 +49,40 @@ fn bits(run: &Run) -> Vec<u32> {
 fn a_resumed_run_goes_on_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     for recipe in Recipe::presets() {
-        let name = recipe.name.clone();
-        for before in [0, 1, 7, 33] {
-            let path = folder.path().join(format!("{name}-{before}.run"));
-            let mut straight = plan(recipe.clone().steps(60)).start().unwrap();
-            straight.step(before).unwrap();
-            straight.save(&path).unwrap();
-            let mut resumed = Run::resume(&path, &small()).unwrap();
-            resumed.set_quiet(true);
-            straight.step(12).unwrap();
-            resumed.step(12).unwrap();
-            assert_eq!(bits(&straight), bits(&resumed), "{name}, saved after {before} steps");
-            assert_eq!(straight.evaluations(), resumed.evaluations());
-            assert_eq!(straight.best(), resumed.best());
-            let losses = |run: &Run| run.history().iter().map(|p| p.loss).collect::<Vec<_>>();
-            assert_eq!(losses(&straight), losses(&resumed));
+        for layer_by_layer in [false, true] {
+            let name = format!("{}{}", recipe.name, if layer_by_layer { ", layer by layer" } else { "" });
+            let plan = || {
+                let plan = plan(recipe.clone().steps(60));
+                if layer_by_layer { plan.layer_by_layer() } else { plan }
+            };
+            for before in [0, 1, 7, 33] {
+                let path = folder.path().join(format!("{name}-{before}.run"));
+                let mut straight = plan().start().unwrap();
+                straight.step(before).unwrap();
+                straight.save(&path).unwrap();
+                let mut resumed = Run::resume(&path, &small()).unwrap();
+                resumed.set_quiet(true);
+                straight.step(12).unwrap();
+                resumed.step(12).unwrap();
+                assert_eq!(bits(&straight), bits(&resumed), "{name}, saved after {before} steps");
+                assert_eq!(straight.evaluations(), resumed.evaluations());
+                assert_eq!(straight.best(), resumed.best());
+                let losses = |run: &Run| run.history().iter().map(|p| p.loss).collect::<Vec<_>>();
+                assert_eq!(losses(&straight), losses(&resumed));
+            }
         }
     }
+}
+
+/// Otherwise the test above would not see which of the two a resumed run does.
+#[test]
+fn layer_by_layer_and_compiled_differ_in_their_last_bits() {
+    let after = |plan: Synthesis| {
+        let mut run = plan.start().unwrap();
+        run.step(12).unwrap();
+        bits(&run)
+    };
+    assert_ne!(after(plan(Recipe::fast())), after(plan(Recipe::fast()).layer_by_layer()));
 }
 
 #[test]
@@ -360,6 +377,7 @@ fn impossible_numbers_in_a_file_are_refused() {
         }
         refused("evaluations", 0);
         refused("over", 9);
+        refused("layer_by_layer", 2);
         refused("gradient", u64::from(f32::NAN.to_bits()));
         refused("best.x", u64::from(f32::INFINITY.to_bits()));
         refused("best.snr_db", f64::NAN.to_bits());
