@@ -175,6 +175,24 @@ fn a_metamer_of_a_sound_is_made_saved_and_shown() {
 }
 
 #[test]
+fn a_metamer_of_a_network_without_classes_is_told_without_answers() {
+    let config = Config { samples: 4000, filters: 6, sample_factor: 2, ..Config::feather2023() };
+    let net = Cochleagram::new(config).unwrap().network().unwrap();
+    let noise = Sound::noise(20_000, 4000, Noise::Pink { rms: 0.05 }, 4).unwrap().named("pink noise");
+    let mut run = Synthesis::new(&net, "cochleagram", &noise).unwrap().quiet().start().unwrap();
+    run.step(1).unwrap();
+    let progress = run.bundles()[0].plain().to_owned();
+    assert!(progress.starts_with("stage cochleagram, recipe fast_sound\n"), "{progress}");
+    let bundles = run.finish().unwrap().bundles();
+    let picture = bundles.iter().find(|bundle| bundle.data().contains_key("image/png")).unwrap();
+    let alt = picture.metadata()["image/png"]["alt"].as_str().unwrap();
+    assert!(alt.starts_with("Original and metamer of pink noise at stage cochleagram. ρ "), "{alt}");
+    for words in [alt, picture.plain()] {
+        assert!(!words.contains("answers") && !words.contains("; .") && !words.contains("original:"), "{words}");
+    }
+}
+
+#[test]
 fn presets_have_their_own_fingerprints() {
     let networks = presets().map(|(_, ear)| ear.network().unwrap());
     let [a, b] = networks.each_ref().map(|network| network.provenance().weights_sha256.clone());
