@@ -56,11 +56,13 @@ fn a_missing_standard_library_source_is_named_with_what_installs_it() {
     script(folder.path(), "python3", "exit 0");
     let text = set_up(folder.path());
     assert!(text.contains("rustc is missing"), "{text}");
-    // A rustc without the sources, and a rustup that cannot fetch them.
+    // A rustc without the sources. They are named, and not fetched: a person's tools are the person's.
     script(folder.path(), "rustc", &format!("echo {}", folder.path().display()));
-    script(folder.path(), "rustup", "exit 1");
+    script(folder.path(), "rustup", &format!("echo asked > {}/asked", folder.path().display()));
     let text = set_up(folder.path());
-    assert!(text.contains("rustup component add rust-src"), "{text}");
+    assert!(text.contains("the sources of Rust's standard library are missing; install them with"), "{text}");
+    assert!(text.contains("\n  rustup component add rust-src\n"), "{text}");
+    assert!(!folder.path().join("asked").exists(), "rustup was started");
 }
 
 #[test]
