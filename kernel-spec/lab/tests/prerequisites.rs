@@ -74,3 +74,13 @@ fn a_notebook_that_is_not_there_is_said_before_anything_is_set_up() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(text, "error: no-such-notebook.ipynb: there is no such file\n");
 }
+
+#[test]
+fn help_says_what_the_exit_status_means_and_wrong_options_are_refused() {
+    let lab = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_metamers-lab")).args(arguments).output().unwrap();
+    let help = String::from_utf8(lab(&["--help"]).stdout).unwrap();
+    assert!(help.contains("Exit status: ") && help.contains("--out <DIR>"), "{help}");
+    for wrong in [&["--out", "copies"][..], &["--keep"], &["--setup", "--run", "a.ipynb"], &["--no-such-option"]] {
+        assert_eq!(lab(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}
