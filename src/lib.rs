@@ -25,7 +25,7 @@
 //! | [`ops`] | differentiable operations with frozen parameters |
 //! | [`hearing`] | the cochleagram, and the way back to the waveform |
 //! | [`network`], [`zoo`] | networks as graphs with named stages, and ready-made ones |
-//! | [`engine`] | networks compiled for one stage, as every synthesis of a picture runs them |
+//! | [`engine`] | networks compiled for one stage, as a synthesis runs them |
 //! | [`synthesis`] | recipes, runs that can be stepped, saved and resumed, and metamers |
 //! | [`verdict`] | how alike two sets of activations are |
 //! | [`display`] | what things look like, and where they are shown |
