@@ -25,6 +25,7 @@
 //! | [`ops`] | differentiable operations with frozen parameters |
 //! | [`hearing`] | the cochleagram, and the way back to the waveform |
 //! | [`network`], [`zoo`] | networks as graphs with named stages, and ready-made ones |
+//! | [`engine`] | networks compiled for one stage, as a synthesis runs them |
 //! | [`synthesis`] | recipes, runs that can be stepped, saved and resumed, and metamers |
 //! | [`sweep`] | many stimuli, stages, seeds and networks, on one machine or by Slurm |
 //! | [`verdict`] | how alike two sets of activations are |

@@ -174,6 +174,42 @@ fn a_metamer_of_a_sound_is_made_saved_and_shown() {
     assert!(Synthesis::new(&net, "relu0", &photo).unwrap_err().to_string().contains("takes sounds"));
 }
 
+/// A network of a cochleagram alone, and a sound for it.
+fn small() -> (Network, Sound) {
+    let config = Config { samples: 4000, filters: 6, sample_factor: 2, ..Config::feather2023() };
+    let net = Cochleagram::new(config).unwrap().network().unwrap();
+    (net, Sound::noise(20_000, 4000, Noise::Pink { rms: 0.05 }, 4).unwrap().named("pink noise"))
+}
+
+#[test]
+fn presets_for_sounds_start_at_the_level_that_their_sources_state() {
+    let (net, noise) = small();
+    for (recipe, rms) in
+        [(Recipe::fast_sound(), 0.02), (Recipe::feather2019_sound(), 0.01), (Recipe::feather2023_sound(), 1e-7)]
+    {
+        let name = recipe.name.clone();
+        let run = Synthesis::new(&net, "cochleagram", &noise).unwrap().recipe(recipe).seed(2).quiet().start().unwrap();
+        let found = norm(run.pixels()) / 4000f64.sqrt();
+        assert!((found / rms - 1.0).abs() < 0.06, "{name} starts at an rms of {found}");
+    }
+}
+
+#[test]
+fn a_metamer_of_a_network_without_classes_is_told_without_answers() {
+    let (net, noise) = small();
+    let mut run = Synthesis::new(&net, "cochleagram", &noise).unwrap().quiet().start().unwrap();
+    run.step(1).unwrap();
+    let progress = run.bundles()[0].plain().to_owned();
+    assert!(progress.starts_with("stage cochleagram, recipe fast_sound\n"), "{progress}");
+    let bundles = run.finish().unwrap().bundles();
+    let picture = bundles.iter().find(|bundle| bundle.data().contains_key("image/png")).unwrap();
+    let alt = picture.metadata()["image/png"]["alt"].as_str().unwrap();
+    assert!(alt.starts_with("Original and metamer of pink noise at stage cochleagram. ρ "), "{alt}");
+    for words in [alt, picture.plain()] {
+        assert!(!words.contains("answers") && !words.contains("; .") && !words.contains("original:"), "{words}");
+    }
+}
+
 #[test]
 fn presets_have_their_own_fingerprints() {
     let networks = presets().map(|(_, ear)| ear.network().unwrap());

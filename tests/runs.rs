@@ -49,23 +49,40 @@ fn bits(run: &Run) -> Vec<u32> {
 fn a_resumed_run_goes_on_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     for recipe in Recipe::presets() {
-        let name = recipe.name.clone();
-        for before in [0, 1, 7, 33] {
-            let path = folder.path().join(format!("{name}-{before}.run"));
-            let mut straight = plan(recipe.clone().steps(60)).start().unwrap();
-            straight.step(before).unwrap();
-            straight.save(&path).unwrap();
-            let mut resumed = Run::resume(&path, &small()).unwrap();
-            resumed.set_quiet(true);
-            straight.step(12).unwrap();
-            resumed.step(12).unwrap();
-            assert_eq!(bits(&straight), bits(&resumed), "{name}, saved after {before} steps");
-            assert_eq!(straight.evaluations(), resumed.evaluations());
-            assert_eq!(straight.best(), resumed.best());
-            let losses = |run: &Run| run.history().iter().map(|p| p.loss).collect::<Vec<_>>();
-            assert_eq!(losses(&straight), losses(&resumed));
+        for layer_by_layer in [false, true] {
+            let name = format!("{}{}", recipe.name, if layer_by_layer { ", layer by layer" } else { "" });
+            let plan = || {
+                let plan = plan(recipe.clone().steps(60));
+                if layer_by_layer { plan.layer_by_layer() } else { plan }
+            };
+            for before in [0, 1, 7, 33] {
+                let path = folder.path().join(format!("{name}-{before}.run"));
+                let mut straight = plan().start().unwrap();
+                straight.step(before).unwrap();
+                straight.save(&path).unwrap();
+                let mut resumed = Run::resume(&path, &small()).unwrap();
+                resumed.set_quiet(true);
+                straight.step(12).unwrap();
+                resumed.step(12).unwrap();
+                assert_eq!(bits(&straight), bits(&resumed), "{name}, saved after {before} steps");
+                assert_eq!(straight.evaluations(), resumed.evaluations());
+                assert_eq!(straight.best(), resumed.best());
+                let losses = |run: &Run| run.history().iter().map(|p| p.loss).collect::<Vec<_>>();
+                assert_eq!(losses(&straight), losses(&resumed));
+            }
         }
     }
+}
+
+/// Otherwise the test above would not see which of the two a resumed run does.
+#[test]
+fn layer_by_layer_and_compiled_differ_in_their_last_bits() {
+    let after = |plan: Synthesis| {
+        let mut run = plan.start().unwrap();
+        run.step(12).unwrap();
+        bits(&run)
+    };
+    assert_ne!(after(plan(Recipe::fast())), after(plan(Recipe::fast()).layer_by_layer()));
 }
 
 #[test]
@@ -90,6 +107,65 @@ fn another_seed_gives_another_picture() {
     let start = |seed| bits(&plan(Recipe::fast()).seed(seed).start().unwrap());
     assert_ne!(start(1), start(2));
     assert_eq!(start(1), start(1));
+}
+
+/// The first picture of a run: 30,000 values, the smallest, the largest, their mean and their standard deviation.
+fn first_picture(recipe: Recipe) -> (Vec<f32>, [f64; 4]) {
+    let mut b = Builder::new("one", Input::Image { shape: [3, 100, 100], resize: 100 });
+    let weight = Tensor::ones((1, 3, 1, 1), DType::F32, &Device::Cpu).unwrap();
+    let x = b.conv2d(b.input(), Conv2d::new(&weight, None, Conv2dConfig::default()).unwrap()).unwrap();
+    b.stage("sum", x).unwrap();
+    let photo = Image::noise(100, 100, Noise::Uniform { low: 0.1, high: 0.9 }, 1).unwrap();
+    let plan = Synthesis::new(&b.finish().unwrap(), "sum", &photo).unwrap().recipe(recipe).seed(5).quiet();
+    let values = plan.start().unwrap().pixels().to_vec();
+    assert_eq!(values.len(), 30_000);
+    let mean = |f: &dyn Fn(f64) -> f64| values.iter().map(|&v| f(f64::from(v))).sum::<f64>() / values.len() as f64;
+    let average = mean(&|v| v);
+    let deviation = mean(&|v| (v - average).powi(2)).sqrt();
+    let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let numbers = [f64::from(least), f64::from(most), average, deviation];
+    (values, numbers)
+}
+
+fn near(found: f64, expected: f64, within: f64) {
+    assert!((found - expected).abs() < within, "{found}, expected {expected} within {within}");
+}
+
+/// Tolerances are five standard errors and more of 30,000 draws.
+#[test]
+fn presets_start_from_the_noise_that_their_sources_state() {
+    let (_, [least, most, mean, deviation]) = first_picture(Recipe::feather2019());
+    assert!(least >= f64::from(0.5f32) && most < f64::from(0.6f32), "uniform in [0.5, 0.6): {least} to {most}");
+    near(least, 0.5, 1e-4);
+    near(most, 0.6, 1e-4);
+    near(mean, 0.55, 1e-3);
+    near(deviation, 0.1 / 12f64.sqrt(), 5e-4);
+
+    for recipe in [Recipe::feather2023(), Recipe::fast()] {
+        let (values, [least, most, mean, deviation]) = first_picture(recipe);
+        assert!(least > 0.2 && most < 0.8 && most - least > 0.3, "normal, deviation 0.05: {least} to {most}");
+        near(mean, 0.5, 2e-3);
+        near(deviation, 0.05, 1e-3);
+        let inside = values.iter().filter(|&&v| (v - 0.5).abs() < 0.05).count() as f64 / values.len() as f64;
+        near(inside, 0.6827, 0.014);
+    }
+
+    let (_, [least, most, mean, deviation]) = first_picture(Recipe::plenoptic());
+    assert_eq!((least, most), (0.0, 1.0), "stretched to the whole range");
+    near(mean, 0.5, 1e-2);
+    near(deviation, 1.0 / 12f64.sqrt(), 5e-3);
+}
+
+#[test]
+fn normal_noise_is_clamped_to_what_a_picture_holds() {
+    let wide = Start::Noise(Noise::Normal { mean: 0.5, deviation: 0.5 });
+    let (values, [least, most, ..]) = first_picture(Recipe::feather2023().start(wide));
+    assert_eq!((least, most), (0.0, 1.0));
+    // What lies beyond one deviation, on either side, is at the bound.
+    for bound in [0.0, 1.0] {
+        near(values.iter().filter(|&&v| v == bound).count() as f64 / values.len() as f64, 0.1587, 0.011);
+    }
 }
 
 #[test]
@@ -360,6 +436,7 @@ fn impossible_numbers_in_a_file_are_refused() {
         }
         refused("evaluations", 0);
         refused("over", 9);
+        refused("layer_by_layer", 2);
         refused("gradient", u64::from(f32::NAN.to_bits()));
         refused("best.x", u64::from(f32::INFINITY.to_bits()));
         refused("best.snr_db", f64::NAN.to_bits());

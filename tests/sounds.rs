@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 use metamers::prelude::*;
+use rand::{RngExt, SeedableRng};
 
 fn wav(channels: u16, rate: u32, bits: u16, samples: &[i32]) -> Vec<u8> {
     let spec = WavSpec { channels, sample_rate: rate, bits_per_sample: bits, sample_format: SampleFormat::Int };
@@ -56,6 +57,80 @@ fn files_that_are_no_sounds_say_what_is_wrong() {
     assert!(error(&wav_of_floats(8_000, &[0.0, 1.5])).contains("1.5"));
     assert!(error(&wav(1, 3, 16, &[1, 2])).contains("100 to 768000 Hz"));
     assert!(Sound::open("no_such.wav").unwrap_err().to_string().contains("no_such.wav"));
+}
+
+/// Where an extensible header says how many bits of a sample are valid.
+const VALID_BITS: usize = 38;
+
+/// A file of three samples whose header is an extensible one.
+fn extensible(bits: u16, valid: u16) -> Vec<u8> {
+    let full = [0, 1 << (bits - 2), -(1 << (bits - 2))];
+    let mut bytes = wav(1, 8_000, bits, &full);
+    assert_eq!((&bytes[20..22], &bytes[VALID_BITS..VALID_BITS + 2]), (&[0xFE, 0xFF][..], &bits.to_le_bytes()[..]));
+    bytes[VALID_BITS..VALID_BITS + 2].copy_from_slice(&valid.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn an_extensible_header_is_not_believed_more_bits_than_there_are() {
+    for bits in [24, 32] {
+        // None stated means all of them, as other readers take it.
+        for valid in [bits, 0] {
+            assert_eq!(Sound::from_bytes(&extensible(bits, valid)).unwrap().values(), [0.0, 0.5, -0.5]);
+        }
+        for valid in [33, 64, 65, 66, 255, 32_768, u16::MAX] {
+            let error = error(&extensible(bits, valid));
+            assert!(error.contains(&format!("states {valid} bits a sample")), "{error}");
+        }
+        assert!(Sound::from_bytes(&extensible(bits, 20)).is_err(), "20 of {bits} bits");
+    }
+}
+
+/// Whether these bytes are a sound that keeps its word; never a panic.
+fn survives(bytes: &[u8]) -> bool {
+    let Ok(sound) = Sound::from_bytes(bytes) else { return false };
+    assert!(!sound.values().is_empty() && sound.values().iter().all(|v| v.abs() <= 1.0));
+    assert!((100..=768_000).contains(&sound.rate()));
+    true
+}
+
+#[test]
+fn damaged_sounds_are_errors_or_sounds_and_never_a_panic() {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let samples = [0, 90, -100, 127, 5, -6, 64, 0];
+    let mut files: Vec<Vec<u8>> = [8, 16, 24, 32].map(|bits| wav(2, 8_000, bits, &samples)).into();
+    files.extend([wav_of_floats(8_000, &[0.0, 0.5, -0.5]), extensible(24, 24), extensible(32, 32)]);
+    let (mut opened, mut refused) = (0, 0);
+    for whole in files {
+        assert!(survives(&whole));
+        let header = whole.windows(4).position(|w| w == b"data").unwrap() + 8;
+        for _ in 0..4000 {
+            let mut bytes = whole.clone();
+            match random.random_range(0..4) {
+                0 => bytes.truncate(random.random_range(0..bytes.len())),
+                // Every field of a header once holds the least, the most and what is one off.
+                1 => {
+                    let at = random.random_range(0..header - 1);
+                    let value: u16 = [0, 1, 2, 31, 33, 64, 65, 0x7FFF, 0x8000, u16::MAX][random.random_range(0..10)];
+                    bytes[at..at + 2].copy_from_slice(&value.to_le_bytes());
+                }
+                2 => {
+                    (0..random.random_range(1..6)).for_each(|_| bytes[random.random_range(0..header)] = random.random())
+                }
+                _ => {
+                    let length = bytes.len();
+                    (0..random.random_range(1..6))
+                        .for_each(|_| bytes[random.random_range(0..length)] = random.random());
+                }
+            }
+            match survives(&bytes) {
+                true => opened += 1,
+                false => refused += 1,
+            }
+        }
+    }
+    println!("{opened} still open, {refused} are refused");
+    assert!(opened > 500 && refused > 5000, "{opened} open and {refused} are refused: this tests one side only");
 }
 
 #[test]

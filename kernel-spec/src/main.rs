@@ -47,6 +47,8 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Compile metamers for notebooks, so that kernels start in seconds.
+    ///
+    /// Exit status: 0 when it is compiled, 1 when it could not be; with --check 0 when it is up to date and 1 when not.
     Warm {
         /// Only say, by the exit status, whether that has been done.
         #[arg(long)]

@@ -17,11 +17,24 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Makes the cells' stdout write what it still holds; takes and returns evcxr's variables as any cell does.
+/// Makes the cells' stdout write what it still holds, from now on again and again: a progress line has no newline. Takes and returns
+/// evcxr's variables as any cell does.
 pub const FLUSH_SOURCE: &str = "
+static ONCE: std::sync::Once = std::sync::Once::new();
+
+fn write_out() {
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+}
+
 #[unsafe(no_mangle)]
 pub extern \"C\" fn flush(store: *mut std::ffi::c_void) -> *mut std::ffi::c_void {
-    let _ = std::io::Write::flush(&mut std::io::stdout());
+    write_out();
+    ONCE.call_once(|| {
+        let _ = std::thread::Builder::new().name(\"flush\".into()).spawn(|| loop {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            write_out();
+        });
+    });
     store
 }
 ";

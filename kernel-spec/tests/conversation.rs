@@ -34,14 +34,29 @@ fn text_appears_while_the_cell_runs() {
         .run(
             r#"for i in 0..3 { println!("step {i}"); std::thread::sleep(std::time::Duration::from_millis(400)); }
                use std::io::Write; print!("no newline"); std::io::stdout().flush().unwrap();
-               std::thread::sleep(std::time::Duration::from_millis(400));"#,
+               std::thread::sleep(std::time::Duration::from_millis(600));
+               eprintln!("end");"#,
         )
         .ok();
     assert_eq!(outcome.text("stdout"), "step 0\nstep 1\nstep 2\nno newline");
-    let times: Vec<Duration> =
-        outcome.messages.iter().filter(|message| message.kind == "stream").map(|message| message.after).collect();
-    assert!(times.len() >= 4, "{times:?}");
-    assert!(times[3] - times[0] > Duration::from_millis(1000), "{times:?}");
+    let (first, partial, end) = (outcome.when("step 0"), outcome.when("no newline"), outcome.when("end"));
+    assert!(partial - first > Duration::from_millis(1000), "{first:?} {partial:?}");
+    assert!(end - partial > Duration::from_millis(400), "the partial line waited: {partial:?}, and {end:?} at the end");
+}
+
+/// Rust keeps text without a newline to itself; a person watches its progress all the same.
+#[test]
+fn text_without_a_newline_appears_soon_without_a_flush() {
+    let outcome = shared()
+        .run(
+            r#"for percent in [10, 20] { print!("\r{percent} %"); std::thread::sleep(Duration::from_millis(600)); }
+               eprintln!("end");"#,
+        )
+        .ok();
+    assert_eq!(outcome.text("stdout"), "\r10 %\r20 %");
+    let (first, second, end) = (outcome.when("10 %"), outcome.when("20 %"), outcome.when("end"));
+    assert!(second - first > Duration::from_millis(400), "{first:?} {second:?}");
+    assert!(end - second > Duration::from_millis(400), "{second:?}, and {end:?} at the end");
 }
 
 #[test]

@@ -2,16 +2,12 @@
 
 mod common;
 
-use common::{Client, descendants};
+use common::{Client, descendants, figure, until};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-fn gone(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{what} is still there");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+fn gone(pid: u32) {
+    until("a process to end", Duration::from_secs(10), || !Path::new(&format!("/proc/{pid}")).exists());
 }
 
 #[test]
@@ -24,9 +20,7 @@ fn a_shutdown_in_the_middle_of_a_cell_leaves_no_process_and_no_folder() {
     assert_eq!(kernel.shut_down()["status"], "ok");
     let status = kernel.kernel.wait().unwrap();
     assert!(status.success());
-    for pid in processes {
-        gone("a process", || !Path::new(&format!("/proc/{pid}")).exists());
-    }
+    processes.into_iter().for_each(gone);
     assert!(!folder.exists());
 }
 
@@ -37,10 +31,49 @@ fn a_killed_kernel_leaves_no_process_and_the_next_one_removes_its_folder() {
     let (processes, folder) = (descendants(kernel.kernel.id()), kernel.build_folder());
     kernel.kernel.kill().unwrap();
     kernel.kernel.wait().unwrap();
-    for pid in processes {
-        gone("a process", || !Path::new(&format!("/proc/{pid}")).exists());
-    }
+    processes.into_iter().for_each(gone);
     assert!(folder.exists());
     Client::start().run("1").ok();
     assert!(!folder.exists());
+}
+
+#[test]
+fn dependencies_survive_the_process_that_ran_the_cells() {
+    let mut kernel = Client::start();
+    kernel.run(":dep itoa = \"1\"").ok();
+    kernel.run("fn text(number: u32) -> String { itoa::Buffer::new().format(number).to_owned() }").ok();
+    assert_eq!(kernel.run("text(41)").ok().result(), "\"41\"");
+    let (name, text) = kernel.run("std::process::abort();").error();
+    assert_eq!(name, "ProcessEnded");
+    assert!(text.contains("dependencies and the prelude are kept"), "{text}");
+    assert_eq!(kernel.run("text(42)").ok().result(), "\"42\"");
+    assert_eq!(kernel.run("itoa::Buffer::new().format(43u8).to_owned()").ok().result(), "\"43\"");
+}
+
+/// Lets a process have this much more memory than it has taken.
+fn leave(pid: u32, megabytes: u64) {
+    let bytes = (figure(pid, "VmSize:") << 10) + (megabytes << 20);
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: it reads one structure, and the old limits are not asked for.
+    let answer = unsafe { libc::prlimit(pid as libc::pid_t, libc::RLIMIT_AS, &limit, std::ptr::null_mut()) };
+    assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn memory_that_runs_out_is_said_and_survived() {
+    let mut kernel = Client::start();
+    let pid: u32 = kernel.run("std::process::id()").ok().result().parse().unwrap();
+    leave(pid, 700);
+    let outcome = kernel.run(
+        "let mut taken: Vec<Vec<u8>> = vec![];\n\
+         loop { taken.push(vec![1; 64 << 20]); println!(\"{}\", taken.len()); }",
+    );
+    let (name, text) = outcome.error();
+    assert_eq!(name, "ProcessEnded");
+    assert!(text.contains("memory ran out") && text.contains("variables are lost"), "{text}");
+    assert_eq!(outcome.text("stderr"), "", "one message, and no addresses");
+    assert!(outcome.text("stdout").lines().count() >= 3, "it took memory: {:?}", outcome.text("stdout"));
+    // The process that comes next is not the one that was limited.
+    let tensor = "Tensor::ones((1 << 14, 1 << 14), DType::F32, &Device::Cpu)?.elem_count()";
+    assert_eq!(kernel.run(tensor).ok().result(), (1 << 28).to_string());
 }

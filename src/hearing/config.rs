@@ -98,9 +98,10 @@ impl Config {
         whole.into_iter().chain(kinds).chain(bits.map(|half| half as usize)).collect()
     }
 
-    /// How many frequency channels come out.
+    /// How many frequency channels come out: `s (n + 3) - 1`, of which `2 s` are low-pass and high-pass filters.
     pub fn channels(&self) -> usize {
-        self.sample_factor * (self.filters + 1) - 1 + 2 * self.sample_factor
+        // Numbers that `check` refuses may be of any size.
+        self.sample_factor.saturating_mul(self.filters.saturating_add(3)).saturating_sub(1)
     }
 
     /// How many frames come out, and how far before the waveform the first begins.
@@ -130,7 +131,8 @@ impl Config {
                 format!("{} filters, {} times as dense, make no filter bank", self.filters, self.sample_factor);
             return Err(Error::invalid("cochleagram.filters", reason));
         }
-        if self.stride == 0 || self.taps == 0 || self.taps > self.samples || self.samples > 1 << 24 {
+        let (stride, taps) = (1..=self.samples, 1..=self.samples);
+        if !stride.contains(&self.stride) || !taps.contains(&self.taps) || self.samples > 1 << 24 {
             let reason = format!("{} samples, {} taps, stride {} make no frame", self.samples, self.taps, self.stride);
             return Err(Error::invalid("cochleagram.taps", reason));
         }
@@ -147,5 +149,29 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_any_size_are_refused_and_not_computed_with() {
+        let preset = Config::feather2023();
+        assert_eq!((preset.channels(), Config { sample_factor: 1, filters: 1, ..preset.clone() }.channels()), (211, 3));
+        let huge = [0, 1 << 32, usize::MAX / 2, usize::MAX];
+        for number in huge {
+            for (filters, sample_factor) in [(number, 4), (50, number), (number, number)] {
+                let config = Config { filters, sample_factor, ..preset.clone() };
+                assert!(number == 0 || config.channels() > 4096);
+                let error = config.check().unwrap_err().to_string();
+                assert!(error.contains("cochleagram.filters"), "{error}");
+            }
+            for (stride, taps, samples) in [(number, 1001, 40_000), (100, number, 40_000), (100, 1001, number)] {
+                let error = Config { stride, taps, samples, ..preset.clone() }.check().unwrap_err().to_string();
+                assert!(error.contains("cochleagram.taps"), "{error}");
+            }
+        }
     }
 }

@@ -51,7 +51,7 @@ impl Checkpoint {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
         let sha256 = hex(&Sha256::digest(&bytes));
         if bytes.starts_with(b"PK") {
-            let tensors = read_pth(path)?;
+            let tensors = unwrapped(super::pth::read(path)?);
             return Ok(Self { path: path.into(), weights: Weights::File { tensors, notes: HashMap::new(), sha256 } });
         }
         let file = SafeTensors::deserialize(&bytes)
@@ -271,23 +271,6 @@ impl BatchNorm {
         let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
         ChannelAffine::new(&narrow(&self.scale), &narrow(&self.shift))
     }
-}
-
-/// The float tensors of a zip `.pth`, as float32.
-fn read_pth(path: &Path) -> Result<HashMap<String, Tensor>> {
-    let unreadable = |e: candle_core::Error| Error::file(path, format!("is no state dict that can be read ({e})"));
-    let mut read = candle_core::pickle::read_all(path).map_err(unreadable)?;
-    for key in ["state_dict", "model", "network"] {
-        if read.is_empty() {
-            read = candle_core::pickle::read_all_with_key(path, Some(key)).unwrap_or_default();
-        }
-    }
-    if read.is_empty() {
-        return Err(Error::file(path, "holds no tensors by name; save the state dict alone"));
-    }
-    let floats = read.into_iter().filter(|(_, tensor)| tensor.dtype().is_float());
-    let tensors = floats.map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?))).collect::<Result<_>>()?;
-    Ok(unwrapped(tensors))
 }
 
 /// The tensors without the prefixes that wrappers give to all names.

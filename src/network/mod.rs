@@ -8,6 +8,7 @@ mod checkpoint;
 mod classify;
 mod fingerprint;
 mod layer;
+mod pth;
 mod receptive_field;
 mod run;
 mod stage;

@@ -23,8 +23,9 @@ impl ReceptiveField {
 
     pub(super) fn through(self, window: Window) -> Self {
         let span = window.span();
-        let size = self.size.map(|size| [0, 1].map(|axis| size[axis] + (span[axis] - 1) * self.step[axis]));
-        Self { size, step: [0, 1].map(|axis| self.step[axis] * window.stride[axis]) }
+        let wider = |axis: usize| (span[axis] - 1).saturating_mul(self.step[axis]);
+        let size = self.size.map(|size| [0, 1].map(|axis| size[axis].saturating_add(wider(axis))));
+        Self { size, step: [0, 1].map(|axis| self.step[axis].saturating_mul(window.stride[axis])) }
     }
 
     /// The larger of two fields, of units that are added or put side by side.

@@ -30,7 +30,8 @@ impl Padding {
     pub fn same(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> Self {
         let total = |axis: usize| {
             let stride = stride[axis].max(1);
-            ((input[axis].div_ceil(stride).max(1) - 1) * stride + kernel[axis]).saturating_sub(input[axis])
+            let last = (input[axis].div_ceil(stride).max(1) - 1).saturating_mul(stride);
+            last.saturating_add(kernel[axis]).saturating_sub(input[axis])
         };
         let (rows, columns) = (total(0), total(1));
         Self { top: rows / 2, bottom: rows - rows / 2, left: columns / 2, right: columns - columns / 2 }
@@ -85,9 +86,10 @@ impl Window {
         self
     }
 
-    /// The input pixels that a window spans along each axis, dilation included.
+    /// The input pixels that a window spans along each axis, dilation included; at most `usize::MAX`.
     pub fn span(&self) -> [usize; 2] {
-        [0, 1].map(|axis| self.dilation[axis] * self.kernel[axis].saturating_sub(1) + 1)
+        let behind_first = |axis: usize| self.dilation[axis].saturating_mul(self.kernel[axis].saturating_sub(1));
+        [0, 1].map(|axis| behind_first(axis).saturating_add(1))
     }
 
     /// All its numbers, in a fixed order.
@@ -191,6 +193,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_refused_and_not_computed_with() {
+        let huge = usize::MAX;
+        for window in [
+            Window::square(huge),
+            Window::square(3).stride(huge),
+            Window::square(3).dilations([huge, huge]),
+            Window::square(huge).dilations([huge, huge]),
+            Window::square(3).padding(Padding::all(huge)),
+        ] {
+            assert!(window.span().iter().all(|&span| span >= 3));
+            assert!(window.output([9, 9], false).is_err() && window.output([9, 9], true).is_err(), "{window:?}");
+        }
+        assert_eq!(Window::square(3).dilations([huge, 2]).span(), [huge, 5]);
+        Padding::same([huge, 1], [huge, huge], [1, huge]);
     }
 
     #[test]

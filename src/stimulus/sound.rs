@@ -73,6 +73,10 @@ impl Sound {
         let mut reader =
             WavReader::new(Cursor::new(bytes)).map_err(|e| format!("is no WAV file that can be read ({e})"))?;
         let WavSpec { channels, sample_rate, bits_per_sample, sample_format } = reader.spec();
+        // An extensible header states what it likes; above 32 no sample would fit, and 0 has no full scale.
+        if !(1..=32).contains(&bits_per_sample) {
+            return Err(format!("states {bits_per_sample} bits a sample, expected 8, 16, 24 or 32"));
+        }
         let stated = reader.len() as usize;
         let read: std::result::Result<Vec<f32>, hound::Error> = match sample_format {
             SampleFormat::Float => reader.samples::<f32>().collect(),

@@ -246,13 +246,15 @@ fn number(value: Option<f64>, digits: usize) -> String {
 impl Show for Metamer {
     fn bundles(&self) -> Vec<Bundle> {
         let (s, stamp) = (self.similarity, self.stamp());
-        let title = format!("{} at stage {} of {}", stamp.original, stamp.stage, stamp.network);
+        // A network of one stage alone may be called as that stage is.
+        let of = if stamp.network == stamp.stage { String::new() } else { format!(" of {}", stamp.network) };
+        let title = format!("{} at stage {}{of}", stamp.original, stamp.stage);
         let measures =
             format!("ρ {}, r {}, SNR {} dB", number(s.spearman, 3), number(s.pearson, 3), number(s.snr_db, 1));
         let (original, metamer) = (answer(self.original_class()), answer(self.metamer_class()));
         let mut text = format!("metamer of {title}\n{measures}");
         let mut alt = format!("Original and metamer of {title}. {measures}.");
-        if !original.is_empty() {
+        if !original.is_empty() && !metamer.is_empty() {
             text += &format!("\noriginal: {original}\nmetamer: {metamer}");
             alt += &format!(" Network's answers: {original}; {metamer}.");
         }

@@ -88,7 +88,8 @@ pub enum Optimiser {
 /// picture: a network answers to some far more than to others.
 ///
 /// Where nothing better is found along a line, the memory is dropped, then some normalised gradient steps are taken,
-/// shorter after each such stall, and L-BFGS begins anew.
+/// shorter after each such stall, and L-BFGS begins anew. They are the steps of the warm-up again, which carry nothing over
+/// from one to the next; Adam in their place, with moments that it would have to gather first, has not been measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lbfgs {
     /// How many pairs of steps and gradient changes are remembered.

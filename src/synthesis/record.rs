@@ -112,6 +112,7 @@ impl Run {
         to.u64("evaluations", self.history.evaluations as u64);
         to.u64("over", over_to_number(self.over));
         to.u64("elapsed_ns", self.history.elapsed.as_nanos() as u64);
+        to.u64("layer_by_layer", self.plan.layer_by_layer.into());
         save_history(&mut to, &self.history.points);
         self.state.save(&mut to);
         to.write(path.as_ref())
@@ -135,6 +136,12 @@ impl Run {
         }
         let original = load_stimulus(&file, "original", &stamp.original)?;
         let start = file.has("start").then(|| load_stimulus(&file, "start", &stamp.start)).transpose()?;
+        // Files from before this was kept do not have it.
+        let layer_by_layer = match file.has("layer_by_layer").then(|| file.u64("layer_by_layer")).transpose()? {
+            None | Some(0) => false,
+            Some(1) => true,
+            Some(other) => return Err(file.error(format!("is damaged: its \"layer_by_layer\" is {other}"))),
+        };
         let plan = Synthesis {
             network: network.clone(),
             stage: stamp.stage,
@@ -143,7 +150,7 @@ impl Run {
             seed: stamp.seed,
             start,
             quiet: false,
-            layer_by_layer: false,
+            layer_by_layer,
         };
         plan.recipe.check()?;
         let problem = Problem::new(&plan.network, &plan.stage, &plan.original, &plan.recipe, plan.layer_by_layer)?;

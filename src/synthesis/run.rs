@@ -216,9 +216,16 @@ impl Run {
         (done, left)
     }
 
+    fn title(&self) -> String {
+        let (network, stage) = (self.plan.network.name(), &self.plan.stage);
+        // A network of one stage alone may be called as that stage is.
+        let network = if network == stage { String::new() } else { format!("{network}, ") };
+        format!("{network}stage {stage}, recipe {}", self.plan.recipe.name)
+    }
+
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
-            title: format!("{}, stage {}, recipe {}", self.plan.network.name(), self.plan.stage, self.plan.recipe.name),
+            title: self.title(),
             network: self.plan.network.clone(),
             original: self.plan.original.clone(),
             current: self.current(),

@@ -103,14 +103,10 @@ fn standard_library_source() -> Result<()> {
     if library.is_dir() || std::env::var_os("RUST_SRC_PATH").is_some() {
         return Ok(());
     }
-    crate::say("Adding", "the sources of Rust's standard library (rustup component add rust-src)");
-    if !Command::new("rustup").args(["component", "add", "rust-src"]).status().is_ok_and(|status| status.success()) {
-        bail!(
-            "the sources of Rust's standard library are missing; install them with\n  rustup component add rust-src\n\
-             or, where Rust does not come from rustup, with the package rust-src"
-        );
-    }
-    Ok(())
+    bail!(
+        "the sources of Rust's standard library are missing; install them with\n  rustup component add rust-src\n\
+         or, where Rust does not come from rustup, with the package rust-src"
+    )
 }
 
 fn free_megabytes(path: &Path) -> Option<u64> {
@@ -129,6 +125,23 @@ fn quiet(program: &str, arguments: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_written_to_is_said_with_its_name() {
+        let root = std::env::temp_dir().join(format!("metamers-writable-{}", std::process::id()));
+        std::fs::create_dir_all(&root).unwrap();
+        writable(&root).unwrap();
+        let left = |folder: &Path| std::fs::read_dir(folder).unwrap().count();
+        assert_eq!((left(&root), left(&root.join("target"))), (1, 0), "nothing is left of the probe");
+        // Also for root, whom no permissions stop.
+        std::fs::remove_dir_all(root.join("target")).unwrap();
+        std::fs::write(root.join("target"), "a file").unwrap();
+        let error = writable(&root).unwrap_err().to_string();
+        let target = root.join("target").display().to_string();
+        assert!(error.starts_with(&format!("{target} cannot be written to: ")), "{error}");
+        assert!(error.contains("a copy of the project that is yours"), "{error}");
+        std::fs::remove_dir_all(root).unwrap();
+    }
 
     #[test]
     fn a_port_in_use_is_said_before_anything_is_started() {

@@ -28,6 +28,8 @@ pub enum Task {
     /// Exit status: 0 when it is removed, 1 when it was not there or could not be removed.
     Uninstall(Where),
     /// Set up what is missing and open JupyterLab on the notebooks.
+    ///
+    /// Exit status: that of JupyterLab, which is 0 after Ctrl-C or "Shut Down"; 1 when the set-up failed or JupyterLab could not start.
     Lab {
         /// Passed on to JupyterLab, after `--`: for example `metamers-kernel lab -- --no-browser --port 9000`.
         #[arg(last = true)]

@@ -10,13 +10,19 @@ use std::process::ExitCode;
 ///
 /// The set-up makes .venv in the project, builds the kernel (about ten minutes the first time) and compiles the library for notebooks
 /// (about four). What is up to date is skipped.
+///
+/// Exit status: without options that of JupyterLab, which is 0 after Ctrl-C or "Shut Down"; with --setup 0 when all is set up; with --run 0 when
+/// every cell of every notebook succeeded and 130 after Ctrl-C. 1 when something failed, and 2 for options that do not exist.
 #[derive(Parser)]
 #[command(name = "cargo lab", version)]
 struct Arguments {
-    /// Execute notebooks without opening anything, and save their outputs.
+    /// Execute notebooks without opening anything, and save their outputs in them.
     #[arg(long, num_args = 1.., value_name = "FILE.ipynb")]
     run: Vec<PathBuf>,
-    /// Seconds that one cell may take, with --run.
+    /// With --run, save executed copies in this folder, and leave the notebooks as they are.
+    #[arg(long, requires = "run", value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// With --run, seconds that one cell may take.
     #[arg(long, requires = "run", value_name = "SECONDS")]
     timeout: Option<u32>,
     /// With --run, save what ran before a failure to FILE.failed.ipynb.
@@ -62,8 +68,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     if arguments.run.is_empty() {
         return metamers_lab::lab(&project, &arguments.jupyter);
     }
-    let Arguments { run: notebooks, timeout, keep, .. } = arguments;
-    metamers_lab::run(&project, &Run { notebooks, out: None, timeout, keep })
+    let Arguments { run: notebooks, out, timeout, keep, .. } = arguments;
+    metamers_lab::run(&project, &Run { notebooks, out, timeout, keep })
 }
 
 /// What `cargo run` tells this program is not meant for the compilers and kernels that it starts: they would build anew for it.

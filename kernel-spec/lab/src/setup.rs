@@ -95,7 +95,7 @@ impl Project {
             .args(["build", "--release", "--package", "metamers-kernel", "--target-dir"])
             .arg(self.root.join("target"));
         build.current_dir(&self.root);
-        succeed(&mut build, "the kernel could not be built")
+        succeed(&mut build, "the kernel could not be built; if cargo could not download something: is there a network?")
     }
 
     fn warm(&self) -> Result<()> {

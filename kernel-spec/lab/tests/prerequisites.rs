@@ -56,11 +56,13 @@ fn a_missing_standard_library_source_is_named_with_what_installs_it() {
     script(folder.path(), "python3", "exit 0");
     let text = set_up(folder.path());
     assert!(text.contains("rustc is missing"), "{text}");
-    // A rustc without the sources, and a rustup that cannot fetch them.
+    // A rustc without the sources. They are named, and not fetched: a person's tools are the person's.
     script(folder.path(), "rustc", &format!("echo {}", folder.path().display()));
-    script(folder.path(), "rustup", "exit 1");
+    script(folder.path(), "rustup", &format!("echo asked > {}/asked", folder.path().display()));
     let text = set_up(folder.path());
-    assert!(text.contains("rustup component add rust-src"), "{text}");
+    assert!(text.contains("the sources of Rust's standard library are missing; install them with"), "{text}");
+    assert!(text.contains("\n  rustup component add rust-src\n"), "{text}");
+    assert!(!folder.path().join("asked").exists(), "rustup was started");
 }
 
 #[test]
@@ -71,4 +73,14 @@ fn a_notebook_that_is_not_there_is_said_before_anything_is_set_up() {
     assert_eq!(output.stdout, b"");
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(text, "error: no-such-notebook.ipynb: there is no such file\n");
+}
+
+#[test]
+fn help_says_what_the_exit_status_means_and_wrong_options_are_refused() {
+    let lab = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_metamers-lab")).args(arguments).output().unwrap();
+    let help = String::from_utf8(lab(&["--help"]).stdout).unwrap();
+    assert!(help.contains("Exit status: ") && help.contains("--out <DIR>"), "{help}");
+    for wrong in [&["--out", "copies"][..], &["--keep"], &["--setup", "--run", "a.ipynb"], &["--no-such-option"]] {
+        assert_eq!(lab(wrong).status.code(), Some(2), "{wrong:?}");
+    }
 }

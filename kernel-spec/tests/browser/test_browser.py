@@ -1,6 +1,7 @@
 """A person in front of JupyterLab: runs cells, sees the picture change while a cell runs, presses the interrupt button, goes on.
 
-Started by kernel-spec/tests/browser/run, which sets everything up. Screenshots go to kernel-spec/tests/browser/screenshots.
+Started by kernel-spec/tests/browser/run, which sets everything up. Screenshots go to target/browser-screenshots, or with --keep to
+kernel-spec/tests/browser/screenshots.
 """
 
 import json
@@ -18,6 +19,7 @@ from playwright.sync_api import expect, sync_playwright
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
+SCREENSHOTS = HERE / "screenshots" if "--keep" in sys.argv[1:] else ROOT / "target/browser-screenshots"
 TOKEN = "browser-test"
 CELLS = [
     "let kept = 42;\nlet model = zoo::efficientnet_lite0()?;\nlet photo = Image::open(&shipped_photos()?[0])?;",
@@ -71,7 +73,7 @@ def start_jupyter(folder, port):
 
 
 def look(page, name):
-    page.screenshot(path=HERE / "screenshots" / f"{name}.png")
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
 def use(page, port):
@@ -141,7 +143,7 @@ def main():
         jupyter.terminate()
         jupyter.wait(timeout=30)
         shutil.rmtree(folder, ignore_errors=True)
-    print("The picture changed while the cell ran; after the interrupt the variables were there.")
+    print(f"The picture changed while the cell ran; after the interrupt the variables were there. Screenshots: {SCREENSHOTS}")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 #![allow(dead_code)]
 
 use jupyter_protocol::{
-    ConnectionInfo, ExecuteRequest, InterruptRequest, JupyterMessage, KernelInfoRequest, ShutdownRequest,
-    connection_info::Transport,
+    ConnectionInfo, ExecuteRequest, InterruptRequest, IsCompleteRequest, JupyterMessage, KernelInfoRequest,
+    ShutdownRequest, connection_info::Transport,
 };
 use jupyter_zmq_client as jupyter;
 use serde_json::Value;
@@ -55,6 +55,14 @@ impl Outcome {
         self.of("stream").iter().filter(of_stream).filter_map(|content| content["text"].as_str()).collect()
     }
 
+    /// When the first text with this in it came.
+    #[track_caller]
+    pub fn when(&self, text: &str) -> Duration {
+        let has = |message: &&Message| message.content["text"].as_str().is_some_and(|all| all.contains(text));
+        let found = self.messages.iter().filter(|message| message.kind == "stream").find(has);
+        found.unwrap_or_else(|| panic!("no {text:?} in {:#?}", self.messages)).after
+    }
+
     pub fn result(&self) -> &str {
         self.of("execute_result").first().and_then(|content| content["data"]["text/plain"].as_str()).unwrap_or("")
     }
@@ -97,8 +105,17 @@ impl Client {
         Client::of(program)
     }
 
-    /// The kernel that this program is, given the connection file as its last argument.
-    pub fn of(mut program: Command) -> Client {
+    /// The kernel that this program is, given the connection file as its last argument; it is ready for a cell.
+    pub fn of(program: Command) -> Client {
+        let mut client = Client::connect(program);
+        let id = client.send(KernelInfoRequest {});
+        client.collect(&id, PATIENCE).expect("the kernel gets ready");
+        client.reply(&id);
+        client
+    }
+
+    /// The kernel that this program is; it listens, and may still be getting ready.
+    pub fn connect(mut program: Command) -> Client {
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("connection.json");
@@ -146,7 +163,7 @@ impl Client {
         let mut client = Client { kernel, home: home(), runtime, shell, control, iopub, _folder: folder };
         // The subscription takes effect a moment after the connection: ask until an answer is heard on IOPub too.
         loop {
-            let id = client.send(KernelInfoRequest {});
+            let id = client.send(IsCompleteRequest { code: "1".into() });
             let heard = client.collect(&id, Duration::from_millis(500));
             client.reply(&id);
             if heard.is_some() {
@@ -217,8 +234,8 @@ impl Client {
         self.end(&id)
     }
 
-    /// Waits until the cell has printed this.
-    pub fn wait_for(&mut self, id: &str, text: &str) {
+    /// Waits until the cell has printed this; all that it printed up to there.
+    pub fn wait_for(&mut self, id: &str, text: &str) -> String {
         let mut seen = String::new();
         while !seen.contains(text) {
             let (kind, content) = self.next(id, PATIENCE).expect("the cell goes on");
@@ -227,6 +244,12 @@ impl Client {
                 seen += content["text"].as_str().unwrap();
             }
         }
+        seen
+    }
+
+    /// Waits until a message of this kind comes from the cell.
+    pub fn wait_for_kind(&mut self, id: &str, awaited: &str) {
+        while self.next(id, PATIENCE).expect("the cell goes on").0 != awaited {}
     }
 
     pub fn interrupt(&mut self) {
@@ -276,6 +299,16 @@ pub fn descendants(of: u32) -> Vec<u32> {
         at += 1;
     }
     found.split_off(1)
+}
+
+/// Waits until this holds, and fails after a time in which it should.
+#[track_caller]
+pub fn until(what: &str, patience: Duration, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < patience, "after {patience:?} still waiting for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A figure of /proc/PID/status.

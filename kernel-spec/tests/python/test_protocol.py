@@ -7,6 +7,7 @@ import unittest
 from pathlib import Path
 from queue import Empty
 
+import zmq
 from jupyter_client.manager import start_new_kernel
 
 KERNEL = "metamers"
@@ -47,6 +48,12 @@ class Protocol(unittest.TestCase):
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 return outputs
             outputs.append(message)
+
+    def until_printed(self, text):
+        while True:
+            message = self.client.get_iopub_msg(timeout=PATIENCE)
+            if message["msg_type"] == "stream" and text in message["content"]["text"]:
+                return
 
     def run_cell(self, code, **options):
         request = self.client.execute(code, **options)
@@ -115,10 +122,7 @@ class Protocol(unittest.TestCase):
 
     def test_questions_about_code_are_answered_at_once_while_a_cell_runs(self):
         request = self.client.execute('println!("running"); std::thread::sleep(Duration::from_secs(4));')
-        while True:
-            message = self.client.get_iopub_msg(timeout=PATIENCE)
-            if message["msg_type"] == "stream" and "running" in message["content"]["text"]:
-                break
+        self.until_printed("running")
         begun = time.monotonic()
         for asked in (self.client.complete("Tensor::ze"), self.client.inspect("Tensor", 3), self.client.is_complete("1 +"), self.client.history(n=1)):
             self.assertEqual(self.reply_to(asked)["content"].get("status") in ("ok", "incomplete"), True)
@@ -140,12 +144,22 @@ class Protocol(unittest.TestCase):
                 self.assertNotEqual(reply["parent_header"].get("msg_id"), message["header"]["msg_id"])
 
     def test_the_heart_beats_while_a_cell_runs(self):
-        request = self.client.execute("std::thread::sleep(Duration::from_secs(4));")
-        self.client.hb_channel.unpause()
-        # It pings each second, and believes a kernel dead that does not echo.
-        time.sleep(2.5)
-        self.assertTrue(self.client.hb_channel.is_beating())
-        self.reply_to(request)
+        request = self.client.execute('println!("running"); std::thread::sleep(Duration::from_secs(4));')
+        self.until_printed("running")
+        heart = zmq.Context.instance().socket(zmq.REQ)
+        heart.linger = 0
+        heart.connect(self.client._make_url("hb"))
+        try:
+            for beat in (b"first", b"second \x00\xff"):
+                heart.send(beat)
+                self.assertTrue(heart.poll(2000), "no echo within 2 s")
+                self.assertEqual(heart.recv(), beat)
+        finally:
+            heart.close()
+        # Still in the same cell: it did not have to end first.
+        with self.assertRaises(Empty):
+            self.client.get_shell_msg(timeout=0.1)
+        self.assertEqual(self.reply_to(request)["content"]["status"], "ok")
 
     def test_text_and_pictures_keep_their_order(self):
         cell = 'print!("one "); Table::new(["a"]).show(); println!("two"); eprintln!("three"); Table::new(["b"]).show(); println!("four");'

@@ -1,0 +1,76 @@
+//! Checkpoints of PyTorch: zip archives of a pickled state dict and its values.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, copy, sink};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use candle_core::pickle::{PthTensors, TensorInfo};
+use candle_core::{DType, Tensor};
+use zip::ZipArchive;
+use zip::result::ZipResult;
+
+use crate::{Error, Result};
+
+/// Below these keys a program may have put the state dict.
+const KEYS: [&str; 3] = ["state_dict", "model", "network"];
+
+/// The float tensors of a `.pth` file, as float32.
+pub(super) fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
+    let damaged = |e: zip::result::ZipError| Error::file(path, format!("is no intact zip archive ({e})"));
+    let sizes = whole_entries(path).map_err(damaged)?;
+    let mut found = tensors(path, None, &sizes)?;
+    for key in KEYS {
+        if found.is_empty() {
+            found = tensors(path, Some(key), &sizes).unwrap_or_default();
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::file(path, "holds no tensors by name; save the state dict alone"));
+    }
+    let floats = found.into_iter().filter(|(_, tensor)| tensor.dtype().is_float());
+    floats.map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?))).collect()
+}
+
+/// The sizes of all entries in bytes, each read to its end: only there its checksum is compared.
+fn whole_entries(path: &Path) -> ZipResult<HashMap<String, u64>> {
+    let mut archive = ZipArchive::new(BufReader::new(File::open(path)?))?;
+    let mut sizes = HashMap::new();
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index)?;
+        let size = copy(&mut entry, &mut sink())?;
+        sizes.insert(entry.name()?.into_owned(), size);
+    }
+    Ok(sizes)
+}
+
+/// The tensors of the dict that is the pickled object, or that it holds below `key`.
+fn tensors(path: &Path, key: Option<&str>, sizes: &HashMap<String, u64>) -> Result<Vec<(String, Tensor)>> {
+    let read = || {
+        let file = PthTensors::new(path, key)?;
+        let mut tensors = vec![];
+        for (name, info) in file.tensor_infos() {
+            if !fits(info, sizes) {
+                candle_core::bail!("tensor \"{name}\" is larger than what the file holds of it");
+            }
+            tensors.extend(file.get(name)?.map(|tensor| (name.clone(), tensor)));
+        }
+        Ok::<_, candle_core::Error>(tensors)
+    };
+    let unreadable = |reason: String| Error::file(path, format!("is no state dict that can be read ({reason})"));
+    // candle takes a pickle at its word, and panics where one leaves out what PyTorch never does.
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|e| unreadable(e.to_string())),
+        Err(_) => Err(unreadable("its pickle is not one that PyTorch writes".into())),
+    }
+}
+
+/// Whether the entry holds all values of the tensor; memory is taken for as many as the pickle states.
+fn fits(info: &TensorInfo, sizes: &HashMap<String, u64>) -> bool {
+    let values = info.layout.dims().iter().try_fold(1usize, |count, &side| count.checked_mul(side));
+    let end = values
+        .and_then(|count| count.checked_mul(info.dtype.size_in_bytes()))
+        .and_then(|bytes| bytes.checked_add(info.layout.start_offset()));
+    end.zip(sizes.get(&info.path)).is_some_and(|(end, &size)| end as u64 <= size)
+}
