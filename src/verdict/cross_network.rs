@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Proportion;
+use super::Share;
 use crate::display::{Align, Bundle, Figure, LinePlot, Panel, Show, Table};
 use crate::interrupt::Listening;
 use crate::network::Network;
@@ -22,7 +22,7 @@ pub struct Agreement {
     /// The network that judges.
     pub judge: String,
     /// Metamers that the judge gives the same class as their original, of all.
-    pub same_class: Proportion,
+    pub same_class: Share,
 }
 
 /// Metamers of networks, judged by networks, stage by stage: does one network share the invariances of another?
@@ -78,7 +78,7 @@ impl CrossNetwork {
                 let (hits, total) = match cells[begin..].iter_mut().find(is_here) {
                     Some((cell, hits)) => {
                         *hits += usize::from(same);
-                        cell.same_class = Proportion::new(*hits, cell.same_class.total() + 1)?;
+                        cell.same_class = Share::new(*hits, cell.same_class.total() + 1)?;
                         continue;
                     }
                     None => (usize::from(same), 1),
@@ -88,7 +88,7 @@ impl CrossNetwork {
                     recipe: stamp.recipe.name.clone(),
                     stage: stamp.stage.clone(),
                     judge: judge.name().into(),
-                    same_class: Proportion::new(hits, total)?,
+                    same_class: Share::new(hits, total)?,
                 };
                 cells.push((cell, hits));
             }

@@ -9,7 +9,7 @@ mod distribution;
 mod null;
 mod outcome;
 mod profile;
-mod proportion;
+mod share;
 mod similarity;
 mod verdict;
 
@@ -18,6 +18,6 @@ pub use distribution::Distribution;
 pub use null::{Null, NullBuilder, NullStimulus, StageNull, Twins};
 pub use outcome::Outcome;
 pub use profile::{StageMatch, StageProfile};
-pub use proportion::Proportion;
+pub use share::Share;
 pub use similarity::{Similarity, snr_db};
 pub use verdict::{Measure, Verdict};

@@ -14,17 +14,17 @@ const Z: f64 = 1.959_963_984_540_054;
 /// for 0 or all of a few.
 ///
 /// ```
-/// let [low, high] = metamers::verdict::Proportion::new(8, 10)?.interval();
+/// let [low, high] = metamers::verdict::Share::new(8, 10)?.interval();
 /// assert!((low - 0.4902).abs() < 1e-4 && (high - 0.9433).abs() < 1e-4);
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proportion {
+pub struct Share {
     hits: usize,
     total: usize,
 }
 
-impl Proportion {
+impl Share {
     /// `hits` of `total`.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Proportion {
     pub fn new(hits: usize, total: usize) -> Result<Self> {
         match hits <= total {
             true => Ok(Self { hits, total }),
-            false => Err(Error::invalid("proportion", format!("{hits} of {total} is more than all"))),
+            false => Err(Error::invalid("share", format!("{hits} of {total} is more than all"))),
         }
     }
 
@@ -62,7 +62,7 @@ impl Proportion {
     }
 }
 
-impl std::fmt::Display for Proportion {
+impl std::fmt::Display for Share {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [low, high] = self.interval();
         write!(f, "{}/{} ({low:.2} to {high:.2})", self.hits, self.total)
@@ -78,15 +78,15 @@ mod tests {
         // The formula, evaluated in Python.
         for (hits, total, low, high) in [(0, 5, 0.0, 0.434_482), (5, 5, 0.565_518, 1.0), (1, 40, 0.004_427, 0.128_814)]
         {
-            let [a, b] = Proportion::new(hits, total).unwrap().interval();
+            let [a, b] = Share::new(hits, total).unwrap().interval();
             assert!((a - low).abs() < 1e-5 && (b - high).abs() < 1e-5, "{hits}/{total}: {a} to {b}");
         }
     }
 
     #[test]
     fn of_none_everything_is_possible() {
-        let none = Proportion::new(0, 0).unwrap();
+        let none = Share::new(0, 0).unwrap();
         assert_eq!((none.value(), none.interval()), (None, [0.0, 1.0]));
-        assert!(Proportion::new(3, 2).is_err());
+        assert!(Share::new(3, 2).is_err());
     }
 }
