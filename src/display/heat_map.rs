@@ -133,8 +133,8 @@ impl HeatMap {
         self
     }
 
-    /// The values of the first and the last colour are those of another map.
-    pub(crate) fn on_scale_of(self, other: &Self) -> Self {
+    /// On the colour scale of another map, so that the two compare: what is faint in one is not made loud by its own scale.
+    pub fn on_scale_of(self, other: &Self) -> Self {
         let (low, high) = other.range.unwrap_or_else(|| ends(other.finite()));
         self.range(low, high)
     }

@@ -68,6 +68,12 @@ impl Panel {
         Self::new(title, Content::Text(text.into()))
     }
 
+    /// The same panel under another title.
+    pub fn titled(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
     /// Lines below the content; those that do not fit are wrapped.
     pub fn caption(mut self, caption: impl Into<String>) -> Self {
         self.caption = caption.into();

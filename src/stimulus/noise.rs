@@ -21,7 +21,7 @@ pub enum Noise {
         /// The bound that is not reached.
         high: f32,
     },
-    /// Power proportional to `1 / frequency`, without a mean; sounds only.
+    /// Power proportional to `1 / frequency` from 20 Hz on; sounds only.
     Pink {
         /// Root mean square of the samples.
         rms: f32,

@@ -24,6 +24,8 @@ const LONGEST: usize = 1 << 27;
 
 /// This many full-scale samples in a row are taken for clipping: a peak that just fits touches full scale once.
 const CLIPPED_RUN: usize = 3;
+/// Pink noise has nothing below this, in Hz.
+const LOWEST_PINK: f64 = 20.0;
 
 /// A mono sound of float32 samples in `[-1, 1]` at a rate in Hz.
 ///
@@ -175,7 +177,8 @@ impl Sound {
             }
             Noise::Pink { rms } => {
                 let white: Vec<f64> = (0..samples).map(|_| StandardNormal.sample(&mut random)).collect();
-                let pink = Self { name: String::new(), rate, samples: pink(white).iter().map(|&v| v as f32).collect() };
+                let pink =
+                    Self { name: String::new(), rate, samples: pink(white, rate).iter().map(|&v| v as f32).collect() };
                 pink.set_rms(rms)?.samples
             }
         };
@@ -392,15 +395,17 @@ fn count(seconds: f64, rate: u32) -> Result<usize> {
     Ok(count as usize)
 }
 
-/// White noise with each frequency's amplitude divided by the frequency's square root, and a peak of 1.
-fn pink(mut white: Vec<f64>) -> Vec<f64> {
+/// White noise with each frequency's amplitude divided by the frequency's square root, nothing below 20 Hz, which nobody hears, and a
+/// peak of 1.
+fn pink(mut white: Vec<f64>, rate: u32) -> Vec<f64> {
+    let lowest = LOWEST_PINK * white.len() as f64 / f64::from(rate);
     let mut planner = RealFftPlanner::<f64>::new();
     let (there, back) = (planner.plan_fft_forward(white.len()), planner.plan_fft_inverse(white.len()));
     let mut spectrum = there.make_output_vec();
     there.process(&mut white, &mut spectrum).expect("buffers of the planned size");
     let nyquist = (white.len().is_multiple_of(2)).then_some(white.len() / 2);
     for (k, bin) in spectrum.iter_mut().enumerate() {
-        *bin = if k == 0 { Complex::ZERO } else { *bin / (k as f64).sqrt() };
+        *bin = if k == 0 || (k as f64) < lowest { Complex::ZERO } else { *bin / (k as f64).sqrt() };
         if Some(k) == nyquist {
             bin.im = 0.0;
         }

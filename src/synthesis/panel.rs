@@ -84,11 +84,16 @@ pub(super) fn thumbnail(stimulus: &Stimulus, on_scale_of: &Stimulus, ear: Option
     }
 }
 
-/// A picture as it is; a sound as the cochleagram that the network hears, or as its spectrogram.
-fn look(stimulus: &Stimulus, ear: Option<&Cochleagram>, title: &str) -> Panel {
-    match stimulus {
-        Stimulus::Image(image) => Panel::picture(title, Raster::from(image)),
-        Stimulus::Sound(sound) => Panel::heat(heard(sound, ear).titled(title)),
+/// Original and metamer: pictures as they are; sounds as the cochleagram that the network hears, or as their spectrogram, on one
+/// scale of colours.
+fn look(original: &Stimulus, made: &Stimulus, ear: Option<&Cochleagram>, title: &str) -> [Panel; 2] {
+    match (original, made) {
+        (Stimulus::Sound(original), Stimulus::Sound(made)) => {
+            let before = heard(original, ear).titled("original");
+            let after = heard(made, ear).titled(title).on_scale_of(&before);
+            [before, after].map(Panel::heat)
+        }
+        _ => [Panel::from(original).titled("original"), Panel::from(made).titled(title)],
     }
 }
 
@@ -109,10 +114,8 @@ impl Snapshot {
         };
         let alt = format!("{}: original, metamer so far and loss curve; {}", self.title, words.replace('\n', ", "));
         let ear = ear(&self.network);
-        let mut panels = vec![
-            look(&self.original, ear.as_ref(), "original").caption(self.original.name()),
-            look(&self.current, ear.as_ref(), "metamer so far").caption(caption),
-        ];
+        let [original, current] = look(&self.original, &self.current, ear.as_ref(), "metamer so far");
+        let mut panels = vec![original.caption(self.original.name()), current.caption(caption)];
         if let Some(gradient) = gradient_map(&self.gradient, &self.original) {
             panels.push(Panel::heat(gradient));
         }
@@ -258,10 +261,8 @@ impl Show for Metamer {
             text += &format!("\noriginal: {original}\nmetamer: {metamer}");
             alt += &format!(" Network's answers: {original}; {metamer}.");
         }
-        let panels = [
-            look(&self.original, self.ear.as_ref(), "original").caption(says(&original)),
-            look(&self.stimulus, self.ear.as_ref(), "metamer").caption(format!("{}{measures}", says(&metamer))),
-        ];
+        let [before, after] = look(&self.original, &self.stimulus, self.ear.as_ref(), "metamer");
+        let panels = [before.caption(says(&original)), after.caption(format!("{}{measures}", says(&metamer)))];
         let curve = Panel::plot(curve(&self.history)).width(1.4);
         let figure = Figure::new(alt).title(title);
         match (&self.original, &self.stimulus) {

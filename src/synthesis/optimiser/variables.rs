@@ -15,6 +15,10 @@ const CHROMA: f64 = 0.3;
 /// all frequencies, and it must be able to go.
 const FLOOR: f64 = 0.02;
 
+/// Below this frequency, in cycles a sample, a sound's weights do not rise: 40 Hz at 20 kHz. Nobody hears, and no network
+/// answers to, what would be cheap to add there.
+const LOWEST: f64 = 1.0 / 500.0;
+
 /// Bands of frequencies to the octave.
 const BANDS_PER_OCTAVE: f64 = 2.0;
 
@@ -69,8 +73,8 @@ impl Variables {
         let bands = frequencies.iter().map(|&f| band(f)).max().unwrap_or(0) + 1;
         for plane in 0..planes {
             let amplitude = if plane == 0 { 1.0 } else { CHROMA };
-            let power = if is_sound(size) { 0.5 } else { 1.0 };
-            weights.extend(frequencies.iter().map(|f| (amplitude / f.powf(power)).hypot(FLOOR)));
+            let (power, lowest) = if is_sound(size) { (0.5, size[1] as f64 * LOWEST) } else { (1.0, 0.0) };
+            weights.extend(frequencies.iter().map(|f| (amplitude / f.max(lowest).powf(power)).hypot(FLOOR)));
             band_of.extend(frequencies.iter().map(|&f| plane as u32 * bands + band(f)));
         }
         let mean_square = weights.iter().map(|w| w * w).sum::<f64>() / weights.len() as f64;
