@@ -6,6 +6,7 @@
 
 pub mod analysis;
 mod assignment;
+mod builder;
 mod choices;
 mod item;
 mod page;
@@ -14,7 +15,8 @@ mod task;
 mod tests;
 mod timing;
 
+pub use builder::TaskBuilder;
 pub use choices::Choices;
 pub use item::Item;
-pub use task::{RecognitionTask, TaskBuilder};
+pub use task::RecognitionTask;
 pub use timing::Timing;

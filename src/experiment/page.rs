@@ -15,6 +15,7 @@ const SCRIPT: &str = concat!(
     include_str!("page/present.js"),
     include_str!("page/choose.js"),
     include_str!("page/record.js"),
+    include_str!("page/screens.js"),
     include_str!("page/page.js"),
 );
 

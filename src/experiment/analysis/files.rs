@@ -135,8 +135,13 @@ fn from_csv(bytes: &[u8]) -> std::result::Result<Vec<Person>, String> {
     // Spreadsheets put a byte-order mark before the first column's name.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut people: Vec<Person> = vec![];
-    for line in csv::Reader::from_reader(bytes).deserialize() {
-        let line: Line = line.map_err(|e| format!("is no CSV of answers ({e})"))?;
+    // csv's own count of lines is one short in files with Windows' line ends, which the page writes.
+    let wrong = |index: usize, e: csv::Error| match e.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => format!("is no CSV of answers (line {}: {err})", index + 2),
+        _ => format!("is no CSV of answers ({e})"),
+    };
+    for (index, line) in csv::Reader::from_reader(bytes).deserialize().enumerate() {
+        let line: Line = line.map_err(|e| wrong(index, e))?;
         let answer = Answer {
             block: line.block,
             trial: line.trial,

@@ -20,6 +20,8 @@ mod permutation;
 mod proportion;
 mod published;
 mod recognition;
+mod report;
+mod run;
 mod simulated;
 #[cfg(test)]
 mod tests;
@@ -29,5 +31,6 @@ pub use exclusion::{Excluded, ExclusionRule};
 pub use permutation::{RepeatedMeasures, StageEffect};
 pub use proportion::Proportion;
 pub use published::Published;
-pub use recognition::{Analysis, Recognition};
+pub use recognition::Recognition;
+pub use run::Analysis;
 pub use simulated::SimulatedClass;

@@ -310,7 +310,7 @@ fn files_that_are_no_answers_are_refused_by_name() {
     );
     assert!(refused("f.json", &JSON.replace("\"choices\":16", "\"choices\":1")).contains("1 choices"));
     let damaged = refused("g.csv", &CSV.replace("stem,1,", "stem,one,"));
-    assert!(damaged.contains("line: 3"), "{damaged}");
+    assert!(damaged.contains("line 3: field 10"), "{damaged}");
     assert!(refused("h.csv", "session\n1\n").contains("no CSV of answers"));
     assert!(refused("i.txt", "").contains(".json or .csv"));
     assert!(Answers::open(folder.path().join("nowhere.json")).is_err());

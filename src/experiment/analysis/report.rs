@@ -1,0 +1,111 @@
+//! What a class recognised, as a plot and a table.
+
+use super::{ExclusionRule, Proportion, Published, Recognition};
+use crate::display::{Align, Bundle, Figure, LinePlot, Show, Table};
+
+impl Recognition {
+    fn title(&self) -> String {
+        let (people, bars) = match self.people {
+            1 => ("1 person".to_owned(), ""),
+            n => (format!("{n} people"), ", mean ± SEM"),
+        };
+        match self.simulated {
+            true => format!("Simulated answers: recognised by {people}{bars}"),
+            false => format!("Recognised by {people}{bars}"),
+        }
+    }
+
+    /// Proportion correct by condition with the SEM over people, chance, the network (dashed) and the published means.
+    pub fn plot(&self) -> LinePlot {
+        let place = |name: &str| self.conditions.iter().position(|known| known == name).unwrap_or(0) as f64;
+        let bar = |found: &Proportion| {
+            let sem = found.sem.unwrap_or(f64::NAN);
+            (place(&found.condition), found.mean, found.mean - sem, found.mean + sem)
+        };
+        let class = if self.simulated { "simulated class" } else { "class" };
+        let mut plot = LinePlot::new(self.title())
+            .x_label("condition")
+            .y_label("proportion correct")
+            .x_names(self.conditions.clone())
+            .y_range(0.0, 1.0)
+            .error_bars(class, self.proportions.iter().map(bar).collect());
+        if let Some((name, points)) = &self.network {
+            plot = plot.dashed(name, points.iter().map(|(place, p)| (*place as f64, *p)).collect());
+        }
+        for published in &self.published {
+            let (points, by_name) = published.placed(&self.conditions);
+            let by = if by_name { "" } else { ", by relative depth" };
+            plot = plot.series(format!("people, {} (Feather et al. 2023{by})", published.network()), points);
+        }
+        plot.reference_line(self.chance, format!("chance, 1 of {:.0}", 1.0 / self.chance))
+    }
+
+    /// Mean, SEM, interval and numbers by condition, and who was left out.
+    pub fn table(&self) -> Table {
+        let excluded: Vec<String> =
+            self.excluded.iter().map(|out| format!("{} ({})", out.person, out.reason)).collect();
+        let mut caption =
+            format!("{}. 95 % intervals by bootstrap over people. {}: ", self.title(), capital(&self.rule));
+        caption += &if excluded.is_empty() { "nobody".to_owned() } else { excluded.join(", ") };
+        caption += ".";
+        if self.disturbed > 0 {
+            caption += &format!(" {} trials do not count: disturbed or unanswered.", self.disturbed);
+        }
+        if self.dropped > 0 {
+            caption += &format!(" In {} trials the screen left out a frame.", self.dropped);
+        }
+        let mut headers: Vec<String> =
+            ["condition", "proportion correct", "SEM", "95 % interval", "people", "trials"].map(String::from).into();
+        let named: Vec<(&Published, Vec<(f64, f64)>)> = self
+            .published
+            .iter()
+            .map(|each| (each, each.placed(&self.conditions)))
+            .filter(|(_, (_, by))| *by)
+            .map(|(each, (points, _))| (each, points))
+            .collect();
+        headers.extend(self.network.iter().map(|(name, _)| name.clone()));
+        headers.extend(named.iter().map(|(published, _)| format!("published, {}", published.network())));
+        let sides = [Align::Left].into_iter().chain(headers.iter().skip(1).map(|_| Align::Right));
+        let mut table = Table::new(headers.clone()).align(sides.collect::<Vec<_>>()).caption(caption);
+        let three = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.3}"));
+        for found in &self.proportions {
+            let place = self.conditions.iter().position(|name| *name == found.condition).unwrap_or(0);
+            let interval = found.interval.map_or("–".into(), |(low, high)| format!("{low:.3} to {high:.3}"));
+            let mut cells = vec![found.condition.clone(), three(Some(found.mean)), three(found.sem), interval];
+            cells.extend([found.people.to_string(), found.trials.to_string()]);
+            cells.extend(
+                self.network
+                    .iter()
+                    .map(|(_, points)| three(points.iter().find(|(at, _)| *at == place).map(|(_, p)| *p))),
+            );
+            cells.extend(
+                named
+                    .iter()
+                    .map(|(_, points)| three(points.iter().find(|(at, _)| *at == place as f64).map(|(_, mean)| *mean))),
+            );
+            table.push(cells);
+        }
+        table
+    }
+}
+
+fn capital(rule: &ExclusionRule) -> String {
+    let text = rule.to_string();
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+impl Show for Recognition {
+    fn bundles(&self) -> Vec<Bundle> {
+        let plot = self.plot();
+        let text = format!("{}\n{}", self.title(), plot.words().join("\n"));
+        // Names of many conditions need room to stand beside each other.
+        let width = if self.conditions.len() > 7 { 900.0 } else { 600.0 };
+        let figure = Figure::new(plot.alt()).width(width).row([plot]).bundle(text);
+        let mut bundles = vec![figure];
+        bundles.extend(self.table().bundles());
+        bundles
+    }
+}
+
+crate::show_in_notebooks!(Recognition);
