@@ -28,6 +28,7 @@
 //! | [`synthesis`] | recipes, runs that can be stepped, saved and resumed, and metamers |
 //! | [`sweep`] | many stimuli, stages, seeds and networks, on one machine or by Slurm |
 //! | [`verdict`] | how alike two sets of activations are |
+//! | [`experiment`] | the recognition task as a page, and the analysis of its answers |
 //! | [`display`] | what things look like, and where they are shown |
 //! | [`prelude`] | what a notebook has loaded when it starts |
 //!
@@ -44,6 +45,7 @@ mod atomic;
 pub mod display;
 pub mod engine;
 mod error;
+pub mod experiment;
 mod finite;
 pub mod hearing;
 mod interrupt;

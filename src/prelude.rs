@@ -2,11 +2,15 @@
 
 pub use crate::candle::{DType, Device, Tensor, Var};
 pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players, Show, Table};
+pub use crate::experiment::analysis::{
+    Analysis, Answers, ExclusionRule, Published, Recognition, SimulatedClass, StageEffect,
+};
+pub use crate::experiment::{Choices, Item, RecognitionTask, Timing};
 pub use crate::hearing::Cochleagram;
 pub use crate::network::Network;
-pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos};
+pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos, shipped_recordings};
 pub use crate::sweep::{Sweep, SweepResults};
 pub use crate::synthesis::{Ended, Loss, Metamer, Optimiser, Recipe, Run, Start, Synthesis};
-pub use crate::verdict::Similarity;
+pub use crate::verdict::{CrossNetwork, Null, Outcome, Similarity, Verdict};
 pub use crate::{Error, Result, candle, candle_nn, zoo};
 pub use std::time::Duration;

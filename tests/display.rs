@@ -109,6 +109,7 @@ fn nothing_that_a_person_can_plot_panics() {
     ];
     let pairs = || strange.iter().flat_map(|x| strange.iter().map(move |y| (*x, *y))).collect::<Vec<_>>();
     for points in [vec![], vec![(1.0, 2.0)], vec![(f64::NAN, 1.0)], vec![(1.0, 1e300), (2.0, -1e300)], pairs()] {
+        let bars: Vec<_> = points.iter().map(|(x, y)| (*x, *y, y - x, *x)).collect();
         for width in [-5.0, 0.0, 160.0, f64::NAN, 1e9] {
             let plot = || {
                 LinePlot::new("t\0itle\n\t漢字 ")
@@ -124,6 +125,9 @@ fn nothing_that_a_person_can_plot_panics() {
                 plot().log_x().log_y(),
                 plot().y_range(3.0, f64::NAN),
                 plot().x_range(2.0, -2.0),
+                plot().dashed("", points.clone()).x_names(["a", ""]),
+                plot().log_x().log_y().x_names(["a", "b", "c"]).error_bars("", bars.clone()),
+                plot().y_range(0.0, 1.0).error_bars("", bars.clone()),
             ];
             let figure = plots.into_iter().fold(Figure::new("").width(width), |figure, plot| figure.row([plot]));
             size_of(&figure.png());
@@ -188,6 +192,46 @@ fn a_line_stays_within_the_range_that_was_asked_for() {
     let ([left, top, right, bottom], _) = found(&spike(true), BLUE).expect("the part of the line within");
     assert!(top >= frame[1] - 2.0 && bottom <= frame[3] + 2.0, "{top} to {bottom} leaves {frame:?}");
     assert!(right - left > 300.0 && bottom - top > 200.0, "the line is drawn up to the edges");
+}
+
+#[test]
+fn an_error_bar_runs_from_its_lower_to_its_upper_end() {
+    let figure = |bars| {
+        let plot = LinePlot::new("").x_names(["natural", "stem"]).y_range(0.0, 1.0).error_bars("", bars);
+        Figure::new("").width(500.0).row([plot])
+    };
+    let blue = [0x00, 0x72, 0xb2];
+    let (flat, _) = found(&figure(vec![(0.0, 0.5, 0.5, 0.5), (1.0, 0.5, 0.5, 0.5)]), blue).unwrap();
+    let (tall, _) = found(&figure(vec![(0.0, 0.5, 0.0, 0.75), (1.0, 0.5, 0.5, 0.5)]), blue).unwrap();
+    let (cut, _) = found(&figure(vec![(0.0, 0.5, -3.0, 4.0), (1.0, 0.5, f64::NAN, 0.9)]), blue).unwrap();
+    let middle = (flat[1] + flat[3]) / 2.0;
+    let (up, down) = (middle - tall[1], tall[3] - middle);
+    assert!((down / up - 2.0).abs() < 0.05, "half down and a quarter up: {down} {up}");
+    assert!((cut[3] - tall[3]).abs() <= 1.0 && middle - cut[1] > 1.9 * up, "cut off at the axes: {cut:?} {tall:?}");
+    // The left end is the cap of the first point's bar: 3 CSS pixels beside the middle of the mark.
+    assert!((tall[0] - flat[0]).abs() < 1.0, "{tall:?} {flat:?}");
+}
+
+#[test]
+fn a_dashed_line_has_gaps_and_a_colour_of_its_own() {
+    let points = || vec![(0.0, 0.2), (1.0, 0.2)];
+    let plot = |dashed| {
+        let plot = LinePlot::new("").series("class", vec![(0.0, 0.8), (1.0, 0.8)]);
+        let plot = if dashed { plot.dashed("network", points()) } else { plot.series("network", points()) };
+        Figure::new("").width(500.0).row([plot])
+    };
+    let vermilion = [0xd5, 0x5e, 0x00];
+    let ((_, whole), (_, dashed)) = (found(&plot(false), vermilion).unwrap(), found(&plot(true), vermilion).unwrap());
+    let part = dashed as f64 / whole as f64;
+    assert!((0.55..0.85).contains(&part), "6 of 8.5 pixels have ink: {part}");
+}
+
+#[test]
+fn named_places_are_written_below_and_in_words() {
+    let plot = LinePlot::new("").x_names(["natural", "block2", "block10"]).x_label("condition");
+    let plot = plot.error_bars("class", vec![(0.0, 0.93, 0.9, 0.96), (2.0, 0.2, f64::NAN, f64::NAN)]);
+    let text = plot.bundles()[0].plain().to_owned();
+    assert!(text.contains("class: natural 0.93 (0.9 to 0.96), block10 0.2"), "{text}");
 }
 
 #[test]

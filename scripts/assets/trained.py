@@ -1,4 +1,4 @@
-"""The networks that this project trained itself: this script cannot fetch them, and takes them as they are."""
+"""What this project made itself, trained networks and null distributions: this script takes it as it is."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ NETWORKS = {
     "networks/cochcnn_words_hann.safetensors": "hann",
     "networks/cochcnn_words_untrained.safetensors": "untrained",
 }
+NULLS = tuple(
+    f"nulls/{network}.json"
+    for network in ("cochcnn_words", "cochcnn_words_hann", "cochcnn_words_untrained", "crepe", "efficientnet_lite0")
+)
 
 
 def build(assets: Path) -> dict[str, bytes]:
     """The files' contents by their paths in assets/."""
     files = {}
-    for path in NETWORKS:
+    for path in (*NETWORKS, *NULLS):
         if not (assets / path).exists():
-            raise AssetError(f"{path} is not there; it is made by training: see scripts/words/README.md")
+            how = "training: see scripts/words/README.md" if path in NETWORKS else "examples/nulls.rs"
+            raise AssetError(f"{path} is not there; it is made by {how}")
         files[path] = (assets / path).read_bytes()
     return files
 

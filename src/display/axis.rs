@@ -133,7 +133,9 @@ impl Axis {
 
     /// With the most ticks whose labels stand apart below an axis of this width, and no lines between them.
     pub fn across(self, width: f32) -> Self {
-        let axis = self.fitting((width / 32.0) as usize, width, |label| Style::TICK.width(label) + 8.0);
+        // Names that are given are shown if they fit, however many.
+        let most = if self.own.is_empty() { (width / 32.0) as usize } else { self.own.len() };
+        let axis = self.fitting(most, width, |label| Style::TICK.width(label) + 8.0);
         Self { minor: Vec::new(), ..axis }
     }
 
@@ -143,7 +145,7 @@ impl Axis {
     }
 
     fn fitting(self, most: usize, length: f32, room: impl Fn(&str) -> f32) -> Self {
-        let most = most.clamp(2, 10);
+        let most = most.clamp(2, self.own.len().max(10));
         let mut axis = self.clone().ticked(most);
         let place = |tick: &Tick| self.place(tick.value).unwrap_or(0.0) as f32 * length;
         let apart = |a: &Tick, b: &Tick| place(b) - place(a) >= (room(&a.label) + room(&b.label)) / 2.0;

@@ -27,12 +27,14 @@ pub(crate) struct Name<'a> {
     pub text: &'a str,
     /// Whether the series is a line, and not lone points.
     pub joined: bool,
+    /// The ink and the gap of its dashes.
+    pub dash: Option<(f32, f32)>,
 }
 
 /// An entry of a legend: a series with its name, cut to fit, or how many are left out.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Entry {
-    Series { index: usize, joined: bool, text: String },
+    Series { index: usize, joined: bool, dash: Option<(f32, f32)>, text: String },
     More(usize),
 }
 
@@ -97,7 +99,7 @@ pub(crate) fn rows(names: &[Name], width: f32) -> Vec<Vec<Entry>> {
         }
         used += entry + ENTRY_GAP;
         if let Some(row) = rows.last_mut() {
-            row.push(Entry::Series { index: name.index, joined: name.joined, text });
+            row.push(Entry::Series { index: name.index, joined: name.joined, dash: name.dash, text });
         }
     }
     rows
@@ -112,8 +114,8 @@ pub(crate) fn draw(canvas: &mut Canvas, left: f32, top: f32, rows: &[Vec<Entry>]
                 Entry::More(count) => {
                     canvas.text(x, y, Anchor::Left, &format!("and {count} more"), STYLE.colored(QUIET))
                 }
-                Entry::Series { index, joined, text } => {
-                    canvas.plot(Rect::new(x, y, KEY, STYLE.line()), |area| draw_key(area, *index, *joined))?;
+                Entry::Series { index, joined, dash, text } => {
+                    canvas.plot(Rect::new(x, y, KEY, STYLE.line()), |area| draw_key(area, *index, *joined, *dash))?;
                     canvas.text(x + KEY + KEY_GAP, y, Anchor::Left, text, STYLE.colored(TEXT))
                 }
             };
@@ -124,11 +126,11 @@ pub(crate) fn draw(canvas: &mut Canvas, left: f32, top: f32, rows: &[Vec<Entry>]
 }
 
 /// A sample of the line of a series.
-fn draw_key(area: &Area, index: usize, joined: bool) -> Result<(), Trouble> {
+fn draw_key(area: &Area, index: usize, joined: bool, dash: Option<(f32, f32)>) -> Result<(), Trouble> {
     let (width, height) = area.dim_in_pixel();
     let (width, middle) = (width as i32, height as i32 / 2);
     let (ends, style) = ([(0, middle), (width, middle)], stroke(colors::series(index), STROKE + 0.25));
-    match (joined, dash(index)) {
+    match (joined, dash) {
         (false, _) => area.draw(&Circle::new((width / 2, middle), fine(DOT), style.filled())),
         (true, None) => area.draw(&PathElement::new(ends, style)),
         (true, Some((ink, gap))) => area.draw(&DashedPathElement::new(ends, fine(ink), fine(gap), style)),

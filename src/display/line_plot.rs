@@ -1,7 +1,7 @@
 //! Lines over an axis: loss curves.
 
 use plotters::chart::LabelAreaPosition::Left;
-use plotters::element::{Circle, DashedPathElement};
+use plotters::element::{Circle, DashedPathElement, PathElement};
 use plotters::series::LineSeries;
 
 use super::axis::Axis;
@@ -17,6 +17,10 @@ use super::{Bundle, Figure, Show};
 pub(crate) const STROKE: f32 = 1.75;
 /// The radius of a lone point.
 pub(crate) const DOT: f32 = 2.5;
+/// From an error bar to the end of its cap.
+const CAP: f32 = 3.0;
+/// The dashes of a series that was asked to have them.
+const DASHES: (f32, f32) = (6.0, 2.5);
 
 /// Series of points joined by lines, with named axes, linear or logarithmic.
 ///
@@ -41,6 +45,7 @@ pub struct LinePlot {
     log_y: bool,
     x_range: Option<(f64, f64)>,
     y_range: Option<(f64, f64)>,
+    x_names: Vec<String>,
     series: Vec<Series>,
     references: Vec<(f64, String)>,
 }
@@ -49,7 +54,21 @@ pub struct LinePlot {
 struct Series {
     name: String,
     points: Vec<(f64, f64)>,
+    /// The lower and the upper end of the error bar of each point; none for a series without.
+    bars: Vec<(f64, f64)>,
     joined: bool,
+    dashed: bool,
+}
+
+impl Series {
+    fn new(name: impl Into<String>, points: Vec<(f64, f64)>, joined: bool) -> Self {
+        Self { name: name.into(), points, bars: Vec::new(), joined, dashed: false }
+    }
+
+    /// The ink and the gap of its dashes.
+    fn dash(&self, index: usize) -> Option<(f32, f32)> {
+        if self.dashed { Some(DASHES) } else { legend::dash(index) }
+    }
 }
 
 impl std::fmt::Debug for LinePlot {
@@ -107,15 +126,46 @@ impl LinePlot {
         self
     }
 
+    /// Names for the places 0, 1, 2 ... of the horizontal axis, which then has no numbers: stages, conditions. They are left out, every
+    /// other first, where they would touch.
+    pub fn x_names<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        self.x_names = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Adds points joined by a line in their order. The name stands beside the line's end, or in a legend where that is too narrow.
     pub fn series(mut self, name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        self.series.push(Series { name: name.into(), points, joined: true });
+        self.series.push(Series::new(name, points, true));
         self
     }
 
     /// Adds points that are not joined.
     pub fn points(mut self, name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        self.series.push(Series { name: name.into(), points, joined: false });
+        self.series.push(Series::new(name, points, false));
+        self
+    }
+
+    /// Adds points joined by a dashed line, in a colour of their own.
+    pub fn dashed(mut self, name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        self.series.push(Series { dashed: true, ..Series::new(name, points, true) });
+        self
+    }
+
+    /// Adds points `(x, y, low, high)` joined by a line, each marked and with an error bar from `low` to `high`. Say in the plot's title or
+    /// the series' name what the bars are: `"class, ± SEM"`. A point whose bar's ends are not numbers has none.
+    ///
+    /// ```
+    /// use metamers::display::{LinePlot, Show};
+    ///
+    /// let plot = LinePlot::new("Recognised, ± SEM over 20 people")
+    ///     .x_names(["natural", "block2", "block10"])
+    ///     .error_bars("class", vec![(0.0, 0.93, 0.91, 0.95), (1.0, 0.84, 0.80, 0.88), (2.0, 0.21, 0.17, 0.25)]);
+    /// assert!(plot.bundles()[0].plain().contains("block10 0.21 (0.17 to 0.25)"));
+    /// ```
+    pub fn error_bars(mut self, name: impl Into<String>, points: Vec<(f64, f64, f64, f64)>) -> Self {
+        let bars = points.iter().map(|(_, _, low, high)| (*low, *high)).collect();
+        let points = points.into_iter().map(|(x, y, ..)| (x, y)).collect();
+        self.series.push(Series { bars, ..Series::new(name, points, true) });
         self
     }
 
@@ -137,6 +187,9 @@ impl LinePlot {
             let mut finite = series.points.iter().map(|point| point.1).filter(|y| y.is_finite());
             let (low, high) = ends(finite.clone());
             let name = if series.name.is_empty() { String::new() } else { format!("{}: ", series.name) };
+            if !self.x_names.is_empty() {
+                return format!("{name}{}", self.named_values(series));
+            }
             match finite.next_back() {
                 Some(last) => format!(
                     "{name}{} points, {} to {}, last {}",
@@ -152,6 +205,19 @@ impl LinePlot {
         axes.into_iter().chain(series).chain(references).collect()
     }
 
+    /// Each value of a series under the name of its place: `natural 0.93 (0.91 to 0.95), block2 0.84 (0.8 to 0.88)`.
+    fn named_values(&self, series: &Series) -> String {
+        let value = |(index, (x, y)): (usize, &(f64, f64))| {
+            let whole = *x >= 0.0 && x.fract() == 0.0;
+            let place = if whole { self.x_names.get(*x as usize).cloned() } else { None };
+            let bar = series.bars.get(index).filter(|(low, high)| low.is_finite() && high.is_finite());
+            let bar = bar.map_or(String::new(), |(low, high)| format!(" ({} to {})", number(*low), number(*high)));
+            format!("{} {}{bar}", place.unwrap_or_else(|| number(*x)), number(*y))
+        };
+        let values: Vec<String> = series.points.iter().enumerate().map(value).collect();
+        if values.is_empty() { "no points".into() } else { values.join(", ") }
+    }
+
     pub(crate) fn alt(&self) -> String {
         let title = if self.title.is_empty() { "Line plot" } else { &self.title };
         format!("{title}: {}", self.words().join("; "))
@@ -165,11 +231,18 @@ impl LinePlot {
         let points = || self.series.iter().flat_map(|series| &series.points).filter(fits);
         let given = |range: Option<(f64, f64)>, log| range.and_then(|(low, high)| Axis::between(low, high, log));
         // A line may begin at the axis, a lone point is drawn whole.
-        let air = if self.series.iter().all(|series| series.joined) { 0.0 } else { 0.04 };
-        let x =
-            given(self.x_range, self.log_x).or_else(|| Axis::around(points().map(|point| point.0), self.log_x, air));
-        let x = Axis { whole: points().all(|point| point.0.fract() == 0.0), ..x? };
+        let marked = |series: &Series| !series.joined || !series.bars.is_empty();
+        let air = if self.series.iter().any(marked) { 0.04 } else { 0.0 };
+        let named = (!self.x_names.is_empty()).then(|| (-0.4, self.x_names.len() as f64 - 0.6));
+        let x = given(self.x_range.or(named), self.log_x)
+            .or_else(|| Axis::around(points().map(|point| point.0), self.log_x, air));
+        let x = x?;
+        let names = self.x_names.iter().enumerate().map(|(place, name)| (place as f64, name.clone()));
+        let own = names.filter(|(place, _)| x.on(*place).is_some()).collect();
+        let x = Axis { whole: points().all(|point| point.0.fract() == 0.0), own, ..x };
+        let bars = self.series.iter().flat_map(|series| &series.bars).flat_map(|(low, high)| [*low, *high]);
         let references = self.references.iter().map(|reference| reference.0);
+        let references = references.chain(bars);
         let within = |point: &&(f64, f64)| self.x_range.is_none() || x.on(point.0).is_some();
         let y = given(self.y_range, self.log_y).or_else(|| {
             points().next()?;
@@ -219,10 +292,12 @@ impl LinePlot {
             draw_axes(&mut chart, &x_label, &y_label, true)?;
             for (index, runs) in curves.iter().enumerate() {
                 let value = |(u, v): &(f64, f64)| (x.value(*u), y.value(*v));
+                let series = &self.series[index];
                 for run in runs {
                     let values: Vec<(f64, f64)> = run.iter().map(value).collect();
-                    draw_run(&mut chart, &values, index, self.series[index].joined)?;
+                    draw_run(&mut chart, &values, index, series)?;
                 }
+                draw_bars(&mut chart, &x, &y, index, series)?;
             }
             for (value, _) in self.references.iter().filter(|(value, _)| y.on(*value).is_some()) {
                 let ends = [(x.low, *value), (x.high, *value)];
@@ -247,7 +322,11 @@ impl LinePlot {
 
     fn names(&self) -> Vec<Name<'_>> {
         let named = self.series.iter().enumerate().filter(|(_, series)| !series.name.trim().is_empty());
-        named.map(|(index, series)| Name { index, text: &series.name, joined: series.joined }).collect()
+        let name = |(index, series)| {
+            let Series { name, joined, .. }: &Series = series;
+            Name { index, text: name, joined: *joined, dash: series.dash(index) }
+        };
+        named.map(name).collect()
     }
 
     /// What is to be seen of each series, as runs of points in parts of the axes.
@@ -293,14 +372,40 @@ impl LinePlot {
 }
 
 /// Draws points, joined or not, in the colour and the dashes of their series.
-fn draw_run(chart: &mut Chart, points: &[(f64, f64)], index: usize, joined: bool) -> Result<(), Trouble> {
+fn draw_run(chart: &mut Chart, points: &[(f64, f64)], index: usize, series: &Series) -> Result<(), Trouble> {
     let style = stroke(colors::series(index), STROKE);
-    if !joined || points.len() == 1 {
+    if !series.joined || points.len() == 1 {
         chart.draw_series(points.iter().map(|point| Circle::new(*point, fine(DOT), style.filled())))?;
-    } else if let Some((ink, gap)) = legend::dash(index) {
+    } else if let Some((ink, gap)) = series.dash(index) {
         chart.draw_series([DashedPathElement::new(points.iter().copied(), fine(ink), fine(gap), style)])?;
     } else {
         chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
+    }
+    Ok(())
+}
+
+/// Draws the error bars of a series with their caps, cut off where they leave the axis, and a mark at each point.
+fn draw_bars(chart: &mut Chart, x: &Axis, y: &Axis, index: usize, series: &Series) -> Result<(), Trouble> {
+    let (thin, style) = (stroke(colors::series(index), 1.25), stroke(colors::series(index), STROKE));
+    let pixel = chart.plotting_area().dim_in_pixel().0.max(1);
+    let cap = f64::from(fine(CAP)) / f64::from(pixel);
+    for (point, (low, high)) in series.points.iter().zip(&series.bars) {
+        let (Some(across), Some(at)) = (x.on(point.0), y.place(point.1)) else { continue };
+        if let (Some(low), Some(high)) = (y.place(*low), y.place(*high)) {
+            let ends = [low.min(high), low.max(high)];
+            let [bottom, top] = ends.map(|end| end.clamp(0.0, 1.0));
+            if bottom < top {
+                let line = [bottom, top].map(|part| (x.value(across), y.value(part)));
+                chart.draw_series([PathElement::new(line, thin)])?;
+            }
+            for end in ends.into_iter().filter(|end| (0.0..=1.0).contains(end)) {
+                let sides = [across - cap, across + cap].map(|part| (x.value(part.clamp(0.0, 1.0)), y.value(end)));
+                chart.draw_series([PathElement::new(sides, thin)])?;
+            }
+        }
+        if (0.0..=1.0).contains(&at) {
+            chart.draw_series([Circle::new(*point, fine(DOT + 0.5), style.filled())])?;
+        }
     }
     Ok(())
 }

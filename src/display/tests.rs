@@ -72,6 +72,23 @@ fn no_text_stands_on_another_whatever_the_width() {
 }
 
 #[test]
+fn named_places_stand_below_the_axis_as_many_as_fit() {
+    let names = ["natural", "cochleagram", "relu0", "relu1", "relu2", "relu3", "relu4", "avgpool", "relufc", "final"];
+    for (width, expected) in [(900.0, 10), (600.0, 5), (200.0, 1)] {
+        let points = (0..10).map(|k| (f64::from(k), 0.5, 0.4, 0.6)).collect();
+        let plot = LinePlot::new("")
+            .x_names(names)
+            .x_label("condition")
+            .error_bars("class", points)
+            .dashed("a network of a long name", vec![(0.0, 0.9), (9.0, 0.8)]);
+        let canvas = Figure::new("").width(width).row([plot]).draw();
+        assert_tidy(&canvas, &format!("width {width}"));
+        let shown = canvas.texts.iter().filter(|(_, text)| names.contains(&text.as_str())).count();
+        assert!(shown >= expected, "{shown} names at {width}");
+    }
+}
+
+#[test]
 fn a_caption_that_does_not_fit_ends_in_an_ellipsis() {
     let style = Style::CAPTION;
     let short = style.ellipsise("a caption that is far too long", 60.0);
@@ -162,6 +179,8 @@ fn a_line_is_cut_where_it_leaves_its_axes() {
     assert_eq!(peak, [[(0.0, 0.0), (0.25, 1.0)], [(0.75, 1.0), (1.0, 0.0)]]);
     let inside = [(0.1, 0.2), (0.3, 0.4), (0.5, 0.1)];
     assert_eq!(clipped(&inside), [inside]);
+    let far = clipped(&[(0.5, -f64::MAX), (0.5, f64::MAX), (0.2, -1e300)]);
+    assert!(!far.is_empty() && far.iter().flatten().all(|(u, v)| (0.0..=1.0).contains(u) && (0.0..=1.0).contains(v)));
     assert!(clipped(&[(-1.0, 0.5), (0.5, 3.0)]).is_empty() && clipped(&[(2.0, 2.0)]).is_empty());
 }
 

@@ -43,6 +43,9 @@ pub(crate) fn clipped(line: &[Point]) -> Vec<Vec<Point>> {
 
 /// Liang and Barsky's clipping.
 fn clipped_segment(from: Point, to: Point) -> Option<(Point, Point)> {
+    // Further out, differences and products would be infinite.
+    const FAR: f64 = 1e100;
+    let [from, to] = [from, to].map(|(x, y)| (x.clamp(-FAR, FAR), y.clamp(-FAR, FAR)));
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let (mut start, mut end) = (0.0_f64, 1.0_f64);
     for (towards, room) in [(-dx, from.0), (dx, 1.0 - from.0), (-dy, from.1), (dy, 1.0 - from.1)] {
@@ -59,7 +62,7 @@ fn clipped_segment(from: Point, to: Point) -> Option<(Point, Point)> {
     let at = |part: f64| match part {
         0.0 => from,
         1.0 => to,
-        part => (from.0 + part * dx, from.1 + part * dy),
+        part => ((from.0 + part * dx).clamp(0.0, 1.0), (from.1 + part * dy).clamp(0.0, 1.0)),
     };
     (start <= end).then(|| (at(start), at(end)))
 }

@@ -22,6 +22,7 @@ use crate::{Error, Result};
 /// recipe = "fast"                          # or { from = "feather2023", steps = 8000 }
 /// evaluations = 400                        # a task ends after so many gradient evaluations,
 /// snr_db = 20.0                            # or when it matches so well, or when the recipe's steps are done
+/// nulls = ["nulls/resnet50.json"]          # for verdicts of networks without one that ships: Null::save
 /// folder = "results"                       # beside the plan; without it, the plan's name without .toml
 ///
 /// [slurm]                                  # for `metamers sweep plan.toml --slurm`
@@ -57,6 +58,9 @@ pub struct Plan {
     /// At which signal-to-noise ratio a task ends, in dB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snr_db: Option<f64>,
+    /// Files of null distributions, relative to the plan, for networks that have none that ships.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nulls: Vec<PathBuf>,
     /// Where results go, relative to the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,

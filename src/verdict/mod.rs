@@ -1,5 +1,23 @@
 //! Is it a metamer?
+//!
+//! [`Similarity`] says how alike two sets of activations are, [`Null`] how alike natural stimuli are by chance, and
+//! [`Metamer::verdict`](crate::synthesis::Metamer::verdict) puts the two together with what the network says that it hears or sees.
+#![allow(clippy::module_inception, reason = "one file for each idea, this one's being the answer")]
 
+mod cross_network;
+mod distribution;
+mod null;
+mod outcome;
+mod profile;
+mod proportion;
 mod similarity;
+mod verdict;
 
+pub use cross_network::{Agreement, CrossNetwork};
+pub use distribution::Distribution;
+pub use null::{Null, NullBuilder, NullStimulus, StageNull, Twins};
+pub use outcome::Outcome;
+pub use profile::{StageMatch, StageProfile};
+pub use proportion::Proportion;
 pub use similarity::{Similarity, snr_db};
+pub use verdict::{Measure, Verdict};

@@ -108,7 +108,7 @@ fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
 }
 
 /// The place of each value in the sorted order, from 1; equal values share the mean of their places.
-fn ranks(values: &[f32]) -> Vec<f64> {
+pub(super) fn ranks(values: &[f32]) -> Vec<f64> {
     let mut order: Vec<u32> = (0..values.len() as u32).collect();
     order.sort_unstable_by(|&a, &b| values[a as usize].total_cmp(&values[b as usize]));
     let mut ranks = vec![0.0; values.len()];

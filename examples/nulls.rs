@@ -1,0 +1,44 @@
+//! Makes the null distributions that ship: `cargo run --release --example nulls -- OUTPUT_FOLDER`.
+//!
+//! For networks that see, all pairs of the shipped photos; for networks that hear, all pairs of the shipped recordings, 2 s around their
+//! middle at the level of the recipes for sounds.
+
+use metamers::network::Input;
+use metamers::prelude::*;
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+fn main() -> Result<()> {
+    let folder: PathBuf = std::env::args_os().nth(1).unwrap_or_else(|| "target/nulls".into()).into();
+    std::fs::create_dir_all(&folder).map_err(|e| Error::file(&folder, e))?;
+    let photos = shipped_photos()?;
+    let networks = [
+        zoo::efficientnet_lite0()?,
+        zoo::cochcnn_words()?,
+        zoo::cochcnn_words_hann()?,
+        zoo::cochcnn_words_untrained()?,
+        zoo::crepe_tiny()?,
+    ];
+    for net in networks {
+        let mut null = Null::of(&net);
+        match *net.input() {
+            Input::Sound { samples, rate } => {
+                let mut words = HashSet::new();
+                // Two recordings of one word are not alike by chance.
+                for recording in shipped_recordings()?.into_iter().filter(|r| words.insert(r.word().to_string())) {
+                    null = null.stimulus(Sound::open(&recording)?.prepare(rate, samples)?)?;
+                }
+            }
+            _ => {
+                for photo in &photos {
+                    null = null.stimulus(Image::open(photo)?)?;
+                }
+            }
+        }
+        let null = null.build()?;
+        null.show();
+        let name: String = net.name().to_lowercase().replace(['-', ' '], "_");
+        null.save(folder.join(format!("{name}.json")))?;
+    }
+    Ok(())
+}

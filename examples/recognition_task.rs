@@ -1,0 +1,119 @@
+//! Writes two experiments as pages, `pictures.html` and `words.html`, to be opened in a browser; and says which condition of each picture
+//! some participants get.
+//!
+//! Their conditions are made in a second, of shipped photos and recordings: fewer and fewer pixels, more and more noise. In a real experiment
+//! they are the stages that metamers match (`metamer.image()?`).
+//!
+//! Run: `cargo run --example recognition_task -- OUTPUT_FOLDER`
+
+use metamers::prelude::*;
+
+const SIDE: usize = 224;
+const CONSENT: &str = "You take part in a demonstration of how well people recognise pictures and words.\n\n\
+    It takes about five minutes. You may stop at any time, without a reason. Your answers stay on this device: you save them \
+    yourself as a file, under a code that only you know, and may delete that file.";
+const THINGS: [&str; 16] = [
+    "bear", "bird", "bridge", "castle", "cat", "cow", "dog", "fish", "horse", "insect", "monkey", "pig", "pyramid",
+    "rocket", "tool", "windmill",
+];
+const SHOWN: [(&str, &str); 12] = [
+    ("giant_panda", "bear"),
+    ("owl", "bird"),
+    ("suspension_bridge", "bridge"),
+    ("neuschwanstein_castle", "castle"),
+    ("kitten", "cat"),
+    ("cow", "cow"),
+    ("dog", "dog"),
+    ("goldfish", "fish"),
+    ("horse", "horse"),
+    ("butterfly", "insect"),
+    ("macaque", "monkey"),
+    ("hammer", "tool"),
+];
+const PRACTICE: [(&str, &str); 12] = [
+    ("polar_bear", "bear"),
+    ("toucan", "bird"),
+    ("pont_du_gard", "bridge"),
+    ("egeskov_castle", "castle"),
+    ("tabby_cat", "cat"),
+    ("calf", "cow"),
+    ("clownfish", "fish"),
+    ("honey_bee", "insect"),
+    ("pig", "pig"),
+    ("gorilla", "monkey"),
+    ("pyramids", "pyramid"),
+    ("chesterton_windmill", "windmill"),
+];
+const CATCH: [(&str, &str); 3] = [("screwdriver", "tool"), ("rocket", "rocket"), ("kinderdijk_windmills", "windmill")];
+const WORDS: [&str; 30] = [
+    "alpha", "april", "august", "bravo", "charlie", "december", "delta", "echo", "eight", "foxtrot", "friday",
+    "goodbye", "hello", "hotel", "hundred", "india", "january", "juliet", "monday", "november", "october", "password",
+    "quebec", "seven", "seventy", "sunday", "tomorrow", "uniform", "whiskey", "zero",
+];
+
+fn main() -> Result<()> {
+    let folder = std::path::PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| ".".into()));
+    let pictures = pictures()?;
+    pictures.show();
+    pictures.save(folder.join("pictures.html"))?;
+    let words = words()?;
+    words.show();
+    words.save(folder.join("words.html"))?;
+    for person in ["P07", "Zoë", "a-long_code-2"] {
+        for (stimulus, condition) in pictures.assignment(person) {
+            println!("{person} gets {stimulus} as {condition}");
+        }
+    }
+    Ok(())
+}
+
+fn photo(name: &str) -> Result<Image> {
+    Image::open(format!("photos/{name}.jpg"))?.resize_shorter_side(SIDE)?.centre_crop(SIDE, SIDE)
+}
+
+fn pictures() -> Result<RecognitionTask> {
+    let natural = |of: &[(&str, &str)]| -> Result<Vec<Item>> {
+        of.iter().map(|(name, answer)| Ok(Item::natural(*name, *answer, photo(name)?))).collect()
+    };
+    let mut items = natural(&SHOWN)?;
+    for (name, answer) in SHOWN {
+        for pixels in [32, 16, 8] {
+            let coarse = photo(name)?.resize(pixels, pixels)?.resize(SIDE, SIDE)?;
+            items.push(Item::new(name, format!("{pixels} pixels"), answer, coarse));
+        }
+    }
+    RecognitionTask::builder("What do you see?", Choices::of(THINGS)?)
+        .items(items)
+        .practice(natural(&PRACTICE)?, 7)
+        .catch_trials(natural(&CATCH)?)
+        .consent(CONSENT)
+        .participant_code(true)
+        .seed(7)
+        .build()
+}
+
+fn words() -> Result<RecognitionTask> {
+    let word = |name: &str| Sound::open(format!("speech/{name}.wav"))?.prepare(20_000, 40_000);
+    let natural = |of: &[&str]| -> Result<Vec<Item>> {
+        of.iter().map(|name| Ok(Item::natural(*name, *name, word(name)?))).collect()
+    };
+    let shown = ["seven", "foxtrot", "december", "hotel", "quebec", "tomorrow"];
+    let mut items = natural(&shown)?;
+    for (seed, name) in (0..).zip(shown) {
+        let clean = word(name)?;
+        for (condition, rms) in [("little noise", 0.1), ("much noise", 0.5)] {
+            let noise = Sound::noise(clean.rate(), clean.len(), Noise::Pink { rms: 0.1 }, seed)?;
+            let mixed: Vec<f32> = clean.values().iter().zip(noise.values()).map(|(w, n)| w + n * rms / 0.1).collect();
+            let peak = mixed.iter().fold(1f32, |peak, v| peak.max(v.abs()));
+            let mixed = Sound::from_samples(name, clean.rate(), mixed.iter().map(|v| v / peak).collect())?;
+            items.push(Item::new(name, condition, name, mixed.set_rms(0.1)?));
+        }
+    }
+    RecognitionTask::builder("Which word do you hear?", Choices::of(WORDS)?)
+        .items(items)
+        .practice(natural(&["hello", "monday", "bravo"])?, 2)
+        .catch_trials(natural(&["goodbye", "zero"])?)
+        .consent(CONSENT)
+        .seed(7)
+        .build()
+}

@@ -1,0 +1,28 @@
+//! How sure a mean over people is.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// How often people are drawn anew.
+pub(super) const RESAMPLES: usize = 10_000;
+
+/// The 95 % interval of the mean by the percentile bootstrap (Efron 1979): as many values are drawn with replacement as there are, and the
+/// 2.5th and 97.5th percentile of the means taken. `None` for fewer than two values.
+pub(super) fn interval(values: &[f64], seed: u64) -> Option<(f64, f64)> {
+    if values.len() < 2 {
+        return None;
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut draw = || values[random.random_range(0..values.len())];
+    let mut means: Vec<f64> =
+        (0..RESAMPLES).map(|_| (0..values.len()).map(|_| draw()).sum::<f64>() / values.len() as f64).collect();
+    means.sort_by(f64::total_cmp);
+    Some((quantile(&means, 0.025), quantile(&means, 0.975)))
+}
+
+/// The quantile of sorted values, between neighbours in proportion.
+fn quantile(sorted: &[f64], part: f64) -> f64 {
+    let place = part * (sorted.len() - 1) as f64;
+    let (low, high) = (place.floor() as usize, place.ceil() as usize);
+    sorted[low] + (place - low as f64) * (sorted[high] - sorted[low])
+}

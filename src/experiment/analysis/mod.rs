@@ -1,0 +1,33 @@
+//! What a class recognised: answers of many people to proportions, intervals and a test.
+//!
+//! ```
+//! use metamers::experiment::analysis::{Analysis, Published, SimulatedClass};
+//!
+//! // From files: Answers::open_folder("answers")?
+//! let answers = SimulatedClass::like(&Published::alexnet()).people(12).seed(1).answers()?;
+//! let found = Analysis::new(answers).published(Published::alexnet()).run()?;
+//! let natural = &found.proportions()[0];
+//! assert!(natural.condition == "natural" && natural.mean > 0.7);
+//! assert!(found.stage_effect(10_000, 1)?.p < 0.01);
+//! # Ok::<(), metamers::Error>(())
+//! ```
+
+mod answers;
+mod bootstrap;
+mod exclusion;
+mod files;
+mod permutation;
+mod proportion;
+mod published;
+mod recognition;
+mod simulated;
+#[cfg(test)]
+mod tests;
+
+pub use answers::{Answer, Answers, Block, Person};
+pub use exclusion::{Excluded, ExclusionRule};
+pub use permutation::{RepeatedMeasures, StageEffect};
+pub use proportion::Proportion;
+pub use published::Published;
+pub use recognition::{Analysis, Recognition};
+pub use simulated::SimulatedClass;

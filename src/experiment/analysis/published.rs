@@ -1,0 +1,135 @@
+//! What people recognised in the published experiments.
+
+use crate::display::{Align, Bundle, Show, Table};
+
+/// The mean proportion correct of people by stage, for the metamers of one network of Feather et al. (2023), Nature Neuroscience 26, 2017-2034.
+///
+/// 20 to 23 people an experiment; pictures with 16 choices (chance 1/16), words with 793 (chance 1/793). The networks themselves stay at 0.85 to
+/// 0.99 on the same stimuli. Fully connected layers that the paper gives one name are numbered here, and those of words are named as in
+/// [`zoo`](crate::zoo).
+///
+/// ```
+/// use metamers::experiment::analysis::Published;
+///
+/// let alexnet = Published::alexnet();
+/// assert_eq!(alexnet.natural(), 0.895);
+/// assert_eq!(alexnet.stages()[0], ("relu0".to_string(), 0.923));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    network: &'static str,
+    natural: f64,
+    stages: Vec<(String, f64)>,
+    choices: usize,
+}
+
+/// The proportion correct for natural stimuli, and the number of choices.
+const PICTURES: (f64, usize) = (0.895, 16);
+const WORDS: (f64, usize) = (0.820, 793);
+
+impl Published {
+    fn new<const N: usize>(network: &'static str, of: (f64, usize), stages: [&str; N], means: [f64; N]) -> Self {
+        let stages = stages.into_iter().map(String::from).zip(means).collect();
+        Self { network, natural: of.0, stages, choices: of.1 }
+    }
+
+    /// AlexNet.
+    pub fn alexnet() -> Self {
+        let stages = ["relu0", "relu1", "relu2", "relu3", "relu4", "fc0", "fc1", "final"];
+        Self::new("AlexNet", PICTURES, stages, [0.923, 0.774, 0.407, 0.372, 0.180, 0.106, 0.051, 0.059])
+    }
+
+    /// VGG-19.
+    pub fn vgg19() -> Self {
+        let stages = ["conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4", "avgpool", "fc0", "fc1", "final"];
+        Self::new("VGG-19", PICTURES, stages, [0.937, 0.921, 0.909, 0.595, 0.167, 0.182, 0.121, 0.104, 0.117])
+    }
+
+    /// ResNet-50.
+    pub fn resnet50() -> Self {
+        let stages = ["conv1", "layer1", "layer2", "layer3", "layer4", "avgpool", "final"];
+        Self::new("ResNet-50", PICTURES, stages, [0.937, 0.945, 0.945, 0.845, 0.212, 0.117, 0.130])
+    }
+
+    /// ResNet-101.
+    pub fn resnet101() -> Self {
+        let stages = ["conv1", "layer1", "layer2", "layer3", "layer4", "avgpool", "final"];
+        Self::new("ResNet-101", PICTURES, stages, [0.955, 0.908, 0.917, 0.867, 0.278, 0.117, 0.071])
+    }
+
+    /// CORnet-S.
+    pub fn cornet_s() -> Self {
+        let stages = ["V1", "V2", "V4", "IT", "final"];
+        Self::new("CORnet-S", PICTURES, stages, [0.938, 0.877, 0.824, 0.254, 0.055])
+    }
+
+    /// CochCNN9, a word network.
+    pub fn cochcnn9() -> Self {
+        let stages = ["cochleagram", "relu0", "relu1", "relu2", "relu3", "relu4", "avgpool", "relufc", "final"];
+        Self::new("CochCNN9", WORDS, stages, [0.789, 0.870, 0.813, 0.615, 0.540, 0.346, 0.203, 0.056, 0.023])
+    }
+
+    /// CochResNet50, a word network.
+    pub fn cochresnet50() -> Self {
+        let stages = ["cochleagram", "conv1", "layer1", "layer2", "layer3", "layer4", "avgpool", "final"];
+        Self::new("CochResNet50", WORDS, stages, [0.833, 0.816, 0.844, 0.827, 0.813, 0.118, 0.196, 0.224])
+    }
+
+    /// Which network's metamers people were shown.
+    pub fn network(&self) -> &str {
+        self.network
+    }
+
+    /// The proportion correct for the natural stimuli.
+    pub fn natural(&self) -> f64 {
+        self.natural
+    }
+
+    /// Stages from the first to the last, each with the proportion correct for its metamers.
+    pub fn stages(&self) -> &[(String, f64)] {
+        &self.stages
+    }
+
+    /// How many choices people had.
+    pub fn choices(&self) -> usize {
+        self.choices
+    }
+
+    /// The published means at the places of `conditions`, and whether they are there by name.
+    ///
+    /// Where every stage of these conditions is one of this network's, each mean stands at its name. Otherwise the stages are spread evenly from
+    /// the first to the last condition that is not natural: by relative depth.
+    pub(super) fn placed(&self, conditions: &[String]) -> (Vec<(f64, f64)>, bool) {
+        let stages: Vec<usize> = (0..conditions.len()).filter(|&place| conditions[place] != "natural").collect();
+        let mean =
+            |place: usize| self.stages.iter().find(|(name, _)| *name == conditions[place]).map(|(_, mean)| *mean);
+        let natural = conditions.iter().position(|name| name == "natural").map(|place| (place as f64, self.natural));
+        let named: Option<Vec<(f64, f64)>> = stages.iter().map(|&place| Some((place as f64, mean(place)?))).collect();
+        let by_name = named.is_some();
+        let spread = || match (stages.first(), stages.last()) {
+            (Some(&first), Some(&last)) => {
+                let step = (last - first) as f64 / (self.stages.len() - 1).max(1) as f64;
+                self.stages.iter().enumerate().map(|(k, (_, mean))| (first as f64 + step * k as f64, *mean)).collect()
+            }
+            _ => vec![],
+        };
+        let mut points: Vec<(f64, f64)> = natural.into_iter().chain(named.unwrap_or_else(spread)).collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        (points, by_name)
+    }
+}
+
+impl Show for Published {
+    fn bundles(&self) -> Vec<Bundle> {
+        let mut table =
+            Table::new(["stage", "proportion correct"]).align([Align::Left, Align::Right]).caption(format!(
+                "{}: people's recognition of its metamers, {} choices (Feather et al. 2023)",
+                self.network, self.choices
+            ));
+        table.push(["natural".into(), format!("{:.3}", self.natural)]);
+        self.stages.iter().for_each(|(stage, mean)| table.push([stage.clone(), format!("{mean:.3}")]));
+        table.bundles()
+    }
+}
+
+crate::show_in_notebooks!(Published);

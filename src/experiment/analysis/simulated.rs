@@ -1,0 +1,196 @@
+//! A class that there is not, to try the analysis on.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::{Answer, Answers, Block, Person, Published};
+use crate::experiment::Choices;
+use crate::experiment::assignment::{Generator, assign};
+use crate::{Error, Result};
+
+/// How often an attentive person is right in a catch trial.
+const CATCH: f64 = 0.97;
+
+/// Makes up the answers of a class, to try the analysis before there is one. What is made of them says "simulated" wherever it is shown.
+///
+/// Under a condition of mean proportion `m`, with chance `c`, a person recognises a stimulus with probability
+/// `sigmoid(logit((m - c) / (1 - c)) + spread z)`, where `z` is normal and the same for all conditions of the person, and else guesses. So the
+/// class's mean is about `m`, and people differ. Each person gets each stimulus once, in one condition, as in the page.
+///
+/// ```
+/// use metamers::experiment::analysis::SimulatedClass;
+///
+/// let answers = SimulatedClass::new([("natural", 0.93), ("block5", 0.6), ("logits", 0.1)]).people(20).seed(7).answers()?;
+/// assert!(answers.are_simulated() && answers.people().len() == 20);
+/// # Ok::<(), metamers::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SimulatedClass {
+    conditions: Vec<(String, f64)>,
+    people: usize,
+    inattentive: usize,
+    stimuli: usize,
+    catch_trials: usize,
+    choices: Choices,
+    spread: f64,
+    seed: u64,
+}
+
+impl SimulatedClass {
+    /// A class of 20 that recognises conditions with these mean proportions, in order: 72 stimuli, 8 catch trials, the 16 choices of the papers,
+    /// spread 0.5, everybody attentive, seed 0, unless said otherwise.
+    pub fn new<T: Into<String>>(conditions: impl IntoIterator<Item = (T, f64)>) -> Self {
+        Self {
+            conditions: conditions.into_iter().map(|(name, mean)| (name.into(), mean)).collect(),
+            people: 20,
+            inattentive: 0,
+            stimuli: 72,
+            catch_trials: 8,
+            choices: Choices::entry_level(),
+            spread: 0.5,
+            seed: 0,
+        }
+    }
+
+    /// A class with the published means of people.
+    pub fn like(published: &Published) -> Self {
+        let stages = published.stages().iter().map(|(stage, mean)| (stage.as_str(), *mean));
+        Self::new([("natural", published.natural())].into_iter().chain(stages))
+    }
+
+    /// How many people.
+    pub fn people(mut self, people: usize) -> Self {
+        self.people = people;
+        self
+    }
+
+    /// How many of them, the last ones, answer at random.
+    pub fn inattentive(mut self, people: usize) -> Self {
+        self.inattentive = people;
+        self
+    }
+
+    /// How many stimuli each person sees, spread over the conditions.
+    pub fn stimuli(mut self, stimuli: usize) -> Self {
+        self.stimuli = stimuli;
+        self
+    }
+
+    /// How many catch trials.
+    pub fn catch_trials(mut self, trials: usize) -> Self {
+        self.catch_trials = trials;
+        self
+    }
+
+    /// What people choose from.
+    pub fn choices(mut self, choices: Choices) -> Self {
+        self.choices = choices;
+        self
+    }
+
+    /// How much people differ, as the standard deviation on the scale of log odds.
+    pub fn spread(mut self, spread: f64) -> Self {
+        self.spread = spread;
+        self
+    }
+
+    /// What all is drawn from: the same seed gives the same class.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The answers.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] without people, stimuli or conditions, for a condition that is there twice, a mean outside of `[0, 1]`, more
+    /// inattentive people than people, and a spread that is negative or not finite.
+    pub fn answers(&self) -> Result<Answers> {
+        self.check()?;
+        let chance = self.choices.chance();
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        let available = vec![(0..self.conditions.len()).collect::<Vec<usize>>(); self.stimuli];
+        let people = (0..self.people).map(|number| {
+            let name = format!("simulated {:02}", number + 1);
+            let attentive = number + self.inattentive < self.people;
+            let shift: f64 = self.spread * {
+                let z: f64 = StandardNormal.sample(&mut random);
+                z
+            };
+            let chosen =
+                assign(&mut Generator::new(&format!("{}:{name}", self.seed)), &available, self.conditions.len());
+            let main = chosen.into_iter().enumerate().map(|(stimulus, condition)| {
+                let (name, mean) = &self.conditions[condition];
+                let known = ((mean - chance) / (1.0 - chance)).clamp(0.0, 1.0);
+                let known = if attentive { shifted(known, shift) } else { 0.0 };
+                (Block::Main, format!("stimulus {:03}", stimulus + 1), name.clone(), Some(condition), known)
+            });
+            let catch = (0..self.catch_trials).map(|k| {
+                let known = if attentive { CATCH } else { 0.0 };
+                (Block::Catch, format!("catch {:02}", k + 1), "catch".to_owned(), None, known)
+            });
+            let answers =
+                main.chain(catch).enumerate().map(|(k, (block, stimulus, condition, condition_index, known))| {
+                    let words = self.choices.words();
+                    let right = words[k % words.len()].clone();
+                    let answer = match random.random_bool(known) {
+                        true => right.clone(),
+                        false => words[random.random_range(0..words.len())].clone(),
+                    };
+                    Answer {
+                        block,
+                        trial: k + 1,
+                        stimulus,
+                        condition,
+                        condition_index,
+                        right,
+                        answer: Some(answer),
+                        response_ms: None,
+                        shown_ms: None,
+                        frame_ms: None,
+                        longest_frame_ms: None,
+                        interrupted: false,
+                    }
+                });
+            Person {
+                session: format!("{name}, seed {}", self.seed),
+                participant: name,
+                task: "simulated".into(),
+                kind: "image".into(),
+                choices: self.choices.words().len(),
+                simulated: true,
+                answers: answers.collect(),
+            }
+        });
+        let people: Vec<Person> = people.collect();
+        Answers::of(people)
+    }
+
+    fn check(&self) -> Result<()> {
+        let wrong = |what: &str, reason: String| Err(Error::invalid(what, reason));
+        if self.people == 0 || self.stimuli == 0 || self.conditions.is_empty() {
+            return wrong("simulated class", "needs people, stimuli and conditions, one of each at least".into());
+        }
+        if self.inattentive > self.people {
+            return wrong("inattentive", format!("{} of {} people", self.inattentive, self.people));
+        }
+        if !(self.spread.is_finite() && self.spread >= 0.0) {
+            return wrong("spread", format!("must be 0 or more, got {}", self.spread));
+        }
+        for (k, (name, mean)) in self.conditions.iter().enumerate() {
+            if !(0.0..=1.0).contains(mean) {
+                return wrong(name, format!("a proportion correct lies in [0, 1], got {mean}"));
+            }
+            if self.conditions[..k].iter().any(|(other, _)| other == name) {
+                return wrong("conditions", format!("\"{name}\" is there twice"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A probability moved on the scale of log odds; 0 and 1 stay.
+fn shifted(p: f64, shift: f64) -> f64 {
+    if p <= 0.0 || p >= 1.0 { p } else { 1.0 / (1.0 + (1.0 / p - 1.0) * (-shift).exp()) }
+}

@@ -1,0 +1,328 @@
+//! The numbers of the analysis, against other implementations and against what is known beforehand.
+
+use super::permutation::test;
+use super::{
+    Analysis, Answer, Answers, Block, ExclusionRule, Person, Proportion, Published, RepeatedMeasures, SimulatedClass,
+};
+use crate::display::Show;
+
+fn clear() -> Vec<Vec<f64>> {
+    [[0.90, 0.62, 0.11], [0.80, 0.71, 0.24], [1.00, 0.50, 0.05], [0.85, 0.45, 0.30]].map(Vec::from).into()
+}
+
+fn weak() -> Vec<Vec<f64>> {
+    let rows = [
+        [0.50, 0.40, 0.55, 0.45],
+        [0.30, 0.35, 0.25, 0.30],
+        [0.60, 0.50, 0.70, 0.55],
+        [0.45, 0.50, 0.40, 0.35],
+        [0.20, 0.30, 0.45, 0.10],
+    ];
+    rows.map(Vec::from).into()
+}
+
+fn none() -> Vec<Vec<f64>> {
+    [[0.25, 0.7, 0.4], [0.6, 0.1, 0.5], [0.4, 0.35, 0.6], [0.5, 0.6, 0.2]].map(Vec::from).into()
+}
+
+fn answer(block: Block, stimulus: &str, condition: &str, given: Option<&str>) -> Answer {
+    Answer {
+        block,
+        trial: 1,
+        stimulus: stimulus.into(),
+        condition: condition.into(),
+        condition_index: None,
+        right: "dog".into(),
+        answer: given.map(String::from),
+        response_ms: Some(700.0),
+        shown_ms: Some(300.0),
+        frame_ms: Some(16.7),
+        longest_frame_ms: Some(16.8),
+        interrupted: false,
+    }
+}
+
+/// A person with these numbers of right answers out of 10 under `natural` and `stem`, and of 4 catch trials.
+fn person(name: &str, natural: usize, stem: usize, catch: usize) -> Person {
+    let trials = |block, condition: &'static str, right: usize, of: usize| {
+        (0..of).map(move |k| {
+            answer(block, &format!("{condition}{k}"), condition, Some(if k < right { "dog" } else { "cat" }))
+        })
+    };
+    let answers = trials(Block::Main, "natural", natural, 10)
+        .chain(trials(Block::Main, "stem", stem, 10))
+        .chain(trials(Block::Catch, "catch", catch, 4));
+    Person {
+        session: format!("session of {name}"),
+        participant: name.into(),
+        task: "t".into(),
+        kind: "image".into(),
+        choices: 16,
+        simulated: false,
+        answers: answers.collect(),
+    }
+}
+
+#[test]
+fn f_equals_statsmodels() {
+    // statsmodels 0.15.0, AnovaRM; scripts/reference/stage_effect.py prints these.
+    for (scores, f, df) in [
+        (clear(), 31.936_814_621_409_9, (2, 6)),
+        (weak(), 1.740_181_268_882_18, (3, 12)),
+        (none(), 0.003_412_969_283_276_5, (2, 6)),
+    ] {
+        let found = RepeatedMeasures::of(&scores).unwrap();
+        assert!((found.f - f).abs() < 1e-12 * f.max(1.0), "{found:?} {f}");
+        assert_eq!((found.df_conditions, found.df_error), df);
+    }
+}
+
+#[test]
+fn p_is_that_of_all_permutations() {
+    // scipy 1.17.1, permutation_test over all permutations within people: 0.00462962962962963, 0.210569782021605, 1.
+    for (scores, exact) in [(clear(), 0.004_629_629_629_629_63), (weak(), 0.210_569_782_021_605), (none(), 1.0)] {
+        for seed in 0..3 {
+            let n = 10_000_f64;
+            let (_, p) = test(&scores, 10_000, seed).unwrap();
+            // Five standard deviations of a count of 10,000, and the one that is added to it.
+            let slack = 5.0 * (exact * (1.0 - exact) / n).sqrt() + 1.0 / n;
+            assert!((p - exact).abs() <= slack, "seed {seed}: {p}, {exact} ± {slack}");
+        }
+        assert_eq!(test(&scores, 500, 9).unwrap().1.to_bits(), test(&scores, 500, 9).unwrap().1.to_bits());
+    }
+}
+
+#[test]
+fn p_is_small_by_chance_as_often_as_it_says() {
+    // Without an effect p is below 0.1 in a tenth of the classes: 30 of 300, within four standard deviations.
+    let small = (0..300).filter(|&seed| {
+        let class = SimulatedClass::new([("a", 0.5), ("b", 0.5), ("c", 0.5)]).people(8).stimuli(30).seed(seed);
+        Analysis::new(class.answers().unwrap()).run().unwrap().stage_effect(199, seed).unwrap().p <= 0.1
+    });
+    let small = small.count();
+    assert!((10..=51).contains(&small), "{small} of 300");
+}
+
+#[test]
+fn what_has_no_f_is_refused() {
+    let refused = |scores: &[Vec<f64>]| RepeatedMeasures::of(scores).unwrap_err().to_string();
+    assert!(refused(&[]).contains("got 0 and 0"));
+    assert!(refused(&[vec![0.1, 0.2]]).contains("got 1 and 2"));
+    assert!(refused(&[vec![0.1], vec![0.2]]).contains("got 2 and 1"));
+    assert!(refused(&[vec![0.1, 0.2], vec![0.3]]).contains("got 2 and 1"));
+    assert!(refused(&[vec![0.1, f64::NAN], vec![0.3, 0.4]]).contains("not finite"));
+    assert!(refused(&[vec![0.5, 0.5], vec![0.3, 0.3]]).contains("no effect to test"));
+    assert!(test(&clear(), 0, 0).unwrap_err().to_string().contains("at least 1"));
+    let agreed = RepeatedMeasures::of(&[vec![0.0, 1.0], vec![0.0, 1.0]]).unwrap();
+    assert_eq!(agreed.f, f64::INFINITY);
+    assert!(test(&[vec![0.0, 1.0], vec![0.0, 1.0]], 1000, 0).unwrap().1 > 0.4, "half of the permutations do as well");
+}
+
+#[test]
+fn mean_and_sem_are_those_over_people() {
+    let found = Proportion::of("stem", &[(8, 10), (3, 5), (1, 4), (0, 0)], 0).unwrap();
+    // numpy 2.4.6: mean and std(ddof=1) / sqrt(3) of [.8, .6, .25].
+    assert!((found.mean - 0.55).abs() < 1e-12);
+    assert!((found.sem.unwrap() - 0.160_727_512_683_216_1).abs() < 1e-12, "{found:?}");
+    assert_eq!((found.people, found.trials), (3, 19));
+    let alone = Proportion::of("stem", &[(1, 2)], 0).unwrap();
+    assert_eq!((alone.mean, alone.sem, alone.interval), (0.5, None, None));
+    assert_eq!(Proportion::of("stem", &[(0, 0)], 0), None);
+}
+
+#[test]
+fn the_bootstrap_interval_is_what_it_should_be() {
+    // Of 100 people half are right always and half never: the mean's deviation is 0.05, and the interval about 0.5 ± 1.96 x 0.05.
+    let halves: Vec<(usize, usize)> = (0..100).map(|k| (k % 2, 1)).collect();
+    let (low, high) = Proportion::of("", &halves, 3).unwrap().interval.unwrap();
+    assert!((low - 0.402).abs() < 0.011 && (high - 0.598).abs() < 0.011, "{low} {high}");
+    assert_eq!(Proportion::of("", &halves, 3), Proportion::of("", &halves, 3));
+    // Two people: the mean is the one, the other or the middle.
+    assert_eq!(Proportion::of("", &[(0, 1), (1, 1)], 0).unwrap().interval, Some((0.0, 1.0)));
+}
+
+#[test]
+fn who_fails_the_catch_trials_is_left_out_and_named() {
+    let answers = Answers::of([person("ann", 9, 5, 4), person("bob", 1, 1, 2), person("eve", 7, 3, 3)]).unwrap();
+    let found = Analysis::new(answers.clone()).run().unwrap();
+    assert_eq!(found.people(), 2);
+    assert_eq!(found.excluded().iter().map(|out| out.person.as_str()).collect::<Vec<_>>(), ["bob"]);
+    assert!((found.proportions()[0].mean - 0.8).abs() < 1e-12);
+    let text = found.bundles()[1].plain().to_owned();
+    assert!(text.contains("bob (2 of 4 catch trials right)") && text.contains("75 %"), "{text}");
+    let all = Analysis::new(answers.clone()).exclude(ExclusionRule::nobody()).run().unwrap();
+    assert_eq!((all.people(), all.excluded().len()), (3, 0));
+    let strict = Analysis::new(answers.clone()).exclude(ExclusionRule { least_catch: 1.0 }).run().unwrap();
+    assert_eq!(strict.people(), 1);
+    assert!(Analysis::new(answers).exclude(ExclusionRule { least_catch: 75.0 }).run().is_err());
+    let bad = Analysis::new(Answers::of([person("bob", 1, 1, 0)]).unwrap()).run().unwrap_err().to_string();
+    assert!(bad.contains("nobody who is not excluded"), "{bad}");
+    assert!(Analysis::new(Answers::default()).run().unwrap_err().to_string().contains("nobody"));
+}
+
+#[test]
+fn disturbed_and_unanswered_trials_do_not_count() {
+    let mut ann = person("ann", 10, 5, 4);
+    ann.answers[0].interrupted = true;
+    ann.answers[1].answer = None;
+    ann.answers[2].longest_frame_ms = Some(33.4);
+    let found = Analysis::new(Answers::of([ann, person("bob", 10, 5, 4)]).unwrap()).run().unwrap();
+    assert_eq!(found.proportions()[0].trials, 18);
+    let text = found.bundles()[1].plain().to_owned();
+    assert!(
+        text.contains("2 trials do not count") && text.contains("In 1 trials the screen left out a frame"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_person_without_a_condition_is_left_out_of_the_test_only() {
+    let mut ann = person("ann", 10, 5, 4);
+    ann.answers.retain(|answer| answer.condition != "stem");
+    let answers = Answers::of([ann, person("bob", 9, 5, 4), person("eve", 8, 3, 4)]).unwrap();
+    let found = Analysis::new(answers).run().unwrap();
+    let effect = found.effect_among(["natural", "stem"], 99, 0).unwrap();
+    assert_eq!((effect.people, effect.incomplete), (2, 1));
+    assert_eq!(found.proportions()[0].people, 3);
+    assert!(found.effect_among(["natural", "stme"], 99, 0).unwrap_err().to_string().contains("there is stem"));
+    assert!(found.effect_among(["stem", "stem"], 99, 0).unwrap_err().to_string().contains("twice"));
+    assert!(found.stage_effect(99, 0).is_err(), "one stage alone has no effect");
+}
+
+#[test]
+fn published_means_stand_at_their_stages_or_by_depth() {
+    let all = [
+        Published::alexnet(),
+        Published::vgg19(),
+        Published::resnet50(),
+        Published::resnet101(),
+        Published::cornet_s(),
+        Published::cochcnn9(),
+        Published::cochresnet50(),
+    ];
+    for published in &all {
+        let names: std::collections::HashSet<_> = published.stages().iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), published.stages().len(), "{published:?}");
+        assert!(published.stages()[0].1 > 0.7 && published.stages().last().unwrap().1 < 0.25, "{published:?}");
+    }
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let (points, by_name) = Published::cornet_s().placed(&names(&["natural", "V2", "final"]));
+    assert!(by_name);
+    assert_eq!(points, [(0.0, 0.895), (1.0, 0.877), (2.0, 0.055)]);
+    let (points, by_name) = Published::cornet_s().placed(&names(&["natural", "stem", "block5", "logits"]));
+    assert!(!by_name);
+    assert_eq!(points, [(0.0, 0.895), (1.0, 0.938), (1.5, 0.877), (2.0, 0.824), (2.5, 0.254), (3.0, 0.055)]);
+    assert!(Published::cornet_s().placed(&[]).0.is_empty());
+}
+
+#[test]
+fn a_simulated_class_is_what_was_asked_for_and_says_so_everywhere() {
+    let class = SimulatedClass::like(&Published::alexnet()).people(60).stimuli(180).inattentive(2).seed(4);
+    let answers = class.answers().unwrap();
+    assert_eq!(answers, class.answers().unwrap());
+    assert_ne!(answers, class.clone().seed(5).answers().unwrap());
+    let found = Analysis::new(answers.clone()).network("AlexNet", [("natural", 0.97)]).published(Published::alexnet());
+    let found = found.run().unwrap();
+    assert_eq!(found.excluded().len(), 2);
+    let published: Vec<f64> =
+        [0.895].into_iter().chain(Published::alexnet().stages().iter().map(|(_, mean)| *mean)).collect();
+    for (proportion, asked) in found.proportions().iter().zip(published) {
+        // Nobody is worse than chance, and people's spread pulls means a little to the middle.
+        let expected = asked.max(1.0 / 16.0);
+        assert!((proportion.mean - expected).abs() < 0.04, "{proportion:?}, asked for {asked}");
+    }
+    let effect = found.stage_effect(999, 0).unwrap();
+    assert_eq!(effect.p, 0.001);
+    for bundle in found.bundles().into_iter().chain(answers.bundles()).chain(effect.bundles()) {
+        assert!(bundle.plain().to_lowercase().contains("simulated"), "{}", bundle.plain());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("class.json");
+    answers.save(&path).unwrap();
+    assert_eq!(Answers::open(&path).unwrap(), answers, "and a file keeps the word");
+}
+
+#[test]
+fn what_cannot_be_simulated_is_refused() {
+    let class = || SimulatedClass::new([("natural", 0.9), ("stem", 0.8)]);
+    for (class, reason) in [
+        (class().people(0), "one of each"),
+        (class().stimuli(0), "one of each"),
+        (class().inattentive(21), "21 of 20"),
+        (class().spread(f64::NAN), "NaN"),
+        (SimulatedClass::new([("a", 1.2)]), "1.2"),
+        (SimulatedClass::new([("a", 0.2), ("a", 0.3)]), "twice"),
+        (SimulatedClass::new(Vec::<(String, f64)>::new()), "one of each"),
+    ] {
+        let message = class.answers().unwrap_err().to_string();
+        assert!(message.contains(reason), "{message}");
+    }
+}
+
+const JSON: &str = r#"{"format":"metamers-answers","version":1,"simulated":false,"task":"abc","title":"T","kind":"image","choices":16,
+ "conditions":["natural","stem"],"seed":"7","timing":{},"session":"0f","participant":"","answers":[
+ {"block":"practice","trial":1,"stimulus":"p","condition":"practice","condition_index":null,"right":"dog","answer":"dog","correct":true},
+ {"block":"main","trial":1,"stimulus":"b","condition":"stem","condition_index":1,"right":"dog","answer":"cat","correct":false,"response_ms":812.5,"shown_ms":300,"interrupted":false},
+ {"block":"main","trial":2,"stimulus":"a","condition":"natural","condition_index":0,"right":"cat","answer":null,"correct":null,"interrupted":true}]}"#;
+const CSV: &str = "\u{feff}session,participant,task,kind,choices,simulated,block,trial,stimulus,condition,condition_index,right,answer,correct,response_ms,onset_ms,offset_ms,shown_ms,frame_ms,longest_frame_ms,interrupted\r\n\
+0f,,abc,image,16,false,practice,1,p,practice,,dog,dog,true,,,,,,,false\r\n\
+0f,,abc,image,16,false,main,1,b,stem,1,dog,cat,false,812.5,1,301,300,,,false\r\n\
+0f,,abc,image,16,false,main,2,a,natural,0,cat,,,,,,,,,true\r\n";
+
+#[test]
+fn json_and_csv_of_a_session_are_the_same_answers_and_count_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (json, csv) = (folder.path().join("a.json"), folder.path().join("a.csv"));
+    std::fs::write(&json, JSON).unwrap();
+    std::fs::write(&csv, CSV).unwrap();
+    let answers = Answers::open(&json).unwrap();
+    assert_eq!(answers, Answers::open(&csv).unwrap());
+    assert_eq!(answers, Answers::open_folder(folder.path()).unwrap());
+    assert_eq!(answers.conditions(), ["natural", "stem"], "in their order, not that of the trials");
+    assert_eq!((answers.people()[0].name(), answers.people()[0].answers.len()), ("0f", 3));
+    // A file saved halfway is the beginning of the whole one.
+    std::fs::write(&csv, CSV.lines().take(3).collect::<Vec<_>>().join("\n")).unwrap();
+    assert_eq!(answers, Answers::open_folder(folder.path()).unwrap());
+    std::fs::write(&csv, CSV.replace(",cat,false", ",dog,true")).unwrap();
+    let message = Answers::open_folder(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("twice, with different answers"), "{message}");
+    std::fs::write(&csv, CSV.replace("0f,,", "1f,,").replace(",16,", ",12,")).unwrap();
+    assert!(Answers::open_folder(folder.path()).unwrap_err().to_string().contains("analyse them apart"));
+}
+
+#[test]
+fn files_that_are_no_answers_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let message = Answers::open(&path).unwrap_err().to_string();
+        assert!(message.contains(name), "{message}");
+        message
+    };
+    assert!(refused("a.json", "").contains("no JSON"));
+    assert!(refused("b.json", "{}").contains("metamers-answers"));
+    assert!(refused("b.json", "[1, 2]").contains("metamers-answers"));
+    assert!(refused("c.json", &JSON.replace("\"version\":1", "\"version\":2")).contains("\"version\": 1"));
+    assert!(refused("d.json", &JSON.replace("\"stimulus\":\"b\",", "")).contains("stimulus"));
+    assert!(
+        refused("e.json", &JSON.replace("\"stimulus\":\"b\"", "\"stimulus\":\"a\"")).contains("\"a\" is there twice")
+    );
+    assert!(refused("f.json", &JSON.replace("\"choices\":16", "\"choices\":1")).contains("1 choices"));
+    let damaged = refused("g.csv", &CSV.replace("stem,1,", "stem,one,"));
+    assert!(damaged.contains("line: 3"), "{damaged}");
+    assert!(refused("h.csv", "session\n1\n").contains("no CSV of answers"));
+    assert!(refused("i.txt", "").contains(".json or .csv"));
+    assert!(Answers::open(folder.path().join("nowhere.json")).is_err());
+    let empty = tempfile::tempdir().unwrap();
+    assert!(Answers::open_folder(empty.path()).unwrap_err().to_string().contains("no .json and no .csv"));
+    let mut bytes = JSON.as_bytes().to_vec();
+    for cut in 0..bytes.len() {
+        assert!(super::files::from_json(&bytes[..cut]).is_err());
+    }
+    for at in 0..bytes.len() {
+        let before = std::mem::replace(&mut bytes[at], b'\xff');
+        assert!(super::files::from_json(&bytes).is_err());
+        bytes[at] = before;
+    }
+}

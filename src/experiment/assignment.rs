@@ -1,0 +1,86 @@
+//! Who sees which stimulus in which condition: what the page does (`page/random.js`), so that it can be looked up and simulated.
+
+use std::collections::VecDeque;
+
+/// Draws that are the same for the same text, here and in the page: sfc32 (Chris Doty-Humphrey, PractRand), seeded from four FNV-1a
+/// hashes of the text.
+#[derive(Debug)]
+pub(super) struct Generator([u32; 4]);
+
+impl Generator {
+    pub fn new(text: &str) -> Self {
+        let mut made = Self([0, 1, 2, 3].map(|k| hash(&format!("{text}|{k}"))));
+        (0..15).for_each(|_| {
+            made.next();
+        });
+        made
+    }
+
+    fn next(&mut self) -> u32 {
+        let [a, b, c, d] = self.0;
+        let t = a.wrapping_add(b).wrapping_add(d);
+        self.0 = [b ^ (b >> 9), c.wrapping_add(c << 3), c.rotate_left(21).wrapping_add(t), d.wrapping_add(1)];
+        t
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        ((u64::from(self.next()) * n as u64) >> 32) as usize
+    }
+
+    fn shuffled(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        for k in (1..n).rev() {
+            order.swap(k, self.below(k + 1));
+        }
+        order
+    }
+}
+
+/// FNV-1a, 32 bits.
+fn hash(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |value, byte| (value ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// One condition for each stimulus, of those it has a version in (at least one), as evenly as can be over the conditions.
+pub(super) fn assign(random: &mut Generator, available: &[Vec<usize>], conditions: usize) -> Vec<usize> {
+    let mut load = vec![0_usize; conditions];
+    let mut chosen = vec![0; available.len()];
+    let rank = random.shuffled(conditions);
+    for stimulus in random.shuffled(available.len()) {
+        let lightest = available[stimulus].iter().min_by_key(|&&condition| (load[condition], rank[condition]));
+        let Some(&lightest) = lightest else { continue };
+        chosen[stimulus] = lightest;
+        load[lightest] += 1;
+    }
+    while level(available, &mut chosen, &mut load) {}
+    chosen
+}
+
+/// Moves one stimulus along each link of a chain of conditions, from a full one to one with at least two fewer.
+fn level(available: &[Vec<usize>], chosen: &mut [usize], load: &mut [usize]) -> bool {
+    for full in 0..load.len() {
+        let mut came_by: Vec<Option<usize>> = vec![None; load.len()];
+        let mut queue = VecDeque::from([full]);
+        while let Some(from) = queue.pop_front() {
+            if load[from] + 2 <= load[full] {
+                let mut to = from;
+                while let Some(stimulus) = came_by[to] {
+                    to = std::mem::replace(&mut chosen[stimulus], to);
+                }
+                load[full] -= 1;
+                load[from] += 1;
+                return true;
+            }
+            for (stimulus, conditions) in available.iter().enumerate().filter(|(stimulus, _)| chosen[*stimulus] == from)
+            {
+                for &condition in conditions {
+                    if condition != full && came_by[condition].is_none() {
+                        came_by[condition] = Some(stimulus);
+                        queue.push_back(condition);
+                    }
+                }
+            }
+        }
+    }
+    false
+}

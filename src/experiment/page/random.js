@@ -1,0 +1,81 @@
+// Chance that can be repeated: the same text gives the same draws here and in src/experiment/assignment.rs.
+
+// FNV-1a over the UTF-8 bytes, 32 bits.
+function hash(text) {
+  let value = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) value = Math.imul(value ^ byte, 0x01000193) >>> 0;
+  return value;
+}
+
+// sfc32 (Chris Doty-Humphrey, PractRand), seeded from four hashes of the text.
+function generator(text) {
+  let [a, b, c, d] = [0, 1, 2, 3].map(k => hash(`${text}|${k}`));
+  const next = () => {
+    const t = (a + b + d) | 0;
+    d = (d + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (((c << 21) | (c >>> 11)) + t) | 0;
+    return t >>> 0;
+  };
+  for (let k = 0; k < 15; k++) next();
+  const below = n => Math.floor(next() * n / 2 ** 32);
+  const shuffled = n => {
+    const order = Array.from({ length: n }, (_, k) => k);
+    for (let k = n - 1; k > 0; k--) {
+      const other = below(k + 1);
+      [order[k], order[other]] = [order[other], order[k]];
+    }
+    return order;
+  };
+  return { next, below, shuffled };
+}
+
+// One condition for each stimulus, of those it has a version in, as evenly as can be over the conditions.
+function assign(random, available, conditions) {
+  const load = Array(conditions).fill(0);
+  const chosen = available.map(() => -1);
+  const rank = random.shuffled(conditions);
+  for (const stimulus of random.shuffled(available.length)) {
+    let best = available[stimulus][0];
+    for (const condition of available[stimulus]) {
+      const [lighter, earlier] = [load[condition] - load[best], rank[condition] - rank[best]];
+      if (lighter < 0 || (lighter === 0 && earlier < 0)) best = condition;
+    }
+    chosen[stimulus] = best;
+    load[best] += 1;
+  }
+  while (level(available, chosen, load)) { /* until no chain of moves makes it more even */ }
+  return chosen;
+}
+
+// Moves one stimulus along each link of a chain of conditions, from a full one to one with at least two fewer.
+function level(available, chosen, load) {
+  for (let full = 0; full < load.length; full++) {
+    const cameBy = Array(load.length).fill(-1);
+    const queue = [full];
+    for (let head = 0; head < queue.length; head++) {
+      const from = queue[head];
+      if (load[from] <= load[full] - 2) {
+        for (let to = from; to !== full;) {
+          const stimulus = cameBy[to];
+          const before = chosen[stimulus];
+          chosen[stimulus] = to;
+          to = before;
+        }
+        load[full] -= 1;
+        load[from] += 1;
+        return true;
+      }
+      available.forEach((conditions, stimulus) => {
+        if (chosen[stimulus] !== from) return;
+        for (const condition of conditions) {
+          if (condition === full || cameBy[condition] >= 0) continue;
+          cameBy[condition] = stimulus;
+          queue.push(condition);
+        }
+      });
+    }
+  }
+  return false;
+}

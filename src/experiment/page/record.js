@@ -1,0 +1,64 @@
+// Keeping answers over a reload, and giving them out as files. Nothing is sent anywhere.
+
+const task = JSON.parse(document.getElementById("task").textContent);
+const KEY = `metamers-task-${task.fingerprint}`;
+const COLUMNS = [
+  "session", "participant", "task", "kind", "choices", "simulated", "block", "trial", "stimulus", "condition", "condition_index", "right",
+  "answer", "correct", "response_ms", "onset_ms", "offset_ms", "shown_ms", "frame_ms", "longest_frame_ms", "interrupted",
+];
+
+// A page in a frame or of a private window may be denied its storage: it then works, but a reload loses the answers.
+let keeps = true;
+
+function keep(state) {
+  try {
+    if (state === null) localStorage.removeItem(KEY);
+    else localStorage.setItem(KEY, JSON.stringify(state));
+  } catch {
+    keeps = false;
+  }
+}
+
+function kept() {
+  try {
+    const state = JSON.parse(localStorage.getItem(KEY));
+    return state !== null && Array.isArray(state.answers) ? state : null;
+  } catch {
+    keeps = false;
+    return null;
+  }
+}
+
+const round = value => typeof value === "number" && !Number.isInteger(value) ? Math.round(value * 100) / 100 : value;
+
+function report(state) {
+  const answers = state.answers.map(answer => Object.fromEntries(Object.entries(answer).map(([name, value]) => [name, round(value)])));
+  const { session, participant, begun, ended, complete, practice_right, practice_attempts, display } = state;
+  return {
+    format: "metamers-answers", version: 1, simulated: false, task: task.fingerprint, title: task.title, kind: task.kind,
+    choices: task.choices.length, conditions: task.conditions, seed: task.seed, timing: task.timing,
+    session, participant, begun, ended, complete, practice_right, practice_attempts, display, answers,
+  };
+}
+
+function csv(state) {
+  const all = report(state);
+  const cell = value => {
+    const text = value === null || value === undefined ? "" : String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const line = answer => COLUMNS.map(name => cell(name in answer ? answer[name] : all[name])).join(",");
+  return [COLUMNS.join(","), ...all.answers.map(line)].join("\r\n") + "\r\n";
+}
+
+function download(name, type, text) {
+  const link = element("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+function fileName(state, ending) {
+  return `answers-${state.participant || state.session}-${state.session.slice(0, 6)}.${ending}`;
+}

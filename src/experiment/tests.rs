@@ -1,0 +1,192 @@
+//! What a teacher would notice if the task were put together wrongly.
+
+use std::collections::HashMap;
+
+use super::assignment::{Generator, assign};
+use super::{Choices, Item, RecognitionTask, TaskBuilder, Timing};
+use crate::display::Show;
+use crate::stimulus::{Image, Noise, Sound};
+
+fn picture(seed: u64) -> Image {
+    Image::noise(8, 6, Noise::Uniform { low: 0.0, high: 1.0 }, seed).unwrap()
+}
+
+/// `stimuli` stimuli under `natural`, `stem` and `logits`.
+fn builder(stimuli: usize) -> TaskBuilder {
+    let version = |k: usize, condition: &str| Item::new(format!("s{k}"), condition, "dog", picture(k as u64));
+    let items = (0..stimuli).flat_map(|k| ["natural", "stem", "logits"].map(|condition| version(k, condition)));
+    RecognitionTask::builder("A task", Choices::entry_level()).items(items)
+}
+
+fn refused(builder: TaskBuilder) -> String {
+    builder.build().expect_err("this must be refused").to_string()
+}
+
+fn loads(chosen: &[usize], conditions: usize) -> Vec<usize> {
+    (0..conditions).map(|condition| chosen.iter().filter(|each| **each == condition).count()).collect()
+}
+
+#[test]
+fn conditions_are_even_within_a_person_and_over_people() {
+    let task = builder(20).build().unwrap();
+    let mut over_people: HashMap<(String, String), usize> = HashMap::new();
+    let people = 3000;
+    for person in 0..people {
+        let assigned = task.assignment(&format!("P{person}"));
+        let ids: Vec<&String> = assigned.iter().map(|(id, _)| id).collect();
+        assert_eq!(ids, (0..20).map(|k| format!("s{k}")).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+        let mut loads: HashMap<&str, usize> = HashMap::new();
+        assigned.iter().for_each(|(_, condition)| *loads.entry(condition).or_default() += 1);
+        assert!(loads.len() == 3 && loads.values().all(|load| (6..=7).contains(load)), "{loads:?}");
+        assigned.into_iter().for_each(|pair| *over_people.entry(pair).or_default() += 1);
+    }
+    // A third of the people each, within five standard deviations of a fair draw.
+    let (mean, deviation) = (people as f64 / 3.0, (people as f64 * 2.0 / 9.0).sqrt());
+    assert_eq!(over_people.len(), 60);
+    for (pair, count) in over_people {
+        assert!((count as f64 - mean).abs() < 5.0 * deviation, "{pair:?}: {count} of {people}");
+    }
+    assert_eq!(task.assignment("P1"), task.assignment("P1"));
+    assert_ne!(task.assignment("P1"), task.assignment("P2"));
+    assert_ne!(task.assignment("P1"), builder(20).seed(1).build().unwrap().assignment("P1"));
+}
+
+#[test]
+fn missing_versions_leave_the_rest_as_even_as_can_be() {
+    let mut random = Generator::new("missing versions");
+    // Eight stimuli have all four conditions, four have but one or two: three each can still be had.
+    let mut available = vec![vec![0, 1, 2, 3]; 8];
+    available.extend([vec![0], vec![0, 1], vec![0, 1], vec![0]]);
+    for _ in 0..200 {
+        let chosen = assign(&mut random, &available, 4);
+        assert!(chosen.iter().zip(&available).all(|(chosen, available)| available.contains(chosen)));
+        assert_eq!(loads(&chosen, 4), [3, 3, 3, 3]);
+    }
+    // Where it cannot be even, a chain of moves through another condition still helps: 0 -> 1 -> 2.
+    let chain = vec![vec![0], vec![0, 1], vec![0, 1], vec![1, 2], vec![1, 2], vec![0, 1]];
+    for _ in 0..200 {
+        assert_eq!(loads(&assign(&mut random, &chain, 3), 3), [2, 2, 2]);
+    }
+}
+
+#[test]
+fn failed_metamers_are_never_shown_and_are_said_to_be_missing() {
+    let failed = Item::new("s0", "block5", "dog", picture(90)).included(false);
+    let task = builder(3).items([failed, Item::new("s1", "block5", "dog", picture(91))]).build().unwrap();
+    assert_eq!(task.versions(), [3, 3, 3, 1]);
+    let shown = |person: usize| task.assignment(&person.to_string());
+    assert!((0..200).flat_map(shown).all(|(id, condition)| condition != "block5" || id == "s1"));
+    assert!(!task.page().contains(&super::page::source(&picture(90).into())));
+    let text = task.bundles()[0].plain().to_owned();
+    assert!(text.contains("left out: 1 item") && text.contains("\"block5\" has 1 of 3 stimuli"), "{text}");
+}
+
+#[test]
+fn texts_are_shown_as_they_are_and_never_run() {
+    let evil = "</script><script>alert(1)</script><!-- \" ' & {{task}} {{style}}";
+    let choices = Choices::of(["dog", evil]).unwrap();
+    let task = RecognitionTask::builder(evil, choices)
+        .item(evil, evil, evil, picture(1))
+        .consent(evil)
+        .instructions(evil)
+        .build()
+        .unwrap();
+    let page = task.page();
+    assert!(!page.contains("alert(1)</script>") && !page.contains("<!-- \""));
+    assert_eq!(page.matches("</script>").count(), 2, "the data's and the program's");
+    let data = page.split("id=\"task\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    for text in
+        [&data["title"], &data["consent"], &data["instructions"], &data["choices"][1], &data["stimuli"][0]["id"]]
+    {
+        assert_eq!(text, evil);
+    }
+    let bundles = task.bundles();
+    let html = &bundles[0].data()["text/html"];
+    assert!(!html.contains("<script") && html.matches("<iframe srcdoc=\"&lt;!DOCTYPE html&gt;").count() == 1);
+}
+
+#[test]
+fn the_page_loads_and_sends_nothing() {
+    let page = builder(2).build().unwrap().page().to_owned();
+    assert!(page.contains("default-src 'none'"));
+    for word in ["http://", "https://", "fetch(", "XMLHttpRequest", "sendBeacon", "WebSocket", "import(", "eval("] {
+        assert!(!page.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused_with_the_reason() {
+    let choices = Choices::entry_level;
+    assert!(refused(RecognitionTask::builder("", choices())).contains("no items"));
+    let failed = Item::new("a", "stem", "dog", picture(0)).included(false);
+    assert!(refused(RecognitionTask::builder("", choices()).items([failed])).contains("none is included"));
+    assert!(
+        refused(builder(2).item("s1", "stem", "dog", picture(5)))
+            .contains("\"s1\" is there twice under condition \"stem\"")
+    );
+    assert!(
+        refused(builder(2).item("s1", "block5", "cat", picture(5))).contains("two right answers, \"dog\" and \"cat\"")
+    );
+    let unknown = refused(builder(2).item("x", "stem", "dgo", picture(5)));
+    assert!(unknown.contains("no choice named \"dgo\"; there is dog"), "{unknown}");
+    assert!(refused(builder(2).item(" ", "stem", "dog", picture(5))).contains("id"));
+    assert!(refused(builder(2).item("x", "", "dog", picture(5))).contains("condition"));
+    assert!(
+        refused(builder(2).catch_trials([Item::natural("s1", "dog", picture(5))])).contains("shown twice to a person")
+    );
+    let twice = || [Item::natural("p", "dog", picture(5)), Item::natural("p", "dog", picture(5))];
+    assert!(refused(builder(2).practice(twice(), 1)).contains("\"p\" would be shown twice"));
+    assert!(refused(builder(2).practice([Item::natural("p", "dog", picture(5))], 2)).contains("2 of 1"));
+    assert!(
+        refused(builder(2).item("x", "stem", "dog", Sound::tone(8000, 0.1, 440.0, 0.1).unwrap()))
+            .contains("no picture")
+    );
+    assert!(refused(builder(2).conditions(["natural", "stem"])).contains("no condition named \"logits\""));
+    assert!(refused(builder(2).conditions(["natural", "stem", "logits", "stem"])).contains("\"stem\" is there twice"));
+    assert!(refused(builder(2).timing(Timing { stimulus_ms: 0, ..Timing::default() })).contains("1 to 10000 ms"));
+    assert!(refused(builder(2).timing(Timing { mask_ms: 60_000, ..Timing::default() })).contains("60000"));
+    for (words, reason) in
+        [(vec![], "got 0"), (vec!["one"], "got 1"), (vec!["a", " "], "index 1"), (vec!["a", "A "], "twice")]
+    {
+        assert!(Choices::of(words).unwrap_err().to_string().contains(reason));
+    }
+}
+
+#[test]
+fn a_page_that_browsers_would_not_open_is_refused_and_a_large_one_warned_about() {
+    let noise =
+        |seed: u64, side: usize| Image::noise(side, side, Noise::Uniform { low: 0.0, high: 1.0 }, seed).unwrap();
+    let one =
+        |side| RecognitionTask::builder("", Choices::entry_level()).item("a", "natural", "dog", noise(1, side)).build();
+    assert!(one(64).unwrap().warnings().is_empty());
+    let large = one(1200).unwrap();
+    assert!(large.warnings()[0].contains("save(\"task.html\")"), "{:?}", large.warnings());
+    let sounds = (0..3).map(|k: u8| {
+        let minutes = Sound::from_samples("", 96_000, vec![0.1; 96_000 * 140]).unwrap();
+        Item::new(k.to_string(), "natural", "dog", minutes)
+    });
+    assert!(refused(RecognitionTask::builder("", Choices::entry_level()).items(sounds)).contains("100 MB"));
+}
+
+#[test]
+fn the_saved_page_is_the_page_and_other_endings_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = builder(2).build().unwrap();
+    let path = folder.path().join("task.html");
+    task.save(&path).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), task.page());
+    assert!(task.save(folder.path().join("task.png")).unwrap_err().to_string().contains(".html"));
+    assert!(task.bundles()[0].plain().contains("save(\"task.html\")"));
+}
+
+#[test]
+fn the_same_task_has_the_same_page() {
+    let (one, other) = (builder(3).build().unwrap(), builder(3).build().unwrap());
+    assert_eq!(one, other);
+    assert_ne!(one.fingerprint(), builder(4).build().unwrap().fingerprint());
+    assert_eq!(
+        builder(3).conditions(["logits", "natural", "stem"]).build().unwrap().conditions(),
+        ["logits", "natural", "stem"]
+    );
+}

@@ -1,0 +1,174 @@
+//! How alike natural stimuli are by chance: null distributions.
+
+mod builder;
+mod gram;
+mod pairs;
+mod picture;
+mod spill;
+mod stage_null;
+mod twins;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub use builder::NullBuilder;
+pub use stage_null::StageNull;
+pub use twins::Twins;
+
+use crate::network::Network;
+use crate::{Error, Result, assets};
+
+/// Written into every file; another number means another format.
+const FORMAT: u32 = 1;
+
+/// How alike pairs of natural stimuli are at each stage of a network, by chance: what a metamer must exceed.
+///
+/// ```
+/// use metamers::prelude::*;
+///
+/// let net = zoo::efficientnet_lite0()?;
+/// let null = Null::shipped(&net)?;                       // 5,995 pairs of the 110 shipped photos
+/// let block5 = null.stage("block5")?;
+/// assert!(block5.snr_db.max() < 10.0);
+/// # Ok::<(), metamers::Error>(())
+/// ```
+///
+/// # File format
+///
+/// JSON, an object with `format` (1), `network`, `weights_sha256`, `metamers` (the version that wrote it), `seed`, `stimuli` (a list of `name`
+/// and `sha256`, the SHA-256 of the values as little-endian float32), `pairs`, `twins` (a list of `first`, `second`, `correlation`), `twins_left_out`, and
+/// `stages`: a list of `stage`, `undefined` (pairs without all measures), `most_alike` (the pairs of names that have the largest rho, r and SNR), and
+/// the distributions `spearman`, `pearson` and `snr_db`, each with `count`, `mean`, `quantiles` (201 evenly spaced ones, from the
+/// smallest value to the largest) and `largest` (the 32 largest values, the largest first).
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Null {
+    format: u32,
+    network: String,
+    weights_sha256: String,
+    metamers: String,
+    seed: u64,
+    stimuli: Vec<NullStimulus>,
+    pairs: usize,
+    twins: Vec<Twins>,
+    twins_left_out: bool,
+    stages: Vec<StageNull>,
+}
+
+/// One of the stimuli of a null distribution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NullStimulus {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its values as little-endian float32, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Null {
+    /// Begins a null distribution of one's own; give it stimuli, then [`NullBuilder::build`].
+    pub fn of(network: &Network) -> NullBuilder {
+        NullBuilder::new(network)
+    }
+
+    /// The null distribution that ships with a network that ships: of all pairs of the 110 photos, or of the 79 recorded
+    /// words.
+    ///
+    /// # Errors
+    /// When none ships for these weights.
+    pub fn shipped(network: &Network) -> Result<Self> {
+        let folder = assets::shipped("nulls")?;
+        let weights = &network.provenance().weights_sha256;
+        let mut files: Vec<_> = std::fs::read_dir(&folder)
+            .map_err(|e| Error::file(&folder, e))?
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
+        files.retain(|path| path.extension().is_some_and(|e| e == "json"));
+        files.sort();
+        for path in files {
+            let null = Self::open(path)?;
+            if null.weights_sha256 == *weights && null.network == network.name() {
+                return Ok(null);
+            }
+        }
+        let reason = format!(
+            "none ships for {} of weights {weights}; make one: Null::of(&net).stimuli(..)?.build()?",
+            network.name()
+        );
+        Err(Error::invalid("null distribution", reason))
+    }
+
+    /// Opens a saved null distribution.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the file is missing, damaged, or of another format.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let null: Self = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::file(path, format!("is no intact null distribution ({e})")))?;
+        if null.format != FORMAT {
+            let reason = format!("is a null distribution of format {}, expected {FORMAT}", null.format);
+            return Err(Error::file(path, reason));
+        }
+        Ok(null)
+    }
+
+    /// Saves it as JSON. The file appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let bytes = serde_json::to_vec(self).map_err(|e| Error::file(path, e))?;
+        crate::atomic::write(path, &bytes)
+    }
+
+    /// The network's name.
+    pub fn network(&self) -> &str {
+        &self.network
+    }
+
+    /// SHA-256 of the network's weights.
+    pub fn weights_sha256(&self) -> &str {
+        &self.weights_sha256
+    }
+
+    /// What the pairs are of.
+    pub fn stimuli(&self) -> &[NullStimulus] {
+        &self.stimuli
+    }
+
+    /// How many pairs were compared.
+    pub fn pairs(&self) -> usize {
+        self.pairs
+    }
+
+    /// Stimuli that are nearly the same.
+    pub fn twins(&self) -> &[Twins] {
+        &self.twins
+    }
+
+    /// Each stage, in the network's order.
+    pub fn stages(&self) -> &[StageNull] {
+        &self.stages
+    }
+
+    /// The stage of this name.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] with the likeliest names when there is none.
+    pub fn stage(&self, name: &str) -> Result<&StageNull> {
+        let found = self.stages.iter().find(|s| s.stage == name);
+        found.ok_or_else(|| {
+            Error::unknown("stage of the null distribution", name, self.stages.iter().map(|s| s.stage.as_str()))
+        })
+    }
+}
+
+impl std::fmt::Debug for Null {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { network, pairs, stimuli, stages, .. } = self;
+        write!(f, "Null({network}, {pairs} pairs of {} stimuli, {} stages)", stimuli.len(), stages.len())
+    }
+}
