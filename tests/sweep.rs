@@ -139,7 +139,7 @@ fn the_folder_of_another_sweep_is_refused() {
 
 #[test]
 fn the_panel_says_what_it_shows() {
-    let results = sweep().until(4.0).run().unwrap();
+    let results = sweep().until(14.0).evaluations(40).run().unwrap();
     let bundles = results.bundles();
     assert_eq!(bundles.len(), 1);
     let words = bundles[0].plain();
@@ -159,6 +159,14 @@ fn the_panel_says_what_it_shows() {
     assert!(message(1, 0).contains("network") && message(0, 4).contains("[0, 3]"));
     assert_eq!(results.find("dog", "block0").unwrap().seed, 0);
     assert!(results.find("dgo", "stem").unwrap_err().to_string().contains("there is dog"));
+    // For an experiment: the originals, and those metamers that are some.
+    let items = results.items([("dog", "dog"), ("giant panda", "bear")]).unwrap();
+    assert_eq!(items.len(), 2 + 4);
+    let first_seed = results.rows().into_iter().filter(|row| row.seed == 0);
+    let metamers = first_seed.filter(|row| row.outcome == Some(Outcome::Metamer)).count();
+    let task = RecognitionTask::builder("Which is it?", Choices::entry_level()).items(items).build().unwrap();
+    assert_eq!(task.versions().iter().sum::<usize>(), 2 + metamers);
+    assert!(results.items([("dgo", "dog")]).unwrap_err().to_string().contains("there is dog"));
     let csv = results.csv().unwrap();
     assert!(csv.starts_with("task,network,stage,stimulus,seed,"), "{csv}");
     assert_eq!(csv.lines().count(), 9);

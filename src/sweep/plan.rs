@@ -142,10 +142,10 @@ impl Plan {
         some("seeds", &self.seeds)?;
         self.stages.check(true)?;
         if let Stages::ByNetwork(table) = &self.stages {
-            for name in table.keys().filter(|name| !self.networks.contains(name)) {
+            if let Some(name) = table.keys().find(|name| !self.networks.contains(name)) {
                 return Err(Error::unknown("network in \"stages\"", name, self.networks.iter().map(String::as_str)));
             }
-            for name in self.networks.iter().filter(|name| !table.contains_key(*name)) {
+            if let Some(name) = self.networks.iter().find(|name| !table.contains_key(*name)) {
                 return Err(Error::invalid("stages", format!("lists none for {name}; \"every\" takes all")));
             }
         }

@@ -14,7 +14,7 @@ pub(super) enum Event {
     /// Which part of a task is done.
     Part(usize, f64),
     Note(String),
-    Done(super::row::Row),
+    Done(Box<super::row::Row>),
     /// Nothing has happened for a while.
     Quiet,
 }
@@ -45,7 +45,7 @@ pub(super) fn run(desk: &Desk, tasks: &[Task], mut watch: impl FnMut(Event)) -> 
                             }));
                         };
                         match desk.work(task, &tell) {
-                            Ok(Some(row)) => drop(send.send(Ok(Event::Done(row)))),
+                            Ok(Some(row)) => drop(send.send(Ok(Event::Done(Box::new(row))))),
                             Ok(None) => break,
                             Err(e) => {
                                 desk.stop.store(true, Ordering::Relaxed);
