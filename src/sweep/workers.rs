@@ -21,7 +21,8 @@ pub(super) enum Event {
 
 /// Does tasks, and tells `watch` on this thread; whether somebody interrupted.
 ///
-/// Tasks are done side by side, each on its share of the threads, which is one while there are as many tasks as threads.
+/// Tasks are done side by side, each on its share of the threads, which is one while there are as many tasks as threads: on two cores that
+/// takes 0.77 to 0.95 of the time of one task after the other on both, for pictures, and the same for sounds (benches/README.md).
 pub(super) fn run(desk: &Desk, tasks: &[Task], mut watch: impl FnMut(Event)) -> Result<bool> {
     let listening = Listening::begin();
     let next = AtomicUsize::new(0);
