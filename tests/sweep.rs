@@ -347,6 +347,13 @@ evaluations = 2
 }
 
 #[test]
+fn the_example_is_a_plan() {
+    let plan = Plan::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/plan.toml")).unwrap();
+    // The dog, a red panda and a red squirrel at six stages, a word at nine in two networks.
+    assert_eq!(plan.tasks().unwrap(), 3 * 6 + 2 * 9);
+}
+
+#[test]
 fn a_sweep_of_nothing_says_so() {
     let net = zoo::efficientnet_lite0().unwrap();
     let message = |sweep: Sweep| sweep.quiet().run().unwrap_err().to_string();

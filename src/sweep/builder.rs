@@ -210,13 +210,27 @@ impl Plan {
         self.job()?.results()
     }
 
+    /// Everything looked up, without a folder.
+    fn looked_up(&self) -> Result<(Study, Sources)> {
+        let sources = Sources::of_plan(self)?;
+        let study = Study::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
+        Ok((study, sources))
+    }
+
+    /// How many tasks the plan has. This loads each network once, and makes no folder.
+    ///
+    /// # Errors
+    /// As [`Plan::run`].
+    pub fn tasks(&self) -> Result<usize> {
+        Ok(self.looked_up()?.0.len())
+    }
+
     /// Measures a few gradient evaluations at each stage, and tells what the sweep will take. Makes no folder.
     ///
     /// # Errors
     /// As [`Plan::run`].
     pub fn dry_run(&self) -> Result<Cost> {
-        let sources = Sources::of_plan(self)?;
-        let study = Study::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
+        let (study, sources) = self.looked_up()?;
         Cost::measure(&Job::new(study, sources, None, SAVED_EVERY)?, self.slurm.as_ref())
     }
 
