@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use metamers::network::{Builder, Input};
-use metamers::ops::{Clip, Conv2d, Conv2dConfig};
+use metamers::ops::{AvgPool2d, Clip, Conv2d, Conv2dConfig, Window};
 use metamers::prelude::*;
 use metamers::sweep::Plan;
 
@@ -139,16 +139,19 @@ fn the_folder_of_another_sweep_is_refused() {
 
 #[test]
 fn the_panel_says_what_it_shows() {
-    let results = sweep().until(4.0).run().unwrap();
+    let results = sweep().until(14.0).evaluations(40).run().unwrap();
     let bundles = results.bundles();
     assert_eq!(bundles.len(), 1);
     let words = bundles[0].plain();
+    let null = Null::shipped(&zoo::efficientnet_lite0().unwrap()).unwrap();
     assert!(words.starts_with("8 of 8 tasks done"), "{words}");
     for row in results.rows() {
         let cell = format!("{} at {} of EfficientNet-Lite0, seed {}: ", row.stimulus, row.stage, row.seed);
         let line = words.lines().find(|line| line.contains(&cell)).unwrap_or_else(|| panic!("no {cell} in {words}"));
         assert!(line.contains(&format!("{:.1} dB", row.snr_db().unwrap())), "{line}");
-        assert!(["✓", "△", "✗"].iter().any(|sign| line.contains(sign)), "{line}");
+        let outcome = results.metamer(row.task).unwrap().verdict(&null).unwrap().outcome;
+        assert_eq!(row.outcome, Some(outcome));
+        assert!(line.contains(&format!(": {} ", outcome.mark())) && line.contains(&outcome.to_string()), "{line}");
     }
     let png = &bundles[0].data()["image/png"];
     assert!(png.len() > 50_000, "a picture of photos is not that small");
@@ -156,6 +159,14 @@ fn the_panel_says_what_it_shows() {
     assert!(message(1, 0).contains("network") && message(0, 4).contains("[0, 3]"));
     assert_eq!(results.find("dog", "block0").unwrap().seed, 0);
     assert!(results.find("dgo", "stem").unwrap_err().to_string().contains("there is dog"));
+    // For an experiment: the originals, and those metamers that are some.
+    let items = results.items([("dog", "dog"), ("giant panda", "bear")]).unwrap();
+    assert_eq!(items.len(), 2 + 4);
+    let first_seed = results.rows().into_iter().filter(|row| row.seed == 0);
+    let metamers = first_seed.filter(|row| row.outcome == Some(Outcome::Metamer)).count();
+    let task = RecognitionTask::builder("Which is it?", Choices::entry_level()).items(items).build().unwrap();
+    assert_eq!(task.versions().iter().sum::<usize>(), 2 + metamers);
+    assert!(results.items([("dgo", "dog")]).unwrap_err().to_string().contains("there is dog"));
     let csv = results.csv().unwrap();
     assert!(csv.starts_with("task,network,stage,stimulus,seed,"), "{csv}");
     assert_eq!(csv.lines().count(), 9);
@@ -202,6 +213,28 @@ fn a_stage_where_all_is_silent_is_a_result_and_stops_nothing() {
     assert!(results.metamer(row.task).unwrap_err().to_string().contains("nothing to match"));
     assert!(results.bundles()[0].plain().contains("1 without a metamer"));
     assert_eq!(run().csv().unwrap(), results.csv().unwrap(), "it is not tried again");
+}
+
+#[test]
+fn a_network_without_a_null_distribution_is_judged_by_one_of_ones_own() {
+    let mut b = Builder::new("means", Input::Image { shape: [3, 20, 16], resize: 20 });
+    let x = b.avg_pool2d(b.input(), AvgPool2d::new(Window { stride: [4; 2], ..Window::new([4; 2]) })).unwrap();
+    b.stage("pool", x).unwrap();
+    let net = b.finish().unwrap();
+    let noise = |seed| {
+        Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().named(format!("noise {seed}"))
+    };
+    let picture = noise(1);
+    let sweep = Sweep::new(&net).images([&picture]).evaluations(200).until(30.0).quiet();
+    let results = sweep.clone().run().unwrap();
+    assert_eq!(results.find("noise 1", "pool").unwrap().outcome, None);
+    assert!(results.bundles()[0].plain().contains("– 3"), "{}", results.bundles()[0].plain());
+    assert!(results.bundles()[0].plain().contains("not judged: no null distribution"));
+    let null = Null::of(&net).stimuli((2..8).map(noise)).unwrap().build().unwrap();
+    let results = sweep.null(&null).run().unwrap();
+    // It matches, and fifteen pairs are too few to say more.
+    assert_eq!(results.find("noise 1", "pool").unwrap().outcome, Some(Outcome::NotEnoughEvidence));
+    assert!(results.csv().unwrap().contains(",not enough evidence,"));
 }
 
 const PLAN: &str = r#"
@@ -311,6 +344,13 @@ evaluations = 2
     std::fs::remove_file(folder.path().join("plan/results/0.json")).unwrap();
     let message = Plan::open(&path).unwrap().run_tasks(&[0]).unwrap_err().to_string();
     assert!(message.contains("has changed"), "{message}");
+}
+
+#[test]
+fn the_example_is_a_plan() {
+    let plan = Plan::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/plan.toml")).unwrap();
+    // The dog, a red panda and a red squirrel at six stages, a word at nine in two networks.
+    assert_eq!(plan.tasks().unwrap(), 3 * 6 + 2 * 9);
 }
 
 #[test]

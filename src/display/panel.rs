@@ -1,7 +1,7 @@
 //! One part of a figure.
 
 use super::canvas::{Anchor, Canvas, DENSITY, Rect};
-use super::colors::{AXIS, EMPTY, Rgb, for_letters};
+use super::colors::{AXIS, EMPTY, Rgb};
 use super::text::Style;
 use super::{Bars, HeatMap, LinePlot, Raster};
 
@@ -80,7 +80,8 @@ impl Panel {
         self
     }
 
-    /// A sign in a colour before the first line of the caption: `✓`, `✗`. The sign must say it without the colour too.
+    /// A sign before the first line of the caption, `✓` or `✗`, in a colour dark enough for small letters on white. The sign must say it
+    /// without the colour too.
     pub fn mark(mut self, sign: char, color: [u8; 3]) -> Self {
         self.mark = Some((sign, color));
         self
@@ -173,7 +174,7 @@ impl Panel {
         let mut lines = self.caption_lines(panel_width);
         if let (Some((sign, color)), Some(first)) = (self.mark, lines.first_mut()) {
             let sign = sign.to_string();
-            let style = Style { bold: true, ..Style::CAPTION.colored(for_letters(color)) };
+            let style = Style { bold: true, ..Style::CAPTION.colored(color) };
             canvas.text(place.x, top, Anchor::Left, &sign, style);
             let rest = first.strip_prefix(&sign).unwrap_or_default().to_owned();
             canvas.text(place.x + style.width(&sign), top, Anchor::Left, &rest, Style::CAPTION);

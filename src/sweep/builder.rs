@@ -14,6 +14,7 @@ use crate::Result;
 use crate::network::Network;
 use crate::stimulus::{Image, Sound, Stimulus};
 use crate::synthesis::Recipe;
+use crate::verdict::Null;
 
 /// A sweep that is about to start: metamers of every stimulus at every stage that is named, from every seed.
 ///
@@ -27,6 +28,7 @@ pub struct Sweep {
     recipe: Option<Recipe>,
     evaluations: Option<usize>,
     snr_db: Option<f64>,
+    nulls: Vec<Null>,
     folder: Option<PathBuf>,
     quiet: bool,
 }
@@ -42,6 +44,7 @@ impl Sweep {
             recipe: None,
             evaluations: None,
             snr_db: None,
+            nulls: vec![],
             folder: None,
             quiet: false,
         }
@@ -105,6 +108,12 @@ impl Sweep {
         self
     }
 
+    /// Judged by this null distribution where its network is this one's, instead of by the one that ships.
+    pub fn null(mut self, null: &Null) -> Self {
+        self.nulls.push(null.clone());
+        self
+    }
+
     /// Keeps results, and what is under way, in this folder, and goes on with what is there. Without it all is in memory.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
@@ -118,7 +127,7 @@ impl Sweep {
     }
 
     fn job(&self, folder: bool) -> Result<Job> {
-        let sources = Sources::given(self.networks.clone(), self.stimuli.clone())?;
+        let sources = Sources::given(self.networks.clone(), self.stimuli.clone(), self.nulls.clone())?;
         let study = Study::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
         let folder = self.folder.as_deref().filter(|_| folder);
         if let Some(folder) = folder {
@@ -201,13 +210,27 @@ impl Plan {
         self.job()?.results()
     }
 
+    /// Everything looked up, without a folder.
+    fn looked_up(&self) -> Result<(Study, Sources)> {
+        let sources = Sources::of_plan(self)?;
+        let study = Study::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
+        Ok((study, sources))
+    }
+
+    /// How many tasks the plan has. This loads each network once, and makes no folder.
+    ///
+    /// # Errors
+    /// As [`Plan::run`].
+    pub fn tasks(&self) -> Result<usize> {
+        Ok(self.looked_up()?.0.len())
+    }
+
     /// Measures a few gradient evaluations at each stage, and tells what the sweep will take. Makes no folder.
     ///
     /// # Errors
     /// As [`Plan::run`].
     pub fn dry_run(&self) -> Result<Cost> {
-        let sources = Sources::of_plan(self)?;
-        let study = Study::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
+        let (study, sources) = self.looked_up()?;
         Cost::measure(&Job::new(study, sources, None, SAVED_EVERY)?, self.slurm.as_ref())
     }
 

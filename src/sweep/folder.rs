@@ -13,9 +13,12 @@ use crate::synthesis::Metamer;
 use crate::{Error, Result};
 
 pub(super) enum Store {
-    Memory(Mutex<BTreeMap<usize, (Row, Option<Arc<Metamer>>)>>),
+    Memory(Mutex<BTreeMap<usize, Kept>>),
     Folder(Folder),
 }
+
+/// A finished task in memory.
+type Kept = (Row, Option<Arc<Metamer>>);
 
 /// A folder, and the study whose results it holds.
 pub(super) struct Folder {
@@ -27,7 +30,7 @@ pub(super) struct Folder {
 /// What is known of a task.
 pub(super) enum Found {
     Missing,
-    Done(Row),
+    Done(Box<Row>),
     /// Something is there, but it is not what was written.
     Damaged(String),
 }
@@ -71,7 +74,7 @@ impl Store {
         match self {
             Self::Memory(kept) => {
                 let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(kept.get(&task).map_or(Found::Missing, |(row, _)| Found::Done(row.clone())))
+                Ok(kept.get(&task).map_or(Found::Missing, |(row, _)| Found::Done(Box::new(row.clone()))))
             }
             Self::Folder(folder) => folder.find(task),
         }
@@ -132,7 +135,7 @@ impl Folder {
                 Err(e) => return Ok(Found::Damaged(format!("{}: {e}", path.display()))),
             }
         }
-        Ok(Found::Done(record.row))
+        Ok(Found::Done(Box::new(record.row)))
     }
 
     fn put(&self, row: &Row, metamer: Option<Metamer>, seconds: f64) -> Result<()> {

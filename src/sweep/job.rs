@@ -38,7 +38,7 @@ impl Job {
         let (mut rows, mut notes) = (BTreeMap::new(), vec![]);
         for index in tasks {
             match self.store.find(index)? {
-                Found::Done(row) => drop(rows.insert(index, row)),
+                Found::Done(row) => drop(rows.insert(index, *row)),
                 Found::Damaged(what) => notes.push(format!("task {index} is to be done again: {what}")),
                 Found::Missing => {}
             }

@@ -31,6 +31,7 @@
 mod builder;
 mod cost;
 mod folder;
+mod items;
 mod job;
 mod panel;
 mod plan;

@@ -1,47 +1,62 @@
-//! The panel: pictures, stimulus by stage, each with a mark and its signal-to-noise ratio.
+//! The panel: pictures, stimulus by stage, each with the mark of its verdict and its signal-to-noise ratio.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::PoisonError;
 
 use super::results::SweepResults;
 use super::row::Row;
+use super::sources::is_stimulus;
 use crate::display::{Bundle, Figure, Panel, Raster, Show};
 use crate::{Error, Result};
 
 /// The most columns that are legible at a notebook's width, the originals' counted.
 const COLUMNS: usize = 9;
-/// A panel with more stimuli is too long to look at.
+/// A panel with more stimuli is too long to look at, and a text with more lines to read.
 const STIMULI: usize = 12;
+const LINES: usize = 100;
 /// The width of a column in CSS pixels where there are few, with the gap.
 const COLUMN: f64 = 140.0;
-/// From this ratio on a match is good, in dB.
+/// From this ratio on a match is good, in dB, and what stands beside one.
 const GOOD_MATCH: f64 = 20.0;
-/// Where a picture is not yet made.
-const GREY: u8 = 0xf3;
+const WELL_MATCHED: &str = "●";
+/// Grey values of a picture that is not made yet, and of none.
+const NOT_YET: u8 = 0xf3;
+const NONE: u8 = 0xff;
 
-/// A sign, its colour, and what it means. The colours are Okabe and Ito's.
-#[derive(Clone, Copy, PartialEq)]
+/// A sign, its colour, and what it means.
 struct Mark {
     sign: char,
     color: [u8; 3],
-    means: &'static str,
+    means: String,
 }
 
-const GOOD: Mark = Mark { sign: '✓', color: [0x00, 0x9e, 0x73], means: "same class, 20 dB or more" };
-const UNCLEAR: Mark = Mark { sign: '△', color: [0xe6, 0x9f, 0x00], means: "same class, below 20 dB" };
-const WRONG: Mark = Mark { sign: '✗', color: [0xd5, 0x5e, 0x00], means: "another class" };
-const FAILED: Mark = Mark { sign: '!', color: [0x55, 0x55, 0x55], means: "no metamer: see the table" };
-
 fn mark(row: &Row) -> Mark {
-    match (&row.error, row.same_class, row.snr_db()) {
-        (Some(_), ..) => FAILED,
-        (None, Some(false), _) => WRONG,
-        (None, _, Some(snr)) if snr >= GOOD_MATCH => GOOD,
-        _ => UNCLEAR,
+    const GREY: [u8; 3] = [0x55; 3];
+    match (&row.error, row.outcome) {
+        (Some(_), _) => Mark { sign: '!', color: GREY, means: "no metamer: the table says why".into() },
+        (None, Some(outcome)) => Mark {
+            sign: outcome.mark().chars().next().unwrap_or('?'),
+            color: rgb(outcome.color()),
+            means: outcome.to_string(),
+        },
+        (None, None) => Mark { sign: '–', color: GREY, means: "not judged: no null distribution".into() },
     }
 }
 
+/// The bytes of `#rrggbb`.
+fn rgb(html: &str) -> [u8; 3] {
+    let byte = |from: usize| html.get(from..from + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    [1, 3, 5].map(|from| byte(from).unwrap_or_default())
+}
+
+/// How good the match is, and below that the metamer's class where it is another.
 fn caption(row: &Row) -> String {
-    let snr = row.snr_db().map_or("no SNR".into(), |snr| format!("{snr:.1} dB"));
+    let snr = match row.snr_db() {
+        Some(snr) if snr >= GOOD_MATCH => format!("{snr:.1} dB {WELL_MATCHED}"),
+        Some(snr) => format!("{snr:.1} dB").replace('-', "−"),
+        None => "no SNR".into(),
+    };
     match (&row.metamer_class, row.same_class) {
         (Some(class), Some(false)) => format!("{snr}\n{class}"),
         _ => snr,
@@ -53,80 +68,98 @@ impl SweepResults {
     /// stimuli the first twelve; many stages are several bands.
     ///
     /// # Errors
-    /// A network or a seed that the sweep does not have, and a result that cannot be read.
+    /// A network or a seed that the sweep does not have, and a stimulus that cannot be read.
     pub fn panel(&self, network: usize, seed: u64) -> Result<Figure> {
         let study = &self.job.study;
         let Some(subject) = study.networks.get(network) else {
-            return Err(Error::invalid(
-                "network",
-                format!("there are {}, counted from 0, not {network}", study.networks.len()),
-            ));
+            let reason = format!("there are {}, counted from 0, not {network}", study.networks.len());
+            return Err(Error::invalid("network", reason));
         };
         if !study.seeds.contains(&seed) {
             return Err(Error::invalid("seed", format!("the sweep has {:?}, not {seed}", study.seeds)));
         }
         // Bands of about equal length, each begun by the originals.
-        let bands = subject.stages.len().div_ceil(COLUMNS - 1);
-        let columns = subject.stages.len().div_ceil(bands) + 1;
+        let stages = subject.stages.len();
+        let wide = stages.div_ceil(stages.div_ceil(COLUMNS - 1));
         let shown = &subject.stimuli[..subject.stimuli.len().min(STIMULI)];
-        let title = format!("Metamers at stages of {}", subject.name);
-        let mut figure = Figure::new(self.alt(network, seed)).title(title).width((columns as f64 * COLUMN).min(900.0));
-        let mut marks: Vec<Mark> = vec![];
-        for first in (0..subject.stages.len()).step_by(columns - 1) {
-            let band = first..(first + columns - 1).min(subject.stages.len());
+        let of_seed = if study.seeds.len() > 1 { format!(", seed {seed}") } else { String::new() };
+        let mut figure = Figure::new(self.alt(network, seed, shown))
+            .title(format!("Metamers at stages of {}{of_seed}", subject.name))
+            .width(((wide + 1) as f64 * COLUMN).min(900.0));
+        for first in (0..stages).step_by(wide) {
             for (line, &stimulus) in shown.iter().enumerate() {
-                let tasks = study.row_of(network, stimulus, seed).unwrap_or_default();
-                let original = self.original(network, stimulus, tasks.clone())?;
-                let blank = |grey| {
-                    let (width, height) = (original.width(), original.height());
-                    Raster::from_rgb(width, height, vec![grey; 3 * width * height])
-                };
-                let heading = |text: &str| if line == 0 { text.to_owned() } else { String::new() };
-                let mut panels = vec![
-                    Panel::picture(heading("original"), original.clone()).caption(short(&study.stimuli[stimulus].name)),
-                ];
-                for stage in band.clone() {
-                    let heading = heading(&subject.stages[stage]);
-                    let task = tasks.start + stage;
-                    let Some(row) = self.rows.get(&task) else {
-                        panels.push(Panel::picture(heading, blank(GREY)).caption("not yet made"));
-                        continue;
-                    };
-                    let picture = self.thumbnails(task)?.map_or_else(|| blank(GREY), |[_, metamer]| metamer);
-                    let mark = mark(row);
-                    if !marks.contains(&mark) {
-                        marks.push(mark);
-                    }
-                    panels.push(Panel::picture(heading, picture).caption(caption(row)).mark(mark.sign, mark.color));
-                }
+                let mut panels = self.line(network, stimulus, seed, first..(first + wide).min(stages), line == 0)?;
                 // Fewer panels would be larger ones.
-                panels.resize_with(columns, || Panel::picture("", blank(0xff)));
-                figure.push(panels);
+                if let Some(last) = panels.last().cloned() {
+                    panels.resize(wide + 1, last.blank(NONE));
+                }
+                figure.push(panels.into_iter().map(|panel| panel.0));
             }
         }
-        let mut legend: Vec<String> = marks.iter().map(|mark| format!("{} {}", mark.sign, mark.means)).collect();
-        if shown.len() < subject.stimuli.len() {
-            legend.push(format!("the first {} of {} stimuli", shown.len(), subject.stimuli.len()));
-        }
-        Ok(figure.row([Panel::text("", legend.join(" · "))]))
+        Ok(figure.row([Panel::text("", self.legend(network, seed, shown))]))
     }
 
-    fn alt(&self, network: usize, seed: u64) -> String {
-        let subject = &self.job.study.networks[network];
-        let rows = self.rows.values().filter(|row| row.network == subject.name && row.seed == seed);
-        let cells = rows.map(|row| {
-            let Mark { sign, means, .. } = mark(row);
-            format!("{} at {}: {sign} {means}, {}", short(&row.stimulus), row.stage, caption(row).replace('\n', ", "))
+    /// A stimulus and its metamers at some stages.
+    fn line(
+        &self,
+        network: usize,
+        stimulus: usize,
+        seed: u64,
+        stages: Range<usize>,
+        titled: bool,
+    ) -> Result<Vec<Cell>> {
+        let (study, title) = (&self.job.study, |text: &str| if titled { text.to_owned() } else { String::new() });
+        let tasks = study.row_of(network, stimulus, seed).unwrap_or_default();
+        let original = self.original(network, stimulus, tasks.clone())?;
+        let size = (original.width(), original.height());
+        let name = short(&study.stimuli[stimulus].name);
+        let mut cells = vec![Cell(Panel::picture(title("original"), original).caption(name), size)];
+        for stage in stages {
+            let (title, task) = (title(&study.networks[network].stages[stage]), tasks.start + stage);
+            let panel = match self.rows.get(&task) {
+                Some(row) => {
+                    let picture = self.thumbnails(task).map_or_else(|| grey(size, NOT_YET), |[_, metamer]| metamer);
+                    let Mark { sign, color, .. } = mark(row);
+                    Panel::picture(title, picture).caption(caption(row)).mark(sign, color)
+                }
+                None => Panel::picture(title, grey(size, NOT_YET)).caption("not yet made"),
+            };
+            cells.push(Cell(panel, size));
+        }
+        Ok(cells)
+    }
+
+    /// The rows that a panel shows.
+    fn shown(&self, network: usize, seed: u64, stimuli: &[usize]) -> impl Iterator<Item = &Row> {
+        let study = &self.job.study;
+        let tasks = stimuli.iter().filter_map(move |&stimulus| study.row_of(network, stimulus, seed)).flatten();
+        tasks.filter_map(|task| self.rows.get(&task)).collect::<Vec<_>>().into_iter()
+    }
+
+    fn legend(&self, network: usize, seed: u64, shown: &[usize]) -> String {
+        let marks: BTreeSet<String> =
+            self.shown(network, seed, shown).map(mark).map(|mark| format!("{} {}", mark.sign, mark.means)).collect();
+        let mut legend: Vec<String> = marks.into_iter().collect();
+        legend.push(format!("{WELL_MATCHED} 20 dB or more: well matched"));
+        let all = self.job.study.networks[network].stimuli.len();
+        if shown.len() < all {
+            legend.push(format!("the first {} of {all} stimuli", shown.len()));
+        }
+        legend.join(" · ")
+    }
+
+    fn alt(&self, network: usize, seed: u64, shown: &[usize]) -> String {
+        let cells = self.shown(network, seed, shown).map(|row| {
+            let (Mark { means, .. }, caption) = (mark(row), caption(row).replace('\n', ", "));
+            format!("{} at {}: {means}, {caption}", short(&row.stimulus), row.stage)
         });
         let cells: Vec<String> = cells.collect();
-        format!("Metamers at stages of {}, seed {seed}. {}.", subject.name, cells.join("; "))
+        format!("Metamers at stages of {}, seed {seed}. {}.", self.job.study.networks[network].name, cells.join("; "))
     }
 
     /// The original as its network saw it; as it is while no task of it is finished.
-    fn original(&self, network: usize, stimulus: usize, mut tasks: std::ops::Range<usize>) -> Result<Raster> {
-        if let Some(task) = tasks.find(|task| self.rows.contains_key(task))
-            && let Some([original, _]) = self.thumbnails(task)?
-        {
+    fn original(&self, network: usize, stimulus: usize, mut tasks: Range<usize>) -> Result<Raster> {
+        if let Some([original, _]) = tasks.find_map(|task| self.thumbnails(task)) {
             return Ok(original);
         }
         let item = &self.job.study.stimuli[stimulus];
@@ -135,37 +168,53 @@ impl SweepResults {
         Ok(crate::synthesis::thumbnail(&prepared, &network))
     }
 
-    fn thumbnails(&self, task: usize) -> Result<Option<[Raster; 2]>> {
+    fn thumbnails(&self, task: usize) -> Option<[Raster; 2]> {
         let known = || self.thumbnails.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pictures) = known().get(&task) {
-            return Ok(pictures.clone());
+        if !self.rows.contains_key(&task) {
+            return None;
         }
-        let metamer = match self.rows.contains_key(&task) {
-            true => self.metamer(task).ok(),
-            false => None,
-        };
-        let pictures = metamer.map(|metamer| metamer.thumbnails());
+        if let Some(pictures) = known().get(&task) {
+            return pictures.clone();
+        }
+        let pictures = self.metamer(task).ok().map(|metamer| metamer.thumbnails());
         known().insert(task, pictures.clone());
-        Ok(pictures)
+        pictures
     }
 
     fn words(&self) -> String {
-        let mut text = self.summary();
-        for row in self.rows.values() {
-            let Mark { sign, means, .. } = mark(row);
-            let cell = caption(row).replace('\n', ", ");
-            text += &format!(
-                "\n  {} at {} of {}, seed {}: {sign} {cell} ({means})",
-                row.stimulus, row.stage, row.network, row.seed
-            );
+        let mut lines = vec![self.summary()];
+        for row in self.rows.values().take(LINES) {
+            let (Mark { sign, means, .. }, cell) = (mark(row), caption(row).replace('\n', ", "));
+            let Row { stimulus, stage, network, seed, .. } = row;
+            lines.push(format!("  {stimulus} at {stage} of {network}, seed {seed}: {sign} {cell} ({means})"));
         }
-        text
+        if self.rows.len() > LINES {
+            lines.push(format!("  and {} more", self.rows.len() - LINES));
+        }
+        lines.join("\n")
     }
 }
 
-/// A path's last part without its ending.
+/// A panel and the size of its picture in pixels.
+#[derive(Clone)]
+struct Cell(Panel, (usize, usize));
+
+impl Cell {
+    fn blank(self, value: u8) -> Self {
+        Self(Panel::picture("", grey(self.1, value)), self.1)
+    }
+}
+
+fn grey((width, height): (usize, usize), value: u8) -> Raster {
+    Raster::from_rgb(width, height, vec![value; 3 * width * height])
+}
+
+/// A file's name without folder and ending; what is no file keeps its name.
 fn short(name: &str) -> String {
-    std::path::Path::new(name).file_stem().map_or_else(|| name.into(), |stem| stem.to_string_lossy().replace('_', " "))
+    match std::path::Path::new(name).file_stem().filter(|_| is_stimulus(name)) {
+        Some(stem) => stem.to_string_lossy().replace('_', " "),
+        None => name.into(),
+    }
 }
 
 impl Show for SweepResults {

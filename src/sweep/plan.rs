@@ -22,6 +22,7 @@ use crate::{Error, Result};
 /// recipe = "fast"                          # or { from = "feather2023", steps = 8000 }
 /// evaluations = 400                        # a task ends after so many gradient evaluations,
 /// snr_db = 20.0                            # or when it matches so well, or when the recipe's steps are done
+/// nulls = ["nulls/resnet50.json"]          # for verdicts of networks without one that ships: Null::save
 /// folder = "results"                       # beside the plan; without it, the plan's name without .toml
 ///
 /// [slurm]                                  # for `metamers sweep plan.toml --slurm`
@@ -57,6 +58,9 @@ pub struct Plan {
     /// At which signal-to-noise ratio a task ends, in dB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snr_db: Option<f64>,
+    /// Files of null distributions, relative to the plan, for networks that have none that ships.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nulls: Vec<PathBuf>,
     /// Where results go, relative to the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
@@ -138,10 +142,10 @@ impl Plan {
         some("seeds", &self.seeds)?;
         self.stages.check(true)?;
         if let Stages::ByNetwork(table) = &self.stages {
-            for name in table.keys().filter(|name| !self.networks.contains(name)) {
+            if let Some(name) = table.keys().find(|name| !self.networks.contains(name)) {
                 return Err(Error::unknown("network in \"stages\"", name, self.networks.iter().map(String::as_str)));
             }
-            for name in self.networks.iter().filter(|name| !table.contains_key(*name)) {
+            if let Some(name) = self.networks.iter().find(|name| !table.contains_key(*name)) {
                 return Err(Error::invalid("stages", format!("lists none for {name}; \"every\" takes all")));
             }
         }

@@ -119,6 +119,7 @@ impl SweepResults {
             "stimulus",
             "stage",
             "seed",
+            "verdict",
             "SNR (dB)",
             "ρ",
             "r",
@@ -144,6 +145,7 @@ impl SweepResults {
                 row.stimulus.clone(),
                 row.stage.clone(),
                 row.seed.to_string(),
+                row.outcome.map_or_else(String::new, |outcome| format!("{} {outcome}", outcome.mark())),
                 number(row.snr_db(), 1),
                 number(similarity.and_then(|s| s.spearman), 3),
                 number(similarity.and_then(|s| s.pearson), 3),
@@ -192,6 +194,17 @@ impl SweepResults {
         let (done, tasks) = (self.rows.len(), self.tasks());
         let failed = self.rows.values().filter(|row| row.error.is_some()).count();
         let mut words = format!("{done} of {tasks} tasks done");
+        let mut outcomes: Vec<(String, usize)> = vec![];
+        for outcome in self.rows.values().filter_map(|row| row.outcome) {
+            let name = format!("{} {outcome}", outcome.mark());
+            match outcomes.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, count)) => *count += 1,
+                None => outcomes.push((name, 1)),
+            }
+        }
+        for (outcome, count) in outcomes {
+            words += &format!(", {count} {outcome}");
+        }
         if failed > 0 {
             words += &format!(", {failed} without a metamer");
         }

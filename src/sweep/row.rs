@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::study::{Study, Task};
 use crate::synthesis::{Ended, Metamer};
-use crate::verdict::Similarity;
+use crate::verdict::{Outcome, Similarity, Verdict};
 
 /// What came out of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub struct Row {
     pub metamer_class: Option<String>,
     /// Whether both are one class.
     pub same_class: Option<bool>,
+    /// Whether it is a metamer; `None` where there is no null distribution for the network, and none was given.
+    pub outcome: Option<Outcome>,
     /// Why there is no metamer, or none that is finished: a stage at which the stimulus leaves every unit silent, a loss
     /// that is no number any more. The same would happen again, so the task counts as done.
     pub error: Option<String>,
@@ -57,17 +59,19 @@ impl Row {
             original_class: None,
             metamer_class: None,
             same_class: None,
+            outcome: None,
             error: None,
         }
     }
 
-    pub(super) fn with(self, metamer: &Metamer) -> Self {
+    pub(super) fn with(self, metamer: &Metamer, verdict: Option<Verdict>) -> Self {
         let class = |c: Option<&crate::network::Classification>| Some(c?.top().name.clone());
         Self {
             similarity: Some(metamer.similarity()),
             original_class: class(metamer.original_class()),
             metamer_class: class(metamer.metamer_class()),
             same_class: metamer.same_class(),
+            outcome: verdict.map(|verdict| verdict.outcome),
             ..self
         }
     }
@@ -77,7 +81,7 @@ impl Row {
         self.similarity.and_then(|s| s.snr_db)
     }
 
-    pub(super) const COLUMNS: [&str; 16] = [
+    pub(super) const COLUMNS: [&str; 17] = [
         "task",
         "network",
         "stage",
@@ -93,11 +97,12 @@ impl Row {
         "original_class",
         "metamer_class",
         "same_class",
+        "outcome",
         "error",
     ];
 
     /// The cells of the table's row, in the order of [`Row::COLUMNS`]; what there is not is empty.
-    pub(super) fn cells(&self) -> [String; 16] {
+    pub(super) fn cells(&self) -> [String; 17] {
         fn cell(value: Option<impl ToString>) -> String {
             value.map_or_else(String::new, |v| v.to_string())
         }
@@ -118,6 +123,7 @@ impl Row {
             cell(self.original_class.as_ref()),
             cell(self.metamer_class.as_ref()),
             cell(self.same_class),
+            cell(self.outcome),
             cell(self.error.as_ref()),
         ]
     }

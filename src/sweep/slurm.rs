@@ -101,8 +101,7 @@ pub(super) fn submit(plan: &Plan, job: &Job, program: &Path, submit: bool) -> Re
     }
     let elements: Vec<String> = missing.chunks(slurm.tasks_per_job).map(ranges).collect();
     let mut submission = Submission { scripts: vec![], jobs: vec![], tasks: missing.len(), elements: elements.len() };
-    let mut number = next_number(&folder)?;
-    for array in elements.chunks(array_size()) {
+    for (number, array) in (next_number(&folder)?..).zip(elements.chunks(array_size())) {
         let (tasks, script) = (folder.join(format!("{number}.tasks")), folder.join(format!("{number}.sh")));
         crate::atomic::write(&tasks, (array.join("\n") + "\n").as_bytes())?;
         let text = text(&slurm, array.len(), &absolute(program)?, &absolute(&plan.file)?, &tasks)?;
@@ -113,7 +112,6 @@ pub(super) fn submit(plan: &Plan, job: &Job, program: &Path, submit: bool) -> Re
             submission.jobs.push(id);
         }
         submission.scripts.push(script);
-        number += 1;
     }
     Ok(Some(submission))
 }

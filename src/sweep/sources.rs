@@ -1,12 +1,14 @@
 //! Where a sweep's networks and stimuli come from: loaded when a task needs them, or given.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::plan::Plan;
 use super::study::Item;
 use crate::network::Network;
 use crate::stimulus::{Image, Sound, Stimulus};
+use crate::verdict::Null;
 use crate::{Error, Result, assets, zoo};
 
 /// So many networks are kept at a time; tasks are in the order of networks.
@@ -19,6 +21,10 @@ pub(super) struct Sources {
     base: PathBuf,
     /// The last networks that were loaded, the latest last.
     loaded: Mutex<Vec<(usize, Network)>>,
+    /// Null distributions that the sweep names, for networks that have none or another.
+    given_nulls: Vec<Arc<Null>>,
+    /// Those in use, by network.
+    nulls: Mutex<BTreeMap<usize, Option<Arc<Null>>>>,
 }
 
 enum Source<T> {
@@ -42,17 +48,25 @@ impl Sources {
         Ok(Self {
             networks: plan.networks.iter().cloned().map(Source::Named).collect(),
             stimuli: stimuli.into_iter().map(Source::Named).collect(),
+            given_nulls: plan
+                .nulls
+                .iter()
+                .map(|path| Ok(Arc::new(Null::open(base.join(path))?)))
+                .collect::<Result<_>>()?,
             base,
             loaded: Mutex::default(),
+            nulls: Mutex::default(),
         })
     }
 
-    pub fn given(networks: Vec<Network>, stimuli: Vec<Stimulus>) -> Result<Self> {
+    pub fn given(networks: Vec<Network>, stimuli: Vec<Stimulus>, nulls: Vec<Null>) -> Result<Self> {
         let networks: Vec<_> = networks.into_iter().map(|net| Source::Given(net.name().to_owned(), net)).collect();
         let stimuli: Vec<_> = stimuli.into_iter().map(|s| Source::Given(s.name().to_owned(), s)).collect();
         super::plan::some("networks", &networks.iter().map(Source::name).collect::<Vec<_>>())?;
         super::plan::some("stimuli", &stimuli.iter().map(Source::name).collect::<Vec<_>>())?;
-        Ok(Self { networks, stimuli, base: PathBuf::new(), loaded: Mutex::default() })
+        let given_nulls = nulls.into_iter().map(Arc::new).collect();
+        let (loaded, nulls) = (Mutex::default(), Mutex::default());
+        Ok(Self { networks, stimuli, base: PathBuf::new(), loaded, given_nulls, nulls })
     }
 
     pub fn networks(&self) -> usize {
@@ -80,6 +94,32 @@ impl Sources {
         }
         loaded.push((index, network.clone()));
         Ok(network)
+    }
+
+    /// The null distribution to judge a network's metamers by: one that was given for its weights, or else the one that
+    /// ships; `None` where there is none.
+    pub fn null(&self, index: usize, network: &Network) -> Result<Option<Arc<Null>>> {
+        let mut nulls = self.nulls.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(null) = nulls.get(&index) {
+            return Ok(null.clone());
+        }
+        let weights = &network.provenance().weights_sha256;
+        let fits = |null: &&Arc<Null>| null.weights_sha256() == weights && null.network() == network.name();
+        let null = match self.given_nulls.iter().find(fits) {
+            Some(null) => Some(Arc::clone(null)),
+            None => match Null::shipped(network) {
+                Ok(null) => Some(Arc::new(null)),
+                Err(Error::Invalid { .. }) => None,
+                Err(e) => return Err(e),
+            },
+        };
+        nulls.insert(index, null.clone());
+        Ok(null)
+    }
+
+    /// What tells the given null distributions from others.
+    pub fn null_digests(&self) -> Result<Vec<String>> {
+        self.given_nulls.iter().map(|null| super::digest(&**null)).collect()
     }
 
     /// All stimuli, with what tells them from others.

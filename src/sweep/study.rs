@@ -24,6 +24,8 @@ pub(super) struct Study {
     pub seeds: Vec<u64>,
     pub evaluations: Option<usize>,
     pub snr_db: Option<f64>,
+    /// SHA-256 of the null distributions that the plan names.
+    nulls: Vec<String>,
 }
 
 /// A network of a study.
@@ -113,7 +115,8 @@ impl Study {
         if let Some(unused) = (0..stimuli.len()).find(|&index| !used(index)) {
             return Err(Error::invalid(&stimuli[unused].name, "is of a kind that no network of the sweep takes"));
         }
-        Ok(Self { format: FORMAT.into(), plan: String::new(), networks, stimuli, seeds, evaluations, snr_db })
+        let (format, plan, nulls) = (FORMAT.into(), String::new(), sources.null_digests()?);
+        Ok(Self { format, plan, networks, stimuli, seeds, evaluations, snr_db, nulls })
     }
 
     /// The study of a plan: what its folder holds, or else made and written there.
@@ -263,6 +266,7 @@ mod tests {
             seeds: vec![5, 7],
             evaluations: Some(400),
             snr_db: None,
+            nulls: vec![],
         }
     }
 

@@ -51,7 +51,9 @@ impl Desk<'_> {
         let row = Row::new(study, task);
         let mut run = match self.begin(task, &network, tell) {
             Ok(run) => run,
-            Err(e) if is_a_result(&e) => return self.end(Row { error: Some(e.to_string()), ..row }, None).map(Some),
+            Err(e) if is_a_result(&e) => {
+                return self.end(Row { error: Some(e.to_string()), ..row }, task, None).map(Some);
+            }
             Err(e) => return Err(e),
         };
         run.set_quiet(true);
@@ -78,7 +80,7 @@ impl Desk<'_> {
             }
         };
         let row = Row { ended, error, steps: run.steps(), evaluations: run.evaluations(), ..row };
-        self.end(row, Some(run)).map(Some)
+        self.end(row, task, Some((run, &network))).map(Some)
     }
 
     /// Goes on with a task, or starts it.
@@ -103,11 +105,19 @@ impl Desk<'_> {
         stamp.stage == self.study.stage(task) && stamp.seed == task.seed && stamp.recipe == *recipe
     }
 
-    fn end(&self, row: Row, run: Option<Run>) -> Result<Row> {
-        let seconds = run.as_ref().and_then(|run| run.history().last()).map_or(0.0, |point| point.seconds);
-        let metamer = run.map(|run| run.finish()).transpose()?.map(|metamer| metamer.without_times());
-        let row = metamer.as_ref().map_or(row.clone(), |metamer| row.with(metamer));
-        self.store.put(&row, metamer, seconds)?;
+    /// Judges what there is, and keeps it.
+    fn end(&self, row: Row, task: &Task, run: Option<(Run, &Network)>) -> Result<Row> {
+        let (mut row, mut kept, mut seconds) = (row, None, 0.0);
+        if let Some((run, network)) = run {
+            seconds = run.history().last().map_or(0.0, |point| point.seconds);
+            let metamer = run.finish()?.without_times();
+            let null = self.sources.null(task.network, network)?;
+            let null = null.filter(|null| null.stage(self.study.stage(task)).is_ok());
+            let verdict = null.map(|null| metamer.verdict(&null)).transpose()?;
+            row = row.with(&metamer, verdict);
+            kept = Some(metamer);
+        }
+        self.store.put(&row, kept, seconds)?;
         if let Some(path) = self.store.running(row.task) {
             match std::fs::remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::file(path, e)),

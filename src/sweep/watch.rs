@@ -57,7 +57,7 @@ impl Watch {
             }
             Event::Done(row) => {
                 self.parts.remove(&row.task);
-                self.results.rows.insert(row.task, row);
+                self.results.rows.insert(row.task, *row);
                 done = true;
             }
             Event::Quiet => {}

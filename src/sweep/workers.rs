@@ -14,14 +14,15 @@ pub(super) enum Event {
     /// Which part of a task is done.
     Part(usize, f64),
     Note(String),
-    Done(super::row::Row),
+    Done(Box<super::row::Row>),
     /// Nothing has happened for a while.
     Quiet,
 }
 
 /// Does tasks, and tells `watch` on this thread; whether somebody interrupted.
 ///
-/// Tasks are done side by side, each on its share of the threads, which is one while there are as many tasks as threads.
+/// Tasks are done side by side, each on its share of the threads, which is one while there are as many tasks as threads: on two cores that
+/// takes 0.77 to 0.95 of the time of one task after the other on both, for pictures, and the same for sounds (benches/README.md).
 pub(super) fn run(desk: &Desk, tasks: &[Task], mut watch: impl FnMut(Event)) -> Result<bool> {
     let listening = Listening::begin();
     let next = AtomicUsize::new(0);
@@ -45,7 +46,7 @@ pub(super) fn run(desk: &Desk, tasks: &[Task], mut watch: impl FnMut(Event)) -> 
                             }));
                         };
                         match desk.work(task, &tell) {
-                            Ok(Some(row)) => drop(send.send(Ok(Event::Done(row)))),
+                            Ok(Some(row)) => drop(send.send(Ok(Event::Done(Box::new(row))))),
                             Ok(None) => break,
                             Err(e) => {
                                 desk.stop.store(true, Ordering::Relaxed);

@@ -6,8 +6,10 @@ use super::*;
 use crate::network::Network;
 use crate::{Error, Result};
 
+type Load = fn() -> Result<Network>;
+
 /// The networks that ship.
-const SHIPPED: [(&str, fn() -> Result<Network>); 5] = [
+const SHIPPED: [(&str, Load); 5] = [
     ("efficientnet_lite0", efficientnet_lite0),
     ("cochcnn_words", cochcnn_words),
     ("cochcnn_words_hann", cochcnn_words_hann),
