@@ -3,7 +3,7 @@
 pub use crate::candle::{DType, Device, Tensor, Var};
 pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players, Show, Table};
 pub use crate::hearing::Cochleagram;
-pub use crate::network::Network;
+pub use crate::network::{Nearest, Network};
 pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos};
 pub use crate::synthesis::{Ended, Loss, Metamer, Optimiser, Recipe, Run, Start, Synthesis};
 pub use crate::verdict::Similarity;

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::Provenance;
 use crate::ops::{ChannelAffine, Conv2d, Conv2dConfig, Linear};
-use crate::{Error, Result};
+use crate::{Error, Result, assets};
 
 /// The tensors of a weights file, by name; or, with [`Checkpoint::random`], the weights of an untrained network.
 ///
@@ -41,13 +41,16 @@ pub struct BatchNorm {
 impl Checkpoint {
     /// Reads a safetensors file, or a `.pth` or `.pt` file that PyTorch wrote as a zip archive (since version 1.6).
     ///
+    /// A relative path that does not exist is looked up among the files that ship with the project, and those that
+    /// `scripts/assets --optional` fetches (`optional/alexnet.safetensors`).
+    ///
     /// float16, bfloat16 and float64 values become float32; whole numbers (counts of batches) are left out. Wrappers' prefixes
     /// (`module.`, `model.`) that all names share are taken off, and so is a dict around the state dict (`model`, `state_dict`).
     ///
     /// # Errors
     /// [`Error::File`] when it cannot be read, is truncated, or is no such file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        let path = &*assets::find(path.as_ref())?;
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
         let sha256 = hex(&Sha256::digest(&bytes));
         if bytes.starts_with(b"PK") {

@@ -8,6 +8,7 @@ mod checkpoint;
 mod classify;
 mod fingerprint;
 mod layer;
+mod nearest;
 mod receptive_field;
 mod run;
 mod stage;
@@ -20,6 +21,7 @@ pub use builder::{Builder, NodeId};
 pub use checkpoint::{BatchNorm, Checkpoint};
 pub use classify::{Classification, Guess};
 pub use layer::Layer;
+pub use nearest::{Match, Matches, Nearest};
 pub use receptive_field::ReceptiveField;
 pub use stage::Stage;
 
