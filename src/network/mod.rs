@@ -13,6 +13,7 @@ mod receptive_field;
 mod run;
 mod stage;
 mod table;
+mod weights_file;
 
 use std::sync::Arc;
 

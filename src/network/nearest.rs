@@ -7,7 +7,8 @@ use crate::{Error, Result};
 
 /// A network without classes learns names from examples: a stimulus is what the nearest example is called.
 ///
-/// Near is what has the largest cosine `a . b / (|a| |b|)` of the activations at one stage; a name with several examples counts by its nearest.
+/// Near is what has a large cosine `a . b / (|a| |b|)` of the activations at one stage. A name with several examples counts by the mean of their
+/// cosines, which is the cosine to the examples' mean up to its length (prototypes: Snell, Swersky & Zemel, NeurIPS 2017).
 ///
 /// ```
 /// use metamers::prelude::*;
@@ -28,12 +29,12 @@ pub struct Nearest {
     examples: Vec<(String, Vec<f32>)>,
 }
 
-/// A name and how near its nearest example is.
+/// A name and how near its examples are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Match {
     /// The name.
     pub name: String,
-    /// The cosine, from -1 to 1.
+    /// The mean cosine to the name's examples, from -1 to 1.
     pub cosine: f64,
 }
 
@@ -87,14 +88,16 @@ impl Nearest {
             return Err(Error::invalid("k", "asks for no name; 1 gives the nearest"));
         }
         let vector = self.vector(stimulus.into())?;
-        let mut found: Vec<Match> = vec![];
+        let mut sums: Vec<(&str, f64, usize)> = vec![];
         for (name, example) in &self.examples {
-            let cosine = example.iter().zip(&vector).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
-            match found.iter_mut().find(|known| known.name == *name) {
-                Some(known) => known.cosine = known.cosine.max(cosine),
-                None => found.push(Match { name: name.clone(), cosine }),
+            let cosine: f64 = example.iter().zip(&vector).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+            match sums.iter_mut().find(|(known, ..)| known == name) {
+                Some((_, sum, count)) => (*sum, *count) = (*sum + cosine, *count + 1),
+                None => sums.push((name, cosine, 1)),
             }
         }
+        let mean = |(name, sum, count): (&str, f64, usize)| Match { name: name.into(), cosine: sum / count as f64 };
+        let mut found: Vec<Match> = sums.into_iter().map(mean).collect();
         if found.is_empty() {
             return Err(Error::invalid("nearest", "has learnt no example; add one with learn"));
         }
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_counts_by_its_nearest_example() {
+    fn a_name_counts_by_the_mean_of_its_examples() {
         let mut words = Nearest::new(&samples(), "unit").unwrap();
         assert!(words.ask(sound([1.0; 4]), 1).unwrap_err().to_string().contains("learnt no example"));
         words.learn("left", sound([0.5, 0.0, 0.0, 0.0])).unwrap();
@@ -179,8 +182,8 @@ mod tests {
         words.learn("left", sound([0.3, 0.4, 0.0, 0.0])).unwrap();
         let answer = words.ask(sound([0.0, 0.8, 0.0, 0.6]), 9).unwrap();
         let found: Vec<(&str, f64)> = answer.all().iter().map(|m| (m.name.as_str(), m.cosine)).collect();
-        assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["left", "right"]);
-        assert!((found[0].1 - 0.64).abs() < 1e-6 && (found[1].1 - 0.6).abs() < 1e-6, "{found:?}");
+        assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["right", "left"]);
+        assert!((found[0].1 - 0.6).abs() < 1e-6 && (found[1].1 - 0.32).abs() < 1e-6, "{found:?}");
         assert_eq!(words.ask(sound([0.0, 0.1, 0.0, 0.0]), 1).unwrap().all().len(), 1);
         assert_eq!(words.examples(), 3);
     }
