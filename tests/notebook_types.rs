@@ -3,12 +3,14 @@
 use metamers::display::{Bundle, Live, Progress as Line, Raster};
 use metamers::experiment::TaskBuilder;
 use metamers::experiment::analysis::{Answer, Block, Excluded, Person, Proportion, RepeatedMeasures};
+use metamers::hearing::{LogMel, LogMelConfig};
 use metamers::network::{
-    BatchNorm, Builder, Checkpoint, Classification, Guess, Input, Layer, NodeId, Provenance, ReceptiveField, Stage,
+    BatchNorm, Builder, Checkpoint, Classification, Guess, Input, Layer, Match, Matches, NodeId, Provenance,
+    ReceptiveField, Stage,
 };
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, MatchedClip, MaxPool2d, Padding,
-    Window,
+    AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, FrameNorm, GlobalAvgPool, Linear, MatchedClip, MaxPool2d,
+    Padding, RangeNorm, UnitNorm, Window,
 };
 use metamers::prelude::*;
 use metamers::stimulus::{Photo, Photos};
@@ -27,7 +29,7 @@ fn every_type_of_a_notebook_can_be_kept_and_moved() {
     kept!(BatchNorm, Builder, Checkpoint, Classification, Guess, Input, Layer, Network, NodeId, Provenance);
     kept!(ReceptiveField, Stage);
     kept!(AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, MatchedClip, MaxPool2d);
-    kept!(Padding, Window);
+    kept!(FrameNorm, LogMel, LogMelConfig, Match, Matches, Nearest, Padding, RangeNorm, UnitNorm, Window);
     kept!(Image, Noise, Photo, Photos);
     kept!(Ended, Lbfgs, Loss, Metamer, Optimiser, Plateau, Point, Progress, Recipe, Run, Stamp, Start, Synthesis);
     kept!(Analysis, Answer, Answers, Block, Choices, Excluded, ExclusionRule, Item, Person, Proportion, Published);

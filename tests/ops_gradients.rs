@@ -6,8 +6,8 @@ mod common;
 use common::flat;
 use metamers::candle::{Device, Tensor, Var};
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, Linear, MatchedClip, MaxPool2d,
-    Padding, Window, pull_back,
+    AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, FrameNorm, Frozen, GlobalAvgPool, Linear, MatchedClip,
+    MaxPool2d, Padding, RangeNorm, UnitNorm, Window, pull_back,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -244,6 +244,49 @@ fn layers_without_a_window() {
         rows.map(|(x, o)| b[o] + (0..11).map(|i| w[o * 11 + i] * x[i]).sum::<f64>()).collect()
     };
     check("linear", &random_tensor(&[3, 11], &mut random), |x| linear.apply(x).unwrap(), product, &mut random);
+}
+
+#[test]
+fn norms_of_a_whole_input() {
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let x = random_tensor(&[3, 13], &mut random);
+    let each = |f: fn(&[f64]) -> Vec<f64>| move |v: &[f64]| v.chunks(13).flat_map(f).collect::<Vec<f64>>();
+    let deviations = each(|x| {
+        let mean = x.iter().sum::<f64>() / 13.0;
+        let deviation = (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 12.0).sqrt();
+        x.iter().map(|v| (v - mean) / deviation).collect()
+    });
+    check("frame norm", &x, |x| FrameNorm { samples: 13 }.apply(x).unwrap(), deviations, &mut random);
+    let range = each(|x| {
+        let (low, high) = x.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
+        x.iter().map(|v| 2.0 * (v - low) / (high - low) - 1.0).collect()
+    });
+    check("range norm", &x, |x| RangeNorm.apply(x).unwrap(), range, &mut random);
+    let unit = each(|x| {
+        let length = x.iter().map(|v| v * v).sum::<f64>().sqrt();
+        x.iter().map(|v| v / length).collect()
+    });
+    check("unit norm", &x, |x| UnitNorm.apply(x).unwrap(), unit, &mut random);
+}
+
+#[test]
+fn norms_of_silence_are_finite_and_pull_nowhere() {
+    let zeros = Var::zeros((1, 5), metamers::candle::DType::F32, &Device::Cpu).unwrap();
+    let seed = Tensor::new(&[[1f32, -2.0, 3.0, 0.5, 0.25]], &Device::Cpu).unwrap();
+    let stretched = RangeNorm.apply(&zeros).unwrap();
+    assert_eq!(flat(&stretched), [-1.0; 5]);
+    assert_eq!(flat(&pull_back(&stretched, &seed, &zeros).unwrap()), [0.0; 5]);
+    let frame = FrameNorm { samples: 5 }.apply(&zeros).unwrap();
+    assert_eq!(flat(&frame), [0.0; 5]);
+    let along = seed.reshape((1, 1, 5, 1)).unwrap();
+    // The least deviation divides what is left of the gradient without its mean, 0.55.
+    let expected = [0.45f64, -2.55, 2.45, -0.05, -0.3].map(|g| g / 1e-10);
+    let pulled = flat(&pull_back(&frame, &along, &zeros).unwrap());
+    pulled.iter().zip(expected).for_each(|(&g, e)| assert!((f64::from(g) / e - 1.0).abs() < 1e-5, "{g} and not {e}"));
+    let unit = UnitNorm.apply(&zeros).unwrap();
+    assert_eq!(flat(&unit), [0.0; 5]);
+    let pulled = flat(&pull_back(&unit, &seed, &zeros).unwrap());
+    assert!((f64::from(pulled[2]) / 3e12 - 1.0).abs() < 1e-6, "{pulled:?}");
 }
 
 #[test]

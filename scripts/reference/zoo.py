@@ -1,4 +1,4 @@
-"""Activations of torchvision's networks with seeded weights: tests/data/zoo.safetensors, zoo.json, and tiny.pth.
+"""Activations of torchvision's networks with seeded weights: tests/data/zoo.safetensors, zoo.json, state_dicts.json, tiny.pth, legacy.pth.
 
 Weights are those of `Checkpoint::random(0)`, computed here by the same formula; everything else is torchvision's, in float64.
 CochResNet50 is its ResNet-50 with one input channel and 794 classes, on the cochleagram (hearing.py) of the speech in
@@ -68,8 +68,9 @@ def alexnet(x: Tensor) -> dict[str, Tensor]:
     return found | sequence(net.classifier, rest, {2: "fc6", 5: "fc7", 6: "logits"})
 
 
-def vgg(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    del net.classifier
+def vgg(net: nn.Module, x: Tensor, classifier: bool) -> dict[str, Tensor]:
+    if not classifier:
+        del net.classifier
     net = fill(net)
     names, group, layer = {}, 1, 0
     for i, module in enumerate(net.features):
@@ -79,7 +80,11 @@ def vgg(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
         elif isinstance(module, nn.MaxPool2d):
             names[i] = f"pool{group}"
             group, layer = group + 1, 0
-    return sequence(net.features, x, names)
+    found = sequence(net.features, x, names)
+    if classifier:
+        rest = net.avgpool(found["pool5"]).flatten(1)
+        found |= sequence(net.classifier, rest, {1: "fc6", 4: "fc7", 6: "logits"})
+    return found
 
 
 def resnet(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
@@ -93,9 +98,14 @@ def resnet(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def cochresnet50() -> dict[str, Tensor]:
+def cochresnet50_model() -> nn.Module:
     net = models.resnet50(weights=None, num_classes=794)
     net.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    return net
+
+
+def cochresnet50() -> dict[str, Tensor]:
+    net = cochresnet50_model()
     x = cochleagram(load_file(DATA / "hearing.safetensors")["speech.waveform"].double(), **PRESETS["2023"])
     found = {"cochleagram": x} | resnet(net, x[None, None])
     found["final"] = found.pop("logits")
@@ -108,7 +118,8 @@ def main() -> None:
     x = (pixels.float() / 1009).reshape(1, 3, 224, 224).double()
     mean, deviation = (torch.tensor(v).double().reshape(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
     x = (x - mean) / deviation
-    networks = {"alexnet": alexnet(x), "vgg16": vgg(models.vgg16(weights=None), x), "vgg19": vgg(models.vgg19(weights=None), x),
+    networks = {"alexnet": alexnet(x), "vgg16": vgg(models.vgg16(weights=None), x, True),
+                "vgg19": vgg(models.vgg19(weights=None), x, False),
                 "resnet50": resnet(models.resnet50(weights=None), x), "resnet101": resnet(models.resnet101(weights=None), x),
                 "cochresnet50": cochresnet50()}
     facts: dict[str, dict[str, object]] = {}
@@ -125,7 +136,21 @@ def main() -> None:
     save_file(samples, DATA / "zoo.safetensors")
     (DATA / "zoo.safetensors").chmod(0o644)
     (DATA / "zoo.json").write_text(json.dumps(facts, indent=1) + "\n")
-    torch.save({"conv.weight": torch.arange(12.0).reshape(2, 2, 1, 3), "counter": torch.tensor(3)}, DATA / "tiny.pth")
+    tiny = {"conv.weight": torch.arange(12.0).reshape(2, 2, 1, 3), "counter": torch.tensor(3)}
+    torch.save(tiny, DATA / "tiny.pth")
+    torch.save(tiny, DATA / "legacy.pth", _use_new_zipfile_serialization=False)
+    write_state_dicts()
+
+
+def write_state_dicts() -> None:
+    """The names and shapes of the float tensors of each network, as torchvision has them."""
+    with torch.device("meta"):
+        nets = {"alexnet": models.alexnet(weights=None), "vgg16": models.vgg16(weights=None), "vgg19": models.vgg19(weights=None),
+                "resnet50": models.resnet50(weights=None), "resnet101": models.resnet101(weights=None),
+                "cochresnet50": cochresnet50_model()}
+    shapes = {name: {k: list(v.shape) for k, v in net.state_dict().items() if v.dim()} for name, net in nets.items()}
+    lines = [f"{json.dumps(name)}: {json.dumps(tensors, separators=(',', ':'))}" for name, tensors in shapes.items()]
+    (DATA / "state_dicts.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":

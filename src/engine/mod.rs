@@ -7,7 +7,7 @@
 //! Between its layers an image is kept with its channels side by side, padded to a multiple of sixteen. Of the rectifiers
 //! only a bit for each value is kept, of max pools which pixel won: the gradient needs no more. Running the network layer by
 //! layer ([`Network::forward_to`](crate::network::Network::forward_to)) remains the reference; the two agree up to rounding.
-//! An operation without kernels of its own, such as the cochleagram, runs inside the plan as it does there.
+//! The front ends of sounds (cochleagram, log-mel energies, norms) are steps of the plan that run as they do layer by layer.
 //!
 //! ```
 //! use metamers::engine::Compiled;

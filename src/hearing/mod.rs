@@ -1,4 +1,4 @@
-//! What the ear makes of a sound: the cochleagram.
+//! What an ear makes of a sound: the cochleagram, and the log-mel energies of speech recognisers.
 //!
 //! ```
 //! use metamers::hearing::Cochleagram;
@@ -14,8 +14,10 @@ mod band;
 mod cochleagram;
 mod config;
 mod filters;
+mod log_mel;
 mod picture;
 mod rows;
 
 pub use cochleagram::Cochleagram;
 pub use config::{Config, Frames, Rectifier};
+pub use log_mel::{LogMel, LogMelConfig};

@@ -71,7 +71,7 @@ impl Builder {
         let field = match (&layer, layer.window()) {
             (_, Some(window)) => field.through(window),
             // From here on a field is counted in cells of the front end.
-            (Layer::Cochleagram(_) | Layer::FrameNorm(_), _) => ReceptiveField::PIXEL,
+            (Layer::Cochleagram(_) | Layer::FrameNorm(_) | Layer::LogMel(_), _) => ReceptiveField::PIXEL,
             (Layer::Linear(_) | Layer::GlobalAvgPool(_) | Layer::Flatten, _) => ReceptiveField::EVERYTHING,
             _ => field,
         };

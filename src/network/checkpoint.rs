@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{DType, Device, Tensor};
-use safetensors::{Dtype, SafeTensors};
+use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
 use super::Provenance;
+use super::weights_file::WeightsFile;
 use crate::ops::{ChannelAffine, Conv2d, Conv2dConfig, Linear};
-use crate::{Error, Result};
+use crate::{Error, Result, assets};
 
 /// The tensors of a weights file, by name; or, with [`Checkpoint::random`], the weights of an untrained network.
 ///
@@ -41,39 +41,19 @@ pub struct BatchNorm {
 impl Checkpoint {
     /// Reads a safetensors file, or a `.pth` or `.pt` file that PyTorch wrote as a zip archive (since version 1.6).
     ///
+    /// A relative path that does not exist is looked up among the files that ship with the project, and those that
+    /// `scripts/assets --optional` fetches (`optional/alexnet.safetensors`).
+    ///
     /// float16, bfloat16 and float64 values become float32; whole numbers (counts of batches) are left out. Wrappers' prefixes
     /// (`module.`, `model.`) that all names share are taken off, and so is a dict around the state dict (`model`, `state_dict`).
+    /// Of an AttackerModel, as the authors' files of 2023 hold it, the network (`model.`) is taken and its copy (`attacker.`), the
+    /// `normalizer` and the `preproc` beside it are dropped.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read, is truncated, or is no such file.
+    /// [`Error::File`] when it cannot be read, is truncated, is in PyTorch's format before 1.6, or is no such file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
-        let sha256 = hex(&Sha256::digest(&bytes));
-        if bytes.starts_with(b"PK") {
-            let tensors = unwrapped(super::pth::read(path)?);
-            return Ok(Self { path: path.into(), weights: Weights::File { tensors, notes: HashMap::new(), sha256 } });
-        }
-        let file = SafeTensors::deserialize(&bytes)
-            .map_err(|e| Error::file(path, format!("is no intact safetensors file ({e})")))?;
-        let mut tensors = HashMap::new();
-        for (name, view) in file.tensors() {
-            let dtype = match view.dtype() {
-                Dtype::F32 => DType::F32,
-                Dtype::F16 => DType::F16,
-                Dtype::BF16 => DType::BF16,
-                Dtype::F64 => DType::F64,
-                Dtype::I64 | Dtype::I32 => continue,
-                other => {
-                    let reason = format!("tensor \"{name}\" holds {other:?} values, expected F32");
-                    return Err(Error::file(path, reason));
-                }
-            };
-            let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
-            tensors.insert(name, tensor.to_dtype(DType::F32)?);
-        }
-        let notes = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, header)| header.metadata().clone());
-        let (tensors, notes) = (unwrapped(tensors), notes.unwrap_or_default());
+        let path = &*assets::find(path.as_ref())?;
+        let WeightsFile { tensors, notes, sha256 } = WeightsFile::read(path)?;
         Ok(Self { path: path.into(), weights: Weights::File { tensors, notes, sha256 } })
     }
 
@@ -271,16 +251,6 @@ impl BatchNorm {
         let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
         ChannelAffine::new(&narrow(&self.scale), &narrow(&self.shift))
     }
-}
-
-/// The tensors without the prefixes that wrappers give to all names.
-fn unwrapped(mut tensors: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
-    for prefix in ["module.", "model.", "module."] {
-        if !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(prefix)) {
-            tensors = tensors.into_iter().map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor)).collect();
-        }
-    }
-    tensors
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

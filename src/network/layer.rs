@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::hearing::Cochleagram;
+use crate::hearing::{Cochleagram, LogMel};
 use crate::ops::{
-    AvgPool2d, ChannelAffine, Clip, Conv2d, FrameNorm, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Window,
+    AvgPool2d, ChannelAffine, Clip, Conv2d, FrameNorm, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, RangeNorm,
+    UnitNorm, Window,
 };
 use crate::{Error, Result};
 
@@ -22,6 +23,12 @@ pub enum Layer {
     Cochleagram(Cochleagram),
     /// The front end of a network on bare samples.
     FrameNorm(FrameNorm),
+    /// The front end of a network that hears as speech recognisers do.
+    LogMel(LogMel),
+    /// Each input stretched to the range from -1 to 1.
+    RangeNorm(RangeNorm),
+    /// Each input as a vector of length 1.
+    UnitNorm(UnitNorm),
     /// A convolution.
     Conv2d(Conv2d),
     /// A fully connected layer.
@@ -59,12 +66,14 @@ impl Layer {
             Self::ChannelAffine(op) => op.identity(),
             Self::Cochleagram(op) => (op.config().identity(), vec![]),
             Self::FrameNorm(op) => (vec![op.samples], vec![]),
+            Self::LogMel(op) => (op.config().identity(), vec![]),
             Self::Conv2d(op) => op.identity(),
             Self::Linear(op) => op.identity(),
             Self::Clip(op) => (vec![], vec![std::slice::from_ref(&op.ceiling)]),
             Self::MaxPool2d(op) => op.identity(),
             Self::AvgPool2d(op) => op.identity(),
-            Self::Input | Self::GlobalAvgPool(_) | Self::Add | Self::Concat | Self::Flatten => Default::default(),
+            Self::Input | Self::RangeNorm(_) | Self::UnitNorm(_) | Self::GlobalAvgPool(_) => Default::default(),
+            Self::Add | Self::Concat | Self::Flatten => Default::default(),
         }
     }
 
@@ -83,6 +92,9 @@ impl Layer {
             Self::ChannelAffine(op) => Some(op),
             Self::Cochleagram(op) => Some(op),
             Self::FrameNorm(op) => Some(op),
+            Self::LogMel(op) => Some(op),
+            Self::RangeNorm(op) => Some(op),
+            Self::UnitNorm(op) => Some(op),
             Self::Conv2d(op) => Some(op),
             Self::Linear(op) => Some(op),
             Self::Clip(op) => Some(op),
@@ -99,6 +111,9 @@ impl Layer {
             Self::ChannelAffine(op) => Some(Arc::new(op)),
             Self::Cochleagram(op) => Some(Arc::new(op)),
             Self::FrameNorm(op) => Some(Arc::new(op)),
+            Self::LogMel(op) => Some(Arc::new(op)),
+            Self::RangeNorm(op) => Some(Arc::new(op)),
+            Self::UnitNorm(op) => Some(Arc::new(op)),
             Self::Conv2d(op) => Some(Arc::new(op)),
             Self::Linear(op) => Some(Arc::new(op)),
             Self::Clip(op) => Some(Arc::new(op)),
@@ -163,6 +178,9 @@ impl Layer {
             Self::ChannelAffine(op) => op.apply(inputs[0]),
             Self::Cochleagram(op) => op.apply(inputs[0]),
             Self::FrameNorm(op) => op.apply(inputs[0]),
+            Self::LogMel(op) => op.apply(inputs[0]),
+            Self::RangeNorm(op) => op.apply(inputs[0]),
+            Self::UnitNorm(op) => op.apply(inputs[0]),
             Self::Conv2d(op) => op.apply(inputs[0]),
             Self::Linear(op) => op.apply(inputs[0]),
             Self::Clip(op) => op.apply(inputs[0]),

@@ -8,11 +8,13 @@ mod checkpoint;
 mod classify;
 mod fingerprint;
 mod layer;
+mod nearest;
 mod pth;
 mod receptive_field;
 mod run;
 mod stage;
 mod table;
+mod weights_file;
 
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ pub(crate) use checkpoint::hex;
 pub use checkpoint::{BatchNorm, Checkpoint};
 pub use classify::{Classification, Guess};
 pub use layer::Layer;
+pub use nearest::{Match, Matches, Nearest};
 pub use receptive_field::ReceptiveField;
 pub use stage::Stage;
 

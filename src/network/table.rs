@@ -1,6 +1,6 @@
 //! A network as a table of its stages.
 
-use super::{Input, Network};
+use super::{Input, Layer, Network};
 use crate::display::{Align, Bundle, Show, Table};
 
 impl Network {
@@ -12,9 +12,14 @@ impl Network {
                 ("pixels", [height, width], format!("{channels} × {height} × {width}, values in [0, 1]"))
             }
             Input::Sound { samples, rate } => {
-                let front = self.nodes().iter().find(|node| node.shape.len() == 3).map(|node| node.shape.as_slice());
-                let size = front.map_or([usize::MAX; 2], |shape| [shape[1], shape[2]]);
-                ("channels × frames", size, format!("{samples} samples at {rate} Hz, values in [-1, 1]"))
+                let front = self.nodes().iter().find(|node| node.shape.len() == 3);
+                let size = front.map_or([usize::MAX; 2], |node| [node.shape[1], node.shape[2]]);
+                let cells = match front.map(|node| &node.layer) {
+                    Some(Layer::FrameNorm(_)) => "samples",
+                    Some(Layer::LogMel(_)) => "frames × filters",
+                    _ => "channels × frames",
+                };
+                (cells, size, format!("{samples} samples at {rate} Hz, values in [-1, 1]"))
             }
         };
         let field = format!("receptive field ({cells})");

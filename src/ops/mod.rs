@@ -28,6 +28,8 @@ mod linear;
 mod matmul;
 mod max_pool;
 mod pull_back;
+mod range_norm;
+mod unit_norm;
 mod window;
 
 pub use activation::{Clip, MatchedClip};
@@ -40,6 +42,8 @@ pub use global_pool::GlobalAvgPool;
 pub use linear::Linear;
 pub use max_pool::MaxPool2d;
 pub use pull_back::pull_back;
+pub use range_norm::RangeNorm;
+pub use unit_norm::UnitNorm;
 pub use window::{Padding, Window};
 
 pub(crate) use frozen::values;

@@ -50,7 +50,9 @@ pub fn cochcnn9_random(seed: u64) -> Result<Network> {
 
 /// A network of CochCNN9's layout with narrower layers, trained to recognise 78 spoken words, or none.
 ///
-/// Ships with the project; `scripts/words` trains it. Stages: as [`cochcnn9_from`].
+/// Ships with the project; `scripts/words` trains it, on synthetic voices. It recognises 77 of the 79 recorded words that ship (97.5 %), spoken by a
+/// person whom it was not trained on (it takes "ninety" for "yankee" and misses "goodbye"), and 11 of 13 numbers of another one. Stages: as
+/// [`cochcnn9_from`].
 ///
 /// ```no_run
 /// # use metamers::prelude::*;
@@ -66,7 +68,7 @@ pub fn cochcnn_words() -> Result<Network> {
     shipped("cochcnn_words")
 }
 
-/// The twin of [`cochcnn_words`] with reduced aliasing: Hann-weighted pooling wherever samples are dropped.
+/// The twin of [`cochcnn_words`] with reduced aliasing: Hann-weighted pooling wherever samples are dropped. As good: 77 of 79 (97.5 %) and 11 of 13.
 ///
 /// # Errors
 /// As [`cochcnn_words`].

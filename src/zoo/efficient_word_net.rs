@@ -1,0 +1,105 @@
+//! EfficientWord-Net: spoken words as points that lie near each other when the words are the same.
+
+use std::path::Path;
+
+use crate::Result;
+use crate::hearing::{LogMel, LogMelConfig};
+use crate::network::{Builder, Checkpoint, Layer, Network, NodeId};
+use crate::ops::{Clip, Conv2dConfig, MaxPool2d, Padding, RangeNorm, UnitNorm, Window};
+
+const EPSILON: f64 = 1e-5;
+
+/// Blocks of the four groups.
+const BLOCKS: [usize; 4] = [3, 4, 6, 3];
+
+/// The ResNet-50 of EfficientWord-Net (Chidhambararajan et al., arXiv:2111.00379; version 1.0.5, trained on the Multilingual Spoken Words
+/// Corpus with ArcFace's loss), with the weights that `python3 scripts/assets --optional` fetches, Apache-2.0.
+///
+/// Input: 1.5 s at 16 kHz. Stages: `logmel` ([`LogMel`], 149 frames x 64 filters), `conv1` and `layer1` to `layer4` (rectified), `avgpool`, and
+/// `embedding`, a vector of length 1 with 2048 numbers: the closer two words are, the larger is the cosine of their vectors
+/// ([`Nearest`](crate::network::Nearest)). Between `logmel` and `conv1` the energies are stretched to -1 to 1 ([`RangeNorm`]), so the loudness of a
+/// sound that is nowhere silent does not matter; and as the least and the largest energy count everywhere, a unit sees a little more than its
+/// receptive field.
+///
+/// The file is safetensors with the names of a ResNet-50 whose batch normalisation is folded into the convolutions (`conv1.weight`,
+/// `conv1.bias`, `layer1.0.conv1.weight`, .., `layer1.0.downsample.0.weight`), and with `inp_batch_norm` and `bn_final`. How wide
+/// the layers are is read from the weights.
+///
+/// ```no_run
+/// use metamers::prelude::*;
+///
+/// let net = zoo::efficient_word_net_from("optional/efficient_word_net.safetensors")?;
+/// let mut words = Nearest::new(&net, "embedding")?;
+/// words.learn("november", Sound::open("speech/november.wav")?)?;
+/// words.learn("seven", Sound::open("speech/seven.wav")?)?;
+/// assert_eq!(words.ask(Sound::open("speech/november_letter.wav")?, 1)?.top().name, "november");
+/// # Ok::<(), metamers::Error>(())
+/// ```
+///
+/// # Errors
+/// When the file cannot be read, or a tensor is missing, has a shape that does not fit, or is not finite.
+pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
+    let weights = Checkpoint::open(weights)?;
+    let ear = LogMel::new(LogMelConfig::efficient_word_net())?;
+    let mut b = Builder::new("EfficientWord-Net", ear.input());
+    let mut x = b.layer(Layer::LogMel(ear), &[b.input()])?;
+    b.stage("logmel", x)?;
+    x = b.layer(Layer::RangeNorm(RangeNorm), &[x])?;
+    x = b.channel_affine(x, weights.batch_norm("inp_batch_norm", 1, EPSILON)?.affine()?)?;
+    let mut net = Body { weights: &weights, b: &mut b, channels: 1 };
+    x = net.convolve(x, "conv1", 7, 2)?;
+    x = net.b.clip(x, Clip::RELU)?;
+    net.b.stage("conv1", x)?;
+    x = net.b.max_pool2d(x, MaxPool2d::new(Window::square(3).stride(2).padding(Padding::all(1))))?;
+    for (group, count) in BLOCKS.into_iter().enumerate() {
+        for index in 0..count {
+            let stride = if group > 0 && index == 0 { 2 } else { 1 };
+            x = net.block(x, &format!("layer{}.{index}", group + 1), stride)?;
+        }
+        net.b.stage(format!("layer{}", group + 1), x)?;
+    }
+    let channels = net.channels;
+    x = b.global_avg_pool(x)?;
+    b.stage("avgpool", x)?;
+    x = b.channel_affine(x, weights.batch_norm("bn_final", channels, EPSILON)?.affine()?)?;
+    x = b.layer(Layer::UnitNorm(UnitNorm), &[x])?;
+    b.stage("embedding", x)?;
+    b.provenance(weights.provenance());
+    b.finish()
+}
+
+struct Body<'a> {
+    weights: &'a Checkpoint,
+    b: &'a mut Builder,
+    /// Channels at this depth.
+    channels: usize,
+}
+
+impl Body<'_> {
+    fn convolve(&mut self, x: NodeId, name: &str, kernel: usize, stride: usize) -> Result<NodeId> {
+        let outputs = self.weights.shape(&format!("{name}.weight"))?[0];
+        let config = Conv2dConfig { stride: [stride; 2], padding: Padding::all(kernel / 2), ..Conv2dConfig::default() };
+        let convolution = self.weights.conv2d(name, [outputs, self.channels, kernel, kernel], true, config)?;
+        self.channels = outputs;
+        self.b.conv2d(x, convolution)
+    }
+
+    /// A bottleneck: narrow, filter, widen; added to the input, which a convolution widens where the shape changes.
+    fn block(&mut self, input: NodeId, name: &str, stride: usize) -> Result<NodeId> {
+        let channels = self.channels;
+        let mut x = self.convolve(input, &format!("{name}.conv1"), 1, 1)?;
+        x = self.b.clip(x, Clip::RELU)?;
+        x = self.convolve(x, &format!("{name}.conv2"), 3, stride)?;
+        x = self.b.clip(x, Clip::RELU)?;
+        x = self.convolve(x, &format!("{name}.conv3"), 1, 1)?;
+        let outputs = std::mem::replace(&mut self.channels, channels);
+        let shortcut = format!("{name}.downsample.0");
+        let shortcut = match self.weights.has(&format!("{shortcut}.weight")) {
+            true => self.convolve(input, &shortcut, 1, stride)?,
+            false => input,
+        };
+        self.channels = outputs;
+        let x = self.b.add(x, shortcut)?;
+        self.b.clip(x, Clip::RELU)
+    }
+}

@@ -1,0 +1,188 @@
+//! Weights from files: every loader gives what the same weights give without a file, and wrapped and old checkpoints are understood.
+
+mod common;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use common::{data, flat, optional, seeded_file, state_dict, tensors};
+use metamers::candle;
+use metamers::engine::Compiled;
+use metamers::network::Checkpoint;
+use metamers::prelude::*;
+
+/// The last stage's values for an input that is the same for all networks of this kind.
+fn last(net: &Network) -> (String, Vec<f32>) {
+    let stage = &net.stages().last().unwrap().name;
+    let shape: Vec<usize> = std::iter::once(1).chain(net.input().shape()).collect();
+    let values = match shape.len() {
+        2 => flat(&tensors("hearing.safetensors")["speech.waveform"])[40_000 - shape[1]..].to_vec(),
+        _ => (0..shape.iter().product()).map(|i: usize| (i * 7919 % 1009) as f32 / 1009.0).collect(),
+    };
+    let x = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+    (stage.clone(), flat(&Compiled::new(net, stage).unwrap().apply(&x).unwrap()))
+}
+
+fn same(name: &str, shapes: Vec<(String, Vec<usize>)>, from: impl Fn(&Path) -> Result<Network>, random: &Network) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(format!("{name}.safetensors"));
+    seeded_file(&path, shapes);
+    let net = from(&path).unwrap();
+    assert_eq!(net.provenance().source, format!("{name}.safetensors"));
+    assert_eq!(net.parameters(), random.parameters(), "{name}");
+    let (here, there) = (last(&net), last(random));
+    assert!(here.1.iter().any(|&v| v != 0.0) && here.1.iter().all(|v| v.is_finite()), "{name}");
+    assert!(here == there, "{name}: {} of a file differs from that of the same weights without one", here.0);
+}
+
+#[test]
+fn alexnet_from_a_file() {
+    same("alexnet", state_dict("alexnet"), |p| zoo::alexnet_from(p), &zoo::alexnet_random(0).unwrap());
+}
+
+#[test]
+fn vgg_from_files_without_a_classifier() {
+    let trunk = |name: &str| state_dict(name).into_iter().filter(|(name, _)| name.starts_with("features.")).collect();
+    same("vgg16", trunk("vgg16"), |p| zoo::vgg16_from(p), &zoo::vgg16_random(0).unwrap());
+    same("vgg19", trunk("vgg19"), |p| zoo::vgg19_from(p), &zoo::vgg19_random(0).unwrap());
+}
+
+#[test]
+fn resnet_from_files() {
+    same("resnet50", state_dict("resnet50"), |p| zoo::resnet50_from(p), &zoo::resnet50_random(0).unwrap());
+    same("resnet101", state_dict("resnet101"), |p| zoo::resnet101_from(p), &zoo::resnet101_random(0).unwrap());
+}
+
+#[test]
+fn cochresnet50_from_a_file() {
+    let shapes = state_dict("cochresnet50");
+    same("cochresnet50", shapes, |p| zoo::cochresnet50_from(p), &zoo::cochresnet50_random(0).unwrap());
+}
+
+#[test]
+fn cochcnn9_has_the_published_widths_and_loads_from_a_file() {
+    let random = zoo::cochcnn9_random(0).unwrap();
+    let expected = [
+        ("cochleagram", vec![1, 211, 390]),
+        ("relu0", vec![96, 71, 130]),
+        ("relu1", vec![256, 18, 33]),
+        ("relu2", vec![512, 9, 17]),
+        ("relu3", vec![1024, 9, 17]),
+        ("relu4", vec![512, 9, 17]),
+        ("avgpool", vec![512, 5, 9]),
+        ("relufc", vec![4096]),
+        ("final", vec![794]),
+    ];
+    let found: Vec<(&str, Vec<usize>)> = random.stages().iter().map(|s| (s.name.as_str(), s.shape.clone())).collect();
+    assert_eq!(found, expected);
+    let mut shapes = vec![
+        ("conv0.weight", vec![96, 1, 7, 14]),
+        ("conv1.weight", vec![256, 96, 4, 8]),
+        ("conv2.weight", vec![512, 256, 2, 5]),
+        ("conv3.weight", vec![1024, 512, 2, 5]),
+        ("conv4.weight", vec![512, 1024, 2, 5]),
+        ("fullyconnected.weight", vec![4096, 23_040]),
+        ("fullyconnected.bias", vec![4096]),
+        ("classification.weight", vec![794, 4096]),
+        ("classification.bias", vec![794]),
+    ];
+    let norms: Vec<(String, usize)> = [1, 96, 256]
+        .into_iter()
+        .enumerate()
+        .flat_map(|(i, n)| ["weight", "bias", "running_mean", "running_var"].map(|p| (format!("batchnorm{i}.{p}"), n)))
+        .collect();
+    shapes.extend(norms.iter().map(|(name, channels)| (name.as_str(), vec![*channels])));
+    let shapes = shapes.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect();
+    same("cochcnn9", shapes, |p| zoo::cochcnn9_from(p), &random);
+}
+
+#[test]
+fn shipped_weights_in_another_type_give_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let again = |name: &str, from: fn(&Path) -> Result<Network>, shipped: Network| {
+        let file = format!("{name}.safetensors");
+        let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/networks");
+        let weights = candle::safetensors::load(assets.join(&file), &Device::Cpu).unwrap();
+        let double = |(name, t): (String, Tensor)| (name, t.to_dtype(DType::F64).unwrap());
+        let double: HashMap<String, Tensor> = weights.into_iter().map(double).collect();
+        candle::safetensors::save(&double, folder.path().join(&file)).unwrap();
+        assert!(last(&from(&folder.path().join(&file)).unwrap()) == last(&shipped), "{name}");
+    };
+    again("crepe_tiny", |p| zoo::crepe_tiny_from(p), zoo::crepe_tiny().unwrap());
+    again("efficientnet_lite0", |p| zoo::efficientnet_lite0_from(p), zoo::efficientnet_lite0().unwrap());
+}
+
+#[test]
+fn the_network_inside_an_attacker_model_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = |names: &[&str]| {
+        let path = folder.path().join("wrapped.safetensors");
+        let at = |(i, name): (usize, &&str)| ((*name).to_owned(), Tensor::new(&[i as f32], &Device::Cpu).unwrap());
+        candle::safetensors::save(&names.iter().enumerate().map(at).collect::<HashMap<_, _>>(), &path).unwrap();
+        let weights = Checkpoint::open(&path).unwrap();
+        let value = |name: &&str| flat(&weights.tensor(name, &[1]).unwrap())[0];
+        weights.names().iter().map(|name| ((*name).to_owned(), value(name))).collect::<Vec<_>>()
+    };
+    let kept = |found: &[(String, f32)]| found.iter().map(|(n, v)| format!("{n} {v}")).collect::<Vec<_>>().join(", ");
+    let attacker = opened(&[
+        "module.attacker.model.conv1.weight",
+        "module.model.conv1.weight",
+        "module.normalizer.new_mean",
+        "module.attacker.normalize.new_std",
+        "module.model.fc.bias",
+        "module.preproc.filters",
+        "module.attacker.model.fc.bias",
+    ]);
+    assert_eq!(kept(&attacker), "conv1.weight 1, fc.bias 4");
+    // Names of another network's own are not taken for a wrapper's.
+    assert_eq!(kept(&opened(&["model.conv1.weight", "head.weight"])), "head.weight 1, model.conv1.weight 0");
+    assert_eq!(kept(&opened(&["normalizer.weight", "conv1.weight"])), "conv1.weight 1, normalizer.weight 0");
+    assert_eq!(kept(&opened(&["module.conv1.weight", "module.fc.bias"])), "conv1.weight 0, fc.bias 1");
+}
+
+#[test]
+fn checkpoints_of_old_pytorch_say_what_to_do() {
+    let message = Checkpoint::open(data("legacy.pth")).err().unwrap().to_string();
+    assert!(message.contains("legacy.pth") && message.contains("before 1.6"), "{message}");
+    assert!(message.contains("torch.save(torch.load("), "{message}");
+}
+
+#[test]
+fn a_network_saved_by_pytorch_is_the_one_without_a_file() {
+    let how = "python scripts/reference/checkpoints.py";
+    let expected = last(&zoo::resnet50_random(0).unwrap());
+    for file in ["resnet50.pth", "attacker.pth"] {
+        let Some(path) = optional(&format!("target/checkpoints/{file}"), how) else { continue };
+        assert!(last(&zoo::resnet50_from(path).unwrap()) == expected, "{file}");
+        println!("{file}: the same bits");
+    }
+}
+
+#[test]
+fn trunks_that_were_fetched_are_torchvisions() {
+    let how = "python3 scripts/assets --optional";
+    // The first numbers of torchvision's own files.
+    let alexnet = ("assets/optional/alexnet.safetensors", [0.118_639_63, 0.094_068_68, 0.095_435_19]);
+    let vgg16 = ("assets/optional/vgg16.safetensors", [-0.553_730_6, 0.142_704_7, 0.528_961_5]);
+    for (i, (path, first)) in [alexnet, vgg16].into_iter().enumerate() {
+        let Some(path) = optional(path, how) else { continue };
+        let weights = Checkpoint::open(&path).unwrap();
+        let shape = weights.shape("features.0.weight").unwrap().to_vec();
+        assert_eq!(flat(&weights.tensor("features.0.weight", &shape).unwrap())[..3], first);
+        let net = if i == 0 { zoo::alexnet_from(&path) } else { zoo::vgg16_from(&path) }.unwrap();
+        assert_eq!(net.stages().last().unwrap().name, "pool5");
+        assert!(net.classes().is_none());
+        let dog = net.prepare(Image::open("photos/dog.jpg").unwrap()).unwrap().to_tensor().unwrap();
+        let pooled = flat(&net.forward_to("pool5", &dog).unwrap());
+        // A trained trunk is sparse at its end: most of its units are silent for one photo, and some are not.
+        let active = pooled.iter().filter(|&&v| v > 0.0).count() as f64 / pooled.len() as f64;
+        println!("{}: {:.0} % of pool5 active", net.name(), 100.0 * active);
+        assert!((0.02..0.6).contains(&active), "{}: {active}", net.name());
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_says_where_it_was_looked_for() {
+    let message = Checkpoint::open("optional/none.safetensors").err().unwrap().to_string();
+    assert!(message.contains("none.safetensors") && message.contains("shipped"), "{message}");
+}
