@@ -74,8 +74,7 @@ impl Synthesis {
         self
     }
 
-    /// Runs the network layer by layer instead of compiled for the stage: slower, and the reference for it. Networks that
-    /// hear always run so.
+    /// Runs the network layer by layer instead of compiled for the stage: slower, and the reference for it.
     pub fn layer_by_layer(mut self) -> Self {
         self.layer_by_layer = true;
         self
