@@ -199,16 +199,24 @@ fn the_input_itself_and_layers_right_behind_it() {
 }
 
 #[test]
-fn three_by_three_convolutions_with_many_tiles() {
+fn convolutions_by_way_of_winograd() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
-    // Narrow ones, that a thread computes alone, and wide ones, that all threads share; all sorts of padding.
-    let cases = [(20, 33, [25, 30], [1, 1, 1, 1]), (70, 80, [23, 31], [0, 2, 1, 0]), (16, 130, [30, 21], [2, 1, 0, 2])];
-    for (inputs, outputs, size, [top, bottom, left, right]) in cases {
+    // Narrow ones, that a thread computes alone, and wide ones, that all threads share; all sorts of padding; few tiles and
+    // many, and small images and large, so that each scheme is taken.
+    let cases = [
+        (3, 20, 33, [25, 30], [1, 1, 1, 1]),
+        (3, 70, 80, [23, 31], [0, 2, 1, 0]),
+        (3, 16, 130, [30, 21], [2, 1, 0, 2]),
+        (3, 80, 70, [14, 13], [1, 1, 1, 1]),
+        (5, 20, 33, [25, 30], [2, 2, 2, 2]),
+        (5, 130, 70, [27, 17], [4, 0, 1, 3]),
+    ];
+    for (side, inputs, outputs, size, [top, bottom, left, right]) in cases {
         let mut m = maker("tiles", [5, size[0], size[1]], &mut random);
         let x = m.b.input();
         let x = m.conv(x, 5, inputs, Conv2dConfig::default(), [1, 1]);
         let x = m.b.clip(x, Clip::RELU).unwrap();
-        let y = m.conv(x, inputs, outputs, config([1, 1], Padding { top, bottom, left, right }, 1), [3, 3]);
+        let y = m.conv(x, inputs, outputs, config([1, 1], Padding { top, bottom, left, right }, 1), [side, side]);
         m.b.stage("conv", y).unwrap();
         let y = m.b.clip(y, Clip { ceiling: 0.5 }).unwrap();
         let y = m.conv(y, outputs, 16, config([1, 1], Padding::all(1), 1), [3, 3]);

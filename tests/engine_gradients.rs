@@ -18,8 +18,10 @@ struct Case {
     pad: usize,
 }
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 12] = [
     Case { what: "Winograd", channels: [19, 35, 1], size: [31, 26], kernel: [3, 3], stride: 1, pad: 1 },
+    Case { what: "Winograd, small", channels: [64, 48, 1], size: [13, 14], kernel: [3, 3], stride: 1, pad: 1 },
+    Case { what: "Winograd, 5 x 5", channels: [64, 70, 1], size: [27, 25], kernel: [5, 5], stride: 1, pad: 2 },
     Case { what: "Winograd, many channels", channels: [130, 70, 1], size: [25, 29], kernel: [3, 3], stride: 1, pad: 1 },
     Case { what: "pointwise", channels: [33, 50, 1], size: [13, 11], kernel: [1, 1], stride: 1, pad: 0 },
     Case { what: "pointwise, strided", channels: [40, 17, 1], size: [15, 12], kernel: [1, 1], stride: 2, pad: 0 },

@@ -7,7 +7,8 @@
 //! Between its layers an image is kept with its channels side by side, padded to a multiple of sixteen. Of the rectifiers
 //! only a bit for each value is kept, of max pools which pixel won: the gradient needs no more. Running the network layer by
 //! layer ([`Network::forward_to`](crate::network::Network::forward_to)) remains the reference; the two agree up to rounding.
-//! The front ends of sounds (cochleagram, log-mel energies, norms) are steps of the plan that run as they do layer by layer.
+//! Layers that the engine has no kernel for, the front ends of sounds (cochleagram, log-mel energies, norms), run inside the plan as
+//! they do in the plain run. It runs on the CPU alone.
 //!
 //! ```
 //! use metamers::engine::Compiled;

@@ -266,6 +266,12 @@ struct Compiler<'a> {
     gradients: Vec<Gradient>,
 }
 
+/// Numbers from pixel to pixel. At distances of a power of two, pixels would compete for the same few places of a cache.
+fn pixel_step(channels: usize) -> usize {
+    let step = channels.next_multiple_of(LANES);
+    if step.is_multiple_of(512) { step + LANES } else { step }
+}
+
 fn padded(values: &[f32]) -> Arc<Aligned> {
     let mut lanes = Aligned::zeros(values.len());
     lanes.values_mut()[..values.len()].copy_from_slice(values);
@@ -326,7 +332,7 @@ impl Compiler<'_> {
     }
 
     fn pixels(&mut self, dims: Dims) -> Image {
-        self.new_image(dims, dims.channels.next_multiple_of(LANES))
+        self.new_image(dims, pixel_step(dims.channels))
     }
 
     fn mask(&mut self, words: usize) -> usize {
@@ -380,8 +386,9 @@ impl Compiler<'_> {
                 let cache = (phase.count[0] * row).div_ceil(1 << 16);
                 rows = if by_blocks { cache } else { cache.max(2 * self.threads) };
             }
-            for image in 0..from.batch {
-                for blocks in cut(dense.blocks, block_parts) {
+            // The images of a batch follow each other with the same weights.
+            for blocks in cut(dense.blocks, block_parts) {
+                for image in 0..from.batch {
                     for rows in cut(phase.count[0], rows) {
                         self.scratch = self.scratch.max(scratch(phase, rows[1] - rows[0], from.size, from.step));
                         for columns in cut(phase.count[1], columns) {
@@ -400,7 +407,7 @@ impl Compiler<'_> {
         let bias = bias.filter(|b| b.iter().any(|&b| b != 0.0)).map(padded);
         let addend = at.addend.map(|a| self.image(a).buffer);
         let clip = at.clip.map(|clip| {
-            let words = self.batch * dims.pixels() * dims.channels.div_ceil(LANES);
+            let words = self.batch * dims.pixels() * pixel_step(dims.channels) / LANES;
             let mask = self.mask(words);
             self.clips[step] = Some(mask);
             (clip.ceiling, mask)
@@ -422,10 +429,9 @@ impl Compiler<'_> {
             Kind::Dense(layer) => {
                 let from = self.image(at.inputs[0]);
                 let ends = self.ends(step, Some(layer.bias()));
-                if layer.is_for_winograd(self.batch * Tiles::of(dims.size).count) && from.step.is_multiple_of(LANES) {
-                    self.winograd(layer.winograd(), from, to, ends)
-                } else {
-                    self.dense(layer, layer.forward(dims.size), from, to, ends)
+                match layer.scheme(self.batch, dims.size) {
+                    Some(scheme) => self.winograd(layer.winograd(scheme), from, to, ends),
+                    None => self.dense(layer, layer.forward(dims.size), from, to, ends),
                 }
             }
             Kind::Depthwise(layer) => {
@@ -490,12 +496,12 @@ impl Compiler<'_> {
     }
 
     fn winograd(&mut self, conv: Arc<Winograd>, from: Image, to: Image, ends: Ends) -> Instruction {
-        let tiles = Tiles::of(to.size).count;
+        let tiles = Tiles::of(conv.scheme, self.batch, to.size).count;
         // Weights that fit in a core's own cache beside some tiles: each thread goes its own way. Else the threads share the
         // reading of the weights, for as many tiles as the common cache holds.
-        let alone = conv.depth * conv.blocks * LANES <= 64 * 64;
+        let alone = conv.scheme.points() * conv.depth * conv.blocks * LANES <= 36 * 64 * 64;
         let wide = conv.depth.max(conv.blocks * LANES);
-        let most = if alone { 28 } else { (25_000 / wide).max(32) };
+        let most = if alone { 28 } else { (900_000 / conv.scheme.points() / wide).max(32) };
         let chunk = tiles.div_ceil(tiles.div_ceil(most));
         let [inputs, outputs] = conv.room(chunk);
         let room = [self.buffers.len(), self.buffers.len() + 1];
@@ -546,7 +552,7 @@ impl Compiler<'_> {
     fn backward(&mut self, step: usize) {
         let at = &self.steps.steps[step];
         let Some(buffer) = self.gradients[step].sum else { return };
-        let from = Image { buffer, step: at.dims.channels.next_multiple_of(LANES), ..self.image(step) };
+        let from = Image { buffer, step: pixel_step(at.dims.channels), ..self.image(step) };
         if let Some(addend) = at.addend {
             self.contribute_as_it_is(addend, from);
         }
@@ -560,11 +566,6 @@ impl Compiler<'_> {
                     Kind::Enter { scale, .. } if self.is_narrow(input) => Some(scale),
                     _ => None,
                 };
-                if entered.is_none() && layer.is_for_winograd(self.batch * Tiles::of(size).count) {
-                    let (to, ends) = self.contribute(input);
-                    let instruction = self.winograd(layer.winograd_back(), from, to, ends);
-                    return self.instructions.push(instruction);
-                }
                 if let Some(scale) = entered {
                     let columns = layer.columns(scale);
                     let to = self.pixels(Dims { channels: layer.columns_of_a_window(), ..at.dims });
@@ -574,7 +575,10 @@ impl Compiler<'_> {
                     return self.instructions.push(overlap);
                 }
                 let (to, ends) = self.contribute(input);
-                self.dense(layer, layer.backward(size), from, to, ends)
+                match layer.scheme(self.batch, size) {
+                    Some(scheme) => self.winograd(layer.winograd_back(scheme), from, to, ends),
+                    None => self.dense(layer, layer.backward(size), from, to, ends),
+                }
             }
             Kind::Depthwise(layer) => {
                 let [_, conv] = layer.depthwise(self.dims(input).size, at.dims.size);

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::geometry;
 use super::kernel::dense::Dense;
 use super::kernel::depthwise::Depthwise;
-use super::kernel::winograd::Winograd;
+use super::kernel::winograd::{Scheme, Tiles, Winograd};
 use super::simd::LANES;
 use crate::network::{Layer, Network, NodeId, ancestors};
 use crate::ops::{Clip, FrozenOp, Window};
@@ -81,7 +81,8 @@ pub(super) struct DenseLayer {
     /// Packed when a program first needs them, and shared by all programs.
     pub forward: OnceLock<Arc<Dense>>,
     pub backward: OnceLock<Arc<Dense>>,
-    winograd: [OnceLock<Arc<Winograd>>; 2],
+    /// Forward and backward, in each scheme.
+    winograd: [[OnceLock<Arc<Winograd>>; 3]; 2],
 }
 
 impl DenseLayer {
@@ -157,31 +158,48 @@ impl DenseLayer {
         self.window.kernel[0] * self.window.kernel[1] * self.depth
     }
 
-    /// Whether Winograd's way pays for so many tiles: with few of them, reading the weights takes longer than using them.
-    pub fn is_for_winograd(&self, tiles: usize) -> bool {
+    /// Which of Winograd's schemes is the cheapest for outputs of this size, if one is cheaper than the plain sum.
+    ///
+    /// The cost is in multiplications for each pair of channels. A transform costs each number about as much as six, and
+    /// reading a weight from the common memory as much as sixteen: with few tiles that takes longer than using them.
+    pub fn scheme(&self, batch: usize, output: [usize; 2]) -> Option<Scheme> {
+        const TRANSFORM: f64 = 6.0;
+        const WEIGHT: usize = 16;
         let Window { kernel, stride, dilation, padding } = self.window;
         let pads = [padding.top, padding.bottom, padding.left, padding.right];
-        let shape = kernel == [3, 3] && stride == [1, 1] && dilation == [1, 1] && pads.iter().all(|&p| p <= 2);
-        shape && self.outputs >= LANES && self.depth >= LANES && tiles >= 32
+        if stride != [1, 1] || dilation != [1, 1] || self.outputs.min(self.depth) < LANES {
+            return None;
+        }
+        let channels = 1.0 + TRANSFORM / self.outputs as f64 + TRANSFORM / self.depth as f64;
+        let cost = |scheme: Scheme| {
+            let tiles = Tiles::of(scheme, batch, output).count as f64;
+            scheme.points() as f64 * (tiles * channels + WEIGHT as f64)
+        };
+        let plain = (kernel[0] * kernel[1] * (batch * output[0] * output[1] + WEIGHT)) as f64;
+        let fits = |scheme: &Scheme| kernel == [scheme.taps(); 2] && pads.iter().all(|&pad| pad < scheme.taps());
+        let best = Scheme::ALL.into_iter().filter(fits).min_by(|a, b| cost(*a).total_cmp(&cost(*b)))?;
+        (cost(best) < plain).then_some(best)
     }
 
-    pub fn winograd(&self) -> Arc<Winograd> {
+    pub fn winograd(&self, scheme: Scheme) -> Arc<Winograd> {
         let padding = self.window.padding;
         let pack = || {
             let before = [padding.top, padding.left];
-            Winograd::pack([self.outputs, self.depth], before, |o, i, tap| self.weight(o, i, tap)).into()
+            Winograd::pack(scheme, [self.outputs, self.depth], before, |o, i, tap| self.weight(o, i, tap)).into()
         };
-        self.winograd[0].get_or_init(pack).clone()
+        self.winograd[0][scheme as usize].get_or_init(pack).clone()
     }
 
     /// From the gradient of the outputs to that of the inputs: the kernel turned round.
-    pub fn winograd_back(&self) -> Arc<Winograd> {
-        let padding = self.window.padding;
+    pub fn winograd_back(&self, scheme: Scheme) -> Arc<Winograd> {
+        let (padding, last) = (self.window.padding, scheme.taps() - 1);
         let pack = || {
-            let before = [2 - padding.top, 2 - padding.left];
-            Winograd::pack([self.depth, self.outputs], before, |i, o, tap| self.weight(o, i, 8 - tap)).into()
+            let before = [last - padding.top, last - padding.left];
+            let turned = |tap| scheme.taps() * scheme.taps() - 1 - tap;
+            Winograd::pack(scheme, [self.depth, self.outputs], before, |i, o, tap| self.weight(o, i, turned(tap)))
+                .into()
         };
-        self.winograd[1].get_or_init(pack).clone()
+        self.winograd[1][scheme as usize].get_or_init(pack).clone()
     }
 
     pub fn depthwise(&self, input: [usize; 2], output: [usize; 2]) -> [Depthwise; 2] {

@@ -9,7 +9,7 @@ use super::kernel::depthwise::DepthwiseJob;
 use super::kernel::overlap::Overlap;
 use super::kernel::pool::{MaxPool, MaxPoolBack, Mean, Spread};
 use super::kernel::simple::Elementwise;
-use super::kernel::winograd::{Chunk, Input, Multiply, Output, POINTS, Tiles, Whole};
+use super::kernel::winograd::{Chunk, Input, Multiply, Output, Tiles, Whole};
 use super::program::{Ends, Image, Instruction, Program};
 use super::simd::{Isa, Job, LANES};
 use super::team::{Team, team};
@@ -201,39 +201,39 @@ impl Workspace {
             Instruction::Winograd { conv, chunk, alone, from, to, ends, room } => {
                 let source = self.at(from);
                 let finishes = self.finishes(to, ends);
-                let tiles = Tiles::of(to.size);
+                let tiles = Tiles::of(conv.scheme, from.batch, to.size);
                 let chunks = tiles.count.div_ceil(*chunk);
-                let part = |image: usize, index: usize, room: [Shared; 2]| {
+                let part = |index: usize, room: [Shared; 2]| {
                     let (first, end) = (index * tiles.count / chunks, (index + 1) * tiles.count / chunks);
                     Chunk {
                         conv,
                         tiles,
                         first,
                         count: end - first,
-                        source: source.image(from, image),
+                        source: source.image(from, 0),
                         room: room.map(|r| r.0),
-                        finish: finishes.of(image),
+                        finish: finishes.of(0),
                         target: to.size,
                     }
                 };
                 if *alone {
                     let [inputs, _] = conv.room(*chunk);
                     let scratch: Vec<Shared> = self.scratch.iter_mut().map(|s| Shared(s.as_mut_ptr())).collect();
-                    self.each(from.batch * chunks, |thread, task| {
+                    self.each(chunks, |thread, task| {
                         let first = scratch[thread];
                         let second = Shared({ first }.0.wrapping_add(inputs));
-                        Whole(part(task / chunks, task % chunks, [first, second]))
+                        Whole(part(task, [first, second]))
                     });
                     return;
                 }
                 let room = room.map(|buffer| Shared(self.buffers[buffer].as_mut_ptr()));
-                let wide = conv.blocks.div_ceil(8);
-                for task in 0..from.batch * chunks {
-                    let chunk = || part(task / chunks, task % chunks, room);
+                let (points, wide) = (conv.scheme.points(), conv.blocks.div_ceil(8));
+                for task in 0..chunks {
+                    let chunk = || part(task, room);
                     let count = chunk().count;
                     let some = |i: usize| [i * count / count.min(16), (i + 1) * count / count.min(16)];
                     self.each(count.min(16), |_, i| Input(chunk(), some(i)));
-                    self.each(POINTS * wide, |_, i| {
+                    self.each(points * wide, |_, i| {
                         let blocks = [i % wide * conv.blocks / wide, (i % wide + 1) * conv.blocks / wide];
                         Multiply(chunk(), i / wide, blocks)
                     });

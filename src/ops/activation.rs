@@ -1,5 +1,6 @@
 //! Rectifiers, and the form they take at the stage that a metamer matches.
 
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::frozen::FrozenOp;
@@ -75,6 +76,13 @@ impl FrozenOp for Clip {
         });
         pulled
     }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let constant = |value: f32| Tensor::full(value, x.shape(), x.device());
+        // No comparison holds for NaN, so it stays.
+        let y = x.le(0f32)?.where_cond(&constant(0.0)?, x)?;
+        Ok(x.ge(self.ceiling)?.where_cond(&constant(self.ceiling)?, &y)?)
+    }
 }
 
 /// A [`Clip`] whose backward is the identity: the rectifier of the matched stage.
@@ -99,5 +107,9 @@ impl FrozenOp for MatchedClip {
 
     fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
         gradient.to_vec()
+    }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        Ok((self.0.composed(&x.detach())? + (x - x.detach())?)?)
     }
 }

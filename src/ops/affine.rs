@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::frozen::FrozenOp;
@@ -98,5 +99,12 @@ impl FrozenOp for ChannelAffine {
             plane.iter_mut().for_each(|g| *g *= scale);
         });
         pulled
+    }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let mut shape = vec![1; x.dims().len()];
+        shape[1] = self.scale.len();
+        let row = |values: &[f32]| Tensor::from_slice(values, shape.as_slice(), x.device());
+        Ok(x.broadcast_mul(&row(&self.scale)?)?.broadcast_add(&row(&self.shift)?)?)
     }
 }

@@ -1,7 +1,9 @@
 //! Average pooling.
 
+use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::composed::taps;
 use super::frozen::FrozenOp;
 use super::window::Window;
 use crate::{Error, Result};
@@ -110,5 +112,18 @@ impl FrozenOp for AvgPool2d {
         let planes = pulled.par_chunks_mut(size[0] * size[1]).zip(gradient.par_chunks(plane));
         planes.for_each(|(pulled, gradient)| self.each_pixel(size, |o, i, weight| pulled[i] += weight * gradient[o]));
         pulled
+    }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let (_, _, height, width) = x.dims4()?;
+        let [down, across] = self.window.output([height, width], self.ceil)?;
+        let counts = |axis: usize, size: usize, output: usize| (0..output).map(move |at| self.reach(at, axis, size).1);
+        let weights = counts(0, height, down).flat_map(|d| counts(1, width, across).map(move |a| 1.0 / (d * a) as f32));
+        let weights = Tensor::from_vec(weights.collect::<Vec<_>>(), (1, 1, down, across), x.device())?;
+        let mut sum = Tensor::zeros_like(&weights)?;
+        for tap in taps(x, &self.window, [down, across])? {
+            sum = sum.broadcast_add(&tap.or_zero()?)?;
+        }
+        Ok(sum.broadcast_mul(&weights)?)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::composed::{Tap, taps};
 use super::depthwise;
 use super::frozen::{FrozenOp, values};
 use super::matmul::{Matrix, multiply};
@@ -207,6 +208,19 @@ impl FrozenOp for Conv2d {
             }
         }
         pulled
+    }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let (batch, _, height, width) = x.dims4()?;
+        let s = self.sizes(&[batch, 0, height, width]);
+        let taps = taps(x, &self.window, s.output)?.iter().map(Tap::or_zero).collect::<Result<Vec<_>>>()?;
+        let columns = Tensor::stack(&taps, 2)?.reshape((batch, self.groups, s.k, s.n))?;
+        let weight = Tensor::from_slice(&self.weight, (1, self.groups, s.m, s.k), x.device())?;
+        let y = weight.broadcast_matmul(&columns)?.reshape((batch, self.outputs, s.output[0], s.output[1]))?;
+        match &self.bias {
+            Some(bias) => Ok(y.broadcast_add(&Tensor::from_slice(bias, (1, self.outputs, 1, 1), x.device())?)?),
+            None => Ok(y),
+        }
     }
 }
 

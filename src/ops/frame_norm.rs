@@ -1,5 +1,7 @@
 //! Frames of samples without a mean and with a deviation of 1: what a network on bare samples begins with.
 
+use candle_core::Tensor;
+
 use super::frozen::FrozenOp;
 use crate::{Error, Result};
 
@@ -59,5 +61,14 @@ impl FrozenOp for FrameNorm {
             pulled.extend(gradient.iter().zip(y).map(pull));
         }
         pulled
+    }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let least = (LEAST * LEAST) as f32;
+        let centred = x.broadcast_sub(&x.mean_keepdim(1)?)?;
+        let variance = (centred.sqr()?.sum_keepdim(1)? / (self.samples - 1) as f64)?;
+        let floor = Tensor::full(least, variance.shape(), x.device())?;
+        let variance = variance.gt(least)?.where_cond(&variance, &floor)?;
+        Ok(centred.broadcast_div(&variance.sqrt()?)?.reshape((x.dims()[0], 1, self.samples, 1))?)
     }
 }

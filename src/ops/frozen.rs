@@ -23,6 +23,16 @@ pub trait FrozenOp: Send + Sync + std::fmt::Debug + 'static {
 
     /// The gradient of the input, given the input, the output and the gradient of the output.
     fn backward(&self, input: &[f32], output: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32>;
+
+    /// The same composed of candle's operations, for devices other than the CPU. Weights are copied to the device each time.
+    ///
+    /// # Errors
+    /// By default always: the operation runs on the CPU alone.
+    fn composed(&self, input: &Tensor) -> Result<Tensor> {
+        let reason =
+            format!("runs on the CPU, not on {:?}; move the tensor with to_device(&Device::Cpu)", input.device());
+        Err(Error::invalid(self.name(), reason))
+    }
 }
 
 /// Puts a [`FrozenOp`] into candle's graph.
@@ -30,16 +40,16 @@ pub trait Frozen: FrozenOp + Clone + Sized {
     /// Applies the operation; the result can be differentiated with respect to `input`.
     ///
     /// # Errors
-    /// When `input` is not float32, not on the CPU, or of a shape that does not fit.
+    /// When `input` is not float32, of a shape that does not fit, or on a device that the operation does not know.
     fn apply(&self, input: &Tensor) -> Result<Tensor> {
         if input.dtype() != DType::F32 {
             let got = format!("{:?} values; convert with to_dtype(DType::F32)", input.dtype());
             return Err(Error::invalid(self.name(), format!("takes F32 values, got {got}")));
         }
-        if !input.device().is_cpu() {
-            return Err(Error::invalid(self.name(), "runs on the CPU; move the tensor with to_device(&Device::Cpu)"));
-        }
         self.output_shape(input.dims())?;
+        if !input.device().is_cpu() {
+            return self.composed(input);
+        }
         Ok(input.contiguous()?.apply_op1(InGraph(self.clone()))?)
     }
 }

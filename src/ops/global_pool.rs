@@ -1,5 +1,7 @@
 //! The mean over the whole image.
 
+use candle_core::Tensor;
+
 use super::frozen::FrozenOp;
 use crate::{Error, Result};
 
@@ -28,5 +30,9 @@ impl FrozenOp for GlobalAvgPool {
     fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
         let plane = shape[2] * shape[3];
         gradient.iter().flat_map(|&g| std::iter::repeat_n(g / plane as f32, plane)).collect()
+    }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.mean((2, 3))?)
     }
 }

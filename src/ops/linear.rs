@@ -100,4 +100,12 @@ impl FrozenOp for Linear {
         multiply([shape[0], self.outputs, self.inputs], gradient, weight, &mut pulled);
         pulled
     }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let y = x.matmul(&Tensor::from_slice(&self.weight, (self.outputs, self.inputs), x.device())?.t()?)?;
+        match &self.bias {
+            Some(bias) => Ok(y.broadcast_add(&Tensor::from_slice(bias, (1, self.outputs), x.device())?)?),
+            None => Ok(y),
+        }
+    }
 }

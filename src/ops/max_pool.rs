@@ -1,7 +1,9 @@
 //! Max pooling.
 
+use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::composed::taps;
 use super::frozen::FrozenOp;
 use super::window::Window;
 use crate::{Error, Result};
@@ -112,5 +114,16 @@ impl FrozenOp for MaxPool2d {
             self.each_maximum(input, size, |o, i| pulled[i] += gradient[o]);
         });
         pulled
+    }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let (batch, channels, height, width) = x.dims4()?;
+        let output = self.window.output([height, width], self.ceil)?;
+        let mut best = Tensor::full(f32::NEG_INFINITY, (batch, channels, output[0], output[1]), x.device())?;
+        for tap in taps(x, &self.window, output)? {
+            let (wins, nan) = (tap.pixels.gt(&best)?, tap.pixels.ne(&tap.pixels)?);
+            best = ((wins + nan)? * &tap.inside)?.where_cond(&tap.pixels, &best)?;
+        }
+        Ok(best)
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Every operation is a candle `CustomOp1` whose backward gives the gradient of its **input** and none for its weights:
 //! a metamer needs no other, and candle's own convolution and pooling compute the wrong ones or far too many.
-//! Tensors are float32 on the CPU, images `[batch, channels, height, width]`.
+//! Tensors are float32, images `[batch, channels, height, width]`.
+//!
+//! On another device than the CPU an operation is composed of candle's own ([`FrozenOp::composed`]), with the same values and
+//! gradients. The tests run that on the CPU; **it has not been run on a GPU yet**.
 //!
 //! ```
 //! use metamers::candle::{Device, Tensor, Var};
@@ -19,6 +22,7 @@
 mod activation;
 mod affine;
 mod avg_pool;
+mod composed;
 mod conv2d;
 mod depthwise;
 mod frame_norm;

@@ -14,7 +14,11 @@ pub fn pull_back(output: &Tensor, cotangent: &Tensor, input: &Var) -> Result<Ten
     if output.shape() != cotangent.shape() {
         return Err(Error::shape("the cotangent", format!("{:?}", output.dims()), cotangent.dims()));
     }
-    let gradients = output.contiguous()?.apply_op1(Seed(cotangent.detach()))?.backward()?;
+    let cotangent = cotangent.detach();
+    let gradients = match output.device().is_cpu() {
+        true => output.contiguous()?.apply_op1(Seed(cotangent))?.backward()?,
+        false => (output * cotangent)?.sum_all()?.backward()?,
+    };
     let gradient = gradients.get(input).cloned();
     gradient.ok_or_else(|| Error::invalid("pull_back", "the output does not depend on this input"))
 }

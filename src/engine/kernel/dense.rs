@@ -124,6 +124,7 @@ impl Job for DenseJob<'_> {
         };
         let taps: Vec<isize> =
             phase.taps.iter().map(|tap| (tap.down * width as isize + tap.across) * step as isize).collect();
+        let (taps, depth) = join(taps, depth);
         let [first, end] = blocks;
         // The weights of two blocks are used for all rows while they are in the cache.
         for block in (first..end).step_by(S::BLOCKS) {
@@ -150,6 +151,17 @@ impl Job for DenseJob<'_> {
                 }
             }
         }
+    }
+}
+
+/// Taps whose channels lie right behind each other become one with more channels, where all can be joined alike.
+fn join(taps: Vec<isize>, depth: usize) -> (Vec<isize>, usize) {
+    let follows = |pair: &[isize]| pair[1] - pair[0] == depth as isize;
+    let run = 1 + taps.windows(2).take_while(|pair| follows(pair)).count();
+    let joins = taps.len().is_multiple_of(run) && taps.chunks(run).all(|run| run.windows(2).all(follows));
+    match joins {
+        true => (taps.into_iter().step_by(run).collect(), run * depth),
+        false => (taps, depth),
     }
 }
 

@@ -1,7 +1,8 @@
-//! 3 x 3 convolutions with stride 1 by Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin & Gray, CVPR 2016).
+//! Convolutions with stride 1 by Winograd's minimal filtering (Lavin & Gray, CVPR 2016).
 //!
-//! Tiles of 6 x 6 pixels, of which neighbours overlap by two, give 4 x 4 outputs each. Transformed, a convolution is 36
-//! matrix products of tiles by channels, with a quarter of the multiplications. The points are 0, 1, -1, 2, -2 and infinity.
+//! Neighbouring tiles of the input overlap, and each gives a smaller tile of the output. Transformed, a convolution is a matrix
+//! product of tiles by channels at each point of a tile, with a fraction of the multiplications. The points at which the
+//! polynomials are evaluated are 0, 1, -1, 2, -2 and infinity, or 0, 1, -1 and infinity.
 
 use super::dense::Pixels;
 use super::finish::Finish;
@@ -9,108 +10,190 @@ use super::tile::Product;
 use crate::engine::aligned::Aligned;
 use crate::engine::simd::{Job, LANES, Simd};
 
-/// Products of one tile: 6 x 6.
-pub(in crate::engine) const POINTS: usize = 36;
-const OUT: usize = 4;
+/// The size of a tile's output, and of the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Scheme {
+    /// F(4 x 4, 3 x 3): a quarter of the multiplications.
+    F4x3,
+    /// F(2 x 2, 3 x 3): 4/9 of them, and less than half the weights of F(4 x 4, 3 x 3).
+    F2x3,
+    /// F(2 x 2, 5 x 5): 9/25 of them.
+    F2x5,
+}
+
+impl Scheme {
+    pub const ALL: [Self; 3] = [Self::F4x3, Self::F2x3, Self::F2x5];
+
+    /// Rows of a tile's output.
+    pub const fn outputs(self) -> usize {
+        match self {
+            Self::F4x3 => 4,
+            Self::F2x3 | Self::F2x5 => 2,
+        }
+    }
+
+    /// Rows of the filter.
+    pub const fn taps(self) -> usize {
+        match self {
+            Self::F4x3 | Self::F2x3 => 3,
+            Self::F2x5 => 5,
+        }
+    }
+
+    /// Rows of a tile's input.
+    const fn side(self) -> usize {
+        self.outputs() + self.taps() - 1
+    }
+
+    /// Products of one tile.
+    pub const fn points(self) -> usize {
+        self.side() * self.side()
+    }
+
+    /// One row for each point: what each tap counts there.
+    fn filter(self) -> Vec<Vec<f64>> {
+        let finite: &[(f64, f64)] = match self.side() {
+            4 => &[(0.0, 1.0), (1.0, 0.5), (-1.0, 0.5)],
+            _ => &[(0.0, 0.25), (1.0, -1.0 / 6.0), (-1.0, -1.0 / 6.0), (2.0, 1.0 / 24.0), (-2.0, 1.0 / 24.0)],
+        };
+        let row = |&(point, factor): &(f64, f64)| (0..self.taps()).map(|k| factor * point.powi(k as i32)).collect();
+        let last = (0..self.taps()).map(|k| f64::from(u8::from(k + 1 == self.taps()))).collect();
+        finite.iter().map(row).chain([last]).collect()
+    }
+}
 
 /// Transformed weights, `[point][block][channel in][channel out % 16]`.
 pub(in crate::engine) struct Winograd {
     weights: Aligned,
+    pub scheme: Scheme,
     pub depth: usize,
     pub blocks: usize,
     /// Rows and columns of padding above and to the left.
     pub before: [usize; 2],
 }
 
-/// The tiles of an image.
+/// The tiles of a batch of images.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Tiles {
     pub across: usize,
+    /// Of one image, and of all.
+    pub each: usize,
     pub count: usize,
 }
 
 impl Tiles {
-    /// Those that cover an output of this size.
-    pub fn of([height, width]: [usize; 2]) -> Self {
-        let across = width.div_ceil(OUT);
-        Self { across, count: height.div_ceil(OUT) * across }
+    /// Those that cover outputs of this size.
+    pub fn of(scheme: Scheme, batch: usize, [height, width]: [usize; 2]) -> Self {
+        let across = width.div_ceil(scheme.outputs());
+        let each = height.div_ceil(scheme.outputs()) * across;
+        Self { across, each, count: batch * each }
     }
 }
 
-const G: [[f64; 3]; 6] = [
-    [1.0 / 4.0, 0.0, 0.0],
-    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-    [0.0, 0.0, 1.0],
-];
+/// An odd number of cache lines: at such distances in memory, numbers do not compete for the same few places of a cache.
+fn odd_lines(numbers: usize) -> usize {
+    (numbers.div_ceil(LANES) | 1) * LANES
+}
 
 impl Winograd {
     /// Transforms `weight(channel out, channel in, tap)`, taps row by row.
-    pub fn pack([outputs, depth]: [usize; 2], before: [usize; 2], weight: impl Fn(usize, usize, usize) -> f32) -> Self {
+    pub fn pack(
+        scheme: Scheme,
+        [outputs, depth]: [usize; 2],
+        before: [usize; 2],
+        weight: impl Fn(usize, usize, usize) -> f32,
+    ) -> Self {
         let blocks = outputs.div_ceil(LANES);
         let panel = blocks * depth * LANES;
-        let mut weights = Aligned::zeros(POINTS * panel);
+        let (side, taps, filter) = (scheme.side(), scheme.taps(), scheme.filter());
+        let mut weights = Aligned::zeros(scheme.points() * panel);
         let values = weights.values_mut();
+        let mut rows = vec![0.0; side * taps];
         for o in 0..outputs {
             for i in 0..depth {
                 let at = (o / LANES * depth + i) * LANES + o % LANES;
-                let g: [f64; 9] = std::array::from_fn(|tap| f64::from(weight(o, i, tap)));
-                let rows = G.map(|u| [0, 1, 2].map(|x| u[0] * g[x] + u[1] * g[3 + x] + u[2] * g[6 + x]));
-                for (y, row) in rows.iter().enumerate() {
-                    for (x, u) in G.iter().enumerate() {
-                        let value = u[0] * row[0] + u[1] * row[1] + u[2] * row[2];
-                        values[(6 * y + x) * panel + at] = value as f32;
+                let g: [f64; 25] =
+                    std::array::from_fn(|tap| if tap < taps * taps { f64::from(weight(o, i, tap)) } else { 0.0 });
+                for (row, u) in rows.chunks_exact_mut(taps).zip(&filter) {
+                    for (x, value) in row.iter_mut().enumerate() {
+                        *value = u.iter().enumerate().map(|(y, u)| u * g[y * taps + x]).sum();
+                    }
+                }
+                for (y, row) in rows.chunks_exact(taps).enumerate() {
+                    for (x, u) in filter.iter().enumerate() {
+                        let value: f64 = row.iter().zip(u).map(|(row, u)| row * u).sum();
+                        values[(side * y + x) * panel + at] = value as f32;
                     }
                 }
             }
         }
-        Self { weights, depth, blocks, before }
+        Self { weights, scheme, depth, blocks, before }
+    }
+
+    /// Numbers from tile to tile of the transformed input and output.
+    fn steps(&self) -> [usize; 2] {
+        [odd_lines(self.depth), odd_lines(self.blocks * LANES)]
     }
 
     /// Numbers that transformed tiles of the input and of the output take.
     pub fn room(&self, tiles: usize) -> [usize; 2] {
-        [POINTS * tiles * self.depth.next_multiple_of(LANES), POINTS * tiles * self.blocks * LANES]
+        self.steps().map(|step| self.scheme.points() * odd_lines(tiles * step))
     }
 }
 
+/// From values at equal distances to values at the points, along one direction.
 #[inline(always)]
-unsafe fn transform_input<S: Simd>(d: [S::V; 6]) -> [S::V; 6] {
+unsafe fn transform_input<S: Simd, const N: usize>(d: [S::V; N]) -> [S::V; N] {
     unsafe {
-        let [four, five] = [S::splat(-4.0), S::splat(-5.0)];
-        let [one, two] = [S::splat(-1.0), S::splat(2.0)];
-        let a = S::mul_add(d[2], four, d[4]);
-        let b = S::mul_add(d[1], four, d[3]);
-        let c = S::mul_add(d[2], one, d[4]);
-        let e = S::mul(S::mul_add(d[1], one, d[3]), two);
-        [
-            S::mul_add(d[0], S::splat(4.0), S::mul_add(d[2], five, d[4])),
-            S::add(a, b),
-            S::mul_add(b, one, a),
-            S::add(c, e),
-            S::mul_add(e, one, c),
-            S::mul_add(d[1], S::splat(4.0), S::mul_add(d[3], five, d[5])),
-        ]
+        let minus = S::splat(-1.0);
+        let mut points = [S::splat(0.0); N];
+        if N == 4 {
+            points[0] = S::mul_add(d[2], minus, d[0]);
+            points[1] = S::add(d[1], d[2]);
+            points[2] = S::mul_add(d[1], minus, d[2]);
+            points[3] = S::mul_add(d[1], minus, d[3]);
+        } else {
+            let [four, five] = [S::splat(-4.0), S::splat(-5.0)];
+            let a = S::mul_add(d[2], four, d[4]);
+            let b = S::mul_add(d[1], four, d[3]);
+            let c = S::mul_add(d[2], minus, d[4]);
+            let e = S::mul(S::mul_add(d[1], minus, d[3]), S::splat(2.0));
+            points[0] = S::mul_add(d[0], S::splat(4.0), S::mul_add(d[2], five, d[4]));
+            points[1] = S::add(a, b);
+            points[2] = S::mul_add(b, minus, a);
+            points[3] = S::add(c, e);
+            points[4] = S::mul_add(e, minus, c);
+            points[5] = S::mul_add(d[1], S::splat(4.0), S::mul_add(d[3], five, d[5]));
+        }
+        points
     }
 }
 
+/// From values at the points to outputs, along one direction.
 #[inline(always)]
-unsafe fn transform_output<S: Simd>(m: [S::V; 6]) -> [S::V; 4] {
+unsafe fn transform_output<S: Simd, const N: usize, const M: usize>(m: [S::V; N]) -> [S::V; M] {
     unsafe {
-        let one = S::splat(-1.0);
-        let (a, b) = (S::add(m[1], m[2]), S::mul_add(m[2], one, m[1]));
-        let (c, d) = (S::add(m[3], m[4]), S::mul_add(m[4], one, m[3]));
-        [
-            S::add(S::add(m[0], a), c),
-            S::mul_add(d, S::splat(2.0), b),
-            S::mul_add(c, S::splat(4.0), a),
-            S::add(S::mul_add(d, S::splat(8.0), b), m[5]),
-        ]
+        let minus = S::splat(-1.0);
+        let mut outputs = [S::splat(0.0); M];
+        let (a, b) = (S::add(m[1], m[2]), S::mul_add(m[2], minus, m[1]));
+        if N == 4 {
+            outputs[0] = S::add(m[0], a);
+            outputs[1] = S::add(b, m[3]);
+            return outputs;
+        }
+        let (c, d) = (S::add(m[3], m[4]), S::mul_add(m[4], minus, m[3]));
+        outputs[0] = S::add(S::add(m[0], a), c);
+        outputs[1] = S::mul_add(d, S::splat(2.0), b);
+        if M == 4 {
+            outputs[2] = S::mul_add(c, S::splat(4.0), a);
+            outputs[3] = S::mul_add(d, S::splat(8.0), b);
+        }
+        outputs[M - 1] = S::add(outputs[M - 1], m[5]);
+        outputs
     }
 }
 
-/// Some tiles of one image on their way through a convolution.
+/// Some tiles on their way through a convolution.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Chunk<'a> {
     pub conv: &'a Winograd,
@@ -118,12 +201,27 @@ pub(in crate::engine) struct Chunk<'a> {
     /// The first tile of the chunk, and how many there are.
     pub first: usize,
     pub count: usize,
+    /// The first image; the others lie behind it.
     pub source: Pixels,
     /// Transformed input and output.
     pub room: [*mut f32; 2],
-    /// Of the first pixel of the image.
+    /// Of the first pixel of the first image.
     pub finish: Finish,
     pub target: [usize; 2],
+}
+
+impl Chunk<'_> {
+    /// The image of a tile, and the row and column of its first output.
+    fn place(&self, tile: usize) -> [usize; 3] {
+        let Tiles { across, each, .. } = self.tiles;
+        let (image, tile) = ((self.first + tile) / each, (self.first + tile) % each);
+        [image, tile / across * self.conv.scheme.outputs(), tile % across * self.conv.scheme.outputs()]
+    }
+
+    /// Numbers from point to point of the transformed input and output.
+    fn pitches(&self) -> [usize; 2] {
+        self.conv.steps().map(|step| odd_lines(self.count * step))
+    }
 }
 
 /// Transforms tiles `tiles` of the chunk's input.
@@ -133,38 +231,66 @@ impl Job for Input<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self(chunk, tiles) = self;
-        let Pixels { at, size: [height, width], step } = chunk.source;
-        let channels = chunk.conv.depth.next_multiple_of(LANES);
         for tile in tiles[0]..tiles[1] {
-            let place = chunk.first + tile;
-            let top = (place / chunk.tiles.across * OUT) as isize - chunk.conv.before[0] as isize;
-            let left = (place % chunk.tiles.across * OUT) as isize - chunk.conv.before[1] as isize;
-            for channel in (0..channels).step_by(LANES) {
-                unsafe {
-                    let mut rows = [[S::splat(0.0); 6]; 6];
-                    for x in 0..6 {
-                        let mut column = [S::splat(0.0); 6];
-                        let across = left + x as isize;
-                        if across >= 0 && (across as usize) < width {
-                            for (y, value) in column.iter_mut().enumerate() {
-                                let down = top + y as isize;
-                                if down >= 0 && (down as usize) < height {
-                                    let pixel = down as usize * width + across as usize;
-                                    *value = S::load(at.add(pixel * step + channel));
-                                }
-                            }
-                        }
-                        let column = transform_input::<S>(column);
-                        for (row, value) in rows.iter_mut().zip(column) {
-                            row[x] = value;
-                        }
+            unsafe {
+                match chunk.conv.scheme {
+                    Scheme::F4x3 | Scheme::F2x5 => input::<S, 6>(&chunk, tile),
+                    Scheme::F2x3 => input::<S, 4>(&chunk, tile),
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn input<S: Simd, const N: usize>(chunk: &Chunk, tile: usize) {
+    let Pixels { at, size: [height, width], step } = chunk.source;
+    let [image, top, left] = chunk.place(tile);
+    let [top, left] = [top as isize - chunk.conv.before[0] as isize, left as isize - chunk.conv.before[1] as isize];
+    // The rows and columns of the tile that lie inside the image; the rest is zero.
+    let within = |first: isize, size: usize| {
+        [(-first).clamp(0, N as isize) as usize, (size as isize - first).clamp(0, N as isize) as usize]
+    };
+    let (rows, columns) = (within(top, height), within(left, width));
+    let first = (image * height) as isize + top;
+    let at = at.wrapping_offset((first * width as isize + left) * step as isize);
+    unsafe {
+        if rows == [0, N] && columns == [0, N] {
+            input_blocks::<S, N, true>(chunk, tile, at, rows, columns);
+        } else {
+            input_blocks::<S, N, false>(chunk, tile, at, rows, columns);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn input_blocks<S: Simd, const N: usize, const INSIDE: bool>(
+    chunk: &Chunk,
+    tile: usize,
+    at: *const f32,
+    rows: [usize; 2],
+    columns: [usize; 2],
+) {
+    let Pixels { size: [_, width], step, .. } = chunk.source;
+    let ([step_to, _], [pitch, _]) = (chunk.conv.steps(), chunk.pitches());
+    for channel in (0..chunk.conv.depth).step_by(LANES) {
+        unsafe {
+            let mut half = [[S::splat(0.0); N]; N];
+            for x in 0..N {
+                let mut column = [S::splat(0.0); N];
+                for (y, value) in column.iter_mut().enumerate() {
+                    if INSIDE || (y >= rows[0] && y < rows[1] && x >= columns[0] && x < columns[1]) {
+                        *value = S::load(at.wrapping_add((y * width + x) * step + channel));
                     }
-                    for (y, row) in rows.into_iter().enumerate() {
-                        for (x, value) in transform_input::<S>(row).into_iter().enumerate() {
-                            let to = ((6 * y + x) * chunk.count + tile) * channels + channel;
-                            S::store(chunk.room[0].add(to), value);
-                        }
-                    }
+                }
+                for (row, value) in half.iter_mut().zip(transform_input::<S, N>(column)) {
+                    row[x] = value;
+                }
+            }
+            let to = chunk.room[0].add(tile * step_to + channel);
+            for (y, row) in half.into_iter().enumerate() {
+                for (x, value) in transform_input::<S, N>(row).into_iter().enumerate() {
+                    S::store(to.add((N * y + x) * pitch), value);
                 }
             }
         }
@@ -179,15 +305,12 @@ impl Job for Multiply<'_> {
     unsafe fn run<S: Simd>(self) {
         let Self(chunk, point, [first, end]) = self;
         let Winograd { weights, depth, blocks, .. } = chunk.conv;
-        let (inputs, outputs) = (depth.next_multiple_of(LANES), blocks * LANES);
+        let ([inputs, outputs], [pitch, pitch_out]) = (chunk.conv.steps(), chunk.pitches());
         unsafe {
-            let finish = Finish {
-                target: chunk.room[1].add(point * chunk.count * outputs + first * LANES),
-                step: outputs,
-                ..Finish::PLAIN
-            };
+            let finish =
+                Finish { target: chunk.room[1].add(point * pitch_out + first * LANES), step: outputs, ..Finish::PLAIN };
             Product {
-                source: chunk.room[0].add(point * chunk.count * inputs).cast_const(),
+                source: chunk.room[0].add(point * pitch).cast_const(),
                 step: inputs,
                 taps: &[0],
                 depth: *depth,
@@ -206,31 +329,44 @@ impl Job for Output<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self(chunk, tiles) = self;
-        let [height, width] = chunk.target;
-        let channels = chunk.conv.blocks * LANES;
         for tile in tiles[0]..tiles[1] {
-            let place = chunk.first + tile;
-            let top = place / chunk.tiles.across * OUT;
-            let left = place % chunk.tiles.across * OUT;
-            for block in 0..chunk.conv.blocks {
-                unsafe {
-                    let mut rows = [[S::splat(0.0); 6]; OUT];
-                    for x in 0..6 {
-                        let mut column = [S::splat(0.0); 6];
-                        for (y, value) in column.iter_mut().enumerate() {
-                            let from = ((6 * y + x) * chunk.count + tile) * channels + block * LANES;
-                            *value = S::load(chunk.room[1].add(from));
-                        }
-                        for (row, value) in rows.iter_mut().zip(transform_output::<S>(column)) {
-                            row[x] = value;
-                        }
-                    }
-                    for (y, row) in rows.into_iter().enumerate().take(height - top.min(height)) {
-                        let values = transform_output::<S>(row);
-                        let pixel = (top + y) * width + left;
-                        for (x, value) in values.into_iter().enumerate().take(width - left) {
-                            chunk.finish.write::<S>(pixel + x, block, value);
-                        }
+            unsafe {
+                match chunk.conv.scheme {
+                    Scheme::F4x3 => output::<S, 6, 4>(&chunk, tile),
+                    Scheme::F2x3 => output::<S, 4, 2>(&chunk, tile),
+                    Scheme::F2x5 => output::<S, 6, 2>(&chunk, tile),
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn output<S: Simd, const N: usize, const M: usize>(chunk: &Chunk, tile: usize) {
+    let [height, width] = chunk.target;
+    let ([_, step], [_, pitch]) = (chunk.conv.steps(), chunk.pitches());
+    let [image, top, left] = chunk.place(tile);
+    for block in 0..chunk.conv.blocks {
+        unsafe {
+            let from = chunk.room[1].add(tile * step + block * LANES).cast_const();
+            let mut rows = [[S::splat(0.0); N]; M];
+            for x in 0..N {
+                let mut column = [S::splat(0.0); N];
+                for (y, value) in column.iter_mut().enumerate() {
+                    *value = S::load(from.add((N * y + x) * pitch));
+                }
+                for (row, value) in rows.iter_mut().zip(transform_output::<S, N, M>(column)) {
+                    row[x] = value;
+                }
+            }
+            for (y, row) in rows.into_iter().enumerate().take(height - top) {
+                let values = transform_output::<S, N, M>(row);
+                let finish = chunk.finish.at((image * height + top + y) * width + left, block);
+                if left + M <= width {
+                    finish.write_tile::<S, M, 1>(values.map(|value| [value]));
+                } else {
+                    for (x, value) in values.into_iter().enumerate().take(width - left) {
+                        finish.write::<S>(x, 0, value);
                     }
                 }
             }
@@ -247,7 +383,7 @@ impl Job for Whole<'_> {
         let Self(chunk) = self;
         unsafe {
             S::apart(Input(chunk, [0, chunk.count]));
-            for point in 0..POINTS {
+            for point in 0..chunk.conv.scheme.points() {
                 Multiply(chunk, point, [0, chunk.conv.blocks]).run::<S>();
             }
             S::apart(Output(chunk, [0, chunk.count]));

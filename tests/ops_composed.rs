@@ -1,0 +1,96 @@
+//! What operations are composed of on other devices gives the same values and gradients as their own code, on the CPU.
+
+mod common;
+
+use common::{flat, relative};
+use metamers::candle::{Device, Tensor, Var};
+use metamers::ops::{
+    AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, FrameNorm, Frozen, FrozenOp, GlobalAvgPool, Linear,
+    MatchedClip, MaxPool2d, Padding, Window, pull_back,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+fn random(shape: &[usize], random: &mut ChaCha8Rng) -> Tensor {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| random.random_range(-1.0..1.0)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+fn compare(op: &(impl Frozen + FrozenOp), x: &Tensor) {
+    let mut numbers = ChaCha8Rng::seed_from_u64(1);
+    let x = Var::from_tensor(x).unwrap();
+    let (own, composed) = (op.apply(&x).unwrap(), op.composed(&x).unwrap());
+    assert_eq!(own.dims(), composed.dims(), "{op:?}");
+    let off = relative(&flat(&composed), &flat(&own));
+    assert!(off < 1e-6, "{op:?} of {:?}: values are off by {off}", x.dims());
+    let cotangent = random(own.dims(), &mut numbers);
+    let [own, composed] = [&own, &composed].map(|y| flat(&pull_back(y, &cotangent, &x).unwrap()));
+    let off = relative(&composed, &own);
+    assert!(off < 1e-6, "{op:?} of {:?}: the gradient is off by {off}", x.dims());
+}
+
+#[test]
+fn windows_of_odd_shapes() {
+    let mut numbers = ChaCha8Rng::seed_from_u64(2);
+    let mut done = 0;
+    while done < 40 {
+        let mut pair = |low: usize, high: usize| [numbers.random_range(low..=high), numbers.random_range(low..=high)];
+        let (kernel, stride, dilation) = (pair(1, 5), pair(1, 3), pair(1, 2));
+        let (before, after, size) = (pair(0, 2), pair(0, 2), pair(4, 15));
+        let padding = Padding { top: before[0], left: before[1], bottom: after[0], right: after[1] };
+        let window = Window::new(kernel).strides(stride).dilations(dilation).padding(padding);
+        if window.output(size, false).is_err() {
+            continue;
+        }
+        let [groups, inputs, outputs] = [[1, 5, 7], [2, 6, 4], [3, 3, 6]][done % 3];
+        let weight = random(&[outputs, inputs / groups, kernel[0], kernel[1]], &mut numbers);
+        let bias = (done % 2 == 0).then(|| random(&[outputs], &mut numbers));
+        let config = Conv2dConfig { stride, dilation, padding, groups };
+        let x = random(&[2, inputs, size[0], size[1]], &mut numbers);
+        compare(&Conv2d::new(&weight, bias.as_ref(), config).unwrap(), &x);
+        let largest = MaxPool2d::new(window).ceil_mode(done % 2 == 0);
+        if largest.output_shape(x.dims()).is_ok() && dilation == [1, 1] {
+            compare(&largest, &x);
+        }
+        let mean = AvgPool2d::new(window).ceil_mode(done % 2 == 0).count_padding(done % 4 < 2);
+        if mean.output_shape(x.dims()).is_ok() {
+            compare(&mean, &x);
+        }
+        done += 1;
+    }
+}
+
+#[test]
+fn everything_else() {
+    let mut numbers = ChaCha8Rng::seed_from_u64(3);
+    let x = (random(&[2, 5, 7, 9], &mut numbers) * 8.0).unwrap();
+    for clip in [Clip::RELU, Clip::RELU6] {
+        compare(&clip, &x);
+        compare(&MatchedClip(clip), &x);
+    }
+    compare(&ChannelAffine::new(&[1.0, -2.0, 0.5, 3.0, 0.1], &[0.0, 1.0, -1.0, 0.3, 2.0]).unwrap(), &x);
+    compare(&GlobalAvgPool, &x);
+    let (weight, bias) = (random(&[11, 13], &mut numbers), random(&[11], &mut numbers));
+    compare(&Linear::new(&weight, Some(&bias)).unwrap(), &random(&[3, 13], &mut numbers));
+    compare(&Linear::new(&weight, None).unwrap(), &random(&[3, 13], &mut numbers));
+    let frames = random(&[3, 50], &mut numbers);
+    compare(&FrameNorm { samples: 50 }, &frames);
+    // A silent frame: its deviation is at the floor.
+    let silent = Tensor::zeros((1, 50), metamers::candle::DType::F32, &Device::Cpu).unwrap();
+    let x = Var::from_tensor(&silent).unwrap();
+    assert_eq!(flat(&FrameNorm { samples: 50 }.composed(&x).unwrap()), vec![0.0; 50]);
+}
+
+#[test]
+fn limits_and_nan_are_kept() {
+    let x = Tensor::new(&[[[[-1f32, 0.0, 3.0, 6.0, f32::NAN, f32::INFINITY, 6.0, 6.0]]]], &Device::Cpu).unwrap();
+    let x = Var::from_tensor(&x).unwrap();
+    let bits = |y: Tensor| flat(&y).iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let pool = MaxPool2d::new(Window::new([1, 2]).strides([1, 2]));
+    assert_eq!(bits(Clip::RELU6.composed(&x).unwrap()), bits(Clip::RELU6.apply(&x).unwrap()));
+    assert_eq!(bits(pool.composed(&x).unwrap()), bits(pool.apply(&x).unwrap()));
+    let gradient = |y: Tensor| flat(&pull_back(&y, &y.ones_like().unwrap(), &x).unwrap());
+    assert_eq!(gradient(Clip::RELU6.composed(&x).unwrap())[..4], [0.0, 0.0, 1.0, 0.0]);
+    // Of two equal values the first one wins.
+    assert_eq!(gradient(pool.composed(&x).unwrap())[6..], [1.0, 0.0]);
+}
