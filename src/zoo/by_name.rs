@@ -20,13 +20,14 @@ const SHIPPED: [(&str, Load); 5] = [
 type From = fn(&Path) -> Result<Network>;
 
 /// The architectures that take a checkpoint.
-const FROM: [(&str, From); 9] = [
+const FROM: [(&str, From); 10] = [
     ("alexnet", |path| alexnet_from(path)),
     ("vgg16", |path| vgg16_from(path)),
     ("vgg19", |path| vgg19_from(path)),
     ("resnet50", |path| resnet50_from(path)),
     ("resnet101", |path| resnet101_from(path)),
     ("efficientnet_lite0", |path| efficientnet_lite0_from(path)),
+    ("efficientnet_lite1", |path| efficientnet_lite1_from(path)),
     ("cochcnn9", |path| cochcnn9_from(path)),
     ("cochresnet50", |path| cochresnet50_from(path)),
     ("crepe_tiny", |path| crepe_tiny_from(path)),

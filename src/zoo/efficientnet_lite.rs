@@ -1,4 +1,4 @@
-//! EfficientNet-Lite0.
+//! EfficientNet-Lite0 and Lite1.
 
 use std::path::Path;
 
@@ -6,7 +6,6 @@ use crate::network::{Builder, Checkpoint, Input, Network, NodeId};
 use crate::ops::{ChannelAffine, Clip, Conv2dConfig, Padding};
 use crate::{Error, Result, assets};
 
-const SIDE: usize = 224;
 const EPSILON: f64 = 1e-3;
 /// As assets/manifest.json has it.
 const SHIPPED_SHA256: &str = "09b856517b08c16dca2486a41b438508d253136c9afda1a733094d8f1daa78a3";
@@ -45,24 +44,50 @@ pub fn efficientnet_lite0() -> Result<Network> {
     }
 }
 
-/// EfficientNet-Lite0 with weights of one's own: safetensors, with the names of the common PyTorch build
+/// EfficientNe/// EfficientNet-Lite0 with weights of one's own: safetensors, with the names of the common PyTorch build
 /// (`_conv_stem.weight`, `_bn0.*`, `_blocks.0.*`, `_conv_head.weight`, `_bn1.*`, `_fc.*`).
 ///
 /// # Errors
 /// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
 pub fn efficientnet_lite0_from(weights: impl AsRef<Path>) -> Result<Network> {
-    let weights = Checkpoint::open(weights)?;
-    let mut b = Builder::new("EfficientNet-Lite0", Input::Image { shape: [3, SIDE, SIDE], resize: 256 });
+    build(Version { name: "EfficientNet-Lite0", side: 224, deeper: 0 }, &Checkpoint::open(weights)?)
+}
+
+/// EfficientNet-Lite1: the layout of Lite0 with one block more in each group but the first and the last, for images of 240 x 240. Names of
+/// tensors as in [`efficientnet_lite0_from`].
+///
+/// `scripts/assets --optional` fetches its ImageNet weights: `efficientnet_lite1_from("optional/efficientnet_lite1.safetensors")`. A second
+/// network that knows the same 1000 classes can judge the metamers of the first ([`CrossNetwork`](crate::verdict::CrossNetwork)).
+///
+/// # Errors
+/// As [`efficientnet_lite0_from`].
+pub fn efficientnet_lite1_from(weights: impl AsRef<Path>) -> Result<Network> {
+    // The depth's factor of 1.1, rounded up, is one block more for groups of two to four.
+    build(Version { name: "EfficientNet-Lite1", side: 240, deeper: 1 }, &Checkpoint::open(weights)?)
+}
+
+/// What tells the members of the family apart.
+struct Version {
+    name: &'static str,
+    /// Height and width of the input.
+    side: usize,
+    /// Blocks more in each group but the first and the last.
+    deeper: usize,
+}
+
+fn build(Version { name, side, deeper }: Version, weights: &Checkpoint) -> Result<Network> {
+    let mut b = Builder::new(name, Input::Image { shape: [3, side, side], resize: side + 32 });
     // (255 x - 127) / 128, for x in [0, 1].
     let x = b.channel_affine(b.input(), ChannelAffine::new(&[255.0 / 128.0; 3], &[-127.0 / 128.0; 3])?)?;
-    let mut net = Body { weights: &weights, b: &mut b, side: SIDE };
+    let mut net = Body { weights, b: &mut b, side };
 
     let mut x = net.convolve(x, ("_conv_stem", "_bn0"), [32, 3], 3, 2, 1)?;
     x = net.b.clip(x, Clip::RELU6)?;
     net.b.stage("stem", x)?;
     let (mut channels, mut index) = (32, 0);
-    for (repeats, outputs, kernel, stride, expansion) in GROUPS {
-        for repeat in 0..repeats {
+    for (group, (repeats, outputs, kernel, stride, expansion)) in GROUPS.into_iter().enumerate() {
+        let inner = group > 0 && group < GROUPS.len() - 1;
+        for repeat in 0..repeats + if inner { deeper } else { 0 } {
             let stride = if repeat == 0 { stride } else { 1 };
             x = net.block(x, index, [outputs, channels], kernel, stride, expansion)?;
             net.b.stage(format!("block{index}"), x)?;

@@ -1,0 +1,54 @@
+//! Does a recipe flatter its network? At equal matches, are metamers of the fast default recognised by *another* network as often as
+//! those of `feather2023`?
+//!
+//! `cargo run --release --example judged_by_another -- [PHOTOS] [SNR_DB]`: metamers of EfficientNet-Lite0 of the first so many photos that both
+//! networks know, ended at the same signal-to-noise ratio, judged by EfficientNet-Lite1 (`scripts/assets --optional` fetches it).
+
+use metamers::prelude::*;
+
+const STAGES: [&str; 4] = ["block2", "block5", "block10", "features"];
+
+fn main() -> Result<()> {
+    let mut given = std::env::args().skip(1);
+    let mut number = |other: f64| given.next().map_or(Ok(other), |text| text.parse::<f64>());
+    let wrong = |e: std::num::ParseFloatError| Error::invalid("argument", e.to_string());
+    let (count, snr_db) = (number(20.0).map_err(wrong)? as usize, number(8.0).map_err(wrong)?);
+    let net = zoo::efficientnet_lite0()?;
+    let judge = zoo::efficientnet_lite1_from("optional/efficientnet_lite1.safetensors")?;
+    let mut photos = vec![];
+    for photo in &shipped_photos()? {
+        let image = Image::open(photo)?;
+        let right =
+            |net: &Network| -> Result<bool> { Ok(photo.classes().contains(&net.classify(&image, 1)?.top().name)) };
+        if photos.len() < count && right(&net)? && right(&judge)? {
+            photos.push(image);
+        }
+    }
+    println!("{} photos, {snr_db} dB", photos.len());
+    let mut metamers = vec![];
+    for recipe in [Recipe::fast().steps(800), Recipe::feather2023().steps(800)] {
+        for stage in STAGES {
+            let (mut reached, mut evaluations, mut snr) = (0, 0, 0.0);
+            for photo in &photos {
+                let mut run = Synthesis::new(&net, stage, photo)?.recipe(recipe.clone()).quiet().start()?;
+                run.until(snr_db)?;
+                let metamer = run.finish()?;
+                let found = metamer.similarity().snr_db.unwrap_or(f64::NEG_INFINITY);
+                if found >= snr_db {
+                    (reached, evaluations, snr) = (reached + 1, evaluations + run.evaluations(), snr + found);
+                    metamers.push(metamer);
+                }
+            }
+            let mean = |sum: f64| sum / f64::from(reached.max(1));
+            println!(
+                "{} at {stage}: {reached} reached it, after {:.0} evaluations, mean SNR {:.1} dB",
+                recipe.name,
+                mean(evaluations as f64),
+                mean(snr)
+            );
+        }
+    }
+    let matrix = CrossNetwork::of(&metamers, &[net, judge])?;
+    matrix.show();
+    Ok(())
+}
