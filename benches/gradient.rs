@@ -1,7 +1,7 @@
 //! Milliseconds of one gradient evaluation: forward to a stage, the norm of the difference to a target, gradient of the input.
 //!
-//! `cargo bench --bench gradient` prints a table. With `--serve`, for `scripts/compare_torch`: a line on the standard input names a
-//! network, a stage and a batch; the answer is the time of one evaluation in milliseconds.
+//! `cargo bench --bench gradient [-- PART_OF_A_NAME ...]` prints a table of batches. With `--serve`, for `scripts/compare_torch`: a
+//! line on the standard input names a network, a stage and a batch; the answer is the time of one evaluation in milliseconds.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -18,6 +18,10 @@ const CASES: [(&str, &str); 6] = [
     ("resnet50", "layer4"),
     ("resnet50", "conv1"),
 ];
+
+/// Images at once, and how often each batch is timed.
+const BATCHES: [usize; 3] = [1, 4, 8];
+const ROUNDS: usize = 11;
 
 struct Case {
     compiled: Compiled,
@@ -41,15 +45,13 @@ fn network(name: &str) -> metamers::Result<Network> {
 }
 
 impl Case {
-    fn new(name: &str, stage: &str, batch: usize) -> metamers::Result<Self> {
-        let net = network(name)?;
+    fn new(net: &Network, compiled: &Compiled, stage: &str, batch: usize) -> metamers::Result<Self> {
         let count = batch * net.input().shape().iter().product::<usize>();
         let noise = |step: usize| (0..count).map(|i| (i * step % 1009) as f32 / 1009.0).collect::<Vec<_>>();
-        let compiled = Compiled::new(&net, stage)?;
         let target = compiled.values(&noise(7919))?;
         // Forward and backward, each multiplication with an addition.
         let operations = 4.0 * (batch * net.stage(stage)?.multiply_adds) as f64;
-        Ok(Self { compiled, target, x: noise(104_729), operations })
+        Ok(Self { compiled: compiled.clone(), target, x: noise(104_729), operations })
     }
 
     fn milliseconds(&self) -> metamers::Result<f64> {
@@ -73,7 +75,8 @@ fn serve() -> metamers::Result<()> {
         let &[name, stage, batch] = words.as_slice() else { continue };
         if !cases.contains_key(&line) {
             cases.clear();
-            let case = Case::new(name, stage, batch.parse().unwrap_or(1))?;
+            let net = network(name)?;
+            let case = Case::new(&net, &Compiled::new(&net, stage)?, stage, batch.parse().unwrap_or(1))?;
             case.milliseconds()?;
             cases.insert(line.clone(), case);
         }
@@ -85,18 +88,35 @@ fn serve() -> metamers::Result<()> {
 }
 
 fn main() -> metamers::Result<()> {
-    if std::env::args().any(|a| a == "--serve") {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    if words.iter().any(|word| word == "--serve") {
         return serve();
     }
-    println!("| network, up to | batch | median ms | fastest ms | GFLOP/s |\n| --- | --- | --- | --- | --- |");
+    println!("| network, up to | batch | median ms | ms an image | to one alone | GFLOP/s |");
+    println!("| --- | --- | --- | --- | --- | --- |");
     for (name, stage) in CASES {
-        for batch in [1, 4] {
-            let case = Case::new(name, stage, batch)?;
-            let mut times = (0..17).map(|_| case.milliseconds()).collect::<Result<Vec<_>, _>>()?;
+        if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
+            continue;
+        }
+        let net = network(name)?;
+        let compiled = Compiled::new(&net, stage)?;
+        let cases = BATCHES.iter().map(|&batch| Case::new(&net, &compiled, stage, batch));
+        let cases = cases.collect::<metamers::Result<Vec<_>>>()?;
+        let mut times = BATCHES.map(|_| vec![]);
+        // In turn, so that what else the machine does meets all alike.
+        for _ in 0..ROUNDS {
+            for (case, times) in cases.iter().zip(&mut times) {
+                times.push(case.milliseconds()?);
+            }
+        }
+        let mut alone = None;
+        for ((batch, times), case) in BATCHES.into_iter().zip(&mut times).zip(&cases) {
             times.sort_by(f64::total_cmp);
-            let (median, least) = (times[times.len() / 2], times[0]);
-            let rate = case.operations / least / 1e6;
-            println!("| {name} {stage} | {batch} | {median:.2} | {least:.2} | {rate:.0} |");
+            let median = times[times.len() / 2];
+            let each = median / batch as f64;
+            let to_one = each / *alone.get_or_insert(each);
+            let rate = case.operations / median / 1e6;
+            println!("| {name} {stage} | {batch} | {median:.2} | {each:.2} | {to_one:.2} | {rate:.0} |");
         }
     }
     Ok(())

@@ -123,7 +123,15 @@ fn ask(name: &str, arguments: &[&str], build: &Path) -> i32 {
     if let Some(answer) = answers.read::<Answer>(&file) {
         return answer.give();
     }
+    // For each `:dep` evcxr asks about a manifest with that dependency alone, for which cargo would forget all other versions.
+    let lock = build.join("Cargo.lock");
+    let versions = std::fs::read(&lock).ok();
     let Ok(output) = real(name).args(arguments).output() else { return 127 };
+    if let Some(versions) = versions
+        && std::fs::read(&lock).ok().as_ref() != Some(&versions)
+    {
+        let _ = std::fs::write(&lock, versions);
+    }
     let mut answer = Answer {
         status: output.status.code().unwrap_or(1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Client, descendants, figure, until};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,10 +38,28 @@ fn a_killed_kernel_leaves_no_process_and_the_next_one_removes_its_folder() {
     assert!(!folder.exists());
 }
 
+/// The packages of a folder's lock file, each with its version.
+fn versions(folder: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(folder.join("Cargo.lock")).unwrap();
+    let value = |line: &str| line.split('"').nth(1).unwrap().to_owned();
+    let mut lines = text.lines();
+    let mut found = BTreeSet::new();
+    while let Some(line) = lines.next() {
+        if line.starts_with("name = ") {
+            found.insert(format!("{} {}", value(line), value(lines.next().unwrap())));
+        }
+    }
+    found
+}
+
 #[test]
 fn dependencies_survive_the_process_that_ran_the_cells() {
     let mut kernel = Client::start();
     kernel.run(":dep itoa = \"1\"").ok();
+    // The library's own versions stay: others would be compiled anew, with the library, under the process that has it loaded.
+    let (ours, project) = (versions(&kernel.build_folder()), versions(&kernel.home));
+    let foreign: Vec<_> = ours.difference(&project).filter(|package| !package.starts_with("ctx ")).collect();
+    assert!(ours.len() > 100 && foreign.is_empty(), "{} packages, among them {foreign:?}", ours.len());
     kernel.run("fn text(number: u32) -> String { itoa::Buffer::new().format(number).to_owned() }").ok();
     assert_eq!(kernel.run("text(41)").ok().result(), "\"41\"");
     let (name, text) = kernel.run("std::process::abort();").error();

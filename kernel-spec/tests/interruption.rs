@@ -118,7 +118,9 @@ fn twenty_interrupts_at_random_moments_lose_nothing() {
     kernel
         .run("let kept = 7; let trained = zoo::efficientnet_lite0()?; let photo = Image::open(\"photos/dog.jpg\")?;")
         .ok();
-    kernel.run("let mut run = Synthesis::new(&trained, \"stem\", &photo)?.seed(1).start()?;").ok();
+    // A recipe that never has enough.
+    kernel.run("let recipe = Recipe::feather2023().steps(1_000_000);").ok();
+    kernel.run("let mut run = Synthesis::new(&trained, \"stem\", &photo)?.recipe(recipe).seed(1).start()?;").ok();
     // No need for chance of a better kind than this; but the same moments in each run of the test.
     let mut seed = 12345u64;
     let (mut ended, mut stopped, mut steps) = (0, 0, 0);

@@ -26,11 +26,13 @@ pub(super) fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
             found = tensors(path, Some(key), &sizes).unwrap_or_default();
         }
     }
-    if found.is_empty() {
-        return Err(Error::file(path, "holds no tensors by name; save the state dict alone"));
-    }
     let floats = found.into_iter().filter(|(_, tensor)| tensor.dtype().is_float());
-    floats.map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?))).collect()
+    let floats: HashMap<_, _> =
+        floats.map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?))).collect::<Result<_>>()?;
+    match floats.is_empty() {
+        true => Err(Error::file(path, "holds no tensors of floats by name; save the state dict alone")),
+        false => Ok(floats),
+    }
 }
 
 /// The sizes of all entries in bytes, each read to its end: only there its checksum is compared.
