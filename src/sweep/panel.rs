@@ -24,6 +24,21 @@ const WELL_MATCHED: &str = "●";
 const NOT_YET: u8 = 0xf3;
 const NONE: u8 = 0xff;
 
+/// The width of a panel of so many stages beside the original, in CSS pixels.
+fn page(stages: usize) -> f64 {
+    ((stages + 1) as f64 * COLUMN).min(900.0)
+}
+
+/// A picture of no more pixels than its column has CSS pixels: noise does not get smaller in a file, and a notebook carries it.
+fn shrunk(picture: Raster, stages: usize) -> Raster {
+    // As in a figure: margins of 10, gaps of 24.
+    let column = ((page(stages) - 20.0 - 24.0 * stages as f64) / (stages + 1) as f64) as usize;
+    match picture.width() > column {
+        true => picture.resized(column, (picture.height() * column).div_ceil(picture.width())),
+        false => picture,
+    }
+}
+
 /// A sign, its colour, and what it means.
 struct Mark {
     sign: char,
@@ -85,10 +100,11 @@ impl SweepResults {
         let of_seed = if study.seeds.len() > 1 { format!(", seed {seed}") } else { String::new() };
         let mut figure = Figure::new(self.alt(network, seed, shown))
             .title(format!("Metamers at stages of {}{of_seed}", subject.name))
-            .width(((wide + 1) as f64 * COLUMN).min(900.0));
+            .width(page(wide));
         for first in (0..stages).step_by(wide) {
             for (line, &stimulus) in shown.iter().enumerate() {
-                let mut panels = self.line(network, stimulus, seed, first..(first + wide).min(stages), line == 0)?;
+                let mut panels =
+                    self.line((network, stimulus, seed), first..(first + wide).min(stages), wide, line == 0)?;
                 // Fewer panels would be larger ones.
                 if let Some(last) = panels.last().cloned() {
                     panels.resize(wide + 1, last.blank(NONE));
@@ -102,15 +118,14 @@ impl SweepResults {
     /// A stimulus and its metamers at some stages.
     fn line(
         &self,
-        network: usize,
-        stimulus: usize,
-        seed: u64,
+        (network, stimulus, seed): (usize, usize, u64),
         stages: Range<usize>,
+        wide: usize,
         titled: bool,
     ) -> Result<Vec<Cell>> {
         let (study, title) = (&self.job.study, |text: &str| if titled { text.to_owned() } else { String::new() });
         let tasks = study.row_of(network, stimulus, seed).unwrap_or_default();
-        let original = self.original(network, stimulus, tasks.clone())?;
+        let original = shrunk(self.original(network, stimulus, tasks.clone())?, wide);
         let size = (original.width(), original.height());
         let name = short(&study.stimuli[stimulus].name);
         let mut cells = vec![Cell(Panel::picture(title("original"), original).caption(name), size)];
@@ -118,7 +133,8 @@ impl SweepResults {
             let (title, task) = (title(&study.networks[network].stages[stage]), tasks.start + stage);
             let panel = match self.rows.get(&task) {
                 Some(row) => {
-                    let picture = self.thumbnails(task).map_or_else(|| grey(size, NOT_YET), |[_, metamer]| metamer);
+                    let picture =
+                        self.thumbnails(task).map_or_else(|| grey(size, NOT_YET), |[_, metamer]| shrunk(metamer, wide));
                     let Mark { sign, color, .. } = mark(row);
                     Panel::picture(title, picture).caption(caption(row)).mark(sign, color)
                 }

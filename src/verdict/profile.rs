@@ -104,7 +104,7 @@ impl StageProfile {
             plot = plot.series("chance, at most", chance);
         }
         if let Some((index, snr)) = self.matched.and_then(|index| at(index, self.stages[index].similarity.snr_db)) {
-            plot = plot.points("matched here", vec![(index as f64, snr)]);
+            plot = plot.points("matched here", vec![(index, snr)]);
         }
         plot
     }
