@@ -28,7 +28,7 @@
 //! | [`engine`] | networks compiled for one stage, as a synthesis runs them |
 //! | [`synthesis`] | recipes, runs that can be stepped, saved and resumed, and metamers |
 //! | [`sweep`] | many stimuli, stages, seeds and networks, on one machine or by Slurm |
-//! | [`verdict`] | how alike two sets of activations are |
+//! | [`verdict`] | whether it is a metamer: null distributions, verdicts, other networks' judgements |
 //! | [`experiment`] | the recognition task as a page, and the analysis of its answers |
 //! | [`display`] | what things look like, and where they are shown |
 //! | [`prelude`] | what a notebook has loaded when it starts |
