@@ -501,7 +501,7 @@ impl Compiler<'_> {
         // reading of the weights, for as many tiles as the common cache holds.
         let alone = conv.scheme.points() * conv.depth * conv.blocks * LANES <= 36 * 64 * 64;
         let wide = conv.depth.max(conv.blocks * LANES);
-        let most = if alone { 28 } else { (900_000 / conv.scheme.points() / wide).max(32) };
+        let most = if alone { 14 } else { (900_000 / conv.scheme.points() / wide).max(32) };
         let chunk = tiles.div_ceil(tiles.div_ceil(most));
         let [inputs, outputs] = conv.room(chunk);
         let room = [self.buffers.len(), self.buffers.len() + 1];
