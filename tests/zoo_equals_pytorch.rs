@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{data, flat, json, relative, seeded_file, state_dict, tensors, waveforms};
+use common::{flat, json, relative, seeded_file, state_dict, tensors, waveforms};
 use metamers::prelude::*;
 
 fn compare(name: &str, net: &Network) {
