@@ -162,13 +162,14 @@ fn a_network_saved_by_pytorch_is_the_one_without_a_file() {
 fn trunks_that_were_fetched_are_torchvisions() {
     let how = "python3 scripts/assets --optional";
     // The first numbers of torchvision's own files.
-    let alexnet = ("assets/optional/alexnet.safetensors", [0.118_639_63, 0.094_068_68, 0.095_435_195]);
-    let vgg16 = ("assets/optional/vgg16.safetensors", [-0.553_730_6, 0.142_704_7, 0.528_961_5]);
+    let alexnet = ("assets/optional/alexnet.safetensors", [0.118_640, 0.094_069, 0.095_435]);
+    let vgg16 = ("assets/optional/vgg16.safetensors", [-0.553_731, 0.142_705, 0.528_962]);
     for (i, (path, first)) in [alexnet, vgg16].into_iter().enumerate() {
         let Some(path) = optional(path, how) else { continue };
         let weights = Checkpoint::open(&path).unwrap();
         let shape = weights.shape("features.0.weight").unwrap().to_vec();
-        assert_eq!(flat(&weights.tensor("features.0.weight", &shape).unwrap())[..3], first);
+        let numbers = flat(&weights.tensor("features.0.weight", &shape).unwrap());
+        assert!(numbers.iter().zip(first).all(|(a, b)| (a - b).abs() < 1e-6), "{:?} and not {first:?}", &numbers[..3]);
         let net = if i == 0 { zoo::alexnet_from(&path) } else { zoo::vgg16_from(&path) }.unwrap();
         assert_eq!(net.stages().last().unwrap().name, "pool5");
         assert!(net.classes().is_none());
