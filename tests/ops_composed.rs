@@ -16,7 +16,7 @@ fn random(shape: &[usize], random: &mut ChaCha8Rng) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-fn compare(op: &(impl Frozen + FrozenOp), x: &Tensor) {
+fn compare(op: &impl Frozen, x: &Tensor) {
     let mut numbers = ChaCha8Rng::seed_from_u64(1);
     let x = Var::from_tensor(x).unwrap();
     let (own, composed) = (op.apply(&x).unwrap(), op.composed(&x).unwrap());

@@ -165,7 +165,7 @@ fn efficientnet_lite1_knows_the_shipped_photos() {
     let photos = shipped_photos().unwrap();
     let named: Vec<_> = photos.iter().filter(|photo| !photo.classes().is_empty()).collect();
     let right = named.iter().filter(|photo| {
-        let top = net.classify(&Image::open(photo.path()).unwrap(), 1).unwrap().top().name.clone();
+        let top = net.classify(Image::open(photo.path()).unwrap(), 1).unwrap().top().name.clone();
         photo.classes().contains(&top)
     });
     let right = right.count();
