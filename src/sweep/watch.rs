@@ -125,7 +125,12 @@ impl Watch {
             return self.results;
         }
         match &self.results.place {
-            Some(place) if Live::is_on() => place.update(&self.results),
+            Some(place) if Live::is_on() => {
+                // In the place of the line of progress.
+                let mut bundles = vec![Bundle::text(self.results.summary())];
+                bundles.extend(self.results.bundles());
+                place.update(&bundles);
+            }
             _ => self.say(&format!("{} in {}", self.results.summary(), duration(self.begun.elapsed()))),
         }
         self.results

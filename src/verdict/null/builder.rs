@@ -155,7 +155,8 @@ impl NullBuilder {
         }
         let place_of = |stage: &str| wanted.iter().position(|w| *w == stage);
         found.sort_by_key(|s| place_of(&s.stage));
-        place.update(&Bundle::text(format!("{} pairs of {count} stimuli at {} stages", pairs.len(), found.len())));
+        let at = if found.len() == 1 { "one stage".into() } else { format!("{} stages", found.len()) };
+        place.update(&Bundle::text(format!("{} pairs of {count} stimuli at {at}", pairs.len())));
         let named = |&(a, b, correlation): &(usize, usize, f64)| Twins {
             first: names[a].into(),
             second: names[b].into(),
