@@ -1,6 +1,7 @@
 """Scripted participants take the recognition tasks of examples/recognition_task.rs: by keyboard, by touch on a telephone, by ear.
 
-Started by tests/experiment/run, which makes the pages. Screenshots go to tests/experiment/screenshots.
+Started by tests/experiment/run, which makes the pages. Screenshots go to target/experiment-screenshots, or with --keep to
+tests/experiment/screenshots.
 """
 
 import csv
@@ -14,7 +15,7 @@ from pathlib import Path
 from playwright.sync_api import expect, sync_playwright
 
 HERE = Path(__file__).resolve().parent
-SHOTS = HERE / "screenshots"
+SHOTS = HERE / "screenshots" if "--keep" in sys.argv[1:] else HERE.parents[1] / "target/experiment-screenshots"
 CODE = "P07"
 # Watches from outside when a picture is to be seen: the time of the first frame at which it is on, and of the first at which it is off.
 WATCH = """
