@@ -11,13 +11,13 @@ impl SweepResults {
     ///
     /// Metamers whose verdict is another than [`Outcome::Metamer`], or that have none, are marked not to be shown.
     ///
-    /// ```no_run
+    /// ```
     /// # use metamers::prelude::*;
-    /// # let results: SweepResults = todo!();
-    /// let task = RecognitionTask::builder("What do you see?", Choices::entry_level())
-    ///     .items(results.items([("dog", "dog"), ("giant panda", "bear")])?)
-    ///     .build()?;
-    /// # Ok::<(), metamers::Error>(())
+    /// fn task(results: &SweepResults) -> Result<RecognitionTask> {
+    ///     RecognitionTask::builder("What do you see?", Choices::entry_level())
+    ///         .items(results.items([("dog", "dog"), ("giant panda", "bear")])?)
+    ///         .build()
+    /// }
     /// ```
     ///
     /// # Errors
