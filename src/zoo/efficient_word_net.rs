@@ -21,6 +21,8 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 /// sound that is nowhere silent does not matter; and as the least and the largest energy count everywhere, a unit sees a little more than its
 /// receptive field.
 ///
+/// With three synthetic readings of each of 78 words as examples it names 76 of the 79 recordings that ship (tests/efficient_word_net.rs).
+///
 /// The file is safetensors with the names of a ResNet-50 whose batch normalisation is folded into the convolutions (`conv1.weight`,
 /// `conv1.bias`, `layer1.0.conv1.weight`, .., `layer1.0.downsample.0.weight`), and with `inp_batch_norm` and `bn_final`. How wide
 /// the layers are is read from the weights.
