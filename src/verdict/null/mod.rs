@@ -70,8 +70,8 @@ impl Null {
         NullBuilder::new(network)
     }
 
-    /// The null distribution that ships with a network that ships: of all pairs of the 110 photos, or of the 79 recorded
-    /// words.
+    /// The null distribution that ships with a network that ships: of all pairs of the 110 photos, or of the 78 recorded
+    /// words, each once.
     ///
     /// # Errors
     /// When none ships for these weights.
