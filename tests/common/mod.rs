@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use metamers::candle::{Device, Tensor};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 
 /// The path of a file under tests/data.
 pub fn data(name: &str) -> PathBuf {
@@ -24,6 +26,13 @@ pub fn tensors(name: &str) -> HashMap<String, Tensor> {
 /// All values of a tensor, row-major.
 pub fn flat(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Values between -1 and 1.
+pub fn random_tensor(shape: &[usize], random: &mut ChaCha8Rng) -> Tensor {
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|_| random.random_range(-1.0..1.0)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
 /// The waveforms of scripts/reference/log_mel.py, 1.5 s at 16 kHz: a word in exact silence, something like noise, and tones.
