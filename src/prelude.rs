@@ -1,4 +1,12 @@
 //! What a notebook has loaded when it starts.
+//! ```
+//! use metamers::prelude::*;
+//!
+//! let tone = Sound::tone(20_000, 2.0, 440.0, 0.5)?;
+//! let heard = Cochleagram::feather2023()?.of(&tone)?;
+//! assert_eq!(heard.dims(), [1, 1, 211, 390]);
+//! # Ok::<(), metamers::Error>(())
+//! ```
 
 pub use crate::candle::{DType, Device, Tensor, Var};
 pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players, Show, Table};

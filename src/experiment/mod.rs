@@ -3,6 +3,17 @@
 //! [`RecognitionTask`] writes one page of HTML that runs the experiment of Feather et al. (2019, 2023) in any browser, without a server
 //! and without sending anything; [`analysis`] reads the answers that people saved, and compares conditions, the network and the published
 //! human means.
+//! ```
+//! use metamers::prelude::*;
+//!
+//! let task = RecognitionTask::builder("What is it?", Choices::entry_level())
+//!     .item("dog", "natural", "dog", Image::open("photos/dog.jpg")?)
+//!     .item("cat", "natural", "cat", Image::open("photos/tabby_cat.jpg")?)
+//!     .seed(1)
+//!     .build()?;
+//! assert!(task.page().starts_with("<!DOCTYPE html>"));          // task.save("task.html")? writes it
+//! # Ok::<(), metamers::Error>(())
+//! ```
 
 pub mod analysis;
 mod assignment;

@@ -2,6 +2,17 @@
 //!
 //! The graph holds no closures, so the same [`Network`] can be listed, run layer by layer through differentiable
 //! operations, or compiled. Build one with [`Builder`]; ready-made ones are in [`crate::zoo`].
+//! ```
+//! use metamers::prelude::*;
+//!
+//! let net = zoo::cochcnn_words()?;
+//! let word = net.prepare(&Sound::open("speech/november.wav")?)?;   // resampled, cut to two seconds, at the level of its training
+//! let activations = net.forward_to("relu2", &word.to_tensor()?)?;
+//! assert_eq!(activations.dims()[1..], net.stage("relu2")?.shape);
+//! assert_eq!(net.classify(&word, 1)?.top().name, "november");
+//! assert!(net.stage("relu9").unwrap_err().to_string().contains("relu2"));   // an error names what there is
+//! # Ok::<(), metamers::Error>(())
+//! ```
 
 mod builder;
 mod checkpoint;

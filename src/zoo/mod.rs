@@ -1,4 +1,18 @@
 //! Ready-made networks, one file an architecture.
+//! Networks without an argument ship with their weights; those that end in `_from` take a file (safetensors or `.pth`), those that
+//! end in `_random` a seed.
+//!
+//! ```
+//! use metamers::prelude::*;
+//!
+//! let net = zoo::efficientnet_lite0()?;
+//! let seen = net.classify(&Image::open("photos/red_panda.jpg")?, 5)?;
+//! assert_eq!(seen.top().name, "red panda");
+//!
+//! let untrained = zoo::alexnet_random(7)?;
+//! assert_eq!(untrained.stage("conv5")?.shape, [256, 13, 13]);
+//! # Ok::<(), metamers::Error>(())
+//! ```
 
 mod alexnet;
 mod by_name;
