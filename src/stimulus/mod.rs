@@ -24,11 +24,12 @@ mod recordings;
 mod sound;
 mod sound_picture;
 mod stimulus;
+mod wav;
 
 pub use self::image::Image;
 pub use self::noise::Noise;
 pub use self::photos::{Photo, Photos, shipped_photos};
 pub use self::recordings::{Recording, Recordings, shipped_recordings};
 pub use self::sound::Sound;
-pub(crate) use self::sound::wav16;
 pub use self::stimulus::Stimulus;
+pub(crate) use self::wav::integers as wav16;

@@ -1,6 +1,12 @@
 //! How noise is drawn.
 
+use realfft::RealFftPlanner;
+use realfft::num_complex::Complex;
+
 use crate::{Error, Result};
+
+/// Pink noise has nothing below this, in Hz.
+const LOWEST_PINK: f64 = 20.0;
 
 /// The values of a noise picture or sound; each on its own but for pink noise.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -47,4 +53,25 @@ impl Noise {
             _ => Ok(()),
         }
     }
+}
+
+/// White noise with each frequency's amplitude divided by the frequency's square root, nothing below 20 Hz, which nobody hears, and a
+/// peak of 1.
+pub(super) fn pink(mut white: Vec<f64>, rate: u32) -> Vec<f64> {
+    let lowest = LOWEST_PINK * white.len() as f64 / f64::from(rate);
+    let mut planner = RealFftPlanner::<f64>::new();
+    let (there, back) = (planner.plan_fft_forward(white.len()), planner.plan_fft_inverse(white.len()));
+    let mut spectrum = there.make_output_vec();
+    there.process(&mut white, &mut spectrum).expect("buffers of the planned size");
+    let nyquist = (white.len().is_multiple_of(2)).then_some(white.len() / 2);
+    for (k, bin) in spectrum.iter_mut().enumerate() {
+        *bin = if k == 0 || (k as f64) < lowest { Complex::ZERO } else { *bin / (k as f64).sqrt() };
+        if Some(k) == nyquist {
+            bin.im = 0.0;
+        }
+    }
+    back.process(&mut spectrum, &mut white).expect("buffers of the planned size and a real mean and end");
+    let peak = white.iter().fold(f64::MIN_POSITIVE, |a, v| a.max(v.abs()));
+    white.iter_mut().for_each(|v| *v /= peak);
+    white
 }

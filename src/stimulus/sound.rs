@@ -1,19 +1,16 @@
 //! Sounds: open, resample, cut, set the level, save.
 
-use std::io::Cursor;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal, StandardNormal, Uniform};
-use realfft::RealFftPlanner;
-use realfft::num_complex::Complex;
 use rubato::audioadapter_buffers::direct::SequentialSliceOfSlices;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
-use super::Noise;
+use super::noise::pink;
+use super::{Noise, wav};
 use crate::{Error, Result, assets};
 
 /// Rates that a file may state, in Hz.
@@ -24,8 +21,6 @@ const LONGEST: usize = 1 << 27;
 
 /// This many full-scale samples in a row are taken for clipping: a peak that just fits touches full scale once.
 const CLIPPED_RUN: usize = 3;
-/// Pink noise has nothing below this, in Hz.
-const LOWEST_PINK: f64 = 20.0;
 
 /// A mono sound of float32 samples in `[-1, 1]` at a rate in Hz.
 ///
@@ -69,38 +64,8 @@ impl Sound {
     }
 
     fn decode(bytes: &[u8]) -> std::result::Result<Self, String> {
-        if bytes.is_empty() {
-            return Err("the file is empty".into());
-        }
-        let mut reader =
-            WavReader::new(Cursor::new(bytes)).map_err(|e| format!("is no WAV file that can be read ({e})"))?;
-        let WavSpec { channels, sample_rate, bits_per_sample, sample_format } = reader.spec();
-        // An extensible header states what it likes; above 32 no sample would fit, and 0 has no full scale.
-        if !(1..=32).contains(&bits_per_sample) {
-            return Err(format!("states {bits_per_sample} bits a sample, expected 8, 16, 24 or 32"));
-        }
-        let stated = reader.len() as usize;
-        let read: std::result::Result<Vec<f32>, hound::Error> = match sample_format {
-            SampleFormat::Float => reader.samples::<f32>().collect(),
-            SampleFormat::Int => {
-                let full = (1u64 << (bits_per_sample - 1)) as f64;
-                reader.samples::<i32>().map(|s| Ok((f64::from(s?) / full) as f32)).collect()
-            }
-        };
-        let interleaved = read.map_err(|e| match e {
-            hound::Error::IoError(_) => format!("ends before its {stated} samples do"),
-            e => format!("its samples cannot be read ({e})"),
-        })?;
-        if interleaved.is_empty() || channels == 0 {
-            return Err("holds no samples".into());
-        }
-        let several = usize::from(channels);
-        let mean = |frame: &[f32]| (frame.iter().map(|&v| f64::from(v)).sum::<f64>() / several as f64) as f32;
-        let samples = match several {
-            1 => interleaved,
-            _ => interleaved.chunks_exact(several).map(mean).collect(),
-        };
-        Self::from_samples("", sample_rate, samples).map_err(|e| e.to_string())
+        let (rate, samples) = wav::decode(bytes)?;
+        Self::from_samples("", rate, samples).map_err(|e| e.to_string())
     }
 
     /// A sound from its samples.
@@ -355,14 +320,12 @@ impl Sound {
 
     /// The bytes of a WAV file of 32-bit floats: what was computed, to the bit.
     pub fn to_wav(&self) -> Vec<u8> {
-        let spec =
-            WavSpec { channels: 1, sample_rate: self.rate, bits_per_sample: 32, sample_format: SampleFormat::Float };
-        wav(spec, self.samples.iter().copied())
+        wav::floats(self.rate, self.samples.iter().copied())
     }
 
     /// The bytes of a WAV file of 16-bit integers: what every program plays.
     pub fn to_wav16(&self) -> Vec<u8> {
-        wav16(self.rate, self.samples.iter().copied())
+        wav::integers(self.rate, self.samples.iter().copied())
     }
 
     /// Writes a WAV file of 32-bit floats (`.wav`), or a page with a player (`.html`), a picture (`.png`) or a text (`.txt`).
@@ -393,41 +356,6 @@ fn count(seconds: f64, rate: u32) -> Result<usize> {
         ));
     }
     Ok(count as usize)
-}
-
-/// White noise with each frequency's amplitude divided by the frequency's square root, nothing below 20 Hz, which nobody hears, and a
-/// peak of 1.
-fn pink(mut white: Vec<f64>, rate: u32) -> Vec<f64> {
-    let lowest = LOWEST_PINK * white.len() as f64 / f64::from(rate);
-    let mut planner = RealFftPlanner::<f64>::new();
-    let (there, back) = (planner.plan_fft_forward(white.len()), planner.plan_fft_inverse(white.len()));
-    let mut spectrum = there.make_output_vec();
-    there.process(&mut white, &mut spectrum).expect("buffers of the planned size");
-    let nyquist = (white.len().is_multiple_of(2)).then_some(white.len() / 2);
-    for (k, bin) in spectrum.iter_mut().enumerate() {
-        *bin = if k == 0 || (k as f64) < lowest { Complex::ZERO } else { *bin / (k as f64).sqrt() };
-        if Some(k) == nyquist {
-            bin.im = 0.0;
-        }
-    }
-    back.process(&mut spectrum, &mut white).expect("buffers of the planned size and a real mean and end");
-    let peak = white.iter().fold(f64::MIN_POSITIVE, |a, v| a.max(v.abs()));
-    white.iter_mut().for_each(|v| *v /= peak);
-    white
-}
-
-fn wav<S: hound::Sample>(spec: WavSpec, samples: impl Iterator<Item = S>) -> Vec<u8> {
-    let mut bytes = Cursor::new(vec![]);
-    let mut writer = WavWriter::new(&mut bytes, spec).expect("a usual format");
-    samples.for_each(|sample| writer.write_sample(sample).expect("memory to write to"));
-    writer.finalize().expect("memory to write to");
-    bytes.into_inner()
-}
-
-/// A mono WAV file of 16-bit integers; samples outside of `[-1, 1]` are clamped.
-pub(crate) fn wav16(rate: u32, samples: impl Iterator<Item = f32>) -> Vec<u8> {
-    let spec = WavSpec { channels: 1, sample_rate: rate, bits_per_sample: 16, sample_format: SampleFormat::Int };
-    wav(spec, samples.map(|v| (f64::from(v).clamp(-1.0, 1.0) * 32767.0).round() as i16))
 }
 
 impl std::fmt::Debug for Sound {
