@@ -20,6 +20,7 @@
 mod image;
 mod noise;
 mod photos;
+mod picture_file;
 mod recordings;
 mod sound;
 mod sound_picture;
