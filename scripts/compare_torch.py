@@ -5,7 +5,7 @@
 
 A round times one evaluation of each: forward to the stage, norm of the difference to a target, gradient of the input, all
 weights frozen. PyTorch runs eagerly, with channels last, and both with batch normalisation folded; the fastest counts. The floor
-is the number of operations over the rate of the best matrix product measured here, PyTorch's or ours.
+is the number of operations over the rate of PyTorch's matrix product, measured here.
 Needs torch and torchvision.
 """
 
