@@ -1,143 +1,17 @@
-//! Memory for one program, and its run.
+//! Instructions to jobs of the kernels.
 
-use std::sync::Arc;
-
-use super::aligned::Aligned;
-use super::kernel::Finish;
-use super::kernel::dense::{DenseJob, Pixels};
-use super::kernel::depthwise::DepthwiseJob;
-use super::kernel::overlap::Overlap;
-use super::kernel::pool::{MaxPool, MaxPoolBack, Mean, Spread};
-use super::kernel::simple::Elementwise;
-use super::kernel::winograd::{Chunk, Input, Multiply, Output, Tiles, Whole};
-use super::program::{Ends, Image, Instruction, Program};
-use super::simd::{Isa, Job, LANES};
-use super::team::{Team, team};
-
-/// The memory that a program works in; nothing is allocated while it runs.
-pub(super) struct Workspace {
-    program: Arc<Program>,
-    isa: Isa,
-    buffers: Vec<Aligned>,
-    masks: Vec<Vec<u16>>,
-    /// What plain operations read and wrote.
-    kept: Vec<(Vec<f32>, Vec<f32>)>,
-    scratch: Vec<Aligned>,
-    pub input: Vec<f32>,
-    pub values: Vec<f32>,
-    pub cotangent: Vec<f32>,
-    pub gradient: Vec<f32>,
-    threads: usize,
-}
-
-/// A pointer that tasks share; each writes its own part.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: tasks of one instruction write disjoint parts, and read what earlier instructions wrote.
-unsafe impl Sync for Shared {}
-// SAFETY: as above.
-unsafe impl Send for Shared {}
-
-/// What a [`Finish`] is made of, for all images of a batch.
-#[derive(Clone, Copy)]
-struct Finishes {
-    first: Finish,
-    /// Numbers and masks from image to image.
-    pitch: usize,
-    mask_pitch: usize,
-    /// Pixels from row to row.
-    width: usize,
-}
-// SAFETY: as for `Shared`.
-unsafe impl Sync for Finishes {}
-
-impl Finishes {
-    fn of(&self, image: usize) -> Finish {
-        let (numbers, masks) = (image * self.pitch, image * self.mask_pitch);
-        let f = self.first;
-        Finish {
-            target: f.target.wrapping_add(numbers),
-            addend: if f.addend.is_null() { f.addend } else { f.addend.wrapping_add(numbers) },
-            passes: if f.passes.is_null() { f.passes } else { f.passes.wrapping_add(masks) },
-            gate: if f.gate.is_null() { f.gate } else { f.gate.wrapping_add(masks) },
-            ..f
-        }
-    }
-}
-
-/// How many pixels a task of the simple kernels takes.
-const CHUNK: usize = 256;
+use super::{Shared, Workspace};
+use crate::engine::kernel::dense::{DenseJob, Pixels};
+use crate::engine::kernel::depthwise::DepthwiseJob;
+use crate::engine::kernel::overlap::Overlap;
+use crate::engine::kernel::pool::{MaxPool, MaxPoolBack, Mean, Spread};
+use crate::engine::kernel::simple::Elementwise;
+use crate::engine::kernel::winograd::{Chunk, Input, Multiply, Output, Tiles, Whole};
+use crate::engine::program::Instruction;
+use crate::engine::simd::LANES;
 
 impl Workspace {
-    pub fn new(program: Arc<Program>, isa: Isa, threads: usize) -> Self {
-        let zeros = |count: usize| vec![0.0; count];
-        Self {
-            isa,
-            buffers: program.buffers.iter().map(|&count| Aligned::zeros(count)).collect(),
-            masks: program.masks.iter().map(|&words| vec![0; words]).collect(),
-            kept: vec![Default::default(); program.kept],
-            scratch: (0..threads).map(|_| Aligned::zeros(program.scratch)).collect(),
-            input: zeros(program.input),
-            values: zeros(program.output),
-            cotangent: zeros(program.output),
-            gradient: zeros(program.input),
-            threads,
-            program,
-        }
-    }
-
-    pub fn threads(&self) -> usize {
-        self.threads
-    }
-
-    /// From `input` to `values`.
-    pub fn forward(&mut self) {
-        let program = self.program.clone();
-        program.forward.iter().for_each(|instruction| self.run(instruction));
-    }
-
-    /// From `cotangent` to `gradient`, at the point of the last [`Workspace::forward`].
-    pub fn backward(&mut self) {
-        let program = self.program.clone();
-        self.gradient.fill(0.0);
-        program.backward.iter().for_each(|instruction| self.run(instruction));
-    }
-
-    fn at(&mut self, image: &Image) -> Shared {
-        Shared(self.buffers[image.buffer].as_mut_ptr())
-    }
-
-    fn finishes(&mut self, to: &Image, ends: &Ends) -> Finishes {
-        let target = self.buffers[to.buffer].as_mut_ptr();
-        let first = Finish {
-            target,
-            step: to.step,
-            bias: ends.bias.as_ref().map_or(std::ptr::null(), |b| b.as_ptr()),
-            addend: ends.addend.map_or(std::ptr::null(), |a| self.buffers[a].as_ptr()),
-            clip: ends.clip.map(|(ceiling, _)| ceiling),
-            passes: ends.clip.map_or(std::ptr::null_mut(), |(_, mask)| self.masks[mask].as_mut_ptr()),
-            gate: ends.gate.map_or(std::ptr::null(), |mask| self.masks[mask].as_ptr()),
-            mask_step: to.blocks(),
-        };
-        let pixels = to.pixels();
-        Finishes { first, pitch: pixels * to.step, mask_pitch: pixels * to.blocks(), width: to.size[1] }
-    }
-
-    /// Runs a job for each task.
-    fn each<J: Job>(&self, tasks: usize, job: impl Fn(usize, usize) -> J + Sync) {
-        let isa = self.isa;
-        // SAFETY: the instruction set was checked when the plan was made; jobs get pointers into buffers that the program
-        // made large enough, and no two tasks write the same place.
-        Team::run(team(), self.threads, tasks, &|thread, task| unsafe { isa.run(job(thread, task)) });
-    }
-
-    /// The same for chunks of the pixels of a tensor.
-    fn each_chunk<J: Job>(&self, pixels: usize, job: impl Fn([usize; 2]) -> J + Sync) {
-        let chunks = pixels.div_ceil(CHUNK);
-        self.each(chunks, |_, task| job([task * CHUNK, ((task + 1) * CHUNK).min(pixels)]));
-    }
-
-    fn run(&mut self, instruction: &Instruction) {
+    pub(super) fn run(&mut self, instruction: &Instruction) {
         match instruction {
             Instruction::Enter { to, scale, shift } => {
                 let input = std::mem::take(&mut self.input);
@@ -373,69 +247,5 @@ impl Workspace {
                 self.gather(&values, to, None);
             }
         }
-    }
-
-    /// Planes to channels side by side, scaled and shifted; the padding of channels becomes 0.
-    fn gather(&mut self, planes: &[f32], to: &Image, affine: Option<(&[f32], &[f32])>) {
-        let target = self.at(to);
-        let (count, channels, step) = (to.pixels(), to.channels, to.step);
-        let affine = affine.filter(|(scale, _)| !scale.is_empty());
-        let parts = count.div_ceil(CHUNK);
-        team().run(self.threads, to.batch * parts, &|_, task| {
-            let (image, part) = (task / parts, task % parts);
-            let planes = &planes[image * channels * count..][..channels * count];
-            let Shared(target) = { target };
-            let (first, end) = (part * CHUNK, (part * CHUNK + CHUNK).min(count));
-            // SAFETY: each task has pixels of its own in the target.
-            let pixels = unsafe {
-                std::slice::from_raw_parts_mut(target.add((image * count + first) * step), (end - first) * step)
-            };
-            for (c, plane) in planes.chunks_exact(count).enumerate() {
-                let (scale, shift) = affine.map_or((1.0, 0.0), |(scale, shift)| (scale[c], shift[c]));
-                let values = pixels[c..].iter_mut().step_by(step).zip(&plane[first..end]);
-                values.for_each(|(value, &x)| *value = x * scale + shift);
-            }
-            for c in channels..step {
-                pixels[c..].iter_mut().step_by(step).for_each(|value| *value = 0.0);
-            }
-        });
-    }
-
-    /// Channels side by side to planes; with `scale`, scaled and added to what the planes hold.
-    fn scatter(&mut self, from: &Image, planes: &mut [f32], scale: Option<&[f32]>) {
-        let source = self.at(from);
-        let (count, channels, step) = (from.pixels(), from.channels, from.step);
-        let target = Shared(planes.as_mut_ptr());
-        debug_assert_eq!(planes.len(), from.batch * channels * count);
-        let parts = count.div_ceil(CHUNK);
-        team().run(self.threads, from.batch * parts, &|_, task| {
-            let (image, part) = (task / parts, task % parts);
-            let (Shared(source), Shared(target)) = ({ source }, { target });
-            let (first, end) = (part * CHUNK, (part * CHUNK + CHUNK).min(count));
-            for c in 0..channels {
-                // SAFETY: each task has columns of its own in every plane.
-                let (plane, pixels) = unsafe {
-                    let plane = target.add((image * channels + c) * count + first);
-                    let pixels = source.add((image * count + first) * step).cast_const();
-                    (
-                        std::slice::from_raw_parts_mut(plane, end - first),
-                        std::slice::from_raw_parts(pixels, (end - first) * step),
-                    )
-                };
-                let pairs = plane.iter_mut().zip(pixels[c..].iter().step_by(step));
-                match scale {
-                    None => pairs.for_each(|(y, &x)| *y = x),
-                    Some([]) => pairs.for_each(|(y, &x)| *y += x),
-                    Some(scale) => pairs.for_each(|(y, &x)| *y += x * scale[c]),
-                }
-            }
-        });
-    }
-}
-
-impl Shared {
-    fn image(self, like: &Image, image: usize) -> Pixels {
-        let at = self.0.wrapping_add(image * like.pixels() * like.step).cast_const();
-        Pixels { at, size: like.size, step: like.step }
     }
 }
