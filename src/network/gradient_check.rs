@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::module::{Function, run_through};
+use super::module::Outputs;
 use crate::ops::pull_back;
 use crate::{Error, Result};
 
@@ -18,36 +18,44 @@ pub(super) const MOST: f64 = 0.05;
 /// So many random directions in which all inputs change at once, and so many in which one input does.
 const DIRECTIONS: [usize; 2] = [4, 4];
 
-/// Steps, as shares of the input's root mean square: small ones cross few corners of rectifiers, large ones drown the rounding. The step
-/// with the best agreement counts. A single input has less effect, and steps ten times as long.
-const STEPS: [f64; 4] = [1e-3, 1e-2, 3e-3, 3e-4];
+/// Steps, as shares of the input's root mean square. The share of rectifiers whose corner a step crosses grows with it, and with the
+/// root of that share what is off; a step that is too small drowns in rounding. The one with the best agreement counts. A single input has
+/// less effect, and steps ten times as long; float64 rounds less, and its steps are a thousand times as short.
+const STEPS: [f64; 5] = [1e-4, 3e-5, 3e-4, 1e-3, 1e-5];
 const SINGLE: f64 = 10.0;
+const WIDE: f64 = 1e-3;
 
 /// A change counts when it is so many times larger than the rounding of the values that changed.
-const ABOVE_ROUNDING: f64 = 1000.0;
+const ABOVE_ROUNDING: f64 = 200.0;
 
-/// How far the gradient of each of a function's stages, and of its end, is off at `x`.
+/// How far the gradient of each of a function's `outputs` is off at `x`.
 ///
 /// With a random vector `p` and the stage's Jacobian `J`, `g = p J` is what candle gives. In each of several random directions `v` finite
 /// differences give `d = (f(x + h v) - f(x - h v)) / 2h`, and `|p d - g v| / norm2(d)` is how far `g` is off. It is about 1 for a gradient
 /// that is zero or that of another function. The result is the larger of the root mean square over the directions in which all inputs
 /// change and the median over those in which one changes; `None` where nothing changed.
-pub(super) fn off_by(function: &Function, x: &Tensor, names: &[String]) -> Result<Vec<Option<f64>>> {
+pub(super) fn off_by(outputs: &Outputs<'_>, x: &Tensor, names: &[String]) -> Result<Vec<Option<f64>>> {
     // In float64 where the function can, which rounds a thousand million times less.
     let wide = x.to_dtype(DType::F64)?;
-    let x = match outputs(function, &wide) {
+    let x = match outputs(&wide) {
         Ok(found) if found.iter().all(|y| y.dtype() == DType::F64) => wide,
         _ => x.clone(),
     };
-    let epsilon = if x.dtype() == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
+    let (epsilon, shortened) = match x.dtype() {
+        DType::F64 => (f64::EPSILON, WIDE),
+        _ => (f64::from(f32::EPSILON), 1.0),
+    };
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     let at = Var::from_tensor(&x)?;
     let mut stages = vec![];
-    for (y, name) in outputs(function, &at)?.iter().zip(names) {
+    for (y, name) in outputs(&at)?.iter().zip(names) {
         let p: Vec<f64> = (0..y.elem_count()).map(|_| StandardNormal.sample(&mut random)).collect();
         let cotangent = Tensor::from_slice(&p, y.shape(), y.device())?.to_dtype(y.dtype())?;
-        let failed =
-            |e| Error::invalid(format!("stage \"{name}\""), format!("candle has no gradient for it ({e}). {ADVICE}"));
+        let failed = |e: Error| {
+            // candle's errors bring a backtrace along, where one is switched on.
+            let first = e.to_string().lines().next().unwrap_or_default().to_owned();
+            Error::invalid(format!("stage \"{name}\""), format!("candle has no gradient for it ({first}). {ADVICE}"))
+        };
         let g = doubles(&pull_back(y, &cotangent, &at).map_err(failed)?)?;
         if g.iter().any(|g| !g.is_finite()) {
             let reason = format!("its gradient holds values that are not finite, at a plain noise input. {ADVICE}");
@@ -66,7 +74,8 @@ pub(super) fn off_by(function: &Function, x: &Tensor, names: &[String]) -> Resul
                 0 => v.iter_mut().for_each(|v| *v = if random.random::<bool>() { 1.0 } else { -1.0 }),
                 _ => v[random.random_range(0..count)] = 1.0,
             }
-            let best = along(function, &x, &v, rms * if kind == 0 { 1.0 } else { SINGLE }, &stages, epsilon)?;
+            let scale = shortened * rms * if kind == 0 { 1.0 } else { SINGLE };
+            let best = along(outputs, &x, &v, scale, &stages, epsilon)?;
             found.iter_mut().zip(best).for_each(|(found, best)| found[kind].extend(best));
         }
     }
@@ -78,7 +87,7 @@ pub(super) fn off_by(function: &Function, x: &Tensor, names: &[String]) -> Resul
 
 /// How far each stage's gradient is off along `v`, at the step with the best agreement.
 fn along(
-    function: &Function,
+    outputs: &Outputs<'_>,
     x: &Tensor,
     v: &[f64],
     scale: f64,
@@ -90,7 +99,7 @@ fn along(
     for share in STEPS {
         let h = share * scale;
         let change = (&step * h)?.to_dtype(x.dtype())?;
-        let (above, below) = (outputs(function, &(x + &change)?)?, outputs(function, &(x - &change)?)?);
+        let (above, below) = (outputs(&(x + &change)?)?, outputs(&(x - &change)?)?);
         for (((a, b), (p, g)), best) in above.iter().zip(&below).zip(stages).zip(&mut best) {
             let (a, b) = (doubles(a)?, doubles(b)?);
             let (mut square, mut changed, mut projected) = (0.0, 0.0, 0.0);
@@ -113,12 +122,6 @@ fn along(
     Ok(best)
 }
 
-/// The values of all stages, those before its rectifier where it has one, and of the end.
-fn outputs(function: &Function, x: &Tensor) -> Result<Vec<Tensor>> {
-    let (stages, end) = run_through(function, x)?;
-    Ok(stages.found.into_iter().map(|stage| stage.value).chain([end]).collect())
-}
-
 fn doubles(tensor: &Tensor) -> Result<Vec<f64>> {
     Ok(tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
 }
@@ -135,6 +138,6 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 
 /// What to do about a wrong gradient.
 pub(super) const ADVICE: &str = "candle's own max_pool2d, avg_pool2d and conv2d (of pictures that are not square) have wrong gradients \
-                                 or none: take MaxPool2d, AvgPool2d and Conv2d of metamers::ops, \
-                                 MaxPool2d::new(Window::square(3).stride(2)).apply(&x)?; and detach nothing. A surrogate gradient of a \
-                                 rectifier is had by Stages::relu";
+                                 or none: take MaxPool2d, AvgPool2d and Conv2d of metamers::ops, such as \
+                                 MaxPool2d::new(Window::square(3).stride(2)).apply(&x)?; detach nothing; take StageMarker::relu for the \
+                                 surrogate gradient of a rectifier, and put a Cochleagram before the module (Builder::module)";

@@ -31,11 +31,12 @@ pub use checkpoint::{BatchNorm, Checkpoint};
 pub use classify::{Classification, Guess};
 pub use hub::HubFile;
 pub use layer::Layer;
-pub use module::{CandleModule, Stages};
+pub use module::{CandleModule, StageMarker};
 pub use nearest::{Match, Matches, Nearest};
 pub use provenance::Provenance;
 pub use receptive_field::ReceptiveField;
 pub use stage::Stage;
+pub(crate) use table::thousands;
 
 use crate::{Error, Result};
 

@@ -9,12 +9,12 @@ use crate::ops::{Clip, Frozen, FrozenOp, Window, pull_back, values};
 use crate::{Error, Result};
 
 /// What a person gives: it computes, and names stages on the way.
-pub(super) type Function = dyn Fn(&Tensor, &mut Stages) -> Result<Tensor> + Send + Sync;
+pub(super) type Function = dyn Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync;
 
 /// Names places in a function of one's own as stages: see [`Network::from_module`](super::Network::from_module).
 ///
 /// When a network runs to one of these stages, naming it ends the function, so that nothing behind it is computed.
-pub struct Stages {
+pub struct StageMarker {
     /// Where this run ends; nowhere while the stages are being found.
     until: Option<String>,
     reached: Option<Tensor>,
@@ -31,7 +31,7 @@ pub(super) struct Found {
     pub passed_on: TensorId,
 }
 
-impl Stages {
+impl StageMarker {
     fn new(until: Option<&str>) -> Self {
         Self { until: until.map(Into::into), reached: None, found: vec![] }
     }
@@ -51,15 +51,15 @@ impl Stages {
     /// their gradient passes unchanged, and [`Recipe::fast`](crate::synthesis::Recipe::fast) finds metamers of late stages by them.
     ///
     /// # Errors
-    /// As [`Stages::stage`].
+    /// As [`StageMarker::stage`].
     pub fn relu(&mut self, name: &str, z: Tensor) -> Result<Tensor> {
         self.clip(name, z, Clip::RELU)
     }
 
-    /// [`Stages::relu`] with another rectifier, [`Clip::RELU6`].
+    /// [`StageMarker::relu`] with another rectifier, [`Clip::RELU6`].
     ///
     /// # Errors
-    /// As [`Stages::stage`].
+    /// As [`StageMarker::stage`].
     pub fn clip(&mut self, name: &str, z: Tensor, clip: Clip) -> Result<Tensor> {
         if self.until.as_deref() == Some(name) {
             self.see(name, &z, Some(clip), &z)?;
@@ -82,16 +82,19 @@ impl Stages {
     }
 }
 
-impl std::fmt::Debug for Stages {
+impl std::fmt::Debug for StageMarker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&str> = self.found.iter().map(|stage| stage.name.as_str()).collect();
-        write!(f, "Stages({})", names.join(", "))
+        write!(f, "StageMarker({})", names.join(", "))
     }
 }
 
+/// What is asked of a function: the values of its stages (before a stage's rectifier, where it has one), and perhaps of its end.
+pub(super) type Outputs<'a> = dyn Fn(&Tensor) -> Result<Vec<Tensor>> + 'a;
+
 /// Everything that a function computes, and what it gives back.
-pub(super) fn run_through(function: &Function, x: &Tensor) -> Result<(Stages, Tensor)> {
-    let mut stages = Stages::new(None);
+pub(super) fn run_through(function: &Function, x: &Tensor) -> Result<(StageMarker, Tensor)> {
+    let mut stages = StageMarker::new(None);
     let end = function(x, &mut stages)?;
     Ok((stages, end))
 }
@@ -137,7 +140,7 @@ impl CandleModule {
 
     /// The output for a batch of inputs, differentiable.
     pub(super) fn run(&self, x: &Tensor) -> Result<Tensor> {
-        let mut stages = Stages::new(self.0.until.as_deref());
+        let mut stages = StageMarker::new(self.0.until.as_deref());
         let end = (self.0.function)(x, &mut stages);
         let output = match (stages.reached, &self.0.until) {
             (Some(reached), _) => reached,

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::builder::ancestors;
 use super::gradient_check::{ADVICE, MOST, off_by};
-use super::module::{CandleModule, Found, Function, Inner, Stages, digest, run_through};
+use super::module::{CandleModule, Found, Function, Inner, Outputs, StageMarker, digest, run_through};
 use super::run::run_nodes;
 use super::{Builder, Input, Layer, Network, NodeId, Provenance};
 use crate::ops::{Window, pull_back, values};
@@ -23,7 +23,7 @@ const AGREES: f64 = 1e-4;
 impl Network {
     /// A network of one's own, written in candle.
     ///
-    /// `function` computes and names stages on the way, from the input to the output ([`Stages`]). It gets images
+    /// `function` computes and names stages on the way, from the input to the output ([`StageMarker`]). It gets images
     /// `[batch, channels, height, width]` in `[0, 1]` or waveforms `[batch, samples]` in `[-1, 1]`, float32 on the CPU, and does itself what
     /// its weights expect, such as normalising colours. What follows the last stage is not run.
     ///
@@ -42,19 +42,19 @@ impl Network {
     /// ```
     /// use metamers::candle::{Device, Module, Tensor};
     /// use metamers::candle_nn::{Conv2d, Conv2dConfig, Linear};
-    /// use metamers::network::{Input, Network, Stages};
+    /// use metamers::network::{Input, Network, StageMarker};
     /// use metamers::ops::{Frozen, MaxPool2d, Window};
     ///
     /// let random = |shape: &[usize]| Tensor::randn(0f32, 0.1, shape, &Device::Cpu);
     /// let conv1 = Conv2d::new(random(&[8, 3, 5, 5])?, None, Conv2dConfig { stride: 2, ..Default::default() });
     /// let conv2 = Conv2d::new(random(&[16, 8, 3, 3])?, None, Conv2dConfig::default());
     /// let head = Linear::new(random(&[10, 16])?, None);
-    /// let net = Network::from_module("mine", Input::Image { shape: [3, 32, 32], resize: 32 }, move |x, stages| {
+    /// let net = Network::from_module("mine", Input::Image { shape: [3, 32, 32], resize: 32 }, move |x, mark| {
     ///     let x = ((x - 0.5)? / 0.25)?;
-    ///     let x = stages.relu("relu1", conv1.forward(&x)?)?;
+    ///     let x = mark.relu("relu1", conv1.forward(&x)?)?;
     ///     let x = MaxPool2d::new(Window::square(3).stride(2)).apply(&x)?; // candle's own max_pool2d has a wrong gradient
-    ///     let x = stages.relu("relu2", conv2.forward(&x)?)?;
-    ///     stages.stage("logits", head.forward(&x.mean((2, 3))?)?)
+    ///     let x = mark.relu("relu2", conv2.forward(&x)?)?;
+    ///     mark.stage("logits", head.forward(&x.mean((2, 3))?)?)
     /// })?;
     /// assert_eq!(net.stage("relu2")?.shape, [16, 4, 4]);
     /// # Ok::<(), metamers::Error>(())
@@ -64,12 +64,12 @@ impl Network {
     /// A function that names no stage or one twice, fails, or is refused as above; the message names the stage.
     pub fn from_module<F>(name: impl Into<String>, input: Input, function: F) -> Result<Self>
     where
-        F: Fn(&Tensor, &mut Stages) -> Result<Tensor> + Send + Sync + 'static,
+        F: Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync + 'static,
     {
         let mut builder = Builder::new(name, input);
-        builder.module(builder.input(), function)?;
+        builder.add_module(builder.input(), Arc::new(function), false)?;
         if builder.stages.is_empty() {
-            let reason = "names no stage; call stages.stage(\"conv1\", x)? or stages.relu(\"relu1\", z)? in it";
+            let reason = "names no stage; call mark.stage(\"conv1\", x)? or mark.relu(\"relu1\", z)? in it";
             return Err(Error::invalid(builder.name, reason));
         }
         builder.finish()
@@ -137,20 +137,34 @@ impl Builder {
     /// As [`Network::from_module`].
     pub fn module<F>(&mut self, x: NodeId, function: F) -> Result<NodeId>
     where
-        F: Fn(&Tensor, &mut Stages) -> Result<Tensor> + Send + Sync + 'static,
+        F: Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync + 'static,
     {
+        self.add_module(x, Arc::new(function), true)
+    }
+
+    /// With the function's end as a node, where no stage is it; or without.
+    fn add_module(&mut self, x: NodeId, function: Arc<Function>, with_end: bool) -> Result<NodeId> {
         let probe = self.probe(x)?;
         let what = self.name.clone();
-        let (stages, end) = run_through(&function, &probe).map_err(|e| named(&what, "cannot be run", &e))?;
-        let mut found = stages.found;
+        let (marker, end) = run_through(&*function, &probe).map_err(|e| named(&what, "cannot be run", &e))?;
+        let mut found = marker.found;
         if let Some(taken) = found.iter().find(|f| self.stages.iter().any(|s| s.name == f.name)) {
             return Err(Error::invalid("stage", format!("the name \"{}\" is taken", taken.name)));
         }
-        let named_end = found.last().is_some_and(|last| last.passed_on == end.id());
-        found.push(Found { name: "end of the module".into(), clip: None, passed_on: end.id(), value: end });
-        check_values(&function, &probe, &found)?;
+        let stages = found.len();
+        let with_end = with_end && found.last().is_none_or(|last| last.passed_on != end.id());
+        if with_end {
+            let name = "end of the module".into();
+            found.push(Found { name, clip: None, passed_on: end.id(), value: end });
+        }
+        let outputs = |x: &Tensor| -> Result<Vec<Tensor>> {
+            let (marker, end) = run_through(&*function, x)?;
+            let values = marker.found.into_iter().map(|f| f.value);
+            Ok(values.chain(with_end.then_some(end)).collect())
+        };
+        check_values(&outputs, &probe, &found)?;
         let names: Vec<String> = found.iter().map(|f| f.name.clone()).collect();
-        let errors = off_by(&function, &probe, &names)?;
+        let errors = off_by(&outputs, &probe, &names)?;
         for (name, error) in names.iter().zip(&errors) {
             if error.is_some_and(|off| off.is_nan() || off > MOST) {
                 let [off, most] = [error.unwrap_or(f64::NAN), MOST].map(|share| 100.0 * share);
@@ -161,16 +175,12 @@ impl Builder {
                 return Err(Error::invalid(format!("stage \"{name}\" of {what}"), reason));
             }
         }
-        let windows = windows(&function, &probe)?;
-        let function: Arc<Function> = Arc::new(function);
-        let (last, mut node) = (found.len() - 1, x);
+        let windows = windows(&outputs, &probe)?;
+        let mut node = x;
         for (index, (stage, error)) in found.iter().zip(errors).enumerate() {
-            if index == last && named_end {
-                break;
-            }
             let module = CandleModule::new(Inner {
                 function: function.clone(),
-                until: (index < last).then(|| stage.name.clone()),
+                until: (index < stages).then(|| stage.name.clone()),
                 shape: stage.value.dims()[1..].to_vec(),
                 probe: probe.clone(),
                 gradient_error: error,
@@ -181,7 +191,7 @@ impl Builder {
             if let Some(clip) = stage.clip {
                 node = self.clip(node, clip)?;
             }
-            if index < last {
+            if index < stages {
                 self.stage(&stage.name, node)?;
             }
         }
@@ -222,11 +232,7 @@ impl Builder {
 }
 
 /// Whether a function keeps the batch and its inputs apart, and gives finite values, the same each time.
-fn check_values(function: &Function, probe: &Tensor, found: &[Found]) -> Result<()> {
-    let outputs = |x: &Tensor| -> Result<Vec<Tensor>> {
-        let (stages, end) = run_through(function, x)?;
-        Ok(stages.found.into_iter().map(|f| f.value).chain([end]).collect())
-    };
+fn check_values(outputs: &Outputs<'_>, probe: &Tensor, found: &[Found]) -> Result<()> {
     let again = outputs(probe)?;
     for stage in found {
         let wrong = |reason: &str| Err(Error::invalid(format!("stage \"{}\"", stage.name), reason));
@@ -275,15 +281,13 @@ fn check_values(function: &Function, probe: &Tensor, found: &[Found]) -> Result<
 }
 
 /// The pixels that the middle unit of each stage was seen to depend on; `None` where that is no window, or all of them.
-fn windows(function: &Function, probe: &Tensor) -> Result<Vec<Option<Window>>> {
+fn windows(outputs: &Outputs<'_>, probe: &Tensor) -> Result<Vec<Option<Window>>> {
     let x = Var::from_tensor(probe)?;
-    let (stages, end) = run_through(function, &x)?;
-    let outputs = stages.found.iter().map(|f| &f.value).chain([&end]);
-    outputs.map(|y| window(y, &x)).collect()
+    outputs(&x)?.iter().map(|y| window(y, &x)).collect()
 }
 
 fn window(y: &Tensor, x: &Var) -> Result<Option<Window>> {
-    let (&[_, channels, rows, columns], &[_, planes, height, width]) = (y.dims(), x.dims()) else { return Ok(None) };
+    let (&[_, channels, rows, columns], &[_, _, height, width]) = (y.dims(), x.dims()) else { return Ok(None) };
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     let mut cotangent = vec![0.0f32; y.elem_count()];
     let middle = (rows / 2) * columns + columns / 2;
@@ -295,9 +299,9 @@ fn window(y: &Tensor, x: &Var) -> Result<Option<Window>> {
         first = [0, 1].map(|axis| first[axis].min(at[axis]));
         last = [0, 1].map(|axis| last[axis].max(at[axis]));
     }
-    debug_assert_eq!(gradient.len(), planes * height * width);
+    // A silent unit is seen to depend on nothing.
     let at_border = [0, 1].into_iter().any(|axis| first[axis] == 0 || last[axis] + 1 >= [height, width][axis]);
-    if at_border {
+    if at_border || first[0] > last[0] {
         return Ok(None);
     }
     let stride = |size: usize, count: usize| ((size as f64 / count as f64).round() as usize).max(1);
