@@ -156,7 +156,8 @@ fn a_run_to_a_stage_computes_nothing_behind_it() {
 fn a_metamer_is_made_classified_saved_and_resumed() {
     let net = small("mine", 3).unwrap().with_classes(["cat", "dog", "horse", "panda"]).unwrap();
     assert!(net.classify(dog(), 2).unwrap().guesses().len() == 2);
-    let mut run = Synthesis::new(&net, "relu2", dog()).unwrap().seed(5).quiet().start().unwrap();
+    let recipe = Recipe::feather2023().steps(20);
+    let mut run = Synthesis::new(&net, "relu2", dog()).unwrap().recipe(recipe).seed(5).quiet().start().unwrap();
     run.step(3).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.safetensors");
@@ -226,7 +227,7 @@ fn a_gradient_that_is_cut_off_whole_or_in_part_is_refused() {
         let first = mark.stage("first", (x * 2.0)?)?;
         mark.stage("second", ((x * 1e-6)? + first.detach())?)
     });
-    says(&message, &["stage \"second\"", "off by 1", "detach"]);
+    says(&message, &["stage \"second\"", "off by", "detach"]);
     // One of two branches that contribute alike: about 70 %.
     let (a, b) = (conv(4, 3, 3, 1), conv(4, 3, 3, 2));
     let message = refused(move |x, mark| mark.stage("sum", (a.forward(x)? + b.forward(x)?.detach())?));

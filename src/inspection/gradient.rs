@@ -1,7 +1,7 @@
 //! Where the gradient of a network is a surrogate, or not defined.
 
 use crate::hearing::Rectifier;
-use crate::network::{Layer, Network};
+use crate::network::{Layer, Network, Node};
 
 /// A kind of place and how often it occurs, and what the gradient does there.
 pub(super) fn places(network: &Network) -> Vec<(String, String)> {
@@ -36,15 +36,16 @@ pub(super) fn places(network: &Network) -> Vec<(String, String)> {
                 add("stretch to a range", "not defined where several values are the smallest or largest".into())
             }
             Layer::UnitNorm(_) | Layer::FrameNorm(_) => add("normalisation", "not defined for a constant input".into()),
-            Layer::Module(module) => {
-                let what = match module.gradient_error() {
-                    Some(off) => format!("candle's, compared with finite differences: off by {}", percent(off)),
-                    None => "candle's; it could not be compared, for the output did not change".into(),
-                };
-                add("module of one's own", what);
-            }
             _ => {}
         }
+    }
+    let modules: Vec<Option<f64>> = network.nodes().iter().filter_map(module).collect();
+    let worst = modules.iter().flatten().copied().reduce(f64::max);
+    let measured = worst.map_or("could not be compared, for nothing changed".into(), |off| {
+        format!("compared with finite differences when the network was made: off by {} at most", percent(off))
+    });
+    if !modules.is_empty() {
+        found.push(("stage of a module of one's own", modules.len(), format!("candle's, {measured}")));
     }
     let counted = |(kind, count, what): (&str, usize, String)| match count {
         1 => (kind.into(), what),
@@ -53,10 +54,19 @@ pub(super) fn places(network: &Network) -> Vec<(String, String)> {
     found.into_iter().map(counted).collect()
 }
 
-/// A small share, with two digits that count.
+/// How far the gradient is off, if the node is a module of one's own.
+fn module(node: &Node) -> Option<Option<f64>> {
+    match &node.layer {
+        Layer::Module(module) => Some(module.gradient_error()),
+        _ => None,
+    }
+}
+
+/// A small share.
 pub(super) fn percent(share: f64) -> String {
     match 100.0 * share {
         p if p >= 0.1 => format!("{p:.1} %"),
-        p => format!("{p:.0e} %"),
+        p if p >= 0.01 => format!("{p:.2} %"),
+        _ => "less than 0.01 %".into(),
     }
 }

@@ -2,9 +2,10 @@
 
 use super::gradient::percent;
 use super::{InspectedStage, Inspection};
-use crate::display::{Align, Bundle, Figure, LinePlot, Panel, Show, Table};
+use crate::display::{Align, Bundle, Figure, LinePlot, Panel, Player, Players, Show, Table};
 use crate::network::{Input, thousands};
-use crate::stimulus::Stimulus;
+use crate::ops::FrozenOp;
+use crate::stimulus::{Sound, Stimulus};
 
 impl Inspection {
     /// The check list but for the stages: input, preprocessing, weights, classes, gradients, warnings.
@@ -47,29 +48,32 @@ impl Inspection {
                 front.map_or([usize::MAX; 2], |node| [node.shape[1], node.shape[2]])
             }
         };
-        let headers = [
+        let own = self.stages.iter().any(|stage| stage.behind_module);
+        let mut headers = vec![
             "stage",
             "shape",
-            "units (× input)",
+            "units\n(× input)",
             "receptive field",
-            "multiply-adds (million)",
-            "gradient (ms)",
-            "silent units",
-            "how a gradient enters",
-            "SNR (dB), after 20 steps",
+            "multiply-adds\n(million)",
+            "a gradient\n(ms)",
+            "silent\nunits",
+            "ends in",
+            "SNR (dB),\n20 steps",
         ];
+        headers.extend(own.then_some("module's gradient\noff by"));
         let right = Align::Right;
         let mut table = Table::new(headers)
-            .align([Align::Left, Align::Left, right, right, right, right, right, Align::Left, right])
+            .align([Align::Left, Align::Left, right, right, right, right, right, Align::Left, right, right])
             .caption(format!("{}: stages, for {}", self.network.name(), self.stimulus.name()));
         for inspected in &self.stages {
             let InspectedStage { stage, evaluation, snr_db, .. } = inspected;
             let shape: Vec<String> = stage.shape.iter().map(ToString::to_string).collect();
             let none = || "–".to_string();
-            table.push([
+            // No-break spaces: a shape on three lines is no shape.
+            let mut row = vec![
                 stage.name.clone(),
-                shape.join(" × "),
-                format!("{} ({:.2})", thousands(stage.units()), stage.units() as f64 / input as f64),
+                shape.join("\u{a0}×\u{a0}"),
+                format!("{}\u{a0}({:.2})", thousands(stage.units()), stage.units() as f64 / input as f64),
                 stage.receptive_field.within(size),
                 if inspected.behind_module {
                     "not known".into()
@@ -78,9 +82,11 @@ impl Inspection {
                 },
                 evaluation.map_or_else(none, |time| format!("{:.1}", 1e3 * time.as_secs_f64())),
                 format!("{:.0} %", 100.0 * inspected.silent),
-                enters(inspected),
-                snr_db.map_or_else(none, |[before, after]| format!("{before:.1} → {after:.1}")),
-            ]);
+                inspected.rectifier.map_or_else(none, |clip| clip.name().into()),
+                snr_db.map_or_else(none, |[before, after]| format!("{} → {}", decibels(before), decibels(after))),
+            ];
+            row.extend(own.then(|| inspected.module_gradient_error.map_or_else(none, percent)));
+            table.push(row);
         }
         table
     }
@@ -99,8 +105,8 @@ impl Inspection {
             if panels.is_empty() {
                 panels.push(original.caption(self.stimulus.name()));
             }
-            let snr = smoke.metamer.similarity().snr_db.map_or("undefined".into(), |snr| format!("{snr:.1} dB"));
-            panels.push(metamer.caption(format!("after 20 steps, SNR {snr}")));
+            let snr = smoke.metamer.similarity().snr_db.map_or("undefined".into(), decibels);
+            panels.push(metamer.caption(format!("after {} steps, SNR {snr} dB", smoke.steps)));
         }
         let figure = Figure::new(alt).title(format!("{name}: metamers after 20 steps"));
         if panels.is_empty() {
@@ -113,19 +119,30 @@ impl Inspection {
     }
 }
 
-/// What becomes of a gradient at the matched stage.
-fn enters(inspected: &InspectedStage) -> String {
-    match (inspected.rectifier, inspected.module_gradient_error) {
-        (Some(_), Some(off)) => format!("through its rectifier; module off by {}", percent(off)),
-        (Some(_), None) => "through its rectifier, unchanged".into(),
-        (None, Some(off)) => format!("as it is; module off by {}", percent(off)),
-        (None, None) => "as it is".into(),
+/// Without a minus before 0.
+fn decibels(snr: f64) -> String {
+    match (snr * 10.0).round() / 10.0 {
+        snr if snr == f64::INFINITY => "∞".into(),
+        snr => format!("{:.1}", snr + 0.0),
+    }
+}
+
+impl Inspection {
+    /// Original and metamers to listen to, where they are sounds.
+    fn players(&self) -> Vec<Bundle> {
+        let Stimulus::Sound(original) = &self.stimulus else { return vec![] };
+        let player = |name: &str, sound: &Sound| Player::new(name, sound.rate(), sound.values().to_vec());
+        let metamers = self.smoke.iter().filter_map(|smoke| {
+            let stamp = smoke.metamer.stamp();
+            Some(player(&stamp.stage, smoke.metamer.sound().ok()?))
+        });
+        vec![Players::shared([player("original", original)].into_iter().chain(metamers)).bundle()]
     }
 }
 
 impl Show for Inspection {
     fn bundles(&self) -> Vec<Bundle> {
-        [self.table().bundles(), self.stage_table().bundles(), self.figure().bundles()].concat()
+        [self.table().bundles(), self.stage_table().bundles(), self.players(), self.figure().bundles()].concat()
     }
 }
 

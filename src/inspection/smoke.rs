@@ -10,14 +10,17 @@ use crate::synthesis::{Ended, Metamer, Point, Synthesis};
 const STEPS: usize = 20;
 /// Gradient evaluations that are timed at each stage, after one that is not.
 const MEASURED: usize = 2;
+/// Beyond this match, in dB, there is nothing left to see.
+const MATCHED: f64 = 60.0;
 /// Steps that bring less than this, in dB, bring nothing.
 const GAIN: f64 = 0.1;
 
-/// A metamer that was tried.
+/// A metamer that was tried, and all its gradient evaluations.
 #[derive(Clone)]
 pub(super) struct Smoke {
     pub metamer: Metamer,
     pub points: Vec<Point>,
+    pub steps: usize,
 }
 
 /// Times a gradient at each stage, and tries metamers at the first, the middle and the last.
@@ -36,9 +39,12 @@ pub(super) fn measure(
         let Ok(mut run) = plan.start() else { continue };
         let mut attempt = || -> Result<bool> {
             stage.evaluation = Some(run.time_of_evaluation(MEASURED)?);
-            let interrupted =
-                tried.contains(&index) && run.step(STEPS.saturating_sub(run.steps()))?.ended == Ended::Interrupted;
-            Ok(interrupted)
+            while tried.contains(&index) && run.steps() < STEPS && run.snr_db().is_none_or(|snr| snr < MATCHED) {
+                if run.step(1)?.ended == Ended::Interrupted {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         };
         let name = &stage.stage.name;
         match attempt() {
@@ -58,10 +64,12 @@ pub(super) fn measure(
             let after = run.snr_db().unwrap_or(f64::NAN);
             stage.snr_db = Some([before, after]);
             if after.is_nan() || after < before + GAIN {
-                warnings
-                    .push(format!("{name}: {STEPS} steps brought the match from {before:.1} to {after:.1} dB only"));
+                warnings.push(format!(
+                    "{name}: {STEPS} steps of Recipe::fast brought the match from {before:.1} to {after:.1} dB only; for a small picture \
+                     its first steps are long, so try Recipe::feather2023 too"
+                ));
             }
-            smoke.push(Smoke { metamer: run.finish()?, points });
+            smoke.push(Smoke { metamer: run.finish()?, points, steps: run.steps() });
         }
     }
     Ok(smoke)
