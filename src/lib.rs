@@ -25,6 +25,7 @@
 //! | [`ops`] | differentiable operations with frozen parameters |
 //! | [`hearing`] | the cochleagram, and the way back to the waveform |
 //! | [`network`], [`zoo`] | networks as graphs with named stages, and ready-made ones |
+//! | [`inspection`] | a check list for a network |
 //! | [`engine`] | networks compiled for one stage, as a synthesis runs them |
 //! | [`synthesis`] | recipes, runs that can be stepped, saved and resumed, and metamers |
 //! | [`sweep`] | many stimuli, stages, seeds and networks, on one machine or by Slurm |
@@ -49,6 +50,7 @@ mod error;
 pub mod experiment;
 mod finite;
 pub mod hearing;
+pub mod inspection;
 mod interrupt;
 pub mod network;
 pub mod ops;

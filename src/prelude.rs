@@ -1,4 +1,5 @@
 //! What a notebook has loaded when it starts.
+//!
 //! ```
 //! use metamers::prelude::*;
 //!

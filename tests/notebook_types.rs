@@ -4,9 +4,10 @@ use metamers::display::{Bundle, Live, Progress as Line, Raster};
 use metamers::experiment::TaskBuilder;
 use metamers::experiment::analysis::{Answer, Block, Excluded, Person, Proportion, RepeatedMeasures};
 use metamers::hearing::{LogMel, LogMelConfig};
+use metamers::inspection::{InspectedStage, Inspection};
 use metamers::network::{
-    BatchNorm, Builder, Checkpoint, Classification, Guess, Input, Layer, Match, Matches, NodeId, Provenance,
-    ReceptiveField, Stage,
+    BatchNorm, Builder, CandleModule, Checkpoint, Classification, Guess, HubFile, Input, Layer, Match, Matches, NodeId,
+    Provenance, ReceptiveField, Stage, StageMarker,
 };
 use metamers::ops::{
     AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, FrameNorm, GlobalAvgPool, Linear, MatchedClip, MaxPool2d,
@@ -27,7 +28,7 @@ macro_rules! kept {
 fn every_type_of_a_notebook_can_be_kept_and_moved() {
     kept!(Bars, Bundle, Figure, HeatMap, Line, LinePlot, Live, Palette, Panel, Raster, Table);
     kept!(BatchNorm, Builder, Checkpoint, Classification, Guess, Input, Layer, Network, NodeId, Provenance);
-    kept!(ReceptiveField, Stage);
+    kept!(CandleModule, HubFile, InspectedStage, Inspection, ReceptiveField, Stage, StageMarker);
     kept!(AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, MatchedClip, MaxPool2d);
     kept!(FrameNorm, LogMel, LogMelConfig, Match, Matches, Nearest, Padding, RangeNorm, UnitNorm, Window);
     kept!(Image, Noise, Photo, Photos);

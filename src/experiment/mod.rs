@@ -3,6 +3,7 @@
 //! [`RecognitionTask`] writes one page of HTML that runs the experiment of Feather et al. (2019, 2023) in any browser, without a server
 //! and without sending anything; [`analysis`] reads the answers that people saved, and compares conditions, the network and the published
 //! human means.
+//!
 //! ```
 //! use metamers::prelude::*;
 //!

@@ -28,12 +28,12 @@ pub struct NodeId(pub(crate) usize);
 /// # Ok::<(), metamers::Error>(())
 /// ```
 pub struct Builder {
-    name: String,
-    input: Input,
-    nodes: Vec<Node>,
-    stages: Vec<Stage>,
+    pub(super) name: String,
+    pub(super) input: Input,
+    pub(super) nodes: Vec<Node>,
+    pub(super) stages: Vec<Stage>,
     classes: Option<Arc<[String]>>,
-    provenance: Provenance,
+    pub(super) provenance: Provenance,
 }
 
 impl Builder {
@@ -72,7 +72,9 @@ impl Builder {
             (_, Some(window)) => field.through(window),
             // From here on a field is counted in cells of the front end.
             (Layer::Cochleagram(_) | Layer::FrameNorm(_) | Layer::LogMel(_), _) => ReceptiveField::PIXEL,
-            (Layer::Linear(_) | Layer::GlobalAvgPool(_) | Layer::Flatten, _) => ReceptiveField::EVERYTHING,
+            (Layer::Linear(_) | Layer::GlobalAvgPool(_) | Layer::Flatten | Layer::Module(_), _) => {
+                ReceptiveField::EVERYTHING
+            }
             _ => field,
         };
         self.nodes.push(Node { layer, inputs: inputs.to_vec(), shape, field });
@@ -187,14 +189,11 @@ impl Builder {
     /// # Errors
     /// When no stage was named, or the last has another number of units than there are classes.
     pub fn finish(self) -> Result<Network> {
-        let Some(last) = self.stages.last() else {
+        if self.stages.is_empty() {
             return Err(Error::invalid("network", "has no stage; name one with Builder::stage"));
-        };
-        if let Some(classes) = &self.classes
-            && last.units() != classes.len()
-        {
-            let reason = format!("stage \"{}\" has {} units for {} classes", last.name, last.units(), classes.len());
-            return Err(Error::invalid("classes", reason));
+        }
+        if let Some(classes) = &self.classes {
+            check_classes(&self.stages, classes)?;
         }
         let Self { name, input, nodes, stages, classes, mut provenance } = self;
         let stated = &provenance.weights_sha256;
@@ -208,6 +207,17 @@ impl Builder {
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Builder({}, {} layers, {} stages)", self.name, self.nodes.len() - 1, self.stages.len())
+    }
+}
+
+/// An error when the last stage has another number of units than there are classes.
+pub(super) fn check_classes(stages: &[Stage], classes: &[String]) -> Result<()> {
+    match stages.last() {
+        Some(last) if last.units() != classes.len() => {
+            let reason = format!("stage \"{}\" has {} units for {} classes", last.name, last.units(), classes.len());
+            Err(Error::invalid("classes", reason))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::CandleModule;
 use crate::hearing::{Cochleagram, LogMel};
 use crate::ops::{
     AvgPool2d, ChannelAffine, Clip, Conv2d, FrameNorm, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, RangeNorm,
@@ -41,6 +42,8 @@ pub enum Layer {
     AvgPool2d(AvgPool2d),
     /// The mean over the whole image.
     GlobalAvgPool(GlobalAvgPool),
+    /// A function of one's own, written in candle.
+    Module(CandleModule),
     /// The sum of two inputs of one shape.
     Add,
     /// Inputs side by side along the channels.
@@ -72,6 +75,7 @@ impl Layer {
             Self::Clip(op) => (vec![], vec![std::slice::from_ref(&op.ceiling)]),
             Self::MaxPool2d(op) => op.identity(),
             Self::AvgPool2d(op) => op.identity(),
+            Self::Module(op) => (op.identity(), vec![]),
             Self::Input | Self::RangeNorm(_) | Self::UnitNorm(_) | Self::GlobalAvgPool(_) => Default::default(),
             Self::Add | Self::Concat | Self::Flatten => Default::default(),
         }
@@ -83,6 +87,7 @@ impl Layer {
             Self::Conv2d(op) => Some(op.window()),
             Self::MaxPool2d(op) => Some(op.window()),
             Self::AvgPool2d(op) => Some(op.window()),
+            Self::Module(op) => op.window(),
             _ => None,
         }
     }
@@ -101,6 +106,7 @@ impl Layer {
             Self::MaxPool2d(op) => Some(op),
             Self::AvgPool2d(op) => Some(op),
             Self::GlobalAvgPool(op) => Some(op),
+            Self::Module(op) => Some(op),
             Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
         }
     }
@@ -120,6 +126,7 @@ impl Layer {
             Self::MaxPool2d(op) => Some(Arc::new(op)),
             Self::AvgPool2d(op) => Some(Arc::new(op)),
             Self::GlobalAvgPool(op) => Some(Arc::new(op)),
+            Self::Module(op) => Some(Arc::new(op)),
             Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
         }
     }
@@ -187,6 +194,7 @@ impl Layer {
             Self::MaxPool2d(op) => op.apply(inputs[0]),
             Self::AvgPool2d(op) => op.apply(inputs[0]),
             Self::GlobalAvgPool(op) => op.apply(inputs[0]),
+            Self::Module(op) => op.run(inputs[0]),
             Self::Add => Ok((inputs[0] + inputs[1])?),
             Self::Concat => Ok(Tensor::cat(inputs, 1)?),
             Self::Flatten => Ok(inputs[0].flatten_from(1)?),

@@ -1,7 +1,9 @@
 //! Frozen networks as data: a small graph of layers with named stages.
 //!
 //! The graph holds no closures, so the same [`Network`] can be listed, run layer by layer through differentiable
-//! operations, or compiled. Build one with [`Builder`]; ready-made ones are in [`crate::zoo`].
+//! operations, or compiled. Build one with [`Builder`]; ready-made ones are in [`crate::zoo`]. One of your own that is written in
+//! candle becomes a network by [`Network::from_module`]: its function is a layer that nothing looks into.
+//!
 //! ```
 //! use metamers::prelude::*;
 //!
@@ -18,8 +20,13 @@ mod builder;
 mod checkpoint;
 mod classify;
 mod fingerprint;
+mod gradient_check;
+mod hub;
 mod layer;
+mod module;
 mod nearest;
+mod own;
+mod provenance;
 mod pth;
 mod receptive_field;
 mod run;
@@ -34,10 +41,14 @@ pub use builder::{Builder, NodeId};
 pub(crate) use checkpoint::hex;
 pub use checkpoint::{BatchNorm, Checkpoint};
 pub use classify::{Classification, Guess};
+pub use hub::HubFile;
 pub use layer::Layer;
+pub use module::{CandleModule, StageMarker};
 pub use nearest::{Match, Matches, Nearest};
+pub use provenance::Provenance;
 pub use receptive_field::ReceptiveField;
 pub use stage::Stage;
+pub(crate) use table::thousands;
 
 use crate::{Error, Result};
 
@@ -49,6 +60,7 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub struct Network(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     name: String,
     input: Input,
@@ -88,15 +100,7 @@ impl Input {
     }
 }
 
-/// Where a network's weights come from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Provenance {
-    /// The file, package or seed.
-    pub source: String,
-    /// SHA-256 of the weights' file in hexadecimal; of the layers and their values when there was no file.
-    pub weights_sha256: String,
-}
-
+#[derive(Clone)]
 pub(crate) struct Node {
     pub layer: Layer,
     pub inputs: Vec<NodeId>,

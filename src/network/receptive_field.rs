@@ -28,6 +28,14 @@ impl ReceptiveField {
         Self { size, step: [0, 1].map(|axis| self.step[axis].saturating_mul(window.stride[axis])) }
     }
 
+    /// In words, for an input of this height and width: larger than it is all of it.
+    pub(crate) fn within(self, [height, width]: [usize; 2]) -> String {
+        match self.size {
+            Some([rows, columns]) if rows < height || columns < width => self.to_string(),
+            _ => "whole input".into(),
+        }
+    }
+
     /// The larger of two fields, of units that are added or put side by side.
     pub(super) fn union(self, other: Self) -> Self {
         let size = self.size.zip(other.size).map(|(a, b)| [a[0].max(b[0]), a[1].max(b[1])]);

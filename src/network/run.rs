@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::builder::ancestors;
-use super::{Layer, Network, NodeId};
+use super::{Layer, Network, Node, NodeId};
 use crate::ops::Clip;
 use crate::{Error, Result};
 
@@ -63,43 +63,48 @@ impl Network {
         self.run_nodes(&ancestors(self.nodes(), node), node, x, |_, _| {})
     }
 
-    fn run_nodes(
-        &self,
-        needed: &[usize],
-        last: NodeId,
-        x: &Tensor,
-        mut see: impl FnMut(usize, &Tensor),
-    ) -> Result<Tensor> {
+    fn run_nodes(&self, needed: &[usize], last: NodeId, x: &Tensor, see: impl FnMut(usize, &Tensor)) -> Result<Tensor> {
         let shape = self.input().shape();
         if x.dims().len() != shape.len() + 1 || x.dims()[1..] != shape {
             let expected = format!("[batch, {}]", shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
             return Err(Error::shape(format!("the input of {}", self.name()), expected, x.dims()));
         }
-        let mut uses = vec![0usize; last.0 + 1];
-        for &index in needed {
-            self.nodes()[index].inputs.iter().for_each(|input| uses[input.0] += 1);
-        }
-        let mut values: Vec<Option<Tensor>> = vec![None; last.0 + 1];
-        for &index in needed {
-            let node = &self.nodes()[index];
-            let output = if index == 0 {
-                x.clone()
-            } else {
-                let inputs: Vec<&Tensor> = node.inputs.iter().filter_map(|id| values[id.0].as_ref()).collect();
-                node.layer.run(&inputs)?
-            };
-            see(index, &output);
-            values[index] = Some(output);
-            // What nobody needs any more is let go at once; candle's graph keeps what a gradient needs.
-            for id in &node.inputs {
-                uses[id.0] -= 1;
-                if uses[id.0] == 0 && id.0 != last.0 {
-                    values[id.0] = None;
-                }
+        run_nodes(self.nodes(), needed, last, x, see)
+    }
+}
+
+/// The value of node `last`, of the nodes that are `needed` for it; `see` is called with each.
+pub(super) fn run_nodes(
+    nodes: &[Node],
+    needed: &[usize],
+    last: NodeId,
+    x: &Tensor,
+    mut see: impl FnMut(usize, &Tensor),
+) -> Result<Tensor> {
+    let mut uses = vec![0usize; last.0 + 1];
+    for &index in needed {
+        nodes[index].inputs.iter().for_each(|input| uses[input.0] += 1);
+    }
+    let mut values: Vec<Option<Tensor>> = vec![None; last.0 + 1];
+    for &index in needed {
+        let node = &nodes[index];
+        let output = if index == 0 {
+            x.clone()
+        } else {
+            let inputs: Vec<&Tensor> = node.inputs.iter().filter_map(|id| values[id.0].as_ref()).collect();
+            node.layer.run(&inputs)?
+        };
+        see(index, &output);
+        values[index] = Some(output);
+        // What nobody needs any more is let go at once; candle's graph keeps what a gradient needs.
+        for id in &node.inputs {
+            uses[id.0] -= 1;
+            if uses[id.0] == 0 && id.0 != last.0 {
+                values[id.0] = None;
             }
         }
-        values[last.0].take().ok_or_else(|| Error::invalid("stage", "was not computed"))
     }
+    values[last.0].take().ok_or_else(|| Error::invalid("stage", "was not computed"))
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 use super::{Input, Layer, Network};
 use crate::display::{Align, Bundle, Show, Table};
 
+/// In place of a number that nobody counted.
+const UNKNOWN: &str = "not known";
+
 impl Network {
     /// The stages: shape, units, receptive field, parameters and multiply-adds up to each.
     pub fn table(&self) -> Table {
@@ -28,17 +31,16 @@ impl Network {
             .align([Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right])
             .caption(format!("{}: input {takes}", self.name()));
         for stage in self.stages() {
+            // What a module of one's own holds and does is not known.
+            let opaque = self.modules(&stage.name).is_ok_and(|modules| !modules.is_empty());
             let shape: Vec<String> = stage.shape.iter().map(ToString::to_string).collect();
             table = table.row([
                 stage.name.clone(),
                 shape.join(" × "),
                 thousands(stage.units()),
-                match stage.receptive_field.size {
-                    Some([rows, columns]) if rows < height || columns < width => stage.receptive_field.to_string(),
-                    _ => "whole input".into(),
-                },
-                thousands(stage.parameters),
-                format!("{:.1}", stage.multiply_adds as f64 / 1e6),
+                stage.receptive_field.within([height, width]),
+                if opaque { UNKNOWN.into() } else { thousands(stage.parameters) },
+                if opaque { UNKNOWN.into() } else { format!("{:.1}", stage.multiply_adds as f64 / 1e6) },
             ]);
         }
         table
@@ -54,7 +56,7 @@ impl Show for Network {
 crate::show_in_notebooks!(Network);
 
 /// A number with its digits in groups of three.
-fn thousands(number: usize) -> String {
+pub(crate) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let group =
         |(i, c): (usize, char)| if i > 0 && (digits.len() - i).is_multiple_of(3) { vec![',', c] } else { vec![c] };

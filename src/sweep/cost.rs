@@ -1,6 +1,6 @@
 //! What a sweep will take, before it is begun.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::job::Job;
 use super::slurm::Slurm;
@@ -106,11 +106,7 @@ fn evaluation(job: &Job, task: &Task) -> Result<Duration> {
     let plan =
         Synthesis::new(&network, job.study.stage(task), stimulus)?.recipe(subject.recipe.clone()).seed(task.seed);
     let mut run: Run = plan.quiet().start()?;
-    // The first one also fills memory.
-    run.until_evaluations(None, Some(1))?;
-    let (begun, before) = (Instant::now(), run.evaluations());
-    run.until_evaluations(None, Some(before + MEASURED))?;
-    Ok(begun.elapsed().div_f64((run.evaluations() - before).max(1) as f64))
+    run.time_of_evaluation(MEASURED)
 }
 
 impl Show for Cost {

@@ -45,3 +45,8 @@ pub(crate) fn thumbnail(
 ) -> crate::display::Raster {
     panel::thumbnail(stimulus, stimulus, panel::ear(network).as_ref())
 }
+
+/// Original and metamer as panels, the metamer under this title.
+pub(crate) fn panels(metamer: &Metamer, title: &str) -> [crate::display::Panel; 2] {
+    panel::look(&metamer.original, &metamer.stimulus, metamer.ear.as_ref(), title)
+}

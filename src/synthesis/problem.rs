@@ -39,7 +39,9 @@ pub(super) struct Evaluation {
 
 impl Problem {
     pub fn new(network: &Network, stage: &str, original: &Stimulus, recipe: &Recipe, plainly: bool) -> Result<Self> {
-        let runs = match plainly {
+        network.check_unchanged(stage)?;
+        // A module's forward pass is kept for its backward one, and what is wrong with it is said, only where candle runs it.
+        let runs = match plainly || !network.modules(stage)?.is_empty() {
             false => Runs::Compiled(Compiled::new(network, stage)?),
             true => Runs::Plainly(network.clone(), stage.into()),
         };

@@ -115,6 +115,14 @@ impl Run {
         self.advance(Budget { evaluations, time, ..goal })
     }
 
+    /// The time of one gradient evaluation, over this many or a few more, after one that is not counted: it also fills memory.
+    pub(crate) fn time_of_evaluation(&mut self, measured: usize) -> Result<Duration> {
+        self.until_evaluations(None, Some(1))?;
+        let (begun, before) = (Instant::now(), self.evaluations());
+        self.until_evaluations(None, Some(before + measured))?;
+        Ok(begun.elapsed().div_f64((self.evaluations() - before).max(1) as f64))
+    }
+
     /// Takes all the steps of the recipe that are left.
     ///
     /// # Errors

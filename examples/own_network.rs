@@ -1,0 +1,68 @@
+//! A metamer of a network of one's own: a small candle CNN whose weights lie in a file, as they would after training.
+//!
+//! Run: `cargo run --release --example own_network -- metamer.png`
+
+use metamers::candle_nn::{Conv2d, Conv2dConfig, Linear, Module, VarBuilder, VarMap, conv2d, linear};
+use metamers::network::{Input, Provenance, StageMarker};
+use metamers::ops::{Frozen, MaxPool2d, Window};
+use metamers::prelude::*;
+
+struct Cnn {
+    conv1: Conv2d,
+    conv2: Conv2d,
+    head: Linear,
+}
+
+impl Cnn {
+    fn load(weights: VarBuilder) -> candle::Result<Self> {
+        let config = Conv2dConfig { padding: 2, ..Default::default() };
+        Ok(Self {
+            conv1: conv2d(3, 16, 5, Conv2dConfig { stride: 2, ..config }, weights.pp("conv1"))?,
+            conv2: conv2d(16, 32, 5, config, weights.pp("conv2"))?,
+            head: linear(32, 4, weights.pp("head"))?,
+        })
+    }
+
+    /// As in training, but for the marks, which name the stages.
+    fn forward(&self, x: &Tensor, mark: &mut StageMarker) -> Result<Tensor> {
+        let x = ((x - 0.5)? / 0.25)?;
+        let x = mark.relu("relu1", self.conv1.forward(&x)?)?;
+        // Not candle's max_pool2d, whose gradient is wrong: from_module would refuse it.
+        let x = MaxPool2d::new(Window::square(3).stride(2)).apply(&x)?;
+        let x = mark.relu("relu2", self.conv2.forward(&x)?)?;
+        let x = mark.stage("pool", x.mean((2, 3))?)?;
+        mark.stage("logits", self.head.forward(&x)?)
+    }
+}
+
+/// A file of weights that nobody trained, so that this example needs none.
+fn untrained(path: &std::path::Path) -> candle::Result<()> {
+    let vars = VarMap::new();
+    Cnn::load(VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu))?;
+    vars.save(path)
+}
+
+fn main() -> Result<()> {
+    let picture = std::env::args().nth(1).unwrap_or_else(|| "own_metamer.png".into());
+    let file = std::env::temp_dir().join("own_network.safetensors");
+    untrained(&file)?;
+
+    // Tensors, not variables: a network is frozen.
+    let tensors = candle::safetensors::load(&file, &Device::Cpu)?;
+    let cnn = Cnn::load(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))?;
+    let net = Network::from_module("my CNN", Input::Image { shape: [3, 64, 64], resize: 64 }, move |x, mark| {
+        cnn.forward(x, mark)
+    })?
+    .with_classes(["cat", "dog", "horse", "panda"])?
+    .with_provenance(Provenance::of_file(&file)?)?;
+    net.show();
+
+    let dog = Image::open("photos/dog.jpg")?;
+    let mut run = Synthesis::new(&net, "relu2", &dog)?.seed(7).quiet().start()?;
+    println!("{}", run.step(20)?);
+    let metamer = run.finish()?;
+    metamer.show();
+    metamer.save(&picture)?;
+    println!("{picture}");
+    Ok(())
+}

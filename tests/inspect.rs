@@ -1,0 +1,135 @@
+//! The check list: what it says of networks that are as they should be, and of some that are not.
+
+use metamers::candle_nn::{self, Conv2dConfig, Module};
+use metamers::display::Bundle;
+use metamers::inspection::Inspection;
+use metamers::network::{Builder, Input};
+use metamers::ops::{ChannelAffine, Clip, Conv2d, Conv2dConfig as OurConfig};
+use metamers::prelude::*;
+
+fn says(message: &str, parts: &[&str]) {
+    parts.iter().for_each(|part| assert!(message.contains(part), "\"{part}\" is missing in: {message}"));
+}
+
+fn plain(bundles: &[Bundle]) -> String {
+    bundles.iter().map(|bundle| bundle.plain()).collect::<Vec<_>>().join("\n")
+}
+
+/// A page and the sheet of an inspection, where somebody looks at them: METAMERS_LOOK=folder.
+fn look(name: &str, found: &Inspection) {
+    println!("{}", plain(&found.bundles()));
+    if let Some(folder) = std::env::var_os("METAMERS_LOOK") {
+        let folder = std::path::Path::new(&folder);
+        found.save(folder.join(format!("{name}.html"))).unwrap();
+        found.figure().save(folder.join(format!("{name}.png"))).unwrap();
+    }
+}
+
+/// One convolution with these channel factors of the input, a bias and a rectifier.
+fn one_layer(bias: f32, clip: Clip) -> Network {
+    let values: Vec<f32> = (0..4 * 3 * 9).map(|i| ((i * 37 % 23) as f32 - 11.0) / 40.0).collect();
+    let weight = Tensor::from_vec(values, (4, 3, 3, 3), &Device::Cpu).unwrap();
+    let bias = Tensor::full(bias, 4, &Device::Cpu).unwrap();
+    let mut b = Builder::new("one layer", Input::Image { shape: [3, 32, 32], resize: 32 });
+    let x = b.channel_affine(b.input(), ChannelAffine::new(&[4.0, 4.0, 5.0], &[-2.0, -1.0, 0.0]).unwrap()).unwrap();
+    let x = b.conv2d(x, Conv2d::new(&weight, Some(&bias), OurConfig::default()).unwrap()).unwrap();
+    let x = b.clip(x, clip).unwrap();
+    b.stage("relu", x).unwrap();
+    b.finish().unwrap()
+}
+
+#[test]
+fn the_shipped_image_network_passes() {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let found = net.inspect().unwrap();
+    look("efficientnet", &found);
+    assert!(found.warnings().is_empty(), "{:?}", found.warnings());
+    assert_eq!(found.stages().len(), net.stages().len());
+    assert!(found.stages().iter().all(|stage| stage.evaluation.is_some_and(|time| !time.is_zero())));
+    let tried: Vec<_> = found.stages().iter().filter_map(|s| Some((&s.stage.name, s.snr_db?))).collect();
+    assert_eq!(tried.len(), 3);
+    assert_eq!((tried[0].0.as_str(), tried[2].0.as_str()), ("stem", "logits"));
+    assert!(tried.iter().all(|(_, [before, after])| after > before), "{tried:?}");
+    assert_eq!(found.metamers().len(), 3);
+    let pixels = 3.0 * 224.0 * 224.0;
+    let text = plain(&found.bundles());
+    let stem = &net.stages()[0];
+    says(
+        &text,
+        &[
+            "stem",
+            &format!("({:.2})", stem.units() as f64 / pixels),
+            "mean 0.498, 0.498, 0.498",
+            "1000 classes",
+            "warnings",
+        ],
+    );
+    says(&text, &["rectifier with a ceiling", "passed unchanged at the matched stage"]);
+    // Two tables and a picture, each with what a front end needs.
+    let kinds: Vec<bool> = found.bundles().iter().map(|b| b.data().contains_key("image/png")).collect();
+    assert_eq!(kinds, [false, false, true]);
+    assert!(found.bundles()[2].metadata()["image/png"]["alt"].as_str().unwrap().contains("after 20 steps"));
+}
+
+#[test]
+fn the_shipped_word_network_passes_and_names_its_surrogates() {
+    let found = zoo::cochcnn_words().unwrap().inspect().unwrap();
+    look("words", &found);
+    assert!(found.warnings().is_empty(), "{:?}", found.warnings());
+    let text = plain(&found.bundles());
+    says(&text, &["a surrogate: that of the power 0.3 clamped to 5", "20000 Hz", "211 channels", "max pool"]);
+}
+
+#[test]
+fn a_network_of_ones_own_is_listed_with_what_is_not_known() {
+    let weight = Tensor::randn(0f32, 0.3, (4, 3, 3, 3), &Device::Cpu).unwrap();
+    let conv = candle_nn::Conv2d::new(weight, None, Conv2dConfig { stride: 2, ..Default::default() });
+    let net = Network::from_module("mine", Input::Image { shape: [3, 32, 32], resize: 32 }, move |x, mark| {
+        let x = mark.relu("relu1", conv.forward(&(x - 0.5)?)?)?;
+        mark.stage("mean", x.mean((2, 3))?)
+    })
+    .unwrap();
+    let found = net.inspect().unwrap();
+    look("mine", &found);
+    let text = plain(&found.bundles());
+    says(
+        &text,
+        &[
+            "not known",
+            "whatever the module does itself",
+            "compared with finite differences when the network was made: off by",
+            "3 × 3",
+        ],
+    );
+    assert!(found.stages().iter().all(|s| s.behind_module && s.module_gradient_error.is_some_and(|off| off < 0.02)));
+    assert!(found.warnings().iter().any(|w| w.contains("with_provenance")));
+    assert!(found.warnings().iter().any(|w| w.contains("no class names")));
+}
+
+#[test]
+fn stages_that_are_dead_saturated_or_deaf_are_warned_of() {
+    let warnings = |net: Network| net.inspect().unwrap().warnings().join("\n");
+    let fine = warnings(one_layer(0.0, Clip::RELU));
+    assert_eq!(fine.lines().count(), 1, "{fine}");
+    says(&warnings(one_layer(-1e3, Clip::RELU)), &["relu: every unit is 0 for dog", "nothing to match"]);
+    says(
+        &warnings(one_layer(1e3, Clip::RELU6)),
+        &["relu: gives the same for dog and for noise", "100.0 % of the units are at their ceiling"],
+    );
+    let mostly = warnings(one_layer(-4.0, Clip::RELU));
+    println!("{mostly}");
+    // A module that gives no number for black.
+    let net = Network::from_module("log", Input::Image { shape: [3, 32, 32], resize: 32 }, |x, mark| {
+        mark.stage("log", x.log()?)
+    });
+    says(&warnings(net.unwrap()), &["log: holds values that are not finite for a black picture"]);
+}
+
+#[test]
+fn a_stimulus_that_does_not_fit_is_an_error() {
+    let net = one_layer(0.0, Clip::RELU);
+    let word = Sound::open("speech/seven.wav").unwrap();
+    says(&net.inspect_on(word).unwrap_err().to_string(), &["takes images, not sounds"]);
+    let panda = Image::open("photos/giant_panda.jpg").unwrap();
+    assert!(plain(&net.inspect_on(panda).unwrap().bundles()).contains("stages, for giant panda"));
+}

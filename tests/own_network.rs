@@ -1,0 +1,397 @@
+//! A network of one's own, in candle: it does what the zoo's networks do, and one that would deceive is refused.
+
+use metamers::candle::{D, Module};
+use metamers::candle_nn::{self, Conv2dConfig, VarBuilder, VarMap};
+use metamers::engine::Compiled;
+use metamers::hearing::{Cochleagram, LogMel, LogMelConfig};
+use metamers::network::{Builder, Input, Layer, Provenance, StageMarker};
+use metamers::ops::{self, Clip, Frozen, MaxPool2d, Padding, Window};
+use metamers::prelude::*;
+
+const SIZE: usize = 24;
+const INPUT: Input = Input::Image { shape: [3, SIZE, SIZE], resize: SIZE };
+
+/// Weights that are the same each time, `seed` apart.
+fn weights(shape: &[usize], seed: u64) -> Tensor {
+    let fan_in: usize = shape[1..].iter().product();
+    let value = |i: u64| {
+        let z = (i + 1 + 1_000_003 * seed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((z >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * (12.0 / fan_in as f32).sqrt()
+    };
+    let count: usize = shape.iter().product();
+    Tensor::from_vec((0..count as u64).map(value).collect::<Vec<_>>(), shape, &Device::Cpu).unwrap()
+}
+
+fn conv(outputs: usize, inputs: usize, side: usize, seed: u64) -> candle_nn::Conv2d {
+    candle_nn::Conv2d::new(weights(&[outputs, inputs, side, side], seed), None, Conv2dConfig::default())
+}
+
+fn overlapping() -> MaxPool2d {
+    MaxPool2d::new(Window::square(3).stride(2))
+}
+
+/// Two convolutions, a max pool of ours between them, and four classes.
+fn small(name: &str, seed: u64) -> Result<Network> {
+    let (conv1, conv2) = (conv(8, 3, 5, seed), conv(12, 8, 3, seed + 1));
+    let head = candle_nn::Linear::new(weights(&[4, 12], seed + 2), None);
+    Network::from_module(name, INPUT, move |x, mark| {
+        let x = mark.relu("relu1", conv1.forward(&((x - 0.5)? / 0.25)?)?)?;
+        let x = mark.stage("pool1", overlapping().apply(&x)?)?;
+        let x = mark.relu("relu2", conv2.forward(&x)?)?;
+        mark.stage("logits", head.forward(&x.mean((2, 3))?)?)
+    })
+}
+
+/// The same in layers of this library.
+fn small_as_layers(seed: u64) -> Network {
+    let conv = |shape: &[usize], seed| ops::Conv2d::new(&weights(shape, seed), None, Default::default()).unwrap();
+    let mut b = Builder::new("layers", INPUT);
+    let x = b.channel_affine(b.input(), ops::ChannelAffine::new(&[4.0; 3], &[-2.0; 3]).unwrap()).unwrap();
+    let x = b.conv2d(x, conv(&[8, 3, 5, 5], seed)).unwrap();
+    let x = b.clip(x, Clip::RELU).unwrap();
+    b.stage("relu1", x).unwrap();
+    let x = b.max_pool2d(x, overlapping()).unwrap();
+    b.stage("pool1", x).unwrap();
+    let x = b.conv2d(x, conv(&[12, 8, 3, 3], seed + 1)).unwrap();
+    let x = b.clip(x, Clip::RELU).unwrap();
+    b.stage("relu2", x).unwrap();
+    let x = b.global_avg_pool(x).unwrap();
+    let x = b.linear(x, ops::Linear::new(&weights(&[4, 12], seed + 2), None).unwrap()).unwrap();
+    b.stage("logits", x).unwrap();
+    b.finish().unwrap()
+}
+
+fn dog() -> Image {
+    Image::open("photos/dog.jpg").unwrap()
+}
+
+fn off(a: &[f32], b: &[f32]) -> f64 {
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    norm(&mut a.iter().zip(b).map(|(a, b)| f64::from(a - b))) / norm(&mut b.iter().map(|&b| f64::from(b)))
+}
+
+fn flat(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn refused<F>(function: F) -> String
+where
+    F: Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync + 'static,
+{
+    Network::from_module("mine", INPUT, function).expect_err("should have been refused").to_string()
+}
+
+fn says(message: &str, parts: &[&str]) {
+    parts.iter().for_each(|part| assert!(message.contains(part), "\"{part}\" is missing in: {message}"));
+}
+
+#[test]
+fn it_equals_the_same_network_in_layers_at_every_stage() {
+    let (own, layers) = (small("mine", 3).unwrap(), small_as_layers(3));
+    let x = own.prepare(dog()).unwrap().to_tensor().unwrap();
+    for (stage, other) in own.stages().iter().zip(layers.stages()) {
+        assert_eq!((&stage.name, &stage.shape), (&other.name, &other.shape));
+        let [a, b] = [&own, &layers].map(|net| flat(&net.forward_to(&stage.name, &x).unwrap()));
+        assert!(off(&a, &b) < 1e-5, "{}: off by {}", stage.name, off(&a, &b));
+        let compiled = flat(&Compiled::new(&own, &stage.name).unwrap().apply(&x).unwrap());
+        assert!(off(&compiled, &a) < 1e-6, "{}: the plan is off by {}", stage.name, off(&compiled, &a));
+    }
+    let names: Vec<&str> = own.stages().iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["relu1", "pool1", "relu2", "logits"]);
+    let each = own.forward_to_each(&names, &x).unwrap();
+    assert_eq!(flat(&each[2]), flat(&own.forward_to("relu2", &x).unwrap()));
+    // Measured by the gradient, which the losers of a max pool do not get, a field can be smaller than it is, by a pixel or two.
+    let fields = |net: &Network| net.stages().iter().map(|s| s.receptive_field.size).collect::<Vec<_>>();
+    println!("measured {:?}, computed {:?}", fields(&own), fields(&layers));
+    assert_eq!(fields(&own)[0], Some([5, 5]));
+    for (measured, computed) in fields(&own).into_iter().zip(fields(&layers)).take(3) {
+        let pairs = measured.unwrap().into_iter().zip(computed.unwrap());
+        assert!(pairs.into_iter().all(|(m, c)| m <= c && c <= m + 2), "{measured:?} of {computed:?}");
+    }
+    assert_eq!(fields(&own)[3], None);
+}
+
+#[test]
+fn the_gradients_of_both_ways_to_run_it_are_those_of_the_layers() {
+    let (own, layers) = (small("mine", 3).unwrap(), small_as_layers(3));
+    let x = own.prepare(dog()).unwrap().to_tensor().unwrap();
+    for stage in ["relu1", "pool1", "relu2", "logits"] {
+        let gradient = |net: &Network, compiled: bool| {
+            let x = Var::from_tensor(&x).unwrap();
+            let y = match compiled {
+                true => Compiled::new(net, stage).unwrap().apply(&x).unwrap(),
+                false => net.forward_to(stage, &x).unwrap(),
+            };
+            let cotangent = weights(y.dims(), 9);
+            flat(&ops::pull_back(&y, &cotangent, &x).unwrap())
+        };
+        let reference = gradient(&layers, false);
+        for compiled in [false, true] {
+            let off = off(&gradient(&own, compiled), &reference);
+            assert!(off < 1e-5, "{stage}, compiled {compiled}: off by {off}");
+        }
+    }
+}
+
+#[test]
+fn a_run_to_a_stage_computes_nothing_behind_it() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static BEHIND: AtomicUsize = AtomicUsize::new(0);
+    let conv1 = conv(4, 3, 3, 1);
+    let net = Network::from_module("mine", INPUT, move |x, mark| {
+        let x = mark.relu("relu1", conv1.forward(x)?)?;
+        BEHIND.fetch_add(1, Ordering::Relaxed);
+        mark.stage("sum", x.sum_keepdim(D::Minus1)?)
+    })
+    .unwrap();
+    let x = net.prepare(dog()).unwrap().to_tensor().unwrap();
+    let before = BEHIND.load(Ordering::Relaxed);
+    net.forward_to("relu1", &x).unwrap();
+    assert_eq!(BEHIND.load(Ordering::Relaxed), before);
+    net.forward_to("sum", &x).unwrap();
+    assert_eq!(BEHIND.load(Ordering::Relaxed), before + 1);
+}
+
+#[test]
+fn a_metamer_is_made_classified_saved_and_resumed() {
+    let net = small("mine", 3).unwrap().with_classes(["cat", "dog", "horse", "panda"]).unwrap();
+    assert!(net.classify(dog(), 2).unwrap().guesses().len() == 2);
+    let recipe = Recipe::feather2023().steps(20);
+    let mut run = Synthesis::new(&net, "relu2", dog()).unwrap().recipe(recipe).seed(5).quiet().start().unwrap();
+    run.step(3).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    run.save(&path).unwrap();
+    run.step(17).unwrap();
+    let metamer = run.finish().unwrap();
+    let (before, after) = (run.history()[0].snr_db, metamer.similarity().snr_db.unwrap());
+    println!("SNR {before:.1} -> {after:.1} dB in 20 steps");
+    assert!(after > before + 5.0, "{before} -> {after}");
+    assert!(metamer.original_class().is_some() && metamer.metamer_class().is_some());
+    // Made anew, as after a restart of the notebook.
+    let anew = small("mine", 3).unwrap();
+    let mut resumed = Run::resume(&path, &anew).unwrap();
+    resumed.set_quiet(true);
+    resumed.step(17).unwrap();
+    assert!(resumed.pixels() == run.pixels(), "the resumed run went elsewhere");
+    let error = Run::resume(&path, &small("mine", 4).unwrap()).unwrap_err().to_string();
+    says(&error, &["was made with mine of weights"]);
+}
+
+#[test]
+fn a_rectifier_that_is_marked_gets_the_recipes_gradient() {
+    // Without the mark the values before the rectifier are not known, and silent units have no gradient.
+    let conv1 = conv(4, 3, 3, 1);
+    let hidden = Network::from_module("hidden", INPUT, move |x, mark| mark.stage("relu1", conv1.forward(x)?.relu()?));
+    let conv1 = conv(4, 3, 3, 1);
+    let marked = Network::from_module("marked", INPUT, move |x, mark| mark.relu("relu1", conv1.forward(x)?)).unwrap();
+    let x = marked.prepare(dog()).unwrap().to_tensor().unwrap();
+    let hidden = hidden.unwrap();
+    assert_eq!(flat(&marked.forward_to("relu1", &x).unwrap()), flat(&hidden.forward_to("relu1", &x).unwrap()));
+    assert_eq!(Compiled::new(&marked, "relu1").unwrap().clip(), Some(Clip::RELU));
+    assert_eq!(Compiled::new(&hidden, "relu1").unwrap().clip(), None);
+}
+
+#[test]
+fn candles_overlapping_max_pool_is_refused_and_ours_is_taken() {
+    let conv1 = conv(4, 3, 3, 1);
+    let message = refused(move |x, mark| {
+        let x = conv1.forward(x)?.relu()?;
+        mark.stage("pool1", x.max_pool2d_with_stride(3, 2)?)
+    });
+    says(&message, &["pool1", "candle has no gradient", "metamers::ops", "MaxPool2d::new"]);
+    let conv1 = conv(4, 3, 3, 1);
+    let net = Network::from_module("mine", INPUT, move |x, mark| {
+        let x = conv1.forward(x)?.relu()?;
+        mark.stage("pool1", overlapping().apply(&x)?)
+    });
+    assert_eq!(net.unwrap().stages()[0].shape, [4, 10, 10]);
+}
+
+#[test]
+fn candles_other_max_pool_is_refused_with_how_far_it_is_off() {
+    let conv1 = conv(4, 3, 3, 1);
+    let message = refused(move |x, mark| {
+        let x = mark.relu("relu1", conv1.forward(x)?)?;
+        mark.stage("pool1", x.max_pool2d(2)?)
+    });
+    println!("{message}");
+    says(&message, &["stage \"pool1\" of mine", "off by", "%", "finite differences", "MaxPool2d"]);
+}
+
+#[test]
+fn a_gradient_that_is_cut_off_whole_or_in_part_is_refused() {
+    let message = refused(|x, mark| mark.stage("a", x.detach().affine(2.0, 0.0)?));
+    says(&message, &["stage \"a\"", "does not depend on this input"]);
+    let message = refused(|x, mark| {
+        let first = mark.stage("first", (x * 2.0)?)?;
+        mark.stage("second", ((x * 1e-6)? + first.detach())?)
+    });
+    says(&message, &["stage \"second\"", "off by", "detach"]);
+    // One of two branches that contribute alike: about 70 %.
+    let (a, b) = (conv(4, 3, 3, 1), conv(4, 3, 3, 2));
+    let message = refused(move |x, mark| mark.stage("sum", (a.forward(x)? + b.forward(x)?.detach())?));
+    println!("{message}");
+    says(&message, &["stage \"sum\"", "off by"]);
+    // A tenth of the change.
+    let a = conv(4, 3, 3, 1);
+    let message = refused(move |x, mark| {
+        let y = a.forward(x)?;
+        mark.stage("share", ((&y * 0.9)? + (&y * 0.1)?.detach())?)
+    });
+    println!("{message}");
+    says(&message, &["stage \"share\"", "off by"]);
+}
+
+#[test]
+fn a_gradient_that_is_wrong_in_one_direction_of_a_picture_is_refused() {
+    // candle's convolution of a picture that is not square, with a stride.
+    let input = Input::Image { shape: [3, 29, 36], resize: 36 };
+    let conv = candle_nn::Conv2d::new(
+        weights(&[4, 3, 7, 7], 1),
+        None,
+        Conv2dConfig { stride: 2, padding: 3, ..Default::default() },
+    );
+    let message = Network::from_module("mine", input, move |x, mark| mark.stage("conv1", conv.forward(x)?));
+    let message = message.expect_err("should have been refused").to_string();
+    println!("{message}");
+    says(&message, &["stage \"conv1\"", "Conv2d"]);
+}
+
+#[test]
+fn a_deep_stack_of_right_operations_is_taken_and_its_error_is_small() {
+    // Twelve rectified convolutions, and pools of ours: many corners for finite differences to cross.
+    let convs: Vec<candle_nn::Conv2d> = (0..12)
+        .map(|i| {
+            let config = Conv2dConfig { padding: 1, ..Default::default() };
+            candle_nn::Conv2d::new(weights(&[8, if i == 0 { 3 } else { 8 }, 3, 3], i), None, config)
+        })
+        .collect();
+    let net = Network::from_module("deep", INPUT, move |x, mark| {
+        let mut x = (x - 0.5)?;
+        for (i, conv) in convs.iter().enumerate() {
+            x = mark.relu(&format!("relu{i}"), conv.forward(&x)?)?;
+            if i % 5 == 4 {
+                x = MaxPool2d::new(Window::square(3).stride(2).padding(Padding::all(1))).apply(&x)?;
+            }
+        }
+        Ok(x)
+    })
+    .unwrap();
+    let found = net.inspect_on(dog()).unwrap();
+    let errors: Vec<f64> = found.stages().iter().map(|s| s.module_gradient_error.unwrap()).collect();
+    println!("off by {errors:?}");
+    assert_eq!(errors.len(), 12);
+    assert!(errors.iter().all(|&off| off < 0.02), "{errors:?}");
+}
+
+#[test]
+fn what_is_no_frozen_network_is_refused() {
+    let message = refused(|x, mark| mark.stage("norm", (x / 0.0)?));
+    says(&message, &["norm", "not finite"]);
+    let message = refused(|x, mark| mark.stage("mean", x.mean_all()?.reshape((1, 1))?));
+    says(&message, &["stage \"mean\"", "batch of 2"]);
+    let message = refused(|x, mark| mark.stage("vector", x.flatten_all()?));
+    says(&message, &["stage \"vector\"", "does not keep the batch", "[1728]"]);
+    let message = refused(|x, mark| mark.stage("noisy", (x + x.rand_like(0.0, 0.1)?)?));
+    says(&message, &["stage \"noisy\"", "second run", "dropout"]);
+    // Batch normalisation that trains: each input is normalised by the others.
+    let message = refused(|x, mark| mark.stage("norm", x.broadcast_sub(&x.mean_keepdim(0)?)?.affine(1.0, 0.5)?));
+    assert!(message.contains("stage \"norm\""), "{message}");
+    let message = refused(|x, mark| mark.stage("halves", x.broadcast_add(&x.mean_keepdim(0)?)?));
+    says(&message, &["stage \"halves\"", "one input of a batch", "forward_t"]);
+    let message = refused(|x, mark| {
+        let x = mark.stage("a", (x * 2.0)?)?;
+        mark.stage("a", (x * 2.0)?)
+    });
+    says(&message, &["\"a\" is taken"]);
+    let message = refused(|x, _| Ok((x * 2.0)?));
+    says(&message, &["mine", "names no stage"]);
+    let message = refused(|x, mark| mark.stage("wide", x.to_dtype(DType::F64)?));
+    says(&message, &["stage \"wide\"", "F32"]);
+    let message = refused(|x, mark| mark.stage("a", x.matmul(&x.narrow(1, 0, 1)?)?));
+    says(&message, &["cannot be run"]);
+}
+
+#[test]
+fn names_and_inputs_that_do_not_fit_are_errors() {
+    let net = small("mine", 3).unwrap();
+    let message = net.stage("relu3").unwrap_err().to_string();
+    says(&message, &["no stage named \"relu3\"", "relu1", "relu2"]);
+    let message = net.clone().with_classes(["one", "two"]).unwrap_err().to_string();
+    says(&message, &["4 units for 2 classes"]);
+    let wrong = Provenance { source: "mine".into(), weights_sha256: "abc".into() };
+    says(&net.clone().with_provenance(wrong).unwrap_err().to_string(), &["no SHA-256", "abc"]);
+    let x = Tensor::zeros((1, 3, SIZE, SIZE + 1), DType::F32, &Device::Cpu).unwrap();
+    says(&net.forward_to("relu1", &x).unwrap_err().to_string(), &["the input of mine"]);
+    says(&net.classify(dog(), 1).unwrap_err().to_string(), &["no class names"]);
+}
+
+#[test]
+fn weights_that_are_trained_on_are_noticed() {
+    let vars = VarMap::new();
+    let builder = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
+    let conv1 = candle_nn::conv2d(3, 4, 3, Conv2dConfig::default(), builder.pp("conv1")).unwrap();
+    let net = Network::from_module("mine", INPUT, move |x, mark| mark.relu("relu1", conv1.forward(x)?)).unwrap();
+    assert!(Synthesis::new(&net, "relu1", dog()).unwrap().quiet().start().is_ok());
+    let before = Provenance::of_vars("mine", &vars).unwrap();
+    assert_eq!(before, Provenance::of_vars("mine", &vars).unwrap());
+    let var = vars.all_vars().into_iter().find(|var| var.rank() == 4).unwrap();
+    var.set(&(var.as_tensor() * 1.01).unwrap()).unwrap();
+    assert_ne!(before, Provenance::of_vars("mine", &vars).unwrap());
+    let message = Synthesis::new(&net, "relu1", dog()).unwrap().quiet().start().unwrap_err().to_string();
+    says(&message, &["stage \"relu1\" of mine", "other values than when the network was made"]);
+}
+
+#[test]
+fn the_hash_tells_networks_apart_and_can_be_given() {
+    let hash = |net: &Network| net.provenance().weights_sha256.clone();
+    let net = small("mine", 3).unwrap();
+    assert_eq!(hash(&net), hash(&small("mine", 3).unwrap()));
+    assert_ne!(hash(&net), hash(&small("mine", 4).unwrap()));
+    assert!(net.provenance().source.contains("fixed input"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.safetensors");
+    candle::safetensors::save(&[("w", weights(&[4, 3, 3, 3], 1))].into(), &path).unwrap();
+    let net = net.with_provenance(Provenance::of_file(&path).unwrap()).unwrap();
+    assert_eq!(net.provenance().source, "mine.safetensors");
+    assert_eq!(hash(&net), metamers::network::Checkpoint::open(&path).unwrap().provenance().weights_sha256);
+}
+
+#[test]
+fn a_front_end_of_ours_stands_before_a_module() {
+    let config = LogMelConfig { rate: 8_000, samples: 4_000, window: 200, step: 80, fft: 256, filters: 20 };
+    let ear = LogMel::new(config.clone()).unwrap();
+    let mut b = Builder::new("ear", Input::Sound { samples: 4_000, rate: 8_000 });
+    let x = b.layer(Layer::LogMel(ear), &[b.input()]).unwrap();
+    b.stage("mel", x).unwrap();
+    let conv1 = candle_nn::Conv2d::new(weights(&[6, 1, 3, 3], 1), None, Conv2dConfig::default());
+    let x = b.module(x, move |x, mark| mark.relu("relu1", conv1.forward(&(x / 10.0)?)?)).unwrap();
+    let x = b.global_avg_pool(x).unwrap();
+    b.stage("pool", x).unwrap();
+    let net = b.finish().unwrap();
+    assert_eq!(net.stage("relu1").unwrap().shape, [6, config.frames() - 2, 18]);
+    assert_eq!(net.stage("pool").unwrap().shape, [6]);
+    let word = Sound::open("speech/seven.wav").unwrap();
+    let mut run = Synthesis::new(&net, "relu1", &word).unwrap().quiet().start().unwrap();
+    run.step(10).unwrap();
+    assert!(run.snr_db().unwrap() > run.history()[0].snr_db);
+    // The table says what it does not know.
+    let text = net.bundles()[0].plain().to_owned();
+    says(&text, &["relu1", "not known"]);
+}
+
+#[test]
+fn a_cochleagram_inside_a_module_is_refused_for_its_surrogate_and_taken_before_it() {
+    let ear = Cochleagram::feather2023().unwrap();
+    let input = ear.input();
+    let inside = ear.clone();
+    let message = Network::from_module("ear", input.clone(), move |x, mark| mark.stage("heard", inside.apply(x)?));
+    let message = message.expect_err("should have been refused").to_string();
+    println!("{message}");
+    says(&message, &["stage \"heard\"", "off by", "Builder::module"]);
+    let mut b = Builder::new("ear", input);
+    let x = b.layer(Layer::Cochleagram(ear), &[b.input()]).unwrap();
+    b.module(x, |x, mark| mark.stage("bands", x.mean(3)?)).unwrap();
+    assert_eq!(b.finish().unwrap().stage("bands").unwrap().shape, [1, 211]);
+}
