@@ -16,7 +16,7 @@ use crate::network::{Layer, Network};
 use crate::stimulus::{Sound, Stimulus};
 
 /// The signal-to-noise ratio from which a match is called good, in dB.
-const GOOD_MATCH: f64 = 20.0;
+pub(super) const GOOD_MATCH: f64 = 20.0;
 
 /// A run at one moment; all but the present picture is shared with it.
 #[derive(Clone)]
@@ -86,7 +86,7 @@ pub(super) fn thumbnail(stimulus: &Stimulus, on_scale_of: &Stimulus, ear: Option
 
 /// Original and metamer: pictures as they are; sounds as the cochleagram that the network hears, or as their spectrogram, on one
 /// scale of colours.
-fn look(original: &Stimulus, made: &Stimulus, ear: Option<&Cochleagram>, title: &str) -> [Panel; 2] {
+pub(super) fn look(original: &Stimulus, made: &Stimulus, ear: Option<&Cochleagram>, title: &str) -> [Panel; 2] {
     match (original, made) {
         (Stimulus::Sound(original), Stimulus::Sound(made)) => {
             let before = heard(original, ear).titled("original");
