@@ -1,7 +1,7 @@
-"""Takes the steps of the Dockerfile one by one in an empty folder, where there is no Docker: python3 binder/steps.py FOLDER [--skip TEXT]...
+"""Takes the steps of the Dockerfile one by one in an empty folder, where there is no Docker: python3 binder/steps.py FOLDER [--instead TEXT COMMAND]
 
-The home of the image becomes a folder in FOLDER, COPY becomes a clone, and what only root may do is said and left out, as are the
-steps that hold a TEXT. At the end Jupyter is started as CMD says, and asked which kernels it has.
+The home of the image becomes a folder in FOLDER, COPY becomes a clone, and what only root may do is said and left out. A step
+that holds TEXT, one too long to wait for, is replaced by COMMAND. At the end Jupyter is started as CMD says, and asked which kernels it has.
 """
 
 import argparse
@@ -28,8 +28,8 @@ def instructions(text):
 
 
 class Steps:
-    def __init__(self, folder, skip):
-        self.folder, self.skip = folder, skip
+    def __init__(self, folder, instead):
+        self.folder, self.instead = folder, instead
         self.environment = dict(os.environ)
         self.user, self.place = "root", folder
 
@@ -68,11 +68,10 @@ class Steps:
     def run(self, command):
         if self.user == "root":
             return "left out: only root may do this"
-        if any(text in command for text in self.skip):
-            return "left out, as asked"
+        replaced = next((other for text, other in self.instead if text in command), None)
         begun = time.monotonic()
-        subprocess.run(["sh", "-c", self.here(command)], cwd=self.place, env=self.environment, check=True)
-        return f"done in {time.monotonic() - begun:.0f} s"
+        subprocess.run(["sh", "-c", replaced or self.here(command)], cwd=self.place, env=self.environment, check=True)
+        return f"{f'replaced by: {replaced}; ' if replaced else ''}done in {time.monotonic() - begun:.0f} s"
 
     def start(self, command):
         """Starts Jupyter on another port, which is not open to others, and asks for its kernels."""
@@ -102,10 +101,10 @@ class Steps:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--skip", action="append", default=[], metavar="TEXT")
+    parser.add_argument("--instead", action="append", default=[], nargs=2, metavar=("TEXT", "COMMAND"))
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True)
-    steps = Steps(arguments.folder.resolve(), arguments.skip)
+    steps = Steps(arguments.folder.resolve(), arguments.instead)
     for keyword, rest in instructions((ROOT / "binder/Dockerfile").read_text()):
         print(f"{keyword} {rest}", flush=True)
         print(f"  {steps.take(keyword, rest)}", flush=True)

@@ -86,7 +86,7 @@ impl Metamer {
         .begin()?;
         let progress = match self.steps {
             Some(steps) => run.step(steps)?,
-            None => run.until_evaluations(None, Some(self.history.len()))?,
+            None => run.replay(self.history.len())?,
         };
         let again = run.finish()?;
         Ok(Reproduction { saved: self.heard_by(network), again, interrupted: progress.ended == Ended::Interrupted })

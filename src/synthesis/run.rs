@@ -105,6 +105,11 @@ impl Run {
         self.slice(snr_db, evaluations, None)
     }
 
+    /// Steps until so many gradients have been evaluated since the start, whatever the recipe's steps are.
+    pub(super) fn replay(&mut self, evaluations: usize) -> Result<Progress> {
+        self.advance(Budget { evaluations: Some(evaluations), ..Budget::default() })
+    }
+
     /// [`Run::until_evaluations`], which comes back after `time` to be saved, with [`Ended::Time`].
     pub(crate) fn slice(
         &mut self,

@@ -49,7 +49,7 @@ def wav_seconds(source):
         return sound.getnframes() / sound.getframerate()
 
 
-def browse(browser, path, width, screenshot=None):
+def browse(browser, path, width, screenshot=None, then=None):
     found = Found()
     complain = found.trouble.append
     # What the page asks for is written down; the network being off, nothing is answered.
@@ -83,6 +83,8 @@ def browse(browser, path, width, screenshot=None):
         complain("a formula that nobody has set")
     if screenshot:
         page.screenshot(path=screenshot, full_page=True)
+    if then:
+        then(page)
     context.close()
     return found
 
