@@ -8,11 +8,15 @@ use std::path::Path;
 
 /// A random network of one rectified convolution.
 fn small(seed: u64) -> Network {
+    of_size([20, 16], seed)
+}
+
+fn of_size([height, width]: [usize; 2], seed: u64) -> Network {
     let weight = Image::noise(27, 6, Noise::Uniform { low: 0.0, high: 1.0 }, seed).unwrap();
     let weight: Vec<f32> = weight.values()[..6 * 27].iter().map(|v| v - 0.5).collect();
     let weight = Tensor::from_vec(weight, (6, 3, 3, 3), &Device::Cpu).unwrap();
     let config = Conv2dConfig { padding: Padding::all(1), ..Default::default() };
-    let mut b = Builder::new("small", Input::Image { shape: [3, 20, 16], resize: 20 });
+    let mut b = Builder::new("small", Input::Image { shape: [3, height, width], resize: height });
     let x = b.conv2d(b.input(), Conv2d::new(&weight, None, config).unwrap()).unwrap();
     let x = b.clip(x, Clip::RELU).unwrap();
     b.stage("relu", x).unwrap();
@@ -173,6 +177,18 @@ fn other_weights_are_refused_and_a_network_that_does_not_ship_is_asked_for() {
     let error = Metamer::reproduce(&path).unwrap_err().to_string();
     let shipped = &net.provenance().weights_sha256;
     assert!(error.contains(&format!("CREPE: ships with weights {shipped}, not with {weights}")), "{error}");
+}
+
+#[test]
+fn an_original_that_the_network_cannot_take_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.metamer");
+    let smaller = of_size([12, 12], 5);
+    let photo = Image::noise(12, 12, Noise::Uniform { low: 0.1, high: 0.9 }, 1).unwrap();
+    saved(Synthesis::new(&smaller, "relu", photo).unwrap().quiet(), &path, 1);
+    let larger = small(5);
+    altered(&path, &smaller.provenance().weights_sha256, &larger.provenance().weights_sha256);
+    assert!(Metamer::reproduce_with(&path, &larger).is_err());
 }
 
 /// A file as versions before 0.2 wrote it: without what it started from, its steps, and the instruction set.
