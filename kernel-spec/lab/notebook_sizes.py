@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections import Counter
 
@@ -22,7 +23,7 @@ def size(value):
 
 
 def outputs(notebook):
-    """The outputs as (number of the cell from 1, its first line, MIME type, bytes)."""
+    """The forms of all outputs as (number of the cell from 1, its first line, MIME type, bytes)."""
     for number, cell in enumerate(notebook["cells"], 1):
         first = next((line for line in joined(cell.get("source", "")).splitlines() if line.strip()), "")
         for output in cell.get("outputs", []):
@@ -40,7 +41,8 @@ def report(path):
     shown = sum(entry[3] for entry in found)
     words = f"over {LIMIT / 1e6:g} MB" if total >= LIMIT else f"{total / LIMIT:.0%} of {LIMIT / 1e6:g} MB"
     lines = [f"{path}: {kilobytes(total)}, {words}"]
-    lines.append(f"  {len(notebook['cells'])} cells {kilobytes(total - shown)}, {len(found)} outputs {kilobytes(shown)}")
+    count = sum(len(cell.get("outputs", [])) for cell in notebook["cells"])
+    lines.append(f"  {len(notebook['cells'])} cells {kilobytes(total - shown)}, {count} outputs {kilobytes(shown)}")
     by_mime = Counter()
     for _, _, mime, bytes_ in found:
         by_mime[mime] += bytes_
@@ -69,4 +71,6 @@ def main(paths):
 
 
 if __name__ == "__main__":
+    # A reader that has seen enough, as `head`, ends this without a word.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main(sys.argv[1:]))

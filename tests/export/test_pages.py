@@ -12,9 +12,11 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "kernel-spec/lab"))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "kernel-spec/lab"))
 sys.dont_write_bytecode = True
 import export_notebook  # noqa: E402
+import notebook_files  # noqa: E402
 
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
@@ -132,6 +134,12 @@ class Pages(unittest.TestCase):
         self.assertIn("let a = b < c && d;", page.find(class_="highlight").get_text())
         self.assertEqual(page.find(class_="output").get_text().strip(), "<b> & red")
         self.assertEqual(len(page.find_all(class_="output")), 1, "an emptied place is no output")
+
+    def test_a_notebook_is_written_as_jupyter_wrote_it(self):
+        committed = sorted((ROOT / "notebooks").glob("*.ipynb"))
+        self.assertGreaterEqual(len(committed), 7)
+        for path in committed:
+            self.assertEqual(notebook_files.text(notebook_files.read(path)).encode(), path.read_bytes(), path.name)
 
     def test_mistakes_are_said(self):
         (self.folder / "no.ipynb").write_text("not a notebook")
