@@ -31,6 +31,7 @@
 //! | [`sweep`] | many stimuli, stages, seeds and networks, on one machine or by Slurm |
 //! | [`verdict`] | whether it is a metamer: null distributions, verdicts, other networks' judgements |
 //! | [`experiment`] | the recognition task as a page, and the analysis of its answers |
+//! | [`surroundings`] | what it takes to run a notebook again |
 //! | [`display`] | what things look like, and where they are shown |
 //! | [`prelude`] | what a notebook has loaded when it starts |
 //!
@@ -56,6 +57,7 @@ pub mod network;
 pub mod ops;
 pub mod prelude;
 pub mod stimulus;
+pub mod surroundings;
 pub mod sweep;
 pub mod synthesis;
 pub mod verdict;

@@ -1,20 +1,32 @@
-//! An interrupt, alone in its process: a signal reaches every run of a process.
+//! Interrupts, alone in their process: a signal reaches every run of a process.
 #![cfg(unix)]
 
 use metamers::prelude::*;
 use metamers::synthesis::Ended;
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// One test after the other.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn interrupt_after(milliseconds: u64) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        let pid = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    })
+}
+
+fn plan(net: &Network) -> Synthesis {
+    let photo = Image::open("photos/dog.jpg").unwrap();
+    Synthesis::new(net, "stem", &photo).unwrap().recipe(Recipe::feather2023().steps(100_000_000)).quiet()
+}
 
 #[test]
 fn an_interrupt_ends_the_call_and_keeps_the_run() {
-    let net = zoo::efficientnet_lite0().unwrap();
-    let photo = Image::open("photos/dog.jpg").unwrap();
-    let recipe = Recipe::feather2023().steps(100_000_000);
-    let mut run = Synthesis::new(&net, "stem", &photo).unwrap().recipe(recipe).quiet().start().unwrap();
-    let signal = std::thread::spawn(|| {
-        std::thread::sleep(Duration::from_millis(500));
-        let pid = std::process::id().to_string();
-        assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    });
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut run = plan(&zoo::efficientnet_lite0().unwrap()).start().unwrap();
+    let signal = interrupt_after(500);
     let progress = run.run().unwrap();
     signal.join().unwrap();
     assert_eq!(progress.ended, Ended::Interrupted);
@@ -22,4 +34,23 @@ fn an_interrupt_ends_the_call_and_keeps_the_run() {
     assert!(steps > 0);
     assert_eq!(run.step(2).unwrap().ended, Ended::Steps);
     assert_eq!(run.steps(), steps + 2);
+}
+
+#[test]
+fn an_interrupted_reproduction_says_how_far_it_got() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let net = zoo::efficientnet_lite0().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.metamer");
+    let mut run = plan(&net).start().unwrap();
+    run.run_for(Duration::from_secs(3)).unwrap();
+    run.finish().unwrap().save(&path).unwrap();
+    let signal = interrupt_after(1000);
+    let reproduction = Metamer::reproduce_with(&path, &net).unwrap();
+    signal.join().unwrap();
+    assert!(!reproduction.is_complete() && !reproduction.is_identical());
+    let (taken, all) = (reproduction.again().history().len(), reproduction.saved().history().len());
+    assert!(0 < taken && taken < all, "{taken} of {all}");
+    let expected = format!("interrupted after {taken} of {all} evaluations, the same bits so far");
+    assert_eq!(reproduction.to_string(), expected);
 }

@@ -15,6 +15,7 @@ use metamers::ops::{
 };
 use metamers::prelude::*;
 use metamers::stimulus::{Photo, Photos};
+use metamers::surroundings::NetworkUse;
 use metamers::sweep::{Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission, Task};
 use metamers::synthesis::{Lbfgs, Plateau, Point, Progress, Stamp};
 
@@ -36,5 +37,6 @@ fn every_type_of_a_notebook_can_be_kept_and_moved() {
     kept!(Analysis, Answer, Answers, Block, Choices, Excluded, ExclusionRule, Item, Person, Proportion, Published);
     kept!(Recognition, RecognitionTask, RepeatedMeasures, SimulatedClass, StageEffect, TaskBuilder, Timing);
     kept!(Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission, Sweep, SweepResults, Task);
+    kept!(NetworkUse, Reproduction, Surroundings);
     kept!(Similarity, Error, Result<()>, Tensor, Var);
 }

@@ -86,6 +86,81 @@ fn every_picture_decodes_and_has_its_size_a_description_and_a_text() {
     assert!(pictures >= 8, "{pictures} pictures");
 }
 
+/// What is left to read of HTML where a server takes away whatever could run or load something, as GitHub does.
+fn left_of(html: &str) -> String {
+    const WHOLE: [&str; 8] = ["style", "script", "audio", "video", "iframe", "object", "svg", "canvas"];
+    let mut html = html.to_owned();
+    for tag in WHOLE {
+        while let Some(begin) = html.find(&format!("<{tag}")) {
+            let close = format!("</{tag}>");
+            let end = html[begin..].find(&close).map_or(html.len(), |at| begin + at + close.len());
+            html.replace_range(begin..end, "");
+        }
+    }
+    let texts = html
+        .split('<')
+        .enumerate()
+        .map(|(i, piece)| if i == 0 { piece } else { piece.split_once('>').map_or("", |p| p.1) });
+    texts.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether text says something, and is no stand-in like `<IPython.core.display.HTML object>`.
+fn says_something(text: &str) -> bool {
+    let letters = text.chars().filter(|c| c.is_alphanumeric()).count();
+    letters >= 3 && !(text.trim().starts_with('<') && text.trim().ends_with('>'))
+}
+
+/// Why a reader on GitHub would see nothing of this output.
+fn hidden(output: &Value) -> Option<String> {
+    if output["output_type"] == "stream" {
+        return None;
+    }
+    let data = &output["data"];
+    let get = |mime: &str| data.get(mime).map(text);
+    // A line of progress that was taken away at the end leaves its place empty.
+    if data.as_object().is_some_and(|forms| forms.len() == 1) && get("text/plain").is_some_and(|text| text.is_empty()) {
+        return None;
+    }
+    if !["text/plain", "text/markdown"].iter().filter_map(|mime| get(mime)).any(|text| says_something(&text)) {
+        return Some(format!("there is no text beside {:?}", data.as_object().map(|d| d.keys().collect::<Vec<_>>())));
+    }
+    // GitHub takes the richest form that there is, and shows what it leaves of it.
+    let html = get("text/html")?;
+    (!says_something(&left_of(&html))).then(|| format!("nothing is left of its HTML, {:.80}", html))
+}
+
+#[test]
+fn every_output_shows_something_where_html_is_stripped() {
+    for (name, bytes) in notebooks() {
+        for cell in code_cells(&bytes) {
+            for output in cell["outputs"].as_array().unwrap() {
+                if let Some(reason) = hidden(output) {
+                    panic!("{name}: {reason} after {}", text(&cell["source"]));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_output_of_which_nothing_is_left_is_found() {
+    let output = |data: Value| serde_json::json!({ "output_type": "display_data", "data": data });
+    let player = "<style>p { margin: 0 }</style><audio controls src=\"data:,\">no players here</audio>";
+    let frame = "<iframe srcdoc=\"&lt;p&gt;a page&lt;/p&gt;\"></iframe>";
+    for html in [player, frame, "<script>draw()</script>", "<div></div>"] {
+        assert!(hidden(&output(serde_json::json!({ "text/html": html, "text/plain": "a sound" }))).is_some(), "{html}");
+    }
+    assert!(
+        hidden(&output(serde_json::json!({ "text/html": "<table><tr><td>42 stages</td></tr></table>" }))).is_some()
+    );
+    let stand_in =
+        serde_json::json!({ "text/html": "<p>a page</p>", "text/plain": "<IPython.core.display.HTML object>" });
+    assert!(hidden(&output(stand_in)).is_some());
+    let named = serde_json::json!({ "text/html": format!("<div>seven</div>{player}"), "text/plain": "sound: seven" });
+    assert_eq!(hidden(&output(named)), None);
+    assert_eq!(hidden(&output(serde_json::json!({ "image/png": "AAAA", "text/plain": "a dog" }))), None);
+}
+
 #[test]
 fn every_player_holds_a_sound_that_can_be_heard() {
     const SOURCE: &str = "src=\"data:audio/wav;base64,";

@@ -402,6 +402,7 @@ fn the_file_says_where_it_comes_from() {
             "metamers": env!("CARGO_PKG_VERSION"),
             "candle": "0.11.1",
             "device": format!("CPU, {} {}", std::env::consts::OS, std::env::consts::ARCH),
+            "instructions": metamers::engine::Isa::best().to_string(),
         });
         assert_eq!(stamp, expected);
     }

@@ -1,55 +1,50 @@
-"""Makes an HTML page of a notebook. Called by `metamers-kernel export`."""
+"""Makes pages of notebooks, each complete in one file. Called by `cargo lab --export` and `metamers-kernel export`."""
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import nbformat
-from jinja2 import DictLoader
-from nbconvert import HTMLExporter
 
-# nbconvert's own template leaves out what a picture shows to those who cannot see it.
-TEMPLATE = """
-{%- extends 'lab/index.html.j2' -%}
-{%- macro described(html, output, mime) -%}
-{%- set alt = output | get_metadata('alt', mime) or output.data.get('text/plain', '') -%}
-{{ html | replace('<img ', '<img alt="' ~ (alt | escape_html | replace('"', '&quot;')) ~ '" ', 1) }}
-{%- endmacro -%}
-{% block data_png scoped %}{{ described(super(), output, 'image/png') }}{% endblock data_png %}
-{% block data_jpg scoped %}{{ described(super(), output, 'image/jpeg') }}{% endblock data_jpg %}
-"""
+import notebook_files
+from page import Unreadable, page_of
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="metamers-kernel export")
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument("page", type=Path)
+    parser = argparse.ArgumentParser(prog="cargo lab --export")
+    parser.add_argument("notebooks", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, help="a folder; or for one notebook a file that ends with .html")
     arguments = parser.parse_args()
-    try:
-        notebook = nbformat.read(arguments.notebook, as_version=4)
-    except Exception as error:
-        print(f"error: {arguments.notebook} is not a notebook ({error})", file=sys.stderr)
-        return 1
-    exporter = HTMLExporter(extra_loaders=[DictLoader({"described.html.j2": TEMPLATE})], template_file="described.html.j2")
-    resources = {"metadata": {"name": arguments.notebook.stem.replace("_", " ")}}
-    html, _ = exporter.from_notebook_node(notebook, resources)
-    try:
-        write(arguments.page, html)
-    except OSError as error:
-        print(f"error: {arguments.page} cannot be written ({error.strerror})", file=sys.stderr)
-        return 1
-    print(f"{arguments.page}: {len(html.encode()) / 1e6:.1f} MB")
+    pages = targets(arguments.notebooks, arguments.out)
+    if pages is None:
+        return complain("--out names one file, and there are several notebooks; name a folder")
+    for notebook, target in pages.items():
+        try:
+            content = nbformat.read(notebook, as_version=4)
+        except Exception as error:
+            return complain(f"{notebook} is not a notebook ({error})")
+        try:
+            html = page_of(content, notebook, target, pages)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            notebook_files.write(target, html)
+        except Unreadable as error:
+            return complain(f"{notebook}: {error}")
+        except OSError as error:
+            return complain(f"{target} cannot be written ({error.strerror})")
+        print(f"{target}: {len(html.encode()) / 1e6:.1f} MB")
     return 0
 
 
-def write(path, text):
-    """All of it or nothing."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.resolve().parent, suffix=".tmp", delete=False) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+def targets(notebooks, out):
+    """Where each notebook's page goes: beside it, if nothing is said."""
+    if out and out.suffix == ".html":
+        return {notebooks[0].resolve(): out} if len(notebooks) == 1 else None
+    return {path.resolve(): (out / path.name if out else path).with_suffix(".html") for path in notebooks}
+
+
+def complain(text):
+    print(f"error: {text}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

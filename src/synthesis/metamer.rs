@@ -23,6 +23,11 @@ pub struct Metamer {
     pub(super) original_class: Option<Classification>,
     pub(super) metamer_class: Option<Classification>,
     pub(super) stamp: Stamp,
+    /// What the run started from, when that was no noise.
+    pub(super) start: Option<Stimulus>,
+    /// How many steps the run took; a file from before that was kept does not know.
+    pub(super) steps: Option<usize>,
+    pub(super) layer_by_layer: bool,
     /// The cochleagram to look at a sound by; not kept in the file.
     pub(super) ear: Option<Cochleagram>,
 }
@@ -42,6 +47,9 @@ impl Metamer {
             stimulus,
             history: run.history.points.to_vec(),
             stamp: Stamp::of(&run.plan),
+            start: run.plan.start.clone(),
+            steps: Some(run.steps),
+            layer_by_layer: run.plan.layer_by_layer,
             ear: super::panel::ear(&run.plan.network),
         })
     }
@@ -129,6 +137,7 @@ impl PartialEq for Metamer {
         self.original == other.original
             && self.stimulus == other.stimulus
             && self.history == other.history
+            && (&self.start, self.steps, self.layer_by_layer) == (&other.start, other.steps, other.layer_by_layer)
             && answers(self) == answers(other)
     }
 }

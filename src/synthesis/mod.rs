@@ -26,6 +26,8 @@ mod progress;
 mod recipe;
 mod recipe_table;
 mod record;
+mod reproduction;
+mod reproduction_panel;
 mod run;
 mod stamp;
 mod state;
@@ -35,7 +37,9 @@ pub use metamer::Metamer;
 pub use plan::Synthesis;
 pub use progress::{Ended, Progress};
 pub use recipe::{Lbfgs, Loss, Optimiser, Plateau, Recipe, Start};
+pub use reproduction::Reproduction;
 pub use run::Run;
+pub(crate) use stamp::CANDLE;
 pub use stamp::Stamp;
 
 /// What a prepared stimulus looks like in little, to this network.

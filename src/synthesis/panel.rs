@@ -16,7 +16,7 @@ use crate::network::{Layer, Network};
 use crate::stimulus::{Sound, Stimulus};
 
 /// The signal-to-noise ratio from which a match is called good, in dB.
-const GOOD_MATCH: f64 = 20.0;
+pub(super) const GOOD_MATCH: f64 = 20.0;
 
 /// A run at one moment; all but the present picture is shared with it.
 #[derive(Clone)]

@@ -89,6 +89,11 @@ impl Synthesis {
         if let (Stimulus::Sound(sound), Some(rms)) = (&self.original, self.recipe.sound_rms) {
             self.original = sound.clone().demean().set_rms(rms)?.into();
         }
+        self.begin()
+    }
+
+    /// [`Synthesis::start`] of an original that is already as the recipe wants it.
+    pub(super) fn begin(self) -> Result<Run> {
         let problem = Problem::new(&self.network, &self.stage, &self.original, &self.recipe, self.layer_by_layer)?;
         let start = match &self.start {
             Some(start) => start.values().to_vec(),

@@ -124,24 +124,10 @@ impl Run {
     /// A file that is damaged or no run, or a network whose name or weights are not those that the run was started with.
     pub fn resume(path: impl AsRef<Path>, network: &Network) -> Result<Self> {
         let (file, stamp) = open(path.as_ref(), RUN)?;
-        let weights = &network.provenance().weights_sha256;
-        if *weights != stamp.weights_sha256 || network.name() != stamp.network {
-            let reason = format!(
-                "was made with {} of weights {}, and this is {} of weights {weights}",
-                stamp.network,
-                stamp.weights_sha256,
-                network.name()
-            );
-            return Err(file.error(reason));
-        }
+        stamp.check(network).map_err(|reason| file.error(reason))?;
         let original = load_stimulus(&file, "original", &stamp.original)?;
         let start = file.has("start").then(|| load_stimulus(&file, "start", &stamp.start)).transpose()?;
-        // Files from before this was kept do not have it.
-        let layer_by_layer = match file.has("layer_by_layer").then(|| file.u64("layer_by_layer")).transpose()? {
-            None | Some(0) => false,
-            Some(1) => true,
-            Some(other) => return Err(file.error(format!("is damaged: its \"layer_by_layer\" is {other}"))),
-        };
+        let layer_by_layer = load_layer_by_layer(&file)?;
         let plan = Synthesis {
             network: network.clone(),
             stage: stamp.stage,
@@ -187,6 +173,15 @@ impl Run {
     }
 }
 
+/// Files from before this was kept do not have it.
+fn load_layer_by_layer(file: &Load) -> Result<bool> {
+    match file.has("layer_by_layer").then(|| file.u64("layer_by_layer")).transpose()? {
+        None | Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        Some(other) => Err(file.error(format!("is damaged: its \"layer_by_layer\" is {other}"))),
+    }
+}
+
 fn over_to_number(over: Option<Ended>) -> u64 {
     match over {
         Some(Ended::Plateau) => 1,
@@ -206,7 +201,7 @@ fn over_from_number(number: u64) -> std::result::Result<Option<Ended>, String> {
 
 impl Metamer {
     /// Saves by the path's extension: `.metamer` keeps original, metamer (float32 values), curve, answers and stamp, for
-    /// [`Metamer::open`]; `.wav` is a sound alone, in float32; `.html`, `.png` and `.txt` are what it looks like. The file appears whole or not at all.
+    /// [`Metamer::open`] and [`Metamer::reproduce`]; `.wav` is a sound alone, in float32; `.html`, `.png` and `.txt` are what it looks like. The file appears whole or not at all.
     ///
     /// A `.metamer` file is a safetensors file, which other programs read too.
     ///
@@ -231,6 +226,13 @@ impl Metamer {
         let mut to = Save::new(notes);
         save_stimulus(&mut to, "original", &self.original);
         save_stimulus(&mut to, "metamer", &self.stimulus);
+        if let Some(start) = &self.start {
+            save_stimulus(&mut to, "start", start);
+        }
+        if let Some(steps) = self.steps {
+            to.u64("steps", steps as u64);
+            to.u64("layer_by_layer", self.layer_by_layer.into());
+        }
         save_history(&mut to, &self.history);
         to.write(path.as_ref())
     }
@@ -247,7 +249,8 @@ impl Metamer {
         let (similarity, original_class, metamer_class) = answers;
         let (original, stimulus) =
             (load_stimulus(&file, "original", &stamp.original)?, load_stimulus(&file, "metamer", "metamer")?);
-        if !original.is_like(&stimulus) {
+        let start = file.has("start").then(|| load_stimulus(&file, "start", &stamp.start)).transpose()?;
+        if !original.is_like(&stimulus) || start.as_ref().is_some_and(|start| !original.is_like(start)) {
             return Err(file.error(DIFFERENT_SIZES));
         }
         Ok(Self {
@@ -259,6 +262,9 @@ impl Metamer {
             metamer_class,
             ear: None,
             stamp,
+            start,
+            steps: file.has("steps").then(|| file.count("steps")).transpose()?,
+            layer_by_layer: load_layer_by_layer(&file)?,
         })
     }
 }

@@ -55,6 +55,7 @@ impl Run {
         steps: usize,
         over: Option<Ended>,
     ) -> Self {
+        crate::surroundings::note_run(&plan.network, &plan.stage, &plan.recipe, plan.seed);
         Self { plan, problem, state, history, steps, over, screen: Screen::default() }
     }
 
@@ -102,6 +103,11 @@ impl Run {
     /// As [`Run::until`].
     pub fn until_evaluations(&mut self, snr_db: Option<f64>, evaluations: Option<usize>) -> Result<Progress> {
         self.slice(snr_db, evaluations, None)
+    }
+
+    /// Steps until so many gradients have been evaluated since the start, whatever the recipe's steps are.
+    pub(super) fn replay(&mut self, evaluations: usize) -> Result<Progress> {
+        self.advance(Budget { evaluations: Some(evaluations), ..Budget::default() })
     }
 
     /// [`Run::until_evaluations`], which comes back after `time` to be saved, with [`Ended::Time`].

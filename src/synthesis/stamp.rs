@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::plan::Synthesis;
 use super::recipe::Recipe;
 use crate::display::{Bundle, Show};
+use crate::engine::Isa;
+use crate::network::Network;
 
 /// candle does not tell its version; Cargo.toml pins it, and a test compares.
-const CANDLE: &str = "0.11.1";
+pub(crate) const CANDLE: &str = "0.11.1";
 
 /// Everything that is needed to make a metamer again; kept in its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub struct Stamp {
     pub candle: String,
     /// Operating system and processor architecture; always the CPU.
     pub device: String,
+    /// The processor's instruction set, which decides the last bits; empty in files from before it was kept.
+    #[serde(default)]
+    pub instructions: String,
 }
 
 impl Stamp {
@@ -47,7 +52,25 @@ impl Stamp {
             metamers: env!("CARGO_PKG_VERSION").into(),
             candle: CANDLE.into(),
             device: format!("CPU, {} {}", std::env::consts::OS, std::env::consts::ARCH),
+            instructions: Isa::best().to_string(),
         }
+    }
+
+    /// Versions and machine in a line.
+    pub(super) fn made_by(&self) -> String {
+        let comma = if self.instructions.is_empty() { "" } else { ", " };
+        let Self { metamers, candle, device, instructions, .. } = self;
+        format!("metamers {metamers} with candle {candle} on {device}{comma}{instructions}")
+    }
+
+    /// What is wrong, when this is not the network that is stamped.
+    pub(super) fn check(&self, network: &Network) -> std::result::Result<(), String> {
+        let weights = &network.provenance().weights_sha256;
+        if *weights == self.weights_sha256 && network.name() == self.network {
+            return Ok(());
+        }
+        let (was, made_with) = (&self.network, &self.weights_sha256);
+        Err(format!("was made with {was} of weights {made_with}, and this is {} of weights {weights}", network.name()))
     }
 }
 
@@ -58,7 +81,7 @@ impl std::fmt::Display for Stamp {
         writeln!(f, "original  {}", self.original)?;
         writeln!(f, "start     {}, seed {}", self.start, self.seed)?;
         writeln!(f, "recipe    {}, {} steps at most", self.recipe.name, self.recipe.steps)?;
-        write!(f, "made by   metamers {} with candle {} on {}", self.metamers, self.candle, self.device)
+        write!(f, "made by   {}", self.made_by())
     }
 }
 

@@ -17,6 +17,30 @@ const SHIPPED: [(&str, Load); 5] = [
     ("crepe_tiny", crepe_tiny),
 ];
 
+/// The network that ships under this name of its architecture, with these weights.
+///
+/// # Errors
+/// None of this name ships, or those that do have other weights.
+pub(crate) fn shipped_as(architecture: &str, weights_sha256: &str) -> Result<Network> {
+    let mut other = None;
+    for (_, load) in SHIPPED {
+        let network = load()?;
+        if network.name() == architecture {
+            if network.provenance().weights_sha256 == weights_sha256 {
+                return Ok(network);
+            }
+            other = Some(network);
+        }
+    }
+    let reason = match other {
+        Some(network) => {
+            format!("ships with weights {}, not with {weights_sha256}", network.provenance().weights_sha256)
+        }
+        None => "does not ship".into(),
+    };
+    Err(Error::invalid(architecture, reason))
+}
+
 type From = fn(&Path) -> Result<Network>;
 
 /// The architectures that take a checkpoint.

@@ -26,8 +26,8 @@ mod resnet;
 mod vgg;
 
 pub use alexnet::{alexnet_from, alexnet_random};
-pub(crate) use by_name::by_name_in;
 pub use by_name::{by_name, names};
+pub(crate) use by_name::{by_name_in, shipped_as};
 pub use cochcnn9::{cochcnn_words, cochcnn_words_hann, cochcnn_words_untrained, cochcnn9_from, cochcnn9_random};
 pub use cochresnet50::{cochresnet50_from, cochresnet50_random};
 pub use crepe::{crepe_pitch, crepe_tiny, crepe_tiny_from};

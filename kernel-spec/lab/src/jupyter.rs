@@ -4,7 +4,7 @@ use crate::{Project, checks, say};
 use anyhow::{Context, Result, bail};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 /// Notebooks to run.
 pub struct Run {
@@ -52,14 +52,36 @@ pub fn run(project: &Project, run: &Run) -> Result<ExitCode> {
     bail!("the notebooks could not be run: {}", runner.exec())
 }
 
-/// Makes a page of a notebook; returns only if that fails.
-pub fn export(project: &Project, notebook: &Path, out: Option<&Path>) -> Result<ExitCode> {
-    let notebook = found(notebook)?;
+/// Makes pages of notebooks, beside them or in a folder, one alone also under another name; returns only if that fails.
+pub fn export(project: &Project, notebooks: &[PathBuf], out: Option<&Path>) -> Result<ExitCode> {
+    let notebooks = crate::named::notebooks(notebooks)?;
     project.install_packages()?;
-    let page = out.map_or_else(|| notebook.with_extension("html"), Path::to_owned);
     let mut exporter = project.python();
-    exporter.arg(project.root.join("kernel-spec/lab/export_notebook.py")).arg(notebook).arg(page);
+    exporter.arg(project.root.join("kernel-spec/lab/export_notebook.py")).args(notebooks);
+    if let Some(out) = out {
+        exporter.arg("--out").arg(out);
+    }
     bail!("the page could not be made: {}", exporter.exec())
+}
+
+/// Takes the outputs out of notebooks; returns only if that fails.
+pub fn strip(project: &Project, notebooks: &[PathBuf]) -> Result<ExitCode> {
+    with_python_alone(project, "strip_notebooks.py", &crate::named::notebooks(notebooks)?)
+}
+
+/// Says how large notebooks are, those of the project if none are named; returns only if that fails.
+pub fn sizes(project: &Project, notebooks: &[PathBuf]) -> Result<ExitCode> {
+    let all = [project.root.join("notebooks")];
+    let notebooks = if notebooks.is_empty() { &all } else { notebooks };
+    with_python_alone(project, "notebook_sizes.py", &crate::named::notebooks(notebooks)?)
+}
+
+/// These scripts need no package, so nothing has to be set up before.
+fn with_python_alone(project: &Project, script: &str, notebooks: &[PathBuf]) -> Result<ExitCode> {
+    let mut python = Command::new(checks::python()?);
+    python.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PYTHONDONTWRITEBYTECODE", "1");
+    python.arg(project.root.join("kernel-spec/lab").join(script)).args(notebooks);
+    bail!("Python could not be started: {}", python.exec())
 }
 
 fn found(path: &Path) -> Result<PathBuf> {

@@ -5,9 +5,10 @@
 mod checks;
 mod jupyter;
 mod kernel_spec;
+mod named;
 mod setup;
 
-pub use jupyter::{Run, export, lab, run};
+pub use jupyter::{Run, export, lab, run, sizes, strip};
 pub use kernel_spec::Place;
 pub use setup::Project;
 
@@ -40,18 +41,18 @@ pub enum Task {
     /// Exit status: 0 when every cell of every notebook succeeded, 1 when one failed (that notebook is then left as it was), 130
     /// after Ctrl-C.
     Run(RunArguments),
-    /// Make a page of an executed notebook, complete in one file, for readers who have no Jupyter.
+    /// Make pages of executed notebooks, each complete in one file, for readers who have no Jupyter and no network.
     ///
-    /// Exit status: 0 when the page is written, 1 when not.
+    /// Exit status: 0 when the pages are written, 1 when not.
     Export {
-        /// The notebook.
-        #[arg(value_name = "NOTEBOOK")]
-        notebook: PathBuf,
+        /// The notebooks: files, folders, or the beginning of a name, as notebooks/04.
+        #[arg(required = true, value_name = "NOTEBOOK")]
+        notebooks: Vec<PathBuf>,
         /// As HTML, with pictures, their descriptions, and players. There is no other format.
         #[arg(long, required = true)]
         html: bool,
-        /// Where the page goes; beside the notebook if nothing is said.
-        #[arg(long, value_name = "FILE")]
+        /// The folder for the pages, or for one notebook a file that ends with .html; beside the notebooks if nothing is said.
+        #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
 }
@@ -104,7 +105,7 @@ impl Task {
                 let RunArguments { notebooks, out, timeout, keep, inplace: _ } = arguments;
                 return run(project, &Run { notebooks, out, timeout, keep });
             }
-            Task::Export { notebook, out, html: _ } => return export(project, &notebook, out.as_deref()),
+            Task::Export { notebooks, out, html: _ } => return export(project, &notebooks, out.as_deref()),
         }
         Ok(ExitCode::SUCCESS)
     }

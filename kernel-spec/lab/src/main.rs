@@ -1,7 +1,7 @@
 //! `cargo lab`: sets everything up, then opens JupyterLab on the notebooks.
 
 use anyhow::{Result, bail};
-use clap::Parser;
+use clap::{ArgGroup, Parser};
 use metamers_lab::{Place, Project, Run};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,16 +12,33 @@ use std::process::ExitCode;
 /// (about four). What is up to date is skipped.
 ///
 /// Exit status: without options that of JupyterLab, which is 0 after Ctrl-C or "Shut Down"; with --setup 0 when all is set up; with --run 0 when
-/// every cell of every notebook succeeded and 130 after Ctrl-C. 1 when something failed, and 2 for options that do not exist.
+/// every cell of every notebook succeeded and 130 after Ctrl-C; with --export and --strip 0 when all is written; with --sizes 0 when no notebook has
+/// 3 MB or more. 1 when something failed, and 2 for options that do not exist.
 #[derive(Parser)]
 #[command(name = "cargo lab", version)]
+#[command(group = ArgGroup::new("made").args(["run", "export"]))]
+#[command(group = ArgGroup::new("task").args(["run", "export", "strip", "sizes", "setup"]))]
 struct Arguments {
     /// Execute notebooks without opening anything, and save their outputs in them.
     #[arg(long, num_args = 1.., value_name = "FILE.ipynb")]
     run: Vec<PathBuf>,
-    /// With --run, save executed copies in this folder, and leave the notebooks as they are.
-    #[arg(long, requires = "run", value_name = "DIR")]
+    /// Make pages of executed notebooks, each complete in one file that needs no Jupyter and no network. Notebooks are files, folders, or
+    /// the beginning of a name, as notebooks/04; so they are with --strip and --sizes.
+    #[arg(long, num_args = 1.., value_name = "NOTEBOOK", requires = "html")]
+    export: Vec<PathBuf>,
+    /// With --export: as HTML, the only format.
+    #[arg(long, requires = "export")]
+    html: bool,
+    /// With --run, save executed copies in this folder, and leave the notebooks as they are; with --export, save the pages there, or
+    /// that of one notebook in this file, if it ends with .html.
+    #[arg(long, requires = "made", value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Take outputs and execution counts out of notebooks, before they are committed or handed out.
+    #[arg(long, num_args = 1.., value_name = "NOTEBOOK")]
+    strip: Vec<PathBuf>,
+    /// Say how large notebooks are and what in them is; those of the project if none are named.
+    #[arg(long, num_args = 0.., value_name = "NOTEBOOK")]
+    sizes: Option<Vec<PathBuf>>,
     /// With --run, seconds that one cell may take.
     #[arg(long, requires = "run", value_name = "SECONDS")]
     timeout: Option<u32>,
@@ -29,13 +46,13 @@ struct Arguments {
     #[arg(long, requires = "run")]
     keep: bool,
     /// Only set up.
-    #[arg(long, conflicts_with = "run")]
+    #[arg(long)]
     setup: bool,
     /// Offer the kernel in your other Jupyter installations too.
     #[arg(long)]
     user: bool,
     /// Passed on to JupyterLab, after `--`: for example `cargo lab -- --no-browser --port 9000`.
-    #[arg(last = true, conflicts_with_all = ["run", "setup"])]
+    #[arg(last = true, conflicts_with = "task")]
     jupyter: Vec<String>,
 }
 
@@ -55,6 +72,15 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         bail!("{}: there is no such file", missing.display());
     }
     let project = Project::find()?;
+    if !arguments.export.is_empty() {
+        return metamers_lab::export(&project, &arguments.export, arguments.out.as_deref());
+    }
+    if !arguments.strip.is_empty() {
+        return metamers_lab::strip(&project, &arguments.strip);
+    }
+    if let Some(notebooks) = &arguments.sizes {
+        return metamers_lab::sizes(&project, notebooks);
+    }
     if arguments.user {
         project.set_up()?;
         let folder = Place::User.install(&project)?;

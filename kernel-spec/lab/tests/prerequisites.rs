@@ -80,7 +80,16 @@ fn help_says_what_the_exit_status_means_and_wrong_options_are_refused() {
     let lab = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_metamers-lab")).args(arguments).output().unwrap();
     let help = String::from_utf8(lab(&["--help"]).stdout).unwrap();
     assert!(help.contains("Exit status: ") && help.contains("--out <DIR>"), "{help}");
-    for wrong in [&["--out", "copies"][..], &["--keep"], &["--setup", "--run", "a.ipynb"], &["--no-such-option"]] {
+    for wrong in [
+        &["--out", "copies"][..],
+        &["--keep"],
+        &["--setup", "--run", "a.ipynb"],
+        &["--no-such-option"],
+        &["--export", "a.ipynb"],
+        &["--html"],
+        &["--export", "a.ipynb", "--html", "--run", "a.ipynb"],
+        &["--strip"],
+    ] {
         assert_eq!(lab(wrong).status.code(), Some(2), "{wrong:?}");
     }
 }

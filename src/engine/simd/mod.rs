@@ -70,6 +70,17 @@ pub enum Isa {
     Avx512,
 }
 
+impl std::fmt::Display for Isa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Portable => "no vector instructions",
+            Self::Neon => "NEON",
+            Self::Avx2 => "AVX2",
+            Self::Avx512 => "AVX-512",
+        })
+    }
+}
+
 impl Isa {
     /// Those of this processor, the fastest first.
     pub fn available() -> Vec<Self> {

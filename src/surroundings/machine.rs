@@ -1,0 +1,68 @@
+//! The machine, the compiler and the project's folder, as far as they tell.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// The first line that a program prints, if it is there and succeeds.
+fn line(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().trim().to_owned();
+    output.status.success().then_some(text)
+}
+
+pub(super) fn rust() -> Option<String> {
+    line("rustc", &["--version"]).filter(|version| !version.is_empty())
+}
+
+/// The commit of the folder that the library was built from.
+pub(super) fn commit() -> Option<String> {
+    let folder = env!("CARGO_MANIFEST_DIR");
+    let git = |arguments: &[&str]| line("git", &[&["-C", folder], arguments].concat());
+    // A copy of the sources inside another repository has no commit of its own.
+    let root = git(&["rev-parse", "--show-toplevel"])?;
+    if Path::new(&root).canonicalize().ok()? != Path::new(folder).canonicalize().ok()? {
+        return None;
+    }
+    let commit = git(&["rev-parse", "HEAD"])?;
+    let built_from = ["src", "assets", "Cargo.toml", "Cargo.lock"];
+    let changed = git(&[&["status", "--porcelain", "--"], &built_from[..]].concat())?;
+    Some(if changed.is_empty() { commit } else { format!("{commit} and changes") })
+}
+
+pub(super) fn system() -> String {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let name = std::fs::read_to_string("/etc/os-release").ok().and_then(|text| value(&text, "PRETTY_NAME", '='));
+    let name = name.or_else(|| Some(format!("macOS {}", line("sw_vers", &["-productVersion"])?)));
+    name.map_or_else(|| format!("{os} {arch}"), |name| format!("{name}, {os} {arch}"))
+}
+
+pub(super) fn processor() -> Option<String> {
+    let listed = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| value(&text, "model name", ':'));
+    listed.or_else(|| line("sysctl", &["-n", "machdep.cpu.brand_string"])).filter(|name| !name.is_empty())
+}
+
+/// The value of the first line that begins with this name, without quotes.
+fn value(text: &str, name: &str, between: char) -> Option<String> {
+    let values = text.lines().filter_map(|line| line.split_once(between));
+    let mut values = values.filter(|(key, _)| key.trim() == name);
+    values.next().map(|(_, value)| value.trim().trim_matches('"').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_by_its_whole_name() {
+        let text = "processor\t: 0\nmodel\t\t: 85\nmodel name\t: A Processor: 2 GHz\nmodel name\t: B\n";
+        assert_eq!(value(text, "model name", ':').as_deref(), Some("A Processor: 2 GHz"));
+        assert_eq!(value("ID=a\nPRETTY_NAME=\"An OS 12\"\n", "PRETTY_NAME", '=').as_deref(), Some("An OS 12"));
+        assert_eq!(value(text, "flags", ':'), None);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_or_fails_says_nothing() {
+        assert_eq!(line("no-such-program-of-metamers", &[]), None);
+        assert_eq!(line("rustc", &["--no-such-option"]), None);
+    }
+}

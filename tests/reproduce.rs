@@ -1,0 +1,245 @@
+//! A saved metamer can be made again, and what has drifted is said.
+
+use metamers::display::Show;
+use metamers::network::{Builder, Input};
+use metamers::ops::{Clip, Conv2d, Conv2dConfig, Padding};
+use metamers::prelude::*;
+use std::path::Path;
+
+/// A random network of one rectified convolution.
+fn small(seed: u64) -> Network {
+    of_size([20, 16], seed)
+}
+
+fn of_size([height, width]: [usize; 2], seed: u64) -> Network {
+    let weight = Image::noise(27, 6, Noise::Uniform { low: 0.0, high: 1.0 }, seed).unwrap();
+    let weight: Vec<f32> = weight.values()[..6 * 27].iter().map(|v| v - 0.5).collect();
+    let weight = Tensor::from_vec(weight, (6, 3, 3, 3), &Device::Cpu).unwrap();
+    let config = Conv2dConfig { padding: Padding::all(1), ..Default::default() };
+    let mut b = Builder::new("small", Input::Image { shape: [3, height, width], resize: height });
+    let x = b.conv2d(b.input(), Conv2d::new(&weight, None, config).unwrap()).unwrap();
+    let x = b.clip(x, Clip::RELU).unwrap();
+    b.stage("relu", x).unwrap();
+    b.finish().unwrap()
+}
+
+fn picture(seed: u64) -> Image {
+    Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().named("target")
+}
+
+fn plan() -> Synthesis {
+    Synthesis::new(&small(5), "relu", picture(1)).unwrap().seed(3).quiet()
+}
+
+fn saved(plan: Synthesis, path: &Path, steps: usize) -> Metamer {
+    let mut run = plan.start().unwrap();
+    run.step(steps).unwrap();
+    let metamer = run.finish().unwrap();
+    metamer.save(path).unwrap();
+    metamer
+}
+
+/// The same file with another text of the same length in its header.
+fn altered(path: &Path, before: &str, after: &str) {
+    let bytes = std::fs::read(path).unwrap();
+    let length = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&bytes[8..length]).unwrap();
+    assert!(header.contains(before) && before.len() == after.len(), "{header}");
+    let header = header.replace(before, after);
+    std::fs::write(path, [&bytes[..8], header.as_bytes(), &bytes[length..]].concat()).unwrap();
+}
+
+#[test]
+fn a_metamer_of_a_photo_is_made_again_to_the_bit_by_the_network_that_its_stamp_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dog.metamer");
+    let net = zoo::efficientnet_lite0().unwrap();
+    let photo = Image::open("photos/dog.jpg").unwrap();
+    let metamer = saved(Synthesis::new(&net, "block1", &photo).unwrap().seed(11).quiet(), &path, 4);
+    let reproduction = Metamer::reproduce(&path).unwrap();
+    assert!(reproduction.is_identical() && reproduction.is_complete());
+    assert_eq!(*reproduction.saved(), metamer);
+    assert_eq!(reproduction.again().stimulus(), metamer.stimulus());
+    assert_eq!((reproduction.largest_difference(), reproduction.rms_difference()), (0.0, 0.0));
+    assert_eq!((reproduction.snr_drift_db(), reproduction.changes()), (Some(0.0), vec![]));
+    let text = reproduction.to_string();
+    let evaluations = metamer.history().len();
+    assert_eq!(text, format!("the same bits: stimulus and curve, {evaluations} evaluations"));
+}
+
+#[test]
+fn a_metamer_of_a_word_is_made_again_to_the_bit_though_its_recipe_sets_the_level() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("word.metamer");
+    let ear = zoo::cochcnn_words().unwrap();
+    let word = Sound::open("speech/seven.wav").unwrap();
+    let recipe = Recipe { sound_rms: Some(0.03), ..Recipe::fast_sound() };
+    let metamer = saved(Synthesis::new(&ear, "relu0", &word).unwrap().recipe(recipe).quiet(), &path, 2);
+    let reproduction = Metamer::reproduce(&path).unwrap();
+    assert!(reproduction.is_identical(), "{reproduction}");
+    assert_eq!(reproduction.again().original(), metamer.original());
+    let bundles = reproduction.bundles();
+    assert_eq!(bundles[0].data()["text/html"].matches("<audio").count(), 2);
+    assert!(bundles[1].data().contains_key("image/png"));
+}
+
+#[test]
+fn a_run_ended_by_time_is_made_again_by_its_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("timed.metamer");
+    for recipe in Recipe::presets().into_iter().filter(|recipe| recipe.sound_rms.is_none()) {
+        let mut run = plan().recipe(recipe).start().unwrap();
+        run.run_for(Duration::from_millis(20)).unwrap();
+        let metamer = run.finish().unwrap();
+        metamer.save(&path).unwrap();
+        assert!(!metamer.history().is_empty());
+        let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
+        assert!(reproduction.is_identical(), "{}: {reproduction}", metamer.stamp().recipe.name);
+    }
+}
+
+#[test]
+fn what_a_run_started_from_and_how_it_ran_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.metamer");
+    for plan in [plan().start_from(picture(9).named("another")).unwrap(), plan().layer_by_layer()] {
+        let metamer = saved(plan, &path, 5);
+        assert_eq!(Metamer::open(&path).unwrap(), metamer);
+        let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
+        assert!(reproduction.is_identical(), "{reproduction}");
+    }
+}
+
+#[test]
+fn another_seed_is_a_drift_that_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.metamer");
+    let metamer = saved(plan(), &path, 5);
+    altered(&path, r#"\"seed\":3"#, r#"\"seed\":4"#);
+    let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
+    assert!(!reproduction.is_identical() && reproduction.is_complete());
+    assert_eq!(reproduction.first_difference(), Some(1));
+    let (a, b) = (metamer.stimulus().values(), reproduction.again().stimulus().values());
+    let largest = a.iter().zip(b).map(|(a, b)| f64::from((b - a).abs())).fold(0.0, f64::max);
+    assert!((reproduction.largest_difference() - largest).abs() < 1e-6 && largest > 0.05);
+    let square: f64 = a.iter().zip(b).map(|(a, b)| f64::from(b - a).powi(2)).sum();
+    assert!((reproduction.rms_difference() - (square / a.len() as f64).sqrt()).abs() < 1e-6);
+    let text = reproduction.to_string();
+    for part in ["not the same bits\n", "/255 apart", "SNR was ", "part at evaluation 1", "the file was changed"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn pixels_that_were_changed_afterwards_are_found_though_the_curve_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.metamer");
+    let metamer = saved(plan(), &path, 5);
+    let first = metamer.stimulus().values()[0].to_le_bytes();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let found: Vec<usize> = (0..bytes.len() - 4).filter(|&at| bytes[at..at + 4] == first).collect();
+    assert_eq!(found.len(), 1);
+    bytes[found[0]] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
+    assert!(!reproduction.is_identical());
+    assert_eq!(reproduction.first_difference(), None);
+    assert!(reproduction.largest_difference() > 0.0);
+    assert!(reproduction.to_string().contains("the curves are the same bits"), "{reproduction}");
+}
+
+#[test]
+fn another_version_or_processor_is_named_as_what_has_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.metamer");
+    let metamer = saved(plan(), &path, 2);
+    let version = format!(r#"\"metamers\":\"{}\""#, metamer.stamp().metamers);
+    altered(&path, &version, &version.replace(|c: char| c.is_ascii_digit(), "9"));
+    let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
+    let changes = reproduction.changes();
+    assert_eq!(changes.len(), 1);
+    assert!(changes[0].starts_with("metamers was 9.9.9 and is "), "{changes:?}");
+    assert!(reproduction.is_identical() && reproduction.to_string().contains(&changes[0]), "{reproduction}");
+}
+
+#[test]
+fn other_weights_are_refused_and_a_network_that_does_not_ship_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.metamer");
+    saved(plan(), &path, 2);
+    let error = Metamer::reproduce_with(&path, &small(6)).unwrap_err().to_string();
+    assert!(error.contains("a.metamer: was made with small of weights"), "{error}");
+    let error = Metamer::reproduce(&path).unwrap_err().to_string();
+    assert!(error.contains("small: does not ship; load the network"), "{error}");
+    let net = zoo::crepe_tiny().unwrap();
+    let weights = small(5).provenance().weights_sha256.clone();
+    altered(&path, r#"\"network\":\"small\""#, r#"\"network\":\"CREPE\""#);
+    let error = Metamer::reproduce(&path).unwrap_err().to_string();
+    let shipped = &net.provenance().weights_sha256;
+    assert!(error.contains(&format!("CREPE: ships with weights {shipped}, not with {weights}")), "{error}");
+}
+
+#[test]
+fn an_original_that_the_network_cannot_take_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.metamer");
+    let smaller = of_size([12, 12], 5);
+    let photo = Image::noise(12, 12, Noise::Uniform { low: 0.1, high: 0.9 }, 1).unwrap();
+    saved(Synthesis::new(&smaller, "relu", photo).unwrap().quiet(), &path, 1);
+    let larger = small(5);
+    altered(&path, &smaller.provenance().weights_sha256, &larger.provenance().weights_sha256);
+    assert!(Metamer::reproduce_with(&path, &larger).is_err());
+}
+
+/// A file as versions before 0.2 wrote it: without what it started from, its steps, and the instruction set.
+#[test]
+fn an_old_file_is_made_again_by_its_evaluations_and_refused_where_it_lacks_its_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.metamer");
+    let old = |path: &Path| {
+        let bytes = std::fs::read(path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        let mut notes = header.metadata().clone().unwrap();
+        let mut stamp: serde_json::Value = serde_json::from_str(&notes["stamp"]).unwrap();
+        stamp.as_object_mut().unwrap().remove("instructions").unwrap();
+        notes.insert("stamp".into(), stamp.to_string());
+        let kept = |name: &str| !["steps", "layer_by_layer"].contains(&name) && !name.starts_with("start");
+        let tensors: Vec<_> = file.tensors().into_iter().filter(|(name, _)| kept(name)).collect();
+        assert!(tensors.len() < file.len());
+        std::fs::write(path, safetensors::serialize(tensors, Some(notes)).unwrap()).unwrap();
+    };
+    // More steps than the recipe has: they were taken by hand.
+    saved(plan().recipe(Recipe::fast().steps(3)), &path, 6);
+    old(&path);
+    let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
+    assert!(reproduction.is_identical() && reproduction.changes().is_empty(), "{reproduction}");
+    saved(plan().start_from(picture(9).named("another")).unwrap(), &path, 2);
+    old(&path);
+    let error = Metamer::reproduce_with(&path, &small(5)).unwrap_err().to_string();
+    assert!(error.contains("does not hold \"another\", from which it started"), "{error}");
+}
+
+#[test]
+fn a_session_tells_what_it_made_metamers_with() {
+    let net = small(77);
+    for (seed, recipe) in [(1, Recipe::fast()), (2, Recipe::fast()), (2, Recipe::plenoptic())] {
+        Synthesis::new(&net, "relu", picture(1)).unwrap().recipe(recipe).seed(seed).quiet().start().unwrap();
+    }
+    let here = provenance();
+    let weights = &net.provenance().weights_sha256;
+    let used = here.networks.iter().find(|used| used.weights_sha256 == *weights).unwrap();
+    assert_eq!((used.network.as_str(), used.runs, used.recipes.len()), ("small", 3, 2));
+    assert_eq!(used.seeds.iter().copied().collect::<Vec<_>>(), [1, 2]);
+    let text = here.to_string();
+    assert!(
+        text.contains(weights) && text.contains("3 runs: stage relu; recipes fast, plenoptic; seeds 1, 2"),
+        "{text}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&here.json()).unwrap();
+    assert!(json["threads"].as_u64().unwrap() > 0 && json["date"].as_str().unwrap().ends_with(" UTC"));
+    let listed = json["networks"].as_array().unwrap().iter().find(|used| used["weights_sha256"] == *weights).unwrap();
+    assert_eq!(serde_json::from_value::<Recipe>(listed["recipes"][0].clone()).unwrap(), Recipe::fast());
+    let bundle = &here.bundles()[0];
+    assert!(bundle.plain() == text && bundle.data()["text/html"].contains("<details>"));
+}
