@@ -1,4 +1,5 @@
 //! Natural stimuli and noise: pictures and sounds.
+//!
 //! Values are `f32`: pictures hold planes of red, green and blue in `[0, 1]` (sRGB as in the file), sounds one channel in `[-1, 1]`. A relative path
 //! that is not below the working directory is looked for in the project's assets.
 //!

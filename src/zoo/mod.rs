@@ -1,4 +1,5 @@
 //! Ready-made networks, one file an architecture.
+//!
 //! Networks without an argument ship with their weights; those that end in `_from` take a file (safetensors or `.pth`), those that
 //! end in `_random` a seed.
 //!
