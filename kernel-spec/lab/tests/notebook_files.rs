@@ -116,7 +116,13 @@ fn sizes_name_what_is_large_and_fail_at_three_megabytes() {
     let done = lab("--sizes", &[&path]);
     assert_eq!(done.status.code(), Some(0), "{}", said(&done.stderr));
     let text = said(&done.stdout);
-    for part in ["33% of 3 MB", "  1 cells 0 kB, 2 outputs 1,002 kB", "1,000 kB  image/png", "2 kB  stream", "1,000 kB  cell 1, image/png: show(picture)"] {
+    for part in [
+        "33% of 3 MB",
+        "  1 cells 0 kB, 2 outputs 1,002 kB",
+        "1,000 kB  image/png",
+        "2 kB  stream",
+        "1,000 kB  cell 1, image/png: show(picture)",
+    ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     for (letters, status) in [(2_999_999 - rest, 0), (3_000_000 - rest, 1)] {
