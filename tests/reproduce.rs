@@ -226,6 +226,8 @@ fn a_session_tells_what_it_made_metamers_with() {
     for (seed, recipe) in [(1, Recipe::fast()), (2, Recipe::fast()), (2, Recipe::plenoptic())] {
         Synthesis::new(&net, "relu", picture(1)).unwrap().recipe(recipe).seed(seed).quiet().start().unwrap();
     }
+    // Trying a network out makes no metamers that one would make again.
+    net.inspect().unwrap();
     let here = provenance();
     let weights = &net.provenance().weights_sha256;
     let used = here.networks.iter().find(|used| used.weights_sha256 == *weights).unwrap();

@@ -17,6 +17,8 @@ pub struct Synthesis {
     pub(super) seed: u64,
     pub(super) start: Option<Stimulus>,
     pub(super) quiet: bool,
+    /// Not counted among the session's runs: it tries a network out, or makes a known metamer again.
+    pub(super) trial: bool,
     pub(super) layer_by_layer: bool,
 }
 
@@ -43,6 +45,7 @@ impl Synthesis {
             seed: 0,
             start: None,
             quiet: false,
+            trial: false,
             layer_by_layer: false,
         })
     }
@@ -71,6 +74,12 @@ impl Synthesis {
     /// Without live pictures, for loops and scripts.
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
+        self
+    }
+
+    /// Shows nothing, and is not counted among the session's runs.
+    pub(crate) fn trial(mut self) -> Self {
+        (self.quiet, self.trial) = (true, true);
         self
     }
 

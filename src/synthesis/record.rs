@@ -136,6 +136,7 @@ impl Run {
             seed: stamp.seed,
             start,
             quiet: false,
+            trial: false,
             layer_by_layer,
         };
         plan.recipe.check()?;

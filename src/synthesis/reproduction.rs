@@ -81,6 +81,7 @@ impl Metamer {
             seed: stamp.seed,
             start: self.start.clone(),
             quiet: false,
+            trial: true,
             layer_by_layer: self.layer_by_layer,
         }
         .begin()?;

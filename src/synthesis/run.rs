@@ -55,7 +55,9 @@ impl Run {
         steps: usize,
         over: Option<Ended>,
     ) -> Self {
-        crate::surroundings::note_run(&plan.network, &plan.stage, &plan.recipe, plan.seed);
+        if !plan.trial {
+            crate::surroundings::note_run(&plan.network, &plan.stage, &plan.recipe, plan.seed);
+        }
         Self { plan, problem, state, history, steps, over, screen: Screen::default() }
     }
 
