@@ -395,3 +395,28 @@ fn a_cochleagram_inside_a_module_is_refused_for_its_surrogate_and_taken_before_i
     b.module(x, |x, mark| mark.stage("bands", x.mean(3)?)).unwrap();
     assert_eq!(b.finish().unwrap().stage("bands").unwrap().shape, [1, 211]);
 }
+
+#[test]
+fn networks_of_real_size_with_right_gradients_are_taken() {
+    for net in [zoo::efficientnet_lite0().unwrap(), zoo::alexnet_random(1).unwrap()] {
+        let (inner, input) = (net.clone(), net.input().clone());
+        let begun = std::time::Instant::now();
+        let own = Network::from_module("wrapped", input, move |x, mark| {
+            let names: Vec<&str> = inner.stages().iter().map(|stage| stage.name.as_str()).collect();
+            let mut last = x.clone();
+            for (name, value) in names.iter().zip(inner.forward_to_each(&names, x)?) {
+                last = mark.stage(name, value)?;
+            }
+            Ok(last)
+        })
+        .unwrap();
+        println!("{}: made in {:.1} s", net.name(), begun.elapsed().as_secs_f64());
+        let shapes = |net: &Network| net.stages().iter().map(|s| s.shape.clone()).collect::<Vec<_>>();
+        assert_eq!(shapes(&own), shapes(&net));
+        let dog = net.prepare(dog()).unwrap();
+        let found = own.inspect_on(dog).unwrap();
+        let errors: Vec<_> = found.stages().iter().map(|s| (s.stage.name.clone(), s.module_gradient_error)).collect();
+        println!("{errors:?}");
+        assert!(errors.iter().all(|(_, off)| off.is_some_and(|off| off < 0.03)), "{errors:?}");
+    }
+}

@@ -4,7 +4,7 @@ use super::gradient::percent;
 use super::{InspectedStage, Inspection};
 use crate::display::{Align, Bundle, Figure, LinePlot, Panel, Player, Players, Show, Table};
 use crate::network::{Input, thousands};
-use crate::ops::FrozenOp;
+use crate::ops::Clip;
 use crate::stimulus::{Sound, Stimulus};
 
 impl Inspection {
@@ -53,14 +53,14 @@ impl Inspection {
             "stage",
             "shape",
             "units\n(× input)",
-            "receptive field",
-            "multiply-adds\n(million)",
+            "receptive\nfield",
+            "multiply-\nadds (M)",
             "a gradient\n(ms)",
             "silent\nunits",
             "ends in",
-            "SNR (dB),\n20 steps",
+            "SNR (dB),\n≤ 20 steps",
         ];
-        headers.extend(own.then_some("module's gradient\noff by"));
+        headers.extend(own.then_some("gradient\noff by"));
         let right = Align::Right;
         let mut table = Table::new(headers)
             .align([Align::Left, Align::Left, right, right, right, right, right, Align::Left, right, right])
@@ -82,7 +82,7 @@ impl Inspection {
                 },
                 evaluation.map_or_else(none, |time| format!("{:.1}", 1e3 * time.as_secs_f64())),
                 format!("{:.0} %", 100.0 * inspected.silent),
-                inspected.rectifier.map_or_else(none, |clip| clip.name().into()),
+                inspected.rectifier.map_or_else(none, rectifier),
                 snr_db.map_or_else(none, |[before, after]| format!("{} → {}", decibels(before), decibels(after))),
             ];
             row.extend(own.then(|| inspected.module_gradient_error.map_or_else(none, percent)));
@@ -117,6 +117,11 @@ impl Inspection {
         let rows = panels.chunks(across).map(<[Panel]>::to_vec);
         rows.fold(figure, Figure::row).row([Panel::plot(plot)])
     }
+}
+
+/// ReLU, ReLU6.
+fn rectifier(clip: Clip) -> String {
+    if clip.ceiling.is_finite() { format!("ReLU{}", clip.ceiling) } else { "ReLU".into() }
 }
 
 /// Without a minus before 0.

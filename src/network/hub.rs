@@ -40,7 +40,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// | `HF_HOME` | where the cache is |
 ///
 /// The tests fetch from a server of their own on this machine. The hub itself could not be reached where this was written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct HubFile {
     repository: String,
     file: String,
@@ -214,6 +214,12 @@ impl HubFile {
     fn error(&self, reason: String) -> Error {
         let Self { repository, file, revision, .. } = self;
         Error::invalid(format!("{file} of {repository} at {revision}"), reason)
+    }
+}
+
+impl std::fmt::Debug for HubFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HubFile({} of {} at {})", self.file, self.repository, self.revision)
     }
 }
 

@@ -15,7 +15,8 @@ use crate::{Error, Result};
 pub struct Provenance {
     /// The file, package or seed.
     pub source: String,
-    /// SHA-256 of the weights' file in hexadecimal; of the layers and their values when there was no file.
+    /// SHA-256 of the weights' file in hexadecimal; of the layers and their values when there was no file, and of
+    /// what it gave for a fixed input where a layer is a module of one's own.
     pub weights_sha256: String,
 }
 
