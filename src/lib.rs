@@ -30,6 +30,7 @@
 //! | [`sweep`] | many stimuli, stages, seeds and networks, on one machine or by Slurm |
 //! | [`verdict`] | whether it is a metamer: null distributions, verdicts, other networks' judgements |
 //! | [`experiment`] | the recognition task as a page, and the analysis of its answers |
+//! | [`training`] | small networks that are trained in a notebook |
 //! | [`display`] | what things look like, and where they are shown |
 //! | [`prelude`] | what a notebook has loaded when it starts |
 //!
@@ -56,6 +57,7 @@ pub mod prelude;
 pub mod stimulus;
 pub mod sweep;
 pub mod synthesis;
+pub mod training;
 pub mod verdict;
 pub mod zoo;
 
