@@ -59,7 +59,10 @@ fn main() -> metamers::Result<()> {
             }
         }
         times.sort_by(f64::total_cmp);
-        println!("{name} convolution: {:.1} ms a step of 32 pictures (median); loss of the 4th step {last}", times[times.len() / 2]);
+        println!(
+            "{name} convolution: {:.1} ms a step of 32 pictures (median); loss of the 4th step {last}",
+            times[times.len() / 2]
+        );
     }
     Ok(())
 }
