@@ -32,6 +32,7 @@
 //! | [`experiment`] | the recognition task as a page, and the analysis of its answers |
 //! | [`training`] | small networks that are trained in a notebook |
 //! | [`display`] | what things look like, and where they are shown |
+//! | [`coming_from`], [`teaching`] | pages: from plenoptic or the authors' code, and a lesson of 90 minutes |
 //! | [`prelude`] | what a notebook has loaded when it starts |
 //!
 //! # candle
@@ -44,6 +45,8 @@ pub use candle_nn;
 
 mod assets;
 mod atomic;
+#[doc = include_str!("../docs/coming_from.md")]
+pub mod coming_from {}
 pub mod display;
 pub mod engine;
 mod error;
@@ -57,6 +60,8 @@ pub mod prelude;
 pub mod stimulus;
 pub mod sweep;
 pub mod synthesis;
+#[doc = include_str!("../docs/teaching.md")]
+pub mod teaching {}
 pub mod training;
 pub mod verdict;
 pub mod zoo;
