@@ -120,8 +120,7 @@ fn main() -> Result<()> {
     }
     println!("both right on {} of {} pictures", right.len(), held_out.images().len());
 
-    let nets = [&by_shape, &by_material, &untrained];
-    let at_conv3 = compare("conv3", &right[..6], nets)?;
+    let at_conv3 = compare("conv3", &right[..6], [&by_shape, &by_material, &untrained])?;
     keep(&at_conv3, &folder, "05_at_conv3")?;
 
     let at_mean = compare("mean", &right[..6], [&by_shape, &by_material, &untrained])?;

@@ -19,7 +19,7 @@ const PHOTOS: [(&str, &str); 6] = [
     ("coral_reef", "reef"),
     ("hawa_mahal", "windows"),
     ("canyon", "canyon"),
-    ("hedgehog", "spines"),
+    ("hedgehog", "grass"),
     ("orchestra", "orchestra"),
 ];
 
