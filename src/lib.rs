@@ -32,7 +32,9 @@
 //! | [`verdict`] | whether it is a metamer: null distributions, verdicts, other networks' judgements |
 //! | [`experiment`] | the recognition task as a page, and the analysis of its answers |
 //! | [`surroundings`] | what it takes to run a notebook again |
+//! | [`training`] | small networks that are trained in a notebook |
 //! | [`display`] | what things look like, and where they are shown |
+//! | [`coming_from`], [`teaching`] | pages: from plenoptic or the authors' code, and a lesson of 90 minutes |
 //! | [`prelude`] | what a notebook has loaded when it starts |
 //!
 //! # candle
@@ -45,6 +47,8 @@ pub use candle_nn;
 
 mod assets;
 mod atomic;
+#[doc = include_str!("../docs/coming_from.md")]
+pub mod coming_from {}
 pub mod display;
 pub mod engine;
 mod error;
@@ -60,6 +64,9 @@ pub mod stimulus;
 pub mod surroundings;
 pub mod sweep;
 pub mod synthesis;
+#[doc = include_str!("../docs/teaching.md")]
+pub mod teaching {}
+pub mod training;
 pub mod verdict;
 pub mod zoo;
 

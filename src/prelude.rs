@@ -16,11 +16,12 @@ pub use crate::experiment::analysis::{
 };
 pub use crate::experiment::{Choices, Item, RecognitionTask, Timing};
 pub use crate::hearing::Cochleagram;
-pub use crate::network::{Nearest, Network};
+pub use crate::network::{HubFile, Input, Nearest, Network};
 pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos, shipped_recordings};
 pub use crate::surroundings::{Surroundings, provenance};
 pub use crate::sweep::{Sweep, SweepResults};
 pub use crate::synthesis::{Ended, Loss, Metamer, Optimiser, Recipe, Reproduction, Run, Start, Synthesis};
+pub use crate::training::{ConvNet, CutOuts, Examples, Training};
 pub use crate::verdict::{CrossNetwork, Null, Outcome, Similarity, Verdict};
 pub use crate::{Error, Result, candle, candle_nn, zoo};
 pub use std::time::Duration;

@@ -225,6 +225,22 @@ impl FrozenOp for Conv2d {
 }
 
 impl Conv2d {
+    /// The gradient of the weight, summed over the batch in its order: what training needs, and a synthesis never asks for.
+    pub(crate) fn weight_gradient(&self, input: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+        let s = self.sizes(shape);
+        let mut sum = vec![0.0; self.weight.len()];
+        let (per_group, plane) = (self.depth * s.input[0] * s.input[1], s.m * s.n);
+        let (mut columns, mut one) = (vec![0.0; s.k * s.n], vec![0.0; s.m * s.k]);
+        for (index, (input, gradient)) in input.chunks(per_group).zip(gradient.chunks(plane)).enumerate() {
+            self.gather(input, &s, &mut columns);
+            let columns = Matrix::rows(&columns, s.n).transposed();
+            multiply([s.m, s.n, s.k], Matrix::rows(gradient, s.n), columns, &mut one);
+            let sum = &mut sum[index % self.groups * one.len()..][..one.len()];
+            sum.iter_mut().zip(&one).for_each(|(sum, &one)| *sum += one);
+        }
+        sum
+    }
+
     /// Lays out, for each weight of a kernel, the input pixel that each output multiplies it with (im2col).
     fn gather(&self, input: &[f32], s: &Sizes, columns: &mut [f32]) {
         let [taps_down, taps_across] = self.window.kernel;

@@ -50,4 +50,4 @@ pub use range_norm::RangeNorm;
 pub use unit_norm::UnitNorm;
 pub use window::{Padding, Window};
 
-pub(crate) use frozen::values;
+pub(crate) use frozen::{contiguous, values, with_values};

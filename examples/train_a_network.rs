@@ -1,0 +1,146 @@
+//! The cells of notebook 8: one small network trained for two questions, and the metamers of both.
+//!
+//! Run: `cargo run --release --example train_a_network -- OUTPUT_FOLDER`; each picture becomes a PNG file there.
+
+use std::path::Path;
+
+use metamers::candle::Module;
+use metamers::candle_nn::{AdamW, Conv2dConfig, Linear, Optimizer, VarBuilder, VarMap, linear, loss::cross_entropy};
+use metamers::prelude::*;
+use metamers::training::{Conv2d, TrainingRun, conv2d, draw_weights};
+
+fn keep(thing: &impl Show, folder: &Path, name: &str) -> Result<()> {
+    let bundles = thing.bundles();
+    println!("{}", bundles[0].plain());
+    match bundles[0].data().contains_key("image/png") {
+        true => bundles[0].save(folder.join(format!("{name}.png"))),
+        false => Ok(()),
+    }
+}
+
+struct Eye {
+    convolutions: Vec<Conv2d>,
+    logits: Linear,
+}
+
+impl Eye {
+    fn new(vars: &VarMap) -> candle::Result<Self> {
+        let vb = VarBuilder::from_varmap(vars, DType::F32, &Device::Cpu);
+        let slides = |kernel: usize, stride| Conv2dConfig { padding: kernel / 2, stride, ..Default::default() };
+        let convolutions = vec![
+            conv2d(3, 16, 5, slides(5, 2), vb.pp("conv1"))?,
+            conv2d(16, 32, 3, slides(3, 2), vb.pp("conv2"))?,
+            conv2d(32, 64, 3, slides(3, 2), vb.pp("conv3"))?,
+            conv2d(64, 64, 3, slides(3, 1), vb.pp("conv4"))?,
+        ];
+        Ok(Self { convolutions, logits: linear(64, 6, vb.pp("logits"))? })
+    }
+}
+
+impl Module for Eye {
+    fn forward(&self, x: &Tensor) -> candle::Result<Tensor> {
+        let mut x = x.affine(4.0, -2.0)?;
+        for convolution in &self.convolutions {
+            x = convolution.forward(&x)?.relu()?;
+        }
+        self.logits.forward(&x.mean((2, 3))?)
+    }
+}
+
+fn begin(question: &str, examples: Examples, held_out: Examples) -> Result<TrainingRun> {
+    let vars = VarMap::new();
+    let eye = Eye::new(&vars)?;
+    Training::of_module(question, eye, &vars, examples, held_out).seed(7).rate(3e-3).start()
+}
+
+fn metamer(net: &Network, stage: &str, picture: &Image) -> Result<Metamer> {
+    let mut run = Synthesis::new(net, stage, picture)?.seed(3).quiet().start()?;
+    run.until_evaluations(Some(20.0), Some(200))?;
+    run.finish()
+}
+
+fn compare(stage: &str, pictures: &[Image], nets: [&Network; 3]) -> Result<Figure> {
+    let mut figure = Figure::new(format!(
+        "Cut-outs, and their metamers at {stage} of three networks: for shape, for material, untrained"
+    ));
+    figure.push(pictures.iter().map(Panel::from));
+    for net in nets {
+        let mut row = vec![];
+        for picture in pictures {
+            let made = metamer(net, stage, picture)?;
+            let snr = made.similarity().snr_db.unwrap_or(f64::NAN);
+            row.push(Panel::from(made.stimulus()).titled(net.name()).caption(format!("SNR {snr:.0} dB")));
+        }
+        figure.push(row);
+    }
+    Ok(figure)
+}
+
+fn main() -> Result<()> {
+    let folder = std::path::PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| ".".into()));
+    let cut_outs = CutOuts::new(48)?;
+    let pictures = cut_outs.draw(3000, 1)?;
+    let held_out = cut_outs.draw_held_out(300, 2)?;
+    keep(&pictures, &folder, "01_pictures")?;
+
+    let vars = VarMap::new();
+    let eye = Eye::new(&vars)?;
+    draw_weights(&vars, 7)?;
+    let mut adam = AdamW::new_lr(vars.all_vars(), 3e-3)?;
+    let (batch, answers) = pictures.by_shape()?.batch(32, 7, 0)?;
+    for step in 0..12 {
+        let loss = cross_entropy(&eye.forward(&batch)?, &answers)?;
+        println!("step {step:2}: loss {:.3}", loss.to_scalar::<f32>()?);
+        adam.backward_step(&loss)?;
+    }
+
+    let mut shape = begin("shape", pictures.by_shape()?, held_out.by_shape()?)?;
+    keep(&shape.step(800)?, &folder, "02_shape")?;
+
+    let mut material = begin("material", pictures.by_material()?, held_out.by_material()?)?;
+    keep(&material.step(800)?, &folder, "03_material")?;
+
+    let (shapes, materials) = (held_out.by_shape()?.classes().to_vec(), held_out.by_material()?.classes().to_vec());
+    let plan = ConvNet::new("shape", 48, shapes.clone())
+        .conv("conv1", 16, 5, 2)
+        .conv("conv2", 32, 3, 2)
+        .conv("conv3", 64, 3, 2)
+        .conv("conv4", 64, 3, 1);
+    let by_shape = shape.freeze_as(&plan)?;
+    let by_material = material.freeze_as(&plan.clone().named("material", materials))?;
+    let untrained = plan.clone().named("untrained", shapes).untrained(7)?;
+    keep(&by_shape, &folder, "04_by_shape")?;
+
+    let mut right: Vec<Image> = vec![];
+    for picture in held_out.images() {
+        let (shape, material) = (by_shape.classify(picture, 1)?, by_material.classify(picture, 1)?);
+        if picture.name() == format!("{} of {}", shape.top().name, material.top().name) {
+            right.push(picture.clone());
+        }
+    }
+    println!("both right on {} of {} pictures", right.len(), held_out.images().len());
+
+    let at_conv3 = compare("conv3", &right[..6], [&by_shape, &by_material, &untrained])?;
+    keep(&at_conv3, &folder, "05_at_conv3")?;
+
+    let at_mean = compare("mean", &right[..6], [&by_shape, &by_material, &untrained])?;
+    keep(&at_mean, &folder, "06_at_mean")?;
+
+    let mut made = vec![];
+    let mut failed = 0;
+    for net in [&by_shape, &by_material, &untrained] {
+        for stage in ["conv1", "conv2", "conv3", "mean"] {
+            for picture in &right[..12] {
+                let metamer = metamer(net, stage, picture)?;
+                match metamer.similarity().snr_db {
+                    Some(snr) if snr >= 20.0 => made.push(metamer),
+                    _ => failed += 1,
+                }
+            }
+        }
+    }
+    println!("{} metamers, {failed} left out", made.len());
+    let judged = CrossNetwork::of(&made, &[by_shape.clone(), by_material.clone()])?;
+    keep(&judged, &folder, "07_judged")?;
+    Ok(())
+}

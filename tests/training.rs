@@ -1,0 +1,353 @@
+//! Training: gradients of the weights are right, a seed gives the same bits, what is frozen is what was trained.
+
+mod common;
+
+use common::{flat, relative};
+use metamers::candle::Module;
+use metamers::candle_nn::{self, Conv2dConfig, VarBuilder, VarMap};
+use metamers::prelude::*;
+use metamers::synthesis::Ended;
+use metamers::training::{Conv2d, TrainingRun, conv2d, draw_weights};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Batch, channels, height, width; outputs, kernel; and how it slides.
+type Case = ([usize; 4], usize, usize, Conv2dConfig);
+
+fn slides(padding: usize, stride: usize, dilation: usize, groups: usize) -> Conv2dConfig {
+    Conv2dConfig { padding, stride, dilation, groups, cudnn_fwd_algo: None }
+}
+
+fn random(shape: &[usize], seed: u64) -> Tensor {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| random.random_range(-1.0..1.0)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// `sum c conv(x, w, b)` in float64, straight from the definition.
+fn sum_of_outputs(case: &Case, x: &[f64], w: &[f64], b: &[f64], c: &[f64]) -> f64 {
+    let ([batch, channels, height, width], outputs, kernel, slide) = *case;
+    let out = |size: usize| (size + 2 * slide.padding - slide.dilation * (kernel - 1) - 1) / slide.stride + 1;
+    let (depth, per_group) = (channels / slide.groups, outputs / slide.groups);
+    let (mut sum, mut index) = (0.0, 0);
+    for n in 0..batch {
+        for (o, &bias) in b.iter().enumerate() {
+            for oy in 0..out(height) {
+                for ox in 0..out(width) {
+                    let mut value = bias;
+                    for d in 0..depth {
+                        for tap in 0..kernel * kernel {
+                            let at = |o: usize, tap: usize| {
+                                (o * slide.stride + tap * slide.dilation).checked_sub(slide.padding)
+                            };
+                            let (Some(y), Some(x_)) = (at(oy, tap / kernel), at(ox, tap % kernel)) else { continue };
+                            if y < height && x_ < width {
+                                let channel = o / per_group * depth + d;
+                                value += w[(o * depth + d) * kernel * kernel + tap]
+                                    * x[((n * channels + channel) * height + y) * width + x_];
+                            }
+                        }
+                    }
+                    sum += c[index] * value;
+                    index += 1;
+                }
+            }
+        }
+    }
+    sum
+}
+
+/// A convolution in a map of variables, with drawn weights.
+fn layer(case: &Case, seed: u64) -> (Conv2d, VarMap) {
+    let ([_, channels, ..], outputs, kernel, slide) = *case;
+    let vars = VarMap::new();
+    let vb = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
+    let layer = conv2d(channels, outputs, kernel, slide, vb.pp("conv")).unwrap();
+    draw_weights(&vars, seed).unwrap();
+    (layer, vars)
+}
+
+fn var(vars: &VarMap, name: &str) -> Var {
+    vars.data().lock().unwrap()[name].clone()
+}
+
+#[test]
+fn a_convolution_has_the_gradients_of_float64_differences() {
+    let cases: [Case; 6] = [
+        ([2, 3, 9, 9], 4, 3, slides(1, 1, 1, 1)),
+        ([3, 2, 10, 7], 5, 3, slides(1, 2, 1, 1)),
+        ([1, 4, 11, 12], 6, 5, slides(2, 3, 1, 2)),
+        ([2, 3, 9, 13], 3, 3, slides(2, 1, 2, 3)),
+        ([2, 3, 6, 5], 7, 1, slides(0, 1, 1, 1)),
+        ([1, 1, 8, 8], 2, 4, slides(0, 2, 1, 1)),
+    ];
+    for (index, case) in cases.iter().enumerate() {
+        let (layer, vars) = layer(case, index as u64);
+        let x = Var::from_tensor(&random(&case.0, 70 + index as u64)).unwrap();
+        let y = layer.forward(&x).unwrap();
+        let c = random(y.dims(), 90);
+        let gradients = (y * &c).unwrap().sum_all().unwrap().backward().unwrap();
+        let variables = [x, var(&vars, "conv.weight"), var(&vars, "conv.bias")];
+        let wide = |t: &Tensor| flat(t).into_iter().map(f64::from).collect::<Vec<f64>>();
+        let values: Vec<Vec<f64>> = variables.iter().map(|v| wide(v)).collect();
+        for (which, variable) in variables.iter().enumerate() {
+            let found = flat(gradients.get(variable).expect("each has a gradient"));
+            let expected: Vec<f32> = (0..found.len())
+                .map(|at| {
+                    let moved = |by: f64| {
+                        let mut values = values.clone();
+                        values[which][at] += by;
+                        sum_of_outputs(case, &values[0], &values[1], &values[2], &wide(&c))
+                    };
+                    // The sum is linear in each of the three, so a wide step has no error but rounding.
+                    ((moved(0.5) - moved(-0.5)) / 1.0) as f32
+                })
+                .collect();
+            let off = relative(&found, &expected);
+            assert!(off < 1e-5, "case {index}, {}: off by {off}", ["input", "weight", "bias"][which]);
+        }
+    }
+}
+
+/// What a person who writes plain candle-nn may rely on: on square pictures its convolution is the same.
+#[test]
+fn values_and_gradients_are_those_of_candle_on_square_pictures() {
+    let case = ([4, 3, 12, 12], 8, 5, slides(2, 2, 1, 1));
+    let (ours, vars) = layer(&case, 3);
+    let vb = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
+    let theirs = candle_nn::conv2d(3, 8, 5, case.3, vb.pp("conv")).unwrap();
+    let x = Var::from_tensor(&random(&case.0, 4)).unwrap();
+    let all = |y: Tensor| {
+        let g = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+        let of = |v: &Var| flat(g.get(v).unwrap());
+        [flat(&y), of(&x), of(&var(&vars, "conv.weight")), of(&var(&vars, "conv.bias"))]
+    };
+    let (a, b) = (all(ours.forward(&x).unwrap()), all(theirs.forward(&x).unwrap()));
+    for (a, b) in a.iter().zip(&b) {
+        assert!(relative(a, b) < 1e-5);
+    }
+}
+
+fn plan(examples: &Examples) -> ConvNet {
+    ConvNet::new("small", 24, examples.classes().to_vec()).conv("conv1", 6, 5, 2).conv("conv2", 8, 3, 2)
+}
+
+/// Pictures that are redder, greener or bluer than grey, under noise.
+fn colours(count: usize, seed: u64) -> Examples {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let (mut images, mut labels) = (vec![], vec![]);
+    for _ in 0..count {
+        let label = random.random_range(0..3u32);
+        let value = |i: usize| 0.4 + 0.15 * f32::from(u8::from(i / (24 * 24) == label as usize));
+        let values = (0..3 * 24 * 24).map(|i| value(i) + random.random_range(-0.3..0.3)).collect();
+        images.push(Image::from_planes("colour", 24, 24, values).unwrap());
+        labels.push(label);
+    }
+    Examples::of_images(&images, labels, ["red", "green", "blue"]).unwrap()
+}
+
+fn started(seed: u64) -> TrainingRun {
+    let examples = colours(120, 1);
+    Training::new(&plan(&examples), examples, colours(90, 2))
+        .seed(seed)
+        .batch(8)
+        .test_every(10)
+        .quiet()
+        .start()
+        .unwrap()
+}
+
+fn weights(run: &TrainingRun) -> Vec<u32> {
+    let names = ["conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "logits.weight", "logits.bias"];
+    names.iter().flat_map(|name| flat(&var(run.vars(), name))).map(|v| v.to_bits()).collect()
+}
+
+#[test]
+fn it_learns_what_it_is_shown() {
+    let mut run = started(5);
+    let before = run.accuracy();
+    let progress = run.step(80).unwrap();
+    assert_eq!((progress.ended, progress.steps(), run.losses().len()), (Ended::Steps, 80, 80));
+    assert!(before < 0.7 && run.accuracy() > 0.95, "{before} became {}", run.accuracy());
+    assert!(run.losses()[70..].iter().all(|p| p.loss < run.losses()[0].loss));
+    let tested: Vec<usize> = run.tests().iter().map(|t| t.step).collect();
+    assert_eq!(tested, [0, 10, 20, 30, 40, 50, 60, 70, 80]);
+}
+
+#[test]
+fn a_seed_gives_the_same_bits_on_any_number_of_threads_and_in_any_portions() {
+    let trained = |threads: usize, portions: &[usize], seed: u64| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut run = started(seed);
+            portions.iter().for_each(|&n| drop(run.step(n).unwrap()));
+            weights(&run)
+        })
+    };
+    let one = trained(1, &[20], 5);
+    assert!(one == trained(3, &[20], 5), "on three threads");
+    assert!(one == trained(2, &[7, 0, 13], 5), "in portions");
+    assert!(one != trained(1, &[20], 6), "another seed");
+}
+
+#[test]
+fn time_is_a_budget() {
+    let progress = started(5).train_for(Duration::from_millis(300)).unwrap();
+    assert_eq!(progress.ended, Ended::Time);
+    assert!(progress.steps() > 0);
+    let progress = started(5).train_for(Duration::ZERO).unwrap();
+    assert_eq!((progress.ended, progress.steps(), progress.loss()), (Ended::Time, 0, None));
+}
+
+#[test]
+fn what_is_frozen_is_what_was_trained_and_stays_so() {
+    let mut run = started(5);
+    run.step(30).unwrap();
+    let net = run.freeze().unwrap();
+    let x = colours(5, 9).inputs().clone();
+    let module = flat(&run.module().forward(&x).unwrap());
+    let frozen = |net: &Network| flat(&net.forward_to("logits", &x).unwrap());
+    let before = frozen(&net);
+    assert!(relative(&before, &module) < 1e-5);
+    run.step(30).unwrap();
+    assert_eq!(frozen(&net), before, "training that goes on leaves a frozen network alone");
+    let later = run.freeze().unwrap();
+    assert_ne!(later.provenance(), net.provenance());
+    assert!(later.provenance().source.contains("seed 5, 60 steps of 8"), "{}", later.provenance().source);
+    let names: Vec<&str> = net.stages().iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["conv1", "conv2", "mean", "logits"]);
+}
+
+#[test]
+fn the_untrained_twin_is_what_training_began_with() {
+    let run = started(5);
+    let twin = plan(&colours(9, 1)).untrained(5).unwrap();
+    assert_eq!(twin.provenance().weights_sha256, run.freeze().unwrap().provenance().weights_sha256);
+}
+
+#[test]
+fn a_saved_network_comes_back_with_its_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small.safetensors");
+    let mut run = started(5);
+    run.step(10).unwrap();
+    run.save(&path).unwrap();
+    let (frozen, opened) = (run.freeze().unwrap(), ConvNet::open(&path).unwrap());
+    assert_eq!((opened.provenance(), opened.classes()), (frozen.provenance(), frozen.classes()));
+    let x = colours(3, 4).inputs().clone();
+    assert_eq!(flat(&opened.forward_to("mean", &x).unwrap()), flat(&frozen.forward_to("mean", &x).unwrap()));
+
+    // A changed weight, a cut file, and a file of somebody else's.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.len() - 2;
+    bytes[last] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(ConvNet::open(&path).unwrap_err().to_string().contains("other weights"));
+    std::fs::write(&path, &bytes[..last]).unwrap();
+    assert!(ConvNet::open(&path).unwrap_err().to_string().contains("safetensors"));
+    run.vars().save(&path).unwrap();
+    assert!(ConvNet::open(&path).unwrap_err().to_string().contains("not written by ConvNet::save"));
+}
+
+#[test]
+fn a_metamer_can_be_made_for_it() {
+    let mut run = started(5);
+    run.step(20).unwrap();
+    let net = run.freeze().unwrap();
+    let photo = Image::open("photos/dog.jpg").unwrap();
+    let mut synthesis = Synthesis::new(&net, "conv2", &photo).unwrap().seed(1).quiet().start().unwrap();
+    synthesis.step(60).unwrap();
+    assert!(synthesis.snr_db().unwrap() > 20.0, "{:?}", synthesis.snr_db());
+    assert_eq!(synthesis.finish().unwrap().stamp().network, "small");
+}
+
+/// A module of one's own, with the weights of [`plan`].
+struct Own(Conv2d, Conv2d, candle_nn::Linear);
+
+impl Module for Own {
+    fn forward(&self, x: &Tensor) -> candle::Result<Tensor> {
+        let x = self.0.forward(&x.affine(4.0, -2.0)?)?.relu()?;
+        self.2.forward(&self.1.forward(&x)?.relu()?.mean((2, 3))?)
+    }
+}
+
+fn own(vars: &VarMap) -> Own {
+    let vb = VarBuilder::from_varmap(vars, DType::F32, &Device::Cpu);
+    let conv1 = conv2d(3, 6, 5, slides(2, 2, 1, 1), vb.pp("conv1")).unwrap();
+    let conv2 = conv2d(6, 8, 3, slides(1, 2, 1, 1), vb.pp("conv2")).unwrap();
+    Own(conv1, conv2, candle_nn::linear(8, 3, vb.pp("logits")).unwrap())
+}
+
+#[test]
+fn a_module_of_ones_own_trains_as_the_described_one() {
+    let vars = VarMap::new();
+    let training = Training::of_module("own", own(&vars), &vars, colours(120, 1), colours(90, 2));
+    let mut run = training.seed(5).batch(8).quiet().start().unwrap();
+    run.step(15).unwrap();
+    let mut described = started(5);
+    described.step(15).unwrap();
+    assert!(weights(&run) == weights(&described));
+    assert!(run.freeze().unwrap_err().to_string().contains("freeze_as"));
+    let examples = colours(9, 1);
+    let net = run.freeze_as(&plan(&examples)).unwrap();
+    assert_eq!(net.provenance().weights_sha256, described.freeze().unwrap().provenance().weights_sha256);
+    // The same weights fit another stride, and make another network.
+    let wrong = ConvNet::new("wrong", 24, examples.classes().to_vec()).conv("conv1", 6, 5, 2).conv("conv2", 8, 3, 1);
+    assert!(run.freeze_as(&wrong).unwrap_err().to_string().contains("another network"));
+    let misspelt = ConvNet::new("wrong", 24, examples.classes().to_vec()).conv("conv_1", 6, 5, 2);
+    assert!(run.freeze_as(&misspelt).unwrap_err().to_string().contains("conv1.weight"));
+}
+
+#[test]
+fn without_a_seed_a_module_of_ones_own_keeps_its_weights() {
+    let vars = VarMap::new();
+    let module = own(&vars);
+    draw_weights(&vars, 77).unwrap();
+    let run = Training::of_module("own", module, &vars, colours(20, 1), colours(20, 2)).quiet().start().unwrap();
+    let twin = plan(&colours(9, 1)).untrained(77).unwrap();
+    assert_eq!(
+        run.freeze_as(&plan(&colours(9, 1))).unwrap().provenance().weights_sha256,
+        twin.provenance().weights_sha256
+    );
+}
+
+#[test]
+fn a_step_that_diverges_leaves_the_weights_alone() {
+    let examples = colours(60, 1);
+    let training = Training::new(&plan(&examples), examples, colours(30, 2)).rate(1e30).batch(8).quiet();
+    let mut run = training.start().unwrap();
+    let error = loop {
+        let before = weights(&run);
+        if let Err(error) = run.step(1) {
+            assert!(before == weights(&run));
+            break error.to_string();
+        }
+        assert!(run.steps() < 50, "a rate of 1e30 goes on and on");
+    };
+    assert!(error.contains("smaller rate"), "{error}");
+}
+
+#[test]
+fn bad_input_is_refused_with_a_reason() {
+    let refused = |result: metamers::Result<TrainingRun>, reason: &str| {
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains(reason), "{message}");
+    };
+    let (a, b) = (colours(9, 1), colours(9, 2));
+    let training = |plan: &ConvNet| Training::new(plan, a.clone(), b.clone()).quiet();
+    let good = plan(&a);
+    refused(training(&good).batch(0).start(), "at least 1");
+    refused(training(&good).rate(f64::NAN).start(), "finite");
+    refused(training(&good.clone().named("other", ["x", "y"])).start(), "red, green, blue");
+    refused(training(&ConvNet::new("bare", 24, a.classes().to_vec())).start(), ".conv(");
+    refused(training(&ConvNet::new("even", 24, a.classes().to_vec()).conv("conv1", 4, 2, 1)).start(), "odd kernel");
+    let empty = VarMap::new();
+    refused(Training::of_module("none", own(&VarMap::new()), &empty, a.clone(), b.clone()).start(), "no variables");
+
+    let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
+    let examples = |labels: Vec<u32>, classes: &[&str]| Examples::new(x.clone(), labels, classes.iter().copied());
+    assert!(examples(vec![0, 2], &["a", "b"]).unwrap_err().to_string().contains("2 is no class"));
+    assert!(examples(vec![0], &["a", "b"]).unwrap_err().to_string().contains("[2, 3]"));
+    assert!(examples(vec![0, 0], &["a"]).unwrap_err().to_string().contains("at least 2"));
+    assert!(examples(vec![0, 1], &["a", "b"]).unwrap().batch(0, 1, 1).unwrap_err().to_string().contains("at least 1"));
+}
