@@ -3,17 +3,17 @@
 use candle_core::{DType, Tensor, Var};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 
 use super::module::Outputs;
 use crate::ops::pull_back;
 use crate::{Error, Result};
 
-/// Of the random vectors.
+/// Of the random directions.
 const SEED: u64 = 1;
 
-/// A gradient that is off by more than this share of the change is wrong.
-pub(super) const MOST: f64 = 0.05;
+/// A gradient is wrong that is off by more than these shares of the change: along the change, and beside it, where corners of rectifiers
+/// and rounding tell.
+const MOST: [f64; 2] = [0.05, 0.15];
 
 /// So many random directions in which all inputs change at once, and so many in which one input does.
 const DIRECTIONS: [usize; 2] = [4, 4];
@@ -28,13 +28,32 @@ const WIDE: f64 = 1e-3;
 /// A change counts when it is so many times larger than the rounding of the values that changed.
 const ABOVE_ROUNDING: f64 = 200.0;
 
-/// How far the gradient of each of a function's `outputs` is off at `x`.
+/// How far a gradient is off, as a share of the change that finite differences measure.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Off {
+    pub along: f64,
+    pub beside: f64,
+}
+
+impl Off {
+    /// How far it is off where that is too far.
+    pub fn too_far(self) -> Option<f64> {
+        [self.along, self.beside]
+            .into_iter()
+            .zip(MOST)
+            .find(|(off, most)| off.is_nan() || off > most)
+            .map(|(off, _)| off)
+    }
+}
+
+/// How far the gradient of each of a function's `outputs` is off at `x`; `None` where nothing changed.
 ///
-/// With a random vector `p` and the stage's Jacobian `J`, `g = p J` is what candle gives. In each of several random directions `v` finite
-/// differences give `d = (f(x + h v) - f(x - h v)) / 2h`, and `|p d - g v| / norm2(d)` is how far `g` is off. It is about 1 for a gradient
-/// that is zero or that of another function. The result is the larger of the root mean square over the directions in which all inputs
-/// change and the median over those in which one changes; `None` where nothing changed.
-pub(super) fn off_by(outputs: &Outputs<'_>, x: &Tensor, names: &[String]) -> Result<Vec<Option<f64>>> {
+/// In a direction `v`, `d = (f(x + h v) - f(x - h v)) / 2h` is what finite differences measure of the Jacobian times `v`. With `p` the `d` of a
+/// first random direction, all inputs changing by the same amount, candle's `g = p J` should give `g v = p d`. Along that direction
+/// `|p d - g v| / (norm2(p) norm2(d))` is off; what corners and rounding do to single outputs averages out. It is 1 for a gradient that is 0.
+/// Along others, `p` is a random vector, `p d` is about as large as the root of the sum of `(p d)^2` over the outputs, and `|p d - g v|` over
+/// that is off beside the change: the larger of the root mean square where all inputs change and the median where one does.
+pub(super) fn off_by(outputs: &Outputs<'_>, x: &Tensor, names: &[String]) -> Result<Vec<Option<Off>>> {
     // In float64 where the function can, which rounds a thousand million times less.
     let wide = x.to_dtype(DType::F64)?;
     let x = match outputs(&wide) {
@@ -45,77 +64,120 @@ pub(super) fn off_by(outputs: &Outputs<'_>, x: &Tensor, names: &[String]) -> Res
         DType::F64 => (f64::EPSILON, WIDE),
         _ => (f64::from(f32::EPSILON), 1.0),
     };
-    let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    let at = Var::from_tensor(&x)?;
-    let mut stages = vec![];
-    for (y, name) in outputs(&at)?.iter().zip(names) {
-        let p: Vec<f64> = (0..y.elem_count()).map(|_| StandardNormal.sample(&mut random)).collect();
-        let cotangent = Tensor::from_slice(&p, y.shape(), y.device())?.to_dtype(y.dtype())?;
-        let failed = |e: Error| {
-            // candle's errors bring a backtrace along, where one is switched on.
-            let first = e.to_string().lines().next().unwrap_or_default().to_owned();
-            Error::invalid(format!("stage \"{name}\""), format!("candle has no gradient for it ({first}). {ADVICE}"))
-        };
-        let g = doubles(&pull_back(y, &cotangent, &at).map_err(failed)?)?;
-        if g.iter().any(|g| !g.is_finite()) {
-            let reason = format!("its gradient holds values that are not finite, at a plain noise input. {ADVICE}");
-            return Err(Error::invalid(format!("stage \"{name}\""), reason));
-        }
-        stages.push((p, g));
-    }
     let count = x.elem_count();
     let rms = (doubles(&x)?.iter().map(|v| v * v).sum::<f64>() / count as f64).sqrt().max(f64::MIN_POSITIVE);
-    // One row for each stage: what was found with all inputs changed, and with one.
-    let mut found: Vec<[Vec<f64>; 2]> = vec![Default::default(); stages.len()];
-    for (kind, directions) in DIRECTIONS.into_iter().enumerate() {
-        for _ in 0..directions {
-            let mut v = vec![0.0; count];
-            match kind {
-                0 => v.iter_mut().for_each(|v| *v = if random.random::<bool>() { 1.0 } else { -1.0 }),
-                _ => v[random.random_range(0..count)] = 1.0,
-            }
-            let scale = shortened * rms * if kind == 0 { 1.0 } else { SINGLE };
-            let best = along(outputs, &x, &v, scale, &stages, epsilon)?;
-            found.iter_mut().zip(best).for_each(|(found, best)| found[kind].extend(best));
+    let scales = [shortened * rms, SINGLE * shortened * rms];
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let mut all = || -> Vec<f64> { (0..count).map(|_| if random.random::<bool>() { 1.0 } else { -1.0 }).collect() };
+    let differences = |v: &[f64], h: f64| differences(outputs, &x, v, h, epsilon);
+
+    let v = all();
+    let mut p: Vec<Option<Vec<f64>>> = vec![None; names.len()];
+    for share in STEPS {
+        let found = differences(&v, share * scales[0])?;
+        p.iter_mut().zip(found).for_each(|(p, found)| *p = p.take().or(found));
+        if p.iter().all(Option::is_some) {
+            break;
         }
     }
-    Ok(found
-        .into_iter()
-        .map(|[all, single]| [root_mean_square(&all), median(single)].into_iter().flatten().reduce(f64::max))
-        .collect())
+    let at = Var::from_tensor(&x)?;
+    let mut stages = vec![];
+    for ((y, p), name) in outputs(&at)?.iter().zip(p).zip(names) {
+        let p = p.unwrap_or_else(|| vec![1.0; y.elem_count()]);
+        stages.push(Stage { gradient: gradient(y, &p, &at, name)?, p });
+    }
+    let best = |v: &[f64], scale: f64, kind: Kind| best_step(&stages, v, scale, kind, &differences);
+    let along = best(&v, scales[0], Kind::Along)?;
+    let mut beside: Vec<[Vec<f64>; 2]> = vec![Default::default(); stages.len()];
+    for _ in 1..DIRECTIONS[0] {
+        let found = best(&all(), scales[0], Kind::Beside)?;
+        beside.iter_mut().zip(found).for_each(|(beside, found)| beside[0].extend(found));
+    }
+    for _ in 0..DIRECTIONS[1] {
+        let mut v = vec![0.0; count];
+        v[random.random_range(0..count)] = 1.0;
+        let found = best(&v, scales[1], Kind::Beside)?;
+        beside.iter_mut().zip(found).for_each(|(beside, found)| beside[1].extend(found));
+    }
+    let off = |(along, [all, single]): (Option<f64>, [Vec<f64>; 2])| {
+        let beside = [root_mean_square(&all), median(single)].into_iter().flatten().fold(0.0, f64::max);
+        along.map(|along| Off { along, beside })
+    };
+    Ok(along.into_iter().zip(beside).map(off).collect())
 }
 
+/// What one stage's values are projected on, and the gradient of that.
+struct Stage {
+    p: Vec<f64>,
+    gradient: Vec<f64>,
+}
+
+fn gradient(y: &Tensor, p: &[f64], at: &Var, name: &str) -> Result<Vec<f64>> {
+    let cotangent = Tensor::from_slice(p, y.shape(), y.device())?.to_dtype(y.dtype())?;
+    let failed = |e: Error| {
+        // candle's errors bring a backtrace along, where one is switched on.
+        let first = e.to_string().lines().next().unwrap_or_default().to_owned();
+        Error::invalid(format!("stage \"{name}\""), format!("candle has no gradient for it ({first}). {ADVICE}"))
+    };
+    let gradient = doubles(&pull_back(y, &cotangent, at).map_err(failed)?)?;
+    if gradient.iter().any(|g| !g.is_finite()) {
+        let reason = format!("its gradient holds values that are not finite, at a plain noise input. {ADVICE}");
+        return Err(Error::invalid(format!("stage \"{name}\""), reason));
+    }
+    Ok(gradient)
+}
+
+/// What changes of each output along `v`, divided by twice the step; `None` where it is not much more than rounding.
+fn differences(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], h: f64, epsilon: f64) -> Result<Vec<Option<Vec<f64>>>> {
+    let change = (Tensor::from_slice(v, x.shape(), x.device())? * h)?.to_dtype(x.dtype())?;
+    let (above, below) = (outputs(&(x + &change)?)?, outputs(&(x - &change)?)?);
+    let mut found = vec![];
+    for (a, b) in above.iter().zip(&below) {
+        let (a, b) = (doubles(a)?, doubles(b)?);
+        let changed = a.iter().zip(&b).filter(|(a, b)| a != b);
+        let (square, size) = changed.fold((0.0, 0.0), |(d, s), (a, b)| (d + (a - b) * (a - b), s + a * a + b * b));
+        let counts = square.sqrt() > ABOVE_ROUNDING * epsilon * f64::sqrt(size);
+        found.push(counts.then(|| a.iter().zip(&b).map(|(a, b)| (a - b) / (2.0 * h)).collect()));
+    }
+    Ok(found)
+}
+
+/// Whether a direction is the one along which `p` was measured.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Along,
+    Beside,
+}
+
+/// What changes of each output along a direction, for a step.
+type Differences<'a> = dyn Fn(&[f64], f64) -> Result<Vec<Option<Vec<f64>>>> + 'a;
+
 /// How far each stage's gradient is off along `v`, at the step with the best agreement.
-fn along(
-    outputs: &Outputs<'_>,
-    x: &Tensor,
+fn best_step(
+    stages: &[Stage],
     v: &[f64],
     scale: f64,
-    stages: &[(Vec<f64>, Vec<f64>)],
-    epsilon: f64,
+    kind: Kind,
+    differences: &Differences<'_>,
 ) -> Result<Vec<Option<f64>>> {
-    let step = Tensor::from_slice(v, x.shape(), x.device())?;
     let mut best: Vec<Option<f64>> = vec![None; stages.len()];
     for share in STEPS {
-        let h = share * scale;
-        let change = (&step * h)?.to_dtype(x.dtype())?;
-        let (above, below) = (outputs(&(x + &change)?)?, outputs(&(x - &change)?)?);
-        for (((a, b), (p, g)), best) in above.iter().zip(&below).zip(stages).zip(&mut best) {
-            let (a, b) = (doubles(a)?, doubles(b)?);
-            let (mut square, mut changed, mut projected) = (0.0, 0.0, 0.0);
-            for ((a, b), p) in a.iter().zip(&b).zip(p).filter(|((a, b), _)| a != b) {
-                square += (a - b) * (a - b);
-                changed += a * a + b * b;
-                projected += p * (a - b);
+        for ((d, stage), best) in differences(v, share * scale)?.into_iter().zip(stages).zip(&mut best) {
+            let Some(d) = d else { continue };
+            let changed = d.iter().zip(&stage.p).filter(|(d, _)| **d != 0.0);
+            let (mut pd, mut dd, mut pp, mut squares) = (0.0, 0.0, 0.0, 0.0);
+            for (d, p) in changed {
+                (pd, dd, pp, squares) = (pd + p * d, dd + d * d, pp + p * p, squares + (p * d) * (p * d));
             }
-            if square.sqrt() <= ABOVE_ROUNDING * epsilon * changed.sqrt() {
-                continue;
+            let expected: f64 = stage.gradient.iter().zip(v).map(|(g, v)| g * v).sum();
+            // Where `p` is 0 wherever something changed, it tells nothing.
+            if squares > 0.0 {
+                let size = if kind == Kind::Along { pp.sqrt() * dd.sqrt() } else { squares.sqrt() };
+                let off = (pd - expected).abs() / size;
+                *best = Some(best.map_or(off, |best: f64| best.min(off)));
             }
-            let expected: f64 = g.iter().zip(v).map(|(g, v)| g * v).sum();
-            let off = (projected / (2.0 * h) - expected).abs() / (square.sqrt() / (2.0 * h));
-            *best = Some(best.map_or(off, |best: f64| best.min(off)));
         }
-        if best.iter().all(|best| best.is_some_and(|off| off < MOST / 5.0)) {
+        if best.iter().all(|best| best.is_some_and(|off| off < MOST[kind as usize] / 5.0)) {
             break;
         }
     }

@@ -24,6 +24,7 @@ mod gradient_check;
 mod hub;
 mod layer;
 mod module;
+mod module_check;
 mod nearest;
 mod own;
 mod provenance;

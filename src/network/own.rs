@@ -2,23 +2,21 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::builder::ancestors;
-use super::gradient_check::{ADVICE, MOST, off_by};
-use super::module::{CandleModule, Found, Function, Inner, Outputs, StageMarker, digest, run_through};
+use super::gradient_check::{ADVICE, Off, off_by};
+use super::module::{CandleModule, Found, Function, Inner, StageMarker, digest, run_through};
+use super::module_check::{check_values, root_mean_square, windows};
 use super::run::run_nodes;
 use super::{Builder, Input, Layer, Network, NodeId, Provenance};
-use crate::ops::{Window, pull_back, values};
+use crate::ops::values;
 use crate::{Error, Result};
 
 /// Of the input on which a module is tried.
 const SEED: u64 = 7;
-
-/// Two runs agree that differ by less than this share of their root mean square.
-const AGREES: f64 = 1e-4;
 
 impl Network {
     /// A network of one's own, written in candle.
@@ -30,14 +28,14 @@ impl Network {
     /// The function is tried at once on noise. It is refused when it does not keep the batch, computes one input of a batch with the help of
     /// another (batch normalisation that trains), gives other values a second time (dropout), values that are not finite, or **a wrong
     /// gradient**: candle's own are wrong for some operations, and here they are compared with finite differences along several random
-    /// directions at every stage. [`Network::inspect`] tells how far they were off. That check runs the function about 20 times.
+    /// directions at every stage. [`Network::inspect`] tells how far they were off. That check runs the function 20 times and more.
     ///
     /// Without [`Network::with_provenance`], the network is known by the values that it gave on that noise. Another machine may round them
     /// differently, and then takes it for another network: give the hash of the weights where metamers are to be resumed elsewhere.
     ///
     /// Nothing looks into a module: its layers are not fused, the whole of it is run to each stage anew, and its parameters and
     /// multiply-adds are not known. A synthesis runs it layer by layer, with candle's graph. Weights should be plain tensors: of a
-    /// [`Var`](crate::candle::Var) candle computes a gradient at each step that nobody uses.
+    /// [`Var`](candle_core::Var) candle computes a gradient at each step that nobody uses.
     ///
     /// ```
     /// use metamers::candle::{Device, Module, Tensor};
@@ -146,7 +144,8 @@ impl Builder {
     fn add_module(&mut self, x: NodeId, function: Arc<Function>, with_end: bool) -> Result<NodeId> {
         let probe = self.probe(x)?;
         let what = self.name.clone();
-        let (marker, end) = run_through(&*function, &probe).map_err(|e| named(&what, "cannot be run", &e))?;
+        let (marker, end) =
+            run_through(&*function, &probe).map_err(|e| Error::invalid(&what, format!("cannot be run: {e}")))?;
         let mut found = marker.found;
         if let Some(taken) = found.iter().find(|f| self.stages.iter().any(|s| s.name == f.name)) {
             return Err(Error::invalid("stage", format!("the name \"{}\" is taken", taken.name)));
@@ -166,11 +165,11 @@ impl Builder {
         let names: Vec<String> = found.iter().map(|f| f.name.clone()).collect();
         let errors = off_by(&outputs, &probe, &names)?;
         for (name, error) in names.iter().zip(&errors) {
-            if error.is_some_and(|off| off.is_nan() || off > MOST) {
-                let [off, most] = [error.unwrap_or(f64::NAN), MOST].map(|share| 100.0 * share);
+            if let Some(off) = error.and_then(Off::too_far) {
                 let reason = format!(
-                    "candle's gradient of it is wrong: it is off by {off:.0} % of the change that finite differences measure in random \
-                     directions, {most:.0} % are allowed. {ADVICE}"
+                    "candle's gradient of it is wrong: it is off by {:.0} % of the change that finite differences measure in random \
+                     directions. {ADVICE}",
+                    100.0 * off
                 );
                 return Err(Error::invalid(format!("stage \"{name}\" of {what}"), reason));
             }
@@ -183,7 +182,7 @@ impl Builder {
                 until: (index < stages).then(|| stage.name.clone()),
                 shape: stage.value.dims()[1..].to_vec(),
                 probe: probe.clone(),
-                gradient_error: error,
+                gradient_error: error.map(|off| off.along),
                 window: windows[index],
                 digest: digest(&stage.value)?,
             });
@@ -229,90 +228,4 @@ impl Builder {
         y_values.iter_mut().zip(noise).for_each(|(y, noise)| *y += noise);
         Ok(Tensor::from_vec(y_values, y.shape(), &Device::Cpu)?)
     }
-}
-
-/// Whether a function keeps the batch and its inputs apart, and gives finite values, the same each time.
-fn check_values(outputs: &Outputs<'_>, probe: &Tensor, found: &[Found]) -> Result<()> {
-    let again = outputs(probe)?;
-    for stage in found {
-        let wrong = |reason: &str| Err(Error::invalid(format!("stage \"{}\"", stage.name), reason));
-        if stage.value.dtype() != DType::F32 || !stage.value.device().is_cpu() {
-            return wrong(&format!("must hold F32 values on the CPU, got {:?}", stage.value.dtype()));
-        }
-        if stage.value.rank() < 2 || stage.value.dims()[0] != 1 || stage.value.elem_count() == 0 {
-            let dims = stage.value.dims();
-            return wrong(&format!(
-                "does not keep the batch: it has shape {dims:?} for a batch of 1, expected [1, ..]"
-            ));
-        }
-        crate::finite::check(|| format!("stage \"{}\", for noise,", stage.name), &values(&stage.value)?)?;
-    }
-    if again.len() != found.len() {
-        return Err(Error::invalid("module", "names other stages at its second run"));
-    }
-    for (stage, again) in found.iter().zip(&again) {
-        let bits = |t: &Tensor| -> Result<Vec<u32>> { Ok(values(t)?.into_iter().map(f32::to_bits).collect()) };
-        if stage.value.dims() != again.dims() || bits(&stage.value)? != bits(again)? {
-            let reason = "gives other values for the same input at a second run; switch dropout off (forward_t(x, false)), and draw no \
-                          random numbers in it";
-            return Err(Error::invalid(format!("stage \"{}\"", stage.name), reason));
-        }
-    }
-    let two = Tensor::cat(&[probe, &(probe * 0.5)?], 0)?;
-    let batch = outputs(&two).map_err(|e| named("the module", "fails for a batch of 2", &e))?;
-    for (stage, both) in found.iter().zip(&batch) {
-        let name = format!("stage \"{}\"", stage.name);
-        if both.dims().first() != Some(&2) || both.dims()[1..] != stage.value.dims()[1..] {
-            return Err(Error::shape(
-                format!("{name} for a batch of 2"),
-                format!("[2, {:?}]", &stage.value.dims()[1..]),
-                both.dims(),
-            ));
-        }
-        let (alone, first) = (values(&stage.value)?, values(&both.narrow(0, 0, 1)?)?);
-        let apart: Vec<f32> = alone.iter().zip(&first).map(|(a, b)| a - b).collect();
-        let off = root_mean_square(&apart);
-        if off.is_nan() || off > AGREES * root_mean_square(&alone) {
-            let reason = "gives one input of a batch other values than alone; run batch normalisation with what it learnt (forward_t(x, false))";
-            return Err(Error::invalid(name, reason));
-        }
-    }
-    Ok(())
-}
-
-/// The pixels that the middle unit of each stage was seen to depend on; `None` where that is no window, or all of them.
-fn windows(outputs: &Outputs<'_>, probe: &Tensor) -> Result<Vec<Option<Window>>> {
-    let x = Var::from_tensor(probe)?;
-    outputs(&x)?.iter().map(|y| window(y, &x)).collect()
-}
-
-fn window(y: &Tensor, x: &Var) -> Result<Option<Window>> {
-    let (&[_, channels, rows, columns], &[_, _, height, width]) = (y.dims(), x.dims()) else { return Ok(None) };
-    let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    let mut cotangent = vec![0.0f32; y.elem_count()];
-    let middle = (rows / 2) * columns + columns / 2;
-    (0..channels).for_each(|c| cotangent[c * rows * columns + middle] = 0.5 + random.random::<f32>());
-    let gradient = values(&pull_back(y, &Tensor::from_vec(cotangent, y.shape(), y.device())?, x)?)?;
-    let (mut first, mut last) = ([height, width], [0, 0]);
-    for (index, _) in gradient.iter().enumerate().filter(|(_, g)| **g != 0.0) {
-        let at = [index / width % height, index % width];
-        first = [0, 1].map(|axis| first[axis].min(at[axis]));
-        last = [0, 1].map(|axis| last[axis].max(at[axis]));
-    }
-    // A silent unit is seen to depend on nothing.
-    let at_border = [0, 1].into_iter().any(|axis| first[axis] == 0 || last[axis] + 1 >= [height, width][axis]);
-    if at_border || first[0] > last[0] {
-        return Ok(None);
-    }
-    let stride = |size: usize, count: usize| ((size as f64 / count as f64).round() as usize).max(1);
-    let size = [0, 1].map(|axis| last[axis] + 1 - first[axis]);
-    Ok(Some(Window::new(size).strides([stride(height, rows), stride(width, columns)])))
-}
-
-fn root_mean_square(values: &[f32]) -> f64 {
-    (values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / values.len().max(1) as f64).sqrt()
-}
-
-fn named(what: &str, fails: &str, error: &Error) -> Error {
-    Error::invalid(what, format!("{fails}: {error}"))
 }
