@@ -199,6 +199,34 @@ fn time_is_a_budget() {
     assert_eq!((progress.ended, progress.steps(), progress.loss()), (Ended::Time, 0, None));
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_it_after_the_step_and_keeps_everything() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    // A signal reaches the whole process, so this test runs itself in one of its own.
+    if std::env::var_os("METAMERS_TEST_INTERRUPT").is_some() {
+        let mut run = started(5);
+        run.step(2).unwrap();
+        println!("\nready");
+        let progress = run.train_for(Duration::from_secs(300)).unwrap();
+        println!("\n{:?} {}", progress.ended, run.steps() == run.losses().len() && run.steps() >= 2);
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "an_interrupt_ends_it_after_the_step_and_keeps_everything", "--nocapture"])
+        .env("METAMERS_TEST_INTERRUPT", "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "ready"));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(lines.any(|line| line == "Interrupted true"), "the training went on, or lost something");
+    assert!(child.wait().unwrap().success());
+}
+
 #[test]
 fn what_is_frozen_is_what_was_trained_and_stays_so() {
     let mut run = started(5);

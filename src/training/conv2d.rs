@@ -9,7 +9,7 @@ use crate::ops::{self, FrozenOp, Padding, contiguous, with_values};
 /// A two-dimensional convolution whose weights are trained, in the place of [`candle_nn::Conv2d`].
 ///
 /// Values and gradients are those of candle's own. Its gradients of a convolution are right for square pictures and fail for others; they also
-/// take some twenty times as long (`examples/training_step.rs` measures it). On another device than the CPU this one is candle's.
+/// take several times as long (`examples/training_step.rs` measures it). On another device than the CPU this one is candle's.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     weight: Tensor,

@@ -1,0 +1,77 @@
+//! Notebook 8 with more seeds and more pictures: networks trained by shape and by material, who recognises whose metamers.
+//!
+//! Run: `cargo run --release --example two_questions -- SEEDS PICTURES [RECIPE]`
+
+use metamers::prelude::*;
+
+const STAGES: [&str; 5] = ["conv1", "conv2", "conv3", "mean", "logits"];
+
+fn plan(name: &str, classes: &[String]) -> ConvNet {
+    ConvNet::new(name, 48, classes.to_vec())
+        .conv("conv1", 16, 5, 2)
+        .conv("conv2", 32, 3, 2)
+        .conv("conv3", 64, 3, 2)
+        .conv("conv4", 64, 3, 1)
+}
+
+fn main() -> metamers::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let mut number = |otherwise: usize| arguments.next().and_then(|a| a.parse().ok()).unwrap_or(otherwise);
+    let (seeds, count) = (number(3), number(30));
+    let recipe = Recipe::named(&std::env::args().nth(3).unwrap_or_else(|| "fast".into()))?;
+    let cut_outs = CutOuts::new(48)?;
+    let (pictures, held_out) = (cut_outs.draw(3000, 1)?, cut_outs.draw_held_out(300, 2)?);
+    // Hits and totals by maker, stage and judge, over all seeds.
+    let mut sums = [[[(0, 0); 2]; STAGES.len()]; 3];
+    for seed in 0..seeds as u64 {
+        let trained = |name: &str, examples: Examples, test: Examples| -> metamers::Result<Network> {
+            let mut run =
+                Training::new(&plan(name, examples.classes()), examples, test).seed(seed).rate(3e-3).quiet().start()?;
+            println!("seed {seed}, {name}: {}", run.step(800)?);
+            run.freeze()
+        };
+        let by_shape = trained("shape", pictures.by_shape()?, held_out.by_shape()?)?;
+        let by_material = trained("material", pictures.by_material()?, held_out.by_material()?)?;
+        let untrained = plan("untrained", by_shape.classes().unwrap_or_default()).untrained(seed)?;
+        let judges = [by_shape.clone(), by_material.clone()];
+        let mut right = vec![];
+        for picture in held_out.images() {
+            let of = |net: &Network| -> metamers::Result<String> { Ok(net.classify(picture, 1)?.top().name.clone()) };
+            if picture.name() == format!("{} of {}", of(&by_shape)?, of(&by_material)?) {
+                right.push(picture.clone());
+            }
+        }
+        for (maker, net) in [by_shape, by_material, untrained].iter().enumerate() {
+            for (place, stage) in STAGES.iter().enumerate() {
+                for picture in right.iter().take(count) {
+                    let synthesis = Synthesis::new(net, stage, picture)?.recipe(recipe.clone()).seed(3).quiet();
+                    let mut run = synthesis.start()?;
+                    run.until_evaluations(Some(20.0), Some(200))?;
+                    let metamer = run.finish()?;
+                    if metamer.similarity().snr_db.is_some_and(|snr| snr >= 20.0) {
+                        for (judge, sum) in judges.iter().zip(&mut sums[maker][place]) {
+                            let class = |s| -> metamers::Result<usize> { Ok(judge.classify(s, 1)?.top().class) };
+                            let same = class(metamer.stimulus().clone())? == class(metamer.original().clone())?;
+                            sum.0 += usize::from(same);
+                            sum.1 += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let mut table = Table::new(["metamers of", "stage", "judged by shape", "judged by material"]).caption(format!(
+        "{} from {count} pictures and {seeds} seeds, at 20 dB or better: recognised, of all",
+        recipe.name
+    ));
+    for (maker, name) in ["shape", "material", "untrained"].iter().enumerate() {
+        for (place, stage) in STAGES.iter().enumerate() {
+            let share =
+                |(hits, total): (usize, usize)| metamers::verdict::Share::new(hits, total).map(|s| s.to_string());
+            let [a, b] = sums[maker][place];
+            table.push([name.to_string(), stage.to_string(), share(a)?, share(b)?]);
+        }
+    }
+    table.show();
+    Ok(())
+}
