@@ -58,7 +58,10 @@ impl Share {
         let centre = p + Z * Z / (2.0 * n);
         let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
         let scale = 1.0 + Z * Z / n;
-        [((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0)]
+        // Of no hits, and of nothing but hits, rounding would leave some 1e-17 of the end.
+        let low = if self.hits == 0 { 0.0 } else { (centre - half) / scale };
+        let high = if self.hits == self.total { 1.0 } else { (centre + half) / scale };
+        [low, high]
     }
 }
 
@@ -81,6 +84,12 @@ mod tests {
             let [a, b] = Share::new(hits, total).unwrap().interval();
             assert!((a - low).abs() < 1e-5 && (b - high).abs() < 1e-5, "{hits}/{total}: {a} to {b}");
         }
+    }
+
+    #[test]
+    fn the_ends_are_exact() {
+        assert_eq!(Share::new(0, 12).unwrap().interval()[0], 0.0);
+        assert_eq!(Share::new(12, 12).unwrap().interval()[1], 1.0);
     }
 
     #[test]
