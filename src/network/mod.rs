@@ -9,6 +9,7 @@ mod classify;
 mod fingerprint;
 mod layer;
 mod nearest;
+mod onnx;
 mod pth;
 mod receptive_field;
 mod run;
@@ -25,6 +26,7 @@ pub use checkpoint::{BatchNorm, Checkpoint};
 pub use classify::{Classification, Guess};
 pub use layer::Layer;
 pub use nearest::{Match, Matches, Nearest};
+pub use onnx::OnnxOptions;
 pub use receptive_field::ReceptiveField;
 pub use stage::Stage;
 
@@ -129,9 +131,9 @@ impl Network {
         &self.0.provenance
     }
 
-    /// How many numbers all layers hold.
+    /// How many numbers all layers hold; weights that several share, as the steps of a recurrent area do, count once.
     pub fn parameters(&self) -> usize {
-        self.0.nodes.iter().map(|n| n.layer.parameters()).sum()
+        Layer::parameters_of(self.0.nodes.iter().map(|n| &n.layer))
     }
 
     pub(crate) fn nodes(&self) -> &[Node] {
