@@ -5,7 +5,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{data, flat, json, relative, tensors};
+use common::{data, flat, json, optional, relative, tensors};
 use metamers::engine::Compiled;
 use metamers::network::{Input, OnnxOptions};
 use metamers::ops::pull_back;
@@ -187,4 +187,56 @@ fn damaged_files_never_panic() {
     }
     println!("{tried} damaged files, of which {kept} are still networks: the damage is in a weight or a name");
     assert!(kept < tried);
+}
+
+const REAL: &str = "python scripts/reference/onnx_real.py";
+
+/// All stages of a network that a package ships, against onnxruntime.
+fn compare_real(name: &str, options: OnnxOptions) -> Option<Network> {
+    let path = optional(&format!("target/onnx/{name}.onnx"), REAL)?;
+    let expected = optional(&format!("target/onnx/{name}.safetensors"), REAL)?;
+    let expected = metamers::candle::safetensors::load(expected, &Device::Cpu).unwrap();
+    let begun = std::time::Instant::now();
+    let net = Network::from_onnx(path, options).unwrap();
+    println!("{name}: read in {:.2} s", begun.elapsed().as_secs_f64());
+    assert_eq!(net.stages().len() + 1, expected.len());
+    let x = &expected["x"];
+    let mut worst = [0f64; 2];
+    for stage in net.stages() {
+        let expected = flat(&expected[&format!(":{}", stage.name)]);
+        let plain = net.forward_to(&stage.name, x).unwrap();
+        let compiled = Compiled::new(&net, &stage.name).unwrap().apply(x).unwrap();
+        for (i, y) in [plain, compiled].iter().enumerate() {
+            let off = relative(&flat(y), &expected);
+            assert!(off < 1e-4, "{name}, {}: off by {off}", stage.name);
+            worst[i] = worst[i].max(off);
+        }
+    }
+    println!(
+        "{name}, {} stages: plain off by at most {:.1e}, compiled by {:.1e}",
+        net.stages().len(),
+        worst[0],
+        worst[1]
+    );
+    Some(net)
+}
+
+#[test]
+fn a_classifier_from_caffe_by_way_of_tensorflow() {
+    let options =
+        OnnxOptions::default().normalise(&[104.0, 117.0, 123.0].map(|mean| mean / 255.0), &[1.0 / 255.0; 3]).unwrap();
+    let options = options.blue_first().classes(["safe", "not safe"]);
+    let Some(net) = compare_real("open-nsfw", options) else { return };
+    let answer = net.classify(Image::open("photos/dog.jpg").unwrap(), 2).unwrap();
+    println!("a dog: {answer:?}");
+    assert_eq!(answer.top().name, "safe");
+}
+
+#[test]
+fn the_convolutions_of_a_word_network() {
+    compare_real("word_trunk", OnnxOptions::default().unchanged());
+    let Some(whole) = optional("target/onnx/word_whole.onnx", REAL) else { return };
+    let error = Network::from_onnx(whole, OnnxOptions::default().unchanged()).unwrap_err().to_string();
+    println!("{error}");
+    assert!(error.contains("node 2 of 141, ReduceMin \"/ReduceMin\": the operator is not supported"), "{error}");
 }

@@ -23,9 +23,13 @@ fn along(y: &Tensor) -> Tensor {
 /// Relative, of activations.
 const VALUES: f64 = 1e-4;
 
-/// Relative, of gradients. Some of the millions of values before rectifiers and max pools lie so near a corner that rounding decides where the
-/// gradient passes: PyTorch's own float32 gradients are off its float64 ones by up to 6.5e-3 (`float32` in the reference).
-const GRADIENTS: f64 = 1e-2;
+/// Relative, of the gradients of the first two stages.
+const EARLY_GRADIENTS: f64 = 1e-4;
+
+/// Relative, of the gradients of later stages. Some of the millions of values before rectifiers and max pools lie so near a corner that rounding
+/// decides where the gradient passes: with activations that agree to 3e-6, PyTorch's own float32 gradients are off its float64 ones by up to
+/// 6.5e-3 (`float32` in the reference), and how far depends on the picture.
+const GRADIENTS: f64 = 2e-2;
 
 fn compare(key: &str, net: &Network, side: usize) {
     let (facts, samples) = (json("zoo_gradients.json"), tensors("zoo_gradients.safetensors"));
@@ -34,7 +38,8 @@ fn compare(key: &str, net: &Network, side: usize) {
     assert_eq!(known, 2 * names.len(), "{key}: a stage is missing here or there");
     let x = picture(side);
     let plain = net.forward_to_each(&names, &x).unwrap();
-    for (stage, plain) in names.into_iter().zip(plain) {
+    for (index, (stage, plain)) in names.into_iter().zip(plain).enumerate() {
+        let limit = if index < 2 { EARLY_GRADIENTS } else { GRADIENTS };
         let compiled = Compiled::new(net, stage).unwrap().apply(&x).unwrap();
         let key = format!("{key}.{stage}");
         let mut off = vec![];
@@ -43,13 +48,13 @@ fn compare(key: &str, net: &Network, side: usize) {
             off.push(agree(&format!("{key}, {how}"), &flat(y), &facts[&key], &samples[&key], VALUES));
             let gradient = flat(&pull_back(y, &along(y), &x).unwrap());
             let key = format!("{key}.gradient");
-            off.push(agree(&format!("{key}, {how}"), &gradient, &facts[&key], &samples[&key], GRADIENTS));
+            off.push(agree(&format!("{key}, {how}"), &gradient, &facts[&key], &samples[&key], limit));
             gradients.push(gradient);
         }
         let values = relative(&flat(&compiled), &flat(&plain));
         assert!(values < VALUES, "{key}: the compiled run is off the plain one by {values}");
         let gradient = relative(&gradients[1], &gradients[0]);
-        assert!(gradient < GRADIENTS, "{key}: the compiled gradient is off the plain one by {gradient}");
+        assert!(gradient < limit, "{key}: the compiled gradient is off the plain one by {gradient}");
         println!(
             "{key}: plain {:.1e}, gradient {:.1e}; compiled {:.1e}, gradient {:.1e}; between them {values:.1e}, gradient {gradient:.1e}",
             off[0], off[1], off[2], off[3]

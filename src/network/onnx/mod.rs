@@ -144,7 +144,7 @@ impl Network {
     /// use metamers::network::{Network, OnnxOptions};
     ///
     /// let net = Network::from_onnx("resnet18.onnx", OnnxOptions::default())?;
-    /// println!("{}", net.table().text());
+    /// println!("{:?}", net.stages());
     /// // Stages of one's own, for a network that wants bytes with blue first, as Caffe's do:
     /// let options = OnnxOptions::default().normalise(&[0.408, 0.459, 0.482], &[1.0 / 255.0; 3])?.blue_first();
     /// let options = options.stage("conv1", "/relu/Relu").stage("layer1", "/layer1/layer1.1/relu_1/Relu");
