@@ -7,7 +7,7 @@ pub use crate::experiment::analysis::{
 };
 pub use crate::experiment::{Choices, Item, RecognitionTask, Timing};
 pub use crate::hearing::Cochleagram;
-pub use crate::network::{Nearest, Network};
+pub use crate::network::{Nearest, Network, OnnxOptions};
 pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos, shipped_recordings};
 pub use crate::sweep::{Sweep, SweepResults};
 pub use crate::synthesis::{Ended, Loss, Metamer, Optimiser, Recipe, Run, Start, Synthesis};

@@ -74,7 +74,7 @@ class Mobile(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.pool(F.relu(self.bn(self.stem(x))))
         x = F.relu6(self.head(F.relu(self.depthwise(x))))
-        return self.classifier(F.dropout(x.mean((2, 3)), training=False))
+        return self.classifier(F.dropout(F.adaptive_avg_pool2d(x, 1).flatten(1), training=False))
 
 
 def seeded(net: nn.Module) -> nn.Module:

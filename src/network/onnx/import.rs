@@ -3,24 +3,15 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
-
 use super::constant::Constant;
 use super::refusal::{Outcome, Refusal};
 use super::value::{CHANNELS_LAST, Layout, Value};
-use super::{OnnxOptions, Preparation, proto};
+use super::{OnnxOptions, entrance, goals, proto};
 use crate::network::{Builder, Input, Layer, Network, NodeId, Provenance};
-use crate::ops::{ChannelAffine, Conv2d, Conv2dConfig};
 use crate::{Error, Result};
 
 /// No layer of a classifier holds more numbers for one input.
-const LARGEST: usize = 1 << 28;
-
-/// No side of an input is longer.
-const LONGEST: i64 = 1 << 16;
-
-/// ONNX's type of float32.
-const FLOAT: i32 = 1;
+pub(super) const LARGEST: usize = 1 << 28;
 
 /// Since this version of the standard, tensors of different shapes are broadcast as today.
 const OLDEST: i64 = 7;
@@ -42,13 +33,6 @@ pub(super) struct Import {
     operands: HashMap<String, Operand>,
     /// Read when a node asks for them.
     constants: HashMap<String, proto::Tensor>,
-}
-
-/// A node that becomes a stage of this name.
-struct Chosen {
-    name: String,
-    node: usize,
-    output: String,
 }
 
 pub(super) fn network(
@@ -78,14 +62,14 @@ pub(super) fn network(
         let names: Vec<&str> = inputs.iter().map(|slot| slot.name.as_str()).collect();
         return Err(damaged(format!("has {} inputs ({}); one is supported", names.len(), names.join(", "))));
     };
-    let chosen = chosen(&options, &graph.nodes)?;
+    let chosen = goals::chosen(&options, &graph.nodes)?;
     let goals: Vec<&str> = match chosen.is_empty() {
         true => graph.outputs.iter().map(|slot| slot.name.as_str()).collect(),
         false => chosen.iter().map(|stage| stage.output.as_str()).collect(),
     };
-    let needed = needed(&graph.nodes, &goals);
+    let needed = goals::needed(&graph.nodes, &goals);
     let at_input = |Refusal(reason): Refusal| damaged(format!("its input \"{}\" {reason}", slot.name));
-    let (sizes, last) = input(slot, &options).map_err(at_input)?;
+    let (sizes, last) = entrance::input(slot, &options).map_err(at_input)?;
     let [_, height, width] = sizes;
     let resize = options.resize.unwrap_or((height.min(width) as f64 * 256.0 / 224.0).round() as usize);
     let b = Builder::new(name, Input::Image { shape: sizes, resize });
@@ -112,8 +96,10 @@ pub(super) fn network(
         let is_last = || !needed.iter().any(|&other| graph.nodes[other].inputs.contains(output));
         let operand = import.node(node, is_last).map_err(here)?;
         if let Operand::Value(value) = &operand {
-            let stages = chosen.iter().filter(|stage| stage.node == index);
-            for stage in stages {
+            for stage in chosen.iter().filter(|stage| stage.node == index) {
+                if value.padding != Default::default() {
+                    return Err(here("only puts zeros around the image, and can be no stage".into()));
+                }
                 import.b.stage(&stage.name, value.node)?;
             }
             if chosen.is_empty() && is_stage(&node.op) {
@@ -140,120 +126,11 @@ pub(super) fn network(
     import.b.finish()
 }
 
-/// The stages that were asked for, each with its node.
-fn chosen(options: &OnnxOptions, nodes: &[proto::Node]) -> Result<Vec<Chosen>> {
-    let find = |(name, wanted): &(String, String)| {
-        let by_name = nodes.iter().position(|node| node.name == *wanted && !wanted.is_empty());
-        let by_output = || nodes.iter().position(|node| node.outputs.first() == Some(wanted));
-        let output = |node: usize| nodes[node].outputs.first().cloned().unwrap_or_default();
-        match by_name.or_else(by_output) {
-            Some(node) => Ok(Chosen { name: name.clone(), node, output: output(node) }),
-            None => {
-                let known = nodes.iter().flat_map(|node| [Some(&node.name), node.outputs.first()]);
-                let known = known.flatten().filter(|name| !name.is_empty()).map(String::as_str);
-                Err(Error::unknown("node in the ONNX file", wanted, known))
-            }
-        }
-    };
-    options.stages.iter().map(find).collect()
-}
-
-/// The nodes that the goals depend on, in the file's order.
-fn needed(nodes: &[proto::Node], goals: &[&str]) -> Vec<usize> {
-    let mut makers: HashMap<&str, usize> = HashMap::new();
-    for (index, node) in nodes.iter().enumerate() {
-        node.outputs.iter().for_each(|output| {
-            makers.entry(output).or_insert(index);
-        });
-    }
-    let mut wanted: Vec<&str> = goals.to_vec();
-    let mut needed = vec![false; nodes.len()];
-    while let Some(name) = wanted.pop() {
-        if let Some(&index) = makers.get(name).filter(|&&index| !needed[index]) {
-            needed[index] = true;
-            wanted.extend(nodes[index].inputs.iter().map(String::as_str));
-        }
-    }
-    (0..nodes.len()).filter(|&index| needed[index]).collect()
-}
-
 fn is_stage(op: &str) -> bool {
     matches!(op, "Relu" | "Clip") || op.ends_with("Pool") || op == "ReduceMean"
 }
 
-/// Channels, height and width of the input, and whether the channels come last.
-fn input(slot: &proto::Slot, options: &OnnxOptions) -> Outcome<([usize; 3], bool)> {
-    let tensor = slot.kind.as_ref().and_then(|kind| kind.tensor.as_ref()).ok_or("is no tensor")?;
-    if tensor.element != FLOAT {
-        return Err(format!("is of ONNX's type {}; float32 (1) is supported", tensor.element).into());
-    }
-    let sizes = tensor.shape.as_ref().map_or(&[][..], |shape| &shape.sizes);
-    let sizes: Vec<Option<i64>> = sizes.iter().map(|size| size.value.filter(|&n| n > 0)).collect();
-    let &[_, a, b, c] = sizes.as_slice() else {
-        let reason = format!("has {} axes; [batch, channels, height, width] is supported", sizes.len());
-        return Err(reason.into());
-    };
-    let colours = |n: Option<i64>| matches!(n, Some(1 | 3));
-    let last = !colours(a) && colours(c);
-    let (channels, stated) = if last { (c, [a, b]) } else { (a, [b, c]) };
-    let channels = channels.ok_or("leaves its number of channels open")?;
-    let mut size = [0, 0];
-    for axis in 0..2 {
-        let side = ["height", "width"][axis];
-        size[axis] = match (stated[axis], options.size.map(|size| size[axis] as i64)) {
-            (Some(stated), Some(other)) if stated != other => {
-                return Err(format!("has a {side} of {stated} pixels, and the options say {other}").into());
-            }
-            (Some(stated), _) => stated,
-            (None, Some(size)) => size,
-            (None, None) => return Err(format!("leaves its {side} open; state it with OnnxOptions::size").into()),
-        };
-    }
-    let all = [channels, size[0], size[1]];
-    match all.iter().all(|n| (1..=LONGEST).contains(n)) && all.iter().product::<i64>() <= LARGEST as i64 {
-        true => Ok((all.map(|n| n as usize), last)),
-        false => Err(format!("has the size {all:?}; sides of 1 to {LONGEST} are supported").into()),
-    }
-}
-
 impl Import {
-    /// From the picture to what the file wants.
-    fn prepare(&mut self, options: &OnnxOptions, channels: usize) -> Outcome<NodeId> {
-        let input = self.b.input();
-        let (scale, shift) = match &options.preparation {
-            Preparation::ImageNet if channels != 3 => {
-                return Err(format!(
-                    "has {channels} channels, and the default normalisation is for 3; choose another with OnnxOptions, or unchanged()"
-                )
-                .into());
-            }
-            Preparation::ImageNet => {
-                let [scale, shift] =
-                    [[1.0 / 0.229, 1.0 / 0.224, 1.0 / 0.225], [-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225]];
-                (scale.to_vec(), shift.to_vec())
-            }
-            Preparation::Affine(scale, shift) if scale.len() == 1 => {
-                (vec![scale[0]; channels], vec![shift[0]; channels])
-            }
-            Preparation::Affine(scale, shift) if scale.len() == channels => (scale.clone(), shift.clone()),
-            Preparation::Affine(scale, _) => {
-                return Err(format!("has {channels} channels, and there are {} means", scale.len()).into());
-            }
-            Preparation::Nothing if options.reversed => (vec![1.0; channels], vec![0.0; channels]),
-            Preparation::Nothing => return Ok(input),
-        };
-        if !options.reversed {
-            return Ok(self.b.channel_affine(input, ChannelAffine::new(&scale, &shift)?)?);
-        }
-        let mut weight = vec![0.0; channels * channels];
-        for (channel, scale) in scale.into_iter().enumerate() {
-            weight[channel * channels + channels - 1 - channel] = scale;
-        }
-        let weight = Tensor::from_vec(weight, (channels, channels, 1, 1), &Device::Cpu)?;
-        let shift = Tensor::from_vec(shift, channels, &Device::Cpu)?;
-        Ok(self.b.conv2d(input, Conv2d::new(&weight, Some(&shift), Conv2dConfig::default())?)?)
-    }
-
     fn node(&mut self, node: &proto::Node, is_last: impl Fn() -> bool) -> Outcome<Operand> {
         let known = matches!(node.domain.as_str(), "" | "ai.onnx");
         let value = match node.op.as_str() {

@@ -18,7 +18,8 @@ impl Import {
         let x = self.value(node, 0)?;
         let weight = matrix(&self.constant(node, 1)?)?;
         let weight = if attributes.flag("transB") { weight } else { weight.t()?.contiguous()? };
-        let weight = weight.affine(attributes.float("alpha", 1.0).into(), 0.0)?;
+        let alpha = attributes.float("alpha", 1.0);
+        let weight = if alpha == 1.0 { weight } else { weight.affine(alpha.into(), 0.0)? };
         let outputs = weight.dims()[0];
         let bias = match self.optional(node, 2)? {
             Some(bias) => {

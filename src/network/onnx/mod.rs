@@ -3,6 +3,8 @@
 mod arithmetic;
 mod attributes;
 mod constant;
+mod entrance;
+mod goals;
 mod import;
 mod linear;
 mod proto;
@@ -127,6 +129,9 @@ impl Network {
     /// Stages are named after their nodes (or, where a node has no name, its output): every `Relu`, `Clip` and pool, and the output, unless
     /// [`OnnxOptions::stage`] chooses. A `Softmax` at the end is left out, so that the last stage holds logits.
     ///
+    /// The provenance's `source` has the file's SHA-256; its `weights_sha256` is that of the layers, the preparation included: the same file with another
+    /// preparation is another network.
+    ///
     /// | | supported |
     /// | --- | --- |
     /// | convolutions | `Conv` in two dimensions with groups, dilation, asymmetric padding, `auto_pad`; a `Pad` with zeros before it |
@@ -140,15 +145,17 @@ impl Network {
     ///
     /// The input is one batch of pictures, `[batch, channels, height, width]` or `[batch, height, width, channels]`.
     ///
-    /// ```no_run
+    /// ```
     /// use metamers::network::{Network, OnnxOptions};
     ///
-    /// let net = Network::from_onnx("resnet18.onnx", OnnxOptions::default())?;
-    /// println!("{:?}", net.stages());
-    /// // Stages of one's own, for a network that wants bytes with blue first, as Caffe's do:
-    /// let options = OnnxOptions::default().normalise(&[0.408, 0.459, 0.482], &[1.0 / 255.0; 3])?.blue_first();
-    /// let options = options.stage("conv1", "/relu/Relu").stage("layer1", "/layer1/layer1.1/relu_1/Relu");
-    /// let net = Network::from_onnx("caffe_resnet.onnx", options)?;
+    /// let net = Network::from_onnx("tests/data/onnx/mobile.onnx", OnnxOptions::default())?;
+    /// assert_eq!(net.stage("node_relu")?.shape, [8, 14, 13]);
+    ///
+    /// // Stages of one's own, and a network that wants bytes with blue first and their means taken off, as Caffe's do:
+    /// let caffe = OnnxOptions::default().normalise(&[0.408, 0.459, 0.482], &[1.0 / 255.0; 3])?.blue_first();
+    /// let options = caffe.stage("conv1", "node_relu").stage("features", "node_relu6");
+    /// let net = Network::from_onnx("tests/data/onnx/mobile.onnx", options)?;
+    /// assert_eq!(net.stages().len(), 2);
     /// # Ok::<(), metamers::Error>(())
     /// ```
     ///
@@ -159,12 +166,14 @@ impl Network {
     pub fn from_onnx(path: impl AsRef<Path>, options: OnnxOptions) -> Result<Self> {
         let path = &*assets::find(path.as_ref())?;
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
-        let weights_sha256 = hex(&Sha256::digest(&bytes));
+        let sha256 = hex(&Sha256::digest(&bytes));
         let model = proto::Model::decode(bytes.as_slice())
             .map_err(|e| Error::file(path, format!("is no intact ONNX file ({e})")))?;
         drop(bytes);
         let file = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-        let provenance = Provenance { source: file(path.file_name()), weights_sha256 };
+        let source = format!("{} (SHA-256 {sha256})", file(path.file_name()));
+        // Left open, so that it becomes that of the layers: what is done to the picture first is not in the file.
+        let provenance = Provenance { source, weights_sha256: String::new() };
         import::network(path, file(path.file_stem()), model, options, provenance)
     }
 }

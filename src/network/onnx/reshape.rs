@@ -25,10 +25,12 @@ impl Import {
 
     pub(super) fn reshape(&mut self, node: &proto::Node) -> Outcome<Value> {
         let attributes = Attributes::new(node, &["allowzero"])?;
-        attributes.only("allowzero", 0)?;
         let x = self.value(node, 0)?;
         let target = self.constant(node, 1)?;
         let target = target.as_ints()?;
+        if attributes.flag("allowzero") && target.contains(&0) {
+            return Err(format!("allowzero = 1 with {target:?} would leave nothing, which is not supported").into());
+        }
         let (shape, count) = (x.shape(), x.count());
         let refused = || format!("of {shape:?} to {target:?} is not supported; to one vector for each input is");
         let Some((&batch, rest)) = target.split_first() else { return Err(refused().into()) };
