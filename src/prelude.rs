@@ -16,7 +16,7 @@ pub use crate::experiment::analysis::{
 };
 pub use crate::experiment::{Choices, Item, RecognitionTask, Timing};
 pub use crate::hearing::Cochleagram;
-pub use crate::network::{HubFile, Input, Nearest, Network};
+pub use crate::network::{HubFile, Input, Nearest, Network, OnnxOptions};
 pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos, shipped_recordings};
 pub use crate::surroundings::{Surroundings, provenance};
 pub use crate::sweep::{Sweep, SweepResults};

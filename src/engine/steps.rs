@@ -341,6 +341,15 @@ impl Steps {
                 let step = self.pixels(step);
                 Ok(value(self.push(Kind::MaxPool(op.window()), vec![step], shape)))
             }
+            // The same sum as a convolution of each channel with equal weights.
+            Layer::AvgPool2d(op) if op.is_simple() => {
+                let step = self.plainly(first);
+                let step = self.pixels(step);
+                let taps = op.window().kernel[0] * op.window().kernel[1];
+                let weight = vec![1.0 / taps as f32; shape[0] * taps].into();
+                let layer = DenseLayer::new(&weight, None, op.window(), [shape[0], 1]);
+                Ok(value(self.push(Kind::Depthwise(layer), vec![step], shape)))
+            }
             Layer::GlobalAvgPool(_) => {
                 let step = self.plainly(first);
                 let step = self.pixels(step);

@@ -145,6 +145,11 @@ impl Builder {
         self.layer(Layer::Add, &[a, b])
     }
 
+    /// Whether a node has been named as a stage.
+    pub(super) fn is_stage(&self, node: NodeId) -> bool {
+        self.stages.iter().any(|stage| stage.node == node)
+    }
+
     /// Names a node as a stage, in the order from the input to the output.
     ///
     /// # Errors
@@ -157,10 +162,11 @@ impl Builder {
         let Some(at) = self.nodes.get(node.0) else {
             return Err(Error::invalid("stage", "the node comes from another builder"));
         };
-        let (mut parameters, mut multiply_adds) = (0, 0);
-        for index in ancestors(&self.nodes, node) {
+        let needed = ancestors(&self.nodes, node);
+        let parameters = Layer::parameters_of(needed.iter().map(|&index| &self.nodes[index].layer));
+        let mut multiply_adds = 0;
+        for index in needed {
             let node = &self.nodes[index];
-            parameters += node.layer.parameters();
             multiply_adds += match &node.layer {
                 Layer::Conv2d(op) => op.multiply_adds([node.shape[1], node.shape[2]]),
                 Layer::Linear(op) => op.multiply_adds(),

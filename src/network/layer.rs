@@ -1,5 +1,6 @@
 //! What a node of the graph computes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use candle_core::Tensor;
@@ -61,6 +62,20 @@ impl Layer {
             Self::Linear(op) => op.parameters(),
             _ => 0,
         }
+    }
+
+    /// Where the weights lie, of layers that can share them.
+    fn weights(&self) -> Option<*const f32> {
+        match self {
+            Self::Conv2d(op) => Some(op.weight().as_ptr()),
+            _ => None,
+        }
+    }
+
+    /// How many numbers these layers hold; weights that several share count once.
+    pub(super) fn parameters_of<'a>(layers: impl Iterator<Item = &'a Self>) -> usize {
+        let mut seen = HashSet::new();
+        layers.filter(|layer| layer.weights().is_none_or(|at| seen.insert(at))).map(Self::parameters).sum()
     }
 
     /// The numbers and the arrays that, with its name, tell this layer from any other.

@@ -26,6 +26,7 @@ mod layer;
 mod module;
 mod module_check;
 mod nearest;
+mod onnx;
 mod own;
 mod provenance;
 mod pth;
@@ -46,6 +47,7 @@ pub use hub::HubFile;
 pub use layer::Layer;
 pub use module::{CandleModule, StageMarker};
 pub use nearest::{Match, Matches, Nearest};
+pub use onnx::OnnxOptions;
 pub use provenance::Provenance;
 pub use receptive_field::ReceptiveField;
 pub use stage::Stage;
@@ -145,9 +147,9 @@ impl Network {
         &self.0.provenance
     }
 
-    /// How many numbers all layers hold.
+    /// How many numbers all layers hold; weights that several share, as the steps of a recurrent area do, count once.
     pub fn parameters(&self) -> usize {
-        self.0.nodes.iter().map(|n| n.layer.parameters()).sum()
+        Layer::parameters_of(self.0.nodes.iter().map(|n| &n.layer))
     }
 
     pub(crate) fn nodes(&self) -> &[Node] {

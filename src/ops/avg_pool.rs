@@ -43,6 +43,11 @@ impl AvgPool2d {
         self.window
     }
 
+    /// Whether every window divides by as many pixels.
+    pub(crate) fn is_simple(&self) -> bool {
+        !self.ceil && (self.count_padding || self.window.padding == Default::default())
+    }
+
     pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
         let mut numbers = self.window.numbers();
         numbers.extend([usize::from(self.ceil), usize::from(self.count_padding)]);

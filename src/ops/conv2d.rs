@@ -93,6 +93,11 @@ impl Conv2d {
         self.window
     }
 
+    /// The same weights, which are shared and not copied, with another stride.
+    pub fn with_stride(&self, stride: [usize; 2]) -> Self {
+        Self { window: self.window.strides(stride), ..self.clone() }
+    }
+
     pub(crate) fn weight(&self) -> &Arc<[f32]> {
         &self.weight
     }

@@ -44,12 +44,15 @@ pub(crate) fn shipped_as(architecture: &str, weights_sha256: &str) -> Result<Net
 type From = fn(&Path) -> Result<Network>;
 
 /// The architectures that take a checkpoint.
-const FROM: [(&str, From); 10] = [
+const FROM: [(&str, From); 13] = [
     ("alexnet", |path| alexnet_from(path)),
     ("vgg16", |path| vgg16_from(path)),
     ("vgg19", |path| vgg19_from(path)),
     ("resnet50", |path| resnet50_from(path)),
     ("resnet101", |path| resnet101_from(path)),
+    ("resnet101_v2", |path| resnet101_v2_from(path)),
+    ("inception_v3", |path| inception_v3_from(path)),
+    ("cornet_s", |path| cornet_s_from(path)),
     ("efficientnet_lite0", |path| efficientnet_lite0_from(path)),
     ("efficientnet_lite1", |path| efficientnet_lite1_from(path)),
     ("cochcnn9", |path| cochcnn9_from(path)),

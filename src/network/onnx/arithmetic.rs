@@ -1,0 +1,196 @@
+//! Nodes that work on each number by itself, or join tensors of one shape.
+
+use super::attributes::Attributes;
+use super::constant::Constant;
+use super::import::{Import, Operand};
+use super::proto;
+use super::refusal::Outcome;
+use super::value::{Layout, Value};
+use crate::network::Layer;
+use crate::ops::{ChannelAffine, Clip};
+
+impl Import {
+    pub(super) fn relu(&mut self, node: &proto::Node) -> Outcome<Value> {
+        Attributes::new(node, &[])?;
+        self.rectify(node, Clip::RELU)
+    }
+
+    pub(super) fn clip(&mut self, node: &proto::Node) -> Outcome<Value> {
+        let attributes = Attributes::new(node, &["max", "min"])?;
+        // Since version 11 of the operators the limits are inputs.
+        let limit = |index: usize, name: &str, otherwise: f32| match self.optional(node, index)? {
+            Some(limit) => limit.single(),
+            None => Ok(attributes.float(name, otherwise)),
+        };
+        let (low, high) = (limit(1, "min", f32::NEG_INFINITY)?, limit(2, "max", f32::INFINITY)?);
+        if low != 0.0 || high.is_nan() || high <= 0.0 {
+            return Err(format!("from {low} to {high} is not supported; from 0 to a number above it is").into());
+        }
+        // An exporter's largest float stands for no limit.
+        let ceiling = if high == f32::MAX { f32::INFINITY } else { high };
+        self.rectify(node, Clip { ceiling })
+    }
+
+    fn rectify(&mut self, node: &proto::Node, clip: Clip) -> Outcome<Value> {
+        let x = self.value(node, 0)?;
+        let y = self.push(Layer::Clip(clip), &[x.node])?;
+        Ok(Value { node: y, rectified: true, ..x })
+    }
+
+    pub(super) fn batch_norm(&mut self, node: &proto::Node) -> Outcome<Value> {
+        let attributes = Attributes::new(node, &["epsilon", "momentum", "spatial", "training_mode"])?;
+        attributes.only("spatial", 1)?;
+        attributes.only("training_mode", 0)?;
+        let x = self.value(node, 0)?;
+        let channels = match &x.layout {
+            Layout::Image { .. } => x.as_image()?[0],
+            Layout::Vector { sizes } => {
+                sizes.first().copied().filter(|&n| n == x.count()).ok_or("takes channels first")?
+            }
+        };
+        let [weight, bias, mean, variance] = [1, 2, 3, 4].map(|index| self.constant(node, index));
+        let (weight, bias, mean, variance) = (weight?, bias?, mean?, variance?);
+        let parts = [weight.as_floats()?, bias.as_floats()?, mean.as_floats()?, variance.as_floats()?];
+        if let Some(other) = parts.iter().find(|part| part.len() != channels) {
+            return Err(format!("has {} numbers for {channels} channels", other.len()).into());
+        }
+        let epsilon = f64::from(attributes.float("epsilon", 1e-5));
+        if parts[3].iter().any(|&v| f64::from(v) + epsilon <= 0.0) {
+            return Err("holds negative variances".into());
+        }
+        let factor = |c: usize| f64::from(parts[0][c]) / (f64::from(parts[3][c]) + epsilon).sqrt();
+        let scale: Vec<f32> = (0..channels).map(|c| factor(c) as f32).collect();
+        let shift = |c: usize| (f64::from(parts[1][c]) - f64::from(parts[2][c]) * factor(c)) as f32;
+        self.affine(x, &scale, &(0..channels).map(shift).collect::<Vec<f32>>())
+    }
+
+    pub(super) fn arithmetic(&mut self, node: &proto::Node) -> Outcome<Value> {
+        Attributes::new(node, &[])?;
+        if node.inputs.len() < 2 {
+            return self.value(node, 0);
+        }
+        let mut left = self.operand(node, 0)?;
+        for index in 1..node.inputs.len() {
+            let y = match (left, self.operand(node, index)?, node.op.as_str()) {
+                (Operand::Value(a), Operand::Value(b), "Add" | "Sum") => self.sum(a, b)?,
+                (Operand::Value(_), Operand::Value(_), op) => {
+                    return Err(format!(
+                        "{op} of two tensors that depend on the picture is not supported; with a constant it is"
+                    )
+                    .into());
+                }
+                (Operand::Value(x), Operand::Constant(c), op) => {
+                    let c = per_channel(&x, &c)?;
+                    match op {
+                        "Add" | "Sum" => self.affine(x, &vec![1.0; c.len()], &c)?,
+                        "Sub" => self.affine(x, &vec![1.0; c.len()], &c.iter().map(|v| -v).collect::<Vec<_>>())?,
+                        "Mul" => self.affine(x, &c, &vec![0.0; c.len()])?,
+                        _ => self.affine(x, &c.iter().map(|v| 1.0 / v).collect::<Vec<_>>(), &vec![0.0; c.len()])?,
+                    }
+                }
+                (Operand::Constant(c), Operand::Value(x), op) => {
+                    let c = per_channel(&x, &c)?;
+                    match op {
+                        "Add" | "Sum" => self.affine(x, &vec![1.0; c.len()], &c)?,
+                        "Sub" => self.affine(x, &vec![-1.0; c.len()], &c)?,
+                        "Mul" => self.affine(x, &c, &vec![0.0; c.len()])?,
+                        _ => return Err("divides a constant by the picture's values, which is not supported".into()),
+                    }
+                }
+                (Operand::Constant(_), Operand::Constant(_), _) => {
+                    return Err("of two constants is not supported; export with constant folding".into());
+                }
+            };
+            left = Operand::Value(y);
+        }
+        match left {
+            Operand::Value(value) => Ok(value),
+            Operand::Constant(_) => Err("does not depend on the picture".into()),
+        }
+    }
+
+    fn sum(&mut self, a: Value, b: Value) -> Outcome<Value> {
+        let (a, b) = (a.unpadded()?, b.unpadded()?);
+        if a.layout != b.layout {
+            return Err(format!("takes two tensors of one shape, and got {:?} and {:?}", a.shape(), b.shape()).into());
+        }
+        let y = self.push(Layer::Add, &[a.node, b.node])?;
+        Ok(Value { node: y, rectified: a.rectified && b.rectified, ..a })
+    }
+
+    fn affine(&mut self, x: Value, scale: &[f32], shift: &[f32]) -> Outcome<Value> {
+        if scale.iter().chain(shift).any(|v| !v.is_finite()) {
+            return Err("has factors that are not finite".into());
+        }
+        let x = x.unpadded()?;
+        let y = self.push(Layer::ChannelAffine(ChannelAffine::new(scale, shift)?), &[x.node])?;
+        Ok(Value { node: y, rectified: false, ..x })
+    }
+
+    pub(super) fn concat(&mut self, node: &proto::Node) -> Outcome<Value> {
+        let attributes = Attributes::new(node, &["axis"])?;
+        let axis = attributes.int("axis", 1);
+        let mut parts = vec![];
+        for index in 0..node.inputs.len() {
+            parts.push(self.value(node, index)?);
+        }
+        let first = parts.first().ok_or("has no input")?.clone();
+        let at = first.axis(axis)?;
+        let same_order = |part: &Value| match (&part.layout, &first.layout) {
+            (Layout::Image { axes, .. }, Layout::Image { axes: order, .. }) => axes == order && order[at] == 0,
+            // A vector's numbers lie behind each other if the axis is the one that is not 1.
+            (Layout::Vector { sizes }, Layout::Vector { sizes: other }) => {
+                sizes.len() == other.len() && sizes[at] == part.count() && other[at] == first.count()
+            }
+            _ => false,
+        };
+        if !parts.iter().all(same_order) {
+            let shapes: Vec<Vec<usize>> = parts.iter().map(Value::shape).collect();
+            return Err(format!("of {shapes:?} along axis {axis} is not supported; channels side by side are").into());
+        }
+        let nodes: Vec<_> = parts.iter().map(|part| part.node).collect();
+        let y = self.push(Layer::Concat, &nodes)?;
+        let channels: usize = parts.iter().map(|part| part.shape()[at]).sum();
+        let layout = match first.layout {
+            Layout::Image { sizes: [_, height, width], axes } => {
+                Layout::Image { sizes: [channels, height, width], axes }
+            }
+            Layout::Vector { mut sizes } => {
+                sizes[at] = channels;
+                Layout::Vector { sizes }
+            }
+        };
+        Ok(Value { rectified: parts.iter().all(|part| part.rectified), ..Value::new(y, layout) })
+    }
+}
+
+/// A constant as one number for each channel of `x`; its axes are those of `x` counted from the end.
+fn per_channel(x: &Value, constant: &Constant) -> Outcome<Vec<f32>> {
+    let values = constant.as_floats()?;
+    let shape = x.shape();
+    let channels = match &x.layout {
+        Layout::Image { sizes, .. } => sizes[0],
+        Layout::Vector { .. } => x.count(),
+    };
+    let refused =
+        || format!("a constant {:?} for {shape:?} is not supported; one number for each channel is", constant.sizes);
+    if constant.sizes.len() > shape.len() + 1 {
+        return Err(refused().into());
+    }
+    if values.len() == 1 {
+        return Ok(vec![values[0]; channels]);
+    }
+    // The axis of the constant that is not 1, as one of `x`; the batch's is -1.
+    let shift = shape.len() as isize - constant.sizes.len() as isize;
+    let mut wide = (0..constant.sizes.len()).filter(|&axis| constant.sizes[axis] != 1);
+    let (Some(axis), None) = (wide.next(), wide.next()) else { return Err(refused().into()) };
+    let at = usize::try_from(axis as isize + shift).map_err(|_| refused())?;
+    let is_channels = match &x.layout {
+        Layout::Image { axes, .. } => axes[at] == 0,
+        Layout::Vector { .. } => shape[at] == channels,
+    };
+    match is_channels && values.len() == channels {
+        true => Ok(values.to_vec()),
+        false => Err(refused().into()),
+    }
+}

@@ -1,0 +1,242 @@
+//! From the nodes of an ONNX graph to the layers of a network, one after the other.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::constant::Constant;
+use super::refusal::{Outcome, Refusal};
+use super::value::{CHANNELS_LAST, Layout, Value};
+use super::{OnnxOptions, entrance, goals, proto};
+use crate::network::{Builder, Input, Layer, Network, NodeId, Provenance};
+use crate::{Error, Result};
+
+/// No layer of a classifier holds more numbers for one input.
+pub(super) const LARGEST: usize = 1 << 28;
+
+/// Since this version of the standard, tensors of different shapes are broadcast as today.
+const OLDEST: i64 = 7;
+
+/// What [`Import::node`] takes.
+const OPERATORS: &str = "Add, AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, Conv, Div, Dropout, Flatten, \
+    Gather, Gemm, GlobalAveragePool, GlobalMaxPool, Identity, LogSoftmax, MatMul, MaxPool, Mul, Pad, \
+    ReduceMean, Relu, Reshape, Shape, Softmax, Squeeze, Sub, Sum, Transpose, Unsqueeze";
+
+/// What a node takes in or gives.
+#[derive(Clone)]
+pub(super) enum Operand {
+    Value(Value),
+    Constant(Constant),
+}
+
+pub(super) struct Import {
+    pub b: Builder,
+    operands: HashMap<String, Operand>,
+    /// Read when a node asks for them.
+    constants: HashMap<String, proto::Tensor>,
+}
+
+pub(super) fn network(
+    path: &Path,
+    name: String,
+    model: proto::Model,
+    options: OnnxOptions,
+    provenance: Provenance,
+) -> Result<Network> {
+    let damaged = |reason: String| Error::file(path, reason);
+    let opset = model.opsets.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map(|o| o.version);
+    let Some(mut graph) = model.graph.filter(|graph| !graph.nodes.is_empty()) else {
+        return Err(damaged("is no ONNX model: it holds no node".into()));
+    };
+    let opset =
+        opset.ok_or_else(|| damaged("is no whole ONNX model: it does not say which operators it uses".into()))?;
+    if opset < OLDEST {
+        let reason = format!(
+            "uses version {opset} of ONNX's operators; {OLDEST} and later are supported, onnx.version_converter converts"
+        );
+        return Err(damaged(reason));
+    }
+    let constants: HashMap<String, proto::Tensor> =
+        std::mem::take(&mut graph.constants).into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+    let inputs: Vec<&proto::Slot> = graph.inputs.iter().filter(|slot| !constants.contains_key(&slot.name)).collect();
+    let &[slot] = inputs.as_slice() else {
+        let names: Vec<&str> = inputs.iter().map(|slot| slot.name.as_str()).collect();
+        return Err(damaged(format!("has {} inputs ({}); one is supported", names.len(), names.join(", "))));
+    };
+    let chosen = goals::chosen(&options, &graph.nodes)?;
+    let goals: Vec<&str> = match chosen.is_empty() {
+        true => graph.outputs.iter().map(|slot| slot.name.as_str()).collect(),
+        false => chosen.iter().map(|stage| stage.output.as_str()).collect(),
+    };
+    let needed = goals::needed(&graph.nodes, &goals);
+    let at_input = |Refusal(reason): Refusal| damaged(format!("its input \"{}\" {reason}", slot.name));
+    let (sizes, last) = entrance::input(slot, &options).map_err(at_input)?;
+    let [_, height, width] = sizes;
+    let resize = options.resize.unwrap_or((height.min(width) as f64 * 256.0 / 224.0).round() as usize);
+    let b = Builder::new(name, Input::Image { shape: sizes, resize });
+    let mut import = Import { b, operands: HashMap::new(), constants };
+    let node = import.prepare(&options, sizes[0]).map_err(at_input)?;
+    let mut entered = Value::image(node, sizes);
+    if last {
+        entered.layout = Layout::Image { sizes, axes: CHANNELS_LAST };
+    }
+    import.operands.insert(slot.name.clone(), Operand::Value(entered));
+
+    let count = graph.nodes.len();
+    let mut names: HashMap<&str, usize> = HashMap::new();
+    graph.nodes.iter().for_each(|node| *names.entry(&node.name).or_default() += 1);
+    for &index in &needed {
+        let node = &graph.nodes[index];
+        let here = |Refusal(reason): Refusal| {
+            let name = if node.name.is_empty() { node.outputs.first() } else { Some(&node.name) };
+            let name = name.map_or("", String::as_str);
+            damaged(format!("node {} of {count}, {} \"{name}\": {reason}", index + 1, node.op))
+        };
+        let output =
+            node.outputs.first().filter(|name| !name.is_empty()).ok_or_else(|| here("has no output".into()))?;
+        let is_last = || !needed.iter().any(|&other| graph.nodes[other].inputs.contains(output));
+        let operand = import.node(node, is_last).map_err(here)?;
+        if let Operand::Value(value) = &operand {
+            for stage in chosen.iter().filter(|stage| stage.node == index) {
+                if value.padding != Default::default() {
+                    return Err(here("only puts zeros around the image, and can be no stage".into()));
+                }
+                import.b.stage(&stage.name, value.node)?;
+            }
+            if chosen.is_empty() && is_stage(&node.op) {
+                let named = !node.name.is_empty() && names[node.name.as_str()] == 1;
+                import.b.stage(if named { &node.name } else { output }, value.node).map_err(|e| here(e.into()))?;
+            }
+        } else if chosen.iter().any(|stage| stage.node == index) {
+            return Err(here("does not depend on the picture, and can be no stage".into()));
+        }
+        import.operands.insert(output.clone(), operand);
+    }
+    if chosen.is_empty() {
+        // A classifier's answer is its first output; others are heads for training.
+        for slot in graph.outputs.iter().rev() {
+            import
+                .output(&slot.name)
+                .map_err(|Refusal(reason)| damaged(format!("its output \"{}\" {reason}", slot.name)))?;
+        }
+    }
+    if let Some(classes) = options.classes {
+        import.b.classes(classes);
+    }
+    import.b.provenance(provenance);
+    import.b.finish()
+}
+
+fn is_stage(op: &str) -> bool {
+    matches!(op, "Relu" | "Clip") || op.ends_with("Pool") || op == "ReduceMean"
+}
+
+impl Import {
+    fn node(&mut self, node: &proto::Node, is_last: impl Fn() -> bool) -> Outcome<Operand> {
+        let known = matches!(node.domain.as_str(), "" | "ai.onnx");
+        let value = match node.op.as_str() {
+            _ if !known => return Err(format!("operators of the domain \"{}\" are not supported", node.domain).into()),
+            "Constant" | "Shape" | "Gather" | "Cast" | "Identity" | "Dropout" | "Concat" | "Squeeze" | "Unsqueeze" => {
+                return self.shape_or_value(node);
+            }
+            "Conv" => self.conv(node)?,
+            "Pad" => self.pad(node)?,
+            "MaxPool" => self.max_pool(node)?,
+            "AveragePool" => self.average_pool(node)?,
+            "GlobalAveragePool" => self.global_average_pool(node)?,
+            "GlobalMaxPool" => self.global_max_pool(node)?,
+            "ReduceMean" => self.reduce_mean(node)?,
+            "Gemm" => self.gemm(node)?,
+            "MatMul" => self.matmul(node)?,
+            "BatchNormalization" => self.batch_norm(node)?,
+            "Relu" => self.relu(node)?,
+            "Clip" => self.clip(node)?,
+            "Add" | "Sub" | "Mul" | "Div" | "Sum" => self.arithmetic(node)?,
+            "Flatten" => self.flatten(node)?,
+            "Reshape" => self.reshape(node)?,
+            "Transpose" => self.transpose(node)?,
+            "Softmax" | "LogSoftmax" if is_last() => {
+                let value = self.value(node, 0)?;
+                value.as_vector()?;
+                value
+            }
+            "Softmax" | "LogSoftmax" => return Err("is supported at the end only".into()),
+            _ => return Err(format!("the operator is not supported; {OPERATORS} are").into()),
+        };
+        Ok(Operand::Value(value))
+    }
+
+    /// The output of this name, as the last stage.
+    fn output(&mut self, name: &str) -> Outcome<()> {
+        let Some(Operand::Value(value)) = self.operands.get(name).cloned() else {
+            return Err("is computed by no node".into());
+        };
+        let value = value.unpadded()?;
+        if !self.b.is_stage(value.node) {
+            self.b.stage(name, value.node)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a layer; the sizes that come out stay such that numbers can be counted.
+    pub fn push(&mut self, layer: Layer, inputs: &[NodeId]) -> Outcome<NodeId> {
+        let node = self.b.layer(layer, inputs)?;
+        let shape = self.b.shape(node).unwrap_or_default();
+        match shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)) {
+            Some(1..=LARGEST) => Ok(node),
+            _ => Err(format!("gives {shape:?}; up to {LARGEST} numbers are supported").into()),
+        }
+    }
+
+    /// An image layer's output.
+    pub fn image(&self, node: NodeId) -> Outcome<Value> {
+        match self.b.shape(node) {
+            Some(&[channels, height, width]) => Ok(Value::image(node, [channels, height, width])),
+            _ => Err("gives no image".into()),
+        }
+    }
+
+    fn find(&self, node: &proto::Node, index: usize) -> Outcome<Option<Operand>> {
+        let Some(name) = node.inputs.get(index).filter(|name| !name.is_empty()) else { return Ok(None) };
+        if let Some(operand) = self.operands.get(name) {
+            return Ok(Some(operand.clone()));
+        }
+        match self.constants.get(name) {
+            Some(tensor) => match Constant::read(tensor) {
+                Ok(constant) => Ok(Some(Operand::Constant(constant))),
+                Err(Refusal(reason)) => Err(format!("the tensor \"{name}\" {reason}").into()),
+            },
+            None => Err(format!("its input \"{name}\" is computed by no node before it").into()),
+        }
+    }
+
+    pub fn operand(&self, node: &proto::Node, index: usize) -> Outcome<Operand> {
+        self.find(node, index)?.ok_or_else(|| format!("has no input {}", index + 1).into())
+    }
+
+    /// An input that depends on the picture, with no zeros around it.
+    pub fn value(&self, node: &proto::Node, index: usize) -> Outcome<Value> {
+        self.padded(node, index)?.unpadded()
+    }
+
+    pub fn padded(&self, node: &proto::Node, index: usize) -> Outcome<Value> {
+        match self.operand(node, index)? {
+            Operand::Value(value) => Ok(value),
+            Operand::Constant(_) => Err(format!("its input {} does not depend on the picture", index + 1).into()),
+        }
+    }
+
+    pub fn constant(&self, node: &proto::Node, index: usize) -> Outcome<Constant> {
+        let missing = || Refusal(format!("has no input {}", index + 1));
+        self.optional(node, index)?.ok_or_else(missing)
+    }
+
+    pub fn optional(&self, node: &proto::Node, index: usize) -> Outcome<Option<Constant>> {
+        match self.find(node, index)? {
+            None => Ok(None),
+            Some(Operand::Constant(constant)) => Ok(Some(constant)),
+            Some(Operand::Value(_)) => {
+                Err(format!("its input {} (\"{}\") must be a constant", index + 1, node.inputs[index]).into())
+            }
+        }
+    }
+}

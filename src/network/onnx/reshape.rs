@@ -1,0 +1,242 @@
+//! Nodes that only change how numbers are seen, and the sizes that they are told.
+
+use super::attributes::Attributes;
+use super::constant::{Constant, Values};
+use super::import::{Import, Operand};
+use super::proto;
+use super::refusal::Outcome;
+use super::value::{CHANNELS_FIRST, Layout, Value};
+use crate::network::Layer;
+
+/// ONNX's types in which a `Cast` leaves floats as they are here.
+const FLOAT: i64 = 1;
+const INT64: i64 = 7;
+
+impl Import {
+    pub(super) fn flatten(&mut self, node: &proto::Node) -> Outcome<Value> {
+        let attributes = Attributes::new(node, &["axis"])?;
+        let x = self.value(node, 0)?;
+        let axis = attributes.int("axis", 1);
+        match x.axis(axis)? {
+            0 => self.as_vector(x),
+            _ => Err(format!("axis = {axis} is not supported; 1 is").into()),
+        }
+    }
+
+    pub(super) fn reshape(&mut self, node: &proto::Node) -> Outcome<Value> {
+        let attributes = Attributes::new(node, &["allowzero"])?;
+        let x = self.value(node, 0)?;
+        let target = self.constant(node, 1)?;
+        let target = target.as_ints()?;
+        if attributes.flag("allowzero") && target.contains(&0) {
+            return Err(format!("allowzero = 1 with {target:?} would leave nothing, which is not supported").into());
+        }
+        let (shape, count) = (x.shape(), x.count());
+        let refused = || format!("of {shape:?} to {target:?} is not supported; to one vector for each input is");
+        let Some((&batch, rest)) = target.split_first() else { return Err(refused().into()) };
+        // The batch stays: as it is, as one, or as what the other sizes leave over.
+        let mut sizes = vec![];
+        for (axis, &size) in rest.iter().enumerate() {
+            sizes.push(match size {
+                0 => Some(*shape.get(axis).ok_or_else(refused)?),
+                -1 => None,
+                n => Some(usize::try_from(n).map_err(|_| refused())?),
+            });
+        }
+        let known = sizes.iter().flatten().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n > 0);
+        let known = known.ok_or_else(refused)?;
+        let open = sizes.iter().filter(|size| size.is_none()).count();
+        let fits = match (batch, open) {
+            (-1, 0) => known == count,
+            (0 | 1, 0) => known == count,
+            (0 | 1, 1) => count.is_multiple_of(known),
+            _ => false,
+        };
+        if !fits {
+            return Err(refused().into());
+        }
+        let sizes: Vec<usize> = sizes.into_iter().map(|size| size.unwrap_or(count / known)).collect();
+        self.seen_as(x, sizes)
+    }
+
+    /// The same numbers in another shape: its own, or that of a vector.
+    fn seen_as(&mut self, x: Value, sizes: Vec<usize>) -> Outcome<Value> {
+        if sizes == x.shape() {
+            return Ok(x);
+        }
+        if sizes.is_empty() || sizes.iter().filter(|&&n| n != 1).count() > 1 {
+            let reason = format!("of {:?} to {sizes:?} is not supported; to one vector for each input is", x.shape());
+            return Err(reason.into());
+        }
+        let vector = self.as_vector(x)?;
+        Ok(Value { layout: Layout::Vector { sizes }, ..vector })
+    }
+
+    /// All numbers of an input behind each other.
+    fn as_vector(&mut self, x: Value) -> Outcome<Value> {
+        let count = x.count();
+        let node = match &x.layout {
+            Layout::Vector { .. } => x.node,
+            Layout::Image { sizes, axes } => {
+                let in_order = *axes == CHANNELS_FIRST || sizes.iter().filter(|&&n| n != 1).count() <= 1;
+                if !in_order {
+                    let reason = "would put the numbers of an image with its channels last behind each other, which is not supported";
+                    return Err(reason.into());
+                }
+                self.push(Layer::Flatten, &[x.node])?
+            }
+        };
+        Ok(Value { rectified: x.rectified, ..Value::vector(node, vec![count]) })
+    }
+
+    pub(super) fn transpose(&mut self, node: &proto::Node) -> Outcome<Value> {
+        let attributes = Attributes::new(node, &["perm"])?;
+        let x = self.value(node, 0)?;
+        let order = attributes.ints("perm").ok_or("has no perm")?;
+        let shape = x.shape();
+        let mut sorted = order.to_vec();
+        sorted.sort_unstable();
+        if order.first() != Some(&0) || sorted != (0..=shape.len() as i64).collect::<Vec<_>>() {
+            return Err(format!("perm = {order:?} is not supported for {shape:?}; the batch stays first").into());
+        }
+        let from = |axis: usize| order[axis + 1] as usize - 1;
+        let layout = match &x.layout {
+            Layout::Image { sizes, axes } => {
+                Layout::Image { sizes: *sizes, axes: [0, 1, 2].map(|axis| axes[from(axis)]) }
+            }
+            Layout::Vector { sizes } => {
+                Layout::Vector { sizes: (0..sizes.len()).map(|axis| sizes[from(axis)]).collect() }
+            }
+        };
+        Ok(Value { layout, ..x })
+    }
+
+    /// Nodes that take the picture's values and sizes alike.
+    pub(super) fn shape_or_value(&mut self, node: &proto::Node) -> Outcome<Operand> {
+        let constants =
+            |import: &Self| (0..node.inputs.len()).map(|i| import.constant(node, i)).collect::<Outcome<Vec<_>>>();
+        match node.op.as_str() {
+            "Constant" => {
+                let known = ["value", "value_float", "value_floats", "value_int", "value_ints"];
+                return Ok(Operand::Constant(Attributes::new(node, &known)?.constant()?));
+            }
+            "Shape" => {
+                Attributes::new(node, &[])?;
+                let sizes = self.value(node, 0)?.shape();
+                // The batch counts as 1: every other size is that of one input.
+                let sizes: Vec<i64> = std::iter::once(1).chain(sizes.into_iter().map(|n| n as i64)).collect();
+                return Ok(Operand::Constant(Constant::ints(sizes)));
+            }
+            "Gather" => return Ok(Operand::Constant(gather(node, &constants(self)?)?)),
+            _ => {}
+        }
+        match (self.operand(node, 0)?, node.op.as_str()) {
+            (Operand::Constant(_), "Concat") => Ok(Operand::Constant(joined(node, &constants(self)?)?)),
+            (Operand::Constant(constant), "Cast") => cast(node, constant).map(Operand::Constant),
+            (Operand::Constant(constant), "Squeeze" | "Unsqueeze") => {
+                self.axes(node)?;
+                let sizes = if node.op == "Squeeze" && constant.sizes == [1] { vec![] } else { constant.sizes };
+                let sizes = if node.op == "Unsqueeze" && sizes.is_empty() { vec![1] } else { sizes };
+                Ok(Operand::Constant(Constant { sizes, ..constant }))
+            }
+            (operand @ Operand::Constant(_), _) => Ok(operand),
+            (_, "Concat") => self.concat(node).map(Operand::Value),
+            (_, "Squeeze" | "Unsqueeze") => self.squeeze(node).map(Operand::Value),
+            (Operand::Value(value), "Cast") => {
+                let to = Attributes::new(node, &["saturate", "to"])?.int("to", FLOAT);
+                match to {
+                    FLOAT => Ok(Operand::Value(value)),
+                    other => Err(format!("to ONNX's type {other} is not supported; to float32 (1) is").into()),
+                }
+            }
+            (Operand::Value(value), _) => Ok(Operand::Value(value)),
+        }
+    }
+
+    /// Since version 13 of the operators the axes are an input.
+    fn axes(&self, node: &proto::Node) -> Outcome<Option<Vec<i64>>> {
+        let attributes = Attributes::new(node, &["axes"])?;
+        match self.optional(node, 1)? {
+            Some(axes) => Ok(Some(axes.as_ints()?.to_vec())),
+            None => Ok(attributes.ints("axes").map(<[i64]>::to_vec)),
+        }
+    }
+
+    fn squeeze(&mut self, node: &proto::Node) -> Outcome<Value> {
+        let axes = self.axes(node)?;
+        let x = self.value(node, 0)?;
+        let mut sizes = x.shape();
+        if node.op == "Squeeze" {
+            let mut out = match axes {
+                Some(axes) => axes.iter().map(|&axis| x.axis(axis)).collect::<Outcome<Vec<usize>>>()?,
+                None => (0..sizes.len()).filter(|&axis| sizes[axis] == 1).collect(),
+            };
+            out.sort_unstable();
+            out.dedup();
+            if let Some(&axis) = out.iter().find(|&&axis| sizes[axis] != 1) {
+                return Err(format!("of axis {} of size {} is not supported", axis + 1, sizes[axis]).into());
+            }
+            for axis in out.into_iter().rev() {
+                sizes.remove(axis);
+            }
+        } else {
+            let axes = axes.ok_or("has no axes")?;
+            let rank = sizes.len() + 1 + axes.len();
+            let mut new = vec![];
+            for &axis in &axes {
+                let at = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
+                new.push(
+                    usize::try_from(at)
+                        .ok()
+                        .filter(|at| (1..rank).contains(at))
+                        .ok_or("puts in an axis before the batch, or none")?,
+                );
+            }
+            new.sort_unstable();
+            for at in new {
+                if at - 1 > sizes.len() {
+                    return Err(format!("axes = {axes:?} is not supported for {:?}", x.shape()).into());
+                }
+                sizes.insert(at - 1, 1);
+            }
+        }
+        self.seen_as(x, sizes)
+    }
+}
+
+fn gather(node: &proto::Node, inputs: &[Constant]) -> Outcome<Constant> {
+    Attributes::new(node, &["axis"])?.only("axis", 0)?;
+    let [data, indices] = inputs else { return Err("takes two inputs".into()) };
+    let (values, wanted) = (data.as_ints()?, indices.as_ints()?);
+    if data.sizes.len() != 1 {
+        return Err("is supported for sizes of shapes only".into());
+    }
+    let pick = |&index: &i64| {
+        let at = if index < 0 { index.saturating_add(values.len() as i64) } else { index };
+        usize::try_from(at).ok().and_then(|at| values.get(at)).copied()
+    };
+    let picked: Option<Vec<i64>> = wanted.iter().map(pick).collect();
+    let picked = picked.ok_or_else(|| format!("index {wanted:?} of {} sizes", values.len()))?;
+    Ok(Constant { sizes: indices.sizes.clone(), values: Values::Ints(picked.into()) })
+}
+
+fn joined(node: &proto::Node, inputs: &[Constant]) -> Outcome<Constant> {
+    Attributes::new(node, &["axis"])?.only("axis", 0)?;
+    let mut all = vec![];
+    for input in inputs {
+        all.extend_from_slice(input.as_ints()?);
+    }
+    Ok(Constant::ints(all))
+}
+
+fn cast(node: &proto::Node, constant: Constant) -> Outcome<Constant> {
+    let to = Attributes::new(node, &["saturate", "to"])?.int("to", FLOAT);
+    match (&constant.values, to) {
+        (Values::Ints(_), INT64) | (Values::Floats(_), FLOAT) => Ok(constant),
+        (Values::Ints(values), FLOAT) => {
+            let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+            Ok(Constant { sizes: constant.sizes, values: Values::Floats(values.into()) })
+        }
+        (_, other) => Err(format!("of a constant to ONNX's type {other} is not supported").into()),
+    }
+}

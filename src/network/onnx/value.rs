@@ -1,0 +1,97 @@
+//! What an ONNX value is in our graph.
+
+use super::refusal::Outcome;
+use crate::network::NodeId;
+use crate::ops::Padding;
+
+/// A node of the graph, and how ONNX sees its output.
+#[derive(Clone)]
+pub(super) struct Value {
+    pub node: NodeId,
+    pub layout: Layout,
+    /// Zeros around it that a `Pad` has put there, and that the next layer takes over.
+    pub padding: Padding,
+    /// No value is below 0, so zeros around it never win a max pool.
+    pub rectified: bool,
+}
+
+#[derive(Clone, PartialEq)]
+pub(super) enum Layout {
+    /// `[channels, height, width]` in our graph; axis `i` of ONNX, not counting the batch, is our axis `axes[i]`.
+    Image { sizes: [usize; 3], axes: [usize; 3] },
+    /// A vector in our graph; ONNX may see further axes of size 1.
+    Vector { sizes: Vec<usize> },
+}
+
+/// Channels, height, width.
+pub(super) const CHANNELS_FIRST: [usize; 3] = [0, 1, 2];
+/// Height, width, channels.
+pub(super) const CHANNELS_LAST: [usize; 3] = [1, 2, 0];
+
+impl Value {
+    pub fn image(node: NodeId, sizes: [usize; 3]) -> Self {
+        Self::new(node, Layout::Image { sizes, axes: CHANNELS_FIRST })
+    }
+
+    pub fn vector(node: NodeId, sizes: Vec<usize>) -> Self {
+        Self::new(node, Layout::Vector { sizes })
+    }
+
+    pub fn new(node: NodeId, layout: Layout) -> Self {
+        Self { node, layout, padding: Padding::default(), rectified: false }
+    }
+
+    /// The shape that ONNX sees, without the batch.
+    pub fn shape(&self) -> Vec<usize> {
+        match &self.layout {
+            Layout::Image { sizes, axes } => axes.iter().map(|&axis| sizes[axis]).collect(),
+            Layout::Vector { sizes } => sizes.clone(),
+        }
+    }
+
+    /// How many numbers it holds for one input.
+    pub fn count(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    /// The size of channels first.
+    pub fn as_image(&self) -> Outcome<[usize; 3]> {
+        match &self.layout {
+            Layout::Image { sizes, axes } if *axes == CHANNELS_FIRST => Ok(*sizes),
+            _ => Err(format!(
+                "takes an image [batch, channels, height, width], and got {}",
+                match &self.layout {
+                    Layout::Image { .. } => format!("one with its axes in another order, {:?}", self.shape()),
+                    Layout::Vector { sizes } => format!("{sizes:?}"),
+                }
+            )
+            .into()),
+        }
+    }
+
+    /// The length of a vector that ONNX sees as one.
+    pub fn as_vector(&self) -> Outcome<usize> {
+        match &self.layout {
+            Layout::Vector { sizes } if sizes.len() == 1 => Ok(sizes[0]),
+            _ => Err(format!("takes a vector for each input, and got {:?}", self.shape()).into()),
+        }
+    }
+
+    /// Refuses zeros around it, for a layer that cannot take them over.
+    pub fn unpadded(self) -> Outcome<Self> {
+        match self.padding == Padding::default() {
+            true => Ok(self),
+            false => Err("cannot follow a Pad; convolutions and pools can".into()),
+        }
+    }
+
+    /// The axis of ONNX, the batch being 0, as one of ours, the channels being 0; counted from the end if negative.
+    pub fn axis(&self, axis: i64) -> Outcome<usize> {
+        let rank = self.shape().len() as i64 + 1;
+        let at = if axis < 0 { axis.saturating_add(rank) } else { axis };
+        match (1..rank).contains(&at) {
+            true => Ok(at as usize - 1),
+            false => Err(format!("axis {axis} is not supported; 1 to {} are", rank - 1).into()),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! CORnet-S.
+
+use std::path::Path;
+
+use super::imagenet;
+use crate::Result;
+use crate::network::{Builder, Checkpoint, Network, NodeId};
+use crate::ops::{Clip, Conv2d, Conv2dConfig, MaxPool2d, Padding, Window};
+
+const EPSILON: f64 = 1e-5;
+
+/// A recurrent area: its name, its channels, and how often it runs.
+const AREAS: [(&str, usize, usize); 3] = [("V2", 128, 2), ("V4", 256, 4), ("IT", 512, 2)];
+
+/// How much wider an area is inside.
+const SCALE: usize = 4;
+
+/// CORnet-S with weights of one's own: safetensors or zip `.pth`, with the names of the published state dict (`V1.conv1.weight`,
+/// `V1.norm1.*`, `V2.conv_input.weight`, `V2.norm1_0.*`, `decoder.linear.weight`, ...), with or without `module.` before them.
+///
+/// Stages: the areas `V1`, `V2`, `V4`, `IT` (rectified, after their last step), `avgpool`, `logits`. Input 224 x 224 with ImageNet's
+/// normalisation. Architecture: Kubilius et al., NeurIPS 2019. An area runs 2, 4 or 2 times on its own output: the steps share the
+/// convolutions' weights, and each has batch normalisation of its own, which stays a layer, as the shared weights cannot hold it.
+///
+/// # Errors
+/// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
+pub fn cornet_s_from(weights: impl AsRef<Path>) -> Result<Network> {
+    cornet_s(&Checkpoint::open(weights)?)
+}
+
+/// An untrained CORnet-S with the weights of [`Checkpoint::random`].
+///
+/// # Errors
+/// None in practice.
+pub fn cornet_s_random(seed: u64) -> Result<Network> {
+    cornet_s(&Checkpoint::random(seed))
+}
+
+fn cornet_s(weights: &Checkpoint) -> Result<Network> {
+    let mut b = Builder::new("CORnet-S", imagenet::INPUT);
+    let mut x = imagenet::normalise(&mut b)?;
+    let mut net = Body { weights, b: &mut b };
+    let conv = net.convolution("V1.conv1", [64, 3, 7], 2)?;
+    x = net.step(x, conv, "V1.norm1", None)?;
+    x = net.b.max_pool2d(x, MaxPool2d::new(Window::square(3).stride(2).padding(Padding::all(1))))?;
+    let conv = net.convolution("V1.conv2", [64, 64, 3], 1)?;
+    x = net.step(x, conv, "V1.norm2", None)?;
+    net.b.stage("V1", x)?;
+    let mut inputs = 64;
+    for (name, outputs, times) in AREAS {
+        x = net.area(x, name, [outputs, inputs], times)?;
+        net.b.stage(name, x)?;
+        inputs = outputs;
+    }
+    x = b.global_avg_pool(x)?;
+    b.stage("avgpool", x)?;
+    x = b.linear(x, weights.linear("decoder.linear", 1000, inputs)?)?;
+    b.stage("logits", x)?;
+    b.classes(imagenet::classes()?);
+    b.provenance(weights.provenance());
+    b.finish()
+}
+
+struct Body<'a> {
+    weights: &'a Checkpoint,
+    b: &'a mut Builder,
+}
+
+impl Body<'_> {
+    fn convolution(&self, name: &str, [outputs, inputs, side]: [usize; 3], stride: usize) -> Result<Conv2d> {
+        let config = Conv2dConfig { stride: [stride; 2], padding: Padding::all(side / 2), ..Conv2dConfig::default() };
+        self.weights.conv2d(name, [outputs, inputs, side, side], false, config)
+    }
+
+    fn norm(&mut self, x: NodeId, name: &str) -> Result<NodeId> {
+        let channels = self.b.shape(x).map_or(0, |shape| shape[0]);
+        self.b.channel_affine(x, self.weights.batch_norm(name, channels, EPSILON)?.affine()?)
+    }
+
+    /// A convolution, its batch normalisation, what is added, and a rectifier.
+    fn step(&mut self, x: NodeId, conv: Conv2d, norm: &str, addend: Option<NodeId>) -> Result<NodeId> {
+        let mut x = self.b.conv2d(x, conv)?;
+        x = self.norm(x, norm)?;
+        if let Some(addend) = addend {
+            x = self.b.add(x, addend)?;
+        }
+        self.b.clip(x, Clip::RELU)
+    }
+
+    /// An area that runs `times` times on its own output; the first time it halves the image.
+    fn area(&mut self, x: NodeId, name: &str, [outputs, inputs]: [usize; 2], times: usize) -> Result<NodeId> {
+        let part = |part: &str| format!("{name}.{part}");
+        let wide = SCALE * outputs;
+        let mut x = self.b.conv2d(x, self.convolution(&part("conv_input"), [outputs, inputs, 1], 1)?)?;
+        let narrow = self.convolution(&part("conv1"), [wide, outputs, 1], 1)?;
+        let halve = self.convolution(&part("conv2"), [wide, wide, 3], 2)?;
+        let again = halve.with_stride([1, 1]);
+        let widen = self.convolution(&part("conv3"), [outputs, wide, 1], 1)?;
+        for time in 0..times {
+            let norm = |layer: usize| part(&format!("norm{layer}_{time}"));
+            let (skip, middle) = match time {
+                0 => {
+                    let skip = self.b.conv2d(x, self.convolution(&part("skip"), [outputs, outputs, 1], 2)?)?;
+                    (self.norm(skip, &part("norm_skip"))?, &halve)
+                }
+                _ => (x, &again),
+            };
+            x = self.step(x, narrow.clone(), &norm(1), None)?;
+            x = self.step(x, middle.clone(), &norm(2), None)?;
+            x = self.step(x, widen.clone(), &norm(3), Some(skip))?;
+        }
+        Ok(x)
+    }
+}

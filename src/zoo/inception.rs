@@ -1,0 +1,207 @@
+//! Inception-V3.
+
+use std::path::Path;
+
+use super::imagenet;
+use crate::Result;
+use crate::network::{Builder, Checkpoint, Input, Layer, Network, NodeId};
+use crate::ops::{AvgPool2d, ChannelAffine, Clip, Conv2dConfig, MaxPool2d, Padding, Window};
+
+const EPSILON: f64 = 1e-3;
+
+/// A convolution of a branch: its name, its outputs, and how it slides.
+type Part = (&'static str, usize, Window);
+
+const ONE: Window = same([1, 1]);
+const THREE: Window = same([3, 3]);
+const ACROSS: Window = same([1, 7]);
+const DOWN: Window = same([7, 1]);
+const HALVE: Window = Window { stride: [2, 2], padding: all(0), ..same([3, 3]) };
+
+const fn all(pixels: usize) -> Padding {
+    Padding { top: pixels, bottom: pixels, left: pixels, right: pixels }
+}
+
+/// Padded so that the image keeps its size.
+const fn same(kernel: [usize; 2]) -> Window {
+    let [rows, columns] = [kernel[0] / 2, kernel[1] / 2];
+    let padding = Padding { top: rows, bottom: rows, left: columns, right: columns };
+    Window { kernel, stride: [1, 1], dilation: [1, 1], padding }
+}
+
+/// Inception-V3 with weights of one's own: safetensors or zip `.pth`, with torchvision's names (`Conv2d_1a_3x3.conv.weight`,
+/// `Conv2d_1a_3x3.bn.*`, `Mixed_5b.branch1x1.conv.weight`, ...). The auxiliary classifier, which only training uses, is left out.
+///
+/// Stages: the rectified convolutions `Conv2d_1a_3x3` to `Conv2d_4a_3x3`, the blocks `Mixed_5b` to `Mixed_7c`, `avgpool`, `logits`. Input
+/// 299 x 299; batch normalisation is folded into the convolutions. Architecture: Szegedy et al., CVPR 2016, as torchvision has it, whose average
+/// pools count the padding.
+///
+/// The colours go in as `2 x - 1`. torchvision's own weights want the same: it normalises with ImageNet's means, and the network's
+/// `transform_input` turns that into `2 x - 1`. Weights that were trained with ImageNet's normalisation alone do not fit.
+///
+/// # Errors
+/// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
+pub fn inception_v3_from(weights: impl AsRef<Path>) -> Result<Network> {
+    inception_v3(&Checkpoint::open(weights)?)
+}
+
+/// An untrained Inception-V3 with the weights of [`Checkpoint::random`].
+///
+/// # Errors
+/// None in practice.
+pub fn inception_v3_random(seed: u64) -> Result<Network> {
+    inception_v3(&Checkpoint::random(seed))
+}
+
+fn inception_v3(weights: &Checkpoint) -> Result<Network> {
+    let mut b = Builder::new("Inception-V3", Input::Image { shape: [3, 299, 299], resize: 342 });
+    let mut x = b.channel_affine(b.input(), ChannelAffine::new(&[2.0; 3], &[-1.0; 3])?)?;
+    let mut net = Body { weights, b: &mut b };
+    let valid = Window { padding: all(0), ..THREE };
+    let stem: [(Part, bool); 5] = [
+        (("Conv2d_1a_3x3", 32, HALVE), false),
+        (("Conv2d_2a_3x3", 32, valid), false),
+        (("Conv2d_2b_3x3", 64, THREE), true),
+        (("Conv2d_3b_1x1", 80, ONE), false),
+        (("Conv2d_4a_3x3", 192, valid), true),
+    ];
+    for ((name, outputs, window), pool) in stem {
+        x = net.convolve(x, name, outputs, window)?;
+        net.b.stage(name, x)?;
+        if pool {
+            x = net.b.max_pool2d(x, MaxPool2d::new(HALVE))?;
+        }
+    }
+    for (name, pooled) in [("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)] {
+        x = net.fives(x, name, pooled)?;
+    }
+    x = net.halve(
+        x,
+        "Mixed_6a",
+        &[
+            &[("branch3x3", 384, HALVE)],
+            &[("branch3x3dbl_1", 64, ONE), ("branch3x3dbl_2", 96, THREE), ("branch3x3dbl_3", 96, HALVE)],
+        ],
+    )?;
+    for (name, narrow) in [("Mixed_6b", 128), ("Mixed_6c", 160), ("Mixed_6d", 160), ("Mixed_6e", 192)] {
+        x = net.sevens(x, name, narrow)?;
+    }
+    x = net.halve(
+        x,
+        "Mixed_7a",
+        &[
+            &[("branch3x3_1", 192, ONE), ("branch3x3_2", 320, HALVE)],
+            &[
+                ("branch7x7x3_1", 192, ONE),
+                ("branch7x7x3_2", 192, ACROSS),
+                ("branch7x7x3_3", 192, DOWN),
+                ("branch7x7x3_4", 192, HALVE),
+            ],
+        ],
+    )?;
+    for name in ["Mixed_7b", "Mixed_7c"] {
+        x = net.widest(x, name)?;
+    }
+    x = b.global_avg_pool(x)?;
+    b.stage("avgpool", x)?;
+    x = b.linear(x, weights.linear("fc", 1000, 2048)?)?;
+    b.stage("logits", x)?;
+    b.classes(imagenet::classes()?);
+    b.provenance(weights.provenance());
+    b.finish()
+}
+
+struct Body<'a> {
+    weights: &'a Checkpoint,
+    b: &'a mut Builder,
+}
+
+impl Body<'_> {
+    /// A convolution with its batch normalisation folded in, rectified.
+    fn convolve(&mut self, x: NodeId, name: &str, outputs: usize, window: Window) -> Result<NodeId> {
+        let inputs = self.b.shape(x).map_or(0, |shape| shape[0]);
+        let Window { kernel: [rows, columns], stride, dilation, padding } = window;
+        let config = Conv2dConfig { stride, dilation, padding, groups: 1 };
+        let norm = self.weights.batch_norm(&format!("{name}.bn"), outputs, EPSILON)?;
+        let shape = [outputs, inputs, rows, columns];
+        let y = self.b.conv2d(x, self.weights.conv2d_normalised(&format!("{name}.conv"), shape, &norm, config)?)?;
+        self.b.clip(y, Clip::RELU)
+    }
+
+    /// Convolutions one behind the other.
+    fn chain(&mut self, mut x: NodeId, block: &str, parts: &[Part]) -> Result<NodeId> {
+        for &(part, outputs, window) in parts {
+            x = self.convolve(x, &format!("{block}.{part}"), outputs, window)?;
+        }
+        Ok(x)
+    }
+
+    /// The mean of each pixel's neighbourhood, and a convolution.
+    fn pooled(&mut self, x: NodeId, block: &str, outputs: usize) -> Result<NodeId> {
+        let pool = self.b.avg_pool2d(x, AvgPool2d::new(THREE))?;
+        self.chain(pool, block, &[("branch_pool", outputs, ONE)])
+    }
+
+    /// The branches side by side: a stage.
+    fn join(&mut self, block: &str, branches: &[NodeId]) -> Result<NodeId> {
+        let x = self.b.layer(Layer::Concat, branches)?;
+        self.b.stage(block, x)?;
+        Ok(x)
+    }
+
+    /// Branches with kernels of 1, 5 and twice 3.
+    fn fives(&mut self, x: NodeId, block: &str, pooled: usize) -> Result<NodeId> {
+        let one = self.chain(x, block, &[("branch1x1", 64, ONE)])?;
+        let five = self.chain(x, block, &[("branch5x5_1", 48, ONE), ("branch5x5_2", 64, same([5, 5]))])?;
+        let threes = [("branch3x3dbl_1", 64, ONE), ("branch3x3dbl_2", 96, THREE), ("branch3x3dbl_3", 96, THREE)];
+        let threes = self.chain(x, block, &threes)?;
+        let pool = self.pooled(x, block, pooled)?;
+        self.join(block, &[one, five, threes, pool])
+    }
+
+    /// Branches whose last convolution halves the image, and a max pool.
+    fn halve(&mut self, x: NodeId, block: &str, branches: &[&[Part]]) -> Result<NodeId> {
+        let mut ends = vec![];
+        for parts in branches {
+            ends.push(self.chain(x, block, parts)?);
+        }
+        ends.push(self.b.max_pool2d(x, MaxPool2d::new(HALVE))?);
+        self.join(block, &ends)
+    }
+
+    /// Branches with kernels of 7 x 7 and twice that, taken apart into rows and columns.
+    fn sevens(&mut self, x: NodeId, block: &str, narrow: usize) -> Result<NodeId> {
+        let one = self.chain(x, block, &[("branch1x1", 192, ONE)])?;
+        let once = [("branch7x7_1", narrow, ONE), ("branch7x7_2", narrow, ACROSS), ("branch7x7_3", 192, DOWN)];
+        let once = self.chain(x, block, &once)?;
+        let twice = [
+            ("branch7x7dbl_1", narrow, ONE),
+            ("branch7x7dbl_2", narrow, DOWN),
+            ("branch7x7dbl_3", narrow, ACROSS),
+            ("branch7x7dbl_4", narrow, DOWN),
+            ("branch7x7dbl_5", 192, ACROSS),
+        ];
+        let twice = self.chain(x, block, &twice)?;
+        let pool = self.pooled(x, block, 192)?;
+        self.join(block, &[one, once, twice, pool])
+    }
+
+    /// Branches that end in a row and a column side by side.
+    fn widest(&mut self, x: NodeId, block: &str) -> Result<NodeId> {
+        let one = self.chain(x, block, &[("branch1x1", 320, ONE)])?;
+        let three = self.chain(x, block, &[("branch3x3_1", 384, ONE)])?;
+        let twice = self.chain(x, block, &[("branch3x3dbl_1", 448, ONE), ("branch3x3dbl_2", 384, THREE)])?;
+        let ends: [(NodeId, Part); 4] = [
+            (three, ("branch3x3_2a", 384, same([1, 3]))),
+            (three, ("branch3x3_2b", 384, same([3, 1]))),
+            (twice, ("branch3x3dbl_3a", 384, same([1, 3]))),
+            (twice, ("branch3x3dbl_3b", 384, same([3, 1]))),
+        ];
+        let mut branches = vec![one];
+        for (from, part) in ends {
+            branches.push(self.chain(from, block, &[part])?);
+        }
+        branches.push(self.pooled(x, block, 192)?);
+        self.join(block, &branches)
+    }
+}
