@@ -17,6 +17,54 @@
 //! # Ok::<(), metamers::Error>(())
 //! ```
 //!
+//! # A tour
+//!
+//! **A network is a graph with named stages**, frozen, and takes what a person sees or hears: a photo is cut to its size, a sound brought to
+//! its rate. At a stage it gives activations.
+//!
+//! ```
+//! # use metamers::prelude::*;
+//! let net = zoo::cochcnn_words()?;                            // spoken words; its first stage is the cochleagram
+//! let word = Sound::open("speech/november.wav")?.prepare(20_000, 40_000)?;
+//! assert_eq!(net.classify(&word, 1)?.top().name, "november");
+//! let heard = net.forward_to("relu2", &word.to_tensor()?)?;
+//! # Ok::<(), metamers::Error>(())
+//! ```
+//!
+//! **A synthesis walks from noise to a metamer** by a [recipe](synthesis::Recipe), and can be stepped, interrupted, saved and gone on with.
+//!
+//! ```
+//! # use metamers::prelude::*;
+//! # let net = zoo::cochcnn_words()?;
+//! # let word = Sound::open("speech/november.wav")?.prepare(20_000, 40_000)?;
+//! let mut run = Synthesis::new(&net, "relu0", &word)?.recipe(Recipe::feather2023_sound()).seed(7).start()?;
+//! run.step(5)?;                                               // also run_for(duration), until(20.0), run()
+//! let metamer = run.finish()?;                                // .save("november.metamer"), .stimulus(), .similarity()
+//! # Ok::<(), metamers::Error>(())
+//! ```
+//!
+//! **A verdict** asks whether the match is better than that of any two natural stimuli, and whether the class is the same.
+//!
+//! ```
+//! # use metamers::prelude::*;
+//! # let net = zoo::cochcnn_words()?;
+//! # let word = Sound::open("speech/november.wav")?.prepare(20_000, 40_000)?;
+//! # let mut run = Synthesis::new(&net, "relu0", &word)?.seed(7).start()?;
+//! # run.step(5)?;
+//! # let metamer = run.finish()?;
+//! let verdict = metamer.verdict(&Null::shipped(&net)?)?;
+//! println!("{}: {}", verdict.outcome, verdict.reason);
+//! # Ok::<(), metamers::Error>(())
+//! ```
+//!
+//! **Your own network** comes as a checkpoint, as an ONNX file ([`Network::from_onnx`](network::Network::from_onnx)), as a function of candle
+//! ([`Network::from_module`](network::Network::from_module)), or is [trained](training) here. [`Network::inspect`](network::Network::inspect) says
+//! whether all is well with it.
+//!
+//! **Many at once**: [`Sweep`](sweep::Sweep). **What people say**: [`RecognitionTask`](experiment::RecognitionTask) and its
+//! [analysis](experiment::analysis). **For others to run again**: [`provenance`](surroundings::provenance) and
+//! [`Metamer::reproduce`](synthesis::Metamer::reproduce).
+//!
 //! # What is where
 //!
 //! | module | what |
