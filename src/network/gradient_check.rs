@@ -15,14 +15,13 @@ const SEED: u64 = 1;
 /// and rounding tell.
 const MOST: [f64; 2] = [0.05, 0.15];
 
-/// So many random directions in which all inputs change at once, and so many in which one input does.
-const DIRECTIONS: [usize; 2] = [4, 4];
+/// So many random directions, in which all inputs change at once. Of a single input a late stage changes by little more than its rounding.
+const DIRECTIONS: usize = 4;
 
 /// Steps, as shares of the input's root mean square. The share of rectifiers whose corner a step crosses grows with it, and with the
-/// root of that share what is off; a step that is too small drowns in rounding. The one with the best agreement counts. A single input has
-/// less effect, and steps ten times as long; float64 rounds less, and its steps are a thousand times as short.
+/// root of that share what is off; a step that is too small drowns in rounding. The one with the best agreement counts.
+/// float64 rounds less, and its steps are a thousand times as short.
 const STEPS: [f64; 5] = [1e-4, 3e-5, 3e-4, 1e-3, 1e-5];
-const SINGLE: f64 = 10.0;
 const WIDE: f64 = 1e-3;
 
 /// A change counts when it is so many times larger than the rounding of the values that changed.
@@ -52,7 +51,7 @@ impl Off {
 /// first random direction, all inputs changing by the same amount, candle's `g = p J` should give `g v = p d`. Along that direction
 /// `|p d - g v| / (norm2(p) norm2(d))` is off; what corners and rounding do to single outputs averages out. It is 1 for a gradient that is 0.
 /// Along others, `p` is a random vector, `p d` is about as large as the root of the sum of `(p d)^2` over the outputs, and `|p d - g v|` over
-/// that is off beside the change: the larger of the root mean square where all inputs change and the median where one does.
+/// that is off beside the change, as root mean square over these directions.
 pub(super) fn off_by(outputs: &Outputs<'_>, x: &Tensor, names: &[String]) -> Result<Vec<Option<Off>>> {
     // In float64 where the function can, which rounds a thousand million times less.
     let wide = x.to_dtype(DType::F64)?;
@@ -66,42 +65,35 @@ pub(super) fn off_by(outputs: &Outputs<'_>, x: &Tensor, names: &[String]) -> Res
     };
     let count = x.elem_count();
     let rms = (doubles(&x)?.iter().map(|v| v * v).sum::<f64>() / count as f64).sqrt().max(f64::MIN_POSITIVE);
-    let scales = [shortened * rms, SINGLE * shortened * rms];
+    let x = &x;
+    let scale = shortened * rms;
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     let mut all = || -> Vec<f64> { (0..count).map(|_| if random.random::<bool>() { 1.0 } else { -1.0 }).collect() };
-    let differences = |v: &[f64], h: f64| differences(outputs, &x, v, h, epsilon);
+    let differences = |v: &[f64], h: f64| differences(outputs, x, v, h, ABOVE_ROUNDING * epsilon);
 
     let v = all();
     let mut p: Vec<Option<Vec<f64>>> = vec![None; names.len()];
     for share in STEPS {
-        let found = differences(&v, share * scales[0])?;
+        let found = differences(&v, share * scale)?;
         p.iter_mut().zip(found).for_each(|(p, found)| *p = p.take().or(found));
         if p.iter().all(Option::is_some) {
             break;
         }
     }
-    let at = Var::from_tensor(&x)?;
+    let at = Var::from_tensor(x)?;
     let mut stages = vec![];
     for ((y, p), name) in outputs(&at)?.iter().zip(p).zip(names) {
         let p = p.unwrap_or_else(|| vec![1.0; y.elem_count()]);
         stages.push(Stage { gradient: gradient(y, &p, &at, name)?, p });
     }
-    let best = |v: &[f64], scale: f64, kind: Kind| best_step(&stages, v, scale, kind, &differences);
-    let along = best(&v, scales[0], Kind::Along)?;
-    let mut beside: Vec<[Vec<f64>; 2]> = vec![Default::default(); stages.len()];
-    for _ in 1..DIRECTIONS[0] {
-        let found = best(&all(), scales[0], Kind::Beside)?;
-        beside.iter_mut().zip(found).for_each(|(beside, found)| beside[0].extend(found));
+    let along = best_step(&stages, &v, scale, Kind::Along, &differences)?;
+    let mut beside: Vec<Vec<f64>> = vec![vec![]; stages.len()];
+    for _ in 1..DIRECTIONS {
+        let found = best_step(&stages, &all(), scale, Kind::Beside, &differences)?;
+        beside.iter_mut().zip(found).for_each(|(beside, found)| beside.extend(found));
     }
-    for _ in 0..DIRECTIONS[1] {
-        let mut v = vec![0.0; count];
-        v[random.random_range(0..count)] = 1.0;
-        let found = best(&v, scales[1], Kind::Beside)?;
-        beside.iter_mut().zip(found).for_each(|(beside, found)| beside[1].extend(found));
-    }
-    let off = |(along, [all, single]): (Option<f64>, [Vec<f64>; 2])| {
-        let beside = [root_mean_square(&all), median(single)].into_iter().flatten().fold(0.0, f64::max);
-        along.map(|along| Off { along, beside })
+    let off = |(along, beside): (Option<f64>, Vec<f64>)| {
+        along.map(|along| Off { along, beside: root_mean_square(&beside).unwrap_or(0.0) })
     };
     Ok(along.into_iter().zip(beside).map(off).collect())
 }
@@ -127,8 +119,8 @@ fn gradient(y: &Tensor, p: &[f64], at: &Var, name: &str) -> Result<Vec<f64>> {
     Ok(gradient)
 }
 
-/// What changes of each output along `v`, divided by twice the step; `None` where it is not much more than rounding.
-fn differences(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], h: f64, epsilon: f64) -> Result<Vec<Option<Vec<f64>>>> {
+/// What changes of each output along `v`, divided by twice the step; `None` where it is no more than `least` of the values.
+fn differences(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], h: f64, least: f64) -> Result<Vec<Option<Vec<f64>>>> {
     let change = (Tensor::from_slice(v, x.shape(), x.device())? * h)?.to_dtype(x.dtype())?;
     let (above, below) = (outputs(&(x + &change)?)?, outputs(&(x - &change)?)?);
     let mut found = vec![];
@@ -136,7 +128,7 @@ fn differences(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], h: f64, epsilon: f6
         let (a, b) = (doubles(a)?, doubles(b)?);
         let changed = a.iter().zip(&b).filter(|(a, b)| a != b);
         let (square, size) = changed.fold((0.0, 0.0), |(d, s), (a, b)| (d + (a - b) * (a - b), s + a * a + b * b));
-        let counts = square.sqrt() > ABOVE_ROUNDING * epsilon * f64::sqrt(size);
+        let counts = square.sqrt() > least * f64::sqrt(size);
         found.push(counts.then(|| a.iter().zip(&b).map(|(a, b)| (a - b) / (2.0 * h)).collect()));
     }
     Ok(found)
@@ -191,11 +183,6 @@ fn doubles(tensor: &Tensor) -> Result<Vec<f64>> {
 fn root_mean_square(values: &[f64]) -> Option<f64> {
     let sum: f64 = values.iter().map(|v| v * v).sum();
     (!values.is_empty()).then(|| (sum / values.len() as f64).sqrt())
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 /// What to do about a wrong gradient.
