@@ -1,4 +1,4 @@
-//! Draws every kind of display into a folder, to be looked at: `cargo run --release --example gallery -- /tmp/gallery`.
+//! Draws every kind of display into a folder, to be looked at: `cargo run --release --example gallery -- OUTPUT_FOLDER`.
 
 use std::error::Error;
 use std::f32::consts::TAU;

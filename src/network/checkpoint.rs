@@ -59,10 +59,10 @@ impl Checkpoint {
 
     /// Weights of an untrained network: any tensor that is asked for, the same for the same seed, name and shape.
     ///
-    /// With `n` values, `k = FNV-1a(name) + seed * 0x9E3779B97F4A7C15` and `u[i] = mix((k + i) * 0x9E3779B97F4A7C15) / 2^64` cut to 24 bits
-    /// (`mix` is SplitMix64's),
-    /// tensors of two and more axes are `(2 u - 1) sqrt(6 / fan in)` (He et al., ICCV 2015); batch normalisation's `weight` and
-    /// `running_var` are `0.75 + u / 2`, all other vectors `(u - 0.5) / 10`.
+    /// The value `i` comes from `u = mix((k + i) * 0x9E3779B97F4A7C15) / 2^64`, cut to 24 bits, with
+    /// `k = FNV-1a(name) + seed * 0x9E3779B97F4A7C15`, both modulo `2^64`, and SplitMix64's `mix`. Tensors of two and more axes are
+    /// `(2 u - 1) sqrt(6 / fan in)` (He et al., ICCV 2015); a vector is `0.75 + u / 2` where its name ends with `.weight` or
+    /// `.running_var`, as in batch normalisation, and `(u - 0.5) / 10` otherwise.
     pub fn random(seed: u64) -> Self {
         let path = format!("random weights, seed {seed}").into();
         Self { path, weights: Weights::Seed(seed, Mutex::default()) }

@@ -112,6 +112,8 @@ impl Network {
     /// A photo: shorter side to [`Input::Image`]'s `resize`, centre crop. A sound: to [`Input::Sound`]'s rate, cut or padded around the middle;
     /// its level stays. What already fits is returned as it is.
     ///
+    /// The word networks were trained at one level: bring a recording to it first, by [`Sound::prepare`](crate::stimulus::Sound::prepare).
+    ///
     /// # Errors
     /// A sound for a network that takes images or the other way round, or images of another number of channels than 3.
     pub fn prepare(&self, stimulus: impl Into<Stimulus>) -> Result<Stimulus> {

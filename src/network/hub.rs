@@ -39,7 +39,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// | `HF_ENDPOINT` | another server than `https://huggingface.co`, a mirror |
 /// | `HF_HOME` | where the cache is |
 ///
-/// The tests fetch from a server of their own on this machine. The hub itself could not be reached where this was written.
+/// The tests fetch from a server of their own on this machine. Fetching from the hub itself has not yet been tried.
 #[derive(Clone, PartialEq)]
 pub struct HubFile {
     repository: String,

@@ -8,7 +8,7 @@
 //! use metamers::prelude::*;
 //!
 //! let net = zoo::cochcnn_words()?;
-//! let word = net.prepare(&Sound::open("speech/november.wav")?)?;   // resampled, cut to two seconds, at the level of its training
+//! let word = net.prepare(&Sound::open("speech/november.wav")?)?;   // resampled, cut to two seconds; its level stays
 //! let activations = net.forward_to("relu2", &word.to_tensor()?)?;
 //! assert_eq!(activations.dims()[1..], net.stage("relu2")?.shape);
 //! assert_eq!(net.classify(&word, 1)?.top().name, "november");

@@ -10,6 +10,9 @@ use crate::{Error, Result};
 /// Near is what has a large cosine `a . b / (|a| |b|)` of the activations at one stage. A name with several examples counts by the mean of their
 /// cosines, which is the cosine to the examples' mean up to its length (prototypes: Snell, Swersky & Zemel, NeurIPS 2017).
 ///
+/// Recordings keep their level. Where the network was trained at one level, bring examples and stimuli to it first, by
+/// [`Sound::prepare`](crate::stimulus::Sound::prepare).
+///
 /// ```
 /// use metamers::prelude::*;
 ///
@@ -64,7 +67,7 @@ impl Nearest {
         Ok(Self { network: network.clone(), stage: stage.into(), examples: vec![] })
     }
 
-    /// Adds an example of a name, an image or a sound, which is prepared as the network expects.
+    /// Adds an example of a name, an image or a sound, which is prepared as the network expects ([`Network::prepare`]).
     ///
     /// # Errors
     /// As [`Network::prepare`], and when the stage is silent for it: all of its units are 0.

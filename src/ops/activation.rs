@@ -85,10 +85,11 @@ impl FrozenOp for Clip {
     }
 }
 
-/// A [`Clip`] whose backward is the identity: the rectifier of the matched stage.
+/// A [`Clip`] whose backward is the identity: the rectifier of the matched stage, in a loss written by hand.
 ///
 /// A unit that is silent in the metamer and active in the original has no gradient through a true ReLU and could never
-/// be matched; Feather et al. (2019, 2023) therefore let the gradient pass at the matched stage, and only there.
+/// be matched; Feather et al. (2019, 2023) therefore let the gradient pass at the matched stage, and only there. A
+/// [`Synthesis`](crate::synthesis::Synthesis) does that itself and needs no such layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MatchedClip(pub Clip);
 

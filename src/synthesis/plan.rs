@@ -62,7 +62,7 @@ impl Synthesis {
         self
     }
 
-    /// From another picture or sound instead of noise: the metamer of a dog that looks like strawberries.
+    /// From another picture or sound instead of noise: the metamer of a dog that looks like citrus slices.
     ///
     /// # Errors
     /// A stimulus that the network cannot take.

@@ -17,7 +17,7 @@ const LARGEST: usize = 32;
 pub struct Distribution {
     count: usize,
     mean: f64,
-    /// Ascending: the smallest value first, the largest last; one value alone when all are equal.
+    /// Ascending: the smallest value first, the largest last.
     quantiles: Vec<f32>,
     /// Descending.
     largest: Vec<f32>,
@@ -98,7 +98,8 @@ impl Distribution {
     }
 
     /// The chance of a value at least as large, `(1 + how many are) / (1 + count)`: never 0, for a finite number of values
-    /// rules nothing out (Phipson & Smyth, 2010).
+    /// rules nothing out (Phipson & Smyth, 2010). It holds for independent values: those of pairs that share their stimuli are not,
+    /// and then it is nominal.
     pub fn tail(&self, value: f64) -> f64 {
         let value = value as f32;
         let above = match self.largest.last() {

@@ -8,7 +8,7 @@ use crate::network::Guess;
 use crate::synthesis::Metamer;
 use crate::{Error, Result};
 
-/// The quantile of the null distribution that a match must lie beyond, unless another is asked for.
+/// The quantile that a null distribution must have pairs enough for, unless another is asked for.
 const QUANTILE: f64 = 0.999;
 /// From this signal-to-noise ratio on a match is called good, in dB: the error has a tenth of the length.
 const WELL_MATCHED: f64 = 20.0;
@@ -21,7 +21,8 @@ pub struct Measure {
     pub value: Option<f64>,
     /// The largest value by chance, over all pairs of the null distribution.
     pub chance_at_most: f64,
-    /// The chance of a value at least as large, `(1 + pairs that are) / (1 + pairs)`; 1 when there is no value.
+    /// The chance of a value at least as large, `(1 + pairs that are) / (1 + pairs)`; 1 when there is no value. Nominal, as
+    /// [`Distribution::tail`] says.
     pub p: f64,
 }
 
@@ -57,19 +58,22 @@ pub struct Verdict {
     pub snr_db: Measure,
     /// Pairs in the null distribution.
     pub pairs: usize,
-    /// The quantile that the match must lie beyond.
+    /// The quantile that was asked for. It decides only whether the pairs suffice, `1 / (1 - quantile)` of them: the match must
+    /// exceed the largest pair whatever it is.
     pub quantile: f64,
-    /// The highest quantile that so many pairs can tell: `1 - 1 / pairs`.
+    /// The highest quantile that so many pairs can tell: `1 - 1 / pairs`. Nominal, for the pairs share their stimuli (the shipped
+    /// 5,995 pairs of photos are of 110) and are not independent; the papers drew theirs from a training set.
     pub supported_quantile: f64,
     /// Whether the match has 20 dB or more. The null criterion is lenient: most stages pass it long before.
     pub well_matched: bool,
 }
 
 impl Metamer {
-    /// Whether this is a metamer, judged against a null distribution at the quantile 0.999.
+    /// Whether this is a metamer, judged against a null distribution of 1,000 pairs or more.
     ///
     /// Rho, r and SNR must each be larger than for every pair of natural stimuli, and the network's class the same. A null
-    /// of fewer than 1,000 pairs gives [`Outcome::NotEnoughEvidence`] at best. Feather et al. took 1,000,000 pairs.
+    /// of fewer than 1,000 pairs, which cannot tell the quantile 0.999, gives [`Outcome::NotEnoughEvidence`] at best. Feather et
+    /// al. took 1,000,000 pairs.
     ///
     /// ```no_run
     /// # use metamers::prelude::*;
@@ -86,7 +90,8 @@ impl Metamer {
         self.verdict_at(null, QUANTILE)
     }
 
-    /// As [`Metamer::verdict`], at another quantile: 0.95 asks for 20 pairs at least, 0.999999 for a million.
+    /// As [`Metamer::verdict`], with a null that can tell another quantile: 0.95 asks for 20 pairs at least, 0.999999 for a million.
+    /// The match must exceed the largest pair in any case.
     ///
     /// # Errors
     /// As [`Metamer::verdict`], and a quantile outside of `[0.5, 1)`.

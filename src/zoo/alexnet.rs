@@ -27,7 +27,7 @@ pub fn alexnet_from(weights: impl AsRef<Path>) -> Result<Network> {
     alexnet(&Checkpoint::open(weights)?)
 }
 
-/// An untrained AlexNet with the weights of [`Checkpoint::random`].
+/// An untrained AlexNet with the weights of [`Checkpoint::random`], its classifier included: `fc6`, `fc7` and `logits`.
 ///
 /// # Errors
 /// None in practice.

@@ -44,7 +44,7 @@ pub fn efficientnet_lite0() -> Result<Network> {
     }
 }
 
-/// EfficientNe/// EfficientNet-Lite0 with weights of one's own: safetensors, with the names of the common PyTorch build
+/// EfficientNet-Lite0 with weights of one's own: safetensors or zip `.pth`, with the names of the common PyTorch build
 /// (`_conv_stem.weight`, `_bn0.*`, `_blocks.0.*`, `_conv_head.weight`, `_bn1.*`, `_fc.*`).
 ///
 /// # Errors

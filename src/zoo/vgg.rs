@@ -21,7 +21,7 @@ pub fn vgg16_from(weights: impl AsRef<Path>) -> Result<Network> {
     vgg("VGG-16", [2, 2, 3, 3, 3], &Checkpoint::open(weights)?, true)
 }
 
-/// The convolutions of an untrained VGG-16, with the weights of [`Checkpoint::random`].
+/// The convolutions of an untrained VGG-16, with the weights of [`Checkpoint::random`]; its last stage is `pool5`, without a classifier.
 ///
 /// # Errors
 /// None in practice.
@@ -29,7 +29,7 @@ pub fn vgg16_random(seed: u64) -> Result<Network> {
     vgg("VGG-16", [2, 2, 3, 3, 3], &Checkpoint::random(seed), false)
 }
 
-/// VGG-19: [`vgg16_from`] with up to `conv5_4`.
+/// VGG-19: [`vgg16_from`] with four convolutions in the last three groups.
 ///
 /// # Errors
 /// As [`vgg16_from`].
@@ -37,7 +37,7 @@ pub fn vgg19_from(weights: impl AsRef<Path>) -> Result<Network> {
     vgg("VGG-19", [2, 2, 4, 4, 4], &Checkpoint::open(weights)?, true)
 }
 
-/// The convolutions of an untrained VGG-19, with the weights of [`Checkpoint::random`].
+/// The convolutions of an untrained VGG-19, with the weights of [`Checkpoint::random`]; its last stage is `pool5`, without a classifier.
 ///
 /// # Errors
 /// None in practice.

@@ -24,6 +24,9 @@ const FORMAT: u32 = 1;
 
 /// How alike pairs of natural stimuli are at each stage of a network, by chance: what a metamer must exceed.
 ///
+/// Pairs share stimuli (the 5,995 of the photos are of 110), so they are not independent, and what is said of chance from
+/// their number, quantiles and `p`, is nominal; the papers drew their pairs from a training set.
+///
 /// ```
 /// use metamers::prelude::*;
 ///
