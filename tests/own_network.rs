@@ -259,6 +259,18 @@ fn a_gradient_that_is_wrong_in_one_direction_of_a_picture_is_refused() {
 }
 
 #[test]
+fn a_gradient_that_passes_where_it_should_not_is_refused() {
+    // Where the true gradient is 0 it gives the incoming one: along the change itself nothing of that is seen.
+    let first = conv(8, 3, 3, 1);
+    let message = refused(move |x, mark| {
+        let z = first.forward(&(x - 0.5)?)?;
+        let rectified = (&z + (z.relu()? - &z)?.detach())?;
+        mark.stage("through", rectified)
+    });
+    says(&message, &["stage \"through\"", "off by", "StageMarker::relu"]);
+}
+
+#[test]
 fn a_deep_stack_of_right_operations_is_taken_and_its_error_is_small() {
     // Twelve rectified convolutions, and pools of ours: many corners for finite differences to cross.
     let convs: Vec<candle_nn::Conv2d> = (0..12)
