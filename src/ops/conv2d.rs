@@ -230,54 +230,86 @@ impl FrozenOp for Conv2d {
 }
 
 impl Conv2d {
-    /// The gradient of the weight, summed over the batch in its order: what training needs, and a synthesis never asks for.
-    pub(crate) fn weight_gradient(&self, input: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+    /// The output for one input, on one thread: training shares out the batch, and threads within threads cost more than they give.
+    pub(crate) fn forward_one(&self, input: &[f32], shape: &[usize], output: &mut [f32]) {
         let s = self.sizes(shape);
-        let mut sum = vec![0.0; self.weight.len()];
-        let (per_group, plane) = (self.depth * s.input[0] * s.input[1], s.m * s.n);
-        let (mut columns, mut one) = (vec![0.0; s.k * s.n], vec![0.0; s.m * s.k]);
-        for (index, (input, gradient)) in input.chunks(per_group).zip(gradient.chunks(plane)).enumerate() {
-            self.gather(input, &s, &mut columns);
-            let columns = Matrix::rows(&columns, s.n).transposed();
-            multiply([s.m, s.n, s.k], Matrix::rows(gradient, s.n), columns, &mut one);
-            let sum = &mut sum[index % self.groups * one.len()..][..one.len()];
-            sum.iter_mut().zip(&one).for_each(|(sum, &one)| *sum += one);
+        let mut columns = vec![0.0; s.k * s.n];
+        let per_group = self.depth * s.input[0] * s.input[1];
+        let groups = input.chunks(per_group).zip(output.chunks_mut(s.m * s.n)).zip(self.weight.chunks(s.m * s.k));
+        for ((input, output), weight) in groups {
+            columns.chunks_mut(s.n).enumerate().for_each(|(row, columns)| self.gather_row(row, input, &s, columns));
+            multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(&columns, s.n), output);
         }
-        sum
+        let bias = self.bias.iter().flat_map(|bias| bias.iter());
+        output.chunks_mut(s.n).zip(bias).for_each(|(plane, b)| plane.iter_mut().for_each(|y| *y += b));
+    }
+
+    /// The gradient of one input, on one thread.
+    pub(crate) fn backward_one(&self, gradient: &[f32], shape: &[usize], pulled: &mut [f32]) {
+        let s = self.sizes(shape);
+        let mut columns = vec![0.0; s.k * s.n];
+        let plane = s.input[0] * s.input[1];
+        let groups = pulled.chunks_mut(self.depth * plane).zip(gradient.chunks(s.m * s.n));
+        for ((pulled, gradient), weight) in groups.zip(self.weight.chunks(s.m * s.k)) {
+            let weight = Matrix::rows(weight, s.k).transposed();
+            multiply([s.k, s.m, s.n], weight, Matrix::rows(gradient, s.n), &mut columns);
+            let planes = pulled.chunks_mut(plane).enumerate();
+            planes.for_each(|(channel, pulled)| self.scatter_channel(channel, &columns, &s, pulled));
+        }
+    }
+
+    /// The gradient of the weight for one input, on one thread: what training needs, and a synthesis never asks for.
+    pub(crate) fn weight_gradient_one(&self, input: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+        let s = self.sizes(shape);
+        let mut found = vec![0.0; self.weight.len()];
+        let mut columns = vec![0.0; s.k * s.n];
+        let per_group = self.depth * s.input[0] * s.input[1];
+        let groups = input.chunks(per_group).zip(gradient.chunks(s.m * s.n)).zip(found.chunks_mut(s.m * s.k));
+        for ((input, gradient), found) in groups {
+            columns.chunks_mut(s.n).enumerate().for_each(|(row, columns)| self.gather_row(row, input, &s, columns));
+            let columns = Matrix::rows(&columns, s.n).transposed();
+            multiply([s.m, s.n, s.k], Matrix::rows(gradient, s.n), columns, found);
+        }
+        found
     }
 
     /// Lays out, for each weight of a kernel, the input pixel that each output multiplies it with (im2col).
     fn gather(&self, input: &[f32], s: &Sizes, columns: &mut [f32]) {
+        columns.par_chunks_mut(s.n).enumerate().for_each(|(row, columns)| self.gather_row(row, input, s, columns));
+    }
+
+    fn gather_row(&self, row: usize, input: &[f32], s: &Sizes, columns: &mut [f32]) {
         let [taps_down, taps_across] = self.window.kernel;
         let [height, width] = s.input;
         let [_, out_width] = s.output;
-        columns.par_chunks_mut(s.n).enumerate().for_each(|(row, columns)| {
-            let (channel, tap) = (row / (taps_down * taps_across), row % (taps_down * taps_across));
-            let input = &input[channel * height * width..][..height * width];
-            columns.fill(0.0);
-            self.each_run(tap, s, |out_row, first, end, in_row, from| {
-                let columns = &mut columns[out_row * out_width..][first..end];
-                let pixels = input[in_row * width + from..].iter().step_by(self.window.stride[1]);
-                columns.iter_mut().zip(pixels).for_each(|(c, &x)| *c = x);
-            });
+        let (channel, tap) = (row / (taps_down * taps_across), row % (taps_down * taps_across));
+        let input = &input[channel * height * width..][..height * width];
+        columns.fill(0.0);
+        self.each_run(tap, s, |out_row, first, end, in_row, from| {
+            let columns = &mut columns[out_row * out_width..][first..end];
+            let pixels = input[in_row * width + from..].iter().step_by(self.window.stride[1]);
+            columns.iter_mut().zip(pixels).for_each(|(c, &x)| *c = x);
         });
     }
 
     /// The transpose of [`Conv2d::gather`]: adds each column back to the pixel that it came from.
     fn scatter(&self, columns: &[f32], s: &Sizes, pulled: &mut [f32]) {
+        let planes = pulled.par_chunks_mut(s.input[0] * s.input[1]).enumerate();
+        planes.for_each(|(channel, pulled)| self.scatter_channel(channel, columns, s, pulled));
+    }
+
+    fn scatter_channel(&self, channel: usize, columns: &[f32], s: &Sizes, pulled: &mut [f32]) {
         let taps = self.window.kernel[0] * self.window.kernel[1];
-        let [height, width] = s.input;
+        let width = s.input[1];
         let [_, out_width] = s.output;
-        pulled.par_chunks_mut(height * width).enumerate().for_each(|(channel, pulled)| {
-            for tap in 0..taps {
-                let columns = &columns[(channel * taps + tap) * s.n..][..s.n];
-                self.each_run(tap, s, |out_row, first, end, in_row, from| {
-                    let columns = &columns[out_row * out_width..][first..end];
-                    let pixels = pulled[in_row * width + from..].iter_mut().step_by(self.window.stride[1]);
-                    columns.iter().zip(pixels).for_each(|(&c, x)| *x += c);
-                });
-            }
-        });
+        for tap in 0..taps {
+            let columns = &columns[(channel * taps + tap) * s.n..][..s.n];
+            self.each_run(tap, s, |out_row, first, end, in_row, from| {
+                let columns = &columns[out_row * out_width..][first..end];
+                let pixels = pulled[in_row * width + from..].iter_mut().step_by(self.window.stride[1]);
+                columns.iter().zip(pixels).for_each(|(&c, x)| *x += c);
+            });
+        }
     }
 
     /// Calls `f(output row, first column, end column, input row, first input column)` for each row of outputs at which

@@ -99,7 +99,7 @@ impl CustomOp3 for Trained {
         let (size, out_size) = (x.len() / shape[0].max(1), y.len() / shape[0].max(1));
         y.par_chunks_mut(out_size.max(1))
             .zip(x.par_chunks(size.max(1)))
-            .for_each(|(y, x)| y.copy_from_slice(&self.0.forward(x, &one)));
+            .for_each(|(y, x)| self.0.forward_one(x, &one, y));
         Ok((CpuStorage::F32(y), Shape::from(out)))
     }
 
@@ -122,11 +122,11 @@ impl CustomOp3 for Trained {
                 let pulled = x.track_op().then(|| {
                     let mut pulled = vec![0.0; values.len()];
                     let each = pulled.par_chunks_mut(size).zip(gradient.par_chunks(out_size));
-                    each.for_each(|(pulled, g)| pulled.copy_from_slice(&self.0.backward(&[], &[], g, &one)));
+                    each.for_each(|(pulled, g)| self.0.backward_one(g, &one, pulled));
                     pulled
                 });
                 let each = values.par_chunks(size).zip(gradient.par_chunks(out_size));
-                let each: Vec<_> = each.map(|(x, g)| self.0.weight_gradient(x, g, &one)).collect();
+                let each: Vec<_> = each.map(|(x, g)| self.0.weight_gradient_one(x, g, &one)).collect();
                 let mut of_weight = vec![0.0; weight.elem_count()];
                 for one in &each {
                     of_weight.iter_mut().zip(one).for_each(|(sum, &one)| *sum += one);
