@@ -81,7 +81,7 @@ impl Decided<'_> {
 
     fn average(&mut self, (node, y): Known) -> Known {
         let pool = AvgPool2d::new(Window::square(2));
-        (self.b.avg_pool2d(node, pool.clone()).unwrap(), pool.apply(&y).unwrap())
+        (self.b.avg_pool2d(node, pool).unwrap(), pool.apply(&y).unwrap())
     }
 
     fn bottleneck(&mut self, x: Known, narrow: usize, stride: usize) -> Known {
