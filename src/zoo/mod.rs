@@ -33,6 +33,9 @@ pub use cochcnn9::{cochcnn_words, cochcnn_words_hann, cochcnn_words_untrained, c
 pub use cochresnet50::{cochresnet50_from, cochresnet50_random};
 pub use crepe::{crepe_pitch, crepe_tiny, crepe_tiny_from};
 pub use efficient_word_net::efficient_word_net_from;
-pub use efficientnet_lite::{efficientnet_lite0, efficientnet_lite0_from, efficientnet_lite1_from};
+pub use efficientnet_lite::{
+    efficientnet_lite0, efficientnet_lite0_from, efficientnet_lite0_random, efficientnet_lite1_from,
+    efficientnet_lite1_random,
+};
 pub use resnet::{resnet50_from, resnet50_random, resnet101_from, resnet101_random};
 pub use vgg::{vgg16_from, vgg16_random, vgg19_from, vgg19_random};
