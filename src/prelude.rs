@@ -21,6 +21,6 @@ pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos, shipped
 pub use crate::surroundings::{Surroundings, provenance};
 pub use crate::sweep::{Sweep, SweepResults};
 pub use crate::synthesis::{Ended, Loss, Metamer, Optimiser, Recipe, Reproduction, Run, Start, Synthesis};
-pub use crate::verdict::{CrossNetwork, Null, Outcome, Similarity, Verdict};
+pub use crate::verdict::{CrossNetwork, Null, Outcome, Similarity, Verdict, snr_db};
 pub use crate::{Error, Result, candle, candle_nn, zoo};
 pub use std::time::Duration;
