@@ -4,12 +4,10 @@
 
 use metamers::prelude::*;
 use metamers::synthesis::{Ended, Recipe, Synthesis};
+use metamers::verdict::WELL_MATCHED_DB;
 
 /// The evaluations at which the ratio is told.
 const MARKS: [usize; 6] = [25, 50, 100, 200, 400, 800];
-
-/// A good match.
-const MATCHED_DB: f64 = 20.0;
 
 struct Options {
     recipes: Vec<String>,
@@ -51,18 +49,16 @@ fn row(net: &Network, recipe: &Recipe, stage: &str, photo: &str, evaluations: us
     let image = Image::open(format!("photos/{photo}.jpg"))?;
     let recipe = recipe.clone().steps(evaluations);
     let mut run = Synthesis::new(net, stage, &image)?.recipe(recipe.clone()).quiet().start()?;
-    let mut ended = Ended::Steps;
-    while run.evaluations() < evaluations && ended == Ended::Steps {
-        ended = run.step(1)?.ended;
-    }
+    let ended = run.until_evaluations(evaluations)?.ended;
+    let early = !matches!(ended, Ended::Evaluations | Ended::Steps);
     let points = run.history();
     let mut cells = vec![recipe.name, stage.into(), photo.into()];
     for mark in MARKS {
         let best = points.iter().filter(|p| p.evaluation <= mark).map(|p| p.snr_db).fold(f64::NEG_INFINITY, f64::max);
-        let reached = points.len() >= mark || ended != Ended::Steps;
+        let reached = points.len() >= mark || early;
         cells.push(if reached { format!("{best:.1}") } else { String::new() });
     }
-    let matched = points.iter().find(|p| p.snr_db >= MATCHED_DB).map(|p| p.evaluation.to_string());
+    let matched = points.iter().find(|p| p.snr_db >= WELL_MATCHED_DB).map(|p| p.evaluation.to_string());
     cells.push(matched.unwrap_or_else(|| "-".into()));
     let seconds = points.last().map_or(0.0, |p| p.seconds);
     cells.push(format!("{:.3}", seconds / points.len().max(1) as f64));
@@ -74,7 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = options()?;
     let net = zoo::efficientnet_lite0()?;
     let marks = MARKS.map(|mark| format!("SNR at {mark}")).join(" | ");
-    println!("| recipe | stage | photo | {marks} | evaluations to {MATCHED_DB} dB | s an evaluation | s in all |");
+    println!("| recipe | stage | photo | {marks} | evaluations to {WELL_MATCHED_DB} dB | s an evaluation | s in all |");
     println!("|{}", " --- |".repeat(MARKS.len() + 6));
     for recipe in &options.recipes {
         let recipe = Recipe::named(recipe)?;

@@ -55,7 +55,7 @@ fn begin(question: &str, examples: Examples, held_out: Examples) -> Result<Train
 
 fn metamer(net: &Network, stage: &str, picture: &Image) -> Result<Metamer> {
     let mut run = Synthesis::new(net, stage, picture)?.seed(3).quiet().start()?;
-    run.until_evaluations(Some(20.0), Some(200))?;
+    run.until_within_evaluations(20.0, 200)?;
     run.finish()
 }
 

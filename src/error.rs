@@ -57,8 +57,8 @@ pub enum Error {
     },
     /// A synthesis whose loss or gradient stopped being a finite number; the run keeps its last good state.
     #[error(
-        "the synthesis diverged at gradient evaluation {evaluation}: {reason}; the run keeps its pixels and its history \
-         as before that step: finish() gives the best picture so far; to get further, start again with smaller steps \
+        "the synthesis diverged at gradient evaluation {evaluation}: {reason}; the run keeps its values and its history \
+         as before that step: finish() gives the best so far; to get further, start again with smaller steps \
          (recipe.optimiser), another seed, or Recipe::fast()"
     )]
     Diverged {
@@ -66,6 +66,14 @@ pub enum Error {
         evaluation: usize,
         /// What was seen.
         reason: String,
+    },
+    /// Somebody interrupted work that gives its result only when all is done.
+    #[error("{what}: interrupted after {done}; nothing is kept, and the same call starts from the beginning")]
+    Interrupted {
+        /// The work.
+        what: String,
+        /// How far it was, as "3 of 110 stimuli".
+        done: String,
     },
     /// An error of candle, the tensor library below.
     #[error(transparent)]
@@ -98,6 +106,11 @@ impl Error {
     /// An [`Error::Invalid`] for the value named `what`.
     pub fn invalid(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid { what: what.into(), reason: reason.into() }
+    }
+
+    /// An [`Error::Interrupted`] of the work named `what`, of which `done` is done.
+    pub fn interrupted(what: impl Into<String>, done: impl Into<String>) -> Self {
+        Self::Interrupted { what: what.into(), done: done.into() }
     }
 
     /// An [`Error::Unknown`] for `name`, with the nearest of `known`; all of them when none is near and they are few.
@@ -170,6 +183,15 @@ mod tests {
         for part in ["evaluation 7", "the loss became NaN", "finish()", "smaller steps", "another seed"] {
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn an_interrupt_says_how_far_it_came_and_what_is_left() {
+        let message = Error::interrupted("null distribution", "3 of 110 stimuli").to_string();
+        assert!(
+            message.starts_with("null distribution: interrupted after 3 of 110 stimuli; nothing is kept"),
+            "{message}"
+        );
     }
 
     #[test]

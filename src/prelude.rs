@@ -22,6 +22,6 @@ pub use crate::surroundings::{Surroundings, provenance};
 pub use crate::sweep::{Sweep, SweepResults};
 pub use crate::synthesis::{Ended, Loss, Metamer, Optimiser, Recipe, Reproduction, Run, Start, Synthesis};
 pub use crate::training::{ConvNet, CutOuts, Examples, Training};
-pub use crate::verdict::{CrossNetwork, Null, Outcome, Similarity, Verdict};
+pub use crate::verdict::{CrossNetwork, Null, Outcome, Similarity, Verdict, snr_db};
 pub use crate::{Error, Result, candle, candle_nn, zoo};
 pub use std::time::Duration;

@@ -54,6 +54,22 @@ fn resnet_from_files() {
 }
 
 #[test]
+fn efficientnet_lite0_from_a_file() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/networks/efficientnet_lite0.safetensors");
+    let shapes = candle::safetensors::load(shipped, &Device::Cpu).unwrap();
+    let shapes = shapes.into_iter().map(|(name, tensor)| (name, tensor.dims().to_vec())).collect();
+    let random = zoo::efficientnet_lite0_random(0).unwrap();
+    same("efficientnet_lite0", shapes, |p| zoo::efficientnet_lite0_from(p), &random);
+    let (trained, other) = (zoo::efficientnet_lite0().unwrap(), zoo::efficientnet_lite0_random(1).unwrap());
+    let layout = |net: &Network| net.stages().iter().map(|s| (s.name.clone(), s.shape.clone())).collect::<Vec<_>>();
+    assert_eq!(layout(&random), layout(&trained));
+    assert_eq!((random.name(), random.parameters()), (trained.name(), trained.parameters()));
+    let weights = [&random, &trained, &other].map(|net| &net.provenance().weights_sha256);
+    assert!(weights[0] != weights[1] && weights[0] != weights[2], "{weights:?}");
+    assert!(last(&random) != last(&other), "another seed");
+}
+
+#[test]
 fn cochresnet50_from_a_file() {
     let shapes = state_dict("cochresnet50");
     same("cochresnet50", shapes, |p| zoo::cochresnet50_from(p), &zoo::cochresnet50_random(0).unwrap());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use metamers::display::live::send_listening;
 use metamers::display::{
     Align, Bars, Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, Progress, Raster, Show, Table, duration,
-    escape, progress_line,
+    escape,
 };
 use serde_json::Value;
 
@@ -382,11 +382,14 @@ fn a_failed_save_names_the_file_and_leaves_what_was_there() {
 
 #[test]
 fn progress_says_how_far_and_how_long() {
-    let line = progress_line(120, Some(800), Duration::from_secs(12), Some(Duration::from_secs(60)));
+    let said = |done, total, elapsed, eta: Option<Duration>| {
+        Progress::new(done, total).unit("evaluations").elapsed(elapsed).eta(eta).to_string()
+    };
+    let line = said(120, Some(800), Duration::from_secs(12), Some(Duration::from_secs(60)));
     assert_eq!(line, "120/800 evaluations  ███░░░░░░░░░░░░░░░░░░░░░  12 s, 1 min left");
-    assert_eq!(progress_line(7, None, Duration::from_millis(1234), None), "7 evaluations  1.2 s");
-    assert_eq!(progress_line(0, Some(0), Duration::ZERO, None), format!("0/0 evaluations  {}  0 s", "█".repeat(24)));
-    assert!(progress_line(usize::MAX, Some(1), Duration::MAX, Some(Duration::MAX)).contains(&"█".repeat(24)));
+    assert_eq!(said(7, None, Duration::from_millis(1234), None), "7 evaluations  1.2 s");
+    assert_eq!(said(0, Some(0), Duration::ZERO, None), format!("0/0 evaluations  {}  0 s", "█".repeat(24)));
+    assert!(said(usize::MAX, Some(1), Duration::MAX, Some(Duration::MAX)).contains(&"█".repeat(24)));
     let paced = Progress::new(1, Some(usize::MAX)).elapsed(Duration::MAX).eta_from_pace();
     assert!(!paced.to_string().contains("left"), "an ETA that cannot be said is not said");
     assert_eq!(duration(Duration::from_secs(59)), "59 s");

@@ -37,6 +37,18 @@ fn an_interrupt_ends_the_call_and_keeps_the_run() {
 }
 
 #[test]
+fn an_interrupted_null_distribution_says_how_far_it_got() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let net = zoo::efficientnet_lite0().unwrap();
+    let photo = net.prepare(Image::open("photos/dog.jpg").unwrap()).unwrap();
+    let builder = Null::of(&net).stimuli((0..2000).map(|_| &photo)).unwrap().stages(["logits"]).unwrap();
+    let signal = interrupt_after(500);
+    let error = builder.build().unwrap_err();
+    signal.join().unwrap();
+    assert!(matches!(&error, Error::Interrupted { done, .. } if done.ends_with(" of 2000 stimuli")), "{error}");
+}
+
+#[test]
 fn an_interrupted_reproduction_says_how_far_it_got() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let net = zoo::efficientnet_lite0().unwrap();

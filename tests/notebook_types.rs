@@ -16,7 +16,7 @@ use metamers::ops::{
 use metamers::prelude::*;
 use metamers::stimulus::{Photo, Photos};
 use metamers::surroundings::NetworkUse;
-use metamers::sweep::{Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission, Task};
+use metamers::sweep::{Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission};
 use metamers::synthesis::{Lbfgs, Plateau, Point, Progress, Stamp};
 
 fn kept<T: Send + 'static>() {}
@@ -36,7 +36,7 @@ fn every_type_of_a_notebook_can_be_kept_and_moved() {
     kept!(Ended, Lbfgs, Loss, Metamer, Optimiser, Plateau, Point, Progress, Recipe, Run, Stamp, Start, Synthesis);
     kept!(Analysis, Answer, Answers, Block, Choices, Excluded, ExclusionRule, Item, Person, Proportion, Published);
     kept!(Recognition, RecognitionTask, RepeatedMeasures, SimulatedClass, StageEffect, TaskBuilder, Timing);
-    kept!(Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission, Sweep, SweepResults, Task);
+    kept!(Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission, Sweep, SweepResults);
     kept!(NetworkUse, Reproduction, Surroundings);
     kept!(Similarity, Error, Result<()>, Tensor, Var);
 }

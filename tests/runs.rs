@@ -280,6 +280,10 @@ fn a_metamer_comes_back_from_its_file_as_it_was() {
     metamer.save(&path).unwrap();
     let back = Metamer::open(&path).unwrap();
     assert_eq!(back, metamer);
+    let shouted = folder.path().join("A.METAMER");
+    metamer.save(&shouted).unwrap();
+    assert_eq!(Metamer::open(shouted).unwrap(), metamer);
+    metamer.save(folder.path().join("a.htm")).unwrap();
     metamer.save(folder.path().join("a.html")).unwrap();
     assert!(std::fs::read_to_string(folder.path().join("a.html")).unwrap().contains("data:image/png;base64,"));
     assert!(metamer.save(folder.path().join("a.xyz")).unwrap_err().to_string().contains(".metamer"));

@@ -165,7 +165,12 @@ fn fitting_keeps_the_middle() {
     let sound = Sound::from_samples("", 8_000, vec![0.1, 0.2, 0.3, 0.4, 0.5]).unwrap();
     assert_eq!(sound.fit(3).unwrap().values(), [0.2, 0.3, 0.4]);
     assert_eq!(sound.fit(8).unwrap().values(), [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.0, 0.0]);
-    assert!(sound.fit(0).is_err() && sound.fit(usize::MAX).is_err());
+    for samples in [0, 200_000_000, usize::MAX] {
+        let error = sound.fit(samples).unwrap_err().to_string();
+        assert_eq!(error, format!("sound: holds 1 to 134217728 samples, got {samples}"));
+    }
+    let error = Stimulus::from(&sound).image().unwrap_err().to_string();
+    assert_eq!(error, "stimulus: is a sound, not a picture", "an error names what has no name");
     assert_eq!(sound.cut(1.0 / 8_000.0, 1.0).unwrap().values(), [0.2, 0.3, 0.4, 0.5]);
     assert!(sound.cut(1.0, 2.0).is_err());
 }

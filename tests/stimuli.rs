@@ -103,10 +103,13 @@ fn saved_files_open_again() {
         let worst = back.values().iter().zip(photo.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < loss, "{extension}: a value is off by {worst}");
     }
+    for ending in ["html", "HTM", "txt"] {
+        photo.save(folder.path().join(format!("dog.{ending}"))).unwrap();
+    }
     let error = photo.save(folder.path().join("dog.bmp")).unwrap_err().to_string();
     assert!(error.contains("dog.bmp") && error.contains(".png"), "{error}");
     assert!(photo.save(folder.path().join("no/such/folder.png")).is_err());
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4, "an error leaves nothing behind");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 7, "an error leaves nothing behind");
 }
 
 #[test]

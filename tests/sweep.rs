@@ -107,7 +107,7 @@ fn a_task_that_was_killed_goes_on_from_where_it_was() {
     run.save(killed.join("running/2.run")).unwrap();
     // Task 0 had gone further than it should: were it begun again, it would end at 6 evaluations.
     let mut far = start(0);
-    far.until_evaluations(None, Some(11)).unwrap();
+    far.until_evaluations(11).unwrap();
     far.save(killed.join("running/0.run")).unwrap();
     // Two files that are no good: another task's, and half of one.
     run.save(killed.join("running/4.run")).unwrap();
@@ -312,7 +312,7 @@ evaluations = 2
 "#;
     std::fs::write(&path, text).unwrap();
     std::fs::create_dir(folder.path().join("mine")).unwrap();
-    photos()[0].save(folder.path().join("mine/picture.png")).unwrap();
+    photos()[0].save(folder.path().join("mine/my_picture.png")).unwrap();
     let plan = Plan::open(&path).unwrap();
     let results = plan.run_tasks(&[0, 2, 3]).unwrap();
     // A picture of one's own, dahlia, dam and dandelions at one stage, a word at nine.
@@ -321,11 +321,13 @@ evaluations = 2
     assert_eq!(
         names,
         [
-            ("mine/picture.png", "feather2023"),
+            ("mine/my_picture.png", "feather2023"),
             ("photos/dam.jpg", "feather2023"),
             ("photos/dandelions.jpg", "feather2023")
         ]
     );
+    let original = |task| results.metamer(task).unwrap().stamp().original.clone();
+    assert_eq!([original(0), original(2)], ["my picture", "dam"], "as Image::open calls them");
     assert!(plan.run_tasks(&[13]).unwrap_err().to_string().contains("there are 0 to 12"));
     let collected = plan.collect().unwrap();
     assert_eq!(collected.missing(), [1, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
@@ -340,7 +342,7 @@ evaluations = 2
     assert!(message.contains("another plan"), "{message}");
     // A stimulus that has changed is another.
     std::fs::write(&path, text).unwrap();
-    photos()[1].save(folder.path().join("mine/picture.png")).unwrap();
+    photos()[1].save(folder.path().join("mine/my_picture.png")).unwrap();
     std::fs::remove_file(folder.path().join("plan/results/0.json")).unwrap();
     let message = Plan::open(&path).unwrap().run_tasks(&[0]).unwrap_err().to_string();
     assert!(message.contains("has changed"), "{message}");

@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 
 import notebook_files
+from notebook_files import complain
 from page import Unreadable, page_of
 
 
@@ -40,11 +41,6 @@ def targets(notebooks, out):
     if out and out.suffix == ".html":
         return {notebooks[0].resolve(): out} if len(notebooks) == 1 else None
     return {path.resolve(): (out / path.name if out else path).with_suffix(".html") for path in notebooks}
-
-
-def complain(text):
-    print(f"error: {text}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

@@ -2,12 +2,19 @@
 
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 
 class NoNotebook(Exception):
     """The file cannot be read, or is none."""
+
+
+def complain(text):
+    """Says what went wrong, as cargo does; the status to end with."""
+    print(f"error: {text}", file=sys.stderr, flush=True)
+    return 1
 
 
 def read(path):

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 
 import notebook_files
-from notebook_files import NoNotebook, joined
+from notebook_files import NoNotebook, complain, joined
 
 # What a person waits for in a browser, and what a pull request can be read with; tests/notebooks.rs holds the committed ones to it.
 LIMIT = 3_000_000
@@ -60,14 +60,11 @@ def main(paths):
     try:
         reports = [report(path) for path in paths]
     except NoNotebook as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return complain(error)
     for lines, _ in reports:
         print("\n".join(lines))
     too_large = [path for path, (_, small) in zip(paths, reports) if not small]
-    if too_large:
-        print(f"error: over {LIMIT / 1e6:g} MB: {', '.join(too_large)}", file=sys.stderr)
-    return 1 if too_large else 0
+    return complain(f"over {LIMIT / 1e6:g} MB: {', '.join(too_large)}") if too_large else 0
 
 
 if __name__ == "__main__":

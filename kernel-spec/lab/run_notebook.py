@@ -12,6 +12,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from notebook_files import complain
+
 # Without a version, which would change the notebook with every release.
 LANGUAGE = {"name": "rust", "file_extension": ".rs", "mimetype": "text/rust", "pygments_lexer": "rust", "codemirror_mode": "rust"}
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -22,7 +24,7 @@ def main():
     failed = 0
     for path in arguments.notebooks:
         try:
-            failed += not execute(path, arguments)
+            failed += execute(path, arguments)
         except KeyboardInterrupt:
             print(f"\n{path}: stopped; the notebook is as it was.", file=sys.stderr)
             return 130
@@ -39,7 +41,7 @@ def parse():
 
 
 def execute(path, arguments):
-    """Runs one notebook; true if every cell succeeded and the outputs are saved."""
+    """Runs one notebook; 0 if every cell succeeded and the outputs are saved."""
     try:
         notebook = nbformat.read(path, as_version=4)
     except FileNotFoundError:
@@ -75,7 +77,7 @@ def execute(path, arguments):
     path = arguments.out / path.name if arguments.out else path
     save(notebook, path)
     print(f"{path}: saved after {time.monotonic() - begun:.0f} s", flush=True)
-    return True
+    return 0
 
 
 def execute_cell(client, cell, index, number, count):
@@ -91,20 +93,18 @@ def execute_cell(client, cell, index, number, count):
 
 def explain(error, notebook):
     if isinstance(error, CellTimeoutError):
-        return complain("This cell took longer than --timeout allows.")
+        complain("the cell took longer than --timeout allows")
+        return
     if isinstance(error, DeadKernelError):
-        return complain("The kernel died.")
+        complain("the kernel died")
+        return
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 text = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
-                return complain(text if sys.stderr.isatty() else COLOURS.sub("", text))
-    return complain(str(error))
-
-
-def complain(text):
-    print(text, file=sys.stderr, flush=True)
-    return False
+                print(text if sys.stderr.isatty() else COLOURS.sub("", text), file=sys.stderr, flush=True)
+                return
+    complain(error)
 
 
 def save(notebook, path):

@@ -3,7 +3,7 @@
 import sys
 
 import notebook_files
-from notebook_files import NoNotebook
+from notebook_files import NoNotebook, complain
 
 
 def stripped(notebook):
@@ -19,8 +19,7 @@ def main(paths):
     try:
         texts = [(path, notebook_files.text(stripped(notebook_files.read(path)))) for path in paths]
     except NoNotebook as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return complain(error)
     for path, text in texts:
         with open(path, "rb") as file:
             before = file.read()
@@ -30,8 +29,7 @@ def main(paths):
         try:
             notebook_files.write(path, text)
         except OSError as error:
-            print(f"error: {path} cannot be written ({error.strerror})", file=sys.stderr)
-            return 1
+            return complain(f"{path} cannot be written ({error.strerror})")
         print(f"{path}: {len(before) / 1e6:.2f} MB, now {len(text.encode()) / 1e6:.2f} MB")
     return 0
 

@@ -11,8 +11,7 @@ use crate::{Error, Result};
 
 /// Writes `bundles` to `path`, in the form that the ending of `path` names.
 pub(crate) fn save(bundles: &[Bundle], path: &Path) -> Result<()> {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let bytes = match ending.as_str() {
+    let bytes = match crate::file_name::ending(path).as_str() {
         "html" | "htm" => page(bundles, &title(bundles, path)).into_bytes(),
         "png" => picture(bundles, path)?,
         "txt" => text(bundles).into_bytes(),

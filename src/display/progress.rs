@@ -86,19 +86,6 @@ impl fmt::Display for Progress {
     }
 }
 
-/// The line of a synthesis, which counts gradient evaluations; see [`Progress`] for anything else.
-///
-/// ```
-/// use metamers::display::progress_line;
-/// use std::time::Duration;
-///
-/// let line = progress_line(120, Some(800), Duration::from_secs(12), Some(Duration::from_secs(68)));
-/// assert!(line.ends_with("12 s, 1 min 8 s left"));
-/// ```
-pub fn progress_line(done: usize, total: Option<usize>, elapsed: Duration, eta: Option<Duration>) -> String {
-    Progress::new(done, total).unit("evaluations").elapsed(elapsed).eta(eta).to_string()
-}
-
 /// A duration as a person says it: `0.4 s`, `12 s`, `1 min 8 s`, `2 h 5 min`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();

@@ -208,7 +208,8 @@ impl TaskBuilder {
             }
         }
         if self.practice_pass > self.practice.len() {
-            let reason = format!("{} of {} cannot be right", self.practice_pass, self.practice.len());
+            let (pass, all) = (self.practice_pass, self.practice.len());
+            let reason = format!("{pass} of {all} practice stimuli cannot be right; it is {all} at most");
             return Err(Error::invalid("practice pass mark", reason));
         }
         Ok(())

@@ -21,7 +21,7 @@ pub use stage::InspectedStage;
 use smoke::Smoke;
 
 use crate::Result;
-use crate::network::{Classification, Input, Network};
+use crate::network::{Classification, Input, KNOWN_BY_VALUES, Network};
 use crate::stimulus::{Image, Noise, Sound, Stimulus};
 use crate::synthesis::Metamer;
 
@@ -64,7 +64,7 @@ impl Network {
     pub fn inspect_on(&self, stimulus: impl Into<Stimulus>) -> Result<Inspection> {
         let stimulus = self.prepare(stimulus)?;
         let mut warnings = vec![];
-        if self.provenance().source.contains("known by its values") {
+        if self.provenance().source == KNOWN_BY_VALUES {
             warnings.push(
                 "the network is known by values that another machine may round differently: give Network::with_provenance the hash of \
                  its weights"

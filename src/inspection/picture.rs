@@ -3,7 +3,7 @@
 use super::gradient::percent;
 use super::{InspectedStage, Inspection};
 use crate::display::{Align, Bundle, Figure, LinePlot, Panel, Player, Players, Show, Table};
-use crate::network::{Input, thousands};
+use crate::network::thousands;
 use crate::ops::Clip;
 use crate::stimulus::{Sound, Stimulus};
 
@@ -40,14 +40,7 @@ impl Inspection {
     /// The stages, with what was measured at each.
     pub fn stage_table(&self) -> Table {
         let input: usize = self.network.input().shape().iter().product();
-        let size = match *self.network.input() {
-            Input::Image { shape: [_, height, width], .. } => [height, width],
-            // Behind a front end a field is counted in its cells.
-            Input::Sound { .. } => {
-                let front = self.network.nodes().iter().find(|node| node.shape.len() == 3);
-                front.map_or([usize::MAX; 2], |node| [node.shape[1], node.shape[2]])
-            }
-        };
+        let (_, size) = self.network.field_grid();
         let own = self.stages.iter().any(|stage| stage.behind_module);
         let mut headers = vec![
             "stage",

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::fingerprint;
+use super::provenance::NOT_STATED;
 use super::{Inner, Input, Layer, Network, Node, Provenance, ReceptiveField, Stage};
 use crate::ops::{AvgPool2d, ChannelAffine, Clip, Conv2d, GlobalAvgPool, Linear, MaxPool2d};
-use crate::{Error, Result};
+use crate::{Error, Result, sha256};
 
 /// A node of the graph that a [`Builder`] makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Builder {
     pub fn new(name: impl Into<String>, input: Input) -> Self {
         let shape = input.shape();
         let first = Node { layer: Layer::Input, inputs: vec![], shape, field: ReceptiveField::PIXEL };
-        let provenance = Provenance { source: "not stated".into(), weights_sha256: String::new() };
+        let provenance = Provenance { source: NOT_STATED.into(), weights_sha256: String::new() };
         Self { name: name.into(), input, nodes: vec![first], stages: vec![], classes: None, provenance }
     }
 
@@ -202,8 +203,7 @@ impl Builder {
             check_classes(&self.stages, classes)?;
         }
         let Self { name, input, nodes, stages, classes, mut provenance } = self;
-        let stated = &provenance.weights_sha256;
-        if stated.len() != 64 || !stated.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if !sha256::is_one(&provenance.weights_sha256) {
             provenance.weights_sha256 = fingerprint::of(&input, &nodes, &stages);
         }
         Ok(Network(Arc::new(Inner { name, input, nodes, stages, classes, provenance })))

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Provenance;
 use super::weights_file::WeightsFile;
 use crate::ops::{ChannelAffine, Conv2d, Conv2dConfig, Linear};
+use crate::sha256::hex;
 use crate::{Error, Result, assets};
 
 /// The tensors of a weights file, by name; or, with [`Checkpoint::random`], the weights of an untrained network.
@@ -251,8 +252,4 @@ impl BatchNorm {
         let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
         ChannelAffine::new(&narrow(&self.scale), &narrow(&self.shift))
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::checkpoint::hex;
 use super::{Input, Node, Stage};
+use crate::sha256::hex;
 
 /// SHA-256 of the layers, how they are joined, their values and the names of the stages, in hexadecimal.
 pub(super) fn of(input: &Input, nodes: &[Node], stages: &[Stage]) -> String {

@@ -7,10 +7,8 @@ use std::time::{Duration, Instant};
 use hf_hub::api::Progress;
 use hf_hub::api::sync::ApiBuilder;
 use hf_hub::{Cache, Repo, RepoType};
-use sha2::{Digest, Sha256};
 
-use super::checkpoint::hex;
-use crate::{Error, Result};
+use crate::{Error, Result, sha256};
 
 /// A server that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -139,7 +137,7 @@ impl HubFile {
             return Err(Error::invalid("revision", format!("is no branch, tag or commit: \"{}\"", self.revision)));
         }
         match &self.sha256 {
-            Some(hash) if !is_sha256(hash) => {
+            Some(hash) if !sha256::is_one(hash) => {
                 Err(Error::invalid("sha256", format!("is no SHA-256 in hexadecimal: \"{hash}\"")))
             }
             _ => Ok(()),
@@ -191,13 +189,13 @@ impl HubFile {
     fn check_sha256(&self, path: &Path) -> Result<()> {
         // The hub files what is large under its SHA-256.
         let blob = std::fs::canonicalize(path).ok().and_then(|blob| Some(blob.file_name()?.to_str()?.to_owned()));
-        let filed = blob.filter(|name| is_sha256(name));
+        let filed = blob.filter(|name| sha256::is_one(name));
         let expected = [(self.sha256.as_ref(), "was expected"), (filed.as_ref(), "is the one that the hub states")];
         if expected.iter().all(|(hash, _)| hash.is_none()) {
             return Ok(());
         }
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
-        let found = hex(&Sha256::digest(&bytes));
+        let found = sha256::of(&bytes);
         for (hash, which) in expected {
             if let Some(hash) = hash
                 && !hash.eq_ignore_ascii_case(&found)
@@ -227,10 +225,6 @@ impl std::fmt::Debug for HubFile {
 fn is_offline() -> bool {
     let value = std::env::var("HF_HUB_OFFLINE").unwrap_or_default();
     ["1", "true", "yes", "on"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
-}
-
-fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 enum Event {

@@ -40,7 +40,6 @@ use std::sync::Arc;
 
 pub(crate) use builder::ancestors;
 pub use builder::{Builder, NodeId};
-pub(crate) use checkpoint::hex;
 pub use checkpoint::{BatchNorm, Checkpoint};
 pub use classify::{Classification, Guess};
 pub use hub::HubFile;
@@ -48,6 +47,7 @@ pub use layer::Layer;
 pub use module::{CandleModule, StageMarker};
 pub use nearest::{Match, Matches, Nearest};
 pub use onnx::OnnxOptions;
+pub(crate) use provenance::KNOWN_BY_VALUES;
 pub use provenance::Provenance;
 pub use receptive_field::ReceptiveField;
 pub use stage::Stage;

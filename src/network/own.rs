@@ -10,10 +10,11 @@ use super::builder::ancestors;
 use super::gradient_check::{ADVICE, Off, off_by};
 use super::module::{CandleModule, Found, Function, Inner, StageMarker, digest, run_through};
 use super::module_check::{check_values, root_mean_square, windows};
+use super::provenance::{KNOWN_BY_VALUES, NOT_STATED};
 use super::run::run_nodes;
 use super::{Builder, Input, Layer, Network, NodeId, Provenance};
 use crate::ops::values;
-use crate::{Error, Result};
+use crate::{Error, Result, sha256};
 
 /// Of the input on which a module is tried.
 const SEED: u64 = 7;
@@ -93,7 +94,7 @@ impl Network {
     /// When `weights_sha256` is no SHA-256 in hexadecimal.
     pub fn with_provenance(self, provenance: Provenance) -> Result<Self> {
         let hash = &provenance.weights_sha256;
-        if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if !sha256::is_one(hash) {
             return Err(Error::invalid("weights_sha256", format!("is no SHA-256 in hexadecimal: \"{hash}\"")));
         }
         let mut inner = Arc::unwrap_or_clone(self.0);
@@ -194,8 +195,8 @@ impl Builder {
                 self.stage(&stage.name, node)?;
             }
         }
-        if self.provenance.source == "not stated" {
-            self.provenance.source = "a candle module, known by its values on a fixed input".into();
+        if self.provenance.source == NOT_STATED {
+            self.provenance.source = KNOWN_BY_VALUES.into();
         }
         Ok(node)
     }

@@ -7,8 +7,13 @@ use candle_core::DType;
 use candle_nn::VarMap;
 use sha2::{Digest, Sha256};
 
-use super::checkpoint::hex;
+use crate::sha256::{self, hex};
 use crate::{Error, Result};
+
+/// The source of weights of which nothing was said.
+pub(super) const NOT_STATED: &str = "not stated";
+/// The source where a layer is a module of one's own, and nothing was said.
+pub(crate) const KNOWN_BY_VALUES: &str = "a candle module, known by its values on a fixed input";
 
 /// Where a network's weights come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +34,7 @@ impl Provenance {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
         let source = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { source, weights_sha256: hex(&Sha256::digest(&bytes)) })
+        Ok(Self { source, weights_sha256: sha256::of(&bytes) })
     }
 
     /// Of a [`VarMap`] as it is now: SHA-256 of the names, shapes and values (as float64) of its variables, in the order of their names.

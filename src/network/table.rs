@@ -9,21 +9,12 @@ const UNKNOWN: &str = "not known";
 impl Network {
     /// The stages: shape, units, receptive field, parameters and multiply-adds up to each.
     pub fn table(&self) -> Table {
-        // What a receptive field is counted in, its largest size, and what the network takes.
-        let (cells, [height, width], takes) = match *self.input() {
+        let (cells, size) = self.field_grid();
+        let takes = match *self.input() {
             Input::Image { shape: [channels, height, width], .. } => {
-                ("pixels", [height, width], format!("{channels} × {height} × {width}, values in [0, 1]"))
+                format!("{channels} × {height} × {width}, values in [0, 1]")
             }
-            Input::Sound { samples, rate } => {
-                let front = self.nodes().iter().find(|node| node.shape.len() == 3);
-                let size = front.map_or([usize::MAX; 2], |node| [node.shape[1], node.shape[2]]);
-                let cells = match front.map(|node| &node.layer) {
-                    Some(Layer::FrameNorm(_)) => "samples",
-                    Some(Layer::LogMel(_)) => "frames × filters",
-                    _ => "channels × frames",
-                };
-                (cells, size, format!("{samples} samples at {rate} Hz, values in [-1, 1]"))
-            }
+            Input::Sound { samples, rate } => format!("{samples} samples at {rate} Hz, values in [-1, 1]"),
         };
         let field = format!("receptive field ({cells})");
         let headers = ["stage", "shape", "units", &field, "parameters", "multiply-adds (million)"];
@@ -38,12 +29,26 @@ impl Network {
                 stage.name.clone(),
                 shape.join(" × "),
                 thousands(stage.units()),
-                stage.receptive_field.within([height, width]),
+                stage.receptive_field.within(size),
                 if opaque { UNKNOWN.into() } else { thousands(stage.parameters) },
                 if opaque { UNKNOWN.into() } else { format!("{:.1}", stage.multiply_adds as f64 / 1e6) },
             ]);
         }
         table
+    }
+
+    /// What a receptive field is counted in, and how many of these there are along each side: behind a front end in its cells.
+    pub(crate) fn field_grid(&self) -> (&'static str, [usize; 2]) {
+        if let Input::Image { shape: [_, height, width], .. } = *self.input() {
+            return ("pixels", [height, width]);
+        }
+        let front = self.nodes().iter().find(|node| node.shape.len() == 3);
+        let cells = match front.map(|node| &node.layer) {
+            Some(Layer::FrameNorm(_)) => "samples",
+            Some(Layer::LogMel(_)) => "frames × filters",
+            _ => "channels × frames",
+        };
+        (cells, front.map_or([usize::MAX; 2], |node| [node.shape[1], node.shape[2]]))
     }
 }
 

@@ -5,11 +5,9 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
-use sha2::{Digest, Sha256};
 
-use super::checkpoint::hex;
 use super::pth;
-use crate::{Error, Result};
+use crate::{Error, Result, sha256};
 
 /// What [`Checkpoint::open`](super::Checkpoint::open) found.
 pub(super) struct WeightsFile {
@@ -28,7 +26,7 @@ const BESIDE_MODEL: [&str; 4] = ["attacker.", "normalizer.", "normalize.", "prep
 impl WeightsFile {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let sha256 = sha256::of(&bytes);
         if bytes.starts_with(LEGACY) {
             let reason = "is in the format of PyTorch before 1.6, which only PyTorch reads; load it in PyTorch and save it again \
                           with torch.save(torch.load(file, map_location=\"cpu\"), file)";

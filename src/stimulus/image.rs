@@ -14,7 +14,7 @@ use rand_distr::{Distribution, Normal, Uniform};
 use super::Noise;
 use super::picture_file::{self, LARGEST_PICTURE};
 use crate::display::{Bundle, Panel, Raster, Show};
-use crate::{Error, Result, assets};
+use crate::{Error, Result, assets, file_name};
 
 /// A colour picture of float32 values in `[0, 1]`, sRGB as in the file.
 #[derive(Clone, PartialEq)]
@@ -38,8 +38,10 @@ impl Image {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = assets::find(path.as_ref())?;
         let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().replace('_', " ");
-        Ok(Self { name, ..Self::decode(&bytes).map_err(|reason| Error::file(&path, reason))? })
+        Ok(Self {
+            name: file_name::called(&path),
+            ..Self::decode(&bytes).map_err(|reason| Error::file(&path, reason))?
+        })
     }
 
     /// Decodes the bytes of a PNG, JPEG or WebP file; as [`Image::open`], without a name.
@@ -209,15 +211,14 @@ impl Image {
             image::Rgb(self.pixel(x as usize, y as usize).map(|v| (v * 255.0).round() as u8))
         });
         let mut bytes = Cursor::new(vec![]);
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        let encoded = match extension.as_str() {
+        let encoded = match file_name::ending(path).as_str() {
             "png" => rgb.write_to(&mut bytes, ImageFormat::Png),
             "jpg" | "jpeg" => {
                 rgb.write_with_encoder(image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95))
             }
             "webp" => rgb.write_with_encoder(image::codecs::webp::WebPEncoder::new_lossless(&mut bytes)),
-            "html" => return Show::save(self, path),
-            _ => return Err(Error::file(path, "pictures are saved as .png, .jpg, .webp or .html")),
+            "html" | "htm" | "txt" => return Show::save(self, path),
+            _ => return Err(Error::file(path, "pictures are saved as .png, .jpg, .webp, .html or .txt")),
         };
         encoded.map_err(|e| Error::file(path, e))?;
         crate::atomic::write(path, bytes.get_ref())

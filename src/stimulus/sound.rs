@@ -11,7 +11,7 @@ use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use super::noise::pink;
 use super::{Noise, wav};
-use crate::{Error, Result, assets};
+use crate::{Error, Result, assets, file_name};
 
 /// Rates that a file may state, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 100..=768_000;
@@ -51,8 +51,10 @@ impl Sound {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = assets::find(path.as_ref())?;
         let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().replace('_', " ");
-        Ok(Self { name, ..Self::decode(&bytes).map_err(|reason| Error::file(&path, reason))? })
+        Ok(Self {
+            name: file_name::called(&path),
+            ..Self::decode(&bytes).map_err(|reason| Error::file(&path, reason))?
+        })
     }
 
     /// Decodes the bytes of a WAV file; as [`Sound::open`], without a name.
@@ -76,10 +78,7 @@ impl Sound {
         if !RATES.contains(&rate) {
             return Err(Error::invalid("rate", format!("must be {} to {} Hz, got {rate}", RATES.start(), RATES.end())));
         }
-        if samples.is_empty() || samples.len() > LONGEST {
-            let reason = format!("holds {} samples; it takes 1 to {LONGEST}", samples.len());
-            return Err(Error::invalid("sound", reason));
-        }
+        check_length(samples.len())?;
         crate::finite::check(|| "sound".into(), &samples)?;
         let peak = samples.iter().fold(0f32, |a, v| a.max(v.abs()));
         if peak > 1.0 {
@@ -126,9 +125,7 @@ impl Sound {
     /// # Errors
     /// A negative deviation, reversed bounds, a level that leaves `[-1, 1]`, and as [`Sound::from_samples`].
     pub fn noise(rate: u32, samples: usize, noise: Noise, seed: u64) -> Result<Self> {
-        if samples == 0 || samples > LONGEST {
-            return Err(Error::invalid("sound", format!("holds {samples} samples; it takes 1 to {LONGEST}")));
-        }
+        check_length(samples)?;
         noise.check([-1.0, 1.0])?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let values: Vec<f32> = match noise {
@@ -240,16 +237,15 @@ impl Sound {
     /// Cut or padded with silence to this many samples, the same number (or one less) before as behind.
     ///
     /// # Errors
-    /// A length of 0, or one that does not fit in memory.
+    /// A length of 0, or of more than 134,217,728 samples (2^27).
     pub fn fit(&self, samples: usize) -> Result<Self> {
+        check_length(samples)?;
         let fitted = if samples <= self.samples.len() {
             self.samples[(self.samples.len() - samples) / 2..][..samples].to_vec()
-        } else if samples <= LONGEST {
+        } else {
             let mut padded = vec![0.0; samples];
             padded[(samples - self.samples.len()) / 2..][..self.samples.len()].copy_from_slice(&self.samples);
             padded
-        } else {
-            vec![]
         };
         Self::from_samples(&self.name, self.rate, fitted)
     }
@@ -335,7 +331,7 @@ impl Sound {
     /// [`Error::File`] for another extension or when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        match path.extension().unwrap_or_default().to_string_lossy().to_lowercase().as_str() {
+        match file_name::ending(path).as_str() {
             "wav" => crate::atomic::write(path, &self.to_wav()),
             "html" | "htm" | "png" | "txt" => crate::display::Show::save(self, path),
             _ => Err(Error::file(path, "sounds are saved as .wav, .html, .png or .txt")),
@@ -345,6 +341,13 @@ impl Sound {
 
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+fn check_length(samples: usize) -> Result<()> {
+    match samples {
+        1..=LONGEST => Ok(()),
+        _ => Err(Error::invalid("sound", format!("holds 1 to {LONGEST} samples, got {samples}"))),
+    }
 }
 
 fn count(seconds: f64, rate: u32) -> Result<usize> {

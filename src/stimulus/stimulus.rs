@@ -59,7 +59,7 @@ impl Stimulus {
     pub fn image(&self) -> Result<&Image> {
         match self {
             Self::Image(image) => Ok(image),
-            Self::Sound(sound) => Err(Error::invalid(sound.name(), "is a sound, not a picture")),
+            Self::Sound(sound) => Err(Error::invalid(called(sound.name()), "is a sound, not a picture")),
         }
     }
 
@@ -70,7 +70,7 @@ impl Stimulus {
     pub fn sound(&self) -> Result<&Sound> {
         match self {
             Self::Sound(sound) => Ok(sound),
-            Self::Image(image) => Err(Error::invalid(image.name(), "is a picture, not a sound")),
+            Self::Image(image) => Err(Error::invalid(called(image.name()), "is a picture, not a sound")),
         }
     }
 
@@ -98,6 +98,11 @@ impl Stimulus {
             Self::Sound(sound) => sound.with_clamped(name, values).into(),
         }
     }
+}
+
+/// What an error calls a stimulus, which may have no name.
+fn called(name: &str) -> &str {
+    if name.is_empty() { "stimulus" } else { name }
 }
 
 macro_rules! from {

@@ -96,7 +96,7 @@ impl Sweep {
         self
     }
 
-    /// Each until its signal-to-noise ratio at the stage reaches `snr_db`; 20 dB is a good match.
+    /// Each until its signal-to-noise ratio at the stage reaches `snr_db`; 20 dB is well matched.
     pub fn until(mut self, snr_db: f64) -> Self {
         self.snr_db = Some(snr_db);
         self

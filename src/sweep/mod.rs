@@ -50,15 +50,9 @@ pub use plan::{Plan, RecipeChoice, Stages, Word};
 pub use results::SweepResults;
 pub use row::Row;
 pub use slurm::{Slurm, Submission, ranges};
-pub use study::Task;
 
 /// SHA-256 of a thing's JSON, in hexadecimal.
 fn digest(thing: &impl serde::Serialize) -> crate::Result<String> {
     let json = serde_json::to_vec(thing);
-    Ok(sha256(&json.map_err(|e| crate::Error::invalid("plan", format!("has no JSON ({e})")))?))
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    crate::network::hex(&sha2::Sha256::digest(bytes))
+    Ok(crate::sha256::of(&json.map_err(|e| crate::Error::invalid("plan", format!("has no JSON ({e})")))?))
 }

@@ -8,6 +8,7 @@ use super::results::SweepResults;
 use super::row::Row;
 use super::sources::is_stimulus;
 use crate::display::{Bundle, Figure, Panel, Raster, Show};
+use crate::verdict::WELL_MATCHED_DB;
 use crate::{Error, Result};
 
 /// The most columns that are legible at a notebook's width, the originals' counted.
@@ -17,9 +18,8 @@ const STIMULI: usize = 12;
 const LINES: usize = 100;
 /// The width of a column in CSS pixels where there are few, with the gap.
 const COLUMN: f64 = 140.0;
-/// From this ratio on a match is good, in dB, and what stands beside one.
-const GOOD_MATCH: f64 = 20.0;
-const WELL_MATCHED: &str = "●";
+/// What stands beside the ratio of a stage that is well matched.
+const MARK: &str = "●";
 /// Grey values of a picture that is not made yet, and of none.
 const NOT_YET: u8 = 0xf3;
 const NONE: u8 = 0xff;
@@ -68,7 +68,7 @@ fn rgb(html: &str) -> [u8; 3] {
 /// How good the match is, and below that the metamer's class where it is another.
 fn caption(row: &Row) -> String {
     let snr = match row.snr_db() {
-        Some(snr) if snr >= GOOD_MATCH => format!("{snr:.1} dB {WELL_MATCHED}"),
+        Some(snr) if snr >= WELL_MATCHED_DB => format!("{snr:.1} dB {MARK}"),
         Some(snr) => format!("{snr:.1} dB").replace('-', "−"),
         None => "no SNR".into(),
     };
@@ -156,7 +156,7 @@ impl SweepResults {
         let marks: BTreeSet<String> =
             self.shown(network, seed, shown).map(mark).map(|mark| format!("{} {}", mark.sign, mark.means)).collect();
         let mut legend: Vec<String> = marks.into_iter().collect();
-        legend.push(format!("{WELL_MATCHED} 20 dB or more: well matched"));
+        legend.push(format!("{MARK} {WELL_MATCHED_DB:.0} dB or more: well matched"));
         let all = self.job.study.networks[network].stimuli.len();
         if shown.len() < all {
             legend.push(format!("the first {} of {all} stimuli", shown.len()));
@@ -227,10 +227,7 @@ fn grey((width, height): (usize, usize), value: u8) -> Raster {
 
 /// A file's name without folder and ending; what is no file keeps its name.
 fn short(name: &str) -> String {
-    match std::path::Path::new(name).file_stem().filter(|_| is_stimulus(name)) {
-        Some(stem) => stem.to_string_lossy().replace('_', " "),
-        None => name.into(),
-    }
+    if is_stimulus(name) { crate::file_name::called(name.as_ref()) } else { name.into() }
 }
 
 impl Show for SweepResults {

@@ -244,7 +244,7 @@ pub(super) fn limits(evaluations: Option<usize>, snr_db: Option<f64>) -> Result<
     }
     match snr_db {
         Some(snr_db) if !snr_db.is_finite() => {
-            Err(Error::invalid("snr_db", format!("must be a finite number of dB, got {snr_db}; 20.0 is a good match")))
+            Err(Error::invalid("snr_db", format!("must be a finite number of dB, got {snr_db}; 20.0 is well matched")))
         }
         _ => Ok(()),
     }

@@ -9,7 +9,7 @@ use super::study::Item;
 use crate::network::Network;
 use crate::stimulus::{Image, Sound, Stimulus};
 use crate::verdict::Null;
-use crate::{Error, Result, assets, zoo};
+use crate::{Error, Result, assets, file_name, zoo};
 
 /// So many networks are kept at a time; tasks are in the order of networks.
 const KEPT: usize = 2;
@@ -126,13 +126,13 @@ impl Sources {
     pub fn items(&self) -> Result<Vec<Item>> {
         let item = |source: &Source<Stimulus>| match source {
             Source::Named(name) => {
-                let sha256 = super::sha256(&self.bytes(name)?);
+                let sha256 = crate::sha256::of(&self.bytes(name)?);
                 Ok(Item { name: name.clone(), sha256, sound: is_sound(name) })
             }
             Source::Given(name, stimulus) => {
                 let bytes: Vec<u8> = stimulus.values().iter().flat_map(|v| v.to_le_bytes()).collect();
                 let sound = matches!(stimulus, Stimulus::Sound(_));
-                Ok(Item { name: name.clone(), sha256: super::sha256(&bytes), sound })
+                Ok(Item { name: name.clone(), sha256: crate::sha256::of(&bytes), sound })
             }
         };
         self.stimuli.iter().map(item).collect()
@@ -151,13 +151,13 @@ impl Sources {
             _ => &item.name,
         };
         let bytes = self.bytes(name)?;
-        if super::sha256(&bytes) != item.sha256 {
+        if crate::sha256::of(&bytes) != item.sha256 {
             return Err(Error::file(
                 name,
                 "has changed since the sweep began: put it back, or begin in another folder",
             ));
         }
-        let called = Path::new(name).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let called = file_name::called(Path::new(name));
         let opened = match item.sound {
             true => Sound::from_bytes(&bytes).map(|sound| sound.named(called).into()),
             false => Image::from_bytes(&bytes).map(|image| image.named(called).into()),
@@ -167,12 +167,11 @@ impl Sources {
 }
 
 fn is_sound(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("wav"))
+    file_name::ending(Path::new(name)) == "wav"
 }
 
 pub(super) fn is_stimulus(name: &str) -> bool {
-    let known = ["jpg", "jpeg", "png", "webp", "wav"];
-    Path::new(name).extension().is_some_and(|e| known.iter().any(|k| e.eq_ignore_ascii_case(k)))
+    ["jpg", "jpeg", "png", "webp", "wav"].contains(&file_name::ending(Path::new(name)).as_str())
 }
 
 /// The stimuli that a plan names, each once, patterns written out.

@@ -20,7 +20,7 @@ pub struct Point {
     pub seconds: f64,
 }
 
-/// The pixels with the highest signal-to-noise ratio so far.
+/// The values with the highest signal-to-noise ratio so far.
 #[derive(Clone)]
 pub(super) struct Best {
     pub x: Vec<f32>,
@@ -60,7 +60,7 @@ impl Evaluate for Watched<'_> {
             return Err(self.diverged(format!("the loss became {}", found.loss)));
         }
         if let Some(i) = found.gradient.iter().position(|v| !v.is_finite()) {
-            return Err(self.diverged(format!("the gradient of pixel value {i} became {}", found.gradient[i])));
+            return Err(self.diverged(format!("the gradient of value {i} became {}", found.gradient[i])));
         }
         let history = &mut *self.history;
         Arc::make_mut(&mut history.points).push(Point {
@@ -81,7 +81,7 @@ impl Evaluate for Watched<'_> {
 
     fn check(&self, x: &[f32]) -> Result<()> {
         match x.iter().position(|v| !v.is_finite()) {
-            Some(i) => Err(self.diverged(format!("pixel value {i} would become {}", x[i]))),
+            Some(i) => Err(self.diverged(format!("value {i} would become {}", x[i]))),
             None => Ok(()),
         }
     }

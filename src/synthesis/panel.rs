@@ -14,9 +14,7 @@ use crate::hearing::Cochleagram;
 use crate::network::Classification;
 use crate::network::{Layer, Network};
 use crate::stimulus::{Sound, Stimulus};
-
-/// The signal-to-noise ratio from which a match is called good, in dB.
-pub(super) const GOOD_MATCH: f64 = 20.0;
+use crate::verdict::WELL_MATCHED_DB;
 
 /// A run at one moment; all but the present picture is shared with it.
 #[derive(Clone)]
@@ -54,7 +52,7 @@ pub(super) fn curve(points: &[Point]) -> LinePlot {
         .x_label("gradient evaluations")
         .y_label("SNR (dB)")
         .series("", line)
-        .reference_line(GOOD_MATCH, "20 dB: well matched")
+        .reference_line(WELL_MATCHED_DB, format!("{WELL_MATCHED_DB:.0} dB: well matched"))
 }
 
 fn loss(points: &[Point]) -> LinePlot {

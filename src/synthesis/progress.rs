@@ -35,7 +35,7 @@ impl std::fmt::Display for Ended {
             Self::Time => "time is up",
             Self::Matched => "matched",
             Self::Plateau => "the loss has levelled off",
-            Self::Stalled => "no better picture found nearby",
+            Self::Stalled => "nothing better found nearby",
             Self::Interrupted => "interrupted; everything so far is kept",
         })
     }

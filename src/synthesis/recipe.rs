@@ -42,7 +42,7 @@ pub enum Loss {
     HalfSquaredError,
     /// `norm2(A' - A) / norm2(A)`.
     NormRatio,
-    /// `mean (A' - A)^2 + weight * sum of the squared excess of pixels outside [0, 1]`.
+    /// `mean (A' - A)^2 + weight * sum of the squared excess of values outside of what the stimulus can hold`.
     MeanSquaredError {
         /// The weight of the range penalty.
         range_penalty: f64,
@@ -296,7 +296,7 @@ impl Recipe {
             }
             Optimiser::Lbfgs(lbfgs) => {
                 if matches!(self.loss, Loss::NormRatio) || !self.clamp {
-                    let reason = "L-BFGS needs a smooth loss (not norm_ratio) and keeps pixels in [0, 1] (clamp: true)";
+                    let reason = "L-BFGS needs a smooth loss (not norm_ratio) and keeps values in range (clamp: true)";
                     return Err(Error::invalid("recipe.optimiser", reason));
                 }
                 positive("recipe.optimiser.memory", lbfgs.memory as f64)?;

@@ -9,7 +9,9 @@ fn loss(loss: Loss) -> String {
         Loss::HalfSquaredError => "half the squared error, 1/2 sum (A' − A)²".into(),
         Loss::NormRatio => "norm ratio, norm2(A' − A) / norm2(A)".into(),
         Loss::MeanSquaredError { range_penalty } => {
-            format!("mean squared error, and {range_penalty} × the squared excess of pixels outside [0, 1]")
+            format!(
+                "mean squared error, and {range_penalty} × the squared excess of values outside the stimulus' range"
+            )
         }
         Loss::Matching => "matching objective, whose gradient is (A' − A) / norm2(A)²".into(),
     }
@@ -47,15 +49,19 @@ impl Recipe {
         let early = self.plateau.map_or("no".into(), |p| {
             format!("when the loss changed by less than {} over {} evaluations", p.below, p.window)
         });
-        Table::new(["setting", "value"])
+        let table = Table::new(["setting", "value"])
             .caption(format!("recipe {}", self.name))
             .row(["loss".to_string(), loss(self.loss)])
             .row(["gradient at the matched rectifier", gradient])
             .row(["optimiser".to_string(), optimiser(self.optimiser)])
             .row(["start".to_string(), start(self.start)])
-            .row(["pixels", if self.clamp { "kept in [0, 1]" } else { "free" }])
+            .row(["values", if self.clamp { "kept in range: pixels in [0, 1], samples in [-1, 1]" } else { "free" }])
             .row(["steps at most".to_string(), self.steps.to_string()])
-            .row(["ends earlier".to_string(), early])
+            .row(["ends earlier".to_string(), early]);
+        match self.sound_rms {
+            Some(rms) => table.row(["sound".to_string(), format!("brought to rms {rms}, without its mean")]),
+            None => table,
+        }
     }
 }
 
@@ -82,8 +88,10 @@ mod tests {
         ]) {
             assert!(words.iter().all(|word| text.contains(word)), "{text}");
         }
-        let mut recipe = Recipe::fast();
-        recipe.clamp = false;
-        assert_ne!(recipe.bundles(), Recipe::fast().bundles());
+        let fast = Recipe::fast();
+        for other in [Recipe { clamp: false, ..fast.clone() }, Recipe { sound_rms: Some(0.1), ..fast.clone() }] {
+            assert_ne!(other.bundles(), fast.bundles());
+        }
+        assert!(Recipe::feather2019_sound().bundles()[0].plain().contains("rms 0.1, without its mean"));
     }
 }

@@ -209,10 +209,10 @@ impl Metamer {
     /// # Errors
     /// [`Error::File`] for another extension, and when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        match path.as_ref().extension().and_then(|e| e.to_str()) {
-            Some("metamer") => {}
-            Some("wav") => return self.sound()?.save(path),
-            Some("html" | "png" | "txt") => return Show::save(self, path),
+        match crate::file_name::ending(path.as_ref()).as_str() {
+            "metamer" => {}
+            "wav" => return self.sound()?.save(path),
+            "html" | "htm" | "png" | "txt" => return Show::save(self, path),
             _ => {
                 return Err(Error::file(
                     path.as_ref(),

@@ -1,10 +1,11 @@
 //! What a reproduction looks like.
 
 use super::history::Point;
-use super::panel::{GOOD_MATCH, look};
+use super::panel::look;
 use super::reproduction::Reproduction;
 use crate::display::{Bundle, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players, Show};
 use crate::stimulus::Stimulus;
+use crate::verdict::WELL_MATCHED_DB;
 
 impl Reproduction {
     /// Where the pictures differ, in grey levels, the mean of the colours; `None` for sounds and for the same bits.
@@ -30,7 +31,7 @@ impl Reproduction {
             .y_label("SNR (dB)")
             .series("saved", line(self.saved().history()))
             .dashed("again", line(self.again().history()))
-            .reference_line(GOOD_MATCH, "20 dB: well matched")
+            .reference_line(WELL_MATCHED_DB, format!("{WELL_MATCHED_DB:.0} dB: well matched"))
     }
 }
 

@@ -77,7 +77,7 @@ impl Run {
         self.advance(Budget { time: Some(time), ..self.rest() })
     }
 
-    /// Steps until the signal-to-noise ratio at the stage reaches `snr_db`; 20 dB is a good match.
+    /// Steps until the signal-to-noise ratio at the stage reaches `snr_db`; 20 dB is well matched.
     ///
     /// Gives up when the recipe's steps are done; [`Progress::ended`] tells.
     ///
@@ -95,16 +95,24 @@ impl Run {
         self.advance(Budget { time: Some(time), ..self.goal(snr_db)? })
     }
 
-    /// Steps until the signal-to-noise ratio, if one is asked for, or the number of gradient evaluations since the start is reached, if one
-    /// is asked for, or the recipe's steps are done; [`Progress::ended`] tells which.
+    /// Steps until so many gradients have been evaluated since the start, or the recipe's steps are done;
+    /// [`Progress::ended`] tells which.
     ///
-    /// Unlike a limit of time, these end a run at the same bits on a fast machine and on a slow one. The step that
+    /// Unlike a limit of time, this ends a run at the same bits on a fast machine and on a slow one. The step that
     /// reaches the number is finished: a line search may evaluate a few gradients more.
     ///
     /// # Errors
+    /// As [`Run::step`].
+    pub fn until_evaluations(&mut self, evaluations: usize) -> Result<Progress> {
+        self.slice(None, Some(evaluations), None)
+    }
+
+    /// [`Run::until`] with a limit of gradient evaluations, counted since the start: as [`Run::until_evaluations`].
+    ///
+    /// # Errors
     /// As [`Run::until`].
-    pub fn until_evaluations(&mut self, snr_db: Option<f64>, evaluations: Option<usize>) -> Result<Progress> {
-        self.slice(snr_db, evaluations, None)
+    pub fn until_within_evaluations(&mut self, snr_db: f64, evaluations: usize) -> Result<Progress> {
+        self.slice(Some(snr_db), Some(evaluations), None)
     }
 
     /// Steps until so many gradients have been evaluated since the start, whatever the recipe's steps are.
@@ -112,7 +120,8 @@ impl Run {
         self.advance(Budget { evaluations: Some(evaluations), ..Budget::default() })
     }
 
-    /// [`Run::until_evaluations`], which comes back after `time` to be saved, with [`Ended::Time`].
+    /// Steps until the ratio, if one is asked for, or the evaluations, if a number is given, or the recipe's steps are done; comes back
+    /// after `time` to be saved, with [`Ended::Time`].
     pub(crate) fn slice(
         &mut self,
         snr_db: Option<f64>,
@@ -125,9 +134,9 @@ impl Run {
 
     /// The time of one gradient evaluation, over this many or a few more, after one that is not counted: it also fills memory.
     pub(crate) fn time_of_evaluation(&mut self, measured: usize) -> Result<Duration> {
-        self.until_evaluations(None, Some(1))?;
+        self.until_evaluations(1)?;
         let (begun, before) = (Instant::now(), self.evaluations());
-        self.until_evaluations(None, Some(before + measured))?;
+        self.until_evaluations(before + measured)?;
         Ok(begun.elapsed().div_f64((self.evaluations() - before).max(1) as f64))
     }
 
@@ -141,7 +150,7 @@ impl Run {
 
     fn goal(&self, snr_db: f64) -> Result<Budget> {
         if snr_db.is_nan() {
-            return Err(Error::invalid("snr_db", "is not a number; 20.0 is a good match"));
+            return Err(Error::invalid("snr_db", "is not a number; 20.0 is well matched"));
         }
         Ok(Budget { snr_db: Some(snr_db), ..self.rest() })
     }

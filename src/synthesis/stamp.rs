@@ -70,7 +70,10 @@ impl Stamp {
             return Ok(());
         }
         let (was, made_with) = (&self.network, &self.weights_sha256);
-        Err(format!("was made with {was} of weights {made_with}, and this is {} of weights {weights}", network.name()))
+        let is = network.name();
+        Err(format!(
+            "was made with {was} of weights {made_with}, and this is {is} of weights {weights}; give the network that made it"
+        ))
     }
 }
 

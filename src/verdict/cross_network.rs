@@ -49,19 +49,20 @@ impl CrossNetwork {
     /// Makers, recipes and stages are those of the metamers' stamps, in the order in which they come.
     ///
     /// # Errors
-    /// No metamer, no judge, a judge that is no classifier or takes other stimuli, or an interrupt.
+    /// No metamer, no judge, a judge that is no classifier or takes other stimuli; [`Error::Interrupted`].
     pub fn of(metamers: &[Metamer], judges: &[Network]) -> Result<Self> {
         if metamers.is_empty() || judges.is_empty() {
             return Err(Error::invalid("cross-network matrix", "needs at least one metamer and one judge"));
         }
         let listening = Listening::begin();
         let mut cells: Vec<(Agreement, usize)> = vec![];
-        for judge in judges {
+        for (judged, judge) in judges.iter().enumerate() {
             let mut known: HashMap<Vec<u32>, usize> = HashMap::new();
             let begin = cells.len();
-            for metamer in metamers {
+            for (index, metamer) in metamers.iter().enumerate() {
                 if listening.interrupted() {
-                    return Err(Error::invalid("cross-network matrix", "was interrupted; nothing is kept"));
+                    let (done, all) = (judged * metamers.len() + index, judges.len() * metamers.len());
+                    return Err(Error::interrupted("cross-network matrix", format!("{done} of {all} judgements")));
                 }
                 let class = |stimulus: &Stimulus| -> Result<usize> { Ok(judge.classify(stimulus, 1)?.top().class) };
                 // Many metamers share an original.

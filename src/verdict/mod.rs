@@ -31,4 +31,4 @@ pub use outcome::Outcome;
 pub use profile::{StageMatch, StageProfile};
 pub use share::Share;
 pub use similarity::{Similarity, snr_db};
-pub use verdict::{Measure, Verdict};
+pub use verdict::{Measure, Verdict, WELL_MATCHED_DB};

@@ -38,7 +38,12 @@ impl Metamer {
         if let Some(null) = null
             && (null.weights_sha256() != weights || null.network() != network.name())
         {
-            let reason = format!("is of {}, and the stages are those of {}", null.network(), network.name());
+            let reason = format!(
+                "is of {} of weights {}, and the stages are those of {} of weights {weights}; take one of the latter: Null::shipped(&net)",
+                null.network(),
+                null.weights_sha256(),
+                network.name()
+            );
             return Err(Error::invalid("null distribution", reason));
         }
         let names: Vec<&str> = network.stages().iter().map(|s| s.name.as_str()).collect();

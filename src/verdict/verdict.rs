@@ -10,8 +10,8 @@ use crate::{Error, Result};
 
 /// The quantile that a null distribution must have pairs enough for, unless another is asked for.
 const QUANTILE: f64 = 0.999;
-/// From this signal-to-noise ratio on a match is called good, in dB: the error has a tenth of the length.
-const WELL_MATCHED: f64 = 20.0;
+/// From this signal-to-noise ratio on a stage is called well matched, in dB: the error has a tenth of the activations' length.
+pub const WELL_MATCHED_DB: f64 = 20.0;
 
 /// One measure of a match, with its place in the null distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,7 +102,8 @@ impl Metamer {
         }
         if null.weights_sha256() != stamp.weights_sha256 || null.network() != stamp.network {
             let reason = format!(
-                "is of {} of weights {}, and the metamer of {} of weights {}",
+                "is of {} of weights {}, and the metamer of {} of weights {}; take one of the network that made it: Null::shipped(&net), or \
+                 Null::of(&net) with stimuli of your own",
                 null.network(),
                 null.weights_sha256(),
                 stamp.network,
@@ -126,7 +127,7 @@ impl Metamer {
             pairs,
             quantile,
             supported_quantile: 1.0 - 1.0 / pairs as f64,
-            well_matched: found.snr_db.is_some_and(|snr| snr >= WELL_MATCHED),
+            well_matched: found.snr_db.is_some_and(|snr| snr >= WELL_MATCHED_DB),
         };
         (verdict.outcome, verdict.reason) = verdict.decide();
         Ok(verdict)
@@ -138,7 +139,10 @@ impl Verdict {
         let measures = [("ρ", self.spearman), ("r", self.pearson), ("SNR", self.snr_db)];
         let short: Vec<&str> = measures.iter().filter(|(_, m)| !m.beyond_chance()).map(|(name, _)| *name).collect();
         if !short.is_empty() {
-            let reason = format!("{} of natural stimuli reach this by chance", short.join(" and "));
+            let reason = match short.as_slice() {
+                [one] => format!("a pair of natural stimuli reaches this {one} by chance"),
+                several => format!("pairs of natural stimuli reach this {} by chance", several.join(" and ")),
+            };
             return (Outcome::NotYet, reason);
         }
         let matched = format!("no pair of {} natural ones is as alike", self.pairs);
@@ -189,7 +193,7 @@ impl Verdict {
             let p = if m.p < 0.001 { format!("{:.1e}", m.p) } else { format!("{:.3}", m.p) };
             table.push([name.to_string(), value, format!("{:.digits$}", m.chance_at_most), p, yes(m.beyond_chance())]);
         }
-        let aim = format!("{WELL_MATCHED:.0} dB or more");
+        let aim = format!("{WELL_MATCHED_DB:.0} dB or more");
         table.row(["well matched".to_string(), String::new(), aim, String::new(), yes(self.well_matched)])
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn shipped_as(architecture: &str, weights_sha256: &str) -> Result<Net
 type From = fn(&Path) -> Result<Network>;
 
 /// The architectures that take a checkpoint.
-const FROM: [(&str, From); 13] = [
+const FROM: [(&str, From); 14] = [
     ("alexnet", |path| alexnet_from(path)),
     ("vgg16", |path| vgg16_from(path)),
     ("vgg19", |path| vgg19_from(path)),
@@ -58,6 +58,7 @@ const FROM: [(&str, From); 13] = [
     ("cochcnn9", |path| cochcnn9_from(path)),
     ("cochresnet50", |path| cochresnet50_from(path)),
     ("crepe_tiny", |path| crepe_tiny_from(path)),
+    ("efficient_word_net", |path| efficient_word_net_from(path)),
 ];
 
 /// What [`by_name`] understands: the networks that ship, then the architectures that want a checkpoint, as `resnet50:FILE`.
@@ -109,7 +110,10 @@ mod tests {
         assert!(message("eficientnet_lite0").contains("there is efficientnet_lite0"));
         assert!(message("resnet50").contains("resnet50:FILE"));
         assert!(message("resnet5:weights.pth").contains("there is resnet50"));
-        assert!(message("resnet50:no/such.pth").contains("no/such.pth"));
+        for (architecture, _) in FROM {
+            assert!(message(&format!("{architecture}:no/such.pth")).contains("no/such.pth"));
+        }
+        assert!(message("efficient_word_net").contains("efficient_word_net:FILE"));
         assert!(names().contains(&"cochcnn_words".to_string()) && names().contains(&"vgg19:FILE".to_string()));
     }
 }

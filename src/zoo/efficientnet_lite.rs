@@ -50,7 +50,15 @@ pub fn efficientnet_lite0() -> Result<Network> {
 /// # Errors
 /// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
 pub fn efficientnet_lite0_from(weights: impl AsRef<Path>) -> Result<Network> {
-    build(Version { name: "EfficientNet-Lite0", side: 224, deeper: 0 }, &Checkpoint::open(weights)?)
+    build(LITE0, &Checkpoint::open(weights)?)
+}
+
+/// An untrained EfficientNet-Lite0 with the weights of [`Checkpoint::random`]: the twin that shows what training does.
+///
+/// # Errors
+/// Never; the type is that of the other loaders.
+pub fn efficientnet_lite0_random(seed: u64) -> Result<Network> {
+    build(LITE0, &Checkpoint::random(seed))
 }
 
 /// EfficientNet-Lite1: the layout of Lite0 with one block more in each group but the first and the last, for images of 240 x 240. Names of
@@ -62,8 +70,15 @@ pub fn efficientnet_lite0_from(weights: impl AsRef<Path>) -> Result<Network> {
 /// # Errors
 /// As [`efficientnet_lite0_from`].
 pub fn efficientnet_lite1_from(weights: impl AsRef<Path>) -> Result<Network> {
-    // The depth's factor of 1.1, rounded up, is one block more for groups of two to four.
-    build(Version { name: "EfficientNet-Lite1", side: 240, deeper: 1 }, &Checkpoint::open(weights)?)
+    build(LITE1, &Checkpoint::open(weights)?)
+}
+
+/// An untrained EfficientNet-Lite1, as [`efficientnet_lite0_random`].
+///
+/// # Errors
+/// Never; the type is that of the other loaders.
+pub fn efficientnet_lite1_random(seed: u64) -> Result<Network> {
+    build(LITE1, &Checkpoint::random(seed))
 }
 
 /// What tells the members of the family apart.
@@ -74,6 +89,10 @@ struct Version {
     /// Blocks more in each group but the first and the last.
     deeper: usize,
 }
+
+const LITE0: Version = Version { name: "EfficientNet-Lite0", side: 224, deeper: 0 };
+// The depth's factor of 1.1, rounded up, is one block more for groups of two to four.
+const LITE1: Version = Version { name: "EfficientNet-Lite1", side: 240, deeper: 1 };
 
 fn build(Version { name, side, deeper }: Version, weights: &Checkpoint) -> Result<Network> {
     let mut b = Builder::new(name, Input::Image { shape: [3, side, side], resize: side + 32 });

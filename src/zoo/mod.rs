@@ -37,7 +37,10 @@ pub use cochresnet50::{cochresnet50_from, cochresnet50_random};
 pub use cornet_s::{cornet_s_from, cornet_s_random};
 pub use crepe::{crepe_pitch, crepe_tiny, crepe_tiny_from};
 pub use efficient_word_net::efficient_word_net_from;
-pub use efficientnet_lite::{efficientnet_lite0, efficientnet_lite0_from, efficientnet_lite1_from};
+pub use efficientnet_lite::{
+    efficientnet_lite0, efficientnet_lite0_from, efficientnet_lite0_random, efficientnet_lite1_from,
+    efficientnet_lite1_random,
+};
 pub use inception::{inception_v3_from, inception_v3_random};
 pub use resnet::{resnet50_from, resnet50_random, resnet101_from, resnet101_random};
 pub use resnet_v2::{resnet101_v2_from, resnet101_v2_random};

@@ -35,7 +35,7 @@ pub fn lab(project: &Project, arguments: &[String]) -> Result<ExitCode> {
 
 /// Sets up and runs notebooks; returns only if that fails.
 pub fn run(project: &Project, run: &Run) -> Result<ExitCode> {
-    let notebooks = run.notebooks.iter().map(|path| found(path)).collect::<Result<Vec<_>>>()?;
+    let notebooks = crate::named::notebooks(&run.notebooks)?;
     project.set_up()?;
     let mut runner = project.python();
     runner.arg(project.root.join("kernel-spec/lab/run_notebook.py")).args(notebooks);
@@ -82,10 +82,6 @@ fn with_python_alone(project: &Project, script: &str, notebooks: &[PathBuf]) -> 
     python.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PYTHONDONTWRITEBYTECODE", "1");
     python.arg(project.root.join("kernel-spec/lab").join(script)).args(notebooks);
     bail!("Python could not be started: {}", python.exec())
-}
-
-fn found(path: &Path) -> Result<PathBuf> {
-    path.canonicalize().with_context(|| format!("{}: cannot be opened", path.display()))
 }
 
 /// The port that JupyterLab was told to use. Told nothing, it looks for a free one itself.

@@ -1,6 +1,6 @@
 //! `cargo lab`: sets everything up, then opens JupyterLab on the notebooks.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{ArgGroup, Parser};
 use metamers_lab::{Place, Project, Run};
 use std::path::PathBuf;
@@ -19,11 +19,11 @@ use std::process::ExitCode;
 #[command(group = ArgGroup::new("made").args(["run", "export"]))]
 #[command(group = ArgGroup::new("task").args(["run", "export", "strip", "sizes", "setup"]))]
 struct Arguments {
-    /// Execute notebooks without opening anything, and save their outputs in them.
-    #[arg(long, num_args = 1.., value_name = "FILE.ipynb")]
+    /// Execute notebooks without opening anything, and save their outputs in them. Notebooks are files, folders, or the beginning of a
+    /// name, as notebooks/04; so they are with --export, --strip and --sizes.
+    #[arg(long, num_args = 1.., value_name = "NOTEBOOK")]
     run: Vec<PathBuf>,
-    /// Make pages of executed notebooks, each complete in one file that needs no Jupyter and no network. Notebooks are files, folders, or
-    /// the beginning of a name, as notebooks/04; so they are with --strip and --sizes.
+    /// Make pages of executed notebooks, each complete in one file that needs no Jupyter and no network.
     #[arg(long, num_args = 1.., value_name = "NOTEBOOK", requires = "html")]
     export: Vec<PathBuf>,
     /// With --export: as HTML, the only format.
@@ -68,9 +68,6 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
-    if let Some(missing) = arguments.run.iter().find(|path| !path.exists()) {
-        bail!("{}: there is no such file", missing.display());
-    }
     let project = Project::find()?;
     if !arguments.export.is_empty() {
         return metamers_lab::export(&project, &arguments.export, arguments.out.as_deref());

@@ -66,13 +66,26 @@ fn a_missing_standard_library_source_is_named_with_what_installs_it() {
 }
 
 #[test]
+fn a_beginning_that_fits_several_notebooks_is_said_before_anything_is_set_up() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["05_a.ipynb", "05_b.ipynb"] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_metamers-lab")).arg("--run").arg(folder.path().join("05")).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), b"".as_slice()));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.ends_with("several notebooks begin so: 05_a.ipynb, 05_b.ipynb\n"), "{text}");
+}
+
+#[test]
 fn a_notebook_that_is_not_there_is_said_before_anything_is_set_up() {
     let output =
         Command::new(env!("CARGO_BIN_EXE_metamers-lab")).args(["--run", "no-such-notebook.ipynb"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(output.stdout, b"");
     let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(text, "error: no-such-notebook.ipynb: there is no such file\n");
+    assert!(text.starts_with("error: no-such-notebook.ipynb: cannot be opened"), "{text}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Answers, Block, Person};
+use crate::file_name::ending;
 use crate::{Error, Result};
 
 const FORMAT: &str = "metamers-answers";
@@ -107,10 +108,6 @@ impl Answers {
         let text = serde_json::to_string_pretty(&files).map_err(|e| Error::file(path, e))?;
         crate::atomic::write(path, text.as_bytes())
     }
-}
-
-fn ending(path: &Path) -> String {
-    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
 pub(super) fn from_json(bytes: &[u8]) -> std::result::Result<Vec<Person>, String> {

@@ -173,7 +173,10 @@ impl SimulatedClass {
             return wrong("simulated class", "needs people, stimuli and conditions, one of each at least".into());
         }
         if self.inattentive > self.people {
-            return wrong("inattentive", format!("{} of {} people", self.inattentive, self.people));
+            return wrong(
+                "inattentive",
+                format!("cannot be {} of {1} people; it is {1} at most", self.inattentive, self.people),
+            );
         }
         if !(self.spread.is_finite() && self.spread >= 0.0) {
             return wrong("spread", format!("must be 0 or more, got {}", self.spread));

@@ -16,10 +16,9 @@ mod window;
 use std::path::Path;
 
 use prost::Message;
-use sha2::{Digest, Sha256};
 
-use super::{Network, Provenance, hex};
-use crate::{Error, Result, assets};
+use super::{Network, Provenance};
+use crate::{Error, Result, assets, sha256};
 
 /// How [`Network::from_onnx`] takes a file: what is done to the picture first, which nodes are stages, what the classes are called.
 ///
@@ -166,12 +165,12 @@ impl Network {
     pub fn from_onnx(path: impl AsRef<Path>, options: OnnxOptions) -> Result<Self> {
         let path = &*assets::find(path.as_ref())?;
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let digest = sha256::of(&bytes);
         let model = proto::Model::decode(bytes.as_slice())
             .map_err(|e| Error::file(path, format!("is no intact ONNX file ({e})")))?;
         drop(bytes);
         let file = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-        let source = format!("{} (SHA-256 {sha256})", file(path.file_name()));
+        let source = format!("{} (SHA-256 {digest})", file(path.file_name()));
         // Left open, so that it becomes that of the layers: what is done to the picture first is not in the file.
         let provenance = Provenance { source, weights_sha256: String::new() };
         import::network(path, file(path.file_stem()), model, options, provenance)

@@ -108,7 +108,7 @@ impl NullBuilder {
     ///
     /// # Errors
     /// Fewer than two stimuli or more than 4,000, no stage, activations that are not finite, a stage at which no pair has a
-    /// correlation, too little space for temporary files, or an interrupt.
+    /// correlation, too little space for temporary files; [`Error::Interrupted`].
     pub fn build(self) -> Result<Null> {
         let count = self.stimuli.len();
         if !(2..=MOST).contains(&count) {
@@ -126,8 +126,7 @@ impl NullBuilder {
         let mut collectors = stages.iter().map(collector).collect::<Result<Vec<_>>>()?;
         for (index, stimulus) in self.stimuli.iter().enumerate() {
             if listening.interrupted() {
-                let reason = format!("interrupted after {index} of {count} stimuli");
-                return Err(Error::invalid("null distribution", reason));
+                return Err(Error::interrupted("null distribution", format!("{index} of {count} stimuli")));
             }
             let found = self.network.forward_to_each(&stages, &stimulus.to_tensor()?)?;
             for (collector, tensor) in collectors.iter_mut().zip(&found) {
@@ -186,6 +185,5 @@ fn checked(stimulus: &Stimulus, activations: &Tensor) -> Result<Vec<f32>> {
 fn described(stimulus: &Stimulus) -> NullStimulus {
     let mut hasher = Sha256::new();
     stimulus.values().iter().for_each(|value| hasher.update(value.to_le_bytes()));
-    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    NullStimulus { name: stimulus.name().into(), sha256 }
+    NullStimulus { name: stimulus.name().into(), sha256: crate::sha256::hex(&hasher.finalize()) }
 }
