@@ -271,6 +271,19 @@ fn a_gradient_that_passes_where_it_should_not_is_refused() {
 }
 
 #[test]
+fn small_right_networks_are_taken_whatever_their_weights() {
+    // Four means over a picture, whose changes nearly cancel: what finite differences measure is close to rounding.
+    for seed in 0..40 {
+        let conv = conv(4, 3, 3, seed);
+        let net = Network::from_module("small", INPUT, move |x, mark| {
+            let x = mark.relu("relu", conv.forward(&(x - 0.5)?)?)?;
+            mark.stage("mean", x.mean((2, 3))?)
+        });
+        assert!(net.is_ok(), "seed {seed}: {net:?}");
+    }
+}
+
+#[test]
 fn a_deep_stack_of_right_operations_is_taken_and_its_error_is_small() {
     // Twelve rectified convolutions, and pools of ours: many corners for finite differences to cross.
     let convs: Vec<candle_nn::Conv2d> = (0..12)

@@ -17,6 +17,9 @@ const SEED: u64 = 1;
 const MOST_ALONG: f64 = 0.05;
 const MOST_BESIDE: f64 = 0.1;
 
+/// Standard deviations that chance does not go beyond.
+const CHANCE: f64 = 3.0;
+
 /// Finite differences that are off by more than this share tell nothing.
 const MOST_NOISE: f64 = 0.4;
 
@@ -29,8 +32,8 @@ const PROJECTIONS: usize = 4;
 const STEPS: [f64; 6] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3];
 const WIDE: f64 = 1e-3;
 
-/// A change counts when it is so many times larger than the rounding of the values that changed.
-const ABOVE_ROUNDING: f64 = 200.0;
+/// By so many roundings values may be off.
+const ROUNDINGS: f64 = 20.0;
 
 /// How far a gradient is off, as shares of the change that finite differences measure; the largest over the directions.
 #[derive(Clone, Copy, Debug)]
@@ -39,24 +42,27 @@ pub(super) struct Off {
     pub along: f64,
     /// On random projections, root mean square.
     pub beside: f64,
-    /// How far finite differences of two steps are from each other.
+    /// How far finite differences are off themselves.
     pub noise: f64,
+    /// How many values changed.
+    pub values: usize,
 }
 
 impl Off {
     /// How far it is off where that is too far.
     pub fn too_far(self) -> Option<f64> {
         let too_far = |off: f64, most: f64| (off.is_nan() || off > most).then_some(off);
-        // Of the noise, only its square lies along the change: it has no preferred side.
-        too_far(self.along, MOST_ALONG + self.noise.powi(2)).or(too_far(self.beside, MOST_BESIDE + 2.0 * self.noise))
+        // Noise has no preferred side: along the change lies its square, and, of few values, by chance some of it.
+        let along = self.noise.powi(2) + CHANCE * self.noise / (self.values as f64).sqrt();
+        too_far(self.along, MOST_ALONG + along).or(too_far(self.beside, MOST_BESIDE + 2.0 * self.noise))
     }
 }
 
 /// How far the gradient of each of a function's `outputs` is off at `x`; `None` where nothing changed or finite differences tell nothing.
 ///
 /// In a random direction `v`, all inputs changing by the same amount, `d = (f(x + h v) - f(x - h v)) / 2h` measures the Jacobian `J` times `v`.
-/// Of several steps `h` two neighbours are taken whose `d` agree best; how far these are apart, `norm2(d - d') / norm2(d)`, is the noise of
-/// corners and rounding. For a vector `p`, candle's `g = p J` should give `g v = p d`. Along the change, `p` is `d`, and `|p d - g v| / (d d)` is
+/// Of several steps `h` the one with the least noise is taken: how far `d` is from the next step's, for corners, and what rounding can do to
+/// the values. For a vector `p`, candle's `g = p J` should give `g v = p d`. Along the change, `p` is `d`, and `|p d - g v| / (d d)` is
 /// off: noise averages out, and a gradient of 0 is off by 1. That alone would miss what a wrong gradient adds where the true one is 0.
 /// So there are projections on random `p` too, of which `|p d - g v| / norm2(d)` is off.
 pub(super) fn off_by(outputs: &Outputs<'_>, x: &Tensor, names: &[String]) -> Result<Vec<Option<Off>>> {
@@ -86,14 +92,15 @@ pub(super) fn off_by(outputs: &Outputs<'_>, x: &Tensor, names: &[String]) -> Res
     let mut worst: Vec<Option<Off>> = vec![None; names.len()];
     for _ in 0..DIRECTIONS {
         let v: Vec<f64> = (0..count).map(|_| if random.random::<bool>() { 1.0 } else { -1.0 }).collect();
-        let measured = measure(outputs, &x, &v, shortened * rms, ABOVE_ROUNDING * epsilon)?;
+        let measured = measure(outputs, &x, &v, shortened * rms, ROUNDINGS * epsilon)?;
         for (index, found) in measured.into_iter().enumerate() {
             let Some(Measured { d, noise }) = found.filter(|found| found.noise < MOST_NOISE) else { continue };
             let size = dot(&d, &d);
             let along = (size - dot(&gradient(&values[index], &d, &at, &names[index])?, &v)).abs() / size;
             let squares = projections[index].iter().map(|(g, p)| (dot(p, &d) - dot(g, &v)).powi(2) / size);
             let beside = (squares.sum::<f64>() / PROJECTIONS as f64).sqrt();
-            let now = Off { along, beside, noise };
+            let values = d.iter().filter(|d| **d != 0.0).count();
+            let now = Off { along, beside, noise, values };
             worst[index] = Some(worst[index].map_or(now, |before| before.or_worse(now)));
         }
     }
@@ -125,23 +132,23 @@ fn gradient(y: &Tensor, p: &[f64], at: &Var, name: &str) -> Result<Vec<f64>> {
     Ok(gradient)
 }
 
-/// The Jacobian times a direction, and how far that is from what another step gives, as a share of it.
+/// The Jacobian times a direction, and how far that may be off, as a share of it.
 struct Measured {
     d: Vec<f64>,
     noise: f64,
 }
 
-/// What each output changes by along `v`; `None` where it is no more than `least` of the values.
-fn measure(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], scale: f64, least: f64) -> Result<Vec<Option<Measured>>> {
+/// What each output changes by along `v`; `None` where nothing changes. Values are off by the share `rounding`.
+fn measure(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], scale: f64, rounding: f64) -> Result<Vec<Option<Measured>>> {
     let mut best: Vec<Option<Measured>> = vec![];
-    let mut before: Vec<Option<Vec<f64>>> = vec![];
+    let mut before: Vec<Option<Measured>> = vec![];
     for share in STEPS {
-        let now = differences(outputs, x, v, share * scale, least)?;
+        let now = differences(outputs, x, v, share * scale, rounding)?;
         best.resize_with(now.len(), || None);
         for ((best, before), now) in best.iter_mut().zip(&mut before).zip(&now) {
-            let (Some(d), Some(longer)) = (before.take(), now) else { continue };
-            let apart: f64 = d.iter().zip(longer).map(|(a, b)| (a - b) * (a - b)).sum();
-            let noise = (apart / dot(&d, &d)).sqrt();
+            let (Some(Measured { d, noise }), Some(longer)) = (before.take(), now) else { continue };
+            let apart: f64 = d.iter().zip(&longer.d).map(|(a, b)| (a - b) * (a - b)).sum();
+            let noise = noise + (apart / dot(&d, &d)).sqrt();
             if best.as_ref().is_none_or(|best| noise < best.noise) {
                 *best = Some(Measured { d, noise });
             }
@@ -151,7 +158,8 @@ fn measure(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], scale: f64, least: f64)
     Ok(best)
 }
 
-fn differences(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], h: f64, least: f64) -> Result<Vec<Option<Vec<f64>>>> {
+/// Differences over twice the step `h`, with rounding as their noise.
+fn differences(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], h: f64, rounding: f64) -> Result<Vec<Option<Measured>>> {
     let change = (Tensor::from_slice(v, x.shape(), x.device())? * h)?.to_dtype(x.dtype())?;
     let (above, below) = (outputs(&(x + &change)?)?, outputs(&(x - &change)?)?);
     let mut found = vec![];
@@ -159,8 +167,8 @@ fn differences(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], h: f64, least: f64)
         let (a, b) = (doubles(a)?, doubles(b)?);
         let changed = a.iter().zip(&b).filter(|(a, b)| a != b);
         let (square, size) = changed.fold((0.0, 0.0), |(d, s), (a, b)| (d + (a - b) * (a - b), s + a * a + b * b));
-        let counts = square.sqrt() > least * f64::sqrt(size);
-        found.push(counts.then(|| a.iter().zip(&b).map(|(a, b)| (a - b) / (2.0 * h)).collect()));
+        let d = || a.iter().zip(&b).map(|(a, b)| (a - b) / (2.0 * h)).collect();
+        found.push((square > 0.0).then(|| Measured { d: d(), noise: rounding * f64::sqrt(size / square) }));
     }
     Ok(found)
 }
