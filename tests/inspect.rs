@@ -117,8 +117,6 @@ fn stages_that_are_dead_saturated_or_deaf_are_warned_of() {
         &warnings(one_layer(1e3, Clip::RELU6)),
         &["relu: gives the same for dog and for noise", "100.0 % of the units are at their ceiling"],
     );
-    let mostly = warnings(one_layer(-4.0, Clip::RELU));
-    println!("{mostly}");
     // A module that gives no number for black.
     let net = Network::from_module("log", Input::Image { shape: [3, 32, 32], resize: 32 }, |x, mark| {
         mark.stage("log", x.log()?)
