@@ -1,0 +1,168 @@
+//! Files saved by metamers 0.1.0 before the renames of 28 November 2026 open, and runs go on to the same bits.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use metamers::network::{Builder, Input};
+use metamers::ops::{Clip, Conv2d, Conv2dConfig, FrameNorm, Linear, Padding};
+use metamers::prelude::*;
+use rand::{RngExt, SeedableRng};
+
+fn saved(name: &str) -> PathBuf {
+    common::data("saved").join(name)
+}
+
+fn weight(random: &mut rand_chacha::ChaCha8Rng, shape: &[usize]) -> Tensor {
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|_| random.random_range(-0.4..0.4)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+fn eye() -> Network {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+    let same = |stride| Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), ..Default::default() };
+    let mut b = Builder::new("small", Input::Image { shape: [3, 20, 16], resize: 20 });
+    let x = b.conv2d(b.input(), Conv2d::new(&weight(&mut random, &[6, 3, 3, 3]), None, same(1)).unwrap()).unwrap();
+    let x = b.clip(x, Clip::RELU).unwrap();
+    b.stage("relu1", x).unwrap();
+    let x = b.conv2d(x, Conv2d::new(&weight(&mut random, &[8, 6, 3, 3]), None, same(2)).unwrap()).unwrap();
+    let x = b.clip(x, Clip { ceiling: 0.5 }).unwrap();
+    b.stage("relu2", x).unwrap();
+    b.finish().unwrap()
+}
+
+fn ear() -> Network {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(6);
+    let mut b = Builder::new("small ear", Input::Sound { samples: 256, rate: 16_000 });
+    let x = b.layer(metamers::network::Layer::FrameNorm(FrameNorm { samples: 256 }), &[b.input()]).unwrap();
+    let x = b.layer(metamers::network::Layer::Flatten, &[x]).unwrap();
+    let x = b.linear(x, Linear::new(&weight(&mut random, &[40, 256]), None).unwrap()).unwrap();
+    let x = b.clip(x, Clip::RELU).unwrap();
+    b.stage("fc", x).unwrap();
+    b.finish().unwrap()
+}
+
+fn picture(seed: u64) -> Image {
+    Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().named(format!("target {seed}"))
+}
+
+fn sound() -> Sound {
+    Sound::noise(16_000, 256, Noise::Pink { rms: 0.1 }, 9).unwrap().named("hiss")
+}
+
+fn recipes() -> Vec<(&'static str, Network, &'static str, Stimulus, Recipe)> {
+    let picture = |recipe: Recipe| (eye(), "relu2", picture(1).into(), recipe.steps(60));
+    let sound = |recipe: Recipe| (ear(), "fc", sound().into(), recipe.steps(60));
+    let all = [picture(Recipe::fast()), picture(Recipe::feather2019()), picture(Recipe::feather2023())];
+    let all = all.into_iter().chain([picture(Recipe::plenoptic()), sound(Recipe::fast_sound())]);
+    let names = ["fast", "feather2019", "feather2023", "plenoptic", "fast_sound"];
+    names.into_iter().zip(all).map(|(name, (net, stage, of, recipe))| (name, net, stage, of, recipe)).collect()
+}
+
+fn bits(run: &Run) -> Vec<u32> {
+    run.pixels().iter().map(|x| x.to_bits()).collect()
+}
+
+fn sweep(folder: &Path) -> Sweep {
+    Sweep::new(&eye()).images(&[picture(1), picture(2)]).stages(["relu1", "relu2"]).evaluations(6).folder(folder).quiet()
+}
+
+#[test]
+#[ignore = "writes tests/data/saved anew: only before a change of what is saved"]
+fn save_all() {
+    std::fs::create_dir_all(saved("")).unwrap();
+    let mut ends = serde_json::Map::new();
+    for (name, net, stage, of, recipe) in recipes() {
+        let mut run = Synthesis::new(&net, stage, of).unwrap().recipe(recipe).seed(3).quiet().start().unwrap();
+        run.step(15).unwrap();
+        run.save(saved(&format!("{name}.run"))).unwrap();
+        run.finish().unwrap().save(saved(&format!("{name}.metamer"))).unwrap();
+        run.step(10).unwrap();
+        ends.insert(name.into(), bits(&run).into());
+    }
+    ends.insert("instructions".into(), metamers::engine::Isa::best().to_string().into());
+    std::fs::write(saved("after_ten_more_steps.json"), serde_json::to_vec(&ends).unwrap()).unwrap();
+    let stimuli = (0..4).map(|seed| picture(seed));
+    Null::of(&eye()).stimuli(stimuli).unwrap().build().unwrap().save(saved("null.json")).unwrap();
+    let class = SimulatedClass::new([("natural", 0.9), ("relu2", 0.3)]).people(3).seed(7);
+    class.answers().unwrap().save(saved("answers.json")).unwrap();
+    sweep(&saved("sweep")).run().unwrap().save_csv(saved("sweep/results.csv")).unwrap();
+}
+
+#[test]
+fn runs_go_on_to_the_bits_they_had() {
+    let ends: serde_json::Value = common::json("saved/after_ten_more_steps.json");
+    let same_processor = ends["instructions"] == metamers::engine::Isa::best().to_string();
+    for (name, net, _, _, _) in recipes() {
+        let mut run = Run::resume(saved(&format!("{name}.run")), &net).unwrap();
+        run.set_quiet(true);
+        run.step(10).unwrap();
+        let then: Vec<u32> =
+            ends[name].as_array().unwrap().iter().map(|bits| bits.as_u64().unwrap() as u32).collect();
+        if same_processor {
+            assert_eq!(bits(&run), then, "{name}");
+        } else {
+            println!("{name}: saved on {}, compared within 1e-3 here", ends["instructions"]);
+            let far = run.pixels().iter().zip(&then).map(|(x, &bits)| (x - f32::from_bits(bits)).abs());
+            assert!(far.fold(0.0, f32::max) < 1e-3, "{name}");
+        }
+    }
+}
+
+#[test]
+fn metamers_open_and_are_made_again() {
+    for (name, net, stage, of, recipe) in recipes() {
+        let metamer = Metamer::open(saved(&format!("{name}.metamer"))).unwrap();
+        let provenance = metamer.provenance();
+        assert_eq!((provenance.stage.as_str(), provenance.seed, &provenance.recipe), (stage, 3, &recipe), "{name}");
+        assert_eq!(provenance.original, of.name());
+        assert!(metamer.similarity().snr_db.unwrap() > 0.0, "{name}");
+        assert!(metamer.reproduce(&net).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn a_null_distribution_opens_and_is_made_again() {
+    let old = NullDistribution::open(saved("null.json")).unwrap();
+    let new = NullDistribution::builder(&eye()).stimuli((0..4).map(picture)).unwrap().build().unwrap();
+    assert_eq!((old.pairs(), old.stages().len(), old.stimuli().len()), (6, 2, 4));
+    assert_eq!(old.weights_sha256(), new.weights_sha256());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("null.json");
+    new.save(&path).unwrap();
+    let json = |path: &Path| serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).unwrap()).unwrap();
+    let (old, new) = (json(&saved("null.json")), json(&path));
+    let keys = |json: &serde_json::Value| json.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&old), keys(&new));
+}
+
+#[test]
+fn answers_of_people_open() {
+    let answers = metamers::experiment::analysis::Answers::open(saved("answers.json")).unwrap();
+    assert_eq!(answers.people().len(), 3);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.json");
+    answers.save(&path).unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), std::fs::read(saved("answers.json")).unwrap());
+}
+
+#[test]
+fn a_sweep_is_taken_as_done() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("results")).unwrap();
+    for file in ["study.json", "results.csv"] {
+        std::fs::copy(saved("sweep").join(file), folder.path().join(file)).unwrap();
+    }
+    let results = |folder: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(folder.join("results")).unwrap().map(|file| file.unwrap().path()).collect()
+    };
+    for file in results(&saved("sweep")) {
+        std::fs::copy(&file, folder.path().join("results").join(file.file_name().unwrap())).unwrap();
+    }
+    let written = || results(folder.path()).iter().map(|f| f.metadata().unwrap().modified().unwrap()).max();
+    let before = written();
+    let found = sweep(folder.path()).run().unwrap();
+    assert_eq!((found.rows().len(), written()), (4, before), "tasks were done again");
+    assert_eq!(found.csv().unwrap(), std::fs::read_to_string(saved("sweep/results.csv")).unwrap());
+}
