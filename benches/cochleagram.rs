@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use metamers::hearing::Cochleagram;
-use metamers::ops::{Frozen, pull_back};
+use metamers::ops::{Frozen, vjp};
 use metamers::prelude::*;
 
 const TURNS: usize = 5;
@@ -24,7 +24,7 @@ fn ours(ear: &Cochleagram, x: &Var, along: &Tensor) -> metamers::Result<[f64; 2]
         let begun = Instant::now();
         let y = ear.apply(x)?;
         let middle = begun.elapsed();
-        pull_back(&y, along, x)?;
+        vjp(&y, along, x)?;
         if round > 0 {
             times[0].push(1e3 * middle.as_secs_f64());
             times[1].push(1e3 * begun.elapsed().as_secs_f64());

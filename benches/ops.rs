@@ -5,7 +5,7 @@
 use divan::{Bencher, black_box};
 use metamers::candle::{Device, Tensor, Var};
 use metamers::engine::Compiled;
-use metamers::ops::{AvgPool2d, Clip, Conv2d, Conv2dConfig, Frozen, MaxPool2d, Padding, Window, pull_back};
+use metamers::ops::{AvgPool2d, Relu, Conv2d, Conv2dConfig, Frozen, MaxPool2d, Padding, Window, vjp};
 use metamers::prelude::*;
 
 fn main() {
@@ -57,7 +57,7 @@ operation!(depthwise_3x3, conv(144, 1, 3, 1, 144), [1, 144, 56, 56]);
 operation!(depthwise_5x5_stride_2, conv(240, 1, 5, 2, 240), [1, 240, 28, 28]);
 operation!(max_pool_3x3, MaxPool2d::new(Window::square(3).stride(2)), [1, 64, 55, 55]);
 operation!(average_pool_2x2, AvgPool2d::new(Window::square(2).stride(2)), [1, 64, 56, 56]);
-operation!(activation, Clip::RELU6, [1, 144, 56, 56]);
+operation!(activation, Relu::RELU6, [1, 144, 56, 56]);
 operation!(cochleagram, Cochleagram::feather2023().expect("a cochleagram"), [1, 40_000]);
 
 /// Forward to the stage, and the gradient of the input of half the activations' square.

@@ -3,7 +3,7 @@
 //! `cargo bench --bench recipes -- --recipes fast,feather2023 --stages stem,block5 --photos dog --evaluations 200`
 
 use metamers::prelude::*;
-use metamers::synthesis::{Ended, Recipe, Synthesis};
+use metamers::synthesis::{StopReason, Recipe, Synthesis};
 use metamers::verdict::WELL_MATCHED_DB;
 
 /// The evaluations at which the ratio is told.
@@ -49,8 +49,8 @@ fn row(net: &Network, recipe: &Recipe, stage: &str, photo: &str, evaluations: us
     let image = Image::open(format!("photos/{photo}.jpg"))?;
     let recipe = recipe.clone().steps(evaluations);
     let mut run = Synthesis::new(net, stage, &image)?.recipe(recipe.clone()).quiet().start()?;
-    let ended = run.until_evaluations(evaluations)?.ended;
-    let early = !matches!(ended, Ended::Evaluations | Ended::Steps);
+    let ended = run.until_evaluations(evaluations)?.stop_reason;
+    let early = !matches!(ended, StopReason::Evaluations | StopReason::Steps);
     let points = run.history();
     let mut cells = vec![recipe.name, stage.into(), photo.into()];
     for mark in MARKS {
@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("| recipe | stage | photo | {marks} | evaluations to {WELL_MATCHED_DB} dB | s an evaluation | s in all |");
     println!("|{}", " --- |".repeat(MARKS.len() + 6));
     for recipe in &options.recipes {
-        let recipe = Recipe::named(recipe)?;
+        let recipe = Recipe::by_name(recipe)?;
         for stage in &options.stages {
             for photo in &options.photos {
                 println!("{}", row(&net, &recipe, stage, photo, options.evaluations)?);

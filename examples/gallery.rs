@@ -5,7 +5,7 @@ use std::f32::consts::TAU;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use metamers::display::{Align, Bars, Figure, HeatMap, LinePlot, Palette, Panel, Progress, Raster, Show, Table};
+use metamers::display::{Align, Bars, Figure, HeatMap, LinePlot, Palette, Panel, ProgressBar, Raster, Show, Table};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from).ok_or("usage: gallery FOLDER")?;
@@ -17,13 +17,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     maps(&folder)?;
     stages(&folder)?;
     edges(&folder)?;
-    println!("{}", Progress::new(120, Some(800)).unit("evaluations").elapsed(Duration::from_secs(12)).eta_from_pace());
+    println!("{}", ProgressBar::new(120, Some(800)).unit("evaluations").elapsed(Duration::from_secs(12)).eta_from_pace());
     Ok(())
 }
 
 /// Both forms of one thing.
 fn save(thing: impl Show, folder: &Path, name: &str) -> metamers::Result<()> {
-    let thing = Saved(thing.bundles());
+    let thing = Saved(thing.mime_bundles());
     if thing.0.iter().any(|bundle| bundle.png_bytes().is_some()) {
         thing.save(folder.join(format!("{name}.png")))?;
     }
@@ -34,7 +34,7 @@ fn save(thing: impl Show, folder: &Path, name: &str) -> metamers::Result<()> {
 struct Saved(Vec<metamers::display::Bundle>);
 
 impl Show for Saved {
-    fn bundles(&self) -> Vec<metamers::display::Bundle> {
+    fn mime_bundles(&self) -> Vec<metamers::display::Bundle> {
         self.0.clone()
     }
 }

@@ -48,7 +48,7 @@ fn main() -> Result<()> {
             );
         }
     }
-    let matrix = CrossNetwork::of(&metamers, &[net, judge])?;
+    let matrix = CrossNetwork::new(&metamers, &[net, judge])?;
     matrix.show();
     Ok(())
 }

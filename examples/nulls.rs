@@ -20,9 +20,9 @@ fn main() -> Result<()> {
         zoo::crepe_tiny()?,
     ];
     for net in networks {
-        let mut null = Null::of(&net);
+        let mut null = NullDistribution::builder(&net);
         match *net.input() {
-            Input::Sound { samples, rate } => {
+            Input::Sound { samples, sample_rate: rate } => {
                 let mut words = HashSet::new();
                 // Two recordings of one word are not alike by chance.
                 for recording in shipped_recordings()?.into_iter().filter(|r| words.insert(r.word().to_string())) {

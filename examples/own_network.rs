@@ -3,7 +3,7 @@
 //! Run: `cargo run --release --example own_network -- metamer.png`
 
 use metamers::candle_nn::{Conv2d, Conv2dConfig, Linear, Module, VarBuilder, VarMap, conv2d, linear};
-use metamers::network::{Input, Provenance, StageMarker};
+use metamers::network::{Input, WeightsSource, StageMarker};
 use metamers::ops::{Frozen, MaxPool2d, Window};
 use metamers::prelude::*;
 
@@ -54,7 +54,7 @@ fn main() -> Result<()> {
         cnn.forward(x, mark)
     })?
     .with_classes(["cat", "dog", "horse", "panda"])?
-    .with_provenance(Provenance::of_file(&file)?)?;
+    .with_provenance(WeightsSource::of_file(&file)?)?;
     net.show();
 
     let dog = Image::open("photos/dog.jpg")?;

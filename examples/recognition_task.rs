@@ -82,7 +82,7 @@ fn pictures() -> Result<RecognitionTask> {
             items.push(Item::new(name, format!("{pixels} pixels"), answer, coarse));
         }
     }
-    RecognitionTask::builder("What do you see?", Choices::of(THINGS)?)
+    RecognitionTask::builder("What do you see?", Choices::new(THINGS)?)
         .items(items)
         .practice(natural(&PRACTICE)?, 7)
         .catch_trials(natural(&CATCH)?)
@@ -102,14 +102,14 @@ fn words() -> Result<RecognitionTask> {
     for (seed, name) in (0..).zip(shown) {
         let clean = word(name)?;
         for (condition, rms) in [("little noise", 0.1), ("much noise", 0.5)] {
-            let noise = Sound::noise(clean.rate(), clean.len(), Noise::Pink { rms: 0.1 }, seed)?;
+            let noise = Sound::noise(clean.sample_rate(), clean.len(), Noise::Pink { rms: 0.1 }, seed)?;
             let mixed: Vec<f32> = clean.values().iter().zip(noise.values()).map(|(w, n)| w + n * rms / 0.1).collect();
             let peak = mixed.iter().fold(1f32, |peak, v| peak.max(v.abs()));
-            let mixed = Sound::from_samples(name, clean.rate(), mixed.iter().map(|v| v / peak).collect())?;
+            let mixed = Sound::from_samples(name, clean.sample_rate(), mixed.iter().map(|v| v / peak).collect())?;
             items.push(Item::new(name, condition, name, mixed.set_rms(0.1)?));
         }
     }
-    RecognitionTask::builder("Which word do you hear?", Choices::of(WORDS)?)
+    RecognitionTask::builder("Which word do you hear?", Choices::new(WORDS)?)
         .items(items)
         .practice(natural(&["hello", "monday", "bravo"])?, 2)
         .catch_trials(natural(&["goodbye", "zero"])?)

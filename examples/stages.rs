@@ -22,7 +22,7 @@ fn main() -> metamers::Result<()> {
             let metamer = run.finish()?;
             let answer = metamer.metamer_class().map_or(String::new(), |c| c.top().name.clone());
             let snr = metamer.similarity().snr_db.unwrap_or(f64::NAN);
-            let picture = metamer.stimulus().clone().named(stage);
+            let picture = metamer.stimulus().clone().with_name(stage);
             panels.push(Panel::from(&picture).caption(format!("network: {answer}\nSNR {snr:.0} dB")));
         }
         figure = figure.row(panels);

@@ -7,10 +7,10 @@ use std::path::Path;
 use metamers::candle::Module;
 use metamers::candle_nn::{AdamW, Conv2dConfig, Linear, Optimizer, VarBuilder, VarMap, linear, loss::cross_entropy};
 use metamers::prelude::*;
-use metamers::training::{Conv2d, TrainingRun, conv2d, draw_weights};
+use metamers::training::{TrainableConv2d, TrainingRun, conv2d, draw_weights};
 
 fn keep(thing: &impl Show, folder: &Path, name: &str) -> Result<()> {
-    let bundles = thing.bundles();
+    let bundles = thing.mime_bundles();
     println!("{}", bundles[0].plain());
     match bundles[0].data().contains_key("image/png") {
         true => bundles[0].save(folder.join(format!("{name}.png"))),
@@ -19,7 +19,7 @@ fn keep(thing: &impl Show, folder: &Path, name: &str) -> Result<()> {
 }
 
 struct Eye {
-    convolutions: Vec<Conv2d>,
+    convolutions: Vec<TrainableConv2d>,
     logits: Linear,
 }
 
@@ -47,7 +47,7 @@ impl Module for Eye {
     }
 }
 
-fn begin(question: &str, examples: Examples, held_out: Examples) -> Result<TrainingRun> {
+fn begin(question: &str, examples: Dataset, held_out: Dataset) -> Result<TrainingRun> {
     let vars = VarMap::new();
     let eye = Eye::new(&vars)?;
     Training::of_module(question, eye, &vars, examples, held_out).seed(7).rate(3e-3).start()
@@ -78,8 +78,8 @@ fn compare(stage: &str, pictures: &[Image], nets: [&Network; 3]) -> Result<Figur
 
 fn main() -> Result<()> {
     let folder = std::path::PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| ".".into()));
-    let cut_outs = CutOuts::new(48)?;
-    let pictures = cut_outs.draw(3000, 1)?;
+    let cut_outs = Cutouts::new(48)?;
+    let pictures = cut_outs.generate(3000, 1)?;
     let held_out = cut_outs.draw_held_out(300, 2)?;
     keep(&pictures, &folder, "01_pictures")?;
 
@@ -107,8 +107,8 @@ fn main() -> Result<()> {
         .conv("conv3", 64, 3, 2)
         .conv("conv4", 64, 3, 1);
     let by_shape = shape.freeze_as(&plan)?;
-    let by_material = material.freeze_as(&plan.clone().named("material", materials))?;
-    let untrained = plan.clone().named("untrained", shapes).untrained(7)?;
+    let by_material = material.freeze_as(&plan.clone().with_classes("material", materials))?;
+    let untrained = plan.clone().with_classes("untrained", shapes).untrained(7)?;
     keep(&by_shape, &folder, "04_by_shape")?;
 
     let mut right: Vec<Image> = vec![];
@@ -140,7 +140,7 @@ fn main() -> Result<()> {
         }
     }
     println!("{} metamers, {failed} left out", made.len());
-    let judged = CrossNetwork::of(&made, &[by_shape.clone(), by_material.clone()])?;
+    let judged = CrossNetwork::new(&made, &[by_shape.clone(), by_material.clone()])?;
     keep(&judged, &folder, "07_judged")?;
     Ok(())
 }

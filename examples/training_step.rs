@@ -28,7 +28,7 @@ impl Module for Net {
 }
 
 fn main() -> metamers::Result<()> {
-    let examples = CutOuts::new(48)?.draw(200, 1)?.by_shape()?;
+    let examples = Cutouts::new(48)?.generate(200, 1)?.by_shape()?;
     for (name, steps) in [("this library's", 20), ("candle's", 4)] {
         let vars = VarMap::new();
         let vb = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);

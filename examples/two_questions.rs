@@ -18,13 +18,13 @@ fn main() -> metamers::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let mut number = |otherwise: usize| arguments.next().and_then(|a| a.parse().ok()).unwrap_or(otherwise);
     let (seeds, count) = (number(3), number(30));
-    let recipe = Recipe::named(&std::env::args().nth(3).unwrap_or_else(|| "fast".into()))?;
-    let cut_outs = CutOuts::new(48)?;
-    let (pictures, held_out) = (cut_outs.draw(3000, 1)?, cut_outs.draw_held_out(300, 2)?);
+    let recipe = Recipe::by_name(&std::env::args().nth(3).unwrap_or_else(|| "fast".into()))?;
+    let cut_outs = Cutouts::new(48)?;
+    let (pictures, held_out) = (cut_outs.generate(3000, 1)?, cut_outs.draw_held_out(300, 2)?);
     // Hits and totals by maker, stage and judge, over all seeds.
     let mut sums = [[[(0, 0); 2]; STAGES.len()]; 3];
     for seed in 0..seeds as u64 {
-        let trained = |name: &str, examples: Examples, test: Examples| -> metamers::Result<Network> {
+        let trained = |name: &str, examples: Dataset, test: Dataset| -> metamers::Result<Network> {
             let mut run =
                 Training::new(&plan(name, examples.classes()), examples, test).seed(seed).rate(3e-3).quiet().start()?;
             println!("seed {seed}, {name}: {}", run.step(800)?);
@@ -67,7 +67,7 @@ fn main() -> metamers::Result<()> {
     for (maker, name) in ["shape", "material", "untrained"].iter().enumerate() {
         for (place, stage) in STAGES.iter().enumerate() {
             let share =
-                |(hits, total): (usize, usize)| metamers::verdict::Share::new(hits, total).map(|s| s.to_string());
+                |(hits, total): (usize, usize)| metamers::verdict::Proportion::new(hits, total).map(|s| s.to_string());
             let [a, b] = sums[maker][place];
             table.push([name.to_string(), stage.to_string(), share(a)?, share(b)?]);
         }

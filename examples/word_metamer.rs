@@ -9,7 +9,7 @@ fn main() -> Result<()> {
     let given: Vec<String> = std::env::args().skip(1).collect();
     let word = |i: usize, other: &str| given.get(i).cloned().unwrap_or_else(|| other.into());
     let sound = Sound::open(word(0, "speech/seven.wav"))?.prepare(20_000, 40_000)?;
-    let (stage, recipe) = (word(1, "cochleagram"), Recipe::named(&word(2, "fast_sound"))?);
+    let (stage, recipe) = (word(1, "cochleagram"), Recipe::by_name(&word(2, "fast_sound"))?);
     let seconds = word(3, "30").parse().map_err(|_| Error::invalid("seconds", "must be a number"))?;
     let net = if stage == "cochleagram" { Cochleagram::feather2023()?.network()? } else { zoo::cochcnn_words()? };
     let mut run = Synthesis::new(&net, &stage, &sound)?.recipe(recipe).start()?;

@@ -28,8 +28,8 @@ fn same(name: &str, shapes: Vec<(String, Vec<usize>)>, from: impl Fn(&Path) -> R
     let path = folder.path().join(format!("{name}.safetensors"));
     seeded_file(&path, shapes);
     let net = from(&path).unwrap();
-    assert_eq!(net.provenance().source, format!("{name}.safetensors"));
-    assert_eq!(net.parameters(), random.parameters(), "{name}");
+    assert_eq!(net.weights_source().source, format!("{name}.safetensors"));
+    assert_eq!(net.num_parameters(), random.num_parameters(), "{name}");
     let (here, there) = (last(&net), last(random));
     assert!(here.1.iter().any(|&v| v != 0.0) && here.1.iter().all(|v| v.is_finite()), "{name}");
     assert!(here == there, "{name}: {} of a file differs from that of the same weights without one", here.0);
@@ -63,8 +63,8 @@ fn efficientnet_lite0_from_a_file() {
     let (trained, other) = (zoo::efficientnet_lite0().unwrap(), zoo::efficientnet_lite0_random(1).unwrap());
     let layout = |net: &Network| net.stages().iter().map(|s| (s.name.clone(), s.shape.clone())).collect::<Vec<_>>();
     assert_eq!(layout(&random), layout(&trained));
-    assert_eq!((random.name(), random.parameters()), (trained.name(), trained.parameters()));
-    let weights = [&random, &trained, &other].map(|net| &net.provenance().weights_sha256);
+    assert_eq!((random.name(), random.num_parameters()), (trained.name(), trained.num_parameters()));
+    let weights = [&random, &trained, &other].map(|net| &net.weights_source().weights_sha256);
     assert!(weights[0] != weights[1] && weights[0] != weights[2], "{weights:?}");
     assert!(last(&random) != last(&other), "another seed");
 }

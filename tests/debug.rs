@@ -23,7 +23,7 @@ fn network() -> Network {
 
 #[test]
 fn values_with_large_buffers_have_a_short_line() {
-    let photo = Image::noise(16, 20, Noise::Uniform { low: 0.2, high: 0.8 }, 1).unwrap().named("noise");
+    let photo = Image::noise(16, 20, Noise::Uniform { low: 0.2, high: 0.8 }, 1).unwrap().with_name("noise");
     let plan = Synthesis::new(&network(), "mean", &photo).unwrap().seed(7).quiet();
     assert_eq!(line(&plan), "Synthesis(noise at mean of means, recipe fast, seed 7)");
     let mut run = plan.start().unwrap();
@@ -50,7 +50,7 @@ fn what_is_drawn_has_a_short_line() {
     assert_eq!(line(&bars), r#"Bars("classes", 500 bars)"#);
     let table = (0..500).fold(Table::new(["a", "b"]), |table, i| table.row([i.to_string(), "x".into()]));
     assert_eq!(line(&table), "Table(2 columns, 500 rows)");
-    let bundle: Bundle = table.bundles().remove(0);
+    let bundle: Bundle = table.mime_bundles().remove(0);
     assert!(line(&bundle).starts_with("Bundle("));
     line(&shipped_photos().unwrap());
 }

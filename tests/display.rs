@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metamers::display::live::send_listening;
 use metamers::display::{
-    Align, Bars, Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, Progress, Raster, Show, Table, duration,
+    Align, Bars, Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, ProgressBar, Raster, Show, Table, duration,
     escape,
 };
 use serde_json::Value;
@@ -27,7 +27,7 @@ fn loss() -> LinePlot {
 #[test]
 fn a_figure_is_a_picture_and_text_and_no_html_that_would_hide_it() {
     let figure = Figure::new("A <photo> & its loss").row([Panel::picture("original", photo()), loss().into()]);
-    let bundles = figure.bundles();
+    let bundles = figure.mime_bundles();
     assert_eq!(bundles.len(), 1);
     let kinds: Vec<_> = bundles[0].data().keys().map(String::as_str).collect();
     assert_eq!(kinds, ["image/png", "text/plain"]);
@@ -43,11 +43,11 @@ fn a_figure_is_a_picture_and_text_and_no_html_that_would_hide_it() {
 
 #[test]
 fn a_figure_is_as_wide_as_a_notebook_and_no_wider() {
-    let wide = Figure::new("").row([loss(), loss()]).bundles();
+    let wide = Figure::new("").row([loss(), loss()]).mime_bundles();
     assert_eq!(wide[0].metadata()["image/png"]["width"], 900);
     let long =
         Figure::new("").title("word ".repeat(500)).row((0..30).map(|_| Panel::picture("long ".repeat(90), photo())));
-    assert!(long.bundles()[0].metadata()["image/png"]["width"].as_u64().unwrap() <= 900);
+    assert!(long.mime_bundles()[0].metadata()["image/png"]["width"].as_u64().unwrap() <= 900);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_picture_of_the_wrong_size_says_so_instead_of_panicking() {
         Raster::from_gray(0, 5, &[]),
         Raster::from_rgb(2, 2, vec![1]),
     ] {
-        let bundle = &wrong.bundles()[0];
+        let bundle = &wrong.mime_bundles()[0];
         assert!(bundle.plain().contains("need") || bundle.plain().contains("no pixels"), "{}", bundle.plain());
         let (width, height) = size_of(&wrong.png());
         assert!(width > 50 && height > 50, "the note must be legible");
@@ -86,9 +86,9 @@ fn a_picture_of_the_wrong_size_says_so_instead_of_panicking() {
 
 #[test]
 fn a_small_picture_is_shown_large_by_a_whole_factor() {
-    let bundle = &Raster::from_gray(8, 4, &[0.5; 32]).bundles()[0];
+    let bundle = &Raster::from_gray(8, 4, &[0.5; 32]).mime_bundles()[0];
     assert_eq!(size_of(&bundle.png_bytes().unwrap()), (224, 112));
-    let large = &Raster::from_gray(300, 2, &[0.5; 600]).bundles()[0];
+    let large = &Raster::from_gray(300, 2, &[0.5; 600]).mime_bundles()[0];
     assert_eq!(size_of(&large.png_bytes().unwrap()), (300, 2));
 }
 
@@ -143,13 +143,13 @@ fn nothing_that_a_person_can_plot_panics() {
             size_of(&Figure::new("").row([map]).png());
         }
         size_of(
-            &Bars::new("").bar("", f64::from(value)).bar("x".repeat(5000), 0.5).highlight(77).bundles()[0]
+            &Bars::new("").bar("", f64::from(value)).bar("x".repeat(5000), 0.5).highlight(77).mime_bundles()[0]
                 .png_bytes()
                 .unwrap(),
         );
         size_of(&Figure::new("").row([Panel::text("", "a").width(f64::from(value)), Panel::text("b", "")]).png());
     }
-    size_of(&HeatMap::new("", usize::MAX, 2, vec![]).bundles()[0].png_bytes().unwrap());
+    size_of(&HeatMap::new("", usize::MAX, 2, vec![]).mime_bundles()[0].png_bytes().unwrap());
     size_of(&Figure::new("").png());
     size_of(&Figure::new("").row(Vec::<Panel>::new()).png());
     size_of(&Figure::new("").row([HeatMap::new("empty", 1, 1, vec![f32::NAN])]).png());
@@ -230,7 +230,7 @@ fn a_dashed_line_has_gaps_and_a_colour_of_its_own() {
 fn named_places_are_written_below_and_in_words() {
     let plot = LinePlot::new("").x_names(["natural", "block2", "block10"]).x_label("condition");
     let plot = plot.error_bars("class", vec![(0.0, 0.93, 0.9, 0.96), (2.0, 0.2, f64::NAN, f64::NAN)]);
-    let text = plot.bundles()[0].plain().to_owned();
+    let text = plot.mime_bundles()[0].plain().to_owned();
     assert!(text.contains("class: natural 0.93 (0.9 to 0.96), block10 0.2"), "{text}");
 }
 
@@ -285,10 +285,10 @@ fn a_million_points_are_a_picture_like_any_other() {
     let noise = |k: u32| f64::from(k.wrapping_mul(2_654_435_761) >> 8);
     let points = (0..1_000_000).map(|k| (f64::from(k), noise(k))).collect();
     let shuffled = (0..1_000_000).map(|k| (noise(k), noise(k + 7))).collect();
-    let png = LinePlot::new("noise").series("", points).series("", shuffled).bundles()[0].png_bytes().unwrap();
+    let png = LinePlot::new("noise").series("", points).series("", shuffled).mime_bundles()[0].png_bytes().unwrap();
     assert_eq!(
         size_of(&png),
-        size_of(&LinePlot::new("noise").series("", vec![(0.0, 1.0)]).bundles()[0].png_bytes().unwrap())
+        size_of(&LinePlot::new("noise").series("", vec![(0.0, 1.0)]).mime_bundles()[0].png_bytes().unwrap())
     );
 }
 
@@ -307,19 +307,19 @@ fn a_table_shows_what_is_in_it_and_nothing_else() {
         .row(["<script>alert('x')</script>", "7"])
         .row(["b"])
         .row(["c", "12", "extra"]);
-    let bundle = &table.bundles()[0];
+    let bundle = &table.mime_bundles()[0];
     let html = &bundle.data()["text/html"];
     assert!(!html.contains("<script"), "{html}");
     assert!(html.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"), "{html}");
     assert!(html.contains("<caption>&quot;units&quot; &amp; more</caption>"), "{html}");
     assert_eq!(html.matches("<td").count(), 9, "every row has every column");
     assert_eq!(
-        Table::new(["name", "n"]).align([Align::Left, Align::Right]).row(["ä", "1"]).row(["long name", "23"]).bundles()
+        Table::new(["name", "n"]).align([Align::Left, Align::Right]).row(["ä", "1"]).row(["long name", "23"]).mime_bundles()
             [0]
         .plain(),
         "name        n\n─────────  ──\nä           1\nlong name  23"
     );
-    assert_eq!(Table::new(Vec::<String>::new()).bundles()[0].plain(), "");
+    assert_eq!(Table::new(Vec::<String>::new()).mime_bundles()[0].plain(), "");
     assert_eq!(escape("a<b>&\"'"), "a&lt;b&gt;&amp;&quot;&#39;");
 }
 
@@ -338,7 +338,7 @@ fn a_saved_page_stands_alone() {
         "an address outside"
     );
     let picture = page.split("data:image/png;base64,").nth(1).unwrap().split('"').next().unwrap();
-    assert_eq!(Some(picture), figure.bundles()[0].data().get("image/png").map(String::as_str));
+    assert_eq!(Some(picture), figure.mime_bundles()[0].data().get("image/png").map(String::as_str));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
 }
 
@@ -383,14 +383,14 @@ fn a_failed_save_names_the_file_and_leaves_what_was_there() {
 #[test]
 fn progress_says_how_far_and_how_long() {
     let said = |done, total, elapsed, eta: Option<Duration>| {
-        Progress::new(done, total).unit("evaluations").elapsed(elapsed).eta(eta).to_string()
+        ProgressBar::new(done, total).unit("evaluations").elapsed(elapsed).eta(eta).to_string()
     };
     let line = said(120, Some(800), Duration::from_secs(12), Some(Duration::from_secs(60)));
     assert_eq!(line, "120/800 evaluations  ███░░░░░░░░░░░░░░░░░░░░░  12 s, 1 min left");
     assert_eq!(said(7, None, Duration::from_millis(1234), None), "7 evaluations  1.2 s");
     assert_eq!(said(0, Some(0), Duration::ZERO, None), format!("0/0 evaluations  {}  0 s", "█".repeat(24)));
     assert!(said(usize::MAX, Some(1), Duration::MAX, Some(Duration::MAX)).contains(&"█".repeat(24)));
-    let paced = Progress::new(1, Some(usize::MAX)).elapsed(Duration::MAX).eta_from_pace();
+    let paced = ProgressBar::new(1, Some(usize::MAX)).elapsed(Duration::MAX).eta_from_pace();
     assert!(!paced.to_string().contains("left"), "an ETA that cannot be said is not said");
     assert_eq!(duration(Duration::from_secs(59)), "59 s");
     assert_eq!(duration(Duration::from_secs_f64(59.7)), "1 min");

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use common::{agree, flat, json, optional, seeded_file, tensors, waveforms};
 use metamers::engine::Compiled;
-use metamers::ops::pull_back;
+use metamers::ops::vjp;
 use metamers::prelude::*;
 
 const WEIGHTS: &str = "assets/optional/efficient_word_net.safetensors";
@@ -33,7 +33,7 @@ fn compare(kind: &str, net: &Network) {
                 let Some(expected) = samples.get(&key) else { continue };
                 let along = (0..y.elem_count()).map(|i| (((i * 7919) % 1009) as f64 / 1008.0 - 0.5) as f32).collect();
                 let along = Tensor::from_vec(along, y.shape(), &Device::Cpu).unwrap();
-                let gradient = flat(&pull_back(&y, &along, &x).unwrap());
+                let gradient = flat(&vjp(&y, &along, &x).unwrap());
                 let off = agree(&format!("{key}, {how}"), &gradient, &facts[&key], expected, 1e-3);
                 worst[1] = worst[1].max(off);
             }
@@ -102,7 +102,7 @@ fn spoken(word: &str, voice: &str) -> Option<Sound> {
     let loud = |v: &f32| v.abs() > 0.01 * sound.peak();
     let at = |i: usize| i as f64 / f64::from(rate);
     let (first, last) = (sound.values().iter().position(loud)?, sound.values().iter().rposition(loud)?);
-    sound.cut(at(first) - 0.05, at(last) + 0.05).ok()
+    sound.slice(at(first) - 0.05, at(last) + 0.05).ok()
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn recorded_words_are_recognised_by_the_nearest_synthetic_one() {
         return println!("skipped: espeak-ng, which speaks the references, is not installed");
     }
     let net = zoo::efficient_word_net_from(path).unwrap();
-    let mut words = Nearest::new(&net, "embedding").unwrap();
+    let mut words = NearestNeighbor::new(&net, "embedding").unwrap();
     let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/speech");
     let text = std::fs::read(assets.join("speech.json")).unwrap();
     let recordings: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap();
@@ -120,14 +120,14 @@ fn recorded_words_are_recognised_by_the_nearest_synthetic_one() {
     names.sort_unstable();
     names.dedup();
     for name in &names {
-        VOICES.iter().for_each(|voice| words.learn(*name, spoken(name, voice).unwrap()).unwrap());
+        VOICES.iter().for_each(|voice| words.add(*name, spoken(name, voice).unwrap()).unwrap());
     }
     assert_eq!(words.examples(), 3 * 78);
     let (mut first, mut among_five, mut missed) = (0, 0, vec![]);
     for recording in &recordings {
         let word = recording["word"].as_str().unwrap();
         let sound = Sound::open(assets.join(recording["file"].as_str().unwrap())).unwrap();
-        let answer = words.ask(sound, 5).unwrap();
+        let answer = words.query(sound, 5).unwrap();
         first += usize::from(answer.top().name == word);
         among_five += usize::from(answer.all().iter().any(|m| m.name == word));
         if answer.top().name != word {

@@ -9,7 +9,7 @@ use common::{flat, random_tensor, relative};
 use metamers::candle::{Tensor, Var};
 use metamers::engine::Compiled;
 use metamers::network::{Builder, Input, Network, NodeId};
-use metamers::ops::{AvgPool2d, Clip, Conv2d, Conv2dConfig, Frozen, Padding, Window, pull_back};
+use metamers::ops::{AvgPool2d, Relu, Conv2d, Conv2dConfig, Frozen, Padding, Window, vjp};
 use metamers::prelude::{Noise, Sound, zoo};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -20,7 +20,7 @@ fn error(net: &Network, stage: &str, x: &Tensor, random: &mut ChaCha8Rng) -> [f6
     let expected = net.forward_to(stage, &var).unwrap();
     let cotangent = random_tensor(expected.dims(), random);
     let values = Compiled::new(net, stage).unwrap().apply(&var).unwrap();
-    let [exact, ours] = [&expected, &values].map(|y| flat(&pull_back(y, &cotangent, &var).unwrap()));
+    let [exact, ours] = [&expected, &values].map(|y| flat(&vjp(y, &cotangent, &var).unwrap()));
     let off = [relative(&flat(&values), &flat(&expected)), relative(&ours, &exact)];
     println!("{net:?} {stage}: values {:.1e}, gradient {:.1e}", off[0], off[1]);
     off
@@ -71,7 +71,7 @@ impl Decided<'_> {
     }
 
     fn rectify(&mut self, (node, y): Known) -> Known {
-        (self.b.clip(node, Clip::RELU).unwrap(), y.relu().unwrap())
+        (self.b.relu(node, Relu::UNBOUNDED).unwrap(), y.relu().unwrap())
     }
 
     /// Adds two; both are known.

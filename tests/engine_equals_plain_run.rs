@@ -8,7 +8,7 @@ use metamers::candle::{Device, Tensor, Var};
 use metamers::engine::{Compiled, Isa};
 use metamers::network::{Builder, Input, Layer, Network, NodeId};
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, Linear, MaxPool2d, Padding, Window, pull_back,
+    AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, Linear, MaxPool2d, Padding, Window, vjp,
 };
 use metamers::prelude::{Noise, Sound, zoo};
 use rand::{RngExt, SeedableRng};
@@ -31,7 +31,7 @@ fn compare_at(net: &Network, x: &Tensor, random: &mut ChaCha8Rng, [value_error, 
         let var = Var::from_tensor(x).unwrap();
         let expected = net.forward_to(&stage.name, &var).unwrap();
         let cotangent = random_tensor(expected.dims(), random);
-        let expected_gradient = flat(&pull_back(&expected, &cotangent, &var).unwrap());
+        let expected_gradient = flat(&vjp(&expected, &cotangent, &var).unwrap());
         for isa in Isa::available() {
             let what = format!("{net:?}, stage {}, batch {batch}, {isa:?}", stage.name);
             let compiled = Compiled::with_isa(net, &stage.name, isa).unwrap();
@@ -40,7 +40,7 @@ fn compare_at(net: &Network, x: &Tensor, random: &mut ChaCha8Rng, [value_error, 
             assert_eq!(values.dims(), expected.dims(), "{what}");
             let off = relative(&flat(&values), &flat(&expected));
             assert!(off < value_error, "{what}: values are off by {off}");
-            let gradient = flat(&pull_back(&values, &cotangent, &var).unwrap());
+            let gradient = flat(&vjp(&values, &cotangent, &var).unwrap());
             let off = relative(&gradient, &expected_gradient);
             assert!(off < gradient_error, "{what}: the gradient is off by {off}");
         }
@@ -93,7 +93,7 @@ fn single_convolutions_of_odd_shapes() {
         let config = Conv2dConfig { stride, dilation, padding, groups };
         let x = m.b.input();
         let y = m.conv(x, inputs, outputs, config, kernel);
-        let z = m.b.clip(y, Clip { ceiling: 0.5 }).unwrap();
+        let z = m.b.relu(y, Relu { max: 0.5 }).unwrap();
         m.b.stage("conv", y).unwrap();
         m.b.stage("clip", z).unwrap();
         // Behind another layer, so that the gradient has a gate to pass.
@@ -113,45 +113,45 @@ fn a_network_of_every_layer() {
     let x = m.b.channel_affine(x, ChannelAffine::new(&[2.0, 1.5, 1.0], &[-1.0, 0.1, 0.0]).unwrap()).unwrap();
     let x = m.conv(x, 3, 20, config([2, 2], Padding::all(3), 1), [7, 7]);
     let x = m.b.channel_affine(x, ChannelAffine::new(&[0.7; 20], &[0.1; 20]).unwrap()).unwrap();
-    let x = m.b.clip(x, Clip::RELU).unwrap();
+    let x = m.b.relu(x, Relu::UNBOUNDED).unwrap();
     m.b.stage("conv1", x).unwrap();
     let x = m.b.max_pool2d(x, MaxPool2d::new(Window::square(3).stride(2).padding(Padding::all(1)))).unwrap();
     m.b.stage("pool1", x).unwrap();
     // A residual block: both branches read x, and the sum is rectified.
     let y = m.conv(x, 20, 33, config([1, 1], Padding::all(1), 1), [3, 3]);
-    let y = m.b.clip(y, Clip::RELU6).unwrap();
+    let y = m.b.relu(y, Relu::RELU6).unwrap();
     let y = m.conv(y, 33, 20, Conv2dConfig::default(), [1, 1]);
     let x = m.b.add(y, x).unwrap();
-    let x = m.b.clip(x, Clip::RELU).unwrap();
+    let x = m.b.relu(x, Relu::UNBOUNDED).unwrap();
     m.b.stage("block1", x).unwrap();
     // One whose shortcut is a convolution, computed after the branch.
     let y = m.conv(x, 20, 20, config([1, 1], Padding::all(1), 20), [3, 3]);
-    let y = m.b.clip(y, Clip::RELU).unwrap();
+    let y = m.b.relu(y, Relu::UNBOUNDED).unwrap();
     let y = m.conv(y, 20, 16, config([2, 1], Padding::default(), 1), [1, 1]);
     let s = m.conv(x, 20, 16, config([2, 1], Padding::default(), 1), [1, 1]);
     let x = m.b.add(y, s).unwrap();
     m.b.stage("block2", x).unwrap();
     // Sums that nothing can be fused with, a rectifier whose input is used twice, and the same tensor twice.
-    let r = m.b.clip(x, Clip::RELU).unwrap();
+    let r = m.b.relu(x, Relu::UNBOUNDED).unwrap();
     let x = m.b.add(r, x).unwrap();
     let x = m.b.add(x, x).unwrap();
     m.b.stage("sums", x).unwrap();
     let x = m.b.channel_affine(x, ChannelAffine::new(&[1.2; 16], &[-0.3; 16]).unwrap()).unwrap();
-    let x = m.b.clip(x, Clip { ceiling: 2.0 }).unwrap();
+    let x = m.b.relu(x, Relu { max: 2.0 }).unwrap();
     m.b.stage("affine", x).unwrap();
     // Grouped, so it runs as in the plain run.
     let g = m.conv(x, 16, 12, config([1, 1], Padding::all(1), 4), [3, 3]);
     let x = m.b.layer(Layer::Concat, &[x, g, x]).unwrap();
     m.b.stage("concat", x).unwrap();
     let x = m.b.avg_pool2d(x, AvgPool2d::new(Window::square(2).padding(Padding::all(1)))).unwrap();
-    let x = m.b.clip(x, Clip::RELU).unwrap();
+    let x = m.b.relu(x, Relu::UNBOUNDED).unwrap();
     m.b.stage("average", x).unwrap();
     let [c, h, w] = m.b_shape(x);
     let f = m.b.layer(Layer::Flatten, &[x]).unwrap();
     m.b.stage("flat", f).unwrap();
     let weight = (random_tensor(&[37, c * h * w], m.random) * 0.05).unwrap();
     let y = m.b.linear(f, Linear::new(&weight, Some(&random_tensor(&[37], m.random))).unwrap()).unwrap();
-    let y = m.b.clip(y, Clip::RELU).unwrap();
+    let y = m.b.relu(y, Relu::UNBOUNDED).unwrap();
     m.b.stage("fc1", y).unwrap();
     let z = m.b.global_avg_pool(x).unwrap();
     let z = m.b.linear(z, Linear::new(&random_tensor(&[37, c], m.random), None).unwrap()).unwrap();
@@ -177,7 +177,7 @@ fn the_input_itself_and_layers_right_behind_it() {
     let mut m = maker("input", [5, 6, 9], &mut random);
     let x = m.b.input();
     m.b.stage("input", x).unwrap();
-    let y = m.b.clip(x, Clip { ceiling: 0.7 }).unwrap();
+    let y = m.b.relu(x, Relu { max: 0.7 }).unwrap();
     m.b.stage("clip", y).unwrap();
     let z = m.b.avg_pool2d(x, AvgPool2d::new(Window::square(2))).unwrap();
     m.b.stage("average", z).unwrap();
@@ -209,10 +209,10 @@ fn convolutions_by_way_of_winograd() {
         let mut m = maker("tiles", [5, size[0], size[1]], &mut random);
         let x = m.b.input();
         let x = m.conv(x, 5, inputs, Conv2dConfig::default(), [1, 1]);
-        let x = m.b.clip(x, Clip::RELU).unwrap();
+        let x = m.b.relu(x, Relu::UNBOUNDED).unwrap();
         let y = m.conv(x, inputs, outputs, config([1, 1], Padding { top, bottom, left, right }, 1), [side, side]);
         m.b.stage("conv", y).unwrap();
-        let y = m.b.clip(y, Clip { ceiling: 0.5 }).unwrap();
+        let y = m.b.relu(y, Relu { max: 0.5 }).unwrap();
         let y = m.conv(y, outputs, 16, config([1, 1], Padding::all(1), 1), [3, 3]);
         m.b.stage("behind", y).unwrap();
         let net = m.b.finish().unwrap();

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use common::{data, flat, relative, tensors};
 use metamers::hearing::{Cochleagram, Config};
-use metamers::ops::{Frozen, pull_back};
+use metamers::ops::{Frozen, vjp};
 use metamers::prelude::*;
 
 type Tensors = HashMap<String, Tensor>;
@@ -30,7 +30,7 @@ fn waveform(tensors: &Tensors, name: &str) -> Var {
 fn gradient(ear: &Cochleagram, x: &Var) -> Vec<f32> {
     let y = ear.apply(x).unwrap();
     let along = Tensor::from_vec(weights(y.elem_count()), y.shape(), &Device::Cpu).unwrap();
-    flat(&pull_back(&y, &along, x).unwrap())
+    flat(&vjp(&y, &along, x).unwrap())
 }
 
 fn presets() -> [(&'static str, Cochleagram); 2] {
@@ -146,7 +146,7 @@ fn crepe_hears_the_pitch_of_tones() {
 fn a_metamer_of_a_sound_is_made_saved_and_shown() {
     let net = zoo::cochcnn9_from(data("cochcnn9_narrow.safetensors")).unwrap();
     let word = tensors("hearing.safetensors")["speech.waveform"].clone();
-    let word = Sound::from_tensor(&word.clamp(-1.0, 1.0).unwrap(), 20_000).unwrap().named("a word");
+    let word = Sound::from_tensor(&word.clamp(-1.0, 1.0).unwrap(), 20_000).unwrap().with_name("a word");
     let folder = tempfile::tempdir().unwrap();
     for recipe in Recipe::sound_presets() {
         let name = recipe.name.clone();
@@ -166,7 +166,7 @@ fn a_metamer_of_a_sound_is_made_saved_and_shown() {
         let path = folder.path().join("word.metamer");
         metamer.save(&path).unwrap();
         assert_eq!(Metamer::open(&path).unwrap().stimulus(), metamer.stimulus());
-        let bundles = metamer.bundles();
+        let bundles = metamer.mime_bundles();
         assert_eq!(bundles[0].data()["text/html"].matches("<audio controls").count(), 2, "{name}");
         assert!(bundles[1].data().contains_key("image/png"), "{name}");
     }
@@ -178,7 +178,7 @@ fn a_metamer_of_a_sound_is_made_saved_and_shown() {
 fn small() -> (Network, Sound) {
     let config = Config { samples: 4000, filters: 6, sample_factor: 2, ..Config::feather2023() };
     let net = Cochleagram::new(config).unwrap().network().unwrap();
-    (net, Sound::noise(20_000, 4000, Noise::Pink { rms: 0.05 }, 4).unwrap().named("pink noise"))
+    (net, Sound::noise(20_000, 4000, Noise::Pink { rms: 0.05 }, 4).unwrap().with_name("pink noise"))
 }
 
 #[test]
@@ -199,9 +199,9 @@ fn a_metamer_of_a_network_without_classes_is_told_without_answers() {
     let (net, noise) = small();
     let mut run = Synthesis::new(&net, "cochleagram", &noise).unwrap().quiet().start().unwrap();
     run.step(1).unwrap();
-    let progress = run.bundles()[0].plain().to_owned();
+    let progress = run.mime_bundles()[0].plain().to_owned();
     assert!(progress.starts_with("stage cochleagram, recipe fast_sound\n"), "{progress}");
-    let bundles = run.finish().unwrap().bundles();
+    let bundles = run.finish().unwrap().mime_bundles();
     let picture = bundles.iter().find(|bundle| bundle.data().contains_key("image/png")).unwrap();
     let alt = picture.metadata()["image/png"]["alt"].as_str().unwrap();
     assert!(alt.starts_with("Original and metamer of pink noise at stage cochleagram. ρ "), "{alt}");
@@ -213,8 +213,8 @@ fn a_metamer_of_a_network_without_classes_is_told_without_answers() {
 #[test]
 fn presets_have_their_own_fingerprints() {
     let networks = presets().map(|(_, ear)| ear.network().unwrap());
-    let [a, b] = networks.each_ref().map(|network| network.provenance().weights_sha256.clone());
+    let [a, b] = networks.each_ref().map(|network| network.weights_source().weights_sha256.clone());
     assert!(a.len() == 64 && b.len() == 64 && a != b, "{a} {b}");
     let again = Cochleagram::feather2023().unwrap().network().unwrap();
-    assert_eq!(again.provenance().weights_sha256, a);
+    assert_eq!(again.weights_source().weights_sha256, a);
 }

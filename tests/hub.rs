@@ -148,7 +148,7 @@ fn a_zoo_network_takes_its_weights_from_the_hub() {
     let bytes = std::fs::read(&path).unwrap();
     let hub = Hub::with(HashMap::from([(format!("/{MODEL}/resolve/main/{FILE}"), bytes.clone())]));
     let net = zoo::resnet50_from(hub.file(&folder.path().join("cache")).fetch().unwrap()).unwrap();
-    assert_eq!(net.provenance().weights_sha256, sha256(&bytes));
+    assert_eq!(net.weights_source().weights_sha256, sha256(&bytes));
     let same = zoo::resnet50_random(0).unwrap();
     let x = Tensor::full(0.4f32, (1, 3, 224, 224), &Device::Cpu).unwrap();
     let values = |net: &Network| common::flat(&net.forward_to("layer1", &x).unwrap());

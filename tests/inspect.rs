@@ -4,7 +4,7 @@ use metamers::candle_nn::{self, Conv2dConfig, Module};
 use metamers::display::Bundle;
 use metamers::inspection::Inspection;
 use metamers::network::{Builder, Input};
-use metamers::ops::{ChannelAffine, Clip, Conv2d, Conv2dConfig as OurConfig};
+use metamers::ops::{ChannelAffine, Relu, Conv2d, Conv2dConfig as OurConfig};
 use metamers::prelude::*;
 
 fn says(message: &str, parts: &[&str]) {
@@ -17,7 +17,7 @@ fn plain(bundles: &[Bundle]) -> String {
 
 /// A page and the sheet of an inspection, where somebody looks at them: METAMERS_LOOK=folder.
 fn look(name: &str, found: &Inspection) {
-    println!("{}", plain(&found.bundles()));
+    println!("{}", plain(&found.mime_bundles()));
     if let Some(folder) = std::env::var_os("METAMERS_LOOK") {
         let folder = std::path::Path::new(&folder);
         found.save(folder.join(format!("{name}.html"))).unwrap();
@@ -26,14 +26,14 @@ fn look(name: &str, found: &Inspection) {
 }
 
 /// One convolution with these channel factors of the input, a bias and a rectifier.
-fn one_layer(bias: f32, clip: Clip) -> Network {
+fn one_layer(bias: f32, clip: Relu) -> Network {
     let values: Vec<f32> = (0..4 * 3 * 9).map(|i| ((i * 37 % 23) as f32 - 11.0) / 40.0).collect();
     let weight = Tensor::from_vec(values, (4, 3, 3, 3), &Device::Cpu).unwrap();
     let bias = Tensor::full(bias, 4, &Device::Cpu).unwrap();
     let mut b = Builder::new("one layer", Input::Image { shape: [3, 32, 32], resize: 32 });
     let x = b.channel_affine(b.input(), ChannelAffine::new(&[4.0, 4.0, 5.0], &[-2.0, -1.0, 0.0]).unwrap()).unwrap();
     let x = b.conv2d(x, Conv2d::new(&weight, Some(&bias), OurConfig::default()).unwrap()).unwrap();
-    let x = b.clip(x, clip).unwrap();
+    let x = b.relu(x, clip).unwrap();
     b.stage("relu", x).unwrap();
     b.finish().unwrap()
 }
@@ -52,7 +52,7 @@ fn the_shipped_image_network_passes() {
     assert!(tried.iter().all(|(_, [before, after])| after > before), "{tried:?}");
     assert_eq!(found.metamers().len(), 3);
     let pixels = 3.0 * 224.0 * 224.0;
-    let text = plain(&found.bundles());
+    let text = plain(&found.mime_bundles());
     let stem = &net.stages()[0];
     says(
         &text,
@@ -66,9 +66,9 @@ fn the_shipped_image_network_passes() {
     );
     says(&text, &["rectifier with a ceiling", "passed unchanged at the matched stage"]);
     // Two tables and a picture, each with what a front end needs.
-    let kinds: Vec<bool> = found.bundles().iter().map(|b| b.data().contains_key("image/png")).collect();
+    let kinds: Vec<bool> = found.mime_bundles().iter().map(|b| b.data().contains_key("image/png")).collect();
     assert_eq!(kinds, [false, false, true]);
-    assert!(found.bundles()[2].metadata()["image/png"]["alt"].as_str().unwrap().contains("after 20 steps"));
+    assert!(found.mime_bundles()[2].metadata()["image/png"]["alt"].as_str().unwrap().contains("after 20 steps"));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn the_shipped_word_network_passes_and_names_its_surrogates() {
     let found = zoo::cochcnn_words().unwrap().inspect().unwrap();
     look("words", &found);
     assert!(found.warnings().is_empty(), "{:?}", found.warnings());
-    let text = plain(&found.bundles());
+    let text = plain(&found.mime_bundles());
     says(&text, &["a surrogate: that of the power 0.3 clamped to 5", "20000 Hz", "211 channels", "max pool"]);
 }
 
@@ -92,7 +92,7 @@ fn a_network_of_ones_own_is_listed_with_what_is_not_known() {
     .unwrap();
     let found = net.inspect().unwrap();
     look("mine", &found);
-    let text = plain(&found.bundles());
+    let text = plain(&found.mime_bundles());
     says(
         &text,
         &[
@@ -110,11 +110,11 @@ fn a_network_of_ones_own_is_listed_with_what_is_not_known() {
 #[test]
 fn stages_that_are_dead_saturated_or_deaf_are_warned_of() {
     let warnings = |net: Network| net.inspect().unwrap().warnings().join("\n");
-    let fine = warnings(one_layer(0.0, Clip::RELU));
+    let fine = warnings(one_layer(0.0, Relu::UNBOUNDED));
     assert_eq!(fine.lines().count(), 1, "{fine}");
-    says(&warnings(one_layer(-1e3, Clip::RELU)), &["relu: every unit is 0 for dog", "nothing to match"]);
+    says(&warnings(one_layer(-1e3, Relu::UNBOUNDED)), &["relu: every unit is 0 for dog", "nothing to match"]);
     says(
-        &warnings(one_layer(1e3, Clip::RELU6)),
+        &warnings(one_layer(1e3, Relu::RELU6)),
         &["relu: gives the same for dog and for noise", "100.0 % of the units are at their ceiling"],
     );
     // A module that gives no number for black.
@@ -126,9 +126,9 @@ fn stages_that_are_dead_saturated_or_deaf_are_warned_of() {
 
 #[test]
 fn a_stimulus_that_does_not_fit_is_an_error() {
-    let net = one_layer(0.0, Clip::RELU);
+    let net = one_layer(0.0, Relu::UNBOUNDED);
     let word = Sound::open("speech/seven.wav").unwrap();
     says(&net.inspect_on(word).unwrap_err().to_string(), &["takes images, not sounds"]);
     let panda = Image::open("photos/giant_panda.jpg").unwrap();
-    assert!(plain(&net.inspect_on(panda).unwrap().bundles()).contains("stages, for giant panda"));
+    assert!(plain(&net.inspect_on(panda).unwrap().mime_bundles()).contains("stages, for giant panda"));
 }

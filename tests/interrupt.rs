@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use metamers::prelude::*;
-use metamers::synthesis::Ended;
+use metamers::synthesis::StopReason;
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -29,10 +29,10 @@ fn an_interrupt_ends_the_call_and_keeps_the_run() {
     let signal = interrupt_after(500);
     let progress = run.run().unwrap();
     signal.join().unwrap();
-    assert_eq!(progress.ended, Ended::Interrupted);
+    assert_eq!(progress.stop_reason, StopReason::Interrupted);
     let steps = run.steps();
     assert!(steps > 0);
-    assert_eq!(run.step(2).unwrap().ended, Ended::Steps);
+    assert_eq!(run.step(2).unwrap().stop_reason, StopReason::Steps);
     assert_eq!(run.steps(), steps + 2);
 }
 
@@ -41,7 +41,7 @@ fn an_interrupted_null_distribution_says_how_far_it_got() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let net = zoo::efficientnet_lite0().unwrap();
     let photo = net.prepare(Image::open("photos/dog.jpg").unwrap()).unwrap();
-    let builder = Null::of(&net).stimuli((0..2000).map(|_| &photo)).unwrap().stages(["logits"]).unwrap();
+    let builder = NullDistribution::builder(&net).stimuli((0..2000).map(|_| &photo)).unwrap().stages(["logits"]).unwrap();
     let signal = interrupt_after(500);
     let error = builder.build().unwrap_err();
     signal.join().unwrap();

@@ -5,7 +5,7 @@ mod common;
 use common::flat;
 use metamers::network::{Builder, Input, Layer};
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, Frozen, Linear, MaxPool2d, Padding, Window, pull_back,
+    AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, Frozen, Linear, MaxPool2d, Padding, Window, vjp,
 };
 use metamers::prelude::*;
 
@@ -25,7 +25,7 @@ fn batch(n: usize) -> Var {
 #[test]
 fn concat_puts_channels_side_by_side() {
     let mut b = Builder::new("joined", input());
-    let relu = b.clip(b.input(), Clip::RELU).unwrap();
+    let relu = b.relu(b.input(), Relu::UNBOUNDED).unwrap();
     let joined = b.layer(Layer::Concat, &[b.input(), relu, b.input()]).unwrap();
     b.stage("joined", joined).unwrap();
     let net = b.finish().unwrap();
@@ -43,7 +43,7 @@ fn concat_puts_channels_side_by_side() {
     assert_eq!(flat(&y), expected);
     // Each input has three ways to the output; the second is closed where it is negative.
     let cotangent = Tensor::from_vec(values(144), (2, 6, 4, 3), &Device::Cpu).unwrap();
-    let gradient = flat(&pull_back(&y, &cotangent, &x).unwrap());
+    let gradient = flat(&vjp(&y, &cotangent, &x).unwrap());
     for (i, (&g, &x)) in gradient.iter().zip(&x_values).enumerate() {
         let way = |k: usize| values(144)[i / 24 * 72 + k * 24 + i % 24];
         let expected = way(0) + if x > 0.0 { way(1) } else { 0.0 } + way(2);
@@ -72,7 +72,7 @@ fn flatten_keeps_the_order_and_sees_the_whole_input() {
     let net = b.finish().unwrap();
     let (flat_stage, out) = (net.stage("flat").unwrap(), net.stage("out").unwrap());
     assert_eq!((flat_stage.shape.as_slice(), flat_stage.receptive_field.size), ([24].as_slice(), None));
-    assert_eq!((out.parameters, out.multiply_adds), (75, 72), "a bias is not multiplied");
+    assert_eq!((out.num_parameters, out.macs), (75, 72), "a bias is not multiplied");
     let x = batch(2);
     assert_eq!(flat(&net.forward_to("flat", &x).unwrap()), flat(&x));
     let y = flat(&net.forward_to("out", &x).unwrap());
@@ -111,7 +111,7 @@ fn a_batch_of_nothing_stays_one_through_every_layer() {
     let grouped = Conv2dConfig { groups: 2, ..same };
     let x = b.conv2d(x, Conv2d::new(&weight(&[2, 1, 3, 3]), None, grouped).unwrap()).unwrap();
     let x = b.conv2d(x, Conv2d::new(&weight(&[2, 2, 1, 1]), None, Conv2dConfig::default()).unwrap()).unwrap();
-    let x = b.clip(x, Clip::RELU6).unwrap();
+    let x = b.relu(x, Relu::RELU6).unwrap();
     let x = b.add(x, scaled).unwrap();
     let x = b.layer(Layer::Concat, &[x, scaled]).unwrap();
     let x = b.max_pool2d(x, MaxPool2d::new(Window::square(2))).unwrap();
@@ -127,7 +127,7 @@ fn a_batch_of_nothing_stays_one_through_every_layer() {
     for (stage, shape) in [("pooled", vec![0, 4, 2, 1]), ("mean", vec![0, 4]), ("out", vec![0, 5])] {
         let y = net.forward_to(stage, &nothing).unwrap();
         assert_eq!(y.dims(), shape, "{stage}");
-        assert_eq!(pull_back(&y, &y, &nothing).unwrap().dims(), [0, 2, 4, 3], "{stage}");
+        assert_eq!(vjp(&y, &y, &nothing).unwrap().dims(), [0, 2, 4, 3], "{stage}");
     }
     assert_eq!(net.forward_to("out", &batch(2)).unwrap().dims(), [2, 5]);
 }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{flat, relative, tensors, waveforms};
 use metamers::hearing::{LogMel, LogMelConfig};
-use metamers::ops::{Frozen, pull_back};
+use metamers::ops::{Frozen, vjp};
 use metamers::prelude::*;
 
 fn ear() -> LogMel {
@@ -27,7 +27,7 @@ fn values_and_gradients_equal_the_float64_reference() {
         let y = ear().apply(&x).unwrap();
         assert_eq!(y.dims(), [1, 1, 149, 64]);
         let along = (0..y.elem_count()).map(|i| (((i * 7919) % 1009) as f64 / 1008.0 - 0.5) as f32).collect();
-        let gradient = flat(&pull_back(&y, &Tensor::from_vec(along, y.shape(), &Device::Cpu).unwrap(), &x).unwrap());
+        let gradient = flat(&vjp(&y, &Tensor::from_vec(along, y.shape(), &Device::Cpu).unwrap(), &x).unwrap());
         for (what, values, step) in [("values", flat(&y), 5), ("gradient", gradient, 7)] {
             let off = relative(&every(&values, step), &flat(&expected[&format!("{name}.{what}")]));
             println!("{name}: {what} off by {off:.1e}");
@@ -53,7 +53,7 @@ fn silence_has_the_least_value_and_pulls_nowhere() {
     let x = Var::zeros((1, 24_000), DType::F32, &Device::Cpu).unwrap();
     let y = ear().apply(&x).unwrap();
     assert!(flat(&y).iter().all(|&v| v == f64::EPSILON.ln() as f32));
-    assert!(flat(&pull_back(&y, &y, &x).unwrap()).iter().all(|&g| g == 0.0));
+    assert!(flat(&vjp(&y, &y, &x).unwrap()).iter().all(|&g| g == 0.0));
 }
 
 #[test]

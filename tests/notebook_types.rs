@@ -1,23 +1,23 @@
 //! A notebook keeps its variables between cells and moves them between threads: each type must own all it holds.
 
-use metamers::display::{Bundle, Live, Progress as Line, Raster};
+use metamers::display::{Bundle, Live, ProgressBar as Line, Raster};
 use metamers::experiment::TaskBuilder;
-use metamers::experiment::analysis::{Answer, Block, Excluded, Person, Proportion, RepeatedMeasures};
+use metamers::experiment::analysis::{Answer, Block, Excluded, Person, ConditionProportion, RepeatedMeasures};
 use metamers::hearing::{LogMel, LogMelConfig};
 use metamers::inspection::{InspectedStage, Inspection};
 use metamers::network::{
-    BatchNorm, Builder, CandleModule, Checkpoint, Classification, Guess, HubFile, Input, Layer, Match, Matches, NodeId,
-    Provenance, ReceptiveField, Stage, StageMarker,
+    BatchNorm, Builder, CandleModule, Checkpoint, Classification, ClassScore, HubFile, Input, Layer, Neighbor, Neighbors, NodeId,
+    WeightsSource, ReceptiveField, Stage, StageMarker,
 };
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, FrameNorm, GlobalAvgPool, Linear, MatchedClip, MaxPool2d,
-    Padding, RangeNorm, UnitNorm, Window,
+    AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, Standardize, GlobalAvgPool, Linear, StraightThroughRelu, MaxPool2d,
+    Padding, MinMaxNorm, L2Norm, Window,
 };
 use metamers::prelude::*;
 use metamers::stimulus::{Photo, Photos};
 use metamers::surroundings::NetworkUse;
 use metamers::sweep::{Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission};
-use metamers::synthesis::{Lbfgs, Plateau, Point, Progress, Stamp};
+use metamers::synthesis::{Lbfgs, Plateau, Point, Progress, Provenance};
 
 fn kept<T: Send + 'static>() {}
 
@@ -28,15 +28,15 @@ macro_rules! kept {
 #[test]
 fn every_type_of_a_notebook_can_be_kept_and_moved() {
     kept!(Bars, Bundle, Figure, HeatMap, Line, LinePlot, Live, Palette, Panel, Raster, Table);
-    kept!(BatchNorm, Builder, Checkpoint, Classification, Guess, Input, Layer, Network, NodeId, Provenance);
+    kept!(BatchNorm, Builder, Checkpoint, Classification, ClassScore, Input, Layer, Network, NodeId, WeightsSource);
     kept!(CandleModule, HubFile, InspectedStage, Inspection, ReceptiveField, Stage, StageMarker);
-    kept!(AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, MatchedClip, MaxPool2d);
-    kept!(FrameNorm, LogMel, LogMelConfig, Match, Matches, Nearest, Padding, RangeNorm, UnitNorm, Window);
+    kept!(AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, StraightThroughRelu, MaxPool2d);
+    kept!(Standardize, LogMel, LogMelConfig, Neighbor, Neighbors, NearestNeighbor, Padding, MinMaxNorm, L2Norm, Window);
     kept!(Image, Noise, Photo, Photos);
-    kept!(Ended, Lbfgs, Loss, Metamer, Optimiser, Plateau, Point, Progress, Recipe, Run, Stamp, Start, Synthesis);
-    kept!(Analysis, Answer, Answers, Block, Choices, Excluded, ExclusionRule, Item, Person, Proportion, Published);
+    kept!(StopReason, Lbfgs, Loss, Metamer, Optimizer, Plateau, Point, Progress, Recipe, Run, Provenance, Initialization, Synthesis);
+    kept!(Analysis, Answer, Answers, Block, Choices, Excluded, ExclusionRule, Item, Person, ConditionProportion, Published);
     kept!(Recognition, RecognitionTask, RepeatedMeasures, SimulatedClass, StageEffect, TaskBuilder, Timing);
     kept!(Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission, Sweep, SweepResults);
-    kept!(NetworkUse, Reproduction, Surroundings);
+    kept!(NetworkUse, Reproduction, SessionInfo);
     kept!(Similarity, Error, Result<()>, Tensor, Var);
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use common::{data, flat, json, optional, relative, tensors};
 use metamers::engine::Compiled;
 use metamers::network::{Input, OnnxOptions};
-use metamers::ops::pull_back;
+use metamers::ops::vjp;
 use metamers::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -36,7 +36,7 @@ fn compare(name: &str, options: OnnxOptions, classes: usize) -> Network {
             worst[0] = worst[0].max(off);
         }
         let cotangent = Tensor::randn(0f32, 1.0, plain.shape(), &Device::Cpu).unwrap();
-        let [here, there] = [&compiled, &plain].map(|y| flat(&pull_back(y, &cotangent, &x).unwrap()));
+        let [here, there] = [&compiled, &plain].map(|y| flat(&vjp(y, &cotangent, &x).unwrap()));
         let off = relative(&here, &there);
         assert!(off < 1e-4, "{name}, {}: the compiled gradient is off by {off}", stage.name);
         worst[1] = worst[1].max(off);
@@ -46,7 +46,7 @@ fn compare(name: &str, options: OnnxOptions, classes: usize) -> Network {
         let y = Compiled::new(&net, last).unwrap().apply(&x).unwrap();
         let along = (0..y.elem_count()).map(|i| (((i * 7919) % 1009) as f64 / 1008.0 - 0.5) as f32).collect();
         let along = Tensor::from_vec(along, y.shape(), &Device::Cpu).unwrap();
-        let off = relative(&flat(&pull_back(&y, &along, &x).unwrap()), &flat(expected));
+        let off = relative(&flat(&vjp(&y, &along, &x).unwrap()), &flat(expected));
         assert!(off < 1e-4, "{name}: the gradient is off PyTorch's by {off}");
         println!("{name}: PyTorch's gradient is met to {off:.1e}");
     }
@@ -60,10 +60,10 @@ fn a_residual_network_as_pytorch_exports_it() {
     assert_eq!(net.name(), "residual");
     assert_eq!(net.input(), &Input::Image { shape: [3, 41, 52], resize: 47 });
     assert_eq!(net.stage("/pool1/MaxPool").unwrap().shape, [8, 11, 13]);
-    assert!(net.provenance().source.starts_with("residual.onnx (SHA-256 "));
-    let identity = |options| Network::from_onnx(file("residual"), options).unwrap().provenance().weights_sha256.clone();
-    assert_eq!(identity(OnnxOptions::default()), net.provenance().weights_sha256);
-    assert_ne!(identity(OnnxOptions::default().unchanged()), net.provenance().weights_sha256);
+    assert!(net.weights_source().source.starts_with("residual.onnx (SHA-256 "));
+    let identity = |options| Network::from_onnx(file("residual"), options).unwrap().weights_source().weights_sha256.clone();
+    assert_eq!(identity(OnnxOptions::default()), net.weights_source().weights_sha256);
+    assert_ne!(identity(OnnxOptions::default().unchanged()), net.weights_source().weights_sha256);
 }
 
 #[test]

@@ -5,8 +5,8 @@ mod common;
 use common::{flat, relative};
 use metamers::candle::{Device, Tensor, Var};
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, FrameNorm, Frozen, FrozenOp, GlobalAvgPool, Linear,
-    MatchedClip, MaxPool2d, Padding, Window, pull_back,
+    AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, Standardize, Frozen, FrozenOp, GlobalAvgPool, Linear,
+    StraightThroughRelu, MaxPool2d, Padding, Window, vjp,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -19,12 +19,12 @@ fn random(shape: &[usize], random: &mut ChaCha8Rng) -> Tensor {
 fn compare(op: &impl Frozen, x: &Tensor) {
     let mut numbers = ChaCha8Rng::seed_from_u64(1);
     let x = Var::from_tensor(x).unwrap();
-    let (own, composed) = (op.apply(&x).unwrap(), op.composed(&x).unwrap());
+    let (own, composed) = (op.apply(&x).unwrap(), op.fallback(&x).unwrap());
     assert_eq!(own.dims(), composed.dims(), "{op:?}");
     let off = relative(&flat(&composed), &flat(&own));
     assert!(off < 1e-6, "{op:?} of {:?}: values are off by {off}", x.dims());
     let cotangent = random(own.dims(), &mut numbers);
-    let [own, composed] = [&own, &composed].map(|y| flat(&pull_back(y, &cotangent, &x).unwrap()));
+    let [own, composed] = [&own, &composed].map(|y| flat(&vjp(y, &cotangent, &x).unwrap()));
     let off = relative(&composed, &own);
     assert!(off < 1e-6, "{op:?} of {:?}: the gradient is off by {off}", x.dims());
 }
@@ -64,9 +64,9 @@ fn windows_of_odd_shapes() {
 fn everything_else() {
     let mut numbers = ChaCha8Rng::seed_from_u64(3);
     let x = (random(&[2, 5, 7, 9], &mut numbers) * 8.0).unwrap();
-    for clip in [Clip::RELU, Clip::RELU6] {
+    for clip in [Relu::UNBOUNDED, Relu::RELU6] {
         compare(&clip, &x);
-        compare(&MatchedClip(clip), &x);
+        compare(&StraightThroughRelu(clip), &x);
     }
     compare(&ChannelAffine::new(&[1.0, -2.0, 0.5, 3.0, 0.1], &[0.0, 1.0, -1.0, 0.3, 2.0]).unwrap(), &x);
     compare(&GlobalAvgPool, &x);
@@ -74,11 +74,11 @@ fn everything_else() {
     compare(&Linear::new(&weight, Some(&bias)).unwrap(), &random(&[3, 13], &mut numbers));
     compare(&Linear::new(&weight, None).unwrap(), &random(&[3, 13], &mut numbers));
     let frames = random(&[3, 50], &mut numbers);
-    compare(&FrameNorm { samples: 50 }, &frames);
+    compare(&Standardize { samples: 50 }, &frames);
     // A silent frame: its deviation is at the floor.
     let silent = Tensor::zeros((1, 50), metamers::candle::DType::F32, &Device::Cpu).unwrap();
     let x = Var::from_tensor(&silent).unwrap();
-    assert_eq!(flat(&FrameNorm { samples: 50 }.composed(&x).unwrap()), vec![0.0; 50]);
+    assert_eq!(flat(&Standardize { samples: 50 }.fallback(&x).unwrap()), vec![0.0; 50]);
 }
 
 #[test]
@@ -87,10 +87,10 @@ fn limits_and_nan_are_kept() {
     let x = Var::from_tensor(&x).unwrap();
     let bits = |y: Tensor| flat(&y).iter().map(|v| v.to_bits()).collect::<Vec<_>>();
     let pool = MaxPool2d::new(Window::new([1, 2]).strides([1, 2]));
-    assert_eq!(bits(Clip::RELU6.composed(&x).unwrap()), bits(Clip::RELU6.apply(&x).unwrap()));
-    assert_eq!(bits(pool.composed(&x).unwrap()), bits(pool.apply(&x).unwrap()));
-    let gradient = |y: Tensor| flat(&pull_back(&y, &y.ones_like().unwrap(), &x).unwrap());
-    assert_eq!(gradient(Clip::RELU6.composed(&x).unwrap())[..4], [0.0, 0.0, 1.0, 0.0]);
+    assert_eq!(bits(Relu::RELU6.fallback(&x).unwrap()), bits(Relu::RELU6.apply(&x).unwrap()));
+    assert_eq!(bits(pool.fallback(&x).unwrap()), bits(pool.apply(&x).unwrap()));
+    let gradient = |y: Tensor| flat(&vjp(&y, &y.ones_like().unwrap(), &x).unwrap());
+    assert_eq!(gradient(Relu::RELU6.fallback(&x).unwrap())[..4], [0.0, 0.0, 1.0, 0.0]);
     // Of two equal values the first one wins.
-    assert_eq!(gradient(pool.composed(&x).unwrap())[6..], [1.0, 0.0]);
+    assert_eq!(gradient(pool.fallback(&x).unwrap())[6..], [1.0, 0.0]);
 }

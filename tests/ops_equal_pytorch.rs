@@ -5,7 +5,7 @@ mod common;
 use common::{flat, json, relative, tensors};
 use metamers::candle::{Tensor, Var};
 use metamers::ops::{
-    AvgPool2d, Clip, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, Linear, MaxPool2d, Padding, Window, pull_back,
+    AvgPool2d, Relu, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, Linear, MaxPool2d, Padding, Window, vjp,
 };
 use serde_json::Value;
 
@@ -36,8 +36,8 @@ fn run(case: &Value, x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>)
             .count_padding(case["count_include_pad"].as_bool().unwrap())
             .apply(x),
         "global_avg_pool2d" => GlobalAvgPool.apply(x),
-        "relu" => Clip::RELU.apply(x),
-        "relu6" => Clip::RELU6.apply(x),
+        "relu" => Relu::UNBOUNDED.apply(x),
+        "relu6" => Relu::RELU6.apply(x),
         other => panic!("the reference has an operation that this test does not know: {other}"),
     }
 }
@@ -57,7 +57,7 @@ fn values_and_input_gradients_equal_pytorch() {
         assert!(relative(&flat(&y), &flat(expected)) < 1e-6, "{name}: values");
 
         let cotangent = get("grad_output").unwrap().reshape(y.shape()).unwrap();
-        let gradient = pull_back(&y, &cotangent, &x).unwrap();
+        let gradient = vjp(&y, &cotangent, &x).unwrap();
         let error = relative(&flat(&gradient), &flat(get("grad_input").unwrap()));
         assert!(error < 1e-6, "{name}: gradient is off by {error}");
     }

@@ -6,8 +6,8 @@ mod common;
 use common::flat;
 use metamers::candle::{Device, Tensor, Var};
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Clip, Conv2d, Conv2dConfig, FrameNorm, Frozen, GlobalAvgPool, Linear, MatchedClip,
-    MaxPool2d, Padding, RangeNorm, UnitNorm, Window, pull_back,
+    AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, Standardize, Frozen, GlobalAvgPool, Linear, StraightThroughRelu,
+    MaxPool2d, Padding, MinMaxNorm, L2Norm, Window, vjp,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -111,7 +111,7 @@ fn check(
     assert_eq!(y.elem_count(), expected.len(), "{name}: number of outputs");
     let cotangent: Vec<f32> = (0..expected.len()).map(|_| random.random_range(-1.0..1.0)).collect();
     let seed = Tensor::from_slice(&cotangent, y.shape(), &Device::Cpu).unwrap();
-    let gradient = flat(&pull_back(&y, &seed, &var).unwrap());
+    let gradient = flat(&vjp(&y, &seed, &var).unwrap());
     let sum =
         |values: &[f64]| -> f64 { reference(values).iter().zip(&cotangent).map(|(y, &c)| y * f64::from(c)).sum() };
     let step = 1e-6;
@@ -221,8 +221,8 @@ fn layers_without_a_window() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let shape = [2, 3, 5, 4];
     let x = random_tensor(&shape, &mut random);
-    check("relu", &x, |x| Clip::RELU.apply(x).unwrap(), |v| v.iter().map(|x| x.max(0.0)).collect(), &mut random);
-    let ceiling = Clip { ceiling: 0.5 };
+    check("relu", &x, |x| Relu::UNBOUNDED.apply(x).unwrap(), |v| v.iter().map(|x| x.max(0.0)).collect(), &mut random);
+    let ceiling = Relu { max: 0.5 };
     let clipped = |v: &[f64]| v.iter().map(|x| x.clamp(0.0, 0.5)).collect();
     check("clip", &x, |x| ceiling.apply(x).unwrap(), clipped, &mut random);
 
@@ -256,43 +256,43 @@ fn norms_of_a_whole_input() {
         let deviation = (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 12.0).sqrt();
         x.iter().map(|v| (v - mean) / deviation).collect()
     });
-    check("frame norm", &x, |x| FrameNorm { samples: 13 }.apply(x).unwrap(), deviations, &mut random);
+    check("frame norm", &x, |x| Standardize { samples: 13 }.apply(x).unwrap(), deviations, &mut random);
     let range = each(|x| {
         let (low, high) = x.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
         x.iter().map(|v| 2.0 * (v - low) / (high - low) - 1.0).collect()
     });
-    check("range norm", &x, |x| RangeNorm.apply(x).unwrap(), range, &mut random);
+    check("range norm", &x, |x| MinMaxNorm.apply(x).unwrap(), range, &mut random);
     let unit = each(|x| {
         let length = x.iter().map(|v| v * v).sum::<f64>().sqrt();
         x.iter().map(|v| v / length).collect()
     });
-    check("unit norm", &x, |x| UnitNorm.apply(x).unwrap(), unit, &mut random);
+    check("unit norm", &x, |x| L2Norm.apply(x).unwrap(), unit, &mut random);
 }
 
 #[test]
 fn norms_of_silence_are_finite_and_pull_nowhere() {
     let zeros = Var::zeros((1, 5), metamers::candle::DType::F32, &Device::Cpu).unwrap();
     let seed = Tensor::new(&[[1f32, -2.0, 3.0, 0.5, 0.25]], &Device::Cpu).unwrap();
-    let stretched = RangeNorm.apply(&zeros).unwrap();
+    let stretched = MinMaxNorm.apply(&zeros).unwrap();
     assert_eq!(flat(&stretched), [-1.0; 5]);
-    assert_eq!(flat(&pull_back(&stretched, &seed, &zeros).unwrap()), [0.0; 5]);
-    let frame = FrameNorm { samples: 5 }.apply(&zeros).unwrap();
+    assert_eq!(flat(&vjp(&stretched, &seed, &zeros).unwrap()), [0.0; 5]);
+    let frame = Standardize { samples: 5 }.apply(&zeros).unwrap();
     assert_eq!(flat(&frame), [0.0; 5]);
     let along = seed.reshape((1, 1, 5, 1)).unwrap();
     // The least deviation divides what is left of the gradient without its mean, 0.55.
     let expected = [0.45f64, -2.55, 2.45, -0.05, -0.3].map(|g| g / 1e-10);
-    let pulled = flat(&pull_back(&frame, &along, &zeros).unwrap());
+    let pulled = flat(&vjp(&frame, &along, &zeros).unwrap());
     pulled.iter().zip(expected).for_each(|(&g, e)| assert!((f64::from(g) / e - 1.0).abs() < 1e-5, "{g} and not {e}"));
-    let unit = UnitNorm.apply(&zeros).unwrap();
+    let unit = L2Norm.apply(&zeros).unwrap();
     assert_eq!(flat(&unit), [0.0; 5]);
-    let pulled = flat(&pull_back(&unit, &seed, &zeros).unwrap());
+    let pulled = flat(&vjp(&unit, &seed, &zeros).unwrap());
     assert!((f64::from(pulled[2]) / 3e12 - 1.0).abs() < 1e-6, "{pulled:?}");
 }
 
 #[test]
 fn the_matched_rectifier_lets_every_gradient_pass() {
     let x = Var::new(&[-2f32, -0.0, 0.5, 6.0, 9.0], &Device::Cpu).unwrap();
-    let y = MatchedClip(Clip::RELU6).apply(&x).unwrap();
+    let y = StraightThroughRelu(Relu::RELU6).apply(&x).unwrap();
     assert_eq!(flat(&y), [0.0, 0.0, 0.5, 6.0, 6.0]);
     let gradient = (&y * 3.0).unwrap().sum_all().unwrap().backward().unwrap();
     assert_eq!(flat(gradient.get(&x).unwrap()), [3.0; 5]);
@@ -301,7 +301,7 @@ fn the_matched_rectifier_lets_every_gradient_pass() {
 #[test]
 fn the_rectifiers_keep_nan() {
     let x = Tensor::new(&[f32::NAN, 1.0], &Device::Cpu).unwrap();
-    assert!(flat(&Clip::RELU.apply(&x).unwrap())[0].is_nan());
+    assert!(flat(&Relu::UNBOUNDED.apply(&x).unwrap())[0].is_nan());
     let plane = Tensor::new(&[[[[f32::NAN, 1.0], [2.0, 3.0]]]], &Device::Cpu).unwrap();
     assert!(flat(&MaxPool2d::new(Window::square(2)).apply(&plane).unwrap())[0].is_nan());
 }

@@ -4,8 +4,8 @@ use metamers::candle::{D, Module};
 use metamers::candle_nn::{self, Conv2dConfig, VarBuilder, VarMap};
 use metamers::engine::Compiled;
 use metamers::hearing::{Cochleagram, LogMel, LogMelConfig};
-use metamers::network::{Builder, Input, Layer, Provenance, StageMarker};
-use metamers::ops::{self, Clip, Frozen, MaxPool2d, Padding, Window};
+use metamers::network::{Builder, Input, Layer, WeightsSource, StageMarker};
+use metamers::ops::{self, Relu, Frozen, MaxPool2d, Padding, Window};
 use metamers::prelude::*;
 
 const SIZE: usize = 24;
@@ -48,12 +48,12 @@ fn small_as_layers(seed: u64) -> Network {
     let mut b = Builder::new("layers", INPUT);
     let x = b.channel_affine(b.input(), ops::ChannelAffine::new(&[4.0; 3], &[-2.0; 3]).unwrap()).unwrap();
     let x = b.conv2d(x, conv(&[8, 3, 5, 5], seed)).unwrap();
-    let x = b.clip(x, Clip::RELU).unwrap();
+    let x = b.relu(x, Relu::UNBOUNDED).unwrap();
     b.stage("relu1", x).unwrap();
     let x = b.max_pool2d(x, overlapping()).unwrap();
     b.stage("pool1", x).unwrap();
     let x = b.conv2d(x, conv(&[12, 8, 3, 3], seed + 1)).unwrap();
-    let x = b.clip(x, Clip::RELU).unwrap();
+    let x = b.relu(x, Relu::UNBOUNDED).unwrap();
     b.stage("relu2", x).unwrap();
     let x = b.global_avg_pool(x).unwrap();
     let x = b.linear(x, ops::Linear::new(&weights(&[4, 12], seed + 2), None).unwrap()).unwrap();
@@ -123,7 +123,7 @@ fn the_gradients_of_both_ways_to_run_it_are_those_of_the_layers() {
                 false => net.forward_to(stage, &x).unwrap(),
             };
             let cotangent = weights(y.dims(), 9);
-            flat(&ops::pull_back(&y, &cotangent, &x).unwrap())
+            flat(&ops::vjp(&y, &cotangent, &x).unwrap())
         };
         let reference = gradient(&layers, false);
         for compiled in [false, true] {
@@ -188,7 +188,7 @@ fn a_rectifier_that_is_marked_gets_the_recipes_gradient() {
     let x = marked.prepare(dog()).unwrap().to_tensor().unwrap();
     let hidden = hidden.unwrap();
     assert_eq!(flat(&marked.forward_to("relu1", &x).unwrap()), flat(&hidden.forward_to("relu1", &x).unwrap()));
-    assert_eq!(Compiled::new(&marked, "relu1").unwrap().clip(), Some(Clip::RELU));
+    assert_eq!(Compiled::new(&marked, "relu1").unwrap().clip(), Some(Relu::UNBOUNDED));
     assert_eq!(Compiled::new(&hidden, "relu1").unwrap().clip(), None);
 }
 
@@ -345,7 +345,7 @@ fn names_and_inputs_that_do_not_fit_are_errors() {
     says(&message, &["no stage named \"relu3\"", "relu1", "relu2"]);
     let message = net.clone().with_classes(["one", "two"]).unwrap_err().to_string();
     says(&message, &["4 units for 2 classes"]);
-    let wrong = Provenance { source: "mine".into(), weights_sha256: "abc".into() };
+    let wrong = WeightsSource { source: "mine".into(), weights_sha256: "abc".into() };
     says(&net.clone().with_provenance(wrong).unwrap_err().to_string(), &["no SHA-256", "abc"]);
     let x = Tensor::zeros((1, 3, SIZE, SIZE + 1), DType::F32, &Device::Cpu).unwrap();
     says(&net.forward_to("relu1", &x).unwrap_err().to_string(), &["the input of mine"]);
@@ -359,27 +359,27 @@ fn weights_that_are_trained_on_are_noticed() {
     let conv1 = candle_nn::conv2d(3, 4, 3, Conv2dConfig::default(), builder.pp("conv1")).unwrap();
     let net = Network::from_module("mine", INPUT, move |x, mark| mark.relu("relu1", conv1.forward(x)?)).unwrap();
     assert!(Synthesis::new(&net, "relu1", dog()).unwrap().quiet().start().is_ok());
-    let before = Provenance::of_vars("mine", &vars).unwrap();
-    assert_eq!(before, Provenance::of_vars("mine", &vars).unwrap());
+    let before = WeightsSource::of_vars("mine", &vars).unwrap();
+    assert_eq!(before, WeightsSource::of_vars("mine", &vars).unwrap());
     let var = vars.all_vars().into_iter().find(|var| var.rank() == 4).unwrap();
     var.set(&(var.as_tensor() * 1.01).unwrap()).unwrap();
-    assert_ne!(before, Provenance::of_vars("mine", &vars).unwrap());
+    assert_ne!(before, WeightsSource::of_vars("mine", &vars).unwrap());
     let message = Synthesis::new(&net, "relu1", dog()).unwrap().quiet().start().unwrap_err().to_string();
     says(&message, &["stage \"relu1\" of mine", "other values than when the network was made"]);
 }
 
 #[test]
 fn the_hash_tells_networks_apart_and_can_be_given() {
-    let hash = |net: &Network| net.provenance().weights_sha256.clone();
+    let hash = |net: &Network| net.weights_source().weights_sha256.clone();
     let net = small("mine", 3).unwrap();
     assert_eq!(hash(&net), hash(&small("mine", 3).unwrap()));
     assert_ne!(hash(&net), hash(&small("mine", 4).unwrap()));
-    assert!(net.provenance().source.contains("fixed input"));
+    assert!(net.weights_source().source.contains("fixed input"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.safetensors");
     candle::safetensors::save(&[("w", weights(&[4, 3, 3, 3], 1))].into(), &path).unwrap();
-    let net = net.with_provenance(Provenance::of_file(&path).unwrap()).unwrap();
-    assert_eq!(net.provenance().source, "mine.safetensors");
+    let net = net.with_provenance(WeightsSource::of_file(&path).unwrap()).unwrap();
+    assert_eq!(net.weights_source().source, "mine.safetensors");
     assert_eq!(hash(&net), metamers::network::Checkpoint::open(&path).unwrap().provenance().weights_sha256);
 }
 
@@ -387,7 +387,7 @@ fn the_hash_tells_networks_apart_and_can_be_given() {
 fn a_front_end_of_ours_stands_before_a_module() {
     let config = LogMelConfig { rate: 8_000, samples: 4_000, window: 200, step: 80, fft: 256, filters: 20 };
     let ear = LogMel::new(config.clone()).unwrap();
-    let mut b = Builder::new("ear", Input::Sound { samples: 4_000, rate: 8_000 });
+    let mut b = Builder::new("ear", Input::Sound { samples: 4_000, sample_rate: 8_000 });
     let x = b.layer(Layer::LogMel(ear), &[b.input()]).unwrap();
     b.stage("mel", x).unwrap();
     let conv1 = candle_nn::Conv2d::new(weights(&[6, 1, 3, 3], 1), None, Conv2dConfig::default());
@@ -402,7 +402,7 @@ fn a_front_end_of_ours_stands_before_a_module() {
     run.step(10).unwrap();
     assert!(run.snr_db().unwrap() > run.history()[0].snr_db);
     // The table says what it does not know.
-    let text = net.bundles()[0].plain().to_owned();
+    let text = net.mime_bundles()[0].plain().to_owned();
     says(&text, &["relu1", "not known"]);
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::{flat, json, relative, tensors};
 use metamers::network::{Builder, Input};
-use metamers::ops::{Clip, Conv2d, Conv2dConfig, Padding};
+use metamers::ops::{Relu, Conv2d, Conv2dConfig, Padding};
 use metamers::prelude::*;
 
 fn tiny(tensors: &std::collections::HashMap<String, Tensor>) -> Network {
@@ -15,9 +15,9 @@ fn tiny(tensors: &std::collections::HashMap<String, Tensor>) -> Network {
     };
     let mut b = Builder::new("tiny", Input::Image { shape: [3, 12, 10], resize: 12 });
     let x = b.conv2d(b.input(), conv("conv1", 1)).unwrap();
-    let x = b.clip(x, Clip::RELU).unwrap();
+    let x = b.relu(x, Relu::UNBOUNDED).unwrap();
     let x = b.conv2d(x, conv("conv2", 2)).unwrap();
-    let x = b.clip(x, Clip::RELU).unwrap();
+    let x = b.relu(x, Relu::UNBOUNDED).unwrap();
     b.stage("relu2", x).unwrap();
     b.finish().unwrap()
 }
@@ -31,7 +31,7 @@ fn each_preset_walks_as_in_pytorch() {
     let activations = flat(&net.forward_to("relu2", &target.to_tensor().unwrap()).unwrap());
     assert!(relative(&activations, &flat(&tensors["target_activations"])) < 1e-6);
     for name in ["feather2019", "feather2023", "plenoptic"] {
-        let recipe = Recipe::named(name).unwrap().steps(24);
+        let recipe = Recipe::by_name(name).unwrap().steps(24);
         let plan = Synthesis::new(&net, "relu2", &target).unwrap().recipe(recipe).quiet();
         let mut run = plan.start_from(&start).unwrap().start().unwrap();
         let facts = &facts["recipes"][name];
@@ -60,7 +60,7 @@ fn plenoptic_stops_where_pytorch_does() {
     let plan = Synthesis::new(&net, "relu2", image("target")).unwrap().recipe(Recipe::plenoptic().steps(1000)).quiet();
     let mut run = plan.start_from(image("start")).unwrap().start().unwrap();
     let progress = run.run().unwrap();
-    assert_eq!(progress.ended, metamers::synthesis::Ended::Plateau);
+    assert_eq!(progress.stop_reason, metamers::synthesis::StopReason::Plateau);
     let expected = facts["recipes"]["plenoptic"]["stops_after"].as_u64().unwrap();
     assert!(progress.steps.abs_diff(expected as usize) <= 2, "stopped after {}, expected {expected}", progress.steps);
 }

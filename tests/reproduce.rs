@@ -2,7 +2,7 @@
 
 use metamers::display::Show;
 use metamers::network::{Builder, Input};
-use metamers::ops::{Clip, Conv2d, Conv2dConfig, Padding};
+use metamers::ops::{Relu, Conv2d, Conv2dConfig, Padding};
 use metamers::prelude::*;
 use std::path::Path;
 
@@ -18,13 +18,13 @@ fn of_size([height, width]: [usize; 2], seed: u64) -> Network {
     let config = Conv2dConfig { padding: Padding::all(1), ..Default::default() };
     let mut b = Builder::new("small", Input::Image { shape: [3, height, width], resize: height });
     let x = b.conv2d(b.input(), Conv2d::new(&weight, None, config).unwrap()).unwrap();
-    let x = b.clip(x, Clip::RELU).unwrap();
+    let x = b.relu(x, Relu::UNBOUNDED).unwrap();
     b.stage("relu", x).unwrap();
     b.finish().unwrap()
 }
 
 fn picture(seed: u64) -> Image {
-    Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().named("target")
+    Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().with_name("target")
 }
 
 fn plan() -> Synthesis {
@@ -78,7 +78,7 @@ fn a_metamer_of_a_word_is_made_again_to_the_bit_though_its_recipe_sets_the_level
     let reproduction = Metamer::reproduce(&path).unwrap();
     assert!(reproduction.is_identical(), "{reproduction}");
     assert_eq!(reproduction.again().original(), metamer.original());
-    let bundles = reproduction.bundles();
+    let bundles = reproduction.mime_bundles();
     assert_eq!(bundles[0].data()["text/html"].matches("<audio").count(), 2);
     assert!(bundles[1].data().contains_key("image/png"));
 }
@@ -94,7 +94,7 @@ fn a_run_ended_by_time_is_made_again_by_its_steps() {
         metamer.save(&path).unwrap();
         assert!(!metamer.history().is_empty());
         let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
-        assert!(reproduction.is_identical(), "{}: {reproduction}", metamer.stamp().recipe.name);
+        assert!(reproduction.is_identical(), "{}: {reproduction}", metamer.provenance().recipe.name);
     }
 }
 
@@ -102,7 +102,7 @@ fn a_run_ended_by_time_is_made_again_by_its_steps() {
 fn what_a_run_started_from_and_how_it_ran_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
-    for plan in [plan().start_from(picture(9).named("another")).unwrap(), plan().layer_by_layer()] {
+    for plan in [plan().start_from(picture(9).with_name("another")).unwrap(), plan().layer_by_layer()] {
         let metamer = saved(plan, &path, 5);
         assert_eq!(Metamer::open(&path).unwrap(), metamer);
         let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
@@ -153,7 +153,7 @@ fn another_version_or_processor_is_named_as_what_has_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     let metamer = saved(plan(), &path, 2);
-    let version = format!(r#"\"metamers\":\"{}\""#, metamer.stamp().metamers);
+    let version = format!(r#"\"metamers\":\"{}\""#, metamer.provenance().metamers);
     altered(&path, &version, &version.replace(|c: char| c.is_ascii_digit(), "9"));
     let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
     let changes = reproduction.changes();
@@ -172,10 +172,10 @@ fn other_weights_are_refused_and_a_network_that_does_not_ship_is_asked_for() {
     let error = Metamer::reproduce(&path).unwrap_err().to_string();
     assert!(error.contains("small: does not ship; load the network"), "{error}");
     let net = zoo::crepe_tiny().unwrap();
-    let weights = small(5).provenance().weights_sha256.clone();
+    let weights = small(5).weights_source().weights_sha256.clone();
     altered(&path, r#"\"network\":\"small\""#, r#"\"network\":\"CREPE\""#);
     let error = Metamer::reproduce(&path).unwrap_err().to_string();
-    let shipped = &net.provenance().weights_sha256;
+    let shipped = &net.weights_source().weights_sha256;
     assert!(error.contains(&format!("CREPE: ships with weights {shipped}, not with {weights}")), "{error}");
 }
 
@@ -187,7 +187,7 @@ fn an_original_that_the_network_cannot_take_is_an_error() {
     let photo = Image::noise(12, 12, Noise::Uniform { low: 0.1, high: 0.9 }, 1).unwrap();
     saved(Synthesis::new(&smaller, "relu", photo).unwrap().quiet(), &path, 1);
     let larger = small(5);
-    altered(&path, &smaller.provenance().weights_sha256, &larger.provenance().weights_sha256);
+    altered(&path, &smaller.weights_source().weights_sha256, &larger.weights_source().weights_sha256);
     assert!(Metamer::reproduce_with(&path, &larger).is_err());
 }
 
@@ -214,7 +214,7 @@ fn an_old_file_is_made_again_by_its_evaluations_and_refused_where_it_lacks_its_s
     old(&path);
     let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
     assert!(reproduction.is_identical() && reproduction.changes().is_empty(), "{reproduction}");
-    saved(plan().start_from(picture(9).named("another")).unwrap(), &path, 2);
+    saved(plan().start_from(picture(9).with_name("another")).unwrap(), &path, 2);
     old(&path);
     let error = Metamer::reproduce_with(&path, &small(5)).unwrap_err().to_string();
     assert!(error.contains("does not hold \"another\", from which it started"), "{error}");
@@ -228,8 +228,8 @@ fn a_session_tells_what_it_made_metamers_with() {
     }
     // Trying a network out makes no metamers that one would make again.
     net.inspect().unwrap();
-    let here = provenance();
-    let weights = &net.provenance().weights_sha256;
+    let here = session_info();
+    let weights = &net.weights_source().weights_sha256;
     let used = here.networks.iter().find(|used| used.weights_sha256 == *weights).unwrap();
     assert_eq!((used.network.as_str(), used.runs, used.recipes.len()), ("small", 3, 2));
     assert_eq!(used.seeds.iter().copied().collect::<Vec<_>>(), [1, 2]);
@@ -242,6 +242,6 @@ fn a_session_tells_what_it_made_metamers_with() {
     assert!(json["threads"].as_u64().unwrap() > 0 && json["date"].as_str().unwrap().ends_with(" UTC"));
     let listed = json["networks"].as_array().unwrap().iter().find(|used| used["weights_sha256"] == *weights).unwrap();
     assert_eq!(serde_json::from_value::<Recipe>(listed["recipes"][0].clone()).unwrap(), Recipe::fast());
-    let bundle = &here.bundles()[0];
+    let bundle = &here.mime_bundles()[0];
     assert!(bundle.plain() == text && bundle.data()["text/html"].contains("<details>"));
 }

@@ -5,9 +5,9 @@ mod common;
 use common::flat;
 use metamers::engine::Compiled;
 use metamers::network::{Builder, Input};
-use metamers::ops::{Clip, Conv2d, Conv2dConfig, Padding};
+use metamers::ops::{Relu, Conv2d, Conv2dConfig, Padding};
 use metamers::prelude::*;
-use metamers::synthesis::{Ended, Loss, Optimiser};
+use metamers::synthesis::{StopReason, Loss, Optimizer};
 use rand::{RngExt, SeedableRng};
 
 /// A small random network of two rectified convolutions.
@@ -25,16 +25,16 @@ fn random_network(name: &str, seed: u64) -> Network {
     let same = |stride| Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), ..Default::default() };
     let mut b = Builder::new(name, Input::Image { shape: [3, 20, 16], resize: 20 });
     let x = b.conv2d(b.input(), Conv2d::new(&weight([6, 3, 3, 3]), None, same(1)).unwrap()).unwrap();
-    let x = b.clip(x, Clip::RELU).unwrap();
+    let x = b.relu(x, Relu::UNBOUNDED).unwrap();
     b.stage("relu1", x).unwrap();
     let x = b.conv2d(x, Conv2d::new(&weight([8, 6, 3, 3]), None, same(2)).unwrap()).unwrap();
-    let x = b.clip(x, Clip::RELU).unwrap();
+    let x = b.relu(x, Relu::UNBOUNDED).unwrap();
     b.stage("relu2", x).unwrap();
     b.finish().unwrap()
 }
 
 fn picture(seed: u64) -> Image {
-    Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().named("target")
+    Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().with_name("target")
 }
 
 fn plan(recipe: Recipe) -> Synthesis {
@@ -159,7 +159,7 @@ fn presets_start_from_the_noise_that_their_sources_state() {
 
 #[test]
 fn normal_noise_is_clamped_to_what_a_picture_holds() {
-    let wide = Start::Noise(Noise::Normal { mean: 0.5, deviation: 0.5 });
+    let wide = Initialization::Noise(Noise::Normal { mean: 0.5, deviation: 0.5 });
     let (values, [least, most, ..]) = first_picture(Recipe::feather2023().start(wide));
     assert_eq!((least, most), (0.0, 1.0));
     // What lies beyond one deviation, on either side, is at the bound.
@@ -184,7 +184,7 @@ fn every_preset_comes_closer() {
 #[test]
 fn the_best_is_kept_even_when_the_run_gets_worse() {
     let mut recipe = Recipe::feather2023().steps(40);
-    recipe.optimiser = Optimiser::NormalisedGradient { eta: 6.0, blocks: 1 };
+    recipe.optimizer = Optimizer::NormalizedGradient { eta: 6.0, blocks: 1 };
     let mut run = plan(recipe).start().unwrap();
     let best = |run: &Run| run.history().iter().map(|p| p.snr_db).fold(f64::NEG_INFINITY, f64::max);
     // Steps this long overshoot: sooner or later one ends worse than another did.
@@ -203,7 +203,7 @@ fn the_best_is_kept_even_when_the_run_gets_worse() {
 #[test]
 fn a_run_that_diverges_says_so_and_keeps_its_last_good_state() {
     let mut recipe = Recipe::plenoptic();
-    recipe.optimiser = Optimiser::Adam { rate: 1e38, decay_per_1000: 1.0, amsgrad: false };
+    recipe.optimizer = Optimizer::Adam { rate: 1e38, decay_per_1000: 1.0, amsgrad: false };
     let mut run = plan(recipe).start().unwrap();
     let error = loop {
         match run.step(1) {
@@ -222,14 +222,14 @@ fn a_run_that_diverges_says_so_and_keeps_its_last_good_state() {
 #[test]
 fn budgets_end_a_call_and_say_why() {
     let mut run = plan(Recipe::fast()).start().unwrap();
-    assert_eq!(run.step(3).unwrap().ended, Ended::Steps);
-    assert_eq!(run.run_for(Duration::ZERO).unwrap().ended, Ended::Time);
+    assert_eq!(run.step(3).unwrap().stop_reason, StopReason::Steps);
+    assert_eq!(run.run_for(Duration::ZERO).unwrap().stop_reason, StopReason::Time);
     let progress = run.until(6.0).unwrap();
-    assert_eq!(progress.ended, Ended::Matched);
+    assert_eq!(progress.stop_reason, StopReason::Matched);
     assert!(progress.snr_db >= 6.0);
     assert!(run.until(f64::NAN).is_err());
-    assert_eq!(run.until_within(200.0, Duration::ZERO).unwrap().ended, Ended::Time);
-    assert_eq!(run.until_within(6.0, Duration::ZERO).unwrap().ended, Ended::Matched);
+    assert_eq!(run.until_within(200.0, Duration::ZERO).unwrap().stop_reason, StopReason::Time);
+    assert_eq!(run.until_within(6.0, Duration::ZERO).unwrap().stop_reason, StopReason::Matched);
     assert!(run.until_within(f64::NAN, Duration::ZERO).is_err());
 }
 
@@ -244,10 +244,10 @@ fn recipes_with_impossible_numbers_are_refused() {
     assert!(refused(|r| r.identity_gradient = false).contains("identity_gradient"));
     assert!(refused(|r| r.loss = Loss::NormRatio).contains("L-BFGS"));
     assert!(
-        refused(|r| r.optimiser = Optimiser::Adam { rate: f64::NAN, decay_per_1000: 1.0, amsgrad: false })
+        refused(|r| r.optimizer = Optimizer::Adam { rate: f64::NAN, decay_per_1000: 1.0, amsgrad: false })
             .contains("rate")
     );
-    assert!(refused(|r| r.optimiser = Optimiser::NormalisedGradient { eta: 1.0, blocks: 0 }).contains("blocks"));
+    assert!(refused(|r| r.optimizer = Optimizer::NormalizedGradient { eta: 1.0, blocks: 0 }).contains("blocks"));
     let plateau = |window, below| Some(metamers::synthesis::Plateau { window, below });
     for plateau in [plateau(0, 1e-4), plateau(50, f64::INFINITY)] {
         let mut recipe = Recipe::plenoptic();
@@ -273,7 +273,7 @@ fn a_silent_stage_cannot_be_matched() {
 fn a_metamer_comes_back_from_its_file_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
-    let start = picture(9).named("another");
+    let start = picture(9).with_name("another");
     let mut run = plan(Recipe::fast()).start_from(&start).unwrap().start().unwrap();
     run.step(5).unwrap();
     let metamer = run.finish().unwrap();
@@ -287,7 +287,7 @@ fn a_metamer_comes_back_from_its_file_as_it_was() {
     metamer.save(folder.path().join("a.html")).unwrap();
     assert!(std::fs::read_to_string(folder.path().join("a.html")).unwrap().contains("data:image/png;base64,"));
     assert!(metamer.save(folder.path().join("a.xyz")).unwrap_err().to_string().contains(".metamer"));
-    let stamp = back.stamp();
+    let stamp = back.provenance();
     assert_eq!((stamp.network.as_str(), stamp.stage.as_str(), stamp.seed), ("small", "relu2", 3));
     assert_eq!((stamp.original.as_str(), stamp.start.as_str()), ("target", "another"));
     assert_eq!(stamp.recipe, Recipe::fast());
@@ -319,7 +319,7 @@ fn a_run_goes_on_with_its_own_network_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.run");
     plan(Recipe::fast()).start().unwrap().save(&path).unwrap();
-    assert_eq!(small().provenance().weights_sha256.len(), 64);
+    assert_eq!(small().weights_source().weights_sha256.len(), 64);
     assert!(Run::resume(&path, &small()).is_ok());
     for other in [random_network("small", 6), random_network("another", 5)] {
         let error = Run::resume(&path, &other).unwrap_err().to_string();
@@ -332,7 +332,7 @@ fn a_run_goes_on_with_its_own_network_only() {
         let mut b = Builder::new("one", Input::Image { shape: [3, 9, 9], resize: 9 });
         let x = b.conv2d(b.input(), Conv2d::new(&weight, None, config).unwrap()).unwrap();
         b.stage(stage, x).unwrap();
-        b.finish().unwrap().provenance().weights_sha256.clone()
+        b.finish().unwrap().weights_source().weights_sha256.clone()
     };
     assert_eq!(with(1, "a"), with(1, "a"));
     assert_ne!(with(1, "a"), with(2, "a"));
@@ -353,7 +353,7 @@ fn a_perfect_match_comes_back_as_one() {
 #[test]
 fn a_recipe_that_no_file_can_hold_is_refused() {
     let mut recipe = Recipe::fast();
-    recipe.start = Start::Noise(Noise::Normal { mean: f32::NAN, deviation: 0.1 });
+    recipe.start = Initialization::Noise(Noise::Normal { mean: f32::NAN, deviation: 0.1 });
     // Also when it starts from a picture and the noise is never drawn.
     let plan = plan(recipe).start_from(picture(4)).unwrap();
     assert!(plan.start().unwrap_err().to_string().contains("noise"));
@@ -371,10 +371,10 @@ fn the_gradient_is_there_after_the_first_step() {
 fn progress_stays_what_it_was_while_the_run_goes_on() {
     let mut run = plan(Recipe::fast()).start().unwrap();
     let progress = run.step(2).unwrap();
-    let before = progress.bundles();
+    let before = progress.mime_bundles();
     run.step(5).unwrap();
-    assert_eq!(progress.bundles(), before);
-    assert_ne!(run.step(1).unwrap().bundles(), before);
+    assert_eq!(progress.mime_bundles(), before);
+    assert_ne!(run.step(1).unwrap().mime_bundles(), before);
 }
 
 /// Every field of the stamp, as another program reads it from the file's header.
@@ -397,7 +397,7 @@ fn the_file_says_where_it_comes_from() {
         let stamp: serde_json::Value = serde_json::from_str(notes["stamp"].as_str().unwrap()).unwrap();
         let expected = serde_json::json!({
             "network": "small",
-            "weights_sha256": small().provenance().weights_sha256,
+            "weights_sha256": small().weights_source().weights_sha256,
             "stage": "relu2",
             "original": "target",
             "start": "noise",

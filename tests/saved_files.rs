@@ -5,7 +5,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use metamers::network::{Builder, Input};
-use metamers::ops::{Clip, Conv2d, Conv2dConfig, FrameNorm, Linear, Padding};
+use metamers::ops::{Relu, Conv2d, Conv2dConfig, Standardize, Linear, Padding};
 use metamers::prelude::*;
 use rand::{RngExt, SeedableRng};
 
@@ -24,31 +24,31 @@ fn eye() -> Network {
     let same = |stride| Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), ..Default::default() };
     let mut b = Builder::new("small", Input::Image { shape: [3, 20, 16], resize: 20 });
     let x = b.conv2d(b.input(), Conv2d::new(&weight(&mut random, &[6, 3, 3, 3]), None, same(1)).unwrap()).unwrap();
-    let x = b.clip(x, Clip::RELU).unwrap();
+    let x = b.relu(x, Relu::UNBOUNDED).unwrap();
     b.stage("relu1", x).unwrap();
     let x = b.conv2d(x, Conv2d::new(&weight(&mut random, &[8, 6, 3, 3]), None, same(2)).unwrap()).unwrap();
-    let x = b.clip(x, Clip { ceiling: 0.5 }).unwrap();
+    let x = b.relu(x, Relu { max: 0.5 }).unwrap();
     b.stage("relu2", x).unwrap();
     b.finish().unwrap()
 }
 
 fn ear() -> Network {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(6);
-    let mut b = Builder::new("small ear", Input::Sound { samples: 256, rate: 16_000 });
-    let x = b.layer(metamers::network::Layer::FrameNorm(FrameNorm { samples: 256 }), &[b.input()]).unwrap();
+    let mut b = Builder::new("small ear", Input::Sound { samples: 256, sample_rate: 16_000 });
+    let x = b.layer(metamers::network::Layer::Standardize(Standardize { samples: 256 }), &[b.input()]).unwrap();
     let x = b.layer(metamers::network::Layer::Flatten, &[x]).unwrap();
     let x = b.linear(x, Linear::new(&weight(&mut random, &[40, 256]), None).unwrap()).unwrap();
-    let x = b.clip(x, Clip::RELU).unwrap();
+    let x = b.relu(x, Relu::UNBOUNDED).unwrap();
     b.stage("fc", x).unwrap();
     b.finish().unwrap()
 }
 
 fn picture(seed: u64) -> Image {
-    Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().named(format!("target {seed}"))
+    Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().with_name(format!("target {seed}"))
 }
 
 fn sound() -> Sound {
-    Sound::noise(16_000, 256, Noise::Pink { rms: 0.1 }, 9).unwrap().named("hiss")
+    Sound::noise(16_000, 256, Noise::Pink { rms: 0.1 }, 9).unwrap().with_name("hiss")
 }
 
 fn recipes() -> Vec<(&'static str, Network, &'static str, Stimulus, Recipe)> {
@@ -84,7 +84,7 @@ fn save_all() {
     ends.insert("instructions".into(), metamers::engine::Isa::best().to_string().into());
     std::fs::write(saved("after_ten_more_steps.json"), serde_json::to_vec(&ends).unwrap()).unwrap();
     let stimuli = (0..4).map(|seed| picture(seed));
-    Null::of(&eye()).stimuli(stimuli).unwrap().build().unwrap().save(saved("null.json")).unwrap();
+    NullDistribution::builder(&eye()).stimuli(stimuli).unwrap().build().unwrap().save(saved("null.json")).unwrap();
     let class = SimulatedClass::new([("natural", 0.9), ("relu2", 0.3)]).people(3).seed(7);
     class.answers().unwrap().save(saved("answers.json")).unwrap();
     sweep(&saved("sweep")).run().unwrap().save_csv(saved("sweep/results.csv")).unwrap();

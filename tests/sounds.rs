@@ -32,10 +32,10 @@ fn error(bytes: &[u8]) -> String {
 fn every_usual_format_opens_at_its_own_level() {
     for (bits, half) in [(8, 64), (16, 16_384), (24, 4_194_304), (32, 1_073_741_824)] {
         let sound = Sound::from_bytes(&wav(1, 22_050, bits, &[0, half, -half, half / 2])).unwrap();
-        assert_eq!((sound.rate(), sound.values()), (22_050, &[0.0, 0.5, -0.5, 0.25][..]), "{bits} bits");
+        assert_eq!((sound.sample_rate(), sound.values()), (22_050, &[0.0, 0.5, -0.5, 0.25][..]), "{bits} bits");
     }
     let sound = Sound::from_bytes(&wav_of_floats(96_000, &[0.1, -1.0, 1.0])).unwrap();
-    assert_eq!((sound.rate(), sound.values()), (96_000, &[0.1, -1.0, 1.0][..]));
+    assert_eq!((sound.sample_rate(), sound.values()), (96_000, &[0.1, -1.0, 1.0][..]));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn an_extensible_header_is_not_believed_more_bits_than_there_are() {
 fn survives(bytes: &[u8]) -> bool {
     let Ok(sound) = Sound::from_bytes(bytes) else { return false };
     assert!(!sound.values().is_empty() && sound.values().iter().all(|v| v.abs() <= 1.0));
-    assert!((100..=768_000).contains(&sound.rate()));
+    assert!((100..=768_000).contains(&sound.sample_rate()));
     true
 }
 
@@ -137,10 +137,10 @@ fn damaged_sounds_are_errors_or_sounds_and_never_a_panic() {
 fn clipping_is_counted_and_told_and_silence_too() {
     let clipped = Sound::from_bytes(&wav(1, 8_000, 16, &[0, 32_767, 32_767, 32_767, 32_767, 9, -32_768, 7])).unwrap();
     assert_eq!(clipped.clipped(), 4);
-    assert!(clipped.bundles()[1].plain().contains("4 samples clipped"));
+    assert!(clipped.mime_bundles()[1].plain().contains("4 samples clipped"));
     assert_eq!(Sound::tone(8_000, 1.0, 1000.0, 1.0).unwrap().clipped(), 0);
     let silent = Sound::from_bytes(&wav(1, 8_000, 16, &[0; 800])).unwrap();
-    assert!(silent.bundles()[1].plain().contains("silent"));
+    assert!(silent.mime_bundles()[1].plain().contains("silent"));
     assert!(silent.set_rms(0.1).unwrap_err().to_string().contains("silent"));
 }
 
@@ -163,26 +163,26 @@ fn resampling_keeps_a_tone_and_drops_what_the_new_rate_cannot_hold() {
 #[test]
 fn fitting_keeps_the_middle() {
     let sound = Sound::from_samples("", 8_000, vec![0.1, 0.2, 0.3, 0.4, 0.5]).unwrap();
-    assert_eq!(sound.fit(3).unwrap().values(), [0.2, 0.3, 0.4]);
-    assert_eq!(sound.fit(8).unwrap().values(), [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.0, 0.0]);
+    assert_eq!(sound.fix_length(3).unwrap().values(), [0.2, 0.3, 0.4]);
+    assert_eq!(sound.fix_length(8).unwrap().values(), [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.0, 0.0]);
     for samples in [0, 200_000_000, usize::MAX] {
-        let error = sound.fit(samples).unwrap_err().to_string();
+        let error = sound.fix_length(samples).unwrap_err().to_string();
         assert_eq!(error, format!("sound: holds 1 to 134217728 samples, got {samples}"));
     }
     let error = Stimulus::from(&sound).image().unwrap_err().to_string();
     assert_eq!(error, "stimulus: is a sound, not a picture", "an error names what has no name");
-    assert_eq!(sound.cut(1.0 / 8_000.0, 1.0).unwrap().values(), [0.2, 0.3, 0.4, 0.5]);
-    assert!(sound.cut(1.0, 2.0).is_err());
+    assert_eq!(sound.slice(1.0 / 8_000.0, 1.0).unwrap().values(), [0.2, 0.3, 0.4, 0.5]);
+    assert!(sound.slice(1.0, 2.0).is_err());
 }
 
 #[test]
 fn levels_are_what_was_asked_for() {
-    let sound = Sound::from_samples("", 8_000, vec![0.3, 0.1, 0.2, 0.2]).unwrap().demean();
+    let sound = Sound::from_samples("", 8_000, vec![0.3, 0.1, 0.2, 0.2]).unwrap().remove_mean();
     assert!(sound.values().iter().sum::<f32>().abs() < 1e-6);
     assert!((sound.clone().set_rms(0.05).unwrap().rms() - 0.05).abs() < 1e-6);
     assert!(sound.set_rms(0.9).unwrap_err().to_string().contains("would clip"));
     let word = Sound::tone(44_100, 0.6, 500.0, 0.9).unwrap().prepare(20_000, 40_000).unwrap();
-    assert_eq!((word.rate(), word.len()), (20_000, 40_000));
+    assert_eq!((word.sample_rate(), word.len()), (20_000, 40_000));
     assert!((word.rms() - 0.1).abs() < 1e-5);
 }
 
@@ -219,7 +219,7 @@ fn noise_is_seeded_and_has_the_spectrum_of_its_name() {
 fn a_saved_sound_comes_back_to_the_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pink.wav");
-    let sound = Sound::noise(20_000, 500, Noise::Pink { rms: 0.1 }, 5).unwrap().named("pink");
+    let sound = Sound::noise(20_000, 500, Noise::Pink { rms: 0.1 }, 5).unwrap().with_name("pink");
     sound.save(&path).unwrap();
     assert_eq!(Sound::open(&path).unwrap(), sound);
     assert!(sound.save(folder.path().join("pink.mp3")).unwrap_err().to_string().contains(".wav"));

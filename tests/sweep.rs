@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use metamers::network::{Builder, Input};
-use metamers::ops::{AvgPool2d, Clip, Conv2d, Conv2dConfig, Window};
+use metamers::ops::{AvgPool2d, Relu, Conv2d, Conv2dConfig, Window};
 use metamers::prelude::*;
 use metamers::sweep::Plan;
 
@@ -140,10 +140,10 @@ fn the_folder_of_another_sweep_is_refused() {
 #[test]
 fn the_panel_says_what_it_shows() {
     let results = sweep().until(14.0).evaluations(40).run().unwrap();
-    let bundles = results.bundles();
+    let bundles = results.mime_bundles();
     assert_eq!(bundles.len(), 1);
     let words = bundles[0].plain();
-    let null = Null::shipped(&zoo::efficientnet_lite0().unwrap()).unwrap();
+    let null = NullDistribution::shipped(&zoo::efficientnet_lite0().unwrap()).unwrap();
     assert!(words.starts_with("8 of 8 tasks done"), "{words}");
     for row in results.rows() {
         let cell = format!("{} at {} of EfficientNet-Lite0, seed {}: ", row.stimulus, row.stage, row.seed);
@@ -184,7 +184,7 @@ fn a_dry_run_tells_the_time_of_each_stage_and_keeps_nothing() {
     }
     let work: Duration = cost.rows.iter().map(|row| row.total()).sum();
     assert!(cost.total() <= work && cost.total() * cost.workers as u32 >= work / 2);
-    let words = cost.bundles()[0].plain().to_string();
+    let words = cost.mime_bundles()[0].plain().to_string();
     assert!(
         words.contains("8 tasks") && words.contains("block0") && words.contains("at most on this machine"),
         "{words}"
@@ -199,10 +199,10 @@ fn a_stage_where_all_is_silent_is_a_result_and_stops_nothing() {
     let x = b.conv2d(b.input(), Conv2d::new(&weight(0.3), None, Conv2dConfig::default()).unwrap()).unwrap();
     b.stage("loud", x).unwrap();
     let x = b.conv2d(b.input(), Conv2d::new(&weight(-0.3), None, Conv2dConfig::default()).unwrap()).unwrap();
-    let x = b.clip(x, Clip::RELU).unwrap();
+    let x = b.relu(x, Relu::UNBOUNDED).unwrap();
     b.stage("silent", x).unwrap();
     let net = b.finish().unwrap();
-    let picture = Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, 1).unwrap().named("noise");
+    let picture = Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, 1).unwrap().with_name("noise");
     let folder = tempfile::tempdir().unwrap();
     let run = || Sweep::new(&net).images([&picture]).evaluations(3).folder(folder.path()).quiet().run().unwrap();
     let results = run();
@@ -211,7 +211,7 @@ fn a_stage_where_all_is_silent_is_a_result_and_stops_nothing() {
     let row = results.find("noise", "silent").unwrap();
     assert!(row.error.as_ref().unwrap().contains("nothing to match"));
     assert!(results.metamer(row.task).unwrap_err().to_string().contains("nothing to match"));
-    assert!(results.bundles()[0].plain().contains("1 without a metamer"));
+    assert!(results.mime_bundles()[0].plain().contains("1 without a metamer"));
     assert_eq!(run().csv().unwrap(), results.csv().unwrap(), "it is not tried again");
 }
 
@@ -222,15 +222,15 @@ fn a_network_without_a_null_distribution_is_judged_by_one_of_ones_own() {
     b.stage("pool", x).unwrap();
     let net = b.finish().unwrap();
     let noise = |seed| {
-        Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().named(format!("noise {seed}"))
+        Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().with_name(format!("noise {seed}"))
     };
     let picture = noise(1);
     let sweep = Sweep::new(&net).images([&picture]).evaluations(200).until(30.0).quiet();
     let results = sweep.clone().run().unwrap();
     assert_eq!(results.find("noise 1", "pool").unwrap().outcome, None);
-    assert!(results.bundles()[0].plain().contains("– 3"), "{}", results.bundles()[0].plain());
-    assert!(results.bundles()[0].plain().contains("not judged: no null distribution"));
-    let null = Null::of(&net).stimuli((2..8).map(noise)).unwrap().build().unwrap();
+    assert!(results.mime_bundles()[0].plain().contains("– 3"), "{}", results.mime_bundles()[0].plain());
+    assert!(results.mime_bundles()[0].plain().contains("not judged: no null distribution"));
+    let null = NullDistribution::builder(&net).stimuli((2..8).map(noise)).unwrap().build().unwrap();
     let results = sweep.null(&null).run().unwrap();
     // It matches, and fifteen pairs are too few to say more.
     assert_eq!(results.find("noise 1", "pool").unwrap().outcome, Some(Outcome::NotEnoughEvidence));
@@ -326,7 +326,7 @@ evaluations = 2
             ("photos/dandelions.jpg", "feather2023")
         ]
     );
-    let original = |task| results.metamer(task).unwrap().stamp().original.clone();
+    let original = |task| results.metamer(task).unwrap().provenance().original.clone();
     assert_eq!([original(0), original(2)], ["my picture", "dam"], "as Image::open calls them");
     assert!(plan.run_tasks(&[13]).unwrap_err().to_string().contains("there are 0 to 12"));
     let collected = plan.collect().unwrap();

@@ -6,8 +6,8 @@ use common::{flat, relative};
 use metamers::candle::Module;
 use metamers::candle_nn::{self, Conv2dConfig, VarBuilder, VarMap};
 use metamers::prelude::*;
-use metamers::synthesis::Ended;
-use metamers::training::{Conv2d, TrainingRun, conv2d, draw_weights};
+use metamers::synthesis::StopReason;
+use metamers::training::{TrainableConv2d, TrainingRun, conv2d, draw_weights};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -58,7 +58,7 @@ fn sum_of_outputs(case: &Case, x: &[f64], w: &[f64], b: &[f64], c: &[f64]) -> f6
 }
 
 /// A convolution in a map of variables, with drawn weights.
-fn layer(case: &Case, seed: u64) -> (Conv2d, VarMap) {
+fn layer(case: &Case, seed: u64) -> (TrainableConv2d, VarMap) {
     let ([_, channels, ..], outputs, kernel, slide) = *case;
     let vars = VarMap::new();
     let vb = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
@@ -128,12 +128,12 @@ fn values_and_gradients_are_those_of_candle_on_square_pictures() {
     }
 }
 
-fn plan(examples: &Examples) -> ConvNet {
+fn plan(examples: &Dataset) -> ConvNet {
     ConvNet::new("small", 24, examples.classes().to_vec()).conv("conv1", 6, 5, 2).conv("conv2", 8, 3, 2)
 }
 
 /// Pictures that are redder, greener or bluer than grey, under noise.
-fn colours(count: usize, seed: u64) -> Examples {
+fn colours(count: usize, seed: u64) -> Dataset {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (mut images, mut labels) = (vec![], vec![]);
     for _ in 0..count {
@@ -143,7 +143,7 @@ fn colours(count: usize, seed: u64) -> Examples {
         images.push(Image::from_planes("colour", 24, 24, values).unwrap());
         labels.push(label);
     }
-    Examples::of_images(&images, labels, ["red", "green", "blue"]).unwrap()
+    Dataset::of_images(&images, labels, ["red", "green", "blue"]).unwrap()
 }
 
 fn started(seed: u64) -> TrainingRun {
@@ -167,7 +167,7 @@ fn it_learns_what_it_is_shown() {
     let mut run = started(5);
     let before = run.accuracy();
     let progress = run.step(80).unwrap();
-    assert_eq!((progress.ended, progress.steps(), run.losses().len()), (Ended::Steps, 80, 80));
+    assert_eq!((progress.stop_reason, progress.steps(), run.losses().len()), (StopReason::Steps, 80, 80));
     assert!(before < 0.7 && run.accuracy() > 0.95, "{before} became {}", run.accuracy());
     assert!(run.losses()[70..].iter().all(|p| p.loss < run.losses()[0].loss));
     let tested: Vec<usize> = run.tests().iter().map(|t| t.step).collect();
@@ -193,10 +193,10 @@ fn a_seed_gives_the_same_bits_on_any_number_of_threads_and_in_any_portions() {
 #[test]
 fn time_is_a_budget() {
     let progress = started(5).train_for(Duration::from_millis(300)).unwrap();
-    assert_eq!(progress.ended, Ended::Time);
+    assert_eq!(progress.stop_reason, StopReason::Time);
     assert!(progress.steps() > 0);
     let progress = started(5).train_for(Duration::ZERO).unwrap();
-    assert_eq!((progress.ended, progress.steps(), progress.loss()), (Ended::Time, 0, None));
+    assert_eq!((progress.stop_reason, progress.steps(), progress.loss()), (StopReason::Time, 0, None));
 }
 
 #[cfg(unix)]
@@ -210,7 +210,7 @@ fn an_interrupt_ends_it_after_the_step_and_keeps_everything() {
         run.step(2).unwrap();
         println!("\nready");
         let progress = run.train_for(Duration::from_secs(300)).unwrap();
-        println!("\n{:?} {}", progress.ended, run.steps() == run.losses().len() && run.steps() >= 2);
+        println!("\n{:?} {}", progress.stop_reason, run.steps() == run.losses().len() && run.steps() >= 2);
         return;
     }
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -240,8 +240,8 @@ fn what_is_frozen_is_what_was_trained_and_stays_so() {
     run.step(30).unwrap();
     assert_eq!(frozen(&net), before, "training that goes on leaves a frozen network alone");
     let later = run.freeze().unwrap();
-    assert_ne!(later.provenance(), net.provenance());
-    assert!(later.provenance().source.contains("seed 5, 60 steps of 8"), "{}", later.provenance().source);
+    assert_ne!(later.weights_source(), net.weights_source());
+    assert!(later.weights_source().source.contains("seed 5, 60 steps of 8"), "{}", later.weights_source().source);
     let names: Vec<&str> = net.stages().iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["conv1", "conv2", "mean", "logits"]);
 }
@@ -250,7 +250,7 @@ fn what_is_frozen_is_what_was_trained_and_stays_so() {
 fn the_untrained_twin_is_what_training_began_with() {
     let run = started(5);
     let twin = plan(&colours(9, 1)).untrained(5).unwrap();
-    assert_eq!(twin.provenance().weights_sha256, run.freeze().unwrap().provenance().weights_sha256);
+    assert_eq!(twin.weights_source().weights_sha256, run.freeze().unwrap().weights_source().weights_sha256);
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_saved_network_comes_back_with_its_hash() {
     run.step(10).unwrap();
     run.save(&path).unwrap();
     let (frozen, opened) = (run.freeze().unwrap(), ConvNet::open(&path).unwrap());
-    assert_eq!((opened.provenance(), opened.classes()), (frozen.provenance(), frozen.classes()));
+    assert_eq!((opened.weights_source(), opened.classes()), (frozen.weights_source(), frozen.classes()));
     let x = colours(3, 4).inputs().clone();
     assert_eq!(flat(&opened.forward_to("mean", &x).unwrap()), flat(&frozen.forward_to("mean", &x).unwrap()));
 
@@ -286,11 +286,11 @@ fn a_metamer_can_be_made_for_it() {
     let mut synthesis = Synthesis::new(&net, "conv2", &photo).unwrap().seed(1).quiet().start().unwrap();
     synthesis.step(60).unwrap();
     assert!(synthesis.snr_db().unwrap() > 20.0, "{:?}", synthesis.snr_db());
-    assert_eq!(synthesis.finish().unwrap().stamp().network, "small");
+    assert_eq!(synthesis.finish().unwrap().provenance().network, "small");
 }
 
 /// A module of one's own, with the weights of [`plan`].
-struct Own(Conv2d, Conv2d, candle_nn::Linear);
+struct Own(TrainableConv2d, TrainableConv2d, candle_nn::Linear);
 
 impl Module for Own {
     fn forward(&self, x: &Tensor) -> candle::Result<Tensor> {
@@ -318,7 +318,7 @@ fn a_module_of_ones_own_trains_as_the_described_one() {
     assert!(run.freeze().unwrap_err().to_string().contains("freeze_as"));
     let examples = colours(9, 1);
     let net = run.freeze_as(&plan(&examples)).unwrap();
-    assert_eq!(net.provenance().weights_sha256, described.freeze().unwrap().provenance().weights_sha256);
+    assert_eq!(net.weights_source().weights_sha256, described.freeze().unwrap().weights_source().weights_sha256);
     // The same weights fit another stride, and make another network.
     let wrong = ConvNet::new("wrong", 24, examples.classes().to_vec()).conv("conv1", 6, 5, 2).conv("conv2", 8, 3, 1);
     assert!(run.freeze_as(&wrong).unwrap_err().to_string().contains("another network"));
@@ -334,8 +334,8 @@ fn without_a_seed_a_module_of_ones_own_keeps_its_weights() {
     let run = Training::of_module("own", module, &vars, colours(20, 1), colours(20, 2)).quiet().start().unwrap();
     let twin = plan(&colours(9, 1)).untrained(77).unwrap();
     assert_eq!(
-        run.freeze_as(&plan(&colours(9, 1))).unwrap().provenance().weights_sha256,
-        twin.provenance().weights_sha256
+        run.freeze_as(&plan(&colours(9, 1))).unwrap().weights_source().weights_sha256,
+        twin.weights_source().weights_sha256
     );
 }
 
@@ -366,14 +366,14 @@ fn bad_input_is_refused_with_a_reason() {
     let good = plan(&a);
     refused(training(&good).batch(0).start(), "at least 1");
     refused(training(&good).rate(f64::NAN).start(), "finite");
-    refused(training(&good.clone().named("other", ["x", "y"])).start(), "red, green, blue");
+    refused(training(&good.clone().with_classes("other", ["x", "y"])).start(), "red, green, blue");
     refused(training(&ConvNet::new("bare", 24, a.classes().to_vec())).start(), ".conv(");
     refused(training(&ConvNet::new("even", 24, a.classes().to_vec()).conv("conv1", 4, 2, 1)).start(), "odd kernel");
     let empty = VarMap::new();
     refused(Training::of_module("none", own(&VarMap::new()), &empty, a.clone(), b.clone()).start(), "no variables");
 
     let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
-    let examples = |labels: Vec<u32>, classes: &[&str]| Examples::new(x.clone(), labels, classes.iter().copied());
+    let examples = |labels: Vec<u32>, classes: &[&str]| Dataset::new(x.clone(), labels, classes.iter().copied());
     assert!(examples(vec![0, 2], &["a", "b"]).unwrap_err().to_string().contains("2 is no class"));
     assert!(examples(vec![0], &["a", "b"]).unwrap_err().to_string().contains("[2, 3]"));
     assert!(examples(vec![0, 0], &["a"]).unwrap_err().to_string().contains("at least 2"));

@@ -26,7 +26,7 @@ fn prepared(file: &str) -> Sound {
 
 /// The recording in the middle of 2 s, without its mean, rms 0.1, even where a sample then leaves `[-1, 1]`: what the reference was given.
 fn unclamped(file: &str) -> Tensor {
-    let sound = Sound::open(asset(&format!("speech/{file}"))).unwrap().fit(40_000).unwrap();
+    let sound = Sound::open(asset(&format!("speech/{file}"))).unwrap().fix_length(40_000).unwrap();
     let mean = sound.values().iter().map(|&v| f64::from(v)).sum::<f64>() / 40_000.0;
     let values: Vec<f64> = sound.values().iter().map(|&v| f64::from(v) - mean).collect();
     let rms = (values.iter().map(|v| v * v).sum::<f64>() / 40_000.0).sqrt();

@@ -52,22 +52,22 @@ fn the_table_lists_what_a_person_chooses_by() {
     assert_eq!(stage("stem").shape, [32, 112, 112]);
     assert_eq!(stage("stem").receptive_field.size, Some([3, 3]));
     // Weights and folded biases of the convolution, and the six numbers that normalise the input.
-    assert_eq!(stage("stem").parameters, 32 * 27 + 32 + 6);
+    assert_eq!(stage("stem").num_parameters, 32 * 27 + 32 + 6);
     assert_eq!(stage("block0").receptive_field.size, Some([7, 7]));
     assert_eq!(stage("block2").units(), 24 * 56 * 56);
     assert_eq!(stage("features").shape, [1280, 7, 7]);
     assert_eq!(stage("avgpool").receptive_field.size, None);
     // 4,652,008 trained numbers, less those of batch normalisation that folding merges.
-    assert_eq!(stage("logits").parameters, net.parameters());
-    assert!((4_500_000..4_652_008).contains(&net.parameters()));
-    let text = net.bundles()[0].data()["text/plain"].clone();
+    assert_eq!(stage("logits").num_parameters, net.num_parameters());
+    assert!((4_500_000..4_652_008).contains(&net.num_parameters()));
+    let text = net.mime_bundles()[0].data()["text/plain"].clone();
     assert!(text.contains("block10") && text.contains("401,408"), "{text}");
 }
 
 #[test]
 fn a_stage_costs_only_what_it_needs() {
     let net = zoo::efficientnet_lite0().unwrap();
-    let costs: Vec<usize> = net.stages().iter().map(|s| s.multiply_adds).collect();
+    let costs: Vec<usize> = net.stages().iter().map(|s| s.macs).collect();
     assert!(costs.is_sorted());
     assert!(costs[0] * 20 < costs[costs.len() - 1]);
     // The last layer multiplies each of 1280 numbers once for each class; adding the bias is no multiplication.

@@ -5,7 +5,7 @@ mod common;
 
 use common::{agree, flat, json, relative, tensors};
 use metamers::engine::Compiled;
-use metamers::ops::pull_back;
+use metamers::ops::vjp;
 use metamers::prelude::*;
 
 /// The picture of the script.
@@ -46,7 +46,7 @@ fn compare(key: &str, net: &Network, side: usize) {
         let mut gradients = vec![];
         for (how, y) in [("plain", &plain), ("compiled", &compiled)] {
             off.push(agree(&format!("{key}, {how}"), &flat(y), &facts[&key], &samples[&key], VALUES));
-            let gradient = flat(&pull_back(y, &along(y), &x).unwrap());
+            let gradient = flat(&vjp(y, &along(y), &x).unwrap());
             let key = format!("{key}.gradient");
             off.push(agree(&format!("{key}, {how}"), &gradient, &facts[&key], &samples[&key], limit));
             gradients.push(gradient);
@@ -82,7 +82,7 @@ fn cornet_s() {
     // The published network has 53,416,616 numbers; a batch normalisation's mean and variance are no parameters there, and two numbers
     // instead of four here. Weights that the steps of an area share count once.
     let colours = 6;
-    assert_eq!(net.parameters(), 53_416_616 + colours);
+    assert_eq!(net.num_parameters(), 53_416_616 + colours);
     compare("cornet_s", &net, 224);
 }
 
@@ -126,7 +126,7 @@ fn cornet_s_from_the_names_of_the_published_file() {
     metamers::candle::safetensors::save(&file, &path).unwrap();
     let [from_file, random] = [zoo::cornet_s_from(&path).unwrap(), zoo::cornet_s_random(0).unwrap()];
     drop(folder);
-    assert_eq!(from_file.parameters(), random.parameters());
+    assert_eq!(from_file.num_parameters(), random.num_parameters());
     let x = picture(224);
     let [here, there] = [&from_file, &random].map(|net| flat(&net.forward_to("V2", &x).unwrap()));
     assert_eq!(here, there);

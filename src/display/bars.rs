@@ -138,7 +138,7 @@ fn label(value: f64) -> String {
 }
 
 impl Show for Bars {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let title = if self.title.is_empty() { None } else { Some(self.title.clone()) };
         let text: Vec<String> = title.into_iter().chain(self.lines()).collect();
         vec![Figure::new(self.alt()).width(460.0).row([self.clone()]).bundle(text.join("\n"))]

@@ -10,7 +10,7 @@ use plotters::prelude::{BitMapBackend, DrawingBackend};
 use plotters::style::text_anchor::VPos;
 
 use super::colors::Rgb;
-use super::ink::{Ink, Label, parts};
+use super::ink::{PlottersCanvas, Label, parts};
 use super::raster::{Raster, encode};
 use super::text::{Style, glyphs};
 
@@ -57,7 +57,7 @@ impl Rect {
 pub(crate) use plotters::style::text_anchor::HPos as Anchor;
 
 /// What plotters draws on.
-pub(crate) type Area<'a> = DrawingArea<Ink<'a>, Shift>;
+pub(crate) type Area<'a> = DrawingArea<PlottersCanvas<'a>, Shift>;
 /// What plotters says when it cannot draw.
 pub(crate) type Trouble = DrawingAreaErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>;
 
@@ -105,7 +105,7 @@ impl Canvas {
         let size = (width * SMOOTH, height * SMOOTH);
         let mut large = RgbImage::from_pixel(size.0, size.1, image::Rgb([255; 3]));
         let labels = RefCell::new(Vec::new());
-        let ink = Ink { bitmap: BitMapBackend::with_buffer(&mut large, size), labels: &labels };
+        let ink = PlottersCanvas { bitmap: BitMapBackend::with_buffer(&mut large, size), labels: &labels };
         draw(&ink.into_drawing_area()).map_err(|trouble| trouble.to_string())?;
         imageops::replace(&mut self.sheet, &imageops::thumbnail(&large, width, height), left, top);
         for label in labels.into_inner() {

@@ -9,14 +9,14 @@ use super::Raster;
 use super::axis::Axis;
 use super::canvas::{Area, FINE, Rect, Trouble, fine};
 use super::colors::{AXIS, GRID, LIGHT_GRID, Rgb};
-use super::ink::Ink;
+use super::ink::PlottersCanvas;
 use super::text::Style;
 
 /// From an axis to the labels of its ticks.
 pub(crate) const TICK_GAP: f32 = 5.0;
 
 /// What plotters draws in a place with its own coordinates.
-pub(crate) type Chart<'a> = ChartContext<'a, Ink<'a>, Cartesian2d<Axis, Axis>>;
+pub(crate) type Chart<'a> = ChartContext<'a, PlottersCanvas<'a>, Cartesian2d<Axis, Axis>>;
 
 /// The part of a plot that is left for its values, by what stands around it, in CSS pixels.
 #[derive(Debug, Clone, Copy, Default)]

@@ -211,7 +211,7 @@ fn place_row<'a>(row: &'a [Panel], top: f32, inner: f32, placed: &mut Vec<Placed
 }
 
 impl Show for Figure {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         vec![self.bundle(self.words())]
     }
 }

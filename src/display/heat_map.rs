@@ -321,7 +321,7 @@ impl Side {
 }
 
 impl Show for HeatMap {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let figure = Figure::new(self.alt()).width(if self.square { 460.0 } else { 720.0 }).row([self.clone()]);
         vec![figure.bundle(self.alt())]
     }

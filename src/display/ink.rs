@@ -30,14 +30,14 @@ pub(crate) fn parts(across: HPos, down: VPos) -> (f32, f32) {
 }
 
 /// A backend for plotters that draws all but the texts, which are written later, at the density of the sheet.
-pub(crate) struct Ink<'a> {
+pub(crate) struct PlottersCanvas<'a> {
     pub bitmap: BitMapBackend<'a>,
     pub labels: &'a RefCell<Vec<Label>>,
 }
 
 type Done<'a> = Result<(), DrawingErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
 
-impl<'a> DrawingBackend for Ink<'a> {
+impl<'a> DrawingBackend for PlottersCanvas<'a> {
     type ErrorType = <BitMapBackend<'a> as DrawingBackend>::ErrorType;
 
     fn get_size(&self) -> (u32, u32) {

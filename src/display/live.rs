@@ -105,7 +105,7 @@ impl Live {
         if !Self::is_on() {
             return;
         }
-        let bundles = thing.bundles();
+        let bundles = thing.mime_bundles();
         let known = self.outputs.fetch_max(bundles.len(), Ordering::Relaxed);
         for (index, bundle) in bundles.iter().enumerate() {
             let op = match (self.each_cell, index < known) {

@@ -49,7 +49,7 @@ pub use line_plot::LinePlot;
 pub use live::Live;
 pub use panel::Panel;
 pub use player::{Player, Players};
-pub use progress::{Progress, duration};
+pub use progress::{ProgressBar, duration};
 pub use raster::Raster;
 pub use show::Show;
 #[doc(hidden)]

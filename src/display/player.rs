@@ -96,7 +96,7 @@ impl Players {
 }
 
 impl Show for Players {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         vec![self.bundle()]
     }
 }
@@ -106,7 +106,7 @@ fn gain(largest: f32) -> f32 {
 }
 
 impl Show for Player {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         vec![Bundle::text(format!("sound: {}", self.words())).html(self.html())]
     }
 }

@@ -15,7 +15,7 @@ const CELLS: usize = 24;
 /// assert_eq!(progress.to_string(), "200/800 evaluations  ██████░░░░░░░░░░░░░░░░░░  12 s, 36 s left");
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Progress {
+pub struct ProgressBar {
     done: usize,
     total: Option<usize>,
     unit: String,
@@ -23,7 +23,7 @@ pub struct Progress {
     eta: Option<Duration>,
 }
 
-impl Progress {
+impl ProgressBar {
     /// `done` steps out of `total`, where that is known.
     pub fn new(done: usize, total: Option<usize>) -> Self {
         Self { done, total, ..Self::default() }
@@ -60,7 +60,7 @@ impl Progress {
     }
 }
 
-impl fmt::Display for Progress {
+impl fmt::Display for ProgressBar {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{}", self.done)?;
         if let Some(total) = self.total {

@@ -154,7 +154,7 @@ impl Raster {
 }
 
 impl Show for Raster {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let text = match &self.problem {
             Some(problem) => problem.clone(),
             None => format!("picture of {} × {} pixels", self.width, self.height),

@@ -21,12 +21,12 @@ use crate::Result;
 /// ```
 pub trait Show {
     /// What this looks like: one bundle an output, in the order in which they are shown.
-    fn bundles(&self) -> Vec<Bundle>;
+    fn mime_bundles(&self) -> Vec<Bundle>;
 
     /// Shows this now: live in our kernel, at the end of the cell in another evcxr kernel (which shows the last of several), as text in
     /// a terminal.
     fn show(&self) {
-        show_bundles(&self.bundles());
+        show_bundles(&self.mime_bundles());
     }
 
     /// Writes this to a file, which its ending chooses: `.html` is a page that needs no other file, `.png` the picture (an error if this
@@ -35,37 +35,37 @@ pub trait Show {
     where
         Self: Sized,
     {
-        page::save(&self.bundles(), path.as_ref())
+        page::save(&self.mime_bundles(), path.as_ref())
     }
 }
 
 impl Show for Bundle {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         vec![self.clone()]
     }
 }
 
 impl<T: Show + ?Sized> Show for &T {
-    fn bundles(&self) -> Vec<Bundle> {
-        (**self).bundles()
+    fn mime_bundles(&self) -> Vec<Bundle> {
+        (**self).mime_bundles()
     }
 }
 
 impl<T: Show + ?Sized> Show for Box<T> {
-    fn bundles(&self) -> Vec<Bundle> {
-        (**self).bundles()
+    fn mime_bundles(&self) -> Vec<Bundle> {
+        (**self).mime_bundles()
     }
 }
 
 impl<T: Show> Show for [T] {
-    fn bundles(&self) -> Vec<Bundle> {
-        self.iter().flat_map(Show::bundles).collect()
+    fn mime_bundles(&self) -> Vec<Bundle> {
+        self.iter().flat_map(Show::mime_bundles).collect()
     }
 }
 
 impl<T: Show> Show for Vec<T> {
-    fn bundles(&self) -> Vec<Bundle> {
-        self.as_slice().bundles()
+    fn mime_bundles(&self) -> Vec<Bundle> {
+        self.as_slice().mime_bundles()
     }
 }
 

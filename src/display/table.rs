@@ -145,7 +145,7 @@ impl Table {
 }
 
 impl Show for Table {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         vec![Bundle::text(self.plain()).html(self.html())]
     }
 }

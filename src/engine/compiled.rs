@@ -7,11 +7,11 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
 
 use super::program::Program;
 use super::simd::Isa;
-use super::steps::Steps;
+use super::steps::Lowering;
 use super::team;
 use super::workspace::Workspace;
 use crate::network::{Layer, Network, NodeId};
-use crate::ops::{Clip, Frozen, values};
+use crate::ops::{Relu, Frozen, values};
 use crate::{Error, Result};
 
 /// A network compiled up to a stage. Cloning is cheap: clones share weights and memory, and take turns.
@@ -22,9 +22,9 @@ struct Inner {
     network: String,
     stage: String,
     isa: Isa,
-    steps: Steps,
+    steps: Lowering,
     /// The stage's rectifier, which is not part of the steps.
-    clip: Option<Clip>,
+    clip: Option<Relu>,
     /// Of the input, without the batch.
     input: Vec<usize>,
     /// Of the stage, without the batch.
@@ -77,14 +77,14 @@ impl Compiled {
         let at = network.stage(stage)?;
         let last = &network.nodes()[at.node.0];
         let (node, clip): (NodeId, _) = match last.layer {
-            Layer::Clip(clip) => (last.inputs[0], Some(clip)),
+            Layer::Relu(clip) => (last.inputs[0], Some(clip)),
             _ => (at.node, None),
         };
         Ok(Self(Arc::new(Inner {
             network: network.name().into(),
             stage: stage.into(),
             isa,
-            steps: Steps::new(network, node)?,
+            steps: Lowering::new(network, node)?,
             clip,
             input: network.input().shape(),
             shape: at.shape.clone(),
@@ -93,7 +93,7 @@ impl Compiled {
     }
 
     /// The stage's rectifier, if it ends in one.
-    pub fn clip(&self) -> Option<Clip> {
+    pub fn clip(&self) -> Option<Relu> {
         self.0.clip
     }
 
@@ -110,7 +110,7 @@ impl Compiled {
     /// # Errors
     /// An `x` of another shape than the network's input, not float32, or not on the CPU.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        let z = self.before_activation(x)?;
+        let z = self.preactivation(x)?;
         match self.0.clip {
             Some(clip) => clip.apply(&z),
             None => Ok(z),
@@ -121,7 +121,7 @@ impl Compiled {
     ///
     /// # Errors
     /// As [`Compiled::apply`].
-    pub fn before_activation(&self, x: &Tensor) -> Result<Tensor> {
+    pub fn preactivation(&self, x: &Tensor) -> Result<Tensor> {
         let input = &self.0.input;
         if x.dims().len() != input.len() + 1 || x.dims()[0] == 0 || x.dims()[1..] != input[..] {
             let sizes: Vec<String> = input.iter().map(usize::to_string).collect();

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::geometry;
-use super::kernel::dense::Dense;
+use super::kernel::dense::Gemm;
 use super::kernel::depthwise::Depthwise;
 use super::kernel::winograd::{Scheme, Tiles, Winograd};
 use super::simd::LANES;
 use crate::network::{Layer, Network, NodeId, ancestors};
-use crate::ops::{Clip, FrozenOp, Window};
+use crate::ops::{Relu, FrozenOp, Window};
 use crate::{Error, Result};
 
 /// Channels, height and width.
@@ -35,26 +35,26 @@ impl Dims {
 }
 
 /// A step computes one tensor from earlier ones; its number is its place in the list.
-pub(super) struct Step {
-    pub kind: Kind,
+pub(super) struct Op {
+    pub kind: OpKind,
     pub inputs: Vec<usize>,
     /// A tensor of the same shape that is added, before the rectifier.
     pub addend: Option<usize>,
-    pub clip: Option<Clip>,
+    pub clip: Option<Relu>,
     pub dims: Dims,
     /// As the network has it, without the batch.
     pub shape: Vec<usize>,
 }
 
-pub(super) enum Kind {
+pub(super) enum OpKind {
     /// The network's input, in planes.
     Input,
     /// The input with its channels side by side, each scaled and shifted.
     Enter { scale: Vec<f32>, shift: Vec<f32> },
     /// A convolution or a fully connected layer.
-    Dense(DenseLayer),
+    Conv(ConvLayer),
     /// A convolution of each channel by itself.
-    Depthwise(DenseLayer),
+    Depthwise(ConvLayer),
     /// The largest value under each window.
     MaxPool(Window),
     /// The mean over the image.
@@ -64,13 +64,13 @@ pub(super) enum Kind {
     /// Channels of several tensors behind each other.
     Concat,
     /// An operation that runs as it does in the plain run.
-    Plain(Arc<dyn FrozenOp>),
+    Reference(Arc<dyn FrozenOp>),
     /// The input's values in reading order as one vector.
     Flatten,
 }
 
 /// A layer of weights `[outputs, depth, height, width]`, and what was folded into it.
-pub(super) struct DenseLayer {
+pub(super) struct ConvLayer {
     pub window: Window,
     pub outputs: usize,
     pub depth: usize,
@@ -79,13 +79,13 @@ pub(super) struct DenseLayer {
     /// Factors of the outputs.
     scale: Vec<f32>,
     /// Packed when a program first needs them, and shared by all programs.
-    pub forward: OnceLock<Arc<Dense>>,
-    pub backward: OnceLock<Arc<Dense>>,
+    pub forward: OnceLock<Arc<Gemm>>,
+    pub backward: OnceLock<Arc<Gemm>>,
     /// Forward and backward, in each scheme.
     winograd: [[OnceLock<Arc<Winograd>>; 3]; 2],
 }
 
-impl DenseLayer {
+impl ConvLayer {
     fn new(weight: &Arc<[f32]>, bias: Option<&Arc<[f32]>>, window: Window, [outputs, depth]: [usize; 2]) -> Self {
         let bias = bias.map_or_else(|| vec![0.0; outputs], |b| b.to_vec());
         Self {
@@ -122,25 +122,25 @@ impl DenseLayer {
         self.window.kernel == [1, 1] && self.window.stride == [1, 1] && self.window.padding == Default::default()
     }
 
-    pub fn forward(&self, output: [usize; 2]) -> Arc<Dense> {
+    pub fn forward(&self, output: [usize; 2]) -> Arc<Gemm> {
         let pack = || {
             let phases = geometry::forward(&self.window, output);
-            Dense::pack(phases, [self.outputs, self.depth], |o, i, tap| self.weight(o, i, tap)).into()
+            Gemm::pack(phases, [self.outputs, self.depth], |o, i, tap| self.weight(o, i, tap)).into()
         };
         self.forward.get_or_init(pack).clone()
     }
 
-    pub fn backward(&self, input: [usize; 2]) -> Arc<Dense> {
+    pub fn backward(&self, input: [usize; 2]) -> Arc<Gemm> {
         let pack = || {
             let phases = geometry::backward(&self.window, input);
-            Dense::pack(phases, [self.depth, self.outputs], |i, o, tap| self.weight(o, i, tap)).into()
+            Gemm::pack(phases, [self.depth, self.outputs], |i, o, tap| self.weight(o, i, tap)).into()
         };
         self.backward.get_or_init(pack).clone()
     }
 
     /// From the gradient of an output to what its window gives to each of its taps, `[tap][channel]`; `scale` are factors of the
     /// channels, if there are any.
-    pub fn columns(&self, scale: &[f32]) -> Arc<Dense> {
+    pub fn columns(&self, scale: &[f32]) -> Arc<Gemm> {
         let pack = || {
             let factor = |i: usize| scale.get(i).copied().unwrap_or(1.0);
             let phases = geometry::forward(&Window::new([1, 1]), [1, 1]);
@@ -148,7 +148,7 @@ impl DenseLayer {
                 let (tap, i) = (n / self.depth, n % self.depth);
                 self.weight(o, i, tap) * factor(i)
             };
-            Dense::pack(phases, [self.columns_of_a_window(), self.outputs], weight).into()
+            Gemm::pack(phases, [self.columns_of_a_window(), self.outputs], weight).into()
         };
         self.backward.get_or_init(pack).clone()
     }
@@ -217,13 +217,13 @@ struct Value {
     flat: bool,
 }
 
-pub(super) struct Steps {
-    pub steps: Vec<Step>,
+pub(super) struct Lowering {
+    pub steps: Vec<Op>,
     uses: HashMap<usize, usize>,
     values: HashMap<usize, Value>,
 }
 
-impl Steps {
+impl Lowering {
     /// The steps that compute node `last` of a network, which is the last of them.
     pub fn new(network: &Network, last: NodeId) -> Result<Self> {
         let needed = ancestors(network.nodes(), last);
@@ -232,7 +232,7 @@ impl Steps {
             network.nodes()[index].inputs.iter().for_each(|input| *uses.entry(input.0).or_default() += 1);
         }
         let shape = network.input().shape();
-        let input = Step { kind: Kind::Input, inputs: vec![], addend: None, clip: None, dims: Dims::of(&shape), shape };
+        let input = Op { kind: OpKind::Input, inputs: vec![], addend: None, clip: None, dims: Dims::of(&shape), shape };
         let mut steps = Self { steps: vec![input], uses, values: HashMap::from([(0, Value { step: 0, flat: false })]) };
         for &index in needed.iter().filter(|&&index| index > 0) {
             let value = steps.lower(network, index)?;
@@ -240,15 +240,15 @@ impl Steps {
         }
         // The stage's values are those of the last step.
         let end = steps.values[&last.0];
-        if end.step + 1 != steps.steps.len() || matches!(steps.steps[end.step].kind, Kind::Input) {
+        if end.step + 1 != steps.steps.len() || matches!(steps.steps[end.step].kind, OpKind::Input) {
             let at = steps.pixels(end.step);
-            steps.push(Kind::Elementwise { affine: None }, vec![at], steps.steps[at].shape.clone());
+            steps.push(OpKind::Elementwise { affine: None }, vec![at], steps.steps[at].shape.clone());
         }
         Ok(steps)
     }
 
-    fn push(&mut self, kind: Kind, inputs: Vec<usize>, shape: Vec<usize>) -> usize {
-        self.steps.push(Step { kind, inputs, addend: None, clip: None, dims: Dims::of(&shape), shape });
+    fn push(&mut self, kind: OpKind, inputs: Vec<usize>, shape: Vec<usize>) -> usize {
+        self.steps.push(Op { kind, inputs, addend: None, clip: None, dims: Dims::of(&shape), shape });
         self.steps.len() - 1
     }
 
@@ -257,9 +257,9 @@ impl Steps {
         if step != 0 {
             return step;
         }
-        let entered = self.steps.iter().position(|s| matches!(&s.kind, Kind::Enter { scale, .. } if scale.is_empty()));
+        let entered = self.steps.iter().position(|s| matches!(&s.kind, OpKind::Enter { scale, .. } if scale.is_empty()));
         let shape = self.steps[0].shape.clone();
-        entered.unwrap_or_else(|| self.push(Kind::Enter { scale: vec![], shift: vec![] }, vec![0], shape))
+        entered.unwrap_or_else(|| self.push(OpKind::Enter { scale: vec![], shift: vec![] }, vec![0], shape))
     }
 
     /// Where an input's values are, an image as an image and a vector as a vector.
@@ -268,7 +268,7 @@ impl Steps {
         match flat && self.steps[step].dims.pixels() > 1 {
             true => {
                 let count = self.steps[step].shape.iter().product();
-                self.push(Kind::Flatten, vec![step], vec![count])
+                self.push(OpKind::Flatten, vec![step], vec![count])
             }
             false => step,
         }
@@ -283,19 +283,19 @@ impl Steps {
         match &node.layer {
             Layer::Input => Err(Error::invalid("input", "is the first node")),
             Layer::Flatten => Ok(Value { step: self.pixels(self.values[&first.0].step), flat: true }),
-            Layer::Clip(clip) => {
+            Layer::Relu(clip) => {
                 let Value { step, flat } = self.values[&first.0];
                 let at = self.pixels(step);
                 let fits = !matches!(
                     self.steps[at].kind,
-                    Kind::Input | Kind::Enter { .. } | Kind::Plain(_) | Kind::Flatten | Kind::Concat
+                    OpKind::Input | OpKind::Enter { .. } | OpKind::Reference(_) | OpKind::Flatten | OpKind::Concat
                 );
                 if fits && only_use(self, first) && self.steps[at].clip.is_none() {
                     self.steps[at].clip = Some(*clip);
                     return Ok(Value { step: at, flat });
                 }
                 let shape = self.steps[at].shape.clone();
-                let step = self.push(Kind::Elementwise { affine: None }, vec![at], shape);
+                let step = self.push(OpKind::Elementwise { affine: None }, vec![at], shape);
                 self.steps[step].clip = Some(*clip);
                 Ok(Value { step, flat })
             }
@@ -303,7 +303,7 @@ impl Steps {
                 let step = self.plainly(first);
                 let single = only_use(self, first);
                 let input = &mut self.steps[step];
-                if let (Kind::Dense(layer) | Kind::Depthwise(layer), None, None, true) =
+                if let (OpKind::Conv(layer) | OpKind::Depthwise(layer), None, None, true) =
                     (&mut input.kind, &input.clip, &input.addend, single)
                 {
                     layer.fold(op.scale(), op.shift());
@@ -312,18 +312,18 @@ impl Steps {
                 let affine = (op.scale().to_vec(), op.shift().to_vec());
                 if step == 0 {
                     let (scale, shift) = affine;
-                    return Ok(value(self.push(Kind::Enter { scale, shift }, vec![0], shape)));
+                    return Ok(value(self.push(OpKind::Enter { scale, shift }, vec![0], shape)));
                 }
-                Ok(value(self.push(Kind::Elementwise { affine: Some(affine) }, vec![step], shape)))
+                Ok(value(self.push(OpKind::Elementwise { affine: Some(affine) }, vec![step], shape)))
             }
             Layer::Conv2d(op) => {
                 let step = self.plainly(first);
                 let [outputs, depth, groups] = op.sizes_of_weight();
-                let layer = || DenseLayer::new(op.weight(), op.bias(), op.window(), [outputs, depth]);
+                let layer = || ConvLayer::new(op.weight(), op.bias(), op.window(), [outputs, depth]);
                 let kind = match (groups, depth) {
-                    (1, _) => Kind::Dense(layer()),
-                    (_, 1) if outputs == groups => Kind::Depthwise(layer()),
-                    _ => return Ok(value(self.push(Kind::Plain(Arc::new(op.clone())), vec![step], shape))),
+                    (1, _) => OpKind::Conv(layer()),
+                    (_, 1) if outputs == groups => OpKind::Depthwise(layer()),
+                    _ => return Ok(value(self.push(OpKind::Reference(Arc::new(op.clone())), vec![step], shape))),
                 };
                 let step = self.pixels(step);
                 Ok(value(self.push(kind, vec![step], shape)))
@@ -333,13 +333,13 @@ impl Steps {
                 let Dims { channels, size } = self.steps[step].dims;
                 // One window as large as the image; with this stride each pixel belongs to one tap.
                 let window = Window::new(size).strides(size);
-                let layer = DenseLayer::new(op.weight(), op.bias(), window, [shape[0], channels]);
-                Ok(value(self.push(Kind::Dense(layer), vec![step], shape)))
+                let layer = ConvLayer::new(op.weight(), op.bias(), window, [shape[0], channels]);
+                Ok(value(self.push(OpKind::Conv(layer), vec![step], shape)))
             }
             Layer::MaxPool2d(op) if op.is_simple() => {
                 let step = self.plainly(first);
                 let step = self.pixels(step);
-                Ok(value(self.push(Kind::MaxPool(op.window()), vec![step], shape)))
+                Ok(value(self.push(OpKind::MaxPool(op.window()), vec![step], shape)))
             }
             // The same sum as a convolution of each channel with equal weights.
             Layer::AvgPool2d(op) if op.is_simple() => {
@@ -347,13 +347,13 @@ impl Steps {
                 let step = self.pixels(step);
                 let taps = op.window().kernel[0] * op.window().kernel[1];
                 let weight = vec![1.0 / taps as f32; shape[0] * taps].into();
-                let layer = DenseLayer::new(&weight, None, op.window(), [shape[0], 1]);
-                Ok(value(self.push(Kind::Depthwise(layer), vec![step], shape)))
+                let layer = ConvLayer::new(&weight, None, op.window(), [shape[0], 1]);
+                Ok(value(self.push(OpKind::Depthwise(layer), vec![step], shape)))
             }
             Layer::GlobalAvgPool(_) => {
                 let step = self.plainly(first);
                 let step = self.pixels(step);
-                Ok(value(self.push(Kind::Mean, vec![step], shape)))
+                Ok(value(self.push(OpKind::Mean, vec![step], shape)))
             }
             Layer::Add => {
                 let [a, b] = [self.plainly(first), self.plainly(node.inputs[1])].map(|step| self.pixels(step));
@@ -364,12 +364,12 @@ impl Steps {
                 if early != late
                     && free
                     && self.uses[&node.0] == 1
-                    && matches!(at.kind, Kind::Dense(_) | Kind::Depthwise(_))
+                    && matches!(at.kind, OpKind::Conv(_) | OpKind::Depthwise(_))
                 {
                     at.addend = Some(early);
                     return Ok(value(late));
                 }
-                let step = self.push(Kind::Elementwise { affine: None }, vec![early], shape);
+                let step = self.push(OpKind::Elementwise { affine: None }, vec![early], shape);
                 self.steps[step].addend = Some(late);
                 Ok(value(step))
             }
@@ -379,12 +379,12 @@ impl Steps {
                     let step = self.plainly(input);
                     inputs.push(self.pixels(step));
                 }
-                Ok(value(self.push(Kind::Concat, inputs, shape)))
+                Ok(value(self.push(OpKind::Concat, inputs, shape)))
             }
             other => {
                 let step = self.plainly(first);
                 let op = other.shared_op().ok_or_else(|| Error::invalid(other.name(), "cannot be compiled"))?;
-                Ok(value(self.push(Kind::Plain(op), vec![step], shape)))
+                Ok(value(self.push(OpKind::Reference(op), vec![step], shape)))
             }
         }
     }

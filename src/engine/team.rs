@@ -23,13 +23,13 @@ type Work<'a> = &'a (dyn Fn(usize, usize) + Sync);
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
-struct Order {
+struct Batch {
     work: *const (dyn Fn(usize, usize) + Sync),
     tasks: usize,
     threads: usize,
 }
 
-struct Helper {
+struct Worker {
     /// The number of the last order given to this helper.
     orders: AtomicUsize,
     asleep: AtomicBool,
@@ -37,7 +37,7 @@ struct Helper {
 }
 
 struct Shared {
-    order: UnsafeCell<Order>,
+    order: UnsafeCell<Batch>,
     /// The next task of each thread's share.
     next: Vec<Counter>,
     /// The order's number, whether it is closed, and how many helpers have joined: see [`JOINED`].
@@ -45,7 +45,7 @@ struct Shared {
     /// Helpers that have finished the present order.
     finished: Counter,
     failed: AtomicBool,
-    helpers: Vec<Helper>,
+    helpers: Vec<Worker>,
 }
 
 // SAFETY: the order is written only while no helper has one, and read only by helpers that were given it.
@@ -54,7 +54,7 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 /// The threads.
-pub(super) struct Team {
+pub(super) struct ThreadPool {
     shared: Arc<Shared>,
     /// Held while the helpers work.
     busy: Mutex<()>,
@@ -62,26 +62,26 @@ pub(super) struct Team {
 
 /// As many threads as work at most, on this machine and with this `RAYON_NUM_THREADS`.
 pub(crate) fn threads() -> usize {
-    rayon::current_num_threads().min(team().shared.next.len())
+    rayon::current_num_threads().min(thread_pool().shared.next.len())
 }
 
 /// The one team of the process; its threads start when it is first needed.
-pub(super) fn team() -> &'static Team {
-    static TEAM: OnceLock<Team> = OnceLock::new();
+pub(super) fn thread_pool() -> &'static ThreadPool {
+    static TEAM: OnceLock<ThreadPool> = OnceLock::new();
     TEAM.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // Asked on a thread of its own: inside of a pool the answer is the pool's, and the team outlives that.
         let allowed = std::thread::scope(|scope| scope.spawn(rayon::current_num_threads).join().unwrap_or(1));
-        Team::new(cores.min(allowed.max(1)))
+        ThreadPool::new(cores.min(allowed.max(1)))
     })
 }
 
-impl Team {
+impl ThreadPool {
     fn new(threads: usize) -> Self {
-        let helper = || Helper { orders: AtomicUsize::new(0), asleep: AtomicBool::new(false), thread: OnceLock::new() };
+        let helper = || Worker { orders: AtomicUsize::new(0), asleep: AtomicBool::new(false), thread: OnceLock::new() };
         let nothing: *const (dyn Fn(usize, usize) + Sync) = &|_: usize, _: usize| {};
         let shared = Arc::new(Shared {
-            order: UnsafeCell::new(Order { work: nothing, tasks: 0, threads: 0 }),
+            order: UnsafeCell::new(Batch { work: nothing, tasks: 0, threads: 0 }),
             next: (0..threads).map(|_| Counter::default()).collect(),
             state: Counter(AtomicUsize::new(CLOSED)),
             finished: Counter::default(),
@@ -118,7 +118,7 @@ impl Team {
         // SAFETY: no helper has an order now, and this function does not return before all have finished with this one.
         unsafe {
             let work = std::mem::transmute::<Work<'_>, Work<'static>>(work);
-            *shared.order.get() = Order { work, tasks, threads };
+            *shared.order.get() = Batch { work, tasks, threads };
         }
         shared.finished.0.store(0, Ordering::Relaxed);
         let number = (shared.state.0.load(Ordering::Relaxed) >> NUMBER).wrapping_add(1);
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn every_task_is_done_once() {
-        let team = Team::new(3);
+        let team = ThreadPool::new(3);
         for tasks in [0, 1, 2, 7, 100] {
             for threads in 1..5 {
                 let done: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn helpers_that_fell_asleep_are_woken() {
-        let team = Team::new(2);
+        let team = ThreadPool::new(2);
         for _ in 0..3 {
             let sum = AtomicUsize::new(0);
             team.run(2, 10, &|_, task| {
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_panic_reaches_the_caller_and_leaves_the_team_usable() {
-        let team = Team::new(2);
+        let team = ThreadPool::new(2);
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             team.run(2, 8, &|_, task| assert!(task != 7, "the task that fails"));
         }));

@@ -40,7 +40,7 @@ impl Choices {
     ///
     /// # Errors
     /// [`Error::Invalid`] for fewer than two, for one without a letter, and for two that differ in nothing but case and outer spaces.
-    pub fn of<T: Into<String>>(words: impl IntoIterator<Item = T>) -> Result<Self> {
+    pub fn new<T: Into<String>>(words: impl IntoIterator<Item = T>) -> Result<Self> {
         let words: Vec<String> = words.into_iter().map(|word| word.into().trim().to_owned()).collect();
         if words.len() < 2 {
             return Err(Error::invalid("choices", format!("a person chooses from two or more, got {}", words.len())));

@@ -201,7 +201,7 @@ impl RecognitionTask {
 }
 
 impl Show for RecognitionTask {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let words = self.words();
         let html = format!(
             r#"<pre style="white-space:pre-wrap">{}</pre>

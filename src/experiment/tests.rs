@@ -77,14 +77,14 @@ fn failed_metamers_are_never_shown_and_are_said_to_be_missing() {
     let shown = |person: usize| task.assignment(&person.to_string());
     assert!((0..200).flat_map(shown).all(|(id, condition)| condition != "block5" || id == "s1"));
     assert!(!task.page().contains(&super::page::source(&picture(90).into())));
-    let text = task.bundles()[0].plain().to_owned();
+    let text = task.mime_bundles()[0].plain().to_owned();
     assert!(text.contains("left out: 1 item") && text.contains("\"block5\" has 1 of 3 stimuli"), "{text}");
 }
 
 #[test]
 fn texts_are_shown_as_they_are_and_never_run() {
     let evil = "</script><script>alert(1)</script><!-- \" ' & {{task}} {{style}}";
-    let choices = Choices::of(["dog", evil]).unwrap();
+    let choices = Choices::new(["dog", evil]).unwrap();
     let task = RecognitionTask::builder(evil, choices)
         .item(evil, evil, evil, picture(1))
         .consent(evil)
@@ -101,7 +101,7 @@ fn texts_are_shown_as_they_are_and_never_run() {
     {
         assert_eq!(text, evil);
     }
-    let bundles = task.bundles();
+    let bundles = task.mime_bundles();
     let html = &bundles[0].data()["text/html"];
     assert!(!html.contains("<script") && html.matches("<iframe srcdoc=\"&lt;!DOCTYPE html&gt;").count() == 1);
 }
@@ -149,7 +149,7 @@ fn what_cannot_be_asked_is_refused_with_the_reason() {
     for (words, reason) in
         [(vec![], "got 0"), (vec!["one"], "got 1"), (vec!["a", " "], "index 1"), (vec!["a", "A "], "twice")]
     {
-        assert!(Choices::of(words).unwrap_err().to_string().contains(reason));
+        assert!(Choices::new(words).unwrap_err().to_string().contains(reason));
     }
 }
 
@@ -177,7 +177,7 @@ fn the_saved_page_is_the_page_and_other_endings_are_refused() {
     task.save(&path).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), task.page());
     assert!(task.save(folder.path().join("task.png")).unwrap_err().to_string().contains(".html"));
-    assert!(task.bundles()[0].plain().contains("save(\"task.html\")"));
+    assert!(task.mime_bundles()[0].plain().contains("save(\"task.html\")"));
 }
 
 #[test]

@@ -28,7 +28,7 @@ const TAPS: usize = 12;
 const OVERSAMPLING: f64 = 2.0;
 
 /// Where samples and frames lie in memory: row `t` holds the samples `stride * b + t` for all blocks `b`.
-pub struct Layout {
+pub struct FrameLayout {
     arch: Arch,
     samples: usize,
     stride: usize,
@@ -41,7 +41,7 @@ pub struct Layout {
     low_pass: Vec<(Vec<isize>, Vec<f64>)>,
 }
 
-impl Layout {
+impl FrameLayout {
     pub fn new(config: &Config, low_pass: &[f64]) -> Self {
         let (frames, lead) = config.frames_and_lead();
         let (samples, stride) = (config.samples, config.stride);
@@ -69,7 +69,7 @@ impl Layout {
 }
 
 /// A filter with its plan.
-pub struct Band {
+pub struct Subband {
     first: usize,
     /// The filter over the number of samples and the kernel's own response.
     gains: Vec<f64>,
@@ -87,7 +87,7 @@ pub struct Band {
 
 /// Buffers that are used again and again.
 #[derive(Default)]
-pub struct Workspace {
+pub struct SubbandScratch {
     grid: Vec<Complex64>,
     scratch: Vec<Complex64>,
     /// The short FFT's samples in rows, real and imaginary.
@@ -105,8 +105,8 @@ fn sized<T: Clone + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
     &mut buffer[..length]
 }
 
-impl Band {
-    pub fn new(filter: &Filter, layout: &Layout, planner: &mut FftPlanner<f64>) -> Self {
+impl Subband {
+    pub fn new(filter: &Filter, layout: &FrameLayout, planner: &mut FftPlanner<f64>) -> Self {
         let (samples, stride) = (layout.samples, layout.stride);
         let width = filter.amplitudes.len();
         let fits = |d: &usize| {
@@ -122,7 +122,7 @@ impl Band {
         let (kernel, lead) = match reduction {
             1 => (vec![vec![1.0]], 0),
             _ => {
-                let shape = Shape::new(width as f64 / length as f64);
+                let shape = KaiserBessel::new(width as f64 / length as f64);
                 for (i, gain) in gains.iter_mut().enumerate() {
                     let away = (filter.first + i) as f64 - middle as f64;
                     *gain /= shape.response(away / length as f64);
@@ -147,7 +147,7 @@ impl Band {
     }
 
     /// Rows of the short FFT's samples, and the free places of each row around.
-    fn fill_coarse(&self, layout: &Layout, spectrum: &[Complex64], w: &mut Workspace) {
+    fn fill_coarse(&self, layout: &FrameLayout, spectrum: &[Complex64], w: &mut SubbandScratch) {
         let length = layout.samples / self.reduction;
         let grid = sized(&mut w.grid, length);
         grid.fill(Complex64::ZERO);
@@ -171,7 +171,7 @@ impl Band {
     }
 
     /// Where tap `k` of the interpolation from row `r` on begins among the coarse rows.
-    fn tap(&self, layout: &Layout, r: usize, k: usize) -> usize {
+    fn tap(&self, layout: &FrameLayout, r: usize, k: usize) -> usize {
         let rows = (layout.stride / self.reduction) as isize;
         let at = r as isize + k as isize - self.lead;
         let start = layout.margin as isize + at.div_euclid(rows);
@@ -179,7 +179,7 @@ impl Band {
     }
 
     /// Interpolates the samples of row `r * reduction + p` into `output`.
-    fn interpolate(&self, layout: &Layout, coarse: &[f64], r: usize, p: usize, output: &mut [f64]) {
+    fn interpolate(&self, layout: &FrameLayout, coarse: &[f64], r: usize, p: usize, output: &mut [f64]) {
         let mut inputs: [&[f64]; TAPS] = [&[]; TAPS];
         let taps = self.kernel[p].len();
         for (k, input) in inputs.iter_mut().enumerate().take(taps) {
@@ -189,9 +189,9 @@ impl Band {
     }
 
     /// The low-passed envelope, one value a frame.
-    pub fn forward<'a>(&self, layout: &Layout, spectrum: &[Complex64], w: &'a mut Workspace) -> &'a [f64] {
+    pub fn forward<'a>(&self, layout: &FrameLayout, spectrum: &[Complex64], w: &'a mut SubbandScratch) -> &'a [f64] {
         self.fill_coarse(layout, spectrum, w);
-        let Workspace { coarse, fine: [re, im], envelope, frames, .. } = w;
+        let SubbandScratch { coarse, fine: [re, im], envelope, frames, .. } = w;
         let (across, margin) = (layout.across, layout.margin);
         let (re, im) = (sized(re, across), sized(im, across));
         let envelope = sized(envelope, layout.row());
@@ -219,10 +219,10 @@ impl Band {
     /// Pulls a gradient of the frames back to the bins that the filter passes.
     pub fn backward(
         &self,
-        layout: &Layout,
+        layout: &FrameLayout,
         spectrum: &[Complex64],
         gradient: &[f64],
-        w: &mut Workspace,
+        w: &mut SubbandScratch,
         output: &mut [Complex64],
     ) {
         self.fill_coarse(layout, spectrum, w);
@@ -232,7 +232,7 @@ impl Band {
         for rows_of_part in &mut w.coarse {
             sized(rows_of_part, 2 * rows * row)[rows * row..].fill(0.0);
         }
-        let Workspace { grid, scratch, coarse, fine, envelope, frames } = w;
+        let SubbandScratch { grid, scratch, coarse, fine, envelope, frames } = w;
         let padded = sized(envelope, row);
         padded.fill(0.0);
         padded[margin..][..layout.frames].copy_from_slice(gradient);
@@ -281,11 +281,11 @@ impl Band {
 }
 
 /// The Kaiser-Bessel kernel: `I0(beta sqrt(1 - (2 u / TAPS)^2)) / I0(beta)` for `|u| < TAPS / 2`.
-struct Shape {
+struct KaiserBessel {
     beta: f64,
 }
 
-impl Shape {
+impl KaiserBessel {
     /// The kernel for a band that takes this share of the frequencies: its main lobe ends where the band's first image begins.
     fn new(share: f64) -> Self {
         Self { beta: std::f64::consts::PI * TAPS as f64 * (1.0 - share / 2.0) * 0.995 }

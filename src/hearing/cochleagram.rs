@@ -8,7 +8,7 @@ use realfft::num_complex::Complex64;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::FftPlanner;
 
-use super::band::{Band, Layout, Workspace};
+use super::band::{Subband, FrameLayout, SubbandScratch};
 use super::config::{Config, Rectifier};
 use super::filters::{centres, erb_inverse, filters, low_pass};
 use crate::network::{Builder, Input, Layer, Network};
@@ -32,15 +32,15 @@ pub struct Cochleagram(Arc<Inner>);
 
 struct Inner {
     config: Config,
-    layout: Layout,
-    bands: Vec<Band>,
+    layout: FrameLayout,
+    bands: Vec<Subband>,
     to_bins: Arc<dyn RealToComplex<f64>>,
     to_samples: Arc<dyn ComplexToReal<f64>>,
-    idle: Mutex<Vec<Workspace>>,
+    idle: Mutex<Vec<SubbandScratch>>,
 }
 
 /// A workspace that goes back where it was taken from.
-struct Borrowed<'a>(&'a Inner, Workspace);
+struct Borrowed<'a>(&'a Inner, SubbandScratch);
 
 impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
@@ -71,9 +71,9 @@ impl Cochleagram {
     /// Numbers that make none; the message names them.
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
-        let layout = Layout::new(&config, &low_pass(&config));
+        let layout = FrameLayout::new(&config, &low_pass(&config));
         let mut planner = FftPlanner::new();
-        let bands = filters(&config)?.iter().map(|filter| Band::new(filter, &layout, &mut planner)).collect();
+        let bands = filters(&config)?.iter().map(|filter| Subband::new(filter, &layout, &mut planner)).collect();
         let mut real = RealFftPlanner::new();
         let (to_bins, to_samples) = (real.plan_fft_forward(config.samples), real.plan_fft_inverse(config.samples));
         Ok(Self(Arc::new(Inner { config, layout, bands, to_bins, to_samples, idle: Mutex::default() })))
@@ -116,7 +116,7 @@ impl Cochleagram {
     /// As [`Sound::resample`] and [`Sound::fit`].
     pub fn of(&self, sound: &Sound) -> Result<Tensor> {
         let config = &self.0.config;
-        self.apply(&sound.resample(config.rate)?.fit(config.samples)?.to_tensor()?)
+        self.apply(&sound.resample(config.rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
     /// A network of one stage, `cochleagram`: a synthesis at that stage makes a waveform from a cochleagram alone.
@@ -132,7 +132,7 @@ impl Cochleagram {
 
     /// The waveforms that it takes, as the input of a network.
     pub fn input(&self) -> Input {
-        Input::Sound { samples: self.0.config.samples, rate: self.0.config.rate }
+        Input::Sound { samples: self.0.config.samples, sample_rate: self.0.config.rate }
     }
 
     /// `d y / d u` as a gradient sees it, from `y`.

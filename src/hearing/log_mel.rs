@@ -96,13 +96,13 @@ pub struct LogMel(Arc<Inner>);
 
 struct Inner {
     config: LogMelConfig,
-    filters: Vec<Filter>,
+    filters: Vec<MelFilter>,
     to_bins: Arc<dyn RealToComplex<f64>>,
     to_samples: Arc<dyn ComplexToReal<f64>>,
 }
 
 /// A triangle over some bins.
-struct Filter {
+struct MelFilter {
     bins: Range<usize>,
     weights: Vec<f64>,
 }
@@ -131,12 +131,12 @@ impl LogMel {
     /// As [`Sound::resample`] and [`Sound::fit`].
     pub fn of(&self, sound: &Sound) -> Result<Tensor> {
         let config = &self.0.config;
-        self.apply(&sound.resample(config.rate)?.fit(config.samples)?.to_tensor()?)
+        self.apply(&sound.resample(config.rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
     /// The waveforms that it takes, as the input of a network.
     pub fn input(&self) -> Input {
-        Input::Sound { samples: self.0.config.samples, rate: self.0.config.rate }
+        Input::Sound { samples: self.0.config.samples, sample_rate: self.0.config.rate }
     }
 
     /// Calls `see` with each frame's number, its first sample and its spectrum.
@@ -156,7 +156,7 @@ impl LogMel {
         }
     }
 
-    fn energy(&self, filter: &Filter, spectrum: &[Complex64]) -> f64 {
+    fn energy(&self, filter: &MelFilter, spectrum: &[Complex64]) -> f64 {
         let power = spectrum[filter.bins.clone()].iter().map(Complex64::norm_sqr);
         power.zip(&filter.weights).map(|(p, w)| p * w).sum::<f64>() / self.0.config.fft as f64
     }
@@ -234,7 +234,7 @@ impl std::fmt::Debug for LogMel {
     }
 }
 
-fn filters(config: &LogMelConfig) -> Vec<Filter> {
+fn filters(config: &LogMelConfig) -> Vec<MelFilter> {
     let mel = |hz: f64| 2595.0 * (1.0 + hz / 700.0).log10();
     let hz = |mel: f64| 700.0 * (10f64.powf(mel / 2595.0) - 1.0);
     let rate = f64::from(config.rate);
@@ -245,7 +245,7 @@ fn filters(config: &LogMelConfig) -> Vec<Filter> {
     let triangle = |c: &[usize]| {
         let up = (c[0]..c[1]).map(|k| (k - c[0]) as f64 / (c[1] - c[0]) as f64);
         let down = (c[1]..c[2]).map(|k| (c[2] - k) as f64 / (c[2] - c[1]) as f64);
-        Filter { bins: c[0]..c[2], weights: up.chain(down).collect() }
+        MelFilter { bins: c[0]..c[2], weights: up.chain(down).collect() }
     };
     corners.windows(3).map(triangle).collect()
 }

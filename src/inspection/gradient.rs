@@ -12,13 +12,13 @@ pub(super) fn places(network: &Network) -> Vec<(String, String)> {
     };
     for node in network.nodes() {
         match &node.layer {
-            Layer::Clip(clip) if clip.ceiling.is_finite() => {
+            Layer::Relu(clip) if clip.max.is_finite() => {
                 add(
                     "rectifier with a ceiling",
                     "0 at its corners and beyond; passed unchanged at the matched stage".into(),
                 );
             }
-            Layer::Clip(_) => {
+            Layer::Relu(_) => {
                 add("rectifier", "0 at its corner and below; passed unchanged at the matched stage".into());
             }
             Layer::MaxPool2d(_) => add("max pool", "goes to the first of equal maxima".into()),
@@ -32,10 +32,10 @@ pub(super) fn places(network: &Network) -> Vec<(String, String)> {
                 add("cochleagram", format!("a surrogate: {power}, {rectifier}"));
             }
             Layer::LogMel(_) => add("log-mel energies", "0 where an energy is 0, steep where it is small".into()),
-            Layer::RangeNorm(_) => {
+            Layer::MinMaxNorm(_) => {
                 add("stretch to a range", "not defined where several values are the smallest or largest".into())
             }
-            Layer::UnitNorm(_) | Layer::FrameNorm(_) => add("normalisation", "not defined for a constant input".into()),
+            Layer::L2Norm(_) | Layer::Standardize(_) => add("normalisation", "not defined for a constant input".into()),
             _ => {}
         }
     }

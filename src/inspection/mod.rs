@@ -64,7 +64,7 @@ impl Network {
     pub fn inspect_on(&self, stimulus: impl Into<Stimulus>) -> Result<Inspection> {
         let stimulus = self.prepare(stimulus)?;
         let mut warnings = vec![];
-        if self.provenance().source == KNOWN_BY_VALUES {
+        if self.weights_source().source == KNOWN_BY_VALUES {
             warnings.push(
                 "the network is known by values that another machine may round differently: give Network::with_provenance the hash of \
                  its weights"
@@ -89,7 +89,7 @@ fn noise_like(stimulus: &Stimulus) -> Result<Stimulus> {
         Stimulus::Image(image) => {
             Image::noise(image.width(), image.height(), Noise::Uniform { low: 0.0, high: 1.0 }, 0)?.into()
         }
-        Stimulus::Sound(sound) => Sound::noise(sound.rate(), sound.len(), Noise::Pink { rms: 0.1 }, 0)?.into(),
+        Stimulus::Sound(sound) => Sound::noise(sound.sample_rate(), sound.len(), Noise::Pink { rms: 0.1 }, 0)?.into(),
     })
 }
 

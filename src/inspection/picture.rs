@@ -4,13 +4,13 @@ use super::gradient::percent;
 use super::{InspectedStage, Inspection};
 use crate::display::{Align, Bundle, Figure, LinePlot, Panel, Player, Players, Show, Table};
 use crate::network::thousands;
-use crate::ops::Clip;
+use crate::ops::Relu;
 use crate::stimulus::{Sound, Stimulus};
 
 impl Inspection {
     /// The check list but for the stages: input, preprocessing, weights, classes, gradients, warnings.
     pub fn table(&self) -> Table {
-        let provenance = self.network.provenance();
+        let provenance = self.network.weights_source();
         let answer = match (&self.answer, self.network.classes()) {
             (Some(answer), Some(classes)) => {
                 let top = answer.top();
@@ -71,7 +71,7 @@ impl Inspection {
                 if inspected.behind_module {
                     "not known".into()
                 } else {
-                    format!("{:.1}", stage.multiply_adds as f64 / 1e6)
+                    format!("{:.1}", stage.macs as f64 / 1e6)
                 },
                 evaluation.map_or_else(none, |time| format!("{:.1}", 1e3 * time.as_secs_f64())),
                 format!("{:.0} %", 100.0 * inspected.silent),
@@ -91,7 +91,7 @@ impl Inspection {
         let mut panels = vec![];
         let mut plot = LinePlot::new("match at the stage").x_label("gradient evaluations").y_label("SNR (dB)");
         for smoke in &self.smoke {
-            let stage = &smoke.metamer.stamp().stage;
+            let stage = &smoke.metamer.provenance().stage;
             let line = smoke.points.iter().map(|p| (p.evaluation as f64, p.snr_db)).collect();
             plot = plot.series(stage, line);
             let [original, metamer] = crate::synthesis::panels(&smoke.metamer, stage);
@@ -113,8 +113,8 @@ impl Inspection {
 }
 
 /// ReLU, ReLU6.
-fn rectifier(clip: Clip) -> String {
-    if clip.ceiling.is_finite() { format!("ReLU{}", clip.ceiling) } else { "ReLU".into() }
+fn rectifier(clip: Relu) -> String {
+    if clip.max.is_finite() { format!("ReLU{}", clip.max) } else { "ReLU".into() }
 }
 
 /// Without a minus before 0.
@@ -129,9 +129,9 @@ impl Inspection {
     /// Original and metamers to listen to, where they are sounds.
     fn players(&self) -> Vec<Bundle> {
         let Stimulus::Sound(original) = &self.stimulus else { return vec![] };
-        let player = |name: &str, sound: &Sound| Player::new(name, sound.rate(), sound.values().to_vec());
+        let player = |name: &str, sound: &Sound| Player::new(name, sound.sample_rate(), sound.values().to_vec());
         let metamers = self.smoke.iter().filter_map(|smoke| {
-            let stamp = smoke.metamer.stamp();
+            let stamp = smoke.metamer.provenance();
             Some(player(&stamp.stage, smoke.metamer.sound().ok()?))
         });
         vec![Players::shared([player("original", original)].into_iter().chain(metamers)).bundle()]
@@ -139,8 +139,8 @@ impl Inspection {
 }
 
 impl Show for Inspection {
-    fn bundles(&self) -> Vec<Bundle> {
-        [self.table().bundles(), self.stage_table().bundles(), self.players(), self.figure().bundles()].concat()
+    fn mime_bundles(&self) -> Vec<Bundle> {
+        [self.table().mime_bundles(), self.stage_table().mime_bundles(), self.players(), self.figure().mime_bundles()].concat()
     }
 }
 

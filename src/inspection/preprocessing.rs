@@ -8,7 +8,7 @@ pub(super) fn in_words(network: &Network) -> String {
             "a photo's shorter side to {} pixels, its centre {height} × {width}, {channels} channels of values in [0, 1]",
             resize.max(height).max(width)
         ),
-        Input::Sound { samples, rate } => format!(
+        Input::Sound { samples, sample_rate: rate } => format!(
             "a sound to {rate} Hz, the middle {samples} samples ({:.2} s), values in [-1, 1]",
             samples as f64 / f64::from(rate)
         ),
@@ -35,7 +35,7 @@ pub(super) fn in_words(network: &Network) -> String {
             let config = ear.config();
             format!("then the logarithm of {} mel energies in {} frames", config.filters, config.frames())
         }
-        Some(Layer::FrameNorm(_)) => "then each frame without its mean, over its deviation".into(),
+        Some(Layer::Standardize(_)) => "then each frame without its mean, over its deviation".into(),
         Some(Layer::Module(_)) => "then whatever the module does itself".into(),
         _ => "and nothing else: the first layer sees these values".into(),
     };

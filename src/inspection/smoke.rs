@@ -4,7 +4,7 @@ use super::InspectedStage;
 use crate::Result;
 use crate::network::Network;
 use crate::stimulus::Stimulus;
-use crate::synthesis::{Ended, Metamer, Point, Synthesis};
+use crate::synthesis::{StopReason, Metamer, Point, Synthesis};
 
 /// Steps of a metamer that is tried.
 const STEPS: usize = 20;
@@ -40,7 +40,7 @@ pub(super) fn measure(
         let mut attempt = || -> Result<bool> {
             stage.evaluation = Some(run.time_of_evaluation(MEASURED)?);
             while tried.contains(&index) && run.steps() < STEPS && run.snr_db().is_none_or(|snr| snr < MATCHED) {
-                if run.step(1)?.ended == Ended::Interrupted {
+                if run.step(1)?.stop_reason == StopReason::Interrupted {
                     return Ok(true);
                 }
             }

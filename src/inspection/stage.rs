@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::network::{Network, Stage};
-use crate::ops::{Clip, values};
+use crate::ops::{Relu, values};
 use crate::stimulus::Stimulus;
 
 /// More silent units than this share leave little to match.
@@ -20,7 +20,7 @@ pub struct InspectedStage {
     /// The stage: name, shape, receptive field, parameters, multiply-adds.
     pub stage: Stage,
     /// The rectifier that it ends in, if it does: the recipes' gradient passes it unchanged.
-    pub rectifier: Option<Clip>,
+    pub rectifier: Option<Relu>,
     /// The share of its units that are 0 for the stimulus, from 0 to 1.
     pub silent: f64,
     /// The time of one gradient evaluation; `None` where there could be none.
@@ -54,7 +54,7 @@ pub(super) fn activations(
         };
         let rectifier = network.rectifier(name)?;
         let silent = share(&|v| v == 0.0);
-        let saturated = rectifier.map_or(0.0, |clip| share(&|v| v >= clip.ceiling));
+        let saturated = rectifier.map_or(0.0, |clip| share(&|v| v >= clip.max));
         let length = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
         let apart = length(&mut natural.iter().zip(&other).map(|(&a, &b)| f64::from(a) - f64::from(b)));
         let size = length(&mut natural.iter().map(|&a| f64::from(a)));

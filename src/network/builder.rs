@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::fingerprint;
 use super::provenance::NOT_STATED;
-use super::{Inner, Input, Layer, Network, Node, Provenance, ReceptiveField, Stage};
-use crate::ops::{AvgPool2d, ChannelAffine, Clip, Conv2d, GlobalAvgPool, Linear, MaxPool2d};
+use super::{Inner, Input, Layer, Network, Node, WeightsSource, ReceptiveField, Stage};
+use crate::ops::{AvgPool2d, ChannelAffine, Relu, Conv2d, GlobalAvgPool, Linear, MaxPool2d};
 use crate::{Error, Result, sha256};
 
 /// A node of the graph that a [`Builder`] makes.
@@ -34,7 +34,7 @@ pub struct Builder {
     pub(super) nodes: Vec<Node>,
     pub(super) stages: Vec<Stage>,
     classes: Option<Arc<[String]>>,
-    pub(super) provenance: Provenance,
+    pub(super) provenance: WeightsSource,
 }
 
 impl Builder {
@@ -42,7 +42,7 @@ impl Builder {
     pub fn new(name: impl Into<String>, input: Input) -> Self {
         let shape = input.shape();
         let first = Node { layer: Layer::Input, inputs: vec![], shape, field: ReceptiveField::PIXEL };
-        let provenance = Provenance { source: NOT_STATED.into(), weights_sha256: String::new() };
+        let provenance = WeightsSource { source: NOT_STATED.into(), weights_sha256: String::new() };
         Self { name: name.into(), input, nodes: vec![first], stages: vec![], classes: None, provenance }
     }
 
@@ -72,7 +72,7 @@ impl Builder {
         let field = match (&layer, layer.window()) {
             (_, Some(window)) => field.through(window),
             // From here on a field is counted in cells of the front end.
-            (Layer::Cochleagram(_) | Layer::FrameNorm(_) | Layer::LogMel(_), _) => ReceptiveField::PIXEL,
+            (Layer::Cochleagram(_) | Layer::Standardize(_) | Layer::LogMel(_), _) => ReceptiveField::PIXEL,
             (Layer::Linear(_) | Layer::GlobalAvgPool(_) | Layer::Flatten | Layer::Module(_), _) => {
                 ReceptiveField::EVERYTHING
             }
@@ -110,8 +110,8 @@ impl Builder {
     ///
     /// # Errors
     /// As [`Builder::layer`].
-    pub fn clip(&mut self, x: NodeId, op: Clip) -> Result<NodeId> {
-        self.layer(Layer::Clip(op), &[x])
+    pub fn relu(&mut self, x: NodeId, op: Relu) -> Result<NodeId> {
+        self.layer(Layer::Relu(op), &[x])
     }
 
     /// Adds a max pool.
@@ -164,18 +164,18 @@ impl Builder {
             return Err(Error::invalid("stage", "the node comes from another builder"));
         };
         let needed = ancestors(&self.nodes, node);
-        let parameters = Layer::parameters_of(needed.iter().map(|&index| &self.nodes[index].layer));
+        let parameters = Layer::num_parameters_of(needed.iter().map(|&index| &self.nodes[index].layer));
         let mut multiply_adds = 0;
         for index in needed {
             let node = &self.nodes[index];
             multiply_adds += match &node.layer {
-                Layer::Conv2d(op) => op.multiply_adds([node.shape[1], node.shape[2]]),
-                Layer::Linear(op) => op.multiply_adds(),
+                Layer::Conv2d(op) => op.macs([node.shape[1], node.shape[2]]),
+                Layer::Linear(op) => op.macs(),
                 _ => 0,
             };
         }
         let (shape, receptive_field) = (at.shape.clone(), at.field);
-        self.stages.push(Stage { name, shape, receptive_field, parameters, multiply_adds, node });
+        self.stages.push(Stage { name, shape, receptive_field, num_parameters: parameters, macs: multiply_adds, node });
         Ok(())
     }
 
@@ -187,7 +187,7 @@ impl Builder {
     /// Says where the weights come from.
     ///
     /// Where `weights_sha256` is no SHA-256, [`Builder::finish`] puts that of the layers and their values in its place.
-    pub fn provenance(&mut self, provenance: Provenance) {
+    pub fn weights_source(&mut self, provenance: WeightsSource) {
         self.provenance = provenance;
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
-use super::Provenance;
+use super::WeightsSource;
 use super::weights_file::WeightsFile;
 use crate::ops::{ChannelAffine, Conv2d, Conv2dConfig, Linear};
 use crate::sha256::hex;
@@ -83,13 +83,13 @@ impl Checkpoint {
     }
 
     /// Which file, and its SHA-256; of random weights that of all values asked for, in that order.
-    pub fn provenance(&self) -> Provenance {
+    pub fn provenance(&self) -> WeightsSource {
         let file = self.path.file_name().unwrap_or_default().to_string_lossy();
         let weights_sha256 = match &self.weights {
             Weights::File { sha256, .. } => sha256.clone(),
             Weights::Seed(_, digest) => hex(&digest.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize()),
         };
-        Provenance { source: file.into_owned(), weights_sha256 }
+        WeightsSource { source: file.into_owned(), weights_sha256 }
     }
 
     /// A note in the file's header; `.pth` files and random weights have none.

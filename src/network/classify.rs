@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// One answer of a classifier.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Guess {
+pub struct ClassScore {
     /// Index of the class.
     pub class: usize,
     /// Name of the class.
@@ -22,12 +22,12 @@ pub struct Guess {
 #[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Classification {
-    guesses: Vec<Guess>,
+    guesses: Vec<ClassScore>,
 }
 
 #[derive(serde::Deserialize)]
 struct Unchecked {
-    guesses: Vec<Guess>,
+    guesses: Vec<ClassScore>,
 }
 
 impl TryFrom<Unchecked> for Classification {
@@ -50,7 +50,7 @@ impl Classification {
     ///
     /// # Errors
     /// [`Error::Invalid`] without a class, or with a probability outside of `[0, 1]`.
-    pub fn new(mut guesses: Vec<Guess>) -> Result<Self> {
+    pub fn new(mut guesses: Vec<ClassScore>) -> Result<Self> {
         if guesses.is_empty() {
             return Err(Error::invalid("classification", "has no class; it needs at least one"));
         }
@@ -63,12 +63,12 @@ impl Classification {
     }
 
     /// The classes, likeliest first; at least one.
-    pub fn guesses(&self) -> &[Guess] {
+    pub fn guesses(&self) -> &[ClassScore] {
         &self.guesses
     }
 
     /// The likeliest class.
-    pub fn top(&self) -> &Guess {
+    pub fn top(&self) -> &ClassScore {
         &self.guesses[0]
     }
 }
@@ -103,7 +103,7 @@ impl Network {
         let total: f64 = weights.iter().sum();
         let mut order: Vec<usize> = (0..logits.len()).collect();
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-        let guess = |&class: &usize| Guess { class, name: classes[class].clone(), probability: weights[class] / total };
+        let guess = |&class: &usize| ClassScore { class, name: classes[class].clone(), probability: weights[class] / total };
         Classification::new(order.iter().take(k).map(guess).collect())
     }
 
@@ -128,7 +128,7 @@ impl Network {
                 let resized = image.resize_shorter_side(resize.max(height).max(width))?;
                 Ok(resized.centre_crop(width, height)?.into())
             }
-            (&Input::Sound { samples, rate }, Stimulus::Sound(sound)) => Ok(sound.resample(rate)?.fit(samples)?.into()),
+            (&Input::Sound { samples, sample_rate: rate }, Stimulus::Sound(sound)) => Ok(sound.resample(rate)?.fix_length(samples)?.into()),
             (Input::Image { .. }, Stimulus::Sound(_)) => Err(Error::invalid(self.name(), "takes images, not sounds")),
             (Input::Sound { .. }, Stimulus::Image(_)) => Err(Error::invalid(self.name(), "takes sounds, not images")),
         }
@@ -136,7 +136,7 @@ impl Network {
 }
 
 impl Show for Classification {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let bars = self.guesses.iter().map(|g| (g.name.clone(), g.probability));
         let lines = self.guesses.iter().map(|g| format!("{:6.2} %  {}", 100.0 * g.probability, g.name));
         let text = lines.collect::<Vec<_>>().join("\n");
@@ -153,8 +153,8 @@ crate::show_in_notebooks!(Classification);
 mod tests {
     use super::*;
 
-    fn guess(class: usize, probability: f64) -> Guess {
-        Guess { class, name: format!("class {class}"), probability }
+    fn guess(class: usize, probability: f64) -> ClassScore {
+        ClassScore { class, name: format!("class {class}"), probability }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::module::Outputs;
-use crate::ops::pull_back;
+use crate::ops::vjp;
 use crate::{Error, Result};
 
 /// Of the random directions and projections.
@@ -125,7 +125,7 @@ fn gradient(y: &Tensor, p: &[f64], at: &Var, name: &str) -> Result<Vec<f64>> {
         let first = e.to_string().lines().next().unwrap_or_default().to_owned();
         Error::invalid(format!("stage \"{name}\""), format!("candle has no gradient for it ({first}). {ADVICE}"))
     };
-    let gradient = doubles(&pull_back(y, &cotangent, at).map_err(failed)?)?;
+    let gradient = doubles(&vjp(y, &cotangent, at).map_err(failed)?)?;
     if gradient.iter().any(|g| !g.is_finite()) {
         let reason = format!("its gradient holds values that are not finite, at a plain noise input. {ADVICE}");
         return Err(Error::invalid(format!("stage \"{name}\""), reason));

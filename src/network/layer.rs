@@ -8,8 +8,8 @@ use candle_core::Tensor;
 use super::CandleModule;
 use crate::hearing::{Cochleagram, LogMel};
 use crate::ops::{
-    AvgPool2d, ChannelAffine, Clip, Conv2d, FrameNorm, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, RangeNorm,
-    UnitNorm, Window,
+    AvgPool2d, ChannelAffine, Relu, Conv2d, Standardize, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, MinMaxNorm,
+    L2Norm, Window,
 };
 use crate::{Error, Result};
 
@@ -24,19 +24,19 @@ pub enum Layer {
     /// The front end of a network that hears.
     Cochleagram(Cochleagram),
     /// The front end of a network on bare samples.
-    FrameNorm(FrameNorm),
+    Standardize(Standardize),
     /// The front end of a network that hears as speech recognisers do.
     LogMel(LogMel),
     /// Each input stretched to the range from -1 to 1.
-    RangeNorm(RangeNorm),
+    MinMaxNorm(MinMaxNorm),
     /// Each input as a vector of length 1.
-    UnitNorm(UnitNorm),
+    L2Norm(L2Norm),
     /// A convolution.
     Conv2d(Conv2d),
     /// A fully connected layer.
     Linear(Linear),
     /// A rectifier.
-    Clip(Clip),
+    Relu(Relu),
     /// A max pool.
     MaxPool2d(MaxPool2d),
     /// An average pool.
@@ -55,11 +55,11 @@ pub enum Layer {
 
 impl Layer {
     /// How many numbers the layer holds.
-    pub fn parameters(&self) -> usize {
+    pub fn num_parameters(&self) -> usize {
         match self {
-            Self::ChannelAffine(op) => op.parameters(),
-            Self::Conv2d(op) => op.parameters(),
-            Self::Linear(op) => op.parameters(),
+            Self::ChannelAffine(op) => op.num_parameters(),
+            Self::Conv2d(op) => op.num_parameters(),
+            Self::Linear(op) => op.num_parameters(),
             _ => 0,
         }
     }
@@ -73,9 +73,9 @@ impl Layer {
     }
 
     /// How many numbers these layers hold; weights that several share count once.
-    pub(super) fn parameters_of<'a>(layers: impl Iterator<Item = &'a Self>) -> usize {
+    pub(super) fn num_parameters_of<'a>(layers: impl Iterator<Item = &'a Self>) -> usize {
         let mut seen = HashSet::new();
-        layers.filter(|layer| layer.weights().is_none_or(|at| seen.insert(at))).map(Self::parameters).sum()
+        layers.filter(|layer| layer.weights().is_none_or(|at| seen.insert(at))).map(Self::num_parameters).sum()
     }
 
     /// The numbers and the arrays that, with its name, tell this layer from any other.
@@ -83,15 +83,15 @@ impl Layer {
         match self {
             Self::ChannelAffine(op) => op.identity(),
             Self::Cochleagram(op) => (op.config().identity(), vec![]),
-            Self::FrameNorm(op) => (vec![op.samples], vec![]),
+            Self::Standardize(op) => (vec![op.samples], vec![]),
             Self::LogMel(op) => (op.config().identity(), vec![]),
             Self::Conv2d(op) => op.identity(),
             Self::Linear(op) => op.identity(),
-            Self::Clip(op) => (vec![], vec![std::slice::from_ref(&op.ceiling)]),
+            Self::Relu(op) => (vec![], vec![std::slice::from_ref(&op.max)]),
             Self::MaxPool2d(op) => op.identity(),
             Self::AvgPool2d(op) => op.identity(),
             Self::Module(op) => (op.identity(), vec![]),
-            Self::Input | Self::RangeNorm(_) | Self::UnitNorm(_) | Self::GlobalAvgPool(_) => Default::default(),
+            Self::Input | Self::MinMaxNorm(_) | Self::L2Norm(_) | Self::GlobalAvgPool(_) => Default::default(),
             Self::Add | Self::Concat | Self::Flatten => Default::default(),
         }
     }
@@ -111,13 +111,13 @@ impl Layer {
         match self {
             Self::ChannelAffine(op) => Some(op),
             Self::Cochleagram(op) => Some(op),
-            Self::FrameNorm(op) => Some(op),
+            Self::Standardize(op) => Some(op),
             Self::LogMel(op) => Some(op),
-            Self::RangeNorm(op) => Some(op),
-            Self::UnitNorm(op) => Some(op),
+            Self::MinMaxNorm(op) => Some(op),
+            Self::L2Norm(op) => Some(op),
             Self::Conv2d(op) => Some(op),
             Self::Linear(op) => Some(op),
-            Self::Clip(op) => Some(op),
+            Self::Relu(op) => Some(op),
             Self::MaxPool2d(op) => Some(op),
             Self::AvgPool2d(op) => Some(op),
             Self::GlobalAvgPool(op) => Some(op),
@@ -131,13 +131,13 @@ impl Layer {
         match self.clone() {
             Self::ChannelAffine(op) => Some(Arc::new(op)),
             Self::Cochleagram(op) => Some(Arc::new(op)),
-            Self::FrameNorm(op) => Some(Arc::new(op)),
+            Self::Standardize(op) => Some(Arc::new(op)),
             Self::LogMel(op) => Some(Arc::new(op)),
-            Self::RangeNorm(op) => Some(Arc::new(op)),
-            Self::UnitNorm(op) => Some(Arc::new(op)),
+            Self::MinMaxNorm(op) => Some(Arc::new(op)),
+            Self::L2Norm(op) => Some(Arc::new(op)),
             Self::Conv2d(op) => Some(Arc::new(op)),
             Self::Linear(op) => Some(Arc::new(op)),
-            Self::Clip(op) => Some(Arc::new(op)),
+            Self::Relu(op) => Some(Arc::new(op)),
             Self::MaxPool2d(op) => Some(Arc::new(op)),
             Self::AvgPool2d(op) => Some(Arc::new(op)),
             Self::GlobalAvgPool(op) => Some(Arc::new(op)),
@@ -199,13 +199,13 @@ impl Layer {
             Self::Input => Ok(inputs[0].clone()),
             Self::ChannelAffine(op) => op.apply(inputs[0]),
             Self::Cochleagram(op) => op.apply(inputs[0]),
-            Self::FrameNorm(op) => op.apply(inputs[0]),
+            Self::Standardize(op) => op.apply(inputs[0]),
             Self::LogMel(op) => op.apply(inputs[0]),
-            Self::RangeNorm(op) => op.apply(inputs[0]),
-            Self::UnitNorm(op) => op.apply(inputs[0]),
+            Self::MinMaxNorm(op) => op.apply(inputs[0]),
+            Self::L2Norm(op) => op.apply(inputs[0]),
             Self::Conv2d(op) => op.apply(inputs[0]),
             Self::Linear(op) => op.apply(inputs[0]),
-            Self::Clip(op) => op.apply(inputs[0]),
+            Self::Relu(op) => op.apply(inputs[0]),
             Self::MaxPool2d(op) => op.apply(inputs[0]),
             Self::AvgPool2d(op) => op.apply(inputs[0]),
             Self::GlobalAvgPool(op) => op.apply(inputs[0]),

@@ -41,14 +41,14 @@ use std::sync::Arc;
 pub(crate) use builder::ancestors;
 pub use builder::{Builder, NodeId};
 pub use checkpoint::{BatchNorm, Checkpoint};
-pub use classify::{Classification, Guess};
+pub use classify::{Classification, ClassScore};
 pub use hub::HubFile;
 pub use layer::Layer;
 pub use module::{CandleModule, StageMarker};
-pub use nearest::{Match, Matches, Nearest};
+pub use nearest::{Neighbor, Neighbors, NearestNeighbor};
 pub use onnx::OnnxOptions;
 pub(crate) use provenance::KNOWN_BY_VALUES;
-pub use provenance::Provenance;
+pub use provenance::WeightsSource;
 pub use receptive_field::ReceptiveField;
 pub use stage::Stage;
 pub(crate) use table::thousands;
@@ -70,7 +70,7 @@ struct Inner {
     nodes: Vec<Node>,
     stages: Vec<Stage>,
     classes: Option<Arc<[String]>>,
-    provenance: Provenance,
+    provenance: WeightsSource,
 }
 
 /// What a network takes in.
@@ -89,7 +89,7 @@ pub enum Input {
         /// Samples of a waveform.
         samples: usize,
         /// Samples a second, in Hz.
-        rate: u32,
+        sample_rate: u32,
     },
 }
 
@@ -143,13 +143,13 @@ impl Network {
     }
 
     /// Where the weights come from.
-    pub fn provenance(&self) -> &Provenance {
+    pub fn weights_source(&self) -> &WeightsSource {
         &self.0.provenance
     }
 
     /// How many numbers all layers hold; weights that several share, as the steps of a recurrent area do, count once.
-    pub fn parameters(&self) -> usize {
-        Layer::parameters_of(self.0.nodes.iter().map(|n| &n.layer))
+    pub fn num_parameters(&self) -> usize {
+        Layer::num_parameters_of(self.0.nodes.iter().map(|n| &n.layer))
     }
 
     pub(crate) fn nodes(&self) -> &[Node] {
@@ -159,7 +159,7 @@ impl Network {
 
 impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (name, stages, parameters) = (self.name(), self.stages().len(), self.parameters());
+        let (name, stages, parameters) = (self.name(), self.stages().len(), self.num_parameters());
         write!(f, "Network({name}, {stages} stages, {parameters} parameters)")
     }
 }

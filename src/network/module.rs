@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, TensorId, Var};
 use sha2::{Digest, Sha256};
 
-use crate::ops::{Clip, Frozen, FrozenOp, Window, pull_back, values};
+use crate::ops::{Relu, Frozen, FrozenOp, Window, vjp, values};
 use crate::{Error, Result};
 
 /// What a person gives: it computes, and names stages on the way.
@@ -26,7 +26,7 @@ pub(super) struct Found {
     pub name: String,
     pub value: Tensor,
     /// The rectifier that follows, where the values are those before it.
-    pub clip: Option<Clip>,
+    pub clip: Option<Relu>,
     /// What the function went on with.
     pub passed_on: TensorId,
 }
@@ -53,14 +53,14 @@ impl StageMarker {
     /// # Errors
     /// As [`StageMarker::stage`].
     pub fn relu(&mut self, name: &str, z: Tensor) -> Result<Tensor> {
-        self.clip(name, z, Clip::RELU)
+        self.clip(name, z, Relu::UNBOUNDED)
     }
 
     /// [`StageMarker::relu`] with another rectifier, [`Clip::RELU6`].
     ///
     /// # Errors
     /// As [`StageMarker::stage`].
-    pub fn clip(&mut self, name: &str, z: Tensor, clip: Clip) -> Result<Tensor> {
+    pub fn clip(&mut self, name: &str, z: Tensor, clip: Relu) -> Result<Tensor> {
         if self.until.as_deref() == Some(name) {
             self.see(name, &z, Some(clip), &z)?;
         }
@@ -69,7 +69,7 @@ impl StageMarker {
         Ok(rectified)
     }
 
-    fn see(&mut self, name: &str, value: &Tensor, clip: Option<Clip>, passed_on: &Tensor) -> Result<()> {
+    fn see(&mut self, name: &str, value: &Tensor, clip: Option<Relu>, passed_on: &Tensor) -> Result<()> {
         if self.found.iter().any(|stage| stage.name == name) {
             return Err(Error::invalid("stage", format!("the name \"{name}\" is taken")));
         }
@@ -202,12 +202,12 @@ impl FrozenOp for CandleModule {
     fn backward(&self, input: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
         let pulled = self.on_slice(input, shape).and_then(|(x, y)| {
             let gradient = Tensor::from_slice(gradient, y.shape(), &Device::Cpu)?;
-            values(&pull_back(&y, &gradient, &x)?)
+            values(&vjp(&y, &gradient, &x)?)
         });
         pulled.unwrap_or_else(|_| vec![f32::NAN; input.len()])
     }
 
-    fn composed(&self, input: &Tensor) -> Result<Tensor> {
+    fn fallback(&self, input: &Tensor) -> Result<Tensor> {
         self.run(input)
     }
 }

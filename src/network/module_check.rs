@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::module::{Found, Outputs};
-use crate::ops::{Window, pull_back, values};
+use crate::ops::{Window, vjp, values};
 use crate::{Error, Result};
 
 /// Of the random cotangents.
@@ -75,7 +75,7 @@ fn window(y: &Tensor, x: &Var) -> Result<Option<Window>> {
     let mut cotangent = vec![0.0f32; y.elem_count()];
     let middle = (rows / 2) * columns + columns / 2;
     (0..channels).for_each(|c| cotangent[c * rows * columns + middle] = 0.5 + random.random::<f32>());
-    let gradient = values(&pull_back(y, &Tensor::from_vec(cotangent, y.shape(), y.device())?, x)?)?;
+    let gradient = values(&vjp(y, &Tensor::from_vec(cotangent, y.shape(), y.device())?, x)?)?;
     let (mut first, mut last) = ([height, width], [0, 0]);
     for (index, _) in gradient.iter().enumerate().filter(|(_, g)| **g != 0.0) {
         let at = [index / width % height, index % width];

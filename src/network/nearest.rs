@@ -25,7 +25,7 @@ use crate::{Error, Result};
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Nearest {
+pub struct NearestNeighbor {
     network: Network,
     stage: String,
     /// Vectors of length 1.
@@ -34,7 +34,7 @@ pub struct Nearest {
 
 /// A name and how near its examples are.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Match {
+pub struct Neighbor {
     /// The name.
     pub name: String,
     /// The mean cosine to the name's examples, from -1 to 1.
@@ -43,21 +43,21 @@ pub struct Match {
 
 /// The nearest names, the nearest first; at least one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Matches(Vec<Match>);
+pub struct Neighbors(Vec<Neighbor>);
 
-impl Matches {
+impl Neighbors {
     /// The names, the nearest first; at least one.
-    pub fn all(&self) -> &[Match] {
+    pub fn all(&self) -> &[Neighbor] {
         &self.0
     }
 
     /// The nearest name.
-    pub fn top(&self) -> &Match {
+    pub fn top(&self) -> &Neighbor {
         &self.0[0]
     }
 }
 
-impl Nearest {
+impl NearestNeighbor {
     /// Compares at this stage; knows no name yet.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Nearest {
     ///
     /// # Errors
     /// As [`Network::prepare`], and when the stage is silent for it: all of its units are 0.
-    pub fn learn(&mut self, name: impl Into<String>, example: impl Into<Stimulus>) -> Result<()> {
+    pub fn add(&mut self, name: impl Into<String>, example: impl Into<Stimulus>) -> Result<()> {
         let vector = self.vector(example.into())?;
         self.examples.push((name.into(), vector));
         Ok(())
@@ -86,7 +86,7 @@ impl Nearest {
     ///
     /// # Errors
     /// When no example was learnt, `k` is 0, or as [`Nearest::learn`].
-    pub fn ask(&self, stimulus: impl Into<Stimulus>, k: usize) -> Result<Matches> {
+    pub fn query(&self, stimulus: impl Into<Stimulus>, k: usize) -> Result<Neighbors> {
         if k == 0 {
             return Err(Error::invalid("k", "asks for no name; 1 gives the nearest"));
         }
@@ -99,14 +99,14 @@ impl Nearest {
                 None => sums.push((name, cosine, 1)),
             }
         }
-        let mean = |(name, sum, count): (&str, f64, usize)| Match { name: name.into(), cosine: sum / count as f64 };
-        let mut found: Vec<Match> = sums.into_iter().map(mean).collect();
+        let mean = |(name, sum, count): (&str, f64, usize)| Neighbor { name: name.into(), cosine: sum / count as f64 };
+        let mut found: Vec<Neighbor> = sums.into_iter().map(mean).collect();
         if found.is_empty() {
             return Err(Error::invalid("nearest", "has learnt no example; add one with learn"));
         }
         found.sort_by(|a, b| b.cosine.total_cmp(&a.cosine));
         found.truncate(k);
-        Ok(Matches(found))
+        Ok(Neighbors(found))
     }
 
     fn vector(&self, stimulus: Stimulus) -> Result<Vec<f32>> {
@@ -125,22 +125,22 @@ impl Nearest {
     }
 }
 
-impl std::fmt::Debug for Nearest {
+impl std::fmt::Debug for NearestNeighbor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Nearest({} at {}, {} examples)", self.network.name(), self.stage, self.examples.len())
     }
 }
 
-impl Show for Matches {
-    fn bundles(&self) -> Vec<Bundle> {
+impl Show for Neighbors {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let rows = self.0.iter().map(|m| [m.name.clone(), format!("{:.3}", m.cosine)]);
         let empty = Table::new(["nearest", "cosine"]).align([Align::Left, Align::Right]);
-        rows.fold(empty, Table::row).bundles()
+        rows.fold(empty, Table::row).mime_bundles()
     }
 }
 
-impl Show for Nearest {
-    fn bundles(&self) -> Vec<Bundle> {
+impl Show for NearestNeighbor {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let mut names: Vec<(&str, usize)> = vec![];
         for (name, _) in &self.examples {
             match names.iter_mut().find(|(known, _)| known == name) {
@@ -150,24 +150,24 @@ impl Show for Nearest {
         }
         let caption = format!("{}: nearest at {}", self.network.name(), self.stage);
         let empty = Table::new(["name", "examples"]).align([Align::Left, Align::Right]).caption(caption);
-        names.iter().fold(empty, |table, (name, count)| table.row([(*name).to_owned(), count.to_string()])).bundles()
+        names.iter().fold(empty, |table, (name, count)| table.row([(*name).to_owned(), count.to_string()])).mime_bundles()
     }
 }
 
-crate::show_in_notebooks!(Matches);
-crate::show_in_notebooks!(Nearest);
+crate::show_in_notebooks!(Neighbors);
+crate::show_in_notebooks!(NearestNeighbor);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::network::{Builder, Input, Layer};
-    use crate::ops::UnitNorm;
+    use crate::ops::L2Norm;
     use crate::stimulus::{Image, Noise, Sound};
 
     /// The samples themselves, as a vector of length 1.
     fn samples() -> Network {
-        let mut b = Builder::new("samples", Input::Sound { samples: 4, rate: 8_000 });
-        let x = b.layer(Layer::UnitNorm(UnitNorm), &[b.input()]).unwrap();
+        let mut b = Builder::new("samples", Input::Sound { samples: 4, sample_rate: 8_000 });
+        let x = b.layer(Layer::L2Norm(L2Norm), &[b.input()]).unwrap();
         b.stage("unit", x).unwrap();
         b.finish().unwrap()
     }
@@ -178,26 +178,26 @@ mod tests {
 
     #[test]
     fn a_name_counts_by_the_mean_of_its_examples() {
-        let mut words = Nearest::new(&samples(), "unit").unwrap();
-        assert!(words.ask(sound([1.0; 4]), 1).unwrap_err().to_string().contains("learnt no example"));
-        words.learn("left", sound([0.5, 0.0, 0.0, 0.0])).unwrap();
-        words.learn("right", sound([0.0, 0.0, 0.0, 0.25])).unwrap();
-        words.learn("left", sound([0.3, 0.4, 0.0, 0.0])).unwrap();
-        let answer = words.ask(sound([0.0, 0.8, 0.0, 0.6]), 9).unwrap();
+        let mut words = NearestNeighbor::new(&samples(), "unit").unwrap();
+        assert!(words.query(sound([1.0; 4]), 1).unwrap_err().to_string().contains("learnt no example"));
+        words.add("left", sound([0.5, 0.0, 0.0, 0.0])).unwrap();
+        words.add("right", sound([0.0, 0.0, 0.0, 0.25])).unwrap();
+        words.add("left", sound([0.3, 0.4, 0.0, 0.0])).unwrap();
+        let answer = words.query(sound([0.0, 0.8, 0.0, 0.6]), 9).unwrap();
         let found: Vec<(&str, f64)> = answer.all().iter().map(|m| (m.name.as_str(), m.cosine)).collect();
         assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["right", "left"]);
         assert!((found[0].1 - 0.6).abs() < 1e-6 && (found[1].1 - 0.32).abs() < 1e-6, "{found:?}");
-        assert_eq!(words.ask(sound([0.0, 0.1, 0.0, 0.0]), 1).unwrap().all().len(), 1);
+        assert_eq!(words.query(sound([0.0, 0.1, 0.0, 0.0]), 1).unwrap().all().len(), 1);
         assert_eq!(words.examples(), 3);
     }
 
     #[test]
     fn what_cannot_be_compared_is_an_error() {
-        let mut words = Nearest::new(&samples(), "unit").unwrap();
-        assert!(words.learn("silence", sound([0.0; 4])).unwrap_err().to_string().contains("silent"));
-        words.learn("left", sound([0.5, 0.0, 0.0, 0.0])).unwrap();
-        assert!(words.ask(sound([1.0; 4]), 0).unwrap_err().to_string().contains("no name"));
-        assert!(words.ask(Image::noise(8, 8, Noise::Uniform { low: 0.0, high: 1.0 }, 1).unwrap(), 1).is_err());
-        assert!(Nearest::new(&samples(), "unti").unwrap_err().to_string().contains("unit"));
+        let mut words = NearestNeighbor::new(&samples(), "unit").unwrap();
+        assert!(words.add("silence", sound([0.0; 4])).unwrap_err().to_string().contains("silent"));
+        words.add("left", sound([0.5, 0.0, 0.0, 0.0])).unwrap();
+        assert!(words.query(sound([1.0; 4]), 0).unwrap_err().to_string().contains("no name"));
+        assert!(words.query(Image::noise(8, 8, Noise::Uniform { low: 0.0, high: 1.0 }, 1).unwrap(), 1).is_err());
+        assert!(NearestNeighbor::new(&samples(), "unti").unwrap_err().to_string().contains("unit"));
     }
 }

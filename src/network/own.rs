@@ -12,7 +12,7 @@ use super::module::{CandleModule, Found, Function, Inner, StageMarker, digest, r
 use super::module_check::{check_values, root_mean_square, windows};
 use super::provenance::{KNOWN_BY_VALUES, NOT_STATED};
 use super::run::run_nodes;
-use super::{Builder, Input, Layer, Network, NodeId, Provenance};
+use super::{Builder, Input, Layer, Network, NodeId, WeightsSource};
 use crate::ops::values;
 use crate::{Error, Result, sha256};
 
@@ -92,7 +92,7 @@ impl Network {
     ///
     /// # Errors
     /// When `weights_sha256` is no SHA-256 in hexadecimal.
-    pub fn with_provenance(self, provenance: Provenance) -> Result<Self> {
+    pub fn with_provenance(self, provenance: WeightsSource) -> Result<Self> {
         let hash = &provenance.weights_sha256;
         if !sha256::is_one(hash) {
             return Err(Error::invalid("weights_sha256", format!("is no SHA-256 in hexadecimal: \"{hash}\"")));
@@ -189,7 +189,7 @@ impl Builder {
             });
             node = self.layer(Layer::Module(module), &[x])?;
             if let Some(clip) = stage.clip {
-                node = self.clip(node, clip)?;
+                node = self.relu(node, clip)?;
             }
             if index < stages {
                 self.stage(&stage.name, node)?;

@@ -17,7 +17,7 @@ pub(crate) const KNOWN_BY_VALUES: &str = "a candle module, known by its values o
 
 /// Where a network's weights come from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Provenance {
+pub struct WeightsSource {
     /// The file, package or seed.
     pub source: String,
     /// SHA-256 of the weights' file in hexadecimal; of the layers and their values when there was no file, and of
@@ -25,7 +25,7 @@ pub struct Provenance {
     pub weights_sha256: String,
 }
 
-impl Provenance {
+impl WeightsSource {
     /// Of weights that lie in a file: its name, and the SHA-256 of its bytes.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::builder::ancestors;
 use super::{Layer, Network, Node, NodeId};
-use crate::ops::Clip;
+use crate::ops::Relu;
 use crate::{Error, Result};
 
 impl Network {
@@ -42,19 +42,19 @@ impl Network {
     }
 
     /// The rectifier that a stage ends in, if it does.
-    pub(crate) fn rectifier(&self, stage: &str) -> Result<Option<Clip>> {
+    pub(crate) fn rectifier(&self, stage: &str) -> Result<Option<Relu>> {
         match self.nodes()[self.stage(stage)?.node.0].layer {
-            Layer::Clip(clip) => Ok(Some(clip)),
+            Layer::Relu(clip) => Ok(Some(clip)),
             _ => Ok(None),
         }
     }
 
     /// The values before a stage's rectifier; the activations themselves when it has none.
-    pub(crate) fn before_rectifier(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn preactivation(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
         let node = self.stage(stage)?.node;
         let last = &self.nodes()[node.0];
         match last.layer {
-            Layer::Clip(_) => self.run_to(last.inputs[0], x),
+            Layer::Relu(_) => self.run_to(last.inputs[0], x),
             _ => self.run_to(node, x),
         }
     }

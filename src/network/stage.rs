@@ -12,9 +12,9 @@ pub struct Stage {
     /// How much of the input one unit sees.
     pub receptive_field: ReceptiveField,
     /// Numbers held by the layers up to here.
-    pub parameters: usize,
+    pub num_parameters: usize,
     /// Multiplications and additions up to here for one input, each pair counted as one.
-    pub multiply_adds: usize,
+    pub macs: usize,
     pub(crate) node: NodeId,
 }
 

@@ -14,7 +14,7 @@ impl Network {
             Input::Image { shape: [channels, height, width], .. } => {
                 format!("{channels} × {height} × {width}, values in [0, 1]")
             }
-            Input::Sound { samples, rate } => format!("{samples} samples at {rate} Hz, values in [-1, 1]"),
+            Input::Sound { samples, sample_rate: rate } => format!("{samples} samples at {rate} Hz, values in [-1, 1]"),
         };
         let field = format!("receptive field ({cells})");
         let headers = ["stage", "shape", "units", &field, "parameters", "multiply-adds (million)"];
@@ -30,8 +30,8 @@ impl Network {
                 shape.join(" × "),
                 thousands(stage.units()),
                 stage.receptive_field.within(size),
-                if opaque { UNKNOWN.into() } else { thousands(stage.parameters) },
-                if opaque { UNKNOWN.into() } else { format!("{:.1}", stage.multiply_adds as f64 / 1e6) },
+                if opaque { UNKNOWN.into() } else { thousands(stage.num_parameters) },
+                if opaque { UNKNOWN.into() } else { format!("{:.1}", stage.macs as f64 / 1e6) },
             ]);
         }
         table
@@ -44,7 +44,7 @@ impl Network {
         }
         let front = self.nodes().iter().find(|node| node.shape.len() == 3);
         let cells = match front.map(|node| &node.layer) {
-            Some(Layer::FrameNorm(_)) => "samples",
+            Some(Layer::Standardize(_)) => "samples",
             Some(Layer::LogMel(_)) => "frames × filters",
             _ => "channels × frames",
         };
@@ -53,8 +53,8 @@ impl Network {
 }
 
 impl Show for Network {
-    fn bundles(&self) -> Vec<Bundle> {
-        self.table().bundles()
+    fn mime_bundles(&self) -> Vec<Bundle> {
+        self.table().mime_bundles()
     }
 }
 

@@ -12,25 +12,25 @@ const CHUNK: usize = 1 << 14;
 ///
 /// The gradient is 1 strictly between the limits and 0 elsewhere, at the limits too, as in PyTorch. NaN stays NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Clip {
+pub struct Relu {
     /// The largest value that passes; infinite for a plain ReLU.
-    pub ceiling: f32,
+    pub max: f32,
 }
 
-impl Clip {
+impl Relu {
     /// `max(x, 0)`.
-    pub const RELU: Self = Self { ceiling: f32::INFINITY };
+    pub const UNBOUNDED: Self = Self { max: f32::INFINITY };
     /// `min(max(x, 0), 6)`.
-    pub const RELU6: Self = Self { ceiling: 6.0 };
+    pub const RELU6: Self = Self { max: 6.0 };
 
     /// The clipped value.
     #[inline]
-    pub fn of(&self, x: f32) -> f32 {
+    pub fn value(&self, x: f32) -> f32 {
         // Comparisons, for `f32::max` would turn NaN into 0 and hide it.
         if x <= 0.0 {
             0.0
-        } else if x >= self.ceiling {
-            self.ceiling
+        } else if x >= self.max {
+            self.max
         } else {
             x
         }
@@ -39,7 +39,7 @@ impl Clip {
     /// Whether a gradient passes at `x`.
     #[inline]
     pub fn passes(&self, x: f32) -> bool {
-        x > 0.0 && x < self.ceiling
+        x > 0.0 && x < self.max
     }
 }
 
@@ -53,9 +53,9 @@ fn map(input: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
     output
 }
 
-impl FrozenOp for Clip {
+impl FrozenOp for Relu {
     fn name(&self) -> &'static str {
-        if self.ceiling == f32::INFINITY { "relu" } else { "clip" }
+        if self.max == f32::INFINITY { "relu" } else { "clip" }
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
@@ -63,7 +63,7 @@ impl FrozenOp for Clip {
     }
 
     fn forward(&self, input: &[f32], _: &[usize]) -> Vec<f32> {
-        map(input, |x| self.of(x))
+        map(input, |x| self.value(x))
     }
 
     fn backward(&self, input: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
@@ -77,11 +77,11 @@ impl FrozenOp for Clip {
         pulled
     }
 
-    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+    fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let constant = |value: f32| Tensor::full(value, x.shape(), x.device());
         // No comparison holds for NaN, so it stays.
         let y = x.le(0f32)?.where_cond(&constant(0.0)?, x)?;
-        Ok(x.ge(self.ceiling)?.where_cond(&constant(self.ceiling)?, &y)?)
+        Ok(x.ge(self.max)?.where_cond(&constant(self.max)?, &y)?)
     }
 }
 
@@ -91,9 +91,9 @@ impl FrozenOp for Clip {
 /// be matched; Feather et al. (2019, 2023) therefore let the gradient pass at the matched stage, and only there. A
 /// [`Synthesis`](crate::synthesis::Synthesis) does that itself and needs no such layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MatchedClip(pub Clip);
+pub struct StraightThroughRelu(pub Relu);
 
-impl FrozenOp for MatchedClip {
+impl FrozenOp for StraightThroughRelu {
     fn name(&self) -> &'static str {
         "matched clip"
     }
@@ -103,14 +103,14 @@ impl FrozenOp for MatchedClip {
     }
 
     fn forward(&self, input: &[f32], _: &[usize]) -> Vec<f32> {
-        map(input, |x| self.0.of(x))
+        map(input, |x| self.0.value(x))
     }
 
     fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
         gradient.to_vec()
     }
 
-    fn composed(&self, x: &Tensor) -> Result<Tensor> {
-        Ok((self.0.composed(&x.detach())? + (x - x.detach())?)?)
+    fn fallback(&self, x: &Tensor) -> Result<Tensor> {
+        Ok((self.0.fallback(&x.detach())? + (x - x.detach())?)?)
     }
 }

@@ -64,7 +64,7 @@ impl ChannelAffine {
     }
 
     /// How many numbers it holds.
-    pub fn parameters(&self) -> usize {
+    pub fn num_parameters(&self) -> usize {
         2 * self.scale.len()
     }
 }
@@ -101,7 +101,7 @@ impl FrozenOp for ChannelAffine {
         pulled
     }
 
-    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+    fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let mut shape = vec![1; x.dims().len()];
         shape[1] = self.scale.len();
         let row = |values: &[f32]| Tensor::from_slice(values, shape.as_slice(), x.device());

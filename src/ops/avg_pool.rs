@@ -119,7 +119,7 @@ impl FrozenOp for AvgPool2d {
         pulled
     }
 
-    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+    fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (_, _, height, width) = x.dims4()?;
         let [down, across] = self.window.output([height, width], self.ceil)?;
         let counts = |axis: usize, size: usize, output: usize| (0..output).map(move |at| self.reach(at, axis, size).1);

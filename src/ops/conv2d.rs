@@ -112,12 +112,12 @@ impl Conv2d {
     }
 
     /// How many numbers it holds.
-    pub fn parameters(&self) -> usize {
+    pub fn num_parameters(&self) -> usize {
         self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())
     }
 
     /// Multiplications and additions for one input of `[height, width]`, counted as one each pair.
-    pub fn multiply_adds(&self, output: [usize; 2]) -> usize {
+    pub fn macs(&self, output: [usize; 2]) -> usize {
         self.weight.len() * output[0] * output[1]
     }
 
@@ -215,7 +215,7 @@ impl FrozenOp for Conv2d {
         pulled
     }
 
-    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+    fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, _, height, width) = x.dims4()?;
         let s = self.sizes(&[batch, 0, height, width]);
         let taps = taps(x, &self.window, s.output)?.iter().map(Tap::or_zero).collect::<Result<Vec<_>>>()?;

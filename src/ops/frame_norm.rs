@@ -12,12 +12,12 @@ const LEAST: f64 = 1e-10;
 ///
 /// The deviation is that of a sample (divided by one less than the number of samples), as PyTorch's `std`.
 #[derive(Clone, Copy, Debug)]
-pub struct FrameNorm {
+pub struct Standardize {
     /// Samples of a frame, at least 2.
     pub samples: usize,
 }
 
-impl FrameNorm {
+impl Standardize {
     fn mean_and_deviation(frame: &[f32]) -> (f64, f64) {
         let mean = frame.iter().map(|&v| f64::from(v)).sum::<f64>() / frame.len() as f64;
         let square: f64 = frame.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum();
@@ -25,7 +25,7 @@ impl FrameNorm {
     }
 }
 
-impl FrozenOp for FrameNorm {
+impl FrozenOp for Standardize {
     fn name(&self) -> &'static str {
         "frame norm"
     }
@@ -63,7 +63,7 @@ impl FrozenOp for FrameNorm {
         pulled
     }
 
-    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+    fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let least = (LEAST * LEAST) as f32;
         let centred = x.broadcast_sub(&x.mean_keepdim(1)?)?;
         let variance = (centred.sqr()?.sum_keepdim(1)? / (self.samples - 1) as f64)?;

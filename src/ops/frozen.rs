@@ -28,7 +28,7 @@ pub trait FrozenOp: Send + Sync + std::fmt::Debug + 'static {
     ///
     /// # Errors
     /// By default always: the operation runs on the CPU alone.
-    fn composed(&self, input: &Tensor) -> Result<Tensor> {
+    fn fallback(&self, input: &Tensor) -> Result<Tensor> {
         let reason =
             format!("runs on the CPU, not on {:?}; move the tensor with to_device(&Device::Cpu)", input.device());
         Err(Error::invalid(self.name(), reason))
@@ -48,7 +48,7 @@ pub trait Frozen: FrozenOp + Clone + Sized {
         }
         self.output_shape(input.dims())?;
         if !input.device().is_cpu() {
-            return self.composed(input);
+            return self.fallback(input);
         }
         Ok(input.contiguous()?.apply_op1(InGraph(self.clone()))?)
     }
@@ -161,7 +161,7 @@ mod tests {
         let error = Liar { forward: 1, backward: 0 }.apply(&x).unwrap_err().to_string();
         assert!(error.contains("liar gave 2 values for a shape of 3"), "{error}");
         let y = Liar { forward: 0, backward: 1 }.apply(&x).unwrap();
-        let error = pull_back(&y, &y, &x).unwrap_err().to_string();
+        let error = vjp(&y, &y, &x).unwrap_err().to_string();
         assert!(error.contains("liar gave a gradient of 2 values for 3"), "{error}");
     }
 

@@ -32,7 +32,7 @@ impl FrozenOp for GlobalAvgPool {
         gradient.iter().flat_map(|&g| std::iter::repeat_n(g / plane as f32, plane)).collect()
     }
 
-    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+    fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.mean((2, 3))?)
     }
 }

@@ -50,12 +50,12 @@ impl Linear {
     }
 
     /// How many numbers it holds.
-    pub fn parameters(&self) -> usize {
+    pub fn num_parameters(&self) -> usize {
         self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())
     }
 
     /// Multiplications and additions for one input, each pair counted as one; the bias is none.
-    pub fn multiply_adds(&self) -> usize {
+    pub fn macs(&self) -> usize {
         self.weight.len()
     }
 
@@ -101,7 +101,7 @@ impl FrozenOp for Linear {
         pulled
     }
 
-    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+    fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let y = x.matmul(&Tensor::from_slice(&self.weight, (self.outputs, self.inputs), x.device())?.t()?)?;
         match &self.bias {
             Some(bias) => Ok(y.broadcast_add(&Tensor::from_slice(bias, (1, self.outputs), x.device())?)?),

@@ -116,7 +116,7 @@ impl FrozenOp for MaxPool2d {
         pulled
     }
 
-    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+    fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, channels, height, width) = x.dims4()?;
         let output = self.window.output([height, width], self.ceil)?;
         let mut best = Tensor::full(f32::NEG_INFINITY, (batch, channels, output[0], output[1]), x.device())?;

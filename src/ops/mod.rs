@@ -36,18 +36,18 @@ mod range_norm;
 mod unit_norm;
 mod window;
 
-pub use activation::{Clip, MatchedClip};
+pub use activation::{Relu, StraightThroughRelu};
 pub use affine::ChannelAffine;
 pub use avg_pool::AvgPool2d;
 pub use conv2d::{Conv2d, Conv2dConfig};
-pub use frame_norm::FrameNorm;
+pub use frame_norm::Standardize;
 pub use frozen::{Frozen, FrozenOp};
 pub use global_pool::GlobalAvgPool;
 pub use linear::Linear;
 pub use max_pool::MaxPool2d;
-pub use pull_back::pull_back;
-pub use range_norm::RangeNorm;
-pub use unit_norm::UnitNorm;
+pub use pull_back::vjp;
+pub use range_norm::MinMaxNorm;
+pub use unit_norm::L2Norm;
 pub use window::{Padding, Window};
 
 pub(crate) use frozen::{contiguous, values, with_values};

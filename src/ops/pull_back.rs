@@ -10,7 +10,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// When the shapes differ, or when `output` does not depend on `input`.
-pub fn pull_back(output: &Tensor, cotangent: &Tensor, input: &Var) -> Result<Tensor> {
+pub fn vjp(output: &Tensor, cotangent: &Tensor, input: &Var) -> Result<Tensor> {
     if output.shape() != cotangent.shape() {
         return Err(Error::shape("the cotangent", format!("{:?}", output.dims()), cotangent.dims()));
     }

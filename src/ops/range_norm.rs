@@ -8,9 +8,9 @@ use crate::{Error, Result};
 /// The gradient goes through the least and the largest value too; of several equal ones the first has it. Where all values are equal, `y` is -1
 /// and the gradient 0.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RangeNorm;
+pub struct MinMaxNorm;
 
-impl RangeNorm {
+impl MinMaxNorm {
     /// Where the least and the largest value are.
     fn ends(x: &[f32]) -> (usize, usize) {
         let mut ends = (0, 0);
@@ -30,7 +30,7 @@ impl RangeNorm {
     }
 }
 
-impl FrozenOp for RangeNorm {
+impl FrozenOp for MinMaxNorm {
     fn name(&self) -> &'static str {
         "range norm"
     }

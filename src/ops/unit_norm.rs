@@ -8,9 +8,9 @@ const LEAST: f64 = 1e-12;
 
 /// `y = x / max(|x|, 1e-12)` with the Euclidean length of each input of a batch, as PyTorch's `normalize`; the shape stays.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct UnitNorm;
+pub struct L2Norm;
 
-impl UnitNorm {
+impl L2Norm {
     fn length(x: &[f32]) -> f64 {
         x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
     }
@@ -20,7 +20,7 @@ impl UnitNorm {
     }
 }
 
-impl FrozenOp for UnitNorm {
+impl FrozenOp for L2Norm {
     fn name(&self) -> &'static str {
         "unit norm"
     }

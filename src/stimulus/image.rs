@@ -122,7 +122,7 @@ impl Image {
     }
 
     /// The same picture under another name.
-    pub fn named(mut self, name: impl Into<String>) -> Self {
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
@@ -280,7 +280,7 @@ impl From<&Image> for Panel {
 }
 
 impl Show for Image {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let called = if self.name.is_empty() { "picture" } else { &self.name };
         let text = format!("{called}, {} × {} pixels", self.width, self.height);
         vec![Raster::from(self).bundle(text.clone(), text)]

@@ -120,12 +120,12 @@ impl std::fmt::Debug for Photos {
 }
 
 impl Show for Photos {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let table = Table::new(["photo", "shows", "ImageNet class"])
             .caption(format!("{} photos ship; Image::open(\"photos/dog.jpg\") opens one", self.0.len()));
         let row =
             |table: Table, photo: &Photo| table.row([photo.name(), photo.subject.clone(), photo.classes.join(" or ")]);
-        self.0.iter().fold(table, row).bundles()
+        self.0.iter().fold(table, row).mime_bundles()
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_table_names_photo_and_class() {
-        let bundles = shipped_photos().unwrap().bundles();
+        let bundles = shipped_photos().unwrap().mime_bundles();
         let (text, html) = (bundles[0].plain(), &bundles[0].data()["text/html"]);
         let panda = text.lines().find(|line| line.starts_with("photos/giant_panda.jpg")).unwrap();
         assert!(panda.contains("giant panda"), "{panda}");

@@ -120,10 +120,10 @@ impl std::fmt::Debug for Recordings {
 }
 
 impl Show for Recordings {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let caption = format!("{} recorded words ship; Sound::open(\"speech/seven.wav\") opens one", self.0.len());
         let row = |table: Table, r: &Recording| table.row([r.name(), r.word.clone(), r.speaker.clone()]);
-        self.0.iter().fold(Table::new(["recording", "word", "speaker"]).caption(caption), row).bundles()
+        self.0.iter().fold(Table::new(["recording", "word", "speaker"]).caption(caption), row).mime_bundles()
     }
 }
 

@@ -153,13 +153,13 @@ impl Sound {
     }
 
     /// The same sound under another name.
-    pub fn named(mut self, name: impl Into<String>) -> Self {
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
     /// Samples a second.
-    pub fn rate(&self) -> u32 {
+    pub fn sample_rate(&self) -> u32 {
         self.rate
     }
 
@@ -238,7 +238,7 @@ impl Sound {
     ///
     /// # Errors
     /// A length of 0, or of more than 134,217,728 samples (2^27).
-    pub fn fit(&self, samples: usize) -> Result<Self> {
+    pub fn fix_length(&self, samples: usize) -> Result<Self> {
         check_length(samples)?;
         let fitted = if samples <= self.samples.len() {
             self.samples[(self.samples.len() - samples) / 2..][..samples].to_vec()
@@ -254,7 +254,7 @@ impl Sound {
     ///
     /// # Errors
     /// When no sample lies between them.
-    pub fn cut(&self, start: f64, end: f64) -> Result<Self> {
+    pub fn slice(&self, start: f64, end: f64) -> Result<Self> {
         let at = |seconds: f64| (seconds.max(0.0) * f64::from(self.rate)).round() as usize;
         let (first, last) = (at(start), at(end).min(self.samples.len()));
         if first >= last {
@@ -265,7 +265,7 @@ impl Sound {
     }
 
     /// The sound without its mean; what then leaves `[-1, 1]` is clamped.
-    pub fn demean(mut self) -> Self {
+    pub fn remove_mean(mut self) -> Self {
         let mean = self.samples.iter().map(|&v| f64::from(v)).sum::<f64>() / self.samples.len() as f64;
         self.samples.iter_mut().for_each(|v| *v = (f64::from(*v) - mean).clamp(-1.0, 1.0) as f32);
         self
@@ -303,7 +303,7 @@ impl Sound {
     /// # Errors
     /// A silent sound, and as [`Sound::resample`] and [`Sound::fit`].
     pub fn prepare(&self, rate: u32, samples: usize) -> Result<Self> {
-        let sound = self.resample(rate)?.fit(samples)?.demean();
+        let sound = self.resample(rate)?.fix_length(samples)?.remove_mean();
         let most = sound.rms() / sound.peak().max(f32::MIN_POSITIVE);
         sound.set_rms(most.min(0.1))
     }

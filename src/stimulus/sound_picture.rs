@@ -18,7 +18,7 @@ const RANGE_DB: f64 = 70.0;
 impl Sound {
     /// The samples over time.
     pub fn waveform(&self) -> LinePlot {
-        let time = |i: usize| i as f64 / f64::from(self.rate());
+        let time = |i: usize| i as f64 / f64::from(self.sample_rate());
         let line = self.values().iter().enumerate().map(|(i, &v)| (time(i), f64::from(v))).collect();
         let most = f64::from(self.peak()).max(1e-9);
         LinePlot::new("waveform").x_label("time (s)").x_range(0.0, self.seconds()).y_range(-most, most).series("", line)
@@ -26,7 +26,7 @@ impl Sound {
 
     /// Power over time and frequency: Hann windows of 25 ms, 5 ms apart (more in long sounds), in dB below the loudest cell.
     pub fn spectrogram(&self) -> HeatMap {
-        let rate = f64::from(self.rate());
+        let rate = f64::from(self.sample_rate());
         let length = ((WINDOW * rate).round() as usize).clamp(2, self.len().max(2));
         let step = ((STEP * rate).round() as usize).max(self.len() / MOST_COLUMNS).max(1);
         let columns = (self.len().saturating_sub(length)) / step + 1;
@@ -57,7 +57,7 @@ impl Sound {
     /// A player of the sound as loud as fits.
     pub fn player(&self) -> Player {
         let name = if self.name().is_empty() { "sound" } else { self.name() };
-        Player::new(name, self.rate(), self.values().to_vec()).peak()
+        Player::new(name, self.sample_rate(), self.values().to_vec()).peak()
     }
 
     fn words(&self) -> String {
@@ -70,7 +70,7 @@ impl Sound {
             0 => String::new(),
             samples => format!(", {samples} samples clipped"),
         };
-        format!("{called}, {:.2} s at {} Hz, {level}{clipped}", self.seconds(), self.rate())
+        format!("{called}, {:.2} s at {} Hz, {level}{clipped}", self.seconds(), self.sample_rate())
     }
 }
 
@@ -83,13 +83,13 @@ impl From<&Sound> for Panel {
 
 /// A player, and as an output of its own the waveform above the spectrogram.
 impl Show for Sound {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let words = self.words();
         let figure = Figure::new(format!("Waveform and spectrogram of {words}"))
             .width(720.0)
             .row([Panel::plot(self.waveform())])
             .row([Panel::heat(self.spectrogram())]);
-        [self.player().bundles(), vec![figure.bundle(words)]].concat()
+        [self.player().mime_bundles(), vec![figure.bundle(words)]].concat()
     }
 }
 

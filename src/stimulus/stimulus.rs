@@ -26,10 +26,10 @@ impl Stimulus {
     }
 
     /// The same stimulus under another name.
-    pub fn named(self, name: impl Into<String>) -> Self {
+    pub fn with_name(self, name: impl Into<String>) -> Self {
         match self {
-            Self::Image(image) => image.named(name).into(),
-            Self::Sound(sound) => sound.named(name).into(),
+            Self::Image(image) => image.with_name(name).into(),
+            Self::Sound(sound) => sound.with_name(name).into(),
         }
     }
 
@@ -86,7 +86,7 @@ impl Stimulus {
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Image(a), Self::Image(b)) => (a.width(), a.height()) == (b.width(), b.height()),
-            (Self::Sound(a), Self::Sound(b)) => (a.rate(), a.len()) == (b.rate(), b.len()),
+            (Self::Sound(a), Self::Sound(b)) => (a.sample_rate(), a.len()) == (b.sample_rate(), b.len()),
             _ => false,
         }
     }
@@ -139,10 +139,10 @@ impl From<&Stimulus> for Panel {
 }
 
 impl Show for Stimulus {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         match self {
-            Self::Image(image) => image.bundles(),
-            Self::Sound(sound) => sound.bundles(),
+            Self::Image(image) => image.mime_bundles(),
+            Self::Sound(sound) => sound.mime_bundles(),
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::engine::Isa;
 /// The library, the machine and the session at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Surroundings {
+pub struct SessionInfo {
     /// Version of metamers.
     pub metamers: String,
     /// The git commit of the project's folder, with "and changes" when files of the library differ from it; `None` outside of a
@@ -50,8 +50,8 @@ pub struct Surroundings {
 }
 
 /// What it takes to run this notebook again; see [`Surroundings`].
-pub fn provenance() -> Surroundings {
-    Surroundings {
+pub fn session_info() -> SessionInfo {
+    SessionInfo {
         metamers: env!("CARGO_PKG_VERSION").into(),
         commit: machine::commit(),
         candle: crate::synthesis::CANDLE.into(),
@@ -65,14 +65,14 @@ pub fn provenance() -> Surroundings {
     }
 }
 
-impl Surroundings {
+impl SessionInfo {
     /// All of it as JSON, with the recipes in full.
     pub fn json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
 }
 
-impl std::fmt::Display for Surroundings {
+impl std::fmt::Display for SessionInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".into());
         let threads = if self.threads == 1 { "1 thread".into() } else { format!("{} threads", self.threads) };
@@ -88,8 +88,8 @@ impl std::fmt::Display for Surroundings {
     }
 }
 
-impl Show for Surroundings {
-    fn bundles(&self) -> Vec<Bundle> {
+impl Show for SessionInfo {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let (text, json) = (self.to_string(), self.json());
         let html = format!(
             "<pre>{}</pre>\n<details><summary>as JSON</summary>\n<pre>{}</pre>\n</details>",
@@ -100,4 +100,4 @@ impl Show for Surroundings {
     }
 }
 
-crate::show_in_notebooks!(Surroundings);
+crate::show_in_notebooks!(SessionInfo);

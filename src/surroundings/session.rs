@@ -62,7 +62,7 @@ static NETWORKS: Mutex<Vec<NetworkUse>> = Mutex::new(Vec::new());
 
 /// Remembers a run that begins.
 pub(crate) fn note_run(network: &Network, stage: &str, recipe: &Recipe, seed: u64) {
-    let provenance = network.provenance();
+    let provenance = network.weights_source();
     let mut networks = NETWORKS.lock().unwrap_or_else(PoisonError::into_inner);
     let same = |used: &NetworkUse| used.network == network.name() && used.weights_sha256 == provenance.weights_sha256;
     let index = networks.iter().position(same).unwrap_or_else(|| {

@@ -8,13 +8,13 @@ use super::plan::{Plan, Stages, Word};
 use super::results::SweepResults;
 use super::slurm::{self, Submission};
 use super::sources::Sources;
-use super::study::{Ask, Study};
+use super::study::{Ask, Manifest};
 use super::task::SAVED_EVERY;
 use crate::Result;
 use crate::network::Network;
 use crate::stimulus::{Image, Sound, Stimulus};
 use crate::synthesis::Recipe;
-use crate::verdict::Null;
+use crate::verdict::NullDistribution;
 
 /// A sweep that is about to start: metamers of every stimulus at every stage that is named, from every seed.
 ///
@@ -28,7 +28,7 @@ pub struct Sweep {
     recipe: Option<Recipe>,
     evaluations: Option<usize>,
     snr_db: Option<f64>,
-    nulls: Vec<Null>,
+    nulls: Vec<NullDistribution>,
     folder: Option<PathBuf>,
     quiet: bool,
 }
@@ -109,7 +109,7 @@ impl Sweep {
     }
 
     /// Judged by this null distribution where its network is this one's, instead of by the one that ships.
-    pub fn null(mut self, null: &Null) -> Self {
+    pub fn null(mut self, null: &NullDistribution) -> Self {
         self.nulls.push(null.clone());
         self
     }
@@ -128,7 +128,7 @@ impl Sweep {
 
     fn job(&self, folder: bool) -> Result<Job> {
         let sources = Sources::given(self.networks.clone(), self.stimuli.clone(), self.nulls.clone())?;
-        let study = Study::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
+        let study = Manifest::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
         let folder = self.folder.as_deref().filter(|_| folder);
         if let Some(folder) = folder {
             study.keep_in(folder)?;
@@ -179,7 +179,7 @@ impl std::fmt::Debug for Sweep {
 impl Plan {
     fn job(&self) -> Result<Job> {
         let sources = Sources::of_plan(self)?;
-        let study = Study::of(self, &sources)?;
+        let study = Manifest::of(self, &sources)?;
         Job::new(study, sources, Some(&self.folder()), self.save_every()?)
     }
 
@@ -211,9 +211,9 @@ impl Plan {
     }
 
     /// Everything looked up, without a folder.
-    fn looked_up(&self) -> Result<(Study, Sources)> {
+    fn looked_up(&self) -> Result<(Manifest, Sources)> {
         let sources = Sources::of_plan(self)?;
-        let study = Study::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
+        let study = Manifest::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
         Ok((study, sources))
     }
 

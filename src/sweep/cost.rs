@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::job::Job;
 use super::slurm::Slurm;
-use super::study::{Subject, Task};
+use super::study::{NetworkEntry, Task};
 use super::workers;
 use crate::display::{Align, Bundle, Show, Table, duration};
 use crate::synthesis::{Run, Synthesis};
@@ -100,7 +100,7 @@ impl Cost {
 
 /// The time of one evaluation of a task.
 fn evaluation(job: &Job, task: &Task) -> Result<Duration> {
-    let subject: &Subject = job.study.subject(task);
+    let subject: &NetworkEntry = job.study.subject(task);
     let network = job.sources.network(task.network)?;
     let stimulus = job.sources.stimulus(task.stimulus, &job.study.stimuli[task.stimulus])?;
     let plan =
@@ -110,7 +110,7 @@ fn evaluation(job: &Job, task: &Task) -> Result<Duration> {
 }
 
 impl Show for Cost {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let tasks: usize = self.rows.iter().map(|row| row.tasks).sum();
         let side_by_side = match self.workers {
             1 => "one after the other".into(),
@@ -149,7 +149,7 @@ impl Show for Cost {
         }
         let all = duration(self.rows.iter().map(CostRow::total).sum());
         table.push(["all".into(), String::new(), tasks.to_string(), String::new(), String::new(), String::new(), all]);
-        table.bundles()
+        table.mime_bundles()
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::row::Row;
-use super::study::Study;
+use super::study::Manifest;
 use crate::synthesis::Metamer;
 use crate::{Error, Result};
 
@@ -51,7 +51,7 @@ impl Store {
         Self::Memory(Mutex::default())
     }
 
-    pub fn in_folder(path: &Path, study: &Study) -> Result<Self> {
+    pub fn in_folder(path: &Path, study: &Manifest) -> Result<Self> {
         for folder in ["results", "running"].map(|name| path.join(name)) {
             std::fs::create_dir_all(&folder).map_err(|e| Error::file(folder, e))?;
         }

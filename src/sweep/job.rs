@@ -10,22 +10,22 @@ use super::folder::{Found, Store};
 use super::results::SweepResults;
 use super::row::Row;
 use super::sources::Sources;
-use super::study::Study;
-use super::task::Desk;
-use super::watch::Watch;
-use super::workers::{self, Event};
+use super::study::Manifest;
+use super::task::TaskRunner;
+use super::watch::ProgressView;
+use super::workers::{self, WorkerEvent};
 use crate::Result;
 
 #[derive(Clone)]
 pub(super) struct Job {
-    pub study: Arc<Study>,
+    pub study: Arc<Manifest>,
     pub sources: Arc<Sources>,
     pub store: Arc<Store>,
     pub save_every: Duration,
 }
 
 impl Job {
-    pub fn new(study: Study, sources: Sources, folder: Option<&Path>, save_every: Duration) -> Result<Self> {
+    pub fn new(study: Manifest, sources: Sources, folder: Option<&Path>, save_every: Duration) -> Result<Self> {
         let store = match folder {
             Some(folder) => Store::in_folder(folder, &study)?,
             None => Store::in_memory(),
@@ -58,11 +58,11 @@ impl Job {
         let missing = tasks.into_iter().filter(|index| !rows.contains_key(index));
         let missing = missing.map(|index| self.study.task(index)).collect::<Result<Vec<_>>>()?;
         let total = rows.len() + missing.len();
-        let mut watch = Watch::new(SweepResults::new(self.clone(), rows, vec![]), total, quiet);
-        notes.into_iter().for_each(|note| watch.see(Event::Note(note)));
+        let mut watch = ProgressView::new(SweepResults::new(self.clone(), rows, vec![]), total, quiet);
+        notes.into_iter().for_each(|note| watch.see(WorkerEvent::Note(note)));
         let stop = AtomicBool::new(false);
         let (study, sources, store, save_every) = (&*self.study, &*self.sources, &*self.store, self.save_every);
-        let desk = Desk { study, sources, store, save_every, stop: &stop };
+        let desk = TaskRunner { study, sources, store, save_every, stop: &stop };
         let interrupted = workers::run(&desk, &missing, |event| watch.see(event))?;
         Ok(watch.end(interrupted))
     }

@@ -231,7 +231,7 @@ fn short(name: &str) -> String {
 }
 
 impl Show for SweepResults {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let first = self.job.study.seeds.first().copied().unwrap_or_default();
         let panel = |network: usize| match self.panel(network, first) {
             // The text tells of all networks, so it is said once.

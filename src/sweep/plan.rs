@@ -166,8 +166,8 @@ impl Plan {
     /// The recipe for pictures, or for sounds.
     pub(super) fn recipe(&self, sound: bool) -> Result<Recipe> {
         let preset = |name: &str| match sound {
-            true => Recipe::named(&format!("{name}_sound")).or_else(|_| Recipe::named(name)),
-            false => Recipe::named(name),
+            true => Recipe::by_name(&format!("{name}_sound")).or_else(|_| Recipe::by_name(name)),
+            false => Recipe::by_name(name),
         };
         let changes = match &self.recipe {
             None => return preset("fast"),

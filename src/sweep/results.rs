@@ -185,7 +185,7 @@ impl SweepResults {
     pub fn evcxr_display(&self) {
         match &self.place {
             Some(place) if Live::is_on() => place.update(self),
-            _ => show_bundles(&crate::display::Show::bundles(self)),
+            _ => show_bundles(&crate::display::Show::mime_bundles(self)),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::study::{Study, Task};
-use crate::synthesis::{Ended, Metamer};
+use super::study::{Manifest, Task};
+use crate::synthesis::{StopReason, Metamer};
 use crate::verdict::{Outcome, Similarity, Verdict};
 
 /// What came out of a task.
@@ -26,7 +26,7 @@ pub struct Row {
     /// Gradient evaluations.
     pub evaluations: usize,
     /// Why it ended; `None` when it failed.
-    pub ended: Option<Ended>,
+    pub ended: Option<StopReason>,
     /// How alike the activations at the stage are; `None` when it failed before the first step.
     pub similarity: Option<Similarity>,
     /// What the network takes the original for, if it is a classifier.
@@ -43,7 +43,7 @@ pub struct Row {
 }
 
 impl Row {
-    pub(super) fn new(study: &Study, task: &Task) -> Self {
+    pub(super) fn new(study: &Manifest, task: &Task) -> Self {
         let subject = study.subject(task);
         Self {
             task: task.index,

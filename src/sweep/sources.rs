@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::plan::Plan;
-use super::study::Item;
+use super::study::StimulusEntry;
 use crate::network::Network;
 use crate::stimulus::{Image, Sound, Stimulus};
-use crate::verdict::Null;
+use crate::verdict::NullDistribution;
 use crate::{Error, Result, assets, file_name, zoo};
 
 /// So many networks are kept at a time; tasks are in the order of networks.
@@ -22,9 +22,9 @@ pub(super) struct Sources {
     /// The last networks that were loaded, the latest last.
     loaded: Mutex<Vec<(usize, Network)>>,
     /// Null distributions that the sweep names, for networks that have none or another.
-    given_nulls: Vec<Arc<Null>>,
+    given_nulls: Vec<Arc<NullDistribution>>,
     /// Those in use, by network.
-    nulls: Mutex<BTreeMap<usize, Option<Arc<Null>>>>,
+    nulls: Mutex<BTreeMap<usize, Option<Arc<NullDistribution>>>>,
 }
 
 enum Source<T> {
@@ -51,7 +51,7 @@ impl Sources {
             given_nulls: plan
                 .nulls
                 .iter()
-                .map(|path| Ok(Arc::new(Null::open(base.join(path))?)))
+                .map(|path| Ok(Arc::new(NullDistribution::open(base.join(path))?)))
                 .collect::<Result<_>>()?,
             base,
             loaded: Mutex::default(),
@@ -59,7 +59,7 @@ impl Sources {
         })
     }
 
-    pub fn given(networks: Vec<Network>, stimuli: Vec<Stimulus>, nulls: Vec<Null>) -> Result<Self> {
+    pub fn given(networks: Vec<Network>, stimuli: Vec<Stimulus>, nulls: Vec<NullDistribution>) -> Result<Self> {
         let networks: Vec<_> = networks.into_iter().map(|net| Source::Given(net.name().to_owned(), net)).collect();
         let stimuli: Vec<_> = stimuli.into_iter().map(|s| Source::Given(s.name().to_owned(), s)).collect();
         super::plan::some("networks", &networks.iter().map(Source::name).collect::<Vec<_>>())?;
@@ -98,16 +98,16 @@ impl Sources {
 
     /// The null distribution to judge a network's metamers by: one that was given for its weights, or else the one that
     /// ships; `None` where there is none.
-    pub fn null(&self, index: usize, network: &Network) -> Result<Option<Arc<Null>>> {
+    pub fn null(&self, index: usize, network: &Network) -> Result<Option<Arc<NullDistribution>>> {
         let mut nulls = self.nulls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(null) = nulls.get(&index) {
             return Ok(null.clone());
         }
-        let weights = &network.provenance().weights_sha256;
-        let fits = |null: &&Arc<Null>| null.weights_sha256() == weights && null.network() == network.name();
+        let weights = &network.weights_source().weights_sha256;
+        let fits = |null: &&Arc<NullDistribution>| null.weights_sha256() == weights && null.network() == network.name();
         let null = match self.given_nulls.iter().find(fits) {
             Some(null) => Some(Arc::clone(null)),
-            None => match Null::shipped(network) {
+            None => match NullDistribution::shipped(network) {
                 Ok(null) => Some(Arc::new(null)),
                 Err(Error::Invalid { .. }) => None,
                 Err(e) => return Err(e),
@@ -123,16 +123,16 @@ impl Sources {
     }
 
     /// All stimuli, with what tells them from others.
-    pub fn items(&self) -> Result<Vec<Item>> {
+    pub fn items(&self) -> Result<Vec<StimulusEntry>> {
         let item = |source: &Source<Stimulus>| match source {
             Source::Named(name) => {
                 let sha256 = crate::sha256::of(&self.bytes(name)?);
-                Ok(Item { name: name.clone(), sha256, sound: is_sound(name) })
+                Ok(StimulusEntry { name: name.clone(), sha256, sound: is_sound(name) })
             }
             Source::Given(name, stimulus) => {
                 let bytes: Vec<u8> = stimulus.values().iter().flat_map(|v| v.to_le_bytes()).collect();
                 let sound = matches!(stimulus, Stimulus::Sound(_));
-                Ok(Item { name: name.clone(), sha256: crate::sha256::of(&bytes), sound })
+                Ok(StimulusEntry { name: name.clone(), sha256: crate::sha256::of(&bytes), sound })
             }
         };
         self.stimuli.iter().map(item).collect()
@@ -145,7 +145,7 @@ impl Sources {
     }
 
     /// The stimulus of this number, which must be what the study was made with.
-    pub fn stimulus(&self, index: usize, item: &Item) -> Result<Stimulus> {
+    pub fn stimulus(&self, index: usize, item: &StimulusEntry) -> Result<Stimulus> {
         let name = match self.stimuli.get(index) {
             Some(Source::Given(_, stimulus)) => return Ok(stimulus.clone()),
             _ => &item.name,
@@ -159,8 +159,8 @@ impl Sources {
         }
         let called = file_name::called(Path::new(name));
         let opened = match item.sound {
-            true => Sound::from_bytes(&bytes).map(|sound| sound.named(called).into()),
-            false => Image::from_bytes(&bytes).map(|image| image.named(called).into()),
+            true => Sound::from_bytes(&bytes).map(|sound| sound.with_name(called).into()),
+            false => Image::from_bytes(&bytes).map(|image| image.with_name(called).into()),
         };
         opened.map_err(|e| Error::file(name, e))
     }

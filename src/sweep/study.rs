@@ -15,12 +15,12 @@ pub(super) const FILE: &str = "study.json";
 
 /// What a task needs to know, without loading a network: kept as `study.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Study {
+pub(super) struct Manifest {
     format: String,
     /// Of the plan that this was made from.
     plan: String,
-    pub networks: Vec<Subject>,
-    pub stimuli: Vec<Item>,
+    pub networks: Vec<NetworkEntry>,
+    pub stimuli: Vec<StimulusEntry>,
     pub seeds: Vec<u64>,
     pub evaluations: Option<usize>,
     pub snr_db: Option<f64>,
@@ -30,7 +30,7 @@ pub(super) struct Study {
 
 /// A network of a study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Subject {
+pub(super) struct NetworkEntry {
     /// As the plan names it.
     pub name: String,
     pub weights_sha256: String,
@@ -42,7 +42,7 @@ pub(super) struct Subject {
 
 /// A stimulus of a study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Item {
+pub(super) struct StimulusEntry {
     /// The path as the plan names it, or the stimulus' name.
     pub name: String,
     /// Of the file, or of the values when there was none.
@@ -81,7 +81,7 @@ impl Ask for Plan {
     }
 }
 
-impl Study {
+impl Manifest {
     /// Looks everything up. This loads each network once.
     pub fn new(
         sources: &Sources,
@@ -92,7 +92,7 @@ impl Study {
         some("seeds", &seeds)?;
         super::plan::limits(evaluations, snr_db)?;
         let stimuli = sources.items()?;
-        let subject = |index: usize| -> Result<Subject> {
+        let subject = |index: usize| -> Result<NetworkEntry> {
             let network = sources.network(index)?;
             let name = sources.network_name(index);
             let hears = matches!(network.input(), Input::Sound { .. });
@@ -102,9 +102,9 @@ impl Study {
                     if hears { "sounds, and there are only pictures" } else { "pictures, and there are only sounds" };
                 return Err(Error::invalid(name, format!("takes {kind}")));
             }
-            Ok(Subject {
+            Ok(NetworkEntry {
                 name: name.into(),
-                weights_sha256: network.provenance().weights_sha256.clone(),
+                weights_sha256: network.weights_source().weights_sha256.clone(),
                 stages: stages(&network, &ask.stages(name))?,
                 stimuli: taken,
                 recipe: ask.recipe(hears)?,
@@ -163,7 +163,7 @@ impl Study {
             return Err(damaged(&format!("its format is \"{}\", not \"{FORMAT}\"", study.format)));
         }
         let sound =
-            |subject: &Subject| subject.stimuli.iter().all(|&i| i < study.stimuli.len()) && !subject.stages.is_empty();
+            |subject: &NetworkEntry| subject.stimuli.iter().all(|&i| i < study.stimuli.len()) && !subject.stages.is_empty();
         if !study.networks.iter().all(sound) {
             return Err(damaged(&"it names stimuli that it does not list"));
         }
@@ -182,7 +182,7 @@ impl Study {
         self.networks.iter().map(|subject| self.tasks_of(subject)).sum()
     }
 
-    fn tasks_of(&self, subject: &Subject) -> usize {
+    fn tasks_of(&self, subject: &NetworkEntry) -> usize {
         subject.stages.len() * subject.stimuli.len() * self.seeds.len()
     }
 
@@ -214,7 +214,7 @@ impl Study {
         Some(first..first + subject.stages.len())
     }
 
-    pub fn subject(&self, task: &Task) -> &Subject {
+    pub fn subject(&self, task: &Task) -> &NetworkEntry {
         &self.networks[task.network]
     }
 
@@ -229,7 +229,7 @@ impl Study {
     }
 
     /// The numbers of evaluations that a task takes at most, where a step takes one.
-    pub fn evaluations_of(&self, subject: &Subject) -> usize {
+    pub fn evaluations_of(&self, subject: &NetworkEntry) -> usize {
         self.evaluations.map_or(subject.recipe.steps, |n| n.min(subject.recipe.steps))
     }
 }
@@ -249,16 +249,16 @@ mod tests {
     use super::*;
 
     /// 30 networks of 9 stages, 400 stimuli, every third network a hearing one with half of them.
-    fn large() -> Study {
-        let subject = |index: usize| Subject {
+    fn large() -> Manifest {
+        let subject = |index: usize| NetworkEntry {
             name: format!("network {index}"),
             weights_sha256: String::new(),
             stages: (0..9).map(|stage| format!("stage{stage}")).collect(),
             stimuli: if index.is_multiple_of(3) { (0..400).step_by(2).collect() } else { (0..400).collect() },
             recipe: Recipe::fast(),
         };
-        let item = |index: usize| Item { name: format!("{index}.png"), sha256: String::new(), sound: false };
-        Study {
+        let item = |index: usize| StimulusEntry { name: format!("{index}.png"), sha256: String::new(), sound: false };
+        Manifest {
             format: FORMAT.into(),
             plan: String::new(),
             networks: (0..30).map(subject).collect(),

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::folder::Store;
 use super::row::Row;
 use super::sources::Sources;
-use super::study::{Study, Task};
+use super::study::{Manifest, Task};
 use crate::network::Network;
-use crate::synthesis::{Ended, Run, Synthesis};
+use crate::synthesis::{StopReason, Run, Synthesis};
 use crate::{Error, Result};
 
 /// How often a task looks up from its work.
@@ -17,8 +17,8 @@ const SLICE: Duration = Duration::from_millis(500);
 pub(super) const SAVED_EVERY: Duration = Duration::from_secs(15);
 
 /// What a task works with, and whom it tells.
-pub(super) struct Desk<'a> {
-    pub study: &'a Study,
+pub(super) struct TaskRunner<'a> {
+    pub study: &'a Manifest,
     pub sources: &'a Sources,
     pub store: &'a Store,
     /// How often a task under way is saved.
@@ -28,19 +28,19 @@ pub(super) struct Desk<'a> {
 }
 
 /// What a task tells while it works.
-pub(super) enum News {
+pub(super) enum TaskEvent {
     /// Which part of the task is done, 0 to 1, at most.
     Part(f64),
     /// Something that a person should know.
     Note(String),
 }
 
-impl Desk<'_> {
+impl TaskRunner<'_> {
     /// Does a task to its end, which is kept; `None` when it was stopped before, and can go on.
-    pub fn work(&self, task: &Task, tell: &dyn Fn(News)) -> Result<Option<Row>> {
+    pub fn work(&self, task: &Task, tell: &dyn Fn(TaskEvent)) -> Result<Option<Row>> {
         let (study, subject) = (self.study, self.study.subject(task));
         let network = self.sources.network(task.network)?;
-        let weights = &network.provenance().weights_sha256;
+        let weights = &network.weights_source().weights_sha256;
         if *weights != subject.weights_sha256 {
             let reason = format!(
                 "has weights {weights}, and the sweep began with {}: put them back, or begin in another folder",
@@ -61,8 +61,8 @@ impl Desk<'_> {
         let mut saved = Instant::now();
         let (ended, error) = loop {
             match run.slice(study.snr_db, study.evaluations, Some(SLICE.min(self.save_every))) {
-                Ok(progress) if matches!(progress.ended, Ended::Time | Ended::Interrupted) => {
-                    let stopped = progress.ended == Ended::Interrupted || self.stop.load(Ordering::Relaxed);
+                Ok(progress) if matches!(progress.stop_reason, StopReason::Time | StopReason::Interrupted) => {
+                    let stopped = progress.stop_reason == StopReason::Interrupted || self.stop.load(Ordering::Relaxed);
                     if let Some(path) = self.store.running(task.index)
                         && (stopped || saved.elapsed() >= self.save_every)
                     {
@@ -72,9 +72,9 @@ impl Desk<'_> {
                     if stopped {
                         return Ok(None);
                     }
-                    tell(News::Part((progress.evaluations as f64 / most).min(1.0)));
+                    tell(TaskEvent::Part((progress.evaluations as f64 / most).min(1.0)));
                 }
-                Ok(progress) => break (Some(progress.ended), None),
+                Ok(progress) => break (Some(progress.stop_reason), None),
                 Err(e) if is_a_result(&e) => break (None, Some(e.to_string())),
                 Err(e) => return Err(e),
             }
@@ -84,14 +84,14 @@ impl Desk<'_> {
     }
 
     /// Goes on with a task, or starts it.
-    fn begin(&self, task: &Task, network: &Network, tell: &dyn Fn(News)) -> Result<Run> {
+    fn begin(&self, task: &Task, network: &Network, tell: &dyn Fn(TaskEvent)) -> Result<Run> {
         if let Some(path) = self.store.running(task.index).filter(|path| path.exists()) {
             match Run::resume(path, network) {
                 Ok(run) if self.is_of(&run, task) => return Ok(run),
                 Ok(_) => {
-                    tell(News::Note(format!("{} starts again: what is saved is another's", self.study.words(task))))
+                    tell(TaskEvent::Note(format!("{} starts again: what is saved is another's", self.study.words(task))))
                 }
-                Err(e) => tell(News::Note(format!("{} starts again: {e}", self.study.words(task)))),
+                Err(e) => tell(TaskEvent::Note(format!("{} starts again: {e}", self.study.words(task)))),
             }
         }
         let stimulus = self.sources.stimulus(task.stimulus, &self.study.stimuli[task.stimulus])?;
@@ -101,7 +101,7 @@ impl Desk<'_> {
 
     /// Whether a saved run is this task's.
     fn is_of(&self, run: &Run, task: &Task) -> bool {
-        let (stamp, recipe) = (run.stamp(), &self.study.subject(task).recipe);
+        let (stamp, recipe) = (run.provenance(), &self.study.subject(task).recipe);
         stamp.stage == self.study.stage(task) && stamp.seed == task.seed && stamp.recipe == *recipe
     }
 

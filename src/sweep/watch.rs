@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::results::SweepResults;
-use super::workers::Event;
-use crate::display::{Bundle, Live, Progress, Show, duration};
+use super::workers::WorkerEvent;
+use crate::display::{Bundle, Live, ProgressBar, Show, duration};
 
 /// A terminal's line is written so often at most; a log's, which nothing takes away again, more rarely.
 const LINE: Duration = Duration::from_millis(250);
 const LOG_LINE: Duration = Duration::from_secs(30);
 
-pub(super) struct Watch {
+pub(super) struct ProgressView {
     results: SweepResults,
     quiet: bool,
     /// Of this call, done before or to be done.
@@ -30,7 +30,7 @@ pub(super) struct Watch {
     terminal: bool,
 }
 
-impl Watch {
+impl ProgressView {
     pub fn new(results: SweepResults, total: usize, quiet: bool) -> Self {
         let place = (!quiet).then(|| Arc::new(Live::in_each_cell()));
         Self {
@@ -47,20 +47,20 @@ impl Watch {
         }
     }
 
-    pub fn see(&mut self, event: Event) {
+    pub fn see(&mut self, event: WorkerEvent) {
         let mut done = false;
         match event {
-            Event::Part(task, part) => drop(self.parts.insert(task, part)),
-            Event::Note(note) => {
+            WorkerEvent::Part(task, part) => drop(self.parts.insert(task, part)),
+            WorkerEvent::Note(note) => {
                 self.say(&note);
                 self.results.notes.push(note);
             }
-            Event::Done(row) => {
+            WorkerEvent::Done(row) => {
                 self.parts.remove(&row.task);
                 self.results.rows.insert(row.task, *row);
                 done = true;
             }
-            Event::Quiet => {}
+            WorkerEvent::Quiet => {}
         }
         if self.quiet {
             return;
@@ -82,19 +82,19 @@ impl Watch {
     }
 
     /// How far the work is, and how long the rest takes at the pace of this call.
-    fn progress(&self) -> Progress {
+    fn progress(&self) -> ProgressBar {
         let done = self.results.rows.len();
         let (elapsed, parts) = (self.begun.elapsed(), self.parts.values().sum::<f64>());
         let worked = (done - self.before) as f64 + parts;
         let left = ((self.total - done) as f64 - parts).max(0.0);
         let eta = (worked > 0.0).then(|| Duration::try_from_secs_f64(elapsed.as_secs_f64() / worked * left).ok());
-        Progress::new(done, Some(self.total)).unit("metamers").elapsed(elapsed).eta(eta.flatten())
+        ProgressBar::new(done, Some(self.total)).unit("metamers").elapsed(elapsed).eta(eta.flatten())
     }
 
     fn draw(&mut self) {
         let begun = Instant::now();
         let mut bundles = vec![Bundle::text(self.progress().to_string())];
-        bundles.extend(self.results.bundles());
+        bundles.extend(self.results.mime_bundles());
         if let Some(place) = &self.results.place {
             place.update(&bundles);
         }
@@ -128,7 +128,7 @@ impl Watch {
             Some(place) if Live::is_on() => {
                 // In the place of the line of progress.
                 let mut bundles = vec![Bundle::text(self.results.summary())];
-                bundles.extend(self.results.bundles());
+                bundles.extend(self.results.mime_bundles());
                 place.update(&bundles);
             }
             _ => self.say(&format!("{} in {}", self.results.summary(), duration(self.begun.elapsed()))),

@@ -5,12 +5,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::study::Task;
-use super::task::{Desk, News};
+use super::task::{TaskRunner, TaskEvent};
 use crate::interrupt::Listening;
 use crate::{Error, Result};
 
 /// What the workers tell who waits for them.
-pub(super) enum Event {
+pub(super) enum WorkerEvent {
     /// Which part of a task is done.
     Part(usize, f64),
     Note(String),
@@ -23,7 +23,7 @@ pub(super) enum Event {
 ///
 /// Tasks are done side by side, each on its share of the threads, which is one while there are as many tasks as threads: on two cores that
 /// takes 0.77 to 0.95 of the time of one task after the other on both, for pictures, and the same for sounds (benches/README.md).
-pub(super) fn run(desk: &Desk, tasks: &[Task], mut watch: impl FnMut(Event)) -> Result<bool> {
+pub(super) fn run(desk: &TaskRunner, tasks: &[Task], mut watch: impl FnMut(WorkerEvent)) -> Result<bool> {
     let listening = Listening::begin();
     let next = AtomicUsize::new(0);
     let (send, events) = mpsc::channel();
@@ -41,12 +41,12 @@ pub(super) fn run(desk: &Desk, tasks: &[Task], mut watch: impl FnMut(Event)) -> 
                         }
                         let tell = |news| {
                             let _ = send.send(Ok(match news {
-                                News::Part(part) => Event::Part(task.index, part),
-                                News::Note(note) => Event::Note(note),
+                                TaskEvent::Part(part) => WorkerEvent::Part(task.index, part),
+                                TaskEvent::Note(note) => WorkerEvent::Note(note),
                             }));
                         };
                         match desk.work(task, &tell) {
-                            Ok(Some(row)) => drop(send.send(Ok(Event::Done(Box::new(row))))),
+                            Ok(Some(row)) => drop(send.send(Ok(WorkerEvent::Done(Box::new(row))))),
                             Ok(None) => break,
                             Err(e) => {
                                 desk.stop.store(true, Ordering::Relaxed);
@@ -67,7 +67,7 @@ pub(super) fn run(desk: &Desk, tasks: &[Task], mut watch: impl FnMut(Event)) -> 
             match events.recv_timeout(Duration::from_millis(200)) {
                 Ok(Ok(event)) => watch(event),
                 Ok(Err(e)) => failed = failed.take().or(Some(e)),
-                Err(mpsc::RecvTimeoutError::Timeout) => watch(Event::Quiet),
+                Err(mpsc::RecvTimeoutError::Timeout) => watch(WorkerEvent::Quiet),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
             }
         }

@@ -40,19 +40,19 @@ pub(super) struct History {
 }
 
 /// Evaluates a problem, with an eye on the results.
-pub(super) struct Watched<'a> {
+pub(super) struct Recorder<'a> {
     pub problem: &'a Problem,
     pub history: &'a mut History,
     pub since: std::time::Instant,
 }
 
-impl Watched<'_> {
+impl Recorder<'_> {
     fn diverged(&self, reason: String) -> Error {
         Error::Diverged { evaluation: self.history.evaluations, reason }
     }
 }
 
-impl Evaluate for Watched<'_> {
+impl Evaluate for Recorder<'_> {
     fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation> {
         self.history.evaluations += 1;
         let found = self.problem.evaluate(x)?;

@@ -2,7 +2,7 @@
 
 use super::history::Point;
 use super::run::Run;
-use super::stamp::Stamp;
+use super::stamp::Provenance;
 use crate::Result;
 use crate::display::Raster;
 use crate::hearing::Cochleagram;
@@ -22,7 +22,7 @@ pub struct Metamer {
     pub(super) similarity: Similarity,
     pub(super) original_class: Option<Classification>,
     pub(super) metamer_class: Option<Classification>,
-    pub(super) stamp: Stamp,
+    pub(super) stamp: Provenance,
     /// What the run started from, when that was no noise.
     pub(super) start: Option<Stimulus>,
     /// How many steps the run took; a file from before that was kept does not know.
@@ -46,7 +46,7 @@ impl Metamer {
             original: run.plan.original.clone(),
             stimulus,
             history: run.history.points.to_vec(),
-            stamp: Stamp::of(&run.plan),
+            stamp: Provenance::of(&run.plan),
             start: run.plan.start.clone(),
             steps: Some(run.steps),
             layer_by_layer: run.plan.layer_by_layer,
@@ -125,7 +125,7 @@ impl Metamer {
     }
 
     /// Where the metamer comes from.
-    pub fn stamp(&self) -> &Stamp {
+    pub fn provenance(&self) -> &Provenance {
         &self.stamp
     }
 }
@@ -144,7 +144,7 @@ impl PartialEq for Metamer {
 
 impl std::fmt::Debug for Metamer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Stamp { original, stage, network, .. } = &self.stamp;
+        let Provenance { original, stage, network, .. } = &self.stamp;
         let snr = self.similarity.snr_db.map_or("undefined".into(), |snr| format!("{snr:.1} dB"));
         write!(f, "Metamer({original} at {stage} of {network}, SNR {snr}, {} evaluations)", self.history.len())
     }

@@ -35,12 +35,12 @@ mod state;
 pub use history::Point;
 pub use metamer::Metamer;
 pub use plan::Synthesis;
-pub use progress::{Ended, Progress};
-pub use recipe::{Lbfgs, Loss, Optimiser, Plateau, Recipe, Start};
+pub use progress::{StopReason, Progress};
+pub use recipe::{Lbfgs, Loss, Optimizer, Plateau, Recipe, Initialization};
 pub use reproduction::Reproduction;
 pub use run::Run;
 pub(crate) use stamp::CANDLE;
-pub use stamp::Stamp;
+pub use stamp::Provenance;
 
 /// What a prepared stimulus looks like in little, to this network.
 pub(crate) fn thumbnail(

@@ -1,15 +1,15 @@
 //! The distance between activations, and its gradient.
 
 use super::recipe::Loss;
-use crate::ops::Clip;
+use crate::ops::Relu;
 
 /// What a metamer's activations shall become, and how the distance is counted.
 #[derive(Clone)]
-pub(super) struct Objective {
+pub(super) struct StageLoss {
     /// The original's activations, after the stage's rectifier.
     pub target: Vec<f32>,
     /// The stage's rectifier, if it has one.
-    pub clip: Option<Clip>,
+    pub clip: Option<Relu>,
     pub loss: Loss,
     pub identity_gradient: bool,
     /// norm2(target).
@@ -23,8 +23,8 @@ pub(super) struct Distance {
     pub snr_db: f64,
 }
 
-impl Objective {
-    pub fn new(target: Vec<f32>, clip: Option<Clip>, loss: Loss, identity_gradient: bool) -> Self {
+impl StageLoss {
+    pub fn new(target: Vec<f32>, clip: Option<Relu>, loss: Loss, identity_gradient: bool) -> Self {
         let norm = target.iter().map(|&a| f64::from(a).powi(2)).sum::<f64>().sqrt();
         Self { target, clip, loss, identity_gradient, norm }
     }
@@ -35,7 +35,7 @@ impl Objective {
 
     /// The distance of `z`, the stage's values before its rectifier; its gradient with respect to them goes to `gradient`.
     pub fn distance(&self, z: &[f32], gradient: &mut [f32]) -> Distance {
-        let activation = |z: f32| self.clip.map_or(z, |clip| clip.of(z));
+        let activation = |z: f32| self.clip.map_or(z, |clip| clip.value(z));
         let (mut square, mut matching) = (0.0, 0.0);
         for (&z, &a) in z.iter().zip(&self.target) {
             let (c, z, a) = (f64::from(activation(z)), f64::from(z), f64::from(a));

@@ -208,7 +208,7 @@ impl Default for Screen {
 }
 
 impl Show for Progress {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         vec![self.snapshot.figure(None).bundle(self.to_string())]
     }
 }
@@ -219,13 +219,13 @@ impl Progress {
         match &self.place {
             _ if self.shown => {}
             Some(place) if Live::is_on() => place.update(self),
-            _ => show_bundles(&self.bundles()),
+            _ => show_bundles(&self.mime_bundles()),
         }
     }
 }
 
 impl Show for Run {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let snapshot = self.snapshot();
         vec![snapshot.figure(None).bundle(format!("{}\n{}", snapshot.title, snapshot.words()))]
     }
@@ -245,8 +245,8 @@ fn number(value: Option<f64>, digits: usize) -> String {
 }
 
 impl Show for Metamer {
-    fn bundles(&self) -> Vec<Bundle> {
-        let (s, stamp) = (self.similarity, self.stamp());
+    fn mime_bundles(&self) -> Vec<Bundle> {
+        let (s, stamp) = (self.similarity, self.provenance());
         // A network of one stage alone may be called as that stage is.
         let of = if stamp.network == stamp.stage { String::new() } else { format!(" of {}", stamp.network) };
         let title = format!("{} at stage {}{of}", stamp.original, stamp.stage);
@@ -265,7 +265,7 @@ impl Show for Metamer {
         let figure = Figure::new(alt).title(title);
         match (&self.original, &self.stimulus) {
             (Stimulus::Sound(original), Stimulus::Sound(metamer)) => {
-                let player = |name: &str, sound: &Sound| Player::new(name, sound.rate(), sound.values().to_vec());
+                let player = |name: &str, sound: &Sound| Player::new(name, sound.sample_rate(), sound.values().to_vec());
                 let players = Players::shared([player("original", original), player("metamer", metamer)]);
                 vec![players.bundle(), figure.row(panels).row([curve]).bundle(text)]
             }

@@ -1,7 +1,7 @@
 //! What to make a metamer of.
 
 use super::problem::Problem;
-use super::recipe::{Recipe, Start};
+use super::recipe::{Recipe, Initialization};
 use super::run::Run;
 use crate::network::Network;
 use crate::stimulus::{Image, Noise, Sound, Stimulus};
@@ -96,7 +96,7 @@ impl Synthesis {
     pub fn start(mut self) -> Result<Run> {
         self.recipe.check()?;
         if let (Stimulus::Sound(sound), Some(rms)) = (&self.original, self.recipe.sound_rms) {
-            self.original = sound.clone().demean().set_rms(rms)?.into();
+            self.original = sound.clone().remove_mean().set_rms(rms)?.into();
         }
         self.begin()
     }
@@ -119,14 +119,14 @@ impl std::fmt::Debug for Synthesis {
     }
 }
 
-fn first_values(start: Start, like: &Stimulus, seed: u64) -> Result<Vec<f32>> {
+fn first_values(start: Initialization, like: &Stimulus, seed: u64) -> Result<Vec<f32>> {
     let draw = |noise: Noise| match like {
         Stimulus::Image(image) => Ok::<_, Error>(Image::noise(image.width(), image.height(), noise, seed)?.into()),
-        Stimulus::Sound(sound) => Ok::<Stimulus, Error>(Sound::noise(sound.rate(), sound.len(), noise, seed)?.into()),
+        Stimulus::Sound(sound) => Ok::<Stimulus, Error>(Sound::noise(sound.sample_rate(), sound.len(), noise, seed)?.into()),
     };
     match start {
-        Start::Noise(noise) => Ok(draw(noise)?.values().to_vec()),
-        Start::StretchedUniform => {
+        Initialization::Noise(noise) => Ok(draw(noise)?.values().to_vec()),
+        Initialization::StretchedUniform => {
             let noise = draw(Noise::Uniform { low: 0.0, high: 1.0 })?;
             let values = noise.values();
             let low = values.iter().copied().fold(f32::INFINITY, f32::min);

@@ -2,19 +2,19 @@
 
 use candle_core::{Device, Tensor, Var};
 
-use super::objective::{Objective, range_penalty};
+use super::objective::{StageLoss, range_penalty};
 use super::recipe::{Loss, Recipe};
 use crate::engine::{Compiled, Evaluated};
 use crate::network::Network;
-use crate::ops::{Clip, pull_back, values};
+use crate::ops::{Relu, vjp, values};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
 /// A network up to a stage, and the activations to reach there.
 #[derive(Clone)]
 pub(super) struct Problem {
-    runs: Runs,
-    pub objective: Objective,
+    runs: Evaluator,
+    pub objective: StageLoss,
     /// Of a batch of one.
     shape: Vec<usize>,
     range: [f32; 2],
@@ -22,10 +22,10 @@ pub(super) struct Problem {
 
 /// How the network is run.
 #[derive(Clone)]
-enum Runs {
+enum Evaluator {
     Compiled(Compiled),
     /// Layer by layer: the reference.
-    Plainly(Network, String),
+    LayerByLayer(Network, String),
 }
 
 /// One evaluation.
@@ -42,14 +42,14 @@ impl Problem {
         network.check_unchanged(stage)?;
         // A module's forward pass is kept for its backward one, and what is wrong with it is said, only where candle runs it.
         let runs = match plainly || !network.modules(stage)?.is_empty() {
-            false => Runs::Compiled(Compiled::new(network, stage)?),
-            true => Runs::Plainly(network.clone(), stage.into()),
+            false => Evaluator::Compiled(Compiled::new(network, stage)?),
+            true => Evaluator::LayerByLayer(network.clone(), stage.into()),
         };
         let shape: Vec<usize> = std::iter::once(1).chain(network.input().shape()).collect();
-        let (mut target, clip) = runs.before_activation(original.values(), &shape)?;
+        let (mut target, clip) = runs.preactivation(original.values(), &shape)?;
         rectify(&mut target, clip);
         crate::finite::check(|| format!("stage \"{stage}\" of the original"), &target)?;
-        let objective = Objective::new(target, clip, recipe.loss, recipe.identity_gradient);
+        let objective = StageLoss::new(target, clip, recipe.loss, recipe.identity_gradient);
         if objective.norm() == 0.0 {
             let reason = "every unit is silent for this stimulus: there is nothing to match; take an earlier stage";
             return Err(Error::invalid(format!("stage \"{stage}\""), reason));
@@ -69,7 +69,7 @@ impl Problem {
 
     /// The activations at the stage.
     pub fn activations(&self, x: &[f32]) -> Result<Vec<f32>> {
-        let (mut values, clip) = self.runs.before_activation(x, &self.shape)?;
+        let (mut values, clip) = self.runs.preactivation(x, &self.shape)?;
         rectify(&mut values, clip);
         Ok(values)
     }
@@ -87,9 +87,9 @@ impl Problem {
     }
 }
 
-fn rectify(values: &mut [f32], clip: Option<Clip>) {
+fn rectify(values: &mut [f32], clip: Option<Relu>) {
     if let Some(clip) = clip {
-        values.iter_mut().for_each(|z| *z = clip.of(*z));
+        values.iter_mut().for_each(|z| *z = clip.value(*z));
     }
 }
 
@@ -97,13 +97,13 @@ fn tensor(x: &[f32], shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_slice(x, shape, &Device::Cpu)?)
 }
 
-impl Runs {
+impl Evaluator {
     /// The stage's values before its rectifier, and the rectifier.
-    fn before_activation(&self, x: &[f32], shape: &[usize]) -> Result<(Vec<f32>, Option<Clip>)> {
+    fn preactivation(&self, x: &[f32], shape: &[usize]) -> Result<(Vec<f32>, Option<Relu>)> {
         match self {
             Self::Compiled(compiled) => Ok((compiled.values(x)?, compiled.clip())),
-            Self::Plainly(network, stage) => {
-                let z = network.before_rectifier(stage, &tensor(x, shape)?)?;
+            Self::LayerByLayer(network, stage) => {
+                let z = network.preactivation(stage, &tensor(x, shape)?)?;
                 Ok((values(&z)?, network.rectifier(stage)?))
             }
         }
@@ -121,13 +121,13 @@ impl Runs {
                 let Evaluated { gradient, found } = compiled.evaluate(x, cotangent)?;
                 Ok((gradient, found))
             }
-            Self::Plainly(network, stage) => {
+            Self::LayerByLayer(network, stage) => {
                 let values_in = Var::from_tensor(&tensor(x, shape)?)?;
-                let z = network.before_rectifier(stage, &values_in)?;
+                let z = network.preactivation(stage, &values_in)?;
                 let mut gradient = vec![0.0; z.elem_count()];
                 let found = cotangent(&values(&z)?, &mut gradient);
                 let gradient = Tensor::from_vec(gradient, z.shape(), &Device::Cpu)?;
-                Ok((values(&pull_back(&z, &gradient, &values_in)?)?, found))
+                Ok((values(&vjp(&z, &gradient, &values_in)?)?, found))
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::display::Live;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Ended {
+pub enum StopReason {
     /// All steps that were asked for are done.
     Steps,
     /// All gradient evaluations that were asked for are done.
@@ -27,7 +27,7 @@ pub enum Ended {
     Interrupted,
 }
 
-impl std::fmt::Display for Ended {
+impl std::fmt::Display for StopReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Steps => "all steps done",
@@ -45,7 +45,7 @@ impl std::fmt::Display for Ended {
 #[derive(Clone)]
 pub struct Progress {
     /// Why the call returned.
-    pub ended: Ended,
+    pub stop_reason: StopReason,
     /// Steps of the optimiser since the start.
     pub steps: usize,
     /// Gradient evaluations since the start, probes included.
@@ -71,7 +71,7 @@ impl std::fmt::Debug for Progress {
 
 impl std::fmt::Display for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { ended, steps, evaluations, snr_db, loss, .. } = self;
+        let Self { stop_reason: ended, steps, evaluations, snr_db, loss, .. } = self;
         let elapsed = crate::display::duration(self.elapsed);
         write!(
             f,

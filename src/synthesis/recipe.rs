@@ -19,9 +19,9 @@ pub struct Recipe {
     /// Only at the matched stage; all rectifiers below it keep their own gradient.
     pub identity_gradient: bool,
     /// How.
-    pub optimiser: Optimiser,
+    pub optimizer: Optimizer,
     /// From where, unless another stimulus is given as the start.
-    pub start: Start,
+    pub start: Initialization,
     /// Whether values are clamped to what the stimulus can hold, pixels to `[0, 1]` and samples to `[-1, 1]`, after each step.
     pub clamp: bool,
     /// How many steps a full run takes.
@@ -59,7 +59,7 @@ pub enum Loss {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Optimiser {
+pub enum Optimizer {
     /// Adam (Kingma & Ba, 2015), betas 0.9 and 0.999, epsilon 1e-8 beside the bias-corrected root, on the pixels.
     Adam {
         /// Learning rate at the first step.
@@ -70,7 +70,7 @@ pub enum Optimiser {
         amsgrad: bool,
     },
     /// `x <- x - eta g / (norm2(g) + 1e-10)`.
-    NormalisedGradient {
+    NormalizedGradient {
         /// Length of the first steps.
         eta: f64,
         /// The run is cut into this many blocks, and eta is halved from each to the next.
@@ -107,7 +107,7 @@ pub struct Lbfgs {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Start {
+pub enum Initialization {
     /// Noise of the run's seed.
     Noise(Noise),
     /// Uniform noise, stretched so that its smallest value is 0 and its largest 1.
@@ -131,8 +131,8 @@ impl Recipe {
             name: "feather2019".into(),
             loss: Loss::HalfSquaredError,
             identity_gradient: true,
-            optimiser: Optimiser::Adam { rate: 1e-3, decay_per_1000: 0.95, amsgrad: false },
-            start: Start::Noise(Noise::Uniform { low: 0.5, high: 0.6 }),
+            optimizer: Optimizer::Adam { rate: 1e-3, decay_per_1000: 0.95, amsgrad: false },
+            start: Initialization::Noise(Noise::Uniform { low: 0.5, high: 0.6 }),
             clamp: true,
             steps: 15_000,
             plateau: None,
@@ -146,8 +146,8 @@ impl Recipe {
             name: "feather2023".into(),
             loss: Loss::NormRatio,
             identity_gradient: true,
-            optimiser: Optimiser::NormalisedGradient { eta: 1.0, blocks: 8 },
-            start: Start::Noise(Noise::Normal { mean: 0.5, deviation: 0.05 }),
+            optimizer: Optimizer::NormalizedGradient { eta: 1.0, blocks: 8 },
+            start: Initialization::Noise(Noise::Normal { mean: 0.5, deviation: 0.05 }),
             clamp: true,
             steps: 24_000,
             plateau: None,
@@ -161,8 +161,8 @@ impl Recipe {
             name: "plenoptic".into(),
             loss: Loss::MeanSquaredError { range_penalty: 0.1 },
             identity_gradient: false,
-            optimiser: Optimiser::Adam { rate: 0.01, decay_per_1000: 1.0, amsgrad: true },
-            start: Start::StretchedUniform,
+            optimizer: Optimizer::Adam { rate: 0.01, decay_per_1000: 1.0, amsgrad: true },
+            start: Initialization::StretchedUniform,
             clamp: false,
             steps: 100,
             plateau: Some(Plateau { window: 50, below: 1e-4 }),
@@ -181,8 +181,8 @@ impl Recipe {
             name: "fast".into(),
             loss: Loss::Matching,
             identity_gradient: true,
-            optimiser: Optimiser::Lbfgs(Lbfgs::default()),
-            start: Start::Noise(Noise::Normal { mean: 0.5, deviation: 0.05 }),
+            optimizer: Optimizer::Lbfgs(Lbfgs::default()),
+            start: Initialization::Noise(Noise::Normal { mean: 0.5, deviation: 0.05 }),
             clamp: true,
             steps: 1_000,
             plateau: None,
@@ -194,7 +194,7 @@ impl Recipe {
     pub fn feather2019_sound() -> Self {
         Self {
             name: "feather2019_sound".into(),
-            start: Start::Noise(Noise::Pink { rms: 0.01 }),
+            start: Initialization::Noise(Noise::Pink { rms: 0.01 }),
             clamp: false,
             sound_rms: Some(0.1),
             ..Self::feather2019()
@@ -205,7 +205,7 @@ impl Recipe {
     pub fn feather2023_sound() -> Self {
         Self {
             name: "feather2023_sound".into(),
-            start: Start::Noise(Noise::Normal { mean: 0.0, deviation: 1e-7 }),
+            start: Initialization::Noise(Noise::Normal { mean: 0.0, deviation: 1e-7 }),
             ..Self::feather2023()
         }
     }
@@ -216,8 +216,8 @@ impl Recipe {
     pub fn fast_sound() -> Self {
         Self {
             name: "fast_sound".into(),
-            start: Start::Noise(Noise::Pink { rms: 0.02 }),
-            optimiser: Optimiser::Lbfgs(Lbfgs { warm_up: 0, warm_up_eta: 1.0, ..Lbfgs::default() }),
+            start: Initialization::Noise(Noise::Pink { rms: 0.02 }),
+            optimizer: Optimizer::Lbfgs(Lbfgs { warm_up: 0, warm_up_eta: 1.0, ..Lbfgs::default() }),
             ..Self::fast()
         }
     }
@@ -236,7 +236,7 @@ impl Recipe {
     ///
     /// # Errors
     /// [`Error::Unknown`] with the likeliest names.
-    pub fn named(name: &str) -> Result<Self> {
+    pub fn by_name(name: &str) -> Result<Self> {
         let presets = [Self::presets(), Self::sound_presets()].concat();
         let found = presets.iter().find(|r| r.name == name).cloned();
         found.ok_or_else(|| Error::unknown("recipe", name, presets.iter().map(|r| r.name.as_str())))
@@ -249,7 +249,7 @@ impl Recipe {
     }
 
     /// The same recipe with another start.
-    pub fn start(mut self, start: Start) -> Self {
+    pub fn start(mut self, start: Initialization) -> Self {
         self.start = start;
         self
     }
@@ -278,23 +278,23 @@ impl Recipe {
         {
             return Err(Error::invalid("recipe.loss.range_penalty", format!("must be 0 or more, got {range_penalty}")));
         }
-        if let Start::Noise(noise) = self.start {
+        if let Initialization::Noise(noise) = self.start {
             // The widest range, a sound's: a picture's own is checked when the noise is drawn.
             noise.check([-1.0, 1.0])?;
         }
-        match self.optimiser {
-            Optimiser::Adam { rate, decay_per_1000, .. } => {
+        match self.optimizer {
+            Optimizer::Adam { rate, decay_per_1000, .. } => {
                 positive("recipe.optimiser.rate", rate)?;
                 positive("recipe.optimiser.decay_per_1000", decay_per_1000)
             }
-            Optimiser::NormalisedGradient { eta, blocks } => {
+            Optimizer::NormalizedGradient { eta, blocks } => {
                 positive("recipe.optimiser.eta", eta)?;
                 if !(1..=1000).contains(&blocks) {
                     return Err(Error::invalid("recipe.optimiser.blocks", format!("must be 1 to 1000, got {blocks}")));
                 }
                 Ok(())
             }
-            Optimiser::Lbfgs(lbfgs) => {
+            Optimizer::Lbfgs(lbfgs) => {
                 if matches!(self.loss, Loss::NormRatio) || !self.clamp {
                     let reason = "L-BFGS needs a smooth loss (not norm_ratio) and keeps values in range (clamp: true)";
                     return Err(Error::invalid("recipe.optimiser", reason));

@@ -1,6 +1,6 @@
 //! A recipe as a table of its settings.
 
-use super::recipe::{Loss, Optimiser, Recipe, Start};
+use super::recipe::{Loss, Optimizer, Recipe, Initialization};
 use crate::display::{Bundle, Show, Table};
 use crate::stimulus::Noise;
 
@@ -17,28 +17,28 @@ fn loss(loss: Loss) -> String {
     }
 }
 
-fn optimiser(optimiser: Optimiser) -> String {
+fn optimiser(optimiser: Optimizer) -> String {
     match optimiser {
-        Optimiser::Adam { rate, decay_per_1000, amsgrad } => {
+        Optimizer::Adam { rate, decay_per_1000, amsgrad } => {
             let name = if amsgrad { "AMSGrad" } else { "Adam" };
             format!("{name}, rate {rate}, times {decay_per_1000} every 1,000 steps")
         }
-        Optimiser::NormalisedGradient { eta, blocks } => {
+        Optimizer::NormalizedGradient { eta, blocks } => {
             format!("normalised gradient, steps of length {eta}, halved from each of {blocks} blocks to the next")
         }
-        Optimiser::Lbfgs(l) => format!(
+        Optimizer::Lbfgs(l) => format!(
             "L-BFGS remembering {} steps, after at most {} gradient steps of length {}",
             l.memory, l.warm_up, l.warm_up_eta
         ),
     }
 }
 
-fn start(start: Start) -> String {
+fn start(start: Initialization) -> String {
     match start {
-        Start::Noise(Noise::Normal { mean, deviation }) => format!("normal noise, mean {mean}, deviation {deviation}"),
-        Start::Noise(Noise::Uniform { low, high }) => format!("uniform noise from {low} to {high}"),
-        Start::Noise(Noise::Pink { rms }) => format!("pink noise, rms {rms}"),
-        Start::StretchedUniform => "uniform noise, stretched to [0, 1]".into(),
+        Initialization::Noise(Noise::Normal { mean, deviation }) => format!("normal noise, mean {mean}, deviation {deviation}"),
+        Initialization::Noise(Noise::Uniform { low, high }) => format!("uniform noise from {low} to {high}"),
+        Initialization::Noise(Noise::Pink { rms }) => format!("pink noise, rms {rms}"),
+        Initialization::StretchedUniform => "uniform noise, stretched to [0, 1]".into(),
     }
 }
 
@@ -53,7 +53,7 @@ impl Recipe {
             .caption(format!("recipe {}", self.name))
             .row(["loss".to_string(), loss(self.loss)])
             .row(["gradient at the matched rectifier", gradient])
-            .row(["optimiser".to_string(), optimiser(self.optimiser)])
+            .row(["optimiser".to_string(), optimiser(self.optimizer)])
             .row(["start".to_string(), start(self.start)])
             .row(["values", if self.clamp { "kept in range: pixels in [0, 1], samples in [-1, 1]" } else { "free" }])
             .row(["steps at most".to_string(), self.steps.to_string()])
@@ -66,8 +66,8 @@ impl Recipe {
 }
 
 impl Show for Recipe {
-    fn bundles(&self) -> Vec<Bundle> {
-        self.table().bundles()
+    fn mime_bundles(&self) -> Vec<Bundle> {
+        self.table().mime_bundles()
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn every_setting_that_differs_is_told() {
-        let texts: Vec<String> = Recipe::presets().iter().map(|r| r.bundles()[0].plain().to_string()).collect();
+        let texts: Vec<String> = Recipe::presets().iter().map(|r| r.mime_bundles()[0].plain().to_string()).collect();
         for (text, words) in texts.iter().zip([
             ["L-BFGS", "matching", "1000"],
             ["Adam, rate 0.001", "half the squared", "15000"],
@@ -90,8 +90,8 @@ mod tests {
         }
         let fast = Recipe::fast();
         for other in [Recipe { clamp: false, ..fast.clone() }, Recipe { sound_rms: Some(0.1), ..fast.clone() }] {
-            assert_ne!(other.bundles(), fast.bundles());
+            assert_ne!(other.mime_bundles(), fast.mime_bundles());
         }
-        assert!(Recipe::feather2019_sound().bundles()[0].plain().contains("rms 0.1, without its mean"));
+        assert!(Recipe::feather2019_sound().mime_bundles()[0].plain().contains("rms 0.1, without its mean"));
     }
 }

@@ -10,10 +10,10 @@ use super::metamer::Metamer;
 use super::optimiser::State;
 use super::plan::Synthesis;
 use super::problem::Problem;
-use super::progress::Ended;
+use super::progress::StopReason;
 use super::run::Run;
-use super::stamp::Stamp;
-use super::state::{Load, MOST, Save};
+use super::stamp::Provenance;
+use super::state::{ArchiveReader, MOST, ArchiveWriter};
 use crate::display::Show;
 use crate::network::{Classification, Network};
 use crate::stimulus::{Image, Sound, Stimulus};
@@ -24,14 +24,14 @@ const DIFFERENT_SIZES: &str = "holds arrays of different sizes for one stimulus"
 const RUN: &str = "metamers run 1";
 const METAMER: &str = "metamers metamer 1";
 
-fn notes(path: &Path, kind: &str, stamp: &Stamp) -> Result<BTreeMap<String, String>> {
+fn notes(path: &Path, kind: &str, stamp: &Provenance) -> Result<BTreeMap<String, String>> {
     let stamp = serde_json::to_string(stamp);
     let stamp = stamp.map_err(|e| Error::file(path, format!("cannot be written: its stamp has no JSON ({e})")))?;
     Ok(BTreeMap::from([("kind".into(), kind.into()), ("stamp".into(), stamp)]))
 }
 
-fn open(path: &Path, kind: &str) -> Result<(Load, Stamp)> {
-    let file = Load::read(path)?;
+fn open(path: &Path, kind: &str) -> Result<(ArchiveReader, Provenance)> {
+    let file = ArchiveReader::read(path)?;
     let found = file.note("kind")?;
     if found != kind {
         return Err(file.error(format!("is a \"{found}\" file, expected \"{kind}\"")));
@@ -41,17 +41,17 @@ fn open(path: &Path, kind: &str) -> Result<(Load, Stamp)> {
     Ok((file, stamp))
 }
 
-fn save_stimulus(to: &mut Save, name: &str, stimulus: &Stimulus) {
+fn save_stimulus(to: &mut ArchiveWriter, name: &str, stimulus: &Stimulus) {
     match stimulus {
         Stimulus::Image(image) => to.f32_shaped(name, &[3, image.height(), image.width()], image.values()),
         Stimulus::Sound(sound) => {
             to.f32(name, sound.values());
-            to.u64(&format!("{name}.rate"), sound.rate().into());
+            to.u64(&format!("{name}.rate"), sound.sample_rate().into());
         }
     }
 }
 
-fn load_stimulus(file: &Load, name: &str, called: &str) -> Result<Stimulus> {
+fn load_stimulus(file: &ArchiveReader, name: &str, called: &str) -> Result<Stimulus> {
     let damaged = |e: Error| file.error(format!("\"{name}\" is damaged: {e}"));
     let (shape, values) = file.f32_shaped(name)?;
     match *shape {
@@ -64,7 +64,7 @@ fn load_stimulus(file: &Load, name: &str, called: &str) -> Result<Stimulus> {
     }
 }
 
-fn save_history(to: &mut Save, points: &[Point]) {
+fn save_history(to: &mut ArchiveWriter, points: &[Point]) {
     let column = |f: fn(&Point) -> f64| points.iter().map(f).collect::<Vec<f64>>();
     to.f64("history.evaluation", &column(|p| p.evaluation as f64));
     to.f64("history.loss", &column(|p| p.loss));
@@ -72,7 +72,7 @@ fn save_history(to: &mut Save, points: &[Point]) {
     to.f64("history.seconds", &column(|p| p.seconds));
 }
 
-fn load_history(file: &Load) -> Result<Vec<Point>> {
+fn load_history(file: &ArchiveReader) -> Result<Vec<Point>> {
     let column = |name: &str| file.f64(&format!("history.{name}"));
     let columns = [column("evaluation")?, column("loss")?, column("snr_db")?, column("seconds")?];
     let length = columns[0].len();
@@ -98,7 +98,7 @@ impl Run {
     /// # Errors
     /// [`Error::File`] when it cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let mut to = Save::new(notes(path.as_ref(), RUN, &Stamp::of(&self.plan))?);
+        let mut to = ArchiveWriter::new(notes(path.as_ref(), RUN, &Provenance::of(&self.plan))?);
         save_stimulus(&mut to, "original", &self.plan.original);
         if let Some(start) = &self.plan.start {
             save_stimulus(&mut to, "start", start);
@@ -110,7 +110,7 @@ impl Run {
         to.f32("gradient", &self.history.gradient);
         to.u64("steps", self.steps as u64);
         to.u64("evaluations", self.history.evaluations as u64);
-        to.u64("over", over_to_number(self.over));
+        to.u64("over", over_to_number(self.stopped));
         to.u64("elapsed_ns", self.history.elapsed.as_nanos() as u64);
         to.u64("layer_by_layer", self.plan.layer_by_layer.into());
         save_history(&mut to, &self.history.points);
@@ -175,7 +175,7 @@ impl Run {
 }
 
 /// Files from before this was kept do not have it.
-fn load_layer_by_layer(file: &Load) -> Result<bool> {
+fn load_layer_by_layer(file: &ArchiveReader) -> Result<bool> {
     match file.has("layer_by_layer").then(|| file.u64("layer_by_layer")).transpose()? {
         None | Some(0) => Ok(false),
         Some(1) => Ok(true),
@@ -183,19 +183,19 @@ fn load_layer_by_layer(file: &Load) -> Result<bool> {
     }
 }
 
-fn over_to_number(over: Option<Ended>) -> u64 {
+fn over_to_number(over: Option<StopReason>) -> u64 {
     match over {
-        Some(Ended::Plateau) => 1,
+        Some(StopReason::Plateau) => 1,
         Some(_) => 2,
         None => 0,
     }
 }
 
-fn over_from_number(number: u64) -> std::result::Result<Option<Ended>, String> {
+fn over_from_number(number: u64) -> std::result::Result<Option<StopReason>, String> {
     match number {
         0 => Ok(None),
-        1 => Ok(Some(Ended::Plateau)),
-        2 => Ok(Some(Ended::Stalled)),
+        1 => Ok(Some(StopReason::Plateau)),
+        2 => Ok(Some(StopReason::Stalled)),
         _ => Err(format!("ends in an unknown way, number {number}")),
     }
 }
@@ -224,7 +224,7 @@ impl Metamer {
         let answers = (&self.similarity, &self.original_class, &self.metamer_class);
         let answers = serde_json::to_string(&answers).map_err(|e| Error::file(path.as_ref(), e))?;
         notes.insert("answers".into(), answers);
-        let mut to = Save::new(notes);
+        let mut to = ArchiveWriter::new(notes);
         save_stimulus(&mut to, "original", &self.original);
         save_stimulus(&mut to, "metamer", &self.stimulus);
         if let Some(start) = &self.start {

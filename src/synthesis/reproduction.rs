@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::metamer::Metamer;
 use super::plan::Synthesis;
-use super::progress::Ended;
+use super::progress::StopReason;
 use crate::network::Network;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result, zoo};
@@ -47,7 +47,7 @@ impl Metamer {
     pub fn reproduce(path: impl AsRef<Path>) -> Result<Reproduction> {
         let path = path.as_ref();
         let saved = Self::open(path)?;
-        let stamp = saved.stamp();
+        let stamp = saved.provenance();
         let network = zoo::shipped_as(&stamp.network, &stamp.weights_sha256).map_err(|e| {
             let advice = "load the network that made it, and call Metamer::reproduce_with(path, &network)";
             Error::file(path, format!("cannot be made again: {e}; {advice}"))
@@ -90,7 +90,7 @@ impl Metamer {
             None => run.replay(self.history.len())?,
         };
         let again = run.finish()?;
-        Ok(Reproduction { saved: self.heard_by(network), again, interrupted: progress.ended == Ended::Interrupted })
+        Ok(Reproduction { saved: self.heard_by(network), again, interrupted: progress.stop_reason == StopReason::Interrupted })
     }
 }
 

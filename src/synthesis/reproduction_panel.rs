@@ -36,8 +36,8 @@ impl Reproduction {
 }
 
 impl Show for Reproduction {
-    fn bundles(&self) -> Vec<Bundle> {
-        let stamp = self.saved().stamp();
+    fn mime_bundles(&self) -> Vec<Bundle> {
+        let stamp = self.saved().provenance();
         let title = format!("{} at stage {} of {}, made again", stamp.original, stamp.stage, stamp.network);
         let (saved, again) = (self.saved().stimulus(), self.again().stimulus());
         let [saved_panel, again_panel] = look(saved, again, self.saved().ear.as_ref(), "again");
@@ -51,7 +51,7 @@ impl Show for Reproduction {
         match (saved, again) {
             (Stimulus::Sound(saved), Stimulus::Sound(again)) => {
                 let player = |name: &str, sound: &crate::stimulus::Sound| {
-                    Player::new(name, sound.rate(), sound.values().to_vec())
+                    Player::new(name, sound.sample_rate(), sound.values().to_vec())
                 };
                 let players = Players::shared([player("saved", saved), player("again", again)]);
                 vec![players.bundle(), figure.row(panels).row([Panel::plot(self.curves())]).bundle(text)]

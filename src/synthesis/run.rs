@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::history::{Best, History, Point, Watched};
+use super::history::{Best, History, Point, Recorder};
 use super::metamer::Metamer;
-use super::optimiser::{State, Step};
+use super::optimiser::{State, StepOutcome};
 use super::panel::{Screen, Snapshot};
 use super::plan::Synthesis;
 use super::problem::Problem;
-use super::progress::{Ended, Progress};
-use super::stamp::Stamp;
+use super::progress::{StopReason, Progress};
+use super::stamp::Provenance;
 use crate::display::HeatMap;
 use crate::interrupt::Listening;
 use crate::stimulus::Stimulus;
@@ -27,7 +27,7 @@ pub struct Run {
     pub(super) history: History,
     pub(super) steps: usize,
     /// Set when the optimiser or the recipe says that further steps are useless.
-    pub(super) over: Option<Ended>,
+    pub(super) stopped: Option<StopReason>,
     screen: Screen,
 }
 
@@ -53,12 +53,12 @@ impl Run {
         state: State,
         history: History,
         steps: usize,
-        over: Option<Ended>,
+        over: Option<StopReason>,
     ) -> Self {
         if !plan.trial {
             crate::surroundings::note_run(&plan.network, &plan.stage, &plan.recipe, plan.seed);
         }
-        Self { plan, problem, state, history, steps, over, screen: Screen::default() }
+        Self { plan, problem, state, history, steps, stopped: over, screen: Screen::default() }
     }
 
     /// Takes `n` steps of the optimiser; most recipes evaluate one gradient a step, L-BFGS now and then more.
@@ -166,22 +166,22 @@ impl Run {
             if let (Some(snr_db), Some(best)) = (budget.snr_db, &self.history.best)
                 && best.snr_db >= snr_db
             {
-                break Ended::Matched;
+                break StopReason::Matched;
             }
-            if let Some(over) = self.over {
+            if let Some(over) = self.stopped {
                 break over;
             }
             if listening.interrupted() {
-                break Ended::Interrupted;
+                break StopReason::Interrupted;
             }
             if budget.steps.is_some_and(|n| self.steps - first >= n) {
-                break Ended::Steps;
+                break StopReason::Steps;
             }
             if budget.evaluations.is_some_and(|n| self.history.evaluations >= n) {
-                break Ended::Evaluations;
+                break StopReason::Evaluations;
             }
             if budget.time.is_some_and(|time| begun.elapsed() >= time) {
-                break Ended::Time;
+                break StopReason::Time;
             }
             self.one_step()?;
             if !self.plan.quiet && self.screen.is_due() {
@@ -194,7 +194,7 @@ impl Run {
         let shown = !self.plan.quiet && self.screen.finish(&snapshot);
         let last = self.history.points.last();
         Ok(Progress {
-            ended,
+            stop_reason: ended,
             steps: self.steps,
             evaluations: self.history.evaluations,
             elapsed: self.history.elapsed,
@@ -209,11 +209,11 @@ impl Run {
     fn one_step(&mut self) -> Result<()> {
         let since = Instant::now();
         let evaluations = self.history.points.len();
-        let mut watched = Watched { problem: &self.problem, history: &mut self.history, since };
+        let mut watched = Recorder { problem: &self.problem, history: &mut self.history, since };
         let step = self.state.step(&self.plan.recipe, self.steps, &mut watched);
         self.history.elapsed += since.elapsed();
-        if step? == Step::Stalled {
-            self.over = Some(Ended::Stalled);
+        if step? == StepOutcome::Stalled {
+            self.stopped = Some(StopReason::Stalled);
         }
         self.steps += 1;
         let points = &self.history.points;
@@ -224,7 +224,7 @@ impl Run {
             let before = points[points.len() - plateau.window].loss;
             let now = points[points.len() - 1].loss;
             if (before - now).abs() < plateau.below {
-                self.over = Some(Ended::Plateau);
+                self.stopped = Some(StopReason::Plateau);
             }
         }
         Ok(())
@@ -324,8 +324,8 @@ impl Run {
     }
 
     /// What the run is of.
-    pub(crate) fn stamp(&self) -> Stamp {
-        Stamp::of(&self.plan)
+    pub(crate) fn provenance(&self) -> Provenance {
+        Provenance::of(&self.plan)
     }
 
     /// Shows live pictures, or not.

@@ -13,7 +13,7 @@ pub(crate) const CANDLE: &str = "0.11.1";
 
 /// Everything that is needed to make a metamer again; kept in its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stamp {
+pub struct Provenance {
     /// The network's name.
     pub network: String,
     /// SHA-256 of its weights' file.
@@ -39,11 +39,11 @@ pub struct Stamp {
     pub instructions: String,
 }
 
-impl Stamp {
+impl Provenance {
     pub(super) fn of(plan: &Synthesis) -> Self {
         Self {
             network: plan.network.name().into(),
-            weights_sha256: plan.network.provenance().weights_sha256.clone(),
+            weights_sha256: plan.network.weights_source().weights_sha256.clone(),
             stage: plan.stage.clone(),
             original: plan.original.name().into(),
             start: plan.start.as_ref().map_or("noise", |start| start.name()).into(),
@@ -65,7 +65,7 @@ impl Stamp {
 
     /// What is wrong, when this is not the network that is stamped.
     pub(super) fn check(&self, network: &Network) -> std::result::Result<(), String> {
-        let weights = &network.provenance().weights_sha256;
+        let weights = &network.weights_source().weights_sha256;
         if *weights == self.weights_sha256 && network.name() == self.network {
             return Ok(());
         }
@@ -77,7 +77,7 @@ impl Stamp {
     }
 }
 
-impl std::fmt::Display for Stamp {
+impl std::fmt::Display for Provenance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "network   {} (weights SHA-256 {})", self.network, self.weights_sha256)?;
         writeln!(f, "stage     {}", self.stage)?;
@@ -88,13 +88,13 @@ impl std::fmt::Display for Stamp {
     }
 }
 
-impl Show for Stamp {
-    fn bundles(&self) -> Vec<Bundle> {
+impl Show for Provenance {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         vec![Bundle::text(self.to_string())]
     }
 }
 
-crate::show_in_notebooks!(Stamp);
+crate::show_in_notebooks!(Provenance);
 
 #[cfg(test)]
 mod tests {

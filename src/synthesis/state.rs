@@ -12,12 +12,12 @@ use crate::{Error, Result};
 pub(super) const MOST: u64 = 1 << 48;
 
 /// Arrays on their way into a file.
-pub(super) struct Save {
+pub(super) struct ArchiveWriter {
     arrays: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
     notes: BTreeMap<String, String>,
 }
 
-impl Save {
+impl ArchiveWriter {
     pub fn new(notes: BTreeMap<String, String>) -> Self {
         Self { arrays: vec![], notes }
     }
@@ -75,13 +75,13 @@ fn with_notes(file: &[u8], notes: &BTreeMap<String, String>) -> std::result::Res
 }
 
 /// Arrays out of a file.
-pub(super) struct Load {
+pub(super) struct ArchiveReader {
     path: PathBuf,
     arrays: HashMap<String, (Dtype, Vec<usize>, Vec<u8>)>,
     notes: HashMap<String, String>,
 }
 
-impl Load {
+impl ArchiveReader {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
         let damaged =

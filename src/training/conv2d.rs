@@ -11,7 +11,7 @@ use crate::ops::{self, FrozenOp, Padding, contiguous, with_values};
 /// Values and gradients are those of candle's own. Its gradients of a convolution are right for square pictures and fail for others; they also
 /// take several times as long (`examples/training_step.rs` measures it). On another device than the CPU this one is candle's.
 #[derive(Clone, Debug)]
-pub struct Conv2d {
+pub struct TrainableConv2d {
     weight: Tensor,
     bias: Tensor,
     config: Conv2dConfig,
@@ -42,14 +42,14 @@ pub fn conv2d(
     kernel: usize,
     config: Conv2dConfig,
     vb: VarBuilder,
-) -> candle_core::Result<Conv2d> {
+) -> candle_core::Result<TrainableConv2d> {
     if config.groups == 0 || !channels.is_multiple_of(config.groups) {
         candle_core::bail!("conv2d: {channels} channels cannot be split into {} groups", config.groups);
     }
     let shape = (outputs, channels / config.groups, kernel, kernel);
     let weight = vb.get_with_hints(shape, "weight", candle_nn::init::DEFAULT_KAIMING_NORMAL)?;
     let bias = vb.get_with_hints(outputs, "bias", Init::Const(0.0))?;
-    Ok(Conv2d { weight, bias, config })
+    Ok(TrainableConv2d { weight, bias, config })
 }
 
 /// candle's way of saying how a convolution slides, in ours.
@@ -58,7 +58,7 @@ fn sliding(config: &Conv2dConfig) -> ops::Conv2dConfig {
     ops::Conv2dConfig { stride: [stride; 2], dilation: [dilation; 2], padding: Padding::all(padding), groups }
 }
 
-impl Module for Conv2d {
+impl Module for TrainableConv2d {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         if !x.device().is_cpu() || x.dtype() != DType::F32 {
             return candle_nn::Conv2d::new(self.weight.clone(), Some(self.bias.clone()), self.config).forward(x);

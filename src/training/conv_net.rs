@@ -8,9 +8,9 @@ use candle_nn::{Conv2dConfig, VarBuilder, VarMap};
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 
-use super::conv2d::{Conv2d, conv2d};
-use crate::network::{Builder, Checkpoint, Input, Network, Provenance};
-use crate::ops::{self, ChannelAffine, Clip, Padding};
+use super::conv2d::{TrainableConv2d, conv2d};
+use crate::network::{Builder, Checkpoint, Input, Network, WeightsSource};
+use crate::ops::{self, ChannelAffine, Relu, Padding};
 use crate::{Error, Result};
 
 /// Pixels have about this mean and this deviation; what the first convolution gets is about 0 and 1.
@@ -54,7 +54,7 @@ struct Convolution {
 /// A [`ConvNet`] with weights that are trained: `[batch, 3, side, side]` in `[0, 1]` to `[batch, classes]`.
 #[derive(Clone, Debug)]
 pub struct ConvNetModule {
-    convolutions: Vec<Conv2d>,
+    convolutions: Vec<TrainableConv2d>,
     logits: candle_nn::Linear,
 }
 
@@ -72,7 +72,7 @@ impl ConvNet {
     }
 
     /// The same network under another name and for other classes.
-    pub fn named<T: Into<String>>(mut self, name: impl Into<String>, classes: impl IntoIterator<Item = T>) -> Self {
+    pub fn with_classes<T: Into<String>>(mut self, name: impl Into<String>, classes: impl IntoIterator<Item = T>) -> Self {
         self.name = name.into();
         self.classes = classes.into_iter().map(Into::into).collect();
         self
@@ -172,7 +172,7 @@ impl ConvNet {
             let weight = tensor(&format!("{name}.weight"), &[*outputs, channels, *kernel, *kernel])?;
             let bias = tensor(&format!("{name}.bias"), &[*outputs])?;
             x = b.conv2d(x, ops::Conv2d::new(&weight, Some(&bias), config)?)?;
-            x = b.clip(x, Clip::RELU)?;
+            x = b.relu(x, Relu::UNBOUNDED)?;
             b.stage(name, x)?;
             channels = *outputs;
         }
@@ -184,7 +184,7 @@ impl ConvNet {
         b.stage("logits", x)?;
         b.classes(self.classes.iter().cloned());
         // Without a file's hash the builder takes that of the layers: the same here and when the saved network is opened.
-        b.provenance(Provenance { source: source.into(), weights_sha256: String::new() });
+        b.weights_source(WeightsSource { source: source.into(), weights_sha256: String::new() });
         b.finish()
     }
 
@@ -213,7 +213,7 @@ impl ConvNet {
         let notes = HashMap::from([
             (NOTE.to_owned(), serde_json::to_string(self).map_err(|e| failed(&e))?),
             ("metamers.source".to_owned(), source.to_owned()),
-            ("metamers.layers_sha256".to_owned(), net.provenance().weights_sha256.clone()),
+            ("metamers.layers_sha256".to_owned(), net.weights_source().weights_sha256.clone()),
         ]);
         crate::atomic::write(path, &safetensors::serialize(views, Some(notes)).map_err(|e| failed(&e))?)
     }
@@ -232,7 +232,7 @@ impl ConvNet {
         let plan: Self = serde_json::from_str(note(NOTE)?)
             .map_err(|e| Error::file(path, format!("holds a description that cannot be read ({e})")))?;
         let net = plan.network(|name, shape| weights.tensor(name, shape), note("metamers.source")?)?;
-        if net.provenance().weights_sha256 != note("metamers.layers_sha256")? {
+        if net.weights_source().weights_sha256 != note("metamers.layers_sha256")? {
             return Err(Error::file(path, "holds other weights than its header says: it was changed or is damaged"));
         }
         Ok(net)

@@ -5,7 +5,7 @@ use std::f32::consts::{PI, TAU};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::Examples;
+use super::Dataset;
 use crate::display::{Bundle, Figure, Panel, Raster, Show};
 use crate::stimulus::Image;
 use crate::{Error, Result};
@@ -47,20 +47,20 @@ const FINE: usize = 4;
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct CutOuts {
+pub struct Cutouts {
     side: usize,
     photos: Vec<Image>,
 }
 
 /// Pictures of [`CutOuts`], each with its shape and its material.
 #[derive(Clone)]
-pub struct CutOutPictures {
+pub struct CutoutImages {
     images: Vec<Image>,
     shapes: Vec<u32>,
     materials: Vec<u32>,
 }
 
-impl CutOuts {
+impl Cutouts {
     /// Cut-outs of `side` x `side` pixels, from 24 to 72.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl CutOuts {
     ///
     /// # Errors
     /// Never for a side that could be chosen; the type leaves the pictures' word on it.
-    pub fn draw(&self, count: usize, seed: u64) -> Result<CutOutPictures> {
+    pub fn generate(&self, count: usize, seed: u64) -> Result<CutoutImages> {
         self.of_strips(count, seed, false)
     }
 
@@ -86,14 +86,14 @@ impl CutOuts {
     ///
     /// # Errors
     /// As [`CutOuts::draw`].
-    pub fn draw_held_out(&self, count: usize, seed: u64) -> Result<CutOutPictures> {
+    pub fn draw_held_out(&self, count: usize, seed: u64) -> Result<CutoutImages> {
         self.of_strips(count, seed, true)
     }
 
-    fn of_strips(&self, count: usize, seed: u64, held_out: bool) -> Result<CutOutPictures> {
+    fn of_strips(&self, count: usize, seed: u64, held_out: bool) -> Result<CutoutImages> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(u64::from(held_out));
-        let mut drawn = CutOutPictures { images: vec![], shapes: vec![], materials: vec![] };
+        let mut drawn = CutoutImages { images: vec![], shapes: vec![], materials: vec![] };
         for _ in 0..count {
             let (shape, material) = (random.random_range(0..SHAPES.len()), random.random_range(0..PHOTOS.len()));
             drawn.images.push(self.picture(shape, material, held_out, &mut random)?);
@@ -158,7 +158,7 @@ fn inside(shape: usize, x: f32, y: f32) -> bool {
     }
 }
 
-impl CutOutPictures {
+impl CutoutImages {
     /// The pictures.
     pub fn images(&self) -> &[Image] {
         &self.images
@@ -168,27 +168,27 @@ impl CutOutPictures {
     ///
     /// # Errors
     /// When there is no picture.
-    pub fn by_shape(&self) -> Result<Examples> {
-        Examples::of_images(&self.images, self.shapes.clone(), SHAPES)
+    pub fn by_shape(&self) -> Result<Dataset> {
+        Dataset::of_images(&self.images, self.shapes.clone(), SHAPES)
     }
 
     /// The pictures sorted by material.
     ///
     /// # Errors
     /// When there is no picture.
-    pub fn by_material(&self) -> Result<Examples> {
-        Examples::of_images(&self.images, self.materials.clone(), PHOTOS.map(|(_, name)| name))
+    pub fn by_material(&self) -> Result<Dataset> {
+        Dataset::of_images(&self.images, self.materials.clone(), PHOTOS.map(|(_, name)| name))
     }
 }
 
-impl std::fmt::Debug for CutOutPictures {
+impl std::fmt::Debug for CutoutImages {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "CutOutPictures({})", self.images.len())
     }
 }
 
-impl Show for CutOutPictures {
-    fn bundles(&self) -> Vec<Bundle> {
+impl Show for CutoutImages {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let names = |image: &Image| Panel::picture("", Raster::from(image)).caption(image.name());
         let first: Vec<Panel> = self.images.iter().take(16).map(names).collect();
         let text = format!("{} cut-outs", self.images.len());
@@ -200,7 +200,7 @@ impl Show for CutOutPictures {
     }
 }
 
-crate::show_in_notebooks!(CutOutPictures);
+crate::show_in_notebooks!(CutoutImages);
 
 #[cfg(test)]
 mod tests {
@@ -222,10 +222,10 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_bits() {
-        let cut_outs = CutOuts::new(32).unwrap();
-        let all = |p: &CutOutPictures| p.images.iter().flat_map(|i| i.values().to_vec()).collect::<Vec<f32>>();
+        let cut_outs = Cutouts::new(32).unwrap();
+        let all = |p: &CutoutImages| p.images.iter().flat_map(|i| i.values().to_vec()).collect::<Vec<f32>>();
         let (a, b, c) =
-            (cut_outs.draw(5, 3).unwrap(), cut_outs.draw(5, 3).unwrap(), cut_outs.draw_held_out(5, 3).unwrap());
+            (cut_outs.generate(5, 3).unwrap(), cut_outs.generate(5, 3).unwrap(), cut_outs.draw_held_out(5, 3).unwrap());
         assert!(all(&a) == all(&b) && all(&a) != all(&c));
     }
 
@@ -234,8 +234,8 @@ mod tests {
         // A photo in which every pixel says its column.
         let column = |i: usize| (i % 320) as f32 / 320.0;
         let ramp = Image::from_planes("ramp", 320, 80, (0..3 * 320 * 80).map(column).collect()).unwrap();
-        let cut_outs = CutOuts { side: 72, photos: vec![ramp; PHOTOS.len()] };
-        let strips = |pictures: CutOutPictures| {
+        let cut_outs = Cutouts { side: 72, photos: vec![ramp; PHOTOS.len()] };
+        let strips = |pictures: CutoutImages| {
             let middle = |image: &Image| (image.values()[36 * 72 + 36] * 320.0).round() as usize / (320 / STRIPS);
             // Only where the middle is material: on the ground the planes differ.
             let whole = |image: &&Image| {
@@ -243,12 +243,12 @@ mod tests {
             };
             pictures.images.iter().filter(whole).map(middle).collect::<std::collections::BTreeSet<usize>>()
         };
-        assert_eq!(Vec::from_iter(strips(cut_outs.draw(200, 1).unwrap())), [0, 2]);
+        assert_eq!(Vec::from_iter(strips(cut_outs.generate(200, 1).unwrap())), [0, 2]);
         assert_eq!(Vec::from_iter(strips(cut_outs.draw_held_out(200, 1).unwrap())), [1, 3]);
     }
 
     #[test]
     fn a_side_outside_of_its_range_is_refused() {
-        assert!(CutOuts::new(8).unwrap_err().to_string().contains("24 to 72"));
+        assert!(Cutouts::new(8).unwrap_err().to_string().contains("24 to 72"));
     }
 }

@@ -12,13 +12,13 @@ use crate::{Error, Result};
 
 /// Inputs with the class that is the right answer to each.
 #[derive(Clone)]
-pub struct Examples {
+pub struct Dataset {
     inputs: Tensor,
     labels: Arc<[u32]>,
     classes: Arc<[String]>,
 }
 
-impl Examples {
+impl Dataset {
     /// Examples from a tensor `[examples, ..]` of float32 inputs, the index of each one's class, and the names of the classes.
     ///
     /// # Errors
@@ -119,7 +119,7 @@ impl Examples {
     ///
     /// # Errors
     /// When the module fails, or gives another number of outputs than there are classes.
-    pub fn right(&self, module: &(impl Module + ?Sized)) -> Result<usize> {
+    pub fn count_correct(&self, module: &(impl Module + ?Sized)) -> Result<usize> {
         let mut right = 0;
         for first in (0..self.len()).step_by(AT_ONCE) {
             let count = AT_ONCE.min(self.len() - first);
@@ -138,14 +138,14 @@ impl Examples {
 /// Inputs that go through a network together when they are counted.
 const AT_ONCE: usize = 50;
 
-impl std::fmt::Debug for Examples {
+impl std::fmt::Debug for Dataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Examples({} of {})", self.len(), self.classes.join(", "))
     }
 }
 
-impl Show for Examples {
-    fn bundles(&self) -> Vec<Bundle> {
+impl Show for Dataset {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let text = format!("{} examples of {} classes: {}", self.len(), self.classes.len(), self.classes.join(", "));
         let &[_, 3, height, width] = self.inputs.dims() else { return vec![Bundle::text(text)] };
         let panel = |index: usize| -> Result<Panel> {
@@ -162,4 +162,4 @@ impl Show for Examples {
     }
 }
 
-crate::show_in_notebooks!(Examples);
+crate::show_in_notebooks!(Dataset);

@@ -59,9 +59,9 @@ mod progress;
 mod run;
 
 pub use conv_net::{ConvNet, ConvNetModule, draw_weights};
-pub use conv2d::{Conv2d, conv2d};
-pub use cut_outs::{CutOutPictures, CutOuts};
-pub use examples::Examples;
+pub use conv2d::{TrainableConv2d, conv2d};
+pub use cut_outs::{CutoutImages, Cutouts};
+pub use examples::Dataset;
 pub use plan::Training;
 pub use progress::TrainingProgress;
 pub use run::{HeldOut, LossPoint, TrainingRun};

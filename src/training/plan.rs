@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Module};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, VarBuilder, VarMap};
 
 use super::run::TrainingRun;
-use super::{ConvNet, Examples, draw_weights};
+use super::{ConvNet, Dataset, draw_weights};
 use crate::{Error, Result};
 
 /// A training that can be started: AdamW on the cross-entropy of batches drawn with replacement.
@@ -14,8 +14,8 @@ use crate::{Error, Result};
 pub struct Training {
     name: String,
     model: Model,
-    examples: Examples,
-    held_out: Examples,
+    examples: Dataset,
+    held_out: Dataset,
     seed: Option<u64>,
     batch: usize,
     rate: f64,
@@ -30,7 +30,7 @@ enum Model {
 
 impl Training {
     /// Trains the network of this description on `examples`, and counts now and then what it gets right of `held_out`.
-    pub fn new(plan: &ConvNet, examples: Examples, held_out: Examples) -> Self {
+    pub fn new(plan: &ConvNet, examples: Dataset, held_out: Dataset) -> Self {
         Self::with(plan.name().into(), Model::Described(plan.clone()), examples, held_out)
     }
 
@@ -41,13 +41,13 @@ impl Training {
         name: impl Into<String>,
         module: impl Module + Send + Sync + 'static,
         vars: &VarMap,
-        examples: Examples,
-        held_out: Examples,
+        examples: Dataset,
+        held_out: Dataset,
     ) -> Self {
         Self::with(name.into(), Model::Own(Box::new(module), vars.clone()), examples, held_out)
     }
 
-    fn with(name: String, model: Model, examples: Examples, held_out: Examples) -> Self {
+    fn with(name: String, model: Model, examples: Dataset, held_out: Dataset) -> Self {
         Self { name, model, examples, held_out, seed: None, batch: 32, rate: 2e-3, test_every: 50, quiet: false }
     }
 

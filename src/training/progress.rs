@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::run::{HeldOut, LossPoint, TrainingRun};
 use crate::display::{Bundle, Figure, LinePlot, Live, Panel, Show, duration, show_bundles};
-use crate::synthesis::Ended;
+use crate::synthesis::StopReason;
 
 /// The loss of a batch jumps; the mean of so many is drawn beside it.
 const SMOOTH: usize = 25;
@@ -67,7 +67,7 @@ impl Snapshot {
 #[derive(Clone)]
 pub struct TrainingProgress {
     /// Why the call returned.
-    pub ended: Ended,
+    pub stop_reason: StopReason,
     pub(super) snapshot: Snapshot,
     /// The live place that shows this; none for a quiet training.
     pub(super) place: Option<Arc<Live>>,
@@ -92,14 +92,14 @@ impl TrainingProgress {
     /// What a notebook calls when this is the last value of a cell; a live place that shows it already is enough.
     pub fn evcxr_display(&self) {
         if self.place.as_ref().is_none_or(|place| !place.shown()) {
-            show_bundles(&self.bundles());
+            show_bundles(&self.mime_bundles());
         }
     }
 }
 
 impl std::fmt::Display for TrainingProgress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.snapshot.words(), self.ended)
+        write!(f, "{} ({})", self.snapshot.words(), self.stop_reason)
     }
 }
 
@@ -110,13 +110,13 @@ impl std::fmt::Debug for TrainingProgress {
 }
 
 impl Show for TrainingProgress {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         vec![self.snapshot.figure(None).bundle(self.to_string())]
     }
 }
 
 impl Show for TrainingRun {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let snapshot = self.snapshot();
         vec![snapshot.figure(None).bundle(format!("{}\n{}", snapshot.title, snapshot.words()))]
     }
@@ -125,14 +125,14 @@ impl Show for TrainingRun {
 crate::show_in_notebooks!(TrainingRun);
 
 /// The place in a notebook where a training is watched: one in each cell that steps it.
-pub(super) struct Screen {
+pub(super) struct TrainingView {
     place: Arc<Live>,
     drawn: Option<Instant>,
     /// How long the last drawing took.
     cost: Duration,
 }
 
-impl Screen {
+impl TrainingView {
     /// Whether it is time for another picture: at most twice a second, and at most a tenth of the time.
     pub fn is_due(&self) -> bool {
         let pause = Duration::from_millis(500).max(self.cost * 9);
@@ -155,7 +155,7 @@ impl Screen {
     }
 }
 
-impl Default for Screen {
+impl Default for TrainingView {
     fn default() -> Self {
         Self { place: Arc::new(Live::in_each_cell()), drawn: None, cost: Duration::ZERO }
     }

@@ -8,11 +8,11 @@ use candle_core::Module;
 use candle_nn::loss::cross_entropy;
 use candle_nn::{AdamW, Optimizer, VarMap};
 
-use super::progress::{Screen, Snapshot, TrainingProgress};
-use super::{ConvNet, Examples};
+use super::progress::{TrainingView, Snapshot, TrainingProgress};
+use super::{ConvNet, Dataset};
 use crate::interrupt::Listening;
 use crate::network::Network;
-use crate::synthesis::Ended;
+use crate::synthesis::StopReason;
 use crate::{Error, Result};
 
 /// The loss of one step.
@@ -52,8 +52,8 @@ pub struct TrainingRun {
     vars: VarMap,
     plan: Option<ConvNet>,
     adam: AdamW,
-    examples: Examples,
-    held_out: Examples,
+    examples: Dataset,
+    held_out: Dataset,
     seed: u64,
     batch: usize,
     test_every: usize,
@@ -61,7 +61,7 @@ pub struct TrainingRun {
     losses: Arc<Vec<LossPoint>>,
     tests: Arc<Vec<HeldOut>>,
     elapsed: Duration,
-    screen: Screen,
+    screen: TrainingView,
 }
 
 impl TrainingRun {
@@ -72,7 +72,7 @@ impl TrainingRun {
         vars: VarMap,
         plan: Option<ConvNet>,
         adam: AdamW,
-        [examples, held_out]: [Examples; 2],
+        [examples, held_out]: [Dataset; 2],
         seed: u64,
         batch: usize,
         test_every: usize,
@@ -121,13 +121,13 @@ impl TrainingRun {
         let (begun, first) = (Instant::now(), self.steps());
         let ended = loop {
             if listening.interrupted() {
-                break Ended::Interrupted;
+                break StopReason::Interrupted;
             }
             if steps.is_some_and(|n| self.steps() - first >= n) {
-                break Ended::Steps;
+                break StopReason::Steps;
             }
             if time.is_some_and(|time| begun.elapsed() >= time) {
-                break Ended::Time;
+                break StopReason::Time;
             }
             let since = Instant::now();
             let done = self.one_step();
@@ -146,7 +146,7 @@ impl TrainingRun {
         }
         let snapshot = self.snapshot();
         let place = (!self.quiet).then(|| self.screen.finish(&snapshot));
-        Ok(TrainingProgress { ended, snapshot, place })
+        Ok(TrainingProgress { stop_reason: ended, snapshot, place })
     }
 
     fn one_step(&mut self) -> Result<()> {
@@ -169,7 +169,7 @@ impl TrainingRun {
     }
 
     fn test(&mut self) -> Result<()> {
-        let right = self.held_out.right(&*self.module)?;
+        let right = self.held_out.count_correct(&*self.module)?;
         let test = HeldOut { step: self.steps(), right, total: self.held_out.len() };
         Arc::make_mut(&mut self.tests).push(test);
         Ok(())

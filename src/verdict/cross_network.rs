@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Share;
+use super::Proportion;
 use crate::display::{Align, Bundle, Figure, LinePlot, Panel, Show, Table};
 use crate::interrupt::Listening;
 use crate::network::Network;
@@ -22,7 +22,7 @@ pub struct Agreement {
     /// The network that judges.
     pub judge: String,
     /// Metamers that the judge gives the same class as their original, of all.
-    pub same_class: Share,
+    pub same_class: Proportion,
 }
 
 /// Metamers of networks, judged by networks, stage by stage: does one network share the invariances of another?
@@ -50,7 +50,7 @@ impl CrossNetwork {
     ///
     /// # Errors
     /// No metamer, no judge, a judge that is no classifier or takes other stimuli; [`Error::Interrupted`].
-    pub fn of(metamers: &[Metamer], judges: &[Network]) -> Result<Self> {
+    pub fn new(metamers: &[Metamer], judges: &[Network]) -> Result<Self> {
         if metamers.is_empty() || judges.is_empty() {
             return Err(Error::invalid("cross-network matrix", "needs at least one metamer and one judge"));
         }
@@ -72,14 +72,14 @@ impl CrossNetwork {
                     None => *known.entry(bits).or_insert(class(metamer.original())?),
                 };
                 let same = class(metamer.stimulus())? == original;
-                let stamp = metamer.stamp();
+                let stamp = metamer.provenance();
                 let is_here = |(cell, _): &&mut (Agreement, usize)| {
                     (&cell.maker, &cell.recipe, &cell.stage) == (&stamp.network, &stamp.recipe.name, &stamp.stage)
                 };
                 let (hits, total) = match cells[begin..].iter_mut().find(is_here) {
                     Some((cell, hits)) => {
                         *hits += usize::from(same);
-                        cell.same_class = Share::new(*hits, cell.same_class.total() + 1)?;
+                        cell.same_class = Proportion::new(*hits, cell.same_class.total() + 1)?;
                         continue;
                     }
                     None => (usize::from(same), 1),
@@ -89,7 +89,7 @@ impl CrossNetwork {
                     recipe: stamp.recipe.name.clone(),
                     stage: stamp.stage.clone(),
                     judge: judge.name().into(),
-                    same_class: Share::new(hits, total)?,
+                    same_class: Proportion::new(hits, total)?,
                 };
                 cells.push((cell, hits));
             }
@@ -167,13 +167,13 @@ impl std::fmt::Debug for CrossNetwork {
 }
 
 impl Show for CrossNetwork {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let judges = self.different(|c| c.judge.clone()).join(", ");
         let mut figure = Figure::new(format!("How often metamers get the class of their original from {judges}"));
         for plots in self.plots().chunks(2) {
             figure.push(plots.iter().cloned().map(Panel::from));
         }
-        vec![figure.bundle(figure.words()), self.table().bundles().remove(0)]
+        vec![figure.bundle(figure.words()), self.table().mime_bundles().remove(0)]
     }
 }
 

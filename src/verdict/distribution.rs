@@ -50,7 +50,7 @@ impl Distribution {
     ///
     /// # Errors
     /// No values, or values that are not finite.
-    pub fn of(values: &[f64]) -> Result<Self> {
+    pub fn from_values(values: &[f64]) -> Result<Self> {
         if values.is_empty() {
             return Err(Error::invalid("distribution", "has no values; it needs at least one"));
         }
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn the_tail_counts_what_is_as_large() {
         let values = thousand();
-        let d = Distribution::of(&values).unwrap();
+        let d = Distribution::from_values(&values).unwrap();
         let mut sorted = values.clone();
         sorted.sort_by(|a, b| b.total_cmp(a));
         for above in [0, 1, 5, 31] {
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_the_values() {
-        let d = Distribution::of(&(0..=1000).map(f64::from).collect::<Vec<_>>()).unwrap();
+        let d = Distribution::from_values(&(0..=1000).map(f64::from).collect::<Vec<_>>()).unwrap();
         assert_eq!((d.min(), d.max(), d.mean(), d.count()), (0.0, 1000.0, 500.0, 1001));
         for q in [0.0, 0.1, 0.333, 0.5, 0.999, 1.0] {
             assert!((d.quantile(q).unwrap() - 1000.0 * q).abs() < 1e-3);
@@ -172,17 +172,17 @@ mod tests {
 
     #[test]
     fn a_few_equal_values_are_a_distribution_too() {
-        let d = Distribution::of(&[0.25; 3]).unwrap();
+        let d = Distribution::from_values(&[0.25; 3]).unwrap();
         assert_eq!((d.tail(0.25), d.tail(0.26), d.tail(0.2)), (1.0, 0.25, 1.0));
-        assert!(Distribution::of(&[]).is_err());
-        assert!(Distribution::of(&[1.0, f64::INFINITY]).is_err());
+        assert!(Distribution::from_values(&[]).is_err());
+        assert!(Distribution::from_values(&[1.0, f64::INFINITY]).is_err());
     }
 
     #[test]
     fn a_damaged_one_is_refused() {
-        let whole = serde_json::to_value(Distribution::of(&thousand()).unwrap()).unwrap();
+        let whole = serde_json::to_value(Distribution::from_values(&thousand()).unwrap()).unwrap();
         let read = |value| serde_json::from_value::<Distribution>(value);
-        assert_eq!(read(whole.clone()).unwrap(), Distribution::of(&thousand()).unwrap());
+        assert_eq!(read(whole.clone()).unwrap(), Distribution::from_values(&thousand()).unwrap());
         for (field, wrong) in
             [("count", 0.into()), ("quantiles", serde_json::json!([1.0])), ("largest", whole["quantiles"].clone())]
         {

@@ -26,9 +26,9 @@ mod verdict;
 
 pub use cross_network::{Agreement, CrossNetwork};
 pub use distribution::Distribution;
-pub use null::{Null, NullBuilder, NullStimulus, StageNull, Twins};
+pub use null::{NullDistribution, NullBuilder, NullStimulus, StageNull, NearDuplicates};
 pub use outcome::Outcome;
 pub use profile::{StageMatch, StageProfile};
-pub use share::Share;
+pub use share::Proportion;
 pub use similarity::{Similarity, snr_db};
 pub use verdict::{Measure, Verdict, WELL_MATCHED_DB};

@@ -1,6 +1,6 @@
 //! The match at the stages that were not matched.
 
-use super::{Null, Similarity};
+use super::{NullDistribution, Similarity};
 use crate::display::{Align, Bundle, Figure, LinePlot, Panel, Show, Table};
 use crate::network::Network;
 use crate::ops::values;
@@ -33,8 +33,8 @@ impl Metamer {
     ///
     /// # Errors
     /// A network that takes other stimuli, or a null of another network.
-    pub fn at_every_stage(&self, network: &Network, null: Option<&Null>) -> Result<StageProfile> {
-        let weights = &network.provenance().weights_sha256;
+    pub fn at_every_stage(&self, network: &Network, null: Option<&NullDistribution>) -> Result<StageProfile> {
+        let weights = &network.weights_source().weights_sha256;
         if let Some(null) = null
             && (null.weights_sha256() != weights || null.network() != network.name())
         {
@@ -58,8 +58,8 @@ impl Metamer {
                 chance_snr_db: null.and_then(|null| null.stage(name).ok()).map(|stage| stage.snr_db.max()),
             })
         });
-        let same = *weights == self.stamp().weights_sha256 && network.name() == self.stamp().network;
-        let matched = same.then(|| names.iter().position(|name| *name == self.stamp().stage)).flatten();
+        let same = *weights == self.provenance().weights_sha256 && network.name() == self.provenance().network;
+        let matched = same.then(|| names.iter().position(|name| *name == self.provenance().stage)).flatten();
         Ok(StageProfile { network: network.name().into(), matched, stages: stages.collect::<Result<_>>()? })
     }
 }
@@ -122,11 +122,11 @@ impl std::fmt::Debug for StageProfile {
 }
 
 impl Show for StageProfile {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let matched = self.matched().map_or(String::new(), |s| format!(", made for {}", s.stage));
         let alt = format!("Signal-to-noise ratio of a metamer{matched} at every stage of {}", self.network);
         let figure = Figure::new(alt).row([Panel::from(self.plot())]);
-        vec![figure.bundle(self.table().bundles()[0].plain())]
+        vec![figure.bundle(self.table().mime_bundles()[0].plain())]
     }
 }
 

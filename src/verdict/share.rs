@@ -19,12 +19,12 @@ const Z: f64 = 1.959_963_984_540_054;
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Share {
+pub struct Proportion {
     hits: usize,
     total: usize,
 }
 
-impl Share {
+impl Proportion {
     /// `hits` of `total`.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Share {
     }
 }
 
-impl std::fmt::Display for Share {
+impl std::fmt::Display for Proportion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [low, high] = self.interval();
         write!(f, "{}/{} ({low:.2} to {high:.2})", self.hits, self.total)
@@ -81,21 +81,21 @@ mod tests {
         // The formula, evaluated in Python.
         for (hits, total, low, high) in [(0, 5, 0.0, 0.434_482), (5, 5, 0.565_518, 1.0), (1, 40, 0.004_427, 0.128_814)]
         {
-            let [a, b] = Share::new(hits, total).unwrap().interval();
+            let [a, b] = Proportion::new(hits, total).unwrap().interval();
             assert!((a - low).abs() < 1e-5 && (b - high).abs() < 1e-5, "{hits}/{total}: {a} to {b}");
         }
     }
 
     #[test]
     fn the_ends_are_exact() {
-        assert_eq!(Share::new(0, 12).unwrap().interval()[0], 0.0);
-        assert_eq!(Share::new(12, 12).unwrap().interval()[1], 1.0);
+        assert_eq!(Proportion::new(0, 12).unwrap().interval()[0], 0.0);
+        assert_eq!(Proportion::new(12, 12).unwrap().interval()[1], 1.0);
     }
 
     #[test]
     fn of_none_everything_is_possible() {
-        let none = Share::new(0, 0).unwrap();
+        let none = Proportion::new(0, 0).unwrap();
         assert_eq!((none.value(), none.interval()), (None, [0.0, 1.0]));
-        assert!(Share::new(3, 2).is_err());
+        assert!(Proportion::new(3, 2).is_err());
     }
 }

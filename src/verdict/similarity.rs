@@ -50,14 +50,14 @@ impl Similarity {
 }
 
 impl Show for Similarity {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let number = |v: Option<f64>, digits: usize| v.map_or("undefined".into(), |v| format!("{v:.digits$}"));
         Table::new(["measure", "value", "a perfect match"])
             .align([Align::Left, Align::Right, Align::Right])
             .row(["Spearman's ρ".to_string(), number(self.spearman, 4), "1".into()])
             .row(["Pearson's r".to_string(), number(self.pearson, 4), "1".into()])
             .row(["signal-to-noise ratio (dB)".to_string(), number(self.snr_db, 2), "∞; 20 is good".into()])
-            .bundles()
+            .mime_bundles()
     }
 }
 

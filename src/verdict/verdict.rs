@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, Null, Outcome};
+use super::{Distribution, NullDistribution, Outcome};
 use crate::display::{Align, Bundle, Show, Table, escape};
-use crate::network::Guess;
+use crate::network::ClassScore;
 use crate::synthesis::Metamer;
 use crate::{Error, Result};
 
@@ -47,9 +47,9 @@ pub struct Verdict {
     /// The matched stage.
     pub stage: String,
     /// What the network says of the original; `None` when it is no classifier, and the match alone decides.
-    pub original: Option<Guess>,
+    pub original: Option<ClassScore>,
     /// What it says of the metamer.
-    pub metamer: Option<Guess>,
+    pub metamer: Option<ClassScore>,
     /// Spearman's rho.
     pub spearman: Measure,
     /// Pearson's r.
@@ -86,7 +86,7 @@ impl Metamer {
     ///
     /// # Errors
     /// A null of another network, of other weights, or without the matched stage.
-    pub fn verdict(&self, null: &Null) -> Result<Verdict> {
+    pub fn verdict(&self, null: &NullDistribution) -> Result<Verdict> {
         self.verdict_at(null, QUANTILE)
     }
 
@@ -95,8 +95,8 @@ impl Metamer {
     ///
     /// # Errors
     /// As [`Metamer::verdict`], and a quantile outside of `[0.5, 1)`.
-    pub fn verdict_at(&self, null: &Null, quantile: f64) -> Result<Verdict> {
-        let stamp = self.stamp();
+    pub fn verdict_at(&self, null: &NullDistribution, quantile: f64) -> Result<Verdict> {
+        let stamp = self.provenance();
         if !(0.5..1.0).contains(&quantile) {
             return Err(Error::invalid("quantile", format!("lies in [0.5, 1), got {quantile}; 0.999 is the habit")));
         }
@@ -170,7 +170,7 @@ impl Verdict {
 
     fn table(&self) -> Table {
         let yes = |holds: bool| if holds { "yes" } else { "no" }.to_string();
-        let says = |guess: &Option<Guess>| {
+        let says = |guess: &Option<ClassScore>| {
             guess.as_ref().map_or("no classes".into(), |g| format!("{} ({:.0} %)", g.name, 100.0 * g.probability))
         };
         let same = match (&self.original, &self.metamer) {
@@ -205,8 +205,8 @@ impl std::fmt::Display for Verdict {
 }
 
 impl Show for Verdict {
-    fn bundles(&self) -> Vec<Bundle> {
-        let table = &self.table().bundles()[0];
+    fn mime_bundles(&self) -> Vec<Bundle> {
+        let table = &self.table().mime_bundles()[0];
         let (line, color) = (format!("{} {}", self.outcome.mark(), self.outcome), self.outcome.color());
         let html = format!(
             "<p style=\"color:{color}\"><b>{}</b>: {}</p>\n{}",

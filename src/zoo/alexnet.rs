@@ -5,7 +5,7 @@ use std::path::Path;
 use super::imagenet;
 use crate::Result;
 use crate::network::{Builder, Checkpoint, Network};
-use crate::ops::{Clip, Conv2dConfig, MaxPool2d, Padding, Window};
+use crate::ops::{Relu, Conv2dConfig, MaxPool2d, Padding, Window};
 
 /// Output channels, input channels, kernel, stride, padding, number in the state dict, whether a pool follows.
 const CONVOLUTIONS: [([usize; 2], usize, usize, usize, usize, bool); 5] = [
@@ -43,7 +43,7 @@ fn alexnet(weights: &Checkpoint) -> Result<Network> {
         let [outputs, inputs] = channels;
         let shape = [outputs, inputs, kernel, kernel];
         x = b.conv2d(x, weights.conv2d(&format!("features.{number}"), shape, true, config)?)?;
-        x = b.clip(x, Clip::RELU)?;
+        x = b.relu(x, Relu::UNBOUNDED)?;
         b.stage(format!("conv{}", index + 1), x)?;
         if pool {
             x = b.max_pool2d(x, MaxPool2d::new(Window::square(3).stride(2)))?;
@@ -52,6 +52,6 @@ fn alexnet(weights: &Checkpoint) -> Result<Network> {
     b.stage("pool5", x)?;
     let layers = [("classifier.1", 4096, 9216), ("classifier.4", 4096, 4096), ("classifier.6", 1000, 4096)];
     imagenet::classifier(&mut b, weights, x, layers)?;
-    b.provenance(weights.provenance());
+    b.weights_source(weights.provenance());
     b.finish()
 }

@@ -26,7 +26,7 @@ pub(crate) fn shipped_as(architecture: &str, weights_sha256: &str) -> Result<Net
     for (_, load) in SHIPPED {
         let network = load()?;
         if network.name() == architecture {
-            if network.provenance().weights_sha256 == weights_sha256 {
+            if network.weights_source().weights_sha256 == weights_sha256 {
                 return Ok(network);
             }
             other = Some(network);
@@ -34,7 +34,7 @@ pub(crate) fn shipped_as(architecture: &str, weights_sha256: &str) -> Result<Net
     }
     let reason = match other {
         Some(network) => {
-            format!("ships with weights {}, not with {weights_sha256}", network.provenance().weights_sha256)
+            format!("ships with weights {}, not with {weights_sha256}", network.weights_source().weights_sha256)
         }
         None => "does not ship".into(),
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::hearing::Cochleagram;
 use crate::network::{Builder, Checkpoint, Layer, Network, NodeId};
-use crate::ops::{AvgPool2d, Clip, Conv2d, Conv2dConfig, MaxPool2d, Padding, Window};
+use crate::ops::{AvgPool2d, Relu, Conv2d, Conv2dConfig, MaxPool2d, Padding, Window};
 use crate::{Error, Result, assets};
 
 const EPSILON: f64 = 1e-5;
@@ -110,7 +110,7 @@ fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
             return Err(Error::shape(format!("{convolution}.weight"), format!("[_, {channels}, _, _]"), shape));
         }
         x = b.conv2d(x, weights.conv2d(&convolution, [outputs, inputs, height, width], false, config)?)?;
-        x = b.clip(x, Clip::RELU)?;
+        x = b.relu(x, Relu::UNBOUNDED)?;
         b.stage(format!("relu{i}"), x)?;
         (channels, size) = (outputs, size.map(|side| side.div_ceil(stride)));
         if i < 2 {
@@ -126,7 +126,7 @@ fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
     let hidden = shape(weights, "fullyconnected", &[HIDDEN])?[0];
     let classes = shape(weights, "classification", &[CLASSES])?[0];
     x = b.linear(flat, weights.linear("fullyconnected", hidden, units)?)?;
-    x = b.clip(x, Clip::RELU)?;
+    x = b.relu(x, Relu::UNBOUNDED)?;
     b.stage("relufc", x)?;
     x = b.linear(x, weights.linear("classification", classes, hidden)?)?;
     b.stage("final", x)?;
@@ -135,7 +135,7 @@ fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
             .map_err(|e| Error::invalid("classes", format!("the weights' list of classes cannot be read ({e})")))?;
         b.classes(names);
     }
-    b.provenance(weights.provenance());
+    b.weights_source(weights.provenance());
     b.finish()
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::imagenet;
 use crate::Result;
 use crate::network::{Builder, Checkpoint, Network, NodeId};
-use crate::ops::{Clip, Conv2d, Conv2dConfig, MaxPool2d, Padding, Window};
+use crate::ops::{Relu, Conv2d, Conv2dConfig, MaxPool2d, Padding, Window};
 
 const EPSILON: f64 = 1e-5;
 
@@ -57,7 +57,7 @@ fn cornet_s(weights: &Checkpoint) -> Result<Network> {
     x = b.linear(x, weights.linear("decoder.linear", 1000, inputs)?)?;
     b.stage("logits", x)?;
     b.classes(imagenet::classes()?);
-    b.provenance(weights.provenance());
+    b.weights_source(weights.provenance());
     b.finish()
 }
 
@@ -84,7 +84,7 @@ impl Body<'_> {
         if let Some(addend) = addend {
             x = self.b.add(x, addend)?;
         }
-        self.b.clip(x, Clip::RELU)
+        self.b.relu(x, Relu::UNBOUNDED)
     }
 
     /// An area that runs `times` times on its own output; the first time it halves the image.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::network::{Builder, Checkpoint, Input, Layer, Network};
-use crate::ops::{Clip, Conv2dConfig, FrameNorm, Linear, MaxPool2d, Padding, Window};
+use crate::ops::{Relu, Conv2dConfig, Standardize, Linear, MaxPool2d, Padding, Window};
 use crate::stimulus::Sound;
 use crate::{Error, Result, assets};
 
@@ -45,8 +45,8 @@ pub fn crepe_tiny() -> Result<Network> {
 /// When the file cannot be read, or a tensor is missing, has a shape that does not fit, or is not finite.
 pub fn crepe_tiny_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
-    let mut b = Builder::new("CREPE", Input::Sound { samples: FRAME, rate: RATE });
-    let mut x = b.layer(Layer::FrameNorm(FrameNorm { samples: FRAME }), &[b.input()])?;
+    let mut b = Builder::new("CREPE", Input::Sound { samples: FRAME, sample_rate: RATE });
+    let mut x = b.layer(Layer::Standardize(Standardize { samples: FRAME }), &[b.input()])?;
     let (mut channels, mut rows) = (1, FRAME);
     for index in 1..=6 {
         let name = format!("conv{index}");
@@ -55,7 +55,7 @@ pub fn crepe_tiny_from(weights: impl AsRef<Path>) -> Result<Network> {
         let padding = Padding { top, bottom, ..Padding::default() };
         let config = Conv2dConfig { stride: [stride, 1], padding, ..Conv2dConfig::default() };
         x = b.conv2d(x, weights.conv2d(&name, [outputs, channels, kernel, 1], true, config)?)?;
-        x = b.clip(x, Clip::RELU)?;
+        x = b.relu(x, Relu::UNBOUNDED)?;
         b.stage(&name, x)?;
         x = b.channel_affine(x, weights.batch_norm(&format!("{name}_BN"), outputs, EPSILON)?.affine()?)?;
         x = b.max_pool2d(x, MaxPool2d::new(Window::new([2, 1]).strides([2, 1])))?;
@@ -66,7 +66,7 @@ pub fn crepe_tiny_from(weights: impl AsRef<Path>) -> Result<Network> {
     b.stage("logits", x)?;
     let hz = |bin: usize| format!("{:.1} Hz", to_hz(CENTS.0 + CENTS.1 * bin as f64));
     b.classes((0..BINS).map(hz));
-    b.provenance(weights.provenance());
+    b.weights_source(weights.provenance());
     b.finish()
 }
 
@@ -87,7 +87,7 @@ fn to_hz(cents: f64) -> f64 {
 /// # Errors
 /// A network that is not CREPE, and as [`Sound::resample`] and [`Sound::fit`].
 pub fn crepe_pitch(network: &Network, sound: &Sound) -> Result<f64> {
-    let x = sound.resample(RATE)?.fit(FRAME)?.to_tensor()?;
+    let x = sound.resample(RATE)?.fix_length(FRAME)?.to_tensor()?;
     let logits = crate::ops::values(&network.forward_to("logits", &x)?)?;
     if logits.len() != BINS {
         return Err(Error::shape("the logits", format!("[1, {BINS}]"), &[logits.len()]));

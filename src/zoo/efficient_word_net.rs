@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::Result;
 use crate::hearing::{LogMel, LogMelConfig};
 use crate::network::{Builder, Checkpoint, Layer, Network, NodeId};
-use crate::ops::{Clip, Conv2dConfig, MaxPool2d, Padding, RangeNorm, UnitNorm, Window};
+use crate::ops::{Relu, Conv2dConfig, MaxPool2d, Padding, MinMaxNorm, L2Norm, Window};
 
 const EPSILON: f64 = 1e-5;
 
@@ -46,11 +46,11 @@ pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     let mut b = Builder::new("EfficientWord-Net", ear.input());
     let mut x = b.layer(Layer::LogMel(ear), &[b.input()])?;
     b.stage("logmel", x)?;
-    x = b.layer(Layer::RangeNorm(RangeNorm), &[x])?;
+    x = b.layer(Layer::MinMaxNorm(MinMaxNorm), &[x])?;
     x = b.channel_affine(x, weights.batch_norm("inp_batch_norm", 1, EPSILON)?.affine()?)?;
     let mut net = Body { weights: &weights, b: &mut b, channels: 1 };
     x = net.convolve(x, "conv1", 7, 2)?;
-    x = net.b.clip(x, Clip::RELU)?;
+    x = net.b.relu(x, Relu::UNBOUNDED)?;
     net.b.stage("conv1", x)?;
     x = net.b.max_pool2d(x, MaxPool2d::new(Window::square(3).stride(2).padding(Padding::all(1))))?;
     for (group, count) in BLOCKS.into_iter().enumerate() {
@@ -64,9 +64,9 @@ pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     x = b.global_avg_pool(x)?;
     b.stage("avgpool", x)?;
     x = b.channel_affine(x, weights.batch_norm("bn_final", channels, EPSILON)?.affine()?)?;
-    x = b.layer(Layer::UnitNorm(UnitNorm), &[x])?;
+    x = b.layer(Layer::L2Norm(L2Norm), &[x])?;
     b.stage("embedding", x)?;
-    b.provenance(weights.provenance());
+    b.weights_source(weights.provenance());
     b.finish()
 }
 
@@ -90,9 +90,9 @@ impl Body<'_> {
     fn block(&mut self, input: NodeId, name: &str, stride: usize) -> Result<NodeId> {
         let channels = self.channels;
         let mut x = self.convolve(input, &format!("{name}.conv1"), 1, 1)?;
-        x = self.b.clip(x, Clip::RELU)?;
+        x = self.b.relu(x, Relu::UNBOUNDED)?;
         x = self.convolve(x, &format!("{name}.conv2"), 3, stride)?;
-        x = self.b.clip(x, Clip::RELU)?;
+        x = self.b.relu(x, Relu::UNBOUNDED)?;
         x = self.convolve(x, &format!("{name}.conv3"), 1, 1)?;
         let outputs = std::mem::replace(&mut self.channels, channels);
         let shortcut = format!("{name}.downsample.0");
@@ -102,6 +102,6 @@ impl Body<'_> {
         };
         self.channels = outputs;
         let x = self.b.add(x, shortcut)?;
-        self.b.clip(x, Clip::RELU)
+        self.b.relu(x, Relu::UNBOUNDED)
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::network::{Builder, Checkpoint, Input, Network, NodeId};
-use crate::ops::{ChannelAffine, Clip, Conv2dConfig, Padding};
+use crate::ops::{ChannelAffine, Relu, Conv2dConfig, Padding};
 use crate::{Error, Result, assets};
 
 const EPSILON: f64 = 1e-3;
@@ -38,7 +38,7 @@ const GROUPS: [(usize, usize, usize, usize, usize); 7] = [
 pub fn efficientnet_lite0() -> Result<Network> {
     let path = assets::shipped("networks/efficientnet_lite0.safetensors")?;
     let net = efficientnet_lite0_from(&path)?;
-    match net.provenance().weights_sha256.as_str() {
+    match net.weights_source().weights_sha256.as_str() {
         SHIPPED_SHA256 => Ok(net),
         other => Err(Error::file(path, format!("is not the file that ships: its SHA-256 is {other}"))),
     }
@@ -101,7 +101,7 @@ fn build(Version { name, side, deeper }: Version, weights: &Checkpoint) -> Resul
     let mut net = Body { weights, b: &mut b, side };
 
     let mut x = net.convolve(x, ("_conv_stem", "_bn0"), [32, 3], 3, 2, 1)?;
-    x = net.b.clip(x, Clip::RELU6)?;
+    x = net.b.relu(x, Relu::RELU6)?;
     net.b.stage("stem", x)?;
     let (mut channels, mut index) = (32, 0);
     for (group, (repeats, outputs, kernel, stride, expansion)) in GROUPS.into_iter().enumerate() {
@@ -114,7 +114,7 @@ fn build(Version { name, side, deeper }: Version, weights: &Checkpoint) -> Resul
         }
     }
     x = net.convolve(x, ("_conv_head", "_bn1"), [1280, channels], 1, 1, 1)?;
-    x = net.b.clip(x, Clip::RELU6)?;
+    x = net.b.relu(x, Relu::RELU6)?;
     net.b.stage("features", x)?;
 
     x = b.global_avg_pool(x)?;
@@ -122,7 +122,7 @@ fn build(Version { name, side, deeper }: Version, weights: &Checkpoint) -> Resul
     x = b.linear(x, weights.linear("_fc", 1000, 1280)?)?;
     b.stage("logits", x)?;
     b.classes(super::imagenet::classes()?);
-    b.provenance(weights.provenance());
+    b.weights_source(weights.provenance());
     b.finish()
 }
 
@@ -167,10 +167,10 @@ impl Body<'_> {
         let mut x = input;
         if expansion > 1 {
             x = self.convolve(x, (&part("_expand_conv"), &part("_bn0")), [wide, inputs], 1, 1, 1)?;
-            x = self.b.clip(x, Clip::RELU6)?;
+            x = self.b.relu(x, Relu::RELU6)?;
         }
         x = self.convolve(x, (&part("_depthwise_conv"), &part("_bn1")), [wide, wide], kernel, stride, wide)?;
-        x = self.b.clip(x, Clip::RELU6)?;
+        x = self.b.relu(x, Relu::RELU6)?;
         x = self.convolve(x, (&part("_project_conv"), &part("_bn2")), [outputs, wide], 1, 1, 1)?;
         if stride == 1 && inputs == outputs { self.b.add(x, input) } else { Ok(x) }
     }

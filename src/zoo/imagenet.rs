@@ -1,7 +1,7 @@
 //! What the networks trained on ImageNet have in common.
 
 use crate::network::{Builder, Checkpoint, Input, Layer, NodeId};
-use crate::ops::{ChannelAffine, Clip};
+use crate::ops::{ChannelAffine, Relu};
 use crate::{Error, Result, assets};
 
 pub(super) const INPUT: Input = Input::Image { shape: [3, 224, 224], resize: 256 };
@@ -26,7 +26,7 @@ pub(super) fn classifier(
     for ((name, outputs, inputs), stage) in layers.into_iter().zip(["fc6", "fc7", "logits"]) {
         x = b.linear(x, weights.linear(name, outputs, inputs)?)?;
         if stage != "logits" {
-            x = b.clip(x, Clip::RELU)?;
+            x = b.relu(x, Relu::UNBOUNDED)?;
         }
         b.stage(stage, x)?;
     }

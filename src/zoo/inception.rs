@@ -5,7 +5,7 @@ use std::path::Path;
 use super::imagenet;
 use crate::Result;
 use crate::network::{Builder, Checkpoint, Input, Layer, Network, NodeId};
-use crate::ops::{AvgPool2d, ChannelAffine, Clip, Conv2dConfig, MaxPool2d, Padding, Window};
+use crate::ops::{AvgPool2d, ChannelAffine, Relu, Conv2dConfig, MaxPool2d, Padding, Window};
 
 const EPSILON: f64 = 1e-3;
 
@@ -107,7 +107,7 @@ fn inception_v3(weights: &Checkpoint) -> Result<Network> {
     x = b.linear(x, weights.linear("fc", 1000, 2048)?)?;
     b.stage("logits", x)?;
     b.classes(imagenet::classes()?);
-    b.provenance(weights.provenance());
+    b.weights_source(weights.provenance());
     b.finish()
 }
 
@@ -125,7 +125,7 @@ impl Body<'_> {
         let norm = self.weights.batch_norm(&format!("{name}.bn"), outputs, EPSILON)?;
         let shape = [outputs, inputs, rows, columns];
         let y = self.b.conv2d(x, self.weights.conv2d_normalised(&format!("{name}.conv"), shape, &norm, config)?)?;
-        self.b.clip(y, Clip::RELU)
+        self.b.relu(y, Relu::UNBOUNDED)
     }
 
     /// Convolutions one behind the other.

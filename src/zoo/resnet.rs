@@ -5,7 +5,7 @@ use std::path::Path;
 use super::imagenet;
 use crate::Result;
 use crate::network::{Builder, Checkpoint, Network, NodeId};
-use crate::ops::{Clip, Conv2d, Conv2dConfig, MaxPool2d, Padding, Window};
+use crate::ops::{Relu, Conv2d, Conv2dConfig, MaxPool2d, Padding, Window};
 
 const EPSILON: f64 = 1e-5;
 
@@ -53,7 +53,7 @@ fn resnet(name: &str, blocks: [usize; 4], weights: &Checkpoint) -> Result<Networ
     let x = b.linear(x, weights.linear("fc", 1000, channels)?)?;
     b.stage("logits", x)?;
     b.classes(imagenet::classes()?);
-    b.provenance(weights.provenance());
+    b.weights_source(weights.provenance());
     b.finish()
 }
 
@@ -66,7 +66,7 @@ pub(super) fn body(
     blocks: [usize; 4],
 ) -> Result<(NodeId, usize)> {
     let mut x = b.conv2d(input, convolution(weights, ["conv1", "bn1"], [64, channels, 7, 7], 2)?)?;
-    x = b.clip(x, Clip::RELU)?;
+    x = b.relu(x, Relu::UNBOUNDED)?;
     b.stage("conv1", x)?;
     x = b.max_pool2d(x, MaxPool2d::new(Window::square(3).stride(2).padding(Padding::all(1))))?;
     let mut inputs = 64;
@@ -105,14 +105,14 @@ fn block(
         convolution(weights, [&conv, &norm], shape, stride)
     };
     let mut x = b.conv2d(input, part(["conv1", "bn1"], [narrow, inputs, 1, 1], 1)?)?;
-    x = b.clip(x, Clip::RELU)?;
+    x = b.relu(x, Relu::UNBOUNDED)?;
     x = b.conv2d(x, part(["conv2", "bn2"], [narrow, narrow, 3, 3], stride)?)?;
-    x = b.clip(x, Clip::RELU)?;
+    x = b.relu(x, Relu::UNBOUNDED)?;
     x = b.conv2d(x, part(["conv3", "bn3"], [4 * narrow, narrow, 1, 1], 1)?)?;
     let shortcut = match inputs == 4 * narrow && stride == 1 {
         true => input,
         false => b.conv2d(input, part(["downsample.0", "downsample.1"], [4 * narrow, inputs, 1, 1], stride)?)?,
     };
     let x = b.add(x, shortcut)?;
-    b.clip(x, Clip::RELU)
+    b.relu(x, Relu::UNBOUNDED)
 }

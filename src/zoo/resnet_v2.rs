@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::imagenet;
 use crate::network::{Builder, Checkpoint, Input, Network, NodeId};
-use crate::ops::{ChannelAffine, Clip, Conv2dConfig, Linear, MaxPool2d, Padding, Window};
+use crate::ops::{ChannelAffine, Relu, Conv2dConfig, Linear, MaxPool2d, Padding, Window};
 use crate::{Error, Result};
 
 const EPSILON: f64 = 1e-5;
@@ -74,14 +74,14 @@ fn resnet_v2(weights: &Checkpoint) -> Result<Network> {
     x = b.linear(x, layer)?;
     b.stage("logits", x)?;
     b.classes(classes);
-    b.provenance(weights.provenance());
+    b.weights_source(weights.provenance());
     b.finish()
 }
 
 /// Batch normalisation as a layer of its own, and a rectifier.
 fn norm(b: &mut Builder, weights: &Checkpoint, x: NodeId, name: &str, channels: usize) -> Result<NodeId> {
     let x = b.channel_affine(x, weights.batch_norm(name, channels, EPSILON)?.affine()?)?;
-    b.clip(x, Clip::RELU)
+    b.relu(x, Relu::UNBOUNDED)
 }
 
 /// A bottleneck with its normalisation before it; added to the input, which is widened or thinned where the shape changes.
@@ -110,7 +110,7 @@ fn unit(
     for (conv, shape, config) in [("conv1", [narrow, inputs, 1, 1], plain), ("conv2", [narrow, narrow, 3, 3], wide)] {
         let norm = weights.batch_norm(&part(&format!("{conv}.norm")), narrow, EPSILON)?;
         x = b.conv2d(x, weights.conv2d_normalised(&part(conv), shape, &norm, config)?)?;
-        x = b.clip(x, Clip::RELU)?;
+        x = b.relu(x, Relu::UNBOUNDED)?;
     }
     x = b.conv2d(x, weights.conv2d(&part("conv3"), [4 * narrow, narrow, 1, 1], true, plain)?)?;
     b.add(shortcut, x)

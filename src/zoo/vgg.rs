@@ -5,7 +5,7 @@ use std::path::Path;
 use super::imagenet;
 use crate::Result;
 use crate::network::{Builder, Checkpoint, Network};
-use crate::ops::{Clip, Conv2dConfig, MaxPool2d, Padding, Window};
+use crate::ops::{Relu, Conv2dConfig, MaxPool2d, Padding, Window};
 
 /// Channels of the five groups.
 const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];
@@ -54,7 +54,7 @@ fn vgg(name: &str, groups: [usize; 5], weights: &Checkpoint, classifier: bool) -
         for layer in 0..layers {
             let shape = [outputs, inputs, 3, 3];
             x = b.conv2d(x, weights.conv2d(&format!("features.{number}"), shape, true, config)?)?;
-            x = b.clip(x, Clip::RELU)?;
+            x = b.relu(x, Relu::UNBOUNDED)?;
             b.stage(format!("conv{}_{}", group + 1, layer + 1), x)?;
             (inputs, number) = (outputs, number + 2);
         }
@@ -66,6 +66,6 @@ fn vgg(name: &str, groups: [usize; 5], weights: &Checkpoint, classifier: bool) -
         let layers = [("classifier.0", 4096, 25088), ("classifier.3", 4096, 4096), ("classifier.6", 1000, 4096)];
         imagenet::classifier(&mut b, weights, x, layers)?;
     }
-    b.provenance(weights.provenance());
+    b.weights_source(weights.provenance());
     b.finish()
 }

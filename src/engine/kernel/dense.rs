@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::finish::Finish;
+use super::finish::Epilogue;
 use super::tile::Product;
 use crate::engine::aligned::Aligned;
 use crate::engine::geometry::Phase;
 use crate::engine::simd::{Job, LANES, Simd};
 
 /// Weights of one direction of a convolution, in the order in which they are used.
-pub(in crate::engine) struct Dense {
+pub(in crate::engine) struct Gemm {
     pub parts: Vec<Part>,
     /// Channels that are summed over.
     pub depth: usize,
@@ -24,7 +24,7 @@ pub(in crate::engine) struct Part {
     pub weights: Arc<Aligned>,
 }
 
-impl Dense {
+impl Gemm {
     /// Packs `weight(channel out, channel in, tap)`.
     pub fn pack(phases: Vec<Phase>, [outputs, depth]: [usize; 2], weight: impl Fn(usize, usize, usize) -> f32) -> Self {
         let blocks = outputs.div_ceil(LANES);
@@ -59,7 +59,7 @@ pub(in crate::engine) struct Pixels {
     pub at: *const f32,
     pub size: [usize; 2],
     /// Numbers from pixel to pixel.
-    pub step: usize,
+    pub stride: usize,
 }
 
 /// A part of a convolution: some rows, columns and blocks of one phase.
@@ -97,23 +97,23 @@ fn band(phase: &Phase, [first, end]: [usize; 2]) -> ([isize; 2], [usize; 2]) {
 }
 
 /// Computes one piece.
-pub(in crate::engine) struct DenseJob<'a> {
-    pub dense: &'a Dense,
+pub(in crate::engine) struct GemmJob<'a> {
+    pub dense: &'a Gemm,
     pub piece: Piece,
     pub source: Pixels,
     /// Of the first pixel of the image.
-    pub finish: Finish,
+    pub finish: Epilogue,
     /// Pixels from row to row of the target.
     pub target_width: usize,
     pub scratch: *mut f32,
 }
 
-impl Job for DenseJob<'_> {
+impl Job for GemmJob<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Piece { part, rows, columns, blocks, .. } = self.piece;
         let Part { phase, weights } = &self.dense.parts[part];
-        let Pixels { at, size, step } = self.source;
+        let Pixels { at, size, stride: step } = self.source;
         let depth = self.dense.depth;
         let (origin, base, width) = if stays_inside(phase, size) || phase.taps.is_empty() {
             ([0, 0], at, size[1])
@@ -137,11 +137,11 @@ impl Job for DenseJob<'_> {
                     + columns[0] * phase.writes[1];
                 unsafe {
                     let mut finish = self.finish.at(to, block);
-                    finish.step *= phase.writes[1];
-                    finish.mask_step *= phase.writes[1];
+                    finish.stride *= phase.writes[1];
+                    finish.mask_stride *= phase.writes[1];
                     Product {
                         source: base.wrapping_offset((y * width as isize + x) * step as isize),
-                        step: step * phase.reads[1],
+                        stride: step * phase.reads[1],
                         taps: &taps,
                         depth,
                         weights: weights.as_ptr().add(block * taps.len() * depth * LANES),
@@ -168,7 +168,7 @@ fn join(taps: Vec<isize>, depth: usize) -> (Vec<isize>, usize) {
 /// Copies a part of an image that may hang over its borders, with zeros there.
 #[inline(always)]
 unsafe fn pad(source: Pixels, [top, left]: [isize; 2], [height, width]: [usize; 2], target: *mut f32) {
-    let step = source.step;
+    let step = source.stride;
     let clamp = |at: isize, size: usize| at.clamp(0, size as isize) as usize;
     let (from, to) = (clamp(left, source.size[1]), clamp(left + width as isize, source.size[1]));
     let lead = if from < to { (from as isize - left) as usize } else { width };

@@ -1,7 +1,7 @@
 //! Convolutions in which each channel sees only itself.
 
 use super::dense::Pixels;
-use super::finish::Finish;
+use super::finish::Epilogue;
 use crate::engine::aligned::Aligned;
 use crate::engine::geometry::Phase;
 use crate::engine::simd::{Job, LANES, Simd};
@@ -35,7 +35,7 @@ pub(in crate::engine) struct DepthwiseJob<'a> {
     pub rows: [usize; 2],
     pub source: Pixels,
     /// Of the first pixel of the image.
-    pub finish: Finish,
+    pub finish: Epilogue,
     /// Pixels from row to row of the target.
     pub target_width: usize,
 }
@@ -53,7 +53,7 @@ impl Job for DepthwiseJob<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let phase = &self.conv.phases[self.phase];
-        let Pixels { at, size: [height, width], step } = self.source;
+        let Pixels { at, size: [height, width], stride: step } = self.source;
         let columns = phase.count[1];
         let reads = phase.reads[1] * step;
         let mut taps = Vec::with_capacity(phase.taps.len());
@@ -76,8 +76,8 @@ impl Job for DepthwiseJob<'_> {
             for block in 0..self.conv.blocks {
                 unsafe {
                     let mut finish = self.finish.at(to, block);
-                    finish.step *= phase.writes[1];
-                    finish.mask_step *= phase.writes[1];
+                    finish.stride *= phase.writes[1];
+                    finish.mask_stride *= phase.writes[1];
                     let source = at.add(block * LANES);
                     for column in (0..left).chain(right..columns) {
                         border::<S>(&taps, column, source, reads, block * LANES, &finish);
@@ -108,7 +108,7 @@ unsafe fn inner<S: Simd, const T: usize>(
     source: *const f32,
     reads: usize,
     channel: usize,
-    finish: &Finish,
+    finish: &Epilogue,
 ) {
     unsafe {
         let mut sums = [S::splat(0.0); T];
@@ -131,7 +131,7 @@ unsafe fn border<S: Simd>(
     source: *const f32,
     reads: usize,
     channel: usize,
-    finish: &Finish,
+    finish: &Epilogue,
 ) {
     unsafe {
         let mut sum = S::splat(0.0);

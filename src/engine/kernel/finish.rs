@@ -6,10 +6,10 @@ use crate::engine::simd::{LANES, Simd};
 ///
 /// All pointers are those of the first pixel and the first block of sixteen channels.
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Finish {
+pub(in crate::engine) struct Epilogue {
     pub target: *mut f32,
     /// Numbers from pixel to pixel.
-    pub step: usize,
+    pub stride: usize,
     pub bias: *const f32,
     /// Laid out as `target`.
     pub addend: *const f32,
@@ -20,27 +20,27 @@ pub(in crate::engine) struct Finish {
     /// Where the gradient passes a rectifier, is read here.
     pub gate: *const u16,
     /// Masks from pixel to pixel.
-    pub mask_step: usize,
+    pub mask_stride: usize,
 }
 
-impl Finish {
+impl Epilogue {
     /// Nothing but a store; still without a target.
     pub const PLAIN: Self = Self {
         target: std::ptr::null_mut(),
-        step: 0,
+        stride: 0,
         bias: std::ptr::null(),
         addend: std::ptr::null(),
         clip: None,
         passes: std::ptr::null_mut(),
         gate: std::ptr::null(),
-        mask_step: 0,
+        mask_stride: 0,
     };
 
     /// The same for a pixel and a block further on.
     #[inline(always)]
     pub unsafe fn at(&self, pixel: usize, block: usize) -> Self {
-        let offset = pixel * self.step + block * LANES;
-        let masks = pixel * self.mask_step + block;
+        let offset = pixel * self.stride + block * LANES;
+        let masks = pixel * self.mask_stride + block;
         Self {
             target: self.target.wrapping_add(offset),
             bias: if self.bias.is_null() { self.bias } else { self.bias.wrapping_add(block * LANES) },
@@ -80,20 +80,20 @@ impl Finish {
                 each!(|sum, _r, b| *sum = S::add(*sum, S::load(self.bias.add(b * LANES))));
             }
             if !self.addend.is_null() {
-                each!(|sum, r, b| *sum = S::add(*sum, S::load(self.addend.add(r * self.step + b * LANES))));
+                each!(|sum, r, b| *sum = S::add(*sum, S::load(self.addend.add(r * self.stride + b * LANES))));
             }
             if let Some(ceiling) = self.clip {
                 let (low, high) = (S::splat(0.0), S::splat(ceiling));
                 each!(|sum, r, b| {
-                    *self.passes.add(r * self.mask_step + b) = S::greater(*sum, low) & S::greater(high, *sum);
+                    *self.passes.add(r * self.mask_stride + b) = S::greater(*sum, low) & S::greater(high, *sum);
                     // In this order NaN stays NaN.
                     *sum = S::min(high, S::max(low, *sum));
                 });
             }
             if !self.gate.is_null() {
-                each!(|sum, r, b| *sum = S::keep(*self.gate.add(r * self.mask_step + b), *sum));
+                each!(|sum, r, b| *sum = S::keep(*self.gate.add(r * self.mask_stride + b), *sum));
             }
-            each!(|sum, r, b| S::store(self.target.add(r * self.step + b * LANES), *sum));
+            each!(|sum, r, b| S::store(self.target.add(r * self.stride + b * LANES), *sum));
         }
     }
 }

@@ -9,4 +9,4 @@ pub(super) mod simple;
 mod tile;
 pub(super) mod winograd;
 
-pub(super) use finish::Finish;
+pub(super) use finish::Epilogue;

@@ -7,7 +7,7 @@ use crate::engine::simd::{Job, LANES, Simd};
 use crate::ops::Window;
 
 /// Sums into rows `rows` of one image, in planes.
-pub(in crate::engine) struct Overlap<'a> {
+pub(in crate::engine) struct Col2im<'a> {
     pub window: &'a Window,
     /// Channels of the image.
     pub channels: usize,
@@ -17,13 +17,13 @@ pub(in crate::engine) struct Overlap<'a> {
     pub rows: [usize; 2],
     /// `[window][tap][channel]`, `step` numbers from window to window; a vector may be read behind the last.
     pub source: *const f32,
-    pub step: usize,
+    pub stride: usize,
     /// `[channel][row][column]`.
     pub target: *mut f32,
 }
 
 /// Neighbouring taps of windows in one row: `length` numbers, which belong `first` numbers behind the windows' own places.
-struct Run {
+struct TapRun {
     /// Of the first window of the row.
     at: *const f32,
     /// The same, counted from the first window of all: what lies before that must not be read.
@@ -32,9 +32,9 @@ struct Run {
     length: isize,
 }
 
-impl Overlap<'_> {
+impl Col2im<'_> {
     /// The runs that reach a row of the image.
-    fn runs(&self, row: usize) -> Vec<Run> {
+    fn runs(&self, row: usize) -> Vec<TapRun> {
         let Window { kernel, stride, dilation, padding } = *self.window;
         let channels = self.channels;
         // Taps that are neighbours in the image too are taken together.
@@ -46,8 +46,8 @@ impl Overlap<'_> {
                 continue;
             }
             for x in (0..kernel[1]).step_by(together) {
-                let offset = from / stride[0] * self.windows[1] * self.step + (y * kernel[1] + x) * channels;
-                runs.push(Run {
+                let offset = from / stride[0] * self.windows[1] * self.stride + (y * kernel[1] + x) * channels;
+                runs.push(TapRun {
                     at: self.source.wrapping_add(offset),
                     offset: offset as isize,
                     first: ((x * dilation[1]) as isize - padding.left as isize) * channels as isize,
@@ -59,7 +59,7 @@ impl Overlap<'_> {
     }
 }
 
-impl Job for Overlap<'_> {
+impl Job for Col2im<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         const WIDE: isize = LANES as isize;
@@ -85,7 +85,7 @@ impl Job for Overlap<'_> {
                             if run.length - inside < WIDE {
                                 mask &= (1 << (run.length - inside)) - 1;
                             }
-                            let place = window * self.step as isize + inside;
+                            let place = window * self.stride as isize + inside;
                             let v = if run.offset + place >= 0 {
                                 S::load(run.at.offset(place))
                             } else {
@@ -166,14 +166,14 @@ mod tests {
             source.resize(count + LANES, f32::NAN);
             for isa in Isa::available() {
                 let mut found = vec![f32::NAN; expected.len()];
-                let job = Overlap {
+                let job = Col2im {
                     window: &window,
                     channels,
                     size,
                     windows,
                     rows: [0, size[0]],
                     source: source.as_ptr(),
-                    step,
+                    stride: step,
                     target: found.as_mut_ptr(),
                 };
                 // SAFETY: the instruction set is available, and the buffers have the job's sizes.

@@ -1,7 +1,7 @@
 //! Max pooling, and the mean over an image.
 
 use super::dense::Pixels;
-use super::finish::Finish;
+use super::finish::Epilogue;
 use crate::engine::geometry::Phase;
 use crate::engine::simd::{Job, LANES, Simd};
 
@@ -11,7 +11,7 @@ pub(in crate::engine) struct MaxPool<'a> {
     pub rows: [usize; 2],
     pub source: Pixels,
     pub blocks: usize,
-    pub finish: Finish,
+    pub finish: Epilogue,
     /// `[pixel][block][tap]`: the channels whose largest value this tap was.
     pub winners: *mut u16,
 }
@@ -19,7 +19,7 @@ pub(in crate::engine) struct MaxPool<'a> {
 impl Job for MaxPool<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Pixels { at, size: [height, width], step } = self.source;
+        let Pixels { at, size: [height, width], stride: step } = self.source;
         let phase = self.phase;
         let [_, columns] = phase.count;
         let count = phase.taps.len();
@@ -66,7 +66,7 @@ pub(in crate::engine) struct MaxPoolBack<'a> {
     /// The gradient of the output.
     pub source: Pixels,
     pub blocks: usize,
-    pub finish: Finish,
+    pub finish: Epilogue,
     pub target_width: usize,
     /// Taps of the whole window.
     pub taps: usize,
@@ -76,7 +76,7 @@ pub(in crate::engine) struct MaxPoolBack<'a> {
 impl Job for MaxPoolBack<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Pixels { at, size: [height, width], step } = self.source;
+        let Pixels { at, size: [height, width], stride: step } = self.source;
         let phase = self.phase;
         for row in self.rows[0]..self.rows[1] {
             for column in 0..phase.count[1] {
@@ -108,7 +108,7 @@ impl Job for MaxPoolBack<'_> {
 pub(in crate::engine) struct Mean {
     pub source: Pixels,
     pub blocks: [usize; 2],
-    pub finish: Finish,
+    pub finish: Epilogue,
 }
 
 impl Job for Mean {
@@ -119,7 +119,7 @@ impl Job for Mean {
             unsafe {
                 let mut sum = S::splat(0.0);
                 for pixel in 0..count {
-                    sum = S::add(sum, S::load(self.source.at.add(pixel * self.source.step + block * LANES)));
+                    sum = S::add(sum, S::load(self.source.at.add(pixel * self.source.stride + block * LANES)));
                 }
                 self.finish.write::<S>(0, block, S::mul(sum, S::splat(1.0 / count as f32)));
             }
@@ -133,7 +133,7 @@ pub(in crate::engine) struct Spread {
     pub count: usize,
     pub pixels: [usize; 2],
     pub blocks: usize,
-    pub finish: Finish,
+    pub finish: Epilogue,
 }
 
 impl Job for Spread {

@@ -1,18 +1,18 @@
 //! Number by number: sums, rectifiers and gates on their own.
 
-use super::finish::Finish;
+use super::finish::Epilogue;
 use crate::engine::simd::{Job, LANES, Simd};
 
 /// Copies pixels `pixels` and finishes them.
 pub(in crate::engine) struct Elementwise {
     pub source: *const f32,
     /// Numbers from pixel to pixel of the source.
-    pub step: usize,
+    pub stride: usize,
     /// Multiplied with every pixel, `[channel]`; null for 1.
     pub scale: *const f32,
     pub pixels: [usize; 2],
     pub blocks: usize,
-    pub finish: Finish,
+    pub finish: Epilogue,
 }
 
 impl Job for Elementwise {
@@ -21,7 +21,7 @@ impl Job for Elementwise {
         for pixel in self.pixels[0]..self.pixels[1] {
             for block in 0..self.blocks {
                 unsafe {
-                    let mut v = S::load(self.source.add(pixel * self.step + block * LANES));
+                    let mut v = S::load(self.source.add(pixel * self.stride + block * LANES));
                     if !self.scale.is_null() {
                         v = S::mul(v, S::load(self.scale.add(block * LANES)));
                     }

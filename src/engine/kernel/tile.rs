@@ -1,6 +1,6 @@
 //! The matrix product: pixels by channels, times packed weights.
 
-use super::finish::Finish;
+use super::finish::Epilogue;
 use crate::engine::simd::{Job, LANES, Simd};
 
 /// Pixels at equal distances in memory, each the sum over some taps and over the channels at each tap.
@@ -10,12 +10,12 @@ use crate::engine::simd::{Job, LANES, Simd};
 pub(super) struct Product<'a> {
     pub source: *const f32,
     /// Numbers from pixel to pixel.
-    pub step: usize,
+    pub stride: usize,
     pub taps: &'a [isize],
     /// Channels at each tap.
     pub depth: usize,
     pub weights: *const f32,
-    pub finish: Finish,
+    pub finish: Epilogue,
 }
 
 impl Product<'_> {
@@ -43,7 +43,7 @@ impl Product<'_> {
     #[inline(always)]
     unsafe fn at(&self, pixel: usize, block: usize) -> Self {
         Self {
-            source: self.source.wrapping_add(pixel * self.step),
+            source: self.source.wrapping_add(pixel * self.stride),
             weights: self.weights.wrapping_add(block * self.taps.len() * self.depth * LANES),
             finish: unsafe { self.finish.at(pixel, block) },
             ..*self
@@ -70,7 +70,7 @@ struct Tile<'a, const R: usize, const B: usize>(&'a Product<'a>);
 impl<const R: usize, const B: usize> Job for Tile<'_, R, B> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Product { source, step, taps, depth, mut weights, finish } = *self.0;
+        let Product { source, stride: step, taps, depth, mut weights, finish } = *self.0;
         let panel = taps.len() * depth * LANES;
         unsafe {
             let mut sums = [[S::splat(0.0); B]; R];

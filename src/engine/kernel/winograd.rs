@@ -5,7 +5,7 @@
 //! polynomials are evaluated are 0, 1, -1, 2, -2 and infinity, or 0, 1, -1 and infinity.
 
 use super::dense::Pixels;
-use super::finish::Finish;
+use super::finish::Epilogue;
 use super::tile::Product;
 use crate::engine::aligned::Aligned;
 use crate::engine::simd::{Job, LANES, Simd};
@@ -136,7 +136,7 @@ impl Winograd {
     }
 
     /// Numbers that transformed tiles of the input and of the output take.
-    pub fn room(&self, tiles: usize) -> [usize; 2] {
+    pub fn scratch(&self, tiles: usize) -> [usize; 2] {
         self.steps().map(|step| self.scheme.points() * odd_lines(tiles * step))
     }
 }
@@ -206,7 +206,7 @@ pub(in crate::engine) struct Chunk<'a> {
     /// Transformed input and output.
     pub room: [*mut f32; 2],
     /// Of the first pixel of the first image.
-    pub finish: Finish,
+    pub finish: Epilogue,
     pub target: [usize; 2],
 }
 
@@ -244,7 +244,7 @@ impl Job for Input<'_> {
 
 #[inline(always)]
 unsafe fn input<S: Simd, const N: usize>(chunk: &Chunk, tile: usize) {
-    let Pixels { at, size: [height, width], step } = chunk.source;
+    let Pixels { at, size: [height, width], stride: step } = chunk.source;
     let [image, top, left] = chunk.place(tile);
     let [top, left] = [top as isize - chunk.conv.before[0] as isize, left as isize - chunk.conv.before[1] as isize];
     // The rows and columns of the tile that lie inside the image; the rest is zero.
@@ -271,7 +271,7 @@ unsafe fn input_blocks<S: Simd, const N: usize, const INSIDE: bool>(
     rows: [usize; 2],
     columns: [usize; 2],
 ) {
-    let Pixels { size: [_, width], step, .. } = chunk.source;
+    let Pixels { size: [_, width], stride: step, .. } = chunk.source;
     let ([step_to, _], [pitch, _]) = (chunk.conv.steps(), chunk.pitches());
     for channel in (0..chunk.conv.depth).step_by(LANES) {
         unsafe {
@@ -308,10 +308,10 @@ impl Job for Multiply<'_> {
         let ([inputs, outputs], [pitch, pitch_out]) = (chunk.conv.steps(), chunk.pitches());
         unsafe {
             let finish =
-                Finish { target: chunk.room[1].add(point * pitch_out + first * LANES), step: outputs, ..Finish::PLAIN };
+                Epilogue { target: chunk.room[1].add(point * pitch_out + first * LANES), stride: outputs, ..Epilogue::PLAIN };
             Product {
                 source: chunk.room[0].add(point * pitch).cast_const(),
-                step: inputs,
+                stride: inputs,
                 taps: &[0],
                 depth: *depth,
                 weights: weights.as_ptr().add((point * blocks + first) * depth * LANES),

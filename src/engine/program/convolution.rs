@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Band, Compiler, Ends, Image, Instruction};
+use super::{RowBand, Compiler, EpilogueSpec, BufferView, Instruction};
 use crate::engine::geometry::Phase;
-use crate::engine::kernel::dense::{Dense, Piece, scratch};
+use crate::engine::kernel::dense::{Gemm, Piece, scratch};
 use crate::engine::kernel::winograd::{Tiles, Winograd};
 use crate::engine::simd::LANES;
-use crate::engine::steps::DenseLayer;
+use crate::engine::steps::ConvLayer;
 
 /// Cuts `count` into `parts` nearly equal parts, fewer when there is less.
 fn cut(count: usize, parts: usize) -> impl Iterator<Item = [usize; 2]> {
@@ -17,11 +17,11 @@ fn cut(count: usize, parts: usize) -> impl Iterator<Item = [usize; 2]> {
 
 impl Compiler<'_> {
     /// Rows of every image, for several threads.
-    pub(super) fn bands(&self, phases: &[Phase]) -> Vec<Band> {
+    pub(super) fn bands(&self, phases: &[Phase]) -> Vec<RowBand> {
         let mut bands = vec![];
         for image in 0..self.batch {
             for (phase, p) in phases.iter().enumerate() {
-                bands.extend(cut(p.count[0], 4 * self.threads).map(|rows| Band { phase, image, rows }));
+                bands.extend(cut(p.count[0], 4 * self.threads).map(|rows| RowBand { phase, image, rows }));
             }
         }
         // Neighbours in memory belong to one thread.
@@ -30,7 +30,7 @@ impl Compiler<'_> {
     }
 
     /// Cuts a convolution for several threads and for the caches.
-    fn pieces(&mut self, dense: &Dense, from: Image) -> Vec<Piece> {
+    fn pieces(&mut self, dense: &Gemm, from: BufferView) -> Vec<Piece> {
         let mut pieces = vec![];
         for (part, p) in dense.parts.iter().enumerate() {
             let phase = &p.phase;
@@ -50,7 +50,7 @@ impl Compiler<'_> {
                 };
                 columns = columns.next_multiple_of(self.threads).min(pixels);
             } else {
-                let row = from.size[1] * from.step * phase.reads[0];
+                let row = from.size[1] * from.stride * phase.reads[0];
                 let cache = (phase.count[0] * row).div_ceil(1 << 16);
                 rows = if by_blocks { cache } else { cache.max(2 * self.threads) };
             }
@@ -58,7 +58,7 @@ impl Compiler<'_> {
             for blocks in cut(dense.blocks, block_parts) {
                 for image in 0..from.batch {
                     for rows in cut(phase.count[0], rows) {
-                        self.scratch = self.scratch.max(scratch(phase, rows[1] - rows[0], from.size, from.step));
+                        self.scratch = self.scratch.max(scratch(phase, rows[1] - rows[0], from.size, from.stride));
                         for columns in cut(phase.count[1], columns) {
                             pieces.push(Piece { part, image, rows, columns, blocks });
                         }
@@ -72,28 +72,28 @@ impl Compiler<'_> {
     /// A convolution in either direction; single pixels are taken as one row, whatever the image's shape.
     pub(super) fn dense(
         &mut self,
-        layer: &DenseLayer,
-        dense: Arc<Dense>,
-        from: Image,
-        to: Image,
-        ends: Ends,
+        layer: &ConvLayer,
+        dense: Arc<Gemm>,
+        from: BufferView,
+        to: BufferView,
+        ends: EpilogueSpec,
     ) -> Instruction {
         match layer.is_pointwise() {
             true => self.pointwise(&dense, from, to, ends),
             false => {
                 let pieces = self.pieces(&dense, from);
-                Instruction::Dense { dense, pieces, from, to, ends }
+                Instruction::Gemm { dense, pieces, from, to, ends }
             }
         }
     }
 
-    pub(super) fn pointwise(&mut self, dense: &Dense, from: Image, to: Image, ends: Ends) -> Instruction {
+    pub(super) fn pointwise(&mut self, dense: &Gemm, from: BufferView, to: BufferView, ends: EpilogueSpec) -> Instruction {
         let (dense, from, to) = (Arc::new(dense.in_a_row(to.batch * to.pixels())), from.in_a_row(), to.in_a_row());
         let pieces = self.pieces(&dense, from);
-        Instruction::Dense { dense, pieces, from, to, ends }
+        Instruction::Gemm { dense, pieces, from, to, ends }
     }
 
-    pub(super) fn winograd(&mut self, conv: Arc<Winograd>, from: Image, to: Image, ends: Ends) -> Instruction {
+    pub(super) fn winograd(&mut self, conv: Arc<Winograd>, from: BufferView, to: BufferView, ends: EpilogueSpec) -> Instruction {
         let tiles = Tiles::of(conv.scheme, self.batch, to.size).count;
         // Weights that fit in a core's own cache beside some tiles: each thread goes its own way. Else the threads share the
         // reading of the weights, for as many tiles as the common cache holds.
@@ -101,7 +101,7 @@ impl Compiler<'_> {
         let wide = conv.depth.max(conv.blocks * LANES);
         let most = if alone { 14 } else { (900_000 / conv.scheme.points() / wide).max(32) };
         let chunk = tiles.div_ceil(tiles.div_ceil(most));
-        let [inputs, outputs] = conv.room(chunk);
+        let [inputs, outputs] = conv.scratch(chunk);
         let room = [self.buffers.len(), self.buffers.len() + 1];
         if alone {
             self.scratch = self.scratch.max(inputs + outputs);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::aligned::Aligned;
 use crate::engine::geometry::Phase;
-use crate::engine::kernel::dense::{Dense, Piece};
+use crate::engine::kernel::dense::{Gemm, Piece};
 use crate::engine::kernel::depthwise::Depthwise;
 use crate::engine::kernel::winograd::Winograd;
 use crate::engine::simd::LANES;
@@ -12,25 +12,25 @@ use crate::ops::{FrozenOp, Window};
 
 /// A tensor in memory: images behind each other, channels side by side, `step` numbers from pixel to pixel.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Image {
+pub(in crate::engine) struct BufferView {
     pub buffer: usize,
     pub batch: usize,
     pub channels: usize,
     pub size: [usize; 2],
-    pub step: usize,
+    pub stride: usize,
 }
 
-impl Image {
+impl BufferView {
     pub fn pixels(&self) -> usize {
         self.size[0] * self.size[1]
     }
 
     pub fn blocks(&self) -> usize {
-        self.step / LANES
+        self.stride / LANES
     }
 
     pub fn len(&self) -> usize {
-        self.batch * self.pixels() * self.step
+        self.batch * self.pixels() * self.stride
     }
 
     /// All pixels of all images as one row.
@@ -41,7 +41,7 @@ impl Image {
 
 /// What is done to results on their way to memory.
 #[derive(Clone, Default)]
-pub(in crate::engine) struct Ends {
+pub(in crate::engine) struct EpilogueSpec {
     pub bias: Option<Arc<Aligned>>,
     /// A buffer laid out as the target.
     pub addend: Option<usize>,
@@ -52,7 +52,7 @@ pub(in crate::engine) struct Ends {
 
 /// Rows of one image in one phase.
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Band {
+pub(in crate::engine) struct RowBand {
     pub phase: usize,
     pub image: usize,
     pub rows: [usize; 2],
@@ -61,21 +61,21 @@ pub(in crate::engine) struct Band {
 pub(in crate::engine) enum Instruction {
     /// Planes of the network's input to channels side by side.
     Enter {
-        to: Image,
+        to: BufferView,
         scale: Vec<f32>,
         shift: Vec<f32>,
     },
-    Dense {
-        dense: Arc<Dense>,
+    Gemm {
+        dense: Arc<Gemm>,
         pieces: Vec<Piece>,
-        from: Image,
-        to: Image,
-        ends: Ends,
+        from: BufferView,
+        to: BufferView,
+        ends: EpilogueSpec,
     },
     /// The gradient of the network's input, of `channels` and `size`, from what each window gives to each of its taps.
-    Overlap {
+    Col2im {
         window: Window,
-        from: Image,
+        from: BufferView,
         channels: usize,
         size: [usize; 2],
     },
@@ -84,94 +84,94 @@ pub(in crate::engine) enum Instruction {
         conv: Arc<Winograd>,
         chunk: usize,
         alone: bool,
-        from: Image,
-        to: Image,
-        ends: Ends,
+        from: BufferView,
+        to: BufferView,
+        ends: EpilogueSpec,
         room: [usize; 2],
     },
     Depthwise {
         conv: Arc<Depthwise>,
-        bands: Vec<Band>,
-        from: Image,
-        to: Image,
-        ends: Ends,
+        bands: Vec<RowBand>,
+        from: BufferView,
+        to: BufferView,
+        ends: EpilogueSpec,
     },
     MaxPool {
         phases: Vec<Phase>,
-        bands: Vec<Band>,
-        from: Image,
-        to: Image,
-        ends: Ends,
+        bands: Vec<RowBand>,
+        from: BufferView,
+        to: BufferView,
+        ends: EpilogueSpec,
         winners: usize,
     },
     MaxPoolBack {
         phases: Vec<Phase>,
-        bands: Vec<Band>,
-        from: Image,
-        to: Image,
-        ends: Ends,
+        bands: Vec<RowBand>,
+        from: BufferView,
+        to: BufferView,
+        ends: EpilogueSpec,
         winners: usize,
         taps: usize,
     },
     Mean {
-        from: Image,
-        to: Image,
-        ends: Ends,
+        from: BufferView,
+        to: BufferView,
+        ends: EpilogueSpec,
     },
     Spread {
-        from: Image,
-        to: Image,
-        ends: Ends,
+        from: BufferView,
+        to: BufferView,
+        ends: EpilogueSpec,
     },
     Elementwise {
-        from: Image,
-        to: Image,
+        from: BufferView,
+        to: BufferView,
         scale: Option<Arc<Aligned>>,
-        ends: Ends,
+        ends: EpilogueSpec,
     },
     /// Copies channels: `from[first.0..]` to `to[first.1..]`, this many; what is left of the target's last block becomes 0.
     Channels {
-        from: Image,
-        to: Image,
+        from: BufferView,
+        to: BufferView,
         first: [usize; 2],
         count: usize,
     },
     /// An operation on planes; what it reads and writes is kept for its backward.
-    Plain {
+    Reference {
         op: Arc<dyn FrozenOp>,
-        from: Option<Image>,
-        to: Image,
+        from: Option<BufferView>,
+        to: BufferView,
         shape: Vec<usize>,
         kept: usize,
     },
     /// The gradient goes to `to`, or, without one, to the network's input.
-    PlainBack {
+    ReferenceBack {
         op: Arc<dyn FrozenOp>,
-        from: Image,
-        to: Option<Image>,
+        from: BufferView,
+        to: Option<BufferView>,
         shape: Vec<usize>,
         kept: usize,
     },
     /// Planes of a vector in reading order, and back.
     Flatten {
-        from: Image,
-        to: Image,
+        from: BufferView,
+        to: BufferView,
     },
     Unflatten {
-        from: Image,
-        to: Image,
+        from: BufferView,
+        to: BufferView,
     },
     /// The stage's values, in planes.
     Emit {
-        from: Image,
+        from: BufferView,
     },
     /// The gradient of the stage's values.
     Cotangent {
-        to: Image,
+        to: BufferView,
     },
     /// The gradient of the network's input, added to what is there.
     Leave {
-        from: Image,
+        from: BufferView,
         scale: Vec<f32>,
     },
 }
@@ -183,8 +183,8 @@ impl Instruction {
         let mut ends_of = None;
         match self {
             Self::Enter { to, .. } | Self::Cotangent { to } => found.push(&mut to.buffer),
-            Self::Emit { from } | Self::Leave { from, .. } | Self::Overlap { from, .. } => found.push(&mut from.buffer),
-            Self::Dense { from, to, ends, .. } => {
+            Self::Emit { from } | Self::Leave { from, .. } | Self::Col2im { from, .. } => found.push(&mut from.buffer),
+            Self::Gemm { from, to, ends, .. } => {
                 found.extend([&mut from.buffer, &mut to.buffer]);
                 ends_of = Some(ends);
             }
@@ -207,11 +207,11 @@ impl Instruction {
             Self::Channels { from, to, .. } | Self::Flatten { from, to } | Self::Unflatten { from, to } => {
                 found.extend([&mut from.buffer, &mut to.buffer]);
             }
-            Self::Plain { from, to, .. } => {
+            Self::Reference { from, to, .. } => {
                 found.extend(from.iter_mut().map(|from| &mut from.buffer));
                 found.push(&mut to.buffer);
             }
-            Self::PlainBack { from, to, .. } => {
+            Self::ReferenceBack { from, to, .. } => {
                 found.push(&mut from.buffer);
                 found.extend(to.iter_mut().map(|to| &mut to.buffer));
             }

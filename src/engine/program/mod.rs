@@ -9,11 +9,11 @@ mod memory;
 use std::sync::Arc;
 
 use backward::Gradient;
-pub(super) use instruction::{Band, Ends, Image, Instruction};
+pub(super) use instruction::{RowBand, EpilogueSpec, BufferView, Instruction};
 
 use super::aligned::Aligned;
 use super::simd::LANES;
-use super::steps::{Dims, Kind, Steps};
+use super::steps::{Dims, OpKind, Lowering};
 
 /// Everything that a workspace needs, and what runs in it.
 pub(super) struct Program {
@@ -33,7 +33,7 @@ pub(super) struct Program {
 }
 
 struct Compiler<'a> {
-    steps: &'a Steps,
+    steps: &'a Lowering,
     batch: usize,
     threads: usize,
     /// Sizes of the buffers before any is used twice.
@@ -42,7 +42,7 @@ struct Compiler<'a> {
     kept: usize,
     scratch: usize,
     instructions: Vec<Instruction>,
-    images: Vec<Option<Image>>,
+    images: Vec<Option<BufferView>>,
     /// The mask of each step's rectifier.
     clips: Vec<Option<usize>>,
     /// Winners of a max pool, or what a plain operation keeps.
@@ -51,7 +51,7 @@ struct Compiler<'a> {
 }
 
 /// Numbers from pixel to pixel. At distances of a power of two, pixels would compete for the same few places of a cache.
-fn pixel_step(channels: usize) -> usize {
+fn pixel_stride(channels: usize) -> usize {
     let step = channels.next_multiple_of(LANES);
     if step.is_multiple_of(512) { step + LANES } else { step }
 }
@@ -63,7 +63,7 @@ fn padded(values: &[f32]) -> Arc<Aligned> {
 }
 
 impl Program {
-    pub fn new(steps: &Steps, batch: usize, threads: usize) -> Self {
+    pub fn new(steps: &Lowering, batch: usize, threads: usize) -> Self {
         let count = steps.steps.len();
         let mut compiler = Compiler {
             steps,
@@ -97,20 +97,20 @@ impl Compiler<'_> {
         self.steps.steps[step].dims
     }
 
-    fn image(&self, step: usize) -> Image {
+    fn image(&self, step: usize) -> BufferView {
         self.images[step].expect("steps are compiled in order")
     }
 
-    fn new_image(&mut self, dims: Dims, step: usize) -> Image {
+    fn new_image(&mut self, dims: Dims, step: usize) -> BufferView {
         let image =
-            Image { buffer: self.buffers.len(), batch: self.batch, channels: dims.channels, size: dims.size, step };
+            BufferView { buffer: self.buffers.len(), batch: self.batch, channels: dims.channels, size: dims.size, stride: step };
         // A whole vector may be read behind the last number of a narrow image.
         self.buffers.push(image.len() + LANES);
         image
     }
 
-    fn pixels(&mut self, dims: Dims) -> Image {
-        self.new_image(dims, pixel_step(dims.channels))
+    fn pixels(&mut self, dims: Dims) -> BufferView {
+        self.new_image(dims, pixel_stride(dims.channels))
     }
 
     fn mask(&mut self, words: usize) -> usize {
@@ -124,6 +124,6 @@ impl Compiler<'_> {
             self.steps.steps.iter().filter(|s| s.inputs.contains(&step) || s.addend == Some(step)).collect();
         let entries = self.steps.steps.iter().filter(|s| s.inputs.contains(&0)).count();
         let few = self.dims(step).channels <= LANES;
-        few && entries == 1 && users.len() == 1 && users[0].inputs == [step] && matches!(users[0].kind, Kind::Dense(_))
+        few && entries == 1 && users.len() == 1 && users[0].inputs == [step] && matches!(users[0].kind, OpKind::Conv(_))
     }
 }

@@ -6,11 +6,11 @@ mod run;
 use std::sync::Arc;
 
 use super::aligned::Aligned;
-use super::kernel::Finish;
+use super::kernel::Epilogue;
 use super::kernel::dense::Pixels;
-use super::program::{Ends, Image, Program};
+use super::program::{EpilogueSpec, BufferView, Program};
 use super::simd::{Isa, Job};
-use super::team::{Team, team};
+use super::team::{ThreadPool, thread_pool};
 
 /// The memory that a program works in; nothing is allocated while it runs.
 pub(super) struct Workspace {
@@ -37,16 +37,16 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Shared {
-    fn image(self, like: &Image, image: usize) -> Pixels {
-        let at = self.0.wrapping_add(image * like.pixels() * like.step).cast_const();
-        Pixels { at, size: like.size, step: like.step }
+    fn image(self, like: &BufferView, image: usize) -> Pixels {
+        let at = self.0.wrapping_add(image * like.pixels() * like.stride).cast_const();
+        Pixels { at, size: like.size, stride: like.stride }
     }
 }
 
 /// What a [`Finish`] is made of, for all images of a batch.
 #[derive(Clone, Copy)]
-struct Finishes {
-    first: Finish,
+struct BatchEpilogue {
+    first: Epilogue,
     /// Numbers and masks from image to image.
     pitch: usize,
     mask_pitch: usize,
@@ -54,13 +54,13 @@ struct Finishes {
     width: usize,
 }
 // SAFETY: as for `Shared`.
-unsafe impl Sync for Finishes {}
+unsafe impl Sync for BatchEpilogue {}
 
-impl Finishes {
-    fn of(&self, image: usize) -> Finish {
+impl BatchEpilogue {
+    fn of(&self, image: usize) -> Epilogue {
         let (numbers, masks) = (image * self.pitch, image * self.mask_pitch);
         let f = self.first;
-        Finish {
+        Epilogue {
             target: f.target.wrapping_add(numbers),
             addend: if f.addend.is_null() { f.addend } else { f.addend.wrapping_add(numbers) },
             passes: if f.passes.is_null() { f.passes } else { f.passes.wrapping_add(masks) },
@@ -108,24 +108,24 @@ impl Workspace {
         program.backward.iter().for_each(|instruction| self.run(instruction));
     }
 
-    fn at(&mut self, image: &Image) -> Shared {
+    fn at(&mut self, image: &BufferView) -> Shared {
         Shared(self.buffers[image.buffer].as_mut_ptr())
     }
 
-    fn finishes(&mut self, to: &Image, ends: &Ends) -> Finishes {
+    fn finishes(&mut self, to: &BufferView, ends: &EpilogueSpec) -> BatchEpilogue {
         let target = self.buffers[to.buffer].as_mut_ptr();
-        let first = Finish {
+        let first = Epilogue {
             target,
-            step: to.step,
+            stride: to.stride,
             bias: ends.bias.as_ref().map_or(std::ptr::null(), |b| b.as_ptr()),
             addend: ends.addend.map_or(std::ptr::null(), |a| self.buffers[a].as_ptr()),
             clip: ends.clip.map(|(ceiling, _)| ceiling),
             passes: ends.clip.map_or(std::ptr::null_mut(), |(_, mask)| self.masks[mask].as_mut_ptr()),
             gate: ends.gate.map_or(std::ptr::null(), |mask| self.masks[mask].as_ptr()),
-            mask_step: to.blocks(),
+            mask_stride: to.blocks(),
         };
         let pixels = to.pixels();
-        Finishes { first, pitch: pixels * to.step, mask_pitch: pixels * to.blocks(), width: to.size[1] }
+        BatchEpilogue { first, pitch: pixels * to.stride, mask_pitch: pixels * to.blocks(), width: to.size[1] }
     }
 
     /// Runs a job for each task.
@@ -133,7 +133,7 @@ impl Workspace {
         let isa = self.isa;
         // SAFETY: the instruction set was checked when the plan was made; jobs get pointers into buffers that the program
         // made large enough, and no two tasks write the same place.
-        Team::run(team(), self.threads, tasks, &|thread, task| unsafe { isa.run(job(thread, task)) });
+        ThreadPool::run(thread_pool(), self.threads, tasks, &|thread, task| unsafe { isa.run(job(thread, task)) });
     }
 
     /// The same for chunks of the pixels of a tensor.

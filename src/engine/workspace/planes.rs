@@ -1,17 +1,17 @@
 //! Between planes, as tensors have them outside, and channels side by side.
 
 use super::{CHUNK, Shared, Workspace};
-use crate::engine::program::Image;
-use crate::engine::team::team;
+use crate::engine::program::BufferView;
+use crate::engine::team::thread_pool;
 
 impl Workspace {
     /// Planes to channels side by side, scaled and shifted; the padding of channels becomes 0.
-    pub(super) fn gather(&mut self, planes: &[f32], to: &Image, affine: Option<(&[f32], &[f32])>) {
+    pub(super) fn gather(&mut self, planes: &[f32], to: &BufferView, affine: Option<(&[f32], &[f32])>) {
         let target = self.at(to);
-        let (count, channels, step) = (to.pixels(), to.channels, to.step);
+        let (count, channels, step) = (to.pixels(), to.channels, to.stride);
         let affine = affine.filter(|(scale, _)| !scale.is_empty());
         let parts = count.div_ceil(CHUNK);
-        team().run(self.threads, to.batch * parts, &|_, task| {
+        thread_pool().run(self.threads, to.batch * parts, &|_, task| {
             let (image, part) = (task / parts, task % parts);
             let planes = &planes[image * channels * count..][..channels * count];
             let Shared(target) = { target };
@@ -32,13 +32,13 @@ impl Workspace {
     }
 
     /// Channels side by side to planes; with `scale`, scaled and added to what the planes hold.
-    pub(super) fn scatter(&mut self, from: &Image, planes: &mut [f32], scale: Option<&[f32]>) {
+    pub(super) fn scatter(&mut self, from: &BufferView, planes: &mut [f32], scale: Option<&[f32]>) {
         let source = self.at(from);
-        let (count, channels, step) = (from.pixels(), from.channels, from.step);
+        let (count, channels, step) = (from.pixels(), from.channels, from.stride);
         let target = Shared(planes.as_mut_ptr());
         debug_assert_eq!(planes.len(), from.batch * channels * count);
         let parts = count.div_ceil(CHUNK);
-        team().run(self.threads, from.batch * parts, &|_, task| {
+        thread_pool().run(self.threads, from.batch * parts, &|_, task| {
             let (image, part) = (task / parts, task % parts);
             let (Shared(source), Shared(target)) = ({ source }, { target });
             let (first, end) = (part * CHUNK, (part * CHUNK + CHUNK).min(count));

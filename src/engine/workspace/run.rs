@@ -1,9 +1,9 @@
 //! Instructions to jobs of the kernels.
 
 use super::{Shared, Workspace};
-use crate::engine::kernel::dense::{DenseJob, Pixels};
+use crate::engine::kernel::dense::{GemmJob, Pixels};
 use crate::engine::kernel::depthwise::DepthwiseJob;
-use crate::engine::kernel::overlap::Overlap;
+use crate::engine::kernel::overlap::Col2im;
 use crate::engine::kernel::pool::{MaxPool, MaxPoolBack, Mean, Spread};
 use crate::engine::kernel::simple::Elementwise;
 use crate::engine::kernel::winograd::{Chunk, Input, Multiply, Output, Tiles, Whole};
@@ -33,41 +33,41 @@ impl Workspace {
                 self.scatter(from, &mut gradient, Some(scale));
                 self.gradient = gradient;
             }
-            Instruction::Dense { dense, pieces, from, to, ends } => {
+            Instruction::Gemm { dense, pieces, from, to, ends } => {
                 let source = self.at(from);
                 let finishes = self.finishes(to, ends);
                 let scratch: Vec<Shared> = self.scratch.iter_mut().map(|s| Shared(s.as_mut_ptr())).collect();
-                let pitch = from.pixels() * from.step;
+                let pitch = from.pixels() * from.stride;
                 self.each(pieces.len(), |thread, task| {
                     let piece = pieces[task];
                     let Shared(source) = { source };
                     let at = source.wrapping_add(piece.image * pitch).cast_const();
-                    DenseJob {
+                    GemmJob {
                         dense,
                         piece,
-                        source: Pixels { at, size: from.size, step: from.step },
+                        source: Pixels { at, size: from.size, stride: from.stride },
                         finish: finishes.of(piece.image),
                         target_width: finishes.width,
                         scratch: scratch[thread].0,
                     }
                 });
             }
-            Instruction::Overlap { window, from, channels, size } => {
+            Instruction::Col2im { window, from, channels, size } => {
                 let source = self.at(from);
                 let gradient = Shared(self.gradient.as_mut_ptr());
                 let parts = size[0].min(16);
-                let [columns, image] = [from.pixels() * from.step, channels * size[0] * size[1]];
+                let [columns, image] = [from.pixels() * from.stride, channels * size[0] * size[1]];
                 self.each(from.batch * parts, |_, task| {
                     let (index, part) = (task / parts, task % parts);
                     let (Shared(source), Shared(gradient)) = ({ source }, { gradient });
-                    Overlap {
+                    Col2im {
                         window,
                         channels: *channels,
                         size: *size,
                         windows: from.size,
                         rows: [part * size[0] / parts, (part + 1) * size[0] / parts],
                         source: source.wrapping_add(index * columns).cast_const(),
-                        step: from.step,
+                        stride: from.stride,
                         target: gradient.wrapping_add(index * image),
                     }
                 });
@@ -91,7 +91,7 @@ impl Workspace {
                     }
                 };
                 if *alone {
-                    let [inputs, _] = conv.room(*chunk);
+                    let [inputs, _] = conv.scratch(*chunk);
                     let scratch: Vec<Shared> = self.scratch.iter_mut().map(|s| Shared(s.as_mut_ptr())).collect();
                     self.each(chunks, |thread, task| {
                         let first = scratch[thread];
@@ -200,22 +200,22 @@ impl Workspace {
                     let Shared(scale) = { scale };
                     let source = source.image(from, 0).at;
                     let finish = finishes.of(0);
-                    Elementwise { source, step: from.step, scale, pixels, blocks: from.blocks(), finish }
+                    Elementwise { source, stride: from.stride, scale, pixels, blocks: from.blocks(), finish }
                 });
             }
             Instruction::Channels { from, to, first, count } => {
                 let (source, target) = (self.at(from).0, self.at(to).0);
-                let rest = (first[1] + count).next_multiple_of(LANES).min(to.step) - first[1] - count;
+                let rest = (first[1] + count).next_multiple_of(LANES).min(to.stride) - first[1] - count;
                 for pixel in 0..from.batch * from.pixels() {
                     // SAFETY: both tensors have these channels at each of these pixels, in different buffers.
                     unsafe {
-                        let target = target.add(pixel * to.step + first[1]);
-                        target.copy_from_nonoverlapping(source.add(pixel * from.step + first[0]), *count);
+                        let target = target.add(pixel * to.stride + first[1]);
+                        target.copy_from_nonoverlapping(source.add(pixel * from.stride + first[0]), *count);
                         target.add(*count).write_bytes(0, rest);
                     }
                 }
             }
-            Instruction::Plain { op, from, to, shape, kept } => {
+            Instruction::Reference { op, from, to, shape, kept } => {
                 let (mut read, _) = std::mem::take(&mut self.kept[*kept]);
                 read.resize(shape.iter().product(), 0.0);
                 match from {
@@ -226,7 +226,7 @@ impl Workspace {
                 self.gather(&wrote, to, None);
                 self.kept[*kept] = (read, wrote);
             }
-            Instruction::PlainBack { op, from, to, shape, kept } => {
+            Instruction::ReferenceBack { op, from, to, shape, kept } => {
                 let mut gradient = vec![0.0; from.batch * from.channels * from.pixels()];
                 self.scatter(from, &mut gradient, None);
                 let (read, wrote) = &self.kept[*kept];

@@ -123,7 +123,7 @@ impl Answers {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a session without number, with fewer than two choices, with a stimulus twice, and as [`Answers::and`].
-    pub fn of(people: impl IntoIterator<Item = Person>) -> Result<Self> {
+    pub fn from_people(people: impl IntoIterator<Item = Person>) -> Result<Self> {
         people.into_iter().try_fold(Self::default(), |mut all, person| {
             person.check().map_err(|reason| Error::invalid("answers", reason))?;
             all.add(person)?;
@@ -192,7 +192,7 @@ impl Answers {
 }
 
 impl Show for Answers {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let mut table = Table::new(["person", "main trials", "catch trials right", "disturbed or unanswered"])
             .align([Align::Left, Align::Right, Align::Right, Align::Right])
             .caption(format!(
@@ -210,7 +210,7 @@ impl Show for Answers {
                 of(Block::Main).filter(|answer| !answer.counts()).count().to_string(),
             ]);
         }
-        table.bundles()
+        table.mime_bundles()
     }
 }
 

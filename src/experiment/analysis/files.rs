@@ -75,7 +75,7 @@ impl Answers {
             Some(reason) => Err(reason),
             None => Ok(people),
         });
-        Self::of(people.map_err(wrong)?)
+        Self::from_people(people.map_err(wrong)?)
     }
 
     /// Reads all `.json` and `.csv` files of a folder; a session that is there as both is taken once.

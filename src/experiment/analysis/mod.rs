@@ -29,7 +29,7 @@ mod tests;
 pub use answers::{Answer, Answers, Block, Person};
 pub use exclusion::{Excluded, ExclusionRule};
 pub use permutation::{RepeatedMeasures, StageEffect};
-pub use proportion::Proportion;
+pub use proportion::ConditionProportion;
 pub use published::Published;
 pub use recognition::Recognition;
 pub use run::Analysis;

@@ -39,7 +39,7 @@ impl RepeatedMeasures {
     /// # Errors
     /// [`Error::Invalid`] for fewer than two people or two conditions, rows of different lengths, values that are not finite, and when no
     /// person's values differ.
-    pub fn of(scores: &[Vec<f64>]) -> Result<Self> {
+    pub fn from_scores(scores: &[Vec<f64>]) -> Result<Self> {
         let wrong = |reason: String| Err(Error::invalid("repeated measures", reason));
         let k = scores.first().map_or(0, Vec::len);
         if scores.len() < 2 || k < 2 {
@@ -102,7 +102,7 @@ pub(super) fn test(scores: &[Vec<f64>], permutations: usize, seed: u64) -> Resul
     if permutations == 0 {
         return Err(Error::invalid("permutations", "needs at least 1; 10,000 are usual"));
     }
-    let statistic = RepeatedMeasures::of(scores)?;
+    let statistic = RepeatedMeasures::from_scores(scores)?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut shuffled = scores.to_vec();
     let as_large = (0..permutations).filter(|_| {
@@ -114,7 +114,7 @@ pub(super) fn test(scores: &[Vec<f64>], permutations: usize, seed: u64) -> Resul
 }
 
 impl Show for StageEffect {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let Self { statistic, p, permutations, people, .. } = self;
         let least = 1.0 / (1 + permutations) as f64;
         let p = if *p <= least * 1.5 { format!("{p:.2e} (the least possible)") } else { format!("{p:.4}") };
@@ -133,7 +133,7 @@ impl Show for StageEffect {
             .row(["p".into(), p])
             .row(["permutations within people".into(), permutations.to_string()])
             .row(["people".into(), format!("{people}{left_out}")])
-            .bundles()
+            .mime_bundles()
     }
 }
 

@@ -4,7 +4,7 @@ use super::bootstrap;
 
 /// How often people were right under one condition: each person's proportion correct, and over people mean, standard error and interval.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Proportion {
+pub struct ConditionProportion {
     /// The condition.
     pub condition: String,
     /// The mean of the people's proportions, 0 to 1.
@@ -19,7 +19,7 @@ pub struct Proportion {
     pub trials: usize,
 }
 
-impl Proportion {
+impl ConditionProportion {
     /// From the number of right answers and of trials of each person; `None` when nobody had a trial.
     pub(super) fn of(condition: &str, counts: &[(usize, usize)], seed: u64) -> Option<Self> {
         let counts: Vec<(usize, usize)> = counts.iter().copied().filter(|(_, trials)| *trials > 0).collect();

@@ -120,7 +120,7 @@ impl Published {
 }
 
 impl Show for Published {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let mut table =
             Table::new(["stage", "proportion correct"]).align([Align::Left, Align::Right]).caption(format!(
                 "{}: people's recognition of its metamers, {} choices (Feather et al. 2023)",
@@ -128,7 +128,7 @@ impl Show for Published {
             ));
         table.push(["natural".into(), format!("{:.3}", self.natural)]);
         self.stages.iter().for_each(|(stage, mean)| table.push([stage.clone(), format!("{mean:.3}")]));
-        table.bundles()
+        table.mime_bundles()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a class recognised, and whether the stage mattered.
 
-use super::{Excluded, ExclusionRule, Proportion, Published, StageEffect, permutation};
+use super::{Excluded, ExclusionRule, ConditionProportion, Published, StageEffect, permutation};
 use crate::{Error, Result};
 
 const NATURAL: &str = "natural";
@@ -8,7 +8,7 @@ const NATURAL: &str = "natural";
 /// What a class recognised: proportion correct by condition, with what it is compared to. In a notebook a plot and a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recognition {
-    pub(super) proportions: Vec<Proportion>,
+    pub(super) proportions: Vec<ConditionProportion>,
     pub(super) chance: f64,
     pub(super) people: usize,
     pub(super) rule: ExclusionRule,
@@ -25,7 +25,7 @@ pub struct Recognition {
 
 impl Recognition {
     /// The conditions in their order, with what people recognised under each.
-    pub fn proportions(&self) -> &[Proportion] {
+    pub fn proportions(&self) -> &[ConditionProportion] {
         &self.proportions
     }
 

@@ -1,6 +1,6 @@
 //! What a class recognised, as a plot and a table.
 
-use super::{ExclusionRule, Proportion, Published, Recognition};
+use super::{ExclusionRule, ConditionProportion, Published, Recognition};
 use crate::display::{Align, Bundle, Figure, LinePlot, Show, Table};
 
 impl Recognition {
@@ -18,7 +18,7 @@ impl Recognition {
     /// Proportion correct by condition with the SEM over people, chance, the network (dashed) and the published means.
     pub fn plot(&self) -> LinePlot {
         let place = |name: &str| self.conditions.iter().position(|known| known == name).unwrap_or(0) as f64;
-        let bar = |found: &Proportion| {
+        let bar = |found: &ConditionProportion| {
             let sem = found.sem.unwrap_or(f64::NAN);
             (place(&found.condition), found.mean, found.mean - sem, found.mean + sem)
         };
@@ -96,14 +96,14 @@ fn capital(rule: &ExclusionRule) -> String {
 }
 
 impl Show for Recognition {
-    fn bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<Bundle> {
         let plot = self.plot();
         let text = format!("{}\n{}", self.title(), plot.words().join("\n"));
         // Names of many conditions need room to stand beside each other.
         let width = if self.conditions.len() > 7 { 900.0 } else { 600.0 };
         let figure = Figure::new(plot.alt()).width(width).row([plot]).bundle(text);
         let mut bundles = vec![figure];
-        bundles.extend(self.table().bundles());
+        bundles.extend(self.table().mime_bundles());
         bundles
     }
 }

@@ -1,6 +1,6 @@
 //! The analysis: from the answers of a class to proportions correct.
 
-use super::{Answers, Block, Excluded, ExclusionRule, Person, Proportion, Published, Recognition};
+use super::{Answers, Block, Excluded, ExclusionRule, Person, ConditionProportion, Published, Recognition};
 use crate::{Error, Result};
 
 /// Above this many times the usual, the time between two frames means that one was left out.
@@ -82,9 +82,9 @@ impl Analysis {
         let counts: Vec<Vec<(usize, usize)>> = people.iter().map(|person| counted(person, &conditions)).collect();
         let proportion = |(k, name): (usize, &String)| {
             let of: Vec<(usize, usize)> = counts.iter().map(|person| person[k]).collect();
-            Proportion::of(name, &of, self.seed)
+            ConditionProportion::of(name, &of, self.seed)
         };
-        let proportions: Vec<Proportion> = conditions.iter().enumerate().filter_map(proportion).collect();
+        let proportions: Vec<ConditionProportion> = conditions.iter().enumerate().filter_map(proportion).collect();
         if proportions.is_empty() {
             let reason = match (everybody.len(), excluded.len()) {
                 (0, _) => "hold nobody".to_owned(),

@@ -164,7 +164,7 @@ impl SimulatedClass {
             }
         });
         let people: Vec<Person> = people.collect();
-        Answers::of(people)
+        Answers::from_people(people)
     }
 
     fn check(&self) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::permutation::test;
 use super::{
-    Analysis, Answer, Answers, Block, ExclusionRule, Person, Proportion, Published, RepeatedMeasures, SimulatedClass,
+    Analysis, Answer, Answers, Block, ExclusionRule, Person, ConditionProportion, Published, RepeatedMeasures, SimulatedClass,
 };
 use crate::display::Show;
 
@@ -71,7 +71,7 @@ fn f_equals_statsmodels() {
         (weak(), 1.740_181_268_882_18, (3, 12)),
         (none(), 0.003_412_969_283_276_5, (2, 6)),
     ] {
-        let found = RepeatedMeasures::of(&scores).unwrap();
+        let found = RepeatedMeasures::from_scores(&scores).unwrap();
         assert!((found.f - f).abs() < 1e-12 * f.max(1.0), "{found:?} {f}");
         assert_eq!((found.df_conditions, found.df_error), df);
     }
@@ -105,7 +105,7 @@ fn p_is_small_by_chance_as_often_as_it_says() {
 
 #[test]
 fn what_has_no_f_is_refused() {
-    let refused = |scores: &[Vec<f64>]| RepeatedMeasures::of(scores).unwrap_err().to_string();
+    let refused = |scores: &[Vec<f64>]| RepeatedMeasures::from_scores(scores).unwrap_err().to_string();
     assert!(refused(&[]).contains("got 0 and 0"));
     assert!(refused(&[vec![0.1, 0.2]]).contains("got 1 and 2"));
     assert!(refused(&[vec![0.1], vec![0.2]]).contains("got 2 and 1"));
@@ -113,49 +113,49 @@ fn what_has_no_f_is_refused() {
     assert!(refused(&[vec![0.1, f64::NAN], vec![0.3, 0.4]]).contains("not finite"));
     assert!(refused(&[vec![0.5, 0.5], vec![0.3, 0.3]]).contains("no effect to test"));
     assert!(test(&clear(), 0, 0).unwrap_err().to_string().contains("at least 1"));
-    let agreed = RepeatedMeasures::of(&[vec![0.0, 1.0], vec![0.0, 1.0]]).unwrap();
+    let agreed = RepeatedMeasures::from_scores(&[vec![0.0, 1.0], vec![0.0, 1.0]]).unwrap();
     assert_eq!(agreed.f, f64::INFINITY);
     assert!(test(&[vec![0.0, 1.0], vec![0.0, 1.0]], 1000, 0).unwrap().1 > 0.4, "half of the permutations do as well");
 }
 
 #[test]
 fn mean_and_sem_are_those_over_people() {
-    let found = Proportion::of("stem", &[(8, 10), (3, 5), (1, 4), (0, 0)], 0).unwrap();
+    let found = ConditionProportion::of("stem", &[(8, 10), (3, 5), (1, 4), (0, 0)], 0).unwrap();
     // numpy 2.4.6: mean and std(ddof=1) / sqrt(3) of [.8, .6, .25].
     assert!((found.mean - 0.55).abs() < 1e-12);
     assert!((found.sem.unwrap() - 0.160_727_512_683_216_1).abs() < 1e-12, "{found:?}");
     assert_eq!((found.people, found.trials), (3, 19));
-    let alone = Proportion::of("stem", &[(1, 2)], 0).unwrap();
+    let alone = ConditionProportion::of("stem", &[(1, 2)], 0).unwrap();
     assert_eq!((alone.mean, alone.sem, alone.interval), (0.5, None, None));
-    assert_eq!(Proportion::of("stem", &[(0, 0)], 0), None);
+    assert_eq!(ConditionProportion::of("stem", &[(0, 0)], 0), None);
 }
 
 #[test]
 fn the_bootstrap_interval_is_what_it_should_be() {
     // Of 100 people half are right always and half never: the mean's deviation is 0.05, and the interval about 0.5 ± 1.96 x 0.05.
     let halves: Vec<(usize, usize)> = (0..100).map(|k| (k % 2, 1)).collect();
-    let (low, high) = Proportion::of("", &halves, 3).unwrap().interval.unwrap();
+    let (low, high) = ConditionProportion::of("", &halves, 3).unwrap().interval.unwrap();
     assert!((low - 0.402).abs() < 0.011 && (high - 0.598).abs() < 0.011, "{low} {high}");
-    assert_eq!(Proportion::of("", &halves, 3), Proportion::of("", &halves, 3));
+    assert_eq!(ConditionProportion::of("", &halves, 3), ConditionProportion::of("", &halves, 3));
     // Two people: the mean is the one, the other or the middle.
-    assert_eq!(Proportion::of("", &[(0, 1), (1, 1)], 0).unwrap().interval, Some((0.0, 1.0)));
+    assert_eq!(ConditionProportion::of("", &[(0, 1), (1, 1)], 0).unwrap().interval, Some((0.0, 1.0)));
 }
 
 #[test]
 fn who_fails_the_catch_trials_is_left_out_and_named() {
-    let answers = Answers::of([person("ann", 9, 5, 4), person("bob", 1, 1, 2), person("eve", 7, 3, 3)]).unwrap();
+    let answers = Answers::from_people([person("ann", 9, 5, 4), person("bob", 1, 1, 2), person("eve", 7, 3, 3)]).unwrap();
     let found = Analysis::new(answers.clone()).run().unwrap();
     assert_eq!(found.people(), 2);
     assert_eq!(found.excluded().iter().map(|out| out.person.as_str()).collect::<Vec<_>>(), ["bob"]);
     assert!((found.proportions()[0].mean - 0.8).abs() < 1e-12);
-    let text = found.bundles()[1].plain().to_owned();
+    let text = found.mime_bundles()[1].plain().to_owned();
     assert!(text.contains("bob (2 of 4 catch trials right)") && text.contains("75 %"), "{text}");
     let all = Analysis::new(answers.clone()).exclude(ExclusionRule::nobody()).run().unwrap();
     assert_eq!((all.people(), all.excluded().len()), (3, 0));
     let strict = Analysis::new(answers.clone()).exclude(ExclusionRule { least_catch: 1.0 }).run().unwrap();
     assert_eq!(strict.people(), 1);
     assert!(Analysis::new(answers).exclude(ExclusionRule { least_catch: 75.0 }).run().is_err());
-    let bad = Analysis::new(Answers::of([person("bob", 1, 1, 0)]).unwrap()).run().unwrap_err().to_string();
+    let bad = Analysis::new(Answers::from_people([person("bob", 1, 1, 0)]).unwrap()).run().unwrap_err().to_string();
     assert!(bad.contains("nobody who is not excluded"), "{bad}");
     assert!(Analysis::new(Answers::default()).run().unwrap_err().to_string().contains("nobody"));
 }
@@ -166,9 +166,9 @@ fn disturbed_and_unanswered_trials_do_not_count() {
     ann.answers[0].interrupted = true;
     ann.answers[1].answer = None;
     ann.answers[2].longest_frame_ms = Some(33.4);
-    let found = Analysis::new(Answers::of([ann, person("bob", 10, 5, 4)]).unwrap()).run().unwrap();
+    let found = Analysis::new(Answers::from_people([ann, person("bob", 10, 5, 4)]).unwrap()).run().unwrap();
     assert_eq!(found.proportions()[0].trials, 18);
-    let text = found.bundles()[1].plain().to_owned();
+    let text = found.mime_bundles()[1].plain().to_owned();
     assert!(
         text.contains("2 trials do not count") && text.contains("In 1 trials the screen left out a frame"),
         "{text}"
@@ -179,7 +179,7 @@ fn disturbed_and_unanswered_trials_do_not_count() {
 fn a_person_without_a_condition_is_left_out_of_the_test_only() {
     let mut ann = person("ann", 10, 5, 4);
     ann.answers.retain(|answer| answer.condition != "stem");
-    let answers = Answers::of([ann, person("bob", 9, 5, 4), person("eve", 8, 3, 4)]).unwrap();
+    let answers = Answers::from_people([ann, person("bob", 9, 5, 4), person("eve", 8, 3, 4)]).unwrap();
     let found = Analysis::new(answers).run().unwrap();
     let effect = found.effect_among(["natural", "stem"], 99, 0).unwrap();
     assert_eq!((effect.people, effect.incomplete), (2, 1));
@@ -233,7 +233,7 @@ fn a_simulated_class_is_what_was_asked_for_and_says_so_everywhere() {
     }
     let effect = found.stage_effect(999, 0).unwrap();
     assert_eq!(effect.p, 0.001);
-    for bundle in found.bundles().into_iter().chain(answers.bundles()).chain(effect.bundles()) {
+    for bundle in found.mime_bundles().into_iter().chain(answers.mime_bundles()).chain(effect.mime_bundles()) {
         assert!(bundle.plain().to_lowercase().contains("simulated"), "{}", bundle.plain());
     }
     let folder = tempfile::tempdir().unwrap();

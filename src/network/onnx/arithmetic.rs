@@ -7,12 +7,12 @@ use super::proto;
 use super::refusal::Outcome;
 use super::value::{Layout, Value};
 use crate::network::Layer;
-use crate::ops::{ChannelAffine, Clip};
+use crate::ops::{ChannelAffine, Relu};
 
 impl Import {
     pub(super) fn relu(&mut self, node: &proto::Node) -> Outcome<Value> {
         Attributes::new(node, &[])?;
-        self.rectify(node, Clip::RELU)
+        self.rectify(node, Relu::UNBOUNDED)
     }
 
     pub(super) fn clip(&mut self, node: &proto::Node) -> Outcome<Value> {
@@ -28,12 +28,12 @@ impl Import {
         }
         // An exporter's largest float stands for no limit.
         let ceiling = if high == f32::MAX { f32::INFINITY } else { high };
-        self.rectify(node, Clip { ceiling })
+        self.rectify(node, Relu { max: ceiling })
     }
 
-    fn rectify(&mut self, node: &proto::Node, clip: Clip) -> Outcome<Value> {
+    fn rectify(&mut self, node: &proto::Node, clip: Relu) -> Outcome<Value> {
         let x = self.value(node, 0)?;
-        let y = self.push(Layer::Clip(clip), &[x.node])?;
+        let y = self.push(Layer::Relu(clip), &[x.node])?;
         Ok(Value { node: y, rectified: true, ..x })
     }
 

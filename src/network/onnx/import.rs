@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::constant::Constant;
-use super::refusal::{Outcome, Refusal};
+use super::refusal::{Outcome, Unsupported};
 use super::value::{CHANNELS_LAST, Layout, Value};
 use super::{OnnxOptions, entrance, goals, proto};
-use crate::network::{Builder, Input, Layer, Network, NodeId, Provenance};
+use crate::network::{Builder, Input, Layer, Network, NodeId, WeightsSource};
 use crate::{Error, Result};
 
 /// No layer of a classifier holds more numbers for one input.
@@ -40,7 +40,7 @@ pub(super) fn network(
     name: String,
     model: proto::Model,
     options: OnnxOptions,
-    provenance: Provenance,
+    provenance: WeightsSource,
 ) -> Result<Network> {
     let damaged = |reason: String| Error::file(path, reason);
     let opset = model.opsets.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map(|o| o.version);
@@ -68,7 +68,7 @@ pub(super) fn network(
         false => chosen.iter().map(|stage| stage.output.as_str()).collect(),
     };
     let needed = goals::needed(&graph.nodes, &goals);
-    let at_input = |Refusal(reason): Refusal| damaged(format!("its input \"{}\" {reason}", slot.name));
+    let at_input = |Unsupported(reason): Unsupported| damaged(format!("its input \"{}\" {reason}", slot.name));
     let (sizes, last) = entrance::input(slot, &options).map_err(at_input)?;
     let [_, height, width] = sizes;
     let resize = options.resize.unwrap_or((height.min(width) as f64 * 256.0 / 224.0).round() as usize);
@@ -86,7 +86,7 @@ pub(super) fn network(
     graph.nodes.iter().for_each(|node| *names.entry(&node.name).or_default() += 1);
     for &index in &needed {
         let node = &graph.nodes[index];
-        let here = |Refusal(reason): Refusal| {
+        let here = |Unsupported(reason): Unsupported| {
             let name = if node.name.is_empty() { node.outputs.first() } else { Some(&node.name) };
             let name = name.map_or("", String::as_str);
             damaged(format!("node {} of {count}, {} \"{name}\": {reason}", index + 1, node.op))
@@ -116,13 +116,13 @@ pub(super) fn network(
         for slot in graph.outputs.iter().rev() {
             import
                 .output(&slot.name)
-                .map_err(|Refusal(reason)| damaged(format!("its output \"{}\" {reason}", slot.name)))?;
+                .map_err(|Unsupported(reason)| damaged(format!("its output \"{}\" {reason}", slot.name)))?;
         }
     }
     if let Some(classes) = options.classes {
         import.b.classes(classes);
     }
-    import.b.provenance(provenance);
+    import.b.weights_source(provenance);
     import.b.finish()
 }
 
@@ -203,7 +203,7 @@ impl Import {
         match self.constants.get(name) {
             Some(tensor) => match Constant::read(tensor) {
                 Ok(constant) => Ok(Some(Operand::Constant(constant))),
-                Err(Refusal(reason)) => Err(format!("the tensor \"{name}\" {reason}").into()),
+                Err(Unsupported(reason)) => Err(format!("the tensor \"{name}\" {reason}").into()),
             },
             None => Err(format!("its input \"{name}\" is computed by no node before it").into()),
         }
@@ -226,7 +226,7 @@ impl Import {
     }
 
     pub fn constant(&self, node: &proto::Node, index: usize) -> Outcome<Constant> {
-        let missing = || Refusal(format!("has no input {}", index + 1));
+        let missing = || Unsupported(format!("has no input {}", index + 1));
         self.optional(node, index)?.ok_or_else(missing)
     }
 

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use prost::Message;
 
-use super::{Network, Provenance};
+use super::{Network, WeightsSource};
 use crate::{Error, Result, assets, sha256};
 
 /// How [`Network::from_onnx`] takes a file: what is done to the picture first, which nodes are stages, what the classes are called.
@@ -172,7 +172,7 @@ impl Network {
         let file = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
         let source = format!("{} (SHA-256 {digest})", file(path.file_name()));
         // Left open, so that it becomes that of the layers: what is done to the picture first is not in the file.
-        let provenance = Provenance { source, weights_sha256: String::new() };
+        let provenance = WeightsSource { source, weights_sha256: String::new() };
         import::network(path, file(path.file_stem()), model, options, provenance)
     }
 }

@@ -1,28 +1,28 @@
 //! Why a node or a tensor cannot be taken, before it is said where it stands.
 
-pub(super) struct Refusal(pub String);
+pub(super) struct Unsupported(pub String);
 
-pub(super) type Outcome<T> = Result<T, Refusal>;
+pub(super) type Outcome<T> = Result<T, Unsupported>;
 
-impl From<crate::Error> for Refusal {
+impl From<crate::Error> for Unsupported {
     fn from(error: crate::Error) -> Self {
         Self(error.to_string())
     }
 }
 
-impl From<candle_core::Error> for Refusal {
+impl From<candle_core::Error> for Unsupported {
     fn from(error: candle_core::Error) -> Self {
         Self(error.to_string())
     }
 }
 
-impl From<String> for Refusal {
+impl From<String> for Unsupported {
     fn from(reason: String) -> Self {
         Self(reason)
     }
 }
 
-impl From<&str> for Refusal {
+impl From<&str> for Unsupported {
     fn from(reason: &str) -> Self {
         Self(reason.into())
     }

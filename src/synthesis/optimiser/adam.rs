@@ -1,8 +1,8 @@
 //! Adam and AMSGrad on the pixels.
 
-use super::{Evaluate, Step};
+use super::{Evaluate, StepOutcome};
 use crate::Result;
-use crate::synthesis::state::{Load, Save};
+use crate::synthesis::state::{ArchiveReader, ArchiveWriter};
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -21,7 +21,7 @@ impl Adam {
         Self { moments: [zeros(), zeros(), zeros()], x, steps: 0 }
     }
 
-    pub fn step(&mut self, rate: f64, amsgrad: bool, clamp: bool, evaluate: &mut dyn Evaluate) -> Result<Step> {
+    pub fn step(&mut self, rate: f64, amsgrad: bool, clamp: bool, evaluate: &mut dyn Evaluate) -> Result<StepOutcome> {
         let gradient = evaluate.evaluate(&self.x)?.gradient;
         let steps = self.steps + 1;
         let power = steps.min(i32::MAX as u64) as i32;
@@ -39,10 +39,10 @@ impl Adam {
         }
         evaluate.check(&x)?;
         (self.x, self.moments, self.steps) = (x, moments, steps);
-        Ok(Step::Moved)
+        Ok(StepOutcome::Moved)
     }
 
-    pub fn save(&self, to: &mut Save) {
+    pub fn save(&self, to: &mut ArchiveWriter) {
         to.f32("optimiser.x", &self.x);
         to.u64("optimiser.steps", self.steps);
         for (name, moment) in ["first", "second", "largest"].iter().zip(&self.moments) {
@@ -54,7 +54,7 @@ impl Adam {
         self.moments.iter().all(|m| m.len() == self.x.len())
     }
 
-    pub fn load(from: &Load) -> Result<Self> {
+    pub fn load(from: &ArchiveReader) -> Result<Self> {
         let moment = |name: &str| from.f64(&format!("optimiser.{name}"));
         Ok(Self {
             x: from.f32("optimiser.x")?,

@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 
 use rayon::prelude::*;
 
-use super::line_search::{self, Point};
-use super::metric::Metric;
+use super::line_search::{self, LinePoint};
+use super::metric::Preconditioner;
 use super::normalised_gradient::descend;
-use super::variables::{MARGIN, Variables, is_sound};
-use super::{Evaluate, Step};
+use super::variables::{MARGIN, Parametrization, is_sound};
+use super::{Evaluate, StepOutcome};
 use crate::Result;
 use crate::synthesis::problem::Evaluation;
 use crate::synthesis::recipe::Lbfgs;
-use crate::synthesis::state::{Load, Save};
+use crate::synthesis::state::{ArchiveReader, ArchiveWriter};
 
 /// The first step, before a curvature is known, moves the logits by this much on average.
 const FIRST_REACH: f64 = 0.05;
@@ -30,7 +30,7 @@ const GOOD_ENOUGH_DB: f64 = 60.0;
 const MOST_STALLS: u64 = 12;
 
 /// Normalised gradient steps, then L-BFGS; after a stall, shorter gradient steps and L-BFGS anew.
-pub struct Minimiser {
+pub struct LbfgsState {
     x: Vec<f32>,
     /// Normalised gradient steps since the start or the last stall.
     warmed: u64,
@@ -40,13 +40,13 @@ pub struct Minimiser {
 
 /// The state once L-BFGS has begun.
 struct Descent {
-    variables: Variables,
+    variables: Parametrization,
     v: Vec<f64>,
     value: f64,
     gradient: Vec<f64>,
     /// Past steps `s` and gradient changes `y`, oldest first.
     memory: VecDeque<(Vec<f64>, Vec<f64>)>,
-    metric: Metric,
+    metric: Preconditioner,
     snr_db: f64,
 }
 
@@ -58,7 +58,7 @@ struct Trial {
     snr_db: f64,
 }
 
-impl Minimiser {
+impl LbfgsState {
     pub fn new(x: Vec<f32>) -> Self {
         Self { x, warmed: 0, stalls: 0, descent: None }
     }
@@ -67,7 +67,7 @@ impl Minimiser {
         &self.x
     }
 
-    pub fn step(&mut self, parameters: &Lbfgs, evaluate: &mut dyn Evaluate) -> Result<Step> {
+    pub fn step(&mut self, parameters: &Lbfgs, evaluate: &mut dyn Evaluate) -> Result<StepOutcome> {
         let Some(descent) = &mut self.descent else {
             keep_inside(&mut self.x, evaluate.planes().1);
             let found = evaluate.evaluate(&self.x)?;
@@ -79,7 +79,7 @@ impl Minimiser {
                 keep_inside(&mut self.x, evaluate.planes().1);
                 self.warmed += 1;
             }
-            return Ok(Step::Moved);
+            return Ok(StepOutcome::Moved);
         };
         if let Some(x) = descent.step(parameters, evaluate)? {
             self.x = x;
@@ -87,12 +87,12 @@ impl Minimiser {
             // What was learnt far away may mislead here.
             descent.forget();
         } else if descent.snr_db >= GOOD_ENOUGH_DB || self.stalls >= MOST_STALLS {
-            return Ok(Step::Stalled);
+            return Ok(StepOutcome::Stalled);
         } else {
             (self.descent, self.warmed) = (None, 0);
             self.stalls += 1;
         }
-        Ok(Step::Moved)
+        Ok(StepOutcome::Moved)
     }
 
     fn is_warm(&self, parameters: &Lbfgs, found: &Evaluation) -> bool {
@@ -102,7 +102,7 @@ impl Minimiser {
         }
     }
 
-    pub fn save(&self, to: &mut Save) {
+    pub fn save(&self, to: &mut ArchiveWriter) {
         to.f32("optimiser.x", &self.x);
         to.u64("optimiser.warmed", self.warmed);
         to.u64("optimiser.stalls", self.stalls);
@@ -126,7 +126,7 @@ impl Minimiser {
     pub fn is_consistent(&self) -> bool {
         self.descent.as_ref().is_none_or(|d| {
             let pairs = d.memory.iter().flat_map(|(s, y)| [s, y]);
-            let fresh = Metric::new(&d.variables);
+            let fresh = Preconditioner::new(&d.variables);
             let sums = [(&fresh.bands, &d.metric.bands), (&fresh.cells, &d.metric.cells)];
             d.variables.len() == self.x.len()
                 && pairs.chain([&d.v, &d.gradient]).all(|a| a.len() == self.x.len())
@@ -134,7 +134,7 @@ impl Minimiser {
         })
     }
 
-    pub fn load(parameters: &Lbfgs, from: &Load, planes: (usize, [usize; 2])) -> Result<Self> {
+    pub fn load(parameters: &Lbfgs, from: &ArchiveReader, planes: (usize, [usize; 2])) -> Result<Self> {
         let descent = if from.has("optimiser.v") {
             let origin = from.f64("optimiser.origin")?;
             if planes.0 * planes.1[0] * planes.1[1] != origin.len() {
@@ -150,12 +150,12 @@ impl Minimiser {
             let pairs = (0..remembered)
                 .map(|i| Ok((from.f64(&format!("optimiser.s{i}"))?, from.f64(&format!("optimiser.y{i}"))?)));
             Some(Descent {
-                variables: Variables::new(planes, origin),
+                variables: Parametrization::new(planes, origin),
                 v: from.f64("optimiser.v")?,
                 value: from.scalar("optimiser.value")?,
                 gradient: from.f64("optimiser.gradient")?,
                 memory: pairs.collect::<Result<_>>()?,
-                metric: Metric { bands: sums("bands")?, cells: sums("cells")?, scale: from.scalar("optimiser.scale")? },
+                metric: Preconditioner { bands: sums("bands")?, cells: sums("cells")?, scale: from.scalar("optimiser.scale")? },
                 snr_db: from.scalar("optimiser.snr_db")?,
             })
         } else {
@@ -175,13 +175,13 @@ fn keep_inside(x: &mut [f32], size: [usize; 2]) {
 impl Descent {
     /// Begins at the pixels `x`, which were evaluated already.
     fn new(x: &[f32], found: &Evaluation, planes: (usize, [usize; 2])) -> Self {
-        let variables = Variables::around(x, planes);
+        let variables = Parametrization::around(x, planes);
         Self {
             v: vec![0.0; x.len()],
             value: found.loss,
             gradient: variables.gradient(x, &found.gradient),
             memory: VecDeque::new(),
-            metric: Metric::new(&variables),
+            metric: Preconditioner::new(&variables),
             snr_db: found.snr_db,
             variables,
         }
@@ -189,7 +189,7 @@ impl Descent {
 
     fn forget(&mut self) {
         self.memory.clear();
-        self.metric = Metric::new(&self.variables);
+        self.metric = Preconditioner::new(&self.variables);
     }
 
     /// The pixels after one step, or nothing when no better point was found.
@@ -206,16 +206,16 @@ impl Descent {
             let found = evaluate.evaluate(&x)?;
             let gradient = self.variables.gradient(&x, &found.gradient);
             let slope = dot(&gradient, &direction);
-            Ok(Point { step, value: found.loss, slope, found: Trial { x, v, gradient, snr_db: found.snr_db } })
+            Ok(LinePoint { step, value: found.loss, slope, found: Trial { x, v, gradient, snr_db: found.snr_db } })
         })?;
-        let Some(Point { value, found: trial, .. }) = found else {
+        let Some(LinePoint { value, found: trial, .. }) = found else {
             return Ok(None);
         };
         let s: Vec<f64> = trial.v.iter().zip(&self.v).map(|(new, old)| new - old).collect();
         let y: Vec<f64> = trial.gradient.iter().zip(&self.gradient).map(|(new, old)| new - old).collect();
         let sy = dot(&s, &y);
         if sy > 1e-12 * dot(&y, &y).sqrt() * dot(&s, &s).sqrt() {
-            self.metric.learn(&s, &y, sy, &self.variables);
+            self.metric.update(&s, &y, sy, &self.variables);
             if self.memory.len() >= parameters.memory {
                 self.memory.pop_front();
             }

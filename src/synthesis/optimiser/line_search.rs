@@ -9,7 +9,7 @@ const CURVATURE: f64 = 0.9;
 const EVALUATIONS: usize = 12;
 
 /// The function along a ray.
-pub struct Point<T> {
+pub struct LinePoint<T> {
     pub step: f64,
     pub value: f64,
     /// Derivative with respect to the step.
@@ -18,7 +18,7 @@ pub struct Point<T> {
     pub found: T,
 }
 
-impl<T> Point<T> {
+impl<T> LinePoint<T> {
     fn is_finite(&self) -> bool {
         self.value.is_finite() && self.slope.is_finite()
     }
@@ -32,14 +32,14 @@ pub fn search<T>(
     value: f64,
     slope: f64,
     first: f64,
-    mut at: impl FnMut(f64) -> Result<Point<T>>,
-) -> Result<Option<Point<T>>> {
-    let decreases = |p: &Point<T>| p.is_finite() && p.value <= value + SUFFICIENT_DECREASE * p.step * slope;
-    let flat = |p: &Point<T>| p.slope.abs() <= -CURVATURE * slope;
+    mut at: impl FnMut(f64) -> Result<LinePoint<T>>,
+) -> Result<Option<LinePoint<T>>> {
+    let decreases = |p: &LinePoint<T>| p.is_finite() && p.value <= value + SUFFICIENT_DECREASE * p.step * slope;
+    let flat = |p: &LinePoint<T>| p.slope.abs() <= -CURVATURE * slope;
 
     // `low` is the best point with sufficient decrease, `high` the other end of an interval that holds a good step.
     let mut low = (0.0, value, slope);
-    let mut best: Option<Point<T>> = None;
+    let mut best: Option<LinePoint<T>> = None;
     let mut high: Option<(f64, f64, f64)> = None;
     let mut step = first;
     for _ in 0..EVALUATIONS {
@@ -91,11 +91,11 @@ fn between(low: (f64, f64, f64), high: (f64, f64, f64)) -> f64 {
 mod tests {
     use super::*;
 
-    fn run(f: impl Fn(f64) -> (f64, f64), first: f64) -> Option<Point<()>> {
+    fn run(f: impl Fn(f64) -> (f64, f64), first: f64) -> Option<LinePoint<()>> {
         let (value, slope) = f(0.0);
         let at = |step| {
             let (value, slope) = f(step);
-            Ok(Point { step, value, slope, found: () })
+            Ok(LinePoint { step, value, slope, found: () })
         };
         search(value, slope, first, at).unwrap()
     }

@@ -1,6 +1,6 @@
 //! How strongly the loss curves along bands of frequencies and in parts of the picture, learnt on the way.
 
-use super::variables::Variables;
+use super::variables::Parametrization;
 
 /// What an older pair of steps and gradient changes counts beside the one after it.
 const DECAY: f64 = 0.9;
@@ -14,7 +14,7 @@ const BAND_SHARE: f64 = 1e-4;
 /// `B` is diagonal in the frequencies, one value a band, and `P` in the pixels, one value a cell. Each value is
 /// `norm2(s) / norm2(y)` within the band or cell, over the recent steps `s` and gradient changes `y`. The classical
 /// guess is one number for all; a network answers to some frequencies, colours and places far more than to others.
-pub struct Metric {
+pub struct Preconditioner {
     /// Decayed sums of `s^2 / s'y` and `y^2 / s'y`.
     pub bands: Vec<[f64; 2]>,
     pub cells: Vec<[f64; 2]>,
@@ -22,15 +22,15 @@ pub struct Metric {
     pub scale: f64,
 }
 
-impl Metric {
+impl Preconditioner {
     /// As if nothing were known.
-    pub fn new(variables: &Variables) -> Self {
+    pub fn new(variables: &Parametrization) -> Self {
         let zeros = |of: &[u32]| vec![[0.0; 2]; of.iter().max().map_or(0, |&last| last as usize + 1)];
         Self { bands: zeros(variables.bands()), cells: zeros(variables.cells()), scale: 1.0 }
     }
 
     /// Learns from a step `s` and gradient change `y` with `s'y > 0`.
-    pub fn learn(&mut self, s: &[f64], y: &[f64], sy: f64, variables: &Variables) {
+    pub fn update(&mut self, s: &[f64], y: &[f64], sy: f64, variables: &Parametrization) {
         add(&mut self.bands, s, y, sy, variables.bands());
         let roots = roots(&self.bands, variables.bands());
         let mut s: Vec<f64> = s.iter().zip(&roots).map(|(s, r)| s / r).collect();
@@ -44,7 +44,7 @@ impl Metric {
     }
 
     /// Multiplies by the guess, in place.
-    pub fn apply(&self, q: &mut [f64], variables: &Variables) {
+    pub fn apply(&self, q: &mut [f64], variables: &Parametrization) {
         let roots = roots(&self.bands, variables.bands());
         q.iter_mut().zip(&roots).for_each(|(q, r)| *q *= r);
         variables.to_pixels(q);
@@ -95,18 +95,18 @@ mod tests {
         a.iter().zip(b).map(|(a, b)| a * b).sum()
     }
 
-    fn taught(curvature: impl Fn(&Variables, &[f64]) -> Vec<f64>) -> (Variables, Metric) {
-        let variables = Variables::new((3, [16, 16]), vec![0.0; 768]);
-        let mut metric = Metric::new(&variables);
+    fn taught(curvature: impl Fn(&Parametrization, &[f64]) -> Vec<f64>) -> (Parametrization, Preconditioner) {
+        let variables = Parametrization::new((3, [16, 16]), vec![0.0; 768]);
+        let mut metric = Preconditioner::new(&variables);
         for seed in 1..6 {
             let s = noise(768, seed);
             let y = curvature(&variables, &s);
-            metric.learn(&s, &y, dot(&s, &y), &variables);
+            metric.update(&s, &y, dot(&s, &y), &variables);
         }
         (variables, metric)
     }
 
-    fn solves(variables: &Variables, metric: &Metric, curvature: impl Fn(&Variables, &[f64]) -> Vec<f64>) -> f64 {
+    fn solves(variables: &Parametrization, metric: &Preconditioner, curvature: impl Fn(&Parametrization, &[f64]) -> Vec<f64>) -> f64 {
         let s = noise(768, 77);
         let mut found = curvature(variables, &s);
         metric.apply(&mut found, variables);
@@ -115,10 +115,10 @@ mod tests {
 
     #[test]
     fn it_learns_which_frequencies_and_which_places_curve_more() {
-        let by_band = |variables: &Variables, s: &[f64]| -> Vec<f64> {
+        let by_band = |variables: &Parametrization, s: &[f64]| -> Vec<f64> {
             s.iter().zip(variables.bands()).map(|(s, &band)| s * 0.6f64.powi(band as i32 % 10)).collect()
         };
-        let by_cell = |variables: &Variables, s: &[f64]| -> Vec<f64> {
+        let by_cell = |variables: &Parametrization, s: &[f64]| -> Vec<f64> {
             let mut y = s.to_vec();
             variables.to_pixels(&mut y);
             y.iter_mut().zip(variables.cells()).for_each(|(y, &cell)| *y *= if cell % 2 == 0 { 30.0 } else { 1.0 });
@@ -126,16 +126,16 @@ mod tests {
             y
         };
         let (variables, metric) = taught(by_band);
-        assert!(solves(&variables, &Metric::new(&variables), by_band) < 0.7);
+        assert!(solves(&variables, &Preconditioner::new(&variables), by_band) < 0.7);
         assert!(solves(&variables, &metric, by_band) > 0.9, "bands {}", solves(&variables, &metric, by_band));
         let (variables, metric) = taught(by_cell);
-        assert!(solves(&variables, &Metric::new(&variables), by_cell) < 0.75);
+        assert!(solves(&variables, &Preconditioner::new(&variables), by_cell) < 0.75);
         assert!(solves(&variables, &metric, by_cell) > 0.8, "cells {}", solves(&variables, &metric, by_cell));
     }
 
     #[test]
     fn it_is_right_along_the_newest_pair_and_symmetric() {
-        let curvature = |_: &Variables, s: &[f64]| s.iter().enumerate().map(|(i, s)| s * (1 + i % 5) as f64).collect();
+        let curvature = |_: &Parametrization, s: &[f64]| s.iter().enumerate().map(|(i, s)| s * (1 + i % 5) as f64).collect();
         let (variables, metric) = taught(curvature);
         let s = noise(768, 5);
         let y: Vec<f64> = curvature(&variables, &s);
@@ -152,11 +152,11 @@ mod tests {
 
     #[test]
     fn flat_parts_leave_it_finite_and_positive() {
-        let variables = Variables::new((3, [16, 16]), vec![0.0; 768]);
-        let mut metric = Metric::new(&variables);
+        let variables = Parametrization::new((3, [16, 16]), vec![0.0; 768]);
+        let mut metric = Preconditioner::new(&variables);
         let mut s = vec![0.0; 768];
         s[3] = 1.0;
-        metric.learn(&s, &s, 1.0, &variables);
+        metric.update(&s, &s, 1.0, &variables);
         let mut q = noise(768, 1);
         metric.apply(&mut q, &variables);
         assert!(q.iter().all(|q| q.is_finite()) && dot(&q, &noise(768, 1)) > 0.0);

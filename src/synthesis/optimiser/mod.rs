@@ -8,8 +8,8 @@ mod normalised_gradient;
 mod variables;
 
 use super::problem::Evaluation;
-use super::recipe::{Optimiser, Recipe};
-use super::state::{Load, Save};
+use super::recipe::{Optimizer, Recipe};
+use super::state::{ArchiveReader, ArchiveWriter};
 use crate::Result;
 
 /// Evaluates the loss at some pixels; counts, watches for NaN and remembers the best on the way.
@@ -28,7 +28,7 @@ pub(super) trait Evaluate {
 
 /// What a step of the optimiser found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum StepOutcome {
     Moved,
     /// No step in any direction made it better.
     Stalled,
@@ -37,18 +37,18 @@ pub(super) enum Step {
 /// The state of an optimiser between two steps.
 pub(super) enum State {
     Adam(adam::Adam),
-    NormalisedGradient(normalised_gradient::NormalisedGradient),
-    Lbfgs(Box<lbfgs::Minimiser>),
+    NormalizedGradient(normalised_gradient::NormalizedGradient),
+    Lbfgs(Box<lbfgs::LbfgsState>),
 }
 
 impl State {
     pub fn new(recipe: &Recipe, start: Vec<f32>) -> Self {
-        match recipe.optimiser {
-            Optimiser::Adam { .. } => Self::Adam(adam::Adam::new(start)),
-            Optimiser::NormalisedGradient { .. } => {
-                Self::NormalisedGradient(normalised_gradient::NormalisedGradient::new(start))
+        match recipe.optimizer {
+            Optimizer::Adam { .. } => Self::Adam(adam::Adam::new(start)),
+            Optimizer::NormalizedGradient { .. } => {
+                Self::NormalizedGradient(normalised_gradient::NormalizedGradient::new(start))
             }
-            Optimiser::Lbfgs(_) => Self::Lbfgs(Box::new(lbfgs::Minimiser::new(start))),
+            Optimizer::Lbfgs(_) => Self::Lbfgs(Box::new(lbfgs::LbfgsState::new(start))),
         }
     }
 
@@ -56,31 +56,31 @@ impl State {
     pub fn pixels(&self) -> &[f32] {
         match self {
             Self::Adam(s) => &s.x,
-            Self::NormalisedGradient(s) => &s.x,
+            Self::NormalizedGradient(s) => &s.x,
             Self::Lbfgs(s) => s.pixels(),
         }
     }
 
     /// One step, number `step` of the run from 0.
-    pub fn step(&mut self, recipe: &Recipe, step: usize, evaluate: &mut dyn Evaluate) -> Result<Step> {
-        match (self, recipe.optimiser) {
-            (Self::Adam(s), Optimiser::Adam { rate, decay_per_1000, amsgrad }) => {
+    pub fn step(&mut self, recipe: &Recipe, step: usize, evaluate: &mut dyn Evaluate) -> Result<StepOutcome> {
+        match (self, recipe.optimizer) {
+            (Self::Adam(s), Optimizer::Adam { rate, decay_per_1000, amsgrad }) => {
                 let rate = rate * decay_per_1000.powf(step as f64 / 1000.0);
                 s.step(rate, amsgrad, recipe.clamp, evaluate)
             }
-            (Self::NormalisedGradient(s), Optimiser::NormalisedGradient { eta, blocks }) => {
+            (Self::NormalizedGradient(s), Optimizer::NormalizedGradient { eta, blocks }) => {
                 let block = step.saturating_mul(blocks) / recipe.steps.max(1);
                 s.step(eta * 0.5f64.powi(block.min(blocks - 1) as i32), recipe.clamp, evaluate)
             }
-            (Self::Lbfgs(s), Optimiser::Lbfgs(lbfgs)) => s.step(&lbfgs, evaluate),
+            (Self::Lbfgs(s), Optimizer::Lbfgs(lbfgs)) => s.step(&lbfgs, evaluate),
             _ => Err(crate::Error::invalid("recipe.optimiser", "is not the one that this run was started with")),
         }
     }
 
-    pub fn save(&self, to: &mut Save) {
+    pub fn save(&self, to: &mut ArchiveWriter) {
         match self {
             Self::Adam(s) => s.save(to),
-            Self::NormalisedGradient(s) => to.f32("optimiser.x", &s.x),
+            Self::NormalizedGradient(s) => to.f32("optimiser.x", &s.x),
             Self::Lbfgs(s) => s.save(to),
         }
     }
@@ -89,20 +89,20 @@ impl State {
     pub fn is_consistent(&self) -> bool {
         match self {
             Self::Adam(s) => s.is_consistent(),
-            Self::NormalisedGradient(_) => true,
+            Self::NormalizedGradient(_) => true,
             Self::Lbfgs(s) => s.is_consistent(),
         }
     }
 
     /// Reads the state of a run on a picture of these colour planes, height and width.
-    pub fn load(recipe: &Recipe, from: &Load, planes: (usize, [usize; 2])) -> Result<Self> {
-        Ok(match recipe.optimiser {
-            Optimiser::Adam { .. } => Self::Adam(adam::Adam::load(from)?),
-            Optimiser::NormalisedGradient { .. } => {
+    pub fn load(recipe: &Recipe, from: &ArchiveReader, planes: (usize, [usize; 2])) -> Result<Self> {
+        Ok(match recipe.optimizer {
+            Optimizer::Adam { .. } => Self::Adam(adam::Adam::load(from)?),
+            Optimizer::NormalizedGradient { .. } => {
                 let x = from.f32("optimiser.x")?;
-                Self::NormalisedGradient(normalised_gradient::NormalisedGradient::new(x))
+                Self::NormalizedGradient(normalised_gradient::NormalizedGradient::new(x))
             }
-            Optimiser::Lbfgs(lbfgs) => Self::Lbfgs(Box::new(lbfgs::Minimiser::load(&lbfgs, from, planes)?)),
+            Optimizer::Lbfgs(lbfgs) => Self::Lbfgs(Box::new(lbfgs::LbfgsState::load(&lbfgs, from, planes)?)),
         })
     }
 }

@@ -1,24 +1,24 @@
 //! Steps of a given length down the gradient.
 
-use super::{Evaluate, Step};
+use super::{Evaluate, StepOutcome};
 use crate::Result;
 
-pub struct NormalisedGradient {
+pub struct NormalizedGradient {
     pub x: Vec<f32>,
 }
 
-impl NormalisedGradient {
+impl NormalizedGradient {
     pub fn new(x: Vec<f32>) -> Self {
         Self { x }
     }
 
-    pub fn step(&mut self, eta: f64, clamp: bool, evaluate: &mut dyn Evaluate) -> Result<Step> {
+    pub fn step(&mut self, eta: f64, clamp: bool, evaluate: &mut dyn Evaluate) -> Result<StepOutcome> {
         let gradient = evaluate.evaluate(&self.x)?.gradient;
         let mut x = self.x.clone();
         descend(&mut x, &gradient, eta, clamp.then(|| evaluate.range()));
         evaluate.check(&x)?;
         self.x = x;
-        Ok(Step::Moved)
+        Ok(StepOutcome::Moved)
     }
 }
 

@@ -51,7 +51,7 @@ fn logit(x: f64) -> f64 {
 /// `T` is orthonormal: the inverse cosine transform of each plane, then opponent axes to colours. `w` is the amplitude
 /// that natural pictures have at a frequency, about `1 / f`, weaker in colour than in brightness, and natural sounds, about
 /// `1 / sqrt(f)`: what is likely to be missing is cheap to add.
-pub struct Variables {
+pub struct Parametrization {
     planes: usize,
     size: [usize; 2],
     rows: Arc<dyn TransformType2And3<f64>>,
@@ -63,7 +63,7 @@ pub struct Variables {
     cell_of: Vec<u32>,
 }
 
-impl Variables {
+impl Parametrization {
     pub fn new((planes, size): (usize, [usize; 2]), origin: Vec<f64>) -> Self {
         let mut planner = DctPlanner::new();
         let (columns, rows) = (planner.plan_dct2(size[0]), planner.plan_dct2(size[1]));
@@ -220,8 +220,8 @@ mod tests {
         (0..n).map(|i| ((i * 37) % 101) as f64 / 101.0).collect()
     }
 
-    fn variables(planes: usize, size: [usize; 2]) -> Variables {
-        Variables::new((planes, size), vec![0.0; planes * size[0] * size[1]])
+    fn variables(planes: usize, size: [usize; 2]) -> Parametrization {
+        Parametrization::new((planes, size), vec![0.0; planes * size[0] * size[1]])
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn the_gradient_is_that_of_the_pixels() {
         let origin: Vec<f64> = ramp(90).iter().map(|v| 4.0 * v - 2.0).collect();
-        let variables = Variables::new((3, [5, 6]), origin);
+        let variables = Parametrization::new((3, [5, 6]), origin);
         let (v, slopes) = (ramp(90), ramp(90).iter().rev().map(|&s| s as f32).collect::<Vec<_>>());
         let value = |v: &[f64]| -> f64 {
             let x = variables.pixels(v);
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn pixels_come_back_out_of_the_variables_inside_the_margin() {
         let x: Vec<f32> = vec![0.01, 0.3, 0.5, 0.99, 0.0, 1.0];
-        let back = Variables::around(&x, (1, [2, 3])).pixels(&[0.0; 6]);
+        let back = Parametrization::around(&x, (1, [2, 3])).pixels(&[0.0; 6]);
         assert!(x[..4].iter().zip(&back).all(|(a, b)| (a - b).abs() < 1e-6));
         assert!((f64::from(back[4]) - MARGIN).abs() < 1e-6 && (f64::from(back[5]) - 1.0 + MARGIN).abs() < 1e-6);
     }

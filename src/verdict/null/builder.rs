@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::pairs::pairs;
 use super::stage_null::Collector;
-use super::{FORMAT, Null, NullStimulus, Twins, twins};
-use crate::display::{Bundle, Live, Progress};
+use super::{FORMAT, NullDistribution, NullStimulus, NearDuplicates, twins};
+use crate::display::{Bundle, Live, ProgressBar};
 use crate::interrupt::Listening;
 use crate::network::Network;
 use crate::ops::values;
@@ -109,7 +109,7 @@ impl NullBuilder {
     /// # Errors
     /// Fewer than two stimuli or more than 4,000, no stage, activations that are not finite, a stage at which no pair has a
     /// correlation, too little space for temporary files; [`Error::Interrupted`].
-    pub fn build(self) -> Result<Null> {
+    pub fn build(self) -> Result<NullDistribution> {
         let count = self.stimuli.len();
         if !(2..=MOST).contains(&count) {
             return Err(Error::invalid("null distribution", format!("takes 2 to {MOST} stimuli, got {count}")));
@@ -132,7 +132,7 @@ impl NullBuilder {
             for (collector, tensor) in collectors.iter_mut().zip(&found) {
                 collector.push(&checked(stimulus, tensor)?)?;
             }
-            let progress = Progress::new(index + 1, Some(count)).unit("stimuli").elapsed(begun.elapsed());
+            let progress = ProgressBar::new(index + 1, Some(count)).unit("stimuli").elapsed(begun.elapsed());
             place.update(&Bundle::text(progress.eta_from_pace().to_string()));
         }
         let mut pairs = pairs(count, self.pairs, self.seed);
@@ -156,20 +156,20 @@ impl NullBuilder {
         found.sort_by_key(|s| place_of(&s.stage));
         let at = if found.len() == 1 { "one stage".into() } else { format!("{} stages", found.len()) };
         place.update(&Bundle::text(format!("{} pairs of {count} stimuli at {at}", pairs.len())));
-        let named = |&(a, b, correlation): &(usize, usize, f64)| Twins {
+        let named = |&(a, b, correlation): &(usize, usize, f64)| NearDuplicates {
             first: names[a].into(),
             second: names[b].into(),
             correlation,
         };
-        Ok(Null {
+        Ok(NullDistribution {
             format: FORMAT,
             network: self.network.name().into(),
-            weights_sha256: self.network.provenance().weights_sha256.clone(),
+            weights_sha256: self.network.weights_source().weights_sha256.clone(),
             metamers: env!("CARGO_PKG_VERSION").into(),
             seed: self.seed,
             stimuli: self.stimuli.iter().map(described).collect(),
             pairs: pairs.len(),
-            twins: twins.iter().map(named).collect(),
+            near_duplicates: twins.iter().map(named).collect(),
             twins_left_out: self.leave_out_twins,
             stages: found,
         })

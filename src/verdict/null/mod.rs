@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use builder::NullBuilder;
 pub use stage_null::StageNull;
-pub use twins::Twins;
+pub use twins::NearDuplicates;
 
 use crate::network::Network;
 use crate::{Error, Result, assets};
@@ -45,7 +45,7 @@ const FORMAT: u32 = 1;
 /// the distributions `spearman`, `pearson` and `snr_db`, each with `count`, `mean`, `quantiles` (201 evenly spaced ones, from the
 /// smallest value to the largest) and `largest` (the 32 largest values, the largest first).
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct Null {
+pub struct NullDistribution {
     format: u32,
     network: String,
     weights_sha256: String,
@@ -53,7 +53,7 @@ pub struct Null {
     seed: u64,
     stimuli: Vec<NullStimulus>,
     pairs: usize,
-    twins: Vec<Twins>,
+    near_duplicates: Vec<NearDuplicates>,
     twins_left_out: bool,
     stages: Vec<StageNull>,
 }
@@ -67,9 +67,9 @@ pub struct NullStimulus {
     pub sha256: String,
 }
 
-impl Null {
+impl NullDistribution {
     /// Begins a null distribution of one's own; give it stimuli, then [`NullBuilder::build`].
-    pub fn of(network: &Network) -> NullBuilder {
+    pub fn builder(network: &Network) -> NullBuilder {
         NullBuilder::new(network)
     }
 
@@ -80,7 +80,7 @@ impl Null {
     /// When none ships for these weights.
     pub fn shipped(network: &Network) -> Result<Self> {
         let folder = assets::shipped("nulls")?;
-        let weights = &network.provenance().weights_sha256;
+        let weights = &network.weights_source().weights_sha256;
         let mut files: Vec<_> = std::fs::read_dir(&folder)
             .map_err(|e| Error::file(&folder, e))?
             .flatten()
@@ -148,8 +148,8 @@ impl Null {
     }
 
     /// Stimuli that are nearly the same.
-    pub fn twins(&self) -> &[Twins] {
-        &self.twins
+    pub fn near_duplicates(&self) -> &[NearDuplicates] {
+        &self.near_duplicates
     }
 
     /// Each stage, in the network's order.
@@ -169,7 +169,7 @@ impl Null {
     }
 }
 
-impl std::fmt::Debug for Null {
+impl std::fmt::Debug for NullDistribution {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { network, pairs, stimuli, stages, .. } = self;
         write!(f, "Null({network}, {pairs} pairs of {} stimuli, {} stages)", stimuli.len(), stages.len())

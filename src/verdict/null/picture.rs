@@ -1,11 +1,11 @@
 //! A null distribution as a table.
 
-use super::Null;
+use super::NullDistribution;
 use crate::display::{Align, Bundle, Show, Table};
 
-impl Show for Null {
-    fn bundles(&self) -> Vec<Bundle> {
-        let Self { network, pairs, stimuli, twins, .. } = self;
+impl Show for NullDistribution {
+    fn mime_bundles(&self) -> Vec<Bundle> {
+        let Self { network, pairs, stimuli, near_duplicates: twins, .. } = self;
         let mut caption = format!(
             "{network}: how alike {pairs} pairs of {} natural stimuli are by chance, at most (at 99 %)",
             stimuli.len()
@@ -35,8 +35,8 @@ impl Show for Null {
                 stage.most_alike[2].join(" and "),
             ]);
         }
-        table.bundles()
+        table.mime_bundles()
     }
 }
 
-crate::show_in_notebooks!(Null);
+crate::show_in_notebooks!(NullDistribution);

@@ -129,9 +129,9 @@ impl Compared {
         Ok(Some(StageNull {
             stage: self.stage.clone(),
             undefined: pairs.len() - kept.len(),
-            spearman: Distribution::of(spearman)?,
-            pearson: Distribution::of(pearson)?,
-            snr_db: Distribution::of(snr_db)?,
+            spearman: Distribution::from_values(spearman)?,
+            pearson: Distribution::from_values(pearson)?,
+            snr_db: Distribution::from_values(snr_db)?,
             most_alike: [most_alike(spearman), most_alike(pearson), most_alike(snr_db)],
         }))
     }

@@ -9,7 +9,7 @@ const TWINS: f64 = 0.95;
 
 /// Two stimuli that are nearly the same to the network's first stage: two crops of one photo, two takes of one word.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Twins {
+pub struct NearDuplicates {
     /// Name of the one.
     pub first: String,
     /// Name of the other.
