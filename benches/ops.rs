@@ -5,7 +5,7 @@
 use divan::{Bencher, black_box};
 use metamers::candle::{Device, Tensor, Var};
 use metamers::engine::Compiled;
-use metamers::ops::{AvgPool2d, Relu, Conv2d, Conv2dConfig, Frozen, MaxPool2d, Padding, Window, vjp};
+use metamers::ops::{AvgPool2d, Conv2d, Conv2dConfig, Frozen, MaxPool2d, Padding, Relu, Window, vjp};
 use metamers::prelude::*;
 
 fn main() {

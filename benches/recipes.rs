@@ -3,7 +3,7 @@
 //! `cargo bench --bench recipes -- --recipes fast,feather2023 --stages stem,block5 --photos dog --evaluations 200`
 
 use metamers::prelude::*;
-use metamers::synthesis::{StopReason, Recipe, Synthesis};
+use metamers::synthesis::{Recipe, StopReason, Synthesis};
 use metamers::verdict::WELL_MATCHED_DB;
 
 /// The evaluations at which the ratio is told.

@@ -17,7 +17,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     maps(&folder)?;
     stages(&folder)?;
     edges(&folder)?;
-    println!("{}", ProgressBar::new(120, Some(800)).unit("evaluations").elapsed(Duration::from_secs(12)).eta_from_pace());
+    println!(
+        "{}",
+        ProgressBar::new(120, Some(800)).unit("evaluations").elapsed(Duration::from_secs(12)).eta_from_pace()
+    );
     Ok(())
 }
 

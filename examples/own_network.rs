@@ -3,7 +3,7 @@
 //! Run: `cargo run --release --example own_network -- metamer.png`
 
 use metamers::candle_nn::{Conv2d, Conv2dConfig, Linear, Module, VarBuilder, VarMap, conv2d, linear};
-use metamers::network::{Input, WeightsSource, StageMarker};
+use metamers::network::{Input, StageMarker, WeightsSource};
 use metamers::ops::{Frozen, MaxPool2d, Window};
 use metamers::prelude::*;
 

@@ -66,8 +66,9 @@ fn main() -> metamers::Result<()> {
     ));
     for (maker, name) in ["shape", "material", "untrained"].iter().enumerate() {
         for (place, stage) in STAGES.iter().enumerate() {
-            let share =
-                |(hits, total): (usize, usize)| metamers::verdict::Proportion::new(hits, total).map(|s| s.to_string());
+            let share = |(hits, total): (usize, usize)| {
+                metamers::similarity::Proportion::new(hits, total).map(|s| s.to_string())
+            };
             let [a, b] = sums[maker][place];
             table.push([name.to_string(), stage.to_string(), share(a)?, share(b)?]);
         }

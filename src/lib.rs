@@ -52,7 +52,7 @@
 //! # let mut run = Synthesis::new(&net, "relu0", &word)?.seed(7).start()?;
 //! # run.step(5)?;
 //! # let metamer = run.finish()?;
-//! let verdict = metamer.verdict(&Null::shipped(&net)?)?;
+//! let verdict = metamer.verdict(&NullDistribution::shipped(&net)?)?;
 //! println!("{}: {}", verdict.outcome, verdict.reason);
 //! # Ok::<(), metamers::Error>(())
 //! ```
@@ -62,7 +62,7 @@
 //! whether all is well with it.
 //!
 //! **Many at once**: [`Sweep`](sweep::Sweep). **What people say**: [`RecognitionTask`](experiment::RecognitionTask) and its
-//! [analysis](experiment::analysis). **For others to run again**: [`provenance`](surroundings::provenance) and
+//! [analysis](experiment::analysis). **For others to run again**: [`provenance`](session_info::session_info) and
 //! [`Metamer::reproduce`](synthesis::Metamer::reproduce).
 //!
 //! # What is where
@@ -93,25 +93,23 @@
 pub use candle_core as candle;
 pub use candle_nn;
 
-mod assets;
-mod atomic;
 #[doc = include_str!("../docs/coming_from.md")]
 pub mod coming_from {}
 pub mod display;
 pub mod engine;
 mod error;
 pub mod experiment;
-mod file_name;
 mod finite;
+mod fs;
 pub mod hearing;
 pub mod inspection;
 mod interrupt;
 pub mod network;
 pub mod ops;
 pub mod prelude;
-mod sha256;
+pub mod session_info;
+pub mod similarity;
 pub mod stimulus;
-pub mod surroundings;
 pub mod sweep;
 pub mod synthesis;
 #[doc = include_str!("../docs/teaching.md")]

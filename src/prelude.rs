@@ -17,11 +17,14 @@ pub use crate::experiment::analysis::{
 pub use crate::experiment::{Choices, Item, RecognitionTask, Timing};
 pub use crate::hearing::Cochleagram;
 pub use crate::network::{HubFile, Input, NearestNeighbor, Network, OnnxOptions};
+pub use crate::session_info::{SessionInfo, session_info};
+pub use crate::similarity::{Similarity, snr_db};
 pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos, shipped_recordings};
-pub use crate::surroundings::{SessionInfo, session_info};
 pub use crate::sweep::{Sweep, SweepResults};
-pub use crate::synthesis::{StopReason, Loss, Metamer, Optimizer, Recipe, Reproduction, Run, Initialization, Synthesis};
+pub use crate::synthesis::{
+    Initialization, Loss, Metamer, Optimizer, Recipe, Reproduction, Run, StopReason, Synthesis,
+};
 pub use crate::training::{ConvNet, Cutouts, Dataset, Training};
-pub use crate::verdict::{CrossNetwork, NullDistribution, Outcome, Similarity, Verdict, snr_db};
+pub use crate::verdict::{CrossNetwork, NullDistribution, Outcome, Verdict};
 pub use crate::{Error, Result, candle, candle_nn, zoo};
 pub use std::time::Duration;

@@ -314,9 +314,12 @@ fn a_table_shows_what_is_in_it_and_nothing_else() {
     assert!(html.contains("<caption>&quot;units&quot; &amp; more</caption>"), "{html}");
     assert_eq!(html.matches("<td").count(), 9, "every row has every column");
     assert_eq!(
-        Table::new(["name", "n"]).align([Align::Left, Align::Right]).row(["ä", "1"]).row(["long name", "23"]).mime_bundles()
-            [0]
-        .plain(),
+        Table::new(["name", "n"])
+            .align([Align::Left, Align::Right])
+            .row(["ä", "1"])
+            .row(["long name", "23"])
+            .mime_bundles()[0]
+            .plain(),
         "name        n\n─────────  ──\nä           1\nlong name  23"
     );
     assert_eq!(Table::new(Vec::<String>::new()).mime_bundles()[0].plain(), "");

@@ -9,7 +9,7 @@ use common::{flat, random_tensor, relative};
 use metamers::candle::{Tensor, Var};
 use metamers::engine::Compiled;
 use metamers::network::{Builder, Input, Network, NodeId};
-use metamers::ops::{AvgPool2d, Relu, Conv2d, Conv2dConfig, Frozen, Padding, Window, vjp};
+use metamers::ops::{AvgPool2d, Conv2d, Conv2dConfig, Frozen, Padding, Relu, Window, vjp};
 use metamers::prelude::{Noise, Sound, zoo};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -7,9 +7,7 @@ use common::{flat, random_tensor, relative};
 use metamers::candle::{Device, Tensor, Var};
 use metamers::engine::{Compiled, Isa};
 use metamers::network::{Builder, Input, Layer, Network, NodeId};
-use metamers::ops::{
-    AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, Linear, MaxPool2d, Padding, Window, vjp,
-};
+use metamers::ops::{AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Linear, MaxPool2d, Padding, Relu, Window, vjp};
 use metamers::prelude::{Noise, Sound, zoo};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -4,7 +4,7 @@ use metamers::candle_nn::{self, Conv2dConfig, Module};
 use metamers::display::Bundle;
 use metamers::inspection::Inspection;
 use metamers::network::{Builder, Input};
-use metamers::ops::{ChannelAffine, Relu, Conv2d, Conv2dConfig as OurConfig};
+use metamers::ops::{ChannelAffine, Conv2d, Conv2dConfig as OurConfig, Relu};
 use metamers::prelude::*;
 
 fn says(message: &str, parts: &[&str]) {

@@ -41,7 +41,8 @@ fn an_interrupted_null_distribution_says_how_far_it_got() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let net = zoo::efficientnet_lite0().unwrap();
     let photo = net.prepare(Image::open("photos/dog.jpg").unwrap()).unwrap();
-    let builder = NullDistribution::builder(&net).stimuli((0..2000).map(|_| &photo)).unwrap().stages(["logits"]).unwrap();
+    let builder =
+        NullDistribution::builder(&net).stimuli((0..2000).map(|_| &photo)).unwrap().stages(["logits"]).unwrap();
     let signal = interrupt_after(500);
     let error = builder.build().unwrap_err();
     signal.join().unwrap();

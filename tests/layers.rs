@@ -5,7 +5,7 @@ mod common;
 use common::flat;
 use metamers::network::{Builder, Input, Layer};
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, Frozen, Linear, MaxPool2d, Padding, Window, vjp,
+    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Frozen, Linear, MaxPool2d, Padding, Relu, Window, vjp,
 };
 use metamers::prelude::*;
 

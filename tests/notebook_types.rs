@@ -2,20 +2,20 @@
 
 use metamers::display::{Bundle, Live, ProgressBar as Line, Raster};
 use metamers::experiment::TaskBuilder;
-use metamers::experiment::analysis::{Answer, Block, Excluded, Person, ConditionProportion, RepeatedMeasures};
+use metamers::experiment::analysis::{Answer, Block, ConditionProportion, Excluded, Person, RepeatedMeasures};
 use metamers::hearing::{LogMel, LogMelConfig};
 use metamers::inspection::{InspectedStage, Inspection};
 use metamers::network::{
-    BatchNorm, Builder, CandleModule, Checkpoint, Classification, ClassScore, HubFile, Input, Layer, Neighbor, Neighbors, NodeId,
-    WeightsSource, ReceptiveField, Stage, StageMarker,
+    BatchNorm, Builder, CandleModule, Checkpoint, ClassScore, Classification, HubFile, Input, Layer, Neighbor,
+    Neighbors, NodeId, ReceptiveField, Stage, StageMarker, WeightsSource,
 };
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, Standardize, GlobalAvgPool, Linear, StraightThroughRelu, MaxPool2d,
-    Padding, MinMaxNorm, L2Norm, Window,
+    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm, Padding,
+    Relu, Standardize, StraightThroughRelu, Window,
 };
 use metamers::prelude::*;
+use metamers::session_info::NetworkUse;
 use metamers::stimulus::{Photo, Photos};
-use metamers::surroundings::NetworkUse;
 use metamers::sweep::{Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission};
 use metamers::synthesis::{Lbfgs, Plateau, Point, Progress, Provenance};
 
@@ -33,8 +33,34 @@ fn every_type_of_a_notebook_can_be_kept_and_moved() {
     kept!(AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, StraightThroughRelu, MaxPool2d);
     kept!(Standardize, LogMel, LogMelConfig, Neighbor, Neighbors, NearestNeighbor, Padding, MinMaxNorm, L2Norm, Window);
     kept!(Image, Noise, Photo, Photos);
-    kept!(StopReason, Lbfgs, Loss, Metamer, Optimizer, Plateau, Point, Progress, Recipe, Run, Provenance, Initialization, Synthesis);
-    kept!(Analysis, Answer, Answers, Block, Choices, Excluded, ExclusionRule, Item, Person, ConditionProportion, Published);
+    kept!(
+        StopReason,
+        Lbfgs,
+        Loss,
+        Metamer,
+        Optimizer,
+        Plateau,
+        Point,
+        Progress,
+        Recipe,
+        Run,
+        Provenance,
+        Initialization,
+        Synthesis
+    );
+    kept!(
+        Analysis,
+        Answer,
+        Answers,
+        Block,
+        Choices,
+        Excluded,
+        ExclusionRule,
+        Item,
+        Person,
+        ConditionProportion,
+        Published
+    );
     kept!(Recognition, RecognitionTask, RepeatedMeasures, SimulatedClass, StageEffect, TaskBuilder, Timing);
     kept!(Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission, Sweep, SweepResults);
     kept!(NetworkUse, Reproduction, SessionInfo);

@@ -61,7 +61,8 @@ fn a_residual_network_as_pytorch_exports_it() {
     assert_eq!(net.input(), &Input::Image { shape: [3, 41, 52], resize: 47 });
     assert_eq!(net.stage("/pool1/MaxPool").unwrap().shape, [8, 11, 13]);
     assert!(net.weights_source().source.starts_with("residual.onnx (SHA-256 "));
-    let identity = |options| Network::from_onnx(file("residual"), options).unwrap().weights_source().weights_sha256.clone();
+    let identity =
+        |options| Network::from_onnx(file("residual"), options).unwrap().weights_source().weights_sha256.clone();
     assert_eq!(identity(OnnxOptions::default()), net.weights_source().weights_sha256);
     assert_ne!(identity(OnnxOptions::default().unchanged()), net.weights_source().weights_sha256);
 }

@@ -5,8 +5,8 @@ mod common;
 use common::{flat, relative};
 use metamers::candle::{Device, Tensor, Var};
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, Standardize, Frozen, FrozenOp, GlobalAvgPool, Linear,
-    StraightThroughRelu, MaxPool2d, Padding, Window, vjp,
+    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu,
+    Standardize, StraightThroughRelu, Window, vjp,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -5,7 +5,7 @@ mod common;
 use common::{flat, json, relative, tensors};
 use metamers::candle::{Tensor, Var};
 use metamers::ops::{
-    AvgPool2d, Relu, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, Linear, MaxPool2d, Padding, Window, vjp,
+    AvgPool2d, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu, Window, vjp,
 };
 use serde_json::Value;
 

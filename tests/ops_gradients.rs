@@ -6,8 +6,8 @@ mod common;
 use common::flat;
 use metamers::candle::{Device, Tensor, Var};
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, Standardize, Frozen, GlobalAvgPool, Linear, StraightThroughRelu,
-    MaxPool2d, Padding, MinMaxNorm, L2Norm, Window, vjp,
+    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm,
+    Padding, Relu, Standardize, StraightThroughRelu, Window, vjp,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -4,8 +4,8 @@ use metamers::candle::{D, Module};
 use metamers::candle_nn::{self, Conv2dConfig, VarBuilder, VarMap};
 use metamers::engine::Compiled;
 use metamers::hearing::{Cochleagram, LogMel, LogMelConfig};
-use metamers::network::{Builder, Input, Layer, WeightsSource, StageMarker};
-use metamers::ops::{self, Relu, Frozen, MaxPool2d, Padding, Window};
+use metamers::network::{Builder, Input, Layer, StageMarker, WeightsSource};
+use metamers::ops::{self, Frozen, MaxPool2d, Padding, Relu, Window};
 use metamers::prelude::*;
 
 const SIZE: usize = 24;

@@ -4,7 +4,7 @@ mod common;
 
 use common::{flat, json, relative, tensors};
 use metamers::network::{Builder, Input};
-use metamers::ops::{Relu, Conv2d, Conv2dConfig, Padding};
+use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
 use metamers::prelude::*;
 
 fn tiny(tensors: &std::collections::HashMap<String, Tensor>) -> Network {

@@ -2,7 +2,7 @@
 
 use metamers::display::Show;
 use metamers::network::{Builder, Input};
-use metamers::ops::{Relu, Conv2d, Conv2dConfig, Padding};
+use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
 use metamers::prelude::*;
 use std::path::Path;
 

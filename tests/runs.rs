@@ -5,9 +5,9 @@ mod common;
 use common::flat;
 use metamers::engine::Compiled;
 use metamers::network::{Builder, Input};
-use metamers::ops::{Relu, Conv2d, Conv2dConfig, Padding};
+use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
 use metamers::prelude::*;
-use metamers::synthesis::{StopReason, Loss, Optimizer};
+use metamers::synthesis::{Loss, Optimizer, StopReason};
 use rand::{RngExt, SeedableRng};
 
 /// A small random network of two rectified convolutions.

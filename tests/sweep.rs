@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use metamers::network::{Builder, Input};
-use metamers::ops::{AvgPool2d, Relu, Conv2d, Conv2dConfig, Window};
+use metamers::ops::{AvgPool2d, Conv2d, Conv2dConfig, Relu, Window};
 use metamers::prelude::*;
 use metamers::sweep::Plan;
 

@@ -1,7 +1,7 @@
-//! Null distributions and verdicts, on the real network and on what ships.
+//! NullDistribution distributions and verdicts, on the real network and on what ships.
 
 use metamers::prelude::*;
-use metamers::verdict::Distribution;
+use metamers::similarity::Distribution;
 
 fn photo(name: &str) -> Image {
     Image::open(format!("photos/{name}.jpg")).unwrap()
@@ -110,7 +110,10 @@ fn twins_are_found_and_can_be_left_out() {
     let begun = begun.stimuli([dog, faded, photo("red_panda"), photo("brook")]).unwrap();
     let with = begun.clone().build().unwrap();
     assert_eq!((with.near_duplicates().len(), with.pairs()), (1, 6));
-    assert_eq!((with.near_duplicates()[0].first.as_str(), with.near_duplicates()[0].second.as_str()), ("dog", "faded dog"));
+    assert_eq!(
+        (with.near_duplicates()[0].first.as_str(), with.near_duplicates()[0].second.as_str()),
+        ("dog", "faded dog")
+    );
     let words = with.mime_bundles()[0].plain().to_string();
     assert!(words.contains("dog and faded dog"), "{words}");
     let without = begun.leave_out_twins().build().unwrap();

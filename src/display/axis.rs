@@ -6,7 +6,7 @@ use plotters::coord::combinators::{IntoLogRange, LogCoord};
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 
-use super::number::{ends, fixed, number, power_of_ten};
+use super::format::{ends, fixed, number, power_of_ten};
 use super::text::Style;
 
 /// A labelled value of an axis.

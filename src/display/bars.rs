@@ -8,7 +8,7 @@ use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, FINE, Rect, fine};
 use super::chart::{Margins, rgb};
 use super::colors::{self, EMPTY, QUIET, TEXT};
-use super::number::number;
+use super::format::number;
 use super::text::Style;
 use super::{Bundle, Figure, Show};
 
@@ -21,7 +21,7 @@ const GAP: f32 = 8.0;
 /// use metamers::display::{Bars, Show};
 ///
 /// let bars = Bars::new("The network sees").bar("giant panda", 0.93).bar("indri", 0.02).highlight(0);
-/// assert!(bars.bundles()[0].plain().contains("giant panda  0.93"));
+/// assert!(bars.mime_bundles()[0].plain().contains("giant panda  0.93"));
 /// ```
 #[derive(Clone, PartialEq, Default)]
 pub struct Bars {

@@ -10,7 +10,7 @@ use plotters::prelude::{BitMapBackend, DrawingBackend};
 use plotters::style::text_anchor::VPos;
 
 use super::colors::Rgb;
-use super::ink::{PlottersCanvas, Label, parts};
+use super::plotters_backend::{Label, PlottersCanvas, parts};
 use super::raster::{Raster, encode};
 use super::text::{Style, glyphs};
 

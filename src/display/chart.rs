@@ -9,7 +9,7 @@ use super::Raster;
 use super::axis::Axis;
 use super::canvas::{Area, FINE, Rect, Trouble, fine};
 use super::colors::{AXIS, GRID, LIGHT_GRID, Rgb};
-use super::ink::PlottersCanvas;
+use super::plotters_backend::PlottersCanvas;
 use super::text::Style;
 
 /// From an axis to the labels of its ticks.

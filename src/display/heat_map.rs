@@ -6,7 +6,7 @@ use super::axis::Axis;
 use super::canvas::{Canvas, Rect};
 use super::chart::{Margins, TICK_GAP, draw_axes, draw_cells};
 use super::colors::Rgb;
-use super::number::{ends, number};
+use super::format::{ends, number};
 use super::panel::size_of_cells;
 use super::text::Style;
 use super::{Bundle, Figure, Palette, Raster, Show};
@@ -22,7 +22,7 @@ const NOT_FINITE: Rgb = [0x9e; 3];
 /// use metamers::display::{HeatMap, Palette, Show};
 ///
 /// let gradient = HeatMap::new("gradient", 2, 3, vec![0.1, -0.2, 0.0, 0.3, f32::NAN, -0.1]).palette(Palette::Diverging).square();
-/// assert!(gradient.bundles()[0].plain().contains("1 of 6 values is not finite"));
+/// assert!(gradient.mime_bundles()[0].plain().contains("1 of 6 values is not finite"));
 /// ```
 #[derive(Clone, PartialEq)]
 pub struct HeatMap {

@@ -8,10 +8,10 @@ use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, DENSITY, Rect, Trouble, fine};
 use super::chart::{Chart, Margins, TICK_GAP, draw_axes, stroke};
 use super::colors::{self, QUIET};
+use super::format::{ends, number};
 use super::legend::{self, Name};
-use super::number::{ends, number};
+use super::polyline::{clipped, thinned};
 use super::text::Style;
-use super::trace::{clipped, thinned};
 use super::{Bundle, Figure, Show};
 
 pub(crate) const STROKE: f32 = 1.75;
@@ -34,7 +34,7 @@ const DASHES: (f32, f32) = (6.0, 2.5);
 ///     .y_label("SNR (dB)")
 ///     .series("L-BFGS", vec![(0.0, 0.0), (40.0, 18.0), (80.0, 31.0)])
 ///     .reference_line(20.0, "20 dB: well matched");
-/// assert!(plot.bundles()[0].plain().contains("L-BFGS: 3 points, 0 to 31, last 31"));
+/// assert!(plot.mime_bundles()[0].plain().contains("L-BFGS: 3 points, 0 to 31, last 31"));
 /// ```
 #[derive(Clone, PartialEq, Default)]
 pub struct LinePlot {
@@ -160,7 +160,7 @@ impl LinePlot {
     /// let plot = LinePlot::new("Recognised, ± SEM over 20 people")
     ///     .x_names(["natural", "block2", "block10"])
     ///     .error_bars("class", vec![(0.0, 0.93, 0.91, 0.95), (1.0, 0.84, 0.80, 0.88), (2.0, 0.21, 0.17, 0.25)]);
-    /// assert!(plot.bundles()[0].plain().contains("block10 0.21 (0.17 to 0.25)"));
+    /// assert!(plot.mime_bundles()[0].plain().contains("block10 0.21 (0.17 to 0.25)"));
     /// ```
     pub fn error_bars(mut self, name: impl Into<String>, points: Vec<(f64, f64, f64, f64)>) -> Self {
         let bars = points.iter().map(|(_, _, low, high)| (*low, *high)).collect();

@@ -10,7 +10,7 @@
 //! let photo = Raster::from_planar(8, 8, &[0.5; 3 * 8 * 8]);
 //! let loss = LinePlot::new("loss").x_label("gradient evaluations").log_y().series("", vec![(1.0, 0.9), (2.0, 0.02)]);
 //! let figure = Figure::new("A grey square and a falling loss").row([Panel::picture("original", photo), loss.into()]);
-//! assert!(figure.bundles()[0].data().contains_key("image/png"));
+//! assert!(figure.mime_bundles()[0].data().contains_key("image/png"));
 //! ```
 
 mod axis;
@@ -19,25 +19,25 @@ mod bundle;
 mod canvas;
 mod chart;
 mod colors;
+mod evcxr_protocol;
 mod figure;
+mod format;
 mod heat_map;
-mod ink;
+mod html;
 mod legend;
 mod line_plot;
 pub mod live;
-mod number;
-mod page;
 mod panel;
 mod player;
-mod progress;
+mod plotters_backend;
+mod polyline;
+mod progress_bar;
 mod raster;
 mod show;
-mod stock;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
-mod trace;
 
 pub use crate::show_in_notebooks;
 pub use bars::Bars;
@@ -49,7 +49,7 @@ pub use line_plot::LinePlot;
 pub use live::Live;
 pub use panel::Panel;
 pub use player::{Player, Players};
-pub use progress::{ProgressBar, duration};
+pub use progress_bar::{ProgressBar, duration};
 pub use raster::Raster;
 pub use show::Show;
 #[doc(hidden)]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Bundle, live, page, stock};
+use super::{Bundle, evcxr_protocol, html, live};
 use crate::Result;
 
 /// A thing that can be looked at: in a notebook, in a terminal, in a file.
@@ -13,7 +13,7 @@ use crate::Result;
 ///
 /// struct Seed(u64);
 /// impl Show for Seed {
-///     fn bundles(&self) -> Vec<Bundle> {
+///     fn mime_bundles(&self) -> Vec<Bundle> {
 ///         vec![Bundle::text(format!("seed {}", self.0))]
 ///     }
 /// }
@@ -35,7 +35,7 @@ pub trait Show {
     where
         Self: Sized,
     {
-        page::save(&self.mime_bundles(), path.as_ref())
+        html::save(&self.mime_bundles(), path.as_ref())
     }
 }
 
@@ -74,8 +74,8 @@ impl<T: Show> Show for Vec<T> {
 pub fn show_bundles(bundles: &[Bundle]) {
     if live::nonce().is_some() {
         bundles.iter().for_each(|bundle| live::display(bundle, None));
-    } else if stock::is_on() {
-        stock::send(bundles);
+    } else if evcxr_protocol::is_on() {
+        evcxr_protocol::send(bundles);
     } else {
         let text: String = bundles.iter().map(|bundle| format!("{}\n", bundle.plain())).collect();
         // A closed pipe means that nobody looks, which is no reason to panic as `println!` would.
@@ -90,7 +90,7 @@ pub fn show_bundles(bundles: &[Bundle]) {
 ///
 /// pub struct Seed(u64);
 /// impl Show for Seed {
-///     fn bundles(&self) -> Vec<Bundle> {
+///     fn mime_bundles(&self) -> Vec<Bundle> {
 ///         vec![Bundle::text(format!("seed {}", self.0))]
 ///     }
 /// }
@@ -102,7 +102,7 @@ macro_rules! show_in_notebooks {
         impl $type {
             /// What a notebook calls when this is the last value of a cell.
             pub fn evcxr_display(&self) {
-                $crate::display::show_bundles(&$crate::display::Show::bundles(self));
+                $crate::display::show_bundles(&$crate::display::Show::mime_bundles(self));
             }
         }
     )+};

@@ -25,7 +25,7 @@ pub enum Align {
 ///     .align([Align::Left, Align::Right])
 ///     .row(["stem", "401408"])
 ///     .row(["block2", "75264"]);
-/// assert!(table.bundles()[0].data()["text/html"].contains("<td align=\"right\""));
+/// assert!(table.mime_bundles()[0].data()["text/html"].contains("<td align=\"right\""));
 /// ```
 #[derive(Clone, Default)]
 pub struct Table {

@@ -2,9 +2,9 @@
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Rect};
-use super::number::{number, power_of_ten};
+use super::format::{number, power_of_ten};
+use super::polyline::{clipped, thinned};
 use super::text::Style;
-use super::trace::{clipped, thinned};
 use super::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Raster};
 
 /// The part of a text's place that letters take: a line has air above and below them.

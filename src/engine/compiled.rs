@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
 
-use super::program::Program;
+use super::codegen::Program;
+use super::executor::Workspace;
+use super::lowering::Lowering;
 use super::simd::Isa;
-use super::steps::Lowering;
-use super::team;
-use super::workspace::Workspace;
+use super::thread_pool;
 use crate::network::{Layer, Network, NodeId};
-use crate::ops::{Relu, Frozen, values};
+use crate::ops::{Frozen, Relu, values};
 use crate::{Error, Result};
 
 /// A network compiled up to a stage. Cloning is cheap: clones share weights and memory, and take turns.
@@ -176,7 +176,7 @@ impl Compiled {
     fn forward<'a>(&self, memory: &'a mut Memory, x: &[f32], batch: usize) -> &'a mut Workspace {
         memory.passes += 1;
         memory.latest.insert(batch, memory.passes);
-        let threads = team::threads();
+        let threads = thread_pool::threads();
         let fits = memory.workspaces.get(&batch).is_some_and(|w| w.threads() == threads);
         if !fits {
             let program = Program::new(&self.0.steps, batch, threads);

@@ -23,15 +23,15 @@
 //! ```
 
 mod aligned;
+mod codegen;
 mod compiled;
+mod executor;
 mod geometry;
 mod kernel;
-mod program;
+mod lowering;
 mod simd;
-mod steps;
-mod team;
-mod workspace;
+mod thread_pool;
 
 pub use compiled::{Compiled, Evaluated};
 pub use simd::Isa;
-pub(crate) use team::threads;
+pub(crate) use thread_pool::threads;

@@ -8,9 +8,9 @@ use realfft::num_complex::Complex64;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::FftPlanner;
 
-use super::band::{Subband, FrameLayout, SubbandScratch};
 use super::config::{Config, Rectifier};
-use super::filters::{centres, erb_inverse, filters, low_pass};
+use super::filter_bank::{centres, erb_inverse, filters, low_pass};
+use super::subband::{FrameLayout, Subband, SubbandScratch};
 use crate::network::{Builder, Input, Layer, Network};
 use crate::ops::{Frozen, FrozenOp};
 use crate::stimulus::Sound;

@@ -10,13 +10,13 @@
 //! # Ok::<(), metamers::Error>(())
 //! ```
 
-mod band;
 mod cochleagram;
 mod config;
-mod filters;
+mod filter_bank;
 mod log_mel;
-mod picture;
-mod rows;
+mod plot;
+mod row_kernels;
+mod subband;
 
 pub use cochleagram::Cochleagram;
 pub use config::{Config, Frames, Rectifier};

@@ -11,7 +11,7 @@
 //! ```
 
 mod gradient;
-mod picture;
+mod plot;
 mod preprocessing;
 mod smoke;
 mod stage;

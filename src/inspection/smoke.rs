@@ -4,7 +4,7 @@ use super::InspectedStage;
 use crate::Result;
 use crate::network::Network;
 use crate::stimulus::Stimulus;
-use crate::synthesis::{StopReason, Metamer, Point, Synthesis};
+use crate::synthesis::{Metamer, Point, StopReason, Synthesis};
 
 /// Steps of a metamer that is tried.
 const STEPS: usize = 20;

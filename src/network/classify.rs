@@ -103,7 +103,8 @@ impl Network {
         let total: f64 = weights.iter().sum();
         let mut order: Vec<usize> = (0..logits.len()).collect();
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-        let guess = |&class: &usize| ClassScore { class, name: classes[class].clone(), probability: weights[class] / total };
+        let guess =
+            |&class: &usize| ClassScore { class, name: classes[class].clone(), probability: weights[class] / total };
         Classification::new(order.iter().take(k).map(guess).collect())
     }
 
@@ -128,7 +129,9 @@ impl Network {
                 let resized = image.resize_shorter_side(resize.max(height).max(width))?;
                 Ok(resized.centre_crop(width, height)?.into())
             }
-            (&Input::Sound { samples, sample_rate: rate }, Stimulus::Sound(sound)) => Ok(sound.resample(rate)?.fix_length(samples)?.into()),
+            (&Input::Sound { samples, sample_rate: rate }, Stimulus::Sound(sound)) => {
+                Ok(sound.resample(rate)?.fix_length(samples)?.into())
+            }
             (Input::Image { .. }, Stimulus::Sound(_)) => Err(Error::invalid(self.name(), "takes images, not sounds")),
             (Input::Sound { .. }, Stimulus::Image(_)) => Err(Error::invalid(self.name(), "takes sounds, not images")),
         }

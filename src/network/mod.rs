@@ -16,42 +16,26 @@
 //! # Ok::<(), metamers::Error>(())
 //! ```
 
-mod builder;
-mod checkpoint;
 mod classify;
-mod fingerprint;
-mod gradient_check;
-mod hub;
-mod layer;
-mod module;
-mod module_check;
+mod custom;
+mod forward;
+mod graph;
 mod nearest;
 mod onnx;
-mod own;
-mod provenance;
-mod pth;
-mod receptive_field;
-mod run;
-mod stage;
 mod table;
-mod weights_file;
+mod weights;
 
 use std::sync::Arc;
 
-pub(crate) use builder::ancestors;
-pub use builder::{Builder, NodeId};
-pub use checkpoint::{BatchNorm, Checkpoint};
-pub use classify::{Classification, ClassScore};
-pub use hub::HubFile;
-pub use layer::Layer;
-pub use module::{CandleModule, StageMarker};
-pub use nearest::{Neighbor, Neighbors, NearestNeighbor};
+pub use classify::{ClassScore, Classification};
+pub use custom::{CandleModule, StageMarker};
+pub(crate) use graph::ancestors;
+pub use graph::{Builder, Layer, NodeId, ReceptiveField, Stage};
+pub use nearest::{NearestNeighbor, Neighbor, Neighbors};
 pub use onnx::OnnxOptions;
-pub(crate) use provenance::KNOWN_BY_VALUES;
-pub use provenance::WeightsSource;
-pub use receptive_field::ReceptiveField;
-pub use stage::Stage;
 pub(crate) use table::thousands;
+pub(crate) use weights::KNOWN_BY_VALUES;
+pub use weights::{BatchNorm, Checkpoint, HubFile, WeightsSource};
 
 use crate::{Error, Result};
 

@@ -17,10 +17,10 @@ use crate::{Error, Result};
 /// use metamers::prelude::*;
 ///
 /// let ear = zoo::cochcnn_words()?;
-/// let mut words = Nearest::new(&ear, "relufc")?;
-/// words.learn("november", Sound::open("speech/november.wav")?)?;
-/// words.learn("seven", Sound::open("speech/seven.wav")?)?;
-/// let answer = words.ask(Sound::open("speech/november_letter.wav")?, 2)?;
+/// let mut words = NearestNeighbor::new(&ear, "relufc")?;
+/// words.add("november", Sound::open("speech/november.wav")?)?;
+/// words.add("seven", Sound::open("speech/seven.wav")?)?;
+/// let answer = words.query(Sound::open("speech/november_letter.wav")?, 2)?;
 /// assert_eq!(answer.top().name, "november");
 /// # Ok::<(), metamers::Error>(())
 /// ```
@@ -85,7 +85,7 @@ impl NearestNeighbor {
     /// The `k` nearest names, or all when there are fewer.
     ///
     /// # Errors
-    /// When no example was learnt, `k` is 0, or as [`Nearest::learn`].
+    /// When no example was learnt, `k` is 0, or as [`NearestNeighbor::learn`].
     pub fn query(&self, stimulus: impl Into<Stimulus>, k: usize) -> Result<Neighbors> {
         if k == 0 {
             return Err(Error::invalid("k", "asks for no name; 1 gives the nearest"));
@@ -150,7 +150,10 @@ impl Show for NearestNeighbor {
         }
         let caption = format!("{}: nearest at {}", self.network.name(), self.stage);
         let empty = Table::new(["name", "examples"]).align([Align::Left, Align::Right]).caption(caption);
-        names.iter().fold(empty, |table, (name, count)| table.row([(*name).to_owned(), count.to_string()])).mime_bundles()
+        names
+            .iter()
+            .fold(empty, |table, (name, count)| table.row([(*name).to_owned(), count.to_string()]))
+            .mime_bundles()
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::composed::{Tap, taps};
 use super::depthwise;
+use super::fallback::{Tap, taps};
 use super::frozen::{FrozenOp, values};
 use super::matmul::{Matrix, multiply};
 use super::window::{Padding, Window};

@@ -128,7 +128,7 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
-    use crate::ops::{ChannelAffine, pull_back};
+    use crate::ops::{ChannelAffine, vjp};
 
     /// Says that it keeps the shape, and gives one value less in one of the two directions.
     #[derive(Clone, Debug)]

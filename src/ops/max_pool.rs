@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::composed::taps;
+use super::fallback::taps;
 use super::frozen::FrozenOp;
 use super::window::Window;
 use crate::{Error, Result};

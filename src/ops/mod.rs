@@ -4,7 +4,7 @@
 //! a metamer needs no other, and candle's own convolution and pooling compute the wrong ones or far too many.
 //! Tensors are float32, images `[batch, channels, height, width]`.
 //!
-//! On another device than the CPU an operation is composed of candle's own ([`FrozenOp::composed`]), with the same values and
+//! On another device than the CPU an operation is composed of candle's own ([`FrozenOp::fallback`]), with the same values and
 //! gradients. The tests run that on the CPU; **it has not been run on a GPU yet**.
 //!
 //! ```
@@ -19,35 +19,35 @@
 //! # Ok::<(), metamers::Error>(())
 //! ```
 
-mod activation;
 mod affine;
 mod avg_pool;
-mod composed;
 mod conv2d;
 mod depthwise;
-mod frame_norm;
+mod fallback;
 mod frozen;
 mod global_pool;
+mod l2_norm;
 mod linear;
 mod matmul;
 mod max_pool;
-mod pull_back;
-mod range_norm;
-mod unit_norm;
+mod min_max_norm;
+mod relu;
+mod standardize;
+mod vjp;
 mod window;
 
-pub use activation::{Relu, StraightThroughRelu};
 pub use affine::ChannelAffine;
 pub use avg_pool::AvgPool2d;
 pub use conv2d::{Conv2d, Conv2dConfig};
-pub use frame_norm::Standardize;
 pub use frozen::{Frozen, FrozenOp};
 pub use global_pool::GlobalAvgPool;
+pub use l2_norm::L2Norm;
 pub use linear::Linear;
 pub use max_pool::MaxPool2d;
-pub use pull_back::vjp;
-pub use range_norm::MinMaxNorm;
-pub use unit_norm::L2Norm;
+pub use min_max_norm::MinMaxNorm;
+pub use relu::{Relu, StraightThroughRelu};
+pub use standardize::Standardize;
+pub use vjp::vjp;
 pub use window::{Padding, Window};
 
 pub(crate) use frozen::{contiguous, values, with_values};

@@ -12,9 +12,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal, Uniform};
 
 use super::Noise;
-use super::picture_file::{self, LARGEST_PICTURE};
+use super::image_io::{self, LARGEST_PICTURE};
 use crate::display::{Bundle, Panel, Raster, Show};
-use crate::{Error, Result, assets, file_name};
+use crate::fs::{assets, extension};
+use crate::{Error, Result};
 
 /// A colour picture of float32 values in `[0, 1]`, sRGB as in the file.
 #[derive(Clone, PartialEq)]
@@ -39,7 +40,7 @@ impl Image {
         let path = assets::find(path.as_ref())?;
         let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
         Ok(Self {
-            name: file_name::called(&path),
+            name: extension::stimulus_name(&path),
             ..Self::decode(&bytes).map_err(|reason| Error::file(&path, reason))?
         })
     }
@@ -53,7 +54,7 @@ impl Image {
     }
 
     fn decode(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let ([width, height], values) = picture_file::decode(bytes)?;
+        let ([width, height], values) = image_io::decode(bytes)?;
         Ok(Self { name: String::new(), width, height, values: values.into() })
     }
 
@@ -211,7 +212,7 @@ impl Image {
             image::Rgb(self.pixel(x as usize, y as usize).map(|v| (v * 255.0).round() as u8))
         });
         let mut bytes = Cursor::new(vec![]);
-        let encoded = match file_name::ending(path).as_str() {
+        let encoded = match extension::extension(path).as_str() {
             "png" => rgb.write_to(&mut bytes, ImageFormat::Png),
             "jpg" | "jpeg" => {
                 rgb.write_with_encoder(image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95))
@@ -221,7 +222,7 @@ impl Image {
             _ => return Err(Error::file(path, "pictures are saved as .png, .jpg, .webp, .html or .txt")),
         };
         encoded.map_err(|e| Error::file(path, e))?;
-        crate::atomic::write(path, bytes.get_ref())
+        crate::fs::atomic::write(path, bytes.get_ref())
     }
 
     /// Writes a PNG file of 16 bits a channel: within 1/131070 of the values.
@@ -236,7 +237,7 @@ impl Image {
         let mut bytes = Cursor::new(vec![]);
         let encoded = DynamicImage::ImageRgb16(rgb).write_to(&mut bytes, ImageFormat::Png);
         encoded.map_err(|e| Error::file(path, e))?;
-        crate::atomic::write(path, bytes.get_ref())
+        crate::fs::atomic::write(path, bytes.get_ref())
     }
 
     fn pixel(&self, x: usize, y: usize) -> [f32; 3] {

@@ -10,7 +10,7 @@
 //! assert_eq!((dog.width(), dog.height(), dog.values().len()), (224, 224, 3 * 224 * 224));
 //!
 //! let word = Sound::open("speech/november.wav")?.prepare(20_000, 40_000)?;
-//! assert_eq!((word.rate(), word.seconds()), (20_000, 2.0));
+//! assert_eq!((word.sample_rate(), word.seconds()), (20_000, 2.0));
 //!
 //! let start = Image::noise(224, 224, Noise::Normal { mean: 0.5, deviation: 0.05 }, 7)?;
 //! assert_eq!(start, Image::noise(224, 224, Noise::Normal { mean: 0.5, deviation: 0.05 }, 7)?);
@@ -19,14 +19,13 @@
 #![allow(clippy::module_inception, reason = "one file for each idea, this one's being either of the two")]
 
 mod image;
+mod image_io;
 mod noise;
 mod photos;
-mod picture_file;
+mod plot;
 mod recordings;
 mod sound;
-mod sound_picture;
 mod stimulus;
-mod wav;
 
 pub use self::image::Image;
 pub use self::noise::Noise;
@@ -34,4 +33,3 @@ pub use self::photos::{Photo, Photos, shipped_photos};
 pub use self::recordings::{Recording, Recordings, shipped_recordings};
 pub use self::sound::Sound;
 pub use self::stimulus::Stimulus;
-pub(crate) use self::wav::integers as wav16;

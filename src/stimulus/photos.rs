@@ -4,7 +4,8 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use crate::display::{Bundle, Show, Table};
-use crate::{Error, Result, assets};
+use crate::fs::assets;
+use crate::{Error, Result};
 
 /// A shipped photo, to be opened with [`Image::open`](super::Image::open).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use crate::display::{Bundle, Show, Table};
-use crate::{Error, Result, assets};
+use crate::fs::assets;
+use crate::{Error, Result};
 
 /// A shipped recording of a spoken word, to be opened with [`Sound::open`](super::Sound::open).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub struct Recordings(Vec<Recording>);
 ///
 /// let words = shipped_recordings()?;
 /// let seven = words.iter().find(|recording| recording.word() == "seven").expect("it ships");
-/// assert_eq!(Sound::open(seven)?.rate(), 20_000);
+/// assert_eq!(Sound::open(seven)?.sample_rate(), 20_000);
 /// # Ok::<(), metamers::Error>(())
 /// ```
 ///

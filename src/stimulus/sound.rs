@@ -9,9 +9,11 @@ use rand_distr::{Distribution, Normal, StandardNormal, Uniform};
 use rubato::audioadapter_buffers::direct::SequentialSliceOfSlices;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
+use super::Noise;
 use super::noise::pink;
-use super::{Noise, wav};
-use crate::{Error, Result, assets, file_name};
+use crate::fs::wav;
+use crate::fs::{assets, extension};
+use crate::{Error, Result};
 
 /// Rates that a file may state, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 100..=768_000;
@@ -28,8 +30,8 @@ const CLIPPED_RUN: usize = 3;
 /// use metamers::prelude::*;
 ///
 /// let tone = Sound::tone(44_100, 0.5, 440.0, 0.1)?;
-/// let clip = tone.resample(20_000)?.fit(40_000)?;              // two seconds, the tone in the middle
-/// assert_eq!((clip.rate(), clip.len(), clip.seconds()), (20_000, 40_000, 2.0));
+/// let clip = tone.resample(20_000)?.fix_length(40_000)?;              // two seconds, the tone in the middle
+/// assert_eq!((clip.sample_rate(), clip.len(), clip.seconds()), (20_000, 40_000, 2.0));
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone, PartialEq)]
@@ -52,7 +54,7 @@ impl Sound {
         let path = assets::find(path.as_ref())?;
         let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
         Ok(Self {
-            name: file_name::called(&path),
+            name: extension::stimulus_name(&path),
             ..Self::decode(&bytes).map_err(|reason| Error::file(&path, reason))?
         })
     }
@@ -331,8 +333,8 @@ impl Sound {
     /// [`Error::File`] for another extension or when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        match file_name::ending(path).as_str() {
-            "wav" => crate::atomic::write(path, &self.to_wav()),
+        match extension::extension(path).as_str() {
+            "wav" => crate::fs::atomic::write(path, &self.to_wav()),
             "html" | "htm" | "png" | "txt" => crate::display::Show::save(self, path),
             _ => Err(Error::file(path, "sounds are saved as .wav, .html, .png or .txt")),
         }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use super::cost::Cost;
 use super::job::Job;
+use super::manifest::{Ask, Manifest};
 use super::plan::{Plan, Stages, Word};
 use super::results::SweepResults;
 use super::slurm::{self, Submission};
 use super::sources::Sources;
-use super::study::{Ask, Manifest};
 use super::task::SAVED_EVERY;
 use crate::Result;
 use crate::network::Network;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::job::Job;
+use super::manifest::{NetworkEntry, Task};
 use super::slurm::Slurm;
-use super::study::{NetworkEntry, Task};
 use super::workers;
 use crate::display::{Align, Bundle, Show, Table, duration};
 use crate::synthesis::{Run, Synthesis};

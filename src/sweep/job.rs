@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::folder::{Found, Store};
+use super::manifest::Manifest;
+use super::progress::ProgressView;
 use super::results::SweepResults;
 use super::row::Row;
 use super::sources::Sources;
-use super::study::Manifest;
+use super::store::{Found, Store};
 use super::task::TaskRunner;
-use super::watch::ProgressView;
 use super::workers::{self, WorkerEvent};
 use crate::Result;
 

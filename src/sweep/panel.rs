@@ -227,7 +227,7 @@ fn grey((width, height): (usize, usize), value: u8) -> Raster {
 
 /// A file's name without folder and ending; what is no file keeps its name.
 fn short(name: &str) -> String {
-    if is_stimulus(name) { crate::file_name::called(name.as_ref()) } else { name.into() }
+    if is_stimulus(name) { crate::fs::extension::stimulus_name(name.as_ref()) } else { name.into() }
 }
 
 impl Show for SweepResults {

@@ -22,7 +22,7 @@ use crate::{Error, Result};
 /// recipe = "fast"                          # or { from = "feather2023", steps = 8000 }
 /// evaluations = 400                        # a task ends after so many gradient evaluations,
 /// snr_db = 20.0                            # or when it matches so well, or when the recipe's steps are done
-/// nulls = ["nulls/resnet50.json"]          # for verdicts of networks without one that ships: Null::save
+/// nulls = ["nulls/resnet50.json"]          # for verdicts of networks without one that ships: NullDistribution::save
 /// folder = "results"                       # beside the plan; without it, the plan's name without .toml
 ///
 /// [slurm]                                  # for `metamers sweep plan.toml --slurm`
@@ -179,6 +179,8 @@ impl Plan {
         let broken = |e: serde_json::Error| Error::invalid("recipe", e.to_string());
         let mut fields = serde_json::to_value(base).map_err(broken)?;
         for (key, value) in changes.iter().filter(|(key, _)| *key != "from") {
+            // Recipes keep the spelling of the first plans.
+            let key = if key == "optimizer" { "optimiser" } else { key };
             let Some(field) = fields.get_mut(key) else {
                 let known = fields.as_object().into_iter().flat_map(|fields| fields.keys().map(String::as_str));
                 return Err(Error::unknown("field of a recipe", key, known.chain(["from"])));

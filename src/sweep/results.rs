@@ -178,7 +178,7 @@ impl SweepResults {
     /// # Errors
     /// [`Error::File`] when it cannot be written.
     pub fn save_csv(&self, path: impl AsRef<Path>) -> Result<()> {
-        crate::atomic::write(path.as_ref(), self.csv()?.as_bytes())
+        crate::fs::atomic::write(path.as_ref(), self.csv()?.as_bytes())
     }
 
     /// What a notebook calls when this is the last value of a cell; the place that was live in this cell is enough.

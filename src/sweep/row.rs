@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::study::{Manifest, Task};
-use crate::synthesis::{StopReason, Metamer};
-use crate::verdict::{Outcome, Similarity, Verdict};
+use super::manifest::{Manifest, Task};
+use crate::similarity::Similarity;
+use crate::synthesis::{Metamer, StopReason};
+use crate::verdict::{Outcome, Verdict};
 
 /// What came out of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

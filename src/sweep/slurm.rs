@@ -103,12 +103,12 @@ pub(super) fn submit(plan: &Plan, job: &Job, program: &Path, submit: bool) -> Re
     let mut submission = Submission { scripts: vec![], jobs: vec![], tasks: missing.len(), elements: elements.len() };
     for (number, array) in (next_number(&folder)?..).zip(elements.chunks(array_size())) {
         let (tasks, script) = (folder.join(format!("{number}.tasks")), folder.join(format!("{number}.sh")));
-        crate::atomic::write(&tasks, (array.join("\n") + "\n").as_bytes())?;
+        crate::fs::atomic::write(&tasks, (array.join("\n") + "\n").as_bytes())?;
         let text = text(&slurm, array.len(), &absolute(program)?, &absolute(&plan.file)?, &tasks)?;
-        crate::atomic::write(&script, text.as_bytes())?;
+        crate::fs::atomic::write(&script, text.as_bytes())?;
         if submit {
             let id = sbatch(&script)?;
-            crate::atomic::write(&folder.join(format!("{number}.job")), id.as_bytes())?;
+            crate::fs::atomic::write(&folder.join(format!("{number}.job")), id.as_bytes())?;
             submission.jobs.push(id);
         }
         submission.scripts.push(script);

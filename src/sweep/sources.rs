@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::manifest::StimulusEntry;
 use super::plan::Plan;
-use super::study::StimulusEntry;
+use crate::fs::{assets, extension};
 use crate::network::Network;
 use crate::stimulus::{Image, Sound, Stimulus};
 use crate::verdict::NullDistribution;
-use crate::{Error, Result, assets, file_name, zoo};
+use crate::{Error, Result, zoo};
 
 /// So many networks are kept at a time; tasks are in the order of networks.
 const KEPT: usize = 2;
@@ -21,7 +22,7 @@ pub(super) struct Sources {
     base: PathBuf,
     /// The last networks that were loaded, the latest last.
     loaded: Mutex<Vec<(usize, Network)>>,
-    /// Null distributions that the sweep names, for networks that have none or another.
+    /// NullDistribution distributions that the sweep names, for networks that have none or another.
     given_nulls: Vec<Arc<NullDistribution>>,
     /// Those in use, by network.
     nulls: Mutex<BTreeMap<usize, Option<Arc<NullDistribution>>>>,
@@ -126,13 +127,13 @@ impl Sources {
     pub fn items(&self) -> Result<Vec<StimulusEntry>> {
         let item = |source: &Source<Stimulus>| match source {
             Source::Named(name) => {
-                let sha256 = crate::sha256::of(&self.bytes(name)?);
+                let sha256 = crate::fs::sha256::of(&self.bytes(name)?);
                 Ok(StimulusEntry { name: name.clone(), sha256, sound: is_sound(name) })
             }
             Source::Given(name, stimulus) => {
                 let bytes: Vec<u8> = stimulus.values().iter().flat_map(|v| v.to_le_bytes()).collect();
                 let sound = matches!(stimulus, Stimulus::Sound(_));
-                Ok(StimulusEntry { name: name.clone(), sha256: crate::sha256::of(&bytes), sound })
+                Ok(StimulusEntry { name: name.clone(), sha256: crate::fs::sha256::of(&bytes), sound })
             }
         };
         self.stimuli.iter().map(item).collect()
@@ -151,13 +152,13 @@ impl Sources {
             _ => &item.name,
         };
         let bytes = self.bytes(name)?;
-        if crate::sha256::of(&bytes) != item.sha256 {
+        if crate::fs::sha256::of(&bytes) != item.sha256 {
             return Err(Error::file(
                 name,
                 "has changed since the sweep began: put it back, or begin in another folder",
             ));
         }
-        let called = file_name::called(Path::new(name));
+        let called = extension::stimulus_name(Path::new(name));
         let opened = match item.sound {
             true => Sound::from_bytes(&bytes).map(|sound| sound.with_name(called).into()),
             false => Image::from_bytes(&bytes).map(|image| image.with_name(called).into()),
@@ -167,11 +168,11 @@ impl Sources {
 }
 
 fn is_sound(name: &str) -> bool {
-    file_name::ending(Path::new(name)) == "wav"
+    extension::extension(Path::new(name)) == "wav"
 }
 
 pub(super) fn is_stimulus(name: &str) -> bool {
-    ["jpg", "jpeg", "png", "webp", "wav"].contains(&file_name::ending(Path::new(name)).as_str())
+    ["jpg", "jpeg", "png", "webp", "wav"].contains(&extension::extension(Path::new(name)).as_str())
 }
 
 /// The stimuli that a plan names, each once, patterns written out.

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::folder::Store;
+use super::manifest::{Manifest, Task};
 use super::row::Row;
 use super::sources::Sources;
-use super::study::{Manifest, Task};
+use super::store::Store;
 use crate::network::Network;
-use crate::synthesis::{StopReason, Run, Synthesis};
+use crate::synthesis::{Run, StopReason, Synthesis};
 use crate::{Error, Result};
 
 /// How often a task looks up from its work.
@@ -88,9 +88,10 @@ impl TaskRunner<'_> {
         if let Some(path) = self.store.running(task.index).filter(|path| path.exists()) {
             match Run::resume(path, network) {
                 Ok(run) if self.is_of(&run, task) => return Ok(run),
-                Ok(_) => {
-                    tell(TaskEvent::Note(format!("{} starts again: what is saved is another's", self.study.words(task))))
-                }
+                Ok(_) => tell(TaskEvent::Note(format!(
+                    "{} starts again: what is saved is another's",
+                    self.study.words(task)
+                ))),
                 Err(e) => tell(TaskEvent::Note(format!("{} starts again: {e}", self.study.words(task)))),
             }
         }

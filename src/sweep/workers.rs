@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::study::Task;
-use super::task::{TaskRunner, TaskEvent};
+use super::manifest::Task;
+use super::task::{TaskEvent, TaskRunner};
 use crate::interrupt::Listening;
 use crate::{Error, Result};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::optimiser::Evaluate;
+use super::optimizer::Objective;
 use super::problem::{Evaluation, Problem};
 use crate::{Error, Result};
 
@@ -52,7 +52,7 @@ impl Recorder<'_> {
     }
 }
 
-impl Evaluate for Recorder<'_> {
+impl Objective for Recorder<'_> {
     fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation> {
         self.history.evaluations += 1;
         let found = self.problem.evaluate(x)?;

@@ -1,14 +1,14 @@
 //! The result.
 
 use super::history::Point;
+use super::provenance::Provenance;
 use super::run::Run;
-use super::stamp::Provenance;
 use crate::Result;
 use crate::display::Raster;
 use crate::hearing::Cochleagram;
 use crate::network::{Classification, Network};
+use crate::similarity::Similarity;
 use crate::stimulus::{Image, Sound, Stimulus};
-use crate::verdict::Similarity;
 
 /// How many classes a metamer remembers of each picture.
 const GUESSES: usize = 5;
@@ -50,7 +50,7 @@ impl Metamer {
             start: run.plan.start.clone(),
             steps: Some(run.steps),
             layer_by_layer: run.plan.layer_by_layer,
-            ear: super::panel::ear(&run.plan.network),
+            ear: super::plot::ear(&run.plan.network),
         })
     }
 
@@ -64,12 +64,12 @@ impl Metamer {
     /// original's scale.
     pub(crate) fn thumbnails(&self) -> [Raster; 2] {
         let ear = self.ear.as_ref();
-        [&self.original, &self.stimulus].map(|stimulus| super::panel::thumbnail(stimulus, &self.original, ear))
+        [&self.original, &self.stimulus].map(|stimulus| super::plot::thumbnail(stimulus, &self.original, ear))
     }
 
     /// With the ear of the network that made it, which a file does not keep.
     pub(crate) fn heard_by(mut self, network: &Network) -> Self {
-        self.ear = super::panel::ear(network);
+        self.ear = super::plot::ear(network);
         self
     }
 

@@ -15,42 +15,42 @@
 //! # Ok::<(), metamers::Error>(())
 //! ```
 
+mod archive;
+mod checkpoint;
 mod history;
 mod metamer;
-mod objective;
-mod optimiser;
-mod panel;
-mod plan;
+mod optimizer;
+mod plot;
 mod problem;
 mod progress;
+mod provenance;
 mod recipe;
 mod recipe_table;
-mod record;
-mod reproduction;
-mod reproduction_panel;
+mod reproduce;
+mod reproduce_plot;
 mod run;
-mod stamp;
-mod state;
+mod stage_loss;
+mod synthesis;
 
 pub use history::Point;
 pub use metamer::Metamer;
-pub use plan::Synthesis;
-pub use progress::{StopReason, Progress};
-pub use recipe::{Lbfgs, Loss, Optimizer, Plateau, Recipe, Initialization};
-pub use reproduction::Reproduction;
+pub use progress::{Progress, StopReason};
+pub(crate) use provenance::CANDLE;
+pub use provenance::Provenance;
+pub use recipe::{Initialization, Lbfgs, Loss, Optimizer, Plateau, Recipe};
+pub use reproduce::Reproduction;
 pub use run::Run;
-pub(crate) use stamp::CANDLE;
-pub use stamp::Provenance;
+pub use synthesis::Synthesis;
 
 /// What a prepared stimulus looks like in little, to this network.
 pub(crate) fn thumbnail(
     stimulus: &crate::stimulus::Stimulus,
     network: &crate::network::Network,
 ) -> crate::display::Raster {
-    panel::thumbnail(stimulus, stimulus, panel::ear(network).as_ref())
+    plot::thumbnail(stimulus, stimulus, plot::ear(network).as_ref())
 }
 
 /// Original and metamer as panels, the metamer under this title.
 pub(crate) fn panels(metamer: &Metamer, title: &str) -> [crate::display::Panel; 2] {
-    panel::look(&metamer.original, &metamer.stimulus, metamer.ear.as_ref(), title)
+    plot::look(&metamer.original, &metamer.stimulus, metamer.ear.as_ref(), title)
 }

@@ -2,11 +2,11 @@
 
 use candle_core::{Device, Tensor, Var};
 
-use super::objective::{StageLoss, range_penalty};
 use super::recipe::{Loss, Recipe};
+use super::stage_loss::{StageLoss, range_penalty};
 use crate::engine::{Compiled, Evaluated};
 use crate::network::Network;
-use crate::ops::{Relu, vjp, values};
+use crate::ops::{Relu, values, vjp};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 

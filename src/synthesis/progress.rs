@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::panel::Snapshot;
+use super::plot::Snapshot;
 use crate::display::Live;
 
 /// Why a run stopped stepping.

@@ -19,6 +19,7 @@ pub struct Recipe {
     /// Only at the matched stage; all rectifiers below it keep their own gradient.
     pub identity_gradient: bool,
     /// How.
+    #[serde(rename = "optimiser", alias = "optimizer")]
     pub optimizer: Optimizer,
     /// From where, unless another stimulus is given as the start.
     pub start: Initialization,
@@ -55,7 +56,7 @@ pub enum Loss {
     Matching,
 }
 
-/// How the loss is minimised. A step of all but [`Optimiser::Lbfgs`] takes one gradient evaluation.
+/// How the loss is minimised. A step of all but [`Optimizer::Lbfgs`] takes one gradient evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -70,6 +71,7 @@ pub enum Optimizer {
         amsgrad: bool,
     },
     /// `x <- x - eta g / (norm2(g) + 1e-10)`.
+    #[serde(rename = "normalised_gradient", alias = "normalized_gradient")]
     NormalizedGradient {
         /// Length of the first steps.
         eta: f64,

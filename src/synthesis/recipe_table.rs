@@ -1,6 +1,6 @@
 //! A recipe as a table of its settings.
 
-use super::recipe::{Loss, Optimizer, Recipe, Initialization};
+use super::recipe::{Initialization, Loss, Optimizer, Recipe};
 use crate::display::{Bundle, Show, Table};
 use crate::stimulus::Noise;
 
@@ -35,7 +35,9 @@ fn optimiser(optimiser: Optimizer) -> String {
 
 fn start(start: Initialization) -> String {
     match start {
-        Initialization::Noise(Noise::Normal { mean, deviation }) => format!("normal noise, mean {mean}, deviation {deviation}"),
+        Initialization::Noise(Noise::Normal { mean, deviation }) => {
+            format!("normal noise, mean {mean}, deviation {deviation}")
+        }
         Initialization::Noise(Noise::Uniform { low, high }) => format!("uniform noise from {low} to {high}"),
         Initialization::Noise(Noise::Pink { rms }) => format!("pink noise, rms {rms}"),
         Initialization::StretchedUniform => "uniform noise, stretched to [0, 1]".into(),

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::history::{Best, History, Point, Recorder};
 use super::metamer::Metamer;
-use super::optimiser::{State, StepOutcome};
-use super::panel::{Screen, Snapshot};
-use super::plan::Synthesis;
+use super::optimizer::{State, StepOutcome};
+use super::plot::{Screen, Snapshot};
 use super::problem::Problem;
-use super::progress::{StopReason, Progress};
-use super::stamp::Provenance;
+use super::progress::{Progress, StopReason};
+use super::provenance::Provenance;
+use super::synthesis::Synthesis;
 use crate::display::HeatMap;
 use crate::interrupt::Listening;
 use crate::stimulus::Stimulus;
@@ -56,7 +56,7 @@ impl Run {
         over: Option<StopReason>,
     ) -> Self {
         if !plan.trial {
-            crate::surroundings::note_run(&plan.network, &plan.stage, &plan.recipe, plan.seed);
+            crate::session_info::note_run(&plan.network, &plan.stage, &plan.recipe, plan.seed);
         }
         Self { plan, problem, state, history, steps, stopped: over, screen: Screen::default() }
     }
@@ -121,7 +121,7 @@ impl Run {
     }
 
     /// Steps until the ratio, if one is asked for, or the evaluations, if a number is given, or the recipe's steps are done; comes back
-    /// after `time` to be saved, with [`Ended::Time`].
+    /// after `time` to be saved, with [`StopReason::Time`].
     pub(crate) fn slice(
         &mut self,
         snr_db: Option<f64>,
@@ -314,7 +314,7 @@ impl Run {
         if let Stimulus::Sound(sound) = &self.plan.original {
             return Err(Error::invalid(sound.name(), "is a sound: its gradient is no map; see Run::gradient_values"));
         }
-        let map = super::panel::gradient_map(&self.history.gradient, &self.plan.original);
+        let map = super::plot::gradient_map(&self.history.gradient, &self.plan.original);
         map.ok_or_else(|| Error::invalid("gradient", "is not known before the first step; take one: run.step(1)?"))
     }
 
@@ -344,7 +344,7 @@ impl Run {
         let original = &self.problem.objective.target;
         let snr = |stimulus: &Stimulus| -> Result<f64> {
             let activations = self.problem.activations(stimulus.values())?;
-            Ok(crate::verdict::snr_db(original, &activations)?.unwrap_or(f64::NEG_INFINITY))
+            Ok(crate::similarity::snr_db(original, &activations)?.unwrap_or(f64::NEG_INFINITY))
         };
         // Measured on what is kept: a recipe without a clamp has pixels that no picture can hold.
         let best = match &self.history.best {

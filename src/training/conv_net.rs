@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conv2d::{TrainableConv2d, conv2d};
 use crate::network::{Builder, Checkpoint, Input, Network, WeightsSource};
-use crate::ops::{self, ChannelAffine, Relu, Padding};
+use crate::ops::{self, ChannelAffine, Padding, Relu};
 use crate::{Error, Result};
 
 /// Pixels have about this mean and this deviation; what the first convolution gets is about 0 and 1.
@@ -72,7 +72,11 @@ impl ConvNet {
     }
 
     /// The same network under another name and for other classes.
-    pub fn with_classes<T: Into<String>>(mut self, name: impl Into<String>, classes: impl IntoIterator<Item = T>) -> Self {
+    pub fn with_classes<T: Into<String>>(
+        mut self,
+        name: impl Into<String>,
+        classes: impl IntoIterator<Item = T>,
+    ) -> Self {
         self.name = name.into();
         self.classes = classes.into_iter().map(Into::into).collect();
         self
@@ -215,7 +219,7 @@ impl ConvNet {
             ("metamers.source".to_owned(), source.to_owned()),
             ("metamers.layers_sha256".to_owned(), net.weights_source().weights_sha256.clone()),
         ]);
-        crate::atomic::write(path, &safetensors::serialize(views, Some(notes)).map_err(|e| failed(&e))?)
+        crate::fs::atomic::write(path, &safetensors::serialize(views, Some(notes)).map_err(|e| failed(&e))?)
     }
 
     /// The frozen network of a file that [`ConvNet::save`] wrote, with the provenance and the hash that it had when it was saved.

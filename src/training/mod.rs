@@ -1,13 +1,13 @@
 //! Training a small network in a notebook, to ask what training does to its invariances.
 //!
-//! The model is any candle module, the optimiser candle-nn's AdamW; this module gives it data ([`CutOuts`], [`Examples`]), a convolution
+//! The model is any candle module, the optimiser candle-nn's AdamW; this module gives it data ([`Cutouts`], [`Dataset`]), a convolution
 //! with right and fast gradients ([`conv2d`]), a loop that shows its loss and what the network gets right while it runs
 //! ([`Training`]), and the way to a frozen [`Network`](crate::network::Network) that metamers can be made for ([`ConvNet::freeze`]).
 //!
 //! ```
 //! use metamers::prelude::*;
 //!
-//! let cut_outs = CutOuts::new(32)?;
+//! let cut_outs = Cutouts::new(32)?;
 //! let (train, held_out) = (cut_outs.draw(200, 1)?.by_material()?, cut_outs.draw_held_out(60, 2)?.by_material()?);
 //! let eye = ConvNet::new("material", 32, train.classes().to_vec()).conv("conv1", 8, 5, 2).conv("conv2", 16, 3, 2);
 //! let mut training = Training::new(&eye, train, held_out).seed(7).start()?;
@@ -38,7 +38,7 @@
 //! let stride = Conv2dConfig { stride: 2, padding: 2, ..Default::default() };
 //! let eye = Eye { conv1: conv2d(3, 8, 5, stride, vb.pp("conv1"))?, logits: candle_nn::linear(8, 6, vb.pp("logits"))? };
 //! draw_weights(&vars, 7)?;
-//! let examples = CutOuts::new(32)?.draw(64, 1)?.by_material()?;
+//! let examples = Cutouts::new(32)?.draw(64, 1)?.by_material()?;
 //! let mut adam = AdamW::new_lr(vars.all_vars(), 2e-3)?;
 //! for step in 0..5 {
 //!     let (x, y) = examples.batch(16, 7, step)?;
@@ -52,19 +52,19 @@
 
 mod conv2d;
 mod conv_net;
-mod cut_outs;
-mod examples;
-mod plan;
+mod cutouts;
+mod dataset;
 mod progress;
 mod run;
+mod training;
 
 pub use conv_net::{ConvNet, ConvNetModule, draw_weights};
 pub use conv2d::{TrainableConv2d, conv2d};
-pub use cut_outs::{CutoutImages, Cutouts};
-pub use examples::Dataset;
-pub use plan::Training;
+pub use cutouts::{CutoutImages, Cutouts};
+pub use dataset::Dataset;
 pub use progress::TrainingProgress;
 pub use run::{HeldOut, LossPoint, TrainingRun};
+pub use training::Training;
 
 use candle_core::Var;
 use candle_nn::VarMap;

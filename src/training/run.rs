@@ -8,7 +8,7 @@ use candle_core::Module;
 use candle_nn::loss::cross_entropy;
 use candle_nn::{AdamW, Optimizer, VarMap};
 
-use super::progress::{TrainingView, Snapshot, TrainingProgress};
+use super::progress::{Snapshot, TrainingProgress, TrainingView};
 use super::{ConvNet, Dataset};
 use crate::interrupt::Listening;
 use crate::network::Network;

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::Proportion;
 use crate::display::{Align, Bundle, Figure, LinePlot, Panel, Show, Table};
 use crate::interrupt::Listening;
 use crate::network::Network;
+use crate::similarity::Proportion;
 use crate::stimulus::Stimulus;
 use crate::synthesis::Metamer;
 use crate::{Error, Result};

@@ -1,12 +1,12 @@
 //! Is it a metamer?
 //!
-//! [`Similarity`] says how alike two sets of activations are, [`Null`] how alike natural stimuli are by chance, and
+//! [`Similarity`] says how alike two sets of activations are, [`NullDistribution`] how alike natural stimuli are by chance, and
 //! [`Metamer::verdict`](crate::synthesis::Metamer::verdict) puts the two together with what the network says that it hears or sees.
 //! ```
 //! use metamers::prelude::*;
 //!
 //! let net = zoo::efficientnet_lite0()?;
-//! let null = Null::shipped(&net)?;                              // all pairs of the photos that ship
+//! let null = NullDistribution::shipped(&net)?;                              // all pairs of the photos that ship
 //! let mut run = Synthesis::new(&net, "stem", &Image::open("photos/dog.jpg")?)?.seed(7).start()?;
 //! run.step(3)?;
 //! let verdict = run.finish()?.verdict(&null)?;
@@ -16,19 +16,13 @@
 #![allow(clippy::module_inception, reason = "one file for each idea, this one's being the answer")]
 
 mod cross_network;
-mod distribution;
 mod null;
 mod outcome;
-mod profile;
-mod share;
-mod similarity;
+mod stage_profile;
 mod verdict;
 
 pub use cross_network::{Agreement, CrossNetwork};
-pub use distribution::Distribution;
-pub use null::{NullDistribution, NullBuilder, NullStimulus, StageNull, NearDuplicates};
+pub use null::{NearDuplicates, NullBuilder, NullDistribution, NullStimulus, StageNull};
 pub use outcome::Outcome;
-pub use profile::{StageMatch, StageProfile};
-pub use share::Proportion;
-pub use similarity::{Similarity, snr_db};
+pub use stage_profile::{StageMatch, StageProfile};
 pub use verdict::{Measure, Verdict, WELL_MATCHED_DB};

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, NullDistribution, Outcome};
+use super::{NullDistribution, Outcome};
 use crate::display::{Align, Bundle, Show, Table, escape};
 use crate::network::ClassScore;
+use crate::similarity::Distribution;
 use crate::synthesis::Metamer;
 use crate::{Error, Result};
 
@@ -79,7 +80,7 @@ impl Metamer {
     /// # use metamers::prelude::*;
     /// # let net = zoo::efficientnet_lite0()?;
     /// # let metamer = Metamer::open("dog.metamer")?;
-    /// let verdict = metamer.verdict(&Null::shipped(&net)?)?;
+    /// let verdict = metamer.verdict(&NullDistribution::shipped(&net)?)?;
     /// println!("{}: {}", verdict.outcome, verdict.reason);
     /// # Ok::<(), metamers::Error>(())
     /// ```
@@ -102,8 +103,8 @@ impl Metamer {
         }
         if null.weights_sha256() != stamp.weights_sha256 || null.network() != stamp.network {
             let reason = format!(
-                "is of {} of weights {}, and the metamer of {} of weights {}; take one of the network that made it: Null::shipped(&net), or \
-                 Null::of(&net) with stimuli of your own",
+                "is of {} of weights {}, and the metamer of {} of weights {}; take one of the network that made it: NullDistribution::shipped(&net), or \
+                 NullDistribution::builder(&net) with stimuli of your own",
                 null.network(),
                 null.weights_sha256(),
                 stamp.network,

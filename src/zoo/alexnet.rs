@@ -5,7 +5,7 @@ use std::path::Path;
 use super::imagenet;
 use crate::Result;
 use crate::network::{Builder, Checkpoint, Network};
-use crate::ops::{Relu, Conv2dConfig, MaxPool2d, Padding, Window};
+use crate::ops::{Conv2dConfig, MaxPool2d, Padding, Relu, Window};
 
 /// Output channels, input channels, kernel, stride, padding, number in the state dict, whether a pool follows.
 const CONVOLUTIONS: [([usize; 2], usize, usize, usize, usize, bool); 5] = [

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use crate::fs::assets;
 use crate::hearing::Cochleagram;
 use crate::network::{Builder, Checkpoint, Layer, Network, NodeId};
-use crate::ops::{AvgPool2d, Relu, Conv2d, Conv2dConfig, MaxPool2d, Padding, Window};
-use crate::{Error, Result, assets};
+use crate::ops::{AvgPool2d, Conv2d, Conv2dConfig, MaxPool2d, Padding, Relu, Window};
+use crate::{Error, Result};
 
 const EPSILON: f64 = 1e-5;
 

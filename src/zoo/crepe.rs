@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use crate::fs::assets;
 use crate::network::{Builder, Checkpoint, Input, Layer, Network};
-use crate::ops::{Relu, Conv2dConfig, Standardize, Linear, MaxPool2d, Padding, Window};
+use crate::ops::{Conv2dConfig, Linear, MaxPool2d, Padding, Relu, Standardize, Window};
 use crate::stimulus::Sound;
-use crate::{Error, Result, assets};
+use crate::{Error, Result};
 
 const EPSILON: f64 = 0.001_000_000_047_497_451;
 const RATE: u32 = 16_000;

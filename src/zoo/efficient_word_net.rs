@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::Result;
 use crate::hearing::{LogMel, LogMelConfig};
 use crate::network::{Builder, Checkpoint, Layer, Network, NodeId};
-use crate::ops::{Relu, Conv2dConfig, MaxPool2d, Padding, MinMaxNorm, L2Norm, Window};
+use crate::ops::{Conv2dConfig, L2Norm, MaxPool2d, MinMaxNorm, Padding, Relu, Window};
 
 const EPSILON: f64 = 1e-5;
 
@@ -17,7 +17,7 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 ///
 /// Input: 1.5 s at 16 kHz. Stages: `logmel` ([`LogMel`], 149 frames x 64 filters), `conv1` and `layer1` to `layer4` (rectified), `avgpool`, and
 /// `embedding`, a vector of length 1 with 2048 numbers: the closer two words are, the larger is the cosine of their vectors
-/// ([`Nearest`](crate::network::Nearest)). Between `logmel` and `conv1` the energies are stretched to -1 to 1 ([`RangeNorm`]), so the loudness of a
+/// ([`NearestNeighbor`](crate::network::Nearest)). Between `logmel` and `conv1` the energies are stretched to -1 to 1 ([`MinMaxNorm`]), so the loudness of a
 /// sound that is nowhere silent does not matter; and as the least and the largest energy count everywhere, a unit sees a little more than its
 /// receptive field.
 ///
@@ -31,10 +31,10 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 /// use metamers::prelude::*;
 ///
 /// let net = zoo::efficient_word_net_from("optional/efficient_word_net.safetensors")?;
-/// let mut words = Nearest::new(&net, "embedding")?;
-/// words.learn("november", Sound::open("speech/november.wav")?)?;
-/// words.learn("seven", Sound::open("speech/seven.wav")?)?;
-/// assert_eq!(words.ask(Sound::open("speech/november_letter.wav")?, 1)?.top().name, "november");
+/// let mut words = NearestNeighbor::new(&net, "embedding")?;
+/// words.add("november", Sound::open("speech/november.wav")?)?;
+/// words.add("seven", Sound::open("speech/seven.wav")?)?;
+/// assert_eq!(words.query(Sound::open("speech/november_letter.wav")?, 1)?.top().name, "november");
 /// # Ok::<(), metamers::Error>(())
 /// ```
 ///

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use crate::fs::assets;
 use crate::network::{Builder, Checkpoint, Input, Network, NodeId};
-use crate::ops::{ChannelAffine, Relu, Conv2dConfig, Padding};
-use crate::{Error, Result, assets};
+use crate::ops::{ChannelAffine, Conv2dConfig, Padding, Relu};
+use crate::{Error, Result};
 
 const EPSILON: f64 = 1e-3;
 /// As assets/manifest.json has it.

@@ -1,8 +1,9 @@
 //! What the networks trained on ImageNet have in common.
 
+use crate::fs::assets;
 use crate::network::{Builder, Checkpoint, Input, Layer, NodeId};
 use crate::ops::{ChannelAffine, Relu};
-use crate::{Error, Result, assets};
+use crate::{Error, Result};
 
 pub(super) const INPUT: Input = Input::Image { shape: [3, 224, 224], resize: 256 };
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::imagenet;
 use crate::Result;
 use crate::network::{Builder, Checkpoint, Input, Layer, Network, NodeId};
-use crate::ops::{AvgPool2d, ChannelAffine, Relu, Conv2dConfig, MaxPool2d, Padding, Window};
+use crate::ops::{AvgPool2d, ChannelAffine, Conv2dConfig, MaxPool2d, Padding, Relu, Window};
 
 const EPSILON: f64 = 1e-3;
 

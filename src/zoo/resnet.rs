@@ -5,7 +5,7 @@ use std::path::Path;
 use super::imagenet;
 use crate::Result;
 use crate::network::{Builder, Checkpoint, Network, NodeId};
-use crate::ops::{Relu, Conv2d, Conv2dConfig, MaxPool2d, Padding, Window};
+use crate::ops::{Conv2d, Conv2dConfig, MaxPool2d, Padding, Relu, Window};
 
 const EPSILON: f64 = 1e-5;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::imagenet;
 use crate::network::{Builder, Checkpoint, Input, Network, NodeId};
-use crate::ops::{ChannelAffine, Relu, Conv2dConfig, Linear, MaxPool2d, Padding, Window};
+use crate::ops::{ChannelAffine, Conv2dConfig, Linear, MaxPool2d, Padding, Relu, Window};
 use crate::{Error, Result};
 
 const EPSILON: f64 = 1e-5;

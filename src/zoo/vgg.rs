@@ -5,7 +5,7 @@ use std::path::Path;
 use super::imagenet;
 use crate::Result;
 use crate::network::{Builder, Checkpoint, Network};
-use crate::ops::{Relu, Conv2dConfig, MaxPool2d, Padding, Window};
+use crate::ops::{Conv2dConfig, MaxPool2d, Padding, Relu, Window};
 
 /// Channels of the five groups.
 const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];

@@ -1,7 +1,7 @@
 //! Convolutions in which each channel sees only itself.
 
-use super::dense::Pixels;
-use super::finish::Epilogue;
+use super::epilogue::Epilogue;
+use super::gemm::Pixels;
 use crate::engine::aligned::Aligned;
 use crate::engine::geometry::Phase;
 use crate::engine::simd::{Job, LANES, Simd};

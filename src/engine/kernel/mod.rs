@@ -1,12 +1,12 @@
 //! The inner loops.
 
-pub(super) mod dense;
+pub(super) mod col2im;
 pub(super) mod depthwise;
-pub(super) mod finish;
-pub(super) mod overlap;
+pub(super) mod elementwise;
+pub(super) mod epilogue;
+pub(super) mod gemm;
+mod microkernel;
 pub(super) mod pool;
-pub(super) mod simple;
-mod tile;
 pub(super) mod winograd;
 
-pub(super) use finish::Epilogue;
+pub(super) use epilogue::Epilogue;

@@ -1,7 +1,7 @@
 //! Max pooling, and the mean over an image.
 
-use super::dense::Pixels;
-use super::finish::Epilogue;
+use super::epilogue::Epilogue;
+use super::gemm::Pixels;
 use crate::engine::geometry::Phase;
 use crate::engine::simd::{Job, LANES, Simd};
 

@@ -4,9 +4,9 @@
 //! product of tiles by channels at each point of a tile, with a fraction of the multiplications. The points at which the
 //! polynomials are evaluated are 0, 1, -1, 2, -2 and infinity, or 0, 1, -1 and infinity.
 
-use super::dense::Pixels;
-use super::finish::Epilogue;
-use super::tile::Product;
+use super::epilogue::Epilogue;
+use super::gemm::Pixels;
+use super::microkernel::Product;
 use crate::engine::aligned::Aligned;
 use crate::engine::simd::{Job, LANES, Simd};
 
@@ -307,8 +307,11 @@ impl Job for Multiply<'_> {
         let Winograd { weights, depth, blocks, .. } = chunk.conv;
         let ([inputs, outputs], [pitch, pitch_out]) = (chunk.conv.steps(), chunk.pitches());
         unsafe {
-            let finish =
-                Epilogue { target: chunk.room[1].add(point * pitch_out + first * LANES), stride: outputs, ..Epilogue::PLAIN };
+            let finish = Epilogue {
+                target: chunk.room[1].add(point * pitch_out + first * LANES),
+                stride: outputs,
+                ..Epilogue::PLAIN
+            };
             Product {
                 source: chunk.room[0].add(point * pitch).cast_const(),
                 stride: inputs,

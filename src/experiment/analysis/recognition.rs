@@ -1,6 +1,6 @@
 //! What a class recognised, and whether the stage mattered.
 
-use super::{Excluded, ExclusionRule, ConditionProportion, Published, StageEffect, permutation};
+use super::{ConditionProportion, Excluded, ExclusionRule, Published, StageEffect, permutation};
 use crate::{Error, Result};
 
 const NATURAL: &str = "natural";

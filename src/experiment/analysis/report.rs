@@ -1,6 +1,6 @@
 //! What a class recognised, as a plot and a table.
 
-use super::{ExclusionRule, ConditionProportion, Published, Recognition};
+use super::{ConditionProportion, ExclusionRule, Published, Recognition};
 use crate::display::{Align, Bundle, Figure, LinePlot, Show, Table};
 
 impl Recognition {

@@ -1,6 +1,6 @@
 //! The analysis: from the answers of a class to proportions correct.
 
-use super::{Answers, Block, Excluded, ExclusionRule, Person, ConditionProportion, Published, Recognition};
+use super::{Answers, Block, ConditionProportion, Excluded, ExclusionRule, Person, Published, Recognition};
 use crate::{Error, Result};
 
 /// Above this many times the usual, the time between two frames means that one was left out.

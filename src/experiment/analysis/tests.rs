@@ -2,7 +2,8 @@
 
 use super::permutation::test;
 use super::{
-    Analysis, Answer, Answers, Block, ExclusionRule, Person, ConditionProportion, Published, RepeatedMeasures, SimulatedClass,
+    Analysis, Answer, Answers, Block, ConditionProportion, ExclusionRule, Person, Published, RepeatedMeasures,
+    SimulatedClass,
 };
 use crate::display::Show;
 
@@ -143,7 +144,8 @@ fn the_bootstrap_interval_is_what_it_should_be() {
 
 #[test]
 fn who_fails_the_catch_trials_is_left_out_and_named() {
-    let answers = Answers::from_people([person("ann", 9, 5, 4), person("bob", 1, 1, 2), person("eve", 7, 3, 3)]).unwrap();
+    let answers =
+        Answers::from_people([person("ann", 9, 5, 4), person("bob", 1, 1, 2), person("eve", 7, 3, 3)]).unwrap();
     let found = Analysis::new(answers.clone()).run().unwrap();
     assert_eq!(found.people(), 2);
     assert_eq!(found.excluded().iter().map(|out| out.person.as_str()).collect::<Vec<_>>(), ["bob"]);

@@ -4,7 +4,7 @@ use super::attributes::Attributes;
 use super::constant::Constant;
 use super::import::{Import, Operand};
 use super::proto;
-use super::refusal::Outcome;
+use super::unsupported::Outcome;
 use super::value::{Layout, Value};
 use crate::network::Layer;
 use crate::ops::{ChannelAffine, Relu};

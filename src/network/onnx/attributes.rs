@@ -2,7 +2,7 @@
 
 use super::constant::Constant;
 use super::proto;
-use super::refusal::Outcome;
+use super::unsupported::Outcome;
 use crate::ops::Padding;
 
 /// No size, stride or padding is larger.

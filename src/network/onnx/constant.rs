@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::proto;
-use super::refusal::Outcome;
+use super::unsupported::Outcome;
 
 // `TensorProto.DataType`.
 const FLOAT: i32 = 1;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::constant::Constant;
-use super::refusal::{Outcome, Unsupported};
+use super::unsupported::{Outcome, Unsupported};
 use super::value::{CHANNELS_LAST, Layout, Value};
-use super::{OnnxOptions, entrance, goals, proto};
+use super::{OnnxOptions, inputs, proto, reachability};
 use crate::network::{Builder, Input, Layer, Network, NodeId, WeightsSource};
 use crate::{Error, Result};
 
@@ -62,14 +62,14 @@ pub(super) fn network(
         let names: Vec<&str> = inputs.iter().map(|slot| slot.name.as_str()).collect();
         return Err(damaged(format!("has {} inputs ({}); one is supported", names.len(), names.join(", "))));
     };
-    let chosen = goals::chosen(&options, &graph.nodes)?;
+    let chosen = reachability::chosen(&options, &graph.nodes)?;
     let goals: Vec<&str> = match chosen.is_empty() {
         true => graph.outputs.iter().map(|slot| slot.name.as_str()).collect(),
         false => chosen.iter().map(|stage| stage.output.as_str()).collect(),
     };
-    let needed = goals::needed(&graph.nodes, &goals);
+    let needed = reachability::needed(&graph.nodes, &goals);
     let at_input = |Unsupported(reason): Unsupported| damaged(format!("its input \"{}\" {reason}", slot.name));
-    let (sizes, last) = entrance::input(slot, &options).map_err(at_input)?;
+    let (sizes, last) = inputs::input(slot, &options).map_err(at_input)?;
     let [_, height, width] = sizes;
     let resize = options.resize.unwrap_or((height.min(width) as f64 * 256.0 / 224.0).round() as usize);
     let b = Builder::new(name, Input::Image { shape: sizes, resize });

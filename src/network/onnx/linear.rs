@@ -6,7 +6,7 @@ use super::attributes::Attributes;
 use super::constant::Constant;
 use super::import::Import;
 use super::proto;
-use super::refusal::Outcome;
+use super::unsupported::Outcome;
 use super::value::Value;
 use crate::network::Layer;
 use crate::ops::Linear;

@@ -3,13 +3,13 @@
 mod arithmetic;
 mod attributes;
 mod constant;
-mod entrance;
-mod goals;
 mod import;
+mod inputs;
 mod linear;
 mod proto;
-mod refusal;
+mod reachability;
 mod reshape;
+mod unsupported;
 mod value;
 mod window;
 
@@ -18,7 +18,8 @@ use std::path::Path;
 use prost::Message;
 
 use super::{Network, WeightsSource};
-use crate::{Error, Result, assets, sha256};
+use crate::fs::{assets, sha256};
+use crate::{Error, Result};
 
 /// How [`Network::from_onnx`] takes a file: what is done to the picture first, which nodes are stages, what the classes are called.
 ///

@@ -4,7 +4,7 @@ use super::attributes::Attributes;
 use super::constant::{Constant, Values};
 use super::import::{Import, Operand};
 use super::proto;
-use super::refusal::Outcome;
+use super::unsupported::Outcome;
 use super::value::{CHANNELS_FIRST, Layout, Value};
 use crate::network::Layer;
 

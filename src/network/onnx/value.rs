@@ -1,6 +1,6 @@
 //! What an ONNX value is in our graph.
 
-use super::refusal::Outcome;
+use super::unsupported::Outcome;
 use crate::network::NodeId;
 use crate::ops::Padding;
 

@@ -3,7 +3,7 @@
 use super::attributes::{Attributes, padding};
 use super::import::Import;
 use super::proto;
-use super::refusal::Outcome;
+use super::unsupported::Outcome;
 use super::value::{Layout, Value};
 use crate::network::Layer;
 use crate::ops::{AvgPool2d, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, MaxPool2d, Padding, Window};

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::pairs::pairs;
 use super::stage_null::Collector;
-use super::{FORMAT, NullDistribution, NullStimulus, NearDuplicates, twins};
+use super::{FORMAT, NearDuplicates, NullDistribution, NullStimulus, near_duplicates};
 use crate::display::{Bundle, Live, ProgressBar};
 use crate::interrupt::Listening;
 use crate::network::Network;
@@ -28,7 +28,7 @@ const MOST: usize = 4000;
 ///
 /// let net = zoo::efficientnet_lite0()?;
 /// let photos = shipped_photos()?;
-/// let mut null = Null::of(&net).stages(["logits"])?;
+/// let mut null = NullDistribution::builder(&net).stages(["logits"])?;
 /// for photo in photos.iter().take(4) {
 ///     null = null.stimulus(&Image::open(photo)?)?;
 /// }
@@ -118,7 +118,7 @@ impl NullBuilder {
             return Err(Error::invalid("null distribution", "has no stage; leave stages() out for all"));
         }
         let (listening, place, begun) = (Listening::begin(), Live::new(), Instant::now());
-        // Twins are told at the first stage, whether it is wanted or not.
+        // NearDuplicates are told at the first stage, whether it is wanted or not.
         let first = self.network.stages().first().map_or("", |s| s.name.as_str());
         let wanted: Vec<&str> = self.stages.iter().map(String::as_str).collect();
         let stages: Vec<&str> = std::iter::once(first).chain(wanted.iter().copied().filter(|s| *s != first)).collect();
@@ -142,7 +142,7 @@ impl NullBuilder {
             place.update(&Bundle::text(format!("comparing {} pairs at {stage}", pairs.len())));
             let compared = collector.compare()?;
             if index == 0 {
-                twins = twins::find(&compared);
+                twins = near_duplicates::find(&compared);
                 if self.leave_out_twins {
                     pairs.retain(|&[i, j]| !twins.iter().any(|&(a, b, _)| [a, b] == [i.min(j), i.max(j)]));
                 }
@@ -185,5 +185,5 @@ fn checked(stimulus: &Stimulus, activations: &Tensor) -> Result<Vec<f32>> {
 fn described(stimulus: &Stimulus) -> NullStimulus {
     let mut hasher = Sha256::new();
     stimulus.values().iter().for_each(|value| hasher.update(value.to_le_bytes()));
-    NullStimulus { name: stimulus.name().into(), sha256: crate::sha256::hex(&hasher.finalize()) }
+    NullStimulus { name: stimulus.name().into(), sha256: crate::fs::sha256::hex(&hasher.finalize()) }
 }

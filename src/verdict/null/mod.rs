@@ -2,22 +2,23 @@
 
 mod builder;
 mod gram;
+mod near_duplicates;
 mod pairs;
-mod picture;
+mod plot;
 mod spill;
 mod stage_null;
-mod twins;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 pub use builder::NullBuilder;
+pub use near_duplicates::NearDuplicates;
 pub use stage_null::StageNull;
-pub use twins::NearDuplicates;
 
+use crate::fs::assets;
 use crate::network::Network;
-use crate::{Error, Result, assets};
+use crate::{Error, Result};
 
 /// Written into every file; another number means another format.
 const FORMAT: u32 = 1;
@@ -31,7 +32,7 @@ const FORMAT: u32 = 1;
 /// use metamers::prelude::*;
 ///
 /// let net = zoo::efficientnet_lite0()?;
-/// let null = Null::shipped(&net)?;                       // 5,995 pairs of the 110 shipped photos
+/// let null = NullDistribution::shipped(&net)?;                       // 5,995 pairs of the 110 shipped photos
 /// let block5 = null.stage("block5")?;
 /// assert!(block5.snr_db.max() < 10.0);
 /// # Ok::<(), metamers::Error>(())
@@ -53,6 +54,7 @@ pub struct NullDistribution {
     seed: u64,
     stimuli: Vec<NullStimulus>,
     pairs: usize,
+    #[serde(rename = "twins")]
     near_duplicates: Vec<NearDuplicates>,
     twins_left_out: bool,
     stages: Vec<StageNull>,
@@ -95,7 +97,7 @@ impl NullDistribution {
             }
         }
         let reason = format!(
-            "none ships for {} of weights {weights}; make one: Null::of(&net).stimuli(..)?.build()?",
+            "none ships for {} of weights {weights}; make one: NullDistribution::builder(&net).stimuli(..)?.build()?",
             network.name()
         );
         Err(Error::invalid("null distribution", reason))
@@ -124,7 +126,7 @@ impl NullDistribution {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let bytes = serde_json::to_vec(self).map_err(|e| Error::file(path, e))?;
-        crate::atomic::write(path, &bytes)
+        crate::fs::atomic::write(path, &bytes)
     }
 
     /// The network's name.
@@ -172,6 +174,6 @@ impl NullDistribution {
 impl std::fmt::Debug for NullDistribution {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { network, pairs, stimuli, stages, .. } = self;
-        write!(f, "Null({network}, {pairs} pairs of {} stimuli, {} stages)", stimuli.len(), stages.len())
+        write!(f, "NullDistribution({network}, {pairs} pairs of {} stimuli, {} stages)", stimuli.len(), stages.len())
     }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::gram::covariances;
 use super::spill::Spill;
 use crate::Result;
-use crate::verdict::Distribution;
-use crate::verdict::similarity::ranks;
+use crate::similarity::Distribution;
+use crate::similarity::ranks;
 
 /// How alike the activations of pairs of natural stimuli are at one stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,7 +142,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
-    use crate::verdict::Similarity;
+    use crate::similarity::Similarity;
 
     #[test]
     fn every_pair_is_as_alike_as_similarity_says() {

@@ -1,0 +1,92 @@
+//! Files that show a thing without a notebook.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{ImageFormat, Rgb, RgbImage, imageops};
+
+use super::Bundle;
+use super::bundle::escape;
+use crate::{Error, Result};
+
+/// Writes `bundles` to `path`, in the form that the ending of `path` names.
+pub(crate) fn save(bundles: &[Bundle], path: &Path) -> Result<()> {
+    let bytes = match crate::fs::extension::extension(path).as_str() {
+        "html" | "htm" => page(bundles, &title(bundles, path)).into_bytes(),
+        "png" => picture(bundles, path)?,
+        "txt" => text(bundles).into_bytes(),
+        _ => return Err(Error::file(path, "the ending must be .html (a page), .png (the picture) or .txt (the text)")),
+    };
+    crate::fs::atomic::write(path, &bytes)
+}
+
+fn title(bundles: &[Bundle], path: &Path) -> String {
+    let line = bundles.iter().flat_map(|bundle| bundle.plain().lines()).map(str::trim).find(|line| !line.is_empty());
+    match line {
+        Some(line) => line.chars().take(120).collect(),
+        None => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+    }
+}
+
+fn text(bundles: &[Bundle]) -> String {
+    bundles.iter().map(|bundle| format!("{}\n", bundle.plain())).collect()
+}
+
+/// A page that needs nothing beside it. White like the pictures, and no wider than the screen.
+fn page(bundles: &[Bundle], title: &str) -> String {
+    let body: String = bundles.iter().map(|bundle| format!("<section>\n{}\n</section>\n", bundle.to_html())).collect();
+    format!(
+        r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{}</title>
+<style>
+body {{ margin: 1.5rem auto; padding: 0 1rem; max-width: 60rem; background: #fff; color: #222; font: 1rem/1.5 system-ui, sans-serif; }}
+section {{ margin: 0 0 1.5rem; overflow-x: auto; }}
+img {{ max-width: 100%; height: auto; }}
+audio {{ max-width: 100%; }}
+pre {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
+table {{ border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }}
+caption {{ text-align: left; padding-bottom: 0.4rem; }}
+th, td {{ padding: 0.25rem 0.75rem; border-bottom: 1px solid #ddd; }}
+thead th {{ border-bottom: 2px solid #888; }}
+[align=right] {{ white-space: nowrap; }}
+</style>
+</head>
+<body>
+{body}</body>
+</html>
+"#,
+        escape(title)
+    )
+}
+
+/// The pictures of `bundles`, below each other if there are several.
+fn picture(bundles: &[Bundle], path: &Path) -> Result<Vec<u8>> {
+    let mut files: Vec<Vec<u8>> = bundles.iter().filter_map(Bundle::png_bytes).collect();
+    if files.is_empty() {
+        return Err(Error::file(path, "this has no picture; save it as .html or .txt"));
+    }
+    if files.len() == 1 {
+        return Ok(files.swap_remove(0));
+    }
+    let unreadable = |reason: image::ImageError| Error::file(path, reason);
+    let pictures = files
+        .iter()
+        .map(|file| Ok(image::load_from_memory_with_format(file, ImageFormat::Png)?.to_rgb8()))
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    let width = pictures.iter().map(RgbImage::width).max().unwrap_or(1);
+    let height = pictures.iter().map(RgbImage::height).sum();
+    let mut sheet = RgbImage::from_pixel(width, height, Rgb([255; 3]));
+    let mut top = 0;
+    for picture in &pictures {
+        imageops::replace(&mut sheet, picture, 0, top);
+        top += i64::from(picture.height());
+    }
+    let mut file = Cursor::new(Vec::new());
+    sheet.write_to(&mut file, ImageFormat::Png).map_err(unreadable)?;
+    Ok(file.into_inner())
+}

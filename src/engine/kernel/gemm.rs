@@ -1,0 +1,189 @@
+//! Convolutions in which every output sees every channel, and fully connected layers.
+
+use std::sync::Arc;
+
+use super::epilogue::Epilogue;
+use super::microkernel::Product;
+use crate::engine::aligned::Aligned;
+use crate::engine::geometry::Phase;
+use crate::engine::simd::{Job, LANES, Simd};
+
+/// Weights of one direction of a convolution, in the order in which they are used.
+pub(in crate::engine) struct Gemm {
+    pub parts: Vec<Part>,
+    /// Channels that are summed over.
+    pub depth: usize,
+    /// Blocks of sixteen channels that come out.
+    pub blocks: usize,
+}
+
+/// The weights of one phase: `[block][tap][channel in][channel out % 16]`.
+#[derive(Clone)]
+pub(in crate::engine) struct Part {
+    pub phase: Phase,
+    pub weights: Arc<Aligned>,
+}
+
+impl Gemm {
+    /// Packs `weight(channel out, channel in, tap)`.
+    pub fn pack(phases: Vec<Phase>, [outputs, depth]: [usize; 2], weight: impl Fn(usize, usize, usize) -> f32) -> Self {
+        let blocks = outputs.div_ceil(LANES);
+        let part = |phase: Phase| {
+            let mut weights = Aligned::zeros(blocks * phase.taps.len() * depth * LANES);
+            let mut packed = weights.values_mut().chunks_exact_mut(LANES);
+            for block in 0..blocks {
+                for tap in &phase.taps {
+                    for (k, lanes) in packed.by_ref().take(depth).enumerate() {
+                        for (lane, value) in lanes.iter_mut().enumerate().take(outputs - (block * LANES).min(outputs)) {
+                            *value = weight(block * LANES + lane, k, tap.weight);
+                        }
+                    }
+                }
+            }
+            Part { phase, weights: weights.into() }
+        };
+        Self { parts: phases.into_iter().map(part).collect(), depth, blocks }
+    }
+
+    /// The same for a convolution of single pixels, seen as one row of `pixels`.
+    pub fn in_a_row(&self, pixels: usize) -> Self {
+        let mut parts = self.parts.clone();
+        parts.iter_mut().for_each(|part| part.phase.count = [1, pixels]);
+        Self { parts, ..*self }
+    }
+}
+
+/// Images of channels side by side.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Pixels {
+    pub at: *const f32,
+    pub size: [usize; 2],
+    /// Numbers from pixel to pixel.
+    pub stride: usize,
+}
+
+/// A part of a convolution: some rows, columns and blocks of one phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Piece {
+    pub part: usize,
+    pub image: usize,
+    pub rows: [usize; 2],
+    pub columns: [usize; 2],
+    pub blocks: [usize; 2],
+}
+
+/// Whether every tap of a phase reads inside the image.
+pub(in crate::engine) fn stays_inside(phase: &Phase, size: [usize; 2]) -> bool {
+    (0..2).all(|axis| phase.reach(axis, size[axis]) == [0, 0])
+}
+
+/// Numbers that [`DenseJob`] needs as scratch for a band of so many rows of a phase; 0 when it needs none.
+pub(in crate::engine) fn scratch(phase: &Phase, rows: usize, size: [usize; 2], step: usize) -> usize {
+    if stays_inside(phase, size) || phase.taps.is_empty() {
+        return 0;
+    }
+    let [height, width] = band(phase, [0, rows]).1;
+    height * width * step
+}
+
+/// The source pixels that rows `first..end` of a phase read: the first, which may lie outside, and how many down and across.
+fn band(phase: &Phase, [first, end]: [usize; 2]) -> ([isize; 2], [usize; 2]) {
+    let offsets = |axis: usize| phase.taps.iter().map(move |tap| [tap.down, tap.across][axis]);
+    let least = [0, 1].map(|axis| offsets(axis).min().unwrap_or(0));
+    let most = [0, 1].map(|axis| offsets(axis).max().unwrap_or(0));
+    let spans = [end - first, phase.count[1]];
+    let size = [0, 1].map(|axis| (spans[axis] - 1) * phase.reads[axis] + (most[axis] - least[axis]) as usize + 1);
+    ([(first * phase.reads[0]) as isize + least[0], least[1]], size)
+}
+
+/// Computes one piece.
+pub(in crate::engine) struct GemmJob<'a> {
+    pub dense: &'a Gemm,
+    pub piece: Piece,
+    pub source: Pixels,
+    /// Of the first pixel of the image.
+    pub finish: Epilogue,
+    /// Pixels from row to row of the target.
+    pub target_width: usize,
+    pub scratch: *mut f32,
+}
+
+impl Job for GemmJob<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Piece { part, rows, columns, blocks, .. } = self.piece;
+        let Part { phase, weights } = &self.dense.parts[part];
+        let Pixels { at, size, stride: step } = self.source;
+        let depth = self.dense.depth;
+        let (origin, base, width) = if stays_inside(phase, size) || phase.taps.is_empty() {
+            ([0, 0], at, size[1])
+        } else {
+            let (origin, padded) = band(phase, rows);
+            unsafe { pad(self.source, origin, padded, self.scratch) };
+            (origin, self.scratch.cast_const(), padded[1])
+        };
+        let taps: Vec<isize> =
+            phase.taps.iter().map(|tap| (tap.down * width as isize + tap.across) * step as isize).collect();
+        let (taps, depth) = join(taps, depth);
+        let [first, end] = blocks;
+        // The weights of two blocks are used for all rows while they are in the cache.
+        for block in (first..end).step_by(S::BLOCKS) {
+            let wide = S::BLOCKS.min(end - block);
+            for row in rows[0]..rows[1] {
+                let y = (row * phase.reads[0]) as isize - origin[0];
+                let x = (columns[0] * phase.reads[1]) as isize - origin[1];
+                let to = (phase.first[0] + row * phase.writes[0]) * self.target_width
+                    + phase.first[1]
+                    + columns[0] * phase.writes[1];
+                unsafe {
+                    let mut finish = self.finish.at(to, block);
+                    finish.stride *= phase.writes[1];
+                    finish.mask_stride *= phase.writes[1];
+                    Product {
+                        source: base.wrapping_offset((y * width as isize + x) * step as isize),
+                        stride: step * phase.reads[1],
+                        taps: &taps,
+                        depth,
+                        weights: weights.as_ptr().add(block * taps.len() * depth * LANES),
+                        finish,
+                    }
+                    .run::<S>(columns[1] - columns[0], wide);
+                }
+            }
+        }
+    }
+}
+
+/// Taps whose channels lie right behind each other become one with more channels, where all can be joined alike.
+fn join(taps: Vec<isize>, depth: usize) -> (Vec<isize>, usize) {
+    let follows = |pair: &[isize]| pair[1] - pair[0] == depth as isize;
+    let run = 1 + taps.windows(2).take_while(|pair| follows(pair)).count();
+    let joins = taps.len().is_multiple_of(run) && taps.chunks(run).all(|run| run.windows(2).all(follows));
+    match joins {
+        true => (taps.into_iter().step_by(run).collect(), run * depth),
+        false => (taps, depth),
+    }
+}
+
+/// Copies a part of an image that may hang over its borders, with zeros there.
+#[inline(always)]
+unsafe fn pad(source: Pixels, [top, left]: [isize; 2], [height, width]: [usize; 2], target: *mut f32) {
+    let step = source.stride;
+    let clamp = |at: isize, size: usize| at.clamp(0, size as isize) as usize;
+    let (from, to) = (clamp(left, source.size[1]), clamp(left + width as isize, source.size[1]));
+    let lead = if from < to { (from as isize - left) as usize } else { width };
+    for row in 0..height {
+        let y = top + row as isize;
+        unsafe {
+            let target = target.add(row * width * step);
+            if y < 0 || y as usize >= source.size[0] || from >= to {
+                target.write_bytes(0, width * step);
+                continue;
+            }
+            let pixels = source.at.add((y as usize * source.size[1] + from) * step);
+            target.write_bytes(0, lead * step);
+            target.add(lead * step).copy_from_nonoverlapping(pixels, (to - from) * step);
+            target.add((lead + to - from) * step).write_bytes(0, (width - lead - (to - from)) * step);
+        }
+    }
+}

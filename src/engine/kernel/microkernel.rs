@@ -1,0 +1,96 @@
+//! The matrix product: pixels by channels, times packed weights.
+
+use super::epilogue::Epilogue;
+use crate::engine::simd::{Job, LANES, Simd};
+
+/// Pixels at equal distances in memory, each the sum over some taps and over the channels at each tap.
+///
+/// `target[pixel][n] = sum over tap, k of source[pixel * step + taps[tap] + k] * weights[n / 16][tap][k][n % 16]`
+#[derive(Clone, Copy)]
+pub(super) struct Product<'a> {
+    pub source: *const f32,
+    /// Numbers from pixel to pixel.
+    pub stride: usize,
+    pub taps: &'a [isize],
+    /// Channels at each tap.
+    pub depth: usize,
+    pub weights: *const f32,
+    pub finish: Epilogue,
+}
+
+impl Product<'_> {
+    /// Computes `pixels` pixels of `blocks` blocks of sixteen channels.
+    ///
+    /// # Safety
+    /// All pointers hold for them.
+    #[inline(always)]
+    pub unsafe fn run<S: Simd>(&self, pixels: usize, blocks: usize) {
+        let tiles = pixels.div_ceil(S::ROWS);
+        let mut block = 0;
+        while block < blocks {
+            let wide = S::BLOCKS.min(blocks - block);
+            for tile in 0..tiles {
+                let (first, end) = (tile * pixels / tiles, (tile + 1) * pixels / tiles);
+                unsafe {
+                    let part = self.at(first, block);
+                    if wide == 2 { part.rows::<S, 2>(end - first) } else { part.rows::<S, 1>(end - first) }
+                }
+            }
+            block += wide;
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn at(&self, pixel: usize, block: usize) -> Self {
+        Self {
+            source: self.source.wrapping_add(pixel * self.stride),
+            weights: self.weights.wrapping_add(block * self.taps.len() * self.depth * LANES),
+            finish: unsafe { self.finish.at(pixel, block) },
+            ..*self
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn rows<S: Simd, const B: usize>(&self, rows: usize) {
+        macro_rules! dispatch {
+            ($($r:literal)+) => {
+                match rows {
+                    $($r if $r <= S::ROWS => unsafe { S::apart(Tile::<$r, B>(self)) },)+
+                    _ => {}
+                }
+            };
+        }
+        dispatch!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+    }
+}
+
+/// `R` pixels of `B` blocks: all sums stay in registers.
+struct Tile<'a, const R: usize, const B: usize>(&'a Product<'a>);
+
+impl<const R: usize, const B: usize> Job for Tile<'_, R, B> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Product { source, stride: step, taps, depth, mut weights, finish } = *self.0;
+        let panel = taps.len() * depth * LANES;
+        unsafe {
+            let mut sums = [[S::splat(0.0); B]; R];
+            for &tap in taps {
+                let source = source.offset(tap);
+                for k in 0..depth {
+                    let mut w = [S::splat(0.0); B];
+                    for (b, w) in w.iter_mut().enumerate() {
+                        *w = S::load(weights.add(b * panel));
+                    }
+                    for (r, sums) in sums.iter_mut().enumerate() {
+                        let x = S::splat(*source.add(r * step + k));
+                        for (sum, &w) in sums.iter_mut().zip(&w) {
+                            *sum = S::mul_add(x, w, *sum);
+                        }
+                    }
+                    weights = weights.add(LANES);
+                }
+            }
+            finish.write_tile::<S, R, B>(sums);
+        }
+    }
+}

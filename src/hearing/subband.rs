@@ -1,0 +1,305 @@
+//! One channel of the cochleagram: filter, envelope, low-pass; and the way back.
+//!
+//! A filter passes a small part of all frequencies. Its output, moved down to 0 Hz (which leaves the envelope as it is), is therefore
+//! determined by few samples: they come from a short inverse FFT, and all others from an interpolation between 12 of them by a
+//! Kaiser-Bessel kernel, whose own frequency response is divided out in the spectrum beforehand. What the kernel lets through beyond the
+//! band is below 1e-11. The envelope, its root and the low-pass filter then see every sample.
+//!
+//! All in float64: in the silence around a word a channel is 1e-5 of its peak and less, the power raises it, and the gradient follows its
+//! phase, of which single precision would leave two digits.
+
+use std::sync::Arc;
+
+use pulp::Arch;
+use realfft::num_complex::Complex64;
+use rustfft::{Fft, FftPlanner};
+
+use super::config::Config;
+use super::filter_bank::{Filter, bessel};
+use super::row_kernels::{Envelope, Mix, Pull, VECTOR};
+
+/// What the squared envelope does not fall below.
+pub const LEAST: f64 = 1e-16;
+
+/// Taps of the interpolation.
+const TAPS: usize = 12;
+
+/// The short inverse FFT has at least this many times the samples that the band's frequencies need.
+const OVERSAMPLING: f64 = 2.0;
+
+/// Where samples and frames lie in memory: row `t` holds the samples `stride * b + t` for all blocks `b`.
+pub struct FrameLayout {
+    arch: Arch,
+    samples: usize,
+    stride: usize,
+    /// Length of a row without its margins.
+    across: usize,
+    /// Free places before and behind a row, which windows reach into.
+    margin: usize,
+    frames: usize,
+    /// For each row the taps of the low-pass filter that fall on it: how many blocks after the frame, and the weight.
+    low_pass: Vec<(Vec<isize>, Vec<f64>)>,
+}
+
+impl FrameLayout {
+    pub fn new(config: &Config, low_pass: &[f64]) -> Self {
+        let (frames, lead) = config.frames_and_lead();
+        let (samples, stride) = (config.samples, config.stride);
+        let blocks = samples.div_ceil(stride);
+        let mut taps = vec![(vec![], vec![]); stride];
+        for (tap, &weight) in low_pass.iter().enumerate() {
+            let at = tap as isize - lead as isize;
+            let row = at.rem_euclid(stride as isize) as usize;
+            taps[row].0.push(at.div_euclid(stride as isize));
+            taps[row].1.push(weight);
+        }
+        let margin = (config.taps / stride + 2 + TAPS).next_multiple_of(VECTOR) + VECTOR;
+        let across = blocks.max(frames).next_multiple_of(VECTOR);
+        Self { arch: Arch::new(), samples, stride, across, margin, frames, low_pass: taps }
+    }
+
+    fn row(&self) -> usize {
+        self.across + 2 * self.margin
+    }
+
+    /// How many places of row `t` are samples of the sound.
+    fn inside(&self, t: usize) -> usize {
+        (self.samples + self.stride - 1 - t) / self.stride
+    }
+}
+
+/// A filter with its plan.
+pub struct Subband {
+    first: usize,
+    /// The filter over the number of samples and the kernel's own response.
+    gains: Vec<f64>,
+    /// The bin that is moved to 0 Hz.
+    middle: usize,
+    /// Samples to one of the short FFT.
+    reduction: usize,
+    to_samples: Arc<dyn Fft<f64>>,
+    to_bins: Arc<dyn Fft<f64>>,
+    /// The weights of the interpolation for each place between two samples of the short FFT.
+    kernel: Vec<Vec<f64>>,
+    /// How many samples before its own place a kernel begins.
+    lead: isize,
+}
+
+/// Buffers that are used again and again.
+#[derive(Default)]
+pub struct SubbandScratch {
+    grid: Vec<Complex64>,
+    scratch: Vec<Complex64>,
+    /// The short FFT's samples in rows, real and imaginary.
+    coarse: [Vec<f64>; 2],
+    /// The samples, or their gradients, of some rows.
+    fine: [Vec<f64>; 2],
+    envelope: Vec<f64>,
+    frames: Vec<f64>,
+}
+
+fn sized<T: Clone + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
+    if buffer.len() < length {
+        buffer.resize(length, T::default());
+    }
+    &mut buffer[..length]
+}
+
+impl Subband {
+    pub fn new(filter: &Filter, layout: &FrameLayout, planner: &mut FftPlanner<f64>) -> Self {
+        let (samples, stride) = (layout.samples, layout.stride);
+        let width = filter.amplitudes.len();
+        let fits = |d: &usize| {
+            stride.is_multiple_of(*d)
+                && samples.is_multiple_of(*d)
+                && samples.is_multiple_of(stride)
+                && (samples / d) as f64 >= OVERSAMPLING * width as f64
+        };
+        let reduction = (2..=stride).rev().find(fits).unwrap_or(1);
+        let length = samples / reduction;
+        let middle = filter.first + width / 2;
+        let mut gains: Vec<f64> = filter.amplitudes.iter().map(|a| a / samples as f64).collect();
+        let (kernel, lead) = match reduction {
+            1 => (vec![vec![1.0]], 0),
+            _ => {
+                let shape = KaiserBessel::new(width as f64 / length as f64);
+                for (i, gain) in gains.iter_mut().enumerate() {
+                    let away = (filter.first + i) as f64 - middle as f64;
+                    *gain /= shape.response(away / length as f64);
+                }
+                let lead = TAPS as isize / 2 - 1;
+                let weight = |p: usize, k: usize| shape.at(p as f64 / reduction as f64 + lead as f64 - k as f64);
+                ((0..reduction).map(|p| (0..TAPS).map(|k| weight(p, k)).collect()).collect(), lead)
+            }
+        };
+        let (to_samples, to_bins) = (planner.plan_fft_inverse(length), planner.plan_fft_forward(length));
+        Self { first: filter.first, gains, middle, reduction, to_samples, to_bins, kernel, lead }
+    }
+
+    /// The bins that the filter passes.
+    pub fn bins(&self) -> std::ops::Range<usize> {
+        self.first..self.first + self.gains.len()
+    }
+
+    /// The place on the short FFT's grid of the first bin.
+    fn start(&self, length: usize) -> usize {
+        (self.first as isize - self.middle as isize).rem_euclid(length as isize) as usize
+    }
+
+    /// Rows of the short FFT's samples, and the free places of each row around.
+    fn fill_coarse(&self, layout: &FrameLayout, spectrum: &[Complex64], w: &mut SubbandScratch) {
+        let length = layout.samples / self.reduction;
+        let grid = sized(&mut w.grid, length);
+        grid.fill(Complex64::ZERO);
+        let mut place = self.start(length);
+        for (bin, gain) in spectrum[self.bins()].iter().zip(&self.gains) {
+            grid[place] = bin * gain;
+            place = if place + 1 == length { 0 } else { place + 1 };
+        }
+        let scratch = sized(&mut w.scratch, self.to_samples.get_inplace_scratch_len());
+        self.to_samples.process_with_scratch(grid, scratch);
+        let (rows, row) = (layout.stride / self.reduction, layout.row());
+        let [re, im] = &mut w.coarse;
+        let (re, im) = (sized(re, rows * row), sized(im, rows * row));
+        for r in 0..rows {
+            for b in 0..row {
+                let at = (rows * b + r) as isize - (rows * layout.margin) as isize;
+                let value = grid[at.rem_euclid(length as isize) as usize];
+                (re[r * row + b], im[r * row + b]) = (value.re, value.im);
+            }
+        }
+    }
+
+    /// Where tap `k` of the interpolation from row `r` on begins among the coarse rows.
+    fn tap(&self, layout: &FrameLayout, r: usize, k: usize) -> usize {
+        let rows = (layout.stride / self.reduction) as isize;
+        let at = r as isize + k as isize - self.lead;
+        let start = layout.margin as isize + at.div_euclid(rows);
+        at.rem_euclid(rows) as usize * layout.row() + start as usize
+    }
+
+    /// Interpolates the samples of row `r * reduction + p` into `output`.
+    fn interpolate(&self, layout: &FrameLayout, coarse: &[f64], r: usize, p: usize, output: &mut [f64]) {
+        let mut inputs: [&[f64]; TAPS] = [&[]; TAPS];
+        let taps = self.kernel[p].len();
+        for (k, input) in inputs.iter_mut().enumerate().take(taps) {
+            *input = &coarse[self.tap(layout, r, k)..][..layout.across];
+        }
+        layout.arch.dispatch(Mix { add: false, weights: &self.kernel[p], inputs: &inputs[..taps], output });
+    }
+
+    /// The low-passed envelope, one value a frame.
+    pub fn forward<'a>(&self, layout: &FrameLayout, spectrum: &[Complex64], w: &'a mut SubbandScratch) -> &'a [f64] {
+        self.fill_coarse(layout, spectrum, w);
+        let SubbandScratch { coarse, fine: [re, im], envelope, frames, .. } = w;
+        let (across, margin) = (layout.across, layout.margin);
+        let (re, im) = (sized(re, across), sized(im, across));
+        let envelope = sized(envelope, layout.row());
+        let frames = sized(frames, across);
+        frames.fill(0.0);
+        for (t, (blocks, weights)) in layout.low_pass.iter().enumerate() {
+            if weights.is_empty() {
+                continue;
+            }
+            let (r, p) = (t / self.reduction, t % self.reduction);
+            self.interpolate(layout, &coarse[0], r, p, re);
+            self.interpolate(layout, &coarse[1], r, p, im);
+            let middle = &mut envelope[margin..][..across];
+            layout.arch.dispatch(Envelope { re, im, least: LEAST, output: middle });
+            // Around the sound there is nothing, not a faint envelope.
+            envelope[..margin].fill(0.0);
+            envelope[margin + layout.inside(t)..].fill(0.0);
+            let inputs: Vec<&[f64]> =
+                blocks.iter().map(|b| &envelope[(margin as isize + b) as usize..][..across]).collect();
+            layout.arch.dispatch(Mix { add: true, weights, inputs: &inputs, output: frames });
+        }
+        &frames[..layout.frames]
+    }
+
+    /// Pulls a gradient of the frames back to the bins that the filter passes.
+    pub fn backward(
+        &self,
+        layout: &FrameLayout,
+        spectrum: &[Complex64],
+        gradient: &[f64],
+        w: &mut SubbandScratch,
+        output: &mut [Complex64],
+    ) {
+        self.fill_coarse(layout, spectrum, w);
+        let (across, margin, row, d) = (layout.across, layout.margin, layout.row(), self.reduction);
+        let (rows, length) = (layout.stride / d, layout.samples / d);
+        // Two sets of coarse rows: what the sound has, and its gradient.
+        for rows_of_part in &mut w.coarse {
+            sized(rows_of_part, 2 * rows * row)[rows * row..].fill(0.0);
+        }
+        let SubbandScratch { grid, scratch, coarse, fine, envelope, frames } = w;
+        let padded = sized(envelope, row);
+        padded.fill(0.0);
+        padded[margin..][..layout.frames].copy_from_slice(gradient);
+        let share = sized(frames, across);
+        for r in 0..rows {
+            let [re, im] = &mut *fine;
+            let (re, im) = (sized(re, d * across), sized(im, d * across));
+            for p in 0..d {
+                let t = r * d + p;
+                let (re, im) = (&mut re[p * across..][..across], &mut im[p * across..][..across]);
+                self.interpolate(layout, &coarse[0][..rows * row], r, p, re);
+                self.interpolate(layout, &coarse[1][..rows * row], r, p, im);
+                let (blocks, weights) = &layout.low_pass[t];
+                let inputs: Vec<&[f64]> =
+                    blocks.iter().map(|b| &padded[(margin as isize - b) as usize..][..across]).collect();
+                layout.arch.dispatch(Mix { add: false, weights, inputs: &inputs, output: share });
+                share[layout.inside(t)..].fill(0.0);
+                layout.arch.dispatch(Pull { re, im, least: LEAST, gradient: share });
+            }
+            for part in 0..2 {
+                let fine: Vec<&[f64]> = fine[part][..d * across].chunks(across).collect();
+                for k in 0..self.kernel[0].len() {
+                    let weights: Vec<f64> = self.kernel.iter().map(|kernel| kernel[k]).collect();
+                    let output = &mut coarse[part][rows * row + self.tap(layout, r, k)..][..across];
+                    layout.arch.dispatch(Mix { add: true, weights: &weights, inputs: &fine, output });
+                }
+            }
+        }
+        let grid = sized(grid, length);
+        grid.fill(Complex64::ZERO);
+        for r in 0..rows {
+            let (re, im) = (&coarse[0][(rows + r) * row..][..row], &coarse[1][(rows + r) * row..][..row]);
+            for b in 0..row {
+                let at = (rows * b + r) as isize - (rows * margin) as isize;
+                grid[at.rem_euclid(length as isize) as usize] += Complex64::new(re[b], im[b]);
+            }
+        }
+        let scratch = sized(scratch, self.to_bins.get_inplace_scratch_len());
+        self.to_bins.process_with_scratch(grid, scratch);
+        let mut place = self.start(length);
+        for (bin, gain) in output.iter_mut().zip(&self.gains) {
+            *bin = grid[place] * gain;
+            place = if place + 1 == length { 0 } else { place + 1 };
+        }
+    }
+}
+
+/// The Kaiser-Bessel kernel: `I0(beta sqrt(1 - (2 u / TAPS)^2)) / I0(beta)` for `|u| < TAPS / 2`.
+struct KaiserBessel {
+    beta: f64,
+}
+
+impl KaiserBessel {
+    /// The kernel for a band that takes this share of the frequencies: its main lobe ends where the band's first image begins.
+    fn new(share: f64) -> Self {
+        Self { beta: std::f64::consts::PI * TAPS as f64 * (1.0 - share / 2.0) * 0.995 }
+    }
+
+    fn at(&self, u: f64) -> f64 {
+        let place = 2.0 * u / TAPS as f64;
+        if place.abs() > 1.0 { 0.0 } else { bessel(self.beta * (1.0 - place * place).sqrt()) / bessel(self.beta) }
+    }
+
+    /// Its Fourier transform, at a frequency inside the main lobe.
+    fn response(&self, frequency: f64) -> f64 {
+        let taps = TAPS as f64;
+        let root = (self.beta.powi(2) - (std::f64::consts::PI * taps * frequency).powi(2)).sqrt();
+        taps * root.sinh() / root / bessel(self.beta)
+    }
+}

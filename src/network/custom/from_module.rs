@@ -1,0 +1,232 @@
+//! Networks of one's own, written in candle.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::gradient_check::{ADVICE, Off, off_by};
+use super::module::{CandleModule, Found, Function, Inner, StageMarker, digest, run_through};
+use super::module_check::{check_values, root_mean_square, windows};
+use crate::fs::sha256;
+use crate::network::forward::run_nodes;
+use crate::network::weights::{KNOWN_BY_VALUES, NOT_STATED};
+use crate::network::{Builder, Input, Layer, Network, NodeId, WeightsSource, ancestors};
+use crate::ops::values;
+use crate::{Error, Result};
+
+/// Of the input on which a module is tried.
+const SEED: u64 = 7;
+
+impl Network {
+    /// A network of one's own, written in candle.
+    ///
+    /// `function` computes and names stages on the way, from the input to the output ([`StageMarker`]). It gets images
+    /// `[batch, channels, height, width]` in `[0, 1]` or waveforms `[batch, samples]` in `[-1, 1]`, float32 on the CPU, and does itself what
+    /// its weights expect, such as normalising colours. What follows the last stage is not run.
+    ///
+    /// The function is tried at once on noise. It is refused when it does not keep the batch, computes one input of a batch with the help of
+    /// another (batch normalisation that trains), gives other values a second time (dropout), values that are not finite, or **a wrong
+    /// gradient**: candle's own are wrong for some operations, and here they are compared with finite differences along several random
+    /// directions at every stage. [`Network::inspect`] tells how far they were off. That check runs the function 20 times and more.
+    ///
+    /// Without [`Network::with_provenance`], the network is known by the values that it gave on that noise. Another machine may round them
+    /// differently, and then takes it for another network: give the hash of the weights where metamers are to be resumed elsewhere.
+    ///
+    /// Nothing looks into a module: its layers are not fused, the whole of it is run to each stage anew, and its parameters and
+    /// multiply-adds are not known. A synthesis runs it layer by layer, with candle's graph. Weights should be plain tensors: of a
+    /// [`Var`](candle_core::Var) candle computes a gradient at each step that nobody uses.
+    ///
+    /// ```
+    /// use metamers::candle::{Device, Module, Tensor};
+    /// use metamers::candle_nn::{Conv2d, Conv2dConfig, Linear};
+    /// use metamers::network::{Input, Network, StageMarker};
+    /// use metamers::ops::{Frozen, MaxPool2d, Window};
+    ///
+    /// let random = |shape: &[usize]| Tensor::randn(0f32, 0.1, shape, &Device::Cpu);
+    /// let conv1 = Conv2d::new(random(&[8, 3, 5, 5])?, None, Conv2dConfig { stride: 2, ..Default::default() });
+    /// let conv2 = Conv2d::new(random(&[16, 8, 3, 3])?, None, Conv2dConfig::default());
+    /// let head = Linear::new(random(&[10, 16])?, None);
+    /// let net = Network::from_module("mine", Input::Image { shape: [3, 32, 32], resize: 32 }, move |x, mark| {
+    ///     let x = ((x - 0.5)? / 0.25)?;
+    ///     let x = mark.relu("relu1", conv1.forward(&x)?)?;
+    ///     let x = MaxPool2d::new(Window::square(3).stride(2)).apply(&x)?; // candle's own max_pool2d has a wrong gradient
+    ///     let x = mark.relu("relu2", conv2.forward(&x)?)?;
+    ///     mark.stage("logits", head.forward(&x.mean((2, 3))?)?)
+    /// })?;
+    /// assert_eq!(net.stage("relu2")?.shape, [16, 4, 4]);
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A function that names no stage or one twice, fails, or is refused as above; the message names the stage.
+    pub fn from_module<F>(name: impl Into<String>, input: Input, function: F) -> Result<Self>
+    where
+        F: Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync + 'static,
+    {
+        let mut builder = Builder::new(name, input);
+        builder.add_module(builder.input(), Arc::new(function), false)?;
+        if builder.stages.is_empty() {
+            let reason = "names no stage; call mark.stage(\"conv1\", x)? or mark.relu(\"relu1\", z)? in it";
+            return Err(Error::invalid(builder.name, reason));
+        }
+        builder.finish()
+    }
+
+    /// The same network with names for the units of its last stage, which makes it a classifier.
+    ///
+    /// # Errors
+    /// When there are not as many names as units.
+    pub fn with_classes<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Result<Self> {
+        let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
+        let mut inner = Arc::unwrap_or_clone(self.0);
+        crate::network::graph::check_classes(&inner.stages, &names)?;
+        inner.classes = Some(names);
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The same network with another statement of where its weights come from.
+    ///
+    /// By it a saved run or a null distribution knows its network again: take [`Provenance::of_file`] or [`Provenance::of_vars`].
+    ///
+    /// # Errors
+    /// When `weights_sha256` is no SHA-256 in hexadecimal.
+    pub fn with_provenance(self, provenance: WeightsSource) -> Result<Self> {
+        let hash = &provenance.weights_sha256;
+        if !sha256::is_one(hash) {
+            return Err(Error::invalid("weights_sha256", format!("is no SHA-256 in hexadecimal: \"{hash}\"")));
+        }
+        let mut inner = Arc::unwrap_or_clone(self.0);
+        inner.provenance = provenance;
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The modules of one's own that a stage depends on.
+    pub(crate) fn modules(&self, stage: &str) -> Result<Vec<&CandleModule>> {
+        let needed = ancestors(self.nodes(), self.stage(stage)?.node);
+        let module = |index: &usize| match &self.nodes()[*index].layer {
+            Layer::Module(module) => Some(module),
+            _ => None,
+        };
+        Ok(needed.iter().filter_map(module).collect())
+    }
+
+    /// An error when a module below a stage computes something else than when the network was made: training went on.
+    pub(crate) fn check_unchanged(&self, stage: &str) -> Result<()> {
+        for module in self.modules(stage)? {
+            if !module.is_unchanged()? {
+                let reason = "its module gives other values than when the network was made (were its weights trained on?); make the \
+                              network anew from a copy of the weights";
+                return Err(Error::invalid(format!("stage \"{stage}\" of {}", self.name()), reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Builder {
+    /// Adds a function of one's own, written in candle, behind any node, and the stages that it names; gives back its end.
+    ///
+    /// So a front end of this library, the cochleagram, stands before it, and its layers behind it. All else is as
+    /// [`Network::from_module`] says. The gradient is compared at the module's own input, so that the cochleagram's clamped one before it
+    /// does not count.
+    ///
+    /// # Errors
+    /// As [`Network::from_module`].
+    pub fn module<F>(&mut self, x: NodeId, function: F) -> Result<NodeId>
+    where
+        F: Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync + 'static,
+    {
+        self.add_module(x, Arc::new(function), true)
+    }
+
+    /// With the function's end as a node, where no stage is it; or without.
+    fn add_module(&mut self, x: NodeId, function: Arc<Function>, with_end: bool) -> Result<NodeId> {
+        let probe = self.probe(x)?;
+        let what = self.name.clone();
+        let (marker, end) =
+            run_through(&*function, &probe).map_err(|e| Error::invalid(&what, format!("cannot be run: {e}")))?;
+        let mut found = marker.found;
+        if let Some(taken) = found.iter().find(|f| self.stages.iter().any(|s| s.name == f.name)) {
+            return Err(Error::invalid("stage", format!("the name \"{}\" is taken", taken.name)));
+        }
+        let stages = found.len();
+        let with_end = with_end && found.last().is_none_or(|last| last.passed_on != end.id());
+        if with_end {
+            let name = "end of the module".into();
+            found.push(Found { name, clip: None, passed_on: end.id(), value: end });
+        }
+        let outputs = |x: &Tensor| -> Result<Vec<Tensor>> {
+            let (marker, end) = run_through(&*function, x)?;
+            let values = marker.found.into_iter().map(|f| f.value);
+            Ok(values.chain(with_end.then_some(end)).collect())
+        };
+        check_values(&outputs, &probe, &found)?;
+        let names: Vec<String> = found.iter().map(|f| f.name.clone()).collect();
+        let errors = off_by(&outputs, &probe, &names)?;
+        for (name, error) in names.iter().zip(&errors) {
+            if let Some(off) = error.and_then(Off::too_far) {
+                let reason = format!(
+                    "candle's gradient of it is wrong: it is off by {:.0} % of the change that finite differences measure in random \
+                     directions. {ADVICE}",
+                    100.0 * off
+                );
+                return Err(Error::invalid(format!("stage \"{name}\" of {what}"), reason));
+            }
+        }
+        let windows = windows(&outputs, &probe)?;
+        let mut node = x;
+        for (index, (stage, error)) in found.iter().zip(errors).enumerate() {
+            let module = CandleModule::new(Inner {
+                function: function.clone(),
+                until: (index < stages).then(|| stage.name.clone()),
+                shape: stage.value.dims()[1..].to_vec(),
+                probe: probe.clone(),
+                gradient_error: error.map(|off| off.along),
+                window: windows[index],
+                digest: digest(&stage.value)?,
+            });
+            node = self.layer(Layer::Module(module), &[x])?;
+            if let Some(clip) = stage.clip {
+                node = self.relu(node, clip)?;
+            }
+            if index < stages {
+                self.stage(&stage.name, node)?;
+            }
+        }
+        if self.provenance.source == NOT_STATED {
+            self.provenance.source = KNOWN_BY_VALUES.into();
+        }
+        Ok(node)
+    }
+
+    /// What a module behind a node is tried on: noise as this node gives it, `[1, ..]`.
+    fn probe(&self, at: NodeId) -> Result<Tensor> {
+        let mut random = ChaCha8Rng::seed_from_u64(SEED);
+        let mut uniform = |low: f32, high: f32, count: usize| -> Vec<f32> {
+            (0..count).map(|_| low + (high - low) * random.random::<f32>()).collect()
+        };
+        let shape = |shape: &[usize]| [&[1], shape].concat();
+        let [low, high] = match self.input {
+            Input::Image { .. } => [0.2, 0.8],
+            Input::Sound { .. } => [-0.2, 0.2],
+        };
+        let input = self.input.shape();
+        let x = uniform(low, high, input.iter().product());
+        let x = Tensor::from_vec(x, shape(&input), &Device::Cpu)?;
+        if self.shape(at).is_none() {
+            return Err(Error::invalid("node", "comes from another builder"));
+        }
+        let y = run_nodes(&self.nodes, &ancestors(&self.nodes, at), at, &x, |_, _| {})?;
+        if at == self.input() {
+            return Ok(y);
+        }
+        // Behind a rectifier many values are equal, and a maximum of equal values has no gradient.
+        let mut y_values = values(&y)?;
+        let rms = root_mean_square(&y_values) as f32;
+        let noise = uniform(0.0, 0.1 * rms, y_values.len());
+        y_values.iter_mut().zip(noise).for_each(|(y, noise)| *y += noise);
+        Ok(Tensor::from_vec(y_values, y.shape(), &Device::Cpu)?)
+    }
+}

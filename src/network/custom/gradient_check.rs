@@ -1,0 +1,189 @@
+//! Whether the gradient of a function is the one that finite differences measure.
+
+use candle_core::{DType, Tensor, Var};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::module::Outputs;
+use crate::ops::vjp;
+use crate::{Error, Result};
+
+/// Of the random directions and projections.
+const SEED: u64 = 1;
+
+/// A gradient is wrong that is off by more than these shares of the change, along it and beside it, and by more than finite differences are
+/// off themselves. Right ones were off by 0.4 % and 6 % at most, the latter where two values under a max pool were nearly equal; of four values
+/// whose changes nearly cancel, by 8 % along the change, which rounding explains.
+const MOST_ALONG: f64 = 0.05;
+const MOST_BESIDE: f64 = 0.1;
+
+/// Standard deviations that chance does not go beyond.
+const CHANCE: f64 = 3.0;
+
+/// Finite differences that are off by more than this share tell nothing.
+const MOST_NOISE: f64 = 0.4;
+
+/// Directions in which all inputs change at once, and vectors that a stage's values are projected on.
+const DIRECTIONS: usize = 2;
+const PROJECTIONS: usize = 4;
+
+/// Steps, as shares of the input's root mean square. The share of rectifiers whose corner a step crosses grows with it; a step that is too
+/// small drowns in rounding. float64 rounds less, and its steps are a thousand times as short.
+const STEPS: [f64; 6] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3];
+const WIDE: f64 = 1e-3;
+
+/// By so many roundings values may be off.
+const ROUNDINGS: f64 = 20.0;
+
+/// How far a gradient is off, as shares of the change that finite differences measure; the largest over the directions.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::network) struct Off {
+    /// Along the change.
+    pub along: f64,
+    /// On random projections, root mean square.
+    pub beside: f64,
+    /// How far finite differences are off themselves.
+    pub noise: f64,
+    /// How many values changed.
+    pub values: usize,
+}
+
+impl Off {
+    /// How far it is off where that is too far.
+    pub fn too_far(self) -> Option<f64> {
+        let too_far = |off: f64, most: f64| (off.is_nan() || off > most).then_some(off);
+        // Noise has no preferred side: along the change lies its square, and, of few values, by chance some of it.
+        let along = self.noise.powi(2) + CHANCE * self.noise / (self.values as f64).sqrt();
+        too_far(self.along, MOST_ALONG + along).or(too_far(self.beside, MOST_BESIDE + 2.0 * self.noise))
+    }
+}
+
+/// How far the gradient of each of a function's `outputs` is off at `x`; `None` where nothing changed or finite differences tell nothing.
+///
+/// In a random direction `v`, all inputs changing by the same amount, `d = (f(x + h v) - f(x - h v)) / 2h` measures the Jacobian `J` times `v`.
+/// Of several steps `h` the one with the least noise is taken: how far `d` is from the next step's, for corners, and what rounding can do to
+/// the values. For a vector `p`, candle's `g = p J` should give `g v = p d`. Along the change, `p` is `d`, and `|p d - g v| / (d d)` is
+/// off: noise averages out, and a gradient of 0 is off by 1. That alone would miss what a wrong gradient adds where the true one is 0.
+/// So there are projections on random `p` too, of which `|p d - g v| / norm2(d)` is off.
+pub(in crate::network) fn off_by(outputs: &Outputs<'_>, x: &Tensor, names: &[String]) -> Result<Vec<Option<Off>>> {
+    // In float64 where the function can, which rounds a thousand million times less.
+    let wide = x.to_dtype(DType::F64)?;
+    let x = match outputs(&wide) {
+        Ok(found) if found.iter().all(|y| y.dtype() == DType::F64) => wide,
+        _ => x.clone(),
+    };
+    let (epsilon, shortened) = match x.dtype() {
+        DType::F64 => (f64::EPSILON, WIDE),
+        _ => (f64::from(f32::EPSILON), 1.0),
+    };
+    let count = x.elem_count();
+    let rms = (dot(&doubles(&x)?, &doubles(&x)?) / count as f64).sqrt().max(f64::MIN_POSITIVE);
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let at = Var::from_tensor(&x)?;
+    let values = outputs(&at)?;
+    let mut projections = vec![];
+    for (y, name) in values.iter().zip(names) {
+        let of_stage = (0..PROJECTIONS).map(|_| {
+            let p: Vec<f64> = (0..y.elem_count()).map(|_| StandardNormal.sample(&mut random)).collect();
+            Ok((gradient(y, &p, &at, name)?, p))
+        });
+        projections.push(of_stage.collect::<Result<Vec<_>>>()?);
+    }
+    let mut worst: Vec<Option<Off>> = vec![None; names.len()];
+    for _ in 0..DIRECTIONS {
+        let v: Vec<f64> = (0..count).map(|_| if random.random::<bool>() { 1.0 } else { -1.0 }).collect();
+        let measured = measure(outputs, &x, &v, shortened * rms, ROUNDINGS * epsilon)?;
+        for (index, found) in measured.into_iter().enumerate() {
+            let Some(Measured { d, noise }) = found.filter(|found| found.noise < MOST_NOISE) else { continue };
+            let size = dot(&d, &d);
+            let along = (size - dot(&gradient(&values[index], &d, &at, &names[index])?, &v)).abs() / size;
+            let squares = projections[index].iter().map(|(g, p)| (dot(p, &d) - dot(g, &v)).powi(2) / size);
+            let beside = (squares.sum::<f64>() / PROJECTIONS as f64).sqrt();
+            let values = d.iter().filter(|d| **d != 0.0).count();
+            let now = Off { along, beside, noise, values };
+            worst[index] = Some(worst[index].map_or(now, |before| before.or_worse(now)));
+        }
+    }
+    Ok(worst)
+}
+
+impl Off {
+    fn or_worse(self, other: Self) -> Self {
+        match (self.too_far(), other.too_far()) {
+            (Some(_), None) => self,
+            (None, None) if self.along >= other.along => self,
+            _ => other,
+        }
+    }
+}
+
+fn gradient(y: &Tensor, p: &[f64], at: &Var, name: &str) -> Result<Vec<f64>> {
+    let cotangent = Tensor::from_slice(p, y.shape(), y.device())?.to_dtype(y.dtype())?;
+    let failed = |e: Error| {
+        // candle's errors bring a backtrace along, where one is switched on.
+        let first = e.to_string().lines().next().unwrap_or_default().to_owned();
+        Error::invalid(format!("stage \"{name}\""), format!("candle has no gradient for it ({first}). {ADVICE}"))
+    };
+    let gradient = doubles(&vjp(y, &cotangent, at).map_err(failed)?)?;
+    if gradient.iter().any(|g| !g.is_finite()) {
+        let reason = format!("its gradient holds values that are not finite, at a plain noise input. {ADVICE}");
+        return Err(Error::invalid(format!("stage \"{name}\""), reason));
+    }
+    Ok(gradient)
+}
+
+/// The Jacobian times a direction, and how far that may be off, as a share of it.
+struct Measured {
+    d: Vec<f64>,
+    noise: f64,
+}
+
+/// What each output changes by along `v`; `None` where nothing changes. Values are off by the share `rounding`.
+fn measure(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], scale: f64, rounding: f64) -> Result<Vec<Option<Measured>>> {
+    let mut best: Vec<Option<Measured>> = vec![];
+    let mut before: Vec<Option<Measured>> = vec![];
+    for share in STEPS {
+        let now = differences(outputs, x, v, share * scale, rounding)?;
+        best.resize_with(now.len(), || None);
+        for ((best, before), now) in best.iter_mut().zip(&mut before).zip(&now) {
+            let (Some(Measured { d, noise }), Some(longer)) = (before.take(), now) else { continue };
+            let apart: f64 = d.iter().zip(&longer.d).map(|(a, b)| (a - b) * (a - b)).sum();
+            let noise = noise + (apart / dot(&d, &d)).sqrt();
+            if best.as_ref().is_none_or(|best| noise < best.noise) {
+                *best = Some(Measured { d, noise });
+            }
+        }
+        before = now;
+    }
+    Ok(best)
+}
+
+/// Differences over twice the step `h`, with rounding as their noise.
+fn differences(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], h: f64, rounding: f64) -> Result<Vec<Option<Measured>>> {
+    let change = (Tensor::from_slice(v, x.shape(), x.device())? * h)?.to_dtype(x.dtype())?;
+    let (above, below) = (outputs(&(x + &change)?)?, outputs(&(x - &change)?)?);
+    let mut found = vec![];
+    for (a, b) in above.iter().zip(&below) {
+        let (a, b) = (doubles(a)?, doubles(b)?);
+        let changed = a.iter().zip(&b).filter(|(a, b)| a != b);
+        let (square, size) = changed.fold((0.0, 0.0), |(d, s), (a, b)| (d + (a - b) * (a - b), s + a * a + b * b));
+        let d = || a.iter().zip(&b).map(|(a, b)| (a - b) / (2.0 * h)).collect();
+        found.push((square > 0.0).then(|| Measured { d: d(), noise: rounding * f64::sqrt(size / square) }));
+    }
+    Ok(found)
+}
+
+fn doubles(tensor: &Tensor) -> Result<Vec<f64>> {
+    Ok(tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// What to do about a wrong gradient.
+pub(in crate::network) const ADVICE: &str = "candle's own max_pool2d, avg_pool2d and conv2d (of pictures that are not square) have wrong gradients \
+                                 or none: take MaxPool2d, AvgPool2d and Conv2d of metamers::ops, such as \
+                                 MaxPool2d::new(Window::square(3).stride(2)).apply(&x)?; detach nothing; take StageMarker::relu for the \
+                                 surrogate gradient of a rectifier, and put a Cochleagram before the module (Builder::module)";

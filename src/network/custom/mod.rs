@@ -1,0 +1,8 @@
+//! Networks of one's own, written in candle.
+
+mod from_module;
+mod gradient_check;
+mod module;
+mod module_check;
+
+pub use module::{CandleModule, StageMarker};

@@ -1,0 +1,220 @@
+//! A piece of a network that is written in candle, seen from outside.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor, TensorId, Var};
+use sha2::{Digest, Sha256};
+
+use crate::ops::{Frozen, FrozenOp, Relu, Window, values, vjp};
+use crate::{Error, Result};
+
+/// What a person gives: it computes, and names stages on the way.
+pub(in crate::network) type Function = dyn Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync;
+
+/// Names places in a function of one's own as stages: see [`Network::from_module`](super::Network::from_module).
+///
+/// When a network runs to one of these stages, naming it ends the function, so that nothing behind it is computed.
+pub struct StageMarker {
+    /// Where this run ends; nowhere while the stages are being found.
+    until: Option<String>,
+    reached: Option<Tensor>,
+    pub(in crate::network) found: Vec<Found>,
+}
+
+/// A stage that a function named.
+pub(in crate::network) struct Found {
+    pub name: String,
+    pub value: Tensor,
+    /// The rectifier that follows, where the values are those before it.
+    pub clip: Option<Relu>,
+    /// What the function went on with.
+    pub passed_on: TensorId,
+}
+
+impl StageMarker {
+    fn new(until: Option<&str>) -> Self {
+        Self { until: until.map(Into::into), reached: None, found: vec![] }
+    }
+
+    /// Names these values, `[batch, ..]`, as a stage, and gives them back.
+    ///
+    /// # Errors
+    /// A name that is taken; and when the network runs to this stage, to end the function: pass it on with `?`.
+    pub fn stage(&mut self, name: &str, value: Tensor) -> Result<Tensor> {
+        self.see(name, &value, None, &value)?;
+        Ok(value)
+    }
+
+    /// `max(z, 0)`, named as a stage; `z` is `[batch, ..]`, float32.
+    ///
+    /// Better than naming the result of `z.relu()`: the recipes of the papers need the values before the stage's rectifier, through which
+    /// their gradient passes unchanged, and [`Recipe::fast`](crate::synthesis::Recipe::fast) finds metamers of late stages by them.
+    ///
+    /// # Errors
+    /// As [`StageMarker::stage`].
+    pub fn relu(&mut self, name: &str, z: Tensor) -> Result<Tensor> {
+        self.clip(name, z, Relu::UNBOUNDED)
+    }
+
+    /// [`StageMarker::relu`] with another rectifier, [`Relu::RELU6`].
+    ///
+    /// # Errors
+    /// As [`StageMarker::stage`].
+    pub fn clip(&mut self, name: &str, z: Tensor, clip: Relu) -> Result<Tensor> {
+        if self.until.as_deref() == Some(name) {
+            self.see(name, &z, Some(clip), &z)?;
+        }
+        let rectified = clip.apply(&z)?;
+        self.see(name, &z, Some(clip), &rectified)?;
+        Ok(rectified)
+    }
+
+    fn see(&mut self, name: &str, value: &Tensor, clip: Option<Relu>, passed_on: &Tensor) -> Result<()> {
+        if self.found.iter().any(|stage| stage.name == name) {
+            return Err(Error::invalid("stage", format!("the name \"{name}\" is taken")));
+        }
+        if self.until.as_deref() == Some(name) {
+            self.reached = Some(value.clone());
+            return Err(Error::invalid("stage", format!("\"{name}\" is reached; pass this on with ?")));
+        }
+        self.found.push(Found { name: name.into(), value: value.clone(), clip, passed_on: passed_on.id() });
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for StageMarker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.found.iter().map(|stage| stage.name.as_str()).collect();
+        write!(f, "StageMarker({})", names.join(", "))
+    }
+}
+
+/// What is asked of a function: the values of its stages (before a stage's rectifier, where it has one), and perhaps of its end.
+pub(in crate::network) type Outputs<'a> = dyn Fn(&Tensor) -> Result<Vec<Tensor>> + 'a;
+
+/// Everything that a function computes, and what it gives back.
+pub(in crate::network) fn run_through(function: &Function, x: &Tensor) -> Result<(StageMarker, Tensor)> {
+    let mut stages = StageMarker::new(None);
+    let end = function(x, &mut stages)?;
+    Ok((stages, end))
+}
+
+/// A function of one's own, written in candle, up to one of its stages. [`Builder::module`](super::Builder::module) makes them.
+#[derive(Clone)]
+pub struct CandleModule(Arc<Inner>);
+
+pub(in crate::network) struct Inner {
+    pub function: Arc<Function>,
+    /// The stage that it runs to; to its end where there is none.
+    pub until: Option<String>,
+    /// Of the output, without the batch.
+    pub shape: Vec<usize>,
+    /// A fixed input, by whose output the module is known.
+    pub probe: Tensor,
+    /// How far the gradient is from finite differences, as a share of the change; `None` when nothing changed.
+    pub gradient_error: Option<f64>,
+    /// The pixels that a unit was seen to depend on.
+    pub window: Option<Window>,
+    pub digest: [u8; 32],
+}
+
+impl CandleModule {
+    pub(in crate::network) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// How far the gradient was from finite differences when the network was made, as a share of the change that these
+    /// measure; `None` where the output did not change.
+    pub fn gradient_error(&self) -> Option<f64> {
+        self.0.gradient_error
+    }
+
+    pub(in crate::network) fn window(&self) -> Option<Window> {
+        self.0.window
+    }
+
+    /// Stands for the module among other modules: 32 bytes of a hash, as numbers.
+    pub(in crate::network) fn identity(&self) -> Vec<usize> {
+        self.0.digest.chunks(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]) as usize).collect()
+    }
+
+    /// The output for a batch of inputs, differentiable.
+    pub(in crate::network) fn run(&self, x: &Tensor) -> Result<Tensor> {
+        let mut stages = StageMarker::new(self.0.until.as_deref());
+        let end = (self.0.function)(x, &mut stages);
+        let output = match (stages.reached, &self.0.until) {
+            (Some(reached), _) => reached,
+            (None, None) => end?,
+            (None, Some(name)) => {
+                end?;
+                return Err(Error::invalid(format!("stage \"{name}\""), "was not named by the module this time"));
+            }
+        };
+        let expected: Vec<usize> = x.dims().iter().take(1).chain(&self.0.shape).copied().collect();
+        if output.dims() != expected {
+            let what = self.0.until.as_deref().map_or("the module's output".into(), |name| format!("stage \"{name}\""));
+            return Err(Error::shape(what, format!("{expected:?}, as when the network was made"), output.dims()));
+        }
+        Ok(output)
+    }
+
+    /// Whether the module still computes what it computed when the network was made.
+    pub(in crate::network) fn is_unchanged(&self) -> Result<bool> {
+        Ok(digest(&self.run(&self.0.probe)?)? == self.0.digest)
+    }
+
+    fn on_slice(&self, input: &[f32], shape: &[usize]) -> Result<(Var, Tensor)> {
+        let x = Var::from_tensor(&Tensor::from_slice(input, shape, &Device::Cpu)?)?;
+        let y = self.run(&x)?;
+        Ok((x, y))
+    }
+}
+
+/// SHA-256 of a tensor's shape and values.
+pub(in crate::network) fn digest(tensor: &Tensor) -> Result<[u8; 32]> {
+    let mut hasher = Sha256::new();
+    tensor.dims().iter().for_each(|&side| hasher.update((side as u64).to_le_bytes()));
+    values(tensor)?.iter().for_each(|value| hasher.update(value.to_le_bytes()));
+    Ok(hasher.finalize().into())
+}
+
+/// For the compiled plan. Here nothing can fail, so a module that does gives values that are not numbers, which every
+/// caller looks for.
+impl FrozenOp for CandleModule {
+    fn name(&self) -> &'static str {
+        "candle module"
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        let input = &self.0.probe.dims()[1..];
+        if shape.is_empty() || shape[1..] != *input {
+            return Err(Error::shape("the input of a candle module", format!("[batch, {input:?}]"), shape));
+        }
+        Ok(shape.iter().take(1).chain(&self.0.shape).copied().collect())
+    }
+
+    fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
+        let count = shape[0] * self.0.shape.iter().product::<usize>();
+        let found = self.on_slice(input, shape).and_then(|(_, y)| values(&y));
+        found.unwrap_or_else(|_| vec![f32::NAN; count])
+    }
+
+    fn backward(&self, input: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+        let pulled = self.on_slice(input, shape).and_then(|(x, y)| {
+            let gradient = Tensor::from_slice(gradient, y.shape(), &Device::Cpu)?;
+            values(&vjp(&y, &gradient, &x)?)
+        });
+        pulled.unwrap_or_else(|_| vec![f32::NAN; input.len()])
+    }
+
+    fn fallback(&self, input: &Tensor) -> Result<Tensor> {
+        self.run(input)
+    }
+}
+
+impl std::fmt::Debug for CandleModule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Inner { until, shape, .. } = &*self.0;
+        write!(f, "CandleModule(up to {}, gives {shape:?})", until.as_deref().unwrap_or("its end"))
+    }
+}

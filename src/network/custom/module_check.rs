@@ -1,0 +1,97 @@
+//! What a module of one's own is tried for before it becomes a layer.
+
+use candle_core::{DType, Tensor, Var};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::module::{Found, Outputs};
+use crate::ops::{Window, values, vjp};
+use crate::{Error, Result};
+
+/// Of the random cotangents.
+const SEED: u64 = 7;
+
+/// Two runs agree that differ by less than this share of their root mean square.
+const AGREES: f64 = 1e-4;
+
+/// Whether a function keeps the batch and its inputs apart, and gives finite values, the same each time.
+pub(in crate::network) fn check_values(outputs: &Outputs<'_>, probe: &Tensor, found: &[Found]) -> Result<()> {
+    let again = outputs(probe)?;
+    for stage in found {
+        let wrong = |reason: &str| Err(Error::invalid(format!("stage \"{}\"", stage.name), reason));
+        if stage.value.dtype() != DType::F32 || !stage.value.device().is_cpu() {
+            return wrong(&format!("must hold F32 values on the CPU, got {:?}", stage.value.dtype()));
+        }
+        if stage.value.rank() < 2 || stage.value.dims()[0] != 1 || stage.value.elem_count() == 0 {
+            let dims = stage.value.dims();
+            return wrong(&format!(
+                "does not keep the batch: it has shape {dims:?} for a batch of 1, expected [1, ..]"
+            ));
+        }
+        crate::finite::check(|| format!("stage \"{}\", for noise,", stage.name), &values(&stage.value)?)?;
+    }
+    if again.len() != found.len() {
+        return Err(Error::invalid("module", "names other stages at its second run"));
+    }
+    for (stage, again) in found.iter().zip(&again) {
+        let bits = |t: &Tensor| -> Result<Vec<u32>> { Ok(values(t)?.into_iter().map(f32::to_bits).collect()) };
+        if stage.value.dims() != again.dims() || bits(&stage.value)? != bits(again)? {
+            let reason = "gives other values for the same input at a second run; switch dropout off (forward_t(x, false)), and draw no \
+                          random numbers in it";
+            return Err(Error::invalid(format!("stage \"{}\"", stage.name), reason));
+        }
+    }
+    let two = Tensor::cat(&[probe, &(probe * 0.5)?], 0)?;
+    let batch = outputs(&two).map_err(|e| Error::invalid("the module", format!("fails for a batch of 2: {e}")))?;
+    for (stage, both) in found.iter().zip(&batch) {
+        let name = format!("stage \"{}\"", stage.name);
+        if both.dims().first() != Some(&2) || both.dims()[1..] != stage.value.dims()[1..] {
+            return Err(Error::shape(
+                format!("{name} for a batch of 2"),
+                format!("[2, {:?}]", &stage.value.dims()[1..]),
+                both.dims(),
+            ));
+        }
+        let (alone, first) = (values(&stage.value)?, values(&both.narrow(0, 0, 1)?)?);
+        let apart: Vec<f32> = alone.iter().zip(&first).map(|(a, b)| a - b).collect();
+        let off = root_mean_square(&apart);
+        if off.is_nan() || off > AGREES * root_mean_square(&alone) {
+            let reason = "gives one input of a batch other values than alone; run batch normalisation with what it learnt (forward_t(x, false))";
+            return Err(Error::invalid(name, reason));
+        }
+    }
+    Ok(())
+}
+
+/// The pixels that the middle unit of each stage was seen to depend on; `None` where that is no window, or all of them.
+pub(in crate::network) fn windows(outputs: &Outputs<'_>, probe: &Tensor) -> Result<Vec<Option<Window>>> {
+    let x = Var::from_tensor(probe)?;
+    outputs(&x)?.iter().map(|y| window(y, &x)).collect()
+}
+
+fn window(y: &Tensor, x: &Var) -> Result<Option<Window>> {
+    let (&[_, channels, rows, columns], &[_, _, height, width]) = (y.dims(), x.dims()) else { return Ok(None) };
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let mut cotangent = vec![0.0f32; y.elem_count()];
+    let middle = (rows / 2) * columns + columns / 2;
+    (0..channels).for_each(|c| cotangent[c * rows * columns + middle] = 0.5 + random.random::<f32>());
+    let gradient = values(&vjp(y, &Tensor::from_vec(cotangent, y.shape(), y.device())?, x)?)?;
+    let (mut first, mut last) = ([height, width], [0, 0]);
+    for (index, _) in gradient.iter().enumerate().filter(|(_, g)| **g != 0.0) {
+        let at = [index / width % height, index % width];
+        first = [0, 1].map(|axis| first[axis].min(at[axis]));
+        last = [0, 1].map(|axis| last[axis].max(at[axis]));
+    }
+    // A silent unit is seen to depend on nothing.
+    let at_border = [0, 1].into_iter().any(|axis| first[axis] == 0 || last[axis] + 1 >= [height, width][axis]);
+    if at_border || first[0] > last[0] {
+        return Ok(None);
+    }
+    let stride = |size: usize, count: usize| ((size as f64 / count as f64).round() as usize).max(1);
+    let size = [0, 1].map(|axis| last[axis] + 1 - first[axis]);
+    Ok(Some(Window::new(size).strides([stride(height, rows), stride(width, columns)])))
+}
+
+pub(in crate::network) fn root_mean_square(values: &[f32]) -> f64 {
+    (values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / values.len().max(1) as f64).sqrt()
+}

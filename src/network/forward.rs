@@ -1,0 +1,132 @@
+//! Running a network layer by layer, to a stage and no further.
+
+use candle_core::Tensor;
+
+use super::ancestors;
+use super::{Layer, Network, Node, NodeId};
+use crate::ops::Relu;
+use crate::{Error, Result};
+
+impl Network {
+    /// The activations at a stage, `[batch, ..]`, for a batch of inputs: images `[batch, channels, height, width]`
+    /// in `[0, 1]` or waveforms `[batch, samples]` in `[-1, 1]`.
+    ///
+    /// Computes only what the stage depends on. The result can be differentiated with respect to `x`.
+    ///
+    /// # Errors
+    /// An unknown stage, or an `x` of another shape than [`Network::input`].
+    pub fn forward_to(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
+        self.run_to(self.stage(stage)?.node, x)
+    }
+
+    /// The activations at several stages in one pass, in the order of `stages`.
+    ///
+    /// # Errors
+    /// As [`Network::forward_to`].
+    pub fn forward_to_each(&self, stages: &[&str], x: &Tensor) -> Result<Vec<Tensor>> {
+        let ids = stages.iter().map(|name| Ok(self.stage(name)?.node)).collect::<Result<Vec<_>>>()?;
+        let mut wanted: Vec<Option<Tensor>> = vec![None; ids.len()];
+        let Some(last) = ids.iter().copied().max_by_key(|id| id.0) else { return Ok(vec![]) };
+        let keep = |node: usize, value: &Tensor| {
+            for (slot, id) in wanted.iter_mut().zip(&ids) {
+                if id.0 == node {
+                    *slot = Some(value.clone());
+                }
+            }
+        };
+        let mut needed: Vec<usize> = ids.iter().flat_map(|&id| ancestors(self.nodes(), id)).collect();
+        needed.sort_unstable();
+        needed.dedup();
+        self.run_nodes(&needed, last, x, keep)?;
+        wanted.into_iter().map(|v| v.ok_or_else(|| Error::invalid("stage", "was not computed"))).collect()
+    }
+
+    /// The rectifier that a stage ends in, if it does.
+    pub(crate) fn rectifier(&self, stage: &str) -> Result<Option<Relu>> {
+        match self.nodes()[self.stage(stage)?.node.0].layer {
+            Layer::Relu(clip) => Ok(Some(clip)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The values before a stage's rectifier; the activations themselves when it has none.
+    pub(crate) fn preactivation(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
+        let node = self.stage(stage)?.node;
+        let last = &self.nodes()[node.0];
+        match last.layer {
+            Layer::Relu(_) => self.run_to(last.inputs[0], x),
+            _ => self.run_to(node, x),
+        }
+    }
+
+    pub(super) fn run_to(&self, node: NodeId, x: &Tensor) -> Result<Tensor> {
+        self.run_nodes(&ancestors(self.nodes(), node), node, x, |_, _| {})
+    }
+
+    fn run_nodes(&self, needed: &[usize], last: NodeId, x: &Tensor, see: impl FnMut(usize, &Tensor)) -> Result<Tensor> {
+        let shape = self.input().shape();
+        if x.dims().len() != shape.len() + 1 || x.dims()[1..] != shape {
+            let expected = format!("[batch, {}]", shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+            return Err(Error::shape(format!("the input of {}", self.name()), expected, x.dims()));
+        }
+        run_nodes(self.nodes(), needed, last, x, see)
+    }
+}
+
+/// The value of node `last`, of the nodes that are `needed` for it; `see` is called with each.
+pub(super) fn run_nodes(
+    nodes: &[Node],
+    needed: &[usize],
+    last: NodeId,
+    x: &Tensor,
+    mut see: impl FnMut(usize, &Tensor),
+) -> Result<Tensor> {
+    let mut uses = vec![0usize; last.0 + 1];
+    for &index in needed {
+        nodes[index].inputs.iter().for_each(|input| uses[input.0] += 1);
+    }
+    let mut values: Vec<Option<Tensor>> = vec![None; last.0 + 1];
+    for &index in needed {
+        let node = &nodes[index];
+        let output = if index == 0 {
+            x.clone()
+        } else {
+            let inputs: Vec<&Tensor> = node.inputs.iter().filter_map(|id| values[id.0].as_ref()).collect();
+            node.layer.run(&inputs)?
+        };
+        see(index, &output);
+        values[index] = Some(output);
+        // What nobody needs any more is let go at once; candle's graph keeps what a gradient needs.
+        for id in &node.inputs {
+            uses[id.0] -= 1;
+            if uses[id.0] == 0 && id.0 != last.0 {
+                values[id.0] = None;
+            }
+        }
+    }
+    values[last.0].take().ok_or_else(|| Error::invalid("stage", "was not computed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+
+    #[test]
+    fn a_stage_computes_its_ancestors_and_nothing_else() {
+        let net = crate::zoo::efficientnet_lite0().unwrap();
+        let x = Tensor::zeros((1, 3, 224, 224), DType::F32, &Device::Cpu).unwrap();
+        let executed = |stage: &str| {
+            let node = net.stage(stage).unwrap().node;
+            let mut seen = vec![];
+            net.run_nodes(&ancestors(net.nodes(), node), node, &x, |index, _| seen.push(index)).unwrap();
+            seen.len()
+        };
+        // Input, scaling, convolution, rectifier.
+        assert_eq!(executed("stem"), 4);
+        // A block without expansion: two convolutions and a rectifier.
+        assert_eq!(executed("block0"), 7);
+        assert_eq!(executed("logits"), net.nodes().len());
+    }
+}

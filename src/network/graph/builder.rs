@@ -1,0 +1,241 @@
+//! Building a network, layer by layer.
+
+use std::sync::Arc;
+
+use super::{Layer, ReceptiveField, Stage};
+use crate::fs::sha256;
+use crate::network::weights::{NOT_STATED, fingerprint};
+use crate::network::{Inner, Input, Network, Node, WeightsSource};
+use crate::ops::{AvgPool2d, ChannelAffine, Conv2d, GlobalAvgPool, Linear, MaxPool2d, Relu};
+use crate::{Error, Result};
+
+/// A node of the graph that a [`Builder`] makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeId(pub(crate) usize);
+
+/// Puts a [`Network`] together; every layer's shape is checked as it is added.
+///
+/// ```
+/// use metamers::candle::{Device, Tensor};
+/// use metamers::network::{Builder, Input};
+/// use metamers::ops::{Relu, Conv2d, Conv2dConfig};
+///
+/// let weight = Tensor::randn(0f32, 1.0, (8, 3, 3, 3), &Device::Cpu)?;
+/// let mut b = Builder::new("tiny", Input::Image { shape: [3, 32, 32], resize: 32 });
+/// let x = b.conv2d(b.input(), Conv2d::new(&weight, None, Conv2dConfig::default())?)?;
+/// let x = b.relu(x, Relu::UNBOUNDED)?;
+/// b.stage("conv1", x)?;
+/// let net = b.finish()?;
+/// assert_eq!(net.stage("conv1")?.shape, [8, 30, 30]);
+/// # Ok::<(), metamers::Error>(())
+/// ```
+pub struct Builder {
+    pub(in crate::network) name: String,
+    pub(in crate::network) input: Input,
+    pub(in crate::network) nodes: Vec<Node>,
+    pub(in crate::network) stages: Vec<Stage>,
+    classes: Option<Arc<[String]>>,
+    pub(in crate::network) provenance: WeightsSource,
+}
+
+impl Builder {
+    /// Starts a network with its input.
+    pub fn new(name: impl Into<String>, input: Input) -> Self {
+        let shape = input.shape();
+        let first = Node { layer: Layer::Input, inputs: vec![], shape, field: ReceptiveField::PIXEL };
+        let provenance = WeightsSource { source: NOT_STATED.into(), weights_sha256: String::new() };
+        Self { name: name.into(), input, nodes: vec![first], stages: vec![], classes: None, provenance }
+    }
+
+    /// The input.
+    pub fn input(&self) -> NodeId {
+        NodeId(0)
+    }
+
+    /// The shape of a node's output, without the batch; `None` for a node of another builder.
+    pub fn shape(&self, node: NodeId) -> Option<&[usize]> {
+        self.nodes.get(node.0).map(|node| node.shape.as_slice())
+    }
+
+    /// Adds any layer.
+    ///
+    /// # Errors
+    /// When the shapes of `inputs` do not fit the layer.
+    pub fn layer(&mut self, layer: Layer, inputs: &[NodeId]) -> Result<NodeId> {
+        let mut shapes = Vec::with_capacity(inputs.len());
+        for id in inputs {
+            let node = self.nodes.get(id.0);
+            shapes.push(node.ok_or_else(|| Error::invalid("node", "comes from another builder"))?.shape.as_slice());
+        }
+        let shape = layer.output_shape(&shapes)?;
+        let fields = inputs.iter().map(|id| self.nodes[id.0].field);
+        let field = fields.reduce(ReceptiveField::union).unwrap_or(ReceptiveField::PIXEL);
+        let field = match (&layer, layer.window()) {
+            (_, Some(window)) => field.through(window),
+            // From here on a field is counted in cells of the front end.
+            (Layer::Cochleagram(_) | Layer::Standardize(_) | Layer::LogMel(_), _) => ReceptiveField::PIXEL,
+            (Layer::Linear(_) | Layer::GlobalAvgPool(_) | Layer::Flatten | Layer::Module(_), _) => {
+                ReceptiveField::EVERYTHING
+            }
+            _ => field,
+        };
+        self.nodes.push(Node { layer, inputs: inputs.to_vec(), shape, field });
+        Ok(NodeId(self.nodes.len() - 1))
+    }
+
+    /// Adds a scale and a shift for each channel.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn channel_affine(&mut self, x: NodeId, op: ChannelAffine) -> Result<NodeId> {
+        self.layer(Layer::ChannelAffine(op), &[x])
+    }
+
+    /// Adds a convolution.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn conv2d(&mut self, x: NodeId, op: Conv2d) -> Result<NodeId> {
+        self.layer(Layer::Conv2d(op), &[x])
+    }
+
+    /// Adds a fully connected layer.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn linear(&mut self, x: NodeId, op: Linear) -> Result<NodeId> {
+        self.layer(Layer::Linear(op), &[x])
+    }
+
+    /// Adds a rectifier.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn relu(&mut self, x: NodeId, op: Relu) -> Result<NodeId> {
+        self.layer(Layer::Relu(op), &[x])
+    }
+
+    /// Adds a max pool.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn max_pool2d(&mut self, x: NodeId, op: MaxPool2d) -> Result<NodeId> {
+        self.layer(Layer::MaxPool2d(op), &[x])
+    }
+
+    /// Adds an average pool.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn avg_pool2d(&mut self, x: NodeId, op: AvgPool2d) -> Result<NodeId> {
+        self.layer(Layer::AvgPool2d(op), &[x])
+    }
+
+    /// Adds the mean over the whole image.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn global_avg_pool(&mut self, x: NodeId) -> Result<NodeId> {
+        self.layer(Layer::GlobalAvgPool(GlobalAvgPool), &[x])
+    }
+
+    /// Adds two nodes of one shape.
+    ///
+    /// # Errors
+    /// As [`Builder::layer`].
+    pub fn add(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
+        self.layer(Layer::Add, &[a, b])
+    }
+
+    /// Whether a node has been named as a stage.
+    pub(in crate::network) fn is_stage(&self, node: NodeId) -> bool {
+        self.stages.iter().any(|stage| stage.node == node)
+    }
+
+    /// Names a node as a stage, in the order from the input to the output.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn stage(&mut self, name: impl Into<String>, node: NodeId) -> Result<()> {
+        let name = name.into();
+        if self.stages.iter().any(|s| s.name == name) {
+            return Err(Error::invalid("stage", format!("the name \"{name}\" is taken")));
+        }
+        let Some(at) = self.nodes.get(node.0) else {
+            return Err(Error::invalid("stage", "the node comes from another builder"));
+        };
+        let needed = ancestors(&self.nodes, node);
+        let parameters = Layer::num_parameters_of(needed.iter().map(|&index| &self.nodes[index].layer));
+        let mut multiply_adds = 0;
+        for index in needed {
+            let node = &self.nodes[index];
+            multiply_adds += match &node.layer {
+                Layer::Conv2d(op) => op.macs([node.shape[1], node.shape[2]]),
+                Layer::Linear(op) => op.macs(),
+                _ => 0,
+            };
+        }
+        let (shape, receptive_field) = (at.shape.clone(), at.field);
+        self.stages.push(Stage { name, shape, receptive_field, num_parameters: parameters, macs: multiply_adds, node });
+        Ok(())
+    }
+
+    /// Names the classes that the last stage's units stand for.
+    pub fn classes(&mut self, names: impl IntoIterator<Item = String>) {
+        self.classes = Some(names.into_iter().collect());
+    }
+
+    /// Says where the weights come from.
+    ///
+    /// Where `weights_sha256` is no SHA-256, [`Builder::finish`] puts that of the layers and their values in its place.
+    pub fn weights_source(&mut self, provenance: WeightsSource) {
+        self.provenance = provenance;
+    }
+
+    /// The finished network.
+    ///
+    /// # Errors
+    /// When no stage was named, or the last has another number of units than there are classes.
+    pub fn finish(self) -> Result<Network> {
+        if self.stages.is_empty() {
+            return Err(Error::invalid("network", "has no stage; name one with Builder::stage"));
+        }
+        if let Some(classes) = &self.classes {
+            check_classes(&self.stages, classes)?;
+        }
+        let Self { name, input, nodes, stages, classes, mut provenance } = self;
+        if !sha256::is_one(&provenance.weights_sha256) {
+            provenance.weights_sha256 = fingerprint::of(&input, &nodes, &stages);
+        }
+        Ok(Network(Arc::new(Inner { name, input, nodes, stages, classes, provenance })))
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Builder({}, {} layers, {} stages)", self.name, self.nodes.len() - 1, self.stages.len())
+    }
+}
+
+/// An error when the last stage has another number of units than there are classes.
+pub(in crate::network) fn check_classes(stages: &[Stage], classes: &[String]) -> Result<()> {
+    match stages.last() {
+        Some(last) if last.units() != classes.len() => {
+            let reason = format!("stage \"{}\" has {} units for {} classes", last.name, last.units(), classes.len());
+            Err(Error::invalid("classes", reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The nodes that `last` depends on, itself included, in an order in which they can be computed.
+pub(crate) fn ancestors(nodes: &[Node], last: NodeId) -> Vec<usize> {
+    let mut needed = vec![false; last.0 + 1];
+    needed[last.0] = true;
+    for index in (0..=last.0).rev() {
+        if needed[index] {
+            nodes[index].inputs.iter().for_each(|input| needed[input.0] = true);
+        }
+    }
+    (0..=last.0).filter(|&index| needed[index]).collect()
+}

@@ -1,0 +1,258 @@
+//! Weights from the Hugging Face hub, kept in its cache and checked.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use hf_hub::api::Progress;
+use hf_hub::api::sync::ApiBuilder;
+use hf_hub::{Cache, Repo, RepoType};
+
+use crate::fs::sha256;
+use crate::{Error, Result};
+
+/// A server that sends nothing for so long is given up.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// A weights file on the Hugging Face hub: which repository, revision and file, and the SHA-256 that it must have.
+///
+/// [`HubFile::fetch`] gives the path of a file on this machine, which every `zoo::*_from` and
+/// [`Checkpoint::open`](super::Checkpoint::open) takes. It is downloaded once, into the cache that the hub's other programs use as well
+/// (`HF_HOME`, else `~/.cache/huggingface`).
+///
+/// The zoo's loaders know the names that **torchvision** gives to tensors (`layer1.0.conv1.weight`). timm has the same for its ResNets and not
+/// for others: what is missing is named in the error.
+///
+/// ```no_run
+/// use metamers::network::HubFile;
+/// use metamers::prelude::*;
+///
+/// let weights = HubFile::new("timm/resnet50.tv_in1k", "model.safetensors").fetch()?;
+/// let net = zoo::resnet50_from(weights)?;
+/// # Ok::<(), metamers::Error>(())
+/// ```
+///
+/// | variable of the environment | what it does |
+/// | --- | --- |
+/// | `HF_HUB_OFFLINE=1` | takes what is in the cache, and asks no server |
+/// | `HF_ENDPOINT` | another server than `https://huggingface.co`, a mirror |
+/// | `HF_HOME` | where the cache is |
+///
+/// The tests fetch from a server of their own on this machine. Fetching from the hub itself has not yet been tried.
+#[derive(Clone, PartialEq)]
+pub struct HubFile {
+    repository: String,
+    file: String,
+    revision: String,
+    sha256: Option<String>,
+    cache: Option<PathBuf>,
+    endpoint: Option<String>,
+    silence: Duration,
+}
+
+impl HubFile {
+    /// A file of a model repository, `"owner/name"`, at its main revision.
+    pub fn new(repository: impl Into<String>, file: impl Into<String>) -> Self {
+        Self {
+            repository: repository.into(),
+            file: file.into(),
+            revision: "main".into(),
+            sha256: None,
+            cache: None,
+            endpoint: None,
+            silence: SILENCE,
+        }
+    }
+
+    /// At another revision: a branch, a tag or a commit. A commit names the same bytes for ever.
+    pub fn revision(mut self, revision: impl Into<String>) -> Self {
+        self.revision = revision.into();
+        self
+    }
+
+    /// Refuses a file of another SHA-256, in hexadecimal, than this.
+    pub fn expect_sha256(mut self, sha256: impl Into<String>) -> Self {
+        self.sha256 = Some(sha256.into());
+        self
+    }
+
+    /// Another folder for the cache than the hub's own.
+    pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(folder.into());
+        self
+    }
+
+    /// Another server than `HF_ENDPOINT` names, without a `/` at its end.
+    pub fn endpoint(mut self, url: impl Into<String>) -> Self {
+        self.endpoint = Some(url.into());
+        self
+    }
+
+    /// How long a server may be silent; 30 s unless said otherwise.
+    pub fn patience(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
+    }
+
+    /// The file on this machine: from the cache, or downloaded.
+    ///
+    /// A file is checked against the SHA-256 that was expected, and against the one that the hub files large ones under. That of the cache
+    /// is checked each time.
+    ///
+    /// # Errors
+    /// A name that is none, a server that cannot be reached, is silent or does not have the file, no copy in the cache when
+    /// `HF_HUB_OFFLINE` is set, and a file with another SHA-256, which stays in the cache and is named.
+    pub fn fetch(&self) -> Result<PathBuf> {
+        self.check_names()?;
+        let cache = self.cache.clone().map_or_else(Cache::from_env, Cache::new);
+        let repo = Repo::with_revision(self.repository.clone(), RepoType::Model, self.revision.clone());
+        let path = match cache.repo(repo.clone()).get(&self.file) {
+            Some(path) => path,
+            None if is_offline() => {
+                let reason = format!(
+                    "is not in the cache {}, and HF_HUB_OFFLINE forbids to download it; unset it, or fetch the file once on a machine \
+                     with a network and copy that folder",
+                    cache.path().display()
+                );
+                return Err(self.error(reason));
+            }
+            None => self.download(cache, repo)?,
+        };
+        self.check_sha256(&path)?;
+        Ok(path)
+    }
+
+    fn check_names(&self) -> Result<()> {
+        let plain = |part: &str| {
+            let known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            !part.is_empty() && part.chars().all(known) && !part.starts_with('.') && !part.contains("..")
+        };
+        let parts: Vec<&str> = self.repository.split('/').collect();
+        if parts.len() > 2 || !parts.iter().all(|part| plain(part)) {
+            return Err(Error::invalid("repository", format!("is no \"owner/name\": \"{}\"", self.repository)));
+        }
+        if !self.file.split('/').all(plain) {
+            return Err(Error::invalid("file", format!("is no name of a file in a repository: \"{}\"", self.file)));
+        }
+        if !self.revision.split('/').all(plain) {
+            return Err(Error::invalid("revision", format!("is no branch, tag or commit: \"{}\"", self.revision)));
+        }
+        match &self.sha256 {
+            Some(hash) if !sha256::is_one(hash) => {
+                Err(Error::invalid("sha256", format!("is no SHA-256 in hexadecimal: \"{hash}\"")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// In a thread of its own: the client waits for ever for a server that is silent.
+    fn download(&self, cache: Cache, repo: Repo) -> Result<PathBuf> {
+        let mut builder = ApiBuilder::from_env().with_progress(false).with_cache_dir(cache.path().clone());
+        if let Some(endpoint) = &self.endpoint {
+            builder = builder.with_endpoint(endpoint.clone());
+        }
+        let (send, events) = mpsc::channel();
+        let (file, pulse) = (self.file.clone(), Pulse(send.clone(), None));
+        std::thread::Builder::new()
+            .name("hub".into())
+            .spawn(move || {
+                let found = builder.build().and_then(|api| api.repo(repo).download_with_progress(&file, pulse));
+                let _ = send.send(Event::Done(found.map_err(|e| e.to_string())));
+            })
+            .map_err(|e| self.error(format!("cannot be fetched: no thread ({e})")))?;
+        loop {
+            match events.recv_timeout(self.silence) {
+                Ok(Event::Bytes) => {}
+                Ok(Event::Done(Ok(path))) => return Ok(path),
+                Ok(Event::Done(Err(reason))) => return Err(self.failed(&reason)),
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(self.failed(&format!("the server sent nothing for {:.0?}", self.silence)));
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(self.failed("the client ended in a panic")),
+            }
+        }
+    }
+
+    fn failed(&self, reason: &str) -> Error {
+        let advice = match reason {
+            r if r.contains("404") => "look at the names of owner, repository, file and revision",
+            r if r.contains("401") || r.contains("403") => {
+                "it is private, gated or misspelt; accept its terms on its page, and log in with `hf auth login`"
+            }
+            _ => {
+                "is there a network? Without one, set HF_HUB_OFFLINE=1 to use what was fetched before, or download the file elsewhere and \
+                 give its path to the zoo's `_from` function"
+            }
+        };
+        self.error(format!("cannot be fetched ({reason}); {advice}"))
+    }
+
+    fn check_sha256(&self, path: &Path) -> Result<()> {
+        // The hub files what is large under its SHA-256.
+        let blob = std::fs::canonicalize(path).ok().and_then(|blob| Some(blob.file_name()?.to_str()?.to_owned()));
+        let filed = blob.filter(|name| sha256::is_one(name));
+        let expected = [(self.sha256.as_ref(), "was expected"), (filed.as_ref(), "is the one that the hub states")];
+        if expected.iter().all(|(hash, _)| hash.is_none()) {
+            return Ok(());
+        }
+        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let found = sha256::of(&bytes);
+        for (hash, which) in expected {
+            if let Some(hash) = hash
+                && !hash.eq_ignore_ascii_case(&found)
+            {
+                let reason = format!(
+                    "has SHA-256 {found}, and {hash} {which}: it is another file, or damaged; delete it to have it downloaded again"
+                );
+                return Err(Error::file(path, reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn error(&self, reason: String) -> Error {
+        let Self { repository, file, revision, .. } = self;
+        Error::invalid(format!("{file} of {repository} at {revision}"), reason)
+    }
+}
+
+impl std::fmt::Debug for HubFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HubFile({} of {} at {})", self.file, self.repository, self.revision)
+    }
+}
+
+/// Whether the hub's own variable forbids to ask a server.
+fn is_offline() -> bool {
+    let value = std::env::var("HF_HUB_OFFLINE").unwrap_or_default();
+    ["1", "true", "yes", "on"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
+}
+
+enum Event {
+    Bytes,
+    Done(std::result::Result<PathBuf, String>),
+}
+
+/// Tells now and then that bytes arrive.
+struct Pulse(Sender<Event>, Option<Instant>);
+
+impl Pulse {
+    fn beat(&mut self) {
+        if self.1.is_none_or(|last| last.elapsed() > Duration::from_millis(100)) {
+            let _ = self.0.send(Event::Bytes);
+            self.1 = Some(Instant::now());
+        }
+    }
+}
+
+impl Progress for Pulse {
+    fn init(&mut self, _: usize, _: &str) {
+        self.beat();
+    }
+
+    fn update(&mut self, _: usize) {
+        self.beat();
+    }
+
+    fn finish(&mut self) {}
+}

@@ -1,0 +1,79 @@
+//! Reading the tensors of a weights file by name.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::{Dtype, SafeTensors};
+
+use super::pth;
+use crate::fs::sha256;
+use crate::{Error, Result};
+
+/// What [`Checkpoint::open`](super::Checkpoint::open) found.
+pub(super) struct WeightsFile {
+    pub tensors: HashMap<String, Tensor>,
+    pub notes: HashMap<String, String>,
+    pub sha256: String,
+}
+
+/// How a `.pth` of PyTorch before 1.6 begins: a pickled number, `0x1950a86a20f9469cfc6c`.
+const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e";
+
+/// What stands beside `model.` in the state dict of an AttackerModel (MadryLab's `robustness`), in which the 2023 networks were trained:
+/// the network once more, and what is done to its input.
+const BESIDE_MODEL: [&str; 4] = ["attacker.", "normalizer.", "normalize.", "preproc"];
+
+impl WeightsFile {
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let sha256 = sha256::of(&bytes);
+        if bytes.starts_with(LEGACY) {
+            let reason = "is in the format of PyTorch before 1.6, which only PyTorch reads; load it in PyTorch and save it again \
+                          with torch.save(torch.load(file, map_location=\"cpu\"), file)";
+            return Err(Error::file(path, reason));
+        }
+        let (tensors, notes) = match bytes.starts_with(b"PK") {
+            true => (pth::read(path)?, HashMap::new()),
+            false => safetensors(path, &bytes)?,
+        };
+        Ok(Self { tensors: unwrapped(tensors), notes, sha256 })
+    }
+}
+
+/// The float tensors of a safetensors file, as float32, and its notes.
+fn safetensors(path: &Path, bytes: &[u8]) -> Result<(HashMap<String, Tensor>, HashMap<String, String>)> {
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|e| Error::file(path, format!("is no intact safetensors file ({e})")))?;
+    let mut tensors = HashMap::new();
+    for (name, view) in file.tensors() {
+        let dtype = match view.dtype() {
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            Dtype::F64 => DType::F64,
+            Dtype::I64 | Dtype::I32 => continue,
+            other => {
+                let reason = format!("tensor \"{name}\" holds {other:?} values, expected F32");
+                return Err(Error::file(path, reason));
+            }
+        };
+        let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
+        tensors.insert(name, tensor.to_dtype(DType::F32)?);
+    }
+    let notes = SafeTensors::read_metadata(bytes).ok().and_then(|(_, header)| header.metadata().clone());
+    Ok((tensors, notes.unwrap_or_default()))
+}
+
+/// The tensors without the prefixes that wrappers give to all names, and without what a wrapper puts beside the network.
+fn unwrapped(mut tensors: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
+    for prefix in ["module.", "model.", "module."] {
+        let beside = |name: &String| prefix == "model." && BESIDE_MODEL.iter().any(|part| name.starts_with(part));
+        let inside = |name: &String| name.starts_with(prefix);
+        if tensors.keys().any(inside) && tensors.keys().all(|name| inside(name) || beside(name)) {
+            let strip = |(name, tensor): (String, Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor));
+            tensors = tensors.into_iter().filter_map(strip).collect();
+        }
+    }
+    tensors
+}

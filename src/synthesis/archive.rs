@@ -1,0 +1,151 @@
+//! Named arrays in one file, to the bit.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::{Error, Result};
+
+/// No run takes more steps: at a microsecond each it would last nine years.
+pub(super) const MOST: u64 = 1 << 48;
+
+/// Arrays on their way into a file.
+pub(super) struct ArchiveWriter {
+    arrays: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
+    notes: BTreeMap<String, String>,
+}
+
+impl ArchiveWriter {
+    pub fn new(notes: BTreeMap<String, String>) -> Self {
+        Self { arrays: vec![], notes }
+    }
+
+    pub fn f32(&mut self, name: &str, values: &[f32]) {
+        self.f32_shaped(name, &[values.len()], values);
+    }
+
+    pub fn f32_shaped(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.arrays.push((name.into(), Dtype::F32, shape.to_vec(), bytes));
+    }
+
+    pub fn f64(&mut self, name: &str, values: &[f64]) {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.arrays.push((name.into(), Dtype::F64, vec![values.len()], bytes));
+    }
+
+    pub fn u64(&mut self, name: &str, value: u64) {
+        self.arrays.push((name.into(), Dtype::U64, vec![1], value.to_le_bytes().to_vec()));
+    }
+
+    /// Writes a safetensors file, whole or not at all.
+    pub fn write(self, path: &Path) -> Result<()> {
+        let failed = |e: safetensors::SafeTensorError| Error::file(path, format!("cannot be written ({e})"));
+        let views = self
+            .arrays
+            .iter()
+            .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)));
+        let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(failed)?;
+        let bytes = safetensors::serialize(views, None).map_err(failed)?;
+        let bytes = with_notes(&bytes, &self.notes).map_err(|e| Error::file(path, e))?;
+        crate::fs::atomic::write(path, &bytes)
+    }
+}
+
+/// A safetensors file with its notes, in order: the crate writes them in another order each time, and a sweep made twice
+/// would not be the same files.
+fn with_notes(file: &[u8], notes: &BTreeMap<String, String>) -> std::result::Result<Vec<u8>, String> {
+    let damaged = || "cannot be written: its header has another form than expected".to_string();
+    let (length, rest) = file.split_first_chunk::<8>().ok_or_else(damaged)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok().filter(|&l| l <= rest.len()).ok_or_else(damaged)?;
+    let (header, arrays) = rest.split_at(length);
+    let header = header.strip_prefix(b"{").ok_or_else(damaged)?.trim_ascii_end();
+    let notes = serde_json::to_string(notes).map_err(|e| e.to_string())?;
+    let comma = if header == b"}" { "" } else { "," };
+    let mut whole = format!("{{\"__metadata__\":{notes}{comma}").into_bytes();
+    whole.extend_from_slice(header);
+    // Arrays begin at a multiple of eight.
+    whole.resize(whole.len().next_multiple_of(8), b' ');
+    let mut bytes = (whole.len() as u64).to_le_bytes().to_vec();
+    bytes.append(&mut whole);
+    bytes.extend_from_slice(arrays);
+    Ok(bytes)
+}
+
+/// Arrays out of a file.
+pub(super) struct ArchiveReader {
+    path: PathBuf,
+    arrays: HashMap<String, (Dtype, Vec<usize>, Vec<u8>)>,
+    notes: HashMap<String, String>,
+}
+
+impl ArchiveReader {
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let damaged =
+            |e: safetensors::SafeTensorError| Error::file(path, format!("is no intact safetensors file ({e})"));
+        let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+        let arrays = file.tensors().into_iter().map(|(name, view)| {
+            let array = (view.dtype(), view.shape().to_vec(), view.data().to_vec());
+            (name, array)
+        });
+        Ok(Self { path: path.into(), arrays: arrays.collect(), notes: header.metadata().clone().unwrap_or_default() })
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.arrays.contains_key(name)
+    }
+
+    /// An error about this file.
+    pub fn error(&self, reason: impl ToString) -> Error {
+        Error::file(&self.path, reason)
+    }
+
+    pub fn note(&self, name: &str) -> Result<&str> {
+        let note = self.notes.get(name).map(String::as_str);
+        note.ok_or_else(|| self.error(format!("was not written by metamers: it has no note \"{name}\"")))
+    }
+
+    fn bytes(&self, name: &str, dtype: Dtype) -> Result<(&[usize], &[u8])> {
+        match self.arrays.get(name) {
+            Some((found, shape, bytes)) if *found == dtype => Ok((shape, bytes)),
+            Some((found, ..)) => Err(self.error(format!("\"{name}\" holds {found:?} values, expected {dtype:?}"))),
+            None => Err(self.error(format!("has no \"{name}\""))),
+        }
+    }
+
+    pub fn f32(&self, name: &str) -> Result<Vec<f32>> {
+        Ok(self.f32_shaped(name)?.1)
+    }
+
+    pub fn f32_shaped(&self, name: &str) -> Result<(&[usize], Vec<f32>)> {
+        let (shape, bytes) = self.bytes(name, Dtype::F32)?;
+        Ok((shape, bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()))
+    }
+
+    pub fn f64(&self, name: &str) -> Result<Vec<f64>> {
+        let (_, bytes) = self.bytes(name, Dtype::F64)?;
+        Ok(bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
+    }
+
+    pub fn scalar(&self, name: &str) -> Result<f64> {
+        self.f64(name)?.first().copied().ok_or_else(|| self.error(format!("\"{name}\" is empty")))
+    }
+
+    /// A number of steps or the like, from which one can go on counting.
+    pub fn count(&self, name: &str) -> Result<usize> {
+        match self.u64(name)? {
+            count if count <= MOST => Ok(count as usize),
+            count => Err(self.error(format!("is damaged: its \"{name}\" of {count} is impossible"))),
+        }
+    }
+
+    pub fn u64(&self, name: &str) -> Result<u64> {
+        let (_, bytes) = self.bytes(name, Dtype::U64)?;
+        let first = bytes.as_chunks::<8>().0.first();
+        first.map(|b| u64::from_le_bytes(*b)).ok_or_else(|| self.error(format!("\"{name}\" is empty")))
+    }
+}

@@ -1,0 +1,108 @@
+//! Minimisers. Each step either succeeds and moves, or fails and leaves the state as it was.
+
+mod adam;
+mod lbfgs;
+mod line_search;
+mod normalized_gradient;
+mod parametrization;
+mod preconditioner;
+
+use super::archive::{ArchiveReader, ArchiveWriter};
+use super::problem::Evaluation;
+use super::recipe::{Optimizer, Recipe};
+use crate::Result;
+
+/// Evaluates the loss at some pixels; counts, watches for NaN and remembers the best on the way.
+pub(super) trait Objective {
+    fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation>;
+
+    /// An error when a step would make pixels that are not finite; asked before the step is taken.
+    fn check(&self, x: &[f32]) -> Result<()>;
+
+    /// Colour planes and their height and width.
+    fn planes(&self) -> (usize, [usize; 2]);
+
+    /// The smallest and the largest value that the stimulus can hold.
+    fn range(&self) -> [f32; 2];
+}
+
+/// What a step of the optimiser found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StepOutcome {
+    Moved,
+    /// No step in any direction made it better.
+    Stalled,
+}
+
+/// The state of an optimiser between two steps.
+pub(super) enum State {
+    Adam(adam::Adam),
+    NormalizedGradient(normalized_gradient::NormalizedGradient),
+    Lbfgs(Box<lbfgs::LbfgsState>),
+}
+
+impl State {
+    pub fn new(recipe: &Recipe, start: Vec<f32>) -> Self {
+        match recipe.optimizer {
+            Optimizer::Adam { .. } => Self::Adam(adam::Adam::new(start)),
+            Optimizer::NormalizedGradient { .. } => {
+                Self::NormalizedGradient(normalized_gradient::NormalizedGradient::new(start))
+            }
+            Optimizer::Lbfgs(_) => Self::Lbfgs(Box::new(lbfgs::LbfgsState::new(start))),
+        }
+    }
+
+    /// The pixels to go on from.
+    pub fn pixels(&self) -> &[f32] {
+        match self {
+            Self::Adam(s) => &s.x,
+            Self::NormalizedGradient(s) => &s.x,
+            Self::Lbfgs(s) => s.pixels(),
+        }
+    }
+
+    /// One step, number `step` of the run from 0.
+    pub fn step(&mut self, recipe: &Recipe, step: usize, evaluate: &mut dyn Objective) -> Result<StepOutcome> {
+        match (self, recipe.optimizer) {
+            (Self::Adam(s), Optimizer::Adam { rate, decay_per_1000, amsgrad }) => {
+                let rate = rate * decay_per_1000.powf(step as f64 / 1000.0);
+                s.step(rate, amsgrad, recipe.clamp, evaluate)
+            }
+            (Self::NormalizedGradient(s), Optimizer::NormalizedGradient { eta, blocks }) => {
+                let block = step.saturating_mul(blocks) / recipe.steps.max(1);
+                s.step(eta * 0.5f64.powi(block.min(blocks - 1) as i32), recipe.clamp, evaluate)
+            }
+            (Self::Lbfgs(s), Optimizer::Lbfgs(lbfgs)) => s.step(&lbfgs, evaluate),
+            _ => Err(crate::Error::invalid("recipe.optimiser", "is not the one that this run was started with")),
+        }
+    }
+
+    pub fn save(&self, to: &mut ArchiveWriter) {
+        match self {
+            Self::Adam(s) => s.save(to),
+            Self::NormalizedGradient(s) => to.f32("optimiser.x", &s.x),
+            Self::Lbfgs(s) => s.save(to),
+        }
+    }
+
+    /// Whether all arrays belong to one picture.
+    pub fn is_consistent(&self) -> bool {
+        match self {
+            Self::Adam(s) => s.is_consistent(),
+            Self::NormalizedGradient(_) => true,
+            Self::Lbfgs(s) => s.is_consistent(),
+        }
+    }
+
+    /// Reads the state of a run on a picture of these colour planes, height and width.
+    pub fn load(recipe: &Recipe, from: &ArchiveReader, planes: (usize, [usize; 2])) -> Result<Self> {
+        Ok(match recipe.optimizer {
+            Optimizer::Adam { .. } => Self::Adam(adam::Adam::load(from)?),
+            Optimizer::NormalizedGradient { .. } => {
+                let x = from.f32("optimiser.x")?;
+                Self::NormalizedGradient(normalized_gradient::NormalizedGradient::new(x))
+            }
+            Optimizer::Lbfgs(lbfgs) => Self::Lbfgs(Box::new(lbfgs::LbfgsState::load(&lbfgs, from, planes)?)),
+        })
+    }
+}

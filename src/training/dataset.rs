@@ -1,0 +1,165 @@
+//! Inputs with their right answers.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Module, Tensor};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::display::{Bundle, Figure, Panel, Raster, Show};
+use crate::stimulus::Image;
+use crate::{Error, Result};
+
+/// Inputs with the class that is the right answer to each.
+#[derive(Clone)]
+pub struct Dataset {
+    inputs: Tensor,
+    labels: Arc<[u32]>,
+    classes: Arc<[String]>,
+}
+
+impl Dataset {
+    /// Examples from a tensor `[examples, ..]` of float32 inputs, the index of each one's class, and the names of the classes.
+    ///
+    /// # Errors
+    /// No example, less than two classes, another number of labels than inputs, a label without a class, or values that are not
+    /// finite.
+    pub fn new<T: Into<String>>(
+        inputs: Tensor,
+        labels: Vec<u32>,
+        classes: impl IntoIterator<Item = T>,
+    ) -> Result<Self> {
+        let classes: Arc<[String]> = classes.into_iter().map(Into::into).collect();
+        if classes.len() < 2 {
+            return Err(Error::invalid("classes", format!("must be at least 2, got {}", classes.len())));
+        }
+        if labels.is_empty() || inputs.dims().first() != Some(&labels.len()) {
+            let expected = format!("[{}, ..], one input for each label, at least one", labels.len());
+            return Err(Error::shape("the inputs of examples", expected, inputs.dims()));
+        }
+        if let Some(label) = labels.iter().find(|&&label| label as usize >= classes.len()) {
+            let reason =
+                format!("{label} is no class; {} classes have the labels 0 to {}", classes.len(), classes.len() - 1);
+            return Err(Error::invalid("label", reason));
+        }
+        crate::finite::check(|| "the inputs of examples".into(), &crate::ops::values(&inputs)?)?;
+        Ok(Self { inputs, labels: labels.into(), classes })
+    }
+
+    /// Examples from pictures of one size, with the index of each one's class.
+    ///
+    /// # Errors
+    /// As [`Dataset::new`], and when the pictures differ in size.
+    pub fn of_images<T: Into<String>>(
+        images: &[Image],
+        labels: Vec<u32>,
+        classes: impl IntoIterator<Item = T>,
+    ) -> Result<Self> {
+        let Some(first) = images.first() else {
+            return Err(Error::invalid("examples", "have no picture; they need at least one"));
+        };
+        let (width, height) = (first.width(), first.height());
+        let mut values = Vec::with_capacity(images.len() * 3 * width * height);
+        for image in images {
+            if (image.width(), image.height()) != (width, height) {
+                let (w, h) = (image.width(), image.height());
+                let reason = format!("\"{}\" has {w} x {h} pixels, the first has {width} x {height}", image.name());
+                return Err(Error::invalid("examples", reason));
+            }
+            values.extend_from_slice(image.values());
+        }
+        let inputs = Tensor::from_vec(values, (images.len(), 3, height, width), &Device::Cpu)?;
+        Self::new(inputs, labels, classes)
+    }
+
+    /// How many there are; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "they are never empty")]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The inputs, `[examples, ..]`.
+    pub fn inputs(&self) -> &Tensor {
+        &self.inputs
+    }
+
+    /// The index of each one's class.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// The names of the classes.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// What a network that knows nothing gets right: the share of the most frequent class.
+    pub fn chance(&self) -> f64 {
+        let count = |class: usize| self.labels.iter().filter(|&&label| label as usize == class).count();
+        (0..self.classes.len()).map(count).max().unwrap_or(0) as f64 / self.len() as f64
+    }
+
+    /// `size` inputs and their labels, drawn with replacement: the same for the same seed and step.
+    ///
+    /// # Errors
+    /// A size of 0.
+    pub fn batch(&self, size: usize, seed: u64, step: usize) -> Result<(Tensor, Tensor)> {
+        if size == 0 {
+            return Err(Error::invalid("batch", "must hold at least 1 example; 32 is usual"));
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(step as u64);
+        let chosen: Vec<u32> = (0..size).map(|_| random.random_range(0..self.len() as u32)).collect();
+        let labels: Vec<u32> = chosen.iter().map(|&index| self.labels[index as usize]).collect();
+        let inputs = self.inputs.index_select(&Tensor::from_vec(chosen, size, &Device::Cpu)?, 0)?;
+        Ok((inputs, Tensor::from_vec(labels, size, &Device::Cpu)?))
+    }
+
+    /// How many of the examples a module gives the right class: the highest of its outputs `[batch, classes]`.
+    ///
+    /// # Errors
+    /// When the module fails, or gives another number of outputs than there are classes.
+    pub fn count_correct(&self, module: &(impl Module + ?Sized)) -> Result<usize> {
+        let mut right = 0;
+        for first in (0..self.len()).step_by(AT_ONCE) {
+            let count = AT_ONCE.min(self.len() - first);
+            let logits = module.forward(&self.inputs.narrow(0, first, count)?)?;
+            if logits.dims() != [count, self.classes.len()] {
+                let expected = format!("[{count}, {}]: a number for each class", self.classes.len());
+                return Err(Error::shape("the module's output", expected, logits.dims()));
+            }
+            let answers = logits.argmax(1)?.to_vec1::<u32>()?;
+            right += answers.iter().zip(&self.labels[first..]).filter(|(answer, label)| answer == label).count();
+        }
+        Ok(right)
+    }
+}
+
+/// Inputs that go through a network together when they are counted.
+const AT_ONCE: usize = 50;
+
+impl std::fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Dataset({} of {})", self.len(), self.classes.join(", "))
+    }
+}
+
+impl Show for Dataset {
+    fn mime_bundles(&self) -> Vec<Bundle> {
+        let text = format!("{} examples of {} classes: {}", self.len(), self.classes.len(), self.classes.join(", "));
+        let &[_, 3, height, width] = self.inputs.dims() else { return vec![Bundle::text(text)] };
+        let panel = |index: usize| -> Result<Panel> {
+            let values = crate::ops::values(&self.inputs.get(index)?)?;
+            let name = &self.classes[self.labels[index] as usize];
+            Ok(Panel::picture("", Raster::from_planar(width, height, &values)).caption(name))
+        };
+        let mut figure = Figure::new(format!("The first of {text}"));
+        let panels: Vec<Panel> = (0..self.len().min(16)).filter_map(|index| panel(index).ok()).collect();
+        for row in panels.chunks(8) {
+            figure.push(row.to_vec());
+        }
+        vec![figure.bundle(text)]
+    }
+}
+
+crate::show_in_notebooks!(Dataset);
