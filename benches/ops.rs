@@ -43,7 +43,7 @@ macro_rules! operation {
                 let cotangent = tensor(op.apply(&x).expect("fits").dims());
                 bencher.bench_local(|| {
                     let y = op.apply(&x).expect("fits");
-                    black_box(pull_back(&y, &cotangent, &x).expect("depends on x"))
+                    black_box(vjp(&y, &cotangent, &x).expect("depends on x"))
                 });
             }
         }

@@ -68,7 +68,7 @@ mod tests {
             let done = Command::new("sh")
                 .args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
                 .arg(std::env::current_exe().unwrap())
-                .args(["--exact", "atomic::tests::a_file_is_as_readable_as_any_new_one"])
+                .args(["--exact", "fs::atomic::tests::a_file_is_as_readable_as_any_new_one"])
                 .env("METAMERS_TEST_UMASK", &path)
                 .output()
                 .unwrap();

@@ -22,7 +22,7 @@ pub(super) struct Sources {
     base: PathBuf,
     /// The last networks that were loaded, the latest last.
     loaded: Mutex<Vec<(usize, Network)>>,
-    /// NullDistribution distributions that the sweep names, for networks that have none or another.
+    /// Null distributions that the sweep names, for networks that have none or another.
     given_nulls: Vec<Arc<NullDistribution>>,
     /// Those in use, by network.
     nulls: Mutex<BTreeMap<usize, Option<Arc<NullDistribution>>>>,

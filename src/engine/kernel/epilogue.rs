@@ -2,7 +2,7 @@
 
 use crate::engine::simd::{LANES, Simd};
 
-/// Bias, addend, rectifier and gate of a kernel's results, and where they go. NullDistribution pointers leave a part out.
+/// Bias, addend, rectifier and gate of a kernel's results, and where they go. Null pointers leave a part out.
 ///
 /// All pointers are those of the first pixel and the first block of sixteen channels.
 #[derive(Clone, Copy)]

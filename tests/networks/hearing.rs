@@ -1,10 +1,8 @@
 //! The cochleagram, the networks behind it and metamers of sounds, against float64 references (scripts/reference/hearing.py).
 
-mod common;
-
 use std::collections::HashMap;
 
-use common::{data, flat, relative, tensors};
+use crate::common::{data, flat, relative, tensors};
 use metamers::hearing::{Cochleagram, Config};
 use metamers::ops::{Frozen, vjp};
 use metamers::prelude::*;

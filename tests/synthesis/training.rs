@@ -1,8 +1,6 @@
 //! Training: gradients of the weights are right, a seed gives the same bits, what is frozen is what was trained.
 
-mod common;
-
-use common::{flat, relative};
+use crate::common::{flat, relative};
 use metamers::candle::Module;
 use metamers::candle_nn::{self, Conv2dConfig, VarBuilder, VarMap};
 use metamers::prelude::*;
@@ -214,7 +212,7 @@ fn an_interrupt_ends_it_after_the_step_and_keeps_everything() {
         return;
     }
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "an_interrupt_ends_it_after_the_step_and_keeps_everything", "--nocapture"])
+        .args(["--exact", "training::an_interrupt_ends_it_after_the_step_and_keeps_everything", "--nocapture"])
         .env("METAMERS_TEST_INTERRUPT", "1")
         .stdout(Stdio::piped())
         .spawn()

@@ -1,9 +1,7 @@
 //! The compiled plan gives what the plain run gives: values and gradients, on every instruction set, for networks of odd
 //! shapes and for the networks of the zoo.
 
-mod common;
-
-use common::{flat, random_tensor, relative};
+use crate::common::{flat, random_tensor, relative};
 use metamers::candle::{Device, Tensor, Var};
 use metamers::engine::{Compiled, Isa};
 use metamers::network::{Builder, Input, Layer, Network, NodeId};

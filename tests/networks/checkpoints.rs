@@ -1,11 +1,9 @@
 //! Weights from files: every loader gives what the same weights give without a file, and wrapped and old checkpoints are understood.
 
-mod common;
-
 use std::collections::HashMap;
 use std::path::Path;
 
-use common::{data, flat, optional, seeded_file, state_dict, tensors};
+use crate::common::{data, flat, optional, seeded_file, state_dict, tensors};
 use metamers::candle;
 use metamers::engine::Compiled;
 use metamers::network::Checkpoint;

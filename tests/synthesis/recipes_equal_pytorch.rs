@@ -1,8 +1,6 @@
 //! The presets walk the same way as the same recipes in PyTorch, float64 (scripts/reference/recipes.py).
 
-mod common;
-
-use common::{flat, json, relative, tensors};
+use crate::common::{flat, json, relative, tensors};
 use metamers::network::{Builder, Input};
 use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
 use metamers::prelude::*;

@@ -1,8 +1,6 @@
 //! What a person relies on while a synthesis runs: nothing is lost, and a seed gives the same bits.
 
-mod common;
-
-use common::flat;
+use crate::common::flat;
 use metamers::engine::Compiled;
 use metamers::network::{Builder, Input};
 use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};

@@ -1,9 +1,7 @@
 //! AlexNet, VGG, ResNet and CochResNet50 give torchvision's activations at every stage, with the same seeded weights on both sides
 //! (scripts/reference/zoo.py), and CREPE those of torchcrepe (scripts/reference/crepe.py).
 
-mod common;
-
-use common::{flat, json, relative, seeded_file, state_dict, tensors, waveforms};
+use crate::common::{flat, json, relative, seeded_file, state_dict, tensors, waveforms};
 use metamers::prelude::*;
 
 fn compare(name: &str, net: &Network) {
@@ -19,7 +17,7 @@ fn compare_stages(name: &str, net: &Network, activations: impl Fn(&str) -> Tenso
     assert_eq!(stages.len(), facts.len(), "{name}: a stage is missing here or there");
     for stage in stages {
         let what = format!("{name}, {stage}");
-        common::agree(&what, &flat(&activations(stage)), &facts[stage], &samples[&format!("{name}.{stage}")], 1e-4);
+        crate::common::agree(&what, &flat(&activations(stage)), &facts[stage], &samples[&format!("{name}.{stage}")], 1e-4);
     }
 }
 

@@ -1,8 +1,6 @@
 //! What operations are composed of on other devices gives the same values and gradients as their own code, on the CPU.
 
-mod common;
-
-use common::{flat, relative};
+use crate::common::{flat, relative};
 use metamers::candle::{Device, Tensor, Var};
 use metamers::ops::{
     AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu,

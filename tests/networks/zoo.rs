@@ -1,7 +1,5 @@
 //! The networks that ship: right answers on real photos, and clear errors for wrong weights.
 
-mod common;
-
 use std::collections::HashMap;
 use std::path::Path;
 

@@ -1,8 +1,6 @@
 //! Layers that only join or reshape, against plain arithmetic; and batches of nothing.
 
-mod common;
-
-use common::flat;
+use crate::common::flat;
 use metamers::network::{Builder, Input, Layer};
 use metamers::ops::{
     AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Frozen, Linear, MaxPool2d, Padding, Relu, Window, vjp,

@@ -1,9 +1,7 @@
 //! Every operation's gradient of its input against finite differences of an independent float64 implementation, on
 //! random odd shapes.
 
-mod common;
-
-use common::flat;
+use crate::common::flat;
 use metamers::candle::{Device, Tensor, Var};
 use metamers::ops::{
     AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm,

@@ -1,8 +1,6 @@
 //! Every operation gives PyTorch's values and PyTorch's gradient of the input (scripts/reference/ops.py).
 
-mod common;
-
-use common::{flat, json, relative, tensors};
+use crate::common::{flat, json, relative, tensors};
 use metamers::candle::{Tensor, Var};
 use metamers::ops::{
     AvgPool2d, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu, Window, vjp,

@@ -3,9 +3,7 @@
 //! Two questions, for a rectifier makes them two. How far off are values and gradients when every gate is decided? And how
 //! far when, as in any network, some values before rectifiers lie so near zero that rounding decides?
 
-mod common;
-
-use common::{flat, random_tensor, relative};
+use crate::common::{flat, random_tensor, relative};
 use metamers::candle::{Tensor, Var};
 use metamers::engine::Compiled;
 use metamers::network::{Builder, Input, Network, NodeId};

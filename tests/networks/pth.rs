@@ -1,10 +1,8 @@
 //! Zip checkpoints of PyTorch: whole, cut, damaged, and lying about what they hold.
 
-mod common;
-
 use std::io::{Cursor, Read, Write};
 
-use common::{data, flat};
+use crate::common::{data, flat};
 use metamers::network::Checkpoint;
 use rand::{RngExt, SeedableRng};
 

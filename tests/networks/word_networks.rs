@@ -1,8 +1,6 @@
 //! The word networks that ship: PyTorch's activations at every stage (scripts/reference/cochcnn_words.py), and the words they recognise.
 
-mod common;
-
-use common::{flat, json, relative, tensors};
+use crate::common::{flat, json, relative, tensors};
 use metamers::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};

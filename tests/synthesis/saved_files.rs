@@ -1,7 +1,5 @@
 //! Files saved by metamers 0.1.0 before the renames of 28 November 2026 open, and runs go on to the same bits.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
 use metamers::network::{Builder, Input};
@@ -10,7 +8,7 @@ use metamers::prelude::*;
 use rand::{RngExt, SeedableRng};
 
 fn saved(name: &str) -> PathBuf {
-    common::data("saved").join(name)
+    crate::common::data("saved").join(name)
 }
 
 fn weight(random: &mut rand_chacha::ChaCha8Rng, shape: &[usize]) -> Tensor {
@@ -97,7 +95,7 @@ fn save_all() {
 
 #[test]
 fn runs_go_on_to_the_bits_they_had() {
-    let ends: serde_json::Value = common::json("saved/after_ten_more_steps.json");
+    let ends: serde_json::Value = crate::common::json("saved/after_ten_more_steps.json");
     let same_processor = ends["instructions"] == metamers::engine::Isa::best().to_string();
     for (name, net, _, _, _) in recipes() {
         let mut run = Run::resume(saved(&format!("{name}.run")), &net).unwrap();

@@ -1,8 +1,6 @@
 //! Log-mel energies and their gradient against float64 references (scripts/reference/log_mel.py).
 
-mod common;
-
-use common::{flat, relative, tensors, waveforms};
+use crate::common::{flat, relative, tensors, waveforms};
 use metamers::hearing::{LogMel, LogMelConfig};
 use metamers::ops::{Frozen, vjp};
 use metamers::prelude::*;

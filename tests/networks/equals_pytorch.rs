@@ -1,9 +1,7 @@
 //! EfficientNet-Lite0, layer by layer and compiled, gives PyTorch's activations at every stage and PyTorch's gradients of the pixels
 //! (scripts/reference/efficientnet_lite0.py).
 
-mod common;
-
-use common::{flat, json, relative, tensors};
+use crate::common::{flat, json, relative, tensors};
 use metamers::engine::Compiled;
 use metamers::prelude::*;
 use metamers::synthesis::Loss;

@@ -1,11 +1,9 @@
 //! Networks from ONNX files give onnxruntime's activations at every stage, layer by layer and compiled, and PyTorch's gradients
 //! (scripts/reference/onnx_networks.py); what is not supported is refused by name and place; damaged files never panic.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::{data, flat, json, optional, relative, tensors};
+use crate::common::{data, flat, json, optional, relative, tensors};
 use metamers::engine::Compiled;
 use metamers::network::{Input, OnnxOptions};
 use metamers::ops::vjp;

@@ -419,7 +419,7 @@ fn child_shows_things() {
 
 fn child(variables: &[(&str, &str)]) -> Vec<String> {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "child_shows_things", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", "display::child_shows_things", "--ignored", "--nocapture", "--test-threads=1"]);
     command.env_remove("METAMERS_LIVE").env_remove("EVCXR_IS_RUNTIME").envs(variables.iter().copied());
     let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
     let start = output.find("before text").expect("the child ran");

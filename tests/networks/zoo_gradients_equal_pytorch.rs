@@ -1,9 +1,7 @@
 //! Inception-V3, ResNet-101-V2 and CORnet-S give PyTorch's activations, and its gradients of the input, at every stage, layer by layer and compiled,
 //! with the same seeded weights on both sides (scripts/reference/zoo_with_gradients.py).
 
-mod common;
-
-use common::{agree, flat, json, relative, tensors};
+use crate::common::{agree, flat, json, relative, tensors};
 use metamers::engine::Compiled;
 use metamers::ops::vjp;
 use metamers::prelude::*;

@@ -1,11 +1,9 @@
 //! EfficientWord-Net: the graph in float64 with narrow layers, the package's own answers (scripts/reference/efficient_word_net.py), and
 //! words that it has heard from a synthesiser only.
 
-mod common;
-
 use std::process::Command;
 
-use common::{agree, flat, json, optional, seeded_file, tensors, waveforms};
+use crate::common::{agree, flat, json, optional, seeded_file, tensors, waveforms};
 use metamers::engine::Compiled;
 use metamers::ops::vjp;
 use metamers::prelude::*;

@@ -1,0 +1,17 @@
+//! Networks: checkpoints, ONNX, modules of one's own, the zoo and the front ends.
+
+mod checkpoints;
+#[path = "../common/mod.rs"]
+mod common;
+mod efficient_word_net;
+mod equals_pytorch;
+mod hearing;
+mod inspect;
+mod log_mel;
+mod onnx;
+mod own_network;
+mod pth;
+mod word_networks;
+mod zoo;
+mod zoo_equals_pytorch;
+mod zoo_gradients_equal_pytorch;

@@ -1,0 +1,11 @@
+//! Operations and the compiled plan, against PyTorch, float64 finite differences and the layer-by-layer run.
+
+mod at_depth;
+#[path = "../common/mod.rs"]
+mod common;
+mod engine_gradients;
+mod equal_pytorch;
+mod equals_layer_by_layer;
+mod fallback;
+mod gradients;
+mod layers;

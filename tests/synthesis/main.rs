@@ -1,0 +1,11 @@
+//! Runs, metamers, verdicts, sweeps and training.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod recipes_equal_pytorch;
+mod reproduce;
+mod runs;
+mod saved_files;
+mod sweep;
+mod training;
+mod verdict;
