@@ -6,7 +6,7 @@ use divan::{Bencher, black_box};
 use metamers::candle::{Device, Tensor, Var};
 use metamers::engine::Compiled;
 use metamers::ops::{AvgPool2d, Conv2d, Conv2dConfig, Frozen, MaxPool2d, Padding, Relu, Window, vjp};
-use metamers::prelude::*;
+use metamers::prelude::{networks::*, *};
 
 fn main() {
     divan::main();

@@ -2,7 +2,7 @@
 //!
 //! Run: `cargo run --example class_answers -- FOLDER_OF_ANSWERS OUTPUT_FOLDER`; with the word `simulated` for the first it makes up a class.
 
-use metamers::prelude::*;
+use metamers::prelude::{analysis::*, *};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);

@@ -4,7 +4,7 @@
 //! `cargo run --release --example judged_by_another -- [PHOTOS] [SNR_DB]`: metamers of EfficientNet-Lite0 of the first so many photos that both
 //! networks know, ended at the same signal-to-noise ratio, judged by EfficientNet-Lite1 (`scripts/assets --optional` fetches it).
 
-use metamers::prelude::*;
+use metamers::prelude::{networks::*, *};
 
 const STAGES: [&str; 4] = ["block2", "block5", "block10", "features"];
 

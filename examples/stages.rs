@@ -2,7 +2,7 @@
 //!
 //! Run: `cargo run --release --example stages -- metamers.png`
 
-use metamers::prelude::*;
+use metamers::prelude::{plots::*, *};
 
 const STAGES: [&str; 5] = ["stem", "block2", "block5", "block10", "logits"];
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use metamers::candle::Module;
 use metamers::candle_nn::{AdamW, Conv2dConfig, Linear, Optimizer, VarBuilder, VarMap, linear, loss::cross_entropy};
-use metamers::prelude::*;
+use metamers::prelude::{networks::*, plots::*, training::*, *};
 use metamers::training::{TrainableConv2d, TrainingRun, conv2d, draw_weights};
 
 fn keep(thing: &impl Show, folder: &Path, name: &str) -> Result<()> {
@@ -80,7 +80,7 @@ fn main() -> Result<()> {
     let folder = std::path::PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| ".".into()));
     let cut_outs = Cutouts::new(48)?;
     let pictures = cut_outs.generate(3000, 1)?;
-    let held_out = cut_outs.draw_held_out(300, 2)?;
+    let held_out = cut_outs.generate_held_out(300, 2)?;
     keep(&pictures, &folder, "01_pictures")?;
 
     let vars = VarMap::new();

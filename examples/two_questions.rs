@@ -2,7 +2,7 @@
 //!
 //! Run: `cargo run --release --example two_questions -- SEEDS PICTURES [RECIPE]`
 
-use metamers::prelude::*;
+use metamers::prelude::{plots::*, training::*, *};
 
 const STAGES: [&str; 5] = ["conv1", "conv2", "conv3", "mean", "logits"];
 
@@ -20,7 +20,7 @@ fn main() -> metamers::Result<()> {
     let (seeds, count) = (number(3), number(30));
     let recipe = Recipe::by_name(&std::env::args().nth(3).unwrap_or_else(|| "fast".into()))?;
     let cut_outs = Cutouts::new(48)?;
-    let (pictures, held_out) = (cut_outs.generate(3000, 1)?, cut_outs.draw_held_out(300, 2)?);
+    let (pictures, held_out) = (cut_outs.generate(3000, 1)?, cut_outs.generate_held_out(300, 2)?);
     // Hits and totals by maker, stage and judge, over all seeds.
     let mut sums = [[[(0, 0); 2]; STAGES.len()]; 3];
     for seed in 0..seeds as u64 {

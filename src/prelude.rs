@@ -1,30 +1,87 @@
-//! What a notebook has loaded when it starts.
+//! The names that every notebook starts with: stimuli, networks, synthesis and verdicts.
+//!
+//! What only some notebooks need is one more line: [`plots`], [`networks`], [`analysis`], [`training`].
 //!
 //! ```
 //! use metamers::prelude::*;
 //!
 //! let tone = Sound::tone(20_000, 2.0, 440.0, 0.5)?;
-//! let heard = Cochleagram::feather2023()?.of(&tone)?;
-//! assert_eq!(heard.dims(), [1, 1, 211, 390]);
+//! let ear = zoo::cochcnn_words()?;
+//! let mut run = Synthesis::new(&ear, "relu0", &tone)?.seed(7).start()?;
+//! run.step(2)?;
 //! # Ok::<(), metamers::Error>(())
 //! ```
 
-pub use crate::candle::{DType, Device, Tensor, Var};
-pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players, Show, Table};
-pub use crate::experiment::analysis::{
-    Analysis, Answers, ExclusionRule, Published, Recognition, SimulatedClass, StageEffect,
-};
-pub use crate::experiment::{Choices, Item, RecognitionTask, Timing};
-pub use crate::hearing::Cochleagram;
-pub use crate::network::{HubFile, Input, NearestNeighbor, Network, OnnxOptions};
-pub use crate::session_info::{SessionInfo, session_info};
+pub use crate::candle::{Device, Tensor};
+pub use crate::display::Show;
+pub use crate::network::Network;
+pub use crate::session_info::session_info;
 pub use crate::similarity::{Similarity, snr_db};
 pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos, shipped_recordings};
-pub use crate::sweep::{Sweep, SweepResults};
-pub use crate::synthesis::{
-    Initialization, Loss, Metamer, Optimizer, Recipe, Reproduction, Run, StopReason, Synthesis,
-};
-pub use crate::training::{ConvNet, Cutouts, Dataset, Training};
-pub use crate::verdict::{CrossNetwork, NullDistribution, Outcome, Verdict};
+pub use crate::sweep::Sweep;
+pub use crate::synthesis::{Metamer, Recipe, Run, StopReason, Synthesis};
+pub use crate::verdict::{NullDistribution, Outcome, Verdict};
 pub use crate::{Error, Result, candle, candle_nn, zoo};
 pub use std::time::Duration;
+
+/// Plots, pictures, tables and players to compose figures of.
+///
+/// ```
+/// use metamers::prelude::{plots::*, *};
+///
+/// let curve = LinePlot::new("loss").series("", vec![(1.0, 0.5), (2.0, 0.1)]);
+/// Figure::new("A falling loss").row([Panel::plot(curve)]).show();
+/// ```
+pub mod plots {
+    pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players, Table};
+}
+
+/// Networks of one's own, front ends and classifiers beside the ready-made networks.
+///
+/// ```
+/// use metamers::prelude::{networks::*, *};
+///
+/// let tone = Sound::tone(20_000, 2.0, 440.0, 0.5)?;
+/// assert_eq!(Cochleagram::feather2023()?.of(&tone)?.dims(), [1, 1, 211, 390]);
+/// # Ok::<(), metamers::Error>(())
+/// ```
+pub mod networks {
+    pub use crate::candle::{DType, Var};
+    pub use crate::hearing::Cochleagram;
+    pub use crate::network::{HubFile, Input, NearestNeighbor, OnnxOptions};
+    pub use crate::verdict::CrossNetwork;
+}
+
+/// Recipes in parts: losses, optimizers, initializations.
+pub mod recipes {
+    pub use crate::synthesis::{Initialization, Loss, Optimizer, Reproduction};
+}
+
+/// Recognition experiments and the analysis of their answers.
+///
+/// ```
+/// use metamers::prelude::{analysis::*, *};
+///
+/// let answers = SimulatedClass::new([("natural", 0.9), ("block5", 0.3)]).people(8).seed(7).answers()?;
+/// assert!(answers.are_simulated());
+/// # Ok::<(), metamers::Error>(())
+/// ```
+pub mod analysis {
+    pub use crate::experiment::analysis::{
+        Analysis, Answers, ExclusionRule, Published, Recognition, SimulatedClass, StageEffect,
+    };
+    pub use crate::experiment::{Choices, Item, RecognitionTask, Timing};
+    pub use crate::sweep::SweepResults;
+}
+
+/// Small networks that are trained in a notebook.
+///
+/// ```
+/// use metamers::prelude::training::*;
+///
+/// assert_eq!(Cutouts::new(48)?.generate(4, 7)?.images().len(), 4);
+/// # Ok::<(), metamers::Error>(())
+/// ```
+pub mod training {
+    pub use crate::training::{ConvNet, Cutouts, Dataset, Training};
+}

@@ -8,7 +8,7 @@ pub(super) const NATURAL: &str = "natural";
 /// One version of a stimulus: which stimulus it is made of, under which condition, what a person should answer.
 ///
 /// ```
-/// use metamers::prelude::*;
+/// use metamers::prelude::{analysis::*, *};
 /// use metamers::experiment::Item;
 ///
 /// let photo = Image::open("photos/dog.jpg")?;

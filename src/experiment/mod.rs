@@ -5,7 +5,7 @@
 //! human means.
 //!
 //! ```
-//! use metamers::prelude::*;
+//! use metamers::prelude::{analysis::*, *};
 //!
 //! let task = RecognitionTask::builder("What is it?", Choices::entry_level())
 //!     .item("dog", "natural", "dog", Image::open("photos/dog.jpg")?)

@@ -32,7 +32,7 @@ pub(super) fn noun(kind: &str) -> &'static str {
 /// The right answers stand in the page's source, for those who look for them there.
 ///
 /// ```
-/// use metamers::prelude::*;
+/// use metamers::prelude::{analysis::*, *};
 ///
 /// let dog = Image::open("photos/dog.jpg")?.resize_shorter_side(96)?;
 /// let coarse = dog.resize(12, 12)?.resize(96, 96)?;              // in a real experiment: a metamer.image()?

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use metamers::hearing::Cochleagram;
-//! use metamers::prelude::*;
+//! use metamers::prelude::{networks::*, *};
 //!
 //! let ear = Cochleagram::feather2023()?;
 //! let tone = Sound::tone(20_000, 2.0, 1000.0, 0.1)?;

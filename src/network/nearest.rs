@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// [`Sound::prepare`](crate::stimulus::Sound::prepare).
 ///
 /// ```
-/// use metamers::prelude::*;
+/// use metamers::prelude::{networks::*, *};
 ///
 /// let ear = zoo::cochcnn_words()?;
 /// let mut words = NearestNeighbor::new(&ear, "relufc")?;

@@ -12,7 +12,7 @@ impl SweepResults {
     /// Metamers whose verdict is another than [`Outcome::Metamer`], or that have none, are marked not to be shown.
     ///
     /// ```
-    /// # use metamers::prelude::*;
+    /// # use metamers::prelude::{analysis::*, *};
     /// fn task(results: &SweepResults) -> Result<RecognitionTask> {
     ///     RecognitionTask::builder("What do you see?", Choices::entry_level())
     ///         .items(results.items([("dog", "dog"), ("giant panda", "bear")])?)

@@ -26,7 +26,7 @@ const NOTE: &str = "metamers.conv_net";
 /// `logits` are the last two. Weights are called as candle and PyTorch call them: `conv1.weight`, `conv1.bias`, `logits.weight` ...
 ///
 /// ```
-/// use metamers::prelude::*;
+/// use metamers::prelude::{training::*, *};
 ///
 /// let eye = ConvNet::new("eye", 32, ["circle", "square"]).conv("conv1", 16, 5, 2).conv("conv2", 32, 3, 2);
 /// let net = eye.untrained(7)?;

@@ -37,10 +37,10 @@ const FINE: usize = 4;
 /// against texture is that of Geirhos et al. (ICLR 2019).
 ///
 /// ```
-/// use metamers::prelude::*;
+/// use metamers::prelude::{training::*, *};
 ///
 /// let cut_outs = Cutouts::new(48)?;
-/// let pictures = cut_outs.draw(12, 1)?;
+/// let pictures = cut_outs.generate(12, 1)?;
 /// assert_eq!(pictures.images()[0].width(), 48);
 /// assert_eq!(pictures.by_shape()?.classes()[0], "circle");
 /// assert_eq!(pictures.by_material()?.classes()[0], "citrus");
@@ -86,7 +86,7 @@ impl Cutouts {
     ///
     /// # Errors
     /// As [`Cutouts::draw`].
-    pub fn draw_held_out(&self, count: usize, seed: u64) -> Result<CutoutImages> {
+    pub fn generate_held_out(&self, count: usize, seed: u64) -> Result<CutoutImages> {
         self.of_strips(count, seed, true)
     }
 
@@ -224,8 +224,11 @@ mod tests {
     fn a_seed_gives_the_same_bits() {
         let cut_outs = Cutouts::new(32).unwrap();
         let all = |p: &CutoutImages| p.images.iter().flat_map(|i| i.values().to_vec()).collect::<Vec<f32>>();
-        let (a, b, c) =
-            (cut_outs.generate(5, 3).unwrap(), cut_outs.generate(5, 3).unwrap(), cut_outs.draw_held_out(5, 3).unwrap());
+        let (a, b, c) = (
+            cut_outs.generate(5, 3).unwrap(),
+            cut_outs.generate(5, 3).unwrap(),
+            cut_outs.generate_held_out(5, 3).unwrap(),
+        );
         assert!(all(&a) == all(&b) && all(&a) != all(&c));
     }
 
@@ -244,7 +247,7 @@ mod tests {
             pictures.images.iter().filter(whole).map(middle).collect::<std::collections::BTreeSet<usize>>()
         };
         assert_eq!(Vec::from_iter(strips(cut_outs.generate(200, 1).unwrap())), [0, 2]);
-        assert_eq!(Vec::from_iter(strips(cut_outs.draw_held_out(200, 1).unwrap())), [1, 3]);
+        assert_eq!(Vec::from_iter(strips(cut_outs.generate_held_out(200, 1).unwrap())), [1, 3]);
     }
 
     #[test]

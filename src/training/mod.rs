@@ -5,10 +5,10 @@
 //! ([`Training`]), and the way to a frozen [`Network`](crate::network::Network) that metamers can be made for ([`ConvNet::freeze`]).
 //!
 //! ```
-//! use metamers::prelude::*;
+//! use metamers::prelude::{training::*, *};
 //!
 //! let cut_outs = Cutouts::new(32)?;
-//! let (train, held_out) = (cut_outs.draw(200, 1)?.by_material()?, cut_outs.draw_held_out(60, 2)?.by_material()?);
+//! let (train, held_out) = (cut_outs.generate(200, 1)?.by_material()?, cut_outs.generate_held_out(60, 2)?.by_material()?);
 //! let eye = ConvNet::new("material", 32, train.classes().to_vec()).conv("conv1", 8, 5, 2).conv("conv2", 16, 3, 2);
 //! let mut training = Training::new(&eye, train, held_out).seed(7).start()?;
 //! training.step(20)?;                         // in a notebook: the loss and the share of right answers, live
@@ -22,7 +22,7 @@
 //! ```
 //! use metamers::candle::Module;
 //! use metamers::candle_nn::{self, AdamW, Conv2dConfig, Optimizer, VarBuilder, VarMap, loss::cross_entropy};
-//! use metamers::prelude::*;
+//! use metamers::prelude::{networks::*, training::*, *};
 //! use metamers::training::{Conv2d, conv2d, draw_weights};
 //!
 //! struct Eye { conv1: Conv2d, logits: candle_nn::Linear }

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use metamers::display::Bundle;
 use metamers::network::{Builder, Checkpoint, Input, Layer};
 use metamers::ops::{ChannelAffine, GlobalAvgPool, Linear};
-use metamers::prelude::*;
+use metamers::prelude::{networks::*, plots::*, *};
 
 fn line(value: &dyn Debug) -> String {
     let line = format!("{value:?}");

@@ -13,7 +13,7 @@ use metamers::ops::{
     AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm, Padding,
     Relu, Standardize, StraightThroughRelu, Window,
 };
-use metamers::prelude::*;
+use metamers::prelude::{analysis::*, networks::*, plots::*, recipes::*, *};
 use metamers::session_info::NetworkUse;
 use metamers::stimulus::{Photo, Photos};
 use metamers::sweep::{Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission};
@@ -63,6 +63,6 @@ fn every_type_of_a_notebook_can_be_kept_and_moved() {
     );
     kept!(Recognition, RecognitionTask, RepeatedMeasures, SimulatedClass, StageEffect, TaskBuilder, Timing);
     kept!(Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission, Sweep, SweepResults);
-    kept!(NetworkUse, Reproduction, SessionInfo);
+    kept!(NetworkUse, Reproduction, metamers::session_info::SessionInfo);
     kept!(Similarity, Error, Result<()>, Tensor, Var);
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::common::{agree, flat, json, optional, seeded_file, tensors, waveforms};
 use metamers::engine::Compiled;
 use metamers::ops::vjp;
-use metamers::prelude::*;
+use metamers::prelude::{networks::*, *};
 
 const WEIGHTS: &str = "assets/optional/efficient_word_net.safetensors";
 const FETCH: &str = "python3 scripts/assets --optional";

@@ -17,7 +17,13 @@ fn compare_stages(name: &str, net: &Network, activations: impl Fn(&str) -> Tenso
     assert_eq!(stages.len(), facts.len(), "{name}: a stage is missing here or there");
     for stage in stages {
         let what = format!("{name}, {stage}");
-        crate::common::agree(&what, &flat(&activations(stage)), &facts[stage], &samples[&format!("{name}.{stage}")], 1e-4);
+        crate::common::agree(
+            &what,
+            &flat(&activations(stage)),
+            &facts[stage],
+            &samples[&format!("{name}.{stage}")],
+            1e-4,
+        );
     }
 }
 

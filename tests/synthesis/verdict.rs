@@ -1,6 +1,6 @@
 //! NullDistribution distributions and verdicts, on the real network and on what ships.
 
-use metamers::prelude::*;
+use metamers::prelude::{networks::*, *};
 use metamers::similarity::Distribution;
 
 fn photo(name: &str) -> Image {
