@@ -7,7 +7,7 @@ use std::path::Path;
 
 use metamers::candle::{Tensor, Var};
 use metamers::engine::Compiled;
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -6,7 +6,7 @@
 //!
 //! Run: `cargo run --example recognition_task -- OUTPUT_FOLDER`
 
-use metamers::prelude::*;
+use metamers::prelude::{analysis::*, *};
 
 const SIDE: usize = 224;
 const CONSENT: &str = "You take part in a demonstration of how well people recognise pictures and words.\n\n\
