@@ -3,7 +3,7 @@
 //! Stage `cochleagram` inverts the cochleagram alone; the others are those of the shipped word network.
 
 use metamers::hearing::Cochleagram;
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 fn main() -> Result<()> {
     let given: Vec<String> = std::env::args().skip(1).collect();

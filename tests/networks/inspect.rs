@@ -5,7 +5,7 @@ use metamers::display::Bundle;
 use metamers::inspection::Inspection;
 use metamers::network::{Builder, Input};
 use metamers::ops::{ChannelAffine, Conv2d, Conv2dConfig as OurConfig, Relu};
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 fn says(message: &str, parts: &[&str]) {
     parts.iter().for_each(|part| assert!(message.contains(part), "\"{part}\" is missing in: {message}"));
