@@ -43,8 +43,9 @@ def megabytes(pid: int, figure: str) -> float:
 
 def measure(command: list[str | Path], request: str, steps: int, threads: int) -> tuple[float, float]:
     environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
-    process = subprocess.Popen(command, env=environment, text=True, cwd=ROOT,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, env=environment, text=True, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     early = 0.0
     for step in range(steps):
         process.stdin.write(request + "\n")

@@ -183,11 +183,14 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     environment = {**os.environ, "RAYON_NUM_THREADS": str(args.threads)}
-    ours = subprocess.Popen([bench_binary(), "--serve"], env=environment, text=True,
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    ours = subprocess.Popen(
+        [bench_binary(), "--serve"], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    )
     rate = product_rate()
-    print(f"{args.threads} threads, medians of {args.rounds} interleaved rounds; "
-          f"the floor assumes {rate:.0f} GFLOP/s, the rate of a matrix product of PyTorch {torch.__version__}\n")
+    print(
+        f"{args.threads} threads, medians of {args.rounds} interleaved rounds; "
+        f"the floor assumes {rate:.0f} GFLOP/s, the rate of a matrix product of PyTorch {torch.__version__}\n"
+    )
     print("| gradient evaluation | batch | ours ms | PyTorch ms | its fastest way | ratio | aim | floor ms |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, (network, stage, make, aim) in CASES.items():
@@ -218,8 +221,11 @@ def main() -> None:
                         times[way].append(milliseconds)
             medians = {way: statistics.median(t) for way, t in times.items()}
             best = min(nets, key=medians.__getitem__)
-            print(f"| {name} | {batch} | {medians['ours']:.1f} | {medians[best]:.1f} | {best} "
-                  f"| {medians['ours'] / medians[best]:.2f} | {aim:.2f} | {operations / rate / 1e6:.1f} |", flush=True)
+            print(
+                f"| {name} | {batch} | {medians['ours']:.1f} | {medians[best]:.1f} | {best} "
+                f"| {medians['ours'] / medians[best]:.2f} | {aim:.2f} | {operations / rate / 1e6:.1f} |",
+                flush=True,
+            )
     ours.stdin.close()
     ours.wait()
 

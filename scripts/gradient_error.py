@@ -61,7 +61,9 @@ def stages(net: nn.Module, name: str, x: Tensor) -> tuple[dict[str, Tensor], lis
     hooks = []
     for stage, module in STAGES[name].items():
         # A rectifier is used more than once in ResNet's blocks, but its stem's only once.
-        hooks.append(net.get_submodule(module).register_forward_hook(lambda _m, _i, out, s=stage: found.setdefault(s, out)))
+        hooks.append(
+            net.get_submodule(module).register_forward_hook(lambda _m, _i, out, s=stage: found.setdefault(s, out))
+        )
     for module in net.modules():
         if isinstance(module, nn.ReLU):
             hooks.append(module.register_forward_hook(lambda _m, i, _o: gates.append(i[0].detach() > 0)))
@@ -80,7 +82,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1)
     seeds = parser.parse_args().seeds
-    print("| stage | seed | gates PyTorch's float32 decides otherwise | PyTorch | layer by layer | compiled | activations, compiled |")
+    print(
+        "| stage | seed | gates PyTorch's float32 decides otherwise | PyTorch | layer by layer | compiled | activations, compiled |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in STAGES:
         for seed in range(seeds):
@@ -110,7 +114,10 @@ def compare(name: str, seed: int, folder: Path) -> None:
     for stage, (reference, pytorch, values) in expected.items():
         plain, compiled = (off(np.load(folder / f"{run}_{stage}.npy"), reference) for run in ("plain", "compiled"))
         activations = off(np.load(folder / f"compiled_{stage}_values.npy"), values)
-        print(f"| {name} {stage} | {seed} | {flips} of {total} | {pytorch:.1e} | {plain:.1e} | {compiled:.1e} | {activations:.1e} |", flush=True)
+        print(
+            f"| {name} {stage} | {seed} | {flips} of {total} | {pytorch:.1e} | {plain:.1e} | {compiled:.1e} | {activations:.1e} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

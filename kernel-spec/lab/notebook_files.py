@@ -45,7 +45,9 @@ def write(path, content):
     """All of it or nothing, as readable as the file before."""
     path = Path(path).resolve()
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-    file = tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, suffix=".tmp", delete=False)
+    file = tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", newline="\n", dir=path.parent, suffix=".tmp", delete=False
+    )
     try:
         with file:
             file.write(content)

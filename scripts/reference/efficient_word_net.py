@@ -34,7 +34,8 @@ NARROW = ((5, 12), (6, 14), (7, 16), (9, 20))  # channels inside and behind the 
 SAMPLES = 128
 # The stages' names in the graph of the ONNX file.
 NODES = {"conv1": "/feature_network/relu/Relu_output_0", "avgpool": "/feature_network/Flatten_output_0"} | {
-    f"layer{g + 1}": f"/feature_network/layer{g + 1}/layer{g + 1}.{n - 1}/relu_2/Relu_output_0" for g, n in enumerate(BLOCKS)
+    f"layer{g + 1}": f"/feature_network/layer{g + 1}/layer{g + 1}.{n - 1}/relu_2/Relu_output_0"
+    for g, n in enumerate(BLOCKS)
 }
 
 
@@ -110,7 +111,12 @@ class Package:
 def fact(values: np.ndarray) -> tuple[dict[str, object], Tensor]:
     flat = values.astype(np.float64).ravel()
     stride = max(flat.size // SAMPLES, 1)
-    numbers = {"shape": list(values.shape), "norm": np.linalg.norm(flat), "projection": flat @ weights(flat.size), "stride": stride}
+    numbers = {
+        "shape": list(values.shape),
+        "norm": np.linalg.norm(flat),
+        "projection": flat @ weights(flat.size),
+        "stride": stride,
+    }
     return numbers, torch.from_numpy(flat[::stride][:SAMPLES].astype(np.float32))
 
 
@@ -135,7 +141,9 @@ def main() -> None:
                     kept = other
                 facts[key], samples[key] = fact(kept)
                 if stage in ("layer2", "embedding"):
-                    (gradient,) = torch.autograd.grad(values.flatten() @ torch.from_numpy(weights(values.numel())), x, retain_graph=True)
+                    (gradient,) = torch.autograd.grad(
+                        values.flatten() @ torch.from_numpy(weights(values.numel())), x, retain_graph=True
+                    )
                     facts[f"{key}.gradient"], samples[f"{key}.gradient"] = fact(gradient.numpy())
     save_file(samples, DATA / "efficient_word_net.safetensors")
     (DATA / "efficient_word_net.safetensors").chmod(0o644)

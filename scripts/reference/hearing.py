@@ -164,7 +164,9 @@ def main():
             if key == "speech.2023":
                 p = random_cochcnn9()
                 save_file({k: v.numpy() for k, v in p.items()}, OUT / "cochcnn9_narrow.safetensors")
-                keep = lambda stage, value: out.update({f"cochcnn9.{stage}": value.detach().numpy().ravel()[::3].astype(np.float32)})
+                keep = lambda stage, value: out.update(
+                    {f"cochcnn9.{stage}": value.detach().numpy().ravel()[::3].astype(np.float32)}
+                )
                 cochcnn9(y.detach()[None, None], p, keep)
     save_file(out, OUT / "hearing.safetensors")
     print(sum(v.nbytes for v in out.values()), "bytes")

@@ -68,8 +68,10 @@ def main() -> None:
         (y.flatten() @ torch.from_numpy(weights(y.numel()))).backward()
         values, gradient = y.detach().numpy(), x.grad.numpy()
         assert np.abs(values - by_numpy(sound.astype(np.float64))).max() < 1e-9
-        print(f"{name}: {np.sum(values == np.log(2.0**-52))} silent energies, least {values.min():.2f}, "
-              f"largest {values.max():.2f}, gradient's norm {np.linalg.norm(gradient):.3e}")
+        print(
+            f"{name}: {np.sum(values == np.log(2.0**-52))} silent energies, least {values.min():.2f}, "
+            f"largest {values.max():.2f}, gradient's norm {np.linalg.norm(gradient):.3e}"
+        )
         out[f"{name}.values"] = values.ravel()[::5].astype(np.float32)
         out[f"{name}.norm"] = np.array([np.linalg.norm(values)], np.float32)
         out[f"{name}.gradient"] = gradient[::7].astype(np.float32)

@@ -81,8 +81,12 @@ def seeded(net: nn.Module) -> nn.Module:
     torch.manual_seed(7)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for values, low, high in [(module.weight, 0.7, 1.3), (module.bias, -0.2, 0.2), (module.running_mean, -0.2, 0.2),
-                                      (module.running_var, 0.7, 1.3)]:
+            for values, low, high in [
+                (module.weight, 0.7, 1.3),
+                (module.bias, -0.2, 0.2),
+                (module.running_mean, -0.2, 0.2),
+                (module.running_var, 0.7, 1.3),
+            ]:
                 nn.init.uniform_(values, low, high)
         elif isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
@@ -96,8 +100,15 @@ def constant(name: str, values: np.ndarray, raw: bool = True) -> onnx.TensorProt
     return helper.make_tensor(name, kind, values.shape, values.flatten())
 
 
-def model(nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto], shape: list, opset: int = 17, outputs: tuple[str, ...] = ("out",),
-          kind: int = TensorProto.FLOAT, inputs: tuple[str, ...] = ("in",)) -> onnx.ModelProto:
+def model(
+    nodes: list[onnx.NodeProto],
+    constants: list[onnx.TensorProto],
+    shape: list,
+    opset: int = 17,
+    outputs: tuple[str, ...] = ("out",),
+    kind: int = TensorProto.FLOAT,
+    inputs: tuple[str, ...] = ("in",),
+) -> onnx.ModelProto:
     ins = [helper.make_tensor_value_info(name, kind, shape) for name in inputs]
     outs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 5]) for name in outputs]
     graph = helper.make_graph(nodes, "graph", ins, outs, constants)
@@ -146,14 +157,27 @@ def by_hand() -> onnx.ModelProto:
     constants = [
         constant("mean", np.array([0.9, 1.0, 1.1], np.float32).reshape(1, 3, 1, 1)),
         constant("deviation", np.array([0.5, 0.6, 0.7], np.float64).reshape(3, 1, 1).astype(np.float32), raw=False),
-        constant("w1", w(6, 3, 3, 3), raw=False), constant("b1", w(6, 1)[:, 0]),
-        constant("zero", np.array(0, np.float32)), constant("six", np.array(1.5, np.float32)),
-        constant("w2", w(8, 6, 2, 4)), constant("frame", np.array([0, 0, 1, 0, 0, 0, 1, 2], np.int64)),
-        constant("one", np.array(1, np.float32)), constant("w3", w(7, 8, 2, 1)), constant("w4", w(9, 14, 1, 1)), constant("b4", w(9, 1)[:, 0]),
-        constant("scale", w(9, 1)[:, 0]), constant("shift", w(9, 1)[:, 0]), constant("m", w(9, 1)[:, 0]),
-        constant("v", np.abs(w(9, 1)[:, 0]) + 0.5), constant("spatial", np.array([2, -1], np.int64), raw=False),
-        constant("w5", w(9, 5)), constant("b5", w(1, 5)), constant("behind", np.array([2], np.int64)),
-        constant("first", np.array(0, np.int64)), constant("at0", np.array([0], np.int64)), constant("rest", np.array([-1], np.int64)),
+        constant("w1", w(6, 3, 3, 3), raw=False),
+        constant("b1", w(6, 1)[:, 0]),
+        constant("zero", np.array(0, np.float32)),
+        constant("six", np.array(1.5, np.float32)),
+        constant("w2", w(8, 6, 2, 4)),
+        constant("frame", np.array([0, 0, 1, 0, 0, 0, 1, 2], np.int64)),
+        constant("one", np.array(1, np.float32)),
+        constant("w3", w(7, 8, 2, 1)),
+        constant("w4", w(9, 14, 1, 1)),
+        constant("b4", w(9, 1)[:, 0]),
+        constant("scale", w(9, 1)[:, 0]),
+        constant("shift", w(9, 1)[:, 0]),
+        constant("m", w(9, 1)[:, 0]),
+        constant("v", np.abs(w(9, 1)[:, 0]) + 0.5),
+        constant("spatial", np.array([2, -1], np.int64), raw=False),
+        constant("w5", w(9, 5)),
+        constant("b5", w(1, 5)),
+        constant("behind", np.array([2], np.int64)),
+        constant("first", np.array(0, np.int64)),
+        constant("at0", np.array([0], np.int64)),
+        constant("rest", np.array([-1], np.int64)),
     ]
     return model(nodes, constants, ["batch", 3, 17, 21])
 
@@ -181,8 +205,12 @@ def channels_last() -> onnx.ModelProto:
         n("Softmax", ["reshaped"], ["out"], axis=1),
     ]
     constants = [
-        constant("colours", np.array([0.1, 0.2, 0.3], np.float32)), constant("w1", w(8, 3, 5, 5)), constant("shift", w(8, 1)[:, 0]),
-        constant("w2", w(8, 5)), constant("b2", w(5, 1)[:, 0]), constant("shape", np.array([-1, 5], np.int64)),
+        constant("colours", np.array([0.1, 0.2, 0.3], np.float32)),
+        constant("w1", w(8, 3, 5, 5)),
+        constant("shift", w(8, 1)[:, 0]),
+        constant("w2", w(8, 5)),
+        constant("b2", w(5, 1)[:, 0]),
+        constant("shape", np.array([-1, 5], np.int64)),
     ]
     return model(nodes, constants, ["batch", 18, 23, 3], opset=9)
 
@@ -195,7 +223,9 @@ def activations(file: onnx.ModelProto, x: np.ndarray) -> dict[str, Tensor]:
     wanted = {node.name or node.output[0]: node.output[0] for node in file.graph.node if node.op_type in STAGES}
     wanted[out] = last.input[0] if "Softmax" in last.op_type else out
     del file.graph.output[:]
-    file.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in sorted(set(wanted.values())))
+    file.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in sorted(set(wanted.values()))
+    )
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(file.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -232,7 +262,9 @@ def refused() -> dict[str, tuple[onnx.ModelProto | bytes, list[str]]]:
     relu = n("Relu", ["r"], ["out"], "end")
     shape = [1, 3, 8, 8]
 
-    def behind(*nodes: onnx.NodeProto, constants: tuple[onnx.TensorProto, ...] = (), opset: int = 17) -> onnx.ModelProto:
+    def behind(
+        *nodes: onnx.NodeProto, constants: tuple[onnx.TensorProto, ...] = (), opset: int = 17
+    ) -> onnx.ModelProto:
         return model([conv, *nodes, relu], [w, *constants], shape, opset)
 
     broken = numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "w")
@@ -243,34 +275,79 @@ def refused() -> dict[str, tuple[onnx.ModelProto | bytes, list[str]]]:
     nan = np.ones((4, 3, 3, 3), np.float32)
     nan[1, 2, 1, 1] = np.nan
     cases = {
-        "operator": (behind(n("Sigmoid", ["c"], ["r"], "squash")), ["node 2 of 3", "Sigmoid", "squash", "BatchNormalization"]),
-        "attribute": (model([n("Conv", ["in", "w"], ["r"], "conv", activation=1), relu], [w], shape), ["node 1 of 2", "activation", "kernel_shape"]),
-        "clip": (behind(n("Clip", ["c", "low"], ["r"]), constants=(constant("low", np.array(-1, np.float32)),)), ["node 2", "Clip", "-1"]),
+        "operator": (
+            behind(n("Sigmoid", ["c"], ["r"], "squash")),
+            ["node 2 of 3", "Sigmoid", "squash", "BatchNormalization"],
+        ),
+        "attribute": (
+            model([n("Conv", ["in", "w"], ["r"], "conv", activation=1), relu], [w], shape),
+            ["node 1 of 2", "activation", "kernel_shape"],
+        ),
+        "clip": (
+            behind(n("Clip", ["c", "low"], ["r"]), constants=(constant("low", np.array(-1, np.float32)),)),
+            ["node 2", "Clip", "-1"],
+        ),
         "two_tensors": (behind(n("Mul", ["c", "c"], ["r"], "gate")), ["gate", "Mul of two tensors"]),
         "softmax": (behind(n("Softmax", ["c"], ["r"])), ["Softmax", "at the end only"]),
         "domain": (behind(n("Gelu", ["c"], ["r"], domain="com.microsoft")), ["com.microsoft"]),
-        "reflected": (behind(n("Pad", ["c", "p"], ["r"], mode="reflect"), constants=(constant("p", np.array([0, 0, 1, 1] * 2, np.int64)),)), ["reflect"]),
-        "padded_relu": (behind(n("Pad", ["c", "p"], ["r"]), constants=(constant("p", np.array([0, 0, 1, 1] * 2, np.int64)),)), ["cannot follow a Pad"]),
+        "reflected": (
+            behind(
+                n("Pad", ["c", "p"], ["r"], mode="reflect"),
+                constants=(constant("p", np.array([0, 0, 1, 1] * 2, np.int64)),),
+            ),
+            ["reflect"],
+        ),
+        "padded_relu": (
+            behind(n("Pad", ["c", "p"], ["r"]), constants=(constant("p", np.array([0, 0, 1, 1] * 2, np.int64)),)),
+            ["cannot follow a Pad"],
+        ),
         "channel_mean": (behind(n("ReduceMean", ["c"], ["r"], axes=[1])), ["ReduceMean", "axes = [1]"]),
-        "unsorted": (model([relu, n("Relu", ["out"], ["r"])], [], shape), ["node 1 of 2", "computed by no node before it"]),
+        "unsorted": (
+            model([relu, n("Relu", ["out"], ["r"])], [], shape),
+            ["node 1 of 2", "computed by no node before it"],
+        ),
         "shapes": (behind(n("Add", ["c", "in"], ["r"])), ["[4, 6, 6]", "[3, 8, 8]"]),
-        "per_pixel": (behind(n("Add", ["c", "p"], ["r"]), constants=(constant("p", np.ones((6, 6), np.float32)),)), ["each channel"]),
-        "indices": (behind(n("MaxPool", ["c"], ["m", "r"], kernel_shape=[2, 2])), ["\"r\" is computed by no node"]),
-        "huge_padding": (behind(n("MaxPool", ["c"], ["r"], kernel_shape=[2, 2], pads=[2**40] * 4)), ["pads", str(2**40)]),
+        "per_pixel": (
+            behind(n("Add", ["c", "p"], ["r"]), constants=(constant("p", np.ones((6, 6), np.float32)),)),
+            ["each channel"],
+        ),
+        "indices": (behind(n("MaxPool", ["c"], ["m", "r"], kernel_shape=[2, 2])), ['"r" is computed by no node']),
+        "huge_padding": (
+            behind(n("MaxPool", ["c"], ["r"], kernel_shape=[2, 2], pads=[2**40] * 4)),
+            ["pads", str(2**40)],
+        ),
         "huge_image": (model([n("Conv", ["in", "w"], ["r"], pads=[2**23] * 4), relu], [w], shape), ["up to"]),
         "small_input": (model([n("Conv", ["in", "w"], ["r"]), relu], [w], [1, 3, 2, 2]), ["window", "height"]),
         "flatten": (behind(n("Flatten", ["c"], ["r"], axis=2)), ["axis = 2"]),
-        "vectors": (behind(n("MatMul", ["c", "m"], ["r"]), constants=(constant("m", np.ones((6, 6), np.float32)),)), ["takes a vector"]),
-        "short": (model([n("Conv", ["in", "w"], ["out"])], [broken], shape), ["\"w\"", "107 values", "[4, 3, 3, 3]"]),
-        "external": (model([n("Conv", ["in", "w"], ["out"])], [elsewhere], shape), ["\"w\"", "save_as_external_data=False"]),
-        "nan": (model([n("Conv", ["in", "w"], ["out"])], [constant("w", nan)], shape), ["\"w\"", "not finite"]),
-        "int8": (model([n("Conv", ["in", "w"], ["out"])], [constant("w", np.ones((4, 3, 3, 3), np.int8))], shape), ["type 3", "float32"]),
-        "line": (model([n("Conv", ["in", "w"], ["out"])], [constant("w", np.ones((4, 3, 3), np.float32))], shape), ["images"]),
-        "bytes": (model([conv], [w], shape, kind=TensorProto.UINT8, outputs=("c",)), ["input \"in\"", "type 2"]),
-        "open_size": (model([conv], [w], [1, 3, "height", "width"], outputs=("c",)), ["height open", "OnnxOptions::size"]),
+        "vectors": (
+            behind(n("MatMul", ["c", "m"], ["r"]), constants=(constant("m", np.ones((6, 6), np.float32)),)),
+            ["takes a vector"],
+        ),
+        "short": (model([n("Conv", ["in", "w"], ["out"])], [broken], shape), ['"w"', "107 values", "[4, 3, 3, 3]"]),
+        "external": (
+            model([n("Conv", ["in", "w"], ["out"])], [elsewhere], shape),
+            ['"w"', "save_as_external_data=False"],
+        ),
+        "nan": (model([n("Conv", ["in", "w"], ["out"])], [constant("w", nan)], shape), ['"w"', "not finite"]),
+        "int8": (
+            model([n("Conv", ["in", "w"], ["out"])], [constant("w", np.ones((4, 3, 3, 3), np.int8))], shape),
+            ["type 3", "float32"],
+        ),
+        "line": (
+            model([n("Conv", ["in", "w"], ["out"])], [constant("w", np.ones((4, 3, 3), np.float32))], shape),
+            ["images"],
+        ),
+        "bytes": (model([conv], [w], shape, kind=TensorProto.UINT8, outputs=("c",)), ['input "in"', "type 2"]),
+        "open_size": (
+            model([conv], [w], [1, 3, "height", "width"], outputs=("c",)),
+            ["height open", "OnnxOptions::size"],
+        ),
         "open_channels": (model([conv], [w], [1, "c", 8, 8], outputs=("c",)), ["channels open"]),
         "waveform": (model([conv], [w], [1, 16000], outputs=("c",)), ["2 axes"]),
-        "two_inputs": (model([n("Add", ["in", "other"], ["out"])], [], shape, inputs=("in", "other")), ["2 inputs", "other"]),
+        "two_inputs": (
+            model([n("Add", ["in", "other"], ["out"])], [], shape, inputs=("in", "other")),
+            ["2 inputs", "other"],
+        ),
         "old": (model([conv], [w], shape, opset=6, outputs=("c",)), ["version 6"]),
         "four_channels": (model([conv], [w], [1, 4, 8, 8], outputs=("c",)), ["4 channels", "unchanged()"]),
     }

@@ -32,7 +32,9 @@ def folder(package: str) -> Path:
 
 def write(name: str, x: torch.Tensor, prepared: np.ndarray) -> None:
     stages = activations(onnx.load(OUT / f"{name}.onnx"), prepared)
-    save_file({"x": x} | {f":{stage}": values.contiguous() for stage, values in stages.items()}, OUT / f"{name}.safetensors")
+    save_file(
+        {"x": x} | {f":{stage}": values.contiguous() for stage, values in stages.items()}, OUT / f"{name}.safetensors"
+    )
 
 
 def main() -> None:

@@ -61,9 +61,14 @@ def setting(seed: int) -> Weights:
     start = torch.rand(1, 3, 12, 10, generator=g)
     start.view(-1)[::9] = 0.0005
     start.view(-1)[4::9] = 0.9995
-    return {"conv1.weight": normal(4, 3, 3, 3, scale=0.3), "conv1.bias": normal(4, scale=0.1),
-            "conv2.weight": normal(6, 4, 3, 3, scale=0.25), "conv2.bias": normal(6, scale=0.1),
-            "target": torch.rand(1, 3, 12, 10, generator=g), "start": start}
+    return {
+        "conv1.weight": normal(4, 3, 3, 3, scale=0.3),
+        "conv1.bias": normal(4, scale=0.1),
+        "conv2.weight": normal(6, 4, 3, 3, scale=0.25),
+        "conv2.bias": normal(6, scale=0.1),
+        "target": torch.rand(1, 3, 12, 10, generator=g),
+        "start": start,
+    }
 
 
 def stage(w: Weights, x: Tensor, identity: bool) -> Tensor:
@@ -76,8 +81,14 @@ def stage(w: Weights, x: Tensor, identity: bool) -> Tensor:
 class Run:
     """One recipe: losses before each step, the loss after the last, every x, the first gradient."""
 
-    def __init__(self, w: Weights, objective: Callable[[Tensor], Tensor], step: Callable[[Tensor, int], None],
-                 steps: int, stop: bool = False) -> None:
+    def __init__(
+        self,
+        w: Weights,
+        objective: Callable[[Tensor], Tensor],
+        step: Callable[[Tensor, int], None],
+        steps: int,
+        stop: bool = False,
+    ) -> None:
         self.losses: list[float] = []
         self.xs: list[Tensor] = []
         self.first_gradient: Tensor | None = None
@@ -148,11 +159,14 @@ def plenoptic(weights: Weights, dtype: torch.dtype, steps: int = STEPS, stop: bo
 
 def describe(run: Run, single: Run) -> dict[str, Any]:
     moved = (run.final - run.xs[0]).norm()
-    return {"losses": run.losses, "final_loss": run.final_loss,
-            "outside": int(((run.final < 0) | (run.final > 1)).sum()),
-            "at_edge": int(((run.final == 0) | (run.final == 1)).sum()),
-            "float32_loss_deviation": max(abs(a - b) / a for a, b in zip(run.losses, single.losses)),
-            "float32_final_deviation": ((single.final.double() - run.final).norm() / moved).item()}
+    return {
+        "losses": run.losses,
+        "final_loss": run.final_loss,
+        "outside": int(((run.final < 0) | (run.final > 1)).sum()),
+        "at_edge": int(((run.final == 0) | (run.final == 1)).sum()),
+        "float32_loss_deviation": max(abs(a - b) / a for a, b in zip(run.losses, single.losses)),
+        "float32_final_deviation": ((single.final.double() - run.final).norm() / moved).item(),
+    }
 
 
 def main() -> None:
@@ -176,7 +190,9 @@ def main() -> None:
     long = plenoptic(weights, torch.float64, 2000, stop=True)
     recipes["plenoptic"]["stops_after"] = len(long.losses)
     recipes["plenoptic"]["stop_margins"] = [abs(long.losses[i - 49] - long.losses[i]) for i in (-3, -2, -1)]
-    print(recipes["feather2019"]["tensorflow_epsilon_difference"], len(long.losses), recipes["plenoptic"]["stop_margins"])
+    print(
+        recipes["feather2019"]["tensorflow_epsilon_difference"], len(long.losses), recipes["plenoptic"]["stop_margins"]
+    )
 
     description = {
         "torch": torch.__version__,
@@ -185,9 +201,9 @@ def main() -> None:
         "tensors": "{recipe}.x [24,3,12,10] before each step, {recipe}.final after the last, {recipe}.gradient the first",
         "adam": "torch.optim.Adam's form: eps is added to sqrt(v / (1 - beta2^t))",
         "plenoptic_stop": "after a step: more than 50 losses held and |losses[-50] - losses[-1]| < 1e-4; "
-                          "stops_after steps here, stop_margins are that difference at the last three steps",
+        "stops_after steps here, stop_margins are that difference at the last three steps",
         "float32": "the same in float32: largest relative deviation of a loss; norm2 of the final x's deviation over "
-                   "norm2(final - start)",
+        "norm2(final - start)",
         "recipes": recipes,
     }
     DATA.mkdir(parents=True, exist_ok=True)

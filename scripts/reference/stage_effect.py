@@ -17,7 +17,13 @@ from statsmodels.stats.anova import AnovaRM
 CASES = {
     # Rows are people, columns conditions.
     "clear": [[0.90, 0.62, 0.11], [0.80, 0.71, 0.24], [1.00, 0.50, 0.05], [0.85, 0.45, 0.30]],
-    "weak": [[0.50, 0.40, 0.55, 0.45], [0.30, 0.35, 0.25, 0.30], [0.60, 0.50, 0.70, 0.55], [0.45, 0.50, 0.40, 0.35], [0.20, 0.30, 0.45, 0.10]],
+    "weak": [
+        [0.50, 0.40, 0.55, 0.45],
+        [0.30, 0.35, 0.25, 0.30],
+        [0.60, 0.50, 0.70, 0.55],
+        [0.45, 0.50, 0.40, 0.35],
+        [0.20, 0.30, 0.45, 0.10],
+    ],
     "none": [[0.25, 0.7, 0.4], [0.6, 0.1, 0.5], [0.4, 0.35, 0.6], [0.5, 0.6, 0.2]],
 }
 
@@ -36,17 +42,31 @@ def f_statistic(*conditions, axis=-1):
 
 
 def main():
-    print(f"numpy {np.__version__}, scipy {scipy.__version__}, pandas {pandas.__version__}, statsmodels {statsmodels.__version__}")
+    print(
+        f"numpy {np.__version__}, scipy {scipy.__version__}, pandas {pandas.__version__}, statsmodels {statsmodels.__version__}"
+    )
     for name, rows in CASES.items():
         scores = np.array(rows)
         long = [(person, condition, value) for person, row in enumerate(rows) for condition, value in enumerate(row)]
-        table = AnovaRM(pandas.DataFrame(long, columns=["person", "condition", "value"]), "value", "person", ["condition"]).fit().anova_table
+        table = (
+            AnovaRM(pandas.DataFrame(long, columns=["person", "condition", "value"]), "value", "person", ["condition"])
+            .fit()
+            .anova_table
+        )
         row = table.iloc[0]
         exact = permutation_test(
-            tuple(scores.T), f_statistic, permutation_type="samples", alternative="greater", n_resamples=np.inf, vectorized=True, axis=-1
+            tuple(scores.T),
+            f_statistic,
+            permutation_type="samples",
+            alternative="greater",
+            n_resamples=np.inf,
+            vectorized=True,
+            axis=-1,
         )
         count = len(exact.null_distribution)
-        print(f"{name}: F({row['Num DF']:.0f}, {row['Den DF']:.0f}) = {row['F Value']:.15g}, own F {exact.statistic:.15g}, exact p {exact.pvalue:.15g} of {count}")
+        print(
+            f"{name}: F({row['Num DF']:.0f}, {row['Den DF']:.0f}) = {row['F Value']:.15g}, own F {exact.statistic:.15g}, exact p {exact.pvalue:.15g} of {count}"
+        )
 
 
 if __name__ == "__main__":

@@ -116,12 +116,18 @@ def cochresnet50() -> dict[str, Tensor]:
 def main() -> None:
     pixels = torch.arange(3 * 224 * 224).remainder(1009 * 7919).mul(7919).remainder(1009)
     x = (pixels.float() / 1009).reshape(1, 3, 224, 224).double()
-    mean, deviation = (torch.tensor(v).double().reshape(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    mean, deviation = (
+        torch.tensor(v).double().reshape(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    )
     x = (x - mean) / deviation
-    networks = {"alexnet": alexnet(x), "vgg16": vgg(models.vgg16(weights=None), x, True),
-                "vgg19": vgg(models.vgg19(weights=None), x, False),
-                "resnet50": resnet(models.resnet50(weights=None), x), "resnet101": resnet(models.resnet101(weights=None), x),
-                "cochresnet50": cochresnet50()}
+    networks = {
+        "alexnet": alexnet(x),
+        "vgg16": vgg(models.vgg16(weights=None), x, True),
+        "vgg19": vgg(models.vgg19(weights=None), x, False),
+        "resnet50": resnet(models.resnet50(weights=None), x),
+        "resnet101": resnet(models.resnet101(weights=None), x),
+        "cochresnet50": cochresnet50(),
+    }
     facts: dict[str, dict[str, object]] = {}
     samples: dict[str, Tensor] = {}
     for network, stages in networks.items():
@@ -130,8 +136,12 @@ def main() -> None:
             flat = values.flatten()
             weights = ((torch.arange(flat.numel()) * 7919) % 1009).double() / 1008 - 0.5
             stride = max(flat.numel() // SAMPLES, 1)
-            facts[network][stage] = {"shape": list(values.shape), "norm": flat.norm().item(),
-                                     "projection": (flat * weights).sum().item(), "stride": stride}
+            facts[network][stage] = {
+                "shape": list(values.shape),
+                "norm": flat.norm().item(),
+                "projection": (flat * weights).sum().item(),
+                "stride": stride,
+            }
             samples[f"{network}.{stage}"] = flat[::stride][:SAMPLES].float().contiguous()
     save_file(samples, DATA / "zoo.safetensors")
     (DATA / "zoo.safetensors").chmod(0o644)
@@ -145,9 +155,14 @@ def main() -> None:
 def write_state_dicts() -> None:
     """The names and shapes of the float tensors of each network, as torchvision has them."""
     with torch.device("meta"):
-        nets = {"alexnet": models.alexnet(weights=None), "vgg16": models.vgg16(weights=None), "vgg19": models.vgg19(weights=None),
-                "resnet50": models.resnet50(weights=None), "resnet101": models.resnet101(weights=None),
-                "cochresnet50": cochresnet50_model()}
+        nets = {
+            "alexnet": models.alexnet(weights=None),
+            "vgg16": models.vgg16(weights=None),
+            "vgg19": models.vgg19(weights=None),
+            "resnet50": models.resnet50(weights=None),
+            "resnet101": models.resnet101(weights=None),
+            "cochresnet50": cochresnet50_model(),
+        }
     shapes = {name: {k: list(v.shape) for k, v in net.state_dict().items() if v.dim()} for name, net in nets.items()}
     lines = [f"{json.dumps(name)}: {json.dumps(tensors, separators=(',', ':'))}" for name, tensors in shapes.items()]
     (DATA / "state_dicts.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -21,8 +21,26 @@ from torch import Tensor, nn
 from zoo import DATA, SAMPLES, fill
 
 MEAN, DEVIATION = (torch.tensor(v).double().reshape(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
-INCEPTION = ["Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1", "Conv2d_3b_1x1", "Conv2d_4a_3x3", "maxpool2", "Mixed_5b",
-             "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e", "Mixed_7a", "Mixed_7b", "Mixed_7c"]
+INCEPTION = [
+    "Conv2d_1a_3x3",
+    "Conv2d_2a_3x3",
+    "Conv2d_2b_3x3",
+    "maxpool1",
+    "Conv2d_3b_1x1",
+    "Conv2d_4a_3x3",
+    "maxpool2",
+    "Mixed_5b",
+    "Mixed_5c",
+    "Mixed_5d",
+    "Mixed_6a",
+    "Mixed_6b",
+    "Mixed_6c",
+    "Mixed_6d",
+    "Mixed_6e",
+    "Mixed_7a",
+    "Mixed_7b",
+    "Mixed_7c",
+]
 
 
 def picture(side: int) -> Tensor:
@@ -69,15 +87,23 @@ def evaluated(net: nn.Module, x: Tensor, run: Callable[[nn.Module, Tensor], dict
 def main() -> None:
     inception_v3 = models.inception_v3(weights=None, init_weights=False, aux_logits=True, transform_input=True)
     networks: dict[str, tuple[nn.Module, int, Callable[[nn.Module, Tensor], dict[str, Tensor]]]] = {
-        "inception_v3": (inception_v3, 299, inception), "resnet101_v2": (ResNetV2(), 299, resnet_v2), "cornet_s": (CORnetS(), 224, cornet)}
+        "inception_v3": (inception_v3, 299, inception),
+        "resnet101_v2": (ResNetV2(), 299, resnet_v2),
+        "cornet_s": (CORnetS(), 224, cornet),
+    }
     facts: dict[str, dict[str, object]] = {}
     samples: dict[str, Tensor] = {}
 
     def note(key: str, values: Tensor, float32: Tensor) -> None:
         flat = values.flatten()
         stride = max(flat.numel() // SAMPLES, 1)
-        facts[key] = {"shape": list(values.shape), "norm": flat.norm().item(), "projection": (flat * along(flat.numel())).sum().item(),
-                      "stride": stride, "float32": ((float32.double() - values).norm() / flat.norm()).item()}
+        facts[key] = {
+            "shape": list(values.shape),
+            "norm": flat.norm().item(),
+            "projection": (flat * along(flat.numel())).sum().item(),
+            "stride": stride,
+            "float32": ((float32.double() - values).norm() / flat.norm()).item(),
+        }
         samples[key] = flat[::stride][:SAMPLES].float().contiguous()
 
     for name, (net, side, run) in networks.items():

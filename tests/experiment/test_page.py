@@ -37,7 +37,10 @@ class Visitor:
         self.context = browser.new_context(accept_downloads=True, **options)
         self.page = self.context.new_page()
         self.trouble = []
-        self.page.on("console", lambda message: self.trouble.append(message.text) if message.type in ("error", "warning") else None)
+        self.page.on(
+            "console",
+            lambda message: self.trouble.append(message.text) if message.type in ("error", "warning") else None,
+        )
         self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
         self.page.on("request", lambda request: self.requested(request.url, address))
         if watch:
@@ -54,7 +57,9 @@ class Visitor:
 
     def heading(self, text):
         expect(self.page.locator("h1")).to_have_text(text, timeout=20_000)
-        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width, f"{text}: wider than the screen"
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width, (
+            f"{text}: wider than the screen"
+        )
 
     def plan(self, block):
         return self.page.evaluate(f"planned(state.assigned_by).{block}.map(({{ source, ...rest }}) => rest)")
@@ -134,7 +139,9 @@ def check_timing(answers, timing, seen):
     late = sorted(abs(answer["shown_ms"] - timing["stimulus_ms"]) for answer in answers)
     frame = sorted(answer["frame_ms"] for answer in answers)[len(answers) // 2]
     assert late[len(late) // 2] <= frame / 2 + 0.1, "most pictures stand as many frames as they should"
-    print(f"{len(answers)} pictures of {timing['stimulus_ms']} ms: median {late[len(late) // 2]:.2f} ms off, worst {worst:.2f} ms; frames of {frame:.2f} ms")
+    print(
+        f"{len(answers)} pictures of {timing['stimulus_ms']} ms: median {late[len(late) // 2]:.2f} ms off, worst {worst:.2f} ms; frames of {frame:.2f} ms"
+    )
 
 
 def check_files(json_path, csv_path, expected, task):
@@ -155,13 +162,18 @@ def check_files(json_path, csv_path, expected, task):
     assert sorted(shown) == sorted(everything), "each stimulus once"
     loads = [sum(answer["condition"] == name for answer in main) for name in task["conditions"]]
     assert max(loads) - min(loads) <= 1, loads
-    assert all(answer["correct"] == (None if answer["answer"] is None else answer["answer"] == answer["right"]) for answer in main)
+    assert all(
+        answer["correct"] == (None if answer["answer"] is None else answer["answer"] == answer["right"])
+        for answer in main
+    )
     return saved
 
 
 def by_keyboard(browser, folder):
     visitor = Visitor(browser, (folder / "pictures.html").as_uri(), watch=True, viewport={"width": 1280, "height": 900})
-    task = visitor.page.evaluate("(({ stimuli, ...rest }) => ({ ...rest, stimuli: stimuli.map(({ id }) => ({ id })) }))(task)")
+    task = visitor.page.evaluate(
+        "(({ stimuli, ...rest }) => ({ ...rest, stimuli: stimuli.map(({ id }) => ({ id })) }))(task)"
+    )
     visitor.heading("What do you see?")
     visitor.look("start")
     begin_by_keyboard(visitor, CODE)
@@ -174,7 +186,9 @@ def by_keyboard(browser, folder):
     for person in ("Zoë", "a-long_code-2"):
         said = re.findall(rf"^{person} gets (\S+) as (.+)$", (folder / "said.txt").read_text(), re.M)
         got = visitor.page.evaluate("person => planned(person).main", person)
-        assert dict(said) == {each["stimulus"]: task["conditions"][each["condition"]] for each in got if each["block"] == "main"}
+        assert dict(said) == {
+            each["stimulus"]: task["conditions"][each["condition"]] for each in got if each["block"] == "main"
+        }
     expected = []
     left = 5
     for number, trial in enumerate(trials):
@@ -202,8 +216,14 @@ def by_keyboard(browser, folder):
     seen = seen[:-2] + visitor.page.evaluate("window.seen.map(({ on, off }) => ({ on, off }))")
     kept = folder / "answers"
     kept.mkdir(exist_ok=True)
-    saved = check_files(visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task)
-    assert saved["participant"] == CODE and saved["practice_attempts"] == 2 and saved["practice_right"] == task["practice_pass"]
+    saved = check_files(
+        visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task
+    )
+    assert (
+        saved["participant"] == CODE
+        and saved["practice_attempts"] == 2
+        and saved["practice_right"] == task["practice_pass"]
+    )
     answers = [answer for answer in saved["answers"] if answer["answer"] is not None]
     check_timing(answers, task["timing"], pictures_of(seen))
     # The next person at this computer starts from nothing.
@@ -257,7 +277,9 @@ def by_touch(browser, folder):
                 for box in (buttons.nth(k).bounding_box() for k in range(len(task["choices"]))):
                     assert box["width"] >= 44 and box["height"] >= 44, "a finger hits it"
                     assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] + box["height"] <= 844, box
-                assert page.evaluate("[...document.querySelectorAll('.choices button')].every(each => each.scrollWidth <= each.clientWidth)"), "a word leaves its button"
+                assert page.evaluate(
+                    "[...document.querySelectorAll('.choices button')].every(each => each.scrollWidth <= each.clientWidth)"
+                ), "a word leaves its button"
             choice = page.get_by_role("button", name=trial["right"], exact=True)
             choice.tap() if number % 2 else choice.click()
             if block == "practice":
@@ -272,7 +294,9 @@ def by_touch(browser, folder):
     visitor.heading("That was all")
     visitor.look("phone-end")
     kept = folder / "answers"
-    saved = check_files(visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task)
+    saved = check_files(
+        visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task
+    )
     assert all(answer["correct"] for answer in saved["answers"])
     visitor.leave()
 
@@ -317,7 +341,9 @@ def by_ear(browser, folder):
     visitor.heading("That was all")
     kept = folder / "words"
     kept.mkdir(exist_ok=True)
-    saved = check_files(visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task)
+    saved = check_files(
+        visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task
+    )
     assert saved["participant"] == "" and saved["kind"] == "sound"
     for answer in (each for each in saved["answers"] if each["answer"] is not None):
         assert answer["shown_ms"] == 2000 and 1900 < answer["offset_ms"] - answer["onset_ms"] < 2700, answer
@@ -328,7 +354,9 @@ def in_a_notebook(browser, folder):
     """In a frame that is denied storage and its parent's origin, as cautious front ends do it."""
     source = html.escape((folder / "pictures.html").read_text())
     outer = folder / "notebook.html"
-    outer.write_text(f'<!DOCTYPE html><iframe sandbox="allow-scripts allow-downloads" srcdoc="{source}" style="width:100%;height:720px"></iframe>')
+    outer.write_text(
+        f'<!DOCTYPE html><iframe sandbox="allow-scripts allow-downloads" srcdoc="{source}" style="width:100%;height:720px"></iframe>'
+    )
     visitor = Visitor(browser, outer.as_uri(), viewport={"width": 900, "height": 800})
     visitor.trouble = []
     frame = visitor.page.frame_locator("iframe")

@@ -55,9 +55,15 @@ def browse(browser, path, width, screenshot=None, then=None):
     # What the page asks for is written down; the network being off, nothing is answered.
     context = browser.new_context(viewport={"width": width, "height": 740}, offline=True, reduced_motion="reduce")
     page = context.new_page()
-    page.on("console", lambda message: complain(f"console: {message.text}") if message.type in ("error", "warning") else None)
+    page.on(
+        "console",
+        lambda message: complain(f"console: {message.text}") if message.type in ("error", "warning") else None,
+    )
     page.on("pageerror", lambda error: complain(f"script: {error}"))
-    page.on("request", lambda request: None if request.url.startswith(LOCAL) else complain(f"request for {request.url[:80]}"))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(LOCAL) else complain(f"request for {request.url[:80]}"),
+    )
     page.goto(Path(path).resolve().as_uri(), wait_until="load")
     if not page.title().strip():
         complain("no title")

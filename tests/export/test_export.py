@@ -16,9 +16,7 @@ from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "target/export-screenshots"
-PICTURE = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+PICTURE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 GOOD = '<!DOCTYPE html><html lang="en"><head><title>a page</title></head><body><main>{}</main></body></html>'
 
 
@@ -82,7 +80,9 @@ def take_part(page):
 
 def good_pages_are_good(browser, pages):
     paths = [pages / "alone.html", *sorted((pages / "course").glob("*.html"))]
-    notebooks = [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if not path.stem.endswith(".failed")]
+    notebooks = [
+        path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if not path.stem.endswith(".failed")
+    ]
     assert [path.stem for path in paths[1:]] == notebooks, "a page for every notebook"
     totals = {"pictures": 0, "players": 0, "formulas": 0}
     for path in paths:

@@ -42,7 +42,12 @@ class Pages(unittest.TestCase):
         os.chdir(self.folder)
 
     def write(self, name, *cells):
-        notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {"language_info": {"name": "rust"}}, "cells": list(cells)}
+        notebook = {
+            "nbformat": 4,
+            "nbformat_minor": 4,
+            "metadata": {"language_info": {"name": "rust"}},
+            "cells": list(cells),
+        }
         (self.folder / name).write_text(json.dumps(notebook))
 
     def export(self, *arguments):
@@ -77,7 +82,9 @@ class Pages(unittest.TestCase):
         (self.folder / "pictures").mkdir()
         (self.folder / "pictures/a dot.png").write_bytes(base64.b64decode(DOT))
         attached = words("![attached](attachment:b.png)", attachments={"b.png": {"image/png": DOT}})
-        page = self.page(words("![a dot](pictures/a%20dot.png)\n\n<img src='pictures/a dot.png' alt='as HTML'>"), attached)
+        page = self.page(
+            words("![a dot](pictures/a%20dot.png)\n\n<img src='pictures/a dot.png' alt='as HTML'>"), attached
+        )
         images = page.find_all("img")
         self.assertEqual([image["alt"] for image in images], ["a dot", "as HTML", "attached"])
         self.assertEqual({image["src"] for image in images}, {f"data:image/png;base64,{DOT}"})
@@ -90,14 +97,23 @@ class Pages(unittest.TestCase):
         self.assertEqual([path.name for path in self.folder.iterdir()], ["one.ipynb"])
 
     def test_what_lies_in_the_network_becomes_a_link(self):
-        html = "<script src='https://example.org/a.js'></script><iframe src='https://example.org/b'></iframe><p>text</p>"
-        page = self.page(words("![far](https://example.org/far.png)"), code("1", shown({"text/html": html, "text/plain": "x"})))
+        html = (
+            "<script src='https://example.org/a.js'></script><iframe src='https://example.org/b'></iframe><p>text</p>"
+        )
+        page = self.page(
+            words("![far](https://example.org/far.png)"), code("1", shown({"text/html": html, "text/plain": "x"}))
+        )
         self.assertFalse(page.find_all(["img", "iframe", "script", "link"]))
-        self.assertEqual([link["href"] for link in page.find_all("a")], ["https://example.org/far.png", "https://example.org/b"])
+        self.assertEqual(
+            [link["href"] for link in page.find_all("a")], ["https://example.org/far.png", "https://example.org/b"]
+        )
         self.assertIn("far (in the network)", page.get_text())
 
     def test_links_lead_to_pages_made_with_this_one_and_are_explained_otherwise(self):
-        self.write("one.ipynb", words("[next](two.ipynb#end), [more](../assets/README.md), [far](https://example.org), [down](#end)"))
+        self.write(
+            "one.ipynb",
+            words("[next](two.ipynb#end), [more](../assets/README.md), [far](https://example.org), [down](#end)"),
+        )
         self.write("two.ipynb", words("# end"))
         for arguments, address in [(["two.ipynb"], "two.html#end"), ([], None)]:
             status, errors = self.export("one.ipynb", *arguments, "--out", "pages")
@@ -112,7 +128,11 @@ class Pages(unittest.TestCase):
         metadata = {"image/png": {"alt": 'a "dot" & more', "width": 900}}
         vector = '<svg xmlns="http://www.w3.org/2000/svg"/>'
         page = self.page(
-            code("1", shown({"image/png": DOT, "text/plain": "p"}, metadata), shown({"image/png": DOT, "text/plain": "only text"})),
+            code(
+                "1",
+                shown({"image/png": DOT, "text/plain": "p"}, metadata),
+                shown({"image/png": DOT, "text/plain": "only text"}),
+            ),
             code("2", shown({"image/svg+xml": vector, "text/plain": "a drawing"})),
         )
         images = page.find_all("img")
@@ -128,7 +148,9 @@ class Pages(unittest.TestCase):
 
     def test_text_stays_text(self):
         page = self.page(
-            code("let a = b < c && d;", {"output_type": "stream", "name": "stdout", "text": "<b> & \x1b[31mred\x1b[0m\n"}),
+            code(
+                "let a = b < c && d;", {"output_type": "stream", "name": "stdout", "text": "<b> & \x1b[31mred\x1b[0m\n"}
+            ),
             code("2", shown({"text/plain": ""})),
         )
         self.assertIn("let a = b < c && d;", page.find(class_="highlight").get_text())

@@ -6,7 +6,15 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-LOADED = {"img": "src", "audio": "src", "video": "src", "source": "src", "track": "src", "embed": "src", "object": "data"}
+LOADED = {
+    "img": "src",
+    "audio": "src",
+    "video": "src",
+    "source": "src",
+    "track": "src",
+    "embed": "src",
+    "object": "data",
+}
 # Figures are drawn for this share of their width at least; on a phone they move sideways rather than becoming illegible.
 LEAST_SHARE = 0.75
 LEAST_WIDTH = 300
@@ -81,7 +89,9 @@ def frame(page):
     for table in page.find_all("table"):
         caption = table.find("caption")
         label = caption.get_text(" ").strip() if caption else "table"
-        around = table.wrap(page.new_tag("div", **{"class": "scroll", "role": "region", "aria-label": label, "tabindex": "0"}))
+        around = table.wrap(
+            page.new_tag("div", **{"class": "scroll", "role": "region", "aria-label": label, "tabindex": "0"})
+        )
         if caption:
             # In the table it would be as wide as that, and end behind the edge of a phone's screen.
             caption.name, caption.attrs = "div", {"class": "caption"}

@@ -39,9 +39,21 @@ PATIENCE = 180_000
 
 
 def notebook():
-    cell = lambda index, code: {"cell_type": "code", "id": f"cell{index}", "metadata": {}, "execution_count": None, "outputs": [], "source": code}
+    cell = lambda index, code: {
+        "cell_type": "code",
+        "id": f"cell{index}",
+        "metadata": {},
+        "execution_count": None,
+        "outputs": [],
+        "source": code,
+    }
     kernel = {"name": "metamers", "display_name": "Rust (metamers)", "language": "rust"}
-    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}, "cells": [cell(*each) for each in enumerate(CELLS)]}
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": kernel},
+        "cells": [cell(*each) for each in enumerate(CELLS)],
+    }
 
 
 def free_port():
@@ -52,14 +64,23 @@ def free_port():
 
 def start_jupyter(folder, port):
     (folder / "test.ipynb").write_text(json.dumps(notebook()))
-    environment = dict(os.environ, JUPYTER_PREFER_ENV_PATH="1", JUPYTER_CONFIG_DIR=str(folder / "config"), METAMERS_HISTORY="off")
+    environment = dict(
+        os.environ, JUPYTER_PREFER_ENV_PATH="1", JUPYTER_CONFIG_DIR=str(folder / "config"), METAMERS_HISTORY="off"
+    )
     # Chromium has no sandbox for root, and JupyterLab looks for no updates in a test. News it must not offer by itself.
     options = [
-        "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}",
-        f"--ServerApp.root_dir={folder}", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={TOKEN}",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
     log = open(folder / "jupyter.log", "w")
-    jupyter = subprocess.Popen([ROOT / ".venv/bin/jupyter", "lab", *options], cwd=folder, env=environment, stdout=log, stderr=log)
+    jupyter = subprocess.Popen(
+        [ROOT / ".venv/bin/jupyter", "lab", *options], cwd=folder, env=environment, stdout=log, stderr=log
+    )
     begun = time.monotonic()
     while True:
         try:
@@ -86,7 +107,9 @@ def use(page, port):
         cells.nth(index).locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
 
-    expect(page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName")).to_contain_text("Rust (metamers)", timeout=PATIENCE)
+    expect(page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName")).to_contain_text(
+        "Rust (metamers)", timeout=PATIENCE
+    )
     for index in (0, 1):
         press_run(index)
         expect(prompt(index)).to_have_text(f"[{index + 1}]:", timeout=PATIENCE)
@@ -102,7 +125,9 @@ def use(page, port):
 
     page.locator('.jp-NotebookPanel-toolbar [data-command="notebook:interrupt-kernel"]').first.click()
     expect(prompt(2)).to_have_text("[3]:", timeout=30_000)
-    assert cells.nth(2).locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0, "an interrupt is no error"
+    assert cells.nth(2).locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0, (
+        "an interrupt is no error"
+    )
     press_run(3)
     expect(cells.nth(3).locator(".jp-OutputArea")).to_contain_text("kept 42, steps true", timeout=PATIENCE)
     cells.nth(3).scroll_into_view_if_needed()
@@ -117,7 +142,9 @@ def use(page, port):
     assert abs(seconds - 2.0) < 0.01 and channels == 1 and 0.85 < loudest <= 1.0, (seconds, channels, loudest)
     picture = cells.nth(4).locator(".jp-OutputArea-output img").first
     expect(picture).to_be_visible(timeout=PATIENCE)
-    assert picture.evaluate("image => image.complete && image.naturalWidth > 300"), "the spectrogram is a picture of its own"
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 300"), (
+        "the spectrogram is a picture of its own"
+    )
     cells.nth(4).scroll_into_view_if_needed()
     look(page, "4-a-sound")
     expect(page.get_by_text("official Jupyter news")).to_have_count(0)
@@ -143,7 +170,9 @@ def main():
         jupyter.terminate()
         jupyter.wait(timeout=30)
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"The picture changed while the cell ran; after the interrupt the variables were there. Screenshots: {SCREENSHOTS}")
+    print(
+        f"The picture changed while the cell ran; after the interrupt the variables were there. Screenshots: {SCREENSHOTS}"
+    )
 
 
 if __name__ == "__main__":

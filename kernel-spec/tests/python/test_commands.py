@@ -15,7 +15,9 @@ KERNEL = ROOT / "target/release/metamers-kernel"
 def notebook(*cells):
     cell = lambda code: {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": [], "source": code}
     kernel = {"name": "metamers", "display_name": "Rust (metamers)", "language": "rust"}
-    return json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {"kernelspec": kernel}, "cells": [cell(c) for c in cells]})
+    return json.dumps(
+        {"nbformat": 4, "nbformat_minor": 4, "metadata": {"kernelspec": kernel}, "cells": [cell(c) for c in cells]}
+    )
 
 
 def command(*arguments):
@@ -34,8 +36,11 @@ class Commands(unittest.TestCase):
         return self.path.read_bytes()
 
     def test_a_notebook_that_runs_gets_its_outputs_and_a_page(self):
-        self.write('println!("hello from a cell")', 'Image::noise(32, 24, Noise::Uniform { low: 0.0, high: 1.0 }, 1)?',
-                   'Sound::tone(8000, 0.5, 440.0, 0.5)?.player()')
+        self.write(
+            'println!("hello from a cell")',
+            "Image::noise(32, 24, Noise::Uniform { low: 0.0, high: 1.0 }, 1)?",
+            "Sound::tone(8000, 0.5, 440.0, 0.5)?.player()",
+        )
         done = command("run", self.path)
         self.assertEqual(done.returncode, 0, done.stderr)
         cells = json.loads(self.path.read_text())["cells"]

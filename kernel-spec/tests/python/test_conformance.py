@@ -31,7 +31,14 @@ class Conformance(jupyter_kernel_test.KernelTests):
         {"text": "shipped_ph"},
         {"text": ":ver", "matches": {":version"}},
     ]
-    complete_code_samples = ["1", 'println!("hello");', "fn f(x: u8) -> u8 {\n    x\n}", "let x = vec![1, 2];", ":vars", "?Tensor"]
+    complete_code_samples = [
+        "1",
+        'println!("hello");',
+        "fn f(x: u8) -> u8 {\n    x\n}",
+        "let x = vec![1, 2];",
+        ":vars",
+        "?Tensor",
+    ]
     incomplete_code_samples = ["fn f() {", 'println!("hello', "let x = vec![1,", "/* a comment", "let x ="]
     invalid_code_samples = [")", "let = 1;", "fn 1() {}", "let x = (1];"]
     code_page_something = "?Tensor"
@@ -43,7 +50,10 @@ class Conformance(jupyter_kernel_test.KernelTests):
         {"code": '"two".to_string()', "result": '"two"'},
     ]
     code_display_data = [
-        {"code": live('{"op":"display_data","data":{"text/html":"<b>bold</b>","text/plain":"bold"}}'), "mime": "text/html"},
+        {
+            "code": live('{"op":"display_data","data":{"text/html":"<b>bold</b>","text/plain":"bold"}}'),
+            "mime": "text/html",
+        },
         {"code": 'Table::new(["a"]).row(["1"])', "mime": "text/html"},
     ]
     supported_history_operations = ("tail", "range", "search")

@@ -16,7 +16,9 @@ ASK = 'println!("EVCXR_INPUT_REQUEST{}:{}", "%s", "%s"); let mut line = String::
 
 
 def start(history="off"):
-    return start_new_kernel(kernel_name=KERNEL, startup_timeout=PATIENCE, env=dict(os.environ, METAMERS_HISTORY=str(history)))
+    return start_new_kernel(
+        kernel_name=KERNEL, startup_timeout=PATIENCE, env=dict(os.environ, METAMERS_HISTORY=str(history))
+    )
 
 
 def stop(manager, client):
@@ -87,7 +89,9 @@ class Protocol(unittest.TestCase):
         second = self.client.execute("40 + 2")
         self.assertEqual(self.reply_to(first)["content"]["status"], "error")
         self.assertEqual(self.reply_to(second)["content"]["status"], "ok")
-        first = self.client.execute('std::thread::sleep(Duration::from_millis(300)); panic!("first");', stop_on_error=True)
+        first = self.client.execute(
+            'std::thread::sleep(Duration::from_millis(300)); panic!("first");', stop_on_error=True
+        )
         second = self.client.execute("40 + 2")
         self.assertEqual(self.reply_to(first)["content"]["status"], "error")
         self.assertEqual(self.reply_to(second)["content"]["status"], "aborted")
@@ -98,7 +102,9 @@ class Protocol(unittest.TestCase):
         self.client.input(answer)
         reply = self.reply_to(request)
         self.assertEqual(reply["content"]["status"], "ok", reply)
-        results = [m["content"]["data"]["text/plain"] for m in self.outputs_of(request) if m["msg_type"] == "execute_result"]
+        results = [
+            m["content"]["data"]["text/plain"] for m in self.outputs_of(request) if m["msg_type"] == "execute_result"
+        ]
         return question["content"], results
 
     def test_a_line_and_a_password_can_be_asked_for(self):
@@ -124,14 +130,19 @@ class Protocol(unittest.TestCase):
         request = self.client.execute('println!("running"); std::thread::sleep(Duration::from_secs(4));')
         self.until_printed("running")
         begun = time.monotonic()
-        for asked in (self.client.complete("Tensor::ze"), self.client.inspect("Tensor", 3), self.client.is_complete("1 +"), self.client.history(n=1)):
+        for asked in (
+            self.client.complete("Tensor::ze"),
+            self.client.inspect("Tensor", 3),
+            self.client.is_complete("1 +"),
+            self.client.history(n=1),
+        ):
             self.assertEqual(self.reply_to(asked)["content"].get("status") in ("ok", "incomplete"), True)
         self.assertLess(time.monotonic() - begun, 2)
         self.assertEqual(self.reply_to(request)["content"]["status"], "ok")
 
     def test_a_wrong_signature_is_not_believed(self):
         right = self.client.session.key
-        message = self.client.session.msg("execute_request", {"code": 'std::process::exit(9)', "silent": False})
+        message = self.client.session.msg("execute_request", {"code": "std::process::exit(9)", "silent": False})
         try:
             self.client.session.key = b"guessed"
             self.client.shell_channel.send(message)
@@ -164,7 +175,9 @@ class Protocol(unittest.TestCase):
     def test_text_and_pictures_keep_their_order(self):
         cell = 'print!("one "); Table::new(["a"]).show(); println!("two"); eprintln!("three"); Table::new(["b"]).show(); println!("four");'
         _, outputs = self.run_cell(cell)
-        kinds = [m["content"].get("text") or m["msg_type"] for m in outputs if m["msg_type"] in ("stream", "display_data")]
+        kinds = [
+            m["content"].get("text") or m["msg_type"] for m in outputs if m["msg_type"] in ("stream", "display_data")
+        ]
         kinds = [kind for kind in kinds if kind != "three\n"]
         self.assertEqual(kinds, ["one ", "display_data", "two\n", "display_data", "four\n"])
 
