@@ -8,8 +8,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import qt_resource
 from PIL import Image, ImageCms, ImageOps
+
+import qt_resource
 from sources import AssetError, Package, Source, sha256
 
 CATALOGUE = Path(__file__).with_name("photos.toml")

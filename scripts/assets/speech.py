@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 from numpy.typing import NDArray
+
 from sources import AssetError, Package, Source, sha256
 
 ASTERISK = Source(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 import torchvision.models as models
+
 from zoo import DATA, fill
 
 OUT = DATA.parents[1] / "target" / "checkpoints"

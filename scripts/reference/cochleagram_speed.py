@@ -6,8 +6,9 @@ import time
 
 import numpy as np
 import torch
-from hearing import N, STRIDE, TAPS, Positive, Power, bank
 from torch.nn import functional as F
+
+from hearing import STRIDE, TAPS, N, Positive, Power, bank
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--threads", type=int, default=2)

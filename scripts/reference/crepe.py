@@ -15,8 +15,9 @@ from types import ModuleType
 
 import torch
 import torch.nn.functional as F
-from log_mel import DATA, sounds
 from safetensors.torch import save_file
+
+from log_mel import DATA, sounds
 
 FRAME = 1024
 

@@ -21,9 +21,10 @@ import onnx
 import onnxruntime
 import torch
 import torch.nn.functional as F
-from log_mel import DATA, log_mel, sounds, weights
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from log_mel import DATA, log_mel, sounds, weights
 from zoo import seeded
 
 ROOT = DATA.parents[1]

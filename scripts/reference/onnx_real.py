@@ -17,8 +17,9 @@ import numpy as np
 import onnx
 import torch
 from onnx import utils
-from onnx_networks import activations
 from safetensors.torch import save_file
+
+from onnx_networks import activations
 
 OUT = Path(__file__).resolve().parents[2] / "target" / "onnx"
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision.models as models
-from hearing import PRESETS, cochleagram
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from hearing import PRESETS, cochleagram
 
 DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
 GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1

@@ -14,10 +14,11 @@ from collections.abc import Callable
 
 import torch
 import torchvision.models as models
-from cornet_s import CORnetS
-from resnet_v2 import ResNetV2
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from cornet_s import CORnetS
+from resnet_v2 import ResNetV2
 from zoo import DATA, SAMPLES, fill
 
 MEAN, DEVIATION = (torch.tensor(v).double().reshape(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
@@ -49,7 +50,7 @@ def picture(side: int) -> Tensor:
 
 
 def inception(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """torchvision's preprocessing, and what its `transform_input` makes of it."""
+    """Torchvision's preprocessing, and what its `transform_input` makes of it."""
     x = net._transform_input((x - MEAN.to(x.dtype)) / DEVIATION.to(x.dtype))
     found = {}
     for name in INCEPTION:

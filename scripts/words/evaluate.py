@@ -19,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
 from augment import middle, normalise
 from cochleagram import exact
 from model import CochCNN9, tensors
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from places import CACHE, PACKAGES, ROOT
 from sound import read_wav, trim
 from vocabulary import CLASSES

@@ -11,8 +11,9 @@ import tempfile
 import wave
 from pathlib import Path
 
-from browsing import DESKTOP, PHONE, browse
 from playwright.sync_api import expect, sync_playwright
+
+from browsing import DESKTOP, PHONE, browse
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "target/export-screenshots"
