@@ -1,4 +1,4 @@
-"""assets/README.md, written from what was built so that it cannot drift from it."""
+"""Writes assets/README.md from the built files, so that the two cannot diverge."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def _network_files(files: dict[str, bytes]) -> str:
 
 def _optional_files() -> str:
     rows = (
-        f"| `{optional.FOLDER}/{network.file}` | {network.size} | {network.what} | {network.source.label} | {network.licence} "
+        f"| `{optional.FOLDER}/{network.file}` | {network.size} | {network.description} | {network.source.label} | {network.licence} "
         f"| `{network.sha256}` |"
         for network in optional.NETWORKS
     )
@@ -245,7 +245,7 @@ def _speech_row(entry: dict[str, Any], data: bytes) -> str:
 
 
 def write(files: dict[str, bytes], entries: list[dict[str, Any]], recordings: list[dict[str, Any]]) -> bytes:
-    """The text of assets/README.md for what was built."""
+    """Returns assets/README.md for the built files."""
     answers = json.loads(ANSWERS.read_text()) if ANSWERS.exists() else {}
     unknown = {"photo_sha256": "", "likeliest": [{"class": -1}]}
     rows = [_answer_row(entry, answers.get(entry["file"], unknown)) for entry in entries]
