@@ -1,8 +1,7 @@
-"""Values of the frozen operations, by PyTorch: tests/data/ops.safetensors and ops.json.
+"""Writes PyTorch's values and gradients of the operations: tests/data/ops.safetensors and ops.json.
 
-Inputs, weights and output gradients are drawn as float32 numbers; outputs and
-input gradients are computed from exactly those numbers in float64 and rounded
-to float32 at the end, so they are the truth to half a unit in the last place.
+Inputs, weights and output gradients are drawn as float32 numbers; outputs and input gradients are computed from these
+numbers in float64 and rounded to float32 at the end, so they are exact to half a unit in the last place.
 
     python scripts/reference/ops.py
 """
@@ -10,6 +9,7 @@ to float32 at the end, so they are the truth to half a unit in the last place.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ NONE: Pad = (0, 0, 0, 0)
 
 
 class Fixture:
-    """Collects the cases: parameters for the json, tensors for the safetensors file."""
+    """The test cases: parameters for the JSON file, tensors for the safetensors file."""
 
     def __init__(self, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(seed)
@@ -34,7 +34,7 @@ class Fixture:
         self.cases: list[dict[str, Any]] = []
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal float32 numbers, held in float64."""
+        """Draws standard normal float32 numbers and returns them as float64."""
         return torch.randn(*shape, generator=self.generator, dtype=torch.float32).double()
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
@@ -45,13 +45,13 @@ class Fixture:
         name: str,
         op: str,
         x: Tensor,
-        run: Any,
+        run: Callable[[Tensor], Tensor],
         params: dict[str, Any],
         weight: Tensor | None = None,
         bias: Tensor | None = None,
         note: str | None = None,
     ) -> None:
-        """Runs one case forward and backward and keeps it."""
+        """Runs a case forward and backward and records it."""
         assert name not in {c["name"] for c in self.cases}, name
         x = x.detach().requires_grad_(True)
         y = run(x)
@@ -116,7 +116,7 @@ class Fixture:
         ceil_mode: bool = False,
         note: str | None = None,
     ) -> None:
-        """`padding` is one number an axis as in PyTorch; the json holds it as four."""
+        """Records a max pooling; `padding` has one number per axis as in PyTorch, four in the JSON file."""
 
         def run(x: Tensor) -> Tensor:
             return F.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode)
@@ -130,7 +130,7 @@ class Fixture:
                 "kernel": kernel,
                 "stride": stride,
                 "dilation": dilation,
-                "padding": four(padding),
+                "padding": four_sides(padding),
                 "ceil_mode": ceil_mode,
             },
             note=note,
@@ -157,14 +157,14 @@ class Fixture:
             {
                 "kernel": kernel,
                 "stride": stride,
-                "padding": four(padding),
+                "padding": four_sides(padding),
                 "ceil_mode": ceil_mode,
                 "count_include_pad": count_include_pad,
             },
         )
 
 
-def four(padding: Pair) -> Pad:
+def four_sides(padding: Pair) -> Pad:
     return (padding[0], padding[0], padding[1], padding[1])
 
 
@@ -281,7 +281,7 @@ def pools(f: Fixture) -> None:
 
 
 def activations(f: Fixture) -> None:
-    """The gradient passes where 0 < x < 6 only: it is 0 at exactly 0 and at exactly 6."""
+    """Records ReLU and ReLU6, whose gradients are 0 at exactly 0 and at exactly 6."""
     edges = torch.tensor([0.0, -0.0, 6.0, -6.0, 1e-30, -1e-30, 5.9999995, 6.0000005], dtype=torch.float32).double()
     for name, op, run in [("relu", "relu", F.relu), ("relu6", "relu6", F.relu6)]:
         x = 4.0 * f.normal(2, 3, 5, 7)
@@ -296,8 +296,8 @@ def activations(f: Fixture) -> None:
         )
 
 
-def tie_check() -> None:
-    """States which element PyTorch picks, so that the notes above cannot go stale."""
+def check_notes() -> None:
+    """Checks the notes of the cases: the element that gets the gradient of a tie, and the gradients at 0 and 6."""
     for values, index in [([1.0, 1.0, 0.0, 1.0], 0), ([0.0, 1.0, 1.0, 1.0], 1), ([0.0, 0.0, 1.0, 1.0], 2)]:
         x = torch.tensor(values, dtype=torch.float64).view(1, 1, 2, 2).requires_grad_(True)
         F.max_pool2d(x, 2).sum().backward()
@@ -310,7 +310,7 @@ def tie_check() -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
-    tie_check()
+    check_notes()
     fixture = Fixture(seed=20260101)
     convolutions(fixture)
     linears(fixture)

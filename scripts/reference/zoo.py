@@ -1,8 +1,9 @@
-"""Activations of torchvision's networks with seeded weights: tests/data/zoo.safetensors, zoo.json, state_dicts.json, tiny.pth, legacy.pth.
+"""Writes activations of torchvision's networks with seeded weights: tests/data/zoo.{safetensors,json}.
 
-Weights are those of `Checkpoint::random(0)`, computed here by the same formula; everything else is torchvision's, in float64.
-CochResNet50 is its ResNet-50 with one input channel and 794 classes, on the cochleagram (hearing.py) of the speech in
-tests/data/hearing.safetensors. Needs torch and torchvision.
+Also writes state_dicts.json, tiny.pth and legacy.pth. The weights are those of `Checkpoint::random(0)`, computed by the
+same formula; everything else is torchvision's, in float64. CochResNet50 is torchvision's ResNet-50 with one input
+channel and 794 classes, on the cochleagram (hearing.py) of the speech in tests/data/hearing.safetensors. Needs torch
+and torchvision.
 
     python scripts/reference/zoo.py
 """
@@ -26,7 +27,7 @@ SAMPLES = 128
 
 
 def seeded(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
-    """The formula in the documentation of Checkpoint::random."""
+    """Returns the tensor of Checkpoint::random, whose documentation has the formula."""
     key = 0xCBF29CE484222325
     for byte in name.encode():
         key = ((key ^ byte) * 0x100000001B3) & MASK
@@ -47,12 +48,14 @@ def seeded(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def fill(net: nn.Module) -> nn.Module:
+    """Replaces a network's weights by those of Checkpoint::random(0)."""
     state = {k: seeded(0, k, tuple(v.shape)) if v.dim() else v for k, v in net.state_dict().items()}
     net.load_state_dict(state)
     return net.eval().double()
 
 
 def sequence(net: nn.Sequential, x: Tensor, names: dict[int, str]) -> dict[str, Tensor]:
+    """Applies the modules in order and returns the outputs of the named ones."""
     found = {}
     for i, module in enumerate(net):
         x = module(x)
@@ -154,7 +157,7 @@ def main() -> None:
 
 
 def write_state_dicts() -> None:
-    """The names and shapes of the float tensors of each network, as torchvision has them."""
+    """Writes the names and shapes of the floating-point tensors in each torchvision network."""
     with torch.device("meta"):
         nets = {
             "alexnet": models.alexnet(weights=None),
