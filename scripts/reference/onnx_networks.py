@@ -26,6 +26,8 @@ DATA = Path(__file__).resolve().parents[2] / "tests" / "data" / "onnx"
 STAGES = ("Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean")
 MEAN, DEVIATION = (torch.tensor(v).reshape(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
 
+# The input shape of the refused files.
+IMAGE = [1, 3, 8, 8]
 # Files by name, and the parts that the error message must contain.
 Refused = dict[str, tuple[onnx.ModelProto, list[str]]]
 
@@ -291,10 +293,9 @@ def refused_operators() -> Refused:
     w = constant("w", np.ones((4, 3, 3, 3), np.float32))
     conv = n("Conv", ["in", "w"], ["c"], "conv")
     relu = n("Relu", ["r"], ["out"], "end")
-    shape = [1, 3, 8, 8]
 
     def after_conv(node: onnx.NodeProto, *constants: onnx.TensorProto) -> onnx.ModelProto:
-        return model([conv, node, relu], [w, *constants], shape)
+        return model([conv, node, relu], [w, *constants], IMAGE)
 
     padding = constant("p", np.array([0, 0, 1, 1] * 2, np.int64))
     return {
@@ -303,7 +304,7 @@ def refused_operators() -> Refused:
             ["node 2 of 3", "Sigmoid", "squash", "BatchNormalization"],
         ),
         "attribute": (
-            model([n("Conv", ["in", "w"], ["r"], "conv", activation=1), relu], [w], shape),
+            model([n("Conv", ["in", "w"], ["r"], "conv", activation=1), relu], [w], IMAGE),
             ["node 1 of 2", "activation", "kernel_shape"],
         ),
         "clip": (
@@ -326,7 +327,7 @@ def refused_operators() -> Refused:
         ),
         "channel_mean": (after_conv(n("ReduceMean", ["c"], ["r"], axes=[1])), ["ReduceMean", "axes = [1]"]),
         "unsorted": (
-            model([relu, n("Relu", ["out"], ["r"])], [], shape),
+            model([relu, n("Relu", ["out"], ["r"])], [], IMAGE),
             ["node 1 of 2", "computed by no node before it"],
         ),
         "shapes": (after_conv(n("Add", ["c", "in"], ["r"])), ["[4, 6, 6]", "[3, 8, 8]"]),
@@ -339,7 +340,7 @@ def refused_operators() -> Refused:
             after_conv(n("MaxPool", ["c"], ["r"], kernel_shape=[2, 2], pads=[2**40] * 4)),
             ["pads", str(2**40)],
         ),
-        "huge_image": (model([n("Conv", ["in", "w"], ["r"], pads=[2**23] * 4), relu], [w], shape), ["up to"]),
+        "huge_image": (model([n("Conv", ["in", "w"], ["r"], pads=[2**23] * 4), relu], [w], IMAGE), ["up to"]),
         "small_input": (model([n("Conv", ["in", "w"], ["r"]), relu], [w], [1, 3, 2, 2]), ["window", "height"]),
         "flatten": (after_conv(n("Flatten", ["c"], ["r"], axis=2)), ["axis = 2"]),
         "vectors": (
@@ -351,7 +352,6 @@ def refused_operators() -> Refused:
 
 def refused_constants() -> Refused:
     conv = helper.make_node("Conv", ["in", "w"], ["out"])
-    shape = [1, 3, 8, 8]
     truncated = numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "w")
     truncated.raw_data = truncated.raw_data[:-4]
     external = numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "w")
@@ -360,18 +360,18 @@ def refused_constants() -> Refused:
     nan = np.ones((4, 3, 3, 3), np.float32)
     nan[1, 2, 1, 1] = np.nan
     return {
-        "short": (model([conv], [truncated], shape), ['"w"', "107 values", "[4, 3, 3, 3]"]),
+        "short": (model([conv], [truncated], IMAGE), ['"w"', "107 values", "[4, 3, 3, 3]"]),
         "external": (
-            model([conv], [external], shape),
+            model([conv], [external], IMAGE),
             ['"w"', "save_as_external_data=False"],
         ),
-        "nan": (model([conv], [constant("w", nan)], shape), ['"w"', "not finite"]),
+        "nan": (model([conv], [constant("w", nan)], IMAGE), ['"w"', "not finite"]),
         "int8": (
-            model([conv], [constant("w", np.ones((4, 3, 3, 3), np.int8))], shape),
+            model([conv], [constant("w", np.ones((4, 3, 3, 3), np.int8))], IMAGE),
             ["type 3", "float32"],
         ),
         "line": (
-            model([conv], [constant("w", np.ones((4, 3, 3), np.float32))], shape),
+            model([conv], [constant("w", np.ones((4, 3, 3), np.float32))], IMAGE),
             ["images"],
         ),
     }
@@ -380,9 +380,8 @@ def refused_constants() -> Refused:
 def refused_inputs() -> Refused:
     w = constant("w", np.ones((4, 3, 3, 3), np.float32))
     conv = helper.make_node("Conv", ["in", "w"], ["c"], "conv")
-    shape = [1, 3, 8, 8]
     return {
-        "bytes": (model([conv], [w], shape, kind=TensorProto.UINT8, outputs=("c",)), ['input "in"', "type 2"]),
+        "bytes": (model([conv], [w], IMAGE, kind=TensorProto.UINT8, outputs=("c",)), ['input "in"', "type 2"]),
         "open_size": (
             model([conv], [w], [1, 3, "height", "width"], outputs=("c",)),
             ["height open", "OnnxOptions::size"],
@@ -390,10 +389,10 @@ def refused_inputs() -> Refused:
         "open_channels": (model([conv], [w], [1, "c", 8, 8], outputs=("c",)), ["channels open"]),
         "waveform": (model([conv], [w], [1, 16000], outputs=("c",)), ["2 axes"]),
         "two_inputs": (
-            model([helper.make_node("Add", ["in", "other"], ["out"])], [], shape, inputs=("in", "other")),
+            model([helper.make_node("Add", ["in", "other"], ["out"])], [], IMAGE, inputs=("in", "other")),
             ["2 inputs", "other"],
         ),
-        "old": (model([conv], [w], shape, opset=6, outputs=("c",)), ["version 6"]),
+        "old": (model([conv], [w], IMAGE, opset=6, outputs=("c",)), ["version 6"]),
         "four_channels": (model([conv], [w], [1, 4, 8, 8], outputs=("c",)), ["4 channels", "unchanged()"]),
     }
 
