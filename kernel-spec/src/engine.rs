@@ -1,14 +1,14 @@
 //! evcxr with the prelude loaded: runs cells, completes, explains.
 
+use crate::build_cache::Builds;
 use crate::cell::Cell;
+use crate::display_hook::{Shown, is_command};
+use crate::error_report::Report;
+use crate::event_handler::Listener;
 use crate::interrupt::Interrupter;
-use crate::listener::Listener;
-use crate::output::{Output, lock};
-use crate::relay::COLON;
-use crate::report::Report;
-use crate::shown::{Shown, is_command};
-use crate::template::Builds;
-use crate::workplace::Workplace;
+use crate::kernel_dir::Workplace;
+use crate::publisher::{Output, lock};
+use crate::supervisor::COLON;
 use evcxr::{CommandContext, Completions, Error, EvalCallbacks};
 use serde_json::{Map, Value, json};
 use std::io::BufRead;
@@ -56,7 +56,7 @@ impl Engine {
         if self.context.is_none() {
             self.builds.tidy().map_err(plain)?;
             if !self.builds.is_warm() {
-                crate::tools::require_sources().map_err(plain)?;
+                crate::tool_shims::require_sources().map_err(plain)?;
                 self.warm();
             }
             self.builds.private().map_err(plain)?;
@@ -78,7 +78,7 @@ impl Engine {
     fn warm(&self) {
         eprintln!("Compiling metamers for notebooks; the first time takes about four minutes on two cores.");
         let Ok(program) = crate::process::this_program() else { return };
-        let child = crate::tools::restore(&mut Command::new(program))
+        let child = crate::tool_shims::restore(&mut Command::new(program))
             .arg("warm")
             .env("METAMERS_HOME", self.builds.home())
             .stdin(Stdio::null())

@@ -1,14 +1,14 @@
 //! The thread that evaluates: cells one after the other, completions and documentation between them.
 
+use crate::build_cache::Builds;
 use crate::cell::Cell;
+use crate::completeness::{byte_of, character_of, end_of_name};
 use crate::engine::{Engine, Question};
+use crate::error_report::Report;
 use crate::history::History;
 use crate::interrupt::Interrupter;
-use crate::language::{byte_of, character_of, end_of_name};
-use crate::output::{Channel, Output, lock};
-use crate::report::Report;
-use crate::template::Builds;
-use crate::workplace::Workplace;
+use crate::kernel_dir::Workplace;
+use crate::publisher::{Channel, Output, lock};
 use jupyter_protocol::{CompleteRequest, ExecuteRequest, InspectRequest, JupyterMessage};
 use serde_json::{Map, json};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

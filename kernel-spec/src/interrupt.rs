@@ -1,8 +1,8 @@
 //! An interrupt: the build stops, or the library ends its loop after the step under way, or a second one ends the process.
 
 use crate::cell::{Cell, Phase};
-use crate::output::{Output, lock};
 use crate::process;
+use crate::publisher::{Output, lock};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};

@@ -1,34 +1,34 @@
 //! The Jupyter kernel of metamers: Rust cells with live pictures, evaluated by evcxr.
 
-mod answers;
+mod build_cache;
+mod cargo_metadata;
 mod cell;
-mod compile;
+mod cell_compiler;
+mod completeness;
+mod display_hook;
 mod engine;
+mod error_report;
 mod evaluator;
-mod graph;
+mod event;
+mod event_handler;
 mod history;
 mod interrupt;
-mod language;
-mod listener;
+mod kernel_dir;
 mod live;
-mod output;
+mod output_parser;
 mod process;
-mod reading;
-mod relay;
-mod report;
+mod publisher;
+mod receive;
 mod session;
-mod shown;
-mod splitter;
-mod template;
-mod tools;
-mod wire;
-mod workplace;
+mod supervisor;
+mod tool_cache;
+mod tool_shims;
 
 use anyhow::{Context, Result};
+use build_cache::Builds;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use template::Builds;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -59,8 +59,8 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    tools::hook();
-    relay::hook();
+    tool_shims::hook();
+    supervisor::hook();
     evcxr::runtime_hook();
 
     match run(Arguments::parse()) {
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<ExitCode> {
     let home = home()?;
     match (arguments.command, arguments.connection) {
-        (Some(Task::Warm { check: false }), _) => workplace::warm(&home)?,
+        (Some(Task::Warm { check: false }), _) => kernel_dir::warm(&home)?,
         (Some(Task::Warm { check: true }), _) if !Builds::of(&home).is_warm() => return Ok(ExitCode::FAILURE),
         (Some(Task::Warm { check: true }), _) => {}
         (Some(Task::Lab(task)), _) => return task.run(&metamers_lab::Project { root: home }),
@@ -98,7 +98,7 @@ fn serve(connection: PathBuf, home: &Path) -> Result<()> {
     // Jupyter interrupts by message; a Ctrl-C in its terminal is not meant for us.
     process::ignore_interrupts();
     let builds = Builds::of(home);
-    workplace::set_environment(&builds.private_path());
+    kernel_dir::set_environment(&builds.private_path());
     tokio::runtime::Runtime::new()?.block_on(session::serve(connection, builds))?;
     // The session ends the process itself when it has cleaned up.
     loop {

@@ -1,11 +1,11 @@
 //! A kernel session: the five sockets, and who answers what.
 
+use crate::build_cache::Builds;
+use crate::completeness::{Completeness, completeness};
 use crate::evaluator::{self, Desk, Job};
-use crate::language::{Completeness, completeness};
-use crate::output::{Channel, Output, lock};
-use crate::reading::{self, Trouble};
-use crate::template::Builds;
-use crate::workplace::Workplace;
+use crate::kernel_dir::Workplace;
+use crate::publisher::{Channel, Output, lock};
+use crate::receive::{self, Trouble};
 use anyhow::{Context, Result};
 use jupyter_protocol::{JupyterMessage, JupyterMessageContent as Content};
 use jupyter_zmq_client::{self as jupyter, ConnectionInfo, RouterRecvConnection, RouterSendConnection};
@@ -198,7 +198,7 @@ fn kernel_info() -> Value {
 
 async fn receive(mut socket: RouterRecvConnection, session: Arc<Session>, channel: Channel) {
     loop {
-        match reading::next(&mut socket).await {
+        match receive::next(&mut socket).await {
             Ok(message) => session.handle(channel, message),
             Err(Trouble::Connection(error)) => {
                 // A peer that left is no reason to stop; a socket that is gone would repeat this without end.

@@ -1,6 +1,6 @@
 //! JupyterLab, and notebooks without it.
 
-use crate::{Project, checks, say};
+use crate::{Project, prerequisites, say};
 use anyhow::{Context, Result, bail};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub struct Run {
 /// Sets up and opens JupyterLab on the notebooks; returns only if that fails.
 pub fn lab(project: &Project, arguments: &[String]) -> Result<ExitCode> {
     if let Some(port) = port(arguments) {
-        checks::port(port)?;
+        prerequisites::port(port)?;
     }
     project.set_up()?;
     say("Opening", "JupyterLab; Ctrl-C here ends it");
@@ -35,7 +35,7 @@ pub fn lab(project: &Project, arguments: &[String]) -> Result<ExitCode> {
 
 /// Sets up and runs notebooks; returns only if that fails.
 pub fn run(project: &Project, run: &Run) -> Result<ExitCode> {
-    let notebooks = crate::named::notebooks(&run.notebooks)?;
+    let notebooks = crate::notebook_paths::notebooks(&run.notebooks)?;
     project.set_up()?;
     let mut runner = project.python();
     runner.arg(project.root.join("kernel-spec/lab/run_notebook.py")).args(notebooks);
@@ -54,7 +54,7 @@ pub fn run(project: &Project, run: &Run) -> Result<ExitCode> {
 
 /// Makes pages of notebooks, beside them or in a folder, one alone also under another name; returns only if that fails.
 pub fn export(project: &Project, notebooks: &[PathBuf], out: Option<&Path>) -> Result<ExitCode> {
-    let notebooks = crate::named::notebooks(notebooks)?;
+    let notebooks = crate::notebook_paths::notebooks(notebooks)?;
     project.install_packages()?;
     let mut exporter = project.python();
     exporter.arg(project.root.join("kernel-spec/lab/export_notebook.py")).args(notebooks);
@@ -66,19 +66,19 @@ pub fn export(project: &Project, notebooks: &[PathBuf], out: Option<&Path>) -> R
 
 /// Takes the outputs out of notebooks; returns only if that fails.
 pub fn strip(project: &Project, notebooks: &[PathBuf]) -> Result<ExitCode> {
-    with_python_alone(project, "strip_notebooks.py", &crate::named::notebooks(notebooks)?)
+    with_python_alone(project, "strip_notebooks.py", &crate::notebook_paths::notebooks(notebooks)?)
 }
 
 /// Says how large notebooks are, those of the project if none are named; returns only if that fails.
 pub fn sizes(project: &Project, notebooks: &[PathBuf]) -> Result<ExitCode> {
     let all = [project.root.join("notebooks")];
     let notebooks = if notebooks.is_empty() { &all } else { notebooks };
-    with_python_alone(project, "notebook_sizes.py", &crate::named::notebooks(notebooks)?)
+    with_python_alone(project, "notebook_sizes.py", &crate::notebook_paths::notebooks(notebooks)?)
 }
 
 /// These scripts need no package, so nothing has to be set up before.
 fn with_python_alone(project: &Project, script: &str, notebooks: &[PathBuf]) -> Result<ExitCode> {
-    let mut python = Command::new(checks::python()?);
+    let mut python = Command::new(prerequisites::python()?);
     python.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PYTHONDONTWRITEBYTECODE", "1");
     python.arg(project.root.join("kernel-spec/lab").join(script)).args(notebooks);
     bail!("Python could not be started: {}", python.exec())

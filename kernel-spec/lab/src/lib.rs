@@ -2,15 +2,15 @@
 //!
 //! `cargo lab` and `metamers-kernel` offer the same of it.
 
-mod checks;
 mod jupyter;
 mod kernel_spec;
-mod named;
-mod setup;
+mod notebook_paths;
+mod prerequisites;
+mod project;
 
 pub use jupyter::{Run, export, lab, run, sizes, strip};
 pub use kernel_spec::Place;
-pub use setup::Project;
+pub use project::Project;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};

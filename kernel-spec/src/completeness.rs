@@ -1,6 +1,6 @@
 //! Whether a piece of Rust is finished, and where a cursor is.
 
-use crate::shown::rust_begins;
+use crate::display_hook::rust_begins;
 use ra_ap_syntax::{Edition, SourceFile, SyntaxError, SyntaxKind, SyntaxToken, T};
 
 /// The state of a piece of code that is being typed.

@@ -1,6 +1,6 @@
 //! The steps from a fresh clone to a kernel in JupyterLab, each skipped when it has been done.
 
-use crate::{checks, kernel_spec, say};
+use crate::{kernel_spec, prerequisites, say};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fs;
@@ -43,7 +43,7 @@ impl Project {
 
     /// Does all steps.
     pub fn set_up(&self) -> Result<()> {
-        checks::prerequisites(&self.root)?;
+        prerequisites::prerequisites(&self.root)?;
         self.install_packages()?;
         self.without_news()?;
         self.build_kernel()?;
@@ -63,7 +63,7 @@ impl Project {
             return Ok(());
         }
         say("Installing", "JupyterLab and what it needs into .venv (about a minute)");
-        let mut make = Command::new(checks::python()?);
+        let mut make = Command::new(prerequisites::python()?);
         succeed(make.args(["-m", "venv", "--clear"]).arg(self.venv()), "the virtual environment could not be made")?;
         let mut install = self.python();
         install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--requirement"]);

@@ -1,7 +1,7 @@
 //! The folder in which a kernel builds its cells: private to each kernel, and made of a template in which everything that the
 //! prelude needs has been compiled.
 
-use crate::answers;
+use crate::tool_cache;
 use anyhow::{Context, Result};
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
@@ -129,7 +129,7 @@ impl Builds {
         fs::create_dir_all(&next)?;
         let _ = fs::remove_file(next.join(STAMP));
         // What the tools said of the old sources.
-        let _ = fs::remove_dir_all(next.join(answers::FOLDER));
+        let _ = fs::remove_dir_all(next.join(tool_cache::FOLDER));
         build(&next)?;
         fs::write(next.join(STAMP), stamp)?;
 
@@ -155,7 +155,7 @@ impl Builds {
     /// What the template depends on: the library's sources by name, size and time, the lock file, the compiler, this kernel.
     fn stamp(&self) -> Result<String> {
         let mut hasher = DefaultHasher::new();
-        (CARGO_CONFIG, crate::workplace::FLUSH_SOURCE, crate::workplace::prelude(&self.home)).hash(&mut hasher);
+        (CARGO_CONFIG, crate::kernel_dir::FLUSH_SOURCE, crate::kernel_dir::prelude(&self.home)).hash(&mut hasher);
         let mut text = Vec::new();
         for file in ["Cargo.toml", "Cargo.lock"] {
             let path = self.home.join(file);
@@ -168,7 +168,7 @@ impl Builds {
         // A kernel that was built anew may ask for other things.
         let itself = std::env::current_exe().and_then(fs::metadata).and_then(|file| Ok((file.len(), file.modified()?)));
         itself.ok().hash(&mut hasher);
-        let rustc = crate::tools::real("rustc").arg("-vV").output().context("cannot run rustc")?;
+        let rustc = crate::tool_shims::real("rustc").arg("-vV").output().context("cannot run rustc")?;
         rustc.stdout.hash(&mut hasher);
         Ok(format!("{:016x}", hasher.finish()))
     }

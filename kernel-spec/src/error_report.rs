@@ -1,6 +1,6 @@
 //! What went wrong, in words that a person can use.
 
-use crate::shown::{METHOD, Shown};
+use crate::display_hook::{METHOD, Shown};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use evcxr::CompilationError;
 use serde_json::{Value, json};

@@ -1,14 +1,14 @@
 //! The process between evcxr and the process that runs the cells.
 //!
-//! It starts the latter as its own child, splits what that one writes (see [`crate::splitter`]) and reports it to the kernel (see
-//! [`crate::wire`]): text with and without newline, live frames, stderr up to the very end of a cell, panics, failures and the death
+//! It starts the latter as its own child, splits what that one writes (see [`crate::output_parser`]) and reports it to the kernel (see
+//! [`crate::event`]): text with and without newline, live frames, stderr up to the very end of a cell, panics, failures and the death
 //! of the process, all in order. It ends when the kernel does, and takes its child with it.
 
+use crate::event::{Event, KEY_VAR};
 use crate::live::NONCE_VAR;
-use crate::output::lock;
+use crate::output_parser::{COMPLETE, FAILED, INPUT_REQUEST, PANICKED, Piece, Splitter, take_text, whole_characters};
 use crate::process;
-use crate::splitter::{COMPLETE, FAILED, INPUT_REQUEST, PANICKED, Piece, Splitter, take_text, whole_characters};
-use crate::wire::{Event, KEY_VAR};
+use crate::publisher::lock;
 use std::io::{BufRead, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -53,7 +53,7 @@ pub fn hook() {
 fn run(key: &str) -> std::io::Result<i32> {
     let switches = std::env::var_os(SWITCHES_VAR).map(PathBuf::from).unwrap_or_default();
     let nonce = std::env::var(NONCE_VAR).unwrap_or_default();
-    let mut child = crate::tools::restore(&mut Command::new(process::this_program()?))
+    let mut child = crate::tool_shims::restore(&mut Command::new(process::this_program()?))
         .args(std::env::args_os().skip(1))
         .env_remove(KEY_VAR)
         .env_remove(SWITCHES_VAR)

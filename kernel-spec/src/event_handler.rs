@@ -1,10 +1,10 @@
 //! Hears what the relay reports, while the cell runs.
 
 use crate::cell::Phase;
+use crate::event::Event;
 use crate::interrupt::Interrupter;
 use crate::live::Frame;
-use crate::output::{Output, lock};
-use crate::wire::Event;
+use crate::publisher::{Output, lock};
 use crossbeam_channel::{Receiver, Select};
 use std::sync::{Arc, Mutex};
 

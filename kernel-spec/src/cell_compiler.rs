@@ -1,7 +1,7 @@
 //! A cell is compiled: by cargo the first time with these dependencies, and then by rustc alone, with the arguments that cargo gave it.
 
-use crate::answers::{Answer, Answers};
-use crate::tools::{self, BUILD_VAR};
+use crate::tool_cache::{Answer, Answers};
+use crate::tool_shims::{self, BUILD_VAR};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ pub fn cell(build: &Path, check: bool, arguments: &[&str]) -> i32 {
     let keeps = std::env::var_os(KEEP_VAR).is_some();
     let mut record = known();
     if record.is_none() {
-        let mut cargo = tools::real("cargo");
+        let mut cargo = tool_shims::real("cargo");
         cargo.arg(if check { "check" } else { "build" }).args(arguments);
         cargo.env("RUSTC_WRAPPER", build.join("tools/bin").join(RECORDER)).env(RECORD_VAR, &note).env(BUILD_VAR, build);
         cargo.stdout(if keeps { Stdio::null() } else { Stdio::inherit() });
@@ -113,7 +113,7 @@ fn compiled(record: &Record, build: &Path, check: bool, folder: &Path) -> Option
     // An earlier cell may have it under another name, and loaded.
     let _ = std::fs::remove_file(folder.join(LIBRARY));
     let mut rustc = Command::new(&record.program);
-    tools::restore(&mut rustc).envs(&record.environment).current_dir(build);
+    tool_shims::restore(&mut rustc).envs(&record.environment).current_dir(build);
     for argument in &record.arguments {
         match argument.strip_prefix("--emit=") {
             Some(_) => rustc.arg(if check { "--emit=metadata" } else { "--emit=link" }),

@@ -1,13 +1,13 @@
 //! The folder in which a kernel works, what it tells evcxr about it, and the prelude.
 
-use crate::compile::KEEP_VAR;
+use crate::build_cache::Builds;
+use crate::cell_compiler::KEEP_VAR;
+use crate::display_hook::{DISPLAYS, Shown};
+use crate::error_report::Report;
+use crate::event::KEY_VAR;
 use crate::live::NONCE_VAR;
-use crate::relay::{FLUSH, READY, SKIP, SWITCHES_VAR};
-use crate::report::Report;
-use crate::shown::{DISPLAYS, Shown};
-use crate::template::Builds;
-use crate::tools;
-use crate::wire::KEY_VAR;
+use crate::supervisor::{FLUSH, READY, SKIP, SWITCHES_VAR};
+use crate::tool_shims;
 use anyhow::{Context, Result};
 use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
@@ -91,7 +91,7 @@ impl Workplace {
     /// Starts evcxr.
     pub fn start(&self) -> Result<(CommandContext, EvalContextOutputs)> {
         let switches = self.switches();
-        tools::install(&self.build).with_context(|| format!("cannot write to {}", self.build.display()))?;
+        tool_shims::install(&self.build).with_context(|| format!("cannot write to {}", self.build.display()))?;
         std::fs::create_dir_all(&switches).with_context(|| format!("cannot write to {}", switches.display()))?;
         for switch in [READY, SKIP] {
             let _ = std::fs::remove_file(switches.join(switch));
@@ -119,7 +119,7 @@ impl Workplace {
     /// Compiles the library that flushes stdout; it has to share the standard library of the cells, which this program does not.
     fn make_flush(&self) -> Result<()> {
         std::fs::create_dir_all(self.switches())?;
-        let mut rustc = tools::real("rustc")
+        let mut rustc = tool_shims::real("rustc")
             .args(["--edition", "2024", "--crate-name", "flush", "--crate-type", "cdylib", "-Cprefer-dynamic", "-o"])
             .args([&self.switches().join(FLUSH), Path::new("-")])
             .stdin(Stdio::piped())
@@ -163,13 +163,13 @@ pub fn set_environment(build: &Path) {
         // SAFETY: no other thread reads or writes the environment yet.
         unsafe { std::env::set_var(name, value) };
     }
-    tools::set_environment(build);
+    tool_shims::set_environment(build);
 }
 
 /// Compiles everything that a notebook needs before its first cell, into the template.
 pub fn warm(home: &Path) -> Result<()> {
     let builds = Builds::of(home);
-    tools::require_sources()?;
+    tool_shims::require_sources()?;
     builds.tidy()?;
     set_environment(&builds.next_path());
     // SAFETY: no other thread reads or writes the environment yet.

@@ -4,9 +4,9 @@
 //! compiled by `rustc` with the arguments that cargo gave it for the first cell with these dependencies, without having cargo look
 //! at two hundred packages again. Whatever else is asked goes to the real tools, in the environment that the kernel was started in.
 
-use crate::answers::{Answer, Answers};
-use crate::compile;
-use crate::graph;
+use crate::cargo_metadata;
+use crate::cell_compiler;
+use crate::tool_cache::{Answer, Answers};
 use anyhow::{Context, Result};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub const BUILD_VAR: &str = "METAMERS_BUILD";
 const FOLDER: &str = "tools/bin";
 /// The manifest of the standard library's sources.
 const LIBRARY: &str = "library/Cargo.toml";
-const NAMES: [&str; 4] = ["cargo", "rustc", "rustup", compile::RECORDER];
+const NAMES: [&str; 4] = ["cargo", "rustc", "rustup", cell_compiler::RECORDER];
 /// What the kernel changes in its environment, and under which name it keeps the original.
 const CHANGED: [(&str, &str); 3] =
     [("PATH", "METAMERS_REAL_PATH"), ("CARGO_HOME", "METAMERS_REAL_CARGO_HOME"), ("CARGO", "METAMERS_REAL_CARGO")];
@@ -88,7 +88,7 @@ fn run(name: &str, arguments: &[OsString], build: &Path) -> i32 {
     let texts: Option<Vec<&str>> = arguments.iter().map(|argument| argument.to_str()).collect();
     let texts = texts.unwrap_or_default();
     match (name, texts.as_slice()) {
-        (compile::RECORDER, _) => compile::record(arguments),
+        (cell_compiler::RECORDER, _) => cell_compiler::record(arguments),
         ("rustup", ["which", "cargo"]) => {
             println!("{}", build.join(FOLDER).join("cargo").display());
             0
@@ -97,10 +97,10 @@ fn run(name: &str, arguments: &[OsString], build: &Path) -> i32 {
         // A person may have cargo do other things, elsewhere.
         _ if !is_here(build) && !texts.iter().any(|text| text.ends_with(LIBRARY)) => pass_on(name, arguments),
         // evcxr first of all runs a cell without dependencies; rust-analyzer need not read the standard library for that.
-        ("rustc", ["--print", "sysroot"]) if compile::manifest(build).is_none() => 1,
+        ("rustc", ["--print", "sysroot"]) if cell_compiler::manifest(build).is_none() => 1,
         ("rustc", ["--print", "sysroot"] | ["-vV"] | ["-Vv"]) => ask(name, &texts, build),
-        ("cargo", ["build", rest @ ..]) => compile::cell(build, false, rest),
-        ("cargo", ["check", rest @ ..]) => compile::cell(build, true, rest),
+        ("cargo", ["build", rest @ ..]) => cell_compiler::cell(build, false, rest),
+        ("cargo", ["check", rest @ ..]) => cell_compiler::cell(build, true, rest),
         ("cargo", ["metadata" | "locate-project" | "--version", ..] | ["-Z", ..]) => ask(name, &texts, build),
         ("cargo", ["rustc", "-Z", "unstable-options", "--print", ..]) => ask(name, &texts, build),
         _ => pass_on(name, arguments),
@@ -140,7 +140,7 @@ fn ask(name: &str, arguments: &[&str], build: &Path) -> i32 {
     if answer.status == 0 {
         // rust-analyzer asks in this way, evcxr in another.
         if arguments.contains(&"--filter-platform") && !arguments.contains(&"--no-deps") {
-            let smaller = if library { graph::trimmed_library } else { graph::trimmed };
+            let smaller = if library { cargo_metadata::trimmed_library } else { cargo_metadata::trimmed };
             answer.stdout = smaller(&answer.stdout).unwrap_or(answer.stdout);
         }
         answers.keep(&file, &answer);
