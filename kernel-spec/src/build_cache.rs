@@ -1,7 +1,9 @@
-//! The folder in which a kernel builds its cells: private to each kernel, and made of a template in which everything that the
-//! prelude needs has been compiled.
+//! Cache of compiled dependencies: a template in which everything that the prelude needs has been compiled, and copies of it, one for each
+//! kernel.
 
-use crate::tool_cache;
+use crate::prelude::{FLUSH_LIBRARY_SOURCE, prelude_source};
+use crate::tool_cache::TOOL_CACHE_DIR;
+use crate::{process, toolchain};
 use anyhow::{Context, Result};
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
@@ -9,50 +11,54 @@ use std::hash::{Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Speed in a notebook is the speed of a release build: the same settings for the library, its dependencies and the cells.
+/// Cargo settings for the library, its dependencies and the cells, so that notebooks run at the speed of a release build.
 const CARGO_CONFIG: &str = "\
-# Written by metamers-kernel: notebooks are compiled as a release build is.
+# Written by metamers-kernel: compiles notebooks as a release build.
 [profile.dev]
 opt-level = 3
 debug = false
 debug-assertions = false
 overflow-checks = false
 incremental = false
-# A cell is small: one part of it is compiled sooner than sixteen are put together again.
+# Cells are small: one unit compiles faster than sixteen are merged.
 codegen-units = 1
 
 [profile.dev.package.\"*\"]
 codegen-units = 16
 ";
-/// What cargo makes of a package is in folders and files that have the package's name, below these.
-const BY_PACKAGE: [&str; 3] = ["deps", ".fingerprint", "build"];
-/// What is compiled again and again, the cells and the library, may be written in place.
-const CHANGING: [&str; 4] = ["ctx", "code_", "metamers", "flush"];
-const STAMP: &str = "stamp";
+/// Cargo's directories with one entry for each package, named after it.
+const PER_PACKAGE_DIRS: [&str; 3] = ["deps", ".fingerprint", "build"];
+/// Parts of the names of entries that are compiled again and may be written in place: the cells and the library.
+const MUTABLE_ENTRIES: [&str; 4] = ["ctx", "code_", "metamers", "flush"];
+const FINGERPRINT_FILE: &str = "fingerprint";
 
-/// The folders of notebook builds of one project.
-pub struct Builds {
+/// The notebook builds of one project.
+pub struct BuildCache {
     home: PathBuf,
     root: PathBuf,
 }
 
-impl Builds {
+impl BuildCache {
     /// The builds of the project at `home`.
-    pub fn of(home: &Path) -> Builds {
-        Builds { home: home.to_owned(), root: home.join("target").join("notebook") }
+    #[must_use]
+    pub fn new(home: &Path) -> BuildCache {
+        BuildCache { home: home.to_owned(), root: home.join("target").join("notebook") }
     }
 
-    /// The project.
+    /// The project's root.
+    #[must_use]
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// The folder of all builds.
+    /// The directory of all builds.
+    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The project's lock file, which a notebook follows so that its versions are those of the library.
+    /// The project's lock file; notebooks use it so that their versions are those of the library.
+    #[must_use]
     pub fn lock_file(&self) -> PathBuf {
         self.home.join("Cargo.lock")
     }
@@ -61,8 +67,8 @@ impl Builds {
         self.root.join("template")
     }
 
-    /// Makes the folder of all builds, with the settings that they share, and removes what dead kernels left behind.
-    pub fn tidy(&self) -> Result<()> {
+    /// Creates the directory of all builds with its cargo settings, and removes the directories of dead kernels.
+    pub fn prepare(&self) -> Result<()> {
         let config = self.root.join(".cargo");
         fs::create_dir_all(&config).with_context(|| format!("cannot create {}", config.display()))?;
         let file = config.join("config.toml");
@@ -72,68 +78,71 @@ impl Builds {
         for entry in fs::read_dir(&self.root)?.flatten() {
             let name = entry.file_name();
             let owner = name.to_str().and_then(|name| name.strip_prefix("kernel-")).and_then(|pid| pid.parse().ok());
-            if owner.is_some_and(|pid: u32| !crate::process::is_alive(pid)) {
+            if owner.is_some_and(|pid: u32| !process::is_alive(pid)) {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
         Ok(())
     }
 
-    /// Whether the template was made of the sources as they are now.
+    /// True if the template was built from the current sources.
+    #[must_use]
     pub fn is_warm(&self) -> bool {
-        let stamp = fs::read_to_string(self.template().join(STAMP));
-        stamp.is_ok_and(|stamp| self.stamp().is_ok_and(|now| now == stamp))
+        let built = fs::read_to_string(self.template().join(FINGERPRINT_FILE));
+        built.is_ok_and(|built| self.fingerprint().is_ok_and(|current| current == built))
     }
 
-    /// The build folder of this process.
-    pub fn private_path(&self) -> PathBuf {
+    /// The path of this process's kernel directory.
+    #[must_use]
+    pub fn kernel_dir(&self) -> PathBuf {
         self.root.join(format!("kernel-{}", std::process::id()))
     }
 
-    /// The folder in which the next template is made.
-    pub fn next_path(&self) -> PathBuf {
+    /// The directory in which the next template is built.
+    #[must_use]
+    pub fn next_template(&self) -> PathBuf {
         self.root.join("template.next")
     }
 
-    /// Makes the build folder of this process, from the template if there is one.
-    pub fn private(&self) -> Result<PathBuf> {
-        let path = self.private_path();
+    /// Creates this process's kernel directory, as a copy of the template if there is one.
+    pub fn create_kernel_dir(&self) -> Result<PathBuf> {
+        let path = self.kernel_dir();
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
-        let lock = self.lock()?;
+        let lock = self.template_lock()?;
         lock.lock_shared()?;
         if self.template().exists() {
-            link_tree(&self.template(), &path)?;
+            copy_tree(&self.template(), &path, CopyMode::Copy)?;
         } else {
             fs::create_dir_all(&path)?;
         }
         Ok(path)
     }
 
-    /// Makes the template anew, reusing what is still good of the old one: `build` compiles in the folder that it is given.
-    pub fn warm(&self, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let guard = self.root.join("warm.lock");
-        let guard = File::create(&guard).with_context(|| format!("cannot write {}", guard.display()))?;
-        guard.lock()?;
-        // Somebody else may have done it while we waited.
+    /// Rebuilds the template, starting from the old one; `build` compiles in the directory that it is given.
+    pub fn build_template(&self, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let lock_file = self.root.join("warm.lock");
+        let build_lock = File::create(&lock_file).with_context(|| format!("cannot write {}", lock_file.display()))?;
+        build_lock.lock()?;
+        // Another process may have built it in the meantime.
         if self.is_warm() {
             return Ok(());
         }
-        let stamp = self.stamp()?;
-        let next = self.next_path();
-        // What an interrupted run compiled is kept for the next one.
+        let fingerprint = self.fingerprint()?;
+        let next = self.next_template();
+        // An unfinished build is continued.
         if !next.exists() && self.template().exists() {
-            link_tree(&self.template(), &next)?;
+            copy_tree(&self.template(), &next, CopyMode::Copy)?;
         }
         fs::create_dir_all(&next)?;
-        let _ = fs::remove_file(next.join(STAMP));
-        // What the tools said of the old sources.
-        let _ = fs::remove_dir_all(next.join(tool_cache::FOLDER));
+        let _ = fs::remove_file(next.join(FINGERPRINT_FILE));
+        // The cached answers are about the old sources.
+        let _ = fs::remove_dir_all(next.join(TOOL_CACHE_DIR));
         build(&next)?;
-        fs::write(next.join(STAMP), stamp)?;
+        fs::write(next.join(FINGERPRINT_FILE), fingerprint)?;
 
-        let lock = self.lock()?;
+        let lock = self.template_lock()?;
         lock.lock()?;
         let old = self.root.join("template.old");
         if self.template().exists() {
@@ -146,16 +155,17 @@ impl Builds {
         Ok(())
     }
 
-    /// Held shared while a kernel copies the template, and alone while it is replaced.
-    fn lock(&self) -> Result<File> {
+    /// The file lock of the template: shared while a kernel copies it, exclusive while it is replaced.
+    fn template_lock(&self) -> Result<File> {
         let path = self.root.join("template.lock");
         File::create(&path).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// What the template depends on: the library's sources by name, size and time, the lock file, the compiler, this kernel.
-    fn stamp(&self) -> Result<String> {
+    /// A hash of everything the template depends on: the library's sources by name, size and time, the manifest and lock file, the compiler
+    /// and this kernel.
+    fn fingerprint(&self) -> Result<String> {
         let mut hasher = DefaultHasher::new();
-        (CARGO_CONFIG, crate::kernel_dir::FLUSH_SOURCE, crate::kernel_dir::prelude(&self.home)).hash(&mut hasher);
+        (CARGO_CONFIG, FLUSH_LIBRARY_SOURCE, prelude_source(&self.home)).hash(&mut hasher);
         let mut text = Vec::new();
         for file in ["Cargo.toml", "Cargo.lock"] {
             let path = self.home.join(file);
@@ -165,10 +175,10 @@ impl Builds {
         }
         text.hash(&mut hasher);
         hash_tree(&self.home.join("src"), &mut hasher)?;
-        // A kernel that was built anew may ask for other things.
-        let itself = std::env::current_exe().and_then(fs::metadata).and_then(|file| Ok((file.len(), file.modified()?)));
-        itself.ok().hash(&mut hasher);
-        let rustc = crate::tool_shims::real("rustc").arg("-vV").output().context("cannot run rustc")?;
+        let program =
+            std::env::current_exe().and_then(fs::metadata).and_then(|file| Ok((file.len(), file.modified()?)));
+        program.ok().hash(&mut hasher);
+        let rustc = toolchain::real_tool("rustc").arg("-vV").output().context("cannot run rustc")?;
         rustc.stdout.hash(&mut hasher);
         Ok(format!("{:016x}", hasher.finish()))
     }
@@ -190,33 +200,39 @@ fn hash_tree(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
     Ok(())
 }
 
-/// Copies a folder: what cargo writes once and for all as a second name of the same file, everything else as a file of its own.
-fn link_tree(from: &Path, to: &Path) -> Result<()> {
-    copy_tree(from, to, false)
+/// Treatment of the files in a directory that is copied.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum CopyMode {
+    /// Files may be written in place later and are copied.
+    Copy,
+    /// Files belong to packages that are not compiled again and are hard-linked.
+    HardLink,
 }
 
-/// `steady` says that what is in this folder belongs to packages that are not compiled again.
-fn copy_tree(from: &Path, to: &Path, steady: bool) -> Result<()> {
+/// Copies a directory tree; files that cargo never writes again become hard links.
+fn copy_tree(from: &Path, to: &Path, mode: CopyMode) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let entry = entry?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         let (name, kind) = (entry.file_name(), entry.file_type()?);
         let name = name.to_string_lossy();
-        let changes = CHANGING.iter().any(|part| name.contains(part));
+        let is_mutable = MUTABLE_ENTRIES.iter().any(|part| name.contains(part));
         if kind.is_dir() {
-            copy_tree(&source, &target, (steady || BY_PACKAGE.contains(&name.as_ref())) && !changes)?;
+            let is_per_package = mode == CopyMode::HardLink || PER_PACKAGE_DIRS.contains(&name.as_ref());
+            let mode = if is_per_package && !is_mutable { CopyMode::HardLink } else { CopyMode::Copy };
+            copy_tree(&source, &target, mode)?;
             continue;
         }
         if kind.is_symlink() {
-            // It leads to a process that has ended; each kernel makes its own.
+            // The shims point to a process that has ended; each kernel creates its own.
             continue;
         }
-        if steady && !changes && fs::hard_link(&source, &target).is_ok() {
+        if mode == CopyMode::HardLink && !is_mutable && fs::hard_link(&source, &target).is_ok() {
             continue;
         }
         fs::copy(&source, &target).with_context(|| format!("cannot write {}", target.display()))?;
-        // Cargo compares times to know what is fresh.
+        // Cargo compares modification times to decide what is fresh.
         let modified = entry.metadata()?.modified()?;
         File::options().write(true).open(&target)?.set_modified(modified)?;
     }
@@ -238,42 +254,42 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_warm_until_a_source_changes_and_is_copied_whole() {
+    fn a_template_is_warm_until_a_source_changes_and_is_copied_completely() {
         let home = scratch("template");
-        let builds = Builds::of(&home);
-        builds.tidy().unwrap();
-        assert!(!builds.is_warm());
-        builds
-            .warm(|path| {
+        let cache = BuildCache::new(&home);
+        cache.prepare().unwrap();
+        assert!(!cache.is_warm());
+        cache
+            .build_template(|path| {
                 fs::create_dir_all(path.join("target/deps"))?;
                 fs::write(path.join("target/deps/libcandle.rlib"), vec![1; 20_000])?;
                 Ok(fs::write(path.join("target/deps/libmetamers.so"), vec![2; 20_000])?)
             })
             .unwrap();
-        assert!(builds.is_warm());
+        assert!(cache.is_warm());
 
-        let private = builds.private().unwrap();
-        fs::write(private.join("target/deps/libmetamers.so"), "new").unwrap();
+        let kernel_dir = cache.create_kernel_dir().unwrap();
+        fs::write(kernel_dir.join("target/deps/libmetamers.so"), "new").unwrap();
         let kept = fs::read(home.join("target/notebook/template/target/deps/libmetamers.so")).unwrap();
         assert_eq!(kept, vec![2; 20_000], "a kernel must not write into the template");
         let time = |path: PathBuf| fs::metadata(path).unwrap().modified().unwrap();
         let file = "target/deps/libcandle.rlib";
-        assert_eq!(time(private.join(file)), time(home.join("target/notebook/template").join(file)));
+        assert_eq!(time(kernel_dir.join(file)), time(home.join("target/notebook/template").join(file)));
 
         fs::write(home.join("src/lib.rs"), "// changed").unwrap();
-        assert!(!builds.is_warm());
+        assert!(!cache.is_warm());
         fs::remove_dir_all(home).unwrap();
     }
 
     #[test]
-    fn folders_of_dead_kernels_go_and_those_of_living_ones_stay() {
+    fn directories_of_dead_kernels_are_removed_and_those_of_living_ones_kept() {
         let home = scratch("stale");
-        let builds = Builds::of(&home);
+        let cache = BuildCache::new(&home);
         let alive = home.join(format!("target/notebook/kernel-{}", std::process::id()));
         let dead = home.join("target/notebook/kernel-2147483000");
         fs::create_dir_all(&alive).unwrap();
         fs::create_dir_all(&dead).unwrap();
-        builds.tidy().unwrap();
+        cache.prepare().unwrap();
         assert!(alive.exists() && !dead.exists());
         fs::remove_dir_all(home).unwrap();
     }

@@ -1,13 +1,13 @@
-//! The packages that rust-analyzer reads: those whose types a cell can meet, instead of all that are compiled.
+//! Trimming of `cargo metadata`, so that rust-analyzer reads only packages whose types a cell can name, and not all that are compiled.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The package whose dependencies a cell sees only as far as they are in its interface.
-const LIBRARY: &str = "metamers";
+/// The package whose transitive dependencies are dropped: cells see them only through its interface.
+const LIBRARY_CRATE: &str = "metamers";
 
-/// The packages of the standard library that have an interface of their own; the rest is what these are made of.
-const STANDARD: [&str; 7] = [
+/// The packages of the standard library with a public interface; the others are implementation details.
+const STD_CRATES: [&str; 7] = [
     "core",
     "alloc",
     "std",
@@ -17,27 +17,29 @@ const STANDARD: [&str; 7] = [
     "rustc-std-workspace-std",
 ];
 
-/// What `cargo metadata` said of the cells, without the packages behind the library's own dependencies; none if it is not understood.
-pub fn trimmed(metadata: &str) -> Option<String> {
+/// Drops the dependencies of the library's dependencies from the cells' metadata; `None` if the format is unknown.
+#[must_use]
+pub fn trim_metadata(metadata: &str) -> Option<String> {
     let metadata = serde_json::from_str(metadata).ok()?;
-    let kept = kept(&metadata)?;
-    reduced(metadata, &kept)
+    let kept = reachable_packages(&metadata)?;
+    retain_packages(metadata, &kept)
 }
 
-/// What `cargo metadata` said of the standard library, without what is behind its interface; none if it is not understood.
-pub fn trimmed_library(metadata: &str) -> Option<String> {
+/// Drops the implementation details from the standard library's metadata; `None` if the format is unknown.
+#[must_use]
+pub fn trim_std_metadata(metadata: &str) -> Option<String> {
     let metadata: Value = serde_json::from_str(metadata).ok()?;
     let packages = metadata["packages"].as_array()?.iter();
     let kept: BTreeSet<String> = packages
-        .filter(|package| package["name"].as_str().is_some_and(|name| STANDARD.contains(&name)))
+        .filter(|package| package["name"].as_str().is_some_and(|name| STD_CRATES.contains(&name)))
         .filter_map(|package| package["id"].as_str().map(str::to_owned))
         .collect();
-    // An unknown shape of the library is read whole.
+    // A standard library with other packages is left as it is.
     (kept.len() >= 4).then_some(())?;
-    reduced(metadata, &kept)
+    retain_packages(metadata, &kept)
 }
 
-fn reduced(mut metadata: Value, kept: &BTreeSet<String>) -> Option<String> {
+fn retain_packages(mut metadata: Value, kept: &BTreeSet<String>) -> Option<String> {
     let is_kept = |id: &Value| id.as_str().is_some_and(|id| kept.contains(id));
     metadata["packages"].as_array_mut()?.retain(|package| is_kept(&package["id"]));
     for members in ["workspace_members", "workspace_default_members"] {
@@ -54,7 +56,8 @@ fn reduced(mut metadata: Value, kept: &BTreeSet<String>) -> Option<String> {
     Some(metadata.to_string())
 }
 
-fn kept(metadata: &Value) -> Option<BTreeSet<String>> {
+/// The ids of the root package's dependencies, without those behind the library's direct dependencies.
+fn reachable_packages(metadata: &Value) -> Option<BTreeSet<String>> {
     let mut dependencies = BTreeMap::new();
     for node in metadata["resolve"]["nodes"].as_array()? {
         let ids: Option<Vec<&str>> = node["dependencies"].as_array()?.iter().map(Value::as_str).collect();
@@ -62,7 +65,7 @@ fn kept(metadata: &Value) -> Option<BTreeSet<String>> {
     }
     let mut library = None;
     for package in metadata["packages"].as_array()? {
-        if package["name"] == LIBRARY {
+        if package["name"] == LIBRARY_CRATE {
             library = package["id"].as_str();
         }
     }
@@ -88,7 +91,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_lies_behind_the_library_is_left_out_and_a_persons_own_dependencies_are_kept_whole() {
+    fn dependencies_behind_the_library_are_dropped_and_the_users_own_are_kept() {
         let nodes = [
             ("cell", vec!["metamers 1", "own"]),
             ("metamers 1", vec!["candle"]),
@@ -107,7 +110,7 @@ mod tests {
                 })).collect::<Vec<_>>(),
             },
         });
-        let trimmed: Value = serde_json::from_str(&trimmed(&metadata.to_string()).unwrap()).unwrap();
+        let trimmed: Value = serde_json::from_str(&trim_metadata(&metadata.to_string()).unwrap()).unwrap();
         let ids = |list: &Value| -> Vec<String> {
             list.as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect()
         };
@@ -116,13 +119,13 @@ mod tests {
         assert_eq!(
             trimmed["resolve"]["nodes"][2]["dependencies"],
             json!([]),
-            "a package must not name one that is not there"
+            "a package must not name one that was dropped"
         );
     }
 
     #[test]
-    fn what_is_not_understood_is_left_alone() {
-        assert_eq!(trimmed("{}"), None);
-        assert_eq!(trimmed("no json"), None);
+    fn unknown_formats_are_rejected() {
+        assert_eq!(trim_metadata("{}"), None);
+        assert_eq!(trim_metadata("no json"), None);
     }
 }

@@ -1,23 +1,24 @@
-//! Whether a piece of Rust is finished, and where a cursor is.
+//! Completeness of Rust code, for `is_complete_request`.
 
-use crate::display_hook::rust_begins;
+use crate::display_hook::rust_start;
 use ra_ap_syntax::{Edition, SourceFile, SyntaxError, SyntaxKind, SyntaxToken, T};
 
-/// The state of a piece of code that is being typed.
+/// Completeness of code that is being typed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Completeness {
-    /// It can be run.
+    /// The code can be run.
     Complete,
-    /// More has to follow, at this depth of brackets.
+    /// The code must continue; holds the number of open brackets.
     Incomplete(usize),
-    /// No continuation makes it right.
+    /// No continuation makes the code valid.
     Invalid,
 }
 
-/// Judges as the parser does: what is wrong before the end stays wrong, what is wrong at the end may become right.
+/// Classifies a cell by its syntax errors: an error before the end cannot be fixed by typing on, one at the end can.
+#[must_use]
 pub fn completeness(cell: &str) -> Completeness {
-    let Some(start) = rust_begins(cell).filter(|_| !cell.starts_with('?')) else { return Completeness::Complete };
-    // The body of a function, without its end.
+    let Some(start) = rust_start(cell).filter(|_| !cell.starts_with('?')) else { return Completeness::Complete };
+    // Parsed as a function body without the closing brace.
     let parse = SourceFile::parse(&format!("fn f(){{{}", &cell[start..]), Edition::Edition2024);
     let tokens: Vec<_> = parse.syntax_node().descendants_with_tokens().filter_map(|part| part.into_token()).collect();
     let errors = parse.errors();
@@ -33,16 +34,16 @@ pub fn completeness(cell: &str) -> Completeness {
     if whole.errors().is_empty() { Completeness::Complete } else { Completeness::Incomplete(depth.max(1)) }
 }
 
-/// Whether this error says that the token, the last of all, has no end.
+/// True if the error says that the given last token is unterminated.
 fn is_unterminated(token: &SyntaxToken, error: &SyntaxError) -> bool {
     use SyntaxKind::{BYTE_STRING, C_STRING, COMMENT, STRING};
     let message = error.to_string();
     let says_so = message.starts_with("Missing trailing") || message.starts_with("Invalid raw string");
-    let (of_token, of_error) = (token.text_range(), error.range());
-    matches!(token.kind(), STRING | BYTE_STRING | C_STRING | COMMENT) && says_so && of_error.start() >= of_token.start()
+    let starts_in_token = error.range().start() >= token.text_range().start();
+    matches!(token.kind(), STRING | BYTE_STRING | C_STRING | COMMENT) && says_so && starts_in_token
 }
 
-/// How many brackets are open at the end of the function's body; none if one is closed that was not open.
+/// The number of brackets open at the end of the function body; `None` if a closing bracket does not match.
 fn open_brackets(function: &[SyntaxToken]) -> Option<usize> {
     let mut open = Vec::new();
     for token in function.iter().skip_while(|token| token.kind() != T!['{']).skip(1) {
@@ -57,22 +58,6 @@ fn open_brackets(function: &[SyntaxToken]) -> Option<usize> {
         }
     }
     Some(open.len())
-}
-
-/// The byte at a position that Jupyter counts in characters.
-pub fn byte_of(code: &str, characters: usize) -> usize {
-    code.char_indices().nth(characters).map_or(code.len(), |(at, _)| at)
-}
-
-/// The position in characters of a byte.
-pub fn character_of(code: &str, byte: usize) -> usize {
-    code.char_indices().take_while(|&(at, _)| at < byte).count()
-}
-
-/// The end of the name in which, or right after which, the cursor stands.
-pub fn end_of_name(code: &str, byte: usize) -> usize {
-    let name = |character: char| character.is_alphanumeric() || character == '_';
-    byte + code[byte..].find(|character| !name(character)).unwrap_or(code.len() - byte)
 }
 
 #[cfg(test)]
@@ -133,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_continuation_makes_right_is_invalid() {
+    fn code_that_no_continuation_fixes_is_invalid() {
         for code in [
             ")",
             "fn f() { ]",
@@ -148,15 +133,5 @@ mod tests {
         ] {
             assert_eq!(completeness(code), Invalid, "{code}");
         }
-    }
-
-    #[test]
-    fn positions_count_characters() {
-        let code = "let µ = ü.x";
-        assert_eq!(byte_of(code, 5), 6);
-        assert_eq!(character_of(code, 6), 5);
-        assert_eq!(byte_of(code, 99), code.len());
-        assert_eq!(end_of_name("tensor.sum()", 2), 6);
-        assert_eq!(end_of_name("tensor", 6), 6);
     }
 }

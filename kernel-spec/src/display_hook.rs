@@ -1,19 +1,20 @@
-//! The value of a cell's last expression is shown: what is put around that expression, and how places in the result lead back.
+//! Display of the value of a cell's last expression: the expression is wrapped in a method call, and source positions are mapped back.
 //!
-//! evcxr does this too, but compiles a second time for every value without a display of its own, and when showing the value moves a
-//! variable it gives up the picture for `{:?}`.
+//! evcxr does this too, but it compiles twice for every type without `evcxr_display`, and falls back to `{:?}` when displaying the value
+//! moves a variable.
 
 use ra_ap_syntax::ast::{self, AstNode};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
 use std::ops::Range;
 
-/// What every cell can call on every value: a display of the value's own comes first, for methods of a type come before those of traits.
-pub const DISPLAYS: &str = r#"
-mod evcxr_shown {
-    pub trait Shown {
+/// Prelude source that gives every `Debug` type a display method. A type's own method takes precedence, because inherent methods come
+/// before those of traits.
+pub const DISPLAY_TRAIT_SOURCE: &str = r#"
+mod evcxr_display_hook {
+    pub trait DisplayHook {
         fn evcxr_display(&self);
     }
-    impl<T: std::fmt::Debug + ?Sized> Shown for T {
+    impl<T: std::fmt::Debug + ?Sized> DisplayHook for T {
         fn evcxr_display(&self) {
             if std::any::type_name::<T>() != "()" {
                 println!("EVCXR_BEGIN_CONTENT text/plain\n{self:?}\nEVCXR_END_CONTENT");
@@ -21,58 +22,61 @@ mod evcxr_shown {
         }
     }
 }
-use evcxr_shown::Shown as _;
+use evcxr_display_hook::DisplayHook as _;
 "#;
-/// The method of [`DISPLAYS`].
-pub const METHOD: &str = "evcxr_display";
-const BEFORE: &str = "(&(";
-const AFTER: &str = ")).evcxr_display();";
-const FUNCTION: &str = "fn f(){";
+/// The method of [`DISPLAY_TRAIT_SOURCE`].
+pub const DISPLAY_METHOD: &str = "evcxr_display";
+const PREFIX: &str = "(&(";
+const SUFFIX: &str = ")).evcxr_display();";
+const FUNCTION_HEAD: &str = "fn f(){";
 
-/// A cell as it is compiled.
+/// A cell with its last expression wrapped in a display call.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Shown {
-    /// What is compiled; it has the lines of the cell.
+pub struct WrappedCell {
+    /// Source to compile; its lines are those of the cell.
     pub code: String,
-    /// The last expression, where the cell has it.
-    last: Option<Range<usize>>,
+    /// Byte range of the wrapped expression in the original cell.
+    wrapped: Option<Range<usize>>,
 }
 
-impl Shown {
-    /// A cell that shows the value of its last expression, if it ends with one.
-    pub fn of(cell: &str) -> Shown {
-        let last = last_expression(cell);
-        let code = match &last {
-            Some(at) => format!("{}{BEFORE}{}{AFTER}{}", &cell[..at.start], &cell[at.clone()], &cell[at.end..]),
+impl WrappedCell {
+    /// Wraps the last expression, if the cell ends with one.
+    #[must_use]
+    pub fn new(cell: &str) -> WrappedCell {
+        let wrapped = last_expression(cell);
+        let code = match &wrapped {
+            Some(at) => format!("{}{PREFIX}{}{SUFFIX}{}", &cell[..at.start], &cell[at.clone()], &cell[at.end..]),
             None => cell.to_owned(),
         };
-        Shown { code, last }
+        WrappedCell { code, wrapped }
     }
 
-    /// A cell as it is.
-    pub fn unchanged(cell: &str) -> Shown {
-        Shown { code: cell.to_owned(), last: None }
+    /// A cell to be compiled as it stands.
+    #[must_use]
+    pub fn verbatim(cell: &str) -> WrappedCell {
+        WrappedCell { code: cell.to_owned(), wrapped: None }
     }
 
-    /// Where a byte of what is compiled is in the cell.
-    pub fn in_cell(&self, byte: usize) -> usize {
-        let Some(last) = self.last.clone().filter(|last| byte > last.start) else { return byte };
-        let inside = byte.saturating_sub(BEFORE.len()).max(last.start);
-        if inside <= last.end { inside } else { byte.saturating_sub(BEFORE.len() + AFTER.len()).max(last.end) }
+    /// Maps a byte offset in [`WrappedCell::code`] to one in the original cell.
+    #[must_use]
+    pub fn to_cell_offset(&self, byte: usize) -> usize {
+        let Some(wrapped) = self.wrapped.clone().filter(|wrapped| byte > wrapped.start) else { return byte };
+        let inside = byte.saturating_sub(PREFIX.len()).max(wrapped.start);
+        if inside <= wrapped.end { inside } else { byte.saturating_sub(PREFIX.len() + SUFFIX.len()).max(wrapped.end) }
     }
 }
 
 fn last_expression(cell: &str) -> Option<Range<usize>> {
-    let start = rust_begins(cell)?;
-    let (tree, good) = parsed(&cell[start..]);
-    let last = statements(&tree)?.children().last().filter(|last| good && ast::Expr::can_cast(last.kind()))?;
-    let within = |offset| usize::from(offset) - FUNCTION.len() + start;
+    let start = rust_start(cell)?;
+    let (tree, is_valid) = parse_as_body(&cell[start..]);
+    let last = statements(&tree)?.children().last().filter(|last| is_valid && ast::Expr::can_cast(last.kind()))?;
+    let within = |offset| usize::from(offset) - FUNCTION_HEAD.len() + start;
     Some(within(last.text_range().start())..within(last.text_range().end()))
 }
 
-/// The code as the body of a function, and whether it can be one.
-fn parsed(code: &str) -> (SyntaxNode, bool) {
-    let parse = SourceFile::parse(&format!("{FUNCTION}{code}\n}}"), Edition::Edition2024);
+/// Parses the code as a function body; returns false with the tree if it is not one.
+fn parse_as_body(code: &str) -> (SyntaxNode, bool) {
+    let parse = SourceFile::parse(&format!("{FUNCTION_HEAD}{code}\n}}"), Edition::Edition2024);
     let functions = parse.syntax_node().children().count();
     (parse.syntax_node(), parse.errors().is_empty() && functions == 1)
 }
@@ -82,8 +86,9 @@ fn statements(tree: &SyntaxNode) -> Option<SyntaxNode> {
     Some(function.body()?.stmt_list()?.syntax().clone())
 }
 
-/// Where the commands to evcxr end and Rust begins; none if there is no Rust. evcxr reads cells in the same way.
-pub fn rust_begins(cell: &str) -> Option<usize> {
+/// The byte offset where evcxr commands end and Rust code starts, found as evcxr finds it; `None` if there is no Rust code.
+#[must_use]
+pub fn rust_start(cell: &str) -> Option<usize> {
     let mut start = 0;
     for line in cell.split_inclusive('\n') {
         let text = line.trim();
@@ -95,7 +100,8 @@ pub fn rust_begins(cell: &str) -> Option<usize> {
     None
 }
 
-/// Whether a line is a command to evcxr.
+/// True if the line is an evcxr command.
+#[must_use]
 pub fn is_command(line: &str) -> bool {
     line.trim_start_matches(' ').starts_with(':')
 }
@@ -105,21 +111,24 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn compiled(cell: &str, expected: &str) {
-        assert_eq!(Shown::of(cell).code, expected);
+    fn assert_wrapped(cell: &str, expected: &str) {
+        assert_eq!(WrappedCell::new(cell).code, expected);
     }
 
     #[test]
-    fn the_last_expression_is_shown() {
-        compiled("1 + 2", "(&(1 + 2)).evcxr_display();");
-        compiled("let a = 1;\na // the value", "let a = 1;\n(&(a)).evcxr_display(); // the value");
-        compiled(":dep x = \"1\"\n\nx::f()\n", ":dep x = \"1\"\n\n(&(x::f())).evcxr_display();\n");
-        compiled("match x {\n  1 => 2,\n  _ => 3,\n}", "(&(match x {\n  1 => 2,\n  _ => 3,\n})).evcxr_display();");
-        compiled("row([a, b])?", "(&(row([a, b])?)).evcxr_display();");
+    fn the_last_expression_is_wrapped() {
+        assert_wrapped("1 + 2", "(&(1 + 2)).evcxr_display();");
+        assert_wrapped("let a = 1;\na // the value", "let a = 1;\n(&(a)).evcxr_display(); // the value");
+        assert_wrapped(":dep x = \"1\"\n\nx::f()\n", ":dep x = \"1\"\n\n(&(x::f())).evcxr_display();\n");
+        assert_wrapped(
+            "match x {\n  1 => 2,\n  _ => 3,\n}",
+            "(&(match x {\n  1 => 2,\n  _ => 3,\n})).evcxr_display();",
+        );
+        assert_wrapped("row([a, b])?", "(&(row([a, b])?)).evcxr_display();");
     }
 
     #[test]
-    fn a_cell_without_one_stays_as_it_is() {
+    fn a_cell_without_a_last_expression_is_unchanged() {
         for cell in [
             "",
             "let a = 1;",
@@ -132,24 +141,24 @@ mod tests {
             "1 +",
             "} fn g() { 1",
         ] {
-            compiled(cell, cell);
+            assert_wrapped(cell, cell);
         }
     }
 
     #[test]
-    fn places_lead_back_to_the_cell() {
+    fn offsets_map_back_to_the_cell() {
         let cell = "let ü = 1;\nü + 1 // why";
-        let shown = Shown::of(cell);
+        let wrapped = WrappedCell::new(cell);
         for (at, character) in cell.char_indices() {
             let text = &cell[at..at + character.len_utf8()];
-            let found: Vec<usize> = (0..shown.code.len())
-                .filter(|&byte| shown.code.is_char_boundary(byte) && shown.code[byte..].starts_with(text))
-                .map(|byte| shown.in_cell(byte))
+            let found: Vec<usize> = (0..wrapped.code.len())
+                .filter(|&byte| wrapped.code.is_char_boundary(byte) && wrapped.code[byte..].starts_with(text))
+                .map(|byte| wrapped.to_cell_offset(byte))
                 .collect();
             assert!(found.contains(&at), "{text} at {at}: {found:?}");
         }
-        assert_eq!(shown.in_cell(shown.code.len()), cell.len());
+        assert_eq!(wrapped.to_cell_offset(wrapped.code.len()), cell.len());
         let end = cell.find(" // why").unwrap();
-        assert_eq!(shown.in_cell(shown.code.find(".evcxr_display").unwrap()), end);
+        assert_eq!(wrapped.to_cell_offset(wrapped.code.find(".evcxr_display").unwrap()), end);
     }
 }

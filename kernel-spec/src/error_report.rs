@@ -1,6 +1,6 @@
-//! What went wrong, in words that a person can use.
+//! Error reports: compile errors in the lines of the cell, panics and returned errors.
 
-use crate::display_hook::{METHOD, Shown};
+use crate::display_hook::{DISPLAY_METHOD, WrappedCell};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use evcxr::CompilationError;
 use serde_json::{Value, json};
@@ -8,94 +8,104 @@ use std::ops::Range;
 use std::path::Path;
 
 const RED: &str = "\x1b[1;31m";
-const PLAIN: &str = "\x1b[0m";
+const RESET: &str = "\x1b[0m";
 
-/// An error as Jupyter shows it.
+/// An error in the form of Jupyter's `error` message.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    /// What kind of error.
+pub struct ErrorReport {
+    /// Kind of error.
     pub name: String,
-    /// It, in one line or a few.
+    /// Message, in one line or a few.
     pub value: String,
-    /// It, in full and in colour.
+    /// Full text, with ANSI colors.
     pub traceback: Vec<String>,
 }
 
-impl Report {
-    /// An error that needs no more than a message.
-    pub fn new(name: &str, value: impl Into<String>) -> Report {
+impl ErrorReport {
+    /// A report that consists of a message.
+    #[must_use]
+    pub fn new(name: &str, value: impl Into<String>) -> ErrorReport {
         let value = value.into();
-        let traceback = vec![format!("{RED}{name}{PLAIN}: {value}")];
-        Report { name: name.into(), value, traceback }
+        let traceback = vec![format!("{RED}{name}{RESET}: {value}")];
+        ErrorReport { name: name.into(), value, traceback }
     }
 
-    /// The fields of an `error` message and of an `execute_reply`.
+    /// The fields of an `error` message and of a failed `execute_reply`.
+    #[must_use]
     pub fn content(&self) -> Value {
         json!({ "ename": self.name, "evalue": self.value, "traceback": self.traceback })
     }
 
-    /// What the compiler said about a cell, in the cell's own lines.
-    pub fn compilation(errors: &[CompilationError], shown: &Shown, cell: &str) -> Report {
+    /// Reports compile errors in the lines of the original cell.
+    #[must_use]
+    pub fn from_compile_errors(errors: &[CompilationError], wrapped: &WrappedCell, cell: &str) -> ErrorReport {
         let value = errors.first().map(title).unwrap_or_default();
-        let traceback = errors.iter().map(|error| rendered(error, shown, cell).trim_end().to_owned()).collect();
-        Report { name: "CompileError".into(), value, traceback }
+        let traceback = errors.iter().map(|error| render(error, wrapped, cell).trim_end().to_owned()).collect();
+        ErrorReport { name: "CompileError".into(), value, traceback }
     }
 
-    /// A panic; `said` is what it wrote to stderr, `source` what evcxr compiled of the cell.
-    pub fn panic(said: &str, source: &Path, shown: &Shown, cell: &str) -> Report {
-        let (before, rest) = said.split_once("thread ").unwrap_or((said, ""));
+    /// Reports a panic; `stderr` is the text it printed, `source` the file that evcxr compiled for the cell.
+    #[must_use]
+    pub fn from_panic(stderr: &str, source: &Path, wrapped: &WrappedCell, cell: &str) -> ErrorReport {
+        let (before, rest) = stderr.split_once("thread ").unwrap_or((stderr, ""));
         let (head, message) = rest.split_once('\n').unwrap_or((rest, ""));
         let message = message.split("\nnote: run with `RUST_BACKTRACE").next().unwrap_or_default().trim_end();
         let message = if message.is_empty() { "the cell panicked" } else { message };
-        let place = head.split_once(" panicked at ").map(|(_, place)| place.trim_end_matches(':'));
-        let place = place.map(|place| in_cell(place, source, shown, cell).unwrap_or_else(|| format!(" --> {place}")));
+        let location = head.split_once(" panicked at ").map(|(_, location)| location.trim_end_matches(':'));
+        let location = location
+            .map(|location| cell_line(location, source, wrapped, cell).unwrap_or_else(|| format!(" --> {location}")));
         let mut traceback = Vec::new();
         traceback.extend((!before.trim().is_empty()).then(|| before.trim_end().to_owned()));
-        traceback.push(format!("{RED}panicked{PLAIN}: {message}"));
-        traceback.extend(place);
-        Report { name: "Panic".into(), value: message.into(), traceback }
+        traceback.push(format!("{RED}panicked{RESET}: {message}"));
+        traceback.extend(location);
+        ErrorReport { name: "Panic".into(), value: message.into(), traceback }
     }
 
-    /// A `?` that met an error; `said` is what was last on stderr.
-    pub fn failure(said: &str) -> Report {
-        let said = said.trim_end();
-        Report::new("Error", if said.is_empty() { "the cell ended with an error" } else { said })
+    /// Reports an error returned by `?`; `stderr` is the latest text on stderr.
+    #[must_use]
+    pub fn from_stderr(stderr: &str) -> ErrorReport {
+        let message = stderr.trim_end();
+        ErrorReport::new(
+            "Error",
+            if message.is_empty() { "the cell returned an error without a message" } else { message },
+        )
     }
 }
 
-/// The line of the cell that a place in the compiled source comes from.
-fn in_cell(place: &str, source: &Path, shown: &Shown, cell: &str) -> Option<String> {
-    let mut parts = place.rsplitn(3, ':');
+/// Maps a location in the compiled source to a line of the cell, formatted for a traceback.
+fn cell_line(location: &str, source: &Path, wrapped: &WrappedCell, cell: &str) -> Option<String> {
+    let mut parts = location.rsplitn(3, ':');
     let (_column, line, file) = (parts.next()?, parts.next()?.parse::<usize>().ok()?, parts.next()?);
     if file != "src/lib.rs" {
         return None;
     }
     let source = std::fs::read_to_string(source).ok()?;
     let text = source.lines().nth(line.checked_sub(1)?)?.trim();
-    let mut lines = shown.code.lines();
+    let mut lines = wrapped.code.lines();
     let number = lines.position(|line| !text.is_empty() && (line.trim() == text || line.contains(text)))? + 1;
     let gutter = " ".repeat(number.to_string().len());
     Some(format!("{gutter}--> cell line {number}\n{gutter} |\n{number} | {}", cell.lines().nth(number - 1)?))
 }
 
-/// What is wrong, in the compiler's words where they speak of the cell and not of what is put around it.
+/// The compiler's message, unless it is about the display call that wraps the cell's value.
 fn title(error: &CompilationError) -> String {
     let message = error.message();
-    if error.code() != Some("E0599") || !message.contains(METHOD) {
+    if error.code() != Some("E0599") || !message.contains(DISPLAY_METHOD) {
         return message;
     }
     match message.split_once("for reference `&").and_then(|(_, rest)| rest.split_once('`')) {
         Some((type_name, _)) => {
             format!("`{type_name}` does not implement `Debug`, so the cell's value cannot be shown")
         }
-        None => "the cell's value cannot be shown, for its type does not implement `Debug`".into(),
+        None => "the type of the cell's value does not implement `Debug`, so the value cannot be shown".into(),
     }
 }
 
-fn rendered(error: &CompilationError, shown: &Shown, cell: &str) -> String {
+/// Renders a compile error with the cell as its source.
+fn render(error: &CompilationError, wrapped: &WrappedCell, cell: &str) -> String {
     let title = title(error);
     if title != error.message() {
-        let help = "put `#[derive(Debug)]` before the type, or end the line with `;` to show nothing";
+        let help = "add `#[derive(Debug)]` to the type, or end the line with `;` to show nothing";
         return Renderer::styled()
             .render(&[Group::with_title(Level::ERROR.primary_title(title)).element(Level::HELP.message(help))]);
     }
@@ -104,41 +114,23 @@ fn rendered(error: &CompilationError, shown: &Shown, cell: &str) -> String {
         heading = heading.id(id.to_owned());
     }
     let mut group = Group::with_title(heading);
-    let mut seen: Vec<(Range<usize>, String)> = Vec::new();
-    let mut snippet = Snippet::source(cell).path("cell").line_start(1);
-    let own = error.spanned_messages().iter().map(|message| (message, message.is_primary));
-    for (message, primary) in own.chain(error.help_spanned().iter().map(|message| (message, false))) {
-        let Some(range) = message.span.and_then(|span| {
-            let place = |line, column| offset(&shown.code, line, column).map(|byte| shown.in_cell(byte));
-            Some(place(span.start_line, span.start_column)?..place(span.end_line, span.end_column)?)
-        }) else {
-            continue;
-        };
-        let label = message.label.trim_start_matches("error: ");
-        let label = if label == title { "" } else { label };
-        if range.start > range.end || seen.contains(&(range.clone(), label.to_owned())) {
-            continue;
-        }
-        // A suggestion has its own place below.
-        if !primary && label.starts_with("help: ") {
-            continue;
-        }
-        seen.push((range.clone(), label.to_owned()));
-        let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let annotation = kind.span(range);
-        snippet = snippet.annotation(if label.is_empty() { annotation } else { annotation.label(label.to_owned()) });
-    }
-    if seen.is_empty() {
+    let labels = labels(error, &title, wrapped);
+    if labels.is_empty() {
         let rendered = error.rendered();
         if !rendered.is_empty() {
             return rendered;
         }
     } else {
+        let mut snippet = Snippet::source(cell).path("cell").line_start(1);
+        for Label { range, text, kind } in labels {
+            let annotation = kind.span(range);
+            snippet = snippet.annotation(if text.is_empty() { annotation } else { annotation.label(text) });
+        }
         group = group.element(snippet);
     }
     for help in error.help() {
         let help = match help.split_once("\n\n") {
-            Some((what, how)) if !how.is_empty() => format!("{what}: `{}`", how.trim()),
+            Some((message, suggestion)) if !suggestion.is_empty() => format!("{message}: `{}`", suggestion.trim()),
             _ => help.trim_end().to_owned(),
         };
         group = group.element(Level::HELP.message(help));
@@ -149,8 +141,38 @@ fn rendered(error: &CompilationError, shown: &Shown, cell: &str) -> String {
     Renderer::styled().render(&[group])
 }
 
-/// The byte at a line and a column, both counted from 1, the column in characters.
-fn offset(code: &str, line: usize, column: usize) -> Option<usize> {
+/// A labelled range of the cell.
+struct Label {
+    range: Range<usize>,
+    text: String,
+    kind: AnnotationKind,
+}
+
+/// The error's labels that lie in the cell, each once. Suggestions are left out, because they are rendered as help.
+fn labels(error: &CompilationError, title: &str, wrapped: &WrappedCell) -> Vec<Label> {
+    let mut labels: Vec<Label> = Vec::new();
+    let own = error.spanned_messages().iter().map(|message| (message, message.is_primary));
+    for (message, is_primary) in own.chain(error.help_spanned().iter().map(|message| (message, false))) {
+        let Some(range) = message.span.and_then(|span| {
+            let offset = |line, column| byte_at(&wrapped.code, line, column).map(|byte| wrapped.to_cell_offset(byte));
+            Some(offset(span.start_line, span.start_column)?..offset(span.end_line, span.end_column)?)
+        }) else {
+            continue;
+        };
+        let text = message.label.trim_start_matches("error: ");
+        let text = if text == title { "" } else { text };
+        let is_known = labels.iter().any(|label| label.range == range && label.text == text);
+        if range.start > range.end || is_known || (!is_primary && text.starts_with("help: ")) {
+            continue;
+        }
+        let kind = if is_primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+        labels.push(Label { range, text: text.to_owned(), kind });
+    }
+    labels
+}
+
+/// The byte offset of a line and a column, both counted from 1, the column in characters.
+fn byte_at(code: &str, line: usize, column: usize) -> Option<usize> {
     let start: usize = code.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
     let rest = code.get(start..)?;
     let within = rest.char_indices().nth(column.checked_sub(1)?).map_or(rest.len(), |(at, _)| at);
@@ -162,10 +184,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_says_its_message_alone() {
-        let said = "a warning\n\nthread 'main' (77) panicked at /src/tensor.rs:3:5:\nno such stage\nnote: run with \
+    fn a_panic_is_reported_by_its_message_alone() {
+        let stderr = "a warning\n\nthread 'main' (77) panicked at /src/tensor.rs:3:5:\nno such stage\nnote: run with \
                     `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
-        let report = Report::panic(said, Path::new("/nowhere"), &Shown::of(""), "");
+        let report = ErrorReport::from_panic(stderr, Path::new("/nowhere"), &WrappedCell::new(""), "");
         assert_eq!(report.value, "no such stage");
         assert_eq!(report.traceback[0], "a warning");
         assert!(report.traceback[2].contains("/src/tensor.rs:3:5"), "{report:?}");
@@ -173,16 +195,17 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_without_words_is_still_a_panic() {
-        assert_eq!(Report::panic("", Path::new("/nowhere"), &Shown::of(""), "").value, "the cell panicked");
+    fn a_panic_without_a_message_is_still_a_panic() {
+        let report = ErrorReport::from_panic("", Path::new("/nowhere"), &WrappedCell::new(""), "");
+        assert_eq!(report.value, "the cell panicked");
     }
 
     #[test]
-    fn places_are_found_in_text_of_any_language() {
-        assert_eq!(offset("aé\nüb", 1, 2), Some(1));
-        assert_eq!(offset("aé\nüb", 2, 2), Some(6));
-        assert_eq!(offset("aé\nüb", 2, 9), Some(7));
-        assert_eq!(offset("a", 0, 1), None);
-        assert_eq!(offset("a", 5, 1), Some(1));
+    fn columns_count_characters() {
+        assert_eq!(byte_at("aé\nüb", 1, 2), Some(1));
+        assert_eq!(byte_at("aé\nüb", 2, 2), Some(6));
+        assert_eq!(byte_at("aé\nüb", 2, 9), Some(7));
+        assert_eq!(byte_at("a", 0, 1), None);
+        assert_eq!(byte_at("a", 5, 1), Some(1));
     }
 }

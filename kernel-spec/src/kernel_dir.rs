@@ -1,13 +1,13 @@
-//! The folder in which a kernel works, what it tells evcxr about it, and the prelude.
+//! The build directory of a kernel: starting evcxr in it, and loading the prelude.
 
-use crate::build_cache::Builds;
-use crate::cell_compiler::KEEP_VAR;
-use crate::display_hook::{DISPLAYS, Shown};
-use crate::error_report::Report;
-use crate::event::KEY_VAR;
+use crate::build_cache::BuildCache;
+use crate::display_hook::WrappedCell;
+use crate::error_report::ErrorReport;
+use crate::event::EVENT_KEY_VAR;
 use crate::live::NONCE_VAR;
-use crate::supervisor::{FLUSH, READY, SKIP, SWITCHES_VAR};
-use crate::tool_shims;
+use crate::prelude::{FLUSH_LIBRARY_SOURCE, prelude_source};
+use crate::supervisor::{CONTROL_DIR_VAR, FLUSH_LIBRARY, READY_FLAG, SKIP_FLAG};
+use crate::{process, tool_shims, toolchain};
 use anyhow::{Context, Result};
 use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
@@ -17,171 +17,131 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Makes the cells' stdout write what it still holds, from now on again and again: a progress line has no newline. Takes and returns
-/// evcxr's variables as any cell does.
-pub const FLUSH_SOURCE: &str = "
-static ONCE: std::sync::Once = std::sync::Once::new();
+/// glibc's thresholds for returning memory to the system, in bytes. Returned memory costs page faults when the next tensor is allocated.
+const MALLOC_THRESHOLD: &str = "1073741824";
 
-fn write_out() {
-    let _ = std::io::Write::flush(&mut std::io::stdout());
-}
-
-#[unsafe(no_mangle)]
-pub extern \"C\" fn flush(store: *mut std::ffi::c_void) -> *mut std::ffi::c_void {
-    write_out();
-    ONCE.call_once(|| {
-        let _ = std::thread::Builder::new().name(\"flush\".into()).spawn(|| loop {
-            std::thread::sleep(std::time::Duration::from_millis(50));
-            write_out();
-        });
-    });
-    store
-}
-";
-
-/// Makes evcxr allow `?` from the first cell on: it finds out by an error and compiles again.
-const QUESTION: &str = "std::fmt::Result::Ok(())?;";
-
-/// These folders but for those that hold another build of the library: cells would load it in place of the one that they were
-/// compiled with. `cargo test` and `cargo run` put such a folder here.
-fn without_the_library(paths: &OsStr) -> Option<OsString> {
-    let library = format!("{DLL_PREFIX}metamers{DLL_SUFFIX}");
-    let kept: Vec<_> = std::env::split_paths(paths).filter(|folder| !folder.join(&library).exists()).collect();
-    std::env::join_paths(kept).ok().filter(|paths| !paths.is_empty())
-}
-
-/// The folder in which a kernel works, and its secrets.
+/// A kernel's build directory and its secrets.
 #[derive(Clone)]
-pub struct Workplace {
-    /// The project.
+pub struct KernelDir {
+    /// The project's root.
     pub home: PathBuf,
-    /// The build folder.
-    pub build: PathBuf,
-    /// What the relay signs with.
-    pub key: String,
-    /// What the library signs with.
+    /// The build directory.
+    pub path: PathBuf,
+    /// Key of the supervisor's events.
+    pub event_key: String,
+    /// Nonce of the library's live frames.
     pub nonce: String,
 }
 
-impl Workplace {
-    /// A workplace in this build folder.
-    pub fn new(home: &Path, build: &Path) -> Workplace {
-        Workplace {
+impl KernelDir {
+    /// A kernel directory at `path`, with new secrets.
+    #[must_use]
+    pub fn new(home: &Path, path: &Path) -> KernelDir {
+        KernelDir {
             home: home.to_owned(),
-            build: build.to_owned(),
-            key: uuid::Uuid::new_v4().simple().to_string(),
+            path: path.to_owned(),
+            event_key: uuid::Uuid::new_v4().simple().to_string(),
             nonce: uuid::Uuid::new_v4().simple().to_string(),
         }
     }
 
-    fn switches(&self) -> PathBuf {
-        self.build.join("switches")
+    fn control_dir(&self) -> PathBuf {
+        self.path.join("control")
     }
 
-    /// The file that keeps a cell from being run.
-    pub fn skip(&self) -> PathBuf {
-        self.switches().join(SKIP)
+    /// The file that keeps a built cell from being run.
+    #[must_use]
+    pub fn skip_flag(&self) -> PathBuf {
+        self.control_dir().join(SKIP_FLAG)
     }
 
-    /// What evcxr compiled last.
-    pub fn source(&self) -> PathBuf {
-        self.build.join("src").join("lib.rs")
+    /// The source that evcxr compiled last.
+    #[must_use]
+    pub fn cell_source(&self) -> PathBuf {
+        self.path.join("src").join("lib.rs")
     }
 
-    /// Starts evcxr.
-    pub fn start(&self) -> Result<(CommandContext, EvalContextOutputs)> {
-        let switches = self.switches();
-        tool_shims::install(&self.build).with_context(|| format!("cannot write to {}", self.build.display()))?;
-        std::fs::create_dir_all(&switches).with_context(|| format!("cannot write to {}", switches.display()))?;
-        for switch in [READY, SKIP] {
-            let _ = std::fs::remove_file(switches.join(switch));
+    /// Starts evcxr, with the supervisor as its child.
+    pub fn start_evcxr(&self) -> Result<(CommandContext, EvalContextOutputs)> {
+        let control_dir = self.control_dir();
+        tool_shims::install(&self.path).with_context(|| format!("cannot write to {}", self.path.display()))?;
+        std::fs::create_dir_all(&control_dir).with_context(|| format!("cannot write to {}", control_dir.display()))?;
+        for flag in [READY_FLAG, SKIP_FLAG] {
+            let _ = std::fs::remove_file(control_dir.join(flag));
         }
-        let mut command = Command::new(crate::process::this_program()?);
+        let mut command = Command::new(process::current_program()?);
         command
-            .env(KEY_VAR, &self.key)
+            .env(EVENT_KEY_VAR, &self.event_key)
             .env(NONCE_VAR, &self.nonce)
-            .env(SWITCHES_VAR, self.switches())
-            // Large tensors are handed back and forth inside the process: a fresh page costs more than what is computed on it.
-            .env("MALLOC_TRIM_THRESHOLD_", "1073741824")
-            .env("MALLOC_MMAP_THRESHOLD_", "1073741824")
-            // An interrupt reaches all that a cell started, and nothing else.
+            .env(CONTROL_DIR_VAR, &control_dir)
+            .env("MALLOC_TRIM_THRESHOLD_", MALLOC_THRESHOLD)
+            .env("MALLOC_MMAP_THRESHOLD_", MALLOC_THRESHOLD)
+            // Interrupts are sent to this group: they reach all processes that a cell started, and no others.
             .process_group(0);
-        match std::env::var_os("LD_LIBRARY_PATH").and_then(|paths| without_the_library(&paths)) {
+        match std::env::var_os("LD_LIBRARY_PATH").and_then(|paths| exclude_library_dirs(&paths)) {
             Some(paths) => command.env("LD_LIBRARY_PATH", paths),
             None => command.env_remove("LD_LIBRARY_PATH"),
         };
         let (context, outputs) =
             EvalContext::with_subprocess_command(command).map_err(|error| anyhow::anyhow!("{error}"))?;
-        std::fs::write(self.switches().join(READY), "")?;
+        std::fs::write(control_dir.join(READY_FLAG), "")?;
         Ok((CommandContext::with_eval_context(context), outputs))
     }
 
-    /// Compiles the library that flushes stdout; it has to share the standard library of the cells, which this program does not.
-    fn make_flush(&self) -> Result<()> {
-        std::fs::create_dir_all(self.switches())?;
-        let mut rustc = tool_shims::real("rustc")
+    /// Compiles the flush library with rustc, because it must share the cells' standard library, which this program does not.
+    pub fn build_flush_library(&self) -> Result<()> {
+        std::fs::create_dir_all(self.control_dir())?;
+        let mut rustc = toolchain::real_tool("rustc")
             .args(["--edition", "2024", "--crate-name", "flush", "--crate-type", "cdylib", "-Cprefer-dynamic", "-o"])
-            .args([&self.switches().join(FLUSH), Path::new("-")])
+            .args([&self.control_dir().join(FLUSH_LIBRARY), Path::new("-")])
             .stdin(Stdio::piped())
             .spawn()
             .context("cannot run rustc")?;
         if let Some(mut stdin) = rustc.stdin.take() {
-            stdin.write_all(FLUSH_SOURCE.as_bytes())?;
+            stdin.write_all(FLUSH_LIBRARY_SOURCE.as_bytes())?;
         }
-        anyhow::ensure!(rustc.wait()?.success(), "rustc could not compile a small library");
+        anyhow::ensure!(rustc.wait()?.success(), "rustc could not compile the flush library; its errors are above");
         Ok(())
     }
 
-    /// Makes the library known and its prelude loaded.
-    pub fn load_prelude(&self, context: &mut CommandContext) -> Result<(), Report> {
+    /// Adds the library as a dependency and loads its prelude.
+    pub fn load_prelude(&self, context: &mut CommandContext) -> Result<(), ErrorReport> {
         // evcxr's own first cell has no dependencies and empties the lock file.
-        let _ = std::fs::copy(Builds::of(&self.home).lock_file(), self.build.join("Cargo.lock"));
-        let prelude = prelude(&self.home);
+        let _ = std::fs::copy(BuildCache::new(&self.home).lock_file(), self.path.join("Cargo.lock"));
+        let prelude = prelude_source(&self.home);
         context.execute(&prelude).map(drop).map_err(|error| match error {
             evcxr::Error::CompilationErrors(errors) => {
-                let report = Report::compilation(&errors, &Shown::unchanged(&prelude), &prelude);
-                Report {
+                let report = ErrorReport::from_compile_errors(&errors, &WrappedCell::verbatim(&prelude), &prelude);
+                ErrorReport {
                     name: "Prelude".into(),
                     value: format!("metamers does not compile: {}", report.value),
                     ..report
                 }
             }
-            error => Report::new("Prelude", format!("metamers could not be loaded.\n{error}")),
+            error => ErrorReport::new("Prelude", format!("metamers could not be loaded.\n{error}")),
         })
     }
 }
 
-/// What every kernel has loaded when it is ready.
-pub fn prelude(home: &Path) -> String {
-    let path = serde_json::Value::from(home.to_string_lossy().as_ref());
-    format!(":dep metamers = {{ path = {path} }}\nuse metamers::prelude::*;{DISPLAYS}{QUESTION}")
+/// Removes directories that contain another build of the library, which cells would load instead of the one they were linked with.
+/// `cargo test` and `cargo run` add such a directory. Returns `None` if no directory is left.
+fn exclude_library_dirs(paths: &OsStr) -> Option<OsString> {
+    let library = format!("{DLL_PREFIX}metamers{DLL_SUFFIX}");
+    let kept: Vec<_> = std::env::split_paths(paths).filter(|dir| !dir.join(&library).exists()).collect();
+    std::env::join_paths(kept).ok().filter(|paths| !paths.is_empty())
 }
 
-/// Tells evcxr where to build; it takes this from the environment alone. For the very start, before there is a second thread.
-pub fn set_environment(build: &Path) {
-    for (name, value) in [("EVCXR_TMPDIR", build), ("EVCXR_CONFIG_DIR", &build.join("no-config"))] {
-        // SAFETY: no other thread reads or writes the environment yet.
-        unsafe { std::env::set_var(name, value) };
+/// Sets the build directory of evcxr, which reads it from the environment only, and installs the tool shims in PATH.
+///
+/// # Safety
+/// No other thread may read or write the environment during the call.
+pub unsafe fn set_environment(build_dir: &Path) {
+    // SAFETY: the caller guarantees that no other thread uses the environment.
+    unsafe {
+        std::env::set_var("EVCXR_TMPDIR", build_dir);
+        std::env::set_var("EVCXR_CONFIG_DIR", build_dir.join("no-config"));
+        toolchain::set_environment(build_dir);
     }
-    tool_shims::set_environment(build);
-}
-
-/// Compiles everything that a notebook needs before its first cell, into the template.
-pub fn warm(home: &Path) -> Result<()> {
-    let builds = Builds::of(home);
-    tool_shims::require_sources()?;
-    builds.tidy()?;
-    set_environment(&builds.next_path());
-    // SAFETY: no other thread reads or writes the environment yet.
-    unsafe { std::env::set_var(KEEP_VAR, "1") };
-    builds.warm(|path| {
-        let place = Workplace::new(home, path);
-        place.make_flush()?;
-        let (mut context, outputs) = place.start()?;
-        std::thread::spawn(move || outputs.stdout.iter().for_each(drop));
-        let result = place.load_prelude(&mut context);
-        result.map_err(|report| anyhow::anyhow!("{}\n{}", report.value, report.traceback.join("\n")))
-    })
 }
 
 #[cfg(test)]
@@ -189,11 +149,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_with_another_build_of_the_library_is_not_searched() {
+    fn directories_with_another_build_of_the_library_are_excluded() {
         let (with, without) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::fs::write(with.path().join(format!("{DLL_PREFIX}metamers{DLL_SUFFIX}")), "").unwrap();
         let paths = std::env::join_paths([with.path(), without.path()]).unwrap();
-        assert_eq!(without_the_library(&paths).unwrap(), without.path());
-        assert_eq!(without_the_library(with.path().as_os_str()), None);
+        assert_eq!(exclude_library_dirs(&paths).unwrap(), without.path());
+        assert_eq!(exclude_library_dirs(with.path().as_os_str()), None);
     }
 }

@@ -1,39 +1,62 @@
-//! Messages as they come: fields that the protocol lets a client leave out get the values that it gives them.
+//! Receiving of messages; optional fields that a client omits get the protocol's default values.
 
 use jupyter_protocol::{JupyterMessage, JupyterMessageContent, UnknownMessage};
-use jupyter_zmq_client::{RawMessage, RouterRecvConnection};
+use jupyter_zmq_client::{RawMessage, RouterRecvConnection, RuntimeError};
 use serde_json::{Value, json};
-use zeromq::SocketRecv;
+use std::fmt;
+use zeromq::{SocketRecv, ZmqError};
 
-/// Why there is no message.
-pub enum Trouble {
+/// Failure to receive a message.
+#[derive(Debug)]
+pub enum ReceiveError {
     /// The connection failed.
-    Connection(String),
-    /// What came is not believed, or not understood.
-    Message(String),
+    Connection(ZmqError),
+    /// The message is incomplete or its signature is wrong.
+    Signature(RuntimeError),
+    /// A part of the message is not the JSON that the protocol requires.
+    Json(serde_json::Error),
 }
 
-/// Waits for the next message.
-pub async fn next(connection: &mut RouterRecvConnection) -> Result<JupyterMessage, Trouble> {
-    let parts = connection.socket.recv().await.map_err(|error| Trouble::Connection(error.to_string()))?;
-    let raw = RawMessage::from_multipart(parts, &connection.mac)
-        .map_err(|error| Trouble::Message(format!("its signature or its form is wrong ({error})")))?;
-    message(raw).map_err(|error| Trouble::Message(error.to_string()))
+impl fmt::Display for ReceiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReceiveError::Connection(error) => write!(f, "connection failed: {error}"),
+            ReceiveError::Signature(error) => write!(f, "incomplete message or wrong signature: {error}"),
+            ReceiveError::Json(error) => write!(f, "invalid message: {error}"),
+        }
+    }
 }
 
-fn message(raw: RawMessage) -> serde_json::Result<JupyterMessage> {
+impl std::error::Error for ReceiveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ReceiveError::Connection(error) => Some(error),
+            ReceiveError::Signature(error) => Some(error),
+            ReceiveError::Json(error) => Some(error),
+        }
+    }
+}
+
+/// Receives the next message.
+pub async fn receive(connection: &mut RouterRecvConnection) -> Result<JupyterMessage, ReceiveError> {
+    let parts = connection.socket.recv().await.map_err(ReceiveError::Connection)?;
+    let raw = RawMessage::from_multipart(parts, &connection.mac).map_err(ReceiveError::Signature)?;
+    parse(raw).map_err(ReceiveError::Json)
+}
+
+fn parse(raw: RawMessage) -> serde_json::Result<JupyterMessage> {
     let header: jupyter_protocol::Header = serde_json::from_slice(&raw.jparts[0])?;
     let mut content: Value = serde_json::from_slice(&raw.jparts[3])?;
-    complete(&header.msg_type, &mut content);
+    fill_defaults(&header.msg_type, &mut content);
     let content =
         JupyterMessageContent::from_type_and_content(&header.msg_type, content.clone()).unwrap_or_else(|_| {
-            // Whoever asked gets an answer all the same.
+            // A request with invalid content still gets a reply.
             JupyterMessageContent::UnknownMessage(UnknownMessage { msg_type: header.msg_type.clone(), content })
         });
     Ok(JupyterMessage {
         zmq_identities: raw.zmq_identities,
         header,
-        // Without a parent it is an empty object.
+        // An empty object if there is no parent.
         parent_header: serde_json::from_slice(&raw.jparts[1]).ok(),
         metadata: serde_json::from_slice(&raw.jparts[2])?,
         content,
@@ -42,8 +65,8 @@ fn message(raw: RawMessage) -> serde_json::Result<JupyterMessage> {
     })
 }
 
-/// Fills in what was left out.
-fn complete(kind: &str, content: &mut Value) {
+/// Sets the fields that the client omitted.
+fn fill_defaults(kind: &str, content: &mut Value) {
     let defaults = match kind {
         "execute_request" => json!({
             "silent": false, "store_history": true, "user_expressions": {}, "allow_stdin": true, "stop_on_error": true,
@@ -57,9 +80,9 @@ fn complete(kind: &str, content: &mut Value) {
     };
     let (Some(content), Value::Object(defaults)) = (content.as_object_mut(), defaults) else { return };
     for (name, value) in defaults {
-        let given = content.entry(name).or_insert(Value::Null);
-        if given.is_null() {
-            *given = value;
+        let field = content.entry(name).or_insert(Value::Null);
+        if field.is_null() {
+            *field = value;
         }
     }
 }
@@ -69,37 +92,37 @@ mod tests {
     use super::*;
     use jupyter_protocol::HistoryRequest;
 
-    fn read(kind: &str, content: Value) -> JupyterMessageContent {
+    fn parsed(kind: &str, content: Value) -> JupyterMessageContent {
         let header = json!({ "msg_id": "1", "username": "", "session": "s", "date": "2026-01-01T00:00:00Z", "msg_type": kind, "version": "5.4" });
         let parts = [header, json!({}), json!({}), content];
         let jparts = parts.iter().map(|part| serde_json::to_vec(part).unwrap().into()).collect();
-        message(RawMessage { zmq_identities: Vec::new(), jparts }).unwrap().content
+        parse(RawMessage { zmq_identities: Vec::new(), jparts }).unwrap().content
     }
 
     #[test]
-    fn what_a_client_leaves_out_has_the_protocols_value() {
+    fn omitted_fields_get_the_protocols_defaults() {
         let search = json!({ "hist_access_type": "search", "pattern": "a*" });
         let JupyterMessageContent::HistoryRequest(HistoryRequest::Search { n, unique, .. }) =
-            read("history_request", search)
+            parsed("history_request", search)
         else {
             panic!("a search");
         };
         assert_eq!((n, unique), (i32::MAX, false));
-        let JupyterMessageContent::ExecuteRequest(request) = read("execute_request", json!({ "code": "1" })) else {
+        let JupyterMessageContent::ExecuteRequest(request) = parsed("execute_request", json!({ "code": "1" })) else {
             panic!("a cell");
         };
         assert!(request.store_history && request.stop_on_error && !request.silent);
     }
 
     #[test]
-    fn what_is_given_is_kept_and_what_is_not_understood_is_still_a_message() {
+    fn given_fields_are_kept_and_invalid_content_is_still_a_message() {
         let tail = json!({ "hist_access_type": "tail", "n": 3, "output": true, "session": null });
         let JupyterMessageContent::HistoryRequest(HistoryRequest::Tail { n, output, .. }) =
-            read("history_request", tail)
+            parsed("history_request", tail)
         else {
             panic!("a tail");
         };
         assert_eq!((n, output), (3, true));
-        assert!(matches!(read("execute_request", json!({ "code": 7 })), JupyterMessageContent::UnknownMessage(_)));
+        assert!(matches!(parsed("execute_request", json!({ "code": 7 })), JupyterMessageContent::UnknownMessage(_)));
     }
 }

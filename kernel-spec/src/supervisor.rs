@@ -1,48 +1,50 @@
-//! The process between evcxr and the process that runs the cells.
+//! The supervisor: the process between evcxr and the evaluating process.
 //!
-//! It starts the latter as its own child, splits what that one writes (see [`crate::output_parser`]) and reports it to the kernel (see
-//! [`crate::event`]): text with and without newline, live frames, stderr up to the very end of a cell, panics, failures and the death
-//! of the process, all in order. It ends when the kernel does, and takes its child with it.
+//! It starts the evaluating process as its child, parses the child's output (see [`crate::output_parser`]) and reports it to the kernel
+//! as events (see [`crate::event`]), in order: text with and without a newline, live frames, stderr up to the end of a cell, panics,
+//! errors and the child's death. It exits with the kernel and kills its child on the way.
 
-use crate::event::{Event, KEY_VAR};
+use crate::event::{EVENT_KEY_VAR, Event};
 use crate::live::NONCE_VAR;
-use crate::output_parser::{COMPLETE, FAILED, INPUT_REQUEST, PANICKED, Piece, Splitter, take_text, whole_characters};
-use crate::process;
-use crate::publisher::lock;
+use crate::output_parser::{
+    COMPLETE, FAILED, INPUT_REQUEST, OutputParser, PANICKED, Segment, complete_utf8_len, take_text,
+};
+use crate::sync::lock;
+use crate::{process, toolchain};
 use std::io::{BufRead, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The environment variable with the folder of the two switches.
-pub const SWITCHES_VAR: &str = "METAMERS_SWITCHES";
-/// While this file is in that folder, a cell that has been built is not run.
-pub const SKIP: &str = "skip";
-/// Until this file is there, nothing is reported: evcxr runs a cell of its own before its host can listen, and waits for it to.
-pub const READY: &str = "ready";
-/// The library in that folder whose one function makes the stdout of the cells write what it still holds.
-pub const FLUSH: &str = "flush.so";
-/// evcxr's mark of the process that runs cells.
+/// Environment variable with the control directory, which holds the flag files and the flush library.
+pub const CONTROL_DIR_VAR: &str = "METAMERS_CONTROL_DIR";
+/// Flag file: while it exists, a cell that has been built is not run.
+pub const SKIP_FLAG: &str = "skip";
+/// Flag file: no event is reported before it exists. evcxr runs a cell of its own before its host can read events, and would block.
+pub const READY_FLAG: &str = "ready";
+/// Library in the control directory whose only function flushes the stdout of the cells.
+pub const FLUSH_LIBRARY: &str = "flush.so";
+/// Environment variable by which evcxr marks the evaluating process.
 const RUNTIME_VAR: &str = "EVCXR_IS_RUNTIME";
-/// How long text waits for the rest of its line, and stderr for the reason of its being there.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// Maximum time that text waits for the rest of its line, and stderr for the event that it explains.
+const MAX_OUTPUT_DELAY: Duration = Duration::from_millis(20);
 
-/// Becomes what this process was started as: the relay, or the process that runs the cells. Returns in the kernel itself.
+/// Runs the supervisor or, with SIGINT ignored, returns to become the evaluating process. Does nothing in the kernel.
 pub fn hook() {
     if std::env::var_os(RUNTIME_VAR).is_none() {
         return;
     }
-    // Not to be ended by an interrupt that nobody listens to; the library listens when it can end early.
+    // The library installs a handler while it can stop early; other code must survive the signal.
     process::ignore_interrupts();
-    if let Some(key) = std::env::var_os(KEY_VAR) {
-        let code = match run(&key.to_string_lossy()) {
+    if let Some(key) = std::env::var_os(EVENT_KEY_VAR) {
+        let code = match supervise(&key.to_string_lossy()) {
             Ok(code) => code,
             Err(error) => {
-                eprintln!("The kernel could not start the process that runs the cells: {error}");
+                eprintln!("error: cannot start the process that runs the cells: {error}");
                 1
             }
         };
@@ -50,88 +52,96 @@ pub fn hook() {
     }
 }
 
-fn run(key: &str) -> std::io::Result<i32> {
-    let switches = std::env::var_os(SWITCHES_VAR).map(PathBuf::from).unwrap_or_default();
+/// Runs the evaluating process to its end; returns its exit code.
+fn supervise(key: &str) -> std::io::Result<i32> {
+    let control_dir = std::env::var_os(CONTROL_DIR_VAR).map(PathBuf::from).unwrap_or_default();
     let nonce = std::env::var(NONCE_VAR).unwrap_or_default();
-    let mut child = crate::tool_shims::restore(&mut Command::new(process::this_program()?))
-        .args(std::env::args_os().skip(1))
-        .env_remove(KEY_VAR)
-        .env_remove(SWITCHES_VAR)
-        .env("RUST_BACKTRACE", "0")
-        .env("RUST_LIB_BACKTRACE", "0")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut child = start_child()?;
     let (stdin, stdout, stderr) = match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         (Some(stdin), Some(stdout), Some(stderr)) => (stdin, stdout, stderr),
         _ => return Err(ErrorKind::BrokenPipe.into()),
     };
     let pid = child.id();
     let stdin = Arc::new(Mutex::new(stdin));
-    let out = Arc::new(Out { key: key.to_owned(), ready: AtomicBool::new(false), lock: Mutex::new(()) });
+    let writer = Arc::new(EventWriter { key: key.to_owned(), ready: AtomicBool::new(false), lock: Mutex::new(()) });
 
-    let flush = Some(switches.join(FLUSH)).filter(|path| path.exists());
+    let flush_library = Some(control_dir.join(FLUSH_LIBRARY)).filter(|path| path.exists());
     std::thread::spawn({
-        let (out, stdin) = (out.clone(), stdin.clone());
-        move || {
-            for line in std::io::stdin().lock().lines() {
-                let Ok(line) = line else { break };
-                if line.starts_with("LOAD_AND_RUN ") {
-                    if switches.join(READY).exists() {
-                        out.ready.store(true, Ordering::SeqCst);
-                    }
-                    if switches.join(SKIP).exists() {
-                        // To evcxr the cell failed before its variables came to be, which is true.
-                        out.write(out.line(&Event::Skipped).into_iter().chain([FAILED.into(), COMPLETE.into()]));
-                        continue;
-                    }
-                    out.write(out.line(&Event::Runs));
-                }
-                if writeln!(lock(&stdin), "{line}").is_err() {
-                    break;
-                }
-            }
-            // The kernel is gone, or wants an end.
-            process::signal(pid, libc::SIGKILL);
-        }
+        let (writer, stdin) = (writer.clone(), stdin.clone());
+        move || forward_commands(&writer, &stdin, &control_dir, pid)
     });
 
-    // The other end closes when the child has ended, even if a grandchild keeps its pipes open.
+    // `held` closes when the child has exited, even if a grandchild keeps the child's pipes open.
     let (alive, held) = UnixStream::pair()?;
     let waiter = std::thread::spawn(move || {
         let status = child.wait();
         drop(held);
         status
     });
-    let last_words = Pump {
-        out: &out,
-        splitter: Splitter::new(&nonce),
+    let pump = OutputPump {
+        writer: &writer,
+        parser: OutputParser::new(&nonce),
         stdout,
         stderr,
         errors: Vec::new(),
-        since: None,
+        errors_since: None,
         lines: Vec::new(),
-        flush,
+        flush_library,
         flushing: false,
         stdin,
-        last_words: None,
-    }
-    .run(&alive);
+        crash: None,
+    };
+    let crash_cause = pump.run(&alive);
     let status = waiter.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()))?;
-    out.write(out.line(&Event::Ended(last_words.unwrap_or_else(|| describe(status)))));
+    writer.write(writer.encode(&Event::Exited(crash_cause.unwrap_or_else(|| describe_exit(status)))));
     Ok(status.code().unwrap_or(1))
 }
 
-/// The way to evcxr: whole lines, from two threads.
-struct Out {
+fn start_child() -> std::io::Result<Child> {
+    toolchain::restore_environment(&mut Command::new(process::current_program()?))
+        .args(std::env::args_os().skip(1))
+        .env_remove(EVENT_KEY_VAR)
+        .env_remove(CONTROL_DIR_VAR)
+        .env("RUST_BACKTRACE", "0")
+        .env("RUST_LIB_BACKTRACE", "0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+}
+
+/// Forwards evcxr's commands to the child, except for cells that are to be skipped; kills the child when evcxr closes the pipe.
+fn forward_commands(writer: &EventWriter, stdin: &Mutex<ChildStdin>, control_dir: &Path, pid: u32) {
+    for line in std::io::stdin().lock().lines() {
+        let Ok(line) = line else { break };
+        if line.starts_with("LOAD_AND_RUN ") {
+            if control_dir.join(READY_FLAG).exists() {
+                writer.ready.store(true, Ordering::SeqCst);
+            }
+            if control_dir.join(SKIP_FLAG).exists() {
+                // Tells evcxr that the cell failed before it defined any variable, which is true.
+                let skipped = writer.encode(&Event::Skipped);
+                writer.write(skipped.into_iter().chain([FAILED.into(), COMPLETE.into()]));
+                continue;
+            }
+            writer.write(writer.encode(&Event::Started));
+        }
+        if writeln!(lock(stdin), "{line}").is_err() {
+            break;
+        }
+    }
+    process::signal(pid, libc::SIGKILL);
+}
+
+/// Writes whole lines to evcxr, from two threads.
+struct EventWriter {
     key: String,
     ready: AtomicBool,
     lock: Mutex<()>,
 }
 
-impl Out {
-    fn line(&self, event: &Event) -> Option<String> {
+impl EventWriter {
+    fn encode(&self, event: &Event) -> Option<String> {
         self.ready.load(Ordering::SeqCst).then(|| event.encode(&self.key))
     }
 
@@ -139,31 +149,37 @@ impl Out {
         let _guard = lock(&self.lock);
         let text: String = lines.into_iter().flat_map(|line| [line, "\n".into()]).collect();
         let mut stdout = std::io::stdout().lock();
-        // Nobody reads any more when the kernel ends.
+        // Fails only when the kernel is exiting.
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     }
 }
 
-/// Moves what the child writes to evcxr.
-struct Pump<'a> {
-    out: &'a Out,
-    splitter: Splitter,
-    stdout: ChildStdout,
-    stderr: ChildStderr,
-    /// What was on stderr and has not been reported.
-    errors: Vec<u8>,
-    /// Since when `errors` waits.
-    since: Option<Instant>,
-    lines: Vec<String>,
-    flush: Option<PathBuf>,
-    flushing: bool,
-    stdin: Arc<Mutex<ChildStdin>>,
-    /// What the process said that it dies of, and all that it said after that.
-    last_words: Option<(&'static str, String)>,
+/// The crash cause found on stderr, and everything printed from there on.
+struct Crash {
+    cause: &'static str,
+    text: String,
 }
 
-impl Pump<'_> {
-    /// Moves everything until the child ends; what it said that it died of.
+/// Moves the child's output to evcxr.
+struct OutputPump<'a> {
+    writer: &'a EventWriter,
+    parser: OutputParser,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    /// Stderr bytes that have not been reported.
+    errors: Vec<u8>,
+    /// Arrival time of the first byte in `errors`.
+    errors_since: Option<Instant>,
+    /// Lines to be written to evcxr.
+    lines: Vec<String>,
+    flush_library: Option<PathBuf>,
+    flushing: bool,
+    stdin: Arc<Mutex<ChildStdin>>,
+    crash: Option<Crash>,
+}
+
+impl OutputPump<'_> {
+    /// Moves all output until the child exits; returns the crash cause found on stderr.
     fn run(mut self, alive: &UnixStream) -> Option<String> {
         process::set_nonblocking(&self.stdout);
         process::set_nonblocking(&self.stderr);
@@ -174,117 +190,117 @@ impl Pump<'_> {
             let mut watched = vec![alive_fd];
             watched.extend(stdout_open.then_some(stdout));
             watched.extend(stderr_open.then_some(stderr));
-            let hurry = self.splitter.waits() || self.since.is_some();
-            let happened = process::wait_readable(&watched, if hurry { PATIENCE.as_millis() as i32 } else { -1 });
+            let has_pending = self.parser.has_partial_line() || self.errors_since.is_some();
+            let is_ready = process::wait_readable(&watched, has_pending.then_some(MAX_OUTPUT_DELAY));
             stderr_open = stderr_open && self.read_errors();
-            let output = if stdout_open { read_some(&mut self.stdout) } else { Reading::Nothing };
+            let output = if stdout_open { read_available(&mut self.stdout) } else { Available::Nothing };
             match &output {
-                Reading::Bytes(bytes) => self.take(bytes),
-                Reading::Closed => stdout_open = false,
-                Reading::Nothing => {}
+                Available::Bytes(bytes) => self.handle_output(bytes),
+                Available::Closed => stdout_open = false,
+                Available::Nothing => {}
             }
-            if !happened && let Some(Piece::Text(text)) = self.splitter.idle() {
+            if !is_ready && let Some(Segment::Text(text)) = self.parser.take_partial_line() {
                 self.report(Event::Stdout(text));
             }
-            if self.since.is_some_and(|since| since.elapsed() >= PATIENCE) {
+            if self.errors_since.is_some_and(|since| since.elapsed() >= MAX_OUTPUT_DELAY) {
                 self.report_errors();
             }
-            let ended = matches!((&*alive).read(&mut [0]), Ok(0));
-            if ended && !matches!(output, Reading::Bytes(_)) {
+            let has_exited = matches!((&*alive).read(&mut [0]), Ok(0));
+            if has_exited && !matches!(output, Available::Bytes(_)) {
                 self.read_errors();
-                if let Some(Piece::Text(text)) = self.splitter.end() {
+                if let Some(Segment::Text(text)) = self.parser.finish() {
                     self.report(Event::Stdout(text));
                 }
                 self.report_errors();
-                self.flush();
-                return self.last_words.map(|(cause, _)| cause.to_owned());
+                self.write_lines();
+                return self.crash.map(|crash| crash.cause.to_owned());
             }
-            self.flush();
+            self.write_lines();
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) {
-        for piece in self.splitter.push(bytes) {
-            match piece {
-                Piece::Text(text) => self.report(Event::Stdout(text)),
-                Piece::Live(json) => self.report(Event::Live(json)),
-                Piece::Control(line) => self.control(line),
+    fn handle_output(&mut self, bytes: &[u8]) {
+        for segment in self.parser.push(bytes) {
+            match segment {
+                Segment::Text(text) => self.report(Event::Stdout(text)),
+                Segment::Live(json) => self.report(Event::Live(json)),
+                Segment::Control(line) => self.handle_control(line),
             }
         }
     }
 
-    fn control(&mut self, line: String) {
+    fn handle_control(&mut self, line: String) {
         match line.as_str() {
             PANICKED | FAILED => {
-                // The reason was written to stderr before the mark was written to stdout.
+                // The message was written to stderr before the marker was written to stdout.
                 self.read_errors();
-                let reason = self.errors_as_text();
-                self.report(if line == PANICKED { Event::Panicked(reason) } else { Event::Failed(reason) });
+                let message = self.take_errors();
+                self.report(if line == PANICKED { Event::Panicked(message) } else { Event::Failed(message) });
             }
             COMPLETE if self.begin_flush() => return,
             COMPLETE => {
                 self.flushing = false;
                 self.read_errors();
                 self.report_errors();
-                // It lives, so those were not its last words.
-                if let Some((_, text)) = self.last_words.take() {
-                    self.report(Event::Stderr(text));
+                // The process is alive, so the text was not about a crash.
+                if let Some(crash) = self.crash.take() {
+                    self.report(Event::Stderr(crash.text));
                 }
                 self.report(Event::Completed);
             }
             _ => {}
         }
-        self.lines.push(with_whole_prompt(line));
+        self.lines.push(escape_prompt(line));
     }
 
-    /// When the cell's code is over, has its stdout write what it still holds: text without a newline would come with the next cell.
-    /// The process then says a second time that it is done.
+    /// Flushes the stdout of the cells when a cell has returned, since unfinished lines would appear in the next cell. The process then
+    /// writes its completion marker a second time.
     fn begin_flush(&mut self) -> bool {
-        let Some(library) = self.flush.as_ref().filter(|_| !self.flushing) else { return false };
+        let Some(library) = self.flush_library.as_ref().filter(|_| !self.flushing) else { return false };
         self.flushing = writeln!(lock(&self.stdin), "LOAD_AND_RUN {} flush", library.display()).is_ok();
         self.flushing
     }
 
     fn report(&mut self, event: Event) {
-        self.lines.extend(self.out.line(&event));
+        self.lines.extend(self.writer.encode(&event));
     }
 
-    fn flush(&mut self) {
+    fn write_lines(&mut self) {
         if !self.lines.is_empty() {
-            self.out.write(self.lines.drain(..));
+            self.writer.write(self.lines.drain(..));
         }
     }
 
-    /// Reads what is on stderr now; false when it is closed.
+    /// Reads all available stderr; returns false when it is closed.
     fn read_errors(&mut self) -> bool {
         loop {
-            match read_some(&mut self.stderr) {
-                Reading::Bytes(bytes) => {
+            match read_available(&mut self.stderr) {
+                Available::Bytes(bytes) => {
                     self.errors.extend_from_slice(&bytes);
-                    self.since.get_or_insert_with(Instant::now);
+                    self.errors_since.get_or_insert_with(Instant::now);
                 }
-                Reading::Nothing => return true,
-                Reading::Closed => return false,
+                Available::Nothing => return true,
+                Available::Closed => return false,
             }
         }
     }
 
-    fn errors_as_text(&mut self) -> String {
-        self.since = None;
-        let whole = whole_characters(&self.errors);
-        take_text(&mut self.errors, whole)
+    fn take_errors(&mut self) -> String {
+        self.errors_since = None;
+        let len = complete_utf8_len(&self.errors);
+        take_text(&mut self.errors, len)
     }
 
+    /// Reports stderr, except for the text of a crash: one message is shown for it instead of a backtrace.
     fn report_errors(&mut self) {
-        let text = self.errors_as_text();
+        let text = self.take_errors();
         let mut text = text.as_str();
-        if let Some((_, after)) = &mut self.last_words {
-            after.push_str(text);
+        if let Some(crash) = &mut self.crash {
+            crash.text.push_str(text);
             return;
         }
-        if let Some((at, cause)) = deadly(text) {
-            // A person reads one message, not a hundred addresses.
-            self.last_words = Some((cause, text[at..].to_owned()));
+        if let Some((at, cause)) = find_crash(text) {
+            self.crash = Some(Crash { cause, text: text[at..].to_owned() });
             text = &text[..at];
         }
         if !text.is_empty() {
@@ -293,60 +309,58 @@ impl Pump<'_> {
     }
 }
 
-enum Reading {
+/// The result of a non-blocking read.
+enum Available {
     Bytes(Vec<u8>),
     Nothing,
     Closed,
 }
 
-fn read_some(from: &mut impl Read) -> Reading {
+fn read_available(from: &mut impl Read) -> Available {
     let mut buffer = vec![0; 1 << 16];
     match from.read(&mut buffer) {
-        Ok(0) => Reading::Closed,
+        Ok(0) => Available::Closed,
         Ok(count) => {
             buffer.truncate(count);
-            Reading::Bytes(buffer)
+            Available::Bytes(buffer)
         }
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Reading::Nothing,
-        Err(_) => Reading::Closed,
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Available::Nothing,
+        Err(_) => Available::Closed,
     }
 }
 
-/// evcxr ends a prompt at its first colon; this stands for the colons in it.
-pub const COLON: &str = "\u{1f}";
+/// Replaces colons inside a prompt, because evcxr ends the prompt at its first colon.
+pub const ESCAPED_COLON: &str = "\u{1f}";
 
-fn with_whole_prompt(line: String) -> String {
+fn escape_prompt(line: String) -> String {
     match line.split_once(':') {
         Some((request, prompt)) if request.starts_with(INPUT_REQUEST) => {
-            format!("{request}:{}", prompt.replace(':', COLON))
+            format!("{request}:{}", prompt.replace(':', ESCAPED_COLON))
         }
         _ => line,
     }
 }
 
-/// Where a text begins to say what a process dies of, and what that is.
-fn deadly(text: &str) -> Option<(usize, &'static str)> {
+/// Searches stderr for a crash message; returns the message's offset and the crash cause.
+fn find_crash(text: &str) -> Option<(usize, &'static str)> {
     const CAUSES: [(&str, &str); 5] = [
         ("Segmentation fault.\n", "segmentation fault"),
         ("Illegal instruction.\n", "illegal instruction"),
         ("Bus error.\n", "bus error"),
-        ("memory allocation of ", "memory ran out"),
-        (
-            "\nthread 'main' has overflowed its stack",
-            "the stack overflowed, most often because a function calls itself without end",
-        ),
+        ("memory allocation of ", "out of memory"),
+        ("\nthread 'main' has overflowed its stack", "stack overflow, most often caused by infinite recursion"),
     ];
-    let begins_line = |at: &usize| *at == 0 || text[..*at].ends_with('\n') || text[*at..].starts_with('\n');
-    let found = CAUSES.iter().filter_map(|&(mark, cause)| Some((text.find(mark).filter(begins_line)?, cause)));
+    let starts_line = |at: &usize| *at == 0 || text[..*at].ends_with('\n') || text[*at..].starts_with('\n');
+    let found = CAUSES.iter().filter_map(|&(mark, cause)| Some((text.find(mark).filter(starts_line)?, cause)));
     found.min_by_key(|&(at, _)| at)
 }
 
-fn describe(status: ExitStatus) -> String {
+fn describe_exit(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match status.signal() {
-        Some(libc::SIGABRT) => "it aborted".into(),
-        Some(libc::SIGSEGV) => "segmentation fault, or a function that calls itself without end".into(),
-        Some(libc::SIGKILL) => "it was killed, most often because memory ran out".into(),
+        Some(libc::SIGABRT) => "aborted".into(),
+        Some(libc::SIGSEGV) => "segmentation fault or infinite recursion".into(),
+        Some(libc::SIGKILL) => "killed, most often because memory ran out".into(),
         Some(signal) => format!("signal {signal}"),
         None => format!("exit status {}", status.code().unwrap_or(-1)),
     }
@@ -357,10 +371,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_of_death_is_found_where_it_begins_a_line() {
-        assert_eq!(deadly("one\nSegmentation fault.\n   0: rust_begin"), Some((4, "segmentation fault")));
-        assert_eq!(deadly("memory allocation of 64 bytes failed\n"), Some((0, "memory ran out")));
-        assert_eq!(deadly("no Segmentation fault.\n"), None);
-        assert_eq!(deadly(""), None);
+    fn a_crash_message_is_found_at_the_start_of_a_line() {
+        assert_eq!(find_crash("one\nSegmentation fault.\n   0: rust_begin"), Some((4, "segmentation fault")));
+        assert_eq!(find_crash("memory allocation of 64 bytes failed\n"), Some((0, "out of memory")));
+        assert_eq!(find_crash("no Segmentation fault.\n"), None);
+        assert_eq!(find_crash(""), None);
     }
 }

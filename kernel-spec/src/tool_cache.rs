@@ -1,4 +1,4 @@
-//! What a tool answered, kept: asked the same again, it need not be started.
+//! Cache of tool outputs: a question that was asked before needs no process.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -7,69 +7,72 @@ use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The folder of answers in a build folder.
-pub const FOLDER: &str = "answers";
-/// Stands for the build folder, which every kernel has at another place.
-const HERE: &str = "{build folder}";
+/// Name of the cache directory in a build directory.
+pub const TOOL_CACHE_DIR: &str = "tool-cache";
+/// Placeholder for the build directory's path, which differs from kernel to kernel.
+const BUILD_DIR_PLACEHOLDER: &str = "{build directory}";
 
-/// What a tool printed, and how it ended.
+/// Output and exit status of a tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
-    /// The exit status.
+pub struct ToolOutput {
+    /// Exit status.
     pub status: i32,
-    /// What was on stdout.
+    /// Text written to stdout.
     pub stdout: String,
-    /// What was on stderr.
+    /// Text written to stderr.
     pub stderr: String,
 }
 
-impl Answer {
-    /// Prints it; the exit status.
-    pub fn give(&self) -> i32 {
-        // Whoever asked may be gone.
+impl ToolOutput {
+    /// Prints the output; returns the exit status.
+    pub fn print(&self) -> i32 {
+        // The reader may have gone away.
         let _ = std::io::stdout().write_all(self.stdout.as_bytes());
         let _ = std::io::stderr().write_all(self.stderr.as_bytes());
         self.status
     }
 }
 
-/// The answers kept in one build folder.
-pub struct Answers {
-    build: PathBuf,
+/// The cache of one build directory.
+pub struct ToolCache {
+    build_dir: PathBuf,
 }
 
-impl Answers {
-    /// The answers of a build folder.
-    pub fn of(build: &Path) -> Answers {
-        Answers { build: build.to_owned() }
+impl ToolCache {
+    /// The cache in a build directory.
+    #[must_use]
+    pub fn new(build_dir: &Path) -> ToolCache {
+        ToolCache { build_dir: build_dir.to_owned() }
     }
 
-    /// The file for something that is determined by these texts.
-    pub fn file(&self, kind: &str, texts: &[&str]) -> PathBuf {
+    /// The cache file for these inputs. The inputs' paths in the build directory are hashed as relative ones.
+    #[must_use]
+    pub fn file(&self, kind: &str, inputs: &[&str]) -> PathBuf {
         let mut hasher = DefaultHasher::new();
-        texts.iter().for_each(|text| self.portable(text).hash(&mut hasher));
-        self.build.join(FOLDER).join(format!("{kind}-{:016x}", hasher.finish()))
+        inputs.iter().for_each(|input| self.to_portable(input).hash(&mut hasher));
+        self.build_dir.join(TOOL_CACHE_DIR).join(format!("{kind}-{:016x}", hasher.finish()))
     }
 
-    /// What was kept under this name.
+    /// Reads a cache file; `None` if it is missing or invalid.
+    #[must_use]
     pub fn read<T: DeserializeOwned>(&self, file: &Path) -> Option<T> {
         let text = std::fs::read_to_string(file).ok()?;
-        serde_json::from_str(&text.replace(HERE, &self.build.to_string_lossy())).ok()
+        serde_json::from_str(&text.replace(BUILD_DIR_PLACEHOLDER, &self.build_dir.to_string_lossy())).ok()
     }
 
-    /// Keeps an answer; without a place to keep it, it is asked for again next time.
-    pub fn keep<T: Serialize>(&self, file: &Path, answer: &T) {
-        let Ok(text) = serde_json::to_string(answer) else { return };
-        // Two processes may keep the same answer at a time; a reader sees one whole.
+    /// Writes a cache file. Errors are ignored: the tool is then run again next time.
+    pub fn write<T: Serialize>(&self, file: &Path, value: &T) {
+        let Ok(text) = serde_json::to_string(value) else { return };
+        // Written aside and renamed, because two processes may write the same file.
         let part = file.with_extension(format!("{}.part", std::process::id()));
-        let _ = std::fs::create_dir_all(self.build.join(FOLDER));
-        if std::fs::write(&part, self.portable(&text)).is_ok() {
+        let _ = std::fs::create_dir_all(self.build_dir.join(TOOL_CACHE_DIR));
+        if std::fs::write(&part, self.to_portable(&text)).is_ok() {
             let _ = std::fs::rename(&part, file);
         }
     }
 
-    fn portable(&self, text: &str) -> String {
-        text.replace(self.build.to_string_lossy().as_ref(), HERE)
+    fn to_portable(&self, text: &str) -> String {
+        text.replace(self.build_dir.to_string_lossy().as_ref(), BUILD_DIR_PLACEHOLDER)
     }
 }
 
@@ -78,21 +81,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_kept_in_one_folder_is_right_in_another() {
-        let folder = tempfile::tempdir().unwrap();
-        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
-        let (first, second) = (Answers::of(&one), Answers::of(&two));
-        let asked = |build: &Path| format!("locate-project --manifest-path {}/Cargo.toml", build.display());
-        let file = first.file("cargo", &[&asked(&one)]);
-        assert_eq!(first.read::<Answer>(&file), None);
+    fn an_output_cached_in_one_directory_is_valid_in_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        let (first, second) = (ToolCache::new(&one), ToolCache::new(&two));
+        let question = |build_dir: &Path| format!("locate-project --manifest-path {}/Cargo.toml", build_dir.display());
+        let file = first.file("cargo", &[&question(&one)]);
+        assert_eq!(first.read::<ToolOutput>(&file), None);
         let stdout = format!("{{\"root\":\"{}/Cargo.toml\"}}\n", one.display());
-        first.keep(&file, &Answer { status: 0, stdout, stderr: String::new() });
+        first.write(&file, &ToolOutput { status: 0, stdout, stderr: String::new() });
 
-        std::fs::create_dir_all(two.join(FOLDER)).unwrap();
-        let copy = second.file("cargo", &[&asked(&two)]);
+        std::fs::create_dir_all(two.join(TOOL_CACHE_DIR)).unwrap();
+        let copy = second.file("cargo", &[&question(&two)]);
         std::fs::copy(&file, &copy).unwrap();
-        let answer: Answer = second.read(&copy).unwrap();
-        assert_eq!(answer.stdout, format!("{{\"root\":\"{}/Cargo.toml\"}}\n", two.display()));
-        assert_ne!(second.file("cargo", &[&asked(&one)]), copy, "another question");
+        let output: ToolOutput = second.read(&copy).unwrap();
+        assert_eq!(output.stdout, format!("{{\"root\":\"{}/Cargo.toml\"}}\n", two.display()));
+        assert_ne!(second.file("cargo", &[&question(&one)]), copy, "another question");
     }
 }

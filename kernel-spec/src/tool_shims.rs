@@ -1,189 +1,123 @@
-//! This program in the place of `cargo`, `rustc` and `rustup`, for evcxr and rust-analyzer.
+//! Shims: this program run as `cargo`, `rustc` or `rustup` by evcxr and rust-analyzer.
 //!
-//! Before and during each cell these two ask the tools about thirty questions, always the same: the answers are kept. And a cell is
-//! compiled by `rustc` with the arguments that cargo gave it for the first cell with these dependencies, without having cargo look
-//! at two hundred packages again. Whatever else is asked goes to the real tools, in the environment that the kernel was started in.
+//! Before and during each cell these two ask the tools about thirty questions, always the same ones: their answers are cached. A cell is
+//! compiled by running `rustc` with the arguments that cargo used for the first cell with the same dependencies, because cargo would
+//! check two hundred packages first. Everything else is passed on to the real tools, in the kernel's original environment.
 
-use crate::cargo_metadata;
-use crate::cell_compiler;
-use crate::tool_cache::{Answer, Answers};
-use anyhow::{Context, Result};
+use crate::cell_compiler::{self, CompileMode, RUSTC_WRAPPER};
+use crate::tool_cache::{ToolCache, ToolOutput};
+use crate::toolchain::{BUILD_DIR_VAR, real_tool, shim_dir};
+use crate::{cargo_metadata, process};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-/// The environment variable with the build folder.
-pub const BUILD_VAR: &str = "METAMERS_BUILD";
-/// Where the tools stand, in the build folder: as in a home of cargo's, for rust-analyzer looks there first.
-const FOLDER: &str = "tools/bin";
-/// The manifest of the standard library's sources.
-const LIBRARY: &str = "library/Cargo.toml";
-const NAMES: [&str; 4] = ["cargo", "rustc", "rustup", cell_compiler::RECORDER];
-/// What the kernel changes in its environment, and under which name it keeps the original.
-const CHANGED: [(&str, &str); 3] =
-    [("PATH", "METAMERS_REAL_PATH"), ("CARGO_HOME", "METAMERS_REAL_CARGO_HOME"), ("CARGO", "METAMERS_REAL_CARGO")];
+/// Manifest of the standard library's sources.
+const STD_MANIFEST: &str = "library/Cargo.toml";
+const SHIM_NAMES: [&str; 4] = ["cargo", "rustc", "rustup", RUSTC_WRAPPER];
+/// Exit status of a shell that does not find a command.
+const NOT_FOUND_STATUS: i32 = 127;
 
-/// Becomes the tool that this process was started as. Returns in the kernel itself.
+/// Runs the shim that this process was started as. Does nothing in the kernel.
 pub fn hook() {
     let name = std::env::args_os().next().map(PathBuf::from).and_then(|path| path.file_name().map(OsStr::to_owned));
     let name = name.as_deref().and_then(OsStr::to_str).unwrap_or_default();
-    let Some(build) = std::env::var_os(BUILD_VAR).filter(|_| NAMES.contains(&name)) else { return };
+    let Some(build_dir) = std::env::var_os(BUILD_DIR_VAR).filter(|_| SHIM_NAMES.contains(&name)) else { return };
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    std::process::exit(run(name, &arguments, Path::new(&build)));
+    std::process::exit(run(name, &arguments, Path::new(&build_dir)));
 }
 
-/// Has this process, and what it starts, find this program where the tools should be. For the very start, before there is a second
-/// thread.
-pub fn set_environment(build: &Path) {
-    let folder = build.join(FOLDER);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::iter::once(folder.clone()).chain(std::env::split_paths(&path)));
-    let home = folder.parent().unwrap_or(&folder).as_os_str().to_owned();
-    let mut changes = vec![(BUILD_VAR, Some(build.as_os_str().to_owned()))];
-    for ((name, kept), new) in CHANGED.into_iter().zip([path.ok(), Some(home), Some(folder.join("cargo").into())]) {
-        changes.push((kept, std::env::var_os(name)));
-        changes.push((name, new));
-    }
-    for (name, value) in changes {
-        // SAFETY: no other thread reads or writes the environment yet.
-        unsafe {
-            match value {
-                Some(value) => std::env::set_var(name, value),
-                None => std::env::remove_var(name),
-            }
-        }
-    }
-}
-
-/// A command in the environment that the kernel was started in.
-pub fn restore(command: &mut Command) -> &mut Command {
-    if std::env::var_os(BUILD_VAR).is_none() {
-        return command;
-    }
-    command.env_remove(BUILD_VAR);
-    for (name, kept) in CHANGED {
-        match std::env::var_os(kept) {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-        command.env_remove(kept);
-    }
-    command
-}
-
-/// Puts this program where the tools should be.
-pub fn install(build: &Path) -> std::io::Result<()> {
-    let folder = build.join(FOLDER);
-    std::fs::create_dir_all(&folder)?;
-    let itself = crate::process::this_program_by_number()?;
-    for name in NAMES {
-        let link = folder.join(name);
+/// Links this program into the shim directory, under the names of the tools.
+pub fn install(build_dir: &Path) -> std::io::Result<()> {
+    let dir = shim_dir(build_dir);
+    std::fs::create_dir_all(&dir)?;
+    let program = process::current_program_by_pid()?;
+    for name in SHIM_NAMES {
+        let link = dir.join(name);
         let _ = std::fs::remove_file(&link);
-        std::os::unix::fs::symlink(&itself, link)?;
+        std::os::unix::fs::symlink(&program, link)?;
     }
     Ok(())
 }
 
-fn run(name: &str, arguments: &[OsString], build: &Path) -> i32 {
+fn run(name: &str, arguments: &[OsString], build_dir: &Path) -> i32 {
     let texts: Option<Vec<&str>> = arguments.iter().map(|argument| argument.to_str()).collect();
     let texts = texts.unwrap_or_default();
     match (name, texts.as_slice()) {
-        (cell_compiler::RECORDER, _) => cell_compiler::record(arguments),
+        (RUSTC_WRAPPER, _) => cell_compiler::record_rustc(arguments),
         ("rustup", ["which", "cargo"]) => {
-            println!("{}", build.join(FOLDER).join("cargo").display());
+            println!("{}", shim_dir(build_dir).join("cargo").display());
             0
         }
-        ("rustup", ["which", _]) => ask(name, &texts, build),
-        // A person may have cargo do other things, elsewhere.
-        _ if !is_here(build) && !texts.iter().any(|text| text.ends_with(LIBRARY)) => pass_on(name, arguments),
-        // evcxr first of all runs a cell without dependencies; rust-analyzer need not read the standard library for that.
-        ("rustc", ["--print", "sysroot"]) if cell_compiler::manifest(build).is_none() => 1,
-        ("rustc", ["--print", "sysroot"] | ["-vV"] | ["-Vv"]) => ask(name, &texts, build),
-        ("cargo", ["build", rest @ ..]) => cell_compiler::cell(build, false, rest),
-        ("cargo", ["check", rest @ ..]) => cell_compiler::cell(build, true, rest),
-        ("cargo", ["metadata" | "locate-project" | "--version", ..] | ["-Z", ..]) => ask(name, &texts, build),
-        ("cargo", ["rustc", "-Z", "unstable-options", "--print", ..]) => ask(name, &texts, build),
+        ("rustup", ["which", _]) => answer_from_cache(name, &texts, build_dir),
+        // A cell may run cargo in a project elsewhere.
+        _ if !is_current_dir(build_dir) && !texts.iter().any(|text| text.ends_with(STD_MANIFEST)) => {
+            pass_on(name, arguments)
+        }
+        // evcxr starts with a cell that has no dependencies; failing here keeps rust-analyzer from reading the standard library for it.
+        ("rustc", ["--print", "sysroot"]) if !cell_compiler::has_dependencies(build_dir) => 1,
+        ("rustc", ["--print", "sysroot"] | ["-vV"] | ["-Vv"]) => answer_from_cache(name, &texts, build_dir),
+        ("cargo", ["build", rest @ ..]) => cell_compiler::compile_cell(build_dir, CompileMode::Build, rest),
+        ("cargo", ["check", rest @ ..]) => cell_compiler::compile_cell(build_dir, CompileMode::Check, rest),
+        ("cargo", ["metadata" | "locate-project" | "--version", ..] | ["-Z", ..]) => {
+            answer_from_cache(name, &texts, build_dir)
+        }
+        ("cargo", ["rustc", "-Z", "unstable-options", "--print", ..]) => answer_from_cache(name, &texts, build_dir),
         _ => pass_on(name, arguments),
     }
 }
 
-fn is_here(build: &Path) -> bool {
-    let same = |one: PathBuf| one == build || one.canonicalize().ok() == build.canonicalize().ok();
-    std::env::current_dir().is_ok_and(same)
+fn is_current_dir(build_dir: &Path) -> bool {
+    let is_same = |dir: PathBuf| dir == build_dir || dir.canonicalize().ok() == build_dir.canonicalize().ok();
+    std::env::current_dir().is_ok_and(is_same)
 }
 
-/// Gives the answer to a question that has always the same one.
-fn ask(name: &str, arguments: &[&str], build: &Path) -> i32 {
-    let answers = Answers::of(build);
-    let manifest = std::fs::read_to_string(build.join("Cargo.toml")).unwrap_or_default();
-    // What cargo says of the standard library does not depend on what the cells use.
-    let library = arguments.iter().any(|argument| argument.ends_with(LIBRARY));
-    let manifest = if name == "cargo" && !library { manifest.as_str() } else { "" };
-    let file = answers.file(name, &[&arguments.join("\n"), manifest]);
-    if let Some(answer) = answers.read::<Answer>(&file) {
-        return answer.give();
+/// Prints the cached answer to a question, or runs the real tool and caches its answer; returns the exit status.
+fn answer_from_cache(name: &str, arguments: &[&str], build_dir: &Path) -> i32 {
+    let cache = ToolCache::new(build_dir);
+    let manifest = std::fs::read_to_string(build_dir.join("Cargo.toml")).unwrap_or_default();
+    // Answers about the standard library do not depend on the cells' manifest.
+    let is_about_std = arguments.iter().any(|argument| argument.ends_with(STD_MANIFEST));
+    let manifest = if name == "cargo" && !is_about_std { manifest.as_str() } else { "" };
+    let file = cache.file(name, &[&arguments.join("\n"), manifest]);
+    if let Some(output) = cache.read::<ToolOutput>(&file) {
+        return output.print();
     }
-    // For each `:dep` evcxr asks about a manifest with that dependency alone, for which cargo would forget all other versions.
-    let lock = build.join("Cargo.lock");
-    let versions = std::fs::read(&lock).ok();
-    let Ok(output) = real(name).args(arguments).output() else { return 127 };
+    let Ok(mut output) = run_and_keep_lock_file(name, arguments, build_dir) else { return NOT_FOUND_STATUS };
+    if output.status == 0 {
+        // These flags are rust-analyzer's; evcxr's own question is answered in full.
+        if arguments.contains(&"--filter-platform") && !arguments.contains(&"--no-deps") {
+            let trim = if is_about_std { cargo_metadata::trim_std_metadata } else { cargo_metadata::trim_metadata };
+            output.stdout = trim(&output.stdout).unwrap_or(output.stdout);
+        }
+        cache.write(&file, &output);
+    }
+    output.print()
+}
+
+/// Runs the real tool and restores `Cargo.lock` afterwards: for each `:dep` evcxr asks about a manifest with that dependency alone, for
+/// which cargo would remove the versions of all others.
+fn run_and_keep_lock_file(name: &str, arguments: &[&str], build_dir: &Path) -> std::io::Result<ToolOutput> {
+    let lock_file = build_dir.join("Cargo.lock");
+    let versions = std::fs::read(&lock_file).ok();
+    let output = real_tool(name).args(arguments).output()?;
     if let Some(versions) = versions
-        && std::fs::read(&lock).ok().as_ref() != Some(&versions)
+        && std::fs::read(&lock_file).ok().as_ref() != Some(&versions)
     {
-        let _ = std::fs::write(&lock, versions);
+        let _ = std::fs::write(&lock_file, versions);
     }
-    let mut answer = Answer {
+    Ok(ToolOutput {
         status: output.status.code().unwrap_or(1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    };
-    if answer.status == 0 {
-        // rust-analyzer asks in this way, evcxr in another.
-        if arguments.contains(&"--filter-platform") && !arguments.contains(&"--no-deps") {
-            let smaller = if library { cargo_metadata::trimmed_library } else { cargo_metadata::trimmed };
-            answer.stdout = smaller(&answer.stdout).unwrap_or(answer.stdout);
-        }
-        answers.keep(&file, &answer);
-    }
-    answer.give()
+    })
 }
 
 fn pass_on(name: &str, arguments: &[OsString]) -> i32 {
-    match real(name).args(arguments).status() {
+    match real_tool(name).args(arguments).status() {
         Ok(status) => status.code().unwrap_or(1),
         Err(error) => {
-            eprintln!("error: {name}: {error}");
-            127
+            eprintln!("error: cannot run {name}: {error}");
+            NOT_FOUND_STATUS
         }
     }
-}
-
-/// Fails if the sources are missing in which rust-analyzer finds the types of variables.
-pub fn require_sources() -> Result<()> {
-    let output =
-        real("rustc").args(["--print", "sysroot"]).output().context("rustc cannot be run; install Rust (rustup.rs)")?;
-    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    let found = sysroot.join("lib/rustlib/src/rust/library").is_dir() || std::env::var_os("RUST_SRC_PATH").is_some();
-    anyhow::ensure!(
-        found,
-        "the sources of Rust's standard library are missing; install them with `rustup component add rust-src`, or with your \
-         distribution's package rust-src, and restart the kernel"
-    );
-    Ok(())
-}
-
-/// The real tool.
-pub fn real(name: &str) -> Command {
-    let mut command = Command::new(path_of(name));
-    restore(&mut command);
-    command
-}
-
-/// Where the real tool is. Never a bare name: that would be searched in the PATH of this process, which begins with this program.
-fn path_of(name: &str) -> PathBuf {
-    let Some(path) = std::env::var_os(CHANGED[0].1) else { return name.into() };
-    let home = std::env::var_os(CHANGED[1].1).map(PathBuf::from);
-    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).map(|home| home.join("bin"));
-    let found = std::env::split_paths(&path).chain(home).map(|folder| folder.join(name)).find(|file| file.is_file());
-    found.unwrap_or_else(|| Path::new("/not-installed").join(name))
 }

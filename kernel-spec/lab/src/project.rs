@@ -1,6 +1,7 @@
-//! The steps from a fresh clone to a kernel in JupyterLab, each skipped when it has been done.
+//! Set-up of the project: the steps from a fresh clone to a kernel in JupyterLab. Steps that are up to date are skipped.
 
-use crate::{kernel_spec, prerequisites, say};
+use crate::status::print_status;
+use crate::{kernel_spec, prerequisites};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fs;
@@ -9,17 +10,17 @@ use std::process::Command;
 
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 
-/// The project.
+/// A checkout of the project.
 pub struct Project {
-    /// Its root.
+    /// Root directory.
     pub root: PathBuf,
 }
 
 impl Project {
-    /// The project that this program was built in.
+    /// Finds the project in which this program was built.
     pub fn find() -> Result<Project> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let root = root.canonicalize().context("the project has moved; run `cargo lab` inside it again")?;
+        let root = root.canonicalize().context("the project has been moved; run `cargo lab` in its new directory")?;
         Ok(Project { root })
     }
 
@@ -27,67 +28,69 @@ impl Project {
         self.root.join(".venv")
     }
 
-    /// The kernel, when it has been built.
+    /// The path of the kernel's executable.
+    #[must_use]
     pub fn kernel(&self) -> PathBuf {
         self.root.join("target/release/metamers-kernel")
     }
 
-    /// The project's own Python.
+    /// A command that runs the Python of the project's virtual environment.
+    #[must_use]
     pub fn python(&self) -> Command {
         let mut python = Command::new(self.venv().join("bin/python"));
-        // Another environment that happens to be active must not leak in, and this kernel comes before others of its name.
+        // Keeps an active environment from leaking in, and prefers this kernel to others of the same name.
         python.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("JUPYTER_PREFER_ENV_PATH", "1");
         python.env("VIRTUAL_ENV", self.venv());
         python
     }
 
-    /// Does all steps.
+    /// Runs all steps.
     pub fn set_up(&self) -> Result<()> {
-        prerequisites::prerequisites(&self.root)?;
+        prerequisites::check_prerequisites(&self.root)?;
         self.install_packages()?;
-        self.without_news()?;
+        self.disable_announcements()?;
         self.build_kernel()?;
-        self.warm()?;
-        let folder = self.venv().join("share/jupyter/kernels/metamers");
-        if kernel_spec::install(&folder, &self.root, &self.kernel())? {
-            say("Installed", "the kernel \"Rust (metamers)\" in .venv");
+        self.compile_library()?;
+        let dir = self.venv().join("share/jupyter/kernels/metamers");
+        if kernel_spec::write_kernel_spec(&dir, &self.root, &self.kernel())? {
+            print_status("Installed", "the kernel \"Rust (metamers)\" in .venv");
         }
         Ok(())
     }
 
-    /// Makes the virtual environment.
+    /// Creates the virtual environment and installs the Python packages.
     pub fn install_packages(&self) -> Result<()> {
         let stamp = self.venv().join("metamers-requirements.txt");
-        let works = self.venv().join("bin/python").exists();
-        if works && fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) {
+        let has_python = self.venv().join("bin/python").exists();
+        if has_python && fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) {
             return Ok(());
         }
-        say("Installing", "JupyterLab and what it needs into .venv (about a minute)");
-        let mut make = Command::new(prerequisites::python()?);
-        succeed(make.args(["-m", "venv", "--clear"]).arg(self.venv()), "the virtual environment could not be made")?;
+        print_status("Installing", "JupyterLab and its dependencies in .venv (about a minute)");
+        let mut create = Command::new(prerequisites::find_python()?);
+        run_step(create.args(["-m", "venv", "--clear"]).arg(self.venv()), "cannot create the virtual environment")?;
         let mut install = self.python();
         install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--requirement"]);
         install.arg(self.root.join("kernel-spec/lab/requirements.txt"));
-        succeed(&mut install, "the Python packages could not be installed; is there a network?")?;
+        run_step(&mut install, "cannot install the Python packages; check the network connection")?;
         fs::write(&stamp, REQUIREMENTS).with_context(|| format!("cannot write {}", stamp.display()))
     }
 
-    /// JupyterLab asks newcomers whether it may fetch news about itself; here that stands between them and the first notebook.
-    fn without_news(&self) -> Result<()> {
+    /// Disables JupyterLab's question to new users about fetching news, which would cover the first notebook.
+    fn disable_announcements(&self) -> Result<()> {
         let path = self.venv().join("etc/jupyter/labconfig/page_config.json");
         let wanted = json!({ "disabledExtensions": { "@jupyterlab/apputils-extension:announcements": true } });
         let text = format!("{wanted:#}\n");
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             return Ok(());
         }
-        let folder = path.parent().unwrap_or(&self.root);
-        let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
+        let dir = path.parent().unwrap_or(&self.root);
+        let written = fs::create_dir_all(dir).and_then(|()| fs::write(&path, text));
         written.with_context(|| format!("cannot write {}", path.display()))
     }
 
     fn build_kernel(&self) -> Result<()> {
         if !self.kernel().exists() {
-            say("Building", "the kernel; the first time takes about ten minutes on two cores");
+            print_status("Building", "the kernel; the first time takes about ten minutes on two cores");
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
@@ -95,28 +98,32 @@ impl Project {
             .args(["build", "--release", "--package", "metamers-kernel", "--target-dir"])
             .arg(self.root.join("target"));
         build.current_dir(&self.root);
-        succeed(&mut build, "the kernel could not be built; if cargo could not download something: is there a network?")
+        run_step(
+            &mut build,
+            "cannot build the kernel; its errors are above. If a download failed, check the network connection",
+        )
     }
 
-    fn warm(&self) -> Result<()> {
-        let task = |task: &[&str]| {
+    fn compile_library(&self) -> Result<()> {
+        let kernel = |arguments: &[&str]| {
             let mut command = Command::new(self.kernel());
-            command.args(task).env("METAMERS_HOME", &self.root).current_dir(&self.root);
+            command.args(arguments).env("METAMERS_HOME", &self.root).current_dir(&self.root);
             command
         };
-        if task(&["warm", "--check"]).status().is_ok_and(|status| status.success()) {
+        if kernel(&["warm", "--check"]).status().is_ok_and(|status| status.success()) {
             return Ok(());
         }
-        say("Compiling", "metamers for notebooks; the first time takes about four minutes on two cores");
-        succeed(&mut task(&["warm"]), "metamers could not be compiled for notebooks")
+        print_status("Compiling", "metamers for notebooks; the first time takes about four minutes on two cores");
+        run_step(&mut kernel(&["warm"]), "cannot compile metamers for notebooks")
     }
 }
 
-fn succeed(command: &mut Command, otherwise: &str) -> Result<()> {
+/// Runs a command; fails with the given message if it fails.
+fn run_step(command: &mut Command, message: &str) -> Result<()> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(_) => bail!("{otherwise}"),
-        Err(error) => bail!("{otherwise}: {}: {error}", command.get_program().to_string_lossy()),
+        Ok(_) => bail!("{message}"),
+        Err(error) => bail!("{message}: cannot run {}: {error}", command.get_program().to_string_lossy()),
     }
 }
 
@@ -125,16 +132,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_that_cannot_be_fetched_are_said_plainly_and_tried_again() {
+    fn packages_that_cannot_be_installed_are_an_error_each_time() {
         let root = std::env::temp_dir().join(format!("metamers-no-network-{}", std::process::id()));
         fs::create_dir_all(root.join("kernel-spec/lab")).unwrap();
-        // pip is told not to ask anyone: the same as no network, at once.
+        // Fails like a missing network, but immediately.
         let unreachable = "--no-index\njupyterlab==4.0.0\n";
         fs::write(root.join("kernel-spec/lab/requirements.txt"), unreachable).unwrap();
         let project = Project { root: root.clone() };
         for _ in 0..2 {
             let error = project.install_packages().unwrap_err().to_string();
-            assert!(error.contains("could not be installed; is there a network?"), "{error}");
+            assert!(error.contains("cannot install the Python packages; check the network connection"), "{error}");
         }
         fs::remove_dir_all(root).unwrap();
     }
