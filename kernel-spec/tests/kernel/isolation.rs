@@ -1,15 +1,14 @@
-//! A kernel is not alone, and its home may not be its own.
+//! Kernels side by side, without a network, and without writable user directories.
 
-mod common;
-
-use common::{Client, home};
+use crate::client::{Client, home, turn};
 use std::process::Command;
 use std::time::Duration;
 
 #[test]
-fn two_kernels_work_at_once_and_leave_each_other_alone() {
+fn two_kernels_run_independently() {
+    let _turn = turn();
     let mut kernels = [Client::start(), Client::start()];
-    assert_ne!(kernels[0].build_folder(), kernels[1].build_folder());
+    assert_ne!(kernels[0].build_dir(), kernels[1].build_dir());
     for round in 0..3 {
         let cells: Vec<String> = (0..2)
             .map(|i| {
@@ -27,7 +26,7 @@ fn two_kernels_work_at_once_and_leave_each_other_alone() {
             assert_eq!(kernel.run("shared_name as usize").ok().result(), expected.to_string(), "kernel {i}");
         }
     }
-    // What happens to one is not the other's business.
+    // Interrupting or shutting down one does not affect the other.
     let endless = "println!(\"running\"); loop { std::thread::sleep(Duration::from_millis(5)); }";
     let [first, second] = &mut kernels;
     let cell = first.begin(endless);
@@ -44,14 +43,15 @@ fn two_kernels_work_at_once_and_leave_each_other_alone() {
 }
 
 #[test]
-fn a_dependency_that_cannot_be_fetched_is_one_error_and_the_session_goes_on() {
+fn a_dependency_that_cannot_be_fetched_is_one_error() {
+    let _turn = turn();
     let mut program = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"));
     program
         .arg("--connection")
         .env("METAMERS_HOME", home())
         .env("METAMERS_HISTORY", "off")
         .env("CARGO_NET_OFFLINE", "true");
-    let mut kernel = Client::of(program);
+    let mut kernel = Client::spawn_ready(program);
     kernel.run("let kept = 7;").ok();
     let (_, text) = kernel.run(":dep a_crate_that_nobody_published = \"1\"").error();
     assert!(text.contains("a_crate_that_nobody_published") && text.contains("offline"), "{text}");
@@ -59,7 +59,8 @@ fn a_dependency_that_cannot_be_fetched_is_one_error_and_the_session_goes_on() {
 }
 
 #[test]
-fn a_home_that_cannot_be_written_to_costs_nothing_but_what_would_be_kept_there() {
+fn a_kernel_works_without_writable_user_directories() {
+    let _turn = turn();
     let mut program = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"));
     let nowhere = "/proc/no-such-folder";
     program
@@ -69,7 +70,7 @@ fn a_home_that_cannot_be_written_to_costs_nothing_but_what_would_be_kept_there()
         .env("XDG_CACHE_HOME", nowhere)
         .env("XDG_DATA_HOME", nowhere)
         .env("JUPYTER_DATA_DIR", nowhere);
-    let mut kernel = Client::of(program);
+    let mut kernel = Client::spawn_ready(program);
     assert_eq!(kernel.run("zoo::efficientnet_lite0()?.name().to_owned()").ok().result(), "\"EfficientNet-Lite0\"");
     let output = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"))
         .arg("install")

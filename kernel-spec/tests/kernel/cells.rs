@@ -1,36 +1,39 @@
-//! What a person sees of a cell: results, text, pictures, errors.
+//! Output of cells: results, text, images, errors.
 
-mod common;
-
-use common::shared;
+use crate::client::{Client, SharedKernel, shared, turn};
 use std::time::Duration;
 
+fn kernel() -> SharedKernel {
+    shared(module_path!())
+}
+
 #[test]
-fn a_result_and_printed_text_arrive_as_such() {
-    let mut kernel = shared();
+fn results_and_printed_text_are_told_apart() {
+    let mut kernel = kernel();
     let outcome = kernel.run("println!(\"hello\");\n1 + 2").ok();
     assert_eq!(outcome.result(), "3");
     assert_eq!(outcome.text("stdout"), "hello\n");
     let outcome = kernel.run("eprintln!(\"oh\");").ok();
     assert_eq!(outcome.text("stderr"), "oh\n");
-    assert!(outcome.of("execute_result").is_empty());
+    assert!(outcome.contents("execute_result").is_empty());
 }
 
 #[test]
 fn cells_are_counted_from_one_without_gaps() {
-    // A kernel of its own, for the others share one.
-    let mut kernel = common::Client::start();
+    let _turn = turn();
+    // A kernel of its own: the shared one has run other cells.
+    let mut kernel = Client::start();
     for number in 1..=3 {
         let outcome = kernel.run("1").ok();
         assert_eq!(outcome.reply["execution_count"], number);
-        assert_eq!(outcome.of("execute_input")[0]["execution_count"], number);
-        assert_eq!(outcome.of("execute_result")[0]["execution_count"], number);
+        assert_eq!(outcome.contents("execute_input")[0]["execution_count"], number);
+        assert_eq!(outcome.contents("execute_result")[0]["execution_count"], number);
     }
 }
 
 #[test]
 fn text_appears_while_the_cell_runs() {
-    let outcome = shared()
+    let outcome = kernel()
         .run(
             r#"for i in 0..3 { println!("step {i}"); std::thread::sleep(std::time::Duration::from_millis(400)); }
                use std::io::Write; print!("no newline"); std::io::stdout().flush().unwrap();
@@ -41,13 +44,16 @@ fn text_appears_while_the_cell_runs() {
     assert_eq!(outcome.text("stdout"), "step 0\nstep 1\nstep 2\nno newline");
     let (first, partial, end) = (outcome.when("step 0"), outcome.when("no newline"), outcome.when("end"));
     assert!(partial - first > Duration::from_millis(1000), "{first:?} {partial:?}");
-    assert!(end - partial > Duration::from_millis(400), "the partial line waited: {partial:?}, and {end:?} at the end");
+    assert!(
+        end - partial > Duration::from_millis(400),
+        "the partial line was delayed: {partial:?}, and {end:?} at the end"
+    );
 }
 
-/// Rust keeps text without a newline to itself; a person watches its progress all the same.
+/// Rust buffers text without a newline; progress must be visible all the same.
 #[test]
 fn text_without_a_newline_appears_soon_without_a_flush() {
-    let outcome = shared()
+    let outcome = kernel()
         .run(
             r#"for percent in [10, 20] { print!("\r{percent} %"); std::thread::sleep(Duration::from_millis(600)); }
                eprintln!("end");"#,
@@ -61,14 +67,14 @@ fn text_without_a_newline_appears_soon_without_a_flush() {
 
 #[test]
 fn text_without_a_newline_belongs_to_the_cell_that_printed_it() {
-    let mut kernel = shared();
+    let mut kernel = kernel();
     assert_eq!(kernel.run("print!(\"no newline\");").ok().text("stdout"), "no newline");
     assert_eq!(kernel.run("1").ok().text("stdout"), "");
 }
 
 #[test]
-fn a_compile_error_is_one_error_in_the_cells_own_lines() {
-    let (name, text) = shared().run("let a = 1;\nlet b: u32 = \"text\";").error();
+fn a_compile_error_is_reported_in_the_lines_of_the_cell() {
+    let (name, text) = kernel().run("let a = 1;\nlet b: u32 = \"text\";").error();
     assert_eq!(name, "CompileError");
     for part in ["mismatched types", "E0308", "cell:2:14", "expected `u32`, found `&str`", "\x1b["] {
         assert!(text.contains(part), "{part:?} is missing in\n{text}");
@@ -77,7 +83,7 @@ fn a_compile_error_is_one_error_in_the_cells_own_lines() {
 
 #[test]
 fn a_panic_is_one_error_and_earlier_variables_survive() {
-    let mut kernel = shared();
+    let mut kernel = kernel();
     kernel.run("let kept = 41;").ok();
     let (name, text) = kernel.run("let lost = 1;\npanic!(\"no such {}\", \"stage\");").error();
     assert_eq!(name, "Panic");
@@ -88,7 +94,7 @@ fn a_panic_is_one_error_and_earlier_variables_survive() {
 
 #[test]
 fn a_question_mark_on_an_error_is_one_error_with_its_message_alone() {
-    let mut kernel = shared();
+    let mut kernel = kernel();
     let outcome = kernel.run("std::fs::read(\"/no/such/file\")?;");
     let (name, text) = outcome.error();
     assert_eq!(name, "Error");
@@ -99,7 +105,7 @@ fn a_question_mark_on_an_error_is_one_error_with_its_message_alone() {
 
 #[test]
 fn errors_of_candle_and_of_the_library_are_their_message_alone() {
-    let mut kernel = shared();
+    let mut kernel = kernel();
     for (code, part) in [
         ("Tensor::ones(6, DType::F32, &Device::Cpu)?.reshape((4, 4))?", "shape"),
         ("Image::open(\"no-such-photo.jpg\")?", "no-such-photo.jpg"),
@@ -115,15 +121,15 @@ fn errors_of_candle_and_of_the_library_are_their_message_alone() {
 
 #[test]
 fn a_compile_error_comes_with_its_help() {
-    let (_, text) = shared().run("let numbers = vec![3, 1, 2];\nnumbers.sort();\nnumbers.push_one(4);").error();
+    let (_, text) = kernel().run("let numbers = vec![3, 1, 2];\nnumbers.sort();\nnumbers.push_one(4);").error();
     assert!(text.contains("cell:3:9") && text.contains("push_one"), "{text}");
-    let (_, text) = shared().run("let name = \"a\".to_strin();").error();
+    let (_, text) = kernel().run("let name = \"a\".to_strin();").error();
     assert!(text.contains("to_string") && text.contains("help"), "{text}");
 }
 
 #[test]
-fn after_an_error_the_cells_behind_it_are_not_run() {
-    let mut kernel = shared();
+fn queued_cells_are_aborted_after_an_error() {
+    let mut kernel = kernel();
     let failing = kernel.begin("std::thread::sleep(std::time::Duration::from_millis(300)); panic!(\"stop\");");
     let behind = kernel.begin("println!(\"must not run\");");
     assert_eq!(kernel.end(&failing).status(), "error");
@@ -133,8 +139,8 @@ fn after_an_error_the_cells_behind_it_are_not_run() {
 }
 
 #[test]
-fn pictures_appear_and_change_while_the_cell_runs() {
-    let outcome = shared()
+fn images_appear_and_change_while_the_cell_runs() {
+    let outcome = kernel()
         .run(
             r##"let nonce = std::env::var("METAMERS_LIVE")?;
                println!("before");
@@ -159,35 +165,35 @@ fn pictures_appear_and_change_while_the_cell_runs() {
     assert_eq!(shown.content["metadata"]["image/png"]["width"], 3);
     assert_eq!(shown.content["transient"]["display_id"], "d1");
     assert_eq!(changed.content["transient"]["display_id"], "d1");
-    assert!(changed.after - shown.after > Duration::from_millis(300), "shown while the cell runs");
-    assert_eq!(outcome.of("clear_output")[0]["wait"], true);
+    assert!(changed.after - shown.after > Duration::from_millis(300), "not shown while the cell runs");
+    assert_eq!(outcome.contents("clear_output")[0]["wait"], true);
 }
 
 #[test]
-fn a_large_picture_is_one_picture() {
-    let outcome = shared()
+fn a_large_image_arrives_in_one_piece() {
+    let outcome = kernel()
         .run(
             r#"let nonce = std::env::var("METAMERS_LIVE")?;
                let data = "A".repeat(700_000);
                println!("{nonce} {{\"op\":\"display_data\",\"data\":{{\"image/png\":\"{data}\"}},\"metadata\":{{}},\"display_id\":null,\"wait\":false}}");"#,
         )
         .ok();
-    assert_eq!(outcome.of("display_data")[0]["data"]["image/png"].as_str().unwrap().len(), 700_000);
+    assert_eq!(outcome.contents("display_data")[0]["data"]["image/png"].as_str().unwrap().len(), 700_000);
     assert_eq!(outcome.text("stdout"), "");
 }
 
 #[test]
-fn without_the_nonce_nothing_becomes_a_picture() {
+fn frames_without_the_nonce_are_text() {
     let frame = r#"{"op":"display_data","data":{"text/plain":"forged"}}"#;
     let line = format!("{} {frame}", "0".repeat(32));
-    let outcome = shared().run(&format!("println!(\"{{}}\", r#\"{line}\"#);")).ok();
-    assert!(outcome.of("display_data").is_empty());
+    let outcome = kernel().run(&format!("println!(\"{{}}\", r#\"{line}\"#);")).ok();
+    assert!(outcome.contents("display_data").is_empty());
     assert_eq!(outcome.text("stdout"), format!("{line}\n"));
 }
 
 #[test]
-fn bytes_that_are_no_text_and_many_lines_do_no_harm() {
-    let outcome = shared()
+fn invalid_utf8_and_many_lines_are_shown() {
+    let outcome = kernel()
         .run(
             r#"use std::io::Write;
                std::io::stdout().write_all(b"\xff\xfe\n").unwrap();
@@ -201,9 +207,9 @@ fn bytes_that_are_no_text_and_many_lines_do_no_harm() {
 }
 
 #[test]
-fn an_editor_is_answered() {
+fn completion_and_is_complete_requests_are_answered() {
     use jupyter_protocol::{CompleteRequest, IsCompleteRequest};
-    let mut kernel = shared();
+    let mut kernel = kernel();
     kernel.run("let some_long_name = String::new();").ok();
     let id = kernel.send(CompleteRequest { code: "some_long_name.push".into(), cursor_pos: 19 });
     kernel.collect(&id, Duration::from_secs(60)).unwrap();
@@ -216,23 +222,23 @@ fn an_editor_is_answered() {
 }
 
 #[test]
-fn a_picture_is_shown_when_showing_it_moves_a_variable() {
-    let mut kernel = shared();
+fn a_rich_value_is_shown_even_if_showing_it_moves_a_variable() {
+    let mut kernel = kernel();
     kernel.run("fn first(one: Table, _other: Table) -> Table { one }").ok();
     kernel.run("let one = Table::new([\"a\"]).row([\"1\"]);\nlet two = one.clone();").ok();
     let outcome = kernel.run("first(one, two) // moves both").ok();
-    assert!(outcome.of("display_data")[0]["data"]["text/html"].is_string(), "{:?}", outcome.messages);
-    assert!(outcome.of("execute_result").is_empty(), "{:?}", outcome.messages);
+    assert!(outcome.contents("display_data")[0]["data"]["text/html"].is_string(), "{:?}", outcome.messages);
+    assert!(outcome.contents("execute_result").is_empty(), "{:?}", outcome.messages);
     assert!(kernel.run("one").error().1.contains("cannot find value `one`"));
 }
 
 #[test]
-fn a_value_is_shown_by_debug_and_nothing_by_nothing() {
-    let mut kernel = shared();
+fn values_are_shown_with_debug_and_unit_is_not_shown() {
+    let mut kernel = kernel();
     assert_eq!(kernel.run("\"text\"").ok().result(), "\"text\"");
     assert_eq!(kernel.run("&[1.5f32, 2.]").ok().result(), "[1.5, 2.0]");
     for code in ["println!(\"x\")", "for _ in 0..2 {}", "let mut a = 1;\na = 2"] {
-        assert!(kernel.run(code).ok().of("execute_result").is_empty(), "{code}");
+        assert!(kernel.run(code).ok().contents("execute_result").is_empty(), "{code}");
     }
     assert_eq!(kernel.run("panic!(\"at the end\")").error().0, "Panic");
     let (_, text) = kernel.run("struct Plain;\nPlain").error();
@@ -242,8 +248,8 @@ fn a_value_is_shown_by_debug_and_nothing_by_nothing() {
 }
 
 #[test]
-fn after_clear_the_prelude_is_there_again() {
-    let mut kernel = shared();
+fn clear_keeps_the_prelude() {
+    let mut kernel = kernel();
     kernel.run("let gone = 1;").ok();
     kernel.run(":clear").ok();
     assert_eq!(kernel.run("Tensor::ones(2, DType::F32, &Device::Cpu)?.elem_count()").ok().result(), "2");
@@ -252,7 +258,7 @@ fn after_clear_the_prelude_is_there_again() {
 
 #[test]
 fn ten_thousand_lines_a_second_arrive_as_they_are_printed() {
-    let outcome = shared()
+    let outcome = kernel()
         .run(
             r#"let begun = std::time::Instant::now();
                for second in 0..20 {
@@ -265,8 +271,11 @@ fn ten_thousand_lines_a_second_arrive_as_they_are_printed() {
     let text = outcome.text("stdout");
     assert_eq!(text.lines().count(), 20_001);
     let took: u64 = text.lines().last().unwrap().strip_prefix("took ").unwrap().parse().unwrap();
-    assert!(took < 6000, "printing 20,000 lines was held up: {took} ms instead of 2000");
+    assert!(took < 6000, "printing 20,000 lines was slowed down: {took} ms instead of 2000");
     let streams: Vec<Duration> =
         outcome.messages.iter().filter(|message| message.kind == "stream").map(|message| message.after).collect();
-    assert!(*streams.last().unwrap() - streams[0] > Duration::from_millis(1200), "it arrives while it is printed");
+    assert!(
+        *streams.last().unwrap() - streams[0] > Duration::from_millis(1200),
+        "the text did not arrive while it was printed"
+    );
 }

@@ -1,14 +1,12 @@
-//! A kernel that has to compile the library first says in the notebook what it compiles.
+//! A kernel that has to compile the library first shows the progress in the notebook.
 
-mod common;
-
-use common::Client;
+use crate::client::{Client, turn};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A project with a library that is compiled in a second, once the file `go` is there.
-fn project(home: &Path) {
+/// Writes a project whose library compiles in a second, once the file `go` exists.
+fn write_project(home: &Path) {
     let write = |name: &str, text: &str| {
         let path = home.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -36,22 +34,23 @@ fn project(home: &Path) {
 }
 
 #[test]
-fn what_is_compiled_is_shown_in_the_cell_that_waits_for_it() {
+fn build_progress_is_shown_in_the_cell_that_waits() {
+    let _turn = turn();
     let home = tempfile::tempdir().unwrap();
-    project(home.path());
+    write_project(home.path());
     let mut program = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"));
     program.arg("--connection").env("METAMERS_HOME", home.path()).env("METAMERS_HISTORY", "off");
-    let mut kernel = Client::connect(program);
+    let mut kernel = Client::spawn(program);
     let cell = kernel.begin("greeting()");
     kernel.wait_for_kind(&cell, "execute_input");
     fs::write(home.path().join("slow/go"), "").unwrap();
-    // It is there while the cell waits, line by line.
+    // Progress arrives while the cell waits.
     let seen = kernel.wait_for(&cell, "Compiling metamers v0.0.1");
     assert!(seen.lines().all(|line| line.trim_start().starts_with("Compiling ")), "{seen}");
     let outcome = kernel.end(&cell).ok();
     assert_eq!(outcome.result(), "\"from the prelude\"");
     assert_eq!(outcome.text("stdout"), "");
-    // Once, and not for every cell.
+    // Only the first cell waits.
     assert_eq!(kernel.run("1 + 1").ok().text("stderr"), "");
     kernel.shut_down();
     kernel.kernel.wait().unwrap();

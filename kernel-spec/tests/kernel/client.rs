@@ -1,4 +1,4 @@
-//! A Jupyter client for tests: a real kernel process, real sockets.
+//! A Jupyter client for tests, connected to a real kernel process.
 #![allow(dead_code)]
 
 use jupyter_protocol::{
@@ -7,15 +7,17 @@ use jupyter_protocol::{
 };
 use jupyter_zmq_client as jupyter;
 use serde_json::Value;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// A cell that compiles the library first may take this long.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Maximum time for a cell, which may have to compile the library first.
+const TIMEOUT: Duration = Duration::from_secs(900);
 
+/// A client with the kernel that it started; the kernel is killed when the client is dropped.
 pub struct Client {
     pub kernel: Child,
     pub home: PathBuf,
@@ -23,10 +25,10 @@ pub struct Client {
     shell: jupyter::ClientShellConnection,
     control: jupyter::ClientControlConnection,
     iopub: jupyter::ClientIoPubConnection,
-    _folder: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
-/// A message on IOPub.
+/// An IOPub message with its type, its content and the time since the cell was observed.
 #[derive(Debug, Clone)]
 pub struct Message {
     pub kind: String,
@@ -34,7 +36,7 @@ pub struct Message {
     pub after: Duration,
 }
 
-/// What a request led to.
+/// The reply to a request, and its IOPub messages.
 #[derive(Debug)]
 pub struct Outcome {
     pub reply: Value,
@@ -46,16 +48,18 @@ impl Outcome {
         self.reply["status"].as_str().unwrap_or("")
     }
 
-    pub fn of(&self, kind: &str) -> Vec<&Value> {
+    /// The contents of all IOPub messages of a type.
+    pub fn contents(&self, kind: &str) -> Vec<&Value> {
         self.messages.iter().filter(|message| message.kind == kind).map(|message| &message.content).collect()
     }
 
+    /// All text printed to a stream.
     pub fn text(&self, stream: &str) -> String {
-        let of_stream = |content: &&&Value| content["name"] == stream;
-        self.of("stream").iter().filter(of_stream).filter_map(|content| content["text"].as_str()).collect()
+        let is_from_stream = |content: &&&Value| content["name"] == stream;
+        self.contents("stream").iter().filter(is_from_stream).filter_map(|content| content["text"].as_str()).collect()
     }
 
-    /// When the first text with this in it came.
+    /// Arrival time of the first text that contains `text`.
     #[track_caller]
     pub fn when(&self, text: &str) -> Duration {
         let has = |message: &&Message| message.content["text"].as_str().is_some_and(|all| all.contains(text));
@@ -63,19 +67,21 @@ impl Outcome {
         found.unwrap_or_else(|| panic!("no {text:?} in {:#?}", self.messages)).after
     }
 
+    /// The cell's value as plain text.
     pub fn result(&self) -> &str {
-        self.of("execute_result").first().and_then(|content| content["data"]["text/plain"].as_str()).unwrap_or("")
+        self.contents("execute_result").first().and_then(|content| content["data"]["text/plain"].as_str()).unwrap_or("")
     }
 
-    /// The one error, as name and what is shown of it.
+    /// The name and traceback of the only error.
     pub fn error(&self) -> (String, String) {
-        let errors = self.of("error");
-        assert_eq!(errors.len(), 1, "one error: {:?}", self.messages);
+        let errors = self.contents("error");
+        assert_eq!(errors.len(), 1, "expected one error: {:?}", self.messages);
         assert_eq!(self.status(), "error");
         let lines: Vec<&str> = errors[0]["traceback"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         (errors[0]["ename"].as_str().unwrap().to_owned(), lines.join("\n"))
     }
 
+    /// Asserts that the request succeeded.
     #[track_caller]
     pub fn ok(self) -> Outcome {
         assert_eq!(self.status(), "ok", "{:#?}", self.messages);
@@ -83,13 +89,61 @@ impl Outcome {
     }
 }
 
-/// The kernel that the tests of one file share; it ends with the tests, as it would with its Jupyter server.
-pub fn shared() -> MutexGuard<'static, Client> {
-    static CLIENT: OnceLock<Mutex<Client>> = OnceLock::new();
-    CLIENT.get_or_init(|| Mutex::new(Client::start())).lock().unwrap_or_else(PoisonError::into_inner)
+/// The kernel that the tests of a module share, locked by the current test. It exits with the test process, as it would with its Jupyter
+/// server.
+pub struct SharedKernel(MutexGuard<'static, Option<(&'static str, Client)>>);
+
+/// Locks the shared kernel of a module, given by `module_path!()`. Only one exists at a time, which bounds the memory: a kernel of another
+/// module is replaced.
+pub fn shared(module: &'static str) -> SharedKernel {
+    static CURRENT: Mutex<Option<(&'static str, Client)>> = Mutex::new(None);
+    let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if current.as_ref().is_none_or(|(owner, _)| *owner != module) {
+        *current = None;
+        *current = Some((module, Client::start()));
+    }
+    SharedKernel(current)
 }
 
-/// The project whose library the kernel loads.
+impl Deref for SharedKernel {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.0.as_ref().expect("set by `shared`").1
+    }
+}
+
+impl DerefMut for SharedKernel {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.0.as_mut().expect("set by `shared`").1
+    }
+}
+
+/// Maximum number of tests that run kernels of their own at the same time.
+const MAX_TURNS: usize = 2;
+static TURNS: Mutex<usize> = Mutex::new(0);
+static TURN_ENDED: Condvar = Condvar::new();
+
+/// Permission to start kernels, held to the end of a test.
+pub struct Turn(());
+
+/// Waits until few enough other tests run kernels of their own.
+#[must_use]
+pub fn turn() -> Turn {
+    let turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut turns = TURN_ENDED.wait_while(turns, |turns| *turns >= MAX_TURNS).unwrap_or_else(PoisonError::into_inner);
+    *turns += 1;
+    Turn(())
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TURNS.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        TURN_ENDED.notify_one();
+    }
+}
+
+/// The root of the project whose library the kernel loads.
 pub fn home() -> PathBuf {
     match std::env::var_os("METAMERS_TEST_HOME") {
         Some(home) => home.into(),
@@ -98,27 +152,27 @@ pub fn home() -> PathBuf {
 }
 
 impl Client {
-    /// Our kernel.
+    /// Starts a kernel and waits until it is ready.
     pub fn start() -> Client {
         let mut program = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"));
         program.arg("--connection").env("METAMERS_HOME", home()).env("METAMERS_HISTORY", "off");
-        Client::of(program)
+        Client::spawn_ready(program)
     }
 
-    /// The kernel that this program is, given the connection file as its last argument; it is ready for a cell.
-    pub fn of(program: Command) -> Client {
-        let mut client = Client::connect(program);
+    /// Starts a program that takes the connection file as its last argument, and waits until it is ready.
+    pub fn spawn_ready(program: Command) -> Client {
+        let mut client = Client::spawn(program);
         let id = client.send(KernelInfoRequest {});
-        client.collect(&id, PATIENCE).expect("the kernel gets ready");
+        client.collect(&id, TIMEOUT).expect("the kernel gets ready");
         client.reply(&id);
         client
     }
 
-    /// The kernel that this program is; it listens, and may still be getting ready.
-    pub fn connect(mut program: Command) -> Client {
+    /// Starts a program and connects to it; it may not be ready yet.
+    pub fn spawn(mut program: Command) -> Client {
         let runtime = Runtime::new().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("connection.json");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("connection.json");
         let address = "127.0.0.1".parse().unwrap();
         let (ports, listeners) = runtime.block_on(jupyter::peek_ports_with_listeners(address, 5)).unwrap();
         let info = ConnectionInfo {
@@ -160,8 +214,8 @@ impl Client {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        let mut client = Client { kernel, home: home(), runtime, shell, control, iopub, _folder: folder };
-        // The subscription takes effect a moment after the connection: ask until an answer is heard on IOPub too.
+        let mut client = Client { kernel, home: home(), runtime, shell, control, iopub, _dir: dir };
+        // The subscription takes effect after the connection: repeat a request until its messages arrive on IOPub.
         loop {
             let id = client.send(IsCompleteRequest { code: "1".into() });
             let heard = client.collect(&id, Duration::from_millis(500));
@@ -179,10 +233,10 @@ impl Client {
         id
     }
 
-    /// The next message on IOPub that belongs to this request.
-    pub fn next(&mut self, id: &str, patience: Duration) -> Option<(String, Value)> {
+    /// The next IOPub message of a request; `None` after the timeout.
+    pub fn next(&mut self, id: &str, timeout: Duration) -> Option<(String, Value)> {
         let begun = Instant::now();
-        while let Some(left) = patience.checked_sub(begun.elapsed()) {
+        while let Some(left) = timeout.checked_sub(begun.elapsed()) {
             let read = self.runtime.block_on(async { tokio::time::timeout(left, self.iopub.read()).await });
             let Ok(message) = read else { return None };
             let message = message.expect("a valid message");
@@ -194,11 +248,11 @@ impl Client {
         None
     }
 
-    /// Everything on IOPub up to the end of this request; none if it does not end in time.
-    pub fn collect(&mut self, id: &str, patience: Duration) -> Option<Vec<Message>> {
+    /// All IOPub messages up to the end of a request; `None` after the timeout.
+    pub fn collect(&mut self, id: &str, timeout: Duration) -> Option<Vec<Message>> {
         let begun = Instant::now();
         let mut messages = Vec::new();
-        while let Some(left) = patience.checked_sub(begun.elapsed()) {
+        while let Some(left) = timeout.checked_sub(begun.elapsed()) {
             let (kind, content) = self.next(id, left)?;
             if kind == "status" && content["execution_state"] == "idle" {
                 return Some(messages);
@@ -208,11 +262,12 @@ impl Client {
         None
     }
 
+    /// The reply to a request.
     pub fn reply(&mut self, id: &str) -> Value {
         let shell = &mut self.shell;
         self.runtime.block_on(async {
             loop {
-                let message = tokio::time::timeout(PATIENCE, shell.read()).await.expect("a reply").unwrap();
+                let message = tokio::time::timeout(TIMEOUT, shell.read()).await.expect("a reply").unwrap();
                 if message.parent_header.as_ref().is_some_and(|parent| parent.msg_id == id) {
                     return serde_json::to_value(&message.content).unwrap();
                 }
@@ -220,25 +275,28 @@ impl Client {
         })
     }
 
+    /// Starts a cell; returns the request's id.
     pub fn begin(&mut self, code: &str) -> String {
         self.send(ExecuteRequest::new(code.to_owned()))
     }
 
+    /// Waits for the end of a cell.
     pub fn end(&mut self, id: &str) -> Outcome {
-        let messages = self.collect(id, PATIENCE).expect("the cell ends");
+        let messages = self.collect(id, TIMEOUT).expect("the cell ends");
         Outcome { reply: self.reply(id), messages }
     }
 
+    /// Runs a cell.
     pub fn run(&mut self, code: &str) -> Outcome {
         let id = self.begin(code);
         self.end(&id)
     }
 
-    /// Waits until the cell has printed this; all that it printed up to there.
+    /// Waits until the cell has printed `text`; returns everything it has printed by then.
     pub fn wait_for(&mut self, id: &str, text: &str) -> String {
         let mut seen = String::new();
         while !seen.contains(text) {
-            let (kind, content) = self.next(id, PATIENCE).expect("the cell goes on");
+            let (kind, content) = self.next(id, TIMEOUT).expect("the cell goes on");
             assert!(kind != "error", "{content}");
             if kind == "stream" {
                 seen += content["text"].as_str().unwrap();
@@ -247,9 +305,9 @@ impl Client {
         seen
     }
 
-    /// Waits until a message of this kind comes from the cell.
+    /// Waits for an IOPub message of a type.
     pub fn wait_for_kind(&mut self, id: &str, awaited: &str) {
-        while self.next(id, PATIENCE).expect("the cell goes on").0 != awaited {}
+        while self.next(id, TIMEOUT).expect("the cell goes on").0 != awaited {}
     }
 
     pub fn interrupt(&mut self) {
@@ -269,7 +327,8 @@ impl Client {
         })
     }
 
-    pub fn build_folder(&self) -> PathBuf {
+    /// The kernel's build directory.
+    pub fn build_dir(&self) -> PathBuf {
         self.home.join(format!("target/notebook/kernel-{}", self.kernel.id()))
     }
 }
@@ -281,8 +340,8 @@ impl Drop for Client {
     }
 }
 
-/// All processes below this one, from /proc.
-pub fn descendants(of: u32) -> Vec<u32> {
+/// All descendants of a process, from /proc.
+pub fn descendants(root: u32) -> Vec<u32> {
     let mut table = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
@@ -291,7 +350,7 @@ pub fn descendants(of: u32) -> Vec<u32> {
             stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).unwrap().parse().unwrap();
         table.push((pid, parent));
     }
-    let mut found = vec![of];
+    let mut found = vec![root];
     let mut at = 0;
     while at < found.len() {
         let above = found[at];
@@ -301,18 +360,18 @@ pub fn descendants(of: u32) -> Vec<u32> {
     found.split_off(1)
 }
 
-/// Waits until this holds, and fails after a time in which it should.
+/// Waits until a condition holds; panics after the timeout.
 #[track_caller]
-pub fn until(what: &str, patience: Duration, condition: impl Fn() -> bool) {
+pub fn until(what: &str, timeout: Duration, condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < patience, "after {patience:?} still waiting for {what}");
+        assert!(begun.elapsed() < timeout, "after {timeout:?} still waiting for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// A figure of /proc/PID/status.
-pub fn figure(pid: u32, name: &str) -> u64 {
+/// A number from /proc/PID/status.
+pub fn proc_status(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()

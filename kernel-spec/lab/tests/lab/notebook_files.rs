@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
-/// As Jupyter writes it, with keys in an order of its own and letters that are not ASCII.
+/// A notebook as Jupyter writes it, with unsorted keys and non-ASCII letters.
 const NOTEBOOK: &str = r##"{
  "cells": [
   {
@@ -59,31 +59,31 @@ fn lab(option: &str, paths: &[&Path]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_metamers-lab")).arg(option).args(paths).output().unwrap()
 }
 
-fn said(bytes: &[u8]) -> String {
+fn text_of(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 #[test]
-fn stripping_takes_outputs_and_counts_and_nothing_else_and_twice_is_once() {
+fn stripping_removes_only_outputs_and_counts_and_is_idempotent() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("04_one.ipynb");
     fs::write(&path, NOTEBOOK).unwrap();
-    // By the beginning of its name.
+    // The notebook is given by the beginning of its name.
     let done = lab("--strip", &[&folder.path().join("04")]);
-    assert!(done.status.success(), "{}", said(&done.stderr));
+    assert!(done.status.success(), "{}", text_of(&done.stderr));
     let (before, rest) = NOTEBOOK.split_once("   \"outputs\": [\n").unwrap();
     let after = rest.split_once("\n   ],\n   \"source\"").unwrap().1;
     let expected = format!("{before}   \"outputs\": [],\n   \"source\"{after}");
     let expected = expected.replace("\"execution_count\": 3", "\"execution_count\": null");
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
     let done = lab("--strip", &[&path]);
-    assert!(said(&done.stdout).contains("has no outputs"), "{}", said(&done.stdout));
+    assert!(text_of(&done.stdout).contains("has no outputs"), "{}", text_of(&done.stdout));
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "temporary files were left behind");
 }
 
 #[test]
-fn a_file_that_is_no_notebook_leaves_all_others_as_they_are() {
+fn an_invalid_notebook_leaves_all_others_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let (good, bad) = (folder.path().join("good.ipynb"), folder.path().join("bad.ipynb"));
     fs::write(&good, NOTEBOOK).unwrap();
@@ -91,15 +91,15 @@ fn a_file_that_is_no_notebook_leaves_all_others_as_they_are() {
         fs::write(&bad, content).unwrap();
         let done = lab("--strip", &[&good, &bad]);
         assert_eq!(done.status.code(), Some(1));
-        assert!(said(&done.stderr).contains("bad.ipynb is not a notebook"), "{}", said(&done.stderr));
+        assert!(text_of(&done.stderr).contains("bad.ipynb is not a notebook"), "{}", text_of(&done.stderr));
         assert_eq!(fs::read_to_string(&good).unwrap(), NOTEBOOK);
     }
     let done = lab("--strip", &[&folder.path().join("missing.ipynb")]);
-    assert!(said(&done.stderr).contains("missing.ipynb: cannot be opened"), "{}", said(&done.stderr));
+    assert!(text_of(&done.stderr).contains("missing.ipynb: cannot be opened"), "{}", text_of(&done.stderr));
 }
 
 #[test]
-fn sizes_name_what_is_large_and_fail_at_three_megabytes() {
+fn sizes_list_the_largest_outputs_and_fail_at_three_megabytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("one.ipynb");
     let with = |letters: usize| {
@@ -114,8 +114,8 @@ fn sizes_name_what_is_large_and_fail_at_three_megabytes() {
     };
     let rest = with(1_000_000) - 1_000_000;
     let done = lab("--sizes", &[&path]);
-    assert_eq!(done.status.code(), Some(0), "{}", said(&done.stderr));
-    let text = said(&done.stdout);
+    assert_eq!(done.status.code(), Some(0), "{}", text_of(&done.stderr));
+    let text = text_of(&done.stdout);
     for part in [
         "33% of 3 MB",
         "  1 cells 0 kB, 2 outputs 1,002 kB",
@@ -129,14 +129,14 @@ fn sizes_name_what_is_large_and_fail_at_three_megabytes() {
         with(letters as usize);
         let done = lab("--sizes", &[&path]);
         assert_eq!(done.status.code(), Some(status));
-        assert_eq!(said(&done.stderr).contains("error: over 3 MB: "), status == 1);
+        assert_eq!(text_of(&done.stderr).contains("error: over 3 MB: "), status == 1);
     }
 }
 
 #[test]
 fn the_committed_notebooks_are_small_enough() {
-    // Without a name those of the project are meant.
+    // Without arguments the notebooks of the project are checked.
     let done = lab("--sizes", &[]);
-    assert_eq!(done.status.code(), Some(0), "{}", said(&done.stderr));
-    assert!(said(&done.stdout).lines().filter(|line| line.contains(".ipynb: ")).count() >= 7);
+    assert_eq!(done.status.code(), Some(0), "{}", text_of(&done.stderr));
+    assert!(text_of(&done.stdout).lines().filter(|line| line.contains(".ipynb: ")).count() >= 7);
 }
