@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn the_file_carries_inputs_to_the_next_session() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sub/history.jsonl");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sub/history.jsonl");
         drop(filled(History::from_file(&path)));
         let mut next = History::from_file(&path);
         next.push(1, "new");
@@ -194,8 +194,8 @@ mod tests {
 
     #[test]
     fn the_file_is_bounded_and_invalid_lines_are_skipped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("history.jsonl");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.jsonl");
         let mut text: String = (0..MAX_INPUTS + 10).map(|number| format!("[1,{number},\"code\"]\n")).collect();
         text += "[1,9";
         fs::write(&path, text).unwrap();

@@ -66,25 +66,21 @@ mod tests {
 
     #[test]
     fn files_directories_and_name_prefixes_are_resolved() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().canonicalize().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
         for name in ["04_a.ipynb", "05_b.ipynb", "05_c.ipynb", "04_a.failed.ipynb", "04.txt"] {
-            fs::write(folder.join(name), "").unwrap();
+            fs::write(dir.join(name), "").unwrap();
         }
-        let resolved =
-            |names: &[&str]| resolve_notebooks(&names.iter().map(|name| folder.join(name)).collect::<Vec<_>>());
+        let resolved = |names: &[&str]| resolve_notebooks(&names.iter().map(|name| dir.join(name)).collect::<Vec<_>>());
         let error = |name: &str| resolved(&[name]).unwrap_err().to_string();
-        assert_eq!(resolved(&["04"]).unwrap(), [folder.join("04_a.ipynb")]);
-        assert_eq!(
-            resolved(&["05_c", "04_a.ipynb", "04"]).unwrap(),
-            ["05_c.ipynb", "04_a.ipynb"].map(|n| folder.join(n))
-        );
+        assert_eq!(resolved(&["04"]).unwrap(), [dir.join("04_a.ipynb")]);
+        assert_eq!(resolved(&["05_c", "04_a.ipynb", "04"]).unwrap(), ["05_c.ipynb", "04_a.ipynb"].map(|n| dir.join(n)));
         assert_eq!(resolved(&[""]).unwrap().len(), 3);
         assert!(error("05").ends_with("several notebooks match: 05_b.ipynb, 05_c.ipynb"));
         assert!(error("06").ends_with("available: 04_a.ipynb, 05_b.ipynb, 05_c.ipynb"));
         assert!(error("06.ipynb").ends_with("06.ipynb: cannot be opened"));
         assert!(error("no/such").contains("cannot be opened"));
-        fs::create_dir(folder.join("empty")).unwrap();
+        fs::create_dir(dir.join("empty")).unwrap();
         assert!(error("empty").contains("no notebook in this directory"));
     }
 }
