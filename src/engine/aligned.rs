@@ -2,13 +2,13 @@
 
 /// Float32 numbers whose first lies on a cache line's border; a multiple of sixteen of them.
 #[derive(Clone, Default)]
-pub(super) struct Aligned(Vec<Line>);
+pub(super) struct AlignedBuffer(Vec<Line>);
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
-impl Aligned {
+impl AlignedBuffer {
     /// Zeros, at least so many.
     pub fn zeros(count: usize) -> Self {
         Self(vec![Line([0.0; 16]); count.div_ceil(16)])

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
 
 use super::codegen::Program;
-use super::executor::Workspace;
+use super::executor::Executor;
 use super::lowering::Lowering;
 use super::simd::Isa;
 use super::thread_pool;
@@ -22,9 +22,9 @@ struct Inner {
     network: String,
     stage: String,
     isa: Isa,
-    steps: Lowering,
+    lowering: Lowering,
     /// The stage's rectifier, which is not part of the steps.
-    clip: Option<Relu>,
+    relu: Option<Relu>,
     /// Of the input, without the batch.
     input: Vec<usize>,
     /// Of the stage, without the batch.
@@ -35,10 +35,10 @@ struct Inner {
 #[derive(Default)]
 struct Memory {
     /// One for each size of batch.
-    workspaces: HashMap<usize, Workspace>,
+    executors: HashMap<usize, Executor>,
     /// Counts the forward passes, by batch: a backward pass must know whether the masks are still its own.
-    passes: u64,
-    latest: HashMap<usize, u64>,
+    num_passes: u64,
+    latest_pass: HashMap<usize, u64>,
 }
 
 /// What [`Compiled::evaluate`] found.
@@ -76,16 +76,16 @@ impl Compiled {
         }
         let at = network.stage(stage)?;
         let last = &network.nodes()[at.node.0];
-        let (node, clip): (NodeId, _) = match last.layer {
-            Layer::Relu(clip) => (last.inputs[0], Some(clip)),
+        let (node, relu): (NodeId, _) = match last.layer {
+            Layer::Relu(relu) => (last.inputs[0], Some(relu)),
             _ => (at.node, None),
         };
         Ok(Self(Arc::new(Inner {
             network: network.name().into(),
             stage: stage.into(),
             isa,
-            steps: Lowering::new(network, node)?,
-            clip,
+            lowering: Lowering::new(network, node)?,
+            relu,
             input: network.input().shape(),
             shape: at.shape.clone(),
             memory: Mutex::default(),
@@ -93,8 +93,8 @@ impl Compiled {
     }
 
     /// The stage's rectifier, if it ends in one.
-    pub fn clip(&self) -> Option<Relu> {
-        self.0.clip
+    pub fn relu(&self) -> Option<Relu> {
+        self.0.relu
     }
 
     /// Shape of the stage's activations, without the batch.
@@ -111,8 +111,8 @@ impl Compiled {
     /// An `x` of another shape than the network's input, not float32, or not on the CPU.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let z = self.preactivation(x)?;
-        match self.0.clip {
-            Some(clip) => clip.apply(&z),
+        match self.0.relu {
+            Some(relu) => relu.apply(&z),
             None => Ok(z),
         }
     }
@@ -132,7 +132,7 @@ impl Compiled {
             let got = format!("takes F32 values on the CPU, got {:?} on {:?}", x.dtype(), x.device().location());
             return Err(Error::invalid(format!("the input of {}", self.0.network), got));
         }
-        Ok(x.contiguous()?.apply_op1(Op { compiled: self.clone(), pass: Mutex::new(0) })?)
+        Ok(x.contiguous()?.apply_op1(CompiledOp { compiled: self.clone(), pass: Mutex::new(0) })?)
     }
 
     /// The values before the stage's rectifier for one stimulus or several, laid out as candle's contiguous tensors.
@@ -153,10 +153,10 @@ impl Compiled {
     pub fn evaluate<T>(&self, x: &[f32], cotangent: impl FnOnce(&[f32], &mut [f32]) -> T) -> Result<Evaluated<T>> {
         let batch = self.batch(x)?;
         let mut memory = self.lock();
-        let workspace = self.forward(&mut memory, x, batch);
-        let found = cotangent(&workspace.values, &mut workspace.cotangent);
-        workspace.backward();
-        Ok(Evaluated { gradient: workspace.gradient.clone(), found })
+        let executor = self.forward(&mut memory, x, batch);
+        let found = cotangent(&executor.values, &mut executor.cotangent);
+        executor.backward();
+        Ok(Evaluated { gradient: executor.gradient.clone(), found })
     }
 
     fn batch(&self, x: &[f32]) -> Result<usize> {
@@ -173,30 +173,30 @@ impl Compiled {
         self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn forward<'a>(&self, memory: &'a mut Memory, x: &[f32], batch: usize) -> &'a mut Workspace {
-        memory.passes += 1;
-        memory.latest.insert(batch, memory.passes);
+    fn forward<'a>(&self, memory: &'a mut Memory, x: &[f32], batch: usize) -> &'a mut Executor {
+        memory.num_passes += 1;
+        memory.latest_pass.insert(batch, memory.num_passes);
         let threads = thread_pool::threads();
-        let fits = memory.workspaces.get(&batch).is_some_and(|w| w.threads() == threads);
+        let fits = memory.executors.get(&batch).is_some_and(|w| w.threads() == threads);
         if !fits {
-            let program = Program::new(&self.0.steps, batch, threads);
-            memory.workspaces.insert(batch, Workspace::new(program.into(), self.0.isa, threads));
+            let program = Program::new(&self.0.lowering, batch, threads);
+            memory.executors.insert(batch, Executor::new(program.into(), self.0.isa, threads));
         }
-        let workspace = memory.workspaces.get_mut(&batch).expect("was just made");
-        workspace.input.copy_from_slice(x);
-        workspace.forward();
-        workspace
+        let executor = memory.executors.get_mut(&batch).expect("was just made");
+        executor.input.copy_from_slice(x);
+        executor.forward();
+        executor
     }
 }
 
 /// One use in candle's graph.
-struct Op {
+struct CompiledOp {
     compiled: Compiled,
     /// The forward pass whose masks belong to this use.
     pass: Mutex<u64>,
 }
 
-impl CustomOp1 for Op {
+impl CustomOp1 for CompiledOp {
     fn name(&self) -> &'static str {
         "compiled network"
     }
@@ -207,7 +207,7 @@ impl CustomOp1 for Op {
         let batch = layout.dims()[0];
         let mut memory = self.compiled.lock();
         let z = self.compiled.forward(&mut memory, &x[start..end], batch).values.clone();
-        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = memory.passes;
+        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = memory.num_passes;
         let shape: Vec<usize> = std::iter::once(batch).chain(self.compiled.shape().iter().copied()).collect();
         Ok((CpuStorage::F32(z), Shape::from(shape)))
     }
@@ -217,15 +217,15 @@ impl CustomOp1 for Op {
         let batch = x.dims()[0];
         let mut memory = self.compiled.lock();
         let pass = *self.pass.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.latest.get(&batch) != Some(&pass) {
+        if memory.latest_pass.get(&batch) != Some(&pass) {
             let x = values(x).map_err(candle_core::Error::wrap)?;
             self.compiled.forward(&mut memory, &x, batch);
             // The masks are this use's now, and no other's.
-            *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = memory.passes;
+            *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = memory.num_passes;
         }
-        let Some(workspace) = memory.workspaces.get_mut(&batch) else { candle_core::bail!("no forward pass was made") };
-        workspace.cotangent.copy_from_slice(&cotangent);
-        workspace.backward();
-        Ok(Some(Tensor::from_slice(&workspace.gradient, x.shape(), x.device())?))
+        let Some(executor) = memory.executors.get_mut(&batch) else { candle_core::bail!("no forward pass was made") };
+        executor.cotangent.copy_from_slice(&cotangent);
+        executor.backward();
+        Ok(Some(Tensor::from_slice(&executor.gradient, x.shape(), x.device())?))
     }
 }

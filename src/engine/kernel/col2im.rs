@@ -80,22 +80,22 @@ impl Job for Col2im<'_> {
                         let from = ((before - run.length).div_euclid(stride) + 1).max(0);
                         let end = ((before + WIDE - 1).div_euclid(stride) + 1).min(self.windows[1] as isize);
                         for window in from..end {
-                            let inside = before - window * stride;
-                            let mut mask = u32::from(u16::MAX) << (-inside).max(0);
-                            if run.length - inside < WIDE {
-                                mask &= (1 << (run.length - inside)) - 1;
+                            let offset = before - window * stride;
+                            let mut mask = u32::from(u16::MAX) << (-offset).max(0);
+                            if run.length - offset < WIDE {
+                                mask &= (1 << (run.length - offset)) - 1;
                             }
-                            let place = window * self.stride as isize + inside;
+                            let place = window * self.stride as isize + offset;
                             let v = if run.offset + place >= 0 {
                                 S::load(run.at.offset(place))
                             } else {
                                 let mut lanes = [0f32; LANES];
-                                for (lane, value) in lanes.iter_mut().enumerate().skip((-inside).max(0) as usize) {
+                                for (lane, value) in lanes.iter_mut().enumerate().skip((-offset).max(0) as usize) {
                                     *value = *run.at.offset(place + lane as isize);
                                 }
                                 S::load(lanes.as_ptr())
                             };
-                            sum = S::add(sum, S::keep(mask as u16, v));
+                            sum = S::add(sum, S::masked(mask as u16, v));
                         }
                     }
                     let mut lanes = [0f32; LANES];
@@ -120,7 +120,7 @@ mod tests {
     use crate::ops::Padding;
 
     /// One number at a time, as the definition says.
-    fn plainly(window: &Window, channels: usize, size: [usize; 2], windows: [usize; 2], source: &[f32]) -> Vec<f64> {
+    fn reference(window: &Window, channels: usize, size: [usize; 2], windows: [usize; 2], source: &[f32]) -> Vec<f64> {
         let Window { kernel, stride, dilation, padding } = *window;
         let mut sums = vec![0.0; channels * size[0] * size[1]];
         let mut values = source.iter();
@@ -162,7 +162,7 @@ mod tests {
             let step = kernel[0] * kernel[1] * channels;
             let count = windows[0] * windows[1] * step;
             let mut source: Vec<f32> = (0..count).map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5).collect();
-            let expected = plainly(&window, channels, size, windows, &source);
+            let expected = reference(&window, channels, size, windows, &source);
             source.resize(count + LANES, f32::NAN);
             for isa in Isa::available() {
                 let mut found = vec![f32::NAN; expected.len()];

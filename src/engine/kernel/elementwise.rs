@@ -12,7 +12,7 @@ pub(in crate::engine) struct Elementwise {
     pub scale: *const f32,
     pub pixels: [usize; 2],
     pub blocks: usize,
-    pub finish: Epilogue,
+    pub epilogue: Epilogue,
 }
 
 impl Job for Elementwise {
@@ -25,7 +25,7 @@ impl Job for Elementwise {
                     if !self.scale.is_null() {
                         v = S::mul(v, S::load(self.scale.add(block * LANES)));
                     }
-                    self.finish.write::<S>(pixel, block, v);
+                    self.epilogue.write::<S>(pixel, block, v);
                 }
             }
         }

@@ -14,9 +14,9 @@ pub(in crate::engine) struct Epilogue {
     /// Laid out as `target`.
     pub addend: *const f32,
     /// The rectifier's ceiling; then `passes` is not null.
-    pub clip: Option<f32>,
+    pub relu: Option<f32>,
     /// Where the rectifier's gradient passes, is written here: a bit for each channel.
-    pub passes: *mut u16,
+    pub relu_mask: *mut u16,
     /// Where the gradient passes a rectifier, is read here.
     pub gate: *const u16,
     /// Masks from pixel to pixel.
@@ -30,8 +30,8 @@ impl Epilogue {
         stride: 0,
         bias: std::ptr::null(),
         addend: std::ptr::null(),
-        clip: None,
-        passes: std::ptr::null_mut(),
+        relu: None,
+        relu_mask: std::ptr::null_mut(),
         gate: std::ptr::null(),
         mask_stride: 0,
     };
@@ -45,7 +45,7 @@ impl Epilogue {
             target: self.target.wrapping_add(offset),
             bias: if self.bias.is_null() { self.bias } else { self.bias.wrapping_add(block * LANES) },
             addend: if self.addend.is_null() { self.addend } else { self.addend.wrapping_add(offset) },
-            passes: if self.passes.is_null() { self.passes } else { self.passes.wrapping_add(masks) },
+            relu_mask: if self.relu_mask.is_null() { self.relu_mask } else { self.relu_mask.wrapping_add(masks) },
             gate: if self.gate.is_null() { self.gate } else { self.gate.wrapping_add(masks) },
             ..*self
         }
@@ -82,16 +82,16 @@ impl Epilogue {
             if !self.addend.is_null() {
                 each!(|sum, r, b| *sum = S::add(*sum, S::load(self.addend.add(r * self.stride + b * LANES))));
             }
-            if let Some(ceiling) = self.clip {
+            if let Some(ceiling) = self.relu {
                 let (low, high) = (S::splat(0.0), S::splat(ceiling));
                 each!(|sum, r, b| {
-                    *self.passes.add(r * self.mask_stride + b) = S::greater(*sum, low) & S::greater(high, *sum);
+                    *self.relu_mask.add(r * self.mask_stride + b) = S::greater(*sum, low) & S::greater(high, *sum);
                     // In this order NaN stays NaN.
                     *sum = S::min(high, S::max(low, *sum));
                 });
             }
             if !self.gate.is_null() {
-                each!(|sum, r, b| *sum = S::keep(*self.gate.add(r * self.mask_stride + b), *sum));
+                each!(|sum, r, b| *sum = S::masked(*self.gate.add(r * self.mask_stride + b), *sum));
             }
             each!(|sum, r, b| S::store(self.target.add(r * self.stride + b * LANES), *sum));
         }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::epilogue::Epilogue;
 use super::microkernel::Product;
-use crate::engine::aligned::Aligned;
+use crate::engine::aligned::AlignedBuffer;
 use crate::engine::geometry::Phase;
 use crate::engine::simd::{Job, LANES, Simd};
 
 /// Weights of one direction of a convolution, in the order in which they are used.
 pub(in crate::engine) struct Gemm {
-    pub parts: Vec<Part>,
+    pub packed: Vec<PackedPhase>,
     /// Channels that are summed over.
     pub depth: usize,
     /// Blocks of sixteen channels that come out.
@@ -19,9 +19,9 @@ pub(in crate::engine) struct Gemm {
 
 /// The weights of one phase: `[block][tap][channel in][channel out % 16]`.
 #[derive(Clone)]
-pub(in crate::engine) struct Part {
+pub(in crate::engine) struct PackedPhase {
     pub phase: Phase,
-    pub weights: Arc<Aligned>,
+    pub weights: Arc<AlignedBuffer>,
 }
 
 impl Gemm {
@@ -29,7 +29,7 @@ impl Gemm {
     pub fn pack(phases: Vec<Phase>, [outputs, depth]: [usize; 2], weight: impl Fn(usize, usize, usize) -> f32) -> Self {
         let blocks = outputs.div_ceil(LANES);
         let part = |phase: Phase| {
-            let mut weights = Aligned::zeros(blocks * phase.taps.len() * depth * LANES);
+            let mut weights = AlignedBuffer::zeros(blocks * phase.taps.len() * depth * LANES);
             let mut packed = weights.values_mut().chunks_exact_mut(LANES);
             for block in 0..blocks {
                 for tap in &phase.taps {
@@ -40,16 +40,16 @@ impl Gemm {
                     }
                 }
             }
-            Part { phase, weights: weights.into() }
+            PackedPhase { phase, weights: weights.into() }
         };
-        Self { parts: phases.into_iter().map(part).collect(), depth, blocks }
+        Self { packed: phases.into_iter().map(part).collect(), depth, blocks }
     }
 
     /// The same for a convolution of single pixels, seen as one row of `pixels`.
-    pub fn in_a_row(&self, pixels: usize) -> Self {
-        let mut parts = self.parts.clone();
-        parts.iter_mut().for_each(|part| part.phase.count = [1, pixels]);
-        Self { parts, ..*self }
+    pub fn flattened(&self, pixels: usize) -> Self {
+        let mut packed = self.packed.clone();
+        packed.iter_mut().for_each(|part| part.phase.count = [1, pixels]);
+        Self { packed, ..*self }
     }
 }
 
@@ -64,8 +64,8 @@ pub(in crate::engine) struct Pixels {
 
 /// A part of a convolution: some rows, columns and blocks of one phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct Piece {
-    pub part: usize,
+pub(in crate::engine) struct GemmTask {
+    pub phase_index: usize,
     pub image: usize,
     pub rows: [usize; 2],
     pub columns: [usize; 2],
@@ -74,35 +74,36 @@ pub(in crate::engine) struct Piece {
 
 /// Whether every tap of a phase reads inside the image.
 pub(in crate::engine) fn stays_inside(phase: &Phase, size: [usize; 2]) -> bool {
-    (0..2).all(|axis| phase.reach(axis, size[axis]) == [0, 0])
+    (0..2).all(|axis| phase.overhang(axis, size[axis]) == [0, 0])
 }
 
 /// Numbers that [`DenseJob`] needs as scratch for a band of so many rows of a phase; 0 when it needs none.
-pub(in crate::engine) fn scratch(phase: &Phase, rows: usize, size: [usize; 2], step: usize) -> usize {
+pub(in crate::engine) fn scratch(phase: &Phase, rows: usize, size: [usize; 2], stride: usize) -> usize {
     if stays_inside(phase, size) || phase.taps.is_empty() {
         return 0;
     }
     let [height, width] = band(phase, [0, rows]).1;
-    height * width * step
+    height * width * stride
 }
 
 /// The source pixels that rows `first..end` of a phase read: the first, which may lie outside, and how many down and across.
 fn band(phase: &Phase, [first, end]: [usize; 2]) -> ([isize; 2], [usize; 2]) {
-    let offsets = |axis: usize| phase.taps.iter().map(move |tap| [tap.down, tap.across][axis]);
+    let offsets = |axis: usize| phase.taps.iter().map(move |tap| [tap.dy, tap.dx][axis]);
     let least = [0, 1].map(|axis| offsets(axis).min().unwrap_or(0));
     let most = [0, 1].map(|axis| offsets(axis).max().unwrap_or(0));
     let spans = [end - first, phase.count[1]];
-    let size = [0, 1].map(|axis| (spans[axis] - 1) * phase.reads[axis] + (most[axis] - least[axis]) as usize + 1);
-    ([(first * phase.reads[0]) as isize + least[0], least[1]], size)
+    let size =
+        [0, 1].map(|axis| (spans[axis] - 1) * phase.input_stride[axis] + (most[axis] - least[axis]) as usize + 1);
+    ([(first * phase.input_stride[0]) as isize + least[0], least[1]], size)
 }
 
 /// Computes one piece.
 pub(in crate::engine) struct GemmJob<'a> {
-    pub dense: &'a Gemm,
-    pub piece: Piece,
+    pub gemm: &'a Gemm,
+    pub task: GemmTask,
     pub source: Pixels,
     /// Of the first pixel of the image.
-    pub finish: Epilogue,
+    pub epilogue: Epilogue,
     /// Pixels from row to row of the target.
     pub target_width: usize,
     pub scratch: *mut f32,
@@ -111,10 +112,10 @@ pub(in crate::engine) struct GemmJob<'a> {
 impl Job for GemmJob<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Piece { part, rows, columns, blocks, .. } = self.piece;
-        let Part { phase, weights } = &self.dense.parts[part];
-        let Pixels { at, size, stride: step } = self.source;
-        let depth = self.dense.depth;
+        let GemmTask { phase_index, rows, columns, blocks, .. } = self.task;
+        let PackedPhase { phase, weights } = &self.gemm.packed[phase_index];
+        let Pixels { at, size, stride } = self.source;
+        let depth = self.gemm.depth;
         let (origin, base, width) = if stays_inside(phase, size) || phase.taps.is_empty() {
             ([0, 0], at, size[1])
         } else {
@@ -123,29 +124,29 @@ impl Job for GemmJob<'_> {
             (origin, self.scratch.cast_const(), padded[1])
         };
         let taps: Vec<isize> =
-            phase.taps.iter().map(|tap| (tap.down * width as isize + tap.across) * step as isize).collect();
+            phase.taps.iter().map(|tap| (tap.dy * width as isize + tap.dx) * stride as isize).collect();
         let (taps, depth) = join(taps, depth);
         let [first, end] = blocks;
         // The weights of two blocks are used for all rows while they are in the cache.
         for block in (first..end).step_by(S::BLOCKS) {
             let wide = S::BLOCKS.min(end - block);
             for row in rows[0]..rows[1] {
-                let y = (row * phase.reads[0]) as isize - origin[0];
-                let x = (columns[0] * phase.reads[1]) as isize - origin[1];
-                let to = (phase.first[0] + row * phase.writes[0]) * self.target_width
+                let y = (row * phase.input_stride[0]) as isize - origin[0];
+                let x = (columns[0] * phase.input_stride[1]) as isize - origin[1];
+                let to = (phase.first[0] + row * phase.output_stride[0]) * self.target_width
                     + phase.first[1]
-                    + columns[0] * phase.writes[1];
+                    + columns[0] * phase.output_stride[1];
                 unsafe {
-                    let mut finish = self.finish.at(to, block);
-                    finish.stride *= phase.writes[1];
-                    finish.mask_stride *= phase.writes[1];
+                    let mut epilogue = self.epilogue.at(to, block);
+                    epilogue.stride *= phase.output_stride[1];
+                    epilogue.mask_stride *= phase.output_stride[1];
                     Product {
-                        source: base.wrapping_offset((y * width as isize + x) * step as isize),
-                        stride: step * phase.reads[1],
+                        source: base.wrapping_offset((y * width as isize + x) * stride as isize),
+                        stride: stride * phase.input_stride[1],
                         taps: &taps,
                         depth,
                         weights: weights.as_ptr().add(block * taps.len() * depth * LANES),
-                        finish,
+                        epilogue,
                     }
                     .run::<S>(columns[1] - columns[0], wide);
                 }
@@ -168,22 +169,22 @@ fn join(taps: Vec<isize>, depth: usize) -> (Vec<isize>, usize) {
 /// Copies a part of an image that may hang over its borders, with zeros there.
 #[inline(always)]
 unsafe fn pad(source: Pixels, [top, left]: [isize; 2], [height, width]: [usize; 2], target: *mut f32) {
-    let step = source.stride;
+    let stride = source.stride;
     let clamp = |at: isize, size: usize| at.clamp(0, size as isize) as usize;
     let (from, to) = (clamp(left, source.size[1]), clamp(left + width as isize, source.size[1]));
     let lead = if from < to { (from as isize - left) as usize } else { width };
     for row in 0..height {
         let y = top + row as isize;
         unsafe {
-            let target = target.add(row * width * step);
+            let target = target.add(row * width * stride);
             if y < 0 || y as usize >= source.size[0] || from >= to {
-                target.write_bytes(0, width * step);
+                target.write_bytes(0, width * stride);
                 continue;
             }
-            let pixels = source.at.add((y as usize * source.size[1] + from) * step);
-            target.write_bytes(0, lead * step);
-            target.add(lead * step).copy_from_nonoverlapping(pixels, (to - from) * step);
-            target.add((lead + to - from) * step).write_bytes(0, (width - lead - (to - from)) * step);
+            let pixels = source.at.add((y as usize * source.size[1] + from) * stride);
+            target.write_bytes(0, lead * stride);
+            target.add(lead * stride).copy_from_nonoverlapping(pixels, (to - from) * stride);
+            target.add((lead + to - from) * stride).write_bytes(0, (width - lead - (to - from)) * stride);
         }
     }
 }

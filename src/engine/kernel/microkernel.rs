@@ -15,7 +15,7 @@ pub(super) struct Product<'a> {
     /// Channels at each tap.
     pub depth: usize,
     pub weights: *const f32,
-    pub finish: Epilogue,
+    pub epilogue: Epilogue,
 }
 
 impl Product<'_> {
@@ -45,7 +45,7 @@ impl Product<'_> {
         Self {
             source: self.source.wrapping_add(pixel * self.stride),
             weights: self.weights.wrapping_add(block * self.taps.len() * self.depth * LANES),
-            finish: unsafe { self.finish.at(pixel, block) },
+            epilogue: unsafe { self.epilogue.at(pixel, block) },
             ..*self
         }
     }
@@ -55,7 +55,7 @@ impl Product<'_> {
         macro_rules! dispatch {
             ($($r:literal)+) => {
                 match rows {
-                    $($r if $r <= S::ROWS => unsafe { S::apart(Tile::<$r, B>(self)) },)+
+                    $($r if $r <= S::ROWS => unsafe { S::run_outlined(Tile::<$r, B>(self)) },)+
                     _ => {}
                 }
             };
@@ -70,7 +70,7 @@ struct Tile<'a, const R: usize, const B: usize>(&'a Product<'a>);
 impl<const R: usize, const B: usize> Job for Tile<'_, R, B> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Product { source, stride: step, taps, depth, mut weights, finish } = *self.0;
+        let Product { source, stride, taps, depth, mut weights, epilogue } = *self.0;
         let panel = taps.len() * depth * LANES;
         unsafe {
             let mut sums = [[S::splat(0.0); B]; R];
@@ -82,7 +82,7 @@ impl<const R: usize, const B: usize> Job for Tile<'_, R, B> {
                         *w = S::load(weights.add(b * panel));
                     }
                     for (r, sums) in sums.iter_mut().enumerate() {
-                        let x = S::splat(*source.add(r * step + k));
+                        let x = S::splat(*source.add(r * stride + k));
                         for (sum, &w) in sums.iter_mut().zip(&w) {
                             *sum = S::mul_add(x, w, *sum);
                         }
@@ -90,7 +90,7 @@ impl<const R: usize, const B: usize> Job for Tile<'_, R, B> {
                     weights = weights.add(LANES);
                 }
             }
-            finish.write_tile::<S, R, B>(sums);
+            epilogue.write_tile::<S, R, B>(sums);
         }
     }
 }

@@ -7,7 +7,7 @@
 use super::epilogue::Epilogue;
 use super::gemm::Pixels;
 use super::microkernel::Product;
-use crate::engine::aligned::Aligned;
+use crate::engine::aligned::AlignedBuffer;
 use crate::engine::simd::{Job, LANES, Simd};
 
 /// The size of a tile's output, and of the filter.
@@ -64,29 +64,29 @@ impl Scheme {
 
 /// Transformed weights, `[point][block][channel in][channel out % 16]`.
 pub(in crate::engine) struct Winograd {
-    weights: Aligned,
+    weights: AlignedBuffer,
     pub scheme: Scheme,
     pub depth: usize,
     pub blocks: usize,
     /// Rows and columns of padding above and to the left.
-    pub before: [usize; 2],
+    pub padding: [usize; 2],
 }
 
 /// The tiles of a batch of images.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Tiles {
-    pub across: usize,
+    pub per_row: usize,
     /// Of one image, and of all.
-    pub each: usize,
+    pub per_image: usize,
     pub count: usize,
 }
 
 impl Tiles {
     /// Those that cover outputs of this size.
-    pub fn of(scheme: Scheme, batch: usize, [height, width]: [usize; 2]) -> Self {
-        let across = width.div_ceil(scheme.outputs());
-        let each = height.div_ceil(scheme.outputs()) * across;
-        Self { across, each, count: batch * each }
+    pub fn new(scheme: Scheme, batch: usize, [height, width]: [usize; 2]) -> Self {
+        let per_row = width.div_ceil(scheme.outputs());
+        let per_image = height.div_ceil(scheme.outputs()) * per_row;
+        Self { per_row, per_image, count: batch * per_image }
     }
 }
 
@@ -100,13 +100,13 @@ impl Winograd {
     pub fn pack(
         scheme: Scheme,
         [outputs, depth]: [usize; 2],
-        before: [usize; 2],
+        padding: [usize; 2],
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
         let blocks = outputs.div_ceil(LANES);
         let panel = blocks * depth * LANES;
         let (side, taps, filter) = (scheme.side(), scheme.taps(), scheme.filter());
-        let mut weights = Aligned::zeros(scheme.points() * panel);
+        let mut weights = AlignedBuffer::zeros(scheme.points() * panel);
         let values = weights.values_mut();
         let mut rows = vec![0.0; side * taps];
         for o in 0..outputs {
@@ -127,17 +127,17 @@ impl Winograd {
                 }
             }
         }
-        Self { weights, scheme, depth, blocks, before }
+        Self { weights, scheme, depth, blocks, padding }
     }
 
     /// Numbers from tile to tile of the transformed input and output.
-    fn steps(&self) -> [usize; 2] {
+    fn tile_strides(&self) -> [usize; 2] {
         [odd_lines(self.depth), odd_lines(self.blocks * LANES)]
     }
 
     /// Numbers that transformed tiles of the input and of the output take.
     pub fn scratch(&self, tiles: usize) -> [usize; 2] {
-        self.steps().map(|step| self.scheme.points() * odd_lines(tiles * step))
+        self.tile_strides().map(|stride| self.scheme.points() * odd_lines(tiles * stride))
     }
 }
 
@@ -204,23 +204,23 @@ pub(in crate::engine) struct Chunk<'a> {
     /// The first image; the others lie behind it.
     pub source: Pixels,
     /// Transformed input and output.
-    pub room: [*mut f32; 2],
+    pub scratch: [*mut f32; 2],
     /// Of the first pixel of the first image.
-    pub finish: Epilogue,
+    pub epilogue: Epilogue,
     pub target: [usize; 2],
 }
 
 impl Chunk<'_> {
     /// The image of a tile, and the row and column of its first output.
     fn place(&self, tile: usize) -> [usize; 3] {
-        let Tiles { across, each, .. } = self.tiles;
-        let (image, tile) = ((self.first + tile) / each, (self.first + tile) % each);
-        [image, tile / across * self.conv.scheme.outputs(), tile % across * self.conv.scheme.outputs()]
+        let Tiles { per_row, per_image, .. } = self.tiles;
+        let (image, tile) = ((self.first + tile) / per_image, (self.first + tile) % per_image);
+        [image, tile / per_row * self.conv.scheme.outputs(), tile % per_row * self.conv.scheme.outputs()]
     }
 
     /// Numbers from point to point of the transformed input and output.
-    fn pitches(&self) -> [usize; 2] {
-        self.conv.steps().map(|step| odd_lines(self.count * step))
+    fn point_strides(&self) -> [usize; 2] {
+        self.conv.tile_strides().map(|stride| odd_lines(self.count * stride))
     }
 }
 
@@ -244,16 +244,16 @@ impl Job for Input<'_> {
 
 #[inline(always)]
 unsafe fn input<S: Simd, const N: usize>(chunk: &Chunk, tile: usize) {
-    let Pixels { at, size: [height, width], stride: step } = chunk.source;
+    let Pixels { at, size: [height, width], stride } = chunk.source;
     let [image, top, left] = chunk.place(tile);
-    let [top, left] = [top as isize - chunk.conv.before[0] as isize, left as isize - chunk.conv.before[1] as isize];
+    let [top, left] = [top as isize - chunk.conv.padding[0] as isize, left as isize - chunk.conv.padding[1] as isize];
     // The rows and columns of the tile that lie inside the image; the rest is zero.
     let within = |first: isize, size: usize| {
         [(-first).clamp(0, N as isize) as usize, (size as isize - first).clamp(0, N as isize) as usize]
     };
     let (rows, columns) = (within(top, height), within(left, width));
     let first = (image * height) as isize + top;
-    let at = at.wrapping_offset((first * width as isize + left) * step as isize);
+    let at = at.wrapping_offset((first * width as isize + left) * stride as isize);
     unsafe {
         if rows == [0, N] && columns == [0, N] {
             input_blocks::<S, N, true>(chunk, tile, at, rows, columns);
@@ -271,8 +271,8 @@ unsafe fn input_blocks<S: Simd, const N: usize, const INSIDE: bool>(
     rows: [usize; 2],
     columns: [usize; 2],
 ) {
-    let Pixels { size: [_, width], stride: step, .. } = chunk.source;
-    let ([step_to, _], [pitch, _]) = (chunk.conv.steps(), chunk.pitches());
+    let Pixels { size: [_, width], stride, .. } = chunk.source;
+    let ([tile_stride, _], [point_stride, _]) = (chunk.conv.tile_strides(), chunk.point_strides());
     for channel in (0..chunk.conv.depth).step_by(LANES) {
         unsafe {
             let mut half = [[S::splat(0.0); N]; N];
@@ -280,17 +280,17 @@ unsafe fn input_blocks<S: Simd, const N: usize, const INSIDE: bool>(
                 let mut column = [S::splat(0.0); N];
                 for (y, value) in column.iter_mut().enumerate() {
                     if INSIDE || (y >= rows[0] && y < rows[1] && x >= columns[0] && x < columns[1]) {
-                        *value = S::load(at.wrapping_add((y * width + x) * step + channel));
+                        *value = S::load(at.wrapping_add((y * width + x) * stride + channel));
                     }
                 }
                 for (row, value) in half.iter_mut().zip(transform_input::<S, N>(column)) {
                     row[x] = value;
                 }
             }
-            let to = chunk.room[0].add(tile * step_to + channel);
+            let to = chunk.scratch[0].add(tile * tile_stride + channel);
             for (y, row) in half.into_iter().enumerate() {
                 for (x, value) in transform_input::<S, N>(row).into_iter().enumerate() {
-                    S::store(to.add((N * y + x) * pitch), value);
+                    S::store(to.add((N * y + x) * point_stride), value);
                 }
             }
         }
@@ -305,20 +305,21 @@ impl Job for Multiply<'_> {
     unsafe fn run<S: Simd>(self) {
         let Self(chunk, point, [first, end]) = self;
         let Winograd { weights, depth, blocks, .. } = chunk.conv;
-        let ([inputs, outputs], [pitch, pitch_out]) = (chunk.conv.steps(), chunk.pitches());
+        let ([inputs, outputs], [point_stride, output_point_stride]) =
+            (chunk.conv.tile_strides(), chunk.point_strides());
         unsafe {
-            let finish = Epilogue {
-                target: chunk.room[1].add(point * pitch_out + first * LANES),
+            let epilogue = Epilogue {
+                target: chunk.scratch[1].add(point * output_point_stride + first * LANES),
                 stride: outputs,
                 ..Epilogue::PLAIN
             };
             Product {
-                source: chunk.room[0].add(point * pitch).cast_const(),
+                source: chunk.scratch[0].add(point * point_stride).cast_const(),
                 stride: inputs,
                 taps: &[0],
                 depth: *depth,
                 weights: weights.as_ptr().add((point * blocks + first) * depth * LANES),
-                finish,
+                epilogue,
             }
             .run::<S>(chunk.count, end - first);
         }
@@ -347,16 +348,16 @@ impl Job for Output<'_> {
 #[inline(always)]
 unsafe fn output<S: Simd, const N: usize, const M: usize>(chunk: &Chunk, tile: usize) {
     let [height, width] = chunk.target;
-    let ([_, step], [_, pitch]) = (chunk.conv.steps(), chunk.pitches());
+    let ([_, stride], [_, point_stride]) = (chunk.conv.tile_strides(), chunk.point_strides());
     let [image, top, left] = chunk.place(tile);
     for block in 0..chunk.conv.blocks {
         unsafe {
-            let from = chunk.room[1].add(tile * step + block * LANES).cast_const();
+            let from = chunk.scratch[1].add(tile * stride + block * LANES).cast_const();
             let mut rows = [[S::splat(0.0); N]; M];
             for x in 0..N {
                 let mut column = [S::splat(0.0); N];
                 for (y, value) in column.iter_mut().enumerate() {
-                    *value = S::load(from.add((N * y + x) * pitch));
+                    *value = S::load(from.add((N * y + x) * point_stride));
                 }
                 for (row, value) in rows.iter_mut().zip(transform_output::<S, N, M>(column)) {
                     row[x] = value;
@@ -364,12 +365,12 @@ unsafe fn output<S: Simd, const N: usize, const M: usize>(chunk: &Chunk, tile: u
             }
             for (y, row) in rows.into_iter().enumerate().take(height - top) {
                 let values = transform_output::<S, N, M>(row);
-                let finish = chunk.finish.at((image * height + top + y) * width + left, block);
+                let epilogue = chunk.epilogue.at((image * height + top + y) * width + left, block);
                 if left + M <= width {
-                    finish.write_tile::<S, M, 1>(values.map(|value| [value]));
+                    epilogue.write_tile::<S, M, 1>(values.map(|value| [value]));
                 } else {
                     for (x, value) in values.into_iter().enumerate().take(width - left) {
-                        finish.write::<S>(x, 0, value);
+                        epilogue.write::<S>(x, 0, value);
                     }
                 }
             }
@@ -385,11 +386,11 @@ impl Job for Whole<'_> {
     unsafe fn run<S: Simd>(self) {
         let Self(chunk) = self;
         unsafe {
-            S::apart(Input(chunk, [0, chunk.count]));
+            S::run_outlined(Input(chunk, [0, chunk.count]));
             for point in 0..chunk.conv.scheme.points() {
                 Multiply(chunk, point, [0, chunk.conv.blocks]).run::<S>();
             }
-            S::apart(Output(chunk, [0, chunk.count]));
+            S::run_outlined(Output(chunk, [0, chunk.count]));
         }
     }
 }

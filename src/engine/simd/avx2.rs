@@ -16,16 +16,16 @@ pub(super) unsafe fn run<J: Job>(job: J) {
 
 /// All bits of lane `i` where bit `i` of the byte is set.
 #[inline(always)]
-unsafe fn spread(byte: u8) -> __m256 {
+unsafe fn expand_mask(byte: u8) -> __m256 {
     unsafe {
-        let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-        let hit = _mm256_and_si256(_mm256_set1_epi32(i32::from(byte)), bits);
-        _mm256_castsi256_ps(_mm256_cmpeq_epi32(hit, bits))
+        let to_mask = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+        let hit = _mm256_and_si256(_mm256_set1_epi32(i32::from(byte)), to_mask);
+        _mm256_castsi256_ps(_mm256_cmpeq_epi32(hit, to_mask))
     }
 }
 
 #[inline(always)]
-unsafe fn bits(low: __m256, high: __m256) -> u16 {
+unsafe fn to_mask(low: __m256, high: __m256) -> u16 {
     unsafe { _mm256_movemask_ps(low) as u16 | (_mm256_movemask_ps(high) as u16) << 8 }
 }
 
@@ -46,7 +46,7 @@ impl Simd for Avx2 {
     const BLOCKS: usize = 1;
 
     #[inline(always)]
-    unsafe fn apart<J: Job>(job: J) {
+    unsafe fn run_outlined<J: Job>(job: J) {
         unsafe { run(job) }
     }
 
@@ -76,23 +76,26 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn greater(a: Self::V, b: Self::V) -> u16 {
-        unsafe { bits(_mm256_cmp_ps::<_CMP_GT_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_GT_OQ>(a[1], b[1])) }
+        unsafe { to_mask(_mm256_cmp_ps::<_CMP_GT_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_GT_OQ>(a[1], b[1])) }
     }
 
     #[inline(always)]
-    unsafe fn keep(mask: u16, v: Self::V) -> Self::V {
-        unsafe { [_mm256_and_ps(spread(mask as u8), v[0]), _mm256_and_ps(spread((mask >> 8) as u8), v[1])] }
+    unsafe fn masked(mask: u16, v: Self::V) -> Self::V {
+        unsafe { [_mm256_and_ps(expand_mask(mask as u8), v[0]), _mm256_and_ps(expand_mask((mask >> 8) as u8), v[1])] }
     }
 
     #[inline(always)]
     unsafe fn select(mask: u16, a: Self::V, b: Self::V) -> Self::V {
         unsafe {
-            [_mm256_blendv_ps(b[0], a[0], spread(mask as u8)), _mm256_blendv_ps(b[1], a[1], spread((mask >> 8) as u8))]
+            [
+                _mm256_blendv_ps(b[0], a[0], expand_mask(mask as u8)),
+                _mm256_blendv_ps(b[1], a[1], expand_mask((mask >> 8) as u8)),
+            ]
         }
     }
 
     #[inline(always)]
-    unsafe fn nan(v: Self::V) -> u16 {
-        unsafe { bits(_mm256_cmp_ps::<_CMP_UNORD_Q>(v[0], v[0]), _mm256_cmp_ps::<_CMP_UNORD_Q>(v[1], v[1])) }
+    unsafe fn is_nan(v: Self::V) -> u16 {
+        unsafe { to_mask(_mm256_cmp_ps::<_CMP_UNORD_Q>(v[0], v[0]), _mm256_cmp_ps::<_CMP_UNORD_Q>(v[1], v[1])) }
     }
 }

@@ -22,7 +22,7 @@ impl Simd for Avx512 {
     const BLOCKS: usize = 2;
 
     #[inline(always)]
-    unsafe fn apart<J: Job>(job: J) {
+    unsafe fn run_outlined<J: Job>(job: J) {
         unsafe { run(job) }
     }
 
@@ -72,7 +72,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn keep(mask: u16, v: Self::V) -> Self::V {
+    unsafe fn masked(mask: u16, v: Self::V) -> Self::V {
         unsafe { _mm512_maskz_mov_ps(mask, v) }
     }
 
@@ -82,7 +82,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn nan(v: Self::V) -> u16 {
+    unsafe fn is_nan(v: Self::V) -> u16 {
         unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v) }
     }
 }

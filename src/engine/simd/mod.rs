@@ -26,7 +26,7 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     const BLOCKS: usize;
 
     /// Runs a job in a function of its own. The compiler keeps the sums of an inner loop in registers where it sees nothing else.
-    unsafe fn apart<J: Job>(job: J);
+    unsafe fn run_outlined<J: Job>(job: J);
 
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(from: *const f32) -> Self::V;
@@ -42,11 +42,11 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     /// Where `a > b`.
     unsafe fn greater(a: Self::V, b: Self::V) -> u16;
     /// `v` where the mask is set, 0 elsewhere.
-    unsafe fn keep(mask: u16, v: Self::V) -> Self::V;
+    unsafe fn masked(mask: u16, v: Self::V) -> Self::V;
     /// `a` where the mask is set, `b` elsewhere.
     unsafe fn select(mask: u16, a: Self::V, b: Self::V) -> Self::V;
     /// Where `v` is NaN.
-    unsafe fn nan(v: Self::V) -> u16;
+    unsafe fn is_nan(v: Self::V) -> u16;
 }
 
 /// Work that is compiled for every instruction set. `run` must be `#[inline(always)]`, and all that it calls too.

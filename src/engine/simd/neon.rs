@@ -17,12 +17,12 @@ const BITS: [u32; 4] = [1, 2, 4, 8];
 
 /// All bits of lane `i` where bit `i` of the mask, shifted by four for each register, is set.
 #[inline(always)]
-unsafe fn spread(mask: u16, register: usize) -> uint32x4_t {
+unsafe fn expand_mask(mask: u16, register: usize) -> uint32x4_t {
     unsafe { vtstq_u32(vdupq_n_u32(u32::from(mask) >> (4 * register)), vld1q_u32(BITS.as_ptr())) }
 }
 
 #[inline(always)]
-unsafe fn bits(lanes: [uint32x4_t; 4]) -> u16 {
+unsafe fn to_mask(lanes: [uint32x4_t; 4]) -> u16 {
     let mut mask = 0;
     for (register, lanes) in lanes.into_iter().enumerate() {
         let four = unsafe { vaddvq_u32(vandq_u32(lanes, vld1q_u32(BITS.as_ptr()))) };
@@ -44,7 +44,7 @@ impl Simd for Neon {
     const BLOCKS: usize = 1;
 
     #[inline(always)]
-    unsafe fn apart<J: Job>(job: J) {
+    unsafe fn run_outlined<J: Job>(job: J) {
         unsafe { run(job) }
     }
 
@@ -93,21 +93,21 @@ impl Simd for Neon {
 
     #[inline(always)]
     unsafe fn greater(a: Self::V, b: Self::V) -> u16 {
-        unsafe { bits(each(|i| vcgtq_f32(a[i], b[i]))) }
+        unsafe { to_mask(each(|i| vcgtq_f32(a[i], b[i]))) }
     }
 
     #[inline(always)]
-    unsafe fn keep(mask: u16, v: Self::V) -> Self::V {
-        each(|i| unsafe { vreinterpretq_f32_u32(vandq_u32(spread(mask, i), vreinterpretq_u32_f32(v[i]))) })
+    unsafe fn masked(mask: u16, v: Self::V) -> Self::V {
+        each(|i| unsafe { vreinterpretq_f32_u32(vandq_u32(expand_mask(mask, i), vreinterpretq_u32_f32(v[i]))) })
     }
 
     #[inline(always)]
     unsafe fn select(mask: u16, a: Self::V, b: Self::V) -> Self::V {
-        each(|i| unsafe { vbslq_f32(spread(mask, i), a[i], b[i]) })
+        each(|i| unsafe { vbslq_f32(expand_mask(mask, i), a[i], b[i]) })
     }
 
     #[inline(always)]
-    unsafe fn nan(v: Self::V) -> u16 {
-        unsafe { !bits(each(|i| vceqq_f32(v[i], v[i]))) }
+    unsafe fn is_nan(v: Self::V) -> u16 {
+        unsafe { !to_mask(each(|i| vceqq_f32(v[i], v[i]))) }
     }
 }

@@ -17,7 +17,7 @@ fn each(f: impl FnMut(usize) -> f32) -> [f32; LANES] {
 }
 
 #[inline(always)]
-fn bits(mut f: impl FnMut(usize) -> bool) -> u16 {
+fn to_mask(mut f: impl FnMut(usize) -> bool) -> u16 {
     (0..LANES).fold(0, |mask, i| mask | u16::from(f(i)) << i)
 }
 
@@ -28,7 +28,7 @@ impl Simd for Portable {
     const BLOCKS: usize = 1;
 
     #[inline(always)]
-    unsafe fn apart<J: Job>(job: J) {
+    unsafe fn run_outlined<J: Job>(job: J) {
         unsafe { run(job) }
     }
 
@@ -75,11 +75,11 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn greater(a: Self::V, b: Self::V) -> u16 {
-        bits(|i| a[i] > b[i])
+        to_mask(|i| a[i] > b[i])
     }
 
     #[inline(always)]
-    unsafe fn keep(mask: u16, v: Self::V) -> Self::V {
+    unsafe fn masked(mask: u16, v: Self::V) -> Self::V {
         each(|i| if mask >> i & 1 == 1 { v[i] } else { 0.0 })
     }
 
@@ -89,7 +89,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn nan(v: Self::V) -> u16 {
-        bits(|i| v[i].is_nan())
+    unsafe fn is_nan(v: Self::V) -> u16 {
+        to_mask(|i| v[i].is_nan())
     }
 }
