@@ -1,4 +1,4 @@
-//! Convolutions in which each channel sees only itself.
+//! Depthwise convolution.
 
 use super::epilogue::Epilogue;
 use super::gemm::Pixels;
@@ -6,7 +6,7 @@ use crate::engine::aligned::AlignedBuffer;
 use crate::engine::geometry::Phase;
 use crate::engine::simd::{Job, LANES, Simd};
 
-/// Pixels that are computed side by side.
+/// Pixels computed together.
 const TILE: usize = 8;
 
 /// Weights of one direction of a depthwise convolution, `[tap][channel]`.
@@ -34,18 +34,18 @@ pub(in crate::engine) struct DepthwiseJob<'a> {
     pub phase: usize,
     pub rows: [usize; 2],
     pub source: Pixels,
-    /// Of the first pixel of the image.
+    /// The epilogue at the first pixel of the image.
     pub epilogue: Epilogue,
-    /// Pixels from row to row of the target.
+    /// Pixels in a row of the target.
     pub target_width: usize,
 }
 
-/// A tap that counts in a row: where it reads, counted from the row's first pixel, and its weights.
+/// A tap that reads inside the image in the present row: its offset from the first pixel, and its weights.
 #[derive(Clone, Copy)]
 struct ActiveTap {
     offset: isize,
     weights: *const f32,
-    /// The columns at which it reads inside the image.
+    /// Columns at which the tap reads inside the image, `[first, end]`.
     columns: [usize; 2],
 }
 
@@ -69,11 +69,13 @@ impl Job for DepthwiseJob<'_> {
                     });
                 }
             }
-            // Between the borders every tap counts.
+            // Between these columns all taps read inside the image.
             let left = taps.iter().map(|tap| tap.columns[0]).max().unwrap_or(0);
             let right = taps.iter().map(|tap| tap.columns[1]).min().unwrap_or(columns).max(left);
             let to = (phase.first[0] + row * phase.output_stride[0]) * self.target_width + phase.first[1];
             for block in 0..self.conv.blocks {
+                // SAFETY: the caller of `run` vouches for the pointers; `taps` holds only taps inside the image's rows, and
+                // `border` and `inner` are called for columns at which the taps that they use are inside too.
                 unsafe {
                     let mut epilogue = self.epilogue.at(to, block);
                     epilogue.stride *= phase.output_stride[1];
@@ -101,6 +103,10 @@ impl Job for DepthwiseJob<'_> {
     }
 }
 
+/// Computes `T` pixels at which all taps read inside the image.
+///
+/// # Safety
+/// All taps read inside the image at these columns, and the pointers are valid for this block of channels.
 #[inline(always)]
 unsafe fn inner<S: Simd, const T: usize>(
     taps: &[ActiveTap],
@@ -110,6 +116,7 @@ unsafe fn inner<S: Simd, const T: usize>(
     channel: usize,
     epilogue: &Epilogue,
 ) {
+    // SAFETY: the caller's contract.
     unsafe {
         let mut sums = [S::splat(0.0); T];
         let source = source.wrapping_add(column * input_stride);
@@ -124,6 +131,10 @@ unsafe fn inner<S: Simd, const T: usize>(
     }
 }
 
+/// Computes one pixel at which some taps read outside the image.
+///
+/// # Safety
+/// The pointers are valid for this block of channels at every column that a tap reads inside the image.
 #[inline(always)]
 unsafe fn border<S: Simd>(
     taps: &[ActiveTap],
@@ -133,6 +144,7 @@ unsafe fn border<S: Simd>(
     channel: usize,
     epilogue: &Epilogue,
 ) {
+    // SAFETY: only taps that read inside the image at this column are used; the rest is the caller's contract.
     unsafe {
         let mut sum = S::splat(0.0);
         for tap in taps.iter().filter(|tap| (tap.columns[0]..tap.columns[1]).contains(&column)) {

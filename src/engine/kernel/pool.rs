@@ -1,18 +1,18 @@
-//! Max pooling, and the mean over an image.
+//! Max pooling and global average pooling.
 
 use super::epilogue::Epilogue;
 use super::gemm::Pixels;
 use crate::engine::geometry::Phase;
 use crate::engine::simd::{Job, LANES, Simd};
 
-/// Takes the largest value under each window, in rows `rows` of the output, and notes which tap it came from.
+/// Max pooling for rows `rows` of the output; records the tap of each maximum.
 pub(in crate::engine) struct MaxPool<'a> {
     pub phase: &'a Phase,
     pub rows: [usize; 2],
     pub source: Pixels,
     pub blocks: usize,
     pub epilogue: Epilogue,
-    /// `[pixel][block][tap]`: the channels whose largest value this tap was.
+    /// `[pixel][block][tap]`: one bit for each channel whose maximum is at this tap.
     pub argmax: *mut u16,
 }
 
@@ -27,24 +27,25 @@ impl Job for MaxPool<'_> {
             for column in 0..columns {
                 let pixel = row * columns + column;
                 for block in 0..self.blocks {
+                    // SAFETY: the caller of `run` vouches for the pointers; taps outside of the image are skipped.
                     unsafe {
                         let argmax = self.argmax.add((pixel * self.blocks + block) * count);
                         let mut best = S::splat(f32::NEG_INFINITY);
-                        let mut none_yet = u16::MAX;
+                        let mut is_first = u16::MAX;
                         for (t, tap) in phase.taps.iter().enumerate() {
                             let y = (row * phase.input_stride[0]) as isize + tap.dy;
                             let x = (column * phase.input_stride[1]) as isize + tap.dx;
                             let mut wins = 0;
                             if y >= 0 && x >= 0 && (y as usize) < height && (x as usize) < width {
                                 let v = S::load(at.add((y as usize * width + x as usize) * stride + block * LANES));
-                                // NaN beats everything; the first pixel beats the padding, also when it is minus infinity.
-                                wins = S::greater(v, best) | S::is_nan(v) | none_yet;
-                                none_yet = 0;
+                                // NaN wins over everything; the first pixel wins even if it is minus infinity.
+                                wins = S::greater(v, best) | S::is_nan(v) | is_first;
+                                is_first = 0;
                                 best = S::select(wins, v, best);
                             }
                             *argmax.add(t) = wins;
                         }
-                        // Of all that won for a while, the last has won.
+                        // The last tap that won holds the maximum; the earlier ones are cleared.
                         let mut taken = 0;
                         for t in (0..count).rev() {
                             let wins = *argmax.add(t) & !taken;
@@ -59,7 +60,7 @@ impl Job for MaxPool<'_> {
     }
 }
 
-/// Gives each pixel the gradients of the windows that it won.
+/// Gradient of max pooling for rows `rows` of the input: each pixel sums the gradients of the windows whose maximum it is.
 pub(in crate::engine) struct MaxPoolBackward<'a> {
     pub phase: &'a Phase,
     pub rows: [usize; 2],
@@ -67,9 +68,11 @@ pub(in crate::engine) struct MaxPoolBackward<'a> {
     pub source: Pixels,
     pub blocks: usize,
     pub epilogue: Epilogue,
+    /// Pixels in a row of the target.
     pub target_width: usize,
-    /// Taps of the whole window.
+    /// The number of taps in the window.
     pub taps: usize,
+    /// As written by [`MaxPool`].
     pub argmax: *const u16,
 }
 
@@ -84,6 +87,7 @@ impl Job for MaxPoolBackward<'_> {
                     + phase.first[1]
                     + column * phase.output_stride[1];
                 for block in 0..self.blocks {
+                    // SAFETY: the caller of `run` vouches for the pointers; windows outside of the output are skipped.
                     unsafe {
                         let mut sum = S::splat(0.0);
                         for tap in &phase.taps {
@@ -104,7 +108,7 @@ impl Job for MaxPoolBackward<'_> {
     }
 }
 
-/// The mean of one image for some blocks of channels.
+/// Mean over the pixels of one image, for the blocks `[first, end]`.
 pub(in crate::engine) struct GlobalAvgPool {
     pub source: Pixels,
     pub blocks: [usize; 2],
@@ -116,6 +120,7 @@ impl Job for GlobalAvgPool {
     unsafe fn run<S: Simd>(self) {
         let count = self.source.size[0] * self.source.size[1];
         for block in self.blocks[0]..self.blocks[1] {
+            // SAFETY: the caller of `run` vouches for the pointers at all pixels of these blocks.
             unsafe {
                 let mut sum = S::splat(0.0);
                 for pixel in 0..count {
@@ -127,7 +132,7 @@ impl Job for GlobalAvgPool {
     }
 }
 
-/// Spreads the gradient of a mean over `pixels` pixels, of which there are `count`.
+/// Gradient of the mean over `count` pixels, for the pixels `[first, end]`.
 pub(in crate::engine) struct GlobalAvgPoolBackward {
     pub gradient: *const f32,
     pub count: usize,
@@ -141,6 +146,7 @@ impl Job for GlobalAvgPoolBackward {
     unsafe fn run<S: Simd>(self) {
         for pixel in self.pixels[0]..self.pixels[1] {
             for block in 0..self.blocks {
+                // SAFETY: the caller of `run` vouches for the pointers at these pixels and blocks.
                 unsafe {
                     let g = S::load(self.gradient.add(block * LANES));
                     self.epilogue.write::<S>(pixel, block, S::mul(g, S::splat(1.0 / self.count as f32)));
