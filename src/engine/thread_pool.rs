@@ -1,7 +1,7 @@
-//! The threads that share the work of one layer.
+//! A thread pool that splits the work of one layer into tasks.
 //!
 //! A network has over a hundred layers of some ten microseconds each. Waking a sleeping thread for each would cost as much as the
-//! layer, so the helpers watch a flag for a while before they go to sleep.
+//! layer, so the workers spin for a while before they go to sleep.
 
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 
-/// How often a helper looks for work before it sleeps: some tenths of a millisecond.
+/// Spins of a worker before it sleeps: some tenths of a millisecond.
 const MAX_SPINS: usize = 20_000;
 
-/// The part of the state that counts the helpers who joined; the bit above closes the order.
+/// The bits of `Shared::state` that count the workers that joined the batch.
 const JOINED_MASK: usize = (1 << 15) - 1;
+/// The bit of `Shared::state` that closes the batch to further workers.
 const CLOSED: usize = 1 << 15;
+/// The batch id is in the bits of `Shared::state` from here on.
 const ID_SHIFT: u32 = 16;
 
 type Work<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -23,6 +25,7 @@ type Work<'a> = &'a (dyn Fn(usize, usize) + Sync);
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
+/// Tasks that are run together.
 struct Batch {
     work: *const (dyn Fn(usize, usize) + Sync),
     tasks: usize,
@@ -30,7 +33,7 @@ struct Batch {
 }
 
 struct Worker {
-    /// The number of the last order given to this helper.
+    /// The id of the last batch given to this worker.
     latest_batch: AtomicUsize,
     asleep: AtomicBool,
     thread: OnceLock<Thread>,
@@ -40,37 +43,38 @@ struct Shared {
     batch: UnsafeCell<Batch>,
     /// The next task of each thread's share.
     next: Vec<Counter>,
-    /// The order's number, whether it is closed, and how many helpers have joined: see [`JOINED`].
+    /// The batch id, [`CLOSED`], and the number of workers that joined ([`JOINED_MASK`]).
     state: Counter,
-    /// Helpers that have finished the present order.
+    /// The number of workers that have finished the present batch.
     finished: Counter,
     failed: AtomicBool,
     workers: Vec<Worker>,
 }
 
-// SAFETY: the order is written only while no helper has one, and read only by helpers that were given it.
+// SAFETY: `batch` is written only while no worker runs one, and read only by workers that joined it; all other fields are atomic
+// or immutable.
 unsafe impl Sync for Shared {}
-// SAFETY: as above; the pointer inside is used only while the caller of `run` waits.
+// SAFETY: as for `Sync`; the pointer in `batch` is used only while the caller of `run` waits.
 unsafe impl Send for Shared {}
 
-/// The threads.
+/// A pool of threads that run one batch of tasks at a time.
 pub(super) struct ThreadPool {
     shared: Arc<Shared>,
-    /// Held while the helpers work.
+    /// Held while the workers run a batch.
     busy: Mutex<()>,
 }
 
-/// As many threads as work at most, on this machine and with this `RAYON_NUM_THREADS`.
+/// The number of threads that run tasks: at most the processor's cores and `RAYON_NUM_THREADS`.
 pub(crate) fn threads() -> usize {
     rayon::current_num_threads().min(thread_pool().shared.next.len())
 }
 
-/// The one team of the process; its threads start when it is first needed.
+/// The thread pool of the process; its threads start at the first call.
 pub(super) fn thread_pool() -> &'static ThreadPool {
     static POOL: OnceLock<ThreadPool> = OnceLock::new();
     POOL.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // Asked on a thread of its own: inside of a pool the answer is the pool's, and the team outlives that.
+        // On a thread of its own: inside a rayon pool this would return that pool's size, and this pool outlives it.
         let allowed = std::thread::scope(|scope| scope.spawn(rayon::current_num_threads).join().unwrap_or(1));
         ThreadPool::new(cores.min(allowed.max(1)))
     })
@@ -103,8 +107,8 @@ impl ThreadPool {
 
     /// Calls `work(thread, task)` once for each task below `tasks`, on up to `threads` threads, until all are done.
     ///
-    /// Each thread takes the tasks of its own share first, so that what it wrote for the layer before is still in its
-    /// cache. When the helpers are busy with another caller's work, this thread does everything.
+    /// Each thread takes the tasks of its own share first, because what it wrote for the layer before is still in its cache;
+    /// then it steals from the other shares. If the workers are busy with another caller's batch, this thread runs all tasks.
     pub fn run(&self, threads: usize, tasks: usize, work: Work) {
         let run_serially = || (0..tasks).for_each(|task| work(0, task));
         let ready = self.shared.workers.iter().take_while(|h| h.thread.get().is_some()).count() + 1;
@@ -117,7 +121,8 @@ impl ThreadPool {
         for thread in 0..threads {
             shared.next[thread].0.store(thread * tasks / threads, Ordering::Relaxed);
         }
-        // SAFETY: no helper has an order now, and this function does not return before all have finished with this one.
+        // SAFETY: `busy` is held and every worker of the last batch has finished, so no one reads `batch`; the lifetime of `work`
+        // may be extended because this function returns only after all workers that joined have finished.
         unsafe {
             let work = std::mem::transmute::<Work<'_>, Work<'static>>(work);
             *shared.batch.get() = Batch { work, tasks, threads };
@@ -134,7 +139,7 @@ impl ThreadPool {
             }
         }
         let own = catch_unwind(AssertUnwindSafe(|| shared.work(0)));
-        // A helper that has not come by now is not waited for: its core may be busy with something else.
+        // Workers that have not joined by now are not waited for: their cores may be busy with something else.
         let joined = shared.state.0.fetch_or(CLOSED, Ordering::AcqRel) & JOINED_MASK;
         let mut spins = 0usize;
         while shared.finished.0.load(Ordering::Acquire) < joined {
@@ -151,7 +156,7 @@ impl ThreadPool {
 
 impl Shared {
     fn work(&self, thread: usize) {
-        // SAFETY: the order stays until all threads are done with it.
+        // SAFETY: the batch stays until all threads that joined it have finished.
         let (batch, work) = unsafe {
             let batch = &*self.batch.get();
             (batch, &*batch.work)
@@ -197,7 +202,7 @@ impl Shared {
         }
     }
 
-    /// Joins order `number`, if it is still open.
+    /// Joins batch `id` if it is still open.
     fn join(&self, id: usize) -> bool {
         let open = |state: usize| state & CLOSED == 0 && state >> ID_SHIFT == id << ID_SHIFT >> ID_SHIFT;
         let joined = self.state.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |s| open(s).then_some(s + 1));
@@ -224,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn helpers_that_fell_asleep_are_woken() {
+    fn sleeping_workers_are_woken() {
         let pool = ThreadPool::new(2);
         for _ in 0..3 {
             let sum = AtomicUsize::new(0);
@@ -237,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_reaches_the_caller_and_leaves_the_team_usable() {
+    fn a_panic_reaches_the_caller_and_leaves_the_pool_usable() {
         let pool = ThreadPool::new(2);
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             pool.run(2, 8, &|_, task| assert!(task != 7, "the task that fails"));

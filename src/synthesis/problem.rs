@@ -118,7 +118,7 @@ impl Evaluator {
     ) -> Result<(Vec<f32>, T)> {
         match self {
             Self::Compiled(compiled) => {
-                let Evaluated { gradient, found } = compiled.evaluate(x, cotangent)?;
+                let Evaluated { gradient, value: found } = compiled.evaluate(x, cotangent)?;
                 Ok((gradient, found))
             }
             Self::LayerByLayer(network, stage) => {
