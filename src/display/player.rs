@@ -57,7 +57,7 @@ impl Player {
     /// The player as HTML: its name, and below it the controls.
     pub fn html(&self) -> String {
         let played = self.samples.iter().map(|v| if v.is_finite() { v * self.gain } else { 0.0 });
-        let data = STANDARD.encode(crate::fs::wav::integers(self.rate.max(1), played));
+        let data = STANDARD.encode(crate::fs::wav::encode_pcm16(self.rate.max(1), played));
         let (name, words) = (escape(&self.name), escape(&self.words()));
         format!(
             r#"<div style="margin:4px 0"><div style="font:13px sans-serif">{name}</div><audio controls preload="metadata" aria-label="{words}" src="data:audio/wav;base64,{data}"></audio></div>"#

@@ -168,9 +168,9 @@ impl RecognitionTask {
     /// [`Error::File`] for another ending, or when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        match crate::fs::extension::extension(path).as_str() {
+        match crate::fs::extension::lowercase_extension(path).as_str() {
             "html" | "htm" => crate::fs::atomic::write(path, self.page.as_bytes()),
-            "txt" => Show::save(self, path),
+            "txt" => Show::export(self, path),
             _ => Err(Error::file(path, "a recognition task is saved as .html (the page) or .txt (what it is)")),
         }
     }

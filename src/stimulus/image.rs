@@ -187,7 +187,7 @@ impl Image {
     ///
     /// # Errors
     /// When the picture is smaller than the crop.
-    pub fn centre_crop(&self, width: usize, height: usize) -> Result<Self> {
+    pub fn center_crop(&self, width: usize, height: usize) -> Result<Self> {
         if width == 0 || height == 0 || width > self.width || height > self.height {
             let reason = format!("cannot cut {width} x {height} out of {} x {} pixels", self.width, self.height);
             return Err(Error::invalid("centre crop", reason));
@@ -212,14 +212,19 @@ impl Image {
             image::Rgb(self.pixel(x as usize, y as usize).map(|v| (v * 255.0).round() as u8))
         });
         let mut bytes = Cursor::new(vec![]);
-        let encoded = match extension::extension(path).as_str() {
+        let encoded = match extension::lowercase_extension(path).as_str() {
             "png" => rgb.write_to(&mut bytes, ImageFormat::Png),
             "jpg" | "jpeg" => {
                 rgb.write_with_encoder(image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95))
             }
             "webp" => rgb.write_with_encoder(image::codecs::webp::WebPEncoder::new_lossless(&mut bytes)),
-            "html" | "htm" | "txt" => return Show::save(self, path),
-            _ => return Err(Error::file(path, "pictures are saved as .png, .jpg, .webp, .html or .txt")),
+            "html" | "htm" | "txt" => {
+                return Err(Error::file(
+                    path,
+                    "images are saved as .png, .jpg or .webp; call `export` for a page or a text",
+                ));
+            }
+            _ => return Err(Error::file(path, "not a supported image extension; use .png, .jpg or .webp")),
         };
         encoded.map_err(|e| Error::file(path, e))?;
         crate::fs::atomic::write(path, bytes.get_ref())

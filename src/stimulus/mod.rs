@@ -6,7 +6,7 @@
 //! ```
 //! use metamers::prelude::*;
 //!
-//! let dog = Image::open("photos/dog.jpg")?.resize_shorter_side(256)?.centre_crop(224, 224)?;
+//! let dog = Image::open("photos/dog.jpg")?.resize_shorter_side(256)?.center_crop(224, 224)?;
 //! assert_eq!((dog.width(), dog.height(), dog.values().len()), (224, 224, 3 * 224 * 224));
 //!
 //! let word = Sound::open("speech/november.wav")?.prepare(20_000, 40_000)?;

@@ -318,12 +318,12 @@ impl Sound {
 
     /// The bytes of a WAV file of 32-bit floats: what was computed, to the bit.
     pub fn to_wav(&self) -> Vec<u8> {
-        wav::floats(self.rate, self.samples.iter().copied())
+        wav::encode_float32(self.rate, self.samples.iter().copied())
     }
 
     /// The bytes of a WAV file of 16-bit integers: what every program plays.
     pub fn to_wav16(&self) -> Vec<u8> {
-        wav::integers(self.rate, self.samples.iter().copied())
+        wav::encode_pcm16(self.rate, self.samples.iter().copied())
     }
 
     /// Writes a WAV file of 32-bit floats (`.wav`), or a page with a player (`.html`), a picture (`.png`) or a text (`.txt`).
@@ -333,10 +333,12 @@ impl Sound {
     /// [`Error::File`] for another extension or when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        match extension::extension(path).as_str() {
+        match extension::lowercase_extension(path).as_str() {
             "wav" => crate::fs::atomic::write(path, &self.to_wav()),
-            "html" | "htm" | "png" | "txt" => crate::display::Show::save(self, path),
-            _ => Err(Error::file(path, "sounds are saved as .wav, .html, .png or .txt")),
+            "html" | "htm" | "png" | "txt" => {
+                Err(Error::file(path, "sounds are saved as .wav; call `export` for a page, a picture or a text"))
+            }
+            _ => Err(Error::file(path, "sounds are saved as .wav")),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use metamers::display::live::send_listening;
+use metamers::display::live::start_listening;
 use metamers::display::{
     Align, Bars, Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, ProgressBar, Raster, Show, Table, duration,
     escape,
@@ -331,7 +331,7 @@ fn a_saved_page_stands_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("page.html");
     let figure = Figure::new("Panda \"<i>\" & metamer").row([Panel::picture("original", photo())]);
-    figure.save(&path).unwrap();
+    figure.export(&path).unwrap();
     let page = std::fs::read_to_string(&path).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>"));
     assert!(page.contains("width=device-width"));
@@ -349,7 +349,7 @@ fn a_saved_page_stands_alone() {
 fn a_saved_picture_can_be_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let one = folder.path().join("one.PNG");
-    photo().save(&one).unwrap();
+    photo().export(&one).unwrap();
     assert_eq!(size_of(&std::fs::read(&one).unwrap()), (6 * 37, 4 * 37));
     let both = folder.path().join("both.png");
     vec![
@@ -357,18 +357,18 @@ fn a_saved_picture_can_be_read_back() {
         Bundle::text("no picture"),
         Bundle::text("").png(photo().enlarged(2).png(), 12, 8, ""),
     ]
-    .save(&both)
+    .export(&both)
     .unwrap();
     assert_eq!(size_of(&std::fs::read(&both).unwrap()), (12, 12));
     let text = folder.path().join("words.txt");
-    Bundle::text("ρ 0.9").save(&text).unwrap();
+    Bundle::text("ρ 0.9").export(&text).unwrap();
     assert_eq!(std::fs::read_to_string(&text).unwrap(), "ρ 0.9\n");
 }
 
 #[test]
 fn a_failed_save_names_the_file_and_leaves_what_was_there() {
     let folder = tempfile::tempdir().unwrap();
-    let message = |thing: Bundle, path: &Path| thing.save(path).unwrap_err().to_string();
+    let message = |thing: Bundle, path: &Path| thing.export(path).unwrap_err().to_string();
     let path = folder.path().join("words.png");
     std::fs::write(&path, "before").unwrap();
     let said = message(Bundle::text("words"), &path);
@@ -414,7 +414,7 @@ fn child_shows_things() {
     println!("shown: {}", live.shown());
     Table::new(["a"]).row(["1"]).evcxr_display();
     vec![Bundle::text("word").png([1, 2, 3], 4, 5, "alt <1>"), Bundle::text("EVCXR_END_CONTENT")].show();
-    send_listening(true);
+    start_listening();
 }
 
 fn child(variables: &[(&str, &str)]) -> Vec<String> {

@@ -20,8 +20,8 @@ fn look(name: &str, found: &Inspection) {
     println!("{}", plain(&found.mime_bundles()));
     if let Some(folder) = std::env::var_os("METAMERS_LOOK") {
         let folder = std::path::Path::new(&folder);
-        found.save(folder.join(format!("{name}.html"))).unwrap();
-        found.figure().save(folder.join(format!("{name}.png"))).unwrap();
+        found.export(folder.join(format!("{name}.html"))).unwrap();
+        found.figure().export(folder.join(format!("{name}.png"))).unwrap();
     }
 }
 
