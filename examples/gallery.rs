@@ -34,10 +34,10 @@ fn save(thing: impl Show, folder: &Path, name: &str) -> metamers::Result<()> {
     thing.export(folder.join(format!("{name}.html")))
 }
 
-struct Saved(Vec<metamers::display::Bundle>);
+struct Saved(Vec<metamers::display::MimeBundle>);
 
 impl Show for Saved {
-    fn mime_bundles(&self) -> Vec<metamers::display::Bundle> {
+    fn mime_bundles(&self) -> Vec<metamers::display::MimeBundle> {
         self.0.clone()
     }
 }

@@ -10,7 +10,7 @@ use super::chart::{Margins, rgb};
 use super::colors::{self, EMPTY, QUIET, TEXT};
 use super::format::number;
 use super::text::Style;
-use super::{Bundle, Figure, Show};
+use super::{Figure, MimeBundle, Show};
 
 const ROW: f32 = 22.0;
 const GAP: f32 = 8.0;
@@ -138,7 +138,7 @@ fn label(value: f64) -> String {
 }
 
 impl Show for Bars {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let title = if self.title.is_empty() { None } else { Some(self.title.clone()) };
         let text: Vec<String> = title.into_iter().chain(self.lines()).collect();
         vec![Figure::new(self.alt()).width(460.0).row([self.clone()]).bundle(text.join("\n"))]

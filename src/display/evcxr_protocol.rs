@@ -5,8 +5,8 @@
 
 use std::io::{self, Write};
 
-use super::Bundle;
-use super::bundle::{HTML, PNG, TEXT};
+use super::MimeBundle;
+use super::mime::{HTML, PNG, TEXT};
 
 const BEGIN: &str = "EVCXR_BEGIN_CONTENT";
 const END: &str = "EVCXR_END_CONTENT";
@@ -16,14 +16,14 @@ pub(crate) fn is_on() -> bool {
     std::env::var_os("EVCXR_IS_RUNTIME").is_some()
 }
 
-pub(crate) fn send(bundles: &[Bundle]) {
+pub(crate) fn send(bundles: &[MimeBundle]) {
     let mut out = io::stdout().lock();
     // A closed pipe means that nobody looks; there is no one to tell.
     let _ = out.write_all(blocks(bundles).as_bytes()).and_then(|()| out.flush());
 }
 
 /// The protocol's text for `bundles`, composed to one output when there are several.
-pub(crate) fn blocks(bundles: &[Bundle]) -> String {
+pub(crate) fn blocks(bundles: &[MimeBundle]) -> String {
     match bundles {
         [] => String::new(),
         [one] => [HTML, PNG, TEXT].iter().filter_map(|mime| Some(block(mime, one.data().get(*mime)?))).collect(),
@@ -35,10 +35,10 @@ pub(crate) fn blocks(bundles: &[Bundle]) -> String {
 }
 
 /// Several outputs in one, below each other.
-pub(crate) fn join(bundles: &[Bundle]) -> Bundle {
-    let text: Vec<_> = bundles.iter().map(Bundle::plain).collect();
+pub(crate) fn join(bundles: &[MimeBundle]) -> MimeBundle {
+    let text: Vec<_> = bundles.iter().map(MimeBundle::plain).collect();
     let html: Vec<_> = bundles.iter().map(|bundle| format!("<div>{}</div>", bundle.to_html())).collect();
-    Bundle::text(text.join("\n")).html(html.join("\n"))
+    MimeBundle::text(text.join("\n")).html(html.join("\n"))
 }
 
 fn block(mime: &str, content: &str) -> String {

@@ -3,7 +3,7 @@
 use super::canvas::{Anchor, Canvas, DENSITY, Rect};
 use super::panel::{Panel, write_lines};
 use super::text::Style;
-use super::{Bundle, Show};
+use super::{MimeBundle, Show};
 
 /// The width of a notebook's output, in CSS pixels.
 const PAGE: f32 = 900.0;
@@ -86,9 +86,14 @@ impl Figure {
     }
 
     /// The figure as an output; `text` stands for it in a terminal.
-    pub fn bundle(&self, text: impl Into<String>) -> Bundle {
+    pub fn bundle(&self, text: impl Into<String>) -> MimeBundle {
         let canvas = self.draw();
-        Bundle::text(text).png(canvas.png(), canvas.width().round() as u32, canvas.height().round() as u32, &self.alt)
+        MimeBundle::text(text).png(
+            canvas.png(),
+            canvas.width().round() as u32,
+            canvas.height().round() as u32,
+            &self.alt,
+        )
     }
 
     /// What the figure says in words: its title and what its panels show.
@@ -211,7 +216,7 @@ fn place_row<'a>(row: &'a [Panel], top: f32, inner: f32, placed: &mut Vec<Placed
 }
 
 impl Show for Figure {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         vec![self.bundle(self.words())]
     }
 }

@@ -9,7 +9,7 @@ use super::colors::Rgb;
 use super::format::{ends, number};
 use super::panel::size_of_cells;
 use super::text::Style;
-use super::{Bundle, Figure, Palette, Raster, Show};
+use super::{Figure, MimeBundle, Palette, Raster, Show};
 
 const BAR: f32 = 10.0;
 const BAR_GAP: f32 = 8.0;
@@ -321,7 +321,7 @@ impl Side {
 }
 
 impl Show for HeatMap {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let figure = Figure::new(self.alt()).width(if self.square { 460.0 } else { 720.0 }).row([self.clone()]);
         vec![figure.bundle(self.alt())]
     }

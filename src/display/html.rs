@@ -5,12 +5,12 @@ use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage, imageops};
 
-use super::Bundle;
-use super::bundle::escape;
+use super::MimeBundle;
+use super::mime::escape;
 use crate::{Error, Result};
 
 /// Writes `bundles` to `path`; the extension selects the format.
-pub(crate) fn export(bundles: &[Bundle], path: &Path) -> Result<()> {
+pub(crate) fn export(bundles: &[MimeBundle], path: &Path) -> Result<()> {
     let bytes = match crate::fs::extension::lowercase_extension(path).as_str() {
         "html" | "htm" => page(bundles, &title(bundles, path)).into_bytes(),
         "png" => picture(bundles, path)?,
@@ -24,7 +24,7 @@ pub(crate) fn export(bundles: &[Bundle], path: &Path) -> Result<()> {
     crate::fs::atomic::write(path, &bytes)
 }
 
-fn title(bundles: &[Bundle], path: &Path) -> String {
+fn title(bundles: &[MimeBundle], path: &Path) -> String {
     let line = bundles.iter().flat_map(|bundle| bundle.plain().lines()).map(str::trim).find(|line| !line.is_empty());
     match line {
         Some(line) => line.chars().take(120).collect(),
@@ -32,12 +32,12 @@ fn title(bundles: &[Bundle], path: &Path) -> String {
     }
 }
 
-fn text(bundles: &[Bundle]) -> String {
+fn text(bundles: &[MimeBundle]) -> String {
     bundles.iter().map(|bundle| format!("{}\n", bundle.plain())).collect()
 }
 
 /// Formats a self-contained page, with the white background of the pictures and no wider than the screen.
-fn page(bundles: &[Bundle], title: &str) -> String {
+fn page(bundles: &[MimeBundle], title: &str) -> String {
     let body: String = bundles.iter().map(|bundle| format!("<section>\n{}\n</section>\n", bundle.to_html())).collect();
     format!(
         r#"<!DOCTYPE html>
@@ -68,8 +68,8 @@ thead th {{ border-bottom: 2px solid #888; }}
 }
 
 /// Returns the pictures of `bundles` as one PNG file, stacked vertically.
-fn picture(bundles: &[Bundle], path: &Path) -> Result<Vec<u8>> {
-    let mut files: Vec<Vec<u8>> = bundles.iter().filter_map(Bundle::png_bytes).collect();
+fn picture(bundles: &[MimeBundle], path: &Path) -> Result<Vec<u8>> {
+    let mut files: Vec<Vec<u8>> = bundles.iter().filter_map(MimeBundle::png_bytes).collect();
     if files.is_empty() {
         return Err(Error::file(path, "there is no picture to export; use .html or .txt"));
     }

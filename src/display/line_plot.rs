@@ -12,7 +12,7 @@ use super::format::{ends, number};
 use super::legend::{self, Name};
 use super::polyline::{clipped, thinned};
 use super::text::Style;
-use super::{Bundle, Figure, Show};
+use super::{Figure, MimeBundle, Show};
 
 pub(crate) const STROKE: f32 = 1.75;
 /// The radius of a lone point.
@@ -411,7 +411,7 @@ fn draw_bars(chart: &mut Chart, x: &Axis, y: &Axis, index: usize, series: &Serie
 }
 
 impl Show for LinePlot {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let title = if self.title.is_empty() { None } else { Some(self.title.clone()) };
         let text: Vec<String> = title.into_iter().chain(self.words()).collect();
         vec![Figure::new(self.alt()).width(600.0).row([self.clone()]).bundle(text.join("\n"))]

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::{Bundle, Show};
+use super::{MimeBundle, Show};
 
 /// The environment variable that holds the kernel's nonce.
 pub const VARIABLE: &str = "METAMERS_LIVE";
@@ -35,7 +35,7 @@ fn send(message: &Value) {
     let _ = out.flush().and_then(|()| out.write_all(line.as_bytes())).and_then(|()| out.flush());
 }
 
-fn message(op: &str, bundle: &Bundle, display_id: Option<&str>) -> Value {
+fn message(op: &str, bundle: &MimeBundle, display_id: Option<&str>) -> Value {
     let mut message = bundle.to_json();
     message["op"] = op.into();
     message["display_id"] = display_id.into();
@@ -43,7 +43,7 @@ fn message(op: &str, bundle: &Bundle, display_id: Option<&str>) -> Value {
     message
 }
 
-pub(crate) fn display(bundle: &Bundle, display_id: Option<&str>) {
+pub(crate) fn display(bundle: &MimeBundle, display_id: Option<&str>) {
     send(&message("display_data", bundle, display_id));
 }
 
@@ -78,11 +78,11 @@ pub fn stop_listening() {
 /// Without the metamers kernel an update does nothing. The caller chooses how often to update.
 ///
 /// ```
-/// use metamers::display::{Bundle, Live};
+/// use metamers::display::{MimeBundle, Live};
 ///
 /// let place = Live::new();
 /// for step in 0..3 {
-///     place.update(&Bundle::text(format!("step {step}")));
+///     place.update(&MimeBundle::text(format!("step {step}")));
 /// }
 /// assert_eq!(place.shown(), Live::is_on());
 /// ```
@@ -135,7 +135,7 @@ impl Live {
         // Jupyter cannot remove an output, only empty it.
         for index in bundles.len()..known {
             let op = if self.each_cell { "place" } else { "update_display_data" };
-            send(&message(op, &Bundle::text(""), Some(&self.display_id(index))));
+            send(&message(op, &MimeBundle::text(""), Some(&self.display_id(index))));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What things look like: pictures, plots, tables and progress, and where they are shown.
 //!
-//! A type says what it looks like by [`Show`]: one [`Bundle`] an output, the same thing in several MIME types. From there on it is shown
+//! A type says what it looks like by [`Show`]: one [`MimeBundle`] an output, the same thing in several MIME types. From there on it is shown
 //! in a notebook (live, by a [`Live`] place, in our kernel), printed in a terminal, or saved as a page or a picture that stands alone.
 //! This module draws plain data and knows nothing of networks or synthesis.
 //!
@@ -15,7 +15,6 @@
 
 mod axis;
 mod bars;
-mod bundle;
 mod canvas;
 mod chart;
 mod colors;
@@ -28,6 +27,7 @@ mod legend;
 mod line_plot;
 pub mod live;
 mod live_view;
+mod mime;
 mod panel;
 mod player;
 mod plotters_backend;
@@ -42,13 +42,13 @@ mod text;
 
 pub use crate::show_in_notebooks;
 pub use bars::Bars;
-pub use bundle::{Bundle, escape};
 pub use colors::Palette;
 pub use figure::Figure;
 pub use heat_map::HeatMap;
 pub use line_plot::LinePlot;
 pub use live::Live;
 pub(crate) use live_view::LiveView;
+pub use mime::{MimeBundle, escape};
 pub use panel::Panel;
 pub use player::{Player, Players};
 pub use progress_bar::{ProgressBar, duration};

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{Bundle, Show, escape};
+use super::{MimeBundle, Show, escape};
 
 /// The loudest sample of a sound that is played at its peak.
 const PEAK: f32 = 0.9;
@@ -87,16 +87,16 @@ impl Players {
     }
 
     /// What a notebook gets: one output.
-    pub fn bundle(&self) -> Bundle {
+    pub fn bundle(&self) -> MimeBundle {
         let words: Vec<String> = self.0.iter().map(|player| format!("sound: {}", player.words())).collect();
         let html: String = self.0.iter().map(Player::html).collect();
-        Bundle::text(words.join("\n"))
+        MimeBundle::text(words.join("\n"))
             .html(format!(r#"<div style="display:flex;flex-wrap:wrap;gap:8px 24px">{html}</div>"#))
     }
 }
 
 impl Show for Players {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         vec![self.bundle()]
     }
 }
@@ -106,8 +106,8 @@ fn gain(largest: f32) -> f32 {
 }
 
 impl Show for Player {
-    fn mime_bundles(&self) -> Vec<Bundle> {
-        vec![Bundle::text(format!("sound: {}", self.words())).html(self.html())]
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
+        vec![MimeBundle::text(format!("sound: {}", self.words())).html(self.html())]
     }
 }
 

@@ -6,7 +6,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
 
 use super::colors::{NOT_A_NUMBER, Rgb};
-use super::{Bundle, Figure, Panel, Show};
+use super::{Figure, MimeBundle, Panel, Show};
 
 /// The side in CSS pixels up to which a lone small picture is enlarged.
 const COMFORTABLE: usize = 224;
@@ -143,18 +143,18 @@ impl Raster {
     }
 
     /// This picture as an output, a small one enlarged; `alt` says what it shows, `text` stands for it in a terminal.
-    pub fn bundle(&self, alt: impl Into<String>, text: impl Into<String>) -> Bundle {
+    pub fn bundle(&self, alt: impl Into<String>, text: impl Into<String>) -> MimeBundle {
         if self.problem.is_some() {
             return Figure::new(alt).row([Panel::picture("", self.clone())]).bundle(text);
         }
         let factor = (COMFORTABLE / self.width.max(self.height)).max(1);
         let large = self.enlarged(factor);
-        Bundle::text(text).png(large.png(), large.width as u32, large.height as u32, alt)
+        MimeBundle::text(text).png(large.png(), large.width as u32, large.height as u32, alt)
     }
 }
 
 impl Show for Raster {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let text = match &self.problem {
             Some(problem) => problem.clone(),
             None => format!("picture of {} × {} pixels", self.width, self.height),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Bundle, evcxr_protocol, html, live};
+use super::{MimeBundle, evcxr_protocol, html, live};
 use crate::Result;
 
 /// A type with a visual representation, which can be displayed in a notebook or a terminal and exported to a file.
@@ -13,19 +13,19 @@ use crate::Result;
 /// file, a [`Sound`](crate::stimulus::Sound) as a WAV file, a [`Metamer`](crate::synthesis::Metamer) as a `.metamer` file.
 ///
 /// ```
-/// use metamers::display::{Bundle, Show};
+/// use metamers::display::{MimeBundle, Show};
 ///
 /// struct Seed(u64);
 /// impl Show for Seed {
-///     fn mime_bundles(&self) -> Vec<Bundle> {
-///         vec![Bundle::text(format!("seed {}", self.0))]
+///     fn mime_bundles(&self) -> Vec<MimeBundle> {
+///         vec![MimeBundle::text(format!("seed {}", self.0))]
 ///     }
 /// }
 /// Seed(7).show();
 /// ```
 pub trait Show {
     /// Returns the representation: one MIME bundle for each output, in display order.
-    fn mime_bundles(&self) -> Vec<Bundle>;
+    fn mime_bundles(&self) -> Vec<MimeBundle>;
 
     /// Displays this: immediately in the metamers kernel, at the end of the cell in the stock evcxr kernel (which shows only the last of
     /// several), as text in a terminal.
@@ -46,39 +46,39 @@ pub trait Show {
     }
 }
 
-impl Show for Bundle {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+impl Show for MimeBundle {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         vec![self.clone()]
     }
 }
 
 impl<T: Show + ?Sized> Show for &T {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         (**self).mime_bundles()
     }
 }
 
 impl<T: Show + ?Sized> Show for Box<T> {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         (**self).mime_bundles()
     }
 }
 
 impl<T: Show> Show for [T] {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         self.iter().flat_map(Show::mime_bundles).collect()
     }
 }
 
 impl<T: Show> Show for Vec<T> {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         self.as_slice().mime_bundles()
     }
 }
 
 /// Displays bundles; called by [`Show::show`] and by the `evcxr_display` of [`show_in_notebooks!`](crate::show_in_notebooks).
 #[doc(hidden)]
-pub fn show_bundles(bundles: &[Bundle]) {
+pub fn show_bundles(bundles: &[MimeBundle]) {
     if live::nonce().is_some() {
         bundles.iter().for_each(|bundle| live::display(bundle, None));
     } else if evcxr_protocol::is_on() {
@@ -93,12 +93,12 @@ pub fn show_bundles(bundles: &[Bundle]) {
 /// Makes a notebook display a type by its [`Show`] implementation when it is the last value of a cell.
 ///
 /// ```
-/// use metamers::display::{Bundle, Show, show_in_notebooks};
+/// use metamers::display::{MimeBundle, Show, show_in_notebooks};
 ///
 /// pub struct Seed(u64);
 /// impl Show for Seed {
-///     fn mime_bundles(&self) -> Vec<Bundle> {
-///         vec![Bundle::text(format!("seed {}", self.0))]
+///     fn mime_bundles(&self) -> Vec<MimeBundle> {
+///         vec![MimeBundle::text(format!("seed {}", self.0))]
 ///     }
 /// }
 /// show_in_notebooks!(Seed);

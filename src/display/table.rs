@@ -1,7 +1,7 @@
 //! Tables.
 
-use super::bundle::escape;
-use super::{Bundle, Show};
+use super::mime::escape;
+use super::{MimeBundle, Show};
 
 /// On which side the cells of a column stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,8 +145,8 @@ impl Table {
 }
 
 impl Show for Table {
-    fn mime_bundles(&self) -> Vec<Bundle> {
-        vec![Bundle::text(self.plain()).html(self.html())]
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
+        vec![MimeBundle::text(self.plain()).html(self.html())]
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::assignment::{Generator, assign};
 use super::page::{Content, Shown};
 use super::{Choices, TaskBuilder};
-use crate::display::{Bundle, Show, escape};
+use crate::display::{MimeBundle, Show, escape};
 use crate::{Error, Result};
 
 const MEGABYTE: usize = 1_000_000;
@@ -201,7 +201,7 @@ impl RecognitionTask {
 }
 
 impl Show for RecognitionTask {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let words = self.words();
         let html = format!(
             r#"<pre style="white-space:pre-wrap">{}</pre>
@@ -210,7 +210,7 @@ impl Show for RecognitionTask {
             escape(&self.page),
             escape(&self.title)
         );
-        vec![Bundle::text(words).html(html)]
+        vec![MimeBundle::text(words).html(html)]
     }
 }
 

@@ -13,7 +13,7 @@ use rand_distr::{Distribution, Normal, Uniform};
 
 use super::Noise;
 use super::image_io::{self, LARGEST_PICTURE};
-use crate::display::{Bundle, Panel, Raster, Show};
+use crate::display::{MimeBundle, Panel, Raster, Show};
 use crate::fs::{assets, extension};
 use crate::{Error, Result};
 
@@ -286,7 +286,7 @@ impl From<&Image> for Panel {
 }
 
 impl Show for Image {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let called = if self.name.is_empty() { "picture" } else { &self.name };
         let text = format!("{called}, {} × {} pixels", self.width, self.height);
         vec![Raster::from(self).bundle(text.clone(), text)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use crate::display::{Bundle, Show, Table};
+use crate::display::{MimeBundle, Show, Table};
 use crate::fs::assets;
 use crate::{Error, Result};
 
@@ -284,7 +284,7 @@ impl<T: Shipped> std::fmt::Debug for Library<T> {
 
 #[expect(private_bounds, reason = "the two kinds of stimuli are fixed")]
 impl<T: Shipped> Show for Library<T> {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let table = Table::new(T::HEADERS).caption(T::caption(self.0.len()));
         self.0.iter().fold(table, |table, stimulus| table.row(stimulus.table_row())).mime_bundles()
     }

@@ -3,7 +3,7 @@
 use realfft::RealFftPlanner;
 
 use super::Sound;
-use crate::display::{Bundle, Figure, HeatMap, LinePlot, Panel, Player, Show};
+use crate::display::{Figure, HeatMap, LinePlot, MimeBundle, Panel, Player, Show};
 
 /// The length of a spectrogram's window and the step between two, in seconds.
 const WINDOW: f64 = 0.025;
@@ -83,7 +83,7 @@ impl From<&Sound> for Panel {
 
 /// A player, and as an output of its own the waveform above the spectrogram.
 impl Show for Sound {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let words = self.words();
         let figure = Figure::new(format!("Waveform and spectrogram of {words}"))
             .width(720.0)

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::{Image, Sound};
-use crate::display::{Bundle, Panel, Show};
+use crate::display::{MimeBundle, Panel, Show};
 use crate::{Error, Result};
 
 /// A picture or a sound.
@@ -139,7 +139,7 @@ impl From<&Stimulus> for Panel {
 }
 
 impl Show for Stimulus {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         match self {
             Self::Image(image) => image.mime_bundles(),
             Self::Sound(sound) => sound.mime_bundles(),

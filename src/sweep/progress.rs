@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::results::SweepResults;
 use super::workers::WorkerEvent;
-use crate::display::{Bundle, Live, LiveView, ProgressBar, Show, duration};
+use crate::display::{Live, LiveView, MimeBundle, ProgressBar, Show, duration};
 
 /// A terminal's line is written so often at most; a log's, which nothing takes away again, more rarely.
 const LINE: Duration = Duration::from_millis(250);
@@ -122,6 +122,6 @@ impl ProgressView {
 }
 
 /// A line of text above the panel of the results so far.
-fn with_panel(line: String, results: &SweepResults) -> Vec<Bundle> {
-    std::iter::once(Bundle::text(line)).chain(results.mime_bundles()).collect()
+fn with_panel(line: String, results: &SweepResults) -> Vec<MimeBundle> {
+    std::iter::once(MimeBundle::text(line)).chain(results.mime_bundles()).collect()
 }

@@ -8,7 +8,7 @@ use super::metamer::Metamer;
 use super::progress::Progress;
 use super::run::Run;
 use crate::display::{
-    Bundle, Figure, HeatMap, LinePlot, Live, LiveView, Palette, Panel, Player, Players, Raster, Show, duration,
+    Figure, HeatMap, LinePlot, Live, LiveView, MimeBundle, Palette, Panel, Player, Players, Raster, Show, duration,
     show_bundles,
 };
 use crate::hearing::Cochleagram;
@@ -151,7 +151,7 @@ impl Screen {
 }
 
 impl Show for Progress {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         vec![self.snapshot.figure(None).bundle(self.to_string())]
     }
 }
@@ -168,7 +168,7 @@ impl Progress {
 }
 
 impl Show for Run {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let snapshot = self.snapshot();
         vec![snapshot.figure(None).bundle(format!("{}\n{}", snapshot.title, snapshot.words()))]
     }
@@ -188,7 +188,7 @@ fn number(value: Option<f64>, digits: usize) -> String {
 }
 
 impl Show for Metamer {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let (s, stamp) = (self.similarity, self.provenance());
         // A network of one stage alone may be called as that stage is.
         let of = if stamp.network == stamp.stage { String::new() } else { format!(" of {}", stamp.network) };

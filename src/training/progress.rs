@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::run::{HeldOut, LossPoint, TrainingRun};
-use crate::display::{Bundle, Figure, LinePlot, Live, LiveView, Panel, Show, duration, show_bundles};
+use crate::display::{Figure, LinePlot, Live, LiveView, MimeBundle, Panel, Show, duration, show_bundles};
 use crate::synthesis::StopReason;
 
 /// The loss of a batch jumps; the mean of so many is drawn beside it.
@@ -110,13 +110,13 @@ impl std::fmt::Debug for TrainingProgress {
 }
 
 impl Show for TrainingProgress {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         vec![self.snapshot.figure(None).bundle(self.to_string())]
     }
 }
 
 impl Show for TrainingRun {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let snapshot = self.snapshot();
         vec![snapshot.figure(None).bundle(format!("{}\n{}", snapshot.title, snapshot.words()))]
     }

@@ -15,25 +15,25 @@ pub(crate) const PNG: &str = "image/png";
 /// A front end prefers HTML to a picture, so a bundle holds a picture or HTML beside its text, not both: HTML would hide the picture.
 ///
 /// ```
-/// use metamers::display::Bundle;
+/// use metamers::display::MimeBundle;
 ///
-/// let bundle = Bundle::text("rho 0.98").html("<b>ρ</b> 0.98");
+/// let bundle = MimeBundle::text("rho 0.98").html("<b>ρ</b> 0.98");
 /// assert_eq!(bundle.data()["text/plain"], "rho 0.98");
 /// ```
 #[derive(Clone, PartialEq)]
-pub struct Bundle {
+pub struct MimeBundle {
     data: BTreeMap<String, String>,
     metadata: BTreeMap<String, Value>,
 }
 
-impl std::fmt::Debug for Bundle {
+impl std::fmt::Debug for MimeBundle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let first = self.plain().lines().next().unwrap_or_default();
-        write!(f, "Bundle({first:?}, as {})", self.data.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
+        write!(f, "MimeBundle({first:?}, as {})", self.data.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
     }
 }
 
-impl Bundle {
+impl MimeBundle {
     /// An output as text: what a terminal shows, what a screen reader says when there is nothing better.
     pub fn text(text: impl Into<String>) -> Self {
         Self { data: BTreeMap::from([(TEXT.into(), text.into())]), metadata: BTreeMap::new() }
