@@ -1,30 +1,31 @@
-//! Lines over an axis: loss curves.
+//! Line plots, such as loss curves.
 
 use plotters::chart::LabelAreaPosition::Left;
 use plotters::element::{Circle, DashedPathElement, PathElement};
 use plotters::series::LineSeries;
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, DENSITY, Rect, Trouble, fine};
+use super::canvas::{Anchor, Area, Canvas, DENSITY, Rect, Trouble, fine};
 use super::chart::{Chart, Margins, TICK_GAP, draw_axes, stroke};
 use super::colors::{self, QUIET};
 use super::format::{ends, number};
-use super::legend::{self, Name};
+use super::legend::{self, Entry, Name};
 use super::polyline::{clipped, thinned};
 use super::text::Style;
 use super::{Figure, MimeBundle, Show};
 
+/// The width of a line, in CSS pixels.
 pub(crate) const STROKE: f32 = 1.75;
-/// The radius of a lone point.
+/// The radius of a single point, in CSS pixels.
 pub(crate) const DOT: f32 = 2.5;
-/// From an error bar to the end of its cap.
+/// Half the width of the cap of an error bar, in CSS pixels.
 const CAP: f32 = 3.0;
-/// The dashes of a series that was asked to have them.
+/// The dash and the gap of a dashed series, in CSS pixels.
 const DASHES: (f32, f32) = (6.0, 2.5);
 
-/// Series of points joined by lines, with named axes, linear or logarithmic.
+/// A line plot: series of points joined by lines, with labelled axes, linear or logarithmic.
 ///
-/// Points that an axis cannot show (not a number; zero or less on a logarithmic axis) leave a gap in their line.
+/// A point that an axis cannot show (NaN or infinite; zero or less on a logarithmic axis) leaves a gap in its line.
 ///
 /// ```
 /// use metamers::display::{LinePlot, Show};
@@ -54,10 +55,31 @@ pub struct LinePlot {
 struct Series {
     name: String,
     points: Vec<(f64, f64)>,
-    /// The lower and the upper end of the error bar of each point; none for a series without.
+    /// The lower and the upper end of the error bar of each point; empty for a series without error bars.
     bars: Vec<(f64, f64)>,
     joined: bool,
     dashed: bool,
+}
+
+/// The visible part of a series: runs of points as fractions of the axes.
+type Curve = Vec<Vec<(f64, f64)>>;
+
+/// The parts of a plot and their places.
+struct Layout<'a> {
+    names: Vec<Name<'a>>,
+    /// Whether the names stand beside the ends of their lines.
+    beside: bool,
+    /// The rows of the legend above the chart; empty if the names stand beside the lines.
+    legend: Vec<Vec<Entry>>,
+    margins: Margins,
+    /// The rectangle within the axes.
+    area: Rect,
+    x: Axis,
+    y: Axis,
+    x_label: String,
+    y_label: String,
+    /// The power of ten by which the vertical ticks are scaled; empty if there is none.
+    multiplier: String,
 }
 
 impl Series {
@@ -65,7 +87,7 @@ impl Series {
         Self { name: name.into(), points, bars: Vec::new(), joined, dashed: false }
     }
 
-    /// The ink and the gap of its dashes.
+    /// The dash and the gap of the line; `None` for a solid line.
     fn dash(&self, index: usize) -> Option<(f32, f32)> {
         if self.dashed { Some(DASHES) } else { legend::dash(index) }
     }
@@ -79,24 +101,24 @@ impl std::fmt::Debug for LinePlot {
 }
 
 impl LinePlot {
-    /// A plot without series.
+    /// Creates a plot without series.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), ..Self::default() }
     }
 
-    /// The same plot under another title.
+    /// Replaces the title.
     pub fn titled(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
-    /// What runs along the horizontal axis, with its unit: `"time (s)"`.
+    /// Sets the label of the horizontal axis, with its unit: `"time (s)"`.
     pub fn x_label(mut self, label: impl Into<String>) -> Self {
         self.x_label = label.into();
         self
     }
 
-    /// What runs along the vertical axis, with its unit.
+    /// Sets the label of the vertical axis, with its unit.
     pub fn y_label(mut self, label: impl Into<String>) -> Self {
         self.y_label = label.into();
         self
@@ -114,45 +136,46 @@ impl LinePlot {
         self
     }
 
-    /// The ends of the horizontal axis; without it the axis shows all points.
+    /// Sets the range of the horizontal axis; by default it shows all points.
     pub fn x_range(mut self, low: f64, high: f64) -> Self {
         self.x_range = Some((low, high));
         self
     }
 
-    /// The ends of the vertical axis; without it the axis shows all points and reference lines.
+    /// Sets the range of the vertical axis; by default it shows all points and reference lines.
     pub fn y_range(mut self, low: f64, high: f64) -> Self {
         self.y_range = Some((low, high));
         self
     }
 
-    /// Names for the places 0, 1, 2 ... of the horizontal axis, which then has no numbers: stages, conditions. They are left out, every
-    /// other first, where they would touch.
+    /// Makes the horizontal axis categorical, with these names (stages, conditions) at 0, 1, 2 and so on. Where names would touch, only every
+    /// second, third and so on is shown.
     pub fn x_names<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.x_names = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Adds points joined by a line in their order. The name stands beside the line's end, or in a legend where that is too narrow.
+    /// Adds a series of points joined by a line in the given order. Its name is written beside the end of the line if there is room, else in
+    /// a legend.
     pub fn series(mut self, name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
         self.series.push(Series::new(name, points, true));
         self
     }
 
-    /// Adds points that are not joined.
+    /// Adds a scatter series: points that are not joined.
     pub fn points(mut self, name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
         self.series.push(Series::new(name, points, false));
         self
     }
 
-    /// Adds points joined by a dashed line, in a colour of their own.
+    /// Adds a series with a dashed line.
     pub fn dashed(mut self, name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
         self.series.push(Series { dashed: true, ..Series::new(name, points, true) });
         self
     }
 
-    /// Adds points `(x, y, low, high)` joined by a line, each marked and with an error bar from `low` to `high`. Say in the plot's title or
-    /// the series' name what the bars are: `"class, ± SEM"`. A point whose bar's ends are not numbers has none.
+    /// Adds a series of points `(x, y, low, high)` joined by a line, each with a marker and an error bar from `low` to `high`. State in the
+    /// plot's title or the series' name what the bars are: `"class, ± SEM"`. A point whose `low` or `high` is not finite has no bar.
     ///
     /// ```
     /// use metamers::display::{LinePlot, Show};
@@ -169,13 +192,13 @@ impl LinePlot {
         self
     }
 
-    /// Adds a dashed horizontal line at `y` and says what it means.
+    /// Adds a dashed horizontal reference line at `y` with a label.
     pub fn reference_line(mut self, y: f64, label: impl Into<String>) -> Self {
         self.references.push((y, label.into()));
         self
     }
 
-    /// One line a series: its name, how many points, where they lie and where they end.
+    /// Describes the plot in words, one line for each series: its name, the number of points, their range and the last value.
     pub(crate) fn words(&self) -> Vec<String> {
         let axes = match (self.y_label.as_str(), self.x_label.as_str()) {
             ("", "") => None,
@@ -205,7 +228,7 @@ impl LinePlot {
         axes.into_iter().chain(series).chain(references).collect()
     }
 
-    /// Each value of a series under the name of its place: `natural 0.93 (0.91 to 0.95), block2 0.84 (0.8 to 0.88)`.
+    /// Lists the values of a series by category: `natural 0.93 (0.91 to 0.95), block2 0.84 (0.8 to 0.88)`.
     fn named_values(&self, series: &Series) -> String {
         let value = |(index, (x, y)): (usize, &(f64, f64))| {
             let whole = *x >= 0.0 && x.fract() == 0.0;
@@ -223,19 +246,20 @@ impl LinePlot {
         format!("{title}: {}", self.words().join("; "))
     }
 
-    fn visible(&self) -> Option<(Axis, Axis)> {
+    /// Returns the two axes, which show all points unless a range is set; `None` if no point can be shown.
+    fn axes(&self) -> Option<(Axis, Axis)> {
         let fits = |point: &&(f64, f64)| {
             let fine = |value: f64, log: bool| value.is_finite() && (!log || value > 0.0);
             fine(point.0, self.log_x) && fine(point.1, self.log_y)
         };
         let points = || self.series.iter().flat_map(|series| &series.points).filter(fits);
         let given = |range: Option<(f64, f64)>, log| range.and_then(|(low, high)| Axis::between(low, high, log));
-        // A line may begin at the axis, a lone point is drawn whole.
+        // A line may touch the axis, but a marker needs room around it.
         let marked = |series: &Series| !series.joined || !series.bars.is_empty();
-        let air = if self.series.iter().any(marked) { 0.04 } else { 0.0 };
+        let padding = if self.series.iter().any(marked) { 0.04 } else { 0.0 };
         let named = (!self.x_names.is_empty()).then(|| (-0.4, self.x_names.len() as f64 - 0.6));
         let x = given(self.x_range.or(named), self.log_x)
-            .or_else(|| Axis::around(points().map(|point| point.0), self.log_x, air));
+            .or_else(|| Axis::around(points().map(|point| point.0), self.log_x, padding));
         let x = x?;
         let names = self.x_names.iter().enumerate().map(|(place, name)| (place as f64, name.clone()));
         let own = names.filter(|(place, _)| x.on(*place).is_some()).collect();
@@ -252,7 +276,15 @@ impl LinePlot {
     }
 
     pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) -> Result<(), String> {
-        let (x, y) = self.visible().ok_or("no points yet")?;
+        let layout = self.layout(place)?;
+        let curves = self.curves(layout.area, &layout.x, &layout.y);
+        canvas.plot(place, |sheet| self.draw_chart(sheet, &layout, &curves))?;
+        self.write_texts(canvas, place, &layout, &curves)
+    }
+
+    /// Fits the axes, their labels and the legend into `place`. An error is the reason why there is no plot.
+    fn layout(&self, place: Rect) -> Result<Layout<'_>, String> {
+        let (x, y) = self.axes().ok_or("no points yet")?;
         let names = self.names();
         let beside = legend::width_beside(&names, place);
         let legend = match beside {
@@ -265,58 +297,63 @@ impl LinePlot {
             ..Margins::default()
         };
         let y = y.ticked(((place.height - margins.top - margins.bottom) / 26.0).min(7.0) as usize);
-        let power = y.with_multiplier("");
-        if !power.is_empty() {
+        let multiplier = y.with_multiplier("");
+        if !multiplier.is_empty() {
             margins.top += Style::TICK.line();
         }
         let label_width = if self.y_label.is_empty() { 0.0 } else { Style::LABEL.line() + 3.0 };
         margins.left = (label_width + y.widest() + TICK_GAP).ceil();
         margins.right = beside.unwrap_or(8.0).ceil();
         let x = x.across(margins.within(place).width);
-        // The last label stands below the end of the axis, half of it to the right.
+        // The last label is centered on the end of the axis, so half of it is to the right.
         let overhang = x.ticks.last().map_or(0.0, |tick| Style::TICK.width(&tick.label) / 2.0);
         margins.right = margins.right.max(overhang.ceil());
         let area = margins.within(place);
         if area.width < 24.0 || area.height < 24.0 {
             return Err("too small".into());
         }
-        // Centred on its axis, a label may stand out as far as there is room on both sides.
+        // A label is centered on its axis and may extend into the smaller of the two margins on both sides.
         let x_room = area.width + 2.0 * margins.left.min(margins.right);
         let y_room = area.height + 2.0 * margins.top.min(margins.bottom);
         let x_label = Style::LABEL.ellipsise(&x.with_multiplier(&self.x_label), x_room);
         let y_label = Style::LABEL.ellipsise(&self.y_label, y_room);
+        Ok(Layout { names, beside: beside.is_some(), legend, margins, area, x, y, x_label, y_label, multiplier })
+    }
 
-        let curves = self.curves(area, &x, &y);
-        canvas.plot(place, |sheet| {
-            let mut chart = margins.chart(sheet, Left, x.clone(), y.clone())?;
-            draw_axes(&mut chart, &x_label, &y_label, true)?;
-            for (index, runs) in curves.iter().enumerate() {
-                let value = |(u, v): &(f64, f64)| (x.value(*u), y.value(*v));
-                let series = &self.series[index];
-                for run in runs {
-                    let values: Vec<(f64, f64)> = run.iter().map(value).collect();
-                    draw_run(&mut chart, &values, index, series)?;
-                }
-                draw_bars(&mut chart, &x, &y, index, series)?;
+    fn draw_chart(&self, sheet: &Area, layout: &Layout, curves: &[Curve]) -> Result<(), Trouble> {
+        let Layout { x, y, .. } = layout;
+        let mut chart = layout.margins.chart(sheet, Left, x.clone(), y.clone())?;
+        draw_axes(&mut chart, &layout.x_label, &layout.y_label, true)?;
+        for (index, (series, curve)) in self.series.iter().zip(curves).enumerate() {
+            let value = |(u, v): &(f64, f64)| (x.value(*u), y.value(*v));
+            for run in curve {
+                let values: Vec<(f64, f64)> = run.iter().map(value).collect();
+                draw_run(&mut chart, &values, index, series)?;
             }
-            for (value, _) in self.references.iter().filter(|(value, _)| y.on(*value).is_some()) {
-                let ends = [(x.low, *value), (x.high, *value)];
-                let dashes = DashedPathElement::new(ends, fine(4.5), fine(2.5), stroke(QUIET, 1.0));
-                chart.draw_series([dashes])?;
-            }
-            Ok(())
-        })?;
-        if !power.is_empty() {
-            canvas.text(area.x, area.y - Style::TICK.line() - 2.0, Anchor::Left, &power, Style::TICK);
+            draw_error_bars(&mut chart, x, y, index, series)?;
         }
-        legend::draw(canvas, area.x, place.y, &legend)?;
-        if beside.is_some() {
-            // A line ends where its last point to the right is.
-            let last = |runs: &[Vec<(f64, f64)>]| runs.iter().flatten().copied().max_by(|a, b| a.0.total_cmp(&b.0));
-            let end = |name: &Name| Some(area.bottom() - last(&curves[name.index])?.1 as f32 * area.height);
-            legend::write_beside(canvas, area, &names, end);
+        for (value, _) in self.references.iter().filter(|(value, _)| y.on(*value).is_some()) {
+            let ends = [(x.low, *value), (x.high, *value)];
+            let dashes = DashedPathElement::new(ends, fine(4.5), fine(2.5), stroke(QUIET, 1.0));
+            chart.draw_series([dashes])?;
         }
-        self.write_references(canvas, area, &y);
+        Ok(())
+    }
+
+    /// Writes what stands around and on the chart: the multiplier of the ticks, the names of the series, the labels of reference lines.
+    fn write_texts(&self, canvas: &mut Canvas, place: Rect, layout: &Layout, curves: &[Curve]) -> Result<(), String> {
+        let area = layout.area;
+        if !layout.multiplier.is_empty() {
+            let top = area.y - Style::TICK.line() - 2.0;
+            canvas.text(area.x, top, Anchor::Left, &layout.multiplier, Style::TICK);
+        }
+        legend::draw(canvas, area.x, place.y, &layout.legend)?;
+        if layout.beside {
+            let rightmost = |curve: &Curve| curve.iter().flatten().copied().max_by(|a, b| a.0.total_cmp(&b.0));
+            let end = |name: &Name| Some(area.bottom() - rightmost(&curves[name.index])?.1 as f32 * area.height);
+            legend::write_beside(canvas, area, &layout.names, end);
+        }
+        self.write_references(canvas, area, &layout.y);
         Ok(())
     }
 
@@ -329,8 +366,8 @@ impl LinePlot {
         named.map(name).collect()
     }
 
-    /// What is to be seen of each series, as runs of points in parts of the axes.
-    fn curves(&self, area: Rect, x: &Axis, y: &Axis) -> Vec<Vec<Vec<(f64, f64)>>> {
+    /// Returns the visible part of each series, thinned to the resolution of the plot.
+    fn curves(&self, area: Rect, x: &Axis, y: &Axis) -> Vec<Curve> {
         let curve = |series: &Series| {
             let place = |point: &(f64, f64)| Some((x.place(point.0)?, y.place(point.1)?));
             let placed: Vec<Option<(f64, f64)>> = series.points.iter().map(place).collect();
@@ -350,7 +387,7 @@ impl LinePlot {
         self.series.iter().map(curve).collect()
     }
 
-    /// Writes what the reference lines mean where there is least ink.
+    /// Writes the labels of the reference lines along them, where they cover the fewest dark pixels.
     fn write_references(&self, canvas: &mut Canvas, area: Rect, y: &Axis) {
         let style = Style::TICK;
         for (value, label) in &self.references {
@@ -371,7 +408,7 @@ impl LinePlot {
     }
 }
 
-/// Draws points, joined or not, in the colour and the dashes of their series.
+/// Draws a run of points, joined or not, in the colour and the dashes of its series.
 fn draw_run(chart: &mut Chart, points: &[(f64, f64)], index: usize, series: &Series) -> Result<(), Trouble> {
     let style = stroke(colors::series(index), STROKE);
     if !series.joined || points.len() == 1 {
@@ -384,8 +421,8 @@ fn draw_run(chart: &mut Chart, points: &[(f64, f64)], index: usize, series: &Ser
     Ok(())
 }
 
-/// Draws the error bars of a series with their caps, cut off where they leave the axis, and a mark at each point.
-fn draw_bars(chart: &mut Chart, x: &Axis, y: &Axis, index: usize, series: &Series) -> Result<(), Trouble> {
+/// Draws the error bars of a series with their caps, clipped to the axes, and a marker at each point.
+fn draw_error_bars(chart: &mut Chart, x: &Axis, y: &Axis, index: usize, series: &Series) -> Result<(), Trouble> {
     let (thin, style) = (stroke(colors::series(index), 1.25), stroke(colors::series(index), STROKE));
     let pixel = chart.plotting_area().dim_in_pixel().0.max(1);
     let cap = f64::from(fine(CAP)) / f64::from(pixel);
