@@ -6,7 +6,7 @@ use plotters::coord::combinators::{IntoLogRange, LogCoord};
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 
-use super::format::{ends, fixed, number, power_of_ten};
+use super::format::{format_fixed, format_number, min_max, power_of_ten};
 use super::text::Style;
 
 /// A labelled value of an axis.
@@ -23,7 +23,7 @@ pub(crate) struct Axis {
     pub high: f64,
     pub log: bool,
     /// Whether the values are counts, which have no ticks between whole numbers.
-    pub whole: bool,
+    pub integer: bool,
     /// Whether it runs down, or to the left.
     pub reversed: bool,
     pub ticks: Vec<Tick>,
@@ -32,13 +32,13 @@ pub(crate) struct Axis {
     /// The power of ten that all labels leave out.
     pub exponent: i32,
     /// Ticks given beforehand, place and label, instead of those at round values.
-    pub own: Vec<(f64, String)>,
+    pub custom_ticks: Vec<(f64, String)>,
 }
 
 /// Beyond this a sum of two values can be infinite.
-const HUGE: f64 = 1e300;
-/// Beyond these a ratio of two values can be infinite, given some air.
-const LOG_ENDS: (f64, f64) = (1e-130, 1e130);
+const MAX_VALUE: f64 = 1e300;
+/// Beyond these a ratio of two values can be infinite, given some padding.
+const LOG_LIMITS: (f64, f64) = (1e-130, 1e130);
 
 impl Axis {
     fn new(low: f64, high: f64, log: bool) -> Self {
@@ -46,26 +46,26 @@ impl Axis {
             low,
             high,
             log,
-            whole: false,
+            integer: false,
             reversed: false,
             ticks: Vec::new(),
             minor: Vec::new(),
             exponent: 0,
-            own: Vec::new(),
+            custom_ticks: Vec::new(),
         }
     }
 
-    /// An axis that shows all of `values` that can be shown, with some air around them; a single value stands in the middle.
-    pub fn around(values: impl Iterator<Item = f64>, log: bool, air: f64) -> Option<Self> {
+    /// An axis that shows all of `values` that can be shown, with some padding around them; a single value stands in the middle.
+    pub fn from_values(values: impl Iterator<Item = f64>, log: bool, padding: f64) -> Option<Self> {
         let shown = values.filter(|value| value.is_finite() && (!log || *value > 0.0));
-        let (low, high) = ends(shown);
-        (low <= high).then(|| Self::widened(low, high, log, air))
+        let (low, high) = min_max(shown);
+        (low <= high).then(|| Self::padded(low, high, log, padding))
     }
 
-    /// The given ends in order, widened if they are one; `None` if an axis cannot have them.
-    pub fn between(low: f64, high: f64, log: bool) -> Option<Self> {
+    /// The given ends in order, padded if they are one; `None` if an axis cannot have them.
+    pub fn from_range(low: f64, high: f64, log: bool) -> Option<Self> {
         let fine = low.is_finite() && high.is_finite() && (!log || (low > 0.0 && high > 0.0));
-        fine.then(|| Self::widened(low.min(high), low.max(high), log, 0.0))
+        fine.then(|| Self::padded(low.min(high), low.max(high), log, 0.0))
     }
 
     /// From 0 to 1, without ticks.
@@ -80,37 +80,37 @@ impl Axis {
         Self { ticks: ticks.clone(), reversed: true, ..Self::new(0.0, ticks.len() as f64, false) }
     }
 
-    fn widened(low: f64, high: f64, log: bool, air: f64) -> Self {
+    fn padded(low: f64, high: f64, log: bool, padding: f64) -> Self {
         if log {
-            let [low, high] = [low, high].map(|end| end.clamp(LOG_ENDS.0, LOG_ENDS.1).log10());
-            let air = if high - low < 1e-3 { 0.5 } else { air * (high - low) };
-            return Self::new(10f64.powf(low - air), 10f64.powf(high + air), log);
+            let [low, high] = [low, high].map(|end| end.clamp(LOG_LIMITS.0, LOG_LIMITS.1).log10());
+            let padding = if high - low < 1e-3 { 0.5 } else { padding * (high - low) };
+            return Self::new(10f64.powf(low - padding), 10f64.powf(high + padding), log);
         }
-        let (low, high) = (low.clamp(-HUGE, HUGE), high.clamp(-HUGE, HUGE));
+        let (low, high) = (low.clamp(-MAX_VALUE, MAX_VALUE), high.clamp(-MAX_VALUE, MAX_VALUE));
         let size = low.abs().max(high.abs());
         let span = high - low;
         // Nearly equal values would need labels of many digits that differ in the last.
-        let air = match span <= 1e-6 * size {
+        let padding = match span <= 1e-6 * size {
             true if size == 0.0 => 1.0,
             true => 0.1 * size,
-            false => air * span,
+            false => padding * span,
         };
-        Self::new(low - air, high + air, log)
+        Self::new(low - padding, high + padding, log)
     }
 
     /// Where a value stands between the ends, 0 to 1; `None` for what the axis cannot show.
-    pub fn place(&self, value: f64) -> Option<f64> {
+    pub fn fraction(&self, value: f64) -> Option<f64> {
         let of = |value: f64| if self.log { value.log10() } else { value };
         let place = (of(value) - of(self.low)) / (of(self.high) - of(self.low));
         (place.is_finite() && (!self.log || value > 0.0)).then_some(place)
     }
 
     /// Where a value stands on the visible part of the axis.
-    pub fn on(&self, value: f64) -> Option<f64> {
-        self.place(value).filter(|part| (-1e-6..=1.000_001).contains(part))
+    pub fn visible_fraction(&self, value: f64) -> Option<f64> {
+        self.fraction(value).filter(|part| (-1e-6..=1.000_001).contains(part))
     }
 
-    /// The value at a place: the inverse of [`place`](Self::place).
+    /// The value at a place: the inverse of [`fraction`](Self::fraction).
     pub fn value(&self, place: f64) -> f64 {
         match self.log {
             true => 10f64.powf(self.low.log10() * (1.0 - place) + self.high.log10() * place),
@@ -132,63 +132,67 @@ impl Axis {
     }
 
     /// With the most ticks whose labels stand apart below an axis of this width, and no lines between them.
-    pub fn across(self, width: f32) -> Self {
+    pub fn with_x_ticks(self, width: f32) -> Self {
         // Names that are given are shown if they fit, however many.
-        let most = if self.own.is_empty() { (width / 32.0) as usize } else { self.own.len() };
-        let axis = self.fitting(most, width, |label| Style::TICK.width(label) + 8.0);
+        let most = if self.custom_ticks.is_empty() { (width / 32.0) as usize } else { self.custom_ticks.len() };
+        let axis = self.with_fitting_ticks(most, width, |label| Style::TICK.width(label) + 8.0);
         Self { minor: Vec::new(), ..axis }
     }
 
     /// With at most about `most` ticks, and fewer where their labels would not stand apart beside an axis of this height.
-    pub fn upright(self, most: usize, height: f32) -> Self {
-        self.fitting(most, height, |_| Style::TICK.line() + 2.0)
+    pub fn with_y_ticks(self, most: usize, height: f32) -> Self {
+        self.with_fitting_ticks(most, height, |_| Style::TICK.line() + 2.0)
     }
 
-    fn fitting(self, most: usize, length: f32, room: impl Fn(&str) -> f32) -> Self {
-        let most = most.clamp(2, self.own.len().max(10));
-        let mut axis = self.clone().ticked(most);
-        let place = |tick: &Tick| self.place(tick.value).unwrap_or(0.0) as f32 * length;
+    fn with_fitting_ticks(self, most: usize, length: f32, room: impl Fn(&str) -> f32) -> Self {
+        let most = most.clamp(2, self.custom_ticks.len().max(10));
+        let mut axis = self.clone().with_ticks(most);
+        let place = |tick: &Tick| self.fraction(tick.value).unwrap_or(0.0) as f32 * length;
         let apart = |a: &Tick, b: &Tick| place(b) - place(a) >= (room(&a.label) + room(&b.label)) / 2.0;
         if axis.ticks.windows(2).all(|pair| apart(&pair[0], &pair[1])) {
             return axis;
         }
         if most > 2 {
-            return self.fitting(most - 1, length, room);
+            return self.with_fitting_ticks(most - 1, length, room);
         }
         axis.ticks.truncate(1);
         axis
     }
 
     /// With about `most` ticks at round values.
-    pub fn ticked(self, most: usize) -> Self {
-        if !self.own.is_empty() {
-            let step = self.own.len().div_ceil(most);
-            let ticks =
-                self.own.iter().step_by(step).map(|(value, label)| Tick { value: *value, label: label.clone() });
+    pub fn with_ticks(self, most: usize) -> Self {
+        if !self.custom_ticks.is_empty() {
+            let step = self.custom_ticks.len().div_ceil(most);
+            let ticks = self
+                .custom_ticks
+                .iter()
+                .step_by(step)
+                .map(|(value, label)| Tick { value: *value, label: label.clone() });
             return Self { ticks: ticks.collect(), ..self };
         }
-        if self.log { self.log_ticked(most.max(2)) } else { self.linear_ticked(most.max(2)) }
+        if self.log { self.with_log_ticks(most.max(2)) } else { self.with_linear_ticks(most.max(2)) }
     }
 
-    fn linear_ticked(self, most: usize) -> Self {
+    fn with_linear_ticks(self, most: usize) -> Self {
         // plotters cannot tell values apart that differ by less than an epsilon: it is asked in units of the labels.
         let power = self.low.abs().max(self.high.abs()).log10().floor() as i32;
         let exponent = if (-3..6).contains(&power) { 0 } else { power };
         let unit = 10f64.powi(exponent);
         let mut points = RangedCoordf64::from(self.low / unit..self.high / unit).key_points(most + 1);
-        points.retain(|point| !self.whole || (point * unit).fract() == 0.0);
+        points.retain(|point| !self.integer || (point * unit).fract() == 0.0);
         let step = points.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
         // plotters' steps are ones, twos and fives.
         let decimals = (-step.log10() - 1e-9).ceil().max(0.0) as usize;
-        let ticks = points.iter().map(|point| Tick { value: point * unit, label: fixed(*point, decimals) }).collect();
+        let ticks =
+            points.iter().map(|point| Tick { value: point * unit, label: format_fixed(*point, decimals) }).collect();
         Self { ticks, exponent, ..self }
     }
 
-    fn log_ticked(self, most: usize) -> Self {
+    fn with_log_ticks(self, most: usize) -> Self {
         if self.high < 3.0 * self.low {
-            let steps = Self { log: false, ..self }.linear_ticked(most);
+            let steps = Self { log: false, ..self }.with_linear_ticks(most);
             let plain = steps.exponent == 0;
-            let label = |tick: Tick| if plain { tick } else { Tick { label: number(tick.value), ..tick } };
+            let label = |tick: Tick| if plain { tick } else { Tick { label: format_number(tick.value), ..tick } };
             return Self { ticks: steps.ticks.iter().cloned().map(label).collect(), log: true, exponent: 0, ..steps };
         }
         // plotters begins at the first power of ten, and takes what is close to zero for zero: it is asked from a decade on.
@@ -197,7 +201,7 @@ impl Axis {
         let coord = LogCoord::from((1.0..self.high / decade * (1.0 + 1e-9)).log_scale());
         let points = |most: usize| -> Vec<f64> {
             let mut points: Vec<f64> = coord.key_points(most).into_iter().map(|point| point * decade).collect();
-            points.retain(|point| self.on(*point).is_some());
+            points.retain(|point| self.visible_fraction(*point).is_some());
             points.dedup_by(|next, last| *next < *last * 1.01);
             points
         };
@@ -213,7 +217,7 @@ impl Axis {
         });
         let few = few.into_iter().find(|points| (2..=most).contains(&points.len()));
         let label = |value: f64| match few.is_some() || plain {
-            true => number(value),
+            true => format_number(value),
             false => power_of_ten(value.log10().round() as i32),
         };
         let values = few.clone().unwrap_or_else(|| points(most.min(9)));

@@ -5,14 +5,14 @@ use plotters::element::Rectangle;
 use plotters::style::{Color, TRANSPARENT};
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, FINE, Rect, fine};
+use super::canvas::{Anchor, Canvas, PLOT_DENSITY, Rect, to_plot_pixels};
 use super::chart::{Margins, rgb};
-use super::colors::{self, EMPTY, QUIET, TEXT};
-use super::format::number;
+use super::colors::{self, EMPTY, MUTED, TEXT};
+use super::format::format_number;
 use super::text::Style;
 use super::{Figure, MimeBundle, Show};
 
-const ROW: f32 = 22.0;
+const ROW_HEIGHT: f32 = 22.0;
 const GAP: f32 = 8.0;
 
 /// Named values in 0..1 as horizontal bars, the first on top.
@@ -73,7 +73,7 @@ impl Bars {
     }
 
     pub(crate) fn height(&self) -> f32 {
-        (self.bars.len().max(1) as f32 * ROW).min(1200.0)
+        (self.bars.len().max(1) as f32 * ROW_HEIGHT).min(1200.0)
     }
 
     pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) -> Result<(), String> {
@@ -81,23 +81,27 @@ impl Bars {
         if self.bars.is_empty() {
             return Err("nothing to show".into());
         }
-        let shown = self.bars.len().min((place.height / ROW) as usize).max(1);
+        let shown = self.bars.len().min((place.height / ROW_HEIGHT) as usize).max(1);
         let left_out = self.bars.len() - shown;
         let bars = &self.bars[..if left_out > 0 { shown - 1 } else { shown }];
         let values: Vec<String> = bars.iter().map(|(_, value)| label(*value)).collect();
         let value_width = values.iter().map(|value| value_style.width(value)).fold(0.0, f32::max);
         let most = (place.width * 0.5).min(place.width - value_width - 2.0 * GAP - 24.0).max(0.0);
-        let names = Axis::rows(bars.iter().map(|(name, _)| name_style.ellipsise(name, most)));
+        let names = Axis::rows(bars.iter().map(|(name, _)| name_style.ellipsize(name, most)));
         let name_width = names.ticks.iter().map(|tick| name_style.width(&tick.label)).fold(0.0, f32::max).ceil();
-        let margins =
-            Margins { left: name_width + GAP, right: (value_width + GAP).ceil(), top: 1.0 / FINE, bottom: 1.0 / FINE };
+        let margins = Margins {
+            left: name_width + GAP,
+            right: (value_width + GAP).ceil(),
+            top: 1.0 / PLOT_DENSITY,
+            bottom: 1.0 / PLOT_DENSITY,
+        };
         // plotters counts rows of pixels from one above the first: with one to spare at both ends, bars have sharp edges.
-        let rows = Rect { height: bars.len() as f32 * ROW + 2.0 / FINE, ..place };
+        let rows = Rect { height: bars.len() as f32 * ROW_HEIGHT + 2.0 / PLOT_DENSITY, ..place };
         canvas.plot(rows, |sheet| {
             let mut chart = margins.chart(sheet, Left, Axis::unit(), names)?;
             let mut mesh = chart.configure_mesh();
-            mesh.disable_mesh().axis_style(TRANSPARENT).set_all_tick_mark_size(fine(GAP / 2.0));
-            mesh.y_label_style(name_style.for_plotters()).draw()?;
+            mesh.disable_mesh().axis_style(TRANSPARENT).set_all_tick_mark_size(to_plot_pixels(GAP / 2.0));
+            mesh.y_label_style(name_style.to_plotters()).draw()?;
             chart.draw_series(bars.iter().enumerate().flat_map(|(index, (_, value))| {
                 let part = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
                 let color = match self.highlight {
@@ -111,12 +115,12 @@ impl Bars {
             Ok(())
         })?;
         for (index, value) in values.iter().enumerate() {
-            let top = place.y + index as f32 * ROW + (ROW - value_style.line()) / 2.0;
+            let top = place.y + index as f32 * ROW_HEIGHT + (ROW_HEIGHT - value_style.line()) / 2.0;
             canvas.text(place.right(), top, Anchor::Right, value, value_style);
         }
         if left_out > 0 {
             let text = format!("and {} more", left_out + 1);
-            canvas.text(place.x + margins.left, rows.bottom(), Anchor::Left, &text, Style::TICK.colored(QUIET));
+            canvas.text(place.x + margins.left, rows.bottom(), Anchor::Left, &text, Style::TICK.colored(MUTED));
         }
         Ok(())
     }
@@ -133,7 +137,7 @@ fn label(value: f64) -> String {
     } else if value.abs() < 1e4 {
         format!("{:.2}", if value == 0.0 { 0.0 } else { value }).replace('-', "−")
     } else {
-        number(value)
+        format_number(value)
     }
 }
 

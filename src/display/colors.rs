@@ -5,14 +5,14 @@ use colorous::Gradient;
 pub(crate) type Rgb = [u8; 3];
 
 pub(crate) const TEXT: Rgb = [0x22; 3];
-pub(crate) const QUIET: Rgb = [0x5c; 3];
+pub(crate) const MUTED: Rgb = [0x5c; 3];
 pub(crate) const AXIS: Rgb = [0x9a; 3];
 pub(crate) const GRID: Rgb = [0xea; 3];
 pub(crate) const LIGHT_GRID: Rgb = [0xf5; 3];
 pub(crate) const EMPTY: Rgb = [0xf3; 3];
 
 /// The mark of a pixel whose value is not a number: a colour that photos do not have.
-pub(crate) const NOT_A_NUMBER: Rgb = [0xff, 0x00, 0xd4];
+pub(crate) const NAN_COLOR: Rgb = [0xff, 0x00, 0xd4];
 
 /// Okabe and Ito's palette, without the yellow that is illegible on white.
 const OKABE_ITO: [Rgb; 7] = [
@@ -30,10 +30,10 @@ pub(crate) fn series(index: usize) -> Rgb {
 }
 
 /// How many series have a colour of their own.
-pub(crate) const SERIES: usize = OKABE_ITO.len();
+pub(crate) const NUM_SERIES_COLORS: usize = OKABE_ITO.len();
 
 /// The same hue, dark enough for small letters on white.
-pub(crate) fn for_letters(color: Rgb) -> Rgb {
+pub(crate) fn for_text(color: Rgb) -> Rgb {
     color.map(|value| (f32::from(value) * 0.82) as u8)
 }
 

@@ -6,15 +6,15 @@ use super::text::Style;
 use super::{MimeBundle, Show};
 
 /// The width of a notebook's output, in CSS pixels.
-const PAGE: f32 = 900.0;
+const DEFAULT_WIDTH: f32 = 900.0;
 const MARGIN: f32 = 10.0;
 const GAP: f32 = 24.0;
 const ROW_GAP: f32 = 20.0;
 const TITLE_GAP: f32 = 4.0;
 /// Panels narrower than this say nothing: a row with more of them is broken.
-const NARROWEST: f32 = 72.0;
+const MIN_PANEL_WIDTH: f32 = 72.0;
 /// A sheet taller than this is cut off: no browser shows it.
-const TALLEST: f32 = 12_000.0;
+const MAX_HEIGHT: f32 = 12_000.0;
 
 /// Pictures, plots and texts in rows on one sheet: one PNG with twice the pixels of its CSS size.
 ///
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Figure {
 impl Figure {
     /// An empty figure; `alt` says what it shows to those who cannot see it, and in a terminal.
     pub fn new(alt: impl Into<String>) -> Self {
-        Self { alt: alt.into(), title: String::new(), page: PAGE, rows: Vec::new() }
+        Self { alt: alt.into(), title: String::new(), page: DEFAULT_WIDTH, rows: Vec::new() }
     }
 
     /// A heading above all.
@@ -76,7 +76,7 @@ impl Figure {
 
     /// The width to be had, in CSS pixels: 900 unless said otherwise. Pictures alone may need less and then take less.
     pub fn width(mut self, css_pixels: f64) -> Self {
-        self.page = if css_pixels.is_finite() { css_pixels.clamp(160.0, 3000.0) as f32 } else { PAGE };
+        self.page = if css_pixels.is_finite() { css_pixels.clamp(160.0, 3000.0) as f32 } else { DEFAULT_WIDTH };
         self
     }
 
@@ -131,9 +131,9 @@ impl Figure {
         let mut placed = Vec::new();
         let mut left_out = 0;
         for row in self.rows.iter().filter(|row| !row.is_empty()) {
-            let most = ((inner + GAP) / (NARROWEST + GAP)).max(1.0) as usize;
+            let most = ((inner + GAP) / (MIN_PANEL_WIDTH + GAP)).max(1.0) as usize;
             for row in row.chunks(most) {
-                if y > TALLEST {
+                if y > MAX_HEIGHT {
                     left_out += 1;
                     continue;
                 }

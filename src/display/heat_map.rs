@@ -6,15 +6,15 @@ use super::axis::Axis;
 use super::canvas::{Canvas, Rect};
 use super::chart::{Margins, TICK_GAP, draw_axes, draw_cells};
 use super::colors::Rgb;
-use super::format::{ends, number};
+use super::format::{format_number, min_max};
 use super::panel::size_of_cells;
 use super::text::Style;
 use super::{Figure, MimeBundle, Palette, Raster, Show};
 
-const BAR: f32 = 10.0;
-const BAR_GAP: f32 = 8.0;
+const COLOR_BAR: f32 = 10.0;
+const COLOR_BAR_GAP: f32 = 8.0;
 /// Cells that are not numbers are grey, which is in none of the palettes.
-const NOT_FINITE: Rgb = [0x9e; 3];
+const NON_FINITE: Rgb = [0x9e; 3];
 
 /// `rows` times `columns` values as colours, with a colour bar.
 ///
@@ -31,8 +31,8 @@ pub struct HeatMap {
     columns: usize,
     values: Vec<f32>,
     palette: Palette,
-    x: Option<Side>,
-    y: Option<Side>,
+    x: Option<AxisSpec>,
+    y: Option<AxisSpec>,
     value_label: String,
     range: Option<(f64, f64)>,
     robust: bool,
@@ -42,7 +42,7 @@ pub struct HeatMap {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Side {
+struct AxisSpec {
     label: String,
     from: f64,
     to: f64,
@@ -97,19 +97,19 @@ impl HeatMap {
 
     /// Labels the columns: the left edge is at `from`, the right one at `to`. The label carries the unit: `"time (s)"`.
     pub fn x_axis(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
-        self.x = Some(Side { label: label.into(), from, to, log: false, ticks: vec![] });
+        self.x = Some(AxisSpec { label: label.into(), from, to, log: false, ticks: vec![] });
         self
     }
 
     /// Labels the rows: the first row's outer edge is at `from`, the last row's at `to`.
     pub fn y_axis(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
-        self.y = Some(Side { label: label.into(), from, to, log: false, ticks: vec![] });
+        self.y = Some(AxisSpec { label: label.into(), from, to, log: false, ticks: vec![] });
         self
     }
 
     /// Labels the rows, which stand at equal ratios, as the bands of an ear do: `"frequency (Hz)"` from 50 to 10 000.
     pub fn y_axis_log(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
-        self.y = Some(Side { label: label.into(), from, to, log: true, ticks: vec![] });
+        self.y = Some(AxisSpec { label: label.into(), from, to, log: true, ticks: vec![] });
         self
     }
 
@@ -135,7 +135,7 @@ impl HeatMap {
 
     /// On the colour scale of another map, so that the two compare: what is faint in one is not made loud by its own scale.
     pub fn on_scale_of(self, other: &Self) -> Self {
-        let (low, high) = other.range.unwrap_or_else(|| ends(other.finite()));
+        let (low, high) = other.range.unwrap_or_else(|| min_max(other.finite()));
         self.range(low, high)
     }
 
@@ -173,10 +173,10 @@ impl HeatMap {
         let given = self.range.filter(|(low, high)| low.is_finite() && high.is_finite());
         let (low, high) = given.unwrap_or_else(|| {
             let most = if self.robust { self.quantiles(0.005) } else { None };
-            most.unwrap_or_else(|| ends(self.finite()))
+            most.unwrap_or_else(|| min_max(self.finite()))
         });
         let (low, high) = symmetric(low, high);
-        Axis::between(low, high, false).unwrap_or(Axis::unit())
+        Axis::from_range(low, high, false).unwrap_or(Axis::unit())
     }
 
     fn quantiles(&self, outside: f64) -> Option<(f64, f64)> {
@@ -190,11 +190,11 @@ impl HeatMap {
     pub(crate) fn raster(&self) -> Raster {
         let scale = self.scale();
         let table: Vec<Rgb> = (0..=255).map(|index| self.palette.color(f64::from(index) / 255.0)).collect();
-        let color = |value: f32| match scale.place(f64::from(value)) {
+        let color = |value: f32| match scale.fraction(f64::from(value)) {
             Some(place) => table[(place.clamp(0.0, 1.0) * 255.0).round() as usize],
             None if value == f32::INFINITY => table[255],
             None if value == f32::NEG_INFINITY => table[0],
-            None => NOT_FINITE,
+            None => NON_FINITE,
         };
         let rows = self.values.chunks_exact(self.columns.max(1));
         let rgb = match self.upwards {
@@ -233,17 +233,21 @@ impl HeatMap {
         if cells.width < 4.0 || cells.height < 4.0 {
             return Err("too small".into());
         }
-        let side = |side: &Option<Side>| side.as_ref().and_then(|side| Some((side.label.clone(), side.axis()?)));
+        let side = |side: &Option<AxisSpec>| side.as_ref().and_then(|side| Some((side.label.clone(), side.axis()?)));
         let none = || (String::new(), Axis::unit());
-        let (x_label, x) = side(&self.x).map_or_else(none, |(label, axis)| (label, axis.across(cells.width)));
+        let (x_label, x) = side(&self.x).map_or_else(none, |(label, axis)| (label, axis.with_x_ticks(cells.width)));
         let most = (cells.height / 26.0) as usize;
-        let (y_label, y) = side(&self.y).map_or_else(none, |(label, axis)| (label, axis.upright(most, cells.height)));
+        let (y_label, y) =
+            side(&self.y).map_or_else(none, |(label, axis)| (label, axis.with_y_ticks(most, cells.height)));
         let y_down = self.y.as_ref().is_none_or(|side| (side.from <= side.to) != self.upwards);
-        let fit = |label: &str, axis: &Axis, room: f32| Style::LABEL.ellipsise(&axis.with_multiplier(label), room);
+        let fit = |label: &str, axis: &Axis, room: f32| Style::LABEL.ellipsize(&axis.with_multiplier(label), room);
         let labels = [fit(&x_label, &x, cells.width), fit(&y_label, &y, cells.height)];
         let value_label = fit(&self.value_label, &scale, cells.height);
-        let bar =
-            Margins { left: place.width - margins.right + BAR_GAP, right: margins.right - BAR_GAP - BAR, ..margins };
+        let bar = Margins {
+            left: place.width - margins.right + COLOR_BAR_GAP,
+            right: margins.right - COLOR_BAR_GAP - COLOR_BAR,
+            ..margins
+        };
         canvas.plot(place, |sheet| {
             let mut chart = margins.chart(sheet, Left, x, Axis { reversed: y_down, ..y })?;
             draw_cells(&mut chart, &self.raster())?;
@@ -269,12 +273,13 @@ impl HeatMap {
         };
         let cells = height - bottom;
         // The same ticks for most heights of the map, so that its width does not depend on its height.
-        let scale = self.scale().upright((cells / 34.0).min(5.0) as usize, cells);
+        let scale = self.scale().with_y_ticks((cells / 34.0).min(5.0) as usize, cells);
         let left = self.y.as_ref().and_then(|side| {
-            let axis = side.axis()?.upright((cells / 26.0) as usize, cells);
+            let axis = side.axis()?.with_y_ticks((cells / 26.0) as usize, cells);
             Some(label(&side.label) + axis.widest() + TICK_GAP + 1.0)
         });
-        let right = BAR_GAP + BAR + TICK_GAP + scale.widest() + label(&scale.with_multiplier(&self.value_label));
+        let right =
+            COLOR_BAR_GAP + COLOR_BAR + TICK_GAP + scale.widest() + label(&scale.with_multiplier(&self.value_label));
         let margins =
             Margins { left: left.unwrap_or(0.0).ceil(), right: right.ceil(), top: 0.0, bottom: bottom.ceil() };
         (margins, scale)
@@ -285,11 +290,11 @@ impl HeatMap {
         if let Some(problem) = &self.problem {
             return vec![problem.clone()];
         }
-        let scale = ends(self.finite());
+        let scale = min_max(self.finite());
         let unit = if self.value_label.is_empty() { String::new() } else { format!(" {}", self.value_label) };
         let size = format!("map of {} × {} values", self.rows, self.columns);
         let mut lines = vec![match scale.0 <= scale.1 {
-            true => format!("{size}{unit} from {} to {}", number(scale.0), number(scale.1)),
+            true => format!("{size}{unit} from {} to {}", format_number(scale.0), format_number(scale.1)),
             false => format!("{size}{unit}, none of them finite"),
         }];
         let bad = self.values.len() - self.finite().count();
@@ -309,12 +314,12 @@ impl HeatMap {
     }
 }
 
-impl Side {
+impl AxisSpec {
     fn axis(&self) -> Option<Axis> {
         let reversed = self.from > self.to;
-        Axis::between(self.from, self.to, self.log).filter(|_| self.from != self.to).map(|axis| Axis {
+        Axis::from_range(self.from, self.to, self.log).filter(|_| self.from != self.to).map(|axis| Axis {
             reversed,
-            own: self.ticks.clone(),
+            custom_ticks: self.ticks.clone(),
             ..axis
         })
     }

@@ -5,12 +5,12 @@ use plotters::element::{Circle, DashedPathElement, PathElement};
 use plotters::series::LineSeries;
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Area, Canvas, DENSITY, Rect, Trouble, fine};
+use super::canvas::{Anchor, Area, Canvas, DENSITY, DrawError, Rect, to_plot_pixels};
 use super::chart::{Chart, Margins, TICK_GAP, draw_axes, stroke};
-use super::colors::{self, QUIET};
-use super::format::{ends, number};
+use super::colors::{self, MUTED};
+use super::format::{format_number, min_max};
 use super::legend::{self, Entry, Name};
-use super::polyline::{clipped, thinned};
+use super::polyline::{clip, decimate};
 use super::text::Style;
 use super::{Figure, MimeBundle, Show};
 
@@ -208,7 +208,7 @@ impl LinePlot {
         };
         let series = self.series.iter().map(|series| {
             let mut finite = series.points.iter().map(|point| point.1).filter(|y| y.is_finite());
-            let (low, high) = ends(finite.clone());
+            let (low, high) = min_max(finite.clone());
             let name = if series.name.is_empty() { String::new() } else { format!("{}: ", series.name) };
             if !self.x_names.is_empty() {
                 return format!("{name}{}", self.named_values(series));
@@ -217,14 +217,14 @@ impl LinePlot {
                 Some(last) => format!(
                     "{name}{} points, {} to {}, last {}",
                     series.points.len(),
-                    number(low),
-                    number(high),
-                    number(last)
+                    format_number(low),
+                    format_number(high),
+                    format_number(last)
                 ),
                 None => format!("{name}no points"),
             }
         });
-        let references = self.references.iter().map(|(y, label)| format!("line at {}: {label}", number(*y)));
+        let references = self.references.iter().map(|(y, label)| format!("line at {}: {label}", format_number(*y)));
         axes.into_iter().chain(series).chain(references).collect()
     }
 
@@ -234,8 +234,9 @@ impl LinePlot {
             let whole = *x >= 0.0 && x.fract() == 0.0;
             let place = if whole { self.x_names.get(*x as usize).cloned() } else { None };
             let bar = series.bars.get(index).filter(|(low, high)| low.is_finite() && high.is_finite());
-            let bar = bar.map_or(String::new(), |(low, high)| format!(" ({} to {})", number(*low), number(*high)));
-            format!("{} {}{bar}", place.unwrap_or_else(|| number(*x)), number(*y))
+            let bar = bar
+                .map_or(String::new(), |(low, high)| format!(" ({} to {})", format_number(*low), format_number(*high)));
+            format!("{} {}{bar}", place.unwrap_or_else(|| format_number(*x)), format_number(*y))
         };
         let values: Vec<String> = series.points.iter().enumerate().map(value).collect();
         if values.is_empty() { "no points".into() } else { values.join(", ") }
@@ -248,29 +249,29 @@ impl LinePlot {
 
     /// Returns the two axes, which show all points unless a range is set; `None` if no point can be shown.
     fn axes(&self) -> Option<(Axis, Axis)> {
-        let fits = |point: &&(f64, f64)| {
-            let fine = |value: f64, log: bool| value.is_finite() && (!log || value > 0.0);
-            fine(point.0, self.log_x) && fine(point.1, self.log_y)
+        let visible = |point: &&(f64, f64)| {
+            let can_show = |value: f64, log: bool| value.is_finite() && (!log || value > 0.0);
+            can_show(point.0, self.log_x) && can_show(point.1, self.log_y)
         };
-        let points = || self.series.iter().flat_map(|series| &series.points).filter(fits);
-        let given = |range: Option<(f64, f64)>, log| range.and_then(|(low, high)| Axis::between(low, high, log));
+        let points = || self.series.iter().flat_map(|series| &series.points).filter(visible);
+        let given = |range: Option<(f64, f64)>, log| range.and_then(|(low, high)| Axis::from_range(low, high, log));
         // A line may touch the axis, but a marker needs room around it.
         let marked = |series: &Series| !series.joined || !series.bars.is_empty();
         let padding = if self.series.iter().any(marked) { 0.04 } else { 0.0 };
         let named = (!self.x_names.is_empty()).then(|| (-0.4, self.x_names.len() as f64 - 0.6));
         let x = given(self.x_range.or(named), self.log_x)
-            .or_else(|| Axis::around(points().map(|point| point.0), self.log_x, padding));
+            .or_else(|| Axis::from_values(points().map(|point| point.0), self.log_x, padding));
         let x = x?;
         let names = self.x_names.iter().enumerate().map(|(place, name)| (place as f64, name.clone()));
-        let own = names.filter(|(place, _)| x.on(*place).is_some()).collect();
-        let x = Axis { whole: points().all(|point| point.0.fract() == 0.0), own, ..x };
+        let custom_ticks = names.filter(|(place, _)| x.visible_fraction(*place).is_some()).collect();
+        let x = Axis { integer: points().all(|point| point.0.fract() == 0.0), custom_ticks, ..x };
         let bars = self.series.iter().flat_map(|series| &series.bars).flat_map(|(low, high)| [*low, *high]);
         let references = self.references.iter().map(|reference| reference.0);
         let references = references.chain(bars);
-        let within = |point: &&(f64, f64)| self.x_range.is_none() || x.on(point.0).is_some();
+        let within = |point: &&(f64, f64)| self.x_range.is_none() || x.visible_fraction(point.0).is_some();
         let y = given(self.y_range, self.log_y).or_else(|| {
             points().next()?;
-            Axis::around(points().filter(within).map(|point| point.1).chain(references), self.log_y, 0.05)
+            Axis::from_values(points().filter(within).map(|point| point.1).chain(references), self.log_y, 0.05)
         });
         Some((x, y?))
     }
@@ -292,11 +293,11 @@ impl LinePlot {
             None => legend::rows(&names, place.width),
         };
         let mut margins = Margins {
-            top: legend.len() as f32 * legend::ROW + 4.0,
+            top: legend.len() as f32 * legend::ROW_HEIGHT + 4.0,
             bottom: TICK_GAP + Style::TICK.line() + if self.x_label.is_empty() { 0.0 } else { Style::LABEL.line() },
             ..Margins::default()
         };
-        let y = y.ticked(((place.height - margins.top - margins.bottom) / 26.0).min(7.0) as usize);
+        let y = y.with_ticks(((place.height - margins.top - margins.bottom) / 26.0).min(7.0) as usize);
         let multiplier = y.with_multiplier("");
         if !multiplier.is_empty() {
             margins.top += Style::TICK.line();
@@ -304,7 +305,7 @@ impl LinePlot {
         let label_width = if self.y_label.is_empty() { 0.0 } else { Style::LABEL.line() + 3.0 };
         margins.left = (label_width + y.widest() + TICK_GAP).ceil();
         margins.right = beside.unwrap_or(8.0).ceil();
-        let x = x.across(margins.within(place).width);
+        let x = x.with_x_ticks(margins.within(place).width);
         // The last label is centered on the end of the axis, so half of it is to the right.
         let overhang = x.ticks.last().map_or(0.0, |tick| Style::TICK.width(&tick.label) / 2.0);
         margins.right = margins.right.max(overhang.ceil());
@@ -315,12 +316,12 @@ impl LinePlot {
         // A label is centered on its axis and may extend into the smaller of the two margins on both sides.
         let x_room = area.width + 2.0 * margins.left.min(margins.right);
         let y_room = area.height + 2.0 * margins.top.min(margins.bottom);
-        let x_label = Style::LABEL.ellipsise(&x.with_multiplier(&self.x_label), x_room);
-        let y_label = Style::LABEL.ellipsise(&self.y_label, y_room);
+        let x_label = Style::LABEL.ellipsize(&x.with_multiplier(&self.x_label), x_room);
+        let y_label = Style::LABEL.ellipsize(&self.y_label, y_room);
         Ok(Layout { names, beside: beside.is_some(), legend, margins, area, x, y, x_label, y_label, multiplier })
     }
 
-    fn draw_chart(&self, sheet: &Area, layout: &Layout, curves: &[Curve]) -> Result<(), Trouble> {
+    fn draw_chart(&self, sheet: &Area, layout: &Layout, curves: &[Curve]) -> Result<(), DrawError> {
         let Layout { x, y, .. } = layout;
         let mut chart = layout.margins.chart(sheet, Left, x.clone(), y.clone())?;
         draw_axes(&mut chart, &layout.x_label, &layout.y_label, true)?;
@@ -332,9 +333,9 @@ impl LinePlot {
             }
             draw_error_bars(&mut chart, x, y, index, series)?;
         }
-        for (value, _) in self.references.iter().filter(|(value, _)| y.on(*value).is_some()) {
+        for (value, _) in self.references.iter().filter(|(value, _)| y.visible_fraction(*value).is_some()) {
             let ends = [(x.low, *value), (x.high, *value)];
-            let dashes = DashedPathElement::new(ends, fine(4.5), fine(2.5), stroke(QUIET, 1.0));
+            let dashes = DashedPathElement::new(ends, to_plot_pixels(4.5), to_plot_pixels(2.5), stroke(MUTED, 1.0));
             chart.draw_series([dashes])?;
         }
         Ok(())
@@ -366,17 +367,17 @@ impl LinePlot {
         named.map(name).collect()
     }
 
-    /// Returns the visible part of each series, thinned to the resolution of the plot.
+    /// Returns the visible part of each series, decimate to the resolution of the plot.
     fn curves(&self, area: Rect, x: &Axis, y: &Axis) -> Vec<Curve> {
         let curve = |series: &Series| {
-            let place = |point: &(f64, f64)| Some((x.place(point.0)?, y.place(point.1)?));
+            let place = |point: &(f64, f64)| Some((x.fraction(point.0)?, y.fraction(point.1)?));
             let placed: Vec<Option<(f64, f64)>> = series.points.iter().map(place).collect();
             let runs = placed.split(Option::is_none).map(|run| {
                 let run: Vec<(f64, f64)> = run.iter().flatten().copied().collect();
-                thinned(&run, f64::from(area.width * DENSITY))
+                decimate(&run, f64::from(area.width * DENSITY))
             });
             match series.joined {
-                true => runs.flat_map(|run| clipped(&run)).collect(),
+                true => runs.flat_map(|run| clip(&run)).collect(),
                 false => runs
                     .map(|run| {
                         run.into_iter().filter(|(u, v)| (0.0..=1.0).contains(u) && (0.0..=1.0).contains(v)).collect()
@@ -391,9 +392,9 @@ impl LinePlot {
     fn write_references(&self, canvas: &mut Canvas, area: Rect, y: &Axis) {
         let style = Style::TICK;
         for (value, label) in &self.references {
-            let Some(part) = y.on(*value) else { continue };
+            let Some(part) = y.visible_fraction(*value) else { continue };
             let at = area.bottom() - part as f32 * area.height;
-            let label = style.ellipsise(label, area.width - 12.0);
+            let label = style.ellipsize(label, area.width - 12.0);
             let width = style.width(&label);
             let room = area.width - width - 10.0;
             let lefts = (0..=12_u8).map(|step| area.right() - 4.0 - width - room * f32::from(step) / 12.0);
@@ -401,7 +402,7 @@ impl LinePlot {
             let places = lefts.flat_map(|left| tops.map(|top| Rect::new(left, top, width, style.line())));
             let inside = places.filter(|place| place.y >= area.y - 2.0 && place.bottom() <= area.bottom());
             let free = inside.filter(|place| !canvas.texts.iter().any(|(other, _)| other.overlaps(place)));
-            if let Some(place) = free.min_by_key(|place| canvas.ink(*place)) {
+            if let Some(place) = free.min_by_key(|place| canvas.count_dark_pixels(*place)) {
                 canvas.text(place.x, place.y, Anchor::Left, &label, style);
             }
         }
@@ -409,12 +410,17 @@ impl LinePlot {
 }
 
 /// Draws a run of points, joined or not, in the colour and the dashes of its series.
-fn draw_run(chart: &mut Chart, points: &[(f64, f64)], index: usize, series: &Series) -> Result<(), Trouble> {
+fn draw_run(chart: &mut Chart, points: &[(f64, f64)], index: usize, series: &Series) -> Result<(), DrawError> {
     let style = stroke(colors::series(index), STROKE);
     if !series.joined || points.len() == 1 {
-        chart.draw_series(points.iter().map(|point| Circle::new(*point, fine(DOT), style.filled())))?;
+        chart.draw_series(points.iter().map(|point| Circle::new(*point, to_plot_pixels(DOT), style.filled())))?;
     } else if let Some((ink, gap)) = series.dash(index) {
-        chart.draw_series([DashedPathElement::new(points.iter().copied(), fine(ink), fine(gap), style)])?;
+        chart.draw_series([DashedPathElement::new(
+            points.iter().copied(),
+            to_plot_pixels(ink),
+            to_plot_pixels(gap),
+            style,
+        )])?;
     } else {
         chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
     }
@@ -422,13 +428,13 @@ fn draw_run(chart: &mut Chart, points: &[(f64, f64)], index: usize, series: &Ser
 }
 
 /// Draws the error bars of a series with their caps, clipped to the axes, and a marker at each point.
-fn draw_error_bars(chart: &mut Chart, x: &Axis, y: &Axis, index: usize, series: &Series) -> Result<(), Trouble> {
+fn draw_error_bars(chart: &mut Chart, x: &Axis, y: &Axis, index: usize, series: &Series) -> Result<(), DrawError> {
     let (thin, style) = (stroke(colors::series(index), 1.25), stroke(colors::series(index), STROKE));
     let pixel = chart.plotting_area().dim_in_pixel().0.max(1);
-    let cap = f64::from(fine(CAP)) / f64::from(pixel);
+    let cap = f64::from(to_plot_pixels(CAP)) / f64::from(pixel);
     for (point, (low, high)) in series.points.iter().zip(&series.bars) {
-        let (Some(across), Some(at)) = (x.on(point.0), y.place(point.1)) else { continue };
-        if let (Some(low), Some(high)) = (y.place(*low), y.place(*high)) {
+        let (Some(across), Some(at)) = (x.visible_fraction(point.0), y.fraction(point.1)) else { continue };
+        if let (Some(low), Some(high)) = (y.fraction(*low), y.fraction(*high)) {
             let ends = [low.min(high), low.max(high)];
             let [bottom, top] = ends.map(|end| end.clamp(0.0, 1.0));
             if bottom < top {
@@ -441,7 +447,7 @@ fn draw_error_bars(chart: &mut Chart, x: &Axis, y: &Axis, index: usize, series: 
             }
         }
         if (0.0..=1.0).contains(&at) {
-            chart.draw_series([Circle::new(*point, fine(DOT + 0.5), style.filled())])?;
+            chart.draw_series([Circle::new(*point, to_plot_pixels(DOT + 0.5), style.filled())])?;
         }
     }
     Ok(())

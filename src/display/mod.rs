@@ -1,8 +1,8 @@
-//! What things look like: pictures, plots, tables and progress, and where they are shown.
+//! Display in notebooks and terminals: figures, plots, tables, audio players and progress.
 //!
-//! A type says what it looks like by [`Show`]: one [`MimeBundle`] an output, the same thing in several MIME types. From there on it is shown
-//! in a notebook (live, by a [`Live`] place, in our kernel), printed in a terminal, or saved as a page or a picture that stands alone.
-//! This module draws plain data and knows nothing of networks or synthesis.
+//! A type implements [`Show`] by returning one [`MimeBundle`] for each output: the same content in several MIME types. It can then be shown
+//! in a notebook (in the metamers kernel also [live](Live)), printed in a terminal, or exported as a page or a picture. This module draws
+//! plain data and does not depend on networks or synthesis.
 //!
 //! ```
 //! use metamers::display::{Figure, LinePlot, Panel, Raster, Show};

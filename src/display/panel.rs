@@ -6,12 +6,12 @@ use super::text::Style;
 use super::{Bars, HeatMap, LinePlot, Raster};
 
 /// The tallest that a picture gets in a figure, in CSS pixels.
-const TALLEST: f32 = 360.0;
+const MAX_CONTENT_HEIGHT: f32 = 360.0;
 /// The size of the note that stands for a picture that there is not.
-const NOTE: f32 = 180.0;
+const NOTE_SIZE: f32 = 180.0;
 const CAPTION_GAP: f32 = 6.0;
-const CAPTION_LINES: usize = 8;
-const TEXT_LINES: usize = 60;
+const MAX_CAPTION_LINES: usize = 8;
+const MAX_TEXT_LINES: usize = 60;
 
 /// One part of a [`Figure`](super::Figure): a picture, a plot or a text, with a title above and a caption below.
 ///
@@ -113,12 +113,14 @@ impl Panel {
     /// The size of the content, in CSS pixels, where `width` is to be had.
     pub(crate) fn content_size(&self, width: f32) -> (f32, f32) {
         match &self.content {
-            Content::Picture(picture) if picture.problem().is_some() => (width.min(NOTE), width.min(NOTE)),
-            Content::Picture(picture) => size_of_cells(picture.width(), picture.height(), width, TALLEST),
+            Content::Picture(picture) if picture.problem().is_some() => (width.min(NOTE_SIZE), width.min(NOTE_SIZE)),
+            Content::Picture(picture) => size_of_cells(picture.width(), picture.height(), width, MAX_CONTENT_HEIGHT),
             Content::Plot(_) => (width, (0.62 * width).clamp(170.0, 320.0)),
-            Content::Heat(map) => map.size(width, TALLEST),
+            Content::Heat(map) => map.size(width, MAX_CONTENT_HEIGHT),
             Content::Bars(bars) => (width, bars.height()),
-            Content::Text(text) => (width, Style::BODY.wrap(text, width, TEXT_LINES).len() as f32 * Style::BODY.line()),
+            Content::Text(text) => {
+                (width, Style::BODY.wrap(text, width, MAX_TEXT_LINES).len() as f32 * Style::BODY.line())
+            }
         }
     }
 
@@ -144,7 +146,7 @@ impl Panel {
     }
 
     fn caption_lines(&self, width: f32) -> Vec<String> {
-        Style::CAPTION.wrap(&self.marked_caption(), width, CAPTION_LINES)
+        Style::CAPTION.wrap(&self.marked_caption(), width, MAX_CAPTION_LINES)
     }
 
     /// The height of the caption and the gap above it.
@@ -163,7 +165,13 @@ impl Panel {
             Content::Heat(map) => map.draw(canvas, place),
             Content::Bars(bars) => bars.draw(canvas, place),
             Content::Text(text) => {
-                write_lines(canvas, place.x, place.y, &Style::BODY.wrap(text, place.width, TEXT_LINES), Style::BODY);
+                write_lines(
+                    canvas,
+                    place.x,
+                    place.y,
+                    &Style::BODY.wrap(text, place.width, MAX_TEXT_LINES),
+                    Style::BODY,
+                );
                 Ok(())
             }
         };

@@ -5,11 +5,11 @@ use std::io::Cursor;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
 
-use super::colors::{NOT_A_NUMBER, Rgb};
+use super::colors::{NAN_COLOR, Rgb};
 use super::{Figure, MimeBundle, Panel, Show};
 
 /// The side in CSS pixels up to which a lone small picture is enlarged.
-const COMFORTABLE: usize = 224;
+const MIN_DISPLAY_SIZE: usize = 224;
 
 /// An image of 8-bit RGB pixels, made from the floating-point values of a stimulus.
 ///
@@ -106,7 +106,7 @@ impl Raster {
         let (Some(width), Some(height)) = (self.width.checked_mul(factor), self.height.checked_mul(factor)) else {
             return self.clone();
         };
-        if factor == 1 || width.saturating_mul(height) > LARGEST {
+        if factor == 1 || width.saturating_mul(height) > MAX_PIXELS {
             return self.clone();
         }
         Self { problem: self.problem.clone(), ..self.sampled(width, height) }
@@ -147,7 +147,7 @@ impl Raster {
         if self.problem.is_some() {
             return Figure::new(alt).row([Panel::picture("", self.clone())]).bundle(text);
         }
-        let factor = (COMFORTABLE / self.width.max(self.height)).max(1);
+        let factor = (MIN_DISPLAY_SIZE / self.width.max(self.height)).max(1);
         let large = self.enlarged(factor);
         MimeBundle::text(text).png(large.png(), large.width as u32, large.height as u32, alt)
     }
@@ -166,7 +166,7 @@ impl Show for Raster {
 crate::show_in_notebooks!(Raster);
 
 /// More pixels than any screen shows: a picture that large would only exhaust the memory.
-const LARGEST: usize = 1 << 26;
+const MAX_PIXELS: usize = 1 << 26;
 
 fn problem(width: usize, height: usize, planes: usize, values: usize) -> Option<String> {
     let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(planes));
@@ -179,7 +179,7 @@ fn problem(width: usize, height: usize, planes: usize, values: usize) -> Option<
 
 fn to_bytes(pixel: [f32; 3]) -> Rgb {
     if pixel.iter().any(|value| value.is_nan()) {
-        return NOT_A_NUMBER;
+        return NAN_COLOR;
     }
     pixel.map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8)
 }

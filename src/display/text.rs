@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont};
 use plotters::style::{FontDesc, FontFamily, FontStyle, RGBColor, TextStyle, register_font};
 
-use super::canvas::FINE;
-use super::colors::{QUIET, Rgb, TEXT};
+use super::canvas::PLOT_DENSITY;
+use super::colors::{MUTED, Rgb, TEXT};
 
 const REGULAR: &[u8] = include_bytes!("../../assets/fonts/Inter-Regular.otf");
 const SEMI_BOLD: &[u8] = include_bytes!("../../assets/fonts/Inter-SemiBold.otf");
@@ -25,9 +25,9 @@ impl Style {
     pub const HEADING: Self = Self { size: 16.0, bold: true, color: TEXT };
     pub const TITLE: Self = Self { size: 13.0, bold: true, color: TEXT };
     pub const BODY: Self = Self { size: 12.0, bold: false, color: TEXT };
-    pub const CAPTION: Self = Self { size: 12.0, bold: false, color: QUIET };
+    pub const CAPTION: Self = Self { size: 12.0, bold: false, color: MUTED };
     pub const LABEL: Self = Self { size: 12.0, bold: false, color: TEXT };
-    pub const TICK: Self = Self { size: 11.0, bold: false, color: QUIET };
+    pub const TICK: Self = Self { size: 11.0, bold: false, color: MUTED };
 
     pub fn colored(self, color: Rgb) -> Self {
         Self { color, ..self }
@@ -64,16 +64,16 @@ impl Style {
     }
 
     /// The style for plotters to set a text in, at the density that it draws with.
-    pub fn for_plotters(&self) -> TextStyle<'static> {
+    pub fn to_plotters(&self) -> TextStyle<'static> {
         let style = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
-        let font = FontDesc::new(FontFamily::Name(NAME), f64::from(self.scale(FINE).y), style);
+        let font = FontDesc::new(FontFamily::Name(NAME), f64::from(self.scale(PLOT_DENSITY).y), style);
         font.color(&RGBColor(self.color[0], self.color[1], self.color[2]))
     }
 
-    /// The style that [`for_plotters`](Self::for_plotters) gave.
-    pub fn sized(plotters: f64, bold: bool, color: Rgb) -> Self {
+    /// The style that [`to_plotters`](Self::to_plotters) gave.
+    pub fn from_plotters(plotters: f64, bold: bool, color: Rgb) -> Self {
         let unit = Self { size: 1.0, bold, color };
-        Self { size: plotters as f32 / unit.scale(FINE).y, ..unit }
+        Self { size: plotters as f32 / unit.scale(PLOT_DENSITY).y, ..unit }
     }
 
     /// The width of a text in CSS pixels.
@@ -83,7 +83,7 @@ impl Style {
     }
 
     /// The text, or as much of it as fits into `width`, ended by an ellipsis.
-    pub fn ellipsise(&self, text: &str, width: f32) -> String {
+    pub fn ellipsize(&self, text: &str, width: f32) -> String {
         if self.width(text) <= width {
             return text.to_owned();
         }
@@ -131,7 +131,7 @@ impl Style {
         if lines.len() > most {
             lines.truncate(most);
             if let Some(last) = lines.last_mut() {
-                *last = self.ellipsise(&format!("{last} …"), width);
+                *last = self.ellipsize(&format!("{last} …"), width);
                 if !last.ends_with('…') {
                     last.push('…');
                 }
