@@ -1,4 +1,4 @@
-//! Which line is which: names beside the ends of the lines, or in rows above them.
+//! Legends: the names of series beside the ends of their lines, or in rows above the plot.
 
 use plotters::element::{Circle, DashedPathElement, PathElement};
 
@@ -9,7 +9,7 @@ use super::line_plot::{DOT, STROKE};
 use super::text::Style;
 
 const STYLE: Style = Style::TICK;
-/// The part of a plot's width that names beside their lines may take.
+/// The maximum width of names beside their lines, as a fraction of the plot's width.
 const MAX_NAMES_FRACTION: f32 = 0.3;
 const KEY_WIDTH: f32 = 16.0;
 const KEY_GAP: f32 = 5.0;
@@ -17,7 +17,7 @@ const ENTRY_GAP: f32 = 16.0;
 const MAX_ENTRY_WIDTH: f32 = 260.0;
 const MAX_ROWS: usize = 4;
 
-/// The height of a row of a legend.
+/// The height of a legend row, in CSS pixels.
 pub(crate) const ROW_HEIGHT: f32 = 17.0;
 
 /// The name of a series.
@@ -25,26 +25,26 @@ pub(crate) const ROW_HEIGHT: f32 = 17.0;
 pub(crate) struct Name<'a> {
     pub index: usize,
     pub text: &'a str,
-    /// Whether the series is a line, and not lone points.
+    /// Whether the points of the series are joined by a line.
     pub joined: bool,
-    /// The ink and the gap of its dashes.
+    /// The dash and the gap of the line; `None` for a solid line.
     pub dash: Option<(f32, f32)>,
 }
 
-/// An entry of a legend: a series with its name, cut to fit, or how many are left out.
+/// A legend entry: a series with its name, truncated to fit, or the number of omitted series.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Entry {
     Series { index: usize, joined: bool, dash: Option<(f32, f32)>, text: String },
     More(usize),
 }
 
-/// The dashes of a series that has to share its colour with an earlier one.
+/// Returns the dash and the gap of a series that shares its color with an earlier one; `None` for the first of a color.
 pub(crate) fn dash(index: usize) -> Option<(f32, f32)> {
     (index >= NUM_SERIES_COLORS).then_some((6.0, 2.5))
 }
 
-/// The width for names beside the ends of their lines, or `None` if a legend is better: for long names, many, or lone points, which end
-/// nowhere.
+/// Returns the width of names beside the ends of their lines, or `None` if a legend is needed: for long or many names, or for points that are
+/// not joined.
 pub(crate) fn width_beside(names: &[Name], place: Rect) -> Option<f32> {
     if names.is_empty() {
         return Some(8.0);
@@ -54,7 +54,7 @@ pub(crate) fn width_beside(names: &[Name], place: Rect) -> Option<f32> {
     (fits && names.iter().all(|name| name.joined)).then_some(width)
 }
 
-/// Writes each name at the height where its line ends, pushed apart where they would touch.
+/// Writes each name at the height where its line ends, moved where names would overlap.
 pub(crate) fn write_beside(canvas: &mut Canvas, area: Rect, names: &[Name], end: impl Fn(&Name) -> Option<f32>) {
     let line = STYLE.line();
     let mut wanted: Vec<(f32, &Name)> =
@@ -76,9 +76,9 @@ pub(crate) fn write_beside(canvas: &mut Canvas, area: Rect, names: &[Name], end:
     }
 }
 
-/// The names in rows that fit; those that do not fit into four rows are counted.
+/// Breaks the names into rows. Names that do not fit into four rows are counted.
 pub(crate) fn rows(names: &[Name], width: f32) -> Vec<Vec<Entry>> {
-    // The rows begin where the plot does, to the right of its labels.
+    // The rows start at the left edge of the chart, to the right of its tick labels.
     let room = (width - 70.0).max(60.0);
     let mut rows: Vec<Vec<Entry>> = Vec::new();
     let mut used = f32::INFINITY;
@@ -87,7 +87,7 @@ pub(crate) fn rows(names: &[Name], width: f32) -> Vec<Vec<Entry>> {
         let entry = KEY_WIDTH + KEY_GAP + STYLE.width(&text);
         if used + entry > room {
             if rows.len() == MAX_ROWS {
-                // The count takes the place of the last name, which it then counts too.
+                // The count replaces the last name, and includes it.
                 if let Some(last) = rows.last_mut() {
                     last.pop();
                     last.push(Entry::More(names.len() - position + 1));
@@ -105,7 +105,7 @@ pub(crate) fn rows(names: &[Name], width: f32) -> Vec<Vec<Entry>> {
     rows
 }
 
-/// Draws the rows of a legend from a point to the right and down.
+/// Draws the rows of a legend with the given top left corner.
 pub(crate) fn draw(canvas: &mut Canvas, left: f32, top: f32, rows: &[Vec<Entry>]) -> Result<(), String> {
     for (row, entries) in rows.iter().enumerate() {
         let (mut x, y) = (left, top + row as f32 * ROW_HEIGHT);
@@ -127,7 +127,7 @@ pub(crate) fn draw(canvas: &mut Canvas, left: f32, top: f32, rows: &[Vec<Entry>]
     Ok(())
 }
 
-/// A sample of the line of a series.
+/// Draws the legend key of a series.
 fn draw_key(area: &Area, index: usize, joined: bool, dash: Option<(f32, f32)>) -> Result<(), DrawError> {
     let (width, height) = area.dim_in_pixel();
     let (width, middle) = (width as i32, height as i32 / 2);

@@ -38,6 +38,7 @@ const DASHES: (f32, f32) = (6.0, 2.5);
 /// assert!(plot.mime_bundles()[0].plain().contains("L-BFGS: 3 points, 0 to 31, last 31"));
 /// ```
 #[derive(Clone, PartialEq, Default)]
+#[must_use]
 pub struct LinePlot {
     pub(crate) title: String,
     x_label: String,

@@ -11,7 +11,7 @@ use plotters_backend::{
 use super::canvas::PLOT_DENSITY;
 use super::text::Style;
 
-/// A text where plotters wants it: a point, in CSS pixels, and the anchor_fractions of the text's box that lie left of and above it.
+/// A deferred text: an anchor point in CSS pixels, and the fractions of the text's box to the left of and above the anchor.
 #[derive(Debug)]
 pub(crate) struct Label {
     pub text: String,
@@ -23,7 +23,7 @@ pub(crate) struct Label {
     pub rotated: bool,
 }
 
-/// The anchor_fractions of a text's box that lie left of and above its anchor.
+/// Returns the fractions of a text's box to the left of and above its anchor.
 pub(crate) fn anchor_fractions(across: HPos, down: VPos) -> (f32, f32) {
     // The order of plotters' variants: left, right, center; top, center, bottom.
     ([0.0, 1.0, 0.5][across as usize], [0.0, 0.5, 1.0][down as usize])
@@ -94,7 +94,7 @@ impl<'a> DrawingBackend for PlottersCanvas<'a> {
     fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> BackendResult<'a> {
         let rgb = style.color().rgb;
         let (along, across) = anchor_fractions(style.anchor().h_pos, style.anchor().v_pos);
-        // A text that plotters would run downwards is run rotated too: one tilt of the head reads both.
+        // Text that plotters would rotate downwards is rotated upwards too, so that all vertical labels read in one direction.
         let (anchor_x, anchor_y, rotated) = match style.transform() {
             FontTransform::Rotate90 => (1.0 - across, along, true),
             FontTransform::Rotate270 => (across, 1.0 - along, true),

@@ -1,4 +1,4 @@
-//! What can only be seen from inside: where the letters stand, and what the axes say.
+//! Tests of the layout: positions of texts, ticks of axes.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Rect};
@@ -7,7 +7,7 @@ use super::polyline::{clip, decimate};
 use super::text::Style;
 use super::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Raster};
 
-/// The part of a text's place that letters take: a line has air above and below them.
+/// The part of a text's rectangle that glyphs cover: a line has padding above and below.
 fn letters(place: &Rect) -> Rect {
     match place.width > place.height {
         true => Rect { y: place.y + 2.0, height: place.height - 4.0, ..*place },
@@ -15,7 +15,7 @@ fn letters(place: &Rect) -> Rect {
     }
 }
 
-/// Every text of the sheet lies on it, and none on another.
+/// Checks that all texts are on the canvas and that none overlap.
 fn assert_tidy(canvas: &Canvas, what: &str) {
     let half = 0.5;
     for (index, (place, text)) in canvas.texts.iter().enumerate() {
@@ -36,7 +36,7 @@ fn labels(axis: &Axis) -> Vec<&str> {
 
 #[test]
 fn no_text_stands_on_another_whatever_the_width() {
-    // Along the horizontal axis labels of many letters, "−0.0025", whose crowding shows.
+    // Long labels along the horizontal axis, such as "−0.0025", would overlap first.
     let curve = |k: usize| {
         let point = |i: i32| (f64::from(i - 25) * 2e-4, 20.0 + f64::from(i % 7) * k as f64 * 0.01);
         (0..50).map(point).collect::<Vec<_>>()

@@ -275,14 +275,12 @@ impl<'a, T> IntoIterator for &'a Library<T> {
     }
 }
 
-#[expect(private_bounds, reason = "the two kinds of stimuli are fixed")]
 impl<T: Shipped> std::fmt::Debug for Library<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Library({} {}s)", self.0.len(), T::NOUN)
     }
 }
 
-#[expect(private_bounds, reason = "the two kinds of stimuli are fixed")]
 impl<T: Shipped> Show for Library<T> {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
         let table = Table::new(T::HEADERS).caption(T::caption(self.0.len()));
