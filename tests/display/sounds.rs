@@ -167,10 +167,10 @@ fn fitting_keeps_the_middle() {
     assert_eq!(sound.fix_length(8).unwrap().values(), [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.0, 0.0]);
     for samples in [0, 200_000_000, usize::MAX] {
         let error = sound.fix_length(samples).unwrap_err().to_string();
-        assert_eq!(error, format!("sound: holds 1 to 134217728 samples, got {samples}"));
+        assert_eq!(error, format!("sound: must have 1 to 134217728 samples, got {samples}"));
     }
     let error = Stimulus::from(&sound).image().unwrap_err().to_string();
-    assert_eq!(error, "stimulus: is a sound, not a picture", "an error names what has no name");
+    assert_eq!(error, "stimulus: is a sound, not an image", "an error names what has no name");
     assert_eq!(sound.slice(1.0 / 8_000.0, 1.0).unwrap().values(), [0.2, 0.3, 0.4, 0.5]);
     assert!(sound.slice(1.0, 2.0).is_err());
 }

@@ -215,7 +215,7 @@ fn a_photo_that_was_cut_off_is_not_opened() {
     assert!(Image::from_bytes(&whole).is_ok());
     for percent in [20, 50, 90, 99] {
         let error = Image::from_bytes(&whole[..whole.len() * percent / 100]).unwrap_err().to_string();
-        assert!(error.contains("ends before"), "{percent} %: {error}");
+        assert!(error.contains("truncated"), "{percent} %: {error}");
     }
 }
 
@@ -245,7 +245,7 @@ fn a_picture_that_claims_too_many_pixels_is_not_decoded() {
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x23, 0x28, 0x23, 0x28]);
     for file in [png, jpeg] {
         let error = Image::from_bytes(&file).unwrap_err().to_string();
-        assert!(error.contains("9000 x 9000 pixels; at most 67108864"), "{error}");
+        assert!(error.contains("9000 x 9000 pixels; at most 67108864 pixels"), "{error}");
     }
 }
 
