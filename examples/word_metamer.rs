@@ -25,10 +25,10 @@ fn main() -> Result<()> {
     metamer.show();
     if let Some(folder) = given.get(4) {
         metamer.save(format!("{folder}/metamer.wav"))?;
-        metamer.save(format!("{folder}/metamer.html"))?;
-        metamer.save(format!("{folder}/metamer.png"))?;
+        metamer.export(format!("{folder}/metamer.html"))?;
+        metamer.export(format!("{folder}/metamer.png"))?;
         sound.save(format!("{folder}/original.wav"))?;
-        sound.save(format!("{folder}/original.png"))?;
+        sound.export(format!("{folder}/original.png"))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One output of a cell: the same thing in several MIME types.
+//! MIME bundles: the representations of one output.
 
 use std::collections::BTreeMap;
 
@@ -9,77 +9,84 @@ pub(crate) const TEXT: &str = "text/plain";
 pub(crate) const HTML: &str = "text/html";
 pub(crate) const PNG: &str = "image/png";
 
-/// One output: the same thing in several MIME types, of which a front end shows the richest that it can, with what it should know about
-/// them (the width of a picture, its alternative text).
+/// One output in several MIME types, of which a front end shows the richest that it supports, with their metadata (the width of a picture,
+/// its alternative text).
 ///
-/// A front end prefers HTML to a picture, so a bundle holds a picture or HTML beside its text, not both: HTML would hide the picture.
+/// A front end prefers HTML to a picture. A bundle should therefore have either HTML or a picture beside its text: HTML would hide the
+/// picture.
 ///
 /// ```
-/// use metamers::display::Bundle;
+/// use metamers::display::MimeBundle;
 ///
-/// let bundle = Bundle::text("rho 0.98").html("<b>ρ</b> 0.98");
+/// let bundle = MimeBundle::text("rho 0.98").html("<b>ρ</b> 0.98");
 /// assert_eq!(bundle.data()["text/plain"], "rho 0.98");
 /// ```
 #[derive(Clone, PartialEq)]
-pub struct Bundle {
+#[must_use]
+pub struct MimeBundle {
     data: BTreeMap<String, String>,
     metadata: BTreeMap<String, Value>,
 }
 
-impl std::fmt::Debug for Bundle {
+impl std::fmt::Debug for MimeBundle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let first = self.plain().lines().next().unwrap_or_default();
-        write!(f, "Bundle({first:?}, as {})", self.data.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
+        write!(f, "MimeBundle({first:?}, as {})", self.data.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
     }
 }
 
-impl Bundle {
-    /// An output as text: what a terminal shows, what a screen reader says when there is nothing better.
+impl MimeBundle {
+    /// Creates an output with a text, which terminals show and screen readers read if there is nothing better.
     pub fn text(text: impl Into<String>) -> Self {
         Self { data: BTreeMap::from([(TEXT.into(), text.into())]), metadata: BTreeMap::new() }
     }
 
-    /// Adds a PNG picture, to be shown `width` by `height` CSS pixels large; `alt` says what it shows to those who cannot see it.
+    /// Adds a PNG picture with its display size in CSS pixels and its alternative text.
     ///
-    /// Give a picture of text and lines twice the pixels of its CSS size: it stays sharp on a dense screen.
+    /// A picture with text or lines should have twice the pixels of its CSS size, which is sharp on high-density screens.
     pub fn png(mut self, png: impl AsRef<[u8]>, width: u32, height: u32, alt: impl Into<String>) -> Self {
         self.data.insert(PNG.into(), STANDARD.encode(png));
         self.metadata.insert(PNG.into(), json!({ "width": width, "height": height, "alt": alt.into() }));
         self
     }
 
-    /// Adds HTML. It should stand alone: a notebook is moved, mailed and shown by servers that know no files of ours.
+    /// Adds HTML. It should be self-contained, since notebooks are moved, mailed and shown by servers without our files.
     pub fn html(mut self, html: impl Into<String>) -> Self {
         self.data.insert(HTML.into(), html.into());
         self
     }
 
-    /// The contents by MIME type: text as it is, binary formats in base64. `text/plain` is always there.
+    /// The data by MIME type: text verbatim, binary formats in base64. There is always a `text/plain`.
+    #[must_use]
     pub fn data(&self) -> &BTreeMap<String, String> {
         &self.data
     }
 
-    /// What a front end should know about a content, by MIME type: for a picture `width` and `height` in CSS pixels and `alt`.
+    /// The metadata by MIME type: for a picture its `width` and `height` in CSS pixels and its `alt`.
+    #[must_use]
     pub fn metadata(&self) -> &BTreeMap<String, Value> {
         &self.metadata
     }
 
-    /// The text of this output.
+    /// The plain text of this output.
+    #[must_use]
     pub fn plain(&self) -> &str {
         &self.data[TEXT]
     }
 
-    /// The picture's file, if this output has a picture.
+    /// The PNG file, if this output has a picture.
+    #[must_use]
     pub fn png_bytes(&self) -> Option<Vec<u8>> {
         STANDARD.decode(self.data.get(PNG)?).ok()
     }
 
-    /// `{"data": .., "metadata": ..}`, as Jupyter's `display_data` has it.
+    /// Returns `{"data": .., "metadata": ..}`, the content of Jupyter's `display_data` message.
+    #[must_use]
     pub fn to_json(&self) -> Value {
         json!({ "data": self.data, "metadata": self.metadata })
     }
 
-    /// This output as a piece of a page: its HTML, else its picture as an `<img>`, else its text.
+    /// Returns this output as HTML: its HTML, else its picture as an `<img>`, else its text.
     pub(crate) fn to_html(&self) -> String {
         if let Some(html) = self.data.get(HTML) {
             return html.clone();
@@ -89,16 +96,17 @@ impl Bundle {
         };
         let about = &self.metadata[PNG];
         let width = about["width"].as_u64().unwrap_or_default();
-        // On a phone a wide figure is moved sideways rather than shrunk until its letters are illegible.
-        let least = if width > 300 { format!("min-width:{}px;", (width * 3 / 4).max(300)) } else { String::new() };
+        // On a phone a wide figure is scrolled rather than shrunk until its text is illegible.
+        let min_width = if width > 300 { format!("min-width:{}px;", (width * 3 / 4).max(300)) } else { String::new() };
         format!(
-            r#"<img src="data:image/png;base64,{png}" width="{width}" alt="{}" style="max-width:100%;{least}height:auto">"#,
+            r#"<img src="data:image/png;base64,{png}" width="{width}" alt="{}" style="max-width:100%;{min_width}height:auto">"#,
             escape(about["alt"].as_str().unwrap_or_default()),
         )
     }
 }
 
-/// Text as HTML that shows exactly this text, in an element or in a quoted attribute.
+/// Escapes text for HTML, in an element or in a quoted attribute.
+#[must_use]
 pub fn escape(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for letter in text.chars() {
