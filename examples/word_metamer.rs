@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     println!("{} evaluations, {:.1} s", points.len(), points.last().map_or(0.0, |p| p.seconds));
     metamer.show();
     if let Some(folder) = given.get(4) {
-        metamer.save(format!("{folder}/metamer.wav"))?;
+        metamer.sound()?.save(format!("{folder}/metamer.wav"))?;
         metamer.save(format!("{folder}/metamer.html"))?;
         metamer.save(format!("{folder}/metamer.png"))?;
         sound.save(format!("{folder}/original.wav"))?;
