@@ -19,7 +19,7 @@ pub struct Synthesis {
     pub(super) seed: u64,
     pub(super) start: Option<Stimulus>,
     pub(super) quiet: bool,
-    /// Whether the run counts among the session's runs.
+    /// True if the session log counts the run.
     pub(super) logged: bool,
     pub(super) layer_by_layer: bool,
 }
