@@ -12,7 +12,7 @@ const MOST_LINKS: usize = 40;
 ///
 /// A link stays a link: what it leads to is written.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |e: std::io::Error| Error::file(path, format!("cannot be written ({e})"));
+    let failed = |e: std::io::Error| Error::file(path, format!("cannot be written ({e})")).with_source(e);
     let target = target(path).map_err(failed)?;
     let folder = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -62,7 +62,7 @@ pub struct Photos(Vec<Photo>);
 /// When the project's assets cannot be found, or the list of photos is damaged.
 pub fn shipped_photos() -> Result<Photos> {
     let list = assets::shipped("photos/photos.json")?;
-    let bytes = std::fs::read(&list).map_err(|e| Error::file(&list, e))?;
+    let bytes = std::fs::read(&list).map_err(|e| Error::io(&list, e))?;
     let photos = parse(&bytes, list.parent().unwrap_or(Path::new("")));
     Ok(Photos(photos.map_err(|reason| Error::file(&list, reason))?))
 }

@@ -62,7 +62,7 @@ pub struct Recordings(Vec<Recording>);
 /// When the project's assets cannot be found, or the list of recordings is damaged.
 pub fn shipped_recordings() -> Result<Recordings> {
     let list = assets::shipped("speech/speech.json")?;
-    let bytes = std::fs::read(&list).map_err(|e| Error::file(&list, e))?;
+    let bytes = std::fs::read(&list).map_err(|e| Error::io(&list, e))?;
     let found = parse(&bytes, list.parent().unwrap_or(Path::new("")));
     Ok(Recordings(found.map_err(|reason| Error::file(&list, reason))?))
 }

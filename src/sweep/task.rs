@@ -133,7 +133,7 @@ impl TaskRunner<'_> {
         self.store.put(&row, kept, seconds)?;
         if let Some(path) = self.store.running(row.task) {
             match std::fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::file(path, e)),
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(path, e)),
                 _ => {}
             }
         }

@@ -109,7 +109,7 @@ impl NullDistribution {
     /// [`Error::File`] when the file is missing, damaged, or of another format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let null: Self = serde_json::from_slice(&bytes)
             .map_err(|e| Error::file(path, format!("is no intact null distribution ({e})")))?;
         if null.format != FORMAT {
