@@ -9,6 +9,7 @@ use crate::{Error, Result};
 
 /// One gradient evaluation of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Point {
     /// The number of the evaluation, from 1.
     pub evaluation: usize,

@@ -32,6 +32,7 @@ mod run;
 pub(crate) mod session_log;
 mod stage_loss;
 mod stop;
+#[expect(clippy::module_inception, reason = "a file is named after the type that it holds")]
 mod synthesis;
 
 pub use history::Point;

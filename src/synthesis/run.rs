@@ -32,7 +32,7 @@ pub struct Run {
     screen: Screen,
 }
 
-/// The progress of one call of [`Run::advance`].
+/// The criteria and the start of a call of [`Run::advance`].
 struct Call {
     stop: Stop,
     begun: Instant,
