@@ -1,7 +1,7 @@
 //! The table of the settings of a recipe.
 
 use super::recipe::{Initialization, Loss, Optimizer, Recipe};
-use crate::display::{Bundle, Show, Table};
+use crate::display::{MimeBundle, Show, Table};
 use crate::stimulus::Noise;
 
 fn loss(loss: Loss) -> String {
@@ -66,7 +66,7 @@ impl Recipe {
 }
 
 impl Show for Recipe {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         self.table().mime_bundles()
     }
 }

@@ -4,7 +4,7 @@ use super::history::Point;
 use super::plot::stimulus_panels;
 use super::provenance::Provenance;
 use super::reproduce::Reproduction;
-use crate::display::{Bundle, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players, Show};
+use crate::display::{Figure, HeatMap, LinePlot, MimeBundle, Palette, Panel, Player, Players, Show};
 use crate::similarity::WELL_MATCHED_DB;
 use crate::stimulus::Stimulus;
 
@@ -37,7 +37,7 @@ impl Reproduction {
 }
 
 impl Show for Reproduction {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let provenance = self.saved().provenance();
         let title = {
             let Provenance { original, stage, network, .. } = provenance;

@@ -84,7 +84,7 @@ impl NullDistribution {
         let folder = assets::shipped("nulls")?;
         let weights = &network.weights_source().weights_sha256;
         let mut files: Vec<_> = std::fs::read_dir(&folder)
-            .map_err(|e| Error::file(&folder, e))?
+            .map_err(|e| Error::io(&folder, e))?
             .flatten()
             .map(|entry| entry.path())
             .collect();
