@@ -16,8 +16,11 @@ fn table(markdown: &str) -> Relation {
             cells.first()?.strip_prefix('`')?.strip_suffix("/`").or(cells[0].strip_prefix('`')?.strip_suffix(".rs`"));
         (cells.len() == 3).then_some((name?, cells[2]))
     });
-    let names = |cell: &str| cell.split(',').map(|name| name.trim().trim_matches('`').to_string());
-    rows.map(|(folder, knows)| (folder.to_string(), names(knows).filter(|name| name != "nothing").collect())).collect()
+    let names = |cell: &str| -> BTreeSet<String> {
+        let names = cell.split(',').map(|name| name.trim().trim_matches('`')).filter(|name| *name != "nothing");
+        names.map(str::to_string).collect()
+    };
+    rows.map(|(folder, knows)| (folder.to_string(), names(knows))).collect()
 }
 
 /// A source without comments, string literals and its test module, which may use anything.
