@@ -34,6 +34,7 @@ fn every_type_of_a_notebook_can_be_kept_and_moved() {
     kept!(Standardize, LogMel, LogMelConfig, Neighbor, Neighbors, NearestNeighbor, Padding, MinMaxNorm, L2Norm, Window);
     kept!(Image, Noise, Photo, Photos);
     kept!(
+        Stop,
         StopReason,
         Lbfgs,
         Loss,
