@@ -86,7 +86,7 @@ fn flatten_keeps_the_order_and_sees_the_whole_input() {
 fn normalising_takes_the_mean_and_divides_by_the_deviation() {
     // ImageNet's, as torchvision gives them.
     let (mean, deviation) = ([0.485f32, 0.456, 0.406], [0.229f32, 0.224, 0.225]);
-    let op = ChannelAffine::normalise(&mean, &deviation).unwrap();
+    let op = ChannelAffine::normalize(&mean, &deviation).unwrap();
     let x = Tensor::from_vec(values(2 * 3 * 5), (2, 3, 5, 1), &Device::Cpu).unwrap();
     let y = flat(&op.apply(&x).unwrap());
     for (i, (y, x)) in y.iter().zip(flat(&x)).enumerate() {
@@ -94,9 +94,9 @@ fn normalising_takes_the_mean_and_divides_by_the_deviation() {
         let expected = (x - mean[channel]) / deviation[channel];
         assert!((y - expected).abs() < 1e-5, "{i}: {y}, expected {expected}");
     }
-    assert!(ChannelAffine::normalise(&mean, &deviation[..2]).unwrap_err().to_string().contains("3 and 2"));
-    assert!(ChannelAffine::normalise(&mean[..2], &deviation).is_err());
-    assert!(ChannelAffine::normalise(&mean, &[1.0, 0.0, 1.0]).unwrap_err().to_string().contains("zero"));
+    assert!(ChannelAffine::normalize(&mean, &deviation[..2]).unwrap_err().to_string().contains("3 and 2"));
+    assert!(ChannelAffine::normalize(&mean[..2], &deviation).is_err());
+    assert!(ChannelAffine::normalize(&mean, &[1.0, 0.0, 1.0]).unwrap_err().to_string().contains("zero"));
 }
 
 #[test]
