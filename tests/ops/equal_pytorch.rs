@@ -1,4 +1,4 @@
-//! Every operation gives PyTorch's values and PyTorch's gradient of the input (scripts/reference/ops.py).
+//! Values and input gradients of every operation against PyTorch (scripts/reference/ops.py).
 
 use crate::common::{flat, json, relative, tensors};
 use metamers::candle::{Tensor, Var};

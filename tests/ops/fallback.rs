@@ -1,4 +1,4 @@
-//! What operations are composed of on other devices gives the same values and gradients as their own code, on the CPU.
+//! The fallback of each operation, composed of candle's, against the operation's own implementation, on the CPU.
 
 use crate::common::{flat, relative};
 use metamers::candle::{Device, Tensor, Var};
@@ -73,7 +73,7 @@ fn everything_else() {
     compare(&Linear::new(&weight, None).unwrap(), &random(&[3, 13], &mut numbers));
     let frames = random(&[3, 50], &mut numbers);
     compare(&Standardize { samples: 50 }, &frames);
-    // A silent frame: its deviation is at the floor.
+    // A silent frame, whose deviation is below the minimum.
     let silent = Tensor::zeros((1, 50), metamers::candle::DType::F32, &Device::Cpu).unwrap();
     let x = Var::from_tensor(&silent).unwrap();
     assert_eq!(flat(&Standardize { samples: 50 }.fallback(&x).unwrap()), vec![0.0; 50]);
@@ -89,6 +89,6 @@ fn limits_and_nan_are_kept() {
     assert_eq!(bits(pool.fallback(&x).unwrap()), bits(pool.apply(&x).unwrap()));
     let gradient = |y: Tensor| flat(&vjp(&y, &y.ones_like().unwrap(), &x).unwrap());
     assert_eq!(gradient(Relu::RELU6.fallback(&x).unwrap())[..4], [0.0, 0.0, 1.0, 0.0]);
-    // Of two equal values the first one wins.
+    // The first of two equal values is the maximum.
     assert_eq!(gradient(pool.fallback(&x).unwrap())[6..], [1.0, 0.0]);
 }

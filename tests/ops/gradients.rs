@@ -1,5 +1,5 @@
-//! Every operation's gradient of its input against finite differences of an independent float64 implementation, on
-//! random odd shapes.
+//! Input gradients of every operation against finite differences of an independent float64 implementation, on random odd
+//! shapes.
 
 use crate::common::flat;
 use metamers::candle::{Device, Tensor, Var};
@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 type Shape = [usize; 4];
 
-/// An input in float64 with a value for every index, 0 outside.
+/// A float64 input that is 0 outside its bounds.
 struct Field<'a> {
     values: &'a [f64],
     shape: Shape,
@@ -26,7 +26,7 @@ impl Field<'_> {
     }
 }
 
-/// Where tap (ky, kx) of output (oy, ox) falls.
+/// The input pixel that tap (ky, kx) of output (oy, ox) reads.
 fn place(w: &Window, oy: usize, ox: usize, ky: usize, kx: usize) -> (isize, isize) {
     let along = |o: usize, k: usize, axis: usize, before: usize| {
         (o * w.stride[axis] + k * w.dilation[axis]) as isize - before as isize
@@ -124,7 +124,7 @@ fn check(
 }
 
 fn random_tensor(shape: &[usize], random: &mut ChaCha8Rng) -> Tensor {
-    // Multiples of 1/64 apart by more than the finite difference's step, so that no maximum or rectifier flips.
+    // Multiples of 1/64 differ by more than the finite difference's step, so that no maximum or ReLU flips.
     let count: usize = shape.iter().product();
     let mut values: Vec<f32> = (0..count).map(|i| (i as f32 - count as f32 / 2.0 + 0.25) / 64.0).collect();
     for i in (1..count).rev() {
@@ -176,7 +176,7 @@ fn convolutions_of_any_shape() {
         done += 1;
         depthwise += usize::from(depth == 1);
     }
-    assert!(depthwise > 5, "the direct path was hardly tested");
+    assert!(depthwise > 5, "too few depthwise cases");
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn norms_of_a_whole_input() {
 }
 
 #[test]
-fn norms_of_silence_are_finite_and_pull_nowhere() {
+fn norms_of_silence_have_finite_values_and_gradients() {
     let zeros = Var::zeros((1, 5), metamers::candle::DType::F32, &Device::Cpu).unwrap();
     let seed = Tensor::new(&[[1f32, -2.0, 3.0, 0.5, 0.25]], &Device::Cpu).unwrap();
     let stretched = MinMaxNorm.apply(&zeros).unwrap();
@@ -277,7 +277,7 @@ fn norms_of_silence_are_finite_and_pull_nowhere() {
     let frame = Standardize { samples: 5 }.apply(&zeros).unwrap();
     assert_eq!(flat(&frame), [0.0; 5]);
     let along = seed.reshape((1, 1, 5, 1)).unwrap();
-    // The least deviation divides what is left of the gradient without its mean, 0.55.
+    // The gradient minus its mean, 0.55, is divided by the minimum deviation.
     let expected = [0.45f64, -2.55, 2.45, -0.05, -0.3].map(|g| g / 1e-10);
     let pulled = flat(&vjp(&frame, &along, &zeros).unwrap());
     pulled.iter().zip(expected).for_each(|(&g, e)| assert!((f64::from(g) / e - 1.0).abs() < 1e-5, "{g} and not {e}"));
@@ -288,7 +288,7 @@ fn norms_of_silence_are_finite_and_pull_nowhere() {
 }
 
 #[test]
-fn the_matched_rectifier_lets_every_gradient_pass() {
+fn the_straight_through_relu_passes_every_gradient() {
     let x = Var::new(&[-2f32, -0.0, 0.5, 6.0, 9.0], &Device::Cpu).unwrap();
     let y = StraightThroughRelu(Relu::RELU6).apply(&x).unwrap();
     assert_eq!(flat(&y), [0.0, 0.0, 0.5, 6.0, 6.0]);
@@ -297,7 +297,7 @@ fn the_matched_rectifier_lets_every_gradient_pass() {
 }
 
 #[test]
-fn the_rectifiers_keep_nan() {
+fn relu_and_max_pool_keep_nan() {
     let x = Tensor::new(&[f32::NAN, 1.0], &Device::Cpu).unwrap();
     assert!(flat(&Relu::UNBOUNDED.apply(&x).unwrap())[0].is_nan());
     let plane = Tensor::new(&[[[[f32::NAN, 1.0], [2.0, 3.0]]]], &Device::Cpu).unwrap();
