@@ -10,8 +10,8 @@ use crate::{Error, Result};
 
 /// The mean under each window.
 ///
-/// As in PyTorch, the divisor is the number of the window's pixels inside the padded image, or, without
-/// [`AvgPool2d::count_padding`], inside the image itself. Pixels beyond the padding, which a window can reach with `ceil_mode`,
+/// As in PyTorch, the divisor is the number of the window's pixels inside the padded image, or, with
+/// [`AvgPool2d::exclude_padding`], inside the image itself. Pixels beyond the padding, which a window can reach with `ceil_mode`,
 /// never count.
 #[derive(Clone, Copy, Debug)]
 pub struct AvgPool2d {
@@ -27,17 +27,17 @@ impl AvgPool2d {
         Self { window, ceil: false, count_padding: true }
     }
 
-    /// Sets whether the output's size is rounded up, as with PyTorch's `ceil_mode`.
+    /// Rounds the output's size up, as PyTorch's `ceil_mode` does.
     #[must_use]
-    pub fn ceil_mode(mut self, ceil: bool) -> Self {
-        self.ceil = ceil;
+    pub fn ceil_mode(mut self) -> Self {
+        self.ceil = true;
         self
     }
 
-    /// Sets whether the zeros of the padding count in the mean (PyTorch's `count_include_pad`).
+    /// Leaves the padding out of the mean, as PyTorch does without `count_include_pad`.
     #[must_use]
-    pub fn count_padding(mut self, count: bool) -> Self {
-        self.count_padding = count;
+    pub fn exclude_padding(mut self) -> Self {
+        self.count_padding = false;
         self
     }
 
@@ -70,7 +70,7 @@ impl AvgPool2d {
 
     /// Calls `f(output index, input index, weight)` for each pixel under each window of one plane.
     fn each_pixel(&self, [height, width]: [usize; 2], mut f: impl FnMut(usize, usize, f32)) {
-        let [out_height, out_width] = self.window.output([height, width], self.ceil).unwrap_or_default();
+        let [out_height, out_width] = self.window.output_rounded([height, width], self.ceil).unwrap_or_default();
         for oy in 0..out_height {
             let (rows, down) = self.extent(oy, 0, height);
             for ox in 0..out_width {
@@ -100,13 +100,13 @@ impl FrozenOp for AvgPool2d {
             let reason = format!("needs dilation 1 and padding smaller than the kernel, got {:?}", self.window);
             return Err(Error::invalid("average pool", reason));
         }
-        let [height, width] = self.window.output([height, width], self.ceil)?;
+        let [height, width] = self.window.output_rounded([height, width], self.ceil)?;
         Ok(vec![batch, channels, height, width])
     }
 
     fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
         let size = [shape[2], shape[3]];
-        let [height, width] = self.window.output(size, self.ceil).unwrap_or_default();
+        let [height, width] = self.window.output_rounded(size, self.ceil).unwrap_or_default();
         let mut output = vec![0.0; shape[0] * shape[1] * height * width];
         let planes = output.par_chunks_mut(height * width).zip(input.par_chunks(size[0] * size[1]));
         planes.for_each(|(output, input)| self.each_pixel(size, |o, i, weight| output[o] += weight * input[i]));
@@ -115,7 +115,7 @@ impl FrozenOp for AvgPool2d {
 
     fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
         let size = [shape[2], shape[3]];
-        let plane = self.window.output(size, self.ceil).map_or(1, |[height, width]| height * width);
+        let plane = self.window.output_rounded(size, self.ceil).map_or(1, |[height, width]| height * width);
         let mut input_gradient = vec![0.0; shape.iter().product()];
         let planes = input_gradient.par_chunks_mut(size[0] * size[1]).zip(gradient.par_chunks(plane));
         planes.for_each(|(input_gradient, gradient)| {
@@ -126,7 +126,7 @@ impl FrozenOp for AvgPool2d {
 
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (_, _, height, width) = x.dims4()?;
-        let [down, across] = self.window.output([height, width], self.ceil)?;
+        let [down, across] = self.window.output_rounded([height, width], self.ceil)?;
         let counts = |axis: usize, size: usize, output: usize| (0..output).map(move |at| self.extent(at, axis, size).1);
         let weights = counts(0, height, down).flat_map(|d| counts(1, width, across).map(move |a| 1.0 / (d * a) as f32));
         let weights = Tensor::from_vec(weights.collect::<Vec<_>>(), (1, 1, down, across), x.device())?;

@@ -132,7 +132,7 @@ impl Conv2d {
 
     fn sizes(&self, shape: &[usize]) -> Sizes {
         let input = [shape[2], shape[3]];
-        let output = self.window.output(input, false).unwrap_or_default();
+        let output = self.window.output(input).unwrap_or_default();
         let [height, width] = self.window.kernel;
         let (m, k) = (self.outputs / self.groups, self.depth * height * width);
         Sizes { m, k, n: output[0] * output[1], input, output }
@@ -162,7 +162,7 @@ impl FrozenOp for Conv2d {
         let channels = self.depth * self.groups;
         match shape {
             &[batch, c, height, width] if c == channels => {
-                let [height, width] = self.window.output([height, width], false)?;
+                let [height, width] = self.window.output([height, width])?;
                 Ok(vec![batch, self.outputs, height, width])
             }
             _ => Err(Error::shape("the input of conv2d", format!("[batch, {channels}, height, width]"), shape)),

@@ -24,10 +24,10 @@ impl MaxPool2d {
         Self { window, ceil: false }
     }
 
-    /// Sets whether the output's size is rounded up, as with PyTorch's `ceil_mode`.
+    /// Rounds the output's size up, as PyTorch's `ceil_mode` does.
     #[must_use]
-    pub fn ceil_mode(mut self, ceil: bool) -> Self {
-        self.ceil = ceil;
+    pub fn ceil_mode(mut self) -> Self {
+        self.ceil = true;
         self
     }
 
@@ -50,7 +50,7 @@ impl MaxPool2d {
     /// Calls `f(output index, input index of the maximum)` for each window of one plane.
     fn each_maximum(&self, plane: &[f32], [height, width]: [usize; 2], mut f: impl FnMut(usize, usize)) {
         let w = &self.window;
-        let [out_height, out_width] = w.output([height, width], self.ceil).unwrap_or_default();
+        let [out_height, out_width] = w.output_rounded([height, width], self.ceil).unwrap_or_default();
         let inside = |at: usize, before: usize, limit: usize| at.checked_sub(before).filter(|&i| i < limit);
         for oy in 0..out_height {
             for ox in 0..out_width {
@@ -93,13 +93,13 @@ impl FrozenOp for MaxPool2d {
                 format!("padding must be smaller than the window, got {p:?} for windows of {span:?} pixels"),
             ));
         }
-        let [height, width] = self.window.output([height, width], self.ceil)?;
+        let [height, width] = self.window.output_rounded([height, width], self.ceil)?;
         Ok(vec![batch, channels, height, width])
     }
 
     fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
         let size = [shape[2], shape[3]];
-        let [height, width] = self.window.output(size, self.ceil).unwrap_or_default();
+        let [height, width] = self.window.output_rounded(size, self.ceil).unwrap_or_default();
         // A dilated window can miss the image; its maximum is minus infinity.
         let mut output = vec![f32::NEG_INFINITY; shape[0] * shape[1] * height * width];
         let planes = output.par_chunks_mut(height * width).zip(input.par_chunks(size[0] * size[1]));
@@ -109,7 +109,7 @@ impl FrozenOp for MaxPool2d {
 
     fn backward(&self, input: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
         let size = [shape[2], shape[3]];
-        let plane = self.window.output(size, self.ceil).map_or(1, |[height, width]| height * width);
+        let plane = self.window.output_rounded(size, self.ceil).map_or(1, |[height, width]| height * width);
         let mut input_gradient = vec![0.0; input.len()];
         let planes = input_gradient.par_chunks_mut(size[0] * size[1]).zip(input.par_chunks(size[0] * size[1]));
         planes.zip(gradient.par_chunks(plane)).for_each(|((input_gradient, input), gradient)| {
@@ -120,7 +120,7 @@ impl FrozenOp for MaxPool2d {
 
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, channels, height, width) = x.dims4()?;
-        let output = self.window.output([height, width], self.ceil)?;
+        let output = self.window.output_rounded([height, width], self.ceil)?;
         let mut best = Tensor::full(f32::NEG_INFINITY, (batch, channels, output[0], output[1]), x.device())?;
         for tap in taps(x, &self.window, output)? {
             let (wins, nan) = (tap.pixels.gt(&best)?, tap.pixels.ne(&tap.pixels)?);

@@ -114,12 +114,26 @@ impl Window {
 
     /// Height and width of the output for an input of `[height, width]`.
     ///
-    /// Along each axis `floor((input + padding - span) / stride) + 1`. With `ceil` the division rounds up, but as
-    /// in PyTorch a last window that would start in the padding after the input is left out.
+    /// Along each axis `floor((input + padding - span) / stride) + 1`.
     ///
     /// # Errors
     /// When the kernel, stride or dilation is 0, or the padded input is smaller than the window.
-    pub fn output(&self, input: [usize; 2], ceil: bool) -> Result<[usize; 2]> {
+    pub fn output(&self, input: [usize; 2]) -> Result<[usize; 2]> {
+        self.output_rounded(input, false)
+    }
+
+    /// Height and width of the output if sizes are rounded up, as with PyTorch's `ceil_mode`.
+    ///
+    /// As [`Window::output`] with `ceil` instead of `floor`, but as in PyTorch a last window that would start in the padding
+    /// after the input is left out.
+    ///
+    /// # Errors
+    /// As [`Window::output`].
+    pub fn output_ceil(&self, input: [usize; 2]) -> Result<[usize; 2]> {
+        self.output_rounded(input, true)
+    }
+
+    pub(crate) fn output_rounded(&self, input: [usize; 2], ceil: bool) -> Result<[usize; 2]> {
         let mut output = [0; 2];
         for axis in 0..2 {
             let [before, after] = self.pads()[axis];
@@ -168,16 +182,16 @@ mod tests {
     fn same_padding_puts_the_odd_pixel_at_the_end() {
         let padding = Padding::same([224, 224], [3, 3], [2, 2]);
         assert_eq!(padding, Padding { top: 0, bottom: 1, left: 0, right: 1 });
-        assert_eq!(Window::square(3).stride(2).padding(padding).output([224, 224], false).unwrap(), [112, 112]);
+        assert_eq!(Window::square(3).stride(2).padding(padding).output([224, 224]).unwrap(), [112, 112]);
         assert_eq!(Padding::same([211, 390], [7, 14], [3, 3]), Padding { top: 3, bottom: 3, left: 5, right: 6 });
     }
 
     #[test]
     fn ceil_mode_leaves_out_a_window_that_starts_in_the_padding() {
         let window = Window::square(2).stride(2).padding(Padding::all(1));
-        assert_eq!(window.output([3, 3], false).unwrap(), [2, 2]);
-        assert_eq!(window.output([3, 4], true).unwrap(), [2, 3]);
-        assert_eq!(Window::square(1).stride(3).padding(Padding::all(1)).output([4, 4], true).unwrap(), [2, 2]);
+        assert_eq!(window.output([3, 3]).unwrap(), [2, 2]);
+        assert_eq!(window.output_ceil([3, 4]).unwrap(), [2, 3]);
+        assert_eq!(Window::square(1).stride(3).padding(Padding::all(1)).output_ceil([4, 4]).unwrap(), [2, 2]);
     }
 
     #[test]
@@ -190,7 +204,7 @@ mod tests {
                             let padding = Padding { left: before, right: after, ..Padding::default() };
                             let window =
                                 Window { kernel: [1, kernel], stride: [1, stride], dilation: [1, dilation], padding };
-                            let Ok([_, output]) = window.output([1, input], false) else { continue };
+                            let Ok([_, output]) = window.output([1, input]) else { continue };
                             for tap in 0..kernel {
                                 let at = |o: usize| (o * stride + tap * dilation).checked_sub(before);
                                 let hits: Vec<_> = (0..output).filter(|&o| at(o).is_some_and(|i| i < input)).collect();
@@ -216,7 +230,7 @@ mod tests {
             Window::square(3).padding(Padding::all(huge)),
         ] {
             assert!(window.span().iter().all(|&span| span >= 3));
-            assert!(window.output([9, 9], false).is_err() && window.output([9, 9], true).is_err(), "{window:?}");
+            assert!(window.output_ceil([9, 9]).is_err() && window.output([9, 9]).is_err(), "{window:?}");
         }
         assert_eq!(Window::square(3).dilations([huge, 2]).span(), [huge, 5]);
         let _ = Padding::same([huge, 1], [huge, huge], [1, huge]);
@@ -224,8 +238,8 @@ mod tests {
 
     #[test]
     fn a_window_larger_than_its_input_is_an_error() {
-        assert!(Window::square(5).output([4, 9], false).unwrap_err().to_string().contains("height"));
-        assert!(Window::square(0).output([4, 9], false).is_err());
-        assert!(Window::square(3).stride(0).output([4, 9], false).is_err());
+        assert!(Window::square(5).output([4, 9]).unwrap_err().to_string().contains("height"));
+        assert!(Window::square(0).output([4, 9]).is_err());
+        assert!(Window::square(3).stride(0).output([4, 9]).is_err());
     }
 }

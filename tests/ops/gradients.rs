@@ -2,10 +2,11 @@
 //! shapes.
 
 use crate::common::flat;
+use crate::pools::{avg_pool, max_pool};
 use metamers::candle::{Device, Tensor, Var};
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm,
-    Padding, Relu, Standardize, StraightThroughRelu, Window, vjp,
+    ChannelAffine, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm, Padding, Relu,
+    Standardize, StraightThroughRelu, Window, vjp,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -162,7 +163,7 @@ fn convolutions_of_any_shape() {
         let (depth, per_group) = (random.random_range(1..=3), random.random_range(1..=3));
         let shape =
             [random.random_range(1..=2), groups * depth, random.random_range(3..=9), random.random_range(3..=8)];
-        if w.output([shape[2], shape[3]], false).is_err() {
+        if w.output([shape[2], shape[3]]).is_err() {
             continue;
         }
         let weight = random_tensor(&[groups * per_group, depth, w.kernel[0], w.kernel[1]], &mut random);
@@ -187,17 +188,18 @@ fn pools_of_any_shape() {
         let ceil = random.random::<bool>();
         let w = random_window(&mut random, false);
         let shape = [random.random_range(1..=2), 2, random.random_range(2..=9), random.random_range(3..=8)];
-        if w.output([shape[2], shape[3]], ceil).is_err() {
+        let size = [shape[2], shape[3]];
+        if (if ceil { w.output_ceil(size) } else { w.output(size) }).is_err() {
             continue;
         }
         let x = random_tensor(&shape, &mut random);
-        let max = MaxPool2d::new(w).ceil_mode(ceil);
+        let max = max_pool(w, ceil);
         let out = max.apply(&x).unwrap().dims().to_vec();
         let largest = |seen: &[f64], _, _| seen.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         check(&format!("{max:?}"), &x, |x| max.apply(x).unwrap(), |v| pool(v, shape, &w, &out, largest), &mut random);
 
         for count in [true, false] {
-            let avg = AvgPool2d::new(w).ceil_mode(ceil).count_padding(count);
+            let avg = avg_pool(w, ceil, count);
             let mean = |seen: &[f64], oy: usize, ox: usize| {
                 let reach = |o: usize, axis: usize, size: usize, pads: usize| {
                     let start = o * w.stride[axis];

@@ -9,3 +9,4 @@ mod equals_layer_by_layer;
 mod fallback;
 mod gradients;
 mod layers;
+mod pools;
