@@ -9,7 +9,7 @@ pub(super) const INPUT: Input = Input::Image { shape: [3, 224, 224], resize: 256
 
 /// `(x - mean) / deviation` with the colours' means and deviations over ImageNet, as torchvision has them.
 pub(super) fn normalise(b: &mut Builder) -> Result<NodeId> {
-    let normalise = ChannelAffine::normalise(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225])?;
+    let normalise = ChannelAffine::normalize(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225])?;
     b.channel_affine(b.input(), normalise)
 }
 
