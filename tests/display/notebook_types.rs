@@ -1,4 +1,4 @@
-//! A notebook keeps its variables between cells and moves them between threads: each type must own all it holds.
+//! A notebook keeps variables between cells and moves them between threads, so each type must be `Send + 'static`.
 
 use metamers::display::{Live, MimeBundle, ProgressBar as Line, Raster};
 use metamers::experiment::TaskBuilder;
