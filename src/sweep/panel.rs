@@ -51,7 +51,7 @@ fn mark(row: &Row) -> Mark {
     match (&row.error, row.outcome) {
         (Some(_), _) => Mark { sign: '!', color: GREY, means: "no metamer: the table says why".into() },
         (None, Some(outcome)) => Mark {
-            sign: outcome.mark().chars().next().unwrap_or('?'),
+            sign: outcome.symbol().chars().next().unwrap_or('?'),
             color: rgb(outcome.color()),
             means: outcome.to_string(),
         },

@@ -145,7 +145,7 @@ impl SweepResults {
                 row.stimulus.clone(),
                 row.stage.clone(),
                 row.seed.to_string(),
-                row.outcome.map_or_else(String::new, |outcome| format!("{} {outcome}", outcome.mark())),
+                row.outcome.map_or_else(String::new, |outcome| format!("{} {outcome}", outcome.symbol())),
                 number(row.snr_db(), 1),
                 number(similarity.and_then(|s| s.spearman), 3),
                 number(similarity.and_then(|s| s.pearson), 3),
@@ -196,7 +196,7 @@ impl SweepResults {
         let mut words = format!("{done} of {tasks} tasks done");
         let mut outcomes: Vec<(String, usize)> = vec![];
         for outcome in self.rows.values().filter_map(|row| row.outcome) {
-            let name = format!("{} {outcome}", outcome.mark());
+            let name = format!("{} {outcome}", outcome.symbol());
             match outcomes.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, count)) => *count += 1,
                 None => outcomes.push((name, 1)),

@@ -151,7 +151,7 @@ fn the_panel_says_what_it_shows() {
         assert!(line.contains(&format!("{:.1} dB", row.snr_db().unwrap())), "{line}");
         let outcome = results.metamer(row.task).unwrap().verdict(&null).unwrap().outcome;
         assert_eq!(row.outcome, Some(outcome));
-        assert!(line.contains(&format!(": {} ", outcome.mark())) && line.contains(&outcome.to_string()), "{line}");
+        assert!(line.contains(&format!(": {} ", outcome.symbol())) && line.contains(&outcome.to_string()), "{line}");
     }
     let png = &bundles[0].data()["image/png"];
     assert!(png.len() > 50_000, "a picture of photos is not that small");
