@@ -184,11 +184,11 @@ mod tests {
     fn a_damaged_one_is_refused() {
         let complete = serde_json::to_value(Distribution::from_values(&thousand()).unwrap()).unwrap();
         let read = |value| serde_json::from_value::<Distribution>(value);
-        assert_eq!(read(whole.clone()).unwrap(), Distribution::from_values(&thousand()).unwrap());
+        assert_eq!(read(complete.clone()).unwrap(), Distribution::from_values(&thousand()).unwrap());
         for (field, wrong) in
-            [("count", 0.into()), ("quantiles", serde_json::json!([1.0])), ("largest", whole["quantiles"].clone())]
+            [("count", 0.into()), ("quantiles", serde_json::json!([1.0])), ("largest", complete["quantiles"].clone())]
         {
-            let mut damaged = whole.clone();
+            let mut damaged = complete.clone();
             damaged[field] = wrong;
             assert!(read(damaged).is_err(), "{field}");
         }
