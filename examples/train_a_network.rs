@@ -7,7 +7,7 @@ use std::path::Path;
 use metamers::candle::Module;
 use metamers::candle_nn::{AdamW, Conv2dConfig, Linear, Optimizer, VarBuilder, VarMap, linear, loss::cross_entropy};
 use metamers::prelude::{networks::*, plots::*, training::*, *};
-use metamers::training::{TrainableConv2d, TrainingRun, conv2d, draw_weights};
+use metamers::training::{TrainableConv2d, TrainingRun, conv2d, init_weights};
 
 fn keep(thing: &impl Show, folder: &Path, name: &str) -> Result<()> {
     let bundles = thing.mime_bundles();
@@ -50,7 +50,7 @@ impl Module for Eye {
 fn begin(question: &str, examples: Dataset, held_out: Dataset) -> Result<TrainingRun> {
     let vars = VarMap::new();
     let eye = Eye::new(&vars)?;
-    Training::of_module(question, eye, &vars, examples, held_out).seed(7).rate(3e-3).start()
+    Training::from_module(question, eye, &vars, examples, held_out).seed(7).learning_rate(3e-3).start()
 }
 
 fn metamer(net: &Network, stage: &str, picture: &Image) -> Result<Metamer> {
@@ -85,7 +85,7 @@ fn main() -> Result<()> {
 
     let vars = VarMap::new();
     let eye = Eye::new(&vars)?;
-    draw_weights(&vars, 7)?;
+    init_weights(&vars, 7)?;
     let mut adam = AdamW::new_lr(vars.all_vars(), 3e-3)?;
     let (batch, answers) = pictures.by_shape()?.batch(32, 7, 0)?;
     for step in 0..12 {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use metamers::candle::Module;
 use metamers::candle_nn::{self, AdamW, Conv2dConfig, Optimizer, VarBuilder, VarMap, loss::cross_entropy};
 use metamers::prelude::{networks::*, training::*, *};
-use metamers::training::draw_weights;
+use metamers::training::init_weights;
 
 /// Outputs, kernel and stride of the convolutions of notebook 8.
 const LAYERS: [(usize, usize, usize); 4] = [(16, 5, 2), (32, 3, 2), (64, 3, 2), (64, 3, 1)];
@@ -44,7 +44,7 @@ fn main() -> metamers::Result<()> {
             channels = outputs;
         }
         let net = Net { convolutions, logits: candle_nn::linear(channels, 6, vb.pp("logits"))? };
-        draw_weights(&vars, 7)?;
+        init_weights(&vars, 7)?;
         let mut adam = AdamW::new_lr(vars.all_vars(), 2e-3)?;
         let mut times = vec![];
         let mut last = 0.0;

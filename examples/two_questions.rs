@@ -25,8 +25,11 @@ fn main() -> metamers::Result<()> {
     let mut sums = [[[(0, 0); 2]; STAGES.len()]; 3];
     for seed in 0..seeds as u64 {
         let trained = |name: &str, examples: Dataset, test: Dataset| -> metamers::Result<Network> {
-            let mut run =
-                Training::new(&plan(name, examples.classes()), examples, test).seed(seed).rate(3e-3).quiet().start()?;
+            let mut run = Training::new(&plan(name, examples.classes()), examples, test)
+                .seed(seed)
+                .learning_rate(3e-3)
+                .quiet()
+                .start()?;
             println!("seed {seed}, {name}: {}", run.step(800)?);
             run.freeze()
         };

@@ -77,14 +77,14 @@ fn exit_codes_tell_what_happened() {
     assert_eq!(output(&["sweep", &plan, "--task", "1", "3-3"]).0, Some(0));
     let (code, said) = output(&["sweep", &plan, "--collect"]);
     assert!(code == Some(3) && said.contains("2 of 4") && said.contains("missing: 0 2"), "{said}");
-    for (task, expected) in [("4", "there are 0 to 3"), ("x", "is no number"), ("3-1", "is no number")] {
+    for (task, expected) in [("4", "numbered 0 to 3"), ("x", "is neither a number"), ("3-1", "is neither a number")] {
         let (code, said) = output(&["sweep", &plan, "--task", task]);
         assert!(code == Some(1) && said.contains(expected), "{said}");
     }
 
     let (code, said) = output(&["sweep", &plan, "--slurm", "--no-submit"]);
-    assert!(code == Some(0) && said.contains("2 tasks in 2 jobs") && said.contains("1.sh"), "{said}");
-    // Each line of the list can be done by anything that sets the variable.
+    assert!(code == Some(0) && said.contains("2 tasks in 2 array jobs") && said.contains("1.sh"), "{said}");
+    // The script also runs outside Slurm if the variable is set.
     let script = folder.path().join("plan/slurm/1.sh");
     let done = Command::new("sh").arg(&script).env("SLURM_ARRAY_TASK_ID", "1").status().unwrap();
     assert!(done.success(), "{}", std::fs::read_to_string(folder.path().join("plan/slurm/local_1.log")).unwrap());
@@ -93,7 +93,7 @@ fn exit_codes_tell_what_happened() {
     assert!(said.status.code() == Some(1) && words.contains("sbatch could not be started"), "{words}");
     assert_eq!(output(&["sweep", &plan]).0, Some(0));
     let (code, said) = output(&["sweep", &plan, "--slurm"]);
-    assert!(code == Some(0) && said.contains("nothing is missing"), "{said}");
+    assert!(code == Some(0) && said.contains("all tasks are finished"), "{said}");
     let (code, said) = output(&["sweep", &plan, "--collect"]);
     assert!(code == Some(0) && said.contains("4 of 4"), "{said}");
     assert!(folder.path().join("plan/panel-efficientnet_lite0.png").exists());
@@ -124,6 +124,6 @@ fn an_interrupt_keeps_everything_and_says_so() {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let said = child.wait_with_output().unwrap();
     let words = String::from_utf8(said.stderr).unwrap();
-    assert!(said.status.code() == Some(130) && words.contains("goes on from here"), "{words}");
+    assert!(said.status.code() == Some(130) && words.contains("to resume"), "{words}");
     assert!(std::fs::read_dir(&running).unwrap().count() > 0);
 }

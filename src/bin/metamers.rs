@@ -1,18 +1,18 @@
-//! The command-line program: sweeps of a plan, here or by Slurm.
+//! The command-line program, which runs the sweep of a plan here or with Slurm.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use metamers::display::Show;
-use metamers::sweep::{Plan, SweepResults, ranges};
+use metamers::sweep::{Plan, Submit, SweepResults, task_ranges};
 use metamers::{Result, zoo};
 
-/// Exit codes beside 0 for all done and 1 for an error; clap takes 2 for a wrong command line.
+/// Exit codes besides 0 for success and 1 for an error; clap uses 2 for invalid arguments.
 const MISSING: u8 = 3;
 const INTERRUPTED: u8 = 130;
-/// A range of more tasks than this is a slip.
-const MOST: usize = 10_000_000;
+/// Maximum number of tasks in a range; a larger range is a typing error.
+const MAX_RANGE: usize = 10_000_000;
 
 #[derive(Parser)]
 #[command(name = "metamers", version, about = "Model metamers: sweeps over stimuli, stages, seeds and networks.")]
@@ -23,44 +23,44 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Does the tasks of a plan that are missing
+    /// Run the missing tasks of a plan
     ///
-    /// Exit codes: 0 all done, 1 an error, 2 a wrong command line, 3 tasks are missing after --collect, 130 interrupted.
+    /// Exit codes: 0 success, 1 error, 2 invalid arguments, 3 tasks missing after --collect, 130 interrupted.
     Sweep(SweepArgs),
-    /// Lists the networks that a plan can name, or the stages of one
+    /// List the networks that a plan can use, or the stages of one network
     List {
-        /// A network, as in a plan
+        /// Name of a network, as in a plan
         network: Option<String>,
     },
 }
 
 #[derive(Args)]
 struct SweepArgs {
-    /// The plan: a TOML file
+    /// The plan, a TOML file
     plan: PathBuf,
-    /// Only tells what it will take: measures a few gradient evaluations at each stage
+    /// Estimate the cost from a few gradient evaluations at each stage, without running the sweep
     #[arg(long, group = "what")]
     dry_run: bool,
-    /// Does these tasks alone: numbers from 0, or first-last
+    /// Run only these tasks: numbers from 0, or ranges first-last
     #[arg(long, group = "what", num_args = 1.., value_name = "TASK")]
     task: Vec<String>,
-    /// Merges what is there into results.csv and the panels, and lists what is missing
+    /// Collect the finished tasks in results.csv and the panels, and list the missing ones
     #[arg(long, group = "what")]
     collect: bool,
-    /// Writes an array job for what is missing, and submits it with sbatch
+    /// Write an array job for the missing tasks and submit it with sbatch
     #[arg(long, group = "what")]
     slurm: bool,
-    /// With --slurm: only writes the job
+    /// With --slurm: write the job without submitting it
     #[arg(long, requires = "slurm")]
     no_submit: bool,
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let result = match Cli::parse().command {
         Command::Sweep(args) => sweep(&args),
         Command::List { network } => list(network.as_deref()),
     };
-    done.unwrap_or_else(|e| {
+    result.unwrap_or_else(|e| {
         eprintln!("error: {e}");
         ExitCode::FAILURE
     })
@@ -71,43 +71,47 @@ fn sweep(args: &SweepArgs) -> Result<ExitCode> {
     if args.dry_run {
         plan.dry_run()?.show();
     } else if args.slurm {
-        match plan.slurm(&std::env::current_exe().unwrap_or_else(|_| "metamers".into()), !args.no_submit)? {
+        let submit = if args.no_submit { Submit::ScriptOnly } else { Submit::Now };
+        match plan.slurm(&std::env::current_exe().unwrap_or_else(|_| "metamers".into()), submit)? {
             Some(submission) => println!("{submission}"),
-            None => println!("nothing is missing: metamers sweep {} --collect", args.plan.display()),
+            None => println!(
+                "all tasks are finished; collect the results with: metamers sweep {} --collect",
+                args.plan.display()
+            ),
         }
     } else if args.collect {
         let results = plan.collect()?;
-        keep(&plan, &results)?;
+        save_results(&plan, &results)?;
         results.notes().iter().for_each(|note| println!("{note}"));
         let missing = results.missing();
         println!(
-            "{} of {} tasks are done: {}",
+            "{} of {} tasks are finished: {}",
             results.rows().len(),
             results.tasks(),
             plan.folder().join("results.csv").display()
         );
         if !missing.is_empty() {
-            println!("missing: {}", ranges(&missing));
+            println!("missing: {}", task_ranges(&missing));
             return Ok(ExitCode::from(MISSING));
         }
     } else {
         let results = match args.task.is_empty() {
             true => plan.run()?,
-            false => plan.run_tasks(&tasks(&args.task)?)?,
+            false => plan.run_tasks(&parse_tasks(&args.task)?)?,
         };
         if args.task.is_empty() {
-            keep(&plan, &results)?;
+            save_results(&plan, &results)?;
         }
         if results.interrupted() {
-            eprintln!("interrupted: the same command goes on from here");
+            eprintln!("interrupted; run the same command to resume");
             return Ok(ExitCode::from(INTERRUPTED));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the table and the panels of the first seed.
-fn keep(plan: &Plan, results: &SweepResults) -> Result<()> {
+/// Saves the table, and the panels of the first seed.
+fn save_results(plan: &Plan, results: &SweepResults) -> Result<()> {
     let folder = plan.folder();
     results.save_csv(folder.join("results.csv"))?;
     for (index, network) in plan.networks.iter().enumerate() {
@@ -117,14 +121,19 @@ fn keep(plan: &Plan, results: &SweepResults) -> Result<()> {
     Ok(())
 }
 
-/// `3`, `5-7`: the tasks that are meant.
-fn tasks(words: &[String]) -> Result<Vec<usize>> {
+/// Parses task numbers and ranges, such as `3` and `5-7`.
+fn parse_tasks(words: &[String]) -> Result<Vec<usize>> {
     let mut tasks = vec![];
     for word in words {
         let (first, last) = word.split_once('-').unwrap_or((word, word));
         match (first.parse::<usize>(), last.parse::<usize>()) {
-            (Ok(first), Ok(last)) if first <= last && last - first < MOST => tasks.extend(first..=last),
-            _ => return Err(metamers::Error::invalid(format!("task \"{word}\""), "is no number and no first-last")),
+            (Ok(first), Ok(last)) if first <= last && last - first < MAX_RANGE => tasks.extend(first..=last),
+            _ => {
+                return Err(metamers::Error::invalid(
+                    format!("task \"{word}\""),
+                    "is neither a number nor a range first-last",
+                ));
+            }
         }
     }
     Ok(tasks)

@@ -1,86 +1,87 @@
-//! A check list for a network, before one relies on its metamers.
+//! Checks of a network before its metamers are used in an experiment.
 //!
 //! ```no_run
 //! use metamers::prelude::*;
 //!
 //! let net = zoo::efficientnet_lite0()?;
-//! let found = net.inspect()?;
-//! found.show(); // tables, and metamers after 20 steps
-//! assert!(found.warnings().is_empty(), "{:?}", found.warnings());
+//! let inspection = net.inspect()?;
+//! inspection.show(); // tables, and metamers after 20 steps
+//! assert!(inspection.warnings().is_empty(), "{:?}", inspection.warnings());
 //! # Ok::<(), metamers::Error>(())
 //! ```
 
 mod gradient;
 mod plot;
 mod preprocessing;
-mod smoke;
 mod stage;
+mod trial;
 
 pub use stage::InspectedStage;
 
-use smoke::Smoke;
+use trial::Trial;
 
 use crate::Result;
 use crate::network::{Classification, Input, KNOWN_BY_VALUES, Network};
 use crate::stimulus::{Image, Noise, Sound, Stimulus};
 use crate::synthesis::Metamer;
 
-/// What a network is tried on when nothing is given.
-const PHOTO: &str = "photos/dog.jpg";
-const RECORDING: &str = "speech/seven.wav";
+/// Default stimuli.
+const DEFAULT_PHOTO: &str = "photos/dog.jpg";
+const DEFAULT_RECORDING: &str = "speech/seven.wav";
 
-/// What [`Network::inspect`] found.
+/// The results of [`Network::inspect`].
 #[derive(Clone)]
 pub struct Inspection {
     network: Network,
     stimulus: Stimulus,
-    answer: Option<Classification>,
+    classification: Option<Classification>,
     stages: Vec<InspectedStage>,
-    smoke: Vec<Smoke>,
+    trials: Vec<Trial>,
     warnings: Vec<String>,
 }
 
 impl Network {
-    /// A check list: stages with shape, units, receptive field, cost and how many units are silent; where a gradient is a surrogate or
-    /// not defined; what is done to a stimulus; metamers after 20 steps at the first, the middle and the last stage; and warnings.
+    /// Checks the network on a shipped photo or recording.
     ///
-    /// On a photo or a recording that ships. It takes three gradient evaluations at each stage and about 60 more.
+    /// The inspection lists the stages with shape, units, receptive field, cost and the fraction of silent units; the layers whose
+    /// gradient is a surrogate or undefined; the preprocessing; metamers after 20 steps at the first, middle and last stage; and
+    /// warnings. It takes three gradient evaluations at each stage and about 60 more.
     ///
     /// # Errors
-    /// As [`Network::inspect_on`], and when the project's assets cannot be found.
+    /// Fails like [`Network::inspect_on`], and if the project's assets cannot be found.
     pub fn inspect(&self) -> Result<Inspection> {
         match self.input() {
-            Input::Image { .. } => self.inspect_on(Image::open(PHOTO)?),
-            Input::Sound { .. } => self.inspect_on(Sound::open(RECORDING)?),
+            Input::Image { .. } => self.inspect_on(Image::open(DEFAULT_PHOTO)?),
+            Input::Sound { .. } => self.inspect_on(Sound::open(DEFAULT_RECORDING)?),
         }
     }
 
-    /// [`Network::inspect`] on a stimulus of one's own.
+    /// Checks the network like [`Network::inspect`], on a stimulus of your own.
     ///
-    /// What is wrong with a stage is a warning, not an error.
+    /// Problems of a stage become warnings, not errors.
     ///
     /// # Errors
-    /// A stimulus that the network cannot take.
+    /// Fails for a stimulus that the network does not accept.
     pub fn inspect_on(&self, stimulus: impl Into<Stimulus>) -> Result<Inspection> {
         let stimulus = self.prepare(stimulus)?;
         let mut warnings = vec![];
         if self.weights_source().source == KNOWN_BY_VALUES {
             warnings.push(
-                "the network is known by values that another machine may round differently: give Network::with_provenance the hash of \
-                 its weights"
+                "the network is identified by output values, which other machines may round differently; set the hash of its weights \
+                 with Network::with_provenance"
                     .into(),
             );
         }
-        let answer = match self.classes() {
+        let classification = match self.classes() {
             Some(_) => self.classify(&stimulus, 1).map_err(|e| warnings.push(e.to_string())).ok(),
             None => {
-                warnings.push("the network has no class names: a verdict cannot compare classes".into());
+                warnings.push("the network has no class names, so a verdict cannot compare classes".into());
                 None
             }
         };
         let mut stages = stage::activations(self, &stimulus, &noise_like(&stimulus)?, &mut warnings)?;
-        let smoke = smoke::measure(self, &stimulus, &mut stages, &mut warnings)?;
-        Ok(Inspection { network: self.clone(), stimulus, answer, stages, smoke, warnings })
+        let trials = trial::measure(self, &stimulus, &mut stages, &mut warnings)?;
+        Ok(Inspection { network: self.clone(), stimulus, classification, stages, trials, warnings })
     }
 }
 
@@ -94,29 +95,29 @@ fn noise_like(stimulus: &Stimulus) -> Result<Stimulus> {
 }
 
 impl Inspection {
-    /// The stages, from the input to the output.
+    /// The stages, from input to output.
     pub fn stages(&self) -> &[InspectedStage] {
         &self.stages
     }
 
-    /// What should be looked at before metamers of this network are relied on; nothing when all is as it should be.
+    /// Problems to solve before metamers of this network are used; empty if there are none.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The metamers after 20 steps.
+    /// The metamers after at most 20 steps.
     pub fn metamers(&self) -> Vec<&Metamer> {
-        self.smoke.iter().map(|smoke| &smoke.metamer).collect()
+        self.trials.iter().map(|trial| &trial.metamer).collect()
     }
 
-    /// What is done to a stimulus before the first layer that learnt anything, in words.
+    /// A description of the preprocessing before the first layer with learned weights.
     pub fn preprocessing(&self) -> String {
-        preprocessing::in_words(&self.network)
+        preprocessing::describe(&self.network)
     }
 
-    /// Where a gradient is a surrogate or not defined: a kind of place and how often it occurs, and what the gradient does there.
+    /// The layers whose gradient is a surrogate or undefined: the kind and number of layers, and the behaviour of the gradient.
     pub fn gradients(&self) -> Vec<(String, String)> {
-        gradient::places(&self.network)
+        gradient::special_cases(&self.network)
     }
 }
 

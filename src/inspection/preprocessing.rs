@@ -1,27 +1,27 @@
-//! What is done to a stimulus, in words.
+//! A description of a network's preprocessing.
 
 use crate::hearing::{Cochleagram, LogMel};
 use crate::network::{Input, Layer, Network};
 use crate::ops::{ChannelAffine, Standardize};
 
-pub(super) fn in_words(network: &Network) -> String {
-    let taken = match *network.input() {
+pub(super) fn describe(network: &Network) -> String {
+    let input = match *network.input() {
         Input::Image { shape: [channels, height, width], resize } => format!(
-            "a photo's shorter side to {} pixels, its centre {height} × {width}, {channels} channels of values in [0, 1]",
+            "shorter side resized to {} pixels, centre crop of {height} × {width}, {channels} channels of values in [0, 1]",
             resize.max(height).max(width)
         ),
         Input::Sound { samples, sample_rate: rate } => format!(
-            "a sound to {rate} Hz, the middle {samples} samples ({:.2} s), values in [-1, 1]",
+            "resampled to {rate} Hz, the middle {samples} samples ({:.2} s), values in [-1, 1]",
             samples as f64 / f64::from(rate)
         ),
     };
     let first = network.nodes().iter().find(|node| node.inputs.iter().any(|input| input.0 == 0));
     let then = first.map_or_else(nothing, |node| of_layer(&node.layer));
-    format!("{taken}; {then}")
+    format!("{input}; {then}")
 }
 
 fn nothing() -> String {
-    "and nothing else: the first layer sees these values".into()
+    "no further preprocessing".into()
 }
 
 fn of_layer(layer: &Layer) -> String {
@@ -30,7 +30,7 @@ fn of_layer(layer: &Layer) -> String {
         let list = |values: Vec<f32>| values.iter().map(|v| format!("{v:.3}")).collect::<Vec<_>>().join(", ");
         let mean = op.scale().iter().zip(op.shift()).map(|(a, b)| -b / a).collect();
         let deviation = op.scale().iter().map(|a| 1.0 / a).collect();
-        format!("then (x − mean) / deviation for each channel, mean {}, deviation {}", list(mean), list(deviation))
+        format!("then (x − mean) / std for each channel, mean {}, std {}", list(mean), list(deviation))
     } else if let Some(ear) = layer.as_op::<Cochleagram>() {
         let (config, [low, high]) = (ear.config(), ear.config().hz);
         format!(
@@ -41,11 +41,11 @@ fn of_layer(layer: &Layer) -> String {
         )
     } else if let Some(ear) = layer.as_op::<LogMel>() {
         let config = ear.config();
-        format!("then the logarithm of {} mel energies in {} frames", config.filters, config.frames())
+        format!("then {} log-mel energies in {} frames", config.filters, config.frames())
     } else if layer.as_op::<Standardize>().is_some() {
-        "then each frame without its mean, over its deviation".into()
+        "then each frame standardised: mean subtracted, divided by the standard deviation".into()
     } else if matches!(layer, Layer::Module(_)) {
-        "then whatever the module does itself".into()
+        "then the preprocessing inside the module".into()
     } else {
         nothing()
     }

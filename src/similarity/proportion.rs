@@ -1,17 +1,17 @@
-//! So many of so many, and how sure that is.
+//! Proportions with Wilson confidence intervals.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// The standard normal deviate of a two-sided interval of 95 %.
+/// The standard normal quantile of a two-sided 95 % interval.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// `hits` of `total`, with Wilson's 95 % interval.
+/// A proportion with its Wilson 95 % confidence interval.
 ///
-/// With `p = hits / total` and `z = 1.96` the interval is
-/// `(p + z^2 / 2n ± z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)` (Wilson, 1927): it never leaves `[0, 1]` and is not empty
-/// for 0 or all of a few.
+/// With `p = hits / total`, `n = total` and `z = 1.96`, the interval is
+/// `(p + z^2 / 2n ± z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)` (Wilson, 1927). It stays within `[0, 1]` and has a
+/// positive width even if no trial or every trial is a hit.
 ///
 /// ```
 /// let [low, high] = metamers::similarity::Proportion::new(8, 10)?.interval();
@@ -25,42 +25,42 @@ pub struct Proportion {
 }
 
 impl Proportion {
-    /// `hits` of `total`.
+    /// Creates the proportion `hits / total`.
     ///
     /// # Errors
-    /// More hits than there are in all.
+    /// Fails if `hits` exceeds `total`.
     pub fn new(hits: usize, total: usize) -> Result<Self> {
         match hits <= total {
             true => Ok(Self { hits, total }),
-            false => Err(Error::invalid("share", format!("{hits} of {total} is more than all"))),
+            false => Err(Error::invalid("proportion", format!("{hits} hits exceed the total of {total}"))),
         }
     }
 
-    /// How many.
+    /// The number of hits.
     pub fn hits(&self) -> usize {
         self.hits
     }
 
-    /// Of how many.
+    /// The total number.
     pub fn total(&self) -> usize {
         self.total
     }
 
-    /// The fraction, from 0 to 1; `None` of none.
+    /// The proportion, from 0 to 1; `None` if the total is 0.
     pub fn value(&self) -> Option<f64> {
         (self.total > 0).then(|| self.hits as f64 / self.total as f64)
     }
 
-    /// Wilson's 95 % interval; from 0 to 1 of none.
+    /// The lower and upper limit of the Wilson 95 % interval; 0 and 1 if the total is 0.
     pub fn interval(&self) -> [f64; 2] {
         let Some(p) = self.value() else { return [0.0, 1.0] };
         let n = self.total as f64;
-        let centre = p + Z * Z / (2.0 * n);
+        let center = p + Z * Z / (2.0 * n);
         let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
         let scale = 1.0 + Z * Z / n;
-        // Of no hits, and of nothing but hits, rounding would leave some 1e-17 of the end.
-        let low = if self.hits == 0 { 0.0 } else { (centre - half) / scale };
-        let high = if self.hits == self.total { 1.0 } else { (centre + half) / scale };
+        // Rounding would leave the exact limits 0 and 1 off by about 1e-17.
+        let low = if self.hits == 0 { 0.0 } else { (center - half) / scale };
+        let high = if self.hits == self.total { 1.0 } else { (center + half) / scale };
         [low, high]
     }
 }
@@ -93,9 +93,9 @@ mod tests {
     }
 
     #[test]
-    fn of_none_everything_is_possible() {
-        let none = Proportion::new(0, 0).unwrap();
-        assert_eq!((none.value(), none.interval()), (None, [0.0, 1.0]));
+    fn a_total_of_zero_gives_the_whole_range() {
+        let empty = Proportion::new(0, 0).unwrap();
+        assert_eq!((empty.value(), empty.interval()), (None, [0.0, 1.0]));
         assert!(Proportion::new(3, 2).is_err());
     }
 }

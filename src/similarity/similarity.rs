@@ -1,12 +1,12 @@
-//! How alike two sets of activations are.
+//! Similarity measures of two sets of activations.
 
 use crate::display::{Align, MimeBundle, Show, Table};
 use crate::{Error, Result};
 
-/// The signal-to-noise ratio in dB from which on a stage is called well matched: the norm of the error is a tenth of that of the activations.
+/// The minimum SNR of a well-matched stage, in dB; at 20 dB the error's norm is a tenth of the activations' norm.
 pub const WELL_MATCHED_DB: f64 = 20.0;
 
-/// Three measures of how alike activations `a` (of the original) and `b` (of the metamer) are.
+/// Three similarity measures of the activations `a` of the original and `b` of the metamer.
 ///
 /// | field | formula | range |
 /// | --- | --- | --- |
@@ -14,8 +14,8 @@ pub const WELL_MATCHED_DB: f64 = 20.0;
 /// | `pearson` | covariance over the product of the deviations | -1 to 1 |
 /// | `snr_db` | `20 log10(norm2(a) / norm2(a - b))` | dB, infinite when equal |
 ///
-/// A correlation with a constant does not exist and is `None`. Feather et al. (2023) print half of this SNR, for their
-/// code takes 10 instead of 20 times the logarithm of the ratio of norms.
+/// A correlation with a constant is undefined and `None`. Feather et al. (2023) print half of this SNR, because their code
+/// multiplies the logarithm of the ratio of norms by 10 instead of 20.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Similarity {
     /// Spearman's rank correlation rho.
@@ -24,7 +24,7 @@ pub struct Similarity {
     /// Pearson's correlation r.
     #[serde(with = "crate::finite::json")]
     pub pearson: Option<f64>,
-    /// Signal-to-noise ratio in dB; `None` when the original is all zeros.
+    /// Signal-to-noise ratio in dB; `None` if the original is all zeros.
     #[serde(with = "crate::finite::json")]
     pub snr_db: Option<f64>,
 }
@@ -40,7 +40,7 @@ impl Similarity {
     /// ```
     ///
     /// # Errors
-    /// Different lengths, no values, or values that are not finite.
+    /// Fails for different lengths, without values, and for values that are not finite.
     pub fn between(original: &[f32], metamer: &[f32]) -> Result<Self> {
         same_length(original, metamer)?;
         crate::finite::check(|| "the original's activations".into(), original)?;
@@ -55,19 +55,19 @@ impl Similarity {
 impl Show for Similarity {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
         let number = |v: Option<f64>, digits: usize| v.map_or("undefined".into(), |v| format!("{v:.digits$}"));
-        Table::new(["measure", "value", "a perfect match"])
+        Table::new(["measure", "value", "perfect match"])
             .align([Align::Left, Align::Right, Align::Right])
             .row(["Spearman's ρ".to_string(), number(self.spearman, 4), "1".into()])
             .row(["Pearson's r".to_string(), number(self.pearson, 4), "1".into()])
-            .row(["signal-to-noise ratio (dB)".to_string(), number(self.snr_db, 2), "∞; 20 is good".into()])
+            .row(["signal-to-noise ratio (dB)".to_string(), number(self.snr_db, 2), "∞ (20 is a good match)".into()])
             .mime_bundles()
     }
 }
 
 crate::show_in_notebooks!(Similarity);
 
-/// `20 log10(norm2(original) / norm2(original - metamer))` in dB; infinite when equal, `None` when the original is all
-/// zeros.
+/// The signal-to-noise ratio `20 log10(norm2(original) / norm2(original - metamer))` in dB: infinite if both are equal, `None` if
+/// the original is all zeros.
 ///
 /// ```
 /// let snr = metamers::similarity::snr_db(&[3.0, 4.0], &[3.0, 4.5])?;
@@ -76,7 +76,7 @@ crate::show_in_notebooks!(Similarity);
 /// ```
 ///
 /// # Errors
-/// [`Error::Shape`] for different lengths or no values.
+/// [`Error::Shape`] for different lengths and without values.
 pub fn snr_db(original: &[f32], metamer: &[f32]) -> Result<Option<f64>> {
     same_length(original, metamer)?;
     let signal: f64 = original.iter().map(|&a| f64::from(a).powi(2)).sum();
@@ -86,13 +86,13 @@ pub fn snr_db(original: &[f32], metamer: &[f32]) -> Result<Option<f64>> {
 
 fn same_length(original: &[f32], metamer: &[f32]) -> Result<()> {
     if original.len() != metamer.len() || original.is_empty() {
-        let expected = format!("as many values as the original, {}, and at least one", original.len());
+        let expected = format!("{} values, as many as the original, and at least one", original.len());
         return Err(Error::shape("the metamer's activations", expected, &[metamer.len()]));
     }
     Ok(())
 }
 
-/// Pearson's r; `None` when either side is constant.
+/// Pearson's r; `None` if either side is constant.
 fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
     let constant = |values: &[f64]| values.iter().all(|v| *v == values[0]);
     if constant(a) || constant(b) {
@@ -110,7 +110,7 @@ fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
     Some((ab / (aa.sqrt() * bb.sqrt())).clamp(-1.0, 1.0))
 }
 
-/// The place of each value in the sorted order, from 1; equal values share the mean of their places.
+/// The ranks of the values, from 1; ties share their mean rank.
 pub(crate) fn ranks(values: &[f32]) -> Vec<f64> {
     let mut order: Vec<u32> = (0..values.len() as u32).collect();
     order.sort_unstable_by(|&a, &b| values[a as usize].total_cmp(&values[b as usize]));
@@ -118,7 +118,7 @@ pub(crate) fn ranks(values: &[f32]) -> Vec<f64> {
     let mut start = 0;
     while start < order.len() {
         let value = values[order[start] as usize];
-        // `==`, not the total order, so that -0 and 0 are a tie.
+        // `==` rather than the total order, so that -0 and 0 are tied.
         let end = start + order[start..].iter().take_while(|&&i| values[i as usize] == value).count();
         let shared = (start + 1 + end) as f64 / 2.0;
         order[start..end].iter().for_each(|&i| ranks[i as usize] = shared);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_none_are_refused() {
+    fn invalid_inputs_are_refused() {
         assert!(Similarity::between(&[1.0, f32::NAN], &[1.0, 2.0]).unwrap_err().to_string().contains("index 1"));
         assert!(Similarity::between(&[], &[]).is_err());
         assert!(Similarity::between(&[1.0], &[1.0, 2.0]).is_err());
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_comes_back_from_json() {
+    fn every_number_survives_json() {
         for value in [None, Some(0.1), Some(-1.0), Some(f64::INFINITY), Some(f64::NEG_INFINITY), Some(f64::NAN)] {
             let before = Similarity { spearman: Some(1.0), pearson: None, snr_db: value };
             let text = serde_json::to_string(&before).unwrap();

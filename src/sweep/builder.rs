@@ -1,29 +1,30 @@
-//! A sweep as a notebook says it.
+//! Builder of sweeps, and the operations of a plan.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::cost::Cost;
 use super::job::Job;
-use super::manifest::{Ask, Manifest};
-use super::plan::{Plan, Stages, Word};
+use super::manifest::{Manifest, Selection};
+use super::plan::{EveryStage, Plan, StageSelection, StimulusKind};
 use super::results::SweepResults;
-use super::slurm::{self, Submission};
+use super::slurm::{self, Submission, Submit};
 use super::sources::Sources;
-use super::task::SAVED_EVERY;
+use super::task::DEFAULT_SAVE_INTERVAL;
 use crate::Result;
 use crate::network::Network;
 use crate::stimulus::{Image, Sound, Stimulus};
 use crate::synthesis::Recipe;
 use crate::verdict::NullDistribution;
 
-/// A sweep that is about to start: metamers of every stimulus at every stage that is named, from every seed.
+/// Builds a sweep: metamers of every stimulus at every selected stage from every seed.
 ///
-/// Every stage, seed 0, [`Recipe::fast`] or [`Recipe::fast_sound`], and no end but the recipe's, unless said otherwise.
+/// The defaults are all stages, seed 0, [`Recipe::fast`] or [`Recipe::fast_sound`], and the recipe's number of steps.
 #[derive(Clone)]
+#[must_use = "call run to start the sweep"]
 pub struct Sweep {
     networks: Vec<Network>,
     stimuli: Vec<Stimulus>,
-    stages: Stages,
+    stages: StageSelection,
     seeds: Vec<u64>,
     recipe: Option<Recipe>,
     evaluations: Option<usize>,
@@ -34,12 +35,12 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// A sweep over stages of a network.
+    /// Creates a sweep over the stages of a network.
     pub fn new(network: &Network) -> Self {
         Self {
             networks: vec![network.clone()],
             stimuli: vec![],
-            stages: Stages::default(),
+            stages: StageSelection::default(),
             seeds: vec![0],
             recipe: None,
             evaluations: None,
@@ -50,120 +51,120 @@ impl Sweep {
         }
     }
 
-    /// Of another network too; it takes the stimuli of its kind.
+    /// Adds another network, which uses the stimuli of its kind.
     pub fn network(mut self, network: &Network) -> Self {
         self.networks.push(network.clone());
         self
     }
 
-    /// Of these pictures.
+    /// Adds images.
     pub fn images<'a>(self, images: impl IntoIterator<Item = &'a Image>) -> Self {
         self.stimuli(images)
     }
 
-    /// Of these sounds.
+    /// Adds sounds.
     pub fn sounds<'a>(self, sounds: impl IntoIterator<Item = &'a Sound>) -> Self {
         self.stimuli(sounds)
     }
 
-    /// Of these pictures or sounds, whose names must differ.
+    /// Adds images or sounds, whose names must be unique.
     pub fn stimuli<S: Into<Stimulus>>(mut self, stimuli: impl IntoIterator<Item = S>) -> Self {
         self.stimuli.extend(stimuli.into_iter().map(Into::into));
         self
     }
 
-    /// At every stage.
+    /// Selects every stage; this is the default.
     pub fn every_stage(mut self) -> Self {
-        self.stages = Stages::Word(Word::Every);
+        self.stages = StageSelection::Every(EveryStage::Every);
         self
     }
 
-    /// At these stages.
+    /// Selects these stages.
     pub fn stages<S: Into<String>>(mut self, stages: impl IntoIterator<Item = S>) -> Self {
-        self.stages = Stages::Named(stages.into_iter().map(Into::into).collect());
+        self.stages = StageSelection::Named(stages.into_iter().map(Into::into).collect());
         self
     }
 
-    /// One metamer for each of these seeds.
+    /// Sets the seeds; each gives one metamer.
     pub fn seeds(mut self, seeds: impl IntoIterator<Item = u64>) -> Self {
         self.seeds = seeds.into_iter().collect();
         self
     }
 
-    /// With another recipe.
+    /// Sets the recipe.
     pub fn recipe(mut self, recipe: Recipe) -> Self {
         self.recipe = Some(recipe);
         self
     }
 
-    /// Each until its signal-to-noise ratio at the stage reaches `snr_db`; 20 dB is well matched.
+    /// Ends each metamer when its signal-to-noise ratio at the stage reaches `snr_db`; 20 dB is a good match.
     pub fn until(mut self, snr_db: f64) -> Self {
         self.snr_db = Some(snr_db);
         self
     }
 
-    /// Each for so many gradient evaluations at most: a limit that, unlike one of time, gives the same bits everywhere.
+    /// Sets the maximum number of gradient evaluations of each metamer. Unlike a time limit, it gives reproducible results.
     pub fn evaluations(mut self, evaluations: usize) -> Self {
         self.evaluations = Some(evaluations);
         self
     }
 
-    /// Judged by this null distribution where its network is this one's, instead of by the one that ships.
+    /// Judges the metamers of the null distribution's network against it instead of the shipped one.
     pub fn null(mut self, null: &NullDistribution) -> Self {
         self.nulls.push(null.clone());
         self
     }
 
-    /// Keeps results, and what is under way, in this folder, and goes on with what is there. Without it all is in memory.
+    /// Stores results and running tasks in this folder, and resumes from it. Without a folder, results stay in memory.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// Without live pictures and lines of progress, for scripts.
+    /// Turns off live images and progress lines, for scripts.
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
         self
     }
 
-    fn job(&self, folder: bool) -> Result<Job> {
+    fn job(&self, folder: Option<&Path>) -> Result<Job> {
         let sources = Sources::given(self.networks.clone(), self.stimuli.clone(), self.nulls.clone())?;
-        let study = Manifest::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
-        let folder = self.folder.as_deref().filter(|_| folder);
+        let manifest = Manifest::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
+
         if let Some(folder) = folder {
-            study.keep_in(folder)?;
+            manifest.write_or_check(folder)?;
         }
-        Job::new(study, sources, folder, SAVED_EVERY)
+        Job::new(manifest, sources, folder, DEFAULT_SAVE_INTERVAL)
     }
 
-    /// Does what is missing. In our kernel the panel grows while it works; elsewhere a line tells how far it is.
+    /// Runs the missing tasks. In the project's kernel the panel updates live; elsewhere a line shows progress.
     ///
-    /// An interrupt ends it after the steps under way with what is finished; with a folder, the next call goes on from there.
+    /// An interrupt ends the sweep after the current steps and returns the finished tasks. With a folder, the next call resumes.
     ///
     /// # Errors
-    /// A list that is empty or names something twice, an unknown stage, impossible limits, the folder of another sweep,
-    /// and files that cannot be written.
+    /// Fails for empty lists and duplicates, an unknown stage, invalid limits, the folder of another sweep, and files that cannot
+    /// be written.
     pub fn run(&self) -> Result<SweepResults> {
-        let job = self.job(true)?;
-        job.run(0..job.study.len(), self.quiet)
+        let job = self.job(self.folder.as_deref())?;
+        job.run(0..job.manifest.len(), self.quiet)
     }
 
-    /// Measures a few gradient evaluations at each stage, and tells what the sweep will take. Keeps nothing.
+    /// Measures a few gradient evaluations at each stage and estimates the cost of the sweep. Stores nothing.
     ///
     /// # Errors
-    /// As [`Sweep::run`].
+    /// Fails like [`Sweep::run`].
     pub fn dry_run(&self) -> Result<Cost> {
-        Cost::measure(&self.job(false)?, None)
+        Cost::measure(&self.job(None)?, None)
     }
 }
 
-impl Ask for Sweep {
-    fn stages(&self, _: &str) -> Stages {
+impl Selection for Sweep {
+    fn stages(&self, _: &str) -> StageSelection {
         self.stages.clone()
     }
 
-    fn recipe(&self, sound: bool) -> Result<Recipe> {
-        let recipe = self.recipe.clone().unwrap_or_else(|| if sound { Recipe::fast_sound() } else { Recipe::fast() });
+    fn recipe(&self, kind: StimulusKind) -> Result<Recipe> {
+        let recipe = self.recipe.clone().unwrap_or_else(|| kind.fast_recipe());
         recipe.check()?;
         Ok(recipe)
     }
@@ -178,69 +179,69 @@ impl std::fmt::Debug for Sweep {
 
 impl Plan {
     fn job(&self) -> Result<Job> {
-        let sources = Sources::of_plan(self)?;
-        let study = Manifest::of(self, &sources)?;
-        Job::new(study, sources, Some(&self.folder()), self.save_every()?)
+        let sources = Sources::from_plan(self)?;
+        let manifest = Manifest::open_or_create(self, &sources)?;
+        Job::new(manifest, sources, Some(&self.folder()), self.save_every()?)
     }
 
-    /// Does all tasks that are missing.
+    /// Runs all missing tasks.
     ///
     /// # Errors
-    /// As [`Sweep::run`], and a network that cannot be loaded.
+    /// Fails like [`Sweep::run`], and for a network that cannot be loaded.
     pub fn run(&self) -> Result<SweepResults> {
         let job = self.job()?;
-        job.run(0..job.study.len(), false)
+        job.run(0..job.manifest.len(), false)
     }
 
-    /// Does these tasks, as far as they are missing; tasks are counted from 0. The results tell of these alone.
+    /// Runs those of these tasks that are missing; numbers start at 0. The results cover only these tasks.
     ///
     /// # Errors
-    /// As [`Plan::run`], and a task that does not exist.
+    /// Fails like [`Plan::run`], and for a task that does not exist.
     pub fn run_tasks(&self, tasks: &[usize]) -> Result<SweepResults> {
         let job = self.job()?;
-        tasks.iter().try_for_each(|&task| job.study.task(task).map(drop))?;
+        tasks.iter().try_for_each(|&task| job.manifest.task(task).map(drop))?;
         job.run(tasks.iter().copied(), false)
     }
 
-    /// What there is in the folder.
+    /// Reads the results in the folder.
     ///
     /// # Errors
-    /// As [`Plan::run`].
+    /// Fails like [`Plan::run`].
     pub fn collect(&self) -> Result<SweepResults> {
         self.job()?.results()
     }
 
-    /// Everything looked up, without a folder.
-    fn looked_up(&self) -> Result<(Manifest, Sources)> {
-        let sources = Sources::of_plan(self)?;
-        let study = Manifest::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
-        Ok((study, sources))
+    /// The manifest and the sources, without creating the folder.
+    fn resolve(&self) -> Result<(Manifest, Sources)> {
+        let sources = Sources::from_plan(self)?;
+        let manifest = Manifest::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
+        Ok((manifest, sources))
     }
 
-    /// How many tasks the plan has. This loads each network once, and makes no folder.
+    /// The number of tasks. Loads each network once and creates no folder.
     ///
     /// # Errors
-    /// As [`Plan::run`].
+    /// Fails like [`Plan::run`].
     pub fn tasks(&self) -> Result<usize> {
-        Ok(self.looked_up()?.0.len())
+        Ok(self.resolve()?.0.len())
     }
 
-    /// Measures a few gradient evaluations at each stage, and tells what the sweep will take. Makes no folder.
+    /// Measures a few gradient evaluations at each stage and estimates the cost of the sweep. Creates no folder.
     ///
     /// # Errors
-    /// As [`Plan::run`].
+    /// Fails like [`Plan::run`].
     pub fn dry_run(&self) -> Result<Cost> {
-        let (study, sources) = self.looked_up()?;
-        Cost::measure(&Job::new(study, sources, None, SAVED_EVERY)?, self.slurm.as_ref())
+        let (manifest, sources) = self.resolve()?;
+        Cost::measure(&Job::new(manifest, sources, None, DEFAULT_SAVE_INTERVAL)?, self.slurm.as_ref())
     }
 
-    /// Writes a Slurm array job for the tasks that are missing, and submits it; `None` when nothing is missing.
+    /// Writes a Slurm array job for the missing tasks, and submits it if requested; `None` if no task is missing.
     ///
-    /// `program` is the `metamers` program as the nodes find it.
+    /// `program` is the path of the `metamers` program on the nodes.
     ///
     /// # Errors
-    /// As [`Plan::run`], and when `sbatch` is not there or refuses.
-    pub fn slurm(&self, program: &std::path::Path, submit: bool) -> Result<Option<Submission>> {
+    /// Fails like [`Plan::run`], and if `sbatch` is not installed or rejects the job.
+    pub fn slurm(&self, program: &std::path::Path, submit: Submit) -> Result<Option<Submission>> {
         slurm::submit(self, &self.job()?, program, submit)
     }
 }

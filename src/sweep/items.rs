@@ -1,4 +1,4 @@
-//! From a sweep to an experiment.
+//! Conversion of sweep results to experiment items.
 
 use super::results::SweepResults;
 use crate::experiment::Item;
@@ -6,10 +6,10 @@ use crate::verdict::Outcome;
 use crate::{Error, Result};
 
 impl SweepResults {
-    /// What a [`RecognitionTask`](crate::experiment::RecognitionTask) shows: for each stimulus and its right answer the original as the network
-    /// saw it, and its metamers of the first seed. The condition is the stage; with several networks, stage and network.
+    /// The items of a [`RecognitionTask`](crate::experiment::RecognitionTask), for pairs of stimulus and correct answer.
     ///
-    /// Metamers whose verdict is another than [`Outcome::Metamer`], or that have none, are marked not to be shown.
+    /// Each stimulus gives its original, as prepared for the network, and its metamers of the first seed. The condition is the stage;
+    /// with several networks, stage and network. Metamers without the verdict [`Outcome::Metamer`] are not included.
     ///
     /// ```
     /// # use metamers::prelude::{analysis::*, *};
@@ -21,34 +21,34 @@ impl SweepResults {
     /// ```
     ///
     /// # Errors
-    /// A stimulus that the sweep does not have, with the likeliest, and a result that cannot be read.
+    /// Fails for a stimulus that is not in the sweep, with suggestions, and for a result that cannot be read.
     pub fn items<S: AsRef<str>, A: Into<String>>(
         &self,
         answers: impl IntoIterator<Item = (S, A)>,
     ) -> Result<Vec<Item>> {
-        let (study, mut items) = (&self.job.study, vec![]);
-        let seed = study.seeds.first().copied().unwrap_or_default();
+        let (manifest, mut items) = (&self.job.manifest, vec![]);
+        let seed = manifest.seeds.first().copied().unwrap_or_default();
         for (name, answer) in answers {
             let (name, answer) = (name.as_ref(), answer.into());
-            let Some(stimulus) = study.stimuli.iter().position(|item| item.name == name) else {
-                let known = study.stimuli.iter().map(|item| item.name.as_str());
+            let Some(stimulus) = manifest.stimuli.iter().position(|item| item.name == name) else {
+                let known = manifest.stimuli.iter().map(|item| item.name.as_str());
                 return Err(Error::unknown("stimulus of this sweep", name, known));
             };
-            let mut begun = false;
-            for (network, subject) in study.networks.iter().enumerate() {
-                for task in study.row_of(network, stimulus, seed).unwrap_or_default() {
+            let mut has_original = false;
+            for (network, entry) in manifest.networks.iter().enumerate() {
+                for task in manifest.tasks_at(network, stimulus, seed).unwrap_or_default() {
                     let (Some(row), Some(metamer)) = (self.rows.get(&task), self.job.store.metamer(task)?) else {
                         continue;
                     };
-                    if !std::mem::replace(&mut begun, true) {
+                    if !std::mem::replace(&mut has_original, true) {
                         items.push(Item::natural(name, &answer, metamer.original()));
                     }
-                    let condition = match study.networks.len() {
+                    let condition = match manifest.networks.len() {
                         1 => row.stage.clone(),
-                        _ => format!("{} of {}", row.stage, subject.name),
+                        _ => format!("{} of {}", row.stage, entry.name),
                     };
-                    let shown = row.outcome == Some(Outcome::Metamer);
-                    items.push(Item::new(name, condition, &answer, metamer.stimulus()).included(shown));
+                    let included = row.outcome == Some(Outcome::Metamer);
+                    items.push(Item::new(name, condition, &answer, metamer.stimulus()).included(included));
                 }
             }
         }

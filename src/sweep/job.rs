@@ -1,4 +1,4 @@
-//! A sweep that is ready to work: what to do, with what, and where results go.
+//! A sweep with resolved inputs and an open store.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,59 +11,59 @@ use super::progress::ProgressView;
 use super::results::SweepResults;
 use super::row::Row;
 use super::sources::Sources;
-use super::store::{Found, Store};
+use super::store::{Store, TaskStatus};
 use super::task::TaskRunner;
 use super::workers::{self, WorkerEvent};
 use crate::Result;
 
 #[derive(Clone)]
 pub(super) struct Job {
-    pub study: Arc<Manifest>,
+    pub manifest: Arc<Manifest>,
     pub sources: Arc<Sources>,
     pub store: Arc<Store>,
     pub save_every: Duration,
 }
 
 impl Job {
-    pub fn new(study: Manifest, sources: Sources, folder: Option<&Path>, save_every: Duration) -> Result<Self> {
+    pub fn new(manifest: Manifest, sources: Sources, folder: Option<&Path>, save_every: Duration) -> Result<Self> {
         let store = match folder {
-            Some(folder) => Store::in_folder(folder, &study)?,
+            Some(folder) => Store::in_folder(folder, &manifest)?,
             None => Store::in_memory(),
         };
-        Ok(Self { study: Arc::new(study), sources: Arc::new(sources), store: Arc::new(store), save_every })
+        Ok(Self { manifest: Arc::new(manifest), sources: Arc::new(sources), store: Arc::new(store), save_every })
     }
 
-    /// What there is of these tasks, and what is wrong with some of it.
-    pub fn found(&self, tasks: impl IntoIterator<Item = usize>) -> Result<(BTreeMap<usize, Row>, Vec<String>)> {
+    /// The stored rows of these tasks, and notes about damaged ones.
+    pub fn stored(&self, tasks: impl IntoIterator<Item = usize>) -> Result<(BTreeMap<usize, Row>, Vec<String>)> {
         let (mut rows, mut notes) = (BTreeMap::new(), vec![]);
         for index in tasks {
-            match self.store.find(index)? {
-                Found::Done(row) => drop(rows.insert(index, *row)),
-                Found::Damaged(what) => notes.push(format!("task {index} is to be done again: {what}")),
-                Found::Missing => {}
+            match self.store.status(index)? {
+                TaskStatus::Done(row) => drop(rows.insert(index, *row)),
+                TaskStatus::Damaged(reason) => notes.push(format!("task {index} will be repeated: {reason}")),
+                TaskStatus::Missing => {}
             }
         }
         Ok((rows, notes))
     }
 
-    /// All that there is.
+    /// All stored results.
     pub fn results(&self) -> Result<SweepResults> {
-        let (rows, notes) = self.found(0..self.study.len())?;
+        let (rows, notes) = self.stored(0..self.manifest.len())?;
         Ok(SweepResults::new(self.clone(), rows, notes))
     }
 
-    /// Does what is missing of these tasks.
+    /// Runs the missing ones of these tasks.
     pub fn run(&self, tasks: impl IntoIterator<Item = usize> + Clone, quiet: bool) -> Result<SweepResults> {
-        let (rows, notes) = self.found(tasks.clone())?;
+        let (rows, notes) = self.stored(tasks.clone())?;
         let missing = tasks.into_iter().filter(|index| !rows.contains_key(index));
-        let missing = missing.map(|index| self.study.task(index)).collect::<Result<Vec<_>>>()?;
+        let missing = missing.map(|index| self.manifest.task(index)).collect::<Result<Vec<_>>>()?;
         let total = rows.len() + missing.len();
-        let mut watch = ProgressView::new(SweepResults::new(self.clone(), rows, vec![]), total, quiet);
-        notes.into_iter().for_each(|note| watch.see(WorkerEvent::Note(note)));
+        let mut view = ProgressView::new(SweepResults::new(self.clone(), rows, vec![]), total, quiet);
+        notes.into_iter().for_each(|note| view.handle(WorkerEvent::Note(note)));
         let stop = AtomicBool::new(false);
-        let (study, sources, store, save_every) = (&*self.study, &*self.sources, &*self.store, self.save_every);
-        let desk = TaskRunner { study, sources, store, save_every, stop: &stop };
-        let interrupted = workers::run(&desk, &missing, |event| watch.see(event))?;
-        Ok(watch.end(interrupted))
+        let (manifest, sources, store, save_every) = (&*self.manifest, &*self.sources, &*self.store, self.save_every);
+        let runner = TaskRunner { manifest, sources, store, save_every, stop: &stop };
+        let interrupted = workers::run(&runner, &missing, |event| view.handle(event))?;
+        Ok(view.finish(interrupted))
     }
 }

@@ -1,23 +1,23 @@
-//! A plan with everything that it names looked up, and its tasks by number.
+//! The resolved inputs of a sweep and its numbered tasks, saved as `study.json`.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Plan, Stages, some};
+use super::plan::{Plan, StageSelection, StimulusKind, check_limits, check_list};
 use super::sources::Sources;
-use crate::network::{Input, Network};
+use crate::network::Network;
 use crate::synthesis::Recipe;
 use crate::{Error, Result};
 
 const FORMAT: &str = "metamers sweep 1";
-pub(super) const FILE: &str = "study.json";
+const FILE_NAME: &str = "study.json";
 
-/// What a task needs to know, without loading a network: kept as `study.json`.
+/// The inputs of all tasks, so that a task can be identified without loading a network; saved as `study.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     format: String,
-    /// Of the plan that this was made from.
+    /// Digest of the plan that this was created from; empty without a plan.
     plan: String,
     pub networks: Vec<NetworkEntry>,
     pub stimuli: Vec<StimulusEntry>,
@@ -28,122 +28,131 @@ pub(super) struct Manifest {
     nulls: Vec<String>,
 }
 
-/// A network of a study.
+/// A network of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct NetworkEntry {
-    /// As the plan names it.
+    /// The name in the plan.
     pub name: String,
     pub weights_sha256: String,
     pub stages: Vec<String>,
-    /// The numbers of the stimuli that it takes.
+    /// Indices of the stimuli that it accepts.
     pub stimuli: Vec<usize>,
     pub recipe: Recipe,
 }
 
-/// A stimulus of a study.
+/// A stimulus of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct StimulusEntry {
-    /// The path as the plan names it, or the stimulus' name.
+    /// The path in the plan, or the stimulus' name.
     pub name: String,
-    /// Of the file, or of the values when there was none.
+    /// SHA-256 of the file, or of the values of a stimulus without a file.
     pub sha256: String,
     pub sound: bool,
 }
 
-/// One metamer of a sweep: a number, and what it stands for.
+/// A task of a sweep: one metamer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// Its number, from 0.
+    /// The task's number, from 0.
     pub index: usize,
-    /// Which network of the plan, from 0.
+    /// Index of the network in the plan.
     pub network: usize,
-    /// Which stimulus, from 0, in the order in which the plan names them.
+    /// Index of the stimulus in the plan.
     pub stimulus: usize,
     /// The seed.
     pub seed: u64,
-    /// Which of the network's stages that are asked for, from 0.
+    /// Index of the stage among the network's selected stages.
     pub stage: usize,
 }
 
-/// How the stages and the recipe of a network are found.
-pub(super) trait Ask {
-    fn stages(&self, network: &str) -> Stages;
-    fn recipe(&self, sound: bool) -> Result<Recipe>;
+/// Selects the stages and the recipe of a network.
+pub(super) trait Selection {
+    fn stages(&self, network: &str) -> StageSelection;
+    fn recipe(&self, kind: StimulusKind) -> Result<Recipe>;
 }
 
-impl Ask for Plan {
-    fn stages(&self, network: &str) -> Stages {
+impl Selection for Plan {
+    fn stages(&self, network: &str) -> StageSelection {
         self.stages_of(network).clone()
     }
 
-    fn recipe(&self, sound: bool) -> Result<Recipe> {
-        Plan::recipe(self, sound)
+    fn recipe(&self, kind: StimulusKind) -> Result<Recipe> {
+        Plan::recipe(self, kind)
+    }
+}
+
+impl StimulusEntry {
+    fn kind(&self) -> StimulusKind {
+        if self.sound { StimulusKind::Sound } else { StimulusKind::Image }
     }
 }
 
 impl Manifest {
-    /// Looks everything up. This loads each network once.
+    /// Resolves all inputs. Loads each network once.
     pub fn new(
         sources: &Sources,
-        ask: &impl Ask,
+        selection: &impl Selection,
         seeds: Vec<u64>,
         (evaluations, snr_db): (Option<usize>, Option<f64>),
     ) -> Result<Self> {
-        some("seeds", &seeds)?;
-        super::plan::limits(evaluations, snr_db)?;
-        let stimuli = sources.items()?;
-        let subject = |index: usize| -> Result<NetworkEntry> {
+        check_list("seeds", &seeds)?;
+        check_limits(evaluations, snr_db)?;
+        let stimuli = sources.stimulus_entries()?;
+        let network_entry = |index: usize| -> Result<NetworkEntry> {
             let network = sources.network(index)?;
             let name = sources.network_name(index);
-            let hears = matches!(network.input(), Input::Sound { .. });
-            let taken: Vec<usize> = (0..stimuli.len()).filter(|&i| stimuli[i].sound == hears).collect();
-            if taken.is_empty() {
-                let kind =
-                    if hears { "sounds, and there are only pictures" } else { "pictures, and there are only sounds" };
-                return Err(Error::invalid(name, format!("takes {kind}")));
+            let kind = StimulusKind::from(network.input());
+            let accepted: Vec<usize> = (0..stimuli.len()).filter(|&i| stimuli[i].kind() == kind).collect();
+            if accepted.is_empty() {
+                let reason = match kind {
+                    StimulusKind::Image => "requires images, but the sweep has only sounds",
+                    StimulusKind::Sound => "requires sounds, but the sweep has only images",
+                };
+                return Err(Error::invalid(name, reason));
             }
             Ok(NetworkEntry {
                 name: name.into(),
                 weights_sha256: network.weights_source().weights_sha256.clone(),
-                stages: stages(&network, &ask.stages(name))?,
-                stimuli: taken,
-                recipe: ask.recipe(hears)?,
+                stages: stages(&network, &selection.stages(name))?,
+                stimuli: accepted,
+                recipe: selection.recipe(kind)?,
             })
         };
-        let networks = (0..sources.networks()).map(subject).collect::<Result<Vec<_>>>()?;
-        let used = |index: usize| networks.iter().any(|subject| subject.stimuli.contains(&index));
+        let networks = (0..sources.networks()).map(network_entry).collect::<Result<Vec<_>>>()?;
+        let used = |index: usize| networks.iter().any(|entry| entry.stimuli.contains(&index));
         if let Some(unused) = (0..stimuli.len()).find(|&index| !used(index)) {
-            return Err(Error::invalid(&stimuli[unused].name, "is of a kind that no network of the sweep takes"));
+            return Err(Error::invalid(&stimuli[unused].name, "is not accepted by any network of the sweep"));
         }
         let (format, plan, nulls) = (FORMAT.into(), String::new(), sources.null_digests()?);
         Ok(Self { format, plan, networks, stimuli, seeds, evaluations, snr_db, nulls })
     }
 
-    /// The study of a plan: what its folder holds, or else made and written there.
-    pub fn of(plan: &Plan, sources: &Sources) -> Result<Self> {
+    /// Reads the manifest in a plan's folder, or creates it there.
+    pub fn open_or_create(plan: &Plan, sources: &Sources) -> Result<Self> {
         let (folder, digest) = (plan.folder(), plan.digest()?);
-        let path = folder.join(FILE);
-        if let Some(study) = Self::read(&path)? {
-            return match study.plan == digest {
-                true => Ok(study),
-                false => {
-                    Err(Error::file(folder, "holds the results of another plan: name another folder, or remove it"))
-                }
+        let path = folder.join(FILE_NAME);
+        if let Some(manifest) = Self::read(&path)? {
+            return match manifest.plan == digest {
+                true => Ok(manifest),
+                false => Err(Error::file(
+                    folder,
+                    "holds the results of another plan; choose another folder or remove this one",
+                )),
             };
         }
-        let study = Self::new(sources, plan, plan.seeds.clone(), (plan.evaluations, plan.snr_db))?;
-        let study = Self { plan: digest, ..study };
-        study.write(&path)?;
-        Ok(study)
+        let manifest = Self::new(sources, plan, plan.seeds.clone(), (plan.evaluations, plan.snr_db))?;
+        let manifest = Self { plan: digest, ..manifest };
+        manifest.write(&path)?;
+        Ok(manifest)
     }
 
-    /// Writes the study of a sweep without a plan, or checks that the folder's is the same.
-    pub fn keep_in(&self, folder: &Path) -> Result<()> {
-        let path = folder.join(FILE);
+    /// Writes the manifest of a sweep without a plan, or checks that the existing one is equal.
+    pub fn write_or_check(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(FILE_NAME);
         match Self::read(&path)? {
-            Some(study) if study == *self => Ok(()),
+            Some(manifest) if manifest == *self => Ok(()),
             Some(_) => {
-                Err(Error::file(folder, "holds the results of another sweep: name another folder, or remove it"))
+                Err(Error::file(folder, "holds the results of another sweep; choose another folder or remove this one"))
             }
             None => self.write(&path),
         }
@@ -155,20 +164,19 @@ impl Manifest {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Error::io(path, e)),
         };
-        let damaged = |e: &dyn std::fmt::Display| {
-            Error::file(path, format!("is damaged ({e}); remove it, and it is made again from the plan"))
-        };
-        let study: Self = serde_json::from_slice(&bytes).map_err(|e| damaged(&e))?;
-        if study.format != FORMAT {
-            return Err(damaged(&format!("its format is \"{}\", not \"{FORMAT}\"", study.format)));
+        let damaged =
+            |e: &dyn std::fmt::Display| Error::file(path, format!("is damaged ({e}); remove it to create it again"));
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|e| damaged(&e))?;
+        if manifest.format != FORMAT {
+            return Err(damaged(&format!("its format is \"{}\", expected \"{FORMAT}\"", manifest.format)));
         }
-        let sound = |subject: &NetworkEntry| {
-            subject.stimuli.iter().all(|&i| i < study.stimuli.len()) && !subject.stages.is_empty()
+        let valid = |entry: &NetworkEntry| {
+            entry.stimuli.iter().all(|&i| i < manifest.stimuli.len()) && !entry.stages.is_empty()
         };
-        if !study.networks.iter().all(sound) {
-            return Err(damaged(&"it names stimuli that it does not list"));
+        if !manifest.networks.iter().all(valid) {
+            return Err(damaged(&"a network refers to missing stimuli or has no stages"));
         }
-        Ok(Some(study))
+        Ok(Some(manifest))
     }
 
     fn write(&self, path: &Path) -> Result<()> {
@@ -178,67 +186,70 @@ impl Manifest {
         crate::fs::atomic::write(path, &json)
     }
 
-    /// How many tasks there are.
+    /// The number of tasks.
     pub fn len(&self) -> usize {
-        self.networks.iter().map(|subject| self.tasks_of(subject)).sum()
+        self.networks.iter().map(|entry| self.tasks_of(entry)).sum()
     }
 
-    fn tasks_of(&self, subject: &NetworkEntry) -> usize {
-        subject.stages.len() * subject.stimuli.len() * self.seeds.len()
+    fn tasks_of(&self, entry: &NetworkEntry) -> usize {
+        entry.stages.len() * entry.stimuli.len() * self.seeds.len()
     }
 
-    /// The task of this number.
+    /// The task with this number.
     ///
-    /// Stages turn fastest, networks slowest: neighbours share a network that is loaded once, and any few of them cost
-    /// about the same, so the time left can be told early.
+    /// Stages vary fastest and networks slowest. Consecutive tasks therefore share a loaded network, and groups of them have
+    /// similar cost, which makes early estimates of the remaining time accurate.
     pub fn task(&self, index: usize) -> Result<Task> {
         let mut rest = index;
-        for (network, subject) in self.networks.iter().enumerate() {
-            let tasks = self.tasks_of(subject);
+        for (network, entry) in self.networks.iter().enumerate() {
+            let tasks = self.tasks_of(entry);
             if rest < tasks {
-                let (rest, stage) = (rest / subject.stages.len(), rest % subject.stages.len());
-                let (stimulus, seed) = (subject.stimuli[rest / self.seeds.len()], self.seeds[rest % self.seeds.len()]);
+                let (rest, stage) = (rest / entry.stages.len(), rest % entry.stages.len());
+                let (stimulus, seed) = (entry.stimuli[rest / self.seeds.len()], self.seeds[rest % self.seeds.len()]);
                 return Ok(Task { index, network, stimulus, seed, stage });
             }
             rest -= tasks;
         }
-        Err(Error::invalid(format!("task {index}"), format!("does not exist: there are 0 to {}", self.len() - 1)))
+        Err(Error::invalid(
+            format!("task {index}"),
+            format!("does not exist; tasks are numbered 0 to {}", self.len() - 1),
+        ))
     }
 
-    /// The numbers of a network's tasks for one stimulus and seed, one for each stage.
-    pub fn row_of(&self, network: usize, stimulus: usize, seed: u64) -> Option<std::ops::Range<usize>> {
-        let before: usize = self.networks[..network].iter().map(|subject| self.tasks_of(subject)).sum();
-        let subject = &self.networks[network];
-        let stimulus = subject.stimuli.iter().position(|&i| i == stimulus)?;
+    /// The numbers of the tasks of a network, stimulus and seed, one for each stage.
+    pub fn tasks_at(&self, network: usize, stimulus: usize, seed: u64) -> Option<std::ops::Range<usize>> {
+        let before: usize = self.networks[..network].iter().map(|entry| self.tasks_of(entry)).sum();
+        let entry = &self.networks[network];
+        let stimulus = entry.stimuli.iter().position(|&i| i == stimulus)?;
         let seed = self.seeds.iter().position(|&s| s == seed)?;
-        let first = before + (stimulus * self.seeds.len() + seed) * subject.stages.len();
-        Some(first..first + subject.stages.len())
+        let first = before + (stimulus * self.seeds.len() + seed) * entry.stages.len();
+        Some(first..first + entry.stages.len())
     }
 
-    pub fn subject(&self, task: &Task) -> &NetworkEntry {
+    pub fn network(&self, task: &Task) -> &NetworkEntry {
         &self.networks[task.network]
     }
 
     pub fn stage(&self, task: &Task) -> &str {
-        &self.subject(task).stages[task.stage]
+        &self.network(task).stages[task.stage]
     }
 
-    /// A task in words.
-    pub fn words(&self, task: &Task) -> String {
-        let (stimulus, network) = (&self.stimuli[task.stimulus].name, &self.subject(task).name);
+    /// A description of a task.
+    pub fn describe(&self, task: &Task) -> String {
+        let (stimulus, network) = (&self.stimuli[task.stimulus].name, &self.network(task).name);
         format!("task {} ({stimulus} at {} of {network}, seed {})", task.index, self.stage(task), task.seed)
     }
 
-    /// The numbers of evaluations that a task takes at most, where a step takes one.
-    pub fn evaluations_of(&self, subject: &NetworkEntry) -> usize {
-        self.evaluations.map_or(subject.recipe.steps, |n| n.min(subject.recipe.steps))
+    /// The maximum number of gradient evaluations of a network's tasks, at one evaluation a step.
+    pub fn max_evaluations(&self, entry: &NetworkEntry) -> usize {
+        self.evaluations.map_or(entry.recipe.steps, |n| n.min(entry.recipe.steps))
     }
 }
 
-fn stages(network: &Network, wanted: &Stages) -> Result<Vec<String>> {
+fn stages(network: &Network, wanted: &StageSelection) -> Result<Vec<String>> {
     match wanted {
-        Stages::Named(names) => {
-            some("stages", names)?;
+        StageSelection::Named(names) => {
+            check_list("stages", names)?;
             names.iter().map(|name| Ok(network.stage(name)?.name.clone())).collect()
         }
         _ => Ok(network.stages().iter().map(|stage| stage.name.clone()).collect()),
@@ -249,9 +260,9 @@ fn stages(network: &Network, wanted: &Stages) -> Result<Vec<String>> {
 mod tests {
     use super::*;
 
-    /// 30 networks of 9 stages, 400 stimuli, every third network a hearing one with half of them.
+    /// 30 networks of 9 stages and 400 stimuli; every third network accepts only half of the stimuli.
     fn large() -> Manifest {
-        let subject = |index: usize| NetworkEntry {
+        let network = |index: usize| NetworkEntry {
             name: format!("network {index}"),
             weights_sha256: String::new(),
             stages: (0..9).map(|stage| format!("stage{stage}")).collect(),
@@ -262,7 +273,7 @@ mod tests {
         Manifest {
             format: FORMAT.into(),
             plan: String::new(),
-            networks: (0..30).map(subject).collect(),
+            networks: (0..30).map(network).collect(),
             stimuli: (0..400).map(item).collect(),
             seeds: vec![5, 7],
             evaluations: Some(400),
@@ -273,17 +284,17 @@ mod tests {
 
     #[test]
     fn every_number_is_one_task_and_every_task_has_one_number() {
-        let study = large();
-        assert_eq!(study.len(), (20 * 400 + 10 * 200) * 9 * 2);
+        let manifest = large();
+        assert_eq!(manifest.len(), (20 * 400 + 10 * 200) * 9 * 2);
         let mut seen = std::collections::BTreeSet::new();
-        for index in 0..study.len() {
-            let task = study.task(index).unwrap();
-            assert!(seen.insert((task.network, task.stimulus, task.seed, task.stage)), "task {index} is there twice");
-            let row = study.row_of(task.network, task.stimulus, task.seed).unwrap();
+        for index in 0..manifest.len() {
+            let task = manifest.task(index).unwrap();
+            assert!(seen.insert((task.network, task.stimulus, task.seed, task.stage)), "task {index} is a duplicate");
+            let row = manifest.tasks_at(task.network, task.stimulus, task.seed).unwrap();
             assert_eq!(row.start + task.stage, index);
         }
-        let message = study.task(study.len()).unwrap_err().to_string();
+        let message = manifest.task(manifest.len()).unwrap_err().to_string();
         assert!(message.contains("0 to 179999"), "{message}");
-        assert!(study.row_of(0, 1, 5).is_none(), "a stimulus that the network does not take");
+        assert!(manifest.tasks_at(0, 1, 5).is_none(), "a stimulus that the network does not take");
     }
 }

@@ -1,9 +1,8 @@
-//! Sweeps: metamers of many stimuli at many stages, from several seeds, of several networks.
+//! Sweeps: metamers for many stimuli, stages, seeds and networks.
 //!
-//! A [`Sweep`] is made in a notebook or opened from a [`Plan`], a TOML file. Its tasks are numbered; each is one metamer, and
-//! depends on nothing but the plan. So a sweep that was killed goes on where it was, tasks run wherever there is a core,
-//! and a study too large for one machine is run by Slurm, or any other scheduler, without an engine of ours:
-//! `metamers sweep plan.toml --task 17`.
+//! A [`Sweep`] is built in a notebook, or described by a [`Plan`], a TOML file. It consists of numbered tasks. Each task is one
+//! metamer and depends only on the plan. A killed sweep can therefore resume, tasks can run on any core, and Slurm or another
+//! scheduler can run a large sweep on many machines: `metamers sweep plan.toml --task 17`.
 //!
 //! ```
 //! use metamers::prelude::*;
@@ -15,18 +14,18 @@
 //! # Ok::<(), metamers::Error>(())
 //! ```
 //!
-//! # In the folder
+//! # Files
 //!
-//! | file | what |
+//! | file | content |
 //! | --- | --- |
-//! | `study.json` | the plan with all that it names: stages, recipes, SHA-256 of weights and stimuli |
-//! | `results/17.metamer`, `results/17.json` | a finished task: for [`Metamer::open`](crate::synthesis::Metamer::open), and its row |
-//! | `running/17.run` | a task under way, saved now and then |
+//! | `study.json` | the resolved plan: stages, recipes, SHA-256 of weights and stimuli |
+//! | `results/17.metamer`, `results/17.json` | a finished task: the metamer ([`Metamer::open`](crate::synthesis::Metamer::open)) and its row |
+//! | `running/17.run` | a running task, saved at intervals |
 //! | `results.csv` | all rows |
 //! | `slurm/` | scripts, lists of tasks and logs |
 //!
-//! Everything is written whole or not at all. `results/*.metamer` and `results.csv` are the same bits whoever computed them, in
-//! whatever order, on how many threads, and how often interrupted, on processors with the same vector instructions.
+//! All writes are atomic. `results/*.metamer` and `results.csv` are bit-identical on all processors with the same vector
+//! instructions; the order of tasks, the number of threads and interruptions have no effect.
 
 mod builder;
 mod cost;
@@ -46,13 +45,15 @@ mod workers;
 
 pub use builder::Sweep;
 pub use cost::{Cost, CostRow};
-pub use plan::{Plan, RecipeChoice, Stages, Word};
+pub use plan::{EveryStage, Plan, RecipeChoice, StageSelection};
 pub use results::SweepResults;
 pub use row::Row;
-pub use slurm::{Slurm, Submission, ranges};
+pub use slurm::{Slurm, Submission, Submit, task_ranges};
 
-/// SHA-256 of a thing's JSON, in hexadecimal.
-fn digest(thing: &impl serde::Serialize) -> crate::Result<String> {
-    let json = serde_json::to_vec(thing);
-    Ok(crate::fs::sha256::hex_digest(&json.map_err(|e| crate::Error::invalid("plan", format!("has no JSON ({e})")))?))
+/// SHA-256 of a value's JSON, in hexadecimal.
+fn digest(value: &impl serde::Serialize) -> crate::Result<String> {
+    let json = serde_json::to_vec(value);
+    Ok(crate::fs::sha256::hex_digest(
+        &json.map_err(|e| crate::Error::invalid("plan", format!("cannot be written as JSON ({e})")))?,
+    ))
 }

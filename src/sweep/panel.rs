@@ -1,4 +1,4 @@
-//! The panel: pictures, stimulus by stage, each with the mark of its verdict and its signal-to-noise ratio.
+//! The panel: a grid of images, stimulus by stage, each with its verdict's symbol and signal-to-noise ratio.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -8,54 +8,56 @@ use super::results::SweepResults;
 use super::row::Row;
 use super::sources::is_stimulus;
 use crate::display::{Figure, MimeBundle, Panel, Raster, Show};
-use crate::verdict::WELL_MATCHED_DB;
+use crate::similarity::WELL_MATCHED_DB;
 use crate::{Error, Result};
 
-/// The most columns that are legible at a notebook's width, the originals' counted.
-const COLUMNS: usize = 9;
-/// A panel with more stimuli is too long to look at, and a text with more lines to read.
-const STIMULI: usize = 12;
-const LINES: usize = 100;
-/// The width of a column in CSS pixels where there are few, with the gap.
-const COLUMN: f64 = 140.0;
-/// What stands beside the ratio of a stage that is well matched.
-const MARK: &str = "●";
-/// Grey values of a picture that is not made yet, and of none.
-const NOT_YET: u8 = 0xf3;
-const NONE: u8 = 0xff;
+/// Maximum number of columns that are legible at a notebook's width, including the originals.
+const MAX_COLUMNS: usize = 9;
+/// Maximum number of stimuli in a panel.
+const MAX_STIMULI: usize = 12;
+/// Maximum number of rows in the text form.
+const MAX_LINES: usize = 100;
+/// Width of a column including the gap, in CSS pixels, in panels of few columns.
+const COLUMN_WIDTH: f64 = 140.0;
+/// Marks the signal-to-noise ratio of a well-matched stage.
+const WELL_MATCHED_MARK: &str = "●";
+/// Grey value of the placeholder of a missing metamer.
+const MISSING: u8 = 0xf3;
+/// Grey value of an empty cell.
+const EMPTY: u8 = 0xff;
 
-/// The width of a panel of so many stages beside the original, in CSS pixels.
-fn page(stages: usize) -> f64 {
-    ((stages + 1) as f64 * COLUMN).min(900.0)
+/// Width of a panel of the original and `stages` stages, in CSS pixels.
+fn panel_width(stages: usize) -> f64 {
+    ((stages + 1) as f64 * COLUMN_WIDTH).min(900.0)
 }
 
-/// A picture of no more pixels than its column has CSS pixels: noise does not get smaller in a file, and a notebook carries it.
-fn shrunk(picture: Raster, stages: usize) -> Raster {
-    // As in a figure: margins of 10, gaps of 24.
-    let column = ((page(stages) - 20.0 - 24.0 * stages as f64) / (stages + 1) as f64) as usize;
+/// Shrinks an image to the width of its column: noise does not compress, and the notebook stores the file.
+fn shrink(picture: Raster, stages: usize) -> Raster {
+    // A figure has margins of 10 and gaps of 24.
+    let column = ((panel_width(stages) - 20.0 - 24.0 * stages as f64) / (stages + 1) as f64) as usize;
     match picture.width() > column {
         true => picture.resized(column, (picture.height() * column).div_ceil(picture.width())),
         false => picture,
     }
 }
 
-/// A sign, its colour, and what it means.
+/// The symbol of a verdict, its colour and meaning.
 struct Mark {
-    sign: char,
+    symbol: char,
     color: [u8; 3],
-    means: String,
+    meaning: String,
 }
 
 fn mark(row: &Row) -> Mark {
     const GREY: [u8; 3] = [0x55; 3];
     match (&row.error, row.outcome) {
-        (Some(_), _) => Mark { sign: '!', color: GREY, means: "no metamer: the table says why".into() },
+        (Some(_), _) => Mark { symbol: '!', color: GREY, meaning: "no metamer; see the table".into() },
         (None, Some(outcome)) => Mark {
-            sign: outcome.mark().chars().next().unwrap_or('?'),
+            symbol: outcome.symbol().chars().next().unwrap_or('?'),
             color: rgb(outcome.color()),
-            means: outcome.to_string(),
+            meaning: outcome.to_string(),
         },
-        (None, None) => Mark { sign: '–', color: GREY, means: "not judged: no null distribution".into() },
+        (None, None) => Mark { symbol: '–', color: GREY, meaning: "not judged: no null distribution".into() },
     }
 }
 
@@ -65,10 +67,10 @@ fn rgb(html: &str) -> [u8; 3] {
     [1, 3, 5].map(|from| byte(from).unwrap_or_default())
 }
 
-/// How good the match is, and below that the metamer's class where it is another.
+/// The signal-to-noise ratio, followed by the metamer's class if it differs from the original's.
 fn caption(row: &Row) -> String {
     let snr = match row.snr_db() {
-        Some(snr) if snr >= WELL_MATCHED_DB => format!("{snr:.1} dB {MARK}"),
+        Some(snr) if snr >= WELL_MATCHED_DB => format!("{snr:.1} dB {WELL_MATCHED_MARK}"),
         Some(snr) => format!("{snr:.1} dB").replace('-', "−"),
         None => "no SNR".into(),
     };
@@ -79,35 +81,36 @@ fn caption(row: &Row) -> String {
 }
 
 impl SweepResults {
-    /// The panel of one network, by its number in the sweep, and one seed: a row for each stimulus, a column for each stage. Of many
-    /// stimuli the first twelve; many stages are several bands.
+    /// The panel of one network, by its index in the sweep, and one seed: a row for each stimulus and a column for each stage.
+    ///
+    /// It shows at most twelve stimuli, and wraps many stages into several bands.
     ///
     /// # Errors
-    /// A network or a seed that the sweep does not have, and a stimulus that cannot be read.
+    /// Fails for a network or seed that is not in the sweep, and for a stimulus that cannot be read.
     pub fn panel(&self, network: usize, seed: u64) -> Result<Figure> {
-        let study = &self.job.study;
-        let Some(subject) = study.networks.get(network) else {
-            let reason = format!("there are {}, counted from 0, not {network}", study.networks.len());
+        let manifest = &self.job.manifest;
+        let Some(entry) = manifest.networks.get(network) else {
+            let reason = format!("index {network} is out of range for {} networks", manifest.networks.len());
             return Err(Error::invalid("network", reason));
         };
-        if !study.seeds.contains(&seed) {
-            return Err(Error::invalid("seed", format!("the sweep has {:?}, not {seed}", study.seeds)));
+        if !manifest.seeds.contains(&seed) {
+            return Err(Error::invalid("seed", format!("{seed} is not in the sweep, which has {:?}", manifest.seeds)));
         }
-        // Bands of about equal length, each begun by the originals.
-        let stages = subject.stages.len();
-        let wide = stages.div_ceil(stages.div_ceil(COLUMNS - 1));
-        let shown = &subject.stimuli[..subject.stimuli.len().min(STIMULI)];
-        let of_seed = if study.seeds.len() > 1 { format!(", seed {seed}") } else { String::new() };
+        // Bands of about equal length, each starting with the originals.
+        let stages = entry.stages.len();
+        let band = stages.div_ceil(stages.div_ceil(MAX_COLUMNS - 1));
+        let shown = &entry.stimuli[..entry.stimuli.len().min(MAX_STIMULI)];
+        let seed_suffix = if manifest.seeds.len() > 1 { format!(", seed {seed}") } else { String::new() };
         let mut figure = Figure::new(self.alt(network, seed, shown))
-            .title(format!("Metamers at stages of {}{of_seed}", subject.name))
-            .width(page(wide));
-        for first in (0..stages).step_by(wide) {
+            .title(format!("Metamers at stages of {}{seed_suffix}", entry.name))
+            .width(panel_width(band));
+        for first in (0..stages).step_by(band) {
             for (line, &stimulus) in shown.iter().enumerate() {
                 let mut panels =
-                    self.line((network, stimulus, seed), first..(first + wide).min(stages), wide, line == 0)?;
-                // Fewer panels would be larger ones.
+                    self.line((network, stimulus, seed), first..(first + band).min(stages), band, line == 0)?;
+                // Empty cells keep the panels of a short band at the common size.
                 if let Some(last) = panels.last().cloned() {
-                    panels.resize(wide + 1, last.blank(NONE));
+                    panels.resize(band + 1, last.blank(EMPTY));
                 }
                 figure.push(panels.into_iter().map(|panel| panel.0));
             }
@@ -115,49 +118,52 @@ impl SweepResults {
         Ok(figure.row([Panel::text("", self.legend(network, seed, shown))]))
     }
 
-    /// A stimulus and its metamers at some stages.
+    /// A stimulus and its metamers at a range of stages.
     fn line(
         &self,
         (network, stimulus, seed): (usize, usize, u64),
         stages: Range<usize>,
-        wide: usize,
+        band: usize,
         titled: bool,
     ) -> Result<Vec<Cell>> {
-        let (study, title) = (&self.job.study, |text: &str| if titled { text.to_owned() } else { String::new() });
-        let tasks = study.row_of(network, stimulus, seed).unwrap_or_default();
-        let original = shrunk(self.original(network, stimulus, tasks.clone())?, wide);
+        let (manifest, title) = (&self.job.manifest, |text: &str| if titled { text.to_owned() } else { String::new() });
+        let tasks = manifest.tasks_at(network, stimulus, seed).unwrap_or_default();
+        let original = shrink(self.original(network, stimulus, tasks.clone())?, band);
         let size = (original.width(), original.height());
-        let name = short(&study.stimuli[stimulus].name);
+        let name = short(&manifest.stimuli[stimulus].name);
         let mut cells = vec![Cell(Panel::picture(title("original"), original).caption(name), size)];
         for stage in stages {
-            let (title, task) = (title(&study.networks[network].stages[stage]), tasks.start + stage);
+            let (title, task) = (title(&manifest.networks[network].stages[stage]), tasks.start + stage);
             let panel = match self.rows.get(&task) {
                 Some(row) => {
                     let picture =
-                        self.thumbnails(task).map_or_else(|| grey(size, NOT_YET), |[_, metamer]| shrunk(metamer, wide));
-                    let Mark { sign, color, .. } = mark(row);
-                    Panel::picture(title, picture).caption(caption(row)).mark(sign, color)
+                        self.thumbnails(task).map_or_else(|| grey(size, MISSING), |[_, metamer]| shrink(metamer, band));
+                    let Mark { symbol, color, .. } = mark(row);
+                    Panel::picture(title, picture).caption(caption(row)).mark(symbol, color)
                 }
-                None => Panel::picture(title, grey(size, NOT_YET)).caption("not yet made"),
+                None => Panel::picture(title, grey(size, MISSING)).caption("missing"),
             };
             cells.push(Cell(panel, size));
         }
         Ok(cells)
     }
 
-    /// The rows that a panel shows.
+    /// The rows in a panel.
     fn shown(&self, network: usize, seed: u64, stimuli: &[usize]) -> impl Iterator<Item = &Row> {
-        let study = &self.job.study;
-        let tasks = stimuli.iter().filter_map(move |&stimulus| study.row_of(network, stimulus, seed)).flatten();
+        let manifest = &self.job.manifest;
+        let tasks = stimuli.iter().filter_map(move |&stimulus| manifest.tasks_at(network, stimulus, seed)).flatten();
         tasks.filter_map(|task| self.rows.get(&task)).collect::<Vec<_>>().into_iter()
     }
 
     fn legend(&self, network: usize, seed: u64, shown: &[usize]) -> String {
-        let marks: BTreeSet<String> =
-            self.shown(network, seed, shown).map(mark).map(|mark| format!("{} {}", mark.sign, mark.means)).collect();
+        let marks: BTreeSet<String> = self
+            .shown(network, seed, shown)
+            .map(mark)
+            .map(|mark| format!("{} {}", mark.symbol, mark.meaning))
+            .collect();
         let mut legend: Vec<String> = marks.into_iter().collect();
-        legend.push(format!("{MARK} {WELL_MATCHED_DB:.0} dB or more: well matched"));
-        let all = self.job.study.networks[network].stimuli.len();
+        legend.push(format!("{WELL_MATCHED_MARK} {WELL_MATCHED_DB:.0} dB or more is well matched"));
+        let all = self.job.manifest.networks[network].stimuli.len();
         if shown.len() < all {
             legend.push(format!("the first {} of {all} stimuli", shown.len()));
         }
@@ -166,19 +172,23 @@ impl SweepResults {
 
     fn alt(&self, network: usize, seed: u64, shown: &[usize]) -> String {
         let cells = self.shown(network, seed, shown).map(|row| {
-            let (Mark { means, .. }, caption) = (mark(row), caption(row).replace('\n', ", "));
-            format!("{} at {}: {means}, {caption}", short(&row.stimulus), row.stage)
+            let (Mark { meaning, .. }, caption) = (mark(row), caption(row).replace('\n', ", "));
+            format!("{} at {}: {meaning}, {caption}", short(&row.stimulus), row.stage)
         });
         let cells: Vec<String> = cells.collect();
-        format!("Metamers at stages of {}, seed {seed}. {}.", self.job.study.networks[network].name, cells.join("; "))
+        format!(
+            "Metamers at stages of {}, seed {seed}. {}.",
+            self.job.manifest.networks[network].name,
+            cells.join("; ")
+        )
     }
 
-    /// The original as its network saw it; as it is while no task of it is finished.
+    /// The thumbnail of the original, from a finished task or prepared here.
     fn original(&self, network: usize, stimulus: usize, mut tasks: Range<usize>) -> Result<Raster> {
         if let Some([original, _]) = tasks.find_map(|task| self.thumbnails(task)) {
             return Ok(original);
         }
-        let item = &self.job.study.stimuli[stimulus];
+        let item = &self.job.manifest.stimuli[stimulus];
         let network = self.job.sources.network(network)?;
         let prepared = network.prepare(self.job.sources.stimulus(stimulus, item)?)?;
         Ok(crate::synthesis::thumbnail(&prepared, &network))
@@ -199,19 +209,19 @@ impl SweepResults {
 
     fn words(&self) -> String {
         let mut lines = vec![self.summary()];
-        for row in self.rows.values().take(LINES) {
-            let (Mark { sign, means, .. }, cell) = (mark(row), caption(row).replace('\n', ", "));
+        for row in self.rows.values().take(MAX_LINES) {
+            let (Mark { symbol, meaning, .. }, cell) = (mark(row), caption(row).replace('\n', ", "));
             let Row { stimulus, stage, network, seed, .. } = row;
-            lines.push(format!("  {stimulus} at {stage} of {network}, seed {seed}: {sign} {cell} ({means})"));
+            lines.push(format!("  {stimulus} at {stage} of {network}, seed {seed}: {symbol} {cell} ({meaning})"));
         }
-        if self.rows.len() > LINES {
-            lines.push(format!("  and {} more", self.rows.len() - LINES));
+        if self.rows.len() > MAX_LINES {
+            lines.push(format!("  and {} more", self.rows.len() - MAX_LINES));
         }
         lines.join("\n")
     }
 }
 
-/// A panel and the size of its picture in pixels.
+/// A panel and the size of its image in pixels.
 #[derive(Clone)]
 struct Cell(Panel, (usize, usize));
 
@@ -225,19 +235,19 @@ fn grey((width, height): (usize, usize), value: u8) -> Raster {
     Raster::from_rgb(width, height, vec![value; 3 * width * height])
 }
 
-/// A file's name without folder and ending; what is no file keeps its name.
+/// A file's name without folder and extension; other names stay unchanged.
 fn short(name: &str) -> String {
     if is_stimulus(name) { crate::fs::extension::stimulus_name(name.as_ref()) } else { name.into() }
 }
 
 impl Show for SweepResults {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
-        let first = self.job.study.seeds.first().copied().unwrap_or_default();
+        let first = self.job.manifest.seeds.first().copied().unwrap_or_default();
         let panel = |network: usize| match self.panel(network, first) {
-            // The text tells of all networks, so it is said once.
+            // The text covers all networks, so only the first panel has it.
             Ok(figure) => figure.bundle(if network == 0 { self.words() } else { String::new() }),
             Err(e) => MimeBundle::text(format!("{}\nno panel: {e}", self.words())),
         };
-        (0..self.job.study.networks.len()).map(panel).collect()
+        (0..self.job.manifest.networks.len()).map(panel).collect()
     }
 }

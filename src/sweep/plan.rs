@@ -1,4 +1,4 @@
-//! A sweep as a file says it.
+//! Plan of a sweep, read from a TOML file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,22 +8,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::slurm::Slurm;
-use super::task::SAVED_EVERY;
+use super::task::DEFAULT_SAVE_INTERVAL;
+use crate::network::Input;
 use crate::synthesis::Recipe;
 use crate::{Error, Result};
 
-/// A sweep as a TOML file says it: which networks, stimuli, stages and seeds, and how.
+/// The plan of a sweep, a TOML file: networks, stimuli, stages, seeds and settings.
 ///
 /// ```toml
 /// networks = ["efficientnet_lite0", "resnet50:weights/resnet50.safetensors"]
-/// stimuli = ["photos/*", "my_cat.jpg"]     # files beside the plan, or such that ship; ? * [ab] choose several
-/// stages = "every"                         # or ["block2", "block5"], or a table of lists by network
+/// stimuli = ["photos/*", "my_cat.jpg"]     # files relative to the plan, or shipped ones; the wildcards are ? * [ab]
+/// stages = "every"                         # or ["block2", "block5"], or a table with a list for each network
 /// seeds = [0, 1]
 /// recipe = "fast"                          # or { from = "feather2023", steps = 8000 }
-/// evaluations = 400                        # a task ends after so many gradient evaluations,
-/// snr_db = 20.0                            # or when it matches so well, or when the recipe's steps are done
-/// nulls = ["nulls/resnet50.json"]          # for verdicts of networks without one that ships: NullDistribution::save
-/// folder = "results"                       # beside the plan; without it, the plan's name without .toml
+/// evaluations = 400                        # a task ends after this number of gradient evaluations,
+/// snr_db = 20.0                            # or at this signal-to-noise ratio, or after the recipe's steps
+/// nulls = ["nulls/resnet50.json"]          # for networks without a shipped null distribution: NullDistribution::save
+/// folder = "results"                       # relative to the plan; the default is the plan's name without .toml
 ///
 /// [slurm]                                  # for `metamers sweep plan.toml --slurm`
 /// time = "1:00:00"
@@ -34,83 +35,83 @@ use crate::{Error, Result};
 /// options = ["--partition=cpu"]
 /// ```
 ///
-/// Limits are counts, never seconds, so a task gives the same bits on a fast machine and on a slow one of the same
-/// kind of processor. A network takes the stimuli of its kind, pictures or sounds.
+/// Limits are counts, not seconds, so a task gives the same bits on fast and slow machines with the same kind of processor. A
+/// network uses the stimuli of its kind, images or sounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// Networks by name, as [`zoo::by_name`](crate::zoo::by_name) takes them; checkpoints relative to the plan.
+    /// Network names for [`zoo::by_name`](crate::zoo::by_name), with checkpoints relative to the plan.
     pub networks: Vec<String>,
-    /// Stimuli: paths relative to the plan, or of files that ship, with `*`, `?` and `[ab]` for several.
+    /// Paths of stimuli relative to the plan, or of shipped files, with the wildcards `*`, `?` and `[ab]`.
     pub stimuli: Vec<String>,
-    /// Which stages.
+    /// The stages.
     #[serde(default)]
-    pub stages: Stages,
-    /// One metamer for each seed.
+    pub stages: StageSelection,
+    /// The seeds; each gives one metamer.
     #[serde(default = "one_seed")]
     pub seeds: Vec<u64>,
-    /// How; [`Recipe::fast`] for pictures and [`Recipe::fast_sound`] for sounds unless said otherwise.
+    /// The recipe; the default is [`Recipe::fast`] for images and [`Recipe::fast_sound`] for sounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<RecipeChoice>,
-    /// After how many gradient evaluations a task ends at the latest.
+    /// The maximum number of gradient evaluations of a task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluations: Option<usize>,
-    /// At which signal-to-noise ratio a task ends, in dB.
+    /// The signal-to-noise ratio at which a task ends, in dB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snr_db: Option<f64>,
-    /// Files of null distributions, relative to the plan, for networks that have none that ships.
+    /// Files of null distributions, relative to the plan, for networks without a shipped one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nulls: Vec<PathBuf>,
-    /// Where results go, relative to the plan.
+    /// The folder of the results, relative to the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// After so many seconds a task under way is saved: what is lost at most when it is killed. 15 unless said otherwise.
+    /// The interval in seconds at which a running task is saved; a killed task loses at most this time. The default is 15.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub save_seconds: Option<f64>,
-    /// What Slurm is asked for.
+    /// The Slurm settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slurm: Option<Slurm>,
-    /// The plan's own file.
+    /// The plan's file.
     #[serde(skip)]
     pub(super) file: PathBuf,
 }
 
-/// Which stages of a network.
+/// A selection of stages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "stages are \"every\", a list of names, or a table of such by network")]
+#[serde(untagged, expecting = "stages must be \"every\", a list of names, or a table with either for each network")]
 #[non_exhaustive]
-pub enum Stages {
-    /// `"every"`.
-    Word(Word),
-    /// These.
+pub enum StageSelection {
+    /// Every stage: `"every"` in a plan.
+    Every(EveryStage),
+    /// The stages with these names.
     Named(Vec<String>),
-    /// These, by the network's name in the plan.
-    ByNetwork(BTreeMap<String, Stages>),
+    /// A selection for each network, by its name in the plan.
+    ByNetwork(BTreeMap<String, StageSelection>),
 }
 
-/// A word that stands for stages.
+/// The word that selects every stage.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Word {
-    /// All stages of a network.
+pub enum EveryStage {
+    /// Every stage of a network.
     Every,
 }
 
-impl Default for Stages {
+impl Default for StageSelection {
     fn default() -> Self {
-        Self::Word(Word::Every)
+        Self::Every(EveryStage::Every)
     }
 }
 
-/// A recipe by name, or with changes.
+/// The name of a recipe, or changes to one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a recipe is a name, or a table with what differs from = \"a name\"")]
+#[serde(untagged, expecting = "recipe must be a name, or a table of changes with from = \"a name\"")]
 #[non_exhaustive]
 pub enum RecipeChoice {
-    /// A preset; for sounds its version for them, where there is one: `fast` is `fast_sound`.
+    /// The name of a preset. Sounds use its version for sounds if there is one: `fast` becomes `fast_sound`.
     Preset(String),
-    /// Fields of [`Recipe`] that differ from those of the preset named by `from`, `fast` unless said otherwise.
+    /// Changed fields of the [`Recipe`] preset named by `from`; the default is `fast`.
     Changed(serde_json::Map<String, serde_json::Value>),
 }
 
@@ -119,55 +120,59 @@ fn one_seed() -> Vec<u64> {
 }
 
 impl Plan {
-    /// Reads a plan.
+    /// Opens a plan.
     ///
     /// # Errors
-    /// A file that cannot be read, and a plan with unknown keys or impossible values.
+    /// Fails for a file that cannot be read, unknown keys and invalid values.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        let mut plan: Self = toml::from_str(&text).map_err(|e| Error::file(path, format!("is no plan: {e}")))?;
+        let mut plan: Self =
+            toml::from_str(&text).map_err(|e| Error::file(path, format!("is not a valid plan: {e}")))?;
         plan.file = path.into();
         plan.check().map_err(|e| Error::file(path, e))?;
         Ok(plan)
     }
 
-    /// Checks what can be checked without loading a network.
+    /// Checks all values that can be checked without loading a network.
     ///
     /// # Errors
     /// [`Error::Invalid`] that names the key.
     pub fn check(&self) -> Result<()> {
-        some("networks", &self.networks)?;
-        some("stimuli", &self.stimuli)?;
-        some("seeds", &self.seeds)?;
-        self.stages.check(true)?;
-        if let Stages::ByNetwork(table) = &self.stages {
+        check_list("networks", &self.networks)?;
+        check_list("stimuli", &self.stimuli)?;
+        check_list("seeds", &self.seeds)?;
+        self.stages.check(Nesting::Outer)?;
+        if let StageSelection::ByNetwork(table) = &self.stages {
             if let Some(name) = table.keys().find(|name| !self.networks.contains(name)) {
                 return Err(Error::unknown("network in \"stages\"", name, self.networks.iter().map(String::as_str)));
             }
             if let Some(name) = self.networks.iter().find(|name| !table.contains_key(*name)) {
-                return Err(Error::invalid("stages", format!("lists none for {name}; \"every\" takes all")));
+                return Err(Error::invalid(
+                    "stages",
+                    format!("have no entry for {name}; use \"every\" for all of its stages"),
+                ));
             }
         }
-        self.recipe(false)?;
-        limits(self.evaluations, self.snr_db)?;
+        self.recipe(StimulusKind::Image)?;
+        check_limits(self.evaluations, self.snr_db)?;
         self.save_every()?;
         self.slurm.as_ref().map_or(Ok(()), Slurm::check)
     }
 
-    /// The stages that are asked for of a network.
-    pub(super) fn stages_of(&self, network: &str) -> &Stages {
+    /// The selection of a network's stages.
+    pub(super) fn stages_of(&self, network: &str) -> &StageSelection {
         match &self.stages {
-            Stages::ByNetwork(table) => table.get(network).unwrap_or(&self.stages),
+            StageSelection::ByNetwork(table) => table.get(network).unwrap_or(&self.stages),
             stages => stages,
         }
     }
 
-    /// The recipe for pictures, or for sounds.
-    pub(super) fn recipe(&self, sound: bool) -> Result<Recipe> {
-        let preset = |name: &str| match sound {
-            true => Recipe::by_name(&format!("{name}_sound")).or_else(|_| Recipe::by_name(name)),
-            false => Recipe::by_name(name),
+    /// The recipe for images or sounds.
+    pub(super) fn recipe(&self, kind: StimulusKind) -> Result<Recipe> {
+        let preset = |name: &str| match kind {
+            StimulusKind::Sound => Recipe::by_name(&format!("{name}_sound")).or_else(|_| Recipe::by_name(name)),
+            StimulusKind::Image => Recipe::by_name(name),
         };
         let changes = match &self.recipe {
             None => return preset("fast"),
@@ -175,11 +180,12 @@ impl Plan {
             Some(RecipeChoice::Changed(changes)) => changes,
         };
         let from = changes.get("from").map_or(Some("fast"), |name| name.as_str());
-        let base = preset(from.ok_or_else(|| Error::invalid("recipe.from", "is the name of a preset, in quotes"))?)?;
+        let base =
+            preset(from.ok_or_else(|| Error::invalid("recipe.from", "must be the name of a preset, in quotes"))?)?;
         let broken = |e: serde_json::Error| Error::invalid("recipe", e.to_string());
         let mut fields = serde_json::to_value(base).map_err(broken)?;
         for (key, value) in changes.iter().filter(|(key, _)| *key != "from") {
-            // Recipes keep the spelling of the first plans.
+            // The serialized name of the field has the British spelling.
             let key = if key == "optimizer" { "optimiser" } else { key };
             let Some(field) = fields.get_mut(key) else {
                 let known = fields.as_object().into_iter().flat_map(|fields| fields.keys().map(String::as_str));
@@ -192,10 +198,11 @@ impl Plan {
         Ok(recipe)
     }
 
-    /// How often a task under way is saved.
+    /// The interval at which a running task is saved.
     pub(super) fn save_every(&self) -> Result<Duration> {
         let wrong = |_| Error::invalid("save_seconds", "must be a number of seconds, 0 or more");
-        self.save_seconds.map_or(Ok(SAVED_EVERY), |seconds| Duration::try_from_secs_f64(seconds).map_err(wrong))
+        self.save_seconds
+            .map_or(Ok(DEFAULT_SAVE_INTERVAL), |seconds| Duration::try_from_secs_f64(seconds).map_err(wrong))
     }
 
     /// The folder of the results.
@@ -206,47 +213,84 @@ impl Plan {
         }
     }
 
-    /// What paths of the plan are relative to.
+    /// The folder that the plan's paths are relative to.
     pub(super) fn base(&self) -> PathBuf {
         self.file.parent().map(PathBuf::from).unwrap_or_default()
     }
 
-    /// What tells this plan from another: all but where results go and who computes them.
+    /// Digest of everything that affects the results.
     pub(super) fn digest(&self) -> Result<String> {
         super::digest(&Self { folder: None, slurm: None, save_seconds: None, ..self.clone() })
     }
 }
 
-impl Stages {
-    fn check(&self, outermost: bool) -> Result<()> {
+/// The level of a selection in a table of selections by network.
+#[derive(Clone, Copy, PartialEq)]
+enum Nesting {
+    Outer,
+    Inner,
+}
+
+/// The kind of stimulus that a network accepts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum StimulusKind {
+    Image,
+    Sound,
+}
+
+impl StimulusKind {
+    /// The default recipe.
+    pub(super) fn fast_recipe(self) -> Recipe {
         match self {
-            Self::Word(Word::Every) => Ok(()),
-            Self::Named(names) => some("stages", names),
-            Self::ByNetwork(table) if outermost => table.values().try_for_each(|stages| stages.check(false)),
-            Self::ByNetwork(_) => Err(Error::invalid("stages", "are \"every\" or a list of names for each network")),
+            Self::Image => Recipe::fast(),
+            Self::Sound => Recipe::fast_sound(),
         }
     }
 }
 
-/// There is at least one, and none twice.
-pub(super) fn some<T: Ord + std::fmt::Debug>(what: &str, list: &[T]) -> Result<()> {
+impl From<&Input> for StimulusKind {
+    fn from(input: &Input) -> Self {
+        match input {
+            Input::Image { .. } => Self::Image,
+            Input::Sound { .. } => Self::Sound,
+        }
+    }
+}
+
+impl StageSelection {
+    fn check(&self, nesting: Nesting) -> Result<()> {
+        match self {
+            Self::Every(EveryStage::Every) => Ok(()),
+            Self::Named(names) => check_list("stages", names),
+            Self::ByNetwork(table) if nesting == Nesting::Outer => {
+                table.values().try_for_each(|stages| stages.check(Nesting::Inner))
+            }
+            Self::ByNetwork(_) => {
+                Err(Error::invalid("stages", "must be \"every\" or a list of names for each network"))
+            }
+        }
+    }
+}
+
+/// Checks that a list is not empty and has no duplicates.
+pub(super) fn check_list<T: Ord + std::fmt::Debug>(what: &str, list: &[T]) -> Result<()> {
     if list.is_empty() {
-        return Err(Error::invalid(what, "is an empty list; name at least one"));
+        return Err(Error::invalid(what, "is an empty list; at least one entry is required"));
     }
     let mut seen = BTreeSet::new();
     match list.iter().find(|item| !seen.insert(*item)) {
-        Some(twice) => Err(Error::invalid(what, format!("names {twice:?} twice"))),
+        Some(duplicate) => Err(Error::invalid(what, format!("has {duplicate:?} twice"))),
         None => Ok(()),
     }
 }
 
-pub(super) fn limits(evaluations: Option<usize>, snr_db: Option<f64>) -> Result<()> {
+pub(super) fn check_limits(evaluations: Option<usize>, snr_db: Option<f64>) -> Result<()> {
     if evaluations == Some(0) {
         return Err(Error::invalid("evaluations", "must be at least 1"));
     }
     match snr_db {
         Some(snr_db) if !snr_db.is_finite() => {
-            Err(Error::invalid("snr_db", format!("must be a finite number of dB, got {snr_db}; 20.0 is well matched")))
+            Err(Error::invalid("snr_db", format!("must be a finite number of dB, got {snr_db}; 20.0 is a good match")))
         }
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! What a person sees while a sweep works: how far it is, and in a notebook the panel so far.
+//! Progress of a running sweep: a line, or in a notebook the live panel.
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
@@ -8,18 +8,18 @@ use super::results::SweepResults;
 use super::workers::WorkerEvent;
 use crate::display::{Live, LiveView, MimeBundle, ProgressBar, Show, duration};
 
-/// A terminal's line is written so often at most; a log's, which nothing takes away again, more rarely.
+/// Minimum interval between progress lines in a terminal, and in a log file, which keeps every line.
 const LINE: Duration = Duration::from_millis(250);
 const LOG_LINE: Duration = Duration::from_secs(30);
 
 pub(super) struct ProgressView {
     results: SweepResults,
     quiet: bool,
-    /// Of this call, done before or to be done.
+    /// Tasks of this call, including those that were finished before.
     total: usize,
-    /// Done before it began.
+    /// Tasks that were finished before this call.
     before: usize,
-    /// Which part of a task under way is done.
+    /// Finished fraction of each running task.
     parts: HashMap<usize, f64>,
     begun: Instant,
     written: Option<Instant>,
@@ -44,12 +44,12 @@ impl ProgressView {
         }
     }
 
-    pub fn see(&mut self, event: WorkerEvent) {
+    pub fn handle(&mut self, event: WorkerEvent) {
         let mut done = false;
         match event {
             WorkerEvent::Part(task, part) => drop(self.parts.insert(task, part)),
             WorkerEvent::Note(note) => {
-                self.say(&note);
+                self.print_note(&note);
                 self.results.notes.push(note);
             }
             WorkerEvent::Done(row) => {
@@ -57,7 +57,7 @@ impl ProgressView {
                 self.results.rows.insert(row.task, *row);
                 done = true;
             }
-            WorkerEvent::Quiet => {}
+            WorkerEvent::Idle => {}
         }
         if self.quiet {
             return;
@@ -75,7 +75,7 @@ impl ProgressView {
         }
     }
 
-    /// How far the work is, and how long the rest takes at the pace of this call.
+    /// Progress and remaining time at the pace of this call.
     fn progress(&self) -> ProgressBar {
         let done = self.results.rows.len();
         let (elapsed, parts) = (self.begun.elapsed(), self.parts.values().sum::<f64>());
@@ -92,7 +92,7 @@ impl ProgressView {
 
     fn write_line(&self) {
         let line = self.progress().to_string();
-        // To the error output, whose reader may be gone: no reason to stop.
+        // A closed stderr must not stop the sweep, so errors are ignored.
         let mut out = std::io::stderr().lock();
         let _ = match self.terminal {
             true => write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush()),
@@ -100,14 +100,14 @@ impl ProgressView {
         };
     }
 
-    fn say(&self, note: &str) {
+    fn print_note(&self, note: &str) {
         if !self.quiet && !Live::is_on() {
             let start = if self.terminal { "\r\x1b[2K" } else { "" };
             let _ = writeln!(std::io::stderr().lock(), "{start}{note}");
         }
     }
 
-    pub fn end(mut self, interrupted: bool) -> SweepResults {
+    pub fn finish(mut self, interrupted: bool) -> SweepResults {
         self.results.interrupted = interrupted;
         if self.quiet {
             return self.results;
@@ -115,7 +115,7 @@ impl ProgressView {
         let (summary, results) = (self.results.summary(), &self.results);
         // The summary replaces the line of progress.
         if !self.view.finish(|| with_panel(summary.clone(), results)) {
-            self.say(&format!("{summary} in {}", duration(self.begun.elapsed())));
+            self.print_note(&format!("{summary} in {}", duration(self.begun.elapsed())));
         }
         self.results
     }

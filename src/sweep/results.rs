@@ -1,4 +1,4 @@
-//! What a sweep found.
+//! Results of a sweep.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -10,18 +10,18 @@ use crate::display::{Align, Live, Raster, Table, show_bundles};
 use crate::synthesis::Metamer;
 use crate::{Error, Result};
 
-/// The results of a sweep: its rows, its metamers, and a panel of pictures, stimulus by stage.
+/// The results of a sweep: rows, metamers, and a panel of images, stimulus by stage.
 ///
-/// In a notebook it is the panel, of the first seed, one for each network; [`SweepResults::table`] gives all numbers.
+/// A notebook shows one panel for each network, of the first seed; [`SweepResults::table`] gives all numbers.
 #[derive(Clone)]
 pub struct SweepResults {
     pub(super) job: Job,
     pub(super) rows: BTreeMap<usize, Row>,
     pub(super) notes: Vec<String>,
     pub(super) interrupted: bool,
-    /// Small pictures of originals and metamers, by task.
+    /// Thumbnails of originals and metamers, by task.
     pub(super) thumbnails: Arc<Mutex<HashMap<usize, Option<[Raster; 2]>>>>,
-    /// The place of the notebook that this belongs in; none for a quiet sweep.
+    /// The live output in the notebook; `None` for a quiet sweep.
     pub(super) place: Option<Arc<Live>>,
 }
 
@@ -30,14 +30,14 @@ impl SweepResults {
         Self { job, rows, notes, interrupted: false, thumbnails: Arc::default(), place: None }
     }
 
-    /// The rows of the finished tasks, in the order of the tasks.
+    /// The rows of the finished tasks, in task order.
     pub fn rows(&self) -> Vec<&Row> {
         self.rows.values().collect()
     }
 
-    /// How many tasks the sweep has.
+    /// The number of tasks of the sweep.
     pub fn tasks(&self) -> usize {
-        self.job.study.len()
+        self.job.manifest.len()
     }
 
     /// The numbers of the tasks without a result.
@@ -45,62 +45,62 @@ impl SweepResults {
         (0..self.tasks()).filter(|task| !self.rows.contains_key(task)).collect()
     }
 
-    /// Whether somebody interrupted the sweep. What was finished is here; what was under way goes on from the folder.
+    /// Returns whether the sweep was interrupted. The results hold the finished tasks; running ones resume from the folder.
     pub fn interrupted(&self) -> bool {
         self.interrupted
     }
 
-    /// What a person should know: results that were damaged and are done again.
+    /// Notes for the user, such as damaged results that were computed again.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// The row of a stimulus at a stage: the first, if there are several seeds or networks.
+    /// The first row of a stimulus at a stage, in task order.
     ///
     /// # Errors
-    /// A name that no finished task has, with the likeliest.
+    /// Fails for a stimulus or stage without a finished task, with suggestions.
     pub fn find(&self, stimulus: &str, stage: &str) -> Result<&Row> {
-        let of = |row: &&Row| row.stimulus == stimulus;
-        if !self.rows.values().any(|row| of(&row)) {
+        let has_stimulus = |row: &&Row| row.stimulus == stimulus;
+        if !self.rows.values().any(|row| has_stimulus(&row)) {
             return Err(Error::unknown(
                 "stimulus of a finished task",
                 stimulus,
                 self.rows.values().map(|row| row.stimulus.as_str()),
             ));
         }
-        let found = self.rows.values().filter(of).find(|row| row.stage == stage);
+        let found = self.rows.values().filter(has_stimulus).find(|row| row.stage == stage);
         found.ok_or_else(|| {
             Error::unknown(
                 "stage of a finished task",
                 stage,
-                self.rows.values().filter(of).map(|row| row.stage.as_str()),
+                self.rows.values().filter(has_stimulus).map(|row| row.stage.as_str()),
             )
         })
     }
 
-    /// The metamer of a task, by the number in its row. The seconds of its history are 0: they alone differ each time.
+    /// The metamer of a task, by the number in its row. The times in its history are 0, so that results are reproducible.
     ///
     /// # Errors
-    /// A task that is not finished or made no metamer, and a file that cannot be read.
+    /// Fails for a task that is not finished or has no metamer, and for a file that cannot be read.
     pub fn metamer(&self, task: usize) -> Result<Metamer> {
-        let network = self.job.study.task(task)?.network;
+        let network = self.job.manifest.task(task)?.network;
         let missing = || {
             let why =
-                self.rows.get(&task).map_or("is not finished", |row| row.error.as_deref().unwrap_or("made no metamer"));
+                self.rows.get(&task).map_or("is not finished", |row| row.error.as_deref().unwrap_or("has no metamer"));
             Error::invalid(format!("task {task}"), why)
         };
         let metamer = self.job.store.metamer(task)?.ok_or_else(missing)?;
-        // Only a sound is looked at through its network's ear, so only then is the network loaded.
+        // Only sounds need the network, for the cochleagram in their plots.
         match metamer.sound() {
             Ok(_) => Ok(Metamer::clone(&metamer).with_cochleagram_from(&self.job.sources.network(network)?)),
             Err(_) => Ok(Metamer::clone(&metamer)),
         }
     }
 
-    /// All metamers, in the order of the tasks, with their rows; tasks that made none are left out.
+    /// All metamers with their rows, in task order; tasks without a metamer are left out.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// Fails for a file that cannot be read.
     pub fn metamers(&self) -> Result<Vec<(Row, Metamer)>> {
         let mut metamers = vec![];
         for (task, row) in &self.rows {
@@ -111,7 +111,7 @@ impl SweepResults {
         Ok(metamers)
     }
 
-    /// The rows as a table to look at.
+    /// The rows as a table for display.
     pub fn table(&self) -> Table {
         let number = |value: Option<f64>, digits: usize| value.map_or_else(String::new, |v| format!("{v:.digits$}"));
         let table = Table::new([
@@ -126,7 +126,7 @@ impl SweepResults {
             "original",
             "metamer",
             "evaluations",
-            "ended",
+            "stop reason",
         ])
         .caption(format!("{} of {} tasks", self.rows.len(), self.tasks()))
         .align([
@@ -145,25 +145,25 @@ impl SweepResults {
                 row.stimulus.clone(),
                 row.stage.clone(),
                 row.seed.to_string(),
-                row.outcome.map_or_else(String::new, |outcome| format!("{} {outcome}", outcome.mark())),
+                row.outcome.map_or_else(String::new, |outcome| format!("{} {outcome}", outcome.symbol())),
                 number(row.snr_db(), 1),
                 number(similarity.and_then(|s| s.spearman), 3),
                 number(similarity.and_then(|s| s.pearson), 3),
                 row.original_class.clone().unwrap_or_default(),
                 row.metamer_class.clone().unwrap_or_default(),
                 row.evaluations.to_string(),
-                row.error.clone().or(row.ended.map(|e| e.to_string())).unwrap_or_default(),
+                row.error.clone().or(row.stop_reason.map(|e| e.to_string())).unwrap_or_default(),
             ])
         })
     }
 
-    /// The rows as CSV, with a header, in the order of the tasks; numbers to the last bit. Nothing in it depends on who computed
-    /// it, when and how fast.
+    /// The rows as CSV with a header, in task order and with exact numbers. The text is reproducible: it does not depend on the
+    /// machine or the time.
     ///
     /// # Errors
-    /// None in practice.
+    /// Infallible in practice; the `Result` comes from the CSV writer.
     pub fn csv(&self) -> Result<String> {
-        let broken = |e: &dyn std::fmt::Display| Error::invalid("table", format!("has no CSV ({e})"));
+        let broken = |e: &dyn std::fmt::Display| Error::invalid("table", format!("cannot be written as CSV ({e})"));
         let mut csv = csv::Writer::from_writer(vec![]);
         csv.write_record(Row::COLUMNS).map_err(|e| broken(&e))?;
         for row in self.rows.values() {
@@ -173,15 +173,15 @@ impl SweepResults {
         String::from_utf8(bytes).map_err(|e| broken(&e))
     }
 
-    /// Writes the rows as CSV; the file appears whole or not at all.
+    /// Saves the rows as CSV. The write is atomic.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be written.
+    /// [`Error::File`] if the file cannot be written.
     pub fn save_csv(&self, path: impl AsRef<Path>) -> Result<()> {
         crate::fs::atomic::write(path.as_ref(), self.csv()?.as_bytes())
     }
 
-    /// What a notebook calls when this is the last value of a cell; the place that was live in this cell is enough.
+    /// Called by the notebook for the last value of a cell; updates the cell's live output if there is one.
     pub fn evcxr_display(&self) {
         match &self.place {
             Some(place) if Live::is_on() => place.update(self),
@@ -189,29 +189,29 @@ impl SweepResults {
         }
     }
 
-    /// How far the sweep is, in a line.
+    /// A line on the progress and outcomes of the sweep.
     pub(super) fn summary(&self) -> String {
         let (done, tasks) = (self.rows.len(), self.tasks());
         let failed = self.rows.values().filter(|row| row.error.is_some()).count();
-        let mut words = format!("{done} of {tasks} tasks done");
+        let mut summary = format!("{done} of {tasks} tasks done");
         let mut outcomes: Vec<(String, usize)> = vec![];
         for outcome in self.rows.values().filter_map(|row| row.outcome) {
-            let name = format!("{} {outcome}", outcome.mark());
+            let name = format!("{} {outcome}", outcome.symbol());
             match outcomes.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, count)) => *count += 1,
                 None => outcomes.push((name, 1)),
             }
         }
         for (outcome, count) in outcomes {
-            words += &format!(", {count} {outcome}");
+            summary += &format!(", {count} {outcome}");
         }
         if failed > 0 {
-            words += &format!(", {failed} without a metamer");
+            summary += &format!(", {failed} without a metamer");
         }
         if self.interrupted {
-            words += "; interrupted, run it again to go on";
+            summary += "; interrupted, run it again to resume";
         }
-        words
+        summary
     }
 }
 

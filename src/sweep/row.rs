@@ -1,4 +1,4 @@
-//! What came out of a task, as a line of the table.
+//! Result of a task, as a row of the table.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,55 +7,56 @@ use crate::similarity::Similarity;
 use crate::synthesis::{Metamer, StopReason};
 use crate::verdict::{Outcome, Verdict};
 
-/// What came out of a task.
+/// The result of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The task's number.
     pub task: usize,
-    /// The network, as the plan names it.
+    /// The network's name in the plan.
     pub network: String,
     /// The matched stage.
     pub stage: String,
-    /// The stimulus, as the plan names it.
+    /// The stimulus' name in the plan.
     pub stimulus: String,
     /// The seed.
     pub seed: u64,
     /// The recipe's name.
     pub recipe: String,
-    /// Steps of the optimiser.
+    /// The number of optimiser steps.
     pub steps: usize,
-    /// Gradient evaluations.
+    /// The number of gradient evaluations.
     pub evaluations: usize,
-    /// Why it ended; `None` when it failed.
-    pub ended: Option<StopReason>,
-    /// How alike the activations at the stage are; `None` when it failed before the first step.
+    /// The reason for the end; `None` if the task failed.
+    #[serde(rename = "ended")]
+    pub stop_reason: Option<StopReason>,
+    /// The similarity of the activations at the stage; `None` if the task failed before the first step.
     pub similarity: Option<Similarity>,
-    /// What the network takes the original for, if it is a classifier.
+    /// The network's class for the original; `None` if the network is not a classifier.
     pub original_class: Option<String>,
-    /// What the network takes the metamer for.
+    /// The network's class for the metamer.
     pub metamer_class: Option<String>,
-    /// Whether both are one class.
+    /// Whether both classes are equal.
     pub same_class: Option<bool>,
-    /// Whether it is a metamer; `None` where there is no null distribution for the network, and none was given.
+    /// The verdict's outcome; `None` without a null distribution for the network.
     pub outcome: Option<Outcome>,
-    /// Why there is no metamer, or none that is finished: a stage at which the stimulus leaves every unit silent, a loss
-    /// that is no number any more. The same would happen again, so the task counts as done.
+    /// The error of a failed task, such as a stage that is silent for the stimulus, or a loss that is not finite. The error is
+    /// reproducible, so the task counts as finished.
     pub error: Option<String>,
 }
 
 impl Row {
-    pub(super) fn new(study: &Manifest, task: &Task) -> Self {
-        let subject = study.subject(task);
+    pub(super) fn new(manifest: &Manifest, task: &Task) -> Self {
+        let entry = manifest.network(task);
         Self {
             task: task.index,
-            network: subject.name.clone(),
-            stage: study.stage(task).into(),
-            stimulus: study.stimuli[task.stimulus].name.clone(),
+            network: entry.name.clone(),
+            stage: manifest.stage(task).into(),
+            stimulus: manifest.stimuli[task.stimulus].name.clone(),
             seed: task.seed,
-            recipe: subject.recipe.name.clone(),
+            recipe: entry.recipe.name.clone(),
             steps: 0,
             evaluations: 0,
-            ended: None,
+            stop_reason: None,
             similarity: None,
             original_class: None,
             metamer_class: None,
@@ -65,7 +66,7 @@ impl Row {
         }
     }
 
-    pub(super) fn with(self, metamer: &Metamer, verdict: Option<Verdict>) -> Self {
+    pub(super) fn with_metamer(self, metamer: &Metamer, verdict: Option<Verdict>) -> Self {
         let class = |c: Option<&crate::network::Classification>| Some(c?.top().name.clone());
         Self {
             similarity: Some(metamer.similarity()),
@@ -77,7 +78,7 @@ impl Row {
         }
     }
 
-    /// The signal-to-noise ratio at the stage, in dB, where there is one.
+    /// The signal-to-noise ratio at the stage in dB, if defined.
     pub fn snr_db(&self) -> Option<f64> {
         self.similarity.and_then(|s| s.snr_db)
     }
@@ -102,12 +103,12 @@ impl Row {
         "error",
     ];
 
-    /// The cells of the table's row, in the order of [`Row::COLUMNS`]; what there is not is empty.
+    /// The cells in the order of [`Row::COLUMNS`]; missing values are empty.
     pub(super) fn cells(&self) -> [String; 17] {
         fn cell(value: Option<impl ToString>) -> String {
             value.map_or_else(String::new, |v| v.to_string())
         }
-        let measure = |of: fn(&Similarity) -> Option<f64>| cell(self.similarity.as_ref().and_then(of));
+        let measure = |field: fn(&Similarity) -> Option<f64>| cell(self.similarity.as_ref().and_then(field));
         [
             self.task.to_string(),
             self.network.clone(),
@@ -117,7 +118,7 @@ impl Row {
             self.recipe.clone(),
             self.steps.to_string(),
             self.evaluations.to_string(),
-            cell(self.ended),
+            cell(self.stop_reason),
             measure(|s| s.snr_db),
             measure(|s| s.spearman),
             measure(|s| s.pearson),

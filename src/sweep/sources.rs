@@ -1,4 +1,4 @@
-//! Where a sweep's networks and stimuli come from: loaded when a task needs them, or given.
+//! The networks, stimuli and null distributions of a sweep, in memory or loaded on demand.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,24 +12,24 @@ use crate::stimulus::{Image, Sound, Stimulus};
 use crate::verdict::NullDistribution;
 use crate::{Error, Result, zoo};
 
-/// So many networks are kept at a time; tasks are in the order of networks.
-const KEPT: usize = 2;
+/// Number of loaded networks in the cache; tasks are in the order of networks.
+const CACHED_NETWORKS: usize = 2;
 
 pub(super) struct Sources {
     networks: Vec<Source<Network>>,
     stimuli: Vec<Source<Stimulus>>,
-    /// What paths are relative to.
+    /// Folder that paths are relative to.
     base: PathBuf,
-    /// The last networks that were loaded, the latest last.
+    /// Cached networks, the most recent last.
     loaded: Mutex<Vec<(usize, Network)>>,
-    /// Null distributions that the sweep names, for networks that have none or another.
+    /// Null distributions of the sweep, which take precedence over shipped ones.
     given_nulls: Vec<Arc<NullDistribution>>,
-    /// Those in use, by network.
+    /// Cached null distributions, by network.
     nulls: Mutex<BTreeMap<usize, Option<Arc<NullDistribution>>>>,
 }
 
 enum Source<T> {
-    /// A name, or a path.
+    /// A name or path.
     Named(String),
     Given(String, T),
 }
@@ -43,9 +43,9 @@ impl<T> Source<T> {
 }
 
 impl Sources {
-    pub fn of_plan(plan: &Plan) -> Result<Self> {
+    pub fn from_plan(plan: &Plan) -> Result<Self> {
         let base = plan.base();
-        let stimuli = named(&plan.stimuli, &base)?;
+        let stimuli = expand(&plan.stimuli, &base)?;
         Ok(Self {
             networks: plan.networks.iter().cloned().map(Source::Named).collect(),
             stimuli: stimuli.into_iter().map(Source::Named).collect(),
@@ -63,8 +63,8 @@ impl Sources {
     pub fn given(networks: Vec<Network>, stimuli: Vec<Stimulus>, nulls: Vec<NullDistribution>) -> Result<Self> {
         let networks: Vec<_> = networks.into_iter().map(|net| Source::Given(net.name().to_owned(), net)).collect();
         let stimuli: Vec<_> = stimuli.into_iter().map(|s| Source::Given(s.name().to_owned(), s)).collect();
-        super::plan::some("networks", &networks.iter().map(Source::name).collect::<Vec<_>>())?;
-        super::plan::some("stimuli", &stimuli.iter().map(Source::name).collect::<Vec<_>>())?;
+        super::plan::check_list("networks", &networks.iter().map(Source::name).collect::<Vec<_>>())?;
+        super::plan::check_list("stimuli", &stimuli.iter().map(Source::name).collect::<Vec<_>>())?;
         let given_nulls = nulls.into_iter().map(Arc::new).collect();
         let (loaded, nulls) = (Mutex::default(), Mutex::default());
         Ok(Self { networks, stimuli, base: PathBuf::new(), loaded, given_nulls, nulls })
@@ -78,27 +78,27 @@ impl Sources {
         self.networks[index].name()
     }
 
-    /// Loads a network, or gives the one that is loaded.
+    /// Returns a network, loading it if it is not cached.
     pub fn network(&self, index: usize) -> Result<Network> {
         let name = match &self.networks[index] {
             Source::Given(_, network) => return Ok(network.clone()),
             Source::Named(name) => name,
         };
-        // Held while loading, so that two workers do not load the same.
+        // The lock is held while loading, so that two workers do not load the same network.
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, network)) = loaded.iter().find(|(i, _)| *i == index) {
             return Ok(network.clone());
         }
         let network = zoo::by_name_in(name, &self.base)?;
-        if loaded.len() >= KEPT {
+        if loaded.len() >= CACHED_NETWORKS {
             loaded.remove(0);
         }
         loaded.push((index, network.clone()));
         Ok(network)
     }
 
-    /// The null distribution to judge a network's metamers by: one that was given for its weights, or else the one that
-    /// ships; `None` where there is none.
+    /// The null distribution for a network's metamers: the sweep's own for its weights, or else the shipped one; `None` without
+    /// either.
     pub fn null(&self, index: usize, network: &Network) -> Result<Option<Arc<NullDistribution>>> {
         let mut nulls = self.nulls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(null) = nulls.get(&index) {
@@ -118,14 +118,14 @@ impl Sources {
         Ok(null)
     }
 
-    /// What tells the given null distributions from others.
+    /// Digests of the sweep's own null distributions.
     pub fn null_digests(&self) -> Result<Vec<String>> {
         self.given_nulls.iter().map(|null| super::digest(&**null)).collect()
     }
 
-    /// All stimuli, with what tells them from others.
-    pub fn items(&self) -> Result<Vec<StimulusEntry>> {
-        let item = |source: &Source<Stimulus>| match source {
+    /// The manifest entries of all stimuli.
+    pub fn stimulus_entries(&self) -> Result<Vec<StimulusEntry>> {
+        let entry = |source: &Source<Stimulus>| match source {
             Source::Named(name) => {
                 let sha256 = crate::fs::sha256::hex_digest(&self.bytes(name)?);
                 Ok(StimulusEntry { name: name.clone(), sha256, sound: is_sound(name) })
@@ -136,7 +136,7 @@ impl Sources {
                 Ok(StimulusEntry { name: name.clone(), sha256: crate::fs::sha256::hex_digest(&bytes), sound })
             }
         };
-        self.stimuli.iter().map(item).collect()
+        self.stimuli.iter().map(entry).collect()
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>> {
@@ -145,23 +145,20 @@ impl Sources {
         std::fs::read(&path).map_err(|e| Error::io(path, e))
     }
 
-    /// The stimulus of this number, which must be what the study was made with.
-    pub fn stimulus(&self, index: usize, item: &StimulusEntry) -> Result<Stimulus> {
+    /// Loads the stimulus with this index and checks that it equals the one in the manifest.
+    pub fn stimulus(&self, index: usize, entry: &StimulusEntry) -> Result<Stimulus> {
         let name = match self.stimuli.get(index) {
             Some(Source::Given(_, stimulus)) => return Ok(stimulus.clone()),
-            _ => &item.name,
+            _ => &entry.name,
         };
         let bytes = self.bytes(name)?;
-        if crate::fs::sha256::hex_digest(&bytes) != item.sha256 {
-            return Err(Error::file(
-                name,
-                "has changed since the sweep began: put it back, or begin in another folder",
-            ));
+        if crate::fs::sha256::hex_digest(&bytes) != entry.sha256 {
+            return Err(Error::file(name, "has changed since the sweep started; restore it or use another folder"));
         }
-        let called = extension::stimulus_name(Path::new(name));
-        let opened = match item.sound {
-            true => Sound::from_bytes(&bytes).map(|sound| sound.with_name(called).into()),
-            false => Image::from_bytes(&bytes).map(|image| image.with_name(called).into()),
+        let name_without_extension = extension::stimulus_name(Path::new(name));
+        let opened = match entry.sound {
+            true => Sound::from_bytes(&bytes).map(|sound| sound.with_name(name_without_extension).into()),
+            false => Image::from_bytes(&bytes).map(|image| image.with_name(name_without_extension).into()),
         };
         opened.map_err(|e| Error::file(name, e))
     }
@@ -175,24 +172,29 @@ pub(super) fn is_stimulus(name: &str) -> bool {
     ["jpg", "jpeg", "png", "webp", "wav"].contains(&extension::lowercase_extension(Path::new(name)).as_str())
 }
 
-/// The stimuli that a plan names, each once, patterns written out.
-fn named(wanted: &[String], base: &Path) -> Result<Vec<String>> {
+/// The stimuli of a plan without duplicates, with patterns expanded.
+fn expand(wanted: &[String], base: &Path) -> Result<Vec<String>> {
     let mut names: Vec<String> = vec![];
     let mut known = std::collections::BTreeSet::new();
     for name in wanted {
         let found = match name.contains(['*', '?', '[']) {
-            true => matching(name, base)?,
+            true => expand_pattern(name, base)?,
             false if is_stimulus(name) => vec![name.clone()],
-            false => return Err(Error::invalid(name, "is no stimulus: those end in .jpg, .png, .webp or .wav")),
+            false => {
+                return Err(Error::invalid(
+                    name,
+                    "is not a stimulus; supported extensions are .jpg, .png, .webp and .wav",
+                ));
+            }
         };
         names.extend(found.into_iter().filter(|name| known.insert(name.clone())));
     }
     Ok(names)
 }
 
-/// Files beside the plan, or where none matches, files that ship.
-fn matching(pattern: &str, base: &Path) -> Result<Vec<String>> {
-    let wrong = |e: glob::PatternError| Error::invalid(pattern, format!("is no pattern ({e})"));
+/// Files relative to the plan that match the pattern, or else matching shipped files.
+fn expand_pattern(pattern: &str, base: &Path) -> Result<Vec<String>> {
+    let wrong = |e: glob::PatternError| Error::invalid(pattern, format!("is not a valid pattern ({e})"));
     let prefix = glob::Pattern::escape(&base.to_string_lossy());
     let beside = if Path::new(pattern).is_absolute() { pattern.into() } else { Path::new(&prefix).join(pattern) };
     let files = glob::glob(&beside.to_string_lossy()).map_err(wrong)?;
@@ -203,7 +205,9 @@ fn matching(pattern: &str, base: &Path) -> Result<Vec<String>> {
         found.retain(|name| is_stimulus(name));
     }
     match found.is_empty() {
-        true => Err(Error::invalid(pattern, "matches no picture or sound beside the plan, and none that ships")),
+        true => {
+            Err(Error::invalid(pattern, "matches no image or sound in the plan's folder or among the shipped files"))
+        }
         false => Ok(found),
     }
 }

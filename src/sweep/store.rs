@@ -1,4 +1,4 @@
-//! Where finished tasks are kept: in a folder, or in memory.
+//! Storage of finished tasks, in a folder or in memory.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -13,35 +13,35 @@ use crate::synthesis::Metamer;
 use crate::{Error, Result};
 
 pub(super) enum Store {
-    Memory(Mutex<BTreeMap<usize, Kept>>),
+    Memory(Mutex<BTreeMap<usize, StoredTask>>),
     Folder(Folder),
 }
 
 /// A finished task in memory.
-type Kept = (Row, Option<Arc<Metamer>>);
+type StoredTask = (Row, Option<Arc<Metamer>>);
 
-/// A folder, and the study whose results it holds.
+/// A folder and the digest of the sweep whose results it holds.
 pub(super) struct Folder {
     pub path: PathBuf,
-    /// Of the study, so that the results of another are not taken for its own.
+    /// Digest of the manifest, which identifies the sweep.
     study: String,
 }
 
-/// What is known of a task.
-pub(super) enum Found {
+/// The stored state of a task.
+pub(super) enum TaskStatus {
     Missing,
     Done(Box<Row>),
-    /// Something is there, but it is not what was written.
+    /// The files do not have their original content.
     Damaged(String),
 }
 
-/// A row in its file.
+/// The file of a row.
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct RowFile {
     study: String,
-    /// Of the metamer's file, where there is one.
+    /// SHA-256 of the metamer's file, if any.
     metamer_sha256: Option<String>,
-    /// Time in steps. Not part of the row: it is another each time.
+    /// Time spent in steps. It is not part of the row, because it is not reproducible.
     seconds: f64,
     row: Row,
 }
@@ -51,11 +51,11 @@ impl Store {
         Self::Memory(Mutex::default())
     }
 
-    pub fn in_folder(path: &Path, study: &Manifest) -> Result<Self> {
+    pub fn in_folder(path: &Path, manifest: &Manifest) -> Result<Self> {
         for folder in ["results", "running"].map(|name| path.join(name)) {
             std::fs::create_dir_all(&folder).map_err(|e| Error::io(folder, e))?;
         }
-        Ok(Self::Folder(Folder { path: path.into(), study: super::digest(study)? }))
+        Ok(Self::Folder(Folder { path: path.into(), study: super::digest(manifest)? }))
     }
 
     pub fn folder(&self) -> Option<&Path> {
@@ -65,41 +65,41 @@ impl Store {
         }
     }
 
-    /// Where a task under way is kept.
-    pub fn running(&self, task: usize) -> Option<PathBuf> {
+    /// The checkpoint path of a running task.
+    pub fn checkpoint_path(&self, task: usize) -> Option<PathBuf> {
         Some(self.folder()?.join(format!("running/{task}.run")))
     }
 
-    pub fn find(&self, task: usize) -> Result<Found> {
+    pub fn status(&self, task: usize) -> Result<TaskStatus> {
         match self {
-            Self::Memory(kept) => {
-                let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(kept.get(&task).map_or(Found::Missing, |(row, _)| Found::Done(Box::new(row.clone()))))
+            Self::Memory(tasks) => {
+                let tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(tasks.get(&task).map_or(TaskStatus::Missing, |(row, _)| TaskStatus::Done(Box::new(row.clone()))))
             }
-            Self::Folder(folder) => folder.find(task),
+            Self::Folder(folder) => folder.status(task),
         }
     }
 
     pub fn put(&self, row: &Row, metamer: Option<Metamer>, seconds: f64) -> Result<()> {
         match self {
-            Self::Memory(kept) => {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.insert(row.task, (row.clone(), metamer.map(Arc::new)));
+            Self::Memory(tasks) => {
+                let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+                tasks.insert(row.task, (row.clone(), metamer.map(Arc::new)));
                 Ok(())
             }
             Self::Folder(folder) => folder.put(row, metamer, seconds),
         }
     }
 
-    /// The metamer of a finished task; `None` when the task made none.
+    /// The metamer of a finished task; `None` if the task has none.
     pub fn metamer(&self, task: usize) -> Result<Option<Arc<Metamer>>> {
         match self {
-            Self::Memory(kept) => {
-                let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(kept.get(&task).and_then(|(_, metamer)| metamer.clone()))
+            Self::Memory(tasks) => {
+                let tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(tasks.get(&task).and_then(|(_, metamer)| metamer.clone()))
             }
             Self::Folder(folder) => {
-                let path = folder.metamer(task);
+                let path = folder.metamer_path(task);
                 if path.exists() { Ok(Some(Arc::new(Metamer::open(path)?))) } else { Ok(None) }
             }
         }
@@ -107,39 +107,39 @@ impl Store {
 }
 
 impl Folder {
-    fn metamer(&self, task: usize) -> PathBuf {
+    fn metamer_path(&self, task: usize) -> PathBuf {
         self.path.join(format!("results/{task}.metamer"))
     }
 
-    fn record(&self, task: usize) -> PathBuf {
+    fn row_path(&self, task: usize) -> PathBuf {
         self.path.join(format!("results/{task}.json"))
     }
 
-    fn find(&self, task: usize) -> Result<Found> {
-        let path = self.record(task);
+    fn status(&self, task: usize) -> Result<TaskStatus> {
+        let path = self.row_path(task);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Missing),
-            Err(e) => return Err(Error::io(path, e)),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(TaskStatus::Missing),
+            Err(e) => return Err(Error::file(path, e)),
         };
-        let damaged = |what: &str| Ok(Found::Damaged(format!("{} {what}", path.display())));
-        let Ok(record) = serde_json::from_slice::<Record>(&bytes) else { return damaged("is damaged") };
+        let damaged = |problem: &str| Ok(TaskStatus::Damaged(format!("{} {problem}", path.display())));
+        let Ok(record) = serde_json::from_slice::<RowFile>(&bytes) else { return damaged("is damaged") };
         if record.row.task != task || record.study != self.study {
             return damaged("belongs to another sweep");
         }
         if let Some(expected) = &record.metamer_sha256 {
-            let path = self.metamer(task);
+            let path = self.metamer_path(task);
             match std::fs::read(&path) {
                 Ok(bytes) if crate::fs::sha256::hex_digest(&bytes) == *expected => {}
-                Ok(_) => return Ok(Found::Damaged(format!("{} is damaged", path.display()))),
-                Err(e) => return Ok(Found::Damaged(format!("{}: {e}", path.display()))),
+                Ok(_) => return Ok(TaskStatus::Damaged(format!("{} is damaged", path.display()))),
+                Err(e) => return Ok(TaskStatus::Damaged(format!("{}: {e}", path.display()))),
             }
         }
-        Ok(Found::Done(Box::new(record.row)))
+        Ok(TaskStatus::Done(Box::new(record.row)))
     }
 
     fn put(&self, row: &Row, metamer: Option<Metamer>, seconds: f64) -> Result<()> {
-        let path = self.metamer(row.task);
+        let path = self.metamer_path(row.task);
         let metamer_sha256 = match metamer {
             Some(metamer) => {
                 metamer.save(&path)?;
@@ -147,10 +147,10 @@ impl Folder {
             }
             None => None,
         };
-        let record = Record { study: self.study.clone(), metamer_sha256, seconds, row: row.clone() };
-        let path = self.record(row.task);
+        let record = RowFile { study: self.study.clone(), metamer_sha256, seconds, row: row.clone() };
+        let path = self.row_path(row.task);
         let json = serde_json::to_vec_pretty(&record).map_err(|e| Error::file(&path, e))?;
-        // Last, for it says that the task is done.
+        // Written last, because this file marks the task as finished.
         crate::fs::atomic::write(&path, &json)
     }
 }

@@ -1,4 +1,4 @@
-//! One task: a metamer, from the first step or from where it was interrupted.
+//! Runs one task: the synthesis of a metamer, from the start or a checkpoint.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,127 +11,128 @@ use crate::network::Network;
 use crate::synthesis::{Run, Stop, StopReason, Synthesis};
 use crate::{Error, Result};
 
-/// How often a task looks up from its work.
+/// Interval at which a task reports progress and checks for a stop.
 const SLICE: Duration = Duration::from_millis(500);
-/// How much is lost at most when a task is killed, unless the plan says otherwise.
-pub(super) const SAVED_EVERY: Duration = Duration::from_secs(15);
+/// Default interval at which a running task is saved.
+pub(super) const DEFAULT_SAVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// What a task works with, and whom it tells.
+/// Runs tasks of a sweep.
 pub(super) struct TaskRunner<'a> {
-    pub study: &'a Manifest,
+    pub manifest: &'a Manifest,
     pub sources: &'a Sources,
     pub store: &'a Store,
-    /// How often a task under way is saved.
+    /// Interval at which a running task is saved.
     pub save_every: Duration,
-    /// Set when work is to end soon.
+    /// Set to stop all tasks after their current slice.
     pub stop: &'a AtomicBool,
 }
 
-/// What a task tells while it works.
+/// Event of a running task.
 pub(super) enum TaskEvent {
-    /// Which part of the task is done, 0 to 1, at most.
+    /// The finished fraction of the task, from 0 to 1; a lower bound.
     Part(f64),
-    /// Something that a person should know.
+    /// A note for the user.
     Note(String),
 }
 
 impl TaskRunner<'_> {
-    /// The manifest's criteria, and a time after which the run is saved.
+    /// The manifest's criteria, and a time after which progress is reported.
     fn stop_criteria(&self) -> Stop {
         let mut stop = Stop::after(SLICE.min(self.save_every));
-        if let Some(snr_db) = self.study.snr_db {
+        if let Some(snr_db) = self.manifest.snr_db {
             stop = stop.or_snr(snr_db);
         }
-        match self.study.evaluations {
+        match self.manifest.evaluations {
             Some(evaluations) => stop.or_evaluations(evaluations),
             None => stop,
         }
     }
 
-    /// Does a task to its end, which is kept; `None` when it was stopped before, and can go on.
-    pub fn work(&self, task: &Task, tell: &dyn Fn(TaskEvent)) -> Result<Option<Row>> {
-        let (study, subject) = (self.study, self.study.subject(task));
+    /// Runs a task to its end and stores the result; `None` if it was stopped and can resume.
+    pub fn run(&self, task: &Task, report: &dyn Fn(TaskEvent)) -> Result<Option<Row>> {
+        let (manifest, entry) = (self.manifest, self.manifest.network(task));
         let network = self.sources.network(task.network)?;
         let weights = &network.weights_source().weights_sha256;
-        if *weights != subject.weights_sha256 {
+        if *weights != entry.weights_sha256 {
             let reason = format!(
-                "has weights {weights}, and the sweep began with {}: put them back, or begin in another folder",
-                subject.weights_sha256
+                "has weights {weights}, but the sweep started with {}; restore them or use another folder",
+                entry.weights_sha256
             );
-            return Err(Error::invalid(&subject.name, reason));
+            return Err(Error::invalid(&entry.name, reason));
         }
-        let row = Row::new(study, task);
-        let mut run = match self.begin(task, &network, tell) {
-            Ok(run) => run.quiet(),
-            Err(e) if is_a_result(&e) => {
-                return self.end(Row { error: Some(e.to_string()), ..row }, task, None).map(Some);
+        let row = Row::new(manifest, task);
+        let run = match self.start(task, &network, report) {
+            Ok(run) => run,
+            Err(e) if is_reproducible(&e) => {
+                return self.finish(Row { error: Some(e.to_string()), ..row }, task, None).map(Some);
             }
             Err(e) => return Err(e),
         };
+        let mut run = run.quiet();
         let stop = self.stop_criteria();
-        let most = study.evaluations_of(subject).max(1) as f64;
-        let mut saved = Instant::now();
-        let (ended, error) = loop {
+        let max_evaluations = manifest.max_evaluations(entry).max(1) as f64;
+        let mut last_save = Instant::now();
+        let (stop_reason, error) = loop {
             match run.advance(stop) {
                 Ok(progress) if matches!(progress.stop_reason, StopReason::Time | StopReason::Interrupted) => {
                     let stopped = progress.stop_reason == StopReason::Interrupted || self.stop.load(Ordering::Relaxed);
-                    if let Some(path) = self.store.running(task.index)
-                        && (stopped || saved.elapsed() >= self.save_every)
+                    if let Some(path) = self.store.checkpoint_path(task.index)
+                        && (stopped || last_save.elapsed() >= self.save_every)
                     {
                         run.save(path)?;
-                        saved = Instant::now();
+                        last_save = Instant::now();
                     }
                     if stopped {
                         return Ok(None);
                     }
-                    tell(TaskEvent::Part((progress.evaluations as f64 / most).min(1.0)));
+                    report(TaskEvent::Part((progress.evaluations as f64 / max_evaluations).min(1.0)));
                 }
                 Ok(progress) => break (Some(progress.stop_reason), None),
-                Err(e) if is_a_result(&e) => break (None, Some(e.to_string())),
+                Err(e) if is_reproducible(&e) => break (None, Some(e.to_string())),
                 Err(e) => return Err(e),
             }
         };
-        let row = Row { ended, error, steps: run.steps(), evaluations: run.evaluations(), ..row };
-        self.end(row, task, Some((run, &network))).map(Some)
+        let row = Row { stop_reason, error, steps: run.steps(), evaluations: run.evaluations(), ..row };
+        self.finish(row, task, Some((run, &network))).map(Some)
     }
 
-    /// Goes on with a task, or starts it.
-    fn begin(&self, task: &Task, network: &Network, tell: &dyn Fn(TaskEvent)) -> Result<Run> {
-        if let Some(path) = self.store.running(task.index).filter(|path| path.exists()) {
+    /// Resumes a task from its checkpoint, or starts it.
+    fn start(&self, task: &Task, network: &Network, report: &dyn Fn(TaskEvent)) -> Result<Run> {
+        if let Some(path) = self.store.checkpoint_path(task.index).filter(|path| path.exists()) {
             match Run::resume(path, network) {
-                Ok(run) if self.is_of(&run, task) => return Ok(run),
-                Ok(_) => tell(TaskEvent::Note(format!(
-                    "{} starts again: what is saved is another's",
-                    self.study.words(task)
+                Ok(run) if self.matches_task(&run, task) => return Ok(run),
+                Ok(_) => report(TaskEvent::Note(format!(
+                    "{} restarts: its checkpoint belongs to another task",
+                    self.manifest.describe(task)
                 ))),
-                Err(e) => tell(TaskEvent::Note(format!("{} starts again: {e}", self.study.words(task)))),
+                Err(e) => report(TaskEvent::Note(format!("{} restarts: {e}", self.manifest.describe(task)))),
             }
         }
-        let stimulus = self.sources.stimulus(task.stimulus, &self.study.stimuli[task.stimulus])?;
-        let plan = Synthesis::new(network, self.study.stage(task), stimulus)?;
-        plan.recipe(self.study.subject(task).recipe.clone()).seed(task.seed).quiet().start()
+        let stimulus = self.sources.stimulus(task.stimulus, &self.manifest.stimuli[task.stimulus])?;
+        let synthesis = Synthesis::new(network, self.manifest.stage(task), stimulus)?;
+        synthesis.recipe(self.manifest.network(task).recipe.clone()).seed(task.seed).quiet().start()
     }
 
-    /// Whether a saved run is this task's.
-    fn is_of(&self, run: &Run, task: &Task) -> bool {
-        let (stamp, recipe) = (run.provenance(), &self.study.subject(task).recipe);
-        stamp.stage == self.study.stage(task) && stamp.seed == task.seed && stamp.recipe == *recipe
+    /// Returns whether a saved run belongs to this task.
+    fn matches_task(&self, run: &Run, task: &Task) -> bool {
+        let (provenance, recipe) = (run.provenance(), &self.manifest.network(task).recipe);
+        provenance.stage == self.manifest.stage(task) && provenance.seed == task.seed && provenance.recipe == *recipe
     }
 
-    /// Judges what there is, and keeps it.
-    fn end(&self, row: Row, task: &Task, run: Option<(Run, &Network)>) -> Result<Row> {
-        let (mut row, mut kept, mut seconds) = (row, None, 0.0);
+    /// Computes the verdict, and stores the row and the metamer.
+    fn finish(&self, row: Row, task: &Task, run: Option<(Run, &Network)>) -> Result<Row> {
+        let (mut row, mut stored, mut seconds) = (row, None, 0.0);
         if let Some((run, network)) = run {
             seconds = run.history().last().map_or(0.0, |point| point.seconds);
             let metamer = run.finish()?.without_times();
             let null = self.sources.null(task.network, network)?;
-            let null = null.filter(|null| null.stage(self.study.stage(task)).is_ok());
+            let null = null.filter(|null| null.stage(self.manifest.stage(task)).is_ok());
             let verdict = null.map(|null| metamer.verdict(&null)).transpose()?;
-            row = row.with(&metamer, verdict);
-            kept = Some(metamer);
+            row = row.with_metamer(&metamer, verdict);
+            stored = Some(metamer);
         }
-        self.store.put(&row, kept, seconds)?;
-        if let Some(path) = self.store.running(row.task) {
+        self.store.put(&row, stored, seconds)?;
+        if let Some(path) = self.store.checkpoint_path(row.task) {
             match std::fs::remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(path, e)),
                 _ => {}
@@ -141,7 +142,7 @@ impl TaskRunner<'_> {
     }
 }
 
-/// Whether an error says something about the metamer, and would come again, rather than about this machine today.
-fn is_a_result(error: &Error) -> bool {
+/// Returns whether an error is a property of the task and would recur, unlike an error of this machine.
+fn is_reproducible(error: &Error) -> bool {
     matches!(error, Error::Diverged { .. } | Error::Invalid { .. } | Error::NotFinite { .. })
 }

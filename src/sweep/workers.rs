@@ -1,4 +1,4 @@
-//! Many tasks, on all cores.
+//! Parallel workers for tasks.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -9,21 +9,21 @@ use super::task::{TaskEvent, TaskRunner};
 use crate::interrupt::Listening;
 use crate::{Error, Result};
 
-/// What the workers tell who waits for them.
+/// Event of the workers.
 pub(super) enum WorkerEvent {
-    /// Which part of a task is done.
+    /// The finished fraction of a task.
     Part(usize, f64),
     Note(String),
     Done(Box<super::row::Row>),
-    /// Nothing has happened for a while.
-    Quiet,
+    /// No event has arrived for a while.
+    Idle,
 }
 
-/// Does tasks, and tells `watch` on this thread; whether somebody interrupted.
+/// Runs tasks in parallel and calls `handle` on this thread for each event. Returns whether there was an interrupt.
 ///
-/// Tasks are done side by side, each on its share of the threads, which is one while there are as many tasks as threads: on two cores that
-/// takes 0.77 to 0.95 of the time of one task after the other on both, for pictures, and the same for sounds (benches/README.md).
-pub(super) fn run(desk: &TaskRunner, tasks: &[Task], mut watch: impl FnMut(WorkerEvent)) -> Result<bool> {
+/// Each task gets an equal number of threads, and one if there are at least as many tasks as threads. On two cores this takes 0.77
+/// to 0.95 of the time of running one task at a time on both cores for images, and the same time for sounds (benches/README.md).
+pub(super) fn run(runner: &TaskRunner, tasks: &[Task], mut handle: impl FnMut(WorkerEvent)) -> Result<bool> {
     let listening = Listening::begin();
     let next = AtomicUsize::new(0);
     let (send, events) = mpsc::channel();
@@ -36,20 +36,20 @@ pub(super) fn run(desk: &TaskRunner, tasks: &[Task], mut watch: impl FnMut(Worke
             scope.spawn(move || {
                 pool.install(|| {
                     while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        if desk.stop.load(Ordering::Relaxed) {
+                        if runner.stop.load(Ordering::Relaxed) {
                             break;
                         }
-                        let tell = |news| {
-                            let _ = send.send(Ok(match news {
+                        let report = |event| {
+                            let _ = send.send(Ok(match event {
                                 TaskEvent::Part(part) => WorkerEvent::Part(task.index, part),
                                 TaskEvent::Note(note) => WorkerEvent::Note(note),
                             }));
                         };
-                        match desk.work(task, &tell) {
+                        match runner.run(task, &report) {
                             Ok(Some(row)) => drop(send.send(Ok(WorkerEvent::Done(Box::new(row))))),
                             Ok(None) => break,
                             Err(e) => {
-                                desk.stop.store(true, Ordering::Relaxed);
+                                runner.stop.store(true, Ordering::Relaxed);
                                 drop(send.send(Err(e)));
                                 break;
                             }
@@ -62,22 +62,22 @@ pub(super) fn run(desk: &TaskRunner, tasks: &[Task], mut watch: impl FnMut(Worke
         loop {
             if listening.interrupted() {
                 interrupted = true;
-                desk.stop.store(true, Ordering::Relaxed);
+                runner.stop.store(true, Ordering::Relaxed);
             }
             match events.recv_timeout(Duration::from_millis(200)) {
-                Ok(Ok(event)) => watch(event),
+                Ok(Ok(event)) => handle(event),
                 Ok(Err(e)) => failed = failed.take().or(Some(e)),
-                Err(mpsc::RecvTimeoutError::Timeout) => watch(WorkerEvent::Quiet),
+                Err(mpsc::RecvTimeoutError::Timeout) => handle(WorkerEvent::Idle),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
             }
         }
     });
-    // An interrupt ends a run's own slice too, perhaps before this thread looked.
+    // An interrupt may have ended a run's slice before this thread checked.
     interrupted |= listening.interrupted();
     failed.map_or(Ok(interrupted), Err)
 }
 
-/// One pool for each worker; together they have as many threads as this process may use.
+/// Creates a thread pool for each worker, with the threads of this process divided equally.
 pub(super) fn pools(tasks: usize) -> Result<Vec<rayon::ThreadPool>> {
     let threads = crate::engine::threads().max(1);
     let workers = threads.min(tasks).max(1);

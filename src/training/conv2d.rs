@@ -1,4 +1,4 @@
-//! The convolution that is trained.
+//! A trainable convolution.
 
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Module, Shape, Tensor};
 use candle_nn::{Conv2dConfig, Init, VarBuilder};
@@ -6,10 +6,10 @@ use rayon::prelude::*;
 
 use crate::ops::{self, FrozenOp, Padding, contiguous, with_values};
 
-/// A two-dimensional convolution whose weights are trained, in the place of [`candle_nn::Conv2d`].
+/// A trainable two-dimensional convolution that replaces [`candle_nn::Conv2d`].
 ///
-/// Values and gradients are those of candle's own. Its gradients of a convolution are right for square pictures and fail for others; they also
-/// take several times as long (`examples/training_step.rs` measures it). On another device than the CPU this one is candle's.
+/// Values and gradients equal candle's. Candle's own gradients of a convolution are correct only for square images and are several
+/// times slower (see `examples/training_step.rs`). On other devices than the CPU, this type uses candle's convolution.
 #[derive(Clone, Debug)]
 pub struct TrainableConv2d {
     weight: Tensor,
@@ -17,9 +17,9 @@ pub struct TrainableConv2d {
     config: Conv2dConfig,
 }
 
-/// A convolution with the variables `weight` `[outputs, channels / groups, kernel, kernel]` and `bias` `[outputs]` of `vb`.
+/// Creates a convolution with the variables `weight` `[outputs, channels / groups, kernel, kernel]` and `bias` `[outputs]` in `vb`.
 ///
-/// It takes the place of [`candle_nn::conv2d`], with the same arguments:
+/// It replaces [`candle_nn::conv2d`] and has the same arguments:
 ///
 /// ```
 /// use metamers::candle::{DType, Device, Module, Tensor};
@@ -35,7 +35,7 @@ pub struct TrainableConv2d {
 /// ```
 ///
 /// # Errors
-/// When `vb` holds variables of these names and other shapes, or channels cannot be split into `groups`.
+/// Fails if `vb` has variables of these names with other shapes, or if `channels` is not a multiple of `groups`.
 pub fn conv2d(
     channels: usize,
     outputs: usize,
@@ -44,7 +44,7 @@ pub fn conv2d(
     vb: VarBuilder,
 ) -> candle_core::Result<TrainableConv2d> {
     if config.groups == 0 || !channels.is_multiple_of(config.groups) {
-        candle_core::bail!("conv2d: {channels} channels cannot be split into {} groups", config.groups);
+        candle_core::bail!("conv2d: {channels} channels are not divisible into {} groups", config.groups);
     }
     let shape = (outputs, channels / config.groups, kernel, kernel);
     let weight = vb.get_with_hints(shape, "weight", candle_nn::init::DEFAULT_KAIMING_NORMAL)?;
@@ -52,8 +52,8 @@ pub fn conv2d(
     Ok(TrainableConv2d { weight, bias, config })
 }
 
-/// candle's way of saying how a convolution slides, in ours.
-fn sliding(config: &Conv2dConfig) -> ops::Conv2dConfig {
+/// Converts candle's configuration to ours.
+fn to_config(config: &Conv2dConfig) -> ops::Conv2dConfig {
     let Conv2dConfig { padding, stride, dilation, groups, .. } = *config;
     ops::Conv2dConfig { stride: [stride; 2], dilation: [dilation; 2], padding: Padding::all(padding), groups }
 }
@@ -63,22 +63,22 @@ impl Module for TrainableConv2d {
         if !x.device().is_cpu() || x.dtype() != DType::F32 {
             return candle_nn::Conv2d::new(self.weight.clone(), Some(self.bias.clone()), self.config).forward(x);
         }
-        let frozen = ops::Conv2d::new(&self.weight, Some(&self.bias), sliding(&self.config));
-        let op = Trained(frozen.map_err(candle_core::Error::wrap)?);
+        let frozen = ops::Conv2d::new(&self.weight, Some(&self.bias), to_config(&self.config));
+        let op = Conv2dOp(frozen.map_err(candle_core::Error::wrap)?);
         x.contiguous()?.apply_op3(&self.weight, &self.bias, op)
     }
 }
 
-/// The convolution with the weights of this step, and its three gradients. Each input of the batch is one task, and sums over the
-/// batch run in its order: the bits do not depend on the number of threads.
-struct Trained(ops::Conv2d);
+/// A convolution with the current weights, and its three gradients. Each input of the batch is one task, and sums over the batch
+/// have a fixed order, so the bits do not depend on the number of threads.
+struct Conv2dOp(ops::Conv2d);
 
-/// The shape of one input of a batch.
+/// The shape of one input of the batch.
 fn one(shape: &[usize]) -> Vec<usize> {
     [&[1], &shape[1..]].concat()
 }
 
-impl CustomOp3 for Trained {
+impl CustomOp3 for Conv2dOp {
     fn name(&self) -> &'static str {
         "conv2d"
     }
@@ -118,28 +118,30 @@ impl CustomOp3 for Trained {
         let gradient = gradient.contiguous()?;
         with_values(x, |values| {
             with_values(&gradient, |gradient| {
-                // Pictures are no variables: nobody asks for the gradient of the first layer's input.
-                let pulled = x.track_op().then(|| {
-                    let mut pulled = vec![0.0; values.len()];
-                    let each = pulled.par_chunks_mut(size).zip(gradient.par_chunks(out_size));
-                    each.for_each(|(pulled, g)| self.0.backward_one(g, &one, pulled));
-                    pulled
+                // The gradient of the first layer's input, the images, is not needed.
+                let input_gradient = x.track_op().then(|| {
+                    let mut input_gradient = vec![0.0; values.len()];
+                    let each = input_gradient.par_chunks_mut(size).zip(gradient.par_chunks(out_size));
+                    each.for_each(|(input_gradient, g)| self.0.backward_one(g, &one, input_gradient));
+                    input_gradient
                 });
                 let each = values.par_chunks(size).zip(gradient.par_chunks(out_size));
                 let each: Vec<_> = each.map(|(x, g)| self.0.weight_gradient_one(x, g, &one)).collect();
-                let mut of_weight = vec![0.0; weight.elem_count()];
+                let mut weight_gradient = vec![0.0; weight.elem_count()];
                 for one in &each {
-                    of_weight.iter_mut().zip(one).for_each(|(sum, &one)| *sum += one);
+                    weight_gradient.iter_mut().zip(one).for_each(|(sum, &one)| *sum += one);
                 }
-                let mut of_bias = vec![0.0; bias.elem_count()];
+                let mut bias_gradient = vec![0.0; bias.elem_count()];
                 for planes in gradient.chunks(out_size) {
                     let sums = planes.chunks(plane).map(|plane| plane.iter().sum::<f32>());
-                    of_bias.iter_mut().zip(sums).for_each(|(sum, one)| *sum += one);
+                    bias_gradient.iter_mut().zip(sums).for_each(|(sum, one)| *sum += one);
                 }
-                let pulled = pulled.map(|pulled| Tensor::from_vec(pulled, x.shape(), x.device())).transpose()?;
-                let of_weight = Tensor::from_vec(of_weight, weight.shape(), weight.device())?;
-                let of_bias = Tensor::from_vec(of_bias, bias.shape(), bias.device())?;
-                Ok((pulled, Some(of_weight), Some(of_bias)))
+                let input_gradient = input_gradient
+                    .map(|input_gradient| Tensor::from_vec(input_gradient, x.shape(), x.device()))
+                    .transpose()?;
+                let weight_gradient = Tensor::from_vec(weight_gradient, weight.shape(), weight.device())?;
+                let bias_gradient = Tensor::from_vec(bias_gradient, bias.shape(), bias.device())?;
+                Ok((input_gradient, Some(weight_gradient), Some(bias_gradient)))
             })
         })
     }

@@ -1,4 +1,4 @@
-//! A small convolutional network as data: to be trained, frozen, saved and opened again.
+//! Description of a small convolutional network that can be trained, frozen, saved and opened.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,17 +13,17 @@ use crate::network::{Builder, Checkpoint, Input, Network, WeightsSource};
 use crate::ops::{self, ChannelAffine, Padding, Relu};
 use crate::{Error, Result};
 
-/// Pixels have about this mean and this deviation; what the first convolution gets is about 0 and 1.
-const PIXELS: (f32, f32) = (0.5, 0.25);
-/// The note of a weights file that holds the description.
-const NOTE: &str = "metamers.conv_net";
+/// Approximate mean and standard deviation of pixels, which normalise the input of the first convolution.
+const PIXEL_MEAN_STD: (f32, f32) = (0.5, 0.25);
+/// Metadata key of the description in a weights file.
+const DESCRIPTION_KEY: &str = "metamers.conv_net";
 
-/// A small convolutional network for pictures, as data: convolutions with bias and rectifier, then the mean over the picture, then a
-/// number for each class.
+/// Description of a small convolutional network for images: convolutions with bias and ReLU, global average pooling, and a linear
+/// layer with one logit for each class.
 ///
-/// The same description makes the module that is trained ([`ConvNet::module`]), the frozen network that metamers are made for
-/// ([`ConvNet::freeze`]) and its untrained twin ([`ConvNet::untrained`]). Every convolution is a stage under its own name; `mean` and
-/// `logits` are the last two. Weights are called as candle and PyTorch call them: `conv1.weight`, `conv1.bias`, `logits.weight` ...
+/// The same description gives the module to train ([`ConvNet::module`]), the frozen network for metamers ([`ConvNet::freeze`]) and
+/// the untrained network ([`ConvNet::untrained`]). Every convolution is a stage under its own name; `mean` and `logits` are the last
+/// two stages. Weights have the names of candle and PyTorch: `conv1.weight`, `conv1.bias`, `logits.weight` ...
 ///
 /// ```
 /// use metamers::prelude::{training::*, *};
@@ -51,7 +51,7 @@ struct Convolution {
     stride: usize,
 }
 
-/// A [`ConvNet`] with weights that are trained: `[batch, 3, side, side]` in `[0, 1]` to `[batch, classes]`.
+/// The trainable module of a [`ConvNet`], from `[batch, 3, side, side]` in `[0, 1]` to `[batch, classes]`.
 #[derive(Clone, Debug)]
 pub struct ConvNetModule {
     convolutions: Vec<TrainableConv2d>,
@@ -59,19 +59,21 @@ pub struct ConvNetModule {
 }
 
 impl ConvNet {
-    /// A network for colour pictures of `side` x `side` pixels, without convolutions yet.
+    /// Creates a description for colour images of `side` x `side` pixels, without convolutions.
     pub fn new<T: Into<String>>(name: impl Into<String>, side: usize, classes: impl IntoIterator<Item = T>) -> Self {
         let classes = classes.into_iter().map(Into::into).collect();
         Self { name: name.into(), side, convolutions: vec![], classes }
     }
 
-    /// Adds a convolution with a square `kernel` of odd side, as many zeros around as half of it (rounded down), and a rectifier.
+    /// Adds a convolution with a square kernel of odd side, zero padding of `kernel / 2` (rounded down), and a ReLU.
+    #[must_use]
     pub fn conv(mut self, name: impl Into<String>, outputs: usize, kernel: usize, stride: usize) -> Self {
         self.convolutions.push(Convolution { name: name.into(), outputs, kernel, stride });
         self
     }
 
-    /// The same network under another name and for other classes.
+    /// Sets another name and other classes.
+    #[must_use]
     pub fn with_classes<T: Into<String>>(
         mut self,
         name: impl Into<String>,
@@ -92,31 +94,31 @@ impl ConvNet {
         &self.classes
     }
 
-    /// Refuses numbers that no network could be built with.
+    /// Checks all values.
     fn check(&self) -> Result<()> {
-        let refuse = |what: &str, reason: String| Err(Error::invalid(format!("{what} of {}", self.name), reason));
+        let invalid = |what: &str, reason: String| Err(Error::invalid(format!("{what} of {}", self.name), reason));
         if !(1..=1024).contains(&self.side) {
-            return refuse("side", format!("must be 1 to 1024 pixels, got {}", self.side));
+            return invalid("side", format!("must be 1 to 1024 pixels, got {}", self.side));
         }
         if self.classes.len() < 2 {
-            return refuse("classes", format!("must be at least 2, got {}", self.classes.len()));
+            return invalid("classes", format!("must be at least 2, got {}", self.classes.len()));
         }
         for Convolution { name, outputs, kernel, stride } in &self.convolutions {
             if !(1..=4096).contains(outputs) || kernel.is_multiple_of(2) || *kernel > 31 || !(1..=16).contains(stride) {
-                let reason = "takes 1 to 4096 outputs, an odd kernel up to 31 and a stride of 1 to 16, got";
-                return refuse(name, format!("{reason} {outputs}, {kernel} and {stride}"));
+                let reason = "requires 1 to 4096 outputs, an odd kernel up to 31 and a stride of 1 to 16, got";
+                return invalid(name, format!("{reason} {outputs}, {kernel} and {stride}"));
             }
         }
         match self.convolutions.is_empty() {
-            true => refuse("convolutions", "must be at least 1; add one with .conv(\"conv1\", 16, 5, 2)".into()),
+            true => invalid("convolutions", "must be at least 1; add one with .conv(\"conv1\", 16, 5, 2)".into()),
             false => Ok(()),
         }
     }
 
-    /// The module that is trained, with its variables in `vb`.
+    /// Creates the module to train, with its variables in `vb`.
     ///
     /// # Errors
-    /// A description that no network can be built with, or variables of other shapes in `vb`.
+    /// Fails for an invalid description, and for variables of other shapes in `vb`.
     pub fn module(&self, vb: VarBuilder) -> Result<ConvNetModule> {
         self.check()?;
         let mut channels = 3;
@@ -129,45 +131,45 @@ impl ConvNet {
         Ok(ConvNetModule { convolutions, logits: candle_nn::linear(channels, self.classes.len(), vb.pp("logits"))? })
     }
 
-    /// The frozen network with the values that the variables have now, to make metamers for.
+    /// Creates the frozen network with the current values of the variables.
     ///
     /// # Errors
-    /// Variables that are missing (the error lists the near names), have another shape or are not finite.
+    /// Fails for variables that are missing (with suggestions), have another shape or are not finite.
     pub fn freeze(&self, vars: &VarMap) -> Result<Network> {
-        self.frozen_as(vars, "trained in this session")
+        self.freeze_with_source(vars, "trained in this session")
     }
 
-    pub(super) fn frozen_as(&self, vars: &VarMap, source: &str) -> Result<Network> {
+    pub(super) fn freeze_with_source(&self, vars: &VarMap, source: &str) -> Result<Network> {
         let vars = super::variables(vars);
         let tensor = |name: &str, shape: &[usize]| {
-            let found = vars.iter().find(|(known, _)| known == name);
+            let variable = vars.iter().find(|(known, _)| known == name);
             let known = || vars.iter().map(|(known, _)| known.as_str());
-            let (_, var) = found.ok_or_else(|| Error::unknown("variable", name, known()))?;
+            let (_, var) = variable.ok_or_else(|| Error::unknown("variable", name, known()))?;
             if var.dims() != shape {
                 return Err(Error::shape(format!("the variable \"{name}\""), format!("{shape:?}"), var.dims()));
             }
             crate::finite::check(|| format!("the variable \"{name}\""), &crate::ops::values(var)?)?;
-            // A copy: training that goes on writes over the variable.
+            // A copy, because further training overwrites the variable.
             Ok(var.as_tensor().copy()?)
         };
         self.network(tensor, source)
     }
 
-    /// The network as it is before training with this seed: the weights of [`Checkpoint::random`].
+    /// Creates the network before training with this seed, with the weights of [`Checkpoint::random`].
     ///
     /// # Errors
-    /// A description that no network can be built with.
+    /// Fails for an invalid description.
     pub fn untrained(&self, seed: u64) -> Result<Network> {
         let weights = Checkpoint::random(seed);
         self.network(|name, shape| weights.tensor(name, shape), &format!("untrained, seed {seed}"))
     }
 
-    /// The graph of layers.
+    /// Builds the frozen network.
     fn network(&self, tensor: impl Fn(&str, &[usize]) -> Result<Tensor>, source: &str) -> Result<Network> {
         self.check()?;
         let shape = [3, self.side, self.side];
         let mut b = Builder::new(&self.name, Input::Image { shape, resize: self.side });
-        let (mean, deviation) = PIXELS;
+        let (mean, deviation) = PIXEL_MEAN_STD;
         let mut x = b.channel_affine(b.input(), ChannelAffine::normalize(&[mean; 3], &[deviation; 3])?)?;
         let mut channels = 3;
         for Convolution { name, outputs, kernel, stride } in &self.convolutions {
@@ -187,22 +189,22 @@ impl ConvNet {
         x = b.linear(x, ops::Linear::new(&weight, Some(&bias))?)?;
         b.stage("logits", x)?;
         b.classes(self.classes.iter().cloned());
-        // Without a file's hash the builder takes that of the layers: the same here and when the saved network is opened.
+        // With an empty hash, the builder computes one from the layers, which is the same after the network is saved and opened.
         b.weights_source(WeightsSource { source: source.into(), weights_sha256: String::new() });
         b.finish()
     }
 
-    /// Writes the weights and this description as a safetensors file, from which [`ConvNet::open`] makes the frozen network again. The
-    /// file appears whole or not at all.
+    /// Saves the weights and this description as a safetensors file for [`ConvNet::open`].
+    /// The write is atomic.
     ///
     /// # Errors
-    /// As [`ConvNet::freeze`], and [`Error::File`] when the file cannot be written.
+    /// Fails like [`ConvNet::freeze`], and with [`Error::File`] if the file cannot be written.
     pub fn save(&self, vars: &VarMap, path: impl AsRef<Path>) -> Result<()> {
-        self.save_as(vars, path.as_ref(), "trained in this session")
+        self.save_with_source(vars, path.as_ref(), "trained in this session")
     }
 
-    pub(super) fn save_as(&self, vars: &VarMap, path: &Path, source: &str) -> Result<()> {
-        let net = self.frozen_as(vars, source)?;
+    pub(super) fn save_with_source(&self, vars: &VarMap, path: &Path, source: &str) -> Result<()> {
+        let net = self.freeze_with_source(vars, source)?;
         let failed = |e: &dyn std::fmt::Display| Error::file(path, format!("cannot be written ({e})"));
         let mut arrays = vec![];
         for (name, var) in super::variables(vars) {
@@ -215,29 +217,32 @@ impl ConvNet {
             views.push((name.as_str(), view));
         }
         let notes = HashMap::from([
-            (NOTE.to_owned(), serde_json::to_string(self).map_err(|e| failed(&e))?),
+            (DESCRIPTION_KEY.to_owned(), serde_json::to_string(self).map_err(|e| failed(&e))?),
             ("metamers.source".to_owned(), source.to_owned()),
             ("metamers.layers_sha256".to_owned(), net.weights_source().weights_sha256.clone()),
         ]);
         crate::fs::atomic::write(path, &safetensors::serialize(views, Some(notes)).map_err(|e| failed(&e))?)
     }
 
-    /// The frozen network of a file that [`ConvNet::save`] wrote, with the provenance and the hash that it had when it was saved.
+    /// Opens the frozen network of a file from [`ConvNet::save`], with its original source and hash.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read, was not written by [`ConvNet::save`], or holds other weights than it says.
+    /// [`Error::File`] if the file cannot be read, is not from [`ConvNet::save`], or has weights that do not match its hash.
     pub fn open(path: impl AsRef<Path>) -> Result<Network> {
         let path = path.as_ref();
         let weights = Checkpoint::open(path)?;
         let note = |name: &str| {
-            let missing = || Error::file(path, "was not written by ConvNet::save: its header holds no description");
+            let missing = || Error::file(path, "is not a file of ConvNet::save: its header has no description");
             weights.note(name).ok_or_else(missing)
         };
-        let plan: Self = serde_json::from_str(note(NOTE)?)
-            .map_err(|e| Error::file(path, format!("holds a description that cannot be read ({e})")))?;
-        let net = plan.network(|name, shape| weights.tensor(name, shape), note("metamers.source")?)?;
+        let description: Self = serde_json::from_str(note(DESCRIPTION_KEY)?)
+            .map_err(|e| Error::file(path, format!("has an invalid description ({e})")))?;
+        let net = description.network(|name, shape| weights.tensor(name, shape), note("metamers.source")?)?;
         if net.weights_source().weights_sha256 != note("metamers.layers_sha256")? {
-            return Err(Error::file(path, "holds other weights than its header says: it was changed or is damaged"));
+            return Err(Error::file(
+                path,
+                "has weights that do not match the hash in its header; it was changed or is damaged",
+            ));
         }
         Ok(net)
     }
@@ -245,7 +250,7 @@ impl ConvNet {
 
 impl Module for ConvNetModule {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let (mean, deviation) = PIXELS;
+        let (mean, deviation) = PIXEL_MEAN_STD;
         let mut x = x.affine(1.0 / f64::from(deviation), f64::from(-mean / deviation))?;
         for convolution in &self.convolutions {
             x = convolution.forward(&x)?.relu()?;
@@ -254,13 +259,13 @@ impl Module for ConvNetModule {
     }
 }
 
-/// Gives every variable the value that the untrained network of this seed has: [`Checkpoint::random`].
+/// Initialises every variable with the value in the untrained network of this seed ([`Checkpoint::random`]).
 ///
-/// candle draws the first weights from a generator that cannot be seeded on the CPU; after this the same seed gives the same bits.
+/// Candle's generator cannot be seeded on the CPU; with this function, the same seed gives the same bits.
 ///
 /// # Errors
-/// Never for variables in float32.
-pub fn draw_weights(vars: &VarMap, seed: u64) -> Result<()> {
+/// Infallible for variables in float32.
+pub fn init_weights(vars: &VarMap, seed: u64) -> Result<()> {
     let random = Checkpoint::random(seed);
     for (name, var) in super::variables(vars) {
         var.set(&random.tensor(&name, var.dims())?.to_dtype(var.dtype())?.to_device(var.device())?)?;
@@ -268,7 +273,7 @@ pub fn draw_weights(vars: &VarMap, seed: u64) -> Result<()> {
     Ok(())
 }
 
-/// A batch of one input of a network's own, for checks.
+/// The outputs of a network's last stage for a batch.
 pub(super) fn outputs(net: &Network, x: &Tensor) -> Result<Tensor> {
     let last = net.stages().last().ok_or_else(|| Error::invalid(net.name(), "has no stage"))?;
     net.forward_to(&last.name, &x.to_device(&Device::Cpu)?)

@@ -1,4 +1,4 @@
-//! Shapes cut out of photos: pictures that ask two questions at once.
+//! Images of shapes cut out of photos, labelled by shape and by material.
 
 use std::f32::consts::{PI, TAU};
 
@@ -10,10 +10,10 @@ use crate::display::{Figure, MimeBundle, Panel, Raster, Show};
 use crate::stimulus::Image;
 use crate::{Error, Result};
 
-/// The shapes.
+/// Names of the shapes.
 const SHAPES: [&str; 6] = ["circle", "square", "triangle", "star", "cross", "ring"];
 
-/// The photos, by file and by what they are made of. Patches of these six can be told apart by their colours and edges.
+/// Photos by file and material. Patches of these six can be distinguished by colour and edges.
 const PHOTOS: [(&str, &str); 6] = [
     ("citrus_slices", "citrus"),
     ("coral_reef", "reef"),
@@ -23,18 +23,18 @@ const PHOTOS: [(&str, &str); 6] = [
     ("orchestra", "orchestra"),
 ];
 
-/// Photos are cut into so many upright strips; every other one is held out.
+/// Number of vertical strips of a photo; every second one is held out.
 const STRIPS: usize = 4;
 
-/// Points along each side of a pixel at which a shape's edge is looked at.
-const FINE: usize = 4;
+/// Supersampling factor at the edges of shapes, along each side of a pixel.
+const SUPERSAMPLING: usize = 4;
 
-/// Shapes cut out of photos, on a plain ground of any colour.
+/// Generates images of shapes cut out of photos, on a background of a random colour.
 ///
-/// Each picture has a shape (circle, square, triangle, star, cross or ring, somewhere, of some size, turned by up to 20 degrees) and a
-/// material (a patch of one of six shipped photos, mirrored half of the time). So the same pictures can be sorted by shape or by
-/// material, and a network trained on one of the two questions may become invariant to the answer of the other. The idea of setting shape
-/// against texture is that of Geirhos et al. (ICLR 2019).
+/// Each image has a shape (circle, square, triangle, star, cross or ring, of random position and size, rotated by up to 20 degrees)
+/// and a material (a patch of one of six shipped photos, mirrored at random). The same images can be classified by shape or by
+/// material, so a network trained on one label may become invariant to the other. Geirhos et al. (ICLR 2019) introduced this contrast
+/// of shape and texture.
 ///
 /// ```
 /// use metamers::prelude::{training::*, *};
@@ -52,7 +52,7 @@ pub struct Cutouts {
     photos: Vec<Image>,
 }
 
-/// Pictures of [`Cutouts`], each with its shape and its material.
+/// Images from [`Cutouts`], each with its shape and material.
 #[derive(Clone)]
 pub struct CutoutImages {
     images: Vec<Image>,
@@ -61,10 +61,10 @@ pub struct CutoutImages {
 }
 
 impl Cutouts {
-    /// Cut-outs of `side` x `side` pixels, from 24 to 72.
+    /// Creates a generator of images of `side` x `side` pixels, from 24 to 72.
     ///
     /// # Errors
-    /// Another side, or when the shipped photos cannot be read.
+    /// Fails for another side, and if the shipped photos cannot be read.
     pub fn new(side: usize) -> Result<Self> {
         if !(24..=72).contains(&side) {
             return Err(Error::invalid("side", format!("must be 24 to 72 pixels, got {side}; 48 is a good size")));
@@ -73,64 +73,64 @@ impl Cutouts {
         Ok(Self { side, photos: photos.collect::<Result<_>>()? })
     }
 
-    /// Pictures to train with; the same seed gives the same bits. Their materials come from the first and the third quarter of each photo's
+    /// Generates training images; the same seed gives the same bits. Materials come from the first and third quarter of each photo's
     /// width.
     ///
     /// # Errors
-    /// Never for a side that could be chosen; the type leaves the pictures' word on it.
+    /// Infallible for a valid side; the `Result` comes from [`Image::from_planes`].
     pub fn generate(&self, count: usize, seed: u64) -> Result<CutoutImages> {
-        self.of_strips(count, seed, false)
+        self.generate_from(Split::Training, count, seed)
     }
 
-    /// Pictures to test with. Their materials come from the second and the fourth quarter: no pixel of a photo is in both.
+    /// Generates test images. Materials come from the second and fourth quarter, so the two sets share no pixel of a photo.
     ///
     /// # Errors
-    /// As [`Cutouts::draw`].
+    /// Fails like [`Cutouts::generate`].
     pub fn generate_held_out(&self, count: usize, seed: u64) -> Result<CutoutImages> {
-        self.of_strips(count, seed, true)
+        self.generate_from(Split::HeldOut, count, seed)
     }
 
-    fn of_strips(&self, count: usize, seed: u64, held_out: bool) -> Result<CutoutImages> {
+    fn generate_from(&self, split: Split, count: usize, seed: u64) -> Result<CutoutImages> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        random.set_stream(u64::from(held_out));
+        random.set_stream(split as u64);
         let mut drawn = CutoutImages { images: vec![], shapes: vec![], materials: vec![] };
         for _ in 0..count {
             let (shape, material) = (random.random_range(0..SHAPES.len()), random.random_range(0..PHOTOS.len()));
-            drawn.images.push(self.picture(shape, material, held_out, &mut random)?);
+            drawn.images.push(self.image(shape, material, split, &mut random)?);
             drawn.shapes.push(shape as u32);
             drawn.materials.push(material as u32);
         }
         Ok(drawn)
     }
 
-    fn picture(&self, shape: usize, material: usize, held_out: bool, random: &mut ChaCha8Rng) -> Result<Image> {
+    fn image(&self, shape: usize, material: usize, split: Split, random: &mut ChaCha8Rng) -> Result<Image> {
         let side = self.side;
         let radius = side as f32 * random.random_range(0.30..0.42f32);
-        let room = side as f32 / 2.0 - radius;
-        let mut centre = || side as f32 / 2.0 + random.random_range(-room..room);
-        let (x, y) = (centre(), centre());
+        let margin = side as f32 / 2.0 - radius;
+        let mut center = || side as f32 / 2.0 + random.random_range(-margin..margin);
+        let (x, y) = (center(), center());
         let (sine, cosine) = random.random_range(-PI / 9.0..PI / 9.0).sin_cos();
-        let ground: [f32; 3] = random.random();
+        let background: [f32; 3] = random.random();
         let mirrored: bool = random.random();
         let photo = &self.photos[material];
         let strip = photo.width() / STRIPS;
-        let first = strip * (2 * random.random_range(0..STRIPS / 2) + usize::from(held_out));
+        let first = strip * (2 * random.random_range(0..STRIPS / 2) + split as usize);
         let left = first + random.random_range(0..=strip - side);
         let top = random.random_range(0..=photo.height() - side);
         let mut values = vec![0.0; 3 * side * side];
         for row in 0..side {
             for column in 0..side {
-                let covered = (0..FINE * FINE).filter(|point| {
-                    let at = |pixel: usize, fine: usize| pixel as f32 + (fine as f32 + 0.5) / FINE as f32;
-                    let across = (at(column, point % FINE) - x) / radius;
-                    let down = (at(row, point / FINE) - y) / radius;
+                let covered = (0..SUPERSAMPLING * SUPERSAMPLING).filter(|point| {
+                    let at = |pixel: usize, sub: usize| pixel as f32 + (sub as f32 + 0.5) / SUPERSAMPLING as f32;
+                    let across = (at(column, point % SUPERSAMPLING) - x) / radius;
+                    let down = (at(row, point / SUPERSAMPLING) - y) / radius;
                     inside(shape, cosine * across + sine * down, cosine * down - sine * across)
                 });
-                let share = covered.count() as f32 / (FINE * FINE) as f32;
+                let coverage = covered.count() as f32 / (SUPERSAMPLING * SUPERSAMPLING) as f32;
                 let from = left + if mirrored { side - 1 - column } else { column };
-                for (channel, ground) in ground.iter().enumerate() {
+                for (channel, background) in background.iter().enumerate() {
                     let pixel = photo.values()[(channel * photo.height() + top + row) * photo.width() + from];
-                    values[(channel * side + row) * side + column] = share * pixel + (1.0 - share) * ground;
+                    values[(channel * side + row) * side + column] = coverage * pixel + (1.0 - coverage) * background;
                 }
             }
         }
@@ -138,7 +138,14 @@ impl Cutouts {
     }
 }
 
-/// Whether a point lies in a shape of about radius 1 around the origin; `y` points down.
+/// The strips of the photos that materials come from.
+#[derive(Clone, Copy)]
+enum Split {
+    Training = 0,
+    HeldOut = 1,
+}
+
+/// Returns whether a point is inside a shape of radius about 1 around the origin; `y` points down.
 fn inside(shape: usize, x: f32, y: f32) -> bool {
     let radius = x.hypot(y);
     match SHAPES[shape] {
@@ -146,7 +153,7 @@ fn inside(shape: usize, x: f32, y: f32) -> bool {
         "square" => x.abs().max(y.abs()) < 0.78,
         "triangle" => y < 0.55 && 3f32.sqrt() * x.abs() - y < 1.1,
         "star" => {
-            // Within a tenth of the turn of a tip, the edge runs from the tip to a notch.
+            // Within a tenth of a turn around each tip, the edge runs from the tip to a notch.
             let (tip, notch, fifth) = (1.1, 0.45, TAU / 5.0);
             let angle = ((x.atan2(-y) + fifth / 2.0).rem_euclid(fifth) - fifth / 2.0).abs();
             let (along, beside) = (radius * angle.cos(), radius * angle.sin());
@@ -159,31 +166,31 @@ fn inside(shape: usize, x: f32, y: f32) -> bool {
 }
 
 impl CutoutImages {
-    /// The pictures.
+    /// The images.
     pub fn images(&self) -> &[Image] {
         &self.images
     }
 
-    /// The pictures sorted by shape.
+    /// The images labelled by shape.
     ///
     /// # Errors
-    /// When there is no picture.
+    /// Fails without images.
     pub fn by_shape(&self) -> Result<Dataset> {
-        Dataset::of_images(&self.images, self.shapes.clone(), SHAPES)
+        Dataset::from_images(&self.images, self.shapes.clone(), SHAPES)
     }
 
-    /// The pictures sorted by material.
+    /// The images labelled by material.
     ///
     /// # Errors
-    /// When there is no picture.
+    /// Fails without images.
     pub fn by_material(&self) -> Result<Dataset> {
-        Dataset::of_images(&self.images, self.materials.clone(), PHOTOS.map(|(_, name)| name))
+        Dataset::from_images(&self.images, self.materials.clone(), PHOTOS.map(|(_, name)| name))
     }
 }
 
 impl std::fmt::Debug for CutoutImages {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "CutOutPictures({})", self.images.len())
+        write!(f, "CutoutImages({})", self.images.len())
     }
 }
 
@@ -192,7 +199,7 @@ impl Show for CutoutImages {
         let names = |image: &Image| Panel::picture("", Raster::from(image)).caption(image.name());
         let first: Vec<Panel> = self.images.iter().take(16).map(names).collect();
         let text = format!("{} cut-outs", self.images.len());
-        let mut figure = Figure::new(format!("The first of {text}: shapes cut out of photos on plain grounds"));
+        let mut figure = Figure::new(format!("The first of {text}: shapes cut out of photos on plain backgrounds"));
         for row in first.chunks(8) {
             figure.push(row.to_vec());
         }
@@ -234,13 +241,13 @@ mod tests {
 
     #[test]
     fn no_pixel_of_a_photo_is_in_both_parts() {
-        // A photo in which every pixel says its column.
+        // A photo whose pixels encode their column.
         let column = |i: usize| (i % 320) as f32 / 320.0;
         let ramp = Image::from_planes("ramp", 320, 80, (0..3 * 320 * 80).map(column).collect()).unwrap();
         let cut_outs = Cutouts { side: 72, photos: vec![ramp; PHOTOS.len()] };
         let strips = |pictures: CutoutImages| {
             let middle = |image: &Image| (image.values()[36 * 72 + 36] * 320.0).round() as usize / (320 / STRIPS);
-            // Only where the middle is material: on the ground the planes differ.
+            // Only images with material in the middle; on the background, the channels differ.
             let whole = |image: &&Image| {
                 (0..3).all(|c| image.values()[c * 72 * 72 + 36 * 72 + 36] == image.values()[36 * 72 + 36])
             };

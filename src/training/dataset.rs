@@ -1,4 +1,4 @@
-//! Inputs with their right answers.
+//! Labelled data sets.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::display::{Figure, MimeBundle, Panel, Raster, Show};
 use crate::stimulus::Image;
 use crate::{Error, Result};
 
-/// Inputs with the class that is the right answer to each.
+/// Inputs with their labels and the names of the classes.
 #[derive(Clone)]
 pub struct Dataset {
     inputs: Tensor,
@@ -19,11 +19,11 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Examples from a tensor `[examples, ..]` of float32 inputs, the index of each one's class, and the names of the classes.
+    /// Creates a data set from float32 inputs `[examples, ..]`, the class index of each, and the names of the classes.
     ///
     /// # Errors
-    /// No example, less than two classes, another number of labels than inputs, a label without a class, or values that are not
-    /// finite.
+    /// Fails without examples, for fewer than two classes, unequal numbers of labels and inputs, a label out of range, and values
+    /// that are not finite.
     pub fn new<T: Into<String>>(
         inputs: Tensor,
         labels: Vec<u32>,
@@ -34,36 +34,40 @@ impl Dataset {
             return Err(Error::invalid("classes", format!("must be at least 2, got {}", classes.len())));
         }
         if labels.is_empty() || inputs.dims().first() != Some(&labels.len()) {
-            let expected = format!("[{}, ..], one input for each label, at least one", labels.len());
+            let expected = format!("[{}, ..], one input for each label and at least one", labels.len());
             return Err(Error::shape("the inputs of examples", expected, inputs.dims()));
         }
         if let Some(label) = labels.iter().find(|&&label| label as usize >= classes.len()) {
-            let reason =
-                format!("{label} is no class; {} classes have the labels 0 to {}", classes.len(), classes.len() - 1);
+            let reason = format!(
+                "{label} is out of range; {} classes have the labels 0 to {}",
+                classes.len(),
+                classes.len() - 1
+            );
             return Err(Error::invalid("label", reason));
         }
         crate::finite::check(|| "the inputs of examples".into(), &crate::ops::values(&inputs)?)?;
         Ok(Self { inputs, labels: labels.into(), classes })
     }
 
-    /// Examples from pictures of one size, with the index of each one's class.
+    /// Creates a data set from images of one size and the class index of each.
     ///
     /// # Errors
-    /// As [`Dataset::new`], and when the pictures differ in size.
-    pub fn of_images<T: Into<String>>(
+    /// Fails like [`Dataset::new`], and for images of different sizes.
+    pub fn from_images<T: Into<String>>(
         images: &[Image],
         labels: Vec<u32>,
         classes: impl IntoIterator<Item = T>,
     ) -> Result<Self> {
         let Some(first) = images.first() else {
-            return Err(Error::invalid("examples", "have no picture; they need at least one"));
+            return Err(Error::invalid("examples", "require at least one image"));
         };
         let (width, height) = (first.width(), first.height());
         let mut values = Vec::with_capacity(images.len() * 3 * width * height);
         for image in images {
             if (image.width(), image.height()) != (width, height) {
                 let (w, h) = (image.width(), image.height());
-                let reason = format!("\"{}\" has {w} x {h} pixels, the first has {width} x {height}", image.name());
+                let reason =
+                    format!("\"{}\" has {w} x {h} pixels, but the first image has {width} x {height}", image.name());
                 return Err(Error::invalid("examples", reason));
             }
             values.extend_from_slice(image.values());
@@ -72,7 +76,7 @@ impl Dataset {
         Self::new(inputs, labels, classes)
     }
 
-    /// How many there are; at least one.
+    /// The number of examples; at least one.
     #[expect(clippy::len_without_is_empty, reason = "they are never empty")]
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -83,7 +87,7 @@ impl Dataset {
         &self.inputs
     }
 
-    /// The index of each one's class.
+    /// The class index of each example.
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
@@ -93,16 +97,16 @@ impl Dataset {
         &self.classes
     }
 
-    /// What a network that knows nothing gets right: the share of the most frequent class.
+    /// The chance level: the fraction of the most frequent class.
     pub fn chance(&self) -> f64 {
         let count = |class: usize| self.labels.iter().filter(|&&label| label as usize == class).count();
         (0..self.classes.len()).map(count).max().unwrap_or(0) as f64 / self.len() as f64
     }
 
-    /// `size` inputs and their labels, drawn with replacement: the same for the same seed and step.
+    /// Draws `size` inputs and their labels with replacement; the seed and the step determine the batch.
     ///
     /// # Errors
-    /// A size of 0.
+    /// Fails for a size of 0.
     pub fn batch(&self, size: usize, seed: u64, step: usize) -> Result<(Tensor, Tensor)> {
         if size == 0 {
             return Err(Error::invalid("batch", "must hold at least 1 example; 32 is usual"));
@@ -115,28 +119,29 @@ impl Dataset {
         Ok((inputs, Tensor::from_vec(labels, size, &Device::Cpu)?))
     }
 
-    /// How many of the examples a module gives the right class: the highest of its outputs `[batch, classes]`.
+    /// Counts the examples that a module classifies correctly, by the largest of its outputs `[batch, classes]`.
     ///
     /// # Errors
-    /// When the module fails, or gives another number of outputs than there are classes.
+    /// Fails if the module fails, or if its number of outputs is not the number of classes.
     pub fn count_correct(&self, module: &(impl Module + ?Sized)) -> Result<usize> {
-        let mut right = 0;
-        for first in (0..self.len()).step_by(AT_ONCE) {
-            let count = AT_ONCE.min(self.len() - first);
+        let mut correct = 0;
+        for first in (0..self.len()).step_by(EVALUATION_BATCH) {
+            let count = EVALUATION_BATCH.min(self.len() - first);
             let logits = module.forward(&self.inputs.narrow(0, first, count)?)?;
             if logits.dims() != [count, self.classes.len()] {
-                let expected = format!("[{count}, {}]: a number for each class", self.classes.len());
+                let expected = format!("[{count}, {}], one value for each class", self.classes.len());
                 return Err(Error::shape("the module's output", expected, logits.dims()));
             }
-            let answers = logits.argmax(1)?.to_vec1::<u32>()?;
-            right += answers.iter().zip(&self.labels[first..]).filter(|(answer, label)| answer == label).count();
+            let predictions = logits.argmax(1)?.to_vec1::<u32>()?;
+            correct +=
+                predictions.iter().zip(&self.labels[first..]).filter(|(prediction, label)| prediction == label).count();
         }
-        Ok(right)
+        Ok(correct)
     }
 }
 
-/// Inputs that go through a network together when they are counted.
-const AT_ONCE: usize = 50;
+/// Batch size of an evaluation.
+const EVALUATION_BATCH: usize = 50;
 
 impl std::fmt::Debug for Dataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,4 +1,4 @@
-//! What a training looks like while it runs.
+//! Progress of a training: text, plots and live output.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use super::run::{HeldOut, LossPoint, TrainingRun};
 use crate::display::{Figure, LinePlot, Live, LiveView, MimeBundle, Panel, Show, duration, show_bundles};
 use crate::synthesis::StopReason;
 
-/// The loss of a batch jumps; the mean of so many is drawn beside it.
-const SMOOTH: usize = 25;
+/// Window of the moving average of the loss, in steps.
+const LOSS_WINDOW: usize = 25;
 
-/// A training at one moment.
+/// The state of a training at one time.
 #[derive(Clone)]
 pub(super) struct Snapshot {
     pub title: String,
@@ -22,7 +22,7 @@ pub(super) struct Snapshot {
 
 impl Snapshot {
     fn recent_loss(&self) -> Option<f64> {
-        let recent = &self.losses[self.losses.len().saturating_sub(SMOOTH)..];
+        let recent = &self.losses[self.losses.len().saturating_sub(LOSS_WINDOW)..];
         (!recent.is_empty()).then(|| recent.iter().map(|p| p.loss).sum::<f64>() / recent.len() as f64)
     }
 
@@ -32,7 +32,7 @@ impl Snapshot {
             words += &format!(": loss {loss:.3}");
         }
         if let Some(test) = self.tests.last() {
-            words += &format!(", held out {} of {} right ({:.1} %)", test.right, test.total, 100.0 * test.accuracy());
+            words += &format!(", held-out accuracy {}/{} ({:.1} %)", test.correct, test.total, 100.0 * test.accuracy());
         }
         words
     }
@@ -41,55 +41,55 @@ impl Snapshot {
         let words = self.words();
         let caption = left.map_or_else(|| words.clone(), |left| format!("{words}; {} left", duration(left)));
         let each = self.losses.iter().map(|p| (p.step as f64, p.loss)).collect();
-        let mean = self.losses.windows(SMOOTH).map(|window| {
-            let mean = window.iter().map(|p| p.loss).sum::<f64>() / SMOOTH as f64;
-            (window[SMOOTH - 1].step as f64, mean)
+        let mean = self.losses.windows(LOSS_WINDOW).map(|window| {
+            let mean = window.iter().map(|p| p.loss).sum::<f64>() / LOSS_WINDOW as f64;
+            (window[LOSS_WINDOW - 1].step as f64, mean)
         });
-        let loss = LinePlot::new("loss on the examples")
+        let loss = LinePlot::new("training loss")
             .x_label("steps")
             .y_label("cross-entropy (nats)")
             .series("a batch", each)
-            .series(format!("mean of {SMOOTH}"), mean.collect());
-        let right = self.tests.iter().map(|t| (t.step as f64, t.accuracy())).collect();
-        let right = LinePlot::new("right answers to held-out examples")
+            .series(format!("mean of {LOSS_WINDOW}"), mean.collect());
+        let accuracy = self.tests.iter().map(|t| (t.step as f64, t.accuracy())).collect();
+        let accuracy = LinePlot::new("accuracy on held-out examples")
             .x_label("steps")
-            .y_label("fraction right")
+            .y_label("accuracy")
             .y_range(0.0, 1.0)
-            .series("", right)
+            .series("", accuracy)
             .reference_line(self.chance, "chance");
-        Figure::new(format!("Training {}: loss and right answers against steps; {words}", self.title))
+        Figure::new(format!("Training {}: loss and accuracy by step; {words}", self.title))
             .title(format!("training {}", self.title))
-            .row([Panel::plot(loss).caption(caption), Panel::plot(right)])
+            .row([Panel::plot(loss).caption(caption), Panel::plot(accuracy)])
     }
 }
 
-/// Where a training is after a call of [`TrainingRun::step`] and its like.
+/// Progress of a training after a call such as [`TrainingRun::step`].
 #[derive(Clone)]
 pub struct TrainingProgress {
-    /// Why the call returned.
+    /// The reason for the end of the call.
     pub stop_reason: StopReason,
     pub(super) snapshot: Snapshot,
-    /// The live place that shows this; none for a quiet training.
+    /// The live output that shows this; `None` for a quiet training.
     pub(super) place: Option<Arc<Live>>,
 }
 
 impl TrainingProgress {
-    /// Steps since the start.
+    /// The number of steps since the start.
     pub fn steps(&self) -> usize {
         self.snapshot.losses.len()
     }
 
-    /// The mean loss of the last 25 steps, in nats; `None` before the first.
+    /// The mean loss of the last 25 steps, in nats; `None` before the first step.
     pub fn loss(&self) -> Option<f64> {
         self.snapshot.recent_loss()
     }
 
-    /// The share of held-out examples that are right, from 0 to 1.
+    /// The accuracy on the held-out examples, from 0 to 1.
     pub fn accuracy(&self) -> f64 {
         self.snapshot.tests.last().map_or(0.0, HeldOut::accuracy)
     }
 
-    /// What a notebook calls when this is the last value of a cell; a live place that shows it already is enough.
+    /// Called by the notebook for the last value of a cell; shows nothing if the live output already does.
     pub fn evcxr_display(&self) {
         if self.place.as_ref().is_none_or(|place| !place.shown()) {
             show_bundles(&self.mime_bundles());

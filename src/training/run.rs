@@ -1,4 +1,4 @@
-//! A training under way.
+//! A running training.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,34 +18,34 @@ use crate::{Error, Result};
 /// The loss of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossPoint {
-    /// Steps before this one.
+    /// The number of steps before this one.
     pub step: usize,
-    /// Cross-entropy of its batch, in nats.
+    /// The cross-entropy of the step's batch, in nats.
     pub loss: f64,
 }
 
-/// What the network got right of the held-out examples.
+/// An evaluation on the held-out examples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HeldOut {
-    /// Steps until then.
+    /// The number of steps before the evaluation.
     pub step: usize,
-    /// How many got the highest output at their class.
-    pub right: usize,
-    /// Of how many.
+    /// The number of correctly classified examples.
+    pub correct: usize,
+    /// The number of held-out examples.
     pub total: usize,
 }
 
 impl HeldOut {
-    /// The share of right answers, from 0 to 1.
+    /// The accuracy, from 0 to 1.
     pub fn accuracy(&self) -> f64 {
-        self.right as f64 / self.total as f64
+        self.correct as f64 / self.total as f64
     }
 }
 
-/// A training under way: step it, look at it, freeze it, go on.
+/// A running training, which can be continued, shown, frozen and saved.
 ///
-/// In our kernel every call shows the loss and the share of right answers while it works. An interrupt ends a call after the step
-/// under way with `Ok`, and the training can go on.
+/// In the project's kernel, each call shows loss and accuracy live. An interrupt ends the call with `Ok` after the current step, and
+/// the training can continue.
 pub struct TrainingRun {
     name: String,
     module: Box<dyn Module + Send + Sync>,
@@ -61,7 +61,7 @@ pub struct TrainingRun {
     losses: Arc<Vec<LossPoint>>,
     tests: Arc<Vec<HeldOut>>,
     elapsed: Duration,
-    screen: TrainingView,
+    view: TrainingView,
 }
 
 impl TrainingRun {
@@ -78,7 +78,7 @@ impl TrainingRun {
         test_every: usize,
         quiet: bool,
     ) -> Result<Self> {
-        let (losses, tests, elapsed, screen) = Default::default();
+        let (losses, tests, elapsed, view) = Default::default();
         let mut run = Self {
             name,
             module,
@@ -94,7 +94,7 @@ impl TrainingRun {
             losses,
             tests,
             elapsed,
-            screen,
+            view,
         };
         run.test()?;
         Ok(run)
@@ -103,50 +103,50 @@ impl TrainingRun {
     /// Takes `n` steps, one batch each.
     ///
     /// # Errors
-    /// When the loss is not a finite number; the weights stay as before that step.
+    /// Fails if the loss is not finite; the weights stay as before that step.
     pub fn step(&mut self, n: usize) -> Result<TrainingProgress> {
         self.advance(Some(n), None)
     }
 
-    /// Steps until the time is up. How many that are depends on the machine: for the same bits, [`TrainingRun::step`].
+    /// Trains for a duration. The number of steps depends on the machine; use [`TrainingRun::step`] for reproducible results.
     ///
     /// # Errors
-    /// As [`TrainingRun::step`].
-    pub fn train_for(&mut self, time: Duration) -> Result<TrainingProgress> {
+    /// Fails like [`TrainingRun::step`].
+    pub fn run_for(&mut self, time: Duration) -> Result<TrainingProgress> {
         self.advance(None, Some(time))
     }
 
     fn advance(&mut self, steps: Option<usize>, time: Option<Duration>) -> Result<TrainingProgress> {
         let listening = Listening::begin();
-        let (begun, first) = (Instant::now(), self.steps());
-        let ended = loop {
+        let (start, first) = (Instant::now(), self.steps());
+        let stop_reason = loop {
             if listening.interrupted() {
                 break StopReason::Interrupted;
             }
             if steps.is_some_and(|n| self.steps() - first >= n) {
                 break StopReason::Steps;
             }
-            if time.is_some_and(|time| begun.elapsed() >= time) {
+            if time.is_some_and(|time| start.elapsed() >= time) {
                 break StopReason::Time;
             }
-            let since = Instant::now();
+            let step_start = Instant::now();
             let done = self.one_step();
-            self.elapsed += since.elapsed();
+            self.elapsed += step_start.elapsed();
             done?;
-            if !self.quiet && self.screen.is_due() {
+            if !self.quiet && self.view.is_due() {
                 let by_steps = steps.map(|n| (self.steps() - first) as f64 / n.max(1) as f64);
-                let by_time = time.map(|time| begun.elapsed().as_secs_f64() / time.as_secs_f64().max(1e-9));
+                let by_time = time.map(|time| start.elapsed().as_secs_f64() / time.as_secs_f64().max(1e-9));
                 let done = by_steps.or(by_time).unwrap_or(0.0).clamp(1e-6, 1.0);
-                let left = begun.elapsed().mul_f64((1.0 - done) / done);
-                self.screen.update(&self.snapshot(), Some(left));
+                let left = start.elapsed().mul_f64((1.0 - done) / done);
+                self.view.update(&self.snapshot(), Some(left));
             }
         };
         if self.tests.last().is_none_or(|test| test.step != self.steps()) {
             self.test()?;
         }
         let snapshot = self.snapshot();
-        let place = (!self.quiet).then(|| self.screen.finish(&snapshot));
-        Ok(TrainingProgress { stop_reason: ended, snapshot, place })
+        let place = (!self.quiet).then(|| self.view.finish(&snapshot));
+        Ok(TrainingProgress { stop_reason, snapshot, place })
     }
 
     fn one_step(&mut self) -> Result<()> {
@@ -156,7 +156,7 @@ impl TrainingRun {
         let value = f64::from(loss.to_scalar::<f32>()?);
         if !value.is_finite() {
             let reason = format!(
-                "the loss of step {step} is {value}; the weights are as before it. Start again with a smaller rate"
+                "the loss of step {step} is {value}; the weights are unchanged. Start again with a smaller learning rate"
             );
             return Err(Error::invalid(format!("the training of {}", self.name), reason));
         }
@@ -169,13 +169,13 @@ impl TrainingRun {
     }
 
     fn test(&mut self) -> Result<()> {
-        let right = self.held_out.count_correct(&*self.module)?;
-        let test = HeldOut { step: self.steps(), right, total: self.held_out.len() };
+        let correct = self.held_out.count_correct(&*self.module)?;
+        let test = HeldOut { step: self.steps(), correct, total: self.held_out.len() };
         Arc::make_mut(&mut self.tests).push(test);
         Ok(())
     }
 
-    /// Steps so far.
+    /// The number of steps so far.
     pub fn steps(&self) -> usize {
         self.losses.len()
     }
@@ -185,22 +185,22 @@ impl TrainingRun {
         &self.losses
     }
 
-    /// Every count of the held-out examples so far: before the first step, as often as was asked for, and at the end of each call.
+    /// All evaluations on the held-out examples: before the first step, at the chosen interval, and at the end of each call.
     pub fn tests(&self) -> &[HeldOut] {
         &self.tests
     }
 
-    /// The share of held-out examples that the network gets right now, from 0 to 1.
+    /// The current accuracy on the held-out examples, from 0 to 1.
     pub fn accuracy(&self) -> f64 {
         self.tests.last().map_or(0.0, HeldOut::accuracy)
     }
 
-    /// The variables, which training changes in place.
+    /// The variables, which training updates in place.
     pub fn vars(&self) -> &VarMap {
         &self.vars
     }
 
-    /// The module that is trained.
+    /// The trained module.
     pub fn module(&self) -> &(dyn Module + Send + Sync) {
         &*self.module
     }
@@ -210,47 +210,45 @@ impl TrainingRun {
         format!("trained here on {examples} examples, seed {}, {steps} steps of {}", self.seed, self.batch)
     }
 
-    /// The frozen network with the weights of now, to make metamers for. Training can go on and leaves it as it is.
+    /// Creates the frozen network with the current weights. Further training does not change it.
     ///
     /// # Errors
-    /// For a module of one's own, which says nothing of its layers: [`TrainingRun::freeze_as`] takes a description.
+    /// Fails for a custom module, whose layers are unknown; use [`TrainingRun::freeze_as`] with a description.
     pub fn freeze(&self) -> Result<Network> {
-        self.freeze_as(self.described()?)
+        self.freeze_as(self.description()?)
     }
 
-    /// As [`TrainingRun::freeze`], for a module that is described by `plan`. Its outputs and those of the frozen network are compared on
+    /// Creates the frozen network of a custom module from its description. Checks that the outputs of both are equal on
     /// held-out inputs.
     ///
     /// # Errors
-    /// Variables that the description does not fit, or outputs that differ by more than 1e-3 of their length.
-    pub fn freeze_as(&self, plan: &ConvNet) -> Result<Network> {
-        let net = plan.frozen_as(&self.vars, &self.source())?;
+    /// Fails for variables that do not fit the description, and for outputs with a relative difference above 1e-3.
+    pub fn freeze_as(&self, description: &ConvNet) -> Result<Network> {
+        let net = description.freeze_with_source(&self.vars, &self.source())?;
         let x = self.held_out.inputs().narrow(0, 0, self.held_out.len().min(8))?;
         let module = crate::ops::values(&self.module.forward(&x)?)?;
         let frozen = crate::ops::values(&super::conv_net::outputs(&net, &x)?)?;
         let square = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>();
-        let off = square(&mut module.iter().zip(&frozen).map(|(a, b)| a - b));
-        let off = (off / square(&mut module.iter().copied()).max(f64::MIN_POSITIVE)).sqrt();
-        if frozen.len() != module.len() || off > 1e-3 {
-            let reason = format!(
-                "describes another network than the module: outputs differ by {:.1} % of their length",
-                100.0 * off
-            );
-            return Err(Error::invalid(plan.name(), reason));
+        let error = square(&mut module.iter().zip(&frozen).map(|(a, b)| a - b));
+        let error = (error / square(&mut module.iter().copied()).max(f64::MIN_POSITIVE)).sqrt();
+        if frozen.len() != module.len() || error > 1e-3 {
+            let reason =
+                format!("does not describe the module: outputs have a relative difference of {:.1} %", 100.0 * error);
+            return Err(Error::invalid(description.name(), reason));
         }
         Ok(net)
     }
 
-    /// Writes the weights of now with the description; [`ConvNet::open`] gives the frozen network again.
+    /// Saves the current weights and the description; [`ConvNet::open`] opens the frozen network.
     ///
     /// # Errors
-    /// As [`TrainingRun::freeze`], and when the file cannot be written.
+    /// Fails like [`TrainingRun::freeze`], and if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.described()?.save_as(&self.vars, path.as_ref(), &self.source())
+        self.description()?.save_with_source(&self.vars, path.as_ref(), &self.source())
     }
 
-    fn described(&self) -> Result<&ConvNet> {
-        let reason = "is a module of your own; describe its layers by a ConvNet and use freeze_as(&plan) or plan.save(vars, path)";
+    fn description(&self) -> Result<&ConvNet> {
+        let reason = "is a custom module; describe its layers with a ConvNet and use freeze_as(&description) or description.save(vars, path)";
         self.plan.as_ref().ok_or_else(|| Error::invalid(&self.name, reason))
     }
 
@@ -267,6 +265,6 @@ impl TrainingRun {
 
 impl std::fmt::Debug for TrainingRun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "TrainingRun({}, {} steps, {:.3} right)", self.name, self.steps(), self.accuracy())
+        write!(f, "TrainingRun({}, {} steps, accuracy {:.3})", self.name, self.steps(), self.accuracy())
     }
 }

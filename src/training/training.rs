@@ -1,16 +1,17 @@
-//! What is trained, on what, how.
+//! Builder of trainings.
 
 use candle_core::{DType, Device, Module};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, VarBuilder, VarMap};
 
 use super::run::TrainingRun;
-use super::{ConvNet, Dataset, draw_weights};
+use super::{ConvNet, Dataset, init_weights};
 use crate::{Error, Result};
 
-/// A training that can be started: AdamW on the cross-entropy of batches drawn with replacement.
+/// Builds a training: AdamW on the cross-entropy of batches drawn with replacement.
 ///
-/// AdamW has betas 0.9 and 0.999 and a weight decay of 0.01; the rate stays as it is. The same seed gives the same bits on the same
-/// machine, whatever the number of threads.
+/// AdamW has betas 0.9 and 0.999, a weight decay of 0.01 and a constant learning rate. The same seed gives the same bits on the same
+/// machine for any number of threads.
+#[must_use = "call start to create the training run"]
 pub struct Training {
     name: String,
     model: Model,
@@ -25,82 +26,86 @@ pub struct Training {
 
 enum Model {
     Described(ConvNet),
-    Own(Box<dyn Module + Send + Sync>, VarMap),
+    Custom(Box<dyn Module + Send + Sync>, VarMap),
 }
 
 impl Training {
-    /// Trains the network of this description on `examples`, and counts now and then what it gets right of `held_out`.
+    /// Trains the described network on `examples` and evaluates it on `held_out` at intervals.
     pub fn new(plan: &ConvNet, examples: Dataset, held_out: Dataset) -> Self {
         Self::with(plan.name().into(), Model::Described(plan.clone()), examples, held_out)
     }
 
-    /// Trains a candle module of one's own: `[batch, ..]` to `[batch, classes]`, its variables all in `vars`.
+    /// Trains a custom candle module from `[batch, ..]` to `[batch, classes]` with all variables in `vars`.
     ///
-    /// It starts from the values that the variables have, or with [`Training::seed`] from new ones.
-    pub fn of_module(
+    /// It starts from the current values of the variables, or with [`Training::seed`] from new ones.
+    pub fn from_module(
         name: impl Into<String>,
         module: impl Module + Send + Sync + 'static,
         vars: &VarMap,
         examples: Dataset,
         held_out: Dataset,
     ) -> Self {
-        Self::with(name.into(), Model::Own(Box::new(module), vars.clone()), examples, held_out)
+        Self::with(name.into(), Model::Custom(Box::new(module), vars.clone()), examples, held_out)
     }
 
     fn with(name: String, model: Model, examples: Dataset, held_out: Dataset) -> Self {
         Self { name, model, examples, held_out, seed: None, batch: 32, rate: 2e-3, test_every: 50, quiet: false }
     }
 
-    /// The seed of the first weights ([`draw_weights`](super::draw_weights)) and of the batches; 0 unless said otherwise.
+    /// Sets the seed of the initial weights ([`init_weights`](super::init_weights)) and of the batches; the default is 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// How many examples a step takes: 32 unless said otherwise.
-    pub fn batch(mut self, size: usize) -> Self {
+    /// Sets the batch size; the default is 32.
+    pub fn batch_size(mut self, size: usize) -> Self {
         self.batch = size;
         self
     }
 
-    /// The learning rate: 0.002 unless said otherwise.
-    pub fn rate(mut self, rate: f64) -> Self {
+    /// Sets the learning rate; the default is 0.002.
+    pub fn learning_rate(mut self, rate: f64) -> Self {
         self.rate = rate;
         self
     }
 
-    /// After how many steps the held-out examples are counted: 50 unless said otherwise.
+    /// Sets the interval in steps between evaluations on the held-out examples; the default is 50.
     pub fn test_every(mut self, steps: usize) -> Self {
         self.test_every = steps;
         self
     }
 
-    /// Shows nothing while it runs.
+    /// Turns off live output.
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
         self
     }
 
-    /// The training, before its first step.
+    /// Creates the run, before its first step.
     ///
     /// # Errors
-    /// Numbers outside of their range, examples of other classes than the network's or the held-out ones', or a network that does not
-    /// take them.
+    /// Fails for values out of range, for examples whose classes differ from those of the network or the held-out examples, and for
+    /// a network that does not accept the examples.
     pub fn start(self) -> Result<TrainingRun> {
         let Self { name, model, examples, held_out, seed, batch, rate, test_every, quiet } = self;
         if batch == 0 || test_every == 0 {
             return Err(Error::invalid(
                 "training",
-                format!("batch and test_every are at least 1, got {batch} and {test_every}"),
+                format!("batch_size and test_every must be at least 1, got {batch} and {test_every}"),
             ));
         }
         if !(rate.is_finite() && rate > 0.0) {
-            return Err(Error::invalid("rate", format!("must be above 0 and finite, got {rate}; 0.002 is usual")));
+            return Err(Error::invalid(
+                "learning_rate",
+                format!("must be positive and finite, got {rate}; the usual value is 0.002"),
+            ));
         }
         let same = |what: &str, classes: &[String]| match classes == examples.classes() {
             true => Ok(()),
             false => {
-                let reason = format!("are {}, the examples' {}", classes.join(", "), examples.classes().join(", "));
+                let reason =
+                    format!("are {}, but the examples have {}", classes.join(", "), examples.classes().join(", "));
                 Err(Error::invalid(format!("the classes of {what}"), reason))
             }
         };
@@ -110,12 +115,12 @@ impl Training {
                 same(plan.name(), plan.classes())?;
                 let vars = VarMap::new();
                 let module = plan.module(VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu))?;
-                draw_weights(&vars, seed.unwrap_or(0))?;
+                init_weights(&vars, seed.unwrap_or(0))?;
                 (Box::new(module), vars, Some(plan))
             }
-            Model::Own(module, vars) => {
+            Model::Custom(module, vars) => {
                 if let Some(seed) = seed {
-                    draw_weights(&vars, seed)?;
+                    init_weights(&vars, seed)?;
                 }
                 (module, vars, None)
             }
@@ -123,7 +128,7 @@ impl Training {
         if vars.all_vars().is_empty() {
             return Err(Error::invalid(
                 name,
-                "has no variables to train; make its layers with VarBuilder::from_varmap(&vars, ..)",
+                "has no variables to train; create its layers with VarBuilder::from_varmap(&vars, ..)",
             ));
         }
         let adam = AdamW::new(vars.all_vars(), ParamsAdamW { lr: rate, ..ParamsAdamW::default() })?;

@@ -1,19 +1,21 @@
-//! Is it a metamer?
+//! Verdicts: tests whether a stimulus is a metamer.
 //!
-//! [`Similarity`] says how alike two sets of activations are, [`NullDistribution`] how alike natural stimuli are by chance, and
-//! [`Metamer::verdict`](crate::synthesis::Metamer::verdict) puts the two together with what the network says that it hears or sees.
+//! [`Similarity`] measures the similarity of two sets of activations, and [`NullDistribution`] holds the similarities of pairs of
+//! natural stimuli. [`Metamer::verdict`](crate::synthesis::Metamer::verdict) compares the two and checks that the network assigns
+//! the original and the metamer to the same class.
+//!
 //! ```
 //! use metamers::prelude::*;
 //!
 //! let net = zoo::efficientnet_lite0()?;
-//! let null = NullDistribution::shipped(&net)?;                              // all pairs of the photos that ship
+//! let null = NullDistribution::shipped(&net)?;                              // all pairs of the shipped photos
 //! let mut run = Synthesis::new(&net, "stem", &Image::open("photos/dog.jpg")?)?.seed(7).start()?;
 //! run.step(3)?;
 //! let verdict = run.finish()?.verdict(&null)?;
 //! assert_ne!(verdict.outcome, Outcome::Metamer);              // three steps are too few
 //! # Ok::<(), metamers::Error>(())
 //! ```
-#![allow(clippy::module_inception, reason = "one file for each idea, this one's being the answer")]
+#![allow(clippy::module_inception, reason = "a file is named after the type that it holds")]
 
 mod cross_network;
 mod null;

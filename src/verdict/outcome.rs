@@ -1,28 +1,28 @@
-//! The four answers to whether something is a metamer.
+//! The outcome of a verdict.
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a stimulus is a metamer.
+/// The outcome of a verdict.
 ///
-/// Both criteria of Feather et al. (2019, 2023) must hold: a match at the stage that is better than any between pairs of
-/// natural stimuli, and the same class.
+/// A metamer must meet both criteria of Feather et al. (2019, 2023): its match at the stage exceeds that of every pair of
+/// natural stimuli, and the network assigns it to the class of the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Both criteria hold.
+    /// Both criteria are met.
     Metamer,
-    /// The match is within what natural stimuli reach by chance.
+    /// The match is within the range of the null distribution.
     NotYet,
-    /// The match is good, and the network gives original and metamer different classes.
+    /// The match exceeds the null distribution, but the network assigns original and metamer to different classes.
     WrongClass,
-    /// Both hold, but the null distribution has too few pairs for the quantile that was asked for.
+    /// Both criteria are met, but the null distribution has too few pairs for the requested quantile.
     NotEnoughEvidence,
 }
 
 impl Outcome {
-    /// A mark that tells the outcome without colour: ✓, …, ✗ or ?.
-    pub fn mark(self) -> &'static str {
+    /// A symbol that distinguishes the outcome without colour: ✓, …, ✗ or ?.
+    pub fn symbol(self) -> &'static str {
         match self {
             Self::Metamer => "✓",
             Self::NotYet => "…",
@@ -31,7 +31,7 @@ impl Outcome {
         }
     }
 
-    /// Its colour as HTML, told apart also by the colour-blind.
+    /// HTML colour of the outcome, from a palette that colour-blind readers can distinguish.
     pub(crate) fn color(self) -> &'static str {
         match self {
             Self::Metamer => "#00795a",

@@ -1,4 +1,4 @@
-//! The match at the stages that were not matched.
+//! The match of a metamer at every stage of a network.
 
 use super::NullDistribution;
 use crate::display::{Align, Figure, LinePlot, MimeBundle, Panel, Show, Table};
@@ -8,18 +8,18 @@ use crate::similarity::Similarity;
 use crate::synthesis::Metamer;
 use crate::{Error, Result};
 
-/// How alike original and metamer are at one stage.
+/// The similarity of original and metamer at one stage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StageMatch {
-    /// The stage.
+    /// The stage's name.
     pub stage: String,
-    /// How alike the activations are.
+    /// The similarity of the activations.
     pub similarity: Similarity,
-    /// The largest SNR by chance at this stage in dB, if a null distribution was given that has it.
-    pub chance_snr_db: Option<f64>,
+    /// The largest SNR in the null distribution at this stage, in dB; `None` without a null distribution for it.
+    pub null_max_snr_db: Option<f64>,
 }
 
-/// How alike original and metamer are at every stage: before the matched one they differ, after it they follow.
+/// The similarity of original and metamer at every stage: earlier stages than the matched one differ, later ones match.
 #[derive(Clone, PartialEq)]
 pub struct StageProfile {
     network: String,
@@ -28,19 +28,19 @@ pub struct StageProfile {
 }
 
 impl Metamer {
-    /// The match at every stage of a network: the one that it was made for, or another that takes such stimuli.
+    /// Compares original and metamer at every stage of a network: its own, or another that accepts the stimuli.
     ///
-    /// With a `null` of that network, the plot shows what chance reaches.
+    /// With a null distribution of that network, the plot also shows the largest SNR between natural stimuli.
     ///
     /// # Errors
-    /// A network that takes other stimuli, or a null of another network.
-    pub fn at_every_stage(&self, network: &Network, null: Option<&NullDistribution>) -> Result<StageProfile> {
+    /// Fails for a network that does not accept these stimuli, and for a null distribution of another network.
+    pub fn stage_profile(&self, network: &Network, null: Option<&NullDistribution>) -> Result<StageProfile> {
         let weights = &network.weights_source().weights_sha256;
         if let Some(null) = null
             && (null.weights_sha256() != weights || null.network() != network.name())
         {
             let reason = format!(
-                "is of {} of weights {}, and the stages are those of {} of weights {weights}; take one of the latter: NullDistribution::shipped(&net)",
+                "belongs to {} with weights {}, but the stages belong to {} with weights {weights}; use NullDistribution::shipped(&net)",
                 null.network(),
                 null.weights_sha256(),
                 network.name()
@@ -56,7 +56,7 @@ impl Metamer {
             Ok(StageMatch {
                 stage: (*name).into(),
                 similarity: Similarity::between(&values(a)?, &values(b)?)?,
-                chance_snr_db: null.and_then(|null| null.stage(name).ok()).map(|stage| stage.snr_db.max()),
+                null_max_snr_db: null.and_then(|null| null.stage(name).ok()).map(|stage| stage.snr_db.max()),
             })
         });
         let same = *weights == self.provenance().weights_sha256 && network.name() == self.provenance().network;
@@ -66,12 +66,12 @@ impl Metamer {
 }
 
 impl StageProfile {
-    /// Each stage, in the network's order.
+    /// The stages, in the network's order.
     pub fn stages(&self) -> &[StageMatch] {
         &self.stages
     }
 
-    /// The stage that the metamer was made for, when the network is its own.
+    /// The matched stage; `None` for a network that the metamer was not synthesised for.
     pub fn matched(&self) -> Option<&StageMatch> {
         self.stages.get(self.matched?)
     }
@@ -79,38 +79,38 @@ impl StageProfile {
     /// The values as a table.
     pub fn table(&self) -> Table {
         let number = |v: Option<f64>, digits: usize| v.map_or("undefined".into(), |v| format!("{v:.digits$}"));
-        let mut table = Table::new(["stage", "ρ", "r", "SNR (dB)", "chance, at most (dB)"])
+        let mut table = Table::new(["stage", "ρ", "r", "SNR (dB)", "null maximum (dB)"])
             .align([Align::Left, Align::Right, Align::Right, Align::Right, Align::Right])
-            .caption(format!("{}: original and metamer at every stage", self.network));
-        for (index, StageMatch { stage, similarity, chance_snr_db }) in self.stages.iter().enumerate() {
+            .caption(format!("{}: similarity of original and metamer at every stage", self.network));
+        for (index, StageMatch { stage, similarity, null_max_snr_db }) in self.stages.iter().enumerate() {
             let mark = if self.matched == Some(index) { " (matched)" } else { "" };
             table.push([
                 format!("{stage}{mark}"),
                 number(similarity.spearman, 3),
                 number(similarity.pearson, 3),
                 number(similarity.snr_db, 1),
-                chance_snr_db.map_or(String::new(), |snr| format!("{snr:.1}")),
+                null_max_snr_db.map_or(String::new(), |snr| format!("{snr:.1}")),
             ]);
         }
         table
     }
 
-    /// The SNR over the stages.
+    /// A plot of the SNR at each stage.
     pub fn plot(&self) -> LinePlot {
-        let at = |index: usize, snr: Option<f64>| Some((index as f64, snr.filter(|snr| snr.is_finite())?));
-        let points = |of: fn(&StageMatch) -> Option<f64>| -> Vec<(f64, f64)> {
-            self.stages.iter().enumerate().filter_map(|(index, stage)| at(index, of(stage))).collect()
+        let point = |index: usize, snr: Option<f64>| Some((index as f64, snr.filter(|snr| snr.is_finite())?));
+        let points = |measure: fn(&StageMatch) -> Option<f64>| -> Vec<(f64, f64)> {
+            self.stages.iter().enumerate().filter_map(|(index, stage)| point(index, measure(stage))).collect()
         };
-        let mut plot = LinePlot::new("the match at every stage")
+        let mut plot = LinePlot::new("match at every stage")
             .y_label("SNR (dB)")
             .x_names(self.stages.iter().map(|s| s.stage.clone()))
             .series("metamer", points(|s| s.similarity.snr_db));
-        let chance = points(|s| s.chance_snr_db);
-        if !chance.is_empty() {
-            plot = plot.series("chance, at most", chance);
+        let null_max = points(|s| s.null_max_snr_db);
+        if !null_max.is_empty() {
+            plot = plot.series("null maximum", null_max);
         }
-        if let Some((index, snr)) = self.matched.and_then(|index| at(index, self.stages[index].similarity.snr_db)) {
-            plot = plot.points("matched here", vec![(index, snr)]);
+        if let Some((index, snr)) = self.matched.and_then(|index| point(index, self.stages[index].similarity.snr_db)) {
+            plot = plot.points("matched stage", vec![(index, snr)]);
         }
         plot
     }
@@ -124,7 +124,7 @@ impl std::fmt::Debug for StageProfile {
 
 impl Show for StageProfile {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
-        let matched = self.matched().map_or(String::new(), |s| format!(", made for {}", s.stage));
+        let matched = self.matched().map_or(String::new(), |s| format!(", matched at {},", s.stage));
         let alt = format!("Signal-to-noise ratio of a metamer{matched} at every stage of {}", self.network);
         let figure = Figure::new(alt).row([Panel::from(self.plot())]);
         vec![figure.bundle(self.table().mime_bundles()[0].plain())]

@@ -16,7 +16,7 @@ use metamers::ops::{
 use metamers::prelude::{analysis::*, networks::*, plots::*, recipes::*, *};
 use metamers::session_info::NetworkUse;
 use metamers::stimulus::{Photo, Photos};
-use metamers::sweep::{Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission};
+use metamers::sweep::{Cost, CostRow, Plan, RecipeChoice, Row, Slurm, StageSelection, Submission};
 use metamers::synthesis::{Lbfgs, Plateau, Point, Progress, Provenance};
 
 fn kept<T: Send + 'static>() {}
@@ -63,7 +63,7 @@ fn every_type_of_a_notebook_can_be_kept_and_moved() {
         Published
     );
     kept!(Recognition, RecognitionTask, RepeatedMeasures, SimulatedClass, StageEffect, TaskBuilder, Timing);
-    kept!(Cost, CostRow, Plan, RecipeChoice, Row, Slurm, Stages, Submission, Sweep, SweepResults);
+    kept!(Cost, CostRow, Plan, RecipeChoice, Row, Slurm, StageSelection, Submission, Sweep, SweepResults);
     kept!(NetworkUse, Reproduction, metamers::session_info::SessionInfo);
     kept!(Similarity, Error, Result<()>, Tensor, Var);
 }

@@ -1,4 +1,4 @@
-//! The check list: what it says of networks that are as they should be, and of some that are not.
+//! Inspection of sound networks and of networks with problems.
 
 use metamers::candle_nn::{self, Conv2dConfig, Module};
 use metamers::display::MimeBundle;
@@ -64,7 +64,7 @@ fn the_shipped_image_network_passes() {
             "warnings",
         ],
     );
-    says(&text, &["rectifier with a ceiling", "passed unchanged at the matched stage"]);
+    says(&text, &["ReLU with an upper bound", "passed unchanged at the matched stage"]);
     // Two tables and a picture, each with what a front end needs.
     let kinds: Vec<bool> = found.mime_bundles().iter().map(|b| b.data().contains_key("image/png")).collect();
     assert_eq!(kinds, [false, false, true]);
@@ -81,7 +81,7 @@ fn the_shipped_word_network_passes_and_names_its_surrogates() {
 }
 
 #[test]
-fn a_network_of_ones_own_is_listed_with_what_is_not_known() {
+fn a_custom_network_is_listed_with_unknown_values() {
     let weights: Vec<f32> = (0..108).map(|i| (i * 7919 % 2003) as f32 / 2003.0 - 0.5).collect();
     let weight = Tensor::from_vec(weights, (4, 3, 3, 3), &Device::Cpu).unwrap();
     let conv = candle_nn::Conv2d::new(weight, None, Conv2dConfig { stride: 2, ..Default::default() });
@@ -96,9 +96,9 @@ fn a_network_of_ones_own_is_listed_with_what_is_not_known() {
     says(
         &text,
         &[
-            "not known",
-            "whatever the module does itself",
-            "compared with finite differences when the network was made: off by",
+            "unknown",
+            "the preprocessing inside the module",
+            "against finite differences when the network was built",
             "3 × 3",
         ],
     );
@@ -108,20 +108,20 @@ fn a_network_of_ones_own_is_listed_with_what_is_not_known() {
 }
 
 #[test]
-fn stages_that_are_dead_saturated_or_deaf_are_warned_of() {
+fn dead_saturated_and_input_independent_stages_give_warnings() {
     let warnings = |net: Network| net.inspect().unwrap().warnings().join("\n");
     let fine = warnings(one_layer(0.0, Relu::UNBOUNDED));
     assert_eq!(fine.lines().count(), 1, "{fine}");
     says(&warnings(one_layer(-1e3, Relu::UNBOUNDED)), &["relu: every unit is 0 for dog", "nothing to match"]);
     says(
         &warnings(one_layer(1e3, Relu::RELU6)),
-        &["relu: gives the same for dog and for noise", "100.0 % of the units are at their ceiling"],
+        &["relu: activations for dog and for noise are equal", "100.0 % of the units are at their upper bound"],
     );
     // A module that gives no number for black.
     let net = Network::from_module("log", Input::Image { shape: [3, 32, 32], resize: 32 }, |x, mark| {
         mark.stage("log", x.log()?)
     });
-    says(&warnings(net.unwrap()), &["log: holds values that are not finite for a black picture"]);
+    says(&warnings(net.unwrap()), &["log: activations for a black image are not finite"]);
 }
 
 #[test]

@@ -50,9 +50,9 @@ fn the_extremes_of_the_shipped_null_are_those_of_the_photos_it_names() {
         let found = measure(&Similarity::between(&activations(a), &activations(b)).unwrap()).unwrap();
         assert!((found - d.max()).abs() < 1e-4, "{a} and {b}: {found}, not {}", d.max());
     };
-    close(|s| s.spearman, &stage.most_alike[0], &stage.spearman);
-    close(|s| s.pearson, &stage.most_alike[1], &stage.pearson);
-    close(|s| s.snr_db, &stage.most_alike[2], &stage.snr_db);
+    close(|s| s.spearman, &stage.most_similar[0], &stage.spearman);
+    close(|s| s.pearson, &stage.most_similar[1], &stage.pearson);
+    close(|s| s.snr_db, &stage.most_similar[2], &stage.snr_db);
 }
 
 #[test]
@@ -67,22 +67,25 @@ fn a_metamer_is_told_from_one_that_is_not_yet() {
     assert_eq!(verdict.outcome, Outcome::Metamer, "{verdict:?}");
     assert!(verdict.well_matched && verdict.snr_db.p <= 1.0 / 5000.0);
     assert_eq!(verdict.original.as_ref().unwrap().class, verdict.metamer.as_ref().unwrap().class);
-    // A million pairs are not there.
+    // The null distribution has fewer than a million pairs.
     let strict = done.verdict_at(&null, 0.999_999).unwrap();
     assert_eq!(strict.outcome, Outcome::NotEnoughEvidence);
-    assert!(strict.reason.contains("0.999999 was asked for"), "{}", strict.reason);
+    assert!(strict.reason.contains("the requested one is 0.999999"), "{}", strict.reason);
 }
 
 #[test]
-fn a_good_match_with_another_class_is_no_metamer() {
+fn a_good_match_with_another_class_is_not_a_metamer() {
     let net = zoo::efficientnet_lite0().unwrap();
     let null = NullDistribution::shipped(&net).unwrap();
-    // On the way to a match at block5 the network is soon past chance, and still says something else.
+    // During synthesis at block5, the match exceeds the null distribution before the class is right.
     let verdicts = (2..16).map(|steps| metamer(&net, "block5", steps).verdict(&null).unwrap());
-    let verdict = verdicts.into_iter().find(|v| v.outcome == Outcome::WrongClass).expect("some step lies in between");
-    assert!(verdict.snr_db.beyond_chance() && verdict.spearman.beyond_chance() && verdict.pearson.beyond_chance());
+    let verdict = verdicts
+        .into_iter()
+        .find(|v| v.outcome == Outcome::WrongClass)
+        .expect("an intermediate step has the wrong class");
+    assert!(verdict.snr_db.exceeds_null() && verdict.spearman.exceeds_null() && verdict.pearson.exceeds_null());
     assert_ne!(verdict.original.as_ref().unwrap().class, verdict.metamer.as_ref().unwrap().class);
-    assert!(verdict.reason.contains("but the network says"), "{}", verdict.reason);
+    assert!(verdict.reason.contains("but the network classifies the metamer as"), "{}", verdict.reason);
 }
 
 #[test]
@@ -92,7 +95,7 @@ fn a_null_of_few_pairs_decides_nothing() {
     assert_eq!(null.pairs(), 15);
     let verdict = metamer(&net, "block0", 30).verdict(&null).unwrap();
     assert_eq!(verdict.outcome, Outcome::NotEnoughEvidence, "{verdict:?}");
-    assert!(verdict.reason.contains("15 pairs tell a quantile of 0.9333 at most"), "{}", verdict.reason);
+    assert!(verdict.reason.contains("15 pairs support quantiles up to 0.9333"), "{}", verdict.reason);
     assert_eq!(metamer(&net, "block0", 30).verdict_at(&null, 0.9).unwrap().outcome, Outcome::Metamer);
     assert!(metamer(&net, "stem", 1).verdict(&null).unwrap_err().to_string().contains("known: block0"));
     assert!(metamer(&net, "block0", 1).verdict_at(&null, 1.0).is_err());
@@ -101,14 +104,14 @@ fn a_null_of_few_pairs_decides_nothing() {
 }
 
 #[test]
-fn twins_are_found_and_can_be_left_out() {
+fn near_duplicates_are_found_and_can_be_excluded() {
     let net = zoo::efficientnet_lite0().unwrap();
     let dog = net.prepare(photo("dog")).unwrap().image().unwrap().clone();
     let faded = dog.values().iter().map(|v| 0.9 * v + 0.05).collect();
     let faded = Image::from_planes("faded dog", dog.width(), dog.height(), faded).unwrap();
-    let begun = NullDistribution::builder(&net).stages(["block2"]).unwrap();
-    let begun = begun.stimuli([dog, faded, photo("red_panda"), photo("brook")]).unwrap();
-    let with = begun.clone().build().unwrap();
+    let builder = NullDistribution::builder(&net).stages(["block2"]).unwrap();
+    let builder = builder.stimuli([dog, faded, photo("red_panda"), photo("brook")]).unwrap();
+    let with = builder.clone().build().unwrap();
     assert_eq!((with.near_duplicates().len(), with.pairs()), (1, 6));
     assert_eq!(
         (with.near_duplicates()[0].first.as_str(), with.near_duplicates()[0].second.as_str()),
@@ -116,7 +119,7 @@ fn twins_are_found_and_can_be_left_out() {
     );
     let words = with.mime_bundles()[0].plain().to_string();
     assert!(words.contains("dog and faded dog"), "{words}");
-    let without = begun.leave_out_twins().build().unwrap();
+    let without = builder.exclude_near_duplicates().build().unwrap();
     assert_eq!(without.pairs(), 5);
     assert!(without.stage("block2").unwrap().snr_db.max() < with.stage("block2").unwrap().snr_db.max());
 }
@@ -136,7 +139,7 @@ fn a_null_is_the_same_bits_whatever_the_number_of_threads_and_after_a_file() {
     assert_eq!(NullDistribution::open(&path).unwrap(), one);
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, &text[..text.len() / 2]).unwrap();
-    assert!(NullDistribution::open(&path).unwrap_err().to_string().contains("no intact null distribution"));
+    assert!(NullDistribution::open(&path).unwrap_err().to_string().contains("not a valid null distribution"));
     std::fs::write(&path, text.replacen("\"format\":1", "\"format\":7", 1)).unwrap();
     assert!(NullDistribution::open(&path).unwrap_err().to_string().contains("format 7"));
 }
@@ -149,25 +152,25 @@ fn impossible_nulls_are_refused() {
     assert!(none.clone().stages(["blok2"]).unwrap_err().to_string().contains("block2"));
     let grey = Image::from_planes("grey", 224, 224, vec![0.5; 3 * 224 * 224]).unwrap();
     let same = none.stages(["logits"]).unwrap().stimuli([grey.clone(), grey]).unwrap().build();
-    assert!(same.unwrap_err().to_string().contains("no two of the stimuli"));
+    assert!(same.unwrap_err().to_string().contains("no pair of stimuli"));
 }
 
 #[test]
 fn earlier_stages_differ_and_later_ones_follow() {
     let net = zoo::efficientnet_lite0().unwrap();
     let null = NullDistribution::shipped(&net).unwrap();
-    let profile = metamer(&net, "block2", 90).at_every_stage(&net, Some(&null)).unwrap();
+    let profile = metamer(&net, "block2", 90).stage_profile(&net, Some(&null)).unwrap();
     let snr = |stage: &str| profile.stages().iter().find(|s| s.stage == stage).unwrap().similarity.snr_db.unwrap();
     assert_eq!(profile.matched().unwrap().stage, "block2");
     assert!(snr("stem") < snr("block2") - 5.0, "{} at the stem, {} at block2", snr("stem"), snr("block2"));
-    assert!(snr("block3") > profile.stages()[4].chance_snr_db.unwrap());
+    assert!(snr("block3") > profile.stages()[4].null_max_snr_db.unwrap());
     assert!(profile.mime_bundles()[0].plain().contains("block2 (matched)"));
-    let ear = zoo::cochcnn_words().unwrap();
-    assert!(metamer(&net, "stem", 1).at_every_stage(&ear, None).is_err());
+    let sound_net = zoo::cochcnn_words().unwrap();
+    assert!(metamer(&net, "stem", 1).stage_profile(&sound_net, None).is_err());
 }
 
 #[test]
-fn judges_agree_with_themselves_and_strangers_may_not() {
+fn a_judge_agrees_with_its_own_classes() {
     let net = zoo::efficientnet_lite0().unwrap();
     let made = [metamer(&net, "block0", 60), metamer(&net, "block2", 90)];
     let matrix = CrossNetwork::new(&made, std::slice::from_ref(&net)).unwrap();
@@ -175,8 +178,8 @@ fn judges_agree_with_themselves_and_strangers_may_not() {
         matrix.cells().iter().map(|c| (c.stage.as_str(), c.same_class.hits(), c.same_class.total())).collect();
     let same = |m: &Metamer| usize::from(m.same_class() == Some(true));
     assert_eq!(cells, [("block0", same(&made[0]), 1), ("block2", same(&made[1]), 1)]);
-    let ear = zoo::cochcnn_words().unwrap();
-    assert!(CrossNetwork::new(&made, &[ear]).unwrap_err().to_string().contains("takes sounds"));
+    let sound_net = zoo::cochcnn_words().unwrap();
+    assert!(CrossNetwork::new(&made, &[sound_net]).unwrap_err().to_string().contains("takes sounds"));
     assert!(CrossNetwork::new(&[], &[net]).is_err());
     assert!(matrix.mime_bundles()[1].plain().contains("judged by EfficientNet-Lite0"));
 }

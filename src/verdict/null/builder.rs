@@ -1,4 +1,4 @@
-//! Making a null distribution.
+//! Builder of null distributions.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::pairs::pairs;
 use super::stage_null::Collector;
-use super::{FORMAT, NearDuplicates, NullDistribution, NullStimulus, near_duplicates};
+use super::{FORMAT, NearDuplicates, NullDistribution, NullStimulus, StageNull, near_duplicates};
 use crate::display::{Live, MimeBundle, ProgressBar};
 use crate::interrupt::Listening;
 use crate::network::Network;
@@ -15,13 +15,13 @@ use crate::ops::values;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
-/// All pairs of more stimuli than these would take hours and gigabytes.
-const MOST: usize = 4000;
+/// Maximum number of stimuli: all pairs of more would take hours and gigabytes.
+const MAX_STIMULI: usize = 4000;
 
-/// A null distribution that is about to be made.
+/// Builds a null distribution.
 ///
-/// The network sees each stimulus once. Its activations go to a temporary file, so that memory stays bounded: that of
-/// `stimuli x stimuli` numbers and of one stimulus. On disk there are eight bytes a stimulus and unit.
+/// Each stimulus goes through the network once. Activations go to a temporary file of eight bytes per stimulus and unit, so
+/// memory holds only `stimuli x stimuli` numbers and the activations of one stimulus.
 ///
 /// ```
 /// use metamers::prelude::*;
@@ -36,13 +36,14 @@ const MOST: usize = 4000;
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone)]
+#[must_use = "call build to compute the null distribution"]
 pub struct NullBuilder {
     network: Network,
     stimuli: Vec<Stimulus>,
     stages: Vec<String>,
     pairs: Option<usize>,
     seed: u64,
-    leave_out_twins: bool,
+    exclude_near_duplicates: bool,
 }
 
 impl std::fmt::Debug for NullBuilder {
@@ -55,134 +56,162 @@ impl NullBuilder {
     pub(super) fn new(network: &Network) -> Self {
         let stages = network.stages().iter().map(|s| s.name.clone()).collect();
         let network = network.clone();
-        Self { network, stimuli: vec![], stages, pairs: None, seed: 0, leave_out_twins: false }
+        Self { network, stimuli: vec![], stages, pairs: None, seed: 0, exclude_near_duplicates: false }
     }
 
-    /// Adds a natural stimulus, prepared as the network expects ([`Network::prepare`]). Bring sounds to the level that the
-    /// originals of your metamers have: [`Sound::prepare`](crate::stimulus::Sound::prepare).
+    /// Adds a natural stimulus, prepared as the network expects ([`Network::prepare`]). Give sounds the level of the originals of
+    /// your metamers: [`Sound::prepare`](crate::stimulus::Sound::prepare).
     ///
     /// # Errors
-    /// A stimulus that the network cannot take.
+    /// Fails for a stimulus that the network does not accept.
     pub fn stimulus(mut self, stimulus: impl Into<Stimulus>) -> Result<Self> {
         self.stimuli.push(self.network.prepare(stimulus)?);
         Ok(self)
     }
 
-    /// Adds several.
+    /// Adds several natural stimuli.
     ///
     /// # Errors
-    /// As [`NullBuilder::stimulus`].
+    /// Fails like [`NullBuilder::stimulus`].
     pub fn stimuli<S: Into<Stimulus>>(self, stimuli: impl IntoIterator<Item = S>) -> Result<Self> {
         stimuli.into_iter().try_fold(self, Self::stimulus)
     }
 
-    /// These stages instead of all.
+    /// Sets the stages; the default is all of them.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a stage that the network has not.
+    /// [`Error::Unknown`] for an unknown stage.
     pub fn stages<T: Into<String>>(mut self, stages: impl IntoIterator<Item = T>) -> Result<Self> {
         self.stages = stages.into_iter().map(Into::into).collect();
         self.stages.iter().try_for_each(|stage| self.network.stage(stage).map(|_| ()))?;
         Ok(self)
     }
 
-    /// So many pairs, drawn without replacement, instead of all; all when there are not so many.
+    /// Sets the number of pairs, drawn without replacement; the default is all pairs, which is also the maximum.
     pub fn pairs(mut self, count: usize) -> Self {
         self.pairs = Some(count);
         self
     }
 
-    /// The seed of the draw of pairs, and of which of two stimuli is taken as the original; 0 unless said otherwise.
+    /// Sets the seed that draws the pairs and the original of each pair; the default is 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Does not compare twins with each other. They are found and named in any case.
-    pub fn leave_out_twins(mut self) -> Self {
-        self.leave_out_twins = true;
+    /// Excludes pairs of near-duplicates. The distribution lists them in any case.
+    pub fn exclude_near_duplicates(mut self) -> Self {
+        self.exclude_near_duplicates = true;
         self
     }
 
-    /// Runs the network on every stimulus and compares the pairs. Shows its progress in a notebook.
+    /// Runs the network on every stimulus and compares the pairs. Shows progress in a notebook.
     ///
     /// # Errors
-    /// Fewer than two stimuli or more than 4,000, no stage, activations that are not finite, a stage at which no pair has a
-    /// correlation, too little space for temporary files; [`Error::Interrupted`].
+    /// Fails for fewer than two stimuli or more than 4,000, without a stage, for activations that are not finite, for a stage at
+    /// which no pair has a correlation, if the disk is full, and with [`Error::Interrupted`].
     pub fn build(self) -> Result<NullDistribution> {
         let count = self.stimuli.len();
-        if !(2..=MOST).contains(&count) {
-            return Err(Error::invalid("null distribution", format!("takes 2 to {MOST} stimuli, got {count}")));
+        if !(2..=MAX_STIMULI).contains(&count) {
+            return Err(Error::invalid(
+                "null distribution",
+                format!("requires 2 to {MAX_STIMULI} stimuli, got {count}"),
+            ));
         }
         if self.stages.is_empty() {
-            return Err(Error::invalid("null distribution", "has no stage; leave stages() out for all"));
+            return Err(Error::invalid("null distribution", "requires at least one stage; omit stages() to use all"));
         }
-        let (listening, place, begun) = (Listening::begin(), Live::new(), Instant::now());
-        // NearDuplicates are told at the first stage, whether it is wanted or not.
-        let first = self.network.stages().first().map_or("", |s| s.name.as_str());
-        let wanted: Vec<&str> = self.stages.iter().map(String::as_str).collect();
-        let stages: Vec<&str> = std::iter::once(first).chain(wanted.iter().copied().filter(|s| *s != first)).collect();
-        let collector = |stage: &&str| Collector::new(stage, self.network.stage(stage)?.units());
-        let mut collectors = stages.iter().map(collector).collect::<Result<Vec<_>>>()?;
-        for (index, stimulus) in self.stimuli.iter().enumerate() {
-            if listening.interrupted() {
-                return Err(Error::interrupted("null distribution", format!("{index} of {count} stimuli")));
-            }
-            let found = self.network.forward_to_each(&stages, &stimulus.to_tensor()?)?;
-            for (collector, tensor) in collectors.iter_mut().zip(&found) {
-                collector.push(&checked(stimulus, tensor)?)?;
-            }
-            let progress = ProgressBar::new(index + 1, Some(count)).unit("stimuli").elapsed(begun.elapsed());
-            place.update(&MimeBundle::text(progress.eta_from_pace().to_string()));
-        }
-        let mut pairs = pairs(count, self.pairs, self.seed);
-        let names: Vec<&str> = self.stimuli.iter().map(Stimulus::name).collect();
-        let (mut twins, mut found) = (vec![], vec![]);
-        for (index, (collector, stage)) in collectors.into_iter().zip(&stages).enumerate() {
-            place.update(&MimeBundle::text(format!("comparing {} pairs at {stage}", pairs.len())));
-            let compared = collector.compare()?;
-            if index == 0 {
-                twins = near_duplicates::find(&compared);
-                if self.leave_out_twins {
-                    pairs.retain(|&[i, j]| !twins.iter().any(|&(a, b, _)| [a, b] == [i.min(j), i.max(j)]));
-                }
-            }
-            if wanted.contains(stage) {
-                let none = || Error::invalid(format!("stage \"{stage}\""), "tells no two of the stimuli apart");
-                found.push(compared.null(&pairs, &names)?.ok_or_else(none)?);
-            }
-        }
-        let place_of = |stage: &str| wanted.iter().position(|w| *w == stage);
-        found.sort_by_key(|s| place_of(&s.stage));
-        let at = if found.len() == 1 { "one stage".into() } else { format!("{} stages", found.len()) };
-        place.update(&MimeBundle::text(format!("{} pairs of {count} stimuli at {at}", pairs.len())));
-        let named = |&(a, b, correlation): &(usize, usize, f64)| NearDuplicates {
-            first: names[a].into(),
-            second: names[b].into(),
-            correlation,
-        };
+        let live = Live::new();
+        let collectors = self.collect_activations(&live)?;
+        let comparison = self.compare_pairs(collectors, &live)?;
+        let Comparison { pairs, near_duplicates, stages } = comparison;
+        let at = if stages.len() == 1 { "one stage".into() } else { format!("{} stages", stages.len()) };
+        live.update(&MimeBundle::text(format!("{pairs} pairs of {count} stimuli at {at}")));
         Ok(NullDistribution {
             format: FORMAT,
             network: self.network.name().into(),
             weights_sha256: self.network.weights_source().weights_sha256.clone(),
             metamers: env!("CARGO_PKG_VERSION").into(),
             seed: self.seed,
-            stimuli: self.stimuli.iter().map(described).collect(),
-            pairs: pairs.len(),
-            near_duplicates: twins.iter().map(named).collect(),
-            twins_left_out: self.leave_out_twins,
-            stages: found,
+            stimuli: self.stimuli.iter().map(null_stimulus).collect(),
+            pairs,
+            near_duplicates,
+            near_duplicates_excluded: self.exclude_near_duplicates,
+            stages,
         })
+    }
+
+    /// The network's first stage, at which near-duplicates are found, followed by the other requested stages.
+    fn collected_stages(&self) -> Vec<&str> {
+        let first = self.network.stages().first().map_or("", |s| s.name.as_str());
+        std::iter::once(first).chain(self.stages.iter().map(String::as_str).filter(|s| *s != first)).collect()
+    }
+
+    /// Runs the network on every stimulus and collects the activations of each stage in [`NullBuilder::collected_stages`].
+    fn collect_activations(&self, live: &Live) -> Result<Vec<Collector>> {
+        let (listening, start, count) = (Listening::begin(), Instant::now(), self.stimuli.len());
+        let stages = self.collected_stages();
+        let collector = |stage: &&str| Collector::new(stage, self.network.stage(stage)?.units());
+        let mut collectors = stages.iter().map(collector).collect::<Result<Vec<_>>>()?;
+        for (index, stimulus) in self.stimuli.iter().enumerate() {
+            if listening.interrupted() {
+                return Err(Error::interrupted("null distribution", format!("{index} of {count} stimuli")));
+            }
+            let activations = self.network.forward_to_each(&stages, &stimulus.to_tensor()?)?;
+            for (collector, tensor) in collectors.iter_mut().zip(&activations) {
+                collector.push(&finite_values(stimulus, tensor)?)?;
+            }
+            let progress = ProgressBar::new(index + 1, Some(count)).unit("stimuli").elapsed(start.elapsed());
+            live.update(&MimeBundle::text(progress.eta_from_pace().to_string()));
+        }
+        Ok(collectors)
+    }
+
+    /// Compares the pairs at each requested stage, without near-duplicates if they are excluded.
+    fn compare_pairs(&self, collectors: Vec<Collector>, live: &Live) -> Result<Comparison> {
+        let mut pairs = pairs(self.stimuli.len(), self.pairs, self.seed);
+        let names: Vec<&str> = self.stimuli.iter().map(Stimulus::name).collect();
+        let (mut duplicates, mut nulls) = (vec![], vec![]);
+        for (index, (collector, stage)) in collectors.into_iter().zip(self.collected_stages()).enumerate() {
+            live.update(&MimeBundle::text(format!("comparing {} pairs at {stage}", pairs.len())));
+            let compared = collector.compare()?;
+            if index == 0 {
+                duplicates = near_duplicates::find(&compared);
+                if self.exclude_near_duplicates {
+                    pairs.retain(|&[i, j]| !duplicates.iter().any(|&(a, b, _)| [a, b] == [i.min(j), i.max(j)]));
+                }
+            }
+            if self.stages.iter().any(|requested| requested == stage) {
+                let undefined =
+                    || Error::invalid(format!("stage \"{stage}\""), "has no pair of stimuli with a defined similarity");
+                nulls.push(compared.null(&pairs, &names)?.ok_or_else(undefined)?);
+            }
+        }
+        nulls.sort_by_key(|null| self.stages.iter().position(|stage| *stage == null.stage));
+        let with_names = |&(a, b, correlation): &(usize, usize, f64)| NearDuplicates {
+            first: names[a].into(),
+            second: names[b].into(),
+            correlation,
+        };
+        let near_duplicates = duplicates.iter().map(with_names).collect();
+        Ok(Comparison { pairs: pairs.len(), near_duplicates, stages: nulls })
     }
 }
 
-fn checked(stimulus: &Stimulus, activations: &Tensor) -> Result<Vec<f32>> {
+/// The result of comparing all pairs.
+struct Comparison {
+    pairs: usize,
+    near_duplicates: Vec<NearDuplicates>,
+    stages: Vec<StageNull>,
+}
+
+fn finite_values(stimulus: &Stimulus, activations: &Tensor) -> Result<Vec<f32>> {
     let activations = values(activations)?;
     crate::finite::check(|| format!("the activations of {}", stimulus.name()), &activations)?;
     Ok(activations)
 }
 
-fn described(stimulus: &Stimulus) -> NullStimulus {
+fn null_stimulus(stimulus: &Stimulus) -> NullStimulus {
     let mut hasher = Sha256::new();
     stimulus.values().iter().for_each(|value| hasher.update(value.to_le_bytes()));
     NullStimulus { name: stimulus.name().into(), sha256: crate::fs::sha256::hex(&hasher.finalize()) }

@@ -1,13 +1,13 @@
-//! The inner products of all pairs of rows, without holding the rows.
+//! Covariances of all pairs of rows, computed in chunks of columns.
 
 use rayon::prelude::*;
 
 use super::spill::Spill;
 use crate::Result;
 
-/// Columns that are in memory at a time: 8 KiB a row.
+/// Columns in memory at a time: 8 KiB a row.
 const CHUNK: usize = 1024;
-/// Rows of the result that one task computes; fixed, so that the bits do not depend on the number of threads.
+/// Rows of the result that one task computes. It is fixed so that the bits do not depend on the number of threads.
 const BAND: usize = 32;
 
 /// `sum (x_i - mean_i) (x_j - mean_j)` for all rows `i` and `j` of a [`Spill`], in float64; row-major.
@@ -30,7 +30,7 @@ pub(super) fn covariances(spill: &mut Spill, columns: usize, means: &[f64]) -> R
 /// `out += a b^T`, for `a` of `m` rows and `b` of `n` rows of `k` values.
 fn add_products(a: &[f64], b: &[f64], [m, k, n]: [usize; 3], out: &mut [f64]) {
     assert!(a.len() >= m * k && b.len() == n * k && out.len() == m * n);
-    // SAFETY: the assertion bounds every offset of the three matrices, and `out` is borrowed alone.
+    // SAFETY: the assertion bounds every offset into the three matrices, and `out` is borrowed exclusively.
     unsafe {
         gemm::gemm(
             m,

@@ -1,4 +1,4 @@
-//! How alike natural stimuli are by chance: null distributions.
+//! Null distributions: similarities of pairs of natural stimuli.
 
 mod builder;
 mod gram;
@@ -20,13 +20,13 @@ use crate::fs::assets;
 use crate::network::Network;
 use crate::{Error, Result};
 
-/// Written into every file; another number means another format.
+/// Version of the file format, written to every file.
 const FORMAT: u32 = 1;
 
-/// How alike pairs of natural stimuli are at each stage of a network, by chance: what a metamer must exceed.
+/// The distribution of the similarity of pairs of natural stimuli at each stage of a network, which a metamer must exceed.
 ///
-/// Pairs share stimuli (the 5,995 of the photos are of 110), so they are not independent, and what is said of chance from
-/// their number, quantiles and `p`, is nominal; the papers drew their pairs from a training set.
+/// Pairs share stimuli (the shipped 5,995 pairs come from 110 photos), so they are not independent, and quantiles and p-values
+/// are nominal. The papers drew their pairs from a training set.
 ///
 /// ```
 /// use metamers::prelude::*;
@@ -56,30 +56,30 @@ pub struct NullDistribution {
     pairs: usize,
     #[serde(rename = "twins")]
     near_duplicates: Vec<NearDuplicates>,
-    twins_left_out: bool,
+    #[serde(rename = "twins_left_out")]
+    near_duplicates_excluded: bool,
     stages: Vec<StageNull>,
 }
 
-/// One of the stimuli of a null distribution.
+/// A stimulus of a null distribution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NullStimulus {
-    /// Its name.
+    /// The stimulus' name.
     pub name: String,
-    /// SHA-256 of its values as little-endian float32, in hexadecimal.
+    /// SHA-256 of the values as little-endian float32, in hexadecimal.
     pub sha256: String,
 }
 
 impl NullDistribution {
-    /// Begins a null distribution of one's own; give it stimuli, then [`NullBuilder::build`].
+    /// Returns a builder for a null distribution of your own stimuli; finish with [`NullBuilder::build`].
     pub fn builder(network: &Network) -> NullBuilder {
         NullBuilder::new(network)
     }
 
-    /// The null distribution that ships with a network that ships: of all pairs of the 110 photos, or of the 78 recorded
-    /// words, each once.
+    /// Loads the shipped null distribution of a shipped network: all pairs of the 110 photos, or of the 78 recorded words.
     ///
     /// # Errors
-    /// When none ships for these weights.
+    /// Fails if none is shipped for these weights.
     pub fn shipped(network: &Network) -> Result<Self> {
         let folder = assets::shipped("nulls")?;
         let weights = &network.weights_source().weights_sha256;
@@ -97,7 +97,7 @@ impl NullDistribution {
             }
         }
         let reason = format!(
-            "none ships for {} of weights {weights}; make one: NullDistribution::builder(&net).stimuli(..)?.build()?",
+            "is not shipped for {} with weights {weights}; compute one with NullDistribution::builder(&net).stimuli(..)?.build()?",
             network.name()
         );
         Err(Error::invalid("null distribution", reason))
@@ -106,23 +106,23 @@ impl NullDistribution {
     /// Opens a saved null distribution.
     ///
     /// # Errors
-    /// [`Error::File`] when the file is missing, damaged, or of another format.
+    /// [`Error::File`] if the file is missing, damaged, or in another format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let null: Self = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::file(path, format!("is no intact null distribution ({e})")))?;
+            .map_err(|e| Error::file(path, format!("is not a valid null distribution ({e})")))?;
         if null.format != FORMAT {
-            let reason = format!("is a null distribution of format {}, expected {FORMAT}", null.format);
+            let reason = format!("is a null distribution in format {}, expected format {FORMAT}", null.format);
             return Err(Error::file(path, reason));
         }
         Ok(null)
     }
 
-    /// Saves it as JSON. The file appears whole or not at all.
+    /// Saves the distribution as JSON. The write is atomic.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be written.
+    /// [`Error::File`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let bytes = serde_json::to_vec(self).map_err(|e| Error::file(path, e))?;
@@ -139,33 +139,33 @@ impl NullDistribution {
         &self.weights_sha256
     }
 
-    /// What the pairs are of.
+    /// The stimuli that the pairs are drawn from.
     pub fn stimuli(&self) -> &[NullStimulus] {
         &self.stimuli
     }
 
-    /// How many pairs were compared.
+    /// The number of pairs that were compared.
     pub fn pairs(&self) -> usize {
         self.pairs
     }
 
-    /// Stimuli that are nearly the same.
+    /// The pairs of near-duplicate stimuli, in descending order of correlation.
     pub fn near_duplicates(&self) -> &[NearDuplicates] {
         &self.near_duplicates
     }
 
-    /// Each stage, in the network's order.
+    /// The null distributions of the stages.
     pub fn stages(&self) -> &[StageNull] {
         &self.stages
     }
 
-    /// The stage of this name.
+    /// The null distributions of the stage with this name.
     ///
     /// # Errors
-    /// [`Error::Unknown`] with the likeliest names when there is none.
+    /// [`Error::Unknown`], with suggestions, for an unknown stage.
     pub fn stage(&self, name: &str) -> Result<&StageNull> {
-        let found = self.stages.iter().find(|s| s.stage == name);
-        found.ok_or_else(|| {
+        let stage = self.stages.iter().find(|s| s.stage == name);
+        stage.ok_or_else(|| {
             Error::unknown("stage of the null distribution", name, self.stages.iter().map(|s| s.stage.as_str()))
         })
     }

@@ -1,13 +1,12 @@
-//! Which stimuli are compared with which.
+//! The pairs of stimuli that a null distribution compares.
 
 use rand::seq::index::sample;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Pairs of different stimuli, each at most once, the original first.
+/// All pairs of different stimuli, or `wanted` of them drawn without replacement; the original comes first.
 ///
-/// All of them, or as many as wanted, drawn without replacement. Which of the two is the original, whose length the
-/// signal-to-noise ratio is relative to, is drawn too.
+/// The original of each pair, whose norm the signal-to-noise ratio refers to, is drawn at random too.
 pub(super) fn pairs(stimuli: usize, wanted: Option<usize>, seed: u64) -> Vec<[usize; 2]> {
     let all = stimuli * stimuli.saturating_sub(1) / 2;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -16,14 +15,14 @@ pub(super) fn pairs(stimuli: usize, wanted: Option<usize>, seed: u64) -> Vec<[us
         _ => (0..all).collect(),
     };
     numbers.sort_unstable();
-    let turned = |pair: [usize; 2], turn: bool| if turn { [pair[1], pair[0]] } else { pair };
-    numbers.into_iter().map(|number| turned(pair(number), random.random())).collect()
+    let ordered = |pair: [usize; 2], swap: bool| if swap { [pair[1], pair[0]] } else { pair };
+    numbers.into_iter().map(|number| ordered(pair(number), random.random())).collect()
 }
 
-/// The pair of this number, where those of 1 come first, then those of 2, and so on.
+/// The pair with this number, in the order (0, 1), (0, 2), (1, 2), (0, 3), ...
 fn pair(number: usize) -> [usize; 2] {
     let mut second = ((1.0 + (8.0 * number as f64 + 1.0).sqrt()) / 2.0) as usize;
-    // The root is rounded; the true one is at most one away.
+    // The root is rounded: the exact index differs by at most 1.
     while second * (second - 1) / 2 > number {
         second -= 1;
     }
@@ -46,8 +45,8 @@ mod tests {
         assert_eq!(all.len(), 780);
         assert_eq!(all.iter().map(|&p| sorted(p)).collect::<HashSet<_>>().len(), 780);
         assert!(all.iter().all(|&[a, b]| a != b && a < 40 && b < 40));
-        let turned = all.iter().filter(|[a, b]| a > b).count();
-        assert!((300..480).contains(&turned), "{turned} of 780 are turned round");
+        let swapped = all.iter().filter(|[a, b]| a > b).count();
+        assert!((300..480).contains(&swapped), "{swapped} of 780 are swapped");
         let some = pairs(40, Some(100), 1);
         assert_eq!(some.iter().map(|&p| sorted(p)).collect::<HashSet<_>>().len(), 100);
     }

@@ -5,21 +5,23 @@ use crate::display::{Align, MimeBundle, Show, Table};
 
 impl Show for NullDistribution {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
-        let Self { network, pairs, stimuli, near_duplicates: twins, .. } = self;
+        let Self { network, pairs, stimuli, near_duplicates, .. } = self;
         let mut caption = format!(
-            "{network}: how alike {pairs} pairs of {} natural stimuli are by chance, at most (at 99 %)",
+            "{network}: similarity of {pairs} pairs of {} natural stimuli, maximum (99th percentile)",
             stimuli.len()
         );
-        if !twins.is_empty() {
-            let most = twins.iter().take(3).map(|t| format!("{} and {}", t.first, t.second)).collect::<Vec<_>>();
-            let which = if self.twins_left_out { "left out" } else { "counted too" };
-            let count = |n: usize| if n == 1 { "1 pair is".into() } else { format!("{n} pairs are") };
-            caption += &format!("\n{} nearly the same, {which}: {}", count(twins.len()), most.join("; "));
-            if twins.len() > most.len() {
+        if !near_duplicates.is_empty() {
+            let most =
+                near_duplicates.iter().take(3).map(|t| format!("{} and {}", t.first, t.second)).collect::<Vec<_>>();
+            let treatment = if self.near_duplicates_excluded { "excluded" } else { "included" };
+            let count =
+                |n: usize| if n == 1 { "1 near-duplicate pair".into() } else { format!("{n} near-duplicate pairs") };
+            caption += &format!("\n{}, {treatment}: {}", count(near_duplicates.len()), most.join("; "));
+            if near_duplicates.len() > most.len() {
                 caption += " …";
             }
         }
-        let mut table = Table::new(["stage", "ρ", "r", "SNR (dB)", "most alike, by SNR"])
+        let mut table = Table::new(["stage", "ρ", "r", "SNR (dB)", "most similar pair (SNR)"])
             .align([Align::Left, Align::Right, Align::Right, Align::Right])
             .caption(caption);
         for stage in &self.stages {
@@ -32,7 +34,7 @@ impl Show for NullDistribution {
                 cell(&stage.spearman, 3),
                 cell(&stage.pearson, 3),
                 cell(&stage.snr_db, 1),
-                stage.most_alike[2].join(" and "),
+                stage.most_similar[2].join(" and "),
             ]);
         }
         table.mime_bundles()

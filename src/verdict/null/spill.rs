@@ -1,11 +1,11 @@
-//! Activations of many stimuli, kept on disk: together they may be larger than the memory.
+//! A temporary file for the activations of many stimuli, which may not fit in memory.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 
 use crate::{Error, Result};
 
-/// One row of float32 values a stimulus, in a temporary file that vanishes with this.
+/// Rows of float32 values, one for each stimulus, in a temporary file that is deleted on drop.
 pub(super) struct Spill {
     file: BufWriter<File>,
     columns: usize,
@@ -40,6 +40,6 @@ impl Spill {
 }
 
 fn failed(e: std::io::Error) -> Error {
-    let reason = format!("activations cannot be kept there for a while ({e}); set TMPDIR to a folder with more space");
+    let reason = format!("temporary activations cannot be stored there ({e}); set TMPDIR to a folder with more space");
     Error::file(std::env::temp_dir(), reason)
 }

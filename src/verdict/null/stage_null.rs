@@ -1,4 +1,4 @@
-//! How alike natural stimuli are by chance, at one stage.
+//! The null distributions of one stage.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,13 +8,13 @@ use crate::Result;
 use crate::similarity::Distribution;
 use crate::similarity::ranks;
 
-/// How alike the activations of pairs of natural stimuli are at one stage.
+/// Distributions of the similarity of pairs of natural stimuli at one stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageNull {
-    /// The stage.
+    /// The stage's name.
     pub stage: String,
-    /// Pairs left out because a measure does not exist for them: one of the two leaves every unit at the same value, or
-    /// they do not differ at all.
+    /// The number of pairs left out because a measure is undefined: one stimulus gives every unit the same value, or the two
+    /// are identical.
     pub undefined: usize,
     /// Spearman's rho.
     pub spearman: Distribution,
@@ -22,18 +22,19 @@ pub struct StageNull {
     pub pearson: Distribution,
     /// Signal-to-noise ratio in dB.
     pub snr_db: Distribution,
-    /// The two stimuli with the largest rho, r and SNR: they set the extremes.
-    pub most_alike: [[String; 2]; 3],
+    /// The pairs with the largest rho, r and SNR, which set the maxima.
+    #[serde(rename = "most_alike")]
+    pub most_similar: [[String; 2]; 3],
 }
 
-/// Collects one stage's activations.
+/// Collects the activations of one stage.
 pub(super) struct Collector {
     stage: String,
     columns: usize,
     values: Spill,
     ranks: Spill,
     means: Vec<f64>,
-    /// `sum a^2` of each stimulus.
+    /// `sum a^2` for each stimulus.
     powers: Vec<f64>,
 }
 
@@ -50,15 +51,15 @@ impl Collector {
     }
 
     pub fn push(&mut self, activations: &[f32]) -> Result<()> {
-        let wide = activations.iter().map(|&v| f64::from(v));
-        self.means.push(wide.clone().sum::<f64>() / self.columns as f64);
-        self.powers.push(wide.map(|v| v * v).sum());
+        let values = activations.iter().map(|&v| f64::from(v));
+        self.means.push(values.clone().sum::<f64>() / self.columns as f64);
+        self.powers.push(values.map(|v| v * v).sum());
         self.values.push(activations.iter().copied())?;
-        // Ranks are whole or half numbers: float32 holds them exactly up to 2^23.
+        // Ranks are multiples of 1/2, which float32 represents exactly up to 2^23.
         self.ranks.push(ranks(activations).into_iter().map(|rank| rank as f32))
     }
 
-    /// Compares all stimuli with each other.
+    /// Compares all pairs of stimuli.
     pub fn compare(mut self) -> Result<Compared> {
         let mean_rank = (self.columns as f64 + 1.0) / 2.0;
         Ok(Compared {
@@ -72,13 +73,13 @@ impl Collector {
     }
 }
 
-/// How alike all stimuli are at one stage, by their places.
+/// Similarities of all pairs of stimuli at one stage, by index.
 pub(super) struct Compared {
     stage: String,
     units: f64,
     means: Vec<f64>,
     powers: Vec<f64>,
-    /// `sum (a - mean a) (b - mean b)` of all pairs, of values and of ranks.
+    /// `sum (a - mean a) (b - mean b)` for all pairs, of values and of ranks.
     values: Vec<f64>,
     ranks: Vec<f64>,
 }
@@ -89,50 +90,50 @@ impl Compared {
     }
 
     fn correlation(&self, covariances: &[f64], i: usize, j: usize) -> Option<f64> {
-        let of = |i: usize, j: usize| covariances[i * self.count() + j];
-        let length = of(i, i).sqrt() * of(j, j).sqrt();
-        (length > 0.0).then(|| (of(i, j) / length).clamp(-1.0, 1.0))
+        let at = |i: usize, j: usize| covariances[i * self.count() + j];
+        let norms = at(i, i).sqrt() * at(j, j).sqrt();
+        (norms > 0.0).then(|| (at(i, j) / norms).clamp(-1.0, 1.0))
     }
 
     pub fn pearson(&self, i: usize, j: usize) -> Option<f64> {
         self.correlation(&self.values, i, j)
     }
 
-    /// In dB; `None` for a silent original, and for stimuli that do not differ.
+    /// SNR in dB; `None` for an original of zeros and for identical stimuli.
     fn snr_db(&self, i: usize, j: usize) -> Option<f64> {
-        let of = |i: usize, j: usize| self.values[i * self.count() + j];
-        // norm2(a - b)^2, from the deviations and the means.
-        let apart = (of(i, i) + of(j, j) - 2.0 * of(i, j)).max(0.0);
-        let noise = apart + self.units * (self.means[i] - self.means[j]).powi(2);
+        let at = |i: usize, j: usize| self.values[i * self.count() + j];
+        // norm2(a - b)^2 is the sum of the deviations' part and the means' part.
+        let deviation = (at(i, i) + at(j, j) - 2.0 * at(i, j)).max(0.0);
+        let noise = deviation + self.units * (self.means[i] - self.means[j]).powi(2);
         Some(10.0 * (self.powers[i] / noise).log10()).filter(|snr| snr.is_finite())
     }
 
-    /// The distributions over these pairs; `None` when no pair has all measures.
+    /// The distributions over these pairs; `None` if no pair has all measures.
     pub fn null(&self, pairs: &[[usize; 2]], names: &[&str]) -> Result<Option<StageNull>> {
         let mut measures: [Vec<f64>; 3] = Default::default();
-        let mut kept = vec![];
+        let mut defined = vec![];
         for &[i, j] in pairs {
             let found = (self.correlation(&self.ranks, i, j), self.pearson(i, j), self.snr_db(i, j));
             if let (Some(spearman), Some(pearson), Some(snr_db)) = found {
                 [spearman, pearson, snr_db].into_iter().zip(&mut measures).for_each(|(v, list)| list.push(v));
-                kept.push([i, j]);
+                defined.push([i, j]);
             }
         }
-        if kept.is_empty() {
+        if defined.is_empty() {
             return Ok(None);
         }
-        let most_alike = |list: &Vec<f64>| {
-            let most = (0..list.len()).max_by(|&a, &b| list[a].total_cmp(&list[b])).unwrap_or(0);
-            kept[most].map(|stimulus| names[stimulus].to_string())
+        let most_similar = |list: &Vec<f64>| {
+            let largest = (0..list.len()).max_by(|&a, &b| list[a].total_cmp(&list[b])).unwrap_or(0);
+            defined[largest].map(|stimulus| names[stimulus].to_string())
         };
         let [spearman, pearson, snr_db] = &measures;
         Ok(Some(StageNull {
             stage: self.stage.clone(),
-            undefined: pairs.len() - kept.len(),
+            undefined: pairs.len() - defined.len(),
             spearman: Distribution::from_values(spearman)?,
             pearson: Distribution::from_values(pearson)?,
             snr_db: Distribution::from_values(snr_db)?,
-            most_alike: [most_alike(spearman), most_alike(pearson), most_alike(snr_db)],
+            most_similar: [most_similar(spearman), most_similar(pearson), most_similar(snr_db)],
         }))
     }
 }
@@ -145,9 +146,9 @@ mod tests {
     use crate::similarity::Similarity;
 
     #[test]
-    fn every_pair_is_as_alike_as_similarity_says() {
+    fn measures_of_every_pair_equal_similarity() {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(2);
-        // Rectified, so that there are ties.
+        // Rectification creates ties.
         let row = |shift: f32, random: &mut rand_chacha::ChaCha8Rng| -> Vec<f32> {
             (0..3001).map(|_| (random.random::<f32>() - shift).max(0.0)).collect()
         };
@@ -162,12 +163,12 @@ mod tests {
             close(&found.spearman, expected.spearman);
             close(&found.pearson, expected.pearson);
             close(&found.snr_db, expected.snr_db);
-            assert_eq!(found.most_alike[0], [names[i], names[j]]);
+            assert_eq!(found.most_similar[0], [names[i], names[j]]);
         }
     }
 
     #[test]
-    fn silent_stimuli_are_left_out_and_counted() {
+    fn silent_stimuli_are_excluded_and_counted() {
         let mut collector = Collector::new("s", 4).unwrap();
         for row in [[0.0; 4], [1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 4.0, 3.0]] {
             collector.push(&row).unwrap();
@@ -175,6 +176,6 @@ mod tests {
         let found = collector.compare().unwrap();
         let found = found.null(&[[0, 1], [1, 0], [1, 2]], &["silent", "b", "c"]).unwrap().unwrap();
         assert_eq!((found.undefined, found.spearman.count()), (2, 1));
-        assert_eq!(found.most_alike[2], ["b", "c"]);
+        assert_eq!(found.most_similar[2], ["b", "c"]);
     }
 }

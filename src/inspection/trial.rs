@@ -1,4 +1,4 @@
-//! A few steps towards a metamer: does anything move, and how long does it take?
+//! Trial syntheses of a few steps, with the time of a gradient evaluation.
 
 use super::InspectedStage;
 use crate::Result;
@@ -6,40 +6,40 @@ use crate::network::Network;
 use crate::stimulus::Stimulus;
 use crate::synthesis::{Metamer, Point, StopReason, Synthesis};
 
-/// Steps of a metamer that is tried.
-const STEPS: usize = 20;
-/// Gradient evaluations that are timed at each stage, after one that is not.
-const MEASURED: usize = 2;
-/// Beyond this match, in dB, there is nothing left to see.
-const MATCHED: f64 = 60.0;
-/// Steps that bring less than this, in dB, bring nothing.
-const GAIN: f64 = 0.1;
+/// Maximum steps of a trial synthesis.
+const MAX_STEPS: usize = 20;
+/// Timed gradient evaluations at each stage, after one to warm up.
+const TIMED_EVALUATIONS: usize = 2;
+/// SNR in dB at which a trial ends.
+const MAX_SNR_DB: f64 = 60.0;
+/// Minimum gain in SNR of a trial without a warning, in dB.
+const MIN_GAIN_DB: f64 = 0.1;
 
-/// A metamer that was tried, and all its gradient evaluations.
+/// A trial synthesis and its history.
 #[derive(Clone)]
-pub(super) struct Smoke {
+pub(super) struct Trial {
     pub metamer: Metamer,
     pub points: Vec<Point>,
     pub steps: usize,
 }
 
-/// Times a gradient at each stage, and tries metamers at the first, the middle and the last.
+/// Times a gradient evaluation at each stage, and runs trial syntheses at the first, middle and last stage.
 pub(super) fn measure(
     network: &Network,
     stimulus: &Stimulus,
     stages: &mut [InspectedStage],
     warnings: &mut Vec<String>,
-) -> Result<Vec<Smoke>> {
+) -> Result<Vec<Trial>> {
     let count = stages.len();
     let tried = [0, count / 2, count.saturating_sub(1)];
-    let mut smoke = vec![];
+    let mut trials = vec![];
     for (index, stage) in stages.iter_mut().enumerate() {
-        // Of a stage that has nothing to match or whose values are no numbers a warning tells already.
+        // Stages that cannot start (all zeros, or not finite) already have a warning.
         let plan = Synthesis::new(network, &stage.stage.name, stimulus.clone())?.unlogged();
         let Ok(mut run) = plan.start() else { continue };
         let mut attempt = || -> Result<bool> {
-            stage.evaluation = Some(run.time_of_evaluation(MEASURED)?);
-            while tried.contains(&index) && run.steps() < STEPS && run.snr_db().is_none_or(|snr| snr < MATCHED) {
+            stage.evaluation = Some(run.time_of_evaluation(TIMED_EVALUATIONS)?);
+            while tried.contains(&index) && run.steps() < MAX_STEPS && run.snr_db().is_none_or(|snr| snr < MAX_SNR_DB) {
                 if run.step(1)?.stop_reason == StopReason::Interrupted {
                     return Ok(true);
                 }
@@ -49,7 +49,7 @@ pub(super) fn measure(
         let name = &stage.stage.name;
         match attempt() {
             Ok(true) => {
-                warnings.push(format!("interrupted at {name}: the stages from there on were not measured"));
+                warnings.push(format!("interrupted at {name}: this stage and later ones were not measured"));
                 break;
             }
             Ok(false) => {}
@@ -63,14 +63,14 @@ pub(super) fn measure(
             let before = points.first().map_or(f64::NAN, |point| point.snr_db);
             let after = run.snr_db().unwrap_or(f64::NAN);
             stage.snr_db = Some([before, after]);
-            if after.is_nan() || after < before + GAIN {
+            if after.is_nan() || after < before + MIN_GAIN_DB {
                 warnings.push(format!(
-                    "{name}: {STEPS} steps of Recipe::fast brought the match from {before:.1} to {after:.1} dB only; for a small picture \
-                     its first steps are long, so try Recipe::feather2023 too"
+                    "{name}: {MAX_STEPS} steps of Recipe::fast improved the SNR only from {before:.1} to {after:.1} dB; its first steps can be \
+                     too long for small images, so try Recipe::feather2023 too"
                 ));
             }
-            smoke.push(Smoke { metamer: run.finish()?, points, steps: run.steps() });
+            trials.push(Trial { metamer: run.finish()?, points, steps: run.steps() });
         }
     }
-    Ok(smoke)
+    Ok(trials)
 }
