@@ -91,7 +91,6 @@ impl Players {
     }
 
     /// Returns all players as one output.
-    #[must_use]
     pub fn bundle(&self) -> MimeBundle {
         let words: Vec<String> = self.0.iter().map(|player| format!("sound: {}", player.words())).collect();
         let html: String = self.0.iter().map(Player::html).collect();

@@ -64,7 +64,7 @@ impl Style {
     }
 
     /// Converts to a style of plotters, at the density of its canvas.
-    pub fn to_plotters(&self) -> TextStyle<'static> {
+    pub fn to_plotters(self) -> TextStyle<'static> {
         let style = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
         let font = FontDesc::new(FontFamily::Name(NAME), f64::from(self.scale(PLOT_DENSITY).y), style);
         font.color(&RGBColor(self.color[0], self.color[1], self.color[2]))
