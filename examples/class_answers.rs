@@ -23,7 +23,7 @@ fn main() -> Result<()> {
         Err(reason) => println!("No test of the stage effect: {reason}"),
     }
     if let Some(folder) = arguments.next() {
-        found.save(std::path::Path::new(&folder).join("class.png"))?;
+        found.export(std::path::Path::new(&folder).join("class.png"))?;
     }
     Ok(())
 }

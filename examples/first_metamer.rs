@@ -17,7 +17,7 @@ fn main() -> metamers::Result<()> {
     println!("{}", run.until(20.0)?);
     let metamer = run.finish()?;
     metamer.show();
-    metamer.save(folder.join("metamer.png"))?;
-    metamer.save(folder.join("metamer.html"))?;
+    metamer.export(folder.join("metamer.png"))?;
+    metamer.export(folder.join("metamer.html"))?;
     metamer.save(folder.join("panda.metamer"))
 }

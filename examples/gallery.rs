@@ -28,16 +28,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn save(thing: impl Show, folder: &Path, name: &str) -> metamers::Result<()> {
     let thing = Saved(thing.mime_bundles());
     if thing.0.iter().any(|bundle| bundle.png_bytes().is_some()) {
-        thing.save(folder.join(format!("{name}.png")))?;
+        thing.export(folder.join(format!("{name}.png")))?;
     }
-    thing.save(folder.join(format!("{name}.txt")))?;
-    thing.save(folder.join(format!("{name}.html")))
+    thing.export(folder.join(format!("{name}.txt")))?;
+    thing.export(folder.join(format!("{name}.html")))
 }
 
-struct Saved(Vec<metamers::display::Bundle>);
+struct Saved(Vec<metamers::display::MimeBundle>);
 
 impl Show for Saved {
-    fn mime_bundles(&self) -> Vec<metamers::display::Bundle> {
+    fn mime_bundles(&self) -> Vec<metamers::display::MimeBundle> {
         self.0.clone()
     }
 }

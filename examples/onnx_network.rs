@@ -5,7 +5,7 @@
 //! Without arguments it takes a small untrained network of the tests.
 
 use metamers::network::OnnxOptions;
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 fn main() -> metamers::Result<()> {
     let mut arguments = std::env::args().skip(1);

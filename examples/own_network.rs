@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     println!("{}", run.step(20)?);
     let metamer = run.finish()?;
     metamer.show();
-    metamer.save(&picture)?;
+    metamer.export(&picture)?;
     println!("{picture}");
     Ok(())
 }

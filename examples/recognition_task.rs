@@ -68,7 +68,7 @@ fn main() -> Result<()> {
 }
 
 fn photo(name: &str) -> Result<Image> {
-    Image::open(format!("photos/{name}.jpg"))?.resize_shorter_side(SIDE)?.centre_crop(SIDE, SIDE)
+    Image::open(format!("photos/{name}.jpg"))?.resize_shorter_side(SIDE)?.center_crop(SIDE, SIDE)
 }
 
 fn pictures() -> Result<RecognitionTask> {

@@ -27,5 +27,5 @@ fn main() -> metamers::Result<()> {
         }
         figure = figure.row(panels);
     }
-    figure.save(path)
+    figure.export(path)
 }

@@ -13,7 +13,7 @@ fn keep(thing: &impl Show, folder: &Path, name: &str) -> Result<()> {
     let bundles = thing.mime_bundles();
     println!("{}", bundles[0].plain());
     match bundles[0].data().contains_key("image/png") {
-        true => bundles[0].save(folder.join(format!("{name}.png"))),
+        true => bundles[0].export(folder.join(format!("{name}.png"))),
         false => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 //! Stage `cochleagram` inverts the cochleagram alone; the others are those of the shipped word network.
 
 use metamers::hearing::Cochleagram;
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 fn main() -> Result<()> {
     let given: Vec<String> = std::env::args().skip(1).collect();
@@ -25,10 +25,10 @@ fn main() -> Result<()> {
     metamer.show();
     if let Some(folder) = given.get(4) {
         metamer.save(format!("{folder}/metamer.wav"))?;
-        metamer.save(format!("{folder}/metamer.html"))?;
-        metamer.save(format!("{folder}/metamer.png"))?;
+        metamer.export(format!("{folder}/metamer.html"))?;
+        metamer.export(format!("{folder}/metamer.png"))?;
         sound.save(format!("{folder}/original.wav"))?;
-        sound.save(format!("{folder}/original.png"))?;
+        sound.export(format!("{folder}/original.png"))?;
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
-"""Peak resident memory of gradient evaluations through VGG-19, ours beside PyTorch's, each in a process of its own, as Markdown.
+"""Compares the peak memory of gradient evaluations through VGG-19 with PyTorch's, as a Markdown table.
 
     cargo bench --bench gradient --no-run
     python scripts/compare_memory.py [--steps 1000]
 
-The peak is VmHWM of /proc/PID/status, weights and libraries included; growth is that of VmRSS from the 20th step to the last.
-Needs torch and torchvision, and Linux.
+Each runs in its own process. The peak is VmHWM in /proc/PID/status and includes weights and libraries; the growth is
+that of VmRSS from the 20th step to the last. Needs Linux, torch and torchvision.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from compare_torch import ROOT, bench_binary
 
 NETWORK, STAGE = "vgg19", "conv5_4"
-# PyTorch's own way is the one that was fastest in compare_torch.py.
+# The variant that is fastest in compare_torch.py.
 PYTORCH = """
 import sys, torch, torchvision
 torch.set_num_threads(int(sys.argv[1]))
@@ -36,24 +36,27 @@ for line in sys.stdin:
 """
 
 
-def megabytes(pid: int, figure: str) -> float:
+def memory(pid: int, field: str) -> float:
+    """Reads a field of /proc/PID/status in MB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(figure)) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
 def measure(command: list[str | Path], request: str, steps: int, threads: int) -> tuple[float, float]:
+    """Returns the peak memory and the growth in MB over `steps` evaluations by a process that reads requests."""
     environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
-    process = subprocess.Popen(command, env=environment, text=True, cwd=ROOT,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, env=environment, text=True, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     early = 0.0
     for step in range(steps):
         process.stdin.write(request + "\n")
         process.stdin.flush()
         if not process.stdout.readline():
-            sys.exit(f"{command[0]} ended early")
+            sys.exit(f"error: {command[0]} ended early")
         if step == 19:
-            early = megabytes(process.pid, "VmRSS")
-    peak, growth = megabytes(process.pid, "VmHWM"), megabytes(process.pid, "VmRSS") - early
+            early = memory(process.pid, "VmRSS")
+    peak, growth = memory(process.pid, "VmHWM"), memory(process.pid, "VmRSS") - early
     process.stdin.close()
     process.wait()
     return peak, growth
@@ -61,12 +64,12 @@ def measure(command: list[str | Path], request: str, steps: int, threads: int) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=1000, help="number of evaluations, at least 20")
     parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
-    steps = max(args.steps, 20)
-    ours = measure([bench_binary(), "--serve"], f"{NETWORK} {STAGE} 1", steps, args.threads)
-    theirs = measure([sys.executable, "-c", PYTORCH, str(args.threads)], "", steps, args.threads)
+    arguments = parser.parse_args()
+    steps = max(arguments.steps, 20)
+    ours = measure([bench_binary(), "--serve"], f"{NETWORK} {STAGE} 1", steps, arguments.threads)
+    theirs = measure([sys.executable, "-c", PYTORCH, str(arguments.threads)], "", steps, arguments.threads)
     print(f"| VGG-19 {STAGE}, {steps} steps | peak MB | growth MB |\n| --- | --- | --- |")
     print(f"| metamers | {ours[0]:.0f} | {ours[1]:+.1f} |")
     print(f"| PyTorch, channels last | {theirs[0]:.0f} | {theirs[1]:+.1f} |")

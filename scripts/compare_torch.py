@@ -1,12 +1,12 @@
-"""Our gradient evaluations beside PyTorch's, interleaved: a table of medians and their ratios, as Markdown.
+"""Compares the time of gradient evaluations with PyTorch's, as a Markdown table of medians and ratios.
 
     cargo bench --bench gradient --no-run
     python scripts/compare_torch.py [--threads 2] [--rounds 15] [--batches 1,4,8] [CASE ...]
 
-A round times one evaluation of each: forward to the stage, norm of the difference to a target, gradient of the input, all
-weights frozen. PyTorch runs eagerly, with channels last, and both with batch normalisation folded; the fastest counts. The floor
-is the number of operations over the rate of PyTorch's matrix product, measured here.
-Needs torch and torchvision.
+A round times one evaluation in each program: forward to the stage, norm of the difference to a target, gradient with
+respect to the input, with frozen weights. PyTorch runs eagerly, with channels last, and both with batch normalization
+folded; its fastest variant counts. The floor is the number of operations divided by the measured rate of PyTorch's
+matrix product. Needs torch and torchvision.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts" / "reference"))
+WARM_UP = 2
 
 
 class Lite0Features(nn.Module):
@@ -47,21 +49,21 @@ class Lite0Features(nn.Module):
 
 
 def resnet50(until: int) -> Callable[[], nn.Module]:
-    # The stage's values before its rectifier cost the same as after it.
+    # The stage before its ReLU takes as long as after it.
     return lambda: nn.Sequential(*list(models.resnet50(weights=None).children())[:until])
 
 
 class Hearing(nn.Module):
-    """[batch, 40000] waveforms to what a network makes of their [batch, 1, 211, 390] cochleagrams."""
+    """A network on the [batch, 1, 211, 390] cochleagrams of [batch, 40000] waveforms."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        from hearing import STRIDE, TAPS, bank
+        from hearing import STRIDE, TAPS, filter_bank
 
         self.net, self.stride = net, STRIDE
         t = (np.arange(TAPS) - TAPS / 2) / STRIDE
         self.low_pass = torch.from_numpy(np.sinc(t) / STRIDE * np.kaiser(TAPS, 5)).float()[None, None]
-        self.filters = torch.from_numpy(bank(50.0, 10_000.0)).float()
+        self.filters = torch.from_numpy(filter_bank(50.0, 10_000.0)).float()
 
     def forward(self, x: Tensor) -> Tensor:
         from hearing import N, Positive, Power
@@ -74,9 +76,9 @@ class Hearing(nn.Module):
 
 
 def same(size: list[int], kernel: list[int], stride: int, value: float = 0.0) -> nn.Module:
-    """Padding as TensorFlow's SAME has it."""
+    """Pads as TensorFlow's SAME does."""
     pads: list[int] = []
-    for side, width in zip(reversed(size), reversed(kernel)):
+    for side, width in zip(reversed(size), reversed(kernel), strict=True):
         total = max((-(-side // stride) - 1) * stride + width - side, 0)
         pads += [total // 2, total - total // 2]
     return nn.ConstantPad2d(tuple(pads), value)
@@ -102,7 +104,7 @@ def cochresnet50() -> nn.Module:
     return Hearing(nn.Sequential(nn.Conv2d(1, 64, 7, 2, 3, bias=False), *body[1:]))
 
 
-# Ours, the stage, PyTorch's module up to it, and the ratio aimed at.
+# Name of our network, stage, PyTorch's module up to the stage, target ratio.
 CASES: dict[str, tuple[str, str, Callable[[], nn.Module], float]] = {
     "EfficientNet-Lite0 features": ("efficientnet_lite0", "features", Lite0Features, 0.45),
     "AlexNet conv5": ("alexnet", "conv5", lambda: models.alexnet(weights=None).features[:12], 0.60),
@@ -115,10 +117,10 @@ CASES: dict[str, tuple[str, str, Callable[[], nn.Module], float]] = {
 
 
 def fold(module: nn.Module) -> nn.Module:
-    """Batch normalisation folded into the convolution before it, wherever the names tell which that is."""
+    """Folds batch normalizations into the convolutions that directly precede them."""
     for child in module.modules():
         names = list(dict(child.named_children()))
-        for first, second in zip(names, names[1:]):
+        for first, second in pairwise(names):
             conv, norm = getattr(child, first), getattr(child, second)
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(child, first, fuse_conv_bn_eval(conv, norm))
@@ -127,6 +129,7 @@ def fold(module: nn.Module) -> nn.Module:
 
 
 def variants(make: Callable[[], nn.Module]) -> dict[str, tuple[nn.Module, torch.memory_format]]:
+    """Returns the variants of a network with their memory formats: eager or channels last, folded or not."""
     plain = make().eval()
     for parameter in plain.parameters():
         parameter.requires_grad_(False)
@@ -147,21 +150,22 @@ def stimulus(sound: bool, batch: int, layout: torch.memory_format) -> Tensor:
 
 
 def torch_step(net: nn.Module, x: Tensor, target: Tensor, scale: Tensor) -> float:
-    begun = time.perf_counter()
+    """Returns the milliseconds of one gradient evaluation in PyTorch."""
+    start = time.perf_counter()
     loss = torch.linalg.norm(net(x) - target) / scale
     loss.backward()
     x.grad = None
-    return (time.perf_counter() - begun) * 1e3
+    return (time.perf_counter() - start) * 1e3
 
 
-def product_rate() -> float:
-    """GFLOP/s of PyTorch's matrix product."""
+def matmul_rate() -> float:
+    """Measures the GFLOP/s of PyTorch's matrix product."""
     a, b = torch.rand(1536, 1536), torch.rand(1536, 1536)
     times = []
     for _ in range(12):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         a @ b
-        times.append(time.perf_counter() - begun)
+        times.append(time.perf_counter() - start)
     return 2 * 1536**3 / min(times) / 1e9
 
 
@@ -169,57 +173,71 @@ def bench_binary() -> Path:
     found = (ROOT / "target" / "release" / "deps").glob("gradient-*")
     binaries = [path for path in found if path.suffix == "" and os.access(path, os.X_OK)]
     if not binaries:
-        sys.exit("build it first: cargo bench --bench gradient --no-run")
+        sys.exit("error: build the benchmark first: cargo bench --bench gradient --no-run")
     return max(binaries, key=lambda path: path.stat().st_mtime)
+
+
+def measure(
+    ours: subprocess.Popen[str], request: str, nets: dict[str, tuple[nn.Module, torch.memory_format]], rounds: int
+) -> tuple[dict[str, float], float]:
+    """Times interleaved rounds; returns the median milliseconds of each program and the number of operations."""
+    batch = int(request.split()[-1])
+    inputs = {}
+    for variant, (net, layout) in nets.items():
+        sound = isinstance(net, Hearing)
+        x = stimulus(sound, batch, layout).requires_grad_(True)
+        with torch.no_grad():
+            target = net(stimulus(sound, batch, layout))
+        inputs[variant] = (x, target, torch.linalg.norm(target))
+    times: dict[str, list[float]] = {name: [] for name in ["ours", *nets]}
+    operations = 0.0
+    for index in range(rounds + WARM_UP):
+        for name, measured in times.items():
+            # Idle threads that spin for work have gone to sleep by then.
+            time.sleep(0.01)
+            if name == "ours":
+                ours.stdin.write(f"{request}\n")
+                ours.stdin.flush()
+                milliseconds, operations = map(float, ours.stdout.readline().split())
+            else:
+                milliseconds = torch_step(nets[name][0], *inputs[name])
+            if index >= WARM_UP:
+                measured.append(milliseconds)
+    return {name: statistics.median(measured) for name, measured in times.items()}, operations
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="part of a row's name; all without")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="part of a row's name; by default all rows")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--batches", default="1")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    parser.add_argument("--batches", default="1", help="batch sizes, separated by commas")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    environment = {**os.environ, "RAYON_NUM_THREADS": str(args.threads)}
-    ours = subprocess.Popen([bench_binary(), "--serve"], env=environment, text=True,
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-    rate = product_rate()
-    print(f"{args.threads} threads, medians of {args.rounds} interleaved rounds; "
-          f"the floor assumes {rate:.0f} GFLOP/s, the rate of a matrix product of PyTorch {torch.__version__}\n")
-    print("| gradient evaluation | batch | ours ms | PyTorch ms | its fastest way | ratio | aim | floor ms |")
+    environment = {**os.environ, "RAYON_NUM_THREADS": str(arguments.threads)}
+    ours = subprocess.Popen(
+        [bench_binary(), "--serve"], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    )
+    rate = matmul_rate()
+    print(
+        f"{arguments.threads} threads, medians of {arguments.rounds} interleaved rounds; "
+        f"the floor assumes {rate:.0f} GFLOP/s, the rate of a matrix product of PyTorch {torch.__version__}\n"
+    )
+    print("| gradient evaluation | batch | ours ms | PyTorch ms | fastest variant | ratio | target | floor ms |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for name, (network, stage, make, aim) in CASES.items():
-        if args.cases and not any(part.lower() in name.lower() for part in args.cases):
+    for name, (network, stage, make, target) in CASES.items():
+        if arguments.cases and not any(part.lower() in name.lower() for part in arguments.cases):
             continue
-        for batch in map(int, args.batches.split(",")):
+        for batch in map(int, arguments.batches.split(",")):
             nets = variants(make)
-            inputs = {}
-            for way, (net, layout) in nets.items():
-                sound = isinstance(net, Hearing)
-                x = stimulus(sound, batch, layout).requires_grad_(True)
-                with torch.no_grad():
-                    target = net(stimulus(sound, batch, layout))
-                inputs[way] = (x, target, torch.linalg.norm(target))
-            times: dict[str, list[float]] = {way: [] for way in ["ours", *nets]}
-            operations = 0.0
-            for round_ in range(args.rounds + 2):
-                for way in times:
-                    # What spins after its work has gone to sleep by then.
-                    time.sleep(0.01)
-                    if way == "ours":
-                        ours.stdin.write(f"{network} {stage} {batch}\n")
-                        ours.stdin.flush()
-                        milliseconds, operations = map(float, ours.stdout.readline().split())
-                    else:
-                        milliseconds = torch_step(nets[way][0], *inputs[way])
-                    if round_ >= 2:
-                        times[way].append(milliseconds)
-            medians = {way: statistics.median(t) for way, t in times.items()}
+            medians, operations = measure(ours, f"{network} {stage} {batch}", nets, arguments.rounds)
             best = min(nets, key=medians.__getitem__)
-            print(f"| {name} | {batch} | {medians['ours']:.1f} | {medians[best]:.1f} | {best} "
-                  f"| {medians['ours'] / medians[best]:.2f} | {aim:.2f} | {operations / rate / 1e6:.1f} |", flush=True)
+            print(
+                f"| {name} | {batch} | {medians['ours']:.1f} | {medians[best]:.1f} | {best} "
+                f"| {medians['ours'] / medians[best]:.2f} | {target:.2f} | {operations / rate / 1e6:.1f} |",
+                flush=True,
+            )
     ours.stdin.close()
     ours.wait()
 

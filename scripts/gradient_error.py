@@ -1,13 +1,12 @@
-"""How far gradients of whole networks are from float64: ours, compiled and layer by layer, and PyTorch's in float32.
+"""Measures the relative error of whole networks' gradients in float32: compiled, layer by layer, and in PyTorch.
 
     cargo build --release --example gradient_error
     python scripts/gradient_error.py [--seeds 3]
 
-A rectifier lets a gradient pass or not. Of the millions of values before rectifiers some lie so near zero that rounding
-decides, and each such value changes the gradient by as much as it carries: no float32 program agrees with another below
-that. So each figure stands beside PyTorch's, and beside the number of gates that float32 decides otherwise than float64.
-The same networks without rectifiers (the slope is 1 everywhere) show what rounding alone does.
-Needs torch and torchvision.
+The reference is PyTorch in float64. A ReLU either passes a gradient or not. Some of the millions of pre-activations
+are so close to zero that rounding decides, and each of them changes the gradient, which limits how closely any two
+float32 programs agree. The table therefore also has PyTorch's error in float32 and the number of ReLU gates that
+differ between float32 and float64. Needs torch and torchvision.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from __future__ import annotations
 import argparse
 import copy
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -34,7 +34,7 @@ MEAN, DEVIATION = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
 
 def network(name: str, seed: int) -> nn.Module:
-    """He's weights, and batch normalisation that keeps activations near 1, as in a trained network."""
+    """Initializes a network with He's weights and with batch normalization that keeps activations near 1."""
     torch.manual_seed(seed)
     net = getattr(models, name)(weights=None)
     for layer in net.modules():
@@ -55,16 +55,20 @@ def network(name: str, seed: int) -> nn.Module:
 
 
 def stages(net: nn.Module, name: str, x: Tensor) -> tuple[dict[str, Tensor], list[Tensor]]:
-    """Activations at the stages, and every rectifier's gates up to the last."""
+    """Returns the activations at the stages and the gates of every ReLU."""
     found: dict[str, Tensor] = {}
     gates: list[Tensor] = []
     hooks = []
     for stage, module in STAGES[name].items():
-        # A rectifier is used more than once in ResNet's blocks, but its stem's only once.
-        hooks.append(net.get_submodule(module).register_forward_hook(lambda _m, _i, out, s=stage: found.setdefault(s, out)))
-    for module in net.modules():
-        if isinstance(module, nn.ReLU):
-            hooks.append(module.register_forward_hook(lambda _m, i, _o: gates.append(i[0].detach() > 0)))
+        # ResNet's blocks use a ReLU more than once, its stem only once.
+        hooks.append(
+            net.get_submodule(module).register_forward_hook(lambda _m, _i, out, s=stage: found.setdefault(s, out))
+        )
+    hooks += [
+        module.register_forward_hook(lambda _m, i, _o: gates.append(i[0].detach() > 0))
+        for module in net.modules()
+        if isinstance(module, nn.ReLU)
+    ]
     mean, deviation = (torch.tensor(v, dtype=x.dtype)[:, None, None] for v in (MEAN, DEVIATION))
     net((x - mean) / deviation)
     for hook in hooks:
@@ -72,15 +76,20 @@ def stages(net: nn.Module, name: str, x: Tensor) -> tuple[dict[str, Tensor], lis
     return found, gates
 
 
-def off(value: np.ndarray, reference: np.ndarray) -> float:
+def relative_error(value: np.ndarray, reference: np.ndarray) -> float:
     return float(np.linalg.norm(value - reference) / np.linalg.norm(reference))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="number of random networks per architecture")
     seeds = parser.parse_args().seeds
-    print("| stage | seed | gates PyTorch's float32 decides otherwise | PyTorch | layer by layer | compiled | activations, compiled |")
+    if not PROGRAM.exists():
+        sys.exit("error: build the program first: cargo build --release --example gradient_error")
+    print(
+        "| stage | seed | gates that differ in PyTorch's float32 | PyTorch | layer by layer | compiled "
+        "| activations, compiled |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in STAGES:
         for seed in range(seeds):
@@ -89,6 +98,7 @@ def main() -> None:
 
 
 def compare(name: str, seed: int, folder: Path) -> None:
+    """Prints a table row for each stage of a network; the Rust program reads the problem from `folder`."""
     net = network(name, seed)
     torch.save(net.state_dict(), folder / "weights.pth")
     x = torch.rand(1, 3, 224, 224)
@@ -97,7 +107,7 @@ def compare(name: str, seed: int, folder: Path) -> None:
     double = x.double().requires_grad_()
     ours, gates = stages(net, name, single)
     exact, exact_gates = stages(copy.deepcopy(net).double(), name, double)
-    flips = sum(int((a != b).sum()) for a, b in zip(gates, exact_gates))
+    differing = sum(int((a != b).sum()) for a, b in zip(gates, exact_gates, strict=True))
     total = sum(g.numel() for g in gates)
     expected = {}
     for stage in STAGES[name]:
@@ -105,12 +115,22 @@ def compare(name: str, seed: int, folder: Path) -> None:
         np.save(folder / f"cotangent_{stage}.npy", cotangent.numpy())
         (reference,) = torch.autograd.grad(exact[stage], double, cotangent.double(), retain_graph=True)
         (value,) = torch.autograd.grad(ours[stage], single, cotangent, retain_graph=True)
-        expected[stage] = (reference.numpy(), off(value.numpy(), reference.numpy()), exact[stage].detach().numpy())
+        expected[stage] = (
+            reference.numpy(),
+            relative_error(value.numpy(), reference.numpy()),
+            exact[stage].detach().numpy(),
+        )
     subprocess.run([PROGRAM, name, folder, *STAGES[name]], check=True)
     for stage, (reference, pytorch, values) in expected.items():
-        plain, compiled = (off(np.load(folder / f"{run}_{stage}.npy"), reference) for run in ("plain", "compiled"))
-        activations = off(np.load(folder / f"compiled_{stage}_values.npy"), values)
-        print(f"| {name} {stage} | {seed} | {flips} of {total} | {pytorch:.1e} | {plain:.1e} | {compiled:.1e} | {activations:.1e} |", flush=True)
+        plain, compiled = (
+            relative_error(np.load(folder / f"{run}_{stage}.npy"), reference) for run in ("plain", "compiled")
+        )
+        activations = relative_error(np.load(folder / f"compiled_{stage}_values.npy"), values)
+        print(
+            f"| {name} {stage} | {seed} | {differing} of {total} | {pytorch:.1e} | {plain:.1e} | {compiled:.1e} "
+            f"| {activations:.1e} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::display::Live;
-use crate::display::live::send_listening;
+use crate::display::live::{start_listening, stop_listening};
 
 struct Interrupts {
     /// Set by the signal, and taken by whoever looks first.
@@ -63,7 +63,7 @@ impl Listening {
         let interrupts = interrupts();
         let before = interrupts.count();
         if interrupts.listeners.fetch_add(1, Ordering::SeqCst) == 0 {
-            send_listening(true);
+            start_listening();
         }
         Self { before }
     }
@@ -80,7 +80,7 @@ impl Drop for Listening {
         if interrupts.listeners.fetch_sub(1, Ordering::SeqCst) == 1 {
             // A script whose work is done ends at the next Ctrl-C, as any other.
             interrupts.signalled.store(!Live::is_on(), Ordering::SeqCst);
-            send_listening(false);
+            stop_listening();
         }
     }
 }

@@ -266,13 +266,13 @@ fn find_cycle(table: &Table) -> Option<String> {
     }
 }
 
-/// Reads all Rust files below a folder.
+/// Reads all Rust files below a folder, except unit tests (`tests.rs`).
 fn read_sources(root: &Path, folder: &Path, sources: &mut Sources) {
     for entry in std::fs::read_dir(folder).expect("the folder can be listed") {
         let path = entry.expect("the entry can be read").path();
         if path.is_dir() {
             read_sources(root, &path, sources);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
             let relative = path.strip_prefix(root).expect("the file is below the root");
             let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
             sources.push((parts.join("/"), std::fs::read_to_string(&path).expect("the source can be read")));

@@ -1,12 +1,12 @@
-//! Is a synthesis in a notebook as fast as in a release build? `cargo bench -p metamers-kernel --bench notebook_speed`
+//! Speed of a synthesis in a notebook beside a release build: `cargo bench -p metamers-kernel --bench notebook_speed`
 //!
-//! Both run the library's example `evaluation_time`, in turn, in one sitting: as a cell of a real kernel and as a release
-//! binary, with the kernel's settings of glibc's allocator and without. Prints medians and their ratio.
+//! Both run the library's example `evaluation_time` in turn: as a cell of a real kernel, and as a release binary with and without the
+//! kernel's settings of glibc's allocator. Prints medians and their ratio.
 
-#[path = "../tests/common/mod.rs"]
-mod common;
+#[path = "../tests/kernel/client.rs"]
+mod client;
 
-use common::{Client, home};
+use client::{Client, home};
 use std::collections::BTreeMap;
 use std::process::Command;
 
@@ -22,7 +22,7 @@ fn main() {
         .args(["build", "--release", "-p", "metamers", "--example", "evaluation_time"])
         .current_dir(home())
         .status();
-    assert!(built.is_ok_and(|status| status.success()), "the example does not build");
+    assert!(built.is_ok_and(|status| status.success()), "cannot build the example; cargo's errors are above");
 
     let mut kernel = Client::start();
     kernel.run(&cell()).ok();
@@ -53,7 +53,7 @@ fn main() {
     }
 }
 
-/// The example as a cell: its `main` under another name, with nothing but the defaults to read from the command line.
+/// The example as a cell: `main` renamed, and without command-line arguments.
 fn cell() -> String {
     let body = SOURCE.split("\n\n").skip(1).collect::<Vec<_>>().join("\n\n");
     body.replace("fn main", "fn evaluation_time")

@@ -1,18 +1,18 @@
-//! How long a person waits, here and with the stock kernel, in one sitting: `cargo bench -p metamers-kernel --bench waiting`
+//! Start-up and cell latency beside the stock kernel: `cargo bench -p metamers-kernel --bench waiting`
 //!
-//! Each round starts a kernel of each kind, has it load the library, make a tensor, and run 24 ordinary cells: eight `let`, eight
-//! `println!` and eight expressions. The stock kernel is `evcxr_jupyter` on the PATH, or the program that `EVCXR_JUPYTER` names; it
-//! keeps what it compiled from round to round, as it does for a person who sets `EVCXR_TMPDIR`. `-- --rounds 5` asks for more of them.
+//! Each round starts a kernel of each kind, loads the library, creates a tensor, and runs 24 ordinary cells: eight `let`, eight
+//! `println!` and eight expressions. The stock kernel is `evcxr_jupyter` on the PATH, or the program named by `EVCXR_JUPYTER`; it keeps
+//! its build directory from round to round, as with `EVCXR_TMPDIR` set. `-- --rounds 5` runs more rounds.
 
-#[path = "../tests/common/mod.rs"]
-mod common;
+#[path = "../tests/kernel/client.rs"]
+mod client;
 
-use common::{Client, home};
+use client::{Client, home};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The seconds of one round.
+/// Times of one round, in seconds.
 struct Round {
     ready: f64,
     tensor: f64,
@@ -24,12 +24,12 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let rounds = arguments.iter().position(|argument| argument == "--rounds").and_then(|at| arguments.get(at + 1));
     let rounds = rounds.and_then(|count| count.parse().ok()).unwrap_or(3);
-    // Compiles whatever has to be compiled once.
+    // Builds the template.
     Client::start().run("1").ok();
     let stock = stock().inspect(|program| {
         let begun = Instant::now();
         load(&mut start_stock(program));
-        println!("The stock kernel's first start with the library, cold: {:.1?}\n", begun.elapsed());
+        println!("First start of the stock kernel with the library, without a cache: {:.1?}\n", begun.elapsed());
     });
     println!(
         "| kernel | ready, prelude loaded (s) | first tensor (s) | second cell (s) | ordinary cell: median (s) | fastest | slowest |"
@@ -43,7 +43,7 @@ fn main() {
     }
     if stock.is_none() {
         println!(
-            "\nevcxr_jupyter is not installed (cargo install evcxr_jupyter), so there is nothing to compare with."
+            "\nevcxr_jupyter is not installed, so it was not measured; install it with `cargo install evcxr_jupyter`."
         );
     }
 }
@@ -55,16 +55,16 @@ fn stock() -> Option<PathBuf> {
 }
 
 fn start_stock(program: &PathBuf) -> Client {
-    let folder = home().join("target").join("stock-kernel");
-    std::fs::create_dir_all(&folder).unwrap();
+    let dir = home().join("target").join("stock-kernel");
+    std::fs::create_dir_all(&dir).unwrap();
     let mut command = Command::new(program);
-    // Cargo's list of folders names one with another build of the library, which a person's shell does not.
+    // Cargo adds a directory with another build of the library, which a user's shell does not have.
     command.env_remove("LD_LIBRARY_PATH");
-    command.arg("--control_file").env("EVCXR_TMPDIR", &folder).env("EVCXR_CONFIG_DIR", folder.join("no-config"));
-    Client::of(command)
+    command.arg("--control_file").env("EVCXR_TMPDIR", &dir).env("EVCXR_CONFIG_DIR", dir.join("no-config"));
+    Client::spawn_ready(command)
 }
 
-/// What our kernel has loaded when it is ready.
+/// Loads the library, as our kernel does before it is ready.
 fn load(kernel: &mut Client) {
     kernel.run(&format!(":dep metamers = {{ path = {:?} }}\nuse metamers::prelude::*;", home())).ok();
 }
@@ -96,6 +96,6 @@ fn print(name: &str, round: &Round) {
     let Round { ready, tensor, second, ordinary } = round;
     let (fastest, median, slowest) = (ordinary[0], ordinary[ordinary.len() / 2], ordinary[ordinary.len() - 1]);
     println!("| {name} | {ready:.2} | {tensor:.2} | {second:.2} | {median:.2} | {fastest:.2} | {slowest:.2} |");
-    // One kernel at a time: what the last one does on its way out is not part of the next round.
+    // Lets the kernel exit before the next round.
     std::thread::sleep(Duration::from_secs(1));
 }

@@ -1,73 +1,90 @@
-"""Says how large notebooks are and what in them is. Called by `cargo lab --sizes`."""
+"""Prints the size of notebooks and of their outputs. Called by `cargo lab --sizes`."""
+
+from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import notebook_files
-from notebook_files import NoNotebook, complain, joined
+from notebook_files import Notebook, NotebookError, join_lines, report_error
 
-# What a person waits for in a browser, and what a pull request can be read with; tests/notebooks.rs holds the committed ones to it.
-LIMIT = 3_000_000
-LARGEST = 3
+# Larger notebooks load slowly in a browser and cannot be reviewed; tests/notebooks.rs checks the committed ones.
+MAX_BYTES = 3_000_000
+# The number of outputs that a report lists.
+MAX_LISTED = 3
 
 
-def kilobytes(size):
+class Representation(NamedTuple):
+    """The representation of an output in one MIME type."""
+
+    cell: int
+    first_line: str
+    mime: str
+    size: int
+
+
+def kilobytes(size: int) -> str:
     return f"{size / 1e3:,.0f} kB"
 
 
-def size(value):
+def json_size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False).encode())
 
 
-def outputs(notebook):
-    """The forms of all outputs as (number of the cell from 1, its first line, MIME type, bytes)."""
+def representations(notebook: Notebook) -> Iterator[Representation]:
+    """Yields the representations of all outputs; cells are numbered from 1."""
     for number, cell in enumerate(notebook["cells"], 1):
-        first = next((line for line in joined(cell.get("source", "")).splitlines() if line.strip()), "")
+        first_line = next((line for line in join_lines(cell.get("source", "")).splitlines() if line.strip()), "")
         for output in cell.get("outputs", []):
             kind = output.get("output_type")
-            forms = output.get("data", {}) if kind in ("display_data", "execute_result") else {kind: output}
-            for mime, value in forms.items():
-                yield number, first, mime, size(value)
+            bundle = output.get("data", {}) if kind in ("display_data", "execute_result") else {kind: output}
+            for mime, value in bundle.items():
+                yield Representation(number, first_line, mime, json_size(value))
 
 
-def report(path):
-    """The lines about one notebook, and whether it is small enough."""
+def report(path: str) -> tuple[list[str], bool]:
+    """Returns the report on a notebook as lines, and whether the notebook is small enough."""
     notebook = notebook_files.read(path)
-    total = os.path.getsize(path)
-    found = list(outputs(notebook))
-    shown = sum(entry[3] for entry in found)
-    words = f"over {LIMIT / 1e6:g} MB" if total >= LIMIT else f"{total / LIMIT:.0%} of {LIMIT / 1e6:g} MB"
-    lines = [f"{path}: {kilobytes(total)}, {words}"]
+    total = Path(path).stat().st_size
+    found = list(representations(notebook))
+    in_outputs = sum(entry.size for entry in found)
+    limit = f"{MAX_BYTES / 1e6:g} MB"
+    relative = f"over {limit}" if total >= MAX_BYTES else f"{total / MAX_BYTES:.0%} of {limit}"
+    lines = [f"{path}: {kilobytes(total)}, {relative}"]
     count = sum(len(cell.get("outputs", [])) for cell in notebook["cells"])
-    lines.append(f"  {len(notebook['cells'])} cells {kilobytes(total - shown)}, {count} outputs {kilobytes(shown)}")
-    by_mime = Counter()
-    for _, _, mime, bytes_ in found:
-        by_mime[mime] += bytes_
-    lines += [f"  {kilobytes(bytes_):>12}  {mime}" for mime, bytes_ in by_mime.most_common()]
-    largest = sorted(found, key=lambda entry: -entry[3])[:LARGEST]
+    lines.append(
+        f"  {len(notebook['cells'])} cells {kilobytes(total - in_outputs)}, {count} outputs {kilobytes(in_outputs)}"
+    )
+    by_mime: Counter[str] = Counter()
+    for entry in found:
+        by_mime[entry.mime] += entry.size
+    lines += [f"  {kilobytes(size):>12}  {mime}" for mime, size in by_mime.most_common()]
+    largest = sorted(found, key=lambda entry: -entry.size)[:MAX_LISTED]
     if largest:
         lines.append("  largest:")
-    for number, first, mime, bytes_ in largest:
-        first = first if len(first) <= 60 else first[:59] + "…"
-        lines.append(f"  {kilobytes(bytes_):>12}  cell {number}, {mime}: {first}")
-    return lines, total < LIMIT
+    for cell, line, mime, size in largest:
+        shortened = line if len(line) <= 60 else line[:59] + "…"
+        lines.append(f"  {kilobytes(size):>12}  cell {cell}, {mime}: {shortened}")
+    return lines, total < MAX_BYTES
 
 
-def main(paths):
+def main(paths: list[str]) -> int:
     try:
         reports = [report(path) for path in paths]
-    except NoNotebook as error:
-        return complain(error)
+    except NotebookError as error:
+        return report_error(error)
     for lines, _ in reports:
         print("\n".join(lines))
     too_large = [path for path, (_, small) in zip(paths, reports) if not small]
-    return complain(f"over {LIMIT / 1e6:g} MB: {', '.join(too_large)}") if too_large else 0
+    return report_error(f"over {MAX_BYTES / 1e6:g} MB: {', '.join(too_large)}") if too_large else 0
 
 
 if __name__ == "__main__":
-    # A reader that has seen enough, as `head`, ends this without a word.
+    # End silently when the reader of a pipe, such as `head`, has closed it.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main(sys.argv[1:]))

@@ -1,12 +1,15 @@
-"""Takes outputs and execution counts out of notebooks; all else stays as it is. Called by `cargo lab --strip`."""
+"""Removes outputs and execution counts from notebooks and leaves the rest unchanged. Called by `cargo lab --strip`."""
+
+from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import notebook_files
-from notebook_files import NoNotebook, complain
+from notebook_files import Notebook, NotebookError, report_error
 
 
-def stripped(notebook):
+def strip(notebook: Notebook) -> Notebook:
     for cell in notebook["cells"]:
         if cell.get("cell_type") == "code":
             cell["outputs"] = []
@@ -14,22 +17,21 @@ def stripped(notebook):
     return notebook
 
 
-def main(paths):
-    # All are read before one is written: a mistake in the last name changes nothing.
+def main(paths: list[str]) -> int:
+    # Read all notebooks first, so that an invalid one leaves the others unchanged.
     try:
-        texts = [(path, notebook_files.text(stripped(notebook_files.read(path)))) for path in paths]
-    except NoNotebook as error:
-        return complain(error)
+        texts = [(path, notebook_files.serialize(strip(notebook_files.read(path)))) for path in paths]
+    except NotebookError as error:
+        return report_error(error)
     for path, text in texts:
-        with open(path, "rb") as file:
-            before = file.read()
+        before = Path(path).read_bytes()
         if before == text.encode():
             print(f"{path}: has no outputs")
             continue
         try:
-            notebook_files.write(path, text)
+            notebook_files.write_atomic(path, text)
         except OSError as error:
-            return complain(f"{path} cannot be written ({error.strerror})")
+            return report_error(f"{path} cannot be written ({error.strerror})")
         print(f"{path}: {len(before) / 1e6:.2f} MB, now {len(text.encode()) / 1e6:.2f} MB")
     return 0
 

@@ -1,62 +1,63 @@
-//! Where the cell under way stands, shared by those who run it, watch it and interrupt it.
+//! State of the current cell, shared by the evaluator, the event handler and the interrupter.
 
 use std::time::Instant;
 
-/// What happens to the cell now.
+/// The stage of the current cell.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Phase {
-    /// There is no cell.
+    /// There is no current cell.
     #[default]
     Idle,
-    /// It is analysed and compiled.
+    /// The cell is being analysed and compiled.
     Building,
-    /// Its code runs.
+    /// The cell's code is running.
     Running,
 }
 
-/// The cell under way.
+/// The current cell.
 #[derive(Debug, Default)]
 pub struct Cell {
-    /// Counts cells, so that a late watcher knows its own.
-    pub serial: u64,
-    /// What happens to it.
+    /// Sequence number of the cell; lets a delayed thread notice that its cell is over.
+    pub id: u64,
+    /// The cell's stage.
     pub phase: Phase,
-    /// Whether its code ends by itself after an interrupt.
+    /// True while the code returns by itself after SIGINT.
     pub listening: bool,
-    /// When it was first interrupted.
-    pub interrupted: Option<Instant>,
-    /// Whether the person has been told what a second interrupt does.
+    /// Time of the first interrupt.
+    pub interrupted_at: Option<Instant>,
+    /// True once the user has been told what a second interrupt does.
     pub warned: bool,
-    /// Whether its process was ended for an interrupt.
+    /// True if the evaluating process was killed by an interrupt.
     pub killed: bool,
-    /// Whether it was never run, because of an interrupt.
+    /// True if an interrupt came before the built cell could start.
     pub skipped: bool,
-    /// What a panic said.
-    pub panicked: Option<String>,
-    /// What a `?` said.
-    pub failed: Option<String>,
-    /// How the process that ran it ended.
-    pub ended: Option<String>,
-    /// The names of the places at which it has shown something.
-    places: Vec<String>,
+    /// Stderr text of a panic.
+    pub panic_message: Option<String>,
+    /// Stderr text of an error returned by `?`.
+    pub error_message: Option<String>,
+    /// Exit reason of the evaluating process, if it died.
+    pub exit_reason: Option<String>,
+    /// Names of the display slots that the cell has filled.
+    display_slots: Vec<String>,
 }
 
 impl Cell {
-    /// A new cell begins.
+    /// Begins a new cell.
     pub fn begin(&mut self) {
-        *self = Cell { serial: self.serial + 1, phase: Phase::Building, ..Cell::default() };
+        *self = Cell { id: self.id + 1, phase: Phase::Building, ..Cell::default() };
     }
 
-    /// Whether this cell has shown something at the place of this name, and the place's display id, which no other cell has.
-    pub fn place(&mut self, name: &str) -> (bool, String) {
-        let known = self.places.iter().any(|place| place == name);
-        if !known {
-            self.places.push(name.to_owned());
+    /// Looks up a display slot by name: returns true if the cell has filled it before, and the slot's display id, which is unique to
+    /// this cell.
+    pub fn display_slot(&mut self, name: &str) -> (bool, String) {
+        let filled = self.display_slots.iter().any(|slot| slot == name);
+        if !filled {
+            self.display_slots.push(name.to_owned());
         }
-        (known, format!("{name}-cell-{}", self.serial))
+        (filled, format!("{name}-cell-{}", self.id))
     }
 
-    /// The cell is over; what is known about it stays until the next one.
+    /// Ends the cell; its outcome stays readable until the next one begins.
     pub fn end(&mut self) {
         self.phase = Phase::Idle;
         self.listening = false;

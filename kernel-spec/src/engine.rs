@@ -1,86 +1,105 @@
-//! evcxr with the prelude loaded: runs cells, completes, explains.
+//! evcxr with the prelude loaded: runs cells, completes code and looks up documentation.
 
+use crate::build_cache::BuildCache;
 use crate::cell::Cell;
+use crate::display_hook::{WrappedCell, is_command};
+use crate::error_report::ErrorReport;
+use crate::event_handler::EventHandler;
 use crate::interrupt::Interrupter;
-use crate::listener::Listener;
-use crate::output::{Output, lock};
-use crate::relay::COLON;
-use crate::report::Report;
-use crate::shown::{Shown, is_command};
-use crate::template::Builds;
-use crate::workplace::Workplace;
-use evcxr::{CommandContext, Completions, Error, EvalCallbacks};
+use crate::kernel_dir::KernelDir;
+use crate::publisher::Publisher;
+use crate::supervisor::ESCAPED_COLON;
+use crate::sync::lock;
+use crate::{process, toolchain};
+use evcxr::{CommandContext, Completions, Error, EvalCallbacks, EvalOutputs};
 use serde_json::{Map, Value, json};
 use std::io::BufRead;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-const ALL_LOST: &str =
+const VARIABLES_LOST: &str =
     "All variables are lost; functions, types, dependencies and the prelude are kept, and the next cell works.";
-/// Code whose analysis makes rust-analyzer read what nearly every cell needs.
-const PRIMER: &str = "let primer = Tensor::ones((2, 2), DType::F32, &Device::Cpu)?; primer";
+/// Code whose analysis makes rust-analyzer load what most cells need.
+const PRIMING_CODE: &str = "let primer = Tensor::ones((2, 2), DType::F32, &Device::Cpu)?; primer";
 
-/// A question that a cell asks the person.
-pub struct Question {
-    /// What is asked.
+/// A request for input, made by a cell.
+pub struct InputRequest {
+    /// Prompt.
     pub prompt: String,
-    /// Whether the answer is to stay hidden.
+    /// True if the input must not be echoed.
     pub is_password: bool,
 }
 
-/// evcxr in its workplace.
+/// evcxr in a kernel's build directory.
 pub struct Engine {
-    builds: Builds,
-    place: Workplace,
+    build_cache: BuildCache,
+    kernel_dir: KernelDir,
     cell: Arc<Mutex<Cell>>,
     interrupter: Arc<Interrupter>,
-    listener: Arc<Listener>,
+    event_handler: Arc<EventHandler>,
     context: Option<CommandContext>,
     prelude_loaded: bool,
-    /// Whether evcxr was asked to show values in a way of its own.
-    evcxr_shows: bool,
+    /// True once a command has selected one of evcxr's own display formats.
+    evcxr_format: bool,
 }
 
 impl Engine {
-    /// An engine that has not started yet.
-    pub fn new(builds: Builds, place: Workplace, output: Output, interrupter: Arc<Interrupter>) -> Engine {
-        let listener = Arc::new(Listener::new(&place.key, output.clone(), interrupter.clone()));
-        let cell = interrupter.cell.clone();
-        Engine { builds, place, cell, interrupter, listener, context: None, prelude_loaded: false, evcxr_shows: false }
+    /// An engine that has not been started.
+    pub fn new(
+        build_cache: BuildCache,
+        kernel_dir: KernelDir,
+        publisher: Publisher,
+        interrupter: Arc<Interrupter>,
+    ) -> Engine {
+        let event_handler = Arc::new(EventHandler::new(&kernel_dir.event_key, publisher, interrupter.clone()));
+        Engine {
+            build_cache,
+            kernel_dir,
+            cell: interrupter.cell.clone(),
+            interrupter,
+            event_handler,
+            context: None,
+            prelude_loaded: false,
+            evcxr_format: false,
+        }
     }
 
-    /// Starts evcxr and loads the prelude, as far as that has not been done.
-    pub fn prepare(&mut self) -> Result<(), Report> {
-        let plain = |error: anyhow::Error| Report::new("KernelError", format!("{error:#}"));
+    /// Starts evcxr and loads the prelude, unless that has been done.
+    pub fn prepare(&mut self) -> Result<(), ErrorReport> {
         if self.context.is_none() {
-            self.builds.tidy().map_err(plain)?;
-            if !self.builds.is_warm() {
-                crate::tools::require_sources().map_err(plain)?;
-                self.warm();
-            }
-            self.builds.private().map_err(plain)?;
-            let (context, outputs) = self.place.start().map_err(plain)?;
-            let _ = self.interrupter.process.set(context.process_handle());
-            self.listener.listen(outputs.stdout);
-            // The relay reports stderr with the rest; here its own last words would come.
-            std::thread::spawn(move || outputs.stderr.iter().for_each(|line| eprintln!("{line}")));
+            let context = self.start().map_err(|error| ErrorReport::new("KernelError", format!("{error:#}")))?;
             self.context = Some(context);
         }
         if let Some(context) = self.context.as_mut().filter(|_| !self.prelude_loaded) {
-            self.place.load_prelude(context)?;
+            self.kernel_dir.load_prelude(context)?;
             self.prelude_loaded = true;
         }
         Ok(())
     }
 
-    /// Compiles the template in a process of its own, for evcxr can be started only once in each.
-    fn warm(&self) {
+    fn start(&self) -> anyhow::Result<CommandContext> {
+        self.build_cache.prepare()?;
+        if !self.build_cache.is_warm() {
+            toolchain::require_rust_src()?;
+            self.build_template();
+        }
+        self.build_cache.create_kernel_dir()?;
+        let (context, outputs) = self.kernel_dir.start_evcxr()?;
+        let _ = self.interrupter.process.set(context.process_handle());
+        self.event_handler.spawn(outputs.stdout);
+        // The cells' stderr arrives as events; this is the stderr of the supervisor itself.
+        std::thread::spawn(move || outputs.stderr.iter().for_each(|line| eprintln!("{line}")));
+        Ok(context)
+    }
+
+    /// Builds the template in a process of its own, because evcxr can be started only once in each process.
+    fn build_template(&self) {
         eprintln!("Compiling metamers for notebooks; the first time takes about four minutes on two cores.");
-        let Ok(program) = crate::process::this_program() else { return };
-        let child = crate::tools::restore(&mut Command::new(program))
+        let Ok(program) = process::current_program() else { return };
+        let child = toolchain::restore_environment(&mut Command::new(program))
             .arg("warm")
-            .env("METAMERS_HOME", self.builds.home())
+            .env("METAMERS_HOME", self.build_cache.home())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -88,7 +107,7 @@ impl Engine {
         let Ok(mut child) = child else { return };
         if let Some(stderr) = child.stderr.take() {
             for line in std::io::BufReader::new(stderr).lines().map_while(Result::ok) {
-                // Errors are reported by the prelude, which meets them again.
+                // Errors are left out: loading the prelude meets and reports them again.
                 if line.trim_start().starts_with("Compiling ") {
                     eprintln!("{line}");
                 }
@@ -97,88 +116,107 @@ impl Engine {
         let _ = child.wait();
     }
 
-    /// Does in advance what the first cell would have to wait for.
+    /// Makes rust-analyzer load in advance what the first cell would wait for.
     pub fn prime(&mut self) {
-        let _ = self.documentation(PRIMER, PRIMER.len());
+        let _ = self.documentation(PRIMING_CODE, PRIMING_CODE.len());
     }
 
-    /// Runs a cell; what it shows while it runs is published on the way.
-    pub fn evaluate(&mut self, code: &str, ask: &dyn Fn(Question) -> String) -> Result<Map<String, Value>, Report> {
+    /// Runs a cell and returns its value as a MIME bundle; output is published while the cell runs.
+    pub fn evaluate(
+        &mut self,
+        code: &str,
+        ask: &dyn Fn(InputRequest) -> String,
+    ) -> Result<Map<String, Value>, ErrorReport> {
         let Some(context) = &mut self.context else {
-            return Err(Report::new("KernelError", "evcxr is not running; restart the kernel"));
+            return Err(ErrorReport::new("KernelError", "evcxr is not running; restart the kernel"));
         };
         let mut commands = code.lines().filter(|line| is_command(line)).map(str::trim);
-        self.evcxr_shows |= commands.clone().any(|line| [":fmt ", ":types"].iter().any(|own| line.starts_with(own)));
+        self.evcxr_format |=
+            commands.clone().any(|line| [":fmt ", ":types"].iter().any(|command| line.starts_with(command)));
         if commands.any(|line| line == ":clear") {
-            // It clears the prelude as well.
+            // Clears the prelude as well.
             self.prelude_loaded = false;
         }
-        let shown = if self.evcxr_shows { Shown::unchanged(code) } else { Shown::of(code) };
-        let _ = std::fs::remove_file(self.place.skip());
+        let wrapped = if self.evcxr_format { WrappedCell::verbatim(code) } else { WrappedCell::new(code) };
+        let _ = std::fs::remove_file(self.kernel_dir.skip_flag());
         lock(&self.cell).begin();
         let mut callbacks = EvalCallbacks {
             input_reader: &|request| {
-                ask(Question { prompt: request.prompt.replace(COLON, ":"), is_password: request.is_password })
+                let prompt = request.prompt.replace(ESCAPED_COLON, ":");
+                ask(InputRequest { prompt, is_password: request.is_password })
             },
         };
-        let result = catch_unwind(AssertUnwindSafe(|| context.execute_with_callbacks(&shown.code, &mut callbacks)));
-        self.listener.catch_up();
+        let result = catch_unwind(AssertUnwindSafe(|| context.execute_with_callbacks(&wrapped.code, &mut callbacks)));
+        self.event_handler.drain();
+        self.finish_cell(result, &wrapped, code)
+    }
+
+    /// Ends the cell and converts evcxr's result to what is shown of it.
+    fn finish_cell(
+        &self,
+        result: std::thread::Result<Result<EvalOutputs, Error>>,
+        wrapped: &WrappedCell,
+        code: &str,
+    ) -> Result<Map<String, Value>, ErrorReport> {
         let mut cell = lock(&self.cell);
         cell.end();
-        let _ = std::fs::remove_file(self.place.skip());
+        let _ = std::fs::remove_file(self.kernel_dir.skip_flag());
         if cell.killed {
-            return Err(Report::new("Interrupted", format!("The cell was ended. {ALL_LOST}")));
+            return Err(ErrorReport::new("Interrupted", format!("The cell was ended. {VARIABLES_LOST}")));
         }
         if cell.skipped {
-            return Err(not_run());
+            return Err(build_interrupted());
         }
-        if let Some(said) = cell.panicked.take() {
-            return Err(Report::panic(&said, &self.place.source(), &shown, code));
+        if let Some(message) = cell.panic_message.take() {
+            return Err(ErrorReport::from_panic(&message, &self.kernel_dir.cell_source(), wrapped, code));
         }
-        if let Some(said) = cell.failed.take() {
-            return Err(Report::failure(&said));
+        if let Some(message) = cell.error_message.take() {
+            return Err(ErrorReport::from_stderr(&message));
         }
         match result {
             Ok(Ok(outputs)) => Ok(outputs.content_by_mime_type.into_iter().map(representation).collect()),
             Ok(Err(Error::CompilationErrors(errors))) if !errors.is_empty() => {
-                Err(Report::compilation(&errors, &shown, code))
+                Err(ErrorReport::from_compile_errors(&errors, wrapped, code))
             }
             Ok(Err(Error::SubprocessTerminated(_))) => {
-                let how = cell.ended.take().unwrap_or_else(|| "it ended".into());
-                Err(Report::new("ProcessEnded", format!("The process that runs the cells ended: {how}. {ALL_LOST}")))
+                let reason = cell.exit_reason.take().unwrap_or_else(|| "unknown reason".into());
+                let message = format!("The process that runs the cells ended: {reason}. {VARIABLES_LOST}");
+                Err(ErrorReport::new("ProcessEnded", message))
             }
-            Ok(Err(_)) if cell.interrupted.is_some() => Err(not_run()),
-            Ok(Err(error)) => Err(Report::new("Error", error.to_string())),
+            Ok(Err(_)) if cell.interrupted_at.is_some() => Err(build_interrupted()),
+            Ok(Err(error)) => Err(ErrorReport::new("Error", error.to_string())),
             Err(_) => {
-                Err(Report::new("KernelError", "evcxr panicked over this cell; restart the kernel if cells fail now."))
+                let message = "evcxr panicked while it handled this cell; if the next cells fail, restart the kernel.";
+                Err(ErrorReport::new("KernelError", message))
             }
         }
     }
 
-    /// What could be typed at this byte of the code.
+    /// Completions at a byte offset of the code.
     pub fn completions(&mut self, code: &str, cursor: usize) -> Option<Completions> {
         let context = self.context.as_mut()?;
         catch_unwind(AssertUnwindSafe(|| context.completions(code, cursor))).ok()?.ok()
     }
 
-    /// The documentation of the name that ends at this byte, as text and as Markdown.
+    /// Documentation of the identifier that ends at a byte offset, as text and as Markdown.
     pub fn documentation(&mut self, code: &str, cursor: usize) -> Option<(String, String)> {
         let context = self.context.as_mut()?;
         let found = catch_unwind(AssertUnwindSafe(|| context.hover_at(code, cursor))).ok()?.ok();
         found.filter(|(text, _)| text != "No documentation found")
     }
 
-    /// The documentation of a name, for the front end to open beside the notebook.
-    pub fn page(&mut self, name: &str) -> Result<Value, Report> {
+    /// Documentation of an identifier, as a payload that opens the front end's pager.
+    pub fn documentation_page(&mut self, name: &str) -> Result<Value, ErrorReport> {
         let Some((text, markdown)) = self.documentation(name, name.len()) else {
-            return Err(Report::new("Error", format!("there is no documentation of `{name}`")));
+            return Err(ErrorReport::new("Error", format!("no documentation found for `{name}`")));
         };
         Ok(json!({ "source": "page", "start": 0, "data": { "text/plain": text, "text/markdown": markdown } }))
     }
 }
 
-fn not_run() -> Report {
-    Report::new("Interrupted", "The cell was stopped while it was compiled. Nothing of it ran, and nothing is lost.")
+fn build_interrupted() -> ErrorReport {
+    let message = "The cell was interrupted while it was compiled. Nothing of it ran, and nothing is lost.";
+    ErrorReport::new("Interrupted", message)
 }
 
 fn representation((mime, text): (String, String)) -> (String, Value) {

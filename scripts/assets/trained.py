@@ -1,4 +1,4 @@
-"""What this project made itself, trained networks and null distributions: this script takes it as it is."""
+"""Reads the trained networks and the null distributions, which the project made itself."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ NULLS = tuple(
 
 
 def build(assets: Path) -> dict[str, bytes]:
-    """The files' contents by their paths in assets/."""
+    """Returns the content of each file by its path in assets/."""
     files = {}
     for path in (*NETWORKS, *NULLS):
         if not (assets / path).exists():
             how = "training: see scripts/words/README.md" if path in NETWORKS else "examples/nulls.rs"
-            raise AssetError(f"{path} is not there; it is made by {how}")
+            raise AssetError(f"{path} is missing; it is made by {how}")
         files[path] = (assets / path).read_bytes()
     return files
 
 
 def metadata(data: bytes) -> dict[str, Any]:
-    """What a safetensors file says of itself."""
+    """Reads the metadata of a safetensors file."""
     (size,) = struct.unpack("<Q", data[:8])
     found: dict[str, Any] = json.loads(data[8 : 8 + size])["__metadata__"]
     return found

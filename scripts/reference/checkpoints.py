@@ -1,8 +1,9 @@
-"""Checkpoints written by PyTorch, too large to keep, for tests/checkpoints.rs: target/checkpoints/{resnet50,attacker}.pth.
+"""Writes PyTorch checkpoints for tests/checkpoints.rs, too large to commit: target/checkpoints/{resnet50,attacker}.pth.
 
-`resnet50.pth` is the state dict of torchvision's ResNet-50 with the weights of `Checkpoint::random(0)`; `attacker.pth` holds the same in the form
-of the files of Feather et al. (2023): a dict whose `model` is the state dict of an AttackerModel (of MadryLab's `robustness`) under DataParallel,
-with the network in it twice, the normalisation, and what training leaves beside it.
+`resnet50.pth` is the state dict of torchvision's ResNet-50 with the weights of `Checkpoint::random(0)`; `attacker.pth`
+holds the same weights in the format of Feather et al. (2023): a dict whose `model` is the state dict of an
+AttackerModel (of MadryLab's `robustness`) under DataParallel, which contains the network twice, the normalization, and
+the training state.
 
     python scripts/reference/checkpoints.py
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import torch
 import torchvision.models as models
+
 from zoo import DATA, fill
 
 OUT = DATA.parents[1] / "target" / "checkpoints"
@@ -26,7 +28,13 @@ def main() -> None:
     wrapped |= {f"module.attacker.normalize.{part}": torch.ones(3, 1, 1) for part in ("new_mean", "new_std")}
     wrapped |= {f"module.attacker.model.{name}": tensor for name, tensor in state.items()}
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-    checkpoint = {"model": wrapped, "optimizer": optimizer.state_dict(), "schedule": {"last_epoch": 3}, "epoch": 4, "amp": None}
+    checkpoint = {
+        "model": wrapped,
+        "optimizer": optimizer.state_dict(),
+        "schedule": {"last_epoch": 3},
+        "epoch": 4,
+        "amp": None,
+    }
     torch.save(checkpoint, OUT / "attacker.pth")
 
 

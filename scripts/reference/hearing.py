@@ -1,19 +1,23 @@
-"""Writes tests/data/hearing.safetensors: cochleagrams in float64 (numpy), their gradients (PyTorch in float64), and CochCNN9's activations.
+"""Writes cochleagrams, their gradients and CochCNN9's activations in float64: tests/data/hearing.safetensors.
 
-Run as the other scripts of this folder, with the path of a spoken word: python scripts/reference/hearing.py assets/speech/seven.wav
-The filters, the low-pass and the transform follow the published description (method: docs of src/hearing/cochleagram.rs), computed plainly: the
-whole filter bank as a matrix, full-length inverse FFTs, a dense correlation.
+    python scripts/reference/hearing.py assets/speech/seven.wav
+
+Filters, low-pass filter and compression follow the published description (docs of src/hearing/cochleagram.rs) without
+optimizations: the whole filter bank as a matrix, full-length inverse FFTs, a dense correlation.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import wave
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.numpy import save_file
+from torch import Tensor
 from torch.nn import functional as F
 
 RATE, N, TAPS, STRIDE = 20_000, 40_000, 1001, 100
@@ -24,12 +28,13 @@ PRESETS = {
 OUT = Path(__file__).resolve().parents[2] / "tests" / "data"
 
 
-def erb(f):
+def erb(f: Any) -> Any:
+    """Returns the number of ERBs below a frequency in Hz, or below each of an array."""
     return 9.265 * np.log1p(f / (24.7 * 9.265))
 
 
-def bank(low, high, n=50, s=4):
-    """[211, 20001]: low-pass, band-pass and high-pass filters."""
+def filter_bank(low: float, high: float, n: int = 50, s: int = 4) -> np.ndarray:
+    """Returns the low-pass, band-pass and high-pass filters, [211, 20001]."""
     count = s * (n + 1) - 1
     edges = np.linspace(erb(low), erb(high), count + 2)
     middle, step = edges[1:-1], edges[1] - edges[0]
@@ -44,34 +49,38 @@ def bank(low, high, n=50, s=4):
 
 
 class Positive(torch.autograd.Function):
+    """A ReLU whose gradient is the identity or the true one."""
+
     @staticmethod
-    def forward(ctx, x, identity):
+    def forward(ctx: Any, x: Tensor, identity: bool) -> Tensor:
         ctx.save_for_backward(x)
         ctx.identity = identity
         return x.clamp(min=0)
 
     @staticmethod
-    def backward(ctx, g):
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
         return (g if ctx.identity else g * (x > 0)), None
 
 
 class Power(torch.autograd.Function):
+    """The power 0.3, with a gradient clipped to `steepest`."""
+
     @staticmethod
-    def forward(ctx, u, steepest):
+    def forward(ctx: Any, u: Tensor, steepest: float) -> Tensor:
         ctx.save_for_backward(u)
         ctx.steepest = steepest
         return u**0.3
 
     @staticmethod
-    def backward(ctx, g):
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
         (u,) = ctx.saved_tensors
         return g * (0.3 * u**-0.7).clamp(-ctx.steepest, ctx.steepest), None
 
 
-def cochleagram(x, hz, same, gain, steepest, identity):
-    """[211, frames] of x [40000] in float64, differentiable."""
-    spectrum = torch.from_numpy(bank(*hz)) * torch.fft.rfft(x)
+def cochleagram(x: Tensor, hz: tuple[float, float], same: bool, gain: float, steepest: float, identity: bool) -> Tensor:
+    """Computes the cochleagram [211, frames] of x [40000] in float64, differentiable."""
+    spectrum = torch.from_numpy(filter_bank(*hz)) * torch.fft.rfft(x)
     z = torch.fft.ifft(F.pad(spectrum, (0, N - spectrum.shape[-1])))
     envelope = (z.real**2 + z.imag**2).clamp(min=1e-16).sqrt()
     t = (np.arange(TAPS) - TAPS / 2) / STRIDE
@@ -82,13 +91,14 @@ def cochleagram(x, hz, same, gain, steepest, identity):
     return Power.apply(Positive.apply(low * gain, identity) + 1e-8, steepest)
 
 
-def weights(count):
-    """The fixed numbers that a gradient is taken along."""
+def weights(count: int) -> np.ndarray:
+    """Returns the fixed vector onto which a cochleagram is projected."""
     return ((np.arange(count) * 7919) % 1009) / 1008 - 0.5
 
 
-def sounds(path):
-    with wave.open(path) as file:
+def sounds(path: Path) -> dict[str, np.ndarray]:
+    """Returns the recorded word, resampled to 20 kHz and centered, a sum of tones, and noise."""
+    with wave.open(str(path)) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
         rate = file.getframerate()
     word = np.interp(np.arange(int(len(samples) * RATE / rate)) * rate / RATE, np.arange(len(samples)), samples)[:N]
@@ -100,21 +110,23 @@ def sounds(path):
     return {"speech": speech / speech.std() * 0.1, "tone": tone, "noise": noise}
 
 
-def same(x, kernel, stride, value=0.0):
-    pads = []
-    for size, width in zip(reversed(x.shape[-2:]), reversed(kernel)):
+def same(x: Tensor, kernel: Sequence[int], stride: int, value: float = 0.0) -> Tensor:
+    """Pads as TensorFlow's SAME does."""
+    pads: list[int] = []
+    for size, width in zip(reversed(x.shape[-2:]), reversed(kernel), strict=True):
         total = max((-(-size // stride) - 1) * stride + width - size, 0)
         pads += [total // 2, total - total // 2]
     return F.pad(x, pads, value=value)
 
 
-def norm(x, p, name):
-    of = lambda part: p[f"{name}.{part}"].double()
-    return F.batch_norm(x, of("running_mean"), of("running_var"), of("weight"), of("bias"), eps=1e-5)
+def norm(x: Tensor, p: dict[str, Tensor], name: str) -> Tensor:
+    parts = ("running_mean", "running_var", "weight", "bias")
+    mean, variance, weight, bias = (p[f"{name}.{part}"].double() for part in parts)
+    return F.batch_norm(x, mean, variance, weight, bias, eps=1e-5)
 
 
-def cochcnn9(x, p, keep):
-    """CochCNN9 with the tensors p on a cochleagram [1, 1, 211, 390]."""
+def cochcnn9(x: Tensor, p: dict[str, Tensor], keep: Callable[[str, Tensor], None]) -> None:
+    """Applies CochCNN9 with the tensors p to a cochleagram [1, 1, 211, 390] and passes each stage to `keep`."""
     x = norm(x, p, "batchnorm0")
     for i, stride in enumerate((3, 2, 1, 1, 1)):
         w = p[f"conv{i}.weight"].double()
@@ -129,32 +141,42 @@ def cochcnn9(x, p, keep):
     keep("final", F.linear(x, p["classification.weight"].double(), p["classification.bias"].double()))
 
 
-def random_cochcnn9(widths=(6, 8, 10, 8, 6), hidden=16, classes=5):
-    """Tensors of a narrow CochCNN9."""
+def random_cochcnn9(widths: Sequence[int] = (6, 8, 10, 8, 6), hidden: int = 16, classes: int = 5) -> dict[str, Tensor]:
+    """Returns seeded tensors of a narrow CochCNN9."""
     g = torch.Generator().manual_seed(3)
-    draw = lambda *shape: torch.randn(*shape, generator=g)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=g)
+
     p, channels = {}, 1
-    for i, (kernel, width) in enumerate(zip(((7, 14), (4, 8), (2, 5), (2, 5), (2, 5)), widths)):
-        p[f"conv{i}.weight"] = draw(width, channels, *kernel) * (2 / (channels * kernel[0] * kernel[1])) ** 0.5
+    for i, (kernel, width) in enumerate(zip(((7, 14), (4, 8), (2, 5), (2, 5), (2, 5)), widths, strict=True)):
+        p[f"conv{i}.weight"] = normal(width, channels, *kernel) * (2 / (channels * kernel[0] * kernel[1])) ** 0.5
         channels = width
     for i, width in enumerate((1, widths[0], widths[1])):
-        p |= {f"batchnorm{i}.{part}": draw(width) * 0.2 for part in ("bias", "running_mean")}
-        p |= {f"batchnorm{i}.{part}": draw(width).abs() * 0.3 + 0.5 for part in ("weight", "running_var")}
-    p["fullyconnected.weight"], p["fullyconnected.bias"] = draw(hidden, channels * 45) * 0.05, draw(hidden) * 0.1
-    p["classification.weight"], p["classification.bias"] = draw(classes, hidden) * 0.3, draw(classes) * 0.1
+        p |= {f"batchnorm{i}.{part}": normal(width) * 0.2 for part in ("bias", "running_mean")}
+        p |= {f"batchnorm{i}.{part}": normal(width).abs() * 0.3 + 0.5 for part in ("weight", "running_var")}
+    p["fullyconnected.weight"], p["fullyconnected.bias"] = normal(hidden, channels * 45) * 0.05, normal(hidden) * 0.1
+    p["classification.weight"], p["classification.bias"] = normal(classes, hidden) * 0.3, normal(classes) * 0.1
     return p
 
 
-def main():
-    out = {}
-    for name, sound in sounds(sys.argv[1]).items():
-        sound = sound.astype(np.float32)
-        out[f"{name}.waveform"] = sound
-        for preset, numbers in PRESETS.items():
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("word", type=Path, help="WAV file of a spoken word")
+    arguments = parser.parse_args()
+    out: dict[str, np.ndarray] = {}
+
+    def keep(stage: str, value: Tensor) -> None:
+        out[f"cochcnn9.{stage}"] = value.detach().numpy().ravel()[::3].astype(np.float32)
+
+    for name, samples in sounds(arguments.word).items():
+        waveform = samples.astype(np.float32)
+        out[f"{name}.waveform"] = waveform
+        for preset, parameters in PRESETS.items():
             if preset == "2019" and name == "tone":
                 continue
-            x = torch.from_numpy(sound.astype(np.float64)).requires_grad_(True)
-            y = cochleagram(x, **numbers)
+            x = torch.from_numpy(waveform.astype(np.float64)).requires_grad_(True)
+            y = cochleagram(x, **parameters)
             (y.flatten() @ torch.from_numpy(weights(y.numel()))).backward()
             key = f"{name}.{preset}"
             out[f"{key}.values"] = y.detach().numpy().ravel()[::13].astype(np.float32)
@@ -164,7 +186,6 @@ def main():
             if key == "speech.2023":
                 p = random_cochcnn9()
                 save_file({k: v.numpy() for k, v in p.items()}, OUT / "cochcnn9_narrow.safetensors")
-                keep = lambda stage, value: out.update({f"cochcnn9.{stage}": value.detach().numpy().ravel()[::3].astype(np.float32)})
                 cochcnn9(y.detach()[None, None], p, keep)
     save_file(out, OUT / "hearing.safetensors")
     print(sum(v.nbytes for v in out.values()), "bytes")

@@ -1,8 +1,8 @@
-"""Small ONNX files and what onnxruntime makes of them: tests/data/onnx.
+"""Writes small ONNX files and onnxruntime's activations: tests/data/onnx.
 
-Two networks are exported by PyTorch (one by each of its exporters), two are put together by hand; together they have every operator that
-`Network::from_onnx` takes. `refused/` holds files that it refuses, and refused.json what its message has to say. Needs torch, onnx,
-onnxruntime and onnxscript.
+Two networks are exported by PyTorch, one by each of its exporters, and two are built with onnx.helper; together they
+contain every operator that `Network::from_onnx` supports. `refused/` contains files that it refuses, and refused.json
+the parts of their error messages. Needs torch, onnx, onnxruntime and onnxscript.
 
     python scripts/reference/onnx_networks.py
 """
@@ -26,9 +26,14 @@ DATA = Path(__file__).resolve().parents[2] / "tests" / "data" / "onnx"
 STAGES = ("Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean")
 MEAN, DEVIATION = (torch.tensor(v).reshape(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
 
+# The input shape of the refused files.
+IMAGE = [1, 3, 8, 8]
+# Files by name, and the parts that the error message must contain.
+Refused = dict[str, tuple[onnx.ModelProto, list[str]]]
+
 
 class Residual(nn.Module):
-    """What is in the ResNets and Inceptions: a shape that is read, batch normalisation that cannot be folded, branches."""
+    """The features of ResNets and Inceptions: a dynamic shape, batch normalization that cannot be folded, branches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,15 +83,25 @@ class Mobile(nn.Module):
 
 
 def seeded(net: nn.Module) -> nn.Module:
+    """Initializes a network from a fixed seed."""
     torch.manual_seed(7)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for values, low, high in [(module.weight, 0.7, 1.3), (module.bias, -0.2, 0.2), (module.running_mean, -0.2, 0.2),
-                                      (module.running_var, 0.7, 1.3)]:
+            for values, low, high in [
+                (module.weight, 0.7, 1.3),
+                (module.bias, -0.2, 0.2),
+                (module.running_mean, -0.2, 0.2),
+                (module.running_var, 0.7, 1.3),
+            ]:
                 nn.init.uniform_(values, low, high)
         elif isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
     return net.eval().requires_grad_(False)
+
+
+def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Draws a tensor with He's variance."""
+    return (rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))).astype(np.float32)
 
 
 def constant(name: str, values: np.ndarray, raw: bool = True) -> onnx.TensorProto:
@@ -96,8 +111,15 @@ def constant(name: str, values: np.ndarray, raw: bool = True) -> onnx.TensorProt
     return helper.make_tensor(name, kind, values.shape, values.flatten())
 
 
-def model(nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto], shape: list, opset: int = 17, outputs: tuple[str, ...] = ("out",),
-          kind: int = TensorProto.FLOAT, inputs: tuple[str, ...] = ("in",)) -> onnx.ModelProto:
+def model(
+    nodes: list[onnx.NodeProto],
+    constants: list[onnx.TensorProto],
+    shape: list[int | str],
+    opset: int = 17,
+    outputs: tuple[str, ...] = ("out",),
+    kind: int = TensorProto.FLOAT,
+    inputs: tuple[str, ...] = ("in",),
+) -> onnx.ModelProto:
     ins = [helper.make_tensor_value_info(name, kind, shape) for name in inputs]
     outs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 5]) for name in outputs]
     graph = helper.make_graph(nodes, "graph", ins, outs, constants)
@@ -105,8 +127,7 @@ def model(nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto], shape:
 
 
 def by_hand() -> onnx.ModelProto:
-    rng = np.random.default_rng(3)
-    w = lambda *shape: (rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))).astype(np.float32)  # noqa: E731
+    """Builds a network with the operators and attributes that PyTorch's exporters do not write."""
     n = helper.make_node
     nodes = [
         n("Constant", [], ["two"], value_float=2.0),
@@ -143,25 +164,49 @@ def by_hand() -> onnx.ModelProto:
         n("Dropout", ["narrow"], ["dropped"]),
         n("LogSoftmax", ["dropped"], ["out"], axis=-1),
     ]
-    constants = [
+    return model(nodes, by_hand_constants(), ["batch", 3, 17, 21])
+
+
+def by_hand_constants() -> list[onnx.TensorProto]:
+    rng = np.random.default_rng(3)
+
+    def w(*shape: int) -> np.ndarray:
+        return normal(rng, *shape)
+
+    return [
         constant("mean", np.array([0.9, 1.0, 1.1], np.float32).reshape(1, 3, 1, 1)),
         constant("deviation", np.array([0.5, 0.6, 0.7], np.float64).reshape(3, 1, 1).astype(np.float32), raw=False),
-        constant("w1", w(6, 3, 3, 3), raw=False), constant("b1", w(6, 1)[:, 0]),
-        constant("zero", np.array(0, np.float32)), constant("six", np.array(1.5, np.float32)),
-        constant("w2", w(8, 6, 2, 4)), constant("frame", np.array([0, 0, 1, 0, 0, 0, 1, 2], np.int64)),
-        constant("one", np.array(1, np.float32)), constant("w3", w(7, 8, 2, 1)), constant("w4", w(9, 14, 1, 1)), constant("b4", w(9, 1)[:, 0]),
-        constant("scale", w(9, 1)[:, 0]), constant("shift", w(9, 1)[:, 0]), constant("m", w(9, 1)[:, 0]),
-        constant("v", np.abs(w(9, 1)[:, 0]) + 0.5), constant("spatial", np.array([2, -1], np.int64), raw=False),
-        constant("w5", w(9, 5)), constant("b5", w(1, 5)), constant("behind", np.array([2], np.int64)),
-        constant("first", np.array(0, np.int64)), constant("at0", np.array([0], np.int64)), constant("rest", np.array([-1], np.int64)),
+        constant("w1", w(6, 3, 3, 3), raw=False),
+        constant("b1", w(6, 1)[:, 0]),
+        constant("zero", np.array(0, np.float32)),
+        constant("six", np.array(1.5, np.float32)),
+        constant("w2", w(8, 6, 2, 4)),
+        constant("frame", np.array([0, 0, 1, 0, 0, 0, 1, 2], np.int64)),
+        constant("one", np.array(1, np.float32)),
+        constant("w3", w(7, 8, 2, 1)),
+        constant("w4", w(9, 14, 1, 1)),
+        constant("b4", w(9, 1)[:, 0]),
+        constant("scale", w(9, 1)[:, 0]),
+        constant("shift", w(9, 1)[:, 0]),
+        constant("m", w(9, 1)[:, 0]),
+        constant("v", np.abs(w(9, 1)[:, 0]) + 0.5),
+        constant("spatial", np.array([2, -1], np.int64), raw=False),
+        constant("w5", w(9, 5)),
+        constant("b5", w(1, 5)),
+        constant("behind", np.array([2], np.int64)),
+        constant("first", np.array(0, np.int64)),
+        constant("at0", np.array([0], np.int64)),
+        constant("rest", np.array([-1], np.int64)),
     ]
-    return model(nodes, constants, ["batch", 3, 17, 21])
 
 
 def channels_last() -> onnx.ModelProto:
-    """As tf2onnx writes it, in an old version of the operators; some nodes see the channels last."""
+    """Builds a network as tf2onnx exports it: an old version of the operators, and some nodes with channels last."""
     rng = np.random.default_rng(4)
-    w = lambda *shape: (rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))).astype(np.float32)  # noqa: E731
+
+    def w(*shape: int) -> np.ndarray:
+        return normal(rng, *shape)
+
     n = helper.make_node
     nodes = [
         n("Sub", ["in", "colours"], ["centred"]),
@@ -181,21 +226,27 @@ def channels_last() -> onnx.ModelProto:
         n("Softmax", ["reshaped"], ["out"], axis=1),
     ]
     constants = [
-        constant("colours", np.array([0.1, 0.2, 0.3], np.float32)), constant("w1", w(8, 3, 5, 5)), constant("shift", w(8, 1)[:, 0]),
-        constant("w2", w(8, 5)), constant("b2", w(5, 1)[:, 0]), constant("shape", np.array([-1, 5], np.int64)),
+        constant("colours", np.array([0.1, 0.2, 0.3], np.float32)),
+        constant("w1", w(8, 3, 5, 5)),
+        constant("shift", w(8, 1)[:, 0]),
+        constant("w2", w(8, 5)),
+        constant("b2", w(5, 1)[:, 0]),
+        constant("shape", np.array([-1, 5], np.int64)),
     ]
     return model(nodes, constants, ["batch", 18, 23, 3], opset=9)
 
 
 def activations(file: onnx.ModelProto, x: np.ndarray) -> dict[str, Tensor]:
-    """Each stage as `Network::from_onnx` names it, with channels first; a softmax at the end is left out."""
+    """Computes each stage, named as in `Network::from_onnx`, with channels first and without a final softmax."""
     file = onnx.ModelProto.FromString(file.SerializeToString())
     out = file.graph.output[0].name
     last = next(node for node in file.graph.node if out in node.output)
     wanted = {node.name or node.output[0]: node.output[0] for node in file.graph.node if node.op_type in STAGES}
     wanted[out] = last.input[0] if "Softmax" in last.op_type else out
     del file.graph.output[:]
-    file.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in sorted(set(wanted.values())))
+    file.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in sorted(set(wanted.values()))
+    )
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(file.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -205,12 +256,13 @@ def activations(file: onnx.ModelProto, x: np.ndarray) -> dict[str, Tensor]:
     return {stage: v.permute(0, 3, 1, 2) if stage == "nhwc" else v for stage, v in found.items()}
 
 
-def along(y: Tensor) -> Tensor:
+def projection(y: Tensor) -> Tensor:
+    """Returns the fixed tensor onto which y is projected."""
     return (((torch.arange(y.numel()) * 7919) % 1009).double() / 1008 - 0.5).reshape(y.shape)
 
 
-def exported(net: nn.Module, x: Tensor, path: Path, dynamo: bool) -> Tensor:
-    """Writes the file; gives the gradient of the logits with respect to the picture."""
+def export(net: nn.Module, x: Tensor, path: Path, dynamo: bool) -> Tensor:
+    """Exports a network; returns the gradient of the projected logits with respect to the image."""
     if dynamo:
         batch = {"dynamic_shapes": {"x": {0: torch.export.Dim("batch")}}, "external_data": False}
     else:
@@ -222,59 +274,127 @@ def exported(net: nn.Module, x: Tensor, path: Path, dynamo: bool) -> Tensor:
     x = x.double().requires_grad_()
     net.double()((x - MEAN) / DEVIATION)
     hook.remove()
-    return torch.autograd.grad((logits[0] * along(logits[0])).sum(), x)[0]
+    return torch.autograd.grad((logits[0] * projection(logits[0])).sum(), x)[0]
 
 
-def refused() -> dict[str, tuple[onnx.ModelProto | bytes, list[str]]]:
+def remove_metadata(file: onnx.ModelProto) -> onnx.ModelProto:
+    """Removes metadata, which contains file names of the machine that wrote the file."""
+    for node in file.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del file.graph.metadata_props[:], file.metadata_props[:], file.graph.value_info[:], file.functions[:]
+    for value in (*file.graph.input, *file.graph.output, *file.graph.initializer):
+        del value.metadata_props[:]
+    return file
+
+
+def refused_operators() -> Refused:
     n = helper.make_node
     w = constant("w", np.ones((4, 3, 3, 3), np.float32))
     conv = n("Conv", ["in", "w"], ["c"], "conv")
     relu = n("Relu", ["r"], ["out"], "end")
-    shape = [1, 3, 8, 8]
 
-    def behind(*nodes: onnx.NodeProto, constants: tuple[onnx.TensorProto, ...] = (), opset: int = 17) -> onnx.ModelProto:
-        return model([conv, *nodes, relu], [w, *constants], shape, opset)
+    def after_conv(node: onnx.NodeProto, *constants: onnx.TensorProto) -> onnx.ModelProto:
+        return model([conv, node, relu], [w, *constants], IMAGE)
 
-    broken = numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "w")
-    broken.raw_data = broken.raw_data[:-4]
-    elsewhere = numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "w")
-    onnx.external_data_helper.set_external_data(elsewhere, "weights.bin")
-    elsewhere.ClearField("raw_data")
+    padding = constant("p", np.array([0, 0, 1, 1] * 2, np.int64))
+    return {
+        "operator": (
+            after_conv(n("Sigmoid", ["c"], ["r"], "squash")),
+            ["node 2 of 3", "Sigmoid", "squash", "BatchNormalization"],
+        ),
+        "attribute": (
+            model([n("Conv", ["in", "w"], ["r"], "conv", activation=1), relu], [w], IMAGE),
+            ["node 1 of 2", "activation", "kernel_shape"],
+        ),
+        "clip": (
+            after_conv(n("Clip", ["c", "low"], ["r"]), constant("low", np.array(-1, np.float32))),
+            ["node 2", "Clip", "-1"],
+        ),
+        "two_tensors": (after_conv(n("Mul", ["c", "c"], ["r"], "gate")), ["gate", "Mul of two tensors"]),
+        "softmax": (after_conv(n("Softmax", ["c"], ["r"])), ["Softmax", "at the end only"]),
+        "domain": (after_conv(n("Gelu", ["c"], ["r"], domain="com.microsoft")), ["com.microsoft"]),
+        "reflected": (
+            after_conv(
+                n("Pad", ["c", "p"], ["r"], mode="reflect"),
+                padding,
+            ),
+            ["reflect"],
+        ),
+        "padded_relu": (
+            after_conv(n("Pad", ["c", "p"], ["r"]), padding),
+            ["cannot follow a Pad"],
+        ),
+        "channel_mean": (after_conv(n("ReduceMean", ["c"], ["r"], axes=[1])), ["ReduceMean", "axes = [1]"]),
+        "unsorted": (
+            model([relu, n("Relu", ["out"], ["r"])], [], IMAGE),
+            ["node 1 of 2", "computed by no node before it"],
+        ),
+        "shapes": (after_conv(n("Add", ["c", "in"], ["r"])), ["[4, 6, 6]", "[3, 8, 8]"]),
+        "per_pixel": (
+            after_conv(n("Add", ["c", "p"], ["r"]), constant("p", np.ones((6, 6), np.float32))),
+            ["each channel"],
+        ),
+        "indices": (after_conv(n("MaxPool", ["c"], ["m", "r"], kernel_shape=[2, 2])), ['"r" is computed by no node']),
+        "huge_padding": (
+            after_conv(n("MaxPool", ["c"], ["r"], kernel_shape=[2, 2], pads=[2**40] * 4)),
+            ["pads", str(2**40)],
+        ),
+        "huge_image": (model([n("Conv", ["in", "w"], ["r"], pads=[2**23] * 4), relu], [w], IMAGE), ["up to"]),
+        "small_input": (model([n("Conv", ["in", "w"], ["r"]), relu], [w], [1, 3, 2, 2]), ["window", "height"]),
+        "flatten": (after_conv(n("Flatten", ["c"], ["r"], axis=2)), ["axis = 2"]),
+        "vectors": (
+            after_conv(n("MatMul", ["c", "m"], ["r"]), constant("m", np.ones((6, 6), np.float32))),
+            ["takes a vector"],
+        ),
+    }
+
+
+def refused_constants() -> Refused:
+    conv = helper.make_node("Conv", ["in", "w"], ["out"])
+    truncated = numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "w")
+    truncated.raw_data = truncated.raw_data[:-4]
+    external = numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "w")
+    onnx.external_data_helper.set_external_data(external, "weights.bin")
+    external.ClearField("raw_data")
     nan = np.ones((4, 3, 3, 3), np.float32)
     nan[1, 2, 1, 1] = np.nan
-    cases = {
-        "operator": (behind(n("Sigmoid", ["c"], ["r"], "squash")), ["node 2 of 3", "Sigmoid", "squash", "BatchNormalization"]),
-        "attribute": (model([n("Conv", ["in", "w"], ["r"], "conv", activation=1), relu], [w], shape), ["node 1 of 2", "activation", "kernel_shape"]),
-        "clip": (behind(n("Clip", ["c", "low"], ["r"]), constants=(constant("low", np.array(-1, np.float32)),)), ["node 2", "Clip", "-1"]),
-        "two_tensors": (behind(n("Mul", ["c", "c"], ["r"], "gate")), ["gate", "Mul of two tensors"]),
-        "softmax": (behind(n("Softmax", ["c"], ["r"])), ["Softmax", "at the end only"]),
-        "domain": (behind(n("Gelu", ["c"], ["r"], domain="com.microsoft")), ["com.microsoft"]),
-        "reflected": (behind(n("Pad", ["c", "p"], ["r"], mode="reflect"), constants=(constant("p", np.array([0, 0, 1, 1] * 2, np.int64)),)), ["reflect"]),
-        "padded_relu": (behind(n("Pad", ["c", "p"], ["r"]), constants=(constant("p", np.array([0, 0, 1, 1] * 2, np.int64)),)), ["cannot follow a Pad"]),
-        "channel_mean": (behind(n("ReduceMean", ["c"], ["r"], axes=[1])), ["ReduceMean", "axes = [1]"]),
-        "unsorted": (model([relu, n("Relu", ["out"], ["r"])], [], shape), ["node 1 of 2", "computed by no node before it"]),
-        "shapes": (behind(n("Add", ["c", "in"], ["r"])), ["[4, 6, 6]", "[3, 8, 8]"]),
-        "per_pixel": (behind(n("Add", ["c", "p"], ["r"]), constants=(constant("p", np.ones((6, 6), np.float32)),)), ["each channel"]),
-        "indices": (behind(n("MaxPool", ["c"], ["m", "r"], kernel_shape=[2, 2])), ["\"r\" is computed by no node"]),
-        "huge_padding": (behind(n("MaxPool", ["c"], ["r"], kernel_shape=[2, 2], pads=[2**40] * 4)), ["pads", str(2**40)]),
-        "huge_image": (model([n("Conv", ["in", "w"], ["r"], pads=[2**23] * 4), relu], [w], shape), ["up to"]),
-        "small_input": (model([n("Conv", ["in", "w"], ["r"]), relu], [w], [1, 3, 2, 2]), ["window", "height"]),
-        "flatten": (behind(n("Flatten", ["c"], ["r"], axis=2)), ["axis = 2"]),
-        "vectors": (behind(n("MatMul", ["c", "m"], ["r"]), constants=(constant("m", np.ones((6, 6), np.float32)),)), ["takes a vector"]),
-        "short": (model([n("Conv", ["in", "w"], ["out"])], [broken], shape), ["\"w\"", "107 values", "[4, 3, 3, 3]"]),
-        "external": (model([n("Conv", ["in", "w"], ["out"])], [elsewhere], shape), ["\"w\"", "save_as_external_data=False"]),
-        "nan": (model([n("Conv", ["in", "w"], ["out"])], [constant("w", nan)], shape), ["\"w\"", "not finite"]),
-        "int8": (model([n("Conv", ["in", "w"], ["out"])], [constant("w", np.ones((4, 3, 3, 3), np.int8))], shape), ["type 3", "float32"]),
-        "line": (model([n("Conv", ["in", "w"], ["out"])], [constant("w", np.ones((4, 3, 3), np.float32))], shape), ["images"]),
-        "bytes": (model([conv], [w], shape, kind=TensorProto.UINT8, outputs=("c",)), ["input \"in\"", "type 2"]),
-        "open_size": (model([conv], [w], [1, 3, "height", "width"], outputs=("c",)), ["height open", "OnnxOptions::size"]),
+    return {
+        "short": (model([conv], [truncated], IMAGE), ['"w"', "107 values", "[4, 3, 3, 3]"]),
+        "external": (
+            model([conv], [external], IMAGE),
+            ['"w"', "save_as_external_data=False"],
+        ),
+        "nan": (model([conv], [constant("w", nan)], IMAGE), ['"w"', "not finite"]),
+        "int8": (
+            model([conv], [constant("w", np.ones((4, 3, 3, 3), np.int8))], IMAGE),
+            ["type 3", "float32"],
+        ),
+        "line": (
+            model([conv], [constant("w", np.ones((4, 3, 3), np.float32))], IMAGE),
+            ["images"],
+        ),
+    }
+
+
+def refused_inputs() -> Refused:
+    w = constant("w", np.ones((4, 3, 3, 3), np.float32))
+    conv = helper.make_node("Conv", ["in", "w"], ["c"], "conv")
+    return {
+        "bytes": (model([conv], [w], IMAGE, kind=TensorProto.UINT8, outputs=("c",)), ['input "in"', "type 2"]),
+        "open_size": (
+            model([conv], [w], [1, 3, "height", "width"], outputs=("c",)),
+            ["height open", "OnnxOptions::size"],
+        ),
         "open_channels": (model([conv], [w], [1, "c", 8, 8], outputs=("c",)), ["channels open"]),
         "waveform": (model([conv], [w], [1, 16000], outputs=("c",)), ["2 axes"]),
-        "two_inputs": (model([n("Add", ["in", "other"], ["out"])], [], shape, inputs=("in", "other")), ["2 inputs", "other"]),
-        "old": (model([conv], [w], shape, opset=6, outputs=("c",)), ["version 6"]),
+        "two_inputs": (
+            model([helper.make_node("Add", ["in", "other"], ["out"])], [], IMAGE, inputs=("in", "other")),
+            ["2 inputs", "other"],
+        ),
+        "old": (model([conv], [w], IMAGE, opset=6, outputs=("c",)), ["version 6"]),
         "four_channels": (model([conv], [w], [1, 4, 8, 8], outputs=("c",)), ["4 channels", "unchanged()"]),
     }
-    return cases
 
 
 def main() -> None:
@@ -286,21 +406,14 @@ def main() -> None:
         x = torch.rand(2, 3, *size)
         path = DATA / f"{name}.onnx"
         tensors[f"{name}.x"] = x
-        tensors[f"{name}.gradient"] = exported(seeded(net), x, path, dynamo).float()
-        # Of no use to a reader, and it names files of the machine that wrote it.
-        file = onnx.load(path)
-        for node in file.graph.node:
-            del node.metadata_props[:]
-            node.doc_string = ""
-        del file.graph.metadata_props[:], file.metadata_props[:], file.graph.value_info[:], file.functions[:]
-        for value in (*file.graph.input, *file.graph.output, *file.graph.initializer):
-            del value.metadata_props[:]
+        tensors[f"{name}.gradient"] = export(seeded(net), x, path, dynamo).float()
+        file = remove_metadata(onnx.load(path))
         onnx.save(file, path)
         for stage, values in activations(file, ((x - MEAN) / DEVIATION).numpy()).items():
             tensors[f"{name}:{stage}"] = values
     for name, file, size, prepared in [
         ("by_hand", by_hand(), (17, 21), lambda x: x),
-        # Blue first, from -1 to 1, channels last.
+        # BGR in [-1, 1], channels last.
         ("channels_last", channels_last(), (18, 23), lambda x: (2 * x.flip(1) - 1).permute(0, 2, 3, 1)),
     ]:
         torch.manual_seed(12)
@@ -311,11 +424,12 @@ def main() -> None:
         for stage, values in activations(file, prepared(x).contiguous().numpy()).items():
             tensors[f"{name}:{stage}"] = values
     save_file({key: value.detach().contiguous() for key, value in tensors.items()}, DATA / "activations.safetensors")
-    says = {}
-    for name, (file, parts) in refused().items():
+    messages = {}
+    cases = refused_operators() | refused_constants() | refused_inputs()
+    for name, (file, parts) in cases.items():
         (DATA / "refused" / f"{name}.onnx").write_bytes(file.SerializeToString())
-        says[name] = parts
-    (DATA / "refused.json").write_text(json.dumps(says, indent=1) + "\n")
+        messages[name] = parts
+    (DATA / "refused.json").write_text(json.dumps(messages, indent=1) + "\n")
     for path in DATA.rglob("*"):
         if path.is_file():
             path.chmod(0o644)

@@ -1,8 +1,7 @@
-"""Values of the frozen operations, by PyTorch: tests/data/ops.safetensors and ops.json.
+"""Writes PyTorch's values and gradients of the operations: tests/data/ops.safetensors and ops.json.
 
-Inputs, weights and output gradients are drawn as float32 numbers; outputs and
-input gradients are computed from exactly those numbers in float64 and rounded
-to float32 at the end, so they are the truth to half a unit in the last place.
+Inputs, weights and output gradients are drawn as float32 numbers; outputs and input gradients are computed from these
+numbers in float64 and rounded to float32 at the end, so they are exact to half a unit in the last place.
 
     python scripts/reference/ops.py
 """
@@ -10,6 +9,7 @@ to float32 at the end, so they are the truth to half a unit in the last place.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ NONE: Pad = (0, 0, 0, 0)
 
 
 class Fixture:
-    """Collects the cases: parameters for the json, tensors for the safetensors file."""
+    """The test cases: parameters for the JSON file, tensors for the safetensors file."""
 
     def __init__(self, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(seed)
@@ -34,15 +34,24 @@ class Fixture:
         self.cases: list[dict[str, Any]] = []
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal float32 numbers, held in float64."""
+        """Draws standard normal float32 numbers and returns them as float64."""
         return torch.randn(*shape, generator=self.generator, dtype=torch.float32).double()
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
         return torch.randint(low, high, shape, generator=self.generator).double()
 
-    def record(self, name: str, op: str, x: Tensor, run: Any, params: dict[str, Any],
-               weight: Tensor | None = None, bias: Tensor | None = None, note: str | None = None) -> None:
-        """Runs one case forward and backward and keeps it."""
+    def record(
+        self,
+        name: str,
+        op: str,
+        x: Tensor,
+        run: Callable[[Tensor], Tensor],
+        params: dict[str, Any],
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        note: str | None = None,
+    ) -> None:
+        """Runs a case forward and backward and records it."""
         assert name not in {c["name"] for c in self.cases}, name
         x = x.detach().requires_grad_(True)
         y = run(x)
@@ -52,16 +61,32 @@ class Fixture:
         for key, value in kept.items():
             if value is not None:
                 self.tensors[f"{name}.{key}"] = value.detach().float().contiguous()
-        case: dict[str, Any] = {"name": name, "op": op, **params,
-                                "input_shape": list(x.shape), "output_shape": list(y.shape),
-                                "has_weight": weight is not None, "has_bias": bias is not None}
+        case: dict[str, Any] = {
+            "name": name,
+            "op": op,
+            **params,
+            "input_shape": list(x.shape),
+            "output_shape": list(y.shape),
+            "has_weight": weight is not None,
+            "has_bias": bias is not None,
+        }
         if note:
             case["note"] = note
         self.cases.append(case)
 
-    def conv(self, name: str, shape: tuple[int, int, int, int], out: int, kernel: Pair, stride: Pair = ONE,
-             dilation: Pair = ONE, padding: Pad = NONE, groups: int = 1, bias: bool = True,
-             op: str = "conv2d") -> None:
+    def conv(
+        self,
+        name: str,
+        shape: tuple[int, int, int, int],
+        out: int,
+        kernel: Pair,
+        stride: Pair = ONE,
+        dilation: Pair = ONE,
+        padding: Pad = NONE,
+        groups: int = 1,
+        bias: bool = True,
+        op: str = "conv2d",
+    ) -> None:
         x = self.normal(*shape)
         weight = self.normal(out, shape[1] // groups, *kernel)
         b = self.normal(out) if bias else None
@@ -70,31 +95,76 @@ class Fixture:
         def run(x: Tensor) -> Tensor:
             return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, b, stride, 0, dilation, groups)
 
-        self.record(name, op, x, run, {"kernel": kernel, "stride": stride, "dilation": dilation,
-                                       "padding": padding, "groups": groups}, weight, b)
+        self.record(
+            name,
+            op,
+            x,
+            run,
+            {"kernel": kernel, "stride": stride, "dilation": dilation, "padding": padding, "groups": groups},
+            weight,
+            b,
+        )
 
-    def max_pool(self, name: str, x: Tensor, kernel: Pair, stride: Pair, padding: Pair = (0, 0),
-                 dilation: Pair = ONE, ceil_mode: bool = False, note: str | None = None) -> None:
-        """`padding` is one number an axis as in PyTorch; the json holds it as four."""
+    def max_pool(
+        self,
+        name: str,
+        x: Tensor,
+        kernel: Pair,
+        stride: Pair,
+        padding: Pair = (0, 0),
+        dilation: Pair = ONE,
+        ceil_mode: bool = False,
+        note: str | None = None,
+    ) -> None:
+        """Records a max pooling; `padding` has one number per axis as in PyTorch, four in the JSON file."""
 
         def run(x: Tensor) -> Tensor:
             return F.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode)
 
-        self.record(name, "max_pool2d", x, run,
-                    {"kernel": kernel, "stride": stride, "dilation": dilation, "padding": four(padding),
-                     "ceil_mode": ceil_mode}, note=note)
+        self.record(
+            name,
+            "max_pool2d",
+            x,
+            run,
+            {
+                "kernel": kernel,
+                "stride": stride,
+                "dilation": dilation,
+                "padding": four_sides(padding),
+                "ceil_mode": ceil_mode,
+            },
+            note=note,
+        )
 
-    def avg_pool(self, name: str, x: Tensor, kernel: Pair, stride: Pair, padding: Pair = (0, 0),
-                 ceil_mode: bool = False, count_include_pad: bool = True) -> None:
+    def avg_pool(
+        self,
+        name: str,
+        x: Tensor,
+        kernel: Pair,
+        stride: Pair,
+        padding: Pair = (0, 0),
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
         def run(x: Tensor) -> Tensor:
             return F.avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad)
 
-        self.record(name, "avg_pool2d", x, run,
-                    {"kernel": kernel, "stride": stride, "padding": four(padding), "ceil_mode": ceil_mode,
-                     "count_include_pad": count_include_pad})
+        self.record(
+            name,
+            "avg_pool2d",
+            x,
+            run,
+            {
+                "kernel": kernel,
+                "stride": stride,
+                "padding": four_sides(padding),
+                "ceil_mode": ceil_mode,
+                "count_include_pad": count_include_pad,
+            },
+        )
 
 
-def four(padding: Pair) -> Pad:
+def four_sides(padding: Pair) -> Pad:
     return (padding[0], padding[0], padding[1], padding[1])
 
 
@@ -141,7 +211,9 @@ def convolutions(f: Fixture) -> None:
 
 def linears(f: Fixture) -> None:
     for name, shape, out, bias in [
-        ("linear", (1, 37), 11, True), ("linear_batch2_nobias", (2, 19), 23, False), ("linear_one_out", (2, 50), 1, True)
+        ("linear", (1, 37), 11, True),
+        ("linear_batch2_nobias", (2, 19), 23, False),
+        ("linear_one_out", (2, 50), 1, True),
     ]:
         weight = f.normal(out, shape[1])
         b = f.normal(out) if bias else None
@@ -154,21 +226,45 @@ def pools(f: Fixture) -> None:
     f.max_pool("max_3x3_stride2", f.normal(1, 3, 13, 11), (3, 3), (2, 2))
     f.max_pool("max_3x3_stride2_pad1", f.normal(1, 3, 12, 9), (3, 3), (2, 2), (1, 1))
     f.max_pool("max_3x3_stride2_ceil", f.normal(2, 2, 10, 14), (3, 3), (2, 2), ceil_mode=True)
-    f.max_pool("max_ceil_last_window_dropped", f.normal(1, 2, 6, 7), (2, 2), (4, 3), (1, 0), ceil_mode=True,
-               note="ceil mode drops a last window that would start in the padding past the input's end")
+    f.max_pool(
+        "max_ceil_last_window_dropped",
+        f.normal(1, 2, 6, 7),
+        (2, 2),
+        (4, 3),
+        (1, 0),
+        ceil_mode=True,
+        note="ceil mode drops a last window that would start in the padding past the input's end",
+    )
     f.max_pool("max_ceil_pad", f.normal(1, 2, 11, 8), (3, 3), (2, 3), (1, 1), ceil_mode=True)
     f.max_pool("max_axes", f.normal(1, 2, 11, 17), (2, 5), (2, 3), (1, 2))
     f.max_pool("max_2x5_stride2", f.normal(1, 2, 9, 16), (2, 5), (2, 2), (0, 2))
     f.max_pool("max_stride_over_kernel", f.normal(1, 3, 11, 13), (2, 2), (3, 4))
     f.max_pool("max_stride1_overlap", f.normal(1, 2, 6, 7), (3, 3), (1, 1), (1, 1))
     f.max_pool("max_dilated", f.normal(1, 2, 9, 11), (2, 3), (2, 1), (1, 1), (2, 2))
-    f.max_pool("max_all_negative_pad", -1.0 - f.integers(0, 97, 1, 2, 7, 6) / 8.0, (3, 3), (2, 2), (1, 1),
-               note="padding counts as minus infinity, never as zero")
-    f.max_pool("max_ties", f.integers(0, 3, 2, 2, 9, 11), (3, 3), (2, 2), (1, 1),
-               note="integers 0..2, so most windows tie; the gradient goes wholly to the first maximum of the "
-                    "window in row-major order")
-    f.max_pool("max_ties_constant", torch.zeros(1, 1, 6, 8, dtype=torch.float64), (2, 3), (2, 2),
-               note="all equal: the top left element of each window gets the gradient")
+    f.max_pool(
+        "max_all_negative_pad",
+        -1.0 - f.integers(0, 97, 1, 2, 7, 6) / 8.0,
+        (3, 3),
+        (2, 2),
+        (1, 1),
+        note="padding counts as minus infinity, never as zero",
+    )
+    f.max_pool(
+        "max_ties",
+        f.integers(0, 3, 2, 2, 9, 11),
+        (3, 3),
+        (2, 2),
+        (1, 1),
+        note="integers 0..2, so most windows tie; the gradient goes wholly to the first maximum of the "
+        "window in row-major order",
+    )
+    f.max_pool(
+        "max_ties_constant",
+        torch.zeros(1, 1, 6, 8, dtype=torch.float64),
+        (2, 3),
+        (2, 2),
+        note="all equal: the top left element of each window gets the gradient",
+    )
     f.avg_pool("avg_2x2", f.normal(1, 3, 8, 10), (2, 2), (2, 2))
     f.avg_pool("avg_2x2_drops_border", f.normal(2, 2, 9, 7), (2, 2), (2, 2))
     f.avg_pool("avg_3x3_stride2", f.normal(1, 3, 11, 8), (3, 3), (2, 2))
@@ -185,17 +281,23 @@ def pools(f: Fixture) -> None:
 
 
 def activations(f: Fixture) -> None:
-    """The gradient passes where 0 < x < 6 only: it is 0 at exactly 0 and at exactly 6."""
+    """Records ReLU and ReLU6, whose gradients are 0 at exactly 0 and at exactly 6."""
     edges = torch.tensor([0.0, -0.0, 6.0, -6.0, 1e-30, -1e-30, 5.9999995, 6.0000005], dtype=torch.float32).double()
     for name, op, run in [("relu", "relu", F.relu), ("relu6", "relu6", F.relu6)]:
         x = 4.0 * f.normal(2, 3, 5, 7)
         x.view(-1)[::13] = edges.repeat(3)[: x.numel() // 13 + 1]
-        f.record(name, op, x.float().double(), run, {},
-                 note="holds inputs of exactly 0, -0 and 6; gradient 0 at 0 and (relu6) at 6, as in PyTorch")
+        f.record(
+            name,
+            op,
+            x.float().double(),
+            run,
+            {},
+            note="holds inputs of exactly 0, -0 and 6; gradient 0 at 0 and (relu6) at 6, as in PyTorch",
+        )
 
 
-def tie_check() -> None:
-    """States which element PyTorch picks, so that the notes above cannot go stale."""
+def check_notes() -> None:
+    """Checks the notes of the cases: the element that gets the gradient of a tie, and the gradients at 0 and 6."""
     for values, index in [([1.0, 1.0, 0.0, 1.0], 0), ([0.0, 1.0, 1.0, 1.0], 1), ([0.0, 0.0, 1.0, 1.0], 2)]:
         x = torch.tensor(values, dtype=torch.float64).view(1, 1, 2, 2).requires_grad_(True)
         F.max_pool2d(x, 2).sum().backward()
@@ -208,7 +310,7 @@ def tie_check() -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
-    tie_check()
+    check_notes()
     fixture = Fixture(seed=20260101)
     convolutions(fixture)
     linears(fixture)

@@ -1,4 +1,4 @@
-"""Trajectories of the three published recipes on a tiny network: tests/data/recipes.{safetensors,json}.
+"""Writes trajectories of the three published recipes on a tiny network: tests/data/recipes.{safetensors,json}.
 
 Network: convolution 3->4 (3x3, stride 1, padding 1), ReLU, convolution 4->6
 (3x3, stride 2, padding 1), ReLU; the last ReLU is the matched stage. Weights,
@@ -12,24 +12,26 @@ target and start are float32 numbers; everything is computed in float64.
 - plenoptic: mean (A'-A)^2 + 0.1 * (sum of squared excess outside [0,1]), true
   gradient, Adam 0.01 with amsgrad, no clamp.
 
-Adam is torch.optim.Adam's: x -= lr mhat / (sqrt(vhat) + eps) with vhat =
-v / (1 - beta2^t). TensorFlow 1's adds eps to sqrt(v) instead; 2019 used that one,
-and `tensorflow_epsilon_difference` in the json says how far apart they end. With
-amsgrad the running maximum is of the uncorrected v, corrected afterwards.
+Adam is torch.optim.Adam: x -= lr mhat / (sqrt(vhat) + eps) with vhat = v /
+(1 - beta2^t). TensorFlow 1, which the 2019 paper used, adds eps to sqrt(v)
+instead; `tensorflow_epsilon_difference` in the JSON file is the difference
+between the final images. With amsgrad the running maximum is of the uncorrected
+v, corrected afterwards.
 
-Facts about plenoptic, read in the 2.1.1 wheel on PyPI (in 1.0.1 the same loss,
-penalty and weight):
+plenoptic, as in the 2.1.1 wheel on PyPI (1.0.1 has the same loss, penalty and
+weight):
 - loss.mse is a mean over all elements; regularize.penalize_range is a plain sum
   over all pixels of squared excess, not a mean; penalty_lambda 0.1.
 - default start: torch.rand, then stretched so that its smallest value is exactly
   0 and its largest exactly 1.
-- optimiser: torch.optim.Adam(lr=0.01, amsgrad=True), other settings torch's.
-- `losses` holds the objective with the penalty, before each step, then the final
-  one: one more than there were steps.
+- optimizer: torch.optim.Adam(lr=0.01, amsgrad=True), other settings default.
+- `losses` contains the objective with the penalty before each step and the final
+  one: one more than the number of steps.
 - synthesize(max_iter=100, stop_criterion=1e-4, stop_iters_to_check=50) stops,
-  after a step, when more than 50 losses are held and
-  |losses[-50] - losses[-1]| < 1e-4: absolute, so a loss that rises by less
-  stops it too, and 49 steps lie between the two. So it never stops before step 51.
+  after a step, when there are more than 50 losses and
+  |losses[-50] - losses[-1]| < 1e-4. The difference is absolute, so a loss that
+  rises by less also stops it, and it spans 49 steps. It never stops before step
+  51.
 
     python scripts/reference/recipes.py
 """
@@ -38,8 +40,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +55,7 @@ Weights = dict[str, Tensor]
 
 
 def setting(seed: int) -> Weights:
-    """Weights, target and start; some pixels of the start lie at the edge of [0,1], so that clipping acts."""
+    """Returns weights, target and start; some pixels of the start are close to 0 or 1, so that clipping acts."""
     g = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int, scale: float) -> Tensor:
@@ -61,23 +64,34 @@ def setting(seed: int) -> Weights:
     start = torch.rand(1, 3, 12, 10, generator=g)
     start.view(-1)[::9] = 0.0005
     start.view(-1)[4::9] = 0.9995
-    return {"conv1.weight": normal(4, 3, 3, 3, scale=0.3), "conv1.bias": normal(4, scale=0.1),
-            "conv2.weight": normal(6, 4, 3, 3, scale=0.25), "conv2.bias": normal(6, scale=0.1),
-            "target": torch.rand(1, 3, 12, 10, generator=g), "start": start}
+    return {
+        "conv1.weight": normal(4, 3, 3, 3, scale=0.3),
+        "conv1.bias": normal(4, scale=0.1),
+        "conv2.weight": normal(6, 4, 3, 3, scale=0.25),
+        "conv2.bias": normal(6, scale=0.1),
+        "target": torch.rand(1, 3, 12, 10, generator=g),
+        "start": start,
+    }
 
 
 def stage(w: Weights, x: Tensor, identity: bool) -> Tensor:
-    """The matched stage: forward max(0, z), backward identity or the true gradient."""
+    """Computes the matched stage max(0, z), whose gradient is the identity or the true one."""
     y = F.relu(F.conv2d(x, w["conv1.weight"], w["conv1.bias"], 1, 1))
     z = F.conv2d(y, w["conv2.weight"], w["conv2.bias"], 2, 1)
     return z + (F.relu(z) - z).detach() if identity else F.relu(z)
 
 
 class Run:
-    """One recipe: losses before each step, the loss after the last, every x, the first gradient."""
+    """A run of a recipe: the loss and x before each step, the final loss, and the first gradient."""
 
-    def __init__(self, w: Weights, objective: Callable[[Tensor], Tensor], step: Callable[[Tensor, int], None],
-                 steps: int, stop: bool = False) -> None:
+    def __init__(
+        self,
+        w: Weights,
+        objective: Callable[[Tensor], Tensor],
+        step: Callable[[Tensor, int], None],
+        steps: int,
+        stop: bool = False,
+    ) -> None:
         self.losses: list[float] = []
         self.xs: list[Tensor] = []
         self.first_gradient: Tensor | None = None
@@ -112,7 +126,7 @@ def feather2019(weights: Weights, dtype: torch.dtype, tensorflow: bool = False) 
 
     def step(x: Tensor, t: int) -> None:
         rate = 0.001 * 0.95 ** (t / 1000)
-        # The same formula with eps / sqrt(1 - beta2^t) is TensorFlow 1's form.
+        # With eps / sqrt(1 - beta2^t) the formula is TensorFlow 1's.
         eps = 1e-8 / math.sqrt(1 - 0.999 ** (t + 1)) if tensorflow else 1e-8
         adam.param_groups[0].update(lr=rate, eps=eps)
         adam.step()
@@ -148,11 +162,14 @@ def plenoptic(weights: Weights, dtype: torch.dtype, steps: int = STEPS, stop: bo
 
 def describe(run: Run, single: Run) -> dict[str, Any]:
     moved = (run.final - run.xs[0]).norm()
-    return {"losses": run.losses, "final_loss": run.final_loss,
-            "outside": int(((run.final < 0) | (run.final > 1)).sum()),
-            "at_edge": int(((run.final == 0) | (run.final == 1)).sum()),
-            "float32_loss_deviation": max(abs(a - b) / a for a, b in zip(run.losses, single.losses)),
-            "float32_final_deviation": ((single.final.double() - run.final).norm() / moved).item()}
+    return {
+        "losses": run.losses,
+        "final_loss": run.final_loss,
+        "outside": int(((run.final < 0) | (run.final > 1)).sum()),
+        "at_edge": int(((run.final == 0) | (run.final == 1)).sum()),
+        "float32_loss_deviation": max(abs(a - b) / a for a, b in zip(run.losses, single.losses, strict=True)),
+        "float32_final_deviation": ((single.final.double() - run.final).norm() / moved).item(),
+    }
 
 
 def main() -> None:
@@ -176,18 +193,21 @@ def main() -> None:
     long = plenoptic(weights, torch.float64, 2000, stop=True)
     recipes["plenoptic"]["stops_after"] = len(long.losses)
     recipes["plenoptic"]["stop_margins"] = [abs(long.losses[i - 49] - long.losses[i]) for i in (-3, -2, -1)]
-    print(recipes["feather2019"]["tensorflow_epsilon_difference"], len(long.losses), recipes["plenoptic"]["stop_margins"])
+    print(
+        recipes["feather2019"]["tensorflow_epsilon_difference"], len(long.losses), recipes["plenoptic"]["stop_margins"]
+    )
 
     description = {
         "torch": torch.__version__,
         "network": "conv1 3x3 stride 1 padding 1, relu, conv2 3x3 stride 2 padding 1, relu (matched stage)",
         "losses": "before each of the 24 steps, the recipe's own loss; final_loss after the last",
-        "tensors": "{recipe}.x [24,3,12,10] before each step, {recipe}.final after the last, {recipe}.gradient the first",
+        "tensors": "{recipe}.x [24,3,12,10] before each step, {recipe}.final after the last, "
+        "{recipe}.gradient the first",
         "adam": "torch.optim.Adam's form: eps is added to sqrt(v / (1 - beta2^t))",
         "plenoptic_stop": "after a step: more than 50 losses held and |losses[-50] - losses[-1]| < 1e-4; "
-                          "stops_after steps here, stop_margins are that difference at the last three steps",
+        "stops_after steps here, stop_margins are that difference at the last three steps",
         "float32": "the same in float32: largest relative deviation of a loss; norm2 of the final x's deviation over "
-                   "norm2(final - start)",
+        "norm2(final - start)",
         "recipes": recipes,
     }
     DATA.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""ResNet-101-V2 (He et al., ECCV 2016) as TF-slim's resnet_v2_101 has it, for zoo.py; names as src/zoo/resnet_v2.rs documents them."""
+"""ResNet-101-V2 (He et al., ECCV 2016) as in TF-slim's resnet_v2_101, with the tensor names of src/zoo/resnet_v2.rs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Normalised(nn.Conv2d):
-    """A convolution without bias, batch normalisation behind it, a rectifier."""
+class ConvNormRelu(nn.Conv2d):
+    """A convolution without bias, batch normalization and ReLU."""
 
     def __init__(self, inputs: int, outputs: int, side: int, stride: int = 1) -> None:
         super().__init__(inputs, outputs, side, stride, padding=side // 2, bias=False)
@@ -23,8 +23,8 @@ class Unit(nn.Module):
         super().__init__()
         self.stride = stride
         self.preact = nn.BatchNorm2d(inputs, eps=1e-5)
-        self.conv1 = Normalised(inputs, narrow, 1)
-        self.conv2 = Normalised(narrow, narrow, 3, stride)
+        self.conv1 = ConvNormRelu(inputs, narrow, 1)
+        self.conv2 = ConvNormRelu(narrow, narrow, 3, stride)
         self.conv3 = nn.Conv2d(narrow, 4 * narrow, 1)
         self.shortcut = nn.Conv2d(inputs, 4 * narrow, 1, stride) if inputs != 4 * narrow else None
 
@@ -51,10 +51,10 @@ class ResNetV2(nn.Module):
         self.logits = nn.Conv2d(inputs, classes, 1)
 
     def stages(self, x: Tensor) -> dict[str, Tensor]:
-        """For a picture in [0, 1]."""
+        """Computes all stages for an image in [0, 1]."""
         x = self.conv1(2 * x - 1)
         found = {"conv1": x}
-        # TensorFlow's SAME for a window of 3 and a stride of 2 on an even image: one row and one column behind.
+        # TensorFlow's SAME for a window of 3 and stride 2 pads an image of even size by a row and a column at the end.
         assert x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0
         x = F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2)
         for block in ["block1", "block2", "block3", "block4"]:

@@ -1,8 +1,9 @@
-"""Activations of torchvision's networks with seeded weights: tests/data/zoo.safetensors, zoo.json, state_dicts.json, tiny.pth, legacy.pth.
+"""Writes activations of torchvision's networks with seeded weights: tests/data/zoo.{safetensors,json}.
 
-Weights are those of `Checkpoint::random(0)`, computed here by the same formula; everything else is torchvision's, in float64.
-CochResNet50 is its ResNet-50 with one input channel and 794 classes, on the cochleagram (hearing.py) of the speech in
-tests/data/hearing.safetensors. Needs torch and torchvision.
+Also writes state_dicts.json, tiny.pth and legacy.pth. The weights are those of `Checkpoint::random(0)`, computed by the
+same formula; everything else is torchvision's, in float64. CochResNet50 is torchvision's ResNet-50 with one input
+channel and 794 classes, on the cochleagram (hearing.py) of the speech in tests/data/hearing.safetensors. Needs torch
+and torchvision.
 
     python scripts/reference/zoo.py
 """
@@ -15,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision.models as models
-from hearing import PRESETS, cochleagram
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from hearing import PRESETS, cochleagram
 
 DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
 GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
@@ -25,7 +27,7 @@ SAMPLES = 128
 
 
 def seeded(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
-    """The formula in the documentation of Checkpoint::random."""
+    """Returns the tensor of Checkpoint::random, whose documentation has the formula."""
     key = 0xCBF29CE484222325
     for byte in name.encode():
         key = ((key ^ byte) * 0x100000001B3) & MASK
@@ -46,12 +48,14 @@ def seeded(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def fill(net: nn.Module) -> nn.Module:
+    """Replaces a network's weights by those of Checkpoint::random(0)."""
     state = {k: seeded(0, k, tuple(v.shape)) if v.dim() else v for k, v in net.state_dict().items()}
     net.load_state_dict(state)
     return net.eval().double()
 
 
 def sequence(net: nn.Sequential, x: Tensor, names: dict[int, str]) -> dict[str, Tensor]:
+    """Applies the modules in order and returns the outputs of the named ones."""
     found = {}
     for i, module in enumerate(net):
         x = module(x)
@@ -116,12 +120,18 @@ def cochresnet50() -> dict[str, Tensor]:
 def main() -> None:
     pixels = torch.arange(3 * 224 * 224).remainder(1009 * 7919).mul(7919).remainder(1009)
     x = (pixels.float() / 1009).reshape(1, 3, 224, 224).double()
-    mean, deviation = (torch.tensor(v).double().reshape(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    mean, deviation = (
+        torch.tensor(v).double().reshape(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    )
     x = (x - mean) / deviation
-    networks = {"alexnet": alexnet(x), "vgg16": vgg(models.vgg16(weights=None), x, True),
-                "vgg19": vgg(models.vgg19(weights=None), x, False),
-                "resnet50": resnet(models.resnet50(weights=None), x), "resnet101": resnet(models.resnet101(weights=None), x),
-                "cochresnet50": cochresnet50()}
+    networks = {
+        "alexnet": alexnet(x),
+        "vgg16": vgg(models.vgg16(weights=None), x, True),
+        "vgg19": vgg(models.vgg19(weights=None), x, False),
+        "resnet50": resnet(models.resnet50(weights=None), x),
+        "resnet101": resnet(models.resnet101(weights=None), x),
+        "cochresnet50": cochresnet50(),
+    }
     facts: dict[str, dict[str, object]] = {}
     samples: dict[str, Tensor] = {}
     for network, stages in networks.items():
@@ -130,8 +140,12 @@ def main() -> None:
             flat = values.flatten()
             weights = ((torch.arange(flat.numel()) * 7919) % 1009).double() / 1008 - 0.5
             stride = max(flat.numel() // SAMPLES, 1)
-            facts[network][stage] = {"shape": list(values.shape), "norm": flat.norm().item(),
-                                     "projection": (flat * weights).sum().item(), "stride": stride}
+            facts[network][stage] = {
+                "shape": list(values.shape),
+                "norm": flat.norm().item(),
+                "projection": (flat * weights).sum().item(),
+                "stride": stride,
+            }
             samples[f"{network}.{stage}"] = flat[::stride][:SAMPLES].float().contiguous()
     save_file(samples, DATA / "zoo.safetensors")
     (DATA / "zoo.safetensors").chmod(0o644)
@@ -143,11 +157,16 @@ def main() -> None:
 
 
 def write_state_dicts() -> None:
-    """The names and shapes of the float tensors of each network, as torchvision has them."""
+    """Writes the names and shapes of the floating-point tensors in each torchvision network."""
     with torch.device("meta"):
-        nets = {"alexnet": models.alexnet(weights=None), "vgg16": models.vgg16(weights=None), "vgg19": models.vgg19(weights=None),
-                "resnet50": models.resnet50(weights=None), "resnet101": models.resnet101(weights=None),
-                "cochresnet50": cochresnet50_model()}
+        nets = {
+            "alexnet": models.alexnet(weights=None),
+            "vgg16": models.vgg16(weights=None),
+            "vgg19": models.vgg19(weights=None),
+            "resnet50": models.resnet50(weights=None),
+            "resnet101": models.resnet101(weights=None),
+            "cochresnet50": cochresnet50_model(),
+        }
     shapes = {name: {k: list(v.shape) for k, v in net.state_dict().items() if v.dim()} for name, net in nets.items()}
     lines = [f"{json.dumps(name)}: {json.dumps(tensors, separators=(',', ':'))}" for name, tensors in shapes.items()]
     (DATA / "state_dicts.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

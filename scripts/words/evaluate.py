@@ -1,33 +1,35 @@
-"""How many recorded words the networks get right: accuracy, confusion matrix as a table and as a picture.
+"""Evaluates the networks on recorded words: accuracy, and the confusion matrix as a table and an image.
 
     python evaluate.py plain hann untrained
 
-The words are those of assets/speech, whose speaker is in no training or validation set; and, where the package is
-unpacked (packages.py), the numbers of csmash-data, spoken by another person, which do not ship. Writes
-target/words/<name>/results.json (which export.py puts into the network's file) and, for the trained network,
-scripts/words/results/confusion.{csv,png}. Each run adds a line to scripts/words/results/looks.txt: how often the test
-words were looked at is part of the result.
+The words are those of assets/speech, whose speaker is in no training or validation set, and, if the package is
+unpacked (packages.py), the numbers of csmash-data by another speaker, which do not ship. Writes
+target/words/<name>/results.json (which export.py adds to the network's file) and, for the trained network,
+scripts/words/results/confusion.{csv,png}. Each run adds a line to scripts/words/results/looks.txt, since the number of
+evaluations on the test set is part of the result.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
 from augment import middle, normalise
 from cochleagram import exact
 from model import CochCNN9, tensors
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from places import CACHE, PACKAGES, ROOT
 from sound import read_wav, trim
 from vocabulary import CLASSES
 
+NETWORKS = ("plain", "hann", "untrained")
 SPEECH = ROOT / "assets" / "speech"
 OTHER = PACKAGES / "usr/share/games/csmash/wav"
 RESULTS = Path(__file__).with_name("results")
@@ -35,54 +37,54 @@ Clips = list[tuple[str, NDArray[np.float32]]]
 
 
 def shipped() -> Clips:
-    """The words that ship."""
+    """Reads the words that ship."""
     entries = json.loads((SPEECH / "speech.json").read_text())
     return [(entry["word"], read_wav((SPEECH / entry["file"]).read_bytes())) for entry in entries]
 
 
 def numbers() -> Clips:
-    """The other speaker's words that are classes."""
+    """Reads the other speaker's words that are classes."""
     files = sorted(OTHER.glob("*.wav")) if OTHER.exists() else []
     return [(file.stem, trim(read_wav(file.read_bytes()))) for file in files if file.stem in CLASSES]
 
 
-def picture(x: NDArray[np.float32]) -> torch.Tensor:
-    """The network's input for a recording: in the middle of 2 s, mean 0, rms 0.1, its cochleagram."""
+def network_input(x: NDArray[np.float32]) -> torch.Tensor:
+    """Computes the cochleagram of a recording, centered in 2 s, with mean 0 and rms 0.1."""
     return exact(torch.from_numpy(normalise(middle(x)))).float()
 
 
 @torch.no_grad()
-def answers(network: CochCNN9, clips: Clips) -> list[list[int]]:
-    """Each clip's classes, the likeliest first, in float32 with the weights as they ship."""
-    return [network(picture(x)[None])[0].argsort(descending=True).tolist() for _, x in clips]
+def ranked_classes(network: CochCNN9, clips: Clips) -> list[list[int]]:
+    """Returns the classes of each clip, most likely first, in float32 with the weights that ship."""
+    return [network(network_input(x)[None])[0].argsort(descending=True).tolist() for _, x in clips]
 
 
 def shipped_network(name: str) -> CochCNN9:
-    """The best checkpoint as the file that ships holds it: the kernels that meet the input, rounded."""
+    """Loads the best checkpoint with the weights that ship: combined kernels, rounded to float16."""
     network = CochCNN9(len(CLASSES), reduced_aliasing=name == "hann")
     network.load_state_dict(torch.load(CACHE / name / "best.pt", weights_only=True)["network"])
     rounded = {key: value.float() for key, value in tensors(network).items()}
     for conv in (network.conv0, network.conv1):
         conv.weight, conv.window = torch.nn.Parameter(torch.empty_like(conv.kernel())), None
-    network.load_state_dict(rounded, strict=False)  # but for the counters of the batch norms, which nothing uses
+    network.load_state_dict(rounded, strict=False)  # the counters of the batch norms are missing
     return network.eval()
 
 
 def summary(clips: Clips, ranked: list[list[int]]) -> dict[str, object]:
-    """Top-1 and top-5 with their numbers, and what went wrong."""
+    """Counts the top-1 and top-5 answers and lists the errors."""
     truth = [CLASSES.index(word) for word, _ in clips]
     wrong = {CLASSES[t]: CLASSES[r[0]] for t, r in zip(truth, ranked, strict=True) if r[0] != t}
-    few = wrong if len(wrong) < len(clips) / 2 else "most"
+    listed = wrong if len(wrong) < len(clips) / 2 else "most"
     return {
         "words": len(clips),
         "top1": sum(r[0] == t for t, r in zip(truth, ranked, strict=True)),
         "top5": sum(t in r[:5] for t, r in zip(truth, ranked, strict=True)),
-        "wrong": few,
+        "wrong": listed,
     }
 
 
 def confusion(clips: Clips, ranked: list[list[int]]) -> NDArray[np.int64]:
-    """[class spoken, class answered] counts."""
+    """Counts the answers by [spoken class, answered class]."""
     counts = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
     for (word, _), order in zip(clips, ranked, strict=True):
         counts[CLASSES.index(word), order[0]] += 1
@@ -90,7 +92,7 @@ def confusion(clips: Clips, ranked: list[list[int]]) -> NDArray[np.int64]:
 
 
 def draw(counts: NDArray[np.int64], path: Path) -> None:
-    """A picture of the counts: spoken word down, answer across; right answers in blue, wrong ones in red."""
+    """Draws the counts: rows are spoken words, columns answers; correct answers are blue, errors red."""
     cell, left, top = 11, 92, 92
     size = counts.shape[0] * cell
     image = Image.new("RGB", (left + size + 20, top + size + 20), "white")
@@ -106,20 +108,19 @@ def draw(counts: NDArray[np.int64], path: Path) -> None:
     for i, j in zip(*np.nonzero(counts), strict=True):
         share = counts[i, j] / counts[i].sum()
         full = np.array([38, 84, 160] if i == j else [200, 40, 40])
-        colour = tuple(int(c) for c in 255 - (255 - full) * (0.35 + 0.65 * share))
+        color = tuple(int(c) for c in 255 - (255 - full) * (0.35 + 0.65 * share))
         box = (left + j * cell, top + i * cell, left + (j + 1) * cell - 2, top + (i + 1) * cell - 2)
-        pen.rectangle(box, fill=colour)
+        pen.rectangle(box, fill=color)
     image.save(path, optimize=True)
 
 
 def main(names: list[str]) -> None:
-    """Evaluate and write."""
     RESULTS.mkdir(exist_ok=True)
     groups = {"Allison Smith (assets/speech)": shipped(), "csmash-data": numbers()}
     groups = {group: clips for group, clips in groups.items() if clips}
     for name in names:
         network = shipped_network(name)
-        ranked = {group: answers(network, clips) for group, clips in groups.items()}
+        ranked = {group: ranked_classes(network, clips) for group, clips in groups.items()}
         results = {group: summary(clips, ranked[group]) for group, clips in groups.items()}
         (CACHE / name / "results.json").write_text(json.dumps(results, indent=1))
         line = " | ".join(f"{group}: {r['top1']} of {r['words']}, top 5 {r['top5']}" for group, r in results.items())
@@ -137,5 +138,10 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NETWORKS)}; by default all")
+    chosen = parser.parse_args().names or list(NETWORKS)
+    if missing := [CACHE / name / "best.pt" for name in chosen if not (CACHE / name / "best.pt").exists()]:
+        parser.error(f"{missing[0]} is missing; train it first (train.py)")
     torch.set_num_threads(1)
-    main(sys.argv[1:] or ["plain", "hann", "untrained"])
+    main(chosen)

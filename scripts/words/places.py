@@ -1,4 +1,4 @@
-"""Where the programs keep what they make, and the voices that are never trained on."""
+"""The folders of the word network's programs, and the voices of the validation set."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ CACHE = ROOT / "target" / "words"
 PACKAGES = CACHE / "packages"
 VOICES = CACHE / "voices"
 
-# Kokoro's voices that choose the step that is kept.
+# Kokoro's voices that are never trained on; they select the training step that is kept.
 VALIDATION_KOKORO = {"af_sarah", "am_michael", "bf_emma", "bm_george"}

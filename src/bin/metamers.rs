@@ -112,7 +112,7 @@ fn keep(plan: &Plan, results: &SweepResults) -> Result<()> {
     results.save_csv(folder.join("results.csv"))?;
     for (index, network) in plan.networks.iter().enumerate() {
         let name: String = network.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        results.panel(index, plan.seeds[0])?.save(folder.join(format!("panel-{name}.png")))?;
+        results.panel(index, plan.seeds[0])?.export(folder.join(format!("panel-{name}.png")))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Axes of plots: plotters' coordinates, guarded against values that they cannot take, with ticks that fit.
+//! Axes of plots: plotters' coordinates, restricted to values that they support, with ticks that fit.
 
 use std::ops::Range;
 
@@ -6,39 +6,39 @@ use plotters::coord::combinators::{IntoLogRange, LogCoord};
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 
-use super::format::{ends, fixed, number, power_of_ten};
+use super::format::{format_fixed, format_number, min_max, power_of_ten};
 use super::text::Style;
 
-/// A labelled value of an axis.
+/// A tick: a value of an axis with its label.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tick {
     pub value: f64,
     pub label: String,
 }
 
-/// The ends of an axis and its ticks: one type for plotters, linear or logarithmic.
+/// A linear or logarithmic axis with its range and its ticks.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Axis {
     pub low: f64,
     pub high: f64,
     pub log: bool,
-    /// Whether the values are counts, which have no ticks between whole numbers.
-    pub whole: bool,
-    /// Whether it runs down, or to the left.
+    /// Restricts ticks to integers, for counts.
+    pub integer: bool,
+    /// Reverses the direction: down, or to the left.
     pub reversed: bool,
     pub ticks: Vec<Tick>,
-    /// Lines without a label, between the decades of a logarithmic axis.
+    /// Minor ticks, without labels, between the decades of a logarithmic axis.
     pub minor: Vec<f64>,
-    /// The power of ten that all labels leave out.
+    /// The power of ten by which the labels are scaled.
     pub exponent: i32,
-    /// Ticks given beforehand, place and label, instead of those at round values.
-    pub own: Vec<(f64, String)>,
+    /// Ticks (value and label) that replace those at round values.
+    pub custom_ticks: Vec<(f64, String)>,
 }
 
-/// Beyond this a sum of two values can be infinite.
-const HUGE: f64 = 1e300;
-/// Beyond these a ratio of two values can be infinite, given some air.
-const LOG_ENDS: (f64, f64) = (1e-130, 1e130);
+/// The maximum magnitude on a linear axis; beyond it sums of two values could overflow.
+const MAX_VALUE: f64 = 1e300;
+/// The limits of a logarithmic axis; beyond them ratios of two padded values could overflow.
+const LOG_LIMITS: (f64, f64) = (1e-130, 1e130);
 
 impl Axis {
     fn new(low: f64, high: f64, log: bool) -> Self {
@@ -46,71 +46,72 @@ impl Axis {
             low,
             high,
             log,
-            whole: false,
+            integer: false,
             reversed: false,
             ticks: Vec::new(),
             minor: Vec::new(),
             exponent: 0,
-            own: Vec::new(),
+            custom_ticks: Vec::new(),
         }
     }
 
-    /// An axis that shows all of `values` that can be shown, with some air around them; a single value stands in the middle.
-    pub fn around(values: impl Iterator<Item = f64>, log: bool, air: f64) -> Option<Self> {
+    /// Creates an axis that shows all `values` that it can, with padding as a fraction of the range. A single value is in the middle. `None`
+    /// if no value can be shown.
+    pub fn from_values(values: impl Iterator<Item = f64>, log: bool, padding: f64) -> Option<Self> {
         let shown = values.filter(|value| value.is_finite() && (!log || *value > 0.0));
-        let (low, high) = ends(shown);
-        (low <= high).then(|| Self::widened(low, high, log, air))
+        let (low, high) = min_max(shown);
+        (low <= high).then(|| Self::padded(low, high, log, padding))
     }
 
-    /// The given ends in order, widened if they are one; `None` if an axis cannot have them.
-    pub fn between(low: f64, high: f64, log: bool) -> Option<Self> {
-        let fine = low.is_finite() && high.is_finite() && (!log || (low > 0.0 && high > 0.0));
-        fine.then(|| Self::widened(low.min(high), low.max(high), log, 0.0))
+    /// Creates an axis with the given ends, in either order, padded if they are equal. `None` if an end cannot be shown.
+    pub fn from_range(low: f64, high: f64, log: bool) -> Option<Self> {
+        let valid = low.is_finite() && high.is_finite() && (!log || (low > 0.0 && high > 0.0));
+        valid.then(|| Self::padded(low.min(high), low.max(high), log, 0.0))
     }
 
-    /// From 0 to 1, without ticks.
+    /// Creates an axis from 0 to 1 without ticks.
     pub fn unit() -> Self {
         Self::new(0.0, 1.0, false)
     }
 
-    /// Rows from the top down, each with its name in the middle.
+    /// Creates an axis of rows from the top down, each with its name in the middle.
     pub fn rows(names: impl IntoIterator<Item = String>) -> Self {
         let place = |(row, label)| Tick { value: row as f64 + 0.5, label };
         let ticks: Vec<Tick> = names.into_iter().enumerate().map(place).collect();
         Self { ticks: ticks.clone(), reversed: true, ..Self::new(0.0, ticks.len() as f64, false) }
     }
 
-    fn widened(low: f64, high: f64, log: bool, air: f64) -> Self {
+    fn padded(low: f64, high: f64, log: bool, padding: f64) -> Self {
         if log {
-            let [low, high] = [low, high].map(|end| end.clamp(LOG_ENDS.0, LOG_ENDS.1).log10());
-            let air = if high - low < 1e-3 { 0.5 } else { air * (high - low) };
-            return Self::new(10f64.powf(low - air), 10f64.powf(high + air), log);
+            let [low, high] = [low, high].map(|end| end.clamp(LOG_LIMITS.0, LOG_LIMITS.1).log10());
+            let padding = if high - low < 1e-3 { 0.5 } else { padding * (high - low) };
+            return Self::new(10f64.powf(low - padding), 10f64.powf(high + padding), log);
         }
-        let (low, high) = (low.clamp(-HUGE, HUGE), high.clamp(-HUGE, HUGE));
+        let (low, high) = (low.clamp(-MAX_VALUE, MAX_VALUE), high.clamp(-MAX_VALUE, MAX_VALUE));
         let size = low.abs().max(high.abs());
         let span = high - low;
-        // Nearly equal values would need labels of many digits that differ in the last.
-        let air = match span <= 1e-6 * size {
+        // Labels of nearly equal values would need many digits.
+        let padding = match span <= 1e-6 * size {
             true if size == 0.0 => 1.0,
             true => 0.1 * size,
-            false => air * span,
+            false => padding * span,
         };
-        Self::new(low - air, high + air, log)
+        Self::new(low - padding, high + padding, log)
     }
 
-    /// Where a value stands between the ends, 0 to 1; `None` for what the axis cannot show.
-    pub fn place(&self, value: f64) -> Option<f64> {
-        let of = |value: f64| if self.log { value.log10() } else { value };
-        let place = (of(value) - of(self.low)) / (of(self.high) - of(self.low));
-        (place.is_finite() && (!self.log || value > 0.0)).then_some(place)
+    /// Returns the position of a value as a fraction of the axis, 0 to 1 within its ends. `None` for a value that the axis cannot show.
+    pub fn fraction(&self, value: f64) -> Option<f64> {
+        let scaled = |value: f64| if self.log { value.log10() } else { value };
+        let fraction = (scaled(value) - scaled(self.low)) / (scaled(self.high) - scaled(self.low));
+        (fraction.is_finite() && (!self.log || value > 0.0)).then_some(fraction)
     }
 
-    /// Where a value stands on the visible part of the axis.
-    pub fn on(&self, value: f64) -> Option<f64> {
-        self.place(value).filter(|part| (-1e-6..=1.000_001).contains(part))
+    /// Returns the position of a value as a fraction of the axis; `None` outside its ends.
+    pub fn visible_fraction(&self, value: f64) -> Option<f64> {
+        self.fraction(value).filter(|part| (-1e-6..=1.000_001).contains(part))
     }
 
-    /// The value at a place: the inverse of [`place`](Self::place).
+    /// Returns the value at a position: the inverse of [`fraction`](Self::fraction).
     pub fn value(&self, place: f64) -> f64 {
         match self.log {
             true => 10f64.powf(self.low.log10() * (1.0 - place) + self.high.log10() * place),
@@ -118,7 +119,7 @@ impl Axis {
         }
     }
 
-    /// A label with the power of ten that the ticks leave out: `energy  ×10⁻⁵`.
+    /// Appends the scale of the ticks to a label: `energy  ×10⁻⁵`.
     pub fn with_multiplier(&self, label: &str) -> String {
         match self.exponent {
             0 => label.to_owned(),
@@ -126,84 +127,88 @@ impl Axis {
         }
     }
 
-    /// The width of the widest label.
+    /// Returns the width of the widest tick label.
     pub fn widest(&self) -> f32 {
         self.ticks.iter().map(|tick| Style::TICK.width(&tick.label)).fold(0.0, f32::max)
     }
 
-    /// With the most ticks whose labels stand apart below an axis of this width, and no lines between them.
-    pub fn across(self, width: f32) -> Self {
-        // Names that are given are shown if they fit, however many.
-        let most = if self.own.is_empty() { (width / 32.0) as usize } else { self.own.len() };
-        let axis = self.fitting(most, width, |label| Style::TICK.width(label) + 8.0);
+    /// Sets as many ticks as have room for their labels below an axis of this width, without minor ticks.
+    pub fn with_x_ticks(self, width: f32) -> Self {
+        // All custom ticks are shown if they fit.
+        let max_ticks = if self.custom_ticks.is_empty() { (width / 32.0) as usize } else { self.custom_ticks.len() };
+        let axis = self.with_fitting_ticks(max_ticks, width, |label| Style::TICK.width(label) + 8.0);
         Self { minor: Vec::new(), ..axis }
     }
 
-    /// With at most about `most` ticks, and fewer where their labels would not stand apart beside an axis of this height.
-    pub fn upright(self, most: usize, height: f32) -> Self {
-        self.fitting(most, height, |_| Style::TICK.line() + 2.0)
+    /// Sets at most about `max_ticks` ticks, fewer if there is no room for their labels beside an axis of this height.
+    pub fn with_y_ticks(self, max_ticks: usize, height: f32) -> Self {
+        self.with_fitting_ticks(max_ticks, height, |_| Style::TICK.line() + 2.0)
     }
 
-    fn fitting(self, most: usize, length: f32, room: impl Fn(&str) -> f32) -> Self {
-        let most = most.clamp(2, self.own.len().max(10));
-        let mut axis = self.clone().ticked(most);
-        let place = |tick: &Tick| self.place(tick.value).unwrap_or(0.0) as f32 * length;
+    fn with_fitting_ticks(self, max_ticks: usize, length: f32, room: impl Fn(&str) -> f32) -> Self {
+        let max_ticks = max_ticks.clamp(2, self.custom_ticks.len().max(10));
+        let mut axis = self.clone().with_ticks(max_ticks);
+        let place = |tick: &Tick| self.fraction(tick.value).unwrap_or(0.0) as f32 * length;
         let apart = |a: &Tick, b: &Tick| place(b) - place(a) >= (room(&a.label) + room(&b.label)) / 2.0;
         if axis.ticks.windows(2).all(|pair| apart(&pair[0], &pair[1])) {
             return axis;
         }
-        if most > 2 {
-            return self.fitting(most - 1, length, room);
+        if max_ticks > 2 {
+            return self.with_fitting_ticks(max_ticks - 1, length, room);
         }
         axis.ticks.truncate(1);
         axis
     }
 
-    /// With about `most` ticks at round values.
-    pub fn ticked(self, most: usize) -> Self {
-        if !self.own.is_empty() {
-            let step = self.own.len().div_ceil(most);
-            let ticks =
-                self.own.iter().step_by(step).map(|(value, label)| Tick { value: *value, label: label.clone() });
+    /// Sets about `max_ticks` ticks at round values.
+    pub fn with_ticks(self, max_ticks: usize) -> Self {
+        if !self.custom_ticks.is_empty() {
+            let step = self.custom_ticks.len().div_ceil(max_ticks);
+            let ticks = self
+                .custom_ticks
+                .iter()
+                .step_by(step)
+                .map(|(value, label)| Tick { value: *value, label: label.clone() });
             return Self { ticks: ticks.collect(), ..self };
         }
-        if self.log { self.log_ticked(most.max(2)) } else { self.linear_ticked(most.max(2)) }
+        if self.log { self.with_log_ticks(max_ticks.max(2)) } else { self.with_linear_ticks(max_ticks.max(2)) }
     }
 
-    fn linear_ticked(self, most: usize) -> Self {
-        // plotters cannot tell values apart that differ by less than an epsilon: it is asked in units of the labels.
+    fn with_linear_ticks(self, max_ticks: usize) -> Self {
+        // plotters treats values that differ by less than an epsilon as equal, so the ticks are computed in units of the labels.
         let power = self.low.abs().max(self.high.abs()).log10().floor() as i32;
         let exponent = if (-3..6).contains(&power) { 0 } else { power };
         let unit = 10f64.powi(exponent);
-        let mut points = RangedCoordf64::from(self.low / unit..self.high / unit).key_points(most + 1);
-        points.retain(|point| !self.whole || (point * unit).fract() == 0.0);
+        let mut points = RangedCoordf64::from(self.low / unit..self.high / unit).key_points(max_ticks + 1);
+        points.retain(|point| !self.integer || (point * unit).fract() == 0.0);
         let step = points.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
-        // plotters' steps are ones, twos and fives.
+        // The steps of plotters are 1, 2 or 5 times a power of ten.
         let decimals = (-step.log10() - 1e-9).ceil().max(0.0) as usize;
-        let ticks = points.iter().map(|point| Tick { value: point * unit, label: fixed(*point, decimals) }).collect();
+        let ticks =
+            points.iter().map(|point| Tick { value: point * unit, label: format_fixed(*point, decimals) }).collect();
         Self { ticks, exponent, ..self }
     }
 
-    fn log_ticked(self, most: usize) -> Self {
+    fn with_log_ticks(self, max_ticks: usize) -> Self {
         if self.high < 3.0 * self.low {
-            let steps = Self { log: false, ..self }.linear_ticked(most);
+            let steps = Self { log: false, ..self }.with_linear_ticks(max_ticks);
             let plain = steps.exponent == 0;
-            let label = |tick: Tick| if plain { tick } else { Tick { label: number(tick.value), ..tick } };
+            let label = |tick: Tick| if plain { tick } else { Tick { label: format_number(tick.value), ..tick } };
             return Self { ticks: steps.ticks.iter().cloned().map(label).collect(), log: true, exponent: 0, ..steps };
         }
-        // plotters begins at the first power of ten, and takes what is close to zero for zero: it is asked from a decade on.
+        // plotters starts at the first power of ten and treats values near zero as zero, so the ticks are computed relative to a decade.
         let decade = 10f64.powf((self.low.log10() + 1e-9).floor());
         let decades = ((self.high / decade).log10() + 1e-9).floor().max(1.0) as usize;
         let coord = LogCoord::from((1.0..self.high / decade * (1.0 + 1e-9)).log_scale());
-        let points = |most: usize| -> Vec<f64> {
-            let mut points: Vec<f64> = coord.key_points(most).into_iter().map(|point| point * decade).collect();
-            points.retain(|point| self.on(*point).is_some());
+        let points = |max_ticks: usize| -> Vec<f64> {
+            let mut points: Vec<f64> = coord.key_points(max_ticks).into_iter().map(|point| point * decade).collect();
+            points.retain(|point| self.visible_fraction(*point).is_some());
             points.dedup_by(|next, last| *next < *last * 1.01);
             points
         };
         let all = points(10 * decades);
         let minor = if decades <= 6 { all.clone() } else { Vec::new() };
-        // Counts and frequencies are read as plain numbers, losses as powers of ten.
+        // Counts and frequencies are labelled as plain numbers, losses as powers of ten.
         let plain = self.low >= 0.5 && self.high < 2e5;
         let short = self.high < 1e3 * self.low && self.low >= 1e-3 && self.high < 2e5;
         let digits = if plain || short || decades < 2 { &["1235", "125", "13"][..] } else { &[] };
@@ -211,12 +216,12 @@ impl Axis {
             let leads = |point: &f64| format!("{point:.0e}").starts_with(|digit| digits.contains(digit));
             all.iter().copied().filter(leads).collect::<Vec<f64>>()
         });
-        let few = few.into_iter().find(|points| (2..=most).contains(&points.len()));
+        let few = few.into_iter().find(|points| (2..=max_ticks).contains(&points.len()));
         let label = |value: f64| match few.is_some() || plain {
-            true => number(value),
+            true => format_number(value),
             false => power_of_ten(value.log10().round() as i32),
         };
-        let values = few.clone().unwrap_or_else(|| points(most.min(9)));
+        let values = few.clone().unwrap_or_else(|| points(max_ticks.min(9)));
         let ticks = values.into_iter().map(|value| Tick { value, label: label(value) }).collect();
         Self { ticks, minor, ..self }
     }

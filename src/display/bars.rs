@@ -1,21 +1,21 @@
-//! Horizontal bars with names: the probabilities of classes.
+//! Horizontal bar charts, such as class probabilities.
 
 use plotters::chart::LabelAreaPosition::Left;
 use plotters::element::Rectangle;
 use plotters::style::{Color, TRANSPARENT};
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, FINE, Rect, fine};
+use super::canvas::{Anchor, Canvas, PLOT_DENSITY, Rect, to_plot_pixels};
 use super::chart::{Margins, rgb};
-use super::colors::{self, EMPTY, QUIET, TEXT};
-use super::format::number;
+use super::colors::{self, EMPTY, MUTED, TEXT};
+use super::format::format_number;
 use super::text::Style;
-use super::{Bundle, Figure, Show};
+use super::{Figure, MimeBundle, Show};
 
-const ROW: f32 = 22.0;
+const ROW_HEIGHT: f32 = 22.0;
 const GAP: f32 = 8.0;
 
-/// Named values in 0..1 as horizontal bars, the first on top.
+/// A horizontal bar chart of named values in 0..1, the first on top.
 ///
 /// ```
 /// use metamers::display::{Bars, Show};
@@ -24,6 +24,7 @@ const GAP: f32 = 8.0;
 /// assert!(bars.mime_bundles()[0].plain().contains("giant panda  0.93"));
 /// ```
 #[derive(Clone, PartialEq, Default)]
+#[must_use]
 pub struct Bars {
     pub(crate) title: String,
     bars: Vec<(String, f64)>,
@@ -37,25 +38,24 @@ impl std::fmt::Debug for Bars {
 }
 
 impl Bars {
-    /// No bars yet.
+    /// Creates a chart without bars.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), ..Self::default() }
     }
 
-    /// Adds a bar of a length in 0..1. A value outside is written as it is and its bar ends at the edge; one that is not a number has no
-    /// bar.
+    /// Adds a bar with a length in 0..1. A value outside is written unchanged, but its bar is clamped; NaN has no bar.
     pub fn bar(mut self, name: impl Into<String>, value: f64) -> Self {
         self.bars.push((name.into(), value));
         self
     }
 
-    /// Adds bars.
+    /// Adds several bars.
     pub fn bars<T: Into<String>>(mut self, bars: impl IntoIterator<Item = (T, f64)>) -> Self {
         self.bars.extend(bars.into_iter().map(|(name, value)| (name.into(), value)));
         self
     }
 
-    /// Colours the bar of this index, and greys the others.
+    /// Highlights the bar with this index and draws the others in grey.
     pub fn highlight(mut self, index: usize) -> Self {
         self.highlight = Some(index);
         self
@@ -69,35 +69,39 @@ impl Bars {
     pub(crate) fn alt(&self) -> String {
         let parts: Vec<_> = self.bars.iter().take(8).map(|(name, value)| format!("{name} {}", label(*value))).collect();
         let title = if self.title.is_empty() { "Bars" } else { &self.title };
-        format!("{title}: {}", if parts.is_empty() { "nothing".into() } else { parts.join(", ") })
+        format!("{title}: {}", if parts.is_empty() { "no bars".into() } else { parts.join(", ") })
     }
 
     pub(crate) fn height(&self) -> f32 {
-        (self.bars.len().max(1) as f32 * ROW).min(1200.0)
+        (self.bars.len().max(1) as f32 * ROW_HEIGHT).min(1200.0)
     }
 
     pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) -> Result<(), String> {
         let (name_style, value_style) = (Style::LABEL, Style::TICK.colored(TEXT));
         if self.bars.is_empty() {
-            return Err("nothing to show".into());
+            return Err("no bars".into());
         }
-        let shown = self.bars.len().min((place.height / ROW) as usize).max(1);
-        let left_out = self.bars.len() - shown;
-        let bars = &self.bars[..if left_out > 0 { shown - 1 } else { shown }];
+        let shown = self.bars.len().min((place.height / ROW_HEIGHT) as usize).max(1);
+        let omitted = self.bars.len() - shown;
+        let bars = &self.bars[..if omitted > 0 { shown - 1 } else { shown }];
         let values: Vec<String> = bars.iter().map(|(_, value)| label(*value)).collect();
         let value_width = values.iter().map(|value| value_style.width(value)).fold(0.0, f32::max);
-        let most = (place.width * 0.5).min(place.width - value_width - 2.0 * GAP - 24.0).max(0.0);
-        let names = Axis::rows(bars.iter().map(|(name, _)| name_style.ellipsise(name, most)));
+        let max_name_width = (place.width * 0.5).min(place.width - value_width - 2.0 * GAP - 24.0).max(0.0);
+        let names = Axis::rows(bars.iter().map(|(name, _)| name_style.ellipsize(name, max_name_width)));
         let name_width = names.ticks.iter().map(|tick| name_style.width(&tick.label)).fold(0.0, f32::max).ceil();
-        let margins =
-            Margins { left: name_width + GAP, right: (value_width + GAP).ceil(), top: 1.0 / FINE, bottom: 1.0 / FINE };
-        // plotters counts rows of pixels from one above the first: with one to spare at both ends, bars have sharp edges.
-        let rows = Rect { height: bars.len() as f32 * ROW + 2.0 / FINE, ..place };
+        let margins = Margins {
+            left: name_width + GAP,
+            right: (value_width + GAP).ceil(),
+            top: 1.0 / PLOT_DENSITY,
+            bottom: 1.0 / PLOT_DENSITY,
+        };
+        // plotters counts pixel rows from one above the first: a margin of one at both ends gives bars sharp edges.
+        let rows = Rect { height: bars.len() as f32 * ROW_HEIGHT + 2.0 / PLOT_DENSITY, ..place };
         canvas.plot(rows, |sheet| {
             let mut chart = margins.chart(sheet, Left, Axis::unit(), names)?;
             let mut mesh = chart.configure_mesh();
-            mesh.disable_mesh().axis_style(TRANSPARENT).set_all_tick_mark_size(fine(GAP / 2.0));
-            mesh.y_label_style(name_style.for_plotters()).draw()?;
+            mesh.disable_mesh().axis_style(TRANSPARENT).set_all_tick_mark_size(to_plot_pixels(GAP / 2.0));
+            mesh.y_label_style(name_style.to_plotters()).draw()?;
             chart.draw_series(bars.iter().enumerate().flat_map(|(index, (_, value))| {
                 let part = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
                 let color = match self.highlight {
@@ -111,18 +115,18 @@ impl Bars {
             Ok(())
         })?;
         for (index, value) in values.iter().enumerate() {
-            let top = place.y + index as f32 * ROW + (ROW - value_style.line()) / 2.0;
+            let top = place.y + index as f32 * ROW_HEIGHT + (ROW_HEIGHT - value_style.line()) / 2.0;
             canvas.text(place.right(), top, Anchor::Right, value, value_style);
         }
-        if left_out > 0 {
-            let text = format!("and {} more", left_out + 1);
-            canvas.text(place.x + margins.left, rows.bottom(), Anchor::Left, &text, Style::TICK.colored(QUIET));
+        if omitted > 0 {
+            let text = format!("and {} more", omitted + 1);
+            canvas.text(place.x + margins.left, rows.bottom(), Anchor::Left, &text, Style::TICK.colored(MUTED));
         }
         Ok(())
     }
 }
 
-/// Two decimals, since a probability is not known better; what is not zero is not written as zero.
+/// Formats a value with two decimals; a small probability is `<0.01`, never `0.00`.
 fn label(value: f64) -> String {
     if value.is_nan() {
         "not a number".into()
@@ -133,12 +137,12 @@ fn label(value: f64) -> String {
     } else if value.abs() < 1e4 {
         format!("{:.2}", if value == 0.0 { 0.0 } else { value }).replace('-', "−")
     } else {
-        number(value)
+        format_number(value)
     }
 }
 
 impl Show for Bars {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let title = if self.title.is_empty() { None } else { Some(self.title.clone()) };
         let text: Vec<String> = title.into_iter().chain(self.lines()).collect();
         vec![Figure::new(self.alt()).width(460.0).row([self.clone()]).bundle(text.join("\n"))]

@@ -1,4 +1,4 @@
-//! The sheet that figures are drawn on.
+//! The canvas that figures are drawn on.
 
 use std::cell::RefCell;
 
@@ -10,23 +10,23 @@ use plotters::prelude::{BitMapBackend, DrawingBackend};
 use plotters::style::text_anchor::VPos;
 
 use super::colors::Rgb;
-use super::plotters_backend::{Label, PlottersCanvas, parts};
+use super::plotters_backend::{Label, PlottersCanvas, anchor_fractions};
 use super::raster::{Raster, encode};
 use super::text::{Style, glyphs};
 
-/// Pixels to a CSS pixel: pictures are drawn for dense screens.
+/// The number of pixels per CSS pixel, for high-density screens.
 pub(crate) const DENSITY: f32 = 2.0;
-/// plotters does not smooth the edges of wide strokes: a plot is drawn this many times larger, and shrunk.
-const SMOOTH: u32 = 2;
-/// The pixels that plotters draws to a CSS pixel.
-pub(crate) const FINE: f32 = DENSITY * SMOOTH as f32;
+/// The supersampling factor of plots: plotters does not antialias wide strokes, so a plot is drawn larger and downscaled.
+const SUPERSAMPLING: u32 = 2;
+/// The number of pixels per CSS pixel in a supersampled plot.
+pub(crate) const PLOT_DENSITY: f32 = DENSITY * SUPERSAMPLING as f32;
 
-/// A length in the pixels that plotters draws.
-pub(crate) fn fine(css_pixels: f32) -> i32 {
-    (css_pixels * FINE).round() as i32
+/// Converts a length to pixels of a supersampled plot.
+pub(crate) fn to_plot_pixels(css_pixels: f32) -> i32 {
+    (css_pixels * PLOT_DENSITY).round() as i32
 }
 
-/// A rectangle in CSS pixels, from the top left.
+/// A rectangle in CSS pixels; the origin is at the top left.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rect {
     pub x: f32,
@@ -53,19 +53,19 @@ impl Rect {
     }
 }
 
-/// Where a text stands: its line spans from the point to the right, around it, or to it from the left.
+/// The horizontal alignment of a text to its anchor point.
 pub(crate) use plotters::style::text_anchor::HPos as Anchor;
 
-/// What plotters draws on.
+/// The drawing area of a plot.
 pub(crate) type Area<'a> = DrawingArea<PlottersCanvas<'a>, Shift>;
-/// What plotters says when it cannot draw.
-pub(crate) type Trouble = DrawingAreaErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>;
+/// An error of plotters.
+pub(crate) type DrawError = DrawingAreaErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>;
 
-/// A sheet of RGB pixels with its measures in CSS pixels.
+/// An RGB image that is drawn on in CSS pixels.
 #[derive(Debug)]
 pub(crate) struct Canvas {
     sheet: RgbImage,
-    /// Each text and its place, so that tests can see what overlaps.
+    /// All texts and their rectangles, so that tests can check for overlaps.
     pub texts: Vec<(Rect, String)>,
 }
 
@@ -87,26 +87,26 @@ impl Canvas {
         encode(self.sheet.width() as usize, self.sheet.height() as usize, &self.sheet)
     }
 
-    /// Fills a rectangle, whose edges fall on whole pixels.
+    /// Fills a rectangle; its edges are rounded to whole pixels.
     pub fn fill(&mut self, rect: Rect, color: Rgb) {
         let (left, top, width, height) = pixels(rect);
         imageops::replace(&mut self.sheet, &RgbImage::from_pixel(width, height, image::Rgb(color)), left, top);
     }
 
-    /// Copies a picture, pixel by pixel, to a place given in CSS pixels.
+    /// Copies a picture, pixel by pixel, to a position in CSS pixels.
     pub fn picture(&mut self, x: f32, y: f32, picture: &Raster) {
         let (left, top, ..) = pixels(Rect::new(x, y, 0.0, 0.0));
         imageops::replace(&mut self.sheet, &picture.image(), left, top);
     }
 
-    /// Lets plotters draw on a part of the sheet. Its texts are written afterwards, on the shrunken plot, where they are crisp.
-    pub fn plot(&mut self, place: Rect, draw: impl FnOnce(&Area) -> Result<(), Trouble>) -> Result<(), String> {
+    /// Lets plotters draw in a rectangle. The texts are drawn afterwards, on the downscaled plot, where they are sharp.
+    pub fn plot(&mut self, place: Rect, draw: impl FnOnce(&Area) -> Result<(), DrawError>) -> Result<(), String> {
         let (left, top, width, height) = pixels(place);
-        let size = (width * SMOOTH, height * SMOOTH);
+        let size = (width * SUPERSAMPLING, height * SUPERSAMPLING);
         let mut large = RgbImage::from_pixel(size.0, size.1, image::Rgb([255; 3]));
         let labels = RefCell::new(Vec::new());
-        let ink = PlottersCanvas { bitmap: BitMapBackend::with_buffer(&mut large, size), labels: &labels };
-        draw(&ink.into_drawing_area()).map_err(|trouble| trouble.to_string())?;
+        let backend = PlottersCanvas { bitmap: BitMapBackend::with_buffer(&mut large, size), labels: &labels };
+        draw(&backend.into_drawing_area()).map_err(|error| error.to_string())?;
         imageops::replace(&mut self.sheet, &imageops::thumbnail(&large, width, height), left, top);
         for label in labels.into_inner() {
             self.write(&Label { x: place.x + label.x, y: place.y + label.y, ..label }, Some(place));
@@ -114,39 +114,39 @@ impl Canvas {
         Ok(())
     }
 
-    /// How many pixels of a rectangle are darker than a grid.
-    pub fn ink(&self, rect: Rect) -> usize {
+    /// Counts the pixels of a rectangle that are darker than grid lines.
+    pub fn count_dark_pixels(&self, rect: Rect) -> usize {
         let (left, top, width, height) = pixels(rect);
         let part = imageops::crop_imm(&self.sheet, left.max(0) as u32, top.max(0) as u32, width, height).to_image();
         part.pixels().filter(|pixel| pixel.0.iter().any(|value| *value < 0xd0)).count()
     }
 
-    /// Writes one line of text; `y` is the top of the line. Gives back the place it took.
+    /// Draws a line of text; `y` is the top of the line. Returns its rectangle.
     pub fn text(&mut self, x: f32, y: f32, anchor: Anchor, text: &str, style: Style) -> Rect {
-        let (left, above) = parts(anchor, VPos::Top);
-        self.write(&Label { text: text.to_owned(), style, x, y, left, above, upwards: false }, None)
+        let (anchor_x, anchor_y) = anchor_fractions(anchor, VPos::Top);
+        self.write(&Label { text: text.to_owned(), style, x, y, anchor_x, anchor_y, rotated: false }, None)
     }
 
-    /// Writes a text; what would stand out of `within`, at the end of an axis, is moved inside.
+    /// Draws a text; one that would extend beyond `within`, as at the end of an axis, is moved inside.
     fn write(&mut self, label: &Label, within: Option<Rect>) -> Rect {
         const SLACK: f32 = 4.0;
-        let Label { text, style, upwards, .. } = label;
+        let Label { text, style, rotated, .. } = label;
         let (along, across) = (style.width(text), style.line());
-        let (width, height) = if *upwards { (across, along) } else { (along, across) };
-        let mut rect = Rect::new(label.x - label.left * width, label.y - label.above * height, width, height);
+        let (width, height) = if *rotated { (across, along) } else { (along, across) };
+        let mut rect = Rect::new(label.x - label.anchor_x * width, label.y - label.anchor_y * height, width, height);
         if let Some(place) = within {
             rect.x = rect.x.min(place.right() - width).max(place.x);
             rect.y = rect.y.min(place.bottom() + SLACK - height).max(place.y - SLACK);
         }
         let baseline = |side: f32| ((side + style.baseline()) * DENSITY).round();
-        match upwards {
+        match rotated {
             false => {
                 let baseline = baseline(rect.y);
-                self.letters(text, *style, |along, up| (rect.x * DENSITY + along, baseline - up), false);
+                self.draw_glyphs(text, *style, |along, up| (rect.x * DENSITY + along, baseline - up), false);
             }
             true => {
                 let (baseline, start) = (baseline(rect.x), (rect.bottom() * DENSITY).round());
-                self.letters(text, *style, |along, up| (baseline - up, start - along), true);
+                self.draw_glyphs(text, *style, |along, up| (baseline - up, start - along), true);
             }
         }
         if !text.trim().is_empty() {
@@ -155,43 +155,43 @@ impl Canvas {
         rect
     }
 
-    /// Draws the glyphs of a text; `place` takes the way along the text and up from its baseline, in pixels, to the sheet. Ours, because
-    /// plotters drops the space that the font leaves to the left of a letter, and letters then stand unevenly.
-    fn letters(&mut self, text: &str, style: Style, place: impl Fn(f32, f32) -> (f32, f32), upwards: bool) {
+    /// Draws the glyphs of a text. `place` maps a position along the text and above its baseline, in pixels, to the canvas. plotters' own text
+    /// ignores the left side bearing of glyphs, which makes the spacing uneven.
+    fn draw_glyphs(&mut self, text: &str, style: Style, place: impl Fn(f32, f32) -> (f32, f32), rotated: bool) {
         let font = style.font();
         let scale = style.scale(DENSITY);
         let scaled = font.as_scaled(scale);
         let mut along = 0.0;
         for id in glyphs(font, text) {
-            // Only the fraction goes to the outline, so that turned letters fall on the pixels just like upright ones.
+            // Only the subpixel offset goes to the outline, so that rotated glyphs are rasterized like upright ones.
             let (x, y) = place(along, 0.0);
-            let fraction = if upwards { (-y).rem_euclid(1.0) } else { x.rem_euclid(1.0) };
+            let fraction = if rotated { (-y).rem_euclid(1.0) } else { x.rem_euclid(1.0) };
             if let Some(outline) = font.outline_glyph(id.with_scale_and_position(scale, point(fraction, 0.0))) {
                 let corner = outline.px_bounds().min;
-                outline.draw(|column, row, ink| {
+                outline.draw(|column, row, coverage| {
                     let (dx, dy) = (corner.x as i64 + i64::from(column), corner.y as i64 + i64::from(row));
-                    let (x, y) = match upwards {
+                    let (x, y) = match rotated {
                         false => (x.floor() as i64 + dx, y as i64 + dy),
                         true => (x as i64 + dy, (y.ceil() as i64) - dx - 1),
                     };
-                    self.blend(x, y, style.color, ink);
+                    self.blend(x, y, style.color, coverage);
                 });
             }
             along += scaled.h_advance(id);
         }
     }
 
-    fn blend(&mut self, x: i64, y: i64, color: Rgb, ink: f32) {
+    fn blend(&mut self, x: i64, y: i64, color: Rgb, coverage: f32) {
         let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
         let Some(pixel) = self.sheet.get_pixel_mut_checked(x, y) else { return };
-        let ink = ink.clamp(0.0, 1.0);
+        let coverage = coverage.clamp(0.0, 1.0);
         for (value, new) in pixel.0.iter_mut().zip(color) {
-            *value = (f32::from(*value) * (1.0 - ink) + f32::from(new) * ink).round() as u8;
+            *value = (f32::from(*value) * (1.0 - coverage) + f32::from(new) * coverage).round() as u8;
         }
     }
 }
 
-/// Left, top, width and height in pixels of the sheet.
+/// Returns left, top, width and height in pixels of the canvas.
 fn pixels(rect: Rect) -> (i64, i64, u32, u32) {
     let pixel = |length: f32| (length * DENSITY).round();
     let (left, top) = (pixel(rect.x), pixel(rect.y));

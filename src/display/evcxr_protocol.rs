@@ -1,48 +1,49 @@
-//! The text protocol of evcxr, for notebooks that run on the stock kernel.
+//! The text protocol of the stock evcxr kernel.
 //!
-//! A block of lines on the standard output carries one MIME type. The kernel keeps one block for each type until the cell ends, so all
-//! that a cell wants to show has to be in one.
+//! A block of lines on standard output carries one MIME type. The kernel keeps only the last block of each type until the cell ends, so
+//! several outputs are joined into one.
 
 use std::io::{self, Write};
 
-use super::Bundle;
-use super::bundle::{HTML, PNG, TEXT};
+use super::MimeBundle;
+use super::mime::{HTML, PNG, TEXT};
 
 const BEGIN: &str = "EVCXR_BEGIN_CONTENT";
 const END: &str = "EVCXR_END_CONTENT";
 
-/// Whether evcxr runs this process. It sets the variable for the process that runs the cells.
+/// Returns whether evcxr runs this process; it sets the variable for the process that runs the cells.
 pub(crate) fn is_on() -> bool {
     std::env::var_os("EVCXR_IS_RUNTIME").is_some()
 }
 
-pub(crate) fn send(bundles: &[Bundle]) {
+pub(crate) fn send(bundles: &[MimeBundle]) {
     let mut out = io::stdout().lock();
-    // A closed pipe means that nobody looks; there is no one to tell.
-    let _ = out.write_all(blocks(bundles).as_bytes()).and_then(|()| out.flush());
+    // A closed pipe means that nobody reads, so the error is ignored.
+    let _ = out.write_all(encode(bundles).as_bytes()).and_then(|()| out.flush());
 }
 
-/// The protocol's text for `bundles`, composed to one output when there are several.
-pub(crate) fn blocks(bundles: &[Bundle]) -> String {
+/// Encodes `bundles`, joined into one output if there are several.
+fn encode(bundles: &[MimeBundle]) -> String {
     match bundles {
         [] => String::new(),
         [one] => [HTML, PNG, TEXT].iter().filter_map(|mime| Some(block(mime, one.data().get(*mime)?))).collect(),
         many => {
             let one = join(many);
-            blocks(&[one])
+            encode(&[one])
         }
     }
 }
 
-/// Several outputs in one, below each other.
-pub(crate) fn join(bundles: &[Bundle]) -> Bundle {
-    let text: Vec<_> = bundles.iter().map(Bundle::plain).collect();
+/// Joins outputs vertically into one.
+fn join(bundles: &[MimeBundle]) -> MimeBundle {
+    let text: Vec<_> = bundles.iter().map(MimeBundle::plain).collect();
     let html: Vec<_> = bundles.iter().map(|bundle| format!("<div>{}</div>", bundle.to_html())).collect();
-    Bundle::text(text.join("\n")).html(html.join("\n"))
+    MimeBundle::text(text.join("\n")).html(html.join("\n"))
 }
 
+/// Encodes the content of one MIME type.
 fn block(mime: &str, content: &str) -> String {
-    // The kernel takes the first line that equals END for the end, so no line of the content may.
+    // The kernel ends the block at the first line that equals END, so a content line must not equal it.
     let lines: Vec<_> =
         content.lines().map(|line| if line == END { format!("{END} ") } else { line.to_owned() }).collect();
     format!("{BEGIN} {mime}\n{}\n{END}\n", lines.join("\n"))

@@ -1,41 +1,42 @@
-//! Rows of panels on one sheet.
+//! Figures: rows of panels in one picture.
 
 use super::canvas::{Anchor, Canvas, DENSITY, Rect};
 use super::panel::{Panel, write_lines};
 use super::text::Style;
-use super::{Bundle, Show};
+use super::{MimeBundle, Show};
 
-/// The width of a notebook's output, in CSS pixels.
-const PAGE: f32 = 900.0;
+/// The default width, that of a notebook's output, in CSS pixels.
+const DEFAULT_WIDTH: f32 = 900.0;
 const MARGIN: f32 = 10.0;
 const GAP: f32 = 24.0;
 const ROW_GAP: f32 = 20.0;
 const TITLE_GAP: f32 = 4.0;
-/// Panels narrower than this say nothing: a row with more of them is broken.
-const NARROWEST: f32 = 72.0;
-/// A sheet taller than this is cut off: no browser shows it.
-const TALLEST: f32 = 12_000.0;
+/// The minimum width of a panel, in CSS pixels; rows with more panels are wrapped.
+const MIN_PANEL_WIDTH: f32 = 72.0;
+/// The height after which further rows are left out, in CSS pixels; browsers cannot show taller pictures.
+const MAX_HEIGHT: f32 = 12_000.0;
 
-/// Pictures, plots and texts in rows on one sheet: one PNG with twice the pixels of its CSS size.
+/// A figure of pictures, plots and texts in rows: one PNG with twice the pixels of its CSS size.
 ///
 /// ```
 /// use metamers::display::{Bars, Figure, Panel, Raster};
 ///
 /// let photo = Raster::from_gray(4, 4, &[0.5; 16]);
-/// let figure = Figure::new("A grey square and what the network takes it for")
+/// let figure = Figure::new("A grey square and its classification")
 ///     .title("A grey square")
 ///     .row([Panel::picture("original", photo).caption("wall clock"), Bars::new("class").bar("wall clock", 0.4).into()]);
 /// assert!(!figure.png().is_empty());
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct Figure {
     alt: String,
     title: String,
-    page: f32,
+    max_width: f32,
     rows: Vec<Vec<Panel>>,
 }
 
-/// A panel with its place: the lines of its title, its content, and the width that it has.
+/// A panel with its layout: the lines of its title, the rectangle of its content, and its width.
 struct Placed<'a> {
     panel: &'a Panel,
     title: Vec<String>,
@@ -52,12 +53,12 @@ impl std::fmt::Debug for Figure {
 }
 
 impl Figure {
-    /// An empty figure; `alt` says what it shows to those who cannot see it, and in a terminal.
+    /// Creates an empty figure with an alternative text, which screen readers read and terminals print.
     pub fn new(alt: impl Into<String>) -> Self {
-        Self { alt: alt.into(), title: String::new(), page: PAGE, rows: Vec::new() }
+        Self { alt: alt.into(), title: String::new(), max_width: DEFAULT_WIDTH, rows: Vec::new() }
     }
 
-    /// A heading above all.
+    /// Sets the title above all rows.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
@@ -69,29 +70,36 @@ impl Figure {
         self
     }
 
-    /// Adds a row to a figure that is being filled in a loop.
+    /// Adds a row of panels in place, as in a loop.
     pub fn push<P: Into<Panel>>(&mut self, panels: impl IntoIterator<Item = P>) {
         self.rows.push(panels.into_iter().map(Into::into).collect());
     }
 
-    /// The width to be had, in CSS pixels: 900 unless said otherwise. Pictures alone may need less and then take less.
+    /// Sets the maximum width in CSS pixels; the default is 900. A figure of pictures alone may be narrower.
     pub fn width(mut self, css_pixels: f64) -> Self {
-        self.page = if css_pixels.is_finite() { css_pixels.clamp(160.0, 3000.0) as f32 } else { PAGE };
+        self.max_width = if css_pixels.is_finite() { css_pixels.clamp(160.0, 3000.0) as f32 } else { DEFAULT_WIDTH };
         self
     }
 
-    /// The figure as a PNG file.
+    /// Renders the figure as a PNG file.
+    #[must_use]
     pub fn png(&self) -> Vec<u8> {
         self.draw().png()
     }
 
-    /// The figure as an output; `text` stands for it in a terminal.
-    pub fn bundle(&self, text: impl Into<String>) -> Bundle {
+    /// Renders the figure as an output with a plain text for terminals.
+    pub fn bundle(&self, text: impl Into<String>) -> MimeBundle {
         let canvas = self.draw();
-        Bundle::text(text).png(canvas.png(), canvas.width().round() as u32, canvas.height().round() as u32, &self.alt)
+        MimeBundle::text(text).png(
+            canvas.png(),
+            canvas.width().round() as u32,
+            canvas.height().round() as u32,
+            &self.alt,
+        )
     }
 
-    /// What the figure says in words: its title and what its panels show.
+    /// Describes the figure in words: its title and the contents of its panels.
+    #[must_use]
     pub fn words(&self) -> String {
         let mut lines = Vec::new();
         if !self.alt.is_empty() {
@@ -115,7 +123,7 @@ impl Figure {
     }
 
     pub(crate) fn draw(&self) -> Canvas {
-        let inner = self.page - 2.0 * MARGIN;
+        let inner = self.max_width - 2.0 * MARGIN;
         let heading = Style::HEADING.wrap(&self.title, inner, 3);
         let mut y = MARGIN;
         if !heading.is_empty() {
@@ -124,12 +132,12 @@ impl Figure {
         let heading_width = heading.iter().map(|line| Style::HEADING.width(line)).fold(0.0, f32::max);
         let mut right = MARGIN + heading_width;
         let mut placed = Vec::new();
-        let mut left_out = 0;
+        let mut omitted = 0;
         for row in self.rows.iter().filter(|row| !row.is_empty()) {
-            let most = ((inner + GAP) / (NARROWEST + GAP)).max(1.0) as usize;
-            for row in row.chunks(most) {
-                if y > TALLEST {
-                    left_out += 1;
+            let per_row = ((inner + GAP) / (MIN_PANEL_WIDTH + GAP)).max(1.0) as usize;
+            for row in row.chunks(per_row) {
+                if y > MAX_HEIGHT {
+                    omitted += 1;
                     continue;
                 }
                 let bottom = place_row(row, y, inner, &mut placed);
@@ -140,13 +148,13 @@ impl Figure {
         if !placed.is_empty() {
             y -= ROW_GAP;
         }
-        let note = if left_out > 0 { format!("{left_out} more rows are not drawn") } else { String::new() };
+        let note = if omitted > 0 { format!("{omitted} more rows are omitted") } else { String::new() };
         let note_top = y + ROW_GAP;
-        if left_out > 0 {
+        if omitted > 0 {
             y = note_top + Style::CAPTION.line();
             right = right.max(MARGIN + Style::CAPTION.width(&note));
         }
-        let mut canvas = Canvas::new((right + MARGIN).min(self.page).ceil(), (y + MARGIN).ceil());
+        let mut canvas = Canvas::new((right + MARGIN).min(self.max_width).ceil(), (y + MARGIN).ceil());
         write_lines(&mut canvas, MARGIN, MARGIN, &heading, Style::HEADING);
         for Placed { panel, title, title_top, content, width } in placed {
             write_lines(&mut canvas, content.x, title_top, &title, Style::TITLE);
@@ -157,21 +165,21 @@ impl Figure {
     }
 }
 
-/// Places the panels of a row from `top` down and gives back where the row ends.
+/// Lays out the panels of a row from `top` down. Returns the bottom of the row.
 fn place_row<'a>(row: &'a [Panel], top: f32, inner: f32, placed: &mut Vec<Placed<'a>>) -> f32 {
     let shared = inner - GAP * (row.len() - 1) as f32;
     let weights: f32 = row.iter().map(|panel| panel.weight).sum();
     let surrounds: f32 = row.iter().map(Panel::surround).sum();
     let share = |panel: &Panel| ((shared - surrounds).max(0.0) * panel.weight / weights + panel.surround()).max(16.0);
 
-    // Pictures have a size of their own; what they leave of their share goes to the panels that take any.
+    // Pictures have a fixed aspect ratio; the width that they do not use goes to the panels that stretch.
     let mut widths: Vec<f32> = row
         .iter()
         .map(|panel| {
             let share = share(panel);
             match panel.stretches() {
                 true => share,
-                // A small picture keeps some width for its title and caption.
+                // A small picture still needs width for its title and caption.
                 false => panel.content_size(share).0.max(share.min(150.0)),
             }
         })
@@ -211,7 +219,7 @@ fn place_row<'a>(row: &'a [Panel], top: f32, inner: f32, placed: &mut Vec<Placed
 }
 
 impl Show for Figure {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         vec![self.bundle(self.words())]
     }
 }

@@ -1,4 +1,4 @@
-//! Maps of values as colours: gradients, cochleagrams.
+//! Heat maps, such as gradients and cochleagrams.
 
 use plotters::chart::LabelAreaPosition::{Left, Right};
 
@@ -6,17 +6,17 @@ use super::axis::Axis;
 use super::canvas::{Canvas, Rect};
 use super::chart::{Margins, TICK_GAP, draw_axes, draw_cells};
 use super::colors::Rgb;
-use super::format::{ends, number};
+use super::format::{format_number, min_max};
 use super::panel::size_of_cells;
 use super::text::Style;
-use super::{Bundle, Figure, Palette, Raster, Show};
+use super::{Figure, MimeBundle, Palette, Raster, Show};
 
-const BAR: f32 = 10.0;
-const BAR_GAP: f32 = 8.0;
-/// Cells that are not numbers are grey, which is in none of the palettes.
-const NOT_FINITE: Rgb = [0x9e; 3];
+const COLOR_BAR: f32 = 10.0;
+const COLOR_BAR_GAP: f32 = 8.0;
+/// The color of NaN cells, a grey that is in none of the palettes.
+const NON_FINITE: Rgb = [0x9e; 3];
 
-/// `rows` times `columns` values as colours, with a colour bar.
+/// A heat map: a matrix of values as colors, with a color bar.
 ///
 /// ```
 /// use metamers::display::{HeatMap, Palette, Show};
@@ -25,14 +25,15 @@ const NOT_FINITE: Rgb = [0x9e; 3];
 /// assert!(gradient.mime_bundles()[0].plain().contains("1 of 6 values is not finite"));
 /// ```
 #[derive(Clone, PartialEq)]
+#[must_use]
 pub struct HeatMap {
     pub(crate) title: String,
     rows: usize,
     columns: usize,
     values: Vec<f32>,
     palette: Palette,
-    x: Option<Side>,
-    y: Option<Side>,
+    x: Option<AxisSpec>,
+    y: Option<AxisSpec>,
     value_label: String,
     range: Option<(f64, f64)>,
     robust: bool,
@@ -42,12 +43,12 @@ pub struct HeatMap {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Side {
+struct AxisSpec {
     label: String,
     from: f64,
     to: f64,
     log: bool,
-    /// Ticks of one's own: place and label.
+    /// Custom ticks: value and label.
     ticks: Vec<(f64, String)>,
 }
 
@@ -58,13 +59,17 @@ impl std::fmt::Debug for HeatMap {
 }
 
 impl HeatMap {
-    /// A map of `rows` rows of `columns` values, the first row on top. Values that do not fit the size make no map but a note that says
-    /// so.
+    /// Creates a map of `rows` rows of `columns` values, the first row on top. If the number of values is wrong, the map is replaced by a note
+    /// of the error.
     pub fn new(title: impl Into<String>, rows: usize, columns: usize, values: Vec<f32>) -> Self {
         let problem = match rows.checked_mul(columns) {
             Some(0) => Some(format!("no values: {rows} × {columns}")),
             Some(cells) if cells == values.len() => None,
-            _ => Some(format!("{rows} rows × {columns} columns do not hold {} values", values.len())),
+            _ => Some(format!(
+                "{rows} rows × {columns} columns need {} values, got {}",
+                rows.saturating_mul(columns),
+                values.len()
+            )),
         };
         Self {
             title: title.into(),
@@ -83,37 +88,37 @@ impl HeatMap {
         }
     }
 
-    /// The same map under another title.
+    /// Replaces the title.
     pub fn titled(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
-    /// The colours. [`Palette::Diverging`] makes the scale symmetric about zero.
+    /// Sets the color map. [`Palette::Diverging`] makes the scale symmetric about zero.
     pub fn palette(mut self, palette: Palette) -> Self {
         self.palette = palette;
         self
     }
 
-    /// Labels the columns: the left edge is at `from`, the right one at `to`. The label carries the unit: `"time (s)"`.
+    /// Sets the label of the columns and the values at the left and the right edge. The label includes the unit: `"time (s)"`.
     pub fn x_axis(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
-        self.x = Some(Side { label: label.into(), from, to, log: false, ticks: vec![] });
+        self.x = Some(AxisSpec { label: label.into(), from, to, log: false, ticks: vec![] });
         self
     }
 
-    /// Labels the rows: the first row's outer edge is at `from`, the last row's at `to`.
+    /// Sets the label of the rows and the values at the outer edges of the first and the last row.
     pub fn y_axis(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
-        self.y = Some(Side { label: label.into(), from, to, log: false, ticks: vec![] });
+        self.y = Some(AxisSpec { label: label.into(), from, to, log: false, ticks: vec![] });
         self
     }
 
-    /// Labels the rows, which stand at equal ratios, as the bands of an ear do: `"frequency (Hz)"` from 50 to 10 000.
+    /// Sets the label and the range of a logarithmic row axis: `"frequency (Hz)"` from 50 to 10 000.
     pub fn y_axis_log(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
-        self.y = Some(Side { label: label.into(), from, to, log: true, ticks: vec![] });
+        self.y = Some(AxisSpec { label: label.into(), from, to, log: true, ticks: vec![] });
         self
     }
 
-    /// Puts labels of one's own at places of the row axis, for rows on a scale that is neither linear nor logarithmic.
+    /// Sets custom ticks on the row axis, for a scale that is neither linear nor logarithmic, such as the ERB scale.
     pub fn y_ticks(mut self, ticks: impl IntoIterator<Item = (f64, String)>) -> Self {
         if let Some(side) = &mut self.y {
             side.ticks = ticks.into_iter().collect();
@@ -121,37 +126,37 @@ impl HeatMap {
         self
     }
 
-    /// What the colours mean, with its unit.
+    /// Sets the label of the color bar, with its unit.
     pub fn value_label(mut self, label: impl Into<String>) -> Self {
         self.value_label = label.into();
         self
     }
 
-    /// The values of the first and the last colour; values outside take the nearest. Without it the scale spans all finite values.
+    /// Sets the range of the color scale; values outside are clamped. By default it spans all finite values.
     pub fn range(mut self, low: f64, high: f64) -> Self {
         self.range = Some((low, high));
         self
     }
 
-    /// On the colour scale of another map, so that the two compare: what is faint in one is not made loud by its own scale.
+    /// Uses the color scale of another map, so that the two are comparable.
     pub fn on_scale_of(self, other: &Self) -> Self {
-        let (low, high) = other.range.unwrap_or_else(|| ends(other.finite()));
+        let (low, high) = other.range.unwrap_or_else(|| min_max(other.finite()));
         self.range(low, high)
     }
 
-    /// Ends the scale where one value in two hundred lies outside, at either end, so that a few outliers do not take all the contrast.
+    /// Limits the color scale to the 0.5th to 99.5th percentile, so that a few outliers do not take all the contrast.
     pub fn robust(mut self) -> Self {
         self.robust = true;
         self
     }
 
-    /// Draws the cells as squares: the map is a picture.
+    /// Draws the cells as squares, as in a picture.
     pub fn square(mut self) -> Self {
         self.square = true;
         self
     }
 
-    /// Puts the first row at the bottom, as in a spectrogram with the lowest frequency first.
+    /// Draws the first row at the bottom, as in a spectrogram with the lowest frequency first.
     pub fn upwards(mut self) -> Self {
         self.upwards = true;
         self
@@ -172,11 +177,11 @@ impl HeatMap {
         };
         let given = self.range.filter(|(low, high)| low.is_finite() && high.is_finite());
         let (low, high) = given.unwrap_or_else(|| {
-            let most = if self.robust { self.quantiles(0.005) } else { None };
-            most.unwrap_or_else(|| ends(self.finite()))
+            let limits = if self.robust { self.quantiles(0.005) } else { None };
+            limits.unwrap_or_else(|| min_max(self.finite()))
         });
         let (low, high) = symmetric(low, high);
-        Axis::between(low, high, false).unwrap_or(Axis::unit())
+        Axis::from_range(low, high, false).unwrap_or(Axis::unit())
     }
 
     fn quantiles(&self, outside: f64) -> Option<(f64, f64)> {
@@ -186,15 +191,15 @@ impl HeatMap {
         Some((at(outside)?, at(1.0 - outside)?))
     }
 
-    /// The cells alone.
+    /// Renders the cells alone.
     pub(crate) fn raster(&self) -> Raster {
         let scale = self.scale();
         let table: Vec<Rgb> = (0..=255).map(|index| self.palette.color(f64::from(index) / 255.0)).collect();
-        let color = |value: f32| match scale.place(f64::from(value)) {
+        let color = |value: f32| match scale.fraction(f64::from(value)) {
             Some(place) => table[(place.clamp(0.0, 1.0) * 255.0).round() as usize],
             None if value == f32::INFINITY => table[255],
             None if value == f32::NEG_INFINITY => table[0],
-            None => NOT_FINITE,
+            None => NON_FINITE,
         };
         let rows = self.values.chunks_exact(self.columns.max(1));
         let rgb = match self.upwards {
@@ -204,18 +209,18 @@ impl HeatMap {
         Raster::from_rgb(self.columns, self.rows, rgb)
     }
 
-    /// The size in CSS pixels where `width` is to be had.
-    pub(crate) fn size(&self, width: f32, tallest: f32) -> (f32, f32) {
+    /// Returns the size in CSS pixels, given the available width.
+    pub(crate) fn size(&self, width: f32, max_height: f32) -> (f32, f32) {
         if !self.square || self.problem.is_some() {
             return (width, (0.5 * width).clamp(150.0, 300.0));
         }
         let margins = self.margins(200.0).0;
         let room = (width - margins.left - margins.right).max(16.0);
-        let (across, down) = size_of_cells(self.columns, self.rows, room, tallest);
+        let (across, down) = size_of_cells(self.columns, self.rows, room, max_height);
         (across + margins.left + margins.right, down + margins.bottom)
     }
 
-    /// The width that axes and colour bar take from a map of square cells, in CSS pixels.
+    /// The width of the axes and the color bar around a map of square cells, in CSS pixels.
     pub(crate) fn surround(&self) -> f32 {
         if !self.square || self.problem.is_some() {
             return 0.0;
@@ -233,34 +238,38 @@ impl HeatMap {
         if cells.width < 4.0 || cells.height < 4.0 {
             return Err("too small".into());
         }
-        let side = |side: &Option<Side>| side.as_ref().and_then(|side| Some((side.label.clone(), side.axis()?)));
+        let side = |side: &Option<AxisSpec>| side.as_ref().and_then(|side| Some((side.label.clone(), side.axis()?)));
         let none = || (String::new(), Axis::unit());
-        let (x_label, x) = side(&self.x).map_or_else(none, |(label, axis)| (label, axis.across(cells.width)));
-        let most = (cells.height / 26.0) as usize;
-        let (y_label, y) = side(&self.y).map_or_else(none, |(label, axis)| (label, axis.upright(most, cells.height)));
+        let (x_label, x) = side(&self.x).map_or_else(none, |(label, axis)| (label, axis.with_x_ticks(cells.width)));
+        let max_ticks = (cells.height / 26.0) as usize;
+        let (y_label, y) =
+            side(&self.y).map_or_else(none, |(label, axis)| (label, axis.with_y_ticks(max_ticks, cells.height)));
         let y_down = self.y.as_ref().is_none_or(|side| (side.from <= side.to) != self.upwards);
-        let fit = |label: &str, axis: &Axis, room: f32| Style::LABEL.ellipsise(&axis.with_multiplier(label), room);
+        let fit = |label: &str, axis: &Axis, room: f32| Style::LABEL.ellipsize(&axis.with_multiplier(label), room);
         let labels = [fit(&x_label, &x, cells.width), fit(&y_label, &y, cells.height)];
         let value_label = fit(&self.value_label, &scale, cells.height);
-        let bar =
-            Margins { left: place.width - margins.right + BAR_GAP, right: margins.right - BAR_GAP - BAR, ..margins };
+        let bar = Margins {
+            left: place.width - margins.right + COLOR_BAR_GAP,
+            right: margins.right - COLOR_BAR_GAP - COLOR_BAR,
+            ..margins
+        };
         canvas.plot(place, |sheet| {
             let mut chart = margins.chart(sheet, Left, x, Axis { reversed: y_down, ..y })?;
             draw_cells(&mut chart, &self.raster())?;
             draw_axes(&mut chart, &labels[0], &labels[1], false)?;
             let mut chart = bar.chart(sheet, Right, Axis::unit(), scale)?;
-            draw_cells(&mut chart, &self.colors())?;
+            draw_cells(&mut chart, &self.color_bar())?;
             draw_axes(&mut chart, "", &value_label, false)
         })
     }
 
-    /// All colours, the highest on top.
-    fn colors(&self) -> Raster {
+    /// Renders the color bar, with the highest value on top.
+    fn color_bar(&self) -> Raster {
         let color = |index: u8| self.palette.color(f64::from(index) / 255.0);
         Raster::from_rgb(1, 256, (0..=255).rev().flat_map(color).collect())
     }
 
-    /// What stands around the cells, and the axis of the colours.
+    /// Returns the margins around the cells, and the axis of the color bar.
     fn margins(&self, height: f32) -> (Margins, Axis) {
         let label = |text: &str| if text.is_empty() { 0.0 } else { Style::LABEL.line() + 2.0 };
         let bottom = match self.x.as_ref().filter(|side| side.axis().is_some()) {
@@ -268,36 +277,37 @@ impl HeatMap {
             None => 0.0,
         };
         let cells = height - bottom;
-        // The same ticks for most heights of the map, so that its width does not depend on its height.
-        let scale = self.scale().upright((cells / 34.0).min(5.0) as usize, cells);
+        // Most heights give the same ticks, so that the width of the map does not depend on its height.
+        let scale = self.scale().with_y_ticks((cells / 34.0).min(5.0) as usize, cells);
         let left = self.y.as_ref().and_then(|side| {
-            let axis = side.axis()?.upright((cells / 26.0) as usize, cells);
+            let axis = side.axis()?.with_y_ticks((cells / 26.0) as usize, cells);
             Some(label(&side.label) + axis.widest() + TICK_GAP + 1.0)
         });
-        let right = BAR_GAP + BAR + TICK_GAP + scale.widest() + label(&scale.with_multiplier(&self.value_label));
+        let right =
+            COLOR_BAR_GAP + COLOR_BAR + TICK_GAP + scale.widest() + label(&scale.with_multiplier(&self.value_label));
         let margins =
             Margins { left: left.unwrap_or(0.0).ceil(), right: right.ceil(), top: 0.0, bottom: bottom.ceil() };
         (margins, scale)
     }
 
-    /// What the map shows, in words.
+    /// Describes the map in words.
     pub(crate) fn words(&self) -> Vec<String> {
         if let Some(problem) = &self.problem {
             return vec![problem.clone()];
         }
-        let scale = ends(self.finite());
+        let scale = min_max(self.finite());
         let unit = if self.value_label.is_empty() { String::new() } else { format!(" {}", self.value_label) };
         let size = format!("map of {} × {} values", self.rows, self.columns);
         let mut lines = vec![match scale.0 <= scale.1 {
-            true => format!("{size}{unit} from {} to {}", number(scale.0), number(scale.1)),
+            true => format!("{size}{unit} from {} to {}", format_number(scale.0), format_number(scale.1)),
             false => format!("{size}{unit}, none of them finite"),
         }];
-        let bad = self.values.len() - self.finite().count();
-        if bad > 0 {
+        let non_finite = self.values.len() - self.finite().count();
+        if non_finite > 0 {
             lines.push(format!(
-                "{bad} of {} values {} not finite",
+                "{non_finite} of {} values {} not finite",
                 self.values.len(),
-                if bad == 1 { "is" } else { "are" }
+                if non_finite == 1 { "is" } else { "are" }
             ));
         }
         lines
@@ -309,19 +319,19 @@ impl HeatMap {
     }
 }
 
-impl Side {
+impl AxisSpec {
     fn axis(&self) -> Option<Axis> {
         let reversed = self.from > self.to;
-        Axis::between(self.from, self.to, self.log).filter(|_| self.from != self.to).map(|axis| Axis {
+        Axis::from_range(self.from, self.to, self.log).filter(|_| self.from != self.to).map(|axis| Axis {
             reversed,
-            own: self.ticks.clone(),
+            custom_ticks: self.ticks.clone(),
             ..axis
         })
     }
 }
 
 impl Show for HeatMap {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let figure = Figure::new(self.alt()).width(if self.square { 460.0 } else { 720.0 }).row([self.clone()]);
         vec![figure.bundle(self.alt())]
     }

@@ -1,26 +1,30 @@
-//! Files that show a thing without a notebook.
+//! Export to files: HTML pages, PNG pictures and plain text.
 
 use std::io::Cursor;
 use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage, imageops};
 
-use super::Bundle;
-use super::bundle::escape;
+use super::MimeBundle;
+use super::mime::escape;
 use crate::{Error, Result};
 
-/// Writes `bundles` to `path`, in the form that the ending of `path` names.
-pub(crate) fn save(bundles: &[Bundle], path: &Path) -> Result<()> {
-    let bytes = match crate::fs::extension::extension(path).as_str() {
+/// Writes `bundles` to `path`; the extension selects the format.
+pub(crate) fn export(bundles: &[MimeBundle], path: &Path) -> Result<()> {
+    let bytes = match crate::fs::extension::lowercase_extension(path).as_str() {
         "html" | "htm" => page(bundles, &title(bundles, path)).into_bytes(),
         "png" => picture(bundles, path)?,
         "txt" => text(bundles).into_bytes(),
-        _ => return Err(Error::file(path, "the ending must be .html (a page), .png (the picture) or .txt (the text)")),
+        _ => {
+            let reason = "`export` writes .html (a page), .png (a picture) or .txt (text); \
+                          to write an object in its own file format, call `save`";
+            return Err(Error::file(path, reason));
+        }
     };
     crate::fs::atomic::write(path, &bytes)
 }
 
-fn title(bundles: &[Bundle], path: &Path) -> String {
+fn title(bundles: &[MimeBundle], path: &Path) -> String {
     let line = bundles.iter().flat_map(|bundle| bundle.plain().lines()).map(str::trim).find(|line| !line.is_empty());
     match line {
         Some(line) => line.chars().take(120).collect(),
@@ -28,12 +32,12 @@ fn title(bundles: &[Bundle], path: &Path) -> String {
     }
 }
 
-fn text(bundles: &[Bundle]) -> String {
+fn text(bundles: &[MimeBundle]) -> String {
     bundles.iter().map(|bundle| format!("{}\n", bundle.plain())).collect()
 }
 
-/// A page that needs nothing beside it. White like the pictures, and no wider than the screen.
-fn page(bundles: &[Bundle], title: &str) -> String {
+/// Formats a self-contained page, with the white background of the pictures and no wider than the screen.
+fn page(bundles: &[MimeBundle], title: &str) -> String {
     let body: String = bundles.iter().map(|bundle| format!("<section>\n{}\n</section>\n", bundle.to_html())).collect();
     format!(
         r#"<!DOCTYPE html>
@@ -63,11 +67,11 @@ thead th {{ border-bottom: 2px solid #888; }}
     )
 }
 
-/// The pictures of `bundles`, below each other if there are several.
-fn picture(bundles: &[Bundle], path: &Path) -> Result<Vec<u8>> {
-    let mut files: Vec<Vec<u8>> = bundles.iter().filter_map(Bundle::png_bytes).collect();
+/// Returns the pictures of `bundles` as one PNG file, stacked vertically.
+fn picture(bundles: &[MimeBundle], path: &Path) -> Result<Vec<u8>> {
+    let mut files: Vec<Vec<u8>> = bundles.iter().filter_map(MimeBundle::png_bytes).collect();
     if files.is_empty() {
-        return Err(Error::file(path, "this has no picture; save it as .html or .txt"));
+        return Err(Error::file(path, "there is no picture to export; use .html or .txt"));
     }
     if files.len() == 1 {
         return Ok(files.swap_remove(0));

@@ -1,30 +1,31 @@
-//! Lines over an axis: loss curves.
+//! Line plots, such as loss curves.
 
 use plotters::chart::LabelAreaPosition::Left;
 use plotters::element::{Circle, DashedPathElement, PathElement};
 use plotters::series::LineSeries;
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, DENSITY, Rect, Trouble, fine};
+use super::canvas::{Anchor, Area, Canvas, DENSITY, DrawError, Rect, to_plot_pixels};
 use super::chart::{Chart, Margins, TICK_GAP, draw_axes, stroke};
-use super::colors::{self, QUIET};
-use super::format::{ends, number};
-use super::legend::{self, Name};
-use super::polyline::{clipped, thinned};
+use super::colors::{self, MUTED};
+use super::format::{format_number, min_max};
+use super::legend::{self, Entry, Name};
+use super::polyline::{clip, decimate};
 use super::text::Style;
-use super::{Bundle, Figure, Show};
+use super::{Figure, MimeBundle, Show};
 
+/// The width of a line, in CSS pixels.
 pub(crate) const STROKE: f32 = 1.75;
-/// The radius of a lone point.
+/// The radius of a single point, in CSS pixels.
 pub(crate) const DOT: f32 = 2.5;
-/// From an error bar to the end of its cap.
+/// Half the width of the cap of an error bar, in CSS pixels.
 const CAP: f32 = 3.0;
-/// The dashes of a series that was asked to have them.
+/// The dash and the gap of a dashed series, in CSS pixels.
 const DASHES: (f32, f32) = (6.0, 2.5);
 
-/// Series of points joined by lines, with named axes, linear or logarithmic.
+/// A line plot: series of points joined by lines, with labelled axes, linear or logarithmic.
 ///
-/// Points that an axis cannot show (not a number; zero or less on a logarithmic axis) leave a gap in their line.
+/// A point that an axis cannot show (NaN or infinite; zero or less on a logarithmic axis) leaves a gap in its line.
 ///
 /// ```
 /// use metamers::display::{LinePlot, Show};
@@ -37,6 +38,7 @@ const DASHES: (f32, f32) = (6.0, 2.5);
 /// assert!(plot.mime_bundles()[0].plain().contains("L-BFGS: 3 points, 0 to 31, last 31"));
 /// ```
 #[derive(Clone, PartialEq, Default)]
+#[must_use]
 pub struct LinePlot {
     pub(crate) title: String,
     x_label: String,
@@ -54,10 +56,31 @@ pub struct LinePlot {
 struct Series {
     name: String,
     points: Vec<(f64, f64)>,
-    /// The lower and the upper end of the error bar of each point; none for a series without.
+    /// The lower and the upper end of the error bar of each point; empty for a series without error bars.
     bars: Vec<(f64, f64)>,
     joined: bool,
     dashed: bool,
+}
+
+/// The visible part of a series: runs of points as fractions of the axes.
+type Curve = Vec<Vec<(f64, f64)>>;
+
+/// The parts of a plot and their places.
+struct Layout<'a> {
+    names: Vec<Name<'a>>,
+    /// Whether the names stand beside the ends of their lines.
+    beside: bool,
+    /// The rows of the legend above the chart; empty if the names stand beside the lines.
+    legend: Vec<Vec<Entry>>,
+    margins: Margins,
+    /// The rectangle within the axes.
+    area: Rect,
+    x: Axis,
+    y: Axis,
+    x_label: String,
+    y_label: String,
+    /// The power of ten by which the vertical ticks are scaled; empty if there is none.
+    multiplier: String,
 }
 
 impl Series {
@@ -65,7 +88,7 @@ impl Series {
         Self { name: name.into(), points, bars: Vec::new(), joined, dashed: false }
     }
 
-    /// The ink and the gap of its dashes.
+    /// The dash and the gap of the line; `None` for a solid line.
     fn dash(&self, index: usize) -> Option<(f32, f32)> {
         if self.dashed { Some(DASHES) } else { legend::dash(index) }
     }
@@ -79,24 +102,24 @@ impl std::fmt::Debug for LinePlot {
 }
 
 impl LinePlot {
-    /// A plot without series.
+    /// Creates a plot without series.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into(), ..Self::default() }
     }
 
-    /// The same plot under another title.
+    /// Replaces the title.
     pub fn titled(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
-    /// What runs along the horizontal axis, with its unit: `"time (s)"`.
+    /// Sets the label of the horizontal axis, with its unit: `"time (s)"`.
     pub fn x_label(mut self, label: impl Into<String>) -> Self {
         self.x_label = label.into();
         self
     }
 
-    /// What runs along the vertical axis, with its unit.
+    /// Sets the label of the vertical axis, with its unit.
     pub fn y_label(mut self, label: impl Into<String>) -> Self {
         self.y_label = label.into();
         self
@@ -114,45 +137,46 @@ impl LinePlot {
         self
     }
 
-    /// The ends of the horizontal axis; without it the axis shows all points.
+    /// Sets the range of the horizontal axis; by default it shows all points.
     pub fn x_range(mut self, low: f64, high: f64) -> Self {
         self.x_range = Some((low, high));
         self
     }
 
-    /// The ends of the vertical axis; without it the axis shows all points and reference lines.
+    /// Sets the range of the vertical axis; by default it shows all points and reference lines.
     pub fn y_range(mut self, low: f64, high: f64) -> Self {
         self.y_range = Some((low, high));
         self
     }
 
-    /// Names for the places 0, 1, 2 ... of the horizontal axis, which then has no numbers: stages, conditions. They are left out, every
-    /// other first, where they would touch.
+    /// Makes the horizontal axis categorical, with these names (stages, conditions) at 0, 1, 2 and so on. Where names would touch, only every
+    /// second, third and so on is shown.
     pub fn x_names<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.x_names = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Adds points joined by a line in their order. The name stands beside the line's end, or in a legend where that is too narrow.
+    /// Adds a series of points joined by a line in the given order. Its name is written beside the end of the line if there is room, else in
+    /// a legend.
     pub fn series(mut self, name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
         self.series.push(Series::new(name, points, true));
         self
     }
 
-    /// Adds points that are not joined.
+    /// Adds a scatter series: points that are not joined.
     pub fn points(mut self, name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
         self.series.push(Series::new(name, points, false));
         self
     }
 
-    /// Adds points joined by a dashed line, in a colour of their own.
+    /// Adds a series with a dashed line.
     pub fn dashed(mut self, name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
         self.series.push(Series { dashed: true, ..Series::new(name, points, true) });
         self
     }
 
-    /// Adds points `(x, y, low, high)` joined by a line, each marked and with an error bar from `low` to `high`. Say in the plot's title or
-    /// the series' name what the bars are: `"class, ± SEM"`. A point whose bar's ends are not numbers has none.
+    /// Adds a series of points `(x, y, low, high)` joined by a line, each with a marker and an error bar from `low` to `high`. State in the
+    /// plot's title or the series' name what the bars are: `"class, ± SEM"`. A point whose `low` or `high` is not finite has no bar.
     ///
     /// ```
     /// use metamers::display::{LinePlot, Show};
@@ -169,13 +193,13 @@ impl LinePlot {
         self
     }
 
-    /// Adds a dashed horizontal line at `y` and says what it means.
+    /// Adds a dashed horizontal reference line at `y` with a label.
     pub fn reference_line(mut self, y: f64, label: impl Into<String>) -> Self {
         self.references.push((y, label.into()));
         self
     }
 
-    /// One line a series: its name, how many points, where they lie and where they end.
+    /// Describes the plot in words, one line for each series: its name, the number of points, their range and the last value.
     pub(crate) fn words(&self) -> Vec<String> {
         let axes = match (self.y_label.as_str(), self.x_label.as_str()) {
             ("", "") => None,
@@ -185,7 +209,7 @@ impl LinePlot {
         };
         let series = self.series.iter().map(|series| {
             let mut finite = series.points.iter().map(|point| point.1).filter(|y| y.is_finite());
-            let (low, high) = ends(finite.clone());
+            let (low, high) = min_max(finite.clone());
             let name = if series.name.is_empty() { String::new() } else { format!("{}: ", series.name) };
             if !self.x_names.is_empty() {
                 return format!("{name}{}", self.named_values(series));
@@ -194,25 +218,26 @@ impl LinePlot {
                 Some(last) => format!(
                     "{name}{} points, {} to {}, last {}",
                     series.points.len(),
-                    number(low),
-                    number(high),
-                    number(last)
+                    format_number(low),
+                    format_number(high),
+                    format_number(last)
                 ),
                 None => format!("{name}no points"),
             }
         });
-        let references = self.references.iter().map(|(y, label)| format!("line at {}: {label}", number(*y)));
+        let references = self.references.iter().map(|(y, label)| format!("line at {}: {label}", format_number(*y)));
         axes.into_iter().chain(series).chain(references).collect()
     }
 
-    /// Each value of a series under the name of its place: `natural 0.93 (0.91 to 0.95), block2 0.84 (0.8 to 0.88)`.
+    /// Lists the values of a series by category: `natural 0.93 (0.91 to 0.95), block2 0.84 (0.8 to 0.88)`.
     fn named_values(&self, series: &Series) -> String {
         let value = |(index, (x, y)): (usize, &(f64, f64))| {
             let whole = *x >= 0.0 && x.fract() == 0.0;
             let place = if whole { self.x_names.get(*x as usize).cloned() } else { None };
             let bar = series.bars.get(index).filter(|(low, high)| low.is_finite() && high.is_finite());
-            let bar = bar.map_or(String::new(), |(low, high)| format!(" ({} to {})", number(*low), number(*high)));
-            format!("{} {}{bar}", place.unwrap_or_else(|| number(*x)), number(*y))
+            let bar = bar
+                .map_or(String::new(), |(low, high)| format!(" ({} to {})", format_number(*low), format_number(*high)));
+            format!("{} {}{bar}", place.unwrap_or_else(|| format_number(*x)), format_number(*y))
         };
         let values: Vec<String> = series.points.iter().enumerate().map(value).collect();
         if values.is_empty() { "no points".into() } else { values.join(", ") }
@@ -223,36 +248,45 @@ impl LinePlot {
         format!("{title}: {}", self.words().join("; "))
     }
 
-    fn visible(&self) -> Option<(Axis, Axis)> {
-        let fits = |point: &&(f64, f64)| {
-            let fine = |value: f64, log: bool| value.is_finite() && (!log || value > 0.0);
-            fine(point.0, self.log_x) && fine(point.1, self.log_y)
+    /// Returns the two axes, which show all points unless a range is set; `None` if no point can be shown.
+    fn axes(&self) -> Option<(Axis, Axis)> {
+        let visible = |point: &&(f64, f64)| {
+            let can_show = |value: f64, log: bool| value.is_finite() && (!log || value > 0.0);
+            can_show(point.0, self.log_x) && can_show(point.1, self.log_y)
         };
-        let points = || self.series.iter().flat_map(|series| &series.points).filter(fits);
-        let given = |range: Option<(f64, f64)>, log| range.and_then(|(low, high)| Axis::between(low, high, log));
-        // A line may begin at the axis, a lone point is drawn whole.
+        let points = || self.series.iter().flat_map(|series| &series.points).filter(visible);
+        let given = |range: Option<(f64, f64)>, log| range.and_then(|(low, high)| Axis::from_range(low, high, log));
+        // A line may touch the axis, but a marker needs room around it.
         let marked = |series: &Series| !series.joined || !series.bars.is_empty();
-        let air = if self.series.iter().any(marked) { 0.04 } else { 0.0 };
+        let padding = if self.series.iter().any(marked) { 0.04 } else { 0.0 };
         let named = (!self.x_names.is_empty()).then(|| (-0.4, self.x_names.len() as f64 - 0.6));
         let x = given(self.x_range.or(named), self.log_x)
-            .or_else(|| Axis::around(points().map(|point| point.0), self.log_x, air));
+            .or_else(|| Axis::from_values(points().map(|point| point.0), self.log_x, padding));
         let x = x?;
         let names = self.x_names.iter().enumerate().map(|(place, name)| (place as f64, name.clone()));
-        let own = names.filter(|(place, _)| x.on(*place).is_some()).collect();
-        let x = Axis { whole: points().all(|point| point.0.fract() == 0.0), own, ..x };
+        let custom_ticks = names.filter(|(place, _)| x.visible_fraction(*place).is_some()).collect();
+        let x = Axis { integer: points().all(|point| point.0.fract() == 0.0), custom_ticks, ..x };
         let bars = self.series.iter().flat_map(|series| &series.bars).flat_map(|(low, high)| [*low, *high]);
         let references = self.references.iter().map(|reference| reference.0);
         let references = references.chain(bars);
-        let within = |point: &&(f64, f64)| self.x_range.is_none() || x.on(point.0).is_some();
+        let within = |point: &&(f64, f64)| self.x_range.is_none() || x.visible_fraction(point.0).is_some();
         let y = given(self.y_range, self.log_y).or_else(|| {
             points().next()?;
-            Axis::around(points().filter(within).map(|point| point.1).chain(references), self.log_y, 0.05)
+            Axis::from_values(points().filter(within).map(|point| point.1).chain(references), self.log_y, 0.05)
         });
         Some((x, y?))
     }
 
     pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect) -> Result<(), String> {
-        let (x, y) = self.visible().ok_or("no points yet")?;
+        let layout = self.layout(place)?;
+        let curves = self.curves(layout.area, &layout.x, &layout.y);
+        canvas.plot(place, |sheet| self.draw_chart(sheet, &layout, &curves))?;
+        self.write_texts(canvas, place, &layout, &curves)
+    }
+
+    /// Fits the axes, their labels and the legend into `place`. An error is the reason why there is no plot.
+    fn layout(&self, place: Rect) -> Result<Layout<'_>, String> {
+        let (x, y) = self.axes().ok_or("no points yet")?;
         let names = self.names();
         let beside = legend::width_beside(&names, place);
         let legend = match beside {
@@ -260,63 +294,68 @@ impl LinePlot {
             None => legend::rows(&names, place.width),
         };
         let mut margins = Margins {
-            top: legend.len() as f32 * legend::ROW + 4.0,
+            top: legend.len() as f32 * legend::ROW_HEIGHT + 4.0,
             bottom: TICK_GAP + Style::TICK.line() + if self.x_label.is_empty() { 0.0 } else { Style::LABEL.line() },
             ..Margins::default()
         };
-        let y = y.ticked(((place.height - margins.top - margins.bottom) / 26.0).min(7.0) as usize);
-        let power = y.with_multiplier("");
-        if !power.is_empty() {
+        let y = y.with_ticks(((place.height - margins.top - margins.bottom) / 26.0).min(7.0) as usize);
+        let multiplier = y.with_multiplier("");
+        if !multiplier.is_empty() {
             margins.top += Style::TICK.line();
         }
         let label_width = if self.y_label.is_empty() { 0.0 } else { Style::LABEL.line() + 3.0 };
         margins.left = (label_width + y.widest() + TICK_GAP).ceil();
         margins.right = beside.unwrap_or(8.0).ceil();
-        let x = x.across(margins.within(place).width);
-        // The last label stands below the end of the axis, half of it to the right.
+        let x = x.with_x_ticks(margins.within(place).width);
+        // The last label is centered on the end of the axis, so half of it is to the right.
         let overhang = x.ticks.last().map_or(0.0, |tick| Style::TICK.width(&tick.label) / 2.0);
         margins.right = margins.right.max(overhang.ceil());
         let area = margins.within(place);
         if area.width < 24.0 || area.height < 24.0 {
             return Err("too small".into());
         }
-        // Centred on its axis, a label may stand out as far as there is room on both sides.
+        // A label is centered on its axis and may extend into the smaller of the two margins on both sides.
         let x_room = area.width + 2.0 * margins.left.min(margins.right);
         let y_room = area.height + 2.0 * margins.top.min(margins.bottom);
-        let x_label = Style::LABEL.ellipsise(&x.with_multiplier(&self.x_label), x_room);
-        let y_label = Style::LABEL.ellipsise(&self.y_label, y_room);
+        let x_label = Style::LABEL.ellipsize(&x.with_multiplier(&self.x_label), x_room);
+        let y_label = Style::LABEL.ellipsize(&self.y_label, y_room);
+        Ok(Layout { names, beside: beside.is_some(), legend, margins, area, x, y, x_label, y_label, multiplier })
+    }
 
-        let curves = self.curves(area, &x, &y);
-        canvas.plot(place, |sheet| {
-            let mut chart = margins.chart(sheet, Left, x.clone(), y.clone())?;
-            draw_axes(&mut chart, &x_label, &y_label, true)?;
-            for (index, runs) in curves.iter().enumerate() {
-                let value = |(u, v): &(f64, f64)| (x.value(*u), y.value(*v));
-                let series = &self.series[index];
-                for run in runs {
-                    let values: Vec<(f64, f64)> = run.iter().map(value).collect();
-                    draw_run(&mut chart, &values, index, series)?;
-                }
-                draw_bars(&mut chart, &x, &y, index, series)?;
+    fn draw_chart(&self, sheet: &Area, layout: &Layout, curves: &[Curve]) -> Result<(), DrawError> {
+        let Layout { x, y, .. } = layout;
+        let mut chart = layout.margins.chart(sheet, Left, x.clone(), y.clone())?;
+        draw_axes(&mut chart, &layout.x_label, &layout.y_label, true)?;
+        for (index, (series, curve)) in self.series.iter().zip(curves).enumerate() {
+            let value = |(u, v): &(f64, f64)| (x.value(*u), y.value(*v));
+            for run in curve {
+                let values: Vec<(f64, f64)> = run.iter().map(value).collect();
+                draw_run(&mut chart, &values, index, series)?;
             }
-            for (value, _) in self.references.iter().filter(|(value, _)| y.on(*value).is_some()) {
-                let ends = [(x.low, *value), (x.high, *value)];
-                let dashes = DashedPathElement::new(ends, fine(4.5), fine(2.5), stroke(QUIET, 1.0));
-                chart.draw_series([dashes])?;
-            }
-            Ok(())
-        })?;
-        if !power.is_empty() {
-            canvas.text(area.x, area.y - Style::TICK.line() - 2.0, Anchor::Left, &power, Style::TICK);
+            draw_error_bars(&mut chart, x, y, index, series)?;
         }
-        legend::draw(canvas, area.x, place.y, &legend)?;
-        if beside.is_some() {
-            // A line ends where its last point to the right is.
-            let last = |runs: &[Vec<(f64, f64)>]| runs.iter().flatten().copied().max_by(|a, b| a.0.total_cmp(&b.0));
-            let end = |name: &Name| Some(area.bottom() - last(&curves[name.index])?.1 as f32 * area.height);
-            legend::write_beside(canvas, area, &names, end);
+        for (value, _) in self.references.iter().filter(|(value, _)| y.visible_fraction(*value).is_some()) {
+            let ends = [(x.low, *value), (x.high, *value)];
+            let dashes = DashedPathElement::new(ends, to_plot_pixels(4.5), to_plot_pixels(2.5), stroke(MUTED, 1.0));
+            chart.draw_series([dashes])?;
         }
-        self.write_references(canvas, area, &y);
+        Ok(())
+    }
+
+    /// Writes what stands around and on the chart: the multiplier of the ticks, the names of the series, the labels of reference lines.
+    fn write_texts(&self, canvas: &mut Canvas, place: Rect, layout: &Layout, curves: &[Curve]) -> Result<(), String> {
+        let area = layout.area;
+        if !layout.multiplier.is_empty() {
+            let top = area.y - Style::TICK.line() - 2.0;
+            canvas.text(area.x, top, Anchor::Left, &layout.multiplier, Style::TICK);
+        }
+        legend::draw(canvas, area.x, place.y, &layout.legend)?;
+        if layout.beside {
+            let rightmost = |curve: &Curve| curve.iter().flatten().copied().max_by(|a, b| a.0.total_cmp(&b.0));
+            let end = |name: &Name| Some(area.bottom() - rightmost(&curves[name.index])?.1 as f32 * area.height);
+            legend::write_beside(canvas, area, &layout.names, end);
+        }
+        self.write_references(canvas, area, &layout.y);
         Ok(())
     }
 
@@ -329,17 +368,17 @@ impl LinePlot {
         named.map(name).collect()
     }
 
-    /// What is to be seen of each series, as runs of points in parts of the axes.
-    fn curves(&self, area: Rect, x: &Axis, y: &Axis) -> Vec<Vec<Vec<(f64, f64)>>> {
+    /// Returns the visible part of each series, decimate to the resolution of the plot.
+    fn curves(&self, area: Rect, x: &Axis, y: &Axis) -> Vec<Curve> {
         let curve = |series: &Series| {
-            let place = |point: &(f64, f64)| Some((x.place(point.0)?, y.place(point.1)?));
+            let place = |point: &(f64, f64)| Some((x.fraction(point.0)?, y.fraction(point.1)?));
             let placed: Vec<Option<(f64, f64)>> = series.points.iter().map(place).collect();
             let runs = placed.split(Option::is_none).map(|run| {
                 let run: Vec<(f64, f64)> = run.iter().flatten().copied().collect();
-                thinned(&run, f64::from(area.width * DENSITY))
+                decimate(&run, f64::from(area.width * DENSITY))
             });
             match series.joined {
-                true => runs.flat_map(|run| clipped(&run)).collect(),
+                true => runs.flat_map(|run| clip(&run)).collect(),
                 false => runs
                     .map(|run| {
                         run.into_iter().filter(|(u, v)| (0.0..=1.0).contains(u) && (0.0..=1.0).contains(v)).collect()
@@ -350,13 +389,13 @@ impl LinePlot {
         self.series.iter().map(curve).collect()
     }
 
-    /// Writes what the reference lines mean where there is least ink.
+    /// Writes the labels of the reference lines along them, where they cover the fewest dark pixels.
     fn write_references(&self, canvas: &mut Canvas, area: Rect, y: &Axis) {
         let style = Style::TICK;
         for (value, label) in &self.references {
-            let Some(part) = y.on(*value) else { continue };
+            let Some(part) = y.visible_fraction(*value) else { continue };
             let at = area.bottom() - part as f32 * area.height;
-            let label = style.ellipsise(label, area.width - 12.0);
+            let label = style.ellipsize(label, area.width - 12.0);
             let width = style.width(&label);
             let room = area.width - width - 10.0;
             let lefts = (0..=12_u8).map(|step| area.right() - 4.0 - width - room * f32::from(step) / 12.0);
@@ -364,34 +403,39 @@ impl LinePlot {
             let places = lefts.flat_map(|left| tops.map(|top| Rect::new(left, top, width, style.line())));
             let inside = places.filter(|place| place.y >= area.y - 2.0 && place.bottom() <= area.bottom());
             let free = inside.filter(|place| !canvas.texts.iter().any(|(other, _)| other.overlaps(place)));
-            if let Some(place) = free.min_by_key(|place| canvas.ink(*place)) {
+            if let Some(place) = free.min_by_key(|place| canvas.count_dark_pixels(*place)) {
                 canvas.text(place.x, place.y, Anchor::Left, &label, style);
             }
         }
     }
 }
 
-/// Draws points, joined or not, in the colour and the dashes of their series.
-fn draw_run(chart: &mut Chart, points: &[(f64, f64)], index: usize, series: &Series) -> Result<(), Trouble> {
+/// Draws a run of points, joined or not, in the colour and the dashes of its series.
+fn draw_run(chart: &mut Chart, points: &[(f64, f64)], index: usize, series: &Series) -> Result<(), DrawError> {
     let style = stroke(colors::series(index), STROKE);
     if !series.joined || points.len() == 1 {
-        chart.draw_series(points.iter().map(|point| Circle::new(*point, fine(DOT), style.filled())))?;
+        chart.draw_series(points.iter().map(|point| Circle::new(*point, to_plot_pixels(DOT), style.filled())))?;
     } else if let Some((ink, gap)) = series.dash(index) {
-        chart.draw_series([DashedPathElement::new(points.iter().copied(), fine(ink), fine(gap), style)])?;
+        chart.draw_series([DashedPathElement::new(
+            points.iter().copied(),
+            to_plot_pixels(ink),
+            to_plot_pixels(gap),
+            style,
+        )])?;
     } else {
         chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
     }
     Ok(())
 }
 
-/// Draws the error bars of a series with their caps, cut off where they leave the axis, and a mark at each point.
-fn draw_bars(chart: &mut Chart, x: &Axis, y: &Axis, index: usize, series: &Series) -> Result<(), Trouble> {
+/// Draws the error bars of a series with their caps, clipped to the axes, and a marker at each point.
+fn draw_error_bars(chart: &mut Chart, x: &Axis, y: &Axis, index: usize, series: &Series) -> Result<(), DrawError> {
     let (thin, style) = (stroke(colors::series(index), 1.25), stroke(colors::series(index), STROKE));
     let pixel = chart.plotting_area().dim_in_pixel().0.max(1);
-    let cap = f64::from(fine(CAP)) / f64::from(pixel);
+    let cap = f64::from(to_plot_pixels(CAP)) / f64::from(pixel);
     for (point, (low, high)) in series.points.iter().zip(&series.bars) {
-        let (Some(across), Some(at)) = (x.on(point.0), y.place(point.1)) else { continue };
-        if let (Some(low), Some(high)) = (y.place(*low), y.place(*high)) {
+        let (Some(across), Some(at)) = (x.visible_fraction(point.0), y.fraction(point.1)) else { continue };
+        if let (Some(low), Some(high)) = (y.fraction(*low), y.fraction(*high)) {
             let ends = [low.min(high), low.max(high)];
             let [bottom, top] = ends.map(|end| end.clamp(0.0, 1.0));
             if bottom < top {
@@ -404,14 +448,14 @@ fn draw_bars(chart: &mut Chart, x: &Axis, y: &Axis, index: usize, series: &Serie
             }
         }
         if (0.0..=1.0).contains(&at) {
-            chart.draw_series([Circle::new(*point, fine(DOT + 0.5), style.filled())])?;
+            chart.draw_series([Circle::new(*point, to_plot_pixels(DOT + 0.5), style.filled())])?;
         }
     }
     Ok(())
 }
 
 impl Show for LinePlot {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let title = if self.title.is_empty() { None } else { Some(self.title.clone()) };
         let text: Vec<String> = title.into_iter().chain(self.words()).collect();
         vec![Figure::new(self.alt()).width(600.0).row([self.clone()]).bundle(text.join("\n"))]

@@ -1,8 +1,8 @@
-//! Outputs that appear, and change, while a cell runs.
+//! Outputs that appear and change while a cell runs.
 //!
-//! Our kernel sets `METAMERS_LIVE` to a nonce. A line of the standard output that starts with the nonce and a space is a *frame*: JSON
-//! that the kernel turns into a Jupyter message instead of printing it. Frames keep their order with printed text, since they are
-//! printed. Their form is `{"op", "data", "metadata", "display_id", "wait"}` with the operations `display_data`, `update_display_data`,
+//! The metamers kernel sets `METAMERS_LIVE` to a nonce. A line of standard output that starts with the nonce and a space is a *frame*:
+//! JSON that the kernel turns into a Jupyter message instead of printing it. Frames share standard output with printed text, so the order
+//! of the two is kept. A frame has the form `{"op", "data", "metadata", "display_id", "wait"}` with the operations `display_data`, `update_display_data`,
 //! `place` (new the first time in a cell, replaced afterwards) and `clear_output`, and `{"op": "listening", "on"}`.
 
 use std::io::{self, Write};
@@ -12,17 +12,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::{Bundle, Show};
+use super::{MimeBundle, Show};
 
-/// The variable that holds the kernel's nonce.
+/// The environment variable that holds the kernel's nonce.
 pub const VARIABLE: &str = "METAMERS_LIVE";
 
-/// The nonce of the kernel that listens, if one does.
+/// The nonce of the metamers kernel; `None` without one.
 pub(crate) fn nonce() -> Option<String> {
     std::env::var(VARIABLE).ok().filter(|nonce| !nonce.is_empty() && !nonce.contains(char::is_whitespace))
 }
 
-/// The line that carries `message`. JSON has no raw newline in it, so one line is enough for anything.
+/// Formats `message` as a frame. Serialized JSON has no raw newline, so a frame is always one line.
 pub(crate) fn frame(nonce: &str, message: &Value) -> String {
     format!("{nonce} {message}\n")
 }
@@ -31,11 +31,11 @@ fn send(message: &Value) {
     let Some(nonce) = nonce() else { return };
     let line = frame(&nonce, message);
     let mut out = io::stdout().lock();
-    // What was printed before goes first, so that the frame leaves whole. A closed pipe means that nobody looks.
+    // Flushing first keeps a frame on a line of its own. Errors are ignored: a closed pipe means that nobody reads.
     let _ = out.flush().and_then(|()| out.write_all(line.as_bytes())).and_then(|()| out.flush());
 }
 
-fn message(op: &str, bundle: &Bundle, display_id: Option<&str>) -> Value {
+fn message(op: &str, bundle: &MimeBundle, display_id: Option<&str>) -> Value {
     let mut message = bundle.to_json();
     message["op"] = op.into();
     message["display_id"] = display_id.into();
@@ -43,31 +43,46 @@ fn message(op: &str, bundle: &Bundle, display_id: Option<&str>) -> Value {
     message
 }
 
-pub(crate) fn display(bundle: &Bundle, display_id: Option<&str>) {
+pub(crate) fn display(bundle: &MimeBundle, display_id: Option<&str>) {
     send(&message("display_data", bundle, display_id));
 }
 
-/// Clears what the cell has shown so far; with `wait`, once the next output arrives. Does nothing without our kernel.
-pub fn clear_output(wait: bool) {
+/// The moment at which [`clear_output`] takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Immediately.
+    Now,
+    /// When the next output arrives, which avoids flicker.
+    NextOutput,
+}
+
+/// Clears the output of the running cell, as Jupyter's `clear_output` does. Does nothing without our kernel.
+pub fn clear_output(wait: Wait) {
+    let wait = wait == Wait::NextOutput;
     send(&json!({ "op": "clear_output", "data": {}, "metadata": {}, "display_id": null, "wait": wait }));
 }
 
-/// Tells the kernel whether the running code listens for interrupts: then an interrupt ends the work at the next good moment instead of
+/// Tells the kernel that the running code handles interrupts itself: an interrupt then ends the work after the current step instead of
 /// ending the process. Does nothing without our kernel.
-pub fn send_listening(on: bool) {
-    send(&json!({ "op": "listening", "on": on }));
+pub fn start_listening() {
+    send(&json!({ "op": "listening", "on": true }));
 }
 
-/// A place in the notebook whose content is replaced.
+/// Tells the kernel that the running code no longer handles interrupts. Does nothing without our kernel.
+pub fn stop_listening() {
+    send(&json!({ "op": "listening", "on": false }));
+}
+
+/// An output in the notebook whose content can be replaced, as with Jupyter's `update_display`.
 ///
-/// Without our kernel there is no such place, and nothing happens; how often to update is the caller's to choose.
+/// Without the metamers kernel an update does nothing. The caller chooses how often to update.
 ///
 /// ```
-/// use metamers::display::{Bundle, Live};
+/// use metamers::display::{MimeBundle, Live};
 ///
 /// let place = Live::new();
 /// for step in 0..3 {
-///     place.update(&Bundle::text(format!("step {step}")));
+///     place.update(&MimeBundle::text(format!("step {step}")));
 /// }
 /// assert_eq!(place.shown(), Live::is_on());
 /// ```
@@ -79,28 +94,30 @@ pub struct Live {
 }
 
 impl Live {
-    /// A place that will be where the first update happens.
+    /// Creates an output that appears at the first update.
     pub fn new() -> Self {
         Self { id: unique_id(), outputs: AtomicUsize::new(0), each_cell: false }
     }
 
-    /// A place that every cell which updates it has for itself: the first update in a cell shows something new there, and what
-    /// earlier cells show stays as it is. For things that live longer than a cell.
+    /// Creates an output that appears anew in each cell that updates it. The outputs of earlier cells stay as they are. Use it for
+    /// objects that outlive a cell.
     pub fn in_each_cell() -> Self {
         Self { each_cell: true, ..Self::new() }
     }
 
-    /// Whether our kernel listens.
+    /// Returns whether the metamers kernel runs this process.
+    #[must_use]
     pub fn is_on() -> bool {
         nonce().is_some()
     }
 
-    /// Whether this place has shown something.
+    /// Returns whether this output has shown something.
+    #[must_use]
     pub fn shown(&self) -> bool {
         self.outputs.load(Ordering::Relaxed) > 0
     }
 
-    /// Shows `thing` here, in place of what was here.
+    /// Replaces the content by `thing`.
     pub fn update(&self, thing: &(impl Show + ?Sized)) {
         if !Self::is_on() {
             return;
@@ -115,10 +132,10 @@ impl Live {
             };
             send(&message(op, bundle, Some(&self.display_id(index))));
         }
-        // A place cannot be taken away again, only emptied.
+        // Jupyter cannot remove an output, only empty it.
         for index in bundles.len()..known {
             let op = if self.each_cell { "place" } else { "update_display_data" };
-            send(&message(op, &Bundle::text(""), Some(&self.display_id(index))));
+            send(&message(op, &MimeBundle::text(""), Some(&self.display_id(index))));
         }
     }
 
@@ -136,7 +153,7 @@ impl Default for Live {
     }
 }
 
-/// A name that no other place has, of this process or of an earlier one whose outputs are still in the notebook.
+/// An identifier that is unique among all processes, since outputs of earlier ones may still be in the notebook.
 fn unique_id() -> String {
     static PROCESS: OnceLock<String> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);

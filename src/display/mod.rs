@@ -1,8 +1,8 @@
-//! What things look like: pictures, plots, tables and progress, and where they are shown.
+//! Display in notebooks and terminals: figures, plots, tables, audio players and progress.
 //!
-//! A type says what it looks like by [`Show`]: one [`Bundle`] an output, the same thing in several MIME types. From there on it is shown
-//! in a notebook (live, by a [`Live`] place, in our kernel), printed in a terminal, or saved as a page or a picture that stands alone.
-//! This module draws plain data and knows nothing of networks or synthesis.
+//! A type implements [`Show`] by returning one [`MimeBundle`] for each output: the same content in several MIME types. It can then be shown
+//! in a notebook (in the metamers kernel also [live](Live)), printed in a terminal, or exported as a page or a picture. This module draws
+//! plain data and does not depend on networks or synthesis.
 //!
 //! ```
 //! use metamers::display::{Figure, LinePlot, Panel, Raster, Show};
@@ -15,7 +15,6 @@
 
 mod axis;
 mod bars;
-mod bundle;
 mod canvas;
 mod chart;
 mod colors;
@@ -27,6 +26,8 @@ mod html;
 mod legend;
 mod line_plot;
 pub mod live;
+mod live_view;
+mod mime;
 mod panel;
 mod player;
 mod plotters_backend;
@@ -41,12 +42,13 @@ mod text;
 
 pub use crate::show_in_notebooks;
 pub use bars::Bars;
-pub use bundle::{Bundle, escape};
 pub use colors::Palette;
 pub use figure::Figure;
 pub use heat_map::HeatMap;
 pub use line_plot::LinePlot;
 pub use live::Live;
+pub(crate) use live_view::LiveView;
+pub use mime::{MimeBundle, escape};
 pub use panel::Panel;
 pub use player::{Player, Players};
 pub use progress_bar::{ProgressBar, duration};

@@ -1,19 +1,19 @@
-//! One part of a figure.
+//! Panels of figures.
 
 use super::canvas::{Anchor, Canvas, DENSITY, Rect};
 use super::colors::{AXIS, EMPTY, Rgb};
 use super::text::Style;
 use super::{Bars, HeatMap, LinePlot, Raster};
 
-/// The tallest that a picture gets in a figure, in CSS pixels.
-const TALLEST: f32 = 360.0;
-/// The size of the note that stands for a picture that there is not.
-const NOTE: f32 = 180.0;
+/// The maximum height of a picture, in CSS pixels.
+const MAX_CONTENT_HEIGHT: f32 = 360.0;
+/// The size of the note that replaces an invalid picture, in CSS pixels.
+const NOTE_SIZE: f32 = 180.0;
 const CAPTION_GAP: f32 = 6.0;
-const CAPTION_LINES: usize = 8;
-const TEXT_LINES: usize = 60;
+const MAX_CAPTION_LINES: usize = 8;
+const MAX_TEXT_LINES: usize = 60;
 
-/// One part of a [`Figure`](super::Figure): a picture, a plot or a text, with a title above and a caption below.
+/// A panel of a [`Figure`](super::Figure): a picture, a plot or a text, with a title above and a caption below.
 ///
 /// ```
 /// use metamers::display::{Panel, Raster};
@@ -21,6 +21,7 @@ const TEXT_LINES: usize = 60;
 /// let panel = Panel::picture("metamer", Raster::from_gray(2, 2, &[0.0, 0.3, 0.6, 1.0])).caption("giant panda 0.91\nSNR 23 dB");
 /// ```
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Panel {
     pub(crate) title: String,
     pub(crate) caption: String,
@@ -43,57 +44,57 @@ impl Panel {
         Self { title: title.into(), caption: String::new(), weight: 1.0, mark: None, content }
     }
 
-    /// A picture. A small one is enlarged by a whole factor, so that its pixels stay what they are.
+    /// Creates a panel with a picture. A small one is enlarged by an integer factor, so that its pixels stay sharp.
     pub fn picture(title: impl Into<String>, picture: Raster) -> Self {
         Self::new(title, Content::Picture(picture))
     }
 
-    /// A line plot, which brings its title along.
+    /// Creates a panel with a line plot and its title.
     pub fn plot(plot: LinePlot) -> Self {
         Self { weight: 1.4, ..Self::new(plot.title.clone(), Content::Plot(plot)) }
     }
 
-    /// A heat map, which brings its title along.
+    /// Creates a panel with a heat map and its title.
     pub fn heat(map: HeatMap) -> Self {
         Self::new(map.title.clone(), Content::Heat(map))
     }
 
-    /// Bars, which bring their title along.
+    /// Creates a panel with a bar chart and its title.
     pub fn bars(bars: Bars) -> Self {
         Self::new(bars.title.clone(), Content::Bars(bars))
     }
 
-    /// A text, wrapped to the width of the panel; its line breaks are kept.
+    /// Creates a panel with a text, wrapped to the width of the panel; its line breaks are kept.
     pub fn text(title: impl Into<String>, text: impl Into<String>) -> Self {
         Self::new(title, Content::Text(text.into()))
     }
 
-    /// The same panel under another title.
+    /// Replaces the title.
     pub fn titled(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
-    /// Lines below the content; those that do not fit are wrapped.
+    /// Sets the caption below the content; long lines are wrapped.
     pub fn caption(mut self, caption: impl Into<String>) -> Self {
         self.caption = caption.into();
         self
     }
 
-    /// A sign before the first line of the caption, `✓` or `✗`, in a colour dark enough for small letters on white. The sign must say it
-    /// without the colour too.
+    /// Sets a sign before the caption, such as `✓` or `✗`, and its color, which must be dark enough for small text on white. The sign must be
+    /// clear without the color.
     pub fn mark(mut self, sign: char, color: [u8; 3]) -> Self {
         self.mark = Some((sign, color));
         self
     }
 
-    /// The share of the row's width, against the weights of the row's other panels: 1 unless said otherwise, 1.4 for a plot.
+    /// Sets the width relative to the other panels of the row; the default is 1, and 1.4 for a line plot.
     pub fn width(mut self, weight: f64) -> Self {
         self.weight = if weight.is_finite() { weight.clamp(0.05, 20.0) as f32 } else { 1.0 };
         self
     }
 
-    /// Whether the content takes any size, or has its own.
+    /// Returns whether the content stretches to any size.
     pub(crate) fn stretches(&self) -> bool {
         match &self.content {
             Content::Picture(_) => false,
@@ -102,7 +103,7 @@ impl Panel {
         }
     }
 
-    /// The part of the width that stands around a picture: pictures of equal weight are of equal size.
+    /// The width of the axes around a picture; it is excluded from the weights, so that pictures of equal weight have equal sizes.
     pub(crate) fn surround(&self) -> f32 {
         match &self.content {
             Content::Heat(map) => map.surround(),
@@ -110,19 +111,21 @@ impl Panel {
         }
     }
 
-    /// The size of the content, in CSS pixels, where `width` is to be had.
+    /// Returns the size of the content in CSS pixels, given the available width.
     pub(crate) fn content_size(&self, width: f32) -> (f32, f32) {
         match &self.content {
-            Content::Picture(picture) if picture.problem().is_some() => (width.min(NOTE), width.min(NOTE)),
-            Content::Picture(picture) => size_of_cells(picture.width(), picture.height(), width, TALLEST),
+            Content::Picture(picture) if picture.problem().is_some() => (width.min(NOTE_SIZE), width.min(NOTE_SIZE)),
+            Content::Picture(picture) => size_of_cells(picture.width(), picture.height(), width, MAX_CONTENT_HEIGHT),
             Content::Plot(_) => (width, (0.62 * width).clamp(170.0, 320.0)),
-            Content::Heat(map) => map.size(width, TALLEST),
+            Content::Heat(map) => map.size(width, MAX_CONTENT_HEIGHT),
             Content::Bars(bars) => (width, bars.height()),
-            Content::Text(text) => (width, Style::BODY.wrap(text, width, TEXT_LINES).len() as f32 * Style::BODY.line()),
+            Content::Text(text) => {
+                (width, Style::BODY.wrap(text, width, MAX_TEXT_LINES).len() as f32 * Style::BODY.line())
+            }
         }
     }
 
-    /// Whether the content would rather be as tall as the others of its row.
+    /// Returns whether the content stretches to the height of its row.
     pub(crate) fn grows_tall(&self) -> bool {
         match &self.content {
             Content::Plot(_) => true,
@@ -135,7 +138,7 @@ impl Panel {
         Style::TITLE.wrap(&self.title, width, 2)
     }
 
-    /// The caption with its mark, which is a word of its own there.
+    /// The caption with its sign.
     fn marked_caption(&self) -> String {
         match self.mark {
             Some((sign, _)) => format!("{sign} {}", self.caption),
@@ -144,7 +147,7 @@ impl Panel {
     }
 
     fn caption_lines(&self, width: f32) -> Vec<String> {
-        Style::CAPTION.wrap(&self.marked_caption(), width, CAPTION_LINES)
+        Style::CAPTION.wrap(&self.marked_caption(), width, MAX_CAPTION_LINES)
     }
 
     /// The height of the caption and the gap above it.
@@ -155,7 +158,7 @@ impl Panel {
         }
     }
 
-    /// Draws the content into `place`, or why there is none, and the caption below.
+    /// Draws the content, or the reason why there is none, into `place`, and the caption below.
     pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect, panel_width: f32) {
         let drawn = match &self.content {
             Content::Picture(picture) => draw_picture(canvas, place, picture),
@@ -163,12 +166,18 @@ impl Panel {
             Content::Heat(map) => map.draw(canvas, place),
             Content::Bars(bars) => bars.draw(canvas, place),
             Content::Text(text) => {
-                write_lines(canvas, place.x, place.y, &Style::BODY.wrap(text, place.width, TEXT_LINES), Style::BODY);
+                write_lines(
+                    canvas,
+                    place.x,
+                    place.y,
+                    &Style::BODY.wrap(text, place.width, MAX_TEXT_LINES),
+                    Style::BODY,
+                );
                 Ok(())
             }
         };
         if let Err(reason) = drawn {
-            empty(canvas, place, &reason);
+            draw_placeholder(canvas, place, &reason);
         }
         let top = place.bottom() + CAPTION_GAP;
         let mut lines = self.caption_lines(panel_width);
@@ -183,7 +192,7 @@ impl Panel {
         write_lines(canvas, place.x, top, &lines, Style::CAPTION);
     }
 
-    /// What this panel says in words.
+    /// Describes the panel in words.
     pub(crate) fn words(&self) -> Vec<String> {
         let mut lines = match &self.content {
             Content::Picture(picture) => match picture.problem() {
@@ -218,8 +227,8 @@ impl From<Bars> for Panel {
     }
 }
 
-/// The size in CSS pixels of square cells in a box: a whole number of screen pixels each where there is room for that, so that no cell
-/// is wider than its neighbour and the file stays small.
+/// Returns the size in CSS pixels of a matrix of square cells in a box: an integer number of screen pixels per cell if there is room, so that
+/// all cells are equal and the file stays small.
 pub(crate) fn size_of_cells(columns: usize, rows: usize, width: f32, height: f32) -> (f32, f32) {
     let (columns, rows) = (columns.max(1) as f32, rows.max(1) as f32);
     let ratio = (width * DENSITY / columns).min(height * DENSITY / rows).max(0.0);
@@ -237,8 +246,8 @@ fn draw_picture(canvas: &mut Canvas, place: Rect, picture: &Raster) -> Result<()
     Ok(())
 }
 
-/// What stands where there is nothing to draw: the reason, in the middle of a frame.
-fn empty(canvas: &mut Canvas, place: Rect, reason: &str) {
+/// Draws a frame with the reason why there is no content.
+fn draw_placeholder(canvas: &mut Canvas, place: Rect, reason: &str) {
     canvas.fill(place, AXIS);
     canvas.fill(Rect::new(place.x + 1.0, place.y + 1.0, place.width - 2.0, place.height - 2.0), EMPTY);
     let style = Style::CAPTION;

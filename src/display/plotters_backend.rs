@@ -1,4 +1,4 @@
-//! plotters' bitmap, with its texts set aside.
+//! A plotters backend that defers text, so that we can render it ourselves.
 
 use std::cell::RefCell;
 
@@ -8,34 +8,34 @@ use plotters_backend::{
     BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingErrorKind, FontStyle, FontTransform,
 };
 
-use super::canvas::FINE;
+use super::canvas::PLOT_DENSITY;
 use super::text::Style;
 
-/// A text where plotters wants it: a point, in CSS pixels, and the parts of the text's box that lie left of and above it.
+/// A deferred text: an anchor point in CSS pixels, and the fractions of the text's box to the left of and above the anchor.
 #[derive(Debug)]
 pub(crate) struct Label {
     pub text: String,
     pub style: Style,
     pub x: f32,
     pub y: f32,
-    pub left: f32,
-    pub above: f32,
-    pub upwards: bool,
+    pub anchor_x: f32,
+    pub anchor_y: f32,
+    pub rotated: bool,
 }
 
-/// The parts of a text's box that lie left of and above its anchor.
-pub(crate) fn parts(across: HPos, down: VPos) -> (f32, f32) {
-    // In the order in which plotters names them: left, right, centre; top, centre, bottom.
+/// Returns the fractions of a text's box to the left of and above its anchor.
+pub(crate) fn anchor_fractions(across: HPos, down: VPos) -> (f32, f32) {
+    // The order of plotters' variants: left, right, center; top, center, bottom.
     ([0.0, 1.0, 0.5][across as usize], [0.0, 0.5, 1.0][down as usize])
 }
 
-/// A backend for plotters that draws all but the texts, which are written later, at the density of the sheet.
+/// A plotters backend that draws everything but texts, which it collects in `labels`.
 pub(crate) struct PlottersCanvas<'a> {
     pub bitmap: BitMapBackend<'a>,
     pub labels: &'a RefCell<Vec<Label>>,
 }
 
-type Done<'a> = Result<(), DrawingErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
+type BackendResult<'a> = Result<(), DrawingErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
 
 impl<'a> DrawingBackend for PlottersCanvas<'a> {
     type ErrorType = <BitMapBackend<'a> as DrawingBackend>::ErrorType;
@@ -44,28 +44,39 @@ impl<'a> DrawingBackend for PlottersCanvas<'a> {
         self.bitmap.get_size()
     }
 
-    fn ensure_prepared(&mut self) -> Done<'a> {
+    fn ensure_prepared(&mut self) -> BackendResult<'a> {
         self.bitmap.ensure_prepared()
     }
 
-    fn present(&mut self) -> Done<'a> {
+    fn present(&mut self) -> BackendResult<'a> {
         self.bitmap.present()
     }
 
-    fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> Done<'a> {
+    fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> BackendResult<'a> {
         self.bitmap.draw_pixel(point, color)
     }
 
-    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Done<'a> {
+    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> BackendResult<'a> {
         self.bitmap.draw_line(from, to, style)
     }
 
-    fn draw_rect<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S, fill: bool) -> Done<'a> {
+    fn draw_rect<S: BackendStyle>(
+        &mut self,
+        from: BackendCoord,
+        to: BackendCoord,
+        style: &S,
+        fill: bool,
+    ) -> BackendResult<'a> {
         self.bitmap.draw_rect(from, to, style, fill)
     }
 
-    /// Piece by piece with round joints: the outline that plotters makes of a whole line has spikes and holes where the line doubles back.
-    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Done<'a> {
+    /// Draws segment by segment with round joints: the outline that plotters makes of a whole path has spikes and holes where the path
+    /// doubles back.
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        path: I,
+        style: &S,
+    ) -> BackendResult<'a> {
         let points: Vec<BackendCoord> = path.into_iter().collect();
         for (index, ends) in points.windows(2).enumerate() {
             self.bitmap.draw_path(ends.iter().copied(), style)?;
@@ -76,27 +87,27 @@ impl<'a> DrawingBackend for PlottersCanvas<'a> {
         Ok(())
     }
 
-    fn blit_bitmap(&mut self, at: BackendCoord, size: (u32, u32), rgb: &[u8]) -> Done<'a> {
+    fn blit_bitmap(&mut self, at: BackendCoord, size: (u32, u32), rgb: &[u8]) -> BackendResult<'a> {
         self.bitmap.blit_bitmap(at, size, rgb)
     }
 
-    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Done<'a> {
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> BackendResult<'a> {
         let rgb = style.color().rgb;
-        let (along, across) = parts(style.anchor().h_pos, style.anchor().v_pos);
-        // A text that plotters would run downwards is run upwards too: one tilt of the head reads both.
-        let (left, above, upwards) = match style.transform() {
+        let (along, across) = anchor_fractions(style.anchor().h_pos, style.anchor().v_pos);
+        // Text that plotters would rotate downwards is rotated upwards too, so that all vertical labels read in one direction.
+        let (anchor_x, anchor_y, rotated) = match style.transform() {
             FontTransform::Rotate90 => (1.0 - across, along, true),
             FontTransform::Rotate270 => (across, 1.0 - along, true),
             FontTransform::None | FontTransform::Rotate180 => (along, across, false),
         };
         self.labels.borrow_mut().push(Label {
             text: text.to_owned(),
-            style: Style::sized(style.size(), matches!(style.style(), FontStyle::Bold), [rgb.0, rgb.1, rgb.2]),
-            x: at.0 as f32 / FINE,
-            y: at.1 as f32 / FINE,
-            left,
-            above,
-            upwards,
+            style: Style::from_plotters(style.size(), matches!(style.style(), FontStyle::Bold), [rgb.0, rgb.1, rgb.2]),
+            x: at.0 as f32 / PLOT_DENSITY,
+            y: at.1 as f32 / PLOT_DENSITY,
+            anchor_x,
+            anchor_y,
+            rotated,
         });
         Ok(())
     }

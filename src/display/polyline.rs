@@ -1,12 +1,12 @@
-//! What is to be seen of a curve: plotters draws every point, also outside of its axes.
+//! Decimation and clipping of curves: plotters draws every point, even outside the axes.
 
-/// A point in parts of the axes, 0 to 1 where it is visible.
+/// A point as fractions of the axes, 0 to 1 where it is visible.
 type Point = (f64, f64);
 
-/// As many points as can be told apart on `columns` pixels: of those in one column the first, the lowest, the highest and the last. A
-/// curve of a million points looks the same and is drawn at once.
-pub(crate) fn thinned(run: &[Point], columns: f64) -> Vec<Point> {
-    const MOST: usize = 8_000;
+/// Reduces a curve to the resolution of `columns` pixels: keeps the first, lowest, highest and last point in each column. A curve of a
+/// million points looks the same and is drawn quickly.
+pub(crate) fn decimate(run: &[Point], columns: f64) -> Vec<Point> {
+    const MAX_POINTS: usize = 8_000;
     let column = |point: &Point| (point.0 * columns).floor() as i64;
     let mut kept: Vec<Point> = Vec::new();
     for group in run.chunk_by(|a, b| column(a) == column(b)) {
@@ -20,19 +20,19 @@ pub(crate) fn thinned(run: &[Point], columns: f64) -> Vec<Point> {
         kept.extend(group.iter().max_by(by_y));
         kept.push(group[group.len() - 1]);
     }
-    let every = kept.len().div_ceil(MOST).max(1);
+    let every = kept.len().div_ceil(MAX_POINTS).max(1);
     kept.into_iter().step_by(every).collect()
 }
 
-/// The parts of a line that lie within the axes.
-pub(crate) fn clipped(line: &[Point]) -> Vec<Vec<Point>> {
+/// Clips a line to the axes. Returns the runs inside.
+pub(crate) fn clip(line: &[Point]) -> Vec<Vec<Point>> {
     let mut runs: Vec<Vec<Point>> = Vec::new();
-    if let [lone] = line {
-        let seen = clipped_segment(*lone, *lone).map(|(point, _)| vec![point]);
-        return seen.into_iter().collect();
+    if let [point] = line {
+        let inside = clip_segment(*point, *point).map(|(point, _)| vec![point]);
+        return inside.into_iter().collect();
     }
     for ends in line.windows(2) {
-        let Some((from, to)) = clipped_segment(ends[0], ends[1]) else { continue };
+        let Some((from, to)) = clip_segment(ends[0], ends[1]) else { continue };
         match runs.last_mut() {
             Some(run) if run.last() == Some(&from) => run.push(to),
             _ => runs.push(vec![from, to]),
@@ -41,28 +41,29 @@ pub(crate) fn clipped(line: &[Point]) -> Vec<Vec<Point>> {
     runs
 }
 
-/// Liang and Barsky's clipping.
-fn clipped_segment(from: Point, to: Point) -> Option<(Point, Point)> {
-    // Further out, differences and products would be infinite.
-    const FAR: f64 = 1e100;
-    let [from, to] = [from, to].map(|(x, y)| (x.clamp(-FAR, FAR), y.clamp(-FAR, FAR)));
+/// Clips a segment to the unit square by the Liang-Barsky algorithm. `None` if it is outside.
+fn clip_segment(from: Point, to: Point) -> Option<(Point, Point)> {
+    // Beyond this, differences and products would overflow.
+    const MAX_COORDINATE: f64 = 1e100;
+    let [from, to] =
+        [from, to].map(|(x, y)| (x.clamp(-MAX_COORDINATE, MAX_COORDINATE), y.clamp(-MAX_COORDINATE, MAX_COORDINATE)));
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let (mut start, mut end) = (0.0_f64, 1.0_f64);
-    for (towards, room) in [(-dx, from.0), (dx, 1.0 - from.0), (-dy, from.1), (dy, 1.0 - from.1)] {
-        if towards == 0.0 {
-            if room < 0.0 {
+    for (direction, distance) in [(-dx, from.0), (dx, 1.0 - from.0), (-dy, from.1), (dy, 1.0 - from.1)] {
+        if direction == 0.0 {
+            if distance < 0.0 {
                 return None;
             }
-        } else if towards < 0.0 {
-            start = start.max(room / towards);
+        } else if direction < 0.0 {
+            start = start.max(distance / direction);
         } else {
-            end = end.min(room / towards);
+            end = end.min(distance / direction);
         }
     }
-    let at = |part: f64| match part {
+    let at = |t: f64| match t {
         0.0 => from,
         1.0 => to,
-        part => ((from.0 + part * dx).clamp(0.0, 1.0), (from.1 + part * dy).clamp(0.0, 1.0)),
+        t => ((from.0 + t * dx).clamp(0.0, 1.0), (from.1 + t * dy).clamp(0.0, 1.0)),
     };
     (start <= end).then(|| (at(start), at(end)))
 }

@@ -1,20 +1,22 @@
-//! How far a long piece of work is.
+//! Text progress bars.
 
 use std::fmt;
 use std::time::Duration;
 
-const CELLS: usize = 24;
+/// The length of the bar in characters.
+const BAR_LENGTH: usize = 24;
 
-/// How far a long piece of work is, as a line of text.
+/// A progress bar as a line of text.
 ///
 /// ```
-/// use metamers::display::Progress;
+/// use metamers::display::ProgressBar;
 /// use std::time::Duration;
 ///
-/// let progress = Progress::new(200, Some(800)).unit("evaluations").elapsed(Duration::from_secs(12)).eta_from_pace();
+/// let progress = ProgressBar::new(200, Some(800)).unit("evaluations").elapsed(Duration::from_secs(12)).eta_from_pace();
 /// assert_eq!(progress.to_string(), "200/800 evaluations  ██████░░░░░░░░░░░░░░░░░░  12 s, 36 s left");
 /// ```
 #[derive(Debug, Clone, Default)]
+#[must_use]
 pub struct ProgressBar {
     done: usize,
     total: Option<usize>,
@@ -24,30 +26,30 @@ pub struct ProgressBar {
 }
 
 impl ProgressBar {
-    /// `done` steps out of `total`, where that is known.
+    /// Creates a progress bar at `done` of `total` steps; `None` if the total is unknown.
     pub fn new(done: usize, total: Option<usize>) -> Self {
         Self { done, total, ..Self::default() }
     }
 
-    /// What is counted, in the plural: `"evaluations"`.
+    /// Sets the unit of the counts, in the plural: `"evaluations"`.
     pub fn unit(mut self, unit: impl Into<String>) -> Self {
         self.unit = unit.into();
         self
     }
 
-    /// How long the work has taken so far.
+    /// Sets the elapsed time.
     pub fn elapsed(mut self, elapsed: Duration) -> Self {
         self.elapsed = Some(elapsed);
         self
     }
 
-    /// How long the rest will take.
+    /// Sets the estimated time left.
     pub fn eta(mut self, eta: Option<Duration>) -> Self {
         self.eta = eta;
         self
     }
 
-    /// Takes the rest to go on at the pace so far.
+    /// Estimates the time left from the average pace so far.
     pub fn eta_from_pace(mut self) -> Self {
         self.eta = match (self.elapsed, self.total) {
             (Some(elapsed), Some(total)) if self.done > 0 => {
@@ -70,9 +72,9 @@ impl fmt::Display for ProgressBar {
             write!(f, " {}", self.unit)?;
         }
         if let Some(total) = self.total {
-            let part = if total == 0 { 1.0 } else { (self.done as f64 / total as f64).min(1.0) };
-            let full = (part * CELLS as f64) as usize;
-            write!(f, "  {}{}", "█".repeat(full), "░".repeat(CELLS - full))?;
+            let fraction = if total == 0 { 1.0 } else { (self.done as f64 / total as f64).min(1.0) };
+            let filled = (fraction * BAR_LENGTH as f64) as usize;
+            write!(f, "  {}{}", "█".repeat(filled), "░".repeat(BAR_LENGTH - filled))?;
         }
         if let Some(elapsed) = self.elapsed {
             write!(f, "  {}", duration(elapsed))?;
@@ -86,7 +88,8 @@ impl fmt::Display for ProgressBar {
     }
 }
 
-/// A duration as a person says it: `0.4 s`, `12 s`, `1 min 8 s`, `2 h 5 min`.
+/// Formats a duration in at most two units: `0.4 s`, `12 s`, `1 min 8 s`, `2 h 5 min`.
+#[must_use]
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 9.95 {

@@ -1,20 +1,20 @@
-//! Pictures made of pixels.
+//! RGB pictures and PNG encoding.
 
 use std::io::Cursor;
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
 
-use super::colors::{NOT_A_NUMBER, Rgb};
-use super::{Bundle, Figure, Panel, Show};
+use super::colors::{NAN_COLOR, Rgb};
+use super::{Figure, MimeBundle, Panel, Show};
 
-/// The side in CSS pixels up to which a lone small picture is enlarged.
-const COMFORTABLE: usize = 224;
+/// The size in CSS pixels to which a small picture is enlarged when it is displayed alone.
+const MIN_DISPLAY_SIZE: usize = 224;
 
-/// An image of 8-bit RGB pixels, made from the floating-point values of a stimulus.
+/// A picture of 8-bit RGB pixels, made from floating-point values.
 ///
-/// Values are clamped to 0..1; a pixel that is not a number is marked in magenta. Values that do not fit the size make no picture but a
-/// note that says so, so that a slip is seen and stops nothing.
+/// Values are clamped to 0..1; NaN pixels are magenta. If the number of values is wrong, the picture is replaced by a note of the error, so
+/// that a mistake in a plot does not stop the work.
 ///
 /// ```
 /// use metamers::display::Raster;
@@ -23,6 +23,7 @@ const COMFORTABLE: usize = 224;
 /// assert_eq!(red.rgb(), [255, 0, 0, 255, 0, 0]);
 /// ```
 #[derive(Clone, PartialEq)]
+#[must_use]
 pub struct Raster {
     width: usize,
     height: usize,
@@ -37,19 +38,19 @@ impl std::fmt::Debug for Raster {
 }
 
 impl Raster {
-    /// From three planes of `height` rows of `width` values in 0..1: red, green, blue.
+    /// Creates a picture from red, green and blue planes of `height` rows of `width` values in 0..1.
     pub fn from_planar(width: usize, height: usize, planes: &[f32]) -> Self {
         Self::checked(width, height, 3, planes.len(), |index, pixels| {
             [planes[index], planes[pixels + index], planes[2 * pixels + index]]
         })
     }
 
-    /// From `height` rows of `width` grey values in 0..1.
+    /// Creates a picture from `height` rows of `width` grey values in 0..1.
     pub fn from_gray(width: usize, height: usize, values: &[f32]) -> Self {
         Self::checked(width, height, 1, values.len(), |index, _| [values[index]; 3])
     }
 
-    /// From `height` rows of `width` pixels of three bytes.
+    /// Creates a picture from `height` rows of `width` pixels of three bytes.
     pub fn from_rgb(width: usize, height: usize, rgb: Vec<u8>) -> Self {
         match problem(width, height, 3, rgb.len()) {
             None => Self { width, height, rgb, problem: None },
@@ -73,26 +74,30 @@ impl Raster {
     }
 
     /// The width in pixels.
+    #[must_use]
     pub fn width(&self) -> usize {
         self.width
     }
 
     /// The height in pixels.
+    #[must_use]
     pub fn height(&self) -> usize {
         self.height
     }
 
     /// The pixels, three bytes each, row by row.
+    #[must_use]
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
     }
 
-    /// Why there is no picture, if there is none.
+    /// The reason why the picture is invalid, if it is.
     pub(crate) fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
     }
 
-    /// The picture as a PNG file, pixel by pixel.
+    /// Encodes the picture as a PNG file, pixel by pixel.
+    #[must_use]
     pub fn png(&self) -> Vec<u8> {
         if self.problem.is_some() {
             return Figure::new("").row([Panel::picture("", self.clone())]).png();
@@ -100,19 +105,19 @@ impl Raster {
         encode(self.width, self.height, &self.rgb)
     }
 
-    /// Each pixel as a square of `factor` by `factor` pixels.
+    /// Enlarges each pixel to `factor` by `factor` pixels.
     pub fn enlarged(&self, factor: usize) -> Self {
         let factor = factor.max(1);
         let (Some(width), Some(height)) = (self.width.checked_mul(factor), self.height.checked_mul(factor)) else {
             return self.clone();
         };
-        if factor == 1 || width.saturating_mul(height) > LARGEST {
+        if factor == 1 || width.saturating_mul(height) > MAX_PIXELS {
             return self.clone();
         }
         Self { problem: self.problem.clone(), ..self.sampled(width, height) }
     }
 
-    /// Resized so that each pixel is the mean of what it covers: smooth when smaller, with crisp edges when larger.
+    /// Resizes by area averaging: smooth when smaller, with sharp edges when larger.
     pub(crate) fn resized(&self, width: usize, height: usize) -> Self {
         let whole = width.is_multiple_of(self.width) && height.is_multiple_of(self.height);
         if whole || width < self.width || height < self.height {
@@ -123,7 +128,7 @@ impl Raster {
         Self { width, height, rgb, problem: None }
     }
 
-    /// Resized too, but by taking the nearest pixel where larger: for what is shrunk later.
+    /// Resizes by nearest neighbour when larger, which is enough for pictures that are downscaled later.
     pub(crate) fn sampled(&self, width: usize, height: usize) -> Self {
         let rgb = if width < self.width || height < self.height {
             imageops::resize(&self.image(), width as u32, height as u32, imageops::Triangle).into_raw()
@@ -142,19 +147,19 @@ impl Raster {
         RgbImage::from_raw(self.width as u32, self.height as u32, self.rgb.clone()).unwrap_or_default()
     }
 
-    /// This picture as an output, a small one enlarged; `alt` says what it shows, `text` stands for it in a terminal.
-    pub fn bundle(&self, alt: impl Into<String>, text: impl Into<String>) -> Bundle {
+    /// Returns the picture as an output with an alternative text and a plain text for terminals. A small picture is enlarged.
+    pub fn bundle(&self, alt: impl Into<String>, text: impl Into<String>) -> MimeBundle {
         if self.problem.is_some() {
             return Figure::new(alt).row([Panel::picture("", self.clone())]).bundle(text);
         }
-        let factor = (COMFORTABLE / self.width.max(self.height)).max(1);
+        let factor = (MIN_DISPLAY_SIZE / self.width.max(self.height)).max(1);
         let large = self.enlarged(factor);
-        Bundle::text(text).png(large.png(), large.width as u32, large.height as u32, alt)
+        MimeBundle::text(text).png(large.png(), large.width as u32, large.height as u32, alt)
     }
 }
 
 impl Show for Raster {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let text = match &self.problem {
             Some(problem) => problem.clone(),
             None => format!("picture of {} × {} pixels", self.width, self.height),
@@ -165,37 +170,37 @@ impl Show for Raster {
 
 crate::show_in_notebooks!(Raster);
 
-/// More pixels than any screen shows: a picture that large would only exhaust the memory.
-const LARGEST: usize = 1 << 26;
+/// The maximum number of pixels of an enlarged picture, far above that of any screen.
+const MAX_PIXELS: usize = 1 << 26;
 
 fn problem(width: usize, height: usize, planes: usize, values: usize) -> Option<String> {
     let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(planes));
     match expected {
         Some(0) => Some(format!("no pixels: {width} × {height}")),
         Some(expected) if expected == values => None,
-        _ => Some(format!("{width} × {height} pixels need {planes} × {width} × {height} values, not {values}")),
+        _ => Some(format!("{width} × {height} pixels need {planes} × {width} × {height} values, got {values}")),
     }
 }
 
 fn to_bytes(pixel: [f32; 3]) -> Rgb {
     if pixel.iter().any(|value| value.is_nan()) {
-        return NOT_A_NUMBER;
+        return NAN_COLOR;
     }
     pixel.map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8)
 }
 
-/// An RGB picture as a PNG file.
+/// Encodes RGB pixels as a PNG file.
 ///
-/// Flat plots and enlarged pixels pack best as they are, photos as differences of rows; PNG's usual guess for each row is
-/// up to a seventh larger, which counts in a notebook.
+/// Flat plots and enlarged pixels compress best without a filter, photos with the Up filter. PNG's adaptive filter gives files up to a seventh
+/// larger, which matters in notebooks.
 pub(crate) fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
     let with = |filter| {
         let mut file = Cursor::new(Vec::new());
         PngEncoder::new_with_quality(&mut file, CompressionType::Best, filter)
             .write_image(rgb, width as u32, height as u32, ExtendedColorType::Rgb8)
-            .expect("a checked size and memory to write to");
+            .expect("the size is valid, and writing to memory cannot fail");
         file.into_inner()
     };
-    let (plain, rows) = rayon::join(|| with(FilterType::NoFilter), || with(FilterType::Up));
-    if plain.len() <= rows.len() { plain } else { rows }
+    let (unfiltered, filtered) = rayon::join(|| with(FilterType::NoFilter), || with(FilterType::Up));
+    if unfiltered.len() <= filtered.len() { unfiltered } else { filtered }
 }

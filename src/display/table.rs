@@ -1,18 +1,18 @@
 //! Tables.
 
-use super::bundle::escape;
-use super::{Bundle, Show};
+use super::mime::escape;
+use super::{MimeBundle, Show};
 
-/// On which side the cells of a column stand.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Align {
-    /// Words.
+    /// Left-aligned, for words.
     #[default]
     Left,
-    /// Short marks.
+    /// Centered, for short marks.
     Center,
-    /// Numbers, so that their digits stand below each other.
+    /// Right-aligned, for numbers.
     Right,
 }
 
@@ -28,6 +28,7 @@ pub enum Align {
 /// assert!(table.mime_bundles()[0].data()["text/html"].contains("<td align=\"right\""));
 /// ```
 #[derive(Clone, Default)]
+#[must_use]
 pub struct Table {
     headers: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -42,29 +43,29 @@ impl std::fmt::Debug for Table {
 }
 
 impl Table {
-    /// A table with these column names and no rows.
+    /// Creates a table with these column names and no rows.
     pub fn new<T: Into<String>>(headers: impl IntoIterator<Item = T>) -> Self {
         Self { headers: headers.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
-    /// Adds a row. A short one is filled up with empty cells; one longer than the others adds columns without a name.
+    /// Adds a row. A short row is padded with empty cells; a long row adds columns without a name.
     pub fn row<T: Into<String>>(mut self, cells: impl IntoIterator<Item = T>) -> Self {
         self.push(cells);
         self
     }
 
-    /// Adds a row to a table that is being filled in a loop.
+    /// Adds a row in place, as in a loop.
     pub fn push<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// The alignment of the columns from the left; those not named stand left.
+    /// Sets the alignment of the columns, from the first; the default is left.
     pub fn align(mut self, align: impl IntoIterator<Item = Align>) -> Self {
         self.align = align.into_iter().collect();
         self
     }
 
-    /// What the table shows, in a sentence above it.
+    /// Sets the caption above the table.
     pub fn caption(mut self, caption: impl Into<String>) -> Self {
         self.caption = caption.into();
         self
@@ -74,21 +75,21 @@ impl Table {
         self.rows.iter().map(Vec::len).chain([self.headers.len()]).max().unwrap_or(0)
     }
 
-    fn side(&self, column: usize) -> Align {
+    fn alignment(&self, column: usize) -> Align {
         self.align.get(column).copied().unwrap_or_default()
     }
 
     fn html(&self) -> String {
         let line = |cells: &[String], tag: &str| -> String {
             let cells = (0..self.columns()).map(|column| {
-                let side = match self.side(column) {
+                let alignment = match self.alignment(column) {
                     Align::Left => "left",
                     Align::Center => "center",
                     Align::Right => "right",
                 };
                 let text = escape(cells.get(column).map_or("", String::as_str)).replace('\n', "<br>");
-                // The attribute is for GitHub, which takes styles away; the style is for JupyterLab, which aligns all cells right.
-                format!("<{tag} align=\"{side}\" style=\"text-align:{side}\">{text}</{tag}>")
+                // GitHub strips styles, so it needs the attribute; JupyterLab aligns all cells right, so it needs the style.
+                format!("<{tag} align=\"{alignment}\" style=\"text-align:{alignment}\">{text}</{tag}>")
             });
             format!("<tr>{}</tr>\n", cells.collect::<String>())
         };
@@ -120,7 +121,7 @@ impl Table {
                 .map(|(column, width)| {
                     let cell = cells.get(column).map_or("", String::as_str);
                     let space = width.saturating_sub(cell.chars().count());
-                    let before = match self.side(column) {
+                    let before = match self.alignment(column) {
                         Align::Left => 0,
                         Align::Center => space / 2,
                         Align::Right => space,
@@ -145,8 +146,8 @@ impl Table {
 }
 
 impl Show for Table {
-    fn mime_bundles(&self) -> Vec<Bundle> {
-        vec![Bundle::text(self.plain()).html(self.html())]
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
+        vec![MimeBundle::text(self.plain()).html(self.html())]
     }
 }
 

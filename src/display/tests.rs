@@ -1,13 +1,13 @@
-//! What can only be seen from inside: where the letters stand, and what the axes say.
+//! Tests of the layout: positions of texts, ticks of axes.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Rect};
-use super::format::{number, power_of_ten};
-use super::polyline::{clipped, thinned};
+use super::format::{format_number, power_of_ten};
+use super::polyline::{clip, decimate};
 use super::text::Style;
 use super::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Raster};
 
-/// The part of a text's place that letters take: a line has air above and below them.
+/// The part of a text's rectangle that glyphs cover: a line has padding above and below.
 fn letters(place: &Rect) -> Rect {
     match place.width > place.height {
         true => Rect { y: place.y + 2.0, height: place.height - 4.0, ..*place },
@@ -15,7 +15,7 @@ fn letters(place: &Rect) -> Rect {
     }
 }
 
-/// Every text of the sheet lies on it, and none on another.
+/// Checks that all texts are on the canvas and that none overlap.
 fn assert_tidy(canvas: &Canvas, what: &str) {
     let half = 0.5;
     for (index, (place, text)) in canvas.texts.iter().enumerate() {
@@ -36,7 +36,7 @@ fn labels(axis: &Axis) -> Vec<&str> {
 
 #[test]
 fn no_text_stands_on_another_whatever_the_width() {
-    // Along the horizontal axis labels of many letters, "−0.0025", whose crowding shows.
+    // Long labels along the horizontal axis, such as "−0.0025", would overlap first.
     let curve = |k: usize| {
         let point = |i: i32| (f64::from(i - 25) * 2e-4, 20.0 + f64::from(i % 7) * k as f64 * 0.01);
         (0..50).map(point).collect::<Vec<_>>()
@@ -91,9 +91,9 @@ fn named_places_stand_below_the_axis_as_many_as_fit() {
 #[test]
 fn a_caption_that_does_not_fit_ends_in_an_ellipsis() {
     let style = Style::CAPTION;
-    let short = style.ellipsise("a caption that is far too long", 60.0);
+    let short = style.ellipsize("a caption that is far too long", 60.0);
     assert!(short.ends_with('…') && short.starts_with("a cap") && style.width(&short) <= 60.0, "{short}");
-    assert_eq!(style.ellipsise("fits", 60.0), "fits");
+    assert_eq!(style.ellipsize("fits", 60.0), "fits");
     let lines = style.wrap(&"words that go on and on ".repeat(40), 100.0, 3);
     assert_eq!(lines.len(), 3);
     assert!(lines[2].ends_with('…'), "{lines:?}");
@@ -118,20 +118,21 @@ fn the_font_has_the_letters_that_figures_need() {
 #[test]
 fn a_constant_series_stands_in_the_middle_of_its_axis() {
     for value in [0.0, 0.25, -7.0, 1e-12, 3e8, f64::MAX] {
-        let axis = Axis::around([value, value].into_iter(), false, 0.05).unwrap();
-        assert!((axis.place(value.clamp(-1e300, 1e300)).unwrap() - 0.5).abs() < 1e-6, "{value}: {axis:?}");
-        let axis = axis.ticked(5);
+        let axis = Axis::from_values([value, value].into_iter(), false, 0.05).unwrap();
+        assert!((axis.fraction(value.clamp(-1e300, 1e300)).unwrap() - 0.5).abs() < 1e-6, "{value}: {axis:?}");
+        let axis = axis.with_ticks(5);
         assert!(axis.ticks.len() >= 2, "{value}: {axis:?}");
     }
-    let log = Axis::around([1e-3].into_iter(), true, 0.05).unwrap();
-    assert!((log.place(1e-3).unwrap() - 0.5).abs() < 1e-9);
+    let log = Axis::from_values([1e-3].into_iter(), true, 0.05).unwrap();
+    assert!((log.fraction(1e-3).unwrap() - 0.5).abs() < 1e-9);
 }
 
 #[test]
 fn ticks_are_round_and_their_labels_differ() {
-    let ticked = |low: f64, high: f64, log: bool, most: usize| Axis::between(low, high, log).unwrap().ticked(most);
+    let ticked =
+        |low: f64, high: f64, log: bool, most: usize| Axis::from_range(low, high, log).unwrap().with_ticks(most);
     assert_eq!(labels(&ticked(0.0, 800.0, false, 5)), ["0", "200", "400", "600", "800"]);
-    let steps = Axis { whole: true, ..Axis::between(0.0, 3.0, false).unwrap() }.ticked(8);
+    let steps = Axis { integer: true, ..Axis::from_range(0.0, 3.0, false).unwrap() }.with_ticks(8);
     assert_eq!(labels(&steps), ["0", "1", "2", "3"], "there is no half a step");
     assert_eq!(labels(&ticked(-0.5, 0.5, false, 3)), ["−0.5", "0.0", "0.5"]);
     let small = ticked(0.0, 4e-6, false, 4);
@@ -142,14 +143,17 @@ fn ticks_are_round_and_their_labels_differ() {
     for (low, high) in [(0.0, 1.0), (-3.7, 11.2), (1e-9, 2e-9), (1e5, 1.001e5), (-1e300, 1e300), (0.001, 0.0011)] {
         for log in [false, true] {
             for most in [2, 5, 9] {
-                let Some(axis) = Axis::between(low, high, log) else { continue };
-                let axis = axis.ticked(most);
+                let Some(axis) = Axis::from_range(low, high, log) else { continue };
+                let axis = axis.with_ticks(most);
                 let mut names = labels(&axis);
                 assert!((1..=most + 2).contains(&names.len()), "{low} {high}: {names:?}");
                 let all = names.len();
                 names.dedup();
                 assert_eq!(names.len(), all, "{low} {high} {log}: {names:?}");
-                assert!(axis.ticks.iter().all(|tick| axis.on(tick.value).is_some()), "{low} {high} {log}: {axis:?}");
+                assert!(
+                    axis.ticks.iter().all(|tick| axis.visible_fraction(tick.value).is_some()),
+                    "{low} {high} {log}: {axis:?}"
+                );
             }
         }
     }
@@ -157,38 +161,38 @@ fn ticks_are_round_and_their_labels_differ() {
 
 #[test]
 fn an_axis_shows_nothing_that_it_cannot() {
-    assert!(Axis::around([f64::NAN, f64::INFINITY].into_iter(), false, 0.0).is_none());
-    assert!(Axis::around([0.0, -1.0].into_iter(), true, 0.0).is_none());
-    let log = Axis::around([1.0, 10.0].into_iter(), true, 0.0).unwrap();
-    assert_eq!((log.place(0.0), log.place(-1.0), log.place(f64::NAN)), (None, None, None));
+    assert!(Axis::from_values([f64::NAN, f64::INFINITY].into_iter(), false, 0.0).is_none());
+    assert!(Axis::from_values([0.0, -1.0].into_iter(), true, 0.0).is_none());
+    let log = Axis::from_values([1.0, 10.0].into_iter(), true, 0.0).unwrap();
+    assert_eq!((log.fraction(0.0), log.fraction(-1.0), log.fraction(f64::NAN)), (None, None, None));
 }
 
 #[test]
 fn the_value_of_a_place_stands_there() {
-    for axis in [Axis::between(-3.0, 5.0, false).unwrap(), Axis::between(1e-6, 20.0, true).unwrap()] {
+    for axis in [Axis::from_range(-3.0, 5.0, false).unwrap(), Axis::from_range(1e-6, 20.0, true).unwrap()] {
         for place in [0.0, 0.3, 1.0] {
-            assert!((axis.place(axis.value(place)).unwrap() - place).abs() < 1e-9, "{axis:?} {place}");
+            assert!((axis.fraction(axis.value(place)).unwrap() - place).abs() < 1e-9, "{axis:?} {place}");
         }
     }
 }
 
 #[test]
 fn a_line_is_cut_where_it_leaves_its_axes() {
-    assert_eq!(clipped(&[(-1.0, 0.5), (2.0, 0.5)]), [[(0.0, 0.5), (1.0, 0.5)]]);
-    let peak = clipped(&[(0.0, 0.0), (0.5, 2.0), (1.0, 0.0)]);
+    assert_eq!(clip(&[(-1.0, 0.5), (2.0, 0.5)]), [[(0.0, 0.5), (1.0, 0.5)]]);
+    let peak = clip(&[(0.0, 0.0), (0.5, 2.0), (1.0, 0.0)]);
     assert_eq!(peak, [[(0.0, 0.0), (0.25, 1.0)], [(0.75, 1.0), (1.0, 0.0)]]);
     let inside = [(0.1, 0.2), (0.3, 0.4), (0.5, 0.1)];
-    assert_eq!(clipped(&inside), [inside]);
-    let far = clipped(&[(0.5, -f64::MAX), (0.5, f64::MAX), (0.2, -1e300)]);
+    assert_eq!(clip(&inside), [inside]);
+    let far = clip(&[(0.5, -f64::MAX), (0.5, f64::MAX), (0.2, -1e300)]);
     assert!(!far.is_empty() && far.iter().flatten().all(|(u, v)| (0.0..=1.0).contains(u) && (0.0..=1.0).contains(v)));
-    assert!(clipped(&[(-1.0, 0.5), (0.5, 3.0)]).is_empty() && clipped(&[(2.0, 2.0)]).is_empty());
+    assert!(clip(&[(-1.0, 0.5), (0.5, 3.0)]).is_empty() && clip(&[(2.0, 2.0)]).is_empty());
 }
 
 #[test]
 fn a_thinned_curve_keeps_its_peaks() {
     let noise = |k: i32| f64::from(k.wrapping_mul(1_103_515_245) >> 12);
     let run: Vec<(f64, f64)> = (0..100_000).map(|k| (f64::from(k) / 1e5, noise(k))).collect();
-    let thin = thinned(&run, 500.0);
+    let thin = decimate(&run, 500.0);
     assert!(thin.len() <= 2000, "{}", thin.len());
     let peak = |run: &[(f64, f64)]| run.iter().map(|point| point.1).fold(f64::MIN, f64::max);
     assert_eq!(peak(&thin), peak(&run));
@@ -197,7 +201,7 @@ fn a_thinned_curve_keeps_its_peaks() {
 
 #[test]
 fn numbers_are_written_as_one_writes_them() {
-    let written = [0.0, 20.0, 0.02, -1.5, 1e-7, -3.2e-9, 1234567.0, 99.99, 0.001, 401_408.0].map(number);
+    let written = [0.0, 20.0, 0.02, -1.5, 1e-7, -3.2e-9, 1234567.0, 99.99, 0.001, 401_408.0].map(format_number);
     assert_eq!(written, ["0", "20", "0.02", "−1.5", "10⁻⁷", "−3.2 × 10⁻⁹", "1.23 × 10⁶", "100", "0.001", "401408"]);
     assert_eq!(power_of_ten(-12), "10⁻¹²");
 }

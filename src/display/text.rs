@@ -1,19 +1,19 @@
-//! Letters: how wide a text is, and how to make it fit.
+//! Text styles, measurement, wrapping and truncation.
 
 use std::sync::OnceLock;
 
 use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont};
 use plotters::style::{FontDesc, FontFamily, FontStyle, RGBColor, TextStyle, register_font};
 
-use super::canvas::FINE;
-use super::colors::{QUIET, Rgb, TEXT};
+use super::canvas::PLOT_DENSITY;
+use super::colors::{MUTED, Rgb, TEXT};
 
 const REGULAR: &[u8] = include_bytes!("../../assets/fonts/Inter-Regular.otf");
 const SEMI_BOLD: &[u8] = include_bytes!("../../assets/fonts/Inter-SemiBold.otf");
-/// What plotters calls the fonts.
+/// The name under which the fonts are registered with plotters.
 const NAME: &str = "Inter";
 
-/// How a text is set: the size of its em in CSS pixels, its weight and its colour.
+/// A text style: the em size in CSS pixels, the weight and the color.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Style {
     pub size: f32,
@@ -25,9 +25,9 @@ impl Style {
     pub const HEADING: Self = Self { size: 16.0, bold: true, color: TEXT };
     pub const TITLE: Self = Self { size: 13.0, bold: true, color: TEXT };
     pub const BODY: Self = Self { size: 12.0, bold: false, color: TEXT };
-    pub const CAPTION: Self = Self { size: 12.0, bold: false, color: QUIET };
+    pub const CAPTION: Self = Self { size: 12.0, bold: false, color: MUTED };
     pub const LABEL: Self = Self { size: 12.0, bold: false, color: TEXT };
-    pub const TICK: Self = Self { size: 11.0, bold: false, color: QUIET };
+    pub const TICK: Self = Self { size: 11.0, bold: false, color: MUTED };
 
     pub fn colored(self, color: Rgb) -> Self {
         Self { color, ..self }
@@ -38,9 +38,9 @@ impl Style {
         (self.size * 1.35).ceil()
     }
 
-    /// From the top of a line down to where the letters stand, in CSS pixels.
+    /// The distance from the top of a line to its baseline, in CSS pixels.
     pub fn baseline(&self) -> f32 {
-        // The font's capitals are 0.727 em high: this puts them into the middle of the line.
+        // The cap height of the font is 0.727 em: this centers capitals vertically.
         (self.line() + 0.727 * self.size) / 2.0
     }
 
@@ -48,32 +48,32 @@ impl Style {
         static FONTS: OnceLock<[FontRef<'static>; 2]> = OnceLock::new();
         let fonts = FONTS.get_or_init(|| {
             [(FontStyle::Normal, REGULAR), (FontStyle::Bold, SEMI_BOLD)].map(|(style, bytes)| {
-                // plotters has read the same bytes, or the next line says that they are broken.
+                // An invalid font makes the next line panic, so the error needs no handling.
                 let _ = register_font(NAME, style, bytes);
-                FontRef::try_from_slice(bytes).expect("the font in the library is whole")
+                FontRef::try_from_slice(bytes).expect("the embedded font is valid")
             })
         });
         &fonts[usize::from(self.bold)]
     }
 
-    /// The font's scale for an em of `density` times the size.
+    /// The font scale for an em of `density` times the size.
     pub fn scale(&self, density: f32) -> PxScale {
         let font = self.font();
-        // The font crate counts from the top of the highest letter to the bottom of the lowest, typography counts ems.
+        // The font crate scales by the height from ascender to descender, typography by the em.
         PxScale::from(self.size * density * font.height_unscaled() / font.units_per_em().unwrap_or(1000.0))
     }
 
-    /// The style for plotters to set a text in, at the density that it draws with.
-    pub fn for_plotters(&self) -> TextStyle<'static> {
+    /// Converts to a style of plotters, at the density of its canvas.
+    pub fn to_plotters(&self) -> TextStyle<'static> {
         let style = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
-        let font = FontDesc::new(FontFamily::Name(NAME), f64::from(self.scale(FINE).y), style);
+        let font = FontDesc::new(FontFamily::Name(NAME), f64::from(self.scale(PLOT_DENSITY).y), style);
         font.color(&RGBColor(self.color[0], self.color[1], self.color[2]))
     }
 
-    /// The style that [`for_plotters`](Self::for_plotters) gave.
-    pub fn sized(plotters: f64, bold: bool, color: Rgb) -> Self {
+    /// Converts back from a style of [`to_plotters`](Self::to_plotters).
+    pub fn from_plotters(plotters: f64, bold: bool, color: Rgb) -> Self {
         let unit = Self { size: 1.0, bold, color };
-        Self { size: plotters as f32 / unit.scale(FINE).y, ..unit }
+        Self { size: plotters as f32 / unit.scale(PLOT_DENSITY).y, ..unit }
     }
 
     /// The width of a text in CSS pixels.
@@ -82,8 +82,8 @@ impl Style {
         glyphs(self.font(), text).map(|id| font.h_advance(id)).sum()
     }
 
-    /// The text, or as much of it as fits into `width`, ended by an ellipsis.
-    pub fn ellipsise(&self, text: &str, width: f32) -> String {
+    /// Truncates a text to `width`, with an ellipsis.
+    pub fn ellipsize(&self, text: &str, width: f32) -> String {
         if self.width(text) <= width {
             return text.to_owned();
         }
@@ -103,14 +103,13 @@ impl Style {
         format!("{}…", short.trim_end())
     }
 
-    /// The text as lines no wider than `width`, broken between words; what does not fit into `most` lines is left out behind an
-    /// ellipsis.
-    pub fn wrap(&self, text: &str, width: f32, most: usize) -> Vec<String> {
+    /// Wraps a text at word boundaries to lines of at most `width`. Text beyond `max_lines` lines is replaced by an ellipsis.
+    pub fn wrap(&self, text: &str, width: f32, max_lines: usize) -> Vec<String> {
         let mut lines = Vec::new();
         'lines: for paragraph in text.lines() {
             let mut line = String::new();
             for word in paragraph.split_whitespace() {
-                if lines.len() > most {
+                if lines.len() > max_lines {
                     break 'lines;
                 }
                 let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
@@ -121,17 +120,17 @@ impl Style {
                 if !line.is_empty() {
                     lines.push(std::mem::take(&mut line));
                 }
-                line = self.break_word(word, width, &mut lines, most);
+                line = self.break_word(word, width, &mut lines, max_lines);
             }
             lines.push(line);
-            if lines.len() > most {
+            if lines.len() > max_lines {
                 break;
             }
         }
-        if lines.len() > most {
-            lines.truncate(most);
+        if lines.len() > max_lines {
+            lines.truncate(max_lines);
             if let Some(last) = lines.last_mut() {
-                *last = self.ellipsise(&format!("{last} …"), width);
+                *last = self.ellipsize(&format!("{last} …"), width);
                 if !last.ends_with('…') {
                     last.push('…');
                 }
@@ -140,8 +139,8 @@ impl Style {
         lines
     }
 
-    /// Breaks a word that is wider than a line anywhere; all lines but the last go to `lines`.
-    fn break_word(&self, word: &str, width: f32, lines: &mut Vec<String>, most: usize) -> String {
+    /// Breaks a word that is wider than a line. All lines but the last are pushed to `lines`; the last is returned.
+    fn break_word(&self, word: &str, width: f32, lines: &mut Vec<String>, max_lines: usize) -> String {
         let mut line = String::new();
         let mut used = 0.0;
         for letter in word.chars() {
@@ -149,7 +148,7 @@ impl Style {
             if used + advance > width && !line.is_empty() {
                 lines.push(std::mem::take(&mut line));
                 used = 0.0;
-                if lines.len() > most {
+                if lines.len() > max_lines {
                     break;
                 }
             }
@@ -160,11 +159,11 @@ impl Style {
     }
 }
 
-/// The glyphs of a text; letters that the font does not have become an empty box, and what has no shape is left out.
+/// Returns the glyphs of a text. Characters that the font lacks become an empty box; zero-width characters are skipped.
 pub(crate) fn glyphs<'a>(font: &'a FontRef<'static>, text: &'a str) -> impl Iterator<Item = GlyphId> + 'a {
-    let shaped =
+    let visible =
         text.chars().filter(|letter| !matches!(letter, '\u{200b}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'));
-    shaped.map(|letter| {
+    visible.map(|letter| {
         let letter = if letter.is_control() || letter.is_whitespace() { ' ' } else { letter };
         match font.glyph_id(letter) {
             GlyphId(0) => font.glyph_id('□'),

@@ -1,15 +1,15 @@
-//! Memory on the borders of cache lines.
+//! Buffers aligned to cache lines.
 
-/// Float32 numbers whose first lies on a cache line's border; a multiple of sixteen of them.
+/// Float32 values aligned to a 64-byte cache line; the length is a multiple of 16.
 #[derive(Clone, Default)]
-pub(super) struct Aligned(Vec<Line>);
+pub(super) struct AlignedBuffer(Vec<Line>);
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
-impl Aligned {
-    /// Zeros, at least so many.
+impl AlignedBuffer {
+    /// A buffer of at least `count` zeros.
     pub fn zeros(count: usize) -> Self {
         Self(vec![Line([0.0; 16]); count.div_ceil(16)])
     }
@@ -27,7 +27,7 @@ impl Aligned {
     }
 
     pub fn values_mut(&mut self) -> &mut [f32] {
-        // SAFETY: a line is sixteen numbers without padding.
+        // SAFETY: each `Line` is 16 initialized `f32` without padding, and `self` is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr(), self.len()) }
     }
 }

@@ -1,4 +1,4 @@
-//! A network up to a stage, ready to run.
+//! [`Compiled`]: a network compiled up to a stage.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
 
 use super::codegen::Program;
-use super::executor::Workspace;
+use super::executor::Executor;
 use super::lowering::Lowering;
 use super::simd::Isa;
 use super::thread_pool;
@@ -22,31 +22,33 @@ struct Inner {
     network: String,
     stage: String,
     isa: Isa,
-    steps: Lowering,
-    /// The stage's rectifier, which is not part of the steps.
-    clip: Option<Relu>,
-    /// Of the input, without the batch.
+    lowering: Lowering,
+    /// The stage's ReLU, which is not part of `lowering`.
+    relu: Option<Relu>,
+    /// The input's shape without the batch.
     input: Vec<usize>,
-    /// Of the stage, without the batch.
+    /// The stage's shape without the batch.
     shape: Vec<usize>,
     memory: Mutex<Memory>,
 }
 
 #[derive(Default)]
 struct Memory {
-    /// One for each size of batch.
-    workspaces: HashMap<usize, Workspace>,
-    /// Counts the forward passes, by batch: a backward pass must know whether the masks are still its own.
-    passes: u64,
-    latest: HashMap<usize, u64>,
+    /// An executor for each batch size.
+    executors: HashMap<usize, Executor>,
+    /// The number of forward passes so far, which identifies a pass.
+    num_passes: u64,
+    /// The last forward pass of each batch size: a backward pass needs the masks of its own forward pass.
+    latest_pass: HashMap<usize, u64>,
 }
 
-/// What [`Compiled::evaluate`] found.
+/// The result of [`Compiled::evaluate`].
+#[non_exhaustive]
 pub struct Evaluated<T> {
-    /// With respect to the input, laid out as it.
+    /// The gradient with respect to the input, in the input's layout.
     pub gradient: Vec<f32>,
-    /// What the caller's function gave.
-    pub found: T,
+    /// The value that the caller's function returned.
+    pub value: T,
 }
 
 impl std::fmt::Debug for Compiled {
@@ -60,15 +62,15 @@ impl Compiled {
     /// Compiles a network up to a stage for this processor.
     ///
     /// # Errors
-    /// An unknown stage.
+    /// When the network has no such stage.
     pub fn new(network: &Network, stage: &str) -> Result<Self> {
         Self::with_isa(network, stage, Isa::best())
     }
 
-    /// Compiles for one of the instruction sets that this processor has, to compare them.
+    /// Compiles for a given instruction set of this processor, to compare them.
     ///
     /// # Errors
-    /// As [`Compiled::new`], and an instruction set that this processor lacks.
+    /// When the network has no such stage, or the processor lacks the instruction set.
     pub fn with_isa(network: &Network, stage: &str, isa: Isa) -> Result<Self> {
         let available = Isa::available();
         if !available.contains(&isa) {
@@ -76,28 +78,30 @@ impl Compiled {
         }
         let at = network.stage(stage)?;
         let last = &network.nodes()[at.node.0];
-        let (node, clip): (NodeId, _) = match last.layer {
-            Layer::Relu(clip) => (last.inputs[0], Some(clip)),
+        let (node, relu): (NodeId, _) = match last.layer {
+            Layer::Relu(relu) => (last.inputs[0], Some(relu)),
             _ => (at.node, None),
         };
         Ok(Self(Arc::new(Inner {
             network: network.name().into(),
             stage: stage.into(),
             isa,
-            steps: Lowering::new(network, node)?,
-            clip,
+            lowering: Lowering::new(network, node)?,
+            relu,
             input: network.input().shape(),
             shape: at.shape.clone(),
             memory: Mutex::default(),
         })))
     }
 
-    /// The stage's rectifier, if it ends in one.
-    pub fn clip(&self) -> Option<Relu> {
-        self.0.clip
+    /// The ReLU that the stage ends in, if any.
+    #[must_use]
+    pub fn relu(&self) -> Option<Relu> {
+        self.0.relu
     }
 
-    /// Shape of the stage's activations, without the batch.
+    /// The shape of the stage's activations, without the batch.
+    #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.0.shape
     }
@@ -105,19 +109,19 @@ impl Compiled {
     /// The activations at the stage, `[batch, ..]`, for images `[batch, channels, height, width]` in `[0, 1]` or waveforms
     /// `[batch, samples]` in `[-1, 1]`.
     ///
-    /// One operation of candle's graph: the result can be differentiated with respect to `x`.
+    /// The result can be differentiated with respect to `x`: it is one operation of candle's graph.
     ///
     /// # Errors
-    /// An `x` of another shape than the network's input, not float32, or not on the CPU.
+    /// When `x` does not have the shape of the network's input, is not float32, or is not on the CPU.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let z = self.preactivation(x)?;
-        match self.0.clip {
-            Some(clip) => clip.apply(&z),
+        match self.0.relu {
+            Some(relu) => relu.apply(&z),
             None => Ok(z),
         }
     }
 
-    /// The stage's values before its rectifier; as [`Compiled::apply`] where it has none.
+    /// The stage's values before its ReLU; the same as [`Compiled::apply`] for a stage without one.
     ///
     /// # Errors
     /// As [`Compiled::apply`].
@@ -129,13 +133,13 @@ impl Compiled {
             return Err(Error::shape(format!("the input of {}", self.0.network), expected, x.dims()));
         }
         if x.dtype() != DType::F32 || !x.device().is_cpu() {
-            let got = format!("takes F32 values on the CPU, got {:?} on {:?}", x.dtype(), x.device().location());
-            return Err(Error::invalid(format!("the input of {}", self.0.network), got));
+            let reason = format!("takes F32 values on the CPU, got {:?} on {:?}", x.dtype(), x.device().location());
+            return Err(Error::invalid(format!("the input of {}", self.0.network), reason));
         }
-        Ok(x.contiguous()?.apply_op1(Op { compiled: self.clone(), pass: Mutex::new(0) })?)
+        Ok(x.contiguous()?.apply_op1(CompiledOp { compiled: self.clone(), pass: Mutex::new(0) })?)
     }
 
-    /// The values before the stage's rectifier for one stimulus or several, laid out as candle's contiguous tensors.
+    /// The values before the stage's ReLU for one or more stimuli, row-major.
     ///
     /// # Errors
     /// When `x` is not a whole number of stimuli.
@@ -145,18 +149,20 @@ impl Compiled {
         Ok(self.forward(&mut memory, x, batch).values.clone())
     }
 
-    /// The gradient at `x` of what `cotangent` says: given the stage's values before its rectifier, it writes the gradient
-    /// with respect to them.
+    /// The gradient at `x` of a function of the stage's values before its ReLU.
+    ///
+    /// `cotangent` receives these values and writes the function's gradient with respect to them; its return value is passed
+    /// on.
     ///
     /// # Errors
     /// When `x` is not a whole number of stimuli.
     pub fn evaluate<T>(&self, x: &[f32], cotangent: impl FnOnce(&[f32], &mut [f32]) -> T) -> Result<Evaluated<T>> {
         let batch = self.batch(x)?;
         let mut memory = self.lock();
-        let workspace = self.forward(&mut memory, x, batch);
-        let found = cotangent(&workspace.values, &mut workspace.cotangent);
-        workspace.backward();
-        Ok(Evaluated { gradient: workspace.gradient.clone(), found })
+        let executor = self.forward(&mut memory, x, batch);
+        let value = cotangent(&executor.values, &mut executor.cotangent);
+        executor.backward();
+        Ok(Evaluated { gradient: executor.gradient.clone(), value })
     }
 
     fn batch(&self, x: &[f32]) -> Result<usize> {
@@ -168,35 +174,35 @@ impl Compiled {
         Ok(x.len() / one)
     }
 
-    /// A panic in between leaves nothing behind that the next forward pass would not overwrite.
+    /// Locks the memory. A poisoned lock is recovered: the next forward pass overwrites whatever a panic left behind.
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn forward<'a>(&self, memory: &'a mut Memory, x: &[f32], batch: usize) -> &'a mut Workspace {
-        memory.passes += 1;
-        memory.latest.insert(batch, memory.passes);
+    fn forward<'a>(&self, memory: &'a mut Memory, x: &[f32], batch: usize) -> &'a mut Executor {
+        memory.num_passes += 1;
+        memory.latest_pass.insert(batch, memory.num_passes);
         let threads = thread_pool::threads();
-        let fits = memory.workspaces.get(&batch).is_some_and(|w| w.threads() == threads);
+        let fits = memory.executors.get(&batch).is_some_and(|w| w.threads() == threads);
         if !fits {
-            let program = Program::new(&self.0.steps, batch, threads);
-            memory.workspaces.insert(batch, Workspace::new(program.into(), self.0.isa, threads));
+            let program = Program::new(&self.0.lowering, batch, threads);
+            memory.executors.insert(batch, Executor::new(program.into(), self.0.isa, threads));
         }
-        let workspace = memory.workspaces.get_mut(&batch).expect("was just made");
-        workspace.input.copy_from_slice(x);
-        workspace.forward();
-        workspace
+        let executor = memory.executors.get_mut(&batch).expect("inserted above");
+        executor.input.copy_from_slice(x);
+        executor.forward();
+        executor
     }
 }
 
-/// One use in candle's graph.
-struct Op {
+/// A compiled network as an operation of candle's graph.
+struct CompiledOp {
     compiled: Compiled,
-    /// The forward pass whose masks belong to this use.
+    /// The forward pass whose masks belong to this operation.
     pass: Mutex<u64>,
 }
 
-impl CustomOp1 for Op {
+impl CustomOp1 for CompiledOp {
     fn name(&self) -> &'static str {
         "compiled network"
     }
@@ -207,7 +213,7 @@ impl CustomOp1 for Op {
         let batch = layout.dims()[0];
         let mut memory = self.compiled.lock();
         let z = self.compiled.forward(&mut memory, &x[start..end], batch).values.clone();
-        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = memory.passes;
+        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = memory.num_passes;
         let shape: Vec<usize> = std::iter::once(batch).chain(self.compiled.shape().iter().copied()).collect();
         Ok((CpuStorage::F32(z), Shape::from(shape)))
     }
@@ -217,15 +223,15 @@ impl CustomOp1 for Op {
         let batch = x.dims()[0];
         let mut memory = self.compiled.lock();
         let pass = *self.pass.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.latest.get(&batch) != Some(&pass) {
+        if memory.latest_pass.get(&batch) != Some(&pass) {
             let x = values(x).map_err(candle_core::Error::wrap)?;
             self.compiled.forward(&mut memory, &x, batch);
-            // The masks are this use's now, and no other's.
-            *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = memory.passes;
+            // The masks now belong to this operation.
+            *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = memory.num_passes;
         }
-        let Some(workspace) = memory.workspaces.get_mut(&batch) else { candle_core::bail!("no forward pass was made") };
-        workspace.cotangent.copy_from_slice(&cotangent);
-        workspace.backward();
-        Ok(Some(Tensor::from_slice(&workspace.gradient, x.shape(), x.device())?))
+        let Some(executor) = memory.executors.get_mut(&batch) else { candle_core::bail!("no forward pass was made") };
+        executor.cotangent.copy_from_slice(&cotangent);
+        executor.backward();
+        Ok(Some(Tensor::from_slice(&executor.gradient, x.shape(), x.device())?))
     }
 }

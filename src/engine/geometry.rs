@@ -1,62 +1,68 @@
-//! Where the taps of a sliding window fall, forwards and backwards.
+//! Taps of a sliding window, forward and backward.
 //!
-//! A convolution with a stride, seen from its input, is several convolutions without one: each residue of an input
-//! pixel's row and column by the stride meets taps of its own. Both directions become lists of [`Phase`]s.
+//! The gradient of a strided convolution is a set of convolutions with stride 1, one for each residue (phase) of the input
+//! pixel's row and column modulo the stride. Both directions are lists of [`Phase`]s.
 
 use crate::ops::Window;
 
-/// One tap: where it reads, counted from the pixel that `reads` gives, and which weight it takes.
+/// One tap: the offset of the pixel that it reads, and the index of its weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tap {
-    pub down: isize,
-    pub across: isize,
+    pub dy: isize,
+    pub dx: isize,
     /// Row-major in the window.
     pub weight: usize,
 }
 
 /// A grid of pixels that are computed with the same taps; pairs are `[vertical, horizontal]`.
 ///
-/// Pixel `[i, j]` of the grid is written at `first + writes * [i, j]` and reads at `reads * [i, j] + [down, across]`.
+/// Pixel `[i, j]` of the grid is written at `first + output_stride * [i, j]` and reads at `input_stride * [i, j] + [dy, dx]`.
 #[derive(Clone, Debug)]
 pub(super) struct Phase {
     pub count: [usize; 2],
     pub first: [usize; 2],
-    pub writes: [usize; 2],
-    pub reads: [usize; 2],
+    pub output_stride: [usize; 2],
+    pub input_stride: [usize; 2],
     pub taps: Vec<Tap>,
 }
 
-fn before(window: &Window) -> [isize; 2] {
+/// Padding above and to the left.
+fn leading_padding(window: &Window) -> [isize; 2] {
     [window.padding.top as isize, window.padding.left as isize]
 }
 
-/// From an image to the window's outputs, of which there are `output`.
+/// The phase that computes the window's `output` rows and columns from an image.
 pub(super) fn forward(window: &Window, output: [usize; 2]) -> Vec<Phase> {
-    let before = before(window);
-    let along = |axis: usize, k: usize| (k * window.dilation[axis]) as isize - before[axis];
-    let taps =
-        taps(window).map(|[y, x]| Tap { down: along(0, y), across: along(1, x), weight: y * window.kernel[1] + x });
-    vec![Phase { count: output, first: [0, 0], writes: [1, 1], reads: window.stride, taps: taps.collect() }]
+    let padding = leading_padding(window);
+    let offset = |axis: usize, k: usize| (k * window.dilation[axis]) as isize - padding[axis];
+    let taps = taps(window).map(|[y, x]| Tap { dy: offset(0, y), dx: offset(1, x), weight: y * window.kernel[1] + x });
+    vec![Phase {
+        count: output,
+        first: [0, 0],
+        output_stride: [1, 1],
+        input_stride: window.stride,
+        taps: taps.collect(),
+    }]
 }
 
-/// From the gradient of the window's outputs to that of the image, which has `input` rows and columns.
+/// The phases that compute the gradient of an image of `input` rows and columns from that of the window's outputs.
 pub(super) fn backward(window: &Window, input: [usize; 2]) -> Vec<Phase> {
-    let [down, across] = window.stride;
-    let before = before(window);
-    // The output at which a tap meets this pixel, where there is one.
-    let meets = |axis: usize, pixel: usize, k: usize| {
-        let at = pixel as isize + before[axis] - (k * window.dilation[axis]) as isize;
+    let [rows, columns] = window.stride;
+    let padding = leading_padding(window);
+    // The output whose tap `k` reads this pixel, if there is one.
+    let reader = |axis: usize, pixel: usize, k: usize| {
+        let at = pixel as isize + padding[axis] - (k * window.dilation[axis]) as isize;
         let stride = window.stride[axis] as isize;
         (at.rem_euclid(stride) == 0).then(|| at.div_euclid(stride))
     };
-    let residues = (0..down.min(input[0])).flat_map(|y| (0..across.min(input[1])).map(move |x| [y, x]));
+    let residues = (0..rows.min(input[0])).flat_map(|y| (0..columns.min(input[1])).map(move |x| [y, x]));
     let phase = |first: [usize; 2]| {
         let taps = taps(window).filter_map(|[y, x]| {
-            let (down, across) = (meets(0, first[0], y)?, meets(1, first[1], x)?);
-            Some(Tap { down, across, weight: y * window.kernel[1] + x })
+            let (dy, dx) = (reader(0, first[0], y)?, reader(1, first[1], x)?);
+            Some(Tap { dy, dx, weight: y * window.kernel[1] + x })
         });
         let count = [0, 1].map(|axis| (input[axis] - first[axis]).div_ceil(window.stride[axis]));
-        Phase { count, first, writes: window.stride, reads: [1, 1], taps: taps.collect() }
+        Phase { count, first, output_stride: window.stride, input_stride: [1, 1], taps: taps.collect() }
     };
     residues.map(phase).collect()
 }
@@ -67,21 +73,21 @@ fn taps(window: &Window) -> impl Iterator<Item = [usize; 2]> + use<> {
 }
 
 impl Phase {
-    /// The rows or columns of the grid at which this tap reads inside an image of this size: the first, and one past the last.
-    pub fn inside(&self, axis: usize, offset: isize, size: usize) -> [usize; 2] {
-        let reads = self.reads[axis] as isize;
-        let first = (-offset).max(0).unsigned_abs().div_ceil(self.reads[axis]);
-        let end = (size as isize - offset + reads - 1).div_euclid(reads).max(0) as usize;
+    /// The rows or columns of the grid at which a tap with this offset reads inside an image of `size`: `[first, end]`.
+    pub fn valid_range(&self, axis: usize, offset: isize, size: usize) -> [usize; 2] {
+        let stride = self.input_stride[axis] as isize;
+        let first = (-offset).max(0).unsigned_abs().div_ceil(self.input_stride[axis]);
+        let end = (size as isize - offset + stride - 1).div_euclid(stride).max(0) as usize;
         let end = end.min(self.count[axis]);
         [first.min(end), end]
     }
 
-    /// The pixels that the taps reach beyond an image of this size: before and behind, along this axis.
-    pub fn reach(&self, axis: usize, size: usize) -> [usize; 2] {
-        let offset = |tap: &Tap| [tap.down, tap.across][axis];
+    /// The number of pixels that the taps reach beyond an image of `size` along this axis: `[before, after]`.
+    pub fn overhang(&self, axis: usize, size: usize) -> [usize; 2] {
+        let offset = |tap: &Tap| [tap.dy, tap.dx][axis];
         let least = self.taps.iter().map(offset).min().unwrap_or(0);
         let most = self.taps.iter().map(offset).max().unwrap_or(0);
-        let last = ((self.count[axis].max(1) - 1) * self.reads[axis]) as isize + most;
+        let last = ((self.count[axis].max(1) - 1) * self.input_stride[axis]) as isize + most;
         [(-least).max(0) as usize, (last + 1 - size as isize).max(0) as usize]
     }
 }
@@ -91,21 +97,24 @@ mod tests {
     use super::*;
     use crate::ops::Padding;
 
-    /// All pairs of an output and an input pixel with their weight.
+    /// All triples of output pixel, input pixel and weight index.
     fn pairs(phases: &[Phase], source: [usize; 2]) -> Vec<([usize; 2], [usize; 2], usize)> {
         let mut found = vec![];
         for phase in phases {
             for i in 0..phase.count[0] {
                 for j in 0..phase.count[1] {
                     for tap in &phase.taps {
-                        let y = (i * phase.reads[0]) as isize + tap.down;
-                        let x = (j * phase.reads[1]) as isize + tap.across;
+                        let y = (i * phase.input_stride[0]) as isize + tap.dy;
+                        let x = (j * phase.input_stride[1]) as isize + tap.dx;
                         let seen = y >= 0 && x >= 0 && (y as usize) < source[0] && (x as usize) < source[1];
-                        let [top, bottom] = phase.inside(0, tap.down, source[0]);
-                        let [left, right] = phase.inside(1, tap.across, source[1]);
+                        let [top, bottom] = phase.valid_range(0, tap.dy, source[0]);
+                        let [left, right] = phase.valid_range(1, tap.dx, source[1]);
                         assert_eq!(seen, (top..bottom).contains(&i) && (left..right).contains(&j));
                         if seen {
-                            let to = [phase.first[0] + i * phase.writes[0], phase.first[1] + j * phase.writes[1]];
+                            let to = [
+                                phase.first[0] + i * phase.output_stride[0],
+                                phase.first[1] + j * phase.output_stride[1],
+                            ];
                             found.push((to, [y as usize, x as usize], tap.weight));
                         }
                     }
@@ -116,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn backwards_meets_the_same_pairs() {
+    fn backward_has_the_pairs_of_forward() {
         for (kernel, stride, dilation, pad) in [
             ([3, 3], [1, 1], [1, 1], 1),
             ([3, 2], [2, 3], [1, 2], 1),

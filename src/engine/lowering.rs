@@ -1,4 +1,4 @@
-//! A network up to a stage as a list of fused steps.
+//! Lowering of a network, up to a stage, to a list of fused operations.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -8,8 +8,8 @@ use super::kernel::depthwise::Depthwise;
 use super::kernel::gemm::Gemm;
 use super::kernel::winograd::{Scheme, Tiles, Winograd};
 use super::simd::LANES;
-use crate::network::{Layer, Network, NodeId, ancestors};
-use crate::ops::{FrozenOp, Relu, Window};
+use crate::network::{Layer, Network, Node, NodeId, ancestors};
+use crate::ops::{AvgPool2d, ChannelAffine, Conv2d, FrozenOp, Linear, Relu, Window};
 use crate::{Error, Result};
 
 /// Channels, height and width.
@@ -20,7 +20,7 @@ pub(super) struct Dims {
 }
 
 impl Dims {
-    fn of(shape: &[usize]) -> Self {
+    fn from_shape(shape: &[usize]) -> Self {
         match *shape {
             [channels] => Self { channels, size: [1, 1] },
             [channels, width] => Self { channels, size: [1, width] },
@@ -34,54 +34,57 @@ impl Dims {
     }
 }
 
-/// A step computes one tensor from earlier ones; its number is its place in the list.
+/// An operation that computes one tensor from those of earlier operations, which it names by their index in the list.
 pub(super) struct Op {
     pub kind: OpKind,
     pub inputs: Vec<usize>,
-    /// A tensor of the same shape that is added, before the rectifier.
+    /// A tensor of the same shape that is added before the ReLU.
     pub addend: Option<usize>,
-    pub clip: Option<Relu>,
+    pub relu: Option<Relu>,
     pub dims: Dims,
-    /// As the network has it, without the batch.
+    /// The node's shape in the network, without the batch.
     pub shape: Vec<usize>,
 }
 
 pub(super) enum OpKind {
-    /// The network's input, in planes.
+    /// The network's input, NCHW.
     Input,
-    /// The input with its channels side by side, each scaled and shifted.
-    Enter { scale: Vec<f32>, shift: Vec<f32> },
-    /// A convolution or a fully connected layer.
+    /// The input converted to NHWC, with a per-channel scale and shift.
+    LoadInput {
+        scale: Vec<f32>,
+        shift: Vec<f32>,
+    },
+    /// A dense convolution or a fully connected layer.
     Conv(ConvLayer),
-    /// A convolution of each channel by itself.
+    /// A depthwise convolution.
     Depthwise(ConvLayer),
-    /// The largest value under each window.
     MaxPool(Window),
-    /// The mean over the image.
-    Mean,
-    /// `x * scale + shift` for each channel, where there are any.
-    Elementwise { affine: Option<(Vec<f32>, Vec<f32>)> },
-    /// Channels of several tensors behind each other.
+    GlobalAvgPool,
+    /// A copy, or `x * scale + shift` for each channel.
+    Elementwise {
+        affine: Option<(Vec<f32>, Vec<f32>)>,
+    },
+    /// Concatenation along the channels.
     Concat,
-    /// An operation that runs as it does in the plain run.
+    /// An operation without a kernel, which runs as in the layer-by-layer run.
     Reference(Arc<dyn FrozenOp>),
-    /// The input's values in reading order as one vector.
+    /// The values in NCHW order as one vector.
     Flatten,
 }
 
-/// A layer of weights `[outputs, depth, height, width]`, and what was folded into it.
+/// A layer with weights `[outputs, depth, height, width]`, bias, and the affine layers folded into it.
 pub(super) struct ConvLayer {
     pub window: Window,
     pub outputs: usize,
     pub depth: usize,
     weight: Arc<[f32]>,
     bias: Vec<f32>,
-    /// Factors of the outputs.
+    /// A factor for each output channel.
     scale: Vec<f32>,
-    /// Packed when a program first needs them, and shared by all programs.
+    /// Packed weights, made when a program first needs them and shared by all programs.
     pub forward: OnceLock<Arc<Gemm>>,
     pub backward: OnceLock<Arc<Gemm>>,
-    /// Forward and backward, in each scheme.
+    /// Transformed weights, forward and backward, for each scheme.
     winograd: [[OnceLock<Arc<Winograd>>; 3]; 2],
 }
 
@@ -117,7 +120,7 @@ impl ConvLayer {
         self.weight[(output * self.depth + channel) * taps + tap] * self.scale[output]
     }
 
-    /// Whether an output sees one pixel, the one in its place.
+    /// Returns whether this is a 1 x 1 convolution with stride 1 and no padding.
     pub fn is_pointwise(&self) -> bool {
         self.window.kernel == [1, 1] && self.window.stride == [1, 1] && self.window.padding == Default::default()
     }
@@ -138,8 +141,8 @@ impl ConvLayer {
         self.backward.get_or_init(pack).clone()
     }
 
-    /// From the gradient of an output to what its window gives to each of its taps, `[tap][channel]`; `scale` are factors of the
-    /// channels, if there are any.
+    /// Weights from the gradient of an output to columns `[tap][channel]`, for [`Col2im`](super::kernel::col2im::Col2im).
+    /// `scale` holds a factor for each input channel, or is empty.
     pub fn columns(&self, scale: &[f32]) -> Arc<Gemm> {
         let pack = || {
             let factor = |i: usize| scale.get(i).copied().unwrap_or(1.0);
@@ -148,37 +151,37 @@ impl ConvLayer {
                 let (tap, i) = (n / self.depth, n % self.depth);
                 self.weight(o, i, tap) * factor(i)
             };
-            Gemm::pack(phases, [self.columns_of_a_window(), self.outputs], weight).into()
+            Gemm::pack(phases, [self.num_columns(), self.outputs], weight).into()
         };
         self.backward.get_or_init(pack).clone()
     }
 
-    /// Taps times channels.
-    pub fn columns_of_a_window(&self) -> usize {
+    /// The number of taps times input channels.
+    pub fn num_columns(&self) -> usize {
         self.window.kernel[0] * self.window.kernel[1] * self.depth
     }
 
-    /// Which of Winograd's schemes is the cheapest for outputs of this size, if one is cheaper than the plain sum.
+    /// The cheapest Winograd scheme for outputs of this size, or `None` if direct convolution is cheaper.
     ///
-    /// The cost is in multiplications for each pair of channels. A transform costs each number about as much as six, and
-    /// reading a weight from the common memory as much as sixteen: with few tiles that takes longer than using them.
-    pub fn scheme(&self, batch: usize, output: [usize; 2]) -> Option<Scheme> {
-        const TRANSFORM: f64 = 6.0;
-        const WEIGHT: usize = 16;
+    /// The cost model counts multiplications for each pair of channels. A transform costs about six multiplications a value,
+    /// and reading a weight from main memory about sixteen, which dominates with few tiles.
+    pub fn winograd_scheme(&self, batch: usize, output: [usize; 2]) -> Option<Scheme> {
+        const TRANSFORM_COST: f64 = 6.0;
+        const WEIGHT_COST: usize = 16;
         let Window { kernel, stride, dilation, padding } = self.window;
         let pads = [padding.top, padding.bottom, padding.left, padding.right];
         if stride != [1, 1] || dilation != [1, 1] || self.outputs.min(self.depth) < LANES {
             return None;
         }
-        let channels = 1.0 + TRANSFORM / self.outputs as f64 + TRANSFORM / self.depth as f64;
+        let channels = 1.0 + TRANSFORM_COST / self.outputs as f64 + TRANSFORM_COST / self.depth as f64;
         let cost = |scheme: Scheme| {
-            let tiles = Tiles::of(scheme, batch, output).count as f64;
-            scheme.points() as f64 * (tiles * channels + WEIGHT as f64)
+            let tiles = Tiles::new(scheme, batch, output).count as f64;
+            scheme.points() as f64 * (tiles * channels + WEIGHT_COST as f64)
         };
-        let plain = (kernel[0] * kernel[1] * (batch * output[0] * output[1] + WEIGHT)) as f64;
+        let direct = (kernel[0] * kernel[1] * (batch * output[0] * output[1] + WEIGHT_COST)) as f64;
         let fits = |scheme: &Scheme| kernel == [scheme.taps(); 2] && pads.iter().all(|&pad| pad < scheme.taps());
         let best = Scheme::ALL.into_iter().filter(fits).min_by(|a, b| cost(*a).total_cmp(&cost(*b)))?;
-        (cost(best) < plain).then_some(best)
+        (cost(best) < direct).then_some(best)
     }
 
     pub fn winograd(&self, scheme: Scheme) -> Arc<Winograd> {
@@ -190,13 +193,13 @@ impl ConvLayer {
         self.winograd[0][scheme as usize].get_or_init(pack).clone()
     }
 
-    /// From the gradient of the outputs to that of the inputs: the kernel turned round.
-    pub fn winograd_back(&self, scheme: Scheme) -> Arc<Winograd> {
+    /// Weights from the gradient of the outputs to that of the inputs: the kernel rotated by 180 degrees.
+    pub fn winograd_backward(&self, scheme: Scheme) -> Arc<Winograd> {
         let (padding, last) = (self.window.padding, scheme.taps() - 1);
         let pack = || {
             let before = [last - padding.top, last - padding.left];
-            let turned = |tap| scheme.taps() * scheme.taps() - 1 - tap;
-            Winograd::pack(scheme, [self.depth, self.outputs], before, |i, o, tap| self.weight(o, i, turned(tap)))
+            let rotated = |tap| scheme.taps() * scheme.taps() - 1 - tap;
+            Winograd::pack(scheme, [self.depth, self.outputs], before, |i, o, tap| self.weight(o, i, rotated(tap)))
                 .into()
         };
         self.winograd[1][scheme as usize].get_or_init(pack).clone()
@@ -209,22 +212,30 @@ impl ConvLayer {
     }
 }
 
-/// Where a node's values are.
+/// The location of a node's values.
 #[derive(Clone, Copy)]
 struct Value {
-    step: usize,
-    /// The node is a vector of what the step holds as an image.
+    /// Index of the operation that computes them.
+    op: usize,
+    /// Whether the node is a vector of values that the operation holds as an image.
     flat: bool,
 }
 
+impl Value {
+    fn new(op: usize) -> Self {
+        Self { op, flat: false }
+    }
+}
+
+/// A network lowered to operations; the last one computes the stage.
 pub(super) struct Lowering {
-    pub steps: Vec<Op>,
+    pub ops: Vec<Op>,
     uses: HashMap<usize, usize>,
     values: HashMap<usize, Value>,
 }
 
 impl Lowering {
-    /// The steps that compute node `last` of a network, which is the last of them.
+    /// Lowers the nodes that `last` depends on.
     pub fn new(network: &Network, last: NodeId) -> Result<Self> {
         let needed = ancestors(network.nodes(), last);
         let mut uses: HashMap<usize, usize> = HashMap::from([(last.0, 1)]);
@@ -232,161 +243,180 @@ impl Lowering {
             network.nodes()[index].inputs.iter().for_each(|input| *uses.entry(input.0).or_default() += 1);
         }
         let shape = network.input().shape();
-        let input = Op { kind: OpKind::Input, inputs: vec![], addend: None, clip: None, dims: Dims::of(&shape), shape };
-        let mut steps = Self { steps: vec![input], uses, values: HashMap::from([(0, Value { step: 0, flat: false })]) };
+        let dims = Dims::from_shape(&shape);
+        let input = Op { kind: OpKind::Input, inputs: vec![], addend: None, relu: None, dims, shape };
+        let mut lowering = Self { ops: vec![input], uses, values: HashMap::from([(0, Value::new(0))]) };
         for &index in needed.iter().filter(|&&index| index > 0) {
-            let value = steps.lower(network, index)?;
-            steps.values.insert(index, value);
+            let value = lowering.lower(&network.nodes()[index])?;
+            lowering.values.insert(index, value);
         }
-        // The stage's values are those of the last step.
-        let end = steps.values[&last.0];
-        if end.step + 1 != steps.steps.len() || matches!(steps.steps[end.step].kind, OpKind::Input) {
-            let at = steps.pixels(end.step);
-            steps.push(OpKind::Elementwise { affine: None }, vec![at], steps.steps[at].shape.clone());
+        // The stage must be the last operation, and not the bare input.
+        let stage = lowering.values[&last.0].op;
+        if stage + 1 != lowering.ops.len() || matches!(lowering.ops[stage].kind, OpKind::Input) {
+            let input = lowering.nhwc(stage);
+            let shape = lowering.ops[input].shape.clone();
+            lowering.push(OpKind::Elementwise { affine: None }, vec![input], shape);
         }
-        Ok(steps)
+        Ok(lowering)
     }
 
     fn push(&mut self, kind: OpKind, inputs: Vec<usize>, shape: Vec<usize>) -> usize {
-        self.steps.push(Op { kind, inputs, addend: None, clip: None, dims: Dims::of(&shape), shape });
-        self.steps.len() - 1
+        let dims = Dims::from_shape(&shape);
+        self.ops.push(Op { kind, inputs, addend: None, relu: None, dims, shape });
+        self.ops.len() - 1
     }
 
-    /// The step, with its channels side by side.
-    fn pixels(&mut self, step: usize) -> usize {
-        if step != 0 {
-            return step;
+    /// The operation whose output is that of `op` in NHWC: `op` itself, except for the network's input.
+    fn nhwc(&mut self, op: usize) -> usize {
+        if op != 0 {
+            return op;
         }
-        let entered =
-            self.steps.iter().position(|s| matches!(&s.kind, OpKind::Enter { scale, .. } if scale.is_empty()));
-        let shape = self.steps[0].shape.clone();
-        entered.unwrap_or_else(|| self.push(OpKind::Enter { scale: vec![], shift: vec![] }, vec![0], shape))
+        let loaded =
+            self.ops.iter().position(|op| matches!(&op.kind, OpKind::LoadInput { scale, .. } if scale.is_empty()));
+        let shape = self.ops[0].shape.clone();
+        loaded.unwrap_or_else(|| self.push(OpKind::LoadInput { scale: vec![], shift: vec![] }, vec![0], shape))
     }
 
-    /// Where an input's values are, an image as an image and a vector as a vector.
-    fn plainly(&mut self, node: NodeId) -> usize {
-        let Value { step, flat } = self.values[&node.0];
-        match flat && self.steps[step].dims.pixels() > 1 {
+    /// The operation that holds a node's values in the node's own shape; flattens an image that the node sees as a vector.
+    fn in_own_shape(&mut self, node: NodeId) -> usize {
+        let Value { op, flat } = self.values[&node.0];
+        match flat && self.ops[op].dims.pixels() > 1 {
             true => {
-                let count = self.steps[step].shape.iter().product();
-                self.push(OpKind::Flatten, vec![step], vec![count])
+                let count = self.ops[op].shape.iter().product();
+                self.push(OpKind::Flatten, vec![op], vec![count])
             }
-            false => step,
+            false => op,
         }
     }
 
-    fn lower(&mut self, network: &Network, index: usize) -> Result<Value> {
-        let node = &network.nodes()[index];
+    /// [`Lowering::in_own_shape`], in NHWC.
+    fn operand(&mut self, node: NodeId) -> usize {
+        let op = self.in_own_shape(node);
+        self.nhwc(op)
+    }
+
+    fn is_only_use(&self, node: NodeId) -> bool {
+        self.uses[&node.0] == 1
+    }
+
+    fn lower(&mut self, node: &Node) -> Result<Value> {
         let shape = node.shape.clone();
-        let only_use = |steps: &Self, node: NodeId| steps.uses[&node.0] == 1;
-        let value = |step| Value { step, flat: false };
-        let first = node.inputs[0];
+        let input = node.inputs[0];
         match &node.layer {
-            Layer::Input => Err(Error::invalid("input", "is the first node")),
-            Layer::Flatten => Ok(Value { step: self.pixels(self.values[&first.0].step), flat: true }),
-            Layer::Relu(clip) => {
-                let Value { step, flat } = self.values[&first.0];
-                let at = self.pixels(step);
-                let fits = !matches!(
-                    self.steps[at].kind,
-                    OpKind::Input | OpKind::Enter { .. } | OpKind::Reference(_) | OpKind::Flatten | OpKind::Concat
-                );
-                if fits && only_use(self, first) && self.steps[at].clip.is_none() {
-                    self.steps[at].clip = Some(*clip);
-                    return Ok(Value { step: at, flat });
-                }
-                let shape = self.steps[at].shape.clone();
-                let step = self.push(OpKind::Elementwise { affine: None }, vec![at], shape);
-                self.steps[step].clip = Some(*clip);
-                Ok(Value { step, flat })
+            Layer::Input => Err(Error::invalid("input", "must be the first node")),
+            Layer::Flatten => Ok(self.lower_flatten(input)),
+            Layer::Relu(relu) => Ok(self.lower_relu(*relu, input)),
+            Layer::ChannelAffine(affine) => Ok(self.lower_affine(affine, input, shape)),
+            Layer::Conv2d(conv) => Ok(self.lower_conv(conv, input, shape)),
+            Layer::Linear(linear) => Ok(self.lower_linear(linear, input, shape)),
+            Layer::MaxPool2d(pool) if pool.is_simple() => {
+                let op = self.operand(input);
+                Ok(Value::new(self.push(OpKind::MaxPool(pool.window()), vec![op], shape)))
             }
-            Layer::ChannelAffine(op) => {
-                let step = self.plainly(first);
-                let single = only_use(self, first);
-                let input = &mut self.steps[step];
-                if let (OpKind::Conv(layer) | OpKind::Depthwise(layer), None, None, true) =
-                    (&mut input.kind, &input.clip, &input.addend, single)
-                {
-                    layer.fold(op.scale(), op.shift());
-                    return Ok(value(step));
-                }
-                let affine = (op.scale().to_vec(), op.shift().to_vec());
-                if step == 0 {
-                    let (scale, shift) = affine;
-                    return Ok(value(self.push(OpKind::Enter { scale, shift }, vec![0], shape)));
-                }
-                Ok(value(self.push(OpKind::Elementwise { affine: Some(affine) }, vec![step], shape)))
-            }
-            Layer::Conv2d(op) => {
-                let step = self.plainly(first);
-                let [outputs, depth, groups] = op.sizes_of_weight();
-                let layer = || ConvLayer::new(op.weight(), op.bias(), op.window(), [outputs, depth]);
-                let kind = match (groups, depth) {
-                    (1, _) => OpKind::Conv(layer()),
-                    (_, 1) if outputs == groups => OpKind::Depthwise(layer()),
-                    _ => return Ok(value(self.push(OpKind::Reference(Arc::new(op.clone())), vec![step], shape))),
-                };
-                let step = self.pixels(step);
-                Ok(value(self.push(kind, vec![step], shape)))
-            }
-            Layer::Linear(op) => {
-                let step = self.pixels(self.values[&first.0].step);
-                let Dims { channels, size } = self.steps[step].dims;
-                // One window as large as the image; with this stride each pixel belongs to one tap.
-                let window = Window::new(size).strides(size);
-                let layer = ConvLayer::new(op.weight(), op.bias(), window, [shape[0], channels]);
-                Ok(value(self.push(OpKind::Conv(layer), vec![step], shape)))
-            }
-            Layer::MaxPool2d(op) if op.is_simple() => {
-                let step = self.plainly(first);
-                let step = self.pixels(step);
-                Ok(value(self.push(OpKind::MaxPool(op.window()), vec![step], shape)))
-            }
-            // The same sum as a convolution of each channel with equal weights.
-            Layer::AvgPool2d(op) if op.is_simple() => {
-                let step = self.plainly(first);
-                let step = self.pixels(step);
-                let taps = op.window().kernel[0] * op.window().kernel[1];
-                let weight = vec![1.0 / taps as f32; shape[0] * taps].into();
-                let layer = ConvLayer::new(&weight, None, op.window(), [shape[0], 1]);
-                Ok(value(self.push(OpKind::Depthwise(layer), vec![step], shape)))
-            }
+            Layer::AvgPool2d(pool) if pool.is_simple() => Ok(self.lower_avg_pool(pool, input, shape)),
             Layer::GlobalAvgPool(_) => {
-                let step = self.plainly(first);
-                let step = self.pixels(step);
-                Ok(value(self.push(OpKind::Mean, vec![step], shape)))
+                let op = self.operand(input);
+                Ok(Value::new(self.push(OpKind::GlobalAvgPool, vec![op], shape)))
             }
-            Layer::Add => {
-                let [a, b] = [self.plainly(first), self.plainly(node.inputs[1])].map(|step| self.pixels(step));
-                // Added where the later of the two is computed, if that is computed for nothing else.
-                let (early, late, node) = if a < b { (a, b, node.inputs[1]) } else { (b, a, first) };
-                let at = &mut self.steps[late];
-                let free = at.clip.is_none() && at.addend.is_none();
-                if early != late
-                    && free
-                    && self.uses[&node.0] == 1
-                    && matches!(at.kind, OpKind::Conv(_) | OpKind::Depthwise(_))
-                {
-                    at.addend = Some(early);
-                    return Ok(value(late));
-                }
-                let step = self.push(OpKind::Elementwise { affine: None }, vec![early], shape);
-                self.steps[step].addend = Some(late);
-                Ok(value(step))
-            }
+            Layer::Add => Ok(self.lower_add([input, node.inputs[1]], shape)),
             Layer::Concat => {
-                let mut inputs = vec![];
-                for &input in &node.inputs {
-                    let step = self.plainly(input);
-                    inputs.push(self.pixels(step));
-                }
-                Ok(value(self.push(OpKind::Concat, inputs, shape)))
+                let inputs = node.inputs.iter().map(|&input| self.operand(input)).collect();
+                Ok(Value::new(self.push(OpKind::Concat, inputs, shape)))
             }
             other => {
-                let step = self.plainly(first);
-                let op = other.shared_op().ok_or_else(|| Error::invalid(other.name(), "cannot be compiled"))?;
-                Ok(value(self.push(OpKind::Reference(op), vec![step], shape)))
+                let op = self.in_own_shape(input);
+                let reference = other.shared_op().ok_or_else(|| Error::invalid(other.name(), "cannot be compiled"))?;
+                Ok(Value::new(self.push(OpKind::Reference(reference), vec![op], shape)))
             }
         }
+    }
+
+    fn lower_flatten(&mut self, input: NodeId) -> Value {
+        Value { op: self.nhwc(self.values[&input.0].op), flat: true }
+    }
+
+    /// Fuses a ReLU into the operation before it where that has an epilogue.
+    fn lower_relu(&mut self, relu: Relu, input: NodeId) -> Value {
+        let Value { op, flat } = self.values[&input.0];
+        let op = self.nhwc(op);
+        let has_epilogue = !matches!(
+            self.ops[op].kind,
+            OpKind::Input | OpKind::LoadInput { .. } | OpKind::Reference(_) | OpKind::Flatten | OpKind::Concat
+        );
+        if has_epilogue && self.is_only_use(input) && self.ops[op].relu.is_none() {
+            self.ops[op].relu = Some(relu);
+            return Value { op, flat };
+        }
+        let shape = self.ops[op].shape.clone();
+        let op = self.push(OpKind::Elementwise { affine: None }, vec![op], shape);
+        self.ops[op].relu = Some(relu);
+        Value { op, flat }
+    }
+
+    /// Folds an affine layer into the convolution before it, or applies it while the input is loaded.
+    fn lower_affine(&mut self, affine: &ChannelAffine, input: NodeId, shape: Vec<usize>) -> Value {
+        let op = self.in_own_shape(input);
+        let is_only_use = self.is_only_use(input);
+        let before = &mut self.ops[op];
+        if let (OpKind::Conv(layer) | OpKind::Depthwise(layer), None, None, true) =
+            (&mut before.kind, &before.relu, &before.addend, is_only_use)
+        {
+            layer.fold(affine.scale(), affine.shift());
+            return Value::new(op);
+        }
+        let (scale, shift) = (affine.scale().to_vec(), affine.shift().to_vec());
+        let kind = match op {
+            0 => OpKind::LoadInput { scale, shift },
+            _ => OpKind::Elementwise { affine: Some((scale, shift)) },
+        };
+        Value::new(self.push(kind, vec![op], shape))
+    }
+
+    fn lower_conv(&mut self, conv: &Conv2d, input: NodeId, shape: Vec<usize>) -> Value {
+        let op = self.in_own_shape(input);
+        let [outputs, depth, groups] = conv.sizes_of_weight();
+        let layer = || ConvLayer::new(conv.weight(), conv.bias(), conv.window(), [outputs, depth]);
+        let kind = match (groups, depth) {
+            (1, _) => OpKind::Conv(layer()),
+            (_, 1) if outputs == groups => OpKind::Depthwise(layer()),
+            _ => return Value::new(self.push(OpKind::Reference(Arc::new(conv.clone())), vec![op], shape)),
+        };
+        let op = self.nhwc(op);
+        Value::new(self.push(kind, vec![op], shape))
+    }
+
+    /// A fully connected layer is a convolution whose one window covers the image.
+    fn lower_linear(&mut self, linear: &Linear, input: NodeId, shape: Vec<usize>) -> Value {
+        let op = self.nhwc(self.values[&input.0].op);
+        let Dims { channels, size } = self.ops[op].dims;
+        // With this stride, backward, each pixel belongs to one tap.
+        let window = Window::new(size).strides(size);
+        let layer = ConvLayer::new(linear.weight(), linear.bias(), window, [shape[0], channels]);
+        Value::new(self.push(OpKind::Conv(layer), vec![op], shape))
+    }
+
+    /// An average pool is a depthwise convolution with equal weights.
+    fn lower_avg_pool(&mut self, pool: &AvgPool2d, input: NodeId, shape: Vec<usize>) -> Value {
+        let op = self.operand(input);
+        let taps = pool.window().kernel[0] * pool.window().kernel[1];
+        let weight = vec![1.0 / taps as f32; shape[0] * taps].into();
+        let layer = ConvLayer::new(&weight, None, pool.window(), [shape[0], 1]);
+        Value::new(self.push(OpKind::Depthwise(layer), vec![op], shape))
+    }
+
+    /// Fuses a sum into the convolution that computes the later of its two operands, if nothing else uses that.
+    fn lower_add(&mut self, nodes: [NodeId; 2], shape: Vec<usize>) -> Value {
+        let [a, b] = nodes.map(|node| self.in_own_shape(node)).map(|op| self.nhwc(op));
+        let (early, late, late_node) = if a < b { (a, b, nodes[1]) } else { (b, a, nodes[0]) };
+        let is_only_use = self.is_only_use(late_node);
+        let op = &mut self.ops[late];
+        let is_open = op.relu.is_none() && op.addend.is_none();
+        if early != late && is_open && is_only_use && matches!(op.kind, OpKind::Conv(_) | OpKind::Depthwise(_)) {
+            op.addend = Some(early);
+            return Value::new(late);
+        }
+        let sum = self.push(OpKind::Elementwise { affine: None }, vec![early], shape);
+        self.ops[sum].addend = Some(late);
+        Value::new(sum)
     }
 }

@@ -1,14 +1,14 @@
-//! Networks compiled for one stage.
+//! The engine: networks compiled up to a stage.
 //!
-//! A metamer takes thousands of gradient evaluations of one frozen network at one stage. [`Compiled`] does once what does not
-//! change from one to the next: it fuses layers, packs the weights for the forward and the backward pass, decides where each
-//! tensor lies in memory that is used again and again, and takes the kernels that this processor runs fastest.
+//! A metamer takes thousands of gradient evaluations of one frozen network at one stage. [`Compiled`] does once what they have
+//! in common: it fuses layers, packs the weights for the forward and the backward pass, plans the memory of all tensors, and
+//! selects the fastest kernels of the processor.
 //!
-//! Between its layers an image is kept with its channels side by side, padded to a multiple of sixteen. Of the rectifiers
-//! only a bit for each value is kept, of max pools which pixel won: the gradient needs no more. Running the network layer by
-//! layer ([`Network::forward_to`](crate::network::Network::forward_to)) remains the reference; the two agree up to rounding.
-//! Layers that the engine has no kernel for, the front ends of sounds (cochleagram, log-mel energies, norms), run inside the plan as
-//! they do in the plain run. It runs on the CPU alone.
+//! Activations are channels-last (NHWC), with channels padded to a multiple of 16. The gradient needs one bit for each value of a
+//! ReLU and the argmax of each max pool; nothing else is saved. The layer-by-layer run
+//! ([`Network::forward_to`](crate::network::Network::forward_to)) is the reference; the two agree up to rounding. Operations
+//! without a kernel in the engine, such as the auditory front ends (cochleagram, log-mel energies, norms), run through their
+//! layer-by-layer implementation. The engine runs on the CPU only.
 //!
 //! ```
 //! use metamers::engine::Compiled;

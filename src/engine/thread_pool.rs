@@ -1,7 +1,7 @@
-//! The threads that share the work of one layer.
+//! A thread pool that splits the work of one layer into tasks.
 //!
 //! A network has over a hundred layers of some ten microseconds each. Waking a sleeping thread for each would cost as much as the
-//! layer, so the helpers watch a flag for a while before they go to sleep.
+//! layer, so the workers spin for a while before they go to sleep.
 
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,13 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 
-/// How often a helper looks for work before it sleeps: some tenths of a millisecond.
-const PATIENCE: usize = 20_000;
+/// Spins of a worker before it sleeps: some tenths of a millisecond.
+const MAX_SPINS: usize = 20_000;
 
-/// The part of the state that counts the helpers who joined; the bit above closes the order.
-const JOINED: usize = (1 << 15) - 1;
+/// The bits of `Shared::state` that count the workers that joined the batch.
+const JOINED_MASK: usize = (1 << 15) - 1;
+/// The bit of `Shared::state` that closes the batch to further workers.
 const CLOSED: usize = 1 << 15;
-const NUMBER: u32 = 16;
+/// The batch id is in the bits of `Shared::state` from here on.
+const ID_SHIFT: u32 = 16;
 
 type Work<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
@@ -23,6 +25,7 @@ type Work<'a> = &'a (dyn Fn(usize, usize) + Sync);
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
+/// Tasks that are run together.
 struct Batch {
     work: *const (dyn Fn(usize, usize) + Sync),
     tasks: usize,
@@ -30,47 +33,48 @@ struct Batch {
 }
 
 struct Worker {
-    /// The number of the last order given to this helper.
-    orders: AtomicUsize,
+    /// The id of the last batch given to this worker.
+    latest_batch: AtomicUsize,
     asleep: AtomicBool,
     thread: OnceLock<Thread>,
 }
 
 struct Shared {
-    order: UnsafeCell<Batch>,
+    batch: UnsafeCell<Batch>,
     /// The next task of each thread's share.
     next: Vec<Counter>,
-    /// The order's number, whether it is closed, and how many helpers have joined: see [`JOINED`].
+    /// The batch id, [`CLOSED`], and the number of workers that joined ([`JOINED_MASK`]).
     state: Counter,
-    /// Helpers that have finished the present order.
+    /// The number of workers that have finished the present batch.
     finished: Counter,
     failed: AtomicBool,
-    helpers: Vec<Worker>,
+    workers: Vec<Worker>,
 }
 
-// SAFETY: the order is written only while no helper has one, and read only by helpers that were given it.
+// SAFETY: `batch` is written only while no worker runs one, and read only by workers that joined it; all other fields are atomic
+// or immutable.
 unsafe impl Sync for Shared {}
-// SAFETY: as above; the pointer inside is used only while the caller of `run` waits.
+// SAFETY: as for `Sync`; the pointer in `batch` is used only while the caller of `run` waits.
 unsafe impl Send for Shared {}
 
-/// The threads.
+/// A pool of threads that run one batch of tasks at a time.
 pub(super) struct ThreadPool {
     shared: Arc<Shared>,
-    /// Held while the helpers work.
+    /// Held while the workers run a batch.
     busy: Mutex<()>,
 }
 
-/// As many threads as work at most, on this machine and with this `RAYON_NUM_THREADS`.
+/// The number of threads that run tasks: at most the processor's cores and `RAYON_NUM_THREADS`.
 pub(crate) fn threads() -> usize {
     rayon::current_num_threads().min(thread_pool().shared.next.len())
 }
 
-/// The one team of the process; its threads start when it is first needed.
+/// The thread pool of the process; its threads start at the first call.
 pub(super) fn thread_pool() -> &'static ThreadPool {
-    static TEAM: OnceLock<ThreadPool> = OnceLock::new();
-    TEAM.get_or_init(|| {
+    static POOL: OnceLock<ThreadPool> = OnceLock::new();
+    POOL.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // Asked on a thread of its own: inside of a pool the answer is the pool's, and the team outlives that.
+        // On a thread of its own: inside a rayon pool this would return that pool's size, and this pool outlives it.
         let allowed = std::thread::scope(|scope| scope.spawn(rayon::current_num_threads).join().unwrap_or(1));
         ThreadPool::new(cores.min(allowed.max(1)))
     })
@@ -78,22 +82,24 @@ pub(super) fn thread_pool() -> &'static ThreadPool {
 
 impl ThreadPool {
     fn new(threads: usize) -> Self {
-        let helper = || Worker { orders: AtomicUsize::new(0), asleep: AtomicBool::new(false), thread: OnceLock::new() };
+        let worker =
+            || Worker { latest_batch: AtomicUsize::new(0), asleep: AtomicBool::new(false), thread: OnceLock::new() };
         let nothing: *const (dyn Fn(usize, usize) + Sync) = &|_: usize, _: usize| {};
         let shared = Arc::new(Shared {
-            order: UnsafeCell::new(Batch { work: nothing, tasks: 0, threads: 0 }),
+            batch: UnsafeCell::new(Batch { work: nothing, tasks: 0, threads: 0 }),
             next: (0..threads).map(|_| Counter::default()).collect(),
             state: Counter(AtomicUsize::new(CLOSED)),
             finished: Counter::default(),
             failed: AtomicBool::new(false),
-            helpers: (1..threads).map(|_| helper()).collect(),
+            workers: (1..threads).map(|_| worker()).collect(),
         });
-        for index in 0..shared.helpers.len() {
+        for index in 0..shared.workers.len() {
             let mine = shared.clone();
-            let started =
-                std::thread::Builder::new().name(format!("metamers-{}", index + 1)).spawn(move || mine.help(index));
+            let started = std::thread::Builder::new()
+                .name(format!("metamers-{}", index + 1))
+                .spawn(move || mine.worker_loop(index));
             if let Ok(handle) = started {
-                let _ = shared.helpers[index].thread.set(handle.thread().clone());
+                let _ = shared.workers[index].thread.set(handle.thread().clone());
             }
         }
         Self { shared, busy: Mutex::new(()) }
@@ -101,62 +107,63 @@ impl ThreadPool {
 
     /// Calls `work(thread, task)` once for each task below `tasks`, on up to `threads` threads, until all are done.
     ///
-    /// Each thread takes the tasks of its own share first, so that what it wrote for the layer before is still in its
-    /// cache. When the helpers are busy with another caller's work, this thread does everything.
+    /// Each thread takes the tasks of its own share first, because what it wrote for the layer before is still in its cache;
+    /// then it steals from the other shares. If the workers are busy with another caller's batch, this thread runs all tasks.
     pub fn run(&self, threads: usize, tasks: usize, work: Work) {
-        let alone = || (0..tasks).for_each(|task| work(0, task));
-        let ready = self.shared.helpers.iter().take_while(|h| h.thread.get().is_some()).count() + 1;
+        let run_serially = || (0..tasks).for_each(|task| work(0, task));
+        let ready = self.shared.workers.iter().take_while(|h| h.thread.get().is_some()).count() + 1;
         let threads = threads.min(ready).min(tasks);
         if threads <= 1 {
-            return alone();
+            return run_serially();
         }
-        let Ok(_busy) = self.busy.try_lock() else { return alone() };
+        let Ok(_busy) = self.busy.try_lock() else { return run_serially() };
         let shared = &*self.shared;
         for thread in 0..threads {
             shared.next[thread].0.store(thread * tasks / threads, Ordering::Relaxed);
         }
-        // SAFETY: no helper has an order now, and this function does not return before all have finished with this one.
+        // SAFETY: `busy` is held and every worker of the last batch has finished, so no one reads `batch`; the lifetime of `work`
+        // may be extended because this function returns only after all workers that joined have finished.
         unsafe {
             let work = std::mem::transmute::<Work<'_>, Work<'static>>(work);
-            *shared.order.get() = Batch { work, tasks, threads };
+            *shared.batch.get() = Batch { work, tasks, threads };
         }
         shared.finished.0.store(0, Ordering::Relaxed);
-        let number = (shared.state.0.load(Ordering::Relaxed) >> NUMBER).wrapping_add(1);
-        shared.state.0.store(number << NUMBER, Ordering::Release);
-        for helper in &shared.helpers[..threads - 1] {
-            helper.orders.store(number, Ordering::SeqCst);
-            if helper.asleep.load(Ordering::SeqCst)
-                && let Some(thread) = helper.thread.get()
+        let id = (shared.state.0.load(Ordering::Relaxed) >> ID_SHIFT).wrapping_add(1);
+        shared.state.0.store(id << ID_SHIFT, Ordering::Release);
+        for worker in &shared.workers[..threads - 1] {
+            worker.latest_batch.store(id, Ordering::SeqCst);
+            if worker.asleep.load(Ordering::SeqCst)
+                && let Some(thread) = worker.thread.get()
             {
                 thread.unpark();
             }
         }
         let own = catch_unwind(AssertUnwindSafe(|| shared.work(0)));
-        // A helper that has not come by now is not waited for: its core may be busy with something else.
-        let joined = shared.state.0.fetch_or(CLOSED, Ordering::AcqRel) & JOINED;
+        // Workers that have not joined by now are not waited for: their cores may be busy with something else.
+        let joined = shared.state.0.fetch_or(CLOSED, Ordering::AcqRel) & JOINED_MASK;
         let mut spins = 0usize;
         while shared.finished.0.load(Ordering::Acquire) < joined {
             spins += 1;
-            if spins < PATIENCE { std::hint::spin_loop() } else { std::thread::yield_now() }
+            if spins < MAX_SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
         let failed = shared.failed.swap(false, Ordering::Relaxed);
         if let Err(panic) = own {
             std::panic::resume_unwind(panic);
         }
-        assert!(!failed, "a helper thread panicked");
+        assert!(!failed, "a worker thread panicked");
     }
 }
 
 impl Shared {
     fn work(&self, thread: usize) {
-        // SAFETY: the order stays until all threads are done with it.
-        let (order, work) = unsafe {
-            let order = &*self.order.get();
-            (order, &*order.work)
+        // SAFETY: the batch stays until all threads that joined it have finished.
+        let (batch, work) = unsafe {
+            let batch = &*self.batch.get();
+            (batch, &*batch.work)
         };
-        for share in 0..order.threads {
-            let share = (thread + share) % order.threads;
-            let end = (share + 1) * order.tasks / order.threads;
+        for share in 0..batch.threads {
+            let share = (thread + share) % batch.threads;
+            let end = (share + 1) * batch.tasks / batch.threads;
             loop {
                 let task = self.next[share].0.fetch_add(1, Ordering::Relaxed);
                 if task >= end {
@@ -167,24 +174,24 @@ impl Shared {
         }
     }
 
-    fn help(&self, index: usize) {
-        let helper = &self.helpers[index];
+    fn worker_loop(&self, index: usize) {
+        let worker = &self.workers[index];
         let mut done = 0;
         loop {
             let mut spins = 0;
-            while helper.orders.load(Ordering::Acquire) == done {
+            while worker.latest_batch.load(Ordering::Acquire) == done {
                 spins += 1;
-                if spins < PATIENCE {
+                if spins < MAX_SPINS {
                     std::hint::spin_loop();
                     continue;
                 }
-                helper.asleep.store(true, Ordering::SeqCst);
-                if helper.orders.load(Ordering::SeqCst) == done {
+                worker.asleep.store(true, Ordering::SeqCst);
+                if worker.latest_batch.load(Ordering::SeqCst) == done {
                     std::thread::park();
                 }
-                helper.asleep.store(false, Ordering::SeqCst);
+                worker.asleep.store(false, Ordering::SeqCst);
             }
-            done = helper.orders.load(Ordering::Acquire);
+            done = worker.latest_batch.load(Ordering::Acquire);
             if !self.join(done) {
                 continue;
             }
@@ -195,9 +202,9 @@ impl Shared {
         }
     }
 
-    /// Joins order `number`, if it is still open.
-    fn join(&self, number: usize) -> bool {
-        let open = |state: usize| state & CLOSED == 0 && state >> NUMBER == number << NUMBER >> NUMBER;
+    /// Joins batch `id` if it is still open.
+    fn join(&self, id: usize) -> bool {
+        let open = |state: usize| state & CLOSED == 0 && state >> ID_SHIFT == id << ID_SHIFT >> ID_SHIFT;
         let joined = self.state.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |s| open(s).then_some(s + 1));
         joined.is_ok()
     }
@@ -209,11 +216,11 @@ mod tests {
 
     #[test]
     fn every_task_is_done_once() {
-        let team = ThreadPool::new(3);
+        let pool = ThreadPool::new(3);
         for tasks in [0, 1, 2, 7, 100] {
             for threads in 1..5 {
                 let done: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
-                team.run(threads, tasks, &|_, task| {
+                pool.run(threads, tasks, &|_, task| {
                     done[task].fetch_add(1, Ordering::Relaxed);
                 });
                 assert!(done.iter().all(|d| d.load(Ordering::Relaxed) == 1), "{tasks} tasks, {threads} threads");
@@ -222,11 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn helpers_that_fell_asleep_are_woken() {
-        let team = ThreadPool::new(2);
+    fn sleeping_workers_are_woken() {
+        let pool = ThreadPool::new(2);
         for _ in 0..3 {
             let sum = AtomicUsize::new(0);
-            team.run(2, 10, &|_, task| {
+            pool.run(2, 10, &|_, task| {
                 sum.fetch_add(task, Ordering::Relaxed);
             });
             assert_eq!(sum.into_inner(), 45);
@@ -235,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_reaches_the_caller_and_leaves_the_team_usable() {
-        let team = ThreadPool::new(2);
+    fn a_panic_reaches_the_caller_and_leaves_the_pool_usable() {
+        let pool = ThreadPool::new(2);
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            team.run(2, 8, &|_, task| assert!(task != 7, "the task that fails"));
+            pool.run(2, 8, &|_, task| assert!(task != 7, "the task that fails"));
         }));
         assert!(panicked.is_err());
         let count = AtomicUsize::new(0);
-        team.run(2, 8, &|_, _| {
+        pool.run(2, 8, &|_, _| {
             count.fetch_add(1, Ordering::Relaxed);
         });
         assert_eq!(count.into_inner(), 8);

@@ -84,7 +84,7 @@ impl Content {
             serde_json::to_string(content)
                 .map_err(|e| Error::invalid("task", format!("cannot be written as JSON ({e})")))
         };
-        self.fingerprint = crate::fs::sha256::of(json(&self)?.as_bytes())[..12].into();
+        self.fingerprint = crate::fs::sha256::hex_digest(json(&self)?.as_bytes())[..12].into();
         // A `<` is found in JSON's texts only: written like this, none of them ends the script or begins a comment.
         let task = json(&self)?.replace('<', "\\u003c");
         let parts =

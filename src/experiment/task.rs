@@ -5,7 +5,7 @@ use std::path::Path;
 use super::assignment::{Generator, assign};
 use super::page::{Content, Shown};
 use super::{Choices, TaskBuilder};
-use crate::display::{Bundle, Show, escape};
+use crate::display::{MimeBundle, Show, escape};
 use crate::{Error, Result};
 
 const MEGABYTE: usize = 1_000_000;
@@ -168,9 +168,9 @@ impl RecognitionTask {
     /// [`Error::File`] for another ending, or when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        match crate::fs::extension::extension(path).as_str() {
+        match crate::fs::extension::lowercase_extension(path).as_str() {
             "html" | "htm" => crate::fs::atomic::write(path, self.page.as_bytes()),
-            "txt" => Show::save(self, path),
+            "txt" => Show::export(self, path),
             _ => Err(Error::file(path, "a recognition task is saved as .html (the page) or .txt (what it is)")),
         }
     }
@@ -201,7 +201,7 @@ impl RecognitionTask {
 }
 
 impl Show for RecognitionTask {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let words = self.words();
         let html = format!(
             r#"<pre style="white-space:pre-wrap">{}</pre>
@@ -210,7 +210,7 @@ impl Show for RecognitionTask {
             escape(&self.page),
             escape(&self.title)
         );
-        vec![Bundle::text(words).html(html)]
+        vec![MimeBundle::text(words).html(html)]
     }
 }
 

@@ -1,10 +1,10 @@
-//! Finding the files that ship with the project: weights, photos.
+//! Finds the files that ship with the project: weights, photos, recordings.
 
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// The folder of shipped files: `METAMERS_ASSETS` when set, else the one beside the sources that this was built from.
+/// The folder of shipped files: `METAMERS_ASSETS` if set, else `assets` in the source tree of this build.
 fn folder() -> PathBuf {
     match std::env::var_os("METAMERS_ASSETS") {
         Some(folder) => folder.into(),
@@ -12,7 +12,7 @@ fn folder() -> PathBuf {
     }
 }
 
-/// The shipped files whose relative path matches a pattern like `photos/*`, by that relative path, in order.
+/// Returns the relative paths of the shipped stimuli that match a glob pattern such as `photos/*`, sorted.
 pub(crate) fn matching(pattern: &glob::Pattern) -> Vec<String> {
     let mut found = vec![];
     for kind in ["photos", "speech"] {
@@ -24,16 +24,16 @@ pub(crate) fn matching(pattern: &glob::Pattern) -> Vec<String> {
     found
 }
 
-/// The shipped file or folder of this relative path, whatever lies in the current directory.
+/// Returns the path of a shipped file or folder; the working directory is not searched.
 pub(crate) fn shipped(path: &str) -> Result<PathBuf> {
     let shipped = folder().join(path);
     if shipped.exists() {
         return Ok(shipped);
     }
-    Err(Error::file(shipped, "this shipped file is missing; set METAMERS_ASSETS to the project's assets"))
+    Err(Error::file(shipped, "shipped file not found; set METAMERS_ASSETS to the project's `assets` folder"))
 }
 
-/// `path` itself when it exists or is absolute, else the shipped file of that relative path.
+/// Returns `path` itself if it exists or is absolute, else the shipped file with that relative path.
 pub(crate) fn find(path: &Path) -> Result<PathBuf> {
     if path.is_absolute() || path.exists() {
         return Ok(path.into());
@@ -43,11 +43,15 @@ pub(crate) fn find(path: &Path) -> Result<PathBuf> {
         return Ok(shipped);
     }
     let reason = if folder().exists() {
-        let here = std::env::current_dir().unwrap_or_default();
-        format!("no such file in {} nor among the shipped ones in {}", here.display(), folder().display())
+        let working_directory = std::env::current_dir().unwrap_or_default();
+        format!(
+            "no such file, neither in {} nor among the shipped files in {}",
+            working_directory.display(),
+            folder().display()
+        )
     } else {
         format!(
-            "no such file, and no shipped ones in {}; set METAMERS_ASSETS to the project's assets",
+            "no such file, and no shipped files in {}; set METAMERS_ASSETS to the project's `assets` folder",
             folder().display()
         )
     };

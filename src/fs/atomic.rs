@@ -1,47 +1,48 @@
-//! Writing files that are whole or not there.
+//! Atomic file writes: a file appears complete or not at all.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// More links than these one behind the other are a circle.
-const MOST_LINKS: usize = 40;
+/// Maximum symlink depth before a loop is assumed; Linux has the same limit.
+const MAX_LINKS: usize = 40;
 
-/// Writes beside the target and renames, so that a reader or a crash never sees half a file.
+/// Writes a file atomically: writes a temporary file in the same folder, then renames it, so that neither a reader nor a crash sees half a
+/// file.
 ///
-/// A link stays a link: what it leads to is written.
+/// A symlink is followed and stays a symlink. An existing file keeps its permissions.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |e: std::io::Error| Error::file(path, format!("cannot be written ({e})"));
-    let target = target(path).map_err(failed)?;
+    let failed = |e: std::io::Error| Error::file(path, format!("cannot write the file ({e})"));
+    let target = resolve_links(path).map_err(failed)?;
     let folder = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
-    // As for any new file, the system takes away what the person's umask forbids.
+    // The mode of any new file, before the umask is applied.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.prefix(".metamers-").tempfile_in(folder).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
-    if let Ok(before) = std::fs::metadata(&target) {
-        file.as_file().set_permissions(before.permissions()).map_err(failed)?;
+    if let Ok(existing) = std::fs::metadata(&target) {
+        file.as_file().set_permissions(existing.permissions()).map_err(failed)?;
     }
     file.as_file().sync_all().map_err(failed)?;
     file.persist(&target).map_err(|e| failed(e.error))?;
     Ok(())
 }
 
-/// Where links lead in the end, whether something is there or not.
-fn target(path: &Path) -> std::io::Result<PathBuf> {
+/// Follows symlinks to the final path, which need not exist.
+fn resolve_links(path: &Path) -> std::io::Result<PathBuf> {
     let mut target = path.to_path_buf();
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         match std::fs::read_link(&target) {
             Ok(next) => target = target.parent().unwrap_or(Path::new("")).join(next),
             Err(_) => return Ok(target),
         }
     }
-    Err(std::io::Error::other("links lead in a circle"))
+    Err(std::io::Error::other("symlink loop"))
 }
 
 #[cfg(all(test, unix))]
@@ -57,8 +58,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_as_readable_as_any_new_one() {
-        // A umask belongs to the process, so this test runs itself in processes of their own.
+    fn a_new_file_respects_the_umask() {
+        // The umask belongs to the process, so this test runs itself in child processes.
         if let Some(path) = std::env::var_os("METAMERS_TEST_UMASK") {
             return write(Path::new(&path), b"whole").unwrap();
         }
@@ -68,7 +69,7 @@ mod tests {
             let done = Command::new("sh")
                 .args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
                 .arg(std::env::current_exe().unwrap())
-                .args(["--exact", "fs::atomic::tests::a_file_is_as_readable_as_any_new_one"])
+                .args(["--exact", "fs::atomic::tests::a_new_file_respects_the_umask"])
                 .env("METAMERS_TEST_UMASK", &path)
                 .output()
                 .unwrap();
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_replaced_stays_as_readable() {
+    fn a_replaced_file_keeps_its_permissions() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("private");
         fs::write(&path, "before").unwrap();
@@ -88,22 +89,22 @@ mod tests {
     }
 
     #[test]
-    fn a_link_leads_to_what_is_written() {
+    fn a_symlink_is_followed_and_kept() {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (link, file) = (folder.path().join("link"), other.path().join("file"));
         let second = folder.path().join("second");
         symlink(&file, &link).unwrap();
         symlink("link", &second).unwrap();
-        // First to where nothing is yet, then over what is there.
+        // First to a path that does not exist, then over the existing file.
         for content in ["one", "two"] {
             write(&second, content.as_bytes()).unwrap();
             assert_eq!(fs::read_to_string(&file).unwrap(), content);
         }
         assert!(link.is_symlink() && second.is_symlink());
         assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
-        let circle = folder.path().join("circle");
-        symlink("circle", &circle).unwrap();
-        assert!(write(&circle, b"x").unwrap_err().to_string().contains("circle"));
+        let cycle = folder.path().join("cycle");
+        symlink("cycle", &cycle).unwrap();
+        assert!(write(&cycle, b"x").unwrap_err().to_string().contains("symlink loop"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Files: the shipped assets, atomic writes, extensions, hashes, and WAV.
+//! Files: shipped assets, atomic writes, extensions, SHA-256 and WAV.
 
 pub(crate) mod assets;
 pub(crate) mod atomic;

@@ -2,7 +2,7 @@
 
 use super::gradient::percent;
 use super::{InspectedStage, Inspection};
-use crate::display::{Align, Bundle, Figure, LinePlot, Panel, Player, Players, Show, Table};
+use crate::display::{Align, Figure, LinePlot, MimeBundle, Panel, Player, Players, Show, Table};
 use crate::network::thousands;
 use crate::ops::Relu;
 use crate::stimulus::{Sound, Stimulus};
@@ -123,7 +123,7 @@ fn decibels(snr: f64) -> String {
 
 impl Inspection {
     /// Original and metamers to listen to, where they are sounds.
-    fn players(&self) -> Vec<Bundle> {
+    fn players(&self) -> Vec<MimeBundle> {
         let Stimulus::Sound(original) = &self.stimulus else { return vec![] };
         let player = |name: &str, sound: &Sound| Player::new(name, sound.sample_rate(), sound.values().to_vec());
         let metamers = self.smoke.iter().filter_map(|smoke| {
@@ -135,7 +135,7 @@ impl Inspection {
 }
 
 impl Show for Inspection {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         [self.table().mime_bundles(), self.stage_table().mime_bundles(), self.players(), self.figure().mime_bundles()]
             .concat()
     }

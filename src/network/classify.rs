@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::{Input, Network};
-use crate::display::{Bars, Bundle, Figure, Panel, Show};
+use crate::display::{Bars, Figure, MimeBundle, Panel, Show};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
@@ -127,7 +127,7 @@ impl Network {
                     return Ok(image.into());
                 }
                 let resized = image.resize_shorter_side(resize.max(height).max(width))?;
-                Ok(resized.centre_crop(width, height)?.into())
+                Ok(resized.center_crop(width, height)?.into())
             }
             (&Input::Sound { samples, sample_rate: rate }, Stimulus::Sound(sound)) => {
                 Ok(sound.resample(rate)?.fix_length(samples)?.into())
@@ -139,7 +139,7 @@ impl Network {
 }
 
 impl Show for Classification {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let bars = self.guesses.iter().map(|g| (g.name.clone(), g.probability));
         let lines = self.guesses.iter().map(|g| format!("{:6.2} %  {}", 100.0 * g.probability, g.name));
         let text = lines.collect::<Vec<_>>().join("\n");

@@ -1,7 +1,7 @@
 //! Recognition by the nearest reference.
 
 use super::Network;
-use crate::display::{Align, Bundle, Show, Table};
+use crate::display::{Align, MimeBundle, Show, Table};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
@@ -132,7 +132,7 @@ impl std::fmt::Debug for NearestNeighbor {
 }
 
 impl Show for Neighbors {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let rows = self.0.iter().map(|m| [m.name.clone(), format!("{:.3}", m.cosine)]);
         let empty = Table::new(["nearest", "cosine"]).align([Align::Left, Align::Right]);
         rows.fold(empty, Table::row).mime_bundles()
@@ -140,7 +140,7 @@ impl Show for Neighbors {
 }
 
 impl Show for NearestNeighbor {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let mut names: Vec<(&str, usize)> = vec![];
         for (name, _) in &self.examples {
             match names.iter_mut().find(|(known, _)| known == name) {

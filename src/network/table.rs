@@ -1,7 +1,7 @@
 //! A network as a table of its stages.
 
 use super::{Input, Layer, Network};
-use crate::display::{Align, Bundle, Show, Table};
+use crate::display::{Align, MimeBundle, Show, Table};
 
 /// In place of a number that nobody counted.
 const UNKNOWN: &str = "not known";
@@ -53,7 +53,7 @@ impl Network {
 }
 
 impl Show for Network {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         self.table().mime_bundles()
     }
 }

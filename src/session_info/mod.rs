@@ -19,7 +19,7 @@ pub(crate) use session::note_run;
 
 use serde::Serialize;
 
-use crate::display::{Bundle, Show, escape};
+use crate::display::{MimeBundle, Show, escape};
 use crate::engine::Isa;
 
 /// The library, the machine and the session at one moment.
@@ -89,14 +89,14 @@ impl std::fmt::Display for SessionInfo {
 }
 
 impl Show for SessionInfo {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let (text, json) = (self.to_string(), self.json());
         let html = format!(
             "<pre>{}</pre>\n<details><summary>as JSON</summary>\n<pre>{}</pre>\n</details>",
             escape(&text),
             escape(&json)
         );
-        vec![Bundle::text(text).html(html)]
+        vec![MimeBundle::text(text).html(html)]
     }
 }
 

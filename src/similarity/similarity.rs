@@ -1,6 +1,6 @@
 //! How alike two sets of activations are.
 
-use crate::display::{Align, Bundle, Show, Table};
+use crate::display::{Align, MimeBundle, Show, Table};
 use crate::{Error, Result};
 
 /// Three measures of how alike activations `a` (of the original) and `b` (of the metamer) are.
@@ -50,7 +50,7 @@ impl Similarity {
 }
 
 impl Show for Similarity {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let number = |v: Option<f64>, digits: usize| v.map_or("undefined".into(), |v| format!("{v:.digits$}"));
         Table::new(["measure", "value", "a perfect match"])
             .align([Align::Left, Align::Right, Align::Right])

@@ -1,35 +1,37 @@
-//! What a sound looks like: its waveform and its spectrogram.
+//! Display of sounds: waveform, spectrogram and player.
 
 use realfft::RealFftPlanner;
 
 use super::Sound;
-use crate::display::{Bundle, Figure, HeatMap, LinePlot, Panel, Player, Show};
+use crate::display::{Figure, HeatMap, LinePlot, MimeBundle, Panel, Player, Show};
 
-/// The length of a spectrogram's window and the step between two, in seconds.
+/// The window length of spectrograms, in seconds.
 const WINDOW: f64 = 0.025;
-const STEP: f64 = 0.005;
+/// The hop between two windows, in seconds.
+const HOP: f64 = 0.005;
 
-/// At most this many columns: a picture is about that wide.
-const MOST_COLUMNS: usize = 900;
+/// The maximum number of columns of a spectrogram, about the width of a picture in pixels.
+const MAX_COLUMNS: usize = 900;
 
-/// Below its loudest cell by this many dB a spectrogram is black.
+/// The dynamic range of spectrograms, in dB.
 const RANGE_DB: f64 = 70.0;
 
 impl Sound {
-    /// The samples over time.
+    /// Plots the waveform.
     pub fn waveform(&self) -> LinePlot {
         let time = |i: usize| i as f64 / f64::from(self.sample_rate());
         let line = self.values().iter().enumerate().map(|(i, &v)| (time(i), f64::from(v))).collect();
-        let most = f64::from(self.peak()).max(1e-9);
-        LinePlot::new("waveform").x_label("time (s)").x_range(0.0, self.seconds()).y_range(-most, most).series("", line)
+        let peak = f64::from(self.peak()).max(1e-9);
+        LinePlot::new("waveform").x_label("time (s)").x_range(0.0, self.seconds()).y_range(-peak, peak).series("", line)
     }
 
-    /// Power over time and frequency: Hann windows of 25 ms, 5 ms apart (more in long sounds), in dB below the loudest cell.
+    /// Computes the spectrogram: power over time and frequency in Hann windows of 25 ms with a hop of 5 ms (more for long sounds), in dB relative
+    /// to its maximum.
     pub fn spectrogram(&self) -> HeatMap {
         let rate = f64::from(self.sample_rate());
         let length = ((WINDOW * rate).round() as usize).clamp(2, self.len().max(2));
-        let step = ((STEP * rate).round() as usize).max(self.len() / MOST_COLUMNS).max(1);
-        let columns = (self.len().saturating_sub(length)) / step + 1;
+        let hop = ((HOP * rate).round() as usize).max(self.len() / MAX_COLUMNS).max(1);
+        let columns = (self.len().saturating_sub(length)) / hop + 1;
         let transform = RealFftPlanner::<f32>::new().plan_fft_forward(length);
         let hann = |i: usize| (std::f64::consts::PI * (i as f64 + 0.5) / length as f64).sin().powi(2) as f32;
         let window: Vec<f32> = (0..length).map(hann).collect();
@@ -37,13 +39,13 @@ impl Sound {
         let (mut input, mut spectrum) = (transform.make_input_vec(), transform.make_output_vec());
         let mut power = vec![0.0; rows * columns];
         for column in 0..columns {
-            let samples = self.values().iter().skip(column * step).chain(std::iter::repeat(&0.0));
+            let samples = self.values().iter().skip(column * hop).chain(std::iter::repeat(&0.0));
             input.iter_mut().zip(samples.zip(&window)).for_each(|(x, (v, w))| *x = v * w);
             transform.process(&mut input, &mut spectrum).expect("buffers of the planned size");
             spectrum.iter().enumerate().for_each(|(row, bin)| power[row * columns + column] = bin.norm_sqr());
         }
-        let most = power.iter().fold(f32::MIN_POSITIVE, |a, &v| a.max(v));
-        let db = |&v: &f32| (10.0 * f64::from(v / most).max(1e-20).log10()) as f32;
+        let max = power.iter().fold(f32::MIN_POSITIVE, |a, &v| a.max(v));
+        let db = |&v: &f32| (10.0 * f64::from(v / max).max(1e-20).log10()) as f32;
         let values: Vec<f32> = power.iter().map(db).collect();
         let half = rate / length as f64 / 2.0;
         HeatMap::new("spectrogram", rows, columns, values)
@@ -54,14 +56,14 @@ impl Sound {
             .value_label("dB below the loudest")
     }
 
-    /// A player of the sound as loud as fits.
+    /// Returns an audio player with normalized peak.
     pub fn player(&self) -> Player {
         let name = if self.name().is_empty() { "sound" } else { self.name() };
         Player::new(name, self.sample_rate(), self.values().to_vec()).peak()
     }
 
     fn words(&self) -> String {
-        let called = if self.name().is_empty() { "sound" } else { self.name() };
+        let name = if self.name().is_empty() { "sound" } else { self.name() };
         let level = match self.rms() {
             0.0 => "silent".into(),
             rms => format!("rms {rms:.3}, peak {:.3}", self.peak()),
@@ -70,20 +72,20 @@ impl Sound {
             0 => String::new(),
             samples => format!(", {samples} samples clipped"),
         };
-        format!("{called}, {:.2} s at {} Hz, {level}{clipped}", self.seconds(), self.sample_rate())
+        format!("{name}, {:.2} s at {} Hz, {level}{clipped}", self.seconds(), self.sample_rate())
     }
 }
 
-/// The waveform under the sound's name, as a part of a figure.
+/// A panel with the waveform, titled with the sound's name.
 impl From<&Sound> for Panel {
     fn from(sound: &Sound) -> Self {
         Self::plot(sound.waveform().titled(sound.name()))
     }
 }
 
-/// A player, and as an output of its own the waveform above the spectrogram.
+/// An audio player, and as a second output the waveform above the spectrogram.
 impl Show for Sound {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let words = self.words();
         let figure = Figure::new(format!("Waveform and spectrogram of {words}"))
             .width(720.0)

@@ -1,23 +1,23 @@
-//! Either of what a metamer can be made of.
+//! A stimulus: an image or a sound.
 
 use candle_core::Tensor;
 
 use super::{Image, Sound};
-use crate::display::{Bundle, Panel, Show};
+use crate::display::{MimeBundle, Panel, Show};
 use crate::{Error, Result};
 
-/// A picture or a sound.
+/// A stimulus of a network: an image or a sound.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Stimulus {
-    /// A picture.
+    /// An image.
     Image(Image),
     /// A sound.
     Sound(Sound),
 }
 
 impl Stimulus {
-    /// What it is called in captions.
+    /// The name in captions.
     pub fn name(&self) -> &str {
         match self {
             Self::Image(image) => image.name(),
@@ -25,7 +25,7 @@ impl Stimulus {
         }
     }
 
-    /// The same stimulus under another name.
+    /// Replaces the name.
     pub fn with_name(self, name: impl Into<String>) -> Self {
         match self {
             Self::Image(image) => image.with_name(name).into(),
@@ -52,29 +52,29 @@ impl Stimulus {
         }
     }
 
-    /// The picture.
+    /// Returns the image.
     ///
     /// # Errors
-    /// When it is a sound.
+    /// When the stimulus is a sound.
     pub fn image(&self) -> Result<&Image> {
         match self {
             Self::Image(image) => Ok(image),
-            Self::Sound(sound) => Err(Error::invalid(called(sound.name()), "is a sound, not a picture")),
+            Self::Sound(sound) => Err(Error::invalid(name_or_default(sound.name()), "is a sound, not an image")),
         }
     }
 
-    /// The sound.
+    /// Returns the sound.
     ///
     /// # Errors
-    /// When it is a picture.
+    /// When the stimulus is an image.
     pub fn sound(&self) -> Result<&Sound> {
         match self {
             Self::Sound(sound) => Ok(sound),
-            Self::Image(image) => Err(Error::invalid(called(image.name()), "is a picture, not a sound")),
+            Self::Image(image) => Err(Error::invalid(name_or_default(image.name()), "is an image, not a sound")),
         }
     }
 
-    /// The smallest and the largest value that it can hold.
+    /// The range of valid values: `[0, 1]` for images, `[-1, 1]` for sounds.
     pub fn range(&self) -> [f32; 2] {
         match self {
             Self::Image(_) => [0.0, 1.0],
@@ -82,7 +82,7 @@ impl Stimulus {
         }
     }
 
-    /// Whether both are pictures of one size, or sounds of one rate and length.
+    /// Returns whether both are images of the same size, or sounds of the same sample rate and length.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Image(a), Self::Image(b)) => (a.width(), a.height()) == (b.width(), b.height()),
@@ -91,7 +91,7 @@ impl Stimulus {
         }
     }
 
-    /// A stimulus of this one's kind and size with other values, clamped to what it can hold.
+    /// Creates a stimulus of the same kind and size with other values, clamped to the valid range.
     pub(crate) fn with_clamped(&self, name: &str, values: &[f32]) -> Self {
         match self {
             Self::Image(image) => image.with_clamped(name, values).into(),
@@ -100,12 +100,12 @@ impl Stimulus {
     }
 }
 
-/// What an error calls a stimulus, which may have no name.
-fn called(name: &str) -> &str {
+/// The name of a stimulus in an error message.
+fn name_or_default(name: &str) -> &str {
     if name.is_empty() { "stimulus" } else { name }
 }
 
-macro_rules! from {
+macro_rules! from_kind {
     ($($kind:ident),+) => {$(
         impl From<$kind> for Stimulus {
             fn from(stimulus: $kind) -> Self {
@@ -121,7 +121,7 @@ macro_rules! from {
     )+};
 }
 
-from!(Image, Sound);
+from_kind!(Image, Sound);
 
 impl From<&Stimulus> for Stimulus {
     fn from(stimulus: &Stimulus) -> Self {
@@ -139,7 +139,7 @@ impl From<&Stimulus> for Panel {
 }
 
 impl Show for Stimulus {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         match self {
             Self::Image(image) => image.mime_bundles(),
             Self::Sound(sound) => sound.mime_bundles(),

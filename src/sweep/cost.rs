@@ -6,7 +6,7 @@ use super::job::Job;
 use super::manifest::{NetworkEntry, Task};
 use super::slurm::Slurm;
 use super::workers;
-use crate::display::{Align, Bundle, Show, Table, duration};
+use crate::display::{Align, MimeBundle, Show, Table, duration};
 use crate::synthesis::{Run, Synthesis};
 use crate::{Error, Result};
 
@@ -110,7 +110,7 @@ fn evaluation(job: &Job, task: &Task) -> Result<Duration> {
 }
 
 impl Show for Cost {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let tasks: usize = self.rows.iter().map(|row| row.tasks).sum();
         let side_by_side = match self.workers {
             1 => "one after the other".into(),

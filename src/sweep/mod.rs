@@ -54,5 +54,5 @@ pub use slurm::{Slurm, Submission, ranges};
 /// SHA-256 of a thing's JSON, in hexadecimal.
 fn digest(thing: &impl serde::Serialize) -> crate::Result<String> {
     let json = serde_json::to_vec(thing);
-    Ok(crate::fs::sha256::of(&json.map_err(|e| crate::Error::invalid("plan", format!("has no JSON ({e})")))?))
+    Ok(crate::fs::sha256::hex_digest(&json.map_err(|e| crate::Error::invalid("plan", format!("has no JSON ({e})")))?))
 }

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use super::results::SweepResults;
 use super::row::Row;
 use super::sources::is_stimulus;
-use crate::display::{Bundle, Figure, Panel, Raster, Show};
+use crate::display::{Figure, MimeBundle, Panel, Raster, Show};
 use crate::verdict::WELL_MATCHED_DB;
 use crate::{Error, Result};
 
@@ -231,12 +231,12 @@ fn short(name: &str) -> String {
 }
 
 impl Show for SweepResults {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let first = self.job.study.seeds.first().copied().unwrap_or_default();
         let panel = |network: usize| match self.panel(network, first) {
             // The text tells of all networks, so it is said once.
             Ok(figure) => figure.bundle(if network == 0 { self.words() } else { String::new() }),
-            Err(e) => Bundle::text(format!("{}\nno panel: {e}", self.words())),
+            Err(e) => MimeBundle::text(format!("{}\nno panel: {e}", self.words())),
         };
         (0..self.job.study.networks.len()).map(panel).collect()
     }

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::results::SweepResults;
 use super::workers::WorkerEvent;
-use crate::display::{Bundle, Live, ProgressBar, Show, duration};
+use crate::display::{Live, LiveView, MimeBundle, ProgressBar, Show, duration};
 
 /// A terminal's line is written so often at most; a log's, which nothing takes away again, more rarely.
 const LINE: Duration = Duration::from_millis(250);
@@ -24,15 +23,14 @@ pub(super) struct ProgressView {
     parts: HashMap<usize, f64>,
     begun: Instant,
     written: Option<Instant>,
-    drawn: Option<Instant>,
-    /// How long the last drawing took.
-    cost: Duration,
+    view: LiveView,
     terminal: bool,
 }
 
 impl ProgressView {
     pub fn new(results: SweepResults, total: usize, quiet: bool) -> Self {
-        let place = (!quiet).then(|| Arc::new(Live::in_each_cell()));
+        let view = LiveView::with_interval(Duration::from_secs(1));
+        let place = (!quiet).then(|| view.place());
         Self {
             before: results.rows.len(),
             results: SweepResults { place, ..results },
@@ -41,8 +39,7 @@ impl ProgressView {
             parts: HashMap::new(),
             begun: Instant::now(),
             written: None,
-            drawn: None,
-            cost: Duration::ZERO,
+            view,
             terminal: std::io::stderr().is_terminal(),
         }
     }
@@ -66,10 +63,7 @@ impl ProgressView {
             return;
         }
         if Live::is_on() {
-            // At most a tenth of the time goes into pictures, and a line of text costs nothing.
-            let pause = Duration::from_secs(1).max(self.cost * 9);
-            let due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= pause);
-            if due && (done || self.begun.elapsed() > pause) {
+            if self.view.is_due() && (done || self.begun.elapsed() > self.view.pause()) {
                 self.draw();
             }
         } else {
@@ -92,14 +86,8 @@ impl ProgressView {
     }
 
     fn draw(&mut self) {
-        let begun = Instant::now();
-        let mut bundles = vec![Bundle::text(self.progress().to_string())];
-        bundles.extend(self.results.mime_bundles());
-        if let Some(place) = &self.results.place {
-            place.update(&bundles);
-        }
-        self.cost = begun.elapsed();
-        self.drawn = Some(Instant::now());
+        let (line, results) = (self.progress().to_string(), &self.results);
+        self.view.update(|| with_panel(line, results));
     }
 
     fn write_line(&self) {
@@ -124,15 +112,16 @@ impl ProgressView {
         if self.quiet {
             return self.results;
         }
-        match &self.results.place {
-            Some(place) if Live::is_on() => {
-                // In the place of the line of progress.
-                let mut bundles = vec![Bundle::text(self.results.summary())];
-                bundles.extend(self.results.mime_bundles());
-                place.update(&bundles);
-            }
-            _ => self.say(&format!("{} in {}", self.results.summary(), duration(self.begun.elapsed()))),
+        let (summary, results) = (self.results.summary(), &self.results);
+        // The summary replaces the line of progress.
+        if !self.view.finish(|| with_panel(summary.clone(), results)) {
+            self.say(&format!("{summary} in {}", duration(self.begun.elapsed())));
         }
         self.results
     }
+}
+
+/// A line of text above the panel of the results so far.
+fn with_panel(line: String, results: &SweepResults) -> Vec<MimeBundle> {
+    std::iter::once(MimeBundle::text(line)).chain(results.mime_bundles()).collect()
 }

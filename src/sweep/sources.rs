@@ -127,13 +127,13 @@ impl Sources {
     pub fn items(&self) -> Result<Vec<StimulusEntry>> {
         let item = |source: &Source<Stimulus>| match source {
             Source::Named(name) => {
-                let sha256 = crate::fs::sha256::of(&self.bytes(name)?);
+                let sha256 = crate::fs::sha256::hex_digest(&self.bytes(name)?);
                 Ok(StimulusEntry { name: name.clone(), sha256, sound: is_sound(name) })
             }
             Source::Given(name, stimulus) => {
                 let bytes: Vec<u8> = stimulus.values().iter().flat_map(|v| v.to_le_bytes()).collect();
                 let sound = matches!(stimulus, Stimulus::Sound(_));
-                Ok(StimulusEntry { name: name.clone(), sha256: crate::fs::sha256::of(&bytes), sound })
+                Ok(StimulusEntry { name: name.clone(), sha256: crate::fs::sha256::hex_digest(&bytes), sound })
             }
         };
         self.stimuli.iter().map(item).collect()
@@ -152,7 +152,7 @@ impl Sources {
             _ => &item.name,
         };
         let bytes = self.bytes(name)?;
-        if crate::fs::sha256::of(&bytes) != item.sha256 {
+        if crate::fs::sha256::hex_digest(&bytes) != item.sha256 {
             return Err(Error::file(
                 name,
                 "has changed since the sweep began: put it back, or begin in another folder",
@@ -168,11 +168,11 @@ impl Sources {
 }
 
 fn is_sound(name: &str) -> bool {
-    extension::extension(Path::new(name)) == "wav"
+    extension::lowercase_extension(Path::new(name)) == "wav"
 }
 
 pub(super) fn is_stimulus(name: &str) -> bool {
-    ["jpg", "jpeg", "png", "webp", "wav"].contains(&extension::extension(Path::new(name)).as_str())
+    ["jpg", "jpeg", "png", "webp", "wav"].contains(&extension::lowercase_extension(Path::new(name)).as_str())
 }
 
 /// The stimuli that a plan names, each once, patterns written out.

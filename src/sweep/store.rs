@@ -130,7 +130,7 @@ impl Folder {
         if let Some(expected) = &record.metamer_sha256 {
             let path = self.metamer(task);
             match std::fs::read(&path) {
-                Ok(bytes) if crate::fs::sha256::of(&bytes) == *expected => {}
+                Ok(bytes) if crate::fs::sha256::hex_digest(&bytes) == *expected => {}
                 Ok(_) => return Ok(Found::Damaged(format!("{} is damaged", path.display()))),
                 Err(e) => return Ok(Found::Damaged(format!("{}: {e}", path.display()))),
             }
@@ -143,7 +143,7 @@ impl Folder {
         let metamer_sha256 = match metamer {
             Some(metamer) => {
                 metamer.save(&path)?;
-                Some(crate::fs::sha256::of(&std::fs::read(&path).map_err(|e| Error::file(&path, e))?))
+                Some(crate::fs::sha256::hex_digest(&std::fs::read(&path).map_err(|e| Error::file(&path, e))?))
             }
             None => None,
         };

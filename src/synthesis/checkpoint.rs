@@ -209,10 +209,10 @@ impl Metamer {
     /// # Errors
     /// [`Error::File`] for another extension, and when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        match crate::fs::extension::extension(path.as_ref()).as_str() {
+        match crate::fs::extension::lowercase_extension(path.as_ref()).as_str() {
             "metamer" => {}
             "wav" => return self.sound()?.save(path),
-            "html" | "htm" | "png" | "txt" => return Show::save(self, path),
+            "html" | "htm" | "png" | "txt" => return Show::export(self, path),
             _ => {
                 return Err(Error::file(
                     path.as_ref(),

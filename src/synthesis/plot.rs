@@ -1,14 +1,15 @@
 //! What a run and a metamer look like.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::history::Point;
 use super::metamer::Metamer;
 use super::progress::Progress;
 use super::run::Run;
 use crate::display::{
-    Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, Player, Players, Raster, Show, duration, show_bundles,
+    Figure, HeatMap, LinePlot, Live, LiveView, MimeBundle, Palette, Panel, Player, Players, Raster, Show, duration,
+    show_bundles,
 };
 use crate::hearing::Cochleagram;
 use crate::network::Classification;
@@ -124,91 +125,33 @@ impl Snapshot {
     }
 }
 
-/// So many pictures are drawn at the ends of calls, however fast these follow each other.
-const AT_ONCE: f64 = 8.0;
-
-/// Pictures that may be drawn: some at once, so that a short loop shows its end, and no more than half of the time in
-/// the long run.
-struct Allowance {
-    pictures: f64,
-    asked: Option<Instant>,
-}
-
-impl Allowance {
-    /// Whether one more may be drawn now, when a drawing takes `cost`.
-    fn take(&mut self, now: Instant, cost: Duration) -> bool {
-        if let Some(asked) = self.asked.replace(now) {
-            let passed = now.saturating_duration_since(asked).as_secs_f64();
-            self.pictures = (self.pictures + passed / (2.0 * cost.as_secs_f64()).max(1e-9)).min(AT_ONCE);
-        }
-        let allowed = self.pictures >= 1.0;
-        if allowed {
-            self.pictures -= 1.0;
-        }
-        allowed
-    }
-}
-
-impl Default for Allowance {
-    fn default() -> Self {
-        Self { pictures: AT_ONCE, asked: None }
-    }
-}
-
-/// The place in a notebook where a run is watched: one in each cell that steps it.
-pub(super) struct Screen {
-    place: Arc<Live>,
-    drawn: Option<Instant>,
-    /// Pictures at the ends of calls that may still be drawn.
-    allowance: Allowance,
-    /// How long the last drawing took.
-    cost: Duration,
-}
+/// The live output of a run, one in each cell that steps it.
+#[derive(Default)]
+pub(super) struct Screen(LiveView);
 
 impl Screen {
-    /// Whether it is time for another picture: at most twice a second, and at most a tenth of the time.
+    /// Returns whether it is time for another update.
     pub fn is_due(&self) -> bool {
-        let pause = Duration::from_millis(500).max(self.cost * 9);
-        Live::is_on() && self.drawn.is_none_or(|drawn| drawn.elapsed() >= pause)
+        self.0.is_due()
     }
 
+    /// Shows the run so far, with an estimate of the time left.
     pub fn update(&mut self, snapshot: &Snapshot, left: Option<(f64, Option<Duration>)>) {
-        let begun = Instant::now();
-        let bundle = snapshot.figure(left).bundle(snapshot.words());
-        self.place.update(&bundle);
-        self.cost = begun.elapsed();
-        self.drawn = Some(Instant::now());
+        self.0.update(|| snapshot.figure(left).bundle(snapshot.words()));
     }
 
     pub fn place(&self) -> Arc<Live> {
-        Arc::clone(&self.place)
+        self.0.place()
     }
 
-    /// Shows the last picture of a call; whether there is a place that shows it.
-    ///
-    /// Not at each end in a long loop of calls that are shorter than a drawing.
+    /// Shows the run at the end of a call. Returns whether it is shown: not after each call in a loop of very short ones.
     pub fn finish(&mut self, snapshot: &Snapshot) -> bool {
-        let draws = Live::is_on() && self.allowance.take(Instant::now(), self.cost);
-        if draws {
-            self.update(snapshot, None);
-        }
-        draws
-    }
-}
-
-impl Default for Screen {
-    fn default() -> Self {
-        Self {
-            place: Arc::new(Live::in_each_cell()),
-            drawn: None,
-            allowance: Allowance::default(),
-            cost: Duration::ZERO,
-        }
+        self.0.finish_throttled(|| snapshot.figure(None).bundle(snapshot.words()))
     }
 }
 
 impl Show for Progress {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         vec![self.snapshot.figure(None).bundle(self.to_string())]
     }
 }
@@ -225,7 +168,7 @@ impl Progress {
 }
 
 impl Show for Run {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let snapshot = self.snapshot();
         vec![snapshot.figure(None).bundle(format!("{}\n{}", snapshot.title, snapshot.words()))]
     }
@@ -245,7 +188,7 @@ fn number(value: Option<f64>, digits: usize) -> String {
 }
 
 impl Show for Metamer {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let (s, stamp) = (self.similarity, self.provenance());
         // A network of one stage alone may be called as that stage is.
         let of = if stamp.network == stamp.stage { String::new() } else { format!(" of {}", stamp.network) };
@@ -276,30 +219,3 @@ impl Show for Metamer {
 }
 
 crate::show_in_notebooks!(Run, Metamer);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How many of `calls` calls, each this long, draw, when a drawing takes 200 ms.
-    fn drawn(calls: usize, call: Duration) -> usize {
-        let (mut allowance, mut now, mut drawn) = (Allowance::default(), Instant::now(), 0);
-        for _ in 0..calls {
-            now += call;
-            if allowance.take(now, Duration::from_millis(200)) {
-                now += Duration::from_millis(200);
-                drawn += 1;
-            }
-        }
-        drawn
-    }
-
-    #[test]
-    fn a_loop_of_short_calls_spends_half_its_time_on_pictures_at_most() {
-        assert_eq!(drawn(8, Duration::from_millis(10)), 8, "a short loop shows every end");
-        let calls = drawn(1000, Duration::from_millis(10));
-        // 10 s of work, as much again for pictures, and those that are drawn at once with what they make up for.
-        assert!((50..=66).contains(&calls), "{calls} pictures");
-        assert_eq!(drawn(50, Duration::from_millis(500)), 50, "long calls show every end");
-    }
-}

@@ -101,7 +101,7 @@ impl Evaluator {
     /// The stage's values before its rectifier, and the rectifier.
     fn preactivation(&self, x: &[f32], shape: &[usize]) -> Result<(Vec<f32>, Option<Relu>)> {
         match self {
-            Self::Compiled(compiled) => Ok((compiled.values(x)?, compiled.clip())),
+            Self::Compiled(compiled) => Ok((compiled.values(x)?, compiled.relu())),
             Self::LayerByLayer(network, stage) => {
                 let z = network.preactivation(stage, &tensor(x, shape)?)?;
                 Ok((values(&z)?, network.rectifier(stage)?))
@@ -118,7 +118,7 @@ impl Evaluator {
     ) -> Result<(Vec<f32>, T)> {
         match self {
             Self::Compiled(compiled) => {
-                let Evaluated { gradient, found } = compiled.evaluate(x, cotangent)?;
+                let Evaluated { gradient, value: found } = compiled.evaluate(x, cotangent)?;
                 Ok((gradient, found))
             }
             Self::LayerByLayer(network, stage) => {

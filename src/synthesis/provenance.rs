@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::recipe::Recipe;
 use super::synthesis::Synthesis;
-use crate::display::{Bundle, Show};
+use crate::display::{MimeBundle, Show};
 use crate::engine::Isa;
 use crate::network::Network;
 
@@ -89,8 +89,8 @@ impl std::fmt::Display for Provenance {
 }
 
 impl Show for Provenance {
-    fn mime_bundles(&self) -> Vec<Bundle> {
-        vec![Bundle::text(self.to_string())]
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
+        vec![MimeBundle::text(self.to_string())]
     }
 }
 

@@ -1,7 +1,7 @@
 //! A recipe as a table of its settings.
 
 use super::recipe::{Initialization, Loss, Optimizer, Recipe};
-use crate::display::{Bundle, Show, Table};
+use crate::display::{MimeBundle, Show, Table};
 use crate::stimulus::Noise;
 
 fn loss(loss: Loss) -> String {
@@ -68,7 +68,7 @@ impl Recipe {
 }
 
 impl Show for Recipe {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         self.table().mime_bundles()
     }
 }

@@ -3,7 +3,7 @@
 use super::history::Point;
 use super::plot::look;
 use super::reproduce::Reproduction;
-use crate::display::{Bundle, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players, Show};
+use crate::display::{Figure, HeatMap, LinePlot, MimeBundle, Palette, Panel, Player, Players, Show};
 use crate::stimulus::Stimulus;
 use crate::verdict::WELL_MATCHED_DB;
 
@@ -36,7 +36,7 @@ impl Reproduction {
 }
 
 impl Show for Reproduction {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let stamp = self.saved().provenance();
         let title = format!("{} at stage {} of {}, made again", stamp.original, stamp.stage, stamp.network);
         let (saved, again) = (self.saved().stimulus(), self.again().stimulus());

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::Dataset;
-use crate::display::{Bundle, Figure, Panel, Raster, Show};
+use crate::display::{Figure, MimeBundle, Panel, Raster, Show};
 use crate::stimulus::Image;
 use crate::{Error, Result};
 
@@ -188,7 +188,7 @@ impl std::fmt::Debug for CutoutImages {
 }
 
 impl Show for CutoutImages {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let names = |image: &Image| Panel::picture("", Raster::from(image)).caption(image.name());
         let first: Vec<Panel> = self.images.iter().take(16).map(names).collect();
         let text = format!("{} cut-outs", self.images.len());

@@ -6,7 +6,7 @@ use candle_core::{Device, Module, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::display::{Bundle, Figure, Panel, Raster, Show};
+use crate::display::{Figure, MimeBundle, Panel, Raster, Show};
 use crate::stimulus::Image;
 use crate::{Error, Result};
 
@@ -145,9 +145,9 @@ impl std::fmt::Debug for Dataset {
 }
 
 impl Show for Dataset {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let text = format!("{} examples of {} classes: {}", self.len(), self.classes.len(), self.classes.join(", "));
-        let &[_, 3, height, width] = self.inputs.dims() else { return vec![Bundle::text(text)] };
+        let &[_, 3, height, width] = self.inputs.dims() else { return vec![MimeBundle::text(text)] };
         let panel = |index: usize| -> Result<Panel> {
             let values = crate::ops::values(&self.inputs.get(index)?)?;
             let name = &self.classes[self.labels[index] as usize];

@@ -1,10 +1,10 @@
 //! What a training looks like while it runs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::run::{HeldOut, LossPoint, TrainingRun};
-use crate::display::{Bundle, Figure, LinePlot, Live, Panel, Show, duration, show_bundles};
+use crate::display::{Figure, LinePlot, Live, LiveView, MimeBundle, Panel, Show, duration, show_bundles};
 use crate::synthesis::StopReason;
 
 /// The loss of a batch jumps; the mean of so many is drawn beside it.
@@ -110,13 +110,13 @@ impl std::fmt::Debug for TrainingProgress {
 }
 
 impl Show for TrainingProgress {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         vec![self.snapshot.figure(None).bundle(self.to_string())]
     }
 }
 
 impl Show for TrainingRun {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let snapshot = self.snapshot();
         vec![snapshot.figure(None).bundle(format!("{}\n{}", snapshot.title, snapshot.words()))]
     }
@@ -124,39 +124,24 @@ impl Show for TrainingRun {
 
 crate::show_in_notebooks!(TrainingRun);
 
-/// The place in a notebook where a training is watched: one in each cell that steps it.
-pub(super) struct TrainingView {
-    place: Arc<Live>,
-    drawn: Option<Instant>,
-    /// How long the last drawing took.
-    cost: Duration,
-}
+/// The live output of a training, one in each cell that steps it.
+#[derive(Default)]
+pub(super) struct TrainingView(LiveView);
 
 impl TrainingView {
-    /// Whether it is time for another picture: at most twice a second, and at most a tenth of the time.
+    /// Returns whether it is time for another update.
     pub fn is_due(&self) -> bool {
-        let pause = Duration::from_millis(500).max(self.cost * 9);
-        Live::is_on() && self.drawn.is_none_or(|drawn| drawn.elapsed() >= pause)
+        self.0.is_due()
     }
 
+    /// Shows the training so far, with an estimate of the time left.
     pub fn update(&mut self, snapshot: &Snapshot, left: Option<Duration>) {
-        let begun = Instant::now();
-        self.place.update(&snapshot.figure(left).bundle(snapshot.words()));
-        self.cost = begun.elapsed();
-        self.drawn = Some(Instant::now());
+        self.0.update(|| snapshot.figure(left).bundle(snapshot.words()));
     }
 
-    /// Shows the last picture of a call, and gives back where.
+    /// Shows the training at the end of a call, and returns the live output.
     pub fn finish(&mut self, snapshot: &Snapshot) -> Arc<Live> {
-        if Live::is_on() {
-            self.update(snapshot, None);
-        }
-        Arc::clone(&self.place)
-    }
-}
-
-impl Default for TrainingView {
-    fn default() -> Self {
-        Self { place: Arc::new(Live::in_each_cell()), drawn: None, cost: Duration::ZERO }
+        self.0.finish(|| snapshot.figure(None).bundle(snapshot.words()));
+        self.0.place()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::display::{Align, Bundle, Figure, LinePlot, Panel, Show, Table};
+use crate::display::{Align, Figure, LinePlot, MimeBundle, Panel, Show, Table};
 use crate::interrupt::Listening;
 use crate::network::Network;
 use crate::similarity::Proportion;
@@ -167,7 +167,7 @@ impl std::fmt::Debug for CrossNetwork {
 }
 
 impl Show for CrossNetwork {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let judges = self.different(|c| c.judge.clone()).join(", ");
         let mut figure = Figure::new(format!("How often metamers get the class of their original from {judges}"));
         for plots in self.plots().chunks(2) {

@@ -1,7 +1,7 @@
 //! The match at the stages that were not matched.
 
 use super::NullDistribution;
-use crate::display::{Align, Bundle, Figure, LinePlot, Panel, Show, Table};
+use crate::display::{Align, Figure, LinePlot, MimeBundle, Panel, Show, Table};
 use crate::network::Network;
 use crate::ops::values;
 use crate::similarity::Similarity;
@@ -123,7 +123,7 @@ impl std::fmt::Debug for StageProfile {
 }
 
 impl Show for StageProfile {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let matched = self.matched().map_or(String::new(), |s| format!(", made for {}", s.stage));
         let alt = format!("Signal-to-noise ratio of a metamer{matched} at every stage of {}", self.network);
         let figure = Figure::new(alt).row([Panel::from(self.plot())]);

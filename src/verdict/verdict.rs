@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{NullDistribution, Outcome};
-use crate::display::{Align, Bundle, Show, Table, escape};
+use crate::display::{Align, MimeBundle, Show, Table, escape};
 use crate::network::ClassScore;
 use crate::similarity::Distribution;
 use crate::synthesis::Metamer;
@@ -206,7 +206,7 @@ impl std::fmt::Display for Verdict {
 }
 
 impl Show for Verdict {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let table = &self.table().mime_bundles()[0];
         let (line, color) = (format!("{} {}", self.outcome.mark(), self.outcome), self.outcome.color());
         let html = format!(
@@ -215,7 +215,7 @@ impl Show for Verdict {
             escape(&self.reason),
             table.data().get("text/html").map_or("", String::as_str)
         );
-        vec![Bundle::text(format!("{self}\n\n{}", table.plain())).html(html)]
+        vec![MimeBundle::text(format!("{self}\n\n{}", table.plain())).html(html)]
     }
 }
 

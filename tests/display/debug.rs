@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use metamers::display::Bundle;
+use metamers::display::MimeBundle;
 use metamers::network::{Builder, Checkpoint, Input, Layer};
 use metamers::ops::{ChannelAffine, GlobalAvgPool, Linear};
 use metamers::prelude::{networks::*, plots::*, *};
@@ -50,8 +50,8 @@ fn what_is_drawn_has_a_short_line() {
     assert_eq!(line(&bars), r#"Bars("classes", 500 bars)"#);
     let table = (0..500).fold(Table::new(["a", "b"]), |table, i| table.row([i.to_string(), "x".into()]));
     assert_eq!(line(&table), "Table(2 columns, 500 rows)");
-    let bundle: Bundle = table.mime_bundles().remove(0);
-    assert!(line(&bundle).starts_with("Bundle("));
+    let bundle: MimeBundle = table.mime_bundles().remove(0);
+    assert!(line(&bundle).starts_with("MimeBundle("));
     line(&shipped_photos().unwrap());
 }
 

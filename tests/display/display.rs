@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use metamers::display::live::send_listening;
+use metamers::display::live::start_listening;
 use metamers::display::{
-    Align, Bars, Bundle, Figure, HeatMap, LinePlot, Live, Palette, Panel, ProgressBar, Raster, Show, Table, duration,
-    escape,
+    Align, Bars, Figure, HeatMap, LinePlot, Live, MimeBundle, Palette, Panel, ProgressBar, Raster, Show, Table,
+    duration, escape,
 };
 use serde_json::Value;
 
@@ -331,7 +331,7 @@ fn a_saved_page_stands_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("page.html");
     let figure = Figure::new("Panda \"<i>\" & metamer").row([Panel::picture("original", photo())]);
-    figure.save(&path).unwrap();
+    figure.export(&path).unwrap();
     let page = std::fs::read_to_string(&path).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>"));
     assert!(page.contains("width=device-width"));
@@ -349,35 +349,35 @@ fn a_saved_page_stands_alone() {
 fn a_saved_picture_can_be_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let one = folder.path().join("one.PNG");
-    photo().save(&one).unwrap();
+    photo().export(&one).unwrap();
     assert_eq!(size_of(&std::fs::read(&one).unwrap()), (6 * 37, 4 * 37));
     let both = folder.path().join("both.png");
     vec![
-        Bundle::text("").png(photo().png(), 6, 4, ""),
-        Bundle::text("no picture"),
-        Bundle::text("").png(photo().enlarged(2).png(), 12, 8, ""),
+        MimeBundle::text("").png(photo().png(), 6, 4, ""),
+        MimeBundle::text("no picture"),
+        MimeBundle::text("").png(photo().enlarged(2).png(), 12, 8, ""),
     ]
-    .save(&both)
+    .export(&both)
     .unwrap();
     assert_eq!(size_of(&std::fs::read(&both).unwrap()), (12, 12));
     let text = folder.path().join("words.txt");
-    Bundle::text("ρ 0.9").save(&text).unwrap();
+    MimeBundle::text("ρ 0.9").export(&text).unwrap();
     assert_eq!(std::fs::read_to_string(&text).unwrap(), "ρ 0.9\n");
 }
 
 #[test]
 fn a_failed_save_names_the_file_and_leaves_what_was_there() {
     let folder = tempfile::tempdir().unwrap();
-    let message = |thing: Bundle, path: &Path| thing.save(path).unwrap_err().to_string();
+    let message = |thing: MimeBundle, path: &Path| thing.export(path).unwrap_err().to_string();
     let path = folder.path().join("words.png");
     std::fs::write(&path, "before").unwrap();
-    let said = message(Bundle::text("words"), &path);
+    let said = message(MimeBundle::text("words"), &path);
     assert!(said.contains("words.png") && said.contains("no picture"), "{said}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
-    let broken = message(Bundle::text("").png([1, 2, 3], 1, 1, ""), &folder.path().join("no/such/folder.png"));
+    let broken = message(MimeBundle::text("").png([1, 2, 3], 1, 1, ""), &folder.path().join("no/such/folder.png"));
     assert!(broken.contains("folder.png"), "{broken}");
     for name in ["picture.tiff", "noending"] {
-        let said = message(Bundle::text("words"), &folder.path().join(name));
+        let said = message(MimeBundle::text("words"), &folder.path().join(name));
         assert!(said.contains(name) && said.contains(".html") && said.contains(".png"), "{said}");
         assert!(!folder.path().join(name).exists());
     }
@@ -407,14 +407,14 @@ fn child_shows_things() {
     print!("before ");
     println!("text");
     let live = Live::new();
-    live.update(&Bundle::text("one\ntwo"));
+    live.update(&MimeBundle::text("one\ntwo"));
     println!("between");
-    live.update(&vec![Bundle::text("three"), Bundle::text("beside")]);
-    live.update(&Bundle::text("four"));
+    live.update(&vec![MimeBundle::text("three"), MimeBundle::text("beside")]);
+    live.update(&MimeBundle::text("four"));
     println!("shown: {}", live.shown());
     Table::new(["a"]).row(["1"]).evcxr_display();
-    vec![Bundle::text("word").png([1, 2, 3], 4, 5, "alt <1>"), Bundle::text("EVCXR_END_CONTENT")].show();
-    send_listening(true);
+    vec![MimeBundle::text("word").png([1, 2, 3], 4, 5, "alt <1>"), MimeBundle::text("EVCXR_END_CONTENT")].show();
+    start_listening();
 }
 
 fn child(variables: &[(&str, &str)]) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! A notebook keeps its variables between cells and moves them between threads: each type must own all it holds.
 
-use metamers::display::{Bundle, Live, ProgressBar as Line, Raster};
+use metamers::display::{Live, MimeBundle, ProgressBar as Line, Raster};
 use metamers::experiment::TaskBuilder;
 use metamers::experiment::analysis::{Answer, Block, ConditionProportion, Excluded, Person, RepeatedMeasures};
 use metamers::hearing::{LogMel, LogMelConfig};
@@ -27,7 +27,7 @@ macro_rules! kept {
 
 #[test]
 fn every_type_of_a_notebook_can_be_kept_and_moved() {
-    kept!(Bars, Bundle, Figure, HeatMap, Line, LinePlot, Live, Palette, Panel, Raster, Table);
+    kept!(Bars, MimeBundle, Figure, HeatMap, Line, LinePlot, Live, Palette, Panel, Raster, Table);
     kept!(BatchNorm, Builder, Checkpoint, Classification, ClassScore, Input, Layer, Network, NodeId, WeightsSource);
     kept!(CandleModule, HubFile, InspectedStage, Inspection, ReceptiveField, Stage, StageMarker);
     kept!(AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, StraightThroughRelu, MaxPool2d);

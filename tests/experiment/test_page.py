@@ -1,7 +1,7 @@
-"""Scripted participants take the recognition tasks of examples/recognition_task.rs: by keyboard, by touch on a telephone, by ear.
+"""Tests the recognition tasks of examples/recognition_task.rs with simulated participants in a browser.
 
-Started by tests/experiment/run, which makes the pages. Screenshots go to target/experiment-screenshots, or with --keep to
-tests/experiment/screenshots.
+They answer by keyboard, by touch on a phone, and to sounds. Started by tests/experiment/run, which makes the pages.
+Screenshots go to target/experiment-screenshots, or with --keep to tests/experiment/screenshots.
 """
 
 import csv
@@ -11,13 +11,14 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 HERE = Path(__file__).resolve().parent
-SHOTS = HERE / "screenshots" if "--keep" in sys.argv[1:] else HERE.parents[1] / "target/experiment-screenshots"
+SCREENSHOTS = HERE / "screenshots" if "--keep" in sys.argv[1:] else HERE.parents[1] / "target/experiment-screenshots"
 CODE = "P07"
-# Watches from outside when a picture is to be seen: the time of the first frame at which it is on, and of the first at which it is off.
+# Records when each image is visible, independently of the page: the times of the first frames with and without it.
 WATCH = """
 window.seen = [];
 (function look(now) {
@@ -28,62 +29,82 @@ window.seen = [];
     requestAnimationFrame(look);
 })(performance.now());
 """
+DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+# The task without its stimuli's data.
+TASK = "(({ stimuli, ...rest }) => ({ ...rest, stimuli: stimuli.map(({ id }) => ({ id })) }))(task)"
+VISIBLE_TIMES = "window.seen.map(({ on, off }) => ({ on, off }))"
+Json = dict[str, Any]
+# A stimulus, its condition and the answer; None if the trial was interrupted.
+Answer = tuple[str, str, str | None]
 
 
 class Visitor:
-    """A page that notes everything that should not happen."""
+    """A page that records errors, warnings and requests to the network as problems."""
 
-    def __init__(self, browser, address, watch=False, **options):
+    def __init__(self, browser: Browser, address: str, watch: bool = False, **options: Any) -> None:
         self.context = browser.new_context(accept_downloads=True, **options)
         self.page = self.context.new_page()
-        self.trouble = []
-        self.page.on("console", lambda message: self.trouble.append(message.text) if message.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        self.page.on("request", lambda request: self.requested(request.url, address))
+        self.problems: list[str] = []
+        self.page.on(
+            "console",
+            lambda message: self.problems.append(message.text) if message.type in ("error", "warning") else None,
+        )
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("request", lambda request: self.check_request(request.url, address))
         if watch:
             self.page.add_init_script(WATCH)
         self.page.goto(address)
         self.width = options["viewport"]["width"]
 
-    def requested(self, url, address):
+    def check_request(self, url: str, address: str) -> None:
         if url != address and not url.startswith(("data:", "blob:")):
-            self.trouble.append(f"request for {url[:80]}")
+            self.problems.append(f"request for {url[:80]}")
 
-    def look(self, name):
-        self.page.screenshot(path=SHOTS / f"{name}.png")
+    def screenshot(self, name: str) -> None:
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
-    def heading(self, text):
+    def expect_heading(self, text: str) -> None:
         expect(self.page.locator("h1")).to_have_text(text, timeout=20_000)
-        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width, f"{text}: wider than the screen"
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width, (
+            f"{text}: wider than the screen"
+        )
 
-    def plan(self, block):
+    def task(self) -> Json:
+        return self.page.evaluate(TASK)
+
+    def plan(self, block: str) -> list[Json]:
         return self.page.evaluate(f"planned(state.assigned_by).{block}.map(({{ source, ...rest }}) => rest)")
 
-    def save(self, label, folder):
+    def save(self, label: str, folder: Path) -> Path:
         with self.page.expect_download() as waiting:
             self.page.get_by_role("button", name=label).click()
         path = folder / waiting.value.suggested_filename
         waiting.value.save_as(path)
         return path
 
-    def leave(self):
+    def leave(self) -> None:
         self.context.close()
-        assert not self.trouble, self.trouble
+        assert not self.problems, self.problems
 
 
-def wrong(right, choices):
+def wrong(right: str, choices: list[str]) -> str:
     return choices[(choices.index(right) + 1) % len(choices)]
 
 
-def answer_by_keyboard(visitor, word, question="What was it?"):
-    visitor.heading(question)
+def condition_name(task: Json, trial: Json) -> str:
+    return "catch" if trial["block"] == "catch" else task["conditions"][trial["condition"]]
+
+
+def answer_by_keyboard(visitor: Visitor, word: str, question: str = "What was it?") -> None:
+    visitor.expect_heading(question)
     visitor.page.keyboard.type(word[:4] if question == "What was it?" else word)
     if question == "What was it?":
         expect(visitor.page.locator(".choices button:focus")).to_have_text(word)
     visitor.page.keyboard.press("Enter")
 
 
-def begin_by_keyboard(visitor, code):
+def begin_by_keyboard(visitor: Visitor, code: str | None) -> None:
     press = visitor.page.keyboard.press
     begin = visitor.page.get_by_role("button", name="Begin")
     expect(begin).to_be_disabled()
@@ -102,47 +123,53 @@ def begin_by_keyboard(visitor, code):
     press("Enter")
 
 
-def practise(visitor, choices, pass_mark, question="What was it?"):
-    """One block below the mark, which does not lead on, and one above."""
+def practise(visitor: Visitor, choices: list[str], pass_mark: int, question: str = "What was it?") -> None:
+    """Fails one practice block, which has to be repeated, and passes the next."""
     for right_ones in (pass_mark - 1, pass_mark):
         trials = visitor.plan("practice")
         for number, trial in enumerate(trials):
             good = number < right_ones
             answer_by_keyboard(visitor, trial["right"] if good else wrong(trial["right"], choices), question)
-            visitor.heading("✓ Right" if good else "✗ No")
+            visitor.expect_heading("✓ Right" if good else "✗ No")
             expect(visitor.page.locator(".mark")).to_have_text(trial["right"])
             if right_ones == pass_mark and number == right_ones:
-                visitor.look("feedback" if question == "What was it?" else "word-feedback")
+                visitor.screenshot("feedback" if question == "What was it?" else "word-feedback")
             visitor.page.keyboard.press("Enter")
-        visitor.heading("Once more" if right_ones < pass_mark else "Practice is over")
+        visitor.expect_heading("Once more" if right_ones < pass_mark else "Practice is over")
         if right_ones < pass_mark:
             visitor.page.keyboard.press("Enter")
     visitor.page.keyboard.press("Enter")
 
 
-def check_timing(answers, timing, seen):
-    """Every picture for its time to a frame, by the page's own record and by that of the watcher."""
+def check_timing(answers: list[Json], timing: Json, seen: list[Json]) -> None:
+    """Checks that each image is shown for its duration to within a frame, in the page's record and in WATCH's."""
     worst = 0
     for answer, watched in zip(answers, seen, strict=True):
         frame = answer["longest_frame_ms"]
         assert abs(answer["offset_ms"] - answer["onset_ms"] - answer["shown_ms"]) < 0.02
-        late = abs(answer["shown_ms"] - timing["stimulus_ms"])
-        assert late <= frame, f"{answer} stood {late:.1f} ms too long or short"
+        error = abs(answer["shown_ms"] - timing["stimulus_ms"])
+        assert error <= frame, f"{answer}: off by {error:.1f} ms"
         assert abs(watched["off"] - watched["on"] - answer["shown_ms"]) <= frame, (answer, watched)
         assert 1 < answer["frame_ms"] < 40
-        worst = max(worst, late)
-    late = sorted(abs(answer["shown_ms"] - timing["stimulus_ms"]) for answer in answers)
+        worst = max(worst, error)
+    errors = sorted(abs(answer["shown_ms"] - timing["stimulus_ms"]) for answer in answers)
+    median = errors[len(errors) // 2]
     frame = sorted(answer["frame_ms"] for answer in answers)[len(answers) // 2]
-    assert late[len(late) // 2] <= frame / 2 + 0.1, "most pictures stand as many frames as they should"
-    print(f"{len(answers)} pictures of {timing['stimulus_ms']} ms: median {late[len(late) // 2]:.2f} ms off, worst {worst:.2f} ms; frames of {frame:.2f} ms")
+    assert median <= frame / 2 + 0.1, "most images must be shown for the right number of frames"
+    print(
+        f"{len(answers)} images of {timing['stimulus_ms']} ms: median error {median:.2f} ms, "
+        f"largest {worst:.2f} ms; frames of {frame:.2f} ms"
+    )
 
 
-def check_files(json_path, csv_path, expected, task):
+def check_files(json_path: Path, csv_path: Path, expected: list[Answer], task: Json) -> Json:
+    """Checks that the saved files hold the expected answers and agree with each other; returns the JSON file."""
     saved = json.loads(json_path.read_text())
-    rows = list(csv.DictReader(csv_path.open(newline="")))
+    with csv_path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
     assert saved["format"] == "metamers-answers" and saved["complete"] and saved["choices"] == len(task["choices"])
     assert len(rows) == len(saved["answers"])
-    for row, answer in zip(rows, saved["answers"]):
+    for row, answer in zip(rows, saved["answers"], strict=True):
         for name, value in answer.items():
             text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
             same = row[name] == text or float(row[name]) == value
@@ -152,80 +179,93 @@ def check_files(json_path, csv_path, expected, task):
     assert [(answer["stimulus"], answer["condition"], answer["answer"]) for answer in main] == expected
     shown = [answer["stimulus"] for answer in main]
     everything = [each["id"] for each in task["stimuli"] + task["catch_trials"]]
-    assert sorted(shown) == sorted(everything), "each stimulus once"
+    assert sorted(shown) == sorted(everything), "each stimulus must be shown once"
     loads = [sum(answer["condition"] == name for answer in main) for name in task["conditions"]]
     assert max(loads) - min(loads) <= 1, loads
-    assert all(answer["correct"] == (None if answer["answer"] is None else answer["answer"] == answer["right"]) for answer in main)
+    assert all(
+        answer["correct"] == (None if answer["answer"] is None else answer["answer"] == answer["right"])
+        for answer in main
+    )
     return saved
 
 
-def by_keyboard(browser, folder):
-    visitor = Visitor(browser, (folder / "pictures.html").as_uri(), watch=True, viewport={"width": 1280, "height": 900})
-    task = visitor.page.evaluate("(({ stimuli, ...rest }) => ({ ...rest, stimuli: stimuli.map(({ id }) => ({ id })) }))(task)")
-    visitor.heading("What do you see?")
-    visitor.look("start")
+def by_keyboard(browser: Browser, folder: Path) -> None:
+    """Takes the task by keyboard, with a reload after an image was shown."""
+    visitor = Visitor(browser, (folder / "pictures.html").as_uri(), watch=True, **DESKTOP)
+    task = visitor.task()
+    visitor.expect_heading("What do you see?")
+    visitor.screenshot("start")
     begin_by_keyboard(visitor, CODE)
     practise(visitor, task["choices"], task["practice_pass"])
     trials = visitor.plan("main")
-    said = dict(re.findall(rf"^{CODE} gets (\S+) as (.+)$", (folder / "said.txt").read_text(), re.M))
-    for trial in trials:
-        if trial["block"] == "main":
-            assert task["conditions"][trial["condition"]] == said[trial["stimulus"]], "the library says who gets what"
-    for person in ("Zoë", "a-long_code-2"):
-        said = re.findall(rf"^{person} gets (\S+) as (.+)$", (folder / "said.txt").read_text(), re.M)
-        got = visitor.page.evaluate("person => planned(person).main", person)
-        assert dict(said) == {each["stimulus"]: task["conditions"][each["condition"]] for each in got if each["block"] == "main"}
-    expected = []
-    left = 5
-    for number, trial in enumerate(trials):
-        condition = "catch" if trial["block"] == "catch" else task["conditions"][trial["condition"]]
-        # Wrong without a picture's pixels, right in catch trials: the analysis then has something to find.
-        given = wrong(trial["right"], task["choices"]) if condition == "8 pixels" else trial["right"]
-        if number == left:
-            # A reload after the picture was shown: it does not come again.
-            visitor.heading("What was it?")
-            seen = visitor.page.evaluate("window.seen.map(({ on, off }) => ({ on, off }))")
-            visitor.page.reload()
-            visitor.heading("What do you see?")
-            visitor.look("after-a-reload")
-            visitor.page.get_by_role("button", name="Go on").press("Enter")
-            expected.append((trial["stimulus"], condition, None))
-            continue
-        if number == 2:
-            visitor.heading("What was it?")
-            visitor.look("choices")
-        answer_by_keyboard(visitor, given)
-        expected.append((trial["stimulus"], condition, given))
-    visitor.heading("That was all")
-    visitor.look("end")
-    # The trial that was left has no answer: its picture and mask are not compared.
-    seen = seen[:-2] + visitor.page.evaluate("window.seen.map(({ on, off }) => ({ on, off }))")
+    check_assignment(visitor, (folder / "said.txt").read_text(), task, trials)
+    expected, seen = answer_trials(visitor, task, trials)
+    visitor.screenshot("end")
     kept = folder / "answers"
     kept.mkdir(exist_ok=True)
-    saved = check_files(visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task)
-    assert saved["participant"] == CODE and saved["practice_attempts"] == 2 and saved["practice_right"] == task["practice_pass"]
+    saved = check_files(
+        visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task
+    )
+    assert saved["participant"] == CODE and saved["practice_attempts"] == 2
+    assert saved["practice_right"] == task["practice_pass"]
     answers = [answer for answer in saved["answers"] if answer["answer"] is not None]
-    check_timing(answers, task["timing"], pictures_of(seen))
-    # The next person at this computer starts from nothing.
+    # The image and the mask of a trial are both canvases, and the image comes first.
+    check_timing(answers, task["timing"], seen[::2])
+    # The next participant at this computer starts without stored answers.
     visitor.page.get_by_role("button", name="Start anew").click()
     visitor.page.get_by_role("button", name="Really delete").click()
-    visitor.heading("What do you see?")
+    visitor.expect_heading("What do you see?")
     expect(visitor.page.get_by_role("button", name="Begin")).to_be_disabled()
     assert visitor.page.evaluate("localStorage.length") == 0
     visitor.leave()
 
 
-def pictures_of(seen):
-    """Picture and mask are both canvases: of each pair the first is the picture."""
-    return seen[::2]
+def check_assignment(visitor: Visitor, printed: str, task: Json, trials: list[Json]) -> None:
+    """Checks that the page assigns conditions to participants as the library printed them."""
+    library = dict(re.findall(rf"^{CODE} gets (\S+) as (.+)$", printed, re.M))
+    for trial in trials:
+        if trial["block"] == "main":
+            assert task["conditions"][trial["condition"]] == library[trial["stimulus"]], "page and library differ"
+    for code in ("Zoë", "a-long_code-2"):
+        library = dict(re.findall(rf"^{code} gets (\S+) as (.+)$", printed, re.M))
+        planned = visitor.page.evaluate("person => planned(person).main", code)
+        assert library == {
+            trial["stimulus"]: task["conditions"][trial["condition"]] for trial in planned if trial["block"] == "main"
+        }
 
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+def answer_trials(visitor: Visitor, task: Json, trials: list[Json]) -> tuple[list[Answer], list[Json]]:
+    """Answers the trials and reloads the page in one; returns the answers and when images were visible."""
+    expected: list[Answer] = []
+    seen: list[Json] = []
+    interrupted = 5
+    for number, trial in enumerate(trials):
+        condition = condition_name(task, trial)
+        # Wrong answers at 8 pixels and right ones in catch trials give the analysis an effect to find.
+        given = wrong(trial["right"], task["choices"]) if condition == "8 pixels" else trial["right"]
+        if number == interrupted:
+            # After a reload the image that was shown does not come again.
+            visitor.expect_heading("What was it?")
+            seen = visitor.page.evaluate(VISIBLE_TIMES)
+            visitor.page.reload()
+            visitor.expect_heading("What do you see?")
+            visitor.screenshot("after-a-reload")
+            visitor.page.get_by_role("button", name="Go on").press("Enter")
+            expected.append((trial["stimulus"], condition, None))
+            continue
+        if number == 2:
+            visitor.expect_heading("What was it?")
+            visitor.screenshot("choices")
+        answer_by_keyboard(visitor, given)
+        expected.append((trial["stimulus"], condition, given))
+    visitor.expect_heading("That was all")
+    # The interrupted trial has no answer, so its image and mask are dropped.
+    return expected, seen[:-2] + visitor.page.evaluate(VISIBLE_TIMES)
 
 
-def slowly(browser, folder):
-    """Cross, picture and mask at a tenth of their speed, for the screenshots."""
-    for prefix, options in (("", {"viewport": {"width": 1280, "height": 900}}), ("phone-", PHONE)):
+def slowly(browser: Browser, folder: Path) -> None:
+    """Shows fixation cross, image and mask for three seconds each, for the screenshots."""
+    for prefix, options in (("", DESKTOP), ("phone-", PHONE)):
         visitor = Visitor(browser, (folder / "pictures.html").as_uri(), **options)
         visitor.page.evaluate("Object.assign(task.timing, { fixation_ms: 3000, stimulus_ms: 3000, mask_ms: 3000 })")
         visitor.page.get_by_label("I have read this").check()
@@ -233,65 +273,71 @@ def slowly(browser, folder):
         visitor.page.get_by_role("button", name="Begin").click()
         for phase, layer in (("cross", 1), ("picture", 2), ("mask", 3)):
             visitor.page.wait_for_selector(f".stand > :nth-child({layer}).on", state="visible", timeout=20_000)
-            visitor.heading("Look at the cross")
-            visitor.look(f"{prefix}{phase}")
+            visitor.expect_heading("Look at the cross")
+            visitor.screenshot(f"{prefix}{phase}")
         visitor.leave()
 
 
-def by_touch(browser, folder):
+def by_touch(browser: Browser, folder: Path) -> None:
+    """Takes the task by touch on a phone."""
     visitor = Visitor(browser, (folder / "pictures.html").as_uri(), **PHONE)
     page = visitor.page
-    task = page.evaluate("(({ stimuli, ...rest }) => ({ ...rest, stimuli: stimuli.map(({ id }) => ({ id })) }))(task)")
-    visitor.heading("What do you see?")
-    visitor.look("phone-start")
+    task = visitor.task()
+    visitor.expect_heading("What do you see?")
+    visitor.screenshot("phone-start")
     page.get_by_label("I have read this").tap()
     page.get_by_label("Your participant code").fill("phone-1")
     page.get_by_role("button", name="Begin").tap()
     expected = []
     for block in ("practice", "main"):
         for number, trial in enumerate(visitor.plan(block)):
-            visitor.heading("What was it?")
+            visitor.expect_heading("What was it?")
             buttons = page.locator(".choices button")
             if number == 0:
-                visitor.look(f"phone-{block}-choices")
+                visitor.screenshot(f"phone-{block}-choices")
                 for box in (buttons.nth(k).bounding_box() for k in range(len(task["choices"]))):
-                    assert box["width"] >= 44 and box["height"] >= 44, "a finger hits it"
+                    assert box["width"] >= 44 and box["height"] >= 44, "a button must be large enough for a finger"
                     assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] + box["height"] <= 844, box
-                assert page.evaluate("[...document.querySelectorAll('.choices button')].every(each => each.scrollWidth <= each.clientWidth)"), "a word leaves its button"
+                assert page.evaluate(
+                    "[...document.querySelectorAll('.choices button')].every(b => b.scrollWidth <= b.clientWidth)"
+                ), "a word must fit its button"
             choice = page.get_by_role("button", name=trial["right"], exact=True)
             choice.tap() if number % 2 else choice.click()
             if block == "practice":
-                visitor.heading("✓ Right")
+                visitor.expect_heading("✓ Right")
                 page.locator("button.main").tap()
             else:
-                condition = "catch" if trial["block"] == "catch" else task["conditions"][trial["condition"]]
+                condition = condition_name(task, trial)
                 expected.append((trial["stimulus"], condition, trial["right"]))
         if block == "practice":
-            visitor.heading("Practice is over")
+            visitor.expect_heading("Practice is over")
             page.locator("button.main").tap()
-    visitor.heading("That was all")
-    visitor.look("phone-end")
+    visitor.expect_heading("That was all")
+    visitor.screenshot("phone-end")
     kept = folder / "answers"
-    saved = check_files(visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task)
+    saved = check_files(
+        visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task
+    )
     assert all(answer["correct"] for answer in saved["answers"])
     visitor.leave()
 
 
-def by_ear(browser, folder):
-    visitor = Visitor(browser, (folder / "words.html").as_uri(), viewport={"width": 1280, "height": 900})
+def by_ear(browser: Browser, folder: Path) -> None:
+    """Takes the task with sounds, stops once and goes on."""
+    visitor = Visitor(browser, (folder / "words.html").as_uri(), **DESKTOP)
     page = visitor.page
-    task = page.evaluate("(({ stimuli, ...rest }) => ({ ...rest, stimuli: stimuli.map(({ id }) => ({ id })) }))(task)")
-    visitor.heading("Which word do you hear?")
-    visitor.look("word-start")
+    task = visitor.task()
+    visitor.expect_heading("Which word do you hear?")
+    visitor.screenshot("word-start")
     begin_by_keyboard(visitor, None)
     question = "Which word was it?"
     practise(visitor, task["choices"], task["practice_pass"], question)
     expected = []
     for number, trial in enumerate(visitor.plan("main")):
-        condition = "catch" if trial["block"] == "catch" else task["conditions"][trial["condition"]]
-        visitor.heading(question)
+        condition = condition_name(task, trial)
+        visitor.expect_heading(question)
         if number == 0:
-            # What is not in the list is not taken, and what is ambiguous asks again.
+            # An unknown word is rejected, and an ambiguous one asks again.
             page.keyboard.type("xyz")
             page.keyboard.press("Enter")
             expect(page.get_by_role("status")).to_contain_text("No word")
@@ -299,12 +345,12 @@ def by_ear(browser, folder):
             page.keyboard.type("se")
             page.keyboard.press("Enter")
             expect(page.get_by_role("status")).to_contain_text("Several words")
-            visitor.look("word-choices")
+            visitor.screenshot("word-choices")
             page.keyboard.press("Control+a")
         if number == 3:
-            # Whoever stops has answers to save, and may go on: with the next sound, since this one was heard.
+            # A participant who stops can save the answers and go on with the next sound, since this one was heard.
             page.get_by_role("button", name="Stop here").click()
-            visitor.heading("Stopped")
+            visitor.expect_heading("Stopped")
             page.get_by_role("button", name="Go on with the experiment").click()
             expected.append((trial["stimulus"], condition, None))
             continue
@@ -314,28 +360,33 @@ def by_ear(browser, folder):
         else:
             answer_by_keyboard(visitor, trial["right"].upper(), question)
         expected.append((trial["stimulus"], condition, trial["right"]))
-    visitor.heading("That was all")
+    visitor.expect_heading("That was all")
     kept = folder / "words"
     kept.mkdir(exist_ok=True)
-    saved = check_files(visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task)
+    saved = check_files(
+        visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task
+    )
     assert saved["participant"] == "" and saved["kind"] == "sound"
     for answer in (each for each in saved["answers"] if each["answer"] is not None):
         assert answer["shown_ms"] == 2000 and 1900 < answer["offset_ms"] - answer["onset_ms"] < 2700, answer
     visitor.leave()
 
 
-def in_a_notebook(browser, folder):
-    """In a frame that is denied storage and its parent's origin, as cautious front ends do it."""
+def in_a_notebook(browser: Browser, folder: Path) -> None:
+    """Starts the task in a sandboxed frame, without storage and without the origin of its parent."""
     source = html.escape((folder / "pictures.html").read_text())
     outer = folder / "notebook.html"
-    outer.write_text(f'<!DOCTYPE html><iframe sandbox="allow-scripts allow-downloads" srcdoc="{source}" style="width:100%;height:720px"></iframe>')
+    outer.write_text(
+        f'<!DOCTYPE html><iframe sandbox="allow-scripts allow-downloads" srcdoc="{source}" '
+        'style="width:100%;height:720px"></iframe>'
+    )
     visitor = Visitor(browser, outer.as_uri(), viewport={"width": 900, "height": 800})
-    visitor.trouble = []
+    visitor.problems = []
     frame = visitor.page.frame_locator("iframe")
     expect(frame.locator(".notice")).to_contain_text("keeps nothing")
     frame.get_by_label("I have read this").check()
     frame.get_by_label("Your participant code").fill("n1")
-    visitor.look("in-a-frame")
+    visitor.screenshot("in-a-frame")
     frame.get_by_role("button", name="Begin").click()
     expect(frame.locator("h1")).to_have_text("What was it?", timeout=20_000)
     frame.get_by_role("button", name="bird").click()
@@ -343,10 +394,10 @@ def in_a_notebook(browser, folder):
     visitor.leave()
 
 
-def main():
+def main() -> None:
     folder = Path(sys.argv[1])
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    SHOTS.mkdir(exist_ok=True)
+    SCREENSHOTS.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for participant in (by_keyboard, by_touch, by_ear, slowly, in_a_notebook):

@@ -1,7 +1,10 @@
-"""The pages of all notebooks, in a browser without a network, on a desk and on a telephone; and that a bad page would be found.
+"""Tests the pages of all notebooks in a browser without a network, at the widths of a desktop and of a phone.
 
-Started by tests/export/run, which makes the pages. Screenshots go to target/export-screenshots.
+Pages with known defects check that each defect is found. Started by tests/export/run, which exports the pages.
+Screenshots go to target/export-screenshots.
 """
+
+from __future__ import annotations
 
 import base64
 import io
@@ -11,19 +14,21 @@ import tempfile
 import wave
 from pathlib import Path
 
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
 from browsing import DESKTOP, PHONE, browse
-from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
-SHOTS = ROOT / "target/export-screenshots"
-PICTURE = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+SCREENSHOTS = ROOT / "target/export-screenshots"
+IMAGE = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 GOOD = '<!DOCTYPE html><html lang="en"><head><title>a page</title></head><body><main>{}</main></body></html>'
 
 
-def wav(seconds, stated=None):
-    """A sound, whose header may state another length than it has."""
+def wav(seconds: float, stated: float | None = None) -> str:
+    """Makes a silent sound as a data URL; `stated` replaces the duration in the header."""
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(1)
@@ -36,43 +41,44 @@ def wav(seconds, stated=None):
     return "data:audio/wav;base64," + base64.b64encode(content).decode()
 
 
-def bad_pages_are_found(browser):
-    """Each check fails on a page that is made for it, and none on a page that is good."""
+def check_defects(browser: Browser) -> None:
+    """Checks that each defect is found in a page that has it, and none in a page without defects."""
     player = '<audio controls aria-label="a sound" src="{}"></audio>'
+    formula = "<math><mi>x</mi><mo>+</mo><mi>y</mi></math>"
     pages = {
-        "": f'<img alt="a dot" src="{PICTURE}">{player.format(wav(0.5))}<math><mi>x</mi><mo>+</mo><mi>y</mi></math><a href="good.html">here</a>',
-        "does not decode": '<img alt="a dot" src="data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAf">',
-        "without a description": f'<img src="{PICTURE}">',
-        "description: data": f'<iframe title="inner" srcdoc="<img src={PICTURE}>"></iframe>',
+        "": f'<img alt="a dot" src="{IMAGE}">{player.format(wav(0.5))}{formula}<a href="good.html">here</a>',
+        "an image that does not decode": f'<img alt="a dot" src="{IMAGE[:62]}">',
+        "without an alt text": f'<img src="{IMAGE}">',
+        "alt text: data": f'<iframe title="inner" srcdoc="<img src={IMAGE}>"></iframe>',
         "no sound in its address": player.format("data:audio/wav;base64,UklGRg=="),
-        "and its file": player.format(wav(0.5, stated=2.0)),
-        "a player without a name": f'<audio controls src="{wav(0.5)}"></audio>',
+        "s in the file": player.format(wav(0.5, stated=2.0)),
+        "a player without a label": f'<audio controls src="{wav(0.5)}"></audio>',
         "request for https://example.org/a.png": '<img alt="a dot" src="https://example.org/a.png">',
         "request for https://example.org/b.js": '<script src="https://example.org/b.js"></script>',
         "script: ": "<script>nothing.of.this.name</script>",
         "console: ": "<script>console.error('broken')</script>",
         "pixels wide on a screen": '<div style="width: 500px">wide</div>',
-        "which is not there": '<a href="missing.html">next</a>',
-        "nothing is seen": "<math></math>",
-        "nobody has set": r"<p>$$\frac{a}{b}$$</p>",
+        "which does not exist": '<a href="missing.html">next</a>',
+        "an invisible formula": "<math></math>",
+        "not rendered": r"<p>$$\frac{a}{b}$$</p>",
         "a frame without a title": '<iframe srcdoc="<p>inner</p>"></iframe>',
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "good.html"
         for expected, body in pages.items():
             path.write_text(GOOD.format(body))
-            trouble = browse(browser, path, PHONE).trouble
+            problems = browse(browser, path, PHONE).problems
             if expected:
-                assert any(expected in one for one in trouble), f"not found: {expected}; but {trouble}"
+                assert any(expected in problem for problem in problems), f"not found: {expected}; but {problems}"
             else:
-                assert not trouble, trouble
+                assert not problems, problems
         path.write_text("<p>neither title nor language</p>")
-        assert {"no title", "no language"} <= set(browse(browser, path, PHONE).trouble)
-    print(f"{len(pages)} bad pages are found and a good one passes")
+        assert {"no title", "no language"} <= set(browse(browser, path, PHONE).problems)
+    print(f"{len(pages)} defects were found, and a page without defects passed")
 
 
-def take_part(page):
-    """The recognition task that a page holds works in it, as far as its first picture."""
+def take_part(page: Page) -> None:
+    """Takes part in the recognition task of a page up to the first question."""
     task = next(frame for frame in page.frames if frame.locator("text=I have read this").count())
     task.get_by_role("checkbox").check()
     task.get_by_role("textbox").fill("P01")
@@ -80,32 +86,35 @@ def take_part(page):
     expect(task.locator("h1")).to_have_text("What was it?", timeout=20_000)
 
 
-def good_pages_are_good(browser, pages):
+def check_notebooks(browser: Browser, pages: Path) -> None:
     paths = [pages / "alone.html", *sorted((pages / "course").glob("*.html"))]
-    notebooks = [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if not path.stem.endswith(".failed")]
-    assert [path.stem for path in paths[1:]] == notebooks, "a page for every notebook"
-    totals = {"pictures": 0, "players": 0, "formulas": 0}
+    notebooks = [
+        path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if not path.stem.endswith(".failed")
+    ]
+    assert [path.stem for path in paths[1:]] == notebooks, "every notebook must have a page"
+    totals = {"images": 0, "players": 0, "formulas": 0}
     for path in paths:
         for width in (DESKTOP, PHONE):
             then = take_part if path.stem.startswith("07") else None
-            found = browse(browser, path, width, SHOTS / f"{path.stem}-{width}.png", then)
-            assert not found.trouble, f"{path.stem} at {width} pixels: {found.trouble}"
+            found = browse(browser, path, width, SCREENSHOTS / f"{path.stem}-{width}.png", then)
+            assert not found.problems, f"{path.stem} at {width} pixels: {found.problems}"
         print(f"{path.stem}: {found}")
         for name in totals:
             totals[name] += getattr(found, name)
-    assert totals["pictures"] >= 30 and totals["players"] >= 10 and totals["formulas"] >= 1, totals
+    assert totals["images"] >= 30 and totals["players"] >= 10 and totals["formulas"] >= 1, totals
 
 
-def main():
+def main() -> None:
     pages = Path(sys.argv[1])
-    shutil.rmtree(SHOTS, ignore_errors=True)
-    SHOTS.mkdir(parents=True)
+    shutil.rmtree(SCREENSHOTS, ignore_errors=True)
+    SCREENSHOTS.mkdir(parents=True)
     executable = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        bad_pages_are_found(browser)
-        good_pages_are_good(browser, pages)
+        check_defects(browser)
+        check_notebooks(browser, pages)
         browser.close()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,9 @@
-"""What the pages of small notebooks hold: .venv/bin/python tests/export/test_pages.py"""
+"""Tests the content of exported pages on small notebooks.
+
+.venv/bin/python tests/export/test_pages.py
+"""
+
+from __future__ import annotations
 
 import base64
 import contextlib
@@ -9,6 +14,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from typing import Any
 
 from bs4 import BeautifulSoup
 
@@ -21,84 +27,106 @@ import notebook_files  # noqa: E402
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
-def words(source, **more):
-    return {"cell_type": "markdown", "metadata": {}, "source": source, **more}
+Json = dict[str, Any]
 
 
-def code(source, *outputs):
+def markdown(source: str, **fields: Json) -> Json:
+    return {"cell_type": "markdown", "metadata": {}, "source": source, **fields}
+
+
+def code(source: str, *outputs: Json) -> Json:
     return {"cell_type": "code", "metadata": {}, "execution_count": 1, "source": source, "outputs": list(outputs)}
 
 
-def shown(data, metadata=None):
+def display_data(data: Json, metadata: Json | None = None) -> Json:
     return {"output_type": "display_data", "data": data, "metadata": metadata or {}}
 
 
 class Pages(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name).resolve()
-        self.addCleanup(os.chdir, os.getcwd())
+        self.addCleanup(os.chdir, Path.cwd())
         os.chdir(self.folder)
 
-    def write(self, name, *cells):
-        notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {"language_info": {"name": "rust"}}, "cells": list(cells)}
+    def write(self, name: str, *cells: Json) -> None:
+        notebook = {
+            "nbformat": 4,
+            "nbformat_minor": 4,
+            "metadata": {"language_info": {"name": "rust"}},
+            "cells": list(cells),
+        }
         (self.folder / name).write_text(json.dumps(notebook))
 
-    def export(self, *arguments):
-        """As on a command line; the exit status and what is said to be wrong."""
+    def export(self, *arguments: str) -> tuple[int, str]:
+        """Runs the exporter with command-line arguments; returns its exit status and stderr."""
         sys.argv[1:] = map(str, arguments)
         errors = io.StringIO()
         with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
             return export_notebook.main(), errors.getvalue()
 
-    def page(self, *cells):
+    def page(self, *cells: Json) -> BeautifulSoup:
         self.write("one.ipynb", *cells)
         status, errors = self.export("one.ipynb")
         self.assertEqual(status, 0, errors)
         return BeautifulSoup((self.folder / "one.html").read_text(), "html.parser")
 
-    def test_the_first_heading_is_the_title(self):
-        page = self.page(words("# A *dog* & its metamer\n\nText."))
+    def test_the_first_heading_is_the_title(self) -> None:
+        page = self.page(markdown("# A *dog* & its metamer\n\nText."))
         self.assertEqual(page.title.string, "A dog & its metamer")
         self.assertEqual(page.html["lang"], "en")
         self.assertEqual(self.page(code("1")).title.string, "one")
 
-    def test_formulas_are_set_and_what_cannot_be_set_is_shown_as_it_is(self):
-        page = self.page(words("The loss $\\frac{a}{b}$ is\n\n$$\\lVert x \\rVert^2 < 1$$\n\nand costs \\$5 or \\$6."))
+    def test_formulas_become_mathml_and_invalid_ones_stay_tex(self) -> None:
+        page = self.page(
+            markdown("The loss $\\frac{a}{b}$ is\n\n$$\\lVert x \\rVert^2 < 1$$\n\nand costs \\$5 or \\$6.")
+        )
         inline, block = page.find_all("math")
         self.assertEqual((inline["display"], block["display"]), ("inline", "block"))
         self.assertTrue(inline.find("mfrac") and "‖" in block.get_text() and "<" in block.get_text())
         self.assertIn("$5 or $6", page.get_text())
-        page = self.page(words("$$\\left( a$$"))
+        page = self.page(markdown("$$\\left( a$$"))
         self.assertIn("\\left( a", page.get_text())
 
-    def test_pictures_in_the_text_become_part_of_the_page(self):
+    def test_images_in_markdown_are_embedded(self) -> None:
         (self.folder / "pictures").mkdir()
         (self.folder / "pictures/a dot.png").write_bytes(base64.b64decode(DOT))
-        attached = words("![attached](attachment:b.png)", attachments={"b.png": {"image/png": DOT}})
-        page = self.page(words("![a dot](pictures/a%20dot.png)\n\n<img src='pictures/a dot.png' alt='as HTML'>"), attached)
+        attached = markdown("![attached](attachment:b.png)", attachments={"b.png": {"image/png": DOT}})
+        page = self.page(
+            markdown("![a dot](pictures/a%20dot.png)\n\n<img src='pictures/a dot.png' alt='as HTML'>"), attached
+        )
         images = page.find_all("img")
         self.assertEqual([image["alt"] for image in images], ["a dot", "as HTML", "attached"])
         self.assertEqual({image["src"] for image in images}, {f"data:image/png;base64,{DOT}"})
 
-    def test_a_picture_that_is_not_there_is_said_and_no_page_is_written(self):
-        self.write("one.ipynb", words("![gone](gone.png)"))
+    def test_a_missing_image_is_an_error_and_no_page_is_written(self) -> None:
+        self.write("one.ipynb", markdown("![gone](gone.png)"))
         status, errors = self.export("one.ipynb")
         self.assertEqual(status, 1)
-        self.assertIn("it shows gone.png, which cannot be opened", errors)
+        self.assertIn("it embeds gone.png, which cannot be opened", errors)
         self.assertEqual([path.name for path in self.folder.iterdir()], ["one.ipynb"])
 
-    def test_what_lies_in_the_network_becomes_a_link(self):
-        html = "<script src='https://example.org/a.js'></script><iframe src='https://example.org/b'></iframe><p>text</p>"
-        page = self.page(words("![far](https://example.org/far.png)"), code("1", shown({"text/html": html, "text/plain": "x"})))
+    def test_remote_resources_become_links(self) -> None:
+        html = (
+            "<script src='https://example.org/a.js'></script><iframe src='https://example.org/b'></iframe><p>text</p>"
+        )
+        page = self.page(
+            markdown("![far](https://example.org/far.png)"),
+            code("1", display_data({"text/html": html, "text/plain": "x"})),
+        )
         self.assertFalse(page.find_all(["img", "iframe", "script", "link"]))
-        self.assertEqual([link["href"] for link in page.find_all("a")], ["https://example.org/far.png", "https://example.org/b"])
-        self.assertIn("far (in the network)", page.get_text())
+        self.assertEqual(
+            [link["href"] for link in page.find_all("a")], ["https://example.org/far.png", "https://example.org/b"]
+        )
+        self.assertIn("far (online)", page.get_text())
 
-    def test_links_lead_to_pages_made_with_this_one_and_are_explained_otherwise(self):
-        self.write("one.ipynb", words("[next](two.ipynb#end), [more](../assets/README.md), [far](https://example.org), [down](#end)"))
-        self.write("two.ipynb", words("# end"))
+    def test_links_lead_to_exported_pages_or_name_the_file(self) -> None:
+        self.write(
+            "one.ipynb",
+            markdown("[next](two.ipynb#end), [more](../assets/README.md), [far](https://example.org), [down](#end)"),
+        )
+        self.write("two.ipynb", markdown("# end"))
         for arguments, address in [(["two.ipynb"], "two.html#end"), ([], None)]:
             status, errors = self.export("one.ipynb", *arguments, "--out", "pages")
             self.assertEqual(status, 0, errors)
@@ -108,45 +136,51 @@ class Pages(unittest.TestCase):
             self.assertIn("more (file README.md of the project)", page.get_text())
             self.assertEqual("next (notebook two.ipynb of the project)" in page.get_text(), address is None)
 
-    def test_every_picture_of_an_output_has_its_description_and_its_width(self):
+    def test_every_output_image_has_an_alt_text_and_a_width(self) -> None:
         metadata = {"image/png": {"alt": 'a "dot" & more', "width": 900}}
         vector = '<svg xmlns="http://www.w3.org/2000/svg"/>'
         page = self.page(
-            code("1", shown({"image/png": DOT, "text/plain": "p"}, metadata), shown({"image/png": DOT, "text/plain": "only text"})),
-            code("2", shown({"image/svg+xml": vector, "text/plain": "a drawing"})),
+            code(
+                "1",
+                display_data({"image/png": DOT, "text/plain": "p"}, metadata),
+                display_data({"image/png": DOT, "text/plain": "only text"}),
+            ),
+            code("2", display_data({"image/svg+xml": vector, "text/plain": "a drawing"})),
         )
         images = page.find_all("img")
         self.assertEqual([image["alt"] for image in images], ['a "dot" & more', "only text", "a drawing"])
         self.assertEqual((images[0]["width"], images[0]["style"]), ("900", "max-width:100%;min-width:675px"))
 
-    def test_a_table_moves_in_itself_and_its_caption_stays(self):
+    def test_a_table_scrolls_and_its_caption_does_not(self) -> None:
         html = "<table><caption>the stages</caption><tr><td>1</td></tr></table>"
-        page = self.page(code("1", shown({"text/html": html, "text/plain": "x"})))
+        page = self.page(code("1", display_data({"text/html": html, "text/plain": "x"})))
         around = page.find(role="region")
         self.assertEqual((around["aria-label"], around["tabindex"]), ("the stages", "0"))
         self.assertEqual(around.find_previous_sibling(class_="caption").get_text(), "the stages")
 
-    def test_text_stays_text(self):
+    def test_text_is_escaped(self) -> None:
         page = self.page(
-            code("let a = b < c && d;", {"output_type": "stream", "name": "stdout", "text": "<b> & \x1b[31mred\x1b[0m\n"}),
-            code("2", shown({"text/plain": ""})),
+            code(
+                "let a = b < c && d;", {"output_type": "stream", "name": "stdout", "text": "<b> & \x1b[31mred\x1b[0m\n"}
+            ),
+            code("2", display_data({"text/plain": ""})),
         )
         self.assertIn("let a = b < c && d;", page.find(class_="highlight").get_text())
         self.assertEqual(page.find(class_="output").get_text().strip(), "<b> & red")
-        self.assertEqual(len(page.find_all(class_="output")), 1, "an emptied place is no output")
+        self.assertEqual(len(page.find_all(class_="output")), 1, "an empty output is removed")
 
-    def test_a_notebook_is_written_as_jupyter_wrote_it(self):
+    def test_notebooks_keep_jupyters_layout(self) -> None:
         committed = sorted((ROOT / "notebooks").glob("*.ipynb"))
         self.assertGreaterEqual(len(committed), 7)
         for path in committed:
-            self.assertEqual(notebook_files.text(notebook_files.read(path)).encode(), path.read_bytes(), path.name)
+            self.assertEqual(notebook_files.serialize(notebook_files.read(path)).encode(), path.read_bytes(), path.name)
 
-    def test_mistakes_are_said(self):
+    def test_mistakes_are_reported(self) -> None:
         (self.folder / "no.ipynb").write_text("not a notebook")
-        self.write("one.ipynb", words("text"))
+        self.write("one.ipynb", markdown("text"))
         for arguments, message in [
             (["no.ipynb"], "is not a notebook"),
-            (["one.ipynb", "no.ipynb", "--out", "page.html"], "names one file, and there are several"),
+            (["one.ipynb", "no.ipynb", "--out", "page.html"], "--out is a file, but there are several notebooks"),
             (["one.ipynb", "--out", "one.ipynb/pages"], "cannot be written"),
         ]:
             status, errors = self.export(*arguments)

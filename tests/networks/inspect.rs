@@ -1,17 +1,17 @@
 //! The check list: what it says of networks that are as they should be, and of some that are not.
 
 use metamers::candle_nn::{self, Conv2dConfig, Module};
-use metamers::display::Bundle;
+use metamers::display::MimeBundle;
 use metamers::inspection::Inspection;
 use metamers::network::{Builder, Input};
 use metamers::ops::{ChannelAffine, Conv2d, Conv2dConfig as OurConfig, Relu};
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 fn says(message: &str, parts: &[&str]) {
     parts.iter().for_each(|part| assert!(message.contains(part), "\"{part}\" is missing in: {message}"));
 }
 
-fn plain(bundles: &[Bundle]) -> String {
+fn plain(bundles: &[MimeBundle]) -> String {
     bundles.iter().map(|bundle| bundle.plain()).collect::<Vec<_>>().join("\n")
 }
 
@@ -20,8 +20,8 @@ fn look(name: &str, found: &Inspection) {
     println!("{}", plain(&found.mime_bundles()));
     if let Some(folder) = std::env::var_os("METAMERS_LOOK") {
         let folder = std::path::Path::new(&folder);
-        found.save(folder.join(format!("{name}.html"))).unwrap();
-        found.figure().save(folder.join(format!("{name}.png"))).unwrap();
+        found.export(folder.join(format!("{name}.html"))).unwrap();
+        found.figure().export(folder.join(format!("{name}.png"))).unwrap();
     }
 }
 

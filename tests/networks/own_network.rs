@@ -6,7 +6,7 @@ use metamers::engine::Compiled;
 use metamers::hearing::{Cochleagram, LogMel, LogMelConfig};
 use metamers::network::{Builder, Input, Layer, StageMarker, WeightsSource};
 use metamers::ops::{self, Frozen, MaxPool2d, Padding, Relu, Window};
-use metamers::prelude::{analysis::*, networks::*, *};
+use metamers::prelude::{networks::*, *};
 
 const SIZE: usize = 24;
 const INPUT: Input = Input::Image { shape: [3, SIZE, SIZE], resize: SIZE };
@@ -188,8 +188,8 @@ fn a_rectifier_that_is_marked_gets_the_recipes_gradient() {
     let x = marked.prepare(dog()).unwrap().to_tensor().unwrap();
     let hidden = hidden.unwrap();
     assert_eq!(flat(&marked.forward_to("relu1", &x).unwrap()), flat(&hidden.forward_to("relu1", &x).unwrap()));
-    assert_eq!(Compiled::new(&marked, "relu1").unwrap().clip(), Some(Relu::UNBOUNDED));
-    assert_eq!(Compiled::new(&hidden, "relu1").unwrap().clip(), None);
+    assert_eq!(Compiled::new(&marked, "relu1").unwrap().relu(), Some(Relu::UNBOUNDED));
+    assert_eq!(Compiled::new(&hidden, "relu1").unwrap().relu(), None);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::common::{flat, json, relative, tensors};
 use metamers::network::{Builder, Input};
 use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 fn tiny(tensors: &std::collections::HashMap<String, Tensor>) -> Network {
     let conv = |name: &str, stride: usize| {

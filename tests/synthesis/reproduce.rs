@@ -3,7 +3,7 @@
 use metamers::display::Show;
 use metamers::network::{Builder, Input};
 use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 use std::path::Path;
 
 /// A random network of one rectified convolution.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use metamers::network::{Builder, Input};
 use metamers::ops::{Conv2d, Conv2dConfig, Linear, Padding, Relu, Standardize};
-use metamers::prelude::{analysis::*, networks::*, *};
+use metamers::prelude::{analysis::*, *};
 use rand::{RngExt, SeedableRng};
 
 fn saved(name: &str) -> PathBuf {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use metamers::network::{Builder, Input};
 use metamers::ops::{AvgPool2d, Conv2d, Conv2dConfig, Relu, Window};
-use metamers::prelude::{analysis::*, networks::*, *};
+use metamers::prelude::{analysis::*, *};
 use metamers::sweep::Plan;
 
 fn photos() -> Vec<Image> {

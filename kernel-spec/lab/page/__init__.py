@@ -1,20 +1,26 @@
-"""A page of a notebook that plays, shows and explains without a kernel and without a network."""
+"""Renders notebooks as HTML pages that need neither a kernel nor a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
 
 from bs4 import BeautifulSoup
+from nbformat import NotebookNode
 
-from .content import Unreadable, embed, explain_links, frame
+from .content import MissingFileError, embed_resources, make_accessible, resolve_links
 from .exporter import PageExporter
 
-__all__ = ["Unreadable", "page_of"]
+__all__ = ["MissingFileError", "render"]
 
 
-def page_of(notebook, path, target, pages):
-    """The HTML of a notebook at `path`, to be written to `target`; `pages` says where other notebooks' pages go."""
+def render(notebook: NotebookNode, path: Path, target: Path, pages: Mapping[Path, Path]) -> str:
+    """Renders the notebook at `path` as the page `target`; `pages` maps every exported notebook to its page."""
     html, _ = PageExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem, "path": str(path.parent)}})
     page = BeautifulSoup(html, "html.parser")
     heading = page.find(["h1", "h2"])
     page.title.string = heading.get_text().strip() if heading else path.stem.replace("_", " ")
-    embed(page, path.parent)
-    explain_links(page, path.parent, target, pages)
-    frame(page)
+    embed_resources(page, path.parent)
+    resolve_links(page, path.parent, target, pages)
+    make_accessible(page)
     return str(page)

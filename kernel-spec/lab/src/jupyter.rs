@@ -1,91 +1,95 @@
-//! JupyterLab, and notebooks without it.
+//! Commands that run Python programs: JupyterLab, execution, export, stripping and sizes of notebooks.
 
-use crate::{Project, checks, say};
+use crate::notebook_paths::resolve_notebooks;
+use crate::prerequisites;
+use crate::project::Project;
+use crate::status::print_status;
 use anyhow::{Context, Result, bail};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Notebooks to run.
-pub struct Run {
-    /// Them.
+/// Options of [`run`].
+pub struct RunOptions {
+    /// Notebooks to run.
     pub notebooks: Vec<PathBuf>,
-    /// The folder for executed copies; without it the notebooks themselves get their outputs.
+    /// Directory for executed copies; if `None`, the outputs are saved in the notebooks themselves.
     pub out: Option<PathBuf>,
-    /// Seconds that one cell may take.
+    /// Maximum time for one cell, in seconds.
     pub timeout: Option<u32>,
-    /// Whether what ran before a failure is saved.
+    /// True to save the outputs so far after a failure.
     pub keep: bool,
 }
 
-/// Sets up and opens JupyterLab on the notebooks; returns only if that fails.
+/// Sets up the project and becomes JupyterLab; returns only on failure.
 pub fn lab(project: &Project, arguments: &[String]) -> Result<ExitCode> {
-    if let Some(port) = port(arguments) {
-        checks::port(port)?;
+    if let Some(port) = requested_port(arguments) {
+        prerequisites::check_port(port)?;
     }
     project.set_up()?;
-    say("Opening", "JupyterLab; Ctrl-C here ends it");
-    let folder = project.root.join("notebooks");
-    std::fs::create_dir_all(&folder)?;
+    print_status("Opening", "JupyterLab; press Ctrl-C here to end it");
+    let dir = project.root.join("notebooks");
+    std::fs::create_dir_all(&dir)?;
     let mut jupyter = project.python();
-    jupyter.args(["-m", "jupyter", "lab", "--ServerApp.answer_yes=True"]).args(arguments).current_dir(folder);
-    // From here on this process is Jupyter's: signals reach it directly.
-    bail!("JupyterLab did not start: {}", jupyter.exec())
+    jupyter.args(["-m", "jupyter", "lab", "--ServerApp.answer_yes=True"]).args(arguments).current_dir(dir);
+    // Replaces this process, so that signals reach JupyterLab directly.
+    bail!("cannot start JupyterLab: {}", jupyter.exec())
 }
 
-/// Sets up and runs notebooks; returns only if that fails.
-pub fn run(project: &Project, run: &Run) -> Result<ExitCode> {
-    let notebooks = crate::named::notebooks(&run.notebooks)?;
+/// Sets up the project and executes notebooks; returns only on failure.
+pub fn run(project: &Project, options: &RunOptions) -> Result<ExitCode> {
+    let notebooks = resolve_notebooks(&options.notebooks)?;
     project.set_up()?;
     let mut runner = project.python();
     runner.arg(project.root.join("kernel-spec/lab/run_notebook.py")).args(notebooks);
-    if let Some(seconds) = run.timeout {
+    if let Some(seconds) = options.timeout {
         runner.arg("--timeout").arg(seconds.to_string());
     }
-    if run.keep {
+    if options.keep {
         runner.arg("--keep");
     }
-    if let Some(folder) = &run.out {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        runner.arg("--out").arg(folder);
+    if let Some(dir) = &options.out {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        runner.arg("--out").arg(dir);
     }
-    bail!("the notebooks could not be run: {}", runner.exec())
+    bail!("cannot run the notebooks: {}", runner.exec())
 }
 
-/// Makes pages of notebooks, beside them or in a folder, one alone also under another name; returns only if that fails.
+/// Exports notebooks as web pages: beside them, into the directory `out`, or, for one notebook, to the file `out`; returns only on
+/// failure.
 pub fn export(project: &Project, notebooks: &[PathBuf], out: Option<&Path>) -> Result<ExitCode> {
-    let notebooks = crate::named::notebooks(notebooks)?;
+    let notebooks = resolve_notebooks(notebooks)?;
     project.install_packages()?;
     let mut exporter = project.python();
     exporter.arg(project.root.join("kernel-spec/lab/export_notebook.py")).args(notebooks);
     if let Some(out) = out {
         exporter.arg("--out").arg(out);
     }
-    bail!("the page could not be made: {}", exporter.exec())
+    bail!("cannot export the notebooks: {}", exporter.exec())
 }
 
-/// Takes the outputs out of notebooks; returns only if that fails.
+/// Removes the outputs and execution counts from notebooks; returns only on failure.
 pub fn strip(project: &Project, notebooks: &[PathBuf]) -> Result<ExitCode> {
-    with_python_alone(project, "strip_notebooks.py", &crate::named::notebooks(notebooks)?)
+    run_script(project, "strip_notebooks.py", &resolve_notebooks(notebooks)?)
 }
 
-/// Says how large notebooks are, those of the project if none are named; returns only if that fails.
+/// Prints the sizes of notebooks, by default all of the project; returns only on failure.
 pub fn sizes(project: &Project, notebooks: &[PathBuf]) -> Result<ExitCode> {
     let all = [project.root.join("notebooks")];
     let notebooks = if notebooks.is_empty() { &all } else { notebooks };
-    with_python_alone(project, "notebook_sizes.py", &crate::named::notebooks(notebooks)?)
+    run_script(project, "notebook_sizes.py", &resolve_notebooks(notebooks)?)
 }
 
-/// These scripts need no package, so nothing has to be set up before.
-fn with_python_alone(project: &Project, script: &str, notebooks: &[PathBuf]) -> Result<ExitCode> {
-    let mut python = Command::new(checks::python()?);
+/// Runs a script that uses only Python's standard library, and therefore needs no set-up.
+fn run_script(project: &Project, script: &str, notebooks: &[PathBuf]) -> Result<ExitCode> {
+    let mut python = Command::new(prerequisites::find_python()?);
     python.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PYTHONDONTWRITEBYTECODE", "1");
     python.arg(project.root.join("kernel-spec/lab").join(script)).args(notebooks);
-    bail!("Python could not be started: {}", python.exec())
+    bail!("cannot start Python: {}", python.exec())
 }
 
-/// The port that JupyterLab was told to use. Told nothing, it looks for a free one itself.
-fn port(arguments: &[String]) -> Option<u16> {
+/// The port in JupyterLab's arguments. Without one JupyterLab chooses a free port itself.
+fn requested_port(arguments: &[String]) -> Option<u16> {
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         for name in ["--port", "--ServerApp.port"] {
@@ -105,8 +109,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_port_is_read_however_it_is_given() {
-        let port = |text: &str| port(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    fn the_port_is_read_in_every_form() {
+        let port = |text: &str| requested_port(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(port("--no-browser --port 9000"), Some(9000));
         assert_eq!(port("--port=9001"), Some(9001));
         assert_eq!(port("--ServerApp.port=9002 --ip 0.0.0.0"), Some(9002));

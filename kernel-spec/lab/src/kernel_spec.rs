@@ -1,6 +1,5 @@
-//! The kernel spec: what Jupyter reads to offer "Rust (metamers)".
+//! Installation of the kernel spec, the directory from which Jupyter learns about the kernel.
 
-use crate::Project;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fs;
@@ -12,60 +11,60 @@ const LOGOS: [(&str, &[u8]); 3] = [
     ("logo-svg.svg", include_bytes!("../../logo/logo-svg.svg")),
 ];
 
-/// Which Jupyter the kernel is offered to.
-pub enum Place {
-    /// All of the user's.
+/// The Jupyter installations that the kernel spec is for.
+pub enum KernelSpecLocation {
+    /// All installations of the user.
     User,
-    /// The one in this folder.
+    /// The installation in this directory.
     Prefix(PathBuf),
 }
 
-impl Place {
-    /// Installs the kernel spec; the folder it is in.
-    pub fn install(&self, project: &Project) -> Result<PathBuf> {
-        if !project.kernel().exists() {
-            bail!("the kernel is not built yet; `cargo lab --setup` builds it");
+impl KernelSpecLocation {
+    /// Writes the kernel spec for the project at `root`; returns its directory.
+    pub fn install(&self, root: &Path, kernel: &Path) -> Result<PathBuf> {
+        if !kernel.exists() {
+            bail!("the kernel is not built; run `cargo lab --setup` first");
         }
-        let folder = self.folder()?;
-        install(&folder, &project.root, &project.kernel())?;
-        Ok(folder)
+        let dir = self.dir()?;
+        write_kernel_spec(&dir, root, kernel)?;
+        Ok(dir)
     }
 
-    /// Removes the kernel spec; the folder it was in.
+    /// Removes the kernel spec; returns its directory.
     pub fn uninstall(&self) -> Result<PathBuf> {
-        let folder = self.folder()?;
-        if !folder.join("kernel.json").exists() {
-            bail!("the kernel is not installed in {}", folder.display());
+        let dir = self.dir()?;
+        if !dir.join("kernel.json").exists() {
+            bail!("the kernel is not installed in {}", dir.display());
         }
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-        Ok(folder)
+        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        Ok(dir)
     }
 
-    fn folder(&self) -> Result<PathBuf> {
+    fn dir(&self) -> Result<PathBuf> {
         let data = match self {
-            Place::Prefix(prefix) => prefix.join("share").join("jupyter"),
-            Place::User => user_data()?,
+            KernelSpecLocation::Prefix(prefix) => prefix.join("share").join("jupyter"),
+            KernelSpecLocation::User => user_data_dir()?,
         };
         Ok(data.join("kernels").join("metamers"))
     }
 }
 
-/// The folder in which all of the user's Jupyter installations look, as jupyter_core finds it.
-fn user_data() -> Result<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = || named("HOME").context("HOME is not set, so your Jupyter folder cannot be found; use --prefix");
-    if let Some(folder) = named("JUPYTER_DATA_DIR") {
-        return Ok(folder);
+/// The user's Jupyter data directory, found as jupyter_core finds it.
+fn user_data_dir() -> Result<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || var("HOME").context("cannot find your Jupyter directory, because HOME is not set; use --prefix DIR");
+    if let Some(dir) = var("JUPYTER_DATA_DIR") {
+        return Ok(dir);
     }
     if cfg!(target_os = "macos") {
         return Ok(home()?.join("Library").join("Jupyter"));
     }
-    let data = named("XDG_DATA_HOME").map_or_else(|| home().map(|home| home.join(".local").join("share")), Ok)?;
+    let data = var("XDG_DATA_HOME").map_or_else(|| home().map(|home| home.join(".local").join("share")), Ok)?;
     Ok(data.join("jupyter"))
 }
 
-/// Writes the spec into a folder; whether anything had to be written.
-pub fn install(folder: &Path, root: &Path, kernel: &Path) -> Result<bool> {
+/// Writes the kernel spec into a directory; returns false if it was up to date.
+pub fn write_kernel_spec(dir: &Path, root: &Path, kernel: &Path) -> Result<bool> {
     let spec = json!({
         "argv": [kernel, "--connection", "{connection_file}"],
         "display_name": "Rust (metamers)",
@@ -79,11 +78,11 @@ pub fn install(folder: &Path, root: &Path, kernel: &Path) -> Result<bool> {
     let files = LOGOS.into_iter().chain([("kernel.json", text.as_bytes())]);
     let mut written = false;
     for (name, content) in files {
-        let path = folder.join(name);
+        let path = dir.join(name);
         if fs::read(&path).is_ok_and(|old| old == content) {
             continue;
         }
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
         written = true;
     }
@@ -95,21 +94,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_installed_can_be_removed_and_a_second_time_is_an_error() {
+    fn an_installed_spec_can_be_removed_once() {
         let root = std::env::temp_dir().join(format!("metamers-lab-{}", std::process::id()));
-        let project = Project { root: root.clone() };
-        let place = Place::Prefix(root.join("prefix"));
-        assert!(place.install(&project).unwrap_err().to_string().contains("not built"));
-        fs::create_dir_all(project.kernel().parent().unwrap()).unwrap();
-        fs::write(project.kernel(), "").unwrap();
-        let folder = place.install(&project).unwrap();
-        assert!(folder.ends_with("prefix/share/jupyter/kernels/metamers"));
-        let spec: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("kernel.json")).unwrap()).unwrap();
-        assert_eq!(spec["argv"][0], project.kernel().to_str().unwrap());
+        let kernel = root.join("target/release/metamers-kernel");
+        let location = KernelSpecLocation::Prefix(root.join("prefix"));
+        assert!(location.install(&root, &kernel).unwrap_err().to_string().contains("not built"));
+        fs::create_dir_all(kernel.parent().unwrap()).unwrap();
+        fs::write(&kernel, "").unwrap();
+        let dir = location.install(&root, &kernel).unwrap();
+        assert!(dir.ends_with("prefix/share/jupyter/kernels/metamers"));
+        let spec: serde_json::Value = serde_json::from_slice(&fs::read(dir.join("kernel.json")).unwrap()).unwrap();
+        assert_eq!(spec["argv"][0], kernel.to_str().unwrap());
         assert_eq!(spec["interrupt_mode"], "message");
-        assert_eq!(place.uninstall().unwrap(), folder);
-        assert!(!folder.exists());
-        assert!(place.uninstall().unwrap_err().to_string().contains("not installed"));
+        assert_eq!(location.uninstall().unwrap(), dir);
+        assert!(!dir.exists());
+        assert!(location.uninstall().unwrap_err().to_string().contains("not installed"));
         fs::remove_dir_all(root).unwrap();
     }
 }

@@ -1,123 +1,119 @@
-//! From a fresh clone to a notebook that runs: sets up, installs the kernel, opens JupyterLab, runs and exports notebooks.
+//! Commands for notebooks: set-up, JupyterLab, kernel installation, execution and export.
 //!
-//! `cargo lab` and `metamers-kernel` offer the same of it.
+//! `cargo lab` and `metamers-kernel` are two front ends to these commands.
 
-mod checks;
 mod jupyter;
 mod kernel_spec;
-mod named;
-mod setup;
+mod notebook_paths;
+mod prerequisites;
+mod project;
+mod status;
 
-pub use jupyter::{Run, export, lab, run, sizes, strip};
-pub use kernel_spec::Place;
-pub use setup::Project;
+pub use jupyter::{RunOptions, export, lab, run, sizes, strip};
+pub use kernel_spec::KernelSpecLocation;
+pub use project::Project;
+pub use status::print_status;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What `metamers-kernel` does beside being a kernel.
+/// Commands of `metamers-kernel` for notebooks.
 #[derive(Subcommand)]
-pub enum Task {
-    /// Offer the kernel to Jupyter: by default to all of your Jupyter installations and to VS Code.
+pub enum Command {
+    /// Install the kernel spec: by default for all of your Jupyter installations and VS Code.
     ///
-    /// Exit status: 0 when it is installed, 1 when it could not be.
-    Install(Where),
-    /// Take back what `install` did, with the same options.
+    /// Exit status: 0 if it is installed, 1 if that failed.
+    Install(LocationArgs),
+    /// Remove the kernel spec that `install` wrote with the same options.
     ///
-    /// Exit status: 0 when it is removed, 1 when it was not there or could not be removed.
-    Uninstall(Where),
+    /// Exit status: 0 if it is removed, 1 if it was not installed or could not be removed.
+    Uninstall(LocationArgs),
     /// Set up what is missing and open JupyterLab on the notebooks.
     ///
-    /// Exit status: that of JupyterLab, which is 0 after Ctrl-C or "Shut Down"; 1 when the set-up failed or JupyterLab could not start.
+    /// Exit status: that of JupyterLab, which is 0 after Ctrl-C or "Shut Down"; 1 if the set-up failed or JupyterLab did not start.
     Lab {
-        /// Passed on to JupyterLab, after `--`: for example `metamers-kernel lab -- --no-browser --port 9000`.
+        /// Arguments for JupyterLab, after `--`: for example `metamers-kernel lab -- --no-browser --port 9000`.
         #[arg(last = true)]
         jupyter: Vec<String>,
     },
-    /// Execute notebooks without opening anything, and save their outputs.
+    /// Execute notebooks without a browser, and save their outputs.
     ///
-    /// Exit status: 0 when every cell of every notebook succeeded, 1 when one failed (that notebook is then left as it was), 130
-    /// after Ctrl-C.
-    Run(RunArguments),
-    /// Make pages of executed notebooks, each complete in one file, for readers who have no Jupyter and no network.
+    /// Exit status: 0 if every cell of every notebook succeeded, 1 if one failed (its notebook is left unchanged), 130 after Ctrl-C.
+    Run(RunArgs),
+    /// Export executed notebooks as web pages, each a single file that needs no Jupyter and no network.
     ///
-    /// Exit status: 0 when the pages are written, 1 when not.
+    /// Exit status: 0 if the pages are written, 1 if not.
     Export {
-        /// The notebooks: files, folders, or the beginning of a name, as notebooks/04.
+        /// Notebooks: files, directories, or the beginning of a file name, such as notebooks/04.
         #[arg(required = true, value_name = "NOTEBOOK")]
         notebooks: Vec<PathBuf>,
-        /// As HTML, with pictures, their descriptions, and players. There is no other format.
+        /// Export as HTML, with images, their descriptions and audio players. The only format.
         #[arg(long, required = true)]
         html: bool,
-        /// The folder for the pages, or for one notebook a file that ends with .html; beside the notebooks if nothing is said.
+        /// Directory for the pages, or, for one notebook, an .html file. Default: beside the notebooks.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
 }
 
-/// Which Jupyter the kernel is offered to.
+/// Options that select a Jupyter installation.
 #[derive(Args)]
-pub struct Where {
+pub struct LocationArgs {
     /// All of your Jupyter installations (the default).
     #[arg(long, conflicts_with = "prefix")]
     user: bool,
-    /// The Jupyter installed in this folder, for example a virtual environment.
+    /// The Jupyter installation in this directory, for example a virtual environment.
     #[arg(long, value_name = "DIR")]
     prefix: Option<PathBuf>,
 }
 
-/// What to run, and where the outputs go.
+/// Options of the `run` command.
 #[derive(Args)]
-pub struct RunArguments {
-    /// The notebooks.
+pub struct RunArgs {
+    /// Notebooks: files, directories, or the beginning of a file name, such as notebooks/04.
     #[arg(required = true, value_name = "NOTEBOOK")]
     notebooks: Vec<PathBuf>,
     /// Save the outputs in the notebooks themselves (the default).
     #[arg(long, conflicts_with = "out")]
     inplace: bool,
-    /// Save executed copies in this folder, and leave the notebooks as they are.
+    /// Save executed copies in this directory, and leave the notebooks unchanged.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Seconds that one cell may take.
+    /// Maximum time for one cell, in seconds.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
-    /// Save what ran before a failure to NOTEBOOK.failed.ipynb.
+    /// After a failure, save the outputs so far to NOTEBOOK.failed.ipynb.
     #[arg(long)]
     keep: bool,
 }
 
-impl Task {
-    /// Does it in this project.
+impl Command {
+    /// Runs the command in a project.
     pub fn run(self, project: &Project) -> Result<ExitCode> {
         match self {
-            Task::Install(place) => {
-                let folder = place.place().install(project)?;
-                println!("Installed the kernel \"Rust (metamers)\" in {}", folder.display());
+            Command::Install(location) => {
+                let dir = location.resolve().install(&project.root, &project.kernel())?;
+                println!("Installed the kernel \"Rust (metamers)\" in {}", dir.display());
             }
-            Task::Uninstall(place) => {
-                let folder = place.place().uninstall()?;
-                println!("Removed {}", folder.display());
+            Command::Uninstall(location) => {
+                let dir = location.resolve().uninstall()?;
+                println!("Removed {}", dir.display());
             }
-            Task::Lab { jupyter } => return lab(project, &jupyter),
-            Task::Run(arguments) => {
-                let RunArguments { notebooks, out, timeout, keep, inplace: _ } = arguments;
-                return run(project, &Run { notebooks, out, timeout, keep });
+            Command::Lab { jupyter } => return lab(project, &jupyter),
+            Command::Run(arguments) => {
+                let RunArgs { notebooks, out, timeout, keep, inplace: _ } = arguments;
+                return run(project, &RunOptions { notebooks, out, timeout, keep });
             }
-            Task::Export { notebooks, out, html: _ } => return export(project, &notebooks, out.as_deref()),
+            Command::Export { notebooks, out, html: _ } => return export(project, &notebooks, out.as_deref()),
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-impl Where {
-    fn place(self) -> Place {
-        self.prefix.map_or(Place::User, Place::Prefix)
+impl LocationArgs {
+    fn resolve(self) -> KernelSpecLocation {
+        self.prefix.map_or(KernelSpecLocation::User, KernelSpecLocation::Prefix)
     }
-}
-
-/// One line about one step.
-fn say(what: &str, more: &str) {
-    eprintln!("{what:>12} {more}");
 }

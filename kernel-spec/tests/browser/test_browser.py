@@ -1,8 +1,10 @@
-"""A person in front of JupyterLab: runs cells, sees the picture change while a cell runs, presses the interrupt button, goes on.
+"""Tests the kernel in JupyterLab: live images while a cell runs, the interrupt button, and a sound player.
 
-Started by kernel-spec/tests/browser/run, which sets everything up. Screenshots go to target/browser-screenshots, or with --keep to
+Started by kernel-spec/tests/browser/run. Screenshots go to target/browser-screenshots, or with --keep to
 kernel-spec/tests/browser/screenshots.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -14,8 +16,9 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -28,102 +31,138 @@ CELLS = [
     'println!("kept {kept}, steps {}", run.steps() > 0);',
     'Sound::open("speech/seven.wav")?.prepare(20_000, 40_000)?',
 ]
-# What a browser's own decoder makes of a player's sound: seconds, channels, loudest sample.
+# Decodes a player's sound in the browser: seconds, channels, peak.
 DECODE = """async audio => {
     const bytes = Uint8Array.from(atob(audio.src.split(",")[1]), c => c.charCodeAt(0));
     const sound = await new OfflineAudioContext(1, 1, 20000).decodeAudioData(bytes.buffer);
     return [sound.duration, sound.numberOfChannels, Math.max(...sound.getChannelData(0).map(Math.abs))];
 }"""
-# A machine with two cores may compile something else at the same time.
-PATIENCE = 180_000
+# Milliseconds; the kernel may have to compile the library first.
+TIMEOUT = 180_000
 
 
-def notebook():
-    cell = lambda index, code: {"cell_type": "code", "id": f"cell{index}", "metadata": {}, "execution_count": None, "outputs": [], "source": code}
+def code_cell(index: int, code: str) -> dict[str, Any]:
+    return {
+        "cell_type": "code",
+        "id": f"cell{index}",
+        "metadata": {},
+        "execution_count": None,
+        "outputs": [],
+        "source": code,
+    }
+
+
+def notebook() -> dict[str, Any]:
     kernel = {"name": "metamers", "display_name": "Rust (metamers)", "language": "rust"}
-    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}, "cells": [cell(*each) for each in enumerate(CELLS)]}
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": kernel},
+        "cells": [code_cell(index, code) for index, code in enumerate(CELLS)],
+    }
 
 
-def free_port():
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def start_jupyter(folder, port):
+def start_jupyter(folder: Path, port: int) -> subprocess.Popen[bytes]:
     (folder / "test.ipynb").write_text(json.dumps(notebook()))
-    environment = dict(os.environ, JUPYTER_PREFER_ENV_PATH="1", JUPYTER_CONFIG_DIR=str(folder / "config"), METAMERS_HISTORY="off")
-    # Chromium has no sandbox for root, and JupyterLab looks for no updates in a test. News it must not offer by itself.
+    environment = dict(
+        os.environ, JUPYTER_PREFER_ENV_PATH="1", JUPYTER_CONFIG_DIR=str(folder / "config"), METAMERS_HISTORY="off"
+    )
+    # Chromium has no sandbox for root. The check for updates is off; the project's own set-up must suppress the news.
     options = [
-        "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}",
-        f"--ServerApp.root_dir={folder}", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={TOKEN}",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
-    log = open(folder / "jupyter.log", "w")
-    jupyter = subprocess.Popen([ROOT / ".venv/bin/jupyter", "lab", *options], cwd=folder, env=environment, stdout=log, stderr=log)
-    begun = time.monotonic()
+    with (folder / "jupyter.log").open("w") as log:
+        jupyter = subprocess.Popen(
+            [ROOT / ".venv/bin/jupyter", "lab", *options], cwd=folder, env=environment, stdout=log, stderr=log
+        )
+    start = time.monotonic()
     while True:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status?token={TOKEN}", timeout=5):
                 return jupyter
         except OSError:
-            if jupyter.poll() is not None or time.monotonic() - begun > 90:
+            if jupyter.poll() is not None or time.monotonic() - start > 90:
                 jupyter.kill()
                 sys.exit("JupyterLab did not start:\n" + (folder / "jupyter.log").read_text())
             time.sleep(0.2)
 
 
-def look(page, name):
+def screenshot(page: Page, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
-def use(page, port):
+def use_notebook(page: Page, port: int) -> None:
+    """Runs the cells of the notebook and interrupts one."""
     page.goto(f"http://127.0.0.1:{port}/lab/tree/test.ipynb?token={TOKEN}&reset")
     cells = page.locator(".jp-NotebookPanel .jp-CodeCell")
-    expect(cells).to_have_count(len(CELLS), timeout=PATIENCE)
-    prompt = lambda index: cells.nth(index).locator(".jp-InputPrompt")
+    expect(cells).to_have_count(len(CELLS), timeout=TIMEOUT)
 
-    def press_run(index):
-        cells.nth(index).locator(".cm-content").click()
-        page.keyboard.press("Control+Enter")
-
-    expect(page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName")).to_contain_text("Rust (metamers)", timeout=PATIENCE)
+    expect(page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName")).to_contain_text("Rust (metamers)", timeout=TIMEOUT)
     for index in (0, 1):
-        press_run(index)
-        expect(prompt(index)).to_have_text(f"[{index + 1}]:", timeout=PATIENCE)
-    press_run(2)
+        run_cell(page, cells, index)
+        expect(prompt(cells, index)).to_have_text(f"[{index + 1}]:", timeout=TIMEOUT)
+    run_cell(page, cells, 2)
     picture = cells.nth(2).locator(".jp-OutputArea-output img").first
-    expect(picture).to_be_visible(timeout=PATIENCE)
+    expect(picture).to_be_visible(timeout=TIMEOUT)
     first = picture.get_attribute("src")
-    expect(prompt(2)).to_have_text("[*]:")
-    look(page, "1-running")
-    expect(picture).not_to_have_attribute("src", first, timeout=PATIENCE)
-    expect(prompt(2)).to_have_text("[*]:")
-    look(page, "2-the-picture-has-changed")
+    expect(prompt(cells, 2)).to_have_text("[*]:")
+    screenshot(page, "1-running")
+    expect(picture).not_to_have_attribute("src", first, timeout=TIMEOUT)
+    expect(prompt(cells, 2)).to_have_text("[*]:")
+    screenshot(page, "2-the-picture-has-changed")
 
     page.locator('.jp-NotebookPanel-toolbar [data-command="notebook:interrupt-kernel"]').first.click()
-    expect(prompt(2)).to_have_text("[3]:", timeout=30_000)
-    assert cells.nth(2).locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0, "an interrupt is no error"
-    press_run(3)
-    expect(cells.nth(3).locator(".jp-OutputArea")).to_contain_text("kept 42, steps true", timeout=PATIENCE)
+    expect(prompt(cells, 2)).to_have_text("[3]:", timeout=30_000)
+    assert cells.nth(2).locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0, (
+        "an interrupt must not be an error"
+    )
+    run_cell(page, cells, 3)
+    expect(cells.nth(3).locator(".jp-OutputArea")).to_contain_text("kept 42, steps true", timeout=TIMEOUT)
     cells.nth(3).scroll_into_view_if_needed()
-    look(page, "3-interrupted-and-going-on")
+    screenshot(page, "3-interrupted-and-going-on")
 
-    press_run(4)
-    player = cells.nth(4).locator(".jp-OutputArea-output audio")
-    expect(player).to_be_visible(timeout=PATIENCE)
-    page.wait_for_function("audio => audio.readyState >= 1", arg=player.element_handle(), timeout=PATIENCE)
-    assert abs(player.evaluate("audio => audio.duration") - 2.0) < 0.01, "the player knows how long it plays"
-    seconds, channels, loudest = player.evaluate(DECODE)
-    assert abs(seconds - 2.0) < 0.01 and channels == 1 and 0.85 < loudest <= 1.0, (seconds, channels, loudest)
-    picture = cells.nth(4).locator(".jp-OutputArea-output img").first
-    expect(picture).to_be_visible(timeout=PATIENCE)
-    assert picture.evaluate("image => image.complete && image.naturalWidth > 300"), "the spectrogram is a picture of its own"
-    cells.nth(4).scroll_into_view_if_needed()
-    look(page, "4-a-sound")
+    play_sound(page, cells)
     expect(page.get_by_text("official Jupyter news")).to_have_count(0)
 
 
-def main():
+def prompt(cells: Locator, index: int) -> Locator:
+    return cells.nth(index).locator(".jp-InputPrompt")
+
+
+def run_cell(page: Page, cells: Locator, index: int) -> None:
+    cells.nth(index).locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+
+
+def play_sound(page: Page, cells: Locator) -> None:
+    """Runs the last cell and checks its player and its spectrogram."""
+    run_cell(page, cells, 4)
+    player = cells.nth(4).locator(".jp-OutputArea-output audio")
+    expect(player).to_be_visible(timeout=TIMEOUT)
+    page.wait_for_function("audio => audio.readyState >= 1", arg=player.element_handle(), timeout=TIMEOUT)
+    assert abs(player.evaluate("audio => audio.duration") - 2.0) < 0.01, "the player must show the duration"
+    seconds, channels, loudest = player.evaluate(DECODE)
+    assert abs(seconds - 2.0) < 0.01 and channels == 1 and 0.85 < loudest <= 1.0, (seconds, channels, loudest)
+    picture = cells.nth(4).locator(".jp-OutputArea-output img").first
+    expect(picture).to_be_visible(timeout=TIMEOUT)
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 300"), "the spectrogram must be an image"
+    cells.nth(4).scroll_into_view_if_needed()
+    screenshot(page, "4-a-sound")
+
+
+def main() -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     folder = Path(tempfile.mkdtemp(prefix="metamers-browser-"))
     port = free_port()
@@ -133,9 +172,9 @@ def main():
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1280, "height": 1000})
             try:
-                use(page, port)
+                use_notebook(page, port)
             except BaseException:
-                look(page, "failure")
+                screenshot(page, "failure")
                 print((folder / "jupyter.log").read_text(), file=sys.stderr)
                 raise
             browser.close()
@@ -143,7 +182,7 @@ def main():
         jupyter.terminate()
         jupyter.wait(timeout=30)
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"The picture changed while the cell ran; after the interrupt the variables were there. Screenshots: {SCREENSHOTS}")
+    print(f"The image changed while the cell ran, and the variables survived the interrupt. Screenshots: {SCREENSHOTS}")
 
 
 if __name__ == "__main__":

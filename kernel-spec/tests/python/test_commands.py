@@ -1,4 +1,9 @@
-"""What a person types after metamers-kernel, tried on real notebooks: .venv/bin/python kernel-spec/tests/python/test_commands.py"""
+"""Tests the commands `metamers-kernel run` and `metamers-kernel export` on notebooks.
+
+.venv/bin/python kernel-spec/tests/python/test_commands.py
+"""
+
+from __future__ import annotations
 
 import base64
 import json
@@ -7,35 +12,44 @@ import subprocess
 import tempfile
 import unittest
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 KERNEL = ROOT / "target/release/metamers-kernel"
 
 
-def notebook(*cells):
-    cell = lambda code: {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": [], "source": code}
+def code_cell(code: str) -> dict[str, Any]:
+    return {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": [], "source": code}
+
+
+def notebook(*cells: str) -> str:
     kernel = {"name": "metamers", "display_name": "Rust (metamers)", "language": "rust"}
-    return json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {"kernelspec": kernel}, "cells": [cell(c) for c in cells]})
+    return json.dumps(
+        {"nbformat": 4, "nbformat_minor": 4, "metadata": {"kernelspec": kernel}, "cells": [*map(code_cell, cells)]}
+    )
 
 
-def command(*arguments):
-    return subprocess.run([KERNEL, *map(str, arguments)], capture_output=True, text=True, timeout=600)
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([KERNEL, *map(str, arguments)], capture_output=True, text=True, timeout=600, check=False)
 
 
 class Commands(unittest.TestCase):
-    def setUp(self):
+    def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         self.path = self.folder / "one.ipynb"
 
-    def write(self, *cells):
+    def write(self, *cells: str) -> bytes:
         self.path.write_text(notebook(*cells))
         return self.path.read_bytes()
 
-    def test_a_notebook_that_runs_gets_its_outputs_and_a_page(self):
-        self.write('println!("hello from a cell")', 'Image::noise(32, 24, Noise::Uniform { low: 0.0, high: 1.0 }, 1)?',
-                   'Sound::tone(8000, 0.5, 440.0, 0.5)?.player()')
+    def test_run_saves_outputs_and_export_writes_a_page(self) -> None:
+        self.write(
+            'println!("hello from a cell")',
+            "Image::noise(32, 24, Noise::Uniform { low: 0.0, high: 1.0 }, 1)?",
+            "Sound::tone(8000, 0.5, 440.0, 0.5)?.player()",
+        )
         done = command("run", self.path)
         self.assertEqual(done.returncode, 0, done.stderr)
         cells = json.loads(self.path.read_text())["cells"]
@@ -46,33 +60,35 @@ class Commands(unittest.TestCase):
         page = self.path.with_suffix(".html").read_text()
         self.assertIn("hello from a cell", page)
         self.assertRegex(page, r'<img[^>]*alt="[^"]+')
-        sound = base64.b64decode(re.search(r'src="data:audio/wav;base64,([^"]+)"', page).group(1))
+        player = re.search(r'src="data:audio/wav;base64,([^"]+)"', page)
+        assert player is not None
+        sound = base64.b64decode(player[1])
         self.assertEqual((sound[:4], len(sound)), (b"RIFF", 44 + 2 * 4000))
 
-    def test_a_cell_that_fails_leaves_the_notebook_as_it_was(self):
+    def test_a_failing_cell_leaves_the_notebook_unchanged(self) -> None:
         before = self.write("let kept = 1;", 'Image::open("no-such-photo.jpg")?')
         done = command("run", self.path)
         self.assertEqual(done.returncode, 1)
         self.assertIn("no-such-photo.jpg", done.stderr)
-        self.assertIn("the notebook is as it was", done.stderr)
+        self.assertIn("the notebook is unchanged", done.stderr)
         self.assertEqual(self.path.read_bytes(), before)
         self.assertEqual([p.name for p in self.folder.iterdir()], ["one.ipynb"])
 
-    def test_what_ran_before_a_failure_can_be_kept(self):
+    def test_keep_saves_the_outputs_before_a_failure(self) -> None:
         before = self.write('println!("this ran")', "nothing_of_this_name")
         done = command("run", "--keep", self.path)
         self.assertEqual(done.returncode, 1)
         self.assertEqual(self.path.read_bytes(), before)
         self.assertIn("this ran", (self.folder / "one.failed.ipynb").read_text())
 
-    def test_a_cell_that_takes_too_long_is_ended(self):
+    def test_timeout_ends_a_long_cell(self) -> None:
         before = self.write("std::thread::sleep(Duration::from_secs(300));")
         done = command("run", "--timeout", 3, self.path)
         self.assertEqual(done.returncode, 1)
         self.assertIn("longer than --timeout allows", done.stderr)
         self.assertEqual(self.path.read_bytes(), before)
 
-    def test_copies_go_where_they_are_asked_to(self):
+    def test_out_saves_executed_copies(self) -> None:
         before = self.write("1 + 1")
         done = command("run", "--out", self.folder / "copies", self.path)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -80,7 +96,7 @@ class Commands(unittest.TestCase):
         outputs = json.loads((self.folder / "copies/one.ipynb").read_text())["cells"][0]["outputs"]
         self.assertEqual("".join(outputs[0]["data"]["text/plain"]), "2")
 
-    def test_what_is_no_notebook_is_said(self):
+    def test_invalid_notebooks_are_reported(self) -> None:
         self.path.write_text("not a notebook")
         done = command("run", self.path)
         self.assertEqual(done.returncode, 1)

@@ -1,133 +1,155 @@
-//! Steps to instructions, from the stage's gradient to the input's.
+//! Instructions of the backward pass, from the stage's gradient to the input's.
+
+use std::sync::Arc;
 
 use super::{BufferView, Compiler, EpilogueSpec, Instruction, padded, pixel_stride};
 use crate::engine::geometry;
-use crate::engine::lowering::{Dims, OpKind};
+use crate::engine::lowering::{ConvLayer, Dims, OpKind};
+use crate::ops::{FrozenOp, Window};
 
-/// The gradient of a step's values, while contributions come in.
+/// The gradient of an operation's output while contributions are accumulated.
 #[derive(Clone, Default)]
 pub(super) struct Gradient {
-    /// Contributions that have not come yet.
-    pub open: usize,
-    /// The sum of those that have.
+    /// Contributions still to come.
+    pub pending: usize,
+    /// The buffer with the sum so far.
     pub sum: Option<usize>,
 }
 
 impl Compiler<'_> {
-    pub(super) fn cotangent(&mut self, step: usize, like: BufferView) {
-        let to = self.pixels(self.dims(step));
-        self.instructions.push(Instruction::Cotangent { to });
-        self.gradients[step].sum = Some(to.buffer);
-        if let Some(mask) = self.clips[step] {
-            let gated = self.pixels(self.dims(step));
-            let ends = EpilogueSpec { gate: Some(mask), ..EpilogueSpec::default() };
-            self.instructions.push(Instruction::Elementwise { from: to, to: gated, scale: None, ends });
-            self.gradients[step].sum = Some(gated.buffer);
+    /// Emits the load of the stage's gradient, masked by the stage's ReLU.
+    pub(super) fn cotangent(&mut self, index: usize) {
+        let to = self.new_activation(self.dims(index));
+        self.instructions.push(Instruction::LoadCotangent { to });
+        self.gradients[index].sum = Some(to.buffer);
+        if let Some(mask) = self.relu_masks[index] {
+            let gated = self.new_activation(self.dims(index));
+            let epilogue = EpilogueSpec { gate: Some(mask), ..EpilogueSpec::default() };
+            self.instructions.push(Instruction::Elementwise { from: to, to: gated, scale: None, epilogue });
+            self.gradients[index].sum = Some(gated.buffer);
         }
-        debug_assert_eq!(like.stride, to.stride);
+        debug_assert_eq!(self.activation(index).stride, to.stride);
     }
 
-    /// Makes room for one more contribution to a step's gradient, which `ends` adds to those before; the last passes the
-    /// rectifier's gate.
-    fn contribute(&mut self, step: usize) -> (BufferView, EpilogueSpec) {
-        let to = self.pixels(self.dims(step));
-        let gradient = &mut self.gradients[step];
-        gradient.open -= 1;
-        let gate = if gradient.open == 0 { self.clips[step] } else { None };
-        let ends = EpilogueSpec { addend: gradient.sum.replace(to.buffer), gate, ..EpilogueSpec::default() };
-        (to, ends)
+    /// A buffer for the sum of the gradient so far and one more contribution, and the epilogue that adds them; with the last
+    /// contribution, the epilogue also applies the ReLU's mask.
+    fn accumulate(&mut self, index: usize) -> (BufferView, EpilogueSpec) {
+        let to = self.new_activation(self.dims(index));
+        let gradient = &mut self.gradients[index];
+        gradient.pending -= 1;
+        let gate = if gradient.pending == 0 { self.relu_masks[index] } else { None };
+        let epilogue = EpilogueSpec { addend: gradient.sum.replace(to.buffer), gate, ..EpilogueSpec::default() };
+        (to, epilogue)
     }
 
-    /// Adds a step's own gradient to that of its addend.
-    fn contribute_as_it_is(&mut self, step: usize, from: BufferView) {
-        let gradient = &mut self.gradients[step];
-        if gradient.sum.is_none() && (gradient.open > 1 || self.clips[step].is_none()) {
-            gradient.open -= 1;
+    /// Adds `from` to the gradient of an operation's output; the first contribution is used in place where possible.
+    fn accumulate_copy(&mut self, index: usize, from: BufferView) {
+        let gradient = &mut self.gradients[index];
+        if gradient.sum.is_none() && (gradient.pending > 1 || self.relu_masks[index].is_none()) {
+            gradient.pending -= 1;
             gradient.sum = Some(from.buffer);
             return;
         }
-        let (to, ends) = self.contribute(step);
-        self.instructions.push(Instruction::Elementwise { from, to, scale: None, ends });
+        let (to, epilogue) = self.accumulate(index);
+        self.instructions.push(Instruction::Elementwise { from, to, scale: None, epilogue });
     }
 
-    pub(super) fn backward(&mut self, step: usize) {
-        let at = &self.steps.steps[step];
-        let Some(buffer) = self.gradients[step].sum else { return };
-        let from = BufferView { buffer, stride: pixel_stride(at.dims.channels), ..self.image(step) };
-        if let Some(addend) = at.addend {
-            self.contribute_as_it_is(addend, from);
+    /// Emits the instructions that propagate the gradient of operation `index` to its inputs.
+    pub(super) fn backward(&mut self, index: usize) {
+        let op = &self.lowering.ops[index];
+        let Some(buffer) = self.gradients[index].sum else { return };
+        let from = BufferView { buffer, stride: pixel_stride(op.dims.channels), ..self.activation(index) };
+        if let Some(addend) = op.addend {
+            self.accumulate_copy(addend, from);
         }
-        let input = at.inputs[0];
-        let instruction = match &at.kind {
-            OpKind::Input => return,
-            OpKind::Enter { scale, .. } => Instruction::Leave { from, scale: scale.clone() },
-            OpKind::Conv(layer) => {
-                let size = self.dims(input).size;
-                let entered = match &self.steps.steps[input].kind {
-                    OpKind::Enter { scale, .. } if self.is_narrow(input) => Some(scale),
-                    _ => None,
-                };
-                if let Some(scale) = entered {
-                    let columns = layer.columns(scale);
-                    let to = self.pixels(Dims { channels: layer.columns_of_a_window(), ..at.dims });
-                    let product = self.pointwise(&columns, from, to, EpilogueSpec::default());
-                    self.instructions.push(product);
-                    let overlap = Instruction::Col2im { window: layer.window, from: to, channels: layer.depth, size };
-                    return self.instructions.push(overlap);
-                }
-                let (to, ends) = self.contribute(input);
-                match layer.scheme(self.batch, size) {
-                    Some(scheme) => self.winograd(layer.winograd_back(scheme), from, to, ends),
-                    None => self.dense(layer, layer.backward(size), from, to, ends),
-                }
+        let input = op.inputs[0];
+        match &op.kind {
+            OpKind::Input => {}
+            OpKind::LoadInput { scale, .. } => {
+                self.instructions.push(Instruction::AddToGradient { from, scale: scale.clone() });
             }
-            OpKind::Depthwise(layer) => {
-                let [_, conv] = layer.depthwise(self.dims(input).size, at.dims.size);
-                let (to, ends) = self.contribute(input);
-                Instruction::Depthwise { bands: self.bands(&conv.phases), conv: conv.into(), from, to, ends }
+            OpKind::Conv(layer) => self.conv_backward(input, layer, from),
+            OpKind::Depthwise(layer) => self.depthwise_backward(input, layer, from),
+            OpKind::MaxPool(window) => self.max_pool_backward(index, window, from),
+            OpKind::GlobalAvgPool => {
+                let (to, epilogue) = self.accumulate(input);
+                self.instructions.push(Instruction::GlobalAvgPoolBackward { from, to, epilogue });
             }
-            OpKind::MaxPool(window) => {
-                let phases = geometry::backward(window, self.dims(input).size);
-                let (to, ends) = self.contribute(input);
-                let (winners, taps) = (self.notes[step], window.kernel[0] * window.kernel[1]);
-                Instruction::MaxPoolBack { bands: self.bands(&phases), phases, from, to, ends, winners, taps }
+            OpKind::Elementwise { affine: None } => self.accumulate_copy(input, from),
+            OpKind::Elementwise { affine: Some((scale, _)) } => {
+                let (to, epilogue) = self.accumulate(input);
+                self.instructions.push(Instruction::Elementwise { from, to, scale: Some(padded(scale)), epilogue });
             }
-            OpKind::Mean => {
-                let (to, ends) = self.contribute(input);
-                Instruction::Spread { from, to, ends }
-            }
-            OpKind::Elementwise { affine } => match affine {
-                None => return self.contribute_as_it_is(input, from),
-                Some((scale, _)) => {
-                    let (to, ends) = self.contribute(input);
-                    Instruction::Elementwise { from, to, scale: Some(padded(scale)), ends }
-                }
-            },
-            OpKind::Concat => {
-                let mut first = 0;
-                for &input in &at.inputs {
-                    let part = self.pixels(self.dims(input));
-                    let count = part.channels;
-                    self.instructions.push(Instruction::Channels { from, to: part, first: [first, 0], count });
-                    self.contribute_as_it_is(input, part);
-                    first += count;
-                }
-                return;
-            }
-            OpKind::Reference(op) => {
-                let shape = [&[self.batch], self.steps.steps[input].shape.as_slice()].concat();
-                let kept = self.notes[step];
-                let to =
-                    (!matches!(self.steps.steps[input].kind, OpKind::Input)).then(|| self.pixels(self.dims(input)));
-                self.instructions.push(Instruction::ReferenceBack { op: op.clone(), from, to, shape, kept });
-                return to.into_iter().for_each(|to| self.contribute_as_it_is(input, to));
-            }
+            OpKind::Concat => self.concat_backward(&op.inputs, from),
+            OpKind::Reference(reference) => self.reference_backward(index, reference, from),
             OpKind::Flatten => {
-                let to = self.pixels(self.dims(input));
+                let to = self.new_activation(self.dims(input));
                 self.instructions.push(Instruction::Unflatten { from, to });
-                return self.contribute_as_it_is(input, to);
+                self.accumulate_copy(input, to);
             }
+        }
+    }
+
+    fn conv_backward(&mut self, input: usize, layer: &ConvLayer, from: BufferView) {
+        let size = self.dims(input).size;
+        if let OpKind::LoadInput { scale, .. } = &self.lowering.ops[input].kind
+            && self.has_unpadded_channels(input)
+        {
+            return self.conv_backward_to_input(layer, scale, from, size);
+        }
+        let (to, epilogue) = self.accumulate(input);
+        let instruction = match layer.winograd_scheme(self.batch, size) {
+            Some(scheme) => self.winograd(layer.winograd_backward(scheme), from, to, epilogue),
+            None => self.gemm(layer, layer.backward(size), from, to, epilogue),
         };
         self.instructions.push(instruction);
+    }
+
+    /// The gradient of the network's input, whose few channels would fill few lanes: one GEMM to columns, then col2im.
+    fn conv_backward_to_input(&mut self, layer: &ConvLayer, scale: &[f32], from: BufferView, size: [usize; 2]) {
+        let columns = layer.columns(scale);
+        let to = self.new_activation(Dims { channels: layer.num_columns(), size: from.size });
+        let product = self.pointwise(&columns, from, to, EpilogueSpec::default());
+        self.instructions.push(product);
+        self.instructions.push(Instruction::Col2im { window: layer.window, from: to, channels: layer.depth, size });
+    }
+
+    fn depthwise_backward(&mut self, input: usize, layer: &ConvLayer, from: BufferView) {
+        let [_, conv] = layer.depthwise(self.dims(input).size, from.size);
+        let (to, epilogue) = self.accumulate(input);
+        let bands = self.bands(&conv.phases);
+        self.instructions.push(Instruction::Depthwise { bands, conv: conv.into(), from, to, epilogue });
+    }
+
+    fn max_pool_backward(&mut self, index: usize, window: &Window, from: BufferView) {
+        let input = self.lowering.ops[index].inputs[0];
+        let phases = geometry::backward(window, self.dims(input).size);
+        let (to, epilogue) = self.accumulate(input);
+        let (argmax, taps) = (self.saved[index], window.kernel[0] * window.kernel[1]);
+        let bands = self.bands(&phases);
+        self.instructions.push(Instruction::MaxPoolBackward { bands, phases, from, to, epilogue, argmax, taps });
+    }
+
+    fn concat_backward(&mut self, inputs: &[usize], from: BufferView) {
+        let mut first = 0;
+        for &input in inputs {
+            let part = self.new_activation(self.dims(input));
+            let count = part.channels;
+            self.instructions.push(Instruction::CopyChannels { from, to: part, first: [first, 0], count });
+            self.accumulate_copy(input, part);
+            first += count;
+        }
+    }
+
+    fn reference_backward(&mut self, index: usize, op: &Arc<dyn FrozenOp>, from: BufferView) {
+        let input = self.lowering.ops[index].inputs[0];
+        let shape = [&[self.batch], self.lowering.ops[input].shape.as_slice()].concat();
+        let saved = self.saved[index];
+        let is_network_input = matches!(self.lowering.ops[input].kind, OpKind::Input);
+        let to = (!is_network_input).then(|| self.new_activation(self.dims(input)));
+        self.instructions.push(Instruction::ReferenceBackward { op: op.clone(), from, to, shape, saved });
+        if let Some(to) = to {
+            self.accumulate_copy(input, to);
+        }
     }
 }

@@ -1,85 +1,105 @@
-//! Steps to instructions, from the input to the stage.
+//! Instructions of the forward pass, from the input to the stage.
 
-use super::{Compiler, EpilogueSpec, Instruction, padded, pixel_stride};
+use std::sync::Arc;
+
+use super::{BufferView, Compiler, EpilogueSpec, Instruction, padded, pixel_stride};
 use crate::engine::geometry;
-use crate::engine::lowering::OpKind;
+use crate::engine::lowering::{ConvLayer, OpKind};
 use crate::engine::simd::LANES;
+use crate::ops::{FrozenOp, Window};
 
 impl Compiler<'_> {
-    fn ends(&mut self, step: usize, bias: Option<&[f32]>) -> EpilogueSpec {
-        let at = &self.steps.steps[step];
-        let dims = at.dims;
-        let bias = bias.filter(|b| b.iter().any(|&b| b != 0.0)).map(padded);
-        let addend = at.addend.map(|a| self.image(a).buffer);
-        let clip = at.clip.map(|clip| {
-            let words = self.batch * dims.pixels() * pixel_stride(dims.channels) / LANES;
-            let mask = self.mask(words);
-            self.clips[step] = Some(mask);
-            (clip.max, mask)
-        });
-        EpilogueSpec { bias, addend, clip, gate: None }
-    }
-
-    pub(super) fn forward(&mut self, step: usize) {
-        let at = &self.steps.steps[step];
-        let dims = at.dims;
-        let to = match at.kind {
-            OpKind::Enter { .. } if self.is_narrow(step) => self.new_image(dims, dims.channels),
-            _ => self.pixels(dims),
+    /// Emits the instructions that compute operation `index`.
+    pub(super) fn forward(&mut self, index: usize) {
+        let op = &self.lowering.ops[index];
+        let to = match op.kind {
+            OpKind::LoadInput { .. } if self.has_unpadded_channels(index) => self.new_buffer(op.dims, op.dims.channels),
+            _ => self.new_activation(op.dims),
         };
-        self.images[step] = Some(to);
-        let instruction = match &at.kind {
+        self.activations[index] = Some(to);
+        let instruction = match &op.kind {
             OpKind::Input => return,
-            OpKind::Enter { scale, shift } => Instruction::Enter { to, scale: scale.clone(), shift: shift.clone() },
-            OpKind::Conv(layer) => {
-                let from = self.image(at.inputs[0]);
-                let ends = self.ends(step, Some(layer.bias()));
-                match layer.scheme(self.batch, dims.size) {
-                    Some(scheme) => self.winograd(layer.winograd(scheme), from, to, ends),
-                    None => self.dense(layer, layer.forward(dims.size), from, to, ends),
-                }
+            OpKind::LoadInput { scale, shift } => {
+                Instruction::LoadInput { to, scale: scale.clone(), shift: shift.clone() }
             }
-            OpKind::Depthwise(layer) => {
-                let from = self.image(at.inputs[0]);
-                let [conv, _] = layer.depthwise(from.size, dims.size);
-                let ends = self.ends(step, Some(layer.bias()));
-                Instruction::Depthwise { bands: self.bands(&conv.phases), conv: conv.into(), from, to, ends }
+            OpKind::Conv(layer) => self.conv(index, layer, to),
+            OpKind::Depthwise(layer) => self.depthwise(index, layer, to),
+            OpKind::MaxPool(window) => self.max_pool(index, window, to),
+            OpKind::GlobalAvgPool => {
+                Instruction::GlobalAvgPool { from: self.input_of(index), to, epilogue: self.epilogue(index, None) }
             }
-            OpKind::MaxPool(window) => {
-                let from = self.image(at.inputs[0]);
-                let phases = geometry::forward(window, dims.size);
-                let winners = self.mask(self.batch * to.pixels() * to.blocks() * phases[0].taps.len());
-                self.notes[step] = winners;
-                let ends = self.ends(step, None);
-                Instruction::MaxPool { bands: self.bands(&phases), phases, from, to, ends, winners }
-            }
-            OpKind::Mean => Instruction::Mean { from: self.image(at.inputs[0]), to, ends: self.ends(step, None) },
             OpKind::Elementwise { affine } => {
                 let scale = affine.as_ref().map(|(scale, _)| padded(scale));
-                let ends = self.ends(step, affine.as_ref().map(|(_, shift)| shift.as_slice()));
-                Instruction::Elementwise { from: self.image(at.inputs[0]), to, scale, ends }
+                let epilogue = self.epilogue(index, affine.as_ref().map(|(_, shift)| shift.as_slice()));
+                Instruction::Elementwise { from: self.input_of(index), to, scale, epilogue }
             }
-            OpKind::Concat => {
-                let mut first = 0;
-                for &input in &at.inputs {
-                    let from = self.image(input);
-                    let count = from.channels;
-                    self.instructions.push(Instruction::Channels { from, to, first: [0, first], count });
-                    first += count;
-                }
-                return;
-            }
-            OpKind::Reference(op) => {
-                let kept = self.kept;
-                self.kept += 1;
-                self.notes[step] = kept;
-                let input = at.inputs[0];
-                let from = self.images[input];
-                let shape = [&[self.batch], self.steps.steps[input].shape.as_slice()].concat();
-                Instruction::Reference { op: op.clone(), from, to, shape, kept }
-            }
-            OpKind::Flatten => Instruction::Flatten { from: self.image(at.inputs[0]), to },
+            OpKind::Concat => return self.concat(&op.inputs, to),
+            OpKind::Reference(reference) => self.reference(index, reference, to),
+            OpKind::Flatten => Instruction::Flatten { from: self.input_of(index), to },
         };
         self.instructions.push(instruction);
+    }
+
+    fn input_of(&self, index: usize) -> BufferView {
+        self.activation(self.lowering.ops[index].inputs[0])
+    }
+
+    /// The epilogue of an operation: its bias, its addend and its ReLU.
+    fn epilogue(&mut self, index: usize, bias: Option<&[f32]>) -> EpilogueSpec {
+        let op = &self.lowering.ops[index];
+        let dims = op.dims;
+        let bias = bias.filter(|b| b.iter().any(|&b| b != 0.0)).map(padded);
+        let addend = op.addend.map(|addend| self.activation(addend).buffer);
+        let relu = op.relu.map(|relu| {
+            let words = self.batch * dims.pixels() * pixel_stride(dims.channels) / LANES;
+            let mask = self.new_mask(words);
+            self.relu_masks[index] = Some(mask);
+            (relu.max, mask)
+        });
+        EpilogueSpec { bias, addend, relu, gate: None }
+    }
+
+    fn conv(&mut self, index: usize, layer: &ConvLayer, to: BufferView) -> Instruction {
+        let from = self.input_of(index);
+        let epilogue = self.epilogue(index, Some(layer.bias()));
+        match layer.winograd_scheme(self.batch, to.size) {
+            Some(scheme) => self.winograd(layer.winograd(scheme), from, to, epilogue),
+            None => self.gemm(layer, layer.forward(to.size), from, to, epilogue),
+        }
+    }
+
+    fn depthwise(&mut self, index: usize, layer: &ConvLayer, to: BufferView) -> Instruction {
+        let from = self.input_of(index);
+        let [conv, _] = layer.depthwise(from.size, to.size);
+        let epilogue = self.epilogue(index, Some(layer.bias()));
+        Instruction::Depthwise { bands: self.bands(&conv.phases), conv: conv.into(), from, to, epilogue }
+    }
+
+    fn max_pool(&mut self, index: usize, window: &Window, to: BufferView) -> Instruction {
+        let from = self.input_of(index);
+        let phases = geometry::forward(window, to.size);
+        let argmax = self.new_mask(self.batch * to.pixels() * to.blocks() * phases[0].taps.len());
+        self.saved[index] = argmax;
+        let epilogue = self.epilogue(index, None);
+        Instruction::MaxPool { bands: self.bands(&phases), phases, from, to, epilogue, argmax }
+    }
+
+    fn concat(&mut self, inputs: &[usize], to: BufferView) {
+        let mut first = 0;
+        for &input in inputs {
+            let from = self.activation(input);
+            let count = from.channels;
+            self.instructions.push(Instruction::CopyChannels { from, to, first: [0, first], count });
+            first += count;
+        }
+    }
+
+    fn reference(&mut self, index: usize, op: &Arc<dyn FrozenOp>, to: BufferView) -> Instruction {
+        let saved = self.num_saved;
+        self.num_saved += 1;
+        self.saved[index] = saved;
+        let input = self.lowering.ops[index].inputs[0];
+        let shape = [&[self.batch], self.lowering.ops[input].shape.as_slice()].concat();
+        Instruction::Reference { op: op.clone(), from: self.activations[input], to, shape, saved }
     }
 }

@@ -1,16 +1,16 @@
-//! What a workspace is told to do, and on which parts of its memory.
+//! Instructions of a compiled program, and the memory that they refer to.
 
 use std::sync::Arc;
 
-use crate::engine::aligned::Aligned;
+use crate::engine::aligned::AlignedBuffer;
 use crate::engine::geometry::Phase;
 use crate::engine::kernel::depthwise::Depthwise;
-use crate::engine::kernel::gemm::{Gemm, Piece};
+use crate::engine::kernel::gemm::{Gemm, GemmTask};
 use crate::engine::kernel::winograd::Winograd;
 use crate::engine::simd::LANES;
 use crate::ops::{FrozenOp, Window};
 
-/// A tensor in memory: images behind each other, channels side by side, `step` numbers from pixel to pixel.
+/// A batch of images in a buffer, NHWC, with `stride` values from pixel to pixel.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct BufferView {
     pub buffer: usize,
@@ -33,24 +33,25 @@ impl BufferView {
         self.batch * self.pixels() * self.stride
     }
 
-    /// All pixels of all images as one row.
-    pub fn in_a_row(&self) -> Self {
+    /// The same pixels as one row of one image.
+    pub fn flattened(&self) -> Self {
         Self { batch: 1, size: [1, self.batch * self.pixels()], ..*self }
     }
 }
 
-/// What is done to results on their way to memory.
+/// The epilogue of an instruction, in terms of buffers and masks.
 #[derive(Clone, Default)]
 pub(in crate::engine) struct EpilogueSpec {
-    pub bias: Option<Arc<Aligned>>,
-    /// A buffer laid out as the target.
+    pub bias: Option<Arc<AlignedBuffer>>,
+    /// A buffer with the layout of the target.
     pub addend: Option<usize>,
-    /// The ceiling, and where the mask goes.
-    pub clip: Option<(f32, usize)>,
+    /// The ReLU's maximum, and the mask that it writes.
+    pub relu: Option<(f32, usize)>,
+    /// The ReLU mask that the results are multiplied with.
     pub gate: Option<usize>,
 }
 
-/// Rows of one image in one phase.
+/// A range of rows of one image in one phase.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct RowBand {
     pub phase: usize,
@@ -59,164 +60,167 @@ pub(in crate::engine) struct RowBand {
 }
 
 pub(in crate::engine) enum Instruction {
-    /// Planes of the network's input to channels side by side.
-    Enter {
+    /// Converts the network's input to NHWC.
+    LoadInput {
         to: BufferView,
         scale: Vec<f32>,
         shift: Vec<f32>,
     },
     Gemm {
-        dense: Arc<Gemm>,
-        pieces: Vec<Piece>,
+        gemm: Arc<Gemm>,
+        tasks: Vec<GemmTask>,
         from: BufferView,
         to: BufferView,
-        ends: EpilogueSpec,
+        epilogue: EpilogueSpec,
     },
-    /// The gradient of the network's input, of `channels` and `size`, from what each window gives to each of its taps.
+    /// Sums columns into the gradient of the network's input, which has `channels` and `size`.
     Col2im {
         window: Window,
         from: BufferView,
         channels: usize,
         size: [usize; 2],
     },
-    /// In chunks of so many tiles, each by one thread alone, or all threads together in the `room`.
+    /// A Winograd convolution in chunks of `chunk` tiles; `scratch` buffers are used unless each thread has chunks of its own.
     Winograd {
         conv: Arc<Winograd>,
         chunk: usize,
-        alone: bool,
+        per_thread: bool,
         from: BufferView,
         to: BufferView,
-        ends: EpilogueSpec,
-        room: [usize; 2],
+        epilogue: EpilogueSpec,
+        scratch: [usize; 2],
     },
     Depthwise {
         conv: Arc<Depthwise>,
         bands: Vec<RowBand>,
         from: BufferView,
         to: BufferView,
-        ends: EpilogueSpec,
+        epilogue: EpilogueSpec,
     },
     MaxPool {
         phases: Vec<Phase>,
         bands: Vec<RowBand>,
         from: BufferView,
         to: BufferView,
-        ends: EpilogueSpec,
-        winners: usize,
+        epilogue: EpilogueSpec,
+        argmax: usize,
     },
-    MaxPoolBack {
+    MaxPoolBackward {
         phases: Vec<Phase>,
         bands: Vec<RowBand>,
         from: BufferView,
         to: BufferView,
-        ends: EpilogueSpec,
-        winners: usize,
+        epilogue: EpilogueSpec,
+        argmax: usize,
         taps: usize,
     },
-    Mean {
+    GlobalAvgPool {
         from: BufferView,
         to: BufferView,
-        ends: EpilogueSpec,
+        epilogue: EpilogueSpec,
     },
-    Spread {
+    GlobalAvgPoolBackward {
         from: BufferView,
         to: BufferView,
-        ends: EpilogueSpec,
+        epilogue: EpilogueSpec,
     },
     Elementwise {
         from: BufferView,
         to: BufferView,
-        scale: Option<Arc<Aligned>>,
-        ends: EpilogueSpec,
+        scale: Option<Arc<AlignedBuffer>>,
+        epilogue: EpilogueSpec,
     },
-    /// Copies channels: `from[first.0..]` to `to[first.1..]`, this many; what is left of the target's last block becomes 0.
-    Channels {
+    /// Copies `count` channels from `from[first[0]..]` to `to[first[1]..]` and zeroes the rest of the target's last block.
+    CopyChannels {
         from: BufferView,
         to: BufferView,
         first: [usize; 2],
         count: usize,
     },
-    /// An operation on planes; what it reads and writes is kept for its backward.
+    /// Runs an operation on NCHW values and saves its input and output; without `from`, on the network's input.
     Reference {
         op: Arc<dyn FrozenOp>,
         from: Option<BufferView>,
         to: BufferView,
         shape: Vec<usize>,
-        kept: usize,
+        saved: usize,
     },
-    /// The gradient goes to `to`, or, without one, to the network's input.
-    ReferenceBack {
+    /// Runs an operation backward; without `to`, adds to the gradient of the network's input.
+    ReferenceBackward {
         op: Arc<dyn FrozenOp>,
         from: BufferView,
         to: Option<BufferView>,
         shape: Vec<usize>,
-        kept: usize,
+        saved: usize,
     },
-    /// Planes of a vector in reading order, and back.
+    /// Converts an image to a vector in NCHW order.
     Flatten {
         from: BufferView,
         to: BufferView,
     },
+    /// Converts a vector in NCHW order to an image.
     Unflatten {
         from: BufferView,
         to: BufferView,
     },
-    /// The stage's values, in planes.
-    Emit {
+    /// Stores the stage's values, NCHW.
+    StoreOutput {
         from: BufferView,
     },
-    /// The gradient of the stage's values.
-    Cotangent {
+    /// Loads the gradient of the stage's values.
+    LoadCotangent {
         to: BufferView,
     },
-    /// The gradient of the network's input, added to what is there.
-    Leave {
+    /// Adds to the gradient of the network's input, NCHW, scaling each channel.
+    AddToGradient {
         from: BufferView,
         scale: Vec<f32>,
     },
 }
 
 impl Instruction {
-    /// The buffers that it reads and writes.
+    /// The buffers that the instruction reads and writes.
     pub(super) fn buffers(&mut self) -> Vec<&mut usize> {
         let mut found = vec![];
-        let mut ends_of = None;
+        let mut spec = None;
         match self {
-            Self::Enter { to, .. } | Self::Cotangent { to } => found.push(&mut to.buffer),
-            Self::Emit { from } | Self::Leave { from, .. } | Self::Col2im { from, .. } => found.push(&mut from.buffer),
-            Self::Gemm { from, to, ends, .. } => {
-                found.extend([&mut from.buffer, &mut to.buffer]);
-                ends_of = Some(ends);
+            Self::LoadInput { to, .. } | Self::LoadCotangent { to } => found.push(&mut to.buffer),
+            Self::StoreOutput { from } | Self::AddToGradient { from, .. } | Self::Col2im { from, .. } => {
+                found.push(&mut from.buffer)
             }
-            Self::Winograd { from, to, ends, room, alone, .. } => {
+            Self::Gemm { from, to, epilogue, .. } => {
                 found.extend([&mut from.buffer, &mut to.buffer]);
-                if !*alone {
-                    found.extend(room);
+                spec = Some(epilogue);
+            }
+            Self::Winograd { from, to, epilogue, scratch, per_thread, .. } => {
+                found.extend([&mut from.buffer, &mut to.buffer]);
+                if !*per_thread {
+                    found.extend(scratch);
                 }
-                ends_of = Some(ends);
+                spec = Some(epilogue);
             }
-            Self::Depthwise { from, to, ends, .. }
-            | Self::MaxPool { from, to, ends, .. }
-            | Self::MaxPoolBack { from, to, ends, .. }
-            | Self::Mean { from, to, ends }
-            | Self::Spread { from, to, ends }
-            | Self::Elementwise { from, to, ends, .. } => {
+            Self::Depthwise { from, to, epilogue, .. }
+            | Self::MaxPool { from, to, epilogue, .. }
+            | Self::MaxPoolBackward { from, to, epilogue, .. }
+            | Self::GlobalAvgPool { from, to, epilogue }
+            | Self::GlobalAvgPoolBackward { from, to, epilogue }
+            | Self::Elementwise { from, to, epilogue, .. } => {
                 found.extend([&mut from.buffer, &mut to.buffer]);
-                ends_of = Some(ends);
+                spec = Some(epilogue);
             }
-            Self::Channels { from, to, .. } | Self::Flatten { from, to } | Self::Unflatten { from, to } => {
+            Self::CopyChannels { from, to, .. } | Self::Flatten { from, to } | Self::Unflatten { from, to } => {
                 found.extend([&mut from.buffer, &mut to.buffer]);
             }
             Self::Reference { from, to, .. } => {
                 found.extend(from.iter_mut().map(|from| &mut from.buffer));
                 found.push(&mut to.buffer);
             }
-            Self::ReferenceBack { from, to, .. } => {
+            Self::ReferenceBackward { from, to, .. } => {
                 found.push(&mut from.buffer);
                 found.extend(to.iter_mut().map(|to| &mut to.buffer));
             }
         }
-        found.extend(ends_of.and_then(|ends| ends.addend.as_mut()));
+        found.extend(spec.and_then(|epilogue| epilogue.addend.as_mut()));
         found
     }
 }

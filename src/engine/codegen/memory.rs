@@ -1,10 +1,10 @@
-//! One place in memory for tensors that are needed at different times.
+//! Memory planning: buffers with disjoint lifetimes share memory.
 
 use super::{Compiler, Program};
 
 impl Compiler<'_> {
-    /// Gives buffers that are needed at different times the same memory, the one used last first: it is still in the cache.
-    pub(super) fn finish(mut self, forward: usize) -> Program {
+    /// Maps buffers to memory by liveness. Reuses the memory that was freed last, which is still in the cache.
+    pub(super) fn into_program(mut self, forward_len: usize) -> Program {
         let mut last = vec![0; self.buffers.len()];
         for (time, instruction) in self.instructions.iter_mut().enumerate() {
             instruction.buffers().into_iter().for_each(|b| last[*b] = time);
@@ -12,7 +12,7 @@ impl Compiler<'_> {
         let mut places: Vec<Option<usize>> = vec![None; self.buffers.len()];
         let (mut sizes, mut free): (Vec<usize>, Vec<usize>) = (vec![], vec![]);
         for (time, instruction) in self.instructions.iter_mut().enumerate() {
-            let mut ended = vec![];
+            let mut freed = vec![];
             for buffer in instruction.buffers() {
                 let needs = self.buffers[*buffer];
                 let place = *places[*buffer].get_or_insert_with(|| {
@@ -26,22 +26,22 @@ impl Compiler<'_> {
                     }
                 });
                 sizes[place] = sizes[place].max(needs);
-                if last[*buffer] == time && !ended.contains(&place) {
-                    ended.push(place);
+                if last[*buffer] == time && !freed.contains(&place) {
+                    freed.push(place);
                 }
                 *buffer = place;
             }
-            free.extend(ended);
+            free.extend(freed);
         }
-        let backward = self.instructions.split_off(forward);
-        let first = &self.steps.steps[0].dims;
-        let output = self.dims(self.steps.steps.len() - 1);
+        let backward = self.instructions.split_off(forward_len);
+        let first = &self.lowering.ops[0].dims;
+        let output = self.dims(self.lowering.ops.len() - 1);
         Program {
             forward: self.instructions,
             backward,
             buffers: sizes,
             masks: self.masks,
-            kept: self.kept,
+            num_saved: self.num_saved,
             scratch: self.scratch,
             input: self.batch * first.channels * first.pixels(),
             output: self.batch * output.channels * output.pixels(),

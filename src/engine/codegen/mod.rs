@@ -1,4 +1,4 @@
-//! The steps of a network, forwards and backwards, as a list of instructions on shared memory.
+//! Code generation: lowered operations to instructions on numbered buffers, forward and backward.
 
 mod backward;
 mod convolution;
@@ -11,124 +11,127 @@ use std::sync::Arc;
 use backward::Gradient;
 pub(super) use instruction::{BufferView, EpilogueSpec, Instruction, RowBand};
 
-use super::aligned::Aligned;
+use super::aligned::AlignedBuffer;
 use super::lowering::{Dims, Lowering, OpKind};
 use super::simd::LANES;
 
-/// Everything that a workspace needs, and what runs in it.
+/// Instructions, and the sizes of the memory that they work in.
 pub(super) struct Program {
     pub forward: Vec<Instruction>,
     pub backward: Vec<Instruction>,
-    /// Sizes of the buffers, in numbers.
+    /// Sizes of the buffers, in values.
     pub buffers: Vec<usize>,
-    /// Sizes of the masks, in words of sixteen bits.
+    /// Sizes of the masks, in 16-bit words.
     pub masks: Vec<usize>,
-    /// How many plain operations keep what they read and wrote.
-    pub kept: usize,
-    /// Numbers of scratch for each thread.
+    /// The number of reference operations that save their input and output.
+    pub num_saved: usize,
+    /// Scratch memory of each thread, in values.
     pub scratch: usize,
-    /// Numbers of the input and of the stage's values.
+    /// Values in the network's input.
     pub input: usize,
+    /// Values at the stage.
     pub output: usize,
 }
 
 struct Compiler<'a> {
-    steps: &'a Lowering,
+    lowering: &'a Lowering,
     batch: usize,
     threads: usize,
-    /// Sizes of the buffers before any is used twice.
+    /// Sizes of the buffers before any memory is shared.
     buffers: Vec<usize>,
     masks: Vec<usize>,
-    kept: usize,
+    num_saved: usize,
     scratch: usize,
     instructions: Vec<Instruction>,
-    images: Vec<Option<BufferView>>,
-    /// The mask of each step's rectifier.
-    clips: Vec<Option<usize>>,
-    /// Winners of a max pool, or what a plain operation keeps.
-    notes: Vec<usize>,
+    /// The output of each operation.
+    activations: Vec<Option<BufferView>>,
+    /// The ReLU mask of each operation.
+    relu_masks: Vec<Option<usize>>,
+    /// The argmax mask of each max pool, and the index of each reference operation's saved tensors.
+    saved: Vec<usize>,
     gradients: Vec<Gradient>,
 }
 
-/// Numbers from pixel to pixel. At distances of a power of two, pixels would compete for the same few places of a cache.
+/// The distance between pixels, in values. Avoids powers of two, with which pixels compete for few cache sets.
 fn pixel_stride(channels: usize) -> usize {
-    let step = channels.next_multiple_of(LANES);
-    if step.is_multiple_of(512) { step + LANES } else { step }
+    let stride = channels.next_multiple_of(LANES);
+    if stride.is_multiple_of(512) { stride + LANES } else { stride }
 }
 
-fn padded(values: &[f32]) -> Arc<Aligned> {
-    let mut lanes = Aligned::zeros(values.len());
+fn padded(values: &[f32]) -> Arc<AlignedBuffer> {
+    let mut lanes = AlignedBuffer::zeros(values.len());
     lanes.values_mut()[..values.len()].copy_from_slice(values);
     lanes.into()
 }
 
 impl Program {
-    pub fn new(steps: &Lowering, batch: usize, threads: usize) -> Self {
-        let count = steps.steps.len();
+    pub fn new(lowering: &Lowering, batch: usize, threads: usize) -> Self {
+        let count = lowering.ops.len();
         let mut compiler = Compiler {
-            steps,
+            lowering,
             batch,
             threads,
             buffers: vec![],
             masks: vec![],
-            kept: 0,
+            num_saved: 0,
             scratch: 0,
             instructions: vec![],
-            images: vec![None; count],
-            clips: vec![None; count],
-            notes: vec![0; count],
+            activations: vec![None; count],
+            relu_masks: vec![None; count],
+            saved: vec![0; count],
             gradients: vec![Gradient::default(); count],
         };
-        for step in &steps.steps {
-            step.inputs.iter().chain(&step.addend).for_each(|&input| compiler.gradients[input].open += 1);
+        for op in &lowering.ops {
+            op.inputs.iter().chain(&op.addend).for_each(|&input| compiler.gradients[input].pending += 1);
         }
-        (1..count).for_each(|step| compiler.forward(step));
-        let last = compiler.image(count - 1);
-        compiler.instructions.push(Instruction::Emit { from: last });
-        let forward = compiler.instructions.len();
-        compiler.cotangent(count - 1, last);
-        (1..count).rev().for_each(|step| compiler.backward(step));
-        compiler.finish(forward)
+        (1..count).for_each(|index| compiler.forward(index));
+        let stage = compiler.activation(count - 1);
+        compiler.instructions.push(Instruction::StoreOutput { from: stage });
+        let forward_len = compiler.instructions.len();
+        compiler.cotangent(count - 1);
+        (1..count).rev().for_each(|index| compiler.backward(index));
+        compiler.into_program(forward_len)
     }
 }
 
 impl Compiler<'_> {
-    fn dims(&self, step: usize) -> Dims {
-        self.steps.steps[step].dims
+    fn dims(&self, index: usize) -> Dims {
+        self.lowering.ops[index].dims
     }
 
-    fn image(&self, step: usize) -> BufferView {
-        self.images[step].expect("steps are compiled in order")
+    fn activation(&self, index: usize) -> BufferView {
+        self.activations[index].expect("operations are compiled in order")
     }
 
-    fn new_image(&mut self, dims: Dims, step: usize) -> BufferView {
-        let image = BufferView {
+    fn new_buffer(&mut self, dims: Dims, stride: usize) -> BufferView {
+        let view = BufferView {
             buffer: self.buffers.len(),
             batch: self.batch,
             channels: dims.channels,
             size: dims.size,
-            stride: step,
+            stride,
         };
-        // A whole vector may be read behind the last number of a narrow image.
-        self.buffers.push(image.len() + LANES);
-        image
+        // Kernels may read a whole vector past the last value of an unpadded tensor.
+        self.buffers.push(view.len() + LANES);
+        view
     }
 
-    fn pixels(&mut self, dims: Dims) -> BufferView {
-        self.new_image(dims, pixel_stride(dims.channels))
+    /// A new buffer with channels padded to whole vectors.
+    fn new_activation(&mut self, dims: Dims) -> BufferView {
+        self.new_buffer(dims, pixel_stride(dims.channels))
     }
 
-    fn mask(&mut self, words: usize) -> usize {
+    fn new_mask(&mut self, words: usize) -> usize {
         self.masks.push(words);
         self.masks.len() - 1
     }
 
-    /// Whether a step's values are seen by one convolution alone, which can read them without a padding of channels.
-    fn is_narrow(&self, step: usize) -> bool {
-        let users: Vec<_> =
-            self.steps.steps.iter().filter(|s| s.inputs.contains(&step) || s.addend == Some(step)).collect();
-        let entries = self.steps.steps.iter().filter(|s| s.inputs.contains(&0)).count();
-        let few = self.dims(step).channels <= LANES;
-        few && entries == 1 && users.len() == 1 && users[0].inputs == [step] && matches!(users[0].kind, OpKind::Conv(_))
+    /// Returns whether an operation's output is read by a single convolution, which can read it without channel padding.
+    fn has_unpadded_channels(&self, index: usize) -> bool {
+        let ops = &self.lowering.ops;
+        let users: Vec<_> = ops.iter().filter(|op| op.inputs.contains(&index) || op.addend == Some(index)).collect();
+        let loads = ops.iter().filter(|op| op.inputs.contains(&0)).count();
+        let few = self.dims(index).channels <= LANES;
+        few && loads == 1 && users.len() == 1 && users[0].inputs == [index] && matches!(users[0].kind, OpKind::Conv(_))
     }
 }

@@ -1,58 +1,84 @@
-//! Between planes, as tensors have them outside, and channels side by side.
+//! Layout conversion between NCHW, as tensors outside have it, and NHWC, as the engine's buffers have it.
 
-use super::{CHUNK, Shared, Workspace};
+use super::{CHUNK, Executor, SharedPtr};
 use crate::engine::codegen::BufferView;
 use crate::engine::thread_pool::thread_pool;
 
-impl Workspace {
-    /// Planes to channels side by side, scaled and shifted; the padding of channels becomes 0.
-    pub(super) fn gather(&mut self, planes: &[f32], to: &BufferView, affine: Option<(&[f32], &[f32])>) {
-        let target = self.at(to);
-        let (count, channels, step) = (to.pixels(), to.channels, to.stride);
+impl Executor {
+    pub(super) fn load_input(&mut self, to: &BufferView, scale: &[f32], shift: &[f32]) {
+        let input = std::mem::take(&mut self.input);
+        self.nchw_to_nhwc(&input, to, Some((scale, shift)));
+        self.input = input;
+    }
+
+    pub(super) fn load_cotangent(&mut self, to: &BufferView) {
+        let cotangent = std::mem::take(&mut self.cotangent);
+        self.nchw_to_nhwc(&cotangent, to, None);
+        self.cotangent = cotangent;
+    }
+
+    pub(super) fn store_output(&mut self, from: &BufferView) {
+        let mut values = std::mem::take(&mut self.values);
+        self.nhwc_to_nchw(from, &mut values, None);
+        self.values = values;
+    }
+
+    pub(super) fn add_to_gradient(&mut self, from: &BufferView, scale: &[f32]) {
+        let mut gradient = std::mem::take(&mut self.gradient);
+        self.nhwc_to_nchw(from, &mut gradient, Some(scale));
+        self.gradient = gradient;
+    }
+
+    /// Converts NCHW to NHWC, applying a per-channel affine; padding channels become 0.
+    pub(super) fn nchw_to_nhwc(&mut self, planes: &[f32], to: &BufferView, affine: Option<(&[f32], &[f32])>) {
+        let target = self.ptr(to);
+        let (count, channels, stride) = (to.pixels(), to.channels, to.stride);
         let affine = affine.filter(|(scale, _)| !scale.is_empty());
         let parts = count.div_ceil(CHUNK);
         thread_pool().run(self.threads, to.batch * parts, &|_, task| {
             let (image, part) = (task / parts, task % parts);
             let planes = &planes[image * channels * count..][..channels * count];
-            let Shared(target) = { target };
             let (first, end) = (part * CHUNK, (part * CHUNK + CHUNK).min(count));
-            // SAFETY: each task has pixels of its own in the target.
+            // SAFETY: the target holds `batch * count` pixels of `stride` values, and tasks take disjoint pixels of it.
             let pixels = unsafe {
-                std::slice::from_raw_parts_mut(target.add((image * count + first) * step), (end - first) * step)
+                std::slice::from_raw_parts_mut(
+                    target.wrapping_add((image * count + first) * stride),
+                    (end - first) * stride,
+                )
             };
             for (c, plane) in planes.chunks_exact(count).enumerate() {
                 let (scale, shift) = affine.map_or((1.0, 0.0), |(scale, shift)| (scale[c], shift[c]));
-                let values = pixels[c..].iter_mut().step_by(step).zip(&plane[first..end]);
+                let values = pixels[c..].iter_mut().step_by(stride).zip(&plane[first..end]);
                 values.for_each(|(value, &x)| *value = x * scale + shift);
             }
-            for c in channels..step {
-                pixels[c..].iter_mut().step_by(step).for_each(|value| *value = 0.0);
+            for c in channels..stride {
+                pixels[c..].iter_mut().step_by(stride).for_each(|value| *value = 0.0);
             }
         });
     }
 
-    /// Channels side by side to planes; with `scale`, scaled and added to what the planes hold.
-    pub(super) fn scatter(&mut self, from: &BufferView, planes: &mut [f32], scale: Option<&[f32]>) {
-        let source = self.at(from);
-        let (count, channels, step) = (from.pixels(), from.channels, from.stride);
-        let target = Shared(planes.as_mut_ptr());
+    /// Converts NHWC to NCHW. With `scale`, multiplies each channel (an empty slice means by 1) and adds to the planes.
+    pub(super) fn nhwc_to_nchw(&mut self, from: &BufferView, planes: &mut [f32], scale: Option<&[f32]>) {
+        let source = self.ptr(from);
+        let (count, channels, stride) = (from.pixels(), from.channels, from.stride);
+        let target = SharedPtr(planes.as_mut_ptr());
         debug_assert_eq!(planes.len(), from.batch * channels * count);
         let parts = count.div_ceil(CHUNK);
         thread_pool().run(self.threads, from.batch * parts, &|_, task| {
             let (image, part) = (task / parts, task % parts);
-            let (Shared(source), Shared(target)) = ({ source }, { target });
             let (first, end) = (part * CHUNK, (part * CHUNK + CHUNK).min(count));
             for c in 0..channels {
-                // SAFETY: each task has columns of its own in every plane.
+                // SAFETY: `planes` holds `batch * channels * count` values and the source as many pixels of `stride` values;
+                // tasks take disjoint ranges of every plane.
                 let (plane, pixels) = unsafe {
-                    let plane = target.add((image * channels + c) * count + first);
-                    let pixels = source.add((image * count + first) * step).cast_const();
+                    let plane = target.wrapping_add((image * channels + c) * count + first);
+                    let pixels = source.wrapping_add((image * count + first) * stride).cast_const();
                     (
                         std::slice::from_raw_parts_mut(plane, end - first),
-                        std::slice::from_raw_parts(pixels, (end - first) * step),
+                        std::slice::from_raw_parts(pixels, (end - first) * stride),
                     )
                 };
-                let pairs = plane.iter_mut().zip(pixels[c..].iter().step_by(step));
+                let pairs = plane.iter_mut().zip(pixels[c..].iter().step_by(stride));
                 match scale {
                     None => pairs.for_each(|(y, &x)| *y = x),
                     Some([]) => pairs.for_each(|(y, &x)| *y += x),

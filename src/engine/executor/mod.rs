@@ -1,26 +1,31 @@
-//! Memory for one program, and its run.
+//! Execution of a compiled program in preallocated memory.
 
+mod convolution;
+mod dispatch;
+mod elementwise;
 mod layout;
-mod run;
+mod pool;
+mod reference;
 
 use std::sync::Arc;
 
-use super::aligned::Aligned;
+use super::aligned::AlignedBuffer;
 use super::codegen::{BufferView, EpilogueSpec, Program};
 use super::kernel::Epilogue;
 use super::kernel::gemm::Pixels;
 use super::simd::{Isa, Job};
-use super::thread_pool::{ThreadPool, thread_pool};
+use super::thread_pool::thread_pool;
 
-/// The memory that a program works in; nothing is allocated while it runs.
-pub(super) struct Workspace {
+/// Runs a program; owns its buffers, masks and scratch memory, which are allocated once.
+pub(super) struct Executor {
     program: Arc<Program>,
     isa: Isa,
-    buffers: Vec<Aligned>,
+    buffers: Vec<AlignedBuffer>,
     masks: Vec<Vec<u16>>,
-    /// What plain operations read and wrote.
-    kept: Vec<(Vec<f32>, Vec<f32>)>,
-    scratch: Vec<Aligned>,
+    /// Inputs and outputs of reference operations, saved for their backward pass.
+    saved: Vec<(Vec<f32>, Vec<f32>)>,
+    /// Scratch memory of each thread.
+    scratch: Vec<AlignedBuffer>,
     pub input: Vec<f32>,
     pub values: Vec<f32>,
     pub cotangent: Vec<f32>,
@@ -28,60 +33,73 @@ pub(super) struct Workspace {
     threads: usize,
 }
 
-/// A pointer that tasks share; each writes its own part.
+/// A pointer that tasks share; each task writes a disjoint part.
 #[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: tasks of one instruction write disjoint parts, and read what earlier instructions wrote.
-unsafe impl Sync for Shared {}
-// SAFETY: as above.
-unsafe impl Send for Shared {}
+struct SharedPtr<T>(*mut T);
+// SAFETY: tasks of one instruction write disjoint parts and read only what earlier instructions wrote.
+unsafe impl<T> Sync for SharedPtr<T> {}
+// SAFETY: see `Sync`; the pointer carries no thread affinity.
+unsafe impl<T> Send for SharedPtr<T> {}
 
-impl Shared {
-    fn image(self, like: &BufferView, image: usize) -> Pixels {
-        let at = self.0.wrapping_add(image * like.pixels() * like.stride).cast_const();
-        Pixels { at, size: like.size, stride: like.stride }
+impl<T> SharedPtr<T> {
+    /// The pointer. A method, so that closures capture the whole wrapper, which is `Sync`.
+    fn get(self) -> *mut T {
+        self.0
+    }
+
+    /// The pointer, `offset` elements further on.
+    fn wrapping_add(self, offset: usize) -> *mut T {
+        self.0.wrapping_add(offset)
     }
 }
 
-/// What a [`Finish`] is made of, for all images of a batch.
+impl SharedPtr<f32> {
+    /// The pixels of one image of a batch laid out as `view`.
+    fn image(self, view: &BufferView, image: usize) -> Pixels {
+        let at = self.0.wrapping_add(image * view.pixels() * view.stride).cast_const();
+        Pixels { at, size: view.size, stride: view.stride }
+    }
+}
+
+/// The [`Epilogue`] of every image in a batch.
 #[derive(Clone, Copy)]
 struct BatchEpilogue {
     first: Epilogue,
-    /// Numbers and masks from image to image.
-    pitch: usize,
-    mask_pitch: usize,
-    /// Pixels from row to row.
+    /// Distance between images, in values and in mask words.
+    image_stride: usize,
+    image_mask_stride: usize,
+    /// Pixels in a row.
     width: usize,
 }
-// SAFETY: as for `Shared`.
+// SAFETY: tasks write disjoint pixels of the target and of the masks.
 unsafe impl Sync for BatchEpilogue {}
 
 impl BatchEpilogue {
-    fn of(&self, image: usize) -> Epilogue {
-        let (numbers, masks) = (image * self.pitch, image * self.mask_pitch);
+    fn for_image(&self, image: usize) -> Epilogue {
+        let (values, masks) = (image * self.image_stride, image * self.image_mask_stride);
         let f = self.first;
         Epilogue {
-            target: f.target.wrapping_add(numbers),
-            addend: if f.addend.is_null() { f.addend } else { f.addend.wrapping_add(numbers) },
-            passes: if f.passes.is_null() { f.passes } else { f.passes.wrapping_add(masks) },
+            target: f.target.wrapping_add(values),
+            addend: if f.addend.is_null() { f.addend } else { f.addend.wrapping_add(values) },
+            relu_mask: if f.relu_mask.is_null() { f.relu_mask } else { f.relu_mask.wrapping_add(masks) },
             gate: if f.gate.is_null() { f.gate } else { f.gate.wrapping_add(masks) },
             ..f
         }
     }
 }
 
-/// How many pixels a task of the simple kernels takes.
+/// Pixels in one task of the elementwise kernels.
 const CHUNK: usize = 256;
 
-impl Workspace {
+impl Executor {
     pub fn new(program: Arc<Program>, isa: Isa, threads: usize) -> Self {
         let zeros = |count: usize| vec![0.0; count];
         Self {
             isa,
-            buffers: program.buffers.iter().map(|&count| Aligned::zeros(count)).collect(),
+            buffers: program.buffers.iter().map(|&count| AlignedBuffer::zeros(count)).collect(),
             masks: program.masks.iter().map(|&words| vec![0; words]).collect(),
-            kept: vec![Default::default(); program.kept],
-            scratch: (0..threads).map(|_| Aligned::zeros(program.scratch)).collect(),
+            saved: vec![Default::default(); program.num_saved],
+            scratch: (0..threads).map(|_| AlignedBuffer::zeros(program.scratch)).collect(),
             input: zeros(program.input),
             values: zeros(program.output),
             cotangent: zeros(program.output),
@@ -95,50 +113,65 @@ impl Workspace {
         self.threads
     }
 
-    /// From `input` to `values`.
+    /// Computes `values` from `input`.
     pub fn forward(&mut self) {
         let program = self.program.clone();
         program.forward.iter().for_each(|instruction| self.run(instruction));
     }
 
-    /// From `cotangent` to `gradient`, at the point of the last [`Workspace::forward`].
+    /// Computes `gradient` from `cotangent`, at the input of the last [`Executor::forward`].
     pub fn backward(&mut self) {
         let program = self.program.clone();
         self.gradient.fill(0.0);
         program.backward.iter().for_each(|instruction| self.run(instruction));
     }
 
-    fn at(&mut self, image: &BufferView) -> Shared {
-        Shared(self.buffers[image.buffer].as_mut_ptr())
+    fn ptr(&mut self, view: &BufferView) -> SharedPtr<f32> {
+        SharedPtr(self.buffers[view.buffer].as_mut_ptr())
     }
 
-    fn finishes(&mut self, to: &BufferView, ends: &EpilogueSpec) -> BatchEpilogue {
+    fn mask_ptr(&mut self, mask: usize) -> SharedPtr<u16> {
+        SharedPtr(self.masks[mask].as_mut_ptr())
+    }
+
+    fn scratch_ptrs(&mut self) -> Vec<SharedPtr<f32>> {
+        self.scratch.iter_mut().map(|scratch| SharedPtr(scratch.as_mut_ptr())).collect()
+    }
+
+    fn batch_epilogue(&mut self, to: &BufferView, spec: &EpilogueSpec) -> BatchEpilogue {
         let target = self.buffers[to.buffer].as_mut_ptr();
         let first = Epilogue {
             target,
             stride: to.stride,
-            bias: ends.bias.as_ref().map_or(std::ptr::null(), |b| b.as_ptr()),
-            addend: ends.addend.map_or(std::ptr::null(), |a| self.buffers[a].as_ptr()),
-            clip: ends.clip.map(|(ceiling, _)| ceiling),
-            passes: ends.clip.map_or(std::ptr::null_mut(), |(_, mask)| self.masks[mask].as_mut_ptr()),
-            gate: ends.gate.map_or(std::ptr::null(), |mask| self.masks[mask].as_ptr()),
+            bias: spec.bias.as_ref().map_or(std::ptr::null(), |b| b.as_ptr()),
+            addend: spec.addend.map_or(std::ptr::null(), |a| self.buffers[a].as_ptr()),
+            relu: spec.relu.map(|(max, _)| max),
+            relu_mask: spec.relu.map_or(std::ptr::null_mut(), |(_, mask)| self.masks[mask].as_mut_ptr()),
+            gate: spec.gate.map_or(std::ptr::null(), |mask| self.masks[mask].as_ptr()),
             mask_stride: to.blocks(),
         };
         let pixels = to.pixels();
-        BatchEpilogue { first, pitch: pixels * to.stride, mask_pitch: pixels * to.blocks(), width: to.size[1] }
+        BatchEpilogue {
+            first,
+            image_stride: pixels * to.stride,
+            image_mask_stride: pixels * to.blocks(),
+            width: to.size[1],
+        }
     }
 
-    /// Runs a job for each task.
-    fn each<J: Job>(&self, tasks: usize, job: impl Fn(usize, usize) -> J + Sync) {
+    /// Runs `job(thread, task)` for each task on the thread pool.
+    fn parallel<J: Job>(&self, tasks: usize, job: impl Fn(usize, usize) -> J + Sync) {
         let isa = self.isa;
-        // SAFETY: the instruction set was checked when the plan was made; jobs get pointers into buffers that the program
-        // made large enough, and no two tasks write the same place.
-        ThreadPool::run(thread_pool(), self.threads, tasks, &|thread, task| unsafe { isa.run(job(thread, task)) });
+        thread_pool().run(self.threads, tasks, &|thread, task| {
+            // SAFETY: `Compiled::with_isa` checked the instruction set; jobs point into buffers that the program made
+            // large enough, and no two tasks write to the same place.
+            unsafe { isa.run(job(thread, task)) }
+        });
     }
 
-    /// The same for chunks of the pixels of a tensor.
-    fn each_chunk<J: Job>(&self, pixels: usize, job: impl Fn([usize; 2]) -> J + Sync) {
+    /// Runs `job([first, end])` for chunks of a tensor's pixels on the thread pool.
+    fn parallel_chunks<J: Job>(&self, pixels: usize, job: impl Fn([usize; 2]) -> J + Sync) {
         let chunks = pixels.div_ceil(CHUNK);
-        self.each(chunks, |_, task| job([task * CHUNK, ((task + 1) * CHUNK).min(pixels)]));
+        self.parallel(chunks, |_, task| job([task * CHUNK, ((task + 1) * CHUNK).min(pixels)]));
     }
 }

@@ -1,57 +1,59 @@
-//! What windows give back to the image they slide over, summed where they overlap ("col2im").
+//! col2im: sums columns into the image pixels that their windows cover.
 //!
-//! The gradient of a network's input has few channels: computed channel by channel it would fill few lanes of a vector. So one
-//! matrix product makes, for each window, the numbers that it gives to each of its taps, and this sums them.
+//! The gradient of a network's input has few channels, and a direct convolution would fill few lanes of a vector. Instead, one
+//! GEMM computes a column of contributions for each window, and col2im sums them where windows overlap.
 
 use crate::engine::simd::{Job, LANES, Simd};
 use crate::ops::Window;
 
-/// Sums into rows `rows` of one image, in planes.
+/// Computes rows `rows` of one NCHW image.
 pub(in crate::engine) struct Col2im<'a> {
     pub window: &'a Window,
     /// Channels of the image.
     pub channels: usize,
-    /// Height and width of the image, and how many windows there are down and across.
+    /// Height and width of the image.
     pub size: [usize; 2],
+    /// The number of windows along each axis.
     pub windows: [usize; 2],
     pub rows: [usize; 2],
-    /// `[window][tap][channel]`, `step` numbers from window to window; a vector may be read behind the last.
+    /// Columns `[window][tap][channel]` with `stride` values from window to window. One whole vector past the last value must
+    /// be readable.
     pub source: *const f32,
     pub stride: usize,
     /// `[channel][row][column]`.
     pub target: *mut f32,
 }
 
-/// Neighbouring taps of windows in one row: `length` numbers, which belong `first` numbers behind the windows' own places.
+/// Adjacent taps of the windows in one row, as `length` values that belong `first` values after the window's position.
 struct TapRun {
-    /// Of the first window of the row.
+    /// The values of the row's first window.
     at: *const f32,
-    /// The same, counted from the first window of all: what lies before that must not be read.
+    /// The offset of `at` from the start of the source, before which nothing may be read.
     offset: isize,
     first: isize,
     length: isize,
 }
 
 impl Col2im<'_> {
-    /// The runs that reach a row of the image.
+    /// The runs that contribute to a row of the image.
     fn runs(&self, row: usize) -> Vec<TapRun> {
         let Window { kernel, stride, dilation, padding } = *self.window;
         let channels = self.channels;
-        // Taps that are neighbours in the image too are taken together.
-        let together = if dilation[1] == 1 { kernel[1] } else { 1 };
+        // Taps that are adjacent in the image are also adjacent in the column.
+        let merged = if dilation[1] == 1 { kernel[1] } else { 1 };
         let mut runs = vec![];
         for y in 0..kernel[0] {
             let Some(from) = (row + padding.top).checked_sub(y * dilation[0]) else { continue };
             if !from.is_multiple_of(stride[0]) || from / stride[0] >= self.windows[0] {
                 continue;
             }
-            for x in (0..kernel[1]).step_by(together) {
+            for x in (0..kernel[1]).step_by(merged) {
                 let offset = from / stride[0] * self.windows[1] * self.stride + (y * kernel[1] + x) * channels;
                 runs.push(TapRun {
                     at: self.source.wrapping_add(offset),
                     offset: offset as isize,
                     first: ((x * dilation[1]) as isize - padding.left as isize) * channels as isize,
-                    length: (together * channels) as isize,
+                    length: (merged * channels) as isize,
                 });
             }
         }
@@ -70,32 +72,34 @@ impl Job for Col2im<'_> {
             let runs = self.runs(row);
             let mut channel = 0;
             let mut pixel = row * self.size[1];
-            // Numbers of the row, channels side by side.
+            // Values of the row in NHWC order.
             for at in (0..width).step_by(LANES) {
+                // SAFETY: the caller of `run` vouches for the source and the target; loads start at or after the source's first
+                // value and reach at most one vector past its last, and stores stay within the row.
                 unsafe {
                     let mut sum = S::splat(0.0);
                     for run in &runs {
-                        // The windows whose run reaches these numbers.
+                        // Windows whose run overlaps these values.
                         let before = at as isize - run.first;
                         let from = ((before - run.length).div_euclid(stride) + 1).max(0);
                         let end = ((before + WIDE - 1).div_euclid(stride) + 1).min(self.windows[1] as isize);
                         for window in from..end {
-                            let inside = before - window * stride;
-                            let mut mask = u32::from(u16::MAX) << (-inside).max(0);
-                            if run.length - inside < WIDE {
-                                mask &= (1 << (run.length - inside)) - 1;
+                            let offset = before - window * stride;
+                            let mut mask = u32::from(u16::MAX) << (-offset).max(0);
+                            if run.length - offset < WIDE {
+                                mask &= (1 << (run.length - offset)) - 1;
                             }
-                            let place = window * self.stride as isize + inside;
+                            let place = window * self.stride as isize + offset;
                             let v = if run.offset + place >= 0 {
                                 S::load(run.at.offset(place))
                             } else {
                                 let mut lanes = [0f32; LANES];
-                                for (lane, value) in lanes.iter_mut().enumerate().skip((-inside).max(0) as usize) {
+                                for (lane, value) in lanes.iter_mut().enumerate().skip((-offset).max(0) as usize) {
                                     *value = *run.at.offset(place + lane as isize);
                                 }
                                 S::load(lanes.as_ptr())
                             };
-                            sum = S::add(sum, S::keep(mask as u16, v));
+                            sum = S::add(sum, S::masked(mask as u16, v));
                         }
                     }
                     let mut lanes = [0f32; LANES];
@@ -119,8 +123,8 @@ mod tests {
     use crate::engine::simd::Isa;
     use crate::ops::Padding;
 
-    /// One number at a time, as the definition says.
-    fn plainly(window: &Window, channels: usize, size: [usize; 2], windows: [usize; 2], source: &[f32]) -> Vec<f64> {
+    /// Reference implementation, in float64.
+    fn reference(window: &Window, channels: usize, size: [usize; 2], windows: [usize; 2], source: &[f32]) -> Vec<f64> {
         let Window { kernel, stride, dilation, padding } = *window;
         let mut sums = vec![0.0; channels * size[0] * size[1]];
         let mut values = source.iter();
@@ -147,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_the_definition_on_every_instruction_set() {
+    fn equals_the_reference_on_every_instruction_set() {
         for (kernel, stride, dilation, pad, channels, size) in [
             ([11, 11], [4, 4], [1, 1], 2, 3, [35, 29]),
             ([3, 3], [1, 1], [1, 1], 1, 3, [9, 20]),
@@ -162,7 +166,7 @@ mod tests {
             let step = kernel[0] * kernel[1] * channels;
             let count = windows[0] * windows[1] * step;
             let mut source: Vec<f32> = (0..count).map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5).collect();
-            let expected = plainly(&window, channels, size, windows, &source);
+            let expected = reference(&window, channels, size, windows, &source);
             source.resize(count + LANES, f32::NAN);
             for isa in Isa::available() {
                 let mut found = vec![f32::NAN; expected.len()];

@@ -1,69 +1,70 @@
-//! What happens to a sum on its way to memory.
+//! The epilogue of a kernel: bias, addend, ReLU and mask, fused into the store.
 
 use crate::engine::simd::{LANES, Simd};
 
-/// Bias, addend, rectifier and gate of a kernel's results, and where they go. Null pointers leave a part out.
+/// Bias, addend, ReLU and mask of a kernel's results, and the target. Null pointers leave a part out.
 ///
-/// All pointers are those of the first pixel and the first block of sixteen channels.
+/// All pointers point to the first pixel and the first block of 16 channels.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Epilogue {
     pub target: *mut f32,
-    /// Numbers from pixel to pixel.
+    /// Values from pixel to pixel.
     pub stride: usize,
     pub bias: *const f32,
-    /// Laid out as `target`.
+    /// Has the layout of `target`.
     pub addend: *const f32,
-    /// The rectifier's ceiling; then `passes` is not null.
-    pub clip: Option<f32>,
-    /// Where the rectifier's gradient passes, is written here: a bit for each channel.
-    pub passes: *mut u16,
-    /// Where the gradient passes a rectifier, is read here.
+    /// The ReLU's maximum. If set, `relu_mask` is not null.
+    pub relu: Option<f32>,
+    /// Receives the ReLU's gradient: one bit for each channel.
+    pub relu_mask: *mut u16,
+    /// A ReLU mask that the results are multiplied with, in the backward pass.
     pub gate: *const u16,
-    /// Masks from pixel to pixel.
+    /// Mask words from pixel to pixel.
     pub mask_stride: usize,
 }
 
 impl Epilogue {
-    /// Nothing but a store; still without a target.
-    pub const PLAIN: Self = Self {
+    /// A bare store, without a target yet.
+    pub const STORE: Self = Self {
         target: std::ptr::null_mut(),
         stride: 0,
         bias: std::ptr::null(),
         addend: std::ptr::null(),
-        clip: None,
-        passes: std::ptr::null_mut(),
+        relu: None,
+        relu_mask: std::ptr::null_mut(),
         gate: std::ptr::null(),
         mask_stride: 0,
     };
 
-    /// The same for a pixel and a block further on.
+    /// The epilogue of another pixel and block, counted from this one.
     #[inline(always)]
-    pub unsafe fn at(&self, pixel: usize, block: usize) -> Self {
+    pub fn at(&self, pixel: usize, block: usize) -> Self {
         let offset = pixel * self.stride + block * LANES;
         let masks = pixel * self.mask_stride + block;
         Self {
             target: self.target.wrapping_add(offset),
             bias: if self.bias.is_null() { self.bias } else { self.bias.wrapping_add(block * LANES) },
             addend: if self.addend.is_null() { self.addend } else { self.addend.wrapping_add(offset) },
-            passes: if self.passes.is_null() { self.passes } else { self.passes.wrapping_add(masks) },
+            relu_mask: if self.relu_mask.is_null() { self.relu_mask } else { self.relu_mask.wrapping_add(masks) },
             gate: if self.gate.is_null() { self.gate } else { self.gate.wrapping_add(masks) },
             ..*self
         }
     }
 
-    /// Finishes sixteen channels of one pixel.
+    /// Writes 16 channels of one pixel.
     ///
     /// # Safety
-    /// The pointers hold for this pixel and block.
+    /// The non-null pointers are valid for this pixel and block, and the processor has the instruction set.
     #[inline(always)]
     pub unsafe fn write<S: Simd>(&self, pixel: usize, block: usize, sum: S::V) {
+        // SAFETY: the caller's contract.
         unsafe { self.at(pixel, block).write_tile::<S, 1, 1>([[sum]]) }
     }
 
-    /// Finishes `R` pixels of `B` blocks. A part at a time for all of them, so that what is left out costs one question.
+    /// Writes `R` pixels of `B` blocks. Each part is applied to the whole tile, so that an absent one costs one branch.
     ///
     /// # Safety
-    /// The pointers hold for these pixels and blocks.
+    /// The non-null pointers are valid for these pixels and blocks, and the processor has the instruction set.
     #[inline(always)]
     pub unsafe fn write_tile<S: Simd, const R: usize, const B: usize>(&self, mut sums: [[S::V; B]; R]) {
         macro_rules! each {
@@ -75,6 +76,7 @@ impl Epilogue {
                 }
             };
         }
+        // SAFETY: the caller's contract; `relu_mask` is not null where `relu` is set.
         unsafe {
             if !self.bias.is_null() {
                 each!(|sum, _r, b| *sum = S::add(*sum, S::load(self.bias.add(b * LANES))));
@@ -82,16 +84,16 @@ impl Epilogue {
             if !self.addend.is_null() {
                 each!(|sum, r, b| *sum = S::add(*sum, S::load(self.addend.add(r * self.stride + b * LANES))));
             }
-            if let Some(ceiling) = self.clip {
-                let (low, high) = (S::splat(0.0), S::splat(ceiling));
+            if let Some(max) = self.relu {
+                let (low, high) = (S::splat(0.0), S::splat(max));
                 each!(|sum, r, b| {
-                    *self.passes.add(r * self.mask_stride + b) = S::greater(*sum, low) & S::greater(high, *sum);
-                    // In this order NaN stays NaN.
+                    *self.relu_mask.add(r * self.mask_stride + b) = S::greater(*sum, low) & S::greater(high, *sum);
+                    // With the operands in this order NaN stays NaN.
                     *sum = S::min(high, S::max(low, *sum));
                 });
             }
             if !self.gate.is_null() {
-                each!(|sum, r, b| *sum = S::keep(*self.gate.add(r * self.mask_stride + b), *sum));
+                each!(|sum, r, b| *sum = S::masked(*self.gate.add(r * self.mask_stride + b), *sum));
             }
             each!(|sum, r, b| S::store(self.target.add(r * self.stride + b * LANES), *sum));
         }

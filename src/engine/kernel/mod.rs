@@ -1,4 +1,4 @@
-//! The inner loops.
+//! Compute kernels, each written once for every instruction set.
 
 pub(super) mod col2im;
 pub(super) mod depthwise;

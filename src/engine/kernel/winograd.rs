@@ -1,16 +1,16 @@
 //! Convolutions with stride 1 by Winograd's minimal filtering (Lavin & Gray, CVPR 2016).
 //!
-//! Neighbouring tiles of the input overlap, and each gives a smaller tile of the output. Transformed, a convolution is a matrix
-//! product of tiles by channels at each point of a tile, with a fraction of the multiplications. The points at which the
-//! polynomials are evaluated are 0, 1, -1, 2, -2 and infinity, or 0, 1, -1 and infinity.
+//! The input is cut into overlapping tiles, each of which gives a smaller tile of the output. In the transformed domain a
+//! convolution is one matrix product, tiles by channels, for each point of a tile, with a fraction of the multiplications. The
+//! interpolation points are 0, 1, -1, 2, -2 and infinity, or 0, 1, -1 and infinity.
 
 use super::epilogue::Epilogue;
 use super::gemm::Pixels;
 use super::microkernel::Product;
-use crate::engine::aligned::Aligned;
+use crate::engine::aligned::AlignedBuffer;
 use crate::engine::simd::{Job, LANES, Simd};
 
-/// The size of a tile's output, and of the filter.
+/// F(m x m, r x r): the size of a tile's output, and of the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Scheme {
     /// F(4 x 4, 3 x 3): a quarter of the multiplications.
@@ -45,13 +45,13 @@ impl Scheme {
         self.outputs() + self.taps() - 1
     }
 
-    /// Products of one tile.
+    /// The number of points of a tile.
     pub const fn points(self) -> usize {
         self.side() * self.side()
     }
 
-    /// One row for each point: what each tap counts there.
-    fn filter(self) -> Vec<Vec<f64>> {
+    /// The filter transform G, one row for each point.
+    fn filter_transform(self) -> Vec<Vec<f64>> {
         let finite: &[(f64, f64)] = match self.side() {
             4 => &[(0.0, 1.0), (1.0, 0.5), (-1.0, 0.5)],
             _ => &[(0.0, 0.25), (1.0, -1.0 / 6.0), (-1.0, -1.0 / 6.0), (2.0, 1.0 / 24.0), (-2.0, 1.0 / 24.0)],
@@ -64,35 +64,36 @@ impl Scheme {
 
 /// Transformed weights, `[point][block][channel in][channel out % 16]`.
 pub(in crate::engine) struct Winograd {
-    weights: Aligned,
+    weights: AlignedBuffer,
     pub scheme: Scheme,
     pub depth: usize,
     pub blocks: usize,
-    /// Rows and columns of padding above and to the left.
-    pub before: [usize; 2],
+    /// Padding above and to the left.
+    pub padding: [usize; 2],
 }
 
 /// The tiles of a batch of images.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Tiles {
-    pub across: usize,
-    /// Of one image, and of all.
-    pub each: usize,
+    /// Tiles in a row of one image.
+    pub per_row: usize,
+    pub per_image: usize,
+    /// Tiles of the whole batch.
     pub count: usize,
 }
 
 impl Tiles {
-    /// Those that cover outputs of this size.
-    pub fn of(scheme: Scheme, batch: usize, [height, width]: [usize; 2]) -> Self {
-        let across = width.div_ceil(scheme.outputs());
-        let each = height.div_ceil(scheme.outputs()) * across;
-        Self { across, each, count: batch * each }
+    /// The tiles that cover outputs of this size.
+    pub fn new(scheme: Scheme, batch: usize, [height, width]: [usize; 2]) -> Self {
+        let per_row = width.div_ceil(scheme.outputs());
+        let per_image = height.div_ceil(scheme.outputs()) * per_row;
+        Self { per_row, per_image, count: batch * per_image }
     }
 }
 
-/// An odd number of cache lines: at such distances in memory, numbers do not compete for the same few places of a cache.
-fn odd_lines(numbers: usize) -> usize {
-    (numbers.div_ceil(LANES) | 1) * LANES
+/// Rounds up to an odd number of cache lines, so that values at this distance do not compete for the same cache sets.
+fn odd_lines(values: usize) -> usize {
+    (values.div_ceil(LANES) | 1) * LANES
 }
 
 impl Winograd {
@@ -100,13 +101,13 @@ impl Winograd {
     pub fn pack(
         scheme: Scheme,
         [outputs, depth]: [usize; 2],
-        before: [usize; 2],
+        padding: [usize; 2],
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
         let blocks = outputs.div_ceil(LANES);
         let panel = blocks * depth * LANES;
-        let (side, taps, filter) = (scheme.side(), scheme.taps(), scheme.filter());
-        let mut weights = Aligned::zeros(scheme.points() * panel);
+        let (side, taps, filter) = (scheme.side(), scheme.taps(), scheme.filter_transform());
+        let mut weights = AlignedBuffer::zeros(scheme.points() * panel);
         let values = weights.values_mut();
         let mut rows = vec![0.0; side * taps];
         for o in 0..outputs {
@@ -127,23 +128,27 @@ impl Winograd {
                 }
             }
         }
-        Self { weights, scheme, depth, blocks, before }
+        Self { weights, scheme, depth, blocks, padding }
     }
 
-    /// Numbers from tile to tile of the transformed input and output.
-    fn steps(&self) -> [usize; 2] {
+    /// Values from tile to tile of the transformed input and output.
+    fn tile_strides(&self) -> [usize; 2] {
         [odd_lines(self.depth), odd_lines(self.blocks * LANES)]
     }
 
-    /// Numbers that transformed tiles of the input and of the output take.
+    /// Sizes of the transformed input and output of `tiles` tiles, in values.
     pub fn scratch(&self, tiles: usize) -> [usize; 2] {
-        self.steps().map(|step| self.scheme.points() * odd_lines(tiles * step))
+        self.tile_strides().map(|stride| self.scheme.points() * odd_lines(tiles * stride))
     }
 }
 
-/// From values at equal distances to values at the points, along one direction.
+/// The one-dimensional input transform.
+///
+/// # Safety
+/// The processor has the instruction set.
 #[inline(always)]
 unsafe fn transform_input<S: Simd, const N: usize>(d: [S::V; N]) -> [S::V; N] {
+    // SAFETY: the caller vouches for the instruction set; no memory is accessed.
     unsafe {
         let minus = S::splat(-1.0);
         let mut points = [S::splat(0.0); N];
@@ -169,9 +174,13 @@ unsafe fn transform_input<S: Simd, const N: usize>(d: [S::V; N]) -> [S::V; N] {
     }
 }
 
-/// From values at the points to outputs, along one direction.
+/// The one-dimensional output transform.
+///
+/// # Safety
+/// The processor has the instruction set.
 #[inline(always)]
 unsafe fn transform_output<S: Simd, const N: usize, const M: usize>(m: [S::V; N]) -> [S::V; M] {
+    // SAFETY: the caller vouches for the instruction set; no memory is accessed.
     unsafe {
         let minus = S::splat(-1.0);
         let mut outputs = [S::splat(0.0); M];
@@ -193,38 +202,40 @@ unsafe fn transform_output<S: Simd, const N: usize, const M: usize>(m: [S::V; N]
     }
 }
 
-/// Some tiles on their way through a convolution.
+/// A range of tiles, and the memory that they pass through.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Chunk<'a> {
     pub conv: &'a Winograd,
     pub tiles: Tiles,
-    /// The first tile of the chunk, and how many there are.
+    /// The index of the first tile.
     pub first: usize,
+    /// The number of tiles.
     pub count: usize,
-    /// The first image; the others lie behind it.
+    /// The first image of the batch.
     pub source: Pixels,
-    /// Transformed input and output.
-    pub room: [*mut f32; 2],
-    /// Of the first pixel of the first image.
-    pub finish: Epilogue,
+    /// The transformed input and output.
+    pub scratch: [*mut f32; 2],
+    /// The epilogue at the first pixel of the first image.
+    pub epilogue: Epilogue,
+    /// Height and width of the output.
     pub target: [usize; 2],
 }
 
 impl Chunk<'_> {
     /// The image of a tile, and the row and column of its first output.
-    fn place(&self, tile: usize) -> [usize; 3] {
-        let Tiles { across, each, .. } = self.tiles;
-        let (image, tile) = ((self.first + tile) / each, (self.first + tile) % each);
-        [image, tile / across * self.conv.scheme.outputs(), tile % across * self.conv.scheme.outputs()]
+    fn position(&self, tile: usize) -> [usize; 3] {
+        let Tiles { per_row, per_image, .. } = self.tiles;
+        let (image, tile) = ((self.first + tile) / per_image, (self.first + tile) % per_image);
+        [image, tile / per_row * self.conv.scheme.outputs(), tile % per_row * self.conv.scheme.outputs()]
     }
 
-    /// Numbers from point to point of the transformed input and output.
-    fn pitches(&self) -> [usize; 2] {
-        self.conv.steps().map(|step| odd_lines(self.count * step))
+    /// Values from point to point of the transformed input and output.
+    fn point_strides(&self) -> [usize; 2] {
+        self.conv.tile_strides().map(|stride| odd_lines(self.count * stride))
     }
 }
 
-/// Transforms tiles `tiles` of the chunk's input.
+/// Transforms the input of the chunk's tiles `[first, end]`.
 pub(in crate::engine) struct Input<'a>(pub Chunk<'a>, pub [usize; 2]);
 
 impl Job for Input<'_> {
@@ -232,6 +243,7 @@ impl Job for Input<'_> {
     unsafe fn run<S: Simd>(self) {
         let Self(chunk, tiles) = self;
         for tile in tiles[0]..tiles[1] {
+            // SAFETY: the caller of `run` vouches for the chunk's pointers, and the tile lies in the chunk.
             unsafe {
                 match chunk.conv.scheme {
                     Scheme::F4x3 | Scheme::F2x5 => input::<S, 6>(&chunk, tile),
@@ -242,18 +254,23 @@ impl Job for Input<'_> {
     }
 }
 
+/// Transforms the input of one tile.
+///
+/// # Safety
+/// The chunk's pointers are valid, `tile` lies in the chunk, and the processor has the instruction set.
 #[inline(always)]
 unsafe fn input<S: Simd, const N: usize>(chunk: &Chunk, tile: usize) {
-    let Pixels { at, size: [height, width], stride: step } = chunk.source;
-    let [image, top, left] = chunk.place(tile);
-    let [top, left] = [top as isize - chunk.conv.before[0] as isize, left as isize - chunk.conv.before[1] as isize];
-    // The rows and columns of the tile that lie inside the image; the rest is zero.
+    let Pixels { at, size: [height, width], stride } = chunk.source;
+    let [image, top, left] = chunk.position(tile);
+    let [top, left] = [top as isize - chunk.conv.padding[0] as isize, left as isize - chunk.conv.padding[1] as isize];
+    // Rows and columns of the tile inside the image; the rest is zero.
     let within = |first: isize, size: usize| {
         [(-first).clamp(0, N as isize) as usize, (size as isize - first).clamp(0, N as isize) as usize]
     };
     let (rows, columns) = (within(top, height), within(left, width));
     let first = (image * height) as isize + top;
-    let at = at.wrapping_offset((first * width as isize + left) * step as isize);
+    let at = at.wrapping_offset((first * width as isize + left) * stride as isize);
+    // SAFETY: the caller's contract; `INSIDE` is set only if the whole tile lies inside the image.
     unsafe {
         if rows == [0, N] && columns == [0, N] {
             input_blocks::<S, N, true>(chunk, tile, at, rows, columns);
@@ -263,6 +280,10 @@ unsafe fn input<S: Simd, const N: usize>(chunk: &Chunk, tile: usize) {
     }
 }
 
+/// Transforms all channels of one tile.
+///
+/// # Safety
+/// As for [`input`]; pixels of the tile in `rows` and `columns` lie inside the image, and all of them if `INSIDE`.
 #[inline(always)]
 unsafe fn input_blocks<S: Simd, const N: usize, const INSIDE: bool>(
     chunk: &Chunk,
@@ -271,33 +292,35 @@ unsafe fn input_blocks<S: Simd, const N: usize, const INSIDE: bool>(
     rows: [usize; 2],
     columns: [usize; 2],
 ) {
-    let Pixels { size: [_, width], stride: step, .. } = chunk.source;
-    let ([step_to, _], [pitch, _]) = (chunk.conv.steps(), chunk.pitches());
+    let Pixels { size: [_, width], stride, .. } = chunk.source;
+    let ([tile_stride, _], [point_stride, _]) = (chunk.conv.tile_strides(), chunk.point_strides());
     for channel in (0..chunk.conv.depth).step_by(LANES) {
+        // SAFETY: only pixels inside the image are read; channels are padded to whole vectors, and the transformed input has
+        // space for this tile at every point.
         unsafe {
             let mut half = [[S::splat(0.0); N]; N];
             for x in 0..N {
                 let mut column = [S::splat(0.0); N];
                 for (y, value) in column.iter_mut().enumerate() {
                     if INSIDE || (y >= rows[0] && y < rows[1] && x >= columns[0] && x < columns[1]) {
-                        *value = S::load(at.wrapping_add((y * width + x) * step + channel));
+                        *value = S::load(at.wrapping_add((y * width + x) * stride + channel));
                     }
                 }
                 for (row, value) in half.iter_mut().zip(transform_input::<S, N>(column)) {
                     row[x] = value;
                 }
             }
-            let to = chunk.room[0].add(tile * step_to + channel);
+            let to = chunk.scratch[0].add(tile * tile_stride + channel);
             for (y, row) in half.into_iter().enumerate() {
                 for (x, value) in transform_input::<S, N>(row).into_iter().enumerate() {
-                    S::store(to.add((N * y + x) * pitch), value);
+                    S::store(to.add((N * y + x) * point_stride), value);
                 }
             }
         }
     }
 }
 
-/// Multiplies the chunk's tiles at one point, for some blocks of outputs.
+/// Multiplies the chunk's tiles with the weights of one point, for the output blocks `[first, end]`.
 pub(in crate::engine) struct Multiply<'a>(pub Chunk<'a>, pub usize, pub [usize; 2]);
 
 impl Job for Multiply<'_> {
@@ -305,27 +328,29 @@ impl Job for Multiply<'_> {
     unsafe fn run<S: Simd>(self) {
         let Self(chunk, point, [first, end]) = self;
         let Winograd { weights, depth, blocks, .. } = chunk.conv;
-        let ([inputs, outputs], [pitch, pitch_out]) = (chunk.conv.steps(), chunk.pitches());
+        let ([inputs, outputs], [point_stride, output_point_stride]) =
+            (chunk.conv.tile_strides(), chunk.point_strides());
+        // SAFETY: the caller of `run` vouches for the scratch memory; `weights` holds a panel for each point.
         unsafe {
-            let finish = Epilogue {
-                target: chunk.room[1].add(point * pitch_out + first * LANES),
+            let epilogue = Epilogue {
+                target: chunk.scratch[1].add(point * output_point_stride + first * LANES),
                 stride: outputs,
-                ..Epilogue::PLAIN
+                ..Epilogue::STORE
             };
             Product {
-                source: chunk.room[0].add(point * pitch).cast_const(),
+                source: chunk.scratch[0].add(point * point_stride).cast_const(),
                 stride: inputs,
                 taps: &[0],
                 depth: *depth,
                 weights: weights.as_ptr().add((point * blocks + first) * depth * LANES),
-                finish,
+                epilogue,
             }
             .run::<S>(chunk.count, end - first);
         }
     }
 }
 
-/// Transforms tiles `tiles` of the chunk's output.
+/// Transforms the output of the chunk's tiles `[first, end]`.
 pub(in crate::engine) struct Output<'a>(pub Chunk<'a>, pub [usize; 2]);
 
 impl Job for Output<'_> {
@@ -333,6 +358,7 @@ impl Job for Output<'_> {
     unsafe fn run<S: Simd>(self) {
         let Self(chunk, tiles) = self;
         for tile in tiles[0]..tiles[1] {
+            // SAFETY: the caller of `run` vouches for the chunk's pointers, and the tile lies in the chunk.
             unsafe {
                 match chunk.conv.scheme {
                     Scheme::F4x3 => output::<S, 6, 4>(&chunk, tile),
@@ -344,19 +370,24 @@ impl Job for Output<'_> {
     }
 }
 
+/// Transforms the output of one tile.
+///
+/// # Safety
+/// As for [`input`].
 #[inline(always)]
 unsafe fn output<S: Simd, const N: usize, const M: usize>(chunk: &Chunk, tile: usize) {
     let [height, width] = chunk.target;
-    let ([_, step], [_, pitch]) = (chunk.conv.steps(), chunk.pitches());
-    let [image, top, left] = chunk.place(tile);
+    let ([_, stride], [_, point_stride]) = (chunk.conv.tile_strides(), chunk.point_strides());
+    let [image, top, left] = chunk.position(tile);
     for block in 0..chunk.conv.blocks {
+        // SAFETY: the transformed output holds this tile at every point; rows and columns beyond the output are skipped.
         unsafe {
-            let from = chunk.room[1].add(tile * step + block * LANES).cast_const();
+            let from = chunk.scratch[1].add(tile * stride + block * LANES).cast_const();
             let mut rows = [[S::splat(0.0); N]; M];
             for x in 0..N {
                 let mut column = [S::splat(0.0); N];
                 for (y, value) in column.iter_mut().enumerate() {
-                    *value = S::load(from.add((N * y + x) * pitch));
+                    *value = S::load(from.add((N * y + x) * point_stride));
                 }
                 for (row, value) in rows.iter_mut().zip(transform_output::<S, N, M>(column)) {
                     row[x] = value;
@@ -364,12 +395,12 @@ unsafe fn output<S: Simd, const N: usize, const M: usize>(chunk: &Chunk, tile: u
             }
             for (y, row) in rows.into_iter().enumerate().take(height - top) {
                 let values = transform_output::<S, N, M>(row);
-                let finish = chunk.finish.at((image * height + top + y) * width + left, block);
+                let epilogue = chunk.epilogue.at((image * height + top + y) * width + left, block);
                 if left + M <= width {
-                    finish.write_tile::<S, M, 1>(values.map(|value| [value]));
+                    epilogue.write_tile::<S, M, 1>(values.map(|value| [value]));
                 } else {
                     for (x, value) in values.into_iter().enumerate().take(width - left) {
-                        finish.write::<S>(x, 0, value);
+                        epilogue.write::<S>(x, 0, value);
                     }
                 }
             }
@@ -377,19 +408,20 @@ unsafe fn output<S: Simd, const N: usize, const M: usize>(chunk: &Chunk, tile: u
     }
 }
 
-/// All of it for one chunk.
+/// All three stages for one chunk, on one thread.
 pub(in crate::engine) struct Whole<'a>(pub Chunk<'a>);
 
 impl Job for Whole<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self(chunk) = self;
+        // SAFETY: the caller of `run` vouches for the chunk, and each stage reads what the one before wrote.
         unsafe {
-            S::apart(Input(chunk, [0, chunk.count]));
+            S::run_outlined(Input(chunk, [0, chunk.count]));
             for point in 0..chunk.conv.scheme.points() {
                 Multiply(chunk, point, [0, chunk.conv.blocks]).run::<S>();
             }
-            S::apart(Output(chunk, [0, chunk.count]));
+            S::run_outlined(Output(chunk, [0, chunk.count]));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Two registers of eight.
+//! AVX2: a vector is two registers of 8 lanes.
 
 use std::arch::x86_64::*;
 
@@ -7,16 +7,24 @@ use super::{Job, Simd};
 #[derive(Clone, Copy)]
 pub(super) struct Avx2;
 
+/// Runs a job with this instruction set.
+///
+/// # Safety
+/// As [`Job::run`].
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
 pub(super) unsafe fn run<J: Job>(job: J) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe { job.run::<Avx2>() }
 }
 
-/// All bits of lane `i` where bit `i` of the byte is set.
+/// All bits of lane `i` set where bit `i` of the byte is set.
+///
+/// # Safety
+/// The processor has AVX2.
 #[inline(always)]
-unsafe fn spread(byte: u8) -> __m256 {
+unsafe fn expand_mask(byte: u8) -> __m256 {
+    // SAFETY: the caller vouches for the instruction set.
     unsafe {
         let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
         let hit = _mm256_and_si256(_mm256_set1_epi32(i32::from(byte)), bits);
@@ -24,8 +32,13 @@ unsafe fn spread(byte: u8) -> __m256 {
     }
 }
 
+/// The sign bits of two registers as a mask.
+///
+/// # Safety
+/// The processor has AVX2.
 #[inline(always)]
-unsafe fn bits(low: __m256, high: __m256) -> u16 {
+unsafe fn to_mask(low: __m256, high: __m256) -> u16 {
+    // SAFETY: the caller vouches for the instruction set.
     unsafe { _mm256_movemask_ps(low) as u16 | (_mm256_movemask_ps(high) as u16) << 8 }
 }
 
@@ -33,20 +46,21 @@ macro_rules! lanewise {
     ($name:ident, $intrinsic:ident, $($argument:ident),+) => {
         #[inline(always)]
         unsafe fn $name($($argument: Self::V),+) -> Self::V {
+            // SAFETY: the caller vouches for the instruction set.
             unsafe { [$intrinsic($($argument[0]),+), $intrinsic($($argument[1]),+)] }
         }
     };
 }
 
-// SAFETY: instructions of the set that the trait asks for.
 impl Simd for Avx2 {
     type V = [__m256; 2];
-    // 12 sums of the 16 registers.
+    // 12 of the 16 registers hold sums.
     const ROWS: usize = 6;
     const BLOCKS: usize = 1;
 
     #[inline(always)]
-    unsafe fn apart<J: Job>(job: J) {
+    unsafe fn run_outlined<J: Job>(job: J) {
+        // SAFETY: the caller's contract.
         unsafe { run(job) }
     }
 
@@ -58,16 +72,19 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::V {
+        // SAFETY: the caller vouches for the instruction set.
         unsafe { [_mm256_set1_ps(x); 2] }
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self::V {
+        // SAFETY: the caller vouches for the instruction set, and for 16 values at the pointer.
         unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
     }
 
     #[inline(always)]
     unsafe fn store(to: *mut f32, v: Self::V) {
+        // SAFETY: the caller vouches for the instruction set, and for 16 values at the pointer.
         unsafe {
             _mm256_storeu_ps(to, v[0]);
             _mm256_storeu_ps(to.add(8), v[1]);
@@ -76,23 +93,30 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn greater(a: Self::V, b: Self::V) -> u16 {
-        unsafe { bits(_mm256_cmp_ps::<_CMP_GT_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_GT_OQ>(a[1], b[1])) }
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { to_mask(_mm256_cmp_ps::<_CMP_GT_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_GT_OQ>(a[1], b[1])) }
     }
 
     #[inline(always)]
-    unsafe fn keep(mask: u16, v: Self::V) -> Self::V {
-        unsafe { [_mm256_and_ps(spread(mask as u8), v[0]), _mm256_and_ps(spread((mask >> 8) as u8), v[1])] }
+    unsafe fn masked(mask: u16, v: Self::V) -> Self::V {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { [_mm256_and_ps(expand_mask(mask as u8), v[0]), _mm256_and_ps(expand_mask((mask >> 8) as u8), v[1])] }
     }
 
     #[inline(always)]
     unsafe fn select(mask: u16, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: the caller vouches for the instruction set.
         unsafe {
-            [_mm256_blendv_ps(b[0], a[0], spread(mask as u8)), _mm256_blendv_ps(b[1], a[1], spread((mask >> 8) as u8))]
+            [
+                _mm256_blendv_ps(b[0], a[0], expand_mask(mask as u8)),
+                _mm256_blendv_ps(b[1], a[1], expand_mask((mask >> 8) as u8)),
+            ]
         }
     }
 
     #[inline(always)]
-    unsafe fn nan(v: Self::V) -> u16 {
-        unsafe { bits(_mm256_cmp_ps::<_CMP_UNORD_Q>(v[0], v[0]), _mm256_cmp_ps::<_CMP_UNORD_Q>(v[1], v[1])) }
+    unsafe fn is_nan(v: Self::V) -> u16 {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { to_mask(_mm256_cmp_ps::<_CMP_UNORD_Q>(v[0], v[0]), _mm256_cmp_ps::<_CMP_UNORD_Q>(v[1], v[1])) }
     }
 }

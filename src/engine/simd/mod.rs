@@ -1,7 +1,7 @@
-//! Sixteen numbers at a time, on whatever the processor has.
+//! Vectors of 16 `f32` lanes on every instruction set.
 //!
-//! Every kernel is written once, for [`Simd`], and compiled for each instruction set; which one runs is decided when the
-//! program runs. Images have their channels padded to a multiple of sixteen, so that no kernel meets a rest.
+//! Every kernel is written once, for [`Simd`], and compiled for each instruction set; the fastest one is selected at run time.
+//! Channels are padded to a multiple of 16, so that kernels need no remainder loops.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -11,22 +11,27 @@ mod avx512;
 mod neon;
 mod portable;
 
-/// Numbers in one vector, on every instruction set.
+/// Lanes of a vector, on every instruction set.
 pub(super) const LANES: usize = 16;
 
-/// Sixteen float32 numbers and what the kernels do with them. A mask has bit `i` for lane `i`.
+/// Operations on vectors of 16 `f32` lanes. A mask has bit `i` for lane `i`.
 ///
 /// # Safety
-/// All functions need the instruction set, and pointers good for sixteen numbers.
+/// All functions require that the processor has the instruction set; `load` and `store` also require a pointer that is valid for
+/// 16 values, aligned or not.
 pub(super) trait Simd: Copy + Send + Sync + 'static {
-    /// Sixteen numbers.
+    /// A vector of 16 lanes.
     type V: Copy;
-    /// Rows and vectors of the largest tile of a matrix product whose sums fit in the registers.
+    /// Rows of the largest GEMM tile whose sums fit in the registers.
     const ROWS: usize;
+    /// Vectors in a row of that tile.
     const BLOCKS: usize;
 
-    /// Runs a job in a function of its own. The compiler keeps the sums of an inner loop in registers where it sees nothing else.
-    unsafe fn apart<J: Job>(job: J);
+    /// Runs a job in a function that is not inlined, so that the compiler keeps the sums of its inner loop in registers.
+    ///
+    /// # Safety
+    /// As [`Job::run`].
+    unsafe fn run_outlined<J: Job>(job: J);
 
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(from: *const f32) -> Self::V;
@@ -39,20 +44,22 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// The smaller one; `b` when either is NaN.
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
-    /// Where `a > b`.
+    /// The lanes with `a > b`.
     unsafe fn greater(a: Self::V, b: Self::V) -> u16;
-    /// `v` where the mask is set, 0 elsewhere.
-    unsafe fn keep(mask: u16, v: Self::V) -> Self::V;
-    /// `a` where the mask is set, `b` elsewhere.
+    /// `v` in the lanes of the mask, 0 elsewhere.
+    unsafe fn masked(mask: u16, v: Self::V) -> Self::V;
+    /// `a` in the lanes of the mask, `b` elsewhere.
     unsafe fn select(mask: u16, a: Self::V, b: Self::V) -> Self::V;
-    /// Where `v` is NaN.
-    unsafe fn nan(v: Self::V) -> u16;
+    /// The lanes in which `v` is NaN.
+    unsafe fn is_nan(v: Self::V) -> u16;
 }
 
-/// Work that is compiled for every instruction set. `run` must be `#[inline(always)]`, and all that it calls too.
+/// Work that is compiled for every instruction set. `run` and everything that it calls must be `#[inline(always)]`.
 pub(super) trait Job {
+    /// Runs the job.
+    ///
     /// # Safety
-    /// As the job says, and the processor must have the instruction set.
+    /// The processor has the instruction set, and the job's pointers are valid for what it reads and writes.
     unsafe fn run<S: Simd>(self);
 }
 
@@ -60,11 +67,11 @@ pub(super) trait Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Isa {
-    /// What every processor has.
+    /// Plain Rust, for every processor.
     Portable,
     /// 128-bit vectors of 64-bit ARM.
     Neon,
-    /// 256-bit vectors with fused multiplication and addition.
+    /// 256-bit vectors with fused multiply-add.
     Avx2,
     /// 512-bit vectors.
     Avx512,
@@ -82,7 +89,8 @@ impl std::fmt::Display for Isa {
 }
 
 impl Isa {
-    /// Those of this processor, the fastest first.
+    /// The instruction sets of this processor, the fastest first.
+    #[must_use]
     pub fn available() -> Vec<Self> {
         let mut found = vec![];
         #[cfg(target_arch = "x86_64")]
@@ -101,7 +109,8 @@ impl Isa {
         found
     }
 
-    /// The fastest of this processor.
+    /// The fastest instruction set of this processor.
+    #[must_use]
     pub fn best() -> Self {
         Self::available()[0]
     }
@@ -109,9 +118,9 @@ impl Isa {
     /// Runs a job with this instruction set.
     ///
     /// # Safety
-    /// The processor must have it; and what the job asks for.
+    /// The processor has it; and as [`Job::run`].
     pub(super) unsafe fn run<J: Job>(self, job: J) {
-        // SAFETY: the caller vouches for both.
+        // SAFETY: the caller's contract.
         unsafe {
             match self {
                 #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,4 @@
-//! Four registers of four.
+//! NEON: a vector is four registers of 4 lanes. Every 64-bit ARM processor has it.
 
 use std::arch::aarch64::*;
 
@@ -7,24 +7,37 @@ use super::{Job, Simd};
 #[derive(Clone, Copy)]
 pub(super) struct Neon;
 
+/// Runs a job with this instruction set.
+///
+/// # Safety
+/// As [`Job::run`].
 #[inline(never)]
 pub(super) unsafe fn run<J: Job>(job: J) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe { job.run::<Neon>() }
 }
 
 const BITS: [u32; 4] = [1, 2, 4, 8];
 
-/// All bits of lane `i` where bit `i` of the mask, shifted by four for each register, is set.
+/// All bits of lane `i` set where bit `4 * register + i` of the mask is set.
+///
+/// # Safety
+/// The processor has NEON.
 #[inline(always)]
-unsafe fn spread(mask: u16, register: usize) -> uint32x4_t {
+unsafe fn expand_mask(mask: u16, register: usize) -> uint32x4_t {
+    // SAFETY: `BITS` holds the four values that are loaded.
     unsafe { vtstq_u32(vdupq_n_u32(u32::from(mask) >> (4 * register)), vld1q_u32(BITS.as_ptr())) }
 }
 
+/// The lanes of four registers as a mask.
+///
+/// # Safety
+/// The processor has NEON, and each lane is all ones or all zeros.
 #[inline(always)]
-unsafe fn bits(lanes: [uint32x4_t; 4]) -> u16 {
+unsafe fn to_mask(lanes: [uint32x4_t; 4]) -> u16 {
     let mut mask = 0;
     for (register, lanes) in lanes.into_iter().enumerate() {
+        // SAFETY: `BITS` holds the four values that are loaded.
         let four = unsafe { vaddvq_u32(vandq_u32(lanes, vld1q_u32(BITS.as_ptr()))) };
         mask |= (four as u16) << (4 * register);
     }
@@ -32,82 +45,94 @@ unsafe fn bits(lanes: [uint32x4_t; 4]) -> u16 {
 }
 
 #[inline(always)]
-fn each<T>(f: impl FnMut(usize) -> T) -> [T; 4] {
+fn per_register<T>(f: impl FnMut(usize) -> T) -> [T; 4] {
     std::array::from_fn(f)
 }
 
-// SAFETY: every 64-bit ARM has these instructions.
 impl Simd for Neon {
     type V = [float32x4_t; 4];
-    // 24 sums of the 32 registers.
+    // 24 of the 32 registers hold sums.
     const ROWS: usize = 6;
     const BLOCKS: usize = 1;
 
     #[inline(always)]
-    unsafe fn apart<J: Job>(job: J) {
+    unsafe fn run_outlined<J: Job>(job: J) {
+        // SAFETY: the caller's contract.
         unsafe { run(job) }
     }
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::V {
+        // SAFETY: the caller vouches for the instruction set.
         unsafe { [vdupq_n_f32(x); 4] }
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self::V {
-        each(|i| unsafe { vld1q_f32(from.add(4 * i)) })
+        // SAFETY: the caller vouches for the instruction set, and for 16 values at the pointer.
+        per_register(|i| unsafe { vld1q_f32(from.add(4 * i)) })
     }
 
     #[inline(always)]
     unsafe fn store(to: *mut f32, v: Self::V) {
         for (i, v) in v.into_iter().enumerate() {
+            // SAFETY: the caller vouches for the instruction set, and for 16 values at the pointer.
             unsafe { vst1q_f32(to.add(4 * i), v) };
         }
     }
 
     #[inline(always)]
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        each(|i| unsafe { vfmaq_f32(c[i], a[i], b[i]) })
+        // SAFETY: the caller vouches for the instruction set.
+        per_register(|i| unsafe { vfmaq_f32(c[i], a[i], b[i]) })
     }
 
     #[inline(always)]
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
-        each(|i| unsafe { vaddq_f32(a[i], b[i]) })
+        // SAFETY: the caller vouches for the instruction set.
+        per_register(|i| unsafe { vaddq_f32(a[i], b[i]) })
     }
 
     #[inline(always)]
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
-        each(|i| unsafe { vmulq_f32(a[i], b[i]) })
+        // SAFETY: the caller vouches for the instruction set.
+        per_register(|i| unsafe { vmulq_f32(a[i], b[i]) })
     }
 
     #[inline(always)]
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
-        // By comparison, for NEON's own maximum has another rule for NaN.
-        each(|i| unsafe { vbslq_f32(vcgtq_f32(a[i], b[i]), a[i], b[i]) })
+        // By comparison, because NEON's own maximum propagates NaN.
+        // SAFETY: the caller vouches for the instruction set.
+        per_register(|i| unsafe { vbslq_f32(vcgtq_f32(a[i], b[i]), a[i], b[i]) })
     }
 
     #[inline(always)]
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V {
-        each(|i| unsafe { vbslq_f32(vcltq_f32(a[i], b[i]), a[i], b[i]) })
+        // SAFETY: the caller vouches for the instruction set.
+        per_register(|i| unsafe { vbslq_f32(vcltq_f32(a[i], b[i]), a[i], b[i]) })
     }
 
     #[inline(always)]
     unsafe fn greater(a: Self::V, b: Self::V) -> u16 {
-        unsafe { bits(each(|i| vcgtq_f32(a[i], b[i]))) }
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { to_mask(per_register(|i| vcgtq_f32(a[i], b[i]))) }
     }
 
     #[inline(always)]
-    unsafe fn keep(mask: u16, v: Self::V) -> Self::V {
-        each(|i| unsafe { vreinterpretq_f32_u32(vandq_u32(spread(mask, i), vreinterpretq_u32_f32(v[i]))) })
+    unsafe fn masked(mask: u16, v: Self::V) -> Self::V {
+        // SAFETY: the caller vouches for the instruction set.
+        per_register(|i| unsafe { vreinterpretq_f32_u32(vandq_u32(expand_mask(mask, i), vreinterpretq_u32_f32(v[i]))) })
     }
 
     #[inline(always)]
     unsafe fn select(mask: u16, a: Self::V, b: Self::V) -> Self::V {
-        each(|i| unsafe { vbslq_f32(spread(mask, i), a[i], b[i]) })
+        // SAFETY: the caller vouches for the instruction set.
+        per_register(|i| unsafe { vbslq_f32(expand_mask(mask, i), a[i], b[i]) })
     }
 
     #[inline(always)]
-    unsafe fn nan(v: Self::V) -> u16 {
-        unsafe { !bits(each(|i| vceqq_f32(v[i], v[i]))) }
+    unsafe fn is_nan(v: Self::V) -> u16 {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { !to_mask(per_register(|i| vceqq_f32(v[i], v[i]))) }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::display::{Align, Bundle, Show, Table};
+use crate::display::{Align, MimeBundle, Show, Table};
 use crate::{Error, Result};
 
 /// What a trial was for.
@@ -192,7 +192,7 @@ impl Answers {
 }
 
 impl Show for Answers {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let mut table = Table::new(["person", "main trials", "catch trials right", "disturbed or unanswered"])
             .align([Align::Left, Align::Right, Align::Right, Align::Right])
             .caption(format!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Answers, Block, Person};
-use crate::fs::extension::extension;
+use crate::fs::extension::lowercase_extension;
 use crate::{Error, Result};
 
 const FORMAT: &str = "metamers-answers";
@@ -66,7 +66,7 @@ impl Answers {
             return Err(wrong(format!("has {length} bytes; answers have at most {LARGEST}")));
         }
         let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
-        let people = match extension(path).as_str() {
+        let people = match lowercase_extension(path).as_str() {
             "json" => from_json(&bytes),
             "csv" => from_csv(&bytes),
             _ => Err("answers are read from .json or .csv".into()),
@@ -86,7 +86,7 @@ impl Answers {
         let folder = folder.as_ref();
         let entries = std::fs::read_dir(folder).map_err(|e| Error::file(folder, e))?;
         let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        files.retain(|file| matches!(extension(file).as_str(), "json" | "csv"));
+        files.retain(|file| matches!(lowercase_extension(file).as_str(), "json" | "csv"));
         files.sort();
         if files.is_empty() {
             return Err(Error::file(folder, "holds no .json and no .csv file of answers"));
@@ -100,7 +100,7 @@ impl Answers {
     /// [`Error::File`] for another ending, or when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        if extension(path) != "json" {
+        if lowercase_extension(path) != "json" {
             return Err(Error::file(path, "answers are saved as .json"));
         }
         let file = |person: &Person| File { format: FORMAT.into(), version: VERSION, person: person.clone() };

@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::display::{Align, Bundle, Show, Table};
+use crate::display::{Align, MimeBundle, Show, Table};
 use crate::{Error, Result};
 
 /// Two F closer than this, relative to them, are one: sums in another order differ by rounding.
@@ -114,7 +114,7 @@ pub(super) fn test(scores: &[Vec<f64>], permutations: usize, seed: u64) -> Resul
 }
 
 impl Show for StageEffect {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let Self { statistic, p, permutations, people, .. } = self;
         let least = 1.0 / (1 + permutations) as f64;
         let p = if *p <= least * 1.5 { format!("{p:.2e} (the least possible)") } else { format!("{p:.4}") };

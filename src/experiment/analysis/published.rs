@@ -1,6 +1,6 @@
 //! What people recognised in the published experiments.
 
-use crate::display::{Align, Bundle, Show, Table};
+use crate::display::{Align, MimeBundle, Show, Table};
 
 /// The mean proportion correct of people by stage, for the metamers of one network of Feather et al. (2023), Nature Neuroscience 26, 2017-2034.
 ///
@@ -120,7 +120,7 @@ impl Published {
 }
 
 impl Show for Published {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let mut table =
             Table::new(["stage", "proportion correct"]).align([Align::Left, Align::Right]).caption(format!(
                 "{}: people's recognition of its metamers, {} choices (Feather et al. 2023)",

@@ -1,7 +1,7 @@
 //! What a class recognised, as a plot and a table.
 
 use super::{ConditionProportion, ExclusionRule, Published, Recognition};
-use crate::display::{Align, Bundle, Figure, LinePlot, Show, Table};
+use crate::display::{Align, Figure, LinePlot, MimeBundle, Show, Table};
 
 impl Recognition {
     fn title(&self) -> String {
@@ -96,7 +96,7 @@ fn capital(rule: &ExclusionRule) -> String {
 }
 
 impl Show for Recognition {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let plot = self.plot();
         let text = format!("{}\n{}", self.title(), plot.words().join("\n"));
         // Names of many conditions need room to stand beside each other.

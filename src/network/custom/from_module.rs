@@ -94,7 +94,7 @@ impl Network {
     /// When `weights_sha256` is no SHA-256 in hexadecimal.
     pub fn with_provenance(self, provenance: WeightsSource) -> Result<Self> {
         let hash = &provenance.weights_sha256;
-        if !sha256::is_one(hash) {
+        if !sha256::is_valid(hash) {
             return Err(Error::invalid("weights_sha256", format!("is no SHA-256 in hexadecimal: \"{hash}\"")));
         }
         let mut inner = Arc::unwrap_or_clone(self.0);

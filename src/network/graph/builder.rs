@@ -204,7 +204,7 @@ impl Builder {
             check_classes(&self.stages, classes)?;
         }
         let Self { name, input, nodes, stages, classes, mut provenance } = self;
-        if !sha256::is_one(&provenance.weights_sha256) {
+        if !sha256::is_valid(&provenance.weights_sha256) {
             provenance.weights_sha256 = fingerprint::of(&input, &nodes, &stages);
         }
         Ok(Network(Arc::new(Inner { name, input, nodes, stages, classes, provenance })))

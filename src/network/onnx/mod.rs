@@ -166,7 +166,7 @@ impl Network {
     pub fn from_onnx(path: impl AsRef<Path>, options: OnnxOptions) -> Result<Self> {
         let path = &*assets::find(path.as_ref())?;
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
-        let digest = sha256::of(&bytes);
+        let digest = sha256::hex_digest(&bytes);
         let model = proto::Model::decode(bytes.as_slice())
             .map_err(|e| Error::file(path, format!("is no intact ONNX file ({e})")))?;
         drop(bytes);

@@ -138,7 +138,7 @@ impl HubFile {
             return Err(Error::invalid("revision", format!("is no branch, tag or commit: \"{}\"", self.revision)));
         }
         match &self.sha256 {
-            Some(hash) if !sha256::is_one(hash) => {
+            Some(hash) if !sha256::is_valid(hash) => {
                 Err(Error::invalid("sha256", format!("is no SHA-256 in hexadecimal: \"{hash}\"")))
             }
             _ => Ok(()),
@@ -190,13 +190,13 @@ impl HubFile {
     fn check_sha256(&self, path: &Path) -> Result<()> {
         // The hub files what is large under its SHA-256.
         let blob = std::fs::canonicalize(path).ok().and_then(|blob| Some(blob.file_name()?.to_str()?.to_owned()));
-        let filed = blob.filter(|name| sha256::is_one(name));
+        let filed = blob.filter(|name| sha256::is_valid(name));
         let expected = [(self.sha256.as_ref(), "was expected"), (filed.as_ref(), "is the one that the hub states")];
         if expected.iter().all(|(hash, _)| hash.is_none()) {
             return Ok(());
         }
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
-        let found = sha256::of(&bytes);
+        let found = sha256::hex_digest(&bytes);
         for (hash, which) in expected {
             if let Some(hash) = hash
                 && !hash.eq_ignore_ascii_case(&found)

@@ -34,7 +34,7 @@ impl WeightsSource {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
         let source = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { source, weights_sha256: sha256::of(&bytes) })
+        Ok(Self { source, weights_sha256: sha256::hex_digest(&bytes) })
     }
 
     /// Of a [`VarMap`] as it is now: SHA-256 of the names, shapes and values (as float64) of its variables, in the order of their names.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::pairs::pairs;
 use super::stage_null::Collector;
 use super::{FORMAT, NearDuplicates, NullDistribution, NullStimulus, near_duplicates};
-use crate::display::{Bundle, Live, ProgressBar};
+use crate::display::{Live, MimeBundle, ProgressBar};
 use crate::interrupt::Listening;
 use crate::network::Network;
 use crate::ops::values;
@@ -133,13 +133,13 @@ impl NullBuilder {
                 collector.push(&checked(stimulus, tensor)?)?;
             }
             let progress = ProgressBar::new(index + 1, Some(count)).unit("stimuli").elapsed(begun.elapsed());
-            place.update(&Bundle::text(progress.eta_from_pace().to_string()));
+            place.update(&MimeBundle::text(progress.eta_from_pace().to_string()));
         }
         let mut pairs = pairs(count, self.pairs, self.seed);
         let names: Vec<&str> = self.stimuli.iter().map(Stimulus::name).collect();
         let (mut twins, mut found) = (vec![], vec![]);
         for (index, (collector, stage)) in collectors.into_iter().zip(&stages).enumerate() {
-            place.update(&Bundle::text(format!("comparing {} pairs at {stage}", pairs.len())));
+            place.update(&MimeBundle::text(format!("comparing {} pairs at {stage}", pairs.len())));
             let compared = collector.compare()?;
             if index == 0 {
                 twins = near_duplicates::find(&compared);
@@ -155,7 +155,7 @@ impl NullBuilder {
         let place_of = |stage: &str| wanted.iter().position(|w| *w == stage);
         found.sort_by_key(|s| place_of(&s.stage));
         let at = if found.len() == 1 { "one stage".into() } else { format!("{} stages", found.len()) };
-        place.update(&Bundle::text(format!("{} pairs of {count} stimuli at {at}", pairs.len())));
+        place.update(&MimeBundle::text(format!("{} pairs of {count} stimuli at {at}", pairs.len())));
         let named = |&(a, b, correlation): &(usize, usize, f64)| NearDuplicates {
             first: names[a].into(),
             second: names[b].into(),

@@ -1,10 +1,10 @@
 //! A null distribution as a table.
 
 use super::NullDistribution;
-use crate::display::{Align, Bundle, Show, Table};
+use crate::display::{Align, MimeBundle, Show, Table};
 
 impl Show for NullDistribution {
-    fn mime_bundles(&self) -> Vec<Bundle> {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
         let Self { network, pairs, stimuli, near_duplicates: twins, .. } = self;
         let mut caption = format!(
             "{network}: how alike {pairs} pairs of {} natural stimuli are by chance, at most (at 99 %)",

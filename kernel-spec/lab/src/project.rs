@@ -1,0 +1,148 @@
+//! Set-up of the project: the steps from a fresh clone to a kernel in JupyterLab. Steps that are up to date are skipped.
+
+use crate::status::print_status;
+use crate::{kernel_spec, prerequisites};
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const REQUIREMENTS: &str = include_str!("../requirements.txt");
+
+/// A checkout of the project.
+pub struct Project {
+    /// Root directory.
+    pub root: PathBuf,
+}
+
+impl Project {
+    /// Finds the project in which this program was built.
+    pub fn find() -> Result<Project> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let root = root.canonicalize().context("the project has been moved; run `cargo lab` in its new directory")?;
+        Ok(Project { root })
+    }
+
+    fn venv(&self) -> PathBuf {
+        self.root.join(".venv")
+    }
+
+    /// The path of the kernel's executable.
+    #[must_use]
+    pub fn kernel(&self) -> PathBuf {
+        self.root.join("target/release/metamers-kernel")
+    }
+
+    /// A command that runs the Python of the project's virtual environment.
+    #[must_use]
+    pub fn python(&self) -> Command {
+        let mut python = Command::new(self.venv().join("bin/python"));
+        // Keeps an active environment from leaking in, and prefers this kernel to others of the same name.
+        python.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("JUPYTER_PREFER_ENV_PATH", "1");
+        python.env("VIRTUAL_ENV", self.venv());
+        python
+    }
+
+    /// Runs all steps.
+    pub fn set_up(&self) -> Result<()> {
+        prerequisites::check_prerequisites(&self.root)?;
+        self.install_packages()?;
+        self.disable_announcements()?;
+        self.build_kernel()?;
+        self.compile_library()?;
+        let dir = self.venv().join("share/jupyter/kernels/metamers");
+        if kernel_spec::write_kernel_spec(&dir, &self.root, &self.kernel())? {
+            print_status("Installed", "the kernel \"Rust (metamers)\" in .venv");
+        }
+        Ok(())
+    }
+
+    /// Creates the virtual environment and installs the Python packages.
+    pub fn install_packages(&self) -> Result<()> {
+        let stamp = self.venv().join("metamers-requirements.txt");
+        let has_python = self.venv().join("bin/python").exists();
+        if has_python && fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) {
+            return Ok(());
+        }
+        print_status("Installing", "JupyterLab and its dependencies in .venv (about a minute)");
+        let mut create = Command::new(prerequisites::find_python()?);
+        run_step(create.args(["-m", "venv", "--clear"]).arg(self.venv()), "cannot create the virtual environment")?;
+        let mut install = self.python();
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--requirement"]);
+        install.arg(self.root.join("kernel-spec/lab/requirements.txt"));
+        run_step(&mut install, "cannot install the Python packages; check the network connection")?;
+        fs::write(&stamp, REQUIREMENTS).with_context(|| format!("cannot write {}", stamp.display()))
+    }
+
+    /// Disables JupyterLab's question to new users about fetching news, which would cover the first notebook.
+    fn disable_announcements(&self) -> Result<()> {
+        let path = self.venv().join("etc/jupyter/labconfig/page_config.json");
+        let wanted = json!({ "disabledExtensions": { "@jupyterlab/apputils-extension:announcements": true } });
+        let text = format!("{wanted:#}\n");
+        if fs::read_to_string(&path).is_ok_and(|old| old == text) {
+            return Ok(());
+        }
+        let dir = path.parent().unwrap_or(&self.root);
+        let written = fs::create_dir_all(dir).and_then(|()| fs::write(&path, text));
+        written.with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn build_kernel(&self) -> Result<()> {
+        if !self.kernel().exists() {
+            print_status("Building", "the kernel; the first time takes about ten minutes on two cores");
+        }
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build
+            .args(["build", "--release", "--package", "metamers-kernel", "--target-dir"])
+            .arg(self.root.join("target"));
+        build.current_dir(&self.root);
+        run_step(
+            &mut build,
+            "cannot build the kernel; its errors are above. If a download failed, check the network connection",
+        )
+    }
+
+    fn compile_library(&self) -> Result<()> {
+        let kernel = |arguments: &[&str]| {
+            let mut command = Command::new(self.kernel());
+            command.args(arguments).env("METAMERS_HOME", &self.root).current_dir(&self.root);
+            command
+        };
+        if kernel(&["warm", "--check"]).status().is_ok_and(|status| status.success()) {
+            return Ok(());
+        }
+        print_status("Compiling", "metamers for notebooks; the first time takes about four minutes on two cores");
+        run_step(&mut kernel(&["warm"]), "cannot compile metamers for notebooks")
+    }
+}
+
+/// Runs a command; fails with the given message if it fails.
+fn run_step(command: &mut Command, message: &str) -> Result<()> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => bail!("{message}"),
+        Err(error) => bail!("{message}: cannot run {}: {error}", command.get_program().to_string_lossy()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_that_cannot_be_installed_are_an_error_each_time() {
+        let root = std::env::temp_dir().join(format!("metamers-no-network-{}", std::process::id()));
+        fs::create_dir_all(root.join("kernel-spec/lab")).unwrap();
+        // Fails like a missing network, but immediately.
+        let unreachable = "--no-index\njupyterlab==4.0.0\n";
+        fs::write(root.join("kernel-spec/lab/requirements.txt"), unreachable).unwrap();
+        let project = Project { root: root.clone() };
+        for _ in 0..2 {
+            let error = project.install_packages().unwrap_err().to_string();
+            assert!(error.contains("cannot install the Python packages; check the network connection"), "{error}");
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
+}

@@ -1,0 +1,111 @@
+//! Errors for missing prerequisites, and for invalid arguments.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+/// A directory with links to these programs, found in PATH.
+fn dir_with(programs: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for program in programs {
+        let paths = std::env::var_os("PATH").unwrap();
+        let found = std::env::split_paths(&paths).map(|path| path.join(program)).find(|path| path.exists());
+        symlink(
+            found.unwrap_or_else(|| panic!("this test needs {program}, which is not in PATH")),
+            folder.path().join(program),
+        )
+        .unwrap();
+    }
+    folder
+}
+
+fn script(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The error message of `--setup` with this PATH.
+fn set_up_error(path: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_metamers-lab"))
+        .arg("--setup")
+        .env_remove("RUST_SRC_PATH")
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_missing_compiler_is_named_with_what_installs_it() {
+    let text = set_up_error(dir_with(&[]).path());
+    assert!(text.contains("a C compiler and linker (cc) is missing; install it with"), "{text}");
+}
+
+#[test]
+fn a_missing_python_is_named_with_what_installs_it() {
+    let folder = dir_with(&[]);
+    script(folder.path(), "cc", "exit 0");
+    let text = set_up_error(folder.path());
+    assert!(text.contains("Python 3.9 or newer with venv is missing; install it with"), "{text}");
+}
+
+#[test]
+fn a_missing_standard_library_source_is_named_with_what_installs_it() {
+    let folder = dir_with(&[]);
+    script(folder.path(), "cc", "exit 0");
+    script(folder.path(), "python3", "exit 0");
+    let text = set_up_error(folder.path());
+    assert!(text.contains("rustc is missing"), "{text}");
+    // A rustc without the sources: the error names them, and they are not installed without the user's consent.
+    script(folder.path(), "rustc", &format!("echo {}", folder.path().display()));
+    script(folder.path(), "rustup", &format!("echo asked > {}/asked", folder.path().display()));
+    let text = set_up_error(folder.path());
+    assert!(text.contains("the sources of Rust's standard library are missing; install them with"), "{text}");
+    assert!(text.contains("\n  rustup component add rust-src\n"), "{text}");
+    assert!(!folder.path().join("asked").exists(), "rustup was run");
+}
+
+#[test]
+fn an_ambiguous_notebook_name_is_an_error_before_the_set_up() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["05_a.ipynb", "05_b.ipynb"] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_metamers-lab")).arg("--run").arg(folder.path().join("05")).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), b"".as_slice()));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.ends_with("ambiguous, several notebooks match: 05_a.ipynb, 05_b.ipynb\n"), "{text}");
+}
+
+#[test]
+fn a_missing_notebook_is_an_error_before_the_set_up() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_metamers-lab")).args(["--run", "no-such-notebook.ipynb"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.starts_with("error: no-such-notebook.ipynb: cannot be opened"), "{text}");
+}
+
+#[test]
+fn help_documents_the_exit_status_and_invalid_options_are_rejected() {
+    let lab = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_metamers-lab")).args(arguments).output().unwrap();
+    let help = String::from_utf8(lab(&["--help"]).stdout).unwrap();
+    assert!(help.contains("Exit status: ") && help.contains("--out <DIR>"), "{help}");
+    for wrong in [
+        &["--out", "copies"][..],
+        &["--keep"],
+        &["--setup", "--run", "a.ipynb"],
+        &["--no-such-option"],
+        &["--export", "a.ipynb"],
+        &["--html"],
+        &["--export", "a.ipynb", "--html", "--run", "a.ipynb"],
+        &["--strip"],
+    ] {
+        assert_eq!(lab(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}

@@ -1,0 +1,296 @@
+//! Cache of compiled dependencies: a template in which everything that the prelude needs has been compiled, and copies of it, one for each
+//! kernel.
+
+use crate::prelude::{FLUSH_LIBRARY_SOURCE, prelude_source};
+use crate::tool_cache::TOOL_CACHE_DIR;
+use crate::{process, toolchain};
+use anyhow::{Context, Result};
+use std::collections::hash_map::DefaultHasher;
+use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Cargo settings for the library, its dependencies and the cells, so that notebooks run at the speed of a release build.
+const CARGO_CONFIG: &str = "\
+# Written by metamers-kernel: compiles notebooks as a release build.
+[profile.dev]
+opt-level = 3
+debug = false
+debug-assertions = false
+overflow-checks = false
+incremental = false
+# Cells are small: one unit compiles faster than sixteen are merged.
+codegen-units = 1
+
+[profile.dev.package.\"*\"]
+codegen-units = 16
+";
+/// Cargo's directories with one entry for each package, named after it.
+const PER_PACKAGE_DIRS: [&str; 3] = ["deps", ".fingerprint", "build"];
+/// Parts of the names of entries that are compiled again and may be written in place: the cells and the library.
+const MUTABLE_ENTRIES: [&str; 4] = ["ctx", "code_", "metamers", "flush"];
+const FINGERPRINT_FILE: &str = "fingerprint";
+
+/// The notebook builds of one project.
+pub struct BuildCache {
+    home: PathBuf,
+    root: PathBuf,
+}
+
+impl BuildCache {
+    /// The builds of the project at `home`.
+    #[must_use]
+    pub fn new(home: &Path) -> BuildCache {
+        BuildCache { home: home.to_owned(), root: home.join("target").join("notebook") }
+    }
+
+    /// The project's root.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The directory of all builds.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The project's lock file; notebooks use it so that their versions are those of the library.
+    #[must_use]
+    pub fn lock_file(&self) -> PathBuf {
+        self.home.join("Cargo.lock")
+    }
+
+    fn template(&self) -> PathBuf {
+        self.root.join("template")
+    }
+
+    /// Creates the directory of all builds with its cargo settings, and removes the directories of dead kernels.
+    pub fn prepare(&self) -> Result<()> {
+        let config = self.root.join(".cargo");
+        fs::create_dir_all(&config).with_context(|| format!("cannot create {}", config.display()))?;
+        let file = config.join("config.toml");
+        if fs::read_to_string(&file).ok().as_deref() != Some(CARGO_CONFIG) {
+            fs::write(&file, CARGO_CONFIG).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        for entry in fs::read_dir(&self.root)?.flatten() {
+            let name = entry.file_name();
+            let owner = name.to_str().and_then(|name| name.strip_prefix("kernel-")).and_then(|pid| pid.parse().ok());
+            if owner.is_some_and(|pid: u32| !process::is_alive(pid)) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// True if the template was built from the current sources.
+    #[must_use]
+    pub fn is_warm(&self) -> bool {
+        let built = fs::read_to_string(self.template().join(FINGERPRINT_FILE));
+        built.is_ok_and(|built| self.fingerprint().is_ok_and(|current| current == built))
+    }
+
+    /// The path of this process's kernel directory.
+    #[must_use]
+    pub fn kernel_dir(&self) -> PathBuf {
+        self.root.join(format!("kernel-{}", std::process::id()))
+    }
+
+    /// The directory in which the next template is built.
+    #[must_use]
+    pub fn next_template(&self) -> PathBuf {
+        self.root.join("template.next")
+    }
+
+    /// Creates this process's kernel directory, as a copy of the template if there is one.
+    pub fn create_kernel_dir(&self) -> Result<PathBuf> {
+        let path = self.kernel_dir();
+        if path.exists() {
+            fs::remove_dir_all(&path)?;
+        }
+        let lock = self.template_lock()?;
+        lock.lock_shared()?;
+        if self.template().exists() {
+            copy_tree(&self.template(), &path, CopyMode::Copy)?;
+        } else {
+            fs::create_dir_all(&path)?;
+        }
+        Ok(path)
+    }
+
+    /// Rebuilds the template, starting from the old one; `build` compiles in the directory that it is given.
+    pub fn build_template(&self, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let lock_file = self.root.join("warm.lock");
+        let build_lock = File::create(&lock_file).with_context(|| format!("cannot write {}", lock_file.display()))?;
+        build_lock.lock()?;
+        // Another process may have built it in the meantime.
+        if self.is_warm() {
+            return Ok(());
+        }
+        let fingerprint = self.fingerprint()?;
+        let next = self.next_template();
+        // An unfinished build is continued.
+        if !next.exists() && self.template().exists() {
+            copy_tree(&self.template(), &next, CopyMode::Copy)?;
+        }
+        fs::create_dir_all(&next)?;
+        let _ = fs::remove_file(next.join(FINGERPRINT_FILE));
+        // The cached answers are about the old sources.
+        let _ = fs::remove_dir_all(next.join(TOOL_CACHE_DIR));
+        build(&next)?;
+        fs::write(next.join(FINGERPRINT_FILE), fingerprint)?;
+
+        let lock = self.template_lock()?;
+        lock.lock()?;
+        let old = self.root.join("template.old");
+        if self.template().exists() {
+            let _ = fs::remove_dir_all(&old);
+            fs::rename(self.template(), &old)?;
+        }
+        fs::rename(&next, self.template())?;
+        drop(lock);
+        let _ = fs::remove_dir_all(&old);
+        Ok(())
+    }
+
+    /// The file lock of the template: shared while a kernel copies it, exclusive while it is replaced.
+    fn template_lock(&self) -> Result<File> {
+        let path = self.root.join("template.lock");
+        File::create(&path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// A hash of everything the template depends on: the library's sources by name, size and time, the manifest and lock file, the compiler
+    /// and this kernel.
+    fn fingerprint(&self) -> Result<String> {
+        let mut hasher = DefaultHasher::new();
+        (CARGO_CONFIG, FLUSH_LIBRARY_SOURCE, prelude_source(&self.home)).hash(&mut hasher);
+        let mut text = Vec::new();
+        for file in ["Cargo.toml", "Cargo.lock"] {
+            let path = self.home.join(file);
+            File::open(&path)
+                .and_then(|mut file| file.read_to_end(&mut text))
+                .with_context(|| format!("cannot read {}", path.display()))?;
+        }
+        text.hash(&mut hasher);
+        hash_tree(&self.home.join("src"), &mut hasher)?;
+        let program =
+            std::env::current_exe().and_then(fs::metadata).and_then(|file| Ok((file.len(), file.modified()?)));
+        program.ok().hash(&mut hasher);
+        let rustc = toolchain::real_tool("rustc").arg("-vV").output().context("cannot run rustc")?;
+        rustc.stdout.hash(&mut hasher);
+        Ok(format!("{:016x}", hasher.finish()))
+    }
+}
+
+fn hash_tree(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
+    let mut entries: Vec<_> =
+        fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?.flatten().collect();
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let metadata = entry.metadata()?;
+        entry.file_name().hash(hasher);
+        if metadata.is_dir() {
+            hash_tree(&entry.path(), hasher)?;
+        } else {
+            (metadata.len(), metadata.modified()?).hash(hasher);
+        }
+    }
+    Ok(())
+}
+
+/// Treatment of the files in a directory that is copied.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum CopyMode {
+    /// Files may be written in place later and are copied.
+    Copy,
+    /// Files belong to packages that are not compiled again and are hard-linked.
+    HardLink,
+}
+
+/// Copies a directory tree; files that cargo never writes again become hard links.
+fn copy_tree(from: &Path, to: &Path, mode: CopyMode) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        let name = name.to_string_lossy();
+        let is_mutable = MUTABLE_ENTRIES.iter().any(|part| name.contains(part));
+        if kind.is_dir() {
+            let is_per_package = mode == CopyMode::HardLink || PER_PACKAGE_DIRS.contains(&name.as_ref());
+            let mode = if is_per_package && !is_mutable { CopyMode::HardLink } else { CopyMode::Copy };
+            copy_tree(&source, &target, mode)?;
+            continue;
+        }
+        if kind.is_symlink() {
+            // The shims point to a process that has ended; each kernel creates its own.
+            continue;
+        }
+        if mode == CopyMode::HardLink && !is_mutable && fs::hard_link(&source, &target).is_ok() {
+            continue;
+        }
+        fs::copy(&source, &target).with_context(|| format!("cannot write {}", target.display()))?;
+        // Cargo compares modification times to decide what is fresh.
+        let modified = entry.metadata()?.modified()?;
+        File::options().write(true).open(&target)?.set_modified(modified)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("metamers-kernel-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(path.join("src")).unwrap();
+        for (file, text) in [("Cargo.toml", "[package]"), ("Cargo.lock", "version = 4"), ("src/lib.rs", "")] {
+            fs::write(path.join(file), text).unwrap();
+        }
+        path
+    }
+
+    #[test]
+    fn a_template_is_warm_until_a_source_changes_and_is_copied_completely() {
+        let home = scratch("template");
+        let cache = BuildCache::new(&home);
+        cache.prepare().unwrap();
+        assert!(!cache.is_warm());
+        cache
+            .build_template(|path| {
+                fs::create_dir_all(path.join("target/deps"))?;
+                fs::write(path.join("target/deps/libcandle.rlib"), vec![1; 20_000])?;
+                Ok(fs::write(path.join("target/deps/libmetamers.so"), vec![2; 20_000])?)
+            })
+            .unwrap();
+        assert!(cache.is_warm());
+
+        let kernel_dir = cache.create_kernel_dir().unwrap();
+        fs::write(kernel_dir.join("target/deps/libmetamers.so"), "new").unwrap();
+        let kept = fs::read(home.join("target/notebook/template/target/deps/libmetamers.so")).unwrap();
+        assert_eq!(kept, vec![2; 20_000], "a kernel must not write into the template");
+        let time = |path: PathBuf| fs::metadata(path).unwrap().modified().unwrap();
+        let file = "target/deps/libcandle.rlib";
+        assert_eq!(time(kernel_dir.join(file)), time(home.join("target/notebook/template").join(file)));
+
+        fs::write(home.join("src/lib.rs"), "// changed").unwrap();
+        assert!(!cache.is_warm());
+        fs::remove_dir_all(home).unwrap();
+    }
+
+    #[test]
+    fn directories_of_dead_kernels_are_removed_and_those_of_living_ones_kept() {
+        let home = scratch("stale");
+        let cache = BuildCache::new(&home);
+        let alive = home.join(format!("target/notebook/kernel-{}", std::process::id()));
+        let dead = home.join("target/notebook/kernel-2147483000");
+        fs::create_dir_all(&alive).unwrap();
+        fs::create_dir_all(&dead).unwrap();
+        cache.prepare().unwrap();
+        assert!(alive.exists() && !dead.exists());
+        fs::remove_dir_all(home).unwrap();
+    }
+}

@@ -1,0 +1,242 @@
+//! Parser for the stdout of the evaluating process: text, live frames and evcxr's control lines.
+//!
+//! evcxr reads whole lines of UTF-8 and recognises a control line only if it stands alone: unfinished text in front of it would hang the
+//! cell, and an invalid byte would end it. This parser separates the control lines and replaces invalid bytes.
+
+/// A part of the output, in the order in which it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Segment {
+    /// Printed text, including newlines.
+    Text(String),
+    /// The JSON of a live frame.
+    Live(String),
+    /// A line for evcxr, without the newline.
+    Control(String),
+}
+
+/// Line that marks the end of a cell.
+pub const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
+/// Line that reports a panic.
+pub const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
+/// Line that reports an error returned by `?`.
+pub const FAILED: &str = "EVCXR_ERROR_OCCURRED";
+/// Start of a line that requests input.
+pub const INPUT_REQUEST: &str = "EVCXR_INPUT_REQUEST";
+const BEGIN_CONTENT: &str = "EVCXR_BEGIN_CONTENT ";
+const END_CONTENT: &str = "EVCXR_END_CONTENT";
+const MARKERS_WITH_ARGUMENT: [&str; 3] =
+    ["EVCXR_VARIABLE_CHANGED_TYPE:", "EVCXR_INPUT_REQUEST_PASSWORD:", "EVCXR_INPUT_REQUEST:"];
+
+/// Incremental parser: emits a segment as soon as its kind is certain.
+pub struct OutputParser {
+    nonce: String,
+    pending: Vec<u8>,
+    in_content: bool,
+}
+
+impl OutputParser {
+    /// A parser for frames with this nonce; with an empty nonce nothing is a frame.
+    #[must_use]
+    pub fn new(nonce: &str) -> OutputParser {
+        OutputParser { nonce: nonce.to_owned(), pending: Vec::new(), in_content: false }
+    }
+
+    /// Appends bytes and returns the segments of all lines that are now complete.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Segment> {
+        let searched = self.pending.len();
+        self.pending.extend_from_slice(bytes);
+        let mut segments = Vec::new();
+        let (mut start, mut from) = (0, searched);
+        while let Some(offset) = self.pending[from..].iter().position(|&byte| byte == b'\n') {
+            let end = from + offset;
+            let line = String::from_utf8_lossy(&self.pending[start..end]).into_owned();
+            self.parse_line(&line, &mut segments);
+            start = end + 1;
+            from = start;
+        }
+        self.pending.drain(..start);
+        segments
+    }
+
+    /// True while an unfinished line is buffered.
+    #[must_use]
+    pub fn has_partial_line(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Returns the buffered part of a line if it can only be text, so that a progress line appears before its newline.
+    pub fn take_partial_line(&mut self) -> Option<Segment> {
+        if self.in_content || contains(&self.pending, b"EVCXR_") || self.may_be_frame() {
+            return None;
+        }
+        let whole = complete_utf8_len(&self.pending);
+        (whole > 0).then(|| Segment::Text(take_text(&mut self.pending, whole)))
+    }
+
+    /// Returns the rest of the buffer at the end of the stream.
+    pub fn finish(&mut self) -> Option<Segment> {
+        let len = self.pending.len();
+        (len > 0).then(|| Segment::Text(take_text(&mut self.pending, len)))
+    }
+
+    fn may_be_frame(&self) -> bool {
+        !self.nonce.is_empty() && contains(&self.pending, self.nonce.as_bytes())
+    }
+
+    fn parse_line(&mut self, line: &str, segments: &mut Vec<Segment>) {
+        if self.in_content {
+            self.in_content = line != END_CONTENT && line != PANICKED;
+            segments.push(Segment::Control(line.to_owned()));
+        } else if let Some((before, frame)) = self.split_frame(line) {
+            push_text(segments, before);
+            segments.push(Segment::Live(frame.to_owned()));
+        } else if let Some(at) = control_start(line) {
+            push_text(segments, &line[..at]);
+            self.in_content = line[at..].starts_with(BEGIN_CONTENT);
+            segments.push(Segment::Control(line[at..].to_owned()));
+        } else {
+            push_text(segments, line);
+            push_text(segments, "\n");
+        }
+    }
+
+    fn split_frame<'a>(&self, line: &'a str) -> Option<(&'a str, &'a str)> {
+        if self.nonce.is_empty() {
+            return None;
+        }
+        let at = line.find(&self.nonce)?;
+        let json = line[at + self.nonce.len()..].strip_prefix(' ')?;
+        crate::live::Frame::parse(json).map(|_| (&line[..at], json))
+    }
+}
+
+fn control_start(line: &str) -> Option<usize> {
+    for marker in [COMPLETE, PANICKED, FAILED] {
+        if line.ends_with(marker) {
+            return Some(line.len() - marker.len());
+        }
+    }
+    if let Some(at) = line.rfind(BEGIN_CONTENT) {
+        let mime = &line[at + BEGIN_CONTENT.len()..];
+        return (!mime.is_empty() && !mime.contains(' ')).then_some(at);
+    }
+    MARKERS_WITH_ARGUMENT.iter().find_map(|marker| line.rfind(marker))
+}
+
+fn push_text(segments: &mut Vec<Segment>, more: &str) {
+    match segments.last_mut() {
+        _ if more.is_empty() => {}
+        Some(Segment::Text(text)) => text.push_str(more),
+        _ => segments.push(Segment::Text(more.to_owned())),
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// The length of the prefix that does not end inside a UTF-8 character.
+#[must_use]
+pub fn complete_utf8_len(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
+    }
+}
+
+/// Removes the first `len` bytes and returns them as text, with U+FFFD for invalid bytes.
+pub fn take_text(bytes: &mut Vec<u8>, len: usize) -> String {
+    let rest = bytes.split_off(len);
+    String::from_utf8_lossy(&std::mem::replace(bytes, rest)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONCE: &str = "0123456789abcdef0123456789abcdef";
+    const FRAME: &str = r#"{"op":"clear_output","wait":true}"#;
+
+    fn text(text: &str) -> Segment {
+        Segment::Text(text.into())
+    }
+
+    fn live() -> Segment {
+        Segment::Live(FRAME.into())
+    }
+
+    fn control(line: &str) -> Segment {
+        Segment::Control(line.into())
+    }
+
+    #[test]
+    fn text_and_frames_keep_their_order() {
+        let input = format!("one\ntwo\n{NONCE} {FRAME}\nthree\n");
+        assert_eq!(OutputParser::new(NONCE).push(input.as_bytes()), [text("one\ntwo\n"), live(), text("three\n")]);
+    }
+
+    #[test]
+    fn text_before_a_frame_on_its_line_has_no_newline() {
+        let input = format!("loading ... {NONCE} {FRAME}\n");
+        assert_eq!(OutputParser::new(NONCE).push(input.as_bytes()), [text("loading ... "), live()]);
+    }
+
+    #[test]
+    fn a_wrong_nonce_and_broken_json_are_text() {
+        for line in
+            [format!("{} {FRAME}\n", NONCE.replace('0', "1")), format!("{NONCE} {{\"op\"\n"), format!("{NONCE}\n")]
+        {
+            assert_eq!(OutputParser::new(NONCE).push(line.as_bytes()), [text(&line)]);
+        }
+        let line = format!(" {FRAME}\n");
+        assert_eq!(OutputParser::new("").push(line.as_bytes()), [text(&line)]);
+    }
+
+    #[test]
+    fn a_frame_that_arrives_in_parts_is_never_shown_as_text() {
+        let mut parser = OutputParser::new(NONCE);
+        let input = format!("{NONCE} {FRAME}\n");
+        let (first, second) = input.split_at(50);
+        assert_eq!(parser.push(first.as_bytes()), []);
+        assert_eq!(parser.take_partial_line(), None);
+        assert_eq!(parser.push(second.as_bytes()), [live()]);
+    }
+
+    #[test]
+    fn a_progress_line_appears_before_its_newline() {
+        let mut parser = OutputParser::new(NONCE);
+        assert_eq!(parser.push(b"10 %"), []);
+        assert_eq!(parser.take_partial_line(), Some(text("10 %")));
+        assert_eq!(parser.push(b"\r20 %\n"), [text("\r20 %\n")]);
+    }
+
+    #[test]
+    fn a_character_split_between_reads_is_joined() {
+        let mut parser = OutputParser::new(NONCE);
+        parser.push(b"5 \xc2");
+        assert_eq!(parser.take_partial_line(), Some(text("5 ")));
+        assert_eq!(parser.push(b"\xb5s\n"), [text("\u{b5}s\n")]);
+    }
+
+    #[test]
+    fn invalid_utf8_is_replaced() {
+        assert_eq!(OutputParser::new(NONCE).push(b"a\xff\xfeb\n"), [text("a\u{fffd}\u{fffd}b\n")]);
+    }
+
+    #[test]
+    fn text_without_a_newline_does_not_hide_the_end_of_a_cell() {
+        let input = format!("no newline{COMPLETE}\n");
+        assert_eq!(OutputParser::new(NONCE).push(input.as_bytes()), [text("no newline"), control(COMPLETE)]);
+    }
+
+    #[test]
+    fn the_content_of_a_result_is_for_evcxr() {
+        let input = format!("x EVCXR_BEGIN_CONTENT text/plain\nfirst\n{NONCE} {FRAME}\nEVCXR_END_CONTENT\nafter\n");
+        let segments = OutputParser::new(NONCE).push(input.as_bytes());
+        assert_eq!(segments[0], text("x "));
+        assert_eq!(segments[1], control("EVCXR_BEGIN_CONTENT text/plain"));
+        assert_eq!(segments[2], control("first"));
+        assert_eq!(segments[4], control("EVCXR_END_CONTENT"));
+        assert_eq!(segments[5], text("after\n"));
+    }
+}

@@ -1,0 +1,86 @@
+//! Sending of messages, in the order in which they were published.
+
+use crate::sync::lock;
+use jupyter_protocol::{JupyterMessage, JupyterMessageContent, UnknownMessage};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// The sockets that the kernel writes to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Channel {
+    /// Replies to requests that are queued behind running cells.
+    Shell,
+    /// Replies to requests that are not queued.
+    Control,
+    /// Input requests to the front end.
+    Stdin,
+    /// Broadcasts to all front ends.
+    IoPub,
+}
+
+/// Sends messages; clones share one queue.
+#[derive(Clone)]
+pub struct Publisher {
+    queue: UnboundedSender<(Channel, JupyterMessage)>,
+    /// The latest execute request, the parent of printed text.
+    cell: Arc<Mutex<Option<JupyterMessage>>>,
+}
+
+impl Publisher {
+    /// A publisher that writes to a queue.
+    pub fn new(queue: UnboundedSender<(Channel, JupyterMessage)>) -> Publisher {
+        Publisher { queue, cell: Arc::default() }
+    }
+
+    /// Sends a message of any type, with the given parent.
+    pub fn send(&self, channel: Channel, kind: &str, content: Value, parent: Option<&JupyterMessage>) {
+        let content = JupyterMessageContent::UnknownMessage(UnknownMessage { msg_type: kind.to_owned(), content });
+        let mut message = JupyterMessage::new(content, parent);
+        message.header.username = "kernel".into();
+        if channel == Channel::IoPub {
+            message.zmq_identities = vec![kind.as_bytes().to_vec().into()];
+        }
+        // The queue closes when the kernel exits.
+        let _ = self.queue.send((channel, message));
+    }
+
+    /// Replies to a request on the channel it came from.
+    pub fn reply(&self, channel: Channel, request: &JupyterMessage, content: Value) {
+        let kind = request.header.msg_type.replace("_request", "_reply");
+        self.send(channel, &kind, content, Some(request));
+    }
+
+    /// Publishes the execution state: `starting`, `busy` or `idle`.
+    pub fn status(&self, state: &str, parent: Option<&JupyterMessage>) {
+        self.send(Channel::IoPub, "status", json!({ "execution_state": state }), parent);
+    }
+
+    /// Makes the request the parent of all output from now on.
+    pub fn begin_cell(&self, request: &JupyterMessage) {
+        *lock(&self.cell) = Some(request.clone());
+    }
+
+    /// The parent of printed text: the current execute request, or the last one between two cells.
+    #[must_use]
+    pub fn cell(&self) -> Option<JupyterMessage> {
+        lock(&self.cell).clone()
+    }
+
+    /// Publishes a message that belongs to the cell.
+    pub fn publish(&self, kind: &str, content: Value) {
+        self.send(Channel::IoPub, kind, content, self.cell().as_ref());
+    }
+
+    /// Publishes printed text; text before the first cell is dropped, since no cell could show it.
+    pub fn stream(&self, name: &str, text: &str) {
+        if !text.is_empty() && lock(&self.cell).is_some() {
+            self.publish("stream", json!({ "name": name, "text": text }));
+        }
+    }
+
+    /// Publishes a message of the kernel itself, on stderr.
+    pub fn notice(&self, text: &str) {
+        self.stream("stderr", &format!("{text}\n"));
+    }
+}

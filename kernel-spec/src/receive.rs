@@ -1,0 +1,128 @@
+//! Receiving of messages; optional fields that a client omits get the protocol's default values.
+
+use jupyter_protocol::{JupyterMessage, JupyterMessageContent, UnknownMessage};
+use jupyter_zmq_client::{RawMessage, RouterRecvConnection, RuntimeError};
+use serde_json::{Value, json};
+use std::fmt;
+use zeromq::{SocketRecv, ZmqError};
+
+/// Failure to receive a message.
+#[derive(Debug)]
+pub enum ReceiveError {
+    /// The connection failed.
+    Connection(ZmqError),
+    /// The message is incomplete or its signature is wrong.
+    Signature(RuntimeError),
+    /// A part of the message is not the JSON that the protocol requires.
+    Json(serde_json::Error),
+}
+
+impl fmt::Display for ReceiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReceiveError::Connection(error) => write!(f, "connection failed: {error}"),
+            ReceiveError::Signature(error) => write!(f, "incomplete message or wrong signature: {error}"),
+            ReceiveError::Json(error) => write!(f, "invalid message: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ReceiveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ReceiveError::Connection(error) => Some(error),
+            ReceiveError::Signature(error) => Some(error),
+            ReceiveError::Json(error) => Some(error),
+        }
+    }
+}
+
+/// Receives the next message.
+pub async fn receive(connection: &mut RouterRecvConnection) -> Result<JupyterMessage, ReceiveError> {
+    let parts = connection.socket.recv().await.map_err(ReceiveError::Connection)?;
+    let raw = RawMessage::from_multipart(parts, &connection.mac).map_err(ReceiveError::Signature)?;
+    parse(raw).map_err(ReceiveError::Json)
+}
+
+fn parse(raw: RawMessage) -> serde_json::Result<JupyterMessage> {
+    let header: jupyter_protocol::Header = serde_json::from_slice(&raw.jparts[0])?;
+    let mut content: Value = serde_json::from_slice(&raw.jparts[3])?;
+    fill_defaults(&header.msg_type, &mut content);
+    let content =
+        JupyterMessageContent::from_type_and_content(&header.msg_type, content.clone()).unwrap_or_else(|_| {
+            // A request with invalid content still gets a reply.
+            JupyterMessageContent::UnknownMessage(UnknownMessage { msg_type: header.msg_type.clone(), content })
+        });
+    Ok(JupyterMessage {
+        zmq_identities: raw.zmq_identities,
+        header,
+        // An empty object if there is no parent.
+        parent_header: serde_json::from_slice(&raw.jparts[1]).ok(),
+        metadata: serde_json::from_slice(&raw.jparts[2])?,
+        content,
+        buffers: raw.jparts[4..].to_vec(),
+        channel: None,
+    })
+}
+
+/// Sets the fields that the client omitted.
+fn fill_defaults(kind: &str, content: &mut Value) {
+    let defaults = match kind {
+        "execute_request" => json!({
+            "silent": false, "store_history": true, "user_expressions": {}, "allow_stdin": true, "stop_on_error": true,
+        }),
+        "inspect_request" => json!({ "detail_level": 0 }),
+        "history_request" => json!({
+            "output": false, "raw": true, "hist_access_type": "tail", "session": 0, "start": 0, "stop": i32::MAX, "n": i32::MAX,
+            "pattern": "*", "unique": false,
+        }),
+        _ => return,
+    };
+    let (Some(content), Value::Object(defaults)) = (content.as_object_mut(), defaults) else { return };
+    for (name, value) in defaults {
+        let field = content.entry(name).or_insert(Value::Null);
+        if field.is_null() {
+            *field = value;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jupyter_protocol::HistoryRequest;
+
+    fn parsed(kind: &str, content: Value) -> JupyterMessageContent {
+        let header = json!({ "msg_id": "1", "username": "", "session": "s", "date": "2026-01-01T00:00:00Z", "msg_type": kind, "version": "5.4" });
+        let parts = [header, json!({}), json!({}), content];
+        let jparts = parts.iter().map(|part| serde_json::to_vec(part).unwrap().into()).collect();
+        parse(RawMessage { zmq_identities: Vec::new(), jparts }).unwrap().content
+    }
+
+    #[test]
+    fn omitted_fields_get_the_protocols_defaults() {
+        let search = json!({ "hist_access_type": "search", "pattern": "a*" });
+        let JupyterMessageContent::HistoryRequest(HistoryRequest::Search { n, unique, .. }) =
+            parsed("history_request", search)
+        else {
+            panic!("a search");
+        };
+        assert_eq!((n, unique), (i32::MAX, false));
+        let JupyterMessageContent::ExecuteRequest(request) = parsed("execute_request", json!({ "code": "1" })) else {
+            panic!("a cell");
+        };
+        assert!(request.store_history && request.stop_on_error && !request.silent);
+    }
+
+    #[test]
+    fn given_fields_are_kept_and_invalid_content_is_still_a_message() {
+        let tail = json!({ "hist_access_type": "tail", "n": 3, "output": true, "session": null });
+        let JupyterMessageContent::HistoryRequest(HistoryRequest::Tail { n, output, .. }) =
+            parsed("history_request", tail)
+        else {
+            panic!("a tail");
+        };
+        assert_eq!((n, output), (3, true));
+        assert!(matches!(parsed("execute_request", json!({ "code": 7 })), JupyterMessageContent::UnknownMessage(_)));
+    }
+}

@@ -1,0 +1,101 @@
+//! Cache of tool outputs: a question that was asked before needs no process.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Name of the cache directory in a build directory.
+pub const TOOL_CACHE_DIR: &str = "tool-cache";
+/// Placeholder for the build directory's path, which differs from kernel to kernel.
+const BUILD_DIR_PLACEHOLDER: &str = "{build directory}";
+
+/// Output and exit status of a tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolOutput {
+    /// Exit status.
+    pub status: i32,
+    /// Text written to stdout.
+    pub stdout: String,
+    /// Text written to stderr.
+    pub stderr: String,
+}
+
+impl ToolOutput {
+    /// Prints the output; returns the exit status.
+    pub fn print(&self) -> i32 {
+        // The reader may have gone away.
+        let _ = std::io::stdout().write_all(self.stdout.as_bytes());
+        let _ = std::io::stderr().write_all(self.stderr.as_bytes());
+        self.status
+    }
+}
+
+/// The cache of one build directory.
+pub struct ToolCache {
+    build_dir: PathBuf,
+}
+
+impl ToolCache {
+    /// The cache in a build directory.
+    #[must_use]
+    pub fn new(build_dir: &Path) -> ToolCache {
+        ToolCache { build_dir: build_dir.to_owned() }
+    }
+
+    /// The cache file for these inputs. The inputs' paths in the build directory are hashed as relative ones.
+    #[must_use]
+    pub fn file(&self, kind: &str, inputs: &[&str]) -> PathBuf {
+        let mut hasher = DefaultHasher::new();
+        inputs.iter().for_each(|input| self.to_portable(input).hash(&mut hasher));
+        self.build_dir.join(TOOL_CACHE_DIR).join(format!("{kind}-{:016x}", hasher.finish()))
+    }
+
+    /// Reads a cache file; `None` if it is missing or invalid.
+    #[must_use]
+    pub fn read<T: DeserializeOwned>(&self, file: &Path) -> Option<T> {
+        let text = std::fs::read_to_string(file).ok()?;
+        serde_json::from_str(&text.replace(BUILD_DIR_PLACEHOLDER, &self.build_dir.to_string_lossy())).ok()
+    }
+
+    /// Writes a cache file. Errors are ignored: the tool is then run again next time.
+    pub fn write<T: Serialize>(&self, file: &Path, value: &T) {
+        let Ok(text) = serde_json::to_string(value) else { return };
+        // Written aside and renamed, because two processes may write the same file.
+        let part = file.with_extension(format!("{}.part", std::process::id()));
+        let _ = std::fs::create_dir_all(self.build_dir.join(TOOL_CACHE_DIR));
+        if std::fs::write(&part, self.to_portable(&text)).is_ok() {
+            let _ = std::fs::rename(&part, file);
+        }
+    }
+
+    fn to_portable(&self, text: &str) -> String {
+        text.replace(self.build_dir.to_string_lossy().as_ref(), BUILD_DIR_PLACEHOLDER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_cached_in_one_directory_is_valid_in_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        let (first, second) = (ToolCache::new(&one), ToolCache::new(&two));
+        let question = |build_dir: &Path| format!("locate-project --manifest-path {}/Cargo.toml", build_dir.display());
+        let file = first.file("cargo", &[&question(&one)]);
+        assert_eq!(first.read::<ToolOutput>(&file), None);
+        let stdout = format!("{{\"root\":\"{}/Cargo.toml\"}}\n", one.display());
+        first.write(&file, &ToolOutput { status: 0, stdout, stderr: String::new() });
+
+        std::fs::create_dir_all(two.join(TOOL_CACHE_DIR)).unwrap();
+        let copy = second.file("cargo", &[&question(&two)]);
+        std::fs::copy(&file, &copy).unwrap();
+        let output: ToolOutput = second.read(&copy).unwrap();
+        assert_eq!(output.stdout, format!("{{\"root\":\"{}/Cargo.toml\"}}\n", two.display()));
+        assert_ne!(second.file("cargo", &[&question(&one)]), copy, "another question");
+    }
+}

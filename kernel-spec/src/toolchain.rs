@@ -1,0 +1,99 @@
+//! The real `cargo`, `rustc` and `rustup`, and the environment variables with which the kernel hides them behind its shims.
+
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Environment variable with the kernel's build directory.
+pub const BUILD_DIR_VAR: &str = "METAMERS_BUILD_DIR";
+/// Directory of the shims in the build directory. Its layout is that of a cargo home, because rust-analyzer looks there first.
+const SHIM_DIR: &str = "shims/bin";
+/// Variables that the kernel changes, and those in which it keeps their original values.
+const CHANGED_VARS: [(&str, &str); 3] =
+    [(PATH, ORIGINAL_PATH), (CARGO_HOME, ORIGINAL_CARGO_HOME), ("CARGO", "METAMERS_ORIGINAL_CARGO")];
+const PATH: &str = "PATH";
+const ORIGINAL_PATH: &str = "METAMERS_ORIGINAL_PATH";
+const CARGO_HOME: &str = "CARGO_HOME";
+const ORIGINAL_CARGO_HOME: &str = "METAMERS_ORIGINAL_CARGO_HOME";
+
+/// The directory of the shims in a build directory.
+#[must_use]
+pub fn shim_dir(build_dir: &Path) -> PathBuf {
+    build_dir.join(SHIM_DIR)
+}
+
+/// Makes this process and its children find the shims instead of the real tools.
+///
+/// # Safety
+/// No other thread may read or write the environment during the call.
+pub unsafe fn set_environment(build_dir: &Path) {
+    let dir = shim_dir(build_dir);
+    let path = std::env::var_os(PATH).unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(dir.clone()).chain(std::env::split_paths(&path)));
+    let home = dir.parent().unwrap_or(&dir).as_os_str().to_owned();
+    let mut changes = vec![(BUILD_DIR_VAR, Some(build_dir.as_os_str().to_owned()))];
+    for ((name, original), new) in CHANGED_VARS.into_iter().zip([path.ok(), Some(home), Some(dir.join("cargo").into())])
+    {
+        changes.push((original, std::env::var_os(name)));
+        changes.push((name, new));
+    }
+    for (name, value) in changes {
+        // SAFETY: the caller guarantees that no other thread uses the environment.
+        unsafe {
+            match value {
+                Some(value) => std::env::set_var(name, value),
+                None => std::env::remove_var(name),
+            }
+        }
+    }
+}
+
+/// Gives a command the environment in which the kernel was started.
+pub fn restore_environment(command: &mut Command) -> &mut Command {
+    if std::env::var_os(BUILD_DIR_VAR).is_none() {
+        return command;
+    }
+    command.env_remove(BUILD_DIR_VAR);
+    for (name, original) in CHANGED_VARS {
+        match std::env::var_os(original) {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+        command.env_remove(original);
+    }
+    command
+}
+
+/// A command that runs the real tool of this name in the original environment.
+#[must_use]
+pub fn real_tool(name: &str) -> Command {
+    let mut command = Command::new(find_tool(name));
+    restore_environment(&mut command);
+    command
+}
+
+/// The path of the real tool. A bare name would be searched in the PATH of this process, which starts with the shims.
+fn find_tool(name: &str) -> PathBuf {
+    let Some(path) = std::env::var_os(ORIGINAL_PATH) else { return name.into() };
+    let cargo_home = std::env::var_os(ORIGINAL_CARGO_HOME).map(PathBuf::from);
+    let cargo_home = cargo_home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let mut dirs = std::env::split_paths(&path).chain(cargo_home.map(|home| home.join("bin")));
+    let found = dirs.find_map(|dir| Some(dir.join(name)).filter(|file| file.is_file()));
+    found.unwrap_or_else(|| Path::new("/not-installed").join(name))
+}
+
+/// Fails if the sources of the standard library are missing, from which rust-analyzer infers the types of variables.
+pub fn require_rust_src() -> Result<()> {
+    let output = real_tool("rustc")
+        .args(["--print", "sysroot"])
+        .output()
+        .context("cannot run rustc; install Rust from https://rustup.rs")?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let found = sysroot.join("lib/rustlib/src/rust/library").is_dir() || std::env::var_os("RUST_SRC_PATH").is_some();
+    anyhow::ensure!(
+        found,
+        "the sources of Rust's standard library are missing; install them with `rustup component add rust-src`, or with your \
+         distribution's package rust-src, and restart the kernel"
+    );
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! Output of cells: results, text, images, errors.
+
+use crate::client::{Client, SharedKernel, shared, turn};
+use std::time::Duration;
+
+fn kernel() -> SharedKernel {
+    shared(module_path!())
+}
+
+#[test]
+fn results_and_printed_text_are_told_apart() {
+    let mut kernel = kernel();
+    let outcome = kernel.run("println!(\"hello\");\n1 + 2").ok();
+    assert_eq!(outcome.result(), "3");
+    assert_eq!(outcome.text("stdout"), "hello\n");
+    let outcome = kernel.run("eprintln!(\"oh\");").ok();
+    assert_eq!(outcome.text("stderr"), "oh\n");
+    assert!(outcome.contents("execute_result").is_empty());
+}
+
+#[test]
+fn cells_are_counted_from_one_without_gaps() {
+    let _turn = turn();
+    // A kernel of its own: the shared one has run other cells.
+    let mut kernel = Client::start();
+    for number in 1..=3 {
+        let outcome = kernel.run("1").ok();
+        assert_eq!(outcome.reply["execution_count"], number);
+        assert_eq!(outcome.contents("execute_input")[0]["execution_count"], number);
+        assert_eq!(outcome.contents("execute_result")[0]["execution_count"], number);
+    }
+}
+
+#[test]
+fn text_appears_while_the_cell_runs() {
+    let outcome = kernel()
+        .run(
+            r#"for i in 0..3 { println!("step {i}"); std::thread::sleep(std::time::Duration::from_millis(400)); }
+               use std::io::Write; print!("no newline"); std::io::stdout().flush().unwrap();
+               std::thread::sleep(std::time::Duration::from_millis(600));
+               eprintln!("end");"#,
+        )
+        .ok();
+    assert_eq!(outcome.text("stdout"), "step 0\nstep 1\nstep 2\nno newline");
+    let (first, partial, end) = (outcome.when("step 0"), outcome.when("no newline"), outcome.when("end"));
+    assert!(partial - first > Duration::from_millis(1000), "{first:?} {partial:?}");
+    assert!(
+        end - partial > Duration::from_millis(400),
+        "the partial line was delayed: {partial:?}, and {end:?} at the end"
+    );
+}
+
+/// Rust buffers text without a newline; progress must be visible all the same.
+#[test]
+fn text_without_a_newline_appears_soon_without_a_flush() {
+    let outcome = kernel()
+        .run(
+            r#"for percent in [10, 20] { print!("\r{percent} %"); std::thread::sleep(Duration::from_millis(600)); }
+               eprintln!("end");"#,
+        )
+        .ok();
+    assert_eq!(outcome.text("stdout"), "\r10 %\r20 %");
+    let (first, second, end) = (outcome.when("10 %"), outcome.when("20 %"), outcome.when("end"));
+    assert!(second - first > Duration::from_millis(400), "{first:?} {second:?}");
+    assert!(end - second > Duration::from_millis(400), "{second:?}, and {end:?} at the end");
+}
+
+#[test]
+fn text_without_a_newline_belongs_to_the_cell_that_printed_it() {
+    let mut kernel = kernel();
+    assert_eq!(kernel.run("print!(\"no newline\");").ok().text("stdout"), "no newline");
+    assert_eq!(kernel.run("1").ok().text("stdout"), "");
+}
+
+#[test]
+fn a_compile_error_is_reported_in_the_lines_of_the_cell() {
+    let (name, text) = kernel().run("let a = 1;\nlet b: u32 = \"text\";").error();
+    assert_eq!(name, "CompileError");
+    for part in ["mismatched types", "E0308", "cell:2:14", "expected `u32`, found `&str`", "\x1b["] {
+        assert!(text.contains(part), "{part:?} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn a_panic_is_one_error_and_earlier_variables_survive() {
+    let mut kernel = kernel();
+    kernel.run("let kept = 41;").ok();
+    let (name, text) = kernel.run("let lost = 1;\npanic!(\"no such {}\", \"stage\");").error();
+    assert_eq!(name, "Panic");
+    assert!(text.contains("no such stage") && text.contains("cell line 2"), "{text}");
+    assert!(!text.contains("RUST_BACKTRACE"), "{text}");
+    assert_eq!(kernel.run("kept + 1").ok().result(), "42");
+}
+
+#[test]
+fn a_question_mark_on_an_error_is_one_error_with_its_message_alone() {
+    let mut kernel = kernel();
+    let outcome = kernel.run("std::fs::read(\"/no/such/file\")?;");
+    let (name, text) = outcome.error();
+    assert_eq!(name, "Error");
+    assert!(text.contains("No such file or directory"), "{text}");
+    assert_eq!(outcome.text("stderr"), "");
+    kernel.run("1").ok();
+}
+
+#[test]
+fn errors_of_candle_and_of_the_library_are_their_message_alone() {
+    let mut kernel = kernel();
+    for (code, part) in [
+        ("Tensor::ones(6, DType::F32, &Device::Cpu)?.reshape((4, 4))?", "shape"),
+        ("Image::open(\"no-such-photo.jpg\")?", "no-such-photo.jpg"),
+    ] {
+        let outcome = kernel.run(code);
+        let (name, text) = outcome.error();
+        assert_eq!(name, "Error");
+        assert!(text.contains(part), "{text}");
+        assert!(text.lines().count() <= 2 && !text.contains("backtrace") && !text.contains("::"), "{text}");
+        assert_eq!(outcome.text("stderr"), "");
+    }
+}
+
+#[test]
+fn a_compile_error_comes_with_its_help() {
+    let (_, text) = kernel().run("let numbers = vec![3, 1, 2];\nnumbers.sort();\nnumbers.push_one(4);").error();
+    assert!(text.contains("cell:3:9") && text.contains("push_one"), "{text}");
+    let (_, text) = kernel().run("let name = \"a\".to_strin();").error();
+    assert!(text.contains("to_string") && text.contains("help"), "{text}");
+}
+
+#[test]
+fn queued_cells_are_aborted_after_an_error() {
+    let mut kernel = kernel();
+    let failing = kernel.begin("std::thread::sleep(std::time::Duration::from_millis(300)); panic!(\"stop\");");
+    let behind = kernel.begin("println!(\"must not run\");");
+    assert_eq!(kernel.end(&failing).status(), "error");
+    let behind = kernel.end(&behind);
+    assert_eq!(behind.status(), "aborted");
+    assert_eq!(behind.text("stdout"), "");
+}
+
+#[test]
+fn images_appear_and_change_while_the_cell_runs() {
+    let outcome = kernel()
+        .run(
+            r##"let nonce = std::env::var("METAMERS_LIVE")?;
+               println!("before");
+               print!("same line ");
+               println!("{nonce} {}", r#"{"op":"display_data","data":{"text/plain":"first"},"metadata":{"image/png":{"width":3}},"display_id":"d1","wait":false}"#);
+               std::thread::sleep(std::time::Duration::from_millis(500));
+               println!("{nonce} {}", r#"{"op":"update_display_data","data":{"text/plain":"second"},"metadata":{},"display_id":"d1","wait":false}"#);
+               println!("{nonce} {}", r#"{"op":"clear_output","data":{},"metadata":{},"display_id":null,"wait":true}"#);
+               println!("after");"##,
+        )
+        .ok();
+    let mut kinds: Vec<&str> = outcome.messages.iter().map(|message| message.kind.as_str()).collect();
+    kinds.dedup();
+    assert_eq!(
+        kinds,
+        ["status", "execute_input", "stream", "display_data", "update_display_data", "clear_output", "stream"]
+    );
+    assert_eq!(outcome.text("stdout"), "before\nsame line after\n");
+    let find = |kind| outcome.messages.iter().find(|message| message.kind == kind).unwrap();
+    let (shown, changed) = (find("display_data"), find("update_display_data"));
+    assert_eq!(shown.content["data"]["text/plain"], "first");
+    assert_eq!(shown.content["metadata"]["image/png"]["width"], 3);
+    assert_eq!(shown.content["transient"]["display_id"], "d1");
+    assert_eq!(changed.content["transient"]["display_id"], "d1");
+    assert!(changed.after - shown.after > Duration::from_millis(300), "not shown while the cell runs");
+    assert_eq!(outcome.contents("clear_output")[0]["wait"], true);
+}
+
+#[test]
+fn a_large_image_arrives_in_one_piece() {
+    let outcome = kernel()
+        .run(
+            r#"let nonce = std::env::var("METAMERS_LIVE")?;
+               let data = "A".repeat(700_000);
+               println!("{nonce} {{\"op\":\"display_data\",\"data\":{{\"image/png\":\"{data}\"}},\"metadata\":{{}},\"display_id\":null,\"wait\":false}}");"#,
+        )
+        .ok();
+    assert_eq!(outcome.contents("display_data")[0]["data"]["image/png"].as_str().unwrap().len(), 700_000);
+    assert_eq!(outcome.text("stdout"), "");
+}
+
+#[test]
+fn frames_without_the_nonce_are_text() {
+    let frame = r#"{"op":"display_data","data":{"text/plain":"forged"}}"#;
+    let line = format!("{} {frame}", "0".repeat(32));
+    let outcome = kernel().run(&format!("println!(\"{{}}\", r#\"{line}\"#);")).ok();
+    assert!(outcome.contents("display_data").is_empty());
+    assert_eq!(outcome.text("stdout"), format!("{line}\n"));
+}
+
+#[test]
+fn invalid_utf8_and_many_lines_are_shown() {
+    let outcome = kernel()
+        .run(
+            r#"use std::io::Write;
+               std::io::stdout().write_all(b"\xff\xfe\n").unwrap();
+               for i in 0..20_000 { println!("line {i}"); }
+               println!("EVCXR_BEGIN_CONTENT is a word");"#,
+        )
+        .ok();
+    let text = outcome.text("stdout");
+    assert!(text.starts_with("\u{fffd}\u{fffd}\nline 0\n"), "{}", &text[..60]);
+    assert!(text.ends_with("line 19999\nEVCXR_BEGIN_CONTENT is a word\n"));
+}
+
+#[test]
+fn completion_and_is_complete_requests_are_answered() {
+    use jupyter_protocol::{CompleteRequest, IsCompleteRequest};
+    let mut kernel = kernel();
+    kernel.run("let some_long_name = String::new();").ok();
+    let id = kernel.send(CompleteRequest { code: "some_long_name.push".into(), cursor_pos: 19 });
+    kernel.collect(&id, Duration::from_secs(60)).unwrap();
+    let reply = kernel.reply(&id);
+    assert!(reply["matches"].to_string().contains("push_str"), "{reply}");
+    for (code, status) in [("1 + 1", "complete"), ("fn f() {", "incomplete"), ("fn f() ]", "invalid")] {
+        let id = kernel.send(IsCompleteRequest { code: code.into() });
+        assert_eq!(kernel.reply(&id)["status"], status, "{code}");
+    }
+}
+
+#[test]
+fn a_rich_value_is_shown_even_if_showing_it_moves_a_variable() {
+    let mut kernel = kernel();
+    kernel.run("fn first(one: Table, _other: Table) -> Table { one }").ok();
+    kernel.run("let one = Table::new([\"a\"]).row([\"1\"]);\nlet two = one.clone();").ok();
+    let outcome = kernel.run("first(one, two) // moves both").ok();
+    assert!(outcome.contents("display_data")[0]["data"]["text/html"].is_string(), "{:?}", outcome.messages);
+    assert!(outcome.contents("execute_result").is_empty(), "{:?}", outcome.messages);
+    assert!(kernel.run("one").error().1.contains("cannot find value `one`"));
+}
+
+#[test]
+fn values_are_shown_with_debug_and_unit_is_not_shown() {
+    let mut kernel = kernel();
+    assert_eq!(kernel.run("\"text\"").ok().result(), "\"text\"");
+    assert_eq!(kernel.run("&[1.5f32, 2.]").ok().result(), "[1.5, 2.0]");
+    for code in ["println!(\"x\")", "for _ in 0..2 {}", "let mut a = 1;\na = 2"] {
+        assert!(kernel.run(code).ok().contents("execute_result").is_empty(), "{code}");
+    }
+    assert_eq!(kernel.run("panic!(\"at the end\")").error().0, "Panic");
+    let (_, text) = kernel.run("struct Plain;\nPlain").error();
+    assert!(text.contains("`Plain` does not implement `Debug`") && text.contains("derive"), "{text}");
+    let (_, text) = kernel.run("let x = 1u8;\nx + \"one\"").error();
+    assert!(text.contains("cell:2:3") && !text.contains("evcxr"), "{text}");
+}
+
+#[test]
+fn clear_keeps_the_prelude() {
+    let mut kernel = kernel();
+    kernel.run("let gone = 1;").ok();
+    kernel.run(":clear").ok();
+    assert_eq!(kernel.run("Tensor::ones(2, DType::F32, &Device::Cpu)?.elem_count()").ok().result(), "2");
+    assert_eq!(kernel.run("gone").error().0, "CompileError");
+}
+
+#[test]
+fn ten_thousand_lines_a_second_arrive_as_they_are_printed() {
+    let outcome = kernel()
+        .run(
+            r#"let begun = std::time::Instant::now();
+               for second in 0..20 {
+                   for line in 0..1000 { println!("{second} {line}"); }
+                   std::thread::sleep((begun + Duration::from_millis(100 * (second + 1))).saturating_duration_since(std::time::Instant::now()));
+               }
+               println!("took {}", begun.elapsed().as_millis());"#,
+        )
+        .ok();
+    let text = outcome.text("stdout");
+    assert_eq!(text.lines().count(), 20_001);
+    let took: u64 = text.lines().last().unwrap().strip_prefix("took ").unwrap().parse().unwrap();
+    assert!(took < 6000, "printing 20,000 lines was slowed down: {took} ms instead of 2000");
+    let streams: Vec<Duration> =
+        outcome.messages.iter().filter(|message| message.kind == "stream").map(|message| message.after).collect();
+    assert!(
+        *streams.last().unwrap() - streams[0] > Duration::from_millis(1200),
+        "the text did not arrive while it was printed"
+    );
+}

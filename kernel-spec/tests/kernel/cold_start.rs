@@ -1,0 +1,57 @@
+//! A kernel that has to compile the library first shows the progress in the notebook.
+
+use crate::client::{Client, turn};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Writes a project whose library compiles in a second, once the file `go` exists.
+fn write_project(home: &Path) {
+    let write = |name: &str, text: &str| {
+        let path = home.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(
+        "Cargo.toml",
+        "[package]\nname = \"metamers\"\nversion = \"0.0.1\"\nedition = \"2024\"\n\
+         [lib]\ncrate-type = [\"lib\", \"dylib\"]\n[dependencies]\nslow = { path = \"slow\" }\n",
+    );
+    write(
+        "Cargo.lock",
+        "version = 4\n\n[[package]]\nname = \"metamers\"\nversion = \"0.0.1\"\ndependencies = [\n \"slow\",\n]\n\n\
+         [[package]]\nname = \"slow\"\nversion = \"0.0.2\"\n",
+    );
+    write("src/lib.rs", "pub mod prelude {\n    pub fn greeting() -> &'static str { \"from the prelude\" }\n}\n");
+    write("slow/Cargo.toml", "[package]\nname = \"slow\"\nversion = \"0.0.2\"\nedition = \"2024\"\n");
+    write("slow/src/lib.rs", "");
+    write(
+        "slow/build.rs",
+        "fn main() {\n    println!(\"cargo::rerun-if-changed=build.rs\");\n    for _ in 0..6000 {\n        \
+         if std::path::Path::new(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/go\")).exists() { return; }\n        \
+         std::thread::sleep(std::time::Duration::from_millis(10));\n    }\n}\n",
+    );
+}
+
+#[test]
+fn build_progress_is_shown_in_the_cell_that_waits() {
+    let _turn = turn();
+    let home = tempfile::tempdir().unwrap();
+    write_project(home.path());
+    let mut program = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"));
+    program.arg("--connection").env("METAMERS_HOME", home.path()).env("METAMERS_HISTORY", "off");
+    let mut kernel = Client::spawn(program);
+    let cell = kernel.begin("greeting()");
+    kernel.wait_for_kind(&cell, "execute_input");
+    fs::write(home.path().join("slow/go"), "").unwrap();
+    // Progress arrives while the cell waits.
+    let seen = kernel.wait_for(&cell, "Compiling metamers v0.0.1");
+    assert!(seen.lines().all(|line| line.trim_start().starts_with("Compiling ")), "{seen}");
+    let outcome = kernel.end(&cell).ok();
+    assert_eq!(outcome.result(), "\"from the prelude\"");
+    assert_eq!(outcome.text("stdout"), "");
+    // Only the first cell waits.
+    assert_eq!(kernel.run("1 + 1").ok().text("stderr"), "");
+    kernel.shut_down();
+    kernel.kernel.wait().unwrap();
+}

@@ -1,0 +1,123 @@
+//! MIME bundles: the representations of one output.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+pub(crate) const TEXT: &str = "text/plain";
+pub(crate) const HTML: &str = "text/html";
+pub(crate) const PNG: &str = "image/png";
+
+/// One output in several MIME types, of which a front end shows the richest that it supports, with their metadata (the width of a picture,
+/// its alternative text).
+///
+/// A front end prefers HTML to a picture. A bundle should therefore have either HTML or a picture beside its text: HTML would hide the
+/// picture.
+///
+/// ```
+/// use metamers::display::MimeBundle;
+///
+/// let bundle = MimeBundle::text("rho 0.98").html("<b>ρ</b> 0.98");
+/// assert_eq!(bundle.data()["text/plain"], "rho 0.98");
+/// ```
+#[derive(Clone, PartialEq)]
+#[must_use]
+pub struct MimeBundle {
+    data: BTreeMap<String, String>,
+    metadata: BTreeMap<String, Value>,
+}
+
+impl std::fmt::Debug for MimeBundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let first = self.plain().lines().next().unwrap_or_default();
+        write!(f, "MimeBundle({first:?}, as {})", self.data.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl MimeBundle {
+    /// Creates an output with a text, which terminals show and screen readers read if there is nothing better.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { data: BTreeMap::from([(TEXT.into(), text.into())]), metadata: BTreeMap::new() }
+    }
+
+    /// Adds a PNG picture with its display size in CSS pixels and its alternative text.
+    ///
+    /// A picture with text or lines should have twice the pixels of its CSS size, which is sharp on high-density screens.
+    pub fn png(mut self, png: impl AsRef<[u8]>, width: u32, height: u32, alt: impl Into<String>) -> Self {
+        self.data.insert(PNG.into(), STANDARD.encode(png));
+        self.metadata.insert(PNG.into(), json!({ "width": width, "height": height, "alt": alt.into() }));
+        self
+    }
+
+    /// Adds HTML. It should be self-contained, since notebooks are moved, mailed and shown by servers without our files.
+    pub fn html(mut self, html: impl Into<String>) -> Self {
+        self.data.insert(HTML.into(), html.into());
+        self
+    }
+
+    /// The data by MIME type: text verbatim, binary formats in base64. There is always a `text/plain`.
+    #[must_use]
+    pub fn data(&self) -> &BTreeMap<String, String> {
+        &self.data
+    }
+
+    /// The metadata by MIME type: for a picture its `width` and `height` in CSS pixels and its `alt`.
+    #[must_use]
+    pub fn metadata(&self) -> &BTreeMap<String, Value> {
+        &self.metadata
+    }
+
+    /// The plain text of this output.
+    #[must_use]
+    pub fn plain(&self) -> &str {
+        &self.data[TEXT]
+    }
+
+    /// The PNG file, if this output has a picture.
+    #[must_use]
+    pub fn png_bytes(&self) -> Option<Vec<u8>> {
+        STANDARD.decode(self.data.get(PNG)?).ok()
+    }
+
+    /// Returns `{"data": .., "metadata": ..}`, the content of Jupyter's `display_data` message.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({ "data": self.data, "metadata": self.metadata })
+    }
+
+    /// Returns this output as HTML: its HTML, else its picture as an `<img>`, else its text.
+    pub(crate) fn to_html(&self) -> String {
+        if let Some(html) = self.data.get(HTML) {
+            return html.clone();
+        }
+        let Some(png) = self.data.get(PNG) else {
+            return format!("<pre>{}</pre>", escape(self.plain()));
+        };
+        let about = &self.metadata[PNG];
+        let width = about["width"].as_u64().unwrap_or_default();
+        // On a phone a wide figure is scrolled rather than shrunk until its text is illegible.
+        let min_width = if width > 300 { format!("min-width:{}px;", (width * 3 / 4).max(300)) } else { String::new() };
+        format!(
+            r#"<img src="data:image/png;base64,{png}" width="{width}" alt="{}" style="max-width:100%;{min_width}height:auto">"#,
+            escape(about["alt"].as_str().unwrap_or_default()),
+        )
+    }
+}
+
+/// Escapes text for HTML, in an element or in a quoted attribute.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            _ => html.push(letter),
+        }
+    }
+    html
+}
