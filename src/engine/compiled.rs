@@ -10,7 +10,7 @@ use super::executor::Executor;
 use super::lowering::Lowering;
 use super::simd::Isa;
 use super::thread_pool;
-use crate::network::{Layer, Network, NodeId};
+use crate::network::{Network, NodeId};
 use crate::ops::{Frozen, Relu, values};
 use crate::{Error, Result};
 
@@ -78,10 +78,8 @@ impl Compiled {
         }
         let at = network.stage(stage)?;
         let last = &network.nodes()[at.node.0];
-        let (node, relu): (NodeId, _) = match last.layer {
-            Layer::Relu(relu) => (last.inputs[0], Some(relu)),
-            _ => (at.node, None),
-        };
+        let relu = last.layer.relu();
+        let node: NodeId = if relu.is_some() { last.inputs[0] } else { at.node };
         Ok(Self(Arc::new(Inner {
             network: network.name().into(),
             stage: stage.into(),

@@ -9,7 +9,7 @@ use super::kernel::gemm::Gemm;
 use super::kernel::winograd::{Scheme, Tiles, Winograd};
 use super::simd::LANES;
 use crate::network::{Layer, Network, Node, NodeId, ancestors};
-use crate::ops::{AvgPool2d, ChannelAffine, Conv2d, FrozenOp, Linear, Relu, Window};
+use crate::ops::{AvgPool2d, ChannelAffine, Conv2d, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Relu, Window};
 use crate::{Error, Result};
 
 /// Channels, height and width.
@@ -302,32 +302,47 @@ impl Lowering {
     fn lower(&mut self, node: &Node) -> Result<Value> {
         let shape = node.shape.clone();
         let input = node.inputs[0];
-        match &node.layer {
+        let layer = &node.layer;
+        match layer {
             Layer::Input => Err(Error::invalid("input", "must be the first node")),
             Layer::Flatten => Ok(self.lower_flatten(input)),
-            Layer::Relu(relu) => Ok(self.lower_relu(*relu, input)),
-            Layer::ChannelAffine(affine) => Ok(self.lower_affine(affine, input, shape)),
-            Layer::Conv2d(conv) => Ok(self.lower_conv(conv, input, shape)),
-            Layer::Linear(linear) => Ok(self.lower_linear(linear, input, shape)),
-            Layer::MaxPool2d(pool) if pool.is_simple() => {
-                let op = self.operand(input);
-                Ok(Value::new(self.push(OpKind::MaxPool(pool.window()), vec![op], shape)))
-            }
-            Layer::AvgPool2d(pool) if pool.is_simple() => Ok(self.lower_avg_pool(pool, input, shape)),
-            Layer::GlobalAvgPool(_) => {
-                let op = self.operand(input);
-                Ok(Value::new(self.push(OpKind::GlobalAvgPool, vec![op], shape)))
-            }
             Layer::Add => Ok(self.lower_add([input, node.inputs[1]], shape)),
             Layer::Concat => {
                 let inputs = node.inputs.iter().map(|&input| self.operand(input)).collect();
                 Ok(Value::new(self.push(OpKind::Concat, inputs, shape)))
             }
-            other => {
+            _ => {
+                if let Some(value) = self.lower_op(layer, input, &shape) {
+                    return Ok(value);
+                }
                 let op = self.in_own_shape(input);
-                let reference = other.shared_op().ok_or_else(|| Error::invalid(other.name(), "cannot be compiled"))?;
+                let reference = layer.shared_op().ok_or_else(|| Error::invalid(layer.name(), "cannot be compiled"))?;
                 Ok(Value::new(self.push(OpKind::Reference(reference), vec![op], shape)))
             }
+        }
+    }
+
+    /// Lowers an operation that the engine has kernels for; others run as in the layer-by-layer run.
+    fn lower_op(&mut self, layer: &Layer, input: NodeId, shape: &[usize]) -> Option<Value> {
+        let shape = shape.to_vec();
+        if let Some(relu) = layer.relu() {
+            Some(self.lower_relu(relu, input))
+        } else if let Some(affine) = layer.as_op() {
+            Some(self.lower_affine(affine, input, shape))
+        } else if let Some(conv) = layer.as_op() {
+            Some(self.lower_conv(conv, input, shape))
+        } else if let Some(linear) = layer.as_op() {
+            Some(self.lower_linear(linear, input, shape))
+        } else if let Some(pool) = layer.as_op::<MaxPool2d>().filter(|pool| pool.is_simple()) {
+            let op = self.operand(input);
+            Some(Value::new(self.push(OpKind::MaxPool(pool.window()), vec![op], shape)))
+        } else if let Some(pool) = layer.as_op::<AvgPool2d>().filter(|pool| pool.is_simple()) {
+            Some(self.lower_avg_pool(pool, input, shape))
+        } else if layer.as_op::<GlobalAvgPool>().is_some() {
+            let op = self.operand(input);
+            Some(Value::new(self.push(OpKind::GlobalAvgPool, vec![op], shape)))
+        } else {
+            None
         }
     }
 

@@ -1,7 +1,8 @@
 //! Where the gradient of a network is a surrogate, or not defined.
 
-use crate::hearing::Rectifier;
+use crate::hearing::{Cochleagram, LogMel, Rectifier};
 use crate::network::{Layer, Network, Node};
+use crate::ops::{L2Norm, MaxPool2d, MinMaxNorm, Relu, Standardize};
 
 /// A kind of place and how often it occurs, and what the gradient does there.
 pub(super) fn places(network: &Network) -> Vec<(String, String)> {
@@ -11,32 +12,8 @@ pub(super) fn places(network: &Network) -> Vec<(String, String)> {
         None => found.push((kind, 1, what)),
     };
     for node in network.nodes() {
-        match &node.layer {
-            Layer::Relu(clip) if clip.max.is_finite() => {
-                add(
-                    "rectifier with a ceiling",
-                    "0 at its corners and beyond; passed unchanged at the matched stage".into(),
-                );
-            }
-            Layer::Relu(_) => {
-                add("rectifier", "0 at its corner and below; passed unchanged at the matched stage".into());
-            }
-            Layer::MaxPool2d(_) => add("max pool", "goes to the first of equal maxima".into()),
-            Layer::Cochleagram(ear) => {
-                let config = ear.config();
-                let rectifier = match config.rectifier {
-                    Rectifier::Identity => "passed unchanged where an envelope is negative",
-                    Rectifier::Plain => "0 where an envelope is negative",
-                };
-                let power = format!("that of the power {} clamped to {}", config.power, config.steepest);
-                add("cochleagram", format!("a surrogate: {power}, {rectifier}"));
-            }
-            Layer::LogMel(_) => add("log-mel energies", "0 where an energy is 0, steep where it is small".into()),
-            Layer::MinMaxNorm(_) => {
-                add("stretch to a range", "not defined where several values are the smallest or largest".into())
-            }
-            Layer::L2Norm(_) | Layer::Standardize(_) => add("normalisation", "not defined for a constant input".into()),
-            _ => {}
+        if let Some((kind, what)) = surrogate(&node.layer) {
+            add(kind, what);
         }
     }
     let modules: Vec<Option<f64>> = network.nodes().iter().filter_map(module).collect();
@@ -52,6 +29,37 @@ pub(super) fn places(network: &Network) -> Vec<(String, String)> {
         _ => (format!("{count} × {kind}"), what),
     };
     found.into_iter().map(counted).collect()
+}
+
+/// The kind of place that a layer is, and its gradient there, where it is a surrogate or not defined.
+fn surrogate(layer: &Layer) -> Option<(&'static str, String)> {
+    if let Some(relu) = layer.as_op::<Relu>() {
+        Some(match relu.max.is_finite() {
+            true => (
+                "rectifier with a ceiling",
+                "0 at its corners and beyond; passed unchanged at the matched stage".into(),
+            ),
+            false => ("rectifier", "0 at its corner and below; passed unchanged at the matched stage".into()),
+        })
+    } else if layer.as_op::<MaxPool2d>().is_some() {
+        Some(("max pool", "goes to the first of equal maxima".into()))
+    } else if let Some(ear) = layer.as_op::<Cochleagram>() {
+        let config = ear.config();
+        let rectifier = match config.rectifier {
+            Rectifier::Identity => "passed unchanged where an envelope is negative",
+            Rectifier::Plain => "0 where an envelope is negative",
+        };
+        let power = format!("that of the power {} clamped to {}", config.power, config.steepest);
+        Some(("cochleagram", format!("a surrogate: {power}, {rectifier}")))
+    } else if layer.as_op::<LogMel>().is_some() {
+        Some(("log-mel energies", "0 where an energy is 0, steep where it is small".into()))
+    } else if layer.as_op::<MinMaxNorm>().is_some() {
+        Some(("stretch to a range", "not defined where several values are the smallest or largest".into()))
+    } else if layer.as_op::<L2Norm>().is_some() || layer.as_op::<Standardize>().is_some() {
+        Some(("normalisation", "not defined for a constant input".into()))
+    } else {
+        None
+    }
 }
 
 /// How far the gradient is off, if the node is a module of one's own.

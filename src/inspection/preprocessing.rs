@@ -1,6 +1,8 @@
 //! What is done to a stimulus, in words.
 
+use crate::hearing::{Cochleagram, LogMel};
 use crate::network::{Input, Layer, Network};
+use crate::ops::{ChannelAffine, Standardize};
 
 pub(super) fn in_words(network: &Network) -> String {
     let taken = match *network.input() {
@@ -14,30 +16,37 @@ pub(super) fn in_words(network: &Network) -> String {
         ),
     };
     let first = network.nodes().iter().find(|node| node.inputs.iter().any(|input| input.0 == 0));
-    let then = match first.map(|node| &node.layer) {
-        Some(Layer::ChannelAffine(op)) => {
-            // y = x scale + shift = (x - mean) / deviation
-            let list = |values: Vec<f32>| values.iter().map(|v| format!("{v:.3}")).collect::<Vec<_>>().join(", ");
-            let mean = op.scale().iter().zip(op.shift()).map(|(a, b)| -b / a).collect();
-            let deviation = op.scale().iter().map(|a| 1.0 / a).collect();
-            format!("then (x − mean) / deviation for each channel, mean {}, deviation {}", list(mean), list(deviation))
-        }
-        Some(Layer::Cochleagram(ear)) => {
-            let (config, [low, high]) = (ear.config(), ear.config().hz);
-            format!(
-                "then a cochleagram of {} channels from {low} to {high} Hz and {} frames, to the power {}",
-                config.channels(),
-                ear.frames(),
-                config.power
-            )
-        }
-        Some(Layer::LogMel(ear)) => {
-            let config = ear.config();
-            format!("then the logarithm of {} mel energies in {} frames", config.filters, config.frames())
-        }
-        Some(Layer::Standardize(_)) => "then each frame without its mean, over its deviation".into(),
-        Some(Layer::Module(_)) => "then whatever the module does itself".into(),
-        _ => "and nothing else: the first layer sees these values".into(),
-    };
+    let then = first.map_or_else(nothing, |node| of_layer(&node.layer));
     format!("{taken}; {then}")
+}
+
+fn nothing() -> String {
+    "and nothing else: the first layer sees these values".into()
+}
+
+fn of_layer(layer: &Layer) -> String {
+    if let Some(op) = layer.as_op::<ChannelAffine>() {
+        // y = x scale + shift = (x - mean) / deviation
+        let list = |values: Vec<f32>| values.iter().map(|v| format!("{v:.3}")).collect::<Vec<_>>().join(", ");
+        let mean = op.scale().iter().zip(op.shift()).map(|(a, b)| -b / a).collect();
+        let deviation = op.scale().iter().map(|a| 1.0 / a).collect();
+        format!("then (x − mean) / deviation for each channel, mean {}, deviation {}", list(mean), list(deviation))
+    } else if let Some(ear) = layer.as_op::<Cochleagram>() {
+        let (config, [low, high]) = (ear.config(), ear.config().hz);
+        format!(
+            "then a cochleagram of {} channels from {low} to {high} Hz and {} frames, to the power {}",
+            config.channels(),
+            ear.frames(),
+            config.power
+        )
+    } else if let Some(ear) = layer.as_op::<LogMel>() {
+        let config = ear.config();
+        format!("then the logarithm of {} mel energies in {} frames", config.filters, config.frames())
+    } else if layer.as_op::<Standardize>().is_some() {
+        "then each frame without its mean, over its deviation".into()
+    } else if matches!(layer, Layer::Module(_)) {
+        "then whatever the module does itself".into()
+    } else {
+        nothing()
+    }
 }

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::ancestors;
-use super::{Layer, Network, Node, NodeId};
+use super::{Network, Node, NodeId};
 use crate::ops::Relu;
 use crate::{Error, Result};
 
@@ -43,19 +43,16 @@ impl Network {
 
     /// The rectifier that a stage ends in, if it does.
     pub(crate) fn rectifier(&self, stage: &str) -> Result<Option<Relu>> {
-        match self.nodes()[self.stage(stage)?.node.0].layer {
-            Layer::Relu(clip) => Ok(Some(clip)),
-            _ => Ok(None),
-        }
+        Ok(self.nodes()[self.stage(stage)?.node.0].layer.relu())
     }
 
     /// The values before a stage's rectifier; the activations themselves when it has none.
     pub(crate) fn preactivation(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
         let node = self.stage(stage)?.node;
         let last = &self.nodes()[node.0];
-        match last.layer {
-            Layer::Relu(_) => self.run_to(last.inputs[0], x),
-            _ => self.run_to(node, x),
+        match last.layer.relu() {
+            Some(_) => self.run_to(last.inputs[0], x),
+            None => self.run_to(node, x),
         }
     }
 

@@ -163,14 +163,14 @@ crate::show_in_notebooks!(NearestNeighbor);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Builder, Input, Layer};
+    use crate::network::{Builder, Input};
     use crate::ops::L2Norm;
     use crate::stimulus::{Image, Noise, Sound};
 
     /// The samples themselves, as a vector of length 1.
     fn samples() -> Network {
         let mut b = Builder::new("samples", Input::Sound { samples: 4, sample_rate: 8_000 });
-        let x = b.layer(Layer::L2Norm(L2Norm), &[b.input()]).unwrap();
+        let x = b.layer(L2Norm, &[b.input()]).unwrap();
         b.stage("unit", x).unwrap();
         b.finish().unwrap()
     }

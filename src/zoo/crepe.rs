@@ -47,7 +47,7 @@ pub fn crepe_tiny() -> Result<Network> {
 pub fn crepe_tiny_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
     let mut b = Builder::new("CREPE", Input::Sound { samples: FRAME, sample_rate: RATE });
-    let mut x = b.layer(Layer::Standardize(Standardize { samples: FRAME }), &[b.input()])?;
+    let mut x = b.layer(Standardize { samples: FRAME }, &[b.input()])?;
     let (mut channels, mut rows) = (1, FRAME);
     for index in 1..=6 {
         let name = format!("conv{index}");

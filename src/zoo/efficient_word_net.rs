@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::Result;
 use crate::hearing::{LogMel, LogMelConfig};
-use crate::network::{Builder, Checkpoint, Layer, Network, NodeId};
+use crate::network::{Builder, Checkpoint, Input, Network, NodeId};
 use crate::ops::{Conv2dConfig, L2Norm, MaxPool2d, MinMaxNorm, Padding, Relu, Window};
 
 const EPSILON: f64 = 1e-5;
@@ -43,10 +43,13 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
     let ear = LogMel::new(LogMelConfig::efficient_word_net())?;
-    let mut b = Builder::new("EfficientWord-Net", ear.input());
-    let mut x = b.layer(Layer::LogMel(ear), &[b.input()])?;
+    let mut b = Builder::new(
+        "EfficientWord-Net",
+        Input::Sound { samples: ear.config().samples, sample_rate: ear.config().rate },
+    );
+    let mut x = b.layer(ear, &[b.input()])?;
     b.stage("logmel", x)?;
-    x = b.layer(Layer::MinMaxNorm(MinMaxNorm), &[x])?;
+    x = b.layer(MinMaxNorm, &[x])?;
     x = b.channel_affine(x, weights.batch_norm("inp_batch_norm", 1, EPSILON)?.affine()?)?;
     let mut net = Body { weights: &weights, b: &mut b, channels: 1 };
     x = net.convolve(x, "conv1", 7, 2)?;
@@ -64,7 +67,7 @@ pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     x = b.global_avg_pool(x)?;
     b.stage("avgpool", x)?;
     x = b.channel_affine(x, weights.batch_norm("bn_final", channels, EPSILON)?.affine()?)?;
-    x = b.layer(Layer::L2Norm(L2Norm), &[x])?;
+    x = b.layer(L2Norm, &[x])?;
     b.stage("embedding", x)?;
     b.weights_source(weights.provenance());
     b.finish()

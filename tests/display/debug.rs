@@ -58,10 +58,10 @@ fn what_is_drawn_has_a_short_line() {
 #[test]
 fn layers_and_weights_have_a_short_line() {
     let weight = Tensor::zeros((40, 50), DType::F32, &Device::Cpu).unwrap();
-    assert_eq!(line(&Layer::Linear(Linear::new(&weight, None).unwrap())), "Linear(Linear(50 -> 40))");
+    assert_eq!(line(&Layer::from(Linear::new(&weight, None).unwrap())), "Op(Linear(50 -> 40))");
     let affine = ChannelAffine::new(&[1.0; 999], &[0.0; 999]).unwrap();
     assert_eq!(line(&affine), "ChannelAffine(999 channels)");
-    line(&Layer::GlobalAvgPool(GlobalAvgPool));
+    line(&Layer::from(GlobalAvgPool));
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/networks/efficientnet_lite0.safetensors");
     let weights = Checkpoint::open(path).unwrap();
     assert!(format!("{weights:?}").ends_with("tensors)"));

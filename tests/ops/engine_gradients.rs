@@ -92,7 +92,7 @@ fn every_path_equals_the_definition_in_float64() {
                 z.to_vec()
             });
             let evaluated = evaluated.unwrap();
-            let errors = [off(&evaluated.found, &forward), off(&evaluated.gradient, &backward)];
+            let errors = [off(&evaluated.value, &forward), off(&evaluated.gradient, &backward)];
             assert!(
                 errors.iter().all(|&e| e < 1e-5),
                 "{}, {isa:?}: values and gradient are off by {errors:?}",

@@ -33,7 +33,7 @@ fn eye() -> Network {
 fn ear() -> Network {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(6);
     let mut b = Builder::new("small ear", Input::Sound { samples: 256, sample_rate: 16_000 });
-    let x = b.layer(metamers::network::Layer::Standardize(Standardize { samples: 256 }), &[b.input()]).unwrap();
+    let x = b.layer(Standardize { samples: 256 }, &[b.input()]).unwrap();
     let x = b.layer(metamers::network::Layer::Flatten, &[x]).unwrap();
     let x = b.linear(x, Linear::new(&weight(&mut random, &[40, 256]), None).unwrap()).unwrap();
     let x = b.relu(x, Relu::UNBOUNDED).unwrap();

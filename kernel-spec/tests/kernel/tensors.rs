@@ -31,11 +31,11 @@ fn gradients_through_tensors_of_other_cells_are_correct() {
 /// A network with a known gradient: twice the sum of the three color channels, with positive values throughout.
 const NETWORK: &str = r#"
 let net = {
-    use metamers::{network::{Builder, Input}, ops::{Clip, Conv2d}};
+    use metamers::{network::{Builder, Input}, ops::{Conv2d, Relu}};
     let weight = Tensor::full(2f32, (1, 3, 1, 1), &Device::Cpu)?;
     let mut builder = Builder::new("tiny", Input::Image { shape: [3, 2, 2], resize: 2 });
     let node = builder.conv2d(builder.input(), Conv2d::new(&weight, None, Default::default())?)?;
-    let node = builder.clip(node, Clip::RELU)?;
+    let node = builder.relu(node, Relu::UNBOUNDED)?;
     builder.stage("relu", node)?;
     builder.finish()?
 };"#;

@@ -6,7 +6,7 @@ use super::{Layer, ReceptiveField, Stage};
 use crate::fs::sha256;
 use crate::network::weights::{NOT_STATED, fingerprint};
 use crate::network::{Inner, Input, Network, Node, WeightsSource};
-use crate::ops::{AvgPool2d, ChannelAffine, Conv2d, GlobalAvgPool, Linear, MaxPool2d, Relu};
+use crate::ops::{AvgPool2d, ChannelAffine, Conv2d, GlobalAvgPool, Linear, Locality, MaxPool2d, Relu};
 use crate::{Error, Result};
 
 /// A node of the graph that a [`Builder`] makes.
@@ -61,7 +61,8 @@ impl Builder {
     ///
     /// # Errors
     /// When the shapes of `inputs` do not fit the layer.
-    pub fn layer(&mut self, layer: Layer, inputs: &[NodeId]) -> Result<NodeId> {
+    pub fn layer(&mut self, layer: impl Into<Layer>, inputs: &[NodeId]) -> Result<NodeId> {
+        let layer = layer.into();
         let mut shapes = Vec::with_capacity(inputs.len());
         for id in inputs {
             let node = self.nodes.get(id.0);
@@ -70,14 +71,12 @@ impl Builder {
         let shape = layer.output_shape(&shapes)?;
         let fields = inputs.iter().map(|id| self.nodes[id.0].field);
         let field = fields.reduce(ReceptiveField::union).unwrap_or(ReceptiveField::PIXEL);
-        let field = match (&layer, layer.window()) {
-            (_, Some(window)) => field.through(window),
-            // From here on a field is counted in cells of the front end.
-            (Layer::Cochleagram(_) | Layer::Standardize(_) | Layer::LogMel(_), _) => ReceptiveField::PIXEL,
-            (Layer::Linear(_) | Layer::GlobalAvgPool(_) | Layer::Flatten | Layer::Module(_), _) => {
-                ReceptiveField::EVERYTHING
-            }
-            _ => field,
+        let field = match layer.locality() {
+            Locality::Pointwise => field,
+            Locality::Window(window) => field.through(window),
+            Locality::Global => ReceptiveField::EVERYTHING,
+            // From here on a field is counted in the front end's cells.
+            Locality::FrontEnd { .. } => ReceptiveField::PIXEL,
         };
         self.nodes.push(Node { layer, inputs: inputs.to_vec(), shape, field });
         Ok(NodeId(self.nodes.len() - 1))
@@ -88,7 +87,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::layer`].
     pub fn channel_affine(&mut self, x: NodeId, op: ChannelAffine) -> Result<NodeId> {
-        self.layer(Layer::ChannelAffine(op), &[x])
+        self.layer(op, &[x])
     }
 
     /// Adds a convolution.
@@ -96,7 +95,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::layer`].
     pub fn conv2d(&mut self, x: NodeId, op: Conv2d) -> Result<NodeId> {
-        self.layer(Layer::Conv2d(op), &[x])
+        self.layer(op, &[x])
     }
 
     /// Adds a fully connected layer.
@@ -104,7 +103,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::layer`].
     pub fn linear(&mut self, x: NodeId, op: Linear) -> Result<NodeId> {
-        self.layer(Layer::Linear(op), &[x])
+        self.layer(op, &[x])
     }
 
     /// Adds a rectifier.
@@ -112,7 +111,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::layer`].
     pub fn relu(&mut self, x: NodeId, op: Relu) -> Result<NodeId> {
-        self.layer(Layer::Relu(op), &[x])
+        self.layer(op, &[x])
     }
 
     /// Adds a max pool.
@@ -120,7 +119,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::layer`].
     pub fn max_pool2d(&mut self, x: NodeId, op: MaxPool2d) -> Result<NodeId> {
-        self.layer(Layer::MaxPool2d(op), &[x])
+        self.layer(op, &[x])
     }
 
     /// Adds an average pool.
@@ -128,7 +127,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::layer`].
     pub fn avg_pool2d(&mut self, x: NodeId, op: AvgPool2d) -> Result<NodeId> {
-        self.layer(Layer::AvgPool2d(op), &[x])
+        self.layer(op, &[x])
     }
 
     /// Adds the mean over the whole image.
@@ -136,7 +135,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::layer`].
     pub fn global_avg_pool(&mut self, x: NodeId) -> Result<NodeId> {
-        self.layer(Layer::GlobalAvgPool(GlobalAvgPool), &[x])
+        self.layer(GlobalAvgPool, &[x])
     }
 
     /// Adds two nodes of one shape.
@@ -166,17 +165,9 @@ impl Builder {
         };
         let needed = ancestors(&self.nodes, node);
         let parameters = Layer::num_parameters_of(needed.iter().map(|&index| &self.nodes[index].layer));
-        let mut multiply_adds = 0;
-        for index in needed {
-            let node = &self.nodes[index];
-            multiply_adds += match &node.layer {
-                Layer::Conv2d(op) => op.macs([node.shape[1], node.shape[2]]),
-                Layer::Linear(op) => op.macs(),
-                _ => 0,
-            };
-        }
+        let macs = needed.iter().map(|&index| self.nodes[index].layer.macs(&self.nodes[index].shape)).sum();
         let (shape, receptive_field) = (at.shape.clone(), at.field);
-        self.stages.push(Stage { name, shape, receptive_field, num_parameters: parameters, macs: multiply_adds, node });
+        self.stages.push(Stage { name, shape, receptive_field, num_parameters: parameters, macs, node });
         Ok(())
     }
 

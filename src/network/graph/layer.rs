@@ -1,159 +1,123 @@
-//! What a node of the graph computes.
+//! The layers of a network's graph.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::hearing::{Cochleagram, LogMel};
 use crate::network::CandleModule;
-use crate::ops::{
-    AvgPool2d, ChannelAffine, Conv2d, Frozen, FrozenOp, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm, Relu,
-    Standardize, Window,
-};
+use crate::ops::{Frozen, FrozenOp, Locality, Relu};
 use crate::{Error, Result};
 
 /// A layer with its frozen weights.
+///
+/// Operations with one input are [`FrozenOp`]s, which describe themselves: a new one is one file and needs no change here.
+///
+/// ```
+/// use metamers::network::Layer;
+/// use metamers::ops::{MaxPool2d, Relu, Window};
+///
+/// let pool = Layer::from(MaxPool2d::new(Window::square(2)));
+/// assert_eq!(pool.name(), "max pool");
+/// assert!(pool.as_op::<MaxPool2d>().is_some() && pool.as_op::<Relu>().is_none());
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Layer {
     /// The network's input; only the first node is one.
     Input,
-    /// A scale and a shift for each channel.
-    ChannelAffine(ChannelAffine),
-    /// The front end of a network that hears.
-    Cochleagram(Cochleagram),
-    /// The front end of a network on bare samples.
-    Standardize(Standardize),
-    /// The front end of a network that hears as speech recognisers do.
-    LogMel(LogMel),
-    /// Each input stretched to the range from -1 to 1.
-    MinMaxNorm(MinMaxNorm),
-    /// Each input as a vector of length 1.
-    L2Norm(L2Norm),
-    /// A convolution.
-    Conv2d(Conv2d),
-    /// A fully connected layer.
-    Linear(Linear),
-    /// A rectifier.
-    Relu(Relu),
-    /// A max pool.
-    MaxPool2d(MaxPool2d),
-    /// An average pool.
-    AvgPool2d(AvgPool2d),
-    /// The mean over the whole image.
-    GlobalAvgPool(GlobalAvgPool),
+    /// An operation with one input.
+    Op(Arc<dyn FrozenOp>),
     /// A function of one's own, written in candle.
     Module(CandleModule),
     /// The sum of two inputs of one shape.
     Add,
-    /// Inputs side by side along the channels.
+    /// Inputs concatenated along the channels.
     Concat,
     /// `[batch, a, b, c]` becomes `[batch, a * b * c]`.
     Flatten,
 }
 
-impl Layer {
-    /// How many numbers the layer holds.
-    pub fn num_parameters(&self) -> usize {
-        match self {
-            Self::ChannelAffine(op) => op.num_parameters(),
-            Self::Conv2d(op) => op.num_parameters(),
-            Self::Linear(op) => op.num_parameters(),
-            _ => 0,
-        }
+impl<Op: FrozenOp> From<Op> for Layer {
+    fn from(op: Op) -> Self {
+        Self::Op(Arc::new(op))
     }
+}
 
-    /// Where the weights lie, of layers that can share them.
-    fn weights(&self) -> Option<*const f32> {
+impl Layer {
+    /// The operation of this type, if the layer is one.
+    #[must_use]
+    pub fn as_op<Op: FrozenOp>(&self) -> Option<&Op> {
         match self {
-            Self::Conv2d(op) => Some(op.weight().as_ptr()),
+            Self::Op(op) => (op.as_ref() as &dyn Any).downcast_ref(),
             _ => None,
         }
     }
 
-    /// How many numbers these layers hold; weights that several share count once.
+    /// The rectifier, if the layer is one.
+    pub(crate) fn relu(&self) -> Option<Relu> {
+        self.as_op().copied()
+    }
+
+    /// The number of parameters.
+    #[must_use]
+    pub fn num_parameters(&self) -> usize {
+        self.op().map_or(0, FrozenOp::num_parameters)
+    }
+
+    /// The number of parameters of several layers; weights that they share count once.
     pub(in crate::network) fn num_parameters_of<'a>(layers: impl Iterator<Item = &'a Self>) -> usize {
         let mut seen = HashSet::new();
-        layers.filter(|layer| layer.weights().is_none_or(|at| seen.insert(at))).map(Self::num_parameters).sum()
+        let weights = |layer: &Self| layer.op().and_then(FrozenOp::shared_weights).map(<[f32]>::as_ptr);
+        layers.filter(|layer| weights(layer).is_none_or(|at| seen.insert(at))).map(Self::num_parameters).sum()
     }
 
-    /// The numbers and the arrays that, with its name, tell this layer from any other.
+    /// The multiply-accumulate operations for one input; `output_shape` is without the batch.
+    pub(in crate::network) fn macs(&self, output_shape: &[usize]) -> usize {
+        self.op().map_or(0, |op| op.macs(output_shape))
+    }
+
+    /// The settings and arrays that, with the name, distinguish this layer from any other in a fingerprint.
     pub(in crate::network) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        match self {
-            Self::ChannelAffine(op) => op.identity(),
-            Self::Cochleagram(op) => (op.config().identity(), vec![]),
-            Self::Standardize(op) => (vec![op.samples], vec![]),
-            Self::LogMel(op) => (op.config().identity(), vec![]),
-            Self::Conv2d(op) => op.identity(),
-            Self::Linear(op) => op.identity(),
-            Self::Relu(op) => (vec![], vec![std::slice::from_ref(&op.max)]),
-            Self::MaxPool2d(op) => op.identity(),
-            Self::AvgPool2d(op) => op.identity(),
-            Self::Module(op) => (op.identity(), vec![]),
-            Self::Input | Self::MinMaxNorm(_) | Self::L2Norm(_) | Self::GlobalAvgPool(_) => Default::default(),
-            Self::Add | Self::Concat | Self::Flatten => Default::default(),
-        }
+        self.op().map_or_else(Default::default, FrozenOp::identity)
     }
 
-    /// The window that the layer slides, if it does.
-    pub(in crate::network) fn window(&self) -> Option<Window> {
+    /// The inputs that one output depends on.
+    pub(in crate::network) fn locality(&self) -> Locality {
         match self {
-            Self::Conv2d(op) => Some(op.window()),
-            Self::MaxPool2d(op) => Some(op.window()),
-            Self::AvgPool2d(op) => Some(op.window()),
-            Self::Module(op) => op.window(),
-            _ => None,
+            Self::Flatten => Locality::Global,
+            _ => self.op().map_or(Locality::Pointwise, FrozenOp::locality),
         }
     }
 
     fn op(&self) -> Option<&dyn FrozenOp> {
         match self {
-            Self::ChannelAffine(op) => Some(op),
-            Self::Cochleagram(op) => Some(op),
-            Self::Standardize(op) => Some(op),
-            Self::LogMel(op) => Some(op),
-            Self::MinMaxNorm(op) => Some(op),
-            Self::L2Norm(op) => Some(op),
-            Self::Conv2d(op) => Some(op),
-            Self::Linear(op) => Some(op),
-            Self::Relu(op) => Some(op),
-            Self::MaxPool2d(op) => Some(op),
-            Self::AvgPool2d(op) => Some(op),
-            Self::GlobalAvgPool(op) => Some(op),
-            Self::Module(op) => Some(op),
+            Self::Op(op) => Some(op.as_ref()),
+            Self::Module(module) => Some(module),
             Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
         }
     }
 
-    /// The operation, where the layer is one.
+    /// The operation, where the layer has one input and is not a flattening.
     pub(crate) fn shared_op(&self) -> Option<Arc<dyn FrozenOp>> {
-        match self.clone() {
-            Self::ChannelAffine(op) => Some(Arc::new(op)),
-            Self::Cochleagram(op) => Some(Arc::new(op)),
-            Self::Standardize(op) => Some(Arc::new(op)),
-            Self::LogMel(op) => Some(Arc::new(op)),
-            Self::MinMaxNorm(op) => Some(Arc::new(op)),
-            Self::L2Norm(op) => Some(Arc::new(op)),
-            Self::Conv2d(op) => Some(Arc::new(op)),
-            Self::Linear(op) => Some(Arc::new(op)),
-            Self::Relu(op) => Some(Arc::new(op)),
-            Self::MaxPool2d(op) => Some(Arc::new(op)),
-            Self::AvgPool2d(op) => Some(Arc::new(op)),
-            Self::GlobalAvgPool(op) => Some(Arc::new(op)),
-            Self::Module(op) => Some(Arc::new(op)),
+        match self {
+            Self::Op(op) => Some(op.clone()),
+            Self::Module(module) => Some(Arc::new(module.clone())),
             Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
         }
     }
 
     /// The name in errors and listings.
+    #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Input => "input",
             Self::Add => "add",
             Self::Concat => "concat",
             Self::Flatten => "flatten",
-            _ => self.op().map_or("layer", FrozenOp::name),
+            Self::Op(op) => op.name(),
+            Self::Module(module) => module.name(),
         }
     }
 
@@ -185,9 +149,9 @@ impl Layer {
                 Ok(shape)
             }
             Self::Flatten => Ok(vec![inputs[0].iter().product()]),
-            _ => {
+            Self::Op(_) | Self::Module(_) => {
                 let batched: Vec<usize> = std::iter::once(1).chain(inputs[0].iter().copied()).collect();
-                let op = self.op().ok_or_else(|| Error::invalid(self.name(), "is not a frozen operation"))?;
+                let op = self.op().ok_or_else(|| Error::invalid(self.name(), "is not an operation"))?;
                 Ok(op.output_shape(&batched)?[1..].to_vec())
             }
         }
@@ -197,19 +161,8 @@ impl Layer {
     pub(in crate::network) fn run(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         match self {
             Self::Input => Ok(inputs[0].clone()),
-            Self::ChannelAffine(op) => op.apply(inputs[0]),
-            Self::Cochleagram(op) => op.apply(inputs[0]),
-            Self::Standardize(op) => op.apply(inputs[0]),
-            Self::LogMel(op) => op.apply(inputs[0]),
-            Self::MinMaxNorm(op) => op.apply(inputs[0]),
-            Self::L2Norm(op) => op.apply(inputs[0]),
-            Self::Conv2d(op) => op.apply(inputs[0]),
-            Self::Linear(op) => op.apply(inputs[0]),
-            Self::Relu(op) => op.apply(inputs[0]),
-            Self::MaxPool2d(op) => op.apply(inputs[0]),
-            Self::AvgPool2d(op) => op.apply(inputs[0]),
-            Self::GlobalAvgPool(op) => op.apply(inputs[0]),
-            Self::Module(op) => op.run(inputs[0]),
+            Self::Op(op) => op.apply(inputs[0]),
+            Self::Module(module) => module.run(inputs[0]),
             Self::Add => Ok((inputs[0] + inputs[1])?),
             Self::Concat => Ok(Tensor::cat(inputs, 1)?),
             Self::Flatten => Ok(inputs[0].flatten_from(1)?),

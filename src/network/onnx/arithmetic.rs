@@ -33,7 +33,7 @@ impl Import {
 
     fn rectify(&mut self, node: &proto::Node, clip: Relu) -> Outcome<Value> {
         let x = self.value(node, 0)?;
-        let y = self.push(Layer::Relu(clip), &[x.node])?;
+        let y = self.push(Layer::from(clip), &[x.node])?;
         Ok(Value { node: y, rectified: true, ..x })
     }
 
@@ -123,7 +123,7 @@ impl Import {
             return Err("has factors that are not finite".into());
         }
         let x = x.unpadded()?;
-        let y = self.push(Layer::ChannelAffine(ChannelAffine::new(scale, shift)?), &[x.node])?;
+        let y = self.push(Layer::from(ChannelAffine::new(scale, shift)?), &[x.node])?;
         Ok(Value { node: y, rectified: false, ..x })
     }
 

@@ -46,7 +46,7 @@ impl Import {
 
     fn fully_connected(&mut self, x: Value, layer: Linear, outputs: usize) -> Outcome<Value> {
         x.as_vector()?;
-        Ok(Value::vector(self.push(Layer::Linear(layer), &[x.node])?, vec![outputs]))
+        Ok(Value::vector(self.push(Layer::from(layer), &[x.node])?, vec![outputs]))
     }
 }
 

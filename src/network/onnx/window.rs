@@ -35,14 +35,14 @@ impl Import {
             if attributes.ints("pads").is_some_and(|pads| pads.iter().any(|&n| n != 0)) {
                 return Err("pads around a single pixel are not supported".into());
             }
-            return Ok(Value::vector(self.push(Layer::Linear(layer), &[x.node])?, vec![outputs, 1, 1]));
+            return Ok(Value::vector(self.push(Layer::from(layer), &[x.node])?, vec![outputs, 1, 1]));
         }
         x.as_image()?;
         let span = Window::new(kernel).dilations(dilation).span();
         let padding = sum(x.padding, attributes.padding(size(&x)?, span, stride)?);
         let config = Conv2dConfig { stride, dilation, padding, groups };
         let conv = Conv2d::new(&weight.tensor()?, bias.as_ref(), config)?;
-        let y = self.push(Layer::Conv2d(conv), &[x.node])?;
+        let y = self.push(Layer::from(conv), &[x.node])?;
         self.image(y)
     }
 
@@ -84,7 +84,7 @@ impl Import {
         }
         let window = window(&attributes, &x)?;
         let pool = MaxPool2d::new(window).ceil_mode(attributes.flag("ceil_mode"));
-        let y = self.push(Layer::MaxPool2d(pool), &[x.node])?;
+        let y = self.push(Layer::from(pool), &[x.node])?;
         Ok(Value { rectified: x.rectified, ..self.image(y)? })
     }
 
@@ -100,7 +100,7 @@ impl Import {
             return Err("follows a Pad, and has pads of its own that do not count".into());
         }
         let pool = AvgPool2d::new(window).ceil_mode(attributes.flag("ceil_mode")).count_padding(count);
-        let y = self.push(Layer::AvgPool2d(pool), &[x.node])?;
+        let y = self.push(Layer::from(pool), &[x.node])?;
         Ok(Value { rectified: x.rectified, ..self.image(y)? })
     }
 
@@ -115,7 +115,7 @@ impl Import {
         Attributes::new(node, &[])?;
         let x = self.value(node, 0)?;
         let [channels, height, width] = x.as_image()?;
-        let pooled = self.push(Layer::MaxPool2d(MaxPool2d::new(Window::new([height, width]))), &[x.node])?;
+        let pooled = self.push(Layer::from(MaxPool2d::new(Window::new([height, width]))), &[x.node])?;
         let y = self.push(Layer::Flatten, &[pooled])?;
         Ok(Value { rectified: x.rectified, ..Value::vector(y, vec![channels, 1, 1]) })
     }
@@ -146,7 +146,7 @@ impl Import {
             true => axes.iter().map(|&axis| if axis == 0 { *channels } else { 1 }).collect(),
             false => vec![*channels],
         };
-        let y = self.push(Layer::GlobalAvgPool(GlobalAvgPool), &[x.node])?;
+        let y = self.push(Layer::from(GlobalAvgPool), &[x.node])?;
         Ok(Value { rectified: x.rectified, ..Value::vector(y, sizes) })
     }
 }
