@@ -3,7 +3,7 @@
 //! `cargo bench --bench recipes -- --recipes fast,feather2023 --stages stem,block5 --photos dog --evaluations 200`
 
 use metamers::prelude::*;
-use metamers::synthesis::{Recipe, StopReason, Synthesis};
+use metamers::synthesis::{Recipe, Stop, StopReason, Synthesis};
 use metamers::verdict::WELL_MATCHED_DB;
 
 /// The numbers of evaluations at which the ratio is printed.
@@ -49,7 +49,7 @@ fn row(net: &Network, recipe: &Recipe, stage: &str, photo: &str, evaluations: us
     let image = Image::open(format!("photos/{photo}.jpg"))?;
     let recipe = recipe.clone().steps(evaluations);
     let mut run = Synthesis::new(net, stage, &image)?.recipe(recipe.clone()).quiet().start()?;
-    let ended = run.until_evaluations(evaluations)?.stop_reason;
+    let ended = run.advance(Stop::evaluations(evaluations))?.stop_reason;
     let early = !matches!(ended, StopReason::Evaluations | StopReason::Steps);
     let points = run.history();
     let mut cells = vec![recipe.name, stage.into(), photo.into()];

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 fn main() -> Result<()> {
     let folder: PathBuf = std::env::args_os().nth(1).unwrap_or_else(|| "target/nulls".into()).into();
-    std::fs::create_dir_all(&folder).map_err(|e| Error::file(&folder, e))?;
+    std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
     let photos = shipped_photos()?;
     let networks = [
         zoo::efficientnet_lite0()?,

@@ -55,7 +55,7 @@ fn begin(question: &str, examples: Dataset, held_out: Dataset) -> Result<Trainin
 
 fn metamer(net: &Network, stage: &str, picture: &Image) -> Result<Metamer> {
     let mut run = Synthesis::new(net, stage, picture)?.seed(3).quiet().start()?;
-    run.until_within_evaluations(20.0, 200)?;
+    run.advance(Stop::snr(20.0).or_evaluations(200))?;
     run.finish()
 }
 

@@ -46,7 +46,7 @@ fn main() -> metamers::Result<()> {
                 for picture in right.iter().take(count) {
                     let synthesis = Synthesis::new(net, stage, picture)?.recipe(recipe.clone()).seed(3).quiet();
                     let mut run = synthesis.start()?;
-                    run.until_within_evaluations(20.0, 200)?;
+                    run.advance(Stop::snr(20.0).or_evaluations(200))?;
                     let metamer = run.finish()?;
                     if metamer.similarity().snr_db.is_some_and(|snr| snr >= 20.0) {
                         for (judge, sum) in judges.iter().zip(&mut sums[maker][place]) {

@@ -1,11 +1,11 @@
-//! What can go wrong, said so that a person knows what to do next.
+//! The error type of the crate.
 
 use std::path::PathBuf;
 
 /// The result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What was wrong, with what value, and what to do.
+/// An error, whose message names the value and says what to do.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,93 +14,120 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
+        /// The underlying error, for instance a [`std::io::Error`].
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// A value that a person gave is outside of what is allowed.
+    /// An argument has an invalid value.
     #[error("{what}: {reason}")]
     Invalid {
-        /// Which value.
+        /// The name of the argument.
         what: String,
-        /// What is wrong with it, and what is allowed.
+        /// The reason, and the valid values.
         reason: String,
     },
     /// A tensor or an image has the wrong shape.
     #[error("{what} has shape {got:?}, expected {expected}")]
     Shape {
-        /// Which tensor.
+        /// The name of the tensor or image.
         what: String,
-        /// The shape that it should have.
+        /// The expected shape.
         expected: String,
-        /// The shape that it has.
+        /// The actual shape.
         got: Vec<usize>,
     },
-    /// A name that does not exist: a stage, a class, a recipe.
-    #[error("no {kind} named \"{name}\"{}", crate::error::hint(near))]
+    /// An unknown name of a stage, a class, a recipe and the like.
+    #[error("no {kind} named \"{name}\"{}", crate::error::hint(near, known))]
     Unknown {
-        /// What the name should have named.
+        /// The kind of thing, such as "stage".
         kind: &'static str,
         /// The name.
         name: String,
-        /// The names that do exist, the likeliest first.
+        /// Existing names that are similar, the most similar first.
         near: Vec<String>,
+        /// All existing names; empty when there are similar ones.
+        known: Vec<String>,
     },
-    /// Numbers that are infinite or not numbers.
+    /// Values that are infinite or NaN.
     #[error("{what} holds {count} values that are not finite, the first at index {first}")]
     NotFinite {
-        /// Which tensor, image or file.
+        /// The name of the tensor, image or file.
         what: String,
-        /// How many such values.
+        /// The number of such values.
         count: usize,
-        /// The flat index of the first.
+        /// The flat index of the first such value.
         first: usize,
     },
-    /// A synthesis whose loss or gradient stopped being a finite number; the run keeps its last good state.
+    /// A synthesis whose loss or gradient is not finite; the run keeps the state before the failed step.
     #[error(
-        "the synthesis diverged at gradient evaluation {evaluation}: {reason}; the run keeps its values and its history \
-         as before that step: finish() gives the best so far; to get further, start again with smaller steps \
-         (recipe.optimiser), another seed, or Recipe::fast()"
+        "the synthesis diverged at gradient evaluation {evaluation}: {reason}; the run keeps its state \
+         before that step: finish() returns the best so far; to get further, start again with smaller steps \
+         (recipe.optimizer), another seed, or Recipe::fast()"
     )]
     Diverged {
-        /// The evaluation at which it happened.
+        /// The number of the evaluation.
         evaluation: usize,
-        /// What was seen.
+        /// The value that is not finite.
         reason: String,
     },
-    /// Somebody interrupted work that gives its result only when all is done.
+    /// An interrupt of an operation that returns its result only at the end.
     #[error("{what}: interrupted after {done}; nothing is kept, and the same call starts from the beginning")]
     Interrupted {
-        /// The work.
+        /// The operation.
         what: String,
-        /// How far it was, as "3 of 110 stimuli".
+        /// The progress, such as "3 of 110 stimuli".
         done: String,
     },
-    /// An error of candle, the tensor library below.
+    /// An error of candle, the tensor library.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }
 
-/// More names than these are not all listed when none is near.
-const MOST_NAMES: usize = 24;
+/// The largest number of names that are all listed when none is similar.
+const MAX_LISTED_NAMES: usize = 24;
 
-/// The message: this is what a result shows that is looked at without `?`.
+/// The message, because a notebook prints an unhandled error by its `Debug` form.
 impl std::fmt::Debug for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{self}")
     }
 }
 
-fn hint(near: &[String]) -> String {
-    match near {
-        [] => String::new(),
-        names => format!("; there is {}", names.join(", ")),
+fn hint(near: &[String], known: &[String]) -> String {
+    match (near, known) {
+        ([], []) => String::new(),
+        ([], known) => format!("; known: {}", known.join(", ")),
+        (near, _) => format!("; did you mean {}?", near.join(", ")),
     }
 }
 
 impl Error {
-    /// A [`Error::File`] for `path`, from any reason that can be written out.
+    /// An [`Error::File`] for `path` with a reason and no underlying error.
     pub fn file(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
-        Self::File { path: path.into(), reason: reason.to_string() }
+        Self::File { path: path.into(), reason: reason.to_string(), source: None }
+    }
+
+    /// An [`Error::File`] for `path` whose reason and source are an io error.
+    ///
+    /// ```
+    /// use std::error::Error as _;
+    ///
+    /// let missing = std::fs::read("missing.json").map_err(|e| metamers::Error::io("missing.json", e)).unwrap_err();
+    /// assert!(missing.to_string().starts_with("missing.json: "));
+    /// assert!(missing.source().unwrap().is::<std::io::Error>());
+    /// ```
+    pub fn io(path: impl Into<PathBuf>, error: std::io::Error) -> Self {
+        Self::file(path, &error).with_source(error)
+    }
+
+    /// Sets the underlying error of an [`Error::File`]; leaves other errors alone.
+    #[must_use]
+    pub fn with_source(mut self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        if let Self::File { source, .. } = &mut self {
+            *source = Some(error.into());
+        }
+        self
     }
 
     /// An [`Error::Invalid`] for the value named `what`.
@@ -108,23 +135,25 @@ impl Error {
         Self::Invalid { what: what.into(), reason: reason.into() }
     }
 
-    /// An [`Error::Interrupted`] of the work named `what`, of which `done` is done.
+    /// An [`Error::Interrupted`] for the operation `what` with the progress `done`.
     pub fn interrupted(what: impl Into<String>, done: impl Into<String>) -> Self {
         Self::Interrupted { what: what.into(), done: done.into() }
     }
 
-    /// An [`Error::Unknown`] for `name`, with the nearest of `known`; all of them when none is near and they are few.
+    /// An [`Error::Unknown`] for `name`, with the similar ones of `known`. Without a similar one all are listed if they are few, else
+    /// the closest ones.
     pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
         let mut near: Vec<(usize, &str)> =
-            known.iter().map(|k| (edits(&name.to_lowercase(), &k.to_lowercase()), *k)).collect();
+            known.iter().map(|k| (levenshtein(&name.to_lowercase(), &k.to_lowercase()), *k)).collect();
         near.sort_by_key(|(distance, _)| *distance);
-        if known.len() <= MOST_NAMES || near.first().is_some_and(|(distance, _)| *distance <= 2) {
+        if known.len() <= MAX_LISTED_NAMES || near.first().is_some_and(|(distance, _)| *distance <= 2) {
             near.retain(|(distance, k)| *distance <= 2 || k.starts_with(name));
         }
         near.truncate(5);
-        let names = if near.is_empty() { known } else { near.into_iter().map(|(_, k)| k).collect() };
-        Self::Unknown { kind, name: name.into(), near: names.into_iter().map(Into::into).collect() }
+        let owned = |names: Vec<&str>| names.into_iter().map(String::from).collect();
+        let known = if near.is_empty() { owned(known) } else { vec![] };
+        Self::Unknown { kind, name: name.into(), near: owned(near.into_iter().map(|(_, k)| k).collect()), known }
     }
 
     /// An [`Error::Shape`] for the tensor named `what`.
@@ -133,8 +162,8 @@ impl Error {
     }
 }
 
-/// How many letters must be put in, taken out or changed to turn one word into the other (Levenshtein's distance).
-fn edits(a: &str, b: &str) -> usize {
+/// The Levenshtein distance: the number of insertions, deletions and substitutions between two words.
+fn levenshtein(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {
@@ -154,20 +183,20 @@ mod tests {
     #[test]
     fn a_misspelt_name_lists_the_near_ones() {
         let message = Error::unknown("stage", "blok5", ["stem", "block4", "block5", "features"]).to_string();
-        assert_eq!(message, "no stage named \"blok5\"; there is block5, block4");
+        assert_eq!(message, "no stage named \"blok5\"; did you mean block5, block4?");
     }
 
     #[test]
     fn a_name_like_no_other_lists_all() {
         let message = Error::unknown("stage", "retina", ["stem", "features"]).to_string();
-        assert_eq!(message, "no stage named \"retina\"; there is stem, features");
+        assert_eq!(message, "no stage named \"retina\"; known: stem, features");
     }
 
     #[test]
     fn a_name_like_none_of_many_lists_the_closest() {
         let known: Vec<String> = (0..40).map(|i| format!("_blocks.{i}._bn0.weight")).collect();
         let message = Error::unknown("tensor", "blocks.7.bn.weight", known.iter().map(String::as_str)).to_string();
-        assert!(message.contains("; there is _blocks.7._bn0.weight, "), "{message}");
+        assert!(message.contains("; did you mean _blocks.7._bn0.weight, "), "{message}");
         assert_eq!(message.matches("_bn0").count(), 5, "{message}");
     }
 
@@ -178,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_divergence_says_what_to_do() {
+    fn a_divergence_names_remedies() {
         let message = Error::Diverged { evaluation: 7, reason: "the loss became NaN".into() }.to_string();
         for part in ["evaluation 7", "the loss became NaN", "finish()", "smaller steps", "another seed"] {
             assert!(message.contains(part), "{message}");
@@ -186,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_says_how_far_it_came_and_what_is_left() {
+    fn an_interrupt_names_its_progress() {
         let message = Error::interrupted("null distribution", "3 of 110 stimuli").to_string();
         assert!(
             message.starts_with("null distribution: interrupted after 3 of 110 stimuli; nothing is kept"),
@@ -195,9 +224,9 @@ mod tests {
     }
 
     #[test]
-    fn edits_counts_letters() {
-        assert_eq!(edits("kitten", "sitting"), 3);
-        assert_eq!(edits("", "abc"), 3);
-        assert_eq!(edits("same", "same"), 0);
+    fn levenshtein_counts_edits() {
+        assert_eq!(levenshtein("kitten", "sitting"), 3);
+        assert_eq!(levenshtein("", "abc"), 3);
+        assert_eq!(levenshtein("same", "same"), 0);
     }
 }

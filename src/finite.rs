@@ -1,8 +1,8 @@
-//! Finding numbers that are infinite or not numbers before they spread.
+//! Checks for infinite values and NaN.
 
 use crate::{Error, Result};
 
-/// An error that names `what` when any value is infinite or NaN.
+/// Returns an error that names `what` when any value is infinite or NaN.
 pub(crate) fn check(what: impl FnOnce() -> String, values: &[f32]) -> Result<()> {
     match values.iter().position(|v| !v.is_finite()) {
         None => Ok(()),
@@ -13,7 +13,7 @@ pub(crate) fn check(what: impl FnOnce() -> String, values: &[f32]) -> Result<()>
     }
 }
 
-/// An optional number in JSON, which has no infinity and no NaN: those are the words `"inf"`, `"-inf"`, `"NaN"`.
+/// Serialization of an optional number in JSON, with the strings `"inf"`, `"-inf"` and `"NaN"` for values that JSON lacks.
 pub(crate) mod json {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -38,7 +38,7 @@ pub(crate) mod json {
                 "inf" => Ok(Some(f64::INFINITY)),
                 "-inf" => Ok(Some(f64::NEG_INFINITY)),
                 "NaN" => Ok(Some(f64::NAN)),
-                _ => Err(D::Error::custom(format!("\"{word}\" is no number"))),
+                _ => Err(D::Error::custom(format!("\"{word}\" is not a number"))),
             },
         }
     }

@@ -1,8 +1,8 @@
-//! Ending long work early, with everything kept.
+//! Interruption of long operations.
 //!
-//! A notebook's interrupt, or Ctrl-C, reaches the process as SIGINT. While a [`Listening`] lives, that is counted, and the
-//! work asks between two steps whether the count has grown since it began. In a script a second one, while the work still
-//! finishes its step, ends the process; in a notebook the kernel does that, for it can say so.
+//! A notebook's interrupt, or Ctrl-C, reaches the process as SIGINT. While a [`Listening`] exists, signals are counted, and the
+//! operation checks between two steps whether the count has grown. In a script a second signal during the same step ends the
+//! process; in a notebook the kernel ends the process, because it can report that.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,11 +11,11 @@ use crate::display::Live;
 use crate::display::live::{start_listening, stop_listening};
 
 struct Interrupts {
-    /// Set by the signal, and taken by whoever looks first.
+    /// Set by the signal handler, cleared by the first reader.
     signalled: Arc<AtomicBool>,
-    /// Interrupts so far.
+    /// The number of interrupts so far.
     count: AtomicUsize,
-    /// How many pieces of work listen.
+    /// The number of operations that listen.
     listeners: AtomicUsize,
 }
 
@@ -41,7 +41,7 @@ fn interrupts() -> &'static Interrupts {
 fn install(signalled: &Arc<AtomicBool>) {
     use signal_hook::consts::SIGINT;
     use signal_hook::flag::{register, register_conditional_shutdown};
-    // Registered first, so it runs first, and sees whether an earlier signal still waits.
+    // Registered first, so that it runs first and sees an earlier signal that is still pending.
     if !Live::is_on() {
         let _ = register_conditional_shutdown(SIGINT, 130, Arc::clone(signalled));
     }
@@ -51,14 +51,14 @@ fn install(signalled: &Arc<AtomicBool>) {
 #[cfg(not(unix))]
 fn install(_: &Arc<AtomicBool>) {}
 
-/// Long work that asks [`Listening::interrupted`] between its steps.
+/// A guard for a long operation, which calls [`Listening::interrupted`] between its steps.
 pub(crate) struct Listening {
-    /// Interrupts before it began, which do not count.
+    /// The number of interrupts before the operation began.
     before: usize,
 }
 
 impl Listening {
-    /// Begins to listen.
+    /// Starts listening.
     pub fn begin() -> Self {
         let interrupts = interrupts();
         let before = interrupts.count();
@@ -68,7 +68,7 @@ impl Listening {
         Self { before }
     }
 
-    /// Whether somebody asked for an end.
+    /// Returns whether there was an interrupt since [`Listening::begin`].
     pub fn interrupted(&self) -> bool {
         interrupts().count() != self.before
     }
@@ -78,7 +78,7 @@ impl Drop for Listening {
     fn drop(&mut self) {
         let interrupts = interrupts();
         if interrupts.listeners.fetch_sub(1, Ordering::SeqCst) == 1 {
-            // A script whose work is done ends at the next Ctrl-C, as any other.
+            // After the operation, the next Ctrl-C ends a script as usual.
             interrupts.signalled.store(!Live::is_on(), Ordering::SeqCst);
             stop_listening();
         }

@@ -1,6 +1,6 @@
-//! The names that every notebook starts with: stimuli, networks, synthesis and verdicts.
+//! The names that a notebook imports at its start: stimuli, networks, synthesis and verdicts.
 //!
-//! What only some notebooks need is one more line: [`plots`], [`networks`], [`analysis`], [`training`].
+//! Sub-preludes hold further names: [`plots`], [`networks`], [`recipes`], [`analysis`], [`training`].
 //!
 //! ```
 //! use metamers::prelude::*;
@@ -19,12 +19,12 @@ pub use crate::session_info::session_info;
 pub use crate::similarity::{Similarity, snr_db};
 pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos, shipped_recordings};
 pub use crate::sweep::Sweep;
-pub use crate::synthesis::{Metamer, Recipe, Run, StopReason, Synthesis};
+pub use crate::synthesis::{Metamer, Recipe, Run, Stop, StopReason, Synthesis};
 pub use crate::verdict::{NullDistribution, Outcome, Verdict};
 pub use crate::{Error, Result, candle, candle_nn, zoo};
 pub use std::time::Duration;
 
-/// Plots, pictures, tables and players to compose figures of.
+/// Plots, tables and players, and figures that combine them.
 ///
 /// ```
 /// use metamers::prelude::{plots::*, *};
@@ -36,7 +36,7 @@ pub mod plots {
     pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players, Table};
 }
 
-/// Networks of one's own, front ends and classifiers beside the ready-made networks.
+/// Types for your own networks, front ends and classifiers.
 ///
 /// ```
 /// use metamers::prelude::{networks::*, *};
@@ -52,7 +52,7 @@ pub mod networks {
     pub use crate::verdict::CrossNetwork;
 }
 
-/// Recipes in parts: losses, optimizers, initializations.
+/// The parts of recipes: losses, optimizers and initializations.
 pub mod recipes {
     pub use crate::synthesis::{Initialization, Loss, Optimizer, Reproduction};
 }
@@ -74,7 +74,7 @@ pub mod analysis {
     pub use crate::sweep::SweepResults;
 }
 
-/// Small networks that are trained in a notebook.
+/// Training of small networks.
 ///
 /// ```
 /// use metamers::prelude::training::*;

@@ -1,4 +1,4 @@
-//! Interrupts, alone in their process: a signal reaches every run of a process.
+//! Interrupts, in a process of their own: a signal reaches every run of a process.
 #![cfg(unix)]
 
 use metamers::prelude::*;
@@ -6,8 +6,8 @@ use metamers::synthesis::StopReason;
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// One test after the other.
-static ALONE: Mutex<()> = Mutex::new(());
+/// Held by each test, so that they run one after the other.
+static SERIAL: Mutex<()> = Mutex::new(());
 
 fn interrupt_after(milliseconds: u64) -> JoinHandle<()> {
     std::thread::spawn(move || {
@@ -24,7 +24,7 @@ fn plan(net: &Network) -> Synthesis {
 
 #[test]
 fn an_interrupt_ends_the_call_and_keeps_the_run() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
     let mut run = plan(&zoo::efficientnet_lite0().unwrap()).start().unwrap();
     let signal = interrupt_after(500);
     let progress = run.run().unwrap();
@@ -38,7 +38,7 @@ fn an_interrupt_ends_the_call_and_keeps_the_run() {
 
 #[test]
 fn an_interrupted_null_distribution_says_how_far_it_got() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
     let net = zoo::efficientnet_lite0().unwrap();
     let photo = net.prepare(Image::open("photos/dog.jpg").unwrap()).unwrap();
     let builder =
@@ -51,7 +51,7 @@ fn an_interrupted_null_distribution_says_how_far_it_got() {
 
 #[test]
 fn an_interrupted_reproduction_says_how_far_it_got() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
     let net = zoo::efficientnet_lite0().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
@@ -64,6 +64,6 @@ fn an_interrupted_reproduction_says_how_far_it_got() {
     assert!(!reproduction.is_complete() && !reproduction.is_identical());
     let (taken, all) = (reproduction.again().history().len(), reproduction.saved().history().len());
     assert!(0 < taken && taken < all, "{taken} of {all}");
-    let expected = format!("interrupted after {taken} of {all} evaluations, the same bits so far");
+    let expected = format!("interrupted after {taken} of {all} evaluations, bit-identical so far");
     assert_eq!(reproduction.to_string(), expected);
 }

@@ -25,7 +25,7 @@ pub(crate) const ROW_HEIGHT: f32 = 17.0;
 pub(crate) struct Name<'a> {
     pub index: usize,
     pub text: &'a str,
-    /// Whether the points of the series are joined by a line.
+    /// True if the points of the series are joined by a line.
     pub joined: bool,
     /// The dash and the gap of the line; `None` for a solid line.
     pub dash: Option<(f32, f32)>,

@@ -68,7 +68,7 @@ type Curve = Vec<Vec<(f64, f64)>>;
 /// The parts of a plot and their places.
 struct Layout<'a> {
     names: Vec<Name<'a>>,
-    /// Whether the names stand beside the ends of their lines.
+    /// True if the names are written beside the ends of their lines.
     beside: bool,
     /// The rows of the legend above the chart; empty if the names stand beside the lines.
     legend: Vec<Vec<Entry>>,

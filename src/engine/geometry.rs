@@ -137,7 +137,7 @@ mod tests {
             for input in [[11, 13], [12, 9], [14, 14]] {
                 let padding = Padding { top: pad, bottom: 1, left: pad / 2, right: pad };
                 let window = Window::new(kernel).strides(stride).dilations(dilation).padding(padding);
-                let Ok(output) = window.output(input, false) else { continue };
+                let Ok(output) = window.output(input) else { continue };
                 let mut there = pairs(&forward(&window, output), input);
                 let mut back: Vec<_> =
                     pairs(&backward(&window, input), output).into_iter().map(|(i, o, w)| (o, i, w)).collect();

@@ -217,7 +217,7 @@ impl ConvLayer {
 struct Value {
     /// Index of the operation that computes them.
     op: usize,
-    /// Whether the node is a vector of values that the operation holds as an image.
+    /// Set if the node is a vector whose values the operation holds as an image.
     flat: bool,
 }
 

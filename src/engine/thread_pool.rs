@@ -51,8 +51,8 @@ struct Shared {
     workers: Vec<Worker>,
 }
 
-// SAFETY: `batch` is written only while no worker runs one, and read only by workers that joined it; all other fields are atomic
-// or immutable.
+// SAFETY: `batch` is written only while `busy` is held and no worker runs a batch, and read only by that writer and by workers
+// that joined the batch; all other fields are atomic or immutable.
 unsafe impl Sync for Shared {}
 // SAFETY: as for `Sync`; the pointer in `batch` is used only while the caller of `run` waits.
 unsafe impl Send for Shared {}

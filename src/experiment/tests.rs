@@ -129,7 +129,7 @@ fn what_cannot_be_asked_is_refused_with_the_reason() {
         refused(builder(2).item("s1", "block5", "cat", picture(5))).contains("two right answers, \"dog\" and \"cat\"")
     );
     let unknown = refused(builder(2).item("x", "stem", "dgo", picture(5)));
-    assert!(unknown.contains("no choice named \"dgo\"; there is dog"), "{unknown}");
+    assert!(unknown.contains("no choice named \"dgo\"; did you mean dog"), "{unknown}");
     assert!(refused(builder(2).item(" ", "stem", "dog", picture(5))).contains("id"));
     assert!(refused(builder(2).item("x", "", "dog", picture(5))).contains("condition"));
     assert!(

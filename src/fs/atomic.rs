@@ -13,7 +13,7 @@ const MAX_LINKS: usize = 40;
 ///
 /// A symlink is followed and stays a symlink. An existing file keeps its permissions.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |e: std::io::Error| Error::file(path, format!("cannot write the file ({e})"));
+    let failed = |e: std::io::Error| Error::file(path, format!("cannot write the file ({e})")).with_source(e);
     let target = resolve_links(path).map_err(failed)?;
     let folder = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -35,7 +35,7 @@ pub(super) fn measure(
     let mut smoke = vec![];
     for (index, stage) in stages.iter_mut().enumerate() {
         // Of a stage that has nothing to match or whose values are no numbers a warning tells already.
-        let plan = Synthesis::new(network, &stage.stage.name, stimulus.clone())?.trial();
+        let plan = Synthesis::new(network, &stage.stage.name, stimulus.clone())?.unlogged();
         let Ok(mut run) = plan.start() else { continue };
         let mut attempt = || -> Result<bool> {
             stage.evaluation = Some(run.time_of_evaluation(MEASURED)?);

@@ -1,4 +1,4 @@
-//! A scale and a shift for each channel: input normalisation, and batch normalisation that cannot be folded.
+//! Per-channel affine: input normalisation, and batch normalisation that is not folded into a convolution.
 
 use std::sync::Arc;
 
@@ -22,13 +22,14 @@ impl std::fmt::Debug for ChannelAffine {
 }
 
 impl ChannelAffine {
-    /// One scale and one shift a channel.
+    /// An operation with one scale and one shift for each channel.
     ///
     /// # Errors
-    /// When the two differ in length.
+    /// When the slices differ in length or are empty.
     pub fn new(scale: &[f32], shift: &[f32]) -> Result<Self> {
         if scale.len() != shift.len() || scale.is_empty() {
-            let reason = format!("needs as many scales as shifts, got {} and {}", scale.len(), shift.len());
+            let reason =
+                format!("needs equally many scales and shifts, at least one, got {} and {}", scale.len(), shift.len());
             return Err(Error::invalid("channel affine", reason));
         }
         Ok(Self { scale: scale.into(), shift: shift.into() })
@@ -37,13 +38,13 @@ impl ChannelAffine {
     /// `(x - mean) / deviation` for each channel.
     ///
     /// # Errors
-    /// When the two differ in length or a deviation is 0.
-    pub fn normalise(mean: &[f32], deviation: &[f32]) -> Result<Self> {
+    /// When the slices differ in length or a deviation is 0.
+    pub fn normalize(mean: &[f32], deviation: &[f32]) -> Result<Self> {
         if deviation.contains(&0.0) {
-            return Err(Error::invalid("channel affine", "a deviation of 0 would divide by zero"));
+            return Err(Error::invalid("channel affine", "a standard deviation must not be 0"));
         }
         if mean.len() != deviation.len() {
-            let reason = format!("needs as many means as deviations, got {} and {}", mean.len(), deviation.len());
+            let reason = format!("needs equally many means and deviations, got {} and {}", mean.len(), deviation.len());
             return Err(Error::invalid("channel affine", reason));
         }
         let scale: Vec<f32> = deviation.iter().map(|d| 1.0 / d).collect();
@@ -91,13 +92,13 @@ impl FrozenOp for ChannelAffine {
     }
 
     fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
-        let mut pulled = gradient.to_vec();
+        let mut input_gradient = gradient.to_vec();
         let plane = shape[2..].iter().product::<usize>().max(1);
-        pulled.par_chunks_mut(plane).enumerate().for_each(|(i, plane)| {
+        input_gradient.par_chunks_mut(plane).enumerate().for_each(|(i, plane)| {
             let scale = self.scale[i % shape[1]];
             plane.iter_mut().for_each(|g| *g *= scale);
         });
-        pulled
+        input_gradient
     }
 
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {

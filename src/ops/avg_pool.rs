@@ -10,9 +10,9 @@ use crate::{Error, Result};
 
 /// The mean under each window.
 ///
-/// As in PyTorch, the divisor is the number of pixels of the window inside the padded image, or, without
-/// [`AvgPool2d::count_padding`], inside the image itself. A window that `ceil_mode` lets hang over the padding's far
-/// edge is divided by what lies inside that edge.
+/// As in PyTorch, the divisor is the number of the window's pixels inside the padded image, or, with
+/// [`AvgPool2d::exclude_padding`], inside the image itself. Pixels beyond the padding, which a window can reach with `ceil_mode`,
+/// never count.
 #[derive(Clone, Copy, Debug)]
 pub struct AvgPool2d {
     window: Window,
@@ -21,20 +21,23 @@ pub struct AvgPool2d {
 }
 
 impl AvgPool2d {
-    /// A pool with this window, padding counted.
+    /// A pool with this window, which counts padding.
+    #[must_use]
     pub fn new(window: Window) -> Self {
         Self { window, ceil: false, count_padding: true }
     }
 
     /// Rounds the output's size up, as PyTorch's `ceil_mode` does.
-    pub fn ceil_mode(mut self, ceil: bool) -> Self {
-        self.ceil = ceil;
+    #[must_use]
+    pub fn ceil_mode(mut self) -> Self {
+        self.ceil = true;
         self
     }
 
-    /// Whether zeros of the padding count in the mean.
-    pub fn count_padding(mut self, count: bool) -> Self {
-        self.count_padding = count;
+    /// Leaves the padding out of the mean, as PyTorch does without `count_include_pad`.
+    #[must_use]
+    pub fn exclude_padding(mut self) -> Self {
+        self.count_padding = false;
         self
     }
 
@@ -43,13 +46,13 @@ impl AvgPool2d {
         self.window
     }
 
-    /// Whether every window divides by as many pixels.
+    /// Returns whether all windows have the same divisor.
     pub(crate) fn is_simple(&self) -> bool {
         !self.ceil && (self.count_padding || self.window.padding == Default::default())
     }
 
-    /// Where window `at` lies along one axis: the pixels inside, and how many count.
-    fn reach(&self, at: usize, axis: usize, size: usize) -> (std::ops::Range<usize>, usize) {
+    /// The extent of window `at` along one axis: its pixels inside the image, and the number of pixels that count.
+    fn extent(&self, at: usize, axis: usize, size: usize) -> (std::ops::Range<usize>, usize) {
         let p = self.window.padding;
         let (before, after) = [(p.top, p.bottom), (p.left, p.right)][axis];
         let start = at * self.window.stride[axis];
@@ -61,11 +64,11 @@ impl AvgPool2d {
 
     /// Calls `f(output index, input index, weight)` for each pixel under each window of one plane.
     fn each_pixel(&self, [height, width]: [usize; 2], mut f: impl FnMut(usize, usize, f32)) {
-        let [out_height, out_width] = self.window.output([height, width], self.ceil).unwrap_or_default();
+        let [out_height, out_width] = self.window.output_rounded([height, width], self.ceil).unwrap_or_default();
         for oy in 0..out_height {
-            let (rows, down) = self.reach(oy, 0, height);
+            let (rows, down) = self.extent(oy, 0, height);
             for ox in 0..out_width {
-                let (columns, across) = self.reach(ox, 1, width);
+                let (columns, across) = self.extent(ox, 1, width);
                 let weight = 1.0 / (down * across) as f32;
                 for y in rows.clone() {
                     for x in columns.clone() {
@@ -98,16 +101,16 @@ impl FrozenOp for AvgPool2d {
         };
         let (p, kernel) = (self.window.padding, self.window.kernel);
         if self.window.dilation != [1, 1] || p.top.max(p.bottom) >= kernel[0] || p.left.max(p.right) >= kernel[1] {
-            let reason = format!("takes no dilation, and padding smaller than its kernel, got {:?}", self.window);
+            let reason = format!("needs dilation 1 and padding smaller than the kernel, got {:?}", self.window);
             return Err(Error::invalid("average pool", reason));
         }
-        let [height, width] = self.window.output([height, width], self.ceil)?;
+        let [height, width] = self.window.output_rounded([height, width], self.ceil)?;
         Ok(vec![batch, channels, height, width])
     }
 
     fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
         let size = [shape[2], shape[3]];
-        let [height, width] = self.window.output(size, self.ceil).unwrap_or_default();
+        let [height, width] = self.window.output_rounded(size, self.ceil).unwrap_or_default();
         let mut output = vec![0.0; shape[0] * shape[1] * height * width];
         let planes = output.par_chunks_mut(height * width).zip(input.par_chunks(size[0] * size[1]));
         planes.for_each(|(output, input)| self.each_pixel(size, |o, i, weight| output[o] += weight * input[i]));
@@ -116,17 +119,19 @@ impl FrozenOp for AvgPool2d {
 
     fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
         let size = [shape[2], shape[3]];
-        let plane = self.window.output(size, self.ceil).map_or(1, |[height, width]| height * width);
-        let mut pulled = vec![0.0; shape.iter().product()];
-        let planes = pulled.par_chunks_mut(size[0] * size[1]).zip(gradient.par_chunks(plane));
-        planes.for_each(|(pulled, gradient)| self.each_pixel(size, |o, i, weight| pulled[i] += weight * gradient[o]));
-        pulled
+        let plane = self.window.output_rounded(size, self.ceil).map_or(1, |[height, width]| height * width);
+        let mut input_gradient = vec![0.0; shape.iter().product()];
+        let planes = input_gradient.par_chunks_mut(size[0] * size[1]).zip(gradient.par_chunks(plane));
+        planes.for_each(|(input_gradient, gradient)| {
+            self.each_pixel(size, |o, i, weight| input_gradient[i] += weight * gradient[o])
+        });
+        input_gradient
     }
 
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (_, _, height, width) = x.dims4()?;
-        let [down, across] = self.window.output([height, width], self.ceil)?;
-        let counts = |axis: usize, size: usize, output: usize| (0..output).map(move |at| self.reach(at, axis, size).1);
+        let [down, across] = self.window.output_rounded([height, width], self.ceil)?;
+        let counts = |axis: usize, size: usize, output: usize| (0..output).map(move |at| self.extent(at, axis, size).1);
         let weights = counts(0, height, down).flat_map(|d| counts(1, width, across).map(move |a| 1.0 / (d * a) as f32));
         let weights = Tensor::from_vec(weights.collect::<Vec<_>>(), (1, 1, down, across), x.device())?;
         let mut sum = Tensor::zeros_like(&weights)?;

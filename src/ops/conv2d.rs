@@ -1,4 +1,4 @@
-//! The frozen convolution.
+//! Two-dimensional convolution.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use super::matmul::{Matrix, multiply};
 use super::window::{Padding, Window};
 use crate::{Error, Result};
 
-/// How a [`Conv2d`] slides; pairs are `[vertical, horizontal]`.
+/// Stride, dilation, padding and groups of a [`Conv2d`]; pairs are `[vertical, horizontal]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv2dConfig {
-    /// Step between neighbouring outputs.
+    /// Input pixels between adjacent outputs.
     pub stride: [usize; 2],
-    /// Distance between the pixels that the kernel touches.
+    /// Distance between adjacent taps of the kernel.
     pub dilation: [usize; 2],
-    /// Zeros around the input.
+    /// Zero padding around the input.
     pub padding: Padding,
-    /// Channels are split into this many groups that do not see each other.
+    /// The number of independent groups that the channels are split into.
     pub groups: usize,
 }
 
@@ -31,10 +31,11 @@ impl Default for Conv2dConfig {
     }
 }
 
-/// A two-dimensional convolution (cross-correlation, as everywhere in deep learning) with frozen weights.
+/// A two-dimensional convolution (cross-correlation, as in PyTorch) with frozen weights.
 ///
 /// Input `[batch, channels, height, width]`, weight `[outputs, channels / groups, kernel height, kernel width]`,
-/// bias `[outputs]`. Depthwise convolutions (one channel a group) run directly, all others as matrix products.
+/// bias `[outputs]`. Depthwise convolutions (one input channel a group) run directly, all others as
+/// matrix products of im2col columns.
 #[derive(Clone)]
 pub struct Conv2d {
     pub(super) weight: Arc<[f32]>,
@@ -53,7 +54,7 @@ impl std::fmt::Debug for Conv2d {
     }
 }
 
-/// Sizes of one group's matrices: weight m x k, columns k x n.
+/// The sizes of one group's matrices: weight m x k, columns k x n, output m x n.
 struct Sizes {
     m: usize,
     k: usize,
@@ -66,7 +67,7 @@ impl Conv2d {
     /// A convolution from its weight and bias.
     ///
     /// # Errors
-    /// When shapes and groups do not fit each other or values are not float32.
+    /// When shapes and groups are inconsistent or values are not float32.
     pub fn new(weight: &Tensor, bias: Option<&Tensor>, config: Conv2dConfig) -> Result<Self> {
         let &[outputs, depth, height, width] = weight.dims() else {
             let expected = "[outputs, channels / groups, height, width]";
@@ -93,7 +94,8 @@ impl Conv2d {
         self.window
     }
 
-    /// The same weights, which are shared and not copied, with another stride.
+    /// A convolution with another stride that shares these weights.
+    #[must_use]
     pub fn with_stride(&self, stride: [usize; 2]) -> Self {
         Self { window: self.window.strides(stride), ..self.clone() }
     }
@@ -106,22 +108,22 @@ impl Conv2d {
         self.bias.as_ref()
     }
 
-    /// Outputs, input channels of a group, groups.
+    /// The numbers of outputs, of input channels of a group, and of groups.
     pub(crate) fn sizes_of_weight(&self) -> [usize; 3] {
         [self.outputs, self.depth, self.groups]
     }
 
     fn sizes(&self, shape: &[usize]) -> Sizes {
         let input = [shape[2], shape[3]];
-        let output = self.window.output(input, false).unwrap_or_default();
+        let output = self.window.output(input).unwrap_or_default();
         let [height, width] = self.window.kernel;
         let (m, k) = (self.outputs / self.groups, self.depth * height * width);
         Sizes { m, k, n: output[0] * output[1], input, output }
     }
 
     fn is_pointwise(&self) -> bool {
-        let plain = Window::square(1);
-        self.window.kernel == plain.kernel && self.window.stride == plain.stride && self.window.padding == plain.padding
+        let unit = Window::square(1);
+        self.window.kernel == unit.kernel && self.window.stride == unit.stride && self.window.padding == unit.padding
     }
 
     fn add_bias(&self, output: &mut [f32], n: usize) {
@@ -166,7 +168,7 @@ impl FrozenOp for Conv2d {
         let channels = self.depth * self.groups;
         match shape {
             &[batch, c, height, width] if c == channels => {
-                let [height, width] = self.window.output([height, width], false)?;
+                let [height, width] = self.window.output([height, width])?;
                 Ok(vec![batch, self.outputs, height, width])
             }
             _ => Err(Error::shape("the input of conv2d", format!("[batch, {channels}, height, width]"), shape)),
@@ -190,7 +192,7 @@ impl FrozenOp for Conv2d {
         } else {
             let mut columns = vec![0.0; s.k * s.n];
             for ((input, output), weight) in groups {
-                self.gather(input, &s, &mut columns);
+                self.im2col(input, &s, &mut columns);
                 multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(&columns, s.n), output);
             }
         }
@@ -200,25 +202,25 @@ impl FrozenOp for Conv2d {
 
     fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
         let s = self.sizes(shape);
-        let mut pulled = vec![0.0; shape.iter().product()];
+        let mut input_gradient = vec![0.0; shape.iter().product()];
         if self.depth == 1 {
-            depthwise::backward(self, &mut pulled, s.input, gradient, s.output, s.m);
-            return pulled;
+            depthwise::backward(self, &mut input_gradient, s.input, gradient, s.output, s.m);
+            return input_gradient;
         }
         let weights = self.weight.chunks(s.m * s.k);
         let (per_group, plane) = (self.depth * s.input[0] * s.input[1], s.m * s.n);
-        let groups = pulled.chunks_mut(per_group).zip(gradient.chunks(plane)).zip(weights.cycle());
-        for ((pulled, gradient), weight) in groups {
+        let groups = input_gradient.chunks_mut(per_group).zip(gradient.chunks(plane)).zip(weights.cycle());
+        for ((input_gradient, gradient), weight) in groups {
             let (weight, gradient) = (Matrix::rows(weight, s.k).transposed(), Matrix::rows(gradient, s.n));
             if self.is_pointwise() {
-                multiply([s.k, s.m, s.n], weight, gradient, pulled);
+                multiply([s.k, s.m, s.n], weight, gradient, input_gradient);
             } else {
                 let mut columns = vec![0.0; s.k * s.n];
                 multiply([s.k, s.m, s.n], weight, gradient, &mut columns);
-                self.scatter(&columns, &s, pulled);
+                self.col2im(&columns, &s, input_gradient);
             }
         }
-        pulled
+        input_gradient
     }
 
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
@@ -236,55 +238,55 @@ impl FrozenOp for Conv2d {
 }
 
 impl Conv2d {
-    /// The output for one input, on one thread: training shares out the batch, and threads within threads cost more than they give.
+    /// The output for one input, on one thread: training already runs the inputs of a batch in parallel.
     pub(crate) fn forward_one(&self, input: &[f32], shape: &[usize], output: &mut [f32]) {
         let s = self.sizes(shape);
         let mut columns = vec![0.0; s.k * s.n];
         let per_group = self.depth * s.input[0] * s.input[1];
         let groups = input.chunks(per_group).zip(output.chunks_mut(s.m * s.n)).zip(self.weight.chunks(s.m * s.k));
         for ((input, output), weight) in groups {
-            columns.chunks_mut(s.n).enumerate().for_each(|(row, columns)| self.gather_row(row, input, &s, columns));
+            columns.chunks_mut(s.n).enumerate().for_each(|(row, columns)| self.im2col_row(row, input, &s, columns));
             multiply([s.m, s.k, s.n], Matrix::rows(weight, s.k), Matrix::rows(&columns, s.n), output);
         }
         let bias = self.bias.iter().flat_map(|bias| bias.iter());
         output.chunks_mut(s.n).zip(bias).for_each(|(plane, b)| plane.iter_mut().for_each(|y| *y += b));
     }
 
-    /// The gradient of one input, on one thread.
-    pub(crate) fn backward_one(&self, gradient: &[f32], shape: &[usize], pulled: &mut [f32]) {
+    /// The gradient with respect to one input, on one thread.
+    pub(crate) fn backward_one(&self, gradient: &[f32], shape: &[usize], input_gradient: &mut [f32]) {
         let s = self.sizes(shape);
         let mut columns = vec![0.0; s.k * s.n];
         let plane = s.input[0] * s.input[1];
-        let groups = pulled.chunks_mut(self.depth * plane).zip(gradient.chunks(s.m * s.n));
-        for ((pulled, gradient), weight) in groups.zip(self.weight.chunks(s.m * s.k)) {
+        let groups = input_gradient.chunks_mut(self.depth * plane).zip(gradient.chunks(s.m * s.n));
+        for ((input_gradient, gradient), weight) in groups.zip(self.weight.chunks(s.m * s.k)) {
             let weight = Matrix::rows(weight, s.k).transposed();
             multiply([s.k, s.m, s.n], weight, Matrix::rows(gradient, s.n), &mut columns);
-            let planes = pulled.chunks_mut(plane).enumerate();
-            planes.for_each(|(channel, pulled)| self.scatter_channel(channel, &columns, &s, pulled));
+            let planes = input_gradient.chunks_mut(plane).enumerate();
+            planes.for_each(|(channel, input_gradient)| self.col2im_channel(channel, &columns, &s, input_gradient));
         }
     }
 
-    /// The gradient of the weight for one input, on one thread: what training needs, and a synthesis never asks for.
+    /// The gradient with respect to the weight for one input, on one thread. Only training needs it.
     pub(crate) fn weight_gradient_one(&self, input: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
         let s = self.sizes(shape);
-        let mut found = vec![0.0; self.weight.len()];
+        let mut weight_gradient = vec![0.0; self.weight.len()];
         let mut columns = vec![0.0; s.k * s.n];
         let per_group = self.depth * s.input[0] * s.input[1];
-        let groups = input.chunks(per_group).zip(gradient.chunks(s.m * s.n)).zip(found.chunks_mut(s.m * s.k));
-        for ((input, gradient), found) in groups {
-            columns.chunks_mut(s.n).enumerate().for_each(|(row, columns)| self.gather_row(row, input, &s, columns));
+        let groups = input.chunks(per_group).zip(gradient.chunks(s.m * s.n)).zip(weight_gradient.chunks_mut(s.m * s.k));
+        for ((input, gradient), weight_gradient) in groups {
+            columns.chunks_mut(s.n).enumerate().for_each(|(row, columns)| self.im2col_row(row, input, &s, columns));
             let columns = Matrix::rows(&columns, s.n).transposed();
-            multiply([s.m, s.n, s.k], Matrix::rows(gradient, s.n), columns, found);
+            multiply([s.m, s.n, s.k], Matrix::rows(gradient, s.n), columns, weight_gradient);
         }
-        found
+        weight_gradient
     }
 
-    /// Lays out, for each weight of a kernel, the input pixel that each output multiplies it with (im2col).
-    fn gather(&self, input: &[f32], s: &Sizes, columns: &mut [f32]) {
-        columns.par_chunks_mut(s.n).enumerate().for_each(|(row, columns)| self.gather_row(row, input, s, columns));
+    /// im2col: for each weight of a kernel, the input pixel that each output multiplies it with.
+    fn im2col(&self, input: &[f32], s: &Sizes, columns: &mut [f32]) {
+        columns.par_chunks_mut(s.n).enumerate().for_each(|(row, columns)| self.im2col_row(row, input, s, columns));
     }
 
-    fn gather_row(&self, row: usize, input: &[f32], s: &Sizes, columns: &mut [f32]) {
+    fn im2col_row(&self, row: usize, input: &[f32], s: &Sizes, columns: &mut [f32]) {
         let [taps_down, taps_across] = self.window.kernel;
         let [height, width] = s.input;
         let [_, out_width] = s.output;
@@ -298,13 +300,13 @@ impl Conv2d {
         });
     }
 
-    /// The transpose of [`Conv2d::gather`]: adds each column back to the pixel that it came from.
-    fn scatter(&self, columns: &[f32], s: &Sizes, pulled: &mut [f32]) {
-        let planes = pulled.par_chunks_mut(s.input[0] * s.input[1]).enumerate();
-        planes.for_each(|(channel, pulled)| self.scatter_channel(channel, columns, s, pulled));
+    /// col2im, the transpose of [`Conv2d::im2col`]: adds each column to the pixel that it came from.
+    fn col2im(&self, columns: &[f32], s: &Sizes, input_gradient: &mut [f32]) {
+        let planes = input_gradient.par_chunks_mut(s.input[0] * s.input[1]).enumerate();
+        planes.for_each(|(channel, input_gradient)| self.col2im_channel(channel, columns, s, input_gradient));
     }
 
-    fn scatter_channel(&self, channel: usize, columns: &[f32], s: &Sizes, pulled: &mut [f32]) {
+    fn col2im_channel(&self, channel: usize, columns: &[f32], s: &Sizes, input_gradient: &mut [f32]) {
         let taps = self.window.kernel[0] * self.window.kernel[1];
         let width = s.input[1];
         let [_, out_width] = s.output;
@@ -312,14 +314,14 @@ impl Conv2d {
             let columns = &columns[(channel * taps + tap) * s.n..][..s.n];
             self.each_run(tap, s, |out_row, first, end, in_row, from| {
                 let columns = &columns[out_row * out_width..][first..end];
-                let pixels = pulled[in_row * width + from..].iter_mut().step_by(self.window.stride[1]);
+                let pixels = input_gradient[in_row * width + from..].iter_mut().step_by(self.window.stride[1]);
                 columns.iter().zip(pixels).for_each(|(&c, x)| *x += c);
             });
         }
     }
 
-    /// Calls `f(output row, first column, end column, input row, first input column)` for each row of outputs at which
-    /// this tap of the kernel lies inside the image.
+    /// Calls `f(output row, first column, end column, input row, first input column)` for each row of outputs at which a
+    /// tap of the kernel lies inside the image.
     fn each_run(&self, tap: usize, s: &Sizes, mut f: impl FnMut(usize, usize, usize, usize, usize)) {
         let (down, across) = (tap / self.window.kernel[1], tap % self.window.kernel[1]);
         let (top, bottom, in_top) = self.window.inside(0, down, s.input[0], s.output[0]);

@@ -1,10 +1,10 @@
-//! Convolutions with one input channel a group: direct, a row at a time.
+//! Direct convolution with one input channel a group, a row at a time.
 
 use rayon::prelude::*;
 
 use super::conv2d::Conv2d;
 
-/// Each input channel feeds `multiplier` output channels of its own.
+/// Computes the output; each input channel has `multiplier` output channels.
 pub(super) fn forward(
     conv: &Conv2d,
     input: &[f32],
@@ -28,17 +28,17 @@ pub(super) fn forward(
                 let input = &input[in_row * width + from..];
                 match conv.window.stride[1] {
                     1 => output.iter_mut().zip(input).for_each(|(y, &x)| *y += weight * x),
-                    step => output.iter_mut().zip(input.iter().step_by(step)).for_each(|(y, &x)| *y += weight * x),
+                    stride => output.iter_mut().zip(input.iter().step_by(stride)).for_each(|(y, &x)| *y += weight * x),
                 }
             },
         );
     });
 }
 
-/// The transpose of [`forward`]: adds the gradients of a channel's outputs to its input.
+/// Computes the gradient of the input, the transpose of [`forward`].
 pub(super) fn backward(
     conv: &Conv2d,
-    pulled: &mut [f32],
+    input_gradient: &mut [f32],
     [height, width]: [usize; 2],
     gradient: &[f32],
     [out_height, out_width]: [usize; 2],
@@ -46,25 +46,28 @@ pub(super) fn backward(
 ) {
     let channels = conv.weight.len() / (conv.window.kernel[0] * conv.window.kernel[1]);
     let plane = out_height * out_width;
-    pulled.par_chunks_mut(height * width).enumerate().for_each(|(input_plane, pulled)| {
+    input_gradient.par_chunks_mut(height * width).enumerate().for_each(|(input_plane, input_gradient)| {
         for copy in 0..multiplier {
             let output_plane = input_plane * multiplier + copy;
             let gradient = &gradient[output_plane * plane..][..plane];
             let sizes = ([height, width], [out_height, out_width]);
             each_tap(conv, output_plane % channels, sizes.0, sizes.1, |weight, out_row, (first, end), in_row, from| {
                 let gradient = &gradient[out_row * out_width..][first..end];
-                let pulled = &mut pulled[in_row * width + from..];
+                let input_gradient = &mut input_gradient[in_row * width + from..];
                 match conv.window.stride[1] {
-                    1 => gradient.iter().zip(pulled).for_each(|(&g, x)| *x += weight * g),
-                    step => gradient.iter().zip(pulled.iter_mut().step_by(step)).for_each(|(&g, x)| *x += weight * g),
+                    1 => gradient.iter().zip(input_gradient).for_each(|(&g, x)| *x += weight * g),
+                    stride => gradient
+                        .iter()
+                        .zip(input_gradient.iter_mut().step_by(stride))
+                        .for_each(|(&g, x)| *x += weight * g),
                 }
             });
         }
     });
 }
 
-/// Calls `f(weight, output row, output columns, input row, first input column)` row by row, so that a row of outputs
-/// stays in the cache while all taps add to it.
+/// Calls `f(weight, output row, output columns, input row, first input column)` for all taps of each row, so that a row of
+/// outputs stays in the cache while all taps add to it.
 fn each_tap(
     conv: &Conv2d,
     channel: usize,

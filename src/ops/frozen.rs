@@ -1,4 +1,4 @@
-//! The bridge between operations on plain slices and candle's graph.
+//! [`FrozenOp`]: operations on slices, and their use in candle's graph.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -39,19 +39,19 @@ pub trait FrozenOp: Any + Send + Sync + std::fmt::Debug {
     /// The shape of the output for an input of this shape, batch included.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the input does not fit.
+    /// [`Error::Shape`] when the shape is not valid for this operation.
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>>;
 
-    /// The output's values.
+    /// The values of the output.
     fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32>;
 
-    /// The gradient of the input, given the input, the output and the gradient of the output.
+    /// The gradient with respect to the input, given the input, the output and the gradient with respect to the output.
     fn backward(&self, input: &[f32], output: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32>;
 
-    /// The same composed of candle's operations, for devices other than the CPU. Weights are copied to the device each time.
+    /// The operation composed of candle's own, for devices other than the CPU. Weights are copied to the device on each call.
     ///
     /// # Errors
-    /// By default always: the operation runs on the CPU alone.
+    /// The default implementation always fails: the operation runs on the CPU only.
     fn fallback(&self, input: &Tensor) -> Result<Tensor> {
         let reason =
             format!("runs on the CPU, not on {:?}; move the tensor with to_device(&Device::Cpu)", input.device());
@@ -128,12 +128,12 @@ impl FrozenOp for Arc<dyn FrozenOp> {
     }
 }
 
-/// Puts a [`FrozenOp`] into candle's graph.
+/// Applies a [`FrozenOp`] to candle's tensors.
 pub trait Frozen: FrozenOp + Clone + Sized {
     /// Applies the operation; the result can be differentiated with respect to `input`.
     ///
     /// # Errors
-    /// When `input` is not float32, of a shape that does not fit, or on a device that the operation does not know.
+    /// When `input` is not float32, its shape is not valid for the operation, or the operation does not support its device.
     fn apply(&self, input: &Tensor) -> Result<Tensor> {
         if input.dtype() != DType::F32 {
             let got = format!("{:?} values; convert with to_dtype(DType::F32)", input.dtype());
@@ -143,15 +143,15 @@ pub trait Frozen: FrozenOp + Clone + Sized {
         if !input.device().is_cpu() {
             return self.fallback(input);
         }
-        Ok(input.contiguous()?.apply_op1(InGraph(self.clone()))?)
+        Ok(input.contiguous()?.apply_op1(CustomOp(self.clone()))?)
     }
 }
 
 impl<Op: FrozenOp + Clone> Frozen for Op {}
 
-struct InGraph<Op>(Op);
+struct CustomOp<Op>(Op);
 
-impl<Op: FrozenOp> CustomOp1 for InGraph<Op> {
+impl<Op: FrozenOp> CustomOp1 for CustomOp<Op> {
     fn name(&self) -> &'static str {
         self.0.name()
     }
@@ -162,38 +162,45 @@ impl<Op: FrozenOp> CustomOp1 for InGraph<Op> {
         let output = self.0.forward(contiguous(storage, layout)?, shape);
         let expected: usize = output_shape.iter().product();
         if output.len() != expected {
-            candle_core::bail!("{} gave {} values for a shape of {expected}", self.0.name(), output.len());
+            candle_core::bail!("{} returned {} values for a shape of {expected}", self.0.name(), output.len());
         }
         Ok((CpuStorage::F32(output), Shape::from(output_shape)))
     }
 
     fn bwd(&self, input: &Tensor, output: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
         let gradient = gradient.contiguous()?;
-        let pulled = with_values(input, |input_values| {
+        let input_gradient = with_values(input, |input_values| {
             with_values(output, |output_values| {
                 with_values(&gradient, |gradient| {
                     if gradient.len() != output_values.len() {
                         let (got, expected) = (gradient.len(), output_values.len());
-                        candle_core::bail!("{} got a gradient of {got} values for {expected}", self.0.name());
+                        candle_core::bail!(
+                            "{} received a gradient of {got} values, expected {expected}",
+                            self.0.name()
+                        );
                     }
-                    let pulled = self.0.backward(input_values, output_values, gradient, input.dims());
-                    if pulled.len() != input_values.len() {
-                        let (got, expected) = (pulled.len(), input_values.len());
-                        candle_core::bail!("{} gave a gradient of {got} values for {expected}", self.0.name());
+                    let input_gradient = self.0.backward(input_values, output_values, gradient, input.dims());
+                    if input_gradient.len() != input_values.len() {
+                        let (got, expected) = (input_gradient.len(), input_values.len());
+                        candle_core::bail!(
+                            "{} returned a gradient of {got} values, expected {expected}",
+                            self.0.name()
+                        );
                     }
-                    Ok(pulled)
+                    Ok(input_gradient)
                 })
             })
         })?;
-        Ok(Some(Tensor::from_vec(pulled, input.shape(), input.device())?))
+        Ok(Some(Tensor::from_vec(input_gradient, input.shape(), input.device())?))
     }
 }
 
-/// A copy of the values of a float32 tensor, row-major.
+/// Copies the values of a float32 tensor, row-major.
 pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.flatten_all()?.to_vec1::<f32>()?)
 }
 
+/// Borrows the values of a contiguous float32 tensor.
 pub(crate) fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
     let values = storage.as_slice::<f32>()?;
     let Some((start, end)) = layout.contiguous_offsets() else {
@@ -201,10 +208,11 @@ pub(crate) fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle
     };
     match values.get(start..end) {
         Some(values) => Ok(values),
-        None => candle_core::bail!("the tensor's values {start} to {end} lie outside of its {} stored", values.len()),
+        None => candle_core::bail!("values {start}..{end} of the tensor lie outside its storage of {}", values.len()),
     }
 }
 
+/// Calls `f` with the values of a contiguous float32 tensor on the CPU.
 pub(crate) fn with_values<T>(
     tensor: &Tensor,
     f: impl FnOnce(&[f32]) -> candle_core::Result<T>,
@@ -223,16 +231,16 @@ mod tests {
     use super::*;
     use crate::ops::{ChannelAffine, vjp};
 
-    /// Says that it keeps the shape, and gives one value less in one of the two directions.
+    /// Declares the input's shape as its output's, and returns fewer values in one of the two directions.
     #[derive(Clone, Debug)]
-    struct Liar {
+    struct WrongSize {
         forward: usize,
         backward: usize,
     }
 
-    impl FrozenOp for Liar {
+    impl FrozenOp for WrongSize {
         fn name(&self) -> &'static str {
-            "liar"
+            "wrong size"
         }
 
         fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
@@ -251,11 +259,11 @@ mod tests {
     #[test]
     fn an_operation_of_the_wrong_size_is_an_error() {
         let x = Var::from_tensor(&Tensor::new(&[1f32, 2.0, 3.0], &Device::Cpu).unwrap()).unwrap();
-        let error = Liar { forward: 1, backward: 0 }.apply(&x).unwrap_err().to_string();
-        assert!(error.contains("liar gave 2 values for a shape of 3"), "{error}");
-        let y = Liar { forward: 0, backward: 1 }.apply(&x).unwrap();
+        let error = WrongSize { forward: 1, backward: 0 }.apply(&x).unwrap_err().to_string();
+        assert!(error.contains("wrong size returned 2 values for a shape of 3"), "{error}");
+        let y = WrongSize { forward: 0, backward: 1 }.apply(&x).unwrap();
         let error = vjp(&y, &y, &x).unwrap_err().to_string();
-        assert!(error.contains("liar gave a gradient of 2 values for 3"), "{error}");
+        assert!(error.contains("wrong size returned a gradient of 2 values, expected 3"), "{error}");
     }
 
     #[test]
@@ -263,7 +271,7 @@ mod tests {
         let whole = Tensor::arange(0f32, 24.0, &Device::Cpu).unwrap().reshape((2, 3, 4)).unwrap();
         let op = ChannelAffine::new(&[1.0, 10.0, 100.0], &[0.0; 3]).unwrap();
         let all = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        // The second half of the storage, and a transpose that lies in no order.
+        // The second half of the storage, and a transpose that is not contiguous.
         let second = op.apply(&whole.narrow(0, 1, 1).unwrap()).unwrap();
         assert_eq!(all(&second)[..5], [12.0, 13.0, 14.0, 15.0, 160.0]);
         let turned = whole.permute((0, 2, 1)).unwrap().narrow(1, 1, 3).unwrap();

@@ -1,4 +1,4 @@
-//! The mean over the whole image.
+//! Global average pooling.
 
 use candle_core::Tensor;
 

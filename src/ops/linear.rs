@@ -27,7 +27,7 @@ impl Linear {
     /// A layer from its weight `[outputs, inputs]` and bias `[outputs]`.
     ///
     /// # Errors
-    /// When the shapes do not fit or the values are not float32.
+    /// When the shapes are inconsistent or the values are not float32.
     pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
         let &[outputs, inputs] = weight.dims() else {
             return Err(Error::shape("the weight of linear", "[outputs, inputs]", weight.dims()));
@@ -81,7 +81,7 @@ impl FrozenOp for Linear {
 
     fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
         let batch = shape[0];
-        // The transposed product has the long side in rows, which is what is cut into blocks.
+        // The transposed product has its long side in the rows, which are split into blocks.
         let mut columns = vec![0.0; self.outputs * batch];
         let weight = Matrix::rows(&self.weight, self.inputs);
         let input = Matrix::rows(input, self.inputs).transposed();
@@ -96,11 +96,11 @@ impl FrozenOp for Linear {
     }
 
     fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
-        let mut pulled = vec![0.0; shape[0] * self.inputs];
+        let mut input_gradient = vec![0.0; shape[0] * self.inputs];
         let gradient = Matrix::rows(gradient, self.outputs);
         let weight = Matrix::rows(&self.weight, self.inputs);
-        multiply([shape[0], self.outputs, self.inputs], gradient, weight, &mut pulled);
-        pulled
+        multiply([shape[0], self.outputs, self.inputs], gradient, weight, &mut input_gradient);
+        input_gradient
     }
 
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {

@@ -1,39 +1,44 @@
-//! Matrix products cut into blocks of fixed size, so that the bits do not depend on the number of threads.
+//! Matrix products in blocks of fixed size, so that the bits do not depend on the number of threads.
 
 use rayon::prelude::*;
 
-/// A matrix in memory: the first element, and the steps between rows and between columns.
+/// A strided view of a matrix.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
     pub values: &'a [f32],
-    pub row_step: usize,
-    pub column_step: usize,
+    pub row_stride: usize,
+    pub column_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
-    /// Row-major with `columns` columns.
+    /// A row-major matrix with `columns` columns.
     pub fn rows(values: &'a [f32], columns: usize) -> Self {
-        Self { values, row_step: columns, column_step: 1 }
+        Self { values, row_stride: columns, column_stride: 1 }
     }
 
-    /// The transpose, without moving anything.
+    /// The transposed view.
+    #[must_use]
     pub fn transposed(self) -> Self {
-        Self { row_step: self.column_step, column_step: self.row_step, ..self }
+        Self { row_stride: self.column_stride, column_stride: self.row_stride, ..self }
     }
 
-    fn needs(&self, rows: usize, columns: usize) -> usize {
-        (rows - 1) * self.row_step + (columns - 1) * self.column_step + 1
+    /// The number of values that a matrix of this size spans.
+    fn span(&self, rows: usize, columns: usize) -> usize {
+        (rows - 1) * self.row_stride + (columns - 1) * self.column_stride + 1
     }
 }
 
+/// The output, shared by tasks.
 struct Output(*mut f32);
 // SAFETY: tasks write disjoint blocks of the output.
 unsafe impl Sync for Output {}
 impl Output {
+    /// A pointer to the element at `offset`.
+    ///
     /// # Safety
     /// `offset` lies inside the output.
     unsafe fn at(&self, offset: usize) -> *mut f32 {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's contract.
         unsafe { self.0.add(offset) }
     }
 }
@@ -41,14 +46,14 @@ impl Output {
 const BLOCK_ROWS: usize = 128;
 const BLOCK_COLUMNS: usize = 512;
 
-/// `output = a b`; a is m x k, b is k x n, output row-major m x n.
+/// Computes `output = a b`, where a is m x k, b is k x n, and the output is row-major m x n.
 pub(crate) fn multiply([m, k, n]: [usize; 3], a: Matrix, b: Matrix, output: &mut [f32]) {
     if m == 0 || n == 0 || k == 0 {
-        // A sum of no products.
+        // An empty sum.
         output.fill(0.0);
         return;
     }
-    assert!(a.values.len() >= a.needs(m, k) && b.values.len() >= b.needs(k, n));
+    assert!(a.values.len() >= a.span(m, k) && b.values.len() >= b.span(k, n));
     assert_eq!(output.len(), m * n);
     let target = Output(output.as_mut_ptr());
     let (down, across) = (m.div_ceil(BLOCK_ROWS), n.div_ceil(BLOCK_COLUMNS));
@@ -65,12 +70,12 @@ pub(crate) fn multiply([m, k, n]: [usize; 3], a: Matrix, b: Matrix, output: &mut
                 1,
                 n as isize,
                 false,
-                a.values.as_ptr().add(top * a.row_step),
-                a.column_step as isize,
-                a.row_step as isize,
-                b.values.as_ptr().add(left * b.column_step),
-                b.column_step as isize,
-                b.row_step as isize,
+                a.values.as_ptr().add(top * a.row_stride),
+                a.column_stride as isize,
+                a.row_stride as isize,
+                b.values.as_ptr().add(left * b.column_stride),
+                b.column_stride as isize,
+                b.row_stride as isize,
                 1.0,
                 1.0,
                 false,
@@ -91,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_and_transposes_equal_plain_sums() {
+    fn blocks_and_transposes_equal_direct_sums() {
         let value = |i: usize| ((i * 37) % 23) as f32 - 11.0;
         for [m, k, n] in [[1, 1, 1], [3, 5, 2], [130, 7, 515], [257, 3, 9]] {
             let a: Vec<f32> = (0..m * k).map(value).collect();
@@ -100,7 +105,7 @@ mod tests {
             multiply([m, k, n], Matrix::rows(&a, m).transposed(), Matrix::rows(&b, n), &mut output);
             for (i, row) in output.chunks(n).enumerate() {
                 for (j, &found) in row.iter().enumerate() {
-                    // Whole numbers this small have no rounding.
+                    // Small integers have no rounding error.
                     assert_eq!(
                         found,
                         (0..k).map(|l| a[l * m + i] * b[l * n + j]).sum::<f32>(),
@@ -112,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_of_nothing_is_zero() {
+    fn an_empty_sum_is_zero() {
         let mut output = [f32::NAN; 6];
         multiply([2, 0, 3], Matrix::rows(&[], 0), Matrix::rows(&[], 3), &mut output);
         assert_eq!(output, [0.0; 6]);

@@ -8,9 +8,9 @@ use super::frozen::{FrozenOp, Locality};
 use super::window::Window;
 use crate::{Error, Result};
 
-/// The largest value under each window; padding never wins.
+/// The maximum of each window, without the padding.
 ///
-/// The gradient goes to the first largest value in reading order, as in PyTorch. NaN wins over everything.
+/// As in PyTorch, the gradient goes to the first maximum in row-major order, and NaN counts as the maximum.
 #[derive(Clone, Copy, Debug)]
 pub struct MaxPool2d {
     window: Window,
@@ -19,13 +19,15 @@ pub struct MaxPool2d {
 
 impl MaxPool2d {
     /// A pool with this window.
+    #[must_use]
     pub fn new(window: Window) -> Self {
         Self { window, ceil: false }
     }
 
     /// Rounds the output's size up, as PyTorch's `ceil_mode` does.
-    pub fn ceil_mode(mut self, ceil: bool) -> Self {
-        self.ceil = ceil;
+    #[must_use]
+    pub fn ceil_mode(mut self) -> Self {
+        self.ceil = true;
         self
     }
 
@@ -34,15 +36,15 @@ impl MaxPool2d {
         self.window
     }
 
-    /// Whether every window meets the image, and the size is rounded down.
+    /// Returns whether every window overlaps the image and the output's size is rounded down.
     pub(crate) fn is_simple(&self) -> bool {
         !self.ceil && self.window.dilation == [1, 1]
     }
 
-    /// Calls `f(output index, input index of the largest value)` for each window of one plane.
+    /// Calls `f(output index, input index of the maximum)` for each window of one plane.
     fn each_maximum(&self, plane: &[f32], [height, width]: [usize; 2], mut f: impl FnMut(usize, usize)) {
         let w = &self.window;
-        let [out_height, out_width] = w.output([height, width], self.ceil).unwrap_or_default();
+        let [out_height, out_width] = w.output_rounded([height, width], self.ceil).unwrap_or_default();
         let inside = |at: usize, before: usize, limit: usize| at.checked_sub(before).filter(|&i| i < limit);
         for oy in 0..out_height {
             for ox in 0..out_width {
@@ -92,17 +94,17 @@ impl FrozenOp for MaxPool2d {
         if p.top.max(p.bottom) >= span[0] || p.left.max(p.right) >= span[1] {
             return Err(Error::invalid(
                 "max pool",
-                format!("padding {p:?} leaves windows of {span:?} without a pixel"),
+                format!("padding must be smaller than the window, got {p:?} for windows of {span:?} pixels"),
             ));
         }
-        let [height, width] = self.window.output([height, width], self.ceil)?;
+        let [height, width] = self.window.output_rounded([height, width], self.ceil)?;
         Ok(vec![batch, channels, height, width])
     }
 
     fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
         let size = [shape[2], shape[3]];
-        let [height, width] = self.window.output(size, self.ceil).unwrap_or_default();
-        // A dilated window can miss the image altogether: its maximum over nothing is minus infinity.
+        let [height, width] = self.window.output_rounded(size, self.ceil).unwrap_or_default();
+        // A dilated window can miss the image; its maximum is minus infinity.
         let mut output = vec![f32::NEG_INFINITY; shape[0] * shape[1] * height * width];
         let planes = output.par_chunks_mut(height * width).zip(input.par_chunks(size[0] * size[1]));
         planes.for_each(|(output, input)| self.each_maximum(input, size, |o, i| output[o] = input[i]));
@@ -111,18 +113,18 @@ impl FrozenOp for MaxPool2d {
 
     fn backward(&self, input: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
         let size = [shape[2], shape[3]];
-        let plane = self.window.output(size, self.ceil).map_or(1, |[height, width]| height * width);
-        let mut pulled = vec![0.0; input.len()];
-        let planes = pulled.par_chunks_mut(size[0] * size[1]).zip(input.par_chunks(size[0] * size[1]));
-        planes.zip(gradient.par_chunks(plane)).for_each(|((pulled, input), gradient)| {
-            self.each_maximum(input, size, |o, i| pulled[i] += gradient[o]);
+        let plane = self.window.output_rounded(size, self.ceil).map_or(1, |[height, width]| height * width);
+        let mut input_gradient = vec![0.0; input.len()];
+        let planes = input_gradient.par_chunks_mut(size[0] * size[1]).zip(input.par_chunks(size[0] * size[1]));
+        planes.zip(gradient.par_chunks(plane)).for_each(|((input_gradient, input), gradient)| {
+            self.each_maximum(input, size, |o, i| input_gradient[i] += gradient[o]);
         });
-        pulled
+        input_gradient
     }
 
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, channels, height, width) = x.dims4()?;
-        let output = self.window.output([height, width], self.ceil)?;
+        let output = self.window.output_rounded([height, width], self.ceil)?;
         let mut best = Tensor::full(f32::NEG_INFINITY, (batch, channels, output[0], output[1]), x.device())?;
         for tap in taps(x, &self.window, output)? {
             let (wins, nan) = (tap.pixels.gt(&best)?, tap.pixels.ne(&tap.pixels)?);

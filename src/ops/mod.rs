@@ -1,11 +1,11 @@
 //! Differentiable operations with frozen parameters.
 //!
-//! Every operation is a candle `CustomOp1` whose backward gives the gradient of its **input** and none for its weights:
-//! a metamer needs no other, and candle's own convolution and pooling compute the wrong ones or far too many.
+//! Every operation is a candle `CustomOp1` whose backward pass computes the gradient of its **input** and none of its weights,
+//! because metamers need no other. candle's own convolution and pooling have wrong or missing gradients for some inputs.
 //! Tensors are float32, images `[batch, channels, height, width]`.
 //!
-//! On another device than the CPU an operation is composed of candle's own ([`FrozenOp::fallback`]), with the same values and
-//! gradients. The tests run that on the CPU; **it has not been run on a GPU yet**.
+//! On devices other than the CPU an operation is composed of candle's own ([`FrozenOp::fallback`]), with the same values and
+//! gradients. The tests run the fallback on the CPU; **it has not been run on a GPU yet**.
 //!
 //! ```
 //! use metamers::candle::{Device, Tensor, Var};

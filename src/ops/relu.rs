@@ -1,4 +1,4 @@
-//! Rectifiers, and the form they take at the stage that a metamer matches.
+//! ReLU, and its straight-through form.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -10,10 +10,10 @@ const CHUNK: usize = 1 << 14;
 
 /// `y = min(max(x, 0), ceiling)`: ReLU, or with a ceiling ReLU6.
 ///
-/// The gradient is 1 strictly between the limits and 0 elsewhere, at the limits too, as in PyTorch. NaN stays NaN.
+/// As in PyTorch, the gradient is 1 strictly between the limits and 0 elsewhere, and NaN stays NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Relu {
-    /// The largest value that passes; infinite for a plain ReLU.
+    /// The maximum; infinite for an unbounded ReLU.
     pub max: f32,
 }
 
@@ -23,10 +23,11 @@ impl Relu {
     /// `min(max(x, 0), 6)`.
     pub const RELU6: Self = Self { max: 6.0 };
 
-    /// The clipped value.
+    /// The output for `x`.
+    #[must_use]
     #[inline]
     pub fn value(&self, x: f32) -> f32 {
-        // Comparisons, for `f32::max` would turn NaN into 0 and hide it.
+        // By comparison, because `f32::max` would replace NaN with 0.
         if x <= 0.0 {
             0.0
         } else if x >= self.max {
@@ -36,7 +37,8 @@ impl Relu {
         }
     }
 
-    /// Whether a gradient passes at `x`.
+    /// Returns whether the gradient at `x` is 1.
+    #[must_use]
     #[inline]
     pub fn passes(&self, x: f32) -> bool {
         x > 0.0 && x < self.max
@@ -71,29 +73,29 @@ impl FrozenOp for Relu {
     }
 
     fn backward(&self, input: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
-        let mut pulled = vec![0.0; input.len()];
-        let chunks = pulled.par_chunks_mut(CHUNK).zip(input.par_chunks(CHUNK)).zip(gradient.par_chunks(CHUNK));
-        chunks.for_each(|((pulled, input), gradient)| {
-            for ((p, &x), &g) in pulled.iter_mut().zip(input).zip(gradient) {
+        let mut input_gradient = vec![0.0; input.len()];
+        let chunks = input_gradient.par_chunks_mut(CHUNK).zip(input.par_chunks(CHUNK)).zip(gradient.par_chunks(CHUNK));
+        chunks.for_each(|((input_gradient, input), gradient)| {
+            for ((p, &x), &g) in input_gradient.iter_mut().zip(input).zip(gradient) {
                 *p = if self.passes(x) { g } else { 0.0 };
             }
         });
-        pulled
+        input_gradient
     }
 
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let constant = |value: f32| Tensor::full(value, x.shape(), x.device());
-        // No comparison holds for NaN, so it stays.
+        // Every comparison with NaN is false, so NaN stays.
         let y = x.le(0f32)?.where_cond(&constant(0.0)?, x)?;
         Ok(x.ge(self.max)?.where_cond(&constant(self.max)?, &y)?)
     }
 }
 
-/// A [`Relu`] whose backward is the identity: the rectifier of the matched stage, in a loss written by hand.
+/// A [`Relu`] with the identity as its backward pass (a straight-through estimator), for hand-written losses at a ReLU stage.
 ///
-/// A unit that is silent in the metamer and active in the original has no gradient through a true ReLU and could never
-/// be matched; Feather et al. (2019, 2023) therefore let the gradient pass at the matched stage, and only there. A
-/// [`Synthesis`](crate::synthesis::Synthesis) does that itself and needs no such layer.
+/// A unit that is silent in the metamer and active in the original has no gradient through a ReLU and would never be matched.
+/// Feather et al. (2019, 2023) therefore pass the gradient through the ReLU of the matched stage, and only that one. A
+/// [`Synthesis`](crate::synthesis::Synthesis) does this itself and does not need this layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StraightThroughRelu(pub Relu);
 

@@ -1,19 +1,19 @@
-//! Frames of samples without a mean and with a deviation of 1: what a network on bare samples begins with.
+//! Standardisation of frames to mean 0 and standard deviation 1, the first layer of networks on raw samples.
 
 use candle_core::Tensor;
 
 use super::frozen::{FrozenOp, Locality};
 use crate::{Error, Result};
 
-/// The least deviation: a silent frame stays silent.
-const LEAST: f64 = 1e-10;
+/// The smallest divisor, so that a silent frame stays silent.
+const MIN_DEVIATION: f64 = 1e-10;
 
 /// `y = (x - mean) / max(deviation, 1e-10)` over each frame: `[batch, samples]` becomes `[batch, 1, samples, 1]`.
 ///
-/// The deviation is that of a sample (divided by one less than the number of samples), as PyTorch's `std`.
+/// The standard deviation has Bessel's correction (it divides by `samples - 1`), as PyTorch's `std`.
 #[derive(Clone, Copy, Debug)]
 pub struct Standardize {
-    /// Samples of a frame, at least 2.
+    /// The number of samples in a frame, at least 2.
     pub samples: usize,
 }
 
@@ -41,7 +41,7 @@ impl FrozenOp for Standardize {
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
         match shape {
             &[batch, samples] if samples == self.samples && samples > 1 => Ok(vec![batch, 1, samples, 1]),
-            _ => Err(Error::shape("the input of frame norm", format!("[batch, {}]", self.samples), shape)),
+            _ => Err(Error::shape("the input of standardize", format!("[batch, {}]", self.samples), shape)),
         }
     }
 
@@ -49,34 +49,34 @@ impl FrozenOp for Standardize {
         let mut output = Vec::with_capacity(input.len());
         for frame in input.chunks(self.samples) {
             let (mean, deviation) = Self::mean_and_deviation(frame);
-            output.extend(frame.iter().map(|&v| ((f64::from(v) - mean) / deviation.max(LEAST)) as f32));
+            output.extend(frame.iter().map(|&v| ((f64::from(v) - mean) / deviation.max(MIN_DEVIATION)) as f32));
         }
         output
     }
 
     fn backward(&self, input: &[f32], output: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
-        let mut pulled = Vec::with_capacity(input.len());
+        let mut input_gradient = Vec::with_capacity(input.len());
         let frames = input.chunks(self.samples).zip(output.chunks(self.samples)).zip(gradient.chunks(self.samples));
         for ((frame, y), gradient) in frames {
             let (_, deviation) = Self::mean_and_deviation(frame);
             let count = self.samples as f64;
             let mean = gradient.iter().map(|&g| f64::from(g)).sum::<f64>() / count;
             let along: f64 = gradient.iter().zip(y).map(|(&g, &y)| f64::from(g) * f64::from(y)).sum();
-            // The deviation moves with the samples, unless it stands at its least.
-            let turn = if deviation > LEAST { along / (count - 1.0) } else { 0.0 };
-            let scale = deviation.max(LEAST);
-            let pull = |(&g, &y): (&f32, &f32)| ((f64::from(g) - mean - f64::from(y) * turn) / scale) as f32;
-            pulled.extend(gradient.iter().zip(y).map(pull));
+            // Below its minimum, the divisor is constant.
+            let radial = if deviation > MIN_DEVIATION { along / (count - 1.0) } else { 0.0 };
+            let scale = deviation.max(MIN_DEVIATION);
+            let pull = |(&g, &y): (&f32, &f32)| ((f64::from(g) - mean - f64::from(y) * radial) / scale) as f32;
+            input_gradient.extend(gradient.iter().zip(y).map(pull));
         }
-        pulled
+        input_gradient
     }
 
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
-        let least = (LEAST * LEAST) as f32;
-        let centred = x.broadcast_sub(&x.mean_keepdim(1)?)?;
-        let variance = (centred.sqr()?.sum_keepdim(1)? / (self.samples - 1) as f64)?;
-        let floor = Tensor::full(least, variance.shape(), x.device())?;
-        let variance = variance.gt(least)?.where_cond(&variance, &floor)?;
-        Ok(centred.broadcast_div(&variance.sqrt()?)?.reshape((x.dims()[0], 1, self.samples, 1))?)
+        let min_variance = (MIN_DEVIATION * MIN_DEVIATION) as f32;
+        let centered = x.broadcast_sub(&x.mean_keepdim(1)?)?;
+        let variance = (centered.sqr()?.sum_keepdim(1)? / (self.samples - 1) as f64)?;
+        let floor = Tensor::full(min_variance, variance.shape(), x.device())?;
+        let variance = variance.gt(min_variance)?.where_cond(&variance, &floor)?;
+        Ok(centered.broadcast_div(&variance.sqrt()?)?.reshape((x.dims()[0], 1, self.samples, 1))?)
     }
 }

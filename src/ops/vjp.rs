@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, Var};
 
 use crate::{Error, Result};
 
-/// The gradient of `sum(output * cotangent)` with respect to `input`, without computing that sum.
+/// Computes the vector-Jacobian product: the gradient of `sum(output * cotangent)` with respect to `input`.
 ///
 /// `cotangent` has the shape of `output`; the result has the shape of `input`.
 ///
@@ -20,9 +20,10 @@ pub fn vjp(output: &Tensor, cotangent: &Tensor, input: &Var) -> Result<Tensor> {
         false => (output * cotangent)?.sum_all()?.backward()?,
     };
     let gradient = gradients.get(input).cloned();
-    gradient.ok_or_else(|| Error::invalid("pull_back", "the output does not depend on this input"))
+    gradient.ok_or_else(|| Error::invalid("vjp", "the output does not depend on this input"))
 }
 
+/// A scalar function of the output whose gradient is the cotangent; its value is never used.
 struct Seed(Tensor);
 
 impl CustomOp1 for Seed {

@@ -2,15 +2,15 @@
 
 use crate::{Error, Result};
 
-/// No picture is larger; below it no sum of sizes overflows.
-const LIMIT: usize = 1 << 24;
+/// The largest kernel, stride, dilation or padding; sums of sizes below it do not overflow.
+const MAX_SIZE: usize = 1 << 24;
 
 /// Rows and columns added around an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Padding {
-    /// Rows above.
+    /// Rows above the image.
     pub top: usize,
-    /// Rows below.
+    /// Rows below the image.
     pub bottom: usize,
     /// Columns to the left.
     pub left: usize,
@@ -19,14 +19,16 @@ pub struct Padding {
 }
 
 impl Padding {
-    /// The same number of pixels on all four sides.
+    /// Equal padding on all four sides.
+    #[must_use]
     pub fn all(pixels: usize) -> Self {
         Self { top: pixels, bottom: pixels, left: pixels, right: pixels }
     }
 
-    /// TensorFlow's `SAME`: output = ceil(input / stride), and an odd pixel goes below and to the right.
+    /// TensorFlow's `SAME` padding: output = ceil(input / stride), with the odd pixel below and to the right.
     ///
-    /// Along each axis the total is `max((ceil(input / stride) - 1) * stride + kernel - input, 0)`, for an undilated window.
+    /// Along each axis the total is `max((ceil(input / stride) - 1) * stride + kernel - input, 0)`, for dilation 1.
+    #[must_use]
     pub fn same(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> Self {
         let total = |axis: usize| {
             let stride = stride[axis].max(1);
@@ -43,9 +45,9 @@ impl Padding {
 pub struct Window {
     /// Height and width.
     pub kernel: [usize; 2],
-    /// Step between neighbouring outputs.
+    /// Input pixels between adjacent outputs.
     pub stride: [usize; 2],
-    /// Distance between the pixels that the window touches; 1 means neighbours.
+    /// Distance between adjacent taps.
     pub dilation: [usize; 2],
     /// Pixels added around the input.
     pub padding: Padding,
@@ -53,46 +55,53 @@ pub struct Window {
 
 impl Window {
     /// A window of this height and width with stride 1, dilation 1 and no padding.
+    #[must_use]
     pub fn new(kernel: [usize; 2]) -> Self {
         Self { kernel, stride: [1, 1], dilation: [1, 1], padding: Padding::default() }
     }
 
-    /// [`Window::new`] with equal sides.
+    /// A square window: [`Window::new`] with equal sides.
+    #[must_use]
     pub fn square(side: usize) -> Self {
         Self::new([side, side])
     }
 
-    /// The same window with this stride along both axes.
+    /// Sets the stride along both axes.
+    #[must_use]
     pub fn stride(mut self, stride: usize) -> Self {
         self.stride = [stride, stride];
         self
     }
 
-    /// The same window with these strides, `[vertical, horizontal]`.
+    /// Sets the strides, `[vertical, horizontal]`.
+    #[must_use]
     pub fn strides(mut self, stride: [usize; 2]) -> Self {
         self.stride = stride;
         self
     }
 
-    /// The same window with this dilation along each axis.
+    /// Sets the dilations, `[vertical, horizontal]`.
+    #[must_use]
     pub fn dilations(mut self, dilation: [usize; 2]) -> Self {
         self.dilation = dilation;
         self
     }
 
-    /// The same window with this padding.
+    /// Sets the padding.
+    #[must_use]
     pub fn padding(mut self, padding: Padding) -> Self {
         self.padding = padding;
         self
     }
 
-    /// The input pixels that a window spans along each axis, dilation included; at most `usize::MAX`.
+    /// The number of input pixels that the window spans along each axis, including dilation; saturates at `usize::MAX`.
+    #[must_use]
     pub fn span(&self) -> [usize; 2] {
         let behind_first = |axis: usize| self.dilation[axis].saturating_mul(self.kernel[axis].saturating_sub(1));
         [0, 1].map(|axis| behind_first(axis).saturating_add(1))
     }
 
-    /// All its numbers, in a fixed order.
+    /// Kernel, stride, dilation and padding in a fixed order.
     pub(crate) fn numbers(&self) -> Vec<usize> {
         let pads = self.pads();
         [self.kernel, self.stride, self.dilation, pads[0], pads[1]].concat()
@@ -105,20 +114,35 @@ impl Window {
 
     /// Height and width of the output for an input of `[height, width]`.
     ///
-    /// Along each axis `floor((input + padding - span) / stride) + 1`. With `ceil` the division rounds up, except that
-    /// a last window which would start in the padding behind the input is left out, as PyTorch does.
+    /// Along each axis `floor((input + padding - span) / stride) + 1`.
     ///
     /// # Errors
-    /// A zero kernel, stride or dilation, and an input that is smaller than the window.
-    pub fn output(&self, input: [usize; 2], ceil: bool) -> Result<[usize; 2]> {
+    /// When the kernel, stride or dilation is 0, or the padded input is smaller than the window.
+    pub fn output(&self, input: [usize; 2]) -> Result<[usize; 2]> {
+        self.output_rounded(input, false)
+    }
+
+    /// Height and width of the output if sizes are rounded up, as with PyTorch's `ceil_mode`.
+    ///
+    /// As [`Window::output`] with `ceil` instead of `floor`, but as in PyTorch a last window that would start in the padding
+    /// after the input is left out.
+    ///
+    /// # Errors
+    /// As [`Window::output`].
+    pub fn output_ceil(&self, input: [usize; 2]) -> Result<[usize; 2]> {
+        self.output_rounded(input, true)
+    }
+
+    pub(crate) fn output_rounded(&self, input: [usize; 2], ceil: bool) -> Result<[usize; 2]> {
         let mut output = [0; 2];
         for axis in 0..2 {
             let [before, after] = self.pads()[axis];
             let stride = self.stride[axis];
             let numbers = [self.kernel[axis], stride, self.dilation[axis]];
-            if numbers.contains(&0) || numbers.into_iter().chain([before, after]).any(|n| n > LIMIT) {
-                let reason =
-                    format!("kernel, stride and dilation start at 1, and nothing passes {LIMIT}, got {self:?}");
+            if numbers.contains(&0) || numbers.into_iter().chain([before, after]).any(|n| n > MAX_SIZE) {
+                let reason = format!(
+                    "kernel, stride and dilation must be at least 1, and no size may exceed {MAX_SIZE}, got {self:?}"
+                );
                 return Err(Error::invalid("window", reason));
             }
             let span = self.span()[axis];
@@ -138,8 +162,8 @@ impl Window {
         Ok(output)
     }
 
-    /// The output positions along `axis` at which tap `tap` of the window lies inside an input of length `input`:
-    /// the first such position, one past the last, and the input index of the first.
+    /// The output positions along `axis` at which a tap lies inside an input of length `input`: the first, one past the last,
+    /// and the input index at the first.
     pub(crate) fn inside(&self, axis: usize, tap: usize, input: usize, output: usize) -> (usize, usize, usize) {
         let before = self.pads()[axis][0];
         let (stride, offset) = (self.stride[axis], tap * self.dilation[axis]);
@@ -155,19 +179,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same_padding_puts_the_odd_pixel_behind() {
+    fn same_padding_puts_the_odd_pixel_at_the_end() {
         let padding = Padding::same([224, 224], [3, 3], [2, 2]);
         assert_eq!(padding, Padding { top: 0, bottom: 1, left: 0, right: 1 });
-        assert_eq!(Window::square(3).stride(2).padding(padding).output([224, 224], false).unwrap(), [112, 112]);
+        assert_eq!(Window::square(3).stride(2).padding(padding).output([224, 224]).unwrap(), [112, 112]);
         assert_eq!(Padding::same([211, 390], [7, 14], [3, 3]), Padding { top: 3, bottom: 3, left: 5, right: 6 });
     }
 
     #[test]
     fn ceil_mode_leaves_out_a_window_that_starts_in_the_padding() {
         let window = Window::square(2).stride(2).padding(Padding::all(1));
-        assert_eq!(window.output([3, 3], false).unwrap(), [2, 2]);
-        assert_eq!(window.output([3, 4], true).unwrap(), [2, 3]);
-        assert_eq!(Window::square(1).stride(3).padding(Padding::all(1)).output([4, 4], true).unwrap(), [2, 2]);
+        assert_eq!(window.output([3, 3]).unwrap(), [2, 2]);
+        assert_eq!(window.output_ceil([3, 4]).unwrap(), [2, 3]);
+        assert_eq!(Window::square(1).stride(3).padding(Padding::all(1)).output_ceil([4, 4]).unwrap(), [2, 2]);
     }
 
     #[test]
@@ -180,7 +204,7 @@ mod tests {
                             let padding = Padding { left: before, right: after, ..Padding::default() };
                             let window =
                                 Window { kernel: [1, kernel], stride: [1, stride], dilation: [1, dilation], padding };
-                            let Ok([_, output]) = window.output([1, input], false) else { continue };
+                            let Ok([_, output]) = window.output([1, input]) else { continue };
                             for tap in 0..kernel {
                                 let at = |o: usize| (o * stride + tap * dilation).checked_sub(before);
                                 let hits: Vec<_> = (0..output).filter(|&o| at(o).is_some_and(|i| i < input)).collect();
@@ -196,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_any_size_are_refused_and_not_computed_with() {
+    fn huge_sizes_are_errors_and_do_not_overflow() {
         let huge = usize::MAX;
         for window in [
             Window::square(huge),
@@ -206,16 +230,16 @@ mod tests {
             Window::square(3).padding(Padding::all(huge)),
         ] {
             assert!(window.span().iter().all(|&span| span >= 3));
-            assert!(window.output([9, 9], false).is_err() && window.output([9, 9], true).is_err(), "{window:?}");
+            assert!(window.output_ceil([9, 9]).is_err() && window.output([9, 9]).is_err(), "{window:?}");
         }
         assert_eq!(Window::square(3).dilations([huge, 2]).span(), [huge, 5]);
-        Padding::same([huge, 1], [huge, huge], [1, huge]);
+        let _ = Padding::same([huge, 1], [huge, huge], [1, huge]);
     }
 
     #[test]
-    fn a_window_larger_than_its_input_is_refused() {
-        assert!(Window::square(5).output([4, 9], false).unwrap_err().to_string().contains("height"));
-        assert!(Window::square(0).output([4, 9], false).is_err());
-        assert!(Window::square(3).stride(0).output([4, 9], false).is_err());
+    fn a_window_larger_than_its_input_is_an_error() {
+        assert!(Window::square(5).output([4, 9]).unwrap_err().to_string().contains("height"));
+        assert!(Window::square(0).output([4, 9]).is_err());
+        assert!(Window::square(3).stride(0).output([4, 9]).is_err());
     }
 }

@@ -1,16 +1,16 @@
-//! The date and time in UTC.
+//! Date and time in UTC.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// `2026-11-26 01:05 UTC`.
+/// The current time as `2026-11-26 01:05 UTC`.
 pub(super) fn now() -> String {
-    written(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    format_utc(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
-/// Seconds since 1970 as a date of the Gregorian calendar.
+/// Formats seconds since 1970 as a Gregorian date.
 ///
 /// Years are counted from March, so that the leap day is their last; 400 of them have 146,097 days.
-fn written(seconds: u64) -> String {
+fn format_utc(seconds: u64) -> String {
     let (days, minutes) = (seconds / 86_400 + 719_468, seconds % 86_400 / 60);
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -36,7 +36,7 @@ mod tests {
             (4_107_542_400, "2100-03-01 00:00 UTC"),
             (4_107_456_000, "2100-02-28 00:00 UTC"),
         ] {
-            assert_eq!(super::written(seconds), date);
+            assert_eq!(super::format_utc(seconds), date);
         }
     }
 }

@@ -1,23 +1,23 @@
-//! The machine, the compiler and the project's folder, as far as they tell.
+//! Detection of the machine, the compiler and the project's commit.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The first line that a program prints, if it is there and succeeds.
-fn line(program: &str, arguments: &[&str]) -> Option<String> {
+/// The first line of a program's output; `None` when it is not found or fails.
+fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().trim().to_owned();
     output.status.success().then_some(text)
 }
 
 pub(super) fn rust() -> Option<String> {
-    line("rustc", &["--version"]).filter(|version| !version.is_empty())
+    first_line("rustc", &["--version"]).filter(|version| !version.is_empty())
 }
 
 /// The commit of the folder that the library was built from.
 pub(super) fn commit() -> Option<String> {
     let folder = env!("CARGO_MANIFEST_DIR");
-    let git = |arguments: &[&str]| line("git", &[&["-C", folder], arguments].concat());
+    let git = |arguments: &[&str]| first_line("git", &[&["-C", folder], arguments].concat());
     // A copy of the sources inside another repository has no commit of its own.
     let root = git(&["rev-parse", "--show-toplevel"])?;
     if Path::new(&root).canonicalize().ok()? != Path::new(folder).canonicalize().ok()? {
@@ -32,18 +32,18 @@ pub(super) fn commit() -> Option<String> {
 pub(super) fn system() -> String {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let name = std::fs::read_to_string("/etc/os-release").ok().and_then(|text| value(&text, "PRETTY_NAME", '='));
-    let name = name.or_else(|| Some(format!("macOS {}", line("sw_vers", &["-productVersion"])?)));
+    let name = name.or_else(|| Some(format!("macOS {}", first_line("sw_vers", &["-productVersion"])?)));
     name.map_or_else(|| format!("{os} {arch}"), |name| format!("{name}, {os} {arch}"))
 }
 
 pub(super) fn processor() -> Option<String> {
     let listed = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| value(&text, "model name", ':'));
-    listed.or_else(|| line("sysctl", &["-n", "machdep.cpu.brand_string"])).filter(|name| !name.is_empty())
+    listed.or_else(|| first_line("sysctl", &["-n", "machdep.cpu.brand_string"])).filter(|name| !name.is_empty())
 }
 
-/// The value of the first line that begins with this name, without quotes.
-fn value(text: &str, name: &str, between: char) -> Option<String> {
-    let values = text.lines().filter_map(|line| line.split_once(between));
+/// The unquoted value of the first `key<separator>value` line with this key.
+fn value(text: &str, name: &str, separator: char) -> Option<String> {
+    let values = text.lines().filter_map(|line| line.split_once(separator));
     let mut values = values.filter(|(key, _)| key.trim() == name);
     values.next().map(|(_, value)| value.trim().trim_matches('"').to_owned())
 }
@@ -61,8 +61,8 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_not_there_or_fails_says_nothing() {
-        assert_eq!(line("no-such-program-of-metamers", &[]), None);
-        assert_eq!(line("rustc", &["--no-such-option"]), None);
+    fn a_program_that_is_missing_or_fails_gives_none() {
+        assert_eq!(first_line("no-such-program-of-metamers", &[]), None);
+        assert_eq!(first_line("rustc", &["--no-such-option"]), None);
     }
 }

@@ -1,7 +1,7 @@
-//! What it takes to run a notebook again: versions, machine, and what its runs were made with.
+//! Session information for reproducibility: versions, machine, and the networks, recipes and seeds of the session's runs.
 //!
-//! One call at the end of a notebook, [`provenance`], says it all, for a person and as JSON. A single metamer carries the same in its
-//! [`Provenance`](crate::synthesis::Provenance), and [`Metamer::reproduce`](crate::synthesis::Metamer::reproduce) puts it to the test.
+//! [`session_info`], called at the end of a notebook, returns it as text and as JSON. A single metamer carries the same in its
+//! [`Provenance`](crate::synthesis::Provenance), which [`Metamer::reproduce`](crate::synthesis::Metamer::reproduce) tests.
 //!
 //! ```
 //! let here = metamers::session_info::session_info();
@@ -12,61 +12,59 @@
 
 mod date;
 mod machine;
-mod session;
 
-pub use session::NetworkUse;
-pub(crate) use session::note_run;
+pub use crate::synthesis::session_log::NetworkUse;
 
 use serde::Serialize;
 
 use crate::display::{MimeBundle, Show, escape};
 use crate::engine::Isa;
+use crate::synthesis::session_log;
 
-/// The library, the machine and the session at one moment.
+/// The versions, the machine and the runs of this session.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SessionInfo {
-    /// Version of metamers.
+    /// The version of metamers.
     pub metamers: String,
-    /// The git commit of the project's folder, with "and changes" when files of the library differ from it; `None` outside of a
-    /// clone.
+    /// The git commit of the project's folder, with "and changes" when files of the library differ from it; `None` outside a clone.
     pub commit: Option<String>,
-    /// Version of candle.
+    /// The version of candle.
     pub candle: String,
-    /// What `rustc --version` says; `None` where it is not found.
+    /// The output of `rustc --version`; `None` when rustc is not found.
     pub rust: Option<String>,
-    /// The operating system and its architecture.
+    /// The operating system and the architecture.
     pub system: String,
-    /// The processor's name, where the system tells it.
+    /// The processor's name; `None` when the system does not report it.
     pub processor: Option<String>,
-    /// The instruction set that networks run with. Another one gives other last bits.
+    /// The instruction set that networks run with, which determines the last bits of results.
     pub instructions: String,
-    /// Threads that a synthesis may use. Their number never changes a bit.
+    /// The number of threads that a synthesis uses, which does not change results.
     pub threads: usize,
-    /// The networks that this session has made metamers with, in the order of their first run.
+    /// The networks of this session's runs, in the order of their first run.
     pub networks: Vec<NetworkUse>,
-    /// When this was asked, in UTC.
+    /// The date and time of the call, in UTC.
     pub date: String,
 }
 
-/// What it takes to run this notebook again; see [`SessionInfo`].
+/// Returns versions, machine and runs of this session; see [`SessionInfo`].
 pub fn session_info() -> SessionInfo {
     SessionInfo {
         metamers: env!("CARGO_PKG_VERSION").into(),
         commit: machine::commit(),
-        candle: crate::synthesis::CANDLE.into(),
+        candle: crate::synthesis::CANDLE_VERSION.into(),
         rust: machine::rust(),
         system: machine::system(),
         processor: machine::processor(),
         instructions: Isa::best().to_string(),
         threads: rayon::current_num_threads(),
-        networks: session::networks(),
+        networks: session_log::networks(),
         date: date::now(),
     }
 }
 
 impl SessionInfo {
-    /// All of it as JSON, with the recipes in full.
+    /// This as JSON, with the complete recipes.
     pub fn json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }

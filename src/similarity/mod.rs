@@ -17,4 +17,4 @@ mod similarity;
 pub use distribution::Distribution;
 pub use proportion::Proportion;
 pub(crate) use similarity::ranks;
-pub use similarity::{Similarity, snr_db};
+pub use similarity::{Similarity, WELL_MATCHED_DB, snr_db};

@@ -3,6 +3,9 @@
 use crate::display::{Align, MimeBundle, Show, Table};
 use crate::{Error, Result};
 
+/// The signal-to-noise ratio in dB from which on a stage is called well matched: the norm of the error is a tenth of that of the activations.
+pub const WELL_MATCHED_DB: f64 = 20.0;
+
 /// Three measures of how alike activations `a` (of the original) and `b` (of the metamer) are.
 ///
 /// | field | formula | range |

@@ -38,7 +38,7 @@ impl Image {
     /// [`Error::File`] with the path and the reason: the file does not exist, is not a valid image, is truncated, or is too large.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = assets::find(path.as_ref())?;
-        let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
+        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
         Ok(Self {
             name: extension::stimulus_name(&path),
             ..Self::decode(&bytes).map_err(|reason| Error::file(&path, reason))?

@@ -228,7 +228,7 @@ fn relative_path<T: Shipped>(path: &Path) -> String {
 
 fn shipped<T: Shipped>() -> Result<Library<T>> {
     let list = assets::shipped(&format!("{}/{}", T::FOLDER, T::LIST))?;
-    let bytes = std::fs::read(&list).map_err(|e| Error::file(&list, e))?;
+    let bytes = std::fs::read(&list).map_err(|e| Error::io(&list, e))?;
     let stimuli = parse(&bytes, list.parent().unwrap_or(Path::new("")));
     Ok(Library(stimuli.map_err(|reason| Error::file(&list, reason))?))
 }

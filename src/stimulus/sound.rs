@@ -52,7 +52,7 @@ impl Sound {
     /// that are not finite or outside `[-1, 1]`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = assets::find(path.as_ref())?;
-        let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
+        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
         Ok(Self {
             name: extension::stimulus_name(&path),
             ..Self::decode(&bytes).map_err(|reason| Error::file(&path, reason))?

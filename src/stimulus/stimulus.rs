@@ -44,7 +44,7 @@ impl Stimulus {
     /// The values as a network takes them: `[1, 3, height, width]` or `[1, samples]`.
     ///
     /// # Errors
-    /// Never for a stimulus that could be made; the type leaves candle's word on it.
+    /// Infallible for a valid stimulus; the `Result` comes from candle.
     pub fn to_tensor(&self) -> Result<Tensor> {
         match self {
             Self::Image(image) => image.to_tensor(),

@@ -105,7 +105,7 @@ fn evaluation(job: &Job, task: &Task) -> Result<Duration> {
     let stimulus = job.sources.stimulus(task.stimulus, &job.study.stimuli[task.stimulus])?;
     let plan =
         Synthesis::new(&network, job.study.stage(task), stimulus)?.recipe(subject.recipe.clone()).seed(task.seed);
-    let mut run: Run = plan.trial().start()?;
+    let mut run: Run = plan.unlogged().start()?;
     run.time_of_evaluation(MEASURED)
 }
 

@@ -153,7 +153,7 @@ impl Manifest {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::file(path, e)),
+            Err(e) => return Err(Error::io(path, e)),
         };
         let damaged = |e: &dyn std::fmt::Display| {
             Error::file(path, format!("is damaged ({e}); remove it, and it is made again from the plan"))
@@ -173,7 +173,7 @@ impl Manifest {
 
     fn write(&self, path: &Path) -> Result<()> {
         let folder = path.parent().unwrap_or(Path::new(""));
-        std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
+        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         let json = serde_json::to_vec_pretty(self).map_err(|e| Error::file(path, e))?;
         crate::fs::atomic::write(path, &json)
     }

@@ -125,7 +125,7 @@ impl Plan {
     /// A file that cannot be read, and a plan with unknown keys or impossible values.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
         let mut plan: Self = toml::from_str(&text).map_err(|e| Error::file(path, format!("is no plan: {e}")))?;
         plan.file = path.into();
         plan.check().map_err(|e| Error::file(path, e))?;

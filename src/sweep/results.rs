@@ -92,7 +92,7 @@ impl SweepResults {
         let metamer = self.job.store.metamer(task)?.ok_or_else(missing)?;
         // Only a sound is looked at through its network's ear, so only then is the network loaded.
         match metamer.sound() {
-            Ok(_) => Ok(Metamer::clone(&metamer).heard_by(&self.job.sources.network(network)?)),
+            Ok(_) => Ok(Metamer::clone(&metamer).with_cochleagram_from(&self.job.sources.network(network)?)),
             Err(_) => Ok(Metamer::clone(&metamer)),
         }
     }

@@ -91,7 +91,7 @@ impl std::fmt::Display for Submission {
 pub(super) fn submit(plan: &Plan, job: &Job, program: &Path, submit: bool) -> Result<Option<Submission>> {
     let slurm = plan.slurm.clone().unwrap_or_default();
     let folder = absolute(&plan.folder())?.join("slurm");
-    std::fs::create_dir_all(&folder).map_err(|e| Error::file(&folder, e))?;
+    std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
     if submit {
         none_in_queue(&folder)?;
     }
@@ -170,13 +170,13 @@ fn quoted(path: &Path) -> Result<String> {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(|e| Error::file(path, e))
+    std::path::absolute(path).map_err(|e| Error::io(path, e))
 }
 
 /// Numbers that no earlier submission has.
 fn next_number(folder: &Path) -> Result<usize> {
     let mut last = 0;
-    for file in std::fs::read_dir(folder).map_err(|e| Error::file(folder, e))?.flatten() {
+    for file in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?.flatten() {
         let stem = file.path().file_stem().and_then(|stem| stem.to_str()?.parse::<usize>().ok());
         last = last.max(stem.unwrap_or(0));
     }
@@ -185,11 +185,11 @@ fn next_number(folder: &Path) -> Result<usize> {
 
 /// A submission while the last one works would do the same tasks twice.
 fn none_in_queue(folder: &Path) -> Result<()> {
-    for file in std::fs::read_dir(folder).map_err(|e| Error::file(folder, e))?.flatten() {
+    for file in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?.flatten() {
         if file.path().extension().is_none_or(|e| e != "job") {
             continue;
         }
-        let id = std::fs::read_to_string(file.path()).map_err(|e| Error::file(file.path(), e))?;
+        let id = std::fs::read_to_string(file.path()).map_err(|e| Error::io(file.path(), e))?;
         // Slurm forgets jobs some minutes after their end, and then says that there is none.
         let queue = Command::new("squeue").args(["--noheader", "--jobs", id.trim()]).output();
         if queue.is_ok_and(|queue| queue.status.success() && !queue.stdout.trim_ascii().is_empty()) {

@@ -142,7 +142,7 @@ impl Sources {
     fn bytes(&self, name: &str) -> Result<Vec<u8>> {
         let beside = self.base.join(name);
         let path = if beside.exists() { beside } else { assets::find(Path::new(name))? };
-        std::fs::read(&path).map_err(|e| Error::file(path, e))
+        std::fs::read(&path).map_err(|e| Error::io(path, e))
     }
 
     /// The stimulus of this number, which must be what the study was made with.

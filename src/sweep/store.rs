@@ -53,7 +53,7 @@ impl Store {
 
     pub fn in_folder(path: &Path, study: &Manifest) -> Result<Self> {
         for folder in ["results", "running"].map(|name| path.join(name)) {
-            std::fs::create_dir_all(&folder).map_err(|e| Error::file(folder, e))?;
+            std::fs::create_dir_all(&folder).map_err(|e| Error::io(folder, e))?;
         }
         Ok(Self::Folder(Folder { path: path.into(), study: super::digest(study)? }))
     }
@@ -120,7 +120,7 @@ impl Folder {
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Missing),
-            Err(e) => return Err(Error::file(path, e)),
+            Err(e) => return Err(Error::io(path, e)),
         };
         let damaged = |what: &str| Ok(Found::Damaged(format!("{} {what}", path.display())));
         let Ok(record) = serde_json::from_slice::<Record>(&bytes) else { return damaged("is damaged") };
@@ -143,7 +143,7 @@ impl Folder {
         let metamer_sha256 = match metamer {
             Some(metamer) => {
                 metamer.save(&path)?;
-                Some(crate::fs::sha256::hex_digest(&std::fs::read(&path).map_err(|e| Error::file(&path, e))?))
+                Some(crate::fs::sha256::hex_digest(&std::fs::read(&path).map_err(|e| Error::io(&path, e))?))
             }
             None => None,
         };

@@ -8,7 +8,7 @@ use super::row::Row;
 use super::sources::Sources;
 use super::store::Store;
 use crate::network::Network;
-use crate::synthesis::{Run, StopReason, Synthesis};
+use crate::synthesis::{Run, Stop, StopReason, Synthesis};
 use crate::{Error, Result};
 
 /// How often a task looks up from its work.
@@ -36,6 +36,18 @@ pub(super) enum TaskEvent {
 }
 
 impl TaskRunner<'_> {
+    /// The manifest's criteria, and a time after which the run is saved.
+    fn stop_criteria(&self) -> Stop {
+        let mut stop = Stop::after(SLICE.min(self.save_every));
+        if let Some(snr_db) = self.study.snr_db {
+            stop = stop.or_snr(snr_db);
+        }
+        match self.study.evaluations {
+            Some(evaluations) => stop.or_evaluations(evaluations),
+            None => stop,
+        }
+    }
+
     /// Does a task to its end, which is kept; `None` when it was stopped before, and can go on.
     pub fn work(&self, task: &Task, tell: &dyn Fn(TaskEvent)) -> Result<Option<Row>> {
         let (study, subject) = (self.study, self.study.subject(task));
@@ -50,17 +62,17 @@ impl TaskRunner<'_> {
         }
         let row = Row::new(study, task);
         let mut run = match self.begin(task, &network, tell) {
-            Ok(run) => run,
+            Ok(run) => run.quiet(),
             Err(e) if is_a_result(&e) => {
                 return self.end(Row { error: Some(e.to_string()), ..row }, task, None).map(Some);
             }
             Err(e) => return Err(e),
         };
-        run.set_quiet(true);
+        let stop = self.stop_criteria();
         let most = study.evaluations_of(subject).max(1) as f64;
         let mut saved = Instant::now();
         let (ended, error) = loop {
-            match run.slice(study.snr_db, study.evaluations, Some(SLICE.min(self.save_every))) {
+            match run.advance(stop) {
                 Ok(progress) if matches!(progress.stop_reason, StopReason::Time | StopReason::Interrupted) => {
                     let stopped = progress.stop_reason == StopReason::Interrupted || self.stop.load(Ordering::Relaxed);
                     if let Some(path) = self.store.running(task.index)
@@ -121,7 +133,7 @@ impl TaskRunner<'_> {
         self.store.put(&row, kept, seconds)?;
         if let Some(path) = self.store.running(row.task) {
             match std::fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::file(path, e)),
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(path, e)),
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Named arrays in one file, to the bit.
+//! Safetensors files of named arrays and notes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{Error, Result};
 
-/// No run takes more steps: at a microsecond each it would last nine years.
-pub(super) const MOST: u64 = 1 << 48;
+/// The largest plausible count: at a microsecond each, so many steps would take nine years.
+pub(super) const MAX_COUNT: u64 = 1 << 48;
 
-/// Arrays on their way into a file.
+/// Collects arrays and notes and writes them to a file.
 pub(super) struct ArchiveWriter {
     arrays: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
     notes: BTreeMap<String, String>,
@@ -40,7 +40,7 @@ impl ArchiveWriter {
         self.arrays.push((name.into(), Dtype::U64, vec![1], value.to_le_bytes().to_vec()));
     }
 
-    /// Writes a safetensors file, whole or not at all.
+    /// Writes a safetensors file atomically.
     pub fn write(self, path: &Path) -> Result<()> {
         let failed = |e: safetensors::SafeTensorError| Error::file(path, format!("cannot be written ({e})"));
         let views = self
@@ -54,10 +54,10 @@ impl ArchiveWriter {
     }
 }
 
-/// A safetensors file with its notes, in order: the crate writes them in another order each time, and a sweep made twice
-/// would not be the same files.
+/// Adds sorted notes to a safetensors file. The `safetensors` crate writes them in random order, so two sweeps of the same plan
+/// would give different files.
 fn with_notes(file: &[u8], notes: &BTreeMap<String, String>) -> std::result::Result<Vec<u8>, String> {
-    let damaged = || "cannot be written: its header has another form than expected".to_string();
+    let damaged = || "cannot be written: the header has an unexpected form".to_string();
     let (length, rest) = file.split_first_chunk::<8>().ok_or_else(damaged)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok().filter(|&l| l <= rest.len()).ok_or_else(damaged)?;
     let (header, arrays) = rest.split_at(length);
@@ -66,7 +66,7 @@ fn with_notes(file: &[u8], notes: &BTreeMap<String, String>) -> std::result::Res
     let comma = if header == b"}" { "" } else { "," };
     let mut whole = format!("{{\"__metadata__\":{notes}{comma}").into_bytes();
     whole.extend_from_slice(header);
-    // Arrays begin at a multiple of eight.
+    // The format aligns arrays to 8 bytes.
     whole.resize(whole.len().next_multiple_of(8), b' ');
     let mut bytes = (whole.len() as u64).to_le_bytes().to_vec();
     bytes.append(&mut whole);
@@ -74,7 +74,7 @@ fn with_notes(file: &[u8], notes: &BTreeMap<String, String>) -> std::result::Res
     Ok(bytes)
 }
 
-/// Arrays out of a file.
+/// The arrays and notes of a file.
 pub(super) struct ArchiveReader {
     path: PathBuf,
     arrays: HashMap<String, (Dtype, Vec<usize>, Vec<u8>)>,
@@ -83,9 +83,9 @@ pub(super) struct ArchiveReader {
 
 impl ArchiveReader {
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let damaged =
-            |e: safetensors::SafeTensorError| Error::file(path, format!("is no intact safetensors file ({e})"));
+            |e: safetensors::SafeTensorError| Error::file(path, format!("is not a valid safetensors file ({e})"));
         let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let arrays = file.tensors().into_iter().map(|(name, view)| {
@@ -99,7 +99,7 @@ impl ArchiveReader {
         self.arrays.contains_key(name)
     }
 
-    /// An error about this file.
+    /// An error that names this file.
     pub fn error(&self, reason: impl ToString) -> Error {
         Error::file(&self.path, reason)
     }
@@ -135,10 +135,10 @@ impl ArchiveReader {
         self.f64(name)?.first().copied().ok_or_else(|| self.error(format!("\"{name}\" is empty")))
     }
 
-    /// A number of steps or the like, from which one can go on counting.
+    /// A count of steps or the like.
     pub fn count(&self, name: &str) -> Result<usize> {
         match self.u64(name)? {
-            count if count <= MOST => Ok(count as usize),
+            count if count <= MAX_COUNT => Ok(count as usize),
             count => Err(self.error(format!("is damaged: its \"{name}\" of {count} is impossible"))),
         }
     }

@@ -1,33 +1,44 @@
-//! Runs and metamers in files: float pixels, to the bit, with a stamp.
+//! Files of runs and metamers: lossless float values with their provenance.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::archive::{ArchiveReader, ArchiveWriter, MOST};
+use super::archive::{ArchiveReader, ArchiveWriter, MAX_COUNT};
 use super::history::{Best, History, Point};
 use super::metamer::Metamer;
-use super::optimizer::State;
+use super::optimizer::OptimizerState;
 use super::problem::Problem;
-use super::progress::StopReason;
 use super::provenance::Provenance;
 use super::run::Run;
+use super::session_log;
+use super::stop::StopReason;
 use super::synthesis::Synthesis;
-use crate::display::Show;
 use crate::network::{Classification, Network};
 use crate::similarity::Similarity;
 use crate::stimulus::{Image, Sound, Stimulus};
 use crate::{Error, Result};
 
-const DIFFERENT_SIZES: &str = "holds arrays of different sizes for one stimulus";
-const RUN: &str = "metamers run 1";
-const METAMER: &str = "metamers metamer 1";
+const SIZE_MISMATCH: &str = "holds arrays of different sizes for one stimulus";
+/// The kinds of files, stored in the note "kind".
+const RUN_KIND: &str = "metamers run 1";
+const METAMER_KIND: &str = "metamers metamer 1";
 
-fn notes(path: &Path, kind: &str, stamp: &Provenance) -> Result<BTreeMap<String, String>> {
-    let stamp = serde_json::to_string(stamp);
-    let stamp = stamp.map_err(|e| Error::file(path, format!("cannot be written: its stamp has no JSON ({e})")))?;
-    Ok(BTreeMap::from([("kind".into(), kind.into()), ("stamp".into(), stamp)]))
+/// The notes of a file; the provenance is stored under the name "stamp".
+fn notes(path: &Path, kind: &str, provenance: &Provenance) -> Result<BTreeMap<String, String>> {
+    let json = serde_json::to_string(provenance);
+    let json =
+        json.map_err(|e| Error::file(path, format!("cannot be written: its provenance has no JSON form ({e})")))?;
+    Ok(BTreeMap::from([("kind".into(), kind.into()), ("stamp".into(), json)]))
+}
+
+/// An error that names `advice`, unless the path has this extension.
+fn check_extension(path: &Path, extension: &str, advice: &str) -> Result<()> {
+    match path.extension() {
+        Some(found) if found.eq_ignore_ascii_case(extension) => Ok(()),
+        _ => Err(Error::file(path, advice)),
+    }
 }
 
 fn open(path: &Path, kind: &str) -> Result<(ArchiveReader, Provenance)> {
@@ -36,9 +47,9 @@ fn open(path: &Path, kind: &str) -> Result<(ArchiveReader, Provenance)> {
     if found != kind {
         return Err(file.error(format!("is a \"{found}\" file, expected \"{kind}\"")));
     }
-    let stamp =
-        serde_json::from_str(file.note("stamp")?).map_err(|e| file.error(format!("has a damaged stamp ({e})")))?;
-    Ok((file, stamp))
+    let provenance =
+        serde_json::from_str(file.note("stamp")?).map_err(|e| file.error(format!("has a damaged provenance ({e})")))?;
+    Ok((file, provenance))
 }
 
 fn save_stimulus(to: &mut ArchiveWriter, name: &str, stimulus: &Stimulus) {
@@ -51,14 +62,14 @@ fn save_stimulus(to: &mut ArchiveWriter, name: &str, stimulus: &Stimulus) {
     }
 }
 
-fn load_stimulus(file: &ArchiveReader, name: &str, called: &str) -> Result<Stimulus> {
+fn load_stimulus(file: &ArchiveReader, name: &str, stimulus_name: &str) -> Result<Stimulus> {
     let damaged = |e: Error| file.error(format!("\"{name}\" is damaged: {e}"));
     let (shape, values) = file.f32_shaped(name)?;
     match *shape {
-        [3, height, width] => Ok(Image::from_planes(called, width, height, values).map_err(damaged)?.into()),
+        [3, height, width] => Ok(Image::from_planes(stimulus_name, width, height, values).map_err(damaged)?.into()),
         [_] => {
             let rate = u32::try_from(file.u64(&format!("{name}.rate"))?).unwrap_or_default();
-            Ok(Sound::from_samples(called, rate, values).map_err(damaged)?.into())
+            Ok(Sound::from_samples(stimulus_name, rate, values).map_err(damaged)?.into())
         }
         _ => Err(file.error(format!("\"{name}\" has shape {shape:?}, expected [3, height, width] or [samples]"))),
     }
@@ -76,8 +87,8 @@ fn load_history(file: &ArchiveReader) -> Result<Vec<Point>> {
     let column = |name: &str| file.f64(&format!("history.{name}"));
     let columns = [column("evaluation")?, column("loss")?, column("snr_db")?, column("seconds")?];
     let length = columns[0].len();
-    if columns[0].iter().any(|&e| !(e >= 1.0 && e <= MOST as f64 && e.fract() == 0.0)) {
-        return Err(file.error("numbers its history with what are no counts"));
+    if columns[0].iter().any(|&e| !(e >= 1.0 && e <= MAX_COUNT as f64 && e.fract() == 0.0)) {
+        return Err(file.error("has invalid evaluation numbers in its history"));
     }
     if columns.iter().any(|c| c.len() != length) {
         return Err(file.error("has columns of different lengths in its history"));
@@ -93,14 +104,17 @@ fn load_history(file: &ArchiveReader) -> Result<Vec<Point>> {
 }
 
 impl Run {
-    /// Saves the run so that [`Run::resume`] goes on with the same bits. The file appears whole or not at all.
+    /// Saves the run to a `.run` file, from which [`Run::resume`] continues bit-identically. The file is written atomically.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be written.
+    /// [`Error::File`] for another extension, and when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let mut to = ArchiveWriter::new(notes(path.as_ref(), RUN, &Provenance::of(&self.plan))?);
-        save_stimulus(&mut to, "original", &self.plan.original);
-        if let Some(start) = &self.plan.start {
+        let advice = "runs are saved as .run; for a page, a picture or a text call run.export(\"run.html\"), for the stimulus \
+                      run.finish()?.save(\"x.metamer\")";
+        check_extension(path.as_ref(), "run", advice)?;
+        let mut to = ArchiveWriter::new(notes(path.as_ref(), RUN_KIND, &self.provenance())?);
+        save_stimulus(&mut to, "original", &self.synthesis.original);
+        if let Some(start) = &self.synthesis.start {
             save_stimulus(&mut to, "start", start);
         }
         if let Some(best) = &self.history.best {
@@ -110,38 +124,39 @@ impl Run {
         to.f32("gradient", &self.history.gradient);
         to.u64("steps", self.steps as u64);
         to.u64("evaluations", self.history.evaluations as u64);
-        to.u64("over", over_to_number(self.stopped));
+        to.u64("over", stopped_to_number(self.stopped));
         to.u64("elapsed_ns", self.history.elapsed.as_nanos() as u64);
-        to.u64("layer_by_layer", self.plan.layer_by_layer.into());
+        to.u64("layer_by_layer", self.synthesis.layer_by_layer.into());
         save_history(&mut to, &self.history.points);
         self.state.save(&mut to);
         to.write(path.as_ref())
     }
 
-    /// Goes on with a saved run.
+    /// Opens a saved run, to continue it. The extension of the file does not matter.
     ///
     /// # Errors
-    /// A file that is damaged or no run, or a network whose name or weights are not those that the run was started with.
+    /// A damaged file or one that is not a run, or a network whose name or weights differ from those that the run was started with.
     pub fn resume(path: impl AsRef<Path>, network: &Network) -> Result<Self> {
-        let (file, stamp) = open(path.as_ref(), RUN)?;
-        stamp.check(network).map_err(|reason| file.error(reason))?;
-        let original = load_stimulus(&file, "original", &stamp.original)?;
-        let start = file.has("start").then(|| load_stimulus(&file, "start", &stamp.start)).transpose()?;
+        let (file, provenance) = open(path.as_ref(), RUN_KIND)?;
+        provenance.check(network).map_err(|reason| file.error(reason))?;
+        let original = load_stimulus(&file, "original", &provenance.original)?;
+        let start = file.has("start").then(|| load_stimulus(&file, "start", &provenance.start)).transpose()?;
         let layer_by_layer = load_layer_by_layer(&file)?;
-        let plan = Synthesis {
+        let synthesis = Synthesis {
             network: network.clone(),
-            stage: stamp.stage,
+            stage: provenance.stage,
             original,
-            recipe: stamp.recipe,
-            seed: stamp.seed,
+            recipe: provenance.recipe,
+            seed: provenance.seed,
             start,
             quiet: false,
-            trial: false,
+            logged: true,
             layer_by_layer,
         };
-        plan.recipe.check()?;
-        let problem = Problem::new(&plan.network, &plan.stage, &plan.original, &plan.recipe, plan.layer_by_layer)?;
-        let pixels = plan.original.values().len();
+        synthesis.recipe.check()?;
+        let Synthesis { network, stage, original, recipe, .. } = &synthesis;
+        let problem = Problem::new(network, stage, original, recipe, layer_by_layer)?;
+        let size = original.values().len();
         let best = match file.has("best.x") {
             true => Some(Best { x: file.f32("best.x")?, snr_db: file.scalar("best.snr_db")? }),
             false => None,
@@ -153,28 +168,30 @@ impl Run {
             evaluations: file.count("evaluations")?,
             elapsed: Duration::from_nanos(file.u64("elapsed_ns")?),
         };
-        let state = State::load(&plan.recipe, &file, problem.planes())?;
+        let state = OptimizerState::load(recipe, &file, problem.planes())?;
         let arrays = [Some(state.pixels()), history.best.as_ref().map(|b| b.x.as_slice())];
         let arrays =
             arrays.into_iter().flatten().chain((!history.gradient.is_empty()).then_some(&history.gradient[..]));
         for array in arrays {
-            if array.len() != pixels {
-                return Err(file.error(DIFFERENT_SIZES));
+            if array.len() != size {
+                return Err(file.error(SIZE_MISMATCH));
             }
             crate::finite::check(|| "an array of pixels".into(), array).map_err(|e| file.error(e))?;
         }
-        if !state.is_consistent() || plan.start.as_ref().is_some_and(|start| start.values().len() != pixels) {
-            return Err(file.error(DIFFERENT_SIZES));
+        if !state.is_consistent() || synthesis.start.as_ref().is_some_and(|start| start.values().len() != size) {
+            return Err(file.error(SIZE_MISMATCH));
         }
         if history.evaluations < history.points.len() || history.best.as_ref().is_some_and(|b| b.snr_db.is_nan()) {
-            return Err(file.error("holds a history that contradicts itself"));
+            return Err(file.error("has an inconsistent history"));
         }
-        let over = over_from_number(file.u64("over")?).map_err(|reason| file.error(reason))?;
-        Ok(Self::restored(plan, problem, state, history, file.count("steps")?, over))
+        let stopped = stopped_from_number(file.u64("over")?).map_err(|reason| file.error(reason))?;
+        let run = Self::from_parts(synthesis, problem, state, history, file.count("steps")?, stopped);
+        session_log::log(&run.synthesis);
+        Ok(run)
     }
 }
 
-/// Files from before this was kept do not have it.
+/// Older files do not hold it.
 fn load_layer_by_layer(file: &ArchiveReader) -> Result<bool> {
     match file.has("layer_by_layer").then(|| file.u64("layer_by_layer")).transpose()? {
         None | Some(0) => Ok(false),
@@ -183,44 +200,36 @@ fn load_layer_by_layer(file: &ArchiveReader) -> Result<bool> {
     }
 }
 
-fn over_to_number(over: Option<StopReason>) -> u64 {
-    match over {
+fn stopped_to_number(stopped: Option<StopReason>) -> u64 {
+    match stopped {
         Some(StopReason::Plateau) => 1,
         Some(_) => 2,
         None => 0,
     }
 }
 
-fn over_from_number(number: u64) -> std::result::Result<Option<StopReason>, String> {
+fn stopped_from_number(number: u64) -> std::result::Result<Option<StopReason>, String> {
     match number {
         0 => Ok(None),
         1 => Ok(Some(StopReason::Plateau)),
         2 => Ok(Some(StopReason::Stalled)),
-        _ => Err(format!("ends in an unknown way, number {number}")),
+        _ => Err(format!("has an unknown stop reason, number {number}")),
     }
 }
 
 impl Metamer {
-    /// Saves by the path's extension: `.metamer` keeps original, metamer (float32 values), curve, answers and stamp, for
-    /// [`Metamer::open`] and [`Metamer::reproduce`]; `.wav` is a sound alone, in float32; `.html`, `.png` and `.txt` are what it looks like. The file appears whole or not at all.
+    /// Saves to a `.metamer` file, for [`Metamer::open`] and [`Metamer::reproduce`]: original, metamer (float32 values), history,
+    /// similarity, classes and provenance. The file is written atomically.
     ///
-    /// A `.metamer` file is a safetensors file, which other programs read too.
+    /// A `.metamer` file is a safetensors file, which other programs can read too.
     ///
     /// # Errors
     /// [`Error::File`] for another extension, and when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        match crate::fs::extension::lowercase_extension(path.as_ref()).as_str() {
-            "metamer" => {}
-            "wav" => return self.sound()?.save(path),
-            "html" | "htm" | "png" | "txt" => return Show::export(self, path),
-            _ => {
-                return Err(Error::file(
-                    path.as_ref(),
-                    "metamers are saved as .metamer, .wav (sounds), .html, .png or .txt",
-                ));
-            }
-        }
-        let mut notes = notes(path.as_ref(), METAMER, &self.stamp)?;
+        let advice = "metamers are saved as .metamer; for a page, a picture or a text call metamer.export(\"x.html\"), for a \
+                      sound metamer.sound()?.save(\"x.wav\"), for an image metamer.image()?.save(\"x.png\")";
+        check_extension(path.as_ref(), "metamer", advice)?;
+        let mut notes = notes(path.as_ref(), METAMER_KIND, &self.provenance)?;
         let answers = (&self.similarity, &self.original_class, &self.metamer_class);
         let answers = serde_json::to_string(&answers).map_err(|e| Error::file(path.as_ref(), e))?;
         notes.insert("answers".into(), answers);
@@ -238,21 +247,21 @@ impl Metamer {
         to.write(path.as_ref())
     }
 
-    /// Opens a saved metamer.
+    /// Opens a saved metamer. The extension of the file does not matter.
     ///
     /// # Errors
-    /// [`Error::File`] when the file is damaged or no metamer.
+    /// [`Error::File`] when the file is damaged or not a metamer.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let (file, stamp) = open(path.as_ref(), METAMER)?;
+        let (file, provenance) = open(path.as_ref(), METAMER_KIND)?;
         type Answers = (Similarity, Option<Classification>, Option<Classification>);
         let answers: Answers = serde_json::from_str(file.note("answers")?)
-            .map_err(|e| file.error(format!("has damaged answers ({e})")))?;
+            .map_err(|e| file.error(format!("has a damaged note \"answers\" ({e})")))?;
         let (similarity, original_class, metamer_class) = answers;
         let (original, stimulus) =
-            (load_stimulus(&file, "original", &stamp.original)?, load_stimulus(&file, "metamer", "metamer")?);
-        let start = file.has("start").then(|| load_stimulus(&file, "start", &stamp.start)).transpose()?;
+            (load_stimulus(&file, "original", &provenance.original)?, load_stimulus(&file, "metamer", "metamer")?);
+        let start = file.has("start").then(|| load_stimulus(&file, "start", &provenance.start)).transpose()?;
         if !original.is_like(&stimulus) || start.as_ref().is_some_and(|start| !original.is_like(start)) {
-            return Err(file.error(DIFFERENT_SIZES));
+            return Err(file.error(SIZE_MISMATCH));
         }
         Ok(Self {
             original,
@@ -261,8 +270,8 @@ impl Metamer {
             similarity,
             original_class,
             metamer_class,
-            ear: None,
-            stamp,
+            cochleagram: None,
+            provenance,
             start,
             steps: file.has("steps").then(|| file.count("steps")).transpose()?,
             layer_by_layer: load_layer_by_layer(&file)?,

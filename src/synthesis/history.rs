@@ -1,4 +1,4 @@
-//! What happened so far, and the best of it.
+//! The history of a run and its best stimulus.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,15 @@ use crate::{Error, Result};
 
 /// One gradient evaluation of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Point {
-    /// Its number, from 1.
+    /// The number of the evaluation, from 1.
     pub evaluation: usize,
-    /// The recipe's loss.
+    /// The loss.
     pub loss: f64,
     /// Signal-to-noise ratio at the matched stage, in dB.
     pub snr_db: f64,
-    /// Seconds of computation since the start.
+    /// Computation time since the start, in seconds.
     pub seconds: f64,
 }
 
@@ -27,22 +28,24 @@ pub(super) struct Best {
     pub snr_db: f64,
 }
 
+/// All evaluations of a run, with the best stimulus and the last gradient.
 #[derive(Clone, Default)]
 pub(super) struct History {
-    /// Shared with the pictures of a run that still wait to be shown, as the gradient is.
+    /// Shared, as the gradient is, with the snapshots of the live view.
     pub points: Arc<Vec<Point>>,
     pub best: Option<Best>,
     /// The gradient of the last evaluation.
     pub gradient: Arc<Vec<f32>>,
     pub evaluations: usize,
-    /// Time spent in steps before the one under way.
+    /// Time spent in completed steps.
     pub elapsed: Duration,
 }
 
-/// Evaluates a problem, with an eye on the results.
+/// Evaluates a problem and records the results.
 pub(super) struct Recorder<'a> {
     pub problem: &'a Problem,
     pub history: &'a mut History,
+    /// The start of the current step.
     pub since: std::time::Instant,
 }
 

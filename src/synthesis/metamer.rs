@@ -1,4 +1,4 @@
-//! The result.
+//! The result of a synthesis.
 
 use super::history::Point;
 use super::provenance::Provenance;
@@ -10,10 +10,10 @@ use crate::network::{Classification, Network};
 use crate::similarity::Similarity;
 use crate::stimulus::{Image, Sound, Stimulus};
 
-/// How many classes a metamer remembers of each picture.
-const GUESSES: usize = 5;
+/// The number of class scores that are kept for each stimulus.
+const NUM_CLASSES: usize = 5;
 
-/// A picture or a sound made to match another at one stage of a network, and how well it does.
+/// A stimulus that was synthesized to match an original at a stage of a network, with its similarity and provenance.
 #[derive(Clone)]
 pub struct Metamer {
     pub(super) original: Stimulus,
@@ -22,63 +22,63 @@ pub struct Metamer {
     pub(super) similarity: Similarity,
     pub(super) original_class: Option<Classification>,
     pub(super) metamer_class: Option<Classification>,
-    pub(super) stamp: Provenance,
-    /// What the run started from, when that was no noise.
+    pub(super) provenance: Provenance,
+    /// The initial stimulus; `None` for noise.
     pub(super) start: Option<Stimulus>,
-    /// How many steps the run took; a file from before that was kept does not know.
+    /// The number of steps of the run; `None` for older files, which do not hold it.
     pub(super) steps: Option<usize>,
     pub(super) layer_by_layer: bool,
-    /// The cochleagram to look at a sound by; not kept in the file.
-    pub(super) ear: Option<Cochleagram>,
+    /// The network's cochleagram, by which sounds are displayed; not saved.
+    pub(super) cochleagram: Option<Cochleagram>,
 }
 
 impl Metamer {
-    pub(super) fn of(run: &Run, stimulus: Stimulus) -> Result<Self> {
+    pub(super) fn new(run: &Run, stimulus: Stimulus) -> Result<Self> {
         let activations = run.problem.activations(stimulus.values())?;
-        let classify = |stimulus: &Stimulus| match run.plan.network.classes() {
-            Some(_) => run.plan.network.classify(stimulus, GUESSES).map(Some),
+        let classify = |stimulus: &Stimulus| match run.synthesis.network.classes() {
+            Some(_) => run.synthesis.network.classify(stimulus, NUM_CLASSES).map(Some),
             None => Ok(None),
         };
         Ok(Self {
-            similarity: Similarity::between(&run.problem.objective.target, &activations)?,
-            original_class: classify(&run.plan.original)?,
+            similarity: Similarity::between(&run.problem.stage_loss.target, &activations)?,
+            original_class: classify(&run.synthesis.original)?,
             metamer_class: classify(&stimulus)?,
-            original: run.plan.original.clone(),
+            original: run.synthesis.original.clone(),
             stimulus,
             history: run.history.points.to_vec(),
-            stamp: Provenance::of(&run.plan),
-            start: run.plan.start.clone(),
+            provenance: Provenance::new(&run.synthesis),
+            start: run.synthesis.start.clone(),
             steps: Some(run.steps),
-            layer_by_layer: run.plan.layer_by_layer,
-            ear: super::plot::ear(&run.plan.network),
+            layer_by_layer: run.synthesis.layer_by_layer,
+            cochleagram: super::plot::network_cochleagram(&run.synthesis.network),
         })
     }
 
-    /// The same metamer without the times of its history, which alone differ when it is made again.
+    /// Zeroes the times of the history, which are all that differs between two runs of the same synthesis.
     pub(crate) fn without_times(mut self) -> Self {
         self.history.iter_mut().for_each(|point| point.seconds = 0.0);
         self
     }
 
-    /// What original and metamer look like in little: the picture, or the cochleagram or spectrogram of the sound, both on the
-    /// original's scale.
+    /// Thumbnails of original and metamer: the image, or the cochleagram or spectrogram of the sound, both on the
+    /// original's color scale.
     pub(crate) fn thumbnails(&self) -> [Raster; 2] {
-        let ear = self.ear.as_ref();
-        [&self.original, &self.stimulus].map(|stimulus| super::plot::thumbnail(stimulus, &self.original, ear))
+        let cochleagram = self.cochleagram.as_ref();
+        [&self.original, &self.stimulus].map(|stimulus| super::plot::thumbnail(stimulus, &self.original, cochleagram))
     }
 
-    /// With the ear of the network that made it, which a file does not keep.
-    pub(crate) fn heard_by(mut self, network: &Network) -> Self {
-        self.ear = super::plot::ear(network);
+    /// Sets the cochleagram of the network that made it, which a file does not hold.
+    pub(crate) fn with_cochleagram_from(mut self, network: &Network) -> Self {
+        self.cochleagram = super::plot::network_cochleagram(network);
         self
     }
 
-    /// The metamer itself.
+    /// The metamer's stimulus.
     pub fn stimulus(&self) -> &Stimulus {
         &self.stimulus
     }
 
-    /// The metamer's picture.
+    /// The metamer's image.
     ///
     /// # Errors
     /// When it is a sound.
@@ -89,62 +89,63 @@ impl Metamer {
     /// The metamer's sound.
     ///
     /// # Errors
-    /// When it is a picture.
+    /// When it is an image.
     pub fn sound(&self) -> Result<&Sound> {
         self.stimulus.sound()
     }
 
-    /// The original, as the network saw it.
+    /// The original, prepared for the network.
     pub fn original(&self) -> &Stimulus {
         &self.original
     }
 
-    /// How alike the activations at the matched stage are, measured on what is kept.
+    /// The similarity of the activations at the matched stage, measured on the final (clamped) stimulus.
     pub fn similarity(&self) -> Similarity {
         self.similarity
     }
 
-    /// What the network says of the original, if it is a classifier.
+    /// The network's classification of the original; `None` when it is not a classifier.
     pub fn original_class(&self) -> Option<&Classification> {
         self.original_class.as_ref()
     }
 
-    /// What the network says of the metamer, if it is a classifier.
+    /// The network's classification of the metamer; `None` when it is not a classifier.
     pub fn metamer_class(&self) -> Option<&Classification> {
         self.metamer_class.as_ref()
     }
 
-    /// Whether the network gives both the same class; `None` when it is no classifier.
+    /// Returns whether the network gives both the same class; `None` when it is not a classifier.
     pub fn same_class(&self) -> Option<bool> {
         Some(self.original_class.as_ref()?.top().class == self.metamer_class.as_ref()?.top().class)
     }
 
-    /// Every gradient evaluation of the run.
+    /// All gradient evaluations of the run.
     pub fn history(&self) -> &[Point] {
         &self.history
     }
 
-    /// Where the metamer comes from.
+    /// The provenance: network, stage, original, recipe, seed and versions.
     pub fn provenance(&self) -> &Provenance {
-        &self.stamp
+        &self.provenance
     }
 }
 
 impl PartialEq for Metamer {
     fn eq(&self, other: &Self) -> bool {
-        // The ear belongs to the network, and a file does not keep it.
-        let answers = |m: &Self| (m.original_class.clone(), m.metamer_class.clone(), m.similarity, m.stamp.clone());
+        // The cochleagram belongs to the network and is not saved.
+        let results =
+            |m: &Self| (m.original_class.clone(), m.metamer_class.clone(), m.similarity, m.provenance.clone());
         self.original == other.original
             && self.stimulus == other.stimulus
             && self.history == other.history
             && (&self.start, self.steps, self.layer_by_layer) == (&other.start, other.steps, other.layer_by_layer)
-            && answers(self) == answers(other)
+            && results(self) == results(other)
     }
 }
 
 impl std::fmt::Debug for Metamer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Provenance { original, stage, network, .. } = &self.stamp;
+        let Provenance { original, stage, network, .. } = &self.provenance;
         let snr = self.similarity.snr_db.map_or("undefined".into(), |snr| format!("{snr:.1} dB"));
         write!(f, "Metamer({original} at {stage} of {network}, SNR {snr}, {} evaluations)", self.history.len())
     }

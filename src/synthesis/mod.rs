@@ -1,7 +1,7 @@
-//! Making metamers: gradient descent on the pixels, step by step.
+//! Metamer synthesis by gradient descent on the stimulus.
 //!
-//! A [`Synthesis`] says what to make; [`Synthesis::start`] gives a [`Run`], which is stepped, shown, saved and resumed;
-//! [`Run::finish`] gives the [`Metamer`].
+//! A [`Synthesis`] is the configuration; [`Synthesis::start`] returns a [`Run`], which can be stepped, displayed, saved and resumed;
+//! [`Run::finish`] returns the [`Metamer`].
 //!
 //! ```
 //! use metamers::prelude::*;
@@ -29,28 +29,32 @@ mod recipe_table;
 mod reproduce;
 mod reproduce_plot;
 mod run;
+pub(crate) mod session_log;
 mod stage_loss;
+mod stop;
+#[expect(clippy::module_inception, reason = "a file is named after the type that it holds")]
 mod synthesis;
 
 pub use history::Point;
 pub use metamer::Metamer;
-pub use progress::{Progress, StopReason};
-pub(crate) use provenance::CANDLE;
+pub use progress::Progress;
+pub(crate) use provenance::CANDLE_VERSION;
 pub use provenance::Provenance;
 pub use recipe::{Initialization, Lbfgs, Loss, Optimizer, Plateau, Recipe};
 pub use reproduce::Reproduction;
 pub use run::Run;
+pub use stop::{Stop, StopReason};
 pub use synthesis::Synthesis;
 
-/// What a prepared stimulus looks like in little, to this network.
+/// A thumbnail of a prepared stimulus, as this network represents it.
 pub(crate) fn thumbnail(
     stimulus: &crate::stimulus::Stimulus,
     network: &crate::network::Network,
 ) -> crate::display::Raster {
-    plot::thumbnail(stimulus, stimulus, plot::ear(network).as_ref())
+    plot::thumbnail(stimulus, stimulus, plot::network_cochleagram(network).as_ref())
 }
 
-/// Original and metamer as panels, the metamer under this title.
+/// Panels of original and metamer, the metamer with this title.
 pub(crate) fn panels(metamer: &Metamer, title: &str) -> [crate::display::Panel; 2] {
-    plot::look(&metamer.original, &metamer.stimulus, metamer.ear.as_ref(), title)
+    plot::stimulus_panels(&metamer.original, &metamer.stimulus, metamer.cochleagram.as_ref(), title)
 }

@@ -1,4 +1,4 @@
-//! What a run and a metamer look like.
+//! Figures of runs and metamers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::history::Point;
 use super::metamer::Metamer;
 use super::progress::Progress;
+use super::provenance::Provenance;
 use super::run::Run;
 use crate::display::{
     Figure, HeatMap, LinePlot, Live, LiveView, MimeBundle, Palette, Panel, Player, Players, Raster, Show, duration,
@@ -14,10 +15,10 @@ use crate::display::{
 use crate::hearing::Cochleagram;
 use crate::network::Classification;
 use crate::network::Network;
+use crate::similarity::WELL_MATCHED_DB;
 use crate::stimulus::{Sound, Stimulus};
-use crate::verdict::WELL_MATCHED_DB;
 
-/// A run at one moment; all but the present picture is shared with it.
+/// The state of a run at one moment; everything except the current stimulus is shared with the run.
 #[derive(Clone)]
 pub(super) struct Snapshot {
     pub title: String,
@@ -30,7 +31,7 @@ pub(super) struct Snapshot {
     pub elapsed: Duration,
 }
 
-/// The gradient summed over the colours; `None` when there is none yet, or the stimulus is no picture.
+/// A map of the gradient summed over the colors; `None` without a gradient and for sounds.
 pub(super) fn gradient_map(gradient: &[f32], original: &Stimulus) -> Option<HeatMap> {
     let Stimulus::Image(image) = original else { return None };
     let (width, height) = (image.width(), image.height());
@@ -43,11 +44,11 @@ pub(super) fn gradient_map(gradient: &[f32], original: &Stimulus) -> Option<Heat
     let largest = values.iter().fold(0.0f32, |a, v| a.max(v.abs())).max(f32::MIN_POSITIVE);
     let scaled = values.iter().map(|v| v / largest).collect();
     let map = HeatMap::new("gradient of the loss", height, width, scaled).palette(Palette::Diverging).square().robust();
-    Some(map.value_label("share of its largest value"))
+    Some(map.value_label("fraction of the largest value"))
 }
 
 /// Signal-to-noise ratio against evaluations.
-pub(super) fn curve(points: &[Point]) -> LinePlot {
+pub(super) fn snr_plot(points: &[Point]) -> LinePlot {
     let line = points.iter().map(|p| (p.evaluation as f64, p.snr_db)).collect();
     LinePlot::new("match at the stage")
         .x_label("gradient evaluations")
@@ -56,45 +57,52 @@ pub(super) fn curve(points: &[Point]) -> LinePlot {
         .reference_line(WELL_MATCHED_DB, format!("{WELL_MATCHED_DB:.0} dB: well matched"))
 }
 
-fn loss(points: &[Point]) -> LinePlot {
+fn loss_plot(points: &[Point]) -> LinePlot {
     let line = points.iter().map(|p| (p.evaluation as f64, p.loss)).collect();
     LinePlot::new("loss").x_label("gradient evaluations").y_label("loss").log_y().series("", line)
 }
 
-/// The cochleagram that a network begins with.
-pub(super) fn ear(network: &Network) -> Option<Cochleagram> {
+/// The cochleagram layer of a network; `None` when it has none.
+pub(super) fn network_cochleagram(network: &Network) -> Option<Cochleagram> {
     network.nodes().iter().find_map(|node| node.layer.as_op().cloned())
 }
 
-/// A sound as the network hears it, or its spectrogram.
-fn heard(sound: &Sound, ear: Option<&Cochleagram>) -> HeatMap {
-    ear.and_then(|ear| ear.show(sound).ok()).unwrap_or_else(|| sound.spectrogram())
+/// The cochleagram of a sound, or its spectrogram when the network has no cochleagram.
+fn time_frequency_map(sound: &Sound, cochleagram: Option<&Cochleagram>) -> HeatMap {
+    cochleagram.and_then(|cochleagram| cochleagram.show(sound).ok()).unwrap_or_else(|| sound.spectrogram())
 }
 
-/// A picture as it is; a sound without axes, on the scale of another.
-pub(super) fn thumbnail(stimulus: &Stimulus, on_scale_of: &Stimulus, ear: Option<&Cochleagram>) -> Raster {
-    match (stimulus, on_scale_of) {
+/// The image, or the time-frequency map of a sound without axes, on the color scale of the `reference`.
+pub(super) fn thumbnail(stimulus: &Stimulus, reference: &Stimulus, cochleagram: Option<&Cochleagram>) -> Raster {
+    match (stimulus, reference) {
         (Stimulus::Image(image), _) => Raster::from(image),
-        (Stimulus::Sound(sound), Stimulus::Sound(other)) => heard(sound, ear).on_scale_of(&heard(other, ear)).raster(),
-        (Stimulus::Sound(sound), _) => heard(sound, ear).raster(),
+        (Stimulus::Sound(sound), Stimulus::Sound(other)) => {
+            let scale = time_frequency_map(other, cochleagram);
+            time_frequency_map(sound, cochleagram).on_scale_of(&scale).raster()
+        }
+        (Stimulus::Sound(sound), _) => time_frequency_map(sound, cochleagram).raster(),
     }
 }
 
-/// Original and metamer: pictures as they are; sounds as the cochleagram that the network hears, or as their spectrogram, on one
-/// scale of colours.
-pub(super) fn look(original: &Stimulus, made: &Stimulus, ear: Option<&Cochleagram>, title: &str) -> [Panel; 2] {
-    match (original, made) {
-        (Stimulus::Sound(original), Stimulus::Sound(made)) => {
-            let before = heard(original, ear).titled("original");
-            let after = heard(made, ear).titled(title).on_scale_of(&before);
+/// Panels of original and metamer: images, or the time-frequency maps of sounds on one color scale.
+pub(super) fn stimulus_panels(
+    original: &Stimulus,
+    metamer: &Stimulus,
+    cochleagram: Option<&Cochleagram>,
+    title: &str,
+) -> [Panel; 2] {
+    match (original, metamer) {
+        (Stimulus::Sound(original), Stimulus::Sound(metamer)) => {
+            let before = time_frequency_map(original, cochleagram).titled("original");
+            let after = time_frequency_map(metamer, cochleagram).titled(title).on_scale_of(&before);
             [before, after].map(Panel::heat)
         }
-        _ => [Panel::from(original).titled("original"), Panel::from(made).titled(title)],
+        _ => [Panel::from(original).titled("original"), Panel::from(metamer).titled(title)],
     }
 }
 
 impl Snapshot {
-    fn words(&self) -> String {
+    fn caption(&self) -> String {
         let (steps, elapsed) = (self.steps, duration(self.elapsed));
         match self.points.last() {
             Some(p) => format!("{steps} steps, {} evaluations, {elapsed}\nSNR {:.1} dB", p.evaluation, p.snr_db),
@@ -103,14 +111,15 @@ impl Snapshot {
     }
 
     fn figure(&self, left: Option<(f64, Option<Duration>)>) -> Figure {
-        let words = self.words();
+        let state = self.caption();
         let caption = match left {
-            Some((_, Some(left))) => format!("{words}, {} left at most", duration(left)),
-            _ => words.clone(),
+            Some((_, Some(left))) => format!("{state}, {} left at most", duration(left)),
+            _ => state.clone(),
         };
-        let alt = format!("{}: original, metamer so far and loss curve; {}", self.title, words.replace('\n', ", "));
-        let ear = ear(&self.network);
-        let [original, current] = look(&self.original, &self.current, ear.as_ref(), "metamer so far");
+        let alt = format!("{}: original, metamer so far and loss curve; {}", self.title, state.replace('\n', ", "));
+        let cochleagram = network_cochleagram(&self.network);
+        let [original, current] =
+            stimulus_panels(&self.original, &self.current, cochleagram.as_ref(), "metamer so far");
         let mut panels = vec![original.caption(self.original.name()), current.caption(caption)];
         if let Some(gradient) = gradient_map(&self.gradient, &self.original) {
             panels.push(Panel::heat(gradient));
@@ -118,7 +127,7 @@ impl Snapshot {
         Figure::new(alt)
             .title(&self.title)
             .row(panels)
-            .row([Panel::plot(loss(&self.points)), Panel::plot(curve(&self.points))])
+            .row([Panel::plot(loss_plot(&self.points)), Panel::plot(snr_plot(&self.points))])
     }
 }
 
@@ -134,7 +143,7 @@ impl Screen {
 
     /// Shows the run so far, with an estimate of the time left.
     pub fn update(&mut self, snapshot: &Snapshot, left: Option<(f64, Option<Duration>)>) {
-        self.0.update(|| snapshot.figure(left).bundle(snapshot.words()));
+        self.0.update(|| snapshot.figure(left).bundle(snapshot.caption()));
     }
 
     pub fn place(&self) -> Arc<Live> {
@@ -143,7 +152,7 @@ impl Screen {
 
     /// Shows the run at the end of a call. Returns whether it is shown: not after each call in a loop of very short ones.
     pub fn finish(&mut self, snapshot: &Snapshot) -> bool {
-        self.0.finish_throttled(|| snapshot.figure(None).bundle(snapshot.words()))
+        self.0.finish_throttled(|| snapshot.figure(None).bundle(snapshot.caption()))
     }
 }
 
@@ -154,11 +163,12 @@ impl Show for Progress {
 }
 
 impl Progress {
-    /// What a notebook calls when this is the last value of a cell; a live place that shows it already is enough.
+    /// Displays this; called by the notebook kernel when this is the last value of a cell. Does nothing when the live output already
+    /// displays it.
     pub fn evcxr_display(&self) {
-        match &self.place {
-            _ if self.shown => {}
-            Some(place) if Live::is_on() => place.update(self),
+        match &self.live {
+            _ if self.displayed => {}
+            Some(live) if Live::is_on() => live.update(self),
             _ => show_bundles(&self.mime_bundles()),
         }
     }
@@ -167,17 +177,17 @@ impl Progress {
 impl Show for Run {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
         let snapshot = self.snapshot();
-        vec![snapshot.figure(None).bundle(format!("{}\n{}", snapshot.title, snapshot.words()))]
+        vec![snapshot.figure(None).bundle(format!("{}\n{}", snapshot.title, snapshot.caption()))]
     }
 }
 
-fn answer(class: Option<&Classification>) -> String {
+fn class_label(class: Option<&Classification>) -> String {
     class.map_or_else(String::new, |c| format!("{} ({:.0} %)", c.top().name, 100.0 * c.top().probability))
 }
 
-/// The line of a caption that tells the network's answer, if it gives one.
-fn says(answer: &str) -> String {
-    if answer.is_empty() { String::new() } else { format!("network: {answer}\n") }
+/// The caption's line with the network's class; empty for a network that is not a classifier.
+fn class_line(label: &str) -> String {
+    if label.is_empty() { String::new() } else { format!("network: {label}\n") }
 }
 
 fn number(value: Option<f64>, digits: usize) -> String {
@@ -186,31 +196,33 @@ fn number(value: Option<f64>, digits: usize) -> String {
 
 impl Show for Metamer {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
-        let (s, stamp) = (self.similarity, self.provenance());
-        // A network of one stage alone may be called as that stage is.
-        let of = if stamp.network == stamp.stage { String::new() } else { format!(" of {}", stamp.network) };
-        let title = format!("{} at stage {}{of}", stamp.original, stamp.stage);
+        let (s, provenance) = (self.similarity, self.provenance());
+        // A network of a single stage may have the name of that stage.
+        let Provenance { network, stage, original, .. } = provenance;
+        let of_network = if network == stage { String::new() } else { format!(" of {network}") };
+        let title = format!("{original} at stage {stage}{of_network}");
         let measures =
             format!("ρ {}, r {}, SNR {} dB", number(s.spearman, 3), number(s.pearson, 3), number(s.snr_db, 1));
-        let (original, metamer) = (answer(self.original_class()), answer(self.metamer_class()));
+        let (original, metamer) = (class_label(self.original_class()), class_label(self.metamer_class()));
         let mut text = format!("metamer of {title}\n{measures}");
         let mut alt = format!("Original and metamer of {title}. {measures}.");
         if !original.is_empty() && !metamer.is_empty() {
             text += &format!("\noriginal: {original}\nmetamer: {metamer}");
             alt += &format!(" Network's answers: {original}; {metamer}.");
         }
-        let [before, after] = look(&self.original, &self.stimulus, self.ear.as_ref(), "metamer");
-        let panels = [before.caption(says(&original)), after.caption(format!("{}{measures}", says(&metamer)))];
-        let curve = Panel::plot(curve(&self.history)).width(1.4);
+        let [before, after] = stimulus_panels(&self.original, &self.stimulus, self.cochleagram.as_ref(), "metamer");
+        let panels =
+            [before.caption(class_line(&original)), after.caption(format!("{}{measures}", class_line(&metamer)))];
+        let snr = Panel::plot(snr_plot(&self.history)).width(1.4);
         let figure = Figure::new(alt).title(title);
         match (&self.original, &self.stimulus) {
             (Stimulus::Sound(original), Stimulus::Sound(metamer)) => {
                 let player =
                     |name: &str, sound: &Sound| Player::new(name, sound.sample_rate(), sound.values().to_vec());
                 let players = Players::shared([player("original", original), player("metamer", metamer)]);
-                vec![players.bundle(), figure.row(panels).row([curve]).bundle(text)]
+                vec![players.bundle(), figure.row(panels).row([snr]).bundle(text)]
             }
-            _ => vec![figure.row(panels.into_iter().chain([curve])).bundle(text)],
+            _ => vec![figure.row(panels.into_iter().chain([snr])).bundle(text)],
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The function that a synthesis minimises: pixels in, loss and gradient out.
+//! The objective function of a synthesis: loss and gradient at a stimulus.
 
 use candle_core::{Device, Tensor, Var};
 
@@ -10,58 +10,64 @@ use crate::ops::{Relu, values, vjp};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
-/// A network up to a stage, and the activations to reach there.
+/// A network up to a stage, and the loss relative to the original's activations there.
 #[derive(Clone)]
 pub(super) struct Problem {
-    runs: Evaluator,
-    pub objective: StageLoss,
-    /// Of a batch of one.
+    evaluator: Evaluator,
+    pub stage_loss: StageLoss,
+    /// The input shape of a batch of one.
     shape: Vec<usize>,
     range: [f32; 2],
 }
 
-/// How the network is run.
+/// The two implementations of a network.
 #[derive(Clone)]
 enum Evaluator {
     Compiled(Compiled),
-    /// Layer by layer: the reference.
+    /// Network and stage, run layer by layer; the reference implementation.
     LayerByLayer(Network, String),
 }
 
-/// One evaluation.
+/// Loss and gradient at one point.
 #[derive(Clone)]
 pub(super) struct Evaluation {
     pub loss: f64,
-    /// With respect to the pixels.
+    /// The gradient with respect to the pixels or samples.
     pub gradient: Vec<f32>,
     pub snr_db: f64,
 }
 
 impl Problem {
-    pub fn new(network: &Network, stage: &str, original: &Stimulus, recipe: &Recipe, plainly: bool) -> Result<Self> {
+    pub fn new(
+        network: &Network,
+        stage: &str,
+        original: &Stimulus,
+        recipe: &Recipe,
+        layer_by_layer: bool,
+    ) -> Result<Self> {
         network.check_unchanged(stage)?;
-        // A module's forward pass is kept for its backward one, and what is wrong with it is said, only where candle runs it.
-        let runs = match plainly || !network.modules(stage)?.is_empty() {
+        // Only candle keeps a module's forward pass for its backward pass, and reports its errors.
+        let evaluator = match layer_by_layer || !network.modules(stage)?.is_empty() {
             false => Evaluator::Compiled(Compiled::new(network, stage)?),
             true => Evaluator::LayerByLayer(network.clone(), stage.into()),
         };
         let shape: Vec<usize> = std::iter::once(1).chain(network.input().shape()).collect();
-        let (mut target, clip) = runs.preactivation(original.values(), &shape)?;
-        rectify(&mut target, clip);
+        let (mut target, rectifier) = evaluator.preactivation(original.values(), &shape)?;
+        rectify(&mut target, rectifier);
         crate::finite::check(|| format!("stage \"{stage}\" of the original"), &target)?;
-        let objective = StageLoss::new(target, clip, recipe.loss, recipe.identity_gradient);
-        if objective.norm() == 0.0 {
+        let stage_loss = StageLoss::new(target, rectifier, recipe.loss, recipe.identity_gradient);
+        if stage_loss.norm() == 0.0 {
             let reason = "every unit is silent for this stimulus: there is nothing to match; take an earlier stage";
             return Err(Error::invalid(format!("stage \"{stage}\""), reason));
         }
-        Ok(Self { runs, objective, shape, range: original.range() })
+        Ok(Self { evaluator, stage_loss, shape, range: original.range() })
     }
 
     pub fn evaluate(&self, x: &[f32]) -> Result<Evaluation> {
-        let objective = &self.objective;
-        let (mut gradient, distance) = self.runs.evaluate(x, &self.shape, |z, g| objective.distance(z, g))?;
+        let stage_loss = &self.stage_loss;
+        let (mut gradient, distance) = self.evaluator.evaluate(x, &self.shape, |z, g| stage_loss.distance(z, g))?;
         let mut loss = distance.loss;
-        if let Loss::MeanSquaredError { range_penalty: weight } = self.objective.loss {
+        if let Loss::MeanSquaredError { range_penalty: weight } = stage_loss.loss {
             loss += range_penalty(x, self.range, weight, &mut gradient);
         }
         Ok(Evaluation { loss, gradient, snr_db: distance.snr_db })
@@ -69,8 +75,8 @@ impl Problem {
 
     /// The activations at the stage.
     pub fn activations(&self, x: &[f32]) -> Result<Vec<f32>> {
-        let (mut values, clip) = self.runs.preactivation(x, &self.shape)?;
-        rectify(&mut values, clip);
+        let (mut values, rectifier) = self.evaluator.preactivation(x, &self.shape)?;
+        rectify(&mut values, rectifier);
         Ok(values)
     }
 
@@ -81,15 +87,15 @@ impl Problem {
         }
     }
 
-    /// The values that the stimulus can hold.
+    /// The smallest and the largest valid value of the stimulus.
     pub fn range(&self) -> [f32; 2] {
         self.range
     }
 }
 
-fn rectify(values: &mut [f32], clip: Option<Relu>) {
-    if let Some(clip) = clip {
-        values.iter_mut().for_each(|z| *z = clip.value(*z));
+fn rectify(values: &mut [f32], rectifier: Option<Relu>) {
+    if let Some(rectifier) = rectifier {
+        values.iter_mut().for_each(|z| *z = rectifier.value(*z));
     }
 }
 
@@ -109,7 +115,7 @@ impl Evaluator {
         }
     }
 
-    /// The gradient at `x` of what `cotangent` says about the stage's values, and what it returned.
+    /// The gradient at `x`, given a function that writes the cotangent of the stage's values; also returns its result.
     fn evaluate<T>(
         &self,
         x: &[f32],

@@ -1,4 +1,4 @@
-//! Where a metamer comes from.
+//! The provenance of a metamer.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,71 +8,72 @@ use crate::display::{MimeBundle, Show};
 use crate::engine::Isa;
 use crate::network::Network;
 
-/// candle does not tell its version; Cargo.toml pins it, and a test compares.
-pub(crate) const CANDLE: &str = "0.11.1";
+/// The version of candle, which candle does not export; a test compares it with Cargo.toml.
+pub(crate) const CANDLE_VERSION: &str = "0.11.1";
 
-/// Everything that is needed to make a metamer again; kept in its file.
+/// The provenance of a metamer: everything that is needed to reproduce it. It is saved with the metamer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Provenance {
     /// The network's name.
     pub network: String,
-    /// SHA-256 of its weights' file.
+    /// SHA-256 of its weights file.
     pub weights_sha256: String,
     /// The matched stage.
     pub stage: String,
     /// The original's name.
     pub original: String,
-    /// What the synthesis started from: "noise", or the name of a picture.
+    /// The start of the synthesis: "noise", or the name of a stimulus.
     pub start: String,
-    /// The recipe, in full.
+    /// The recipe.
     pub recipe: Recipe,
     /// The seed.
     pub seed: u64,
-    /// Version of metamers.
+    /// The version of metamers.
     pub metamers: String,
-    /// Version of candle, which computes below.
+    /// The version of candle.
     pub candle: String,
-    /// Operating system and processor architecture; always the CPU.
+    /// The device, which is always the CPU, with operating system and architecture.
     pub device: String,
-    /// The processor's instruction set, which decides the last bits; empty in files from before it was kept.
+    /// The instruction set of the processor, which determines the last bits; empty in older files.
     #[serde(default)]
     pub instructions: String,
 }
 
 impl Provenance {
-    pub(super) fn of(plan: &Synthesis) -> Self {
+    pub(super) fn new(synthesis: &Synthesis) -> Self {
         Self {
-            network: plan.network.name().into(),
-            weights_sha256: plan.network.weights_source().weights_sha256.clone(),
-            stage: plan.stage.clone(),
-            original: plan.original.name().into(),
-            start: plan.start.as_ref().map_or("noise", |start| start.name()).into(),
-            recipe: plan.recipe.clone(),
-            seed: plan.seed,
+            network: synthesis.network.name().into(),
+            weights_sha256: synthesis.network.weights_source().weights_sha256.clone(),
+            stage: synthesis.stage.clone(),
+            original: synthesis.original.name().into(),
+            start: synthesis.start.as_ref().map_or("noise", |start| start.name()).into(),
+            recipe: synthesis.recipe.clone(),
+            seed: synthesis.seed,
             metamers: env!("CARGO_PKG_VERSION").into(),
-            candle: CANDLE.into(),
+            candle: CANDLE_VERSION.into(),
             device: format!("CPU, {} {}", std::env::consts::OS, std::env::consts::ARCH),
             instructions: Isa::best().to_string(),
         }
     }
 
-    /// Versions and machine in a line.
+    /// Versions and machine, on one line.
     pub(super) fn made_by(&self) -> String {
         let comma = if self.instructions.is_empty() { "" } else { ", " };
         let Self { metamers, candle, device, instructions, .. } = self;
         format!("metamers {metamers} with candle {candle} on {device}{comma}{instructions}")
     }
 
-    /// What is wrong, when this is not the network that is stamped.
+    /// Checks that this is the recorded network; the error is the reason why not.
     pub(super) fn check(&self, network: &Network) -> std::result::Result<(), String> {
         let weights = &network.weights_source().weights_sha256;
         if *weights == self.weights_sha256 && network.name() == self.network {
             return Ok(());
         }
-        let (was, made_with) = (&self.network, &self.weights_sha256);
-        let is = network.name();
+        let (expected, expected_weights) = (&self.network, &self.weights_sha256);
+        let name = network.name();
         Err(format!(
-            "was made with {was} of weights {made_with}, and this is {is} of weights {weights}; give the network that made it"
+            "was made with {expected} of weights {expected_weights}, and this network is {name} of weights {weights}; pass the network that made it"
         ))
     }
 }
@@ -99,8 +100,8 @@ crate::show_in_notebooks!(Provenance);
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_stamped_version_of_candle_is_the_pinned_one() {
+    fn the_recorded_version_of_candle_is_the_pinned_one() {
         let manifest = include_str!("../../Cargo.toml");
-        assert!(manifest.contains(&format!("candle-core = \"={}\"", super::CANDLE)));
+        assert!(manifest.contains(&format!("candle-core = \"={}\"", super::CANDLE_VERSION)));
     }
 }

@@ -1,40 +1,40 @@
-//! How a metamer is made: what is minimised, how, from where.
+//! Recipes of a synthesis: loss, optimizer and initialization.
 
 use serde::{Deserialize, Serialize};
 
 use crate::stimulus::Noise;
 use crate::{Error, Result};
 
-/// Everything that decides a synthesis but the network, the stage, the stimulus and the seed.
+/// All settings of a synthesis except the network, the stage, the original and the seed.
 ///
-/// The presets give what their sources state; every field can be changed.
+/// The presets have the values that their sources state; every field can be changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     /// The preset's name, or one of your own.
     pub name: String,
-    /// What is minimised.
+    /// The loss.
     pub loss: Loss,
-    /// Whether the gradient passes the matched stage's rectifier as if it were the identity.
+    /// If true, the gradient passes the rectifier of the matched stage as if it were the identity (a straight-through gradient).
     ///
-    /// Only at the matched stage; all rectifiers below it keep their own gradient.
+    /// All rectifiers below the matched stage keep their own gradient.
     pub identity_gradient: bool,
-    /// How.
+    /// The optimizer.
     #[serde(rename = "optimiser", alias = "optimizer")]
     pub optimizer: Optimizer,
-    /// From where, unless another stimulus is given as the start.
+    /// The initialization, unless [`Synthesis::start_from`](super::Synthesis::start_from) gives a stimulus.
     pub start: Initialization,
-    /// Whether values are clamped to what the stimulus can hold, pixels to `[0, 1]` and samples to `[-1, 1]`, after each step.
+    /// If true, each step clamps values to the valid range: pixels to `[0, 1]`, samples to `[-1, 1]`.
     pub clamp: bool,
-    /// How many steps a full run takes.
+    /// The number of steps of a full run.
     pub steps: usize,
-    /// When to end earlier.
+    /// The criterion for an early end.
     pub plateau: Option<Plateau>,
-    /// The level that a sound is brought to before its activations are taken, without its mean; `None` leaves it as it is.
+    /// The root mean square to which a sound is set after removing its mean; `None` leaves the sound unchanged.
     #[serde(default)]
     pub sound_rms: Option<f32>,
 }
 
-/// What is minimised; `A` are the original's activations, `A'` the metamer's.
+/// The loss; `A` are the original's activations, `A'` the metamer's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -43,7 +43,7 @@ pub enum Loss {
     HalfSquaredError,
     /// `norm2(A' - A) / norm2(A)`.
     NormRatio,
-    /// `mean (A' - A)^2 + weight * sum of the squared excess of values outside of what the stimulus can hold`.
+    /// `mean (A' - A)^2 + weight * sum of the squared excess of values outside the valid range`.
     MeanSquaredError {
         /// The weight of the range penalty.
         range_penalty: f64,
@@ -51,78 +51,77 @@ pub enum Loss {
     /// `sum (A' - A)(z - (A' + A) / 2) / norm2(A)^2`, with `z` the stage's values before its rectifier, `A' = clip(z)`.
     ///
     /// Its gradient with respect to `z` is `(A' - A) / norm2(A)^2`: the identity gradient of the papers is the true
-    /// gradient of this function, which is convex in `z` and 0 at a match. So a line search has a value to judge by.
-    /// Where a stage has no rectifier it is `1/2 sum (A' - A)^2 / norm2(A)^2`.
+    /// gradient of this function, which is convex in `z` and 0 at a match, so that a line search can be used.
+    /// For a stage without a rectifier it is `1/2 sum (A' - A)^2 / norm2(A)^2`.
     Matching,
 }
 
-/// How the loss is minimised. A step of all but [`Optimizer::Lbfgs`] takes one gradient evaluation.
+/// The optimizer. A step takes one gradient evaluation, with [`Optimizer::Lbfgs`] sometimes more.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Optimizer {
     /// Adam (Kingma & Ba, 2015), betas 0.9 and 0.999, epsilon 1e-8 beside the bias-corrected root, on the pixels.
     Adam {
-        /// Learning rate at the first step.
+        /// The learning rate at the first step.
         rate: f64,
-        /// The rate is multiplied by this every 1,000 steps, a fraction of it each step; 1 keeps it constant.
+        /// The factor of the learning rate for 1,000 steps, applied continuously; 1 keeps the rate constant.
         decay_per_1000: f64,
-        /// Whether the largest second moment so far is used (Reddi, Kale & Kumar, 2018).
+        /// If true, uses the maximum of the second moment so far (AMSGrad; Reddi, Kale & Kumar, 2018).
         amsgrad: bool,
     },
     /// `x <- x - eta g / (norm2(g) + 1e-10)`.
     #[serde(rename = "normalised_gradient", alias = "normalized_gradient")]
     NormalizedGradient {
-        /// Length of the first steps.
+        /// The length of the first steps.
         eta: f64,
-        /// The run is cut into this many blocks, and eta is halved from each to the next.
+        /// The number of blocks of the run; eta is halved from each block to the next.
         blocks: usize,
     },
-    /// Limited-memory BFGS with a strong Wolfe line search, on variables in which the problem is well scaled.
+    /// Limited-memory BFGS with a strong Wolfe line search, in well-scaled variables.
     Lbfgs(Lbfgs),
 }
 
-/// Parameters of the L-BFGS optimiser.
+/// Parameters of the L-BFGS optimizer.
 ///
-/// Pixels are `x = sigmoid(u)`, which keeps them inside `(0, 1)`. L-BFGS works on the spatial frequencies of `u` in
-/// opponent colours, each weighted by the amplitude that it has in natural pictures, about `1 / f`. Its first guess of
-/// the inverse Hessian is learnt on the way, a factor for each band of frequencies and one for each part of the
-/// picture: a network answers to some far more than to others.
+/// Pixels are `x = sigmoid(u)`, which keeps them inside `(0, 1)`. The variables are the spatial frequencies of `u` in opponent colors,
+/// weighted by the amplitude spectrum of natural images, about `1 / f`. The initial inverse Hessian is estimated during the run, with
+/// a factor for each frequency band and one for each cell of the image: a network is far more sensitive to some than to others.
 ///
-/// Where nothing better is found along a line, the memory is dropped, then some normalised gradient steps are taken,
-/// shorter after each such stall, and L-BFGS begins anew. They are the steps of the warm-up again, which carry nothing over
-/// from one to the next; Adam in their place, with moments that it would have to gather first, has not been measured.
+/// When the line search finds no better point, the memory is cleared. If that does not help, some normalised gradient steps follow,
+/// shorter after each such stall, and L-BFGS restarts. They are the same steps as in the warm-up and have no state; Adam, whose moments
+/// would have to build up first, has not been measured in their place.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lbfgs {
-    /// How many pairs of steps and gradient changes are remembered.
+    /// The number of pairs of steps and gradient changes in memory.
     pub memory: usize,
-    /// At most so many normalised gradient steps come first; they end at a match of 3 dB.
+    /// The maximum number of normalised gradient steps before L-BFGS; they end at an SNR of 3 dB.
     ///
-    /// From noise, the activations of a deep stage hardly depend on the pixels at first: there is no curvature to be
-    /// learnt that would hold a few steps later. A shallow stage passes 3 dB in a few steps.
+    /// From noise, the activations of a deep stage hardly depend on the pixels at first, and the curvature changes within a few
+    /// steps. A shallow stage reaches 3 dB in a few steps.
     pub warm_up: usize,
-    /// Length of the warm-up's steps, in units of pixel values.
+    /// The length of the warm-up's steps, in units of pixel values.
     pub warm_up_eta: f64,
 }
 
-/// The first picture of a run.
+/// The initialization of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Initialization {
-    /// Noise of the run's seed.
+    /// Noise, generated from the run's seed.
     Noise(Noise),
-    /// Uniform noise, stretched so that its smallest value is 0 and its largest 1.
+    /// Uniform noise, scaled to a minimum of 0 and a maximum of 1.
     StretchedUniform,
 }
 
-/// An early end: after a step, when more than `window` losses are known and
+/// A criterion for an early end: more than `window` losses are known, and
 /// `|losses[last - window + 1] - losses[last]|` is below `below`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
-    /// How many losses back.
+    /// The number of losses in the window.
     pub window: usize,
-    /// The smallest change that counts.
+    /// The change of the loss below which the run ends.
     pub below: f64,
 }
 
@@ -172,12 +171,13 @@ impl Recipe {
         }
     }
 
-    /// The default: L-BFGS on the matching objective; `cargo bench --bench recipes` prints the evaluations that it needs.
+    /// The default for images: L-BFGS on the matching objective; `cargo bench --bench recipes` prints the evaluations that it needs.
     ///
-    /// **It flatters the network.** What a stage leaves open it fills in as natural pictures would, coarse structure first, and
-    /// [`Recipe::feather2023`] does not. At an equal match of 8 dB at `block5` of EfficientNet-Lite0, another network recognised 9 of 16 of its
-    /// metamers and none of `feather2023`'s (`examples/judged_by_another.rs`; the table is in `benches/README.md`). So a claim about who
-    /// recognises metamers names recipe, start and SNR, and a comparison with the papers takes theirs.
+    /// **It favors the network.** Its parametrization has a natural-image prior: components that a stage does not constrain resemble
+    /// those of natural images, coarse structure first, unlike with [`Recipe::feather2023`]. At an equal SNR of 8 dB at `block5` of
+    /// EfficientNet-Lite0, another network recognised 9 of 16 of its metamers and none of `feather2023`'s
+    /// (`examples/judged_by_another.rs`; the table is in `benches/README.md`). State recipe, start and SNR with every claim about the
+    /// recognition of metamers, and use the papers' recipes for comparisons with the papers.
     pub fn fast() -> Self {
         Self {
             name: "fast".into(),
@@ -192,7 +192,7 @@ impl Recipe {
         }
     }
 
-    /// [`Recipe::feather2019`] as it was for sounds: from pink noise of rms 0.01, no clamp, the original without a mean at rms 0.1.
+    /// [`Recipe::feather2019`] for sounds: from pink noise of rms 0.01, without a clamp, the original at rms 0.1 with its mean removed.
     pub fn feather2019_sound() -> Self {
         Self {
             name: "feather2019_sound".into(),
@@ -203,7 +203,7 @@ impl Recipe {
         }
     }
 
-    /// [`Recipe::feather2023`] as it was for sounds: from normal noise of deviation 1e-7, clamped to `[-1, 1]`.
+    /// [`Recipe::feather2023`] for sounds: from normal noise of deviation 1e-7, clamped to `[-1, 1]`.
     pub fn feather2023_sound() -> Self {
         Self {
             name: "feather2023_sound".into(),
@@ -212,7 +212,7 @@ impl Recipe {
         }
     }
 
-    /// The default for sounds: L-BFGS on the matching objective, from pink noise, at once.
+    /// The default for sounds: L-BFGS on the matching objective, from pink noise, without a warm-up.
     ///
     /// `examples/word_metamer.rs` prints what it reaches.
     pub fn fast_sound() -> Self {
@@ -224,7 +224,7 @@ impl Recipe {
         }
     }
 
-    /// All presets for pictures.
+    /// All presets for images.
     pub fn presets() -> Vec<Self> {
         vec![Self::fast(), Self::feather2019(), Self::feather2023(), Self::plenoptic()]
     }
@@ -237,39 +237,41 @@ impl Recipe {
     /// The preset of this name.
     ///
     /// # Errors
-    /// [`Error::Unknown`] with the likeliest names.
+    /// [`Error::Unknown`] with similar names.
     pub fn by_name(name: &str) -> Result<Self> {
         let presets = [Self::presets(), Self::sound_presets()].concat();
         let found = presets.iter().find(|r| r.name == name).cloned();
         found.ok_or_else(|| Error::unknown("recipe", name, presets.iter().map(|r| r.name.as_str())))
     }
 
-    /// The same recipe with another number of steps; schedules stretch with it.
+    /// Sets the number of steps; schedules stretch with it.
+    #[must_use]
     pub fn steps(mut self, steps: usize) -> Self {
         self.steps = steps;
         self
     }
 
-    /// The same recipe with another start.
+    /// Sets the initialization.
+    #[must_use]
     pub fn start(mut self, start: Initialization) -> Self {
         self.start = start;
         self
     }
 
-    /// Checks that every number is one that the optimiser can work with.
+    /// Checks that all settings are valid.
     ///
     /// # Errors
     /// [`Error::Invalid`] that names the field.
     pub fn check(&self) -> Result<()> {
         let positive = |what: &str, value: f64| {
             let fine = value.is_finite() && value > 0.0;
-            if fine { Ok(()) } else { Err(Error::invalid(what, format!("must be above 0 and finite, got {value}"))) }
+            if fine { Ok(()) } else { Err(Error::invalid(what, format!("must be positive and finite, got {value}"))) }
         };
         if self.steps == 0 {
             return Err(Error::invalid("recipe.steps", "must be at least 1"));
         }
         if self.loss == Loss::Matching && !self.identity_gradient {
-            let reason = "the matching objective is the identity gradient's own; set it to true or take another loss";
+            let reason = "must be true for the matching objective, whose gradient is the identity gradient; set it to true or use another loss";
             return Err(Error::invalid("recipe.identity_gradient", reason));
         }
         if self.plateau.is_some_and(|p| p.window < 2 || !p.below.is_finite()) {
@@ -278,31 +280,34 @@ impl Recipe {
         if let Loss::MeanSquaredError { range_penalty } = self.loss
             && !(range_penalty.is_finite() && range_penalty >= 0.0)
         {
-            return Err(Error::invalid("recipe.loss.range_penalty", format!("must be 0 or more, got {range_penalty}")));
+            return Err(Error::invalid(
+                "recipe.loss.range_penalty",
+                format!("must be non-negative and finite, got {range_penalty}"),
+            ));
         }
         if let Initialization::Noise(noise) = self.start {
-            // The widest range, a sound's: a picture's own is checked when the noise is drawn.
+            // The range of a sound, which is the wider one; that of an image is checked when the noise is generated.
             noise.check([-1.0, 1.0])?;
         }
         match self.optimizer {
             Optimizer::Adam { rate, decay_per_1000, .. } => {
-                positive("recipe.optimiser.rate", rate)?;
-                positive("recipe.optimiser.decay_per_1000", decay_per_1000)
+                positive("recipe.optimizer.rate", rate)?;
+                positive("recipe.optimizer.decay_per_1000", decay_per_1000)
             }
             Optimizer::NormalizedGradient { eta, blocks } => {
-                positive("recipe.optimiser.eta", eta)?;
+                positive("recipe.optimizer.eta", eta)?;
                 if !(1..=1000).contains(&blocks) {
-                    return Err(Error::invalid("recipe.optimiser.blocks", format!("must be 1 to 1000, got {blocks}")));
+                    return Err(Error::invalid("recipe.optimizer.blocks", format!("must be 1 to 1000, got {blocks}")));
                 }
                 Ok(())
             }
             Optimizer::Lbfgs(lbfgs) => {
                 if matches!(self.loss, Loss::NormRatio) || !self.clamp {
-                    let reason = "L-BFGS needs a smooth loss (not norm_ratio) and keeps values in range (clamp: true)";
-                    return Err(Error::invalid("recipe.optimiser", reason));
+                    let reason = "L-BFGS needs a smooth loss (not Loss::NormRatio) and a clamp (clamp: true)";
+                    return Err(Error::invalid("recipe.optimizer", reason));
                 }
-                positive("recipe.optimiser.memory", lbfgs.memory as f64)?;
-                positive("recipe.optimiser.warm_up_eta", lbfgs.warm_up_eta)
+                positive("recipe.optimizer.memory", lbfgs.memory as f64)?;
+                positive("recipe.optimizer.warm_up_eta", lbfgs.warm_up_eta)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A recipe as a table of its settings.
+//! The table of the settings of a recipe.
 
 use super::recipe::{Initialization, Loss, Optimizer, Recipe};
 use crate::display::{MimeBundle, Show, Table};
@@ -9,16 +9,14 @@ fn loss(loss: Loss) -> String {
         Loss::HalfSquaredError => "half the squared error, 1/2 sum (A' − A)²".into(),
         Loss::NormRatio => "norm ratio, norm2(A' − A) / norm2(A)".into(),
         Loss::MeanSquaredError { range_penalty } => {
-            format!(
-                "mean squared error, and {range_penalty} × the squared excess of values outside the stimulus' range"
-            )
+            format!("mean squared error, and {range_penalty} × the squared excess of values outside the valid range")
         }
         Loss::Matching => "matching objective, whose gradient is (A' − A) / norm2(A)²".into(),
     }
 }
 
-fn optimiser(optimiser: Optimizer) -> String {
-    match optimiser {
+fn optimizer(optimizer: Optimizer) -> String {
+    match optimizer {
         Optimizer::Adam { rate, decay_per_1000, amsgrad } => {
             let name = if amsgrad { "AMSGrad" } else { "Adam" };
             format!("{name}, rate {rate}, times {decay_per_1000} every 1,000 steps")
@@ -27,16 +25,16 @@ fn optimiser(optimiser: Optimizer) -> String {
             format!("normalised gradient, steps of length {eta}, halved from each of {blocks} blocks to the next")
         }
         Optimizer::Lbfgs(l) => format!(
-            "L-BFGS remembering {} steps, after at most {} gradient steps of length {}",
+            "L-BFGS with {} steps in memory, after at most {} gradient steps of length {}",
             l.memory, l.warm_up, l.warm_up_eta
         ),
     }
 }
 
-fn start(start: Initialization) -> String {
-    match start {
+fn initialization(initialization: Initialization) -> String {
+    match initialization {
         Initialization::Noise(Noise::Normal { mean, deviation }) => {
-            format!("normal noise, mean {mean}, deviation {deviation}")
+            format!("normal noise, mean {mean}, standard deviation {deviation}")
         }
         Initialization::Noise(Noise::Uniform { low, high }) => format!("uniform noise from {low} to {high}"),
         Initialization::Noise(Noise::Pink { rms }) => format!("pink noise, rms {rms}"),
@@ -45,23 +43,23 @@ fn start(start: Initialization) -> String {
 }
 
 impl Recipe {
-    /// The settings, each with what it is set to.
+    /// A table of the settings.
     pub fn table(&self) -> Table {
-        let gradient = if self.identity_gradient { "passes as if it were the identity" } else { "its own" };
-        let early = self.plateau.map_or("no".into(), |p| {
+        let gradient = if self.identity_gradient { "identity (straight-through)" } else { "its own" };
+        let plateau = self.plateau.map_or("no".into(), |p| {
             format!("when the loss changed by less than {} over {} evaluations", p.below, p.window)
         });
         let table = Table::new(["setting", "value"])
             .caption(format!("recipe {}", self.name))
             .row(["loss".to_string(), loss(self.loss)])
             .row(["gradient at the matched rectifier", gradient])
-            .row(["optimiser".to_string(), optimiser(self.optimizer)])
-            .row(["start".to_string(), start(self.start)])
-            .row(["values", if self.clamp { "kept in range: pixels in [0, 1], samples in [-1, 1]" } else { "free" }])
+            .row(["optimizer".to_string(), optimizer(self.optimizer)])
+            .row(["start".to_string(), initialization(self.start)])
+            .row(["values", if self.clamp { "clamped: pixels to [0, 1], samples to [-1, 1]" } else { "not clamped" }])
             .row(["steps at most".to_string(), self.steps.to_string()])
-            .row(["ends earlier".to_string(), early]);
+            .row(["early end".to_string(), plateau]);
         match self.sound_rms {
-            Some(rms) => table.row(["sound".to_string(), format!("brought to rms {rms}, without its mean")]),
+            Some(rms) => table.row(["sound".to_string(), format!("set to rms {rms}, mean removed")]),
             None => table,
         }
     }
@@ -80,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_that_differs_is_told() {
+    fn every_setting_is_listed() {
         let texts: Vec<String> = Recipe::presets().iter().map(|r| r.mime_bundles()[0].plain().to_string()).collect();
         for (text, words) in texts.iter().zip([
             ["L-BFGS", "matching", "1000"],
@@ -94,6 +92,6 @@ mod tests {
         for other in [Recipe { clamp: false, ..fast.clone() }, Recipe { sound_rms: Some(0.1), ..fast.clone() }] {
             assert_ne!(other.mime_bundles(), fast.mime_bundles());
         }
-        assert!(Recipe::feather2019_sound().mime_bundles()[0].plain().contains("rms 0.1, without its mean"));
+        assert!(Recipe::feather2019_sound().mime_bundles()[0].plain().contains("rms 0.1, mean removed"));
     }
 }

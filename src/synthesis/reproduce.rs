@@ -1,16 +1,17 @@
-//! A saved metamer, made again.
+//! Reproduction of a saved metamer.
 
 use std::path::Path;
 
 use super::metamer::Metamer;
-use super::progress::StopReason;
+use super::stop::{Stop, StopReason};
 use super::synthesis::Synthesis;
 use crate::network::Network;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result, zoo};
 
-/// A saved metamer beside one made again from its stamp, and how far they have drifted apart; see [`Metamer::reproduce`].
+/// A saved metamer, the metamer reproduced from its provenance, and their differences; see [`Metamer::reproduce`].
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Reproduction {
     saved: Metamer,
     again: Metamer,
@@ -18,12 +19,12 @@ pub struct Reproduction {
 }
 
 impl Metamer {
-    /// Makes a saved metamer again, with the network of its stamp if that ships: the same stage, original, recipe, seed, start and number
-    /// of steps.
+    /// Reproduces a saved metamer with the shipped network of its provenance: the same stage, original, recipe, seed, start and
+    /// number of steps.
     ///
-    /// On the same machine with the same version of metamers it is the same bits, also when the first run was ended by a time limit
-    /// or by hand. The run is shown while it works. An interrupt ends it after the step under way, and the [`Reproduction`] says how far it
-    /// got.
+    /// On the same machine with the same version of metamers the result is bit-identical, also when the first run was ended by a
+    /// time limit or by hand. The run is displayed live. An interrupt ends it after the current step; the [`Reproduction`] is then
+    /// incomplete.
     ///
     /// ```
     /// use metamers::prelude::*;
@@ -42,56 +43,57 @@ impl Metamer {
     /// ```
     ///
     /// # Errors
-    /// A file that is damaged or no metamer, a network that does not ship or whose weights are not the stamped ones, and what
-    /// [`Run::step`](super::Run::step) may meet.
+    /// A damaged file or one that is not a metamer, a network that does not ship or whose weights differ from the recorded ones, and
+    /// the errors of [`Run::step`](super::Run::step).
     pub fn reproduce(path: impl AsRef<Path>) -> Result<Reproduction> {
         let path = path.as_ref();
         let saved = Self::open(path)?;
-        let stamp = saved.provenance();
-        let network = zoo::shipped_as(&stamp.network, &stamp.weights_sha256).map_err(|e| {
+        let provenance = saved.provenance();
+        let network = zoo::shipped_as(&provenance.network, &provenance.weights_sha256).map_err(|e| {
             let advice = "load the network that made it, and call Metamer::reproduce_with(path, &network)";
-            Error::file(path, format!("cannot be made again: {e}; {advice}"))
+            Error::file(path, format!("cannot be reproduced: {e}; {advice}"))
         })?;
-        saved.made_again(path, &network)
+        saved.reproduced(path, &network)
     }
 
-    /// [`Metamer::reproduce`] with a network of yours.
+    /// Reproduces a saved metamer with a network that does not ship.
     ///
     /// # Errors
-    /// As [`Metamer::reproduce`], and when the network's name or weights are not the stamped ones.
+    /// As [`Metamer::reproduce`], and when the network's name or weights differ from the recorded ones.
     pub fn reproduce_with(path: impl AsRef<Path>, network: &Network) -> Result<Reproduction> {
-        Self::open(path.as_ref())?.made_again(path.as_ref(), network)
+        Self::open(path.as_ref())?.reproduced(path.as_ref(), network)
     }
 
-    fn made_again(self, path: &Path, network: &Network) -> Result<Reproduction> {
-        let stamp = &self.stamp;
-        stamp.check(network).map_err(|reason| Error::file(path, reason))?;
-        if self.start.is_none() && self.steps.is_none() && stamp.start != "noise" {
-            let reason =
-                format!("does not hold \"{}\", from which it started: it was saved by an older version", stamp.start);
+    fn reproduced(self, path: &Path, network: &Network) -> Result<Reproduction> {
+        let provenance = &self.provenance;
+        provenance.check(network).map_err(|reason| Error::file(path, reason))?;
+        if self.start.is_none() && self.steps.is_none() && provenance.start != "noise" {
+            let start = &provenance.start;
+            let reason = format!("does not hold \"{start}\", from which it started: it was saved by an older version");
             return Err(Error::file(path, reason));
         }
-        network.stage(&stamp.stage)?;
-        stamp.recipe.check()?;
+        network.stage(&provenance.stage)?;
+        provenance.recipe.check()?;
         let mut run = Synthesis {
             network: network.clone(),
-            stage: stamp.stage.clone(),
+            stage: provenance.stage.clone(),
             original: self.original.clone(),
-            recipe: stamp.recipe.clone(),
-            seed: stamp.seed,
+            recipe: provenance.recipe.clone(),
+            seed: provenance.seed,
             start: self.start.clone(),
             quiet: false,
-            trial: true,
+            logged: false,
             layer_by_layer: self.layer_by_layer,
         }
-        .begin()?;
+        .start_prepared()?;
         let progress = match self.steps {
             Some(steps) => run.step(steps)?,
-            None => run.replay(self.history.len())?,
+            // Steps taken by hand may exceed those of the recipe.
+            None => run.advance(Stop::evaluations(self.history.len()).or_steps(usize::MAX))?,
         };
         let again = run.finish()?;
         Ok(Reproduction {
-            saved: self.heard_by(network),
+            saved: self.with_cochleagram_from(network),
             again,
             interrupted: progress.stop_reason == StopReason::Interrupted,
         })
@@ -99,22 +101,22 @@ impl Metamer {
 }
 
 impl Reproduction {
-    /// The metamer of the file.
+    /// The saved metamer.
     pub fn saved(&self) -> &Metamer {
         &self.saved
     }
 
-    /// The one made now.
+    /// The reproduced metamer.
     pub fn again(&self) -> &Metamer {
         &self.again
     }
 
-    /// Whether all steps were taken; an interrupt leaves fewer, and then the two stimuli are not comparable.
+    /// Returns whether all steps were taken. After an interrupt there are fewer, and the two stimuli are not comparable.
     pub fn is_complete(&self) -> bool {
         !self.interrupted
     }
 
-    /// Whether stimulus and curve are the same to the last bit.
+    /// Returns whether stimulus, losses and signal-to-noise ratios are bit-identical.
     pub fn is_identical(&self) -> bool {
         let bits = |metamer: &Metamer| metamer.stimulus.values().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         self.is_complete()
@@ -123,8 +125,8 @@ impl Reproduction {
             && self.first_difference().is_none()
     }
 
-    /// The gradient evaluation, from 1, at which loss or signal-to-noise ratio are the first time not the same bits; `None` when all
-    /// that both have are.
+    /// The first gradient evaluation, counted from 1, at which loss or signal-to-noise ratio differ; `None` when all evaluations that
+    /// both have are bit-identical.
     pub fn first_difference(&self) -> Option<usize> {
         let mut pairs = self.saved.history.iter().zip(&self.again.history);
         let differ = |a: f64, b: f64| a.to_bits() != b.to_bits();
@@ -136,33 +138,33 @@ impl Reproduction {
         pairs.map(|(&a, &b)| f64::from(b) - f64::from(a))
     }
 
-    /// The largest difference between two pixel values (in `[0, 1]`: times 255 in grey levels) or samples (in `[-1, 1]`).
+    /// The largest absolute difference between pixel values (in `[0, 1]`; times 255 for gray levels) or samples (in `[-1, 1]`).
     pub fn largest_difference(&self) -> f64 {
         self.differences().fold(0.0, |a, d| a.max(d.abs()))
     }
 
-    /// The root of the mean square of the differences between pixel values or samples.
+    /// The root mean square difference between pixel values or samples.
     pub fn rms_difference(&self) -> f64 {
         let count = self.saved.stimulus.values().len().max(1);
         (self.differences().map(|d| d * d).sum::<f64>() / count as f64).sqrt()
     }
 
-    /// [`Reproduction::rms_difference`] below the saved stimulus's own root mean square, in dB; infinite when nothing differs.
+    /// The ratio of the saved stimulus's root mean square to [`Reproduction::rms_difference`], in dB; infinite when nothing differs.
     pub fn difference_db(&self) -> f64 {
         let values = self.saved.stimulus.values();
         let square: f64 = values.iter().map(|&v| f64::from(v).powi(2)).sum();
         20.0 * ((square / values.len().max(1) as f64).sqrt() / self.rms_difference()).log10()
     }
 
-    /// The signal-to-noise ratio at the stage now, less that of the file, in dB; 0 when both are infinite.
+    /// The signal-to-noise ratio at the stage of the reproduction minus that of the file, in dB; 0 when both are infinite.
     pub fn snr_drift_db(&self) -> Option<f64> {
         let (saved, again) = (self.saved.similarity.snr_db?, self.again.similarity.snr_db?);
         Some(if saved == again { 0.0 } else { again - saved })
     }
 
-    /// What is not as it was when the file was made: versions, system, processor; one sentence each.
+    /// The differences in versions, system and processor since the file was saved, one sentence each.
     pub fn changes(&self) -> Vec<String> {
-        let (was, is) = (&self.saved.stamp, &self.again.stamp);
+        let (was, is) = (&self.saved.provenance, &self.again.provenance);
         let values = [
             ("metamers", &was.metamers, &is.metamers),
             ("candle", &was.candle, &is.candle),
@@ -184,23 +186,23 @@ impl Reproduction {
             }
         };
         let db = |metamer: &Metamer| metamer.similarity.snr_db.map_or("undefined".into(), |snr| format!("{snr:.2} dB"));
-        let from = match self.first_difference() {
-            Some(evaluation) => format!("the curves part at evaluation {evaluation}"),
-            None if self.saved.history.len() == self.again.history.len() => "the curves are the same bits".into(),
+        let divergence = match self.first_difference() {
+            Some(evaluation) => format!("the curves diverge at evaluation {evaluation}"),
+            None if self.saved.history.len() == self.again.history.len() => "the curves are bit-identical".into(),
             None => format!("evaluations were {} and are {}", self.saved.history.len(), self.again.history.len()),
         };
-        format!("{size}\nSNR was {} and is {}\n{from}", db(&self.saved), db(&self.again))
+        format!("{size}\nSNR was {} and is {}\n{divergence}", db(&self.saved), db(&self.again))
     }
 
     fn reason(&self) -> String {
         match self.changes() {
             changes if !changes.is_empty() => changes.join("\n"),
             _ if self.is_identical() || !self.is_complete() => String::new(),
-            _ if self.saved.stamp.instructions.is_empty() => {
-                "the file is older than the note of the instruction set: another processor may have made it".into()
+            _ if self.saved.provenance.instructions.is_empty() => {
+                "the file does not record the instruction set: another processor may have made it".into()
             }
             _ => {
-                "the stamp names no other version or machine: the file was changed, or metamers changed without a new version"
+                "the recorded version and machine are the same: the file was changed, or metamers changed without a new version"
                     .into()
             }
         }
@@ -211,15 +213,18 @@ impl std::fmt::Display for Reproduction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let evaluations = self.again.history.len();
         match (self.is_complete(), self.is_identical(), self.first_difference()) {
-            (true, true, _) => write!(f, "the same bits: stimulus and curve, {evaluations} evaluations")?,
-            (true, false, _) => write!(f, "not the same bits\n{}", self.drift())?,
+            (true, true, _) => write!(f, "bit-identical: stimulus and curve, {evaluations} evaluations")?,
+            (true, false, _) => write!(f, "not bit-identical\n{}", self.drift())?,
             (false, _, None) => write!(
                 f,
-                "interrupted after {evaluations} of {} evaluations, the same bits so far",
+                "interrupted after {evaluations} of {} evaluations, bit-identical so far",
                 self.saved.history.len()
             )?,
             (false, _, Some(evaluation)) => {
-                write!(f, "interrupted; the curves part at evaluation {evaluation}: it will not be the same bits")?;
+                write!(
+                    f,
+                    "interrupted; the curves diverge at evaluation {evaluation}: the result will not be bit-identical"
+                )?;
             }
         }
         match self.reason() {

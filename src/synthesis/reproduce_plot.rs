@@ -1,15 +1,16 @@
-//! What a reproduction looks like.
+//! Figures of reproductions.
 
 use super::history::Point;
-use super::plot::look;
+use super::plot::stimulus_panels;
+use super::provenance::Provenance;
 use super::reproduce::Reproduction;
 use crate::display::{Figure, HeatMap, LinePlot, MimeBundle, Palette, Panel, Player, Players, Show};
+use crate::similarity::WELL_MATCHED_DB;
 use crate::stimulus::Stimulus;
-use crate::verdict::WELL_MATCHED_DB;
 
 impl Reproduction {
-    /// Where the pictures differ, in grey levels, the mean of the colours; `None` for sounds and for the same bits.
-    fn map(&self) -> Option<HeatMap> {
+    /// A map of the differences in gray levels, averaged over the colors; `None` for sounds and without a difference.
+    fn difference_map(&self) -> Option<HeatMap> {
         let (Stimulus::Image(saved), Stimulus::Image(again)) = (self.saved().stimulus(), self.again().stimulus())
         else {
             return None;
@@ -24,7 +25,7 @@ impl Reproduction {
         (largest > 0.0).then(|| map.range(-largest, largest).value_label("again − saved (1/255)"))
     }
 
-    fn curves(&self) -> LinePlot {
+    fn snr_plot(&self) -> LinePlot {
         let line = |points: &[Point]| points.iter().map(|p| (p.evaluation as f64, p.snr_db)).collect();
         LinePlot::new("match at the stage")
             .x_label("gradient evaluations")
@@ -37,28 +38,32 @@ impl Reproduction {
 
 impl Show for Reproduction {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
-        let stamp = self.saved().provenance();
-        let title = format!("{} at stage {} of {}, made again", stamp.original, stamp.stage, stamp.network);
+        let provenance = self.saved().provenance();
+        let title = {
+            let Provenance { original, stage, network, .. } = provenance;
+            format!("{original} at stage {stage} of {network}, reproduced")
+        };
         let (saved, again) = (self.saved().stimulus(), self.again().stimulus());
-        let [saved_panel, again_panel] = look(saved, again, self.saved().ear.as_ref(), "again");
-        let words = self.to_string();
-        let result: Vec<&str> = words.lines().take(3).collect();
-        let panels = [saved_panel.titled("saved").caption(stamp.made_by()), again_panel.caption(result.join("\n"))];
+        let [saved_panel, again_panel] = stimulus_panels(saved, again, self.saved().cochleagram.as_ref(), "again");
+        let summary = self.to_string();
+        let result: Vec<&str> = summary.lines().take(3).collect();
+        let panels =
+            [saved_panel.titled("saved").caption(provenance.made_by()), again_panel.caption(result.join("\n"))];
         let alt =
-            format!("Saved metamer, the same made again, and both curves: {title}. {}.", words.replace('\n', "; "));
+            format!("Saved metamer, reproduced metamer, and both curves: {title}. {}.", summary.replace('\n', "; "));
         let figure = Figure::new(alt).title(&title);
-        let text = format!("{title}\n{words}");
+        let text = format!("{title}\n{summary}");
         match (saved, again) {
             (Stimulus::Sound(saved), Stimulus::Sound(again)) => {
                 let player = |name: &str, sound: &crate::stimulus::Sound| {
                     Player::new(name, sound.sample_rate(), sound.values().to_vec())
                 };
                 let players = Players::shared([player("saved", saved), player("again", again)]);
-                vec![players.bundle(), figure.row(panels).row([Panel::plot(self.curves())]).bundle(text)]
+                vec![players.bundle(), figure.row(panels).row([Panel::plot(self.snr_plot())]).bundle(text)]
             }
             _ => {
-                let (panels, curves) = (panels.into_iter(), Panel::plot(self.curves()));
-                let figure = match self.map() {
+                let (panels, curves) = (panels.into_iter(), Panel::plot(self.snr_plot()));
+                let figure = match self.difference_map() {
                     Some(map) => figure.row(panels.chain([Panel::heat(map)])).row([curves]),
                     None => figure.row(panels.chain([curves.width(1.4)])),
                 };

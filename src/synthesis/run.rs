@@ -1,223 +1,191 @@
-//! A synthesis under way.
+//! The state of a running synthesis.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::history::{Best, History, Point, Recorder};
 use super::metamer::Metamer;
-use super::optimizer::{State, StepOutcome};
+use super::optimizer::{OptimizerState, StepOutcome};
 use super::plot::{Screen, Snapshot};
 use super::problem::Problem;
-use super::progress::{Progress, StopReason};
+use super::progress::Progress;
 use super::provenance::Provenance;
+use super::stop::{Stop, StopReason};
 use super::synthesis::Synthesis;
 use crate::display::HeatMap;
 use crate::interrupt::Listening;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
-/// A synthesis under way: step it, look at it, save it, finish it.
+/// A running synthesis, which can be stepped, displayed, saved, resumed and finished.
 ///
-/// In our kernel every call shows the picture and the curve while it works. An interrupt ends a call after the step
-/// under way with `Ok`, and the run can go on. After an error pixels and optimiser are as before the step that failed.
+/// In the metamers kernel every call displays the stimulus and the curves while it works. An interrupt ends a call with `Ok` after
+/// the current step, and the run can continue. After an error the stimulus and the optimizer are as before the failed step.
 pub struct Run {
-    pub(super) plan: Synthesis,
+    pub(super) synthesis: Synthesis,
     pub(super) problem: Problem,
-    pub(super) state: State,
+    pub(super) state: OptimizerState,
     pub(super) history: History,
     pub(super) steps: usize,
-    /// Set when the optimiser or the recipe says that further steps are useless.
+    /// Set when the optimizer stalls or the recipe's plateau criterion is met.
     pub(super) stopped: Option<StopReason>,
     screen: Screen,
 }
 
-/// How far a call goes.
-#[derive(Clone, Copy, Default)]
-struct Budget {
-    steps: Option<usize>,
-    time: Option<Duration>,
-    snr_db: Option<f64>,
-    /// Gradient evaluations since the start of the run.
-    evaluations: Option<usize>,
+/// The criteria and the start of a call of [`Run::advance`].
+struct Call {
+    stop: Stop,
+    begun: Instant,
+    /// Steps of the run when the call began.
+    first: usize,
 }
 
 impl Run {
-    pub(super) fn new(plan: Synthesis, problem: Problem, start: Vec<f32>) -> Self {
-        let state = State::new(&plan.recipe, start);
-        Self::restored(plan, problem, state, History::default(), 0, None)
+    pub(super) fn new(synthesis: Synthesis, problem: Problem, start: Vec<f32>) -> Self {
+        let state = OptimizerState::new(&synthesis.recipe, start);
+        Self::from_parts(synthesis, problem, state, History::default(), 0, None)
     }
 
-    pub(super) fn restored(
-        plan: Synthesis,
+    pub(super) fn from_parts(
+        synthesis: Synthesis,
         problem: Problem,
-        state: State,
+        state: OptimizerState,
         history: History,
         steps: usize,
-        over: Option<StopReason>,
+        stopped: Option<StopReason>,
     ) -> Self {
-        if !plan.trial {
-            crate::session_info::note_run(&plan.network, &plan.stage, &plan.recipe, plan.seed);
-        }
-        Self { plan, problem, state, history, steps, stopped: over, screen: Screen::default() }
+        Self { synthesis, problem, state, history, steps, stopped, screen: Screen::default() }
     }
 
-    /// Takes `n` steps of the optimiser; most recipes evaluate one gradient a step, L-BFGS now and then more.
+    /// Takes `n` steps of the optimizer from now on, whatever the recipe's number of steps.
+    ///
+    /// Most recipes evaluate one gradient a step, L-BFGS sometimes more.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when the loss or the gradient is not finite any more; the run keeps the state before.
+    /// [`Error::Diverged`] when the loss or the gradient is not finite; the run keeps the state before the failed step.
     pub fn step(&mut self, n: usize) -> Result<Progress> {
-        self.advance(Budget { steps: Some(n), ..Budget::default() })
+        self.advance(Stop::steps(n))
     }
 
-    /// Steps until the time is up, the recipe's steps are done, or nothing helps any more.
+    /// Steps for a time, until the recipe's steps are done, or until the optimizer stalls.
     ///
     /// # Errors
     /// As [`Run::step`].
     pub fn run_for(&mut self, time: Duration) -> Result<Progress> {
-        self.advance(Budget { time: Some(time), ..self.rest() })
+        self.advance(Stop::after(time))
     }
 
-    /// Steps until the signal-to-noise ratio at the stage reaches `snr_db`; 20 dB is well matched.
+    /// Steps until the signal-to-noise ratio at the stage reaches `snr_db`, or the recipe's steps are done; 20 dB is well matched.
     ///
-    /// Gives up when the recipe's steps are done; [`Progress::ended`] tells.
+    /// [`Progress::stop_reason`] is the reason.
     ///
     /// # Errors
-    /// As [`Run::step`], and when `snr_db` is not a number.
+    /// As [`Run::step`], and when `snr_db` is NaN.
     pub fn until(&mut self, snr_db: f64) -> Result<Progress> {
-        self.advance(self.goal(snr_db)?)
+        self.advance(Stop::snr(snr_db))
     }
 
-    /// [`Run::until`] with a limit of time: what comes first ends it, and [`Progress::ended`] tells which.
-    ///
-    /// # Errors
-    /// As [`Run::until`].
-    pub fn until_within(&mut self, snr_db: f64, time: Duration) -> Result<Progress> {
-        self.advance(Budget { time: Some(time), ..self.goal(snr_db)? })
-    }
-
-    /// Steps until so many gradients have been evaluated since the start, or the recipe's steps are done;
-    /// [`Progress::ended`] tells which.
-    ///
-    /// Unlike a limit of time, this ends a run at the same bits on a fast machine and on a slow one. The step that
-    /// reaches the number is finished: a line search may evaluate a few gradients more.
-    ///
-    /// # Errors
-    /// As [`Run::step`].
-    pub fn until_evaluations(&mut self, evaluations: usize) -> Result<Progress> {
-        self.slice(None, Some(evaluations), None)
-    }
-
-    /// [`Run::until`] with a limit of gradient evaluations, counted since the start: as [`Run::until_evaluations`].
-    ///
-    /// # Errors
-    /// As [`Run::until`].
-    pub fn until_within_evaluations(&mut self, snr_db: f64, evaluations: usize) -> Result<Progress> {
-        self.slice(Some(snr_db), Some(evaluations), None)
-    }
-
-    /// Steps until so many gradients have been evaluated since the start, whatever the recipe's steps are.
-    pub(super) fn replay(&mut self, evaluations: usize) -> Result<Progress> {
-        self.advance(Budget { evaluations: Some(evaluations), ..Budget::default() })
-    }
-
-    /// Steps until the ratio, if one is asked for, or the evaluations, if a number is given, or the recipe's steps are done; comes back
-    /// after `time` to be saved, with [`StopReason::Time`].
-    pub(crate) fn slice(
-        &mut self,
-        snr_db: Option<f64>,
-        evaluations: Option<usize>,
-        time: Option<Duration>,
-    ) -> Result<Progress> {
-        let goal = snr_db.map_or(Ok(self.rest()), |snr_db| self.goal(snr_db))?;
-        self.advance(Budget { evaluations, time, ..goal })
-    }
-
-    /// The time of one gradient evaluation, over this many or a few more, after one that is not counted: it also fills memory.
-    pub(crate) fn time_of_evaluation(&mut self, measured: usize) -> Result<Duration> {
-        self.until_evaluations(1)?;
-        let (begun, before) = (Instant::now(), self.evaluations());
-        self.until_evaluations(before + measured)?;
-        Ok(begun.elapsed().div_f64((self.evaluations() - before).max(1) as f64))
-    }
-
-    /// Takes all the steps of the recipe that are left.
+    /// Takes all remaining steps of the recipe.
     ///
     /// # Errors
     /// As [`Run::step`].
     pub fn run(&mut self) -> Result<Progress> {
-        self.advance(self.rest())
+        self.advance(Stop::default())
     }
 
-    fn goal(&self, snr_db: f64) -> Result<Budget> {
-        if snr_db.is_nan() {
-            return Err(Error::invalid("snr_db", "is not a number; 20.0 is well matched"));
-        }
-        Ok(Budget { snr_db: Some(snr_db), ..self.rest() })
-    }
-
-    fn rest(&self) -> Budget {
-        Budget { steps: Some(self.plan.recipe.steps.saturating_sub(self.steps)), ..Budget::default() }
-    }
-
-    fn advance(&mut self, budget: Budget) -> Result<Progress> {
+    /// Steps until one of the criteria is met; [`Progress::stop_reason`] is the reason.
+    ///
+    /// The recipe's own number of steps also ends the call, unless `stop` has a number of steps; so does an optimizer that
+    /// stalls. [`Stop::steps`] counts from now, [`Stop::evaluations`] from the start of the run.
+    ///
+    /// ```
+    /// # use metamers::prelude::*;
+    /// # let net = zoo::efficientnet_lite0()?;
+    /// # let photo = Image::open("photos/giant_panda.jpg")?;
+    /// let mut run = Synthesis::new(&net, "stem", &photo)?.seed(7).start()?;
+    /// let progress = run.advance(Stop::snr(3.0).or_after(Duration::from_secs(60)).or_evaluations(800))?;
+    /// assert_eq!(progress.stop_reason, StopReason::Matched);
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Run::step`], and when the signal-to-noise ratio of `stop` is NaN.
+    pub fn advance(&mut self, stop: Stop) -> Result<Progress> {
+        stop.check()?;
+        let remaining = self.synthesis.recipe.steps.saturating_sub(self.steps);
+        let stop = Stop { steps: Some(stop.steps.unwrap_or(remaining)), ..stop };
+        let call = Call { stop, begun: Instant::now(), first: self.steps };
         let listening = Listening::begin();
-        let (begun, first) = (Instant::now(), self.steps);
-        let ended = loop {
-            if let (Some(snr_db), Some(best)) = (budget.snr_db, &self.history.best)
-                && best.snr_db >= snr_db
-            {
-                break StopReason::Matched;
-            }
-            if let Some(over) = self.stopped {
-                break over;
-            }
-            if listening.interrupted() {
-                break StopReason::Interrupted;
-            }
-            if budget.steps.is_some_and(|n| self.steps - first >= n) {
-                break StopReason::Steps;
-            }
-            if budget.evaluations.is_some_and(|n| self.history.evaluations >= n) {
-                break StopReason::Evaluations;
-            }
-            if budget.time.is_some_and(|time| begun.elapsed() >= time) {
-                break StopReason::Time;
+        let stop_reason = loop {
+            if let Some(reason) = self.reason_to_stop(&call, &listening) {
+                break reason;
             }
             self.one_step()?;
-            if !self.plan.quiet && self.screen.is_due() {
-                let left = self.time_left(&budget, begun, first);
+            if !self.synthesis.quiet && self.screen.is_due() {
+                let left = self.time_left(&call);
                 let snapshot = self.snapshot();
                 self.screen.update(&snapshot, Some(left));
             }
         };
         let snapshot = self.snapshot();
-        let shown = !self.plan.quiet && self.screen.finish(&snapshot);
+        let displayed = !self.synthesis.quiet && self.screen.finish(&snapshot);
         let last = self.history.points.last();
         Ok(Progress {
-            stop_reason: ended,
+            stop_reason,
             steps: self.steps,
             evaluations: self.history.evaluations,
             elapsed: self.history.elapsed,
             snr_db: self.history.best.as_ref().map_or(f64::NEG_INFINITY, |b| b.snr_db),
             loss: last.map_or(f64::NAN, |p| p.loss),
             snapshot,
-            place: (!self.plan.quiet).then(|| self.screen.place()),
-            shown,
+            live: (!self.synthesis.quiet).then(|| self.screen.place()),
+            displayed,
         })
+    }
+
+    fn reason_to_stop(&self, call: &Call, listening: &Listening) -> Option<StopReason> {
+        let stop = &call.stop;
+        if let (Some(snr_db), Some(best)) = (stop.snr_db, &self.history.best)
+            && best.snr_db >= snr_db
+        {
+            return Some(StopReason::Matched);
+        }
+        if self.stopped.is_some() {
+            return self.stopped;
+        }
+        if listening.interrupted() {
+            return Some(StopReason::Interrupted);
+        }
+        if stop.steps.is_some_and(|n| self.steps - call.first >= n) {
+            return Some(StopReason::Steps);
+        }
+        if stop.evaluations.is_some_and(|n| self.history.evaluations >= n) {
+            return Some(StopReason::Evaluations);
+        }
+        stop.time.is_some_and(|time| call.begun.elapsed() >= time).then_some(StopReason::Time)
+    }
+
+    /// The time of one gradient evaluation, averaged over at least `measured`, after one that is not counted because it also
+    /// allocates memory.
+    pub(crate) fn time_of_evaluation(&mut self, measured: usize) -> Result<Duration> {
+        self.advance(Stop::evaluations(1))?;
+        let (begun, before) = (Instant::now(), self.evaluations());
+        self.advance(Stop::evaluations(before + measured))?;
+        Ok(begun.elapsed().div_f64((self.evaluations() - before).max(1) as f64))
     }
 
     fn one_step(&mut self) -> Result<()> {
         let since = Instant::now();
         let evaluations = self.history.points.len();
-        let mut watched = Recorder { problem: &self.problem, history: &mut self.history, since };
-        let step = self.state.step(&self.plan.recipe, self.steps, &mut watched);
+        let mut recorder = Recorder { problem: &self.problem, history: &mut self.history, since };
+        let step = self.state.step(&self.synthesis.recipe, self.steps, &mut recorder);
         self.history.elapsed += since.elapsed();
         if step? == StepOutcome::Stalled {
             self.stopped = Some(StopReason::Stalled);
         }
         self.steps += 1;
         let points = &self.history.points;
-        if let Some(plateau) = self.plan.recipe.plateau
+        if let Some(plateau) = self.synthesis.recipe.plateau
             && points.len() > plateau.window
             && points.len() > evaluations
         {
@@ -230,29 +198,29 @@ impl Run {
         Ok(())
     }
 
-    /// How much of the budget is used, from 0 to 1, and the time left at this pace.
-    fn time_left(&self, budget: &Budget, begun: Instant, first: usize) -> (f64, Option<Duration>) {
-        let elapsed = begun.elapsed();
-        let by_steps = budget.steps.map(|n| (self.steps - first) as f64 / n.max(1) as f64);
-        let by_time = budget.time.map(|t| elapsed.as_secs_f64() / t.as_secs_f64().max(1e-9));
-        let by_evaluations = budget.evaluations.map(|n| self.history.evaluations as f64 / n.max(1) as f64);
+    /// The fraction of the call that is done, and the time left at this pace.
+    fn time_left(&self, call: &Call) -> (f64, Option<Duration>) {
+        let (stop, elapsed) = (&call.stop, call.begun.elapsed());
+        let by_steps = stop.steps.map(|n| (self.steps - call.first) as f64 / n.max(1) as f64);
+        let by_time = stop.time.map(|t| elapsed.as_secs_f64() / t.as_secs_f64().max(1e-9));
+        let by_evaluations = stop.evaluations.map(|n| self.history.evaluations as f64 / n.max(1) as f64);
         let done = [by_steps, by_time, by_evaluations].into_iter().flatten().fold(0.0, f64::max).clamp(0.0, 1.0);
         let left = (done > 0.0).then(|| elapsed.mul_f64(((1.0 - done) / done).min(1e6)));
         (done, left)
     }
 
     fn title(&self) -> String {
-        let (network, stage) = (self.plan.network.name(), &self.plan.stage);
-        // A network of one stage alone may be called as that stage is.
+        let (network, stage) = (self.synthesis.network.name(), &self.synthesis.stage);
+        // A network of a single stage may have the name of that stage.
         let network = if network == stage { String::new() } else { format!("{network}, ") };
-        format!("{network}stage {stage}, recipe {}", self.plan.recipe.name)
+        format!("{network}stage {stage}, recipe {}", self.synthesis.recipe.name)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             title: self.title(),
-            network: self.plan.network.clone(),
-            original: self.plan.original.clone(),
+            network: self.synthesis.network.clone(),
+            original: self.synthesis.original.clone(),
             current: self.current(),
             gradient: Arc::clone(&self.history.gradient),
             points: Arc::clone(&self.history.points),
@@ -261,41 +229,41 @@ impl Run {
         }
     }
 
-    /// The picture or sound as it is now, clamped to what it can hold.
+    /// The current stimulus, clamped to the valid range.
     pub fn current(&self) -> Stimulus {
-        self.picture(self.state.pixels())
+        self.stimulus_from(self.state.pixels())
     }
 
-    /// The one with the highest signal-to-noise ratio so far; the first before the first step.
+    /// The stimulus with the highest signal-to-noise ratio so far; the initial one before the first step.
     pub fn best(&self) -> Stimulus {
-        self.picture(self.history.best.as_ref().map_or(self.state.pixels(), |b| &b.x))
+        self.stimulus_from(self.history.best.as_ref().map_or(self.state.pixels(), |b| &b.x))
     }
 
-    fn picture(&self, x: &[f32]) -> Stimulus {
-        self.plan.original.with_clamped("metamer", x)
+    fn stimulus_from(&self, x: &[f32]) -> Stimulus {
+        self.synthesis.original.with_clamped("metamer", x)
     }
 
-    /// The values as they are now, three planes of pixels or samples; a recipe without a clamp may leave their range.
+    /// The current values, three planes of pixels or the samples; without a clamp in the recipe they may exceed the valid range.
     pub fn pixels(&self) -> &[f32] {
         self.state.pixels()
     }
 
-    /// The original as the network sees it.
+    /// The original, prepared for the network.
     pub fn original(&self) -> &Stimulus {
-        &self.plan.original
+        &self.synthesis.original
     }
 
-    /// Every gradient evaluation so far.
+    /// All gradient evaluations so far.
     pub fn history(&self) -> &[Point] {
         &self.history.points
     }
 
-    /// Steps so far.
+    /// The number of steps so far.
     pub fn steps(&self) -> usize {
         self.steps
     }
 
-    /// Gradient evaluations so far.
+    /// The number of gradient evaluations so far, from the start of the run.
     pub fn evaluations(&self) -> usize {
         self.history.evaluations
     }
@@ -305,62 +273,65 @@ impl Run {
         self.history.best.as_ref().map(|b| b.snr_db)
     }
 
-    /// The gradient of the loss at the last evaluation, summed over the colours: where brighter pixels raise the loss
-    /// and where they lower it.
+    /// The gradient of the loss at the last evaluation, summed over the colors: positive where brighter pixels raise the loss.
     ///
     /// # Errors
-    /// [`Error::Invalid`] before the first step, when no gradient is known, and for sounds.
+    /// [`Error::Invalid`] before the first step and for sounds.
     pub fn gradient(&self) -> Result<HeatMap> {
-        if let Stimulus::Sound(sound) = &self.plan.original {
-            return Err(Error::invalid(sound.name(), "is a sound: its gradient is no map; see Run::gradient_values"));
+        if let Stimulus::Sound(sound) = &self.synthesis.original {
+            return Err(Error::invalid(
+                sound.name(),
+                "is a sound, whose gradient is not a map; use Run::gradient_values",
+            ));
         }
-        let map = super::plot::gradient_map(&self.history.gradient, &self.plan.original);
+        let map = super::plot::gradient_map(&self.history.gradient, &self.synthesis.original);
         map.ok_or_else(|| Error::invalid("gradient", "is not known before the first step; take one: run.step(1)?"))
     }
 
-    /// The gradient of the loss at the last evaluation: three planes, red, green and blue, or samples; empty before the first step.
+    /// The gradient of the loss at the last evaluation: three planes (red, green, blue) or samples; empty before the first step.
     pub fn gradient_values(&self) -> &[f32] {
         &self.history.gradient
     }
 
-    /// What the run is of.
+    /// The provenance of a metamer that this run makes.
     pub(crate) fn provenance(&self) -> Provenance {
-        Provenance::of(&self.plan)
+        Provenance::new(&self.synthesis)
     }
 
-    /// Shows live pictures, or not.
-    pub fn set_quiet(&mut self, quiet: bool) {
-        self.plan.quiet = quiet;
+    /// Disables the live view, as [`Synthesis::quiet`] does.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.synthesis.quiet = true;
+        self
     }
 
-    /// The metamer: the better of the best evaluated picture and the present one.
-    ///
-    /// The run can go on afterwards.
+    /// The metamer: the better of the best evaluated stimulus and the current one. The run can continue afterwards.
     ///
     /// # Errors
     /// When the network cannot be run on the result.
     pub fn finish(&self) -> Result<Metamer> {
         let current = self.current();
-        let original = &self.problem.objective.target;
+        let target = &self.problem.stage_loss.target;
         let snr = |stimulus: &Stimulus| -> Result<f64> {
             let activations = self.problem.activations(stimulus.values())?;
-            Ok(crate::similarity::snr_db(original, &activations)?.unwrap_or(f64::NEG_INFINITY))
+            Ok(crate::similarity::snr_db(target, &activations)?.unwrap_or(f64::NEG_INFINITY))
         };
-        // Measured on what is kept: a recipe without a clamp has pixels that no picture can hold.
+        // Measured on the clamped stimulus, because a recipe without a clamp may leave the valid range.
         let best = match &self.history.best {
             Some(Best { x, .. }) => {
-                let best = self.picture(x);
+                let best = self.stimulus_from(x);
                 if snr(&best)? >= snr(&current)? { best } else { current }
             }
             None => current,
         };
-        Metamer::of(self, best)
+        Metamer::new(self, best)
     }
 }
 
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (network, stage, recipe) = (self.plan.network.name(), &self.plan.stage, &self.plan.recipe.name);
+        let (network, stage, recipe) =
+            (self.synthesis.network.name(), &self.synthesis.stage, &self.synthesis.recipe.name);
         let snr = self.snr_db().map_or(String::new(), |snr| format!(", SNR {snr:.1} dB"));
         write!(f, "Run({stage} of {network}, recipe {recipe}, {} steps{snr})", self.steps)
     }

@@ -1,14 +1,16 @@
-//! What to make a metamer of.
+//! The configuration of a synthesis.
 
 use super::problem::Problem;
 use super::recipe::{Initialization, Recipe};
 use super::run::Run;
+use super::session_log;
 use crate::network::Network;
 use crate::stimulus::{Image, Noise, Sound, Stimulus};
 use crate::{Error, Result};
 
-/// A synthesis that is about to start: a network, a stage, an original, a recipe, a seed.
+/// The configuration of a synthesis: a network, a stage, an original, a recipe and a seed.
 #[derive(Clone)]
+#[must_use = "a Synthesis does nothing until start() is called"]
 pub struct Synthesis {
     pub(super) network: Network,
     pub(super) stage: String,
@@ -17,16 +19,16 @@ pub struct Synthesis {
     pub(super) seed: u64,
     pub(super) start: Option<Stimulus>,
     pub(super) quiet: bool,
-    /// Not counted among the session's runs: it tries a network out, or makes a known metamer again.
-    pub(super) trial: bool,
+    /// True if the session log counts the run.
+    pub(super) logged: bool,
     pub(super) layer_by_layer: bool,
 }
 
 impl Synthesis {
-    /// A synthesis with [`Recipe::fast`] of a picture, or [`Recipe::fast_sound`] of a sound; seed 0, from noise.
+    /// A synthesis from noise with seed 0 and the default recipe: [`Recipe::fast`] for an image, [`Recipe::fast_sound`] for a sound.
     ///
-    /// The original is prepared as the network expects it: [`Network::prepare`]. What a recipe wants beside that, a level
-    /// of sounds, is done when the run starts.
+    /// The original is prepared for the network by [`Network::prepare`]. The recipe's sound level is applied by
+    /// [`Synthesis::start`].
     ///
     /// # Errors
     /// An unknown stage, or a stimulus that the network cannot take.
@@ -45,24 +47,24 @@ impl Synthesis {
             seed: 0,
             start: None,
             quiet: false,
-            trial: false,
+            logged: true,
             layer_by_layer: false,
         })
     }
 
-    /// With another recipe.
+    /// Sets the recipe.
     pub fn recipe(mut self, recipe: Recipe) -> Self {
         self.recipe = recipe;
         self
     }
 
-    /// With another seed. The same seed gives the same bits on the same machine, whatever the number of threads.
+    /// Sets the seed. The same seed gives bit-identical results on the same machine for any number of threads.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// From another picture or sound instead of noise: the metamer of a dog that looks like citrus slices.
+    /// Starts from a stimulus instead of noise, for instance a metamer of a dog from a picture of citrus slices.
     ///
     /// # Errors
     /// A stimulus that the network cannot take.
@@ -71,42 +73,46 @@ impl Synthesis {
         Ok(self)
     }
 
-    /// Without live pictures, for loops and scripts.
+    /// Disables the live view, for loops and scripts.
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
         self
     }
 
-    /// Shows nothing, and is not counted among the session's runs.
-    pub(crate) fn trial(mut self) -> Self {
-        (self.quiet, self.trial) = (true, true);
+    /// Disables the live view and the entry in the session log, for measurements.
+    pub(crate) fn unlogged(mut self) -> Self {
+        (self.quiet, self.logged) = (true, false);
         self
     }
 
-    /// Runs the network layer by layer instead of compiled for the stage: slower, and the reference for it.
+    /// Runs the network layer by layer instead of compiled: slower, the reference implementation.
     pub fn layer_by_layer(mut self) -> Self {
         self.layer_by_layer = true;
         self
     }
 
-    /// Computes the original's activations and makes the first picture or sound.
+    /// Computes the original's activations and generates the initial stimulus.
     ///
     /// # Errors
-    /// A recipe with impossible numbers, or a stage at which the original leaves every unit silent.
+    /// An invalid recipe, or a stage at which every unit is silent for the original.
     pub fn start(mut self) -> Result<Run> {
         self.recipe.check()?;
         if let (Stimulus::Sound(sound), Some(rms)) = (&self.original, self.recipe.sound_rms) {
             self.original = sound.clone().remove_mean().set_rms(rms)?.into();
         }
-        self.begin()
+        let run = self.start_prepared()?;
+        if run.synthesis.logged {
+            session_log::log(&run.synthesis);
+        }
+        Ok(run)
     }
 
-    /// [`Synthesis::start`] of an original that is already as the recipe wants it.
-    pub(super) fn begin(self) -> Result<Run> {
+    /// Starts with an original that already has the level of the recipe; leaves the session log alone.
+    pub(super) fn start_prepared(self) -> Result<Run> {
         let problem = Problem::new(&self.network, &self.stage, &self.original, &self.recipe, self.layer_by_layer)?;
         let start = match &self.start {
             Some(start) => start.values().to_vec(),
-            None => first_values(self.recipe.start, &self.original, self.seed)?,
+            None => initial_values(self.recipe.start, &self.original, self.seed)?,
         };
         Ok(Run::new(self, problem, start))
     }
@@ -119,14 +125,14 @@ impl std::fmt::Debug for Synthesis {
     }
 }
 
-fn first_values(start: Initialization, like: &Stimulus, seed: u64) -> Result<Vec<f32>> {
-    let draw = |noise: Noise| match like {
+fn initial_values(initialization: Initialization, original: &Stimulus, seed: u64) -> Result<Vec<f32>> {
+    let draw = |noise: Noise| match original {
         Stimulus::Image(image) => Ok::<_, Error>(Image::noise(image.width(), image.height(), noise, seed)?.into()),
         Stimulus::Sound(sound) => {
             Ok::<Stimulus, Error>(Sound::noise(sound.sample_rate(), sound.len(), noise, seed)?.into())
         }
     };
-    match start {
+    match initialization {
         Initialization::Noise(noise) => Ok(draw(noise)?.values().to_vec()),
         Initialization::StretchedUniform => {
             let noise = draw(Noise::Uniform { low: 0.0, high: 1.0 })?;
@@ -134,7 +140,7 @@ fn first_values(start: Initialization, like: &Stimulus, seed: u64) -> Result<Vec
             let low = values.iter().copied().fold(f32::INFINITY, f32::min);
             let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             if high <= low {
-                return Err(Error::invalid("start", "a picture of one value cannot be stretched"));
+                return Err(Error::invalid("start", "an image of a single value cannot be stretched"));
             }
             Ok(values.iter().map(|v| (v - low) / (high - low)).collect())
         }

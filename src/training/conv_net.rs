@@ -168,7 +168,7 @@ impl ConvNet {
         let shape = [3, self.side, self.side];
         let mut b = Builder::new(&self.name, Input::Image { shape, resize: self.side });
         let (mean, deviation) = PIXELS;
-        let mut x = b.channel_affine(b.input(), ChannelAffine::normalise(&[mean; 3], &[deviation; 3])?)?;
+        let mut x = b.channel_affine(b.input(), ChannelAffine::normalize(&[mean; 3], &[deviation; 3])?)?;
         let mut channels = 3;
         for Convolution { name, outputs, kernel, stride } in &self.convolutions {
             let config =

@@ -21,8 +21,9 @@ mod outcome;
 mod stage_profile;
 mod verdict;
 
+pub use crate::similarity::WELL_MATCHED_DB;
 pub use cross_network::{Agreement, CrossNetwork};
 pub use null::{NearDuplicates, NullBuilder, NullDistribution, NullStimulus, StageNull};
 pub use outcome::Outcome;
 pub use stage_profile::{StageMatch, StageProfile};
-pub use verdict::{Measure, Verdict, WELL_MATCHED_DB};
+pub use verdict::{Measure, Verdict};

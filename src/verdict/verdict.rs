@@ -5,14 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::{NullDistribution, Outcome};
 use crate::display::{Align, MimeBundle, Show, Table, escape};
 use crate::network::ClassScore;
-use crate::similarity::Distribution;
+use crate::similarity::{Distribution, WELL_MATCHED_DB};
 use crate::synthesis::Metamer;
 use crate::{Error, Result};
 
 /// The quantile that a null distribution must have pairs enough for, unless another is asked for.
 const QUANTILE: f64 = 0.999;
-/// From this signal-to-noise ratio on a stage is called well matched, in dB: the error has a tenth of the activations' length.
-pub const WELL_MATCHED_DB: f64 = 20.0;
 
 /// One measure of a match, with its place in the null distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

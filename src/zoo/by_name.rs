@@ -107,9 +107,9 @@ mod tests {
     #[test]
     fn a_wrong_name_says_what_there_is() {
         let message = |name: &str| by_name(name).unwrap_err().to_string();
-        assert!(message("eficientnet_lite0").contains("there is efficientnet_lite0"));
+        assert!(message("eficientnet_lite0").contains("did you mean efficientnet_lite0"));
         assert!(message("resnet50").contains("resnet50:FILE"));
-        assert!(message("resnet5:weights.pth").contains("there is resnet50"));
+        assert!(message("resnet5:weights.pth").contains("did you mean resnet50"));
         for (architecture, _) in FROM {
             assert!(message(&format!("{architecture}:no/such.pth")).contains("no/such.pth"));
         }

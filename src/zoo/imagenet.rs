@@ -9,7 +9,7 @@ pub(super) const INPUT: Input = Input::Image { shape: [3, 224, 224], resize: 256
 
 /// `(x - mean) / deviation` with the colours' means and deviations over ImageNet, as torchvision has them.
 pub(super) fn normalise(b: &mut Builder) -> Result<NodeId> {
-    let normalise = ChannelAffine::normalise(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225])?;
+    let normalise = ChannelAffine::normalize(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225])?;
     b.channel_affine(b.input(), normalise)
 }
 
@@ -38,6 +38,6 @@ pub(super) fn classifier(
 /// The names of the thousand classes.
 pub(super) fn classes() -> Result<Vec<String>> {
     let path = assets::shipped("networks/imagenet_classes.json")?;
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
     serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is no list of names ({e})")))
 }

@@ -1,4 +1,4 @@
-//! What a notebook prints of a value that it cannot show: one short line, whatever the value holds.
+//! Debug output of types: one short line, whatever the size of the value.
 
 use std::fmt::Debug;
 

@@ -1,4 +1,4 @@
-//! What a person sees of things: in a notebook, in a file, in a terminal.
+//! Display of types in notebooks, files and terminals.
 
 use std::path::Path;
 use std::process::Command;
@@ -155,7 +155,7 @@ fn nothing_that_a_person_can_plot_panics() {
     size_of(&Figure::new("").row([HeatMap::new("empty", 1, 1, vec![f32::NAN])]).png());
 }
 
-/// Where a figure has this colour: left, top, right and bottom in CSS pixels, and how many pixels.
+/// Returns the bounding box of a color in a figure (left, top, right and bottom in CSS pixels) and the number of its pixels.
 fn found(figure: &Figure, color: [u8; 3]) -> Option<([f64; 4], usize)> {
     let picture = image::load_from_memory(&figure.png()).unwrap().to_rgb8();
     let hits = picture.enumerate_pixels().filter(|(.., pixel)| pixel.0 == color);

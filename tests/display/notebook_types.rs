@@ -1,4 +1,4 @@
-//! A notebook keeps its variables between cells and moves them between threads: each type must own all it holds.
+//! A notebook keeps variables between cells and moves them between threads, so each type must be `Send + 'static`.
 
 use metamers::display::{Live, MimeBundle, ProgressBar as Line, Raster};
 use metamers::experiment::TaskBuilder;
@@ -34,6 +34,7 @@ fn every_type_of_a_notebook_can_be_kept_and_moved() {
     kept!(Standardize, LogMel, LogMelConfig, Neighbor, Neighbors, NearestNeighbor, Padding, MinMaxNorm, L2Norm, Window);
     kept!(Image, Noise, Photo, Photos);
     kept!(
+        Stop,
         StopReason,
         Lbfgs,
         Loss,

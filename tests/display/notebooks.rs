@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hound::WavReader;
 use serde_json::Value;
 
-/// What a person waits for in a browser, and what a pull request can be read with.
+/// The maximum size of a notebook, for loading times and for reviews.
 const LARGEST: usize = 3_000_000;
 
 fn notebooks() -> Vec<(String, Vec<u8>)> {
@@ -17,7 +17,7 @@ fn notebooks() -> Vec<(String, Vec<u8>)> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), path))
-        // What a failed run left behind is no part of the course.
+        // Notebooks left behind by a failed run are not part of the course.
         .filter(|(name, _)| name.ends_with(".ipynb") && !name.ends_with(".failed.ipynb"))
         .map(|(name, path)| (name, fs::read(path).unwrap()))
         .collect();
@@ -86,7 +86,7 @@ fn every_picture_decodes_and_has_its_size_a_description_and_a_text() {
     assert!(pictures >= 8, "{pictures} pictures");
 }
 
-/// What is left to read of HTML where a server takes away whatever could run or load something, as GitHub does.
+/// Returns the text of HTML after a sanitizer such as GitHub's has removed active content.
 fn left_of(html: &str) -> String {
     const WHOLE: [&str; 8] = ["style", "script", "audio", "video", "iframe", "object", "svg", "canvas"];
     let mut html = html.to_owned();
@@ -104,13 +104,13 @@ fn left_of(html: &str) -> String {
     texts.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether text says something, and is no stand-in like `<IPython.core.display.HTML object>`.
+/// Returns whether text has content and is not a placeholder such as `<IPython.core.display.HTML object>`.
 fn says_something(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphanumeric()).count();
     letters >= 3 && !(text.trim().starts_with('<') && text.trim().ends_with('>'))
 }
 
-/// Why a reader on GitHub would see nothing of this output.
+/// Returns the reason why this output would be invisible on GitHub.
 fn hidden(output: &Value) -> Option<String> {
     if output["output_type"] == "stream" {
         return None;

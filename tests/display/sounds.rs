@@ -1,4 +1,4 @@
-//! Sounds that people have, and files that are none.
+//! Sounds: valid, damaged and invalid files, resampling, levels and noise.
 
 use std::io::Cursor;
 
@@ -45,7 +45,7 @@ fn stereo_becomes_the_mean_of_its_channels() {
 }
 
 #[test]
-fn files_that_are_no_sounds_say_what_is_wrong() {
+fn invalid_sound_files_are_errors_with_a_reason() {
     assert!(error(&[]).contains("the file is empty"));
     assert!(error(b"%PDF-1.7 not a sound at all, by any means").contains("not a valid WAV file"));
     assert!(error(&wav(1, 8_000, 16, &[])).contains("has no samples"));
@@ -59,7 +59,7 @@ fn files_that_are_no_sounds_say_what_is_wrong() {
     assert!(Sound::open("no_such.wav").unwrap_err().to_string().contains("no_such.wav"));
 }
 
-/// Where an extensible header says how many bits of a sample are valid.
+/// The offset of the valid bits per sample in an extensible header.
 const VALID_BITS: usize = 38;
 
 /// A file of three samples whose header is an extensible one.
@@ -86,7 +86,7 @@ fn an_extensible_header_is_not_believed_more_bits_than_there_are() {
     }
 }
 
-/// Whether these bytes are a sound that keeps its word; never a panic.
+/// Returns whether these bytes decode to a valid sound; decoding must never panic.
 fn survives(bytes: &[u8]) -> bool {
     let Ok(sound) = Sound::from_bytes(bytes) else { return false };
     assert!(!sound.values().is_empty() && sound.values().iter().all(|v| v.abs() <= 1.0));
@@ -161,7 +161,7 @@ fn resampling_keeps_a_tone_and_drops_what_the_new_rate_cannot_hold() {
 }
 
 #[test]
-fn fitting_keeps_the_middle() {
+fn fix_length_keeps_the_middle() {
     let sound = Sound::from_samples("", 8_000, vec![0.1, 0.2, 0.3, 0.4, 0.5]).unwrap();
     assert_eq!(sound.fix_length(3).unwrap().values(), [0.2, 0.3, 0.4]);
     assert_eq!(sound.fix_length(8).unwrap().values(), [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.0, 0.0]);
@@ -176,7 +176,7 @@ fn fitting_keeps_the_middle() {
 }
 
 #[test]
-fn levels_are_what_was_asked_for() {
+fn levels_are_set_exactly() {
     let sound = Sound::from_samples("", 8_000, vec![0.3, 0.1, 0.2, 0.2]).unwrap().remove_mean();
     assert!(sound.values().iter().sum::<f32>().abs() < 1e-6);
     assert!((sound.clone().set_rms(0.05).unwrap().rms() - 0.05).abs() < 1e-6);
@@ -187,7 +187,7 @@ fn levels_are_what_was_asked_for() {
 }
 
 #[test]
-fn noise_is_seeded_and_has_the_spectrum_of_its_name() {
+fn noise_is_seeded_and_has_its_spectrum() {
     let pink = |seed| Sound::noise(20_000, 40_000, Noise::Pink { rms: 0.01 }, seed).unwrap();
     assert_eq!(pink(3), pink(3));
     assert_ne!(pink(3), pink(4));

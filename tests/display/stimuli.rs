@@ -1,4 +1,4 @@
-//! Pictures that people have, and files that are none.
+//! Images: valid, damaged and invalid files, resizing, cropping and noise.
 
 use std::io::Cursor;
 
@@ -137,7 +137,7 @@ fn a_crop_is_the_middle() {
 }
 
 #[test]
-fn files_that_are_no_pictures_name_themselves_and_the_reason() {
+fn invalid_image_files_are_errors_with_path_and_reason() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &[u8]| {
         let path = folder.path().join(name);
@@ -201,7 +201,7 @@ fn noise_has_its_mean_and_deviation() {
 }
 
 #[test]
-fn values_out_of_range_are_refused() {
+fn values_out_of_range_are_errors() {
     let with = |value: f32| Image::from_planes("x", 1, 1, vec![0.5, value, 0.5]);
     assert!(with(0.5).is_ok());
     assert!(with(1.5).unwrap_err().to_string().contains("1.5"));
@@ -210,7 +210,7 @@ fn values_out_of_range_are_refused() {
 }
 
 #[test]
-fn a_photo_that_was_cut_off_is_not_opened() {
+fn a_truncated_photo_is_an_error() {
     let whole = std::fs::read(&shipped_photos().unwrap()[3]).unwrap();
     assert!(Image::from_bytes(&whole).is_ok());
     for percent in [20, 50, 90, 99] {
@@ -220,7 +220,7 @@ fn a_photo_that_was_cut_off_is_not_opened() {
 }
 
 #[test]
-fn impossible_sizes_are_refused() {
+fn invalid_sizes_are_errors() {
     let noise = |width, height| Image::noise(width, height, Noise::Uniform { low: 0.0, high: 1.0 }, 0);
     assert!(noise(usize::MAX, 2).is_err() && noise(1 << 40, 1).is_err());
     assert!(Image::from_planes("x", usize::MAX / 2, 4, vec![]).is_err());

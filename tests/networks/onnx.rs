@@ -90,7 +90,7 @@ fn stages_of_ones_own() {
     assert_eq!(names, ["first", "sum"]);
     assert_eq!(net.stage("sum").unwrap().shape, [8, 11, 13]);
     let error = Network::from_onnx(file("residual"), options().stage("last", "/Relu_9")).unwrap_err().to_string();
-    assert!(error.contains("no node in the ONNX file named \"/Relu_9\"; there is /Relu"), "{error}");
+    assert!(error.contains("no node in the ONNX file named \"/Relu_9\"; did you mean /Relu"), "{error}");
     let error = Network::from_onnx(file("residual"), options().stage("first", "/Relu_1")).unwrap_err().to_string();
     assert!(error.contains("\"first\" is taken"), "{error}");
     let error = Network::from_onnx(file("residual"), options().stage("sizes", "/Shape")).unwrap_err().to_string();

@@ -160,7 +160,7 @@ fn a_metamer_is_made_classified_saved_and_resumed() {
     let mut run = Synthesis::new(&net, "relu2", dog()).unwrap().recipe(recipe).seed(5).quiet().start().unwrap();
     run.step(3).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("run.safetensors");
+    let path = folder.path().join("mine.run");
     run.save(&path).unwrap();
     run.step(17).unwrap();
     let metamer = run.finish().unwrap();
@@ -170,8 +170,7 @@ fn a_metamer_is_made_classified_saved_and_resumed() {
     assert!(metamer.original_class().is_some() && metamer.metamer_class().is_some());
     // Made anew, as after a restart of the notebook.
     let anew = small("mine", 3).unwrap();
-    let mut resumed = Run::resume(&path, &anew).unwrap();
-    resumed.set_quiet(true);
+    let mut resumed = Run::resume(&path, &anew).unwrap().quiet();
     resumed.step(17).unwrap();
     assert!(resumed.pixels() == run.pixels(), "the resumed run went elsewhere");
     let error = Run::resume(&path, &small("mine", 4).unwrap()).unwrap_err().to_string();

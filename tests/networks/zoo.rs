@@ -90,7 +90,7 @@ fn wrong_weights_name_the_file_and_the_tensor() {
     let name = "_blocks.3._depthwise_conv.weight";
     let missing = error_with(|t| drop(t.remove(name)));
     assert!(missing.contains("changed.safetensors") && missing.contains(name), "{missing}");
-    assert!(missing.contains("there is _blocks.") && missing.contains("_depthwise_conv.weight,"), "{missing}");
+    assert!(missing.contains("did you mean _blocks.") && missing.contains("_depthwise_conv.weight,"), "{missing}");
     let shape = error_with(|t| drop(t.insert(name.into(), Tensor::zeros((3, 3), DType::F32, &Device::Cpu).unwrap())));
     assert!(shape.contains(name) && shape.contains("[3, 3]"), "{shape}");
     let nan = error_with(|t| {
@@ -146,7 +146,7 @@ fn damaged_weights_never_panic_and_never_pass() {
 fn a_stage_that_does_not_exist_lists_the_near_ones() {
     let net = zoo::efficientnet_lite0().unwrap();
     let error = net.stage("blok5").unwrap_err().to_string();
-    assert!(error.starts_with("no stage named \"blok5\"; there is block5"), "{error}");
+    assert!(error.starts_with("no stage named \"blok5\"; did you mean block5"), "{error}");
     let x = Tensor::zeros((1, 3, 200, 224), DType::F32, &Device::Cpu).unwrap();
     assert!(net.forward_to("stem", &x).unwrap_err().to_string().contains("[batch, 3, 224, 224]"));
     assert!(net.classify(Image::open("photos/dog.jpg").unwrap(), 0).is_err());

@@ -1,7 +1,7 @@
-//! What rounding adds up to in the compiled plan of networks as deep and as wide as the field's.
+//! Accumulated rounding error of the compiled engine in networks of published depth and width.
 //!
-//! Two questions, for a rectifier makes them two. How far off are values and gradients when every gate is decided? And how
-//! far when, as in any network, some values before rectifiers lie so near zero that rounding decides?
+//! There are two cases. If no preactivation is near zero, values and gradients differ by rounding alone. In a real network some
+//! preactivations are so near zero that rounding decides whether the ReLU is active, and the gradient differs by more.
 
 use crate::common::{flat, random_tensor, relative};
 use metamers::candle::{Tensor, Var};
@@ -12,33 +12,33 @@ use metamers::prelude::{Noise, Sound, zoo};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// How far values and gradient of the compiled plan are from the plain run's.
+/// The relative errors of the compiled values and gradient against the layer-by-layer run.
 fn error(net: &Network, stage: &str, x: &Tensor, random: &mut ChaCha8Rng) -> [f64; 2] {
     let var = Var::from_tensor(x).unwrap();
     let expected = net.forward_to(stage, &var).unwrap();
     let cotangent = random_tensor(expected.dims(), random);
     let values = Compiled::new(net, stage).unwrap().apply(&var).unwrap();
     let [exact, ours] = [&expected, &values].map(|y| flat(&vjp(y, &cotangent, &var).unwrap()));
-    let off = [relative(&flat(&values), &flat(&expected)), relative(&ours, &exact)];
-    println!("{net:?} {stage}: values {:.1e}, gradient {:.1e}", off[0], off[1]);
-    off
+    let errors = [relative(&flat(&values), &flat(&expected)), relative(&ours, &exact)];
+    println!("{net:?} {stage}: values {:.1e}, gradient {:.1e}", errors[0], errors[1]);
+    errors
 }
 
-/// A network made layer by layer beside the activations of one input, so that no value before a rectifier is near zero.
-struct Decided<'a> {
+/// Builds a network together with the activations of one input, with biases that keep every preactivation away from zero.
+struct MarginBuilder<'a> {
     b: Builder,
     random: &'a mut ChaCha8Rng,
 }
 
-/// A node, and what it gives for the input that the network is made for.
+/// A node, and its activations for the builder's input.
 type Known = (NodeId, Tensor);
 
-impl Decided<'_> {
+impl MarginBuilder<'_> {
     fn conv(&mut self, (node, x): &Known, outputs: usize, side: usize, stride: usize) -> Known {
         self.conv_and(*node, x, outputs, side, stride, None)
     }
 
-    /// A convolution whose bias lets half of the channels pass everywhere and the others nowhere, once `other` is added.
+    /// A convolution whose bias makes half of the channels positive everywhere and the others negative, after adding `other`.
     fn conv_and(
         &mut self,
         node: NodeId,
@@ -57,10 +57,10 @@ impl Decided<'_> {
         let y = (before / f64::from(spread)).unwrap();
         let sum = other.map_or(y.clone(), |other| (&y + other).unwrap());
         let channels = sum.transpose(0, 1).unwrap().flatten_from(1).unwrap();
-        let ends = [channels.min(1).unwrap(), channels.max(1).unwrap()].map(|end| flat(&end));
+        let extremes = [channels.min(1).unwrap(), channels.max(1).unwrap()].map(|values| flat(&values));
         let bias = (0..outputs).map(|c| {
-            let margin = 0.1 * (ends[1][c] - ends[0][c]);
-            if c % 2 == 0 { margin - ends[0][c] } else { -margin - ends[1][c] }
+            let margin = 0.1 * (extremes[1][c] - extremes[0][c]);
+            if c % 2 == 0 { margin - extremes[0][c] } else { -margin - extremes[1][c] }
         });
         let bias = Tensor::from_iter(bias, x.device()).unwrap();
         let conv = Conv2d::new(&weight, Some(&bias), config).unwrap();
@@ -72,7 +72,6 @@ impl Decided<'_> {
         (self.b.relu(node, Relu::UNBOUNDED).unwrap(), y.relu().unwrap())
     }
 
-    /// Adds two; both are known.
     fn add(&mut self, (a, x): Known, (b, y): &Known) -> Known {
         (self.b.add(a, *b).unwrap(), (x + y).unwrap())
     }
@@ -95,14 +94,14 @@ impl Decided<'_> {
     }
 }
 
-fn decided<'a>(name: &str, side: usize, random: &'a mut ChaCha8Rng) -> (Decided<'a>, Known) {
+fn margin_builder<'a>(name: &str, side: usize, random: &'a mut ChaCha8Rng) -> (MarginBuilder<'a>, Known) {
     let x = random_tensor(&[1, 3, side, side], random).affine(0.5, 0.5).unwrap();
     let b = Builder::new(name, Input::Image { shape: [3, side, side], resize: side });
     let node = b.input();
-    (Decided { b, random }, (node, x))
+    (MarginBuilder { b, random }, (node, x))
 }
 
-/// Rounding alone: a hundredth of the 1e-3 that one flipped gate can make.
+/// Tolerances for rounding alone: a hundredth of the 1e-3 that one flipped ReLU can cause.
 const ROUNDING: [f64; 2] = [1e-5, 3e-5];
 
 fn assert_only_rounding(net: &Network, stages: &[&str], x: &Tensor, random: &mut ChaCha8Rng) {
@@ -113,10 +112,10 @@ fn assert_only_rounding(net: &Network, stages: &[&str], x: &Tensor, random: &mut
 }
 
 #[test]
-fn with_every_gate_decided_vgg19_is_off_by_rounding_alone() {
+fn vgg19_without_flipped_relus_differs_by_rounding() {
     let mut random = ChaCha8Rng::seed_from_u64(11);
-    // Average pools: of a max pool too, rounding decides between two nearly equal values.
-    let (mut d, input) = decided("VGG-19 with average pools", 128, &mut random);
+    // Average pools, because rounding also decides the argmax of a max pool with nearly equal values.
+    let (mut d, input) = margin_builder("VGG-19 with average pools", 128, &mut random);
     let mut x = input.clone();
     for (group, (layers, channels)) in [2, 2, 4, 4, 4].into_iter().zip([64, 128, 256, 512, 512]).enumerate() {
         for layer in 0..layers {
@@ -133,9 +132,9 @@ fn with_every_gate_decided_vgg19_is_off_by_rounding_alone() {
 }
 
 #[test]
-fn with_every_gate_decided_resnet50_is_off_by_rounding_alone() {
+fn resnet50_without_flipped_relus_differs_by_rounding() {
     let mut random = ChaCha8Rng::seed_from_u64(12);
-    let (mut d, input) = decided("ResNet-50 with an average pool", 224, &mut random);
+    let (mut d, input) = margin_builder("ResNet-50 with an average pool", 224, &mut random);
     let x = d.conv(&input, 64, 7, 2);
     let x = d.rectify(x);
     let mut x = d.average(x);
@@ -150,7 +149,7 @@ fn with_every_gate_decided_resnet50_is_off_by_rounding_alone() {
 }
 
 #[test]
-fn where_rounding_decides_some_gates_the_gradient_is_off_by_what_they_carry() {
+fn flipped_relus_change_the_gradient_by_a_bounded_error() {
     let mut random = ChaCha8Rng::seed_from_u64(6);
     for (net, stages) in [
         (zoo::vgg19_random(1).unwrap(), ["conv1_2", "conv3_4", "conv5_4"]),
@@ -158,7 +157,7 @@ fn where_rounding_decides_some_gates_the_gradient_is_off_by_what_they_carry() {
     ] {
         let x = (random_tensor(&[1, 3, 224, 224], &mut random).affine(0.5, 0.5)).unwrap();
         for stage in stages {
-            assert_a_few_gates(&net, stage, &x, &mut random);
+            assert_few_flipped_relus(&net, stage, &x, &mut random);
         }
     }
 }
@@ -171,13 +170,13 @@ fn hearing_networks_of_the_published_widths() {
     let x = (word + noise).unwrap();
     for (net, stage) in [(zoo::cochcnn9_random(1).unwrap(), "relu4"), (zoo::cochresnet50_random(1).unwrap(), "layer4")]
     {
-        assert_a_few_gates(&net, stage, &x, &mut random);
+        assert_few_flipped_relus(&net, stage, &x, &mut random);
     }
 }
 
-/// Values are right; of ten million gates a few may be decided otherwise, each with all that passes through it. PyTorch in
-/// float32 is up to 1.2e-2 from float64: `scripts/gradient_error.py`, benches/README.md.
-fn assert_a_few_gates(net: &Network, stage: &str, x: &Tensor, random: &mut ChaCha8Rng) {
+/// Values agree; of ten million ReLUs a few may flip, each with all of the gradient that passes through it. The gradients of
+/// PyTorch in float32 differ from float64 by up to 1.2e-2: `scripts/gradient_error.py`, benches/README.md.
+fn assert_few_flipped_relus(net: &Network, stage: &str, x: &Tensor, random: &mut ChaCha8Rng) {
     let [values, gradient] = error(net, stage, x, random);
     assert!(values < 1e-4, "{net:?}, {stage}: values are off by {values}");
     assert!(gradient < 1e-2, "{net:?}, {stage}: the gradient is off by {gradient}");

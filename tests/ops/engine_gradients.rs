@@ -1,5 +1,5 @@
-//! The compiled plan's convolutions, forward and backward, against their definition in float64: every path, on odd shapes, with
-//! every instruction set of this processor.
+//! The engine's convolutions, forward and backward, against a float64 reference: every code path, odd shapes, and every
+//! instruction set of this processor.
 
 use metamers::candle::{Device, Tensor};
 use metamers::engine::{Compiled, Isa};
@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 struct Case {
     what: &'static str,
-    /// Inputs, outputs, groups.
+    /// Input channels, output channels, groups.
     channels: [usize; 3],
     size: [usize; 2],
     kernel: [usize; 2],
@@ -33,7 +33,7 @@ const CASES: [Case; 12] = [
     Case { what: "depthwise, strided", channels: [21, 21, 21], size: [15, 18], kernel: [5, 5], stride: 2, pad: 2 },
 ];
 
-/// Output, input and weight of every product that a convolution sums.
+/// Calls `each(output, input, weight)` with the indices of every product in a convolution.
 fn products(case: &Case, output: [usize; 2], mut each: impl FnMut(usize, usize, usize)) {
     let [inputs, outputs, groups] = case.channels;
     let ([height, width], [rows, columns]) = (case.size, case.kernel);
@@ -62,7 +62,7 @@ fn off(found: &[f32], expected: &[f64]) -> f64 {
 }
 
 #[test]
-fn every_path_equals_the_definition_in_float64() {
+fn every_path_equals_the_float64_reference() {
     let mut random = ChaCha8Rng::seed_from_u64(11);
     for case in &CASES {
         let [inputs, outputs, groups] = case.channels;

@@ -1,10 +1,9 @@
-//! Every operation gives PyTorch's values and PyTorch's gradient of the input (scripts/reference/ops.py).
+//! Values and input gradients of every operation against PyTorch (scripts/reference/ops.py).
 
 use crate::common::{flat, json, relative, tensors};
+use crate::pools::{avg_pool, max_pool};
 use metamers::candle::{Tensor, Var};
-use metamers::ops::{
-    AvgPool2d, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu, Window, vjp,
-};
+use metamers::ops::{Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, Linear, Padding, Relu, Window, vjp};
 use serde_json::Value;
 
 fn pair(case: &Value, key: &str) -> [usize; 2] {
@@ -19,6 +18,7 @@ fn padding(case: &Value) -> Padding {
 
 fn run(case: &Value, x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>) -> metamers::Result<Tensor> {
     let window = || Window::new(pair(case, "kernel")).strides(pair(case, "stride")).padding(padding(case));
+    let flag = |key: &str| case[key].as_bool().unwrap();
     let dilated = || window().dilations(pair(case, "dilation"));
     match case["op"].as_str().unwrap() {
         "conv2d" | "depthwise_conv2d" => {
@@ -28,11 +28,8 @@ fn run(case: &Value, x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>)
             Conv2d::new(weight.unwrap(), bias, config)?.apply(x)
         }
         "linear" => Linear::new(weight.unwrap(), bias)?.apply(x),
-        "max_pool2d" => MaxPool2d::new(dilated()).ceil_mode(case["ceil_mode"].as_bool().unwrap()).apply(x),
-        "avg_pool2d" => AvgPool2d::new(window())
-            .ceil_mode(case["ceil_mode"].as_bool().unwrap())
-            .count_padding(case["count_include_pad"].as_bool().unwrap())
-            .apply(x),
+        "max_pool2d" => max_pool(dilated(), flag("ceil_mode")).apply(x),
+        "avg_pool2d" => avg_pool(window(), flag("ceil_mode"), flag("count_include_pad")).apply(x),
         "global_avg_pool2d" => GlobalAvgPool.apply(x),
         "relu" => Relu::UNBOUNDED.apply(x),
         "relu6" => Relu::RELU6.apply(x),

@@ -1,4 +1,4 @@
-//! The compiled plan gives what the plain run gives: values and gradients, on every instruction set, for networks of odd
+//! Values and gradients of the compiled engine against the layer-by-layer run, on every instruction set, for networks of odd
 //! shapes and for the networks of the zoo.
 
 use crate::common::{flat, random_tensor, relative};
@@ -10,7 +10,7 @@ use metamers::prelude::{Noise, Sound, zoo};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Values and gradients of every stage, compiled with each instruction set, against the plain run.
+/// Compares values and gradients of every stage, compiled for each instruction set, with the layer-by-layer run.
 fn compare(net: &Network, batch: usize, random: &mut ChaCha8Rng) {
     compare_within(net, batch, random, [1e-5, 1e-4]);
 }
@@ -79,7 +79,7 @@ fn single_convolutions_of_odd_shapes() {
         let (before, after, size) = (pair(0, 3), pair(0, 3), pair(4, 17));
         let padding = Padding { top: before[0], left: before[1], bottom: after[0], right: after[1] };
         let window = Window::new(kernel).strides(stride).dilations(dilation).padding(padding);
-        if window.output(size, false).is_err() {
+        if window.output(size).is_err() {
             continue;
         }
         let (inputs, outputs) = (random.random_range(1..40), random.random_range(1..40));
@@ -92,7 +92,7 @@ fn single_convolutions_of_odd_shapes() {
         let z = m.b.relu(y, Relu { max: 0.5 }).unwrap();
         m.b.stage("conv", y).unwrap();
         m.b.stage("clip", z).unwrap();
-        // Behind another layer, so that the gradient has a gate to pass.
+        // After another layer, so that the gradient passes a ReLU mask.
         let w = m.conv(z, outputs, 5, Conv2dConfig::default(), [1, 1]);
         m.b.stage("behind", w).unwrap();
         let net = m.b.finish().unwrap();
@@ -113,21 +113,21 @@ fn a_network_of_every_layer() {
     m.b.stage("conv1", x).unwrap();
     let x = m.b.max_pool2d(x, MaxPool2d::new(Window::square(3).stride(2).padding(Padding::all(1)))).unwrap();
     m.b.stage("pool1", x).unwrap();
-    // A residual block: both branches read x, and the sum is rectified.
+    // A residual block: both branches read x, and a ReLU follows the sum.
     let y = m.conv(x, 20, 33, config([1, 1], Padding::all(1), 1), [3, 3]);
     let y = m.b.relu(y, Relu::RELU6).unwrap();
     let y = m.conv(y, 33, 20, Conv2dConfig::default(), [1, 1]);
     let x = m.b.add(y, x).unwrap();
     let x = m.b.relu(x, Relu::UNBOUNDED).unwrap();
     m.b.stage("block1", x).unwrap();
-    // One whose shortcut is a convolution, computed after the branch.
+    // A residual block whose shortcut is a convolution, computed after the branch.
     let y = m.conv(x, 20, 20, config([1, 1], Padding::all(1), 20), [3, 3]);
     let y = m.b.relu(y, Relu::UNBOUNDED).unwrap();
     let y = m.conv(y, 20, 16, config([2, 1], Padding::default(), 1), [1, 1]);
     let s = m.conv(x, 20, 16, config([2, 1], Padding::default(), 1), [1, 1]);
     let x = m.b.add(y, s).unwrap();
     m.b.stage("block2", x).unwrap();
-    // Sums that nothing can be fused with, a rectifier whose input is used twice, and the same tensor twice.
+    // Sums that cannot be fused, a ReLU whose input is used twice, and a sum of a tensor with itself.
     let r = m.b.relu(x, Relu::UNBOUNDED).unwrap();
     let x = m.b.add(r, x).unwrap();
     let x = m.b.add(x, x).unwrap();
@@ -135,7 +135,7 @@ fn a_network_of_every_layer() {
     let x = m.b.channel_affine(x, ChannelAffine::new(&[1.2; 16], &[-0.3; 16]).unwrap()).unwrap();
     let x = m.b.relu(x, Relu { max: 2.0 }).unwrap();
     m.b.stage("affine", x).unwrap();
-    // Grouped, so it runs as in the plain run.
+    // Grouped convolutions have no kernel and run through their layer-by-layer implementation.
     let g = m.conv(x, 16, 12, config([1, 1], Padding::all(1), 4), [3, 3]);
     let x = m.b.layer(Layer::Concat, &[x, g, x]).unwrap();
     m.b.stage("concat", x).unwrap();
@@ -161,14 +161,14 @@ fn a_network_of_every_layer() {
 }
 
 impl Maker<'_> {
-    /// The shape of a node, read off a stage.
+    /// The shape of a node, from a stage that marks it.
     fn b_shape(&mut self, node: NodeId) -> [usize; 3] {
         self.b.shape(node).unwrap().try_into().unwrap()
     }
 }
 
 #[test]
-fn the_input_itself_and_layers_right_behind_it() {
+fn the_input_and_layers_directly_after_it() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let mut m = maker("input", [5, 6, 9], &mut random);
     let x = m.b.input();
@@ -189,10 +189,10 @@ fn the_input_itself_and_layers_right_behind_it() {
 }
 
 #[test]
-fn convolutions_by_way_of_winograd() {
+fn winograd_convolutions() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
-    // Narrow ones, that a thread computes alone, and wide ones, that all threads share; all sorts of padding; few tiles and
-    // many, and small images and large, so that each scheme is taken.
+    // Narrow layers, which each thread computes alone, and wide ones, which the threads share; different paddings, numbers of
+    // tiles and image sizes, so that each scheme is selected.
     let cases = [
         (3, 20, 33, [25, 30], [1, 1, 1, 1]),
         (3, 70, 80, [23, 31], [0, 2, 1, 0]),
@@ -219,10 +219,10 @@ fn convolutions_by_way_of_winograd() {
 }
 
 #[test]
-fn networks_of_sounds() {
+fn hearing_networks() {
     let mut random = ChaCha8Rng::seed_from_u64(9);
     let words = ["speech/seven.wav", "speech/november.wav"];
-    // With some noise: in silence many values under a max pool's window are equal but for rounding.
+    // With noise, because in silence many values in a max pool's window are equal up to rounding.
     let noise = Sound::noise(20_000, 40_000, Noise::Pink { rms: 0.01 }, 1).unwrap().to_tensor().unwrap();
     let word = |name| Sound::open(name).unwrap().prepare(20_000, 40_000).unwrap().to_tensor().unwrap();
     let words = words.map(|name| (word(name) + &noise).unwrap());
@@ -255,7 +255,7 @@ fn one_thread_and_two_give_the_same_bits() {
 }
 
 #[test]
-fn a_later_forward_pass_does_not_spoil_an_earlier_gradient() {
+fn a_later_forward_pass_does_not_change_an_earlier_gradient() {
     let mut random = ChaCha8Rng::seed_from_u64(8);
     let net = zoo::efficientnet_lite0().unwrap();
     let compiled = Compiled::new(&net, "stem").unwrap();
@@ -288,7 +288,7 @@ fn wrong_inputs_are_errors() {
 fn efficientnet_lite0_at_every_stage() {
     let mut random = ChaCha8Rng::seed_from_u64(4);
     let net = zoo::efficientnet_lite0().unwrap();
-    // Rounding decides some of the six million gates (tests/engine_at_depth.rs); tests/network_equals_pytorch.rs runs on the
-    // compiled plan too, and is stricter.
+    // Rounding flips some of the six million ReLUs (see at_depth.rs). tests/networks/equals_pytorch.rs also runs the compiled
+    // engine, with stricter tolerances.
     compare_within(&net, 1, &mut random, [1e-5, 5e-3]);
 }

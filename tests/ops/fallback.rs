@@ -1,9 +1,10 @@
-//! What operations are composed of on other devices gives the same values and gradients as their own code, on the CPU.
+//! The fallback of each operation, composed of candle's, against the operation's own implementation, on the CPU.
 
 use crate::common::{flat, relative};
+use crate::pools::{avg_pool, max_pool};
 use metamers::candle::{Device, Tensor, Var};
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu,
+    ChannelAffine, Conv2d, Conv2dConfig, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu,
     Standardize, StraightThroughRelu, Window, vjp,
 };
 use rand::{RngExt, SeedableRng};
@@ -37,7 +38,7 @@ fn windows_of_odd_shapes() {
         let (before, after, size) = (pair(0, 2), pair(0, 2), pair(4, 15));
         let padding = Padding { top: before[0], left: before[1], bottom: after[0], right: after[1] };
         let window = Window::new(kernel).strides(stride).dilations(dilation).padding(padding);
-        if window.output(size, false).is_err() {
+        if window.output(size).is_err() {
             continue;
         }
         let [groups, inputs, outputs] = [[1, 5, 7], [2, 6, 4], [3, 3, 6]][done % 3];
@@ -46,11 +47,11 @@ fn windows_of_odd_shapes() {
         let config = Conv2dConfig { stride, dilation, padding, groups };
         let x = random(&[2, inputs, size[0], size[1]], &mut numbers);
         compare(&Conv2d::new(&weight, bias.as_ref(), config).unwrap(), &x);
-        let largest = MaxPool2d::new(window).ceil_mode(done % 2 == 0);
+        let largest = max_pool(window, done % 2 == 0);
         if largest.output_shape(x.dims()).is_ok() && dilation == [1, 1] {
             compare(&largest, &x);
         }
-        let mean = AvgPool2d::new(window).ceil_mode(done % 2 == 0).count_padding(done % 4 < 2);
+        let mean = avg_pool(window, done % 2 == 0, done % 4 < 2);
         if mean.output_shape(x.dims()).is_ok() {
             compare(&mean, &x);
         }
@@ -73,7 +74,7 @@ fn everything_else() {
     compare(&Linear::new(&weight, None).unwrap(), &random(&[3, 13], &mut numbers));
     let frames = random(&[3, 50], &mut numbers);
     compare(&Standardize { samples: 50 }, &frames);
-    // A silent frame: its deviation is at the floor.
+    // A silent frame, whose deviation is below the minimum.
     let silent = Tensor::zeros((1, 50), metamers::candle::DType::F32, &Device::Cpu).unwrap();
     let x = Var::from_tensor(&silent).unwrap();
     assert_eq!(flat(&Standardize { samples: 50 }.fallback(&x).unwrap()), vec![0.0; 50]);
@@ -89,6 +90,6 @@ fn limits_and_nan_are_kept() {
     assert_eq!(bits(pool.fallback(&x).unwrap()), bits(pool.apply(&x).unwrap()));
     let gradient = |y: Tensor| flat(&vjp(&y, &y.ones_like().unwrap(), &x).unwrap());
     assert_eq!(gradient(Relu::RELU6.fallback(&x).unwrap())[..4], [0.0, 0.0, 1.0, 0.0]);
-    // Of two equal values the first one wins.
+    // The first of two equal values is the maximum.
     assert_eq!(gradient(pool.fallback(&x).unwrap())[6..], [1.0, 0.0]);
 }

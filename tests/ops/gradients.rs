@@ -1,18 +1,19 @@
-//! Every operation's gradient of its input against finite differences of an independent float64 implementation, on
-//! random odd shapes.
+//! Input gradients of every operation against finite differences of an independent float64 implementation, on random odd
+//! shapes.
 
 use crate::common::flat;
+use crate::pools::{avg_pool, max_pool};
 use metamers::candle::{Device, Tensor, Var};
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm,
-    Padding, Relu, Standardize, StraightThroughRelu, Window, vjp,
+    ChannelAffine, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm, Padding, Relu,
+    Standardize, StraightThroughRelu, Window, vjp,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 type Shape = [usize; 4];
 
-/// An input in float64 with a value for every index, 0 outside.
+/// A float64 input that is 0 outside its bounds.
 struct Field<'a> {
     values: &'a [f64],
     shape: Shape,
@@ -26,7 +27,7 @@ impl Field<'_> {
     }
 }
 
-/// Where tap (ky, kx) of output (oy, ox) falls.
+/// The input pixel that tap (ky, kx) of output (oy, ox) reads.
 fn place(w: &Window, oy: usize, ox: usize, ky: usize, kx: usize) -> (isize, isize) {
     let along = |o: usize, k: usize, axis: usize, before: usize| {
         (o * w.stride[axis] + k * w.dilation[axis]) as isize - before as isize
@@ -124,7 +125,7 @@ fn check(
 }
 
 fn random_tensor(shape: &[usize], random: &mut ChaCha8Rng) -> Tensor {
-    // Multiples of 1/64 apart by more than the finite difference's step, so that no maximum or rectifier flips.
+    // Multiples of 1/64 differ by more than the finite difference's step, so that no maximum or ReLU flips.
     let count: usize = shape.iter().product();
     let mut values: Vec<f32> = (0..count).map(|i| (i as f32 - count as f32 / 2.0 + 0.25) / 64.0).collect();
     for i in (1..count).rev() {
@@ -162,7 +163,7 @@ fn convolutions_of_any_shape() {
         let (depth, per_group) = (random.random_range(1..=3), random.random_range(1..=3));
         let shape =
             [random.random_range(1..=2), groups * depth, random.random_range(3..=9), random.random_range(3..=8)];
-        if w.output([shape[2], shape[3]], false).is_err() {
+        if w.output([shape[2], shape[3]]).is_err() {
             continue;
         }
         let weight = random_tensor(&[groups * per_group, depth, w.kernel[0], w.kernel[1]], &mut random);
@@ -176,7 +177,7 @@ fn convolutions_of_any_shape() {
         done += 1;
         depthwise += usize::from(depth == 1);
     }
-    assert!(depthwise > 5, "the direct path was hardly tested");
+    assert!(depthwise > 5, "too few depthwise cases");
 }
 
 #[test]
@@ -187,17 +188,18 @@ fn pools_of_any_shape() {
         let ceil = random.random::<bool>();
         let w = random_window(&mut random, false);
         let shape = [random.random_range(1..=2), 2, random.random_range(2..=9), random.random_range(3..=8)];
-        if w.output([shape[2], shape[3]], ceil).is_err() {
+        let size = [shape[2], shape[3]];
+        if (if ceil { w.output_ceil(size) } else { w.output(size) }).is_err() {
             continue;
         }
         let x = random_tensor(&shape, &mut random);
-        let max = MaxPool2d::new(w).ceil_mode(ceil);
+        let max = max_pool(w, ceil);
         let out = max.apply(&x).unwrap().dims().to_vec();
         let largest = |seen: &[f64], _, _| seen.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         check(&format!("{max:?}"), &x, |x| max.apply(x).unwrap(), |v| pool(v, shape, &w, &out, largest), &mut random);
 
         for count in [true, false] {
-            let avg = AvgPool2d::new(w).ceil_mode(ceil).count_padding(count);
+            let avg = avg_pool(w, ceil, count);
             let mean = |seen: &[f64], oy: usize, ox: usize| {
                 let reach = |o: usize, axis: usize, size: usize, pads: usize| {
                     let start = o * w.stride[axis];
@@ -268,7 +270,7 @@ fn norms_of_a_whole_input() {
 }
 
 #[test]
-fn norms_of_silence_are_finite_and_pull_nowhere() {
+fn norms_of_silence_have_finite_values_and_gradients() {
     let zeros = Var::zeros((1, 5), metamers::candle::DType::F32, &Device::Cpu).unwrap();
     let seed = Tensor::new(&[[1f32, -2.0, 3.0, 0.5, 0.25]], &Device::Cpu).unwrap();
     let stretched = MinMaxNorm.apply(&zeros).unwrap();
@@ -277,7 +279,7 @@ fn norms_of_silence_are_finite_and_pull_nowhere() {
     let frame = Standardize { samples: 5 }.apply(&zeros).unwrap();
     assert_eq!(flat(&frame), [0.0; 5]);
     let along = seed.reshape((1, 1, 5, 1)).unwrap();
-    // The least deviation divides what is left of the gradient without its mean, 0.55.
+    // The gradient minus its mean, 0.55, is divided by the minimum deviation.
     let expected = [0.45f64, -2.55, 2.45, -0.05, -0.3].map(|g| g / 1e-10);
     let pulled = flat(&vjp(&frame, &along, &zeros).unwrap());
     pulled.iter().zip(expected).for_each(|(&g, e)| assert!((f64::from(g) / e - 1.0).abs() < 1e-5, "{g} and not {e}"));
@@ -288,7 +290,7 @@ fn norms_of_silence_are_finite_and_pull_nowhere() {
 }
 
 #[test]
-fn the_matched_rectifier_lets_every_gradient_pass() {
+fn the_straight_through_relu_passes_every_gradient() {
     let x = Var::new(&[-2f32, -0.0, 0.5, 6.0, 9.0], &Device::Cpu).unwrap();
     let y = StraightThroughRelu(Relu::RELU6).apply(&x).unwrap();
     assert_eq!(flat(&y), [0.0, 0.0, 0.5, 6.0, 6.0]);
@@ -297,7 +299,7 @@ fn the_matched_rectifier_lets_every_gradient_pass() {
 }
 
 #[test]
-fn the_rectifiers_keep_nan() {
+fn relu_and_max_pool_keep_nan() {
     let x = Tensor::new(&[f32::NAN, 1.0], &Device::Cpu).unwrap();
     assert!(flat(&Relu::UNBOUNDED.apply(&x).unwrap())[0].is_nan());
     let plane = Tensor::new(&[[[[f32::NAN, 1.0], [2.0, 3.0]]]], &Device::Cpu).unwrap();

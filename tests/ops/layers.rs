@@ -1,4 +1,4 @@
-//! Layers that only join or reshape, against plain arithmetic; and batches of nothing.
+//! Layers that join or reshape, against direct arithmetic; and empty batches.
 
 use crate::common::flat;
 use metamers::network::{Builder, Input, Layer};
@@ -11,7 +11,7 @@ fn input() -> Input {
     Input::Image { shape: [2, 4, 3], resize: 4 }
 }
 
-/// Values that are all different, none of them at a rectifier's limit.
+/// Distinct values, none of them at a ReLU's limit.
 fn values(count: usize) -> Vec<f32> {
     (0..count).map(|i| (i as f32 * 0.37).sin()).collect()
 }
@@ -39,7 +39,7 @@ fn concat_puts_channels_side_by_side() {
         })
         .collect();
     assert_eq!(flat(&y), expected);
-    // Each input has three ways to the output; the second is closed where it is negative.
+    // Each input has three paths to the output; the ReLU blocks the second where it is negative.
     let cotangent = Tensor::from_vec(values(144), (2, 6, 4, 3), &Device::Cpu).unwrap();
     let gradient = flat(&vjp(&y, &cotangent, &x).unwrap());
     for (i, (&g, &x)) in gradient.iter().zip(&x_values).enumerate() {
@@ -84,9 +84,9 @@ fn flatten_keeps_the_order_and_sees_the_whole_input() {
 
 #[test]
 fn normalising_takes_the_mean_and_divides_by_the_deviation() {
-    // ImageNet's, as torchvision gives them.
+    // ImageNet's mean and standard deviation, from torchvision.
     let (mean, deviation) = ([0.485f32, 0.456, 0.406], [0.229f32, 0.224, 0.225]);
-    let op = ChannelAffine::normalise(&mean, &deviation).unwrap();
+    let op = ChannelAffine::normalize(&mean, &deviation).unwrap();
     let x = Tensor::from_vec(values(2 * 3 * 5), (2, 3, 5, 1), &Device::Cpu).unwrap();
     let y = flat(&op.apply(&x).unwrap());
     for (i, (y, x)) in y.iter().zip(flat(&x)).enumerate() {
@@ -94,9 +94,9 @@ fn normalising_takes_the_mean_and_divides_by_the_deviation() {
         let expected = (x - mean[channel]) / deviation[channel];
         assert!((y - expected).abs() < 1e-5, "{i}: {y}, expected {expected}");
     }
-    assert!(ChannelAffine::normalise(&mean, &deviation[..2]).unwrap_err().to_string().contains("3 and 2"));
-    assert!(ChannelAffine::normalise(&mean[..2], &deviation).is_err());
-    assert!(ChannelAffine::normalise(&mean, &[1.0, 0.0, 1.0]).unwrap_err().to_string().contains("zero"));
+    assert!(ChannelAffine::normalize(&mean, &deviation[..2]).unwrap_err().to_string().contains("3 and 2"));
+    assert!(ChannelAffine::normalize(&mean[..2], &deviation).is_err());
+    assert!(ChannelAffine::normalize(&mean, &[1.0, 0.0, 1.0]).unwrap_err().to_string().contains("zero"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Operations and the compiled plan, against PyTorch, float64 finite differences and the layer-by-layer run.
+//! Operations and the compiled engine against PyTorch, float64 finite differences and the layer-by-layer run.
 
 mod at_depth;
 #[path = "../common/mod.rs"]
@@ -9,3 +9,4 @@ mod equals_layer_by_layer;
 mod fallback;
 mod gradients;
 mod layers;
+mod pools;

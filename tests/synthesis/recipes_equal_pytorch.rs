@@ -1,4 +1,4 @@
-//! The presets walk the same way as the same recipes in PyTorch, float64 (scripts/reference/recipes.py).
+//! The presets take the same steps as the same recipes in PyTorch with float64 (scripts/reference/recipes.py).
 
 use crate::common::{flat, json, relative, tensors};
 use metamers::network::{Builder, Input};
@@ -21,7 +21,7 @@ fn tiny(tensors: &std::collections::HashMap<String, Tensor>) -> Network {
 }
 
 #[test]
-fn each_preset_walks_as_in_pytorch() {
+fn each_preset_takes_the_steps_of_pytorch() {
     let (facts, tensors) = (json("recipes.json"), tensors("recipes.safetensors"));
     let net = tiny(&tensors);
     let target = Image::from_tensor(&tensors["target"]).unwrap();
@@ -33,9 +33,9 @@ fn each_preset_walks_as_in_pytorch() {
         let plan = Synthesis::new(&net, "relu2", &target).unwrap().recipe(recipe).quiet();
         let mut run = plan.start_from(&start).unwrap().start().unwrap();
         let facts = &facts["recipes"][name];
-        let walked = tensors[&format!("{name}.x")].clone();
+        let path = tensors[&format!("{name}.x")].clone();
         for (step, loss) in facts["losses"].as_array().unwrap().iter().enumerate() {
-            let x = flat(&walked.get(step).unwrap());
+            let x = flat(&path.get(step).unwrap());
             let off = relative(run.pixels(), &x);
             assert!(off < 1e-5, "{name}, before step {step}: pixels are off by {off}");
             run.step(1).unwrap();
@@ -46,7 +46,7 @@ fn each_preset_walks_as_in_pytorch() {
         let expected: Vec<f32> =
             flat(&tensors[&format!("{name}.final")]).iter().zip(flat(&tensors["start"])).map(|(a, b)| a - b).collect();
         let off = relative(&moved, &expected);
-        assert!(off < 1e-4, "{name}: the way is off by {off}");
+        assert!(off < 1e-4, "{name}: the path is off by {off}");
     }
 }
 

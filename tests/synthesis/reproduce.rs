@@ -1,4 +1,4 @@
-//! A saved metamer can be made again, and what has drifted is said.
+//! Reproduction of saved metamers, and reports of differences.
 
 use metamers::display::Show;
 use metamers::network::{Builder, Input};
@@ -39,7 +39,7 @@ fn saved(plan: Synthesis, path: &Path, steps: usize) -> Metamer {
     metamer
 }
 
-/// The same file with another text of the same length in its header.
+/// Replaces a text in the header of a file by another of the same length.
 fn altered(path: &Path, before: &str, after: &str) {
     let bytes = std::fs::read(path).unwrap();
     let length = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -50,7 +50,7 @@ fn altered(path: &Path, before: &str, after: &str) {
 }
 
 #[test]
-fn a_metamer_of_a_photo_is_made_again_to_the_bit_by_the_network_that_its_stamp_names() {
+fn a_metamer_of_a_photo_is_reproduced_bit_identically_by_the_recorded_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dog.metamer");
     let net = zoo::efficientnet_lite0().unwrap();
@@ -64,11 +64,11 @@ fn a_metamer_of_a_photo_is_made_again_to_the_bit_by_the_network_that_its_stamp_n
     assert_eq!((reproduction.snr_drift_db(), reproduction.changes()), (Some(0.0), vec![]));
     let text = reproduction.to_string();
     let evaluations = metamer.history().len();
-    assert_eq!(text, format!("the same bits: stimulus and curve, {evaluations} evaluations"));
+    assert_eq!(text, format!("bit-identical: stimulus and curve, {evaluations} evaluations"));
 }
 
 #[test]
-fn a_metamer_of_a_word_is_made_again_to_the_bit_though_its_recipe_sets_the_level() {
+fn a_metamer_of_a_word_is_reproduced_bit_identically_with_a_recipe_that_sets_the_level() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("word.metamer");
     let ear = zoo::cochcnn_words().unwrap();
@@ -84,7 +84,7 @@ fn a_metamer_of_a_word_is_made_again_to_the_bit_though_its_recipe_sets_the_level
 }
 
 #[test]
-fn a_run_ended_by_time_is_made_again_by_its_steps() {
+fn a_run_ended_by_time_is_reproduced_by_its_steps() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("timed.metamer");
     for recipe in Recipe::presets().into_iter().filter(|recipe| recipe.sound_rms.is_none()) {
@@ -99,7 +99,7 @@ fn a_run_ended_by_time_is_made_again_by_its_steps() {
 }
 
 #[test]
-fn what_a_run_started_from_and_how_it_ran_is_kept() {
+fn the_start_of_a_run_and_its_implementation_are_saved() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     for plan in [plan().start_from(picture(9).with_name("another")).unwrap(), plan().layer_by_layer()] {
@@ -111,7 +111,7 @@ fn what_a_run_started_from_and_how_it_ran_is_kept() {
 }
 
 #[test]
-fn another_seed_is_a_drift_that_is_measured() {
+fn a_different_seed_is_a_measured_difference() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     let metamer = saved(plan(), &path, 5);
@@ -125,13 +125,13 @@ fn another_seed_is_a_drift_that_is_measured() {
     let square: f64 = a.iter().zip(b).map(|(a, b)| f64::from(b - a).powi(2)).sum();
     assert!((reproduction.rms_difference() - (square / a.len() as f64).sqrt()).abs() < 1e-6);
     let text = reproduction.to_string();
-    for part in ["not the same bits\n", "/255 apart", "SNR was ", "part at evaluation 1", "the file was changed"] {
+    for part in ["not bit-identical\n", "/255 apart", "SNR was ", "diverge at evaluation 1", "the file was changed"] {
         assert!(text.contains(part), "{text}");
     }
 }
 
 #[test]
-fn pixels_that_were_changed_afterwards_are_found_though_the_curve_is_the_same() {
+fn pixels_that_were_changed_in_the_file_are_detected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     let metamer = saved(plan(), &path, 5);
@@ -145,11 +145,11 @@ fn pixels_that_were_changed_afterwards_are_found_though_the_curve_is_the_same() 
     assert!(!reproduction.is_identical());
     assert_eq!(reproduction.first_difference(), None);
     assert!(reproduction.largest_difference() > 0.0);
-    assert!(reproduction.to_string().contains("the curves are the same bits"), "{reproduction}");
+    assert!(reproduction.to_string().contains("the curves are bit-identical"), "{reproduction}");
 }
 
 #[test]
-fn another_version_or_processor_is_named_as_what_has_changed() {
+fn a_different_version_is_named_as_a_change() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     let metamer = saved(plan(), &path, 2);
@@ -163,7 +163,7 @@ fn another_version_or_processor_is_named_as_what_has_changed() {
 }
 
 #[test]
-fn other_weights_are_refused_and_a_network_that_does_not_ship_is_asked_for() {
+fn other_weights_are_an_error_and_a_network_that_does_not_ship_is_requested() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     saved(plan(), &path, 2);
@@ -191,9 +191,9 @@ fn an_original_that_the_network_cannot_take_is_an_error() {
     assert!(Metamer::reproduce_with(&path, &larger).is_err());
 }
 
-/// A file as versions before 0.2 wrote it: without what it started from, its steps, and the instruction set.
+/// A file as versions before 0.2 wrote it: without start, steps and instruction set.
 #[test]
-fn an_old_file_is_made_again_by_its_evaluations_and_refused_where_it_lacks_its_start() {
+fn an_old_file_is_reproduced_by_its_evaluations_unless_it_lacks_its_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     let old = |path: &Path| {
@@ -201,15 +201,15 @@ fn an_old_file_is_made_again_by_its_evaluations_and_refused_where_it_lacks_its_s
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         let mut notes = header.metadata().clone().unwrap();
-        let mut stamp: serde_json::Value = serde_json::from_str(&notes["stamp"]).unwrap();
-        stamp.as_object_mut().unwrap().remove("instructions").unwrap();
-        notes.insert("stamp".into(), stamp.to_string());
+        let mut provenance: serde_json::Value = serde_json::from_str(&notes["stamp"]).unwrap();
+        provenance.as_object_mut().unwrap().remove("instructions").unwrap();
+        notes.insert("stamp".into(), provenance.to_string());
         let kept = |name: &str| !["steps", "layer_by_layer"].contains(&name) && !name.starts_with("start");
         let tensors: Vec<_> = file.tensors().into_iter().filter(|(name, _)| kept(name)).collect();
         assert!(tensors.len() < file.len());
         std::fs::write(path, safetensors::serialize(tensors, Some(notes)).unwrap()).unwrap();
     };
-    // More steps than the recipe has: they were taken by hand.
+    // More steps than the recipe has, taken by hand.
     saved(plan().recipe(Recipe::fast().steps(3)), &path, 6);
     old(&path);
     let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
@@ -221,12 +221,12 @@ fn an_old_file_is_made_again_by_its_evaluations_and_refused_where_it_lacks_its_s
 }
 
 #[test]
-fn a_session_tells_what_it_made_metamers_with() {
+fn the_session_info_lists_the_runs() {
     let net = small(77);
     for (seed, recipe) in [(1, Recipe::fast()), (2, Recipe::fast()), (2, Recipe::plenoptic())] {
         Synthesis::new(&net, "relu", picture(1)).unwrap().recipe(recipe).seed(seed).quiet().start().unwrap();
     }
-    // Trying a network out makes no metamers that one would make again.
+    // Runs of an inspection do not count.
     net.inspect().unwrap();
     let here = session_info();
     let weights = &net.weights_source().weights_sha256;

@@ -1,4 +1,4 @@
-//! What a person relies on while a synthesis runs: nothing is lost, and a seed gives the same bits.
+//! Runs: nothing is lost by interrupts, errors and saving, and a seed determines the result.
 
 use crate::common::flat;
 use metamers::engine::Compiled;
@@ -44,7 +44,7 @@ fn bits(run: &Run) -> Vec<u32> {
 }
 
 #[test]
-fn a_resumed_run_goes_on_with_the_same_bits() {
+fn a_resumed_run_continues_bit_identically() {
     let folder = tempfile::tempdir().unwrap();
     for recipe in Recipe::presets() {
         for layer_by_layer in [false, true] {
@@ -58,8 +58,7 @@ fn a_resumed_run_goes_on_with_the_same_bits() {
                 let mut straight = plan().start().unwrap();
                 straight.step(before).unwrap();
                 straight.save(&path).unwrap();
-                let mut resumed = Run::resume(&path, &small()).unwrap();
-                resumed.set_quiet(true);
+                let mut resumed = Run::resume(&path, &small()).unwrap().quiet();
                 straight.step(12).unwrap();
                 resumed.step(12).unwrap();
                 assert_eq!(bits(&straight), bits(&resumed), "{name}, saved after {before} steps");
@@ -72,7 +71,7 @@ fn a_resumed_run_goes_on_with_the_same_bits() {
     }
 }
 
-/// Otherwise the test above would not see which of the two a resumed run does.
+/// The test above relies on this to see which of the two a resumed run uses.
 #[test]
 fn layer_by_layer_and_compiled_differ_in_their_last_bits() {
     let after = |plan: Synthesis| {
@@ -84,7 +83,7 @@ fn layer_by_layer_and_compiled_differ_in_their_last_bits() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bits_whatever_the_number_of_threads() {
+fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
     let net = zoo::efficientnet_lite0().unwrap();
     let photo = Image::open("photos/dog.jpg").unwrap();
     let with = |threads: usize| {
@@ -101,14 +100,14 @@ fn the_same_seed_gives_the_same_bits_whatever_the_number_of_threads() {
 }
 
 #[test]
-fn another_seed_gives_another_picture() {
+fn another_seed_gives_another_image() {
     let start = |seed| bits(&plan(Recipe::fast()).seed(seed).start().unwrap());
     assert_ne!(start(1), start(2));
     assert_eq!(start(1), start(1));
 }
 
-/// The first picture of a run: 30,000 values, the smallest, the largest, their mean and their standard deviation.
-fn first_picture(recipe: Recipe) -> (Vec<f32>, [f64; 4]) {
+/// The 30,000 values of an initial image, with their minimum, maximum, mean and standard deviation.
+fn initial_image(recipe: Recipe) -> (Vec<f32>, [f64; 4]) {
     let mut b = Builder::new("one", Input::Image { shape: [3, 100, 100], resize: 100 });
     let weight = Tensor::ones((1, 3, 1, 1), DType::F32, &Device::Cpu).unwrap();
     let x = b.conv2d(b.input(), Conv2d::new(&weight, None, Conv2dConfig::default()).unwrap()).unwrap();
@@ -120,9 +119,9 @@ fn first_picture(recipe: Recipe) -> (Vec<f32>, [f64; 4]) {
     let mean = |f: &dyn Fn(f64) -> f64| values.iter().map(|&v| f(f64::from(v))).sum::<f64>() / values.len() as f64;
     let average = mean(&|v| v);
     let deviation = mean(&|v| (v - average).powi(2)).sqrt();
-    let least = values.iter().copied().fold(f32::INFINITY, f32::min);
-    let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let numbers = [f64::from(least), f64::from(most), average, deviation];
+    let minimum = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let maximum = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let numbers = [f64::from(minimum), f64::from(maximum), average, deviation];
     (values, numbers)
 }
 
@@ -130,44 +129,50 @@ fn near(found: f64, expected: f64, within: f64) {
     assert!((found - expected).abs() < within, "{found}, expected {expected} within {within}");
 }
 
-/// Tolerances are five standard errors and more of 30,000 draws.
+/// Tolerances are at least five standard errors of 30,000 draws.
 #[test]
 fn presets_start_from_the_noise_that_their_sources_state() {
-    let (_, [least, most, mean, deviation]) = first_picture(Recipe::feather2019());
-    assert!(least >= f64::from(0.5f32) && most < f64::from(0.6f32), "uniform in [0.5, 0.6): {least} to {most}");
-    near(least, 0.5, 1e-4);
-    near(most, 0.6, 1e-4);
+    let (_, [minimum, maximum, mean, deviation]) = initial_image(Recipe::feather2019());
+    assert!(
+        minimum >= f64::from(0.5f32) && maximum < f64::from(0.6f32),
+        "uniform in [0.5, 0.6): {minimum} to {maximum}"
+    );
+    near(minimum, 0.5, 1e-4);
+    near(maximum, 0.6, 1e-4);
     near(mean, 0.55, 1e-3);
     near(deviation, 0.1 / 12f64.sqrt(), 5e-4);
 
     for recipe in [Recipe::feather2023(), Recipe::fast()] {
-        let (values, [least, most, mean, deviation]) = first_picture(recipe);
-        assert!(least > 0.2 && most < 0.8 && most - least > 0.3, "normal, deviation 0.05: {least} to {most}");
+        let (values, [minimum, maximum, mean, deviation]) = initial_image(recipe);
+        assert!(
+            minimum > 0.2 && maximum < 0.8 && maximum - minimum > 0.3,
+            "normal, deviation 0.05: {minimum} to {maximum}"
+        );
         near(mean, 0.5, 2e-3);
         near(deviation, 0.05, 1e-3);
         let inside = values.iter().filter(|&&v| (v - 0.5).abs() < 0.05).count() as f64 / values.len() as f64;
         near(inside, 0.6827, 0.014);
     }
 
-    let (_, [least, most, mean, deviation]) = first_picture(Recipe::plenoptic());
-    assert_eq!((least, most), (0.0, 1.0), "stretched to the whole range");
+    let (_, [minimum, maximum, mean, deviation]) = initial_image(Recipe::plenoptic());
+    assert_eq!((minimum, maximum), (0.0, 1.0), "stretched to the whole range");
     near(mean, 0.5, 1e-2);
     near(deviation, 1.0 / 12f64.sqrt(), 5e-3);
 }
 
 #[test]
-fn normal_noise_is_clamped_to_what_a_picture_holds() {
+fn normal_noise_is_clamped_to_the_range_of_pixels() {
     let wide = Initialization::Noise(Noise::Normal { mean: 0.5, deviation: 0.5 });
-    let (values, [least, most, ..]) = first_picture(Recipe::feather2023().start(wide));
-    assert_eq!((least, most), (0.0, 1.0));
-    // What lies beyond one deviation, on either side, is at the bound.
+    let (values, [minimum, maximum, ..]) = initial_image(Recipe::feather2023().start(wide));
+    assert_eq!((minimum, maximum), (0.0, 1.0));
+    // Values beyond one deviation on either side are at the bound.
     for bound in [0.0, 1.0] {
         near(values.iter().filter(|&&v| v == bound).count() as f64 / values.len() as f64, 0.1587, 0.011);
     }
 }
 
 #[test]
-fn every_preset_comes_closer() {
+fn every_preset_improves_the_match() {
     for recipe in Recipe::presets() {
         let name = recipe.name.clone();
         let mut run = plan(recipe.steps(200)).start().unwrap();
@@ -180,12 +185,12 @@ fn every_preset_comes_closer() {
 }
 
 #[test]
-fn the_best_is_kept_even_when_the_run_gets_worse() {
+fn the_best_is_kept_when_the_run_gets_worse() {
     let mut recipe = Recipe::feather2023().steps(40);
     recipe.optimizer = Optimizer::NormalizedGradient { eta: 6.0, blocks: 1 };
     let mut run = plan(recipe).start().unwrap();
     let best = |run: &Run| run.history().iter().map(|p| p.snr_db).fold(f64::NEG_INFINITY, f64::max);
-    // Steps this long overshoot: sooner or later one ends worse than another did.
+    // Steps this long overshoot, so that some step gets worse.
     while run.steps() < 40 {
         run.step(1).unwrap();
         if run.history().last().unwrap().snr_db < best(&run) - 0.1 {
@@ -199,7 +204,7 @@ fn the_best_is_kept_even_when_the_run_gets_worse() {
 }
 
 #[test]
-fn a_run_that_diverges_says_so_and_keeps_its_last_good_state() {
+fn a_divergence_is_an_error_and_keeps_the_state_before() {
     let mut recipe = Recipe::plenoptic();
     recipe.optimizer = Optimizer::Adam { rate: 1e38, decay_per_1000: 1.0, amsgrad: false };
     let mut run = plan(recipe).start().unwrap();
@@ -214,11 +219,11 @@ fn a_run_that_diverges_says_so_and_keeps_its_last_good_state() {
     assert!(run.pixels().iter().all(|v| v.is_finite()), "the bad step was taken");
     let metamer = run.finish().unwrap();
     assert!(metamer.similarity().snr_db.unwrap().is_finite());
-    assert!(run.step(1).is_err(), "the state before the failure is still there, and fails again");
+    assert!(run.step(1).is_err(), "the state before the failure is kept, and fails again");
 }
 
 #[test]
-fn budgets_end_a_call_and_say_why() {
+fn a_call_ends_at_its_criterion_and_returns_the_reason() {
     let mut run = plan(Recipe::fast()).start().unwrap();
     assert_eq!(run.step(3).unwrap().stop_reason, StopReason::Steps);
     assert_eq!(run.run_for(Duration::ZERO).unwrap().stop_reason, StopReason::Time);
@@ -226,13 +231,27 @@ fn budgets_end_a_call_and_say_why() {
     assert_eq!(progress.stop_reason, StopReason::Matched);
     assert!(progress.snr_db >= 6.0);
     assert!(run.until(f64::NAN).is_err());
-    assert_eq!(run.until_within(200.0, Duration::ZERO).unwrap().stop_reason, StopReason::Time);
-    assert_eq!(run.until_within(6.0, Duration::ZERO).unwrap().stop_reason, StopReason::Matched);
-    assert!(run.until_within(f64::NAN, Duration::ZERO).is_err());
+    let within = |snr_db: f64| Stop::snr(snr_db).or_after(Duration::ZERO);
+    assert_eq!(run.advance(within(200.0)).unwrap().stop_reason, StopReason::Time);
+    assert_eq!(run.advance(within(6.0)).unwrap().stop_reason, StopReason::Matched);
+    assert!(run.advance(within(f64::NAN)).is_err());
 }
 
 #[test]
-fn recipes_with_impossible_numbers_are_refused() {
+fn steps_count_from_the_call_and_evaluations_from_the_start() {
+    let mut run = plan(Recipe::feather2023().steps(6)).start().unwrap();
+    assert_eq!(run.advance(Stop::evaluations(4)).unwrap().stop_reason, StopReason::Evaluations);
+    assert_eq!((run.steps(), run.evaluations()), (4, 4));
+    assert_eq!(run.advance(Stop::evaluations(4)).unwrap().steps, 4);
+    // The recipe's own steps also end it, unless steps are given.
+    assert_eq!(run.advance(Stop::evaluations(100)).unwrap().stop_reason, StopReason::Steps);
+    assert_eq!(run.steps(), 6);
+    assert_eq!(run.advance(Stop::steps(3).or_evaluations(100)).unwrap().stop_reason, StopReason::Steps);
+    assert_eq!(run.steps(), 9);
+}
+
+#[test]
+fn invalid_recipes_are_errors() {
     let refused = |change: fn(&mut Recipe)| {
         let mut recipe = Recipe::fast();
         change(&mut recipe);
@@ -255,20 +274,20 @@ fn recipes_with_impossible_numbers_are_refused() {
 }
 
 #[test]
-fn an_unknown_stage_lists_the_near_ones() {
+fn an_unknown_stage_lists_similar_ones() {
     let error = Synthesis::new(&small(), "relu3", picture(1)).unwrap_err().to_string();
-    assert_eq!(error, "no stage named \"relu3\"; there is relu1, relu2");
+    assert_eq!(error, "no stage named \"relu3\"; did you mean relu1, relu2?");
 }
 
 #[test]
-fn a_silent_stage_cannot_be_matched() {
+fn a_silent_stage_is_an_error() {
     let black = Image::from_planes("black", 16, 20, vec![0.0; 3 * 320]).unwrap();
     let error = Synthesis::new(&small(), "relu2", &black).unwrap().start().unwrap_err().to_string();
     assert!(error.contains("silent"), "{error}");
 }
 
 #[test]
-fn a_metamer_comes_back_from_its_file_as_it_was() {
+fn a_metamer_is_saved_without_loss() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     let start = picture(9).with_name("another");
@@ -278,17 +297,35 @@ fn a_metamer_comes_back_from_its_file_as_it_was() {
     metamer.save(&path).unwrap();
     let back = Metamer::open(&path).unwrap();
     assert_eq!(back, metamer);
-    let shouted = folder.path().join("A.METAMER");
-    metamer.save(&shouted).unwrap();
-    assert_eq!(Metamer::open(shouted).unwrap(), metamer);
-    metamer.save(folder.path().join("a.htm")).unwrap();
-    metamer.save(folder.path().join("a.html")).unwrap();
-    assert!(std::fs::read_to_string(folder.path().join("a.html")).unwrap().contains("data:image/png;base64,"));
-    assert!(metamer.save(folder.path().join("a.xyz")).unwrap_err().to_string().contains(".metamer"));
-    let stamp = back.provenance();
-    assert_eq!((stamp.network.as_str(), stamp.stage.as_str(), stamp.seed), ("small", "relu2", 3));
-    assert_eq!((stamp.original.as_str(), stamp.start.as_str()), ("target", "another"));
-    assert_eq!(stamp.recipe, Recipe::fast());
+    let upper_case = folder.path().join("A.METAMER");
+    metamer.save(&upper_case).unwrap();
+    assert_eq!(Metamer::open(upper_case).unwrap(), metamer);
+    let provenance = back.provenance();
+    assert_eq!((provenance.network.as_str(), provenance.stage.as_str(), provenance.seed), ("small", "relu2", 3));
+    assert_eq!((provenance.original.as_str(), provenance.start.as_str()), ("target", "another"));
+    assert_eq!(provenance.recipe, Recipe::fast());
+}
+
+#[test]
+fn another_extension_is_an_error_that_names_the_right_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = plan(Recipe::fast()).start().unwrap();
+    let metamer = run.finish().unwrap();
+    for name in ["a.html", "a.wav", "a.run", "a"] {
+        let error = metamer.save(folder.path().join(name)).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains(".metamer"), "{error}");
+        assert!(error.contains("metamer.export(\"x.html\")") && error.contains("metamer.sound()?.save"), "{error}");
+    }
+    for name in ["a.html", "a.metamer", "a.safetensors"] {
+        let error = run.save(folder.path().join(name)).unwrap_err().to_string();
+        assert!(error.contains(".run") && error.contains("run.export(\"run.html\")"), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    // Files may be renamed afterwards.
+    let path = folder.path().join("a.metamer");
+    metamer.save(&path).unwrap();
+    std::fs::rename(&path, folder.path().join("renamed")).unwrap();
+    assert_eq!(Metamer::open(folder.path().join("renamed")).unwrap(), metamer);
 }
 
 #[test]
@@ -303,7 +340,7 @@ fn the_saved_similarity_is_that_of_the_saved_pixels() {
 }
 
 #[test]
-fn a_run_of_other_weights_is_not_resumed() {
+fn a_run_of_another_network_is_not_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.run");
     let run = plan(Recipe::fast()).start().unwrap();
@@ -313,7 +350,7 @@ fn a_run_of_other_weights_is_not_resumed() {
 }
 
 #[test]
-fn a_run_goes_on_with_its_own_network_only() {
+fn a_run_resumes_only_with_its_own_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.run");
     plan(Recipe::fast()).start().unwrap().save(&path).unwrap();
@@ -323,7 +360,7 @@ fn a_run_goes_on_with_its_own_network_only() {
         let error = Run::resume(&path, &other).unwrap_err().to_string();
         assert!(error.contains("was made with small of weights") && error.contains(other.name()), "{error}");
     }
-    // The same values in layers that slide otherwise, or under another stage's name.
+    // The same weights with another stride or another stage name.
     let weight = Tensor::ones((2, 3, 3, 3), DType::F32, &Device::Cpu).unwrap();
     let with = |stride: usize, stage: &str| {
         let config = Conv2dConfig { stride: [stride; 2], ..Default::default() };
@@ -338,7 +375,7 @@ fn a_run_goes_on_with_its_own_network_only() {
 }
 
 #[test]
-fn a_perfect_match_comes_back_as_one() {
+fn a_perfect_match_is_saved_without_loss() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("perfect.metamer");
     let run = plan(Recipe::feather2023()).start_from(picture(1)).unwrap().start().unwrap();
@@ -349,16 +386,16 @@ fn a_perfect_match_comes_back_as_one() {
 }
 
 #[test]
-fn a_recipe_that_no_file_can_hold_is_refused() {
+fn a_recipe_that_cannot_be_saved_is_an_error() {
     let mut recipe = Recipe::fast();
     recipe.start = Initialization::Noise(Noise::Normal { mean: f32::NAN, deviation: 0.1 });
-    // Also when it starts from a picture and the noise is never drawn.
+    // Even when the run starts from an image and the noise is never drawn.
     let plan = plan(recipe).start_from(picture(4)).unwrap();
     assert!(plan.start().unwrap_err().to_string().contains("noise"));
 }
 
 #[test]
-fn the_gradient_is_there_after_the_first_step() {
+fn the_gradient_is_known_after_the_first_step() {
     let mut run = plan(Recipe::fast()).start().unwrap();
     assert!(run.gradient().unwrap_err().to_string().contains("run.step(1)"));
     run.step(1).unwrap();
@@ -366,7 +403,7 @@ fn the_gradient_is_there_after_the_first_step() {
 }
 
 #[test]
-fn progress_stays_what_it_was_while_the_run_goes_on() {
+fn progress_does_not_change_while_the_run_continues() {
     let mut run = plan(Recipe::fast()).start().unwrap();
     let progress = run.step(2).unwrap();
     let before = progress.mime_bundles();
@@ -375,9 +412,9 @@ fn progress_stays_what_it_was_while_the_run_goes_on() {
     assert_ne!(run.step(1).unwrap().mime_bundles(), before);
 }
 
-/// Every field of the stamp, as another program reads it from the file's header.
+/// Every field of the provenance, as other programs read it from the file's header under the name "stamp".
 #[test]
-fn the_file_says_where_it_comes_from() {
+fn the_file_holds_its_provenance() {
     let folder = tempfile::tempdir().unwrap();
     for (path, kind) in [("a.metamer", "metamers metamer 1"), ("a.run", "metamers run 1")] {
         let path = folder.path().join(path);
@@ -392,7 +429,7 @@ fn the_file_says_where_it_comes_from() {
         let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
         let notes = &header["__metadata__"];
         assert_eq!(notes["kind"], kind);
-        let stamp: serde_json::Value = serde_json::from_str(notes["stamp"].as_str().unwrap()).unwrap();
+        let provenance: serde_json::Value = serde_json::from_str(notes["stamp"].as_str().unwrap()).unwrap();
         let expected = serde_json::json!({
             "network": "small",
             "weights_sha256": small().weights_source().weights_sha256,
@@ -406,11 +443,11 @@ fn the_file_says_where_it_comes_from() {
             "device": format!("CPU, {} {}", std::env::consts::OS, std::env::consts::ARCH),
             "instructions": metamers::engine::Isa::best().to_string(),
         });
-        assert_eq!(stamp, expected);
+        assert_eq!(provenance, expected);
     }
 }
 
-/// The file with the value of one of its whole numbers changed.
+/// Replaces an integer of a file.
 fn with_number(file: &[u8], name: &str, value: u64) -> Vec<u8> {
     let length = u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
     let header: serde_json::Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
@@ -421,7 +458,7 @@ fn with_number(file: &[u8], name: &str, value: u64) -> Vec<u8> {
 }
 
 #[test]
-fn impossible_numbers_in_a_file_are_refused() {
+fn invalid_numbers_in_a_file_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let (path, changed) = (folder.path().join("a.run"), folder.path().join("changed.run"));
     for recipe in [Recipe::feather2019(), Recipe::fast()] {
@@ -454,7 +491,7 @@ fn impossible_numbers_in_a_file_are_refused() {
 }
 
 #[test]
-fn damaged_files_are_errors_wherever_they_are_damaged() {
+fn damaged_files_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let (run_path, metamer_path) = (folder.path().join("a.run"), folder.path().join("a.metamer"));
     let mut run = plan(Recipe::fast()).start().unwrap();
@@ -473,18 +510,17 @@ fn damaged_files_are_errors_wherever_they_are_damaged() {
             if random.random::<bool>() {
                 bytes.truncate(random.random_range(0..bytes.len()));
             } else {
-                // Most damage shall hit the header, where the structure is.
+                // Half of the damage hits the header, which holds the structure.
                 let limit = if random.random::<bool>() { 4000.min(bytes.len()) } else { bytes.len() };
                 for _ in 0..random.random_range(1..20) {
                     bytes[random.random_range(0..limit)] = random.random();
                 }
             }
             std::fs::write(&broken, &bytes).unwrap();
-            // Damage inside a pixel cannot be seen; what counts is that nothing panics and no half file passes.
-            let mut resumed = Run::resume(&broken, &small());
+            // Damage inside a pixel cannot be detected; nothing may panic, and no truncated file may pass.
+            let mut resumed = Run::resume(&broken, &small()).map(Run::quiet);
             if let Ok(run) = &mut resumed {
-                run.set_quiet(true);
-                // It may diverge, but not panic, and it still gives a picture.
+                // It may diverge but not panic, and it still gives a stimulus.
                 let _ = run.step(2);
                 assert!(run.finish().is_ok());
             }

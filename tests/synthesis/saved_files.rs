@@ -1,4 +1,4 @@
-//! Files saved by metamers 0.1.0 before the renames of 28 November 2026 open, and runs go on to the same bits.
+//! Files saved by metamers 0.1.0 before the renames of 28 November 2026 open, and runs resume bit-identically.
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,11 @@ fn recipes() -> Vec<(&'static str, Network, &'static str, Stimulus, Recipe)> {
     let all = [picture(Recipe::fast()), picture(Recipe::feather2019()), picture(Recipe::feather2023())];
     let all = all.into_iter().chain([picture(Recipe::plenoptic()), sound(Recipe::fast_sound())]);
     let names = ["fast", "feather2019", "feather2023", "plenoptic", "fast_sound"];
-    names.into_iter().zip(all).map(|(name, (net, stage, of, recipe))| (name, net, stage, of, recipe)).collect()
+    names
+        .into_iter()
+        .zip(all)
+        .map(|(name, (net, stage, original, recipe))| (name, net, stage, original, recipe))
+        .collect()
 }
 
 fn bits(run: &Run) -> Vec<u32> {
@@ -72,12 +76,12 @@ fn sweep(folder: &Path) -> Sweep {
 }
 
 #[test]
-#[ignore = "writes tests/data/saved anew: only before a change of what is saved"]
+#[ignore = "rewrites tests/data/saved; only before a change of the file formats"]
 fn save_all() {
     std::fs::create_dir_all(saved("")).unwrap();
     let mut ends = serde_json::Map::new();
-    for (name, net, stage, of, recipe) in recipes() {
-        let mut run = Synthesis::new(&net, stage, of).unwrap().recipe(recipe).seed(3).quiet().start().unwrap();
+    for (name, net, stage, original, recipe) in recipes() {
+        let mut run = Synthesis::new(&net, stage, original).unwrap().recipe(recipe).seed(3).quiet().start().unwrap();
         run.step(15).unwrap();
         run.save(saved(&format!("{name}.run"))).unwrap();
         run.finish().unwrap().save(saved(&format!("{name}.metamer"))).unwrap();
@@ -94,12 +98,11 @@ fn save_all() {
 }
 
 #[test]
-fn runs_go_on_to_the_bits_they_had() {
+fn runs_resume_bit_identically() {
     let ends: serde_json::Value = crate::common::json("saved/after_ten_more_steps.json");
     let same_processor = ends["instructions"] == metamers::engine::Isa::best().to_string();
     for (name, net, _, _, _) in recipes() {
-        let mut run = Run::resume(saved(&format!("{name}.run")), &net).unwrap();
-        run.set_quiet(true);
+        let mut run = Run::resume(saved(&format!("{name}.run")), &net).unwrap().quiet();
         run.step(10).unwrap();
         let then: Vec<u32> = ends[name].as_array().unwrap().iter().map(|bits| bits.as_u64().unwrap() as u32).collect();
         if same_processor {
@@ -113,19 +116,19 @@ fn runs_go_on_to_the_bits_they_had() {
 }
 
 #[test]
-fn metamers_open_and_are_made_again() {
-    for (name, net, stage, of, recipe) in recipes() {
+fn metamers_open_and_are_reproduced() {
+    for (name, net, stage, original, recipe) in recipes() {
         let metamer = Metamer::open(saved(&format!("{name}.metamer"))).unwrap();
         let provenance = metamer.provenance();
         assert_eq!((provenance.stage.as_str(), provenance.seed, &provenance.recipe), (stage, 3, &recipe), "{name}");
-        assert_eq!(provenance.original, of.name());
+        assert_eq!(provenance.original, original.name());
         assert!(metamer.similarity().snr_db.unwrap() > 0.0, "{name}");
         assert!(Metamer::reproduce_with(saved(&format!("{name}.metamer")), &net).unwrap().is_identical(), "{name}");
     }
 }
 
 #[test]
-fn a_null_distribution_opens_and_is_made_again() {
+fn a_null_distribution_opens_and_is_rebuilt() {
     let old = NullDistribution::open(saved("null.json")).unwrap();
     let new = NullDistribution::builder(&eye()).stimuli((0..4).map(picture)).unwrap().build().unwrap();
     assert_eq!((old.pairs(), old.stages().len(), old.stimuli().len()), (6, 2, 4));
@@ -140,7 +143,7 @@ fn a_null_distribution_opens_and_is_made_again() {
 }
 
 #[test]
-fn answers_of_people_open() {
+fn answers_of_participants_open() {
     let answers = metamers::experiment::analysis::Answers::open(saved("answers.json")).unwrap();
     assert_eq!(answers.people().len(), 3);
     let folder = tempfile::tempdir().unwrap();
@@ -150,7 +153,7 @@ fn answers_of_people_open() {
 }
 
 #[test]
-fn a_sweep_is_taken_as_done() {
+fn a_finished_sweep_is_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("results")).unwrap();
     for file in ["study.json", "results.csv"] {
@@ -165,6 +168,6 @@ fn a_sweep_is_taken_as_done() {
     let written = || results(folder.path()).iter().map(|f| f.metadata().unwrap().modified().unwrap()).max();
     let before = written();
     let found = sweep(folder.path()).run().unwrap();
-    assert_eq!((found.rows().len(), written()), (4, before), "tasks were done again");
+    assert_eq!((found.rows().len(), written()), (4, before), "tasks were repeated");
     assert_eq!(found.csv().unwrap(), std::fs::read_to_string(saved("sweep/results.csv")).unwrap());
 }

@@ -107,7 +107,7 @@ fn a_task_that_was_killed_goes_on_from_where_it_was() {
     run.save(killed.join("running/2.run")).unwrap();
     // Task 0 had gone further than it should: were it begun again, it would end at 6 evaluations.
     let mut far = start(0);
-    far.until_evaluations(11).unwrap();
+    far.advance(Stop::evaluations(11)).unwrap();
     far.save(killed.join("running/0.run")).unwrap();
     // Two files that are no good: another task's, and half of one.
     run.save(killed.join("running/4.run")).unwrap();
@@ -158,7 +158,7 @@ fn the_panel_says_what_it_shows() {
     let message = |network, seed| results.panel(network, seed).unwrap_err().to_string();
     assert!(message(1, 0).contains("network") && message(0, 4).contains("[0, 3]"));
     assert_eq!(results.find("dog", "block0").unwrap().seed, 0);
-    assert!(results.find("dgo", "stem").unwrap_err().to_string().contains("there is dog"));
+    assert!(results.find("dgo", "stem").unwrap_err().to_string().contains("did you mean dog"));
     // For an experiment: the originals, and those metamers that are some.
     let items = results.items([("dog", "dog"), ("giant panda", "bear")]).unwrap();
     assert_eq!(items.len(), 2 + 4);
@@ -166,7 +166,7 @@ fn the_panel_says_what_it_shows() {
     let metamers = first_seed.filter(|row| row.outcome == Some(Outcome::Metamer)).count();
     let task = RecognitionTask::builder("Which is it?", Choices::entry_level()).items(items).build().unwrap();
     assert_eq!(task.versions().iter().sum::<usize>(), 2 + metamers);
-    assert!(results.items([("dgo", "dog")]).unwrap_err().to_string().contains("there is dog"));
+    assert!(results.items([("dgo", "dog")]).unwrap_err().to_string().contains("did you mean dog"));
     let csv = results.csv().unwrap();
     assert!(csv.starts_with("task,network,stage,stimulus,seed,"), "{csv}");
     assert_eq!(csv.lines().count(), 9);
@@ -260,8 +260,8 @@ fn a_wrong_plan_says_what_is_wrong() {
         ("seeds = [1, 1]", "seeds: names 1 twice"),
         ("snr_db = nan", "snr_db"),
         ("save_seconds = -1", "save_seconds"),
-        ("recipe = \"fats\"", "there is fast"),
-        ("recipe = { from = \"fast\", step = 5 }", "there is steps"),
+        ("recipe = \"fats\"", "did you mean fast"),
+        ("recipe = { from = \"fast\", step = 5 }", "did you mean steps"),
         ("recipe = { steps = 0 }", "recipe.steps"),
         ("recipe = { loss = \"norm\" }", "norm"),
         ("recipe = 7", "a recipe is a name, or a table"),
@@ -285,8 +285,8 @@ fn a_wrong_plan_says_what_is_wrong() {
     }
     // What only shows when networks and stimuli are looked up.
     let looked_up = [
-        ("efficientnet_lite0", "eficientnet_lite0", "there is efficientnet_lite0"),
-        ("\"stem\"", "\"stam\"", "there is stem"),
+        ("efficientnet_lite0", "eficientnet_lite0", "did you mean efficientnet_lite0"),
+        ("\"stem\"", "\"stam\"", "did you mean stem"),
         ("photos/dog.jpg", "photos/dgo.jpg", "no such file"),
         ("photos/dog.jpg", "photos/*.bmp", "matches no picture"),
         ("photos/dog.jpg", "photos/photos.json", "is no stimulus"),

@@ -94,7 +94,7 @@ fn a_null_of_few_pairs_decides_nothing() {
     assert_eq!(verdict.outcome, Outcome::NotEnoughEvidence, "{verdict:?}");
     assert!(verdict.reason.contains("15 pairs tell a quantile of 0.9333 at most"), "{}", verdict.reason);
     assert_eq!(metamer(&net, "block0", 30).verdict_at(&null, 0.9).unwrap().outcome, Outcome::Metamer);
-    assert!(metamer(&net, "stem", 1).verdict(&null).unwrap_err().to_string().contains("there is block0"));
+    assert!(metamer(&net, "stem", 1).verdict(&null).unwrap_err().to_string().contains("known: block0"));
     assert!(metamer(&net, "block0", 1).verdict_at(&null, 1.0).is_err());
     let other = NullDistribution::shipped(&zoo::cochcnn_words().unwrap()).unwrap();
     assert!(metamer(&net, "block0", 1).verdict(&other).unwrap_err().to_string().contains("cochcnn_words"));

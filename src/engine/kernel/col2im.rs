@@ -162,9 +162,9 @@ mod tests {
         ] {
             let padding = Padding { top: pad, bottom: 1, left: pad / 2, right: pad };
             let window = Window::new(kernel).strides(stride).dilations(dilation).padding(padding);
-            let windows = window.output(size, false).unwrap();
-            let step = kernel[0] * kernel[1] * channels;
-            let count = windows[0] * windows[1] * step;
+            let windows = window.output(size).unwrap();
+            let column = kernel[0] * kernel[1] * channels;
+            let count = windows[0] * windows[1] * column;
             let mut source: Vec<f32> = (0..count).map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5).collect();
             let expected = reference(&window, channels, size, windows, &source);
             source.resize(count + LANES, f32::NAN);
@@ -177,7 +177,7 @@ mod tests {
                     windows,
                     rows: [0, size[0]],
                     source: source.as_ptr(),
-                    stride: step,
+                    stride: column,
                     target: found.as_mut_ptr(),
                 };
                 // SAFETY: the instruction set is available, and the buffers have the job's sizes.

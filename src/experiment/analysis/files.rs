@@ -84,7 +84,7 @@ impl Answers {
     /// As [`Answers::open`] and [`Answers::and`], and when the folder holds no such file.
     pub fn open_folder(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
-        let entries = std::fs::read_dir(folder).map_err(|e| Error::file(folder, e))?;
+        let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
         let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         files.retain(|file| matches!(lowercase_extension(file).as_str(), "json" | "csv"));
         files.sort();

@@ -186,7 +186,7 @@ fn a_person_without_a_condition_is_left_out_of_the_test_only() {
     let effect = found.effect_among(["natural", "stem"], 99, 0).unwrap();
     assert_eq!((effect.people, effect.incomplete), (2, 1));
     assert_eq!(found.proportions()[0].people, 3);
-    assert!(found.effect_among(["natural", "stme"], 99, 0).unwrap_err().to_string().contains("there is stem"));
+    assert!(found.effect_among(["natural", "stme"], 99, 0).unwrap_err().to_string().contains("did you mean stem?"));
     assert!(found.effect_among(["stem", "stem"], 99, 0).unwrap_err().to_string().contains("twice"));
     assert!(found.stage_effect(99, 0).is_err(), "one stage alone has no effect");
 }

@@ -165,7 +165,7 @@ impl Network {
     /// [`OnnxOptions::size`]), weights that are not finite. [`Error::Unknown`] for a stage that names no node.
     pub fn from_onnx(path: impl AsRef<Path>, options: OnnxOptions) -> Result<Self> {
         let path = &*assets::find(path.as_ref())?;
-        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let digest = sha256::hex_digest(&bytes);
         let model = proto::Model::decode(bytes.as_slice())
             .map_err(|e| Error::file(path, format!("is no intact ONNX file ({e})")))?;

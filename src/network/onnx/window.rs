@@ -83,7 +83,8 @@ impl Import {
             return Err("follows a Pad with zeros, which could win over values below 0; only behind a rectifier is that supported".into());
         }
         let window = window(&attributes, &x)?;
-        let pool = MaxPool2d::new(window).ceil_mode(attributes.flag("ceil_mode"));
+        let pool = MaxPool2d::new(window);
+        let pool = if attributes.flag("ceil_mode") { pool.ceil_mode() } else { pool };
         let y = self.push(Layer::from(pool), &[x.node])?;
         Ok(Value { rectified: x.rectified, ..self.image(y)? })
     }
@@ -99,7 +100,9 @@ impl Import {
         if window.padding != x.padding && count && !counted {
             return Err("follows a Pad, and has pads of its own that do not count".into());
         }
-        let pool = AvgPool2d::new(window).ceil_mode(attributes.flag("ceil_mode")).count_padding(count);
+        let pool = AvgPool2d::new(window);
+        let pool = if attributes.flag("ceil_mode") { pool.ceil_mode() } else { pool };
+        let pool = if count { pool } else { pool.exclude_padding() };
         let y = self.push(Layer::from(pool), &[x.node])?;
         Ok(Value { rectified: x.rectified, ..self.image(y)? })
     }

@@ -195,7 +195,7 @@ impl HubFile {
         if expected.iter().all(|(hash, _)| hash.is_none()) {
             return Ok(());
         }
-        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let found = sha256::hex_digest(&bytes);
         for (hash, which) in expected {
             if let Some(hash) = hash

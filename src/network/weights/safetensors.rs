@@ -26,7 +26,7 @@ const BESIDE_MODEL: [&str; 4] = ["attacker.", "normalizer.", "normalize.", "prep
 
 impl WeightsFile {
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let sha256 = sha256::hex_digest(&bytes);
         if bytes.starts_with(LEGACY) {
             let reason = "is in the format of PyTorch before 1.6, which only PyTorch reads; load it in PyTorch and save it again \

@@ -32,7 +32,7 @@ impl WeightsSource {
     /// When the file cannot be read.
     pub fn of_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let source = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { source, weights_sha256: sha256::hex_digest(&bytes) })
     }

@@ -1,4 +1,4 @@
-//! Adam and AMSGrad on the pixels.
+//! Adam (Kingma & Ba, 2015) and AMSGrad (Reddi, Kale & Kumar, 2018) on the pixels.
 
 use super::{Objective, StepOutcome};
 use crate::Result;
@@ -10,7 +10,7 @@ const EPSILON: f64 = 1e-8;
 
 pub struct Adam {
     pub x: Vec<f32>,
-    /// First and second moments of the gradient, and the largest second moment so far.
+    /// First and second moments of the gradient, and the maximum of the second moment.
     moments: [Vec<f64>; 3],
     steps: u64,
 }
@@ -21,23 +21,29 @@ impl Adam {
         Self { moments: [zeros(), zeros(), zeros()], x, steps: 0 }
     }
 
-    pub fn step(&mut self, rate: f64, amsgrad: bool, clamp: bool, evaluate: &mut dyn Objective) -> Result<StepOutcome> {
-        let gradient = evaluate.evaluate(&self.x)?.gradient;
+    pub fn step(
+        &mut self,
+        rate: f64,
+        amsgrad: bool,
+        clamp: bool,
+        objective: &mut dyn Objective,
+    ) -> Result<StepOutcome> {
+        let gradient = objective.evaluate(&self.x)?.gradient;
         let steps = self.steps + 1;
-        let power = steps.min(i32::MAX as u64) as i32;
-        let (correct1, correct2) = (1.0 - BETA1.powi(power), 1.0 - BETA2.powi(power));
-        let [low, high] = evaluate.range().map(f64::from);
+        let exponent = steps.min(i32::MAX as u64) as i32;
+        let (correction1, correction2) = (1.0 - BETA1.powi(exponent), 1.0 - BETA2.powi(exponent));
+        let [low, high] = objective.range().map(f64::from);
         let (mut x, mut moments) = (self.x.clone(), self.moments.clone());
-        let [first, second, largest] = &mut moments;
+        let [first, second, maximum] = &mut moments;
         for (i, x) in x.iter_mut().enumerate() {
             let g = f64::from(gradient[i]);
             first[i] = BETA1 * first[i] + (1.0 - BETA1) * g;
             second[i] = BETA2 * second[i] + (1.0 - BETA2) * g * g;
-            largest[i] = if amsgrad { largest[i].max(second[i]) } else { second[i] };
-            let moved = f64::from(*x) - rate * (first[i] / correct1) / ((largest[i] / correct2).sqrt() + EPSILON);
+            maximum[i] = if amsgrad { maximum[i].max(second[i]) } else { second[i] };
+            let moved = f64::from(*x) - rate * (first[i] / correction1) / ((maximum[i] / correction2).sqrt() + EPSILON);
             *x = (if clamp { moved.clamp(low, high) } else { moved }) as f32;
         }
-        evaluate.check(&x)?;
+        objective.check(&x)?;
         (self.x, self.moments, self.steps) = (x, moments, steps);
         Ok(StepOutcome::Moved)
     }

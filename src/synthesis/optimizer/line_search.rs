@@ -1,4 +1,4 @@
-//! A step length that fulfils the strong Wolfe conditions.
+//! Line search for the strong Wolfe conditions.
 //!
 //! Nocedal & Wright, Numerical Optimization (2006), algorithms 3.5 and 3.6, with safeguarded cubic interpolation.
 
@@ -6,16 +6,18 @@ use crate::Result;
 
 const SUFFICIENT_DECREASE: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
-const EVALUATIONS: usize = 12;
+const MAX_EVALUATIONS: usize = 12;
+/// Extrapolation factor while the step is unbounded.
+const EXTRAPOLATION: f64 = 2.5;
 
-/// The function along a ray.
+/// The objective at a point of the line.
 pub struct LinePoint<T> {
     pub step: f64,
     pub value: f64,
-    /// Derivative with respect to the step.
+    /// The derivative with respect to the step.
     pub slope: f64,
-    /// What the caller wants back of the accepted point.
-    pub found: T,
+    /// Data of the caller, returned for the accepted point.
+    pub data: T,
 }
 
 impl<T> LinePoint<T> {
@@ -24,10 +26,10 @@ impl<T> LinePoint<T> {
     }
 }
 
-/// Searches from step 0, with `value` and `slope < 0` there, beginning at `first`.
+/// Searches along a line with `value` and `slope < 0` at step 0; `first` is the first step that is tried.
 ///
-/// Returns a point with sufficient decrease, one that also fulfils the curvature condition if it can be had;
-/// `None` when there is no decrease to be found.
+/// Returns a point with sufficient decrease that also satisfies the curvature condition if one is found; `None` without a point
+/// with sufficient decrease.
 pub fn search<T>(
     value: f64,
     slope: f64,
@@ -37,12 +39,12 @@ pub fn search<T>(
     let decreases = |p: &LinePoint<T>| p.is_finite() && p.value <= value + SUFFICIENT_DECREASE * p.step * slope;
     let flat = |p: &LinePoint<T>| p.slope.abs() <= -CURVATURE * slope;
 
-    // `low` is the best point with sufficient decrease, `high` the other end of an interval that holds a good step.
+    // `low` is the best point with sufficient decrease; `high` is the other end of an interval that contains an acceptable step.
     let mut low = (0.0, value, slope);
     let mut best: Option<LinePoint<T>> = None;
     let mut high: Option<(f64, f64, f64)> = None;
     let mut step = first;
-    for _ in 0..EVALUATIONS {
+    for _ in 0..MAX_EVALUATIONS {
         let point = at(step)?;
         let ends = (point.step, point.value, point.slope);
         if !decreases(&point) || point.value >= low.1 {
@@ -59,9 +61,8 @@ pub fn search<T>(
             best = Some(point);
         }
         step = match high {
-            // Nothing yet bounds the step: go on further out.
-            None => low.0 * 2.5,
-            Some(high) => between(low, high),
+            None => low.0 * EXTRAPOLATION,
+            Some(high) => interpolate(low, high),
         };
         if high.is_some_and(|high| (high.0 - low.0).abs() <= 1e-10 * first.max(high.0.abs())) {
             break;
@@ -70,8 +71,8 @@ pub fn search<T>(
     Ok(best)
 }
 
-/// The minimum of the cubic through two points and their slopes, kept away from both ends.
-fn between(low: (f64, f64, f64), high: (f64, f64, f64)) -> f64 {
+/// The minimum of the cubic Hermite interpolant, at least a tenth of the interval from both ends.
+fn interpolate(low: (f64, f64, f64), high: (f64, f64, f64)) -> f64 {
     let (a, fa, da) = low;
     let (b, fb, db) = high;
     let width = b - a;
@@ -95,13 +96,13 @@ mod tests {
         let (value, slope) = f(0.0);
         let at = |step| {
             let (value, slope) = f(step);
-            Ok(LinePoint { step, value, slope, found: () })
+            Ok(LinePoint { step, value, slope, data: () })
         };
         search(value, slope, first, at).unwrap()
     }
 
     #[test]
-    fn both_conditions_hold_whatever_the_first_step() {
+    fn both_conditions_hold_for_any_first_step() {
         let f = |x: f64| ((x - 3.0).powi(2) + (3.0 * x).sin(), 2.0 * (x - 3.0) + 3.0 * (3.0 * x).cos());
         for first in [1e-3, 0.1, 1.0, 10.0, 1e3] {
             let point = run(f, first).unwrap();

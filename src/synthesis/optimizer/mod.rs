@@ -1,4 +1,4 @@
-//! Minimisers. Each step either succeeds and moves, or fails and leaves the state as it was.
+//! Optimizers. A step either succeeds, or fails and leaves the state unchanged.
 
 mod adam;
 mod lbfgs;
@@ -12,36 +12,36 @@ use super::problem::Evaluation;
 use super::recipe::{Optimizer, Recipe};
 use crate::Result;
 
-/// Evaluates the loss at some pixels; counts, watches for NaN and remembers the best on the way.
+/// The objective function; an implementation also counts evaluations, detects NaN and records the best point.
 pub(super) trait Objective {
     fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation>;
 
-    /// An error when a step would make pixels that are not finite; asked before the step is taken.
+    /// An error when the values after a step are not finite; called before the step is taken.
     fn check(&self, x: &[f32]) -> Result<()>;
 
-    /// Colour planes and their height and width.
+    /// The number of color planes, and their height and width.
     fn planes(&self) -> (usize, [usize; 2]);
 
-    /// The smallest and the largest value that the stimulus can hold.
+    /// The smallest and the largest valid value.
     fn range(&self) -> [f32; 2];
 }
 
-/// What a step of the optimiser found.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StepOutcome {
     Moved,
-    /// No step in any direction made it better.
+    /// No better point was found.
     Stalled,
 }
 
-/// The state of an optimiser between two steps.
-pub(super) enum State {
+/// The state of an optimizer between two steps.
+pub(super) enum OptimizerState {
     Adam(adam::Adam),
     NormalizedGradient(normalized_gradient::NormalizedGradient),
     Lbfgs(Box<lbfgs::LbfgsState>),
 }
 
-impl State {
+impl OptimizerState {
     pub fn new(recipe: &Recipe, start: Vec<f32>) -> Self {
         match recipe.optimizer {
             Optimizer::Adam { .. } => Self::Adam(adam::Adam::new(start)),
@@ -52,7 +52,7 @@ impl State {
         }
     }
 
-    /// The pixels to go on from.
+    /// The current values.
     pub fn pixels(&self) -> &[f32] {
         match self {
             Self::Adam(s) => &s.x,
@@ -61,19 +61,19 @@ impl State {
         }
     }
 
-    /// One step, number `step` of the run from 0.
-    pub fn step(&mut self, recipe: &Recipe, step: usize, evaluate: &mut dyn Objective) -> Result<StepOutcome> {
+    /// Takes a step; `step` is its number in the run, from 0.
+    pub fn step(&mut self, recipe: &Recipe, step: usize, objective: &mut dyn Objective) -> Result<StepOutcome> {
         match (self, recipe.optimizer) {
             (Self::Adam(s), Optimizer::Adam { rate, decay_per_1000, amsgrad }) => {
                 let rate = rate * decay_per_1000.powf(step as f64 / 1000.0);
-                s.step(rate, amsgrad, recipe.clamp, evaluate)
+                s.step(rate, amsgrad, recipe.clamp, objective)
             }
             (Self::NormalizedGradient(s), Optimizer::NormalizedGradient { eta, blocks }) => {
                 let block = step.saturating_mul(blocks) / recipe.steps.max(1);
-                s.step(eta * 0.5f64.powi(block.min(blocks - 1) as i32), recipe.clamp, evaluate)
+                s.step(eta * 0.5f64.powi(block.min(blocks - 1) as i32), recipe.clamp, objective)
             }
-            (Self::Lbfgs(s), Optimizer::Lbfgs(lbfgs)) => s.step(&lbfgs, evaluate),
-            _ => Err(crate::Error::invalid("recipe.optimiser", "is not the one that this run was started with")),
+            (Self::Lbfgs(s), Optimizer::Lbfgs(lbfgs)) => s.step(&lbfgs, objective),
+            _ => Err(crate::Error::invalid("recipe.optimizer", "differs from the one that this run was started with")),
         }
     }
 
@@ -85,7 +85,7 @@ impl State {
         }
     }
 
-    /// Whether all arrays belong to one picture.
+    /// Returns whether all arrays have the size of one stimulus.
     pub fn is_consistent(&self) -> bool {
         match self {
             Self::Adam(s) => s.is_consistent(),
@@ -94,7 +94,7 @@ impl State {
         }
     }
 
-    /// Reads the state of a run on a picture of these colour planes, height and width.
+    /// Loads the state of a run on a stimulus of these color planes, height and width.
     pub fn load(recipe: &Recipe, from: &ArchiveReader, planes: (usize, [usize; 2])) -> Result<Self> {
         Ok(match recipe.optimizer {
             Optimizer::Adam { .. } => Self::Adam(adam::Adam::load(from)?),

@@ -1,4 +1,4 @@
-//! Steps of a given length down the gradient.
+//! Gradient descent with steps of a given length.
 
 use super::{Objective, StepOutcome};
 use crate::Result;
@@ -12,17 +12,17 @@ impl NormalizedGradient {
         Self { x }
     }
 
-    pub fn step(&mut self, eta: f64, clamp: bool, evaluate: &mut dyn Objective) -> Result<StepOutcome> {
-        let gradient = evaluate.evaluate(&self.x)?.gradient;
+    pub fn step(&mut self, eta: f64, clamp: bool, objective: &mut dyn Objective) -> Result<StepOutcome> {
+        let gradient = objective.evaluate(&self.x)?.gradient;
         let mut x = self.x.clone();
-        descend(&mut x, &gradient, eta, clamp.then(|| evaluate.range()));
-        evaluate.check(&x)?;
+        descend(&mut x, &gradient, eta, clamp.then(|| objective.range()));
+        objective.check(&x)?;
         self.x = x;
         Ok(StepOutcome::Moved)
     }
 }
 
-/// `x <- x - eta g / (norm2(g) + 1e-10)`, clamped to the range if there is one.
+/// `x <- x - eta g / (norm2(g) + 1e-10)`, clamped to `range` if given.
 pub fn descend(x: &mut [f32], gradient: &[f32], eta: f64, range: Option<[f32; 2]>) {
     let norm = gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
     for (x, &g) in x.iter_mut().zip(gradient) {

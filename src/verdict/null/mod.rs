@@ -84,7 +84,7 @@ impl NullDistribution {
         let folder = assets::shipped("nulls")?;
         let weights = &network.weights_source().weights_sha256;
         let mut files: Vec<_> = std::fs::read_dir(&folder)
-            .map_err(|e| Error::file(&folder, e))?
+            .map_err(|e| Error::io(&folder, e))?
             .flatten()
             .map(|entry| entry.path())
             .collect();
@@ -109,7 +109,7 @@ impl NullDistribution {
     /// [`Error::File`] when the file is missing, damaged, or of another format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let null: Self = serde_json::from_slice(&bytes)
             .map_err(|e| Error::file(path, format!("is no intact null distribution ({e})")))?;
         if null.format != FORMAT {
