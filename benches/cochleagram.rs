@@ -1,4 +1,4 @@
-//! Time of a cochleagram, forward and with its gradient, beside PyTorch's, the two taking turns.
+//! Measures a cochleagram, forward and with its gradient, interleaved with PyTorch.
 //!
 //! `cargo bench --bench cochleagram -- PYTHON [THREADS]`, with a Python that has scripts/reference/requirements.txt.
 
@@ -17,7 +17,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// Milliseconds of the forward pass, and of it with the gradient.
+/// Milliseconds of the forward pass, and of the forward pass with the gradient.
 fn ours(ear: &Cochleagram, x: &Var, along: &Tensor) -> metamers::Result<[f64; 2]> {
     let mut times = [vec![], vec![]];
     for round in 0..=ROUNDS {

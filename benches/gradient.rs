@@ -1,4 +1,4 @@
-//! Milliseconds of one gradient evaluation: forward to a stage, the norm of the difference to a target, gradient of the input.
+//! Measures one gradient evaluation in milliseconds: forward to a stage, the norm of the difference to a target, gradient of the input.
 //!
 //! `cargo bench --bench gradient [-- PART_OF_A_NAME ...]` prints a table of batches. With `--serve`, for `scripts/compare_torch`: a
 //! line on the standard input names a network, a stage and a batch; the answer is the time of one evaluation in milliseconds.
@@ -19,7 +19,7 @@ const CASES: [(&str, &str); 6] = [
     ("resnet50", "conv1"),
 ];
 
-/// Images at once, and how often each batch is timed.
+/// Batch sizes, and the number of timings of each.
 const BATCHES: [usize; 3] = [1, 4, 8];
 const ROUNDS: usize = 11;
 
@@ -103,7 +103,7 @@ fn main() -> metamers::Result<()> {
         let cases = BATCHES.iter().map(|&batch| Case::new(&net, &compiled, stage, batch));
         let cases = cases.collect::<metamers::Result<Vec<_>>>()?;
         let mut times = BATCHES.map(|_| vec![]);
-        // In turn, so that what else the machine does meets all alike.
+        // Interleaved, so that other load affects all batch sizes alike.
         for _ in 0..ROUNDS {
             for (case, times) in cases.iter().zip(&mut times) {
                 times.push(case.milliseconds()?);

@@ -1,4 +1,4 @@
-//! Single operations and whole steps: `cargo bench --bench ops [-- PART_OF_A_NAME]`.
+//! Measures single operations and whole steps: `cargo bench --bench ops [-- PART_OF_A_NAME]`.
 //!
 //! The operations are those of the layer-by-layer run, forward alone and with the gradient; the steps are the compiled plan's.
 
@@ -60,7 +60,7 @@ operation!(average_pool_2x2, AvgPool2d::new(Window::square(2).stride(2)), [1, 64
 operation!(activation, Relu::RELU6, [1, 144, 56, 56]);
 operation!(cochleagram, Cochleagram::feather2023().expect("a cochleagram"), [1, 40_000]);
 
-/// Forward to the stage, and the gradient of the input of half the activations' square.
+/// Runs forward to the stage, and computes the input gradient of half the squared norm of the activations.
 #[divan::bench(args = [("efficientnet_lite0", "block2"), ("efficientnet_lite0", "features"), ("alexnet", "conv5"),
     ("vgg19", "conv5_4"), ("resnet50", "layer4")])]
 fn step(bencher: Bencher, (name, stage): (&str, &str)) {

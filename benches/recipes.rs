@@ -6,7 +6,7 @@ use metamers::prelude::*;
 use metamers::synthesis::{Recipe, Stop, StopReason, Synthesis};
 use metamers::verdict::WELL_MATCHED_DB;
 
-/// The evaluations at which the ratio is told.
+/// The numbers of evaluations at which the ratio is printed.
 const MARKS: [usize; 6] = [25, 50, 100, 200, 400, 800];
 
 struct Options {
@@ -26,7 +26,7 @@ fn options() -> Result<Options, String> {
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        // Cargo tells every bench that it is one.
+        // Cargo passes `--bench` to every bench target.
         if argument == "--bench" {
             continue;
         }

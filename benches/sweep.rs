@@ -1,6 +1,6 @@
-//! Tasks side by side on one thread each, or one after the other on all threads: `cargo bench --bench sweep`.
+//! Measures tasks in parallel on one thread each, and in sequence on all threads: `cargo bench --bench sweep`.
 //!
-//! Both are measured in turns, and the fastest of each counts: other work on the machine only makes them slower.
+//! Rounds are interleaved, and the fastest of each counts, because other load only slows them down.
 
 use std::time::{Duration, Instant};
 

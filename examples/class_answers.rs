@@ -1,6 +1,6 @@
-//! What a class recognised: reads the answers that people saved from a recognition task, and shows proportions and the stage effect.
+//! Analyses the answers of a recognition task: proportions correct and the stage effect.
 //!
-//! Run: `cargo run --example class_answers -- FOLDER_OF_ANSWERS OUTPUT_FOLDER`; with the word `simulated` for the first it makes up a class.
+//! Run: `cargo run --example class_answers -- FOLDER_OF_ANSWERS OUTPUT_FOLDER`; `simulated` as the first argument simulates a class.
 
 use metamers::prelude::{analysis::*, *};
 

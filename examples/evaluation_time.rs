@@ -1,4 +1,4 @@
-//! How long one gradient evaluation of the shipped network takes on this machine, by stage: the median of 30.
+//! Measures one gradient evaluation of the shipped network on this machine, by stage: the median of 30.
 //!
 //! Run: `cargo run --release --example evaluation_time -- stem block5 features`
 

@@ -1,4 +1,4 @@
-//! Draws every kind of display into a folder, to be looked at: `cargo run --release --example gallery -- OUTPUT_FOLDER`.
+//! Writes every kind of display to a folder, for visual inspection: `cargo run --release --example gallery -- OUTPUT_FOLDER`.
 
 use std::error::Error;
 use std::f32::consts::TAU;
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Both forms of one thing.
+/// Writes all forms of one value.
 fn save(thing: impl Show, folder: &Path, name: &str) -> metamers::Result<()> {
     let thing = Saved(thing.mime_bundles());
     if thing.0.iter().any(|bundle| bundle.png_bytes().is_some()) {
@@ -42,7 +42,7 @@ impl Show for Saved {
     }
 }
 
-/// What a running synthesis shows.
+/// The display of a running synthesis.
 fn step(folder: &Path) -> metamers::Result<()> {
     let gradient = HeatMap::new("gradient", 224, 224, ripples(224, 2e-5))
         .palette(Palette::Diverging)
@@ -59,7 +59,7 @@ fn step(folder: &Path) -> metamers::Result<()> {
     save(figure, folder, "step")
 }
 
-/// What a finished metamer shows.
+/// The display of a finished metamer.
 fn finished(folder: &Path) -> metamers::Result<()> {
     let snr = LinePlot::new("SNR at block5")
         .x_label("gradient evaluations")
@@ -118,7 +118,7 @@ fn curves(folder: &Path) -> metamers::Result<()> {
     save(Figure::new("Axes of three kinds").row([narrow, large, small]), folder, "axes")
 }
 
-/// What a running plot looks like at its start, narrow, crowded, and without lines.
+/// Line plots: with one point, narrow, crowded, and without lines.
 fn crowded(folder: &Path) -> metamers::Result<()> {
     let begun = LinePlot::new("three steps").x_label("gradient evaluations").y_label("loss").log_y();
     let begun = begun.series("", vec![(0.0, 0.9), (1.0, 0.4), (2.0, 0.3), (3.0, 0.11)]);
@@ -171,7 +171,7 @@ fn maps(folder: &Path) -> metamers::Result<()> {
     save(names, folder, "confusions")
 }
 
-/// Stimulus by stage.
+/// A sweep's panel of stimuli by stages.
 fn stages(folder: &Path) -> metamers::Result<()> {
     let mut figure = Figure::new("Metamers of two photos at five stages").title("Metamers by stage");
     for seed in 0..2 {
@@ -193,7 +193,7 @@ fn stages(folder: &Path) -> metamers::Result<()> {
     save(table, folder, "table")
 }
 
-/// What must not look broken.
+/// Edge cases.
 fn edges(folder: &Path) -> metamers::Result<()> {
     let mut holes = vec![0.5; 3 * 32 * 32];
     (0..200).for_each(|index| holes[5 * index] = f32::NAN);
@@ -242,7 +242,7 @@ fn curve(steps: u32, pace: f64, top: f64) -> Vec<(f64, f64)> {
     (0..=steps).map(|k| (f64::from(k), top * (1.0 - (-f64::from(k) / pace).exp()))).collect()
 }
 
-/// A smooth scene with `mix` of noise, standing in for a photo.
+/// A smooth scene with a fraction `mix` of noise, as a stand-in for a photo.
 fn scene(side: usize, mix: f32) -> Raster {
     let plane = |channel: usize| {
         (0..side * side).map(move |index| {
@@ -264,7 +264,7 @@ fn ripples(side: usize, size: f32) -> Vec<f32> {
         .collect()
 }
 
-/// A number in 0..1 for each index, always the same.
+/// A deterministic pseudo-random number in 0..1 for each index.
 fn noise(index: usize) -> f32 {
     let mixed = (index as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 31)).wrapping_mul(0xd6e8_feb8_6659_fd93);

@@ -1,4 +1,4 @@
-//! The other half of `scripts/gradient_error.py`: gradients of the input, layer by layer and compiled, of a folder's problem.
+//! Computes input gradients, layer by layer and compiled, for `scripts/gradient_error.py`.
 //!
 //! `gradient_error ARCHITECTURE FOLDER STAGE...` reads FOLDER/weights.pth, x.npy and cotangent_STAGE.npy, and writes
 //! plain_STAGE.npy and compiled_STAGE.npy, and likewise the activations.

@@ -1,8 +1,8 @@
-//! Does a recipe flatter its network? At equal matches, are metamers of the fast default recognised by *another* network as often as
-//! those of `feather2023`?
+//! Compares recipes by transfer: the proportion of metamers that *another* network recognises at equal matches, for the fast default and
+//! for `feather2023`.
 //!
-//! `cargo run --release --example judged_by_another -- [PHOTOS] [SNR_DB]`: metamers of EfficientNet-Lite0 of the first so many photos that both
-//! networks know, ended at the same signal-to-noise ratio, judged by EfficientNet-Lite1 (`scripts/assets --optional` fetches it).
+//! `cargo run --release --example judged_by_another -- [PHOTOS] [SNR_DB]`: metamers of EfficientNet-Lite0, of the first PHOTOS photos that
+//! both networks classify correctly, stopped at the same signal-to-noise ratio, classified by EfficientNet-Lite1 (`scripts/assets --optional` fetches it).
 
 use metamers::prelude::{networks::*, *};
 

@@ -1,7 +1,7 @@
 //! Makes the null distributions that ship: `cargo run --release --example nulls -- OUTPUT_FOLDER`.
 //!
-//! For networks that see, all pairs of the shipped photos; for networks that hear, all pairs of the shipped recordings, 2 s around their
-//! middle at the level of the recipes for sounds.
+//! Vision networks: all pairs of the shipped photos. Hearing networks: all pairs of the shipped recordings, 2 s around their
+//! middle, at the level of the recipes for sounds.
 
 use metamers::network::Input;
 use metamers::prelude::*;
@@ -24,7 +24,7 @@ fn main() -> Result<()> {
         match *net.input() {
             Input::Sound { samples, sample_rate: rate } => {
                 let mut words = HashSet::new();
-                // Two recordings of one word are not alike by chance.
+                // Recordings of the same word are similar for a reason, not by chance.
                 for recording in shipped_recordings()?.into_iter().filter(|r| words.insert(r.word().to_string())) {
                     null = null.stimulus(Sound::open(&recording)?.prepare(rate, samples)?)?;
                 }

@@ -1,8 +1,8 @@
-//! A network from an ONNX file: its stages, and a metamer of a photo at one of them.
+//! Opens a network from an ONNX file, and makes a metamer of a photo at one of its stages.
 //!
 //! Run: `cargo run --release --example onnx_network -- resnet18.onnx /layer2/layer2.1/relu_1/Relu metamer.png`
 //!
-//! Without arguments it takes a small untrained network of the tests.
+//! Without arguments it uses a small untrained network of the tests.
 
 use metamers::network::OnnxOptions;
 use metamers::prelude::*;

@@ -1,4 +1,4 @@
-//! A metamer of a network of one's own: a small candle CNN whose weights lie in a file, as they would after training.
+//! Makes a metamer of a custom network: a small candle CNN with weights from a file, as after training.
 //!
 //! Run: `cargo run --release --example own_network -- metamer.png`
 
@@ -23,7 +23,7 @@ impl Cnn {
         })
     }
 
-    /// As in training, but for the marks, which name the stages.
+    /// The forward pass of training, with marks that name the stages.
     fn forward(&self, x: &Tensor, mark: &mut StageMarker) -> Result<Tensor> {
         let x = ((x - 0.5)? / 0.25)?;
         let x = mark.relu("relu1", self.conv1.forward(&x)?)?;
@@ -35,7 +35,7 @@ impl Cnn {
     }
 }
 
-/// A file of weights that nobody trained, so that this example needs none.
+/// Writes random weights, so that this example needs no download.
 fn untrained(path: &std::path::Path) -> candle::Result<()> {
     let vars = VarMap::new();
     Cnn::load(VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu))?;

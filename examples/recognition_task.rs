@@ -1,8 +1,7 @@
-//! Writes two experiments as pages, `pictures.html` and `words.html`, to be opened in a browser; and says which condition of each picture
-//! some participants get.
+//! Writes two experiments as pages, `pictures.html` and `words.html`, and prints the conditions of some participants.
 //!
-//! Their conditions are made in a second, of shipped photos and recordings: fewer and fewer pixels, more and more noise. In a real experiment
-//! they are the stages that metamers match (`metamer.image()?`).
+//! The conditions are degraded photos and recordings (fewer pixels, more noise), which are quick to make. In a real experiment,
+//! they are metamers of several stages (`metamer.image()?`).
 //!
 //! Run: `cargo run --example recognition_task -- OUTPUT_FOLDER`
 

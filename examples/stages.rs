@@ -1,4 +1,4 @@
-//! Photos and their metamers at several stages, as one picture: the one in the README.
+//! Draws photos and their metamers at several stages: the first picture of the README.
 //!
 //! Run: `cargo run --release --example stages -- metamers.png`
 

@@ -1,4 +1,4 @@
-//! The cells of notebook 8: one small network trained for two questions, and the metamers of both.
+//! The cells of notebook 8: one small network trained for two tasks, and the metamers of both.
 //!
 //! Run: `cargo run --release --example train_a_network -- OUTPUT_FOLDER`; each picture becomes a PNG file there.
 

@@ -1,4 +1,4 @@
-//! How long a training step takes with this library's convolution, and with candle's own, on the same weights and pictures.
+//! Measures a training step with this library's convolution and with candle's, on the same weights and pictures.
 //!
 //! Run: `cargo run --release --example training_step`
 

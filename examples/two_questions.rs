@@ -1,4 +1,4 @@
-//! Notebook 8 with more seeds and more pictures: networks trained by shape and by material, who recognises whose metamers.
+//! Notebook 8 with more seeds and pictures: cross-network recognition of metamers of networks trained on shape and on material.
 //!
 //! Run: `cargo run --release --example two_questions -- SEEDS PICTURES [RECIPE]`
 
@@ -21,7 +21,7 @@ fn main() -> metamers::Result<()> {
     let recipe = Recipe::by_name(&std::env::args().nth(3).unwrap_or_else(|| "fast".into()))?;
     let cut_outs = Cutouts::new(48)?;
     let (pictures, held_out) = (cut_outs.generate(3000, 1)?, cut_outs.generate_held_out(300, 2)?);
-    // Hits and totals by maker, stage and judge, over all seeds.
+    // Correct classifications and totals by generating network, stage and judging network, over all seeds.
     let mut sums = [[[(0, 0); 2]; STAGES.len()]; 3];
     for seed in 0..seeds as u64 {
         let trained = |name: &str, examples: Dataset, test: Dataset| -> metamers::Result<Network> {

@@ -1,4 +1,4 @@
-//! Makes the metamer of a sound and prints how well it does: `word_metamer [SOUND.wav] [STAGE] [RECIPE] [SECONDS] [FOLDER]`.
+//! Makes the metamer of a sound and prints its signal-to-noise ratio over time: `word_metamer [SOUND.wav] [STAGE] [RECIPE] [SECONDS] [FOLDER]`.
 //!
 //! Stage `cochleagram` inverts the cochleagram alone; the others are those of the shipped word network.
 

@@ -1,165 +1,364 @@
-//! The table of CONTRIBUTING.md, "folder | contents | knows", holds for every `crate::` path in `src/`.
+//! Checks the dependencies between the folders of `src/` against the table of CONTRIBUTING.md.
+//!
+//! The table lists, for each folder, the folders that it may refer to by `crate::`. Comments, strings and `#[cfg(test)]` items
+//! do not count; `lib.rs`, `prelude.rs` and `bin/` are exempt.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-type Relation = BTreeMap<String, BTreeSet<String>>;
-
-/// Modules that put the others together: what a user imports, and the program.
+/// Modules that every other may use, without a mention in its row.
+const USED_EVERYWHERE: [&str; 2] = ["error", "finite"];
+/// Top-level modules without a row.
 const EXEMPT: [&str; 3] = ["lib", "prelude", "bin"];
+/// Items at the root of the crate, and the modules that define them; external crates have none.
+const ROOT_ITEMS: [(&str, Option<&str>); 5] = [
+    ("Error", Some("error")),
+    ("Result", Some("error")),
+    ("show_in_notebooks", Some("display")),
+    ("candle", None),
+    ("candle_nn", None),
+];
 
-/// The rows of the table: a folder or file of `src/`, and what it may use.
-fn table(markdown: &str) -> Relation {
-    let rows = markdown.lines().filter_map(|line| {
-        let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
-        let name =
-            cells.first()?.strip_prefix('`')?.strip_suffix("/`").or(cells[0].strip_prefix('`')?.strip_suffix(".rs`"));
-        (cells.len() == 3).then_some((name?, cells[2]))
-    });
-    let names = |cell: &str| -> BTreeSet<String> {
-        let names = cell.split(',').map(|name| name.trim().trim_matches('`')).filter(|name| *name != "nothing");
-        names.map(str::to_string).collect()
-    };
-    rows.map(|(folder, knows)| (folder.to_string(), names(knows))).collect()
+/// The allowed references: a module, and the modules that it may use.
+type Table = BTreeMap<String, BTreeSet<String>>;
+/// Source files: path relative to `src/` with forward slashes, and text.
+type Sources = Vec<(String, String)>;
+
+/// Parses the table whose header starts with `| folder`: the first column names a module, the last the modules that it knows.
+fn parse_table(markdown: &str) -> Table {
+    let rows = markdown.lines().skip_while(|line| !line.starts_with("| folder")).skip(2);
+    rows.take_while(|line| line.starts_with('|'))
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.trim().trim_matches('|').split('|').collect();
+            let module = quoted_names(cells.first()?).into_iter().next()?;
+            Some((module, quoted_names(cells.last()?)))
+        })
+        .collect()
 }
 
-/// A source without comments, string literals and its test module, which may use anything.
-fn code(source: &str) -> String {
-    let source = source.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    let lines = source.lines().map(|line| line.split("//").next().unwrap_or_default());
-    lines.collect::<Vec<_>>().join("\n").split('"').step_by(2).collect::<Vec<_>>().join("\"\"")
+/// The names between backticks, without `/` or `.rs` at their ends.
+fn quoted_names(cell: &str) -> BTreeSet<String> {
+    let quoted = cell.split('`').skip(1).step_by(2);
+    quoted.map(|name| name.trim_end_matches('/').trim_end_matches(".rs").to_string()).collect()
 }
 
-/// The modules that a source names after `crate::`, alone or in braces.
-fn references(source: &str) -> BTreeSet<String> {
-    let source = code(source);
-    let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let mut found = BTreeSet::new();
-    for path in source.split("crate::").skip(1) {
-        let Some(group) = path.strip_prefix('{') else {
-            found.insert(name(path));
-            continue;
+/// Blanks comments and the contents of string and character literals; keeps line breaks.
+fn strip_comments_and_literals(source: &str) -> String {
+    let text: Vec<char> = source.chars().collect();
+    let mut code = String::with_capacity(source.len());
+    let mut i = 0;
+    while i < text.len() {
+        let end = match (text[i], text.get(i + 1)) {
+            ('/', Some('/')) => line_comment_end(&text, i),
+            ('/', Some('*')) => block_comment_end(&text, i),
+            ('"', _) => string_end(&text, i),
+            ('r', Some('"' | '#')) if i == 0 || !is_name_char(text[i - 1]) || text[i - 1] == 'b' => {
+                raw_string_end(&text, i)
+            }
+            ('\'', _) => character_end(&text, i),
+            _ => i,
         };
+        if end == i {
+            code.push(text[i]);
+            i += 1;
+        } else {
+            code.extend(text[i..end].iter().map(|&c| if c == '\n' { '\n' } else { ' ' }));
+            i = end;
+        }
+    }
+    code
+}
+
+fn line_comment_end(text: &[char], start: usize) -> usize {
+    (start..text.len()).find(|&i| text[i] == '\n').unwrap_or(text.len())
+}
+
+fn block_comment_end(text: &[char], start: usize) -> usize {
+    let (mut depth, mut i) = (0, start);
+    while i < text.len() {
+        match (text[i], text.get(i + 1)) {
+            ('/', Some('*')) => (depth, i) = (depth + 1, i + 2),
+            ('*', Some('/')) => (depth, i) = (depth - 1, i + 2),
+            _ => i += 1,
+        }
+        if depth == 0 {
+            return i;
+        }
+    }
+    i
+}
+
+fn string_end(text: &[char], start: usize) -> usize {
+    let mut i = start + 1;
+    while i < text.len() && text[i] != '"' {
+        i += if text[i] == '\\' { 2 } else { 1 };
+    }
+    (i + 1).min(text.len())
+}
+
+/// Returns the end of `r"..."` or `r#"..."#`, and `start` for a raw identifier.
+fn raw_string_end(text: &[char], start: usize) -> usize {
+    let hashes = text[start + 1..].iter().take_while(|&&c| c == '#').count();
+    if text.get(start + 1 + hashes) != Some(&'"') {
+        return start;
+    }
+    let closes =
+        |&i: &usize| text[i] == '"' && text[i + 1..].iter().take(hashes).filter(|&&c| c == '#').count() == hashes;
+    (start + 2 + hashes..text.len()).find(closes).map_or(text.len(), |i| i + 1 + hashes)
+}
+
+/// Returns the end of a character literal, and `start` for a lifetime.
+fn character_end(text: &[char], start: usize) -> usize {
+    match (text.get(start + 1), text.get(start + 2)) {
+        (Some('\\'), Some(_)) => (start + 3..text.len()).find(|&i| text[i] == '\'').map_or(text.len(), |i| i + 1),
+        (Some(_), Some('\'')) => start + 3,
+        _ => start,
+    }
+}
+
+/// Removes each item behind `#[cfg(test)]`, from text without comments and literals.
+fn remove_test_items(mut code: String) -> String {
+    const ATTRIBUTE: &str = "#[cfg(test)]";
+    while let Some(start) = code.find(ATTRIBUTE) {
         let mut depth = 0;
-        let mut starts = true;
-        for (at, c) in group.char_indices() {
+        let mut end = code.len();
+        for (i, c) in code[start + ATTRIBUTE.len()..].char_indices() {
             match c {
                 '{' => depth += 1,
-                '}' if depth == 0 => break,
                 '}' => depth -= 1,
-                ',' if depth == 0 => starts = true,
-                c if starts && (c.is_alphanumeric() || c == '_') => {
-                    found.insert(name(&group[at..]));
-                    starts = false;
-                }
                 _ => {}
             }
+            if depth <= 0 && matches!(c, '}' | ';') {
+                end = start + ATTRIBUTE.len() + i + c.len_utf8();
+                break;
+            }
         }
+        code.replace_range(start..end, "");
     }
-    found
+    code
 }
 
-/// All faults of sources, given as path below `src/` and text, against the table.
-fn faults(sources: &[(String, String)], allowed: &Relation) -> Vec<String> {
-    let module = |path: &str| path.split('/').next().unwrap_or_default().trim_end_matches(".rs").to_string();
-    let modules: BTreeSet<String> = sources.iter().map(|(path, _)| module(path)).collect();
-    let mut used = Relation::new();
-    let mut faults = vec![];
-    for (path, source) in sources {
-        let from = module(path);
-        if EXEMPT.contains(&from.as_str()) {
+/// The names that follow `crate::`, those of grouped imports included.
+fn crate_references(source: &str) -> BTreeSet<String> {
+    const PREFIX: &str = "crate::";
+    let code = remove_test_items(strip_comments_and_literals(source));
+    let mut names = BTreeSet::new();
+    for (at, _) in code.match_indices(PREFIX) {
+        if code[..at].ends_with(is_name_char) {
             continue;
         }
-        for to in references(source) {
-            if to == from || !modules.contains(&to) {
+        let path = code[at + PREFIX.len()..].trim_start();
+        match path.strip_prefix('{') {
+            Some(group) => names.extend(group_names(group)),
+            None => names.extend(leading_name(path)),
+        }
+    }
+    names
+}
+
+/// The first name of each path in a group, of which the opening brace has been read.
+fn group_names(group: &str) -> Vec<String> {
+    let (mut names, mut depth, mut start) = (vec![], 1, 0);
+    for (i, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 || (depth == 1 && c == ',') {
+            names.extend(leading_name(&group[start..i]));
+            start = i + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    names
+}
+
+fn leading_name(path: &str) -> Option<String> {
+    let path = path.trim_start();
+    let end = path.find(|c| !is_name_char(c)).unwrap_or(path.len());
+    (end > 0).then(|| path[..end].to_string())
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// The top-level module of a file of `src/`.
+fn module_of(path: &str) -> &str {
+    path.split('/').next().unwrap_or(path).trim_end_matches(".rs")
+}
+
+/// Compares sources with the table; returns one line for each difference.
+fn check(table: &Table, sources: &Sources) -> Vec<String> {
+    let mut problems = vec![];
+    let mut used: Table = BTreeMap::new();
+    for (path, text) in sources {
+        let module = module_of(path);
+        if EXEMPT.contains(&module) {
+            continue;
+        }
+        let known = used.entry(module.to_string()).or_default();
+        for name in crate_references(text) {
+            let target = match ROOT_ITEMS.iter().find(|(item, _)| *item == name) {
+                Some((_, None)) => continue,
+                Some((_, Some(target))) => target,
+                None => name.as_str(),
+            };
+            if target == module || USED_EVERYWHERE.contains(&target) {
                 continue;
             }
-            if !allowed.get(&from).is_some_and(|knows| knows.contains(&to)) {
-                faults.push(format!("src/{path} uses crate::{to}, which the row of {from} does not allow"));
+            known.insert(target.to_string());
+            if !table.contains_key(target) {
+                problems.push(format!("src/{path} uses crate::{name}, for which the table has no row"));
+            } else if table.get(module).is_some_and(|allowed| !allowed.contains(target)) {
+                problems.push(format!("src/{path} uses crate::{name}, but the row of {module} does not list {target}"));
             }
-            used.entry(from.clone()).or_default().insert(to);
         }
     }
-    let rows: BTreeSet<String> = allowed.keys().cloned().collect();
-    let expected: BTreeSet<String> = modules.into_iter().filter(|m| !EXEMPT.contains(&m.as_str())).collect();
-    faults.extend(expected.difference(&rows).map(|m| format!("{m} has no row in CONTRIBUTING.md")));
-    faults
-        .extend(rows.difference(&expected).map(|m| format!("CONTRIBUTING.md has a row for {m}, which does not exist")));
-    for (folder, knows) in allowed {
-        for unused in knows.iter().filter(|to| !used.get(folder).is_some_and(|used| used.contains(*to))) {
-            faults.push(format!("the row of {folder} allows {unused}, which it does not use"));
-        }
-    }
-    faults.extend(circle(allowed).map(|names| format!("the table has a circle: {}", names.join(" -> "))));
-    faults
+    problems.extend(check_rows(table, &used));
+    problems.extend(find_cycle(table));
+    problems
 }
 
-/// A circle of the relation, if there is one: what is left when modules that know nothing more are taken away.
-fn circle(allowed: &Relation) -> Option<Vec<String>> {
-    let mut left = allowed.clone();
-    while let Some(leaf) = left.iter().find(|(_, knows)| !knows.iter().any(|to| left.contains_key(to))) {
-        let leaf = leaf.0.clone();
-        left.remove(&leaf);
+/// Finds modules without a row, rows without a module, and listed modules that are never used.
+fn check_rows(table: &Table, used: &Table) -> Vec<String> {
+    let mut problems = vec![];
+    for module in used.keys().filter(|module| !table.contains_key(*module)) {
+        problems.push(format!("src/{module} has no row in the table"));
     }
-    let mut path = vec![left.keys().next()?.clone()];
+    for (module, allowed) in table {
+        let Some(known) = used.get(module) else {
+            problems.push(format!("the table has a row for {module}, which is not in src/"));
+            continue;
+        };
+        for name in allowed.difference(known) {
+            problems.push(format!("the row of {module} lists {name}, which src/{module} does not use"));
+        }
+    }
+    problems
+}
+
+/// Finds a circle in the allowed references, by removing modules that know no remaining one until none is left.
+fn find_cycle(table: &Table) -> Option<String> {
+    let mut left = table.clone();
     loop {
-        let next = left[path.last()?].iter().find(|to| left.contains_key(*to))?.clone();
-        if let Some(at) = path.iter().position(|name| *name == next) {
-            return Some([&path[at..], &[next]].concat());
+        let names: BTreeSet<String> = left.keys().cloned().collect();
+        let before = left.len();
+        left.retain(|_, allowed| !allowed.is_disjoint(&names));
+        if left.is_empty() {
+            return None;
         }
-        path.push(next);
-    }
-}
-
-fn sources(folder: &Path, below: &str) -> Vec<(String, String)> {
-    let mut found = vec![];
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        let name = format!("{below}{}", entry.file_name().to_str().unwrap());
-        if entry.file_type().unwrap().is_dir() {
-            found.extend(sources(&entry.path(), &format!("{name}/")));
-        } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
-            found.push((name, std::fs::read_to_string(entry.path()).unwrap()));
+        if left.len() == before {
+            break;
         }
     }
-    found
-}
-
-#[test]
-fn modules_use_what_the_table_allows() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let allowed = table(&std::fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap());
-    let faults = faults(&sources(&root.join("src"), ""), &allowed);
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
-}
-
-const PLANTED: &str = "| folder | contents | knows |\n| --- | --- | --- |\n| `eye/` | sees | `light` |\n| `light/` | shines | nothing |\n";
-
-fn planted(eye: &str, light: &str, table_text: &str) -> Vec<String> {
-    let sources = [("eye/mod.rs".to_string(), eye.to_string()), ("light/lamp.rs".into(), light.into())];
-    faults(&sources, &table(table_text))
-}
-
-#[test]
-fn a_planted_violation_is_found() {
-    assert_eq!(planted("use crate::light::Lamp;", "use crate::Result;", PLANTED), Vec::<String>::new());
-    let violation = "src/light/lamp.rs uses crate::eye, which the row of light does not allow";
-    for light in ["use crate::eye::Eye;", "use crate::{Result, eye::{Eye, Lens}};", "fn f() { crate::eye::look() }"] {
-        assert_eq!(planted("use crate::light::Lamp;", light, PLANTED), [violation], "{light}");
+    let mut walk: Vec<&String> = vec![left.keys().next()?];
+    loop {
+        let next = left[*walk.last()?].iter().find(|name| left.contains_key(*name))?;
+        if let Some(start) = walk.iter().position(|name| *name == next) {
+            let circle: Vec<&str> = walk[start..].iter().copied().chain([next]).map(String::as_str).collect();
+            return Some(format!("the table allows a circle: {}", circle.join(" -> ")));
+        }
+        walk.push(next);
     }
-    let quiet =
-        "// use crate::eye::Eye;\nconst S: &str = \"crate::eye\";\n#[cfg(test)]\nmod tests { use crate::eye::Eye; }";
-    assert_eq!(planted("use crate::light::Lamp;", quiet, PLANTED), Vec::<String>::new());
+}
+
+/// Reads all Rust files below a folder, except unit tests (`tests.rs`).
+fn read_sources(root: &Path, folder: &Path, sources: &mut Sources) {
+    for entry in std::fs::read_dir(folder).expect("the folder can be listed") {
+        let path = entry.expect("the entry can be read").path();
+        if path.is_dir() {
+            read_sources(root, &path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            let relative = path.strip_prefix(root).expect("the file is below the root");
+            let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+            sources.push((parts.join("/"), std::fs::read_to_string(&path).expect("the source can be read")));
+        }
+    }
 }
 
 #[test]
-fn a_table_that_is_not_true_is_found() {
-    let eye = "use crate::light::Lamp;";
-    assert_eq!(planted("", "", PLANTED), ["the row of eye allows light, which it does not use"]);
-    let less = PLANTED.replace("| `light/` | shines | nothing |\n", "");
-    assert_eq!(planted(eye, "", &less), ["light has no row in CONTRIBUTING.md"]);
-    let more = format!("{PLANTED}| `ear/` | hears | nothing |\n");
-    assert_eq!(planted(eye, "", &more), ["CONTRIBUTING.md has a row for ear, which does not exist"]);
-    let circular = PLANTED.replace("nothing", "`eye`");
-    assert_eq!(planted(eye, "use crate::eye::Eye;", &circular), ["the table has a circle: eye -> light -> eye"]);
+fn folders_use_only_what_the_table_lists() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table =
+        parse_table(&std::fs::read_to_string(project.join("CONTRIBUTING.md")).expect("CONTRIBUTING.md can be read"));
+    assert!(!table.is_empty(), "CONTRIBUTING.md has no table with the header `| folder`");
+    let root = project.join("src");
+    let mut sources = vec![];
+    read_sources(&root, &root, &mut sources);
+    let problems = check(&table, &sources);
+    assert!(problems.is_empty(), "src/ and the table of CONTRIBUTING.md differ:\n{}", problems.join("\n"));
+}
+
+const PLANTED_TABLE: &str = "\
+Text before.
+
+| folder of `src/` | contents | knows |
+| --- | --- | --- |
+| `low/` | basics | |
+| `middle/` | mentions `low/` in its text | `low` |
+| `high/` | the rest | `low`, `middle` |
+";
+
+fn planted(files: &[(&str, &str)]) -> Sources {
+    let mut sources = vec![
+        ("lib.rs".to_string(), "pub use crate::high::Anything;".to_string()),
+        ("low/mod.rs".to_string(), "use crate::{Error, Result, candle};".to_string()),
+        ("middle/mod.rs".to_string(), "use crate::low::Thing;".to_string()),
+        ("high/mod.rs".to_string(), "use crate::{\n    low::{A, B},\n    middle,\n};".to_string()),
+    ];
+    sources.extend(files.iter().map(|(path, text)| (path.to_string(), text.to_string())));
+    sources
+}
+
+#[test]
+fn a_tree_that_follows_the_table_passes() {
+    let harmless = "\
+// use crate::high::A;
+/* crate::high */
+fn text<'a>(quote: char) -> &'a str { if quote == '\"' { \"crate::high\" } else { r#\"crate::high \"quoted\"\"# } }
+#[cfg(test)]
+mod tests { use crate::high::A; fn inner() { let _ = '{'; } }
+";
+    assert_eq!(check(&parse_table(PLANTED_TABLE), &planted(&[("middle/quiet.rs", harmless)])), Vec::<String>::new());
+}
+
+#[test]
+fn a_forbidden_import_is_found() {
+    let table = parse_table(PLANTED_TABLE);
+    let message = "src/low/bad.rs uses crate::high, but the row of low does not list high";
+    for text in
+        ["use crate::high::A;", "use crate::{Error, high::{A, B}};", "fn f() { let _ = crate::high::A::new(\"//\"); }"]
+    {
+        assert_eq!(check(&table, &planted(&[("low/bad.rs", text)])), [message], "{text}");
+    }
+}
+
+#[test]
+fn an_unknown_module_is_found() {
+    let found = check(&parse_table(PLANTED_TABLE), &planted(&[("low/bad.rs", "use crate::nowhere::A;")]));
+    assert_eq!(found, ["src/low/bad.rs uses crate::nowhere, for which the table has no row"]);
+}
+
+#[test]
+fn a_folder_without_a_row_and_a_row_without_a_folder_are_found() {
+    let table = parse_table(&format!("{PLANTED_TABLE}| `gone/` | nothing | |\n"));
+    let found = check(&table, &planted(&[("new/mod.rs", "")]));
+    assert_eq!(found, ["src/new has no row in the table", "the table has a row for gone, which is not in src/"]);
+}
+
+#[test]
+fn an_unused_permission_is_found() {
+    let table = parse_table(&PLANTED_TABLE.replace("| `low`, `middle` |", "| `error`, `low`, `middle` |"));
+    assert_eq!(check(&table, &planted(&[])), ["the row of high lists error, which src/high does not use"]);
+}
+
+#[test]
+fn a_circle_is_found() {
+    let table = parse_table(&PLANTED_TABLE.replace("| basics | |", "| basics | `high` |"));
+    let found = check(&table, &planted(&[("low/up.rs", "use crate::high::A;")]));
+    assert_eq!(found, ["the table allows a circle: high -> low -> high"]);
 }
