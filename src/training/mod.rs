@@ -56,6 +56,7 @@ mod cutouts;
 mod dataset;
 mod progress;
 mod run;
+#[expect(clippy::module_inception, reason = "a file is named after the type that it holds")]
 mod training;
 
 pub use conv_net::{ConvNet, ConvNetModule, init_weights};
