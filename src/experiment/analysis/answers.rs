@@ -48,7 +48,7 @@ pub struct Answer {
     /// Longest time between two frames of the trial; above 1.5 x `frame_ms`, a frame was dropped.
     #[serde(default)]
     pub longest_frame_ms: Option<f64>,
-    /// Whether the page was hidden or left during the stimulus.
+    /// `true` if the page was hidden or left during the stimulus.
     #[serde(default)]
     pub interrupted: bool,
 }
@@ -84,7 +84,7 @@ pub struct Person {
     pub kind: String,
     /// The number of choices.
     pub choices: usize,
-    /// Whether the answers are simulated.
+    /// `true` if the answers are simulated.
     #[serde(default)]
     pub simulated: bool,
     /// The answers in trial order.

@@ -36,6 +36,7 @@ impl std::fmt::Display for ExclusionRule {
 
 /// An excluded participant.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Excluded {
     /// The session number.
     pub session: String,

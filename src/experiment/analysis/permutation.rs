@@ -15,6 +15,7 @@ const TIE_EPS: f64 = 1e-9;
 /// With the means `m_j` of condition j, `m_i` of participant i and `m` of all values:
 /// `F = (n sum_j (m_j - m)^2 / (k - 1)) / (sum_ij (x_ij - m_i - m_j + m)^2 / ((k - 1)(n - 1)))`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct RepeatedMeasures {
     /// The F value; infinite if conditions differ by the same amounts for every participant.
     pub f: f64,
@@ -81,6 +82,7 @@ fn f_value(scores: &[Vec<f64>]) -> f64 {
 /// Without a stage effect, every order of a participant's proportions is equally likely. The test therefore shuffles the conditions
 /// within each participant many times, and `p = (1 + number of F at least as large) / (1 + permutations)`.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct StageEffect {
     /// The observed F value, with its degrees of freedom.
     pub statistic: RepeatedMeasures,
@@ -96,7 +98,7 @@ pub struct StageEffect {
     pub people: usize,
     /// The number of participants left out because a condition is missing.
     pub incomplete: usize,
-    /// Whether any answers are simulated.
+    /// `true` if any answers are simulated.
     pub simulated: bool,
 }
 

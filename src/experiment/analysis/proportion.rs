@@ -4,6 +4,7 @@ use super::bootstrap;
 
 /// The proportion correct in one condition: mean over participants, standard error and confidence interval.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ConditionProportion {
     /// The condition.
     pub condition: String,

@@ -171,7 +171,7 @@ impl SimulatedClass {
     fn check(&self) -> Result<()> {
         let wrong = |what: &str, reason: String| Err(Error::invalid(what, reason));
         if self.people == 0 || self.stimuli == 0 || self.conditions.is_empty() {
-            return wrong("simulated class", "requires at least one participant, stimulus and condition".into());
+            return wrong("simulated participants", "requires at least one participant, stimulus and condition".into());
         }
         if self.inattentive > self.people {
             return wrong(
