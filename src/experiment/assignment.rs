@@ -1,19 +1,19 @@
-//! Who sees which stimulus in which condition: what the page does (`page/random.js`), so that it can be looked up and simulated.
+//! Assignment of conditions to stimuli, identical to that of the page (`page/random.js`).
 
 use std::collections::VecDeque;
 
-/// Draws that are the same for the same text, here and in the page: sfc32 (Chris Doty-Humphrey, PractRand), seeded from four FNV-1a
+/// A random generator with the same output here and in the page: sfc32 (Chris Doty-Humphrey, PractRand), seeded from four FNV-1a
 /// hashes of the text.
 #[derive(Debug)]
 pub(super) struct Generator([u32; 4]);
 
 impl Generator {
     pub fn new(text: &str) -> Self {
-        let mut made = Self([0, 1, 2, 3].map(|k| hash(&format!("{text}|{k}"))));
+        let mut generator = Self([0, 1, 2, 3].map(|k| hash(&format!("{text}|{k}"))));
         (0..15).for_each(|_| {
-            made.next();
+            generator.next();
         });
-        made
+        generator
     }
 
     fn next(&mut self) -> u32 {
@@ -41,7 +41,7 @@ fn hash(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |value, byte| (value ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// One condition for each stimulus, of those it has a version in (at least one), as evenly as can be over the conditions.
+/// Assigns each stimulus one of its available conditions (at least one), as evenly as possible over the conditions.
 pub(super) fn assign(random: &mut Generator, available: &[Vec<usize>], conditions: usize) -> Vec<usize> {
     let mut load = vec![0_usize; conditions];
     let mut chosen = vec![0; available.len()];
@@ -52,12 +52,12 @@ pub(super) fn assign(random: &mut Generator, available: &[Vec<usize>], condition
         chosen[stimulus] = lightest;
         load[lightest] += 1;
     }
-    while level(available, &mut chosen, &mut load) {}
+    while balance_step(available, &mut chosen, &mut load) {}
     chosen
 }
 
-/// Moves one stimulus along each link of a chain of conditions, from a full one to one with at least two fewer.
-fn level(available: &[Vec<usize>], chosen: &mut [usize], load: &mut [usize]) -> bool {
+/// Moves one stimulus along each link of a chain of conditions, from one condition to another with at least two fewer stimuli.
+fn balance_step(available: &[Vec<usize>], chosen: &mut [usize], load: &mut [usize]) -> bool {
     for full in 0..load.len() {
         let mut came_by: Vec<Option<usize>> = vec![None; load.len()];
         let mut queue = VecDeque::from([full]);

@@ -1,17 +1,18 @@
-//! The recognition task being put together, and checked.
+//! Builder of recognition tasks.
 
 use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
-use super::page::{Content, Shown, Single, Version, source};
+use super::page::{Content, SingleStimulus, TaskStimulus, Version, data_url};
 use super::task::noun;
 use super::{Choices, Item, RecognitionTask, Timing};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
-/// A recognition task being put together; [`TaskBuilder::build`] checks it and makes the page. Made by [`RecognitionTask::builder`].
+/// Builds a recognition task; created by [`RecognitionTask::builder`].
 #[derive(Debug, Clone)]
+#[must_use = "call build to create the task"]
 pub struct TaskBuilder {
     title: String,
     choices: Choices,
@@ -45,7 +46,7 @@ impl TaskBuilder {
         }
     }
 
-    /// Adds one version of a stimulus: as [`Item::new`].
+    /// Adds one version of a stimulus, like [`Item::new`].
     pub fn item(
         self,
         id: impl Into<String>,
@@ -56,90 +57,94 @@ impl TaskBuilder {
         self.items([Item::new(id, condition, answer, stimulus)])
     }
 
-    /// Adds versions of stimuli. Items of one id are versions of one stimulus, of which each person gets one.
+    /// Adds versions of stimuli. Items with the same id are versions of one stimulus, of which each participant gets one.
     pub fn items(mut self, items: impl IntoIterator<Item = Item>) -> Self {
         self.items.extend(items);
         self
     }
 
-    /// A practice block with feedback, to be repeated until at least `pass` answers are right. The papers: 12 stimuli of which 7 pictures
-    /// or 5 sounds must be right. Conditions of these items are not used.
+    /// Adds a practice block with feedback, repeated until at least `pass` answers are correct. The papers use 12 stimuli and require
+    /// 7 correct images or 5 correct sounds. Conditions of these items are ignored.
     pub fn practice(mut self, items: impl IntoIterator<Item = Item>, pass: usize) -> Self {
         self.practice = items.into_iter().collect();
         self.practice_pass = pass;
         self
     }
 
-    /// Trials that anyone who pays attention gets right, spread among the others. They tell who did not
-    /// ([`ExclusionRule`](super::analysis::ExclusionRule)). Conditions of these items are not used.
+    /// Adds catch trials: easy trials among the others that identify inattentive participants
+    /// ([`ExclusionRule`](super::analysis::ExclusionRule)). Conditions of these items are ignored.
     pub fn catch_trials(mut self, items: impl IntoIterator<Item = Item>) -> Self {
         self.catch_trials = items.into_iter().collect();
         self
     }
 
-    /// The order of the conditions in tables and plots; without it, that in which the items name them.
+    /// Sets the order of the conditions in tables and plots; the default is that of the items.
     pub fn conditions<T: Into<String>>(mut self, conditions: impl IntoIterator<Item = T>) -> Self {
         self.conditions = conditions.into_iter().map(Into::into).collect();
         self
     }
 
-    /// What a person agrees to before the experiment begins; without it nobody is asked.
+    /// Sets the consent text shown before the experiment; without it, the page does not ask for consent.
     pub fn consent(mut self, text: impl Into<String>) -> Self {
         self.consent = text.into();
         self
     }
 
-    /// What a person is told to do, instead of the text that the page makes up.
+    /// Sets the instructions, which replace the default text of the page.
     pub fn instructions(mut self, text: impl Into<String>) -> Self {
         self.instructions = text.into();
         self
     }
 
-    /// Whether a person gives a code (up to 32 letters, digits, - and _) that stands in the answers and decides which conditions they
-    /// get. Without it, chance does, and the answers carry only the number of the session.
+    /// Sets whether the page asks for a participant code (up to 32 letters, digits, - and _). The code is saved with the answers and
+    /// determines the conditions. Without it, conditions are random and the answers have only a session number.
     pub fn participant_code(mut self, asked: bool) -> Self {
         self.participant_code = asked;
         self
     }
 
-    /// How long things are shown: 300 ms each unless said otherwise.
+    /// Sets the presentation times; the default is 300 ms each.
     pub fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self
     }
 
-    /// What the assignment of conditions and the order of trials come from, together with the participant's code: 0 unless said otherwise.
+    /// Sets the seed, which determines conditions and trial order together with the participant code; the default is 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Checks the task and makes its page.
+    /// Checks the task and creates its page.
     ///
     /// # Errors
-    /// [`Error::Invalid`] that names what is wrong: no item that is included; an id, condition or answer without a letter; an id twice under
-    /// one condition, or with two answers, or again in practice or catch trials; a pass mark above the number of practice stimuli; a
-    /// condition missing in the given order; pictures and sounds mixed; stimuli of more than 100 MB in the page. [`Error::Unknown`] for an answer that is not
-    /// among the choices.
+    /// [`Error::Invalid`] without an included item; for an empty id, condition or answer; for an id that occurs twice under one
+    /// condition, has two answers, or occurs again in practice or catch trials; for a pass mark above the number of practice stimuli;
+    /// for a duplicate in the order of conditions; for a mix of images and sounds; and for a page above 100 MB. [`Error::Unknown`] for
+    /// an answer that is not among the choices, and a condition missing in the order.
     pub fn build(self) -> Result<RecognitionTask> {
         self.check()?;
         let kind = kind(&self.items[0].stimulus);
         let conditions = self.ordered_conditions()?;
-        let left_out = self.items.iter().filter(|item| !item.included).count();
-        let shown: Vec<&Item> = self.items.iter().filter(|item| item.included).collect();
-        let index: HashMap<&str, usize> = conditions.iter().enumerate().map(|(k, name)| (name.as_str(), k)).collect();
-        let versions: Vec<Version> = shown
+        let excluded = self.items.iter().filter(|item| !item.included).count();
+        let included: Vec<&Item> = self.items.iter().filter(|item| item.included).collect();
+        let condition_index: HashMap<&str, usize> =
+            conditions.iter().enumerate().map(|(k, name)| (name.as_str(), k)).collect();
+        let versions: Vec<Version> = included
             .par_iter()
-            .map(|item| Version { condition: index[item.condition.as_str()], source: source(&item.stimulus) })
+            .map(|item| Version {
+                condition: condition_index[item.condition.as_str()],
+                source: data_url(&item.stimulus),
+            })
             .collect();
-        let mut stimuli: Vec<Shown> = Vec::new();
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        for (item, version) in shown.into_iter().zip(versions) {
-            let place = *places.entry(&item.id).or_insert_with(|| {
-                stimuli.push(Shown { id: item.id.clone(), answer: item.answer.clone(), versions: vec![] });
+        let mut stimuli: Vec<TaskStimulus> = Vec::new();
+        let mut indices: HashMap<&str, usize> = HashMap::new();
+        for (item, version) in included.into_iter().zip(versions) {
+            let index = *indices.entry(&item.id).or_insert_with(|| {
+                stimuli.push(TaskStimulus { id: item.id.clone(), answer: item.answer.clone(), versions: vec![] });
                 stimuli.len() - 1
             });
-            stimuli[place].versions.push(version);
+            stimuli[index].versions.push(version);
         }
         let content = Content {
             fingerprint: String::new(),
@@ -155,17 +160,17 @@ impl TaskBuilder {
             seed: self.seed.to_string(),
             practice_pass: self.practice_pass,
             stimuli,
-            practice: self.practice.iter().map(Single::of).collect(),
-            catch_trials: self.catch_trials.iter().map(Single::of).collect(),
+            practice: self.practice.iter().map(SingleStimulus::new).collect(),
+            catch_trials: self.catch_trials.iter().map(SingleStimulus::new).collect(),
         };
-        RecognitionTask::new(content, left_out)
+        RecognitionTask::new(content, excluded)
     }
 
     fn check(&self) -> Result<()> {
         if !self.items.iter().any(|item| item.included) {
             let reason = match self.items.len() {
                 0 => "has no items; add some with item() or items()".into(),
-                n => format!("shows none of its {n} items: none is included"),
+                n => format!("has {n} items, but none is included"),
             };
             return Err(Error::invalid("recognition task", reason));
         }
@@ -176,32 +181,35 @@ impl TaskBuilder {
         for item in all() {
             for (what, text) in [("id", &item.id), ("condition", &item.condition)] {
                 if text.trim().is_empty() {
-                    return Err(Error::invalid(what, format!("of \"{}\" has no letter", item.stimulus.name())));
+                    return Err(Error::invalid(what, format!("of \"{}\" is empty", item.stimulus.name())));
                 }
             }
-            if !self.choices.has(&item.answer) {
+            if !self.choices.contains(&item.answer) {
                 return Err(Error::unknown("choice", &item.answer, self.choices.words().iter().map(String::as_str)));
             }
             if noun(kind(&item.stimulus)) != first {
-                let reason = format!("\"{}\" is no {first}, as the first item is; make a task of each kind", item.id);
+                let reason = format!(
+                    "\"{}\" is not of the kind \"{first}\" like the first item; make one task for each kind",
+                    item.id
+                );
                 return Err(Error::invalid("recognition task", reason));
             }
         }
         for item in &self.items {
             if !versions.insert((&item.id, &item.condition)) {
-                let reason = format!("\"{}\" is there twice under condition \"{}\"", item.id, item.condition);
+                let reason = format!("\"{}\" occurs twice under condition \"{}\"", item.id, item.condition);
                 return Err(Error::invalid("recognition task", reason));
             }
             let answer = answers.entry(&item.id).or_insert(&item.answer);
             if **answer != item.answer {
-                let reason = format!("\"{}\" has two right answers, \"{answer}\" and \"{}\"", item.id, item.answer);
+                let reason = format!("\"{}\" has two correct answers, \"{answer}\" and \"{}\"", item.id, item.answer);
                 return Err(Error::invalid("recognition task", reason));
             }
         }
         for item in self.practice.iter().chain(&self.catch_trials) {
             if answers.insert(&item.id, &item.answer).is_some() {
                 let reason = format!(
-                    "\"{}\" would be shown twice to a person; take other stimuli for practice and catch trials",
+                    "\"{}\" would be shown twice to a participant; use other stimuli for practice and catch trials",
                     item.id
                 );
                 return Err(Error::invalid("recognition task", reason));
@@ -209,13 +217,13 @@ impl TaskBuilder {
         }
         if self.practice_pass > self.practice.len() {
             let (pass, all) = (self.practice_pass, self.practice.len());
-            let reason = format!("{pass} of {all} practice stimuli cannot be right; it is {all} at most");
+            let reason = format!("{pass} of {all} practice stimuli is impossible; the maximum is {all}");
             return Err(Error::invalid("practice pass mark", reason));
         }
         Ok(())
     }
 
-    /// The conditions of which anything is shown.
+    /// The conditions of included items, in order.
     fn ordered_conditions(&self) -> Result<Vec<String>> {
         let mut found: Vec<&String> = Vec::new();
         for item in self.items.iter().filter(|item| item.included) {
@@ -229,8 +237,10 @@ impl TaskBuilder {
         if let Some(missing) = found.iter().find(|name| !self.conditions.contains(name)) {
             return Err(Error::unknown("condition", missing, self.conditions.iter().map(String::as_str)));
         }
-        if let Some(twice) = (1..self.conditions.len()).find(|&k| self.conditions[..k].contains(&self.conditions[k])) {
-            return Err(Error::invalid("conditions", format!("\"{}\" is there twice", self.conditions[twice])));
+        if let Some(duplicate) =
+            (1..self.conditions.len()).find(|&k| self.conditions[..k].contains(&self.conditions[k]))
+        {
+            return Err(Error::invalid("conditions", format!("\"{}\" occurs twice", self.conditions[duplicate])));
         }
         Ok(self.conditions.iter().filter(|name| found.contains(name)).cloned().collect())
     }

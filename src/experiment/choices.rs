@@ -1,21 +1,21 @@
-//! What a person may answer.
+//! The response choices.
 
 use std::collections::HashSet;
 
 use crate::{Error, Result};
 
-/// Up to this many choices are buttons, and more are typed.
-const MOST_BUTTONS: usize = 24;
+/// Maximum number of choices shown as buttons by default.
+const MAX_BUTTONS: usize = 24;
 
-/// The answers that a person chooses from, in the order in which they are offered.
+/// The response choices, in display order.
 ///
-/// Up to 24 are shown as buttons; of more, a person types the beginning and takes one of those that go with it.
+/// Up to 24 choices are shown as buttons. For more, participants type the first letters and select a match.
 ///
 /// ```
 /// use metamers::experiment::Choices;
 ///
 /// assert_eq!(Choices::entry_level().words().len(), 16);
-/// let words = Choices::of(["seven", "foxtrot", "hello"])?.typed();
+/// let words = Choices::new(["seven", "foxtrot", "hello"])?.typed();
 /// assert_eq!(words.chance(), 1.0 / 3.0);
 /// # Ok::<(), metamers::Error>(())
 /// ```
@@ -26,7 +26,7 @@ pub struct Choices {
 }
 
 impl Choices {
-    /// The 16 entry-level categories of the papers' picture experiments: airplane, bear, bicycle, bird, boat, bottle, car, cat, chair,
+    /// The 16 entry-level categories of the papers' image experiments: airplane, bear, bicycle, bird, boat, bottle, car, cat, chair,
     /// clock, dog, elephant, keyboard, knife, oven, truck (Geirhos et al. 2018; Feather et al. 2019, 2023).
     pub fn entry_level() -> Self {
         let words = [
@@ -36,34 +36,36 @@ impl Choices {
         Self { words: words.map(String::from).into(), typed: false }
     }
 
-    /// Choices of one's own.
+    /// Creates your own choices.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for fewer than two, for one without a letter, and for two that differ in nothing but case and outer spaces.
+    /// [`Error::Invalid`] for fewer than two choices, an empty choice, and duplicates apart from case and outer spaces.
     pub fn new<T: Into<String>>(words: impl IntoIterator<Item = T>) -> Result<Self> {
         let words: Vec<String> = words.into_iter().map(|word| word.into().trim().to_owned()).collect();
         if words.len() < 2 {
-            return Err(Error::invalid("choices", format!("a person chooses from two or more, got {}", words.len())));
+            return Err(Error::invalid("choices", format!("at least two are required, got {}", words.len())));
         }
         let mut seen = HashSet::new();
         for (index, word) in words.iter().enumerate() {
             if word.is_empty() {
-                return Err(Error::invalid("choices", format!("the one at index {index} has no letter")));
+                return Err(Error::invalid("choices", format!("the choice at index {index} is empty")));
             }
             if !seen.insert(word.to_lowercase()) {
-                return Err(Error::invalid("choices", format!("\"{word}\" is there twice")));
+                return Err(Error::invalid("choices", format!("\"{word}\" occurs twice")));
             }
         }
-        Ok(Self { typed: words.len() > MOST_BUTTONS, words })
+        Ok(Self { typed: words.len() > MAX_BUTTONS, words })
     }
 
-    /// Has the answer typed, however few the choices are.
+    /// Makes participants type the answer, for any number of choices.
+    #[must_use]
     pub fn typed(mut self) -> Self {
         self.typed = true;
         self
     }
 
-    /// Has the answer chosen by buttons, however many the choices are.
+    /// Shows buttons, for any number of choices.
+    #[must_use]
     pub fn buttons(mut self) -> Self {
         self.typed = false;
         self
@@ -74,17 +76,17 @@ impl Choices {
         &self.words
     }
 
-    /// Whether the answer is typed.
+    /// Returns whether the answer is typed.
     pub fn is_typed(&self) -> bool {
         self.typed
     }
 
-    /// The proportion correct of a person who guesses: one over the number of choices.
+    /// The chance level: 1 / the number of choices.
     pub fn chance(&self) -> f64 {
         1.0 / self.words.len() as f64
     }
 
-    pub(super) fn has(&self, word: &str) -> bool {
+    pub(super) fn contains(&self, word: &str) -> bool {
         self.words.iter().any(|known| known == word)
     }
 }

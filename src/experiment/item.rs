@@ -1,11 +1,11 @@
-//! What is shown, and what is right.
+//! Items of a recognition task.
 
 use crate::stimulus::Stimulus;
 
-/// The condition of a stimulus as it is in nature.
+/// The condition of natural stimuli.
 pub(super) const NATURAL: &str = "natural";
 
-/// One version of a stimulus: which stimulus it is made of, under which condition, what a person should answer.
+/// One version of a stimulus, with the stimulus' id, the condition and the correct answer.
 ///
 /// ```
 /// use metamers::prelude::{analysis::*, *};
@@ -13,7 +13,7 @@ pub(super) const NATURAL: &str = "natural";
 ///
 /// let photo = Image::open("photos/dog.jpg")?;
 /// let shown = Item::new("dog", "natural", "dog", &photo);
-/// let failed = Item::new("dog", "block10", "dog", &photo).included(false); // its metamer did not pass
+/// let failed = Item::new("dog", "block10", "dog", &photo).included(false); // its verdict is not "metamer"
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// The version of stimulus `id` under `condition`: `"natural"`, or the stage that its metamer matches.
+    /// Creates the version of stimulus `id` under `condition`: `"natural"`, or the stage that its metamer matches.
     pub fn new(
         id: impl Into<String>,
         condition: impl Into<String>,
@@ -42,12 +42,13 @@ impl Item {
         }
     }
 
-    /// A stimulus as it is in nature, for practice and catch trials.
+    /// Creates a natural stimulus, also for practice and catch trials.
     pub fn natural(id: impl Into<String>, answer: impl Into<String>, stimulus: impl Into<Stimulus>) -> Self {
         Self::new(id, NATURAL, answer, stimulus)
     }
 
-    /// Whether it may be shown. A metamer that failed its criteria may not: people would be asked about something else.
+    /// Sets whether the item is shown; the default is `true`. Exclude metamers that do not meet their criteria.
+    #[must_use]
     pub fn included(mut self, included: bool) -> Self {
         self.included = included;
         self

@@ -1,8 +1,7 @@
-//! The recognition experiment: would a person know what a metamer shows?
+//! The recognition experiment: do people recognise metamers?
 //!
-//! [`RecognitionTask`] writes one page of HTML that runs the experiment of Feather et al. (2019, 2023) in any browser, without a server
-//! and without sending anything; [`analysis`] reads the answers that people saved, and compares conditions, the network and the published
-//! human means.
+//! [`RecognitionTask`] creates an HTML page that runs the experiment of Feather et al. (2019, 2023) in any browser. The page needs no
+//! server and sends no data. [`analysis`] reads the saved answers and compares conditions, the network and published human means.
 //!
 //! ```
 //! use metamers::prelude::{analysis::*, *};
@@ -12,7 +11,7 @@
 //!     .item("cat", "natural", "cat", Image::open("photos/tabby_cat.jpg")?)
 //!     .seed(1)
 //!     .build()?;
-//! assert!(task.page().starts_with("<!DOCTYPE html>"));          // task.save("task.html")? writes it
+//! assert!(task.page().starts_with("<!DOCTYPE html>"));          // save it with task.save("task.html")?
 //! # Ok::<(), metamers::Error>(())
 //! ```
 

@@ -1,4 +1,4 @@
-//! The experiment as one page of HTML.
+//! The HTML page of the experiment.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -18,10 +18,10 @@ const SCRIPT: &str = concat!(
     include_str!("page/page.js"),
 );
 
-/// What the page's script reads; `page/record.js` and `page/page.js` use these names.
+/// Input of the page's script; `page/record.js` and `page/page.js` use these names.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(super) struct Content {
-    /// Tells this experiment from others in the answers and in a browser's storage.
+    /// Identifies the experiment in the answers and in the browser's storage.
     pub fingerprint: String,
     pub title: String,
     pub kind: &'static str,
@@ -32,17 +32,17 @@ pub(super) struct Content {
     pub instructions: String,
     pub participant_code: bool,
     pub timing: Timing,
-    /// As text: JavaScript's numbers hold no 64-bit integers.
+    /// A string, because JavaScript numbers cannot represent 64-bit integers.
     pub seed: String,
     pub practice_pass: usize,
-    pub stimuli: Vec<Shown>,
-    pub practice: Vec<Single>,
-    pub catch_trials: Vec<Single>,
+    pub stimuli: Vec<TaskStimulus>,
+    pub practice: Vec<SingleStimulus>,
+    pub catch_trials: Vec<SingleStimulus>,
 }
 
 /// A stimulus with its versions.
 #[derive(Debug, Clone, serde::Serialize)]
-pub(super) struct Shown {
+pub(super) struct TaskStimulus {
     pub id: String,
     pub answer: String,
     pub versions: Vec<Version>,
@@ -51,50 +51,50 @@ pub(super) struct Shown {
 /// A stimulus under one condition.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(super) struct Version {
-    /// Its index among the conditions.
+    /// Index of the condition.
     pub condition: usize,
     pub source: String,
 }
 
 /// A stimulus of the practice block or a catch trial.
 #[derive(Debug, Clone, serde::Serialize)]
-pub(super) struct Single {
+pub(super) struct SingleStimulus {
     pub id: String,
     pub answer: String,
     pub source: String,
 }
 
-impl Single {
-    pub fn of(item: &Item) -> Self {
-        Self { id: item.id.clone(), answer: item.answer.clone(), source: source(&item.stimulus) }
+impl SingleStimulus {
+    pub fn new(item: &Item) -> Self {
+        Self { id: item.id.clone(), answer: item.answer.clone(), source: data_url(&item.stimulus) }
     }
 }
 
 impl Content {
-    /// How much of the page the stimuli take: nearly all of it.
+    /// Size of the stimuli, nearly the whole page, in bytes.
     pub fn stimuli_bytes(&self) -> usize {
         let versions = self.stimuli.iter().flat_map(|shown| &shown.versions).map(|version| version.source.len());
         let single = self.practice.iter().chain(&self.catch_trials).map(|item| item.source.len());
         versions.chain(single).sum()
     }
 
-    /// The page, and its content with the fingerprint filled in.
+    /// Creates the page, and the content with its fingerprint.
     pub fn page(mut self) -> Result<(String, Self)> {
         let json = |content: &Self| {
             serde_json::to_string(content)
                 .map_err(|e| Error::invalid("task", format!("cannot be written as JSON ({e})")))
         };
         self.fingerprint = crate::fs::sha256::hex_digest(json(&self)?.as_bytes())[..12].into();
-        // A `<` is found in JSON's texts only: written like this, none of them ends the script or begins a comment.
+        // In JSON, `<` occurs only in strings. Escaped, it cannot end the script or start a comment.
         let task = json(&self)?.replace('<', "\\u003c");
         let parts =
             [("title", escape(&self.title)), ("style", STYLE.into()), ("script", SCRIPT.into()), ("task", task)];
-        Ok((filled(PAGE, &parts), self))
+        Ok((fill_template(PAGE, &parts), self))
     }
 }
 
-/// `template` with each `{{name}}` replaced; what is put in is not looked through again.
-fn filled(template: &str, parts: &[(&str, String)]) -> String {
+/// Replaces each `{{name}}` in a template; inserted text is not searched again.
+fn fill_template(template: &str, parts: &[(&str, String)]) -> String {
     let mut pieces = template.split("{{");
     let mut page = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -105,8 +105,8 @@ fn filled(template: &str, parts: &[(&str, String)]) -> String {
     page
 }
 
-/// A stimulus as an address that holds it: PNG of 8 bits a channel, or WAV of 16-bit samples at the level that it has.
-pub(super) fn source(stimulus: &Stimulus) -> String {
+/// Encodes a stimulus as a data URL: PNG with 8 bits a channel, or WAV with 16-bit samples at the original level.
+pub(super) fn data_url(stimulus: &Stimulus) -> String {
     let (kind, bytes) = match stimulus {
         Stimulus::Image(image) => ("image/png", Raster::from(image).png()),
         Stimulus::Sound(sound) => ("audio/wav", sound.to_wav16()),

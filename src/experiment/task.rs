@@ -1,35 +1,35 @@
-//! The recognition task: one page of HTML.
+//! The recognition task.
 
 use std::path::Path;
 
 use super::assignment::{Generator, assign};
-use super::page::{Content, Shown};
+use super::page::{Content, TaskStimulus};
 use super::{Choices, TaskBuilder};
 use crate::display::{MimeBundle, Show, escape};
 use crate::{Error, Result};
 
 const MEGABYTE: usize = 1_000_000;
-/// Larger pages are refused: telephones fail to open them.
-const LARGEST_PAGE: usize = 100 * MEGABYTE;
-/// From here on a warning says that the page is slow to open.
+/// Maximum page size, because phones fail to open larger pages.
+const MAX_PAGE: usize = 100 * MEGABYTE;
+/// Page size above which a warning says that the page opens slowly.
 const LARGE_PAGE: usize = 25 * MEGABYTE;
-/// From here on a warning says what the page does to a notebook that shows it.
+/// Page size above which a warning mentions the notebook's size.
 const LARGE_OUTPUT: usize = 3 * MEGABYTE;
 
-/// What a person is shown, in words.
+/// The noun for a kind of stimulus.
 pub(super) fn noun(kind: &str) -> &'static str {
-    if kind == "image" { "picture" } else { "sound" }
+    if kind == "image" { "image" } else { "sound" }
 }
 
-/// An experiment that asks people what they see or hear, as one page of HTML.
+/// A recognition experiment with images or sounds, as an HTML page.
 ///
-/// A person reads and agrees to a text, practises with feedback, then sees each stimulus once, in one condition that chance chose for
-/// them; conditions are as even over the stimuli as can be. A picture stands for 300 ms between a cross and a mask of noise, a sound
-/// plays once; then the person chooses what it was. The page works from a file, in a notebook and on a telephone, with keyboard or
-/// pointer. It loads and sends nothing: a person saves the answers as JSON or CSV, and [`analysis`](super::analysis) reads the files. The
-/// design is that of Feather et al. (2023), Nature Neuroscience 26, 2017-2034.
+/// A participant gives consent, practises with feedback, and then sees each stimulus once, in one randomly assigned condition.
+/// Conditions are balanced over the stimuli. An image is shown for 300 ms between a fixation cross and a noise mask; a sound plays
+/// once. Then the participant selects an answer. The page works from a file, in a notebook and on a phone, with keyboard or pointer.
+/// It loads and sends no data: participants save the answers as JSON or CSV, and [`analysis`](super::analysis) reads the files. The
+/// design follows Feather et al. (2023), Nature Neuroscience 26, 2017-2034.
 ///
-/// The right answers stand in the page's source, for those who look for them there.
+/// The page's source contains the correct answers.
 ///
 /// ```
 /// use metamers::prelude::{analysis::*, *};
@@ -39,7 +39,7 @@ pub(super) fn noun(kind: &str) -> &'static str {
 /// let task = RecognitionTask::builder("What do you see?", Choices::entry_level())
 ///     .item("dog", "natural", "dog", &dog)
 ///     .item("dog", "coarse", "dog", &coarse)
-///     .consent("You take part of your own free will.")
+///     .consent("Participation is voluntary.")
 ///     .participant_code(true)
 ///     .seed(7)
 ///     .build()?;
@@ -57,11 +57,11 @@ pub struct RecognitionTask {
     seed: String,
     choices: usize,
     conditions: Vec<String>,
-    /// Of each stimulus its id and the indices of its conditions.
+    /// Id and condition indices of each stimulus.
     stimuli: Vec<(String, Vec<usize>)>,
     practice: (usize, usize),
     catch_trials: usize,
-    left_out: usize,
+    excluded: usize,
 }
 
 impl std::fmt::Debug for RecognitionTask {
@@ -72,24 +72,25 @@ impl std::fmt::Debug for RecognitionTask {
 }
 
 impl RecognitionTask {
-    /// A task with a title and the choices that a person has, still without items.
+    /// Returns a builder for a task with this title and these response choices.
     pub fn builder(title: impl Into<String>, choices: Choices) -> TaskBuilder {
         TaskBuilder::new(title.into(), choices)
     }
 
-    pub(super) fn new(content: Content, left_out: usize) -> Result<Self> {
+    pub(super) fn new(content: Content, excluded: usize) -> Result<Self> {
         let bytes = content.stimuli_bytes();
-        if bytes > LARGEST_PAGE {
+        if bytes > MAX_PAGE {
             let reason = format!(
-                "its page would have {} MB, and {} MB are the most that browsers open well; take fewer items, smaller \
-                 pictures, or sounds at a lower rate",
+                "its page would have {} MB, but browsers open at most {} MB reliably; use fewer items, smaller images, or \
+                 sounds at a lower sample rate",
                 bytes / MEGABYTE,
-                LARGEST_PAGE / MEGABYTE
+                MAX_PAGE / MEGABYTE
             );
             return Err(Error::invalid("recognition task", reason));
         }
         let (page, content) = content.page()?;
-        let conditions_of = |shown: &Shown| shown.versions.iter().map(|version| version.condition).collect();
+        let conditions_of =
+            |stimulus: &TaskStimulus| stimulus.versions.iter().map(|version| version.condition).collect();
         Ok(Self {
             page,
             stimuli: content.stimuli.iter().map(|shown| (shown.id.clone(), conditions_of(shown))).collect(),
@@ -101,16 +102,16 @@ impl RecognitionTask {
             conditions: content.conditions,
             practice: (content.practice_pass, content.practice.len()),
             catch_trials: content.catch_trials.len(),
-            left_out,
+            excluded,
         })
     }
 
-    /// The page: HTML that needs nothing beside it.
+    /// The page, a self-contained HTML document.
     pub fn page(&self) -> &str {
         &self.page
     }
 
-    /// Twelve hexadecimal digits of the SHA-256 of all that the page shows; the answers carry them.
+    /// The first twelve hexadecimal digits of the SHA-256 of the page's content, which the answers contain.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -120,14 +121,14 @@ impl RecognitionTask {
         &self.conditions
     }
 
-    /// How many stimuli have a version under each condition, in the order of [`RecognitionTask::conditions`].
+    /// The number of stimuli with a version under each condition, in the order of [`RecognitionTask::conditions`].
     pub fn versions(&self) -> Vec<usize> {
         let has = |condition| self.stimuli.iter().filter(|(_, conditions)| conditions.contains(&condition)).count();
         (0..self.conditions.len()).map(has).collect()
     }
 
-    /// Which condition of each stimulus a person gets, as pairs of stimulus and condition: by their code, or by the number of their session
-    /// when no code is asked.
+    /// The pairs of stimulus and condition for a participant, identified by code, or by session number if the task asks for no
+    /// code.
     pub fn assignment(&self, person: &str) -> Vec<(String, String)> {
         let available: Vec<Vec<usize>> = self.stimuli.iter().map(|(_, conditions)| conditions.clone()).collect();
         let mut random = Generator::new(&format!("{}:{person}:conditions", self.seed));
@@ -137,14 +138,14 @@ impl RecognitionTask {
         self.stimuli.iter().zip(chosen).map(named).collect()
     }
 
-    /// What to know before it is used: conditions that miss stimuli, too few stimuli, a large page. Empty when all is well.
+    /// Warnings about missing versions, too few stimuli and a large page; empty if there are none.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = vec![];
         let (stimuli, conditions) = (self.stimuli.len(), self.conditions.len());
         if stimuli < conditions {
             warnings.push(format!(
-                "{stimuli} stimuli for {conditions} conditions: a person does not see every condition, and the test of the stage effect needs \
-                 those who do"
+                "{stimuli} stimuli for {conditions} conditions: participants do not see every condition, which the test of the stage effect \
+                 requires"
             ));
         }
         for (name, versions) in self.conditions.iter().zip(self.versions()).filter(|(_, versions)| *versions < stimuli)
@@ -153,25 +154,25 @@ impl RecognitionTask {
         }
         let megabytes = self.page.len() as f64 / MEGABYTE as f64;
         if self.page.len() > LARGE_PAGE {
-            warnings.push(format!("the page has {megabytes:.0} MB: slow to open, and some telephones may fail"));
+            warnings.push(format!("the page has {megabytes:.0} MB; it opens slowly, and some phones may fail"));
         } else if self.page.len() > LARGE_OUTPUT {
             warnings.push(format!(
-                "the page has {megabytes:.1} MB, and a notebook that shows it grows by as much; save(\"task.html\") makes a file of its own"
+                "the page has {megabytes:.1} MB, which a notebook that shows it stores too; save(\"task.html\") writes a separate file"
             ));
         }
         warnings
     }
 
-    /// Writes the page (`.html`) or its description (`.txt`). The file appears whole or not at all.
+    /// Saves the page (`.html`) or its description (`.txt`). The write is atomic.
     ///
     /// # Errors
-    /// [`Error::File`] for another ending, or when the file cannot be written.
+    /// [`Error::File`] for another extension, or if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         match crate::fs::extension::lowercase_extension(path).as_str() {
             "html" | "htm" => crate::fs::atomic::write(path, self.page.as_bytes()),
             "txt" => Show::export(self, path),
-            _ => Err(Error::file(path, "a recognition task is saved as .html (the page) or .txt (what it is)")),
+            _ => Err(Error::file(path, "a recognition task is saved as .html (the page) or .txt (its description)")),
         }
     }
 
@@ -180,21 +181,21 @@ impl RecognitionTask {
         let mut lines = vec![
             format!("recognition task: {}", self.title),
             format!(
-                "{} {}s, each once to a person in one of {} conditions ({}); {} choices",
+                "{} {}s, each shown once to a participant in one of {} conditions ({}); {} choices",
                 self.stimuli.len(),
                 noun(self.kind),
                 self.conditions.len(),
                 self.conditions.join(", "),
                 self.choices
             ),
-            format!("practice: {pass} of {practice} must be right; catch trials: {}", self.catch_trials),
+            format!("practice: {pass} of {practice} must be correct; catch trials: {}", self.catch_trials),
         ];
-        if self.left_out > 0 {
-            lines.push(format!("left out: {} items that are not included", self.left_out));
+        if self.excluded > 0 {
+            lines.push(format!("excluded items: {}", self.excluded));
         }
-        lines.extend(self.warnings().into_iter().map(|warning| format!("mind: {warning}")));
+        lines.extend(self.warnings().into_iter().map(|warning| format!("warning: {warning}")));
         lines.push(
-            "If no page appears here (a notebook that is not trusted shows none): save(\"task.html\") and open that file in a browser.".into(),
+            "If no page appears here (untrusted notebooks show none), use save(\"task.html\") and open the file in a browser.".into(),
         );
         lines.join("\n")
     }

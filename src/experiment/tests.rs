@@ -1,4 +1,4 @@
-//! What a teacher would notice if the task were put together wrongly.
+//! Tests of recognition tasks.
 
 use std::collections::HashMap;
 
@@ -76,9 +76,9 @@ fn failed_metamers_are_never_shown_and_are_said_to_be_missing() {
     assert_eq!(task.versions(), [3, 3, 3, 1]);
     let shown = |person: usize| task.assignment(&person.to_string());
     assert!((0..200).flat_map(shown).all(|(id, condition)| condition != "block5" || id == "s1"));
-    assert!(!task.page().contains(&super::page::source(&picture(90).into())));
+    assert!(!task.page().contains(&super::page::data_url(&picture(90).into())));
     let text = task.mime_bundles()[0].plain().to_owned();
-    assert!(text.contains("left out: 1 item") && text.contains("\"block5\" has 1 of 3 stimuli"), "{text}");
+    assert!(text.contains("excluded items: 1") && text.contains("\"block5\" has 1 of 3 stimuli"), "{text}");
 }
 
 #[test]
@@ -123,27 +123,29 @@ fn what_cannot_be_asked_is_refused_with_the_reason() {
     assert!(refused(RecognitionTask::builder("", choices()).items([failed])).contains("none is included"));
     assert!(
         refused(builder(2).item("s1", "stem", "dog", picture(5)))
-            .contains("\"s1\" is there twice under condition \"stem\"")
+            .contains("\"s1\" occurs twice under condition \"stem\"")
     );
     assert!(
-        refused(builder(2).item("s1", "block5", "cat", picture(5))).contains("two right answers, \"dog\" and \"cat\"")
+        refused(builder(2).item("s1", "block5", "cat", picture(5)))
+            .contains("two correct answers, \"dog\" and \"cat\"")
     );
     let unknown = refused(builder(2).item("x", "stem", "dgo", picture(5)));
     assert!(unknown.contains("no choice named \"dgo\"; did you mean dog"), "{unknown}");
     assert!(refused(builder(2).item(" ", "stem", "dog", picture(5))).contains("id"));
     assert!(refused(builder(2).item("x", "", "dog", picture(5))).contains("condition"));
     assert!(
-        refused(builder(2).catch_trials([Item::natural("s1", "dog", picture(5))])).contains("shown twice to a person")
+        refused(builder(2).catch_trials([Item::natural("s1", "dog", picture(5))]))
+            .contains("shown twice to a participant")
     );
     let twice = || [Item::natural("p", "dog", picture(5)), Item::natural("p", "dog", picture(5))];
     assert!(refused(builder(2).practice(twice(), 1)).contains("\"p\" would be shown twice"));
     assert!(refused(builder(2).practice([Item::natural("p", "dog", picture(5))], 2)).contains("2 of 1"));
     assert!(
         refused(builder(2).item("x", "stem", "dog", Sound::tone(8000, 0.1, 440.0, 0.1).unwrap()))
-            .contains("no picture")
+            .contains("not of the kind \"image\"")
     );
     assert!(refused(builder(2).conditions(["natural", "stem"])).contains("no condition named \"logits\""));
-    assert!(refused(builder(2).conditions(["natural", "stem", "logits", "stem"])).contains("\"stem\" is there twice"));
+    assert!(refused(builder(2).conditions(["natural", "stem", "logits", "stem"])).contains("\"stem\" occurs twice"));
     assert!(refused(builder(2).timing(Timing { stimulus_ms: 0, ..Timing::default() })).contains("1 to 10000 ms"));
     assert!(refused(builder(2).timing(Timing { mask_ms: 60_000, ..Timing::default() })).contains("60000"));
     for (words, reason) in

@@ -1,20 +1,20 @@
-//! How long things are shown.
+//! Presentation times.
 
 use crate::{Error, Result};
 
-/// Longer than this nothing is shown before a person answers.
-const LONGEST_MS: u32 = 10_000;
+/// Maximum presentation time.
+const MAX_MS: u32 = 10_000;
 
-/// How long fixation cross, picture and mask are shown, in milliseconds; each to the nearest frame of the screen.
+/// Presentation times of fixation cross, image and mask in milliseconds, rounded to the nearest frame of the screen.
 ///
-/// The default is that of Feather et al. (2023): 300 ms each. Before a sound only the cross is shown, and the sound plays to its end.
+/// The default is that of Feather et al. (2023): 300 ms each. For sounds, only the cross is shown, and the sound plays to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Timing {
-    /// The cross before a stimulus; 0 shows none.
+    /// Duration of the fixation cross; 0 for none.
     pub fixation_ms: u32,
-    /// The picture.
+    /// Duration of the image.
     pub stimulus_ms: u32,
-    /// The noise after it; 0 shows none.
+    /// Duration of the noise mask; 0 for none.
     pub mask_ms: u32,
 }
 
@@ -27,10 +27,10 @@ impl Default for Timing {
 impl Timing {
     pub(super) fn check(self) -> Result<()> {
         let Self { fixation_ms, stimulus_ms, mask_ms } = self;
-        if stimulus_ms == 0 || [fixation_ms, stimulus_ms, mask_ms].into_iter().any(|each| each > LONGEST_MS) {
+        if stimulus_ms == 0 || [fixation_ms, stimulus_ms, mask_ms].into_iter().any(|each| each > MAX_MS) {
             let reason = format!(
-                "a picture is shown for 1 to {LONGEST_MS} ms, cross and mask for 0 to {LONGEST_MS} ms; got {fixation_ms}, \
-                 {stimulus_ms} and {mask_ms} ms (cross, picture, mask)"
+                "an image must be shown for 1 to {MAX_MS} ms, cross and mask for 0 to {MAX_MS} ms; got {fixation_ms}, \
+                 {stimulus_ms} and {mask_ms} ms (cross, image, mask)"
             );
             return Err(Error::invalid("timing", reason));
         }

@@ -16,6 +16,7 @@ const SAME_EPS: f64 = 1e-6;
 
 /// A stage and its measurements.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct InspectedStage {
     /// The stage: name, shape, receptive field, parameters, multiply-adds.
     pub stage: Stage,
@@ -29,7 +30,7 @@ pub struct InspectedStage {
     pub snr_db: Option<[f64; 2]>,
     /// The largest gradient error of custom modules, relative to the change measured with finite differences.
     pub module_gradient_error: Option<f64>,
-    /// Whether the stage follows a custom module, whose parameters and multiply-adds are unknown.
+    /// `true` if the stage follows a custom module, whose parameters and multiply-adds are unknown.
     pub behind_module: bool,
 }
 

@@ -15,6 +15,7 @@ const TIMED_EVALUATIONS: usize = 3;
 
 /// Estimated cost of a sweep on this machine by network and stage, from a few gradient evaluations on the first stimulus.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Cost {
     /// One row for each stage of each network.
     pub rows: Vec<CostRow>,
@@ -26,6 +27,7 @@ pub struct Cost {
 
 /// Estimated cost of the tasks at one stage.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct CostRow {
     /// The network's name in the plan.
     pub network: String,

@@ -9,6 +9,7 @@ use crate::verdict::{Outcome, Verdict};
 
 /// The result of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Row {
     /// The task's number.
     pub task: usize,
@@ -35,7 +36,7 @@ pub struct Row {
     pub original_class: Option<String>,
     /// The network's class for the metamer.
     pub metamer_class: Option<String>,
-    /// Whether both classes are equal.
+    /// `true` if both classes are equal.
     pub same_class: Option<bool>,
     /// The verdict's outcome; `None` without a null distribution for the network.
     pub outcome: Option<Outcome>,

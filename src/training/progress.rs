@@ -65,6 +65,7 @@ impl Snapshot {
 
 /// Progress of a training after a call such as [`TrainingRun::step`].
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct TrainingProgress {
     /// The reason for the end of the call.
     pub stop_reason: StopReason,

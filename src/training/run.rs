@@ -17,6 +17,7 @@ use crate::{Error, Result};
 
 /// The loss of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LossPoint {
     /// The number of steps before this one.
     pub step: usize,
@@ -26,6 +27,7 @@ pub struct LossPoint {
 
 /// An evaluation on the held-out examples.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct HeldOut {
     /// The number of steps before the evaluation.
     pub step: usize,

@@ -12,6 +12,7 @@ use crate::{Error, Result};
 
 /// The proportion of one network's metamers that another network assigns to the class of their originals.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Agreement {
     /// The network that the metamers were synthesised for.
     pub maker: String,

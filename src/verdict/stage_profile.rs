@@ -10,6 +10,7 @@ use crate::{Error, Result};
 
 /// The similarity of original and metamer at one stage.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct StageMatch {
     /// The stage's name.
     pub stage: String,

@@ -14,6 +14,7 @@ const DEFAULT_QUANTILE: f64 = 0.999;
 
 /// One measure of a match, compared with its null distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Measure {
     /// The value; `None` if undefined, such as the correlation with a constant.
     #[serde(with = "crate::finite::json")]
@@ -39,6 +40,7 @@ impl Measure {
 
 /// The verdict on a metamer, with the measures and classes that it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Verdict {
     /// The outcome.
     pub outcome: Outcome,
@@ -64,7 +66,7 @@ pub struct Verdict {
     /// The highest quantile that this number of pairs supports, `1 - 1 / pairs`. It is nominal, because pairs share stimuli (the
     /// shipped 5,995 pairs come from 110 photos) and are not independent. The papers drew their pairs from a training set.
     pub supported_quantile: f64,
-    /// Whether the SNR is at least 20 dB. The null criterion is more lenient: most stages meet it at a lower SNR.
+    /// `true` if the SNR is at least 20 dB. The null criterion is more lenient: most stages meet it at a lower SNR.
     pub well_matched: bool,
 }
 

@@ -1,65 +1,67 @@
-//! The answers of people, as the page gives them out.
+//! Answers of participants, as saved by the page.
 
 use serde::{Deserialize, Serialize};
 
 use crate::display::{Align, MimeBundle, Show, Table};
 use crate::{Error, Result};
 
-/// What a trial was for.
+/// The block of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Block {
-    /// With feedback, before the experiment.
+    /// Practice with feedback, before the experiment.
     Practice,
-    /// The experiment.
+    /// The experiment's trials.
     Main,
-    /// To tell who pays no attention.
+    /// Catch trials, which identify inattentive participants.
     Catch,
 }
 
-/// One trial of a person. Times are in milliseconds.
+/// The answer in one trial. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
-    /// What the trial was for.
+    /// The block of the trial.
     pub block: Block,
-    /// Its place in its block, from 1; main and catch trials share a block.
+    /// The trial's number in its block, from 1; main and catch trials share a block.
     pub trial: usize,
-    /// Which stimulus.
+    /// The stimulus' id.
     pub stimulus: String,
-    /// Under which condition; `practice` and `catch` where there is none.
+    /// The condition; `practice` and `catch` in trials without one.
     pub condition: String,
-    /// The place of the condition in their order, from 0.
+    /// Index of the condition.
     pub condition_index: Option<usize>,
-    /// The right answer.
-    pub right: String,
-    /// The answer; `None` when the page was left between stimulus and answer.
+    /// The correct answer.
+    #[serde(rename = "right")]
+    pub correct_answer: String,
+    /// The given answer; `None` if the participant left the page before answering.
     pub answer: Option<String>,
-    /// From the appearance of the choices to the answer.
+    /// Time from the onset of the choices to the answer.
     #[serde(default)]
     pub response_ms: Option<f64>,
-    /// From the frame with which the picture appeared to that with which it went; for a sound how long it is.
+    /// Presentation time of the image, from its first frame to the first frame without it; the duration of a sound.
     #[serde(default)]
     pub shown_ms: Option<f64>,
-    /// The time between frames during the trial.
+    /// Typical time between frames during the trial.
     #[serde(default)]
     pub frame_ms: Option<f64>,
-    /// The longest time between two frames of the trial: above one and a half of `frame_ms` the screen left a frame out.
+    /// Longest time between two frames of the trial; above 1.5 x `frame_ms`, a frame was dropped.
     #[serde(default)]
     pub longest_frame_ms: Option<f64>,
-    /// Whether the page was hidden or left while the stimulus was shown.
+    /// `true` if the page was hidden or left during the stimulus.
     #[serde(default)]
     pub interrupted: bool,
 }
 
 impl Answer {
-    /// Whether the answer is right; `None` without one.
+    /// Returns whether the answer is correct; `None` without an answer.
     pub fn is_correct(&self) -> Option<bool> {
-        self.answer.as_ref().map(|answer| *answer == self.right)
+        self.answer.as_ref().map(|answer| *answer == self.correct_answer)
     }
 
-    /// Whether it says something about recognition: there is an answer, to a stimulus that was shown undisturbed.
-    pub fn counts(&self) -> bool {
+    /// Returns whether the trial is valid: it has an answer, and the stimulus was shown without interruption.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
         self.answer.is_some() && !self.interrupted
     }
 
@@ -69,28 +71,28 @@ impl Answer {
     }
 }
 
-/// The answers of one person in one session.
+/// The answers of one participant in one session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Person {
-    /// A number that is drawn for each session.
+    /// The random number of the session.
     pub session: String,
-    /// The participant's code; empty when none was asked.
+    /// The participant code; empty if the task does not ask for one.
     pub participant: String,
     /// The fingerprint of the task.
     pub task: String,
     /// `image` or `sound`.
     pub kind: String,
-    /// How many choices there were.
+    /// The number of choices.
     pub choices: usize,
-    /// Whether a computer made these answers up.
+    /// `true` if the answers are simulated.
     #[serde(default)]
     pub simulated: bool,
-    /// The trials in their order.
+    /// The answers in trial order.
     pub answers: Vec<Answer>,
 }
 
 impl Person {
-    /// The participant's code, or the number of the session.
+    /// The participant code, or the session number.
     pub fn name(&self) -> &str {
         if self.participant.is_empty() { &self.session } else { &self.participant }
     }
@@ -100,29 +102,30 @@ impl Person {
             return Err("has no session".into());
         }
         if self.choices < 2 {
-            return Err(format!("session {}: says that there were {} choices", self.session, self.choices));
+            return Err(format!("session {}: has {} choices; at least 2 are required", self.session, self.choices));
         }
         let mut seen = std::collections::HashSet::new();
         for answer in self.answers.iter().filter(|answer| answer.block != Block::Practice) {
             if !seen.insert(&answer.stimulus) {
-                return Err(format!("session {}: stimulus \"{}\" is there twice", self.session, answer.stimulus));
+                return Err(format!("session {}: stimulus \"{}\" occurs twice", self.session, answer.stimulus));
             }
         }
         Ok(())
     }
 }
 
-/// The answers of any number of people.
+/// The answers of any number of participants.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Answers {
     pub(super) people: Vec<Person>,
 }
 
 impl Answers {
-    /// The answers of these people.
+    /// Combines the answers of several participants.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a session without number, with fewer than two choices, with a stimulus twice, and as [`Answers::and`].
+    /// [`Error::Invalid`] for a session without a number, with fewer than two choices or a duplicate stimulus, and like
+    /// [`Answers::and`].
     pub fn from_people(people: impl IntoIterator<Item = Person>) -> Result<Self> {
         people.into_iter().try_fold(Self::default(), |mut all, person| {
             person.check().map_err(|reason| Error::invalid("answers", reason))?;
@@ -131,10 +134,10 @@ impl Answers {
         })
     }
 
-    /// These answers and others. A session that is in both is taken once: its longer version, if one is the beginning of the other.
+    /// Merges two sets of answers. A session in both is kept once, in its longer version if one is the beginning of the other.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when a session has two versions that differ, or people had different numbers of choices or different kinds of
+    /// [`Error::Invalid`] for a session with two conflicting versions, and for different numbers of choices or kinds of
     /// stimuli.
     pub fn and(mut self, others: Self) -> Result<Self> {
         others.people.into_iter().try_for_each(|person| self.add(person))?;
@@ -146,7 +149,7 @@ impl Answers {
             && (first.choices, &first.kind) != (person.choices, &person.kind)
         {
             let reason = format!(
-                "session {} had {} choices for {}s, session {} {} for {}s; analyse them apart",
+                "session {} had {} choices for {}s, session {} {} for {}s; analyse them separately",
                 first.session, first.choices, first.kind, person.session, person.choices, person.kind
             );
             return Err(Error::invalid("answers", reason));
@@ -156,7 +159,7 @@ impl Answers {
             return Ok(());
         };
         if !known.answers.iter().zip(&person.answers).all(|(a, b)| a.same_as(b)) {
-            let reason = format!("session {} is there twice, with different answers", person.session);
+            let reason = format!("session {} occurs twice with different answers", person.session);
             return Err(Error::invalid("answers", reason));
         }
         if person.answers.len() > known.answers.len() {
@@ -165,17 +168,17 @@ impl Answers {
         Ok(())
     }
 
-    /// The people, in the order in which they were read.
+    /// The participants, in reading order.
     pub fn people(&self) -> &[Person] {
         &self.people
     }
 
-    /// Whether any of the answers were made up by a computer.
+    /// Returns whether any answers are simulated.
     pub fn are_simulated(&self) -> bool {
         self.people.iter().any(|person| person.simulated)
     }
 
-    /// The conditions of the main trials in their order.
+    /// The conditions of the main trials, in the task's order.
     pub fn conditions(&self) -> Vec<String> {
         let mut found: Vec<(usize, &String)> = vec![];
         let main = self.people.iter().flat_map(|person| &person.answers).filter(|answer| answer.block == Block::Main);
@@ -193,21 +196,21 @@ impl Answers {
 
 impl Show for Answers {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
-        let mut table = Table::new(["person", "main trials", "catch trials right", "disturbed or unanswered"])
+        let mut table = Table::new(["participant", "main trials", "catch trials correct", "invalid trials"])
             .align([Align::Left, Align::Right, Align::Right, Align::Right])
             .caption(format!(
-                "Answers of {}{} people",
+                "Answers of {}{} participants",
                 self.people.len(),
                 if self.are_simulated() { " simulated" } else { "" }
             ));
         for person in &self.people {
-            let of = |block| person.answers.iter().filter(move |answer| answer.block == block);
-            let right = of(Block::Catch).filter(|answer| answer.is_correct() == Some(true)).count();
+            let block_answers = |block| person.answers.iter().filter(move |answer| answer.block == block);
+            let correct = block_answers(Block::Catch).filter(|answer| answer.is_correct() == Some(true)).count();
             table.push([
                 person.name().to_owned(),
-                of(Block::Main).count().to_string(),
-                format!("{right} of {}", of(Block::Catch).count()),
-                of(Block::Main).filter(|answer| !answer.counts()).count().to_string(),
+                block_answers(Block::Main).count().to_string(),
+                format!("{correct} of {}", block_answers(Block::Catch).count()),
+                block_answers(Block::Main).filter(|answer| !answer.is_valid()).count().to_string(),
             ]);
         }
         table.mime_bundles()

@@ -1,70 +1,75 @@
-//! Whose answers are left out.
+//! Exclusion of inattentive participants.
 
 use super::{Block, Person};
 use crate::{Error, Result};
 
-/// The rule by which people are left out: those who had fewer than this proportion of their catch trials right.
+/// The rule that excludes participants with too few correct catch trials.
 ///
-/// An unanswered catch trial is not right. A person who had no catch trials stays. The default is 0.75.
+/// An unanswered catch trial is incorrect. Participants without catch trials are kept. The default minimum is 0.75.
 ///
 /// ```
 /// use metamers::experiment::analysis::ExclusionRule;
 ///
-/// assert_eq!(ExclusionRule::default().to_string(), "left out: people with fewer than 75 % of their catch trials right");
+/// assert_eq!(ExclusionRule::default().to_string(), "excluded: participants with fewer than 75 % of their catch trials correct");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ExclusionRule {
-    /// The proportion from 0, which leaves out nobody, to 1.
-    pub least_catch: f64,
+    /// The minimum proportion of correct catch trials, from 0 (excludes nobody) to 1.
+    pub min_catch_accuracy: f64,
 }
 
 impl Default for ExclusionRule {
     fn default() -> Self {
-        Self { least_catch: 0.75 }
+        Self { min_catch_accuracy: 0.75 }
     }
 }
 
 impl std::fmt::Display for ExclusionRule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "left out: people with fewer than {:.0} % of their catch trials right", 100.0 * self.least_catch)
+        write!(
+            f,
+            "excluded: participants with fewer than {:.0} % of their catch trials correct",
+            100.0 * self.min_catch_accuracy
+        )
     }
 }
 
-/// A person who was left out.
+/// An excluded participant.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Excluded {
-    /// The person's session.
+    /// The session number.
     pub session: String,
-    /// The participant's code, or the number of the session.
+    /// The participant code, or the session number.
     pub person: String,
-    /// Why.
+    /// The reason for the exclusion.
     pub reason: String,
 }
 
 impl ExclusionRule {
-    /// Leaves out nobody.
+    /// A rule that excludes nobody.
     pub fn nobody() -> Self {
-        Self { least_catch: 0.0 }
+        Self { min_catch_accuracy: 0.0 }
     }
 
     pub(super) fn check(self) -> Result<()> {
-        if !(0.0..=1.0).contains(&self.least_catch) {
-            let reason = format!("a proportion lies in [0, 1], got {}", self.least_catch);
-            return Err(Error::invalid("least_catch", reason));
+        if !(0.0..=1.0).contains(&self.min_catch_accuracy) {
+            let reason = format!("must be in [0, 1], got {}", self.min_catch_accuracy);
+            return Err(Error::invalid("min_catch_accuracy", reason));
         }
         Ok(())
     }
 
     pub(super) fn excludes(self, person: &Person) -> Option<Excluded> {
         let catch: Vec<_> = person.answers.iter().filter(|answer| answer.block == Block::Catch).collect();
-        let right = catch.iter().filter(|answer| answer.is_correct() == Some(true)).count();
-        if catch.is_empty() || right as f64 >= self.least_catch * catch.len() as f64 {
+        let correct = catch.iter().filter(|answer| answer.is_correct() == Some(true)).count();
+        if catch.is_empty() || correct as f64 >= self.min_catch_accuracy * catch.len() as f64 {
             return None;
         }
         Some(Excluded {
             session: person.session.clone(),
             person: person.name().to_owned(),
-            reason: format!("{right} of {} catch trials right", catch.len()),
+            reason: format!("{correct} of {} catch trials correct", catch.len()),
         })
     }
 }

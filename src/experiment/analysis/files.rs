@@ -1,4 +1,4 @@
-//! Reading answers from the files that the page saves, and writing them.
+//! Reading and writing answers.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ use crate::{Error, Result};
 
 const FORMAT: &str = "metamers-answers";
 const VERSION: u32 = 1;
-/// Larger files are no answers of people.
-const LARGEST: u64 = 200_000_000;
+/// Maximum file size in bytes.
+const MAX_FILE_BYTES: u64 = 200_000_000;
 
 #[derive(Serialize, Deserialize)]
 struct File {
@@ -21,15 +21,15 @@ struct File {
     person: Person,
 }
 
-/// One file holds one person, as the page saves it, or a list of them.
+/// A JSON file with one participant, as saved by the page, or a list of participants.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Files {
+enum JsonFile {
     Many(Vec<serde_json::Value>),
     One(serde_json::Value),
 }
 
-/// A line of the CSV file.
+/// A line of a CSV file.
 #[derive(Deserialize)]
 struct Line {
     session: String,
@@ -53,23 +53,23 @@ struct Line {
 }
 
 impl Answers {
-    /// Reads a file that the page or [`Answers::save`] has written: `.json`, or `.csv` of any number of sessions below each other.
+    /// Opens a file from the page or [`Answers::save`]: `.json`, or `.csv` with any number of concatenated sessions.
     ///
     /// # Errors
-    /// [`Error::File`] with the reason, and for CSV the line: no such file, another ending, no answers of this format, a stimulus twice in
-    /// a session.
+    /// [`Error::File`] with the reason, and for CSV the line, for a missing file, another extension, another format, and a duplicate
+    /// stimulus in a session.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let wrong = |reason: String| Error::file(path, reason);
         let length = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();
-        if length > LARGEST {
-            return Err(wrong(format!("has {length} bytes; answers have at most {LARGEST}")));
+        if length > MAX_FILE_BYTES {
+            return Err(wrong(format!("has {length} bytes; the maximum for answers is {MAX_FILE_BYTES}")));
         }
         let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
         let people = match lowercase_extension(path).as_str() {
             "json" => from_json(&bytes),
             "csv" => from_csv(&bytes),
-            _ => Err("answers are read from .json or .csv".into()),
+            _ => Err("must have the extension .json or .csv".into()),
         };
         let people = people.and_then(|people| match people.iter().find_map(|person| person.check().err()) {
             Some(reason) => Err(reason),
@@ -78,10 +78,10 @@ impl Answers {
         Self::from_people(people.map_err(wrong)?)
     }
 
-    /// Reads all `.json` and `.csv` files of a folder; a session that is there as both is taken once.
+    /// Opens all `.json` and `.csv` files of a folder; a session in both formats is kept once.
     ///
     /// # Errors
-    /// As [`Answers::open`] and [`Answers::and`], and when the folder holds no such file.
+    /// Fails like [`Answers::open`] and [`Answers::and`], and for a folder without such files.
     pub fn open_folder(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
@@ -89,15 +89,15 @@ impl Answers {
         files.retain(|file| matches!(lowercase_extension(file).as_str(), "json" | "csv"));
         files.sort();
         if files.is_empty() {
-            return Err(Error::file(folder, "holds no .json and no .csv file of answers"));
+            return Err(Error::file(folder, "has no .json or .csv file of answers"));
         }
         files.iter().try_fold(Self::default(), |all, file| all.and(Self::open(file)?).map_err(|e| Error::file(file, e)))
     }
 
-    /// Writes the answers to a `.json` file that [`Answers::open`] reads. The file appears whole or not at all.
+    /// Saves the answers to a `.json` file for [`Answers::open`]. The write is atomic.
     ///
     /// # Errors
-    /// [`Error::File`] for another ending, or when the file cannot be written.
+    /// [`Error::File`] for another extension, or if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         if lowercase_extension(path) != "json" {
@@ -111,18 +111,20 @@ impl Answers {
 }
 
 pub(super) fn from_json(bytes: &[u8]) -> std::result::Result<Vec<Person>, String> {
-    let files: Files = serde_json::from_slice(bytes).map_err(|e| format!("is no JSON that can be read ({e})"))?;
+    let files: JsonFile = serde_json::from_slice(bytes).map_err(|e| format!("is not valid JSON ({e})"))?;
     let files = match files {
-        Files::Many(files) => files,
-        Files::One(file) => vec![file],
+        JsonFile::Many(files) => files,
+        JsonFile::One(file) => vec![file],
     };
     files
         .into_iter()
         .map(|file| {
             if file["format"] != FORMAT || file["version"] != VERSION {
-                return Err(format!("is no answers: it should say \"format\": \"{FORMAT}\", \"version\": {VERSION}"));
+                return Err(format!(
+                    "is not a file of answers; expected \"format\": \"{FORMAT}\", \"version\": {VERSION}"
+                ));
             }
-            let file: File = serde_json::from_value(file).map_err(|e| format!("holds damaged answers ({e})"))?;
+            let file: File = serde_json::from_value(file).map_err(|e| format!("has invalid answers ({e})"))?;
             Ok(file.person)
         })
         .collect()
@@ -132,10 +134,12 @@ fn from_csv(bytes: &[u8]) -> std::result::Result<Vec<Person>, String> {
     // Spreadsheets put a byte-order mark before the first column's name.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut people: Vec<Person> = vec![];
-    // csv's own count of lines is one short in files with Windows' line ends, which the page writes.
+    // The csv crate's line number is off by one with CRLF line ends, which the page writes.
     let wrong = |index: usize, e: csv::Error| match e.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => format!("is no CSV of answers (line {}: {err})", index + 2),
-        _ => format!("is no CSV of answers ({e})"),
+        csv::ErrorKind::Deserialize { err, .. } => {
+            format!("is not a valid CSV file of answers (line {}: {err})", index + 2)
+        }
+        _ => format!("is not a valid CSV file of answers ({e})"),
     };
     for (index, line) in csv::Reader::from_reader(bytes).deserialize().enumerate() {
         let line: Line = line.map_err(|e| wrong(index, e))?;
@@ -145,7 +149,7 @@ fn from_csv(bytes: &[u8]) -> std::result::Result<Vec<Person>, String> {
             stimulus: line.stimulus,
             condition: line.condition,
             condition_index: line.condition_index,
-            right: line.right,
+            correct_answer: line.right,
             answer: line.answer,
             response_ms: line.response_ms,
             shown_ms: line.shown_ms,

@@ -1,14 +1,14 @@
-//! What a class recognised: answers of many people to proportions, intervals and a test.
+//! Analysis of recognition experiments: proportions correct, confidence intervals and a test of the stage effect.
 //!
 //! ```
 //! use metamers::experiment::analysis::{Analysis, Published, SimulatedClass};
 //!
 //! // From files: Answers::open_folder("answers")?
 //! let answers = SimulatedClass::like(&Published::alexnet()).people(12).seed(1).answers()?;
-//! let found = Analysis::new(answers).published(Published::alexnet()).run()?;
-//! let natural = &found.proportions()[0];
+//! let recognition = Analysis::new(answers).published(Published::alexnet()).run()?;
+//! let natural = &recognition.proportions()[0];
 //! assert!(natural.condition == "natural" && natural.mean > 0.7);
-//! assert!(found.stage_effect(10_000, 1)?.p < 0.01);
+//! assert!(recognition.stage_effect(10_000, 1)?.p < 0.01);
 //! # Ok::<(), metamers::Error>(())
 //! ```
 

@@ -1,29 +1,30 @@
-//! The proportion correct of a condition, over people.
+//! The proportion correct of a condition over participants.
 
 use super::bootstrap;
 
-/// How often people were right under one condition: each person's proportion correct, and over people mean, standard error and interval.
+/// The proportion correct in one condition: mean over participants, standard error and confidence interval.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ConditionProportion {
     /// The condition.
     pub condition: String,
-    /// The mean of the people's proportions, 0 to 1.
+    /// The mean of the participants' proportions, from 0 to 1.
     pub mean: f64,
-    /// Standard error of the mean: the deviation over people (n - 1) over the root of their number. `None` for fewer than two people.
+    /// The standard error of the mean, from the standard deviation with n - 1. `None` for fewer than two participants.
     pub sem: Option<f64>,
-    /// The 95 % bootstrap interval of the mean, over 10,000 draws of people. `None` for fewer than two people.
+    /// The 95 % bootstrap interval of the mean from 10,000 samples of participants. `None` for fewer than two participants.
     pub interval: Option<(f64, f64)>,
-    /// How many people had a trial under it.
+    /// The number of participants with a trial in this condition.
     pub people: usize,
-    /// How many trials they had.
+    /// The number of trials in this condition.
     pub trials: usize,
 }
 
 impl ConditionProportion {
-    /// From the number of right answers and of trials of each person; `None` when nobody had a trial.
-    pub(super) fn of(condition: &str, counts: &[(usize, usize)], seed: u64) -> Option<Self> {
+    /// Computes the proportion from each participant's numbers of correct answers and trials; `None` without trials.
+    pub(super) fn from_counts(condition: &str, counts: &[(usize, usize)], seed: u64) -> Option<Self> {
         let counts: Vec<(usize, usize)> = counts.iter().copied().filter(|(_, trials)| *trials > 0).collect();
-        let values: Vec<f64> = counts.iter().map(|(right, trials)| *right as f64 / *trials as f64).collect();
+        let values: Vec<f64> = counts.iter().map(|(correct, trials)| *correct as f64 / *trials as f64).collect();
         let n = values.len() as f64;
         if values.is_empty() {
             return None;

@@ -1,12 +1,12 @@
-//! What people recognised in the published experiments.
+//! Human recognition in published experiments.
 
 use crate::display::{Align, MimeBundle, Show, Table};
 
-/// The mean proportion correct of people by stage, for the metamers of one network of Feather et al. (2023), Nature Neuroscience 26, 2017-2034.
+/// Mean human proportion correct by stage for the metamers of one network of Feather et al. (2023), Nature Neuroscience 26, 2017-2034.
 ///
-/// 20 to 23 people an experiment; pictures with 16 choices (chance 1/16), words with 793 (chance 1/793). The networks themselves stay at 0.85 to
-/// 0.99 on the same stimuli. Fully connected layers that the paper gives one name are numbered here, and those of words are named as in
-/// [`zoo`](crate::zoo).
+/// Each experiment had 20 to 23 participants, with 16 choices for images (chance 1/16) or 793 for words (chance 1/793). The networks
+/// reach 0.85 to 0.99 on the same stimuli. Fully connected layers with the same name in the paper are numbered here, and stages of word
+/// networks have the names of [`zoo`](crate::zoo).
 ///
 /// ```
 /// use metamers::experiment::analysis::Published;
@@ -24,7 +24,7 @@ pub struct Published {
 }
 
 /// The proportion correct for natural stimuli, and the number of choices.
-const PICTURES: (f64, usize) = (0.895, 16);
+const IMAGES: (f64, usize) = (0.895, 16);
 const WORDS: (f64, usize) = (0.820, 793);
 
 impl Published {
@@ -36,31 +36,31 @@ impl Published {
     /// AlexNet.
     pub fn alexnet() -> Self {
         let stages = ["relu0", "relu1", "relu2", "relu3", "relu4", "fc0", "fc1", "final"];
-        Self::new("AlexNet", PICTURES, stages, [0.923, 0.774, 0.407, 0.372, 0.180, 0.106, 0.051, 0.059])
+        Self::new("AlexNet", IMAGES, stages, [0.923, 0.774, 0.407, 0.372, 0.180, 0.106, 0.051, 0.059])
     }
 
     /// VGG-19.
     pub fn vgg19() -> Self {
         let stages = ["conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4", "avgpool", "fc0", "fc1", "final"];
-        Self::new("VGG-19", PICTURES, stages, [0.937, 0.921, 0.909, 0.595, 0.167, 0.182, 0.121, 0.104, 0.117])
+        Self::new("VGG-19", IMAGES, stages, [0.937, 0.921, 0.909, 0.595, 0.167, 0.182, 0.121, 0.104, 0.117])
     }
 
     /// ResNet-50.
     pub fn resnet50() -> Self {
         let stages = ["conv1", "layer1", "layer2", "layer3", "layer4", "avgpool", "final"];
-        Self::new("ResNet-50", PICTURES, stages, [0.937, 0.945, 0.945, 0.845, 0.212, 0.117, 0.130])
+        Self::new("ResNet-50", IMAGES, stages, [0.937, 0.945, 0.945, 0.845, 0.212, 0.117, 0.130])
     }
 
     /// ResNet-101.
     pub fn resnet101() -> Self {
         let stages = ["conv1", "layer1", "layer2", "layer3", "layer4", "avgpool", "final"];
-        Self::new("ResNet-101", PICTURES, stages, [0.955, 0.908, 0.917, 0.867, 0.278, 0.117, 0.071])
+        Self::new("ResNet-101", IMAGES, stages, [0.955, 0.908, 0.917, 0.867, 0.278, 0.117, 0.071])
     }
 
     /// CORnet-S.
     pub fn cornet_s() -> Self {
         let stages = ["V1", "V2", "V4", "IT", "final"];
-        Self::new("CORnet-S", PICTURES, stages, [0.938, 0.877, 0.824, 0.254, 0.055])
+        Self::new("CORnet-S", IMAGES, stages, [0.938, 0.877, 0.824, 0.254, 0.055])
     }
 
     /// CochCNN9, a word network.
@@ -75,31 +75,31 @@ impl Published {
         Self::new("CochResNet50", WORDS, stages, [0.833, 0.816, 0.844, 0.827, 0.813, 0.118, 0.196, 0.224])
     }
 
-    /// Which network's metamers people were shown.
+    /// The network whose metamers were shown.
     pub fn network(&self) -> &str {
         self.network
     }
 
-    /// The proportion correct for the natural stimuli.
+    /// The proportion correct for natural stimuli.
     pub fn natural(&self) -> f64 {
         self.natural
     }
 
-    /// Stages from the first to the last, each with the proportion correct for its metamers.
+    /// The stages in order, each with the proportion correct for its metamers.
     pub fn stages(&self) -> &[(String, f64)] {
         &self.stages
     }
 
-    /// How many choices people had.
+    /// The number of choices.
     pub fn choices(&self) -> usize {
         self.choices
     }
 
-    /// The published means at the places of `conditions`, and whether they are there by name.
+    /// The published means at the positions of `conditions`, and whether the positions come from names.
     ///
-    /// Where every stage of these conditions is one of this network's, each mean stands at its name. Otherwise the stages are spread evenly from
-    /// the first to the last condition that is not natural: by relative depth.
-    pub(super) fn placed(&self, conditions: &[String]) -> (Vec<(f64, f64)>, bool) {
+    /// If every condition is a stage of this network, each mean is at its name. Otherwise, the stages are spaced evenly by relative
+    /// depth from the first to the last condition that is not natural.
+    pub(super) fn points_at(&self, conditions: &[String]) -> (Vec<(f64, f64)>, bool) {
         let stages: Vec<usize> = (0..conditions.len()).filter(|&place| conditions[place] != "natural").collect();
         let mean =
             |place: usize| self.stages.iter().find(|(name, _)| *name == conditions[place]).map(|(_, mean)| *mean);
@@ -123,7 +123,7 @@ impl Show for Published {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
         let mut table =
             Table::new(["stage", "proportion correct"]).align([Align::Left, Align::Right]).caption(format!(
-                "{}: people's recognition of its metamers, {} choices (Feather et al. 2023)",
+                "{}: human recognition of its metamers, {} choices (Feather et al. 2023)",
                 self.network, self.choices
             ));
         table.push(["natural".into(), format!("{:.3}", self.natural)]);

@@ -1,11 +1,11 @@
-//! What a class recognised, and whether the stage mattered.
+//! Results of an analysis, with the test of the stage effect.
 
 use super::{ConditionProportion, Excluded, ExclusionRule, Published, StageEffect, permutation};
 use crate::{Error, Result};
 
 const NATURAL: &str = "natural";
 
-/// What a class recognised: proportion correct by condition, with what it is compared to. In a notebook a plot and a table.
+/// The results of an analysis: proportion correct by condition, with chance, network and published means. A notebook shows a plot and a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recognition {
     pub(super) proportions: Vec<ConditionProportion>,
@@ -13,78 +13,78 @@ pub struct Recognition {
     pub(super) people: usize,
     pub(super) rule: ExclusionRule,
     pub(super) excluded: Vec<Excluded>,
-    pub(super) disturbed: usize,
-    pub(super) dropped: usize,
+    pub(super) invalid_trials: usize,
+    pub(super) dropped_frames: usize,
     pub(super) simulated: bool,
     pub(super) network: Option<(String, Vec<(usize, f64)>)>,
     pub(super) published: Vec<Published>,
     pub(super) conditions: Vec<String>,
-    /// Of each person and condition, right answers and trials.
+    /// Numbers of correct answers and trials, by participant and condition.
     pub(super) counts: Vec<Vec<(usize, usize)>>,
 }
 
 impl Recognition {
-    /// The conditions in their order, with what people recognised under each.
+    /// The proportions correct, in the order of the conditions.
     pub fn proportions(&self) -> &[ConditionProportion] {
         &self.proportions
     }
 
-    /// The proportion correct of guessing.
+    /// The chance level.
     pub fn chance(&self) -> f64 {
         self.chance
     }
 
-    /// How many people are in it.
+    /// The number of participants that were not excluded.
     pub fn people(&self) -> usize {
         self.people
     }
 
-    /// Who was left out, and why.
+    /// The excluded participants, with reasons.
     pub fn excluded(&self) -> &[Excluded] {
         &self.excluded
     }
 
-    /// Whether any of the answers were made up by a computer.
+    /// Returns whether any answers are simulated.
     pub fn is_simulated(&self) -> bool {
         self.simulated
     }
 
-    /// Tests whether proportions differ between the stages: all conditions but `natural`. 10,000 permutations are usual.
+    /// Tests for differences between the stages, which are all conditions except `natural`. The usual number of permutations is 10,000.
     ///
     /// # Errors
-    /// As [`Recognition::effect_among`].
+    /// Fails like [`Recognition::effect_among`].
     pub fn stage_effect(&self, permutations: usize, seed: u64) -> Result<StageEffect> {
         self.effect_among(self.conditions.iter().filter(|name| *name != NATURAL), permutations, seed)
     }
 
-    /// Tests whether proportions differ between these conditions. People who lack a trial under one of them are left out.
+    /// Tests for differences between these conditions, without participants who have no trial in one of them.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a condition that the class did not have; [`Error::Invalid`] without permutations, and as
-    /// [`RepeatedMeasures::of`](super::RepeatedMeasures::of).
+    /// [`Error::Unknown`] for an unknown condition; [`Error::Invalid`] without permutations, and like
+    /// [`RepeatedMeasures::from_scores`](super::RepeatedMeasures::from_scores).
     pub fn effect_among<T: AsRef<str>>(
         &self,
         conditions: impl IntoIterator<Item = T>,
         permutations: usize,
         seed: u64,
     ) -> Result<StageEffect> {
-        let mut places = vec![];
+        let mut indexs = vec![];
         for name in conditions {
             let name = name.as_ref();
             let known = self.conditions.iter().position(|known| known == name);
-            let place =
+            let index =
                 known.ok_or_else(|| Error::unknown("condition", name, self.conditions.iter().map(String::as_str)))?;
-            if places.contains(&place) {
-                return Err(Error::invalid("conditions", format!("\"{name}\" is there twice")));
+            if indexs.contains(&index) {
+                return Err(Error::invalid("conditions", format!("\"{name}\" occurs twice")));
             }
-            places.push(place);
+            indexs.push(index);
         }
         let row = |person: &Vec<(usize, usize)>| -> Option<Vec<f64>> {
-            let part = |&place: &usize| match person[place] {
+            let proportion = |&index: &usize| match person[index] {
                 (_, 0) => None,
-                (right, trials) => Some(right as f64 / trials as f64),
+                (correct, trials) => Some(correct as f64 / trials as f64),
             };
-            places.iter().map(part).collect()
+            indexs.iter().map(proportion).collect()
         };
         let scores: Vec<Vec<f64>> = self.counts.iter().filter_map(row).collect();
         let (statistic, p) = permutation::test(&scores, permutations, seed)?;
@@ -93,7 +93,7 @@ impl Recognition {
             p,
             permutations,
             seed,
-            conditions: places.into_iter().map(|place| self.conditions[place].clone()).collect(),
+            conditions: indexs.into_iter().map(|index| self.conditions[index].clone()).collect(),
             people: scores.len(),
             incomplete: self.counts.len() - scores.len(),
             simulated: self.simulated,

@@ -1,4 +1,4 @@
-//! What a class recognised, as a plot and a table.
+//! Plot and table of an analysis.
 
 use super::{ConditionProportion, ExclusionRule, Published, Recognition};
 use crate::display::{Align, Figure, LinePlot, MimeBundle, Show, Table};
@@ -6,8 +6,8 @@ use crate::display::{Align, Figure, LinePlot, MimeBundle, Show, Table};
 impl Recognition {
     fn title(&self) -> String {
         let (people, bars) = match self.people {
-            1 => ("1 person".to_owned(), ""),
-            n => (format!("{n} people"), ", mean ± SEM"),
+            1 => ("1 participant".to_owned(), ""),
+            n => (format!("{n} participants"), ", mean ± SEM"),
         };
         match self.simulated {
             true => format!("Simulated answers: recognised by {people}{bars}"),
@@ -15,14 +15,14 @@ impl Recognition {
         }
     }
 
-    /// Proportion correct by condition with the SEM over people, chance, the network (dashed) and the published means.
+    /// A plot of the proportion correct by condition, with SEM over participants, chance, the network (dashed) and published means.
     pub fn plot(&self) -> LinePlot {
-        let place = |name: &str| self.conditions.iter().position(|known| known == name).unwrap_or(0) as f64;
+        let index = |name: &str| self.conditions.iter().position(|known| known == name).unwrap_or(0) as f64;
         let bar = |found: &ConditionProportion| {
             let sem = found.sem.unwrap_or(f64::NAN);
-            (place(&found.condition), found.mean, found.mean - sem, found.mean + sem)
+            (index(&found.condition), found.mean, found.mean - sem, found.mean + sem)
         };
-        let class = if self.simulated { "simulated class" } else { "class" };
+        let class = if self.simulated { "simulated participants" } else { "participants" };
         let mut plot = LinePlot::new(self.title())
             .x_label("condition")
             .y_label("proportion correct")
@@ -30,36 +30,38 @@ impl Recognition {
             .y_range(0.0, 1.0)
             .error_bars(class, self.proportions.iter().map(bar).collect());
         if let Some((name, points)) = &self.network {
-            plot = plot.dashed(name, points.iter().map(|(place, p)| (*place as f64, *p)).collect());
+            plot = plot.dashed(name, points.iter().map(|(index, p)| (*index as f64, *p)).collect());
         }
         for published in &self.published {
-            let (points, by_name) = published.placed(&self.conditions);
+            let (points, by_name) = published.points_at(&self.conditions);
             let by = if by_name { "" } else { ", by relative depth" };
-            plot = plot.series(format!("people, {} (Feather et al. 2023{by})", published.network()), points);
+            plot = plot.series(format!("humans, {} (Feather et al. 2023{by})", published.network()), points);
         }
         plot.reference_line(self.chance, format!("chance, 1 of {:.0}", 1.0 / self.chance))
     }
 
-    /// Mean, SEM, interval and numbers by condition, and who was left out.
+    /// A table of means, SEM, intervals and numbers by condition, with the excluded participants.
     pub fn table(&self) -> Table {
         let excluded: Vec<String> =
             self.excluded.iter().map(|out| format!("{} ({})", out.person, out.reason)).collect();
         let mut caption =
-            format!("{}. 95 % intervals by bootstrap over people. {}: ", self.title(), capital(&self.rule));
+            format!("{}. 95 % intervals by bootstrap over participants. {}: ", self.title(), capitalize(&self.rule));
         caption += &if excluded.is_empty() { "nobody".to_owned() } else { excluded.join(", ") };
         caption += ".";
-        if self.disturbed > 0 {
-            caption += &format!(" {} trials do not count: disturbed or unanswered.", self.disturbed);
+        if self.invalid_trials > 0 {
+            caption += &format!(" {} invalid trials: interrupted or unanswered.", self.invalid_trials);
         }
-        if self.dropped > 0 {
-            caption += &format!(" In {} trials the screen left out a frame.", self.dropped);
+        if self.dropped_frames > 0 {
+            caption += &format!(" Trials with a dropped frame: {}.", self.dropped_frames);
         }
         let mut headers: Vec<String> =
-            ["condition", "proportion correct", "SEM", "95 % interval", "people", "trials"].map(String::from).into();
+            ["condition", "proportion correct", "SEM", "95 % interval", "participants", "trials"]
+                .map(String::from)
+                .into();
         let named: Vec<(&Published, Vec<(f64, f64)>)> = self
             .published
             .iter()
-            .map(|each| (each, each.placed(&self.conditions)))
+            .map(|each| (each, each.points_at(&self.conditions)))
             .filter(|(_, (_, by))| *by)
             .map(|(each, (points, _))| (each, points))
             .collect();
@@ -69,19 +71,19 @@ impl Recognition {
         let mut table = Table::new(headers.clone()).align(sides.collect::<Vec<_>>()).caption(caption);
         let three = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.3}"));
         for found in &self.proportions {
-            let place = self.conditions.iter().position(|name| *name == found.condition).unwrap_or(0);
+            let index = self.conditions.iter().position(|name| *name == found.condition).unwrap_or(0);
             let interval = found.interval.map_or("–".into(), |(low, high)| format!("{low:.3} to {high:.3}"));
             let mut cells = vec![found.condition.clone(), three(Some(found.mean)), three(found.sem), interval];
             cells.extend([found.people.to_string(), found.trials.to_string()]);
             cells.extend(
                 self.network
                     .iter()
-                    .map(|(_, points)| three(points.iter().find(|(at, _)| *at == place).map(|(_, p)| *p))),
+                    .map(|(_, points)| three(points.iter().find(|(at, _)| *at == index).map(|(_, p)| *p))),
             );
             cells.extend(
                 named
                     .iter()
-                    .map(|(_, points)| three(points.iter().find(|(at, _)| *at == place as f64).map(|(_, mean)| *mean))),
+                    .map(|(_, points)| three(points.iter().find(|(at, _)| *at == index as f64).map(|(_, mean)| *mean))),
             );
             table.push(cells);
         }
@@ -89,7 +91,7 @@ impl Recognition {
     }
 }
 
-fn capital(rule: &ExclusionRule) -> String {
+fn capitalize(rule: &ExclusionRule) -> String {
     let text = rule.to_string();
     let mut letters = text.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
@@ -99,7 +101,7 @@ impl Show for Recognition {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
         let plot = self.plot();
         let text = format!("{}\n{}", self.title(), plot.words().join("\n"));
-        // Names of many conditions need room to stand beside each other.
+        // Many condition names need a wider figure.
         let width = if self.conditions.len() > 7 { 900.0 } else { 600.0 };
         let figure = Figure::new(plot.alt()).width(width).row([plot]).bundle(text);
         let mut bundles = vec![figure];

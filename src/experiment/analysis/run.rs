@@ -1,13 +1,14 @@
-//! The analysis: from the answers of a class to proportions correct.
+//! The analysis of answers.
 
 use super::{Answers, Block, ConditionProportion, Excluded, ExclusionRule, Person, Published, Recognition};
 use crate::{Error, Result};
 
-/// Above this many times the usual, the time between two frames means that one was left out.
-const DROPPED: f64 = 1.5;
+/// Ratio of the longest to the typical frame time above which a frame was dropped.
+const DROPPED_FRAME_RATIO: f64 = 1.5;
 
-/// An analysis being put together; [`Analysis::run`] makes it.
+/// Builds an analysis; [`Analysis::run`] computes it.
 #[derive(Clone, Debug)]
+#[must_use = "call run to compute the analysis"]
 pub struct Analysis {
     answers: Answers,
     rule: ExclusionRule,
@@ -17,18 +18,18 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    /// An analysis of these answers by the usual rule of exclusion.
+    /// Creates an analysis with the default exclusion rule.
     pub fn new(answers: Answers) -> Self {
         Self { answers, rule: ExclusionRule::default(), network: None, published: vec![], seed: 0 }
     }
 
-    /// Leaves people out by this rule.
+    /// Sets the exclusion rule.
     pub fn exclude(mut self, rule: ExclusionRule) -> Self {
         self.rule = rule;
         self
     }
 
-    /// Adds the network's own proportion correct on the same stimuli, by condition, as a dashed line.
+    /// Adds the network's proportion correct on the same stimuli by condition, shown as a dashed line.
     pub fn network<T: Into<String>>(
         mut self,
         name: impl Into<String>,
@@ -38,25 +39,25 @@ impl Analysis {
         self
     }
 
-    /// Adds published human means as a series: at the names of their stages where the class had the same, else spread by relative depth.
+    /// Adds published human means, at the stages of the same names if all exist, or else by relative depth.
     pub fn published(mut self, published: Published) -> Self {
         self.published.push(published);
         self
     }
 
-    /// What the bootstrap draws from: 0 unless said otherwise.
+    /// Sets the seed of the bootstrap; the default is 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Leaves people out, and computes the proportions.
+    /// Excludes participants and computes the proportions.
     ///
-    /// Trials count that were answered and shown undisturbed ([`Answer::counts`](super::Answer::counts)).
+    /// Only valid trials are used, see [`Answer::is_valid`](super::Answer::is_valid).
     ///
     /// # Errors
-    /// [`Error::Invalid`] without a trial that counts, with everybody excluded, and for proportions outside of `[0, 1]`; [`Error::Unknown`] for a
-    /// condition of the network's that the class did not have.
+    /// [`Error::Invalid`] without valid trials, if everybody is excluded, and for proportions outside `[0, 1]`; [`Error::Unknown`] for a
+    /// condition of the network that is not in the answers.
     pub fn run(self) -> Result<Recognition> {
         self.rule.check()?;
         let conditions = self.answers.conditions();
@@ -67,7 +68,7 @@ impl Analysis {
                 let place = index(&condition)
                     .ok_or_else(|| Error::unknown("condition", &condition, conditions.iter().map(String::as_str)))?;
                 if !(0.0..=1.0).contains(&p) {
-                    return Err(Error::invalid(condition, format!("a proportion correct lies in [0, 1], got {p}")));
+                    return Err(Error::invalid(condition, format!("must be a proportion in [0, 1], got {p}")));
                 }
                 points.push((place, p));
             }
@@ -79,17 +80,18 @@ impl Analysis {
         let excluded: Vec<Excluded> = everybody.iter().filter_map(|person| self.rule.excludes(person)).collect();
         let people: Vec<&Person> =
             everybody.iter().filter(|person| excluded.iter().all(|out| out.session != person.session)).collect();
-        let counts: Vec<Vec<(usize, usize)>> = people.iter().map(|person| counted(person, &conditions)).collect();
+        let counts: Vec<Vec<(usize, usize)>> =
+            people.iter().map(|person| count_by_condition(person, &conditions)).collect();
         let proportion = |(k, name): (usize, &String)| {
-            let of: Vec<(usize, usize)> = counts.iter().map(|person| person[k]).collect();
-            ConditionProportion::of(name, &of, self.seed)
+            let condition_counts: Vec<(usize, usize)> = counts.iter().map(|person| person[k]).collect();
+            ConditionProportion::from_counts(name, &condition_counts, self.seed)
         };
         let proportions: Vec<ConditionProportion> = conditions.iter().enumerate().filter_map(proportion).collect();
         if proportions.is_empty() {
             let reason = match (everybody.len(), excluded.len()) {
-                (0, _) => "hold nobody".to_owned(),
-                (all, out) if all == out => format!("hold nobody who is not excluded ({})", self.rule),
-                _ => "hold no trial that was answered and shown undisturbed".to_owned(),
+                (0, _) => "have no participants".to_owned(),
+                (all, out) if all == out => format!("have only excluded participants ({})", self.rule),
+                _ => "have no valid trials".to_owned(),
             };
             return Err(Error::invalid("answers", reason));
         }
@@ -100,9 +102,9 @@ impl Analysis {
             people: people.len(),
             rule: self.rule,
             excluded,
-            disturbed: main().filter(|answer| !answer.counts()).count(),
-            dropped: main()
-                .filter(|a| a.longest_frame_ms.zip(a.frame_ms).is_some_and(|(l, f)| l > DROPPED * f))
+            invalid_trials: main().filter(|answer| !answer.is_valid()).count(),
+            dropped_frames: main()
+                .filter(|a| a.longest_frame_ms.zip(a.frame_ms).is_some_and(|(l, f)| l > DROPPED_FRAME_RATIO * f))
                 .count(),
             simulated: people.iter().any(|person| person.simulated),
             network,
@@ -113,10 +115,10 @@ impl Analysis {
     }
 }
 
-/// Of each condition, how many answers of a person were right, and how many count.
-fn counted(person: &Person, conditions: &[String]) -> Vec<(usize, usize)> {
+/// Counts the correct and valid answers of a participant in each condition.
+fn count_by_condition(person: &Person, conditions: &[String]) -> Vec<(usize, usize)> {
     let mut counts = vec![(0, 0); conditions.len()];
-    for answer in person.answers.iter().filter(|answer| answer.block == Block::Main && answer.counts()) {
+    for answer in person.answers.iter().filter(|answer| answer.block == Block::Main && answer.is_valid()) {
         if let Some(place) = conditions.iter().position(|name| *name == answer.condition) {
             counts[place].0 += usize::from(answer.is_correct() == Some(true));
             counts[place].1 += 1;

@@ -1,4 +1,4 @@
-//! A class that there is not, to try the analysis on.
+//! Simulated participants for testing the analysis.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -9,14 +9,14 @@ use crate::experiment::Choices;
 use crate::experiment::assignment::{Generator, assign};
 use crate::{Error, Result};
 
-/// How often an attentive person is right in a catch trial.
-const CATCH: f64 = 0.97;
+/// Probability that an attentive participant recognises a catch trial.
+const CATCH_ACCURACY: f64 = 0.97;
 
-/// Makes up the answers of a class, to try the analysis before there is one. What is made of them says "simulated" wherever it is shown.
+/// Simulates participants, to test an analysis before an experiment. All results of simulated answers are marked as simulated.
 ///
-/// Under a condition of mean proportion `m`, with chance `c`, a person recognises a stimulus with probability
-/// `sigmoid(logit((m - c) / (1 - c)) + spread z)`, where `z` is normal and the same for all conditions of the person, and else guesses. So the
-/// class's mean is about `m`, and people differ. Each person gets each stimulus once, in one condition, as in the page.
+/// In a condition with mean proportion `m` and chance `c`, a participant recognises a stimulus with probability
+/// `sigmoid(logit((m - c) / (1 - c)) + spread z)`, where `z` is normal and constant for each participant, and guesses otherwise. The mean
+/// over participants is therefore about `m`. Each participant gets each stimulus once, in one condition, as in the page.
 ///
 /// ```
 /// use metamers::experiment::analysis::SimulatedClass;
@@ -26,6 +26,7 @@ const CATCH: f64 = 0.97;
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "call answers to simulate the answers"]
 pub struct SimulatedClass {
     conditions: Vec<(String, f64)>,
     people: usize,
@@ -38,8 +39,8 @@ pub struct SimulatedClass {
 }
 
 impl SimulatedClass {
-    /// A class of 20 that recognises conditions with these mean proportions, in order: 72 stimuli, 8 catch trials, the 16 choices of the papers,
-    /// spread 0.5, everybody attentive, seed 0, unless said otherwise.
+    /// Creates 20 attentive participants with these mean proportions by condition. The defaults are 72 stimuli, 8 catch trials, the 16
+    /// choices of the papers, spread 0.5 and seed 0.
     pub fn new<T: Into<String>>(conditions: impl IntoIterator<Item = (T, f64)>) -> Self {
         Self {
             conditions: conditions.into_iter().map(|(name, mean)| (name.into(), mean)).collect(),
@@ -53,59 +54,59 @@ impl SimulatedClass {
         }
     }
 
-    /// A class with the published means of people.
+    /// Creates participants with published human means.
     pub fn like(published: &Published) -> Self {
         let stages = published.stages().iter().map(|(stage, mean)| (stage.as_str(), *mean));
         Self::new([("natural", published.natural())].into_iter().chain(stages))
     }
 
-    /// How many people.
+    /// Sets the number of participants.
     pub fn people(mut self, people: usize) -> Self {
         self.people = people;
         self
     }
 
-    /// How many of them, the last ones, answer at random.
+    /// Sets the number of participants, the last ones, who answer at random.
     pub fn inattentive(mut self, people: usize) -> Self {
         self.inattentive = people;
         self
     }
 
-    /// How many stimuli each person sees, spread over the conditions.
+    /// Sets the number of stimuli, which are distributed over the conditions.
     pub fn stimuli(mut self, stimuli: usize) -> Self {
         self.stimuli = stimuli;
         self
     }
 
-    /// How many catch trials.
+    /// Sets the number of catch trials.
     pub fn catch_trials(mut self, trials: usize) -> Self {
         self.catch_trials = trials;
         self
     }
 
-    /// What people choose from.
+    /// Sets the response choices.
     pub fn choices(mut self, choices: Choices) -> Self {
         self.choices = choices;
         self
     }
 
-    /// How much people differ, as the standard deviation on the scale of log odds.
+    /// Sets the standard deviation over participants, in log odds.
     pub fn spread(mut self, spread: f64) -> Self {
         self.spread = spread;
         self
     }
 
-    /// What all is drawn from: the same seed gives the same class.
+    /// Sets the seed; the same seed gives the same answers.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// The answers.
+    /// Simulates the answers.
     ///
     /// # Errors
-    /// [`Error::Invalid`] without people, stimuli or conditions, for a condition that is there twice, a mean outside of `[0, 1]`, more
-    /// inattentive people than people, and a spread that is negative or not finite.
+    /// [`Error::Invalid`] without participants, stimuli or conditions, for a duplicate condition, a mean outside `[0, 1]`, more
+    /// inattentive participants than participants, and a spread that is negative or not finite.
     pub fn answers(&self) -> Result<Answers> {
         self.check()?;
         let chance = self.choices.chance();
@@ -123,11 +124,11 @@ impl SimulatedClass {
             let main = chosen.into_iter().enumerate().map(|(stimulus, condition)| {
                 let (name, mean) = &self.conditions[condition];
                 let known = ((mean - chance) / (1.0 - chance)).clamp(0.0, 1.0);
-                let known = if attentive { shifted(known, shift) } else { 0.0 };
+                let known = if attentive { shift_log_odds(known, shift) } else { 0.0 };
                 (Block::Main, format!("stimulus {:03}", stimulus + 1), name.clone(), Some(condition), known)
             });
             let catch = (0..self.catch_trials).map(|k| {
-                let known = if attentive { CATCH } else { 0.0 };
+                let known = if attentive { CATCH_ACCURACY } else { 0.0 };
                 (Block::Catch, format!("catch {:02}", k + 1), "catch".to_owned(), None, known)
             });
             let answers =
@@ -144,7 +145,7 @@ impl SimulatedClass {
                         stimulus,
                         condition,
                         condition_index,
-                        right,
+                        correct_answer: right,
                         answer: Some(answer),
                         response_ms: None,
                         shown_ms: None,
@@ -170,30 +171,30 @@ impl SimulatedClass {
     fn check(&self) -> Result<()> {
         let wrong = |what: &str, reason: String| Err(Error::invalid(what, reason));
         if self.people == 0 || self.stimuli == 0 || self.conditions.is_empty() {
-            return wrong("simulated class", "needs people, stimuli and conditions, one of each at least".into());
+            return wrong("simulated participants", "requires at least one participant, stimulus and condition".into());
         }
         if self.inattentive > self.people {
             return wrong(
                 "inattentive",
-                format!("cannot be {} of {1} people; it is {1} at most", self.inattentive, self.people),
+                format!("{} of {1} participants is impossible; the maximum is {1}", self.inattentive, self.people),
             );
         }
         if !(self.spread.is_finite() && self.spread >= 0.0) {
-            return wrong("spread", format!("must be 0 or more, got {}", self.spread));
+            return wrong("spread", format!("must be 0 or more and finite, got {}", self.spread));
         }
         for (k, (name, mean)) in self.conditions.iter().enumerate() {
             if !(0.0..=1.0).contains(mean) {
-                return wrong(name, format!("a proportion correct lies in [0, 1], got {mean}"));
+                return wrong(name, format!("must be a proportion in [0, 1], got {mean}"));
             }
             if self.conditions[..k].iter().any(|(other, _)| other == name) {
-                return wrong("conditions", format!("\"{name}\" is there twice"));
+                return wrong("conditions", format!("\"{name}\" occurs twice"));
             }
         }
         Ok(())
     }
 }
 
-/// A probability moved on the scale of log odds; 0 and 1 stay.
-fn shifted(p: f64, shift: f64) -> f64 {
+/// Shifts a probability in log odds; 0 and 1 stay unchanged.
+fn shift_log_odds(p: f64, shift: f64) -> f64 {
     if p <= 0.0 || p >= 1.0 { p } else { 1.0 / (1.0 + (1.0 / p - 1.0) * (-shift).exp()) }
 }

@@ -1,4 +1,4 @@
-//! The numbers of the analysis, against other implementations and against what is known beforehand.
+//! Tests of the analysis against other implementations and known results.
 
 use super::permutation::test;
 use super::{
@@ -33,7 +33,7 @@ fn answer(block: Block, stimulus: &str, condition: &str, given: Option<&str>) ->
         stimulus: stimulus.into(),
         condition: condition.into(),
         condition_index: None,
-        right: "dog".into(),
+        correct_answer: "dog".into(),
         answer: given.map(String::from),
         response_ms: Some(700.0),
         shown_ms: Some(300.0),
@@ -121,25 +121,25 @@ fn what_has_no_f_is_refused() {
 
 #[test]
 fn mean_and_sem_are_those_over_people() {
-    let found = ConditionProportion::of("stem", &[(8, 10), (3, 5), (1, 4), (0, 0)], 0).unwrap();
+    let found = ConditionProportion::from_counts("stem", &[(8, 10), (3, 5), (1, 4), (0, 0)], 0).unwrap();
     // numpy 2.4.6: mean and std(ddof=1) / sqrt(3) of [.8, .6, .25].
     assert!((found.mean - 0.55).abs() < 1e-12);
     assert!((found.sem.unwrap() - 0.160_727_512_683_216_1).abs() < 1e-12, "{found:?}");
     assert_eq!((found.people, found.trials), (3, 19));
-    let alone = ConditionProportion::of("stem", &[(1, 2)], 0).unwrap();
+    let alone = ConditionProportion::from_counts("stem", &[(1, 2)], 0).unwrap();
     assert_eq!((alone.mean, alone.sem, alone.interval), (0.5, None, None));
-    assert_eq!(ConditionProportion::of("stem", &[(0, 0)], 0), None);
+    assert_eq!(ConditionProportion::from_counts("stem", &[(0, 0)], 0), None);
 }
 
 #[test]
 fn the_bootstrap_interval_is_what_it_should_be() {
     // Of 100 people half are right always and half never: the mean's deviation is 0.05, and the interval about 0.5 ± 1.96 x 0.05.
     let halves: Vec<(usize, usize)> = (0..100).map(|k| (k % 2, 1)).collect();
-    let (low, high) = ConditionProportion::of("", &halves, 3).unwrap().interval.unwrap();
+    let (low, high) = ConditionProportion::from_counts("", &halves, 3).unwrap().interval.unwrap();
     assert!((low - 0.402).abs() < 0.011 && (high - 0.598).abs() < 0.011, "{low} {high}");
-    assert_eq!(ConditionProportion::of("", &halves, 3), ConditionProportion::of("", &halves, 3));
+    assert_eq!(ConditionProportion::from_counts("", &halves, 3), ConditionProportion::from_counts("", &halves, 3));
     // Two people: the mean is the one, the other or the middle.
-    assert_eq!(ConditionProportion::of("", &[(0, 1), (1, 1)], 0).unwrap().interval, Some((0.0, 1.0)));
+    assert_eq!(ConditionProportion::from_counts("", &[(0, 1), (1, 1)], 0).unwrap().interval, Some((0.0, 1.0)));
 }
 
 #[test]
@@ -151,15 +151,15 @@ fn who_fails_the_catch_trials_is_left_out_and_named() {
     assert_eq!(found.excluded().iter().map(|out| out.person.as_str()).collect::<Vec<_>>(), ["bob"]);
     assert!((found.proportions()[0].mean - 0.8).abs() < 1e-12);
     let text = found.mime_bundles()[1].plain().to_owned();
-    assert!(text.contains("bob (2 of 4 catch trials right)") && text.contains("75 %"), "{text}");
+    assert!(text.contains("bob (2 of 4 catch trials correct)") && text.contains("75 %"), "{text}");
     let all = Analysis::new(answers.clone()).exclude(ExclusionRule::nobody()).run().unwrap();
     assert_eq!((all.people(), all.excluded().len()), (3, 0));
-    let strict = Analysis::new(answers.clone()).exclude(ExclusionRule { least_catch: 1.0 }).run().unwrap();
+    let strict = Analysis::new(answers.clone()).exclude(ExclusionRule { min_catch_accuracy: 1.0 }).run().unwrap();
     assert_eq!(strict.people(), 1);
-    assert!(Analysis::new(answers).exclude(ExclusionRule { least_catch: 75.0 }).run().is_err());
+    assert!(Analysis::new(answers).exclude(ExclusionRule { min_catch_accuracy: 75.0 }).run().is_err());
     let bad = Analysis::new(Answers::from_people([person("bob", 1, 1, 0)]).unwrap()).run().unwrap_err().to_string();
-    assert!(bad.contains("nobody who is not excluded"), "{bad}");
-    assert!(Analysis::new(Answers::default()).run().unwrap_err().to_string().contains("nobody"));
+    assert!(bad.contains("only excluded participants"), "{bad}");
+    assert!(Analysis::new(Answers::default()).run().unwrap_err().to_string().contains("no participants"));
 }
 
 #[test]
@@ -171,10 +171,7 @@ fn disturbed_and_unanswered_trials_do_not_count() {
     let found = Analysis::new(Answers::from_people([ann, person("bob", 10, 5, 4)]).unwrap()).run().unwrap();
     assert_eq!(found.proportions()[0].trials, 18);
     let text = found.mime_bundles()[1].plain().to_owned();
-    assert!(
-        text.contains("2 trials do not count") && text.contains("In 1 trials the screen left out a frame"),
-        "{text}"
-    );
+    assert!(text.contains("2 invalid trials") && text.contains("Trials with a dropped frame: 1"), "{text}");
 }
 
 #[test]
@@ -208,13 +205,13 @@ fn published_means_stand_at_their_stages_or_by_depth() {
         assert!(published.stages()[0].1 > 0.7 && published.stages().last().unwrap().1 < 0.25, "{published:?}");
     }
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let (points, by_name) = Published::cornet_s().placed(&names(&["natural", "V2", "final"]));
+    let (points, by_name) = Published::cornet_s().points_at(&names(&["natural", "V2", "final"]));
     assert!(by_name);
     assert_eq!(points, [(0.0, 0.895), (1.0, 0.877), (2.0, 0.055)]);
-    let (points, by_name) = Published::cornet_s().placed(&names(&["natural", "stem", "block5", "logits"]));
+    let (points, by_name) = Published::cornet_s().points_at(&names(&["natural", "stem", "block5", "logits"]));
     assert!(!by_name);
     assert_eq!(points, [(0.0, 0.895), (1.0, 0.938), (1.5, 0.877), (2.0, 0.824), (2.5, 0.254), (3.0, 0.055)]);
-    assert!(Published::cornet_s().placed(&[]).0.is_empty());
+    assert!(Published::cornet_s().points_at(&[]).0.is_empty());
 }
 
 #[test]
@@ -248,13 +245,13 @@ fn a_simulated_class_is_what_was_asked_for_and_says_so_everywhere() {
 fn what_cannot_be_simulated_is_refused() {
     let class = || SimulatedClass::new([("natural", 0.9), ("stem", 0.8)]);
     for (class, reason) in [
-        (class().people(0), "one of each"),
-        (class().stimuli(0), "one of each"),
+        (class().people(0), "at least one participant"),
+        (class().stimuli(0), "at least one participant"),
         (class().inattentive(21), "21 of 20"),
         (class().spread(f64::NAN), "NaN"),
         (SimulatedClass::new([("a", 1.2)]), "1.2"),
         (SimulatedClass::new([("a", 0.2), ("a", 0.3)]), "twice"),
-        (SimulatedClass::new(Vec::<(String, f64)>::new()), "one of each"),
+        (SimulatedClass::new(Vec::<(String, f64)>::new()), "at least one participant"),
     ] {
         let message = class.answers().unwrap_err().to_string();
         assert!(message.contains(reason), "{message}");
@@ -287,9 +284,9 @@ fn json_and_csv_of_a_session_are_the_same_answers_and_count_once() {
     assert_eq!(answers, Answers::open_folder(folder.path()).unwrap());
     std::fs::write(&csv, CSV.replace(",cat,false", ",dog,true")).unwrap();
     let message = Answers::open_folder(folder.path()).unwrap_err().to_string();
-    assert!(message.contains("twice, with different answers"), "{message}");
+    assert!(message.contains("twice with different answers"), "{message}");
     std::fs::write(&csv, CSV.replace("0f,,", "1f,,").replace(",16,", ",12,")).unwrap();
-    assert!(Answers::open_folder(folder.path()).unwrap_err().to_string().contains("analyse them apart"));
+    assert!(Answers::open_folder(folder.path()).unwrap_err().to_string().contains("analyse them separately"));
 }
 
 #[test]
@@ -302,22 +299,22 @@ fn files_that_are_no_answers_are_refused_by_name() {
         assert!(message.contains(name), "{message}");
         message
     };
-    assert!(refused("a.json", "").contains("no JSON"));
+    assert!(refused("a.json", "").contains("not valid JSON"));
     assert!(refused("b.json", "{}").contains("metamers-answers"));
     assert!(refused("b.json", "[1, 2]").contains("metamers-answers"));
     assert!(refused("c.json", &JSON.replace("\"version\":1", "\"version\":2")).contains("\"version\": 1"));
     assert!(refused("d.json", &JSON.replace("\"stimulus\":\"b\",", "")).contains("stimulus"));
     assert!(
-        refused("e.json", &JSON.replace("\"stimulus\":\"b\"", "\"stimulus\":\"a\"")).contains("\"a\" is there twice")
+        refused("e.json", &JSON.replace("\"stimulus\":\"b\"", "\"stimulus\":\"a\"")).contains("\"a\" occurs twice")
     );
     assert!(refused("f.json", &JSON.replace("\"choices\":16", "\"choices\":1")).contains("1 choices"));
     let damaged = refused("g.csv", &CSV.replace("stem,1,", "stem,one,"));
     assert!(damaged.contains("line 3: field 10"), "{damaged}");
-    assert!(refused("h.csv", "session\n1\n").contains("no CSV of answers"));
+    assert!(refused("h.csv", "session\n1\n").contains("not a valid CSV file"));
     assert!(refused("i.txt", "").contains(".json or .csv"));
     assert!(Answers::open(folder.path().join("nowhere.json")).is_err());
     let empty = tempfile::tempdir().unwrap();
-    assert!(Answers::open_folder(empty.path()).unwrap_err().to_string().contains("no .json and no .csv"));
+    assert!(Answers::open_folder(empty.path()).unwrap_err().to_string().contains("no .json or .csv"));
     let mut bytes = JSON.as_bytes().to_vec();
     for cut in 0..bytes.len() {
         assert!(super::files::from_json(&bytes[..cut]).is_err());

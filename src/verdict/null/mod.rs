@@ -63,6 +63,7 @@ pub struct NullDistribution {
 
 /// A stimulus of a null distribution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct NullStimulus {
     /// The stimulus' name.
     pub name: String,

@@ -9,6 +9,7 @@ const MIN_CORRELATION: f64 = 0.95;
 
 /// Two stimuli that are nearly equal at the network's first stage, such as two crops of one photo or two takes of one word.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct NearDuplicates {
     /// Name of the first stimulus.
     pub first: String,

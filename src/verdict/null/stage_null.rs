@@ -10,6 +10,7 @@ use crate::similarity::ranks;
 
 /// Distributions of the similarity of pairs of natural stimuli at one stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StageNull {
     /// The stage's name.
     pub stage: String,
