@@ -11,7 +11,8 @@ fn main() -> Result<()> {
     let sound = Sound::open(word(0, "speech/seven.wav"))?.prepare(20_000, 40_000)?;
     let (stage, recipe) = (word(1, "cochleagram"), Recipe::by_name(&word(2, "fast_sound"))?);
     let seconds = word(3, "30").parse().map_err(|_| Error::invalid("seconds", "must be a number"))?;
-    let net = if stage == "cochleagram" { Cochleagram::feather2023()?.network()? } else { zoo::cochcnn_words()? };
+    let net =
+        if stage == "cochleagram" { zoo::cochleagram(&Cochleagram::feather2023()?)? } else { zoo::cochcnn_words()? };
     let mut run = Synthesis::new(&net, &stage, &sound)?.recipe(recipe).start()?;
     run.run_for(Duration::from_secs_f64(seconds))?;
     let metamer = run.finish()?;

@@ -11,8 +11,7 @@ use rustfft::FftPlanner;
 use super::config::{Config, Rectifier};
 use super::filter_bank::{centres, erb_inverse, filters, low_pass};
 use super::subband::{FrameLayout, Subband, SubbandScratch};
-use crate::network::{Builder, Input, Layer, Network};
-use crate::ops::{Frozen, FrozenOp};
+use crate::ops::{Frozen, FrozenOp, Locality};
 use crate::stimulus::Sound;
 use crate::{Error, Result};
 
@@ -119,22 +118,6 @@ impl Cochleagram {
         self.apply(&sound.resample(config.rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
-    /// A network of one stage, `cochleagram`: a synthesis at that stage makes a waveform from a cochleagram alone.
-    ///
-    /// # Errors
-    /// Never; the builder's word on it.
-    pub fn network(&self) -> Result<Network> {
-        let mut builder = Builder::new("cochleagram", self.input());
-        let x = builder.layer(Layer::Cochleagram(self.clone()), &[builder.input()])?;
-        builder.stage("cochleagram", x)?;
-        builder.finish()
-    }
-
-    /// The waveforms that it takes, as the input of a network.
-    pub fn input(&self) -> Input {
-        Input::Sound { samples: self.0.config.samples, sample_rate: self.0.config.rate }
-    }
-
     /// `d y / d u` as a gradient sees it, from `y`.
     fn slope(&self, y: f32) -> f64 {
         let Config { power, offset, steepest, rectifier, gain, .. } = self.0.config;
@@ -149,6 +132,14 @@ impl Cochleagram {
 impl FrozenOp for Cochleagram {
     fn name(&self) -> &'static str {
         "cochleagram"
+    }
+
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        (self.0.config.identity(), vec![])
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::FrontEnd { cells: "channels × frames" }
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

@@ -7,8 +7,7 @@ use candle_core::Tensor;
 use realfft::num_complex::Complex64;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
-use crate::network::Input;
-use crate::ops::{Frozen, FrozenOp};
+use crate::ops::{Frozen, FrozenOp, Locality};
 use crate::stimulus::Sound;
 use crate::{Error, Result};
 
@@ -134,11 +133,6 @@ impl LogMel {
         self.apply(&sound.resample(config.rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
-    /// The waveforms that it takes, as the input of a network.
-    pub fn input(&self) -> Input {
-        Input::Sound { samples: self.0.config.samples, sample_rate: self.0.config.rate }
-    }
-
     /// Calls `see` with each frame's number, its first sample and its spectrum.
     fn each_frame(&self, waveform: &[f32], mut see: impl FnMut(usize, usize, &mut [Complex64])) {
         let Inner { config, to_bins, .. } = &*self.0;
@@ -165,6 +159,14 @@ impl LogMel {
 impl FrozenOp for LogMel {
     fn name(&self) -> &'static str {
         "log mel"
+    }
+
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        (self.0.config.identity(), vec![])
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::FrontEnd { cells: "frames × filters" }
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

@@ -1,6 +1,6 @@
 //! Where the gradient of a network is a surrogate, or not defined.
 
-use crate::hearing::Rectifier;
+use crate::hearing::{Cochleagram, LogMel, Rectifier};
 use crate::network::{Layer, Network, Node};
 
 /// A kind of place and how often it occurs, and what the gradient does there.
@@ -22,7 +22,7 @@ pub(super) fn places(network: &Network) -> Vec<(String, String)> {
                 add("rectifier", "0 at its corner and below; passed unchanged at the matched stage".into());
             }
             Layer::MaxPool2d(_) => add("max pool", "goes to the first of equal maxima".into()),
-            Layer::Cochleagram(ear) => {
+            Layer::Op(_) if let Some(ear) = node.layer.as_op::<Cochleagram>() => {
                 let config = ear.config();
                 let rectifier = match config.rectifier {
                     Rectifier::Identity => "passed unchanged where an envelope is negative",
@@ -31,7 +31,9 @@ pub(super) fn places(network: &Network) -> Vec<(String, String)> {
                 let power = format!("that of the power {} clamped to {}", config.power, config.steepest);
                 add("cochleagram", format!("a surrogate: {power}, {rectifier}"));
             }
-            Layer::LogMel(_) => add("log-mel energies", "0 where an energy is 0, steep where it is small".into()),
+            Layer::Op(_) if node.layer.as_op::<LogMel>().is_some() => {
+                add("log-mel energies", "0 where an energy is 0, steep where it is small".into())
+            }
             Layer::MinMaxNorm(_) => {
                 add("stretch to a range", "not defined where several values are the smallest or largest".into())
             }

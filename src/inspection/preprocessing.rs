@@ -1,5 +1,6 @@
 //! What is done to a stimulus, in words.
 
+use crate::hearing::{Cochleagram, LogMel};
 use crate::network::{Input, Layer, Network};
 
 pub(super) fn in_words(network: &Network) -> String {
@@ -22,7 +23,7 @@ pub(super) fn in_words(network: &Network) -> String {
             let deviation = op.scale().iter().map(|a| 1.0 / a).collect();
             format!("then (x − mean) / deviation for each channel, mean {}, deviation {}", list(mean), list(deviation))
         }
-        Some(Layer::Cochleagram(ear)) => {
+        Some(layer) if let Some(ear) = layer.as_op::<Cochleagram>() => {
             let (config, [low, high]) = (ear.config(), ear.config().hz);
             format!(
                 "then a cochleagram of {} channels from {low} to {high} Hz and {} frames, to the power {}",
@@ -31,7 +32,7 @@ pub(super) fn in_words(network: &Network) -> String {
                 config.power
             )
         }
-        Some(Layer::LogMel(ear)) => {
+        Some(layer) if let Some(ear) = layer.as_op::<LogMel>() => {
             let config = ear.config();
             format!("then the logarithm of {} mel energies in {} frames", config.filters, config.frames())
         }

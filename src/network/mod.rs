@@ -133,7 +133,7 @@ impl Network {
 
     /// How many numbers all layers hold; weights that several share, as the steps of a recurrent area do, count once.
     pub fn num_parameters(&self) -> usize {
-        Layer::num_parameters_of(self.0.nodes.iter().map(|n| &n.layer))
+        Layer::count_parameters(self.0.nodes.iter().map(|n| &n.layer))
     }
 
     pub(crate) fn nodes(&self) -> &[Node] {

@@ -1,7 +1,8 @@
 //! A network as a table of its stages.
 
-use super::{Input, Layer, Network};
+use super::{Input, Network};
 use crate::display::{Align, Bundle, Show, Table};
+use crate::ops::Locality;
 
 /// In place of a number that nobody counted.
 const UNKNOWN: &str = "not known";
@@ -43,9 +44,8 @@ impl Network {
             return ("pixels", [height, width]);
         }
         let front = self.nodes().iter().find(|node| node.shape.len() == 3);
-        let cells = match front.map(|node| &node.layer) {
-            Some(Layer::Standardize(_)) => "samples",
-            Some(Layer::LogMel(_)) => "frames × filters",
+        let cells = match front.map(|node| node.layer.locality()) {
+            Some(Locality::FrontEnd { cells }) => cells,
             _ => "channels × frames",
         };
         (cells, front.map_or([usize::MAX; 2], |node| [node.shape[1], node.shape[2]]))

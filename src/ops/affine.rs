@@ -51,10 +51,6 @@ impl ChannelAffine {
         Self::new(&scale, &shift)
     }
 
-    pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        (vec![], vec![&self.scale, &self.shift])
-    }
-
     pub(crate) fn scale(&self) -> &[f32] {
         &self.scale
     }
@@ -62,16 +58,19 @@ impl ChannelAffine {
     pub(crate) fn shift(&self) -> &[f32] {
         &self.shift
     }
-
-    /// How many numbers it holds.
-    pub fn num_parameters(&self) -> usize {
-        2 * self.scale.len()
-    }
 }
 
 impl FrozenOp for ChannelAffine {
     fn name(&self) -> &'static str {
         "channel affine"
+    }
+
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        (vec![], vec![&self.scale, &self.shift])
+    }
+
+    fn num_parameters(&self) -> usize {
+        2 * self.scale.len()
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

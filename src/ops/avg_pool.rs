@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::fallback::taps;
-use super::frozen::FrozenOp;
+use super::frozen::{FrozenOp, Locality};
 use super::window::Window;
 use crate::{Error, Result};
 
@@ -48,12 +48,6 @@ impl AvgPool2d {
         !self.ceil && (self.count_padding || self.window.padding == Default::default())
     }
 
-    pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        let mut numbers = self.window.numbers();
-        numbers.extend([usize::from(self.ceil), usize::from(self.count_padding)]);
-        (numbers, vec![])
-    }
-
     /// Where window `at` lies along one axis: the pixels inside, and how many count.
     fn reach(&self, at: usize, axis: usize, size: usize) -> (std::ops::Range<usize>, usize) {
         let p = self.window.padding;
@@ -86,6 +80,16 @@ impl AvgPool2d {
 impl FrozenOp for AvgPool2d {
     fn name(&self) -> &'static str {
         "average pool"
+    }
+
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        let mut numbers = self.window.numbers();
+        numbers.extend([usize::from(self.ceil), usize::from(self.count_padding)]);
+        (numbers, vec![])
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::Window(self.window)
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

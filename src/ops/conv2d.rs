@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::depthwise;
 use super::fallback::{Tap, taps};
-use super::frozen::{FrozenOp, values};
+use super::frozen::{FrozenOp, Locality, values};
 use super::matmul::{Matrix, multiply};
 use super::window::{Padding, Window};
 use crate::{Error, Result};
@@ -111,23 +111,6 @@ impl Conv2d {
         [self.outputs, self.depth, self.groups]
     }
 
-    /// How many numbers it holds.
-    pub fn num_parameters(&self) -> usize {
-        self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())
-    }
-
-    /// Multiplications and additions for one input of `[height, width]`, counted as one each pair.
-    pub fn macs(&self, output: [usize; 2]) -> usize {
-        self.weight.len() * output[0] * output[1]
-    }
-
-    pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        let bias = self.bias.as_deref();
-        let mut numbers = self.window.numbers();
-        numbers.extend([self.groups, self.outputs, self.depth, usize::from(bias.is_some())]);
-        (numbers, vec![&self.weight, bias.unwrap_or_default()])
-    }
-
     fn sizes(&self, shape: &[usize]) -> Sizes {
         let input = [shape[2], shape[3]];
         let output = self.window.output(input, false).unwrap_or_default();
@@ -154,6 +137,29 @@ impl Conv2d {
 impl FrozenOp for Conv2d {
     fn name(&self) -> &'static str {
         "conv2d"
+    }
+
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        let bias = self.bias.as_deref();
+        let mut numbers = self.window.numbers();
+        numbers.extend([self.groups, self.outputs, self.depth, usize::from(bias.is_some())]);
+        (numbers, vec![&self.weight, bias.unwrap_or_default()])
+    }
+
+    fn num_parameters(&self) -> usize {
+        self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())
+    }
+
+    fn shared_weights(&self) -> Option<&[f32]> {
+        Some(&self.weight)
+    }
+
+    fn macs(&self, output_shape: &[usize]) -> usize {
+        self.weight.len() * output_shape[1] * output_shape[2]
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::Window(self.window)
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

@@ -1,15 +1,39 @@
 //! The bridge between operations on plain slices and candle's graph.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Storage, Tensor};
 
+use super::window::Window;
 use crate::{Error, Result};
+
+/// The inputs that one output of an operation depends on; it decides the receptive field behind the operation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Locality {
+    /// The input at the same place. A normalisation over all inputs counts as pointwise too.
+    Pointwise,
+    /// The inputs under a sliding window.
+    Window(Window),
+    /// The whole input.
+    Global,
+    /// A front end: receptive fields behind it are counted in its output cells.
+    FrontEnd {
+        /// The two axes of the output, such as `channels × frames`.
+        cells: &'static str,
+    },
+}
 
 /// An operation with frozen parameters, on contiguous row-major float32 values.
 ///
-/// An implementation says what shape comes out, computes it, and pulls a gradient of the output back to the input.
+/// An implementation gives the output's shape, the output, and the vector-Jacobian product of a gradient of the output.
 /// `shape` is the shape of the input, checked by [`FrozenOp::output_shape`] before anything else is called.
-pub trait FrozenOp: Send + Sync + std::fmt::Debug + 'static {
-    /// The operation's name in errors.
+///
+/// The other methods describe the operation as a layer of a network; their defaults are those of an operation without
+/// parameters that acts on each value by itself.
+pub trait FrozenOp: Any + Send + Sync + std::fmt::Debug {
+    /// The operation's name in errors and listings. Network fingerprints contain it, so it must never change.
     fn name(&self) -> &'static str;
 
     /// The shape of the output for an input of this shape, batch included.
@@ -32,6 +56,75 @@ pub trait FrozenOp: Send + Sync + std::fmt::Debug + 'static {
         let reason =
             format!("runs on the CPU, not on {:?}; move the tensor with to_device(&Device::Cpu)", input.device());
         Err(Error::invalid(self.name(), reason))
+    }
+
+    /// The settings and the arrays that, with the name, distinguish the operation in a network's fingerprint.
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        (vec![], vec![])
+    }
+
+    /// The number of parameters.
+    fn num_parameters(&self) -> usize {
+        0
+    }
+
+    /// Weights that clones of the operation share; a network counts their parameters once.
+    fn shared_weights(&self) -> Option<&[f32]> {
+        None
+    }
+
+    /// The multiply-accumulate operations for one input; `output_shape` is without the batch.
+    fn macs(&self, output_shape: &[usize]) -> usize {
+        let _ = output_shape;
+        0
+    }
+
+    /// The inputs that one output depends on.
+    fn locality(&self) -> Locality {
+        Locality::Pointwise
+    }
+}
+
+/// Forwards every method, defaults included.
+impl FrozenOp for Arc<dyn FrozenOp> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        (**self).output_shape(shape)
+    }
+
+    fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
+        (**self).forward(input, shape)
+    }
+
+    fn backward(&self, input: &[f32], output: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+        (**self).backward(input, output, gradient, shape)
+    }
+
+    fn fallback(&self, input: &Tensor) -> Result<Tensor> {
+        (**self).fallback(input)
+    }
+
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        (**self).identity()
+    }
+
+    fn num_parameters(&self) -> usize {
+        (**self).num_parameters()
+    }
+
+    fn shared_weights(&self) -> Option<&[f32]> {
+        (**self).shared_weights()
+    }
+
+    fn macs(&self, output_shape: &[usize]) -> usize {
+        (**self).macs(output_shape)
+    }
+
+    fn locality(&self) -> Locality {
+        (**self).locality()
     }
 }
 

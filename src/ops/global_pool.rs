@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::frozen::FrozenOp;
+use super::frozen::{FrozenOp, Locality};
 use crate::{Error, Result};
 
 /// The mean of each channel: `[batch, channels, height, width]` becomes `[batch, channels]`.
@@ -12,6 +12,10 @@ pub struct GlobalAvgPool;
 impl FrozenOp for GlobalAvgPool {
     fn name(&self) -> &'static str {
         "global average pool"
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::Global
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

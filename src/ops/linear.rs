@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::frozen::{FrozenOp, values};
+use super::frozen::{FrozenOp, Locality, values};
 use super::matmul::{Matrix, multiply};
 use crate::{Error, Result};
 
@@ -48,26 +48,28 @@ impl Linear {
     pub(crate) fn bias(&self) -> Option<&Arc<[f32]>> {
         self.bias.as_ref()
     }
-
-    /// How many numbers it holds.
-    pub fn num_parameters(&self) -> usize {
-        self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())
-    }
-
-    /// Multiplications and additions for one input, each pair counted as one; the bias is none.
-    pub fn macs(&self) -> usize {
-        self.weight.len()
-    }
-
-    pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        let bias = self.bias.as_deref();
-        (vec![self.outputs, self.inputs, usize::from(bias.is_some())], vec![&self.weight, bias.unwrap_or_default()])
-    }
 }
 
 impl FrozenOp for Linear {
     fn name(&self) -> &'static str {
         "linear"
+    }
+
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        let bias = self.bias.as_deref();
+        (vec![self.outputs, self.inputs, usize::from(bias.is_some())], vec![&self.weight, bias.unwrap_or_default()])
+    }
+
+    fn num_parameters(&self) -> usize {
+        self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())
+    }
+
+    fn macs(&self, _: &[usize]) -> usize {
+        self.weight.len()
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::Global
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::fallback::taps;
-use super::frozen::FrozenOp;
+use super::frozen::{FrozenOp, Locality};
 use super::window::Window;
 use crate::{Error, Result};
 
@@ -32,12 +32,6 @@ impl MaxPool2d {
     /// How the pool slides.
     pub fn window(&self) -> Window {
         self.window
-    }
-
-    pub(crate) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        let mut numbers = self.window.numbers();
-        numbers.push(self.ceil.into());
-        (numbers, vec![])
     }
 
     /// Whether every window meets the image, and the size is rounded down.
@@ -78,6 +72,16 @@ impl MaxPool2d {
 impl FrozenOp for MaxPool2d {
     fn name(&self) -> &'static str {
         "max pool"
+    }
+
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        let mut numbers = self.window.numbers();
+        numbers.push(self.ceil.into());
+        (numbers, vec![])
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::Window(self.window)
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

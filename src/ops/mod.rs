@@ -39,7 +39,7 @@ mod window;
 pub use affine::ChannelAffine;
 pub use avg_pool::AvgPool2d;
 pub use conv2d::{Conv2d, Conv2dConfig};
-pub use frozen::{Frozen, FrozenOp};
+pub use frozen::{Frozen, FrozenOp, Locality};
 pub use global_pool::GlobalAvgPool;
 pub use l2_norm::L2Norm;
 pub use linear::Linear;

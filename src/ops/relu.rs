@@ -58,6 +58,10 @@ impl FrozenOp for Relu {
         if self.max == f32::INFINITY { "relu" } else { "clip" }
     }
 
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        (vec![], vec![std::slice::from_ref(&self.max)])
+    }
+
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
         Ok(shape.to_vec())
     }
@@ -96,6 +100,10 @@ pub struct StraightThroughRelu(pub Relu);
 impl FrozenOp for StraightThroughRelu {
     fn name(&self) -> &'static str {
         "matched clip"
+    }
+
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        self.0.identity()
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

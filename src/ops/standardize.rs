@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::frozen::FrozenOp;
+use super::frozen::{FrozenOp, Locality};
 use crate::{Error, Result};
 
 /// The least deviation: a silent frame stays silent.
@@ -28,6 +28,14 @@ impl Standardize {
 impl FrozenOp for Standardize {
     fn name(&self) -> &'static str {
         "frame norm"
+    }
+
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        (vec![self.samples], vec![])
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::FrontEnd { cells: "samples" }
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

@@ -12,7 +12,7 @@ use crate::display::{
 };
 use crate::hearing::Cochleagram;
 use crate::network::Classification;
-use crate::network::{Layer, Network};
+use crate::network::Network;
 use crate::stimulus::{Sound, Stimulus};
 use crate::verdict::WELL_MATCHED_DB;
 
@@ -62,10 +62,7 @@ fn loss(points: &[Point]) -> LinePlot {
 
 /// The cochleagram that a network begins with.
 pub(super) fn ear(network: &Network) -> Option<Cochleagram> {
-    network.nodes().iter().find_map(|node| match &node.layer {
-        Layer::Cochleagram(ear) => Some(ear.clone()),
-        _ => None,
-    })
+    network.nodes().iter().find_map(|node| node.layer.as_op::<Cochleagram>().cloned())
 }
 
 /// A sound as the network hears it, or its spectrogram.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::cochleagram;
 use crate::fs::assets;
 use crate::hearing::Cochleagram;
 use crate::network::{Builder, Checkpoint, Layer, Network, NodeId};
@@ -91,10 +92,10 @@ fn shipped(name: &str) -> Result<Network> {
 
 fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
     let ear = Cochleagram::feather2023()?;
-    let mut b = Builder::new(name, ear.input());
+    let mut b = Builder::new(name, cochleagram::input(&ear));
     let mut size = [ear.config().channels(), ear.frames()];
     let hann = weights.note("pool").is_some_and(|pool| pool.starts_with("hann"));
-    let x = b.layer(Layer::Cochleagram(ear), &[b.input()])?;
+    let x = b.layer(Layer::from_op(ear), &[b.input()])?;
     b.stage("cochleagram", x)?;
     let mut x = normalise(&mut b, weights, x, 0, 1)?;
     let mut channels = 1;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::resnet;
+use super::{cochleagram, resnet};
 use crate::Result;
 use crate::hearing::Cochleagram;
 use crate::network::{Builder, Checkpoint, Layer, Network};
@@ -34,8 +34,8 @@ pub fn cochresnet50_random(seed: u64) -> Result<Network> {
 
 fn build(weights: &Checkpoint, classes: usize) -> Result<Network> {
     let ear = Cochleagram::feather2023()?;
-    let mut b = Builder::new("CochResNet50", ear.input());
-    let x = b.layer(Layer::Cochleagram(ear), &[b.input()])?;
+    let mut b = Builder::new("CochResNet50", cochleagram::input(&ear));
+    let x = b.layer(Layer::from_op(ear), &[b.input()])?;
     b.stage("cochleagram", x)?;
     let (x, channels) = resnet::body(&mut b, weights, x, 1, [3, 4, 6, 3])?;
     let x = b.linear(x, weights.linear("fc", classes, channels)?)?;

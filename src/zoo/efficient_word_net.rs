@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::Result;
 use crate::hearing::{LogMel, LogMelConfig};
-use crate::network::{Builder, Checkpoint, Layer, Network, NodeId};
+use crate::network::{Builder, Checkpoint, Input, Layer, Network, NodeId};
 use crate::ops::{Conv2dConfig, L2Norm, MaxPool2d, MinMaxNorm, Padding, Relu, Window};
 
 const EPSILON: f64 = 1e-5;
@@ -17,7 +17,7 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 ///
 /// Input: 1.5 s at 16 kHz. Stages: `logmel` ([`LogMel`], 149 frames x 64 filters), `conv1` and `layer1` to `layer4` (rectified), `avgpool`, and
 /// `embedding`, a vector of length 1 with 2048 numbers: the closer two words are, the larger is the cosine of their vectors
-/// ([`NearestNeighbor`](crate::network::Nearest)). Between `logmel` and `conv1` the energies are stretched to -1 to 1 ([`MinMaxNorm`]), so the loudness of a
+/// ([`NearestNeighbor`](crate::network::NearestNeighbor)). Between `logmel` and `conv1` the energies are stretched to -1 to 1 ([`MinMaxNorm`]), so the loudness of a
 /// sound that is nowhere silent does not matter; and as the least and the largest energy count everywhere, a unit sees a little more than its
 /// receptive field.
 ///
@@ -43,8 +43,9 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
     let ear = LogMel::new(LogMelConfig::efficient_word_net())?;
-    let mut b = Builder::new("EfficientWord-Net", ear.input());
-    let mut x = b.layer(Layer::LogMel(ear), &[b.input()])?;
+    let input = Input::Sound { samples: ear.config().samples, sample_rate: ear.config().rate };
+    let mut b = Builder::new("EfficientWord-Net", input);
+    let mut x = b.layer(Layer::from_op(ear), &[b.input()])?;
     b.stage("logmel", x)?;
     x = b.layer(Layer::MinMaxNorm(MinMaxNorm), &[x])?;
     x = b.channel_affine(x, weights.batch_norm("inp_batch_norm", 1, EPSILON)?.affine()?)?;

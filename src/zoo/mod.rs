@@ -18,6 +18,7 @@
 mod alexnet;
 mod by_name;
 mod cochcnn9;
+mod cochleagram;
 mod cochresnet50;
 mod cornet_s;
 mod crepe;
@@ -33,6 +34,7 @@ pub use alexnet::{alexnet_from, alexnet_random};
 pub use by_name::{by_name, names};
 pub(crate) use by_name::{by_name_in, shipped_as};
 pub use cochcnn9::{cochcnn_words, cochcnn_words_hann, cochcnn_words_untrained, cochcnn9_from, cochcnn9_random};
+pub use cochleagram::cochleagram;
 pub use cochresnet50::{cochresnet50_from, cochresnet50_random};
 pub use cornet_s::{cornet_s_from, cornet_s_random};
 pub use crepe::{crepe_pitch, crepe_tiny, crepe_tiny_from};

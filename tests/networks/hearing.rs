@@ -175,7 +175,7 @@ fn a_metamer_of_a_sound_is_made_saved_and_shown() {
 /// A network of a cochleagram alone, and a sound for it.
 fn small() -> (Network, Sound) {
     let config = Config { samples: 4000, filters: 6, sample_factor: 2, ..Config::feather2023() };
-    let net = Cochleagram::new(config).unwrap().network().unwrap();
+    let net = zoo::cochleagram(&Cochleagram::new(config).unwrap()).unwrap();
     (net, Sound::noise(20_000, 4000, Noise::Pink { rms: 0.05 }, 4).unwrap().with_name("pink noise"))
 }
 
@@ -210,9 +210,9 @@ fn a_metamer_of_a_network_without_classes_is_told_without_answers() {
 
 #[test]
 fn presets_have_their_own_fingerprints() {
-    let networks = presets().map(|(_, ear)| ear.network().unwrap());
+    let networks = presets().map(|(_, ear)| zoo::cochleagram(&ear).unwrap());
     let [a, b] = networks.each_ref().map(|network| network.weights_source().weights_sha256.clone());
     assert!(a.len() == 64 && b.len() == 64 && a != b, "{a} {b}");
-    let again = Cochleagram::feather2023().unwrap().network().unwrap();
+    let again = zoo::cochleagram(&Cochleagram::feather2023().unwrap()).unwrap();
     assert_eq!(again.weights_source().weights_sha256, a);
 }

@@ -388,7 +388,7 @@ fn a_front_end_of_ours_stands_before_a_module() {
     let config = LogMelConfig { rate: 8_000, samples: 4_000, window: 200, step: 80, fft: 256, filters: 20 };
     let ear = LogMel::new(config.clone()).unwrap();
     let mut b = Builder::new("ear", Input::Sound { samples: 4_000, sample_rate: 8_000 });
-    let x = b.layer(Layer::LogMel(ear), &[b.input()]).unwrap();
+    let x = b.layer(Layer::from_op(ear), &[b.input()]).unwrap();
     b.stage("mel", x).unwrap();
     let conv1 = candle_nn::Conv2d::new(weights(&[6, 1, 3, 3], 1), None, Conv2dConfig::default());
     let x = b.module(x, move |x, mark| mark.relu("relu1", conv1.forward(&(x / 10.0)?)?)).unwrap();
@@ -409,14 +409,14 @@ fn a_front_end_of_ours_stands_before_a_module() {
 #[test]
 fn a_cochleagram_inside_a_module_is_refused_for_its_surrogate_and_taken_before_it() {
     let ear = Cochleagram::feather2023().unwrap();
-    let input = ear.input();
+    let input = zoo::cochleagram(&ear).unwrap().input().clone();
     let inside = ear.clone();
     let message = Network::from_module("ear", input.clone(), move |x, mark| mark.stage("heard", inside.apply(x)?));
     let message = message.expect_err("should have been refused").to_string();
     println!("{message}");
     says(&message, &["stage \"heard\"", "off by", "Builder::module"]);
     let mut b = Builder::new("ear", input);
-    let x = b.layer(Layer::Cochleagram(ear), &[b.input()]).unwrap();
+    let x = b.layer(Layer::from_op(ear), &[b.input()]).unwrap();
     b.module(x, |x, mark| mark.stage("bands", x.mean(3)?)).unwrap();
     assert_eq!(b.finish().unwrap().stage("bands").unwrap().shape, [1, 211]);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, TensorId, Var};
 use sha2::{Digest, Sha256};
 
-use crate::ops::{Frozen, FrozenOp, Relu, Window, values, vjp};
+use crate::ops::{Frozen, FrozenOp, Locality, Relu, Window, values, vjp};
 use crate::{Error, Result};
 
 /// What a person gives: it computes, and names stages on the way.
@@ -129,15 +129,6 @@ impl CandleModule {
         self.0.gradient_error
     }
 
-    pub(in crate::network) fn window(&self) -> Option<Window> {
-        self.0.window
-    }
-
-    /// Stands for the module among other modules: 32 bytes of a hash, as numbers.
-    pub(in crate::network) fn identity(&self) -> Vec<usize> {
-        self.0.digest.chunks(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]) as usize).collect()
-    }
-
     /// The output for a batch of inputs, differentiable.
     pub(in crate::network) fn run(&self, x: &Tensor) -> Result<Tensor> {
         let mut stages = StageMarker::new(self.0.until.as_deref());
@@ -183,6 +174,16 @@ pub(in crate::network) fn digest(tensor: &Tensor) -> Result<[u8; 32]> {
 impl FrozenOp for CandleModule {
     fn name(&self) -> &'static str {
         "candle module"
+    }
+
+    /// The SHA-256 of the output for the probe input, as eight numbers.
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        let words = self.0.digest.chunks(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]) as usize);
+        (words.collect(), vec![])
+    }
+
+    fn locality(&self) -> Locality {
+        self.0.window.map_or(Locality::Global, Locality::Window)
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

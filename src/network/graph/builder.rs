@@ -6,7 +6,7 @@ use super::{Layer, ReceptiveField, Stage};
 use crate::fs::sha256;
 use crate::network::weights::{NOT_STATED, fingerprint};
 use crate::network::{Inner, Input, Network, Node, WeightsSource};
-use crate::ops::{AvgPool2d, ChannelAffine, Conv2d, GlobalAvgPool, Linear, MaxPool2d, Relu};
+use crate::ops::{AvgPool2d, ChannelAffine, Conv2d, GlobalAvgPool, Linear, Locality, MaxPool2d, Relu};
 use crate::{Error, Result};
 
 /// A node of the graph that a [`Builder`] makes.
@@ -70,14 +70,11 @@ impl Builder {
         let shape = layer.output_shape(&shapes)?;
         let fields = inputs.iter().map(|id| self.nodes[id.0].field);
         let field = fields.reduce(ReceptiveField::union).unwrap_or(ReceptiveField::PIXEL);
-        let field = match (&layer, layer.window()) {
-            (_, Some(window)) => field.through(window),
-            // From here on a field is counted in cells of the front end.
-            (Layer::Cochleagram(_) | Layer::Standardize(_) | Layer::LogMel(_), _) => ReceptiveField::PIXEL,
-            (Layer::Linear(_) | Layer::GlobalAvgPool(_) | Layer::Flatten | Layer::Module(_), _) => {
-                ReceptiveField::EVERYTHING
-            }
-            _ => field,
+        let field = match layer.locality() {
+            Locality::Pointwise => field,
+            Locality::Window(window) => field.through(window),
+            Locality::Global => ReceptiveField::EVERYTHING,
+            Locality::FrontEnd { .. } => ReceptiveField::PIXEL,
         };
         self.nodes.push(Node { layer, inputs: inputs.to_vec(), shape, field });
         Ok(NodeId(self.nodes.len() - 1))
@@ -165,18 +162,10 @@ impl Builder {
             return Err(Error::invalid("stage", "the node comes from another builder"));
         };
         let needed = ancestors(&self.nodes, node);
-        let parameters = Layer::num_parameters_of(needed.iter().map(|&index| &self.nodes[index].layer));
-        let mut multiply_adds = 0;
-        for index in needed {
-            let node = &self.nodes[index];
-            multiply_adds += match &node.layer {
-                Layer::Conv2d(op) => op.macs([node.shape[1], node.shape[2]]),
-                Layer::Linear(op) => op.macs(),
-                _ => 0,
-            };
-        }
+        let parameters = Layer::count_parameters(needed.iter().map(|&index| &self.nodes[index].layer));
+        let macs = needed.iter().map(|&index| self.nodes[index].layer.macs(&self.nodes[index].shape)).sum();
         let (shape, receptive_field) = (at.shape.clone(), at.field);
-        self.stages.push(Stage { name, shape, receptive_field, num_parameters: parameters, macs: multiply_adds, node });
+        self.stages.push(Stage { name, shape, receptive_field, num_parameters: parameters, macs, node });
         Ok(())
     }
 

@@ -1,35 +1,71 @@
-//! What a node of the graph computes.
+//! The layers of a network's graph, generated from one table of operations.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::hearing::{Cochleagram, LogMel};
 use crate::network::CandleModule;
 use crate::ops::{
-    AvgPool2d, ChannelAffine, Conv2d, Frozen, FrozenOp, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm, Relu,
-    Standardize, Window,
+    AvgPool2d, ChannelAffine, Conv2d, Frozen, FrozenOp, GlobalAvgPool, L2Norm, Linear, Locality, MaxPool2d, MinMaxNorm,
+    Relu, Standardize,
 };
 use crate::{Error, Result};
 
-/// A layer with its frozen weights.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Layer {
-    /// The network's input; only the first node is one.
-    Input,
+/// Generates [`Layer`] from one line an operation; all else that a network needs to know comes from [`FrozenOp`].
+macro_rules! layers {
+    ($($(#[$doc:meta])* $variant:ident($op:ty),)*) => {
+        /// A layer with its frozen weights.
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum Layer {
+            /// The network's input, always the first node.
+            Input,
+            $($(#[$doc])* $variant($op),)*
+            /// Any other operation, such as a front end of [`hearing`](crate::hearing); see [`Layer::from_op`].
+            Op(Arc<dyn FrozenOp>),
+            /// A custom function, written in candle.
+            Module(CandleModule),
+            /// The sum of two inputs of the same shape.
+            Add,
+            /// The concatenation of the inputs along the channels.
+            Concat,
+            /// `[batch, a, b, c]` becomes `[batch, a * b * c]`.
+            Flatten,
+        }
+
+        impl Layer {
+            fn op(&self) -> Option<&dyn FrozenOp> {
+                match self {
+                    $(Self::$variant(op) => Some(op),)*
+                    Self::Op(op) => Some(&**op),
+                    Self::Module(op) => Some(op),
+                    Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
+                }
+            }
+
+            /// The operation, if the layer is one.
+            pub(crate) fn shared_op(&self) -> Option<Arc<dyn FrozenOp>> {
+                match self {
+                    $(Self::$variant(op) => Some(Arc::new(op.clone())),)*
+                    Self::Op(op) => Some(op.clone()),
+                    Self::Module(op) => Some(Arc::new(op.clone())),
+                    Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
+                }
+            }
+        }
+    };
+}
+
+layers! {
     /// A scale and a shift for each channel.
     ChannelAffine(ChannelAffine),
-    /// The front end of a network that hears.
-    Cochleagram(Cochleagram),
-    /// The front end of a network on bare samples.
+    /// Standardization of each frame: the front end of a network on raw samples.
     Standardize(Standardize),
-    /// The front end of a network that hears as speech recognisers do.
-    LogMel(LogMel),
-    /// Each input stretched to the range from -1 to 1.
+    /// Min-max normalization of each input to the range from -1 to 1.
     MinMaxNorm(MinMaxNorm),
-    /// Each input as a vector of length 1.
+    /// L2 normalization of each input.
     L2Norm(L2Norm),
     /// A convolution.
     Conv2d(Conv2d),
@@ -43,106 +79,50 @@ pub enum Layer {
     AvgPool2d(AvgPool2d),
     /// The mean over the whole image.
     GlobalAvgPool(GlobalAvgPool),
-    /// A function of one's own, written in candle.
-    Module(CandleModule),
-    /// The sum of two inputs of one shape.
-    Add,
-    /// Inputs side by side along the channels.
-    Concat,
-    /// `[batch, a, b, c]` becomes `[batch, a * b * c]`.
-    Flatten,
 }
 
 impl Layer {
-    /// How many numbers the layer holds.
+    /// A layer that applies an operation for which there is no variant.
+    #[must_use]
+    pub fn from_op(op: impl FrozenOp) -> Self {
+        Self::Op(Arc::new(op))
+    }
+
+    /// The layer's operation, if it is of this type.
+    #[must_use]
+    pub fn as_op<T: FrozenOp>(&self) -> Option<&T> {
+        let op: &dyn Any = self.op()?;
+        op.downcast_ref()
+    }
+
+    /// The number of parameters.
+    #[must_use]
     pub fn num_parameters(&self) -> usize {
-        match self {
-            Self::ChannelAffine(op) => op.num_parameters(),
-            Self::Conv2d(op) => op.num_parameters(),
-            Self::Linear(op) => op.num_parameters(),
-            _ => 0,
-        }
+        self.op().map_or(0, FrozenOp::num_parameters)
     }
 
-    /// Where the weights lie, of layers that can share them.
-    fn weights(&self) -> Option<*const f32> {
-        match self {
-            Self::Conv2d(op) => Some(op.weight().as_ptr()),
-            _ => None,
-        }
-    }
-
-    /// How many numbers these layers hold; weights that several share count once.
-    pub(in crate::network) fn num_parameters_of<'a>(layers: impl Iterator<Item = &'a Self>) -> usize {
+    /// The number of parameters of several layers; weights that layers share count once.
+    pub(in crate::network) fn count_parameters<'a>(layers: impl Iterator<Item = &'a Self>) -> usize {
         let mut seen = HashSet::new();
-        layers.filter(|layer| layer.weights().is_none_or(|at| seen.insert(at))).map(Self::num_parameters).sum()
+        let weights = |layer: &Self| Some(layer.op()?.shared_weights()?.as_ptr());
+        layers.filter(|layer| weights(layer).is_none_or(|at| seen.insert(at))).map(Self::num_parameters).sum()
     }
 
-    /// The numbers and the arrays that, with its name, tell this layer from any other.
+    /// The multiply-accumulate operations for one input; `output_shape` is without the batch.
+    pub(in crate::network) fn macs(&self, output_shape: &[usize]) -> usize {
+        self.op().map_or(0, |op| op.macs(output_shape))
+    }
+
+    /// The settings and arrays that, with the name, enter the network's fingerprint.
     pub(in crate::network) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        match self {
-            Self::ChannelAffine(op) => op.identity(),
-            Self::Cochleagram(op) => (op.config().identity(), vec![]),
-            Self::Standardize(op) => (vec![op.samples], vec![]),
-            Self::LogMel(op) => (op.config().identity(), vec![]),
-            Self::Conv2d(op) => op.identity(),
-            Self::Linear(op) => op.identity(),
-            Self::Relu(op) => (vec![], vec![std::slice::from_ref(&op.max)]),
-            Self::MaxPool2d(op) => op.identity(),
-            Self::AvgPool2d(op) => op.identity(),
-            Self::Module(op) => (op.identity(), vec![]),
-            Self::Input | Self::MinMaxNorm(_) | Self::L2Norm(_) | Self::GlobalAvgPool(_) => Default::default(),
-            Self::Add | Self::Concat | Self::Flatten => Default::default(),
-        }
+        self.op().map(FrozenOp::identity).unwrap_or_default()
     }
 
-    /// The window that the layer slides, if it does.
-    pub(in crate::network) fn window(&self) -> Option<Window> {
+    /// The inputs that one output depends on.
+    pub(in crate::network) fn locality(&self) -> Locality {
         match self {
-            Self::Conv2d(op) => Some(op.window()),
-            Self::MaxPool2d(op) => Some(op.window()),
-            Self::AvgPool2d(op) => Some(op.window()),
-            Self::Module(op) => op.window(),
-            _ => None,
-        }
-    }
-
-    fn op(&self) -> Option<&dyn FrozenOp> {
-        match self {
-            Self::ChannelAffine(op) => Some(op),
-            Self::Cochleagram(op) => Some(op),
-            Self::Standardize(op) => Some(op),
-            Self::LogMel(op) => Some(op),
-            Self::MinMaxNorm(op) => Some(op),
-            Self::L2Norm(op) => Some(op),
-            Self::Conv2d(op) => Some(op),
-            Self::Linear(op) => Some(op),
-            Self::Relu(op) => Some(op),
-            Self::MaxPool2d(op) => Some(op),
-            Self::AvgPool2d(op) => Some(op),
-            Self::GlobalAvgPool(op) => Some(op),
-            Self::Module(op) => Some(op),
-            Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
-        }
-    }
-
-    /// The operation, where the layer is one.
-    pub(crate) fn shared_op(&self) -> Option<Arc<dyn FrozenOp>> {
-        match self.clone() {
-            Self::ChannelAffine(op) => Some(Arc::new(op)),
-            Self::Cochleagram(op) => Some(Arc::new(op)),
-            Self::Standardize(op) => Some(Arc::new(op)),
-            Self::LogMel(op) => Some(Arc::new(op)),
-            Self::MinMaxNorm(op) => Some(Arc::new(op)),
-            Self::L2Norm(op) => Some(Arc::new(op)),
-            Self::Conv2d(op) => Some(Arc::new(op)),
-            Self::Linear(op) => Some(Arc::new(op)),
-            Self::Relu(op) => Some(Arc::new(op)),
-            Self::MaxPool2d(op) => Some(Arc::new(op)),
-            Self::AvgPool2d(op) => Some(Arc::new(op)),
-            Self::GlobalAvgPool(op) => Some(Arc::new(op)),
-            Self::Module(op) => Some(Arc::new(op)),
-            Self::Input | Self::Add | Self::Concat | Self::Flatten => None,
+            Self::Flatten => Locality::Global,
+            _ => self.op().map_or(Locality::Pointwise, FrozenOp::locality),
         }
     }
 
@@ -197,22 +177,15 @@ impl Layer {
     pub(in crate::network) fn run(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         match self {
             Self::Input => Ok(inputs[0].clone()),
-            Self::ChannelAffine(op) => op.apply(inputs[0]),
-            Self::Cochleagram(op) => op.apply(inputs[0]),
-            Self::Standardize(op) => op.apply(inputs[0]),
-            Self::LogMel(op) => op.apply(inputs[0]),
-            Self::MinMaxNorm(op) => op.apply(inputs[0]),
-            Self::L2Norm(op) => op.apply(inputs[0]),
-            Self::Conv2d(op) => op.apply(inputs[0]),
-            Self::Linear(op) => op.apply(inputs[0]),
-            Self::Relu(op) => op.apply(inputs[0]),
-            Self::MaxPool2d(op) => op.apply(inputs[0]),
-            Self::AvgPool2d(op) => op.apply(inputs[0]),
-            Self::GlobalAvgPool(op) => op.apply(inputs[0]),
-            Self::Module(op) => op.run(inputs[0]),
             Self::Add => Ok((inputs[0] + inputs[1])?),
             Self::Concat => Ok(Tensor::cat(inputs, 1)?),
             Self::Flatten => Ok(inputs[0].flatten_from(1)?),
+            // A module reports its errors, which `FrozenOp::forward` cannot, and keeps candle's graph.
+            Self::Module(module) => module.run(inputs[0]),
+            _ => {
+                let op = self.shared_op().ok_or_else(|| Error::invalid(self.name(), "is not a frozen operation"))?;
+                op.apply(inputs[0])
+            }
         }
     }
 }
