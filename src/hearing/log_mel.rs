@@ -11,11 +11,11 @@ use crate::ops::{Frozen, FrozenOp, Locality};
 use crate::stimulus::Sound;
 use crate::{Error, Result};
 
-/// Everything that decides the log-mel energies; [`LogMelConfig::efficient_word_net`] has that network's numbers.
+/// Parameters of the log-mel energies; [`LogMelConfig::efficient_word_net`] has that network's numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogMelConfig {
-    /// Samples a second of the waveform.
-    pub rate: u32,
+    /// Sample rate of the waveform in Hz.
+    pub sample_rate: u32,
     /// Samples of the waveform.
     pub samples: usize,
     /// Samples of a frame.
@@ -31,10 +31,10 @@ pub struct LogMelConfig {
 impl LogMelConfig {
     /// EfficientWord-Net's: 149 frames of 25 ms, 10 ms apart, and 64 filters, from 1.5 s at 16 kHz.
     pub fn efficient_word_net() -> Self {
-        Self { rate: 16_000, samples: 24_000, window: 400, step: 160, fft: 512, filters: 64 }
+        Self { sample_rate: 16_000, samples: 24_000, window: 400, step: 160, fft: 512, filters: 64 }
     }
 
-    /// How many frames come out: as many as begin before the last sample is covered.
+    /// The number of frames: as many as begin before the last sample is covered.
     pub fn frames(&self) -> usize {
         1 + self.samples.saturating_sub(self.window).div_ceil(self.step.max(1))
     }
@@ -44,7 +44,7 @@ impl LogMelConfig {
     /// # Errors
     /// [`Error::Invalid`] that names the number.
     pub fn check(&self) -> Result<()> {
-        let &Self { rate, samples, window, step, fft, filters } = self;
+        let &Self { sample_rate: rate, samples, window, step, fft, filters } = self;
         if rate == 0 || samples == 0 || samples > 1 << 24 {
             let reason = format!("{samples} samples at {rate} Hz are no waveform");
             return Err(Error::invalid("log mel.samples", reason));
@@ -62,7 +62,7 @@ impl LogMelConfig {
     }
 
     pub(crate) fn identity(&self) -> Vec<usize> {
-        let Self { rate, samples, window, step, fft, filters } = *self;
+        let Self { sample_rate: rate, samples, window, step, fft, filters } = *self;
         vec![rate as usize, samples, window, step, fft, filters]
     }
 }
@@ -107,10 +107,10 @@ struct MelFilter {
 }
 
 impl LogMel {
-    /// The front end of these numbers.
+    /// A log-mel front end with these parameters.
     ///
     /// # Errors
-    /// Numbers that make none; the message names them.
+    /// Invalid parameters; the message names them.
     pub fn new(config: LogMelConfig) -> Result<Self> {
         config.check()?;
         let filters = filters(&config);
@@ -119,7 +119,7 @@ impl LogMel {
         Ok(Self(Arc::new(Inner { config, filters, to_bins, to_samples })))
     }
 
-    /// The numbers that it is made of.
+    /// The parameters.
     pub fn config(&self) -> &LogMelConfig {
         &self.0.config
     }
@@ -127,10 +127,10 @@ impl LogMel {
     /// The log-mel energies of a sound, `[1, 1, frames, filters]`; the sound is brought to the rate and cut or padded to the length.
     ///
     /// # Errors
-    /// As [`Sound::resample`] and [`Sound::fit`].
+    /// As [`Sound::resample`] and [`Sound::fix_length`].
     pub fn of(&self, sound: &Sound) -> Result<Tensor> {
         let config = &self.0.config;
-        self.apply(&sound.resample(config.rate)?.fix_length(config.samples)?.to_tensor()?)
+        self.apply(&sound.resample(config.sample_rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
     /// Calls `see` with each frame's number, its first sample and its spectrum.
@@ -231,7 +231,7 @@ impl FrozenOp for LogMel {
 
 impl std::fmt::Debug for LogMel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let LogMelConfig { samples, rate, filters, .. } = self.0.config;
+        let LogMelConfig { samples, sample_rate: rate, filters, .. } = self.0.config;
         write!(f, "LogMel({samples} samples at {rate} Hz -> {} x {filters})", self.0.config.frames())
     }
 }
@@ -239,7 +239,7 @@ impl std::fmt::Debug for LogMel {
 fn filters(config: &LogMelConfig) -> Vec<MelFilter> {
     let mel = |hz: f64| 2595.0 * (1.0 + hz / 700.0).log10();
     let hz = |mel: f64| 700.0 * (10f64.powf(mel / 2595.0) - 1.0);
-    let rate = f64::from(config.rate);
+    let rate = f64::from(config.sample_rate);
     let step = mel(rate / 2.0) / (config.filters + 1) as f64;
     let most = config.fft / 2;
     let corner = |j: usize| ((config.fft + 1) as f64 * hz(step * j as f64) / rate).floor() as usize;

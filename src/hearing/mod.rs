@@ -1,4 +1,4 @@
-//! What an ear makes of a sound: the cochleagram, and the log-mel energies of speech recognisers.
+//! Auditory front ends: the cochleagram, and the log-mel energies of speech recognisers.
 //!
 //! ```
 //! use metamers::hearing::Cochleagram;

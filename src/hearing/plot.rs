@@ -15,7 +15,7 @@ impl Cochleagram {
         if values.len() != channels * frames {
             return Err(Error::shape("the cochleagram", format!("[{channels}, {frames}]"), &[values.len()]));
         }
-        let seconds = self.config().samples as f64 / f64::from(self.config().rate);
+        let seconds = self.config().samples as f64 / f64::from(self.config().sample_rate);
         // The low-pass and high-pass filters at the ends have no centre.
         let side = self.config().sample_factor as f64;
         let row = |centre: usize| side + centre as f64 + 0.5;

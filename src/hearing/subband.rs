@@ -18,7 +18,7 @@ use super::config::Config;
 use super::filter_bank::{Filter, bessel};
 use super::row_kernels::{Envelope, Mix, Pull, VECTOR};
 
-/// What the squared envelope does not fall below.
+/// Floor of the squared envelope.
 pub const LEAST: f64 = 1e-16;
 
 /// Taps of the interpolation.
@@ -27,7 +27,7 @@ const TAPS: usize = 12;
 /// The short inverse FFT has at least this many times the samples that the band's frequencies need.
 const OVERSAMPLING: f64 = 2.0;
 
-/// Where samples and frames lie in memory: row `t` holds the samples `stride * b + t` for all blocks `b`.
+/// Memory layout of samples and frames: row `t` holds the samples `stride * b + t` for all blocks `b`.
 pub struct FrameLayout {
     arch: Arch,
     samples: usize,
@@ -62,7 +62,7 @@ impl FrameLayout {
         self.across + 2 * self.margin
     }
 
-    /// How many places of row `t` are samples of the sound.
+    /// The number of places in row `t` that are samples of the sound.
     fn inside(&self, t: usize) -> usize {
         (self.samples + self.stride - 1 - t) / self.stride
     }
@@ -81,7 +81,7 @@ pub struct Subband {
     to_bins: Arc<dyn Fft<f64>>,
     /// The weights of the interpolation for each place between two samples of the short FFT.
     kernel: Vec<Vec<f64>>,
-    /// How many samples before its own place a kernel begins.
+    /// The number of samples before its own place at which a kernel begins.
     lead: isize,
 }
 
@@ -170,7 +170,7 @@ impl Subband {
         }
     }
 
-    /// Where tap `k` of the interpolation from row `r` on begins among the coarse rows.
+    /// The position at which tap `k` of the interpolation from row `r` on begins among the coarse rows.
     fn tap(&self, layout: &FrameLayout, r: usize, k: usize) -> usize {
         let rows = (layout.stride / self.reduction) as isize;
         let at = r as isize + k as isize - self.lead;

@@ -77,7 +77,7 @@ impl NearestNeighbor {
         Ok(())
     }
 
-    /// How many examples were learnt.
+    /// The number of examples added.
     pub fn examples(&self) -> usize {
         self.examples.len()
     }

@@ -26,5 +26,5 @@ pub fn cochleagram(ear: &Cochleagram) -> Result<Network> {
 
 /// The waveforms that a cochleagram takes.
 pub(super) fn input(ear: &Cochleagram) -> Input {
-    Input::Sound { samples: ear.config().samples, sample_rate: ear.config().rate }
+    Input::Sound { samples: ear.config().samples, sample_rate: ear.config().sample_rate }
 }

@@ -43,7 +43,7 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
     let ear = LogMel::new(LogMelConfig::efficient_word_net())?;
-    let input = Input::Sound { samples: ear.config().samples, sample_rate: ear.config().rate };
+    let input = Input::Sound { samples: ear.config().samples, sample_rate: ear.config().sample_rate };
     let mut b = Builder::new("EfficientWord-Net", input);
     let mut x = b.layer(Layer::from_op(ear), &[b.input()])?;
     b.stage("logmel", x)?;

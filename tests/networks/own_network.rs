@@ -155,7 +155,7 @@ fn a_run_to_a_stage_computes_nothing_behind_it() {
 #[test]
 fn a_metamer_is_made_classified_saved_and_resumed() {
     let net = small("mine", 3).unwrap().with_classes(["cat", "dog", "horse", "panda"]).unwrap();
-    assert!(net.classify(dog(), 2).unwrap().guesses().len() == 2);
+    assert!(net.classify(dog(), 2).unwrap().scores().len() == 2);
     let recipe = Recipe::feather2023().steps(20);
     let mut run = Synthesis::new(&net, "relu2", dog()).unwrap().recipe(recipe).seed(5).quiet().start().unwrap();
     run.step(3).unwrap();
@@ -385,7 +385,7 @@ fn the_hash_tells_networks_apart_and_can_be_given() {
 
 #[test]
 fn a_front_end_of_ours_stands_before_a_module() {
-    let config = LogMelConfig { rate: 8_000, samples: 4_000, window: 200, step: 80, fft: 256, filters: 20 };
+    let config = LogMelConfig { sample_rate: 8_000, samples: 4_000, window: 200, step: 80, fft: 256, filters: 20 };
     let ear = LogMel::new(config.clone()).unwrap();
     let mut b = Builder::new("ear", Input::Sound { samples: 4_000, sample_rate: 8_000 });
     let x = b.layer(Layer::from_op(ear), &[b.input()]).unwrap();

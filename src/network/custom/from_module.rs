@@ -1,4 +1,4 @@
-//! Networks of one's own, written in candle.
+//! Custom networks, written in candle.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::network::{Builder, Input, Layer, Network, NodeId, WeightsSource, ance
 use crate::ops::values;
 use crate::{Error, Result};
 
-/// Of the input on which a module is tried.
+/// Seed of the random probe input.
 const SEED: u64 = 7;
 
 impl Network {
-    /// A network of one's own, written in candle.
+    /// A custom network, written in candle.
     ///
     /// `function` computes and names stages on the way, from the input to the output ([`StageMarker`]). It gets images
     /// `[batch, channels, height, width]` in `[0, 1]` or waveforms `[batch, samples]` in `[-1, 1]`, float32 on the CPU, and does itself what
@@ -88,7 +88,7 @@ impl Network {
 
     /// The same network with another statement of where its weights come from.
     ///
-    /// By it a saved run or a null distribution knows its network again: take [`Provenance::of_file`] or [`Provenance::of_vars`].
+    /// By it a saved run or a null distribution knows its network again: take [`WeightsSource::of_file`] or [`WeightsSource::of_vars`].
     ///
     /// # Errors
     /// When `weights_sha256` is no SHA-256 in hexadecimal.
@@ -102,7 +102,7 @@ impl Network {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// The modules of one's own that a stage depends on.
+    /// The custom modules that a stage depends on.
     pub(crate) fn modules(&self, stage: &str) -> Result<Vec<&CandleModule>> {
         let needed = ancestors(self.nodes(), self.stage(stage)?.node);
         let module = |index: &usize| match &self.nodes()[*index].layer {
@@ -126,7 +126,7 @@ impl Network {
 }
 
 impl Builder {
-    /// Adds a function of one's own, written in candle, behind any node, and the stages that it names; gives back its end.
+    /// Adds a custom function, written in candle, after any node, with the stages that it names; returns its last node.
     ///
     /// So a front end of this library, the cochleagram, stands before it, and its layers behind it. All else is as
     /// [`Network::from_module`] says. The gradient is compared at the module's own input, so that the cochleagram's clamped one before it

@@ -1,4 +1,4 @@
-//! Whether the gradient of a function is the one that finite differences measure.
+//! Comparison of a function's gradient with finite differences.
 
 use candle_core::{DType, Tensor, Var};
 use rand::{RngExt, SeedableRng};
@@ -9,7 +9,7 @@ use super::module::Outputs;
 use crate::ops::vjp;
 use crate::{Error, Result};
 
-/// Of the random directions and projections.
+/// Seed of the random directions and projections.
 const SEED: u64 = 1;
 
 /// A gradient is wrong that is off by more than these shares of the change, along it and beside it, and by more than finite differences are
@@ -33,7 +33,7 @@ const PROJECTIONS: usize = 4;
 const STEPS: [f64; 6] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3];
 const WIDE: f64 = 1e-3;
 
-/// By so many roundings values may be off.
+/// Rounding errors allowed in a value.
 const ROUNDINGS: f64 = 20.0;
 
 /// How far a gradient is off, as shares of the change that finite differences measure; the largest over the directions.
@@ -43,9 +43,9 @@ pub(in crate::network) struct Off {
     pub along: f64,
     /// On random projections, root mean square.
     pub beside: f64,
-    /// How far finite differences are off themselves.
+    /// The error of the finite differences themselves.
     pub noise: f64,
-    /// How many values changed.
+    /// The number of values that changed.
     pub values: usize,
 }
 
@@ -182,7 +182,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// What to do about a wrong gradient.
+/// Advice for a module with a wrong gradient.
 pub(in crate::network) const ADVICE: &str = "candle's own max_pool2d, avg_pool2d and conv2d (of pictures that are not square) have wrong gradients \
                                  or none: take MaxPool2d, AvgPool2d and Conv2d of metamers::ops, such as \
                                  MaxPool2d::new(Window::square(3).stride(2)).apply(&x)?; detach nothing; take StageMarker::relu for the \

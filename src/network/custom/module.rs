@@ -8,14 +8,14 @@ use sha2::{Digest, Sha256};
 use crate::ops::{Frozen, FrozenOp, Locality, Relu, Window, values, vjp};
 use crate::{Error, Result};
 
-/// What a person gives: it computes, and names stages on the way.
+/// A user's function: it computes the output and marks stages on the way.
 pub(in crate::network) type Function = dyn Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync;
 
-/// Names places in a function of one's own as stages: see [`Network::from_module`](super::Network::from_module).
+/// Marks places in a custom function as stages: see [`Network::from_module`](super::Network::from_module).
 ///
 /// When a network runs to one of these stages, naming it ends the function, so that nothing behind it is computed.
 pub struct StageMarker {
-    /// Where this run ends; nowhere while the stages are being found.
+    /// The stage at which this run ends; `None` while the stages are being collected.
     until: Option<String>,
     reached: Option<Tensor>,
     pub(in crate::network) found: Vec<Found>,
@@ -27,7 +27,7 @@ pub(in crate::network) struct Found {
     pub value: Tensor,
     /// The rectifier that follows, where the values are those before it.
     pub clip: Option<Relu>,
-    /// What the function went on with.
+    /// The value that the function continued with.
     pub passed_on: TensorId,
 }
 
@@ -99,7 +99,7 @@ pub(in crate::network) fn run_through(function: &Function, x: &Tensor) -> Result
     Ok((stages, end))
 }
 
-/// A function of one's own, written in candle, up to one of its stages. [`Builder::module`](super::Builder::module) makes them.
+/// A custom function, written in candle, up to one of its stages. [`Builder::module`](super::Builder::module) makes them.
 #[derive(Clone)]
 pub struct CandleModule(Arc<Inner>);
 
@@ -107,11 +107,11 @@ pub(in crate::network) struct Inner {
     pub function: Arc<Function>,
     /// The stage that it runs to; to its end where there is none.
     pub until: Option<String>,
-    /// Of the output, without the batch.
+    /// Shape of the output, without the batch.
     pub shape: Vec<usize>,
     /// A fixed input, by whose output the module is known.
     pub probe: Tensor,
-    /// How far the gradient is from finite differences, as a share of the change; `None` when nothing changed.
+    /// The gradient's deviation from finite differences, relative to the change; `None` when nothing changed.
     pub gradient_error: Option<f64>,
     /// The pixels that a unit was seen to depend on.
     pub window: Option<Window>,
@@ -123,7 +123,7 @@ impl CandleModule {
         Self(Arc::new(inner))
     }
 
-    /// How far the gradient was from finite differences when the network was made, as a share of the change that these
+    /// The gradient's deviation from finite differences when the network was built, relative to the change that these
     /// measure; `None` where the output did not change.
     pub fn gradient_error(&self) -> Option<f64> {
         self.0.gradient_error
@@ -149,7 +149,7 @@ impl CandleModule {
         Ok(output)
     }
 
-    /// Whether the module still computes what it computed when the network was made.
+    /// Returns whether the module still gives the output that it gave when the network was built.
     pub(in crate::network) fn is_unchanged(&self) -> Result<bool> {
         Ok(digest(&self.run(&self.0.probe)?)? == self.0.digest)
     }

@@ -144,7 +144,7 @@ impl Builder {
         self.layer(Layer::Add, &[a, b])
     }
 
-    /// Whether a node has been named as a stage.
+    /// Returns whether a node is a stage.
     pub(in crate::network) fn is_stage(&self, node: NodeId) -> bool {
         self.stages.iter().any(|stage| stage.node == node)
     }
@@ -174,9 +174,9 @@ impl Builder {
         self.classes = Some(names.into_iter().collect());
     }
 
-    /// Says where the weights come from.
+    /// Sets the source of the weights.
     ///
-    /// Where `weights_sha256` is no SHA-256, [`Builder::finish`] puts that of the layers and their values in its place.
+    /// If `weights_sha256` is not a valid SHA-256, [`Builder::finish`] replaces it with that of the layers and their values.
     pub fn weights_source(&mut self, provenance: WeightsSource) {
         self.provenance = provenance;
     }

@@ -1,4 +1,4 @@
-//! How much of the input a unit sees.
+//! The receptive field of a unit.
 
 use crate::ops::Window;
 

@@ -16,12 +16,12 @@ pub(super) const LARGEST: usize = 1 << 28;
 /// Since this version of the standard, tensors of different shapes are broadcast as today.
 const OLDEST: i64 = 7;
 
-/// What [`Import::node`] takes.
+/// Operators that [`Import::node`] supports.
 const OPERATORS: &str = "Add, AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, Conv, Div, Dropout, Flatten, \
     Gather, Gemm, GlobalAveragePool, GlobalMaxPool, Identity, LogSoftmax, MatMul, MaxPool, Mul, Pad, \
     ReduceMean, Relu, Reshape, Shape, Softmax, Squeeze, Sub, Sum, Transpose, Unsqueeze";
 
-/// What a node takes in or gives.
+/// An input or output of a node.
 #[derive(Clone)]
 pub(super) enum Operand {
     Value(Value),

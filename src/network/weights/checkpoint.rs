@@ -33,7 +33,7 @@ enum Weights {
     Seed(u64, Mutex<Sha256>),
 }
 
-/// What batch normalisation learnt, for one layer: `y = (x - mean) / sqrt(variance + epsilon) * weight + bias`.
+/// The learnt parameters of a batch normalisation: `y = (x - mean) / sqrt(variance + epsilon) * weight + bias`.
 #[derive(Clone)]
 pub struct BatchNorm {
     scale: Vec<f64>,
@@ -70,12 +70,12 @@ impl Checkpoint {
         Self { path, weights: Weights::Seed(seed, Mutex::default()) }
     }
 
-    /// Whether these are the weights of an untrained network.
+    /// Returns whether these are the weights of an untrained network.
     pub fn is_random(&self) -> bool {
         matches!(self.weights, Weights::Seed(..))
     }
 
-    /// Whether there is a tensor of this name.
+    /// Returns whether there is a tensor with this name.
     pub fn has(&self, name: &str) -> bool {
         match &self.weights {
             Weights::File { tensors, .. } => tensors.contains_key(name),
@@ -83,7 +83,7 @@ impl Checkpoint {
         }
     }
 
-    /// Which file, and its SHA-256; of random weights that of all values asked for, in that order.
+    /// The file and its SHA-256; for random weights, the SHA-256 of all values requested so far, in that order.
     pub fn provenance(&self) -> WeightsSource {
         let file = self.path.file_name().unwrap_or_default().to_string_lossy();
         let weights_sha256 = match &self.weights {

@@ -88,7 +88,7 @@ impl HubFile {
         self
     }
 
-    /// How long a server may be silent; 30 s unless said otherwise.
+    /// Timeout for a silent server; 30 s by default.
     pub fn patience(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
@@ -222,7 +222,7 @@ impl std::fmt::Debug for HubFile {
     }
 }
 
-/// Whether the hub's own variable forbids to ask a server.
+/// Returns whether the hub's environment variable forbids network access.
 fn is_offline() -> bool {
     let value = std::env::var("HF_HUB_OFFLINE").unwrap_or_default();
     ["1", "true", "yes", "on"].iter().any(|yes| value.eq_ignore_ascii_case(yes))

@@ -68,7 +68,7 @@ fn tensors(path: &Path, key: Option<&str>, sizes: &HashMap<String, u64>) -> Resu
     }
 }
 
-/// Whether the entry holds all values of the tensor; memory is taken for as many as the pickle states.
+/// Returns whether the entry holds all values of the tensor; memory is taken for as many as the pickle states.
 fn fits(info: &TensorInfo, sizes: &HashMap<String, u64>) -> bool {
     let values = info.layout.dims().iter().try_fold(1usize, |count, &side| count.checked_mul(side));
     let end = values

@@ -10,7 +10,7 @@ use super::pth;
 use crate::fs::sha256;
 use crate::{Error, Result};
 
-/// What [`Checkpoint::open`](super::Checkpoint::open) found.
+/// The contents of a file that [`Checkpoint::open`](super::Checkpoint::open) read.
 pub(super) struct WeightsFile {
     pub tensors: HashMap<String, Tensor>,
     pub notes: HashMap<String, String>,

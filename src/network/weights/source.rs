@@ -1,4 +1,4 @@
-//! Where a network's weights come from.
+//! The source of a network's weights.
 
 use std::path::Path;
 use std::sync::PoisonError;
@@ -12,21 +12,21 @@ use crate::{Error, Result};
 
 /// The source of weights of which nothing was said.
 pub(in crate::network) const NOT_STATED: &str = "not stated";
-/// The source where a layer is a module of one's own, and nothing was said.
+/// The source if a layer is a custom module, and nothing was said.
 pub(crate) const KNOWN_BY_VALUES: &str = "a candle module, known by its values on a fixed input";
 
-/// Where a network's weights come from.
+/// The source of a network's weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightsSource {
     /// The file, package or seed.
     pub source: String,
     /// SHA-256 of the weights' file in hexadecimal; of the layers and their values when there was no file, and of
-    /// what it gave for a fixed input where a layer is a module of one's own.
+    /// what it gave for a fixed input if a layer is a custom module.
     pub weights_sha256: String,
 }
 
 impl WeightsSource {
-    /// Of weights that lie in a file: its name, and the SHA-256 of its bytes.
+    /// The source of weights in a file: its name, and the SHA-256 of its bytes.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -37,7 +37,7 @@ impl WeightsSource {
         Ok(Self { source, weights_sha256: sha256::of(&bytes) })
     }
 
-    /// Of a [`VarMap`] as it is now: SHA-256 of the names, shapes and values (as float64) of its variables, in the order of their names.
+    /// The source of the current weights of a [`VarMap`]: SHA-256 of the names, shapes and values (as float64) of its variables, in the order of their names.
     ///
     /// The same on every machine. It says nothing of the code that uses the weights.
     ///
