@@ -113,7 +113,7 @@ impl Cochleagram {
     ///
     /// # Errors
     /// As [`Sound::resample`] and [`Sound::fix_length`].
-    pub fn of(&self, sound: &Sound) -> Result<Tensor> {
+    pub fn compute(&self, sound: &Sound) -> Result<Tensor> {
         let config = &self.0.config;
         self.apply(&sound.resample(config.sample_rate)?.fix_length(config.samples)?.to_tensor()?)
     }

@@ -128,12 +128,12 @@ impl Config {
         }
         if self.filters == 0 || self.sample_factor == 0 || self.channels() > 4096 {
             let reason =
-                format!("{} filters, {} times as dense, make no filter bank", self.filters, self.sample_factor);
+                format!("{} filters, {} times as dense, are not a valid filter bank", self.filters, self.sample_factor);
             return Err(Error::invalid("cochleagram.filters", reason));
         }
         let (stride, taps) = (1..=self.samples, 1..=self.samples);
         if !stride.contains(&self.stride) || !taps.contains(&self.taps) || self.samples > 1 << 24 {
-            let reason = format!("{} samples, {} taps, stride {} make no frame", self.samples, self.taps, self.stride);
+            let reason = format!("{} samples, {} taps, stride {} give no frames", self.samples, self.taps, self.stride);
             return Err(Error::invalid("cochleagram.taps", reason));
         }
         for (what, value) in [

@@ -46,7 +46,7 @@ impl LogMelConfig {
     pub fn check(&self) -> Result<()> {
         let &Self { sample_rate: rate, samples, window, step, fft, filters } = self;
         if rate == 0 || samples == 0 || samples > 1 << 24 {
-            let reason = format!("{samples} samples at {rate} Hz are no waveform");
+            let reason = format!("{samples} samples at {rate} Hz are not a valid waveform");
             return Err(Error::invalid("log mel.samples", reason));
         }
         if step == 0 || window == 0 || window > fft || fft > 1 << 20 || !fft.is_multiple_of(2) {
@@ -87,7 +87,7 @@ impl LogMelConfig {
 ///
 /// let ear = LogMel::new(LogMelConfig::efficient_word_net())?;
 /// let tone = Sound::tone(16_000, 1.5, 1000.0, 0.1)?;
-/// assert_eq!(ear.of(&tone)?.dims(), [1, 1, 149, 64]);
+/// assert_eq!(ear.compute(&tone)?.dims(), [1, 1, 149, 64]);
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone)]
@@ -128,7 +128,7 @@ impl LogMel {
     ///
     /// # Errors
     /// As [`Sound::resample`] and [`Sound::fix_length`].
-    pub fn of(&self, sound: &Sound) -> Result<Tensor> {
+    pub fn compute(&self, sound: &Sound) -> Result<Tensor> {
         let config = &self.0.config;
         self.apply(&sound.resample(config.sample_rate)?.fix_length(config.samples)?.to_tensor()?)
     }

@@ -38,8 +38,8 @@ impl Cochleagram {
     /// The picture of a sound's cochleagram.
     ///
     /// # Errors
-    /// As [`Cochleagram::of`].
+    /// As [`Cochleagram::compute`].
     pub fn show(&self, sound: &Sound) -> Result<HeatMap> {
-        self.picture(format!("cochleagram of {}", sound.name()), &crate::ops::values(&self.of(sound)?)?)
+        self.picture(format!("cochleagram of {}", sound.name()), &crate::ops::values(&self.compute(sound)?)?)
     }
 }

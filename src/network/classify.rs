@@ -90,7 +90,7 @@ impl Network {
     /// As [`Network::classify`].
     pub fn classify_tensor(&self, x: &Tensor, k: usize) -> Result<Classification> {
         let (Some(classes), Some(last)) = (self.classes(), self.stages().last()) else {
-            return Err(Error::invalid(self.name(), "is no classifier: it has no class names"));
+            return Err(Error::invalid(self.name(), "is not a classifier: it has no class names"));
         };
         if k == 0 {
             return Err(Error::invalid("k", "asks for no class; 1 gives the likeliest"));

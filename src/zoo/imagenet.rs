@@ -39,5 +39,5 @@ pub(super) fn classifier(
 pub(super) fn classes() -> Result<Vec<String>> {
     let path = assets::shipped("networks/imagenet_classes.json")?;
     let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
-    serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is no list of names ({e})")))
+    serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is not a list of names ({e})")))
 }

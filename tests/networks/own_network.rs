@@ -359,11 +359,11 @@ fn weights_that_are_trained_on_are_noticed() {
     let conv1 = candle_nn::conv2d(3, 4, 3, Conv2dConfig::default(), builder.pp("conv1")).unwrap();
     let net = Network::from_module("mine", INPUT, move |x, mark| mark.relu("relu1", conv1.forward(x)?)).unwrap();
     assert!(Synthesis::new(&net, "relu1", dog()).unwrap().quiet().start().is_ok());
-    let before = WeightsSource::of_vars("mine", &vars).unwrap();
-    assert_eq!(before, WeightsSource::of_vars("mine", &vars).unwrap());
+    let before = WeightsSource::from_vars("mine", &vars).unwrap();
+    assert_eq!(before, WeightsSource::from_vars("mine", &vars).unwrap());
     let var = vars.all_vars().into_iter().find(|var| var.rank() == 4).unwrap();
     var.set(&(var.as_tensor() * 1.01).unwrap()).unwrap();
-    assert_ne!(before, WeightsSource::of_vars("mine", &vars).unwrap());
+    assert_ne!(before, WeightsSource::from_vars("mine", &vars).unwrap());
     let message = Synthesis::new(&net, "relu1", dog()).unwrap().quiet().start().unwrap_err().to_string();
     says(&message, &["stage \"relu1\" of mine", "other values than when the network was made"]);
 }
@@ -378,7 +378,7 @@ fn the_hash_tells_networks_apart_and_can_be_given() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.safetensors");
     candle::safetensors::save(&[("w", weights(&[4, 3, 3, 3], 1))].into(), &path).unwrap();
-    let net = net.with_provenance(WeightsSource::of_file(&path).unwrap()).unwrap();
+    let net = net.with_provenance(WeightsSource::from_file(&path).unwrap()).unwrap();
     assert_eq!(net.weights_source().source, "mine.safetensors");
     assert_eq!(hash(&net), metamers::network::Checkpoint::open(&path).unwrap().provenance().weights_sha256);
 }

@@ -88,14 +88,14 @@ impl Network {
 
     /// The same network with another statement of where its weights come from.
     ///
-    /// By it a saved run or a null distribution knows its network again: take [`WeightsSource::of_file`] or [`WeightsSource::of_vars`].
+    /// By it a saved run or a null distribution knows its network again: take [`WeightsSource::from_file`] or [`WeightsSource::from_vars`].
     ///
     /// # Errors
     /// When `weights_sha256` is no SHA-256 in hexadecimal.
     pub fn with_provenance(self, provenance: WeightsSource) -> Result<Self> {
         let hash = &provenance.weights_sha256;
         if !sha256::is_one(hash) {
-            return Err(Error::invalid("weights_sha256", format!("is no SHA-256 in hexadecimal: \"{hash}\"")));
+            return Err(Error::invalid("weights_sha256", format!("is not a SHA-256 in hexadecimal: \"{hash}\"")));
         }
         let mut inner = Arc::unwrap_or_clone(self.0);
         inner.provenance = provenance;

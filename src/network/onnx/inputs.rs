@@ -16,7 +16,7 @@ const FLOAT: i32 = 1;
 
 /// Channels, height and width of the input, and whether the channels come last.
 pub(super) fn input(slot: &proto::Slot, options: &OnnxOptions) -> Outcome<([usize; 3], bool)> {
-    let tensor = slot.kind.as_ref().and_then(|kind| kind.tensor.as_ref()).ok_or("is no tensor")?;
+    let tensor = slot.kind.as_ref().and_then(|kind| kind.tensor.as_ref()).ok_or("is not a tensor")?;
     if tensor.element != FLOAT {
         return Err(format!("is of ONNX's type {}; float32 (1) is supported", tensor.element).into());
     }

@@ -168,7 +168,7 @@ impl Network {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
         let digest = sha256::of(&bytes);
         let model = proto::Model::decode(bytes.as_slice())
-            .map_err(|e| Error::file(path, format!("is no intact ONNX file ({e})")))?;
+            .map_err(|e| Error::file(path, format!("is not a valid ONNX file ({e})")))?;
         drop(bytes);
         let file = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
         let source = format!("{} (SHA-256 {digest})", file(path.file_name()));

@@ -129,17 +129,23 @@ impl HubFile {
         };
         let parts: Vec<&str> = self.repository.split('/').collect();
         if parts.len() > 2 || !parts.iter().all(|part| plain(part)) {
-            return Err(Error::invalid("repository", format!("is no \"owner/name\": \"{}\"", self.repository)));
+            return Err(Error::invalid(
+                "repository",
+                format!("is not a valid \"owner/name\": \"{}\"", self.repository),
+            ));
         }
         if !self.file.split('/').all(plain) {
-            return Err(Error::invalid("file", format!("is no name of a file in a repository: \"{}\"", self.file)));
+            return Err(Error::invalid("file", format!("is not a valid file name in a repository: \"{}\"", self.file)));
         }
         if !self.revision.split('/').all(plain) {
-            return Err(Error::invalid("revision", format!("is no branch, tag or commit: \"{}\"", self.revision)));
+            return Err(Error::invalid(
+                "revision",
+                format!("is not a valid branch, tag or commit: \"{}\"", self.revision),
+            ));
         }
         match &self.sha256 {
             Some(hash) if !sha256::is_one(hash) => {
-                Err(Error::invalid("sha256", format!("is no SHA-256 in hexadecimal: \"{hash}\"")))
+                Err(Error::invalid("sha256", format!("is not a SHA-256 in hexadecimal: \"{hash}\"")))
             }
             _ => Ok(()),
         }

@@ -44,7 +44,7 @@ impl WeightsFile {
 /// The float tensors of a safetensors file, as float32, and its notes.
 fn safetensors(path: &Path, bytes: &[u8]) -> Result<(HashMap<String, Tensor>, HashMap<String, String>)> {
     let file = SafeTensors::deserialize(bytes)
-        .map_err(|e| Error::file(path, format!("is no intact safetensors file ({e})")))?;
+        .map_err(|e| Error::file(path, format!("is not a valid safetensors file ({e})")))?;
     let mut tensors = HashMap::new();
     for (name, view) in file.tensors() {
         let dtype = match view.dtype() {

@@ -30,7 +30,7 @@ impl WeightsSource {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn of_file(path: impl AsRef<Path>) -> Result<Self> {
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
         let source = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -43,7 +43,7 @@ impl WeightsSource {
     ///
     /// # Errors
     /// When a variable cannot be read.
-    pub fn of_vars(source: impl Into<String>, vars: &VarMap) -> Result<Self> {
+    pub fn from_vars(source: impl Into<String>, vars: &VarMap) -> Result<Self> {
         let vars = vars.data().lock().unwrap_or_else(PoisonError::into_inner);
         let mut named: Vec<_> = vars.iter().collect();
         named.sort_by_key(|(name, _)| *name);
