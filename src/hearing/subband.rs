@@ -216,7 +216,7 @@ impl Subband {
         &frames[..layout.frames]
     }
 
-    /// Pulls a gradient of the frames back to the bins that the filter passes.
+    /// The vector-Jacobian product: from a gradient of the frames to the bins that the filter passes.
     pub fn backward(
         &self,
         layout: &FrameLayout,
@@ -227,12 +227,12 @@ impl Subband {
     ) {
         self.fill_coarse(layout, spectrum, w);
         let (across, margin, row, d) = (layout.across, layout.margin, layout.row(), self.reduction);
-        let (rows, length) = (layout.stride / d, layout.samples / d);
+        let rows = layout.stride / d;
         // Two sets of coarse rows: what the sound has, and its gradient.
         for rows_of_part in &mut w.coarse {
             sized(rows_of_part, 2 * rows * row)[rows * row..].fill(0.0);
         }
-        let SubbandScratch { grid, scratch, coarse, fine, envelope, frames } = w;
+        let SubbandScratch { coarse, fine, envelope, frames, .. } = &mut *w;
         let padded = sized(envelope, row);
         padded.fill(0.0);
         padded[margin..][..layout.frames].copy_from_slice(gradient);
@@ -261,6 +261,14 @@ impl Subband {
                 }
             }
         }
+        self.coarse_to_bins(layout, w, output);
+    }
+
+    /// Transforms the gradient of the coarse rows to the bins that the filter passes.
+    fn coarse_to_bins(&self, layout: &FrameLayout, w: &mut SubbandScratch, output: &mut [Complex64]) {
+        let (margin, row) = (layout.margin, layout.row());
+        let (rows, length) = (layout.stride / self.reduction, layout.samples / self.reduction);
+        let SubbandScratch { grid, scratch, coarse, .. } = w;
         let grid = sized(grid, length);
         grid.fill(Complex64::ZERO);
         for r in 0..rows {
