@@ -38,7 +38,7 @@ struct Inner {
     idle: Mutex<Vec<SubbandScratch>>,
 }
 
-/// A workspace that goes back where it was taken from.
+/// A scratch buffer that returns to the pool when dropped.
 struct Borrowed<'a>(&'a Inner, SubbandScratch);
 
 impl Drop for Borrowed<'_> {
@@ -109,7 +109,7 @@ impl Cochleagram {
         self.0.config.frames_and_lead().0
     }
 
-    /// The cochleagram of a sound, `[1, 1, channels, frames]`; the sound is brought to the rate and cut or padded to the length.
+    /// The cochleagram of a sound, `[1, 1, channels, frames]`; the sound is resampled and cut or padded to the length.
     ///
     /// # Errors
     /// As [`Sound::resample`] and [`Sound::fix_length`].

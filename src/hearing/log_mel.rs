@@ -1,4 +1,4 @@
-//! The logarithm of mel energies, differentiable: what speech recognisers hear.
+//! Differentiable log-mel energies, the front end of speech recognisers.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -124,7 +124,7 @@ impl LogMel {
         &self.0.config
     }
 
-    /// The log-mel energies of a sound, `[1, 1, frames, filters]`; the sound is brought to the rate and cut or padded to the length.
+    /// The log-mel energies of a sound, `[1, 1, frames, filters]`; the sound is resampled and cut or padded to the length.
     ///
     /// # Errors
     /// As [`Sound::resample`] and [`Sound::fix_length`].

@@ -1,4 +1,4 @@
-//! Cochleagrams as pictures.
+//! Plots of cochleagrams.
 
 use super::Cochleagram;
 use crate::display::HeatMap;
@@ -6,7 +6,7 @@ use crate::stimulus::Sound;
 use crate::{Error, Result};
 
 impl Cochleagram {
-    /// A picture of channels x frames values: the lowest channel at the bottom, the axis in kHz at the channels' centres.
+    /// A heat map of channels x frames values: the lowest channel at the bottom, the axis in kHz at the channels' centres.
     ///
     /// # Errors
     /// When there are not channels x frames values.
@@ -35,7 +35,7 @@ impl Cochleagram {
             .value_label(format!("envelope to the {}", self.config().power)))
     }
 
-    /// The picture of a sound's cochleagram.
+    /// A heat map of a sound's cochleagram.
     ///
     /// # Errors
     /// As [`Cochleagram::compute`].

@@ -1,4 +1,4 @@
-//! One channel of the cochleagram: filter, envelope, low-pass; and the way back.
+//! One channel of the cochleagram: filter, envelope and low-pass, forward and backward.
 //!
 //! A filter passes a small part of all frequencies. Its output, moved down to 0 Hz (which leaves the envelope as it is), is therefore
 //! determined by few samples: they come from a short inverse FFT, and all others from an interpolation between 12 of them by a

@@ -1,8 +1,8 @@
 //! Frozen networks as data: a small graph of layers with named stages.
 //!
 //! The graph holds no closures, so the same [`Network`] can be listed, run layer by layer through differentiable
-//! operations, or compiled. Build one with [`Builder`]; ready-made ones are in [`crate::zoo`]. One of your own that is written in
-//! candle becomes a network by [`Network::from_module`]: its function is a layer that nothing looks into.
+//! operations, or compiled. Build one with [`Builder`]; ready-made ones are in [`crate::zoo`]. [`Network::from_module`] makes a
+//! network from a custom function in candle, which becomes an opaque layer.
 //!
 //! ```
 //! use metamers::prelude::*;

@@ -1,10 +1,10 @@
-//! A network as a table of its stages.
+//! The table of a network's stages.
 
 use super::{Input, Network};
 use crate::display::{Align, Bundle, Show, Table};
 use crate::ops::Locality;
 
-/// In place of a number that nobody counted.
+/// Text in place of an unknown number.
 const UNKNOWN: &str = "not known";
 
 impl Network {

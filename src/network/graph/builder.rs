@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeId(pub(crate) usize);
 
-/// Puts a [`Network`] together; every layer's shape is checked as it is added.
+/// Builds a [`Network`]; checks every layer's shape as it is added.
 ///
 /// ```
 /// use metamers::candle::{Device, Tensor};
@@ -181,7 +181,7 @@ impl Builder {
         self.provenance = provenance;
     }
 
-    /// The finished network.
+    /// Builds the network.
     ///
     /// # Errors
     /// When no stage was named, or the last has another number of units than there are classes.

@@ -1,4 +1,4 @@
-//! From the nodes of an ONNX graph to the layers of a network, one after the other.
+//! Conversion of ONNX nodes to the layers of a network.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,11 +10,11 @@ use super::{OnnxOptions, inputs, proto, reachability};
 use crate::network::{Builder, Input, Layer, Network, NodeId, WeightsSource};
 use crate::{Error, Result};
 
-/// No layer of a classifier holds more numbers for one input.
-pub(super) const LARGEST: usize = 1 << 28;
+/// Maximum number of values in a layer's output for one input.
+pub(super) const MAX_VALUES: usize = 1 << 28;
 
-/// Since this version of the standard, tensors of different shapes are broadcast as today.
-const OLDEST: i64 = 7;
+/// Minimum opset version: the first with today's broadcasting.
+const MIN_OPSET: i64 = 7;
 
 /// Operators that [`Import::node`] supports.
 const OPERATORS: &str = "Add, AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, Conv, Div, Dropout, Flatten, \
@@ -48,9 +48,9 @@ pub(super) fn network(
         return Err(damaged("is not an ONNX model: it has no nodes".into()));
     };
     let opset = opset.ok_or_else(|| damaged("is not a complete ONNX model: it has no opset version".into()))?;
-    if opset < OLDEST {
+    if opset < MIN_OPSET {
         let reason = format!(
-            "uses version {opset} of ONNX's operators; {OLDEST} and later are supported, onnx.version_converter converts"
+            "uses version {opset} of ONNX's operators; {MIN_OPSET} and later are supported, onnx.version_converter converts"
         );
         return Err(damaged(reason));
     }
@@ -194,8 +194,8 @@ impl Import {
         let node = self.b.layer(layer, inputs)?;
         let shape = self.b.shape(node).unwrap_or_default();
         match shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)) {
-            Some(1..=LARGEST) => Ok(node),
-            _ => Err(format!("gives {shape:?}; up to {LARGEST} numbers are supported").into()),
+            Some(1..=MAX_VALUES) => Ok(node),
+            _ => Err(format!("gives {shape:?}; up to {MAX_VALUES} numbers are supported").into()),
         }
     }
 

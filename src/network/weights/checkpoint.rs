@@ -48,11 +48,11 @@ impl Checkpoint {
     ///
     /// float16, bfloat16 and float64 values become float32; whole numbers (counts of batches) are left out. Wrappers' prefixes
     /// (`module.`, `model.`) that all names share are taken off, and so is a dict around the state dict (`model`, `state_dict`).
-    /// Of an AttackerModel, as the authors' files of 2023 hold it, the network (`model.`) is taken and its copy (`attacker.`), the
-    /// `normalizer` and the `preproc` beside it are dropped.
+    /// From an AttackerModel, as in the authors' files of 2023, the network (`model.`) is read; its copy (`attacker.`), the
+    /// `normalizer` and the `preproc` are dropped.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read, is truncated, is in PyTorch's format before 1.6, or is no such file.
+    /// [`Error::File`] when the file cannot be read, is truncated, is in PyTorch's format before 1.6, or has another format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = &*assets::find(path.as_ref())?;
         let WeightsFile { tensors, notes, sha256 } = WeightsFile::read(path)?;
@@ -245,7 +245,7 @@ fn random_values(seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
 }
 
 impl BatchNorm {
-    /// As a layer of its own, where it cannot be folded into a convolution: one with padding comes behind it.
+    /// The normalisation as a separate layer, for when it cannot be folded into a convolution: one with padding comes behind it.
     ///
     /// # Errors
     /// When it has no channel.

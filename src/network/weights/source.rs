@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use crate::fs::sha256::{self, hex};
 use crate::{Error, Result};
 
-/// The source of weights of which nothing was said.
+/// The source of weights for which none was given.
 pub(in crate::network) const NOT_STATED: &str = "not stated";
-/// The source if a layer is a custom module, and nothing was said.
+/// The source if a layer is a custom module and none was given.
 pub(crate) const KNOWN_BY_VALUES: &str = "a candle module, known by its values on a fixed input";
 
 /// The source of a network's weights.
