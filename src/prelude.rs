@@ -42,7 +42,7 @@ pub mod plots {
 /// use metamers::prelude::{networks::*, *};
 ///
 /// let tone = Sound::tone(20_000, 2.0, 440.0, 0.5)?;
-/// assert_eq!(Cochleagram::feather2023()?.of(&tone)?.dims(), [1, 1, 211, 390]);
+/// assert_eq!(Cochleagram::feather2023()?.compute(&tone)?.dims(), [1, 1, 211, 390]);
 /// # Ok::<(), metamers::Error>(())
 /// ```
 pub mod networks {

@@ -38,7 +38,7 @@ struct Inner {
     idle: Mutex<Vec<SubbandScratch>>,
 }
 
-/// A workspace that goes back where it was taken from.
+/// A scratch buffer that returns to the pool when dropped.
 struct Borrowed<'a>(&'a Inner, SubbandScratch);
 
 impl Drop for Borrowed<'_> {
@@ -64,10 +64,10 @@ impl Inner {
 }
 
 impl Cochleagram {
-    /// A cochleagram of these numbers.
+    /// A cochleagram with these parameters.
     ///
     /// # Errors
-    /// Numbers that make none; the message names them.
+    /// Invalid parameters; the message names them.
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
         let layout = FrameLayout::new(&config, &low_pass(&config));
@@ -81,7 +81,7 @@ impl Cochleagram {
     /// The one of Feather et al. 2023: 211 channels x 390 frames from 2 s at 20 kHz.
     ///
     /// # Errors
-    /// Never; as [`Cochleagram::new`].
+    /// None in practice; see [`Cochleagram::new`].
     pub fn feather2023() -> Result<Self> {
         Self::new(Config::feather2023())
     }
@@ -89,12 +89,12 @@ impl Cochleagram {
     /// The one of Feather et al. 2019: 211 channels x 400 frames from 2 s at 20 kHz.
     ///
     /// # Errors
-    /// Never; as [`Cochleagram::new`].
+    /// None in practice; see [`Cochleagram::new`].
     pub fn feather2019() -> Result<Self> {
         Self::new(Config::feather2019())
     }
 
-    /// The numbers that it is made of.
+    /// The parameters.
     pub fn config(&self) -> &Config {
         &self.0.config
     }
@@ -104,16 +104,16 @@ impl Cochleagram {
         centres(&self.0.config).0.into_iter().map(erb_inverse).collect()
     }
 
-    /// How many frames come out.
+    /// The number of frames.
     pub fn frames(&self) -> usize {
         self.0.config.frames_and_lead().0
     }
 
-    /// The cochleagram of a sound, `[1, 1, channels, frames]`; the sound is brought to the rate and cut or padded to the length.
+    /// The cochleagram of a sound, `[1, 1, channels, frames]`; the sound is resampled and cut or padded to the length.
     ///
     /// # Errors
-    /// As [`Sound::resample`] and [`Sound::fit`].
-    pub fn of(&self, sound: &Sound) -> Result<Tensor> {
+    /// As [`Sound::resample`] and [`Sound::fix_length`].
+    pub fn compute(&self, sound: &Sound) -> Result<Tensor> {
         let config = &self.0.config;
         self.apply(&sound.resample(config.rate)?.fix_length(config.samples)?.to_tensor()?)
     }
@@ -222,7 +222,7 @@ impl FrozenOp for Cochleagram {
 
 impl std::fmt::Debug for Cochleagram {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Config { samples, rate, hz: [low, high], .. } = self.0.config;
+        let Config { samples, sample_rate: rate, hz: [low, high], .. } = self.0.config;
         let (channels, frames) = (self.0.config.channels(), self.frames());
         write!(f, "Cochleagram({samples} samples at {rate} Hz -> {channels} x {frames}, {low} to {high} Hz)")
     }

@@ -1,19 +1,19 @@
-//! The numbers of a cochleagram.
+//! Parameters of a cochleagram.
 
 use crate::{Error, Result};
 
-/// Everything that decides a cochleagram; [`Config::feather2023`] and [`Config::feather2019`] are the papers'.
+/// Parameters of a cochleagram; [`Config::feather2023`] and [`Config::feather2019`] are the papers'.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Samples a second of the waveform.
-    pub rate: u32,
+    /// Sample rate of the waveform in Hz.
+    pub sample_rate: u32,
     /// Samples of the waveform.
     pub samples: usize,
     /// The lowest and the highest frequency of the filter bank, in Hz.
     pub hz: [f64; 2],
     /// Filters before oversampling (n).
     pub filters: usize,
-    /// How many times denser the filters stand (s).
+    /// Oversampling factor of the filters (s).
     pub sample_factor: usize,
     /// Samples from one frame to the next.
     pub stride: usize,
@@ -21,21 +21,21 @@ pub struct Config {
     pub taps: usize,
     /// Beta of its Kaiser window.
     pub beta: f64,
-    /// Where the frames begin and end.
+    /// Padding of the waveform at its ends.
     pub frames: Frames,
-    /// What the low-passed envelopes are multiplied with.
+    /// Gain of the low-passed envelopes.
     pub gain: f64,
-    /// What is added below the power.
+    /// Offset added before the power.
     pub offset: f64,
-    /// The power.
+    /// Exponent of the compression.
     pub power: f64,
     /// The largest slope of the power that a gradient sees.
     pub steepest: f64,
-    /// What a gradient does where a low-passed envelope is negative.
+    /// The gradient where a low-passed envelope is negative.
     pub rectifier: Rectifier,
 }
 
-/// Where the frames begin and end.
+/// Padding of the waveform at its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Frames {
@@ -59,7 +59,7 @@ impl Config {
     /// Feather et al. (Nature Neuroscience 2023): 211 filters from 50 to 10,000 Hz, 390 frames from 2 s at 20 kHz.
     pub fn feather2023() -> Self {
         Self {
-            rate: 20_000,
+            sample_rate: 20_000,
             samples: 40_000,
             hz: [50.0, 10_000.0],
             filters: 50,
@@ -90,21 +90,21 @@ impl Config {
 
     /// All of it as whole numbers, by which a network is told from any other; those with a fraction as their bits.
     pub(crate) fn identity(&self) -> Vec<usize> {
-        let Self { rate, samples, hz: [lowest, highest], filters, sample_factor, stride, taps, .. } = *self;
-        let whole = [rate as usize, samples, filters, sample_factor, stride, taps];
+        let Self { sample_rate, samples, hz: [lowest, highest], filters, sample_factor, stride, taps, .. } = *self;
+        let whole = [sample_rate as usize, samples, filters, sample_factor, stride, taps];
         let kinds = [self.frames as usize, self.rectifier as usize];
         let fractions = [lowest, highest, self.beta, self.gain, self.offset, self.power, self.steepest];
         let bits = fractions.iter().flat_map(|value| [value.to_bits() >> 32, value.to_bits() & u64::from(u32::MAX)]);
         whole.into_iter().chain(kinds).chain(bits.map(|half| half as usize)).collect()
     }
 
-    /// How many frequency channels come out: `s (n + 3) - 1`, of which `2 s` are low-pass and high-pass filters.
+    /// The number of frequency channels: `s (n + 3) - 1`, of which `2 s` are low-pass and high-pass filters.
     pub fn channels(&self) -> usize {
         // Numbers that `check` refuses may be of any size.
         self.sample_factor.saturating_mul(self.filters.saturating_add(3)).saturating_sub(1)
     }
 
-    /// How many frames come out, and how far before the waveform the first begins.
+    /// The number of frames, and the number of samples before the waveform the first begins.
     pub(super) fn frames_and_lead(&self) -> (usize, usize) {
         match self.frames {
             Frames::Valid => ((self.samples - self.taps) / self.stride + 1, 0),
@@ -121,19 +121,19 @@ impl Config {
     /// [`Error::Invalid`] that names the number.
     pub fn check(&self) -> Result<()> {
         let [low, high] = self.hz;
-        let nyquist = f64::from(self.rate) / 2.0;
+        let nyquist = f64::from(self.sample_rate) / 2.0;
         if !(low > 0.0 && low < high && high <= nyquist) {
             let reason = format!("needs 0 < low < high <= {nyquist} (half the rate), got {low} and {high}");
             return Err(Error::invalid("cochleagram.hz", reason));
         }
         if self.filters == 0 || self.sample_factor == 0 || self.channels() > 4096 {
             let reason =
-                format!("{} filters, {} times as dense, make no filter bank", self.filters, self.sample_factor);
+                format!("{} filters, {} times as dense, are not a valid filter bank", self.filters, self.sample_factor);
             return Err(Error::invalid("cochleagram.filters", reason));
         }
         let (stride, taps) = (1..=self.samples, 1..=self.samples);
         if !stride.contains(&self.stride) || !taps.contains(&self.taps) || self.samples > 1 << 24 {
-            let reason = format!("{} samples, {} taps, stride {} make no frame", self.samples, self.taps, self.stride);
+            let reason = format!("{} samples, {} taps, stride {} give no frames", self.samples, self.taps, self.stride);
             return Err(Error::invalid("cochleagram.taps", reason));
         }
         for (what, value) in [

@@ -36,7 +36,7 @@ pub fn filters(config: &Config) -> Result<Vec<Filter>> {
     let factor = config.sample_factor;
     let (centres, step) = centres(config);
     let bins = config.samples / 2 + 1;
-    let hz = |bin: usize| bin as f64 * f64::from(config.rate) / config.samples as f64;
+    let hz = |bin: usize| bin as f64 * f64::from(config.sample_rate) / config.samples as f64;
     let numbers: Vec<f64> = (0..bins).map(|bin| erb(hz(bin))).collect();
     let width = factor as f64 * step;
     let cosine = |bin: usize, centre: f64| {

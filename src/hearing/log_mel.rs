@@ -1,4 +1,4 @@
-//! The logarithm of mel energies, differentiable: what speech recognisers hear.
+//! Differentiable log-mel energies, the front end of speech recognisers.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::ops::{Frozen, FrozenOp, Locality};
 use crate::stimulus::Sound;
 use crate::{Error, Result};
 
-/// Everything that decides the log-mel energies; [`LogMelConfig::efficient_word_net`] has that network's numbers.
+/// Parameters of the log-mel energies; [`LogMelConfig::efficient_word_net`] has that network's numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogMelConfig {
-    /// Samples a second of the waveform.
-    pub rate: u32,
+    /// Sample rate of the waveform in Hz.
+    pub sample_rate: u32,
     /// Samples of the waveform.
     pub samples: usize,
     /// Samples of a frame.
@@ -31,10 +31,10 @@ pub struct LogMelConfig {
 impl LogMelConfig {
     /// EfficientWord-Net's: 149 frames of 25 ms, 10 ms apart, and 64 filters, from 1.5 s at 16 kHz.
     pub fn efficient_word_net() -> Self {
-        Self { rate: 16_000, samples: 24_000, window: 400, step: 160, fft: 512, filters: 64 }
+        Self { sample_rate: 16_000, samples: 24_000, window: 400, step: 160, fft: 512, filters: 64 }
     }
 
-    /// How many frames come out: as many as begin before the last sample is covered.
+    /// The number of frames: as many as begin before the last sample is covered.
     pub fn frames(&self) -> usize {
         1 + self.samples.saturating_sub(self.window).div_ceil(self.step.max(1))
     }
@@ -44,9 +44,9 @@ impl LogMelConfig {
     /// # Errors
     /// [`Error::Invalid`] that names the number.
     pub fn check(&self) -> Result<()> {
-        let &Self { rate, samples, window, step, fft, filters } = self;
+        let &Self { sample_rate: rate, samples, window, step, fft, filters } = self;
         if rate == 0 || samples == 0 || samples > 1 << 24 {
-            let reason = format!("{samples} samples at {rate} Hz are no waveform");
+            let reason = format!("{samples} samples at {rate} Hz are not a valid waveform");
             return Err(Error::invalid("log mel.samples", reason));
         }
         if step == 0 || window == 0 || window > fft || fft > 1 << 20 || !fft.is_multiple_of(2) {
@@ -62,7 +62,7 @@ impl LogMelConfig {
     }
 
     pub(crate) fn identity(&self) -> Vec<usize> {
-        let Self { rate, samples, window, step, fft, filters } = *self;
+        let Self { sample_rate: rate, samples, window, step, fft, filters } = *self;
         vec![rate as usize, samples, window, step, fft, filters]
     }
 }
@@ -87,7 +87,7 @@ impl LogMelConfig {
 ///
 /// let ear = LogMel::new(LogMelConfig::efficient_word_net())?;
 /// let tone = Sound::tone(16_000, 1.5, 1000.0, 0.1)?;
-/// assert_eq!(ear.of(&tone)?.dims(), [1, 1, 149, 64]);
+/// assert_eq!(ear.compute(&tone)?.dims(), [1, 1, 149, 64]);
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone)]
@@ -107,10 +107,10 @@ struct MelFilter {
 }
 
 impl LogMel {
-    /// The front end of these numbers.
+    /// A log-mel front end with these parameters.
     ///
     /// # Errors
-    /// Numbers that make none; the message names them.
+    /// Invalid parameters; the message names them.
     pub fn new(config: LogMelConfig) -> Result<Self> {
         config.check()?;
         let filters = filters(&config);
@@ -119,16 +119,16 @@ impl LogMel {
         Ok(Self(Arc::new(Inner { config, filters, to_bins, to_samples })))
     }
 
-    /// The numbers that it is made of.
+    /// The parameters.
     pub fn config(&self) -> &LogMelConfig {
         &self.0.config
     }
 
-    /// The log-mel energies of a sound, `[1, 1, frames, filters]`; the sound is brought to the rate and cut or padded to the length.
+    /// The log-mel energies of a sound, `[1, 1, frames, filters]`; the sound is resampled and cut or padded to the length.
     ///
     /// # Errors
-    /// As [`Sound::resample`] and [`Sound::fit`].
-    pub fn of(&self, sound: &Sound) -> Result<Tensor> {
+    /// As [`Sound::resample`] and [`Sound::fix_length`].
+    pub fn compute(&self, sound: &Sound) -> Result<Tensor> {
         let config = &self.0.config;
         self.apply(&sound.resample(config.rate)?.fix_length(config.samples)?.to_tensor()?)
     }
@@ -167,6 +167,14 @@ impl FrozenOp for LogMel {
 
     fn name(&self) -> &'static str {
         "log mel"
+    }
+
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        (self.0.config.identity(), vec![])
+    }
+
+    fn locality(&self) -> Locality {
+        Locality::FrontEnd { cells: "frames × filters" }
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
@@ -231,7 +239,7 @@ impl FrozenOp for LogMel {
 
 impl std::fmt::Debug for LogMel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let LogMelConfig { samples, rate, filters, .. } = self.0.config;
+        let LogMelConfig { samples, sample_rate: rate, filters, .. } = self.0.config;
         write!(f, "LogMel({samples} samples at {rate} Hz -> {} x {filters})", self.0.config.frames())
     }
 }
@@ -239,7 +247,7 @@ impl std::fmt::Debug for LogMel {
 fn filters(config: &LogMelConfig) -> Vec<MelFilter> {
     let mel = |hz: f64| 2595.0 * (1.0 + hz / 700.0).log10();
     let hz = |mel: f64| 700.0 * (10f64.powf(mel / 2595.0) - 1.0);
-    let rate = f64::from(config.rate);
+    let rate = f64::from(config.sample_rate);
     let step = mel(rate / 2.0) / (config.filters + 1) as f64;
     let most = config.fft / 2;
     let corner = |j: usize| ((config.fft + 1) as f64 * hz(step * j as f64) / rate).floor() as usize;

@@ -1,4 +1,4 @@
-//! What an ear makes of a sound: the cochleagram, and the log-mel energies of speech recognisers.
+//! Auditory front ends: the cochleagram, and the log-mel energies of speech recognisers.
 //!
 //! ```
 //! use metamers::hearing::Cochleagram;
@@ -6,7 +6,7 @@
 //!
 //! let ear = Cochleagram::feather2023()?;
 //! let tone = Sound::tone(20_000, 2.0, 1000.0, 0.1)?;
-//! assert_eq!(ear.of(&tone)?.dims(), [1, 1, 211, 390]);
+//! assert_eq!(ear.compute(&tone)?.dims(), [1, 1, 211, 390]);
 //! # Ok::<(), metamers::Error>(())
 //! ```
 

@@ -1,4 +1,4 @@
-//! Cochleagrams as pictures.
+//! Plots of cochleagrams.
 
 use super::Cochleagram;
 use crate::display::HeatMap;
@@ -6,7 +6,7 @@ use crate::stimulus::Sound;
 use crate::{Error, Result};
 
 impl Cochleagram {
-    /// A picture of channels x frames values: the lowest channel at the bottom, the axis in kHz at the channels' centres.
+    /// A heat map of channels x frames values: the lowest channel at the bottom, the axis in kHz at the channels' centres.
     ///
     /// # Errors
     /// When there are not channels x frames values.
@@ -15,7 +15,7 @@ impl Cochleagram {
         if values.len() != channels * frames {
             return Err(Error::shape("the cochleagram", format!("[{channels}, {frames}]"), &[values.len()]));
         }
-        let seconds = self.config().samples as f64 / f64::from(self.config().rate);
+        let seconds = self.config().samples as f64 / f64::from(self.config().sample_rate);
         // The low-pass and high-pass filters at the ends have no centre.
         let side = self.config().sample_factor as f64;
         let row = |centre: usize| side + centre as f64 + 0.5;
@@ -35,11 +35,11 @@ impl Cochleagram {
             .value_label(format!("envelope to the {}", self.config().power)))
     }
 
-    /// The picture of a sound's cochleagram.
+    /// A heat map of a sound's cochleagram.
     ///
     /// # Errors
-    /// As [`Cochleagram::of`].
+    /// As [`Cochleagram::compute`].
     pub fn show(&self, sound: &Sound) -> Result<HeatMap> {
-        self.picture(format!("cochleagram of {}", sound.name()), &crate::ops::values(&self.of(sound)?)?)
+        self.picture(format!("cochleagram of {}", sound.name()), &crate::ops::values(&self.compute(sound)?)?)
     }
 }

@@ -1,4 +1,4 @@
-//! One channel of the cochleagram: filter, envelope, low-pass; and the way back.
+//! One channel of the cochleagram: filter, envelope and low-pass, forward and backward.
 //!
 //! A filter passes a small part of all frequencies. Its output, moved down to 0 Hz (which leaves the envelope as it is), is therefore
 //! determined by few samples: they come from a short inverse FFT, and all others from an interpolation between 12 of them by a
@@ -18,7 +18,7 @@ use super::config::Config;
 use super::filter_bank::{Filter, bessel};
 use super::row_kernels::{Envelope, Mix, Pull, VECTOR};
 
-/// What the squared envelope does not fall below.
+/// Floor of the squared envelope.
 pub const LEAST: f64 = 1e-16;
 
 /// Taps of the interpolation.
@@ -27,7 +27,7 @@ const TAPS: usize = 12;
 /// The short inverse FFT has at least this many times the samples that the band's frequencies need.
 const OVERSAMPLING: f64 = 2.0;
 
-/// Where samples and frames lie in memory: row `t` holds the samples `stride * b + t` for all blocks `b`.
+/// Memory layout of samples and frames: row `t` holds the samples `stride * b + t` for all blocks `b`.
 pub struct FrameLayout {
     arch: Arch,
     samples: usize,
@@ -62,7 +62,7 @@ impl FrameLayout {
         self.across + 2 * self.margin
     }
 
-    /// How many places of row `t` are samples of the sound.
+    /// The number of places in row `t` that are samples of the sound.
     fn inside(&self, t: usize) -> usize {
         (self.samples + self.stride - 1 - t) / self.stride
     }
@@ -81,7 +81,7 @@ pub struct Subband {
     to_bins: Arc<dyn Fft<f64>>,
     /// The weights of the interpolation for each place between two samples of the short FFT.
     kernel: Vec<Vec<f64>>,
-    /// How many samples before its own place a kernel begins.
+    /// The number of samples before its own place at which a kernel begins.
     lead: isize,
 }
 
@@ -170,7 +170,7 @@ impl Subband {
         }
     }
 
-    /// Where tap `k` of the interpolation from row `r` on begins among the coarse rows.
+    /// The position at which tap `k` of the interpolation from row `r` on begins among the coarse rows.
     fn tap(&self, layout: &FrameLayout, r: usize, k: usize) -> usize {
         let rows = (layout.stride / self.reduction) as isize;
         let at = r as isize + k as isize - self.lead;
@@ -216,7 +216,7 @@ impl Subband {
         &frames[..layout.frames]
     }
 
-    /// Pulls a gradient of the frames back to the bins that the filter passes.
+    /// The vector-Jacobian product: from a gradient of the frames to the bins that the filter passes.
     pub fn backward(
         &self,
         layout: &FrameLayout,
@@ -227,12 +227,12 @@ impl Subband {
     ) {
         self.fill_coarse(layout, spectrum, w);
         let (across, margin, row, d) = (layout.across, layout.margin, layout.row(), self.reduction);
-        let (rows, length) = (layout.stride / d, layout.samples / d);
+        let rows = layout.stride / d;
         // Two sets of coarse rows: what the sound has, and its gradient.
         for rows_of_part in &mut w.coarse {
             sized(rows_of_part, 2 * rows * row)[rows * row..].fill(0.0);
         }
-        let SubbandScratch { grid, scratch, coarse, fine, envelope, frames } = w;
+        let SubbandScratch { coarse, fine, envelope, frames, .. } = &mut *w;
         let padded = sized(envelope, row);
         padded.fill(0.0);
         padded[margin..][..layout.frames].copy_from_slice(gradient);
@@ -261,6 +261,14 @@ impl Subband {
                 }
             }
         }
+        self.coarse_to_bins(layout, w, output);
+    }
+
+    /// Transforms the gradient of the coarse rows to the bins that the filter passes.
+    fn coarse_to_bins(&self, layout: &FrameLayout, w: &mut SubbandScratch, output: &mut [Complex64]) {
+        let (margin, row) = (layout.margin, layout.row());
+        let (rows, length) = (layout.stride / self.reduction, layout.samples / self.reduction);
+        let SubbandScratch { grid, scratch, coarse, .. } = w;
         let grid = sized(grid, length);
         grid.fill(Complex64::ZERO);
         for r in 0..rows {

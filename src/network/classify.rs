@@ -1,4 +1,4 @@
-//! What a network says an image is.
+//! Classification of a stimulus by a network.
 
 use candle_core::Tensor;
 
@@ -22,54 +22,56 @@ pub struct ClassScore {
 #[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Classification {
-    guesses: Vec<ClassScore>,
+    #[serde(rename = "guesses")]
+    scores: Vec<ClassScore>,
 }
 
 #[derive(serde::Deserialize)]
 struct Unchecked {
-    guesses: Vec<ClassScore>,
+    #[serde(rename = "guesses")]
+    scores: Vec<ClassScore>,
 }
 
 impl TryFrom<Unchecked> for Classification {
     type Error = Error;
 
     fn try_from(unchecked: Unchecked) -> Result<Self> {
-        Self::new(unchecked.guesses)
+        Self::new(unchecked.scores)
     }
 }
 
 impl std::fmt::Debug for Classification {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (top, others) = (self.top(), self.guesses.len() - 1);
+        let (top, others) = (self.top(), self.scores.len() - 1);
         write!(f, "Classification({} {:.3}, and {others} less likely)", top.name, top.probability)
     }
 }
 
 impl Classification {
-    /// An answer of these classes, which are put in order, the likeliest first.
+    /// A classification with these classes; sorts them, likeliest first.
     ///
     /// # Errors
     /// [`Error::Invalid`] without a class, or with a probability outside of `[0, 1]`.
-    pub fn new(mut guesses: Vec<ClassScore>) -> Result<Self> {
-        if guesses.is_empty() {
+    pub fn new(mut scores: Vec<ClassScore>) -> Result<Self> {
+        if scores.is_empty() {
             return Err(Error::invalid("classification", "has no class; it needs at least one"));
         }
-        if let Some(wrong) = guesses.iter().find(|g| !(0.0..=1.0).contains(&g.probability)) {
+        if let Some(wrong) = scores.iter().find(|g| !(0.0..=1.0).contains(&g.probability)) {
             let reason = format!("probabilities lie in [0, 1], \"{}\" has {}", wrong.name, wrong.probability);
             return Err(Error::invalid("classification", reason));
         }
-        guesses.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-        Ok(Self { guesses })
+        scores.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        Ok(Self { scores })
     }
 
     /// The classes, likeliest first; at least one.
-    pub fn guesses(&self) -> &[ClassScore] {
-        &self.guesses
+    pub fn scores(&self) -> &[ClassScore] {
+        &self.scores
     }
 
     /// The likeliest class.
     pub fn top(&self) -> &ClassScore {
-        &self.guesses[0]
+        &self.scores[0]
     }
 }
 
@@ -88,7 +90,7 @@ impl Network {
     /// As [`Network::classify`].
     pub fn classify_tensor(&self, x: &Tensor, k: usize) -> Result<Classification> {
         let (Some(classes), Some(last)) = (self.classes(), self.stages().last()) else {
-            return Err(Error::invalid(self.name(), "is no classifier: it has no class names"));
+            return Err(Error::invalid(self.name(), "is not a classifier: it has no class names"));
         };
         if k == 0 {
             return Err(Error::invalid("k", "asks for no class; 1 gives the likeliest"));
@@ -103,7 +105,7 @@ impl Network {
         let total: f64 = weights.iter().sum();
         let mut order: Vec<usize> = (0..logits.len()).collect();
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-        let guess =
+        let score =
             |&class: &usize| ClassScore { class, name: classes[class].clone(), probability: weights[class] / total };
         Classification::new(order.iter().take(k).map(guess).collect())
     }
@@ -156,19 +158,19 @@ crate::show_in_notebooks!(Classification);
 mod tests {
     use super::*;
 
-    fn guess(class: usize, probability: f64) -> ClassScore {
+    fn score(class: usize, probability: f64) -> ClassScore {
         ClassScore { class, name: format!("class {class}"), probability }
     }
 
     #[test]
     fn there_is_always_a_likeliest_class() {
-        let answer = Classification::new(vec![guess(1, 0.2), guess(2, 0.7), guess(3, 0.1)]).unwrap();
+        let answer = Classification::new(vec![score(1, 0.2), score(2, 0.7), score(3, 0.1)]).unwrap();
         assert_eq!(answer.top().class, 2);
-        assert_eq!(answer.guesses().iter().map(|g| g.class).collect::<Vec<_>>(), [2, 1, 3]);
+        assert_eq!(answer.scores().iter().map(|g| g.class).collect::<Vec<_>>(), [2, 1, 3]);
         let back: Classification = serde_json::from_str(&serde_json::to_string(&answer).unwrap()).unwrap();
         assert_eq!(back, answer);
         assert!(Classification::new(vec![]).unwrap_err().to_string().contains("at least one"));
-        assert!(Classification::new(vec![guess(1, f64::NAN)]).is_err());
+        assert!(Classification::new(vec![score(1, f64::NAN)]).is_err());
         assert!(serde_json::from_str::<Classification>(r#"{"guesses":[]}"#).is_err());
     }
 }

@@ -41,7 +41,7 @@ impl Network {
         wanted.into_iter().map(|v| v.ok_or_else(|| Error::invalid("stage", "was not computed"))).collect()
     }
 
-    /// The rectifier that a stage ends in, if it does.
+    /// The rectifier at the end of a stage, if any.
     pub(crate) fn rectifier(&self, stage: &str) -> Result<Option<Relu>> {
         Ok(self.nodes()[self.stage(stage)?.node.0].layer.relu())
     }
@@ -93,7 +93,7 @@ pub(super) fn run_nodes(
         };
         see(index, &output);
         values[index] = Some(output);
-        // What nobody needs any more is let go at once; candle's graph keeps what a gradient needs.
+        // Free values after their last use; candle's graph keeps those that a gradient needs.
         for id in &node.inputs {
             uses[id.0] -= 1;
             if uses[id.0] == 0 && id.0 != last.0 {

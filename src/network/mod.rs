@@ -1,8 +1,8 @@
 //! Frozen networks as data: a small graph of layers with named stages.
 //!
 //! The graph holds no closures, so the same [`Network`] can be listed, run layer by layer through differentiable
-//! operations, or compiled. Build one with [`Builder`]; ready-made ones are in [`crate::zoo`]. One of your own that is written in
-//! candle becomes a network by [`Network::from_module`]: its function is a layer that nothing looks into.
+//! operations, or compiled. Build one with [`Builder`]; ready-made ones are in [`crate::zoo`]. [`Network::from_module`] makes a
+//! network from a custom function in candle, which becomes an opaque layer.
 //!
 //! ```
 //! use metamers::prelude::*;
@@ -22,7 +22,8 @@ mod forward;
 mod graph;
 mod nearest;
 mod onnx;
-mod table;
+mod preprocess;
+mod stage_table;
 mod weights;
 
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub(crate) use graph::ancestors;
 pub use graph::{Builder, Layer, NodeId, ReceptiveField, Stage};
 pub use nearest::{NearestNeighbor, Neighbor, Neighbors};
 pub use onnx::OnnxOptions;
-pub(crate) use table::thousands;
+pub(crate) use stage_table::thousands;
 pub(crate) use weights::KNOWN_BY_VALUES;
 pub use weights::{BatchNorm, Checkpoint, HubFile, WeightsSource};
 
@@ -57,7 +58,7 @@ struct Inner {
     provenance: WeightsSource,
 }
 
-/// What a network takes in.
+/// The input of a network.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Input {
@@ -102,7 +103,7 @@ impl Network {
         &self.0.name
     }
 
-    /// What it takes in.
+    /// The input that the network takes.
     pub fn input(&self) -> &Input {
         &self.0.input
     }
@@ -126,14 +127,14 @@ impl Network {
         self.0.classes.as_deref()
     }
 
-    /// Where the weights come from.
+    /// The source of the weights.
     pub fn weights_source(&self) -> &WeightsSource {
         &self.0.provenance
     }
 
-    /// How many numbers all layers hold; weights that several share, as the steps of a recurrent area do, count once.
+    /// The number of parameters of all layers; weights that layers share, such as the steps of a recurrent area, count once.
     pub fn num_parameters(&self) -> usize {
-        Layer::num_parameters_of(self.0.nodes.iter().map(|n| &n.layer))
+        Layer::count_parameters(self.0.nodes.iter().map(|n| &n.layer))
     }
 
     pub(crate) fn nodes(&self) -> &[Node] {

@@ -5,9 +5,9 @@ use crate::display::{Align, MimeBundle, Show, Table};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
-/// A network without classes learns names from examples: a stimulus is what the nearest example is called.
+/// A nearest-neighbour classifier on the activations of one stage, for networks without classes.
 ///
-/// Near is what has a large cosine `a . b / (|a| |b|)` of the activations at one stage. A name with several examples counts by the mean of their
+/// Similarity is the cosine `a . b / (|a| |b|)` of the activations. A name with several examples has the mean of their
 /// cosines, which is the cosine to the examples' mean up to its length (prototypes: Snell, Swersky & Zemel, NeurIPS 2017).
 ///
 /// Recordings keep their level. Where the network was trained at one level, bring examples and stimuli to it first, by
@@ -32,7 +32,7 @@ pub struct NearestNeighbor {
     examples: Vec<(String, Vec<f32>)>,
 }
 
-/// A name and how near its examples are.
+/// A name and the similarity of its examples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighbor {
     /// The name.
@@ -41,7 +41,7 @@ pub struct Neighbor {
     pub cosine: f64,
 }
 
-/// The nearest names, the nearest first; at least one.
+/// The nearest names, nearest first; at least one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighbors(Vec<Neighbor>);
 
@@ -58,7 +58,7 @@ impl Neighbors {
 }
 
 impl NearestNeighbor {
-    /// Compares at this stage; knows no name yet.
+    /// A classifier on this stage, without examples.
     ///
     /// # Errors
     /// An unknown stage.
@@ -77,7 +77,7 @@ impl NearestNeighbor {
         Ok(())
     }
 
-    /// How many examples were learnt.
+    /// The number of examples added.
     pub fn examples(&self) -> usize {
         self.examples.len()
     }
@@ -85,7 +85,7 @@ impl NearestNeighbor {
     /// The `k` nearest names, or all when there are fewer.
     ///
     /// # Errors
-    /// When no example was learnt, `k` is 0, or as [`NearestNeighbor::learn`].
+    /// When there are no examples, `k` is 0, or as [`NearestNeighbor::add`].
     pub fn query(&self, stimulus: impl Into<Stimulus>, k: usize) -> Result<Neighbors> {
         if k == 0 {
             return Err(Error::invalid("k", "asks for no name; 1 gives the nearest"));
@@ -102,7 +102,7 @@ impl NearestNeighbor {
         let mean = |(name, sum, count): (&str, f64, usize)| Neighbor { name: name.into(), cosine: sum / count as f64 };
         let mut found: Vec<Neighbor> = sums.into_iter().map(mean).collect();
         if found.is_empty() {
-            return Err(Error::invalid("nearest", "has learnt no example; add one with learn"));
+            return Err(Error::invalid("nearest", "has no examples; add one with add"));
         }
         found.sort_by(|a, b| b.cosine.total_cmp(&a.cosine));
         found.truncate(k);
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_name_counts_by_the_mean_of_its_examples() {
         let mut words = NearestNeighbor::new(&samples(), "unit").unwrap();
-        assert!(words.query(sound([1.0; 4]), 1).unwrap_err().to_string().contains("learnt no example"));
+        assert!(words.query(sound([1.0; 4]), 1).unwrap_err().to_string().contains("has no examples"));
         words.add("left", sound([0.5, 0.0, 0.0, 0.0])).unwrap();
         words.add("right", sound([0.0, 0.0, 0.0, 0.25])).unwrap();
         words.add("left", sound([0.3, 0.4, 0.0, 0.0])).unwrap();

@@ -3,6 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use std::any::Any;
+use std::sync::Arc;
+
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Storage, Tensor};
 
 use super::window::Window;

@@ -16,7 +16,7 @@ const CONVOLUTIONS: [([usize; 2], usize, usize, usize, usize, bool); 5] = [
     ([256, 256], 3, 1, 1, 10, true),
 ];
 
-/// AlexNet with weights of one's own: safetensors or zip `.pth`, with torchvision's names (`features.0.weight`, ...).
+/// AlexNet with custom weights: safetensors or zip `.pth`, with torchvision's names (`features.0.weight`, ...).
 ///
 /// Stages: `conv1` to `conv5` (rectified), `pool5`, and where the file has a classifier `fc6`, `fc7` (rectified) and `logits`.
 /// Input 224 x 224 with ImageNet's normalisation. Architecture: Krizhevsky, arXiv:1404.5997, as torchvision has it.

@@ -61,7 +61,7 @@ const FROM: [(&str, From); 14] = [
     ("efficient_word_net", |path| efficient_word_net_from(path)),
 ];
 
-/// What [`by_name`] understands: the networks that ship, then the architectures that want a checkpoint, as `resnet50:FILE`.
+/// The names that [`by_name`] accepts: the networks that ship, then the architectures that want a checkpoint, as `resnet50:FILE`.
 pub fn names() -> Vec<String> {
     let shipped = SHIPPED.iter().map(|(name, _)| (*name).to_owned());
     shipped.chain(FROM.iter().map(|(name, _)| format!("{name}:FILE"))).collect()

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::cochleagram;
 use crate::fs::assets;
 use crate::hearing::Cochleagram;
 use crate::network::{Builder, Checkpoint, Layer, Network, NodeId};
@@ -25,7 +26,7 @@ const CLASSES: usize = 794;
 /// Taps of the Hann window that stands in the place of a max pool, its zero ends counted.
 const HANN_TAPS: usize = 8;
 
-/// CochCNN9 (Feather et al., Nature Neuroscience 2023) with weights of one's own, or any network of its layout.
+/// CochCNN9 (Feather et al., Nature Neuroscience 2023) with custom weights, or any network of its layout.
 ///
 /// The file is safetensors or a zip `.pth`, with the names of the usual PyTorch build: `batchnorm0` to `batchnorm2`, `conv0` to `conv4`
 /// (`.weight` alone), `fullyconnected`, `classification`. How wide the layers are, how large their kernels and how many classes there are is

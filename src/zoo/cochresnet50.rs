@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::resnet;
+use super::{cochleagram, resnet};
 use crate::Result;
 use crate::hearing::Cochleagram;
 use crate::network::{Builder, Checkpoint, Network};
@@ -10,7 +10,7 @@ use crate::network::{Builder, Checkpoint, Network};
 /// The words of the published network, and one class for none.
 const CLASSES: usize = 794;
 
-/// CochResNet50 (Feather et al., Nature Neuroscience 2023) with weights of one's own: ResNet-50 with one input channel on the cochleagram.
+/// CochResNet50 (Feather et al., Nature Neuroscience 2023) with custom weights: ResNet-50 with one input channel on the cochleagram.
 ///
 /// The file is safetensors or a zip `.pth`, with torchvision's names (`conv1`, `bn1`, `layer1.0.conv1`, .., `fc`); the number of classes is
 /// read from `fc`. Input: 2 s at 20 kHz. Stages: `cochleagram`, `conv1` (after its rectifier, before the max pool), `layer1` to

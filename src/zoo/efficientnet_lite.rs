@@ -45,7 +45,7 @@ pub fn efficientnet_lite0() -> Result<Network> {
     }
 }
 
-/// EfficientNet-Lite0 with weights of one's own: safetensors or zip `.pth`, with the names of the common PyTorch build
+/// EfficientNet-Lite0 with custom weights: safetensors or zip `.pth`, with the names of the common PyTorch build
 /// (`_conv_stem.weight`, `_bn0.*`, `_blocks.0.*`, `_conv_head.weight`, `_bn1.*`, `_fc.*`).
 ///
 /// # Errors
@@ -57,7 +57,7 @@ pub fn efficientnet_lite0_from(weights: impl AsRef<Path>) -> Result<Network> {
 /// An untrained EfficientNet-Lite0 with the weights of [`Checkpoint::random`]: the twin that shows what training does.
 ///
 /// # Errors
-/// Never; the type is that of the other loaders.
+/// None in practice; the `Result` matches the other loaders.
 pub fn efficientnet_lite0_random(seed: u64) -> Result<Network> {
     build(LITE0, &Checkpoint::random(seed))
 }
@@ -77,12 +77,12 @@ pub fn efficientnet_lite1_from(weights: impl AsRef<Path>) -> Result<Network> {
 /// An untrained EfficientNet-Lite1, as [`efficientnet_lite0_random`].
 ///
 /// # Errors
-/// Never; the type is that of the other loaders.
+/// None in practice; the `Result` matches the other loaders.
 pub fn efficientnet_lite1_random(seed: u64) -> Result<Network> {
     build(LITE1, &Checkpoint::random(seed))
 }
 
-/// What tells the members of the family apart.
+/// The parameters that differ between members of the family.
 struct Version {
     name: &'static str,
     /// Height and width of the input.

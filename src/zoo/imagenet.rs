@@ -1,4 +1,4 @@
-//! What the networks trained on ImageNet have in common.
+//! Parts shared by the networks trained on ImageNet.
 
 use crate::fs::assets;
 use crate::network::{Builder, Checkpoint, Input, Layer, NodeId};

@@ -29,7 +29,7 @@ const fn same(kernel: [usize; 2]) -> Window {
     Window { kernel, stride: [1, 1], dilation: [1, 1], padding }
 }
 
-/// Inception-V3 with weights of one's own: safetensors or zip `.pth`, with torchvision's names (`Conv2d_1a_3x3.conv.weight`,
+/// Inception-V3 with custom weights: safetensors or zip `.pth`, with torchvision's names (`Conv2d_1a_3x3.conv.weight`,
 /// `Conv2d_1a_3x3.bn.*`, `Mixed_5b.branch1x1.conv.weight`, ...). The auxiliary classifier, which only training uses, is left out.
 ///
 /// Stages: the rectified convolutions `Conv2d_1a_3x3` to `Conv2d_4a_3x3`, the blocks `Mixed_5b` to `Mixed_7c`, `avgpool`, `logits`. Input

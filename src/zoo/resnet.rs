@@ -9,7 +9,7 @@ use crate::ops::{Conv2d, Conv2dConfig, MaxPool2d, Padding, Relu, Window};
 
 const EPSILON: f64 = 1e-5;
 
-/// ResNet-50 with weights of one's own: safetensors or zip `.pth`, with torchvision's names (`conv1.weight`, `bn1.*`,
+/// ResNet-50 with custom weights: safetensors or zip `.pth`, with torchvision's names (`conv1.weight`, `bn1.*`,
 /// `layer1.0.conv1.weight`, ...).
 ///
 /// Stages: `conv1` and `layer1` to `layer4` (rectified), `avgpool`, `logits`. Input 224 x 224 with ImageNet's

@@ -12,7 +12,7 @@ const EPSILON: f64 = 1e-5;
 /// Units of the four blocks, and the stride of each block's last.
 const BLOCKS: [(usize, usize); 4] = [(3, 2), (4, 2), (23, 2), (3, 1)];
 
-/// ResNet-101-V2, as TF-slim has it (`resnet_v2_101`), with weights of one's own: safetensors or zip `.pth`.
+/// ResNet-101-V2, as TF-slim has it (`resnet_v2_101`), with custom weights: safetensors or zip `.pth`.
 ///
 /// Stages: `conv1` (not rectified), `block1` to `block4` (the sums, which end in no rectifier), `global_pool`, `logits`. Input 299 x 299, taken
 /// to `2 x - 1`. Architecture: He et al., ECCV 2016: batch normalisation and rectifier stand before each convolution, so the one before a unit is a

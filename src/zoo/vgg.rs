@@ -10,7 +10,7 @@ use crate::ops::{Conv2dConfig, MaxPool2d, Padding, Relu, Window};
 /// Channels of the five groups.
 const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];
 
-/// VGG-16 with weights of one's own: safetensors or zip `.pth`, with torchvision's names (`features.0.weight`, ...).
+/// VGG-16 with custom weights: safetensors or zip `.pth`, with torchvision's names (`features.0.weight`, ...).
 ///
 /// Stages: `conv1_1` to `conv5_3` (rectified), `pool1` to `pool5`, and where the file has a classifier `fc6`, `fc7`
 /// (rectified) and `logits`. Input 224 x 224 with ImageNet's normalisation. Architecture: Simonyan & Zisserman, ICLR 2015.

@@ -46,7 +46,7 @@ fn activations_at_every_stage_equal_pytorch() {
             assert!(off < 1e-4 * size, "photo {index}, {stage}: the whole is off by {off}");
         }
         let top = net.classify_tensor(&x, 5).unwrap();
-        for (guess, fact) in top.guesses().iter().zip(facts["top5"].as_array().unwrap()) {
+        for (guess, fact) in top.scores().iter().zip(facts["top5"].as_array().unwrap()) {
             assert_eq!(guess.class as u64, fact["class"].as_u64().unwrap());
             assert!((guess.probability - fact["probability"].as_f64().unwrap()).abs() < 1e-4);
         }

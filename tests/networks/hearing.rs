@@ -85,7 +85,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
 fn odd_lengths_work_and_impossible_numbers_are_named() {
     // 1013 shares no factor with the stride: every sample comes from a full inverse transform, without interpolation.
     let config = |samples, stride| Config {
-        rate: 4000,
+        sample_rate: 4000,
         samples,
         hz: [100.0, 1800.0],
         filters: 6,

@@ -108,7 +108,7 @@ fn classes_and_sizes() {
     let names = ["a", "b", "c", "d", "e"];
     let net = Network::from_onnx(file("residual"), OnnxOptions::default().classes(names)).unwrap();
     let answer = net.classify(Image::open("photos/dog.jpg").unwrap(), 5).unwrap();
-    assert_eq!(answer.guesses().len(), 5);
+    assert_eq!(answer.scores().len(), 5);
     let error = Network::from_onnx(file("residual"), OnnxOptions::default().classes(["a"])).unwrap_err().to_string();
     assert!(error.contains("5 units for 1 classes"), "{error}");
     let open = |options: OnnxOptions| Network::from_onnx(file("refused/open_size"), options);

@@ -155,7 +155,7 @@ fn a_run_to_a_stage_computes_nothing_behind_it() {
 #[test]
 fn a_metamer_is_made_classified_saved_and_resumed() {
     let net = small("mine", 3).unwrap().with_classes(["cat", "dog", "horse", "panda"]).unwrap();
-    assert!(net.classify(dog(), 2).unwrap().guesses().len() == 2);
+    assert!(net.classify(dog(), 2).unwrap().scores().len() == 2);
     let recipe = Recipe::feather2023().steps(20);
     let mut run = Synthesis::new(&net, "relu2", dog()).unwrap().recipe(recipe).seed(5).quiet().start().unwrap();
     run.step(3).unwrap();
@@ -358,11 +358,11 @@ fn weights_that_are_trained_on_are_noticed() {
     let conv1 = candle_nn::conv2d(3, 4, 3, Conv2dConfig::default(), builder.pp("conv1")).unwrap();
     let net = Network::from_module("mine", INPUT, move |x, mark| mark.relu("relu1", conv1.forward(x)?)).unwrap();
     assert!(Synthesis::new(&net, "relu1", dog()).unwrap().quiet().start().is_ok());
-    let before = WeightsSource::of_vars("mine", &vars).unwrap();
-    assert_eq!(before, WeightsSource::of_vars("mine", &vars).unwrap());
+    let before = WeightsSource::from_vars("mine", &vars).unwrap();
+    assert_eq!(before, WeightsSource::from_vars("mine", &vars).unwrap());
     let var = vars.all_vars().into_iter().find(|var| var.rank() == 4).unwrap();
     var.set(&(var.as_tensor() * 1.01).unwrap()).unwrap();
-    assert_ne!(before, WeightsSource::of_vars("mine", &vars).unwrap());
+    assert_ne!(before, WeightsSource::from_vars("mine", &vars).unwrap());
     let message = Synthesis::new(&net, "relu1", dog()).unwrap().quiet().start().unwrap_err().to_string();
     says(&message, &["stage \"relu1\" of mine", "other values than when the network was made"]);
 }
@@ -377,14 +377,14 @@ fn the_hash_tells_networks_apart_and_can_be_given() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.safetensors");
     candle::safetensors::save(&[("w", weights(&[4, 3, 3, 3], 1))].into(), &path).unwrap();
-    let net = net.with_provenance(WeightsSource::of_file(&path).unwrap()).unwrap();
+    let net = net.with_provenance(WeightsSource::from_file(&path).unwrap()).unwrap();
     assert_eq!(net.weights_source().source, "mine.safetensors");
     assert_eq!(hash(&net), metamers::network::Checkpoint::open(&path).unwrap().provenance().weights_sha256);
 }
 
 #[test]
 fn a_front_end_of_ours_stands_before_a_module() {
-    let config = LogMelConfig { rate: 8_000, samples: 4_000, window: 200, step: 80, fft: 256, filters: 20 };
+    let config = LogMelConfig { sample_rate: 8_000, samples: 4_000, window: 200, step: 80, fft: 256, filters: 20 };
     let ear = LogMel::new(config.clone()).unwrap();
     let mut b = Builder::new("ear", Input::Sound { samples: 4_000, sample_rate: 8_000 });
     let x = b.layer(ear, &[b.input()]).unwrap();

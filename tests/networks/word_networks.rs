@@ -68,7 +68,7 @@ fn every_stage_equals_pytorch() {
                 println!("{name}, {file}, {}: off by {off:.1e}, the whole by {whole:.1e}", stage.name);
             }
             let answers = net.classify_tensor(&x, 5).unwrap();
-            for (answer, expected) in answers.guesses().iter().zip(facts["top5"].as_array().unwrap()) {
+            for (answer, expected) in answers.scores().iter().zip(facts["top5"].as_array().unwrap()) {
                 assert_eq!(expected["name"], answer.name, "{name}, {file}");
                 let off = answer.probability - expected["probability"].as_f64().unwrap();
                 assert!(off.abs() < 1e-4, "{name}, {file}, {}: {off}", answer.name);

@@ -1,4 +1,4 @@
-//! Networks of one's own, written in candle.
+//! Custom networks, written in candle.
 
 use std::sync::Arc;
 
@@ -16,27 +16,27 @@ use crate::network::{Builder, Input, Layer, Network, NodeId, WeightsSource, ance
 use crate::ops::values;
 use crate::{Error, Result};
 
-/// Of the input on which a module is tried.
+/// Seed of the random probe input.
 const SEED: u64 = 7;
 
 impl Network {
-    /// A network of one's own, written in candle.
+    /// A custom network, written in candle.
     ///
     /// `function` computes and names stages on the way, from the input to the output ([`StageMarker`]). It gets images
     /// `[batch, channels, height, width]` in `[0, 1]` or waveforms `[batch, samples]` in `[-1, 1]`, float32 on the CPU, and does itself what
     /// its weights expect, such as normalising colours. What follows the last stage is not run.
     ///
-    /// The function is tried at once on noise. It is refused when it does not keep the batch, computes one input of a batch with the help of
-    /// another (batch normalisation that trains), gives other values a second time (dropout), values that are not finite, or **a wrong
-    /// gradient**: candle's own are wrong for some operations, and here they are compared with finite differences along several random
-    /// directions at every stage. [`Network::inspect`] tells how far they were off. That check runs the function 20 times and more.
+    /// The function is checked on noise. It is an error if it does not keep the batch, mixes the inputs of a batch (batch normalisation in
+    /// training mode), is not deterministic (dropout), gives values that are not finite, or has **a wrong gradient**: candle's gradients are
+    /// wrong for some operations, so they are compared with finite differences along several random directions at every stage.
+    /// [`Network::inspect`] reports the deviation. The check runs the function at least 20 times.
     ///
-    /// Without [`Network::with_provenance`], the network is known by the values that it gave on that noise. Another machine may round them
-    /// differently, and then takes it for another network: give the hash of the weights where metamers are to be resumed elsewhere.
+    /// Without [`Network::with_provenance`], the network is identified by its output for that noise. Another machine may round differently
+    /// and then not recognise the network: set the hash of the weights if metamers are to be resumed elsewhere.
     ///
-    /// Nothing looks into a module: its layers are not fused, the whole of it is run to each stage anew, and its parameters and
-    /// multiply-adds are not known. A synthesis runs it layer by layer, with candle's graph. Weights should be plain tensors: of a
-    /// [`Var`](candle_core::Var) candle computes a gradient at each step that nobody uses.
+    /// A module is opaque: its layers are not fused, it runs from its start for each stage, and its parameters and multiply-adds are
+    /// unknown. A synthesis runs it layer by layer, with candle's graph. Weights should be plain tensors: for a
+    /// [`Var`](candle_core::Var), candle computes an unused gradient at each step.
     ///
     /// ```
     /// use metamers::candle::{Device, Module, Tensor};
@@ -60,7 +60,7 @@ impl Network {
     /// ```
     ///
     /// # Errors
-    /// A function that names no stage or one twice, fails, or is refused as above; the message names the stage.
+    /// When the function names no stage or one twice, fails, or does not pass the checks above; the message names the stage.
     pub fn from_module<F>(name: impl Into<String>, input: Input, function: F) -> Result<Self>
     where
         F: Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync + 'static,
@@ -74,7 +74,7 @@ impl Network {
         builder.finish()
     }
 
-    /// The same network with names for the units of its last stage, which makes it a classifier.
+    /// Names the units of the last stage, which makes the network a classifier.
     ///
     /// # Errors
     /// When there are not as many names as units.
@@ -86,12 +86,12 @@ impl Network {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// The same network with another statement of where its weights come from.
+    /// Replaces the source of the weights.
     ///
-    /// By it a saved run or a null distribution knows its network again: take [`Provenance::of_file`] or [`Provenance::of_vars`].
+    /// Saved runs and null distributions identify their network by it: use [`WeightsSource::from_file`] or [`WeightsSource::from_vars`].
     ///
     /// # Errors
-    /// When `weights_sha256` is no SHA-256 in hexadecimal.
+    /// When `weights_sha256` is not a SHA-256 in hexadecimal.
     pub fn with_provenance(self, provenance: WeightsSource) -> Result<Self> {
         let hash = &provenance.weights_sha256;
         if !sha256::is_valid(hash) {
@@ -102,7 +102,7 @@ impl Network {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// The modules of one's own that a stage depends on.
+    /// The custom modules that a stage depends on.
     pub(crate) fn modules(&self, stage: &str) -> Result<Vec<&CandleModule>> {
         let needed = ancestors(self.nodes(), self.stage(stage)?.node);
         let module = |index: &usize| match &self.nodes()[*index].layer {
@@ -112,7 +112,7 @@ impl Network {
         Ok(needed.iter().filter_map(module).collect())
     }
 
-    /// An error when a module below a stage computes something else than when the network was made: training went on.
+    /// An error if a module below a stage gives another output than when the network was built, for example after further training.
     pub(crate) fn check_unchanged(&self, stage: &str) -> Result<()> {
         for module in self.modules(stage)? {
             if !module.is_unchanged()? {
@@ -126,11 +126,10 @@ impl Network {
 }
 
 impl Builder {
-    /// Adds a function of one's own, written in candle, behind any node, and the stages that it names; gives back its end.
+    /// Adds a custom function, written in candle, after any node, with the stages that it names; returns its last node.
     ///
-    /// So a front end of this library, the cochleagram, stands before it, and its layers behind it. All else is as
-    /// [`Network::from_module`] says. The gradient is compared at the module's own input, so that the cochleagram's clamped one before it
-    /// does not count.
+    /// This combines a front end of this library, such as the cochleagram, with a custom network. See [`Network::from_module`] for the
+    /// requirements. The gradient is compared at the module's own input, so the cochleagram's clamped gradient does not count.
     ///
     /// # Errors
     /// As [`Network::from_module`].
@@ -141,7 +140,7 @@ impl Builder {
         self.add_module(x, Arc::new(function), true)
     }
 
-    /// With the function's end as a node, where no stage is it; or without.
+    /// Adds the function's end as a node if it is not a stage and `with_end` is set.
     fn add_module(&mut self, x: NodeId, function: Arc<Function>, with_end: bool) -> Result<NodeId> {
         let probe = self.probe(x)?;
         let what = self.name.clone();
@@ -201,7 +200,7 @@ impl Builder {
         Ok(node)
     }
 
-    /// What a module behind a node is tried on: noise as this node gives it, `[1, ..]`.
+    /// The probe input of a module after a node: the node's output for noise, `[1, ..]`.
     fn probe(&self, at: NodeId) -> Result<Tensor> {
         let mut random = ChaCha8Rng::seed_from_u64(SEED);
         let mut uniform = |low: f32, high: f32, count: usize| -> Vec<f32> {

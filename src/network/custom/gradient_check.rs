@@ -1,4 +1,4 @@
-//! Whether the gradient of a function is the one that finite differences measure.
+//! Comparison of a function's gradient with finite differences.
 
 use candle_core::{DType, Tensor, Var};
 use rand::{RngExt, SeedableRng};
@@ -9,7 +9,7 @@ use super::module::Outputs;
 use crate::ops::vjp;
 use crate::{Error, Result};
 
-/// Of the random directions and projections.
+/// Seed of the random directions and projections.
 const SEED: u64 = 1;
 
 /// A gradient is wrong that is off by more than these shares of the change, along it and beside it, and by more than finite differences are
@@ -18,10 +18,10 @@ const SEED: u64 = 1;
 const MOST_ALONG: f64 = 0.05;
 const MOST_BESIDE: f64 = 0.1;
 
-/// Standard deviations that chance does not go beyond.
+/// Threshold for chance deviations, in standard deviations.
 const CHANCE: f64 = 3.0;
 
-/// Finite differences that are off by more than this share tell nothing.
+/// Maximum relative error of usable finite differences.
 const MOST_NOISE: f64 = 0.4;
 
 /// Directions in which all inputs change at once, and vectors that a stage's values are projected on.
@@ -33,24 +33,24 @@ const PROJECTIONS: usize = 4;
 const STEPS: [f64; 6] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3];
 const WIDE: f64 = 1e-3;
 
-/// By so many roundings values may be off.
+/// Rounding errors allowed in a value.
 const ROUNDINGS: f64 = 20.0;
 
-/// How far a gradient is off, as shares of the change that finite differences measure; the largest over the directions.
+/// Relative errors of a gradient against finite differences; the largest over the directions.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::network) struct Off {
     /// Along the change.
     pub along: f64,
     /// On random projections, root mean square.
     pub beside: f64,
-    /// How far finite differences are off themselves.
+    /// The error of the finite differences themselves.
     pub noise: f64,
-    /// How many values changed.
+    /// The number of values that changed.
     pub values: usize,
 }
 
 impl Off {
-    /// How far it is off where that is too far.
+    /// The deviation, if it exceeds the tolerance.
     pub fn too_far(self) -> Option<f64> {
         let too_far = |off: f64, most: f64| (off.is_nan() || off > most).then_some(off);
         // Noise has no preferred side: along the change lies its square, and, of few values, by chance some of it.
@@ -59,13 +59,13 @@ impl Off {
     }
 }
 
-/// How far the gradient of each of a function's `outputs` is off at `x`; `None` where nothing changed or finite differences tell nothing.
+/// Relative errors of the gradient of each of a function's `outputs` at `x`; `None` if nothing changed or the finite differences are unreliable.
 ///
 /// In a random direction `v`, all inputs changing by the same amount, `d = (f(x + h v) - f(x - h v)) / 2h` measures the Jacobian `J` times `v`.
 /// Of several steps `h` the one with the least noise is taken: how far `d` is from the next step's, for corners, and what rounding can do to
 /// the values. For a vector `p`, candle's `g = p J` should give `g v = p d`. Along the change, `p` is `d`, and `|p d - g v| / (d d)` is
 /// off: noise averages out, and a gradient of 0 is off by 1. That alone would miss what a wrong gradient adds where the true one is 0.
-/// So there are projections on random `p` too, of which `|p d - g v| / norm2(d)` is off.
+/// Projections on random `p` complement it, for which `|p d - g v| / norm2(d)` is off.
 pub(in crate::network) fn off_by(outputs: &Outputs<'_>, x: &Tensor, names: &[String]) -> Result<Vec<Option<Off>>> {
     // In float64 where the function can, which rounds a thousand million times less.
     let wide = x.to_dtype(DType::F64)?;
@@ -139,7 +139,7 @@ struct Measured {
     noise: f64,
 }
 
-/// What each output changes by along `v`; `None` where nothing changes. Values are off by the share `rounding`.
+/// The change of each output along `v`; `None` if nothing changes. Values have the relative error `rounding`.
 fn measure(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], scale: f64, rounding: f64) -> Result<Vec<Option<Measured>>> {
     let mut best: Vec<Option<Measured>> = vec![];
     let mut before: Vec<Option<Measured>> = vec![];
@@ -182,7 +182,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// What to do about a wrong gradient.
+/// Advice for a module with a wrong gradient.
 pub(in crate::network) const ADVICE: &str = "candle's own max_pool2d, avg_pool2d and conv2d (of pictures that are not square) have wrong gradients \
                                  or none: take MaxPool2d, AvgPool2d and Conv2d of metamers::ops, such as \
                                  MaxPool2d::new(Window::square(3).stride(2)).apply(&x)?; detach nothing; take StageMarker::relu for the \

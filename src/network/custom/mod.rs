@@ -1,4 +1,4 @@
-//! Networks of one's own, written in candle.
+//! Custom networks, written in candle.
 
 mod from_module;
 mod gradient_check;

@@ -1,4 +1,4 @@
-//! A piece of a network that is written in candle, seen from outside.
+//! A part of a network that is written in candle.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use sha2::{Digest, Sha256};
 use crate::ops::{Frozen, FrozenOp, Locality, Relu, Window, values, vjp};
 use crate::{Error, Result};
 
-/// What a person gives: it computes, and names stages on the way.
+/// A user's function: it computes the output and marks stages on the way.
 pub(in crate::network) type Function = dyn Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync;
 
-/// Names places in a function of one's own as stages: see [`Network::from_module`](super::Network::from_module).
+/// Marks places in a custom function as stages: see [`Network::from_module`](super::Network::from_module).
 ///
-/// When a network runs to one of these stages, naming it ends the function, so that nothing behind it is computed.
+/// When a network runs to a stage, marking it ends the function, so that nothing after it is computed.
 pub struct StageMarker {
-    /// Where this run ends; nowhere while the stages are being found.
+    /// The stage at which this run ends; `None` while the stages are being collected.
     until: Option<String>,
     reached: Option<Tensor>,
     pub(in crate::network) found: Vec<Found>,
@@ -27,7 +27,7 @@ pub(in crate::network) struct Found {
     pub value: Tensor,
     /// The rectifier that follows, where the values are those before it.
     pub clip: Option<Relu>,
-    /// What the function went on with.
+    /// The value that the function continued with.
     pub passed_on: TensorId,
 }
 
@@ -36,7 +36,7 @@ impl StageMarker {
         Self { until: until.map(Into::into), reached: None, found: vec![] }
     }
 
-    /// Names these values, `[batch, ..]`, as a stage, and gives them back.
+    /// Marks these values, `[batch, ..]`, as a stage, and returns them.
     ///
     /// # Errors
     /// A name that is taken; and when the network runs to this stage, to end the function: pass it on with `?`.
@@ -45,7 +45,7 @@ impl StageMarker {
         Ok(value)
     }
 
-    /// `max(z, 0)`, named as a stage; `z` is `[batch, ..]`, float32.
+    /// Marks `max(z, 0)` as a stage and returns it; `z` is `[batch, ..]`, float32.
     ///
     /// Better than naming the result of `z.relu()`: the recipes of the papers need the values before the stage's rectifier, through which
     /// their gradient passes unchanged, and [`Recipe::fast`](crate::synthesis::Recipe::fast) finds metamers of late stages by them.
@@ -89,31 +89,31 @@ impl std::fmt::Debug for StageMarker {
     }
 }
 
-/// What is asked of a function: the values of its stages (before a stage's rectifier, where it has one), and perhaps of its end.
+/// Computes the values of a function's stages (before a stage's rectifier, if any), and optionally its output.
 pub(in crate::network) type Outputs<'a> = dyn Fn(&Tensor) -> Result<Vec<Tensor>> + 'a;
 
-/// Everything that a function computes, and what it gives back.
+/// Runs a whole function; returns its stages and its output.
 pub(in crate::network) fn run_through(function: &Function, x: &Tensor) -> Result<(StageMarker, Tensor)> {
     let mut stages = StageMarker::new(None);
     let end = function(x, &mut stages)?;
     Ok((stages, end))
 }
 
-/// A function of one's own, written in candle, up to one of its stages. [`Builder::module`](super::Builder::module) makes them.
+/// A custom function, written in candle, up to one of its stages. [`Builder::module`](super::Builder::module) makes them.
 #[derive(Clone)]
 pub struct CandleModule(Arc<Inner>);
 
 pub(in crate::network) struct Inner {
     pub function: Arc<Function>,
-    /// The stage that it runs to; to its end where there is none.
+    /// The stage at which it ends; `None` for the function's end.
     pub until: Option<String>,
-    /// Of the output, without the batch.
+    /// Shape of the output, without the batch.
     pub shape: Vec<usize>,
-    /// A fixed input, by whose output the module is known.
+    /// A fixed input; the module is identified by its output.
     pub probe: Tensor,
-    /// How far the gradient is from finite differences, as a share of the change; `None` when nothing changed.
+    /// The gradient's deviation from finite differences, relative to the change; `None` when nothing changed.
     pub gradient_error: Option<f64>,
-    /// The pixels that a unit was seen to depend on.
+    /// The measured receptive field of a unit.
     pub window: Option<Window>,
     pub digest: [u8; 32],
 }
@@ -123,7 +123,7 @@ impl CandleModule {
         Self(Arc::new(inner))
     }
 
-    /// How far the gradient was from finite differences when the network was made, as a share of the change that these
+    /// The gradient's deviation from finite differences when the network was built, relative to the change that these
     /// measure; `None` where the output did not change.
     pub fn gradient_error(&self) -> Option<f64> {
         self.0.gradient_error
@@ -149,7 +149,7 @@ impl CandleModule {
         Ok(output)
     }
 
-    /// Whether the module still computes what it computed when the network was made.
+    /// Returns whether the module still gives the output that it gave when the network was built.
     pub(in crate::network) fn is_unchanged(&self) -> Result<bool> {
         Ok(digest(&self.run(&self.0.probe)?)? == self.0.digest)
     }
@@ -169,11 +169,21 @@ pub(in crate::network) fn digest(tensor: &Tensor) -> Result<[u8; 32]> {
     Ok(hasher.finalize().into())
 }
 
-/// For the compiled plan. Here nothing can fail, so a module that does gives values that are not numbers, which every
-/// caller looks for.
+/// For the compiled network. These methods cannot return an error, so a module that fails gives NaN, which every
+/// caller checks for.
 impl FrozenOp for CandleModule {
     fn name(&self) -> &'static str {
         "candle module"
+    }
+
+    /// The SHA-256 of the output for the probe input, as eight numbers.
+    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        let words = self.0.digest.chunks(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]) as usize);
+        (words.collect(), vec![])
+    }
+
+    fn locality(&self) -> Locality {
+        self.0.window.map_or(Locality::Global, Locality::Window)
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

@@ -1,4 +1,4 @@
-//! What a module of one's own is tried for before it becomes a layer.
+//! Checks of a custom module before it becomes a layer.
 
 use candle_core::{DType, Tensor, Var};
 use rand::{RngExt, SeedableRng};
@@ -8,13 +8,13 @@ use super::module::{Found, Outputs};
 use crate::ops::{Window, values, vjp};
 use crate::{Error, Result};
 
-/// Of the random cotangents.
+/// Seed of the random cotangents.
 const SEED: u64 = 7;
 
 /// Two runs agree that differ by less than this share of their root mean square.
 const AGREES: f64 = 1e-4;
 
-/// Whether a function keeps the batch and its inputs apart, and gives finite values, the same each time.
+/// Checks that a function keeps the batch, treats its inputs independently, and gives finite, reproducible values.
 pub(in crate::network) fn check_values(outputs: &Outputs<'_>, probe: &Tensor, found: &[Found]) -> Result<()> {
     let again = outputs(probe)?;
     for stage in found {

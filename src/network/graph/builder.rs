@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeId(pub(crate) usize);
 
-/// Puts a [`Network`] together; every layer's shape is checked as it is added.
+/// Builds a [`Network`]; checks every layer's shape as it is added.
 ///
 /// ```
 /// use metamers::candle::{Device, Tensor};
@@ -146,7 +146,7 @@ impl Builder {
         self.layer(Layer::Add, &[a, b])
     }
 
-    /// Whether a node has been named as a stage.
+    /// Returns whether a node is a stage.
     pub(in crate::network) fn is_stage(&self, node: NodeId) -> bool {
         self.stages.iter().any(|stage| stage.node == node)
     }
@@ -176,14 +176,14 @@ impl Builder {
         self.classes = Some(names.into_iter().collect());
     }
 
-    /// Says where the weights come from.
+    /// Sets the source of the weights.
     ///
-    /// Where `weights_sha256` is no SHA-256, [`Builder::finish`] puts that of the layers and their values in its place.
+    /// If `weights_sha256` is not a valid SHA-256, [`Builder::finish`] replaces it with that of the layers and their values.
     pub fn weights_source(&mut self, provenance: WeightsSource) {
         self.provenance = provenance;
     }
 
-    /// The finished network.
+    /// Builds the network.
     ///
     /// # Errors
     /// When no stage was named, or the last has another number of units than there are classes.

@@ -166,6 +166,12 @@ impl Layer {
             Self::Add => Ok((inputs[0] + inputs[1])?),
             Self::Concat => Ok(Tensor::cat(inputs, 1)?),
             Self::Flatten => Ok(inputs[0].flatten_from(1)?),
+            // A module reports its errors, which `FrozenOp::forward` cannot, and keeps candle's graph.
+            Self::Module(module) => module.run(inputs[0]),
+            _ => {
+                let op = self.shared_op().ok_or_else(|| Error::invalid(self.name(), "is not a frozen operation"))?;
+                op.apply(inputs[0])
+            }
         }
     }
 }

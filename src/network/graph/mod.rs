@@ -1,4 +1,4 @@
-//! The graph of layers with named stages, and how it is built.
+//! The graph of layers with named stages, and its builder.
 
 mod builder;
 mod layer;

@@ -1,4 +1,4 @@
-//! How much of the input a unit sees.
+//! The receptive field of a unit.
 
 use crate::ops::Window;
 
@@ -28,7 +28,7 @@ impl ReceptiveField {
         Self { size, step: [0, 1].map(|axis| self.step[axis].saturating_mul(window.stride[axis])) }
     }
 
-    /// In words, for an input of this height and width: larger than it is all of it.
+    /// The field as text, for an input of this height and width; a larger field is the whole input.
     pub(crate) fn within(self, [height, width]: [usize; 2]) -> String {
         match self.size {
             Some([rows, columns]) if rows < height || columns < width => self.to_string(),

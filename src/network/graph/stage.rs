@@ -9,7 +9,7 @@ pub struct Stage {
     pub name: String,
     /// Shape of the activations without the batch.
     pub shape: Vec<usize>,
-    /// How much of the input one unit sees.
+    /// The receptive field of one unit.
     pub receptive_field: ReceptiveField,
     /// Numbers held by the layers up to here.
     pub num_parameters: usize,
@@ -19,7 +19,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// How many activations there are.
+    /// The number of activations.
     pub fn units(&self) -> usize {
         self.shape.iter().product()
     }

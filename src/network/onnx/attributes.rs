@@ -82,7 +82,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// What a `Constant` holds.
+    /// The value of a `Constant` node.
     pub fn constant(&self) -> Outcome<Constant> {
         let single = |constant: Constant| Constant { sizes: vec![], ..constant };
         match self.0 {

@@ -1,4 +1,4 @@
-//! From the nodes of an ONNX graph to the layers of a network, one after the other.
+//! Conversion of ONNX nodes to the layers of a network.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,18 +10,18 @@ use super::{OnnxOptions, inputs, proto, reachability};
 use crate::network::{Builder, Input, Layer, Network, NodeId, WeightsSource};
 use crate::{Error, Result};
 
-/// No layer of a classifier holds more numbers for one input.
-pub(super) const LARGEST: usize = 1 << 28;
+/// Maximum number of values in a layer's output for one input.
+pub(super) const MAX_VALUES: usize = 1 << 28;
 
-/// Since this version of the standard, tensors of different shapes are broadcast as today.
-const OLDEST: i64 = 7;
+/// Minimum opset version: the first with today's broadcasting.
+const MIN_OPSET: i64 = 7;
 
-/// What [`Import::node`] takes.
+/// Operators that [`Import::node`] supports.
 const OPERATORS: &str = "Add, AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, Conv, Div, Dropout, Flatten, \
     Gather, Gemm, GlobalAveragePool, GlobalMaxPool, Identity, LogSoftmax, MatMul, MaxPool, Mul, Pad, \
     ReduceMean, Relu, Reshape, Shape, Softmax, Squeeze, Sub, Sum, Transpose, Unsqueeze";
 
-/// What a node takes in or gives.
+/// An input or output of a node.
 #[derive(Clone)]
 pub(super) enum Operand {
     Value(Value),
@@ -45,13 +45,12 @@ pub(super) fn network(
     let damaged = |reason: String| Error::file(path, reason);
     let opset = model.opsets.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map(|o| o.version);
     let Some(mut graph) = model.graph.filter(|graph| !graph.nodes.is_empty()) else {
-        return Err(damaged("is no ONNX model: it holds no node".into()));
+        return Err(damaged("is not an ONNX model: it has no nodes".into()));
     };
-    let opset =
-        opset.ok_or_else(|| damaged("is no whole ONNX model: it does not say which operators it uses".into()))?;
-    if opset < OLDEST {
+    let opset = opset.ok_or_else(|| damaged("is not a complete ONNX model: it has no opset version".into()))?;
+    if opset < MIN_OPSET {
         let reason = format!(
-            "uses version {opset} of ONNX's operators; {OLDEST} and later are supported, onnx.version_converter converts"
+            "uses version {opset} of ONNX's operators; {MIN_OPSET} and later are supported, onnx.version_converter converts"
         );
         return Err(damaged(reason));
     }
@@ -81,36 +80,7 @@ pub(super) fn network(
     }
     import.operands.insert(slot.name.clone(), Operand::Value(entered));
 
-    let count = graph.nodes.len();
-    let mut names: HashMap<&str, usize> = HashMap::new();
-    graph.nodes.iter().for_each(|node| *names.entry(&node.name).or_default() += 1);
-    for &index in &needed {
-        let node = &graph.nodes[index];
-        let here = |Unsupported(reason): Unsupported| {
-            let name = if node.name.is_empty() { node.outputs.first() } else { Some(&node.name) };
-            let name = name.map_or("", String::as_str);
-            damaged(format!("node {} of {count}, {} \"{name}\": {reason}", index + 1, node.op))
-        };
-        let output =
-            node.outputs.first().filter(|name| !name.is_empty()).ok_or_else(|| here("has no output".into()))?;
-        let is_last = || !needed.iter().any(|&other| graph.nodes[other].inputs.contains(output));
-        let operand = import.node(node, is_last).map_err(here)?;
-        if let Operand::Value(value) = &operand {
-            for stage in chosen.iter().filter(|stage| stage.node == index) {
-                if value.padding != Default::default() {
-                    return Err(here("only puts zeros around the image, and can be no stage".into()));
-                }
-                import.b.stage(&stage.name, value.node)?;
-            }
-            if chosen.is_empty() && is_stage(&node.op) {
-                let named = !node.name.is_empty() && names[node.name.as_str()] == 1;
-                import.b.stage(if named { &node.name } else { output }, value.node).map_err(|e| here(e.into()))?;
-            }
-        } else if chosen.iter().any(|stage| stage.node == index) {
-            return Err(here("does not depend on the picture, and can be no stage".into()));
-        }
-        import.operands.insert(output.clone(), operand);
-    }
+    import.nodes(path, &graph.nodes, &needed, &chosen)?;
     if chosen.is_empty() {
         // A classifier's answer is its first output; others are heads for training.
         for slot in graph.outputs.iter().rev() {
@@ -131,6 +101,48 @@ fn is_stage(op: &str) -> bool {
 }
 
 impl Import {
+    /// Adds the needed nodes in order, and names the stages.
+    fn nodes(
+        &mut self,
+        path: &Path,
+        nodes: &[proto::Node],
+        needed: &[usize],
+        chosen: &[reachability::Chosen],
+    ) -> Result<()> {
+        let damaged = |reason: String| Error::file(path, reason);
+        let count = nodes.len();
+        let mut names: HashMap<&str, usize> = HashMap::new();
+        nodes.iter().for_each(|node| *names.entry(&node.name).or_default() += 1);
+        for &index in needed {
+            let node = &nodes[index];
+            let here = |Unsupported(reason): Unsupported| {
+                let name = if node.name.is_empty() { node.outputs.first() } else { Some(&node.name) };
+                let name = name.map_or("", String::as_str);
+                damaged(format!("node {} of {count}, {} \"{name}\": {reason}", index + 1, node.op))
+            };
+            let output =
+                node.outputs.first().filter(|name| !name.is_empty()).ok_or_else(|| here("has no output".into()))?;
+            let is_last = || !needed.iter().any(|&other| nodes[other].inputs.contains(output));
+            let operand = self.node(node, is_last).map_err(here)?;
+            if let Operand::Value(value) = &operand {
+                for stage in chosen.iter().filter(|stage| stage.node == index) {
+                    if value.padding != Default::default() {
+                        return Err(here("only puts zeros around the image, and can be no stage".into()));
+                    }
+                    self.b.stage(&stage.name, value.node)?;
+                }
+                if chosen.is_empty() && is_stage(&node.op) {
+                    let named = !node.name.is_empty() && names[node.name.as_str()] == 1;
+                    self.b.stage(if named { &node.name } else { output }, value.node).map_err(|e| here(e.into()))?;
+                }
+            } else if chosen.iter().any(|stage| stage.node == index) {
+                return Err(here("does not depend on the picture, and can be no stage".into()));
+            }
+            self.operands.insert(output.clone(), operand);
+        }
+        Ok(())
+    }
+
     fn node(&mut self, node: &proto::Node, is_last: impl Fn() -> bool) -> Outcome<Operand> {
         let known = matches!(node.domain.as_str(), "" | "ai.onnx");
         let value = match node.op.as_str() {
@@ -182,8 +194,8 @@ impl Import {
         let node = self.b.layer(layer, inputs)?;
         let shape = self.b.shape(node).unwrap_or_default();
         match shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)) {
-            Some(1..=LARGEST) => Ok(node),
-            _ => Err(format!("gives {shape:?}; up to {LARGEST} numbers are supported").into()),
+            Some(1..=MAX_VALUES) => Ok(node),
+            _ => Err(format!("gives {shape:?}; up to {MAX_VALUES} numbers are supported").into()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::import::{Import, LARGEST};
+use super::import::{Import, MAX_VALUES};
 use super::unsupported::Outcome;
 use super::{OnnxOptions, Preparation, proto};
 use crate::network::NodeId;
@@ -16,7 +16,7 @@ const FLOAT: i32 = 1;
 
 /// Channels, height and width of the input, and whether the channels come last.
 pub(super) fn input(slot: &proto::Slot, options: &OnnxOptions) -> Outcome<([usize; 3], bool)> {
-    let tensor = slot.kind.as_ref().and_then(|kind| kind.tensor.as_ref()).ok_or("is no tensor")?;
+    let tensor = slot.kind.as_ref().and_then(|kind| kind.tensor.as_ref()).ok_or("is not a tensor")?;
     if tensor.element != FLOAT {
         return Err(format!("is of ONNX's type {}; float32 (1) is supported", tensor.element).into());
     }
@@ -43,7 +43,7 @@ pub(super) fn input(slot: &proto::Slot, options: &OnnxOptions) -> Outcome<([usiz
         };
     }
     let all = [channels, size[0], size[1]];
-    match all.iter().all(|n| (1..=LONGEST).contains(n)) && all.iter().product::<i64>() <= LARGEST as i64 {
+    match all.iter().all(|n| (1..=LONGEST).contains(n)) && all.iter().product::<i64>() <= MAX_VALUES as i64 {
         true => Ok((all.map(|n| n as usize), last)),
         false => Err(format!("has the size {all:?}; sides of 1 to {LONGEST} are supported").into()),
     }

@@ -21,7 +21,7 @@ use super::{Network, WeightsSource};
 use crate::fs::{assets, sha256};
 use crate::{Error, Result};
 
-/// How [`Network::from_onnx`] takes a file: what is done to the picture first, which nodes are stages, what the classes are called.
+/// Options of [`Network::from_onnx`]: preprocessing of the image, the nodes that become stages, the names of the classes.
 ///
 /// The default: a picture in `[0, 1]` is normalised as torchvision does for ImageNet, `(x - mean) / deviation` with the means 0.485, 0.456, 0.406
 /// and the deviations 0.229, 0.224, 0.225 of red, green and blue; the stages are all rectifiers, pools and the output.
@@ -114,7 +114,7 @@ impl OnnxOptions {
         self
     }
 
-    /// What the units of the last stage stand for.
+    /// Names of the classes, one for each unit of the last stage.
     pub fn classes(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { classes: Some(names.into_iter().map(Into::into).collect()), ..self }
     }
@@ -151,7 +151,7 @@ impl Network {
     /// let net = Network::from_onnx("tests/data/onnx/mobile.onnx", OnnxOptions::default())?;
     /// assert_eq!(net.stage("node_relu")?.shape, [8, 14, 13]);
     ///
-    /// // Stages of one's own, and a network that wants bytes with blue first and their means taken off, as Caffe's do:
+    /// // Custom stages, and a network that wants bytes with blue first and their means taken off, as Caffe's do:
     /// let caffe = OnnxOptions::default().normalise(&[0.408, 0.459, 0.482], &[1.0 / 255.0; 3])?.blue_first();
     /// let options = caffe.stage("conv1", "node_relu").stage("features", "node_relu6");
     /// let net = Network::from_onnx("tests/data/onnx/mobile.onnx", options)?;
@@ -168,7 +168,7 @@ impl Network {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let digest = sha256::hex_digest(&bytes);
         let model = proto::Model::decode(bytes.as_slice())
-            .map_err(|e| Error::file(path, format!("is no intact ONNX file ({e})")))?;
+            .map_err(|e| Error::file(path, format!("is not a valid ONNX file ({e})")))?;
         drop(bytes);
         let file = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
         let source = format!("{} (SHA-256 {digest})", file(path.file_name()));

@@ -1,4 +1,4 @@
-//! Which nodes become stages, and which nodes those need.
+//! The nodes that become stages, and the nodes that those depend on.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What an ONNX value is in our graph.
+//! ONNX values as nodes of a network's graph.
 
 use super::unsupported::Outcome;
 use crate::network::NodeId;
@@ -49,7 +49,7 @@ impl Value {
         }
     }
 
-    /// How many numbers it holds for one input.
+    /// The number of elements for one input.
     pub fn count(&self) -> usize {
         self.shape().iter().product()
     }

@@ -33,7 +33,7 @@ enum Weights {
     Seed(u64, Mutex<Sha256>),
 }
 
-/// What batch normalisation learnt, for one layer: `y = (x - mean) / sqrt(variance + epsilon) * weight + bias`.
+/// The learnt parameters of a batch normalisation: `y = (x - mean) / sqrt(variance + epsilon) * weight + bias`.
 #[derive(Clone)]
 pub struct BatchNorm {
     scale: Vec<f64>,
@@ -48,11 +48,11 @@ impl Checkpoint {
     ///
     /// float16, bfloat16 and float64 values become float32; whole numbers (counts of batches) are left out. Wrappers' prefixes
     /// (`module.`, `model.`) that all names share are taken off, and so is a dict around the state dict (`model`, `state_dict`).
-    /// Of an AttackerModel, as the authors' files of 2023 hold it, the network (`model.`) is taken and its copy (`attacker.`), the
-    /// `normalizer` and the `preproc` beside it are dropped.
+    /// From an AttackerModel, as in the authors' files of 2023, the network (`model.`) is read; its copy (`attacker.`), the
+    /// `normalizer` and the `preproc` are dropped.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read, is truncated, is in PyTorch's format before 1.6, or is no such file.
+    /// [`Error::File`] when the file cannot be read, is truncated, is in PyTorch's format before 1.6, or has another format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = &*assets::find(path.as_ref())?;
         let WeightsFile { tensors, notes, sha256 } = WeightsFile::read(path)?;
@@ -70,12 +70,12 @@ impl Checkpoint {
         Self { path, weights: Weights::Seed(seed, Mutex::default()) }
     }
 
-    /// Whether these are the weights of an untrained network.
+    /// Returns whether these are the weights of an untrained network.
     pub fn is_random(&self) -> bool {
         matches!(self.weights, Weights::Seed(..))
     }
 
-    /// Whether there is a tensor of this name.
+    /// Returns whether there is a tensor with this name.
     pub fn has(&self, name: &str) -> bool {
         match &self.weights {
             Weights::File { tensors, .. } => tensors.contains_key(name),
@@ -83,7 +83,7 @@ impl Checkpoint {
         }
     }
 
-    /// Which file, and its SHA-256; of random weights that of all values asked for, in that order.
+    /// The file and its SHA-256; for random weights, the SHA-256 of all values requested so far, in that order.
     pub fn provenance(&self) -> WeightsSource {
         let file = self.path.file_name().unwrap_or_default().to_string_lossy();
         let weights_sha256 = match &self.weights {
@@ -245,7 +245,7 @@ fn random_values(seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
 }
 
 impl BatchNorm {
-    /// As a layer of its own, where it cannot be folded into a convolution: one with padding comes behind it.
+    /// The normalisation as a separate layer, for when it cannot be folded into a convolution: one with padding comes behind it.
     ///
     /// # Errors
     /// When it has no channel.

@@ -1,4 +1,4 @@
-//! What tells a network without a weights file from any other.
+//! The fingerprint of a network without a weights file.
 
 use sha2::{Digest, Sha256};
 

@@ -11,10 +11,10 @@ use hf_hub::{Cache, Repo, RepoType};
 use crate::fs::sha256;
 use crate::{Error, Result};
 
-/// A server that sends nothing for so long is given up.
+/// Default timeout for a silent server.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// A weights file on the Hugging Face hub: which repository, revision and file, and the SHA-256 that it must have.
+/// A weights file on the Hugging Face hub: its repository, revision, name and expected SHA-256.
 ///
 /// [`HubFile::fetch`] gives the path of a file on this machine, which every `zoo::*_from` and
 /// [`Checkpoint::open`](super::Checkpoint::open) takes. It is downloaded once, into the cache that the hub's other programs use as well
@@ -32,13 +32,13 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// # Ok::<(), metamers::Error>(())
 /// ```
 ///
-/// | variable of the environment | what it does |
+/// | environment variable | effect |
 /// | --- | --- |
-/// | `HF_HUB_OFFLINE=1` | takes what is in the cache, and asks no server |
+/// | `HF_HUB_OFFLINE=1` | uses the cache only, without network access |
 /// | `HF_ENDPOINT` | another server than `https://huggingface.co`, a mirror |
-/// | `HF_HOME` | where the cache is |
+/// | `HF_HOME` | folder of the cache |
 ///
-/// The tests fetch from a server of their own on this machine. Fetching from the hub itself has not yet been tried.
+/// The tests use a local server; downloads from the hub itself are untested.
 #[derive(Clone, PartialEq)]
 pub struct HubFile {
     repository: String,
@@ -64,43 +64,43 @@ impl HubFile {
         }
     }
 
-    /// At another revision: a branch, a tag or a commit. A commit names the same bytes for ever.
+    /// Sets the revision: a branch, a tag or a commit. Only a commit is immutable.
     pub fn revision(mut self, revision: impl Into<String>) -> Self {
         self.revision = revision.into();
         self
     }
 
-    /// Refuses a file of another SHA-256, in hexadecimal, than this.
+    /// Sets the expected SHA-256, in hexadecimal.
     pub fn expect_sha256(mut self, sha256: impl Into<String>) -> Self {
         self.sha256 = Some(sha256.into());
         self
     }
 
-    /// Another folder for the cache than the hub's own.
+    /// Sets the cache folder; the hub's own by default.
     pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(folder.into());
         self
     }
 
-    /// Another server than `HF_ENDPOINT` names, without a `/` at its end.
+    /// Sets the server, without a trailing `/`; overrides `HF_ENDPOINT`.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.endpoint = Some(url.into());
         self
     }
 
-    /// How long a server may be silent; 30 s unless said otherwise.
+    /// Timeout for a silent server; 30 s by default.
     pub fn patience(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
     }
 
-    /// The file on this machine: from the cache, or downloaded.
+    /// Returns the local path of the file, from the cache or after a download.
     ///
     /// A file is checked against the SHA-256 that was expected, and against the one that the hub files large ones under. That of the cache
     /// is checked each time.
     ///
     /// # Errors
-    /// A name that is none, a server that cannot be reached, is silent or does not have the file, no copy in the cache when
+    /// An invalid name, a server that cannot be reached, is silent or does not have the file, no copy in the cache when
     /// `HF_HUB_OFFLINE` is set, and a file with another SHA-256, which stays in the cache and is named.
     pub fn fetch(&self) -> Result<PathBuf> {
         self.check_names()?;
@@ -129,13 +129,19 @@ impl HubFile {
         };
         let parts: Vec<&str> = self.repository.split('/').collect();
         if parts.len() > 2 || !parts.iter().all(|part| plain(part)) {
-            return Err(Error::invalid("repository", format!("is no \"owner/name\": \"{}\"", self.repository)));
+            return Err(Error::invalid(
+                "repository",
+                format!("is not a valid \"owner/name\": \"{}\"", self.repository),
+            ));
         }
         if !self.file.split('/').all(plain) {
-            return Err(Error::invalid("file", format!("is no name of a file in a repository: \"{}\"", self.file)));
+            return Err(Error::invalid("file", format!("is not a valid file name in a repository: \"{}\"", self.file)));
         }
         if !self.revision.split('/').all(plain) {
-            return Err(Error::invalid("revision", format!("is no branch, tag or commit: \"{}\"", self.revision)));
+            return Err(Error::invalid(
+                "revision",
+                format!("is not a valid branch, tag or commit: \"{}\"", self.revision),
+            ));
         }
         match &self.sha256 {
             Some(hash) if !sha256::is_valid(hash) => {
@@ -145,7 +151,7 @@ impl HubFile {
         }
     }
 
-    /// In a thread of its own: the client waits for ever for a server that is silent.
+    /// Downloads in a separate thread: the client has no timeout for a silent server.
     fn download(&self, cache: Cache, repo: Repo) -> Result<PathBuf> {
         let mut builder = ApiBuilder::from_env().with_progress(false).with_cache_dir(cache.path().clone());
         if let Some(endpoint) = &self.endpoint {
@@ -222,7 +228,7 @@ impl std::fmt::Debug for HubFile {
     }
 }
 
-/// Whether the hub's own variable forbids to ask a server.
+/// Returns whether the hub's environment variable forbids network access.
 fn is_offline() -> bool {
     let value = std::env::var("HF_HUB_OFFLINE").unwrap_or_default();
     ["1", "true", "yes", "on"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
@@ -233,7 +239,7 @@ enum Event {
     Done(std::result::Result<PathBuf, String>),
 }
 
-/// Tells now and then that bytes arrive.
+/// Reports download progress to the waiting thread.
 struct Pulse(Sender<Event>, Option<Instant>);
 
 impl Pulse {

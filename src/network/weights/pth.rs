@@ -18,7 +18,7 @@ const KEYS: [&str; 3] = ["state_dict", "model", "network"];
 
 /// The float tensors of a `.pth` file, as float32.
 pub(super) fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
-    let damaged = |e: zip::result::ZipError| Error::file(path, format!("is no intact zip archive ({e})"));
+    let damaged = |e: zip::result::ZipError| Error::file(path, format!("is not a valid zip archive ({e})"));
     let sizes = whole_entries(path).map_err(damaged)?;
     let mut found = tensors(path, None, &sizes)?;
     for key in KEYS {
@@ -60,7 +60,7 @@ fn tensors(path: &Path, key: Option<&str>, sizes: &HashMap<String, u64>) -> Resu
         }
         Ok::<_, candle_core::Error>(tensors)
     };
-    let unreadable = |reason: String| Error::file(path, format!("is no state dict that can be read ({reason})"));
+    let unreadable = |reason: String| Error::file(path, format!("is not a readable state dict ({reason})"));
     // candle takes a pickle at its word, and panics where one leaves out what PyTorch never does.
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(read) => read.map_err(|e| unreadable(e.to_string())),
@@ -68,7 +68,7 @@ fn tensors(path: &Path, key: Option<&str>, sizes: &HashMap<String, u64>) -> Resu
     }
 }
 
-/// Whether the entry holds all values of the tensor; memory is taken for as many as the pickle states.
+/// Returns whether the entry holds all values of the tensor; memory is taken for as many as the pickle states.
 fn fits(info: &TensorInfo, sizes: &HashMap<String, u64>) -> bool {
     let values = info.layout.dims().iter().try_fold(1usize, |count, &side| count.checked_mul(side));
     let end = values

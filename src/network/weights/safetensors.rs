@@ -10,7 +10,7 @@ use super::pth;
 use crate::fs::sha256;
 use crate::{Error, Result};
 
-/// What [`Checkpoint::open`](super::Checkpoint::open) found.
+/// The contents of a file that [`Checkpoint::open`](super::Checkpoint::open) read.
 pub(super) struct WeightsFile {
     pub tensors: HashMap<String, Tensor>,
     pub notes: HashMap<String, String>,
@@ -44,7 +44,7 @@ impl WeightsFile {
 /// The float tensors of a safetensors file, as float32, and its notes.
 fn safetensors(path: &Path, bytes: &[u8]) -> Result<(HashMap<String, Tensor>, HashMap<String, String>)> {
     let file = SafeTensors::deserialize(bytes)
-        .map_err(|e| Error::file(path, format!("is no intact safetensors file ({e})")))?;
+        .map_err(|e| Error::file(path, format!("is not a valid safetensors file ({e})")))?;
     let mut tensors = HashMap::new();
     for (name, view) in file.tensors() {
         let dtype = match view.dtype() {

@@ -1,4 +1,4 @@
-//! Where a network's weights come from.
+//! The source of a network's weights.
 
 use std::path::Path;
 use std::sync::PoisonError;
@@ -10,40 +10,40 @@ use sha2::{Digest, Sha256};
 use crate::fs::sha256::{self, hex};
 use crate::{Error, Result};
 
-/// The source of weights of which nothing was said.
+/// The source of weights for which none was given.
 pub(in crate::network) const NOT_STATED: &str = "not stated";
-/// The source where a layer is a module of one's own, and nothing was said.
+/// The source if a layer is a custom module and none was given.
 pub(crate) const KNOWN_BY_VALUES: &str = "a candle module, known by its values on a fixed input";
 
-/// Where a network's weights come from.
+/// The source of a network's weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightsSource {
     /// The file, package or seed.
     pub source: String,
     /// SHA-256 of the weights' file in hexadecimal; of the layers and their values when there was no file, and of
-    /// what it gave for a fixed input where a layer is a module of one's own.
+    /// what it gave for a fixed input if a layer is a custom module.
     pub weights_sha256: String,
 }
 
 impl WeightsSource {
-    /// Of weights that lie in a file: its name, and the SHA-256 of its bytes.
+    /// The source of weights in a file: its name, and the SHA-256 of its bytes.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn of_file(path: impl AsRef<Path>) -> Result<Self> {
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let source = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { source, weights_sha256: sha256::hex_digest(&bytes) })
     }
 
-    /// Of a [`VarMap`] as it is now: SHA-256 of the names, shapes and values (as float64) of its variables, in the order of their names.
+    /// The source of the current weights of a [`VarMap`]: SHA-256 of the names, shapes and values (as float64) of its variables, in the order of their names.
     ///
     /// The same on every machine. It says nothing of the code that uses the weights.
     ///
     /// # Errors
     /// When a variable cannot be read.
-    pub fn of_vars(source: impl Into<String>, vars: &VarMap) -> Result<Self> {
+    pub fn from_vars(source: impl Into<String>, vars: &VarMap) -> Result<Self> {
         let vars = vars.data().lock().unwrap_or_else(PoisonError::into_inner);
         let mut named: Vec<_> = vars.iter().collect();
         named.sort_by_key(|(name, _)| *name);

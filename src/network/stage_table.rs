@@ -1,10 +1,10 @@
-//! A network as a table of its stages.
+//! The table of a network's stages.
 
 use super::{Input, Network};
 use crate::display::{Align, MimeBundle, Show, Table};
 use crate::ops::Locality;
 
-/// In place of a number that nobody counted.
+/// Text in place of an unknown number.
 const UNKNOWN: &str = "not known";
 
 impl Network {
@@ -23,7 +23,7 @@ impl Network {
             .align([Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right])
             .caption(format!("{}: input {takes}", self.name()));
         for stage in self.stages() {
-            // What a module of one's own holds and does is not known.
+            // The parameters and operations of a custom module are unknown.
             let opaque = self.modules(&stage.name).is_ok_and(|modules| !modules.is_empty());
             let shape: Vec<String> = stage.shape.iter().map(ToString::to_string).collect();
             table = table.row([
@@ -38,7 +38,7 @@ impl Network {
         table
     }
 
-    /// What a receptive field is counted in, and how many of these there are along each side: behind a front end in its cells.
+    /// The unit of receptive fields (pixels, or a front end's cells) and the number of these along each side.
     pub(crate) fn field_grid(&self) -> (&'static str, [usize; 2]) {
         if let Input::Image { shape: [_, height, width], .. } = *self.input() {
             return ("pixels", [height, width]);

@@ -1,0 +1,36 @@
+//! Preprocessing of stimuli for a network.
+
+use super::{Input, Network};
+use crate::stimulus::Stimulus;
+use crate::{Error, Result};
+
+impl Network {
+    /// Preprocesses a stimulus for the network.
+    ///
+    /// A photo is resized so that its shorter side is [`Input::Image`]'s `resize`, then centre-cropped. A sound is resampled to
+    /// [`Input::Sound`]'s sample rate, then cut or padded around the middle; its level stays. A stimulus that already fits is unchanged.
+    ///
+    /// The word networks were trained at one level: bring a recording to it first, by [`Sound::prepare`](crate::stimulus::Sound::prepare).
+    ///
+    /// # Errors
+    /// A sound for a network that takes images or the other way round, or images of another number of channels than 3.
+    pub fn prepare(&self, stimulus: impl Into<Stimulus>) -> Result<Stimulus> {
+        match (self.input(), stimulus.into()) {
+            (&Input::Image { shape: [channels, height, width], resize }, Stimulus::Image(image)) => {
+                if channels != 3 {
+                    return Err(Error::invalid(self.name(), format!("takes {channels} channels, and images have 3")));
+                }
+                if (image.height(), image.width()) == (height, width) {
+                    return Ok(image.into());
+                }
+                let resized = image.resize_shorter_side(resize.max(height).max(width))?;
+                Ok(resized.centre_crop(width, height)?.into())
+            }
+            (&Input::Sound { samples, sample_rate: rate }, Stimulus::Sound(sound)) => {
+                Ok(sound.resample(rate)?.fix_length(samples)?.into())
+            }
+            (Input::Image { .. }, Stimulus::Sound(_)) => Err(Error::invalid(self.name(), "takes images, not sounds")),
+            (Input::Sound { .. }, Stimulus::Image(_)) => Err(Error::invalid(self.name(), "takes sounds, not images")),
+        }
+    }
+}
