@@ -115,7 +115,7 @@ impl Cochleagram {
     /// As [`Sound::resample`] and [`Sound::fix_length`].
     pub fn compute(&self, sound: &Sound) -> Result<Tensor> {
         let config = &self.0.config;
-        self.apply(&sound.resample(config.rate)?.fix_length(config.samples)?.to_tensor()?)
+        self.apply(&sound.resample(config.sample_rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
     /// `d y / d u` as a gradient sees it, from `y`.

@@ -130,7 +130,7 @@ impl LogMel {
     /// As [`Sound::resample`] and [`Sound::fix_length`].
     pub fn compute(&self, sound: &Sound) -> Result<Tensor> {
         let config = &self.0.config;
-        self.apply(&sound.resample(config.rate)?.fix_length(config.samples)?.to_tensor()?)
+        self.apply(&sound.resample(config.sample_rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
     /// Calls `see` with each frame's number, its first sample and its spectrum.
@@ -157,14 +157,6 @@ impl LogMel {
 }
 
 impl FrozenOp for LogMel {
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        (self.0.config.identity(), vec![])
-    }
-
-    fn locality(&self) -> Locality {
-        Locality::FrontEnd { cells: "frames × filters" }
-    }
-
     fn name(&self) -> &'static str {
         "log mel"
     }

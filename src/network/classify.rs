@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Input, Network};
+use super::Network;
 use crate::display::{Bars, Figure, MimeBundle, Panel, Show};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
@@ -107,43 +107,14 @@ impl Network {
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         let score =
             |&class: &usize| ClassScore { class, name: classes[class].clone(), probability: weights[class] / total };
-        Classification::new(order.iter().take(k).map(guess).collect())
-    }
-
-    /// A stimulus as the network takes it.
-    ///
-    /// A photo: shorter side to [`Input::Image`]'s `resize`, centre crop. A sound: to [`Input::Sound`]'s rate, cut or padded around the middle;
-    /// its level stays. What already fits is returned as it is.
-    ///
-    /// The word networks were trained at one level: bring a recording to it first, by [`Sound::prepare`](crate::stimulus::Sound::prepare).
-    ///
-    /// # Errors
-    /// A sound for a network that takes images or the other way round, or images of another number of channels than 3.
-    pub fn prepare(&self, stimulus: impl Into<Stimulus>) -> Result<Stimulus> {
-        match (self.input(), stimulus.into()) {
-            (&Input::Image { shape: [channels, height, width], resize }, Stimulus::Image(image)) => {
-                if channels != 3 {
-                    return Err(Error::invalid(self.name(), format!("takes {channels} channels, and images have 3")));
-                }
-                if (image.height(), image.width()) == (height, width) {
-                    return Ok(image.into());
-                }
-                let resized = image.resize_shorter_side(resize.max(height).max(width))?;
-                Ok(resized.center_crop(width, height)?.into())
-            }
-            (&Input::Sound { samples, sample_rate: rate }, Stimulus::Sound(sound)) => {
-                Ok(sound.resample(rate)?.fix_length(samples)?.into())
-            }
-            (Input::Image { .. }, Stimulus::Sound(_)) => Err(Error::invalid(self.name(), "takes images, not sounds")),
-            (Input::Sound { .. }, Stimulus::Image(_)) => Err(Error::invalid(self.name(), "takes sounds, not images")),
-        }
+        Classification::new(order.iter().take(k).map(score).collect())
     }
 }
 
 impl Show for Classification {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
-        let bars = self.guesses.iter().map(|g| (g.name.clone(), g.probability));
-        let lines = self.guesses.iter().map(|g| format!("{:6.2} %  {}", 100.0 * g.probability, g.name));
+        let bars = self.scores.iter().map(|g| (g.name.clone(), g.probability));
+        let lines = self.scores.iter().map(|g| format!("{:6.2} %  {}", 100.0 * g.probability, g.name));
         let text = lines.collect::<Vec<_>>().join("\n");
         let alt = format!("Class probabilities: {}", text.replace('\n', "; "));
         let figure =

@@ -24,7 +24,7 @@ impl Network {
                     return Ok(image.into());
                 }
                 let resized = image.resize_shorter_side(resize.max(height).max(width))?;
-                Ok(resized.centre_crop(width, height)?.into())
+                Ok(resized.center_crop(width, height)?.into())
             }
             (&Input::Sound { samples, sample_rate: rate }, Stimulus::Sound(sound)) => {
                 Ok(sound.resample(rate)?.fix_length(samples)?.into())

@@ -3,9 +3,6 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use std::any::Any;
-use std::sync::Arc;
-
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Storage, Tensor};
 
 use super::window::Window;

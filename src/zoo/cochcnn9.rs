@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::cochleagram;
 use crate::fs::assets;
 use crate::hearing::Cochleagram;
 use crate::network::{Builder, Checkpoint, Layer, Network, NodeId};

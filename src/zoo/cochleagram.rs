@@ -7,7 +7,7 @@ use crate::network::{Builder, Input, Network};
 /// The waveforms that a cochleagram takes, as the input of a network.
 pub(super) fn input(cochleagram: &Cochleagram) -> Input {
     let config = cochleagram.config();
-    Input::Sound { samples: config.samples, sample_rate: config.rate }
+    Input::Sound { samples: config.samples, sample_rate: config.sample_rate }
 }
 
 /// A network of one stage, `cochleagram`: a synthesis at that stage makes a waveform from a cochleagram alone.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{cochleagram, resnet};
+use super::resnet;
 use crate::Result;
 use crate::hearing::Cochleagram;
 use crate::network::{Builder, Checkpoint, Network};

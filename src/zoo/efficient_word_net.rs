@@ -45,7 +45,7 @@ pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     let ear = LogMel::new(LogMelConfig::efficient_word_net())?;
     let mut b = Builder::new(
         "EfficientWord-Net",
-        Input::Sound { samples: ear.config().samples, sample_rate: ear.config().rate },
+        Input::Sound { samples: ear.config().samples, sample_rate: ear.config().sample_rate },
     );
     let mut x = b.layer(ear, &[b.input()])?;
     b.stage("logmel", x)?;

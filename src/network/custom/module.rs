@@ -211,16 +211,6 @@ impl FrozenOp for CandleModule {
     fn fallback(&self, input: &Tensor) -> Result<Tensor> {
         self.run(input)
     }
-
-    /// The hash of the output for the probe, in eight numbers.
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        let numbers = self.0.digest.chunks(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]) as usize);
-        (numbers.collect(), vec![])
-    }
-
-    fn locality(&self) -> Locality {
-        self.0.window.map_or(Locality::Global, Locality::Window)
-    }
 }
 
 impl std::fmt::Debug for CandleModule {

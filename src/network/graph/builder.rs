@@ -164,7 +164,7 @@ impl Builder {
             return Err(Error::invalid("stage", "the node comes from another builder"));
         };
         let needed = ancestors(&self.nodes, node);
-        let parameters = Layer::num_parameters_of(needed.iter().map(|&index| &self.nodes[index].layer));
+        let parameters = Layer::count_parameters(needed.iter().map(|&index| &self.nodes[index].layer));
         let macs = needed.iter().map(|&index| self.nodes[index].layer.macs(&self.nodes[index].shape)).sum();
         let (shape, receptive_field) = (at.shape.clone(), at.field);
         self.stages.push(Stage { name, shape, receptive_field, num_parameters: parameters, macs, node });

@@ -67,7 +67,7 @@ impl Layer {
     }
 
     /// The number of parameters of several layers; weights that they share count once.
-    pub(in crate::network) fn num_parameters_of<'a>(layers: impl Iterator<Item = &'a Self>) -> usize {
+    pub(in crate::network) fn count_parameters<'a>(layers: impl Iterator<Item = &'a Self>) -> usize {
         let mut seen = HashSet::new();
         let weights = |layer: &Self| layer.op().and_then(FrozenOp::shared_weights).map(<[f32]>::as_ptr);
         layers.filter(|layer| weights(layer).is_none_or(|at| seen.insert(at))).map(Self::num_parameters).sum()
@@ -162,16 +162,11 @@ impl Layer {
         match self {
             Self::Input => Ok(inputs[0].clone()),
             Self::Op(op) => op.apply(inputs[0]),
+            // A module reports its errors, which `FrozenOp::forward` cannot, and keeps candle's graph.
             Self::Module(module) => module.run(inputs[0]),
             Self::Add => Ok((inputs[0] + inputs[1])?),
             Self::Concat => Ok(Tensor::cat(inputs, 1)?),
             Self::Flatten => Ok(inputs[0].flatten_from(1)?),
-            // A module reports its errors, which `FrozenOp::forward` cannot, and keeps candle's graph.
-            Self::Module(module) => module.run(inputs[0]),
-            _ => {
-                let op = self.shared_op().ok_or_else(|| Error::invalid(self.name(), "is not a frozen operation"))?;
-                op.apply(inputs[0])
-            }
         }
     }
 }
