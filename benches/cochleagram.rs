@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use metamers::hearing::Cochleagram;
 use metamers::ops::{Frozen, vjp};
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 const TURNS: usize = 5;
 const ROUNDS: usize = 7;

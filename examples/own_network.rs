@@ -5,7 +5,7 @@
 use metamers::candle_nn::{Conv2d, Conv2dConfig, Linear, Module, VarBuilder, VarMap, conv2d, linear};
 use metamers::network::{Input, StageMarker, WeightsSource};
 use metamers::ops::{Frozen, MaxPool2d, Window};
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 struct Cnn {
     conv1: Conv2d,

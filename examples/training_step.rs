@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use metamers::candle::Module;
 use metamers::candle_nn::{self, AdamW, Conv2dConfig, Optimizer, VarBuilder, VarMap, loss::cross_entropy};
-use metamers::prelude::{networks::*, training::*, *};
+use metamers::prelude::{training::*, *};
 use metamers::training::init_weights;
 
 /// Outputs, kernel and stride of the convolutions of notebook 8.

@@ -2,7 +2,7 @@
 //!
 //! Run: `cargo run --release --example two_questions -- SEEDS PICTURES [RECIPE]`
 
-use metamers::prelude::{plots::*, training::*, *};
+use metamers::prelude::{training::*, *};
 
 const STAGES: [&str; 5] = ["conv1", "conv2", "conv3", "mean", "logits"];
 

@@ -12,8 +12,8 @@
 //! # Ok::<(), metamers::Error>(())
 //! ```
 
-pub use crate::candle::{Device, Tensor};
-pub use crate::display::Show;
+pub use crate::candle::{DType, Device, Tensor, Var};
+pub use crate::display::{Show, Table};
 pub use crate::network::Network;
 pub use crate::session_info::session_info;
 pub use crate::similarity::{Similarity, snr_db};
@@ -33,7 +33,7 @@ pub use std::time::Duration;
 /// Figure::new("A falling loss").row([Panel::plot(curve)]).show();
 /// ```
 pub mod plots {
-    pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players, Table};
+    pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players};
 }
 
 /// Types for your own networks, front ends and classifiers.
@@ -46,7 +46,6 @@ pub mod plots {
 /// # Ok::<(), metamers::Error>(())
 /// ```
 pub mod networks {
-    pub use crate::candle::{DType, Var};
     pub use crate::hearing::Cochleagram;
     pub use crate::network::{HubFile, Input, NearestNeighbor, OnnxOptions};
     pub use crate::verdict::CrossNetwork;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use metamers::display::MimeBundle;
 use metamers::network::{Builder, Checkpoint, Input, Layer};
 use metamers::ops::{ChannelAffine, GlobalAvgPool, Linear};
-use metamers::prelude::{networks::*, plots::*, *};
+use metamers::prelude::{plots::*, *};
 
 fn line(value: &dyn Debug) -> String {
     let line = format!("{value:?}");

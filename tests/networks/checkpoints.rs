@@ -7,7 +7,7 @@ use crate::common::{data, flat, optional, seeded_file, state_dict, tensors};
 use metamers::candle;
 use metamers::engine::Compiled;
 use metamers::network::Checkpoint;
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 /// The last stage's values for an input that is the same for all networks of this kind.
 fn last(net: &Network) -> (String, Vec<f32>) {

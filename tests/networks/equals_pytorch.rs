@@ -3,7 +3,7 @@
 
 use crate::common::{flat, json, relative, tensors};
 use metamers::engine::Compiled;
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 use metamers::synthesis::Loss;
 
 /// The sum that makes a whole tensor comparable where the file holds only some of its values.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::common::{data, flat, relative, tensors};
 use metamers::hearing::{Cochleagram, Config};
 use metamers::ops::{Frozen, vjp};
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 type Tensors = HashMap<String, Tensor>;
 

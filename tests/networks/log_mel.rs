@@ -3,7 +3,7 @@
 use crate::common::{flat, relative, tensors, waveforms};
 use metamers::hearing::{LogMel, LogMelConfig};
 use metamers::ops::{Frozen, vjp};
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 fn ear() -> LogMel {
     LogMel::new(LogMelConfig::efficient_word_net()).unwrap()

@@ -7,7 +7,7 @@ use crate::common::{data, flat, json, optional, relative, tensors};
 use metamers::engine::Compiled;
 use metamers::network::{Input, OnnxOptions};
 use metamers::ops::vjp;
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -6,7 +6,7 @@ use metamers::engine::Compiled;
 use metamers::hearing::{Cochleagram, LogMel, LogMelConfig};
 use metamers::network::{Builder, Input, StageMarker, WeightsSource};
 use metamers::ops::{self, Frozen, MaxPool2d, Padding, Relu, Window};
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 const SIZE: usize = 24;
 const INPUT: Input = Input::Image { shape: [3, SIZE, SIZE], resize: SIZE };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use metamers::candle;
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 use metamers::zoo::efficientnet_lite0_from;
 use rand::{RngExt, SeedableRng};
 

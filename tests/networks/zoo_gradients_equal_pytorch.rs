@@ -4,7 +4,7 @@
 use crate::common::{agree, flat, json, relative, tensors};
 use metamers::engine::Compiled;
 use metamers::ops::vjp;
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 /// The picture of the script.
 fn picture(side: usize) -> Var {

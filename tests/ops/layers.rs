@@ -5,7 +5,7 @@ use metamers::network::{Builder, Input, Layer};
 use metamers::ops::{
     AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Frozen, Linear, MaxPool2d, Padding, Relu, Window, vjp,
 };
-use metamers::prelude::{networks::*, *};
+use metamers::prelude::*;
 
 fn input() -> Input {
     Input::Image { shape: [2, 4, 3], resize: 4 }

@@ -4,7 +4,7 @@ use crate::common::flat;
 use metamers::engine::Compiled;
 use metamers::network::{Builder, Input};
 use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
-use metamers::prelude::{networks::*, recipes::*, *};
+use metamers::prelude::{recipes::*, *};
 use metamers::synthesis::{Loss, Optimizer, StopReason};
 use rand::{RngExt, SeedableRng};
 

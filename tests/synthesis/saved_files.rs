@@ -90,7 +90,7 @@ fn save_all() {
     }
     ends.insert("instructions".into(), metamers::engine::Isa::best().to_string().into());
     std::fs::write(saved("after_ten_more_steps.json"), serde_json::to_vec(&ends).unwrap()).unwrap();
-    let stimuli = (0..4).map(|seed| picture(seed));
+    let stimuli = (0..4).map(picture);
     NullDistribution::builder(&eye()).stimuli(stimuli).unwrap().build().unwrap().save(saved("null.json")).unwrap();
     let class = SimulatedClass::new([("natural", 0.9), ("relu2", 0.3)]).people(3).seed(7);
     class.answers().unwrap().save(saved("answers.json")).unwrap();

@@ -3,7 +3,7 @@
 use crate::common::{flat, relative};
 use metamers::candle::Module;
 use metamers::candle_nn::{self, Conv2dConfig, VarBuilder, VarMap};
-use metamers::prelude::{networks::*, training::*, *};
+use metamers::prelude::{training::*, *};
 use metamers::synthesis::StopReason;
 use metamers::training::{TrainableConv2d, TrainingRun, conv2d, init_weights};
 use rand::{RngExt, SeedableRng};
