@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// A user's function: it computes the output and marks stages on the way.
 pub(in crate::network) type Function = dyn Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync;
 
-/// Marks places in a custom function as stages: see [`Network::from_module`](super::Network::from_module).
+/// Marks places in a custom function as stages: see [`Network::from_module`](crate::network::Network::from_module).
 ///
 /// When a network runs to a stage, marking it ends the function, so that nothing after it is computed.
 pub struct StageMarker {
@@ -99,7 +99,7 @@ pub(in crate::network) fn run_through(function: &Function, x: &Tensor) -> Result
     Ok((stages, end))
 }
 
-/// A custom function, written in candle, up to one of its stages. [`Builder::module`](super::Builder::module) makes them.
+/// A custom function, written in candle, up to one of its stages. [`Builder::module`](crate::network::Builder::module) makes them.
 #[derive(Clone)]
 pub struct CandleModule(Arc<Inner>);
 
