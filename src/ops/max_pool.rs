@@ -31,7 +31,7 @@ impl MaxPool2d {
         self
     }
 
-    /// How the pool slides.
+    /// The window of the pool.
     pub fn window(&self) -> Window {
         self.window
     }

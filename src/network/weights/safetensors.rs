@@ -17,11 +17,11 @@ pub(super) struct WeightsFile {
     pub sha256: String,
 }
 
-/// How a `.pth` of PyTorch before 1.6 begins: a pickled number, `0x1950a86a20f9469cfc6c`.
+/// The first bytes of a `.pth` of PyTorch before 1.6: a pickled number, `0x1950a86a20f9469cfc6c`.
 const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e";
 
-/// What stands beside `model.` in the state dict of an AttackerModel (MadryLab's `robustness`), in which the 2023 networks were trained:
-/// the network once more, and what is done to its input.
+/// Prefixes beside `model.` in the state dict of an AttackerModel (MadryLab's `robustness`), in which the 2023 networks were trained:
+/// a second copy of the network, and its preprocessing.
 const BESIDE_MODEL: [&str; 4] = ["attacker.", "normalizer.", "normalize.", "preproc"];
 
 impl WeightsFile {
