@@ -86,7 +86,7 @@ fn pictures() -> Result<RecognitionTask> {
         .practice(natural(&PRACTICE)?, 7)
         .catch_trials(natural(&CATCH)?)
         .consent(CONSENT)
-        .participant_code(true)
+        .with_participant_code()
         .seed(7)
         .build()
 }

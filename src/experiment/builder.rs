@@ -96,10 +96,10 @@ impl TaskBuilder {
         self
     }
 
-    /// Sets whether the page asks for a participant code (up to 32 letters, digits, - and _). The code is saved with the answers and
+    /// Makes the page ask for a participant code (up to 32 letters, digits, - and _). The code is saved with the answers and
     /// determines the conditions. Without it, conditions are random and the answers have only a session number.
-    pub fn participant_code(mut self, asked: bool) -> Self {
-        self.participant_code = asked;
+    pub fn with_participant_code(mut self) -> Self {
+        self.participant_code = true;
         self
     }
 

@@ -13,7 +13,7 @@ pub(super) const NATURAL: &str = "natural";
 ///
 /// let photo = Image::open("photos/dog.jpg")?;
 /// let shown = Item::new("dog", "natural", "dog", &photo);
-/// let failed = Item::new("dog", "block10", "dog", &photo).included(false); // its verdict is not "metamer"
+/// let failed = Item::new("dog", "block10", "dog", &photo).excluded(); // its verdict is not "metamer"
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -47,10 +47,10 @@ impl Item {
         Self::new(id, NATURAL, answer, stimulus)
     }
 
-    /// Sets whether the item is shown; the default is `true`. Exclude metamers that do not meet their criteria.
+    /// Excludes the item: it is listed and not shown, as a metamer that does not meet its criteria.
     #[must_use]
-    pub fn included(mut self, included: bool) -> Self {
-        self.included = included;
+    pub fn excluded(mut self) -> Self {
+        self.included = false;
         self
     }
 }

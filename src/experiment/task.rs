@@ -40,7 +40,7 @@ pub(super) fn noun(kind: &str) -> &'static str {
 ///     .item("dog", "natural", "dog", &dog)
 ///     .item("dog", "coarse", "dog", &coarse)
 ///     .consent("Participation is voluntary.")
-///     .participant_code(true)
+///     .with_participant_code()
 ///     .seed(7)
 ///     .build()?;
 /// assert!(task.page().starts_with("<!DOCTYPE html>"));

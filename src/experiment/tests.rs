@@ -71,7 +71,7 @@ fn missing_versions_leave_the_rest_as_even_as_can_be() {
 
 #[test]
 fn failed_metamers_are_never_shown_and_are_said_to_be_missing() {
-    let failed = Item::new("s0", "block5", "dog", picture(90)).included(false);
+    let failed = Item::new("s0", "block5", "dog", picture(90)).excluded();
     let task = builder(3).items([failed, Item::new("s1", "block5", "dog", picture(91))]).build().unwrap();
     assert_eq!(task.versions(), [3, 3, 3, 1]);
     let shown = |person: usize| task.assignment(&person.to_string());
@@ -119,7 +119,7 @@ fn the_page_loads_and_sends_nothing() {
 fn what_cannot_be_asked_is_refused_with_the_reason() {
     let choices = Choices::entry_level;
     assert!(refused(RecognitionTask::builder("", choices())).contains("no items"));
-    let failed = Item::new("a", "stem", "dog", picture(0)).included(false);
+    let failed = Item::new("a", "stem", "dog", picture(0)).excluded();
     assert!(refused(RecognitionTask::builder("", choices()).items([failed])).contains("none is included"));
     assert!(
         refused(builder(2).item("s1", "stem", "dog", picture(5)))

@@ -47,8 +47,8 @@ impl SweepResults {
                         1 => row.stage.clone(),
                         _ => format!("{} of {}", row.stage, entry.name),
                     };
-                    let included = row.outcome == Some(Outcome::Metamer);
-                    items.push(Item::new(name, condition, &answer, metamer.stimulus()).included(included));
+                    let item = Item::new(name, condition, &answer, metamer.stimulus());
+                    items.push(if row.outcome == Some(Outcome::Metamer) { item } else { item.excluded() });
                 }
             }
         }

@@ -42,7 +42,7 @@ fn alexnet(weights: &Checkpoint) -> Result<Network> {
         let config = Conv2dConfig { stride: [stride; 2], padding: Padding::all(padding), ..Conv2dConfig::default() };
         let [outputs, inputs] = channels;
         let shape = [outputs, inputs, kernel, kernel];
-        x = b.conv2d(x, weights.conv2d(&format!("features.{number}"), shape, true, config)?)?;
+        x = b.conv2d(x, weights.conv2d(&format!("features.{number}"), shape, config)?)?;
         x = b.relu(x, Relu::UNBOUNDED)?;
         b.stage(format!("conv{}", index + 1), x)?;
         if pool {

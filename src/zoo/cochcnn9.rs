@@ -110,7 +110,7 @@ fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
         if inputs != channels {
             return Err(Error::shape(format!("{convolution}.weight"), format!("[_, {channels}, _, _]"), shape));
         }
-        x = b.conv2d(x, weights.conv2d(&convolution, [outputs, inputs, height, width], false, config)?)?;
+        x = b.conv2d(x, weights.conv2d_no_bias(&convolution, [outputs, inputs, height, width], config)?)?;
         x = b.relu(x, Relu::UNBOUNDED)?;
         b.stage(format!("relu{i}"), x)?;
         (channels, size) = (outputs, size.map(|side| side.div_ceil(stride)));

@@ -69,7 +69,7 @@ struct Body<'a> {
 impl Body<'_> {
     fn convolution(&self, name: &str, [outputs, inputs, side]: [usize; 3], stride: usize) -> Result<Conv2d> {
         let config = Conv2dConfig { stride: [stride; 2], padding: Padding::all(side / 2), ..Conv2dConfig::default() };
-        self.weights.conv2d(name, [outputs, inputs, side, side], false, config)
+        self.weights.conv2d_no_bias(name, [outputs, inputs, side, side], config)
     }
 
     fn norm(&mut self, x: NodeId, name: &str) -> Result<NodeId> {

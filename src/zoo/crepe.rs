@@ -55,7 +55,7 @@ pub fn crepe_tiny_from(weights: impl AsRef<Path>) -> Result<Network> {
         let (kernel, stride, [top, bottom]) = if index == 1 { (512, 4, [254, 254]) } else { (64, 1, [31, 32]) };
         let padding = Padding { top, bottom, ..Padding::default() };
         let config = Conv2dConfig { stride: [stride, 1], padding, ..Conv2dConfig::default() };
-        x = b.conv2d(x, weights.conv2d(&name, [outputs, channels, kernel, 1], true, config)?)?;
+        x = b.conv2d(x, weights.conv2d(&name, [outputs, channels, kernel, 1], config)?)?;
         x = b.relu(x, Relu::UNBOUNDED)?;
         b.stage(&name, x)?;
         x = b.channel_affine(x, weights.batch_norm(&format!("{name}_BN"), outputs, EPSILON)?.affine()?)?;

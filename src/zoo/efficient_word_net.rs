@@ -84,7 +84,7 @@ impl Body<'_> {
     fn convolve(&mut self, x: NodeId, name: &str, kernel: usize, stride: usize) -> Result<NodeId> {
         let outputs = self.weights.shape(&format!("{name}.weight"))?[0];
         let config = Conv2dConfig { stride: [stride; 2], padding: Padding::all(kernel / 2), ..Conv2dConfig::default() };
-        let convolution = self.weights.conv2d(name, [outputs, self.channels, kernel, kernel], true, config)?;
+        let convolution = self.weights.conv2d(name, [outputs, self.channels, kernel, kernel], config)?;
         self.channels = outputs;
         self.b.conv2d(x, convolution)
     }

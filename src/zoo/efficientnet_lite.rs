@@ -150,7 +150,7 @@ impl Body<'_> {
         let norm = self.weights.batch_norm(norm, outputs, EPSILON)?;
         let shape = [outputs, inputs / groups, kernel, kernel];
         self.side = self.side.div_ceil(stride);
-        self.b.conv2d(x, self.weights.conv2d_normalised(convolution, shape, &norm, config)?)
+        self.b.conv2d(x, self.weights.conv2d_normalized(convolution, shape, &norm, config)?)
     }
 
     /// Expand, filter each channel, project; added to the input where the shapes allow it.

@@ -124,7 +124,7 @@ impl Body<'_> {
         let config = Conv2dConfig { stride, dilation, padding, groups: 1 };
         let norm = self.weights.batch_norm(&format!("{name}.bn"), outputs, EPSILON)?;
         let shape = [outputs, inputs, rows, columns];
-        let y = self.b.conv2d(x, self.weights.conv2d_normalised(&format!("{name}.conv"), shape, &norm, config)?)?;
+        let y = self.b.conv2d(x, self.weights.conv2d_normalized(&format!("{name}.conv"), shape, &norm, config)?)?;
         self.b.relu(y, Relu::UNBOUNDED)
     }
 

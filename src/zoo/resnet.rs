@@ -88,7 +88,7 @@ pub(super) fn body(
 fn convolution(weights: &Checkpoint, [name, norm]: [&str; 2], shape: [usize; 4], stride: usize) -> Result<Conv2d> {
     let padding = Padding::all(shape[2] / 2);
     let config = Conv2dConfig { stride: [stride; 2], padding, ..Conv2dConfig::default() };
-    weights.conv2d_normalised(name, shape, &weights.batch_norm(norm, shape[0], EPSILON)?, config)
+    weights.conv2d_normalized(name, shape, &weights.batch_norm(norm, shape[0], EPSILON)?, config)
 }
 
 /// A bottleneck: narrow, filter, widen; added to the input, which a convolution widens where the shape changes.

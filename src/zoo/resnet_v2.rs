@@ -52,7 +52,7 @@ fn resnet_v2(weights: &Checkpoint) -> Result<Network> {
     let mut b = Builder::new("ResNet-101-V2", Input::Image { shape: [3, 299, 299], resize: 342 });
     let mut x = b.channel_affine(b.input(), ChannelAffine::new(&[2.0; 3], &[-1.0; 3])?)?;
     let config = Conv2dConfig { stride: [2, 2], padding: Padding::all(3), ..Conv2dConfig::default() };
-    x = b.conv2d(x, weights.conv2d("conv1", [64, 3, 7, 7], true, config)?)?;
+    x = b.conv2d(x, weights.conv2d("conv1", [64, 3, 7, 7], config)?)?;
     b.stage("conv1", x)?;
     let size = b.shape(x).map_or([0; 2], |shape| [shape[1], shape[2]]);
     let padding = Padding::same(size, [3, 3], [2, 2]);
@@ -102,17 +102,17 @@ fn unit(
         (true, _) => b.max_pool2d(input, MaxPool2d::new(Window::square(1).stride(stride)))?,
         (false, _) => {
             let config = Conv2dConfig { stride: [stride; 2], ..plain };
-            b.conv2d(before, weights.conv2d(&part("shortcut"), [4 * narrow, inputs, 1, 1], true, config)?)?
+            b.conv2d(before, weights.conv2d(&part("shortcut"), [4 * narrow, inputs, 1, 1], config)?)?
         }
     };
     let wide = Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), ..plain };
     let mut x = before;
     for (conv, shape, config) in [("conv1", [narrow, inputs, 1, 1], plain), ("conv2", [narrow, narrow, 3, 3], wide)] {
         let norm = weights.batch_norm(&part(&format!("{conv}.norm")), narrow, EPSILON)?;
-        x = b.conv2d(x, weights.conv2d_normalised(&part(conv), shape, &norm, config)?)?;
+        x = b.conv2d(x, weights.conv2d_normalized(&part(conv), shape, &norm, config)?)?;
         x = b.relu(x, Relu::UNBOUNDED)?;
     }
-    x = b.conv2d(x, weights.conv2d(&part("conv3"), [4 * narrow, narrow, 1, 1], true, plain)?)?;
+    x = b.conv2d(x, weights.conv2d(&part("conv3"), [4 * narrow, narrow, 1, 1], plain)?)?;
     b.add(shortcut, x)
 }
 

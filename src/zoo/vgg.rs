@@ -53,7 +53,7 @@ fn vgg(name: &str, groups: [usize; 5], weights: &Checkpoint, classifier: bool) -
     for (group, (layers, outputs)) in groups.into_iter().zip(CHANNELS).enumerate() {
         for layer in 0..layers {
             let shape = [outputs, inputs, 3, 3];
-            x = b.conv2d(x, weights.conv2d(&format!("features.{number}"), shape, true, config)?)?;
+            x = b.conv2d(x, weights.conv2d(&format!("features.{number}"), shape, config)?)?;
             x = b.relu(x, Relu::UNBOUNDED)?;
             b.stage(format!("conv{}_{}", group + 1, layer + 1), x)?;
             (inputs, number) = (outputs, number + 2);

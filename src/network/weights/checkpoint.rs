@@ -151,20 +151,28 @@ impl Checkpoint {
         Ok(tensor.clone())
     }
 
-    /// The convolution `name.weight`, with `name.bias` when `bias`.
+    /// The convolution `name.weight` with its bias `name.bias`.
     ///
     /// # Errors
     /// As [`Checkpoint::tensor`].
-    pub fn conv2d(&self, name: &str, weight: [usize; 4], bias: bool, config: Conv2dConfig) -> Result<Conv2d> {
-        let bias = bias.then(|| self.tensor(&format!("{name}.bias"), &weight[..1])).transpose()?;
-        Conv2d::new(&self.tensor(&format!("{name}.weight"), &weight)?, bias.as_ref(), config)
+    pub fn conv2d(&self, name: &str, weight: [usize; 4], config: Conv2dConfig) -> Result<Conv2d> {
+        let bias = self.tensor(&format!("{name}.bias"), &weight[..1])?;
+        Conv2d::new(&self.tensor(&format!("{name}.weight"), &weight)?, Some(&bias), config)
+    }
+
+    /// The convolution `name.weight` without bias.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::tensor`].
+    pub fn conv2d_no_bias(&self, name: &str, weight: [usize; 4], config: Conv2dConfig) -> Result<Conv2d> {
+        Conv2d::new(&self.tensor(&format!("{name}.weight"), &weight)?, None, config)
     }
 
     /// The convolution `name.weight` without bias, the batch normalisation `norm` folded into it.
     ///
     /// # Errors
     /// As [`Checkpoint::tensor`].
-    pub fn conv2d_normalised(
+    pub fn conv2d_normalized(
         &self,
         name: &str,
         weight: [usize; 4],
