@@ -1,4 +1,4 @@
-//! The cochleagram of a waveform, differentiable.
+//! The differentiable cochleagram of a waveform.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,15 +17,15 @@ use crate::{Error, Result};
 
 /// The cochleagram (Feather et al. 2019 and 2023; the filters after McDermott & Simoncelli, Neuron 2011).
 ///
-/// `[batch, samples]` becomes `[batch, 1, channels, frames]`, the lowest channel first. With `X` the Fourier transform of the waveform,
+/// Maps `[batch, samples]` to `[batch, 1, channels, frames]`, lowest channel first. With `X` the Fourier transform of the waveform,
 /// `F_i` the filters (cosines on the ERB scale, whose squares sum to 1) and `h` a Kaiser-windowed sinc:
 ///
-/// `e_i = sqrt(max(|ifft(F_i X)|^2, 1e-16))` with negative frequencies 0, `u = max(0, gain (h * e_i)[stride k]) + offset`, `y = u^power`.
+/// `e_i = sqrt(max(|ifft(F_i X)|^2, 1e-16))` with negative frequencies set to 0, `u = max(0, gain (h * e_i)[stride k]) + offset`, `y = u^power`.
 ///
-/// The gradient of the power is clamped to `steepest`, and `max(0, .)` has the gradient that [`Rectifier`] says: with the 2023 numbers the clamp
-/// acts wherever `y < 0.2995`, so the gradient there is not that of a finite difference, by design.
+/// The gradient of the power is clamped to `steepest`, and [`Rectifier`] defines the gradient of `max(0, .)`. With the 2023 parameters
+/// the clamp acts where `y < 0.2995`; there the gradient differs from a finite difference by design.
 ///
-/// Float32 outside, float64 inside; the same bits for any number of threads. Cloning is cheap.
+/// Inputs and outputs are float32, the computation is float64. Results are bit-identical for any number of threads. Cloning is cheap.
 #[derive(Clone)]
 pub struct Cochleagram(Arc<Inner>);
 
@@ -67,7 +67,7 @@ impl Cochleagram {
     /// A cochleagram with these parameters.
     ///
     /// # Errors
-    /// Invalid parameters; the message names them.
+    /// Invalid parameters; the message names the parameter.
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
         let layout = FrameLayout::new(&config, &low_pass(&config));
@@ -78,18 +78,18 @@ impl Cochleagram {
         Ok(Self(Arc::new(Inner { config, layout, bands, to_bins, to_samples, idle: Mutex::default() })))
     }
 
-    /// The one of Feather et al. 2023: 211 channels x 390 frames from 2 s at 20 kHz.
+    /// The cochleagram of Feather et al. 2023: 211 channels x 390 frames from 2 s at 20 kHz.
     ///
     /// # Errors
-    /// None in practice; see [`Cochleagram::new`].
+    /// Infallible in practice; see [`Cochleagram::new`].
     pub fn feather2023() -> Result<Self> {
         Self::new(Config::feather2023())
     }
 
-    /// The one of Feather et al. 2019: 211 channels x 400 frames from 2 s at 20 kHz.
+    /// The cochleagram of Feather et al. 2019: 211 channels x 400 frames from 2 s at 20 kHz.
     ///
     /// # Errors
-    /// None in practice; see [`Cochleagram::new`].
+    /// Infallible in practice; see [`Cochleagram::new`].
     pub fn feather2019() -> Result<Self> {
         Self::new(Config::feather2019())
     }
@@ -109,7 +109,7 @@ impl Cochleagram {
         self.0.config.frames_and_lead().0
     }
 
-    /// The cochleagram of a sound, `[1, 1, channels, frames]`; the sound is resampled and cut or padded to the length.
+    /// The cochleagram of a sound, `[1, 1, channels, frames]`; resamples the sound and cuts or pads it to the length.
     ///
     /// # Errors
     /// As [`Sound::resample`] and [`Sound::fix_length`].
@@ -118,7 +118,7 @@ impl Cochleagram {
         self.apply(&sound.resample(config.sample_rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
-    /// `d y / d u` as a gradient sees it, from `y`.
+    /// The clamped derivative `d y / d u` used in the backward pass, computed from `y`.
     fn slope(&self, y: f32) -> f64 {
         let Config { power, offset, steepest, rectifier, gain, .. } = self.0.config;
         let y = f64::from(y);
@@ -196,7 +196,7 @@ impl FrozenOp for Cochleagram {
                     band.backward(&inner.layout, &spectrum, slopes, &mut borrowed.1, part);
                 },
             );
-            // Summed in the order of the bands, so that the bits do not depend on the number of threads.
+            // Sums in the order of the bands, so that the result does not depend on the number of threads.
             let mut bins = inner.to_samples.make_input_vec();
             let mut rest = parts.as_slice();
             for band in &inner.bands {
@@ -204,7 +204,7 @@ impl FrozenOp for Cochleagram {
                 bins[band.bins()].iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
                 rest = behind;
             }
-            // The inverse transform counts each bin with its mirror image, but for the ends.
+            // The inverse real FFT counts each bin twice, except bin 0 and the Nyquist bin.
             let nyquist = samples.is_multiple_of(2).then_some(samples / 2);
             for (k, bin) in bins.iter_mut().enumerate() {
                 match k == 0 || Some(k) == nyquist {

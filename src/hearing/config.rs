@@ -2,24 +2,24 @@
 
 use crate::{Error, Result};
 
-/// Parameters of a cochleagram; [`Config::feather2023`] and [`Config::feather2019`] are the papers'.
+/// Parameters of a cochleagram; [`Config::feather2023`] and [`Config::feather2019`] are the published ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Sample rate of the waveform in Hz.
     pub sample_rate: u32,
-    /// Samples of the waveform.
+    /// Length of the waveform in samples.
     pub samples: usize,
     /// The lowest and the highest frequency of the filter bank, in Hz.
     pub hz: [f64; 2],
-    /// Filters before oversampling (n).
+    /// Number of filters before oversampling (n).
     pub filters: usize,
     /// Oversampling factor of the filters (s).
     pub sample_factor: usize,
-    /// Samples from one frame to the next.
+    /// Hop between frames in samples.
     pub stride: usize,
-    /// Taps of the low-pass filter.
+    /// Number of taps of the low-pass filter.
     pub taps: usize,
-    /// Beta of its Kaiser window.
+    /// Beta of the low-pass filter's Kaiser window.
     pub beta: f64,
     /// Padding of the waveform at its ends.
     pub frames: Frames,
@@ -29,7 +29,7 @@ pub struct Config {
     pub offset: f64,
     /// Exponent of the compression.
     pub power: f64,
-    /// The largest slope of the power that a gradient sees.
+    /// Upper bound on the derivative of the power in the backward pass.
     pub steepest: f64,
     /// The gradient where a low-passed envelope is negative.
     pub rectifier: Rectifier,
@@ -39,9 +39,9 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Frames {
-    /// Only where the whole low-pass filter lies inside the waveform.
+    /// No padding: frames only where the whole low-pass filter lies inside the waveform.
     Valid,
-    /// One for each `stride` samples, with silence around the waveform, as TensorFlow's `SAME`.
+    /// One frame for each `stride` samples, with zeros around the waveform (TensorFlow's `SAME`).
     Same,
 }
 
@@ -49,14 +49,14 @@ pub enum Frames {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rectifier {
-    /// 1 everywhere.
+    /// The gradient 1 everywhere.
     Identity,
-    /// 1 above 0, and 0 elsewhere.
+    /// The gradient 1 above 0, and 0 elsewhere.
     Plain,
 }
 
 impl Config {
-    /// Feather et al. (Nature Neuroscience 2023): 211 filters from 50 to 10,000 Hz, 390 frames from 2 s at 20 kHz.
+    /// The parameters of Feather et al. (Nature Neuroscience 2023): 211 filters from 50 to 10,000 Hz, 390 frames from 2 s at 20 kHz.
     pub fn feather2023() -> Self {
         Self {
             sample_rate: 20_000,
@@ -76,7 +76,7 @@ impl Config {
         }
     }
 
-    /// Feather et al. (NeurIPS 2019): 211 filters from 20 to 8,000 Hz, 400 frames, envelopes times 796.874.
+    /// The parameters of Feather et al. (NeurIPS 2019): 211 filters from 20 to 8,000 Hz, 400 frames, envelopes scaled by 796.874.
     pub fn feather2019() -> Self {
         Self {
             hz: [20.0, 8_000.0],
@@ -88,7 +88,7 @@ impl Config {
         }
     }
 
-    /// All of it as whole numbers, by which a network is told from any other; those with a fraction as their bits.
+    /// All parameters as integers for a network's fingerprint; floats are given as their bits.
     pub(crate) fn identity(&self) -> Vec<usize> {
         let Self { sample_rate, samples, hz: [lowest, highest], filters, sample_factor, stride, taps, .. } = *self;
         let whole = [sample_rate as usize, samples, filters, sample_factor, stride, taps];
@@ -100,11 +100,11 @@ impl Config {
 
     /// The number of frequency channels: `s (n + 3) - 1`, of which `2 s` are low-pass and high-pass filters.
     pub fn channels(&self) -> usize {
-        // Numbers that `check` refuses may be of any size.
+        // Saturates, because parameters that `check` rejects may have any size.
         self.sample_factor.saturating_mul(self.filters.saturating_add(3)).saturating_sub(1)
     }
 
-    /// The number of frames, and the number of samples before the waveform the first begins.
+    /// The number of frames, and the number of samples by which the first frame starts before the waveform.
     pub(super) fn frames_and_lead(&self) -> (usize, usize) {
         match self.frames {
             Frames::Valid => ((self.samples - self.taps) / self.stride + 1, 0),
@@ -115,10 +115,10 @@ impl Config {
         }
     }
 
-    /// Checks that the numbers make a cochleagram.
+    /// Checks that the parameters are valid.
     ///
     /// # Errors
-    /// [`Error::Invalid`] that names the number.
+    /// [`Error::Invalid`] that names the parameter.
     pub fn check(&self) -> Result<()> {
         let [low, high] = self.hz;
         let nyquist = f64::from(self.sample_rate) / 2.0;

@@ -3,7 +3,7 @@
 use super::config::Config;
 use crate::{Error, Result};
 
-/// Glasberg and Moore's (1990) number of equivalent rectangular bandwidths below a frequency.
+/// The ERB number of a frequency: equivalent rectangular bandwidths below it (Glasberg & Moore 1990).
 pub fn erb(hz: f64) -> f64 {
     9.265 * (hz / (24.7 * 9.265)).ln_1p()
 }
@@ -13,14 +13,14 @@ pub fn erb_inverse(number: f64) -> f64 {
     24.7 * 9.265 * (number / 9.265).exp_m1()
 }
 
-/// One filter: its amplitudes from the bin `first` on, and 0 elsewhere.
+/// One filter: amplitudes from bin `first` on; all other bins are 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
     pub first: usize,
     pub amplitudes: Vec<f64>,
 }
 
-/// The centres of the band-pass filters, in ERB numbers, and the distance between two.
+/// The centres of the band-pass filters and their spacing, in ERB numbers.
 pub fn centres(config: &Config) -> (Vec<f64>, f64) {
     let count = config.sample_factor * (config.filters + 1) - 1;
     let [low, high] = config.hz.map(erb);
@@ -28,10 +28,10 @@ pub fn centres(config: &Config) -> (Vec<f64>, f64) {
     ((1..=count).map(|i| low + step * i as f64).collect(), step)
 }
 
-/// All filters, the lowest first: low-pass, band-pass, high-pass. Their squares sum to 1.
+/// All filters, lowest first: low-pass, band-pass, high-pass. Their squares sum to 1.
 ///
 /// # Errors
-/// When a filter is narrower than the distance of two bins.
+/// When a filter is narrower than the spacing of the bins.
 pub fn filters(config: &Config) -> Result<Vec<Filter>> {
     let factor = config.sample_factor;
     let (centres, step) = centres(config);
@@ -66,7 +66,7 @@ pub fn filters(config: &Config) -> Result<Vec<Filter>> {
     Ok(filters)
 }
 
-/// The low-pass filter: a sinc with a cutoff of half the frame rate under a Kaiser window, centred half a sample late.
+/// The low-pass filter: a Kaiser-windowed sinc with a cutoff of half the frame rate, centred half a sample late.
 pub fn low_pass(config: &Config) -> Vec<f64> {
     let (taps, stride) = (config.taps, config.stride as f64);
     let half = (taps as f64 - 1.0) / 2.0;
@@ -117,7 +117,7 @@ mod tests {
             for filter in filters(&config).unwrap() {
                 filter.amplitudes.iter().zip(&mut sums[filter.first..]).for_each(|(a, sum)| *sum += a * a);
             }
-            // Bin 0 and the highest bin lie where a low-pass or a high-pass filter ends.
+            // Bin 0 and the highest bin lie at the end of a low-pass or a high-pass filter.
             let off = sums.iter().map(|sum| (sum - 1.0).abs()).fold(0.0, f64::max);
             assert!(off < 1e-9, "off by {off}");
         }

@@ -1,4 +1,4 @@
-//! Differentiable log-mel energies, the front end of speech recognisers.
+//! Differentiable log-mel energies, a front end for speech recognition.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,38 +11,38 @@ use crate::ops::{Frozen, FrozenOp, Locality};
 use crate::stimulus::Sound;
 use crate::{Error, Result};
 
-/// Parameters of the log-mel energies; [`LogMelConfig::efficient_word_net`] has that network's numbers.
+/// Parameters of the log-mel energies; [`LogMelConfig::efficient_word_net`] has those of EfficientWord-Net.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogMelConfig {
     /// Sample rate of the waveform in Hz.
     pub sample_rate: u32,
-    /// Samples of the waveform.
+    /// Length of the waveform in samples.
     pub samples: usize,
-    /// Samples of a frame.
+    /// Length of a frame in samples.
     pub window: usize,
-    /// Samples from one frame to the next.
+    /// Hop between frames in samples.
     pub step: usize,
-    /// Samples of the Fourier transform, even; a frame is padded with zeros.
+    /// Length of the Fourier transform in samples, even; frames are zero-padded to it.
     pub fft: usize,
-    /// Mel filters from 0 Hz to half the rate.
+    /// Number of mel filters from 0 Hz to half the sample rate.
     pub filters: usize,
 }
 
 impl LogMelConfig {
-    /// EfficientWord-Net's: 149 frames of 25 ms, 10 ms apart, and 64 filters, from 1.5 s at 16 kHz.
+    /// The parameters of EfficientWord-Net: 149 frames of 25 ms, 10 ms apart, and 64 filters, from 1.5 s at 16 kHz.
     pub fn efficient_word_net() -> Self {
         Self { sample_rate: 16_000, samples: 24_000, window: 400, step: 160, fft: 512, filters: 64 }
     }
 
-    /// The number of frames: as many as begin before the last sample is covered.
+    /// The number of frames needed to cover all samples.
     pub fn frames(&self) -> usize {
         1 + self.samples.saturating_sub(self.window).div_ceil(self.step.max(1))
     }
 
-    /// Checks that the numbers make a spectrum.
+    /// Checks that the parameters are valid.
     ///
     /// # Errors
-    /// [`Error::Invalid`] that names the number.
+    /// [`Error::Invalid`] that names the parameter.
     pub fn check(&self) -> Result<()> {
         let &Self { sample_rate: rate, samples, window, step, fft, filters } = self;
         if rate == 0 || samples == 0 || samples > 1 << 24 {
@@ -67,19 +67,19 @@ impl LogMelConfig {
     }
 }
 
-/// The logarithm of the energy in each mel filter and frame: `[batch, samples]` becomes `[batch, 1, frames, filters]`.
+/// The logarithm of the energy in each mel filter and frame; maps `[batch, samples]` to `[batch, 1, frames, filters]`.
 ///
-/// With `x_t` the samples `step t` to `step t + window` (0 behind the end; no window function, no pre-emphasis), `X` their Fourier transform
-/// over `fft` samples and `w_j` the filters:
+/// With `x_t` the samples `step t` to `step t + window` (zero-padded at the end; no window function, no pre-emphasis), `X_t` their
+/// Fourier transform over `fft` samples and `w_j` the filters:
 ///
 /// `P_t[k] = |X_t[k]|^2 / fft`, `E_t[j] = sum_k w_j[k] P_t[k]`, `y_t[j] = ln E_t[j]`, and `ln 2^-52` where `E_t[j]` is 0.
 ///
 /// Filter `j` rises from 0 at bin `b[j]` to 1 at `b[j+1]` and falls to 0 at `b[j+2]`, where `b[j] = floor((fft + 1) f[j] / rate)` and the
-/// `f` are spaced evenly on the mel scale `2595 log10(1 + f / 700)` from 0 Hz to half the rate. These are the definitions of
-/// python_speech_features (James Lyons, MIT), from which EfficientWord-Net has them.
+/// `f` are spaced evenly on the mel scale `2595 log10(1 + f / 700)` from 0 Hz to half the rate. EfficientWord-Net takes these
+/// definitions from python_speech_features (James Lyons, MIT).
 ///
-/// The gradient is that of the formula, and 0 where `E_t[j]` is 0: silence to the last bit pulls nowhere. It grows as `1 / |X|` towards silence.
-/// Float32 outside, float64 inside. Cloning is cheap.
+/// The gradient is that of the formula, and 0 where `E_t[j]` is 0 (digital silence). It grows as `1 / |X|` towards silence.
+/// Inputs and outputs are float32, the computation is float64. Cloning is cheap.
 ///
 /// ```
 /// use metamers::hearing::{LogMel, LogMelConfig};
@@ -100,17 +100,17 @@ struct Inner {
     to_samples: Arc<dyn ComplexToReal<f64>>,
 }
 
-/// A triangle over some bins.
+/// A triangular filter over a range of bins.
 struct MelFilter {
     bins: Range<usize>,
     weights: Vec<f64>,
 }
 
 impl LogMel {
-    /// A log-mel front end with these parameters.
+    /// A log-mel front end with the given parameters.
     ///
     /// # Errors
-    /// Invalid parameters; the message names them.
+    /// Invalid parameters; the message names the parameter.
     pub fn new(config: LogMelConfig) -> Result<Self> {
         config.check()?;
         let filters = filters(&config);
@@ -124,7 +124,7 @@ impl LogMel {
         &self.0.config
     }
 
-    /// The log-mel energies of a sound, `[1, 1, frames, filters]`; the sound is resampled and cut or padded to the length.
+    /// The log-mel energies of a sound, `[1, 1, frames, filters]`; resamples the sound and cuts or pads it to the length.
     ///
     /// # Errors
     /// As [`Sound::resample`] and [`Sound::fix_length`].
@@ -133,7 +133,7 @@ impl LogMel {
         self.apply(&sound.resample(config.sample_rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
-    /// Calls `see` with each frame's number, its first sample and its spectrum.
+    /// Calls `see` with each frame's index, first sample and spectrum.
     fn each_frame(&self, waveform: &[f32], mut see: impl FnMut(usize, usize, &mut [Complex64])) {
         let Inner { config, to_bins, .. } = &*self.0;
         let (mut samples, mut spectrum) = (to_bins.make_input_vec(), to_bins.make_output_vec());
@@ -209,7 +209,7 @@ impl FrozenOp for LogMel {
                         bins.zip(&filter.weights).for_each(|(s, w)| *s += slope * w);
                     }
                 }
-                // The gradient of |X[k]|^2 is 2 Re(X[k] e^(i 2 pi k n / fft)); the inverse transform doubles all bins but the ends.
+                // The gradient of |X[k]|^2 is 2 Re(X[k] e^(i 2 pi k n / fft)); the inverse real FFT counts all bins twice except the ends.
                 let (last, scale) = (spectrum.len() - 1, 1.0 / config.fft as f64);
                 for (k, (bin, slope)) in spectrum.iter_mut().zip(&slopes).enumerate() {
                     let end = k == 0 || k == last;

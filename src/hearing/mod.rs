@@ -1,4 +1,4 @@
-//! Auditory front ends: the cochleagram, and the log-mel energies of speech recognisers.
+//! Auditory front ends: the cochleagram and log-mel energies.
 //!
 //! ```
 //! use metamers::hearing::Cochleagram;

@@ -6,17 +6,17 @@ use crate::stimulus::Sound;
 use crate::{Error, Result};
 
 impl Cochleagram {
-    /// A heat map of channels x frames values: the lowest channel at the bottom, the axis in kHz at the channels' centres.
+    /// A heat map of channels x frames values, lowest channel at the bottom; the axis shows the channels' centre frequencies in kHz.
     ///
     /// # Errors
-    /// When there are not channels x frames values.
+    /// When the number of values is not channels x frames.
     pub fn picture(&self, title: impl Into<String>, values: &[f32]) -> Result<HeatMap> {
         let (channels, frames) = (self.config().channels(), self.frames());
         if values.len() != channels * frames {
             return Err(Error::shape("the cochleagram", format!("[{channels}, {frames}]"), &[values.len()]));
         }
         let seconds = self.config().samples as f64 / f64::from(self.config().sample_rate);
-        // The low-pass and high-pass filters at the ends have no centre.
+        // The low-pass and high-pass filters at the ends have no centre frequency.
         let side = self.config().sample_factor as f64;
         let row = |centre: usize| side + centre as f64 + 0.5;
         let centres = self.centres();

@@ -1,13 +1,13 @@
-//! The loops over samples, a vector at a time.
+//! SIMD kernels over rows of samples.
 //!
-//! Samples stand in rows: row `t` holds the samples `stride * b + t` for all `b`, so that every loop below runs along rows.
+//! Row `t` holds the samples `stride * b + t` for all `b`, so every loop below runs along a contiguous row.
 
 use pulp::{Simd, WithSimd};
 
-/// Rows are as long as a multiple of this, which every vector width divides.
+/// Granularity of row lengths: a multiple of every SIMD width.
 pub const VECTOR: usize = 16;
 
-/// `output[b] = sum_k weights[k] * inputs[k][b]`, or `+=`.
+/// A weighted sum of rows: `output[b] = sum_k weights[k] * inputs[k][b]`, or `+=` if `add` is set.
 pub struct Mix<'a> {
     pub add: bool,
     pub weights: &'a [f64],
@@ -26,7 +26,7 @@ impl WithSimd for Mix<'_> {
         if !self.add {
             output.iter_mut().for_each(|y| *y = simd.splat_f64s(0.0));
         }
-        // Four inputs at a time: fewer passes over the output.
+        // Four inputs at a time need fewer passes over the output.
         for (weights, inputs) in self.weights.chunks(4).zip(self.inputs.chunks(4)) {
             match (weights, inputs) {
                 (&[w0, w1, w2, w3], &[a, b, c, d]) => {
@@ -50,7 +50,7 @@ impl WithSimd for Mix<'_> {
     }
 }
 
-/// `output = sqrt(max(re^2 + im^2, least))`.
+/// The envelope of a complex signal: `output = sqrt(max(re^2 + im^2, least))`.
 pub struct Envelope<'a> {
     pub re: &'a [f64],
     pub im: &'a [f64],
@@ -73,7 +73,7 @@ impl WithSimd for Envelope<'_> {
     }
 }
 
-/// Pulls the envelope's gradient back: `re *= g / |z|`, `im *= g / |z|`, and 0 where `|z|^2 < least`.
+/// The vector-Jacobian product of the envelope: `re *= g / |z|`, `im *= g / |z|`, and 0 where `|z|^2 < least`.
 pub struct Pull<'a> {
     pub re: &'a mut [f64],
     pub im: &'a mut [f64],

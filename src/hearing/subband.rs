@@ -1,12 +1,12 @@
-//! One channel of the cochleagram: filter, envelope and low-pass, forward and backward.
+//! One channel of the cochleagram: band-pass filter, envelope and low-pass filter, forward and backward.
 //!
-//! A filter passes a small part of all frequencies. Its output, moved down to 0 Hz (which leaves the envelope as it is), is therefore
-//! determined by few samples: they come from a short inverse FFT, and all others from an interpolation between 12 of them by a
-//! Kaiser-Bessel kernel, whose own frequency response is divided out in the spectrum beforehand. What the kernel lets through beyond the
-//! band is below 1e-11. The envelope, its root and the low-pass filter then see every sample.
+//! A filter passes a narrow band. Shifting the band to 0 Hz preserves the envelope and allows a lower sample rate, so a short
+//! inverse FFT suffices. The full sample rate is restored by interpolation with a Kaiser-Bessel kernel of 12 taps; the spectrum is
+//! divided by the kernel's frequency response beforehand. The kernel's leakage outside the band is below 1e-11. The squared
+//! envelope, its root and the low-pass filter are computed at the full sample rate.
 //!
-//! All in float64: in the silence around a word a channel is 1e-5 of its peak and less, the power raises it, and the gradient follows its
-//! phase, of which single precision would leave two digits.
+//! Everything is float64. In the silence around a word a channel is at most 1e-5 of its peak, the power amplifies it, and the
+//! gradient depends on its phase, of which float32 would keep two digits.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use super::row_kernels::{Envelope, Mix, Pull, VECTOR};
 /// Floor of the squared envelope.
 pub const LEAST: f64 = 1e-16;
 
-/// Taps of the interpolation.
+/// Number of taps of the interpolation kernel.
 const TAPS: usize = 12;
 
-/// The short inverse FFT has at least this many times the samples that the band's frequencies need.
+/// Minimum oversampling of the short inverse FFT relative to the bandwidth.
 const OVERSAMPLING: f64 = 2.0;
 
 /// Memory layout of samples and frames: row `t` holds the samples `stride * b + t` for all blocks `b`.
@@ -32,12 +32,12 @@ pub struct FrameLayout {
     arch: Arch,
     samples: usize,
     stride: usize,
-    /// Length of a row without its margins.
+    /// Length of a row without the margins.
     across: usize,
-    /// Free places before and behind a row, which windows reach into.
+    /// Padding before and after each row, for windows that extend beyond it.
     margin: usize,
     frames: usize,
-    /// For each row the taps of the low-pass filter that fall on it: how many blocks after the frame, and the weight.
+    /// For each row, the low-pass taps that fall on it: offsets from the frame in blocks, and weights.
     low_pass: Vec<(Vec<isize>, Vec<f64>)>,
 }
 
@@ -62,37 +62,37 @@ impl FrameLayout {
         self.across + 2 * self.margin
     }
 
-    /// The number of places in row `t` that are samples of the sound.
+    /// The number of samples of the sound in row `t`.
     fn inside(&self, t: usize) -> usize {
         (self.samples + self.stride - 1 - t) / self.stride
     }
 }
 
-/// A filter with its plan.
+/// A filter with its FFT plans and interpolation kernel.
 pub struct Subband {
     first: usize,
-    /// The filter over the number of samples and the kernel's own response.
+    /// The filter's amplitudes divided by the number of samples and by the kernel's frequency response.
     gains: Vec<f64>,
-    /// The bin that is moved to 0 Hz.
+    /// The bin that is shifted to 0 Hz.
     middle: usize,
-    /// Samples to one of the short FFT.
+    /// Decimation factor: samples of the sound per sample of the short FFT.
     reduction: usize,
     to_samples: Arc<dyn Fft<f64>>,
     to_bins: Arc<dyn Fft<f64>>,
-    /// The weights of the interpolation for each place between two samples of the short FFT.
+    /// Interpolation weights for each of the `reduction` phases between two samples of the short FFT.
     kernel: Vec<Vec<f64>>,
-    /// The number of samples before its own place at which a kernel begins.
+    /// The number of coarse samples by which the kernel starts before the interpolated position.
     lead: isize,
 }
 
-/// Buffers that are used again and again.
+/// Reusable scratch buffers.
 #[derive(Default)]
 pub struct SubbandScratch {
     grid: Vec<Complex64>,
     scratch: Vec<Complex64>,
-    /// The short FFT's samples in rows, real and imaginary.
+    /// The short FFT's samples in rows, real and imaginary parts.
     coarse: [Vec<f64>; 2],
-    /// The samples, or their gradients, of some rows.
+    /// Samples at the full rate, or their gradients, for a group of rows.
     fine: [Vec<f64>; 2],
     envelope: Vec<f64>,
     frames: Vec<f64>,
@@ -141,12 +141,12 @@ impl Subband {
         self.first..self.first + self.gains.len()
     }
 
-    /// The place on the short FFT's grid of the first bin.
+    /// The index of the filter's first bin in the short FFT.
     fn start(&self, length: usize) -> usize {
         (self.first as isize - self.middle as isize).rem_euclid(length as isize) as usize
     }
 
-    /// Rows of the short FFT's samples, and the free places of each row around.
+    /// Fills the rows of the short FFT's samples, including their margins.
     fn fill_coarse(&self, layout: &FrameLayout, spectrum: &[Complex64], w: &mut SubbandScratch) {
         let length = layout.samples / self.reduction;
         let grid = sized(&mut w.grid, length);
@@ -170,7 +170,7 @@ impl Subband {
         }
     }
 
-    /// The position at which tap `k` of the interpolation from row `r` on begins among the coarse rows.
+    /// The offset in the coarse rows at which the input of interpolation tap `k` for row `r` starts.
     fn tap(&self, layout: &FrameLayout, r: usize, k: usize) -> usize {
         let rows = (layout.stride / self.reduction) as isize;
         let at = r as isize + k as isize - self.lead;
@@ -188,7 +188,7 @@ impl Subband {
         layout.arch.dispatch(Mix { add: false, weights: &self.kernel[p], inputs: &inputs[..taps], output });
     }
 
-    /// The low-passed envelope, one value a frame.
+    /// Computes the low-passed envelope, one value per frame.
     pub fn forward<'a>(&self, layout: &FrameLayout, spectrum: &[Complex64], w: &'a mut SubbandScratch) -> &'a [f64] {
         self.fill_coarse(layout, spectrum, w);
         let SubbandScratch { coarse, fine: [re, im], envelope, frames, .. } = w;
@@ -206,7 +206,7 @@ impl Subband {
             self.interpolate(layout, &coarse[1], r, p, im);
             let middle = &mut envelope[margin..][..across];
             layout.arch.dispatch(Envelope { re, im, least: LEAST, output: middle });
-            // Around the sound there is nothing, not a faint envelope.
+            // Outside the sound the envelope is 0, not `sqrt(LEAST)`.
             envelope[..margin].fill(0.0);
             envelope[margin + layout.inside(t)..].fill(0.0);
             let inputs: Vec<&[f64]> =
@@ -216,7 +216,7 @@ impl Subband {
         &frames[..layout.frames]
     }
 
-    /// The vector-Jacobian product: from a gradient of the frames to the bins that the filter passes.
+    /// Computes the vector-Jacobian product: from the gradient of the frames to that of the bins that the filter passes.
     pub fn backward(
         &self,
         layout: &FrameLayout,
@@ -228,7 +228,7 @@ impl Subband {
         self.fill_coarse(layout, spectrum, w);
         let (across, margin, row, d) = (layout.across, layout.margin, layout.row(), self.reduction);
         let rows = layout.stride / d;
-        // Two sets of coarse rows: what the sound has, and its gradient.
+        // Two sets of coarse rows: the samples, then their gradient.
         for rows_of_part in &mut w.coarse {
             sized(rows_of_part, 2 * rows * row)[rows * row..].fill(0.0);
         }
@@ -294,7 +294,7 @@ struct KaiserBessel {
 }
 
 impl KaiserBessel {
-    /// The kernel for a band that takes this share of the frequencies: its main lobe ends where the band's first image begins.
+    /// The kernel for a band that occupies this fraction of the spectrum: its main lobe ends where the band's first image begins.
     fn new(share: f64) -> Self {
         Self { beta: std::f64::consts::PI * TAPS as f64 * (1.0 - share / 2.0) * 0.995 }
     }
@@ -304,7 +304,7 @@ impl KaiserBessel {
         if place.abs() > 1.0 { 0.0 } else { bessel(self.beta * (1.0 - place * place).sqrt()) / bessel(self.beta) }
     }
 
-    /// Its Fourier transform, at a frequency inside the main lobe.
+    /// The kernel's Fourier transform at a frequency inside the main lobe.
     fn response(&self, frequency: f64) -> f64 {
         let taps = TAPS as f64;
         let root = (self.beta.powi(2) - (std::f64::consts::PI * taps * frequency).powi(2)).sqrt();

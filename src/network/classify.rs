@@ -7,7 +7,7 @@ use crate::display::{Bars, Figure, MimeBundle, Panel, Show};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
-/// One answer of a classifier.
+/// A class with its softmax probability.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ClassScore {
     /// Index of the class.
@@ -18,7 +18,7 @@ pub struct ClassScore {
     pub probability: f64,
 }
 
-/// The likeliest classes, likeliest first; at least one.
+/// The most probable classes in descending order; at least one.
 #[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Classification {
@@ -48,10 +48,10 @@ impl std::fmt::Debug for Classification {
 }
 
 impl Classification {
-    /// A classification with these classes; sorts them, likeliest first.
+    /// A classification with these classes; sorts them by descending probability.
     ///
     /// # Errors
-    /// [`Error::Invalid`] without a class, or with a probability outside of `[0, 1]`.
+    /// [`Error::Invalid`] if there are no classes, or a probability lies outside `[0, 1]`.
     pub fn new(mut scores: Vec<ClassScore>) -> Result<Self> {
         if scores.is_empty() {
             return Err(Error::invalid("classification", "has no class; it needs at least one"));
@@ -64,27 +64,27 @@ impl Classification {
         Ok(Self { scores })
     }
 
-    /// The classes, likeliest first; at least one.
+    /// The classes by descending probability; at least one.
     pub fn scores(&self) -> &[ClassScore] {
         &self.scores
     }
 
-    /// The likeliest class.
+    /// The most probable class.
     pub fn top(&self) -> &ClassScore {
         &self.scores[0]
     }
 }
 
 impl Network {
-    /// The `k` likeliest classes of an image or a sound, which is prepared as the network expects.
+    /// The `k` most probable classes of an image or a sound, after [`Network::prepare`].
     ///
     /// # Errors
-    /// When the network is no classifier, `k` is 0, or as [`Network::prepare`].
+    /// When the network is not a classifier or `k` is 0; as [`Network::prepare`].
     pub fn classify(&self, stimulus: impl Into<Stimulus>, k: usize) -> Result<Classification> {
         self.classify_tensor(&self.prepare(stimulus)?.to_tensor()?, k)
     }
 
-    /// The `k` likeliest classes of one image `[1, channels, height, width]` in `[0, 1]` or waveform `[1, samples]`.
+    /// The `k` most probable classes of one image `[1, channels, height, width]` in `[0, 1]` or waveform `[1, samples]`.
     ///
     /// # Errors
     /// As [`Network::classify`].

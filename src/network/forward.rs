@@ -1,4 +1,4 @@
-//! Running a network layer by layer, to a stage and no further.
+//! Running a network layer by layer up to a stage.
 
 use candle_core::Tensor;
 
@@ -11,10 +11,10 @@ impl Network {
     /// The activations at a stage, `[batch, ..]`, for a batch of inputs: images `[batch, channels, height, width]`
     /// in `[0, 1]` or waveforms `[batch, samples]` in `[-1, 1]`.
     ///
-    /// Computes only what the stage depends on. The result can be differentiated with respect to `x`.
+    /// Computes only the layers that the stage depends on. The result is differentiable with respect to `x`.
     ///
     /// # Errors
-    /// An unknown stage, or an `x` of another shape than [`Network::input`].
+    /// An unknown stage, or an `x` whose shape does not match [`Network::input`].
     pub fn forward_to(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
         self.run_to(self.stage(stage)?.node, x)
     }
@@ -46,7 +46,7 @@ impl Network {
         Ok(self.nodes()[self.stage(stage)?.node.0].layer.relu())
     }
 
-    /// The values before a stage's rectifier; the activations themselves when it has none.
+    /// The values before a stage's rectifier; the activations if it has none.
     pub(crate) fn preactivation(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
         let node = self.stage(stage)?.node;
         let last = &self.nodes()[node.0];
@@ -70,7 +70,7 @@ impl Network {
     }
 }
 
-/// The value of node `last`, of the nodes that are `needed` for it; `see` is called with each.
+/// Computes the value of node `last` from the `needed` nodes; calls `see` with each.
 pub(super) fn run_nodes(
     nodes: &[Node],
     needed: &[usize],
@@ -93,7 +93,7 @@ pub(super) fn run_nodes(
         };
         see(index, &output);
         values[index] = Some(output);
-        // Free values after their last use; candle's graph keeps those that a gradient needs.
+        // Frees values after their last use; candle's graph keeps those that a gradient needs.
         for id in &node.inputs {
             uses[id.0] -= 1;
             if uses[id.0] == 0 && id.0 != last.0 {

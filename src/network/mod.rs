@@ -1,8 +1,8 @@
-//! Frozen networks as data: a small graph of layers with named stages.
+//! Frozen networks as data: graphs of layers with named stages.
 //!
-//! The graph holds no closures, so the same [`Network`] can be listed, run layer by layer through differentiable
-//! operations, or compiled. Build one with [`Builder`]; ready-made ones are in [`crate::zoo`]. [`Network::from_module`] makes a
-//! network from a custom function in candle, which becomes an opaque layer.
+//! The graph holds no closures, so a [`Network`] can be listed, run layer by layer through differentiable operations, or compiled.
+//! [`Builder`] builds a network; [`crate::zoo`] has ready-made ones. [`Network::from_module`] makes a network from a custom function
+//! in candle, which becomes an opaque layer.
 //!
 //! ```
 //! use metamers::prelude::*;
@@ -42,9 +42,9 @@ use crate::{Error, Result};
 
 /// A frozen network. Cloning is cheap: the weights are shared.
 ///
-/// Inputs are images `[batch, channels, height, width]` with values in `[0, 1]`, or waveforms `[batch, samples]` in `[-1, 1]`; what
-/// the network wants instead (normalised colours, a cochleagram) is done by its own first layers, so that a gradient is one of
-/// what a person sees or hears.
+/// Inputs are images `[batch, channels, height, width]` with values in `[0, 1]`, or waveforms `[batch, samples]` in `[-1, 1]`. The
+/// network's first layers do the preprocessing (colour normalisation, a cochleagram), so gradients are with respect to the stimulus
+/// that a person sees or hears.
 #[derive(Clone)]
 pub struct Network(Arc<Inner>);
 
@@ -62,18 +62,18 @@ struct Inner {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Input {
-    /// Pictures, tensors `[batch, channels, height, width]` of values in `[0, 1]`.
+    /// Images: tensors `[batch, channels, height, width]` with values in `[0, 1]`.
     Image {
         /// Channels, height and width.
         shape: [usize; 3],
-        /// A photo's shorter side before the centre crop, in pixels; 256 for an input of 224 is the field's habit.
+        /// A photo's shorter side before the centre crop, in pixels; 256 is customary for an input of 224.
         resize: usize,
     },
-    /// Waveforms, tensors `[batch, samples]` of values in `[-1, 1]`.
+    /// Waveforms: tensors `[batch, samples]` with values in `[-1, 1]`.
     Sound {
-        /// Samples of a waveform.
+        /// Length of a waveform in samples.
         samples: usize,
-        /// Samples a second, in Hz.
+        /// Sample rate in Hz.
         sample_rate: u32,
     },
 }
@@ -108,7 +108,7 @@ impl Network {
         &self.0.input
     }
 
-    /// The stages that a metamer can match, from the input to the output.
+    /// The stages, whose activations a metamer can match, from the input to the output.
     pub fn stages(&self) -> &[Stage] {
         &self.0.stages
     }
@@ -116,13 +116,13 @@ impl Network {
     /// The stage of this name.
     ///
     /// # Errors
-    /// [`Error::Unknown`] with the likeliest names when there is none.
+    /// [`Error::Unknown`] with the most similar names if there is no such stage.
     pub fn stage(&self, name: &str) -> Result<&Stage> {
         let found = self.0.stages.iter().find(|s| s.name == name);
         found.ok_or_else(|| Error::unknown("stage", name, self.0.stages.iter().map(|s| s.name.as_str())))
     }
 
-    /// The names of the classes, when the network is a classifier.
+    /// The names of the classes; `None` if the network is not a classifier.
     pub fn classes(&self) -> Option<&[String]> {
         self.0.classes.as_deref()
     }
@@ -132,7 +132,7 @@ impl Network {
         &self.0.provenance
     }
 
-    /// The number of parameters of all layers; weights that layers share, such as the steps of a recurrent area, count once.
+    /// The number of parameters of all layers; shared weights, such as those of a recurrent area's steps, count once.
     pub fn num_parameters(&self) -> usize {
         Layer::count_parameters(self.0.nodes.iter().map(|n| &n.layer))
     }

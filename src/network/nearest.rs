@@ -1,4 +1,4 @@
-//! Recognition by the nearest reference.
+//! Nearest-neighbour classification.
 
 use super::Network;
 use crate::display::{Align, MimeBundle, Show, Table};
@@ -7,10 +7,11 @@ use crate::{Error, Result};
 
 /// A nearest-neighbour classifier on the activations of one stage, for networks without classes.
 ///
-/// Similarity is the cosine `a . b / (|a| |b|)` of the activations. A name with several examples has the mean of their
-/// cosines, which is the cosine to the examples' mean up to its length (prototypes: Snell, Swersky & Zemel, NeurIPS 2017).
+/// Similarity is the cosine `a . b / (|a| |b|)` of the activations. For a name with several examples it is the mean of their
+/// cosines, which is the cosine to the mean of the normalised examples times that mean's length (prototypes: Snell, Swersky &
+/// Zemel, NeurIPS 2017).
 ///
-/// Recordings keep their level. Where the network was trained at one level, bring examples and stimuli to it first, by
+/// Sounds keep their level. For a network trained at a single level, set the level of examples and stimuli first with
 /// [`Sound::prepare`](crate::stimulus::Sound::prepare).
 ///
 /// ```
@@ -28,11 +29,11 @@ use crate::{Error, Result};
 pub struct NearestNeighbor {
     network: Network,
     stage: String,
-    /// Vectors of length 1.
+    /// Names and activations, normalised to unit length.
     examples: Vec<(String, Vec<f32>)>,
 }
 
-/// A name and the similarity of its examples.
+/// A name and its examples' similarity to the stimulus.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighbor {
     /// The name.
@@ -41,12 +42,12 @@ pub struct Neighbor {
     pub cosine: f64,
 }
 
-/// The nearest names, nearest first; at least one.
+/// The nearest names by descending similarity; at least one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighbors(Vec<Neighbor>);
 
 impl Neighbors {
-    /// The names, the nearest first; at least one.
+    /// The names by descending similarity; at least one.
     pub fn all(&self) -> &[Neighbor] {
         &self.0
     }
@@ -58,7 +59,7 @@ impl Neighbors {
 }
 
 impl NearestNeighbor {
-    /// A classifier on this stage, without examples.
+    /// A classifier on this stage, initially without examples.
     ///
     /// # Errors
     /// An unknown stage.
@@ -67,10 +68,10 @@ impl NearestNeighbor {
         Ok(Self { network: network.clone(), stage: stage.into(), examples: vec![] })
     }
 
-    /// Adds an example of a name, an image or a sound, which is prepared as the network expects ([`Network::prepare`]).
+    /// Adds an image or a sound as an example of a name, after [`Network::prepare`].
     ///
     /// # Errors
-    /// As [`Network::prepare`], and when the stage is silent for it: all of its units are 0.
+    /// As [`Network::prepare`], and when all units of the stage are 0 for the example.
     pub fn add(&mut self, name: impl Into<String>, example: impl Into<Stimulus>) -> Result<()> {
         let vector = self.vector(example.into())?;
         self.examples.push((name.into(), vector));
@@ -82,10 +83,10 @@ impl NearestNeighbor {
         self.examples.len()
     }
 
-    /// The `k` nearest names, or all when there are fewer.
+    /// The `k` nearest names, or all if there are fewer.
     ///
     /// # Errors
-    /// When there are no examples, `k` is 0, or as [`NearestNeighbor::add`].
+    /// When there are no examples or `k` is 0; as [`NearestNeighbor::add`].
     pub fn query(&self, stimulus: impl Into<Stimulus>, k: usize) -> Result<Neighbors> {
         if k == 0 {
             return Err(Error::invalid("k", "asks for no name; 1 gives the nearest"));
@@ -167,7 +168,7 @@ mod tests {
     use crate::ops::L2Norm;
     use crate::stimulus::{Image, Noise, Sound};
 
-    /// The samples themselves, as a vector of length 1.
+    /// A network whose stage is the input samples, normalised to unit length.
     fn samples() -> Network {
         let mut b = Builder::new("samples", Input::Sound { samples: 4, sample_rate: 8_000 });
         let x = b.layer(L2Norm, &[b.input()]).unwrap();

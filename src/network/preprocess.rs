@@ -7,13 +7,15 @@ use crate::{Error, Result};
 impl Network {
     /// Preprocesses a stimulus for the network.
     ///
-    /// A photo is resized so that its shorter side is [`Input::Image`]'s `resize`, then centre-cropped. A sound is resampled to
-    /// [`Input::Sound`]'s sample rate, then cut or padded around the middle; its level stays. A stimulus that already fits is unchanged.
+    /// An image is resized so that its shorter side is [`Input::Image`]'s `resize`, then centre-cropped. A sound is resampled to
+    /// [`Input::Sound`]'s sample rate, then cut or padded around the middle; it keeps its level. A stimulus that already matches the
+    /// input is unchanged.
     ///
-    /// The word networks were trained at one level: bring a recording to it first, by [`Sound::prepare`](crate::stimulus::Sound::prepare).
+    /// The word networks were trained at a single level: set a recording's level first with
+    /// [`Sound::prepare`](crate::stimulus::Sound::prepare).
     ///
     /// # Errors
-    /// A sound for a network that takes images or the other way round, or images of another number of channels than 3.
+    /// A sound for an image network, an image for a sound network, or a network whose images do not have 3 channels.
     pub fn prepare(&self, stimulus: impl Into<Stimulus>) -> Result<Stimulus> {
         match (self.input(), stimulus.into()) {
             (&Input::Image { shape: [channels, height, width], resize }, Stimulus::Image(image)) => {

@@ -4,11 +4,11 @@ use super::{Input, Network};
 use crate::display::{Align, MimeBundle, Show, Table};
 use crate::ops::Locality;
 
-/// Text in place of an unknown number.
+/// Placeholder for an unknown number.
 const UNKNOWN: &str = "not known";
 
 impl Network {
-    /// The stages: shape, units, receptive field, parameters and multiply-adds up to each.
+    /// A table of the stages: shape, units, receptive field, and parameters and multiply-adds up to each.
     pub fn table(&self) -> Table {
         let (cells, size) = self.field_grid();
         let takes = match *self.input() {
@@ -38,7 +38,7 @@ impl Network {
         table
     }
 
-    /// The unit of receptive fields (pixels, or a front end's cells) and the number of these along each side.
+    /// The unit of receptive fields (pixels, or a front end's cells) and the input's size in it.
     pub(crate) fn field_grid(&self) -> (&'static str, [usize; 2]) {
         if let Input::Image { shape: [_, height, width], .. } = *self.input() {
             return ("pixels", [height, width]);
@@ -60,7 +60,7 @@ impl Show for Network {
 
 crate::show_in_notebooks!(Network);
 
-/// A number with its digits in groups of three.
+/// Formats a number with thousands separators.
 pub(crate) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let group =

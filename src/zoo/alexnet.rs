@@ -7,7 +7,7 @@ use crate::Result;
 use crate::network::{Builder, Checkpoint, Network};
 use crate::ops::{Conv2dConfig, MaxPool2d, Padding, Relu, Window};
 
-/// Output channels, input channels, kernel, stride, padding, number in the state dict, whether a pool follows.
+/// Convolutions: output and input channels, kernel, stride, padding, index in the state dict, and `true` if a pool follows.
 const CONVOLUTIONS: [([usize; 2], usize, usize, usize, usize, bool); 5] = [
     ([64, 3], 11, 4, 2, 0, true),
     ([192, 64], 5, 1, 2, 3, true),
@@ -18,19 +18,19 @@ const CONVOLUTIONS: [([usize; 2], usize, usize, usize, usize, bool); 5] = [
 
 /// AlexNet with custom weights: safetensors or zip `.pth`, with torchvision's names (`features.0.weight`, ...).
 ///
-/// Stages: `conv1` to `conv5` (rectified), `pool5`, and where the file has a classifier `fc6`, `fc7` (rectified) and `logits`.
-/// Input 224 x 224 with ImageNet's normalisation. Architecture: Krizhevsky, arXiv:1404.5997, as torchvision has it.
+/// Stages: `conv1` to `conv5` (rectified), `pool5`, and, if the file has a classifier, `fc6`, `fc7` (rectified) and `logits`.
+/// Input: 224 x 224 with ImageNet's normalisation. Architecture: Krizhevsky, arXiv:1404.5997, as in torchvision.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
+/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn alexnet_from(weights: impl AsRef<Path>) -> Result<Network> {
     alexnet(&Checkpoint::open(weights)?)
 }
 
-/// An untrained AlexNet with the weights of [`Checkpoint::random`], its classifier included: `fc6`, `fc7` and `logits`.
+/// An untrained AlexNet with the weights of [`Checkpoint::random`], including the classifier stages `fc6`, `fc7` and `logits`.
 ///
 /// # Errors
-/// None in practice.
+/// Infallible in practice; the `Result` matches the other loaders.
 pub fn alexnet_random(seed: u64) -> Result<Network> {
     alexnet(&Checkpoint::random(seed))
 }

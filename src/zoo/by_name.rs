@@ -1,4 +1,4 @@
-//! Networks by what they are called in a plan.
+//! Networks by name, as used in a plan.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 type Load = fn() -> Result<Network>;
 
-/// The networks that ship.
+/// The networks that ship with the project.
 const SHIPPED: [(&str, Load); 5] = [
     ("efficientnet_lite0", efficientnet_lite0),
     ("cochcnn_words", cochcnn_words),
@@ -17,10 +17,10 @@ const SHIPPED: [(&str, Load); 5] = [
     ("crepe_tiny", crepe_tiny),
 ];
 
-/// The network that ships under this name of its architecture, with these weights.
+/// The shipped network with this architecture name and these weights.
 ///
 /// # Errors
-/// None of this name ships, or those that do have other weights.
+/// When no shipped network has this name, or those that do have other weights.
 pub(crate) fn shipped_as(architecture: &str, weights_sha256: &str) -> Result<Network> {
     let mut other = None;
     for (_, load) in SHIPPED {
@@ -43,7 +43,7 @@ pub(crate) fn shipped_as(architecture: &str, weights_sha256: &str) -> Result<Net
 
 type From = fn(&Path) -> Result<Network>;
 
-/// The architectures that take a checkpoint.
+/// The architectures that load a checkpoint.
 const FROM: [(&str, From); 14] = [
     ("alexnet", |path| alexnet_from(path)),
     ("vgg16", |path| vgg16_from(path)),
@@ -61,13 +61,13 @@ const FROM: [(&str, From); 14] = [
     ("efficient_word_net", |path| efficient_word_net_from(path)),
 ];
 
-/// The names that [`by_name`] accepts: the networks that ship, then the architectures that want a checkpoint, as `resnet50:FILE`.
+/// The names that [`by_name`] accepts: the networks that ship, then the architectures that need a checkpoint, such as `resnet50:FILE`.
 pub fn names() -> Vec<String> {
     let shipped = SHIPPED.iter().map(|(name, _)| (*name).to_owned());
     shipped.chain(FROM.iter().map(|(name, _)| format!("{name}:FILE"))).collect()
 }
 
-/// The network of this name: one that ships (`efficientnet_lite0`), or an architecture and its checkpoint
+/// Loads the network with this name: one that ships (`efficientnet_lite0`), or an architecture with its checkpoint
 /// (`resnet50:weights/resnet50.safetensors`, relative to the current directory).
 ///
 /// ```
@@ -78,7 +78,7 @@ pub fn names() -> Vec<String> {
 /// ```
 ///
 /// # Errors
-/// An unknown name, with the likeliest; as the function that loads the network.
+/// An unknown name, with a suggestion; as the function that loads the network.
 pub fn by_name(name: &str) -> Result<Network> {
     by_name_in(name, Path::new(""))
 }

@@ -1,4 +1,4 @@
-//! CochCNN9, and networks of its layout.
+//! CochCNN9, and networks with its layout.
 
 use std::path::Path;
 
@@ -16,44 +16,47 @@ const POOL: ([usize; 2], usize) = ([2, 5], 2);
 /// Strides of the five convolutions.
 const STRIDES: [usize; 5] = [3, 2, 1, 1, 1];
 
-/// Channels and kernels of the published network's convolutions, units of its hidden layer, and words, one of them for none.
+/// Channels of the published network's convolutions.
 const CHANNELS: [usize; 5] = [96, 256, 512, 1024, 512];
+/// Kernels of the published network's convolutions.
 const KERNELS: [[usize; 2]; 5] = [[7, 14], [4, 8], [2, 5], [2, 5], [2, 5]];
+/// Units of the published network's hidden layer.
 const HIDDEN: usize = 4096;
+/// Classes of the published network: words, and one class for no word.
 const CLASSES: usize = 794;
 
-/// Taps of the Hann window that stands in the place of a max pool, its zero ends counted.
+/// Taps of the Hann window that replaces a max pool, including its zero ends.
 const HANN_TAPS: usize = 8;
 
-/// CochCNN9 (Feather et al., Nature Neuroscience 2023) with custom weights, or any network of its layout.
+/// CochCNN9 (Feather et al., Nature Neuroscience 2023) with custom weights, or any network with its layout.
 ///
 /// The file is safetensors or a zip `.pth`, with the names of the usual PyTorch build: `batchnorm0` to `batchnorm2`, `conv0` to `conv4`
-/// (`.weight` alone), `fullyconnected`, `classification`. How wide the layers are, how large their kernels and how many classes there are is
-/// read from the weights; a note `pool` that begins with `hann` asks for Hann-weighted pools of 8 taps instead of max pools,
-/// and a note `classes`, a JSON list, names the classes.
+/// (`.weight` only), `fullyconnected`, `classification`. Layer widths, kernel sizes and the number of classes are read from the
+/// weights. A metadata entry `pool` that starts with `hann` selects Hann-weighted pools of 8 taps instead of max pools; an entry
+/// `classes`, a JSON list, names the classes.
 ///
-/// Input: 2 s at 20 kHz, from which the network's own [`Cochleagram`] makes 211 x 390 values. Stages: `cochleagram`, `relu0` to `relu4`,
-/// `avgpool`, `relufc`, `final`. Convolutions and pools are padded as TensorFlow's `SAME`.
+/// Input: 2 s at 20 kHz; the network's first layer is a [`Cochleagram`] of 211 x 390 values. Stages: `cochleagram`, `relu0` to
+/// `relu4`, `avgpool`, `relufc`, `final`. Convolutions and pools use TensorFlow's `SAME` padding.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has a shape that does not fit, or is not finite.
+/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn cochcnn9_from(weights: impl AsRef<Path>) -> Result<Network> {
     build("CochCNN9", &Checkpoint::open(weights)?)
 }
 
-/// An untrained CochCNN9 of the published widths with the weights of [`Checkpoint::random`], and 794 classes.
+/// An untrained CochCNN9 with the published widths and 794 classes, and the weights of [`Checkpoint::random`].
 ///
 /// # Errors
-/// None in practice.
+/// Infallible in practice; the `Result` matches the other loaders.
 pub fn cochcnn9_random(seed: u64) -> Result<Network> {
     build("CochCNN9", &Checkpoint::random(seed))
 }
 
-/// A network of CochCNN9's layout with narrower layers, trained to recognise 78 spoken words, or none.
+/// A network with CochCNN9's layout and narrower layers, trained to recognise 78 spoken words, or no word.
 ///
-/// Ships with the project; `scripts/words` trains it, on synthetic voices. It recognises 77 of the 79 recorded words that ship (97.5 %), spoken by a
-/// person whom it was not trained on (it takes "ninety" for "yankee" and misses "goodbye"), and 11 of 13 numbers of another one. Stages: as
-/// [`cochcnn9_from`].
+/// The network ships with the project; `scripts/words` trains it on synthetic voices. It recognises 77 of the 79 recorded words that
+/// ship (97.5 %), by a speaker who is not in the training set (it confuses "ninety" with "yankee" and misses "goodbye"), and 11 of 13
+/// numbers by another speaker. Stages: as [`cochcnn9_from`].
 ///
 /// ```no_run
 /// # use metamers::prelude::*;
@@ -69,7 +72,8 @@ pub fn cochcnn_words() -> Result<Network> {
     shipped("cochcnn_words")
 }
 
-/// The twin of [`cochcnn_words`] with reduced aliasing: Hann-weighted pooling wherever samples are dropped. As good: 77 of 79 (97.5 %) and 11 of 13.
+/// The twin of [`cochcnn_words`] with reduced aliasing: Hann-weighted pooling at every downsampling. Its accuracy is the same: 77 of 79
+/// (97.5 %) and 11 of 13.
 ///
 /// # Errors
 /// As [`cochcnn_words`].
@@ -77,7 +81,7 @@ pub fn cochcnn_words_hann() -> Result<Network> {
     shipped("cochcnn_words_hann")
 }
 
-/// The twin of [`cochcnn_words`] as it was before training.
+/// The twin of [`cochcnn_words`] before training.
 ///
 /// # Errors
 /// As [`cochcnn_words`].
@@ -140,7 +144,7 @@ fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
     b.finish()
 }
 
-/// The shape of a layer's weight; random weights have none of their own and take the published one.
+/// The shape of a layer's weight; for random weights, the published shape.
 fn shape<'a>(weights: &'a Checkpoint, layer: &str, published: &'a [usize]) -> Result<&'a [usize]> {
     if weights.is_random() { Ok(published) } else { weights.shape(&format!("{layer}.weight")) }
 }
@@ -154,7 +158,7 @@ fn max_pool(b: &mut Builder, x: NodeId, size: [usize; 2]) -> Result<NodeId> {
     b.max_pool2d(x, MaxPool2d::new(window(size)))
 }
 
-/// A mean weighted by two Hann windows, their zero ends left out.
+/// Adds a Hann-weighted average pool over both axes, without the window's zero ends.
 fn hann_pool(b: &mut Builder, x: NodeId, channels: usize, size: [usize; 2]) -> Result<NodeId> {
     let side = HANN_TAPS - 2;
     let taps = (1..=side).map(|k| (std::f64::consts::PI * k as f64 / (HANN_TAPS - 1) as f64).sin().powi(2));
@@ -168,7 +172,7 @@ fn hann_pool(b: &mut Builder, x: NodeId, channels: usize, size: [usize; 2]) -> R
     b.conv2d(x, Conv2d::new(&weight, None, config)?)
 }
 
-/// A batch normalisation that no convolution without padding could take in.
+/// Adds a batch normalisation as a separate layer, since the padding of the next convolution prevents folding.
 fn normalise(b: &mut Builder, weights: &Checkpoint, x: NodeId, index: usize, channels: usize) -> Result<NodeId> {
     let norm = weights.batch_norm(&format!("batchnorm{index}"), channels, EPSILON)?;
     b.channel_affine(x, norm.affine()?)

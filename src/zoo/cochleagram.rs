@@ -1,16 +1,16 @@
-//! A network that is a cochleagram alone.
+//! A network that consists of a cochleagram.
 
 use crate::Result;
 use crate::hearing::Cochleagram;
 use crate::network::{Builder, Input, Network};
 
-/// The waveforms that a cochleagram takes, as the input of a network.
+/// The input of a network that starts with this cochleagram.
 pub(super) fn input(cochleagram: &Cochleagram) -> Input {
     let config = cochleagram.config();
     Input::Sound { samples: config.samples, sample_rate: config.sample_rate }
 }
 
-/// A network of one stage, `cochleagram`: a synthesis at that stage makes a waveform from a cochleagram alone.
+/// A network with one stage, `cochleagram`; a synthesis at that stage inverts a cochleagram to a waveform.
 ///
 /// ```
 /// use metamers::prelude::{networks::*, *};

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::hearing::Cochleagram;
 use crate::network::{Builder, Checkpoint, Network};
 
-/// The words of the published network, and one class for none.
+/// Classes of the published network: words, and one class for no word.
 const CLASSES: usize = 794;
 
 /// CochResNet50 (Feather et al., Nature Neuroscience 2023) with custom weights: ResNet-50 with one input channel on the cochleagram.
@@ -17,17 +17,17 @@ const CLASSES: usize = 794;
 /// `layer4` (each after its last rectifier), `avgpool`, `final`.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
+/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn cochresnet50_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
     let classes = weights.shape("fc.weight")?[0];
     build(&weights, classes)
 }
 
-/// An untrained CochResNet50 with the weights of [`Checkpoint::random`], and 794 classes.
+/// An untrained CochResNet50 with 794 classes and the weights of [`Checkpoint::random`].
 ///
 /// # Errors
-/// None in practice.
+/// Infallible in practice; the `Result` matches the other loaders.
 pub fn cochresnet50_random(seed: u64) -> Result<Network> {
     build(&Checkpoint::random(seed), CLASSES)
 }

@@ -9,7 +9,7 @@ use crate::ops::{Conv2d, Conv2dConfig, MaxPool2d, Padding, Relu, Window};
 
 const EPSILON: f64 = 1e-5;
 
-/// A recurrent area: its name, its channels, and how often it runs.
+/// Recurrent areas: name, channels and number of steps.
 const AREAS: [(&str, usize, usize); 3] = [("V2", 128, 2), ("V4", 256, 4), ("IT", 512, 2)];
 
 /// Expansion factor of the channels inside an area.
@@ -18,12 +18,12 @@ const SCALE: usize = 4;
 /// CORnet-S with custom weights: safetensors or zip `.pth`, with the names of the published state dict (`V1.conv1.weight`,
 /// `V1.norm1.*`, `V2.conv_input.weight`, `V2.norm1_0.*`, `decoder.linear.weight`, ...), with or without `module.` before them.
 ///
-/// Stages: the areas `V1`, `V2`, `V4`, `IT` (rectified, after their last step), `avgpool`, `logits`. Input 224 x 224 with ImageNet's
-/// normalisation. Architecture: Kubilius et al., NeurIPS 2019. An area runs 2, 4 or 2 times on its own output: the steps share the
-/// convolutions' weights, and each has batch normalisation of its own, which stays a layer, as the shared weights cannot hold it.
+/// Stages: the areas `V1`, `V2`, `V4`, `IT` (rectified, after their last step), `avgpool`, `logits`. Input: 224 x 224 with ImageNet's
+/// normalisation. Architecture: Kubilius et al., NeurIPS 2019. The recurrent areas V2, V4 and IT run for 2, 4 and 2 steps. The steps
+/// of an area share the convolutions' weights but have separate batch normalisations, which therefore stay separate layers.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
+/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn cornet_s_from(weights: impl AsRef<Path>) -> Result<Network> {
     cornet_s(&Checkpoint::open(weights)?)
 }
@@ -31,7 +31,7 @@ pub fn cornet_s_from(weights: impl AsRef<Path>) -> Result<Network> {
 /// An untrained CORnet-S with the weights of [`Checkpoint::random`].
 ///
 /// # Errors
-/// None in practice.
+/// Infallible in practice; the `Result` matches the other loaders.
 pub fn cornet_s_random(seed: u64) -> Result<Network> {
     cornet_s(&Checkpoint::random(seed))
 }
@@ -77,7 +77,7 @@ impl Body<'_> {
         self.b.channel_affine(x, self.weights.batch_norm(name, channels, EPSILON)?.affine()?)
     }
 
-    /// A convolution, its batch normalisation, what is added, and a rectifier.
+    /// Adds a convolution, its batch normalisation, the addend if any, and a rectifier.
     fn step(&mut self, x: NodeId, conv: Conv2d, norm: &str, addend: Option<NodeId>) -> Result<NodeId> {
         let mut x = self.b.conv2d(x, conv)?;
         x = self.norm(x, norm)?;
@@ -87,7 +87,7 @@ impl Body<'_> {
         self.b.relu(x, Relu::UNBOUNDED)
     }
 
-    /// An area that runs `times` times on its own output; the first time it halves the image.
+    /// Adds a recurrent area of `times` steps; the first step halves the image.
     fn area(&mut self, x: NodeId, name: &str, [outputs, inputs]: [usize; 2], times: usize) -> Result<NodeId> {
         let part = |part: &str| format!("{name}.{part}");
         let wide = SCALE * outputs;

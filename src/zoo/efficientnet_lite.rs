@@ -8,10 +8,10 @@ use crate::ops::{ChannelAffine, Conv2dConfig, Padding, Relu};
 use crate::{Error, Result};
 
 const EPSILON: f64 = 1e-3;
-/// As assets/manifest.json has it.
+/// SHA-256 of the shipped weights, as in assets/manifest.json.
 const SHIPPED_SHA256: &str = "09b856517b08c16dca2486a41b438508d253136c9afda1a733094d8f1daa78a3";
 
-/// One group of blocks: how many, output channels, kernel, stride of the first, expansion.
+/// Groups of blocks: number of blocks, output channels, kernel, stride of the first block, expansion.
 const GROUPS: [(usize, usize, usize, usize, usize); 7] = [
     (1, 16, 3, 1, 1),
     (2, 24, 3, 2, 6),
@@ -24,9 +24,9 @@ const GROUPS: [(usize, usize, usize, usize, usize); 7] = [
 
 /// EfficientNet-Lite0 trained on ImageNet-1k, with the weights that ship with the project.
 ///
-/// Stages: `stem`, `block0` to `block15` (the blocks' outputs, which end in no rectifier), `features`, `avgpool`,
-/// `logits`. Input 224 x 224; batch normalisation is folded into the convolutions. Architecture: Tan & Le, ICML 2019,
-/// in the Lite variant without squeeze-and-excitation and with ReLU6.
+/// Stages: `stem`, `block0` to `block15` (the blocks' outputs, not rectified), `features`, `avgpool`, `logits`. Input: 224 x 224;
+/// batch normalisation is folded into the convolutions. Architecture: Tan & Le, ICML 2019, in the Lite variant without
+/// squeeze-and-excitation and with ReLU6.
 ///
 /// ```
 /// let net = metamers::zoo::efficientnet_lite0()?;
@@ -49,24 +49,24 @@ pub fn efficientnet_lite0() -> Result<Network> {
 /// (`_conv_stem.weight`, `_bn0.*`, `_blocks.0.*`, `_conv_head.weight`, `_bn1.*`, `_fc.*`).
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
+/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn efficientnet_lite0_from(weights: impl AsRef<Path>) -> Result<Network> {
     build(LITE0, &Checkpoint::open(weights)?)
 }
 
-/// An untrained EfficientNet-Lite0 with the weights of [`Checkpoint::random`]: the twin that shows what training does.
+/// An untrained EfficientNet-Lite0 with the weights of [`Checkpoint::random`]: the control for effects of training.
 ///
 /// # Errors
-/// None in practice; the `Result` matches the other loaders.
+/// Infallible in practice; the `Result` matches the other loaders.
 pub fn efficientnet_lite0_random(seed: u64) -> Result<Network> {
     build(LITE0, &Checkpoint::random(seed))
 }
 
-/// EfficientNet-Lite1: the layout of Lite0 with one block more in each group but the first and the last, for images of 240 x 240. Names of
-/// tensors as in [`efficientnet_lite0_from`].
+/// EfficientNet-Lite1: the layout of Lite0 with one more block in each group except the first and the last, for images of 240 x 240.
+/// Tensor names as in [`efficientnet_lite0_from`].
 ///
-/// `scripts/assets --optional` fetches its ImageNet weights: `efficientnet_lite1_from("optional/efficientnet_lite1.safetensors")`. A second
-/// network that knows the same 1000 classes can judge the metamers of the first ([`CrossNetwork`](crate::verdict::CrossNetwork)).
+/// `scripts/assets --optional` fetches ImageNet weights: `efficientnet_lite1_from("optional/efficientnet_lite1.safetensors")`. A second
+/// network with the same 1000 classes can classify the metamers of the first ([`CrossNetwork`](crate::verdict::CrossNetwork)).
 ///
 /// # Errors
 /// As [`efficientnet_lite0_from`].
@@ -74,10 +74,10 @@ pub fn efficientnet_lite1_from(weights: impl AsRef<Path>) -> Result<Network> {
     build(LITE1, &Checkpoint::open(weights)?)
 }
 
-/// An untrained EfficientNet-Lite1, as [`efficientnet_lite0_random`].
+/// An untrained EfficientNet-Lite1 with the weights of [`Checkpoint::random`].
 ///
 /// # Errors
-/// None in practice; the `Result` matches the other loaders.
+/// Infallible in practice; the `Result` matches the other loaders.
 pub fn efficientnet_lite1_random(seed: u64) -> Result<Network> {
     build(LITE1, &Checkpoint::random(seed))
 }
@@ -87,17 +87,17 @@ struct Version {
     name: &'static str,
     /// Height and width of the input.
     side: usize,
-    /// Blocks more in each group but the first and the last.
+    /// Additional blocks in each group except the first and the last.
     deeper: usize,
 }
 
 const LITE0: Version = Version { name: "EfficientNet-Lite0", side: 224, deeper: 0 };
-// The depth's factor of 1.1, rounded up, is one block more for groups of two to four.
+// The depth factor of 1.1, rounded up, adds one block to groups of two to four.
 const LITE1: Version = Version { name: "EfficientNet-Lite1", side: 240, deeper: 1 };
 
 fn build(Version { name, side, deeper }: Version, weights: &Checkpoint) -> Result<Network> {
     let mut b = Builder::new(name, Input::Image { shape: [3, side, side], resize: side + 32 });
-    // (255 x - 127) / 128, for x in [0, 1].
+    // Normalisation: (255 x - 127) / 128, for x in [0, 1].
     let x = b.channel_affine(b.input(), ChannelAffine::new(&[255.0 / 128.0; 3], &[-127.0 / 128.0; 3])?)?;
     let mut net = Body { weights, b: &mut b, side };
 
@@ -130,12 +130,12 @@ fn build(Version { name, side, deeper }: Version, weights: &Checkpoint) -> Resul
 struct Body<'a> {
     weights: &'a Checkpoint,
     b: &'a mut Builder,
-    /// Height and width of the image at this depth.
+    /// Height and width of the image at the current depth.
     side: usize,
 }
 
 impl Body<'_> {
-    /// A convolution with its batch normalisation folded in, padded as TensorFlow's `SAME` does.
+    /// Adds a convolution with batch normalisation folded in and TensorFlow's `SAME` padding.
     fn convolve(
         &mut self,
         x: NodeId,
@@ -153,7 +153,7 @@ impl Body<'_> {
         self.b.conv2d(x, self.weights.conv2d_normalized(convolution, shape, &norm, config)?)
     }
 
-    /// Expand, filter each channel, project; added to the input where the shapes allow it.
+    /// Adds an inverted bottleneck block: expansion, depthwise convolution and projection, added to the input if the shapes match.
     fn block(
         &mut self,
         input: NodeId,

@@ -1,4 +1,4 @@
-//! Parts shared by the networks trained on ImageNet.
+//! Layers and class names shared by the networks trained on ImageNet.
 
 use crate::fs::assets;
 use crate::network::{Builder, Checkpoint, Input, Layer, NodeId};
@@ -7,13 +7,13 @@ use crate::{Error, Result};
 
 pub(super) const INPUT: Input = Input::Image { shape: [3, 224, 224], resize: 256 };
 
-/// `(x - mean) / deviation` with the colours' means and deviations over ImageNet, as torchvision has them.
+/// Adds `(x - mean) / deviation` with torchvision's means and deviations of ImageNet's colours.
 pub(super) fn normalise(b: &mut Builder) -> Result<NodeId> {
     let normalise = ChannelAffine::normalize(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225])?;
     b.channel_affine(b.input(), normalise)
 }
 
-/// Three fully connected layers, where the weights have them: stages `fc6`, `fc7` and `logits`.
+/// Adds three fully connected layers if the weights have them: stages `fc6`, `fc7` and `logits`.
 pub(super) fn classifier(
     b: &mut Builder,
     weights: &Checkpoint,
@@ -35,7 +35,7 @@ pub(super) fn classifier(
     Ok(())
 }
 
-/// The names of the thousand classes.
+/// The names of ImageNet's 1000 classes.
 pub(super) fn classes() -> Result<Vec<String>> {
     let path = assets::shipped("networks/imagenet_classes.json")?;
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;

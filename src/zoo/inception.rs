@@ -9,7 +9,7 @@ use crate::ops::{AvgPool2d, ChannelAffine, Conv2dConfig, MaxPool2d, Padding, Rel
 
 const EPSILON: f64 = 1e-3;
 
-/// A convolution of a branch: its name, its outputs, and how it slides.
+/// A convolution of a branch: name, output channels and window.
 type Part = (&'static str, usize, Window);
 
 const ONE: Window = same([1, 1]);
@@ -22,7 +22,7 @@ const fn all(pixels: usize) -> Padding {
     Padding { top: pixels, bottom: pixels, left: pixels, right: pixels }
 }
 
-/// Padded so that the image keeps its size.
+/// A window with padding that keeps the image's size.
 const fn same(kernel: [usize; 2]) -> Window {
     let [rows, columns] = [kernel[0] / 2, kernel[1] / 2];
     let padding = Padding { top: rows, bottom: rows, left: columns, right: columns };
@@ -30,17 +30,18 @@ const fn same(kernel: [usize; 2]) -> Window {
 }
 
 /// Inception-V3 with custom weights: safetensors or zip `.pth`, with torchvision's names (`Conv2d_1a_3x3.conv.weight`,
-/// `Conv2d_1a_3x3.bn.*`, `Mixed_5b.branch1x1.conv.weight`, ...). The auxiliary classifier, which only training uses, is left out.
+/// `Conv2d_1a_3x3.bn.*`, `Mixed_5b.branch1x1.conv.weight`, ...). The auxiliary classifier, used only in training, is omitted.
 ///
-/// Stages: the rectified convolutions `Conv2d_1a_3x3` to `Conv2d_4a_3x3`, the blocks `Mixed_5b` to `Mixed_7c`, `avgpool`, `logits`. Input
-/// 299 x 299; batch normalisation is folded into the convolutions. Architecture: Szegedy et al., CVPR 2016, as torchvision has it, whose average
-/// pools count the padding.
+/// Stages: the rectified convolutions `Conv2d_1a_3x3` to `Conv2d_4a_3x3`, the blocks `Mixed_5b` to `Mixed_7c`, `avgpool`, `logits`.
+/// Input: 299 x 299; batch normalisation is folded into the convolutions. Architecture: Szegedy et al., CVPR 2016, as in torchvision,
+/// whose average pools include the padding.
 ///
-/// The colours go in as `2 x - 1`. torchvision's own weights want the same: it normalises with ImageNet's means, and the network's
-/// `transform_input` turns that into `2 x - 1`. Weights that were trained with ImageNet's normalisation alone do not fit.
+/// Colours are normalised to `2 x - 1`, as torchvision's weights expect: torchvision normalises with ImageNet's means, and the
+/// network's `transform_input` converts the result to `2 x - 1`. Weights trained with ImageNet's normalisation alone are not
+/// supported.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
+/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn inception_v3_from(weights: impl AsRef<Path>) -> Result<Network> {
     inception_v3(&Checkpoint::open(weights)?)
 }
@@ -48,7 +49,7 @@ pub fn inception_v3_from(weights: impl AsRef<Path>) -> Result<Network> {
 /// An untrained Inception-V3 with the weights of [`Checkpoint::random`].
 ///
 /// # Errors
-/// None in practice.
+/// Infallible in practice; the `Result` matches the other loaders.
 pub fn inception_v3_random(seed: u64) -> Result<Network> {
     inception_v3(&Checkpoint::random(seed))
 }
@@ -117,7 +118,7 @@ struct Body<'a> {
 }
 
 impl Body<'_> {
-    /// A convolution with its batch normalisation folded in, rectified.
+    /// Adds a convolution with batch normalisation folded in, and a rectifier.
     fn convolve(&mut self, x: NodeId, name: &str, outputs: usize, window: Window) -> Result<NodeId> {
         let inputs = self.b.shape(x).map_or(0, |shape| shape[0]);
         let Window { kernel: [rows, columns], stride, dilation, padding } = window;
@@ -128,7 +129,7 @@ impl Body<'_> {
         self.b.relu(y, Relu::UNBOUNDED)
     }
 
-    /// Convolutions one behind the other.
+    /// Adds a sequence of convolutions.
     fn chain(&mut self, mut x: NodeId, block: &str, parts: &[Part]) -> Result<NodeId> {
         for &(part, outputs, window) in parts {
             x = self.convolve(x, &format!("{block}.{part}"), outputs, window)?;
@@ -136,20 +137,20 @@ impl Body<'_> {
         Ok(x)
     }
 
-    /// The mean of each pixel's neighbourhood, and a convolution.
+    /// Adds an average pool with stride 1, and a convolution.
     fn pooled(&mut self, x: NodeId, block: &str, outputs: usize) -> Result<NodeId> {
         let pool = self.b.avg_pool2d(x, AvgPool2d::new(THREE))?;
         self.chain(pool, block, &[("branch_pool", outputs, ONE)])
     }
 
-    /// The branches side by side: a stage.
+    /// Concatenates the branches along the channels and makes the result a stage.
     fn join(&mut self, block: &str, branches: &[NodeId]) -> Result<NodeId> {
         let x = self.b.layer(Layer::Concat, branches)?;
         self.b.stage(block, x)?;
         Ok(x)
     }
 
-    /// Branches with kernels of 1, 5 and twice 3.
+    /// Adds a block of branches with kernels of 1, 5 and twice 3.
     fn fives(&mut self, x: NodeId, block: &str, pooled: usize) -> Result<NodeId> {
         let one = self.chain(x, block, &[("branch1x1", 64, ONE)])?;
         let five = self.chain(x, block, &[("branch5x5_1", 48, ONE), ("branch5x5_2", 64, same([5, 5]))])?;
@@ -159,7 +160,7 @@ impl Body<'_> {
         self.join(block, &[one, five, threes, pool])
     }
 
-    /// Branches whose last convolution halves the image, and a max pool.
+    /// Adds a block of branches whose last convolution halves the image, and a max pool.
     fn halve(&mut self, x: NodeId, block: &str, branches: &[&[Part]]) -> Result<NodeId> {
         let mut ends = vec![];
         for parts in branches {
@@ -169,7 +170,7 @@ impl Body<'_> {
         self.join(block, &ends)
     }
 
-    /// Branches with kernels of 7 x 7 and twice that, taken apart into rows and columns.
+    /// Adds a block of branches with kernels of 7 x 7, once and twice, factorised into rows and columns.
     fn sevens(&mut self, x: NodeId, block: &str, narrow: usize) -> Result<NodeId> {
         let one = self.chain(x, block, &[("branch1x1", 192, ONE)])?;
         let once = [("branch7x7_1", narrow, ONE), ("branch7x7_2", narrow, ACROSS), ("branch7x7_3", 192, DOWN)];
@@ -186,7 +187,7 @@ impl Body<'_> {
         self.join(block, &[one, once, twice, pool])
     }
 
-    /// Branches that end in a row and a column side by side.
+    /// Adds a block of branches that end in a row and a column kernel in parallel.
     fn widest(&mut self, x: NodeId, block: &str) -> Result<NodeId> {
         let one = self.chain(x, block, &[("branch1x1", 320, ONE)])?;
         let three = self.chain(x, block, &[("branch3x3_1", 384, ONE)])?;

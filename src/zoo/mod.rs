@@ -1,7 +1,7 @@
-//! Ready-made networks, one file an architecture.
+//! Ready-made networks, one file per architecture.
 //!
-//! Networks without an argument ship with their weights; those that end in `_from` take a file (safetensors or `.pth`), those that
-//! end in `_random` a seed.
+//! Functions without an argument load weights that ship with the project. Functions that end in `_from` take a weights file
+//! (safetensors or `.pth`), and functions that end in `_random` a seed.
 //!
 //! ```
 //! use metamers::prelude::*;

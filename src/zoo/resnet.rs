@@ -12,12 +12,12 @@ const EPSILON: f64 = 1e-5;
 /// ResNet-50 with custom weights: safetensors or zip `.pth`, with torchvision's names (`conv1.weight`, `bn1.*`,
 /// `layer1.0.conv1.weight`, ...).
 ///
-/// Stages: `conv1` and `layer1` to `layer4` (rectified), `avgpool`, `logits`. Input 224 x 224 with ImageNet's
+/// Stages: `conv1` and `layer1` to `layer4` (rectified), `avgpool`, `logits`. Input: 224 x 224 with ImageNet's
 /// normalisation; batch normalisation is folded into the convolutions. Architecture: He et al., CVPR 2016, with the stride in
-/// the 3 x 3 convolution of a block, as torchvision has it.
+/// the 3 x 3 convolution of a block, as in torchvision.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
+/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn resnet50_from(weights: impl AsRef<Path>) -> Result<Network> {
     resnet("ResNet-50", [3, 4, 6, 3], &Checkpoint::open(weights)?)
 }
@@ -25,7 +25,7 @@ pub fn resnet50_from(weights: impl AsRef<Path>) -> Result<Network> {
 /// An untrained ResNet-50 with the weights of [`Checkpoint::random`].
 ///
 /// # Errors
-/// None in practice.
+/// Infallible in practice; the `Result` matches the other loaders.
 pub fn resnet50_random(seed: u64) -> Result<Network> {
     resnet("ResNet-50", [3, 4, 6, 3], &Checkpoint::random(seed))
 }
@@ -41,7 +41,7 @@ pub fn resnet101_from(weights: impl AsRef<Path>) -> Result<Network> {
 /// An untrained ResNet-101 with the weights of [`Checkpoint::random`].
 ///
 /// # Errors
-/// None in practice.
+/// Infallible in practice; the `Result` matches the other loaders.
 pub fn resnet101_random(seed: u64) -> Result<Network> {
     resnet("ResNet-101", [3, 4, 23, 3], &Checkpoint::random(seed))
 }
@@ -57,7 +57,7 @@ fn resnet(name: &str, blocks: [usize; 4], weights: &Checkpoint) -> Result<Networ
     b.finish()
 }
 
-/// All but the last layer, with its stages `conv1` to `avgpool`: the mean of each channel, and how many there are.
+/// Adds all layers except the last, with the stages `conv1` to `avgpool`; returns the average pool and its number of channels.
 pub(super) fn body(
     b: &mut Builder,
     weights: &Checkpoint,
@@ -84,14 +84,15 @@ pub(super) fn body(
     Ok((x, inputs))
 }
 
-/// A convolution with its batch normalisation folded in.
+/// A convolution with batch normalisation folded in.
 fn convolution(weights: &Checkpoint, [name, norm]: [&str; 2], shape: [usize; 4], stride: usize) -> Result<Conv2d> {
     let padding = Padding::all(shape[2] / 2);
     let config = Conv2dConfig { stride: [stride; 2], padding, ..Conv2dConfig::default() };
     weights.conv2d_normalized(name, shape, &weights.batch_norm(norm, shape[0], EPSILON)?, config)
 }
 
-/// A bottleneck: narrow, filter, widen; added to the input, which a convolution widens where the shape changes.
+/// Adds a bottleneck block: 1 x 1, 3 x 3 and 1 x 1 convolutions, added to the input; a convolution projects the input if the shape
+/// changes.
 fn block(
     b: &mut Builder,
     weights: &Checkpoint,

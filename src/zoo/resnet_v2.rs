@@ -9,19 +9,19 @@ use crate::{Error, Result};
 
 const EPSILON: f64 = 1e-5;
 
-/// Units of the four blocks, and the stride of each block's last.
+/// Number of units in each of the four blocks, and the stride of the block's last unit.
 const BLOCKS: [(usize, usize); 4] = [(3, 2), (4, 2), (23, 2), (3, 1)];
 
-/// ResNet-101-V2, as TF-slim has it (`resnet_v2_101`), with custom weights: safetensors or zip `.pth`.
+/// ResNet-101-V2 as in TF-slim (`resnet_v2_101`), with custom weights: safetensors or zip `.pth`.
 ///
-/// Stages: `conv1` (not rectified), `block1` to `block4` (the sums, which end in no rectifier), `global_pool`, `logits`. Input 299 x 299, taken
-/// to `2 x - 1`. Architecture: He et al., ECCV 2016: batch normalisation and rectifier stand before each convolution, so the one before a unit is a
-/// layer of its own; the other two are folded into the convolutions. As in TF-slim the last unit of a block has the stride, and the max pool is
-/// padded at its end only (TensorFlow's `SAME`).
+/// Stages: `conv1` (not rectified), `block1` to `block4` (the sums, not rectified), `global_pool`, `logits`. Input: 299 x 299,
+/// normalised to `2 x - 1`. Architecture: He et al., ECCV 2016. Batch normalisation and rectifier precede each convolution: a unit's
+/// first batch normalisation is a separate layer, the other two are folded into the convolutions. As in TF-slim, the last unit of a
+/// block has the stride, and the max pool is padded only at the end (TensorFlow's `SAME`).
 ///
-/// The names are TF-slim's with dots: without `resnet_v2_101/` and `bottleneck_v2/`, `BatchNorm` written `norm`; `gamma`, `beta`, `moving_mean` and
-/// `moving_variance` are `weight`, `bias`, `running_mean` and `running_var`; kernels are `[outputs, inputs, rows, columns]` instead of
-/// `[rows, columns, inputs, outputs]`:
+/// The tensor names are TF-slim's with dots, without `resnet_v2_101/` and `bottleneck_v2/`. `BatchNorm` is renamed to `norm`; `gamma`,
+/// `beta`, `moving_mean` and `moving_variance` to `weight`, `bias`, `running_mean` and `running_var`. Kernels are
+/// `[outputs, inputs, rows, columns]` instead of `[rows, columns, inputs, outputs]`:
 ///
 /// | tensors | shape |
 /// | --- | --- |
@@ -32,18 +32,18 @@ const BLOCKS: [(usize, usize); 4] = [(3, 2), (4, 2), (23, 2), (3, 1)];
 /// | `block1.unit_1.conv2.weight`, `.conv2.norm.*` | `[64, 64, 3, 3]` |
 /// | `block1.unit_1.conv3.weight`, `.bias` | `[256, 64, 1, 1]` |
 /// | `postnorm.*` | batch normalisation of 2048 channels |
-/// | `logits.weight`, `.bias` | `[classes, 2048, 1, 1]`, classes 1001 (TF-slim's first is "background") or 1000 |
+/// | `logits.weight`, `.bias` | `[classes, 2048, 1, 1]`, with 1001 classes (TF-slim's first is "background") or 1000 |
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
+/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn resnet101_v2_from(weights: impl AsRef<Path>) -> Result<Network> {
     resnet_v2(&Checkpoint::open(weights)?)
 }
 
-/// An untrained ResNet-101-V2 of 1001 classes with the weights of [`Checkpoint::random`].
+/// An untrained ResNet-101-V2 with 1001 classes and the weights of [`Checkpoint::random`].
 ///
 /// # Errors
-/// None in practice.
+/// Infallible in practice; the `Result` matches the other loaders.
 pub fn resnet101_v2_random(seed: u64) -> Result<Network> {
     resnet_v2(&Checkpoint::random(seed))
 }
@@ -78,13 +78,13 @@ fn resnet_v2(weights: &Checkpoint) -> Result<Network> {
     b.finish()
 }
 
-/// Batch normalisation as a layer of its own, and a rectifier.
+/// Adds batch normalisation as a separate layer, and a rectifier.
 fn norm(b: &mut Builder, weights: &Checkpoint, x: NodeId, name: &str, channels: usize) -> Result<NodeId> {
     let x = b.channel_affine(x, weights.batch_norm(name, channels, EPSILON)?.affine()?)?;
     b.relu(x, Relu::UNBOUNDED)
 }
 
-/// A bottleneck with its normalisation before it; added to the input, which is widened or thinned where the shape changes.
+/// Adds a pre-activation bottleneck unit, added to the input; the input is projected or subsampled if the shape changes.
 fn unit(
     b: &mut Builder,
     weights: &Checkpoint,
@@ -98,7 +98,7 @@ fn unit(
     let plain = Conv2dConfig::default();
     let shortcut = match (inputs == 4 * narrow, stride) {
         (true, 1) => input,
-        // Every second pixel of every second row.
+        // Subsampling: every second pixel of every second row.
         (true, _) => b.max_pool2d(input, MaxPool2d::new(Window::square(1).stride(stride)))?,
         (false, _) => {
             let config = Conv2dConfig { stride: [stride; 2], ..plain };
@@ -116,7 +116,7 @@ fn unit(
     b.add(shortcut, x)
 }
 
-/// The last layer, a convolution of one pixel in the file, and the names of its classes.
+/// The last layer, which the file stores as a 1 x 1 convolution, and the names of its classes.
 fn logits(weights: &Checkpoint, inputs: usize) -> Result<(Linear, Vec<String>)> {
     let count = if weights.is_random() { 1001 } else { weights.shape("logits.weight")?[0] };
     let mut classes = imagenet::classes()?;

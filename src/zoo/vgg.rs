@@ -7,24 +7,24 @@ use crate::Result;
 use crate::network::{Builder, Checkpoint, Network};
 use crate::ops::{Conv2dConfig, MaxPool2d, Padding, Relu, Window};
 
-/// Channels of the five groups.
+/// Number of channels in the five groups.
 const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];
 
 /// VGG-16 with custom weights: safetensors or zip `.pth`, with torchvision's names (`features.0.weight`, ...).
 ///
-/// Stages: `conv1_1` to `conv5_3` (rectified), `pool1` to `pool5`, and where the file has a classifier `fc6`, `fc7`
-/// (rectified) and `logits`. Input 224 x 224 with ImageNet's normalisation. Architecture: Simonyan & Zisserman, ICLR 2015.
+/// Stages: `conv1_1` to `conv5_3` (rectified), `pool1` to `pool5`, and, if the file has a classifier, `fc6`, `fc7` (rectified) and
+/// `logits`. Input: 224 x 224 with ImageNet's normalisation. Architecture: Simonyan & Zisserman, ICLR 2015.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has another shape, or is not finite.
+/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn vgg16_from(weights: impl AsRef<Path>) -> Result<Network> {
     vgg("VGG-16", [2, 2, 3, 3, 3], &Checkpoint::open(weights)?, true)
 }
 
-/// The convolutions of an untrained VGG-16, with the weights of [`Checkpoint::random`]; its last stage is `pool5`, without a classifier.
+/// An untrained VGG-16 with the weights of [`Checkpoint::random`] and without the classifier; the last stage is `pool5`.
 ///
 /// # Errors
-/// None in practice.
+/// Infallible in practice; the `Result` matches the other loaders.
 pub fn vgg16_random(seed: u64) -> Result<Network> {
     vgg("VGG-16", [2, 2, 3, 3, 3], &Checkpoint::random(seed), false)
 }
@@ -37,10 +37,10 @@ pub fn vgg19_from(weights: impl AsRef<Path>) -> Result<Network> {
     vgg("VGG-19", [2, 2, 4, 4, 4], &Checkpoint::open(weights)?, true)
 }
 
-/// The convolutions of an untrained VGG-19, with the weights of [`Checkpoint::random`]; its last stage is `pool5`, without a classifier.
+/// An untrained VGG-19 with the weights of [`Checkpoint::random`] and without the classifier; the last stage is `pool5`.
 ///
 /// # Errors
-/// None in practice.
+/// Infallible in practice; the `Result` matches the other loaders.
 pub fn vgg19_random(seed: u64) -> Result<Network> {
     vgg("VGG-19", [2, 2, 4, 4, 4], &Checkpoint::random(seed), false)
 }

@@ -22,21 +22,21 @@ const SEED: u64 = 7;
 impl Network {
     /// A custom network, written in candle.
     ///
-    /// `function` computes and names stages on the way, from the input to the output ([`StageMarker`]). It gets images
-    /// `[batch, channels, height, width]` in `[0, 1]` or waveforms `[batch, samples]` in `[-1, 1]`, float32 on the CPU, and does itself what
-    /// its weights expect, such as normalising colours. What follows the last stage is not run.
+    /// `function` computes the output and marks stages from the input to the output with the [`StageMarker`]. It takes images
+    /// `[batch, channels, height, width]` in `[0, 1]` or waveforms `[batch, samples]` in `[-1, 1]`, float32 on the CPU, and applies the
+    /// preprocessing that its weights expect, such as colour normalisation. Code after the last stage is not run.
     ///
-    /// The function is checked on noise. It is an error if it does not keep the batch, mixes the inputs of a batch (batch normalisation in
-    /// training mode), is not deterministic (dropout), gives values that are not finite, or has **a wrong gradient**: candle's gradients are
-    /// wrong for some operations, so they are compared with finite differences along several random directions at every stage.
-    /// [`Network::inspect`] reports the deviation. The check runs the function at least 20 times.
+    /// The function is checked on a noise input. It is an error if it does not keep the batch dimension, mixes the inputs of a batch
+    /// (batch normalisation in training mode), is not deterministic (dropout), returns values that are not finite, or has **a wrong
+    /// gradient**: candle's gradients are wrong for some operations, so they are compared with finite differences along several random
+    /// directions at every stage. [`Network::inspect`] reports the deviation. The check runs the function at least 20 times.
     ///
     /// Without [`Network::with_provenance`], the network is identified by its output for that noise. Another machine may round differently
-    /// and then not recognise the network: set the hash of the weights if metamers are to be resumed elsewhere.
+    /// and then fail to recognise the network: set the hash of the weights to resume metamers on another machine.
     ///
-    /// A module is opaque: its layers are not fused, it runs from its start for each stage, and its parameters and multiply-adds are
-    /// unknown. A synthesis runs it layer by layer, with candle's graph. Weights should be plain tensors: for a
-    /// [`Var`](candle_core::Var), candle computes an unused gradient at each step.
+    /// A module is opaque: its layers are not fused, each stage runs it from its start, and its numbers of parameters and multiply-adds
+    /// are unknown. A synthesis runs it with candle's autograd. Weights should be plain tensors: for a [`Var`](candle_core::Var), candle
+    /// computes an unused gradient at each step.
     ///
     /// ```
     /// use metamers::candle::{Device, Module, Tensor};
@@ -60,7 +60,7 @@ impl Network {
     /// ```
     ///
     /// # Errors
-    /// When the function names no stage or one twice, fails, or does not pass the checks above; the message names the stage.
+    /// When the function marks no stage, marks a name twice, returns an error, or fails the checks above; the message names the stage.
     pub fn from_module<F>(name: impl Into<String>, input: Input, function: F) -> Result<Self>
     where
         F: Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync + 'static,
@@ -77,7 +77,7 @@ impl Network {
     /// Names the units of the last stage, which makes the network a classifier.
     ///
     /// # Errors
-    /// When there are not as many names as units.
+    /// When the number of names differs from the number of units.
     pub fn with_classes<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Result<Self> {
         let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
         let mut inner = Arc::unwrap_or_clone(self.0);
@@ -88,10 +88,11 @@ impl Network {
 
     /// Replaces the source of the weights.
     ///
-    /// Saved runs and null distributions identify their network by it: use [`WeightsSource::from_file`] or [`WeightsSource::from_vars`].
+    /// Saved runs and null distributions identify their network by this source: use [`WeightsSource::from_file`] or
+    /// [`WeightsSource::from_vars`].
     ///
     /// # Errors
-    /// When `weights_sha256` is not a SHA-256 in hexadecimal.
+    /// When `weights_sha256` is not a hexadecimal SHA-256.
     pub fn with_provenance(self, provenance: WeightsSource) -> Result<Self> {
         let hash = &provenance.weights_sha256;
         if !sha256::is_valid(hash) {
@@ -112,7 +113,8 @@ impl Network {
         Ok(needed.iter().filter_map(module).collect())
     }
 
-    /// An error if a module below a stage gives another output than when the network was built, for example after further training.
+    /// Checks that the modules a stage depends on still give the output that they gave when the network was built; further training
+    /// changes it.
     pub(crate) fn check_unchanged(&self, stage: &str) -> Result<()> {
         for module in self.modules(stage)? {
             if !module.is_unchanged()? {
@@ -126,10 +128,10 @@ impl Network {
 }
 
 impl Builder {
-    /// Adds a custom function, written in candle, after any node, with the stages that it names; returns its last node.
+    /// Adds a custom function, written in candle, after any node, with the stages that it marks; returns its last node.
     ///
-    /// This combines a front end of this library, such as the cochleagram, with a custom network. See [`Network::from_module`] for the
-    /// requirements. The gradient is compared at the module's own input, so the cochleagram's clamped gradient does not count.
+    /// Combines a front end of this library, such as the cochleagram, with a custom network. See [`Network::from_module`] for the
+    /// requirements. The gradient is checked with respect to the module's input, so the cochleagram's clamped gradient is not involved.
     ///
     /// # Errors
     /// As [`Network::from_module`].
@@ -140,7 +142,7 @@ impl Builder {
         self.add_module(x, Arc::new(function), true)
     }
 
-    /// Adds the function's end as a node if it is not a stage and `with_end` is set.
+    /// Adds the function's stages; if `with_end` is set, also its output unless that is a stage. Returns the last node.
     fn add_module(&mut self, x: NodeId, function: Arc<Function>, with_end: bool) -> Result<NodeId> {
         let probe = self.probe(x)?;
         let what = self.name.clone();
@@ -221,7 +223,7 @@ impl Builder {
         if at == self.input() {
             return Ok(y);
         }
-        // Behind a rectifier many values are equal, and a maximum of equal values has no gradient.
+        // After a rectifier many values are equal, and the maximum of equal values has no gradient.
         let mut y_values = values(&y)?;
         let rms = root_mean_square(&y_values) as f32;
         let noise = uniform(0.0, 0.1 * rms, y_values.len());

@@ -12,10 +12,12 @@ use crate::{Error, Result};
 /// Seed of the random directions and projections.
 const SEED: u64 = 1;
 
-/// A gradient is wrong that is off by more than these shares of the change, along it and beside it, and by more than finite differences are
-/// off themselves. Right ones were off by 0.4 % and 6 % at most, the latter where two values under a max pool were nearly equal; of four values
-/// whose changes nearly cancel, by 8 % along the change, which rounding explains.
+/// Maximum relative error of a gradient along the change; the error of the finite differences is added to it.
+///
+/// Correct gradients deviated by at most 0.4 %, and by 8 % for four values whose changes nearly cancel, which rounding explains.
 const MOST_ALONG: f64 = 0.05;
+/// Maximum relative error on random projections. Correct gradients deviated by at most 6 %, where two values under a max pool were
+/// nearly equal.
 const MOST_BESIDE: f64 = 0.1;
 
 /// Threshold for chance deviations, in standard deviations.
@@ -24,26 +26,28 @@ const CHANCE: f64 = 3.0;
 /// Maximum relative error of usable finite differences.
 const MOST_NOISE: f64 = 0.4;
 
-/// Directions in which all inputs change at once, and vectors that a stage's values are projected on.
+/// Number of random directions in which all inputs change at once.
 const DIRECTIONS: usize = 2;
+/// Number of random projections of a stage's values.
 const PROJECTIONS: usize = 4;
 
-/// Steps, as shares of the input's root mean square. The share of rectifiers whose corner a step crosses grows with it; a step that is too
-/// small drowns in rounding. float64 rounds less, and its steps are a thousand times as short.
+/// Step sizes, as fractions of the input's root mean square. A longer step crosses the corners of more rectifiers; a shorter one
+/// drowns in rounding error.
 const STEPS: [f64; 6] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3];
+/// Factor on the step sizes in float64, which rounds less.
 const WIDE: f64 = 1e-3;
 
-/// Rounding errors allowed in a value.
+/// Assumed rounding error of a value, in machine epsilons.
 const ROUNDINGS: f64 = 20.0;
 
-/// Relative errors of a gradient against finite differences; the largest over the directions.
+/// Relative errors of a gradient against finite differences: the largest over the directions.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::network) struct Off {
-    /// Along the change.
+    /// Error along the change.
     pub along: f64,
-    /// On random projections, root mean square.
+    /// Root-mean-square error on random projections.
     pub beside: f64,
-    /// The error of the finite differences themselves.
+    /// Error of the finite differences.
     pub noise: f64,
     /// The number of values that changed.
     pub values: usize,
@@ -53,21 +57,24 @@ impl Off {
     /// The deviation, if it exceeds the tolerance.
     pub fn too_far(self) -> Option<f64> {
         let too_far = |off: f64, most: f64| (off.is_nan() || off > most).then_some(off);
-        // Noise has no preferred side: along the change lies its square, and, of few values, by chance some of it.
+        // The noise is isotropic: its component along the change is its square, plus a chance component if few values changed.
         let along = self.noise.powi(2) + CHANCE * self.noise / (self.values as f64).sqrt();
         too_far(self.along, MOST_ALONG + along).or(too_far(self.beside, MOST_BESIDE + 2.0 * self.noise))
     }
 }
 
-/// Relative errors of the gradient of each of a function's `outputs` at `x`; `None` if nothing changed or the finite differences are unreliable.
+/// Relative errors of the gradient of each of a function's `outputs` at `x`; `None` if nothing changed or the finite differences are
+/// unreliable.
 ///
-/// In a random direction `v`, all inputs changing by the same amount, `d = (f(x + h v) - f(x - h v)) / 2h` measures the Jacobian `J` times `v`.
-/// Of several steps `h` the one with the least noise is taken: how far `d` is from the next step's, for corners, and what rounding can do to
-/// the values. For a vector `p`, candle's `g = p J` should give `g v = p d`. Along the change, `p` is `d`, and `|p d - g v| / (d d)` is
-/// off: noise averages out, and a gradient of 0 is off by 1. That alone would miss what a wrong gradient adds where the true one is 0.
-/// Projections on random `p` complement it, for which `|p d - g v| / norm2(d)` is off.
+/// `d = (f(x + h v) - f(x - h v)) / 2h` estimates the Jacobian-vector product `J v` for a random direction `v` of components 1 and
+/// -1. The step `h` with the least noise is used; the noise is the relative difference from the next step's `d`, which detects
+/// corners, plus a bound on the rounding error. For a vector `p`, candle's `g = p J` should satisfy `g v = p d`.
+///
+/// Along the change, `p` is `d` and the relative error is `|p d - g v| / (d d)`: noise averages out, and a gradient of 0 has the
+/// error 1. This alone would miss spurious gradients where the true gradient is 0. Random projections `p` complement it; their error
+/// is `|p d - g v| / norm2(d)`.
 pub(in crate::network) fn off_by(outputs: &Outputs<'_>, x: &Tensor, names: &[String]) -> Result<Vec<Option<Off>>> {
-    // In float64 where the function can, which rounds a thousand million times less.
+    // Uses float64 if the function supports it: its rounding error is 5e8 times smaller.
     let wide = x.to_dtype(DType::F64)?;
     let x = match outputs(&wide) {
         Ok(found) if found.iter().all(|y| y.dtype() == DType::F64) => wide,
@@ -121,7 +128,7 @@ impl Off {
 fn gradient(y: &Tensor, p: &[f64], at: &Var, name: &str) -> Result<Vec<f64>> {
     let cotangent = Tensor::from_slice(p, y.shape(), y.device())?.to_dtype(y.dtype())?;
     let failed = |e: Error| {
-        // candle's errors bring a backtrace along, where one is switched on.
+        // candle's errors include a backtrace when backtraces are enabled.
         let first = e.to_string().lines().next().unwrap_or_default().to_owned();
         Error::invalid(format!("stage \"{name}\""), format!("candle has no gradient for it ({first}). {ADVICE}"))
     };
@@ -133,13 +140,14 @@ fn gradient(y: &Tensor, p: &[f64], at: &Var, name: &str) -> Result<Vec<f64>> {
     Ok(gradient)
 }
 
-/// The Jacobian times a direction, and how far that may be off, as a share of it.
+/// A Jacobian-vector product by finite differences, and its relative error.
 struct Measured {
     d: Vec<f64>,
     noise: f64,
 }
 
-/// The change of each output along `v`; `None` if nothing changes. Values have the relative error `rounding`.
+/// The Jacobian-vector product of each output along `v`, from the step with the least noise; `None` if nothing changes. `rounding`
+/// is the relative error of the values.
 fn measure(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], scale: f64, rounding: f64) -> Result<Vec<Option<Measured>>> {
     let mut best: Vec<Option<Measured>> = vec![];
     let mut before: Vec<Option<Measured>> = vec![];
@@ -159,7 +167,7 @@ fn measure(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], scale: f64, rounding: f
     Ok(best)
 }
 
-/// Differences over twice the step `h`, with rounding as their noise.
+/// Central differences with step `h`; their noise is the rounding error.
 fn differences(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], h: f64, rounding: f64) -> Result<Vec<Option<Measured>>> {
     let change = (Tensor::from_slice(v, x.shape(), x.device())? * h)?.to_dtype(x.dtype())?;
     let (above, below) = (outputs(&(x + &change)?)?, outputs(&(x - &change)?)?);

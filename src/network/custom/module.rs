@@ -1,4 +1,4 @@
-//! A part of a network that is written in candle.
+//! Custom modules, written in candle, as layers of a network.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use crate::ops::{Frozen, FrozenOp, Locality, Relu, Window, values, vjp};
 use crate::{Error, Result};
 
-/// A user's function: it computes the output and marks stages on the way.
+/// A user's function, which computes the output and marks stages.
 pub(in crate::network) type Function = dyn Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync;
 
-/// Marks places in a custom function as stages: see [`Network::from_module`](crate::network::Network::from_module).
+/// Marks tensors in a custom function as stages; see [`Network::from_module`](crate::network::Network::from_module).
 ///
-/// When a network runs to a stage, marking it ends the function, so that nothing after it is computed.
+/// When a network runs to a stage, marking that stage ends the function, so nothing after it is computed.
 pub struct StageMarker {
     /// The stage at which this run ends; `None` while the stages are being collected.
     until: Option<String>,
@@ -21,13 +21,13 @@ pub struct StageMarker {
     pub(in crate::network) found: Vec<Found>,
 }
 
-/// A stage that a function named.
+/// A stage that a function marked.
 pub(in crate::network) struct Found {
     pub name: String,
     pub value: Tensor,
-    /// The rectifier that follows, where the values are those before it.
+    /// The rectifier that follows the stage's values, if any.
     pub clip: Option<Relu>,
-    /// The value that the function continued with.
+    /// The tensor that the function continued with.
     pub passed_on: TensorId,
 }
 
@@ -39,7 +39,7 @@ impl StageMarker {
     /// Marks these values, `[batch, ..]`, as a stage, and returns them.
     ///
     /// # Errors
-    /// A name that is taken; and when the network runs to this stage, to end the function: pass it on with `?`.
+    /// When the name is taken, and when the network runs to this stage, which ends the function: propagate the error with `?`.
     pub fn stage(&mut self, name: &str, value: Tensor) -> Result<Tensor> {
         self.see(name, &value, None, &value)?;
         Ok(value)
@@ -47,8 +47,8 @@ impl StageMarker {
 
     /// Marks `max(z, 0)` as a stage and returns it; `z` is `[batch, ..]`, float32.
     ///
-    /// Better than naming the result of `z.relu()`: the recipes of the papers need the values before the stage's rectifier, through which
-    /// their gradient passes unchanged, and [`Recipe::fast`](crate::synthesis::Recipe::fast) finds metamers of late stages by them.
+    /// Preferable to marking the result of `z.relu()`: the published recipes need the values before the stage's rectifier, through which
+    /// they pass the gradient unchanged, and [`Recipe::fast`](crate::synthesis::Recipe::fast) needs them for metamers of late stages.
     ///
     /// # Errors
     /// As [`StageMarker::stage`].
@@ -56,7 +56,7 @@ impl StageMarker {
         self.clip(name, z, Relu::UNBOUNDED)
     }
 
-    /// [`StageMarker::relu`] with another rectifier, [`Relu::RELU6`].
+    /// [`StageMarker::relu`] with another rectifier, such as [`Relu::RELU6`].
     ///
     /// # Errors
     /// As [`StageMarker::stage`].
@@ -99,19 +99,19 @@ pub(in crate::network) fn run_through(function: &Function, x: &Tensor) -> Result
     Ok((stages, end))
 }
 
-/// A custom function, written in candle, up to one of its stages. [`Builder::module`](crate::network::Builder::module) makes them.
+/// A custom function, written in candle, up to one of its stages. Created by [`Builder::module`](crate::network::Builder::module).
 #[derive(Clone)]
 pub struct CandleModule(Arc<Inner>);
 
 pub(in crate::network) struct Inner {
     pub function: Arc<Function>,
-    /// The stage at which it ends; `None` for the function's end.
+    /// The stage at which the module ends; `None` for the function's output.
     pub until: Option<String>,
     /// Shape of the output, without the batch.
     pub shape: Vec<usize>,
-    /// A fixed input; the module is identified by its output.
+    /// A fixed input; the module's output for it identifies the module.
     pub probe: Tensor,
-    /// The gradient's deviation from finite differences, relative to the change; `None` when nothing changed.
+    /// The gradient's deviation from finite differences, relative to the change; `None` if nothing changed.
     pub gradient_error: Option<f64>,
     /// The measured receptive field of a unit.
     pub window: Option<Window>,
@@ -123,8 +123,8 @@ impl CandleModule {
         Self(Arc::new(inner))
     }
 
-    /// The gradient's deviation from finite differences when the network was built, relative to the change that these
-    /// measure; `None` where the output did not change.
+    /// The gradient's deviation from finite differences when the network was built, relative to the measured change; `None` if the
+    /// output did not change.
     pub fn gradient_error(&self) -> Option<f64> {
         self.0.gradient_error
     }
@@ -169,14 +169,14 @@ pub(in crate::network) fn digest(tensor: &Tensor) -> Result<[u8; 32]> {
     Ok(hasher.finalize().into())
 }
 
-/// For the compiled network. These methods cannot return an error, so a module that fails gives NaN, which every
-/// caller checks for.
+/// The form for compiled networks. These methods cannot return an error, so a module that fails returns NaN, which every caller
+/// checks for.
 impl FrozenOp for CandleModule {
     fn name(&self) -> &'static str {
         "candle module"
     }
 
-    /// The SHA-256 of the output for the probe input, as eight numbers.
+    /// The SHA-256 of the output for the probe input, as eight integers.
     fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
         let words = self.0.digest.chunks(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]) as usize);
         (words.collect(), vec![])

@@ -11,10 +11,10 @@ use crate::{Error, Result};
 /// Seed of the random cotangents.
 const SEED: u64 = 7;
 
-/// Two runs agree that differ by less than this share of their root mean square.
+/// Maximum difference between two runs that agree, as a fraction of their root mean square.
 const AGREES: f64 = 1e-4;
 
-/// Checks that a function keeps the batch, treats its inputs independently, and gives finite, reproducible values.
+/// Checks that a function keeps the batch dimension, treats its inputs independently, and returns finite, reproducible values.
 pub(in crate::network) fn check_values(outputs: &Outputs<'_>, probe: &Tensor, found: &[Found]) -> Result<()> {
     let again = outputs(probe)?;
     for stage in found {
@@ -63,7 +63,7 @@ pub(in crate::network) fn check_values(outputs: &Outputs<'_>, probe: &Tensor, fo
     Ok(())
 }
 
-/// The pixels that the middle unit of each stage was seen to depend on; `None` where that is no window, or all of them.
+/// The measured receptive field of each stage's middle unit; `None` if it reaches the image's border, is empty, or does not apply.
 pub(in crate::network) fn windows(outputs: &Outputs<'_>, probe: &Tensor) -> Result<Vec<Option<Window>>> {
     let x = Var::from_tensor(probe)?;
     outputs(&x)?.iter().map(|y| window(y, &x)).collect()
@@ -82,7 +82,7 @@ fn window(y: &Tensor, x: &Var) -> Result<Option<Window>> {
         first = [0, 1].map(|axis| first[axis].min(at[axis]));
         last = [0, 1].map(|axis| last[axis].max(at[axis]));
     }
-    // A silent unit is seen to depend on nothing.
+    // A silent unit has an empty receptive field.
     let at_border = [0, 1].into_iter().any(|axis| first[axis] == 0 || last[axis] + 1 >= [height, width][axis]);
     if at_border || first[0] > last[0] {
         return Ok(None);

@@ -9,11 +9,11 @@ use crate::network::{Inner, Input, Network, Node, WeightsSource};
 use crate::ops::{AvgPool2d, ChannelAffine, Conv2d, GlobalAvgPool, Linear, Locality, MaxPool2d, Relu};
 use crate::{Error, Result};
 
-/// A node of the graph that a [`Builder`] makes.
+/// A node of a [`Builder`]'s graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeId(pub(crate) usize);
 
-/// Builds a [`Network`]; checks every layer's shape as it is added.
+/// Builds a [`Network`]; checks the shapes of each layer as it is added.
 ///
 /// ```
 /// use metamers::candle::{Device, Tensor};
@@ -39,7 +39,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Starts a network with its input.
+    /// A builder for a network with this name and input.
     pub fn new(name: impl Into<String>, input: Input) -> Self {
         let shape = input.shape();
         let first = Node { layer: Layer::Input, inputs: vec![], shape, field: ReceptiveField::PIXEL };
@@ -47,12 +47,12 @@ impl Builder {
         Self { name: name.into(), input, nodes: vec![first], stages: vec![], classes: None, provenance }
     }
 
-    /// The input.
+    /// The input node.
     pub fn input(&self) -> NodeId {
         NodeId(0)
     }
 
-    /// The shape of a node's output, without the batch; `None` for a node of another builder.
+    /// The shape of a node's output, without the batch; `None` if this builder has no such node.
     pub fn shape(&self, node: NodeId) -> Option<&[usize]> {
         self.nodes.get(node.0).map(|node| node.shape.as_slice())
     }
@@ -60,7 +60,7 @@ impl Builder {
     /// Adds any layer.
     ///
     /// # Errors
-    /// When the shapes of `inputs` do not fit the layer.
+    /// When the shapes of `inputs` do not match the layer.
     pub fn layer(&mut self, layer: impl Into<Layer>, inputs: &[NodeId]) -> Result<NodeId> {
         let layer = layer.into();
         let mut shapes = Vec::with_capacity(inputs.len());
@@ -75,14 +75,14 @@ impl Builder {
             Locality::Pointwise => field,
             Locality::Window(window) => field.through(window),
             Locality::Global => ReceptiveField::EVERYTHING,
-            // From here on a field is counted in the front end's cells.
+            // After a front end, receptive fields are counted in its cells.
             Locality::FrontEnd { .. } => ReceptiveField::PIXEL,
         };
         self.nodes.push(Node { layer, inputs: inputs.to_vec(), shape, field });
         Ok(NodeId(self.nodes.len() - 1))
     }
 
-    /// Adds a scale and a shift for each channel.
+    /// Adds a per-channel scale and shift.
     ///
     /// # Errors
     /// As [`Builder::layer`].
@@ -114,7 +114,7 @@ impl Builder {
         self.layer(op, &[x])
     }
 
-    /// Adds a max pool.
+    /// Adds max pooling.
     ///
     /// # Errors
     /// As [`Builder::layer`].
@@ -122,7 +122,7 @@ impl Builder {
         self.layer(op, &[x])
     }
 
-    /// Adds an average pool.
+    /// Adds average pooling.
     ///
     /// # Errors
     /// As [`Builder::layer`].
@@ -130,7 +130,7 @@ impl Builder {
         self.layer(op, &[x])
     }
 
-    /// Adds the mean over the whole image.
+    /// Adds global average pooling: the mean over the whole image.
     ///
     /// # Errors
     /// As [`Builder::layer`].
@@ -138,7 +138,7 @@ impl Builder {
         self.layer(GlobalAvgPool, &[x])
     }
 
-    /// Adds two nodes of one shape.
+    /// Adds the sum of two nodes of the same shape.
     ///
     /// # Errors
     /// As [`Builder::layer`].
@@ -151,7 +151,7 @@ impl Builder {
         self.stages.iter().any(|stage| stage.node == node)
     }
 
-    /// Names a node as a stage, in the order from the input to the output.
+    /// Makes a node a stage with this name. Stages are named in the order from the input to the output.
     ///
     /// # Errors
     /// When the name is taken.
@@ -171,14 +171,14 @@ impl Builder {
         Ok(())
     }
 
-    /// Names the classes that the last stage's units stand for.
+    /// Sets the class names, one for each unit of the last stage.
     pub fn classes(&mut self, names: impl IntoIterator<Item = String>) {
         self.classes = Some(names.into_iter().collect());
     }
 
     /// Sets the source of the weights.
     ///
-    /// If `weights_sha256` is not a valid SHA-256, [`Builder::finish`] replaces it with that of the layers and their values.
+    /// If `weights_sha256` is not a valid SHA-256, [`Builder::finish`] replaces it with the SHA-256 of the layers and their values.
     pub fn weights_source(&mut self, provenance: WeightsSource) {
         self.provenance = provenance;
     }
@@ -186,7 +186,7 @@ impl Builder {
     /// Builds the network.
     ///
     /// # Errors
-    /// When no stage was named, or the last has another number of units than there are classes.
+    /// When no stage was named, or the last stage's number of units differs from the number of classes.
     pub fn finish(self) -> Result<Network> {
         if self.stages.is_empty() {
             return Err(Error::invalid("network", "has no stage; name one with Builder::stage"));
@@ -208,7 +208,7 @@ impl std::fmt::Debug for Builder {
     }
 }
 
-/// An error when the last stage has another number of units than there are classes.
+/// Checks that the last stage has one unit for each class.
 pub(in crate::network) fn check_classes(stages: &[Stage], classes: &[String]) -> Result<()> {
     match stages.last() {
         Some(last) if last.units() != classes.len() => {
@@ -219,7 +219,7 @@ pub(in crate::network) fn check_classes(stages: &[Stage], classes: &[String]) ->
     }
 }
 
-/// The nodes that `last` depends on, itself included, in an order in which they can be computed.
+/// The nodes that `last` depends on, including `last`, in topological order.
 pub(crate) fn ancestors(nodes: &[Node], last: NodeId) -> Vec<usize> {
     let mut needed = vec![false; last.0 + 1];
     needed[last.0] = true;

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// A layer with its frozen weights.
 ///
-/// Operations with one input are [`FrozenOp`]s, which describe themselves: a new one is one file and needs no change here.
+/// Operations with one input implement [`FrozenOp`], so a new operation is one file and needs no change here.
 ///
 /// ```
 /// use metamers::network::Layer;
@@ -25,17 +25,17 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Layer {
-    /// The network's input; only the first node is one.
+    /// The network's input, always the first node.
     Input,
     /// An operation with one input.
     Op(Arc<dyn FrozenOp>),
-    /// A function of one's own, written in candle.
+    /// A custom function, written in candle.
     Module(CandleModule),
-    /// The sum of two inputs of one shape.
+    /// The sum of two inputs of the same shape.
     Add,
-    /// Inputs concatenated along the channels.
+    /// Concatenation of the inputs along the channels.
     Concat,
-    /// `[batch, a, b, c]` becomes `[batch, a * b * c]`.
+    /// Reshapes `[batch, a, b, c]` to `[batch, a * b * c]`.
     Flatten,
 }
 
@@ -46,7 +46,7 @@ impl<Op: FrozenOp> From<Op> for Layer {
 }
 
 impl Layer {
-    /// The operation of this type, if the layer is one.
+    /// The layer's operation, if it has this type.
     #[must_use]
     pub fn as_op<Op: FrozenOp>(&self) -> Option<&Op> {
         match self {
@@ -55,7 +55,7 @@ impl Layer {
         }
     }
 
-    /// The rectifier, if the layer is one.
+    /// The layer's rectifier, if it is one.
     pub(crate) fn relu(&self) -> Option<Relu> {
         self.as_op().copied()
     }
@@ -66,7 +66,7 @@ impl Layer {
         self.op().map_or(0, FrozenOp::num_parameters)
     }
 
-    /// The number of parameters of several layers; weights that they share count once.
+    /// The number of parameters of several layers; shared weights count once.
     pub(in crate::network) fn count_parameters<'a>(layers: impl Iterator<Item = &'a Self>) -> usize {
         let mut seen = HashSet::new();
         let weights = |layer: &Self| layer.op().and_then(FrozenOp::shared_weights).map(<[f32]>::as_ptr);
@@ -83,7 +83,7 @@ impl Layer {
         self.op().map_or_else(Default::default, FrozenOp::identity)
     }
 
-    /// The inputs that one output depends on.
+    /// The locality of the layer: the inputs that one output depends on.
     pub(in crate::network) fn locality(&self) -> Locality {
         match self {
             Self::Flatten => Locality::Global,
@@ -99,7 +99,7 @@ impl Layer {
         }
     }
 
-    /// The operation, where the layer has one input and is not a flattening.
+    /// The operation or custom module; `None` for the input, sums, concatenations and flattening.
     pub(crate) fn shared_op(&self) -> Option<Arc<dyn FrozenOp>> {
         match self {
             Self::Op(op) => Some(op.clone()),
@@ -108,7 +108,7 @@ impl Layer {
         }
     }
 
-    /// The name in errors and listings.
+    /// The layer's name in errors and listings.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -121,7 +121,7 @@ impl Layer {
         }
     }
 
-    /// The shape of the output, without the batch, for inputs of these shapes.
+    /// The output shape for inputs of these shapes, without the batch.
     pub(in crate::network) fn output_shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>> {
         let expected = match self {
             Self::Input => 0..=0,
@@ -157,12 +157,12 @@ impl Layer {
         }
     }
 
-    /// The output for a batch of inputs, differentiable.
+    /// Computes the output for a batch of inputs; differentiable.
     pub(in crate::network) fn run(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         match self {
             Self::Input => Ok(inputs[0].clone()),
             Self::Op(op) => op.apply(inputs[0]),
-            // A module reports its errors, which `FrozenOp::forward` cannot, and keeps candle's graph.
+            // Runs the module directly, since `FrozenOp::forward` can neither return its errors nor keep candle's graph.
             Self::Module(module) => module.run(inputs[0]),
             Self::Add => Ok((inputs[0] + inputs[1])?),
             Self::Concat => Ok(Tensor::cat(inputs, 1)?),

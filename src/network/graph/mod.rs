@@ -1,4 +1,4 @@
-//! The graph of layers with named stages, and its builder.
+//! The graph of layers and named stages, and its builder.
 
 mod builder;
 mod layer;

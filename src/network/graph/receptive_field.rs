@@ -2,23 +2,23 @@
 
 use crate::ops::Window;
 
-/// The input pixels that one unit of a stage depends on, `[vertical, horizontal]`; `None` when it sees the whole input.
+/// The receptive field of a stage's units in input pixels, `[vertical, horizontal]`.
 ///
 /// Along each axis, from a layer's input to its output, `size += (span - 1) * step` and `step *= stride`
 /// (Araujo, Norris & Sim, Distill 2019).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceptiveField {
-    /// Height and width of the field in pixels, not cut at the image's border.
+    /// Height and width of the field in pixels, not cut at the image's border; `None` for the whole input.
     pub size: Option<[usize; 2]>,
     /// Input pixels between the centres of neighbouring units.
     pub step: [usize; 2],
 }
 
 impl ReceptiveField {
-    /// A pixel of the input.
+    /// The receptive field of an input pixel.
     pub(super) const PIXEL: Self = Self { size: Some([1, 1]), step: [1, 1] };
 
-    /// A unit that sees everything.
+    /// The receptive field of a unit that depends on the whole input.
     pub(super) const EVERYTHING: Self = Self { size: None, step: [1, 1] };
 
     pub(super) fn through(self, window: Window) -> Self {
@@ -28,7 +28,7 @@ impl ReceptiveField {
         Self { size, step: [0, 1].map(|axis| self.step[axis].saturating_mul(window.stride[axis])) }
     }
 
-    /// The field as text, for an input of this height and width; a larger field is the whole input.
+    /// The field as text, for an input of this height and width; a larger field is reported as the whole input.
     pub(crate) fn within(self, [height, width]: [usize; 2]) -> String {
         match self.size {
             Some([rows, columns]) if rows < height || columns < width => self.to_string(),
@@ -36,7 +36,7 @@ impl ReceptiveField {
         }
     }
 
-    /// The larger of two fields, of units that are added or put side by side.
+    /// The larger of two fields, for sums and concatenations.
     pub(super) fn union(self, other: Self) -> Self {
         let size = self.size.zip(other.size).map(|(a, b)| [a[0].max(b[0]), a[1].max(b[1])]);
         Self { size, step: self.step }

@@ -1,19 +1,19 @@
-//! A place in a network whose activations a metamer matches.
+//! A named stage of a network, whose activations a metamer matches.
 
 use super::{NodeId, ReceptiveField};
 
-/// A named place in a network.
+/// A named stage of a network.
 #[derive(Clone, Debug)]
 pub struct Stage {
-    /// The name, as the field uses it.
+    /// The stage's name, as in the literature.
     pub name: String,
     /// Shape of the activations without the batch.
     pub shape: Vec<usize>,
     /// The receptive field of one unit.
     pub receptive_field: ReceptiveField,
-    /// Numbers held by the layers up to here.
+    /// The number of parameters up to this stage.
     pub num_parameters: usize,
-    /// Multiplications and additions up to here for one input, each pair counted as one.
+    /// Multiply-accumulate operations up to this stage for one input.
     pub macs: usize,
     pub(crate) node: NodeId,
 }

@@ -1,4 +1,4 @@
-//! Nodes that work on each number by itself, or join tensors of one shape.
+//! Element-wise nodes, sums and concatenations.
 
 use super::attributes::Attributes;
 use super::constant::Constant;
@@ -17,7 +17,7 @@ impl Import {
 
     pub(super) fn clip(&mut self, node: &proto::Node) -> Outcome<Value> {
         let attributes = Attributes::new(node, &["max", "min"])?;
-        // Since version 11 of the operators the limits are inputs.
+        // Since opset 11 the limits are inputs.
         let limit = |index: usize, name: &str, otherwise: f32| match self.optional(node, index)? {
             Some(limit) => limit.single(),
             None => Ok(attributes.float(name, otherwise)),
@@ -26,7 +26,7 @@ impl Import {
         if low != 0.0 || high.is_nan() || high <= 0.0 {
             return Err(format!("from {low} to {high} is not supported; from 0 to a number above it is").into());
         }
-        // An exporter's largest float stands for no limit.
+        // Exporters write the largest float for no limit.
         let ceiling = if high == f32::MAX { f32::INFINITY } else { high };
         self.rectify(node, Relu { max: ceiling })
     }
@@ -138,7 +138,7 @@ impl Import {
         let at = first.axis(axis)?;
         let same_order = |part: &Value| match (&part.layout, &first.layout) {
             (Layout::Image { axes, .. }, Layout::Image { axes: order, .. }) => axes == order && order[at] == 0,
-            // A vector's numbers lie behind each other if the axis is the one that is not 1.
+            // Vectors are concatenated along the only axis whose size is not 1.
             (Layout::Vector { sizes }, Layout::Vector { sizes: other }) => {
                 sizes.len() == other.len() && sizes[at] == part.count() && other[at] == first.count()
             }
@@ -164,7 +164,7 @@ impl Import {
     }
 }
 
-/// A constant as one number for each channel of `x`; its axes are those of `x` counted from the end.
+/// Broadcasts a constant to one value per channel of `x`; axes are aligned from the end.
 fn per_channel(x: &Value, constant: &Constant) -> Outcome<Vec<f32>> {
     let values = constant.as_floats()?;
     let shape = x.shape();
@@ -180,7 +180,7 @@ fn per_channel(x: &Value, constant: &Constant) -> Outcome<Vec<f32>> {
     if values.len() == 1 {
         return Ok(vec![values[0]; channels]);
     }
-    // The axis of the constant that is not 1, as one of `x`; the batch's is -1.
+    // The constant's only axis with a size other than 1, as an axis of `x`; the batch is -1.
     let shift = shape.len() as isize - constant.sizes.len() as isize;
     let mut wide = (0..constant.sizes.len()).filter(|&axis| constant.sizes[axis] != 1);
     let (Some(axis), None) = (wide.next(), wide.next()) else { return Err(refused().into()) };

@@ -1,14 +1,14 @@
-//! The settings of a node.
+//! The attributes of a node.
 
 use super::constant::Constant;
 use super::proto;
 use super::unsupported::Outcome;
 use crate::ops::Padding;
 
-/// No size, stride or padding is larger.
+/// Maximum size, stride or padding.
 const LIMIT: i64 = 1 << 24;
 
-/// A node's attributes; those of other names than `known` are refused.
+/// A node's attributes; the constructor rejects names that are not in `known`.
 pub(super) struct Attributes<'a>(&'a [proto::Attribute]);
 
 impl<'a> Attributes<'a> {
@@ -46,7 +46,7 @@ impl<'a> Attributes<'a> {
         self.find(name).map(|a| std::str::from_utf8(&a.text).unwrap_or("?"))
     }
 
-    /// Refuses another value than the one that is supported.
+    /// Returns an error unless the attribute has the supported value.
     pub fn only(&self, name: &str, supported: i64) -> Outcome<()> {
         match self.int(name, supported) {
             value if value == supported => Ok(()),
@@ -54,7 +54,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Rows and columns.
+    /// An attribute of two values, for rows and columns.
     pub fn pair(&self, name: &str, otherwise: usize) -> Outcome<[usize; 2]> {
         match self.ints(name) {
             None => Ok([otherwise; 2]),
@@ -63,7 +63,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// `auto_pad` and `pads`, for a window that spans so many pixels.
+    /// The padding from `auto_pad` and `pads`, for a window of this span in pixels.
     pub fn padding(&self, input: [usize; 2], span: [usize; 2], stride: [usize; 2]) -> Outcome<Padding> {
         match self.text("auto_pad").unwrap_or("NOTSET") {
             "NOTSET" | "" => match self.ints("pads") {
@@ -98,7 +98,7 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// ONNX's order: the beginnings of both axes, then their ends.
+/// Padding from ONNX's order: the starts of both axes, then their ends.
 pub(super) fn padding(pads: &[i64]) -> Outcome<Padding> {
     match *pads {
         [top, left, bottom, right] => {

@@ -1,4 +1,4 @@
-//! Numbers that an ONNX file holds: weights, and sizes of shapes.
+//! Constant tensors of an ONNX file: weights and shapes.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ const FLOAT16: i32 = 10;
 const DOUBLE: i32 = 11;
 const BFLOAT16: i32 = 16;
 
-/// A tensor that does not depend on the input. A single number has no sizes.
+/// A tensor that does not depend on the input. For a scalar, `sizes` is empty.
 #[derive(Clone)]
 pub(super) struct Constant {
     pub sizes: Vec<usize>,
@@ -38,7 +38,7 @@ impl Constant {
         Self { sizes: vec![values.len()], values: Values::Floats(values.into()) }
     }
 
-    /// The values of a tensor in the file; refused where they are not there, not finite, or no numbers that a classifier uses.
+    /// Reads a tensor of the file; an error if its values are missing, not finite, or have an unsupported type.
     pub fn read(tensor: &proto::Tensor) -> Outcome<Self> {
         if tensor.elsewhere != 0 {
             return Err("lies in a file of its own (external data); save the model as one file, in Python with \
@@ -81,7 +81,7 @@ impl Constant {
         }
     }
 
-    /// The only value.
+    /// The value of a tensor with one element.
     pub fn single(&self) -> Outcome<f32> {
         match (&self.values, self.sizes.iter().product::<usize>()) {
             (Values::Floats(values), 1) => Ok(values[0]),

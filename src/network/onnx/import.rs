@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// Maximum number of values in a layer's output for one input.
 pub(super) const MAX_VALUES: usize = 1 << 28;
 
-/// Minimum opset version: the first with today's broadcasting.
+/// Minimum opset version: the first with multidirectional broadcasting.
 const MIN_OPSET: i64 = 7;
 
 /// Operators that [`Import::node`] supports.
@@ -31,7 +31,7 @@ pub(super) enum Operand {
 pub(super) struct Import {
     pub b: Builder,
     operands: HashMap<String, Operand>,
-    /// Read when a node asks for them.
+    /// Initializers by name, read when a node uses them.
     constants: HashMap<String, proto::Tensor>,
 }
 
@@ -82,7 +82,7 @@ pub(super) fn network(
 
     import.nodes(path, &graph.nodes, &needed, &chosen)?;
     if chosen.is_empty() {
-        // A classifier's answer is its first output; others are heads for training.
+        // The first output holds the logits; further outputs are auxiliary heads for training.
         for slot in graph.outputs.iter().rev() {
             import
                 .output(&slot.name)
@@ -101,7 +101,7 @@ fn is_stage(op: &str) -> bool {
 }
 
 impl Import {
-    /// Adds the needed nodes in order, and names the stages.
+    /// Adds the needed nodes in order and names the stages.
     fn nodes(
         &mut self,
         path: &Path,
@@ -177,7 +177,7 @@ impl Import {
         Ok(Operand::Value(value))
     }
 
-    /// The output of this name, as the last stage.
+    /// Makes the output of this name the last stage.
     fn output(&mut self, name: &str) -> Outcome<()> {
         let Some(Operand::Value(value)) = self.operands.get(name).cloned() else {
             return Err("is computed by no node".into());
@@ -189,7 +189,7 @@ impl Import {
         Ok(())
     }
 
-    /// Adds a layer; the sizes that come out stay such that numbers can be counted.
+    /// Adds a layer; an error if its output exceeds [`MAX_VALUES`].
     pub fn push(&mut self, layer: Layer, inputs: &[NodeId]) -> Outcome<NodeId> {
         let node = self.b.layer(layer, inputs)?;
         let shape = self.b.shape(node).unwrap_or_default();
@@ -199,7 +199,7 @@ impl Import {
         }
     }
 
-    /// An image layer's output.
+    /// The output of an image layer as a [`Value`].
     pub fn image(&self, node: NodeId) -> Outcome<Value> {
         match self.b.shape(node) {
             Some(&[channels, height, width]) => Ok(Value::image(node, [channels, height, width])),
@@ -225,7 +225,7 @@ impl Import {
         self.find(node, index)?.ok_or_else(|| format!("has no input {}", index + 1).into())
     }
 
-    /// An input that depends on the picture, with no zeros around it.
+    /// A node's input that depends on the image; an error if it has pending padding.
     pub fn value(&self, node: &proto::Node, index: usize) -> Outcome<Value> {
         self.padded(node, index)?.unpadded()
     }

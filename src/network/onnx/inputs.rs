@@ -1,4 +1,4 @@
-//! The file's input, and what is done to a picture on its way there.
+//! The file's input and its preprocessing.
 
 use candle_core::{Device, Tensor};
 
@@ -8,13 +8,13 @@ use super::{OnnxOptions, Preparation, proto};
 use crate::network::NodeId;
 use crate::ops::{ChannelAffine, Conv2d, Conv2dConfig};
 
-/// No side of an input is longer.
+/// Maximum side of an input in pixels.
 const LONGEST: i64 = 1 << 16;
 
-/// ONNX's type of float32.
+/// ONNX's data type for float32.
 const FLOAT: i32 = 1;
 
-/// Channels, height and width of the input, and whether the channels come last.
+/// The input's channels, height and width, and `true` if its layout is channels-last.
 pub(super) fn input(slot: &proto::Slot, options: &OnnxOptions) -> Outcome<([usize; 3], bool)> {
     let tensor = slot.kind.as_ref().and_then(|kind| kind.tensor.as_ref()).ok_or("is not a tensor")?;
     if tensor.element != FLOAT {
@@ -50,7 +50,7 @@ pub(super) fn input(slot: &proto::Slot, options: &OnnxOptions) -> Outcome<([usiz
 }
 
 impl Import {
-    /// From the picture to what the file wants.
+    /// Adds the preprocessing layers.
     pub(super) fn prepare(&mut self, options: &OnnxOptions, channels: usize) -> Outcome<NodeId> {
         let input = self.b.input();
         let (scale, shift) = match &options.preparation {

@@ -1,4 +1,4 @@
-//! Nodes that multiply vectors with matrices.
+//! Matrix multiplication nodes.
 
 use candle_core::{Device, Tensor};
 

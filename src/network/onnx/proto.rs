@@ -1,4 +1,4 @@
-//! The messages of an ONNX file, as far as a classifier needs them; numbers of fields as in ONNX's `onnx.proto`.
+//! The protobuf messages of an ONNX file that a classifier needs; field numbers as in ONNX's `onnx.proto`.
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Model {
@@ -80,7 +80,7 @@ pub(super) struct Tensor {
     pub raw: Vec<u8>,
     #[prost(double, repeated, tag = "10")]
     pub doubles: Vec<f64>,
-    /// 1: the values are in a file of their own.
+    /// `data_location`; 1 means that the values are in an external file.
     #[prost(int32, tag = "14")]
     pub elsewhere: i32,
 }
@@ -116,7 +116,7 @@ pub(super) struct Shape {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Size {
-    /// Not there where the size is only known when the network runs.
+    /// The size; absent if dynamic.
     #[prost(int64, optional, tag = "1")]
     pub value: Option<i64>,
     #[prost(string, optional, tag = "2")]

@@ -1,18 +1,18 @@
-//! The nodes that become stages, and the nodes that those depend on.
+//! The nodes that become stages, and their dependencies.
 
 use std::collections::HashMap;
 
 use super::{OnnxOptions, proto};
 use crate::{Error, Result};
 
-/// A node that becomes a stage of this name.
+/// A node selected as a stage.
 pub(super) struct Chosen {
     pub name: String,
     pub node: usize,
     pub output: String,
 }
 
-/// The stages that were asked for, each with its node.
+/// The stages selected by the options, each with its node.
 pub(super) fn chosen(options: &OnnxOptions, nodes: &[proto::Node]) -> Result<Vec<Chosen>> {
     let find = |(name, wanted): &(String, String)| {
         let by_name = nodes.iter().position(|node| node.name == *wanted && !wanted.is_empty());
@@ -30,7 +30,7 @@ pub(super) fn chosen(options: &OnnxOptions, nodes: &[proto::Node]) -> Result<Vec
     options.stages.iter().map(find).collect()
 }
 
-/// The nodes that the goals depend on, in the file's order.
+/// The nodes that the goals depend on, in file order.
 pub(super) fn needed(nodes: &[proto::Node], goals: &[&str]) -> Vec<usize> {
     let mut makers: HashMap<&str, usize> = HashMap::new();
     for (index, node) in nodes.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Nodes that only change how numbers are seen, and the sizes that they are told.
+//! Nodes that change only the shape or layout of a tensor, and shape arithmetic on constants.
 
 use super::attributes::Attributes;
 use super::constant::{Constant, Values};
@@ -8,7 +8,7 @@ use super::unsupported::Outcome;
 use super::value::{CHANNELS_FIRST, Layout, Value};
 use crate::network::Layer;
 
-/// ONNX's types in which a `Cast` leaves floats as they are here.
+/// ONNX data types to which `Cast` is supported.
 const FLOAT: i64 = 1;
 const INT64: i64 = 7;
 
@@ -34,7 +34,7 @@ impl Import {
         let (shape, count) = (x.shape(), x.count());
         let refused = || format!("of {shape:?} to {target:?} is not supported; to one vector for each input is");
         let Some((&batch, rest)) = target.split_first() else { return Err(refused().into()) };
-        // The batch stays: as it is, as one, or as what the other sizes leave over.
+        // The batch must be kept: 0 (copied), 1, or -1 (inferred).
         let mut sizes = vec![];
         for (axis, &size) in rest.iter().enumerate() {
             sizes.push(match size {
@@ -59,7 +59,7 @@ impl Import {
         self.seen_as(x, sizes)
     }
 
-    /// The same numbers in another shape: its own, or that of a vector.
+    /// Reshapes a value to its own shape or to a vector.
     fn seen_as(&mut self, x: Value, sizes: Vec<usize>) -> Outcome<Value> {
         if sizes == x.shape() {
             return Ok(x);
@@ -72,7 +72,7 @@ impl Import {
         Ok(Value { layout: Layout::Vector { sizes }, ..vector })
     }
 
-    /// All numbers of an input behind each other.
+    /// Flattens a value to a vector.
     fn as_vector(&mut self, x: Value) -> Outcome<Value> {
         let count = x.count();
         let node = match &x.layout {
@@ -111,7 +111,7 @@ impl Import {
         Ok(Value { layout, ..x })
     }
 
-    /// Nodes that take the picture's values and sizes alike.
+    /// Evaluates a node that accepts both constants and values that depend on the image.
     pub(super) fn shape_or_value(&mut self, node: &proto::Node) -> Outcome<Operand> {
         let constants =
             |import: &Self| (0..node.inputs.len()).map(|i| import.constant(node, i)).collect::<Outcome<Vec<_>>>();
@@ -123,7 +123,7 @@ impl Import {
             "Shape" => {
                 Attributes::new(node, &[])?;
                 let sizes = self.value(node, 0)?.shape();
-                // The batch counts as 1: every other size is that of one input.
+                // The batch size is 1: all sizes are those of one input.
                 let sizes: Vec<i64> = std::iter::once(1).chain(sizes.into_iter().map(|n| n as i64)).collect();
                 return Ok(Operand::Constant(Constant::ints(sizes)));
             }
@@ -153,7 +153,7 @@ impl Import {
         }
     }
 
-    /// Since version 13 of the operators the axes are an input.
+    /// The axes of a node; an input since opset 13.
     fn axes(&self, node: &proto::Node) -> Outcome<Option<Vec<i64>>> {
         let attributes = Attributes::new(node, &["axes"])?;
         match self.optional(node, 1)? {

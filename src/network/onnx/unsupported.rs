@@ -1,4 +1,4 @@
-//! Why a node or a tensor cannot be taken, before it is said where it stands.
+//! The error for an unsupported node or tensor, before its position in the file is added.
 
 pub(super) struct Unsupported(pub String);
 

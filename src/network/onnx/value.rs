@@ -4,28 +4,28 @@ use super::unsupported::Outcome;
 use crate::network::NodeId;
 use crate::ops::Padding;
 
-/// A node of the graph, and how ONNX sees its output.
+/// A node of the graph, with the layout of its output in ONNX.
 #[derive(Clone)]
 pub(super) struct Value {
     pub node: NodeId,
     pub layout: Layout,
-    /// Zeros around it that a `Pad` has put there, and that the next layer takes over.
+    /// Zero padding from a `Pad` node, which the next layer applies.
     pub padding: Padding,
-    /// No value is below 0, so zeros around it never win a max pool.
+    /// `true` if no value is negative, so that zero padding does not change a max pool.
     pub rectified: bool,
 }
 
 #[derive(Clone, PartialEq)]
 pub(super) enum Layout {
-    /// `[channels, height, width]` in our graph; axis `i` of ONNX, not counting the batch, is our axis `axes[i]`.
+    /// `[channels, height, width]` in the graph; axis `i` of ONNX, without the batch, is the graph's axis `axes[i]`.
     Image { sizes: [usize; 3], axes: [usize; 3] },
-    /// A vector in our graph; ONNX may see further axes of size 1.
+    /// A vector in the graph; ONNX may have further axes of size 1.
     Vector { sizes: Vec<usize> },
 }
 
-/// Channels, height, width.
+/// The axes of ONNX's channels-first layout: channels, height, width.
 pub(super) const CHANNELS_FIRST: [usize; 3] = [0, 1, 2];
-/// Height, width, channels.
+/// The axes of ONNX's channels-last layout: height, width, channels.
 pub(super) const CHANNELS_LAST: [usize; 3] = [1, 2, 0];
 
 impl Value {
@@ -41,7 +41,7 @@ impl Value {
         Self { node, layout, padding: Padding::default(), rectified: false }
     }
 
-    /// The shape that ONNX sees, without the batch.
+    /// The shape in ONNX, without the batch.
     pub fn shape(&self) -> Vec<usize> {
         match &self.layout {
             Layout::Image { sizes, axes } => axes.iter().map(|&axis| sizes[axis]).collect(),
@@ -54,7 +54,7 @@ impl Value {
         self.shape().iter().product()
     }
 
-    /// The size of channels first.
+    /// The sizes `[channels, height, width]` of an image in channels-first layout.
     pub fn as_image(&self) -> Outcome<[usize; 3]> {
         match &self.layout {
             Layout::Image { sizes, axes } if *axes == CHANNELS_FIRST => Ok(*sizes),
@@ -69,7 +69,7 @@ impl Value {
         }
     }
 
-    /// The length of a vector that ONNX sees as one.
+    /// The length of a value that is a vector in ONNX.
     pub fn as_vector(&self) -> Outcome<usize> {
         match &self.layout {
             Layout::Vector { sizes } if sizes.len() == 1 => Ok(sizes[0]),
@@ -77,7 +77,7 @@ impl Value {
         }
     }
 
-    /// Refuses zeros around it, for a layer that cannot take them over.
+    /// Returns an error if padding is pending, for a layer that cannot apply it.
     pub fn unpadded(self) -> Outcome<Self> {
         match self.padding == Padding::default() {
             true => Ok(self),
@@ -85,7 +85,7 @@ impl Value {
         }
     }
 
-    /// The axis of ONNX, the batch being 0, as one of ours, the channels being 0; counted from the end if negative.
+    /// Converts an ONNX axis, which counts the batch as 0 and may be negative, to an index into [`Value::shape`].
     pub fn axis(&self, axis: i64) -> Outcome<usize> {
         let rank = self.shape().len() as i64 + 1;
         let at = if axis < 0 { axis.saturating_add(rank) } else { axis };

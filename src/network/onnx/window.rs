@@ -1,4 +1,4 @@
-//! Nodes that slide a window, or take in the whole image.
+//! Convolutions, pools and `Pad`: nodes with a sliding window or over the whole image.
 
 use super::attributes::{Attributes, padding};
 use super::import::Import;
@@ -29,7 +29,7 @@ impl Import {
             && kernel == [1, 1]
             && groups == 1
         {
-            // One pixel: the same as a fully connected layer.
+            // A convolution on a vector is a fully connected layer.
             let layer = Linear::new(&weight.tensor()?.reshape((outputs, inputs))?, bias.as_ref())?;
             let x = x.unpadded()?;
             if attributes.ints("pads").is_some_and(|pads| pads.iter().any(|&n| n != 0)) {
@@ -53,7 +53,7 @@ impl Import {
         if let Some(mode) = attributes.text("mode").filter(|&mode| mode != "constant") {
             return Err(format!("mode = {mode} is not supported; constant is").into());
         }
-        // Since version 11 of the operators these are inputs.
+        // Since opset 11 these are inputs.
         let pads = match self.optional(node, 1)? {
             Some(pads) => pads.as_ints()?.to_vec(),
             None => attributes.ints("pads").ok_or("has no pads")?.to_vec(),
@@ -95,7 +95,7 @@ impl Import {
         let x = self.padded(node, 0)?;
         let counted = attributes.flag("count_include_pad");
         let window = window(&attributes, &x)?;
-        // Zeros of a Pad are pixels like others; those of the pool are so only where they count.
+        // The average includes zeros from a Pad, and the pool's own padding only with count_include_pad.
         let count = counted || x.padding != Padding::default();
         if window.padding != x.padding && count && !counted {
             return Err("follows a Pad, and has pads of its own that do not count".into());
@@ -126,7 +126,7 @@ impl Import {
     pub(super) fn reduce_mean(&mut self, node: &proto::Node) -> Outcome<Value> {
         let attributes = Attributes::new(node, &["axes", "keepdims", "noop_with_empty_axes"])?;
         let x = self.value(node, 0)?;
-        // Since version 18 of the operators the axes are an input.
+        // Since opset 18 the axes are an input.
         let axes = match self.optional(node, 1)? {
             Some(axes) => axes.as_ints()?.to_vec(),
             None => attributes.ints("axes").unwrap_or_default().to_vec(),
@@ -142,7 +142,7 @@ impl Import {
         }
     }
 
-    /// The mean of each channel.
+    /// Adds the mean of each channel over the image.
     fn mean(&mut self, x: Value, keep: bool) -> Outcome<Value> {
         let Layout::Image { sizes: [channels, ..], axes } = &x.layout else { return Err("takes an image".into()) };
         let sizes = match keep {
@@ -165,7 +165,7 @@ fn window(attributes: &Attributes<'_>, x: &Value) -> Outcome<Window> {
     Ok(window.padding(sum(x.padding, own)))
 }
 
-/// Height and width, with the zeros of a `Pad`.
+/// Height and width, including the padding of a `Pad`.
 fn size(x: &Value) -> Outcome<[usize; 2]> {
     let [_, height, width] = x.as_image()?;
     let Padding { top, bottom, left, right } = x.padding;

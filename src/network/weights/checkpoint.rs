@@ -1,4 +1,4 @@
-//! Weights from a file, checked before they are used, or from a seed.
+//! Weights from a file or a seed, with validation.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use crate::{Error, Result};
 
 /// The tensors of a weights file, by name; or, with [`Checkpoint::random`], the weights of an untrained network.
 ///
-/// A tensor is asked for with the shape that the architecture needs; a missing name, another shape, another type than
-/// float32, and values that are not finite are errors that name the file and the tensor.
+/// Tensors are requested with the shape that the architecture needs. A missing name, another shape and values that are not finite
+/// are errors that name the file and the tensor.
 pub struct Checkpoint {
     path: PathBuf,
     weights: Weights,
@@ -29,11 +29,11 @@ enum Weights {
         notes: HashMap<String, String>,
         sha256: String,
     },
-    /// The seed, and the digest of all values that were asked for.
+    /// The seed, and the digest of all values requested so far.
     Seed(u64, Mutex<Sha256>),
 }
 
-/// The learnt parameters of a batch normalisation: `y = (x - mean) / sqrt(variance + epsilon) * weight + bias`.
+/// The parameters of a batch normalisation: `y = (x - mean) / sqrt(variance + epsilon) * weight + bias`.
 #[derive(Clone)]
 pub struct BatchNorm {
     scale: Vec<f64>,
@@ -41,29 +41,29 @@ pub struct BatchNorm {
 }
 
 impl Checkpoint {
-    /// Reads a safetensors file, or a `.pth` or `.pt` file that PyTorch wrote as a zip archive (since version 1.6).
+    /// Reads a safetensors file, or a `.pth` or `.pt` file in PyTorch's zip format (since version 1.6).
     ///
-    /// A relative path that does not exist is looked up among the files that ship with the project, and those that
+    /// A relative path that does not exist is looked up among the files that ship with the project and those that
     /// `scripts/assets --optional` fetches (`optional/alexnet.safetensors`).
     ///
-    /// float16, bfloat16 and float64 values become float32; whole numbers (counts of batches) are left out. Wrappers' prefixes
-    /// (`module.`, `model.`) that all names share are taken off, and so is a dict around the state dict (`model`, `state_dict`).
-    /// From an AttackerModel, as in the authors' files of 2023, the network (`model.`) is read; its copy (`attacker.`), the
+    /// float16, bfloat16 and float64 values are converted to float32; integers (batch counts) are skipped. Wrapper prefixes
+    /// (`module.`, `model.`) that all names share are stripped, and a dict around the state dict (`model`, `state_dict`) is unwrapped.
+    /// For an AttackerModel, as in the authors' files of 2023, the network (`model.`) is read; its copy (`attacker.`), the
     /// `normalizer` and the `preproc` are dropped.
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be read, is truncated, is in PyTorch's format before 1.6, or has another format.
+    /// [`Error::File`] when the file cannot be read, is truncated, or has another format, such as PyTorch's before 1.6.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = &*assets::find(path.as_ref())?;
         let WeightsFile { tensors, notes, sha256 } = WeightsFile::read(path)?;
         Ok(Self { path: path.into(), weights: Weights::File { tensors, notes, sha256 } })
     }
 
-    /// Weights of an untrained network: any tensor that is asked for, the same for the same seed, name and shape.
+    /// Random weights for an untrained network: any requested tensor, determined by the seed, its name and its shape.
     ///
-    /// The value `i` comes from `u = mix((k + i) * 0x9E3779B97F4A7C15) / 2^64`, cut to 24 bits, with
-    /// `k = FNV-1a(name) + seed * 0x9E3779B97F4A7C15`, both modulo `2^64`, and SplitMix64's `mix`. Tensors of two and more axes are
-    /// `(2 u - 1) sqrt(6 / fan in)` (He et al., ICCV 2015); a vector is `0.75 + u / 2` where its name ends with `.weight` or
+    /// Value `i` is derived from `u = mix((k + i) * 0x9E3779B97F4A7C15) / 2^64`, truncated to 24 bits, with
+    /// `k = FNV-1a(name) + seed * 0x9E3779B97F4A7C15`, both modulo `2^64`, and SplitMix64's `mix`. Tensors with two or more axes are
+    /// `(2 u - 1) sqrt(6 / fan in)` (He et al., ICCV 2015). A vector is `0.75 + u / 2` if its name ends with `.weight` or
     /// `.running_var`, as in batch normalisation, and `(u - 0.5) / 10` otherwise.
     pub fn random(seed: u64) -> Self {
         let path = format!("random weights, seed {seed}").into();
@@ -93,7 +93,7 @@ impl Checkpoint {
         WeightsSource { source: file.into_owned(), weights_sha256 }
     }
 
-    /// A note in the file's header; `.pth` files and random weights have none.
+    /// A metadata entry of the safetensors header; `None` for `.pth` files and random weights.
     pub fn note(&self, name: &str) -> Option<&str> {
         match &self.weights {
             Weights::File { notes, .. } => notes.get(name).map(String::as_str),
@@ -104,7 +104,7 @@ impl Checkpoint {
     /// The shape of the tensor of this name.
     ///
     /// # Errors
-    /// When there is none (random weights have any shape, so none of their own), or it is a single number.
+    /// When there is no such tensor, it is a scalar, or the weights are random, which have no shapes.
     pub fn shape(&self, name: &str) -> Result<&[usize]> {
         let Weights::File { tensors, .. } = &self.weights else { return Err(self.missing(name)) };
         match tensors.get(name) {
@@ -129,7 +129,7 @@ impl Checkpoint {
     /// The tensor of this name and shape.
     ///
     /// # Errors
-    /// When there is none, it has another shape, or holds values that are not finite.
+    /// When there is no such tensor, or it has another shape or values that are not finite.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let tensors = match &self.weights {
             Weights::File { tensors, .. } => tensors,
@@ -168,7 +168,7 @@ impl Checkpoint {
         Conv2d::new(&self.tensor(&format!("{name}.weight"), &weight)?, None, config)
     }
 
-    /// The convolution `name.weight` without bias, the batch normalisation `norm` folded into it.
+    /// The convolution `name.weight` without bias, with the batch normalisation `norm` folded in.
     ///
     /// # Errors
     /// As [`Checkpoint::tensor`].
@@ -210,7 +210,7 @@ impl Checkpoint {
         Ok(BatchNorm { scale, shift })
     }
 
-    /// The fully connected layer `name.weight`, `name.bias`.
+    /// The fully connected layer `name.weight` with its bias `name.bias`.
     ///
     /// # Errors
     /// As [`Checkpoint::tensor`].
@@ -232,7 +232,7 @@ impl std::fmt::Debug for BatchNorm {
     }
 }
 
-/// As [`Checkpoint::random`] says.
+/// The values of a random tensor, as documented at [`Checkpoint::random`].
 fn random_values(seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
     let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
@@ -253,10 +253,10 @@ fn random_values(seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
 }
 
 impl BatchNorm {
-    /// The normalisation as a separate layer, for when it cannot be folded into a convolution: one with padding comes behind it.
+    /// The normalisation as a separate layer, for cases in which it cannot be folded into the next convolution because of padding.
     ///
     /// # Errors
-    /// When it has no channel.
+    /// When there are no channels.
     pub fn affine(&self) -> Result<ChannelAffine> {
         let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
         ChannelAffine::new(&narrow(&self.scale), &narrow(&self.shift))

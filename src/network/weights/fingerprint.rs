@@ -1,11 +1,11 @@
-//! The fingerprint of a network without a weights file.
+//! Fingerprints of networks without a weights file.
 
 use sha2::{Digest, Sha256};
 
 use crate::fs::sha256::hex;
 use crate::network::{Input, Node, Stage};
 
-/// SHA-256 of the layers, how they are joined, their values and the names of the stages, in hexadecimal.
+/// Hexadecimal SHA-256 of the layers, their connections, their values and the names of the stages.
 pub(in crate::network) fn of(input: &Input, nodes: &[Node], stages: &[Stage]) -> String {
     let mut hasher = Sha256::new();
     numbers(&mut hasher, &input.shape());
@@ -28,7 +28,7 @@ pub(in crate::network) fn of(input: &Input, nodes: &[Node], stages: &[Stage]) ->
     hex(&hasher.finalize())
 }
 
-// Lengths go first, so that no two networks run into the same bytes.
+// Lengths are hashed first, so that different networks cannot give the same bytes.
 fn numbers(hasher: &mut Sha256, numbers: &[usize]) {
     hasher.update((numbers.len() as u64).to_le_bytes());
     numbers.iter().for_each(|&n| hasher.update((n as u64).to_le_bytes()));

@@ -1,4 +1,4 @@
-//! Weights from the Hugging Face hub, kept in its cache and checked.
+//! Weights from the Hugging Face hub, with its cache and SHA-256 verification.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -16,12 +16,11 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// A weights file on the Hugging Face hub: its repository, revision, name and expected SHA-256.
 ///
-/// [`HubFile::fetch`] gives the path of a file on this machine, which every `zoo::*_from` and
-/// [`Checkpoint::open`](super::Checkpoint::open) takes. It is downloaded once, into the cache that the hub's other programs use as well
-/// (`HF_HOME`, else `~/.cache/huggingface`).
+/// [`HubFile::fetch`] returns a local path, which every `zoo::*_from` function and [`Checkpoint::open`](super::Checkpoint::open)
+/// accept. The file is downloaded once, into the cache shared with Hugging Face's tools (`HF_HOME`, else `~/.cache/huggingface`).
 ///
-/// The zoo's loaders know the names that **torchvision** gives to tensors (`layer1.0.conv1.weight`). timm has the same for its ResNets and not
-/// for others: what is missing is named in the error.
+/// The zoo's loaders expect **torchvision**'s tensor names (`layer1.0.conv1.weight`). timm uses the same names for its ResNets but not
+/// for other networks; the error names the missing tensor.
 ///
 /// ```no_run
 /// use metamers::network::HubFile;
@@ -35,7 +34,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// | environment variable | effect |
 /// | --- | --- |
 /// | `HF_HUB_OFFLINE=1` | uses the cache only, without network access |
-/// | `HF_ENDPOINT` | another server than `https://huggingface.co`, a mirror |
+/// | `HF_ENDPOINT` | URL of a mirror, instead of `https://huggingface.co` |
 /// | `HF_HOME` | folder of the cache |
 ///
 /// The tests use a local server; downloads from the hub itself are untested.
@@ -51,7 +50,7 @@ pub struct HubFile {
 }
 
 impl HubFile {
-    /// A file of a model repository, `"owner/name"`, at its main revision.
+    /// A file of the model repository `"owner/name"`, at its main revision.
     pub fn new(repository: impl Into<String>, file: impl Into<String>) -> Self {
         Self {
             repository: repository.into(),
@@ -76,7 +75,7 @@ impl HubFile {
         self
     }
 
-    /// Sets the cache folder; the hub's own by default.
+    /// Sets the cache folder; by default the hub's.
     pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(folder.into());
         self
@@ -88,7 +87,7 @@ impl HubFile {
         self
     }
 
-    /// Timeout for a silent server; 30 s by default.
+    /// Sets the timeout for a silent server; 30 s by default.
     pub fn patience(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
@@ -96,12 +95,12 @@ impl HubFile {
 
     /// Returns the local path of the file, from the cache or after a download.
     ///
-    /// A file is checked against the SHA-256 that was expected, and against the one that the hub files large ones under. That of the cache
-    /// is checked each time.
+    /// The file is verified against the expected SHA-256, if set, and for large files against the hub's SHA-256. A cached file is
+    /// verified on each call.
     ///
     /// # Errors
-    /// An invalid name, a server that cannot be reached, is silent or does not have the file, no copy in the cache when
-    /// `HF_HUB_OFFLINE` is set, and a file with another SHA-256, which stays in the cache and is named.
+    /// An invalid name; a server that is unreachable, silent or does not have the file; a file that is not cached when `HF_HUB_OFFLINE`
+    /// is set; a file with another SHA-256, which stays in the cache and is named in the message.
     pub fn fetch(&self) -> Result<PathBuf> {
         self.check_names()?;
         let cache = self.cache.clone().map_or_else(Cache::from_env, Cache::new);
@@ -194,7 +193,7 @@ impl HubFile {
     }
 
     fn check_sha256(&self, path: &Path) -> Result<()> {
-        // The hub files what is large under its SHA-256.
+        // The hub's cache names large files after their SHA-256.
         let blob = std::fs::canonicalize(path).ok().and_then(|blob| Some(blob.file_name()?.to_str()?.to_owned()));
         let filed = blob.filter(|name| sha256::is_valid(name));
         let expected = [(self.sha256.as_ref(), "was expected"), (filed.as_ref(), "is the one that the hub states")];

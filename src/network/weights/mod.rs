@@ -1,4 +1,4 @@
-//! Weights: checkpoints in several formats, where they come from, and what tells them apart.
+//! Weights: checkpoints in several formats, downloads, provenance and fingerprints.
 
 mod checkpoint;
 pub(super) mod fingerprint;

@@ -1,4 +1,4 @@
-//! Checkpoints of PyTorch: zip archives of a pickled state dict and its values.
+//! PyTorch checkpoints: zip archives of a pickled state dict and its values.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use zip::result::ZipResult;
 
 use crate::{Error, Result};
 
-/// Below these keys a program may have put the state dict.
+/// Keys under which training programs store the state dict.
 const KEYS: [&str; 3] = ["state_dict", "model", "network"];
 
 /// The float tensors of a `.pth` file, as float32.
@@ -35,7 +35,7 @@ pub(super) fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
     }
 }
 
-/// The sizes of all entries in bytes, each read to its end: only there its checksum is compared.
+/// The sizes of all entries in bytes; reads each entry to its end, where the checksum is compared.
 fn whole_entries(path: &Path) -> ZipResult<HashMap<String, u64>> {
     let mut archive = ZipArchive::new(BufReader::new(File::open(path)?))?;
     let mut sizes = HashMap::new();
@@ -47,7 +47,7 @@ fn whole_entries(path: &Path) -> ZipResult<HashMap<String, u64>> {
     Ok(sizes)
 }
 
-/// The tensors of the dict that is the pickled object, or that it holds below `key`.
+/// The tensors of the pickled dict, or of the dict that it stores under `key`.
 fn tensors(path: &Path, key: Option<&str>, sizes: &HashMap<String, u64>) -> Result<Vec<(String, Tensor)>> {
     let read = || {
         let file = PthTensors::new(path, key)?;
@@ -61,14 +61,14 @@ fn tensors(path: &Path, key: Option<&str>, sizes: &HashMap<String, u64>) -> Resu
         Ok::<_, candle_core::Error>(tensors)
     };
     let unreadable = |reason: String| Error::file(path, format!("is not a readable state dict ({reason})"));
-    // candle takes a pickle at its word, and panics where one leaves out what PyTorch never does.
+    // candle does not validate pickles, and panics on malformed ones.
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(read) => read.map_err(|e| unreadable(e.to_string())),
         Err(_) => Err(unreadable("its pickle is not one that PyTorch writes".into())),
     }
 }
 
-/// Returns whether the entry holds all values of the tensor; memory is taken for as many as the pickle states.
+/// Returns whether the entry holds all values of the tensor; otherwise candle would allocate memory for the size that the pickle states.
 fn fits(info: &TensorInfo, sizes: &HashMap<String, u64>) -> bool {
     let values = info.layout.dims().iter().try_fold(1usize, |count, &side| count.checked_mul(side));
     let end = values

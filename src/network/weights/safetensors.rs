@@ -1,4 +1,4 @@
-//! Reading the tensors of a weights file by name.
+//! Reading weights files, and the safetensors format.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,11 +17,11 @@ pub(super) struct WeightsFile {
     pub sha256: String,
 }
 
-/// The first bytes of a `.pth` of PyTorch before 1.6: a pickled number, `0x1950a86a20f9469cfc6c`.
+/// The first bytes of a `.pth` file of PyTorch before 1.6: the pickled integer `0x1950a86a20f9469cfc6c`.
 const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e";
 
-/// Prefixes beside `model.` in the state dict of an AttackerModel (MadryLab's `robustness`), in which the 2023 networks were trained:
-/// a second copy of the network, and its preprocessing.
+/// Prefixes other than `model.` in the state dict of an AttackerModel (MadryLab's `robustness`), in which the 2023 networks were
+/// trained: a second copy of the network, and its preprocessing.
 const BESIDE_MODEL: [&str; 4] = ["attacker.", "normalizer.", "normalize.", "preproc"];
 
 impl WeightsFile {
@@ -41,7 +41,7 @@ impl WeightsFile {
     }
 }
 
-/// The float tensors of a safetensors file, as float32, and its notes.
+/// The float tensors of a safetensors file, as float32, and its metadata.
 fn safetensors(path: &Path, bytes: &[u8]) -> Result<(HashMap<String, Tensor>, HashMap<String, String>)> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|e| Error::file(path, format!("is not a valid safetensors file ({e})")))?;
@@ -65,7 +65,7 @@ fn safetensors(path: &Path, bytes: &[u8]) -> Result<(HashMap<String, Tensor>, Ha
     Ok((tensors, notes.unwrap_or_default()))
 }
 
-/// The tensors without the prefixes that wrappers give to all names, and without what a wrapper puts beside the network.
+/// Strips wrapper prefixes that all names share, and drops an AttackerModel's other tensors.
 fn unwrapped(mut tensors: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
     for prefix in ["module.", "model.", "module."] {
         let beside = |name: &String| prefix == "model." && BESIDE_MODEL.iter().any(|part| name.starts_with(part));

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::fs::sha256::{self, hex};
 use crate::{Error, Result};
 
-/// The source of weights for which none was given.
+/// The source of weights if none was given.
 pub(in crate::network) const NOT_STATED: &str = "not stated";
 /// The source if a layer is a custom module and none was given.
 pub(crate) const KNOWN_BY_VALUES: &str = "a candle module, known by its values on a fixed input";
@@ -20,13 +20,13 @@ pub(crate) const KNOWN_BY_VALUES: &str = "a candle module, known by its values o
 pub struct WeightsSource {
     /// The file, package or seed.
     pub source: String,
-    /// SHA-256 of the weights' file in hexadecimal; of the layers and their values when there was no file, and of
-    /// what it gave for a fixed input if a layer is a custom module.
+    /// Hexadecimal SHA-256 of the weights file. Without a file, the SHA-256 of the layers and their values; a custom module is
+    /// represented by its output for a fixed input.
     pub weights_sha256: String,
 }
 
 impl WeightsSource {
-    /// The source of weights in a file: its name, and the SHA-256 of its bytes.
+    /// The source of weights in a file: the file's name and SHA-256.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -37,9 +37,10 @@ impl WeightsSource {
         Ok(Self { source, weights_sha256: sha256::hex_digest(&bytes) })
     }
 
-    /// The source of the current weights of a [`VarMap`]: SHA-256 of the names, shapes and values (as float64) of its variables, in the order of their names.
+    /// The source of the current weights of a [`VarMap`]: SHA-256 of the names, shapes and values (as float64) of its variables, sorted
+    /// by name.
     ///
-    /// The same on every machine. It says nothing of the code that uses the weights.
+    /// The hash is the same on every machine. It does not cover the code that uses the weights.
     ///
     /// # Errors
     /// When a variable cannot be read.
