@@ -33,7 +33,7 @@ pub struct Agreement {
 /// participants do. An untrained judge assigns nearly every stimulus to the same class.
 ///
 /// ```no_run
-/// # use metamers::prelude::*;
+/// # use metamers::prelude::{networks::*, *};
 /// # let metamers: Vec<Metamer> = vec![];
 /// let judges = [zoo::cochcnn_words()?, zoo::cochcnn_words_hann()?];
 /// CrossNetwork::new(&metamers, &judges)?.show();

@@ -29,7 +29,7 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 /// widths are read from the weights.
 ///
 /// ```no_run
-/// use metamers::prelude::*;
+/// use metamers::prelude::{networks::*, *};
 ///
 /// let net = zoo::efficient_word_net_from("optional/efficient_word_net.safetensors")?;
 /// let mut words = NearestNeighbor::new(&net, "embedding")?;

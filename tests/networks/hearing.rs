@@ -160,7 +160,7 @@ fn a_metamer_of_a_sound_is_made_saved_and_shown() {
         assert!(points[points.len() - 1].loss < points[0].loss, "{name}: {points:?}");
         let metamer = run.finish().unwrap();
         assert_eq!(metamer.sound().unwrap().len(), 40_000);
-        assert!(metamer.image().unwrap_err().to_string().contains("not a picture"));
+        assert!(metamer.image().unwrap_err().to_string().contains("not an image"));
         let path = folder.path().join("word.metamer");
         metamer.save(&path).unwrap();
         assert_eq!(Metamer::open(&path).unwrap().stimulus(), metamer.stimulus());
