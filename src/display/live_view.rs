@@ -16,7 +16,7 @@ const MAX_BURST: f64 = 8.0;
 
 /// A live output for long work, one in each cell, with a limit on the time that drawing takes.
 ///
-/// By default it is updated at most twice a second and for at most a tenth of the time. The cost of the last drawing sets the next pause.
+/// It is updated at most twice a second by default, and for at most a tenth of the time. The cost of the last drawing sets the next pause.
 pub(crate) struct LiveView {
     place: Arc<Live>,
     interval: Duration,

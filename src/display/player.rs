@@ -9,7 +9,7 @@ const PEAK: f32 = 0.9;
 
 /// An audio player for one sound: `<audio controls>` with the WAV file as a data URL, which plays without a kernel, a server or a network.
 ///
-/// By default a sound is played at its own level. [`Player::peak`] normalizes its peak; [`Players::shared`] applies one gain to several
+/// A sound is played at its own level by default. [`Player::peak`] normalizes its peak; [`Players::shared`] applies one gain to several
 /// sounds, which keeps their relative levels. Pictures of a sound are separate outputs, so that they remain where a notebook's HTML is
 /// stripped.
 ///

@@ -23,7 +23,7 @@ use crate::{Error, Result};
 
 /// Options of [`Network::from_onnx`]: preprocessing of the image, nodes that become stages, names of the classes.
 ///
-/// By default an image in `[0, 1]` is normalised as in torchvision for ImageNet, `(x - mean) / deviation` with the means 0.485,
+/// An image in `[0, 1]` is by default normalised as in torchvision for ImageNet, `(x - mean) / deviation` with the means 0.485,
 /// 0.456, 0.406 and the deviations 0.229, 0.224, 0.225 of red, green and blue. The default stages are all rectifiers, all pools and
 /// the output.
 ///
