@@ -8,8 +8,8 @@ use realfft::num_complex::Complex64;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::FftPlanner;
 
-use super::config::{Config, Rectifier};
-use super::filter_bank::{centres, erb_inverse, filters, low_pass};
+use super::cochleagram_config::{CochleagramConfig, Rectifier};
+use super::filter_bank::{centers, erb_inverse, filters, low_pass};
 use super::subband::{FrameLayout, Subband, SubbandScratch};
 use crate::ops::{Frozen, FrozenOp, Locality};
 use crate::stimulus::Sound;
@@ -30,7 +30,7 @@ use crate::{Error, Result};
 pub struct Cochleagram(Arc<Inner>);
 
 struct Inner {
-    config: Config,
+    config: CochleagramConfig,
     layout: FrameLayout,
     bands: Vec<Subband>,
     to_bins: Arc<dyn RealToComplex<f64>>,
@@ -68,7 +68,7 @@ impl Cochleagram {
     ///
     /// # Errors
     /// Invalid parameters; the message names the parameter.
-    pub fn new(config: Config) -> Result<Self> {
+    pub fn new(config: CochleagramConfig) -> Result<Self> {
         config.check()?;
         let layout = FrameLayout::new(&config, &low_pass(&config));
         let mut planner = FftPlanner::new();
@@ -83,7 +83,7 @@ impl Cochleagram {
     /// # Errors
     /// Infallible in practice; see [`Cochleagram::new`].
     pub fn feather2023() -> Result<Self> {
-        Self::new(Config::feather2023())
+        Self::new(CochleagramConfig::feather2023())
     }
 
     /// The cochleagram of Feather et al. 2019: 211 channels x 400 frames from 2 s at 20 kHz.
@@ -91,17 +91,17 @@ impl Cochleagram {
     /// # Errors
     /// Infallible in practice; see [`Cochleagram::new`].
     pub fn feather2019() -> Result<Self> {
-        Self::new(Config::feather2019())
+        Self::new(CochleagramConfig::feather2019())
     }
 
     /// The parameters.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &CochleagramConfig {
         &self.0.config
     }
 
-    /// The centre frequencies of the band-pass filters in Hz, without the low-pass and high-pass filters at the ends.
-    pub fn centres(&self) -> Vec<f64> {
-        centres(&self.0.config).0.into_iter().map(erb_inverse).collect()
+    /// The center frequencies of the band-pass filters in Hz, without the low-pass and high-pass filters at the ends.
+    pub fn centers(&self) -> Vec<f64> {
+        centers(&self.0.config).0.into_iter().map(erb_inverse).collect()
     }
 
     /// The number of frames.
@@ -120,7 +120,7 @@ impl Cochleagram {
 
     /// The clamped derivative `d y / d u` used in the backward pass, computed from `y`.
     fn slope(&self, y: f32) -> f64 {
-        let Config { power, offset, steepest, rectifier, gain, .. } = self.0.config;
+        let CochleagramConfig { power, offset, steepest, rectifier, gain, .. } = self.0.config;
         let y = f64::from(y);
         if rectifier == Rectifier::Plain && y <= offset.powf(power) * (1.0 + 1e-6) {
             return 0.0;
@@ -152,7 +152,7 @@ impl FrozenOp for Cochleagram {
 
     fn forward(&self, input: &[f32], _: &[usize]) -> Vec<f32> {
         let inner = &*self.0;
-        let Config { gain, offset, power, samples, .. } = inner.config;
+        let CochleagramConfig { gain, offset, power, samples, .. } = inner.config;
         let frames = self.frames();
         let mut output = vec![0.0; input.len() / samples * inner.bands.len() * frames];
         let sounds = input.chunks(samples).zip(output.chunks_mut(inner.bands.len() * frames));
@@ -222,7 +222,7 @@ impl FrozenOp for Cochleagram {
 
 impl std::fmt::Debug for Cochleagram {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Config { samples, sample_rate: rate, hz: [low, high], .. } = self.0.config;
+        let CochleagramConfig { samples, sample_rate: rate, hz: [low, high], .. } = self.0.config;
         let (channels, frames) = (self.0.config.channels(), self.frames());
         write!(f, "Cochleagram({samples} samples at {rate} Hz -> {channels} x {frames}, {low} to {high} Hz)")
     }

@@ -1,6 +1,6 @@
 //! The filter bank and the low-pass filter, in float64.
 
-use super::config::Config;
+use super::cochleagram_config::CochleagramConfig;
 use crate::{Error, Result};
 
 /// The ERB number of a frequency: equivalent rectangular bandwidths below it (Glasberg & Moore 1990).
@@ -20,8 +20,8 @@ pub struct Filter {
     pub amplitudes: Vec<f64>,
 }
 
-/// The centres of the band-pass filters and their spacing, in ERB numbers.
-pub fn centres(config: &Config) -> (Vec<f64>, f64) {
+/// The centers of the band-pass filters and their spacing, in ERB numbers.
+pub fn centers(config: &CochleagramConfig) -> (Vec<f64>, f64) {
     let count = config.sample_factor * (config.filters + 1) - 1;
     let [low, high] = config.hz.map(erb);
     let step = (high - low) / (count + 1) as f64;
@@ -32,32 +32,32 @@ pub fn centres(config: &Config) -> (Vec<f64>, f64) {
 ///
 /// # Errors
 /// When a filter is narrower than the spacing of the bins.
-pub fn filters(config: &Config) -> Result<Vec<Filter>> {
+pub fn filters(config: &CochleagramConfig) -> Result<Vec<Filter>> {
     let factor = config.sample_factor;
-    let (centres, step) = centres(config);
+    let (centers, step) = centers(config);
     let bins = config.samples / 2 + 1;
     let hz = |bin: usize| bin as f64 * f64::from(config.sample_rate) / config.samples as f64;
     let numbers: Vec<f64> = (0..bins).map(|bin| erb(hz(bin))).collect();
     let width = factor as f64 * step;
-    let cosine = |bin: usize, centre: f64| {
-        let away = numbers[bin] - centre;
+    let cosine = |bin: usize, center: f64| {
+        let away = numbers[bin] - center;
         if away.abs() < width { (std::f64::consts::PI * away / (2.0 * width)).cos() } else { 0.0 }
     };
     let scale = (factor as f64).sqrt().recip();
-    let rest = |bin: usize, centre: f64| scale * (1.0 - cosine(bin, centre).powi(2)).max(0.0).sqrt();
+    let rest = |bin: usize, center: f64| scale * (1.0 - cosine(bin, center).powi(2)).max(0.0).sqrt();
     let mut filters = Vec::with_capacity(config.channels());
-    for &centre in &centres[..factor.min(centres.len())] {
-        let end = (0..bins).take_while(|&bin| hz(bin) < erb_inverse(centre)).count();
-        filters.push(Filter { first: 0, amplitudes: (0..end).map(|bin| rest(bin, centre)).collect() });
+    for &center in &centers[..factor.min(centers.len())] {
+        let end = (0..bins).take_while(|&bin| hz(bin) < erb_inverse(center)).count();
+        filters.push(Filter { first: 0, amplitudes: (0..end).map(|bin| rest(bin, center)).collect() });
     }
-    for &centre in &centres {
-        let first = numbers.partition_point(|&number| number <= centre - width);
-        let end = numbers.partition_point(|&number| number < centre + width);
-        filters.push(Filter { first, amplitudes: (first..end).map(|bin| scale * cosine(bin, centre)).collect() });
+    for &center in &centers {
+        let first = numbers.partition_point(|&number| number <= center - width);
+        let end = numbers.partition_point(|&number| number < center + width);
+        filters.push(Filter { first, amplitudes: (first..end).map(|bin| scale * cosine(bin, center)).collect() });
     }
-    for &centre in &centres[centres.len() - factor.min(centres.len())..] {
-        let first = (0..bins).take_while(|&bin| hz(bin) <= erb_inverse(centre)).count();
-        filters.push(Filter { first, amplitudes: (first..bins).map(|bin| rest(bin, centre)).collect() });
+    for &center in &centers[centers.len() - factor.min(centers.len())..] {
+        let first = (0..bins).take_while(|&bin| hz(bin) <= erb_inverse(center)).count();
+        filters.push(Filter { first, amplitudes: (first..bins).map(|bin| rest(bin, center)).collect() });
     }
     if filters.iter().any(|filter| filter.amplitudes.is_empty()) {
         let reason = "a filter falls between two frequencies of the waveform; take fewer filters or more samples";
@@ -67,7 +67,7 @@ pub fn filters(config: &Config) -> Result<Vec<Filter>> {
 }
 
 /// The low-pass filter: a Kaiser-windowed sinc with a cutoff of half the frame rate, centred half a sample late.
-pub fn low_pass(config: &Config) -> Vec<f64> {
+pub fn low_pass(config: &CochleagramConfig) -> Vec<f64> {
     let (taps, stride) = (config.taps, config.stride as f64);
     let half = (taps as f64 - 1.0) / 2.0;
     let tap = |k: usize| {
@@ -96,23 +96,26 @@ mod tests {
 
     #[test]
     fn the_published_anchors_hold() {
-        let config = Config::feather2023();
-        let (centres, step) = centres(&config);
-        assert_eq!(centres.len(), 203);
+        let config = CochleagramConfig::feather2023();
+        let (centers, step) = centers(&config);
+        assert_eq!(centers.len(), 203);
         assert!((step - 0.163_604_873).abs() < 1e-9);
         for (index, hz) in [(0, 54.968), (1, 60.024), (2, 65.170), (202, 9820.961)] {
-            assert!((erb_inverse(centres[index]) - hz).abs() < 5e-4, "{index}: {}", erb_inverse(centres[index]));
+            assert!((erb_inverse(centers[index]) - hz).abs() < 5e-4, "{index}: {}", erb_inverse(centers[index]));
         }
         let h = low_pass(&config);
         assert!((h.iter().sum::<f64>() - 1.000_944_66).abs() < 1e-8);
         assert!((h[500] - 0.009_999_588_8).abs() < 1e-10 && (h[501] - 0.009_999_499_4).abs() < 1e-10);
         assert_eq!((config.channels(), config.frames_and_lead()), (211, (390, 0)));
-        assert_eq!(Config::feather2019().frames_and_lead(), (400, 450));
+        assert_eq!(CochleagramConfig::feather2019().frames_and_lead(), (400, 450));
     }
 
     #[test]
     fn squares_sum_to_one() {
-        for config in [Config::feather2023(), Config { filters: 20, sample_factor: 2, ..Config::feather2019() }] {
+        for config in [
+            CochleagramConfig::feather2023(),
+            CochleagramConfig { filters: 20, sample_factor: 2, ..CochleagramConfig::feather2019() },
+        ] {
             let mut sums = vec![0.0; config.samples / 2 + 1];
             for filter in filters(&config).unwrap() {
                 filter.amplitudes.iter().zip(&mut sums[filter.first..]).for_each(|(a, sum)| *sum += a * a);

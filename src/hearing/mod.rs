@@ -11,7 +11,7 @@
 //! ```
 
 mod cochleagram;
-mod config;
+mod cochleagram_config;
 mod filter_bank;
 mod log_mel;
 mod plot;
@@ -19,5 +19,5 @@ mod row_kernels;
 mod subband;
 
 pub use cochleagram::Cochleagram;
-pub use config::{Config, Frames, Rectifier};
+pub use cochleagram_config::{CochleagramConfig, Frames, Rectifier};
 pub use log_mel::{LogMel, LogMelConfig};

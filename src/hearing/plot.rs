@@ -6,7 +6,7 @@ use crate::stimulus::Sound;
 use crate::{Error, Result};
 
 impl Cochleagram {
-    /// A heat map of channels x frames values, lowest channel at the bottom; the axis shows the channels' centre frequencies in kHz.
+    /// A heat map of channels x frames values, lowest channel at the bottom; the axis shows the channels' center frequencies in kHz.
     ///
     /// # Errors
     /// When the number of values is not channels x frames.
@@ -16,14 +16,14 @@ impl Cochleagram {
             return Err(Error::shape("the cochleagram", format!("[{channels}, {frames}]"), &[values.len()]));
         }
         let seconds = self.config().samples as f64 / f64::from(self.config().sample_rate);
-        // The low-pass and high-pass filters at the ends have no centre frequency.
+        // The low-pass and high-pass filters at the ends have no center frequency.
         let side = self.config().sample_factor as f64;
-        let row = |centre: usize| side + centre as f64 + 0.5;
-        let centres = self.centres();
+        let row = |center: usize| side + center as f64 + 0.5;
+        let centers = self.centers();
         let place = |hz: f64| {
-            let above = centres.iter().position(|&c| c >= hz)?;
+            let above = centers.iter().position(|&c| c >= hz)?;
             let below = above.checked_sub(1)?;
-            Some(row(below) + (hz - centres[below]) / (centres[above] - centres[below]))
+            Some(row(below) + (hz - centers[below]) / (centers[above] - centers[below]))
         };
         let ticks = [100.0, 200.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0];
         let ticks = ticks.into_iter().filter_map(|hz| Some((place(hz)?, format!("{}", hz / 1e3))));

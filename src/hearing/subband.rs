@@ -14,7 +14,7 @@ use pulp::Arch;
 use realfft::num_complex::Complex64;
 use rustfft::{Fft, FftPlanner};
 
-use super::config::Config;
+use super::cochleagram_config::CochleagramConfig;
 use super::filter_bank::{Filter, bessel};
 use super::row_kernels::{Envelope, Mix, Pull, VECTOR};
 
@@ -42,7 +42,7 @@ pub struct FrameLayout {
 }
 
 impl FrameLayout {
-    pub fn new(config: &Config, low_pass: &[f64]) -> Self {
+    pub fn new(config: &CochleagramConfig, low_pass: &[f64]) -> Self {
         let (frames, lead) = config.frames_and_lead();
         let (samples, stride) = (config.samples, config.stride);
         let blocks = samples.div_ceil(stride);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::common::{data, flat, relative, tensors};
-use metamers::hearing::{Cochleagram, Config};
+use metamers::hearing::{Cochleagram, CochleagramConfig};
 use metamers::ops::{Frozen, vjp};
 use metamers::prelude::*;
 
@@ -84,7 +84,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn odd_lengths_work_and_impossible_numbers_are_named() {
     // 1013 shares no factor with the stride: every sample comes from a full inverse transform, without interpolation.
-    let config = |samples, stride| Config {
+    let config = |samples, stride| CochleagramConfig {
         sample_rate: 4000,
         samples,
         hz: [100.0, 1800.0],
@@ -92,7 +92,7 @@ fn odd_lengths_work_and_impossible_numbers_are_named() {
         sample_factor: 2,
         stride,
         taps: 101,
-        ..Config::feather2023()
+        ..CochleagramConfig::feather2023()
     };
     let (odd, even) = (Cochleagram::new(config(1013, 10)).unwrap(), Cochleagram::new(config(4000, 20)).unwrap());
     for (ear, samples) in [(odd, 1013), (even, 4000)] {
@@ -101,8 +101,8 @@ fn odd_lengths_work_and_impossible_numbers_are_named() {
         let g = gradient(&ear, &x);
         assert!(g.iter().all(|g| g.is_finite()) && norm(&g) > 0.0);
     }
-    assert!(Cochleagram::new(Config { hz: [50.0, 20_000.0], ..Config::feather2023() }).is_err());
-    assert!(Cochleagram::new(Config { taps: 0, ..Config::feather2023() }).is_err());
+    assert!(Cochleagram::new(CochleagramConfig { hz: [50.0, 20_000.0], ..CochleagramConfig::feather2023() }).is_err());
+    assert!(Cochleagram::new(CochleagramConfig { taps: 0, ..CochleagramConfig::feather2023() }).is_err());
     let ear = Cochleagram::feather2023().unwrap();
     assert!(ear.apply(&Tensor::zeros((1, 100), DType::F32, &Device::Cpu).unwrap()).is_err());
 }
@@ -174,7 +174,7 @@ fn a_metamer_of_a_sound_is_made_saved_and_shown() {
 
 /// A network of a cochleagram alone, and a sound for it.
 fn small() -> (Network, Sound) {
-    let config = Config { samples: 4000, filters: 6, sample_factor: 2, ..Config::feather2023() };
+    let config = CochleagramConfig { samples: 4000, filters: 6, sample_factor: 2, ..CochleagramConfig::feather2023() };
     let net = zoo::cochleagram(&Cochleagram::new(config).unwrap()).unwrap();
     (net, Sound::noise(20_000, 4000, Noise::Pink { rms: 0.05 }, 4).unwrap().with_name("pink noise"))
 }

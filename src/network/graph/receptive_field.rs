@@ -10,7 +10,7 @@ use crate::ops::Window;
 pub struct ReceptiveField {
     /// Height and width of the field in pixels, not cut at the image's border; `None` for the whole input.
     pub size: Option<[usize; 2]>,
-    /// Input pixels between the centres of neighbouring units.
+    /// Input pixels between the centers of neighbouring units.
     pub step: [usize; 2],
 }
 

@@ -2,9 +2,9 @@
 
 use crate::{Error, Result};
 
-/// Parameters of a cochleagram; [`Config::feather2023`] and [`Config::feather2019`] are the published ones.
+/// Parameters of a cochleagram; [`CochleagramConfig::feather2023`] and [`CochleagramConfig::feather2019`] are the published ones.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Config {
+pub struct CochleagramConfig {
     /// Sample rate of the waveform in Hz.
     pub sample_rate: u32,
     /// Length of the waveform in samples.
@@ -55,7 +55,7 @@ pub enum Rectifier {
     Plain,
 }
 
-impl Config {
+impl CochleagramConfig {
     /// The parameters of Feather et al. (Nature Neuroscience 2023): 211 filters from 50 to 10,000 Hz, 390 frames from 2 s at 20 kHz.
     pub fn feather2023() -> Self {
         Self {
@@ -158,18 +158,22 @@ mod tests {
 
     #[test]
     fn numbers_of_any_size_are_refused_and_not_computed_with() {
-        let preset = Config::feather2023();
-        assert_eq!((preset.channels(), Config { sample_factor: 1, filters: 1, ..preset.clone() }.channels()), (211, 3));
+        let preset = CochleagramConfig::feather2023();
+        assert_eq!(
+            (preset.channels(), CochleagramConfig { sample_factor: 1, filters: 1, ..preset.clone() }.channels()),
+            (211, 3)
+        );
         let huge = [0, 1 << 32, usize::MAX / 2, usize::MAX];
         for number in huge {
             for (filters, sample_factor) in [(number, 4), (50, number), (number, number)] {
-                let config = Config { filters, sample_factor, ..preset.clone() };
+                let config = CochleagramConfig { filters, sample_factor, ..preset.clone() };
                 assert!(number == 0 || config.channels() > 4096);
                 let error = config.check().unwrap_err().to_string();
                 assert!(error.contains("cochleagram.filters"), "{error}");
             }
             for (stride, taps, samples) in [(number, 1001, 40_000), (100, number, 40_000), (100, 1001, number)] {
-                let error = Config { stride, taps, samples, ..preset.clone() }.check().unwrap_err().to_string();
+                let error =
+                    CochleagramConfig { stride, taps, samples, ..preset.clone() }.check().unwrap_err().to_string();
                 assert!(error.contains("cochleagram.taps"), "{error}");
             }
         }
