@@ -32,20 +32,20 @@ impl Sound {
         let length = ((WINDOW * rate).round() as usize).clamp(2, self.len().max(2));
         let hop = ((HOP * rate).round() as usize).max(self.len() / MAX_COLUMNS).max(1);
         let columns = (self.len().saturating_sub(length)) / hop + 1;
-        let transform = RealFftPlanner::<f32>::new().plan_fft_forward(length);
-        let hann = |i: usize| (std::f64::consts::PI * (i as f64 + 0.5) / length as f64).sin().powi(2) as f32;
-        let window: Vec<f32> = (0..length).map(hann).collect();
+        let transform = RealFftPlanner::<f64>::new().plan_fft_forward(length);
+        let hann = |i: usize| (std::f64::consts::PI * (i as f64 + 0.5) / length as f64).sin().powi(2);
+        let window: Vec<f64> = (0..length).map(hann).collect();
         let rows = length / 2 + 1;
         let (mut input, mut spectrum) = (transform.make_input_vec(), transform.make_output_vec());
         let mut power = vec![0.0; rows * columns];
         for column in 0..columns {
             let samples = self.values().iter().skip(column * hop).chain(std::iter::repeat(&0.0));
-            input.iter_mut().zip(samples.zip(&window)).for_each(|(x, (v, w))| *x = v * w);
+            input.iter_mut().zip(samples.zip(&window)).for_each(|(x, (v, w))| *x = f64::from(*v) * w);
             transform.process(&mut input, &mut spectrum).expect("buffers of the planned size");
             spectrum.iter().enumerate().for_each(|(row, bin)| power[row * columns + column] = bin.norm_sqr());
         }
-        let max = power.iter().fold(f32::MIN_POSITIVE, |a, &v| a.max(v));
-        let db = |&v: &f32| (10.0 * f64::from(v / max).max(1e-20).log10()) as f32;
+        let max = power.iter().fold(f64::MIN_POSITIVE, |a, &v| a.max(v));
+        let db = |&v: &f64| (10.0 * (v / max).max(1e-20).log10()) as f32;
         let values: Vec<f32> = power.iter().map(db).collect();
         let half = rate / length as f64 / 2.0;
         HeatMap::new("spectrogram", rows, columns, values)
