@@ -37,6 +37,13 @@ pub unsafe fn set_environment(build_dir: &Path) {
         changes.push((original, std::env::var_os(name)));
         changes.push((name, new));
     }
+    // A kernel started below `cargo run` or `cargo test` would compile the library anew at the next `:dep`.
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(metamers_lab::is_set_by_cargo_run))
+    {
+        // SAFETY: the caller guarantees that no other thread uses the environment.
+        unsafe { std::env::remove_var(name) };
+    }
     for (name, value) in changes {
         // SAFETY: the caller guarantees that no other thread uses the environment.
         unsafe {

@@ -2,6 +2,7 @@
 //!
 //! `cargo lab` and `metamers-kernel` are two front ends to these commands.
 
+mod cargo_env;
 mod jupyter;
 mod kernel_spec;
 mod notebook_paths;
@@ -9,6 +10,7 @@ mod prerequisites;
 mod project;
 mod status;
 
+pub use cargo_env::is_set_by_cargo_run;
 pub use jupyter::{RunOptions, export, lab, run, sizes, strip};
 pub use kernel_spec::KernelSpecLocation;
 pub use project::Project;

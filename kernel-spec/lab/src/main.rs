@@ -101,10 +101,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
 /// # Safety
 /// No other thread may read or write the environment during the call.
 unsafe fn clean_environment() {
-    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+        if metamers_lab::is_set_by_cargo_run(&name) {
             // SAFETY: the caller guarantees that no other thread uses the environment.
             unsafe { std::env::remove_var(name.as_ref()) };
         }

@@ -56,7 +56,8 @@ fn locked_packages(dir: &Path) -> BTreeSet<String> {
 fn dependencies_survive_the_evaluating_process() {
     let _turn = turn();
     let mut kernel = Client::start();
-    kernel.run(":dep itoa = \"1\"").ok();
+    let added = kernel.run(":dep itoa = \"1\"").ok();
+    assert!(!added.text("stderr").contains("Compiling metamers"), "{}", added.text("stderr"));
     // The library's versions are kept: with others it would be recompiled while a process has it loaded.
     let (ours, project) = (locked_packages(&kernel.build_dir()), locked_packages(&kernel.home));
     let foreign: Vec<_> = ours.difference(&project).filter(|package| !package.starts_with("ctx ")).collect();
