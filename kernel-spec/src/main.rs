@@ -21,6 +21,7 @@ mod prelude;
 mod process;
 mod publisher;
 mod receive;
+mod runtime;
 mod session;
 mod supervisor;
 mod sync;
@@ -66,6 +67,7 @@ enum Command {
 fn main() -> ExitCode {
     tool_shims::hook();
     supervisor::hook();
+    // After the other hooks, this is true only of evcxr's wrapper of rustc.
     evcxr::runtime_hook();
 
     match run(Cli::parse()) {

@@ -9,6 +9,7 @@ use crate::live::NONCE_VAR;
 use crate::output_parser::{
     COMPLETE, FAILED, INPUT_REQUEST, OutputParser, PANICKED, Segment, complete_utf8_len, take_text,
 };
+use crate::runtime::{self, LOAD_AND_RUN};
 use crate::sync::lock;
 use crate::{process, toolchain};
 use std::io::{BufRead, ErrorKind, Read, Write};
@@ -33,7 +34,7 @@ const RUNTIME_VAR: &str = "EVCXR_IS_RUNTIME";
 /// Maximum time that text waits for the rest of its line, and stderr for the event that it explains.
 const MAX_OUTPUT_DELAY: Duration = Duration::from_millis(20);
 
-/// Runs the supervisor or, with SIGINT ignored, returns to become the evaluating process. Does nothing in the kernel.
+/// Runs the supervisor or, with SIGINT ignored, the evaluating process. Does nothing in the kernel.
 pub fn hook() {
     if std::env::var_os(RUNTIME_VAR).is_none() {
         return;
@@ -50,6 +51,7 @@ pub fn hook() {
         };
         std::process::exit(code);
     }
+    runtime::run()
 }
 
 /// Runs the evaluating process to its end; returns its exit code.
@@ -114,7 +116,7 @@ fn start_child() -> std::io::Result<Child> {
 fn forward_commands(writer: &EventWriter, stdin: &Mutex<ChildStdin>, control_dir: &Path, pid: u32) {
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { break };
-        if line.starts_with("LOAD_AND_RUN ") {
+        if line.starts_with(LOAD_AND_RUN) {
             if control_dir.join(READY_FLAG).exists() {
                 writer.ready.store(true, Ordering::SeqCst);
             }
@@ -257,7 +259,7 @@ impl OutputPump<'_> {
     /// writes its completion marker a second time.
     fn begin_flush(&mut self) -> bool {
         let Some(library) = self.flush_library.as_ref().filter(|_| !self.flushing) else { return false };
-        self.flushing = writeln!(lock(&self.stdin), "LOAD_AND_RUN {} flush", library.display()).is_ok();
+        self.flushing = writeln!(lock(&self.stdin), "{LOAD_AND_RUN}{} flush", library.display()).is_ok();
         self.flushing
     }
 
@@ -343,10 +345,7 @@ fn escape_prompt(line: String) -> String {
 
 /// Searches stderr for a crash message; returns the message's offset and the crash cause.
 fn find_crash(text: &str) -> Option<(usize, &'static str)> {
-    const CAUSES: [(&str, &str); 5] = [
-        ("Segmentation fault.\n", "segmentation fault"),
-        ("Illegal instruction.\n", "illegal instruction"),
-        ("Bus error.\n", "bus error"),
+    const CAUSES: [(&str, &str); 2] = [
         ("memory allocation of ", "out of memory"),
         ("\nthread 'main' has overflowed its stack", "stack overflow, most often caused by infinite recursion"),
     ];
@@ -359,7 +358,10 @@ fn describe_exit(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match status.signal() {
         Some(libc::SIGABRT) => "aborted".into(),
-        Some(libc::SIGSEGV) => "segmentation fault or infinite recursion".into(),
+        Some(libc::SIGSEGV) => "segmentation fault, or infinite recursion in a thread".into(),
+        Some(libc::SIGILL) => "illegal instruction".into(),
+        Some(libc::SIGBUS) => "bus error".into(),
+        Some(libc::SIGFPE) => "arithmetic fault".into(),
         Some(libc::SIGKILL) => "killed, most often because memory ran out".into(),
         Some(signal) => format!("signal {signal}"),
         None => format!("exit status {}", status.code().unwrap_or(-1)),
@@ -372,9 +374,9 @@ mod tests {
 
     #[test]
     fn a_crash_message_is_found_at_the_start_of_a_line() {
-        assert_eq!(find_crash("one\nSegmentation fault.\n   0: rust_begin"), Some((4, "segmentation fault")));
+        assert_eq!(find_crash("one\nmemory allocation of 8 bytes failed"), Some((4, "out of memory")));
         assert_eq!(find_crash("memory allocation of 64 bytes failed\n"), Some((0, "out of memory")));
-        assert_eq!(find_crash("no Segmentation fault.\n"), None);
+        assert_eq!(find_crash("no memory allocation of 64 bytes\n"), None);
         assert_eq!(find_crash(""), None);
     }
 }

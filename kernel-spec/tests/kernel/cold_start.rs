@@ -55,3 +55,23 @@ fn build_progress_is_shown_in_the_cell_that_waits() {
     kernel.shut_down();
     kernel.kernel.wait().unwrap();
 }
+
+#[test]
+fn a_project_path_may_be_long_and_contain_spaces_and_umlauts() {
+    let _turn = turn();
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("Jörg Müllers  Übungen (1)").join("ein langer Name ".repeat(10).trim_end());
+    write_project(&home);
+    fs::write(home.join("slow/go"), "").unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"));
+    program.arg("--connection").env("METAMERS_HOME", &home).env("METAMERS_HISTORY", "off");
+    let mut kernel = Client::spawn(program);
+    assert_eq!(kernel.run("let kept = greeting(); kept.len()").ok().result(), "16");
+    // The kernel flushes text without a newline by a library of its own, whose path has the spaces, too.
+    assert_eq!(kernel.run("print!(\"no newline\");").ok().text("stdout"), "no newline");
+    assert_eq!(kernel.run("kept").ok().result(), "\"from the prelude\"");
+    let (_, text) = kernel.run("let wrong: u8 = kept;").error();
+    assert!(text.contains("mismatched types"), "{text}");
+    kernel.shut_down();
+    kernel.kernel.wait().unwrap();
+}
