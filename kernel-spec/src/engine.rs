@@ -81,7 +81,7 @@ impl Engine {
     fn start(&self) -> anyhow::Result<CommandContext> {
         self.build_cache.prepare()?;
         if !self.build_cache.is_warm() {
-            toolchain::require_rust_src()?;
+            metamers_lab::ensure_rust_src(toolchain::real_tool)?;
             self.build_template();
         }
         self.build_cache.create_kernel_dir()?;

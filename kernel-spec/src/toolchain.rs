@@ -1,6 +1,5 @@
 //! The real `cargo`, `rustc` and `rustup`, and the environment variables with which the kernel hides them behind its shims.
 
-use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -87,20 +86,4 @@ fn find_tool(name: &str) -> PathBuf {
     let mut dirs = std::env::split_paths(&path).chain(cargo_home.map(|home| home.join("bin")));
     let found = dirs.find_map(|dir| Some(dir.join(name)).filter(|file| file.is_file()));
     found.unwrap_or_else(|| Path::new("/not-installed").join(name))
-}
-
-/// Fails if the sources of the standard library are missing, from which rust-analyzer infers the types of variables.
-pub fn require_rust_src() -> Result<()> {
-    let output = real_tool("rustc")
-        .args(["--print", "sysroot"])
-        .output()
-        .context("cannot run rustc; install Rust from https://rustup.rs")?;
-    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    let found = sysroot.join("lib/rustlib/src/rust/library").is_dir() || std::env::var_os("RUST_SRC_PATH").is_some();
-    anyhow::ensure!(
-        found,
-        "the sources of Rust's standard library are missing; install them with `rustup component add rust-src`, or with your \
-         distribution's package rust-src, and restart the kernel"
-    );
-    Ok(())
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 /// No other thread may read or write the environment during the call.
 pub unsafe fn warm(home: &Path) -> Result<()> {
     let cache = BuildCache::new(home);
-    toolchain::require_rust_src()?;
+    metamers_lab::ensure_rust_src(toolchain::real_tool)?;
     cache.prepare()?;
     // SAFETY: the caller guarantees that no other thread uses the environment; none has been started here.
     unsafe {

@@ -8,12 +8,14 @@ mod kernel_spec;
 mod notebook_paths;
 mod prerequisites;
 mod project;
+mod rust_src;
 mod status;
 
 pub use cargo_env::is_set_by_cargo_run;
 pub use jupyter::{RunOptions, export, lab, run, sizes, strip};
 pub use kernel_spec::KernelSpecLocation;
 pub use project::Project;
+pub use rust_src::ensure_rust_src;
 pub use status::print_status;
 
 use anyhow::Result;

@@ -1,5 +1,6 @@
 //! Checks for the programs and resources that the set-up needs.
 
+use crate::rust_src::ensure_rust_src;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,15 +20,21 @@ const COMPILER: Prerequisite = Prerequisite {
     macos: "xcode-select --install",
 };
 
-struct Prerequisite {
-    name: &'static str,
-    debian: &'static str,
-    fedora: &'static str,
-    macos: &'static str,
+/// A program or package that the user installs, and the commands that install it.
+pub struct Prerequisite {
+    /// The name in an error message.
+    pub name: &'static str,
+    /// The command for Debian and Ubuntu.
+    pub debian: &'static str,
+    /// The command for Fedora.
+    pub fedora: &'static str,
+    /// The command for macOS.
+    pub macos: &'static str,
 }
 
 impl Prerequisite {
-    fn install_advice(&self) -> String {
+    /// The error message for a missing prerequisite.
+    pub fn install_advice(&self) -> String {
         let line = if cfg!(target_os = "macos") {
             self.macos
         } else if Path::new("/etc/fedora-release").exists() || Path::new("/etc/redhat-release").exists() {
@@ -44,13 +51,13 @@ impl Prerequisite {
     }
 }
 
-/// Checks all prerequisites; the error for a missing one says how to install it.
+/// Checks all prerequisites and adds rust-src if it is missing; the error for another missing one says how to install it.
 pub fn check_prerequisites(root: &Path) -> Result<()> {
     if !succeeds("cc", &["--version"]) {
         bail!(COMPILER.install_advice());
     }
     find_python()?;
-    check_rust_src()?;
+    ensure_rust_src(|name| Command::new(name))?;
     check_writable(root)?;
     let built = root.join("target/release/metamers-kernel").exists();
     if let Some(free) = free_megabytes(root).filter(|&free| !built && free < MIN_FREE_MEGABYTES) {
@@ -96,21 +103,6 @@ pub fn find_python() -> Result<PathBuf> {
         }
     }
     bail!(PYTHON.install_advice())
-}
-
-/// Checks for the sources of the standard library, from which the kernel infers the types of variables.
-fn check_rust_src() -> Result<()> {
-    let Ok(output) = Command::new("rustc").args(["--print", "sysroot"]).output() else {
-        bail!("rustc is missing; install Rust as described at https://rustup.rs");
-    };
-    let library = Path::new(String::from_utf8_lossy(&output.stdout).trim()).join("lib/rustlib/src/rust/library");
-    if library.is_dir() || std::env::var_os("RUST_SRC_PATH").is_some() {
-        return Ok(());
-    }
-    bail!(
-        "the sources of Rust's standard library are missing; install them with\n  rustup component add rust-src\n\
-         or, if Rust was not installed by rustup, with your distribution's package rust-src"
-    )
 }
 
 fn free_megabytes(path: &Path) -> Option<u64> {

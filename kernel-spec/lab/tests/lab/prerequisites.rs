@@ -31,6 +31,8 @@ fn set_up_error(path: &Path) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_metamers-lab"))
         .arg("--setup")
         .env_remove("RUST_SRC_PATH")
+        // Ends the set-up at the latest where it would build.
+        .env("CARGO", "/not-installed/cargo")
         .env("PATH", path)
         .output()
         .unwrap();
@@ -52,20 +54,69 @@ fn a_missing_python_is_named_with_what_installs_it() {
     assert!(text.contains("Python 3.9 or newer with venv is missing; install it with"), "{text}");
 }
 
+/// A directory with a compiler, a Python that cannot create environments, and a rustc with this sysroot.
+fn dir_with_rustc(sysroot: &Path) -> tempfile::TempDir {
+    let folder = dir_with(&["mkdir"]);
+    script(folder.path(), "cc", "exit 0");
+    script(folder.path(), "python3", "[ \"$1\" = -c ]");
+    script(folder.path(), "rustc", &format!("echo \"{}\"", sysroot.display()));
+    folder
+}
+
 #[test]
-fn a_missing_standard_library_source_is_named_with_what_installs_it() {
+fn a_missing_rustc_is_named_with_what_installs_it() {
     let folder = dir_with(&[]);
     script(folder.path(), "cc", "exit 0");
     script(folder.path(), "python3", "exit 0");
     let text = set_up_error(folder.path());
-    assert!(text.contains("rustc is missing"), "{text}");
-    // A rustc without the sources: the error names them, and they are not installed without the user's consent.
-    script(folder.path(), "rustc", &format!("echo {}", folder.path().display()));
-    script(folder.path(), "rustup", &format!("echo asked > {}/asked", folder.path().display()));
+    assert!(text.contains("rustc is missing; install Rust as described at https://rustup.rs"), "{text}");
+}
+
+#[test]
+fn missing_standard_library_sources_are_added_by_rustup_to_the_active_toolchain_alone() {
+    let rustup_home = tempfile::tempdir().unwrap();
+    let sysroot = rustup_home.path().join("toolchains/stable of mine");
+    let library = sysroot.join("lib/rustlib/src/rust/library");
+    fs::create_dir_all(&sysroot).unwrap();
+    let folder = dir_with_rustc(&sysroot);
+    let log = rustup_home.path().join("log");
+    let rustup = |then: &str| {
+        let text = format!("for word in \"$@\"; do echo \"$word\" >> \"{}\"; done\n{then}", log.display());
+        script(folder.path(), "rustup", &text);
+    };
+    rustup("exit 1");
     let text = set_up_error(folder.path());
-    assert!(text.contains("the sources of Rust's standard library are missing; install them with"), "{text}");
-    assert!(text.contains("\n  rustup component add rust-src\n"), "{text}");
-    assert!(!folder.path().join("asked").exists(), "rustup was run");
+    assert!(
+        text.contains("cannot add the sources of Rust's standard library (rustup ended with exit status: 1"),
+        "{text}"
+    );
+    assert!(text.contains("try\n  rustup component add rust-src"), "{text}");
+
+    fs::remove_file(&log).unwrap();
+    rustup(&format!("mkdir -p \"{}\"", library.display()));
+    let text = set_up_error(folder.path());
+    assert!(text.contains("Adding rust-src"), "{text}");
+    assert!(!text.contains("standard library is missing"), "{text}");
+    let asked = fs::read_to_string(&log).unwrap();
+    assert_eq!(asked, "component\nadd\nrust-src\n--toolchain\nstable of mine\n");
+    // The second time there is nothing to add.
+    fs::remove_file(&log).unwrap();
+    let text = set_up_error(folder.path());
+    assert!(!text.contains("Adding") && !log.exists(), "{text}");
+}
+
+#[test]
+fn the_package_of_the_distribution_is_named_when_rust_does_not_come_from_rustup() {
+    let sysroot = tempfile::tempdir().unwrap();
+    let folder = dir_with_rustc(sysroot.path());
+    script(folder.path(), "rustup", "echo rustup was run >&2");
+    let text = set_up_error(folder.path());
+    assert!(
+        text.contains("the package with the sources of Rust's standard library is missing")
+            && text.contains("install rust-src"),
+        "{text}"
+    );
+    assert!(!text.contains("rustup was run"), "{text}");
 }
 
 #[test]
