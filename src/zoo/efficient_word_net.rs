@@ -13,7 +13,7 @@ const EPSILON: f64 = 1e-5;
 const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 
 /// The ResNet-50 of EfficientWord-Net (Chidhambararajan et al., arXiv:2111.00379; version 1.0.5, trained on the Multilingual Spoken Words
-/// Corpus with the ArcFace loss). `python3 scripts/assets --optional` fetches the weights (Apache-2.0).
+/// Corpus with the ArcFace loss). `cargo lab --fetch` fetches the weights (Apache-2.0).
 ///
 /// Input: 1.5 s at 16 kHz. Stages: `logmel` ([`LogMel`], 149 frames x 64 filters), `conv1` and `layer1` to `layer4` (rectified),
 /// `avgpool`, and `embedding`, a unit vector of 2048 dimensions; words are compared by cosine similarity

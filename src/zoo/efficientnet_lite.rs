@@ -65,7 +65,7 @@ pub fn efficientnet_lite0_random(seed: u64) -> Result<Network> {
 /// EfficientNet-Lite1: the layout of Lite0 with one more block in each group except the first and the last, for images of 240 x 240.
 /// Tensor names as in [`efficientnet_lite0_from`].
 ///
-/// `scripts/assets --optional` fetches ImageNet weights: `efficientnet_lite1_from("optional/efficientnet_lite1.safetensors")`. A second
+/// `cargo lab --fetch` fetches ImageNet weights: `efficientnet_lite1_from("optional/efficientnet_lite1.safetensors")`. A second
 /// network with the same 1000 classes can classify the metamers of the first ([`CrossNetwork`](crate::verdict::CrossNetwork)).
 ///
 /// # Errors

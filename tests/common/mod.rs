@@ -46,7 +46,7 @@ pub fn waveforms() -> [(&'static str, Vec<f32>); 3] {
     [("speech", speech), ("noise", (0..24_000).map(noise).collect()), ("tone", (0..24_000).map(tone).collect())]
 }
 
-/// A file that scripts/assets --optional fetches or a script makes; without it, says why a test skips.
+/// A file that `cargo lab --fetch` fetches or a script makes; without it, says why a test skips.
 pub fn optional(path: &str, how: &str) -> Option<PathBuf> {
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if !found.exists() {

@@ -174,7 +174,7 @@ fn a_network_saved_by_pytorch_is_the_one_without_a_file() {
 
 #[test]
 fn trunks_that_were_fetched_are_torchvisions() {
-    let how = "python3 scripts/assets --optional";
+    let how = "cargo lab --fetch";
     // The first numbers of torchvision's own files.
     let alexnet = ("assets/optional/alexnet.safetensors", [0.118_640, 0.094_069, 0.095_435]);
     let vgg16 = ("assets/optional/vgg16.safetensors", [-0.553_731, 0.142_705, 0.528_962]);

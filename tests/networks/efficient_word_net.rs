@@ -9,7 +9,7 @@ use metamers::ops::vjp;
 use metamers::prelude::{networks::*, *};
 
 const WEIGHTS: &str = "assets/optional/efficient_word_net.safetensors";
-const FETCH: &str = "python3 scripts/assets --optional";
+const FETCH: &str = "cargo lab --fetch";
 
 /// Voices of espeak-ng that speak the references.
 const VOICES: [&str; 3] = ["en-us+f2", "en-us+f3", "en-us+m3"];

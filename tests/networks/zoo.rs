@@ -156,7 +156,7 @@ fn a_stage_that_does_not_exist_lists_the_near_ones() {
 fn efficientnet_lite1_knows_the_shipped_photos() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/optional/efficientnet_lite1.safetensors");
     if !path.exists() {
-        return println!("skipped: {} is not there; scripts/assets --optional fetches it", path.display());
+        return println!("skipped: {} is not there; cargo lab --fetch fetches it", path.display());
     }
     let net = zoo::efficientnet_lite1_from(path).unwrap();
     assert_eq!(net.stage("block5").unwrap().shape, [40, 30, 30]);

@@ -13,11 +13,11 @@ use std::process::ExitCode;
 ///
 /// Exit status: without options that of JupyterLab, which is 0 after Ctrl-C or "Shut Down"; with --setup 0 if everything is set up; with
 /// --run 0 if every cell of every notebook succeeded and 130 after Ctrl-C; with --export and --strip 0 if all files are written; with
-/// --sizes 0 if every notebook is smaller than 3 MB. 1 after a failure, and 2 for invalid options.
+/// --sizes 0 if every notebook is smaller than 3 MB; with --fetch 0 if all networks are there. 1 after a failure, and 2 for invalid options.
 #[derive(Parser)]
 #[command(name = "cargo lab", version)]
 #[command(group = ArgGroup::new("writes_files").args(["run", "export"]))]
-#[command(group = ArgGroup::new("task").args(["run", "export", "strip", "sizes", "setup"]))]
+#[command(group = ArgGroup::new("task").args(["run", "export", "strip", "sizes", "setup", "fetch"]))]
 struct Cli {
     /// Execute notebooks without a browser, and save their outputs in them. NOTEBOOK is a file, a directory, or the beginning of a file
     /// name, such as notebooks/04; the same holds for --export, --strip and --sizes.
@@ -48,6 +48,10 @@ struct Cli {
     /// Set up the project, and do nothing else.
     #[arg(long)]
     setup: bool,
+    /// Fetch the networks that do not ship (178 MB in assets/optional): their licence does not allow it, or they are too large. What is there
+    /// is kept, and an interrupted download is resumed.
+    #[arg(long)]
+    fetch: bool,
     /// Install the kernel for your other Jupyter installations too.
     #[arg(long)]
     user: bool,
@@ -78,6 +82,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
     }
     if let Some(notebooks) = &cli.sizes {
         return metamers_lab::sizes(&project, notebooks);
+    }
+    if cli.fetch {
+        project.fetch()?;
+        return Ok(ExitCode::SUCCESS);
     }
     if cli.user {
         project.set_up()?;

@@ -58,7 +58,7 @@ impl Project {
         Ok(())
     }
 
-    /// Creates the virtual environment and installs the Python packages.
+    /// Creates the virtual environment and installs JupyterLab.
     pub fn install_packages(&self) -> Result<()> {
         let stamp = self.venv().join("metamers-requirements.txt");
         let has_python = self.venv().join("bin/python").exists();
@@ -68,11 +68,30 @@ impl Project {
         print_status("Installing", "JupyterLab and its dependencies in .venv (about a minute)");
         let mut create = Command::new(prerequisites::find_python()?);
         run_step(create.args(["-m", "venv", "--clear"]).arg(self.venv()), "cannot create the virtual environment")?;
+        self.pip_install("kernel-spec/lab/requirements.txt")?;
+        fs::write(&stamp, REQUIREMENTS).with_context(|| format!("cannot write {}", stamp.display()))
+    }
+
+    /// Installs a requirements file of the project in the virtual environment.
+    fn pip_install(&self, requirements: &str) -> Result<()> {
         let mut install = self.python();
         install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--requirement"]);
-        install.arg(self.root.join("kernel-spec/lab/requirements.txt"));
-        run_step(&mut install, "cannot install the Python packages; check the network connection")?;
-        fs::write(&stamp, REQUIREMENTS).with_context(|| format!("cannot write {}", stamp.display()))
+        install.arg(self.root.join(requirements));
+        run_step(&mut install, "cannot install the Python packages; check the network connection")
+    }
+
+    /// Downloads the networks that do not ship into assets/optional and converts them; files that are there are kept.
+    ///
+    /// # Errors
+    /// If Python is missing, or if a file cannot be downloaded or has the wrong SHA-256.
+    pub fn fetch(&self) -> Result<()> {
+        self.install_packages()?;
+        self.pip_install("scripts/assets/fetch-requirements.txt")?;
+        let mut fetch = self.python();
+        fetch.arg(self.root.join("scripts/assets")).arg("--optional").current_dir(&self.root);
+        run_step(&mut fetch, "the networks were not fetched; the same command continues")?;
+        print_status("Fetched", "the networks in assets/optional; the README says how to open each");
+        Ok(())
     }
 
     /// Disables JupyterLab's question to new users about fetching news, which would cover the first notebook.

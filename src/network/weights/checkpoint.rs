@@ -44,7 +44,7 @@ impl Checkpoint {
     /// Reads a safetensors file, or a `.pth` or `.pt` file in PyTorch's zip format (since version 1.6).
     ///
     /// A relative path that does not exist is looked up among the files that ship with the project and those that
-    /// `scripts/assets --optional` fetches (`optional/alexnet.safetensors`).
+    /// `cargo lab --fetch` fetches (`optional/alexnet.safetensors`).
     ///
     /// float16, bfloat16 and float64 values are converted to float32; integers (batch counts) are skipped. Wrapper prefixes
     /// (`module.`, `model.`) that all names share are stripped, and a dict around the state dict (`model`, `state_dict`) is unwrapped.
