@@ -1,8 +1,12 @@
-"""Takes the steps of the Dockerfile one by one in an empty folder, where there is no Docker: python3 binder/steps.py FOLDER [--instead TEXT COMMAND]
+"""Runs the steps of the Dockerfile in an empty folder, for a machine without Docker.
 
-The home of the image becomes a folder in FOLDER, COPY becomes a clone, and what only root may do is said and left out. A step
-that holds TEXT, one too long to wait for, is replaced by COMMAND. At the end Jupyter is started as CMD says, and asked which kernels it has.
+    python3 binder/steps.py FOLDER [--replace TEXT COMMAND]
+
+The home directory of the image becomes a folder in FOLDER, COPY becomes a clone, and steps that need root are skipped.
+At the end, Jupyter is started with the command of CMD, and its kernels are listed.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
@@ -12,102 +16,128 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PORT = 18888
+TOKEN = "steps"
+# Number of times that Jupyter is asked for its kernels, once per second.
+MAX_ATTEMPTS = 60
 
 
-def instructions(text):
-    """The Dockerfile as (keyword, the rest of its line), with continued lines joined."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+def instructions(dockerfile: str) -> Iterator[tuple[str, str]]:
+    """Yields the keyword and the arguments of each instruction; joins continued lines."""
+    lines = [line for line in dockerfile.splitlines() if not line.lstrip().startswith("#")]
     for line in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines():
         if line.strip():
-            keyword, rest = line.split(None, 1)
-            yield keyword, rest
+            keyword, arguments = line.split(None, 1)
+            yield keyword, arguments
 
 
 class Steps:
-    def __init__(self, folder, instead):
-        self.folder, self.instead = folder, instead
+    """The state of the image: user, working directory and environment variables."""
+
+    def __init__(self, folder: Path, replacements: list[tuple[str, str]]) -> None:
+        self.folder, self.replacements = folder, replacements
         self.environment = dict(os.environ)
-        self.user, self.place = "root", folder
+        self.user, self.working_dir = "root", folder
 
-    def of_image(self, text):
-        """Variables filled in, and the image's home put into the folder."""
+    def substitute(self, text: str) -> str:
+        """Replaces variables by their values in the image."""
         values = {**self.environment, "HOME": self.environment.get("IMAGE_HOME", "")}
-        return re.sub(r"\$\{(\w+)\}", lambda found: values.get(found[1], ""), text)
+        return re.sub(r"\$\{(\w+)\}", lambda match: values.get(match[1], ""), text)
 
-    def here(self, text):
-        home = self.environment.get("IMAGE_HOME")
-        return self.of_image(text).replace(home, str(self.folder) + home) if home else self.of_image(text)
+    def to_local(self, text: str) -> str:
+        """Replaces variables, and the home directory of the image by a folder on this machine."""
+        text, home = self.substitute(text), self.environment.get("IMAGE_HOME")
+        return text.replace(home, str(self.folder) + home) if home else text
 
-    def take(self, keyword, rest):
+    def execute(self, keyword: str, arguments: str) -> str:
+        """Executes an instruction; returns a description of the result."""
+        if keyword == "RUN":
+            return self.run(arguments)
+        if keyword == "CMD":
+            return self.start_jupyter(json.loads(arguments))
         if keyword == "USER":
-            self.user = self.of_image(rest)
+            self.user = self.substitute(arguments)
         elif keyword == "ARG":
-            name, value = rest.split("=", 1)
+            name, value = arguments.split("=", 1)
             self.environment[name] = value
         elif keyword == "ENV":
-            for name, value in re.findall(r"(\w+)=(\S+)", rest):
-                if name == "HOME":
-                    self.environment["IMAGE_HOME"] = self.of_image(value)
-                elif name != "USER":
-                    self.environment[name] = self.here(value)
+            self.set_variables(arguments)
         elif keyword == "WORKDIR":
-            self.place = Path(self.here(rest))
-            self.place.mkdir(parents=True, exist_ok=True)
+            self.working_dir = Path(self.to_local(arguments))
+            self.working_dir.mkdir(parents=True, exist_ok=True)
         elif keyword == "COPY":
-            subprocess.run(["git", "clone", "--quiet", ROOT, self.place], check=True)
-        elif keyword == "RUN":
-            return self.run(rest)
-        elif keyword == "CMD":
-            return self.start(json.loads(rest))
+            subprocess.run(["git", "clone", "--quiet", ROOT, self.working_dir], check=True)
         return "done"
 
-    def run(self, command):
-        if self.user == "root":
-            return "left out: only root may do this"
-        replaced = next((other for text, other in self.instead if text in command), None)
-        begun = time.monotonic()
-        subprocess.run(["sh", "-c", replaced or self.here(command)], cwd=self.place, env=self.environment, check=True)
-        return f"{f'replaced by: {replaced}; ' if replaced else ''}done in {time.monotonic() - begun:.0f} s"
+    def set_variables(self, assignments: str) -> None:
+        """Sets environment variables; HOME and USER keep their values on this machine."""
+        for name, value in re.findall(r"(\w+)=(\S+)", assignments):
+            if name == "HOME":
+                self.environment["IMAGE_HOME"] = self.substitute(value)
+            elif name != "USER":
+                self.environment[name] = self.to_local(value)
 
-    def start(self, command):
-        """Starts Jupyter on another port, which is not open to others, and asks for its kernels."""
+    def run(self, command: str) -> str:
+        """Runs a command or its replacement, unless it needs root."""
+        if self.user == "root":
+            return "skipped: needs root"
+        replacement = next((other for text, other in self.replacements if text in command), None)
+        start = time.monotonic()
+        shell = ["sh", "-c", replacement or self.to_local(command)]
+        subprocess.run(shell, cwd=self.working_dir, env=self.environment, check=True)
+        note = f"replaced by: {replacement}; " if replacement else ""
+        return f"{note}done in {time.monotonic() - start:.0f} s"
+
+    def start_jupyter(self, command: list[str]) -> str:
+        """Starts Jupyter on a local port, lists its kernels and stops it."""
         command = [part.replace("8888", str(PORT)).replace("0.0.0.0", "127.0.0.1") for part in command]
-        asks = ["--IdentityProvider.token=steps", "--allow-root"]
-        jupyter = subprocess.Popen([*command, *asks], cwd=self.place, env=self.environment)
+        options = [f"--IdentityProvider.token={TOKEN}", "--allow-root"]
+        jupyter = subprocess.Popen([*command, *options], cwd=self.working_dir, env=self.environment)
         try:
-            return f"Jupyter offers {', '.join(self.kernels(jupyter))}"
+            return f"kernels: {', '.join(kernels(jupyter))}"
         finally:
             jupyter.terminate()
             jupyter.wait(30)
 
-    def kernels(self, jupyter):
-        address = f"http://127.0.0.1:{PORT}/api/kernelspecs?token=steps"
-        for _ in range(60):
-            time.sleep(1)
-            if jupyter.poll() is not None:
-                sys.exit(f"Jupyter ended with status {jupyter.returncode}")
-            try:
-                with urllib.request.urlopen(address, timeout=5) as answer:
-                    return json.load(answer)["kernelspecs"]
-            except OSError:
-                continue
-        sys.exit("Jupyter does not answer")
+
+def kernels(jupyter: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Returns the kernel specs of a Jupyter server by name, as soon as it replies."""
+    address = f"http://127.0.0.1:{PORT}/api/kernelspecs?token={TOKEN}"
+    for _ in range(MAX_ATTEMPTS):
+        time.sleep(1)
+        if jupyter.poll() is not None:
+            sys.exit(f"error: Jupyter exited with status {jupyter.returncode}")
+        try:
+            with urllib.request.urlopen(address, timeout=5) as response:
+                specs: dict[str, Any] = json.load(response)["kernelspecs"]
+                return specs
+        except OSError:
+            continue
+    sys.exit(f"error: Jupyter did not reply within {MAX_ATTEMPTS} s")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--instead", action="append", default=[], nargs=2, metavar=("TEXT", "COMMAND"))
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder to create")
+    parser.add_argument(
+        "--replace",
+        action="append",
+        default=[],
+        nargs=2,
+        metavar=("TEXT", "COMMAND"),
+        help="run COMMAND in place of a step that contains TEXT, for example one that takes too long",
+    )
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True)
-    steps = Steps(arguments.folder.resolve(), arguments.instead)
-    for keyword, rest in instructions((ROOT / "binder/Dockerfile").read_text()):
+    steps = Steps(arguments.folder.resolve(), arguments.replace)
+    for keyword, rest in instructions((ROOT / "binder" / "Dockerfile").read_text()):
         print(f"{keyword} {rest}", flush=True)
-        print(f"  {steps.take(keyword, rest)}", flush=True)
+        print(f"  {steps.execute(keyword, rest)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-# What the browser tests share; sourced by their `run` with its options, in the project's root. Sets $python and $keep.
+# Set-up of the browser tests. Their `run` scripts source this file with their options, in the project's root. Sets $python and $keep.
 #
-# They need Chromium. Where they cannot run they say why, and that is no failure, but with --require (or CI=true) it is; Chromium is then
-# installed where apt-get is there. --keep keeps the screenshots beside the test; without it they go to target/.
+# The tests need Chromium and Playwright. If one is missing, a test prints the reason and is skipped. With --require (or CI=true), Chromium is
+# installed by apt-get if possible, and a test that cannot run fails. --keep saves the screenshots beside the test instead of in target/.
 
 required=$([ "${CI:-}" = true ] && echo yes || true)
 keep=()
@@ -13,6 +13,7 @@ for option in "$@"; do
     esac
 done
 
+# Skips the test, or fails with --require, for the given reason.
 cannot() {
     [ -z "$required" ] || { echo "browser test: $1" >&2; exit 1; }
     echo "browser test skipped: $1"
@@ -26,11 +27,11 @@ if ! has_chromium && [ -n "$required" ] && command -v apt-get > /dev/null; then
     root=$([ "$(id -u)" = 0 ] || echo "sudo -n")
     { $root apt-get -qq update && $root apt-get -qq install -y --no-install-recommends chromium > /dev/null; } || true
 fi
-has_chromium || cannot "there is no Chromium; install it (Debian: sudo apt install chromium)"
+has_chromium || cannot "Chromium is not installed; install it (Debian: sudo apt install chromium)"
 venv=target/browser-venv
 if ! "$venv/bin/python" -c 'import playwright' 2> /dev/null; then
     python3 -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r scripts/browser-requirements.txt ||
-        cannot "Playwright could not be installed; is there a network?"
+        cannot "Playwright cannot be installed; check the network connection"
 fi
 python=$venv/bin/python

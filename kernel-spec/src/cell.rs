@@ -17,7 +17,7 @@ pub enum Phase {
 /// The current cell.
 #[derive(Debug, Default)]
 pub struct Cell {
-    /// Sequence number of the cell; lets a delayed thread notice that its cell is over.
+    /// Sequence number of the cell; lets a delayed thread notice that its cell has ended.
     pub id: u64,
     /// The cell's stage.
     pub phase: Phase,

@@ -1,7 +1,7 @@
 //! Compilation of cells: by cargo for the first cell with given dependencies, then by rustc alone, with the arguments that cargo used.
 
 use crate::tool_cache::{ToolCache, ToolOutput};
-use crate::toolchain::{BUILD_DIR_VAR, real_tool, restore_environment, shim_dir};
+use crate::toolchain::{BUILD_DIR_VAR, NOT_FOUND_STATUS, real_tool, restore_environment, shim_dir};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 pub const RUSTC_WRAPPER: &str = "rustc-recorder";
 /// Environment variable with the file for the recorded invocation.
 const RECORD_FILE_VAR: &str = "METAMERS_RECORD_FILE";
-/// Environment variable that makes compiled cells be cached. Set for the template, whose first cells are those of every kernel.
+/// Environment variable that turns on the cache of compiled cells. Set for the template, whose first cells are those of every kernel.
 pub const CACHE_CELLS_VAR: &str = "METAMERS_CACHE_CELLS";
 /// Name that evcxr gives to the crate of each cell.
 const CELL_CRATE: &str = "ctx";
@@ -99,7 +99,7 @@ pub fn record_rustc(arguments: &[OsString]) -> i32 {
     let mut rustc = Command::new(&arguments[0]);
     let error = rustc.args(&arguments[1..]).env_remove(RECORD_FILE_VAR).env_remove(BUILD_DIR_VAR).exec();
     eprintln!("error: cannot run {program}: {error}");
-    127
+    NOT_FOUND_STATUS
 }
 
 /// True for the variables that cargo sets for rustc.
@@ -140,12 +140,12 @@ pub fn compile_cell(build_dir: &Path, mode: CompileMode, cargo_arguments: &[&str
     let cached_library = cached.with_extension("so");
     let has_library = |output: &ToolOutput| mode == CompileMode::Build && output.status == 0;
     if let Some(output) = cache.read::<ToolOutput>(&cached)
-        && (!has_library(&output) || replace(&cached_library, &library).is_ok())
+        && (!has_library(&output) || replace_file(&cached_library, &library).is_ok())
     {
         return output.print();
     }
     let Some(output) = run_rustc(&invocation, build_dir, mode, &library) else { return 1 };
-    if caches_cells && (!has_library(&output) || replace(&library, &cached_library).is_ok()) {
+    if caches_cells && (!has_library(&output) || replace_file(&library, &cached_library).is_ok()) {
         cache.write(&cached, &output);
     }
     output.print()
@@ -158,7 +158,7 @@ fn run_cargo(build_dir: &Path, mode: CompileMode, arguments: &[&str], record_fil
     cargo.env("RUSTC_WRAPPER", shim_dir(build_dir).join(RUSTC_WRAPPER));
     cargo.env(RECORD_FILE_VAR, record_file).env(BUILD_DIR_VAR, build_dir);
     cargo.stdout(if drop_stdout { Stdio::null() } else { Stdio::inherit() });
-    cargo.status().map_or(127, |status| status.code().unwrap_or(1))
+    cargo.status().map_or(NOT_FOUND_STATUS, |status| status.code().unwrap_or(1))
 }
 
 /// Runs rustc and formats its messages as cargo does.
@@ -193,7 +193,8 @@ fn run_rustc(invocation: &RustcInvocation, build_dir: &Path, mode: CompileMode, 
     Some(result)
 }
 
-fn replace(from: &Path, to: &Path) -> std::io::Result<()> {
+/// Copies a file over another one, which may be loaded by a running process and is therefore removed first.
+fn replace_file(from: &Path, to: &Path) -> std::io::Result<()> {
     let _ = std::fs::remove_file(to);
     std::fs::copy(from, to).map(drop)
 }

@@ -107,7 +107,7 @@ impl Engine {
         let Ok(mut child) = child else { return };
         if let Some(stderr) = child.stderr.take() {
             for line in std::io::BufReader::new(stderr).lines().map_while(Result::ok) {
-                // Errors are left out: loading the prelude meets and reports them again.
+                // Errors are omitted: loading the prelude repeats and reports them.
                 if line.trim_start().starts_with("Compiling ") {
                     eprintln!("{line}");
                 }
@@ -125,7 +125,7 @@ impl Engine {
     pub fn evaluate(
         &mut self,
         code: &str,
-        ask: &dyn Fn(InputRequest) -> String,
+        read_input: &dyn Fn(InputRequest) -> String,
     ) -> Result<Map<String, Value>, ErrorReport> {
         let Some(context) = &mut self.context else {
             return Err(ErrorReport::new("KernelError", "evcxr is not running; restart the kernel"));
@@ -143,7 +143,7 @@ impl Engine {
         let mut callbacks = EvalCallbacks {
             input_reader: &|request| {
                 let prompt = request.prompt.replace(ESCAPED_COLON, ":");
-                ask(InputRequest { prompt, is_password: request.is_password })
+                read_input(InputRequest { prompt, is_password: request.is_password })
             },
         };
         let result = catch_unwind(AssertUnwindSafe(|| context.execute_with_callbacks(&wrapped.code, &mut callbacks)));
@@ -151,7 +151,7 @@ impl Engine {
         self.finish_cell(result, &wrapped, code)
     }
 
-    /// Ends the cell and converts evcxr's result to what is shown of it.
+    /// Ends the cell and converts evcxr's result to a MIME bundle or an error report.
     fn finish_cell(
         &self,
         result: std::thread::Result<Result<EvalOutputs, Error>>,
@@ -215,7 +215,7 @@ impl Engine {
 }
 
 fn build_interrupted() -> ErrorReport {
-    let message = "The cell was interrupted while it was compiled. Nothing of it ran, and nothing is lost.";
+    let message = "The cell was interrupted while it was compiled. None of its code ran, and nothing is lost.";
     ErrorReport::new("Interrupted", message)
 }
 

@@ -25,7 +25,7 @@ pub enum Job {
     Inspect(JupyterMessage, InspectRequest),
 }
 
-/// The session's handle of the evaluator: its queue and its state.
+/// The session's handle to the evaluator: its queue and its state.
 pub struct EvaluatorHandle {
     /// Queue of jobs.
     pub jobs: mpsc::Sender<Job>,
@@ -180,10 +180,10 @@ impl Evaluator {
         if !request.silent {
             self.publisher.publish("execute_input", json!({ "code": request.code, "execution_count": count }));
         }
-        let ask = self.input_reader(message, request);
+        let read_input = self.input_reader(message, request);
         let result = self.engine().and_then(|engine| match inspected_name(&request.code) {
             Some(name) => engine.documentation_page(name).map(|page| (Map::new(), vec![page])),
-            None => engine.evaluate(&request.code, &ask).map(|data| (data, Vec::new())),
+            None => engine.evaluate(&request.code, &read_input).map(|data| (data, Vec::new())),
         });
         let content = match result {
             Ok((data, payload)) => {

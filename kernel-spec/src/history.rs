@@ -115,23 +115,25 @@ fn last<T>(mut entries: Vec<T>, n: usize) -> Vec<T> {
 /// True if the text matches a pattern with the wildcards `*` and `?`.
 fn glob_matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut at, mut from, mut star) = (0, 0, None);
-    while from < text.len() {
-        if pattern.get(at) == Some(&'*') {
-            star = Some((at, from));
-            at += 1;
-        } else if pattern.get(at).is_some_and(|&wanted| wanted == '?' || wanted == text[from]) {
-            at += 1;
-            from += 1;
-        } else if let Some((back, begun)) = star {
-            star = Some((back, begun + 1));
-            at = back + 1;
-            from = begun + 1;
+    let (mut p, mut t) = (0, 0);
+    // Positions of the latest `*` and of the end of the text that it matches so far.
+    let mut star = None;
+    while t < text.len() {
+        if pattern.get(p) == Some(&'*') {
+            star = Some((p, t));
+            p += 1;
+        } else if pattern.get(p).is_some_and(|&wanted| wanted == '?' || wanted == text[t]) {
+            p += 1;
+            t += 1;
+        } else if let Some((star_p, star_t)) = star {
+            star = Some((star_p, star_t + 1));
+            p = star_p + 1;
+            t = star_t + 1;
         } else {
             return false;
         }
     }
-    pattern[at..].iter().all(|&left| left == '*')
+    pattern[p..].iter().all(|&rest| rest == '*')
 }
 
 #[cfg(test)]

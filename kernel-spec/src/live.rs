@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 /// Environment variable that carries the nonce to the library.
 pub const NONCE_VAR: &str = "METAMERS_LIVE";
 
-/// A request of the library.
+/// A display request from the library.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Frame {

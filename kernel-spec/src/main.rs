@@ -56,7 +56,7 @@ enum Command {
     ///
     /// Exit status: 0 if it is compiled, 1 if that failed; with --check 0 if it is up to date, 1 if not.
     Warm {
-        /// Only check, by the exit status, whether it is up to date.
+        /// Only check if it is up to date; the exit status is the result.
         #[arg(long)]
         check: bool,
     },
@@ -89,7 +89,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         (Some(Command::Lab(command)), _) => return command.run(&metamers_lab::Project { root: home }),
         (None, Some(connection)) => serve(connection, &home)?,
         (None, None) => {
-            anyhow::bail!("no command given: Jupyter starts the kernel with --connection FILE; see --help for the rest")
+            anyhow::bail!("no command given; --help lists them. (Jupyter starts the kernel with --connection FILE.)")
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -112,7 +112,7 @@ fn serve(connection: PathBuf, home: &Path) -> Result<()> {
     // SAFETY: called from `main` before any thread is started.
     unsafe { kernel_dir::set_environment(&build_cache.kernel_dir()) };
     tokio::runtime::Runtime::new()?.block_on(session::serve(connection, build_cache))?;
-    // The shutdown thread exits the process when it has cleaned up.
+    // The shutdown thread cleans up and then exits the process.
     loop {
         std::thread::park();
     }

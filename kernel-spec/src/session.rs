@@ -220,7 +220,7 @@ async fn receive_loop(mut socket: RouterRecvConnection, session: Arc<Session>, c
         match receive(&mut socket).await {
             Ok(message) => session.handle(channel, message),
             Err(error @ ReceiveError::Connection(_)) => {
-                // Goes on after a peer has left; the pause keeps a closed socket from spinning.
+                // Continues after a peer has disconnected; the pause keeps the loop from spinning on a closed socket.
                 eprintln!("warning: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

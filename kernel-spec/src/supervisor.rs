@@ -2,7 +2,7 @@
 //!
 //! It starts the evaluating process as its child, parses the child's output (see [`crate::output_parser`]) and reports it to the kernel
 //! as events (see [`crate::event`]), in order: text with and without a newline, live frames, stderr up to the end of a cell, panics,
-//! errors and the child's death. It exits with the kernel and kills its child on the way.
+//! errors and the child's exit. When the kernel exits, it kills its child and exits too.
 
 use crate::event::{EVENT_KEY_VAR, Event};
 use crate::live::NONCE_VAR;

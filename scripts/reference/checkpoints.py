@@ -1,4 +1,6 @@
-"""Writes PyTorch checkpoints for tests/checkpoints.rs, too large to commit: target/checkpoints/{resnet50,attacker}.pth.
+"""Writes PyTorch checkpoints for tests/networks/checkpoints.rs: target/checkpoints/{resnet50,attacker}.pth.
+
+They are too large to commit.
 
 `resnet50.pth` is the state dict of torchvision's ResNet-50 with the weights of `Checkpoint::random(0)`; `attacker.pth`
 holds the same weights in the format of Feather et al. (2023): a dict whose `model` is the state dict of an

@@ -1,4 +1,4 @@
-"""Writes published ONNX networks and onnxruntime's activations to target/onnx, for tests/onnx.rs.
+"""Writes published ONNX networks and onnxruntime's activations to target/onnx, for tests/networks/onnx.rs.
 
 The networks are Open NSFW (a thin ResNet-50 converted from Caffe by TensorFlow), EfficientWord-Net's whole file, which
 has unsupported operators, and the ResNet-50 between its two batch normalizations. Needs onnx, onnxruntime and torch,

@@ -118,9 +118,9 @@ unsafe fn clean_environment() {
     }
     let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") else { return };
     let project = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap_or_default();
-    let is_users =
+    let is_kept =
         |path: &PathBuf| !path.starts_with(&project) && !path.components().any(|part| part.as_os_str() == "toolchains");
-    if let Ok(paths) = std::env::join_paths(std::env::split_paths(&paths).filter(is_users)) {
+    if let Ok(paths) = std::env::join_paths(std::env::split_paths(&paths).filter(is_kept)) {
         // SAFETY: the caller guarantees that no other thread uses the environment.
         unsafe { std::env::set_var("LD_LIBRARY_PATH", paths) };
     }

@@ -40,7 +40,7 @@ fn resolve(name: &Path) -> Result<Vec<PathBuf>> {
     match matching.len() {
         1 => Ok(matching),
         0 => bail!(
-            "{}: no notebook has a name with this beginning; available: {}",
+            "{}: no notebook has a name that starts with this; available: {}",
             name.display(),
             names(&notebooks_in(dir)?)
         ),
