@@ -1,12 +1,14 @@
 """Runs every command of README.md and docs/, as it is written there, in this checkout. Needs the set-up of `cargo lab`.
 
-Fails if a document has a command for which nothing is planned here. A command that is a step of .ci/run is not run a
-second time: it is compared with .ci/run. Files that a command changes are put back.
+With commands as arguments, runs these alone. Fails if a document has a command for which nothing is planned here. A
+command that is a step of .ci/run is not run a second time: it is compared with .ci/run. Files that a command changes
+are put back.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import shutil
 import signal
@@ -22,7 +24,7 @@ from pathlib import Path
 
 from commands import ROOT, all_commands, commands_of
 
-LAB_START_SECONDS = 240
+LAB_START_SECONDS = float(os.environ.get("METAMERS_LAB_START_SECONDS", "240"))
 CI = (ROOT / ".ci" / "run").read_text()
 PLAN = """
 networks = ["efficientnet_lite0"]
@@ -233,4 +235,5 @@ for number, command in enumerate(all_commands(), 1):
     add_test(number, command)
 
 if __name__ == "__main__":
-    sys.exit(unittest.main(verbosity=2))
+    chosen = [f"Documents.test_{all_commands().index(command) + 1:02}_command" for command in sys.argv[1:]]
+    unittest.main(argv=[sys.argv[0], *chosen], verbosity=2)
