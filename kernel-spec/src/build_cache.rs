@@ -5,6 +5,7 @@ use crate::prelude::{FLUSH_LIBRARY_SOURCE, prelude_source};
 use crate::tool_cache::TOOL_CACHE_DIR;
 use crate::{process, toolchain};
 use anyhow::{Context, Result};
+use metamers_lab::Project;
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
@@ -42,7 +43,8 @@ impl BuildCache {
     /// The builds of the project at `home`.
     #[must_use]
     pub fn new(home: &Path) -> BuildCache {
-        BuildCache { home: home.to_owned(), root: home.join("target").join("notebook") }
+        let root = Project { root: home.to_owned() }.notebook_build_dir();
+        BuildCache { home: home.to_owned(), root }
     }
 
     /// The project's root.

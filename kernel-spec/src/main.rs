@@ -97,9 +97,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
 
 /// The root of the project whose library notebooks use.
 fn project_root() -> Result<PathBuf> {
-    let home = match std::env::var_os("METAMERS_HOME") {
-        Some(home) => PathBuf::from(home),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
+    let home = match (std::env::var_os("METAMERS_HOME"), metamers_lab::Project::find_installed()) {
+        (Some(home), _) => PathBuf::from(home),
+        (None, Some(project)) => project.root,
+        (None, None) => Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
     };
     home.canonicalize()
         .with_context(|| format!("cannot open {}; set METAMERS_HOME to the root of the project", home.display()))

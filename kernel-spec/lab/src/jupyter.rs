@@ -28,7 +28,7 @@ pub fn lab(project: &Project, arguments: &[String]) -> Result<ExitCode> {
     }
     project.set_up()?;
     print_status("Opening", "JupyterLab; press Ctrl-C here to end it");
-    let dir = project.root.join("notebooks");
+    let dir = if project.is_installed() { std::env::current_dir()? } else { project.root.join("notebooks") };
     std::fs::create_dir_all(&dir)?;
     let mut jupyter = project.python();
     jupyter.args(["-m", "jupyter", "lab", "--ServerApp.answer_yes=True"]).args(arguments).current_dir(dir);

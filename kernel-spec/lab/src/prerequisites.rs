@@ -53,11 +53,8 @@ impl Prerequisite {
 
 /// Checks all prerequisites and adds rust-src if it is missing; the error for another missing one says how to install it.
 pub fn check_prerequisites(root: &Path) -> Result<()> {
-    if !succeeds("cc", &["--version"]) {
-        bail!(COMPILER.install_advice());
-    }
     find_python()?;
-    ensure_rust_src(|name| Command::new(name))?;
+    check_build_tools()?;
     check_writable(root)?;
     let built = root.join("target/release/metamers-kernel").exists();
     if let Some(free) = free_megabytes(root).filter(|&free| !built && free < MIN_FREE_MEGABYTES) {
@@ -68,6 +65,14 @@ pub fn check_prerequisites(root: &Path) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Checks what compiling for notebooks needs: a linker, and Rust with the sources of its library, which are added if they are missing.
+pub fn check_build_tools() -> Result<()> {
+    if !succeeds("cc", &["--version"]) {
+        bail!(COMPILER.install_advice());
+    }
+    ensure_rust_src(|name| Command::new(name))
 }
 
 /// Checks that the target directory is writable; all build products go there.

@@ -1,16 +1,23 @@
-//! Set-up of the project: the steps from a fresh clone to a kernel in JupyterLab. Steps that are up to date are skipped.
+//! Set-up of the project: the steps from a fresh clone, or from an installed wheel, to a kernel in JupyterLab. Steps that are up to date
+//! are skipped.
 
 use crate::status::print_status;
 use crate::{kernel_spec, prerequisites};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 
-/// A checkout of the project.
+/// File at the root of what a wheel installs.
+const WHEEL_MARKER: &str = "installed-by-wheel";
+/// The project's directory below the prefix of a Python environment in which the wheel is installed.
+const INSTALLED_DIR: &str = "share/metamers";
+
+/// A checkout of the project, or the files of it that a wheel installs.
 pub struct Project {
     /// Root directory.
     pub root: PathBuf,
@@ -24,6 +31,35 @@ impl Project {
         Ok(Project { root })
     }
 
+    /// Finds the project that was installed together with this program by a wheel.
+    #[must_use]
+    pub fn find_installed() -> Option<Project> {
+        let program = std::env::current_exe().ok()?;
+        let root = program.parent()?.parent()?.join(INSTALLED_DIR);
+        root.join(WHEEL_MARKER).exists().then_some(Project { root })
+    }
+
+    /// True if a wheel installed these files.
+    #[must_use]
+    pub fn is_installed(&self) -> bool {
+        self.root.join(WHEEL_MARKER).exists()
+    }
+
+    /// The directory of what is compiled for notebooks: in a checkout below `target/`, otherwise in the user's cache directory, because the
+    /// environment may be read-only and pip should find nothing but what it installed.
+    #[must_use]
+    pub fn notebook_build_dir(&self) -> PathBuf {
+        let user_cache = dirs::cache_dir().filter(|_| self.is_installed());
+        user_cache.map_or_else(
+            || self.root.join("target").join("notebook"),
+            |cache| {
+                let mut hasher = DefaultHasher::new();
+                self.root.hash(&mut hasher);
+                cache.join("metamers").join(format!("notebook-{:016x}", hasher.finish()))
+            },
+        )
+    }
+
     fn venv(&self) -> PathBuf {
         self.root.join(".venv")
     }
@@ -31,12 +67,16 @@ impl Project {
     /// The path of the kernel's executable.
     #[must_use]
     pub fn kernel(&self) -> PathBuf {
-        self.root.join("target/release/metamers-kernel")
+        let program = std::env::current_exe().ok().filter(|_| self.is_installed());
+        program.unwrap_or_else(|| self.root.join("target/release/metamers-kernel"))
     }
 
-    /// A command that runs the Python of the project's virtual environment.
+    /// A command that runs the Python of the project's virtual environment, or that of the environment with the wheel.
     #[must_use]
     pub fn python(&self) -> Command {
+        if self.is_installed() {
+            return Command::new(self.kernel().with_file_name("python"));
+        }
         let mut python = Command::new(self.venv().join("bin/python"));
         // Keeps an active environment from leaking in, and prefers this kernel to others of the same name.
         python.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("JUPYTER_PREFER_ENV_PATH", "1");
@@ -46,6 +86,10 @@ impl Project {
 
     /// Runs all steps.
     pub fn set_up(&self) -> Result<()> {
+        if self.is_installed() {
+            prerequisites::check_build_tools()?;
+            return self.compile_library();
+        }
         prerequisites::check_prerequisites(&self.root)?;
         self.install_packages()?;
         self.disable_announcements()?;
@@ -60,6 +104,9 @@ impl Project {
 
     /// Creates the virtual environment and installs JupyterLab.
     pub fn install_packages(&self) -> Result<()> {
+        if self.is_installed() {
+            return Ok(());
+        }
         let stamp = self.venv().join("metamers-requirements.txt");
         let has_python = self.venv().join("bin/python").exists();
         if has_python && fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) {
