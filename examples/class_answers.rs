@@ -13,8 +13,9 @@ fn main() -> Result<()> {
     let simulated = answers.are_simulated();
     let mut analysis = Analysis::new(answers);
     if simulated {
-        analysis =
-            analysis.published(Published::alexnet()).network("AlexNet (made up)", [("natural", 0.97), ("final", 0.95)]);
+        analysis = analysis
+            .published(Published::alexnet())
+            .network("AlexNet (invented values)", [("natural", 0.97), ("final", 0.95)]);
     }
     let found = analysis.run()?;
     found.show();

@@ -1,4 +1,4 @@
-//! The names that a notebook imports at its start: stimuli, networks, synthesis and verdicts.
+//! The names that a notebook imports first: stimuli, networks, synthesis and verdicts.
 //!
 //! Sub-preludes hold further names: [`plots`], [`networks`], [`recipes`], [`analysis`], [`training`].
 //!

@@ -158,7 +158,7 @@ impl Panel {
         }
     }
 
-    /// Draws the content, or the reason why there is none, into `place`, and the caption below.
+    /// Draws the content into `place`, or an error message if it is invalid, and the caption below.
     pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect, panel_width: f32) {
         let drawn = match &self.content {
             Content::Picture(picture) => draw_picture(canvas, place, picture),
@@ -246,7 +246,7 @@ fn draw_picture(canvas: &mut Canvas, place: Rect, picture: &Raster) -> Result<()
     Ok(())
 }
 
-/// Draws a frame with the reason why there is no content.
+/// Draws a frame with an error message in place of the content.
 fn draw_placeholder(canvas: &mut Canvas, place: Rect, reason: &str) {
     canvas.fill(place, AXIS);
     canvas.fill(Rect::new(place.x + 1.0, place.y + 1.0, place.width - 2.0, place.height - 2.0), EMPTY);

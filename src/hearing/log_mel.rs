@@ -14,27 +14,29 @@ use crate::{Error, Result};
 /// Parameters of the log-mel energies; [`LogMelConfig::efficient_word_net`] has those of EfficientWord-Net.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogMelConfig {
-    /// Sample rate of the waveform in Hz.
+    /// The sample rate of the waveform in Hz.
     pub sample_rate: u32,
-    /// Length of the waveform in samples.
+    /// The length of the waveform in samples.
     pub samples: usize,
-    /// Length of a frame in samples.
+    /// The length of a frame in samples.
     pub window: usize,
-    /// Hop between frames in samples.
+    /// The hop between frames in samples.
     pub step: usize,
-    /// Length of the Fourier transform in samples, even; frames are zero-padded to it.
+    /// The length of the Fourier transform in samples, an even number; frames are zero-padded to it.
     pub fft: usize,
-    /// Number of mel filters from 0 Hz to half the sample rate.
+    /// The number of mel filters from 0 Hz to half the sample rate.
     pub filters: usize,
 }
 
 impl LogMelConfig {
     /// The parameters of EfficientWord-Net: 149 frames of 25 ms, 10 ms apart, and 64 filters, from 1.5 s at 16 kHz.
+    #[must_use]
     pub fn efficient_word_net() -> Self {
         Self { sample_rate: 16_000, samples: 24_000, window: 400, step: 160, fft: 512, filters: 64 }
     }
 
     /// The number of frames needed to cover all samples.
+    #[must_use]
     pub fn frames(&self) -> usize {
         1 + self.samples.saturating_sub(self.window).div_ceil(self.step.max(1))
     }
@@ -42,25 +44,32 @@ impl LogMelConfig {
     /// Checks that the parameters are valid.
     ///
     /// # Errors
-    /// [`Error::Invalid`] that names the parameter.
+    /// [`Error::Invalid`] for an invalid parameter; the message names it.
     pub fn check(&self) -> Result<()> {
         let &Self { sample_rate: rate, samples, window, step, fft, filters } = self;
         if rate == 0 || samples == 0 || samples > 1 << 24 {
-            let reason = format!("{samples} samples at {rate} Hz are not a valid waveform");
+            let reason = format!(
+                "the waveform must have 1 to {} samples and a sample rate above 0, got {samples} samples at {rate} Hz",
+                1 << 24
+            );
             return Err(Error::invalid("log mel.samples", reason));
         }
         if step == 0 || window == 0 || window > fft || fft > 1 << 20 || !fft.is_multiple_of(2) {
-            let reason =
-                format!("needs 0 < step and 0 < window <= fft, an even number, got {step}, {window} and {fft}");
+            let reason = format!(
+                "step and window must be above 0, and fft even, at least window and at most {}; got step {step}, window {window} and \
+                 fft {fft}",
+                1 << 20
+            );
             return Err(Error::invalid("log mel.window", reason));
         }
         if filters == 0 || filters > fft {
-            let reason = format!("{filters} filters do not fit into {fft} samples");
+            let reason = format!("must be from 1 to fft = {fft}, got {filters}");
             return Err(Error::invalid("log mel.filters", reason));
         }
         Ok(())
     }
 
+    /// All parameters as integers for a network's fingerprint.
     pub(crate) fn identity(&self) -> Vec<usize> {
         let Self { sample_rate: rate, samples, window, step, fft, filters } = *self;
         vec![rate as usize, samples, window, step, fft, filters]
@@ -85,9 +94,9 @@ impl LogMelConfig {
 /// use metamers::hearing::{LogMel, LogMelConfig};
 /// use metamers::prelude::*;
 ///
-/// let ear = LogMel::new(LogMelConfig::efficient_word_net())?;
+/// let log_mel = LogMel::new(LogMelConfig::efficient_word_net())?;
 /// let tone = Sound::tone(16_000, 1.5, 1000.0, 0.1)?;
-/// assert_eq!(ear.compute(&tone)?.dims(), [1, 1, 149, 64]);
+/// assert_eq!(log_mel.compute(&tone)?.dims(), [1, 1, 149, 64]);
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone)]
@@ -107,10 +116,10 @@ struct MelFilter {
 }
 
 impl LogMel {
-    /// A log-mel front end with the given parameters.
+    /// Creates a log-mel front end with these parameters.
     ///
     /// # Errors
-    /// Invalid parameters; the message names the parameter.
+    /// [`Error::Invalid`] for an invalid parameter; the message names it.
     pub fn new(config: LogMelConfig) -> Result<Self> {
         config.check()?;
         let filters = filters(&config);
@@ -120,21 +129,23 @@ impl LogMel {
     }
 
     /// The parameters.
+    #[must_use]
     pub fn config(&self) -> &LogMelConfig {
         &self.0.config
     }
 
-    /// The log-mel energies of a sound, `[1, 1, frames, filters]`; resamples the sound and cuts or pads it to the length.
+    /// Computes the log-mel energies of a sound, `[1, 1, frames, filters]`, after resampling the sound and cutting or padding it to the
+    /// length.
     ///
     /// # Errors
-    /// As [`Sound::resample`] and [`Sound::fix_length`].
+    /// Fails like [`Sound::resample`] and [`Sound::fix_length`].
     pub fn compute(&self, sound: &Sound) -> Result<Tensor> {
         let config = &self.0.config;
         self.apply(&sound.resample(config.sample_rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
-    /// Calls `see` with each frame's index, first sample and spectrum.
-    fn each_frame(&self, waveform: &[f32], mut see: impl FnMut(usize, usize, &mut [Complex64])) {
+    /// Calls `visit` with each frame's index, first sample and spectrum.
+    fn each_frame(&self, waveform: &[f32], mut visit: impl FnMut(usize, usize, &mut [Complex64])) {
         let Inner { config, to_bins, .. } = &*self.0;
         let (mut samples, mut spectrum) = (to_bins.make_input_vec(), to_bins.make_output_vec());
         let mut scratch = to_bins.make_scratch_vec();
@@ -146,10 +157,11 @@ impl LogMel {
             to_bins
                 .process_with_scratch(&mut samples, &mut spectrum, &mut scratch)
                 .expect("buffers of the planned size");
-            see(frame, first, &mut spectrum);
+            visit(frame, first, &mut spectrum);
         }
     }
 
+    /// The energy of a frame in one mel filter, `E_t[j]`.
     fn energy(&self, filter: &MelFilter, spectrum: &[Complex64]) -> f64 {
         let power = spectrum[filter.bins.clone()].iter().map(Complex64::norm_sqr);
         power.zip(&filter.weights).map(|(p, w)| p * w).sum::<f64>() / self.0.config.fft as f64
@@ -196,7 +208,7 @@ impl FrozenOp for LogMel {
         let size = config.frames() * filters.len();
         let (mut slopes, mut samples) = (vec![0.0; config.fft / 2 + 1], to_samples.make_output_vec());
         let mut scratch = to_samples.make_scratch_vec();
-        let mut pulled = Vec::with_capacity(input.len());
+        let mut input_gradient = Vec::with_capacity(input.len());
         for (waveform, gradient) in input.chunks(config.samples).zip(gradient.chunks(size)) {
             let mut sums = vec![0.0f64; config.samples];
             self.each_frame(waveform, |frame, first, spectrum| {
@@ -223,9 +235,9 @@ impl FrozenOp for LogMel {
                 let inside = sums.iter_mut().skip(first).take(config.window);
                 inside.zip(&samples).for_each(|(sum, g)| *sum += g);
             });
-            pulled.extend(sums.into_iter().map(|v| v as f32));
+            input_gradient.extend(sums.into_iter().map(|v| v as f32));
         }
-        pulled
+        input_gradient
     }
 }
 
@@ -236,14 +248,15 @@ impl std::fmt::Debug for LogMel {
     }
 }
 
+/// The triangular filters, spaced evenly on the mel scale.
 fn filters(config: &LogMelConfig) -> Vec<MelFilter> {
     let mel = |hz: f64| 2595.0 * (1.0 + hz / 700.0).log10();
     let hz = |mel: f64| 700.0 * (10f64.powf(mel / 2595.0) - 1.0);
     let rate = f64::from(config.sample_rate);
     let step = mel(rate / 2.0) / (config.filters + 1) as f64;
-    let most = config.fft / 2;
+    let nyquist_bin = config.fft / 2;
     let corner = |j: usize| ((config.fft + 1) as f64 * hz(step * j as f64) / rate).floor() as usize;
-    let corners: Vec<usize> = (0..config.filters + 2).map(|j| corner(j).min(most)).collect();
+    let corners: Vec<usize> = (0..config.filters + 2).map(|j| corner(j).min(nyquist_bin)).collect();
     let triangle = |c: &[usize]| {
         let up = (c[0]..c[1]).map(|k| (k - c[0]) as f64 / (c[1] - c[0]) as f64);
         let down = (c[1]..c[2]).map(|k| (c[2] - k) as f64 / (c[2] - c[1]) as f64);

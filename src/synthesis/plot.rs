@@ -133,9 +133,9 @@ impl Snapshot {
 
 /// The live output of a run, one in each cell that steps it.
 #[derive(Default)]
-pub(super) struct Screen(LiveView);
+pub(super) struct RunView(LiveView);
 
-impl Screen {
+impl RunView {
     /// Returns whether it is time for another update.
     pub fn is_due(&self) -> bool {
         self.0.is_due()
@@ -150,7 +150,7 @@ impl Screen {
         self.0.place()
     }
 
-    /// Shows the run at the end of a call. Returns whether it is shown: not after each call in a loop of very short ones.
+    /// Shows the run at the end of a call. Returns whether it is shown: in a loop of very short calls, only some are.
     pub fn finish(&mut self, snapshot: &Snapshot) -> bool {
         self.0.finish_throttled(|| snapshot.figure(None).bundle(snapshot.caption()))
     }
@@ -163,8 +163,7 @@ impl Show for Progress {
 }
 
 impl Progress {
-    /// Displays this; called by the notebook kernel when this is the last value of a cell. Does nothing when the live output already
-    /// displays it.
+    /// Displays the progress as the last value of a notebook cell. Does nothing when the live output already displays it.
     pub fn evcxr_display(&self) {
         match &self.live {
             _ if self.displayed => {}

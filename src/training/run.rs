@@ -39,14 +39,15 @@ pub struct HeldOut {
 
 impl HeldOut {
     /// The accuracy, from 0 to 1.
+    #[must_use]
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.total as f64
     }
 }
 
-/// A running training, which can be continued, shown, frozen and saved.
+/// A running training, which can be continued, displayed, frozen and saved.
 ///
-/// In the project's kernel, each call shows loss and accuracy live. An interrupt ends the call with `Ok` after the current step, and
+/// In the metamers kernel, each call displays loss and accuracy live. An interrupt ends the call with `Ok` after the current step, and
 /// the training can continue.
 pub struct TrainingRun {
     name: String,
@@ -110,7 +111,7 @@ impl TrainingRun {
         self.advance(Some(n), None)
     }
 
-    /// Trains for a duration. The number of steps depends on the machine; use [`TrainingRun::step`] for reproducible results.
+    /// Trains for this time. The number of steps depends on the machine; use [`TrainingRun::step`] for reproducible results.
     ///
     /// # Errors
     /// Fails like [`TrainingRun::step`].
@@ -158,7 +159,7 @@ impl TrainingRun {
         let value = f64::from(loss.to_scalar::<f32>()?);
         if !value.is_finite() {
             let reason = format!(
-                "the loss of step {step} is {value}; the weights are unchanged. Start again with a smaller learning rate"
+                "the loss of step {step} is {value}; the weights are unchanged; start again with a smaller learning rate"
             );
             return Err(Error::invalid(format!("the training of {}", self.name), reason));
         }
@@ -178,31 +179,37 @@ impl TrainingRun {
     }
 
     /// The number of steps so far.
+    #[must_use]
     pub fn steps(&self) -> usize {
         self.losses.len()
     }
 
     /// The loss of every step so far.
+    #[must_use]
     pub fn losses(&self) -> &[LossPoint] {
         &self.losses
     }
 
     /// All evaluations on the held-out examples: before the first step, at the chosen interval, and at the end of each call.
+    #[must_use]
     pub fn tests(&self) -> &[HeldOut] {
         &self.tests
     }
 
     /// The current accuracy on the held-out examples, from 0 to 1.
+    #[must_use]
     pub fn accuracy(&self) -> f64 {
         self.tests.last().map_or(0.0, HeldOut::accuracy)
     }
 
     /// The variables, which training updates in place.
+    #[must_use]
     pub fn vars(&self) -> &VarMap {
         &self.vars
     }
 
     /// The trained module.
+    #[must_use]
     pub fn module(&self) -> &(dyn Module + Send + Sync) {
         &*self.module
     }

@@ -1,4 +1,4 @@
-//! Builder of trainings.
+//! The builder of trainings.
 
 use candle_core::{DType, Device, Module};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, VarBuilder, VarMap};
@@ -76,7 +76,7 @@ impl Training {
         self
     }
 
-    /// Turns off live output.
+    /// Disables live output.
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
         self

@@ -20,16 +20,16 @@ pub struct Agreement {
     pub recipe: String,
     /// The matched stage.
     pub stage: String,
-    /// The network that classifies them.
+    /// The network that classifies the metamers.
     pub judge: String,
     /// The proportion of metamers that the judge assigns to the class of their original.
     pub same_class: Proportion,
 }
 
-/// Cross-network recognition of metamers, stage by stage: does one network share the invariances of another?
+/// Cross-network recognition of metamers at each stage, which tests whether networks share invariances.
 ///
 /// A judge recognises a metamer when it assigns it to the same class as the original, even if that class is wrong. A judge that
-/// is less accurate on natural stimuli is therefore not penalised twice. Leave out failed metamers, as experiments with human
+/// is less accurate on natural stimuli is therefore not penalised twice. Exclude failed metamers, as experiments with human
 /// participants do. An untrained judge assigns nearly every stimulus to the same class.
 ///
 /// ```no_run
@@ -101,6 +101,7 @@ impl CrossNetwork {
     }
 
     /// One cell for each combination of maker, recipe, stage and judge.
+    #[must_use]
     pub fn cells(&self) -> &[Agreement] {
         &self.cells
     }
@@ -139,6 +140,7 @@ impl CrossNetwork {
     }
 
     /// One plot for each maker and recipe: the proportion recognised at each stage, with a line for each judge.
+    #[must_use]
     pub fn plots(&self) -> Vec<LinePlot> {
         let stages = self.distinct(|c| c.stage.clone());
         let position = |stage: &String| stages.iter().position(|s| s == stage).unwrap_or(0) as f64;

@@ -38,16 +38,17 @@ impl std::fmt::Display for ExclusionRule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Excluded {
-    /// The session number.
+    /// The session id.
     pub session: String,
-    /// The participant code, or the session number.
+    /// The participant code, or the session id if there is no code.
     pub person: String,
     /// The reason for the exclusion.
     pub reason: String,
 }
 
 impl ExclusionRule {
-    /// A rule that excludes nobody.
+    /// Creates a rule that excludes nobody.
+    #[must_use]
     pub fn nobody() -> Self {
         Self { min_catch_accuracy: 0.0 }
     }

@@ -56,8 +56,8 @@ impl Answers {
     /// Opens a file from the page or [`Answers::save`]: `.json`, or `.csv` with any number of concatenated sessions.
     ///
     /// # Errors
-    /// [`Error::File`] with the reason, and for CSV the line, for a missing file, another extension, another format, and a duplicate
-    /// stimulus in a session.
+    /// [`Error::File`] for a missing file, another extension, invalid content, and a duplicate stimulus in a session; the message
+    /// names the reason, and for CSV the line. [`Error::Invalid`] for sessions with different numbers of choices or kinds of stimuli.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let wrong = |reason: String| Error::file(path, reason);
@@ -69,7 +69,7 @@ impl Answers {
         let people = match lowercase_extension(path).as_str() {
             "json" => from_json(&bytes),
             "csv" => from_csv(&bytes),
-            _ => Err("must have the extension .json or .csv".into()),
+            _ => Err("answers have the extension .json or .csv".into()),
         };
         let people = people.and_then(|people| match people.iter().find_map(|person| person.check().err()) {
             Some(reason) => Err(reason),
@@ -78,7 +78,7 @@ impl Answers {
         Self::from_people(people.map_err(wrong)?)
     }
 
-    /// Opens all `.json` and `.csv` files of a folder; a session in both formats is kept once.
+    /// Opens all `.json` and `.csv` files of a folder and merges them; a session in both formats is kept once.
     ///
     /// # Errors
     /// Fails like [`Answers::open`] and [`Answers::and`], and for a folder without such files.
@@ -101,7 +101,7 @@ impl Answers {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         if lowercase_extension(path) != "json" {
-            return Err(Error::file(path, "answers are saved as .json"));
+            return Err(Error::file(path, "answers are saved as .json; use that extension"));
         }
         let file = |person: &Person| File { format: FORMAT.into(), version: VERSION, person: person.clone() };
         let files: Vec<File> = self.people.iter().map(file).collect();

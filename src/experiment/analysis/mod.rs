@@ -3,7 +3,7 @@
 //! ```
 //! use metamers::experiment::analysis::{Analysis, Published, SimulatedClass};
 //!
-//! // From files: Answers::open_folder("answers")?
+//! // Saved answers: Answers::open_folder("answers")?
 //! let answers = SimulatedClass::like(&Published::alexnet()).people(12).seed(1).answers()?;
 //! let recognition = Analysis::new(answers).published(Published::alexnet()).run()?;
 //! let natural = &recognition.proportions()[0];
