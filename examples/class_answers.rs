@@ -8,7 +8,7 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let answers = match arguments.next().filter(|word| word != "simulated") {
         Some(folder) => Answers::open_folder(folder)?,
-        None => SimulatedClass::like(&Published::alexnet()).people(22).inattentive(1).seed(3).answers()?,
+        None => SimulatedParticipants::like(&Published::alexnet()).participants(22).inattentive(1).seed(3).answers()?,
     };
     let simulated = answers.are_simulated();
     let mut analysis = Analysis::new(answers);

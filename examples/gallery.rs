@@ -153,7 +153,7 @@ fn maps(folder: &Path) -> metamers::Result<()> {
         })
         .collect();
     let cochleagram = HeatMap::new("seven", bands, frames, spectrum)
-        .upwards()
+        .origin_lower()
         .x_axis("time (s)", 0.0, 2.0)
         .y_axis_log("frequency (Hz)", 50.0, 10_000.0)
         .value_label("compressed envelope");

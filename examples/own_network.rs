@@ -54,7 +54,7 @@ fn main() -> Result<()> {
         cnn.forward(x, mark)
     })?
     .with_classes(["cat", "dog", "horse", "panda"])?
-    .with_provenance(WeightsSource::from_file(&file)?)?;
+    .with_weights_source(WeightsSource::from_file(&file)?)?;
     net.show();
 
     let dog = Image::open("photos/dog.jpg")?;

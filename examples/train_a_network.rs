@@ -69,7 +69,7 @@ fn compare(stage: &str, images: &[Image], nets: [&Network; 3]) -> Result<Figure>
         for image in images {
             let made = metamer(net, stage, image)?;
             let snr = made.similarity().snr_db.unwrap_or(f64::NAN);
-            row.push(Panel::from(made.stimulus()).titled(net.name()).caption(format!("SNR {snr:.0} dB")));
+            row.push(Panel::from(made.stimulus()).with_title(net.name()).caption(format!("SNR {snr:.0} dB")));
         }
         figure.push(row);
     }

@@ -256,7 +256,7 @@ fn a_silent_server_times_out() {
     hub.set_behavior(Behavior::Silent);
     let cache = tempfile::tempdir().unwrap();
     let started = Instant::now();
-    let message = hub.file(cache.path()).patience(Duration::from_secs(1)).fetch().unwrap_err().to_string();
+    let message = hub.file(cache.path()).timeout(Duration::from_secs(1)).fetch().unwrap_err().to_string();
     assert_contains(&message, &["sent nothing for 1s"]);
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }

@@ -62,7 +62,7 @@ fn an_interrupted_reproduction_reports_its_progress() {
     let reproduction = Metamer::reproduce_with(&path, &net).unwrap();
     signal.join().unwrap();
     assert!(!reproduction.is_complete() && !reproduction.is_identical());
-    let (evaluations, total) = (reproduction.again().history().len(), reproduction.saved().history().len());
+    let (evaluations, total) = (reproduction.reproduced().history().len(), reproduction.saved().history().len());
     assert!(0 < evaluations && evaluations < total, "{evaluations} of {total}");
     let expected = format!("interrupted after {evaluations} of {total} evaluations, bit-identical so far");
     assert_eq!(reproduction.to_string(), expected);

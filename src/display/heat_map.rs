@@ -89,7 +89,7 @@ impl HeatMap {
     }
 
     /// Replaces the title.
-    pub fn titled(mut self, title: impl Into<String>) -> Self {
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
@@ -158,7 +158,7 @@ impl HeatMap {
     }
 
     /// Draws the first row at the bottom, as in a spectrogram with the lowest frequency first.
-    pub fn upwards(mut self) -> Self {
+    pub fn origin_lower(mut self) -> Self {
         self.upwards = true;
         self
     }

@@ -108,7 +108,7 @@ impl LinePlot {
     }
 
     /// Replaces the title.
-    pub fn titled(mut self, title: impl Into<String>) -> Self {
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }

@@ -55,7 +55,7 @@ impl Panel {
     }
 
     /// Creates a panel with a heat map and its title.
-    pub fn heat(map: HeatMap) -> Self {
+    pub fn heat_map(map: HeatMap) -> Self {
         Self::new(map.title.clone(), Content::Heat(map))
     }
 
@@ -70,7 +70,7 @@ impl Panel {
     }
 
     /// Replaces the title.
-    pub fn titled(mut self, title: impl Into<String>) -> Self {
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
@@ -217,7 +217,7 @@ impl From<LinePlot> for Panel {
 
 impl From<HeatMap> for Panel {
     fn from(map: HeatMap) -> Self {
-        Self::heat(map)
+        Self::heat_map(map)
     }
 }
 

@@ -39,7 +39,7 @@ impl Player {
     }
 
     /// Normalizes the peak amplitude of the sound to 0.9 of full scale.
-    pub fn peak(mut self) -> Self {
+    pub fn normalize_peak(mut self) -> Self {
         self.gain = gain(self.max_amplitude());
         self
     }

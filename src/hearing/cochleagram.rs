@@ -22,7 +22,7 @@ use crate::{Error, Result};
 ///
 /// `e_i = sqrt(max(|ifft(F_i X)|^2, 1e-16))` with negative frequencies set to 0, `u = max(0, gain (h * e_i)[stride k]) + offset`, `y = u^power`.
 ///
-/// The gradient of the power is clamped to `steepest`, and [`Rectifier`] defines the gradient of `max(0, .)`. With the 2023 parameters
+/// The gradient of the power is clamped to `max_slope`, and [`Rectifier`] defines the gradient of `max(0, .)`. With the 2023 parameters
 /// the clamp acts where `y < 0.2995`; there the gradient differs from a finite difference by design.
 ///
 /// Inputs and outputs are float32, the computation is float64. Results are bit-identical for any number of threads. Cloning is cheap.
@@ -133,14 +133,14 @@ impl Cochleagram {
         self.apply(&sound.resample(config.sample_rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
-    /// The derivative `dy / d(h * e)` of the backward pass, with the power's part clamped to `steepest`, computed from `y`.
+    /// The derivative `dy / d(h * e)` of the backward pass, with the power's part clamped to `max_slope`, computed from `y`.
     fn slope(&self, y: f32) -> f64 {
-        let CochleagramConfig { power, offset, steepest, rectifier, gain, .. } = self.0.config;
+        let CochleagramConfig { power, offset, max_slope, rectifier, gain, .. } = self.0.config;
         let y = f64::from(y);
         if rectifier == Rectifier::Plain && y <= offset.powf(power) * (1.0 + 1e-6) {
             return 0.0;
         }
-        gain * (power * y.powf((power - 1.0) / power)).clamp(-steepest, steepest)
+        gain * (power * y.powf((power - 1.0) / power)).clamp(-max_slope, max_slope)
     }
 }
 
@@ -149,7 +149,7 @@ impl FrozenOp for Cochleagram {
         "cochleagram"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         (self.0.config.identity(), vec![])
     }
 
@@ -237,7 +237,7 @@ impl FrozenOp for Cochleagram {
 
 impl std::fmt::Debug for Cochleagram {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let CochleagramConfig { samples, sample_rate: rate, hz: [low, high], .. } = self.0.config;
+        let CochleagramConfig { samples, sample_rate: rate, frequency_range: [low, high], .. } = self.0.config;
         let (channels, frames) = (self.0.config.channels(), self.frames());
         write!(f, "Cochleagram({samples} samples at {rate} Hz -> {channels} x {frames}, {low} to {high} Hz)")
     }

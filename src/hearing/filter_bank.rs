@@ -23,7 +23,7 @@ pub struct Filter {
 /// The center frequencies of the band-pass filters and their spacing, in ERB numbers.
 pub fn centers(config: &CochleagramConfig) -> (Vec<f64>, f64) {
     let count = config.sample_factor * (config.filters + 1) - 1;
-    let [low, high] = config.hz.map(erb);
+    let [low, high] = config.frequency_range.map(erb);
     let step = (high - low) / (count + 1) as f64;
     ((1..=count).map(|i| low + step * i as f64).collect(), step)
 }
@@ -69,7 +69,7 @@ pub fn filters(config: &CochleagramConfig) -> Result<Vec<Filter>> {
 
 /// The low-pass filter: a Kaiser-windowed sinc with a cutoff of half the frame rate, centred half a sample late.
 pub fn low_pass(config: &CochleagramConfig) -> Vec<f64> {
-    let (taps, stride) = (config.taps, config.stride as f64);
+    let (taps, stride) = (config.taps, config.hop_length as f64);
     let half = (taps as f64 - 1.0) / 2.0;
     let tap = |k: usize| {
         let t = (k as f64 - taps as f64 / 2.0) / stride * std::f64::consts::PI;

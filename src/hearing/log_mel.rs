@@ -19,26 +19,26 @@ pub struct LogMelConfig {
     /// The length of the waveform in samples.
     pub samples: usize,
     /// The length of a frame in samples.
-    pub window: usize,
+    pub win_length: usize,
     /// The hop between frames in samples.
-    pub step: usize,
+    pub hop_length: usize,
     /// The length of the Fourier transform in samples, an even number; frames are zero-padded to it.
-    pub fft: usize,
+    pub n_fft: usize,
     /// The number of mel filters from 0 Hz to half the sample rate.
-    pub filters: usize,
+    pub n_mels: usize,
 }
 
 impl LogMelConfig {
     /// The parameters of EfficientWord-Net: 149 frames of 25 ms, 10 ms apart, and 64 filters, from 1.5 s at 16 kHz.
     #[must_use]
     pub fn efficient_word_net() -> Self {
-        Self { sample_rate: 16_000, samples: 24_000, window: 400, step: 160, fft: 512, filters: 64 }
+        Self { sample_rate: 16_000, samples: 24_000, win_length: 400, hop_length: 160, n_fft: 512, n_mels: 64 }
     }
 
     /// The number of frames needed to cover all samples.
     #[must_use]
     pub fn frames(&self) -> usize {
-        1 + self.samples.saturating_sub(self.window).div_ceil(self.step.max(1))
+        1 + self.samples.saturating_sub(self.win_length).div_ceil(self.hop_length.max(1))
     }
 
     /// Checks that the parameters are valid.
@@ -46,7 +46,7 @@ impl LogMelConfig {
     /// # Errors
     /// [`Error::Invalid`] for an invalid parameter; the message names it.
     pub fn check(&self) -> Result<()> {
-        let &Self { sample_rate: rate, samples, window, step, fft, filters } = self;
+        let &Self { sample_rate: rate, samples, win_length, hop_length, n_fft, n_mels } = self;
         if rate == 0 || samples == 0 || samples > 1 << 24 {
             let reason = format!(
                 "the waveform must have 1 to {} samples and a sample rate above 0, got {samples} samples at {rate} Hz",
@@ -54,36 +54,36 @@ impl LogMelConfig {
             );
             return Err(Error::invalid("log mel.samples", reason));
         }
-        if step == 0 || window == 0 || window > fft || fft > 1 << 20 || !fft.is_multiple_of(2) {
+        if hop_length == 0 || win_length == 0 || win_length > n_fft || n_fft > 1 << 20 || !n_fft.is_multiple_of(2) {
             let reason = format!(
-                "step and window must be above 0, and fft even, at least window and at most {}; got step {step}, window {window} and \
-                 fft {fft}",
+                "hop_length and win_length must be above 0, and n_fft even, at least win_length and at most {}; got hop_length \
+                 {hop_length}, win_length {win_length} and n_fft {n_fft}",
                 1 << 20
             );
-            return Err(Error::invalid("log mel.window", reason));
+            return Err(Error::invalid("log mel.win_length", reason));
         }
-        if filters == 0 || filters > fft {
-            let reason = format!("must be from 1 to fft = {fft}, got {filters}");
-            return Err(Error::invalid("log mel.filters", reason));
+        if n_mels == 0 || n_mels > n_fft {
+            let reason = format!("must be from 1 to n_fft = {n_fft}, got {n_mels}");
+            return Err(Error::invalid("log mel.n_mels", reason));
         }
         Ok(())
     }
 
     /// All parameters as integers for a network's fingerprint.
     pub(crate) fn identity(&self) -> Vec<usize> {
-        let Self { sample_rate: rate, samples, window, step, fft, filters } = *self;
-        vec![rate as usize, samples, window, step, fft, filters]
+        let Self { sample_rate: rate, samples, win_length, hop_length, n_fft, n_mels } = *self;
+        vec![rate as usize, samples, win_length, hop_length, n_fft, n_mels]
     }
 }
 
-/// The logarithm of the energy in each mel filter and frame; maps `[batch, samples]` to `[batch, 1, frames, filters]`.
+/// The logarithm of the energy in each mel filter and frame; maps `[batch, samples]` to `[batch, 1, frames, n_mels]`.
 ///
-/// With `x_t` the samples `step t` to `step t + window` (zero-padded at the end; no window function, no pre-emphasis), `X_t` their
-/// Fourier transform over `fft` samples and `w_j` the filters:
+/// With `x_t` the samples `hop_length t` to `hop_length t + win_length` (zero-padded at the end; no window function, no pre-emphasis), `X_t` their
+/// Fourier transform over `n_fft` samples and `w_j` the filters:
 ///
-/// `P_t[k] = |X_t[k]|^2 / fft`, `E_t[j] = sum_k w_j[k] P_t[k]`, `y_t[j] = ln E_t[j]`, and `ln 2^-52` where `E_t[j]` is 0.
+/// `P_t[k] = |X_t[k]|^2 / n_fft`, `E_t[j] = sum_k w_j[k] P_t[k]`, `y_t[j] = ln E_t[j]`, and `ln 2^-52` where `E_t[j]` is 0.
 ///
-/// Filter `j` rises from 0 at bin `b[j]` to 1 at `b[j+1]` and falls to 0 at `b[j+2]`, where `b[j] = floor((fft + 1) f[j] / rate)` and the
+/// Filter `j` rises from 0 at bin `b[j]` to 1 at `b[j+1]` and falls to 0 at `b[j+2]`, where `b[j] = floor((n_fft + 1) f[j] / rate)` and the
 /// `f` are spaced evenly on the mel scale `2595 log10(1 + f / 700)` from 0 Hz to half the rate. EfficientWord-Net takes these
 /// definitions from python_speech_features (James Lyons, MIT).
 ///
@@ -124,7 +124,7 @@ impl LogMel {
         config.check()?;
         let filters = filters(&config);
         let mut planner = RealFftPlanner::new();
-        let (to_bins, to_samples) = (planner.plan_fft_forward(config.fft), planner.plan_fft_inverse(config.fft));
+        let (to_bins, to_samples) = (planner.plan_fft_forward(config.n_fft), planner.plan_fft_inverse(config.n_fft));
         Ok(Self(Arc::new(Inner { config, filters, to_bins, to_samples })))
     }
 
@@ -134,7 +134,7 @@ impl LogMel {
         &self.0.config
     }
 
-    /// Computes the log-mel energies of a sound, `[1, 1, frames, filters]`, after resampling the sound and cutting or padding it to the
+    /// Computes the log-mel energies of a sound, `[1, 1, frames, n_mels]`, after resampling the sound and cutting or padding it to the
     /// length.
     ///
     /// # Errors
@@ -150,8 +150,8 @@ impl LogMel {
         let (mut samples, mut spectrum) = (to_bins.make_input_vec(), to_bins.make_output_vec());
         let mut scratch = to_bins.make_scratch_vec();
         for frame in 0..config.frames() {
-            let first = frame * config.step;
-            let inside = &waveform[first.min(waveform.len())..(first + config.window).min(waveform.len())];
+            let first = frame * config.hop_length;
+            let inside = &waveform[first.min(waveform.len())..(first + config.win_length).min(waveform.len())];
             samples.fill(0.0);
             samples.iter_mut().zip(inside).for_each(|(s, &v)| *s = f64::from(v));
             to_bins
@@ -164,7 +164,7 @@ impl LogMel {
     /// The energy of a frame in one mel filter, `E_t[j]`.
     fn energy(&self, filter: &MelFilter, spectrum: &[Complex64]) -> f64 {
         let power = spectrum[filter.bins.clone()].iter().map(Complex64::norm_sqr);
-        power.zip(&filter.weights).map(|(p, w)| p * w).sum::<f64>() / self.0.config.fft as f64
+        power.zip(&filter.weights).map(|(p, w)| p * w).sum::<f64>() / self.0.config.n_fft as f64
     }
 }
 
@@ -173,7 +173,7 @@ impl FrozenOp for LogMel {
         "log mel"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         (self.0.config.identity(), vec![])
     }
 
@@ -184,7 +184,7 @@ impl FrozenOp for LogMel {
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
         let config = &self.0.config;
         match shape {
-            &[batch, samples] if samples == config.samples => Ok(vec![batch, 1, config.frames(), config.filters]),
+            &[batch, samples] if samples == config.samples => Ok(vec![batch, 1, config.frames(), config.n_mels]),
             _ => Err(Error::shape("the input of log mel", format!("[batch, {}]", config.samples), shape)),
         }
     }
@@ -206,7 +206,7 @@ impl FrozenOp for LogMel {
     fn backward(&self, input: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
         let Inner { config, filters, to_samples, .. } = &*self.0;
         let size = config.frames() * filters.len();
-        let (mut slopes, mut samples) = (vec![0.0; config.fft / 2 + 1], to_samples.make_output_vec());
+        let (mut slopes, mut samples) = (vec![0.0; config.n_fft / 2 + 1], to_samples.make_output_vec());
         let mut scratch = to_samples.make_scratch_vec();
         let mut input_gradient = Vec::with_capacity(input.len());
         for (waveform, gradient) in input.chunks(config.samples).zip(gradient.chunks(size)) {
@@ -221,8 +221,8 @@ impl FrozenOp for LogMel {
                         bins.zip(&filter.weights).for_each(|(s, w)| *s += slope * w);
                     }
                 }
-                // The gradient of |X[k]|^2 is 2 Re(X[k] e^(i 2 pi k n / fft)); the inverse real FFT counts all bins twice except the ends.
-                let (last, scale) = (spectrum.len() - 1, 1.0 / config.fft as f64);
+                // The gradient of |X[k]|^2 is 2 Re(X[k] e^(i 2 pi k n / n_fft)); the inverse real FFT counts all bins twice except the ends.
+                let (last, scale) = (spectrum.len() - 1, 1.0 / config.n_fft as f64);
                 for (k, (bin, slope)) in spectrum.iter_mut().zip(&slopes).enumerate() {
                     let end = k == 0 || k == last;
                     *bin *= slope * scale * if end { 2.0 } else { 1.0 };
@@ -232,7 +232,7 @@ impl FrozenOp for LogMel {
                 }
                 let done = to_samples.process_with_scratch(spectrum, &mut samples, &mut scratch);
                 done.expect("buffers of the planned size and real ends");
-                let inside = sums.iter_mut().skip(first).take(config.window);
+                let inside = sums.iter_mut().skip(first).take(config.win_length);
                 inside.zip(&samples).for_each(|(sum, g)| *sum += g);
             });
             input_gradient.extend(sums.into_iter().map(|v| v as f32));
@@ -243,7 +243,7 @@ impl FrozenOp for LogMel {
 
 impl std::fmt::Debug for LogMel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let LogMelConfig { samples, sample_rate: rate, filters, .. } = self.0.config;
+        let LogMelConfig { samples, sample_rate: rate, n_mels: filters, .. } = self.0.config;
         write!(f, "LogMel({samples} samples at {rate} Hz -> {} x {filters})", self.0.config.frames())
     }
 }
@@ -253,10 +253,10 @@ fn filters(config: &LogMelConfig) -> Vec<MelFilter> {
     let mel = |hz: f64| 2595.0 * (1.0 + hz / 700.0).log10();
     let hz = |mel: f64| 700.0 * (10f64.powf(mel / 2595.0) - 1.0);
     let rate = f64::from(config.sample_rate);
-    let step = mel(rate / 2.0) / (config.filters + 1) as f64;
-    let nyquist_bin = config.fft / 2;
-    let corner = |j: usize| ((config.fft + 1) as f64 * hz(step * j as f64) / rate).floor() as usize;
-    let corners: Vec<usize> = (0..config.filters + 2).map(|j| corner(j).min(nyquist_bin)).collect();
+    let step = mel(rate / 2.0) / (config.n_mels + 1) as f64;
+    let nyquist_bin = config.n_fft / 2;
+    let corner = |j: usize| ((config.n_fft + 1) as f64 * hz(step * j as f64) / rate).floor() as usize;
+    let corners: Vec<usize> = (0..config.n_mels + 2).map(|j| corner(j).min(nyquist_bin)).collect();
     let triangle = |c: &[usize]| {
         let up = (c[0]..c[1]).map(|k| (k - c[0]) as f64 / (c[1] - c[0]) as f64);
         let down = (c[1]..c[2]).map(|k| (c[2] - k) as f64 / (c[2] - c[1]) as f64);

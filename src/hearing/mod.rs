@@ -19,5 +19,5 @@ mod row_kernels;
 mod subband;
 
 pub use cochleagram::Cochleagram;
-pub use cochleagram_config::{CochleagramConfig, Frames, Rectifier};
+pub use cochleagram_config::{CochleagramConfig, Padding, Rectifier};
 pub use log_mel::{LogMel, LogMelConfig};

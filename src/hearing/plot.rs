@@ -29,7 +29,7 @@ impl Cochleagram {
         let ticks = [100.0, 200.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0];
         let ticks = ticks.into_iter().filter_map(|hz| Some((position(hz)?, format!("{}", hz / 1e3))));
         Ok(HeatMap::new(title, channels, frames, values.to_vec())
-            .upwards()
+            .origin_lower()
             .x_axis("time (s)", 0.0, seconds)
             .y_axis("frequency (kHz)", 0.0, channels as f64)
             .y_ticks(ticks)
@@ -40,7 +40,7 @@ impl Cochleagram {
     ///
     /// # Errors
     /// Fails like [`Cochleagram::compute`].
-    pub fn show(&self, sound: &Sound) -> Result<HeatMap> {
+    pub fn heat_map(&self, sound: &Sound) -> Result<HeatMap> {
         self.picture(format!("cochleagram of {}", sound.name()), &crate::ops::values(&self.compute(sound)?)?)
     }
 }

@@ -44,7 +44,7 @@ pub struct FrameLayout {
 impl FrameLayout {
     pub fn new(config: &CochleagramConfig, low_pass: &[f64]) -> Self {
         let (frames, lead) = config.frames_and_lead();
-        let (samples, stride) = (config.samples, config.stride);
+        let (samples, stride) = (config.samples, config.hop_length);
         let blocks = samples.div_ceil(stride);
         let mut taps = vec![(vec![], vec![]); stride];
         for (tap, &weight) in low_pass.iter().enumerate() {

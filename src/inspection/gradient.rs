@@ -53,7 +53,7 @@ fn surrogate(layer: &Layer) -> Option<(&'static str, String)> {
             Rectifier::Identity => "passed unchanged where an envelope is negative",
             Rectifier::Plain => "0 where an envelope is negative",
         };
-        let power = format!("that of the power {} clamped to {}", config.power, config.steepest);
+        let power = format!("that of the power {} clamped to {}", config.power, config.max_slope);
         Some(("cochleagram", format!("a surrogate: {power}, {rectifier}")))
     } else if layer.as_op::<LogMel>().is_some() {
         Some(("log-mel energies", "0 for an energy of 0, large for small energies".into()))

@@ -69,7 +69,7 @@ impl Network {
         if self.weights_source().source == KNOWN_BY_VALUES {
             warnings.push(
                 "the network is identified by output values, which other machines may round differently; set the hash of its weights \
-                 with Network::with_provenance"
+                 with Network::with_weights_source"
                     .into(),
             );
         }

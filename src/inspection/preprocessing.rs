@@ -34,7 +34,7 @@ fn describe_layer(layer: &Layer) -> String {
         let deviation = op.scale().iter().map(|a| 1.0 / a).collect();
         format!("then (x − mean) / std for each channel, mean {}, std {}", list(mean), list(deviation))
     } else if let Some(cochleagram) = layer.as_op::<Cochleagram>() {
-        let (config, [low, high]) = (cochleagram.config(), cochleagram.config().hz);
+        let (config, [low, high]) = (cochleagram.config(), cochleagram.config().frequency_range);
         format!(
             "then a cochleagram of {} channels from {low} to {high} Hz and {} frames, to the power {}",
             config.channels(),
@@ -43,7 +43,7 @@ fn describe_layer(layer: &Layer) -> String {
         )
     } else if let Some(log_mel) = layer.as_op::<LogMel>() {
         let config = log_mel.config();
-        format!("then {} log-mel energies in {} frames", config.filters, config.frames())
+        format!("then {} log-mel energies in {} frames", config.n_mels, config.frames())
     } else if layer.as_op::<Standardize>().is_some() {
         "then each frame standardised: mean subtracted, divided by the standard deviation".into()
     } else if matches!(layer, Layer::Module(_)) {

@@ -66,7 +66,7 @@ impl FrozenOp for ChannelAffine {
         "channel affine"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         (vec![], vec![&self.scale, &self.shift])
     }
 

@@ -86,7 +86,7 @@ impl FrozenOp for AvgPool2d {
         "average pool"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         let mut numbers = self.window.numbers();
         numbers.extend([usize::from(self.ceil), usize::from(self.count_padding)]);
         (numbers, vec![])

@@ -153,7 +153,7 @@ impl FrozenOp for Conv2d {
         "conv2d"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         let bias = self.bias.as_deref();
         let mut numbers = self.window.numbers();
         numbers.extend([self.groups, self.outputs, self.depth, usize::from(bias.is_some())]);

@@ -89,7 +89,7 @@ pub trait FrozenOp: Any + Send + Sync + std::fmt::Debug {
     }
 
     /// The settings and the arrays that, with the name, distinguish the operation in a network's fingerprint.
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         (vec![], vec![])
     }
 
@@ -137,8 +137,8 @@ impl FrozenOp for Arc<dyn FrozenOp> {
         (**self).fallback(input)
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        (**self).identity()
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        (**self).fingerprint_data()
     }
 
     fn num_parameters(&self) -> usize {

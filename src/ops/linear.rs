@@ -55,7 +55,7 @@ impl FrozenOp for Linear {
         "linear"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         let bias = self.bias.as_deref();
         (vec![self.outputs, self.inputs, usize::from(bias.is_some())], vec![&self.weight, bias.unwrap_or_default()])
     }

@@ -77,7 +77,7 @@ impl FrozenOp for MaxPool2d {
         "max pool"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         let mut numbers = self.window.numbers();
         numbers.push(self.ceil.into());
         (numbers, vec![])

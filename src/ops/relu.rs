@@ -61,7 +61,7 @@ impl FrozenOp for Relu {
         if self.max == f32::INFINITY { "relu" } else { "clip" }
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         (vec![], vec![std::slice::from_ref(&self.max)])
     }
 
@@ -105,8 +105,8 @@ impl FrozenOp for StraightThroughRelu {
         "matched clip"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        self.0.identity()
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        self.0.fingerprint_data()
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

@@ -30,7 +30,7 @@ impl FrozenOp for Standardize {
         "frame norm"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         (vec![self.samples], vec![])
     }
 

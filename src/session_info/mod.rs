@@ -8,7 +8,7 @@
 //! let info = metamers::session_info::session_info();
 //! assert_eq!(info.metamers, env!("CARGO_PKG_VERSION"));
 //! assert!(info.to_string().contains("processor"));
-//! assert!(info.json().contains("\"threads\""));
+//! assert!(info.to_json().contains("\"threads\""));
 //! ```
 
 mod date;
@@ -68,7 +68,7 @@ pub fn session_info() -> SessionInfo {
 impl SessionInfo {
     /// Returns the session information as JSON, with the complete recipes.
     #[must_use]
-    pub fn json(&self) -> String {
+    pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
 }
@@ -91,7 +91,7 @@ impl std::fmt::Display for SessionInfo {
 
 impl Show for SessionInfo {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
-        let (text, json) = (self.to_string(), self.json());
+        let (text, json) = (self.to_string(), self.to_json());
         let html = format!(
             "<pre>{}</pre>\n<details><summary>as JSON</summary>\n<pre>{}</pre>\n</details>",
             escape(&text),

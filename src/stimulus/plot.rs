@@ -49,7 +49,7 @@ impl Sound {
         let values: Vec<f32> = power.iter().map(db).collect();
         let half = rate / length as f64 / 2.0;
         HeatMap::new("spectrogram", rows, columns, values)
-            .upwards()
+            .origin_lower()
             .range(-RANGE_DB, 0.0)
             .x_axis("time (s)", 0.0, self.seconds())
             .y_axis("frequency (kHz)", -half / 1e3, (rows as f64 * 2.0 - 1.0) * half / 1e3)
@@ -59,7 +59,7 @@ impl Sound {
     /// Returns an audio player with normalized peak.
     pub fn player(&self) -> Player {
         let name = if self.name().is_empty() { "sound" } else { self.name() };
-        Player::new(name, self.sample_rate(), self.values().to_vec()).peak()
+        Player::new(name, self.sample_rate(), self.values().to_vec()).normalize_peak()
     }
 
     fn description(&self) -> String {
@@ -79,7 +79,7 @@ impl Sound {
 /// A panel with the waveform, titled with the sound's name.
 impl From<&Sound> for Panel {
     fn from(sound: &Sound) -> Self {
-        Self::plot(sound.waveform().titled(sound.name()))
+        Self::plot(sound.waveform().with_title(sound.name()))
     }
 }
 
@@ -90,7 +90,7 @@ impl Show for Sound {
         let figure = Figure::new(format!("Waveform and spectrogram of {description}"))
             .width(720.0)
             .row([Panel::plot(self.waveform())])
-            .row([Panel::heat(self.spectrogram())]);
+            .row([Panel::heat_map(self.spectrogram())]);
         [self.player().mime_bundles(), vec![figure.bundle(description)]].concat()
     }
 }

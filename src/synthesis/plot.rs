@@ -69,7 +69,7 @@ pub(super) fn network_cochleagram(network: &Network) -> Option<Cochleagram> {
 
 /// The cochleagram of a sound, or its spectrogram when the network has no cochleagram.
 fn time_frequency_map(sound: &Sound, cochleagram: Option<&Cochleagram>) -> HeatMap {
-    cochleagram.and_then(|cochleagram| cochleagram.show(sound).ok()).unwrap_or_else(|| sound.spectrogram())
+    cochleagram.and_then(|cochleagram| cochleagram.heat_map(sound).ok()).unwrap_or_else(|| sound.spectrogram())
 }
 
 /// The image, or the time-frequency map of a sound without axes, on the color scale of the `reference`.
@@ -93,11 +93,11 @@ pub(super) fn stimulus_panels(
 ) -> [Panel; 2] {
     match (original, metamer) {
         (Stimulus::Sound(original), Stimulus::Sound(metamer)) => {
-            let before = time_frequency_map(original, cochleagram).titled("original");
-            let after = time_frequency_map(metamer, cochleagram).titled(title).on_scale_of(&before);
-            [before, after].map(Panel::heat)
+            let before = time_frequency_map(original, cochleagram).with_title("original");
+            let after = time_frequency_map(metamer, cochleagram).with_title(title).on_scale_of(&before);
+            [before, after].map(Panel::heat_map)
         }
-        _ => [Panel::from(original).titled("original"), Panel::from(metamer).titled(title)],
+        _ => [Panel::from(original).with_title("original"), Panel::from(metamer).with_title(title)],
     }
 }
 
@@ -122,7 +122,7 @@ impl Snapshot {
             stimulus_panels(&self.original, &self.current, cochleagram.as_ref(), "metamer so far");
         let mut panels = vec![original.caption(self.original.name()), current.caption(caption)];
         if let Some(gradient) = gradient_map(&self.gradient, &self.original) {
-            panels.push(Panel::heat(gradient));
+            panels.push(Panel::heat_map(gradient));
         }
         Figure::new(alt)
             .title(&self.title)

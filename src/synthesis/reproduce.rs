@@ -109,7 +109,7 @@ impl Reproduction {
 
     /// The reproduced metamer.
     #[must_use]
-    pub fn again(&self) -> &Metamer {
+    pub fn reproduced(&self) -> &Metamer {
         &self.again
     }
 
@@ -145,7 +145,7 @@ impl Reproduction {
 
     /// The largest absolute difference between pixel values (in `[0, 1]`; times 255 for gray levels) or samples (in `[-1, 1]`).
     #[must_use]
-    pub fn largest_difference(&self) -> f64 {
+    pub fn max_difference(&self) -> f64 {
         self.differences().fold(0.0, |a, d| a.max(d.abs()))
     }
 
@@ -187,7 +187,7 @@ impl Reproduction {
     }
 
     fn drift(&self) -> String {
-        let (largest, rms) = (self.largest_difference(), self.rms_difference());
+        let (largest, rms) = (self.max_difference(), self.rms_difference());
         let size = match self.saved.stimulus {
             Stimulus::Image(_) => {
                 format!("pixel values are up to {:.3}/255 apart, {:.3}/255 rms", 255.0 * largest, 255.0 * rms)

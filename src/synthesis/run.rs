@@ -51,6 +51,8 @@ struct Call {
     start: Instant,
     /// Steps of the run when the call began.
     first: usize,
+    /// Evaluations of the run when the call began.
+    first_evaluation: usize,
 }
 
 impl Run {
@@ -127,7 +129,8 @@ impl Run {
         stop.check()?;
         let remaining = self.synthesis.recipe.steps.saturating_sub(self.steps);
         let stop = Stop { steps: Some(stop.steps.unwrap_or(remaining)), ..stop };
-        let call = Call { stop, start: Instant::now(), first: self.steps };
+        let (first, first_evaluation) = (self.steps, self.history.evaluations);
+        let call = Call { stop, start: Instant::now(), first, first_evaluation };
         let listening = Listening::begin();
         let stop_reason = loop {
             if let Some(reason) = self.reason_to_stop(&call, &listening) {
@@ -215,7 +218,10 @@ impl Run {
         let (stop, elapsed) = (&call.stop, call.start.elapsed());
         let by_steps = stop.steps.map(|n| (self.steps - call.first) as f64 / n.max(1) as f64);
         let by_time = stop.time.map(|t| elapsed.as_secs_f64() / t.as_secs_f64().max(1e-9));
-        let by_evaluations = stop.evaluations.map(|n| self.history.evaluations as f64 / n.max(1) as f64);
+        let by_evaluations = stop.evaluations.map(|n| {
+            let (done, first) = (self.history.evaluations, call.first_evaluation);
+            done.saturating_sub(first) as f64 / n.saturating_sub(first).max(1) as f64
+        });
         let done = [by_steps, by_time, by_evaluations].into_iter().flatten().fold(0.0, f64::max).clamp(0.0, 1.0);
         let left = (done > 0.0).then(|| elapsed.mul_f64(((1.0 - done) / done).min(1e6)));
         (done, left)

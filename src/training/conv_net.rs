@@ -235,7 +235,7 @@ impl ConvNet {
         let weights = Checkpoint::open(path)?;
         let note = |name: &str| {
             let missing = || Error::file(path, "is not a file of ConvNet::save: its header has no description");
-            weights.note(name).ok_or_else(missing)
+            weights.metadata(name).ok_or_else(missing)
         };
         let description: Self = serde_json::from_str(note(DESCRIPTION_KEY)?)
             .map_err(|e| Error::file(path, format!("has an invalid description ({e})")))?;

@@ -64,7 +64,7 @@ pub use conv2d::{TrainableConv2d, conv2d};
 pub use cutouts::{CutoutImages, Cutouts};
 pub use dataset::Dataset;
 pub use progress::TrainingProgress;
-pub use run::{HeldOut, LossPoint, TrainingRun};
+pub use run::{Evaluation, LossPoint, TrainingRun};
 pub use training::Training;
 
 use candle_core::Var;

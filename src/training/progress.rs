@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::run::{HeldOut, LossPoint, TrainingRun};
+use super::run::{Evaluation, LossPoint, TrainingRun};
 use crate::display::{Figure, LinePlot, Live, LiveView, MimeBundle, Panel, Show, duration, show_bundles};
 use crate::synthesis::StopReason;
 
@@ -15,7 +15,7 @@ const LOSS_WINDOW: usize = 25;
 pub(super) struct Snapshot {
     pub title: String,
     pub losses: Arc<Vec<LossPoint>>,
-    pub tests: Arc<Vec<HeldOut>>,
+    pub tests: Arc<Vec<Evaluation>>,
     pub chance: f64,
     pub elapsed: Duration,
 }
@@ -91,7 +91,7 @@ impl TrainingProgress {
     /// The accuracy on the held-out examples, from 0 to 1.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
-        self.snapshot.tests.last().map_or(0.0, HeldOut::accuracy)
+        self.snapshot.tests.last().map_or(0.0, Evaluation::accuracy)
     }
 
     /// Displays the progress as the last value of a notebook cell. Does nothing when the live output already displays it.

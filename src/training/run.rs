@@ -28,7 +28,7 @@ pub struct LossPoint {
 /// An evaluation on the held-out examples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct HeldOut {
+pub struct Evaluation {
     /// The number of steps before the evaluation.
     pub step: usize,
     /// The number of correctly classified examples.
@@ -37,7 +37,7 @@ pub struct HeldOut {
     pub total: usize,
 }
 
-impl HeldOut {
+impl Evaluation {
     /// The accuracy, from 0 to 1.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
@@ -59,10 +59,10 @@ pub struct TrainingRun {
     held_out: Dataset,
     seed: u64,
     batch: usize,
-    test_every: usize,
+    eval_every: usize,
     quiet: bool,
     losses: Arc<Vec<LossPoint>>,
-    tests: Arc<Vec<HeldOut>>,
+    tests: Arc<Vec<Evaluation>>,
     elapsed: Duration,
     view: TrainingView,
 }
@@ -78,7 +78,7 @@ impl TrainingRun {
         [examples, held_out]: [Dataset; 2],
         seed: u64,
         batch: usize,
-        test_every: usize,
+        eval_every: usize,
         quiet: bool,
     ) -> Result<Self> {
         let (losses, tests, elapsed, view) = Default::default();
@@ -92,7 +92,7 @@ impl TrainingRun {
             held_out,
             seed,
             batch,
-            test_every,
+            eval_every,
             quiet,
             losses,
             tests,
@@ -165,7 +165,7 @@ impl TrainingRun {
         }
         self.adam.backward_step(&loss)?;
         Arc::make_mut(&mut self.losses).push(LossPoint { step, loss: value });
-        if self.steps().is_multiple_of(self.test_every) {
+        if self.steps().is_multiple_of(self.eval_every) {
             self.test()?;
         }
         Ok(())
@@ -173,7 +173,7 @@ impl TrainingRun {
 
     fn test(&mut self) -> Result<()> {
         let correct = self.held_out.count_correct(&*self.module)?;
-        let test = HeldOut { step: self.steps(), correct, total: self.held_out.len() };
+        let test = Evaluation { step: self.steps(), correct, total: self.held_out.len() };
         Arc::make_mut(&mut self.tests).push(test);
         Ok(())
     }
@@ -192,14 +192,14 @@ impl TrainingRun {
 
     /// All evaluations on the held-out examples: before the first step, at the chosen interval, and at the end of each call.
     #[must_use]
-    pub fn tests(&self) -> &[HeldOut] {
+    pub fn evaluations(&self) -> &[Evaluation] {
         &self.tests
     }
 
     /// The current accuracy on the held-out examples, from 0 to 1.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
-        self.tests.last().map_or(0.0, HeldOut::accuracy)
+        self.tests.last().map_or(0.0, Evaluation::accuracy)
     }
 
     /// The variables, which training updates in place.

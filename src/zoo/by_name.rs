@@ -57,7 +57,7 @@ const ARCHITECTURES: [(&str, LoadFrom); 14] = [
     ("efficientnet_lite1", |path| efficientnet_lite1_from(path)),
     ("cochcnn9", |path| cochcnn9_from(path)),
     ("cochresnet50", |path| cochresnet50_from(path)),
-    ("crepe_tiny", |path| crepe_tiny_from(path)),
+    ("crepe_tiny", |path| crepe_from(path)),
     ("efficient_word_net", |path| efficient_word_net_from(path)),
 ];
 

@@ -97,7 +97,7 @@ fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
     let cochleagram = Cochleagram::feather2023()?;
     let mut b = Builder::new(name, super::cochleagram::input(&cochleagram));
     let mut size = [cochleagram.config().channels(), cochleagram.frames()];
-    let hann = weights.note("pool").is_some_and(|pool| pool.starts_with("hann"));
+    let hann = weights.metadata("pool").is_some_and(|pool| pool.starts_with("hann"));
     let x = b.layer(cochleagram, &[b.input()])?;
     b.stage("cochleagram", x)?;
     let mut x = normalise(&mut b, weights, x, 0, 1)?;
@@ -135,12 +135,12 @@ fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
     b.stage("relufc", x)?;
     x = b.linear(x, weights.linear("classification", classes, hidden)?)?;
     b.stage("final", x)?;
-    if let Some(names) = weights.note("classes") {
+    if let Some(names) = weights.metadata("classes") {
         let names: Vec<String> = serde_json::from_str(names)
             .map_err(|e| Error::invalid("classes", format!("the list in the weights file is not valid JSON ({e})")))?;
         b.classes(names);
     }
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 

@@ -40,6 +40,6 @@ fn build(weights: &Checkpoint, classes: usize) -> Result<Network> {
     let (x, channels) = resnet::body(&mut b, weights, x, 1, [3, 4, 6, 3])?;
     let x = b.linear(x, weights.linear("fc", classes, channels)?)?;
     b.stage("final", x)?;
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }

@@ -57,7 +57,7 @@ fn cornet_s(weights: &Checkpoint) -> Result<Network> {
     x = b.linear(x, weights.linear("decoder.linear", 1000, inputs)?)?;
     b.stage("logits", x)?;
     b.classes(imagenet::classes()?);
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 

@@ -43,7 +43,7 @@ const HALF_WIDTH: usize = 4;
 /// # Errors
 /// When the shipped file is missing or damaged.
 pub fn crepe_tiny() -> Result<Network> {
-    crepe_tiny_from(assets::shipped("networks/crepe_tiny.safetensors")?)
+    crepe_from(assets::shipped("networks/crepe_tiny.safetensors")?)
 }
 
 /// CREPE of any width with custom weights: safetensors or a zip `.pth`, with torchcrepe's names (`conv1.weight`, `conv1_BN.*`, ..,
@@ -51,7 +51,7 @@ pub fn crepe_tiny() -> Result<Network> {
 ///
 /// # Errors
 /// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
-pub fn crepe_tiny_from(weights: impl AsRef<Path>) -> Result<Network> {
+pub fn crepe_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
     let mut b = Builder::new("CREPE", Input::Sound { samples: FRAME, sample_rate: SAMPLE_RATE });
     let mut x = b.layer(Standardize { samples: FRAME }, &[b.input()])?;
@@ -74,7 +74,7 @@ pub fn crepe_tiny_from(weights: impl AsRef<Path>) -> Result<Network> {
     b.stage("logits", x)?;
     let hz = |bin: usize| format!("{:.1} Hz", to_hz(FIRST_BIN_CENTS + CENTS_PER_BIN * bin as f64));
     b.classes((0..BINS).map(hz));
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 

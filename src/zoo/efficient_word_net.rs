@@ -70,7 +70,7 @@ pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     x = b.channel_affine(x, weights.batch_norm("bn_final", channels, EPSILON)?.affine()?)?;
     x = b.layer(L2Norm, &[x])?;
     b.stage("embedding", x)?;
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 

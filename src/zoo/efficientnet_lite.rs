@@ -126,7 +126,7 @@ fn build(Version { name, side, extra_blocks }: Version, weights: &Checkpoint) ->
     x = b.linear(x, weights.linear("_fc", 1000, 1280)?)?;
     b.stage("logits", x)?;
     b.classes(super::imagenet::classes()?);
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 

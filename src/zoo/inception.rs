@@ -108,7 +108,7 @@ fn inception_v3(weights: &Checkpoint) -> Result<Network> {
     x = b.linear(x, weights.linear("fc", 1000, 2048)?)?;
     b.stage("logits", x)?;
     b.classes(imagenet::classes()?);
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 

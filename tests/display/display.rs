@@ -139,7 +139,7 @@ fn plots_of_extreme_values_never_panic() {
             .x_axis("x", f64::from(value), 1.0)
             .y_axis_log("y", 1.0, f64::from(value))
             .range(f64::from(value), f64::from(value));
-        for map in [map.clone().robust(), map.clone().square().upwards(), map.palette(Palette::Diverging)] {
+        for map in [map.clone().robust(), map.clone().square().origin_lower(), map.palette(Palette::Diverging)] {
             size_of(&Figure::new("").row([map]).png());
         }
         size_of(
@@ -263,7 +263,7 @@ fn a_heat_map_draws_each_cell_in_its_color_and_position() {
         assert!(pixels > 10_000, "cell {index}: {pixels} pixels at {ends:?}");
     }
     let first = |figure: &Figure| cell(figure, (0.2_f64 * 255.0).round() / 255.0)[1];
-    let upwards = map(HeatMap::new("", 2, 3, values).upwards());
+    let upwards = map(HeatMap::new("", 2, 3, values).origin_lower());
     assert!(first(&upwards) > first(&down) + 50.0, "the first row is below");
 }
 

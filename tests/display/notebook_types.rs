@@ -2,7 +2,7 @@
 
 use metamers::display::{Live, MimeBundle, ProgressBar as Line, Raster};
 use metamers::experiment::TaskBuilder;
-use metamers::experiment::analysis::{Answer, Block, ConditionProportion, Excluded, Person, RepeatedMeasures};
+use metamers::experiment::analysis::{Answer, Block, ConditionProportion, Excluded, Participant, RepeatedMeasures};
 use metamers::hearing::{LogMel, LogMelConfig};
 use metamers::inspection::{InspectedStage, Inspection};
 use metamers::network::{
@@ -90,11 +90,19 @@ fn types_of_notebook_variables_are_send_and_static() {
         Excluded,
         ExclusionRule,
         Item,
-        Person,
+        Participant,
         ConditionProportion,
         Published
     );
-    assert_send!(Recognition, RecognitionTask, RepeatedMeasures, SimulatedClass, StageEffect, TaskBuilder, Timing);
+    assert_send!(
+        Recognition,
+        RecognitionTask,
+        RepeatedMeasures,
+        SimulatedParticipants,
+        StageEffect,
+        TaskBuilder,
+        Timing
+    );
     assert_send!(Cost, CostRow, Plan, RecipeChoice, Row, Slurm, StageSelection, Submission, Sweep, SweepResults);
     assert_send!(NetworkUse, Reproduction, metamers::session_info::SessionInfo);
     assert_send!(Similarity, Error, Result<()>, Tensor, Var);

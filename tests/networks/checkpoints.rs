@@ -128,7 +128,7 @@ fn shipped_weights_converted_to_float64_give_the_same_activations() {
         candle::safetensors::save(&double, folder.path().join(&file)).unwrap();
         assert!(last(&from(&folder.path().join(&file)).unwrap()) == last(&shipped), "{name}");
     };
-    assert_same("crepe_tiny", |p| zoo::crepe_tiny_from(p), zoo::crepe_tiny().unwrap());
+    assert_same("crepe_tiny", |p| zoo::crepe_from(p), zoo::crepe_tiny().unwrap());
     assert_same("efficientnet_lite0", |p| zoo::efficientnet_lite0_from(p), zoo::efficientnet_lite0().unwrap());
 }
 

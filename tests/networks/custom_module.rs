@@ -347,7 +347,7 @@ fn invalid_stages_classes_hashes_and_inputs_are_errors() {
     let message = net.clone().with_classes(["one", "two"]).unwrap_err().to_string();
     assert_contains(&message, &["4 units for 2 classes"]);
     let wrong = WeightsSource { source: "mine".into(), weights_sha256: "abc".into() };
-    assert_contains(&net.clone().with_provenance(wrong).unwrap_err().to_string(), &["no SHA-256", "abc"]);
+    assert_contains(&net.clone().with_weights_source(wrong).unwrap_err().to_string(), &["no SHA-256", "abc"]);
     let x = Tensor::zeros((1, 3, SIZE, SIZE + 1), DType::F32, &Device::Cpu).unwrap();
     assert_contains(&net.forward_to("relu1", &x).unwrap_err().to_string(), &["the input of mine"]);
     assert_contains(&net.classify(dog(), 1).unwrap_err().to_string(), &["no class names"]);
@@ -379,14 +379,15 @@ fn the_hash_depends_on_the_weights_and_can_be_that_of_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.safetensors");
     candle::safetensors::save(&[("w", weights(&[4, 3, 3, 3], 1))].into(), &path).unwrap();
-    let net = net.with_provenance(WeightsSource::from_file(&path).unwrap()).unwrap();
+    let net = net.with_weights_source(WeightsSource::from_file(&path).unwrap()).unwrap();
     assert_eq!(net.weights_source().source, "mine.safetensors");
-    assert_eq!(hash(&net), metamers::network::Checkpoint::open(&path).unwrap().provenance().weights_sha256);
+    assert_eq!(hash(&net), metamers::network::Checkpoint::open(&path).unwrap().weights_source().weights_sha256);
 }
 
 #[test]
 fn a_module_can_follow_a_log_mel_front_end() {
-    let config = LogMelConfig { sample_rate: 8_000, samples: 4_000, window: 200, step: 80, fft: 256, filters: 20 };
+    let config =
+        LogMelConfig { sample_rate: 8_000, samples: 4_000, win_length: 200, hop_length: 80, n_fft: 256, n_mels: 20 };
     let log_mel = LogMel::new(config.clone()).unwrap();
     let mut b = Builder::new("log-mel network", Input::Sound { samples: 4_000, sample_rate: 8_000 });
     let x = b.layer(log_mel, &[b.input()]).unwrap();

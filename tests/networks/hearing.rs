@@ -87,10 +87,10 @@ fn odd_lengths_are_accepted_and_invalid_parameters_are_errors() {
     let config = |samples, stride| CochleagramConfig {
         sample_rate: 4000,
         samples,
-        hz: [100.0, 1800.0],
+        frequency_range: [100.0, 1800.0],
         filters: 6,
         sample_factor: 2,
-        stride,
+        hop_length: stride,
         taps: 101,
         ..CochleagramConfig::feather2023()
     };
@@ -101,7 +101,10 @@ fn odd_lengths_are_accepted_and_invalid_parameters_are_errors() {
         let g = gradient(&cochleagram, &x);
         assert!(g.iter().all(|g| g.is_finite()) && norm(&g) > 0.0);
     }
-    assert!(Cochleagram::new(CochleagramConfig { hz: [50.0, 20_000.0], ..CochleagramConfig::feather2023() }).is_err());
+    assert!(
+        Cochleagram::new(CochleagramConfig { frequency_range: [50.0, 20_000.0], ..CochleagramConfig::feather2023() })
+            .is_err()
+    );
     assert!(Cochleagram::new(CochleagramConfig { taps: 0, ..CochleagramConfig::feather2023() }).is_err());
     let cochleagram = Cochleagram::feather2023().unwrap();
     assert!(cochleagram.apply(&Tensor::zeros((1, 100), DType::F32, &Device::Cpu).unwrap()).is_err());

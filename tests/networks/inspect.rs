@@ -106,7 +106,7 @@ fn unknown_properties_of_a_custom_module_are_reported_as_unknown() {
         ],
     );
     assert!(found.stages().iter().all(|s| s.behind_module && s.module_gradient_error.is_some_and(|off| off < 0.02)));
-    assert!(found.warnings().iter().any(|w| w.contains("with_provenance")));
+    assert!(found.warnings().iter().any(|w| w.contains("with_weights_source")));
     assert!(found.warnings().iter().any(|w| w.contains("no class names")));
 }
 

@@ -58,11 +58,11 @@ fn silence_has_the_minimum_value_and_a_zero_gradient() {
 fn invalid_parameters_are_errors() {
     let good = LogMelConfig::efficient_word_net;
     let message = |config| LogMel::new(config).unwrap_err().to_string();
-    assert!(message(LogMelConfig { window: 513, ..good() }).contains("log mel.window"));
-    assert!(message(LogMelConfig { step: 0, ..good() }).contains("log mel.window"));
-    assert!(message(LogMelConfig { fft: 511, ..good() }).contains("even"));
+    assert!(message(LogMelConfig { win_length: 513, ..good() }).contains("log mel.win_length"));
+    assert!(message(LogMelConfig { hop_length: 0, ..good() }).contains("log mel.win_length"));
+    assert!(message(LogMelConfig { n_fft: 511, ..good() }).contains("even"));
     assert!(message(LogMelConfig { samples: 0, ..good() }).contains("log mel.samples"));
-    assert!(message(LogMelConfig { filters: 0, ..good() }).contains("log mel.filters"));
+    assert!(message(LogMelConfig { n_mels: 0, ..good() }).contains("log mel.n_mels"));
     let short = Tensor::zeros((1, 16_000), DType::F32, &Device::Cpu).unwrap();
     assert!(log_mel().apply(&short).unwrap_err().to_string().contains("[batch, 24000]"));
 }

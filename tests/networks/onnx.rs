@@ -77,7 +77,7 @@ fn the_remaining_operators_equal_onnxruntime() {
 
 #[test]
 fn channels_last_bgr_input_equals_onnxruntime() {
-    let options = OnnxOptions::default().range(-1.0, 1.0).unwrap().blue_first();
+    let options = OnnxOptions::default().range(-1.0, 1.0).unwrap().bgr();
     let net = compare("channels_last", options, 5);
     assert_eq!(net.input().shape(), [3, 18, 23]);
 }
@@ -122,11 +122,11 @@ fn class_names_and_input_sizes_can_be_set() {
 #[test]
 fn invalid_options_are_errors() {
     let message = |result: metamers::Result<OnnxOptions>| result.unwrap_err().to_string();
-    assert!(message(OnnxOptions::default().normalise(&[0.5; 3], &[0.5; 2])).contains("for each channel"));
-    assert!(message(OnnxOptions::default().normalise(&[0.5; 3], &[0.5, 0.0, 0.5])).contains("other than 0"));
-    assert!(message(OnnxOptions::default().normalise(&[f32::NAN; 3], &[0.5; 3])).contains("finite"));
+    assert!(message(OnnxOptions::default().normalize(&[0.5; 3], &[0.5; 2])).contains("for each channel"));
+    assert!(message(OnnxOptions::default().normalize(&[0.5; 3], &[0.5, 0.0, 0.5])).contains("other than 0"));
+    assert!(message(OnnxOptions::default().normalize(&[f32::NAN; 3], &[0.5; 3])).contains("finite"));
     assert!(message(OnnxOptions::default().range(1.0, 1.0)).contains("different"));
-    let two = OnnxOptions::default().normalise(&[0.5; 2], &[0.5; 2]).unwrap();
+    let two = OnnxOptions::default().normalize(&[0.5; 2], &[0.5; 2]).unwrap();
     let error = Network::from_onnx(file("residual"), two).unwrap_err().to_string();
     assert!(error.contains("3 channels") && error.contains("2 means"), "{error}");
 }
@@ -227,8 +227,8 @@ fn compare_published(name: &str, options: OnnxOptions) -> Option<Network> {
 #[test]
 fn open_nsfw_equals_onnxruntime() {
     let options =
-        OnnxOptions::default().normalise(&[104.0, 117.0, 123.0].map(|mean| mean / 255.0), &[1.0 / 255.0; 3]).unwrap();
-    let options = options.blue_first().classes(["safe", "not safe"]);
+        OnnxOptions::default().normalize(&[104.0, 117.0, 123.0].map(|mean| mean / 255.0), &[1.0 / 255.0; 3]).unwrap();
+    let options = options.bgr().classes(["safe", "not safe"]);
     let Some(net) = compare_published("open-nsfw", options) else { return };
     let answer = net.classify(Image::open("photos/dog.jpg").unwrap(), 2).unwrap();
     println!("a dog: {answer:?}");

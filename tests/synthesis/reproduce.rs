@@ -59,8 +59,8 @@ fn a_photo_metamer_is_reproduced_bit_identically_by_the_recorded_network() {
     let reproduction = Metamer::reproduce(&path).unwrap();
     assert!(reproduction.is_identical() && reproduction.is_complete());
     assert_eq!(*reproduction.saved(), metamer);
-    assert_eq!(reproduction.again().stimulus(), metamer.stimulus());
-    assert_eq!((reproduction.largest_difference(), reproduction.rms_difference()), (0.0, 0.0));
+    assert_eq!(reproduction.reproduced().stimulus(), metamer.stimulus());
+    assert_eq!((reproduction.max_difference(), reproduction.rms_difference()), (0.0, 0.0));
     assert_eq!((reproduction.snr_drift_db(), reproduction.changes()), (Some(0.0), vec![]));
     let text = reproduction.to_string();
     let evaluations = metamer.history().len();
@@ -77,7 +77,7 @@ fn a_word_metamer_is_reproduced_bit_identically_with_a_fixed_sound_level() {
     let metamer = saved(Synthesis::new(&net, "relu0", &word).unwrap().recipe(recipe).quiet(), &path, 2);
     let reproduction = Metamer::reproduce(&path).unwrap();
     assert!(reproduction.is_identical(), "{reproduction}");
-    assert_eq!(reproduction.again().original(), metamer.original());
+    assert_eq!(reproduction.reproduced().original(), metamer.original());
     let bundles = reproduction.mime_bundles();
     assert_eq!(bundles[0].data()["text/html"].matches("<audio").count(), 2);
     assert!(bundles[1].data().contains_key("image/png"));
@@ -119,9 +119,9 @@ fn a_changed_seed_gives_a_measured_difference() {
     let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
     assert!(!reproduction.is_identical() && reproduction.is_complete());
     assert_eq!(reproduction.first_difference(), Some(1));
-    let (a, b) = (metamer.stimulus().values(), reproduction.again().stimulus().values());
+    let (a, b) = (metamer.stimulus().values(), reproduction.reproduced().stimulus().values());
     let largest = a.iter().zip(b).map(|(a, b)| f64::from((b - a).abs())).fold(0.0, f64::max);
-    assert!((reproduction.largest_difference() - largest).abs() < 1e-6 && largest > 0.05);
+    assert!((reproduction.max_difference() - largest).abs() < 1e-6 && largest > 0.05);
     let square: f64 = a.iter().zip(b).map(|(a, b)| f64::from(b - a).powi(2)).sum();
     assert!((reproduction.rms_difference() - (square / a.len() as f64).sqrt()).abs() < 1e-6);
     let text = reproduction.to_string();
@@ -144,7 +144,7 @@ fn changed_pixels_in_the_file_are_detected() {
     let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
     assert!(!reproduction.is_identical());
     assert_eq!(reproduction.first_difference(), None);
-    assert!(reproduction.largest_difference() > 0.0);
+    assert!(reproduction.max_difference() > 0.0);
     assert!(reproduction.to_string().contains("the curves are bit-identical"), "{reproduction}");
 }
 
@@ -238,7 +238,7 @@ fn the_session_info_lists_the_runs() {
         text.contains(weights) && text.contains("3 runs: stage relu; recipes fast, plenoptic; seeds 1, 2"),
         "{text}"
     );
-    let json: serde_json::Value = serde_json::from_str(&info.json()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&info.to_json()).unwrap();
     assert!(json["threads"].as_u64().unwrap() > 0 && json["date"].as_str().unwrap().ends_with(" UTC"));
     let listed = json["networks"].as_array().unwrap().iter().find(|used| used["weights_sha256"] == *weights).unwrap();
     assert_eq!(serde_json::from_value::<Recipe>(listed["recipes"][0].clone()).unwrap(), Recipe::fast());

@@ -98,7 +98,7 @@ fn regenerate_the_saved_files() {
         .unwrap()
         .save(saved("null.json"))
         .unwrap();
-    let class = SimulatedClass::new([("natural", 0.9), ("relu2", 0.3)]).people(3).seed(7);
+    let class = SimulatedParticipants::new([("natural", 0.9), ("relu2", 0.3)]).participants(3).seed(7);
     class.answers().unwrap().save(saved("answers.json")).unwrap();
     sweep(&saved("sweep")).run().unwrap().save_csv(saved("sweep/results.csv")).unwrap();
 }
@@ -152,7 +152,7 @@ fn an_old_null_distribution_opens_with_the_current_keys() {
 #[test]
 fn old_answers_open_and_are_saved_unchanged() {
     let answers = metamers::experiment::analysis::Answers::open(saved("answers.json")).unwrap();
-    assert_eq!(answers.people().len(), 3);
+    assert_eq!(answers.participants().len(), 3);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("answers.json");
     answers.save(&path).unwrap();

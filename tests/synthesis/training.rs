@@ -149,7 +149,7 @@ fn started(seed: u64) -> TrainingRun {
     Training::new(&plan(&examples), examples, color_dataset(90, 2))
         .seed(seed)
         .batch_size(8)
-        .test_every(10)
+        .eval_every(10)
         .quiet()
         .start()
         .unwrap()
@@ -168,7 +168,7 @@ fn training_reaches_95_percent_accuracy_on_a_color_task() {
     assert_eq!((progress.stop_reason, progress.steps(), run.losses().len()), (StopReason::Steps, 80, 80));
     assert!(before < 0.7 && run.accuracy() > 0.95, "{before} became {}", run.accuracy());
     assert!(run.losses()[70..].iter().all(|p| p.loss < run.losses()[0].loss));
-    let tested: Vec<usize> = run.tests().iter().map(|t| t.step).collect();
+    let tested: Vec<usize> = run.evaluations().iter().map(|t| t.step).collect();
     assert_eq!(tested, [0, 10, 20, 30, 40, 50, 60, 70, 80]);
 }
 

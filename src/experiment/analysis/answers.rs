@@ -74,7 +74,7 @@ impl Answer {
 
 /// The answers of one participant in one session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Person {
+pub struct Participant {
     /// The session id: 16 random hexadecimal digits.
     pub session: String,
     /// The participant code; empty if the task does not ask for one.
@@ -92,7 +92,7 @@ pub struct Person {
     pub answers: Vec<Answer>,
 }
 
-impl Person {
+impl Participant {
     /// The participant code, or the session id if there is no code.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -119,7 +119,7 @@ impl Person {
 /// The answers of any number of participants.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Answers {
-    pub(super) people: Vec<Person>,
+    pub(super) people: Vec<Participant>,
 }
 
 impl Answers {
@@ -128,7 +128,7 @@ impl Answers {
     /// # Errors
     /// [`Error::Invalid`] for a session without an id, with fewer than two choices or with a duplicate stimulus. Also fails like
     /// [`Answers::and`].
-    pub fn from_people(people: impl IntoIterator<Item = Person>) -> Result<Self> {
+    pub fn from_people(people: impl IntoIterator<Item = Participant>) -> Result<Self> {
         people.into_iter().try_fold(Self::default(), |mut all, person| {
             person.check().map_err(|reason| Error::invalid("answers", reason))?;
             all.add(person)?;
@@ -142,12 +142,12 @@ impl Answers {
     /// # Errors
     /// [`Error::Invalid`] for a session with two conflicting versions, and for different numbers of choices or kinds of
     /// stimuli.
-    pub fn and(mut self, others: Self) -> Result<Self> {
+    pub fn merge(mut self, others: Self) -> Result<Self> {
         others.people.into_iter().try_for_each(|person| self.add(person))?;
         Ok(self)
     }
 
-    fn add(&mut self, person: Person) -> Result<()> {
+    fn add(&mut self, person: Participant) -> Result<()> {
         if let Some(first) = self.people.first()
             && (first.choices, &first.kind) != (person.choices, &person.kind)
         {
@@ -173,7 +173,7 @@ impl Answers {
 
     /// The participants, in the order in which they were added.
     #[must_use]
-    pub fn people(&self) -> &[Person] {
+    pub fn participants(&self) -> &[Participant] {
         &self.people
     }
 

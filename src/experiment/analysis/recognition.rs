@@ -40,7 +40,7 @@ impl Recognition {
 
     /// The number of participants who were not excluded.
     #[must_use]
-    pub fn people(&self) -> usize {
+    pub fn participants(&self) -> usize {
         self.people
     }
 

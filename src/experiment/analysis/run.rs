@@ -1,6 +1,6 @@
 //! The analysis of answers.
 
-use super::{Answers, Block, ConditionProportion, Excluded, ExclusionRule, Person, Published, Recognition};
+use super::{Answers, Block, ConditionProportion, Excluded, ExclusionRule, Participant, Published, Recognition};
 use crate::{Error, Result};
 
 /// Ratio of the longest to the typical frame time above which a frame was dropped.
@@ -77,9 +77,9 @@ impl Analysis {
             Ok((name, points))
         });
         let network = network.transpose()?;
-        let everybody = self.answers.people();
+        let everybody = self.answers.participants();
         let excluded: Vec<Excluded> = everybody.iter().filter_map(|person| self.rule.excludes(person)).collect();
-        let people: Vec<&Person> =
+        let people: Vec<&Participant> =
             everybody.iter().filter(|person| excluded.iter().all(|out| out.session != person.session)).collect();
         let counts: Vec<Vec<(usize, usize)>> =
             people.iter().map(|person| count_by_condition(person, &conditions)).collect();
@@ -117,7 +117,7 @@ impl Analysis {
 }
 
 /// Counts the correct and valid answers of a participant in each condition.
-fn count_by_condition(person: &Person, conditions: &[String]) -> Vec<(usize, usize)> {
+fn count_by_condition(person: &Participant, conditions: &[String]) -> Vec<(usize, usize)> {
     let mut counts = vec![(0, 0); conditions.len()];
     for answer in person.answers.iter().filter(|answer| answer.block == Block::Main && answer.is_valid()) {
         if let Some(index) = conditions.iter().position(|name| *name == answer.condition) {

@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Answer, Answers, Block, Person, Published};
+use super::{Answer, Answers, Block, Participant, Published};
 use crate::experiment::Choices;
 use crate::experiment::assignment::{Generator, assign};
 use crate::{Error, Result};
@@ -20,15 +20,15 @@ const CATCH_ACCURACY: f64 = 0.97;
 /// over participants is therefore about `m`. Each participant gets each stimulus once, in one condition, as on the page.
 ///
 /// ```
-/// use metamers::experiment::analysis::SimulatedClass;
+/// use metamers::experiment::analysis::SimulatedParticipants;
 ///
-/// let answers = SimulatedClass::new([("natural", 0.93), ("block5", 0.6), ("logits", 0.1)]).people(20).seed(7).answers()?;
-/// assert!(answers.are_simulated() && answers.people().len() == 20);
+/// let answers = SimulatedParticipants::new([("natural", 0.93), ("block5", 0.6), ("logits", 0.1)]).participants(20).seed(7).answers()?;
+/// assert!(answers.are_simulated() && answers.participants().len() == 20);
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "call answers to simulate the answers"]
-pub struct SimulatedClass {
+pub struct SimulatedParticipants {
     conditions: Vec<(String, f64)>,
     people: usize,
     inattentive: usize,
@@ -39,7 +39,7 @@ pub struct SimulatedClass {
     seed: u64,
 }
 
-impl SimulatedClass {
+impl SimulatedParticipants {
     /// Creates 20 attentive participants with these mean proportions correct by condition. The defaults are 72 stimuli, 8 catch trials, the 16
     /// choices of the papers, spread 0.5 and seed 0.
     pub fn new<T: Into<String>>(conditions: impl IntoIterator<Item = (T, f64)>) -> Self {
@@ -62,7 +62,7 @@ impl SimulatedClass {
     }
 
     /// Sets the number of participants.
-    pub fn people(mut self, people: usize) -> Self {
+    pub fn participants(mut self, people: usize) -> Self {
         self.people = people;
         self
     }
@@ -156,7 +156,7 @@ impl SimulatedClass {
                     }
                 },
             );
-            Person {
+            Participant {
                 session: format!("{name}, seed {}", self.seed),
                 participant: name,
                 task: "simulated".into(),
@@ -166,7 +166,7 @@ impl SimulatedClass {
                 answers: answers.collect(),
             }
         });
-        let people: Vec<Person> = people.collect();
+        let people: Vec<Participant> = people.collect();
         Answers::from_people(people)
     }
 

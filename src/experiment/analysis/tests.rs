@@ -2,8 +2,8 @@
 
 use super::permutation::test;
 use super::{
-    Analysis, Answer, Answers, Block, ConditionProportion, ExclusionRule, Person, Published, RepeatedMeasures,
-    SimulatedClass,
+    Analysis, Answer, Answers, Block, ConditionProportion, ExclusionRule, Participant, Published, RepeatedMeasures,
+    SimulatedParticipants,
 };
 use crate::display::Show;
 
@@ -44,7 +44,7 @@ fn answer(block: Block, stimulus: &str, condition: &str, given: Option<&str>) ->
 }
 
 /// A participant with these numbers of correct answers: of 10 trials in each of `natural` and `stem`, and of 4 catch trials.
-fn person(name: &str, natural: usize, stem: usize, catch: usize) -> Person {
+fn person(name: &str, natural: usize, stem: usize, catch: usize) -> Participant {
     let trials = |block, condition: &'static str, correct: usize, count: usize| {
         (0..count).map(move |k| {
             answer(block, &format!("{condition}{k}"), condition, Some(if k < correct { "dog" } else { "cat" }))
@@ -53,7 +53,7 @@ fn person(name: &str, natural: usize, stem: usize, catch: usize) -> Person {
     let answers = trials(Block::Main, "natural", natural, 10)
         .chain(trials(Block::Main, "stem", stem, 10))
         .chain(trials(Block::Catch, "catch", catch, 4));
-    Person {
+    Participant {
         session: format!("session of {name}"),
         participant: name.into(),
         task: "t".into(),
@@ -99,7 +99,8 @@ fn sampled_p_equals_that_of_all_permutations() {
 fn p_is_calibrated_without_an_effect() {
     // Without an effect, p is at most 0.1 in a tenth of the simulations: 30 of 300, within four standard deviations.
     let small = (0..300).filter(|&seed| {
-        let class = SimulatedClass::new([("a", 0.5), ("b", 0.5), ("c", 0.5)]).people(8).stimuli(30).seed(seed);
+        let class =
+            SimulatedParticipants::new([("a", 0.5), ("b", 0.5), ("c", 0.5)]).participants(8).stimuli(30).seed(seed);
         Analysis::new(class.answers().unwrap()).run().unwrap().stage_effect(199, seed).unwrap().p <= 0.1
     });
     let small = small.count();
@@ -152,15 +153,15 @@ fn participants_who_fail_catch_trials_are_excluded_and_listed() {
     let answers =
         Answers::from_people([person("ann", 9, 5, 4), person("bob", 1, 1, 2), person("eve", 7, 3, 3)]).unwrap();
     let found = Analysis::new(answers.clone()).run().unwrap();
-    assert_eq!(found.people(), 2);
+    assert_eq!(found.participants(), 2);
     assert_eq!(found.excluded().iter().map(|out| out.person.as_str()).collect::<Vec<_>>(), ["bob"]);
     assert!((found.proportions()[0].mean - 0.8).abs() < 1e-12);
     let text = found.mime_bundles()[1].plain().to_owned();
     assert!(text.contains("bob (2 of 4 catch trials correct)") && text.contains("75 %"), "{text}");
     let everybody = Analysis::new(answers.clone()).exclude(ExclusionRule::nobody()).run().unwrap();
-    assert_eq!((everybody.people(), everybody.excluded().len()), (3, 0));
+    assert_eq!((everybody.participants(), everybody.excluded().len()), (3, 0));
     let strict = Analysis::new(answers.clone()).exclude(ExclusionRule { min_catch_accuracy: 1.0 }).run().unwrap();
-    assert_eq!(strict.people(), 1);
+    assert_eq!(strict.participants(), 1);
     assert!(Analysis::new(answers).exclude(ExclusionRule { min_catch_accuracy: 75.0 }).run().is_err());
     let bad = Analysis::new(Answers::from_people([person("bob", 1, 1, 0)]).unwrap()).run().unwrap_err().to_string();
     assert!(bad.contains("only excluded participants"), "{bad}");
@@ -221,7 +222,7 @@ fn published_means_are_placed_by_stage_name_or_by_depth() {
 
 #[test]
 fn simulated_participants_have_the_given_means_and_are_marked_as_simulated() {
-    let class = SimulatedClass::like(&Published::alexnet()).people(60).stimuli(180).inattentive(2).seed(4);
+    let class = SimulatedParticipants::like(&Published::alexnet()).participants(60).stimuli(180).inattentive(2).seed(4);
     let answers = class.answers().unwrap();
     assert_eq!(answers, class.answers().unwrap());
     assert_ne!(answers, class.clone().seed(5).answers().unwrap());
@@ -248,15 +249,15 @@ fn simulated_participants_have_the_given_means_and_are_marked_as_simulated() {
 
 #[test]
 fn invalid_simulations_are_errors() {
-    let class = || SimulatedClass::new([("natural", 0.9), ("stem", 0.8)]);
+    let class = || SimulatedParticipants::new([("natural", 0.9), ("stem", 0.8)]);
     for (class, reason) in [
-        (class().people(0), "at least one participant"),
+        (class().participants(0), "at least one participant"),
         (class().stimuli(0), "at least one participant"),
         (class().inattentive(21), "21 of 20"),
         (class().spread(f64::NAN), "NaN"),
-        (SimulatedClass::new([("a", 1.2)]), "1.2"),
-        (SimulatedClass::new([("a", 0.2), ("a", 0.3)]), "twice"),
-        (SimulatedClass::new(Vec::<(String, f64)>::new()), "at least one participant"),
+        (SimulatedParticipants::new([("a", 1.2)]), "1.2"),
+        (SimulatedParticipants::new([("a", 0.2), ("a", 0.3)]), "twice"),
+        (SimulatedParticipants::new(Vec::<(String, f64)>::new()), "at least one participant"),
     ] {
         let message = class.answers().unwrap_err().to_string();
         assert!(message.contains(reason), "{message}");
@@ -283,7 +284,7 @@ fn json_and_csv_files_of_a_session_are_equal_and_counted_once() {
     assert_eq!(answers, Answers::open(&csv).unwrap());
     assert_eq!(answers, Answers::open_folder(folder.path()).unwrap());
     assert_eq!(answers.conditions(), ["natural", "stem"], "in the order of the task, not of the trials");
-    assert_eq!((answers.people()[0].name(), answers.people()[0].answers.len()), ("0f", 3));
+    assert_eq!((answers.participants()[0].name(), answers.participants()[0].answers.len()), ("0f", 3));
     // A file saved halfway holds the first answers of the complete one.
     std::fs::write(&csv, CSV.lines().take(3).collect::<Vec<_>>().join("\n")).unwrap();
     assert_eq!(answers, Answers::open_folder(folder.path()).unwrap());

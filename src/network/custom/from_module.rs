@@ -31,7 +31,7 @@ impl Network {
     /// gradient**: candle's gradients are wrong for some operations, so they are compared with finite differences along several random
     /// directions at every stage. [`Network::inspect`] reports the deviation. The check runs the function at least 20 times.
     ///
-    /// Without [`Network::with_provenance`], the network is identified by its output for that noise. Another machine may round differently
+    /// Without [`Network::with_weights_source`], the network is identified by its output for that noise. Another machine may round differently
     /// and then fail to recognise the network: set the hash of the weights to resume metamers on another machine.
     ///
     /// A module is opaque: its layers are not fused, each stage runs it from its start, and its numbers of parameters and multiply-adds
@@ -93,7 +93,7 @@ impl Network {
     ///
     /// # Errors
     /// When `weights_sha256` is not a hexadecimal SHA-256.
-    pub fn with_provenance(self, provenance: WeightsSource) -> Result<Self> {
+    pub fn with_weights_source(self, provenance: WeightsSource) -> Result<Self> {
         let hash = &provenance.weights_sha256;
         if !sha256::is_valid(hash) {
             return Err(Error::invalid("weights_sha256", format!("is no SHA-256 in hexadecimal: \"{hash}\"")));

@@ -53,14 +53,14 @@ impl StageMarker {
     /// # Errors
     /// As [`StageMarker::stage`].
     pub fn relu(&mut self, name: &str, z: Tensor) -> Result<Tensor> {
-        self.clip(name, z, Relu::UNBOUNDED)
+        self.relu_with(name, z, Relu::UNBOUNDED)
     }
 
     /// Marks the output of a bounded ReLU, such as [`Relu::RELU6`], as [`StageMarker::relu`] does.
     ///
     /// # Errors
     /// As [`StageMarker::stage`].
-    pub fn clip(&mut self, name: &str, z: Tensor, clip: Relu) -> Result<Tensor> {
+    pub fn relu_with(&mut self, name: &str, z: Tensor, clip: Relu) -> Result<Tensor> {
         if self.until.as_deref() == Some(name) {
             self.record(name, &z, Some(clip), &z)?;
         }
@@ -189,7 +189,7 @@ impl FrozenOp for CandleModule {
     }
 
     /// The SHA-256 of the output for the probe input, as eight integers.
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         let words = self.0.digest.chunks(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]) as usize);
         (words.collect(), vec![])
     }

@@ -60,7 +60,7 @@ impl OnnxOptions {
     ///
     /// # Errors
     /// When `mean` and `deviation` differ in length, are empty or not finite, or a deviation is 0.
-    pub fn normalise(self, mean: &[f32], deviation: &[f32]) -> Result<Self> {
+    pub fn normalize(self, mean: &[f32], deviation: &[f32]) -> Result<Self> {
         if mean.len() != deviation.len() || deviation.contains(&0.0) || mean.is_empty() {
             let reason =
                 format!("needs a mean and a deviation other than 0 for each channel, got {mean:?} and {deviation:?}");
@@ -94,7 +94,7 @@ impl OnnxOptions {
     /// Passes the channels in BGR order, as networks from Caffe and OpenCV expect. The means and deviations of
     /// [`OnnxOptions::normalise`] are in that order too.
     #[must_use]
-    pub fn blue_first(self) -> Self {
+    pub fn bgr(self) -> Self {
         Self { reverse_channels: true, ..self }
     }
 
@@ -161,7 +161,7 @@ impl Network {
     /// assert_eq!(net.stage("node_relu")?.shape, [8, 14, 13]);
     ///
     /// // Custom stages and Caffe's preprocessing: bytes in BGR order with the means subtracted.
-    /// let caffe = OnnxOptions::default().normalise(&[0.408, 0.459, 0.482], &[1.0 / 255.0; 3])?.blue_first();
+    /// let caffe = OnnxOptions::default().normalize(&[0.408, 0.459, 0.482], &[1.0 / 255.0; 3])?.bgr();
     /// let options = caffe.stage("conv1", "node_relu").stage("features", "node_relu6");
     /// let net = Network::from_onnx("tests/data/onnx/mobile.onnx", options)?;
     /// assert_eq!(net.stages().len(), 2);

@@ -98,7 +98,7 @@ impl Checkpoint {
 
     /// The file and its SHA-256; for random weights, the SHA-256 of all values requested so far, in that order.
     #[must_use]
-    pub fn provenance(&self) -> WeightsSource {
+    pub fn weights_source(&self) -> WeightsSource {
         let file = self.path.file_name().unwrap_or_default().to_string_lossy();
         let weights_sha256 = match &self.weights {
             Weights::File { sha256, .. } => sha256.clone(),
@@ -109,7 +109,7 @@ impl Checkpoint {
 
     /// A metadata entry of the safetensors header; `None` for `.pth` files and random weights.
     #[must_use]
-    pub fn note(&self, name: &str) -> Option<&str> {
+    pub fn metadata(&self, name: &str) -> Option<&str> {
         match &self.weights {
             Weights::File { metadata, .. } => metadata.get(name).map(String::as_str),
             Weights::Seed(..) => None,

@@ -94,7 +94,7 @@ impl HubFile {
 
     /// Sets the timeout for a silent server; 30 s by default.
     #[must_use]
-    pub fn patience(mut self, timeout: Duration) -> Self {
+    pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
