@@ -1,4 +1,4 @@
-//! Measures a cochleagram, forward and with its gradient, interleaved with PyTorch.
+//! Measures the cochleagram, forward and with its gradient, interleaved with PyTorch.
 //!
 //! `cargo bench --bench cochleagram -- PYTHON [THREADS]`, with a Python that has scripts/reference/requirements.txt.
 
@@ -9,7 +9,7 @@ use metamers::hearing::Cochleagram;
 use metamers::ops::{Frozen, vjp};
 use metamers::prelude::*;
 
-const TURNS: usize = 5;
+const INTERLEAVED_ROUNDS: usize = 5;
 const ROUNDS: usize = 7;
 
 fn median(mut times: Vec<f64>) -> f64 {
@@ -18,16 +18,16 @@ fn median(mut times: Vec<f64>) -> f64 {
 }
 
 /// Milliseconds of the forward pass, and of the forward pass with the gradient.
-fn ours(ear: &Cochleagram, x: &Var, along: &Tensor) -> metamers::Result<[f64; 2]> {
+fn ours(cochleagram: &Cochleagram, x: &Var, cotangent: &Tensor) -> metamers::Result<[f64; 2]> {
     let mut times = [vec![], vec![]];
     for round in 0..=ROUNDS {
-        let begun = Instant::now();
-        let y = ear.apply(x)?;
-        let middle = begun.elapsed();
-        vjp(&y, along, x)?;
+        let started = Instant::now();
+        let y = cochleagram.apply(x)?;
+        let middle = started.elapsed();
+        vjp(&y, cotangent, x)?;
         if round > 0 {
             times[0].push(1e3 * middle.as_secs_f64());
-            times[1].push(1e3 * begun.elapsed().as_secs_f64());
+            times[1].push(1e3 * started.elapsed().as_secs_f64());
         }
     }
     Ok(times.map(median))
@@ -43,19 +43,19 @@ fn pytorch(python: &str, threads: usize) -> Result<[f64; 2], Box<dyn std::error:
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let given: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let threads = given.get(1).map_or(Ok(2), |word| word.parse())?;
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let threads = arguments.get(1).map_or(Ok(2), |word| word.parse())?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-    let ear = Cochleagram::feather2023()?;
+    let cochleagram = Cochleagram::feather2023()?;
     let noise = Sound::noise(20_000, 40_000, Noise::Normal { mean: 0.0, deviation: 0.05 }, 0)?;
     let x = Var::from_tensor(&noise.to_tensor()?)?;
-    let along = Tensor::randn(0f32, 1.0, (1, 1, 211, 390), &Device::Cpu)?;
+    let cotangent = Tensor::randn(0f32, 1.0, (1, 1, 211, 390), &Device::Cpu)?;
     let mut times: [Vec<f64>; 4] = Default::default();
-    for _ in 0..TURNS {
-        let mine = ours(&ear, &x, &along)?;
-        times[0].push(mine[0]);
-        times[1].push(mine[1]);
-        if let Some(python) = given.first() {
+    for _ in 0..INTERLEAVED_ROUNDS {
+        let times_here = ours(&cochleagram, &x, &cotangent)?;
+        times[0].push(times_here[0]);
+        times[1].push(times_here[1]);
+        if let Some(python) = arguments.first() {
             let theirs = pytorch(python, threads)?;
             times[2].push(theirs[0]);
             times[3].push(theirs[1]);

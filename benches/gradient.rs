@@ -1,7 +1,7 @@
 //! Measures one gradient evaluation in milliseconds: forward to a stage, the norm of the difference to a target, gradient of the input.
 //!
 //! `cargo bench --bench gradient [-- PART_OF_A_NAME ...]` prints a table of batches. With `--serve`, for `scripts/compare_torch`: a
-//! line on the standard input names a network, a stage and a batch; the answer is the time of one evaluation in milliseconds.
+//! line on standard input names a network, a stage and a batch; the answer is the time of one evaluation in milliseconds.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -40,7 +40,7 @@ fn network(name: &str) -> metamers::Result<Network> {
         "cochcnn9" => zoo::cochcnn9_random(0),
         "cochresnet50" => zoo::cochresnet50_random(0),
         "resnet101" => zoo::resnet101_random(0),
-        _ => Err(metamers::Error::invalid("network", format!("{name} is not benchmarked"))),
+        _ => Err(metamers::Error::invalid("network", format!("{name} is not in this benchmark"))),
     }
 }
 
@@ -49,13 +49,13 @@ impl Case {
         let count = batch * net.input().shape().iter().product::<usize>();
         let noise = |step: usize| (0..count).map(|i| (i * step % 1009) as f32 / 1009.0).collect::<Vec<_>>();
         let target = compiled.values(&noise(7919))?;
-        // Forward and backward, each multiplication with an addition.
+        // Forward and backward passes; a multiply-add is two operations.
         let operations = 4.0 * (batch * net.stage(stage)?.macs) as f64;
         Ok(Self { compiled: compiled.clone(), target, x: noise(104_729), operations })
     }
 
     fn milliseconds(&self) -> metamers::Result<f64> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let square = |v: &[f32]| v.iter().map(|v| v * v).sum::<f32>();
         let scale = square(&self.target).sqrt();
         self.compiled.evaluate(&self.x, |z, cotangent| {
@@ -63,7 +63,7 @@ impl Case {
             let factor = 1.0 / (scale * square(cotangent).sqrt()).max(f32::MIN_POSITIVE);
             cotangent.iter_mut().for_each(|g| *g *= factor);
         })?;
-        Ok(begun.elapsed().as_secs_f64() * 1e3)
+        Ok(started.elapsed().as_secs_f64() * 1e3)
     }
 }
 
@@ -71,8 +71,8 @@ fn serve() -> metamers::Result<()> {
     let mut cases: HashMap<String, Case> = HashMap::new();
     for line in std::io::stdin().lock().lines() {
         let line = line.unwrap_or_default();
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let &[name, stage, batch] = words.as_slice() else { continue };
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let &[name, stage, batch] = fields.as_slice() else { continue };
         if !cases.contains_key(&line) {
             cases.clear();
             let net = network(name)?;
@@ -88,14 +88,14 @@ fn serve() -> metamers::Result<()> {
 }
 
 fn main() -> metamers::Result<()> {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    if words.iter().any(|word| word == "--serve") {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if arguments.iter().any(|argument| argument == "--serve") {
         return serve();
     }
-    println!("| network, up to | batch | median ms | ms an image | to one alone | GFLOP/s |");
+    println!("| network, up to | batch | median ms | ms per image | relative to batch 1 | GFLOP/s |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for (name, stage) in CASES {
-        if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
+        if !arguments.is_empty() && !arguments.iter().any(|argument| name.contains(argument.as_str())) {
             continue;
         }
         let net = network(name)?;
@@ -109,14 +109,14 @@ fn main() -> metamers::Result<()> {
                 times.push(case.milliseconds()?);
             }
         }
-        let mut alone = None;
+        let mut single = None;
         for ((batch, times), case) in BATCHES.into_iter().zip(&mut times).zip(&cases) {
             times.sort_by(f64::total_cmp);
             let median = times[times.len() / 2];
             let each = median / batch as f64;
-            let to_one = each / *alone.get_or_insert(each);
+            let relative = each / *single.get_or_insert(each);
             let rate = case.operations / median / 1e6;
-            println!("| {name} {stage} | {batch} | {median:.2} | {each:.2} | {to_one:.2} | {rate:.0} |");
+            println!("| {name} {stage} | {batch} | {median:.2} | {each:.2} | {relative:.2} | {rate:.0} |");
         }
     }
     Ok(())

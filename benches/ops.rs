@@ -1,6 +1,6 @@
 //! Measures single operations and whole steps: `cargo bench --bench ops [-- PART_OF_A_NAME]`.
 //!
-//! The operations are those of the layer-by-layer run, forward alone and with the gradient; the steps are the compiled plan's.
+//! The operations are those of the layer-by-layer run, forward alone and with the gradient; the steps are those of the compiled network.
 
 use divan::{Bencher, black_box};
 use metamers::candle::{Device, Tensor, Var};
@@ -12,11 +12,11 @@ fn main() {
     divan::main();
 }
 
-/// Numbers between -1 and 1.
+/// A tensor of deterministic values between -1 and 1.
 fn tensor(shape: &[usize]) -> Tensor {
     let count: usize = shape.iter().product();
     let values: Vec<f32> = (0..count).map(|i| (i * 7919 % 2003) as f32 / 1001.0 - 1.0).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).expect("as many values as the shape says")
+    Tensor::from_vec(values, shape, &Device::Cpu).expect("the number of values matches the shape")
 }
 
 fn conv(outputs: usize, depth: usize, kernel: usize, stride: usize, groups: usize) -> Conv2d {

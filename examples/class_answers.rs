@@ -8,13 +8,14 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let answers = match arguments.next().filter(|word| word != "simulated") {
         Some(folder) => Answers::open_folder(folder)?,
-        None => SimulatedClass::like(&Published::alexnet()).people(22).inattentive(1).seed(3).answers()?,
+        None => SimulatedParticipants::like(&Published::alexnet()).participants(22).inattentive(1).seed(3).answers()?,
     };
     let simulated = answers.are_simulated();
     let mut analysis = Analysis::new(answers);
     if simulated {
-        analysis =
-            analysis.published(Published::alexnet()).network("AlexNet (made up)", [("natural", 0.97), ("final", 0.95)]);
+        analysis = analysis
+            .published(Published::alexnet())
+            .network("AlexNet (invented values)", [("natural", 0.97), ("final", 0.95)]);
     }
     let found = analysis.run()?;
     found.show();

@@ -17,9 +17,9 @@ fn main() -> metamers::Result<()> {
         run.step(5)?;
         let mut times = vec![];
         for _ in 0..30 {
-            let begun = std::time::Instant::now();
+            let started = std::time::Instant::now();
             run.step(1)?;
-            times.push(begun.elapsed().as_secs_f64() * 1e3);
+            times.push(started.elapsed().as_secs_f64() * 1e3);
         }
         times.sort_by(f64::total_cmp);
         println!("{stage} {:.3} ms", times[times.len() / 2]);

@@ -1,4 +1,4 @@
-//! Makes a metamer of a panda from noise, and exports it as a picture and as a self-contained page.
+//! Makes a metamer of a panda from noise, and exports it as an image and as a self-contained page.
 //!
 //! Run: `cargo run --release --example first_metamer -- block5 OUTPUT_FOLDER`
 

@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes all forms of one value.
+/// Exports a value as text, as a page and, if it has one, as an image.
 fn save(thing: impl Show, folder: &Path, name: &str) -> metamers::Result<()> {
     let thing = Saved(thing.mime_bundles());
     if thing.0.iter().any(|bundle| bundle.png_bytes().is_some()) {
@@ -51,7 +51,7 @@ fn step(folder: &Path) -> metamers::Result<()> {
         .value_label("∂loss/∂pixel");
     let loss =
         LinePlot::new("loss").x_label("gradient evaluations").y_label("loss").log_y().series("", decay(120, 0.03));
-    let figure = Figure::new("A metamer of a panda under way: picture, gradient and falling loss").row([
+    let figure = Figure::new("A running synthesis of a panda: image, gradient and falling loss").row([
         Panel::picture("block5, step 120", scene(224, 0.4)).caption("SNR 14.2 dB, 9.1 s"),
         gradient.into(),
         loss.into(),
@@ -97,21 +97,21 @@ fn curves(folder: &Path) -> metamers::Result<()> {
         "block5",
         "block6",
         "features",
-        "a very long stage name, as one in a network of somebody's own may be",
+        "a very long stage name, which a custom network may have",
     ];
     let legend = many.iter().enumerate().fold(
         LinePlot::new("Loss by stage").x_label("gradient evaluations").y_label("normalised loss").log_x().log_y(),
         |plot, (index, name)| plot.series(*name, decay(1000, 0.002 * (index + 1) as f64)),
     );
     save(legend, folder, "legend")?;
-    let narrow = LinePlot::new("less than a decade")
+    let narrow = LinePlot::new("Less than a decade")
         .x_label("step")
         .y_label("loss")
         .log_y()
         .series("", vec![(0.0, 0.31), (10.0, 0.24), (20.0, 0.2)]);
     let large =
-        LinePlot::new("large numbers").x_label("pixels").y_label("energy").series("", vec![(0.0, 2.1e7), (3e6, 9.7e7)]);
-    let small = LinePlot::new("small numbers")
+        LinePlot::new("Large numbers").x_label("pixels").y_label("energy").series("", vec![(0.0, 2.1e7), (3e6, 9.7e7)]);
+    let small = LinePlot::new("Small numbers")
         .x_label("time (s)")
         .y_label("step size")
         .series("", vec![(0.0, -2e-6), (0.25, 7e-6), (0.5, 3e-6)]);
@@ -120,8 +120,8 @@ fn curves(folder: &Path) -> metamers::Result<()> {
 
 /// Line plots: with one point, narrow, crowded, and without lines.
 fn crowded(folder: &Path) -> metamers::Result<()> {
-    let begun = LinePlot::new("three steps").x_label("gradient evaluations").y_label("loss").log_y();
-    let begun = begun.series("", vec![(0.0, 0.9), (1.0, 0.4), (2.0, 0.3), (3.0, 0.11)]);
+    let few_steps = LinePlot::new("three steps").x_label("gradient evaluations").y_label("loss").log_y();
+    let few_steps = few_steps.series("", vec![(0.0, 0.9), (1.0, 0.4), (2.0, 0.3), (3.0, 0.11)]);
     let first = LinePlot::new("one step")
         .x_label("gradient evaluations")
         .y_label("loss")
@@ -129,11 +129,12 @@ fn crowded(folder: &Path) -> metamers::Result<()> {
         .series("loss", vec![(1.0, 0.9)]);
     let random = |k: u32| (f64::from(noise(k as usize)), f64::from(noise(k as usize + 900)) - 0.5);
     let points = LinePlot::new("no lines").x_label("ρ").y_label("r").points("photos", (0..60).map(random).collect());
-    let points = points.points("null", (60..90).map(random).collect()).reference_line(0.0, "nothing in common");
+    let points = points.points("null", (60..90).map(random).collect()).reference_line(0.0, "no correlation");
     let many = (0..40).fold(LinePlot::new("forty runs").x_label("step").y_label("SNR (dB)"), |plot, k| {
         plot.series(format!("seed {k}"), curve(100, 20.0 + f64::from(k), 30.0))
     });
-    let figure = Figure::new("Plots under way and crowded").row([begun, first, points]).row([many]);
+    let figure =
+        Figure::new("Plots of a running synthesis, and crowded plots").row([few_steps, first, points]).row([many]);
     save(figure, folder, "crowded")?;
     let narrow = LinePlot::new("A narrow plot").x_label("gradient evaluations").y_label("SNR (dB)");
     let narrow = narrow.series("L-BFGS", curve(800, 60.0, 44.0)).reference_line(20.0, "20 dB: well matched");
@@ -152,7 +153,7 @@ fn maps(folder: &Path) -> metamers::Result<()> {
         })
         .collect();
     let cochleagram = HeatMap::new("seven", bands, frames, spectrum)
-        .upwards()
+        .origin_lower()
         .x_axis("time (s)", 0.0, 2.0)
         .y_axis_log("frequency (Hz)", 50.0, 10_000.0)
         .value_label("compressed envelope");
@@ -184,7 +185,7 @@ fn stages(folder: &Path) -> metamers::Result<()> {
         figure.push(panels);
     }
     save(figure, folder, "stages")?;
-    let table = Table::new(["stage", "shape", "units", "receptive field", "ms a step"])
+    let table = Table::new(["stage", "shape", "units", "receptive field", "ms per step"])
         .align([Align::Left, Align::Left, Align::Right, Align::Right, Align::Right])
         .caption("EfficientNet-Lite0")
         .row(["stem", "32 × 112 × 112", "401 408", "3", "2.1"])
@@ -197,16 +198,16 @@ fn stages(folder: &Path) -> metamers::Result<()> {
 fn edges(folder: &Path) -> metamers::Result<()> {
     let mut holes = vec![0.5; 3 * 32 * 32];
     (0..200).for_each(|index| holes[5 * index] = f32::NAN);
-    let figure = Figure::new("Things that go wrong, and one that does not")
+    let figure = Figure::new("Invalid and unusual values")
         .title("Was schiefgeht: ein sehr langer Titel mit Umlauten äöü, griechischen Buchstaben αβγ, und 漢字, die diese Schrift nicht hat, und der über mehrere Zeilen geht")
         .row([
-            Panel::picture("not numbers", Raster::from_planar(32, 32, &holes)).caption("magenta where a value is not a number"),
+            Panel::picture("NaN values", Raster::from_planar(32, 32, &holes)).caption("NaN values are magenta"),
             Panel::picture("wrong size", Raster::from_planar(32, 32, &[0.0; 17])),
             Panel::picture("wide", Raster::from_gray(400, 3, &[0.4; 1200])).caption("Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenverordnung"),
-            Panel::text("a text", "Two lines,\nof which the second is so long that it has to be wrapped to the width of its panel."),
+            Panel::text("a text", "Two lines,\nof which the second is long enough to be wrapped at the width of its panel."),
         ])
         .row::<Panel>([
-            LinePlot::new("nothing yet").x_label("step").series("a", vec![]).into(),
+            LinePlot::new("no points").x_label("step").series("a", vec![]).into(),
             LinePlot::new("constant").x_label("step").y_label("value").series("", (0..9).map(|k| (f64::from(k), 0.25)).collect()).into(),
             LinePlot::new("gaps").x_label("step").y_label("value").series("", vec![(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 1.5), (4.0, f64::INFINITY), (5.0, 2.5), (6.0, 2.0)]).into(),
         ])
@@ -214,9 +215,11 @@ fn edges(folder: &Path) -> metamers::Result<()> {
     save(figure, folder, "edges")?;
     save(Raster::from_gray(8, 8, &(0..64).map(|k| k as f32 / 63.0).collect::<Vec<_>>()), folder, "small")?;
     save(
-        Bars::new("many").bars((0..6).map(|k| {
-            (format!("class {k} with a name that is far too long to stand beside its bar, really"), 0.3_f64.powi(k))
-        })),
+        Bars::new("many").bars(
+            (0..6).map(|k| {
+                (format!("class {k} with a name that is far too long to fit beside its bar"), 0.3_f64.powi(k))
+            }),
+        ),
         folder,
         "bars",
     )

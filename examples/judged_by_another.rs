@@ -1,16 +1,17 @@
-//! Compares recipes by transfer: the proportion of metamers that *another* network recognises at equal matches, for the fast default and
-//! for `feather2023`.
+//! Compares `fast` and `feather2023` by transfer: the proportion of metamers that another network recognises at equal SNR.
 //!
-//! `cargo run --release --example judged_by_another -- [PHOTOS] [SNR_DB]`: metamers of EfficientNet-Lite0, of the first PHOTOS photos that
-//! both networks classify correctly, stopped at the same signal-to-noise ratio, classified by EfficientNet-Lite1 (`cargo lab --fetch` fetches it).
+//! Run: `cargo run --release --example judged_by_another -- [PHOTOS] [SNR_DB]`
+//!
+//! Metamers of EfficientNet-Lite0 for the first PHOTOS photos that both networks classify correctly, stopped at the same
+//! signal-to-noise ratio, are classified by EfficientNet-Lite1 (`cargo lab --fetch` downloads it).
 
 use metamers::prelude::{networks::*, *};
 
 const STAGES: [&str; 4] = ["block2", "block5", "block10", "features"];
 
 fn main() -> Result<()> {
-    let mut given = std::env::args().skip(1);
-    let mut number = |other: f64| given.next().map_or(Ok(other), |text| text.parse::<f64>());
+    let mut arguments = std::env::args().skip(1);
+    let mut number = |other: f64| arguments.next().map_or(Ok(other), |text| text.parse::<f64>());
     let wrong = |e: std::num::ParseFloatError| Error::invalid("argument", e.to_string());
     let (count, snr_db) = (number(20.0).map_err(wrong)? as usize, number(8.0).map_err(wrong)?);
     let net = zoo::efficientnet_lite0()?;
@@ -18,9 +19,9 @@ fn main() -> Result<()> {
     let mut photos = vec![];
     for photo in &shipped_photos()? {
         let image = Image::open(photo)?;
-        let right =
+        let is_correct =
             |net: &Network| -> Result<bool> { Ok(photo.classes().contains(&net.classify(&image, 1)?.top().name)) };
-        if photos.len() < count && right(&net)? && right(&judge)? {
+        if photos.len() < count && is_correct(&net)? && is_correct(&judge)? {
             photos.push(image);
         }
     }
@@ -41,7 +42,7 @@ fn main() -> Result<()> {
             }
             let mean = |sum: f64| sum / f64::from(reached.max(1));
             println!(
-                "{} at {stage}: {reached} reached it, after {:.0} evaluations, mean SNR {:.1} dB",
+                "{} at {stage}: {reached} reached the SNR, after {:.0} evaluations, mean SNR {:.1} dB",
                 recipe.name,
                 mean(evaluations as f64),
                 mean(snr)

@@ -1,4 +1,4 @@
-//! Makes the null distributions that ship: `cargo run --release --example nulls -- OUTPUT_FOLDER`.
+//! Makes the shipped null distributions: `cargo run --release --example nulls -- OUTPUT_FOLDER`.
 //!
 //! Vision networks: all pairs of the shipped photos. Hearing networks: all pairs of the shipped recordings, 2 s around their
 //! middle, at the level of the recipes for sounds.

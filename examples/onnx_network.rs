@@ -2,7 +2,7 @@
 //!
 //! Run: `cargo run --release --example onnx_network -- resnet18.onnx /layer2/layer2.1/relu_1/Relu metamer.png`
 //!
-//! Without arguments it uses a small untrained network of the tests.
+//! Without arguments it uses a small untrained network from tests/data.
 
 use metamers::network::OnnxOptions;
 use metamers::prelude::*;
@@ -10,7 +10,7 @@ use metamers::prelude::*;
 fn main() -> metamers::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let file = arguments.next().unwrap_or_else(|| "tests/data/onnx/mobile.onnx".into());
-    // The default prepares pictures as torchvision does; see OnnxOptions for other networks.
+    // The default prepares images as torchvision does; see OnnxOptions for other networks.
     let net = Network::from_onnx(file, OnnxOptions::default())?;
     net.show();
 

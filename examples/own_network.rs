@@ -23,11 +23,11 @@ impl Cnn {
         })
     }
 
-    /// The forward pass of training, with marks that name the stages.
+    /// The forward pass, with marks that name the stages.
     fn forward(&self, x: &Tensor, mark: &mut StageMarker) -> Result<Tensor> {
         let x = ((x - 0.5)? / 0.25)?;
         let x = mark.relu("relu1", self.conv1.forward(&x)?)?;
-        // Not candle's max_pool2d, whose gradient is wrong: from_module would refuse it.
+        // Not candle's max_pool2d: its gradient is wrong, and from_module rejects it.
         let x = MaxPool2d::new(Window::square(3).stride(2)).apply(&x)?;
         let x = mark.relu("relu2", self.conv2.forward(&x)?)?;
         let x = mark.stage("pool", x.mean((2, 3))?)?;
@@ -43,18 +43,18 @@ fn untrained(path: &std::path::Path) -> candle::Result<()> {
 }
 
 fn main() -> Result<()> {
-    let picture = std::env::args().nth(1).unwrap_or_else(|| "own_metamer.png".into());
+    let path = std::env::args().nth(1).unwrap_or_else(|| "own_metamer.png".into());
     let file = std::env::temp_dir().join("own_network.safetensors");
     untrained(&file)?;
 
-    // Tensors, not variables: a network is frozen.
+    // Tensors instead of variables, because a network is frozen.
     let tensors = candle::safetensors::load(&file, &Device::Cpu)?;
     let cnn = Cnn::load(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))?;
     let net = Network::from_module("my CNN", Input::Image { shape: [3, 64, 64], resize: 64 }, move |x, mark| {
         cnn.forward(x, mark)
     })?
     .with_classes(["cat", "dog", "horse", "panda"])?
-    .with_provenance(WeightsSource::from_file(&file)?)?;
+    .with_weights_source(WeightsSource::from_file(&file)?)?;
     net.show();
 
     let dog = Image::open("photos/dog.jpg")?;
@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     println!("{}", run.step(20)?);
     let metamer = run.finish()?;
     metamer.show();
-    metamer.export(&picture)?;
-    println!("{picture}");
+    metamer.export(&path)?;
+    println!("{path}");
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Writes two experiments as pages, `pictures.html` and `words.html`, and prints the conditions of some participants.
+//! Writes two experiments as pages, `images.html` and `words.html`, and prints the conditions of some participants.
 //!
-//! The conditions are degraded photos and recordings (fewer pixels, more noise), which are quick to make. In a real experiment,
+//! The conditions are degraded photos and recordings (fewer pixels, more noise), which take little time to make. In a real experiment,
 //! they are metamers of several stages (`metamer.image()?`).
 //!
 //! Run: `cargo run --example recognition_task -- OUTPUT_FOLDER`
@@ -8,10 +8,10 @@
 use metamers::prelude::{analysis::*, *};
 
 const SIDE: usize = 224;
-const CONSENT: &str = "You take part in a demonstration of how well people recognise pictures and words.\n\n\
+const CONSENT: &str = "You take part in a demonstration of how well people recognise images and words.\n\n\
     It takes about five minutes. You may stop at any time, without a reason. Your answers stay on this device: you save them \
     yourself as a file, under a code that only you know, and may delete that file.";
-const THINGS: [&str; 16] = [
+const OBJECTS: [&str; 16] = [
     "bear", "bird", "bridge", "castle", "cat", "cow", "dog", "fish", "horse", "insect", "monkey", "pig", "pyramid",
     "rocket", "tool", "windmill",
 ];
@@ -52,15 +52,15 @@ const WORDS: [&str; 30] = [
 
 fn main() -> Result<()> {
     let folder = std::path::PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| ".".into()));
-    let pictures = pictures()?;
-    pictures.show();
-    pictures.save(folder.join("pictures.html"))?;
+    let images = images()?;
+    images.show();
+    images.save(folder.join("images.html"))?;
     let words = words()?;
     words.show();
     words.save(folder.join("words.html"))?;
-    for person in ["P07", "Zoë", "a-long_code-2"] {
-        for (stimulus, condition) in pictures.assignment(person) {
-            println!("{person} gets {stimulus} as {condition}");
+    for participant in ["P07", "Zoë", "a-long_code-2"] {
+        for (stimulus, condition) in images.assignment(participant) {
+            println!("{participant} gets {stimulus} as {condition}");
         }
     }
     Ok(())
@@ -70,9 +70,9 @@ fn photo(name: &str) -> Result<Image> {
     Image::open(format!("photos/{name}.jpg"))?.resize_shorter_side(SIDE)?.center_crop(SIDE, SIDE)
 }
 
-fn pictures() -> Result<RecognitionTask> {
-    let natural = |of: &[(&str, &str)]| -> Result<Vec<Item>> {
-        of.iter().map(|(name, answer)| Ok(Item::natural(*name, *answer, photo(name)?))).collect()
+fn images() -> Result<RecognitionTask> {
+    let natural = |list: &[(&str, &str)]| -> Result<Vec<Item>> {
+        list.iter().map(|(name, answer)| Ok(Item::natural(*name, *answer, photo(name)?))).collect()
     };
     let mut items = natural(&SHOWN)?;
     for (name, answer) in SHOWN {
@@ -81,7 +81,7 @@ fn pictures() -> Result<RecognitionTask> {
             items.push(Item::new(name, format!("{pixels} pixels"), answer, coarse));
         }
     }
-    RecognitionTask::builder("What do you see?", Choices::new(THINGS)?)
+    RecognitionTask::builder("What do you see?", Choices::new(OBJECTS)?)
         .items(items)
         .practice(natural(&PRACTICE)?, 7)
         .catch_trials(natural(&CATCH)?)
@@ -93,8 +93,8 @@ fn pictures() -> Result<RecognitionTask> {
 
 fn words() -> Result<RecognitionTask> {
     let word = |name: &str| Sound::open(format!("speech/{name}.wav"))?.prepare(20_000, 40_000);
-    let natural = |of: &[&str]| -> Result<Vec<Item>> {
-        of.iter().map(|name| Ok(Item::natural(*name, *name, word(name)?))).collect()
+    let natural = |list: &[&str]| -> Result<Vec<Item>> {
+        list.iter().map(|name| Ok(Item::natural(*name, *name, word(name)?))).collect()
     };
     let shown = ["seven", "foxtrot", "december", "hotel", "quebec", "tomorrow"];
     let mut items = natural(&shown)?;

@@ -1,4 +1,4 @@
-//! Draws photos and their metamers at several stages: the first picture of the README.
+//! Draws photos and their metamers at several stages: the first figure of the README.
 //!
 //! Run: `cargo run --release --example stages -- metamers.png`
 
@@ -22,8 +22,8 @@ fn main() -> metamers::Result<()> {
             let metamer = run.finish()?;
             let answer = metamer.metamer_class().map_or(String::new(), |c| c.top().name.clone());
             let snr = metamer.similarity().snr_db.unwrap_or(f64::NAN);
-            let picture = metamer.stimulus().clone().with_name(stage);
-            panels.push(Panel::from(&picture).caption(format!("network: {answer}\nSNR {snr:.0} dB")));
+            let image = metamer.stimulus().clone().with_name(stage);
+            panels.push(Panel::from(&image).caption(format!("network: {answer}\nSNR {snr:.0} dB")));
         }
         figure = figure.row(panels);
     }

@@ -1,4 +1,4 @@
-//! Measures a training step with this library's convolution and with candle's, on the same weights and pictures.
+//! Measures a training step with this library's convolution and with candle's, on the same weights and images.
 //!
 //! Run: `cargo run --release --example training_step`
 
@@ -50,17 +50,17 @@ fn main() -> metamers::Result<()> {
         let mut last = 0.0;
         for step in 0..steps {
             let (x, y) = examples.batch(32, 7, step)?;
-            let begun = Instant::now();
+            let started = Instant::now();
             let loss = cross_entropy(&net.forward(&x)?, &y)?;
             adam.backward_step(&loss)?;
-            times.push(begun.elapsed().as_secs_f64() * 1e3);
+            times.push(started.elapsed().as_secs_f64() * 1e3);
             if step < 4 {
                 last = loss.to_scalar::<f32>()?;
             }
         }
         times.sort_by(f64::total_cmp);
         println!(
-            "{name} convolution: {:.1} ms a step of 32 pictures (median); loss of the 4th step {last}",
+            "{name} convolution: {:.1} ms per step of 32 images (median); loss of the 4th step {last}",
             times[times.len() / 2]
         );
     }

@@ -1,6 +1,6 @@
-//! Notebook 8 with more seeds and pictures: cross-network recognition of metamers of networks trained on shape and on material.
+//! Notebook 8 with more seeds and images: cross-network recognition of metamers of networks trained on shape and on material.
 //!
-//! Run: `cargo run --release --example two_questions -- SEEDS PICTURES [RECIPE]`
+//! Run: `cargo run --release --example two_questions -- SEEDS IMAGES [RECIPE]`
 
 use metamers::prelude::{training::*, *};
 
@@ -20,7 +20,7 @@ fn main() -> metamers::Result<()> {
     let (seeds, count) = (number(3), number(30));
     let recipe = Recipe::by_name(&std::env::args().nth(3).unwrap_or_else(|| "fast".into()))?;
     let cut_outs = Cutouts::new(48)?;
-    let (pictures, held_out) = (cut_outs.generate(3000, 1)?, cut_outs.generate_held_out(300, 2)?);
+    let (images, held_out) = (cut_outs.generate(3000, 1)?, cut_outs.generate_held_out(300, 2)?);
     // Correct classifications and totals by generating network, stage and judging network, over all seeds.
     let mut sums = [[[(0, 0); 2]; STAGES.len()]; 3];
     for seed in 0..seeds as u64 {
@@ -33,21 +33,21 @@ fn main() -> metamers::Result<()> {
             println!("seed {seed}, {name}: {}", run.step(800)?);
             run.freeze()
         };
-        let by_shape = trained("shape", pictures.by_shape()?, held_out.by_shape()?)?;
-        let by_material = trained("material", pictures.by_material()?, held_out.by_material()?)?;
+        let by_shape = trained("shape", images.by_shape()?, held_out.by_shape()?)?;
+        let by_material = trained("material", images.by_material()?, held_out.by_material()?)?;
         let untrained = plan("untrained", by_shape.classes().unwrap_or_default()).untrained(seed)?;
         let judges = [by_shape.clone(), by_material.clone()];
-        let mut right = vec![];
-        for picture in held_out.images() {
-            let of = |net: &Network| -> metamers::Result<String> { Ok(net.classify(picture, 1)?.top().name.clone()) };
-            if picture.name() == format!("{} of {}", of(&by_shape)?, of(&by_material)?) {
-                right.push(picture.clone());
+        let mut correct = vec![];
+        for image in held_out.images() {
+            let of = |net: &Network| -> metamers::Result<String> { Ok(net.classify(image, 1)?.top().name.clone()) };
+            if image.name() == format!("{} of {}", of(&by_shape)?, of(&by_material)?) {
+                correct.push(image.clone());
             }
         }
         for (maker, net) in [by_shape, by_material, untrained].iter().enumerate() {
             for (place, stage) in STAGES.iter().enumerate() {
-                for picture in right.iter().take(count) {
-                    let synthesis = Synthesis::new(net, stage, picture)?.recipe(recipe.clone()).seed(3).quiet();
+                for image in correct.iter().take(count) {
+                    let synthesis = Synthesis::new(net, stage, image)?.recipe(recipe.clone()).seed(3).quiet();
                     let mut run = synthesis.start()?;
                     run.advance(Stop::snr(20.0).or_evaluations(200))?;
                     let metamer = run.finish()?;
@@ -64,7 +64,7 @@ fn main() -> metamers::Result<()> {
         }
     }
     let mut table = Table::new(["metamers of", "stage", "judged by shape", "judged by material"]).caption(format!(
-        "{} from {count} pictures and {seeds} seeds, at 20 dB or better: recognised, of all",
+        "{} from {count} images and {seeds} seeds, at 20 dB or better: proportion recognised",
         recipe.name
     ));
     for (maker, name) in ["shape", "material", "untrained"].iter().enumerate() {

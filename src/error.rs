@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// The result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error, whose message names the value and says what to do.
+/// The error type of this crate; its message names the value, the reason and the remedy.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -37,7 +37,7 @@ pub enum Error {
         /// The actual shape.
         got: Vec<usize>,
     },
-    /// An unknown name of a stage, a class, a recipe and the like.
+    /// A name of a stage, class, recipe or the like that does not exist.
     #[error("no {kind} named \"{name}\"{}", crate::error::hint(near, known))]
     Unknown {
         /// The kind of thing, such as "stage".
@@ -49,7 +49,7 @@ pub enum Error {
         /// All existing names; empty when there are similar ones.
         known: Vec<String>,
     },
-    /// Values that are infinite or NaN.
+    /// Some values are infinite or NaN.
     #[error("{what} holds {count} values that are not finite, the first at index {first}")]
     NotFinite {
         /// The name of the tensor, image or file.
@@ -59,7 +59,7 @@ pub enum Error {
         /// The flat index of the first such value.
         first: usize,
     },
-    /// A synthesis whose loss or gradient is not finite; the run keeps the state before the failed step.
+    /// The loss or gradient of a synthesis is not finite; the run keeps the state before the failed step.
     #[error(
         "the synthesis diverged at gradient evaluation {evaluation}: {reason}; the run keeps its state \
          before that step: finish() returns the best so far; to get further, start again with smaller steps \
@@ -71,7 +71,7 @@ pub enum Error {
         /// The value that is not finite.
         reason: String,
     },
-    /// An interrupt of an operation that returns its result only at the end.
+    /// The user interrupted an operation that returns its result only at the end.
     #[error("{what}: interrupted after {done}; nothing is kept, and the same call starts from the beginning")]
     Interrupted {
         /// The operation.
@@ -104,6 +104,7 @@ fn hint(near: &[String], known: &[String]) -> String {
 
 impl Error {
     /// An [`Error::File`] for `path` with a reason and no underlying error.
+    #[must_use]
     pub fn file(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
         Self::File { path: path.into(), reason: reason.to_string(), source: None }
     }
@@ -117,6 +118,7 @@ impl Error {
     /// assert!(missing.to_string().starts_with("missing.json: "));
     /// assert!(missing.source().unwrap().is::<std::io::Error>());
     /// ```
+    #[must_use]
     pub fn io(path: impl Into<PathBuf>, error: std::io::Error) -> Self {
         Self::file(path, &error).with_source(error)
     }
@@ -131,17 +133,20 @@ impl Error {
     }
 
     /// An [`Error::Invalid`] for the value named `what`.
+    #[must_use]
     pub fn invalid(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid { what: what.into(), reason: reason.into() }
     }
 
     /// An [`Error::Interrupted`] for the operation `what` with the progress `done`.
+    #[must_use]
     pub fn interrupted(what: impl Into<String>, done: impl Into<String>) -> Self {
         Self::Interrupted { what: what.into(), done: done.into() }
     }
 
-    /// An [`Error::Unknown`] for `name`, with the similar ones of `known`. Without a similar one all are listed if they are few, else
-    /// the closest ones.
+    /// An [`Error::Unknown`] for `name`, with the similar names among `known`. Without similar ones it lists all names if there are few,
+    /// otherwise the five closest.
+    #[must_use]
     pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
         let mut near: Vec<(usize, &str)> =
@@ -157,6 +162,7 @@ impl Error {
     }
 
     /// An [`Error::Shape`] for the tensor named `what`.
+    #[must_use]
     pub fn shape(what: impl Into<String>, expected: impl Into<String>, got: &[usize]) -> Self {
         Self::Shape { what: what.into(), expected: expected.into(), got: got.to_vec() }
     }
@@ -181,19 +187,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_name_lists_the_near_ones() {
+    fn a_misspelt_name_lists_similar_ones() {
         let message = Error::unknown("stage", "blok5", ["stem", "block4", "block5", "features"]).to_string();
         assert_eq!(message, "no stage named \"blok5\"; did you mean block5, block4?");
     }
 
     #[test]
-    fn a_name_like_no_other_lists_all() {
+    fn a_name_without_similar_ones_lists_all() {
         let message = Error::unknown("stage", "retina", ["stem", "features"]).to_string();
         assert_eq!(message, "no stage named \"retina\"; known: stem, features");
     }
 
     #[test]
-    fn a_name_like_none_of_many_lists_the_closest() {
+    fn a_name_without_similar_ones_among_many_lists_the_closest() {
         let known: Vec<String> = (0..40).map(|i| format!("_blocks.{i}._bn0.weight")).collect();
         let message = Error::unknown("tensor", "blocks.7.bn.weight", known.iter().map(String::as_str)).to_string();
         assert!(message.contains("; did you mean _blocks.7._bn0.weight, "), "{message}");
@@ -202,8 +208,8 @@ mod tests {
 
     #[test]
     fn debug_is_the_message() {
-        let error = Error::invalid("k", "asks for no class");
-        assert_eq!(format!("{error:?}"), "k: asks for no class");
+        let error = Error::invalid("k", "must be at least 1");
+        assert_eq!(format!("{error:?}"), "k: must be at least 1");
     }
 
     #[test]

@@ -51,26 +51,26 @@ fn install(signalled: &Arc<AtomicBool>) {
 #[cfg(not(unix))]
 fn install(_: &Arc<AtomicBool>) {}
 
-/// A guard for a long operation, which calls [`Listening::interrupted`] between its steps.
+/// A guard that counts interrupts during a long operation, which calls [`Listening::interrupted`] between its steps.
 pub(crate) struct Listening {
     /// The number of interrupts before the operation began.
-    before: usize,
+    count_before: usize,
 }
 
 impl Listening {
     /// Starts listening.
     pub fn begin() -> Self {
         let interrupts = interrupts();
-        let before = interrupts.count();
+        let count_before = interrupts.count();
         if interrupts.listeners.fetch_add(1, Ordering::SeqCst) == 0 {
             start_listening();
         }
-        Self { before }
+        Self { count_before }
     }
 
     /// Returns whether there was an interrupt since [`Listening::begin`].
     pub fn interrupted(&self) -> bool {
-        interrupts().count() != self.before
+        interrupts().count() != self.count_before
     }
 }
 

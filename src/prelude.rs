@@ -1,4 +1,4 @@
-//! The names that a notebook imports at its start: stimuli, networks, synthesis and verdicts.
+//! The names that a notebook imports first: stimuli, networks, synthesis and verdicts.
 //!
 //! Sub-preludes hold further names: [`plots`], [`networks`], [`recipes`], [`analysis`], [`training`].
 //!
@@ -61,13 +61,13 @@ pub mod recipes {
 /// ```
 /// use metamers::prelude::{analysis::*, *};
 ///
-/// let answers = SimulatedClass::new([("natural", 0.9), ("block5", 0.3)]).people(8).seed(7).answers()?;
+/// let answers = SimulatedParticipants::new([("natural", 0.9), ("block5", 0.3)]).participants(8).seed(7).answers()?;
 /// assert!(answers.are_simulated());
 /// # Ok::<(), metamers::Error>(())
 /// ```
 pub mod analysis {
     pub use crate::experiment::analysis::{
-        Analysis, Answers, ExclusionRule, Published, Recognition, SimulatedClass, StageEffect,
+        Analysis, Answers, ExclusionRule, Published, Recognition, SimulatedParticipants, StageEffect,
     };
     pub use crate::experiment::{Choices, Item, RecognitionTask, Timing};
     pub use crate::sweep::SweepResults;

@@ -156,7 +156,7 @@ fn crate_references(source: &str) -> BTreeSet<String> {
     names
 }
 
-/// The first name of each path in a group, of which the opening brace has been read.
+/// The first name of each path in a group, from the text after its opening brace.
 fn group_names(group: &str) -> Vec<String> {
     let (mut names, mut depth, mut start) = (vec![], 1, 0);
     for (i, c) in group.char_indices() {
@@ -241,7 +241,7 @@ fn check_rows(table: &Table, used: &Table) -> Vec<String> {
     problems
 }
 
-/// Finds a circle in the allowed references, by removing modules that know no remaining one until none is left.
+/// Finds a cycle in the allowed references, by repeatedly removing the modules that refer to no remaining module.
 fn find_cycle(table: &Table) -> Option<String> {
     let mut left = table.clone();
     loop {
@@ -259,8 +259,8 @@ fn find_cycle(table: &Table) -> Option<String> {
     loop {
         let next = left[*walk.last()?].iter().find(|name| left.contains_key(*name))?;
         if let Some(start) = walk.iter().position(|name| *name == next) {
-            let circle: Vec<&str> = walk[start..].iter().copied().chain([next]).map(String::as_str).collect();
-            return Some(format!("the table allows a circle: {}", circle.join(" -> ")));
+            let cycle: Vec<&str> = walk[start..].iter().copied().chain([next]).map(String::as_str).collect();
+            return Some(format!("the table allows a cycle: {}", cycle.join(" -> ")));
         }
         walk.push(next);
     }
@@ -281,7 +281,7 @@ fn read_sources(root: &Path, folder: &Path, sources: &mut Sources) {
 }
 
 #[test]
-fn folders_use_only_what_the_table_lists() {
+fn folders_refer_only_to_the_folders_in_their_row() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let table =
         parse_table(&std::fs::read_to_string(project.join("CONTRIBUTING.md")).expect("CONTRIBUTING.md can be read"));
@@ -327,7 +327,7 @@ mod tests { use crate::high::A; fn inner() { let _ = '{'; } }
 }
 
 #[test]
-fn a_forbidden_import_is_found() {
+fn a_forbidden_import_is_reported() {
     let table = parse_table(PLANTED_TABLE);
     let message = "src/low/bad.rs uses crate::high, but the row of low does not list high";
     for text in
@@ -338,27 +338,27 @@ fn a_forbidden_import_is_found() {
 }
 
 #[test]
-fn an_unknown_module_is_found() {
+fn an_unknown_module_is_reported() {
     let found = check(&parse_table(PLANTED_TABLE), &planted(&[("low/bad.rs", "use crate::nowhere::A;")]));
     assert_eq!(found, ["src/low/bad.rs uses crate::nowhere, for which the table has no row"]);
 }
 
 #[test]
-fn a_folder_without_a_row_and_a_row_without_a_folder_are_found() {
+fn a_folder_without_a_row_and_a_row_without_a_folder_are_reported() {
     let table = parse_table(&format!("{PLANTED_TABLE}| `gone/` | nothing | |\n"));
     let found = check(&table, &planted(&[("new/mod.rs", "")]));
     assert_eq!(found, ["src/new has no row in the table", "the table has a row for gone, which is not in src/"]);
 }
 
 #[test]
-fn an_unused_permission_is_found() {
+fn an_unused_permission_is_reported() {
     let table = parse_table(&PLANTED_TABLE.replace("| `low`, `middle` |", "| `error`, `low`, `middle` |"));
     assert_eq!(check(&table, &planted(&[])), ["the row of high lists error, which src/high does not use"]);
 }
 
 #[test]
-fn a_circle_is_found() {
+fn a_cycle_is_reported() {
     let table = parse_table(&PLANTED_TABLE.replace("| basics | |", "| basics | `high` |"));
     let found = check(&table, &planted(&[("low/up.rs", "use crate::high::A;")]));
-    assert_eq!(found, ["the table allows a circle: high -> low -> high"]);
+    assert_eq!(found, ["the table allows a cycle: high -> low -> high"]);
 }

@@ -1,4 +1,4 @@
-//! Weights from the hub, by real sockets from a server in this process that answers as the hub does.
+//! Weights from the Hugging Face hub, downloaded from a server in this process.
 
 mod common;
 
@@ -19,42 +19,42 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const MODEL: &str = "someone/resnet50";
 const FILE: &str = "model.safetensors";
 
-/// What the server does with the bytes of a file.
+/// The behavior of the server when it sends a file.
 #[derive(Clone, Copy, PartialEq)]
-enum Manner {
-    Honest,
-    /// Flips a bit on the way.
-    Damaging,
-    /// Ends in the middle of the file.
-    BreakingOff,
-    /// Says nothing once it is connected.
+enum Behavior {
+    Intact,
+    /// Flips a bit.
+    Corrupt,
+    /// Closes the connection in the middle of the file.
+    Truncated,
+    /// Accepts connections but sends nothing.
     Silent,
 }
 
-/// A hub with files by their paths, `/owner/name/resolve/revision/file`.
+/// A server of files by path, `/owner/name/resolve/revision/file`.
 struct Hub {
     url: String,
     requests: Arc<AtomicUsize>,
-    manner: Arc<Mutex<Manner>>,
+    behavior: Arc<Mutex<Behavior>>,
 }
 
 impl Hub {
     fn with(files: HashMap<String, Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (requests, manner) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Manner::Honest)));
-        let (counted, how) = (requests.clone(), manner.clone());
+        let (requests, behavior) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Behavior::Intact)));
+        let (counted, shared_behavior) = (requests.clone(), behavior.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (files, counted, how) = (files.clone(), counted.clone(), how.clone());
-                std::thread::spawn(move || answer(stream, &files, &counted, &how));
+                let (files, counted, shared_behavior) = (files.clone(), counted.clone(), shared_behavior.clone());
+                std::thread::spawn(move || respond(stream, &files, &counted, &shared_behavior));
             }
         });
-        Self { url, requests, manner }
+        Self { url, requests, behavior }
     }
 
-    fn be(&self, manner: Manner) {
-        *self.manner.lock().unwrap() = manner;
+    fn set_behavior(&self, behavior: Behavior) {
+        *self.behavior.lock().unwrap() = behavior;
     }
 
     fn requests(&self) -> usize {
@@ -66,8 +66,13 @@ impl Hub {
     }
 }
 
-/// As the hub: a commit, an ETag that is the file's SHA-256, and the part of the file that was asked for.
-fn answer(stream: TcpStream, files: &HashMap<String, Vec<u8>>, requests: &AtomicUsize, how: &Mutex<Manner>) {
+/// Responds as the hub does: a commit, an ETag with the SHA-256 of the file, and the requested range.
+fn respond(
+    stream: TcpStream,
+    files: &HashMap<String, Vec<u8>>,
+    requests: &AtomicUsize,
+    shared_behavior: &Mutex<Behavior>,
+) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut to = stream;
     loop {
@@ -90,8 +95,8 @@ fn answer(stream: TcpStream, files: &HashMap<String, Vec<u8>>, requests: &Atomic
             }
         }
         requests.fetch_add(1, Ordering::SeqCst);
-        let manner = *how.lock().unwrap();
-        if manner == Manner::Silent {
+        let behavior = *shared_behavior.lock().unwrap();
+        if behavior == Behavior::Silent {
             std::thread::sleep(Duration::from_secs(60));
             return;
         }
@@ -102,7 +107,7 @@ fn answer(stream: TcpStream, files: &HashMap<String, Vec<u8>>, requests: &Atomic
         let etag: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
         let end = if to_end { bytes.len() } else { (from + 1).min(bytes.len()) };
         let mut part = bytes[from..end].to_vec();
-        if manner == Manner::Damaging && to_end {
+        if behavior == Behavior::Corrupt && to_end {
             let middle = part.len() / 2;
             part[middle] ^= 1;
         }
@@ -114,7 +119,7 @@ fn answer(stream: TcpStream, files: &HashMap<String, Vec<u8>>, requests: &Atomic
             bytes.len()
         );
         let _ = to.write_all(head.as_bytes());
-        if manner == Manner::BreakingOff && to_end {
+        if behavior == Behavior::Truncated && to_end {
             let _ = to.write_all(&part[..part.len() / 2]);
             return;
         }
@@ -136,12 +141,12 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn says(message: &str, parts: &[&str]) {
+fn assert_contains(message: &str, parts: &[&str]) {
     parts.iter().for_each(|part| assert!(message.contains(part), "\"{part}\" is missing in: {message}"));
 }
 
 #[test]
-fn a_zoo_network_takes_its_weights_from_the_hub() {
+fn a_zoo_network_loads_weights_from_the_hub() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);
     seeded_file(&path, state_dict("resnet50"));
@@ -156,109 +161,109 @@ fn a_zoo_network_takes_its_weights_from_the_hub() {
 }
 
 #[test]
-fn a_file_is_downloaded_once_and_then_needs_no_server() {
+fn a_file_is_downloaded_once_and_then_read_from_the_cache() {
     let (hub, bytes) = small_hub();
     let cache = tempfile::tempdir().unwrap();
     let path = hub.file(cache.path()).fetch().unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
     assert!(Checkpoint::open(&path).unwrap().has("conv1.weight"));
-    let asked = hub.requests();
-    assert!(asked > 0);
+    let requests = hub.requests();
+    assert!(requests > 0);
     assert_eq!(hub.file(cache.path()).fetch().unwrap(), path);
-    assert_eq!(hub.requests(), asked, "the second fetch asked the server");
-    // A server that is not there.
+    assert_eq!(hub.requests(), requests, "the second fetch sent a request");
+    // An unreachable server.
     assert_eq!(hub.file(cache.path()).endpoint("http://127.0.0.1:9").fetch().unwrap(), path);
-    // Another revision is another file of the cache, and the hub is asked for it.
+    // Another revision is another cache entry and is requested.
     hub.file(cache.path()).revision("v2").fetch().unwrap();
-    assert!(hub.requests() > asked);
+    assert!(hub.requests() > requests);
 }
 
 #[test]
-fn a_file_of_another_sha256_is_refused() {
+fn a_file_with_an_unexpected_sha256_is_an_error() {
     let (hub, bytes) = small_hub();
     let cache = tempfile::tempdir().unwrap();
-    let right = sha256(&bytes);
-    hub.file(cache.path()).expect_sha256(right.to_uppercase()).fetch().unwrap();
-    let wrong = format!("{}0", &right[..63]).replace(&right[..4], "0000");
+    let correct = sha256(&bytes);
+    hub.file(cache.path()).expect_sha256(correct.to_uppercase()).fetch().unwrap();
+    let wrong = format!("{}0", &correct[..63]).replace(&correct[..4], "0000");
     let message = hub.file(cache.path()).expect_sha256(&wrong).fetch().unwrap_err().to_string();
-    says(&message, &[&right, &wrong, "was expected", "delete it"]);
+    assert_contains(&message, &[&correct, &wrong, "was expected", "delete it"]);
     let message = hub.file(cache.path()).expect_sha256("12ab").fetch().unwrap_err().to_string();
-    says(&message, &["no SHA-256", "12ab"]);
+    assert_contains(&message, &["no SHA-256", "12ab"]);
 }
 
 #[test]
-fn damage_on_the_way_and_in_the_cache_is_found_without_a_hash_of_ones_own() {
+fn damaged_downloads_and_cache_entries_are_detected_by_the_hubs_etag() {
     let (hub, bytes) = small_hub();
     let cache = tempfile::tempdir().unwrap();
-    hub.be(Manner::Damaging);
+    hub.set_behavior(Behavior::Corrupt);
     let message = hub.file(cache.path()).fetch().unwrap_err().to_string();
-    says(&message, &[&sha256(&bytes), "the one that the hub states", "damaged", "delete it"]);
+    assert_contains(&message, &[&sha256(&bytes), "the one that the hub states", "damaged", "delete it"]);
     let blob = std::fs::read_dir(cache.path().join("models--someone--resnet50/blobs")).unwrap();
     let blob = blob.flatten().map(|entry| entry.path()).find(|path| path.extension().is_none()).unwrap();
     std::fs::remove_file(&blob).unwrap();
-    hub.be(Manner::Honest);
+    hub.set_behavior(Behavior::Intact);
     hub.file(cache.path()).fetch().unwrap();
     let mut damaged = bytes.clone();
     damaged[200] ^= 4;
     std::fs::write(&blob, &damaged).unwrap();
     let message = hub.file(cache.path()).fetch().unwrap_err().to_string();
-    says(&message, &[&sha256(&damaged), "the one that the hub states"]);
+    assert_contains(&message, &[&sha256(&damaged), "the one that the hub states"]);
 }
 
 #[test]
-fn a_connection_that_breaks_leaves_nothing_that_passes_for_the_file() {
+fn a_broken_download_is_an_error_and_can_be_repeated() {
     let (hub, bytes) = small_hub();
     let cache = tempfile::tempdir().unwrap();
-    hub.be(Manner::BreakingOff);
+    hub.set_behavior(Behavior::Truncated);
     let message = hub.file(cache.path()).fetch().unwrap_err().to_string();
-    says(&message, &["cannot be fetched", "someone/resnet50"]);
-    hub.be(Manner::Honest);
+    assert_contains(&message, &["cannot be fetched", "someone/resnet50"]);
+    hub.set_behavior(Behavior::Intact);
     assert_eq!(std::fs::read(hub.file(cache.path()).fetch().unwrap()).unwrap(), bytes);
 }
 
 #[test]
-fn what_the_hub_does_not_have_is_said_so() {
+fn missing_files_and_invalid_names_are_errors() {
     let (hub, _) = small_hub();
     let cache = tempfile::tempdir().unwrap();
     let fetch = |file: HubFile| file.endpoint(&hub.url).cache(cache.path()).fetch().unwrap_err().to_string();
-    says(
+    assert_contains(
         &fetch(HubFile::new(MODEL, "other.safetensors")),
         &["other.safetensors of someone/resnet50 at main", "404", "names"],
     );
-    says(&fetch(HubFile::new("someone/resnet", FILE)), &["404"]);
-    says(&fetch(HubFile::new(MODEL, FILE).revision("v3")), &["at v3", "404"]);
-    let asked = hub.requests();
-    says(&fetch(HubFile::new("a/b/c", FILE)), &["owner/name", "a/b/c"]);
-    says(&fetch(HubFile::new("../secret", FILE)), &["owner/name"]);
-    says(&fetch(HubFile::new(MODEL, "../../x")), &["../../x"]);
-    says(&fetch(HubFile::new(MODEL, FILE).revision("")), &["revision"]);
-    assert_eq!(hub.requests(), asked, "a name that is none was asked for");
+    assert_contains(&fetch(HubFile::new("someone/resnet", FILE)), &["404"]);
+    assert_contains(&fetch(HubFile::new(MODEL, FILE).revision("v3")), &["at v3", "404"]);
+    let requests = hub.requests();
+    assert_contains(&fetch(HubFile::new("a/b/c", FILE)), &["owner/name", "a/b/c"]);
+    assert_contains(&fetch(HubFile::new("../secret", FILE)), &["owner/name"]);
+    assert_contains(&fetch(HubFile::new(MODEL, "../../x")), &["../../x"]);
+    assert_contains(&fetch(HubFile::new(MODEL, FILE).revision("")), &["revision"]);
+    assert_eq!(hub.requests(), requests, "an invalid name was requested");
 }
 
 #[test]
-fn without_a_server_the_error_says_what_to_do() {
+fn an_unreachable_server_is_an_error_with_remedies() {
     let cache = tempfile::tempdir().unwrap();
     let file = HubFile::new(MODEL, FILE).cache(cache.path());
-    let begun = Instant::now();
+    let started = Instant::now();
     let message = file.endpoint("http://127.0.0.1:9").fetch().unwrap_err().to_string();
-    says(&message, &["cannot be fetched", "is there a network?", "HF_HUB_OFFLINE=1", "`_from`"]);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_contains(&message, &["cannot be fetched", "is there a network?", "HF_HUB_OFFLINE=1", "`_from`"]);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
 #[test]
-fn a_server_that_is_silent_is_given_up() {
+fn a_silent_server_times_out() {
     let (hub, _) = small_hub();
-    hub.be(Manner::Silent);
+    hub.set_behavior(Behavior::Silent);
     let cache = tempfile::tempdir().unwrap();
-    let begun = Instant::now();
-    let message = hub.file(cache.path()).patience(Duration::from_secs(1)).fetch().unwrap_err().to_string();
-    says(&message, &["sent nothing for 1s"]);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    let started = Instant::now();
+    let message = hub.file(cache.path()).timeout(Duration::from_secs(1)).fetch().unwrap_err().to_string();
+    assert_contains(&message, &["sent nothing for 1s"]);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
-/// The variables of the environment, in a process of its own: other tests run beside this one.
+/// Runs in a child process, because environment variables would affect the other tests.
 #[test]
-fn the_environment_names_server_and_cache_and_can_forbid_both() {
+fn environment_variables_set_endpoint_cache_and_offline_mode() {
     const CHILD: &str = "METAMERS_HUB_TEST";
     if std::env::var_os(CHILD).is_some() {
         match HubFile::new(MODEL, FILE).fetch() {
@@ -271,20 +276,20 @@ fn the_environment_names_server_and_cache_and_can_forbid_both() {
     let home = tempfile::tempdir().unwrap();
     let fetch = |offline: &str| {
         let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "the_environment_names_server_and_cache_and_can_forbid_both", "--nocapture"])
+            .args(["--exact", "environment_variables_set_endpoint_cache_and_offline_mode", "--nocapture"])
             .envs([(CHILD, "1"), ("HF_ENDPOINT", hub.url.as_str()), ("HF_HUB_OFFLINE", offline)])
             .env("HF_HOME", home.path())
             .output()
             .unwrap();
         String::from_utf8(child.stdout).unwrap()
     };
-    let said = fetch("1");
-    says(&said, &["error", "is not in the cache", "HF_HUB_OFFLINE forbids"]);
-    assert_eq!(hub.requests(), 0, "offline, the server was asked");
+    let error = fetch("1");
+    assert_contains(&error, &["error", "is not in the cache", "HF_HUB_OFFLINE forbids"]);
+    assert_eq!(hub.requests(), 0, "offline mode sent a request");
     let found = fetch("0");
-    says(&found, &["found", &home.path().join("hub").display().to_string()]);
-    let asked = hub.requests();
-    assert!(asked > 0);
-    says(&fetch("1"), &["found"]);
-    assert_eq!(hub.requests(), asked);
+    assert_contains(&found, &["found", &home.path().join("hub").display().to_string()]);
+    let requests = hub.requests();
+    assert!(requests > 0);
+    assert_contains(&fetch("1"), &["found"]);
+    assert_eq!(hub.requests(), requests);
 }

@@ -1,4 +1,4 @@
-//! Interrupts, in a process of their own: a signal reaches every run of a process.
+//! Interrupts of runs, null distributions and reproductions, in a separate binary because a signal reaches the whole process.
 #![cfg(unix)]
 
 use metamers::prelude::*;
@@ -23,7 +23,7 @@ fn plan(net: &Network) -> Synthesis {
 }
 
 #[test]
-fn an_interrupt_ends_the_call_and_keeps_the_run() {
+fn an_interrupt_ends_the_call_and_the_run_can_continue() {
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
     let mut run = plan(&zoo::efficientnet_lite0().unwrap()).start().unwrap();
     let signal = interrupt_after(500);
@@ -37,7 +37,7 @@ fn an_interrupt_ends_the_call_and_keeps_the_run() {
 }
 
 #[test]
-fn an_interrupted_null_distribution_says_how_far_it_got() {
+fn an_interrupted_null_distribution_reports_its_progress() {
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
     let net = zoo::efficientnet_lite0().unwrap();
     let photo = net.prepare(Image::open("photos/dog.jpg").unwrap()).unwrap();
@@ -50,7 +50,7 @@ fn an_interrupted_null_distribution_says_how_far_it_got() {
 }
 
 #[test]
-fn an_interrupted_reproduction_says_how_far_it_got() {
+fn an_interrupted_reproduction_reports_its_progress() {
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
     let net = zoo::efficientnet_lite0().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -62,8 +62,8 @@ fn an_interrupted_reproduction_says_how_far_it_got() {
     let reproduction = Metamer::reproduce_with(&path, &net).unwrap();
     signal.join().unwrap();
     assert!(!reproduction.is_complete() && !reproduction.is_identical());
-    let (taken, all) = (reproduction.again().history().len(), reproduction.saved().history().len());
-    assert!(0 < taken && taken < all, "{taken} of {all}");
-    let expected = format!("interrupted after {taken} of {all} evaluations, bit-identical so far");
+    let (evaluations, total) = (reproduction.reproduced().history().len(), reproduction.saved().history().len());
+    assert!(0 < evaluations && evaluations < total, "{evaluations} of {total}");
+    let expected = format!("interrupted after {evaluations} of {total} evaluations, bit-identical so far");
     assert_eq!(reproduction.to_string(), expected);
 }

@@ -1,4 +1,4 @@
-//! The program: killed in the middle, and what it answers.
+//! The command-line program: kills, interrupts, exit codes and printed text.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -26,7 +26,7 @@ fn write_plan(folder: &Path, name: &str, evaluations: usize) -> String {
 }
 
 #[test]
-fn a_sweep_killed_again_and_again_gives_the_same_bits() {
+fn a_repeatedly_killed_sweep_gives_bit_identical_results() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, killed) = (write_plan(folder.path(), "whole", 90), write_plan(folder.path(), "killed", 90));
     assert_eq!(output(&["sweep", &whole]).0, Some(0));
@@ -39,91 +39,91 @@ fn a_sweep_killed_again_and_again_gives_the_same_bits() {
     let mut kills = 0;
     for _ in 0..3 {
         let mut child = metamers(&["sweep", &killed]).stderr(Stdio::null()).spawn().unwrap();
-        let begun = Instant::now();
-        let lives = loop {
+        let started = Instant::now();
+        let is_running = loop {
             match child.try_wait().unwrap() {
                 Some(_) => break false,
-                None if begun.elapsed() > Duration::from_millis(400) && saved() => break true,
+                None if started.elapsed() > Duration::from_millis(400) && saved() => break true,
                 None => std::thread::sleep(Duration::from_millis(10)),
             }
         };
-        if lives {
+        if is_running {
             child.kill().unwrap();
             kills += 1;
         }
         child.wait().unwrap();
     }
-    assert!(kills > 0, "the sweep was done before it could be killed");
-    let (code, said) = output(&["sweep", &killed, "--collect"]);
-    assert!(matches!(code, Some(0 | 3)), "{said}");
+    assert!(kills > 0, "the sweep finished before a kill");
+    let (code, text) = output(&["sweep", &killed, "--collect"]);
+    assert!(matches!(code, Some(0 | 3)), "{text}");
     assert_eq!(output(&["sweep", &killed]).0, Some(0));
     for file in ["results/0.metamer", "results/1.metamer", "results/2.metamer", "results/3.metamer", "results.csv"] {
         let read = |name: &str| std::fs::read(folder.path().join(name).join(file)).unwrap();
-        assert!(read("whole") == read("killed"), "{file} has other bits after {kills} kills");
+        assert!(read("whole") == read("killed"), "{file} differs after {kills} kills");
     }
 }
 
 #[test]
-fn exit_codes_tell_what_happened() {
+fn exit_codes_distinguish_errors_usage_errors_and_missing_tasks() {
     let folder = tempfile::tempdir().unwrap();
     let plan = write_plan(folder.path(), "plan", 2);
-    let (code, said) = output(&["sweep", "no_such_plan.toml"]);
-    assert!(code == Some(1) && said.contains("no_such_plan.toml"), "{said}");
+    let (code, text) = output(&["sweep", "no_such_plan.toml"]);
+    assert!(code == Some(1) && text.contains("no_such_plan.toml"), "{text}");
     assert_eq!(output(&["sweep", &plan, "--dry-run", "--collect"]).0, Some(2));
     assert_eq!(output(&["sweep", &plan, "--no-submit"]).0, Some(2));
 
-    let (code, said) = output(&["sweep", &plan, "--collect"]);
-    assert!(code == Some(3) && said.contains("missing: 0-3"), "{said}");
+    let (code, text) = output(&["sweep", &plan, "--collect"]);
+    assert!(code == Some(3) && text.contains("missing: 0-3"), "{text}");
     assert_eq!(output(&["sweep", &plan, "--task", "1", "3-3"]).0, Some(0));
-    let (code, said) = output(&["sweep", &plan, "--collect"]);
-    assert!(code == Some(3) && said.contains("2 of 4") && said.contains("missing: 0 2"), "{said}");
+    let (code, text) = output(&["sweep", &plan, "--collect"]);
+    assert!(code == Some(3) && text.contains("2 of 4") && text.contains("missing: 0 2"), "{text}");
     for (task, expected) in [("4", "numbered 0 to 3"), ("x", "is neither a number"), ("3-1", "is neither a number")] {
-        let (code, said) = output(&["sweep", &plan, "--task", task]);
-        assert!(code == Some(1) && said.contains(expected), "{said}");
+        let (code, text) = output(&["sweep", &plan, "--task", task]);
+        assert!(code == Some(1) && text.contains(expected), "{text}");
     }
 
-    let (code, said) = output(&["sweep", &plan, "--slurm", "--no-submit"]);
-    assert!(code == Some(0) && said.contains("2 tasks in 2 array jobs") && said.contains("1.sh"), "{said}");
-    // The script also runs outside Slurm if the variable is set.
+    let (code, text) = output(&["sweep", &plan, "--slurm", "--no-submit"]);
+    assert!(code == Some(0) && text.contains("2 tasks in 2 array jobs") && text.contains("1.sh"), "{text}");
+    // The script also runs outside Slurm if SLURM_ARRAY_TASK_ID is set.
     let script = folder.path().join("plan/slurm/1.sh");
-    let done = Command::new("sh").arg(&script).env("SLURM_ARRAY_TASK_ID", "1").status().unwrap();
-    assert!(done.success(), "{}", std::fs::read_to_string(folder.path().join("plan/slurm/local_1.log")).unwrap());
-    let said = metamers(&["sweep", &plan, "--slurm"]).env("PATH", folder.path()).output().unwrap();
-    let words = String::from_utf8(said.stderr).unwrap();
-    assert!(said.status.code() == Some(1) && words.contains("sbatch could not be started"), "{words}");
+    let status = Command::new("sh").arg(&script).env("SLURM_ARRAY_TASK_ID", "1").status().unwrap();
+    assert!(status.success(), "{}", std::fs::read_to_string(folder.path().join("plan/slurm/local_1.log")).unwrap());
+    let result = metamers(&["sweep", &plan, "--slurm"]).env("PATH", folder.path()).output().unwrap();
+    let stderr = String::from_utf8(result.stderr).unwrap();
+    assert!(result.status.code() == Some(1) && stderr.contains("sbatch could not be started"), "{stderr}");
     assert_eq!(output(&["sweep", &plan]).0, Some(0));
-    let (code, said) = output(&["sweep", &plan, "--slurm"]);
-    assert!(code == Some(0) && said.contains("all tasks are finished"), "{said}");
-    let (code, said) = output(&["sweep", &plan, "--collect"]);
-    assert!(code == Some(0) && said.contains("4 of 4"), "{said}");
+    let (code, text) = output(&["sweep", &plan, "--slurm"]);
+    assert!(code == Some(0) && text.contains("all tasks are finished"), "{text}");
+    let (code, text) = output(&["sweep", &plan, "--collect"]);
+    assert!(code == Some(0) && text.contains("4 of 4"), "{text}");
     assert!(folder.path().join("plan/panel-efficientnet_lite0.png").exists());
 }
 
 #[test]
-fn networks_and_stages_are_listed() {
-    let (code, said) = output(&["list"]);
-    assert!(code == Some(0) && said.contains("cochcnn_words\n") && said.contains("resnet50:FILE\n"), "{said}");
-    let (code, said) = output(&["list", "efficientnet_lite0"]);
-    assert!(code == Some(0) && said.contains("block15"), "{said}");
-    let (code, said) = output(&["list", "efficientnet"]);
-    assert!(code == Some(1) && said.contains("efficientnet_lite0"), "{said}");
+fn list_prints_networks_and_stages() {
+    let (code, text) = output(&["list"]);
+    assert!(code == Some(0) && text.contains("cochcnn_words\n") && text.contains("resnet50:FILE\n"), "{text}");
+    let (code, text) = output(&["list", "efficientnet_lite0"]);
+    assert!(code == Some(0) && text.contains("block15"), "{text}");
+    let (code, text) = output(&["list", "efficientnet"]);
+    assert!(code == Some(1) && text.contains("efficientnet_lite0"), "{text}");
 }
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_keeps_everything_and_says_so() {
+fn an_interrupt_saves_running_tasks_and_prints_how_to_resume() {
     let folder = tempfile::tempdir().unwrap();
     let plan = write_plan(folder.path(), "plan", 100_000);
     let child = metamers(&["sweep", &plan]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let running = folder.path().join("plan/running");
-    let begun = Instant::now();
+    let started = Instant::now();
     while !std::fs::read_dir(&running).is_ok_and(|mut files| files.next().is_some()) {
-        assert!(begun.elapsed() < Duration::from_secs(120), "nothing is under way");
+        assert!(started.elapsed() < Duration::from_secs(120), "no task is running");
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let said = child.wait_with_output().unwrap();
-    let words = String::from_utf8(said.stderr).unwrap();
-    assert!(said.status.code() == Some(130) && words.contains("to resume"), "{words}");
+    let result = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(result.stderr).unwrap();
+    assert!(result.status.code() == Some(130) && stderr.contains("to resume"), "{stderr}");
     assert!(std::fs::read_dir(&running).unwrap().count() > 0);
 }

@@ -1,4 +1,4 @@
-//! Speed of a synthesis in a notebook beside a release build: `cargo bench -p metamers-kernel --bench notebook_speed`
+//! Speed of a synthesis in a notebook relative to a release build: `cargo bench -p metamers-kernel --bench notebook_speed`
 //!
 //! Both run the library's example `evaluation_time` in turn: as a cell of a real kernel, and as a release binary with and without the
 //! kernel's settings of glibc's allocator. Prints medians and their ratio.
@@ -44,7 +44,9 @@ fn main() {
         note(&mut plain, &String::from_utf8_lossy(&command.output().unwrap().stdout));
         eprintln!("round {round} of {ROUNDS}");
     }
-    println!("| stage | notebook (ms) | release (ms) | notebook / release | release, allocator untouched (ms) |");
+    println!(
+        "| stage | notebook (ms) | release (ms) | notebook / release | release, default allocator settings (ms) |"
+    );
     println!("| --- | --- | --- | --- | --- |");
     for stage in notebook.keys() {
         let (n, t, p) = (median(&notebook[stage]), median(&tuned[stage]), median(&plain[stage]));
@@ -53,7 +55,7 @@ fn main() {
     }
 }
 
-/// The example as a cell: `main` renamed, and without command-line arguments.
+/// The example as a cell, with `main` renamed and without command-line arguments.
 fn cell() -> String {
     let body = SOURCE.split("\n\n").skip(1).collect::<Vec<_>>().join("\n\n");
     body.replace("fn main", "fn evaluation_time")

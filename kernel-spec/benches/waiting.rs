@@ -1,4 +1,4 @@
-//! Start-up and cell latency beside the stock kernel: `cargo bench -p metamers-kernel --bench waiting`
+//! Start-up time and cell latency, compared with the stock kernel: `cargo bench -p metamers-kernel --bench waiting`
 //!
 //! Each round starts a kernel of each kind, loads the library, creates a tensor, and runs 24 ordinary cells: eight `let`, eight
 //! `println!` and eight expressions. The stock kernel is `evcxr_jupyter` on the PATH, or the program named by `EVCXR_JUPYTER`; it keeps
@@ -27,9 +27,9 @@ fn main() {
     // Builds the template.
     Client::start().run("1").ok();
     let stock = stock().inspect(|program| {
-        let begun = Instant::now();
+        let started = Instant::now();
         load(&mut start_stock(program));
-        println!("First start of the stock kernel with the library, without a cache: {:.1?}\n", begun.elapsed());
+        println!("First start of the stock kernel with the library, without a cache: {:.1?}\n", started.elapsed());
     });
     println!(
         "| kernel | ready, prelude loaded (s) | first tensor (s) | second cell (s) | ordinary cell: median (s) | fastest | slowest |"
@@ -70,10 +70,10 @@ fn load(kernel: &mut Client) {
 }
 
 fn round(start: impl Fn() -> Client, load: impl Fn(&mut Client)) -> Round {
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut kernel = start();
     load(&mut kernel);
-    let ready = begun.elapsed().as_secs_f64();
+    let ready = started.elapsed().as_secs_f64();
     let tensor = timed(&mut kernel, "let t = Tensor::ones((2, 2), DType::F32, &Device::Cpu)?;");
     let second = timed(&mut kernel, "let u = (&t + 1.0)?;");
     let mut ordinary = Vec::new();
@@ -87,9 +87,9 @@ fn round(start: impl Fn() -> Client, load: impl Fn(&mut Client)) -> Round {
 }
 
 fn timed(kernel: &mut Client, code: &str) -> f64 {
-    let begun = Instant::now();
+    let started = Instant::now();
     kernel.run(code).ok();
-    begun.elapsed().as_secs_f64()
+    started.elapsed().as_secs_f64()
 }
 
 fn print(name: &str, round: &Round) {

@@ -1,4 +1,4 @@
-//! The command-line program, which runs the sweep of a plan here or with Slurm.
+//! The command-line program, which runs the sweep of a plan on this machine or with Slurm.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,10 +8,11 @@ use metamers::display::Show;
 use metamers::sweep::{Plan, Submit, SweepResults, task_ranges};
 use metamers::{Result, zoo};
 
-/// Exit codes besides 0 for success and 1 for an error; clap uses 2 for invalid arguments.
-const MISSING: u8 = 3;
-const INTERRUPTED: u8 = 130;
-/// Maximum number of tasks in a range; a larger range is a typing error.
+/// Exit code if tasks are missing. The others are 0 for success, 1 for an error, and 2 for invalid arguments (from clap).
+const EXIT_MISSING: u8 = 3;
+/// Exit code after an interrupt, as shells use it for SIGINT.
+const EXIT_INTERRUPTED: u8 = 130;
+/// Maximum number of tasks in a range, so that a typing error does not exhaust the memory.
 const MAX_RANGE: usize = 10_000_000;
 
 #[derive(Parser)]
@@ -39,16 +40,16 @@ struct SweepArgs {
     /// The plan, a TOML file
     plan: PathBuf,
     /// Estimate the cost from a few gradient evaluations at each stage, without running the sweep
-    #[arg(long, group = "what")]
+    #[arg(long, group = "mode")]
     dry_run: bool,
     /// Run only these tasks: numbers from 0, or ranges first-last
-    #[arg(long, group = "what", num_args = 1.., value_name = "TASK")]
+    #[arg(long, group = "mode", num_args = 1.., value_name = "TASK")]
     task: Vec<String>,
     /// Collect the finished tasks in results.csv and the panels, and list the missing ones
-    #[arg(long, group = "what")]
+    #[arg(long, group = "mode")]
     collect: bool,
     /// Write an array job for the missing tasks and submit it with sbatch
-    #[arg(long, group = "what")]
+    #[arg(long, group = "mode")]
     slurm: bool,
     /// With --slurm: write the job without submitting it
     #[arg(long, requires = "slurm")]
@@ -92,7 +93,7 @@ fn sweep(args: &SweepArgs) -> Result<ExitCode> {
         );
         if !missing.is_empty() {
             println!("missing: {}", task_ranges(&missing));
-            return Ok(ExitCode::from(MISSING));
+            return Ok(ExitCode::from(EXIT_MISSING));
         }
     } else {
         let results = match args.task.is_empty() {
@@ -104,13 +105,13 @@ fn sweep(args: &SweepArgs) -> Result<ExitCode> {
         }
         if results.interrupted() {
             eprintln!("interrupted; run the same command to resume");
-            return Ok(ExitCode::from(INTERRUPTED));
+            return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Saves the table, and the panels of the first seed.
+/// Saves `results.csv`, and for each network the panel of the first seed.
 fn save_results(plan: &Plan, results: &SweepResults) -> Result<()> {
     let folder = plan.folder();
     results.save_csv(folder.join("results.csv"))?;
@@ -131,7 +132,7 @@ fn parse_tasks(words: &[String]) -> Result<Vec<usize>> {
             _ => {
                 return Err(metamers::Error::invalid(
                     format!("task \"{word}\""),
-                    "is neither a number nor a range first-last",
+                    "is neither a number nor a range first-last of at most 10,000,000 tasks",
                 ));
             }
         }

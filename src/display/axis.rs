@@ -55,15 +55,15 @@ impl Axis {
         }
     }
 
-    /// Creates an axis that shows all `values` that it can, with padding as a fraction of the range. A single value is in the middle. `None`
-    /// if no value can be shown.
+    /// Creates an axis that shows all valid `values` (finite, and positive on a logarithmic axis), with padding as a fraction of the range.
+    /// A single value is in the middle. `None` without valid values.
     pub fn from_values(values: impl Iterator<Item = f64>, log: bool, padding: f64) -> Option<Self> {
         let shown = values.filter(|value| value.is_finite() && (!log || *value > 0.0));
         let (low, high) = min_max(shown);
         (low <= high).then(|| Self::padded(low, high, log, padding))
     }
 
-    /// Creates an axis with the given ends, in either order, padded if they are equal. `None` if an end cannot be shown.
+    /// Creates an axis with the given ends, in either order, padded if they are equal. `None` if an end is invalid.
     pub fn from_range(low: f64, high: f64, log: bool) -> Option<Self> {
         let valid = low.is_finite() && high.is_finite() && (!log || (low > 0.0 && high > 0.0));
         valid.then(|| Self::padded(low.min(high), low.max(high), log, 0.0))
@@ -99,7 +99,7 @@ impl Axis {
         Self::new(low - padding, high + padding, log)
     }
 
-    /// Returns the position of a value as a fraction of the axis, 0 to 1 within its ends. `None` for a value that the axis cannot show.
+    /// Returns the position of a value as a fraction of the axis, 0 to 1 within its ends. `None` for an invalid value.
     pub fn fraction(&self, value: f64) -> Option<f64> {
         let scaled = |value: f64| if self.log { value.log10() } else { value };
         let fraction = (scaled(value) - scaled(self.low)) / (scaled(self.high) - scaled(self.low));
@@ -212,16 +212,16 @@ impl Axis {
         let plain = self.low >= 0.5 && self.high < 2e5;
         let short = self.high < 1e3 * self.low && self.low >= 1e-3 && self.high < 2e5;
         let digits = if plain || short || decades < 2 { &["1235", "125", "13"][..] } else { &[] };
-        let few = digits.iter().map(|digits| {
+        let candidates = digits.iter().map(|digits| {
             let leads = |point: &f64| format!("{point:.0e}").starts_with(|digit| digits.contains(digit));
             all.iter().copied().filter(leads).collect::<Vec<f64>>()
         });
-        let few = few.into_iter().find(|points| (2..=max_ticks).contains(&points.len()));
-        let label = |value: f64| match few.is_some() || plain {
+        let round = candidates.into_iter().find(|points| (2..=max_ticks).contains(&points.len()));
+        let label = |value: f64| match round.is_some() || plain {
             true => format_number(value),
             false => power_of_ten(value.log10().round() as i32),
         };
-        let values = few.clone().unwrap_or_else(|| points(max_ticks.min(9)));
+        let values = round.clone().unwrap_or_else(|| points(max_ticks.min(9)));
         let ticks = values.into_iter().map(|value| Tick { value, label: label(value) }).collect();
         Self { ticks, minor, ..self }
     }

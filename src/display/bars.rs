@@ -15,7 +15,7 @@ use super::{Figure, MimeBundle, Show};
 const ROW_HEIGHT: f32 = 22.0;
 const GAP: f32 = 8.0;
 
-/// A horizontal bar chart of named values in 0..1, the first on top.
+/// A horizontal bar chart of named values in `[0, 1]`, the first on top.
 ///
 /// ```
 /// use metamers::display::{Bars, Show};
@@ -43,7 +43,7 @@ impl Bars {
         Self { title: title.into(), ..Self::default() }
     }
 
-    /// Adds a bar with a length in 0..1. A value outside is written unchanged, but its bar is clamped; NaN has no bar.
+    /// Adds a bar with a value in `[0, 1]`. A value outside is written unchanged, but its bar is clamped; NaN has no bar.
     pub fn bar(mut self, name: impl Into<String>, value: f64) -> Self {
         self.bars.push((name.into(), value));
         self

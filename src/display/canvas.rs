@@ -1,4 +1,4 @@
-//! The canvas that figures are drawn on.
+//! The canvas on which figures are drawn.
 
 use std::cell::RefCell;
 
@@ -61,7 +61,7 @@ pub(crate) type Area<'a> = DrawingArea<PlottersCanvas<'a>, Shift>;
 /// An error of plotters.
 pub(crate) type DrawError = DrawingAreaErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>;
 
-/// An RGB image that is drawn on in CSS pixels.
+/// An RGB image with drawing functions in CSS pixels.
 #[derive(Debug)]
 pub(crate) struct Canvas {
     sheet: RgbImage,
@@ -99,7 +99,7 @@ impl Canvas {
         imageops::replace(&mut self.sheet, &picture.image(), left, top);
     }
 
-    /// Lets plotters draw in a rectangle. The texts are drawn afterwards, on the downscaled plot, where they are sharp.
+    /// Draws a plot with plotters in a rectangle. Its texts are drawn afterwards, on the downscaled plot, so that they are sharp.
     pub fn plot(&mut self, place: Rect, draw: impl FnOnce(&Area) -> Result<(), DrawError>) -> Result<(), String> {
         let (left, top, width, height) = pixels(place);
         let size = (width * SUPERSAMPLING, height * SUPERSAMPLING);

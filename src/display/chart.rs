@@ -1,4 +1,4 @@
-//! The parts that all plots share: axes with their ticks and labels around a chart.
+//! Shared parts of plots: axes with ticks and labels around a chart.
 
 use plotters::chart::{ChartBuilder, ChartContext, LabelAreaPosition};
 use plotters::coord::cartesian::Cartesian2d;

@@ -18,7 +18,7 @@ pub(crate) fn is_on() -> bool {
 
 pub(crate) fn send(bundles: &[MimeBundle]) {
     let mut out = io::stdout().lock();
-    // A closed pipe means that nobody reads, so the error is ignored.
+    // An error means that the reader has closed the pipe; nothing can be displayed then.
     let _ = out.write_all(encode(bundles).as_bytes()).and_then(|()| out.flush());
 }
 

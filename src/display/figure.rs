@@ -13,7 +13,7 @@ const ROW_GAP: f32 = 20.0;
 const TITLE_GAP: f32 = 4.0;
 /// The minimum width of a panel, in CSS pixels; rows with more panels are wrapped.
 const MIN_PANEL_WIDTH: f32 = 72.0;
-/// The height after which further rows are left out, in CSS pixels; browsers cannot show taller pictures.
+/// The height after which further rows are omitted, in CSS pixels; browsers cannot show taller pictures.
 const MAX_HEIGHT: f32 = 12_000.0;
 
 /// A figure of pictures, plots and texts in rows: one PNG with twice the pixels of its CSS size.
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Figure {
 }
 
 impl Figure {
-    /// Creates an empty figure with an alternative text, which screen readers read and terminals print.
+    /// Creates an empty figure with an alternative text for screen readers and terminals.
     pub fn new(alt: impl Into<String>) -> Self {
         Self { alt: alt.into(), title: String::new(), max_width: DEFAULT_WIDTH, rows: Vec::new() }
     }
@@ -70,12 +70,12 @@ impl Figure {
         self
     }
 
-    /// Adds a row of panels in place, as in a loop.
+    /// Adds a row of panels to an existing figure, for use in loops.
     pub fn push<P: Into<Panel>>(&mut self, panels: impl IntoIterator<Item = P>) {
         self.rows.push(panels.into_iter().map(Into::into).collect());
     }
 
-    /// Sets the maximum width in CSS pixels; the default is 900. A figure of pictures alone may be narrower.
+    /// Sets the maximum width in CSS pixels, from 160 to 3000; the default is 900. A figure that holds only pictures may be narrower.
     pub fn width(mut self, css_pixels: f64) -> Self {
         self.max_width = if css_pixels.is_finite() { css_pixels.clamp(160.0, 3000.0) as f32 } else { DEFAULT_WIDTH };
         self
@@ -87,7 +87,7 @@ impl Figure {
         self.draw().png()
     }
 
-    /// Renders the figure as an output with a plain text for terminals.
+    /// Renders the figure as an output, with `text` for terminals.
     pub fn bundle(&self, text: impl Into<String>) -> MimeBundle {
         let canvas = self.draw();
         MimeBundle::text(text).png(

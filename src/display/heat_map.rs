@@ -59,8 +59,8 @@ impl std::fmt::Debug for HeatMap {
 }
 
 impl HeatMap {
-    /// Creates a map of `rows` rows of `columns` values, the first row on top. If the number of values is wrong, the map is replaced by a note
-    /// of the error.
+    /// Creates a map of `rows` rows of `columns` values, row-major, the first row on top. If the number of values is wrong, an error message
+    /// is drawn instead of the map.
     pub fn new(title: impl Into<String>, rows: usize, columns: usize, values: Vec<f32>) -> Self {
         let problem = match rows.checked_mul(columns) {
             Some(0) => Some(format!("no values: {rows} × {columns}")),
@@ -89,7 +89,7 @@ impl HeatMap {
     }
 
     /// Replaces the title.
-    pub fn titled(mut self, title: impl Into<String>) -> Self {
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
@@ -112,13 +112,14 @@ impl HeatMap {
         self
     }
 
-    /// Sets the label and the range of a logarithmic row axis: `"frequency (Hz)"` from 50 to 10 000.
+    /// Sets the label and the range of a logarithmic row axis: `"frequency (Hz)"` from 50 to 10,000.
     pub fn y_axis_log(mut self, label: impl Into<String>, from: f64, to: f64) -> Self {
         self.y = Some(AxisSpec { label: label.into(), from, to, log: true, ticks: vec![] });
         self
     }
 
-    /// Sets custom ticks on the row axis, for a scale that is neither linear nor logarithmic, such as the ERB scale.
+    /// Sets custom ticks (value and label) on the row axis, for a scale that is neither linear nor logarithmic, such as the ERB scale. Call
+    /// it after [`HeatMap::y_axis`].
     pub fn y_ticks(mut self, ticks: impl IntoIterator<Item = (f64, String)>) -> Self {
         if let Some(side) = &mut self.y {
             side.ticks = ticks.into_iter().collect();
@@ -144,20 +145,20 @@ impl HeatMap {
         self.range(low, high)
     }
 
-    /// Limits the color scale to the 0.5th to 99.5th percentile, so that a few outliers do not take all the contrast.
+    /// Limits the color scale to the 0.5th to 99.5th percentile, so that a few outliers do not reduce the contrast of the rest.
     pub fn robust(mut self) -> Self {
         self.robust = true;
         self
     }
 
-    /// Draws the cells as squares, as in a picture.
+    /// Draws each value as a square, as in a picture.
     pub fn square(mut self) -> Self {
         self.square = true;
         self
     }
 
     /// Draws the first row at the bottom, as in a spectrogram with the lowest frequency first.
-    pub fn upwards(mut self) -> Self {
+    pub fn origin_lower(mut self) -> Self {
         self.upwards = true;
         self
     }

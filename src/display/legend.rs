@@ -54,7 +54,7 @@ pub(crate) fn width_beside(names: &[Name], place: Rect) -> Option<f32> {
     (fits && names.iter().all(|name| name.joined)).then_some(width)
 }
 
-/// Writes each name at the height where its line ends, moved where names would overlap.
+/// Writes each name at the height of the end of its line; names that would overlap are moved apart.
 pub(crate) fn write_beside(canvas: &mut Canvas, area: Rect, names: &[Name], end: impl Fn(&Name) -> Option<f32>) {
     let line = STYLE.line();
     let mut wanted: Vec<(f32, &Name)> =

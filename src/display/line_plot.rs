@@ -25,7 +25,7 @@ const DASHES: (f32, f32) = (6.0, 2.5);
 
 /// A line plot: series of points joined by lines, with labelled axes, linear or logarithmic.
 ///
-/// A point that an axis cannot show (NaN or infinite; zero or less on a logarithmic axis) leaves a gap in its line.
+/// An invalid point (NaN or infinite; zero or less on a logarithmic axis) leaves a gap in its line.
 ///
 /// ```
 /// use metamers::display::{LinePlot, Show};
@@ -65,12 +65,12 @@ struct Series {
 /// The visible part of a series: runs of points as fractions of the axes.
 type Curve = Vec<Vec<(f64, f64)>>;
 
-/// The parts of a plot and their places.
+/// The parts of a plot and their positions.
 struct Layout<'a> {
     names: Vec<Name<'a>>,
     /// True if the names are written beside the ends of their lines.
     beside: bool,
-    /// The rows of the legend above the chart; empty if the names stand beside the lines.
+    /// The rows of the legend above the chart; empty if the names are beside the lines.
     legend: Vec<Vec<Entry>>,
     margins: Margins,
     /// The rectangle within the axes.
@@ -108,7 +108,7 @@ impl LinePlot {
     }
 
     /// Replaces the title.
-    pub fn titled(mut self, title: impl Into<String>) -> Self {
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
@@ -149,7 +149,7 @@ impl LinePlot {
         self
     }
 
-    /// Makes the horizontal axis categorical, with these names (stages, conditions) at 0, 1, 2 and so on. Where names would touch, only every
+    /// Makes the horizontal axis categorical, with these names (stages, conditions) at 0, 1, 2 and so on. If names would overlap, only every
     /// second, third and so on is shown.
     pub fn x_names<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.x_names = names.into_iter().map(Into::into).collect();
@@ -175,8 +175,8 @@ impl LinePlot {
         self
     }
 
-    /// Adds a series of points `(x, y, low, high)` joined by a line, each with a marker and an error bar from `low` to `high`. State in the
-    /// plot's title or the series' name what the bars are: `"class, ± SEM"`. A point whose `low` or `high` is not finite has no bar.
+    /// Adds a series of points `(x, y, low, high)` joined by a line, each with a marker and an error bar from `low` to `high`. Name the
+    /// measure of the bars in the plot's title or the series' name: `"class, ± SEM"`. A point whose `low` or `high` is not finite has no bar.
     ///
     /// ```
     /// use metamers::display::{LinePlot, Show};
@@ -284,7 +284,7 @@ impl LinePlot {
         self.write_texts(canvas, place, &layout, &curves)
     }
 
-    /// Fits the axes, their labels and the legend into `place`. An error is the reason why there is no plot.
+    /// Fits the axes, their labels and the legend into `place`. An error is the message that is drawn instead of the plot.
     fn layout(&self, place: Rect) -> Result<Layout<'_>, String> {
         let (x, y) = self.axes().ok_or("no points yet")?;
         let names = self.names();
@@ -342,7 +342,7 @@ impl LinePlot {
         Ok(())
     }
 
-    /// Writes what stands around and on the chart: the multiplier of the ticks, the names of the series, the labels of reference lines.
+    /// Writes the texts around and on the chart: the multiplier of the ticks, the names of the series, the labels of reference lines.
     fn write_texts(&self, canvas: &mut Canvas, place: Rect, layout: &Layout, curves: &[Curve]) -> Result<(), String> {
         let area = layout.area;
         if !layout.multiplier.is_empty() {
@@ -368,7 +368,7 @@ impl LinePlot {
         named.map(name).collect()
     }
 
-    /// Returns the visible part of each series, decimate to the resolution of the plot.
+    /// Returns the visible part of each series, decimated to the resolution of the plot.
     fn curves(&self, area: Rect, x: &Axis, y: &Axis) -> Vec<Curve> {
         let curve = |series: &Series| {
             let place = |point: &(f64, f64)| Some((x.fraction(point.0)?, y.fraction(point.1)?));
@@ -410,7 +410,7 @@ impl LinePlot {
     }
 }
 
-/// Draws a run of points, joined or not, in the colour and the dashes of its series.
+/// Draws a run of points, joined or not, in the color and the dashes of its series.
 fn draw_run(chart: &mut Chart, points: &[(f64, f64)], index: usize, series: &Series) -> Result<(), DrawError> {
     let style = stroke(colors::series(index), STROKE);
     if !series.joined || points.len() == 1 {

@@ -1,9 +1,10 @@
 //! Outputs that appear and change while a cell runs.
 //!
 //! The metamers kernel sets `METAMERS_LIVE` to a nonce. A line of standard output that starts with the nonce and a space is a *frame*:
-//! JSON that the kernel turns into a Jupyter message instead of printing it. Frames share standard output with printed text, so the order
-//! of the two is kept. A frame has the form `{"op", "data", "metadata", "display_id", "wait"}` with the operations `display_data`, `update_display_data`,
-//! `place` (new the first time in a cell, replaced afterwards) and `clear_output`, and `{"op": "listening", "on"}`.
+//! JSON that the kernel turns into a Jupyter message instead of printing it. Frames and printed text share standard output, so their order
+//! is preserved. A frame has the form `{"op", "data", "metadata", "display_id", "wait"}` with the operations `display_data`,
+//! `update_display_data`, `place` (displayed the first time in a cell, updated afterwards) and `clear_output`, or the form
+//! `{"op": "listening", "on"}`.
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
@@ -31,7 +32,7 @@ fn send(message: &Value) {
     let Some(nonce) = nonce() else { return };
     let line = frame(&nonce, message);
     let mut out = io::stdout().lock();
-    // Flushing first keeps a frame on a line of its own. Errors are ignored: a closed pipe means that nobody reads.
+    // Flushing first keeps a frame on a line of its own. An error means that the reader has closed the pipe; nothing can be displayed then.
     let _ = out.flush().and_then(|()| out.write_all(line.as_bytes())).and_then(|()| out.flush());
 }
 
@@ -56,19 +57,19 @@ pub enum Wait {
     NextOutput,
 }
 
-/// Clears the output of the running cell, as Jupyter's `clear_output` does. Does nothing without our kernel.
+/// Clears the output of the running cell, as Jupyter's `clear_output` does. Does nothing without the metamers kernel.
 pub fn clear_output(wait: Wait) {
     let wait = wait == Wait::NextOutput;
     send(&json!({ "op": "clear_output", "data": {}, "metadata": {}, "display_id": null, "wait": wait }));
 }
 
 /// Tells the kernel that the running code handles interrupts itself: an interrupt then ends the work after the current step instead of
-/// ending the process. Does nothing without our kernel.
+/// ending the process. Does nothing without the metamers kernel.
 pub fn start_listening() {
     send(&json!({ "op": "listening", "on": true }));
 }
 
-/// Tells the kernel that the running code no longer handles interrupts. Does nothing without our kernel.
+/// Tells the kernel that the running code no longer handles interrupts. Does nothing without the metamers kernel.
 pub fn stop_listening() {
     send(&json!({ "op": "listening", "on": false }));
 }
@@ -95,12 +96,14 @@ pub struct Live {
 
 impl Live {
     /// Creates an output that appears at the first update.
+    #[must_use]
     pub fn new() -> Self {
         Self { id: unique_id(), outputs: AtomicUsize::new(0), each_cell: false }
     }
 
-    /// Creates an output that appears anew in each cell that updates it. The outputs of earlier cells stay as they are. Use it for
+    /// Creates an output that appears once in each cell that updates it; the outputs of earlier cells are not changed. Use it for
     /// objects that outlive a cell.
+    #[must_use]
     pub fn in_each_cell() -> Self {
         Self { each_cell: true, ..Self::new() }
     }
@@ -111,13 +114,13 @@ impl Live {
         nonce().is_some()
     }
 
-    /// Returns whether this output has shown something.
+    /// Returns whether this output has been displayed.
     #[must_use]
     pub fn shown(&self) -> bool {
         self.outputs.load(Ordering::Relaxed) > 0
     }
 
-    /// Replaces the content by `thing`.
+    /// Replaces the content with `thing`.
     pub fn update(&self, thing: &(impl Show + ?Sized)) {
         if !Self::is_on() {
             return;

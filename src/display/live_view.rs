@@ -97,7 +97,7 @@ struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// Takes a token if there is one, given the present `cost` of a drawing. Returns whether there was one.
+    /// Takes a token if one is available, given the current `cost` of a drawing. Returns whether one was available.
     fn take(&mut self, now: Instant, cost: Duration) -> bool {
         if let Some(asked) = self.asked.replace(now) {
             let passed = now.saturating_duration_since(asked).as_secs_f64();
@@ -121,7 +121,7 @@ impl Default for TokenBucket {
 mod tests {
     use super::*;
 
-    /// The number of `calls` calls, each this long, that draw, when a drawing takes 200 ms.
+    /// The number of drawings in a loop of `calls` calls of this duration, when a drawing takes 200 ms.
     fn drawn(calls: usize, call: Duration) -> usize {
         let (mut bucket, mut now, mut drawn) = (TokenBucket::default(), Instant::now(), 0);
         for _ in 0..calls {

@@ -9,8 +9,8 @@ pub(crate) const TEXT: &str = "text/plain";
 pub(crate) const HTML: &str = "text/html";
 pub(crate) const PNG: &str = "image/png";
 
-/// One output in several MIME types, of which a front end shows the richest that it supports, with their metadata (the width of a picture,
-/// its alternative text).
+/// One output in several MIME types, with metadata such as the width and the alternative text of a picture. A front end shows the richest
+/// type that it supports.
 ///
 /// A front end prefers HTML to a picture. A bundle should therefore have either HTML or a picture beside its text: HTML would hide the
 /// picture.
@@ -36,7 +36,7 @@ impl std::fmt::Debug for MimeBundle {
 }
 
 impl MimeBundle {
-    /// Creates an output with a text, which terminals show and screen readers read if there is nothing better.
+    /// Creates an output with plain text, the fallback for terminals and screen readers.
     pub fn text(text: impl Into<String>) -> Self {
         Self { data: BTreeMap::from([(TEXT.into(), text.into())]), metadata: BTreeMap::new() }
     }
@@ -50,13 +50,13 @@ impl MimeBundle {
         self
     }
 
-    /// Adds HTML. It should be self-contained, since notebooks are moved, mailed and shown by servers without our files.
+    /// Adds HTML. It should be self-contained, because notebooks are moved, mailed and shown by servers without access to other files.
     pub fn html(mut self, html: impl Into<String>) -> Self {
         self.data.insert(HTML.into(), html.into());
         self
     }
 
-    /// The data by MIME type: text verbatim, binary formats in base64. There is always a `text/plain`.
+    /// The data by MIME type: text verbatim, binary formats in base64. `text/plain` is always present.
     #[must_use]
     pub fn data(&self) -> &BTreeMap<String, String> {
         &self.data

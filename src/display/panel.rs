@@ -55,7 +55,7 @@ impl Panel {
     }
 
     /// Creates a panel with a heat map and its title.
-    pub fn heat(map: HeatMap) -> Self {
+    pub fn heat_map(map: HeatMap) -> Self {
         Self::new(map.title.clone(), Content::Heat(map))
     }
 
@@ -70,7 +70,7 @@ impl Panel {
     }
 
     /// Replaces the title.
-    pub fn titled(mut self, title: impl Into<String>) -> Self {
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
@@ -158,7 +158,7 @@ impl Panel {
         }
     }
 
-    /// Draws the content, or the reason why there is none, into `place`, and the caption below.
+    /// Draws the content into `place`, or an error message if it is invalid, and the caption below.
     pub(crate) fn draw(&self, canvas: &mut Canvas, place: Rect, panel_width: f32) {
         let drawn = match &self.content {
             Content::Picture(picture) => draw_picture(canvas, place, picture),
@@ -217,7 +217,7 @@ impl From<LinePlot> for Panel {
 
 impl From<HeatMap> for Panel {
     fn from(map: HeatMap) -> Self {
-        Self::heat(map)
+        Self::heat_map(map)
     }
 }
 
@@ -246,7 +246,7 @@ fn draw_picture(canvas: &mut Canvas, place: Rect, picture: &Raster) -> Result<()
     Ok(())
 }
 
-/// Draws a frame with the reason why there is no content.
+/// Draws a frame with an error message in place of the content.
 fn draw_placeholder(canvas: &mut Canvas, place: Rect, reason: &str) {
     canvas.fill(place, AXIS);
     canvas.fill(Rect::new(place.x + 1.0, place.y + 1.0, place.width - 2.0, place.height - 2.0), EMPTY);

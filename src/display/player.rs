@@ -10,8 +10,8 @@ const PEAK: f32 = 0.9;
 /// An audio player for one sound: `<audio controls>` with the WAV file as a data URL, which plays without a kernel, a server or a network.
 ///
 /// A sound is played at its own level by default. [`Player::peak`] normalizes its peak; [`Players::shared`] applies one gain to several
-/// sounds, which keeps their relative levels. Pictures of a sound are separate outputs, so that they remain where a notebook's HTML is
-/// stripped.
+/// sounds, which keeps their relative levels. Plots of a sound should be separate outputs, so that they are shown even if a viewer strips
+/// HTML.
 ///
 /// ```
 /// use metamers::display::{Player, Show};
@@ -38,8 +38,8 @@ impl Player {
         self.samples.iter().filter(|v| v.is_finite()).fold(0.0, |a, v| a.max(v.abs()))
     }
 
-    /// Normalizes the peak of the sound.
-    pub fn peak(mut self) -> Self {
+    /// Normalizes the peak amplitude of the sound to 0.9 of full scale.
+    pub fn normalize_peak(mut self) -> Self {
         self.gain = gain(self.max_amplitude());
         self
     }

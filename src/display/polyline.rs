@@ -24,7 +24,7 @@ pub(crate) fn decimate(run: &[Point], columns: f64) -> Vec<Point> {
     kept.into_iter().step_by(every).collect()
 }
 
-/// Clips a line to the axes. Returns the runs inside.
+/// Clips a line to the axes. Returns its runs inside them.
 pub(crate) fn clip(line: &[Point]) -> Vec<Vec<Point>> {
     let mut runs: Vec<Vec<Point>> = Vec::new();
     if let [point] = line {
@@ -43,7 +43,7 @@ pub(crate) fn clip(line: &[Point]) -> Vec<Vec<Point>> {
 
 /// Clips a segment to the unit square by the Liang-Barsky algorithm. `None` if it is outside.
 fn clip_segment(from: Point, to: Point) -> Option<(Point, Point)> {
-    // Beyond this, differences and products would overflow.
+    // Differences and products of larger coordinates would overflow.
     const MAX_COORDINATE: f64 = 1e100;
     let [from, to] =
         [from, to].map(|(x, y)| (x.clamp(-MAX_COORDINATE, MAX_COORDINATE), y.clamp(-MAX_COORDINATE, MAX_COORDINATE)));

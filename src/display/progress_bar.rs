@@ -26,7 +26,7 @@ pub struct ProgressBar {
 }
 
 impl ProgressBar {
-    /// Creates a progress bar at `done` of `total` steps; `None` if the total is unknown.
+    /// Creates a progress bar at `done` of `total` steps; `total` is `None` if unknown.
     pub fn new(done: usize, total: Option<usize>) -> Self {
         Self { done, total, ..Self::default() }
     }
@@ -43,13 +43,13 @@ impl ProgressBar {
         self
     }
 
-    /// Sets the estimated time left.
+    /// Sets the estimated time left, or `None` if it is unknown.
     pub fn eta(mut self, eta: Option<Duration>) -> Self {
         self.eta = eta;
         self
     }
 
-    /// Estimates the time left from the average pace so far.
+    /// Estimates the time left from the average pace so far. Call it after [`ProgressBar::elapsed`].
     pub fn eta_from_pace(mut self) -> Self {
         self.eta = match (self.elapsed, self.total) {
             (Some(elapsed), Some(total)) if self.done > 0 => {

@@ -13,8 +13,8 @@ const MIN_DISPLAY_SIZE: usize = 224;
 
 /// A picture of 8-bit RGB pixels, made from floating-point values.
 ///
-/// Values are clamped to 0..1; NaN pixels are magenta. If the number of values is wrong, the picture is replaced by a note of the error, so
-/// that a mistake in a plot does not stop the work.
+/// Values are clamped to `[0, 1]`; NaN pixels are magenta. If the number of values is wrong, the picture shows an error message, so that a
+/// mistake in a plot does not end a computation.
 ///
 /// ```
 /// use metamers::display::Raster;
@@ -38,14 +38,14 @@ impl std::fmt::Debug for Raster {
 }
 
 impl Raster {
-    /// Creates a picture from red, green and blue planes of `height` rows of `width` values in 0..1.
+    /// Creates a picture from red, green and blue planes of `height` rows of `width` values in `[0, 1]`.
     pub fn from_planar(width: usize, height: usize, planes: &[f32]) -> Self {
         Self::checked(width, height, 3, planes.len(), |index, pixels| {
             [planes[index], planes[pixels + index], planes[2 * pixels + index]]
         })
     }
 
-    /// Creates a picture from `height` rows of `width` grey values in 0..1.
+    /// Creates a picture from `height` rows of `width` grey values in `[0, 1]`.
     pub fn from_gray(width: usize, height: usize, values: &[f32]) -> Self {
         Self::checked(width, height, 1, values.len(), |index, _| [values[index]; 3])
     }
@@ -105,7 +105,7 @@ impl Raster {
         encode(self.width, self.height, &self.rgb)
     }
 
-    /// Enlarges each pixel to `factor` by `factor` pixels.
+    /// Enlarges each pixel to `factor` by `factor` pixels. Returns a copy if the result would have more than 2^26 pixels.
     pub fn enlarged(&self, factor: usize) -> Self {
         let factor = factor.max(1);
         let (Some(width), Some(height)) = (self.width.checked_mul(factor), self.height.checked_mul(factor)) else {
@@ -147,7 +147,8 @@ impl Raster {
         RgbImage::from_raw(self.width as u32, self.height as u32, self.rgb.clone()).unwrap_or_default()
     }
 
-    /// Returns the picture as an output with an alternative text and a plain text for terminals. A small picture is enlarged.
+    /// Returns the picture as an output with an alternative text and a plain text for terminals. A picture below 224 pixels is enlarged by an
+    /// integer factor.
     pub fn bundle(&self, alt: impl Into<String>, text: impl Into<String>) -> MimeBundle {
         if self.problem.is_some() {
             return Figure::new(alt).row([Panel::picture("", self.clone())]).bundle(text);

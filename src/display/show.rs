@@ -8,8 +8,8 @@ use crate::Result;
 
 /// A type with a visual representation, which can be displayed in a notebook or a terminal and exported to a file.
 ///
-/// [`export`](Show::export) writes what an object looks like: a page, a picture or a text. To write the object itself, so that it can be
-/// loaded again, use the type's own `save` and `open` where it has them: an [`Image`](crate::stimulus::Image) is saved as a PNG or JPEG
+/// [`export`](Show::export) writes the representation: a page, a picture or a text. To save the object itself and load it again, use the
+/// type's own `save` and `open`, if it has them: an [`Image`](crate::stimulus::Image) is saved as a PNG or JPEG
 /// file, a [`Sound`](crate::stimulus::Sound) as a WAV file, a [`Metamer`](crate::synthesis::Metamer) as a `.metamer` file.
 ///
 /// ```
@@ -85,7 +85,7 @@ pub fn show_bundles(bundles: &[MimeBundle]) {
         evcxr_protocol::send(bundles);
     } else {
         let text: String = bundles.iter().map(|bundle| format!("{}\n", bundle.plain())).collect();
-        // `println!` would panic on a closed pipe, which only means that nobody reads.
+        // `println!` would panic if the reader has closed the pipe.
         let _ = io::stdout().lock().write_all(text.as_bytes());
     }
 }

@@ -54,7 +54,7 @@ impl Table {
         self
     }
 
-    /// Adds a row in place, as in a loop.
+    /// Adds a row to an existing table, for use in loops.
     pub fn push<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }

@@ -16,15 +16,18 @@ fn letters(place: &Rect) -> Rect {
 }
 
 /// Checks that all texts are on the canvas and that none overlap.
-fn assert_tidy(canvas: &Canvas, what: &str) {
+fn assert_no_overlap(canvas: &Canvas, what: &str) {
     let half = 0.5;
     for (index, (place, text)) in canvas.texts.iter().enumerate() {
         let inside = place.x >= -half && place.y >= -half && place.right() <= canvas.width() + half;
-        assert!(inside && place.bottom() <= canvas.height() + half, "{what}: {text:?} leaves the sheet: {place:?}");
+        assert!(
+            inside && place.bottom() <= canvas.height() + half,
+            "{what}: {text:?} is outside the canvas: {place:?}"
+        );
         for (other, other_text) in &canvas.texts[index + 1..] {
             assert!(
                 !letters(place).overlaps(&letters(other)),
-                "{what}: {text:?} {place:?} on {other_text:?} {other:?}"
+                "{what}: {text:?} {place:?} overlaps {other_text:?} {other:?}"
             );
         }
     }
@@ -35,7 +38,7 @@ fn labels(axis: &Axis) -> Vec<&str> {
 }
 
 #[test]
-fn no_text_stands_on_another_whatever_the_width() {
+fn texts_do_not_overlap_at_any_width() {
     // Long labels along the horizontal axis, such as "−0.0025", would overlap first.
     let curve = |k: usize| {
         let point = |i: i32| (f64::from(i - 25) * 2e-4, 20.0 + f64::from(i % 7) * k as f64 * 0.01);
@@ -66,13 +69,13 @@ fn no_text_stands_on_another_whatever_the_width() {
             let figure = figure.row([Bars::new("bars").bar("a".repeat(length + 1), 0.3).bar("b", 0.0001)]);
             let canvas = figure.draw();
             assert!(canvas.texts.len() > 5);
-            assert_tidy(&canvas, &format!("width {width}, {names} names of {length}"));
+            assert_no_overlap(&canvas, &format!("width {width}, {names} names of {length}"));
         }
     }
 }
 
 #[test]
-fn named_places_stand_below_the_axis_as_many_as_fit() {
+fn as_many_category_names_as_fit_are_shown() {
     let names = ["natural", "cochleagram", "relu0", "relu1", "relu2", "relu3", "relu4", "avgpool", "relufc", "final"];
     for (width, expected) in [(900.0, 10), (600.0, 5), (200.0, 1)] {
         let points = (0..10).map(|k| (f64::from(k), 0.5, 0.4, 0.6)).collect();
@@ -82,14 +85,14 @@ fn named_places_stand_below_the_axis_as_many_as_fit() {
             .error_bars("class", points)
             .dashed("a network of a long name", vec![(0.0, 0.9), (9.0, 0.8)]);
         let canvas = Figure::new("").width(width).row([plot]).draw();
-        assert_tidy(&canvas, &format!("width {width}"));
+        assert_no_overlap(&canvas, &format!("width {width}"));
         let shown = canvas.texts.iter().filter(|(_, text)| names.contains(&text.as_str())).count();
         assert!(shown >= expected, "{shown} names at {width}");
     }
 }
 
 #[test]
-fn a_caption_that_does_not_fit_ends_in_an_ellipsis() {
+fn long_texts_are_truncated_with_an_ellipsis_or_wrapped() {
     let style = Style::CAPTION;
     let short = style.ellipsize("a caption that is far too long", 60.0);
     assert!(short.ends_with('…') && short.starts_with("a cap") && style.width(&short) <= 60.0, "{short}");
@@ -106,7 +109,7 @@ fn a_caption_that_does_not_fit_ends_in_an_ellipsis() {
 }
 
 #[test]
-fn the_font_has_the_letters_that_figures_need() {
+fn the_font_has_the_glyphs_of_figures() {
     use ab_glyph::Font;
     for style in [Style::BODY, Style::TITLE] {
         for letter in "aZ09äß×−⁻⁰¹²³⁴⁵⁶⁷⁸⁹ρµ∂…≤≈°·→□∞".chars() {
@@ -116,7 +119,7 @@ fn the_font_has_the_letters_that_figures_need() {
 }
 
 #[test]
-fn a_constant_series_stands_in_the_middle_of_its_axis() {
+fn a_constant_series_is_in_the_middle_of_its_axis() {
     for value in [0.0, 0.25, -7.0, 1e-12, 3e8, f64::MAX] {
         let axis = Axis::from_values([value, value].into_iter(), false, 0.05).unwrap();
         assert!((axis.fraction(value.clamp(-1e300, 1e300)).unwrap() - 0.5).abs() < 1e-6, "{value}: {axis:?}");
@@ -128,12 +131,12 @@ fn a_constant_series_stands_in_the_middle_of_its_axis() {
 }
 
 #[test]
-fn ticks_are_round_and_their_labels_differ() {
+fn ticks_are_at_round_values_with_distinct_labels() {
     let ticked =
         |low: f64, high: f64, log: bool, most: usize| Axis::from_range(low, high, log).unwrap().with_ticks(most);
     assert_eq!(labels(&ticked(0.0, 800.0, false, 5)), ["0", "200", "400", "600", "800"]);
     let steps = Axis { integer: true, ..Axis::from_range(0.0, 3.0, false).unwrap() }.with_ticks(8);
-    assert_eq!(labels(&steps), ["0", "1", "2", "3"], "there is no half a step");
+    assert_eq!(labels(&steps), ["0", "1", "2", "3"], "ticks of counts are integers");
     assert_eq!(labels(&ticked(-0.5, 0.5, false, 3)), ["−0.5", "0.0", "0.5"]);
     let small = ticked(0.0, 4e-6, false, 4);
     assert_eq!((labels(&small), small.with_multiplier("")), (vec!["0", "1", "2", "3", "4"], "×10⁻⁶".into()));
@@ -160,7 +163,7 @@ fn ticks_are_round_and_their_labels_differ() {
 }
 
 #[test]
-fn an_axis_shows_nothing_that_it_cannot() {
+fn invalid_values_have_no_axis_and_no_position() {
     assert!(Axis::from_values([f64::NAN, f64::INFINITY].into_iter(), false, 0.0).is_none());
     assert!(Axis::from_values([0.0, -1.0].into_iter(), true, 0.0).is_none());
     let log = Axis::from_values([1.0, 10.0].into_iter(), true, 0.0).unwrap();
@@ -168,7 +171,7 @@ fn an_axis_shows_nothing_that_it_cannot() {
 }
 
 #[test]
-fn the_value_of_a_place_stands_there() {
+fn value_is_the_inverse_of_fraction() {
     for axis in [Axis::from_range(-3.0, 5.0, false).unwrap(), Axis::from_range(1e-6, 20.0, true).unwrap()] {
         for place in [0.0, 0.3, 1.0] {
             assert!((axis.fraction(axis.value(place)).unwrap() - place).abs() < 1e-9, "{axis:?} {place}");
@@ -177,7 +180,7 @@ fn the_value_of_a_place_stands_there() {
 }
 
 #[test]
-fn a_line_is_cut_where_it_leaves_its_axes() {
+fn lines_are_clipped_to_their_axes() {
     assert_eq!(clip(&[(-1.0, 0.5), (2.0, 0.5)]), [[(0.0, 0.5), (1.0, 0.5)]]);
     let peak = clip(&[(0.0, 0.0), (0.5, 2.0), (1.0, 0.0)]);
     assert_eq!(peak, [[(0.0, 0.0), (0.25, 1.0)], [(0.75, 1.0), (1.0, 0.0)]]);
@@ -189,18 +192,18 @@ fn a_line_is_cut_where_it_leaves_its_axes() {
 }
 
 #[test]
-fn a_thinned_curve_keeps_its_peaks() {
+fn decimation_keeps_the_peaks() {
     let noise = |k: i32| f64::from(k.wrapping_mul(1_103_515_245) >> 12);
     let run: Vec<(f64, f64)> = (0..100_000).map(|k| (f64::from(k) / 1e5, noise(k))).collect();
-    let thin = decimate(&run, 500.0);
-    assert!(thin.len() <= 2000, "{}", thin.len());
+    let decimated = decimate(&run, 500.0);
+    assert!(decimated.len() <= 2000, "{}", decimated.len());
     let peak = |run: &[(f64, f64)]| run.iter().map(|point| point.1).fold(f64::MIN, f64::max);
-    assert_eq!(peak(&thin), peak(&run));
-    assert_eq!((thin[0], thin.last()), (run[0], run.last()));
+    assert_eq!(peak(&decimated), peak(&run));
+    assert_eq!((decimated[0], decimated.last()), (run[0], run.last()));
 }
 
 #[test]
-fn numbers_are_written_as_one_writes_them() {
+fn numbers_have_three_significant_digits() {
     let written = [0.0, 20.0, 0.02, -1.5, 1e-7, -3.2e-9, 1234567.0, 99.99, 0.001, 401_408.0].map(format_number);
     assert_eq!(written, ["0", "20", "0.02", "−1.5", "10⁻⁷", "−3.2 × 10⁻⁹", "1.23 × 10⁶", "100", "0.001", "401408"]);
     assert_eq!(power_of_ten(-12), "10⁻¹²");

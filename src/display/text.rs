@@ -70,7 +70,7 @@ impl Style {
         font.color(&RGBColor(self.color[0], self.color[1], self.color[2]))
     }
 
-    /// Converts back from a style of [`to_plotters`](Self::to_plotters).
+    /// Creates a style from the size of a text of plotters, the inverse of [`to_plotters`](Self::to_plotters).
     pub fn from_plotters(plotters: f64, bold: bool, color: Rgb) -> Self {
         let unit = Self { size: 1.0, bold, color };
         Self { size: plotters as f32 / unit.scale(PLOT_DENSITY).y, ..unit }

@@ -9,7 +9,7 @@ pub(super) struct AlignedBuffer(Vec<Line>);
 struct Line([f32; 16]);
 
 impl AlignedBuffer {
-    /// A buffer of at least `count` zeros.
+    /// Creates a buffer of at least `count` zeros.
     pub fn zeros(count: usize) -> Self {
         Self(vec![Line([0.0; 16]); count.div_ceil(16)])
     }

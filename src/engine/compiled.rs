@@ -14,7 +14,7 @@ use crate::network::{Network, NodeId};
 use crate::ops::{Frozen, Relu, values};
 use crate::{Error, Result};
 
-/// A network compiled up to a stage. Cloning is cheap: clones share weights and memory, and take turns.
+/// A network compiled up to a stage. Cloning is cheap: clones share weights and memory, and their evaluations run one at a time.
 #[derive(Clone)]
 pub struct Compiled(Arc<Inner>);
 
@@ -62,15 +62,15 @@ impl Compiled {
     /// Compiles a network up to a stage for this processor.
     ///
     /// # Errors
-    /// When the network has no such stage.
+    /// [`Error::Unknown`] if the network has no such stage.
     pub fn new(network: &Network, stage: &str) -> Result<Self> {
         Self::with_isa(network, stage, Isa::best())
     }
 
-    /// Compiles for a given instruction set of this processor, to compare them.
+    /// Compiles a network up to a stage for a given instruction set, to compare instruction sets.
     ///
     /// # Errors
-    /// When the network has no such stage, or the processor lacks the instruction set.
+    /// [`Error::Unknown`] if the network has no such stage; [`Error::Invalid`] if the processor lacks the instruction set.
     pub fn with_isa(network: &Network, stage: &str, isa: Isa) -> Result<Self> {
         let available = Isa::available();
         if !available.contains(&isa) {
@@ -104,13 +104,13 @@ impl Compiled {
         &self.0.shape
     }
 
-    /// The activations at the stage, `[batch, ..]`, for images `[batch, channels, height, width]` in `[0, 1]` or waveforms
+    /// Computes the activations at the stage, `[batch, ..]`, for images `[batch, channels, height, width]` in `[0, 1]` or waveforms
     /// `[batch, samples]` in `[-1, 1]`.
     ///
-    /// The result can be differentiated with respect to `x`: it is one operation of candle's graph.
+    /// The result can be differentiated with respect to `x`: the compiled network is one operation of candle's graph.
     ///
     /// # Errors
-    /// When `x` does not have the shape of the network's input, is not float32, or is not on the CPU.
+    /// [`Error::Shape`] if `x` does not have the shape of the network's input; [`Error::Invalid`] if it is not float32 or not on the CPU.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let z = self.preactivation(x)?;
         match self.0.relu {
@@ -119,10 +119,10 @@ impl Compiled {
         }
     }
 
-    /// The stage's values before its ReLU; the same as [`Compiled::apply`] for a stage without one.
+    /// Computes the stage's values before its ReLU; the same as [`Compiled::apply`] for a stage without one.
     ///
     /// # Errors
-    /// As [`Compiled::apply`].
+    /// Fails like [`Compiled::apply`].
     pub fn preactivation(&self, x: &Tensor) -> Result<Tensor> {
         let input = &self.0.input;
         if x.dims().len() != input.len() + 1 || x.dims()[0] == 0 || x.dims()[1..] != input[..] {
@@ -131,29 +131,29 @@ impl Compiled {
             return Err(Error::shape(format!("the input of {}", self.0.network), expected, x.dims()));
         }
         if x.dtype() != DType::F32 || !x.device().is_cpu() {
-            let reason = format!("takes F32 values on the CPU, got {:?} on {:?}", x.dtype(), x.device().location());
+            let reason = format!("must be F32 on the CPU, got {:?} on {:?}", x.dtype(), x.device().location());
             return Err(Error::invalid(format!("the input of {}", self.0.network), reason));
         }
         Ok(x.contiguous()?.apply_op1(CompiledOp { compiled: self.clone(), pass: Mutex::new(0) })?)
     }
 
-    /// The values before the stage's ReLU for one or more stimuli, row-major.
+    /// Computes the values before the stage's ReLU for one or more stimuli, row-major.
     ///
     /// # Errors
-    /// When `x` is not a whole number of stimuli.
+    /// [`Error::Shape`] if `x` is empty or not a whole number of stimuli.
     pub fn values(&self, x: &[f32]) -> Result<Vec<f32>> {
         let batch = self.batch(x)?;
         let mut memory = self.lock();
         Ok(self.forward(&mut memory, x, batch).values.clone())
     }
 
-    /// The gradient at `x` of a function of the stage's values before its ReLU.
+    /// Computes the gradient, at `x`, of a function of the stage's values before its ReLU.
     ///
-    /// `cotangent` receives these values and writes the function's gradient with respect to them; its return value is passed
-    /// on.
+    /// `cotangent` receives these values and writes the function's gradient with respect to them. Its return value becomes
+    /// [`Evaluated::value`].
     ///
     /// # Errors
-    /// When `x` is not a whole number of stimuli.
+    /// [`Error::Shape`] if `x` is empty or not a whole number of stimuli.
     pub fn evaluate<T>(&self, x: &[f32], cotangent: impl FnOnce(&[f32], &mut [f32]) -> T) -> Result<Evaluated<T>> {
         let batch = self.batch(x)?;
         let mut memory = self.lock();
@@ -163,25 +163,27 @@ impl Compiled {
         Ok(Evaluated { gradient: executor.gradient.clone(), value })
     }
 
+    /// The number of stimuli in `x`.
     fn batch(&self, x: &[f32]) -> Result<usize> {
         let one: usize = self.0.input.iter().product();
         if x.is_empty() || !x.len().is_multiple_of(one) {
-            let expected = format!("whole stimuli of {one} values");
+            let expected = format!("a multiple of {one} values, one stimulus each");
             return Err(Error::shape(format!("the input of {}", self.0.network), expected, &[x.len()]));
         }
         Ok(x.len() / one)
     }
 
-    /// Locks the memory. A poisoned lock is recovered: the next forward pass overwrites whatever a panic left behind.
+    /// Locks the memory. A poisoned lock is recovered, because the next forward pass overwrites all values.
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Runs the forward pass on the executor of this batch size, which is created if necessary.
     fn forward<'a>(&self, memory: &'a mut Memory, x: &[f32], batch: usize) -> &'a mut Executor {
         memory.num_passes += 1;
         memory.latest_pass.insert(batch, memory.num_passes);
         let threads = thread_pool::threads();
-        let fits = memory.executors.get(&batch).is_some_and(|w| w.threads() == threads);
+        let fits = memory.executors.get(&batch).is_some_and(|executor| executor.threads() == threads);
         if !fits {
             let program = Program::new(&self.0.lowering, batch, threads);
             memory.executors.insert(batch, Executor::new(program.into(), self.0.isa, threads));

@@ -49,7 +49,7 @@ pub(super) fn forward(window: &Window, output: [usize; 2]) -> Vec<Phase> {
 pub(super) fn backward(window: &Window, input: [usize; 2]) -> Vec<Phase> {
     let [rows, columns] = window.stride;
     let padding = leading_padding(window);
-    // The output whose tap `k` reads this pixel, if there is one.
+    // The output whose tap `k` reads this pixel, if any.
     let reader = |axis: usize, pixel: usize, k: usize| {
         let at = pixel as isize + padding[axis] - (k * window.dilation[axis]) as isize;
         let stride = window.stride[axis] as isize;
@@ -67,6 +67,7 @@ pub(super) fn backward(window: &Window, input: [usize; 2]) -> Vec<Phase> {
     residues.map(phase).collect()
 }
 
+/// The row and column of each tap, row-major.
 fn taps(window: &Window) -> impl Iterator<Item = [usize; 2]> + use<> {
     let [rows, columns] = window.kernel;
     (0..rows).flat_map(move |y| (0..columns).map(move |x| [y, x]))
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn backward_has_the_pairs_of_forward() {
+    fn backward_is_the_transpose_of_forward() {
         for (kernel, stride, dilation, pad) in [
             ([3, 3], [1, 1], [1, 1], 1),
             ([3, 2], [2, 3], [1, 2], 1),

@@ -34,7 +34,7 @@ impl Dims {
     }
 }
 
-/// An operation that computes one tensor from those of earlier operations, which it names by their index in the list.
+/// An operation that computes one tensor from those of earlier operations, which are given by their indices in the list.
 pub(super) struct Op {
     pub kind: OpKind,
     pub inputs: Vec<usize>,
@@ -81,7 +81,7 @@ pub(super) struct ConvLayer {
     bias: Vec<f32>,
     /// A factor for each output channel.
     scale: Vec<f32>,
-    /// Packed weights, made when a program first needs them and shared by all programs.
+    /// Packed weights, created when a program first needs them and shared by all programs.
     pub forward: OnceLock<Arc<Gemm>>,
     pub backward: OnceLock<Arc<Gemm>>,
     /// Transformed weights, forward and backward, for each scheme.
@@ -104,6 +104,7 @@ impl ConvLayer {
         }
     }
 
+    /// Folds a following affine layer into the weights and the bias.
     fn fold(&mut self, scale: &[f32], shift: &[f32]) {
         for (o, (&scale, &shift)) in scale.iter().zip(shift).enumerate() {
             self.bias[o] = self.bias[o] * scale + shift;
@@ -125,6 +126,7 @@ impl ConvLayer {
         self.window.kernel == [1, 1] && self.window.stride == [1, 1] && self.window.padding == Default::default()
     }
 
+    /// Packed weights of the forward pass.
     pub fn forward(&self, output: [usize; 2]) -> Arc<Gemm> {
         let pack = || {
             let phases = geometry::forward(&self.window, output);
@@ -133,6 +135,7 @@ impl ConvLayer {
         self.forward.get_or_init(pack).clone()
     }
 
+    /// Packed weights of the backward pass.
     pub fn backward(&self, input: [usize; 2]) -> Arc<Gemm> {
         let pack = || {
             let phases = geometry::backward(&self.window, input);
@@ -184,6 +187,7 @@ impl ConvLayer {
         (cost(best) < direct).then_some(best)
     }
 
+    /// Transformed weights of the forward pass.
     pub fn winograd(&self, scheme: Scheme) -> Arc<Winograd> {
         let padding = self.window.padding;
         let pack = || {
@@ -205,6 +209,7 @@ impl ConvLayer {
         self.winograd[1][scheme as usize].get_or_init(pack).clone()
     }
 
+    /// Packed weights of a depthwise convolution, forward and backward.
     pub fn depthwise(&self, input: [usize; 2], output: [usize; 2]) -> [Depthwise; 2] {
         let taps = self.window.kernel[0] * self.window.kernel[1];
         let pack = |phases| Depthwise::pack(phases, self.outputs, taps, |channel, tap| self.weight(channel, 0, tap));
@@ -217,7 +222,7 @@ impl ConvLayer {
 struct Value {
     /// Index of the operation that computes them.
     op: usize,
-    /// Set if the node is a vector whose values the operation holds as an image.
+    /// `true` if the node is a vector, but the operation's output is an image.
     flat: bool,
 }
 
@@ -266,7 +271,7 @@ impl Lowering {
         self.ops.len() - 1
     }
 
-    /// The operation whose output is that of `op` in NHWC: `op` itself, except for the network's input.
+    /// The operation whose output is that of `op` in NHWC: `op`, except for the network's input, which is loaded.
     fn nhwc(&mut self, op: usize) -> usize {
         if op != 0 {
             return op;
@@ -277,7 +282,7 @@ impl Lowering {
         loaded.unwrap_or_else(|| self.push(OpKind::LoadInput { scale: vec![], shift: vec![] }, vec![0], shape))
     }
 
-    /// The operation that holds a node's values in the node's own shape; flattens an image that the node sees as a vector.
+    /// The operation whose output has a node's values in the node's own shape; flattens the image of a node that is a vector.
     fn in_own_shape(&mut self, node: NodeId) -> usize {
         let Value { op, flat } = self.values[&node.0];
         match flat && self.ops[op].dims.pixels() > 1 {
@@ -295,6 +300,7 @@ impl Lowering {
         self.nhwc(op)
     }
 
+    /// Returns whether a node's values are used once.
     fn is_only_use(&self, node: NodeId) -> bool {
         self.uses[&node.0] == 1
     }
@@ -322,7 +328,7 @@ impl Lowering {
         }
     }
 
-    /// Lowers an operation that the engine has kernels for; others run as in the layer-by-layer run.
+    /// Lowers an operation for which the engine has a kernel; `None` for others.
     fn lower_op(&mut self, layer: &Layer, input: NodeId, shape: &[usize]) -> Option<Value> {
         let shape = shape.to_vec();
         if let Some(relu) = layer.relu() {

@@ -1,7 +1,7 @@
 //! The engine: networks compiled up to a stage.
 //!
-//! A metamer takes thousands of gradient evaluations of one frozen network at one stage. [`Compiled`] does once what they have
-//! in common: it fuses layers, packs the weights for the forward and the backward pass, plans the memory of all tensors, and
+//! A metamer takes thousands of gradient evaluations of one frozen network at one stage. [`Compiled`] does their common work
+//! once: it fuses layers, packs the weights for the forward and the backward pass, plans the memory of all tensors, and
 //! selects the fastest kernels of the processor.
 //!
 //! Activations are channels-last (NHWC), with channels padded to a multiple of 16. The gradient needs one bit for each value of a

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 
-/// Spins of a worker before it sleeps: some tenths of a millisecond.
+/// The number of spins of a worker before it sleeps: some tenths of a millisecond.
 const MAX_SPINS: usize = 20_000;
 
 /// The bits of `Shared::state` that count the workers that joined the batch.
@@ -25,7 +25,7 @@ type Work<'a> = &'a (dyn Fn(usize, usize) + Sync);
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
-/// Tasks that are run together.
+/// The tasks of one call of [`ThreadPool::run`].
 struct Batch {
     work: *const (dyn Fn(usize, usize) + Sync),
     tasks: usize,
@@ -45,7 +45,7 @@ struct Shared {
     next: Vec<Counter>,
     /// The batch id, [`CLOSED`], and the number of workers that joined ([`JOINED_MASK`]).
     state: Counter,
-    /// The number of workers that have finished the present batch.
+    /// The number of workers that have finished the current batch.
     finished: Counter,
     failed: AtomicBool,
     workers: Vec<Worker>,
@@ -111,7 +111,7 @@ impl ThreadPool {
     /// then it steals from the other shares. If the workers are busy with another caller's batch, this thread runs all tasks.
     pub fn run(&self, threads: usize, tasks: usize, work: Work) {
         let run_serially = || (0..tasks).for_each(|task| work(0, task));
-        let ready = self.shared.workers.iter().take_while(|h| h.thread.get().is_some()).count() + 1;
+        let ready = self.shared.workers.iter().take_while(|worker| worker.thread.get().is_some()).count() + 1;
         let threads = threads.min(ready).min(tasks);
         if threads <= 1 {
             return run_serially();
@@ -155,6 +155,7 @@ impl ThreadPool {
 }
 
 impl Shared {
+    /// Runs the tasks of the batch on thread `thread` until none is left.
     fn work(&self, thread: usize) {
         // SAFETY: the batch stays until all threads that joined it have finished.
         let (batch, work) = unsafe {
@@ -215,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_task_is_done_once() {
+    fn every_task_runs_once() {
         let pool = ThreadPool::new(3);
         for tasks in [0, 1, 2, 7, 100] {
             for threads in 1..5 {

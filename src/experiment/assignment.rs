@@ -1,8 +1,8 @@
-//! Assignment of conditions to stimuli, identical to that of the page (`page/random.js`).
+//! Assignment of conditions to stimuli, with the same result as on the page (`page/random.js`).
 
 use std::collections::VecDeque;
 
-/// A random generator with the same output here and in the page: sfc32 (Chris Doty-Humphrey, PractRand), seeded from four FNV-1a
+/// A random number generator with the same output here and on the page: sfc32 (Chris Doty-Humphrey, PractRand), seeded from four FNV-1a
 /// hashes of the text.
 #[derive(Debug)]
 pub(super) struct Generator([u32; 4]);
@@ -23,10 +23,12 @@ impl Generator {
         t
     }
 
+    /// A random integer below `n`.
     fn below(&mut self, n: usize) -> usize {
         ((u64::from(self.next()) * n as u64) >> 32) as usize
     }
 
+    /// A random order of `0..n` (Fisher-Yates).
     fn shuffled(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         for k in (1..n).rev() {
@@ -57,6 +59,7 @@ pub(super) fn assign(random: &mut Generator, available: &[Vec<usize>], condition
 }
 
 /// Moves one stimulus along each link of a chain of conditions, from one condition to another with at least two fewer stimuli.
+/// Returns whether such a chain exists.
 fn balance_step(available: &[Vec<usize>], chosen: &mut [usize], load: &mut [usize]) -> bool {
     for full in 0..load.len() {
         let mut came_by: Vec<Option<usize>> = vec![None; load.len()];

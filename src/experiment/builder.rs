@@ -5,12 +5,11 @@ use std::collections::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use super::page::{Content, SingleStimulus, TaskStimulus, Version, data_url};
-use super::task::noun;
 use super::{Choices, Item, RecognitionTask, Timing};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
-/// Builds a recognition task; created by [`RecognitionTask::builder`].
+/// Builder of a recognition task, from [`RecognitionTask::builder`].
 #[derive(Debug, Clone)]
 #[must_use = "call build to create the task"]
 pub struct TaskBuilder {
@@ -46,7 +45,7 @@ impl TaskBuilder {
         }
     }
 
-    /// Adds one version of a stimulus, like [`Item::new`].
+    /// Adds one version of a stimulus; the parameters are those of [`Item::new`].
     pub fn item(
         self,
         id: impl Into<String>,
@@ -97,13 +96,13 @@ impl TaskBuilder {
     }
 
     /// Makes the page ask for a participant code (up to 32 letters, digits, - and _). The code is saved with the answers and
-    /// determines the conditions. Without it, conditions are random and the answers have only a session number.
+    /// determines the conditions. Without it, conditions are random and the answers have only a session id.
     pub fn with_participant_code(mut self) -> Self {
         self.participant_code = true;
         self
     }
 
-    /// Sets the presentation times; the default is 300 ms each.
+    /// Sets the presentation times of cross, image and mask; the default is 300 ms each.
     pub fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self
@@ -120,8 +119,8 @@ impl TaskBuilder {
     /// # Errors
     /// [`Error::Invalid`] without an included item; for an empty id, condition or answer; for an id that occurs twice under one
     /// condition, has two answers, or occurs again in practice or catch trials; for a pass mark above the number of practice stimuli;
-    /// for a duplicate in the order of conditions; for a mix of images and sounds; and for a page above 100 MB. [`Error::Unknown`] for
-    /// an answer that is not among the choices, and a condition missing in the order.
+    /// for a duplicate in the order of conditions; for invalid presentation times; for a mix of images and sounds; and for a page above
+    /// 100 MB. [`Error::Unknown`] for an answer that is not among the choices, and for a condition that is missing in the order.
     pub fn build(self) -> Result<RecognitionTask> {
         self.check()?;
         let kind = kind(&self.items[0].stimulus);
@@ -177,20 +176,21 @@ impl TaskBuilder {
         self.timing.check()?;
         let (mut versions, mut answers) = (HashSet::new(), HashMap::new());
         let all = || self.items.iter().chain(&self.practice).chain(&self.catch_trials);
-        let first = noun(kind(&self.items[0].stimulus));
+        let first = kind(&self.items[0].stimulus);
         for item in all() {
             for (what, text) in [("id", &item.id), ("condition", &item.condition)] {
                 if text.trim().is_empty() {
-                    return Err(Error::invalid(what, format!("of \"{}\" is empty", item.stimulus.name())));
+                    return Err(Error::invalid(format!("{what} of \"{}\"", item.stimulus.name()), "must not be empty"));
                 }
             }
             if !self.choices.contains(&item.answer) {
                 return Err(Error::unknown("choice", &item.answer, self.choices.words().iter().map(String::as_str)));
             }
-            if noun(kind(&item.stimulus)) != first {
+            if kind(&item.stimulus) != first {
                 let reason = format!(
-                    "\"{}\" is not of the kind \"{first}\" like the first item; make one task for each kind",
-                    item.id
+                    "\"{}\" has the kind {}, but the first item has the kind {first}; build one task for each kind",
+                    item.id,
+                    kind(&item.stimulus)
                 );
                 return Err(Error::invalid("recognition task", reason));
             }
@@ -223,7 +223,7 @@ impl TaskBuilder {
         Ok(())
     }
 
-    /// The conditions of included items, in order.
+    /// The conditions of the included items, in the order of [`TaskBuilder::conditions`].
     fn ordered_conditions(&self) -> Result<Vec<String>> {
         let mut found: Vec<&String> = Vec::new();
         for item in self.items.iter().filter(|item| item.included) {
@@ -246,6 +246,7 @@ impl TaskBuilder {
     }
 }
 
+/// The kind of a stimulus, as the page and the answers name it.
 fn kind(stimulus: &Stimulus) -> &'static str {
     match stimulus {
         Stimulus::Image(_) => "image",

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use crate::{Error, Result};
 
-/// Maximum number of choices shown as buttons by default.
+/// The maximum number of choices shown as buttons by default.
 const MAX_BUTTONS: usize = 24;
 
 /// The response choices, in display order.
 ///
-/// Up to 24 choices are shown as buttons. For more, participants type the first letters and select a match.
+/// Up to 24 choices are shown as buttons by default. For more, participants type the first letters and select a match.
 ///
 /// ```
 /// use metamers::experiment::Choices;
@@ -28,6 +28,7 @@ pub struct Choices {
 impl Choices {
     /// The 16 entry-level categories of the papers' image experiments: airplane, bear, bicycle, bird, boat, bottle, car, cat, chair,
     /// clock, dog, elephant, keyboard, knife, oven, truck (Geirhos et al. 2018; Feather et al. 2019, 2023).
+    #[must_use]
     pub fn entry_level() -> Self {
         let words = [
             "airplane", "bear", "bicycle", "bird", "boat", "bottle", "car", "cat", "chair", "clock", "dog", "elephant",
@@ -36,10 +37,10 @@ impl Choices {
         Self { words: words.map(String::from).into(), typed: false }
     }
 
-    /// Creates your own choices.
+    /// Creates choices from words, in display order.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for fewer than two choices, an empty choice, and duplicates apart from case and outer spaces.
+    /// [`Error::Invalid`] for fewer than two choices, an empty choice, and choices that differ only in case or surrounding spaces.
     pub fn new<T: Into<String>>(words: impl IntoIterator<Item = T>) -> Result<Self> {
         let words: Vec<String> = words.into_iter().map(|word| word.into().trim().to_owned()).collect();
         if words.len() < 2 {
@@ -64,24 +65,27 @@ impl Choices {
         self
     }
 
-    /// Shows buttons, for any number of choices.
+    /// Makes participants press a button, for any number of choices.
     #[must_use]
     pub fn buttons(mut self) -> Self {
         self.typed = false;
         self
     }
 
-    /// The choices.
+    /// The words, in display order.
+    #[must_use]
     pub fn words(&self) -> &[String] {
         &self.words
     }
 
-    /// Returns whether the answer is typed.
+    /// Returns whether participants type the answer.
+    #[must_use]
     pub fn is_typed(&self) -> bool {
         self.typed
     }
 
     /// The chance level: 1 / the number of choices.
+    #[must_use]
     pub fn chance(&self) -> f64 {
         1.0 / self.words.len() as f64
     }

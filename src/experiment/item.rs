@@ -27,6 +27,7 @@ pub struct Item {
 
 impl Item {
     /// Creates the version of stimulus `id` under `condition`: `"natural"`, or the stage that its metamer matches.
+    #[must_use]
     pub fn new(
         id: impl Into<String>,
         condition: impl Into<String>,
@@ -42,12 +43,13 @@ impl Item {
         }
     }
 
-    /// Creates a natural stimulus, also for practice and catch trials.
+    /// Creates a natural stimulus, for the experiment, for practice or for catch trials.
+    #[must_use]
     pub fn natural(id: impl Into<String>, answer: impl Into<String>, stimulus: impl Into<Stimulus>) -> Self {
         Self::new(id, NATURAL, answer, stimulus)
     }
 
-    /// Excludes the item: it is listed and not shown, as a metamer that does not meet its criteria.
+    /// Excludes the item, as a metamer that fails its criteria. The task counts it but does not show it.
     #[must_use]
     pub fn excluded(mut self) -> Self {
         self.included = false;

@@ -1,4 +1,4 @@
-//! The recognition experiment: do people recognise metamers?
+//! Recognition experiments: a task for participants, and the analysis of their answers.
 //!
 //! [`RecognitionTask`] creates an HTML page that runs the experiment of Feather et al. (2019, 2023) in any browser. The page needs no
 //! server and sends no data. [`analysis`] reads the saved answers and compares conditions, the network and published human means.

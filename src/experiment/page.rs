@@ -18,7 +18,7 @@ const SCRIPT: &str = concat!(
     include_str!("page/page.js"),
 );
 
-/// Input of the page's script; `page/record.js` and `page/page.js` use these names.
+/// The input of the page's script; `page/record.js` and `page/page.js` use these names.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(super) struct Content {
     /// Identifies the experiment in the answers and in the browser's storage.
@@ -51,8 +51,9 @@ pub(super) struct TaskStimulus {
 /// A stimulus under one condition.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(super) struct Version {
-    /// Index of the condition.
+    /// The index of the condition.
     pub condition: usize,
+    /// The stimulus as a data URL.
     pub source: String,
 }
 
@@ -71,9 +72,9 @@ impl SingleStimulus {
 }
 
 impl Content {
-    /// Size of the stimuli, nearly the whole page, in bytes.
+    /// The size of the stimuli in bytes, which is nearly that of the whole page.
     pub fn stimuli_bytes(&self) -> usize {
-        let versions = self.stimuli.iter().flat_map(|shown| &shown.versions).map(|version| version.source.len());
+        let versions = self.stimuli.iter().flat_map(|stimulus| &stimulus.versions).map(|version| version.source.len());
         let single = self.practice.iter().chain(&self.catch_trials).map(|item| item.source.len());
         versions.chain(single).sum()
     }

@@ -9,17 +9,12 @@ use crate::display::{MimeBundle, Show, escape};
 use crate::{Error, Result};
 
 const MEGABYTE: usize = 1_000_000;
-/// Maximum page size, because phones fail to open larger pages.
-const MAX_PAGE: usize = 100 * MEGABYTE;
-/// Page size above which a warning says that the page opens slowly.
-const LARGE_PAGE: usize = 25 * MEGABYTE;
-/// Page size above which a warning mentions the notebook's size.
-const LARGE_OUTPUT: usize = 3 * MEGABYTE;
-
-/// The noun for a kind of stimulus.
-pub(super) fn noun(kind: &str) -> &'static str {
-    if kind == "image" { "image" } else { "sound" }
-}
+/// The maximum page size in bytes, because phones fail to open larger pages.
+const MAX_PAGE_BYTES: usize = 100 * MEGABYTE;
+/// The page size in bytes above which a warning says that the page opens slowly.
+const LARGE_PAGE_BYTES: usize = 25 * MEGABYTE;
+/// The page size in bytes above which a warning mentions the notebook's size.
+const LARGE_OUTPUT_BYTES: usize = 3 * MEGABYTE;
 
 /// A recognition experiment with images or sounds, as an HTML page.
 ///
@@ -29,13 +24,13 @@ pub(super) fn noun(kind: &str) -> &'static str {
 /// It loads and sends no data: participants save the answers as JSON or CSV, and [`analysis`](super::analysis) reads the files. The
 /// design follows Feather et al. (2023), Nature Neuroscience 26, 2017-2034.
 ///
-/// The page's source contains the correct answers.
+/// The page's source contains the correct answers, so participants could look them up there.
 ///
 /// ```
 /// use metamers::prelude::{analysis::*, *};
 ///
 /// let dog = Image::open("photos/dog.jpg")?.resize_shorter_side(96)?;
-/// let coarse = dog.resize(12, 12)?.resize(96, 96)?;              // in a real experiment: a metamer.image()?
+/// let coarse = dog.resize(12, 12)?.resize(96, 96)?;              // in an experiment: metamer.image()?
 /// let task = RecognitionTask::builder("What do you see?", Choices::entry_level())
 ///     .item("dog", "natural", "dog", &dog)
 ///     .item("dog", "coarse", "dog", &coarse)
@@ -44,7 +39,7 @@ pub(super) fn noun(kind: &str) -> &'static str {
 ///     .seed(7)
 ///     .build()?;
 /// assert!(task.page().starts_with("<!DOCTYPE html>"));
-/// let seen = task.assignment("P07");                             // one of the two conditions, the same as in the page
+/// let seen = task.assignment("P07");                             // one of the two conditions, as on the page
 /// assert_eq!(seen.len(), 1);
 /// # Ok::<(), metamers::Error>(())
 /// ```
@@ -59,6 +54,7 @@ pub struct RecognitionTask {
     conditions: Vec<String>,
     /// Id and condition indices of each stimulus.
     stimuli: Vec<(String, Vec<usize>)>,
+    /// The pass mark and the number of practice stimuli.
     practice: (usize, usize),
     catch_trials: usize,
     excluded: usize,
@@ -67,7 +63,7 @@ pub struct RecognitionTask {
 impl std::fmt::Debug for RecognitionTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (stimuli, conditions) = (self.stimuli.len(), self.conditions.len());
-        write!(f, "RecognitionTask({:?}, {stimuli} {}s in {conditions} conditions)", self.title, noun(self.kind))
+        write!(f, "RecognitionTask({:?}, {stimuli} {}s in {conditions} conditions)", self.title, self.kind)
     }
 }
 
@@ -79,12 +75,12 @@ impl RecognitionTask {
 
     pub(super) fn new(content: Content, excluded: usize) -> Result<Self> {
         let bytes = content.stimuli_bytes();
-        if bytes > MAX_PAGE {
+        if bytes > MAX_PAGE_BYTES {
             let reason = format!(
                 "its page would have {} MB, but browsers open at most {} MB reliably; use fewer items, smaller images, or \
                  sounds at a lower sample rate",
                 bytes / MEGABYTE,
-                MAX_PAGE / MEGABYTE
+                MAX_PAGE_BYTES / MEGABYTE
             );
             return Err(Error::invalid("recognition task", reason));
         }
@@ -93,7 +89,7 @@ impl RecognitionTask {
             |stimulus: &TaskStimulus| stimulus.versions.iter().map(|version| version.condition).collect();
         Ok(Self {
             page,
-            stimuli: content.stimuli.iter().map(|shown| (shown.id.clone(), conditions_of(shown))).collect(),
+            stimuli: content.stimuli.iter().map(|stimulus| (stimulus.id.clone(), conditions_of(stimulus))).collect(),
             title: content.title,
             kind: content.kind,
             fingerprint: content.fingerprint,
@@ -107,28 +103,33 @@ impl RecognitionTask {
     }
 
     /// The page, a self-contained HTML document.
+    #[must_use]
     pub fn page(&self) -> &str {
         &self.page
     }
 
-    /// The first twelve hexadecimal digits of the SHA-256 of the page's content, which the answers contain.
+    /// The first twelve hexadecimal digits of the SHA-256 of the page's content. The answers contain it.
+    #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
     /// The conditions, in the order of tables and plots.
+    #[must_use]
     pub fn conditions(&self) -> &[String] {
         &self.conditions
     }
 
     /// The number of stimuli with a version under each condition, in the order of [`RecognitionTask::conditions`].
+    #[must_use]
     pub fn versions(&self) -> Vec<usize> {
         let has = |condition| self.stimuli.iter().filter(|(_, conditions)| conditions.contains(&condition)).count();
         (0..self.conditions.len()).map(has).collect()
     }
 
-    /// The pairs of stimulus and condition for a participant, identified by code, or by session number if the task asks for no
-    /// code.
+    /// Returns the stimuli with the conditions that a participant gets. `person` is the participant code, or the session id if the
+    /// task does not ask for a code.
+    #[must_use]
     pub fn assignment(&self, person: &str) -> Vec<(String, String)> {
         let available: Vec<Vec<usize>> = self.stimuli.iter().map(|(_, conditions)| conditions.clone()).collect();
         let mut random = Generator::new(&format!("{}:{person}:conditions", self.seed));
@@ -139,6 +140,7 @@ impl RecognitionTask {
     }
 
     /// Warnings about missing versions, too few stimuli and a large page; empty if there are none.
+    #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = vec![];
         let (stimuli, conditions) = (self.stimuli.len(), self.conditions.len());
@@ -153,9 +155,9 @@ impl RecognitionTask {
             warnings.push(format!("condition \"{name}\" has {versions} of {stimuli} stimuli"));
         }
         let megabytes = self.page.len() as f64 / MEGABYTE as f64;
-        if self.page.len() > LARGE_PAGE {
+        if self.page.len() > LARGE_PAGE_BYTES {
             warnings.push(format!("the page has {megabytes:.0} MB; it opens slowly, and some phones may fail"));
-        } else if self.page.len() > LARGE_OUTPUT {
+        } else if self.page.len() > LARGE_OUTPUT_BYTES {
             warnings.push(format!(
                 "the page has {megabytes:.1} MB, which a notebook that shows it stores too; save(\"task.html\") writes a separate file"
             ));
@@ -183,7 +185,7 @@ impl RecognitionTask {
             format!(
                 "{} {}s, each shown once to a participant in one of {} conditions ({}); {} choices",
                 self.stimuli.len(),
-                noun(self.kind),
+                self.kind,
                 self.conditions.len(),
                 self.conditions.join(", "),
                 self.choices

@@ -11,15 +11,15 @@ fn picture(seed: u64) -> Image {
     Image::noise(8, 6, Noise::Uniform { low: 0.0, high: 1.0 }, seed).unwrap()
 }
 
-/// `stimuli` stimuli under `natural`, `stem` and `logits`.
+/// A task of `stimuli` stimuli, each with versions under `natural`, `stem` and `logits`.
 fn builder(stimuli: usize) -> TaskBuilder {
     let version = |k: usize, condition: &str| Item::new(format!("s{k}"), condition, "dog", picture(k as u64));
     let items = (0..stimuli).flat_map(|k| ["natural", "stem", "logits"].map(|condition| version(k, condition)));
     RecognitionTask::builder("A task", Choices::entry_level()).items(items)
 }
 
-fn refused(builder: TaskBuilder) -> String {
-    builder.build().expect_err("this must be refused").to_string()
+fn error(builder: TaskBuilder) -> String {
+    builder.build().expect_err("an invalid task").to_string()
 }
 
 fn loads(chosen: &[usize], conditions: usize) -> Vec<usize> {
@@ -27,7 +27,7 @@ fn loads(chosen: &[usize], conditions: usize) -> Vec<usize> {
 }
 
 #[test]
-fn conditions_are_even_within_a_person_and_over_people() {
+fn conditions_are_balanced_within_and_across_participants() {
     let task = builder(20).build().unwrap();
     let mut over_people: HashMap<(String, String), usize> = HashMap::new();
     let people = 3000;
@@ -40,7 +40,7 @@ fn conditions_are_even_within_a_person_and_over_people() {
         assert!(loads.len() == 3 && loads.values().all(|load| (6..=7).contains(load)), "{loads:?}");
         assigned.into_iter().for_each(|pair| *over_people.entry(pair).or_default() += 1);
     }
-    // A third of the people each, within five standard deviations of a fair draw.
+    // Each pair occurs for a third of the participants, within five standard deviations of a fair draw.
     let (mean, deviation) = (people as f64 / 3.0, (people as f64 * 2.0 / 9.0).sqrt());
     assert_eq!(over_people.len(), 60);
     for (pair, count) in over_people {
@@ -52,9 +52,9 @@ fn conditions_are_even_within_a_person_and_over_people() {
 }
 
 #[test]
-fn missing_versions_leave_the_rest_as_even_as_can_be() {
+fn conditions_are_balanced_despite_missing_versions() {
     let mut random = Generator::new("missing versions");
-    // Eight stimuli have all four conditions, four have but one or two: three each can still be had.
+    // Eight stimuli have all four conditions and four have one or two; three stimuli per condition are still possible.
     let mut available = vec![vec![0, 1, 2, 3]; 8];
     available.extend([vec![0], vec![0, 1], vec![0, 1], vec![0]]);
     for _ in 0..200 {
@@ -62,7 +62,7 @@ fn missing_versions_leave_the_rest_as_even_as_can_be() {
         assert!(chosen.iter().zip(&available).all(|(chosen, available)| available.contains(chosen)));
         assert_eq!(loads(&chosen, 4), [3, 3, 3, 3]);
     }
-    // Where it cannot be even, a chain of moves through another condition still helps: 0 -> 1 -> 2.
+    // Only a chain of moves balances these: from 0 to 1 and from 1 to 2.
     let chain = vec![vec![0], vec![0, 1], vec![0, 1], vec![1, 2], vec![1, 2], vec![0, 1]];
     for _ in 0..200 {
         assert_eq!(loads(&assign(&mut random, &chain, 3), 3), [2, 2, 2]);
@@ -70,7 +70,7 @@ fn missing_versions_leave_the_rest_as_even_as_can_be() {
 }
 
 #[test]
-fn failed_metamers_are_never_shown_and_are_said_to_be_missing() {
+fn excluded_items_are_not_shown_and_are_listed() {
     let failed = Item::new("s0", "block5", "dog", picture(90)).excluded();
     let task = builder(3).items([failed, Item::new("s1", "block5", "dog", picture(91))]).build().unwrap();
     assert_eq!(task.versions(), [3, 3, 3, 1]);
@@ -82,7 +82,7 @@ fn failed_metamers_are_never_shown_and_are_said_to_be_missing() {
 }
 
 #[test]
-fn texts_are_shown_as_they_are_and_never_run() {
+fn texts_are_escaped() {
     let evil = "</script><script>alert(1)</script><!-- \" ' & {{task}} {{style}}";
     let choices = Choices::new(["dog", evil]).unwrap();
     let task = RecognitionTask::builder(evil, choices)
@@ -93,7 +93,7 @@ fn texts_are_shown_as_they_are_and_never_run() {
         .unwrap();
     let page = task.page();
     assert!(!page.contains("alert(1)</script>") && !page.contains("<!-- \""));
-    assert_eq!(page.matches("</script>").count(), 2, "the data's and the program's");
+    assert_eq!(page.matches("</script>").count(), 2, "one for the data and one for the program");
     let data = page.split("id=\"task\">").nth(1).unwrap().split("</script>").next().unwrap();
     let data: serde_json::Value = serde_json::from_str(data).unwrap();
     for text in
@@ -107,7 +107,7 @@ fn texts_are_shown_as_they_are_and_never_run() {
 }
 
 #[test]
-fn the_page_loads_and_sends_nothing() {
+fn the_page_loads_and_sends_no_data() {
     let page = builder(2).build().unwrap().page().to_owned();
     assert!(page.contains("default-src 'none'"));
     for word in ["http://", "https://", "fetch(", "XMLHttpRequest", "sendBeacon", "WebSocket", "import(", "eval("] {
@@ -116,38 +116,37 @@ fn the_page_loads_and_sends_nothing() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused_with_the_reason() {
+fn invalid_tasks_are_errors_with_a_reason() {
     let choices = Choices::entry_level;
-    assert!(refused(RecognitionTask::builder("", choices())).contains("no items"));
+    assert!(error(RecognitionTask::builder("", choices())).contains("no items"));
     let failed = Item::new("a", "stem", "dog", picture(0)).excluded();
-    assert!(refused(RecognitionTask::builder("", choices()).items([failed])).contains("none is included"));
+    assert!(error(RecognitionTask::builder("", choices()).items([failed])).contains("none is included"));
     assert!(
-        refused(builder(2).item("s1", "stem", "dog", picture(5)))
+        error(builder(2).item("s1", "stem", "dog", picture(5)))
             .contains("\"s1\" occurs twice under condition \"stem\"")
     );
     assert!(
-        refused(builder(2).item("s1", "block5", "cat", picture(5)))
-            .contains("two correct answers, \"dog\" and \"cat\"")
+        error(builder(2).item("s1", "block5", "cat", picture(5))).contains("two correct answers, \"dog\" and \"cat\"")
     );
-    let unknown = refused(builder(2).item("x", "stem", "dgo", picture(5)));
+    let unknown = error(builder(2).item("x", "stem", "dgo", picture(5)));
     assert!(unknown.contains("no choice named \"dgo\"; did you mean dog"), "{unknown}");
-    assert!(refused(builder(2).item(" ", "stem", "dog", picture(5))).contains("id"));
-    assert!(refused(builder(2).item("x", "", "dog", picture(5))).contains("condition"));
+    assert!(error(builder(2).item(" ", "stem", "dog", picture(5))).contains("id"));
+    assert!(error(builder(2).item("x", "", "dog", picture(5))).contains("condition"));
     assert!(
-        refused(builder(2).catch_trials([Item::natural("s1", "dog", picture(5))]))
+        error(builder(2).catch_trials([Item::natural("s1", "dog", picture(5))]))
             .contains("shown twice to a participant")
     );
     let twice = || [Item::natural("p", "dog", picture(5)), Item::natural("p", "dog", picture(5))];
-    assert!(refused(builder(2).practice(twice(), 1)).contains("\"p\" would be shown twice"));
-    assert!(refused(builder(2).practice([Item::natural("p", "dog", picture(5))], 2)).contains("2 of 1"));
+    assert!(error(builder(2).practice(twice(), 1)).contains("\"p\" would be shown twice"));
+    assert!(error(builder(2).practice([Item::natural("p", "dog", picture(5))], 2)).contains("2 of 1"));
     assert!(
-        refused(builder(2).item("x", "stem", "dog", Sound::tone(8000, 0.1, 440.0, 0.1).unwrap()))
-            .contains("not of the kind \"image\"")
+        error(builder(2).item("x", "stem", "dog", Sound::tone(8000, 0.1, 440.0, 0.1).unwrap()))
+            .contains("has the kind sound")
     );
-    assert!(refused(builder(2).conditions(["natural", "stem"])).contains("no condition named \"logits\""));
-    assert!(refused(builder(2).conditions(["natural", "stem", "logits", "stem"])).contains("\"stem\" occurs twice"));
-    assert!(refused(builder(2).timing(Timing { stimulus_ms: 0, ..Timing::default() })).contains("1 to 10000 ms"));
-    assert!(refused(builder(2).timing(Timing { mask_ms: 60_000, ..Timing::default() })).contains("60000"));
+    assert!(error(builder(2).conditions(["natural", "stem"])).contains("no condition named \"logits\""));
+    assert!(error(builder(2).conditions(["natural", "stem", "logits", "stem"])).contains("\"stem\" occurs twice"));
+    assert!(error(builder(2).timing(Timing { stimulus_ms: 0, ..Timing::default() })).contains("1 to 10000 ms"));
+    assert!(error(builder(2).timing(Timing { mask_ms: 60_000, ..Timing::default() })).contains("60000"));
     for (words, reason) in
         [(vec![], "got 0"), (vec!["one"], "got 1"), (vec!["a", " "], "index 1"), (vec!["a", "A "], "twice")]
     {
@@ -156,7 +155,7 @@ fn what_cannot_be_asked_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_page_that_browsers_would_not_open_is_refused_and_a_large_one_warned_about() {
+fn a_page_above_100_mb_is_an_error_and_a_large_page_gives_a_warning() {
     let noise =
         |seed: u64, side: usize| Image::noise(side, side, Noise::Uniform { low: 0.0, high: 1.0 }, seed).unwrap();
     let one =
@@ -168,11 +167,11 @@ fn a_page_that_browsers_would_not_open_is_refused_and_a_large_one_warned_about()
         let minutes = Sound::from_samples("", 96_000, vec![0.1; 96_000 * 140]).unwrap();
         Item::new(k.to_string(), "natural", "dog", minutes)
     });
-    assert!(refused(RecognitionTask::builder("", Choices::entry_level()).items(sounds)).contains("100 MB"));
+    assert!(error(RecognitionTask::builder("", Choices::entry_level()).items(sounds)).contains("100 MB"));
 }
 
 #[test]
-fn the_saved_page_is_the_page_and_other_endings_are_refused() {
+fn save_writes_the_page_and_other_extensions_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let task = builder(2).build().unwrap();
     let path = folder.path().join("task.html");
@@ -183,7 +182,7 @@ fn the_saved_page_is_the_page_and_other_endings_are_refused() {
 }
 
 #[test]
-fn the_same_task_has_the_same_page() {
+fn equal_tasks_have_equal_pages() {
     let (one, other) = (builder(3).build().unwrap(), builder(3).build().unwrap());
     assert_eq!(one, other);
     assert_ne!(one.fingerprint(), builder(4).build().unwrap().fingerprint());

@@ -2,12 +2,13 @@
 
 use crate::{Error, Result};
 
-/// Maximum presentation time.
+/// The maximum presentation time.
 const MAX_MS: u32 = 10_000;
 
 /// Presentation times of fixation cross, image and mask in milliseconds, rounded to the nearest frame of the screen.
 ///
-/// The default is that of Feather et al. (2023): 300 ms each. For sounds, only the cross is shown, and the sound plays to its end.
+/// The default is that of Feather et al. (2023): 300 ms each. For sounds, only the cross is shown, and the sound plays to its end. The
+/// maximum is 10,000 ms each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Timing {
     /// Duration of the fixation cross; 0 for none.

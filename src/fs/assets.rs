@@ -1,4 +1,4 @@
-//! Finds the files that ship with the project: weights, photos, recordings.
+//! Paths of the files that ship with the project: weights, photos, recordings.
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ pub(crate) fn shipped(path: &str) -> Result<PathBuf> {
     Err(Error::file(shipped, "shipped file not found; set METAMERS_ASSETS to the project's `assets` folder"))
 }
 
-/// Returns `path` itself if it exists or is absolute, else the shipped file with that relative path.
+/// Returns `path` if it exists or is absolute, else the shipped file with that relative path.
 pub(crate) fn find(path: &Path) -> Result<PathBuf> {
     if path.is_absolute() || path.exists() {
         return Ok(path.into());

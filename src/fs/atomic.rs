@@ -8,8 +8,8 @@ use crate::{Error, Result};
 /// Maximum symlink depth before a loop is assumed; Linux has the same limit.
 const MAX_LINKS: usize = 40;
 
-/// Writes a file atomically: writes a temporary file in the same folder, then renames it, so that neither a reader nor a crash sees half a
-/// file.
+/// Writes a file atomically: writes a temporary file in the same folder, then renames it, so that no reader sees an incomplete file, even
+/// after a crash.
 ///
 /// A symlink is followed and stays a symlink. An existing file keeps its permissions.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leaves_nothing_behind() {
+    fn a_failed_write_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("is a folder");
         fs::create_dir(&path).unwrap();

@@ -1,4 +1,4 @@
-//! The parts of a file name.
+//! Extensions of files, and the names of stimuli from file names.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_without_an_extension_has_an_empty_one() {
+    fn extensions_and_stimulus_names_of_paths() {
         let both = |path: &str| (stimulus_name(Path::new(path)), lowercase_extension(Path::new(path)));
         assert_eq!(both("photos/giant_panda.JPG"), ("giant panda".into(), "jpg".into()));
         assert_eq!(both("a.b.Metamer"), ("a.b".into(), "metamer".into()));

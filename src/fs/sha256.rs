@@ -20,7 +20,7 @@ pub(crate) fn is_valid(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_digest_of_no_bytes_is_the_published_one() {
+    fn the_digest_of_empty_input_is_the_published_one() {
         let empty = super::hex_digest(b"");
         assert_eq!(empty, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         assert!(super::is_valid(&empty) && super::is_valid(&empty.to_uppercase()));

@@ -11,11 +11,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(u32, Vec<f32>), String> {
     }
     let mut reader = WavReader::new(Cursor::new(bytes)).map_err(|e| format!("not a valid WAV file ({e})"))?;
     let WavSpec { channels, sample_rate, bits_per_sample, sample_format } = reader.spec();
-    // An extensible header can claim any number: above 32 no sample fits into an i32, and 0 bits have no full scale.
+    // An extensible header can claim any number; samples above 32 bits do not fit into an i32, and 0 bits have no full scale.
     if !(1..=32).contains(&bits_per_sample) {
         return Err(format!("{bits_per_sample} bits per sample are not supported, expected 8, 16, 24 or 32"));
     }
-    let claimed = reader.len() as usize;
+    let num_samples = reader.len() as usize;
     let read: Result<Vec<f32>, hound::Error> = match sample_format {
         SampleFormat::Float => reader.samples::<f32>().collect(),
         SampleFormat::Int => {
@@ -24,7 +24,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(u32, Vec<f32>), String> {
         }
     };
     let interleaved = read.map_err(|e| match e {
-        hound::Error::IoError(_) => format!("the file is truncated: its header claims {claimed} samples"),
+        hound::Error::IoError(_) => format!("the file is truncated: its header claims {num_samples} samples"),
         e => format!("cannot decode the samples ({e})"),
     })?;
     if interleaved.is_empty() || channels == 0 {
@@ -39,6 +39,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(u32, Vec<f32>), String> {
     Ok((sample_rate, samples))
 }
 
+/// Encodes samples in a format that hound supports.
 fn encode<S: hound::Sample>(spec: WavSpec, samples: impl Iterator<Item = S>) -> Vec<u8> {
     let mut bytes = Cursor::new(vec![]);
     let mut writer = WavWriter::new(&mut bytes, spec).expect("the format is supported");

@@ -22,10 +22,20 @@ use crate::{Error, Result};
 ///
 /// `e_i = sqrt(max(|ifft(F_i X)|^2, 1e-16))` with negative frequencies set to 0, `u = max(0, gain (h * e_i)[stride k]) + offset`, `y = u^power`.
 ///
-/// The gradient of the power is clamped to `steepest`, and [`Rectifier`] defines the gradient of `max(0, .)`. With the 2023 parameters
+/// The gradient of the power is clamped to `max_slope`, and [`Rectifier`] defines the gradient of `max(0, .)`. With the 2023 parameters
 /// the clamp acts where `y < 0.2995`; there the gradient differs from a finite difference by design.
 ///
 /// Inputs and outputs are float32, the computation is float64. Results are bit-identical for any number of threads. Cloning is cheap.
+///
+/// ```
+/// use metamers::hearing::Cochleagram;
+/// use metamers::prelude::*;
+///
+/// let cochleagram = Cochleagram::feather2023()?;
+/// let tone = Sound::tone(20_000, 2.0, 1000.0, 0.1)?;
+/// assert_eq!(cochleagram.compute(&tone)?.dims(), [1, 1, 211, 390]);
+/// # Ok::<(), metamers::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Cochleagram(Arc<Inner>);
 
@@ -35,6 +45,7 @@ struct Inner {
     bands: Vec<Subband>,
     to_bins: Arc<dyn RealToComplex<f64>>,
     to_samples: Arc<dyn ComplexToReal<f64>>,
+    /// Scratch buffers that no thread uses at the moment.
     idle: Mutex<Vec<SubbandScratch>>,
 }
 
@@ -51,8 +62,8 @@ impl Drop for Borrowed<'_> {
 
 impl Inner {
     fn borrow(&self) -> Borrowed<'_> {
-        let workspace = self.idle.lock().ok().and_then(|mut idle| idle.pop());
-        Borrowed(self, workspace.unwrap_or_default())
+        let scratch = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        Borrowed(self, scratch.unwrap_or_default())
     }
 
     fn spectrum(&self, waveform: &[f32]) -> Vec<Complex64> {
@@ -64,10 +75,10 @@ impl Inner {
 }
 
 impl Cochleagram {
-    /// A cochleagram with these parameters.
+    /// Creates a cochleagram with these parameters.
     ///
     /// # Errors
-    /// Invalid parameters; the message names the parameter.
+    /// [`Error::Invalid`] for an invalid parameter; the message names it.
     pub fn new(config: CochleagramConfig) -> Result<Self> {
         config.check()?;
         let layout = FrameLayout::new(&config, &low_pass(&config));
@@ -78,54 +89,58 @@ impl Cochleagram {
         Ok(Self(Arc::new(Inner { config, layout, bands, to_bins, to_samples, idle: Mutex::default() })))
     }
 
-    /// The cochleagram of Feather et al. 2023: 211 channels x 390 frames from 2 s at 20 kHz.
+    /// Creates the cochleagram of Feather et al. 2023: 211 channels x 390 frames from 2 s at 20 kHz.
     ///
     /// # Errors
-    /// Infallible in practice; see [`Cochleagram::new`].
+    /// Infallible for these parameters; the `Result` comes from [`Cochleagram::new`].
     pub fn feather2023() -> Result<Self> {
         Self::new(CochleagramConfig::feather2023())
     }
 
-    /// The cochleagram of Feather et al. 2019: 211 channels x 400 frames from 2 s at 20 kHz.
+    /// Creates the cochleagram of Feather et al. 2019: 211 channels x 400 frames from 2 s at 20 kHz.
     ///
     /// # Errors
-    /// Infallible in practice; see [`Cochleagram::new`].
+    /// Infallible for these parameters; the `Result` comes from [`Cochleagram::new`].
     pub fn feather2019() -> Result<Self> {
         Self::new(CochleagramConfig::feather2019())
     }
 
     /// The parameters.
+    #[must_use]
     pub fn config(&self) -> &CochleagramConfig {
         &self.0.config
     }
 
     /// The center frequencies of the band-pass filters in Hz, without the low-pass and high-pass filters at the ends.
+    #[must_use]
     pub fn centers(&self) -> Vec<f64> {
         centers(&self.0.config).0.into_iter().map(erb_inverse).collect()
     }
 
     /// The number of frames.
+    #[must_use]
     pub fn frames(&self) -> usize {
         self.0.config.frames_and_lead().0
     }
 
-    /// The cochleagram of a sound, `[1, 1, channels, frames]`; resamples the sound and cuts or pads it to the length.
+    /// Computes the cochleagram of a sound, `[1, 1, channels, frames]`, after resampling the sound and cutting or padding it to the
+    /// length.
     ///
     /// # Errors
-    /// As [`Sound::resample`] and [`Sound::fix_length`].
+    /// Fails like [`Sound::resample`] and [`Sound::fix_length`].
     pub fn compute(&self, sound: &Sound) -> Result<Tensor> {
         let config = &self.0.config;
         self.apply(&sound.resample(config.sample_rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
-    /// The clamped derivative `d y / d u` used in the backward pass, computed from `y`.
+    /// The derivative `dy / d(h * e)` of the backward pass, with the power's part clamped to `max_slope`, computed from `y`.
     fn slope(&self, y: f32) -> f64 {
-        let CochleagramConfig { power, offset, steepest, rectifier, gain, .. } = self.0.config;
+        let CochleagramConfig { power, offset, max_slope, rectifier, gain, .. } = self.0.config;
         let y = f64::from(y);
         if rectifier == Rectifier::Plain && y <= offset.powf(power) * (1.0 + 1e-6) {
             return 0.0;
         }
-        gain * (power * y.powf((power - 1.0) / power)).clamp(-steepest, steepest)
+        gain * (power * y.powf((power - 1.0) / power)).clamp(-max_slope, max_slope)
     }
 }
 
@@ -134,7 +149,7 @@ impl FrozenOp for Cochleagram {
         "cochleagram"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         (self.0.config.identity(), vec![])
     }
 
@@ -177,15 +192,15 @@ impl FrozenOp for Cochleagram {
         let size = inner.bands.len() * frames;
         let widths = inner.bands.iter().map(|band| band.bins().len());
         let mut parts = vec![Complex64::ZERO; widths.sum()];
-        let mut pulled = Vec::with_capacity(input.len());
+        let mut input_gradient = Vec::with_capacity(input.len());
         for ((waveform, output), gradient) in input.chunks(samples).zip(output.chunks(size)).zip(gradient.chunks(size))
         {
             let spectrum = inner.spectrum(waveform);
             let mut rest = parts.as_mut_slice();
             let mut tasks = Vec::with_capacity(inner.bands.len());
             for (i, band) in inner.bands.iter().enumerate() {
-                let (part, behind) = std::mem::take(&mut rest).split_at_mut(band.bins().len());
-                rest = behind;
+                let (part, remaining) = std::mem::take(&mut rest).split_at_mut(band.bins().len());
+                rest = remaining;
                 tasks.push((band, &output[i * frames..][..frames], &gradient[i * frames..][..frames], part));
             }
             tasks.into_par_iter().for_each_init(
@@ -200,9 +215,9 @@ impl FrozenOp for Cochleagram {
             let mut bins = inner.to_samples.make_input_vec();
             let mut rest = parts.as_slice();
             for band in &inner.bands {
-                let (part, behind) = rest.split_at(band.bins().len());
+                let (part, remaining) = rest.split_at(band.bins().len());
                 bins[band.bins()].iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
-                rest = behind;
+                rest = remaining;
             }
             // The inverse real FFT counts each bin twice, except bin 0 and the Nyquist bin.
             let nyquist = samples.is_multiple_of(2).then_some(samples / 2);
@@ -214,15 +229,15 @@ impl FrozenOp for Cochleagram {
             }
             let mut waveform = inner.to_samples.make_output_vec();
             self.0.to_samples.process(&mut bins, &mut waveform).expect("buffers of the planned size and real ends");
-            pulled.extend(waveform.into_iter().map(|v| v as f32));
+            input_gradient.extend(waveform.into_iter().map(|v| v as f32));
         }
-        pulled
+        input_gradient
     }
 }
 
 impl std::fmt::Debug for Cochleagram {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let CochleagramConfig { samples, sample_rate: rate, hz: [low, high], .. } = self.0.config;
+        let CochleagramConfig { samples, sample_rate: rate, frequency_range: [low, high], .. } = self.0.config;
         let (channels, frames) = (self.0.config.channels(), self.frames());
         write!(f, "Cochleagram({samples} samples at {rate} Hz -> {channels} x {frames}, {low} to {high} Hz)")
     }

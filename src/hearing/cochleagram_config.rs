@@ -5,43 +5,43 @@ use crate::{Error, Result};
 /// Parameters of a cochleagram; [`CochleagramConfig::feather2023`] and [`CochleagramConfig::feather2019`] are the published ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CochleagramConfig {
-    /// Sample rate of the waveform in Hz.
+    /// The sample rate of the waveform in Hz.
     pub sample_rate: u32,
-    /// Length of the waveform in samples.
+    /// The length of the waveform in samples.
     pub samples: usize,
     /// The lowest and the highest frequency of the filter bank, in Hz.
-    pub hz: [f64; 2],
-    /// Number of filters before oversampling (n).
+    pub frequency_range: [f64; 2],
+    /// The number n of filters before oversampling.
     pub filters: usize,
-    /// Oversampling factor of the filters (s).
+    /// The oversampling factor s of the filters, called `sample_factor` in pycochleagram.
     pub sample_factor: usize,
-    /// Hop between frames in samples.
-    pub stride: usize,
-    /// Number of taps of the low-pass filter.
+    /// The hop between frames in samples.
+    pub hop_length: usize,
+    /// The number of taps of the low-pass filter.
     pub taps: usize,
-    /// Beta of the low-pass filter's Kaiser window.
+    /// The beta of the low-pass filter's Kaiser window.
     pub beta: f64,
-    /// Padding of the waveform at its ends.
-    pub frames: Frames,
-    /// Gain of the low-passed envelopes.
+    /// The padding of the waveform at its ends.
+    pub padding: Padding,
+    /// The gain of the low-passed envelopes.
     pub gain: f64,
-    /// Offset added before the power.
+    /// The offset added before the power.
     pub offset: f64,
-    /// Exponent of the compression.
+    /// The exponent of the compression.
     pub power: f64,
-    /// Upper bound on the derivative of the power in the backward pass.
-    pub steepest: f64,
+    /// The upper bound on the derivative of the power in the backward pass.
+    pub max_slope: f64,
     /// The gradient where a low-passed envelope is negative.
     pub rectifier: Rectifier,
 }
 
-/// Padding of the waveform at its ends.
+/// The padding of the waveform at its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Frames {
+pub enum Padding {
     /// No padding: frames only where the whole low-pass filter lies inside the waveform.
     Valid,
-    /// One frame for each `stride` samples, with zeros around the waveform (TensorFlow's `SAME`).
+    /// One frame for each `hop_length` samples, with zeros around the waveform (TensorFlow's `SAME`).
     Same,
 }
 
@@ -49,56 +49,68 @@ pub enum Frames {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rectifier {
-    /// The gradient 1 everywhere.
+    /// 1 everywhere: the straight-through estimator.
     Identity,
-    /// The gradient 1 above 0, and 0 elsewhere.
+    /// 1 above 0, and 0 elsewhere.
     Plain,
 }
 
 impl CochleagramConfig {
     /// The parameters of Feather et al. (Nature Neuroscience 2023): 211 filters from 50 to 10,000 Hz, 390 frames from 2 s at 20 kHz.
+    #[must_use]
     pub fn feather2023() -> Self {
         Self {
             sample_rate: 20_000,
             samples: 40_000,
-            hz: [50.0, 10_000.0],
+            frequency_range: [50.0, 10_000.0],
             filters: 50,
             sample_factor: 4,
-            stride: 100,
+            hop_length: 100,
             taps: 1001,
             beta: 5.0,
-            frames: Frames::Valid,
+            padding: Padding::Valid,
             gain: 1.0,
             offset: 1e-8,
             power: 0.3,
-            steepest: 5.0,
+            max_slope: 5.0,
             rectifier: Rectifier::Identity,
         }
     }
 
     /// The parameters of Feather et al. (NeurIPS 2019): 211 filters from 20 to 8,000 Hz, 400 frames, envelopes scaled by 796.874.
+    #[must_use]
     pub fn feather2019() -> Self {
         Self {
-            hz: [20.0, 8_000.0],
-            frames: Frames::Same,
+            frequency_range: [20.0, 8_000.0],
+            padding: Padding::Same,
             gain: 796.874,
-            steepest: 1.0,
+            max_slope: 1.0,
             rectifier: Rectifier::Plain,
             ..Self::feather2023()
         }
     }
 
-    /// All parameters as integers for a network's fingerprint; floats are given as their bits.
+    /// All parameters as integers for a network's fingerprint; a float is given as the halves of its bits.
     pub(crate) fn identity(&self) -> Vec<usize> {
-        let Self { sample_rate, samples, hz: [lowest, highest], filters, sample_factor, stride, taps, .. } = *self;
+        let Self {
+            sample_rate,
+            samples,
+            frequency_range: [lowest, highest],
+            filters,
+            sample_factor,
+            hop_length: stride,
+            taps,
+            ..
+        } = *self;
         let whole = [sample_rate as usize, samples, filters, sample_factor, stride, taps];
-        let kinds = [self.frames as usize, self.rectifier as usize];
-        let fractions = [lowest, highest, self.beta, self.gain, self.offset, self.power, self.steepest];
+        let kinds = [self.padding as usize, self.rectifier as usize];
+        let fractions = [lowest, highest, self.beta, self.gain, self.offset, self.power, self.max_slope];
         let bits = fractions.iter().flat_map(|value| [value.to_bits() >> 32, value.to_bits() & u64::from(u32::MAX)]);
         whole.into_iter().chain(kinds).chain(bits.map(|half| half as usize)).collect()
     }
 
     /// The number of frequency channels: `s (n + 3) - 1`, of which `2 s` are low-pass and high-pass filters.
+    #[must_use]
     pub fn channels(&self) -> usize {
         // Saturates, because parameters that `check` rejects may have any size.
         self.sample_factor.saturating_mul(self.filters.saturating_add(3)).saturating_sub(1)
@@ -106,11 +118,11 @@ impl CochleagramConfig {
 
     /// The number of frames, and the number of samples by which the first frame starts before the waveform.
     pub(super) fn frames_and_lead(&self) -> (usize, usize) {
-        match self.frames {
-            Frames::Valid => ((self.samples - self.taps) / self.stride + 1, 0),
-            Frames::Same => {
-                let frames = self.samples.div_ceil(self.stride);
-                (frames, ((frames - 1) * self.stride + self.taps).saturating_sub(self.samples) / 2)
+        match self.padding {
+            Padding::Valid => ((self.samples - self.taps) / self.hop_length + 1, 0),
+            Padding::Same => {
+                let frames = self.samples.div_ceil(self.hop_length);
+                (frames, ((frames - 1) * self.hop_length + self.taps).saturating_sub(self.samples) / 2)
             }
         }
     }
@@ -118,29 +130,38 @@ impl CochleagramConfig {
     /// Checks that the parameters are valid.
     ///
     /// # Errors
-    /// [`Error::Invalid`] that names the parameter.
+    /// [`Error::Invalid`] for an invalid parameter; the message names it.
     pub fn check(&self) -> Result<()> {
-        let [low, high] = self.hz;
+        let [low, high] = self.frequency_range;
         let nyquist = f64::from(self.sample_rate) / 2.0;
         if !(low > 0.0 && low < high && high <= nyquist) {
-            let reason = format!("needs 0 < low < high <= {nyquist} (half the rate), got {low} and {high}");
-            return Err(Error::invalid("cochleagram.hz", reason));
+            let reason =
+                format!("must satisfy 0 < low < high <= {nyquist} Hz, half the sample rate; got {low} and {high} Hz");
+            return Err(Error::invalid("cochleagram.frequency_range", reason));
         }
         if self.filters == 0 || self.sample_factor == 0 || self.channels() > 4096 {
-            let reason =
-                format!("{} filters, {} times as dense, are not a valid filter bank", self.filters, self.sample_factor);
+            let reason = format!(
+                "filters and sample_factor must be at least 1 and give at most 4096 channels, got {} and {}",
+                self.filters, self.sample_factor
+            );
             return Err(Error::invalid("cochleagram.filters", reason));
         }
         let (stride, taps) = (1..=self.samples, 1..=self.samples);
-        if !stride.contains(&self.stride) || !taps.contains(&self.taps) || self.samples > 1 << 24 {
-            let reason = format!("{} samples, {} taps, stride {} give no frames", self.samples, self.taps, self.stride);
+        if !stride.contains(&self.hop_length) || !taps.contains(&self.taps) || self.samples > 1 << 24 {
+            let reason = format!(
+                "taps and hop_length must be from 1 to the number of samples, which is at most {}; got {} taps, hop_length {} and {} samples",
+                1 << 24,
+                self.taps,
+                self.hop_length,
+                self.samples
+            );
             return Err(Error::invalid("cochleagram.taps", reason));
         }
         for (what, value) in [
             ("gain", self.gain),
             ("offset", self.offset),
             ("power", self.power),
-            ("steepest", self.steepest),
+            ("max_slope", self.max_slope),
             ("beta", self.beta),
         ] {
             if !(value.is_finite() && value > 0.0) {
@@ -157,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_any_size_are_refused_and_not_computed_with() {
+    fn huge_parameters_are_errors_without_overflow() {
         let preset = CochleagramConfig::feather2023();
         assert_eq!(
             (preset.channels(), CochleagramConfig { sample_factor: 1, filters: 1, ..preset.clone() }.channels()),
@@ -172,8 +193,10 @@ mod tests {
                 assert!(error.contains("cochleagram.filters"), "{error}");
             }
             for (stride, taps, samples) in [(number, 1001, 40_000), (100, number, 40_000), (100, 1001, number)] {
-                let error =
-                    CochleagramConfig { stride, taps, samples, ..preset.clone() }.check().unwrap_err().to_string();
+                let error = CochleagramConfig { hop_length: stride, taps, samples, ..preset.clone() }
+                    .check()
+                    .unwrap_err()
+                    .to_string();
                 assert!(error.contains("cochleagram.taps"), "{error}");
             }
         }

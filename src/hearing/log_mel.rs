@@ -14,67 +14,76 @@ use crate::{Error, Result};
 /// Parameters of the log-mel energies; [`LogMelConfig::efficient_word_net`] has those of EfficientWord-Net.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogMelConfig {
-    /// Sample rate of the waveform in Hz.
+    /// The sample rate of the waveform in Hz.
     pub sample_rate: u32,
-    /// Length of the waveform in samples.
+    /// The length of the waveform in samples.
     pub samples: usize,
-    /// Length of a frame in samples.
-    pub window: usize,
-    /// Hop between frames in samples.
-    pub step: usize,
-    /// Length of the Fourier transform in samples, even; frames are zero-padded to it.
-    pub fft: usize,
-    /// Number of mel filters from 0 Hz to half the sample rate.
-    pub filters: usize,
+    /// The length of a frame in samples.
+    pub win_length: usize,
+    /// The hop between frames in samples.
+    pub hop_length: usize,
+    /// The length of the Fourier transform in samples, an even number; frames are zero-padded to it.
+    pub n_fft: usize,
+    /// The number of mel filters from 0 Hz to half the sample rate.
+    pub n_mels: usize,
 }
 
 impl LogMelConfig {
     /// The parameters of EfficientWord-Net: 149 frames of 25 ms, 10 ms apart, and 64 filters, from 1.5 s at 16 kHz.
+    #[must_use]
     pub fn efficient_word_net() -> Self {
-        Self { sample_rate: 16_000, samples: 24_000, window: 400, step: 160, fft: 512, filters: 64 }
+        Self { sample_rate: 16_000, samples: 24_000, win_length: 400, hop_length: 160, n_fft: 512, n_mels: 64 }
     }
 
     /// The number of frames needed to cover all samples.
+    #[must_use]
     pub fn frames(&self) -> usize {
-        1 + self.samples.saturating_sub(self.window).div_ceil(self.step.max(1))
+        1 + self.samples.saturating_sub(self.win_length).div_ceil(self.hop_length.max(1))
     }
 
     /// Checks that the parameters are valid.
     ///
     /// # Errors
-    /// [`Error::Invalid`] that names the parameter.
+    /// [`Error::Invalid`] for an invalid parameter; the message names it.
     pub fn check(&self) -> Result<()> {
-        let &Self { sample_rate: rate, samples, window, step, fft, filters } = self;
+        let &Self { sample_rate: rate, samples, win_length, hop_length, n_fft, n_mels } = self;
         if rate == 0 || samples == 0 || samples > 1 << 24 {
-            let reason = format!("{samples} samples at {rate} Hz are not a valid waveform");
+            let reason = format!(
+                "the waveform must have 1 to {} samples and a sample rate above 0, got {samples} samples at {rate} Hz",
+                1 << 24
+            );
             return Err(Error::invalid("log mel.samples", reason));
         }
-        if step == 0 || window == 0 || window > fft || fft > 1 << 20 || !fft.is_multiple_of(2) {
-            let reason =
-                format!("needs 0 < step and 0 < window <= fft, an even number, got {step}, {window} and {fft}");
-            return Err(Error::invalid("log mel.window", reason));
+        if hop_length == 0 || win_length == 0 || win_length > n_fft || n_fft > 1 << 20 || !n_fft.is_multiple_of(2) {
+            let reason = format!(
+                "hop_length and win_length must be above 0, and n_fft even, at least win_length and at most {}; got hop_length \
+                 {hop_length}, win_length {win_length} and n_fft {n_fft}",
+                1 << 20
+            );
+            return Err(Error::invalid("log mel.win_length", reason));
         }
-        if filters == 0 || filters > fft {
-            let reason = format!("{filters} filters do not fit into {fft} samples");
-            return Err(Error::invalid("log mel.filters", reason));
+        if n_mels == 0 || n_mels > n_fft {
+            let reason = format!("must be from 1 to n_fft = {n_fft}, got {n_mels}");
+            return Err(Error::invalid("log mel.n_mels", reason));
         }
         Ok(())
     }
 
+    /// All parameters as integers for a network's fingerprint.
     pub(crate) fn identity(&self) -> Vec<usize> {
-        let Self { sample_rate: rate, samples, window, step, fft, filters } = *self;
-        vec![rate as usize, samples, window, step, fft, filters]
+        let Self { sample_rate: rate, samples, win_length, hop_length, n_fft, n_mels } = *self;
+        vec![rate as usize, samples, win_length, hop_length, n_fft, n_mels]
     }
 }
 
-/// The logarithm of the energy in each mel filter and frame; maps `[batch, samples]` to `[batch, 1, frames, filters]`.
+/// The logarithm of the energy in each mel filter and frame; maps `[batch, samples]` to `[batch, 1, frames, n_mels]`.
 ///
-/// With `x_t` the samples `step t` to `step t + window` (zero-padded at the end; no window function, no pre-emphasis), `X_t` their
-/// Fourier transform over `fft` samples and `w_j` the filters:
+/// With `x_t` the samples `hop_length t` to `hop_length t + win_length` (zero-padded at the end; no window function, no pre-emphasis), `X_t` their
+/// Fourier transform over `n_fft` samples and `w_j` the filters:
 ///
-/// `P_t[k] = |X_t[k]|^2 / fft`, `E_t[j] = sum_k w_j[k] P_t[k]`, `y_t[j] = ln E_t[j]`, and `ln 2^-52` where `E_t[j]` is 0.
+/// `P_t[k] = |X_t[k]|^2 / n_fft`, `E_t[j] = sum_k w_j[k] P_t[k]`, `y_t[j] = ln E_t[j]`, and `ln 2^-52` where `E_t[j]` is 0.
 ///
-/// Filter `j` rises from 0 at bin `b[j]` to 1 at `b[j+1]` and falls to 0 at `b[j+2]`, where `b[j] = floor((fft + 1) f[j] / rate)` and the
+/// Filter `j` rises from 0 at bin `b[j]` to 1 at `b[j+1]` and falls to 0 at `b[j+2]`, where `b[j] = floor((n_fft + 1) f[j] / rate)` and the
 /// `f` are spaced evenly on the mel scale `2595 log10(1 + f / 700)` from 0 Hz to half the rate. EfficientWord-Net takes these
 /// definitions from python_speech_features (James Lyons, MIT).
 ///
@@ -85,9 +94,9 @@ impl LogMelConfig {
 /// use metamers::hearing::{LogMel, LogMelConfig};
 /// use metamers::prelude::*;
 ///
-/// let ear = LogMel::new(LogMelConfig::efficient_word_net())?;
+/// let log_mel = LogMel::new(LogMelConfig::efficient_word_net())?;
 /// let tone = Sound::tone(16_000, 1.5, 1000.0, 0.1)?;
-/// assert_eq!(ear.compute(&tone)?.dims(), [1, 1, 149, 64]);
+/// assert_eq!(log_mel.compute(&tone)?.dims(), [1, 1, 149, 64]);
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone)]
@@ -107,52 +116,55 @@ struct MelFilter {
 }
 
 impl LogMel {
-    /// A log-mel front end with the given parameters.
+    /// Creates a log-mel front end with these parameters.
     ///
     /// # Errors
-    /// Invalid parameters; the message names the parameter.
+    /// [`Error::Invalid`] for an invalid parameter; the message names it.
     pub fn new(config: LogMelConfig) -> Result<Self> {
         config.check()?;
         let filters = filters(&config);
         let mut planner = RealFftPlanner::new();
-        let (to_bins, to_samples) = (planner.plan_fft_forward(config.fft), planner.plan_fft_inverse(config.fft));
+        let (to_bins, to_samples) = (planner.plan_fft_forward(config.n_fft), planner.plan_fft_inverse(config.n_fft));
         Ok(Self(Arc::new(Inner { config, filters, to_bins, to_samples })))
     }
 
     /// The parameters.
+    #[must_use]
     pub fn config(&self) -> &LogMelConfig {
         &self.0.config
     }
 
-    /// The log-mel energies of a sound, `[1, 1, frames, filters]`; resamples the sound and cuts or pads it to the length.
+    /// Computes the log-mel energies of a sound, `[1, 1, frames, n_mels]`, after resampling the sound and cutting or padding it to the
+    /// length.
     ///
     /// # Errors
-    /// As [`Sound::resample`] and [`Sound::fix_length`].
+    /// Fails like [`Sound::resample`] and [`Sound::fix_length`].
     pub fn compute(&self, sound: &Sound) -> Result<Tensor> {
         let config = &self.0.config;
         self.apply(&sound.resample(config.sample_rate)?.fix_length(config.samples)?.to_tensor()?)
     }
 
-    /// Calls `see` with each frame's index, first sample and spectrum.
-    fn each_frame(&self, waveform: &[f32], mut see: impl FnMut(usize, usize, &mut [Complex64])) {
+    /// Calls `visit` with each frame's index, first sample and spectrum.
+    fn each_frame(&self, waveform: &[f32], mut visit: impl FnMut(usize, usize, &mut [Complex64])) {
         let Inner { config, to_bins, .. } = &*self.0;
         let (mut samples, mut spectrum) = (to_bins.make_input_vec(), to_bins.make_output_vec());
         let mut scratch = to_bins.make_scratch_vec();
         for frame in 0..config.frames() {
-            let first = frame * config.step;
-            let inside = &waveform[first.min(waveform.len())..(first + config.window).min(waveform.len())];
+            let first = frame * config.hop_length;
+            let inside = &waveform[first.min(waveform.len())..(first + config.win_length).min(waveform.len())];
             samples.fill(0.0);
             samples.iter_mut().zip(inside).for_each(|(s, &v)| *s = f64::from(v));
             to_bins
                 .process_with_scratch(&mut samples, &mut spectrum, &mut scratch)
                 .expect("buffers of the planned size");
-            see(frame, first, &mut spectrum);
+            visit(frame, first, &mut spectrum);
         }
     }
 
+    /// The energy of a frame in one mel filter, `E_t[j]`.
     fn energy(&self, filter: &MelFilter, spectrum: &[Complex64]) -> f64 {
         let power = spectrum[filter.bins.clone()].iter().map(Complex64::norm_sqr);
-        power.zip(&filter.weights).map(|(p, w)| p * w).sum::<f64>() / self.0.config.fft as f64
+        power.zip(&filter.weights).map(|(p, w)| p * w).sum::<f64>() / self.0.config.n_fft as f64
     }
 }
 
@@ -161,7 +173,7 @@ impl FrozenOp for LogMel {
         "log mel"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         (self.0.config.identity(), vec![])
     }
 
@@ -172,7 +184,7 @@ impl FrozenOp for LogMel {
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
         let config = &self.0.config;
         match shape {
-            &[batch, samples] if samples == config.samples => Ok(vec![batch, 1, config.frames(), config.filters]),
+            &[batch, samples] if samples == config.samples => Ok(vec![batch, 1, config.frames(), config.n_mels]),
             _ => Err(Error::shape("the input of log mel", format!("[batch, {}]", config.samples), shape)),
         }
     }
@@ -194,9 +206,9 @@ impl FrozenOp for LogMel {
     fn backward(&self, input: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
         let Inner { config, filters, to_samples, .. } = &*self.0;
         let size = config.frames() * filters.len();
-        let (mut slopes, mut samples) = (vec![0.0; config.fft / 2 + 1], to_samples.make_output_vec());
+        let (mut slopes, mut samples) = (vec![0.0; config.n_fft / 2 + 1], to_samples.make_output_vec());
         let mut scratch = to_samples.make_scratch_vec();
-        let mut pulled = Vec::with_capacity(input.len());
+        let mut input_gradient = Vec::with_capacity(input.len());
         for (waveform, gradient) in input.chunks(config.samples).zip(gradient.chunks(size)) {
             let mut sums = vec![0.0f64; config.samples];
             self.each_frame(waveform, |frame, first, spectrum| {
@@ -209,8 +221,8 @@ impl FrozenOp for LogMel {
                         bins.zip(&filter.weights).for_each(|(s, w)| *s += slope * w);
                     }
                 }
-                // The gradient of |X[k]|^2 is 2 Re(X[k] e^(i 2 pi k n / fft)); the inverse real FFT counts all bins twice except the ends.
-                let (last, scale) = (spectrum.len() - 1, 1.0 / config.fft as f64);
+                // The gradient of |X[k]|^2 is 2 Re(X[k] e^(i 2 pi k n / n_fft)); the inverse real FFT counts all bins twice except the ends.
+                let (last, scale) = (spectrum.len() - 1, 1.0 / config.n_fft as f64);
                 for (k, (bin, slope)) in spectrum.iter_mut().zip(&slopes).enumerate() {
                     let end = k == 0 || k == last;
                     *bin *= slope * scale * if end { 2.0 } else { 1.0 };
@@ -220,30 +232,31 @@ impl FrozenOp for LogMel {
                 }
                 let done = to_samples.process_with_scratch(spectrum, &mut samples, &mut scratch);
                 done.expect("buffers of the planned size and real ends");
-                let inside = sums.iter_mut().skip(first).take(config.window);
+                let inside = sums.iter_mut().skip(first).take(config.win_length);
                 inside.zip(&samples).for_each(|(sum, g)| *sum += g);
             });
-            pulled.extend(sums.into_iter().map(|v| v as f32));
+            input_gradient.extend(sums.into_iter().map(|v| v as f32));
         }
-        pulled
+        input_gradient
     }
 }
 
 impl std::fmt::Debug for LogMel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let LogMelConfig { samples, sample_rate: rate, filters, .. } = self.0.config;
+        let LogMelConfig { samples, sample_rate: rate, n_mels: filters, .. } = self.0.config;
         write!(f, "LogMel({samples} samples at {rate} Hz -> {} x {filters})", self.0.config.frames())
     }
 }
 
+/// The triangular filters, spaced evenly on the mel scale.
 fn filters(config: &LogMelConfig) -> Vec<MelFilter> {
     let mel = |hz: f64| 2595.0 * (1.0 + hz / 700.0).log10();
     let hz = |mel: f64| 700.0 * (10f64.powf(mel / 2595.0) - 1.0);
     let rate = f64::from(config.sample_rate);
-    let step = mel(rate / 2.0) / (config.filters + 1) as f64;
-    let most = config.fft / 2;
-    let corner = |j: usize| ((config.fft + 1) as f64 * hz(step * j as f64) / rate).floor() as usize;
-    let corners: Vec<usize> = (0..config.filters + 2).map(|j| corner(j).min(most)).collect();
+    let step = mel(rate / 2.0) / (config.n_mels + 1) as f64;
+    let nyquist_bin = config.n_fft / 2;
+    let corner = |j: usize| ((config.n_fft + 1) as f64 * hz(step * j as f64) / rate).floor() as usize;
+    let corners: Vec<usize> = (0..config.n_mels + 2).map(|j| corner(j).min(nyquist_bin)).collect();
     let triangle = |c: &[usize]| {
         let up = (c[0]..c[1]).map(|k| (k - c[0]) as f64 / (c[1] - c[0]) as f64);
         let down = (c[1]..c[2]).map(|k| (c[2] - k) as f64 / (c[2] - c[1]) as f64);

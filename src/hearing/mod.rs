@@ -4,9 +4,9 @@
 //! use metamers::hearing::Cochleagram;
 //! use metamers::prelude::{networks::*, *};
 //!
-//! let ear = Cochleagram::feather2023()?;
+//! let cochleagram = Cochleagram::feather2023()?;
 //! let tone = Sound::tone(20_000, 2.0, 1000.0, 0.1)?;
-//! assert_eq!(ear.compute(&tone)?.dims(), [1, 1, 211, 390]);
+//! assert_eq!(cochleagram.compute(&tone)?.dims(), [1, 1, 211, 390]);
 //! # Ok::<(), metamers::Error>(())
 //! ```
 
@@ -19,5 +19,5 @@ mod row_kernels;
 mod subband;
 
 pub use cochleagram::Cochleagram;
-pub use cochleagram_config::{CochleagramConfig, Frames, Rectifier};
+pub use cochleagram_config::{CochleagramConfig, Padding, Rectifier};
 pub use log_mel::{LogMel, LogMelConfig};

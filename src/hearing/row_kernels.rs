@@ -7,15 +7,15 @@ use pulp::{Simd, WithSimd};
 /// Granularity of row lengths: a multiple of every SIMD width.
 pub const VECTOR: usize = 16;
 
-/// A weighted sum of rows: `output[b] = sum_k weights[k] * inputs[k][b]`, or `+=` if `add` is set.
-pub struct Mix<'a> {
+/// A weighted sum of rows: `output[b] = sum_k weights[k] * inputs[k][b]`, or `+=` with `add`.
+pub struct WeightedSum<'a> {
     pub add: bool,
     pub weights: &'a [f64],
     pub inputs: &'a [&'a [f64]],
     pub output: &'a mut [f64],
 }
 
-impl WithSimd for Mix<'_> {
+impl WithSimd for WeightedSum<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -50,11 +50,11 @@ impl WithSimd for Mix<'_> {
     }
 }
 
-/// The envelope of a complex signal: `output = sqrt(max(re^2 + im^2, least))`.
+/// The envelope of a complex signal: `output = sqrt(max(re^2 + im^2, floor))`.
 pub struct Envelope<'a> {
     pub re: &'a [f64],
     pub im: &'a [f64],
-    pub least: f64,
+    pub floor: f64,
     pub output: &'a mut [f64],
 }
 
@@ -63,36 +63,36 @@ impl WithSimd for Envelope<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let least = simd.splat_f64s(self.least);
+        let floor = simd.splat_f64s(self.floor);
         let (output, _) = S::as_mut_simd_f64s(self.output);
         let (re, im) = (S::as_simd_f64s(self.re).0, S::as_simd_f64s(self.im).0);
         for ((y, re), im) in output.iter_mut().zip(re).zip(im) {
             let square = simd.mul_add_e_f64s(*re, *re, simd.mul_f64s(*im, *im));
-            *y = simd.sqrt_f64s(simd.max_f64s(square, least));
+            *y = simd.sqrt_f64s(simd.max_f64s(square, floor));
         }
     }
 }
 
-/// The vector-Jacobian product of the envelope: `re *= g / |z|`, `im *= g / |z|`, and 0 where `|z|^2 < least`.
-pub struct Pull<'a> {
+/// The vector-Jacobian product of the envelope: `re *= g / |z|`, `im *= g / |z|`, and 0 where `|z|^2 < floor`.
+pub struct EnvelopeVjp<'a> {
     pub re: &'a mut [f64],
     pub im: &'a mut [f64],
-    pub least: f64,
+    pub floor: f64,
     pub gradient: &'a [f64],
 }
 
-impl WithSimd for Pull<'_> {
+impl WithSimd for EnvelopeVjp<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (least, zero) = (simd.splat_f64s(self.least), simd.splat_f64s(0.0));
+        let (floor, zero) = (simd.splat_f64s(self.floor), simd.splat_f64s(0.0));
         let (re, im) = (S::as_mut_simd_f64s(self.re).0, S::as_mut_simd_f64s(self.im).0);
         let gradient = S::as_simd_f64s(self.gradient).0;
         for ((re, im), g) in re.iter_mut().zip(im).zip(gradient) {
             let square = simd.mul_add_e_f64s(*re, *re, simd.mul_f64s(*im, *im));
-            let size = simd.sqrt_f64s(simd.max_f64s(square, least));
-            let silent = simd.less_than_f64s(square, least);
+            let size = simd.sqrt_f64s(simd.max_f64s(square, floor));
+            let silent = simd.less_than_f64s(square, floor);
             let factor = simd.select_f64s(silent, zero, simd.div_f64s(*g, size));
             *re = simd.mul_f64s(*re, factor);
             *im = simd.mul_f64s(*im, factor);

@@ -16,15 +16,15 @@ use rustfft::{Fft, FftPlanner};
 
 use super::cochleagram_config::CochleagramConfig;
 use super::filter_bank::{Filter, bessel};
-use super::row_kernels::{Envelope, Mix, Pull, VECTOR};
+use super::row_kernels::{Envelope, EnvelopeVjp, VECTOR, WeightedSum};
 
-/// Floor of the squared envelope.
-pub const LEAST: f64 = 1e-16;
+/// The floor of the squared envelope.
+pub const MIN_SQUARED_ENVELOPE: f64 = 1e-16;
 
-/// Number of taps of the interpolation kernel.
+/// The number of taps of the interpolation kernel.
 const TAPS: usize = 12;
 
-/// Minimum oversampling of the short inverse FFT relative to the bandwidth.
+/// The minimum oversampling of the short inverse FFT relative to the bandwidth.
 const OVERSAMPLING: f64 = 2.0;
 
 /// Memory layout of samples and frames: row `t` holds the samples `stride * b + t` for all blocks `b`.
@@ -32,7 +32,7 @@ pub struct FrameLayout {
     arch: Arch,
     samples: usize,
     stride: usize,
-    /// Length of a row without the margins.
+    /// The length of a row without the margins.
     across: usize,
     /// Padding before and after each row, for windows that extend beyond it.
     margin: usize,
@@ -44,7 +44,7 @@ pub struct FrameLayout {
 impl FrameLayout {
     pub fn new(config: &CochleagramConfig, low_pass: &[f64]) -> Self {
         let (frames, lead) = config.frames_and_lead();
-        let (samples, stride) = (config.samples, config.stride);
+        let (samples, stride) = (config.samples, config.hop_length);
         let blocks = samples.div_ceil(stride);
         let mut taps = vec![(vec![], vec![]); stride];
         for (tap, &weight) in low_pass.iter().enumerate() {
@@ -58,6 +58,7 @@ impl FrameLayout {
         Self { arch: Arch::new(), samples, stride, across, margin, frames, low_pass: taps }
     }
 
+    /// The length of a row with its margins.
     fn row(&self) -> usize {
         self.across + 2 * self.margin
     }
@@ -98,6 +99,7 @@ pub struct SubbandScratch {
     frames: Vec<f64>,
 }
 
+/// The first `length` values of a buffer, which is enlarged if necessary.
 fn sized<T: Clone + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
     if buffer.len() < length {
         buffer.resize(length, T::default());
@@ -124,8 +126,8 @@ impl Subband {
             _ => {
                 let shape = KaiserBessel::new(width as f64 / length as f64);
                 for (i, gain) in gains.iter_mut().enumerate() {
-                    let away = (filter.first + i) as f64 - middle as f64;
-                    *gain /= shape.response(away / length as f64);
+                    let offset = (filter.first + i) as f64 - middle as f64;
+                    *gain /= shape.response(offset / length as f64);
                 }
                 let lead = TAPS as isize / 2 - 1;
                 let weight = |p: usize, k: usize| shape.at(p as f64 / reduction as f64 + lead as f64 - k as f64);
@@ -185,7 +187,7 @@ impl Subband {
         for (k, input) in inputs.iter_mut().enumerate().take(taps) {
             *input = &coarse[self.tap(layout, r, k)..][..layout.across];
         }
-        layout.arch.dispatch(Mix { add: false, weights: &self.kernel[p], inputs: &inputs[..taps], output });
+        layout.arch.dispatch(WeightedSum { add: false, weights: &self.kernel[p], inputs: &inputs[..taps], output });
     }
 
     /// Computes the low-passed envelope, one value per frame.
@@ -205,13 +207,13 @@ impl Subband {
             self.interpolate(layout, &coarse[0], r, p, re);
             self.interpolate(layout, &coarse[1], r, p, im);
             let middle = &mut envelope[margin..][..across];
-            layout.arch.dispatch(Envelope { re, im, least: LEAST, output: middle });
-            // Outside the sound the envelope is 0, not `sqrt(LEAST)`.
+            layout.arch.dispatch(Envelope { re, im, floor: MIN_SQUARED_ENVELOPE, output: middle });
+            // Outside the sound the envelope is 0, not `sqrt(MIN_SQUARED_ENVELOPE)`.
             envelope[..margin].fill(0.0);
             envelope[margin + layout.inside(t)..].fill(0.0);
             let inputs: Vec<&[f64]> =
                 blocks.iter().map(|b| &envelope[(margin as isize + b) as usize..][..across]).collect();
-            layout.arch.dispatch(Mix { add: true, weights, inputs: &inputs, output: frames });
+            layout.arch.dispatch(WeightedSum { add: true, weights, inputs: &inputs, output: frames });
         }
         &frames[..layout.frames]
     }
@@ -236,7 +238,7 @@ impl Subband {
         let padded = sized(envelope, row);
         padded.fill(0.0);
         padded[margin..][..layout.frames].copy_from_slice(gradient);
-        let share = sized(frames, across);
+        let envelope_gradient = sized(frames, across);
         for r in 0..rows {
             let [re, im] = &mut *fine;
             let (re, im) = (sized(re, d * across), sized(im, d * across));
@@ -248,16 +250,16 @@ impl Subband {
                 let (blocks, weights) = &layout.low_pass[t];
                 let inputs: Vec<&[f64]> =
                     blocks.iter().map(|b| &padded[(margin as isize - b) as usize..][..across]).collect();
-                layout.arch.dispatch(Mix { add: false, weights, inputs: &inputs, output: share });
-                share[layout.inside(t)..].fill(0.0);
-                layout.arch.dispatch(Pull { re, im, least: LEAST, gradient: share });
+                layout.arch.dispatch(WeightedSum { add: false, weights, inputs: &inputs, output: envelope_gradient });
+                envelope_gradient[layout.inside(t)..].fill(0.0);
+                layout.arch.dispatch(EnvelopeVjp { re, im, floor: MIN_SQUARED_ENVELOPE, gradient: envelope_gradient });
             }
             for part in 0..2 {
                 let fine: Vec<&[f64]> = fine[part][..d * across].chunks(across).collect();
                 for k in 0..self.kernel[0].len() {
                     let weights: Vec<f64> = self.kernel.iter().map(|kernel| kernel[k]).collect();
                     let output = &mut coarse[part][rows * row + self.tap(layout, r, k)..][..across];
-                    layout.arch.dispatch(Mix { add: true, weights: &weights, inputs: &fine, output });
+                    layout.arch.dispatch(WeightedSum { add: true, weights: &weights, inputs: &fine, output });
                 }
             }
         }
@@ -295,13 +297,18 @@ struct KaiserBessel {
 
 impl KaiserBessel {
     /// The kernel for a band that occupies this fraction of the spectrum: its main lobe ends where the band's first image begins.
-    fn new(share: f64) -> Self {
-        Self { beta: std::f64::consts::PI * TAPS as f64 * (1.0 - share / 2.0) * 0.995 }
+    fn new(bandwidth: f64) -> Self {
+        Self { beta: std::f64::consts::PI * TAPS as f64 * (1.0 - bandwidth / 2.0) * 0.995 }
     }
 
+    /// The kernel at `u` samples from its center.
     fn at(&self, u: f64) -> f64 {
-        let place = 2.0 * u / TAPS as f64;
-        if place.abs() > 1.0 { 0.0 } else { bessel(self.beta * (1.0 - place * place).sqrt()) / bessel(self.beta) }
+        let position = 2.0 * u / TAPS as f64;
+        if position.abs() > 1.0 {
+            0.0
+        } else {
+            bessel(self.beta * (1.0 - position * position).sqrt()) / bessel(self.beta)
+        }
     }
 
     /// The kernel's Fourier transform at a frequency inside the main lobe.

@@ -25,11 +25,12 @@ use crate::network::{Classification, Input, KNOWN_BY_VALUES, Network};
 use crate::stimulus::{Image, Noise, Sound, Stimulus};
 use crate::synthesis::Metamer;
 
-/// Default stimuli.
+/// The default image.
 const DEFAULT_PHOTO: &str = "photos/dog.jpg";
+/// The default sound.
 const DEFAULT_RECORDING: &str = "speech/seven.wav";
 
-/// The results of [`Network::inspect`].
+/// The results of [`Network::inspect`]: stages, gradients, preprocessing, trial metamers and warnings.
 #[derive(Clone)]
 pub struct Inspection {
     network: Network,
@@ -61,14 +62,14 @@ impl Network {
     /// Problems of a stage become warnings, not errors.
     ///
     /// # Errors
-    /// Fails for a stimulus that the network does not accept.
+    /// Fails like [`Network::prepare`] for a stimulus that the network does not accept, and if the network cannot process it.
     pub fn inspect_on(&self, stimulus: impl Into<Stimulus>) -> Result<Inspection> {
         let stimulus = self.prepare(stimulus)?;
         let mut warnings = vec![];
         if self.weights_source().source == KNOWN_BY_VALUES {
             warnings.push(
                 "the network is identified by output values, which other machines may round differently; set the hash of its weights \
-                 with Network::with_provenance"
+                 with Network::with_weights_source"
                     .into(),
             );
         }
@@ -85,6 +86,7 @@ impl Network {
     }
 }
 
+/// Noise of the size of a stimulus: uniform pixels or pink noise.
 fn noise_like(stimulus: &Stimulus) -> Result<Stimulus> {
     Ok(match stimulus {
         Stimulus::Image(image) => {
@@ -96,26 +98,31 @@ fn noise_like(stimulus: &Stimulus) -> Result<Stimulus> {
 
 impl Inspection {
     /// The stages, from input to output.
+    #[must_use]
     pub fn stages(&self) -> &[InspectedStage] {
         &self.stages
     }
 
     /// Problems to solve before metamers of this network are used; empty if there are none.
+    #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The metamers after at most 20 steps.
+    /// The trial metamers, after at most 20 steps.
+    #[must_use]
     pub fn metamers(&self) -> Vec<&Metamer> {
         self.trials.iter().map(|trial| &trial.metamer).collect()
     }
 
     /// A description of the preprocessing before the first layer with learned weights.
+    #[must_use]
     pub fn preprocessing(&self) -> String {
         preprocessing::describe(&self.network)
     }
 
-    /// The layers whose gradient is a surrogate or undefined: the kind and number of layers, and the behaviour of the gradient.
+    /// The layers whose gradient is a surrogate or undefined: the kind and number of layers, and the behavior of the gradient.
+    #[must_use]
     pub fn gradients(&self) -> Vec<(String, String)> {
         gradient::special_cases(&self.network)
     }

@@ -8,7 +8,7 @@ use crate::ops::Relu;
 use crate::stimulus::{Sound, Stimulus};
 
 impl Inspection {
-    /// A table of preprocessing, weights, classes, gradients and warnings.
+    /// Tabulates preprocessing, weights, classes, gradients and warnings.
     pub fn table(&self) -> Table {
         let weights_source = self.network.weights_source();
         let classes = match (&self.classification, self.network.classes()) {
@@ -41,7 +41,7 @@ impl Inspection {
         table
     }
 
-    /// A table of the stages and their measurements.
+    /// Tabulates the stages and their measurements.
     pub fn stage_table(&self) -> Table {
         let input: usize = self.network.input().shape().iter().product();
         let (_, size) = self.network.field_grid();
@@ -84,7 +84,7 @@ impl Inspection {
         table
     }
 
-    /// A figure of the stimulus, the metamers after at most 20 steps, and their SNR during synthesis.
+    /// Plots the stimulus, the metamers after at most 20 steps, and their SNR during synthesis.
     pub fn figure(&self) -> Figure {
         let name = self.network.name();
         let alt = format!("{} and metamers of it after 20 steps at stages of {name}", self.stimulus.name());
@@ -126,7 +126,7 @@ fn decibels(snr: f64) -> String {
 }
 
 impl Inspection {
-    /// Audio players for original and metamers, if they are sounds.
+    /// Audio players of the original and the metamers; empty for images.
     fn players(&self) -> Vec<MimeBundle> {
         let Stimulus::Sound(original) = &self.stimulus else { return vec![] };
         let player = |name: &str, sound: &Sound| Player::new(name, sound.sample_rate(), sound.values().to_vec());

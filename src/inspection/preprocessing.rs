@@ -4,6 +4,7 @@ use crate::hearing::{Cochleagram, LogMel};
 use crate::network::{Input, Layer, Network};
 use crate::ops::{ChannelAffine, Standardize};
 
+/// Describes the preparation of a stimulus and the preprocessing layer of a network.
 pub(super) fn describe(network: &Network) -> String {
     let input = match *network.input() {
         Input::Image { shape: [channels, height, width], resize } => format!(
@@ -16,37 +17,38 @@ pub(super) fn describe(network: &Network) -> String {
         ),
     };
     let first = network.nodes().iter().find(|node| node.inputs.iter().any(|input| input.0 == 0));
-    let then = first.map_or_else(nothing, |node| of_layer(&node.layer));
+    let then = first.map_or_else(no_preprocessing, |node| describe_layer(&node.layer));
     format!("{input}; {then}")
 }
 
-fn nothing() -> String {
+fn no_preprocessing() -> String {
     "no further preprocessing".into()
 }
 
-fn of_layer(layer: &Layer) -> String {
+/// Describes the first layer of a network, if it preprocesses the input.
+fn describe_layer(layer: &Layer) -> String {
     if let Some(op) = layer.as_op::<ChannelAffine>() {
-        // y = x scale + shift = (x - mean) / deviation
+        // y = x scale + shift = (x - mean) / deviation.
         let list = |values: Vec<f32>| values.iter().map(|v| format!("{v:.3}")).collect::<Vec<_>>().join(", ");
         let mean = op.scale().iter().zip(op.shift()).map(|(a, b)| -b / a).collect();
         let deviation = op.scale().iter().map(|a| 1.0 / a).collect();
         format!("then (x − mean) / std for each channel, mean {}, std {}", list(mean), list(deviation))
-    } else if let Some(ear) = layer.as_op::<Cochleagram>() {
-        let (config, [low, high]) = (ear.config(), ear.config().hz);
+    } else if let Some(cochleagram) = layer.as_op::<Cochleagram>() {
+        let (config, [low, high]) = (cochleagram.config(), cochleagram.config().frequency_range);
         format!(
             "then a cochleagram of {} channels from {low} to {high} Hz and {} frames, to the power {}",
             config.channels(),
-            ear.frames(),
+            cochleagram.frames(),
             config.power
         )
-    } else if let Some(ear) = layer.as_op::<LogMel>() {
-        let config = ear.config();
-        format!("then {} log-mel energies in {} frames", config.filters, config.frames())
+    } else if let Some(log_mel) = layer.as_op::<LogMel>() {
+        let config = log_mel.config();
+        format!("then {} log-mel energies in {} frames", config.n_mels, config.frames())
     } else if layer.as_op::<Standardize>().is_some() {
         "then each frame standardised: mean subtracted, divided by the standard deviation".into()
     } else if matches!(layer, Layer::Module(_)) {
         "then the preprocessing inside the module".into()
     } else {
-        nothing()
+        no_preprocessing()
     }
 }

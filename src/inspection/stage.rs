@@ -7,11 +7,11 @@ use crate::network::{Network, Stage};
 use crate::ops::{Relu, values};
 use crate::stimulus::Stimulus;
 
-/// A larger fraction of silent units leaves little to match.
+/// The fraction of silent units above which a warning is given: there is little to match.
 const MAX_SILENT: f64 = 0.99;
-/// A larger fraction of saturated units carries little information.
+/// The fraction of saturated units above which a warning is given: they carry little information.
 const MAX_SATURATED: f64 = 0.5;
-/// Activations with a smaller relative difference do not depend on the input.
+/// The relative difference of activations below which a stage is taken not to depend on its input.
 const SAME_EPS: f64 = 1e-6;
 
 /// A stage and its measurements.

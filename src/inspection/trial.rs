@@ -6,13 +6,13 @@ use crate::network::Network;
 use crate::stimulus::Stimulus;
 use crate::synthesis::{Metamer, Point, StopReason, Synthesis};
 
-/// Maximum steps of a trial synthesis.
+/// The maximum number of steps of a trial synthesis.
 const MAX_STEPS: usize = 20;
-/// Timed gradient evaluations at each stage, after one to warm up.
+/// The number of timed gradient evaluations at each stage, after one to warm up.
 const TIMED_EVALUATIONS: usize = 2;
-/// SNR in dB at which a trial ends.
+/// The SNR in dB at which a trial ends.
 const MAX_SNR_DB: f64 = 60.0;
-/// Minimum gain in SNR of a trial without a warning, in dB.
+/// The gain in SNR, in dB, below which a warning is given.
 const MIN_GAIN_DB: f64 = 0.1;
 
 /// A trial synthesis and its history.

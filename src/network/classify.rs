@@ -7,18 +7,18 @@ use crate::display::{Bars, Figure, MimeBundle, Panel, Show};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
-/// A class with its softmax probability.
+/// A class and its softmax probability.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ClassScore {
-    /// Index of the class.
+    /// The index of the class.
     pub class: usize,
-    /// Name of the class.
+    /// The name of the class.
     pub name: String,
-    /// Softmax probability.
+    /// The softmax probability, from 0 to 1.
     pub probability: f64,
 }
 
-/// The most probable classes in descending order; at least one.
+/// The most probable classes of a stimulus, in descending order; at least one.
 #[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Classification {
@@ -54,10 +54,11 @@ impl Classification {
     /// [`Error::Invalid`] if there are no classes, or a probability lies outside `[0, 1]`.
     pub fn new(mut scores: Vec<ClassScore>) -> Result<Self> {
         if scores.is_empty() {
-            return Err(Error::invalid("classification", "has no class; it needs at least one"));
+            return Err(Error::invalid("classification", "must have at least one class"));
         }
-        if let Some(wrong) = scores.iter().find(|g| !(0.0..=1.0).contains(&g.probability)) {
-            let reason = format!("probabilities lie in [0, 1], \"{}\" has {}", wrong.name, wrong.probability);
+        if let Some(invalid) = scores.iter().find(|score| !(0.0..=1.0).contains(&score.probability)) {
+            let reason =
+                format!("probabilities must lie in [0, 1], but \"{}\" has {}", invalid.name, invalid.probability);
             return Err(Error::invalid("classification", reason));
         }
         scores.sort_by(|a, b| b.probability.total_cmp(&a.probability));
@@ -65,11 +66,13 @@ impl Classification {
     }
 
     /// The classes by descending probability; at least one.
+    #[must_use]
     pub fn scores(&self) -> &[ClassScore] {
         &self.scores
     }
 
     /// The most probable class.
+    #[must_use]
     pub fn top(&self) -> &ClassScore {
         &self.scores[0]
     }
@@ -93,10 +96,14 @@ impl Network {
             return Err(Error::invalid(self.name(), "is not a classifier: it has no class names"));
         };
         if k == 0 {
-            return Err(Error::invalid("k", "asks for no class; 1 gives the likeliest"));
+            return Err(Error::invalid("k", "must be at least 1, got 0; 1 gives the most probable class"));
         }
         if x.dims().first() != Some(&1) {
-            return Err(Error::shape("the input of classify_tensor", "[1, channels, height, width]", x.dims()));
+            return Err(Error::shape(
+                "the input of classify_tensor",
+                "a batch of one: [1, channels, height, width] or [1, samples]",
+                x.dims(),
+            ));
         }
         let logits = crate::ops::values(&self.run_to(last.node, x)?)?;
         crate::finite::check(|| format!("the logits of {}", self.name()), &logits)?;
@@ -113,8 +120,8 @@ impl Network {
 
 impl Show for Classification {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
-        let bars = self.scores.iter().map(|g| (g.name.clone(), g.probability));
-        let lines = self.scores.iter().map(|g| format!("{:6.2} %  {}", 100.0 * g.probability, g.name));
+        let bars = self.scores.iter().map(|score| (score.name.clone(), score.probability));
+        let lines = self.scores.iter().map(|score| format!("{:6.2} %  {}", 100.0 * score.probability, score.name));
         let text = lines.collect::<Vec<_>>().join("\n");
         let alt = format!("Class probabilities: {}", text.replace('\n', "; "));
         let figure =
@@ -134,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_always_a_likeliest_class() {
+    fn classes_are_sorted_by_probability_and_never_empty() {
         let answer = Classification::new(vec![score(1, 0.2), score(2, 0.7), score(3, 0.1)]).unwrap();
         assert_eq!(answer.top().class, 2);
         assert_eq!(answer.scores().iter().map(|g| g.class).collect::<Vec<_>>(), [2, 1, 3]);

@@ -14,7 +14,7 @@ impl Network {
     /// Computes only the layers that the stage depends on. The result is differentiable with respect to `x`.
     ///
     /// # Errors
-    /// An unknown stage, or an `x` whose shape does not match [`Network::input`].
+    /// [`Error::Unknown`] for an unknown stage, and [`Error::Shape`] for an `x` whose shape does not match [`Network::input`].
     pub fn forward_to(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
         self.run_to(self.stage(stage)?.node, x)
     }
@@ -25,10 +25,10 @@ impl Network {
     /// As [`Network::forward_to`].
     pub fn forward_to_each(&self, stages: &[&str], x: &Tensor) -> Result<Vec<Tensor>> {
         let ids = stages.iter().map(|name| Ok(self.stage(name)?.node)).collect::<Result<Vec<_>>>()?;
-        let mut wanted: Vec<Option<Tensor>> = vec![None; ids.len()];
+        let mut outputs: Vec<Option<Tensor>> = vec![None; ids.len()];
         let Some(last) = ids.iter().copied().max_by_key(|id| id.0) else { return Ok(vec![]) };
         let keep = |node: usize, value: &Tensor| {
-            for (slot, id) in wanted.iter_mut().zip(&ids) {
+            for (slot, id) in outputs.iter_mut().zip(&ids) {
                 if id.0 == node {
                     *slot = Some(value.clone());
                 }
@@ -38,7 +38,7 @@ impl Network {
         needed.sort_unstable();
         needed.dedup();
         self.run_nodes(&needed, last, x, keep)?;
-        wanted.into_iter().map(|v| v.ok_or_else(|| Error::invalid("stage", "was not computed"))).collect()
+        outputs.into_iter().map(|v| v.ok_or_else(|| Error::invalid("stage", "was not computed"))).collect()
     }
 
     /// The rectifier at the end of a stage, if any.
@@ -60,23 +60,29 @@ impl Network {
         self.run_nodes(&ancestors(self.nodes(), node), node, x, |_, _| {})
     }
 
-    fn run_nodes(&self, needed: &[usize], last: NodeId, x: &Tensor, see: impl FnMut(usize, &Tensor)) -> Result<Tensor> {
+    fn run_nodes(
+        &self,
+        needed: &[usize],
+        last: NodeId,
+        x: &Tensor,
+        visit: impl FnMut(usize, &Tensor),
+    ) -> Result<Tensor> {
         let shape = self.input().shape();
         if x.dims().len() != shape.len() + 1 || x.dims()[1..] != shape {
             let expected = format!("[batch, {}]", shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
             return Err(Error::shape(format!("the input of {}", self.name()), expected, x.dims()));
         }
-        run_nodes(self.nodes(), needed, last, x, see)
+        run_nodes(self.nodes(), needed, last, x, visit)
     }
 }
 
-/// Computes the value of node `last` from the `needed` nodes; calls `see` with each.
+/// Computes the value of node `last` from the `needed` nodes; calls `visit` with each.
 pub(super) fn run_nodes(
     nodes: &[Node],
     needed: &[usize],
     last: NodeId,
     x: &Tensor,
-    mut see: impl FnMut(usize, &Tensor),
+    mut visit: impl FnMut(usize, &Tensor),
 ) -> Result<Tensor> {
     let mut uses = vec![0usize; last.0 + 1];
     for &index in needed {
@@ -91,7 +97,7 @@ pub(super) fn run_nodes(
             let inputs: Vec<&Tensor> = node.inputs.iter().filter_map(|id| values[id.0].as_ref()).collect();
             node.layer.run(&inputs)?
         };
-        see(index, &output);
+        visit(index, &output);
         values[index] = Some(output);
         // Frees values after their last use; candle's graph keeps those that a gradient needs.
         for id in &node.inputs {
@@ -111,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stage_computes_its_ancestors_and_nothing_else() {
+    fn a_stage_computes_only_its_ancestors() {
         let net = crate::zoo::efficientnet_lite0().unwrap();
         let x = Tensor::zeros((1, 3, 224, 224), DType::F32, &Device::Cpu).unwrap();
         let executed = |stage: &str| {

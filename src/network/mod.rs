@@ -8,11 +8,11 @@
 //! use metamers::prelude::*;
 //!
 //! let net = zoo::cochcnn_words()?;
-//! let word = net.prepare(&Sound::open("speech/november.wav")?)?;   // resampled, cut to two seconds; its level stays
+//! let word = net.prepare(&Sound::open("speech/november.wav")?)?;   // resampled, cut to two seconds; the level is unchanged
 //! let activations = net.forward_to("relu2", &word.to_tensor()?)?;
 //! assert_eq!(activations.dims()[1..], net.stage("relu2")?.shape);
 //! assert_eq!(net.classify(&word, 1)?.top().name, "november");
-//! assert!(net.stage("relu9").unwrap_err().to_string().contains("relu2"));   // an error names what there is
+//! assert!(net.stage("relu9").unwrap_err().to_string().contains("relu2"));   // the error lists similar stages
 //! # Ok::<(), metamers::Error>(())
 //! ```
 
@@ -45,6 +45,17 @@ use crate::{Error, Result};
 /// Inputs are images `[batch, channels, height, width]` with values in `[0, 1]`, or waveforms `[batch, samples]` in `[-1, 1]`. The
 /// network's first layers do the preprocessing (colour normalisation, a cochleagram), so gradients are with respect to the stimulus
 /// that a person sees or hears.
+///
+/// ```
+/// use metamers::prelude::*;
+///
+/// let net = zoo::efficientnet_lite0()?;
+/// let panda = Image::open("photos/red_panda.jpg")?;
+/// assert_eq!(net.classify(&panda, 5)?.top().name, "red panda");
+/// let activations = net.forward_to("block5", &net.prepare(&panda)?.to_tensor()?)?;
+/// assert_eq!(activations.dims(), [1, 80, 14, 14]);
+/// # Ok::<(), metamers::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Network(Arc<Inner>);
 
@@ -71,15 +82,16 @@ pub enum Input {
     },
     /// Waveforms: tensors `[batch, samples]` with values in `[-1, 1]`.
     Sound {
-        /// Length of a waveform in samples.
+        /// The length of a waveform in samples.
         samples: usize,
-        /// Sample rate in Hz.
+        /// The sample rate in Hz.
         sample_rate: u32,
     },
 }
 
 impl Input {
     /// The shape of one input, without the batch.
+    #[must_use]
     pub fn shape(&self) -> Vec<usize> {
         match *self {
             Self::Image { shape, .. } => shape.to_vec(),
@@ -98,22 +110,25 @@ pub(crate) struct Node {
 }
 
 impl Network {
-    /// The architecture's name.
+    /// The name of the architecture.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
     /// The input that the network takes.
+    #[must_use]
     pub fn input(&self) -> &Input {
         &self.0.input
     }
 
     /// The stages, whose activations a metamer can match, from the input to the output.
+    #[must_use]
     pub fn stages(&self) -> &[Stage] {
         &self.0.stages
     }
 
-    /// The stage of this name.
+    /// The stage with this name.
     ///
     /// # Errors
     /// [`Error::Unknown`] with the most similar names if there is no such stage.
@@ -123,16 +138,19 @@ impl Network {
     }
 
     /// The names of the classes; `None` if the network is not a classifier.
+    #[must_use]
     pub fn classes(&self) -> Option<&[String]> {
         self.0.classes.as_deref()
     }
 
     /// The source of the weights.
+    #[must_use]
     pub fn weights_source(&self) -> &WeightsSource {
         &self.0.provenance
     }
 
     /// The number of parameters of all layers; shared weights, such as those of a recurrent area's steps, count once.
+    #[must_use]
     pub fn num_parameters(&self) -> usize {
         Layer::count_parameters(self.0.nodes.iter().map(|n| &n.layer))
     }

@@ -5,7 +5,7 @@ use crate::display::{Align, MimeBundle, Show, Table};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
-/// A nearest-neighbour classifier on the activations of one stage, for networks without classes.
+/// A nearest-neighbour classifier on the activations of a stage, for networks without classes.
 ///
 /// Similarity is the cosine `a . b / (|a| |b|)` of the activations. For a name with several examples it is the mean of their
 /// cosines, which is the cosine to the mean of the normalised examples times that mean's length (prototypes: Snell, Swersky &
@@ -35,6 +35,7 @@ pub struct NearestNeighbor {
 
 /// A name and its examples' similarity to the stimulus.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Neighbor {
     /// The name.
     pub name: String,
@@ -48,11 +49,13 @@ pub struct Neighbors(Vec<Neighbor>);
 
 impl Neighbors {
     /// The names by descending similarity; at least one.
+    #[must_use]
     pub fn all(&self) -> &[Neighbor] {
         &self.0
     }
 
     /// The nearest name.
+    #[must_use]
     pub fn top(&self) -> &Neighbor {
         &self.0[0]
     }
@@ -73,12 +76,13 @@ impl NearestNeighbor {
     /// # Errors
     /// As [`Network::prepare`], and when all units of the stage are 0 for the example.
     pub fn add(&mut self, name: impl Into<String>, example: impl Into<Stimulus>) -> Result<()> {
-        let vector = self.vector(example.into())?;
+        let vector = self.unit_vector(example.into())?;
         self.examples.push((name.into(), vector));
         Ok(())
     }
 
-    /// The number of examples added.
+    /// The number of examples.
+    #[must_use]
     pub fn examples(&self) -> usize {
         self.examples.len()
     }
@@ -89,9 +93,9 @@ impl NearestNeighbor {
     /// When there are no examples or `k` is 0; as [`NearestNeighbor::add`].
     pub fn query(&self, stimulus: impl Into<Stimulus>, k: usize) -> Result<Neighbors> {
         if k == 0 {
-            return Err(Error::invalid("k", "asks for no name; 1 gives the nearest"));
+            return Err(Error::invalid("k", "must be at least 1, got 0; 1 gives the nearest name"));
         }
-        let vector = self.vector(stimulus.into())?;
+        let vector = self.unit_vector(stimulus.into())?;
         let mut sums: Vec<(&str, f64, usize)> = vec![];
         for (name, example) in &self.examples {
             let cosine: f64 = example.iter().zip(&vector).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
@@ -103,14 +107,15 @@ impl NearestNeighbor {
         let mean = |(name, sum, count): (&str, f64, usize)| Neighbor { name: name.into(), cosine: sum / count as f64 };
         let mut found: Vec<Neighbor> = sums.into_iter().map(mean).collect();
         if found.is_empty() {
-            return Err(Error::invalid("nearest", "has no examples; add one with add"));
+            return Err(Error::invalid("nearest neighbor", "has no examples; add one with NearestNeighbor::add"));
         }
         found.sort_by(|a, b| b.cosine.total_cmp(&a.cosine));
         found.truncate(k);
         Ok(Neighbors(found))
     }
 
-    fn vector(&self, stimulus: Stimulus) -> Result<Vec<f32>> {
+    /// The stage's activations for a stimulus, normalised to unit length.
+    fn unit_vector(&self, stimulus: Stimulus) -> Result<Vec<f32>> {
         let x = self.network.prepare(stimulus)?.to_tensor()?;
         let mut vector = crate::ops::values(&self.network.forward_to(&self.stage, &x)?)?;
         crate::finite::check(|| format!("stage \"{}\"", self.stage), &vector)?;
@@ -118,7 +123,7 @@ impl NearestNeighbor {
         if length == 0.0 {
             return Err(Error::invalid(
                 format!("stage \"{}\"", self.stage),
-                "is silent for this stimulus: all units are 0",
+                "is silent for this stimulus: all units are 0, so a cosine is undefined",
             ));
         }
         vector.iter_mut().for_each(|v| *v = (f64::from(*v) / length) as f32);
@@ -128,13 +133,13 @@ impl NearestNeighbor {
 
 impl std::fmt::Debug for NearestNeighbor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Nearest({} at {}, {} examples)", self.network.name(), self.stage, self.examples.len())
+        write!(f, "NearestNeighbor({} at {}, {} examples)", self.network.name(), self.stage, self.examples.len())
     }
 }
 
 impl Show for Neighbors {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
-        let rows = self.0.iter().map(|m| [m.name.clone(), format!("{:.3}", m.cosine)]);
+        let rows = self.0.iter().map(|neighbor| [neighbor.name.clone(), format!("{:.3}", neighbor.cosine)]);
         let empty = Table::new(["nearest", "cosine"]).align([Align::Left, Align::Right]);
         rows.fold(empty, Table::row).mime_bundles()
     }
@@ -181,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_counts_by_the_mean_of_its_examples() {
+    fn similarity_is_the_mean_over_the_examples_of_a_name() {
         let mut words = NearestNeighbor::new(&samples(), "unit").unwrap();
         assert!(words.query(sound([1.0; 4]), 1).unwrap_err().to_string().contains("has no examples"));
         words.add("left", sound([0.5, 0.0, 0.0, 0.0])).unwrap();
@@ -196,11 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_compared_is_an_error() {
+    fn silent_and_invalid_inputs_are_errors() {
         let mut words = NearestNeighbor::new(&samples(), "unit").unwrap();
         assert!(words.add("silence", sound([0.0; 4])).unwrap_err().to_string().contains("silent"));
         words.add("left", sound([0.5, 0.0, 0.0, 0.0])).unwrap();
-        assert!(words.query(sound([1.0; 4]), 0).unwrap_err().to_string().contains("no name"));
+        assert!(words.query(sound([1.0; 4]), 0).unwrap_err().to_string().contains("at least 1"));
         assert!(words.query(Image::noise(8, 8, Noise::Uniform { low: 0.0, high: 1.0 }, 1).unwrap(), 1).is_err());
         assert!(NearestNeighbor::new(&samples(), "unti").unwrap_err().to_string().contains("unit"));
     }

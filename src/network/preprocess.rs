@@ -8,8 +8,8 @@ impl Network {
     /// Preprocesses a stimulus for the network.
     ///
     /// An image is resized so that its shorter side is [`Input::Image`]'s `resize`, then centre-cropped. A sound is resampled to
-    /// [`Input::Sound`]'s sample rate, then cut or padded around the middle; it keeps its level. A stimulus that already matches the
-    /// input is unchanged.
+    /// [`Input::Sound`]'s sample rate, then trimmed or padded with silence equally at both ends; its level is unchanged. A
+    /// stimulus that already matches the input is unchanged.
     ///
     /// The word networks were trained at a single level: set a recording's level first with
     /// [`Sound::prepare`](crate::stimulus::Sound::prepare).
@@ -20,7 +20,7 @@ impl Network {
         match (self.input(), stimulus.into()) {
             (&Input::Image { shape: [channels, height, width], resize }, Stimulus::Image(image)) => {
                 if channels != 3 {
-                    return Err(Error::invalid(self.name(), format!("takes {channels} channels, and images have 3")));
+                    return Err(Error::invalid(self.name(), format!("takes {channels} channels, but images have 3")));
                 }
                 if (image.height(), image.width()) == (height, width) {
                     return Ok(image.into());

@@ -8,10 +8,10 @@ use crate::ops::Locality;
 const UNKNOWN: &str = "not known";
 
 impl Network {
-    /// A table of the stages: shape, units, receptive field, and parameters and multiply-adds up to each.
+    /// The stages as a table: shape, units, receptive field, and parameters and multiply-adds up to each.
     pub fn table(&self) -> Table {
         let (cells, size) = self.field_grid();
-        let takes = match *self.input() {
+        let input = match *self.input() {
             Input::Image { shape: [channels, height, width], .. } => {
                 format!("{channels} × {height} × {width}, values in [0, 1]")
             }
@@ -21,7 +21,7 @@ impl Network {
         let headers = ["stage", "shape", "units", &field, "parameters", "multiply-adds (million)"];
         let mut table = Table::new(headers)
             .align([Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right])
-            .caption(format!("{}: input {takes}", self.name()));
+            .caption(format!("{}: input {input}", self.name()));
         for stage in self.stages() {
             // The parameters and operations of a custom module are unknown.
             let opaque = self.modules(&stage.name).is_ok_and(|modules| !modules.is_empty());
@@ -73,7 +73,7 @@ mod tests {
     use super::thousands;
 
     #[test]
-    fn digits_stand_in_groups_of_three() {
+    fn thousands_are_separated_by_commas() {
         assert_eq!([7, 999, 1000, 401_408, 4_652_008].map(thousands), ["7", "999", "1,000", "401,408", "4,652,008"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Per-channel affine: input normalisation, and batch normalisation that is not folded into a convolution.
+//! Per-channel affine maps: input normalisation, and batch normalisation that is not folded into a convolution.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::frozen::FrozenOp;
 use crate::{Error, Result};
 
-/// `y[n, c, ..] = x[n, c, ..] * scale[c] + shift[c]`.
+/// A per-channel affine map: `y[n, c, ..] = x[n, c, ..] * scale[c] + shift[c]`; keeps the shape.
 #[derive(Clone)]
 pub struct ChannelAffine {
     scale: Arc<[f32]>,
@@ -29,22 +29,22 @@ impl ChannelAffine {
     pub fn new(scale: &[f32], shift: &[f32]) -> Result<Self> {
         if scale.len() != shift.len() || scale.is_empty() {
             let reason =
-                format!("needs equally many scales and shifts, at least one, got {} and {}", scale.len(), shift.len());
+                format!("needs as many scales as shifts, at least one, got {} and {}", scale.len(), shift.len());
             return Err(Error::invalid("channel affine", reason));
         }
         Ok(Self { scale: scale.into(), shift: shift.into() })
     }
 
-    /// `(x - mean) / deviation` for each channel.
+    /// The normalisation `(x - mean) / deviation` of each channel.
     ///
     /// # Errors
-    /// When the slices differ in length or a deviation is 0.
+    /// When the slices differ in length or are empty, or a deviation is 0.
     pub fn normalize(mean: &[f32], deviation: &[f32]) -> Result<Self> {
         if deviation.contains(&0.0) {
             return Err(Error::invalid("channel affine", "a standard deviation must not be 0"));
         }
         if mean.len() != deviation.len() {
-            let reason = format!("needs equally many means and deviations, got {} and {}", mean.len(), deviation.len());
+            let reason = format!("needs as many means as deviations, got {} and {}", mean.len(), deviation.len());
             return Err(Error::invalid("channel affine", reason));
         }
         let scale: Vec<f32> = deviation.iter().map(|d| 1.0 / d).collect();
@@ -66,7 +66,7 @@ impl FrozenOp for ChannelAffine {
         "channel affine"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         (vec![], vec![&self.scale, &self.shift])
     }
 

@@ -8,7 +8,7 @@ use super::frozen::{FrozenOp, Locality};
 use super::window::Window;
 use crate::{Error, Result};
 
-/// The mean under each window.
+/// Average pooling: the mean under each window, `[batch, channels, height, width]`.
 ///
 /// As in PyTorch, the divisor is the number of the window's pixels inside the padded image, or, with
 /// [`AvgPool2d::exclude_padding`], inside the image itself. Pixels beyond the padding, which a window can reach with `ceil_mode`,
@@ -21,20 +21,20 @@ pub struct AvgPool2d {
 }
 
 impl AvgPool2d {
-    /// A pool with this window, which counts padding.
+    /// A pool with this window, which includes the padding in the mean.
     #[must_use]
     pub fn new(window: Window) -> Self {
         Self { window, ceil: false, count_padding: true }
     }
 
-    /// Rounds the output's size up, as PyTorch's `ceil_mode` does.
+    /// Rounds the output size up, as PyTorch's `ceil_mode`.
     #[must_use]
     pub fn ceil_mode(mut self) -> Self {
         self.ceil = true;
         self
     }
 
-    /// Leaves the padding out of the mean, as PyTorch does without `count_include_pad`.
+    /// Excludes the padding from the mean, as PyTorch's `count_include_pad=False`.
     #[must_use]
     pub fn exclude_padding(mut self) -> Self {
         self.count_padding = false;
@@ -42,6 +42,7 @@ impl AvgPool2d {
     }
 
     /// The window of the pool.
+    #[must_use]
     pub fn window(&self) -> Window {
         self.window
     }
@@ -51,7 +52,7 @@ impl AvgPool2d {
         !self.ceil && (self.count_padding || self.window.padding == Default::default())
     }
 
-    /// The extent of window `at` along one axis: its pixels inside the image, and the number of pixels that count.
+    /// The extent of window `at` along an axis: its pixels inside the image, and the number of pixels in the divisor.
     fn extent(&self, at: usize, axis: usize, size: usize) -> (std::ops::Range<usize>, usize) {
         let p = self.window.padding;
         let (before, after) = [(p.top, p.bottom), (p.left, p.right)][axis];
@@ -85,7 +86,7 @@ impl FrozenOp for AvgPool2d {
         "average pool"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         let mut numbers = self.window.numbers();
         numbers.extend([usize::from(self.ceil), usize::from(self.count_padding)]);
         (numbers, vec![])

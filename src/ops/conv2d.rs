@@ -36,6 +36,17 @@ impl Default for Conv2dConfig {
 /// Input `[batch, channels, height, width]`, weight `[outputs, channels / groups, kernel height, kernel width]`,
 /// bias `[outputs]`. Depthwise convolutions (one input channel a group) run directly, all others as
 /// matrix products of im2col columns.
+///
+/// ```
+/// use metamers::candle::{DType, Device, Tensor};
+/// use metamers::ops::{Conv2d, Conv2dConfig, Frozen};
+///
+/// let weight = Tensor::ones((8, 3, 5, 5), DType::F32, &Device::Cpu)?;
+/// let conv = Conv2d::new(&weight, None, Conv2dConfig { stride: [2, 2], ..Default::default() })?;
+/// let y = conv.apply(&Tensor::zeros((1, 3, 32, 32), DType::F32, &Device::Cpu)?)?;
+/// assert_eq!(y.dims(), [1, 8, 14, 14]);
+/// # Ok::<(), metamers::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Conv2d {
     pub(super) weight: Arc<[f32]>,
@@ -64,7 +75,7 @@ struct Sizes {
 }
 
 impl Conv2d {
-    /// A convolution from its weight and bias.
+    /// A convolution with this weight and bias.
     ///
     /// # Errors
     /// When shapes and groups are inconsistent or values are not float32.
@@ -90,6 +101,7 @@ impl Conv2d {
     }
 
     /// The window of the kernel.
+    #[must_use]
     pub fn window(&self) -> Window {
         self.window
     }
@@ -141,7 +153,7 @@ impl FrozenOp for Conv2d {
         "conv2d"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         let bias = self.bias.as_deref();
         let mut numbers = self.window.numbers();
         numbers.extend([self.groups, self.outputs, self.depth, usize::from(bias.is_some())]);
@@ -281,7 +293,7 @@ impl Conv2d {
         weight_gradient
     }
 
-    /// im2col: for each weight of a kernel, the input pixel that each output multiplies it with.
+    /// im2col: a row for each weight of a kernel, with the input pixel that each output multiplies by it.
     fn im2col(&self, input: &[f32], s: &Sizes, columns: &mut [f32]) {
         columns.par_chunks_mut(s.n).enumerate().for_each(|(row, columns)| self.im2col_row(row, input, s, columns));
     }
@@ -293,7 +305,7 @@ impl Conv2d {
         let (channel, tap) = (row / (taps_down * taps_across), row % (taps_down * taps_across));
         let input = &input[channel * height * width..][..height * width];
         columns.fill(0.0);
-        self.each_run(tap, s, |out_row, first, end, in_row, from| {
+        self.for_each_row(tap, s, |out_row, first, end, in_row, from| {
             let columns = &mut columns[out_row * out_width..][first..end];
             let pixels = input[in_row * width + from..].iter().step_by(self.window.stride[1]);
             columns.iter_mut().zip(pixels).for_each(|(c, &x)| *c = x);
@@ -312,7 +324,7 @@ impl Conv2d {
         let [_, out_width] = s.output;
         for tap in 0..taps {
             let columns = &columns[(channel * taps + tap) * s.n..][..s.n];
-            self.each_run(tap, s, |out_row, first, end, in_row, from| {
+            self.for_each_row(tap, s, |out_row, first, end, in_row, from| {
                 let columns = &columns[out_row * out_width..][first..end];
                 let pixels = input_gradient[in_row * width + from..].iter_mut().step_by(self.window.stride[1]);
                 columns.iter().zip(pixels).for_each(|(&c, x)| *x += c);
@@ -322,7 +334,7 @@ impl Conv2d {
 
     /// Calls `f(output row, first column, end column, input row, first input column)` for each row of outputs at which a
     /// tap of the kernel lies inside the image.
-    fn each_run(&self, tap: usize, s: &Sizes, mut f: impl FnMut(usize, usize, usize, usize, usize)) {
+    fn for_each_row(&self, tap: usize, s: &Sizes, mut f: impl FnMut(usize, usize, usize, usize, usize)) {
         let (down, across) = (tap / self.window.kernel[1], tap % self.window.kernel[1]);
         let (top, bottom, in_top) = self.window.inside(0, down, s.input[0], s.output[0]);
         let (first, end, from) = self.window.inside(1, across, s.input[1], s.output[1]);

@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Storage, Tensor};
 use super::window::Window;
 use crate::{Error, Result};
 
-/// The inputs that one output of an operation depends on; it decides the receptive field behind the operation.
+/// The inputs that one output of an operation depends on; it determines the receptive fields of the following layers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Locality {
@@ -32,6 +32,36 @@ pub enum Locality {
 ///
 /// The other methods describe the operation as a layer of a network; their defaults are those of an operation without
 /// parameters that acts on each value by itself.
+///
+/// ```
+/// use metamers::candle::{Device, Tensor};
+/// use metamers::ops::{Frozen, FrozenOp};
+///
+/// #[derive(Clone, Debug)]
+/// struct Square;
+///
+/// impl FrozenOp for Square {
+///     fn name(&self) -> &'static str {
+///         "square"
+///     }
+///
+///     fn output_shape(&self, shape: &[usize]) -> metamers::Result<Vec<usize>> {
+///         Ok(shape.to_vec())
+///     }
+///
+///     fn forward(&self, input: &[f32], _: &[usize]) -> Vec<f32> {
+///         input.iter().map(|x| x * x).collect()
+///     }
+///
+///     fn backward(&self, input: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
+///         input.iter().zip(gradient).map(|(&x, &g)| 2.0 * x * g).collect()
+///     }
+/// }
+///
+/// let y = Square.apply(&Tensor::new(&[1f32, -3.0], &Device::Cpu)?)?;
+/// assert_eq!(y.to_vec1::<f32>()?, [1.0, 9.0]);
+/// # Ok::<(), metamers::Error>(())
+/// ```
 pub trait FrozenOp: Any + Send + Sync + std::fmt::Debug {
     /// The operation's name in errors and listings. Network fingerprints contain it, so it must never change.
     fn name(&self) -> &'static str;
@@ -59,7 +89,7 @@ pub trait FrozenOp: Any + Send + Sync + std::fmt::Debug {
     }
 
     /// The settings and the arrays that, with the name, distinguish the operation in a network's fingerprint.
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         (vec![], vec![])
     }
 
@@ -107,8 +137,8 @@ impl FrozenOp for Arc<dyn FrozenOp> {
         (**self).fallback(input)
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        (**self).identity()
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        (**self).fingerprint_data()
     }
 
     fn num_parameters(&self) -> usize {
@@ -231,7 +261,7 @@ mod tests {
     use super::*;
     use crate::ops::{ChannelAffine, vjp};
 
-    /// Declares the input's shape as its output's, and returns fewer values in one of the two directions.
+    /// An operation that returns too few values in one of the two directions.
     #[derive(Clone, Debug)]
     struct WrongSize {
         forward: usize,
@@ -257,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_of_the_wrong_size_is_an_error() {
+    fn an_output_of_the_wrong_size_is_an_error() {
         let x = Var::from_tensor(&Tensor::new(&[1f32, 2.0, 3.0], &Device::Cpu).unwrap()).unwrap();
         let error = WrongSize { forward: 1, backward: 0 }.apply(&x).unwrap_err().to_string();
         assert!(error.contains("wrong size returned 2 values for a shape of 3"), "{error}");
@@ -274,8 +304,8 @@ mod tests {
         // The second half of the storage, and a transpose that is not contiguous.
         let second = op.apply(&whole.narrow(0, 1, 1).unwrap()).unwrap();
         assert_eq!(all(&second)[..5], [12.0, 13.0, 14.0, 15.0, 160.0]);
-        let turned = whole.permute((0, 2, 1)).unwrap().narrow(1, 1, 3).unwrap();
-        assert_eq!(all(&op.apply(&turned).unwrap())[..6], [1.0, 5.0, 9.0, 20.0, 60.0, 100.0]);
+        let transposed = whole.permute((0, 2, 1)).unwrap().narrow(1, 1, 3).unwrap();
+        assert_eq!(all(&op.apply(&transposed).unwrap())[..6], [1.0, 5.0, 9.0, 20.0, 60.0, 100.0]);
     }
 
     #[test]
@@ -283,7 +313,7 @@ mod tests {
         let storage = CpuStorage::F32(vec![0.0; 5]);
         let short = Layout::contiguous((2, 3));
         assert!(contiguous(&storage, &short).unwrap_err().to_string().contains("outside"));
-        let turned = Layout::contiguous((2, 2)).transpose(0, 1).unwrap();
-        assert!(contiguous(&storage, &turned).unwrap_err().to_string().contains("not contiguous"));
+        let transposed = Layout::contiguous((2, 2)).transpose(0, 1).unwrap();
+        assert!(contiguous(&storage, &transposed).unwrap_err().to_string().contains("not contiguous"));
     }
 }

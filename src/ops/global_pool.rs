@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::frozen::{FrozenOp, Locality};
 use crate::{Error, Result};
 
-/// The mean of each channel: `[batch, channels, height, width]` becomes `[batch, channels]`.
+/// Global average pooling, the mean of each channel: `[batch, channels, height, width]` becomes `[batch, channels]`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GlobalAvgPool;
 

@@ -4,14 +4,14 @@ use super::frozen::FrozenOp;
 use crate::{Error, Result};
 
 /// The smallest divisor, as in PyTorch's `normalize`.
-const MIN_LENGTH: f64 = 1e-12;
+const MIN_NORM: f64 = 1e-12;
 
-/// `y = x / max(|x|, 1e-12)` with the Euclidean length of each input of a batch, as PyTorch's `normalize`; keeps the shape.
+/// L2 normalisation of each input of a batch, `y = x / max(norm2(x), 1e-12)`, as PyTorch's `normalize`; keeps the shape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct L2Norm;
 
 impl L2Norm {
-    fn length(x: &[f32]) -> f64 {
+    fn norm(x: &[f32]) -> f64 {
         x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
     }
 
@@ -35,7 +35,7 @@ impl FrozenOp for L2Norm {
     fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
         let mut output = Vec::with_capacity(input.len());
         for x in input.chunks(Self::input_len(shape)) {
-            let scale = 1.0 / Self::length(x).max(MIN_LENGTH);
+            let scale = 1.0 / Self::norm(x).max(MIN_NORM);
             output.extend(x.iter().map(|&v| (f64::from(v) * scale) as f32));
         }
         output
@@ -45,11 +45,11 @@ impl FrozenOp for L2Norm {
         let size = Self::input_len(shape);
         let mut input_gradient = Vec::with_capacity(input.len());
         for ((x, y), gradient) in input.chunks(size).zip(output.chunks(size)).zip(gradient.chunks(size)) {
-            let length = Self::length(x);
+            let norm = Self::norm(x);
             let along: f64 = gradient.iter().zip(y).map(|(&g, &y)| f64::from(g) * f64::from(y)).sum();
             // Below its minimum, the divisor is constant.
-            let radial = if length > MIN_LENGTH { along } else { 0.0 };
-            let scale = 1.0 / length.max(MIN_LENGTH);
+            let radial = if norm > MIN_NORM { along } else { 0.0 };
+            let scale = 1.0 / norm.max(MIN_NORM);
             input_gradient
                 .extend(gradient.iter().zip(y).map(|(&g, &y)| ((f64::from(g) - f64::from(y) * radial) * scale) as f32));
         }

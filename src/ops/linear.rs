@@ -8,7 +8,7 @@ use super::frozen::{FrozenOp, Locality, values};
 use super::matmul::{Matrix, multiply};
 use crate::{Error, Result};
 
-/// `y = x W^T + b` with frozen `W` `[outputs, inputs]` and `b` `[outputs]`, for `x` `[batch, inputs]`.
+/// A fully connected layer, `y = x W^T + b`, with frozen `W` `[outputs, inputs]` and `b` `[outputs]`, for `x` `[batch, inputs]`.
 #[derive(Clone)]
 pub struct Linear {
     weight: Arc<[f32]>,
@@ -24,7 +24,7 @@ impl std::fmt::Debug for Linear {
 }
 
 impl Linear {
-    /// A layer from its weight `[outputs, inputs]` and bias `[outputs]`.
+    /// A layer with this weight `[outputs, inputs]` and bias `[outputs]`.
     ///
     /// # Errors
     /// When the shapes are inconsistent or the values are not float32.
@@ -55,7 +55,7 @@ impl FrozenOp for Linear {
         "linear"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         let bias = self.bias.as_deref();
         (vec![self.outputs, self.inputs, usize::from(bias.is_some())], vec![&self.weight, bias.unwrap_or_default()])
     }

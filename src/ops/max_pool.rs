@@ -8,7 +8,7 @@ use super::frozen::{FrozenOp, Locality};
 use super::window::Window;
 use crate::{Error, Result};
 
-/// The maximum of each window, without the padding.
+/// Max pooling: the maximum under each window, `[batch, channels, height, width]`; padding never wins.
 ///
 /// As in PyTorch, the gradient goes to the first maximum in row-major order, and NaN counts as the maximum.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ impl MaxPool2d {
         Self { window, ceil: false }
     }
 
-    /// Rounds the output's size up, as PyTorch's `ceil_mode` does.
+    /// Rounds the output size up, as PyTorch's `ceil_mode`.
     #[must_use]
     pub fn ceil_mode(mut self) -> Self {
         self.ceil = true;
@@ -32,11 +32,12 @@ impl MaxPool2d {
     }
 
     /// The window of the pool.
+    #[must_use]
     pub fn window(&self) -> Window {
         self.window
     }
 
-    /// Returns whether every window overlaps the image and the output's size is rounded down.
+    /// Returns whether every window overlaps the image and the output size is rounded down.
     pub(crate) fn is_simple(&self) -> bool {
         !self.ceil && self.window.dilation == [1, 1]
     }
@@ -76,7 +77,7 @@ impl FrozenOp for MaxPool2d {
         "max pool"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         let mut numbers = self.window.numbers();
         numbers.push(self.ceil.into());
         (numbers, vec![])

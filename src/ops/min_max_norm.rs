@@ -3,10 +3,11 @@
 use super::frozen::FrozenOp;
 use crate::{Error, Result};
 
-/// `y = 2 (x - min) / (max - min) - 1`, with the minimum and the maximum of each input of a batch; keeps the shape.
+/// Min-max normalisation to `[-1, 1]`, `y = 2 (x - min) / (max - min) - 1`, with the minimum and the maximum of each input of a batch;
+/// keeps the shape.
 ///
-/// The gradient includes the minimum and the maximum; of several equal ones, the first. If all values are equal, `y` is -1 and
-/// the gradient 0.
+/// The gradient includes that of the minimum and the maximum; of several equal ones, the first counts. If all values are equal, `y` is
+/// -1 and the gradient 0.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MinMaxNorm;
 

@@ -6,21 +6,22 @@ use rayon::prelude::*;
 use super::frozen::FrozenOp;
 use crate::Result;
 
+/// Values of one parallel task.
 const CHUNK: usize = 1 << 14;
 
-/// `y = min(max(x, 0), ceiling)`: ReLU, or with a ceiling ReLU6.
+/// ReLU, `y = min(max(x, 0), max)`, unbounded or with an upper limit such as ReLU6's 6; keeps the shape.
 ///
 /// As in PyTorch, the gradient is 1 strictly between the limits and 0 elsewhere, and NaN stays NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Relu {
-    /// The maximum; infinite for an unbounded ReLU.
+    /// The upper limit; infinite for an unbounded ReLU.
     pub max: f32,
 }
 
 impl Relu {
-    /// `max(x, 0)`.
+    /// The unbounded ReLU, `max(x, 0)`.
     pub const UNBOUNDED: Self = Self { max: f32::INFINITY };
-    /// `min(max(x, 0), 6)`.
+    /// ReLU6, `min(max(x, 0), 6)`.
     pub const RELU6: Self = Self { max: 6.0 };
 
     /// The output for `x`.
@@ -60,7 +61,7 @@ impl FrozenOp for Relu {
         if self.max == f32::INFINITY { "relu" } else { "clip" }
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         (vec![], vec![std::slice::from_ref(&self.max)])
     }
 
@@ -104,8 +105,8 @@ impl FrozenOp for StraightThroughRelu {
         "matched clip"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        self.0.identity()
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
+        self.0.fingerprint_data()
     }
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// The smallest divisor, so that a silent frame stays silent.
 const MIN_DEVIATION: f64 = 1e-10;
 
-/// `y = (x - mean) / max(deviation, 1e-10)` over each frame: `[batch, samples]` becomes `[batch, 1, samples, 1]`.
+/// Standardisation of each frame, `y = (x - mean) / max(deviation, 1e-10)`: `[batch, samples]` becomes `[batch, 1, samples, 1]`.
 ///
 /// The standard deviation has Bessel's correction (it divides by `samples - 1`), as PyTorch's `std`.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ impl FrozenOp for Standardize {
         "frame norm"
     }
 
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         (vec![self.samples], vec![])
     }
 
@@ -65,8 +65,9 @@ impl FrozenOp for Standardize {
             // Below its minimum, the divisor is constant.
             let radial = if deviation > MIN_DEVIATION { along / (count - 1.0) } else { 0.0 };
             let scale = deviation.max(MIN_DEVIATION);
-            let pull = |(&g, &y): (&f32, &f32)| ((f64::from(g) - mean - f64::from(y) * radial) / scale) as f32;
-            input_gradient.extend(gradient.iter().zip(y).map(pull));
+            let input_gradient_at =
+                |(&g, &y): (&f32, &f32)| ((f64::from(g) - mean - f64::from(y) * radial) / scale) as f32;
+            input_gradient.extend(gradient.iter().zip(y).map(input_gradient_at));
         }
         input_gradient
     }

@@ -40,7 +40,15 @@ impl Padding {
     }
 }
 
-/// A window that slides over an image; pairs are `[vertical, horizontal]`, in pixels.
+/// A sliding window over an image; pairs are `[vertical, horizontal]`, in pixels.
+///
+/// ```
+/// use metamers::ops::{Padding, Window};
+///
+/// let window = Window::square(3).stride(2).padding(Padding::all(1));
+/// assert_eq!(window.output([224, 224])?, [112, 112]);
+/// # Ok::<(), metamers::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Height and width.
@@ -97,8 +105,8 @@ impl Window {
     /// The number of input pixels that the window spans along each axis, including dilation; saturates at `usize::MAX`.
     #[must_use]
     pub fn span(&self) -> [usize; 2] {
-        let behind_first = |axis: usize| self.dilation[axis].saturating_mul(self.kernel[axis].saturating_sub(1));
-        [0, 1].map(|axis| behind_first(axis).saturating_add(1))
+        let beyond_first = |axis: usize| self.dilation[axis].saturating_mul(self.kernel[axis].saturating_sub(1));
+        [0, 1].map(|axis| beyond_first(axis).saturating_add(1))
     }
 
     /// Kernel, stride, dilation and padding in a fixed order.
@@ -112,17 +120,17 @@ impl Window {
         [[p.top, p.bottom], [p.left, p.right]]
     }
 
-    /// Height and width of the output for an input of `[height, width]`.
+    /// The output size `[height, width]` for an input of size `[height, width]`.
     ///
-    /// Along each axis `floor((input + padding - span) / stride) + 1`.
+    /// Along each axis it is `floor((input + padding - span) / stride) + 1`.
     ///
     /// # Errors
-    /// When the kernel, stride or dilation is 0, or the padded input is smaller than the window.
+    /// When the kernel, stride or dilation is 0, a size exceeds 2^24, the input is empty, or with its padding smaller than the window.
     pub fn output(&self, input: [usize; 2]) -> Result<[usize; 2]> {
         self.output_rounded(input, false)
     }
 
-    /// Height and width of the output if sizes are rounded up, as with PyTorch's `ceil_mode`.
+    /// The output size `[height, width]` rounded up, as with PyTorch's `ceil_mode`.
     ///
     /// As [`Window::output`] with `ceil` instead of `floor`, but as in PyTorch a last window that would start in the padding
     /// after the input is left out.
@@ -195,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn inside_agrees_with_counting() {
+    fn inside_equals_a_count() {
         for input in 1..9 {
             for kernel in 1..5 {
                 for stride in 1..4 {

@@ -24,7 +24,7 @@ fn format_utc(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn dates_equal_those_of_the_date_program() {
         // From `date -u -d @SECONDS`.
         for (seconds, date) in [
             (0, "1970-01-01 00:00 UTC"),

@@ -1,13 +1,14 @@
 //! Session information for reproducibility: versions, machine, and the networks, recipes and seeds of the session's runs.
 //!
-//! [`session_info`], called at the end of a notebook, returns it as text and as JSON. A single metamer carries the same in its
-//! [`Provenance`](crate::synthesis::Provenance), which [`Metamer::reproduce`](crate::synthesis::Metamer::reproduce) tests.
+//! [`session_info`], called at the end of a notebook, returns it as text and as JSON. A single metamer carries the same
+//! information in its [`Provenance`](crate::synthesis::Provenance), and
+//! [`Metamer::reproduce`](crate::synthesis::Metamer::reproduce) repeats its synthesis.
 //!
 //! ```
-//! let here = metamers::session_info::session_info();
-//! assert_eq!(here.metamers, env!("CARGO_PKG_VERSION"));
-//! assert!(here.to_string().contains("processor"));
-//! assert!(here.json().contains("\"threads\""));
+//! let info = metamers::session_info::session_info();
+//! assert_eq!(info.metamers, env!("CARGO_PKG_VERSION"));
+//! assert!(info.to_string().contains("processor"));
+//! assert!(info.to_json().contains("\"threads\""));
 //! ```
 
 mod date;
@@ -27,19 +28,19 @@ use crate::synthesis::session_log;
 pub struct SessionInfo {
     /// The version of metamers.
     pub metamers: String,
-    /// The git commit of the project's folder, with "and changes" when files of the library differ from it; `None` outside a clone.
+    /// The git commit of the project's folder, with "and changes" if files of the library differ from it; `None` outside a clone.
     pub commit: Option<String>,
     /// The version of candle.
     pub candle: String,
-    /// The output of `rustc --version`; `None` when rustc is not found.
+    /// The output of `rustc --version`; `None` if rustc is not found.
     pub rust: Option<String>,
     /// The operating system and the architecture.
     pub system: String,
-    /// The processor's name; `None` when the system does not report it.
+    /// The processor's name; `None` if the system does not report it.
     pub processor: Option<String>,
-    /// The instruction set that networks run with, which determines the last bits of results.
+    /// The instruction set of compiled networks, which affects the last bits of results.
     pub instructions: String,
-    /// The number of threads that a synthesis uses, which does not change results.
+    /// The number of threads of a synthesis, which does not affect results.
     pub threads: usize,
     /// The networks of this session's runs, in the order of their first run.
     pub networks: Vec<NetworkUse>,
@@ -47,7 +48,8 @@ pub struct SessionInfo {
     pub date: String,
 }
 
-/// Returns versions, machine and runs of this session; see [`SessionInfo`].
+/// Returns the versions, the machine and the runs of this session; see [`SessionInfo`].
+#[must_use]
 pub fn session_info() -> SessionInfo {
     SessionInfo {
         metamers: env!("CARGO_PKG_VERSION").into(),
@@ -64,8 +66,9 @@ pub fn session_info() -> SessionInfo {
 }
 
 impl SessionInfo {
-    /// This as JSON, with the complete recipes.
-    pub fn json(&self) -> String {
+    /// Returns the session information as JSON, with the complete recipes.
+    #[must_use]
+    pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
 }
@@ -88,7 +91,7 @@ impl std::fmt::Display for SessionInfo {
 
 impl Show for SessionInfo {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
-        let (text, json) = (self.to_string(), self.json());
+        let (text, json) = (self.to_string(), self.to_json());
         let html = format!(
             "<pre>{}</pre>\n<details><summary>as JSON</summary>\n<pre>{}</pre>\n</details>",
             escape(&text),

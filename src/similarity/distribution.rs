@@ -4,14 +4,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Number of evenly spaced quantiles, including minimum and maximum.
+/// The number of evenly spaced quantiles, including the minimum and the maximum.
 const NUM_QUANTILES: usize = 201;
-/// Number of largest values that are stored exactly, because verdicts are decided there.
+/// The number of largest values that are stored exactly, because verdicts depend on the upper tail.
 const NUM_LARGEST: usize = 32;
 
 /// An empirical distribution, stored as 201 evenly spaced quantiles and the 32 largest values.
 ///
 /// Ranks are interpolated between quantiles and exact among the 32 largest values.
+///
+/// ```
+/// use metamers::similarity::Distribution;
+///
+/// let null = Distribution::from_values(&[0.1, 0.2, 0.3])?;
+/// assert_eq!(null.p_value(0.25), 0.5); // (1 + 1) / (1 + 3)
+/// # Ok::<(), metamers::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Distribution {
@@ -23,6 +31,7 @@ pub struct Distribution {
     largest: Vec<f32>,
 }
 
+/// A deserialized [`Distribution`] before its checks.
 #[derive(Deserialize)]
 struct Unchecked {
     count: usize,
@@ -40,7 +49,9 @@ impl TryFrom<Unchecked> for Distribution {
         let sorted = quantiles.is_sorted() && largest.is_sorted_by(|a, b| a >= b);
         match finite && complete && sorted && quantiles.last() == largest.first() {
             true => Ok(Self { count, mean, quantiles, largest }),
-            false => Err(Error::invalid("distribution", "is damaged: its quantiles are inconsistent")),
+            false => {
+                Err(Error::invalid("distribution", "is damaged: its quantiles or largest values are inconsistent"))
+            }
         }
     }
 }
@@ -49,7 +60,7 @@ impl Distribution {
     /// Computes the distribution of values in any order.
     ///
     /// # Errors
-    /// Fails without values, and for values that are not finite.
+    /// [`Error::Invalid`] without values; [`Error::NotFinite`] for values that are not finite.
     pub fn from_values(values: &[f64]) -> Result<Self> {
         if values.is_empty() {
             return Err(Error::invalid("distribution", "requires at least one value"));
@@ -67,21 +78,25 @@ impl Distribution {
     }
 
     /// The number of values.
+    #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
     /// The mean of the values.
+    #[must_use]
     pub fn mean(&self) -> f64 {
         self.mean
     }
 
     /// The smallest value.
+    #[must_use]
     pub fn min(&self) -> f64 {
         f64::from(self.quantiles[0])
     }
 
     /// The largest value.
+    #[must_use]
     pub fn max(&self) -> f64 {
         f64::from(self.largest[0])
     }
@@ -89,7 +104,7 @@ impl Distribution {
     /// The quantile `q`, from 0 to 1, with linear interpolation.
     ///
     /// # Errors
-    /// Fails if `q` is not in `[0, 1]`.
+    /// [`Error::Invalid`] if `q` is not in `[0, 1]`.
     pub fn quantile(&self, q: f64) -> Result<f64> {
         if !(0.0..=1.0).contains(&q) {
             return Err(Error::invalid("quantile", format!("must be in [0, 1], got {q}")));
@@ -97,8 +112,8 @@ impl Distribution {
         Ok(interpolate(&self.quantiles, q))
     }
 
-    /// The p-value, `(1 + values at least as large) / (1 + count)`. It is never 0 for a finite number of values (Phipson & Smyth,
-    /// 2010). It assumes independent values, so for pairs that share stimuli it is nominal.
+    /// The p-value of `value`: `(1 + number of values at least as large) / (1 + count)` (Phipson & Smyth, 2010). It is never 0. It
+    /// assumes independent values, so it is nominal for pairs that share stimuli.
     #[must_use]
     pub fn p_value(&self, value: f64) -> f64 {
         let value = value as f32;
@@ -128,10 +143,10 @@ impl Distribution {
 
 /// The quantile `q` of sorted values, with linear interpolation.
 fn interpolate(sorted: &[f32], q: f64) -> f64 {
-    let at = q * (sorted.len() - 1) as f64;
-    let (low, high) = (at.floor() as usize, at.ceil() as usize);
+    let position = q * (sorted.len() - 1) as f64;
+    let (low, high) = (position.floor() as usize, position.ceil() as usize);
     let (a, b) = (f64::from(sorted[low]), f64::from(sorted[high]));
-    a + (b - a) * (at - low as f64)
+    a + (b - a) * (position - low as f64)
 }
 
 #[cfg(test)]
@@ -140,14 +155,14 @@ mod tests {
 
     use super::*;
 
-    fn thousand() -> Vec<f64> {
+    fn thousand_values() -> Vec<f64> {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
         (0..1000).map(|_| random.random::<f64>() - 0.5).collect()
     }
 
     #[test]
     fn the_p_value_counts_values_at_least_as_large() {
-        let values = thousand();
+        let values = thousand_values();
         let d = Distribution::from_values(&values).unwrap();
         let mut sorted = values.clone();
         sorted.sort_by(|a, b| b.total_cmp(a));
@@ -163,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_those_of_the_values() {
+    fn quantiles_equal_those_of_the_values() {
         let d = Distribution::from_values(&(0..=1000).map(f64::from).collect::<Vec<_>>()).unwrap();
         assert_eq!((d.min(), d.max(), d.mean(), d.count()), (0.0, 1000.0, 500.0, 1001));
         for q in [0.0, 0.1, 0.333, 0.5, 0.999, 1.0] {
@@ -173,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_equal_values_are_a_distribution_too() {
+    fn few_equal_values_have_exact_p_values() {
         let d = Distribution::from_values(&[0.25; 3]).unwrap();
         assert_eq!((d.p_value(0.25), d.p_value(0.26), d.p_value(0.2)), (1.0, 0.25, 1.0));
         assert!(Distribution::from_values(&[]).is_err());
@@ -181,10 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_one_is_refused() {
-        let complete = serde_json::to_value(Distribution::from_values(&thousand()).unwrap()).unwrap();
+    fn damaged_distributions_are_errors() {
+        let complete = serde_json::to_value(Distribution::from_values(&thousand_values()).unwrap()).unwrap();
         let read = |value| serde_json::from_value::<Distribution>(value);
-        assert_eq!(read(complete.clone()).unwrap(), Distribution::from_values(&thousand()).unwrap());
+        assert_eq!(read(complete.clone()).unwrap(), Distribution::from_values(&thousand_values()).unwrap());
         for (field, wrong) in
             [("count", 0.into()), ("quantiles", serde_json::json!([1.0])), ("largest", complete["quantiles"].clone())]
         {

@@ -1,4 +1,4 @@
-//! Similarity measures of activations, distributions of them, and proportions with confidence intervals.
+//! Similarity measures of activations, empirical distributions, and proportions with confidence intervals.
 //!
 //! ```
 //! use metamers::similarity::{Proportion, Similarity};

@@ -28,7 +28,7 @@ impl Proportion {
     /// Creates the proportion `hits / total`.
     ///
     /// # Errors
-    /// Fails if `hits` exceeds `total`.
+    /// [`Error::Invalid`] if `hits` exceeds `total`.
     pub fn new(hits: usize, total: usize) -> Result<Self> {
         match hits <= total {
             true => Ok(Self { hits, total }),
@@ -37,21 +37,25 @@ impl Proportion {
     }
 
     /// The number of hits.
+    #[must_use]
     pub fn hits(&self) -> usize {
         self.hits
     }
 
-    /// The total number.
+    /// The number of trials.
+    #[must_use]
     pub fn total(&self) -> usize {
         self.total
     }
 
     /// The proportion, from 0 to 1; `None` if the total is 0.
+    #[must_use]
     pub fn value(&self) -> Option<f64> {
         (self.total > 0).then(|| self.hits as f64 / self.total as f64)
     }
 
     /// The lower and upper limit of the Wilson 95 % interval; 0 and 1 if the total is 0.
+    #[must_use]
     pub fn interval(&self) -> [f64; 2] {
         let Some(p) = self.value() else { return [0.0, 1.0] };
         let n = self.total as f64;
@@ -77,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_interval_is_wilsons() {
+    fn the_interval_equals_the_formula() {
         // The formula, evaluated in Python.
         for (hits, total, low, high) in [(0, 5, 0.0, 0.434_482), (5, 5, 0.565_518, 1.0), (1, 40, 0.004_427, 0.128_814)]
         {
@@ -87,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_are_exact() {
+    fn the_limits_0_and_1_are_exact() {
         assert_eq!(Proportion::new(0, 12).unwrap().interval()[0], 0.0);
         assert_eq!(Proportion::new(12, 12).unwrap().interval()[1], 1.0);
     }

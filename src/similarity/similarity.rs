@@ -14,9 +14,10 @@ pub const WELL_MATCHED_DB: f64 = 20.0;
 /// | `pearson` | covariance over the product of the deviations | -1 to 1 |
 /// | `snr_db` | `20 log10(norm2(a) / norm2(a - b))` | dB, infinite when equal |
 ///
-/// A correlation with a constant is undefined and `None`. Feather et al. (2023) print half of this SNR, because their code
+/// The correlation with a constant is undefined, and `None`. Feather et al. (2023) print half of this SNR, because their code
 /// multiplies the logarithm of the ratio of norms by 10 instead of 20.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Similarity {
     /// Spearman's rank correlation rho.
     #[serde(with = "crate::finite::json")]
@@ -40,7 +41,7 @@ impl Similarity {
     /// ```
     ///
     /// # Errors
-    /// Fails for different lengths, without values, and for values that are not finite.
+    /// [`Error::Shape`] for different lengths and without values; [`Error::NotFinite`] for values that are not finite.
     pub fn between(original: &[f32], metamer: &[f32]) -> Result<Self> {
         same_length(original, metamer)?;
         crate::finite::check(|| "the original's activations".into(), original)?;
@@ -84,6 +85,7 @@ pub fn snr_db(original: &[f32], metamer: &[f32]) -> Result<Option<f64>> {
     Ok((signal > 0.0).then(|| 10.0 * (signal / noise).log10()))
 }
 
+/// Fails for different lengths and without values.
 fn same_length(original: &[f32], metamer: &[f32]) -> Result<()> {
     if original.len() != metamer.len() || original.is_empty() {
         let expected = format!("{} values, as many as the original, and at least one", original.len());
@@ -118,7 +120,7 @@ pub(crate) fn ranks(values: &[f32]) -> Vec<f64> {
     let mut start = 0;
     while start < order.len() {
         let value = values[order[start] as usize];
-        // `==` rather than the total order, so that -0 and 0 are tied.
+        // `==` instead of the total order, so that -0 and 0 are tied.
         let end = start + order[start..].iter().take_while(|&&i| values[i as usize] == value).count();
         let shared = (start + 1 + end) as f64 / 2.0;
         order[start..end].iter().for_each(|&i| ranks[i as usize] = shared);
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_scipy() {
+    fn correlations_equal_those_of_scipy() {
         // scipy.stats 1.17.1: spearmanr and pearsonr of the two lists.
         let a = [0.0, 1.5, 1.5, -2.0, 7.25, 0.0, 3.0];
         let b = [0.5, 1.0, 2.0, -1.0, 5.0, 0.5, -3.0];
@@ -147,20 +149,20 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_has_no_correlation() {
+    fn correlations_with_a_constant_are_undefined() {
         let s = Similarity::between(&[1.0, 2.0, 3.0], &[0.1, 0.1, 0.1]).unwrap();
         assert_eq!((s.spearman, s.pearson), (None, None));
         assert!(s.snr_db.is_some());
     }
 
     #[test]
-    fn silence_has_no_signal_to_noise_ratio() {
+    fn the_snr_of_zeros_is_undefined() {
         assert_eq!(snr_db(&[0.0, 0.0], &[1.0, 0.0]).unwrap(), None);
         assert_eq!(snr_db(&[1.0, 0.0], &[1.0, 0.0]).unwrap(), Some(f64::INFINITY));
     }
 
     #[test]
-    fn invalid_inputs_are_refused() {
+    fn invalid_inputs_are_errors() {
         assert!(Similarity::between(&[1.0, f32::NAN], &[1.0, 2.0]).unwrap_err().to_string().contains("index 1"));
         assert!(Similarity::between(&[], &[]).is_err());
         assert!(Similarity::between(&[1.0], &[1.0, 2.0]).is_err());
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_survives_json() {
+    fn every_value_round_trips_through_json() {
         for value in [None, Some(0.1), Some(-1.0), Some(f64::INFINITY), Some(f64::NEG_INFINITY), Some(f64::NAN)] {
             let before = Similarity { spearman: Some(1.0), pearson: None, snr_db: value };
             let text = serde_json::to_string(&before).unwrap();

@@ -18,12 +18,20 @@ use crate::fs::{assets, extension};
 use crate::{Error, Result};
 
 /// A color image of float32 values in `[0, 1]`, sRGB as in the file.
+///
+/// ```
+/// use metamers::prelude::*;
+///
+/// let dog = Image::open("photos/dog.jpg")?.resize_shorter_side(256)?.center_crop(224, 224)?;
+/// assert_eq!((dog.name(), dog.width(), dog.height()), ("dog", 224, 224));
+/// # Ok::<(), metamers::Error>(())
+/// ```
 #[derive(Clone, PartialEq)]
 pub struct Image {
     name: String,
     width: usize,
     height: usize,
-    /// Red, green and blue planes, each row by row. Shared, since runs show, keep and pass on their images.
+    /// Red, green and blue planes, each row-major. Shared, because runs display and keep many images.
     values: Arc<[f32]>,
 }
 
@@ -58,7 +66,7 @@ impl Image {
         Ok(Self { name: String::new(), width, height, values: values.into() })
     }
 
-    /// Creates an image from its values: red, green and blue planes, each row by row.
+    /// Creates an image from its values: red, green and blue planes, each row-major.
     ///
     /// # Errors
     /// When the number of values is not `3 * width * height`, or a value is not in `[0, 1]`.
@@ -86,10 +94,11 @@ impl Image {
         Self::from_planes("", width, height, crate::ops::values(tensor)?)
     }
 
-    /// Creates noise; the same seed gives the same bits.
+    /// Creates a noise image; the same seed gives the same bits.
     ///
     /// # Errors
-    /// For a size of 0, a negative deviation, bounds that are reversed or outside `[0, 1]`, and for pink noise, which is for sounds.
+    /// For a size of 0, a negative standard deviation, bounds that are reversed or outside `[0, 1]`, and for pink noise, which only
+    /// sounds have.
     pub fn noise(width: usize, height: usize, noise: Noise, seed: u64) -> Result<Self> {
         check_size(width, height)?;
         noise.check([0.0, 1.0])?;
@@ -120,7 +129,7 @@ impl Image {
         Self { name: name.into(), width: self.width, height: self.height, values }
     }
 
-    /// The name in captions.
+    /// The name that captions show.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -145,7 +154,7 @@ impl Image {
         self.height
     }
 
-    /// The values: red, green and blue planes, each row by row.
+    /// The values: red, green and blue planes, each row-major.
     #[must_use]
     pub fn values(&self) -> &[f32] {
         &self.values
@@ -191,7 +200,7 @@ impl Image {
         Ok(Self { name: self.name.clone(), width, height, values: values.into() })
     }
 
-    /// Crops the center of the image.
+    /// Crops the image to a size around its center.
     ///
     /// # Errors
     /// When the crop is empty or larger than the image.
@@ -206,11 +215,11 @@ impl Image {
         Ok(Self { name: self.name.clone(), width, height, values: rows.flatten().copied().collect() })
     }
 
-    /// Saves the image with 8 bits per channel; the extension selects the format: `.png`, `.jpg` (quality 95) or `.webp` (lossless). For a page use
-    /// [`Show::export`].
+    /// Saves the image with 8 bits per channel; the extension selects the format: `.png`, `.jpg` (quality 95) or `.webp` (lossless).
+    /// [`Show::export`] saves an HTML page or a text.
     ///
-    /// Rounding to 8 bits degrades a close match: a metamer of an early stage falls from 80 to 55 dB. For measurements use
-    /// [`Image::save_png16`] or the metamer's own file. The file is written atomically.
+    /// Rounding to 8 bits degrades a close match: the SNR of a metamer of an early stage falls from 80 to 55 dB. For measurements use
+    /// [`Image::save_png16`] or [`Metamer::save`](crate::synthesis::Metamer::save). The file is written atomically.
     ///
     /// # Errors
     /// [`Error::File`] for another extension, or when the file cannot be written.
@@ -238,7 +247,7 @@ impl Image {
         crate::fs::atomic::write(path, bytes.get_ref())
     }
 
-    /// Saves a PNG file with 16 bits per channel, whose values differ by at most 1/131070.
+    /// Saves the image as a PNG file with 16 bits per channel, which changes values by at most 1/131070.
     ///
     /// # Errors
     /// [`Error::File`] when the file cannot be written.

@@ -4,10 +4,10 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
-/// The maximum number of pixels of an image, whose float32 values then take 800 MB.
+/// The maximum number of pixels of an image; its float32 values take 800 MB.
 pub(super) const MAX_PIXELS: usize = 1 << 26;
 
-/// Decodes a PNG, JPEG or WebP file: `[width, height]` and the red, green and blue planes. An error is the reason, without the path.
+/// Decodes a PNG, JPEG or WebP file: `[width, height]` and the red, green and blue planes. The error is the reason, without the path.
 pub(super) fn decode(bytes: &[u8]) -> Result<([usize; 2], Vec<f32>), String> {
     if bytes.is_empty() {
         return Err("the file is empty".into());
@@ -21,7 +21,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<([usize; 2], Vec<f32>), String> {
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS as u64 {
         return Err(format!(
-            "the image has {width} x {height} pixels; at most {MAX_PIXELS} pixels are supported: make it smaller first"
+            "the image has {width} x {height} pixels; at most {MAX_PIXELS} pixels are supported; resize it first"
         ));
     }
     let orientation = decoder.orientation().map_err(invalid)?;

@@ -30,7 +30,7 @@ impl Photo {
         relative_path::<Self>(&self.path)
     }
 
-    /// The subject of the photo.
+    /// The subject of the photo, such as "giant panda".
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
@@ -76,7 +76,7 @@ impl Recording {
         &self.word
     }
 
-    /// The speaker.
+    /// The name of the speaker.
     #[must_use]
     pub fn speaker(&self) -> &str {
         &self.speaker
@@ -89,7 +89,7 @@ impl AsRef<Path> for Recording {
     }
 }
 
-/// A list of shipped stimuli, sorted by name. A notebook shows it as a table.
+/// A list of shipped stimuli, sorted by name; a notebook displays it as a table.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Library<T>(Vec<T>);
 
@@ -171,7 +171,7 @@ impl Shipped for Photo {
     const FOLDER: &str = "photos";
     const LIST: &str = "photos.json";
     const NOUN: &str = "photo";
-    const HEADERS: [&str; 3] = ["photo", "shows", "ImageNet class"];
+    const HEADERS: [&str; 3] = ["photo", "subject", "ImageNet class"];
 
     fn file(entry: &PhotoEntry) -> &str {
         &entry.file
@@ -222,6 +222,7 @@ impl Shipped for Recording {
     }
 }
 
+/// The path of a shipped file relative to the assets.
 fn relative_path<T: Shipped>(path: &Path) -> String {
     format!("{}/{}", T::FOLDER, path.file_name().unwrap_or_default().to_string_lossy())
 }
@@ -233,7 +234,7 @@ fn shipped<T: Shipped>() -> Result<Library<T>> {
     Ok(Library(stimuli.map_err(|reason| Error::file(&list, reason))?))
 }
 
-/// Parses a list of stimuli in `folder`. An error is the reason, without the path.
+/// Parses a list of stimuli in `folder`. The error is the reason, without the path.
 fn parse<T: Shipped>(bytes: &[u8], folder: &Path) -> std::result::Result<Vec<T>, String> {
     let entries: Vec<T::Entry> =
         serde_json::from_slice(bytes).map_err(|e| format!("not a valid list of {}s ({e})", T::NOUN))?;

@@ -40,7 +40,8 @@ impl Noise {
         let [min, max] = range;
         match self {
             Self::Normal { mean, deviation } if !(mean.is_finite() && deviation.is_finite() && deviation >= 0.0) => {
-                let reason = format!("needs a finite mean and a deviation of 0 or more, got {mean} and {deviation}");
+                let reason =
+                    format!("needs a finite mean and a standard deviation of at least 0, got {mean} and {deviation}");
                 Err(Error::invalid("noise", reason))
             }
             Self::Uniform { low, high } if !(low >= min && low < high && high <= max) => {
@@ -55,17 +56,17 @@ impl Noise {
     }
 }
 
-/// Filters white noise to pink noise: divides the amplitude at each frequency by the square root of the frequency, removes the inaudible part
-/// below 20 Hz, and scales the peak to 1.
+/// Filters white noise to pink noise: divides the amplitude at each frequency by the square root of the frequency, removes
+/// frequencies below 20 Hz, and scales the peak to 1.
 pub(super) fn pink(mut white: Vec<f64>, sample_rate: u32) -> Vec<f64> {
-    let lowest = MIN_PINK_HZ * white.len() as f64 / f64::from(sample_rate);
+    let min_bin = MIN_PINK_HZ * white.len() as f64 / f64::from(sample_rate);
     let mut planner = RealFftPlanner::<f64>::new();
     let (forward, inverse) = (planner.plan_fft_forward(white.len()), planner.plan_fft_inverse(white.len()));
     let mut spectrum = forward.make_output_vec();
     forward.process(&mut white, &mut spectrum).expect("buffers of the planned size");
     let nyquist = (white.len().is_multiple_of(2)).then_some(white.len() / 2);
     for (k, bin) in spectrum.iter_mut().enumerate() {
-        *bin = if k == 0 || (k as f64) < lowest { Complex::ZERO } else { *bin / (k as f64).sqrt() };
+        *bin = if k == 0 || (k as f64) < min_bin { Complex::ZERO } else { *bin / (k as f64).sqrt() };
         if Some(k) == nyquist {
             bin.im = 0.0;
         }

@@ -6,9 +6,9 @@ use super::Sound;
 use crate::display::{Figure, HeatMap, LinePlot, MimeBundle, Panel, Player, Show};
 
 /// The window length of spectrograms, in seconds.
-const WINDOW: f64 = 0.025;
+const WINDOW_SECONDS: f64 = 0.025;
 /// The hop between two windows, in seconds.
-const HOP: f64 = 0.005;
+const HOP_SECONDS: f64 = 0.005;
 
 /// The maximum number of columns of a spectrogram, about the width of a picture in pixels.
 const MAX_COLUMNS: usize = 900;
@@ -25,12 +25,12 @@ impl Sound {
         LinePlot::new("waveform").x_label("time (s)").x_range(0.0, self.seconds()).y_range(-peak, peak).series("", line)
     }
 
-    /// Computes the spectrogram: power over time and frequency in Hann windows of 25 ms with a hop of 5 ms (more for long sounds), in dB relative
-    /// to its maximum.
+    /// Computes the spectrogram: power over time and frequency in Hann windows of 25 ms with a hop of 5 ms (more for long sounds), in
+    /// dB relative to its maximum.
     pub fn spectrogram(&self) -> HeatMap {
         let rate = f64::from(self.sample_rate());
-        let length = ((WINDOW * rate).round() as usize).clamp(2, self.len().max(2));
-        let hop = ((HOP * rate).round() as usize).max(self.len() / MAX_COLUMNS).max(1);
+        let length = ((WINDOW_SECONDS * rate).round() as usize).clamp(2, self.len().max(2));
+        let hop = ((HOP_SECONDS * rate).round() as usize).max(self.len() / MAX_COLUMNS).max(1);
         let columns = (self.len().saturating_sub(length)) / hop + 1;
         let transform = RealFftPlanner::<f64>::new().plan_fft_forward(length);
         let hann = |i: usize| (std::f64::consts::PI * (i as f64 + 0.5) / length as f64).sin().powi(2);
@@ -49,7 +49,7 @@ impl Sound {
         let values: Vec<f32> = power.iter().map(db).collect();
         let half = rate / length as f64 / 2.0;
         HeatMap::new("spectrogram", rows, columns, values)
-            .upwards()
+            .origin_lower()
             .range(-RANGE_DB, 0.0)
             .x_axis("time (s)", 0.0, self.seconds())
             .y_axis("frequency (kHz)", -half / 1e3, (rows as f64 * 2.0 - 1.0) * half / 1e3)
@@ -59,10 +59,10 @@ impl Sound {
     /// Returns an audio player with normalized peak.
     pub fn player(&self) -> Player {
         let name = if self.name().is_empty() { "sound" } else { self.name() };
-        Player::new(name, self.sample_rate(), self.values().to_vec()).peak()
+        Player::new(name, self.sample_rate(), self.values().to_vec()).normalize_peak()
     }
 
-    fn words(&self) -> String {
+    fn description(&self) -> String {
         let name = if self.name().is_empty() { "sound" } else { self.name() };
         let level = match self.rms() {
             0.0 => "silent".into(),
@@ -79,19 +79,19 @@ impl Sound {
 /// A panel with the waveform, titled with the sound's name.
 impl From<&Sound> for Panel {
     fn from(sound: &Sound) -> Self {
-        Self::plot(sound.waveform().titled(sound.name()))
+        Self::plot(sound.waveform().with_title(sound.name()))
     }
 }
 
 /// An audio player, and as a second output the waveform above the spectrogram.
 impl Show for Sound {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
-        let words = self.words();
-        let figure = Figure::new(format!("Waveform and spectrogram of {words}"))
+        let description = self.description();
+        let figure = Figure::new(format!("Waveform and spectrogram of {description}"))
             .width(720.0)
             .row([Panel::plot(self.waveform())])
-            .row([Panel::heat(self.spectrogram())]);
-        [self.player().mime_bundles(), vec![figure.bundle(words)]].concat()
+            .row([Panel::heat_map(self.spectrogram())]);
+        [self.player().mime_bundles(), vec![figure.bundle(description)]].concat()
     }
 }
 

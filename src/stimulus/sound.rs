@@ -42,14 +42,14 @@ pub struct Sound {
 }
 
 impl Sound {
-    /// Opens a WAV file: 8, 16, 24 or 32-bit integers or 32-bit floats, any number of channels, any sample rate from 100 Hz to 768 kHz.
+    /// Opens a WAV file: 8, 16, 24 or 32-bit integers or 32-bit floats, any number of channels, a sample rate of 100 Hz to 768 kHz.
     ///
-    /// Channels are averaged. A relative path that does not exist is looked up among the files that ship with the project. Silent and clipped
-    /// files open; [`Sound::clipped`] counts the clipped samples, and notebooks show the number.
+    /// Channels are averaged. A relative path that does not exist is looked up among the files that ship with the project. Silent and
+    /// clipped files are accepted; [`Sound::clipped`] counts clipped samples.
     ///
     /// # Errors
-    /// [`Error::File`] with the path and the reason: the file does not exist, is not a valid WAV file, is truncated, has no samples, or has samples
-    /// that are not finite or outside `[-1, 1]`.
+    /// [`Error::File`] with the path and the reason: the file does not exist, is not a valid WAV file, is truncated, has no samples, or
+    /// has samples that are not finite or outside `[-1, 1]`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = assets::find(path.as_ref())?;
         let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
@@ -113,19 +113,19 @@ impl Sound {
         if !(0.0..=1.0).contains(&amplitude) {
             return Err(Error::invalid("amplitude", format!("must lie in [0, 1], got {amplitude}")));
         }
-        let count = count(seconds, sample_rate)?;
+        let count = sample_count(seconds, sample_rate)?;
         let step = std::f64::consts::TAU * hz / f64::from(sample_rate);
         let samples = (0..count).map(|i| (amplitude * (step * i as f64).sin()) as f32).collect();
         Self::from_samples(format!("{hz} Hz"), sample_rate, samples)
     }
 
-    /// Creates noise; the same seed gives the same bits.
+    /// Creates a noise sound; the same seed gives the same bits.
     ///
-    /// `Noise::Normal { mean: 0.0, .. }` is white noise. [`Noise::Pink`] is white noise with the amplitude at each frequency divided by the square
-    /// root of the frequency.
+    /// `Noise::Normal { mean: 0.0, .. }` is white noise. [`Noise::Pink`] is white noise with the amplitude at each frequency divided by
+    /// the square root of the frequency.
     ///
     /// # Errors
-    /// For a negative deviation, reversed bounds, a level at which samples leave `[-1, 1]`, and as [`Sound::from_samples`].
+    /// For a negative standard deviation, reversed bounds, a level at which samples leave `[-1, 1]`, and as [`Sound::from_samples`].
     pub fn noise(sample_rate: u32, samples: usize, noise: Noise, seed: u64) -> Result<Self> {
         check_length(samples)?;
         noise.check([-1.0, 1.0])?;
@@ -148,7 +148,7 @@ impl Sound {
         Self::from_samples("noise", sample_rate, values)
     }
 
-    /// The name in captions.
+    /// The name that captions show.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -167,7 +167,7 @@ impl Sound {
         self.sample_rate
     }
 
-    /// The samples.
+    /// The samples, in `[-1, 1]`.
     #[must_use]
     pub fn values(&self) -> &[f32] {
         &self.samples
@@ -251,32 +251,33 @@ impl Sound {
         Self::from_samples(&self.name, sample_rate, samples)
     }
 
-    /// Trims the sound or pads it with silence to a number of samples, equally at both ends (at the start one sample less if the difference is
-    /// odd).
+    /// Trims the sound, or pads it with silence, to this many samples, equally at both ends; an odd difference puts the extra sample at
+    /// the end.
     ///
     /// # Errors
     /// For a length of 0, or of more than 134,217,728 samples (2^27).
     pub fn fix_length(&self, samples: usize) -> Result<Self> {
         check_length(samples)?;
-        let fitted = if samples <= self.samples.len() {
+        let fixed = if samples <= self.samples.len() {
             self.samples[(self.samples.len() - samples) / 2..][..samples].to_vec()
         } else {
             let mut padded = vec![0.0; samples];
             padded[(samples - self.samples.len()) / 2..][..self.samples.len()].copy_from_slice(&self.samples);
             padded
         };
-        Self::from_samples(&self.name, self.sample_rate, fitted)
+        Self::from_samples(&self.name, self.sample_rate, fixed)
     }
 
     /// Returns the part from `start` to `end`, in seconds.
     ///
     /// # Errors
-    /// When there is no sample between them.
+    /// When the part has no samples.
     pub fn slice(&self, start: f64, end: f64) -> Result<Self> {
         let at = |seconds: f64| (seconds.max(0.0) * f64::from(self.sample_rate)).round() as usize;
         let (first, last) = (at(start), at(end).min(self.samples.len()));
         if first >= last {
-            let reason = format!("there is no sample from {start} s to {end} s; the sound lasts {} s", self.seconds());
+            let reason =
+                format!("there are no samples from {start} s to {end} s; the sound lasts {} s", self.seconds());
             return Err(Error::invalid("slice", reason));
         }
         Self::from_samples(&self.name, self.sample_rate, self.samples[first..last].to_vec())
@@ -290,7 +291,7 @@ impl Sound {
         self
     }
 
-    /// Scales the sound to a root mean square. The networks of Feather et al. were trained on speech at 0.1.
+    /// Scales the sound to this root mean square. The networks of Feather et al. were trained on speech at 0.1.
     ///
     /// # Errors
     /// For a silent sound, and for a level at which the peak would leave `[-1, 1]`.
@@ -312,9 +313,9 @@ impl Sound {
         Ok(self)
     }
 
-    /// Prepares a sound as the networks of Feather et al. take spoken words: resampled, at a fixed length, without its mean, at an rms of 0.1.
+    /// Prepares a spoken word for the networks of Feather et al.: resamples it, fixes its length, removes its mean, and sets an rms of 0.1.
     ///
-    /// If that level would clip, the sound gets the highest level that does not.
+    /// If that level would clip, the sound gets the highest level that does not clip.
     ///
     /// # Errors
     /// For a silent sound, and as [`Sound::resample`] and [`Sound::fix_length`].
@@ -342,8 +343,8 @@ impl Sound {
         wav::encode_pcm16(self.sample_rate, self.samples.iter().copied())
     }
 
-    /// Saves the sound as a WAV file of 32-bit floats (`.wav`), atomically. For a page with a player or a picture use
-    /// [`export`](crate::display::Show::export).
+    /// Saves the sound as a WAV file of 32-bit floats (`.wav`), atomically. [`export`](crate::display::Show::export) saves a page with
+    /// a player, a picture or a text.
     ///
     /// # Errors
     /// [`Error::File`] for another extension, or when the file cannot be written.
@@ -378,12 +379,13 @@ fn check_length(samples: usize) -> Result<()> {
     }
 }
 
-fn count(seconds: f64, sample_rate: u32) -> Result<usize> {
+/// The number of samples in a duration.
+fn sample_count(seconds: f64, sample_rate: u32) -> Result<usize> {
     let count = (seconds * f64::from(sample_rate)).round();
     if !(count >= 1.0 && count <= MAX_SAMPLES as f64) {
         return Err(Error::invalid(
             "seconds",
-            format!("{seconds} s at {sample_rate} Hz are not 1 to {MAX_SAMPLES} samples"),
+            format!("must give 1 to {MAX_SAMPLES} samples, got {seconds} s at {sample_rate} Hz"),
         ));
     }
     Ok(count as usize)

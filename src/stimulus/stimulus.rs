@@ -7,6 +7,8 @@ use crate::display::{MimeBundle, Panel, Show};
 use crate::{Error, Result};
 
 /// A stimulus of a network: an image or a sound.
+///
+/// Functions that take `impl Into<Stimulus>` accept an [`Image`], a [`Sound`] or a reference to either.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Stimulus {
@@ -17,7 +19,8 @@ pub enum Stimulus {
 }
 
 impl Stimulus {
-    /// The name in captions.
+    /// The name that captions show.
+    #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Image(image) => image.name(),
@@ -26,6 +29,7 @@ impl Stimulus {
     }
 
     /// Replaces the name.
+    #[must_use]
     pub fn with_name(self, name: impl Into<String>) -> Self {
         match self {
             Self::Image(image) => image.with_name(name).into(),
@@ -33,7 +37,8 @@ impl Stimulus {
         }
     }
 
-    /// The values: pixels in `[0, 1]`, three planes, or samples in `[-1, 1]`.
+    /// The values: pixels in `[0, 1]`, as red, green and blue planes, or samples in `[-1, 1]`.
+    #[must_use]
     pub fn values(&self) -> &[f32] {
         match self {
             Self::Image(image) => image.values(),
@@ -41,7 +46,7 @@ impl Stimulus {
         }
     }
 
-    /// The values as a network takes them: `[1, 3, height, width]` or `[1, samples]`.
+    /// Converts the stimulus to a tensor, `[1, 3, height, width]` or `[1, samples]`.
     ///
     /// # Errors
     /// Infallible for a valid stimulus; the `Result` comes from candle.
@@ -75,6 +80,7 @@ impl Stimulus {
     }
 
     /// The range of valid values: `[0, 1]` for images, `[-1, 1]` for sounds.
+    #[must_use]
     pub fn range(&self) -> [f32; 2] {
         match self {
             Self::Image(_) => [0.0, 1.0],

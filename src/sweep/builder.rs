@@ -1,4 +1,4 @@
-//! Builder of sweeps, and the operations of a plan.
+//! The builder of sweeps, and the operations of a plan.
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,16 @@ use crate::verdict::NullDistribution;
 /// Builds a sweep: metamers of every stimulus at every selected stage from every seed.
 ///
 /// The defaults are all stages, seed 0, [`Recipe::fast`] or [`Recipe::fast_sound`], and the recipe's number of steps.
+///
+/// ```
+/// use metamers::prelude::*;
+///
+/// let net = zoo::efficientnet_lite0()?;
+/// let photos = [Image::open("photos/dog.jpg")?];
+/// let results = Sweep::new(&net).images(&photos).stages(["stem"]).seeds([0, 1]).evaluations(4).quiet().run()?;
+/// assert_eq!(results.rows().len(), 2);
+/// # Ok::<(), metamers::Error>(())
+/// ```
 #[derive(Clone)]
 #[must_use = "call run to start the sweep"]
 pub struct Sweep {
@@ -51,7 +61,7 @@ impl Sweep {
         }
     }
 
-    /// Adds another network, which uses the stimuli of its kind.
+    /// Adds another network, which uses the stimuli of its kind (images or sounds).
     pub fn network(mut self, network: &Network) -> Self {
         self.networks.push(network.clone());
         self
@@ -109,7 +119,7 @@ impl Sweep {
         self
     }
 
-    /// Judges the metamers of the null distribution's network against it instead of the shipped one.
+    /// Adds a null distribution, which replaces the shipped one for the metamers of its network.
     pub fn null(mut self, null: &NullDistribution) -> Self {
         self.nulls.push(null.clone());
         self
@@ -121,14 +131,14 @@ impl Sweep {
         self
     }
 
-    /// Turns off live images and progress lines, for scripts.
+    /// Disables live images and progress lines, for scripts.
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
         self
     }
 
     fn job(&self, folder: Option<&Path>) -> Result<Job> {
-        let sources = Sources::given(self.networks.clone(), self.stimuli.clone(), self.nulls.clone())?;
+        let sources = Sources::in_memory(self.networks.clone(), self.stimuli.clone(), self.nulls.clone())?;
         let manifest = Manifest::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
 
         if let Some(folder) = folder {
@@ -137,7 +147,7 @@ impl Sweep {
         Job::new(manifest, sources, folder, DEFAULT_SAVE_INTERVAL)
     }
 
-    /// Runs the missing tasks. In the project's kernel the panel updates live; elsewhere a line shows progress.
+    /// Runs the missing tasks. In the metamers kernel the panel updates live; elsewhere a line shows progress.
     ///
     /// An interrupt ends the sweep after the current steps and returns the finished tasks. With a folder, the next call resumes.
     ///
@@ -193,7 +203,7 @@ impl Plan {
         job.run(0..job.manifest.len(), false)
     }
 
-    /// Runs those of these tasks that are missing; numbers start at 0. The results cover only these tasks.
+    /// Runs the missing ones of these tasks, numbered from 0. The results cover only these tasks.
     ///
     /// # Errors
     /// Fails like [`Plan::run`], and for a task that does not exist.

@@ -37,17 +37,19 @@ pub struct CostRow {
     pub tasks: usize,
     /// The maximum number of gradient evaluations of a task; a line search may add a few.
     pub evaluations: usize,
-    /// The time of one evaluation while all workers are busy, or the error message.
+    /// The time of one evaluation while all workers are busy, or the message of its error.
     pub evaluation: std::result::Result<Duration, String>,
 }
 
 impl CostRow {
     /// The maximum time of one task; zero if the evaluation failed.
+    #[must_use]
     pub fn task(&self) -> Duration {
         self.evaluation.as_ref().map_or(Duration::ZERO, |time| time.mul_f64(self.evaluations as f64))
     }
 
     /// The maximum time of all tasks in sequence.
+    #[must_use]
     pub fn total(&self) -> Duration {
         self.task().mul_f64(self.tasks as f64)
     }
@@ -87,6 +89,7 @@ impl Cost {
     }
 
     /// The maximum time of the whole sweep on this machine.
+    #[must_use]
     pub fn total(&self) -> Duration {
         let work: Duration = self.rows.iter().map(CostRow::total).sum();
         work.div_f64(self.workers.max(1) as f64)

@@ -218,11 +218,11 @@ impl Manifest {
 
     /// The numbers of the tasks of a network, stimulus and seed, one for each stage.
     pub fn tasks_at(&self, network: usize, stimulus: usize, seed: u64) -> Option<std::ops::Range<usize>> {
-        let before: usize = self.networks[..network].iter().map(|entry| self.tasks_of(entry)).sum();
+        let first_of_network: usize = self.networks[..network].iter().map(|entry| self.tasks_of(entry)).sum();
         let entry = &self.networks[network];
         let stimulus = entry.stimuli.iter().position(|&i| i == stimulus)?;
         let seed = self.seeds.iter().position(|&s| s == seed)?;
-        let first = before + (stimulus * self.seeds.len() + seed) * entry.stages.len();
+        let first = first_of_network + (stimulus * self.seeds.len() + seed) * entry.stages.len();
         Some(first..first + entry.stages.len())
     }
 
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_is_one_task_and_every_task_has_one_number() {
+    fn task_numbers_and_tasks_correspond_one_to_one() {
         let manifest = large();
         assert_eq!(manifest.len(), (20 * 400 + 10 * 200) * 9 * 2);
         let mut seen = std::collections::BTreeSet::new();
@@ -295,6 +295,6 @@ mod tests {
         }
         let message = manifest.task(manifest.len()).unwrap_err().to_string();
         assert!(message.contains("0 to 179999"), "{message}");
-        assert!(manifest.tasks_at(0, 1, 5).is_none(), "a stimulus that the network does not take");
+        assert!(manifest.tasks_at(0, 1, 5).is_none(), "a stimulus that the network does not accept");
     }
 }

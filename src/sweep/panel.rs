@@ -22,9 +22,9 @@ const COLUMN_WIDTH: f64 = 140.0;
 /// Marks the signal-to-noise ratio of a well-matched stage.
 const WELL_MATCHED_MARK: &str = "●";
 /// Grey value of the placeholder of a missing metamer.
-const MISSING: u8 = 0xf3;
+const MISSING_GREY: u8 = 0xf3;
 /// Grey value of an empty cell.
-const EMPTY: u8 = 0xff;
+const EMPTY_GREY: u8 = 0xff;
 
 /// Width of a panel of the original and `stages` stages, in CSS pixels.
 fn panel_width(stages: usize) -> f64 {
@@ -83,7 +83,7 @@ fn caption(row: &Row) -> String {
 impl SweepResults {
     /// The panel of one network, by its index in the sweep, and one seed: a row for each stimulus and a column for each stage.
     ///
-    /// It shows at most twelve stimuli, and wraps many stages into several bands.
+    /// It has at most twelve stimuli, and wraps many stages into several bands.
     ///
     /// # Errors
     /// Fails for a network or seed that is not in the sweep, and for a stimulus that cannot be read.
@@ -110,7 +110,7 @@ impl SweepResults {
                     self.line((network, stimulus, seed), first..(first + band).min(stages), band, line == 0)?;
                 // Empty cells keep the panels of a short band at the common size.
                 if let Some(last) = panels.last().cloned() {
-                    panels.resize(band + 1, last.blank(EMPTY));
+                    panels.resize(band + 1, last.blank(EMPTY_GREY));
                 }
                 figure.push(panels.into_iter().map(|panel| panel.0));
             }
@@ -130,18 +130,19 @@ impl SweepResults {
         let tasks = manifest.tasks_at(network, stimulus, seed).unwrap_or_default();
         let original = shrink(self.original(network, stimulus, tasks.clone())?, band);
         let size = (original.width(), original.height());
-        let name = short(&manifest.stimuli[stimulus].name);
+        let name = short_name(&manifest.stimuli[stimulus].name);
         let mut cells = vec![Cell(Panel::picture(title("original"), original).caption(name), size)];
         for stage in stages {
             let (title, task) = (title(&manifest.networks[network].stages[stage]), tasks.start + stage);
             let panel = match self.rows.get(&task) {
                 Some(row) => {
-                    let picture =
-                        self.thumbnails(task).map_or_else(|| grey(size, MISSING), |[_, metamer]| shrink(metamer, band));
+                    let picture = self
+                        .thumbnails(task)
+                        .map_or_else(|| grey(size, MISSING_GREY), |[_, metamer]| shrink(metamer, band));
                     let Mark { symbol, color, .. } = mark(row);
                     Panel::picture(title, picture).caption(caption(row)).mark(symbol, color)
                 }
-                None => Panel::picture(title, grey(size, MISSING)).caption("missing"),
+                None => Panel::picture(title, grey(size, MISSING_GREY)).caption("missing"),
             };
             cells.push(Cell(panel, size));
         }
@@ -173,7 +174,7 @@ impl SweepResults {
     fn alt(&self, network: usize, seed: u64, shown: &[usize]) -> String {
         let cells = self.shown(network, seed, shown).map(|row| {
             let (Mark { meaning, .. }, caption) = (mark(row), caption(row).replace('\n', ", "));
-            format!("{} at {}: {meaning}, {caption}", short(&row.stimulus), row.stage)
+            format!("{} at {}: {meaning}, {caption}", short_name(&row.stimulus), row.stage)
         });
         let cells: Vec<String> = cells.collect();
         format!(
@@ -207,7 +208,7 @@ impl SweepResults {
         pictures
     }
 
-    fn words(&self) -> String {
+    fn text(&self) -> String {
         let mut lines = vec![self.summary()];
         for row in self.rows.values().take(MAX_LINES) {
             let (Mark { symbol, meaning, .. }, cell) = (mark(row), caption(row).replace('\n', ", "));
@@ -236,7 +237,7 @@ fn grey((width, height): (usize, usize), value: u8) -> Raster {
 }
 
 /// A file's name without folder and extension; other names stay unchanged.
-fn short(name: &str) -> String {
+fn short_name(name: &str) -> String {
     if is_stimulus(name) { crate::fs::extension::stimulus_name(name.as_ref()) } else { name.into() }
 }
 
@@ -245,8 +246,8 @@ impl Show for SweepResults {
         let first = self.job.manifest.seeds.first().copied().unwrap_or_default();
         let panel = |network: usize| match self.panel(network, first) {
             // The text covers all networks, so only the first panel has it.
-            Ok(figure) => figure.bundle(if network == 0 { self.words() } else { String::new() }),
-            Err(e) => MimeBundle::text(format!("{}\nno panel: {e}", self.words())),
+            Ok(figure) => figure.bundle(if network == 0 { self.text() } else { String::new() }),
+            Err(e) => MimeBundle::text(format!("{}\nno panel: {e}", self.text())),
         };
         (0..self.job.manifest.networks.len()).map(panel).collect()
     }

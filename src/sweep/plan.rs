@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -44,11 +43,11 @@ pub struct Plan {
     pub networks: Vec<String>,
     /// Paths of stimuli relative to the plan, or of shipped files, with the wildcards `*`, `?` and `[ab]`.
     pub stimuli: Vec<String>,
-    /// The stages.
+    /// The selected stages; the default is every stage.
     #[serde(default)]
     pub stages: StageSelection,
-    /// The seeds; each gives one metamer.
-    #[serde(default = "one_seed")]
+    /// The seeds; each gives one metamer. The default is seed 0.
+    #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
     /// The recipe; the default is [`Recipe::fast`] for images and [`Recipe::fast_sound`] for sounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,12 +114,12 @@ pub enum RecipeChoice {
     Changed(serde_json::Map<String, serde_json::Value>),
 }
 
-fn one_seed() -> Vec<u64> {
+fn default_seeds() -> Vec<u64> {
     vec![0]
 }
 
 impl Plan {
-    /// Opens a plan.
+    /// Reads a plan from a TOML file and checks it.
     ///
     /// # Errors
     /// Fails for a file that cannot be read, unknown keys and invalid values.
@@ -182,8 +181,8 @@ impl Plan {
         let from = changes.get("from").map_or(Some("fast"), |name| name.as_str());
         let base =
             preset(from.ok_or_else(|| Error::invalid("recipe.from", "must be the name of a preset, in quotes"))?)?;
-        let broken = |e: serde_json::Error| Error::invalid("recipe", e.to_string());
-        let mut fields = serde_json::to_value(base).map_err(broken)?;
+        let invalid = |e: serde_json::Error| Error::invalid("recipe", e.to_string());
+        let mut fields = serde_json::to_value(base).map_err(invalid)?;
         for (key, value) in changes.iter().filter(|(key, _)| *key != "from") {
             // The serialized name of the field has the British spelling.
             let key = if key == "optimizer" { "optimiser" } else { key };
@@ -193,19 +192,20 @@ impl Plan {
             };
             *field = value.clone();
         }
-        let recipe: Recipe = serde_json::from_value(fields).map_err(broken)?;
+        let recipe: Recipe = serde_json::from_value(fields).map_err(invalid)?;
         recipe.check()?;
         Ok(recipe)
     }
 
     /// The interval at which a running task is saved.
     pub(super) fn save_every(&self) -> Result<Duration> {
-        let wrong = |_| Error::invalid("save_seconds", "must be a number of seconds, 0 or more");
+        let invalid = |_| Error::invalid("save_seconds", "must be a number of seconds of at least 0");
         self.save_seconds
-            .map_or(Ok(DEFAULT_SAVE_INTERVAL), |seconds| Duration::try_from_secs_f64(seconds).map_err(wrong))
+            .map_or(Ok(DEFAULT_SAVE_INTERVAL), |seconds| Duration::try_from_secs_f64(seconds).map_err(invalid))
     }
 
     /// The folder of the results.
+    #[must_use]
     pub fn folder(&self) -> PathBuf {
         match &self.folder {
             Some(folder) => self.base().join(folder),
@@ -272,7 +272,7 @@ impl StageSelection {
     }
 }
 
-/// Checks that a list is not empty and has no duplicates.
+/// Checks that a list is not empty and has no duplicates; `what` is its name in errors.
 pub(super) fn check_list<T: Ord + std::fmt::Debug>(what: &str, list: &[T]) -> Result<()> {
     if list.is_empty() {
         return Err(Error::invalid(what, "is an empty list; at least one entry is required"));

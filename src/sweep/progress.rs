@@ -8,10 +8,12 @@ use super::results::SweepResults;
 use super::workers::WorkerEvent;
 use crate::display::{Live, LiveView, MimeBundle, ProgressBar, Show, duration};
 
-/// Minimum interval between progress lines in a terminal, and in a log file, which keeps every line.
-const LINE: Duration = Duration::from_millis(250);
-const LOG_LINE: Duration = Duration::from_secs(30);
+/// Minimum interval between progress lines in a terminal.
+const TERMINAL_INTERVAL: Duration = Duration::from_millis(250);
+/// Minimum interval between progress lines in a log file, which keeps every line.
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
+/// The progress display of a running sweep.
 pub(super) struct ProgressView {
     results: SweepResults,
     quiet: bool,
@@ -21,8 +23,8 @@ pub(super) struct ProgressView {
     before: usize,
     /// Finished fraction of each running task.
     parts: HashMap<usize, f64>,
-    begun: Instant,
-    written: Option<Instant>,
+    start: Instant,
+    last_line: Option<Instant>,
     view: LiveView,
     terminal: bool,
 }
@@ -37,8 +39,8 @@ impl ProgressView {
             quiet,
             total,
             parts: HashMap::new(),
-            begun: Instant::now(),
-            written: None,
+            start: Instant::now(),
+            last_line: None,
             view,
             terminal: std::io::stderr().is_terminal(),
         }
@@ -63,13 +65,13 @@ impl ProgressView {
             return;
         }
         if Live::is_on() {
-            if self.view.is_due() && (done || self.begun.elapsed() > self.view.pause()) {
+            if self.view.is_due() && (done || self.start.elapsed() > self.view.pause()) {
                 self.draw();
             }
         } else {
-            let pause = if self.terminal { LINE } else { LOG_LINE };
-            if self.written.is_none_or(|written| written.elapsed() >= pause) {
-                self.written = Some(Instant::now());
+            let pause = if self.terminal { TERMINAL_INTERVAL } else { LOG_INTERVAL };
+            if self.last_line.is_none_or(|last_line| last_line.elapsed() >= pause) {
+                self.last_line = Some(Instant::now());
                 self.write_line();
             }
         }
@@ -78,7 +80,7 @@ impl ProgressView {
     /// Progress and remaining time at the pace of this call.
     fn progress(&self) -> ProgressBar {
         let done = self.results.rows.len();
-        let (elapsed, parts) = (self.begun.elapsed(), self.parts.values().sum::<f64>());
+        let (elapsed, parts) = (self.start.elapsed(), self.parts.values().sum::<f64>());
         let worked = (done - self.before) as f64 + parts;
         let left = ((self.total - done) as f64 - parts).max(0.0);
         let eta = (worked > 0.0).then(|| Duration::try_from_secs_f64(elapsed.as_secs_f64() / worked * left).ok());
@@ -115,7 +117,7 @@ impl ProgressView {
         let (summary, results) = (self.results.summary(), &self.results);
         // The summary replaces the line of progress.
         if !self.view.finish(|| with_panel(summary.clone(), results)) {
-            self.print_note(&format!("{summary} in {}", duration(self.begun.elapsed())));
+            self.print_note(&format!("{summary} in {}", duration(self.start.elapsed())));
         }
         self.results
     }

@@ -31,26 +31,31 @@ impl SweepResults {
     }
 
     /// The rows of the finished tasks, in task order.
+    #[must_use]
     pub fn rows(&self) -> Vec<&Row> {
         self.rows.values().collect()
     }
 
-    /// The number of tasks of the sweep.
+    /// The number of tasks in the sweep.
+    #[must_use]
     pub fn tasks(&self) -> usize {
         self.job.manifest.len()
     }
 
     /// The numbers of the tasks without a result.
+    #[must_use]
     pub fn missing(&self) -> Vec<usize> {
         (0..self.tasks()).filter(|task| !self.rows.contains_key(task)).collect()
     }
 
     /// Returns whether the sweep was interrupted. The results hold the finished tasks; running ones resume from the folder.
+    #[must_use]
     pub fn interrupted(&self) -> bool {
         self.interrupted
     }
 
     /// Notes for the user, such as damaged results that were computed again.
+    #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -85,9 +90,9 @@ impl SweepResults {
     pub fn metamer(&self, task: usize) -> Result<Metamer> {
         let network = self.job.manifest.task(task)?.network;
         let missing = || {
-            let why =
+            let reason =
                 self.rows.get(&task).map_or("is not finished", |row| row.error.as_deref().unwrap_or("has no metamer"));
-            Error::invalid(format!("task {task}"), why)
+            Error::invalid(format!("task {task}"), reason)
         };
         let metamer = self.job.store.metamer(task)?.ok_or_else(missing)?;
         // Only sounds need the network, for the cochleagram in their plots.
@@ -163,14 +168,14 @@ impl SweepResults {
     /// # Errors
     /// Infallible in practice; the `Result` comes from the CSV writer.
     pub fn csv(&self) -> Result<String> {
-        let broken = |e: &dyn std::fmt::Display| Error::invalid("table", format!("cannot be written as CSV ({e})"));
+        let failed = |e: &dyn std::fmt::Display| Error::invalid("table", format!("cannot be written as CSV ({e})"));
         let mut csv = csv::Writer::from_writer(vec![]);
-        csv.write_record(Row::COLUMNS).map_err(|e| broken(&e))?;
+        csv.write_record(Row::COLUMNS).map_err(|e| failed(&e))?;
         for row in self.rows.values() {
-            csv.write_record(row.cells()).map_err(|e| broken(&e))?;
+            csv.write_record(row.cells()).map_err(|e| failed(&e))?;
         }
-        let bytes = csv.into_inner().map_err(|e| broken(&e))?;
-        String::from_utf8(bytes).map_err(|e| broken(&e))
+        let bytes = csv.into_inner().map_err(|e| failed(&e))?;
+        String::from_utf8(bytes).map_err(|e| failed(&e))
     }
 
     /// Saves the rows as CSV. The write is atomic.
@@ -181,7 +186,7 @@ impl SweepResults {
         crate::fs::atomic::write(path.as_ref(), self.csv()?.as_bytes())
     }
 
-    /// Called by the notebook for the last value of a cell; updates the cell's live output if there is one.
+    /// Displays the results as the last value of a notebook cell; updates the cell's live output if there is one.
     pub fn evcxr_display(&self) {
         match &self.place {
             Some(place) if Live::is_on() => place.update(self),
@@ -189,7 +194,7 @@ impl SweepResults {
         }
     }
 
-    /// A line on the progress and outcomes of the sweep.
+    /// The progress and outcomes of the sweep in one line.
     pub(super) fn summary(&self) -> String {
         let (done, tasks) = (self.rows.len(), self.tasks());
         let failed = self.rows.values().filter(|row| row.error.is_some()).count();

@@ -1,4 +1,4 @@
-//! Result of a task, as a row of the table.
+//! The result of a task, as a row of the table.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::similarity::Similarity;
 use crate::synthesis::{Metamer, StopReason};
 use crate::verdict::{Outcome, Verdict};
 
-/// The result of a task.
+/// The result of a task, one metamer, as a row of the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Row {
@@ -27,7 +27,7 @@ pub struct Row {
     pub steps: usize,
     /// The number of gradient evaluations.
     pub evaluations: usize,
-    /// The reason for the end; `None` if the task failed.
+    /// The reason why the run stopped; `None` if the task failed.
     #[serde(rename = "ended")]
     pub stop_reason: Option<StopReason>,
     /// The similarity of the activations at the stage; `None` if the task failed before the first step.
@@ -40,8 +40,8 @@ pub struct Row {
     pub same_class: Option<bool>,
     /// The verdict's outcome; `None` without a null distribution for the network.
     pub outcome: Option<Outcome>,
-    /// The error of a failed task, such as a stage that is silent for the stimulus, or a loss that is not finite. The error is
-    /// reproducible, so the task counts as finished.
+    /// The error of a failed task, such as a stage whose units are all 0 for the stimulus, or a loss that is not finite. The error
+    /// is reproducible, so the task counts as finished.
     pub error: Option<String>,
 }
 
@@ -80,6 +80,7 @@ impl Row {
     }
 
     /// The signal-to-noise ratio at the stage in dB, if defined.
+    #[must_use]
     pub fn snr_db(&self) -> Option<f64> {
         self.similarity.and_then(|s| s.snr_db)
     }

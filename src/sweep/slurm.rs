@@ -46,8 +46,8 @@ impl Slurm {
         at_least_one("cpus", self.cpus)?;
         at_least_one("tasks_per_job", self.tasks_per_job)?;
         for (what, value) in [("time", &self.time), ("memory", &self.memory)] {
-            let word = |c: char| c.is_ascii_alphanumeric() || ":-.".contains(c);
-            if value.is_empty() || !value.chars().all(word) {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || ":-.".contains(c);
+            if value.is_empty() || !value.chars().all(allowed) {
                 return Err(Error::invalid(format!("slurm.{what}"), format!("\"{value}\" is not a valid Slurm value")));
             }
         }
@@ -61,7 +61,7 @@ impl Slurm {
     }
 }
 
-/// Action after the Slurm scripts are written.
+/// The action after the Slurm scripts are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Submit {
     /// Submits the scripts with `sbatch`.
@@ -98,6 +98,7 @@ impl std::fmt::Display for Submission {
     }
 }
 
+/// Writes the scripts for the missing tasks and submits them if requested; `None` if no task is missing.
 pub(super) fn submit(plan: &Plan, job: &Job, program: &Path, submit: Submit) -> Result<Option<Submission>> {
     let slurm = plan.slurm.clone().unwrap_or_default();
     let folder = absolute(&plan.folder())?.join("slurm");
@@ -219,13 +220,14 @@ fn max_array_size() -> usize {
     line.and_then(|(_, size)| size.trim().parse().ok()).filter(|&size| size > 0).unwrap_or(DEFAULT_ARRAY_SIZE)
 }
 
+/// Submits a script and returns its job id.
 fn sbatch(script: &Path) -> Result<String> {
     let output = Command::new("sbatch").arg("--parsable").arg(script).output();
     let output = output.map_err(|e| {
-        let what = format!(
+        let reason = format!(
             "is written, but sbatch could not be started ({e}); if Slurm is not installed here, submit the script on the cluster"
         );
-        Error::file(script, what)
+        Error::file(script, reason)
     })?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_settings_are_refused() {
+    fn invalid_settings_are_errors() {
         let message = |slurm: Slurm| slurm.check().unwrap_err().to_string();
         assert!(message(Slurm { cpus: 0, ..Slurm::default() }).contains("slurm.cpus"));
         assert!(message(Slurm { time: "1h\n#".into(), ..Slurm::default() }).contains("slurm.time"));

@@ -15,6 +15,7 @@ use crate::{Error, Result, zoo};
 /// Number of loaded networks in the cache; tasks are in the order of networks.
 const CACHED_NETWORKS: usize = 2;
 
+/// The inputs of a sweep.
 pub(super) struct Sources {
     networks: Vec<Source<Network>>,
     stimuli: Vec<Source<Stimulus>>,
@@ -28,16 +29,18 @@ pub(super) struct Sources {
     nulls: Mutex<BTreeMap<usize, Option<Arc<NullDistribution>>>>,
 }
 
+/// A network or stimulus of a sweep.
 enum Source<T> {
-    /// A name or path.
+    /// A name or path, loaded on demand.
     Named(String),
-    Given(String, T),
+    /// A name and its value.
+    InMemory(String, T),
 }
 
 impl<T> Source<T> {
     fn name(&self) -> &str {
         match self {
-            Self::Named(name) | Self::Given(name, _) => name,
+            Self::Named(name) | Self::InMemory(name, _) => name,
         }
     }
 }
@@ -60,9 +63,9 @@ impl Sources {
         })
     }
 
-    pub fn given(networks: Vec<Network>, stimuli: Vec<Stimulus>, nulls: Vec<NullDistribution>) -> Result<Self> {
-        let networks: Vec<_> = networks.into_iter().map(|net| Source::Given(net.name().to_owned(), net)).collect();
-        let stimuli: Vec<_> = stimuli.into_iter().map(|s| Source::Given(s.name().to_owned(), s)).collect();
+    pub fn in_memory(networks: Vec<Network>, stimuli: Vec<Stimulus>, nulls: Vec<NullDistribution>) -> Result<Self> {
+        let networks: Vec<_> = networks.into_iter().map(|net| Source::InMemory(net.name().to_owned(), net)).collect();
+        let stimuli: Vec<_> = stimuli.into_iter().map(|s| Source::InMemory(s.name().to_owned(), s)).collect();
         super::plan::check_list("networks", &networks.iter().map(Source::name).collect::<Vec<_>>())?;
         super::plan::check_list("stimuli", &stimuli.iter().map(Source::name).collect::<Vec<_>>())?;
         let given_nulls = nulls.into_iter().map(Arc::new).collect();
@@ -81,7 +84,7 @@ impl Sources {
     /// Returns a network, loading it if it is not cached.
     pub fn network(&self, index: usize) -> Result<Network> {
         let name = match &self.networks[index] {
-            Source::Given(_, network) => return Ok(network.clone()),
+            Source::InMemory(_, network) => return Ok(network.clone()),
             Source::Named(name) => name,
         };
         // The lock is held while loading, so that two workers do not load the same network.
@@ -130,7 +133,7 @@ impl Sources {
                 let sha256 = crate::fs::sha256::hex_digest(&self.bytes(name)?);
                 Ok(StimulusEntry { name: name.clone(), sha256, sound: is_sound(name) })
             }
-            Source::Given(name, stimulus) => {
+            Source::InMemory(name, stimulus) => {
                 let bytes: Vec<u8> = stimulus.values().iter().flat_map(|v| v.to_le_bytes()).collect();
                 let sound = matches!(stimulus, Stimulus::Sound(_));
                 Ok(StimulusEntry { name: name.clone(), sha256: crate::fs::sha256::hex_digest(&bytes), sound })
@@ -140,15 +143,15 @@ impl Sources {
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>> {
-        let beside = self.base.join(name);
-        let path = if beside.exists() { beside } else { assets::find(Path::new(name))? };
+        let local = self.base.join(name);
+        let path = if local.exists() { local } else { assets::find(Path::new(name))? };
         std::fs::read(&path).map_err(|e| Error::io(path, e))
     }
 
     /// Loads the stimulus with this index and checks that it equals the one in the manifest.
     pub fn stimulus(&self, index: usize, entry: &StimulusEntry) -> Result<Stimulus> {
         let name = match self.stimuli.get(index) {
-            Some(Source::Given(_, stimulus)) => return Ok(stimulus.clone()),
+            Some(Source::InMemory(_, stimulus)) => return Ok(stimulus.clone()),
             _ => &entry.name,
         };
         let bytes = self.bytes(name)?;
@@ -194,14 +197,14 @@ fn expand(wanted: &[String], base: &Path) -> Result<Vec<String>> {
 
 /// Files relative to the plan that match the pattern, or else matching shipped files.
 fn expand_pattern(pattern: &str, base: &Path) -> Result<Vec<String>> {
-    let wrong = |e: glob::PatternError| Error::invalid(pattern, format!("is not a valid pattern ({e})"));
+    let invalid = |e: glob::PatternError| Error::invalid(pattern, format!("is not a valid pattern ({e})"));
     let prefix = glob::Pattern::escape(&base.to_string_lossy());
-    let beside = if Path::new(pattern).is_absolute() { pattern.into() } else { Path::new(&prefix).join(pattern) };
-    let files = glob::glob(&beside.to_string_lossy()).map_err(wrong)?;
+    let local = if Path::new(pattern).is_absolute() { pattern.into() } else { Path::new(&prefix).join(pattern) };
+    let files = glob::glob(&local.to_string_lossy()).map_err(invalid)?;
     let relative = |path: PathBuf| path.strip_prefix(base).unwrap_or(&path).to_string_lossy().into_owned();
     let mut found: Vec<String> = files.flatten().map(relative).filter(|name| is_stimulus(name)).collect();
     if found.is_empty() {
-        found = assets::matching(&glob::Pattern::new(pattern).map_err(wrong)?);
+        found = assets::matching(&glob::Pattern::new(pattern).map_err(invalid)?);
         found.retain(|name| is_stimulus(name));
     }
     match found.is_empty() {

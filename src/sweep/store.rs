@@ -12,6 +12,7 @@ use super::row::Row;
 use crate::synthesis::Metamer;
 use crate::{Error, Result};
 
+/// The storage of finished tasks.
 pub(super) enum Store {
     Memory(Mutex<BTreeMap<usize, StoredTask>>),
     Folder(Folder),

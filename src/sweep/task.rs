@@ -27,7 +27,7 @@ pub(super) struct TaskRunner<'a> {
     pub stop: &'a AtomicBool,
 }
 
-/// Event of a running task.
+/// An event of a running task.
 pub(super) enum TaskEvent {
     /// The finished fraction of the task, from 0 to 1; a lower bound.
     Part(f64),

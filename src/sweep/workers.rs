@@ -9,11 +9,13 @@ use super::task::{TaskEvent, TaskRunner};
 use crate::interrupt::Listening;
 use crate::{Error, Result};
 
-/// Event of the workers.
+/// An event of the workers.
 pub(super) enum WorkerEvent {
     /// The finished fraction of a task.
     Part(usize, f64),
+    /// A note for the user.
     Note(String),
+    /// The row of a finished task.
     Done(Box<super::row::Row>),
     /// No event has arrived for a while.
     Idle,

@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{Error, Result};
 
-/// The largest plausible count: at a microsecond each, so many steps would take nine years.
+/// The maximum plausible count of steps or evaluations: at a microsecond each, they would take nine years.
 pub(super) const MAX_COUNT: u64 = 1 << 48;
 
 /// Collects arrays and notes and writes them to a file.
@@ -54,8 +54,8 @@ impl ArchiveWriter {
     }
 }
 
-/// Adds sorted notes to a safetensors file. The `safetensors` crate writes them in random order, so two sweeps of the same plan
-/// would give different files.
+/// Adds notes, sorted by name, to a safetensors file. The `safetensors` crate writes them in random order, which would make two
+/// sweeps of the same plan differ.
 fn with_notes(file: &[u8], notes: &BTreeMap<String, String>) -> std::result::Result<Vec<u8>, String> {
     let damaged = || "cannot be written: the header has an unexpected form".to_string();
     let (length, rest) = file.split_first_chunk::<8>().ok_or_else(damaged)?;
@@ -64,12 +64,12 @@ fn with_notes(file: &[u8], notes: &BTreeMap<String, String>) -> std::result::Res
     let header = header.strip_prefix(b"{").ok_or_else(damaged)?.trim_ascii_end();
     let notes = serde_json::to_string(notes).map_err(|e| e.to_string())?;
     let comma = if header == b"}" { "" } else { "," };
-    let mut whole = format!("{{\"__metadata__\":{notes}{comma}").into_bytes();
-    whole.extend_from_slice(header);
+    let mut new_header = format!("{{\"__metadata__\":{notes}{comma}").into_bytes();
+    new_header.extend_from_slice(header);
     // The format aligns arrays to 8 bytes.
-    whole.resize(whole.len().next_multiple_of(8), b' ');
-    let mut bytes = (whole.len() as u64).to_le_bytes().to_vec();
-    bytes.append(&mut whole);
+    new_header.resize(new_header.len().next_multiple_of(8), b' ');
+    let mut bytes = (new_header.len() as u64).to_le_bytes().to_vec();
+    bytes.append(&mut new_header);
     bytes.extend_from_slice(arrays);
     Ok(bytes)
 }
@@ -139,7 +139,7 @@ impl ArchiveReader {
     pub fn count(&self, name: &str) -> Result<usize> {
         match self.u64(name)? {
             count if count <= MAX_COUNT => Ok(count as usize),
-            count => Err(self.error(format!("is damaged: its \"{name}\" of {count} is impossible"))),
+            count => Err(self.error(format!("is damaged: \"{name}\" is {count}, expected at most {MAX_COUNT}"))),
         }
     }
 

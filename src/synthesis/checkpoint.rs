@@ -20,7 +20,7 @@ use crate::similarity::Similarity;
 use crate::stimulus::{Image, Sound, Stimulus};
 use crate::{Error, Result};
 
-const SIZE_MISMATCH: &str = "holds arrays of different sizes for one stimulus";
+const SIZE_MISMATCH: &str = "has arrays of different sizes for one stimulus";
 /// The kinds of files, stored in the note "kind".
 const RUN_KIND: &str = "metamers run 1";
 const METAMER_KIND: &str = "metamers metamer 1";
@@ -33,7 +33,7 @@ fn notes(path: &Path, kind: &str, provenance: &Provenance) -> Result<BTreeMap<St
     Ok(BTreeMap::from([("kind".into(), kind.into()), ("stamp".into(), json)]))
 }
 
-/// An error that names `advice`, unless the path has this extension.
+/// Returns an error with this advice unless the path has this extension.
 fn check_extension(path: &Path, extension: &str, advice: &str) -> Result<()> {
     match path.extension() {
         Some(found) if found.eq_ignore_ascii_case(extension) => Ok(()),
@@ -132,10 +132,10 @@ impl Run {
         to.write(path.as_ref())
     }
 
-    /// Opens a saved run, to continue it. The extension of the file does not matter.
+    /// Opens a saved run, which then continues bit-identically. The file may have any extension.
     ///
     /// # Errors
-    /// A damaged file or one that is not a run, or a network whose name or weights differ from those that the run was started with.
+    /// [`Error::File`] for a damaged file, a file that is not a run, and a network whose name or weights differ from those of the run.
     pub fn resume(path: impl AsRef<Path>, network: &Network) -> Result<Self> {
         let (file, provenance) = open(path.as_ref(), RUN_KIND)?;
         provenance.check(network).map_err(|reason| file.error(reason))?;
@@ -191,7 +191,7 @@ impl Run {
     }
 }
 
-/// Older files do not hold it.
+/// The flag "layer_by_layer"; false in older files, which lack it.
 fn load_layer_by_layer(file: &ArchiveReader) -> Result<bool> {
     match file.has("layer_by_layer").then(|| file.u64("layer_by_layer")).transpose()? {
         None | Some(0) => Ok(false),
@@ -218,8 +218,8 @@ fn stopped_from_number(number: u64) -> std::result::Result<Option<StopReason>, S
 }
 
 impl Metamer {
-    /// Saves to a `.metamer` file, for [`Metamer::open`] and [`Metamer::reproduce`]: original, metamer (float32 values), history,
-    /// similarity, classes and provenance. The file is written atomically.
+    /// Saves the metamer to a `.metamer` file, for [`Metamer::open`] and [`Metamer::reproduce`]: original, metamer (float32 values),
+    /// history, similarity, classes and provenance. The file is written atomically.
     ///
     /// A `.metamer` file is a safetensors file, which other programs can read too.
     ///
@@ -247,7 +247,7 @@ impl Metamer {
         to.write(path.as_ref())
     }
 
-    /// Opens a saved metamer. The extension of the file does not matter.
+    /// Opens a saved metamer. The file may have any extension.
     ///
     /// # Errors
     /// [`Error::File`] when the file is damaged or not a metamer.

@@ -14,6 +14,20 @@ use crate::stimulus::{Image, Sound, Stimulus};
 const NUM_CLASSES: usize = 5;
 
 /// A stimulus that was synthesized to match an original at a stage of a network, with its similarity and provenance.
+///
+/// ```
+/// use metamers::prelude::*;
+///
+/// let net = zoo::efficientnet_lite0()?;
+/// let mut run = Synthesis::new(&net, "stem", Image::open("photos/giant_panda.jpg")?)?.seed(7).start()?;
+/// run.step(3)?;
+/// let metamer = run.finish()?;
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("panda.metamer");
+/// metamer.save(&path)?;
+/// assert!(Metamer::open(&path)? == metamer);
+/// # Ok::<(), metamers::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Metamer {
     pub(super) original: Stimulus,
@@ -25,10 +39,10 @@ pub struct Metamer {
     pub(super) provenance: Provenance,
     /// The initial stimulus; `None` for noise.
     pub(super) start: Option<Stimulus>,
-    /// The number of steps of the run; `None` for older files, which do not hold it.
+    /// The number of steps of the run; `None` for older files, which lack it.
     pub(super) steps: Option<usize>,
     pub(super) layer_by_layer: bool,
-    /// The network's cochleagram, by which sounds are displayed; not saved.
+    /// The network's cochleagram, which displays sounds; not saved.
     pub(super) cochleagram: Option<Cochleagram>,
 }
 
@@ -54,7 +68,7 @@ impl Metamer {
         })
     }
 
-    /// Zeroes the times of the history, which are all that differs between two runs of the same synthesis.
+    /// Zeroes the times of the history, the only part that differs between two runs of the same synthesis.
     pub(crate) fn without_times(mut self) -> Self {
         self.history.iter_mut().for_each(|point| point.seconds = 0.0);
         self
@@ -67,13 +81,14 @@ impl Metamer {
         [&self.original, &self.stimulus].map(|stimulus| super::plot::thumbnail(stimulus, &self.original, cochleagram))
     }
 
-    /// Sets the cochleagram of the network that made it, which a file does not hold.
+    /// Sets the cochleagram, which files do not contain, from the network of the metamer.
     pub(crate) fn with_cochleagram_from(mut self, network: &Network) -> Self {
         self.cochleagram = super::plot::network_cochleagram(network);
         self
     }
 
-    /// The metamer's stimulus.
+    /// The stimulus of the metamer.
+    #[must_use]
     pub fn stimulus(&self) -> &Stimulus {
         &self.stimulus
     }
@@ -81,7 +96,7 @@ impl Metamer {
     /// The metamer's image.
     ///
     /// # Errors
-    /// When it is a sound.
+    /// When the metamer is a sound.
     pub fn image(&self) -> Result<&Image> {
         self.stimulus.image()
     }
@@ -89,42 +104,49 @@ impl Metamer {
     /// The metamer's sound.
     ///
     /// # Errors
-    /// When it is an image.
+    /// When the metamer is an image.
     pub fn sound(&self) -> Result<&Sound> {
         self.stimulus.sound()
     }
 
     /// The original, prepared for the network.
+    #[must_use]
     pub fn original(&self) -> &Stimulus {
         &self.original
     }
 
     /// The similarity of the activations at the matched stage, measured on the final (clamped) stimulus.
+    #[must_use]
     pub fn similarity(&self) -> Similarity {
         self.similarity
     }
 
-    /// The network's classification of the original; `None` when it is not a classifier.
+    /// The network's classification of the original; `None` when the network is not a classifier.
+    #[must_use]
     pub fn original_class(&self) -> Option<&Classification> {
         self.original_class.as_ref()
     }
 
-    /// The network's classification of the metamer; `None` when it is not a classifier.
+    /// The network's classification of the metamer; `None` when the network is not a classifier.
+    #[must_use]
     pub fn metamer_class(&self) -> Option<&Classification> {
         self.metamer_class.as_ref()
     }
 
-    /// Returns whether the network gives both the same class; `None` when it is not a classifier.
+    /// Returns whether the network assigns original and metamer to the same class; `None` when the network is not a classifier.
+    #[must_use]
     pub fn same_class(&self) -> Option<bool> {
         Some(self.original_class.as_ref()?.top().class == self.metamer_class.as_ref()?.top().class)
     }
 
     /// All gradient evaluations of the run.
+    #[must_use]
     pub fn history(&self) -> &[Point] {
         &self.history
     }
 
     /// The provenance: network, stage, original, recipe, seed and versions.
+    #[must_use]
     pub fn provenance(&self) -> &Provenance {
         &self.provenance
     }

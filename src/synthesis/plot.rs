@@ -69,7 +69,7 @@ pub(super) fn network_cochleagram(network: &Network) -> Option<Cochleagram> {
 
 /// The cochleagram of a sound, or its spectrogram when the network has no cochleagram.
 fn time_frequency_map(sound: &Sound, cochleagram: Option<&Cochleagram>) -> HeatMap {
-    cochleagram.and_then(|cochleagram| cochleagram.show(sound).ok()).unwrap_or_else(|| sound.spectrogram())
+    cochleagram.and_then(|cochleagram| cochleagram.heat_map(sound).ok()).unwrap_or_else(|| sound.spectrogram())
 }
 
 /// The image, or the time-frequency map of a sound without axes, on the color scale of the `reference`.
@@ -93,11 +93,11 @@ pub(super) fn stimulus_panels(
 ) -> [Panel; 2] {
     match (original, metamer) {
         (Stimulus::Sound(original), Stimulus::Sound(metamer)) => {
-            let before = time_frequency_map(original, cochleagram).titled("original");
-            let after = time_frequency_map(metamer, cochleagram).titled(title).on_scale_of(&before);
-            [before, after].map(Panel::heat)
+            let before = time_frequency_map(original, cochleagram).with_title("original");
+            let after = time_frequency_map(metamer, cochleagram).with_title(title).on_scale_of(&before);
+            [before, after].map(Panel::heat_map)
         }
-        _ => [Panel::from(original).titled("original"), Panel::from(metamer).titled(title)],
+        _ => [Panel::from(original).with_title("original"), Panel::from(metamer).with_title(title)],
     }
 }
 
@@ -122,7 +122,7 @@ impl Snapshot {
             stimulus_panels(&self.original, &self.current, cochleagram.as_ref(), "metamer so far");
         let mut panels = vec![original.caption(self.original.name()), current.caption(caption)];
         if let Some(gradient) = gradient_map(&self.gradient, &self.original) {
-            panels.push(Panel::heat(gradient));
+            panels.push(Panel::heat_map(gradient));
         }
         Figure::new(alt)
             .title(&self.title)
@@ -133,9 +133,9 @@ impl Snapshot {
 
 /// The live output of a run, one in each cell that steps it.
 #[derive(Default)]
-pub(super) struct Screen(LiveView);
+pub(super) struct RunView(LiveView);
 
-impl Screen {
+impl RunView {
     /// Returns whether it is time for another update.
     pub fn is_due(&self) -> bool {
         self.0.is_due()
@@ -150,7 +150,7 @@ impl Screen {
         self.0.place()
     }
 
-    /// Shows the run at the end of a call. Returns whether it is shown: not after each call in a loop of very short ones.
+    /// Shows the run at the end of a call. Returns whether it is shown: in a loop of very short calls, only some are.
     pub fn finish(&mut self, snapshot: &Snapshot) -> bool {
         self.0.finish_throttled(|| snapshot.figure(None).bundle(snapshot.caption()))
     }
@@ -163,8 +163,7 @@ impl Show for Progress {
 }
 
 impl Progress {
-    /// Displays this; called by the notebook kernel when this is the last value of a cell. Does nothing when the live output already
-    /// displays it.
+    /// Displays the progress as the last value of a notebook cell. Does nothing when the live output already displays it.
     pub fn evcxr_display(&self) {
         match &self.live {
             _ if self.displayed => {}

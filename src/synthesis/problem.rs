@@ -46,7 +46,7 @@ impl Problem {
         layer_by_layer: bool,
     ) -> Result<Self> {
         network.check_unchanged(stage)?;
-        // Only candle keeps a module's forward pass for its backward pass, and reports its errors.
+        // candle's autograd keeps a module's forward pass for its backward pass and reports its errors; the compiled engine does neither.
         let evaluator = match layer_by_layer || !network.modules(stage)?.is_empty() {
             false => Evaluator::Compiled(Compiled::new(network, stage)?),
             true => Evaluator::LayerByLayer(network.clone(), stage.into()),
@@ -57,7 +57,8 @@ impl Problem {
         crate::finite::check(|| format!("stage \"{stage}\" of the original"), &target)?;
         let stage_loss = StageLoss::new(target, rectifier, recipe.loss, recipe.identity_gradient);
         if stage_loss.norm() == 0.0 {
-            let reason = "every unit is silent for this stimulus: there is nothing to match; take an earlier stage";
+            let reason =
+                "every unit is silent (0) for this stimulus, so there is nothing to match; use an earlier stage";
             return Err(Error::invalid(format!("stage \"{stage}\""), reason));
         }
         Ok(Self { evaluator, stage_loss, shape, range: original.range() })
@@ -87,7 +88,7 @@ impl Problem {
         }
     }
 
-    /// The smallest and the largest valid value of the stimulus.
+    /// The minimum and maximum valid value of the stimulus.
     pub fn range(&self) -> [f32; 2] {
         self.range
     }
@@ -128,12 +129,12 @@ impl Evaluator {
                 Ok((gradient, found))
             }
             Self::LayerByLayer(network, stage) => {
-                let values_in = Var::from_tensor(&tensor(x, shape)?)?;
-                let z = network.preactivation(stage, &values_in)?;
+                let input = Var::from_tensor(&tensor(x, shape)?)?;
+                let z = network.preactivation(stage, &input)?;
                 let mut gradient = vec![0.0; z.elem_count()];
                 let found = cotangent(&values(&z)?, &mut gradient);
                 let gradient = Tensor::from_vec(gradient, z.shape(), &Device::Cpu)?;
-                Ok((values(&vjp(&z, &gradient, &values_in)?)?, found))
+                Ok((values(&vjp(&z, &gradient, &input)?)?, found))
             }
         }
     }

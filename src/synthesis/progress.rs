@@ -26,7 +26,7 @@ pub struct Progress {
     pub(super) snapshot: Snapshot,
     /// The live output of the notebook that displays the run; `None` for a quiet run.
     pub(super) live: Option<Arc<Live>>,
-    /// True if the live output already displays this state.
+    /// `true` if the live output already displays this state.
     pub(super) displayed: bool,
 }
 

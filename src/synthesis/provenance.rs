@@ -11,13 +11,13 @@ use crate::network::Network;
 /// The version of candle, which candle does not export; a test compares it with Cargo.toml.
 pub(crate) const CANDLE_VERSION: &str = "0.11.1";
 
-/// The provenance of a metamer: everything that is needed to reproduce it. It is saved with the metamer.
+/// The provenance of a metamer: everything needed to reproduce it. It is saved with the metamer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Provenance {
     /// The network's name.
     pub network: String,
-    /// SHA-256 of its weights file.
+    /// SHA-256 of the network's weights.
     pub weights_sha256: String,
     /// The matched stage.
     pub stage: String,
@@ -33,9 +33,9 @@ pub struct Provenance {
     pub metamers: String,
     /// The version of candle.
     pub candle: String,
-    /// The device, which is always the CPU, with operating system and architecture.
+    /// The device (always the CPU), operating system and architecture.
     pub device: String,
-    /// The instruction set of the processor, which determines the last bits; empty in older files.
+    /// The instruction set of the processor, which affects the last bits of results; empty in older files.
     #[serde(default)]
     pub instructions: String,
 }
@@ -73,7 +73,7 @@ impl Provenance {
         let (expected, expected_weights) = (&self.network, &self.weights_sha256);
         let name = network.name();
         Err(format!(
-            "was made with {expected} of weights {expected_weights}, and this network is {name} of weights {weights}; pass the network that made it"
+            "was made with {expected} of weights {expected_weights}, but this network is {name} of weights {weights}; pass the network that made it"
         ))
     }
 }

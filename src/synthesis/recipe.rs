@@ -8,13 +8,25 @@ use crate::{Error, Result};
 /// All settings of a synthesis except the network, the stage, the original and the seed.
 ///
 /// The presets have the values that their sources state; every field can be changed.
+///
+/// ```
+/// use metamers::prelude::{recipes::*, *};
+///
+/// let shorter = Recipe::feather2019().steps(3_000);
+/// let faster = Recipe {
+///     optimizer: Optimizer::Adam { rate: 0.01, decay_per_1000: 1.0, amsgrad: false },
+///     ..Recipe::feather2019()
+/// };
+/// assert!(shorter.check().is_ok() && faster.check().is_ok());
+/// # Ok::<(), metamers::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     /// The preset's name, or one of your own.
     pub name: String,
     /// The loss.
     pub loss: Loss,
-    /// If true, the gradient passes the rectifier of the matched stage as if it were the identity (a straight-through gradient).
+    /// If `true`, the gradient passes the rectifier of the matched stage as if it were the identity (a straight-through gradient).
     ///
     /// All rectifiers below the matched stage keep their own gradient.
     pub identity_gradient: bool,
@@ -23,7 +35,7 @@ pub struct Recipe {
     pub optimizer: Optimizer,
     /// The initialization, unless [`Synthesis::start_from`](super::Synthesis::start_from) gives a stimulus.
     pub start: Initialization,
-    /// If true, each step clamps values to the valid range: pixels to `[0, 1]`, samples to `[-1, 1]`.
+    /// If `true`, each step clamps values to the valid range: pixels to `[0, 1]`, samples to `[-1, 1]`.
     pub clamp: bool,
     /// The number of steps of a full run.
     pub steps: usize,
@@ -34,21 +46,23 @@ pub struct Recipe {
     pub sound_rms: Option<f32>,
 }
 
-/// The loss; `A` are the original's activations, `A'` the metamer's.
+/// The loss, with the activations `A` of the original and `A'` of the metamer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Loss {
-    /// `1/2 sum (A' - A)^2`.
+    /// Half the squared error, `1/2 sum (A' - A)^2`.
     HalfSquaredError,
-    /// `norm2(A' - A) / norm2(A)`.
+    /// The norm ratio, `norm2(A' - A) / norm2(A)`.
     NormRatio,
-    /// `mean (A' - A)^2 + weight * sum of the squared excess of values outside the valid range`.
+    /// The mean squared error with a range penalty, `mean (A' - A)^2 + weight * sum of the squared excess of values outside the valid
+    /// range`.
     MeanSquaredError {
         /// The weight of the range penalty.
         range_penalty: f64,
     },
-    /// `sum (A' - A)(z - (A' + A) / 2) / norm2(A)^2`, with `z` the stage's values before its rectifier, `A' = clip(z)`.
+    /// The matching objective, `sum (A' - A)(z - (A' + A) / 2) / norm2(A)^2`, with the stage's values `z` before its rectifier and
+    /// `A' = clip(z)`.
     ///
     /// Its gradient with respect to `z` is `(A' - A) / norm2(A)^2`: the identity gradient of the papers is the true
     /// gradient of this function, which is convex in `z` and 0 at a match, so that a line search can be used.
@@ -61,21 +75,21 @@ pub enum Loss {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Optimizer {
-    /// Adam (Kingma & Ba, 2015), betas 0.9 and 0.999, epsilon 1e-8 beside the bias-corrected root, on the pixels.
+    /// Adam (Kingma & Ba, 2015), betas 0.9 and 0.999, epsilon 1e-8 added to the bias-corrected root, on the pixels.
     Adam {
         /// The learning rate at the first step.
         rate: f64,
-        /// The factor of the learning rate for 1,000 steps, applied continuously; 1 keeps the rate constant.
+        /// The decay factor of the learning rate per 1,000 steps, applied continuously; 1 keeps the rate constant.
         decay_per_1000: f64,
-        /// If true, uses the maximum of the second moment so far (AMSGrad; Reddi, Kale & Kumar, 2018).
+        /// If `true`, uses the maximum of the second moment so far (AMSGrad; Reddi, Kale & Kumar, 2018).
         amsgrad: bool,
     },
-    /// `x <- x - eta g / (norm2(g) + 1e-10)`.
+    /// Normalised gradient descent, `x <- x - eta g / (norm2(g) + 1e-10)`.
     #[serde(rename = "normalised_gradient", alias = "normalized_gradient")]
     NormalizedGradient {
         /// The length of the first steps.
         eta: f64,
-        /// The number of blocks of the run; eta is halved from each block to the next.
+        /// The number of equal blocks of the run; eta halves from each block to the next.
         blocks: usize,
     },
     /// Limited-memory BFGS with a strong Wolfe line search, in well-scaled variables.
@@ -127,6 +141,7 @@ pub struct Plateau {
 
 impl Recipe {
     /// Feather, Durango, Gonzalez & McDermott (NeurIPS 2019): 15,000 steps of Adam on half the squared error.
+    #[must_use]
     pub fn feather2019() -> Self {
         Self {
             name: "feather2019".into(),
@@ -142,6 +157,7 @@ impl Recipe {
     }
 
     /// Feather, Leclerc, Mądry & McDermott (Nature Neuroscience 2023): 24,000 normalised gradient steps in 8 blocks.
+    #[must_use]
     pub fn feather2023() -> Self {
         Self {
             name: "feather2023".into(),
@@ -157,6 +173,7 @@ impl Recipe {
     }
 
     /// plenoptic 2 (`Metamer` with its defaults): 100 steps of Adam on the mean squared error and a range penalty.
+    #[must_use]
     pub fn plenoptic() -> Self {
         Self {
             name: "plenoptic".into(),
@@ -171,13 +188,14 @@ impl Recipe {
         }
     }
 
-    /// The default for images: L-BFGS on the matching objective; `cargo bench --bench recipes` prints the evaluations that it needs.
+    /// The default for images: L-BFGS on the matching objective; `cargo bench --bench recipes` prints the number of evaluations that it needs.
     ///
     /// **It favors the network.** Its parametrization has a natural-image prior: components that a stage does not constrain resemble
     /// those of natural images, coarse structure first, unlike with [`Recipe::feather2023`]. At an equal SNR of 8 dB at `block5` of
     /// EfficientNet-Lite0, another network recognised 9 of 16 of its metamers and none of `feather2023`'s
     /// (`examples/judged_by_another.rs`; the table is in `benches/README.md`). State recipe, start and SNR with every claim about the
     /// recognition of metamers, and use the papers' recipes for comparisons with the papers.
+    #[must_use]
     pub fn fast() -> Self {
         Self {
             name: "fast".into(),
@@ -193,6 +211,7 @@ impl Recipe {
     }
 
     /// [`Recipe::feather2019`] for sounds: from pink noise of rms 0.01, without a clamp, the original at rms 0.1 with its mean removed.
+    #[must_use]
     pub fn feather2019_sound() -> Self {
         Self {
             name: "feather2019_sound".into(),
@@ -204,6 +223,7 @@ impl Recipe {
     }
 
     /// [`Recipe::feather2023`] for sounds: from normal noise of deviation 1e-7, clamped to `[-1, 1]`.
+    #[must_use]
     pub fn feather2023_sound() -> Self {
         Self {
             name: "feather2023_sound".into(),
@@ -214,7 +234,8 @@ impl Recipe {
 
     /// The default for sounds: L-BFGS on the matching objective, from pink noise, without a warm-up.
     ///
-    /// `examples/word_metamer.rs` prints what it reaches.
+    /// `examples/word_metamer.rs` prints the SNR that it reaches.
+    #[must_use]
     pub fn fast_sound() -> Self {
         Self {
             name: "fast_sound".into(),
@@ -225,16 +246,18 @@ impl Recipe {
     }
 
     /// All presets for images.
+    #[must_use]
     pub fn presets() -> Vec<Self> {
         vec![Self::fast(), Self::feather2019(), Self::feather2023(), Self::plenoptic()]
     }
 
     /// All presets for sounds.
+    #[must_use]
     pub fn sound_presets() -> Vec<Self> {
         vec![Self::fast_sound(), Self::feather2019_sound(), Self::feather2023_sound()]
     }
 
-    /// The preset of this name.
+    /// The preset with this name.
     ///
     /// # Errors
     /// [`Error::Unknown`] with similar names.
@@ -258,14 +281,14 @@ impl Recipe {
         self
     }
 
-    /// Checks that all settings are valid.
+    /// Checks all settings.
     ///
     /// # Errors
     /// [`Error::Invalid`] that names the field.
     pub fn check(&self) -> Result<()> {
         let positive = |what: &str, value: f64| {
-            let fine = value.is_finite() && value > 0.0;
-            if fine { Ok(()) } else { Err(Error::invalid(what, format!("must be positive and finite, got {value}"))) }
+            let valid = value.is_finite() && value > 0.0;
+            if valid { Ok(()) } else { Err(Error::invalid(what, format!("must be positive and finite, got {value}"))) }
         };
         if self.steps == 0 {
             return Err(Error::invalid("recipe.steps", "must be at least 1"));

@@ -22,8 +22,8 @@ impl Metamer {
     /// Reproduces a saved metamer with the shipped network of its provenance: the same stage, original, recipe, seed, start and
     /// number of steps.
     ///
-    /// On the same machine with the same version of metamers the result is bit-identical, also when the first run was ended by a
-    /// time limit or by hand. The run is displayed live. An interrupt ends it after the current step; the [`Reproduction`] is then
+    /// On the same machine with the same version of metamers the result is bit-identical, even if a time limit or the user ended the
+    /// first run. The run is displayed live. An interrupt ends it after the current step; the [`Reproduction`] is then
     /// incomplete.
     ///
     /// ```
@@ -43,8 +43,8 @@ impl Metamer {
     /// ```
     ///
     /// # Errors
-    /// A damaged file or one that is not a metamer, a network that does not ship or whose weights differ from the recorded ones, and
-    /// the errors of [`Run::step`](super::Run::step).
+    /// [`Error::File`] for a damaged file, a file that is not a metamer, and a network that does not ship with the recorded weights;
+    /// otherwise the errors of [`Run::step`](super::Run::step).
     pub fn reproduce(path: impl AsRef<Path>) -> Result<Reproduction> {
         let path = path.as_ref();
         let saved = Self::open(path)?;
@@ -102,21 +102,25 @@ impl Metamer {
 
 impl Reproduction {
     /// The saved metamer.
+    #[must_use]
     pub fn saved(&self) -> &Metamer {
         &self.saved
     }
 
     /// The reproduced metamer.
-    pub fn again(&self) -> &Metamer {
+    #[must_use]
+    pub fn reproduced(&self) -> &Metamer {
         &self.again
     }
 
-    /// Returns whether all steps were taken. After an interrupt there are fewer, and the two stimuli are not comparable.
+    /// Returns whether all steps were taken. After an interrupt there are fewer steps, and the two stimuli are not comparable.
+    #[must_use]
     pub fn is_complete(&self) -> bool {
         !self.interrupted
     }
 
     /// Returns whether stimulus, losses and signal-to-noise ratios are bit-identical.
+    #[must_use]
     pub fn is_identical(&self) -> bool {
         let bits = |metamer: &Metamer| metamer.stimulus.values().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         self.is_complete()
@@ -125,8 +129,9 @@ impl Reproduction {
             && self.first_difference().is_none()
     }
 
-    /// The first gradient evaluation, counted from 1, at which loss or signal-to-noise ratio differ; `None` when all evaluations that
-    /// both have are bit-identical.
+    /// The first gradient evaluation, counted from 1, at which loss or signal-to-noise ratio differ; `None` when all common evaluations
+    /// are bit-identical.
+    #[must_use]
     pub fn first_difference(&self) -> Option<usize> {
         let mut pairs = self.saved.history.iter().zip(&self.again.history);
         let differ = |a: f64, b: f64| a.to_bits() != b.to_bits();
@@ -139,30 +144,36 @@ impl Reproduction {
     }
 
     /// The largest absolute difference between pixel values (in `[0, 1]`; times 255 for gray levels) or samples (in `[-1, 1]`).
-    pub fn largest_difference(&self) -> f64 {
+    #[must_use]
+    pub fn max_difference(&self) -> f64 {
         self.differences().fold(0.0, |a, d| a.max(d.abs()))
     }
 
     /// The root mean square difference between pixel values or samples.
+    #[must_use]
     pub fn rms_difference(&self) -> f64 {
         let count = self.saved.stimulus.values().len().max(1);
         (self.differences().map(|d| d * d).sum::<f64>() / count as f64).sqrt()
     }
 
-    /// The ratio of the saved stimulus's root mean square to [`Reproduction::rms_difference`], in dB; infinite when nothing differs.
+    /// The ratio of the saved stimulus's root mean square to [`Reproduction::rms_difference`], in dB; infinite when the stimuli are identical.
+    #[must_use]
     pub fn difference_db(&self) -> f64 {
         let values = self.saved.stimulus.values();
         let square: f64 = values.iter().map(|&v| f64::from(v).powi(2)).sum();
         20.0 * ((square / values.len().max(1) as f64).sqrt() / self.rms_difference()).log10()
     }
 
-    /// The signal-to-noise ratio at the stage of the reproduction minus that of the file, in dB; 0 when both are infinite.
+    /// The signal-to-noise ratio at the stage of the reproduction minus that of the file, in dB; 0 when both are infinite, `None` when
+    /// one is undefined.
+    #[must_use]
     pub fn snr_drift_db(&self) -> Option<f64> {
         let (saved, again) = (self.saved.similarity.snr_db?, self.again.similarity.snr_db?);
         Some(if saved == again { 0.0 } else { again - saved })
     }
 
     /// The differences in versions, system and processor since the file was saved, one sentence each.
+    #[must_use]
     pub fn changes(&self) -> Vec<String> {
         let (was, is) = (&self.saved.provenance, &self.again.provenance);
         let values = [
@@ -176,7 +187,7 @@ impl Reproduction {
     }
 
     fn drift(&self) -> String {
-        let (largest, rms) = (self.largest_difference(), self.rms_difference());
+        let (largest, rms) = (self.max_difference(), self.rms_difference());
         let size = match self.saved.stimulus {
             Stimulus::Image(_) => {
                 format!("pixel values are up to {:.3}/255 apart, {:.3}/255 rms", 255.0 * largest, 255.0 * rms)

@@ -11,7 +11,7 @@ use crate::stimulus::Stimulus;
 impl Reproduction {
     /// A map of the differences in gray levels, averaged over the colors; `None` for sounds and without a difference.
     fn difference_map(&self) -> Option<HeatMap> {
-        let (Stimulus::Image(saved), Stimulus::Image(again)) = (self.saved().stimulus(), self.again().stimulus())
+        let (Stimulus::Image(saved), Stimulus::Image(again)) = (self.saved().stimulus(), self.reproduced().stimulus())
         else {
             return None;
         };
@@ -31,7 +31,7 @@ impl Reproduction {
             .x_label("gradient evaluations")
             .y_label("SNR (dB)")
             .series("saved", line(self.saved().history()))
-            .dashed("again", line(self.again().history()))
+            .dashed("again", line(self.reproduced().history()))
             .reference_line(WELL_MATCHED_DB, format!("{WELL_MATCHED_DB:.0} dB: well matched"))
     }
 }
@@ -43,12 +43,12 @@ impl Show for Reproduction {
             let Provenance { original, stage, network, .. } = provenance;
             format!("{original} at stage {stage} of {network}, reproduced")
         };
-        let (saved, again) = (self.saved().stimulus(), self.again().stimulus());
+        let (saved, again) = (self.saved().stimulus(), self.reproduced().stimulus());
         let [saved_panel, again_panel] = stimulus_panels(saved, again, self.saved().cochleagram.as_ref(), "again");
         let summary = self.to_string();
         let result: Vec<&str> = summary.lines().take(3).collect();
         let panels =
-            [saved_panel.titled("saved").caption(provenance.made_by()), again_panel.caption(result.join("\n"))];
+            [saved_panel.with_title("saved").caption(provenance.made_by()), again_panel.caption(result.join("\n"))];
         let alt =
             format!("Saved metamer, reproduced metamer, and both curves: {title}. {}.", summary.replace('\n', "; "));
         let figure = Figure::new(alt).title(&title);
@@ -64,7 +64,7 @@ impl Show for Reproduction {
             _ => {
                 let (panels, curves) = (panels.into_iter(), Panel::plot(self.snr_plot()));
                 let figure = match self.difference_map() {
-                    Some(map) => figure.row(panels.chain([Panel::heat(map)])).row([curves]),
+                    Some(map) => figure.row(panels.chain([Panel::heat_map(map)])).row([curves]),
                     None => figure.row(panels.chain([curves.width(1.4)])),
                 };
                 vec![figure.bundle(text)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::history::{Best, History, Point, Recorder};
 use super::metamer::Metamer;
 use super::optimizer::{OptimizerState, StepOutcome};
-use super::plot::{Screen, Snapshot};
+use super::plot::{RunView, Snapshot};
 use super::problem::Problem;
 use super::progress::Progress;
 use super::provenance::Provenance;
@@ -19,8 +19,21 @@ use crate::{Error, Result};
 
 /// A running synthesis, which can be stepped, displayed, saved, resumed and finished.
 ///
-/// In the metamers kernel every call displays the stimulus and the curves while it works. An interrupt ends a call with `Ok` after
-/// the current step, and the run can continue. After an error the stimulus and the optimizer are as before the failed step.
+/// In the metamers kernel every call displays the stimulus and the curves live. An interrupt ends a call with `Ok` after the current
+/// step, and the run can continue. After an error the stimulus and the optimizer are as before the failed step.
+///
+/// ```
+/// use metamers::prelude::*;
+///
+/// let net = zoo::efficientnet_lite0()?;
+/// let photo = Image::open("photos/giant_panda.jpg")?;
+/// let mut run = Synthesis::new(&net, "stem", &photo)?.seed(7).start()?;
+/// run.step(2)?;
+/// assert_eq!((run.steps(), run.history().len()), (2, run.evaluations()));
+/// let metamer = run.finish()?;
+/// assert_eq!(metamer.provenance().stage, "stem");
+/// # Ok::<(), metamers::Error>(())
+/// ```
 pub struct Run {
     pub(super) synthesis: Synthesis,
     pub(super) problem: Problem,
@@ -29,15 +42,17 @@ pub struct Run {
     pub(super) steps: usize,
     /// Set when the optimizer stalls or the recipe's plateau criterion is met.
     pub(super) stopped: Option<StopReason>,
-    screen: Screen,
+    view: RunView,
 }
 
 /// The criteria and the start of a call of [`Run::advance`].
 struct Call {
     stop: Stop,
-    begun: Instant,
+    start: Instant,
     /// Steps of the run when the call began.
     first: usize,
+    /// Evaluations of the run when the call began.
+    first_evaluation: usize,
 }
 
 impl Run {
@@ -54,7 +69,7 @@ impl Run {
         steps: usize,
         stopped: Option<StopReason>,
     ) -> Self {
-        Self { synthesis, problem, state, history, steps, stopped, screen: Screen::default() }
+        Self { synthesis, problem, state, history, steps, stopped, view: RunView::default() }
     }
 
     /// Takes `n` steps of the optimizer from now on, whatever the recipe's number of steps.
@@ -67,7 +82,7 @@ impl Run {
         self.advance(Stop::steps(n))
     }
 
-    /// Steps for a time, until the recipe's steps are done, or until the optimizer stalls.
+    /// Steps for this time, or until the recipe's steps are done or the optimizer stalls.
     ///
     /// # Errors
     /// As [`Run::step`].
@@ -77,7 +92,7 @@ impl Run {
 
     /// Steps until the signal-to-noise ratio at the stage reaches `snr_db`, or the recipe's steps are done; 20 dB is well matched.
     ///
-    /// [`Progress::stop_reason`] is the reason.
+    /// [`Progress::stop_reason`] tells which.
     ///
     /// # Errors
     /// As [`Run::step`], and when `snr_db` is NaN.
@@ -114,21 +129,22 @@ impl Run {
         stop.check()?;
         let remaining = self.synthesis.recipe.steps.saturating_sub(self.steps);
         let stop = Stop { steps: Some(stop.steps.unwrap_or(remaining)), ..stop };
-        let call = Call { stop, begun: Instant::now(), first: self.steps };
+        let (first, first_evaluation) = (self.steps, self.history.evaluations);
+        let call = Call { stop, start: Instant::now(), first, first_evaluation };
         let listening = Listening::begin();
         let stop_reason = loop {
             if let Some(reason) = self.reason_to_stop(&call, &listening) {
                 break reason;
             }
             self.one_step()?;
-            if !self.synthesis.quiet && self.screen.is_due() {
+            if !self.synthesis.quiet && self.view.is_due() {
                 let left = self.time_left(&call);
                 let snapshot = self.snapshot();
-                self.screen.update(&snapshot, Some(left));
+                self.view.update(&snapshot, Some(left));
             }
         };
         let snapshot = self.snapshot();
-        let displayed = !self.synthesis.quiet && self.screen.finish(&snapshot);
+        let displayed = !self.synthesis.quiet && self.view.finish(&snapshot);
         let last = self.history.points.last();
         Ok(Progress {
             stop_reason,
@@ -138,7 +154,7 @@ impl Run {
             snr_db: self.history.best.as_ref().map_or(f64::NEG_INFINITY, |b| b.snr_db),
             loss: last.map_or(f64::NAN, |p| p.loss),
             snapshot,
-            live: (!self.synthesis.quiet).then(|| self.screen.place()),
+            live: (!self.synthesis.quiet).then(|| self.view.place()),
             displayed,
         })
     }
@@ -162,16 +178,15 @@ impl Run {
         if stop.evaluations.is_some_and(|n| self.history.evaluations >= n) {
             return Some(StopReason::Evaluations);
         }
-        stop.time.is_some_and(|time| call.begun.elapsed() >= time).then_some(StopReason::Time)
+        stop.time.is_some_and(|time| call.start.elapsed() >= time).then_some(StopReason::Time)
     }
 
-    /// The time of one gradient evaluation, averaged over at least `measured`, after one that is not counted because it also
-    /// allocates memory.
+    /// The mean time of a gradient evaluation over at least `measured` ones, after a first one that also allocates memory.
     pub(crate) fn time_of_evaluation(&mut self, measured: usize) -> Result<Duration> {
         self.advance(Stop::evaluations(1))?;
-        let (begun, before) = (Instant::now(), self.evaluations());
+        let (start, before) = (Instant::now(), self.evaluations());
         self.advance(Stop::evaluations(before + measured))?;
-        Ok(begun.elapsed().div_f64((self.evaluations() - before).max(1) as f64))
+        Ok(start.elapsed().div_f64((self.evaluations() - before).max(1) as f64))
     }
 
     fn one_step(&mut self) -> Result<()> {
@@ -200,10 +215,13 @@ impl Run {
 
     /// The fraction of the call that is done, and the time left at this pace.
     fn time_left(&self, call: &Call) -> (f64, Option<Duration>) {
-        let (stop, elapsed) = (&call.stop, call.begun.elapsed());
+        let (stop, elapsed) = (&call.stop, call.start.elapsed());
         let by_steps = stop.steps.map(|n| (self.steps - call.first) as f64 / n.max(1) as f64);
         let by_time = stop.time.map(|t| elapsed.as_secs_f64() / t.as_secs_f64().max(1e-9));
-        let by_evaluations = stop.evaluations.map(|n| self.history.evaluations as f64 / n.max(1) as f64);
+        let by_evaluations = stop.evaluations.map(|n| {
+            let (done, first) = (self.history.evaluations, call.first_evaluation);
+            done.saturating_sub(first) as f64 / n.saturating_sub(first).max(1) as f64
+        });
         let done = [by_steps, by_time, by_evaluations].into_iter().flatten().fold(0.0, f64::max).clamp(0.0, 1.0);
         let left = (done > 0.0).then(|| elapsed.mul_f64(((1.0 - done) / done).min(1e6)));
         (done, left)
@@ -230,11 +248,13 @@ impl Run {
     }
 
     /// The current stimulus, clamped to the valid range.
+    #[must_use]
     pub fn current(&self) -> Stimulus {
         self.stimulus_from(self.state.pixels())
     }
 
     /// The stimulus with the highest signal-to-noise ratio so far; the initial one before the first step.
+    #[must_use]
     pub fn best(&self) -> Stimulus {
         self.stimulus_from(self.history.best.as_ref().map_or(self.state.pixels(), |b| &b.x))
     }
@@ -244,31 +264,37 @@ impl Run {
     }
 
     /// The current values, three planes of pixels or the samples; without a clamp in the recipe they may exceed the valid range.
+    #[must_use]
     pub fn pixels(&self) -> &[f32] {
         self.state.pixels()
     }
 
     /// The original, prepared for the network.
+    #[must_use]
     pub fn original(&self) -> &Stimulus {
         &self.synthesis.original
     }
 
     /// All gradient evaluations so far.
+    #[must_use]
     pub fn history(&self) -> &[Point] {
         &self.history.points
     }
 
     /// The number of steps so far.
+    #[must_use]
     pub fn steps(&self) -> usize {
         self.steps
     }
 
     /// The number of gradient evaluations so far, from the start of the run.
+    #[must_use]
     pub fn evaluations(&self) -> usize {
         self.history.evaluations
     }
 
     /// The best signal-to-noise ratio at the stage so far, in dB; `None` before the first step.
+    #[must_use]
     pub fn snr_db(&self) -> Option<f64> {
         self.history.best.as_ref().map(|b| b.snr_db)
     }
@@ -289,11 +315,12 @@ impl Run {
     }
 
     /// The gradient of the loss at the last evaluation: three planes (red, green, blue) or samples; empty before the first step.
+    #[must_use]
     pub fn gradient_values(&self) -> &[f32] {
         &self.history.gradient
     }
 
-    /// The provenance of a metamer that this run makes.
+    /// The provenance of the metamers of this run.
     pub(crate) fn provenance(&self) -> Provenance {
         Provenance::new(&self.synthesis)
     }

@@ -1,4 +1,4 @@
-//! The log of the networks, recipes and seeds that this process has run.
+//! The log of the networks, recipes and seeds of the runs in this process.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -8,18 +8,18 @@ use serde::Serialize;
 use super::recipe::Recipe;
 use super::synthesis::Synthesis;
 
-/// The largest number of seeds that is listed in full.
+/// The maximum number of seeds that are listed in full.
 const MAX_LISTED_SEEDS: usize = 12;
 
-/// A network and the runs that this session has made with it.
+/// A network and its runs in this session.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct NetworkUse {
     /// The network's name.
     pub network: String,
-    /// SHA-256 of its weights file.
+    /// SHA-256 of the network's weights.
     pub weights_sha256: String,
-    /// The file, package or seed that the weights come from.
+    /// The file, package or seed of the weights.
     pub source: String,
     /// The matched stages.
     pub stages: BTreeSet<String>,

@@ -41,7 +41,7 @@ impl StageLoss {
             let (c, z, a) = (f64::from(activation(z)), f64::from(z), f64::from(a));
             let residual = c - a;
             square += residual * residual;
-            // In factored form: the expanded one suffers from cancellation near a match.
+            // The expanded form suffers from cancellation near a match.
             matching += residual * (z - 0.5 * (c + a));
         }
         let (norm, units) = (self.norm, self.target.len() as f64);

@@ -22,9 +22,9 @@ use crate::{Error, Result};
 /// # Ok::<(), metamers::Error>(())
 /// ```
 ///
-/// The default has no criterion: the recipe's number of steps ends the call.
+/// The default has no criteria: the recipe's number of steps ends the call.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[must_use = "a Stop does nothing until it is given to Run::advance"]
+#[must_use = "pass the criteria to Run::advance"]
 pub struct Stop {
     pub(super) snr_db: Option<f64>,
     pub(super) time: Option<Duration>,
@@ -45,8 +45,8 @@ impl Stop {
 
     /// Stops at a number of gradient evaluations, counted from the start of the run.
     ///
-    /// Unlike a limit of time, this ends a run at the same bits on a fast machine and on a slow one. The step that reaches
-    /// the number is completed: a line search may evaluate a few more gradients.
+    /// Unlike a time limit, this gives the same bits on fast and slow machines. The step that reaches the number is completed: a line
+    /// search may evaluate a few more gradients.
     pub fn evaluations(n: usize) -> Self {
         Self::default().or_evaluations(n)
     }
@@ -58,7 +58,7 @@ impl Stop {
 
     /// Adds a signal-to-noise ratio, as [`Stop::snr`]; of two, the lower one counts.
     pub fn or_snr(mut self, db: f64) -> Self {
-        // A NaN stays, for `check` to report.
+        // NaN is kept, because `check` reports it.
         self.snr_db = Some(match self.snr_db {
             Some(before) if before.is_nan() || before < db => before,
             _ => db,
@@ -113,7 +113,7 @@ pub enum StopReason {
     Interrupted,
 }
 
-/// The tables of sweeps hold these texts, so they do not change.
+/// The texts are part of the CSV format of sweeps, so they must not change.
 impl std::fmt::Display for StopReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -9,8 +9,19 @@ use crate::stimulus::{Image, Noise, Sound, Stimulus};
 use crate::{Error, Result};
 
 /// The configuration of a synthesis: a network, a stage, an original, a recipe and a seed.
+///
+/// ```
+/// use metamers::prelude::*;
+///
+/// let net = zoo::efficientnet_lite0()?;
+/// let photo = Image::open("photos/giant_panda.jpg")?;
+/// let mut run = Synthesis::new(&net, "stem", &photo)?.recipe(Recipe::feather2023()).seed(7).start()?;
+/// run.step(2)?;
+/// assert_eq!(run.steps(), 2);
+/// # Ok::<(), metamers::Error>(())
+/// ```
 #[derive(Clone)]
-#[must_use = "a Synthesis does nothing until start() is called"]
+#[must_use = "call start to begin the run"]
 pub struct Synthesis {
     pub(super) network: Network,
     pub(super) stage: String,
@@ -19,7 +30,7 @@ pub struct Synthesis {
     pub(super) seed: u64,
     pub(super) start: Option<Stimulus>,
     pub(super) quiet: bool,
-    /// True if the session log counts the run.
+    /// `true` if the session log counts the run.
     pub(super) logged: bool,
     pub(super) layer_by_layer: bool,
 }
@@ -31,7 +42,7 @@ impl Synthesis {
     /// [`Synthesis::start`].
     ///
     /// # Errors
-    /// An unknown stage, or a stimulus that the network cannot take.
+    /// [`Error::Unknown`] for an unknown stage; otherwise the errors of [`Network::prepare`].
     pub fn new(network: &Network, stage: &str, original: impl Into<Stimulus>) -> Result<Self> {
         network.stage(stage)?;
         let original = network.prepare(original)?;
@@ -67,7 +78,7 @@ impl Synthesis {
     /// Starts from a stimulus instead of noise, for instance a metamer of a dog from a picture of citrus slices.
     ///
     /// # Errors
-    /// A stimulus that the network cannot take.
+    /// As [`Network::prepare`].
     pub fn start_from(mut self, start: impl Into<Stimulus>) -> Result<Self> {
         self.start = Some(self.network.prepare(start)?);
         Ok(self)
@@ -94,7 +105,7 @@ impl Synthesis {
     /// Computes the original's activations and generates the initial stimulus.
     ///
     /// # Errors
-    /// An invalid recipe, or a stage at which every unit is silent for the original.
+    /// [`Error::Invalid`] for an invalid recipe, and for a stage whose units are all 0 for the original.
     pub fn start(mut self) -> Result<Run> {
         self.recipe.check()?;
         if let (Stimulus::Sound(sound), Some(rms)) = (&self.original, self.recipe.sound_rms) {
@@ -107,7 +118,7 @@ impl Synthesis {
         Ok(run)
     }
 
-    /// Starts with an original that already has the level of the recipe; leaves the session log alone.
+    /// Starts with an original that already has the recipe's level, without an entry in the session log.
     pub(super) fn start_prepared(self) -> Result<Run> {
         let problem = Problem::new(&self.network, &self.stage, &self.original, &self.recipe, self.layer_by_layer)?;
         let start = match &self.start {
@@ -140,7 +151,7 @@ fn initial_values(initialization: Initialization, original: &Stimulus, seed: u64
             let low = values.iter().copied().fold(f32::INFINITY, f32::min);
             let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             if high <= low {
-                return Err(Error::invalid("start", "an image of a single value cannot be stretched"));
+                return Err(Error::invalid("start", "noise of a single value cannot be stretched to [0, 1]"));
             }
             Ok(values.iter().map(|v| (v - low) / (high - low)).collect())
         }

@@ -8,8 +8,8 @@ use crate::ops::{self, FrozenOp, Padding, contiguous, with_values};
 
 /// A trainable two-dimensional convolution that replaces [`candle_nn::Conv2d`].
 ///
-/// Values and gradients equal candle's. Candle's own gradients of a convolution are correct only for square images and are several
-/// times slower (see `examples/training_step.rs`). On other devices than the CPU, this type uses candle's convolution.
+/// Values equal candle's, and so do gradients for square images. For other images candle's own gradients are wrong; they are also
+/// several times slower (see `examples/training_step.rs`). On devices other than the CPU, this type uses candle's convolution.
 #[derive(Clone, Debug)]
 pub struct TrainableConv2d {
     weight: Tensor,
@@ -35,7 +35,7 @@ pub struct TrainableConv2d {
 /// ```
 ///
 /// # Errors
-/// Fails if `vb` has variables of these names with other shapes, or if `channels` is not a multiple of `groups`.
+/// Fails if `vb` has variables with these names and other shapes, or if `channels` is not a multiple of `groups`.
 pub fn conv2d(
     channels: usize,
     outputs: usize,
@@ -52,7 +52,7 @@ pub fn conv2d(
     Ok(TrainableConv2d { weight, bias, config })
 }
 
-/// Converts candle's configuration to ours.
+/// Converts candle's configuration to that of [`ops::Conv2d`].
 fn to_config(config: &Conv2dConfig) -> ops::Conv2dConfig {
     let Conv2dConfig { padding, stride, dilation, groups, .. } = *config;
     ops::Conv2dConfig { stride: [stride; 2], dilation: [dilation; 2], padding: Padding::all(padding), groups }
@@ -74,7 +74,7 @@ impl Module for TrainableConv2d {
 struct Conv2dOp(ops::Conv2d);
 
 /// The shape of one input of the batch.
-fn one(shape: &[usize]) -> Vec<usize> {
+fn shape_of_one(shape: &[usize]) -> Vec<usize> {
     [&[1], &shape[1..]].concat()
 }
 
@@ -94,7 +94,7 @@ impl CustomOp3 for Conv2dOp {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let shape = layout.dims();
         let out = self.0.output_shape(shape).map_err(candle_core::Error::wrap)?;
-        let (x, one) = (contiguous(x, layout)?, one(shape));
+        let (x, one) = (contiguous(x, layout)?, shape_of_one(shape));
         let mut y = vec![0.0; out.iter().product()];
         let (size, out_size) = (x.len() / shape[0].max(1), y.len() / shape[0].max(1));
         y.par_chunks_mut(out_size.max(1))
@@ -111,7 +111,7 @@ impl CustomOp3 for Conv2dOp {
         y: &Tensor,
         gradient: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (shape, one) = (x.dims(), one(x.dims()));
+        let (shape, one) = (x.dims(), shape_of_one(x.dims()));
         let batch = shape[0];
         let (size, out_size) = (x.elem_count() / batch, y.elem_count() / batch);
         let plane: usize = y.dims()[2..].iter().product();
@@ -121,20 +121,20 @@ impl CustomOp3 for Conv2dOp {
                 // The gradient of the first layer's input, the images, is not needed.
                 let input_gradient = x.track_op().then(|| {
                     let mut input_gradient = vec![0.0; values.len()];
-                    let each = input_gradient.par_chunks_mut(size).zip(gradient.par_chunks(out_size));
-                    each.for_each(|(input_gradient, g)| self.0.backward_one(g, &one, input_gradient));
+                    let inputs = input_gradient.par_chunks_mut(size).zip(gradient.par_chunks(out_size));
+                    inputs.for_each(|(input_gradient, g)| self.0.backward_one(g, &one, input_gradient));
                     input_gradient
                 });
-                let each = values.par_chunks(size).zip(gradient.par_chunks(out_size));
-                let each: Vec<_> = each.map(|(x, g)| self.0.weight_gradient_one(x, g, &one)).collect();
+                let inputs = values.par_chunks(size).zip(gradient.par_chunks(out_size));
+                let weight_gradients: Vec<_> = inputs.map(|(x, g)| self.0.weight_gradient_one(x, g, &one)).collect();
                 let mut weight_gradient = vec![0.0; weight.elem_count()];
-                for one in &each {
-                    weight_gradient.iter_mut().zip(one).for_each(|(sum, &one)| *sum += one);
+                for term in &weight_gradients {
+                    weight_gradient.iter_mut().zip(term).for_each(|(sum, &term)| *sum += term);
                 }
                 let mut bias_gradient = vec![0.0; bias.elem_count()];
                 for planes in gradient.chunks(out_size) {
                     let sums = planes.chunks(plane).map(|plane| plane.iter().sum::<f32>());
-                    bias_gradient.iter_mut().zip(sums).for_each(|(sum, one)| *sum += one);
+                    bias_gradient.iter_mut().zip(sums).for_each(|(sum, term)| *sum += term);
                 }
                 let input_gradient = input_gradient
                     .map(|input_gradient| Tensor::from_vec(input_gradient, x.shape(), x.device()))

@@ -1,4 +1,4 @@
-//! Description of a small convolutional network that can be trained, frozen, saved and opened.
+//! The description of a small convolutional network that can be trained, frozen, saved and opened.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,12 +13,12 @@ use crate::network::{Builder, Checkpoint, Input, Network, WeightsSource};
 use crate::ops::{self, ChannelAffine, Padding, Relu};
 use crate::{Error, Result};
 
-/// Approximate mean and standard deviation of pixels, which normalise the input of the first convolution.
+/// The approximate mean and standard deviation of pixels, which normalise the input of the first convolution.
 const PIXEL_MEAN_STD: (f32, f32) = (0.5, 0.25);
-/// Metadata key of the description in a weights file.
+/// The metadata key of the description in a weights file.
 const DESCRIPTION_KEY: &str = "metamers.conv_net";
 
-/// Description of a small convolutional network for images: convolutions with bias and ReLU, global average pooling, and a linear
+/// The description of a small convolutional network for images: convolutions with bias and ReLU, global average pooling, and a linear
 /// layer with one logit for each class.
 ///
 /// The same description gives the module to train ([`ConvNet::module`]), the frozen network for metamers ([`ConvNet::freeze`]) and
@@ -60,6 +60,7 @@ pub struct ConvNetModule {
 
 impl ConvNet {
     /// Creates a description for colour images of `side` x `side` pixels, without convolutions.
+    #[must_use]
     pub fn new<T: Into<String>>(name: impl Into<String>, side: usize, classes: impl IntoIterator<Item = T>) -> Self {
         let classes = classes.into_iter().map(Into::into).collect();
         Self { name: name.into(), side, convolutions: vec![], classes }
@@ -72,7 +73,7 @@ impl ConvNet {
         self
     }
 
-    /// Sets another name and other classes.
+    /// Sets the name and the classes.
     #[must_use]
     pub fn with_classes<T: Into<String>>(
         mut self,
@@ -85,16 +86,18 @@ impl ConvNet {
     }
 
     /// The network's name.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The names of the classes.
+    #[must_use]
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// Checks all values.
+    /// Checks that all values are in range.
     fn check(&self) -> Result<()> {
         let invalid = |what: &str, reason: String| Err(Error::invalid(format!("{what} of {}", self.name), reason));
         if !(1..=1024).contains(&self.side) {
@@ -194,8 +197,7 @@ impl ConvNet {
         b.finish()
     }
 
-    /// Saves the weights and this description as a safetensors file for [`ConvNet::open`].
-    /// The write is atomic.
+    /// Saves the weights and this description as a safetensors file for [`ConvNet::open`]. The file is written atomically.
     ///
     /// # Errors
     /// Fails like [`ConvNet::freeze`], and with [`Error::File`] if the file cannot be written.
@@ -233,7 +235,7 @@ impl ConvNet {
         let weights = Checkpoint::open(path)?;
         let note = |name: &str| {
             let missing = || Error::file(path, "is not a file of ConvNet::save: its header has no description");
-            weights.note(name).ok_or_else(missing)
+            weights.metadata(name).ok_or_else(missing)
         };
         let description: Self = serde_json::from_str(note(DESCRIPTION_KEY)?)
             .map_err(|e| Error::file(path, format!("has an invalid description ({e})")))?;
@@ -259,9 +261,9 @@ impl Module for ConvNetModule {
     }
 }
 
-/// Initialises every variable with the value in the untrained network of this seed ([`Checkpoint::random`]).
+/// Initialises every variable with its value in the untrained network of this seed ([`Checkpoint::random`]).
 ///
-/// Candle's generator cannot be seeded on the CPU; with this function, the same seed gives the same bits.
+/// candle's generator cannot be seeded on the CPU; with this function, the same seed gives the same bits.
 ///
 /// # Errors
 /// Infallible for variables in float32.

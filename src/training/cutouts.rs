@@ -10,7 +10,7 @@ use crate::display::{Figure, MimeBundle, Panel, Raster, Show};
 use crate::stimulus::Image;
 use crate::{Error, Result};
 
-/// Names of the shapes.
+/// The names of the shapes.
 const SHAPES: [&str; 6] = ["circle", "square", "triangle", "star", "cross", "ring"];
 
 /// Photos by file and material. Patches of these six can be distinguished by colour and edges.
@@ -23,7 +23,7 @@ const PHOTOS: [(&str, &str); 6] = [
     ("orchestra", "orchestra"),
 ];
 
-/// Number of vertical strips of a photo; every second one is held out.
+/// The number of vertical strips of a photo; every second one is held out.
 const STRIPS: usize = 4;
 
 /// Supersampling factor at the edges of shapes, along each side of a pixel.
@@ -39,11 +39,11 @@ const SUPERSAMPLING: usize = 4;
 /// ```
 /// use metamers::prelude::{training::*, *};
 ///
-/// let cut_outs = Cutouts::new(48)?;
-/// let pictures = cut_outs.generate(12, 1)?;
-/// assert_eq!(pictures.images()[0].width(), 48);
-/// assert_eq!(pictures.by_shape()?.classes()[0], "circle");
-/// assert_eq!(pictures.by_material()?.classes()[0], "citrus");
+/// let cutouts = Cutouts::new(48)?;
+/// let images = cutouts.generate(12, 1)?;
+/// assert_eq!(images.images()[0].width(), 48);
+/// assert_eq!(images.by_shape()?.classes()[0], "circle");
+/// assert_eq!(images.by_material()?.classes()[0], "citrus");
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -93,14 +93,14 @@ impl Cutouts {
     fn generate_from(&self, split: Split, count: usize, seed: u64) -> Result<CutoutImages> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(split as u64);
-        let mut drawn = CutoutImages { images: vec![], shapes: vec![], materials: vec![] };
+        let mut generated = CutoutImages { images: vec![], shapes: vec![], materials: vec![] };
         for _ in 0..count {
             let (shape, material) = (random.random_range(0..SHAPES.len()), random.random_range(0..PHOTOS.len()));
-            drawn.images.push(self.image(shape, material, split, &mut random)?);
-            drawn.shapes.push(shape as u32);
-            drawn.materials.push(material as u32);
+            generated.images.push(self.image(shape, material, split, &mut random)?);
+            generated.shapes.push(shape as u32);
+            generated.materials.push(material as u32);
         }
-        Ok(drawn)
+        Ok(generated)
     }
 
     fn image(&self, shape: usize, material: usize, split: Split, random: &mut ChaCha8Rng) -> Result<Image> {
@@ -167,6 +167,7 @@ fn inside(shape: usize, x: f32, y: f32) -> bool {
 
 impl CutoutImages {
     /// The images.
+    #[must_use]
     pub fn images(&self) -> &[Image] {
         &self.images
     }
@@ -214,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shape_fills_its_part_of_the_picture() {
+    fn shapes_have_their_analytic_areas() {
         // Areas by their formulas, against a count of points.
         let star = 5.0 * 1.1 * 0.45 * (PI / 5.0).sin();
         let area = [0.81 * PI, 1.56 * 1.56, 0.0, star, 0.66 * (4.0 - 0.66), (1.0 - 0.3025) * PI];
@@ -229,22 +230,22 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_bits() {
-        let cut_outs = Cutouts::new(32).unwrap();
+        let cutouts = Cutouts::new(32).unwrap();
         let all = |p: &CutoutImages| p.images.iter().flat_map(|i| i.values().to_vec()).collect::<Vec<f32>>();
         let (a, b, c) = (
-            cut_outs.generate(5, 3).unwrap(),
-            cut_outs.generate(5, 3).unwrap(),
-            cut_outs.generate_held_out(5, 3).unwrap(),
+            cutouts.generate(5, 3).unwrap(),
+            cutouts.generate(5, 3).unwrap(),
+            cutouts.generate_held_out(5, 3).unwrap(),
         );
         assert!(all(&a) == all(&b) && all(&a) != all(&c));
     }
 
     #[test]
-    fn no_pixel_of_a_photo_is_in_both_parts() {
+    fn training_and_test_images_share_no_pixel_of_a_photo() {
         // A photo whose pixels encode their column.
         let column = |i: usize| (i % 320) as f32 / 320.0;
         let ramp = Image::from_planes("ramp", 320, 80, (0..3 * 320 * 80).map(column).collect()).unwrap();
-        let cut_outs = Cutouts { side: 72, photos: vec![ramp; PHOTOS.len()] };
+        let cutouts = Cutouts { side: 72, photos: vec![ramp; PHOTOS.len()] };
         let strips = |pictures: CutoutImages| {
             let middle = |image: &Image| (image.values()[36 * 72 + 36] * 320.0).round() as usize / (320 / STRIPS);
             // Only images with material in the middle; on the background, the channels differ.
@@ -253,12 +254,12 @@ mod tests {
             };
             pictures.images.iter().filter(whole).map(middle).collect::<std::collections::BTreeSet<usize>>()
         };
-        assert_eq!(Vec::from_iter(strips(cut_outs.generate(200, 1).unwrap())), [0, 2]);
-        assert_eq!(Vec::from_iter(strips(cut_outs.generate_held_out(200, 1).unwrap())), [1, 3]);
+        assert_eq!(Vec::from_iter(strips(cutouts.generate(200, 1).unwrap())), [0, 2]);
+        assert_eq!(Vec::from_iter(strips(cutouts.generate_held_out(200, 1).unwrap())), [1, 3]);
     }
 
     #[test]
-    fn a_side_outside_of_its_range_is_refused() {
+    fn a_side_out_of_range_is_an_error() {
         assert!(Cutouts::new(8).unwrap_err().to_string().contains("24 to 72"));
     }
 }

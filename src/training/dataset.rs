@@ -10,7 +10,17 @@ use crate::display::{Figure, MimeBundle, Panel, Raster, Show};
 use crate::stimulus::Image;
 use crate::{Error, Result};
 
-/// Inputs with their labels and the names of the classes.
+/// Labelled examples: inputs, a class index for each, and the names of the classes.
+///
+/// ```
+/// use metamers::prelude::training::*;
+///
+/// let examples = Cutouts::new(32)?.generate(20, 1)?.by_shape()?;
+/// let (inputs, labels) = examples.batch(8, 7, 0)?;
+/// assert_eq!(inputs.dims(), [8, 3, 32, 32]);
+/// assert_eq!(labels.dims(), [8]);
+/// # Ok::<(), metamers::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Dataset {
     inputs: Tensor,
@@ -59,7 +69,7 @@ impl Dataset {
         classes: impl IntoIterator<Item = T>,
     ) -> Result<Self> {
         let Some(first) = images.first() else {
-            return Err(Error::invalid("examples", "require at least one image"));
+            return Err(Error::invalid("examples", "must have at least one image"));
         };
         let (width, height) = (first.width(), first.height());
         let mut values = Vec::with_capacity(images.len() * 3 * width * height);
@@ -77,33 +87,38 @@ impl Dataset {
     }
 
     /// The number of examples; at least one.
-    #[expect(clippy::len_without_is_empty, reason = "they are never empty")]
+    #[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
+    #[must_use]
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
     /// The inputs, `[examples, ..]`.
+    #[must_use]
     pub fn inputs(&self) -> &Tensor {
         &self.inputs
     }
 
     /// The class index of each example.
+    #[must_use]
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
     /// The names of the classes.
+    #[must_use]
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
     /// The chance level: the fraction of the most frequent class.
+    #[must_use]
     pub fn chance(&self) -> f64 {
         let count = |class: usize| self.labels.iter().filter(|&&label| label as usize == class).count();
         (0..self.classes.len()).map(count).max().unwrap_or(0) as f64 / self.len() as f64
     }
 
-    /// Draws `size` inputs and their labels with replacement; the seed and the step determine the batch.
+    /// Draws `size` inputs and their labels, `[size]`, with replacement; the seed and the step determine the batch.
     ///
     /// # Errors
     /// Fails for a size of 0.

@@ -1,4 +1,4 @@
-//! Training of small networks in a notebook, to study the effect of training on their invariances.
+//! Training of small networks in a notebook, to study how training changes their invariances.
 //!
 //! The model is any candle module and the optimiser is candle-nn's AdamW. This module adds data ([`Cutouts`], [`Dataset`]), a
 //! convolution with correct and fast gradients ([`conv2d`]), a training loop with a live plot of loss and accuracy ([`Training`]), and
@@ -7,10 +7,10 @@
 //! ```
 //! use metamers::prelude::{training::*, *};
 //!
-//! let cut_outs = Cutouts::new(32)?;
-//! let (train, held_out) = (cut_outs.generate(200, 1)?.by_material()?, cut_outs.generate_held_out(60, 2)?.by_material()?);
-//! let eye = ConvNet::new("material", 32, train.classes().to_vec()).conv("conv1", 8, 5, 2).conv("conv2", 16, 3, 2);
-//! let mut training = Training::new(&eye, train, held_out).seed(7).start()?;
+//! let cutouts = Cutouts::new(32)?;
+//! let (train, held_out) = (cutouts.generate(200, 1)?.by_material()?, cutouts.generate_held_out(60, 2)?.by_material()?);
+//! let description = ConvNet::new("material", 32, train.classes().to_vec()).conv("conv1", 8, 5, 2).conv("conv2", 16, 3, 2);
+//! let mut training = Training::new(&description, train, held_out).seed(7).start()?;
 //! training.step(20)?;                         // a notebook shows loss and accuracy live
 //! let net = training.freeze()?;               // an ordinary network: stages, metamers, verdicts
 //! assert_eq!(net.stage("conv1")?.shape, [8, 16, 16]);
@@ -64,7 +64,7 @@ pub use conv2d::{TrainableConv2d, conv2d};
 pub use cutouts::{CutoutImages, Cutouts};
 pub use dataset::Dataset;
 pub use progress::TrainingProgress;
-pub use run::{HeldOut, LossPoint, TrainingRun};
+pub use run::{Evaluation, LossPoint, TrainingRun};
 pub use training::Training;
 
 use candle_core::Var;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::run::{HeldOut, LossPoint, TrainingRun};
+use super::run::{Evaluation, LossPoint, TrainingRun};
 use crate::display::{Figure, LinePlot, Live, LiveView, MimeBundle, Panel, Show, duration, show_bundles};
 use crate::synthesis::StopReason;
 
@@ -15,7 +15,7 @@ const LOSS_WINDOW: usize = 25;
 pub(super) struct Snapshot {
     pub title: String,
     pub losses: Arc<Vec<LossPoint>>,
-    pub tests: Arc<Vec<HeldOut>>,
+    pub tests: Arc<Vec<Evaluation>>,
     pub chance: f64,
     pub elapsed: Duration,
 }
@@ -26,20 +26,21 @@ impl Snapshot {
         (!recent.is_empty()).then(|| recent.iter().map(|p| p.loss).sum::<f64>() / recent.len() as f64)
     }
 
-    fn words(&self) -> String {
-        let mut words = format!("{} steps, {}", self.losses.len(), duration(self.elapsed));
+    fn summary(&self) -> String {
+        let mut summary = format!("{} steps, {}", self.losses.len(), duration(self.elapsed));
         if let Some(loss) = self.recent_loss() {
-            words += &format!(": loss {loss:.3}");
+            summary += &format!(": loss {loss:.3}");
         }
         if let Some(test) = self.tests.last() {
-            words += &format!(", held-out accuracy {}/{} ({:.1} %)", test.correct, test.total, 100.0 * test.accuracy());
+            summary +=
+                &format!(", held-out accuracy {}/{} ({:.1} %)", test.correct, test.total, 100.0 * test.accuracy());
         }
-        words
+        summary
     }
 
     fn figure(&self, left: Option<Duration>) -> Figure {
-        let words = self.words();
-        let caption = left.map_or_else(|| words.clone(), |left| format!("{words}; {} left", duration(left)));
+        let summary = self.summary();
+        let caption = left.map_or_else(|| summary.clone(), |left| format!("{summary}; {} left", duration(left)));
         let each = self.losses.iter().map(|p| (p.step as f64, p.loss)).collect();
         let mean = self.losses.windows(LOSS_WINDOW).map(|window| {
             let mean = window.iter().map(|p| p.loss).sum::<f64>() / LOSS_WINDOW as f64;
@@ -57,7 +58,7 @@ impl Snapshot {
             .y_range(0.0, 1.0)
             .series("", accuracy)
             .reference_line(self.chance, "chance");
-        Figure::new(format!("Training {}: loss and accuracy by step; {words}", self.title))
+        Figure::new(format!("Training {}: loss and accuracy by step; {summary}", self.title))
             .title(format!("training {}", self.title))
             .row([Panel::plot(loss).caption(caption), Panel::plot(accuracy)])
     }
@@ -67,7 +68,7 @@ impl Snapshot {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct TrainingProgress {
-    /// The reason for the end of the call.
+    /// The reason why the call returned.
     pub stop_reason: StopReason,
     pub(super) snapshot: Snapshot,
     /// The live output that shows this; `None` for a quiet training.
@@ -76,21 +77,24 @@ pub struct TrainingProgress {
 
 impl TrainingProgress {
     /// The number of steps since the start.
+    #[must_use]
     pub fn steps(&self) -> usize {
         self.snapshot.losses.len()
     }
 
     /// The mean loss of the last 25 steps, in nats; `None` before the first step.
+    #[must_use]
     pub fn loss(&self) -> Option<f64> {
         self.snapshot.recent_loss()
     }
 
     /// The accuracy on the held-out examples, from 0 to 1.
+    #[must_use]
     pub fn accuracy(&self) -> f64 {
-        self.snapshot.tests.last().map_or(0.0, HeldOut::accuracy)
+        self.snapshot.tests.last().map_or(0.0, Evaluation::accuracy)
     }
 
-    /// Called by the notebook for the last value of a cell; shows nothing if the live output already does.
+    /// Displays the progress as the last value of a notebook cell. Does nothing when the live output already displays it.
     pub fn evcxr_display(&self) {
         if self.place.as_ref().is_none_or(|place| !place.shown()) {
             show_bundles(&self.mime_bundles());
@@ -100,7 +104,7 @@ impl TrainingProgress {
 
 impl std::fmt::Display for TrainingProgress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.snapshot.words(), self.stop_reason)
+        write!(f, "{} ({})", self.snapshot.summary(), self.stop_reason)
     }
 }
 
@@ -119,7 +123,7 @@ impl Show for TrainingProgress {
 impl Show for TrainingRun {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
         let snapshot = self.snapshot();
-        vec![snapshot.figure(None).bundle(format!("{}\n{}", snapshot.title, snapshot.words()))]
+        vec![snapshot.figure(None).bundle(format!("{}\n{}", snapshot.title, snapshot.summary()))]
     }
 }
 
@@ -137,12 +141,12 @@ impl TrainingView {
 
     /// Shows the training so far, with an estimate of the time left.
     pub fn update(&mut self, snapshot: &Snapshot, left: Option<Duration>) {
-        self.0.update(|| snapshot.figure(left).bundle(snapshot.words()));
+        self.0.update(|| snapshot.figure(left).bundle(snapshot.summary()));
     }
 
     /// Shows the training at the end of a call, and returns the live output.
     pub fn finish(&mut self, snapshot: &Snapshot) -> Arc<Live> {
-        self.0.finish(|| snapshot.figure(None).bundle(snapshot.words()));
+        self.0.finish(|| snapshot.figure(None).bundle(snapshot.summary()));
         self.0.place()
     }
 }

@@ -28,7 +28,7 @@ pub struct LossPoint {
 /// An evaluation on the held-out examples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct HeldOut {
+pub struct Evaluation {
     /// The number of steps before the evaluation.
     pub step: usize,
     /// The number of correctly classified examples.
@@ -37,16 +37,17 @@ pub struct HeldOut {
     pub total: usize,
 }
 
-impl HeldOut {
+impl Evaluation {
     /// The accuracy, from 0 to 1.
+    #[must_use]
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.total as f64
     }
 }
 
-/// A running training, which can be continued, shown, frozen and saved.
+/// A running training, which can be continued, displayed, frozen and saved.
 ///
-/// In the project's kernel, each call shows loss and accuracy live. An interrupt ends the call with `Ok` after the current step, and
+/// In the metamers kernel, each call displays loss and accuracy live. An interrupt ends the call with `Ok` after the current step, and
 /// the training can continue.
 pub struct TrainingRun {
     name: String,
@@ -58,10 +59,10 @@ pub struct TrainingRun {
     held_out: Dataset,
     seed: u64,
     batch: usize,
-    test_every: usize,
+    eval_every: usize,
     quiet: bool,
     losses: Arc<Vec<LossPoint>>,
-    tests: Arc<Vec<HeldOut>>,
+    tests: Arc<Vec<Evaluation>>,
     elapsed: Duration,
     view: TrainingView,
 }
@@ -77,7 +78,7 @@ impl TrainingRun {
         [examples, held_out]: [Dataset; 2],
         seed: u64,
         batch: usize,
-        test_every: usize,
+        eval_every: usize,
         quiet: bool,
     ) -> Result<Self> {
         let (losses, tests, elapsed, view) = Default::default();
@@ -91,7 +92,7 @@ impl TrainingRun {
             held_out,
             seed,
             batch,
-            test_every,
+            eval_every,
             quiet,
             losses,
             tests,
@@ -110,7 +111,7 @@ impl TrainingRun {
         self.advance(Some(n), None)
     }
 
-    /// Trains for a duration. The number of steps depends on the machine; use [`TrainingRun::step`] for reproducible results.
+    /// Trains for this time. The number of steps depends on the machine; use [`TrainingRun::step`] for reproducible results.
     ///
     /// # Errors
     /// Fails like [`TrainingRun::step`].
@@ -158,13 +159,13 @@ impl TrainingRun {
         let value = f64::from(loss.to_scalar::<f32>()?);
         if !value.is_finite() {
             let reason = format!(
-                "the loss of step {step} is {value}; the weights are unchanged. Start again with a smaller learning rate"
+                "the loss of step {step} is {value}; the weights are unchanged; start again with a smaller learning rate"
             );
             return Err(Error::invalid(format!("the training of {}", self.name), reason));
         }
         self.adam.backward_step(&loss)?;
         Arc::make_mut(&mut self.losses).push(LossPoint { step, loss: value });
-        if self.steps().is_multiple_of(self.test_every) {
+        if self.steps().is_multiple_of(self.eval_every) {
             self.test()?;
         }
         Ok(())
@@ -172,37 +173,43 @@ impl TrainingRun {
 
     fn test(&mut self) -> Result<()> {
         let correct = self.held_out.count_correct(&*self.module)?;
-        let test = HeldOut { step: self.steps(), correct, total: self.held_out.len() };
+        let test = Evaluation { step: self.steps(), correct, total: self.held_out.len() };
         Arc::make_mut(&mut self.tests).push(test);
         Ok(())
     }
 
     /// The number of steps so far.
+    #[must_use]
     pub fn steps(&self) -> usize {
         self.losses.len()
     }
 
     /// The loss of every step so far.
+    #[must_use]
     pub fn losses(&self) -> &[LossPoint] {
         &self.losses
     }
 
     /// All evaluations on the held-out examples: before the first step, at the chosen interval, and at the end of each call.
-    pub fn tests(&self) -> &[HeldOut] {
+    #[must_use]
+    pub fn evaluations(&self) -> &[Evaluation] {
         &self.tests
     }
 
     /// The current accuracy on the held-out examples, from 0 to 1.
+    #[must_use]
     pub fn accuracy(&self) -> f64 {
-        self.tests.last().map_or(0.0, HeldOut::accuracy)
+        self.tests.last().map_or(0.0, Evaluation::accuracy)
     }
 
     /// The variables, which training updates in place.
+    #[must_use]
     pub fn vars(&self) -> &VarMap {
         &self.vars
     }
 
     /// The trained module.
+    #[must_use]
     pub fn module(&self) -> &(dyn Module + Send + Sync) {
         &*self.module
     }

@@ -1,4 +1,4 @@
-//! Builder of trainings.
+//! The builder of trainings.
 
 use candle_core::{DType, Device, Module};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, VarBuilder, VarMap};
@@ -20,7 +20,7 @@ pub struct Training {
     seed: Option<u64>,
     batch: usize,
     rate: f64,
-    test_every: usize,
+    eval_every: usize,
     quiet: bool,
 }
 
@@ -49,7 +49,7 @@ impl Training {
     }
 
     fn with(name: String, model: Model, examples: Dataset, held_out: Dataset) -> Self {
-        Self { name, model, examples, held_out, seed: None, batch: 32, rate: 2e-3, test_every: 50, quiet: false }
+        Self { name, model, examples, held_out, seed: None, batch: 32, rate: 2e-3, eval_every: 50, quiet: false }
     }
 
     /// Sets the seed of the initial weights ([`init_weights`](super::init_weights)) and of the batches; the default is 0.
@@ -71,12 +71,12 @@ impl Training {
     }
 
     /// Sets the interval in steps between evaluations on the held-out examples; the default is 50.
-    pub fn test_every(mut self, steps: usize) -> Self {
-        self.test_every = steps;
+    pub fn eval_every(mut self, steps: usize) -> Self {
+        self.eval_every = steps;
         self
     }
 
-    /// Turns off live output.
+    /// Disables live output.
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
         self
@@ -88,11 +88,11 @@ impl Training {
     /// Fails for values out of range, for examples whose classes differ from those of the network or the held-out examples, and for
     /// a network that does not accept the examples.
     pub fn start(self) -> Result<TrainingRun> {
-        let Self { name, model, examples, held_out, seed, batch, rate, test_every, quiet } = self;
-        if batch == 0 || test_every == 0 {
+        let Self { name, model, examples, held_out, seed, batch, rate, eval_every, quiet } = self;
+        if batch == 0 || eval_every == 0 {
             return Err(Error::invalid(
                 "training",
-                format!("batch_size and test_every must be at least 1, got {batch} and {test_every}"),
+                format!("batch_size and eval_every must be at least 1, got {batch} and {eval_every}"),
             ));
         }
         if !(rate.is_finite() && rate > 0.0) {
@@ -141,7 +141,7 @@ impl Training {
             [examples, held_out],
             seed.unwrap_or(0),
             batch,
-            test_every,
+            eval_every,
             quiet,
         )
     }

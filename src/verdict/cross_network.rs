@@ -15,21 +15,22 @@ use crate::{Error, Result};
 #[non_exhaustive]
 pub struct Agreement {
     /// The network that the metamers were synthesised for.
-    pub maker: String,
+    #[serde(rename = "maker")]
+    pub network: String,
     /// The name of the recipe.
     pub recipe: String,
     /// The matched stage.
     pub stage: String,
-    /// The network that classifies them.
+    /// The network that classifies the metamers.
     pub judge: String,
     /// The proportion of metamers that the judge assigns to the class of their original.
     pub same_class: Proportion,
 }
 
-/// Cross-network recognition of metamers, stage by stage: does one network share the invariances of another?
+/// Cross-network recognition of metamers at each stage, which tests whether networks share invariances.
 ///
 /// A judge recognises a metamer when it assigns it to the same class as the original, even if that class is wrong. A judge that
-/// is less accurate on natural stimuli is therefore not penalised twice. Leave out failed metamers, as experiments with human
+/// is less accurate on natural stimuli is therefore not penalised twice. Exclude failed metamers, as experiments with human
 /// participants do. An untrained judge assigns nearly every stimulus to the same class.
 ///
 /// ```no_run
@@ -76,7 +77,7 @@ impl CrossNetwork {
                 let same = class(metamer.stimulus())? == original;
                 let provenance = metamer.provenance();
                 let matches = |(cell, _): &&mut (Agreement, usize)| {
-                    (&cell.maker, &cell.recipe, &cell.stage)
+                    (&cell.network, &cell.recipe, &cell.stage)
                         == (&provenance.network, &provenance.recipe.name, &provenance.stage)
                 };
                 let (hits, total) = match cells[first_cell..].iter_mut().find(matches) {
@@ -88,7 +89,7 @@ impl CrossNetwork {
                     None => (usize::from(same), 1),
                 };
                 let cell = Agreement {
-                    maker: provenance.network.clone(),
+                    network: provenance.network.clone(),
                     recipe: provenance.recipe.name.clone(),
                     stage: provenance.stage.clone(),
                     judge: judge.name().into(),
@@ -101,6 +102,7 @@ impl CrossNetwork {
     }
 
     /// One cell for each combination of maker, recipe, stage and judge.
+    #[must_use]
     pub fn cells(&self) -> &[Agreement] {
         &self.cells
     }
@@ -124,11 +126,11 @@ impl CrossNetwork {
         let mut table = Table::new(headers.chain(judges.iter().map(|j| format!("judged by {j}"))))
             .align(align)
             .caption("metamers classified as their original (Wilson 95 % interval)");
-        for row in self.distinct(|c| format!("{}\n{}\n{}", c.maker, c.recipe, c.stage)) {
+        for row in self.distinct(|c| format!("{}\n{}\n{}", c.network, c.recipe, c.stage)) {
             let mut line: Vec<String> = row.split('\n').map(Into::into).collect();
             for judge in &judges {
                 let matches = |c: &&Agreement| {
-                    c.judge == *judge && [&c.maker, &c.recipe, &c.stage].into_iter().eq(line[..3].iter())
+                    c.judge == *judge && [&c.network, &c.recipe, &c.stage].into_iter().eq(line[..3].iter())
                 };
                 let cell = self.cells.iter().find(matches).map_or(String::new(), |c| c.same_class.to_string());
                 line.push(cell);
@@ -139,17 +141,18 @@ impl CrossNetwork {
     }
 
     /// One plot for each maker and recipe: the proportion recognised at each stage, with a line for each judge.
+    #[must_use]
     pub fn plots(&self) -> Vec<LinePlot> {
         let stages = self.distinct(|c| c.stage.clone());
         let position = |stage: &String| stages.iter().position(|s| s == stage).unwrap_or(0) as f64;
-        let makers = self.distinct(|c| format!("{}, {}", c.maker, c.recipe));
+        let makers = self.distinct(|c| format!("{}, {}", c.network, c.recipe));
         let plot = |maker: &String| {
             let mut plot = LinePlot::new(format!("metamers of {maker}"))
                 .x_names(stages.clone())
                 .y_label("proportion classified as the original")
                 .y_range(0.0, 1.0);
             for judge in self.distinct(|c| c.judge.clone()) {
-                let matches = |c: &&Agreement| c.judge == judge && format!("{}, {}", c.maker, c.recipe) == *maker;
+                let matches = |c: &&Agreement| c.judge == judge && format!("{}, {}", c.network, c.recipe) == *maker;
                 let points = self.cells.iter().filter(matches).filter_map(|c| {
                     let [low, high] = c.same_class.interval();
                     Some((position(&c.stage), c.same_class.value()?, low, high))

@@ -1,8 +1,8 @@
 //! Verdicts: tests whether a stimulus is a metamer.
 //!
-//! [`Similarity`](crate::similarity::Similarity) measures the similarity of two sets of activations, and [`NullDistribution`] holds the similarities of pairs of
-//! natural stimuli. [`Metamer::verdict`](crate::synthesis::Metamer::verdict) compares the two and checks that the network assigns
-//! the original and the metamer to the same class.
+//! [`Similarity`](crate::similarity::Similarity) measures the similarity of two sets of activations, and a [`NullDistribution`] has
+//! the similarities of pairs of natural stimuli. [`Metamer::verdict`](crate::synthesis::Metamer::verdict) compares the two and checks
+//! that the network assigns the original and the metamer to the same class.
 //!
 //! ```
 //! use metamers::prelude::*;

@@ -21,7 +21,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// A symbol that distinguishes the outcome without colour: ✓, …, ✗ or ?.
+    /// The symbol of the outcome, which is legible without colour: ✓, …, ✗ or ?.
+    #[must_use]
     pub fn symbol(self) -> &'static str {
         match self {
             Self::Metamer => "✓",

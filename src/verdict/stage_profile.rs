@@ -20,7 +20,15 @@ pub struct StageMatch {
     pub null_max_snr_db: Option<f64>,
 }
 
-/// The similarity of original and metamer at every stage: earlier stages than the matched one differ, later ones match.
+/// The similarity of original and metamer at every stage: stages before the matched one differ, later ones match.
+///
+/// ```no_run
+/// # use metamers::prelude::*;
+/// let net = zoo::efficientnet_lite0()?;
+/// let metamer = Metamer::open("dog.metamer")?;
+/// metamer.stage_profile(&net, Some(&NullDistribution::shipped(&net)?))?.show();
+/// # Ok::<(), metamers::Error>(())
+/// ```
 #[derive(Clone, PartialEq)]
 pub struct StageProfile {
     network: String,
@@ -68,11 +76,13 @@ impl Metamer {
 
 impl StageProfile {
     /// The stages, in the network's order.
+    #[must_use]
     pub fn stages(&self) -> &[StageMatch] {
         &self.stages
     }
 
     /// The matched stage; `None` for a network that the metamer was not synthesised for.
+    #[must_use]
     pub fn matched(&self) -> Option<&StageMatch> {
         self.stages.get(self.matched?)
     }

@@ -1,4 +1,4 @@
-//! The verdict on a metamer: its match against chance, and its class.
+//! The verdict on a metamer: its match against the null distribution, and its class.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,12 +33,13 @@ impl Measure {
     }
 
     /// Returns whether the value is larger than for every pair of natural stimuli.
+    #[must_use]
     pub fn exceeds_null(&self) -> bool {
         self.value.is_some_and(|value| value > self.null_max)
     }
 }
 
-/// The verdict on a metamer, with the measures and classes that it rests on.
+/// The verdict on a metamer, with the measures and classes that determine it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Verdict {
@@ -60,8 +61,8 @@ pub struct Verdict {
     pub snr_db: Measure,
     /// The number of pairs in the null distribution.
     pub pairs: usize,
-    /// The requested quantile. It sets only the required number of pairs, `1 / (1 - quantile)`; the match must exceed the largest
-    /// pair for every quantile.
+    /// The requested quantile. It sets only the required number of pairs, `1 / (1 - quantile)`; whatever the quantile, the match must
+    /// exceed the largest pair.
     pub quantile: f64,
     /// The highest quantile that this number of pairs supports, `1 - 1 / pairs`. It is nominal, because pairs share stimuli (the
     /// shipped 5,995 pairs come from 110 photos) and are not independent. The papers drew their pairs from a training set.
@@ -92,8 +93,8 @@ impl Metamer {
         self.verdict_at(null, DEFAULT_QUANTILE)
     }
 
-    /// Like [`Metamer::verdict`], with another quantile: 0.95 requires at least 20 pairs, 0.999999 a million. The match must exceed
-    /// the largest pair for every quantile.
+    /// Like [`Metamer::verdict`], with another quantile: 0.95 requires at least 20 pairs, 0.999999 a million. Whatever the quantile, the
+    /// match must exceed the largest pair.
     ///
     /// # Errors
     /// Fails like [`Metamer::verdict`], and for a quantile outside `[0.5, 1)`.

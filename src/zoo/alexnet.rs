@@ -52,6 +52,6 @@ fn alexnet(weights: &Checkpoint) -> Result<Network> {
     b.stage("pool5", x)?;
     let layers = [("classifier.1", 4096, 9216), ("classifier.4", 4096, 4096), ("classifier.6", 1000, 4096)];
     imagenet::classifier(&mut b, weights, x, layers)?;
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }

@@ -6,10 +6,10 @@ use super::*;
 use crate::network::Network;
 use crate::{Error, Result};
 
-type Load = fn() -> Result<Network>;
+type LoadShipped = fn() -> Result<Network>;
 
 /// The networks that ship with the project.
-const SHIPPED: [(&str, Load); 5] = [
+const SHIPPED: [(&str, LoadShipped); 5] = [
     ("efficientnet_lite0", efficientnet_lite0),
     ("cochcnn_words", cochcnn_words),
     ("cochcnn_words_hann", cochcnn_words_hann),
@@ -20,7 +20,7 @@ const SHIPPED: [(&str, Load); 5] = [
 /// The shipped network with this architecture name and these weights.
 ///
 /// # Errors
-/// When no shipped network has this name, or those that do have other weights.
+/// When no shipped network has this name with these weights.
 pub(crate) fn shipped_as(architecture: &str, weights_sha256: &str) -> Result<Network> {
     let mut other = None;
     for (_, load) in SHIPPED {
@@ -41,10 +41,10 @@ pub(crate) fn shipped_as(architecture: &str, weights_sha256: &str) -> Result<Net
     Err(Error::invalid(architecture, reason))
 }
 
-type From = fn(&Path) -> Result<Network>;
+type LoadFrom = fn(&Path) -> Result<Network>;
 
 /// The architectures that load a checkpoint.
-const FROM: [(&str, From); 14] = [
+const ARCHITECTURES: [(&str, LoadFrom); 14] = [
     ("alexnet", |path| alexnet_from(path)),
     ("vgg16", |path| vgg16_from(path)),
     ("vgg19", |path| vgg19_from(path)),
@@ -57,17 +57,18 @@ const FROM: [(&str, From); 14] = [
     ("efficientnet_lite1", |path| efficientnet_lite1_from(path)),
     ("cochcnn9", |path| cochcnn9_from(path)),
     ("cochresnet50", |path| cochresnet50_from(path)),
-    ("crepe_tiny", |path| crepe_tiny_from(path)),
+    ("crepe_tiny", |path| crepe_from(path)),
     ("efficient_word_net", |path| efficient_word_net_from(path)),
 ];
 
-/// The names that [`by_name`] accepts: the networks that ship, then the architectures that need a checkpoint, such as `resnet50:FILE`.
+/// The names that [`by_name`] accepts: the shipped networks, then the architectures that need a checkpoint, such as `resnet50:FILE`.
+#[must_use]
 pub fn names() -> Vec<String> {
     let shipped = SHIPPED.iter().map(|(name, _)| (*name).to_owned());
-    shipped.chain(FROM.iter().map(|(name, _)| format!("{name}:FILE"))).collect()
+    shipped.chain(ARCHITECTURES.iter().map(|(name, _)| format!("{name}:FILE"))).collect()
 }
 
-/// Loads the network with this name: one that ships (`efficientnet_lite0`), or an architecture with its checkpoint
+/// Loads the network with this name: a shipped one (`efficientnet_lite0`), or an architecture with a checkpoint
 /// (`resnet50:weights/resnet50.safetensors`, relative to the current directory).
 ///
 /// ```
@@ -78,7 +79,7 @@ pub fn names() -> Vec<String> {
 /// ```
 ///
 /// # Errors
-/// An unknown name, with a suggestion; as the function that loads the network.
+/// [`Error::Unknown`] for an unknown name, with similar ones; otherwise the errors of the function that loads the network.
 pub fn by_name(name: &str) -> Result<Network> {
     by_name_in(name, Path::new(""))
 }
@@ -88,14 +89,16 @@ pub(crate) fn by_name_in(name: &str, folder: &Path) -> Result<Network> {
     match name.split_once(':') {
         None => match SHIPPED.iter().find(|(known, _)| *known == name) {
             Some((_, load)) => load(),
-            None => match FROM.iter().find(|(known, _)| *known == name) {
-                Some(_) => Err(Error::invalid(name, format!("ships without weights; name a checkpoint: {name}:FILE"))),
+            None => match ARCHITECTURES.iter().find(|(known, _)| *known == name) {
+                Some(_) => {
+                    Err(Error::invalid(name, format!("does not ship with weights; append a checkpoint: {name}:FILE")))
+                }
                 None => Err(Error::unknown("network", name, SHIPPED.iter().map(|(known, _)| *known))),
             },
         },
-        Some((architecture, path)) => match FROM.iter().find(|(known, _)| *known == architecture) {
+        Some((architecture, path)) => match ARCHITECTURES.iter().find(|(known, _)| *known == architecture) {
             Some((_, load)) => load(&folder.join(path)),
-            None => Err(Error::unknown("architecture", architecture, FROM.iter().map(|(known, _)| *known))),
+            None => Err(Error::unknown("architecture", architecture, ARCHITECTURES.iter().map(|(known, _)| *known))),
         },
     }
 }
@@ -105,12 +108,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_name_says_what_there_is() {
+    fn an_unknown_name_lists_similar_ones() {
         let message = |name: &str| by_name(name).unwrap_err().to_string();
         assert!(message("eficientnet_lite0").contains("did you mean efficientnet_lite0"));
         assert!(message("resnet50").contains("resnet50:FILE"));
         assert!(message("resnet5:weights.pth").contains("did you mean resnet50"));
-        for (architecture, _) in FROM {
+        for (architecture, _) in ARCHITECTURES {
             assert!(message(&format!("{architecture}:no/such.pth")).contains("no/such.pth"));
         }
         assert!(message("efficient_word_net").contains("efficient_word_net:FILE"));

@@ -72,7 +72,7 @@ pub fn cochcnn_words() -> Result<Network> {
     shipped("cochcnn_words")
 }
 
-/// The twin of [`cochcnn_words`] with reduced aliasing: Hann-weighted pooling at every downsampling. Its accuracy is the same: 77 of 79
+/// A variant of [`cochcnn_words`] with reduced aliasing: Hann-weighted pooling at every downsampling. Its accuracy is the same: 77 of 79
 /// (97.5 %) and 11 of 13.
 ///
 /// # Errors
@@ -81,7 +81,7 @@ pub fn cochcnn_words_hann() -> Result<Network> {
     shipped("cochcnn_words_hann")
 }
 
-/// The twin of [`cochcnn_words`] before training.
+/// [`cochcnn_words`] before training.
 ///
 /// # Errors
 /// As [`cochcnn_words`].
@@ -94,11 +94,11 @@ fn shipped(name: &str) -> Result<Network> {
 }
 
 fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
-    let ear = Cochleagram::feather2023()?;
-    let mut b = Builder::new(name, super::cochleagram::input(&ear));
-    let mut size = [ear.config().channels(), ear.frames()];
-    let hann = weights.note("pool").is_some_and(|pool| pool.starts_with("hann"));
-    let x = b.layer(ear, &[b.input()])?;
+    let cochleagram = Cochleagram::feather2023()?;
+    let mut b = Builder::new(name, super::cochleagram::input(&cochleagram));
+    let mut size = [cochleagram.config().channels(), cochleagram.frames()];
+    let hann = weights.metadata("pool").is_some_and(|pool| pool.starts_with("hann"));
+    let x = b.layer(cochleagram, &[b.input()])?;
     b.stage("cochleagram", x)?;
     let mut x = normalise(&mut b, weights, x, 0, 1)?;
     let mut channels = 1;
@@ -135,12 +135,12 @@ fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
     b.stage("relufc", x)?;
     x = b.linear(x, weights.linear("classification", classes, hidden)?)?;
     b.stage("final", x)?;
-    if let Some(names) = weights.note("classes") {
+    if let Some(names) = weights.metadata("classes") {
         let names: Vec<String> = serde_json::from_str(names)
-            .map_err(|e| Error::invalid("classes", format!("the weights' list of classes cannot be read ({e})")))?;
+            .map_err(|e| Error::invalid("classes", format!("the list in the weights file is not valid JSON ({e})")))?;
         b.classes(names);
     }
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 
@@ -164,9 +164,9 @@ fn hann_pool(b: &mut Builder, x: NodeId, channels: usize, size: [usize; 2]) -> R
     let taps = (1..=side).map(|k| (std::f64::consts::PI * k as f64 / (HANN_TAPS - 1) as f64).sin().powi(2));
     let taps: Vec<f64> = taps.collect();
     let sum: f64 = taps.iter().sum();
-    let square: Vec<f32> = taps.iter().flat_map(|a| taps.iter().map(move |b| (a * b / sum / sum) as f32)).collect();
+    let kernel: Vec<f32> = taps.iter().flat_map(|a| taps.iter().map(move |b| (a * b / sum / sum) as f32)).collect();
     let weight =
-        candle_core::Tensor::from_vec(square.repeat(channels), (channels, 1, side, side), &candle_core::Device::Cpu)?;
+        candle_core::Tensor::from_vec(kernel.repeat(channels), (channels, 1, side, side), &candle_core::Device::Cpu)?;
     let padding = Padding::same(size, [side; 2], [POOL.1; 2]);
     let config = Conv2dConfig { stride: [POOL.1; 2], padding, groups: channels, ..Conv2dConfig::default() };
     b.conv2d(x, Conv2d::new(&weight, None, config)?)

@@ -33,13 +33,13 @@ pub fn cochresnet50_random(seed: u64) -> Result<Network> {
 }
 
 fn build(weights: &Checkpoint, classes: usize) -> Result<Network> {
-    let ear = Cochleagram::feather2023()?;
-    let mut b = Builder::new("CochResNet50", super::cochleagram::input(&ear));
-    let x = b.layer(ear, &[b.input()])?;
+    let cochleagram = Cochleagram::feather2023()?;
+    let mut b = Builder::new("CochResNet50", super::cochleagram::input(&cochleagram));
+    let x = b.layer(cochleagram, &[b.input()])?;
     b.stage("cochleagram", x)?;
     let (x, channels) = resnet::body(&mut b, weights, x, 1, [3, 4, 6, 3])?;
     let x = b.linear(x, weights.linear("fc", classes, channels)?)?;
     b.stage("final", x)?;
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }

@@ -47,8 +47,8 @@ fn cornet_s(weights: &Checkpoint) -> Result<Network> {
     x = net.step(x, conv, "V1.norm2", None)?;
     net.b.stage("V1", x)?;
     let mut inputs = 64;
-    for (name, outputs, times) in AREAS {
-        x = net.area(x, name, [outputs, inputs], times)?;
+    for (name, outputs, steps) in AREAS {
+        x = net.area(x, name, [outputs, inputs], steps)?;
         net.b.stage(name, x)?;
         inputs = outputs;
     }
@@ -57,7 +57,7 @@ fn cornet_s(weights: &Checkpoint) -> Result<Network> {
     x = b.linear(x, weights.linear("decoder.linear", 1000, inputs)?)?;
     b.stage("logits", x)?;
     b.classes(imagenet::classes()?);
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 
@@ -87,23 +87,23 @@ impl Body<'_> {
         self.b.relu(x, Relu::UNBOUNDED)
     }
 
-    /// Adds a recurrent area of `times` steps; the first step halves the image.
-    fn area(&mut self, x: NodeId, name: &str, [outputs, inputs]: [usize; 2], times: usize) -> Result<NodeId> {
+    /// Adds a recurrent area of `steps` steps; the first step halves the image.
+    fn area(&mut self, x: NodeId, name: &str, [outputs, inputs]: [usize; 2], steps: usize) -> Result<NodeId> {
         let part = |part: &str| format!("{name}.{part}");
         let wide = SCALE * outputs;
         let mut x = self.b.conv2d(x, self.convolution(&part("conv_input"), [outputs, inputs, 1], 1)?)?;
         let narrow = self.convolution(&part("conv1"), [wide, outputs, 1], 1)?;
         let halve = self.convolution(&part("conv2"), [wide, wide, 3], 2)?;
-        let again = halve.with_stride([1, 1]);
+        let keep = halve.with_stride([1, 1]);
         let widen = self.convolution(&part("conv3"), [outputs, wide, 1], 1)?;
-        for time in 0..times {
-            let norm = |layer: usize| part(&format!("norm{layer}_{time}"));
-            let (skip, middle) = match time {
+        for step in 0..steps {
+            let norm = |layer: usize| part(&format!("norm{layer}_{step}"));
+            let (skip, middle) = match step {
                 0 => {
                     let skip = self.b.conv2d(x, self.convolution(&part("skip"), [outputs, outputs, 1], 2)?)?;
                     (self.norm(skip, &part("norm_skip"))?, &halve)
                 }
-                _ => (x, &again),
+                _ => (x, &keep),
             };
             x = self.step(x, narrow.clone(), &norm(1), None)?;
             x = self.step(x, middle.clone(), &norm(2), None)?;

@@ -21,7 +21,7 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 /// ([`MinMaxNorm`]), so the output does not depend on the level of a sound without digital silence. The minimum and the maximum depend
 /// on all energies, so a unit depends on slightly more than its receptive field.
 ///
-/// With three synthetic voices for each of 78 words as examples, it recognises 76 of the 79 recordings that ship
+/// With three synthetic voices per word as examples of 78 words, it recognises 76 of the 79 recordings that ship
 /// (tests/efficient_word_net.rs).
 ///
 /// The file is safetensors with the names of a ResNet-50 whose batch normalisation is folded into the convolutions (`conv1.weight`,
@@ -43,12 +43,12 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 /// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
-    let ear = LogMel::new(LogMelConfig::efficient_word_net())?;
+    let log_mel = LogMel::new(LogMelConfig::efficient_word_net())?;
     let mut b = Builder::new(
         "EfficientWord-Net",
-        Input::Sound { samples: ear.config().samples, sample_rate: ear.config().sample_rate },
+        Input::Sound { samples: log_mel.config().samples, sample_rate: log_mel.config().sample_rate },
     );
-    let mut x = b.layer(ear, &[b.input()])?;
+    let mut x = b.layer(log_mel, &[b.input()])?;
     b.stage("logmel", x)?;
     x = b.layer(MinMaxNorm, &[x])?;
     x = b.channel_affine(x, weights.batch_norm("inp_batch_norm", 1, EPSILON)?.affine()?)?;
@@ -70,7 +70,7 @@ pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     x = b.channel_affine(x, weights.batch_norm("bn_final", channels, EPSILON)?.affine()?)?;
     x = b.layer(L2Norm, &[x])?;
     b.stage("embedding", x)?;
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 

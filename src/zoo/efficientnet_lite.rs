@@ -41,7 +41,10 @@ pub fn efficientnet_lite0() -> Result<Network> {
     let net = efficientnet_lite0_from(&path)?;
     match net.weights_source().weights_sha256.as_str() {
         SHIPPED_SHA256 => Ok(net),
-        other => Err(Error::file(path, format!("is not the file that ships: its SHA-256 is {other}"))),
+        other => Err(Error::file(
+            path,
+            format!("is not the shipped file: its SHA-256 is {other}, expected {SHIPPED_SHA256}"),
+        )),
     }
 }
 
@@ -88,14 +91,14 @@ struct Version {
     /// Height and width of the input.
     side: usize,
     /// Additional blocks in each group except the first and the last.
-    deeper: usize,
+    extra_blocks: usize,
 }
 
-const LITE0: Version = Version { name: "EfficientNet-Lite0", side: 224, deeper: 0 };
+const LITE0: Version = Version { name: "EfficientNet-Lite0", side: 224, extra_blocks: 0 };
 // The depth factor of 1.1, rounded up, adds one block to groups of two to four.
-const LITE1: Version = Version { name: "EfficientNet-Lite1", side: 240, deeper: 1 };
+const LITE1: Version = Version { name: "EfficientNet-Lite1", side: 240, extra_blocks: 1 };
 
-fn build(Version { name, side, deeper }: Version, weights: &Checkpoint) -> Result<Network> {
+fn build(Version { name, side, extra_blocks }: Version, weights: &Checkpoint) -> Result<Network> {
     let mut b = Builder::new(name, Input::Image { shape: [3, side, side], resize: side + 32 });
     // Normalisation: (255 x - 127) / 128, for x in [0, 1].
     let x = b.channel_affine(b.input(), ChannelAffine::new(&[255.0 / 128.0; 3], &[-127.0 / 128.0; 3])?)?;
@@ -107,7 +110,7 @@ fn build(Version { name, side, deeper }: Version, weights: &Checkpoint) -> Resul
     let (mut channels, mut index) = (32, 0);
     for (group, (repeats, outputs, kernel, stride, expansion)) in GROUPS.into_iter().enumerate() {
         let inner = group > 0 && group < GROUPS.len() - 1;
-        for repeat in 0..repeats + if inner { deeper } else { 0 } {
+        for repeat in 0..repeats + if inner { extra_blocks } else { 0 } {
             let stride = if repeat == 0 { stride } else { 1 };
             x = net.block(x, index, [outputs, channels], kernel, stride, expansion)?;
             net.b.stage(format!("block{index}"), x)?;
@@ -123,7 +126,7 @@ fn build(Version { name, side, deeper }: Version, weights: &Checkpoint) -> Resul
     x = b.linear(x, weights.linear("_fc", 1000, 1280)?)?;
     b.stage("logits", x)?;
     b.classes(super::imagenet::classes()?);
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 

@@ -5,9 +5,10 @@ use crate::network::{Builder, Checkpoint, Input, Layer, NodeId};
 use crate::ops::{ChannelAffine, Relu};
 use crate::{Error, Result};
 
+/// The input of a network trained on ImageNet: 224 x 224 pixels, cropped from a shorter side of 256.
 pub(super) const INPUT: Input = Input::Image { shape: [3, 224, 224], resize: 256 };
 
-/// Adds `(x - mean) / deviation` with torchvision's means and deviations of ImageNet's colours.
+/// Adds `(x - mean) / deviation` with torchvision's means and standard deviations of ImageNet's colours.
 pub(super) fn normalise(b: &mut Builder) -> Result<NodeId> {
     let normalise = ChannelAffine::normalize(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225])?;
     b.channel_affine(b.input(), normalise)
@@ -39,5 +40,5 @@ pub(super) fn classifier(
 pub(super) fn classes() -> Result<Vec<String>> {
     let path = assets::shipped("networks/imagenet_classes.json")?;
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
-    serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is no list of names ({e})")))
+    serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is not a valid list of names ({e})")))
 }

@@ -10,13 +10,13 @@ use crate::ops::{AvgPool2d, ChannelAffine, Conv2dConfig, MaxPool2d, Padding, Rel
 const EPSILON: f64 = 1e-3;
 
 /// A convolution of a branch: name, output channels and window.
-type Part = (&'static str, usize, Window);
+type Convolution = (&'static str, usize, Window);
 
-const ONE: Window = same([1, 1]);
-const THREE: Window = same([3, 3]);
-const ACROSS: Window = same([1, 7]);
-const DOWN: Window = same([7, 1]);
-const HALVE: Window = Window { stride: [2, 2], padding: all(0), ..same([3, 3]) };
+const K1X1: Window = same([1, 1]);
+const K3X3: Window = same([3, 3]);
+const K1X7: Window = same([1, 7]);
+const K7X1: Window = same([7, 1]);
+const K3X3_STRIDE2: Window = Window { stride: [2, 2], padding: all(0), ..same([3, 3]) };
 
 const fn all(pixels: usize) -> Padding {
     Padding { top: pixels, bottom: pixels, left: pixels, right: pixels }
@@ -58,57 +58,57 @@ fn inception_v3(weights: &Checkpoint) -> Result<Network> {
     let mut b = Builder::new("Inception-V3", Input::Image { shape: [3, 299, 299], resize: 342 });
     let mut x = b.channel_affine(b.input(), ChannelAffine::new(&[2.0; 3], &[-1.0; 3])?)?;
     let mut net = Body { weights, b: &mut b };
-    let valid = Window { padding: all(0), ..THREE };
-    let stem: [(Part, bool); 5] = [
-        (("Conv2d_1a_3x3", 32, HALVE), false),
+    let valid = Window { padding: all(0), ..K3X3 };
+    let stem: [(Convolution, bool); 5] = [
+        (("Conv2d_1a_3x3", 32, K3X3_STRIDE2), false),
         (("Conv2d_2a_3x3", 32, valid), false),
-        (("Conv2d_2b_3x3", 64, THREE), true),
-        (("Conv2d_3b_1x1", 80, ONE), false),
+        (("Conv2d_2b_3x3", 64, K3X3), true),
+        (("Conv2d_3b_1x1", 80, K1X1), false),
         (("Conv2d_4a_3x3", 192, valid), true),
     ];
     for ((name, outputs, window), pool) in stem {
         x = net.convolve(x, name, outputs, window)?;
         net.b.stage(name, x)?;
         if pool {
-            x = net.b.max_pool2d(x, MaxPool2d::new(HALVE))?;
+            x = net.b.max_pool2d(x, MaxPool2d::new(K3X3_STRIDE2))?;
         }
     }
     for (name, pooled) in [("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)] {
-        x = net.fives(x, name, pooled)?;
+        x = net.inception_a(x, name, pooled)?;
     }
-    x = net.halve(
+    x = net.reduction(
         x,
         "Mixed_6a",
         &[
-            &[("branch3x3", 384, HALVE)],
-            &[("branch3x3dbl_1", 64, ONE), ("branch3x3dbl_2", 96, THREE), ("branch3x3dbl_3", 96, HALVE)],
+            &[("branch3x3", 384, K3X3_STRIDE2)],
+            &[("branch3x3dbl_1", 64, K1X1), ("branch3x3dbl_2", 96, K3X3), ("branch3x3dbl_3", 96, K3X3_STRIDE2)],
         ],
     )?;
     for (name, narrow) in [("Mixed_6b", 128), ("Mixed_6c", 160), ("Mixed_6d", 160), ("Mixed_6e", 192)] {
-        x = net.sevens(x, name, narrow)?;
+        x = net.inception_c(x, name, narrow)?;
     }
-    x = net.halve(
+    x = net.reduction(
         x,
         "Mixed_7a",
         &[
-            &[("branch3x3_1", 192, ONE), ("branch3x3_2", 320, HALVE)],
+            &[("branch3x3_1", 192, K1X1), ("branch3x3_2", 320, K3X3_STRIDE2)],
             &[
-                ("branch7x7x3_1", 192, ONE),
-                ("branch7x7x3_2", 192, ACROSS),
-                ("branch7x7x3_3", 192, DOWN),
-                ("branch7x7x3_4", 192, HALVE),
+                ("branch7x7x3_1", 192, K1X1),
+                ("branch7x7x3_2", 192, K1X7),
+                ("branch7x7x3_3", 192, K7X1),
+                ("branch7x7x3_4", 192, K3X3_STRIDE2),
             ],
         ],
     )?;
     for name in ["Mixed_7b", "Mixed_7c"] {
-        x = net.widest(x, name)?;
+        x = net.inception_e(x, name)?;
     }
     x = b.global_avg_pool(x)?;
     b.stage("avgpool", x)?;
     x = b.linear(x, weights.linear("fc", 1000, 2048)?)?;
     b.stage("logits", x)?;
     b.classes(imagenet::classes()?);
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 
@@ -130,7 +130,7 @@ impl Body<'_> {
     }
 
     /// Adds a sequence of convolutions.
-    fn chain(&mut self, mut x: NodeId, block: &str, parts: &[Part]) -> Result<NodeId> {
+    fn chain(&mut self, mut x: NodeId, block: &str, parts: &[Convolution]) -> Result<NodeId> {
         for &(part, outputs, window) in parts {
             x = self.convolve(x, &format!("{block}.{part}"), outputs, window)?;
         }
@@ -138,61 +138,61 @@ impl Body<'_> {
     }
 
     /// Adds an average pool with stride 1, and a convolution.
-    fn pooled(&mut self, x: NodeId, block: &str, outputs: usize) -> Result<NodeId> {
-        let pool = self.b.avg_pool2d(x, AvgPool2d::new(THREE))?;
-        self.chain(pool, block, &[("branch_pool", outputs, ONE)])
+    fn pool_branch(&mut self, x: NodeId, block: &str, outputs: usize) -> Result<NodeId> {
+        let pool = self.b.avg_pool2d(x, AvgPool2d::new(K3X3))?;
+        self.chain(pool, block, &[("branch_pool", outputs, K1X1)])
     }
 
     /// Concatenates the branches along the channels and makes the result a stage.
-    fn join(&mut self, block: &str, branches: &[NodeId]) -> Result<NodeId> {
+    fn concat(&mut self, block: &str, branches: &[NodeId]) -> Result<NodeId> {
         let x = self.b.layer(Layer::Concat, branches)?;
         self.b.stage(block, x)?;
         Ok(x)
     }
 
-    /// Adds a block of branches with kernels of 1, 5 and twice 3.
-    fn fives(&mut self, x: NodeId, block: &str, pooled: usize) -> Result<NodeId> {
-        let one = self.chain(x, block, &[("branch1x1", 64, ONE)])?;
-        let five = self.chain(x, block, &[("branch5x5_1", 48, ONE), ("branch5x5_2", 64, same([5, 5]))])?;
-        let threes = [("branch3x3dbl_1", 64, ONE), ("branch3x3dbl_2", 96, THREE), ("branch3x3dbl_3", 96, THREE)];
+    /// Adds torchvision's InceptionA: branches with kernels of 1 x 1, 5 x 5 and twice 3 x 3.
+    fn inception_a(&mut self, x: NodeId, block: &str, pooled: usize) -> Result<NodeId> {
+        let one = self.chain(x, block, &[("branch1x1", 64, K1X1)])?;
+        let five = self.chain(x, block, &[("branch5x5_1", 48, K1X1), ("branch5x5_2", 64, same([5, 5]))])?;
+        let threes = [("branch3x3dbl_1", 64, K1X1), ("branch3x3dbl_2", 96, K3X3), ("branch3x3dbl_3", 96, K3X3)];
         let threes = self.chain(x, block, &threes)?;
-        let pool = self.pooled(x, block, pooled)?;
-        self.join(block, &[one, five, threes, pool])
+        let pool = self.pool_branch(x, block, pooled)?;
+        self.concat(block, &[one, five, threes, pool])
     }
 
-    /// Adds a block of branches whose last convolution halves the image, and a max pool.
-    fn halve(&mut self, x: NodeId, block: &str, branches: &[&[Part]]) -> Result<NodeId> {
+    /// Adds torchvision's InceptionB or InceptionD: branches whose last convolution halves the image, and a max pool.
+    fn reduction(&mut self, x: NodeId, block: &str, branches: &[&[Convolution]]) -> Result<NodeId> {
         let mut ends = vec![];
         for parts in branches {
             ends.push(self.chain(x, block, parts)?);
         }
-        ends.push(self.b.max_pool2d(x, MaxPool2d::new(HALVE))?);
-        self.join(block, &ends)
+        ends.push(self.b.max_pool2d(x, MaxPool2d::new(K3X3_STRIDE2))?);
+        self.concat(block, &ends)
     }
 
-    /// Adds a block of branches with kernels of 7 x 7, once and twice, factorised into rows and columns.
-    fn sevens(&mut self, x: NodeId, block: &str, narrow: usize) -> Result<NodeId> {
-        let one = self.chain(x, block, &[("branch1x1", 192, ONE)])?;
-        let once = [("branch7x7_1", narrow, ONE), ("branch7x7_2", narrow, ACROSS), ("branch7x7_3", 192, DOWN)];
+    /// Adds torchvision's InceptionC: branches with kernels of 7 x 7, once and twice, factorised into rows and columns.
+    fn inception_c(&mut self, x: NodeId, block: &str, narrow: usize) -> Result<NodeId> {
+        let one = self.chain(x, block, &[("branch1x1", 192, K1X1)])?;
+        let once = [("branch7x7_1", narrow, K1X1), ("branch7x7_2", narrow, K1X7), ("branch7x7_3", 192, K7X1)];
         let once = self.chain(x, block, &once)?;
         let twice = [
-            ("branch7x7dbl_1", narrow, ONE),
-            ("branch7x7dbl_2", narrow, DOWN),
-            ("branch7x7dbl_3", narrow, ACROSS),
-            ("branch7x7dbl_4", narrow, DOWN),
-            ("branch7x7dbl_5", 192, ACROSS),
+            ("branch7x7dbl_1", narrow, K1X1),
+            ("branch7x7dbl_2", narrow, K7X1),
+            ("branch7x7dbl_3", narrow, K1X7),
+            ("branch7x7dbl_4", narrow, K7X1),
+            ("branch7x7dbl_5", 192, K1X7),
         ];
         let twice = self.chain(x, block, &twice)?;
-        let pool = self.pooled(x, block, 192)?;
-        self.join(block, &[one, once, twice, pool])
+        let pool = self.pool_branch(x, block, 192)?;
+        self.concat(block, &[one, once, twice, pool])
     }
 
-    /// Adds a block of branches that end in a row and a column kernel in parallel.
-    fn widest(&mut self, x: NodeId, block: &str) -> Result<NodeId> {
-        let one = self.chain(x, block, &[("branch1x1", 320, ONE)])?;
-        let three = self.chain(x, block, &[("branch3x3_1", 384, ONE)])?;
-        let twice = self.chain(x, block, &[("branch3x3dbl_1", 448, ONE), ("branch3x3dbl_2", 384, THREE)])?;
-        let ends: [(NodeId, Part); 4] = [
+    /// Adds torchvision's InceptionE: branches that end in a row and a column kernel in parallel.
+    fn inception_e(&mut self, x: NodeId, block: &str) -> Result<NodeId> {
+        let one = self.chain(x, block, &[("branch1x1", 320, K1X1)])?;
+        let three = self.chain(x, block, &[("branch3x3_1", 384, K1X1)])?;
+        let twice = self.chain(x, block, &[("branch3x3dbl_1", 448, K1X1), ("branch3x3dbl_2", 384, K3X3)])?;
+        let ends: [(NodeId, Convolution); 4] = [
             (three, ("branch3x3_2a", 384, same([1, 3]))),
             (three, ("branch3x3_2b", 384, same([3, 1]))),
             (twice, ("branch3x3dbl_3a", 384, same([1, 3]))),
@@ -202,7 +202,7 @@ impl Body<'_> {
         for (from, part) in ends {
             branches.push(self.chain(from, block, &[part])?);
         }
-        branches.push(self.pooled(x, block, 192)?);
-        self.join(block, &branches)
+        branches.push(self.pool_branch(x, block, 192)?);
+        self.concat(block, &branches)
     }
 }

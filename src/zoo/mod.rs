@@ -37,7 +37,7 @@ pub use cochcnn9::{cochcnn_words, cochcnn_words_hann, cochcnn_words_untrained, c
 pub use cochleagram::cochleagram;
 pub use cochresnet50::{cochresnet50_from, cochresnet50_random};
 pub use cornet_s::{cornet_s_from, cornet_s_random};
-pub use crepe::{crepe_pitch, crepe_tiny, crepe_tiny_from};
+pub use crepe::{crepe_from, crepe_pitch, crepe_tiny};
 pub use efficient_word_net::efficient_word_net_from;
 pub use efficientnet_lite::{
     efficientnet_lite0, efficientnet_lite0_from, efficientnet_lite0_random, efficientnet_lite1_from,

@@ -53,7 +53,7 @@ fn resnet(name: &str, blocks: [usize; 4], weights: &Checkpoint) -> Result<Networ
     let x = b.linear(x, weights.linear("fc", 1000, channels)?)?;
     b.stage("logits", x)?;
     b.classes(imagenet::classes()?);
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 

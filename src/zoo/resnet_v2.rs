@@ -74,7 +74,7 @@ fn resnet_v2(weights: &Checkpoint) -> Result<Network> {
     x = b.linear(x, layer)?;
     b.stage("logits", x)?;
     b.classes(classes);
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }
 

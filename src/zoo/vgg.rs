@@ -66,6 +66,6 @@ fn vgg(name: &str, groups: [usize; 5], weights: &Checkpoint, classifier: bool) -
         let layers = [("classifier.0", 4096, 25088), ("classifier.3", 4096, 4096), ("classifier.6", 1000, 4096)];
         imagenet::classifier(&mut b, weights, x, layers)?;
     }
-    b.weights_source(weights.provenance());
+    b.weights_source(weights.weights_source());
     b.finish()
 }

@@ -1,5 +1,5 @@
-//! Reading reference files, and comparing with them.
-#![allow(dead_code, reason = "each test file uses a part")]
+//! Reads reference files and compares values with them.
+#![allow(dead_code, reason = "each test file uses some of the functions")]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -28,14 +28,15 @@ pub fn flat(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// Values between -1 and 1.
+/// A tensor of uniform random values between -1 and 1.
 pub fn random_tensor(shape: &[usize], random: &mut ChaCha8Rng) -> Tensor {
     let count: usize = shape.iter().product();
     let values: Vec<f32> = (0..count).map(|_| random.random_range(-1.0..1.0)).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-/// The waveforms of scripts/reference/log_mel.py, 1.5 s at 16 kHz: a word in exact silence, something like noise, and tones.
+/// The waveforms of scripts/reference/log_mel.py, 1.5 s at 16 kHz: a word in digital silence, a noise-like signal, and
+/// tones.
 pub fn waveforms() -> [(&'static str, Vec<f32>); 3] {
     let speech = flat(&tensors("hearing.safetensors")["speech.waveform"])[8_000..32_000].to_vec();
     let noise = |i: u64| (0.1 * ((i * i * 7919 % 65_537) as f64 / 65_536.0 - 0.5)) as f32;
@@ -46,17 +47,18 @@ pub fn waveforms() -> [(&'static str, Vec<f32>); 3] {
     [("speech", speech), ("noise", (0..24_000).map(noise).collect()), ("tone", (0..24_000).map(tone).collect())]
 }
 
-/// A file that `cargo lab --fetch` fetches or a script makes; without it, says why a test skips.
+/// The path of a file that `cargo lab --fetch` downloads or a reference script makes; `None`, with a printed reason to
+/// skip the test, if the file does not exist.
 pub fn optional(path: &str, how: &str) -> Option<PathBuf> {
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if !found.exists() {
-        println!("skipped: {path} is not there; `{how}` makes it");
+        println!("skipped: {path} does not exist; `{how}` makes it");
         return None;
     }
     Some(found)
 }
 
-/// A file of the weights of `Checkpoint::random(0)` for tensors of these names and shapes.
+/// Writes the weights of `Checkpoint::random(0)` for tensors of these names and shapes.
 pub fn seeded_file(path: &Path, shapes: impl IntoIterator<Item = (String, Vec<usize>)>) {
     let random = metamers::network::Checkpoint::random(0);
     let draw = |(name, shape): (String, Vec<usize>)| {
@@ -67,7 +69,7 @@ pub fn seeded_file(path: &Path, shapes: impl IntoIterator<Item = (String, Vec<us
     metamers::candle::safetensors::save(&tensors, path).unwrap();
 }
 
-/// Names and shapes of a network's tensors as torchvision has them (scripts/reference/zoo.py).
+/// The names and shapes of a network's tensors in torchvision's state dict (scripts/reference/zoo.py).
 pub fn state_dict(network: &str) -> Vec<(String, Vec<usize>)> {
     let all = json("state_dicts.json");
     let sizes =
@@ -75,8 +77,9 @@ pub fn state_dict(network: &str) -> Vec<(String, Vec<usize>)> {
     all[network].as_object().unwrap().iter().map(|(name, shape)| (name.clone(), sizes(shape))).collect()
 }
 
-/// Compares values with a reference of a few samples, taken `stride` apart, and a projection of all; gives what they are off by.
-pub fn agree(what: &str, values: &[f32], fact: &serde_json::Value, samples: &Tensor, limit: f64) -> f64 {
+/// Asserts that values equal a reference, which holds samples `stride` apart and a projection of all values; returns the larger
+/// relative error.
+pub fn assert_agrees(what: &str, values: &[f32], fact: &serde_json::Value, samples: &Tensor, limit: f64) -> f64 {
     let count: u64 = fact["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).product();
     assert_eq!(values.len() as u64, count, "{what}");
     let samples = flat(samples);
@@ -87,7 +90,7 @@ pub fn agree(what: &str, values: &[f32], fact: &serde_json::Value, samples: &Ten
     let weight = |i: usize| ((i * 7919) % 1009) as f64 / 1008.0 - 0.5;
     let whole: f64 = values.iter().enumerate().map(|(i, &v)| f64::from(v) * weight(i)).sum();
     let whole = (whole - fact["projection"].as_f64().unwrap()).abs() / fact["norm"].as_f64().unwrap();
-    assert!(whole < limit, "{what}: the whole is off by {whole}");
+    assert!(whole < limit, "{what}: the projection is off by {whole}");
     off.max(whole)
 }
 

@@ -1,4 +1,4 @@
-//! Debug output of types: one short line, whatever the size of the value.
+//! Debug output of types: one short line, for values of any size.
 
 use std::fmt::Debug;
 
@@ -9,7 +9,7 @@ use metamers::prelude::{plots::*, *};
 
 fn line(value: &dyn Debug) -> String {
     let line = format!("{value:?}");
-    assert!(line.len() < 200 && !line.contains('\n'), "{} letters: {line:.300}", line.len());
+    assert!(line.len() < 200 && !line.contains('\n'), "{} bytes: {line:.300}", line.len());
     line
 }
 
@@ -22,7 +22,7 @@ fn network() -> Network {
 }
 
 #[test]
-fn values_with_large_buffers_have_a_short_line() {
+fn values_with_large_buffers_print_one_short_line() {
     let photo = Image::noise(16, 20, Noise::Uniform { low: 0.2, high: 0.8 }, 1).unwrap().with_name("noise");
     let plan = Synthesis::new(&network(), "mean", &photo).unwrap().seed(7).quiet();
     assert_eq!(line(&plan), "Synthesis(noise at mean of means, recipe fast, seed 7)");
@@ -38,7 +38,7 @@ fn values_with_large_buffers_have_a_short_line() {
 }
 
 #[test]
-fn what_is_drawn_has_a_short_line() {
+fn display_types_print_one_short_line() {
     let many = vec![(0.0, 1.0); 10_000];
     let plot = LinePlot::new("loss").series("a", many);
     assert_eq!(line(&plot), r#"LinePlot("loss", 1 series, 10000 points)"#);
@@ -56,7 +56,7 @@ fn what_is_drawn_has_a_short_line() {
 }
 
 #[test]
-fn layers_and_weights_have_a_short_line() {
+fn layers_and_weights_print_one_short_line() {
     let weight = Tensor::zeros((40, 50), DType::F32, &Device::Cpu).unwrap();
     assert_eq!(line(&Layer::from(Linear::new(&weight, None).unwrap())), "Op(Linear(50 -> 40))");
     let affine = ChannelAffine::new(&[1.0; 999], &[0.0; 999]).unwrap();

@@ -12,8 +12,8 @@ use metamers::display::{
 use serde_json::Value;
 
 fn size_of(png: &[u8]) -> (u32, u32) {
-    let picture = image::load_from_memory_with_format(png, image::ImageFormat::Png).expect("a PNG");
-    (picture.width(), picture.height())
+    let image = image::load_from_memory_with_format(png, image::ImageFormat::Png).expect("a PNG");
+    (image.width(), image.height())
 }
 
 fn photo() -> Raster {
@@ -25,7 +25,7 @@ fn loss() -> LinePlot {
 }
 
 #[test]
-fn a_figure_is_a_picture_and_text_and_no_html_that_would_hide_it() {
+fn a_figure_has_a_png_and_text_but_no_html() {
     let figure = Figure::new("A <photo> & its loss").row([Panel::picture("original", photo()), loss().into()]);
     let bundles = figure.mime_bundles();
     assert_eq!(bundles.len(), 1);
@@ -42,7 +42,7 @@ fn a_figure_is_a_picture_and_text_and_no_html_that_would_hide_it() {
 }
 
 #[test]
-fn a_figure_is_as_wide_as_a_notebook_and_no_wider() {
+fn a_figure_is_at_most_900_pixels_wide() {
     let wide = Figure::new("").row([loss(), loss()]).mime_bundles();
     assert_eq!(wide[0].metadata()["image/png"]["width"], 900);
     let long =
@@ -51,9 +51,9 @@ fn a_figure_is_as_wide_as_a_notebook_and_no_wider() {
 }
 
 #[test]
-fn a_picture_keeps_its_pixels() {
-    let picture = image::load_from_memory(&photo().png()).unwrap().to_rgb8();
-    assert_eq!(picture.as_raw(), photo().rgb());
+fn png_encoding_and_enlargement_preserve_pixels() {
+    let decoded = image::load_from_memory(&photo().png()).unwrap().to_rgb8();
+    assert_eq!(decoded.as_raw(), photo().rgb());
     let large = photo().enlarged(3);
     assert_eq!((large.width(), large.height()), (18, 12));
     for (x, y) in [(0, 0), (17, 11), (7, 5)] {
@@ -63,14 +63,14 @@ fn a_picture_keeps_its_pixels() {
 }
 
 #[test]
-fn values_that_no_pixel_has_are_clamped_and_marked() {
-    let picture = Raster::from_planar(3, 1, &[-1.0, 0.5, f32::NAN, 9.0, 0.5, 0.5, f32::INFINITY, 0.5, 0.5]);
-    assert_eq!(picture.rgb(), [0, 255, 255, 128, 128, 128, 255, 0, 212]);
+fn out_of_range_values_are_clamped_and_nan_is_marked() {
+    let raster = Raster::from_planar(3, 1, &[-1.0, 0.5, f32::NAN, 9.0, 0.5, 0.5, f32::INFINITY, 0.5, 0.5]);
+    assert_eq!(raster.rgb(), [0, 255, 255, 128, 128, 128, 255, 0, 212]);
     assert_eq!(Raster::from_gray(1, 1, &[0.2]).rgb(), [51, 51, 51]);
 }
 
 #[test]
-fn a_picture_of_the_wrong_size_says_so_instead_of_panicking() {
+fn a_raster_of_the_wrong_size_is_drawn_as_a_note() {
     for wrong in [
         Raster::from_planar(4, 4, &[0.0; 7]),
         Raster::from_gray(usize::MAX, usize::MAX, &[]),
@@ -85,7 +85,7 @@ fn a_picture_of_the_wrong_size_says_so_instead_of_panicking() {
 }
 
 #[test]
-fn a_small_picture_is_shown_large_by_a_whole_factor() {
+fn a_small_image_is_enlarged_by_an_integer_factor() {
     let bundle = &Raster::from_gray(8, 4, &[0.5; 32]).mime_bundles()[0];
     assert_eq!(size_of(&bundle.png_bytes().unwrap()), (224, 112));
     let large = &Raster::from_gray(300, 2, &[0.5; 600]).mime_bundles()[0];
@@ -93,8 +93,8 @@ fn a_small_picture_is_shown_large_by_a_whole_factor() {
 }
 
 #[test]
-fn nothing_that_a_person_can_plot_panics() {
-    let strange = [
+fn plots_of_extreme_values_never_panic() {
+    let extreme = [
         f64::NAN,
         f64::INFINITY,
         f64::NEG_INFINITY,
@@ -107,7 +107,7 @@ fn nothing_that_a_person_can_plot_panics() {
         1.0,
         -3.0,
     ];
-    let pairs = || strange.iter().flat_map(|x| strange.iter().map(move |y| (*x, *y))).collect::<Vec<_>>();
+    let pairs = || extreme.iter().flat_map(|x| extreme.iter().map(move |y| (*x, *y))).collect::<Vec<_>>();
     for points in [vec![], vec![(1.0, 2.0)], vec![(f64::NAN, 1.0)], vec![(1.0, 1e300), (2.0, -1e300)], pairs()] {
         let bars: Vec<_> = points.iter().map(|(x, y)| (*x, *y, y - x, *x)).collect();
         for width in [-5.0, 0.0, 160.0, f64::NAN, 1e9] {
@@ -133,13 +133,13 @@ fn nothing_that_a_person_can_plot_panics() {
             size_of(&figure.png());
         }
     }
-    for value in strange {
+    for value in extreme {
         let value = value as f32;
         let map = HeatMap::new("", 2, 3, vec![value, 0.0, 1.0, value, f32::NAN, -1.0])
             .x_axis("x", f64::from(value), 1.0)
             .y_axis_log("y", 1.0, f64::from(value))
             .range(f64::from(value), f64::from(value));
-        for map in [map.clone().robust(), map.clone().square().upwards(), map.palette(Palette::Diverging)] {
+        for map in [map.clone().robust(), map.clone().square().origin_lower(), map.palette(Palette::Diverging)] {
             size_of(&Figure::new("").row([map]).png());
         }
         size_of(
@@ -156,9 +156,9 @@ fn nothing_that_a_person_can_plot_panics() {
 }
 
 /// Returns the bounding box of a color in a figure (left, top, right and bottom in CSS pixels) and the number of its pixels.
-fn found(figure: &Figure, color: [u8; 3]) -> Option<([f64; 4], usize)> {
-    let picture = image::load_from_memory(&figure.png()).unwrap().to_rgb8();
-    let hits = picture.enumerate_pixels().filter(|(.., pixel)| pixel.0 == color);
+fn bounding_box(figure: &Figure, color: [u8; 3]) -> Option<([f64; 4], usize)> {
+    let decoded = image::load_from_memory(&figure.png()).unwrap().to_rgb8();
+    let hits = decoded.enumerate_pixels().filter(|(.., pixel)| pixel.0 == color);
     let hits: Vec<(f64, f64)> = hits.map(|(x, y, _)| (f64::from(x) / 2.0, f64::from(y) / 2.0)).collect();
     let first = hits.first()?;
     let ends = hits.iter().fold([first.0, first.1, first.0, first.1], |ends, (x, y)| {
@@ -170,50 +170,50 @@ fn found(figure: &Figure, color: [u8; 3]) -> Option<([f64; 4], usize)> {
 const BLUE: [u8; 3] = [0x00, 0x72, 0xb2];
 
 #[test]
-fn a_line_runs_where_its_values_are() {
+fn a_line_is_drawn_at_its_values() {
     let plot = |plot: LinePlot| Figure::new("").width(600.0).row([plot]);
     let flat = |y: f64| plot(LinePlot::new("").y_range(0.0, 1.0).series("", vec![(0.0, y), (9.0, y)]));
-    let top = |figure: &Figure| found(figure, BLUE).expect("a blue line").0;
+    let top = |figure: &Figure| bounding_box(figure, BLUE).expect("a blue line").0;
     let [low, high] = [0.25, 0.75].map(|y| top(&flat(y)));
     assert!(high[1] < low[1] - 50.0, "{high:?} must be above {low:?}");
-    assert!(low[2] - low[0] > 500.0 && low[3] - low[1] < 2.0, "a flat line over the whole width: {low:?}");
+    assert!(low[2] - low[0] > 500.0 && low[3] - low[1] < 2.0, "the line spans the width: {low:?}");
     let log = |y: f64| top(&plot(LinePlot::new("").log_y().y_range(0.01, 1.0).series("", vec![(0.0, y), (9.0, y)])));
     let middle = (log(0.999)[1] + log(0.0101)[1]) / 2.0;
     assert!((log(0.1)[1] - middle).abs() < 3.0, "a tenth is halfway from a hundredth to one");
 }
 
 #[test]
-fn a_line_stays_within_the_range_that_was_asked_for() {
+fn a_line_is_clipped_to_the_requested_range() {
     let spike = |range: bool| {
         let plot = LinePlot::new("").series("", vec![(0.0, 0.5), (1.0, 1e9), (2.0, 0.5), (3.0, -1e9), (4.0, 0.5)]);
         Figure::new("").width(600.0).row([if range { plot.y_range(0.0, 1.0) } else { plot }])
     };
-    let frame = found(&spike(true), [0x9a; 3]).expect("axes").0;
-    let ([left, top, right, bottom], _) = found(&spike(true), BLUE).expect("the part of the line within");
+    let frame = bounding_box(&spike(true), [0x9a; 3]).expect("axes").0;
+    let ([left, top, right, bottom], _) = bounding_box(&spike(true), BLUE).expect("the part of the line within");
     assert!(top >= frame[1] - 2.0 && bottom <= frame[3] + 2.0, "{top} to {bottom} leaves {frame:?}");
-    assert!(right - left > 300.0 && bottom - top > 200.0, "the line is drawn up to the edges");
+    assert!(right - left > 300.0 && bottom - top > 200.0, "the line reaches the edges");
 }
 
 #[test]
-fn an_error_bar_runs_from_its_lower_to_its_upper_end() {
+fn an_error_bar_spans_its_bounds() {
     let figure = |bars| {
         let plot = LinePlot::new("").x_names(["natural", "stem"]).y_range(0.0, 1.0).error_bars("", bars);
         Figure::new("").width(500.0).row([plot])
     };
     let blue = [0x00, 0x72, 0xb2];
-    let (flat, _) = found(&figure(vec![(0.0, 0.5, 0.5, 0.5), (1.0, 0.5, 0.5, 0.5)]), blue).unwrap();
-    let (tall, _) = found(&figure(vec![(0.0, 0.5, 0.0, 0.75), (1.0, 0.5, 0.5, 0.5)]), blue).unwrap();
-    let (cut, _) = found(&figure(vec![(0.0, 0.5, -3.0, 4.0), (1.0, 0.5, f64::NAN, 0.9)]), blue).unwrap();
+    let (flat, _) = bounding_box(&figure(vec![(0.0, 0.5, 0.5, 0.5), (1.0, 0.5, 0.5, 0.5)]), blue).unwrap();
+    let (tall, _) = bounding_box(&figure(vec![(0.0, 0.5, 0.0, 0.75), (1.0, 0.5, 0.5, 0.5)]), blue).unwrap();
+    let (cut, _) = bounding_box(&figure(vec![(0.0, 0.5, -3.0, 4.0), (1.0, 0.5, f64::NAN, 0.9)]), blue).unwrap();
     let middle = (flat[1] + flat[3]) / 2.0;
     let (up, down) = (middle - tall[1], tall[3] - middle);
-    assert!((down / up - 2.0).abs() < 0.05, "half down and a quarter up: {down} {up}");
+    assert!((down / up - 2.0).abs() < 0.05, "half below and a quarter above: {down} {up}");
     assert!((cut[3] - tall[3]).abs() <= 1.0 && middle - cut[1] > 1.9 * up, "cut off at the axes: {cut:?} {tall:?}");
-    // The left end is the cap of the first point's bar: 3 CSS pixels beside the middle of the mark.
+    // The left end is the cap of the first error bar, 3 CSS pixels left of the marker's center.
     assert!((tall[0] - flat[0]).abs() < 1.0, "{tall:?} {flat:?}");
 }
 
 #[test]
-fn a_dashed_line_has_gaps_and_a_colour_of_its_own() {
+fn a_dashed_line_has_gaps_and_its_own_color() {
     let points = || vec![(0.0, 0.2), (1.0, 0.2)];
     let plot = |dashed| {
         let plot = LinePlot::new("").series("class", vec![(0.0, 0.8), (1.0, 0.8)]);
@@ -221,13 +221,14 @@ fn a_dashed_line_has_gaps_and_a_colour_of_its_own() {
         Figure::new("").width(500.0).row([plot])
     };
     let vermilion = [0xd5, 0x5e, 0x00];
-    let ((_, whole), (_, dashed)) = (found(&plot(false), vermilion).unwrap(), found(&plot(true), vermilion).unwrap());
+    let ((_, whole), (_, dashed)) =
+        (bounding_box(&plot(false), vermilion).unwrap(), bounding_box(&plot(true), vermilion).unwrap());
     let part = dashed as f64 / whole as f64;
-    assert!((0.55..0.85).contains(&part), "6 of 8.5 pixels have ink: {part}");
+    assert!((0.55..0.85).contains(&part), "6 of 8.5 pixels are drawn: {part}");
 }
 
 #[test]
-fn named_places_are_written_below_and_in_words() {
+fn x_names_appear_in_the_plain_text() {
     let plot = LinePlot::new("").x_names(["natural", "block2", "block10"]).x_label("condition");
     let plot = plot.error_bars("class", vec![(0.0, 0.93, 0.9, 0.96), (2.0, 0.2, f64::NAN, f64::NAN)]);
     let text = plot.mime_bundles()[0].plain().to_owned();
@@ -235,53 +236,53 @@ fn named_places_are_written_below_and_in_words() {
 }
 
 #[test]
-fn a_line_that_doubles_back_is_whole() {
+fn a_zigzag_line_is_drawn_without_gaps_or_spikes() {
     let zigzag = |dashes: usize| {
         let points = (0..1200).map(|k| (f64::from(k), f64::from(k % 2))).collect::<Vec<_>>();
         let plot = (0..dashes).fold(LinePlot::new(""), |plot, _| plot.series("", vec![]));
-        found(&Figure::new("").width(600.0).row([plot.series("", points)]), BLUE).expect("a line")
+        bounding_box(&Figure::new("").width(600.0).row([plot.series("", points)]), BLUE).expect("a line")
     };
     let ([left, top, right, bottom], pixels) = zigzag(0);
     let share = pixels as f64 / (4.0 * (right - left) * (bottom - top));
-    assert!(share > 0.9, "lines this close together fill the plot: {share}");
+    assert!(share > 0.9, "lines so close fill the plot: {share}");
     let (ends, dashed) = zigzag(7);
     assert!(dashed > pixels / 3 && dashed < pixels, "{dashed} of {pixels}");
     assert!((ends[1] - top).abs() < 2.0 && (ends[3] - bottom).abs() < 2.0, "no spikes: {ends:?}");
 }
 
 #[test]
-fn a_map_shows_each_cell_in_its_colour_and_place() {
+fn a_heat_map_draws_each_cell_in_its_color_and_position() {
     let values = vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
     let map = |map: HeatMap| Figure::new("").width(460.0).row([map.palette(Palette::Viridis).range(0.0, 1.0).square()]);
-    let cell = |figure: &Figure, value: f64| found(figure, Palette::Viridis.color(value)).expect("the cell").0;
+    let cell = |figure: &Figure, value: f64| bounding_box(figure, Palette::Viridis.color(value)).expect("the cell").0;
     let down = map(HeatMap::new("", 2, 3, values.clone()));
     for (index, value) in values.iter().enumerate().skip(1).take(4) {
-        // The colours of the table, of which the bar beside the map has one row each.
+        // A color of the palette; the color bar has one row of each.
         let step = (f64::from(*value) * 255.0).round() / 255.0;
-        let (ends, pixels) = found(&down, Palette::Viridis.color(step)).expect("the cell");
-        assert!(pixels > 10_000, "cell {index} of {pixels} pixels at {ends:?}");
+        let (ends, pixels) = bounding_box(&down, Palette::Viridis.color(step)).expect("the cell");
+        assert!(pixels > 10_000, "cell {index}: {pixels} pixels at {ends:?}");
     }
     let first = |figure: &Figure| cell(figure, (0.2_f64 * 255.0).round() / 255.0)[1];
-    let upwards = map(HeatMap::new("", 2, 3, values).upwards());
+    let upwards = map(HeatMap::new("", 2, 3, values).origin_lower());
     assert!(first(&upwards) > first(&down) + 50.0, "the first row is below");
 }
 
 #[test]
-fn a_bar_is_as_long_as_its_value() {
+fn the_length_of_a_bar_is_proportional_to_its_value() {
     let width = |value: f64| {
         let figure = Figure::new("").width(460.0).row([Bars::new("").bar("name", value)]);
-        found(&figure, BLUE).map_or(0.0, |(ends, _)| ends[2] - ends[0])
+        bounding_box(&figure, BLUE).map_or(0.0, |(ends, _)| ends[2] - ends[0])
     };
     let whole = width(1.0);
     assert!(whole > 300.0, "{whole}");
-    // The number beside the bar takes a little more or less of the width.
+    // The width of the number next to the bar varies.
     assert!((width(0.5) - whole / 2.0).abs() < 3.0, "{} of {whole}", width(0.5));
     assert!((width(7.0) - whole).abs() < 6.0, "{} of {whole}", width(7.0));
     assert_eq!(width(f64::NAN), 0.0);
 }
 
 #[test]
-fn a_million_points_are_a_picture_like_any_other() {
+fn a_plot_of_a_million_points_has_the_usual_size() {
     let noise = |k: u32| f64::from(k.wrapping_mul(2_654_435_761) >> 8);
     let points = (0..1_000_000).map(|k| (f64::from(k), noise(k))).collect();
     let shuffled = (0..1_000_000).map(|k| (noise(k), noise(k + 7))).collect();
@@ -293,14 +294,14 @@ fn a_million_points_are_a_picture_like_any_other() {
 }
 
 #[test]
-fn a_very_long_figure_ends_and_says_so() {
+fn a_very_long_figure_is_truncated() {
     let rows = |figure: Figure| (0..3000).fold(figure, |figure, _| figure.row([Panel::text("a", "b")]));
     let (_, height) = size_of(&rows(Figure::new("")).png());
     assert!((20_000..30_000).contains(&height), "{height}");
 }
 
 #[test]
-fn a_table_shows_what_is_in_it_and_nothing_else() {
+fn a_table_escapes_html_and_completes_short_rows() {
     let table = Table::new(["stage", "share <%>"])
         .align([Align::Left, Align::Right])
         .caption("\"units\" & more")
@@ -327,7 +328,7 @@ fn a_table_shows_what_is_in_it_and_nothing_else() {
 }
 
 #[test]
-fn a_saved_page_stands_alone() {
+fn an_exported_page_is_self_contained() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("page.html");
     let figure = Figure::new("Panda \"<i>\" & metamer").row([Panel::picture("original", photo())]);
@@ -338,15 +339,15 @@ fn a_saved_page_stands_alone() {
     assert!(page.contains(r#"alt="Panda &quot;&lt;i&gt;&quot; &amp; metamer""#), "no alternative text");
     assert!(
         !page.contains("http://") && !page.contains("https://") && !page.contains("src=\"file"),
-        "an address outside"
+        "the page must not refer to other files"
     );
-    let picture = page.split("data:image/png;base64,").nth(1).unwrap().split('"').next().unwrap();
-    assert_eq!(Some(picture), figure.mime_bundles()[0].data().get("image/png").map(String::as_str));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
+    let png = page.split("data:image/png;base64,").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(Some(png), figure.mime_bundles()[0].data().get("image/png").map(String::as_str));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left");
 }
 
 #[test]
-fn a_saved_picture_can_be_read_back() {
+fn exported_images_and_text_can_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let one = folder.path().join("one.PNG");
     photo().export(&one).unwrap();
@@ -366,44 +367,44 @@ fn a_saved_picture_can_be_read_back() {
 }
 
 #[test]
-fn a_failed_save_names_the_file_and_leaves_what_was_there() {
+fn a_failed_export_names_the_file_and_keeps_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let message = |thing: MimeBundle, path: &Path| thing.export(path).unwrap_err().to_string();
     let path = folder.path().join("words.png");
     std::fs::write(&path, "before").unwrap();
-    let said = message(MimeBundle::text("words"), &path);
-    assert!(said.contains("words.png") && said.contains("no picture"), "{said}");
+    let error = message(MimeBundle::text("words"), &path);
+    assert!(error.contains("words.png") && error.contains("no picture"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
     let broken = message(MimeBundle::text("").png([1, 2, 3], 1, 1, ""), &folder.path().join("no/such/folder.png"));
     assert!(broken.contains("folder.png"), "{broken}");
-    for name in ["picture.tiff", "noending"] {
-        let said = message(MimeBundle::text("words"), &folder.path().join(name));
-        assert!(said.contains(name) && said.contains(".html") && said.contains(".png"), "{said}");
+    for name in ["image.tiff", "no_extension"] {
+        let error = message(MimeBundle::text("words"), &folder.path().join(name));
+        assert!(error.contains(name) && error.contains(".html") && error.contains(".png"), "{error}");
         assert!(!folder.path().join(name).exists());
     }
 }
 
 #[test]
-fn progress_says_how_far_and_how_long() {
-    let said = |done, total, elapsed, eta: Option<Duration>| {
+fn a_progress_bar_shows_counts_time_and_eta() {
+    let bar = |done, total, elapsed, eta: Option<Duration>| {
         ProgressBar::new(done, total).unit("evaluations").elapsed(elapsed).eta(eta).to_string()
     };
-    let line = said(120, Some(800), Duration::from_secs(12), Some(Duration::from_secs(60)));
+    let line = bar(120, Some(800), Duration::from_secs(12), Some(Duration::from_secs(60)));
     assert_eq!(line, "120/800 evaluations  ███░░░░░░░░░░░░░░░░░░░░░  12 s, 1 min left");
-    assert_eq!(said(7, None, Duration::from_millis(1234), None), "7 evaluations  1.2 s");
-    assert_eq!(said(0, Some(0), Duration::ZERO, None), format!("0/0 evaluations  {}  0 s", "█".repeat(24)));
-    assert!(said(usize::MAX, Some(1), Duration::MAX, Some(Duration::MAX)).contains(&"█".repeat(24)));
+    assert_eq!(bar(7, None, Duration::from_millis(1234), None), "7 evaluations  1.2 s");
+    assert_eq!(bar(0, Some(0), Duration::ZERO, None), format!("0/0 evaluations  {}  0 s", "█".repeat(24)));
+    assert!(bar(usize::MAX, Some(1), Duration::MAX, Some(Duration::MAX)).contains(&"█".repeat(24)));
     let paced = ProgressBar::new(1, Some(usize::MAX)).elapsed(Duration::MAX).eta_from_pace();
-    assert!(!paced.to_string().contains("left"), "an ETA that cannot be said is not said");
+    assert!(!paced.to_string().contains("left"), "an ETA out of range is omitted");
     assert_eq!(duration(Duration::from_secs(59)), "59 s");
     assert_eq!(duration(Duration::from_secs_f64(59.7)), "1 min");
     assert_eq!(duration(Duration::from_secs(3 * 3600 + 300)), "3 h 5 min");
 }
 
-/// Run by the tests below in a process of its own, whose output they read.
+/// Runs in a child process of the tests below, which read its output.
 #[test]
-#[ignore = "a part of other tests"]
-fn child_shows_things() {
+#[ignore = "run by other tests in a child process"]
+fn child_displays_values() {
     print!("before ");
     println!("text");
     let live = Live::new();
@@ -419,15 +420,15 @@ fn child_shows_things() {
 
 fn child(variables: &[(&str, &str)]) -> Vec<String> {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "display::child_shows_things", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", "display::child_displays_values", "--ignored", "--nocapture", "--test-threads=1"]);
     command.env_remove("METAMERS_LIVE").env_remove("EVCXR_IS_RUNTIME").envs(variables.iter().copied());
     let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
-    let start = output.find("before text").expect("the child ran");
+    let start = output.find("before text").expect("the child process prints");
     output[start..].lines().map(str::to_owned).take_while(|line| !line.is_empty() && !line.starts_with("ok")).collect()
 }
 
 #[test]
-fn frames_keep_their_place_between_printed_lines() {
+fn display_frames_are_ordered_with_printed_lines() {
     let lines = child(&[("METAMERS_LIVE", "n0nce"), ("EVCXR_IS_RUNTIME", "1")]);
     let frames: Vec<Option<Value>> = lines
         .iter()
@@ -437,7 +438,7 @@ fn frames_keep_their_place_between_printed_lines() {
     assert_eq!(lines[0], "before text");
     assert_eq!(op(1), "display_data");
     assert_eq!(lines[2], "between");
-    // The place is updated and gets a second output; then it is one again, and the second is emptied.
+    // An update to two bundles adds an output; the next update to one bundle empties it.
     assert_eq!(
         [op(3), op(4), op(5), op(6)],
         ["update_display_data", "display_data", "update_display_data", "update_display_data"]
@@ -461,7 +462,7 @@ fn frames_keep_their_place_between_printed_lines() {
 }
 
 #[test]
-fn the_stock_kernel_gets_one_block_for_each_mime_type() {
+fn the_stock_kernel_receives_one_block_per_mime_type() {
     let lines = child(&[("EVCXR_IS_RUNTIME", "1")]);
     let expected = r#"before text
 between
@@ -493,6 +494,6 @@ EVCXR_END_CONTENT"#;
 }
 
 #[test]
-fn a_terminal_gets_text() {
+fn a_terminal_receives_plain_text() {
     assert_eq!(child(&[]).join("\n"), "before text\nbetween\nshown: false\na\n─\n1\nword\nEVCXR_END_CONTENT");
 }

@@ -1,4 +1,4 @@
-//! Stimuli, what things look like, and the project's own files.
+//! Display of types, stimuli, and the committed notebooks.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -2,7 +2,7 @@
 
 use metamers::display::{Live, MimeBundle, ProgressBar as Line, Raster};
 use metamers::experiment::TaskBuilder;
-use metamers::experiment::analysis::{Answer, Block, ConditionProportion, Excluded, Person, RepeatedMeasures};
+use metamers::experiment::analysis::{Answer, Block, ConditionProportion, Excluded, Participant, RepeatedMeasures};
 use metamers::hearing::{LogMel, LogMelConfig};
 use metamers::inspection::{InspectedStage, Inspection};
 use metamers::network::{
@@ -19,21 +19,53 @@ use metamers::stimulus::{Photo, Photos};
 use metamers::sweep::{Cost, CostRow, Plan, RecipeChoice, Row, Slurm, StageSelection, Submission};
 use metamers::synthesis::{Lbfgs, Plateau, Point, Progress, Provenance};
 
-fn kept<T: Send + 'static>() {}
+fn assert_send<T: Send + 'static>() {}
 
-macro_rules! kept {
-    ($($type:ty),+ $(,)?) => { $(kept::<$type>();)+ };
+macro_rules! assert_send {
+    ($($type:ty),+ $(,)?) => { $(assert_send::<$type>();)+ };
 }
 
 #[test]
-fn every_type_of_a_notebook_can_be_kept_and_moved() {
-    kept!(Bars, MimeBundle, Figure, HeatMap, Line, LinePlot, Live, Palette, Panel, Raster, Table);
-    kept!(BatchNorm, Builder, Checkpoint, Classification, ClassScore, Input, Layer, Network, NodeId, WeightsSource);
-    kept!(CandleModule, HubFile, InspectedStage, Inspection, ReceptiveField, Stage, StageMarker);
-    kept!(AvgPool2d, ChannelAffine, Relu, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, StraightThroughRelu, MaxPool2d);
-    kept!(Standardize, LogMel, LogMelConfig, Neighbor, Neighbors, NearestNeighbor, Padding, MinMaxNorm, L2Norm, Window);
-    kept!(Image, Noise, Photo, Photos);
-    kept!(
+fn types_of_notebook_variables_are_send_and_static() {
+    assert_send!(Bars, MimeBundle, Figure, HeatMap, Line, LinePlot, Live, Palette, Panel, Raster, Table);
+    assert_send!(
+        BatchNorm,
+        Builder,
+        Checkpoint,
+        Classification,
+        ClassScore,
+        Input,
+        Layer,
+        Network,
+        NodeId,
+        WeightsSource
+    );
+    assert_send!(CandleModule, HubFile, InspectedStage, Inspection, ReceptiveField, Stage, StageMarker);
+    assert_send!(
+        AvgPool2d,
+        ChannelAffine,
+        Relu,
+        Conv2d,
+        Conv2dConfig,
+        GlobalAvgPool,
+        Linear,
+        StraightThroughRelu,
+        MaxPool2d
+    );
+    assert_send!(
+        Standardize,
+        LogMel,
+        LogMelConfig,
+        Neighbor,
+        Neighbors,
+        NearestNeighbor,
+        Padding,
+        MinMaxNorm,
+        L2Norm,
+        Window
+    );
+    assert_send!(Image, Noise, Photo, Photos);
+    assert_send!(
         Stop,
         StopReason,
         Lbfgs,
@@ -49,7 +81,7 @@ fn every_type_of_a_notebook_can_be_kept_and_moved() {
         Initialization,
         Synthesis
     );
-    kept!(
+    assert_send!(
         Analysis,
         Answer,
         Answers,
@@ -58,12 +90,20 @@ fn every_type_of_a_notebook_can_be_kept_and_moved() {
         Excluded,
         ExclusionRule,
         Item,
-        Person,
+        Participant,
         ConditionProportion,
         Published
     );
-    kept!(Recognition, RecognitionTask, RepeatedMeasures, SimulatedClass, StageEffect, TaskBuilder, Timing);
-    kept!(Cost, CostRow, Plan, RecipeChoice, Row, Slurm, StageSelection, Submission, Sweep, SweepResults);
-    kept!(NetworkUse, Reproduction, metamers::session_info::SessionInfo);
-    kept!(Similarity, Error, Result<()>, Tensor, Var);
+    assert_send!(
+        Recognition,
+        RecognitionTask,
+        RepeatedMeasures,
+        SimulatedParticipants,
+        StageEffect,
+        TaskBuilder,
+        Timing
+    );
+    assert_send!(Cost, CostRow, Plan, RecipeChoice, Row, Slurm, StageSelection, Submission, Sweep, SweepResults);
+    assert_send!(NetworkUse, Reproduction, metamers::session_info::SessionInfo);
+    assert_send!(Similarity, Error, Result<()>, Tensor, Var);
 }

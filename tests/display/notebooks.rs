@@ -1,4 +1,4 @@
-//! The committed notebooks are executed, whole and small, and say something to everyone.
+//! The committed notebooks are executed and small, and their outputs are accessible.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use hound::WavReader;
 use serde_json::Value;
 
 /// The maximum size of a notebook, for loading times and for reviews.
-const LARGEST: usize = 3_000_000;
+const MAX_BYTES: usize = 3_000_000;
 
 fn notebooks() -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("notebooks");
@@ -43,7 +43,7 @@ fn code_cells(notebook: &[u8]) -> Vec<Value> {
 #[test]
 fn every_notebook_is_below_three_megabytes() {
     for (name, bytes) in notebooks() {
-        assert!(bytes.len() < LARGEST, "{name} has {} bytes", bytes.len());
+        assert!(bytes.len() < MAX_BYTES, "{name} has {} bytes", bytes.len());
     }
 }
 
@@ -60,34 +60,34 @@ fn every_cell_was_executed_in_order_without_an_error() {
 }
 
 #[test]
-fn every_picture_decodes_and_has_its_size_a_description_and_a_text() {
-    let mut pictures = 0;
+fn every_image_decodes_and_has_a_size_an_alt_text_and_plain_text() {
+    let mut images = 0;
     for (name, bytes) in notebooks() {
         for cell in code_cells(&bytes) {
             for output in cell["outputs"].as_array().unwrap() {
                 let Some(png) = output["data"].get("image/png") else { continue };
                 let png = STANDARD.decode(text(png).replace('\n', "")).unwrap();
-                let picture = image::load_from_memory(&png).unwrap_or_else(|e| panic!("{name}: {e}"));
+                let image = image::load_from_memory(&png).unwrap_or_else(|e| panic!("{name}: {e}"));
                 let metadata = &output["metadata"]["image/png"];
                 let [width, height] = ["width", "height"].map(|side| metadata[side].as_u64().unwrap_or(0) as u32);
-                let (across, down) = (picture.width(), picture.height());
+                let (across, down) = (image.width(), image.height());
                 assert!(width > 0 && across >= width && width <= 900, "{name}: shown {width} wide");
                 assert!(height > 0 && down >= height, "{name}: shown {height} high");
-                // Shown undistorted: the sides' ratio is the picture's, but for a rounded pixel.
+                // The aspect ratio is preserved to a pixel.
                 let fitting = f64::from(down) * f64::from(width) / f64::from(across);
                 assert!((fitting - f64::from(height)).abs() <= 1.0, "{name}: {across} x {down} as {width} x {height}");
-                assert!(!text(&metadata["alt"]).is_empty(), "{name}: no description after {}", text(&cell["source"]));
+                assert!(!text(&metadata["alt"]).is_empty(), "{name}: no alt text after {}", text(&cell["source"]));
                 assert!(!text(&output["data"]["text/plain"]).is_empty(), "{name}: no text");
-                assert!(output["data"].get("text/html").is_none(), "{name}: HTML would hide the picture");
-                pictures += 1;
+                assert!(output["data"].get("text/html").is_none(), "{name}: HTML would hide the image");
+                images += 1;
             }
         }
     }
-    assert!(pictures >= 8, "{pictures} pictures");
+    assert!(images >= 8, "{images} images");
 }
 
 /// Returns the text of HTML after a sanitizer such as GitHub's has removed active content.
-fn left_of(html: &str) -> String {
+fn visible_text(html: &str) -> String {
     const WHOLE: [&str; 8] = ["style", "script", "audio", "video", "iframe", "object", "svg", "canvas"];
     let mut html = html.to_owned();
     for tag in WHOLE {
@@ -105,36 +105,36 @@ fn left_of(html: &str) -> String {
 }
 
 /// Returns whether text has content and is not a placeholder such as `<IPython.core.display.HTML object>`.
-fn says_something(text: &str) -> bool {
+fn has_content(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphanumeric()).count();
     letters >= 3 && !(text.trim().starts_with('<') && text.trim().ends_with('>'))
 }
 
 /// Returns the reason why this output would be invisible on GitHub.
-fn hidden(output: &Value) -> Option<String> {
+fn invisibility_reason(output: &Value) -> Option<String> {
     if output["output_type"] == "stream" {
         return None;
     }
     let data = &output["data"];
     let get = |mime: &str| data.get(mime).map(text);
-    // A line of progress that was taken away at the end leaves its place empty.
+    // A removed progress line leaves an empty output.
     if data.as_object().is_some_and(|forms| forms.len() == 1) && get("text/plain").is_some_and(|text| text.is_empty()) {
         return None;
     }
-    if !["text/plain", "text/markdown"].iter().filter_map(|mime| get(mime)).any(|text| says_something(&text)) {
-        return Some(format!("there is no text beside {:?}", data.as_object().map(|d| d.keys().collect::<Vec<_>>())));
+    if !["text/plain", "text/markdown"].iter().filter_map(|mime| get(mime)).any(|text| has_content(&text)) {
+        return Some(format!("there is no text besides {:?}", data.as_object().map(|d| d.keys().collect::<Vec<_>>())));
     }
-    // GitHub takes the richest form that there is, and shows what it leaves of it.
+    // GitHub shows sanitized HTML instead of the text.
     let html = get("text/html")?;
-    (!says_something(&left_of(&html))).then(|| format!("nothing is left of its HTML, {:.80}", html))
+    (!has_content(&visible_text(&html))).then(|| format!("its HTML has no visible text: {:.80}", html))
 }
 
 #[test]
-fn every_output_shows_something_where_html_is_stripped() {
+fn every_output_has_visible_text_after_html_sanitizing() {
     for (name, bytes) in notebooks() {
         for cell in code_cells(&bytes) {
             for output in cell["outputs"].as_array().unwrap() {
-                if let Some(reason) = hidden(output) {
+                if let Some(reason) = invisibility_reason(output) {
                     panic!("{name}: {reason} after {}", text(&cell["source"]));
                 }
             }
@@ -143,26 +143,30 @@ fn every_output_shows_something_where_html_is_stripped() {
 }
 
 #[test]
-fn an_output_of_which_nothing_is_left_is_found() {
+fn outputs_without_visible_text_are_detected() {
     let output = |data: Value| serde_json::json!({ "output_type": "display_data", "data": data });
     let player = "<style>p { margin: 0 }</style><audio controls src=\"data:,\">no players here</audio>";
     let frame = "<iframe srcdoc=\"&lt;p&gt;a page&lt;/p&gt;\"></iframe>";
     for html in [player, frame, "<script>draw()</script>", "<div></div>"] {
-        assert!(hidden(&output(serde_json::json!({ "text/html": html, "text/plain": "a sound" }))).is_some(), "{html}");
+        assert!(
+            invisibility_reason(&output(serde_json::json!({ "text/html": html, "text/plain": "a sound" }))).is_some(),
+            "{html}"
+        );
     }
     assert!(
-        hidden(&output(serde_json::json!({ "text/html": "<table><tr><td>42 stages</td></tr></table>" }))).is_some()
+        invisibility_reason(&output(serde_json::json!({ "text/html": "<table><tr><td>42 stages</td></tr></table>" })))
+            .is_some()
     );
     let stand_in =
         serde_json::json!({ "text/html": "<p>a page</p>", "text/plain": "<IPython.core.display.HTML object>" });
-    assert!(hidden(&output(stand_in)).is_some());
+    assert!(invisibility_reason(&output(stand_in)).is_some());
     let named = serde_json::json!({ "text/html": format!("<div>seven</div>{player}"), "text/plain": "sound: seven" });
-    assert_eq!(hidden(&output(named)), None);
-    assert_eq!(hidden(&output(serde_json::json!({ "image/png": "AAAA", "text/plain": "a dog" }))), None);
+    assert_eq!(invisibility_reason(&output(named)), None);
+    assert_eq!(invisibility_reason(&output(serde_json::json!({ "image/png": "AAAA", "text/plain": "a dog" }))), None);
 }
 
 #[test]
-fn every_player_holds_a_sound_that_can_be_heard() {
+fn every_player_holds_an_audible_sound() {
     const SOURCE: &str = "src=\"data:audio/wav;base64,";
     let mut players = 0;
     for (name, bytes) in notebooks() {
@@ -172,7 +176,7 @@ fn every_player_holds_a_sound_that_can_be_heard() {
                 let found: Vec<&str> = html.split("<audio ").skip(1).collect();
                 for player in &found {
                     let sound =
-                        player.split_once(SOURCE).unwrap_or_else(|| panic!("{name}: a player without a sound")).1;
+                        player.split_once(SOURCE).unwrap_or_else(|| panic!("{name}: a player without sound data")).1;
                     let sound = STANDARD.decode(sound.split('"').next().unwrap()).unwrap();
                     let mut sound = WavReader::new(sound.as_slice()).unwrap_or_else(|e| panic!("{name}: {e}"));
                     let spec = sound.spec();
@@ -181,7 +185,7 @@ fn every_player_holds_a_sound_that_can_be_heard() {
                     let seconds = f64::from(stated) / f64::from(spec.sample_rate);
                     assert!(seconds > 0.2, "{name}: a sound of {seconds} s");
                     let samples: Vec<i16> = sound.samples().collect::<Result<_, _>>().unwrap();
-                    assert_eq!(samples.len(), stated as usize, "{name}: cut off");
+                    assert_eq!(samples.len(), stated as usize, "{name}: truncated");
                     let peak = samples.iter().map(|&v| f64::from(v).abs() / 32_767.0).fold(0.0, f64::max);
                     assert!(peak > 0.0 && peak <= 1.0, "{name}: a sound with a peak of {peak}");
                 }

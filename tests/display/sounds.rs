@@ -29,7 +29,7 @@ fn error(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn every_usual_format_opens_at_its_own_level() {
+fn pcm_and_float_files_open_with_their_sample_values() {
     for (bits, half) in [(8, 64), (16, 16_384), (24, 4_194_304), (32, 1_073_741_824)] {
         let sound = Sound::from_bytes(&wav(1, 22_050, bits, &[0, half, -half, half / 2])).unwrap();
         assert_eq!((sound.sample_rate(), sound.values()), (22_050, &[0.0, 0.5, -0.5, 0.25][..]), "{bits} bits");
@@ -39,7 +39,7 @@ fn every_usual_format_opens_at_its_own_level() {
 }
 
 #[test]
-fn stereo_becomes_the_mean_of_its_channels() {
+fn stereo_channels_are_averaged() {
     let sound = Sound::from_bytes(&wav(2, 8_000, 16, &[16_384, 0, -16_384, -16_384])).unwrap();
     assert_eq!(sound.values(), [0.25, -0.5]);
 }
@@ -62,7 +62,7 @@ fn invalid_sound_files_are_errors_with_a_reason() {
 /// The offset of the valid bits per sample in an extensible header.
 const VALID_BITS: usize = 38;
 
-/// A file of three samples whose header is an extensible one.
+/// A file of three samples with an extensible header.
 fn extensible(bits: u16, valid: u16) -> Vec<u8> {
     let full = [0, 1 << (bits - 2), -(1 << (bits - 2))];
     let mut bytes = wav(1, 8_000, bits, &full);
@@ -72,9 +72,9 @@ fn extensible(bits: u16, valid: u16) -> Vec<u8> {
 }
 
 #[test]
-fn an_extensible_header_is_not_believed_more_bits_than_there_are() {
+fn an_extensible_header_with_too_many_valid_bits_is_an_error() {
     for bits in [24, 32] {
-        // None stated means all of them, as other readers take it.
+        // 0 means that all bits are valid, as in other readers.
         for valid in [bits, 0] {
             assert_eq!(Sound::from_bytes(&extensible(bits, valid)).unwrap().values(), [0.0, 0.5, -0.5]);
         }
@@ -87,7 +87,7 @@ fn an_extensible_header_is_not_believed_more_bits_than_there_are() {
 }
 
 /// Returns whether these bytes decode to a valid sound; decoding must never panic.
-fn survives(bytes: &[u8]) -> bool {
+fn decodes(bytes: &[u8]) -> bool {
     let Ok(sound) = Sound::from_bytes(bytes) else { return false };
     assert!(!sound.values().is_empty() && sound.values().iter().all(|v| v.abs() <= 1.0));
     assert!((100..=768_000).contains(&sound.sample_rate()));
@@ -95,20 +95,20 @@ fn survives(bytes: &[u8]) -> bool {
 }
 
 #[test]
-fn damaged_sounds_are_errors_or_sounds_and_never_a_panic() {
+fn damaged_sound_files_never_panic() {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
     let samples = [0, 90, -100, 127, 5, -6, 64, 0];
     let mut files: Vec<Vec<u8>> = [8, 16, 24, 32].map(|bits| wav(2, 8_000, bits, &samples)).into();
     files.extend([wav_of_floats(8_000, &[0.0, 0.5, -0.5]), extensible(24, 24), extensible(32, 32)]);
-    let (mut opened, mut refused) = (0, 0);
+    let (mut opened, mut rejected) = (0, 0);
     for whole in files {
-        assert!(survives(&whole));
+        assert!(decodes(&whole));
         let header = whole.windows(4).position(|w| w == b"data").unwrap() + 8;
         for _ in 0..4000 {
             let mut bytes = whole.clone();
             match random.random_range(0..4) {
                 0 => bytes.truncate(random.random_range(0..bytes.len())),
-                // Every field of a header once holds the least, the most and what is one off.
+                // Boundary values in the fields of the header.
                 1 => {
                     let at = random.random_range(0..header - 1);
                     let value: u16 = [0, 1, 2, 31, 33, 64, 65, 0x7FFF, 0x8000, u16::MAX][random.random_range(0..10)];
@@ -123,18 +123,18 @@ fn damaged_sounds_are_errors_or_sounds_and_never_a_panic() {
                         .for_each(|_| bytes[random.random_range(0..length)] = random.random());
                 }
             }
-            match survives(&bytes) {
+            match decodes(&bytes) {
                 true => opened += 1,
-                false => refused += 1,
+                false => rejected += 1,
             }
         }
     }
-    println!("{opened} still open, {refused} are refused");
-    assert!(opened > 500 && refused > 5000, "{opened} open and {refused} are refused: this tests one side only");
+    println!("{opened} open, {rejected} rejected");
+    assert!(opened > 500 && rejected > 5000, "{opened} open, {rejected} rejected: too few of one kind");
 }
 
 #[test]
-fn clipping_is_counted_and_told_and_silence_too() {
+fn clipping_and_silence_are_reported() {
     let clipped = Sound::from_bytes(&wav(1, 8_000, 16, &[0, 32_767, 32_767, 32_767, 32_767, 9, -32_768, 7])).unwrap();
     assert_eq!(clipped.clipped(), 4);
     assert!(clipped.mime_bundles()[1].plain().contains("4 samples clipped"));
@@ -145,23 +145,23 @@ fn clipping_is_counted_and_told_and_silence_too() {
 }
 
 #[test]
-fn resampling_keeps_a_tone_and_drops_what_the_new_rate_cannot_hold() {
+fn resampling_preserves_tones_and_removes_frequencies_above_nyquist() {
     for (from, to) in [(44_100, 20_000), (16_000, 20_000), (48_000, 16_000), (8_000, 20_000), (22_050, 22_000)] {
         let tone = Sound::tone(from, 0.7, 440.0, 0.5).unwrap().resample(to).unwrap();
         assert_eq!(tone.len(), (0.7 * f64::from(to)).round() as usize);
-        let truth = Sound::tone(to, 0.7, 440.0, 0.5).unwrap();
-        // The ends ring, where the tone is cut off.
+        let expected = Sound::tone(to, 0.7, 440.0, 0.5).unwrap();
+        // The filter rings where the tone starts and stops.
         let middle = tone.len() / 10..tone.len() * 9 / 10;
-        let off = middle.map(|i| (tone.values()[i] - truth.values()[i]).abs()).fold(0.0, f32::max);
+        let off = middle.map(|i| (tone.values()[i] - expected.values()[i]).abs()).fold(0.0, f32::max);
         assert!(off < 1e-3, "{from} to {to}: off by {off}");
     }
     let high = Sound::tone(44_100, 0.5, 15_000.0, 0.5).unwrap().resample(20_000).unwrap();
     let middle = Sound::from_samples("", 20_000, high.values()[1000..9000].to_vec()).unwrap();
-    assert!(middle.rms() < 1e-4, "15 kHz folds into 20 kHz with rms {}", middle.rms());
+    assert!(middle.rms() < 1e-4, "15 kHz is aliased at a rate of 20 kHz, with rms {}", middle.rms());
 }
 
 #[test]
-fn fix_length_keeps_the_middle() {
+fn fix_length_crops_and_pads_symmetrically() {
     let sound = Sound::from_samples("", 8_000, vec![0.1, 0.2, 0.3, 0.4, 0.5]).unwrap();
     assert_eq!(sound.fix_length(3).unwrap().values(), [0.2, 0.3, 0.4]);
     assert_eq!(sound.fix_length(8).unwrap().values(), [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.0, 0.0]);
@@ -170,13 +170,13 @@ fn fix_length_keeps_the_middle() {
         assert_eq!(error, format!("sound: must have 1 to 134217728 samples, got {samples}"));
     }
     let error = Stimulus::from(&sound).image().unwrap_err().to_string();
-    assert_eq!(error, "stimulus: is a sound, not an image", "an error names what has no name");
+    assert_eq!(error, "stimulus: is a sound, not an image", "the error calls an unnamed sound a stimulus");
     assert_eq!(sound.slice(1.0 / 8_000.0, 1.0).unwrap().values(), [0.2, 0.3, 0.4, 0.5]);
     assert!(sound.slice(1.0, 2.0).is_err());
 }
 
 #[test]
-fn levels_are_set_exactly() {
+fn set_rms_sets_the_level_and_rejects_clipping() {
     let sound = Sound::from_samples("", 8_000, vec![0.3, 0.1, 0.2, 0.2]).unwrap().remove_mean();
     assert!(sound.values().iter().sum::<f32>().abs() < 1e-6);
     assert!((sound.clone().set_rms(0.05).unwrap().rms() - 0.05).abs() < 1e-6);
@@ -187,13 +187,13 @@ fn levels_are_set_exactly() {
 }
 
 #[test]
-fn noise_is_seeded_and_has_its_spectrum() {
+fn noise_is_reproducible_and_has_the_stated_spectrum() {
     let pink = |seed| Sound::noise(20_000, 40_000, Noise::Pink { rms: 0.01 }, seed).unwrap();
     assert_eq!(pink(3), pink(3));
     assert_ne!(pink(3), pink(4));
     assert!((pink(3).rms() - 0.01).abs() < 1e-6);
     let white = Sound::noise(20_000, 40_000, Noise::Normal { mean: 0.0, deviation: 0.05 }, 1).unwrap();
-    // Goertzel-like power in two octaves an octave apart: equal for pink noise, doubled for white.
+    // The power in adjacent octaves is equal for pink noise and doubles for white noise.
     let power = |sound: &Sound, low: usize, high: usize| -> f64 {
         (low..high)
             .step_by(7)
@@ -216,7 +216,7 @@ fn noise_is_seeded_and_has_its_spectrum() {
 }
 
 #[test]
-fn a_saved_sound_comes_back_to_the_bit() {
+fn a_saved_sound_opens_bit_identically() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pink.wav");
     let sound = Sound::noise(20_000, 500, Noise::Pink { rms: 0.1 }, 5).unwrap().with_name("pink");

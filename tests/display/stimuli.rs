@@ -6,25 +6,25 @@ use image::{DynamicImage, ImageFormat};
 use metamers::prelude::*;
 use rand::{RngExt, SeedableRng};
 
-fn bytes(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+fn bytes(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(vec![]);
-    picture.write_to(&mut bytes, format).unwrap();
+    image.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
 fn corner(width: u32, height: u32) -> DynamicImage {
-    let mut picture = image::RgbImage::new(width, height);
-    picture.put_pixel(0, 0, image::Rgb([255, 0, 0]));
-    DynamicImage::ImageRgb8(picture)
+    let mut image = image::RgbImage::new(width, height);
+    image.put_pixel(0, 0, image::Rgb([255, 0, 0]));
+    DynamicImage::ImageRgb8(image)
 }
 
-/// A JPEG with an EXIF orientation, as a phone held upright writes it.
-fn turned(orientation: u8) -> Vec<u8> {
-    let mut picture = image::RgbImage::from_pixel(32, 16, image::Rgb([0, 0, 0]));
+/// A JPEG with an EXIF orientation, as phones write it.
+fn jpeg_with_orientation(orientation: u8) -> Vec<u8> {
+    let mut image = image::RgbImage::from_pixel(32, 16, image::Rgb([0, 0, 0]));
     for (x, y) in (0..8).flat_map(|x| (0..8).map(move |y| (x, y))) {
-        picture.put_pixel(x, y, image::Rgb([255, 255, 255]));
+        image.put_pixel(x, y, image::Rgb([255, 255, 255]));
     }
-    let plain = bytes(&DynamicImage::ImageRgb8(picture), ImageFormat::Jpeg);
+    let plain = bytes(&DynamicImage::ImageRgb8(image), ImageFormat::Jpeg);
     let tiff =
         [b"II*\0".as_slice(), &8u32.to_le_bytes(), &1u16.to_le_bytes(), &0x0112u16.to_le_bytes(), &3u16.to_le_bytes()];
     let mut exif = b"Exif\0\0".to_vec();
@@ -35,9 +35,9 @@ fn turned(orientation: u8) -> Vec<u8> {
 }
 
 #[test]
-fn a_phone_photo_stands_upright() {
-    // Where the corner that is stored first and bright has to be seen: [right, bottom], and whether sides are exchanged
-    // (EXIF 2.3, tag 0x0112: the row and column that the first stored ones are).
+fn exif_orientations_are_applied() {
+    // Orientation, displayed corner of the bright first pixels ([right, bottom]), and whether width and height are swapped
+    // (EXIF 2.3, tag 0x0112).
     let corners = [
         (1, [false, false], false),
         (2, [true, false], false),
@@ -48,9 +48,9 @@ fn a_phone_photo_stands_upright() {
         (7, [true, true], true),
         (8, [false, true], true),
     ];
-    for (orientation, bright, exchanged) in corners {
-        let image = Image::from_bytes(&turned(orientation)).unwrap();
-        let (width, height) = if exchanged { (16, 32) } else { (32, 16) };
+    for (orientation, bright, swapped) in corners {
+        let image = Image::from_bytes(&jpeg_with_orientation(orientation)).unwrap();
+        let (width, height) = if swapped { (16, 32) } else { (32, 16) };
         assert_eq!((image.width(), image.height()), (width, height), "orientation {orientation}");
         for corner in [[false, false], [true, false], [false, true], [true, true]] {
             let [x, y] = [if corner[0] { width - 3 } else { 2 }, if corner[1] { height - 3 } else { 2 }];
@@ -61,7 +61,7 @@ fn a_phone_photo_stands_upright() {
 }
 
 #[test]
-fn grey_becomes_three_equal_planes() {
+fn grayscale_becomes_three_equal_channels() {
     let grey = DynamicImage::ImageLuma8(image::GrayImage::from_pixel(3, 2, image::Luma([51])));
     let mut webp = vec![];
     let encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut webp);
@@ -74,15 +74,15 @@ fn grey_becomes_three_equal_planes() {
 }
 
 #[test]
-fn transparent_pixels_lie_over_white() {
-    let mut picture = image::RgbaImage::from_pixel(2, 1, image::Rgba([0, 0, 0, 255]));
-    picture.put_pixel(1, 0, image::Rgba([0, 0, 0, 0]));
-    let image = Image::from_bytes(&bytes(&DynamicImage::ImageRgba8(picture), ImageFormat::Png)).unwrap();
+fn transparent_pixels_are_composited_over_white() {
+    let mut image = image::RgbaImage::from_pixel(2, 1, image::Rgba([0, 0, 0, 255]));
+    image.put_pixel(1, 0, image::Rgba([0, 0, 0, 0]));
+    let image = Image::from_bytes(&bytes(&DynamicImage::ImageRgba8(image), ImageFormat::Png)).unwrap();
     assert_eq!(image.values(), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
 }
 
 #[test]
-fn sixteen_bits_survive() {
+fn png16_preserves_sixteen_bits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("noise.png");
     let noise = Image::noise(9, 7, Noise::Uniform { low: 0.0, high: 1.0 }, 1).unwrap();
@@ -93,7 +93,7 @@ fn sixteen_bits_survive() {
 }
 
 #[test]
-fn saved_files_open_again() {
+fn saved_images_open_with_a_bounded_error() {
     let folder = tempfile::tempdir().unwrap();
     let photo = Image::open("photos/dog.jpg").unwrap().resize_shorter_side(64).unwrap();
     for (extension, loss) in [("png", 0.003), ("webp", 0.003), ("jpg", 0.2), ("JPEG", 0.2)] {
@@ -111,12 +111,12 @@ fn saved_files_open_again() {
     let error = photo.save(folder.path().join("dog.bmp")).unwrap_err().to_string();
     assert!(error.contains("dog.bmp") && error.contains(".png"), "{error}");
     assert!(photo.save(folder.path().join("no/such/folder.png")).is_err());
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 7, "an error leaves nothing behind");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 7, "a failed save must leave no file");
 }
 
 #[test]
-fn shrinking_does_not_alias() {
-    // A chequerboard of single pixels is grey when it is shrunk; picking pixels would leave it black or white.
+fn downscaling_does_not_alias() {
+    // A checkerboard of single pixels becomes gray; nearest-neighbor sampling would keep black and white.
     let values = |i: usize| if (i % 64 + i / 64 % 64).is_multiple_of(2) { 1.0 } else { 0.0 };
     let board = Image::from_planes("board", 64, 64, (0..3 * 64 * 64).map(values).collect()).unwrap();
     let small = board.resize(13, 13).unwrap();
@@ -127,7 +127,7 @@ fn shrinking_does_not_alias() {
 }
 
 #[test]
-fn a_crop_is_the_middle() {
+fn center_crop_keeps_the_center() {
     let image = Image::from_bytes(&bytes(&corner(5, 4), ImageFormat::Png)).unwrap();
     assert_eq!(image.center_crop(5, 4).unwrap().values(), image.values());
     assert!(image.center_crop(3, 2).unwrap().values().iter().all(|v| *v == 0.0));
@@ -145,18 +145,18 @@ fn invalid_image_files_are_errors_with_path_and_reason() {
         Image::open(&path).unwrap_err().to_string()
     };
     for (name, content) in
-        [("empty.png", b"".as_slice()), ("text.jpg", b"this is no picture"), ("zeros.webp", &[0; 64])]
+        [("empty.png", b"".as_slice()), ("text.jpg", b"this is not an image"), ("zeros.webp", &[0; 64])]
     {
         let error = write(name, content);
         assert!(error.contains(name) && error.len() > name.len() + 20, "{error}");
     }
     let error = Image::open("photos/unicorn.jpg").unwrap_err().to_string();
     assert!(error.contains("photos/unicorn.jpg") && error.contains("no such file"), "{error}");
-    assert!(Image::open(folder.path()).is_err(), "a folder is no picture");
+    assert!(Image::open(folder.path()).is_err(), "a folder is not an image");
 }
 
 #[test]
-fn damaged_pictures_never_panic() {
+fn damaged_images_never_panic() {
     let photo = DynamicImage::ImageRgb8(corner(40, 30).to_rgb8());
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
     let (mut errors, mut tries) = (0, 0);
@@ -183,11 +183,11 @@ fn damaged_pictures_never_panic() {
             }
         }
     }
-    assert!(errors > tries / 4, "the damage did too little");
+    assert!(errors > tries / 4, "too few damaged files are errors");
 }
 
 #[test]
-fn noise_has_its_mean_and_deviation() {
+fn noise_has_the_stated_mean_and_deviation() {
     let normal = Image::noise(100, 100, Noise::Normal { mean: 0.5, deviation: 0.05 }, 4).unwrap();
     let mean = normal.values().iter().sum::<f32>() / 30_000.0;
     let deviation = (normal.values().iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 30_000.0).sqrt();
@@ -234,7 +234,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn a_picture_that_claims_too_many_pixels_is_not_decoded() {
+fn a_header_with_too_many_pixels_is_an_error() {
     let mut png = bytes(&corner(4, 4), ImageFormat::Png);
     png[16..20].copy_from_slice(&9000u32.to_be_bytes());
     png[20..24].copy_from_slice(&9000u32.to_be_bytes());
@@ -250,13 +250,13 @@ fn a_picture_that_claims_too_many_pixels_is_not_decoded() {
 }
 
 #[test]
-fn a_damaged_photo_never_panics() {
+fn damaged_photos_never_panic() {
     let whole = std::fs::read(&shipped_photos().unwrap()[0]).unwrap();
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(2);
     for _ in 0..40 {
         let mut broken = whole.clone();
         for _ in 0..random.random_range(1..6) {
-            // Half of the damage hits the tables before the pixels.
+            // Half of the damage hits the tables in the header.
             let limit = if random.random::<bool>() { 600 } else { broken.len() };
             broken[random.random_range(0..limit)] = random.random();
         }

@@ -74,7 +74,7 @@ class Visitor:
         return self.page.evaluate(TASK)
 
     def plan(self, block: str) -> list[Json]:
-        return self.page.evaluate(f"planned(state.assigned_by).{block}.map(({{ source, ...rest }}) => rest)")
+        return self.page.evaluate(f"planTrials(state.assigned_by).{block}.map(({{ source, ...rest }}) => rest)")
 
     def save(self, label: str, folder: Path) -> Path:
         with self.page.expect_download() as waiting:
@@ -83,13 +83,13 @@ class Visitor:
         waiting.value.save_as(path)
         return path
 
-    def leave(self) -> None:
+    def close(self) -> None:
         self.context.close()
         assert not self.problems, self.problems
 
 
-def wrong(right: str, choices: list[str]) -> str:
-    return choices[(choices.index(right) + 1) % len(choices)]
+def wrong_choice(correct: str, choices: list[str]) -> str:
+    return choices[(choices.index(correct) + 1) % len(choices)]
 
 
 def condition_name(task: Json, trial: Json) -> str:
@@ -125,18 +125,18 @@ def begin_by_keyboard(visitor: Visitor, code: str | None) -> None:
 
 def practise(visitor: Visitor, choices: list[str], pass_mark: int, question: str = "What was it?") -> None:
     """Fails one practice block, which has to be repeated, and passes the next."""
-    for right_ones in (pass_mark - 1, pass_mark):
+    for num_correct in (pass_mark - 1, pass_mark):
         trials = visitor.plan("practice")
         for number, trial in enumerate(trials):
-            good = number < right_ones
-            answer_by_keyboard(visitor, trial["right"] if good else wrong(trial["right"], choices), question)
-            visitor.expect_heading("✓ Right" if good else "✗ No")
+            good = number < num_correct
+            answer_by_keyboard(visitor, trial["right"] if good else wrong_choice(trial["right"], choices), question)
+            visitor.expect_heading("✓ Correct" if good else "✗ Incorrect")
             expect(visitor.page.locator(".mark")).to_have_text(trial["right"])
-            if right_ones == pass_mark and number == right_ones:
+            if num_correct == pass_mark and number == num_correct:
                 visitor.screenshot("feedback" if question == "What was it?" else "word-feedback")
             visitor.page.keyboard.press("Enter")
-        visitor.expect_heading("Once more" if right_ones < pass_mark else "Practice is over")
-        if right_ones < pass_mark:
+        visitor.expect_heading("Practise once more" if num_correct < pass_mark else "Practice is over")
+        if num_correct < pass_mark:
             visitor.page.keyboard.press("Enter")
     visitor.page.keyboard.press("Enter")
 
@@ -155,7 +155,7 @@ def check_timing(answers: list[Json], timing: Json, seen: list[Json]) -> None:
     errors = sorted(abs(answer["shown_ms"] - timing["stimulus_ms"]) for answer in answers)
     median = errors[len(errors) // 2]
     frame = sorted(answer["frame_ms"] for answer in answers)[len(answers) // 2]
-    assert median <= frame / 2 + 0.1, "most images must be shown for the right number of frames"
+    assert median <= frame / 2 + 0.1, "most images must be shown for the correct number of frames"
     print(
         f"{len(answers)} images of {timing['stimulus_ms']} ms: median error {median:.2f} ms, "
         f"largest {worst:.2f} ms; frames of {frame:.2f} ms"
@@ -191,14 +191,14 @@ def check_files(json_path: Path, csv_path: Path, expected: list[Answer], task: J
 
 def by_keyboard(browser: Browser, folder: Path) -> None:
     """Takes the task by keyboard, with a reload after an image was shown."""
-    visitor = Visitor(browser, (folder / "pictures.html").as_uri(), watch=True, **DESKTOP)
+    visitor = Visitor(browser, (folder / "images.html").as_uri(), watch=True, **DESKTOP)
     task = visitor.task()
     visitor.expect_heading("What do you see?")
     visitor.screenshot("start")
     begin_by_keyboard(visitor, CODE)
     practise(visitor, task["choices"], task["practice_pass"])
     trials = visitor.plan("main")
-    check_assignment(visitor, (folder / "said.txt").read_text(), task, trials)
+    check_assignment(visitor, (folder / "assignment.txt").read_text(), task, trials)
     expected, seen = answer_trials(visitor, task, trials)
     visitor.screenshot("end")
     kept = folder / "answers"
@@ -212,12 +212,12 @@ def by_keyboard(browser: Browser, folder: Path) -> None:
     # The image and the mask of a trial are both canvases, and the image comes first.
     check_timing(answers, task["timing"], seen[::2])
     # The next participant at this computer starts without stored answers.
-    visitor.page.get_by_role("button", name="Start anew").click()
+    visitor.page.get_by_role("button", name="Start over").click()
     visitor.page.get_by_role("button", name="Really delete").click()
     visitor.expect_heading("What do you see?")
     expect(visitor.page.get_by_role("button", name="Begin")).to_be_disabled()
     assert visitor.page.evaluate("localStorage.length") == 0
-    visitor.leave()
+    visitor.close()
 
 
 def check_assignment(visitor: Visitor, printed: str, task: Json, trials: list[Json]) -> None:
@@ -228,7 +228,7 @@ def check_assignment(visitor: Visitor, printed: str, task: Json, trials: list[Js
             assert task["conditions"][trial["condition"]] == library[trial["stimulus"]], "page and library differ"
     for code in ("Zoë", "a-long_code-2"):
         library = dict(re.findall(rf"^{code} gets (\S+) as (.+)$", printed, re.M))
-        planned = visitor.page.evaluate("person => planned(person).main", code)
+        planned = visitor.page.evaluate("participant => planTrials(participant).main", code)
         assert library == {
             trial["stimulus"]: task["conditions"][trial["condition"]] for trial in planned if trial["block"] == "main"
         }
@@ -241,16 +241,16 @@ def answer_trials(visitor: Visitor, task: Json, trials: list[Json]) -> tuple[lis
     interrupted = 5
     for number, trial in enumerate(trials):
         condition = condition_name(task, trial)
-        # Wrong answers at 8 pixels and right ones in catch trials give the analysis an effect to find.
-        given = wrong(trial["right"], task["choices"]) if condition == "8 pixels" else trial["right"]
+        # Wrong answers at 8 pixels and correct answers in catch trials give the analysis an effect to find.
+        given = wrong_choice(trial["right"], task["choices"]) if condition == "8 pixels" else trial["right"]
         if number == interrupted:
-            # After a reload the image that was shown does not come again.
+            # After a reload, the image of the interrupted trial is not shown again.
             visitor.expect_heading("What was it?")
             seen = visitor.page.evaluate(VISIBLE_TIMES)
             visitor.page.reload()
             visitor.expect_heading("What do you see?")
-            visitor.screenshot("after-a-reload")
-            visitor.page.get_by_role("button", name="Go on").press("Enter")
+            visitor.screenshot("after-reload")
+            visitor.page.get_by_role("button", name="Continue").press("Enter")
             expected.append((trial["stimulus"], condition, None))
             continue
         if number == 2:
@@ -258,29 +258,29 @@ def answer_trials(visitor: Visitor, task: Json, trials: list[Json]) -> tuple[lis
             visitor.screenshot("choices")
         answer_by_keyboard(visitor, given)
         expected.append((trial["stimulus"], condition, given))
-    visitor.expect_heading("That was all")
+    visitor.expect_heading("Thank you!")
     # The interrupted trial has no answer, so its image and mask are dropped.
     return expected, seen[:-2] + visitor.page.evaluate(VISIBLE_TIMES)
 
 
-def slowly(browser: Browser, folder: Path) -> None:
+def for_screenshots(browser: Browser, folder: Path) -> None:
     """Shows fixation cross, image and mask for three seconds each, for the screenshots."""
     for prefix, options in (("", DESKTOP), ("phone-", PHONE)):
-        visitor = Visitor(browser, (folder / "pictures.html").as_uri(), **options)
+        visitor = Visitor(browser, (folder / "images.html").as_uri(), **options)
         visitor.page.evaluate("Object.assign(task.timing, { fixation_ms: 3000, stimulus_ms: 3000, mask_ms: 3000 })")
         visitor.page.get_by_label("I have read this").check()
         visitor.page.get_by_label("Your participant code").fill("slow")
         visitor.page.get_by_role("button", name="Begin").click()
-        for phase, layer in (("cross", 1), ("picture", 2), ("mask", 3)):
+        for phase, layer in (("cross", 1), ("image", 2), ("mask", 3)):
             visitor.page.wait_for_selector(f".stand > :nth-child({layer}).on", state="visible", timeout=20_000)
             visitor.expect_heading("Look at the cross")
             visitor.screenshot(f"{prefix}{phase}")
-        visitor.leave()
+        visitor.close()
 
 
 def by_touch(browser: Browser, folder: Path) -> None:
     """Takes the task by touch on a phone."""
-    visitor = Visitor(browser, (folder / "pictures.html").as_uri(), **PHONE)
+    visitor = Visitor(browser, (folder / "images.html").as_uri(), **PHONE)
     page = visitor.page
     task = visitor.task()
     visitor.expect_heading("What do you see?")
@@ -304,7 +304,7 @@ def by_touch(browser: Browser, folder: Path) -> None:
             choice = page.get_by_role("button", name=trial["right"], exact=True)
             choice.tap() if number % 2 else choice.click()
             if block == "practice":
-                visitor.expect_heading("✓ Right")
+                visitor.expect_heading("✓ Correct")
                 page.locator("button.main").tap()
             else:
                 condition = condition_name(task, trial)
@@ -312,18 +312,18 @@ def by_touch(browser: Browser, folder: Path) -> None:
         if block == "practice":
             visitor.expect_heading("Practice is over")
             page.locator("button.main").tap()
-    visitor.expect_heading("That was all")
+    visitor.expect_heading("Thank you!")
     visitor.screenshot("phone-end")
     kept = folder / "answers"
     saved = check_files(
         visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task
     )
     assert all(answer["correct"] for answer in saved["answers"])
-    visitor.leave()
+    visitor.close()
 
 
-def by_ear(browser: Browser, folder: Path) -> None:
-    """Takes the task with sounds, stops once and goes on."""
+def with_sounds(browser: Browser, folder: Path) -> None:
+    """Takes the task with sounds, stops once and continues."""
     visitor = Visitor(browser, (folder / "words.html").as_uri(), **DESKTOP)
     page = visitor.page
     task = visitor.task()
@@ -348,10 +348,10 @@ def by_ear(browser: Browser, folder: Path) -> None:
             visitor.screenshot("word-choices")
             page.keyboard.press("Control+a")
         if number == 3:
-            # A participant who stops can save the answers and go on with the next sound, since this one was heard.
+            # A participant who stops can save the answers and continue with the next sound, since this one was played.
             page.get_by_role("button", name="Stop here").click()
-            visitor.expect_heading("Stopped")
-            page.get_by_role("button", name="Go on with the experiment").click()
+            visitor.expect_heading("Experiment paused")
+            page.get_by_role("button", name="Continue the experiment").click()
             expected.append((trial["stimulus"], condition, None))
             continue
         if number == 1:
@@ -360,7 +360,7 @@ def by_ear(browser: Browser, folder: Path) -> None:
         else:
             answer_by_keyboard(visitor, trial["right"].upper(), question)
         expected.append((trial["stimulus"], condition, trial["right"]))
-    visitor.expect_heading("That was all")
+    visitor.expect_heading("Thank you!")
     kept = folder / "words"
     kept.mkdir(exist_ok=True)
     saved = check_files(
@@ -369,12 +369,12 @@ def by_ear(browser: Browser, folder: Path) -> None:
     assert saved["participant"] == "" and saved["kind"] == "sound"
     for answer in (each for each in saved["answers"] if each["answer"] is not None):
         assert answer["shown_ms"] == 2000 and 1900 < answer["offset_ms"] - answer["onset_ms"] < 2700, answer
-    visitor.leave()
+    visitor.close()
 
 
 def in_a_notebook(browser: Browser, folder: Path) -> None:
     """Starts the task in a sandboxed frame, without storage and without the origin of its parent."""
-    source = html.escape((folder / "pictures.html").read_text())
+    source = html.escape((folder / "images.html").read_text())
     outer = folder / "notebook.html"
     outer.write_text(
         f'<!DOCTYPE html><iframe sandbox="allow-scripts allow-downloads" srcdoc="{source}" '
@@ -383,15 +383,15 @@ def in_a_notebook(browser: Browser, folder: Path) -> None:
     visitor = Visitor(browser, outer.as_uri(), viewport={"width": 900, "height": 800})
     visitor.problems = []
     frame = visitor.page.frame_locator("iframe")
-    expect(frame.locator(".notice")).to_contain_text("keeps nothing")
+    expect(frame.locator(".notice")).to_contain_text("cannot store")
     frame.get_by_label("I have read this").check()
     frame.get_by_label("Your participant code").fill("n1")
     visitor.screenshot("in-a-frame")
     frame.get_by_role("button", name="Begin").click()
     expect(frame.locator("h1")).to_have_text("What was it?", timeout=20_000)
     frame.get_by_role("button", name="bird").click()
-    expect(frame.locator("h1")).to_have_text(re.compile("Right|No"))
-    visitor.leave()
+    expect(frame.locator("h1")).to_have_text(re.compile("Correct|Incorrect"))
+    visitor.close()
 
 
 def main() -> None:
@@ -400,7 +400,7 @@ def main() -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for participant in (by_keyboard, by_touch, by_ear, slowly, in_a_notebook):
+        for participant in (by_keyboard, by_touch, with_sounds, for_screenshots, in_a_notebook):
             participant(browser, folder)
             print(f"{participant.__name__}: passed")
         browser.close()

@@ -1,4 +1,4 @@
-"""Opens a page in Chromium with the network off and reports everything a reader would miss."""
+"""Opens a page in Chromium with the network off and reports missing content."""
 
 from __future__ import annotations
 

@@ -90,11 +90,11 @@ class Pages(unittest.TestCase):
         self.assertIn("\\left( a", page.get_text())
 
     def test_images_in_markdown_are_embedded(self) -> None:
-        (self.folder / "pictures").mkdir()
-        (self.folder / "pictures/a dot.png").write_bytes(base64.b64decode(DOT))
+        (self.folder / "figures").mkdir()
+        (self.folder / "figures/a dot.png").write_bytes(base64.b64decode(DOT))
         attached = markdown("![attached](attachment:b.png)", attachments={"b.png": {"image/png": DOT}})
         page = self.page(
-            markdown("![a dot](pictures/a%20dot.png)\n\n<img src='pictures/a dot.png' alt='as HTML'>"), attached
+            markdown("![a dot](figures/a%20dot.png)\n\n<img src='figures/a dot.png' alt='as HTML'>"), attached
         )
         images = page.find_all("img")
         self.assertEqual([image["alt"] for image in images], ["a dot", "as HTML", "attached"])
@@ -175,7 +175,7 @@ class Pages(unittest.TestCase):
         for path in committed:
             self.assertEqual(notebook_files.serialize(notebook_files.read(path)).encode(), path.read_bytes(), path.name)
 
-    def test_mistakes_are_reported(self) -> None:
+    def test_invalid_files_and_arguments_are_reported(self) -> None:
         (self.folder / "no.ipynb").write_text("not a notebook")
         self.write("one.ipynb", markdown("text"))
         for arguments, message in [

@@ -1,4 +1,4 @@
-//! Weights from files: every loader gives what the same weights give without a file, and wrapped and old checkpoints are understood.
+//! Weights from files: each loader gives the activations of the same seeded weights; wrapped and legacy checkpoints.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use metamers::engine::Compiled;
 use metamers::network::Checkpoint;
 use metamers::prelude::*;
 
-/// The last stage's values for an input that is the same for all networks of this kind.
+/// The name and the values of the last stage for a fixed input.
 fn last(net: &Network) -> (String, Vec<f32>) {
     let stage = &net.stages().last().unwrap().name;
     let shape: Vec<usize> = std::iter::once(1).chain(net.input().shape()).collect();
@@ -21,7 +21,13 @@ fn last(net: &Network) -> (String, Vec<f32>) {
     (stage.clone(), flat(&Compiled::new(net, stage).unwrap().apply(&x).unwrap()))
 }
 
-fn same(name: &str, shapes: Vec<(String, Vec<usize>)>, from: impl Fn(&Path) -> Result<Network>, random: &Network) {
+/// Asserts that a network from a file of seeded weights equals the seeded network.
+fn assert_loads(
+    name: &str,
+    shapes: Vec<(String, Vec<usize>)>,
+    from: impl Fn(&Path) -> Result<Network>,
+    random: &Network,
+) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(format!("{name}.safetensors"));
     seeded_file(&path, shapes);
@@ -30,34 +36,34 @@ fn same(name: &str, shapes: Vec<(String, Vec<usize>)>, from: impl Fn(&Path) -> R
     assert_eq!(net.num_parameters(), random.num_parameters(), "{name}");
     let (here, there) = (last(&net), last(random));
     assert!(here.1.iter().any(|&v| v != 0.0) && here.1.iter().all(|v| v.is_finite()), "{name}");
-    assert!(here == there, "{name}: {} of a file differs from that of the same weights without one", here.0);
+    assert!(here == there, "{name}: {} differs between the file and the seed", here.0);
 }
 
 #[test]
-fn alexnet_from_a_file() {
-    same("alexnet", state_dict("alexnet"), |p| zoo::alexnet_from(p), &zoo::alexnet_random(0).unwrap());
+fn alexnet_loads_from_a_file() {
+    assert_loads("alexnet", state_dict("alexnet"), |p| zoo::alexnet_from(p), &zoo::alexnet_random(0).unwrap());
 }
 
 #[test]
-fn vgg_from_files_without_a_classifier() {
+fn vgg_loads_from_files_without_a_classifier() {
     let trunk = |name: &str| state_dict(name).into_iter().filter(|(name, _)| name.starts_with("features.")).collect();
-    same("vgg16", trunk("vgg16"), |p| zoo::vgg16_from(p), &zoo::vgg16_random(0).unwrap());
-    same("vgg19", trunk("vgg19"), |p| zoo::vgg19_from(p), &zoo::vgg19_random(0).unwrap());
+    assert_loads("vgg16", trunk("vgg16"), |p| zoo::vgg16_from(p), &zoo::vgg16_random(0).unwrap());
+    assert_loads("vgg19", trunk("vgg19"), |p| zoo::vgg19_from(p), &zoo::vgg19_random(0).unwrap());
 }
 
 #[test]
-fn resnet_from_files() {
-    same("resnet50", state_dict("resnet50"), |p| zoo::resnet50_from(p), &zoo::resnet50_random(0).unwrap());
-    same("resnet101", state_dict("resnet101"), |p| zoo::resnet101_from(p), &zoo::resnet101_random(0).unwrap());
+fn resnet_loads_from_files() {
+    assert_loads("resnet50", state_dict("resnet50"), |p| zoo::resnet50_from(p), &zoo::resnet50_random(0).unwrap());
+    assert_loads("resnet101", state_dict("resnet101"), |p| zoo::resnet101_from(p), &zoo::resnet101_random(0).unwrap());
 }
 
 #[test]
-fn efficientnet_lite0_from_a_file() {
+fn efficientnet_lite0_loads_from_a_file() {
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/networks/efficientnet_lite0.safetensors");
     let shapes = candle::safetensors::load(shipped, &Device::Cpu).unwrap();
     let shapes = shapes.into_iter().map(|(name, tensor)| (name, tensor.dims().to_vec())).collect();
     let random = zoo::efficientnet_lite0_random(0).unwrap();
-    same("efficientnet_lite0", shapes, |p| zoo::efficientnet_lite0_from(p), &random);
+    assert_loads("efficientnet_lite0", shapes, |p| zoo::efficientnet_lite0_from(p), &random);
     let (trained, other) = (zoo::efficientnet_lite0().unwrap(), zoo::efficientnet_lite0_random(1).unwrap());
     let layout = |net: &Network| net.stages().iter().map(|s| (s.name.clone(), s.shape.clone())).collect::<Vec<_>>();
     assert_eq!(layout(&random), layout(&trained));
@@ -68,9 +74,9 @@ fn efficientnet_lite0_from_a_file() {
 }
 
 #[test]
-fn cochresnet50_from_a_file() {
+fn cochresnet50_loads_from_a_file() {
     let shapes = state_dict("cochresnet50");
-    same("cochresnet50", shapes, |p| zoo::cochresnet50_from(p), &zoo::cochresnet50_random(0).unwrap());
+    assert_loads("cochresnet50", shapes, |p| zoo::cochresnet50_from(p), &zoo::cochresnet50_random(0).unwrap());
 }
 
 #[test]
@@ -107,13 +113,13 @@ fn cochcnn9_has_the_published_widths_and_loads_from_a_file() {
         .collect();
     shapes.extend(norms.iter().map(|(name, channels)| (name.as_str(), vec![*channels])));
     let shapes = shapes.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect();
-    same("cochcnn9", shapes, |p| zoo::cochcnn9_from(p), &random);
+    assert_loads("cochcnn9", shapes, |p| zoo::cochcnn9_from(p), &random);
 }
 
 #[test]
-fn shipped_weights_in_another_type_give_the_same() {
+fn shipped_weights_converted_to_float64_give_the_same_activations() {
     let folder = tempfile::tempdir().unwrap();
-    let again = |name: &str, from: fn(&Path) -> Result<Network>, shipped: Network| {
+    let assert_same = |name: &str, from: fn(&Path) -> Result<Network>, shipped: Network| {
         let file = format!("{name}.safetensors");
         let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/networks");
         let weights = candle::safetensors::load(assets.join(&file), &Device::Cpu).unwrap();
@@ -122,12 +128,12 @@ fn shipped_weights_in_another_type_give_the_same() {
         candle::safetensors::save(&double, folder.path().join(&file)).unwrap();
         assert!(last(&from(&folder.path().join(&file)).unwrap()) == last(&shipped), "{name}");
     };
-    again("crepe_tiny", |p| zoo::crepe_tiny_from(p), zoo::crepe_tiny().unwrap());
-    again("efficientnet_lite0", |p| zoo::efficientnet_lite0_from(p), zoo::efficientnet_lite0().unwrap());
+    assert_same("crepe_tiny", |p| zoo::crepe_from(p), zoo::crepe_tiny().unwrap());
+    assert_same("efficientnet_lite0", |p| zoo::efficientnet_lite0_from(p), zoo::efficientnet_lite0().unwrap());
 }
 
 #[test]
-fn the_network_inside_an_attacker_model_is_taken() {
+fn wrapper_prefixes_of_attacker_models_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let opened = |names: &[&str]| {
         let path = folder.path().join("wrapped.safetensors");
@@ -148,34 +154,34 @@ fn the_network_inside_an_attacker_model_is_taken() {
         "module.attacker.model.fc.bias",
     ]);
     assert_eq!(kept(&attacker), "conv1.weight 1, fc.bias 4");
-    // Names of another network's own are not taken for a wrapper's.
+    // Names of networks without a wrapper are kept.
     assert_eq!(kept(&opened(&["model.conv1.weight", "head.weight"])), "head.weight 1, model.conv1.weight 0");
     assert_eq!(kept(&opened(&["normalizer.weight", "conv1.weight"])), "conv1.weight 1, normalizer.weight 0");
     assert_eq!(kept(&opened(&["module.conv1.weight", "module.fc.bias"])), "conv1.weight 0, fc.bias 1");
 }
 
 #[test]
-fn checkpoints_of_old_pytorch_say_what_to_do() {
+fn a_legacy_pytorch_checkpoint_is_an_error_with_a_conversion_command() {
     let message = Checkpoint::open(data("legacy.pth")).err().unwrap().to_string();
     assert!(message.contains("legacy.pth") && message.contains("before 1.6"), "{message}");
     assert!(message.contains("torch.save(torch.load("), "{message}");
 }
 
 #[test]
-fn a_network_saved_by_pytorch_is_the_one_without_a_file() {
+fn checkpoints_saved_by_pytorch_give_the_seeded_network() {
     let how = "python scripts/reference/checkpoints.py";
     let expected = last(&zoo::resnet50_random(0).unwrap());
     for file in ["resnet50.pth", "attacker.pth"] {
         let Some(path) = optional(&format!("target/checkpoints/{file}"), how) else { continue };
         assert!(last(&zoo::resnet50_from(path).unwrap()) == expected, "{file}");
-        println!("{file}: the same bits");
+        println!("{file}: bit-identical");
     }
 }
 
 #[test]
-fn trunks_that_were_fetched_are_torchvisions() {
+fn downloaded_trunks_hold_torchvisions_weights() {
     let how = "cargo lab --fetch";
-    // The first numbers of torchvision's own files.
+    // The first weights of torchvision's files.
     let alexnet = ("assets/optional/alexnet.safetensors", [0.118_640, 0.094_069, 0.095_435]);
     let vgg16 = ("assets/optional/vgg16.safetensors", [-0.553_731, 0.142_705, 0.528_962]);
     for (i, (path, first)) in [alexnet, vgg16].into_iter().enumerate() {
@@ -183,13 +189,17 @@ fn trunks_that_were_fetched_are_torchvisions() {
         let weights = Checkpoint::open(&path).unwrap();
         let shape = weights.shape("features.0.weight").unwrap().to_vec();
         let numbers = flat(&weights.tensor("features.0.weight", &shape).unwrap());
-        assert!(numbers.iter().zip(first).all(|(a, b)| (a - b).abs() < 1e-6), "{:?} and not {first:?}", &numbers[..3]);
+        assert!(
+            numbers.iter().zip(first).all(|(a, b)| (a - b).abs() < 1e-6),
+            "{:?}, expected {first:?}",
+            &numbers[..3]
+        );
         let net = if i == 0 { zoo::alexnet_from(&path) } else { zoo::vgg16_from(&path) }.unwrap();
         assert_eq!(net.stages().last().unwrap().name, "pool5");
         assert!(net.classes().is_none());
         let dog = net.prepare(Image::open("photos/dog.jpg").unwrap()).unwrap().to_tensor().unwrap();
         let pooled = flat(&net.forward_to("pool5", &dog).unwrap());
-        // A trained trunk is sparse at its end: most of its units are silent for one photo, and some are not.
+        // The last stage of a trained trunk is sparse: most units are inactive for a photo, but not all.
         let active = pooled.iter().filter(|&&v| v > 0.0).count() as f64 / pooled.len() as f64;
         println!("{}: {:.0} % of pool5 active", net.name(), 100.0 * active);
         assert!((0.02..0.6).contains(&active), "{}: {active}", net.name());
@@ -197,7 +207,7 @@ fn trunks_that_were_fetched_are_torchvisions() {
 }
 
 #[test]
-fn a_file_that_is_not_there_says_where_it_was_looked_for() {
+fn a_missing_file_is_an_error_that_lists_the_searched_folders() {
     let message = Checkpoint::open("optional/none.safetensors").err().unwrap().to_string();
     assert!(message.contains("none.safetensors") && message.contains("shipped"), "{message}");
 }

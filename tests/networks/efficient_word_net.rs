@@ -1,9 +1,9 @@
-//! EfficientWord-Net: the graph in float64 with narrow layers, the package's own answers (scripts/reference/efficient_word_net.py), and
-//! words that it has heard from a synthesiser only.
+//! EfficientWord-Net against float64 and against its package (scripts/reference/efficient_word_net.py), and recognition of
+//! recorded words from synthetic references.
 
 use std::process::Command;
 
-use crate::common::{agree, flat, json, optional, seeded_file, tensors, waveforms};
+use crate::common::{assert_agrees, flat, json, optional, seeded_file, tensors, waveforms};
 use metamers::engine::Compiled;
 use metamers::ops::vjp;
 use metamers::prelude::{networks::*, *};
@@ -11,10 +11,10 @@ use metamers::prelude::{networks::*, *};
 const WEIGHTS: &str = "assets/optional/efficient_word_net.safetensors";
 const FETCH: &str = "cargo lab --fetch";
 
-/// Voices of espeak-ng that speak the references.
+/// The voices of espeak-ng for the reference words.
 const VOICES: [&str; 3] = ["en-us+f2", "en-us+f3", "en-us+m3"];
 
-/// Every stage and two gradients, plain and compiled, against the reference called `kind`.
+/// Compares every stage and two gradients, layer by layer and compiled, with the reference `kind`.
 fn compare(kind: &str, net: &Network) {
     let (facts, samples) = (json("efficient_word_net.json"), tensors("efficient_word_net.safetensors"));
     let mut worst = [0f64; 2];
@@ -25,14 +25,15 @@ fn compare(kind: &str, net: &Network) {
             let compiled = Compiled::new(net, &stage.name).unwrap().apply(&x).unwrap();
             for (how, y) in [("plain", plain), ("compiled", compiled)] {
                 let key = format!("{kind}.{sound}.{}", stage.name);
-                let off = agree(&format!("{key}, {how}"), &flat(&y), &facts[&key], &samples[&key], 1e-4);
+                let off = assert_agrees(&format!("{key}, {how}"), &flat(&y), &facts[&key], &samples[&key], 1e-4);
                 worst[0] = worst[0].max(off);
                 let key = format!("{key}.gradient");
                 let Some(expected) = samples.get(&key) else { continue };
-                let along = (0..y.elem_count()).map(|i| (((i * 7919) % 1009) as f64 / 1008.0 - 0.5) as f32).collect();
-                let along = Tensor::from_vec(along, y.shape(), &Device::Cpu).unwrap();
-                let gradient = flat(&vjp(&y, &along, &x).unwrap());
-                let off = agree(&format!("{key}, {how}"), &gradient, &facts[&key], expected, 1e-3);
+                let cotangent =
+                    (0..y.elem_count()).map(|i| (((i * 7919) % 1009) as f64 / 1008.0 - 0.5) as f32).collect();
+                let cotangent = Tensor::from_vec(cotangent, y.shape(), &Device::Cpu).unwrap();
+                let gradient = flat(&vjp(&y, &cotangent, &x).unwrap());
+                let off = assert_agrees(&format!("{key}, {how}"), &gradient, &facts[&key], expected, 1e-3);
                 worst[1] = worst[1].max(off);
             }
         }
@@ -41,21 +42,21 @@ fn compare(kind: &str, net: &Network) {
 }
 
 #[test]
-fn a_narrow_network_of_the_same_graph_equals_float64() {
+fn a_narrow_network_equals_the_float64_reference() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("narrow.safetensors");
     let mut convolutions = vec![("conv1".to_owned(), vec![5, 1, 7, 7])];
     let mut inputs = 5;
-    for (group, (count, inside, behind)) in [(3, 5, 12), (4, 6, 14), (6, 7, 16), (3, 9, 20)].into_iter().enumerate() {
+    for (group, (count, narrow, wide)) in [(3, 5, 12), (4, 6, 14), (6, 7, 16), (3, 9, 20)].into_iter().enumerate() {
         for index in 0..count {
             let name = |part: &str| format!("layer{}.{index}.{part}", group + 1);
-            convolutions.push((name("conv1"), vec![inside, inputs, 1, 1]));
-            convolutions.push((name("conv2"), vec![inside, inside, 3, 3]));
-            convolutions.push((name("conv3"), vec![behind, inside, 1, 1]));
+            convolutions.push((name("conv1"), vec![narrow, inputs, 1, 1]));
+            convolutions.push((name("conv2"), vec![narrow, narrow, 3, 3]));
+            convolutions.push((name("conv3"), vec![wide, narrow, 1, 1]));
             if index == 0 {
-                convolutions.push((name("downsample.0"), vec![behind, inputs, 1, 1]));
+                convolutions.push((name("downsample.0"), vec![wide, inputs, 1, 1]));
             }
-            inputs = behind;
+            inputs = wide;
         }
     }
     let both = |(name, shape): (String, Vec<usize>)| {
@@ -71,7 +72,7 @@ fn a_narrow_network_of_the_same_graph_equals_float64() {
 }
 
 #[test]
-fn the_packages_weights_give_the_packages_answers() {
+fn the_published_weights_give_the_packages_activations() {
     let Some(path) = optional(WEIGHTS, FETCH) else { return };
     let net = zoo::efficient_word_net_from(path).unwrap();
     let shapes: Vec<(&str, Vec<usize>)> = net.stages().iter().map(|s| (s.name.as_str(), s.shape.clone())).collect();
@@ -89,11 +90,11 @@ fn the_packages_weights_give_the_packages_answers() {
     compare("package", &net);
 }
 
-/// A word as espeak-ng says it, without the silence around it.
-fn spoken(word: &str, voice: &str) -> Option<Sound> {
+/// A word from espeak-ng, without leading and trailing silence; `None` if espeak-ng is not installed.
+fn synthesized(word: &str, voice: &str) -> Option<Sound> {
     let text = if word == "xray" { "x-ray" } else { word };
     let bytes = Command::new("espeak-ng").args(["-v", voice, "--stdout", text]).output().ok()?.stdout;
-    // A stream's header states no length; the samples are what follows its 44 bytes.
+    // The header of a streamed WAV file has no length; the samples follow its 44 bytes.
     let rate = u32::from_le_bytes(bytes.get(24..28)?.try_into().ok()?);
     let samples = bytes[44..].chunks_exact(2).map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0);
     let sound = Sound::from_samples(word, rate, samples.collect()).ok()?;
@@ -104,10 +105,10 @@ fn spoken(word: &str, voice: &str) -> Option<Sound> {
 }
 
 #[test]
-fn recorded_words_are_recognised_by_the_nearest_synthetic_one() {
+fn recorded_words_are_recognized_by_their_nearest_synthetic_neighbor() {
     let Some(path) = optional(WEIGHTS, FETCH) else { return };
-    if spoken("seven", VOICES[0]).is_none() {
-        return println!("skipped: espeak-ng, which speaks the references, is not installed");
+    if synthesized("seven", VOICES[0]).is_none() {
+        return println!("skipped: espeak-ng, which synthesizes the references, is not installed");
     }
     let net = zoo::efficient_word_net_from(path).unwrap();
     let mut words = NearestNeighbor::new(&net, "embedding").unwrap();
@@ -118,7 +119,7 @@ fn recorded_words_are_recognised_by_the_nearest_synthetic_one() {
     names.sort_unstable();
     names.dedup();
     for name in &names {
-        VOICES.iter().for_each(|voice| words.add(*name, spoken(name, voice).unwrap()).unwrap());
+        VOICES.iter().for_each(|voice| words.add(*name, synthesized(name, voice).unwrap()).unwrap());
     }
     assert_eq!(words.examples(), 3 * 78);
     let (mut first, mut among_five, mut missed) = (0, 0, vec![]);
@@ -129,9 +130,9 @@ fn recorded_words_are_recognised_by_the_nearest_synthetic_one() {
         first += usize::from(answer.top().name == word);
         among_five += usize::from(answer.all().iter().any(|m| m.name == word));
         if answer.top().name != word {
-            missed.push(format!("{word} heard as {}", answer.top().name));
+            missed.push(format!("{word} recognized as {}", answer.top().name));
         }
     }
-    println!("{first} of {} right, {among_five} among the first five; {}", recordings.len(), missed.join("; "));
-    assert!(first >= 70, "only {first} of {} right: {}", recordings.len(), missed.join("; "));
+    println!("{first} of {} correct, {among_five} in the top five; {}", recordings.len(), missed.join("; "));
+    assert!(first >= 70, "only {first} of {} correct: {}", recordings.len(), missed.join("; "));
 }

@@ -1,4 +1,4 @@
-//! EfficientNet-Lite0, layer by layer and compiled, gives PyTorch's activations at every stage and PyTorch's gradients of the pixels
+//! Activations and pixel gradients of EfficientNet-Lite0, layer by layer and compiled, against PyTorch
 //! (scripts/reference/efficientnet_lite0.py).
 
 use crate::common::{flat, json, relative, tensors};
@@ -6,7 +6,7 @@ use metamers::engine::Compiled;
 use metamers::prelude::*;
 use metamers::synthesis::Loss;
 
-/// The sum that makes a whole tensor comparable where the file holds only some of its values.
+/// A weighted sum of all values, for references that hold only a sample of them.
 fn projection(values: &[f32]) -> f64 {
     let weight = |i: usize| ((i * 7919) % 1009) as f64 / 1008.0 - 0.5;
     values.iter().enumerate().map(|(i, &v)| f64::from(v) * weight(i)).sum()
@@ -29,7 +29,11 @@ fn activations_at_every_stage_equal_pytorch() {
         let x = photo(&tensors["photos"], index);
         let facts = &facts["photos"][index];
         let stages: Vec<&str> = net.stages().iter().map(|s| s.name.as_str()).collect();
-        assert_eq!(stages.len(), facts["stages"].as_object().unwrap().len(), "a stage is missing here or there");
+        assert_eq!(
+            stages.len(),
+            facts["stages"].as_object().unwrap().len(),
+            "the stages differ from those of the reference"
+        );
         let plain = stages.iter().zip(net.forward_to_each(&stages, &x).unwrap());
         let compiled = stages.iter().map(|stage| (stage, Compiled::new(&net, stage).unwrap().apply(&x).unwrap()));
         for (stage, activations) in plain.chain(compiled) {
@@ -43,7 +47,7 @@ fn activations_at_every_stage_equal_pytorch() {
             let size = facts["norm"].as_f64().unwrap();
             assert!((norm(&values) - size).abs() < 1e-4 * size, "photo {index}, {stage}: norm");
             let off = (projection(&values) - facts["projection"].as_f64().unwrap()).abs();
-            assert!(off < 1e-4 * size, "photo {index}, {stage}: the whole is off by {off}");
+            assert!(off < 1e-4 * size, "photo {index}, {stage}: the projection is off by {off}");
         }
         let top = net.classify_tensor(&x, 5).unwrap();
         for (guess, fact) in top.scores().iter().zip(facts["top5"].as_array().unwrap()) {
@@ -54,7 +58,7 @@ fn activations_at_every_stage_equal_pytorch() {
 }
 
 #[test]
-fn gradients_of_the_pixels_equal_pytorch() {
+fn pixel_gradients_equal_pytorch() {
     let net = zoo::efficientnet_lite0().unwrap();
     let (facts, tensors) = (json("efficientnet_lite0.json"), tensors("efficientnet_lite0.safetensors"));
     let original = Image::from_tensor(&photo(&tensors["photos"], 1)).unwrap();
@@ -91,7 +95,7 @@ fn gradients_of_the_pixels_equal_pytorch() {
                 let size = facts["norm"].as_f64().unwrap();
                 assert!((norm(&gradient) - size).abs() < 1e-4 * size, "{stage}, {kind}: norm");
                 let off = (projection(&gradient) - facts["projection"].as_f64().unwrap()).abs();
-                assert!(off < 1e-4 * size, "{stage}, {kind}: the whole is off by {off}");
+                assert!(off < 1e-4 * size, "{stage}, {kind}: the projection is off by {off}");
             }
         }
     }

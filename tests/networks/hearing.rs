@@ -1,4 +1,4 @@
-//! The cochleagram, the networks behind it and metamers of sounds, against float64 references (scripts/reference/hearing.py).
+//! The cochleagram, hearing networks and metamers of sounds, against float64 references (scripts/reference/hearing.py).
 
 use std::collections::HashMap;
 
@@ -25,10 +25,10 @@ fn waveform(tensors: &Tensors, name: &str) -> Var {
     Var::from_tensor(&tensors[&format!("{name}.waveform")].unsqueeze(0).unwrap()).unwrap()
 }
 
-fn gradient(ear: &Cochleagram, x: &Var) -> Vec<f32> {
-    let y = ear.apply(x).unwrap();
-    let along = Tensor::from_vec(weights(y.elem_count()), y.shape(), &Device::Cpu).unwrap();
-    flat(&vjp(&y, &along, x).unwrap())
+fn gradient(cochleagram: &Cochleagram, x: &Var) -> Vec<f32> {
+    let y = cochleagram.apply(x).unwrap();
+    let cotangent = Tensor::from_vec(weights(y.elem_count()), y.shape(), &Device::Cpu).unwrap();
+    flat(&vjp(&y, &cotangent, x).unwrap())
 }
 
 fn presets() -> [(&'static str, Cochleagram); 2] {
@@ -36,12 +36,12 @@ fn presets() -> [(&'static str, Cochleagram); 2] {
 }
 
 #[test]
-fn the_cochleagram_equals_the_float64_reference() {
+fn cochleagram_values_equal_the_float64_reference() {
     let tensors = tensors("hearing.safetensors");
-    for (preset, ear) in presets() {
+    for (preset, cochleagram) in presets() {
         for name in ["speech", "noise", "tone"] {
             let Some(expected) = tensors.get(&format!("{name}.{preset}.values")) else { continue };
-            let y = flat(&ear.apply(&waveform(&tensors, name)).unwrap());
+            let y = flat(&cochleagram.apply(&waveform(&tensors, name)).unwrap());
             let off = relative(&every(&y, 13), &flat(expected));
             let size = f64::from(flat(&tensors[&format!("{name}.{preset}.norm")])[0]);
             println!("{name} {preset}: forward off by {off:.2e}");
@@ -52,12 +52,12 @@ fn the_cochleagram_equals_the_float64_reference() {
 }
 
 #[test]
-fn its_gradient_equals_the_float64_reference() {
+fn cochleagram_gradients_equal_the_float64_reference() {
     let tensors = tensors("hearing.safetensors");
-    for (preset, ear) in presets() {
+    for (preset, cochleagram) in presets() {
         for name in ["speech", "noise", "tone"] {
             let Some(expected) = tensors.get(&format!("{name}.{preset}.gradient")) else { continue };
-            let g = gradient(&ear, &waveform(&tensors, name));
+            let g = gradient(&cochleagram, &waveform(&tensors, name));
             let off = relative(&every(&g, 5), &flat(expected));
             let size = f64::from(flat(&tensors[&format!("{name}.{preset}.gradient_norm")])[0]);
             println!("{name} {preset}: gradient off by {off:.2e}");
@@ -68,51 +68,54 @@ fn its_gradient_equals_the_float64_reference() {
 }
 
 #[test]
-fn the_bits_do_not_depend_on_the_number_of_threads() {
+fn cochleagrams_are_bit_identical_for_one_and_three_threads() {
     let tensors = tensors("hearing.safetensors");
-    let ear = Cochleagram::feather2023().unwrap();
+    let cochleagram = Cochleagram::feather2023().unwrap();
     let all = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let x = waveform(&tensors, "speech");
-            (flat(&ear.apply(&x).unwrap()), gradient(&ear, &x))
+            (flat(&cochleagram.apply(&x).unwrap()), gradient(&cochleagram, &x))
         })
     };
     assert!(all(1) == all(3));
 }
 
 #[test]
-fn odd_lengths_work_and_impossible_numbers_are_named() {
+fn odd_lengths_are_accepted_and_invalid_parameters_are_errors() {
     // 1013 shares no factor with the stride: every sample comes from a full inverse transform, without interpolation.
     let config = |samples, stride| CochleagramConfig {
         sample_rate: 4000,
         samples,
-        hz: [100.0, 1800.0],
+        frequency_range: [100.0, 1800.0],
         filters: 6,
         sample_factor: 2,
-        stride,
+        hop_length: stride,
         taps: 101,
         ..CochleagramConfig::feather2023()
     };
     let (odd, even) = (Cochleagram::new(config(1013, 10)).unwrap(), Cochleagram::new(config(4000, 20)).unwrap());
-    for (ear, samples) in [(odd, 1013), (even, 4000)] {
+    for (cochleagram, samples) in [(odd, 1013), (even, 4000)] {
         let noise = Sound::noise(4000, samples, Noise::Normal { mean: 0.0, deviation: 0.2 }, 5).unwrap();
         let x = Var::from_tensor(&noise.to_tensor().unwrap()).unwrap();
-        let g = gradient(&ear, &x);
+        let g = gradient(&cochleagram, &x);
         assert!(g.iter().all(|g| g.is_finite()) && norm(&g) > 0.0);
     }
-    assert!(Cochleagram::new(CochleagramConfig { hz: [50.0, 20_000.0], ..CochleagramConfig::feather2023() }).is_err());
+    assert!(
+        Cochleagram::new(CochleagramConfig { frequency_range: [50.0, 20_000.0], ..CochleagramConfig::feather2023() })
+            .is_err()
+    );
     assert!(Cochleagram::new(CochleagramConfig { taps: 0, ..CochleagramConfig::feather2023() }).is_err());
-    let ear = Cochleagram::feather2023().unwrap();
-    assert!(ear.apply(&Tensor::zeros((1, 100), DType::F32, &Device::Cpu).unwrap()).is_err());
+    let cochleagram = Cochleagram::feather2023().unwrap();
+    assert!(cochleagram.apply(&Tensor::zeros((1, 100), DType::F32, &Device::Cpu).unwrap()).is_err());
 }
 
 #[test]
-fn silence_has_a_cochleagram_and_no_gradient() {
-    let ear = Cochleagram::feather2023().unwrap();
+fn silence_has_a_finite_cochleagram_and_a_zero_gradient() {
+    let cochleagram = Cochleagram::feather2023().unwrap();
     let x = Var::zeros((1, 40_000), DType::F32, &Device::Cpu).unwrap();
-    assert!(flat(&ear.apply(&x).unwrap()).iter().all(|y| y.is_finite() && *y < 0.01));
-    assert!(gradient(&ear, &x).iter().all(|&g| g == 0.0));
+    assert!(flat(&cochleagram.apply(&x).unwrap()).iter().all(|y| y.is_finite() && *y < 0.01));
+    assert!(gradient(&cochleagram, &x).iter().all(|&g| g == 0.0));
 }
 
 #[test]
@@ -131,17 +134,17 @@ fn cochcnn9_equals_pytorch_at_every_stage() {
 }
 
 #[test]
-fn crepe_hears_the_pitch_of_tones() {
+fn crepe_estimates_the_pitch_of_tones_within_one_percent() {
     let net = zoo::crepe_tiny().unwrap();
     for hz in [110.0, 220.0, 440.0, 660.0] {
         let tone = Sound::tone(44_100, 0.3, hz, 0.3).unwrap();
-        let heard = zoo::crepe_pitch(&net, &tone).unwrap();
-        assert!((heard / hz - 1.0).abs() < 0.01, "{hz} Hz heard as {heard} Hz");
+        let estimate = zoo::crepe_pitch(&net, &tone).unwrap();
+        assert!((estimate / hz - 1.0).abs() < 0.01, "{hz} Hz was estimated as {estimate} Hz");
     }
 }
 
 #[test]
-fn a_metamer_of_a_sound_is_made_saved_and_shown() {
+fn sound_metamers_are_synthesized_saved_and_displayed() {
     let net = zoo::cochcnn9_from(data("cochcnn9_narrow.safetensors")).unwrap();
     let word = tensors("hearing.safetensors")["speech.waveform"].clone();
     let word = Sound::from_tensor(&word.clamp(-1.0, 1.0).unwrap(), 20_000).unwrap().with_name("a word");
@@ -172,7 +175,7 @@ fn a_metamer_of_a_sound_is_made_saved_and_shown() {
     assert!(Synthesis::new(&net, "relu0", &photo).unwrap_err().to_string().contains("takes sounds"));
 }
 
-/// A network of a cochleagram alone, and a sound for it.
+/// A network that consists of a small cochleagram, and a sound for it.
 fn small() -> (Network, Sound) {
     let config = CochleagramConfig { samples: 4000, filters: 6, sample_factor: 2, ..CochleagramConfig::feather2023() };
     let net = zoo::cochleagram(&Cochleagram::new(config).unwrap()).unwrap();
@@ -180,7 +183,7 @@ fn small() -> (Network, Sound) {
 }
 
 #[test]
-fn presets_for_sounds_start_at_the_level_that_their_sources_state() {
+fn sound_presets_start_at_their_published_level() {
     let (net, noise) = small();
     for (recipe, rms) in
         [(Recipe::fast_sound(), 0.02), (Recipe::feather2019_sound(), 0.01), (Recipe::feather2023_sound(), 1e-7)]
@@ -193,24 +196,24 @@ fn presets_for_sounds_start_at_the_level_that_their_sources_state() {
 }
 
 #[test]
-fn a_metamer_of_a_network_without_classes_is_told_without_answers() {
+fn a_metamer_without_classes_is_displayed_without_class_names() {
     let (net, noise) = small();
     let mut run = Synthesis::new(&net, "cochleagram", &noise).unwrap().quiet().start().unwrap();
     run.step(1).unwrap();
     let progress = run.mime_bundles()[0].plain().to_owned();
     assert!(progress.starts_with("stage cochleagram, recipe fast_sound\n"), "{progress}");
     let bundles = run.finish().unwrap().mime_bundles();
-    let picture = bundles.iter().find(|bundle| bundle.data().contains_key("image/png")).unwrap();
-    let alt = picture.metadata()["image/png"]["alt"].as_str().unwrap();
+    let image = bundles.iter().find(|bundle| bundle.data().contains_key("image/png")).unwrap();
+    let alt = image.metadata()["image/png"]["alt"].as_str().unwrap();
     assert!(alt.starts_with("Original and metamer of pink noise at stage cochleagram. ρ "), "{alt}");
-    for words in [alt, picture.plain()] {
-        assert!(!words.contains("answers") && !words.contains("; .") && !words.contains("original:"), "{words}");
+    for text in [alt, image.plain()] {
+        assert!(!text.contains("answers") && !text.contains("; .") && !text.contains("original:"), "{text}");
     }
 }
 
 #[test]
-fn presets_have_their_own_fingerprints() {
-    let networks = presets().map(|(_, ear)| zoo::cochleagram(&ear).unwrap());
+fn cochleagram_presets_have_different_hashes() {
+    let networks = presets().map(|(_, cochleagram)| zoo::cochleagram(&cochleagram).unwrap());
     let [a, b] = networks.each_ref().map(|network| network.weights_source().weights_sha256.clone());
     assert!(a.len() == 64 && b.len() == 64 && a != b, "{a} {b}");
     let again = zoo::cochleagram(&Cochleagram::feather2023().unwrap()).unwrap();

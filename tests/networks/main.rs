@@ -1,15 +1,15 @@
-//! Networks: checkpoints, ONNX, modules of one's own, the zoo and the front ends.
+//! Networks: checkpoints, ONNX, custom modules, the zoo and hearing front ends.
 
 mod checkpoints;
 #[path = "../common/mod.rs"]
 mod common;
+mod custom_module;
 mod efficient_word_net;
 mod equals_pytorch;
 mod hearing;
 mod inspect;
 mod log_mel;
 mod onnx;
-mod own_network;
 mod pth;
 mod word_networks;
 mod zoo;

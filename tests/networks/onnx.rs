@@ -1,5 +1,5 @@
-//! Networks from ONNX files give onnxruntime's activations at every stage, layer by layer and compiled, and PyTorch's gradients
-//! (scripts/reference/onnx_networks.py); what is not supported is refused by name and place; damaged files never panic.
+//! Networks from ONNX files: activations at every stage, layer by layer and compiled, against onnxruntime, gradients against PyTorch
+//! (scripts/reference/onnx_networks.py), and errors for unsupported and damaged files.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ fn file(name: &str) -> PathBuf {
     data("onnx").join(format!("{name}.onnx"))
 }
 
-/// All stages of the file, for a batch of two pictures, plain and compiled.
+/// Compares all stages of a file, layer by layer and compiled, with onnxruntime for a batch of two images.
 fn compare(name: &str, options: OnnxOptions, classes: usize) -> Network {
     let all = tensors("onnx/activations.safetensors");
     let net = Network::from_onnx(file(name), options).unwrap();
@@ -42,18 +42,18 @@ fn compare(name: &str, options: OnnxOptions, classes: usize) -> Network {
     if let Some(expected) = all.get(&format!("{name}.gradient")) {
         let last = &net.stages().last().unwrap().name;
         let y = Compiled::new(&net, last).unwrap().apply(&x).unwrap();
-        let along = (0..y.elem_count()).map(|i| (((i * 7919) % 1009) as f64 / 1008.0 - 0.5) as f32).collect();
-        let along = Tensor::from_vec(along, y.shape(), &Device::Cpu).unwrap();
-        let off = relative(&flat(&vjp(&y, &along, &x).unwrap()), &flat(expected));
-        assert!(off < 1e-4, "{name}: the gradient is off PyTorch's by {off}");
-        println!("{name}: PyTorch's gradient is met to {off:.1e}");
+        let cotangent = (0..y.elem_count()).map(|i| (((i * 7919) % 1009) as f64 / 1008.0 - 0.5) as f32).collect();
+        let cotangent = Tensor::from_vec(cotangent, y.shape(), &Device::Cpu).unwrap();
+        let off = relative(&flat(&vjp(&y, &cotangent, &x).unwrap()), &flat(expected));
+        assert!(off < 1e-4, "{name}: the gradient differs from PyTorch's by {off}");
+        println!("{name}: the gradient differs from PyTorch's by {off:.1e}");
     }
     println!("{name}: activations off by at most {:.1e}, compiled gradients by {:.1e}", worst[0], worst[1]);
     net
 }
 
 #[test]
-fn a_residual_network_as_pytorch_exports_it() {
+fn a_residual_network_from_pytorchs_exporter_equals_onnxruntime() {
     let net = compare("residual", OnnxOptions::default(), 5);
     assert_eq!(net.name(), "residual");
     assert_eq!(net.input(), &Input::Image { shape: [3, 41, 52], resize: 47 });
@@ -66,24 +66,24 @@ fn a_residual_network_as_pytorch_exports_it() {
 }
 
 #[test]
-fn a_mobile_network_as_pytorchs_newer_exporter_writes_it() {
+fn a_mobile_network_from_pytorchs_newer_exporter_equals_onnxruntime() {
     compare("mobile", OnnxOptions::default(), 6);
 }
 
 #[test]
-fn every_other_operator() {
+fn the_remaining_operators_equal_onnxruntime() {
     compare("by_hand", OnnxOptions::default().unchanged(), 5);
 }
 
 #[test]
-fn channels_last_and_blue_first() {
-    let options = OnnxOptions::default().range(-1.0, 1.0).unwrap().blue_first();
+fn channels_last_bgr_input_equals_onnxruntime() {
+    let options = OnnxOptions::default().range(-1.0, 1.0).unwrap().bgr();
     let net = compare("channels_last", options, 5);
     assert_eq!(net.input().shape(), [3, 18, 23]);
 }
 
 #[test]
-fn stages_of_ones_own() {
+fn user_defined_stages_name_nodes_of_the_graph() {
     let options = || OnnxOptions::default().stage("first", "/Relu").stage("sum", "/Add_output_0");
     let net = Network::from_onnx(file("residual"), options()).unwrap();
     let names: Vec<&str> = net.stages().iter().map(|stage| stage.name.as_str()).collect();
@@ -98,13 +98,13 @@ fn stages_of_ones_own() {
     let frame = OnnxOptions::default().unchanged().stage("frame", "p2");
     let error = Network::from_onnx(file("by_hand"), frame).unwrap_err().to_string();
     assert!(error.contains("Pad \"p2\"") && error.contains("can be no stage"), "{error}");
-    // What stands behind the last stage is not read, so it may be of any kind.
+    // Nodes after the last stage are not read, so they may be unsupported.
     let net = Network::from_onnx(file("refused/operator"), OnnxOptions::default().stage("conv", "conv")).unwrap();
     assert_eq!(net.stage("conv").unwrap().shape, [4, 6, 6]);
 }
 
 #[test]
-fn classes_and_sizes() {
+fn class_names_and_input_sizes_can_be_set() {
     let names = ["a", "b", "c", "d", "e"];
     let net = Network::from_onnx(file("residual"), OnnxOptions::default().classes(names)).unwrap();
     let answer = net.classify(Image::open("photos/dog.jpg").unwrap(), 5).unwrap();
@@ -120,23 +120,23 @@ fn classes_and_sizes() {
 }
 
 #[test]
-fn wrong_options_are_errors() {
+fn invalid_options_are_errors() {
     let message = |result: metamers::Result<OnnxOptions>| result.unwrap_err().to_string();
-    assert!(message(OnnxOptions::default().normalise(&[0.5; 3], &[0.5; 2])).contains("for each channel"));
-    assert!(message(OnnxOptions::default().normalise(&[0.5; 3], &[0.5, 0.0, 0.5])).contains("other than 0"));
-    assert!(message(OnnxOptions::default().normalise(&[f32::NAN; 3], &[0.5; 3])).contains("finite"));
+    assert!(message(OnnxOptions::default().normalize(&[0.5; 3], &[0.5; 2])).contains("for each channel"));
+    assert!(message(OnnxOptions::default().normalize(&[0.5; 3], &[0.5, 0.0, 0.5])).contains("other than 0"));
+    assert!(message(OnnxOptions::default().normalize(&[f32::NAN; 3], &[0.5; 3])).contains("finite"));
     assert!(message(OnnxOptions::default().range(1.0, 1.0)).contains("different"));
-    let two = OnnxOptions::default().normalise(&[0.5; 2], &[0.5; 2]).unwrap();
+    let two = OnnxOptions::default().normalize(&[0.5; 2], &[0.5; 2]).unwrap();
     let error = Network::from_onnx(file("residual"), two).unwrap_err().to_string();
     assert!(error.contains("3 channels") && error.contains("2 means"), "{error}");
 }
 
 #[test]
-fn what_is_not_supported_is_refused_by_name_and_place() {
-    let says = json("onnx/refused.json");
-    let says = says.as_object().unwrap();
-    assert!(says.len() >= 30);
-    for (name, parts) in says {
+fn unsupported_files_are_errors_with_name_and_position() {
+    let expected = json("onnx/refused.json");
+    let expected = expected.as_object().unwrap();
+    assert!(expected.len() >= 30);
+    for (name, parts) in expected {
         let error =
             Network::from_onnx(file(&format!("refused/{name}")), OnnxOptions::default()).unwrap_err().to_string();
         println!("{error}");
@@ -147,12 +147,11 @@ fn what_is_not_supported_is_refused_by_name_and_place() {
     }
 }
 
-/// Reads bytes as a file; whether they are refused.
-fn refused(path: &Path, bytes: &[u8]) -> bool {
+/// Returns whether opening a file of these bytes is an error.
+fn is_rejected(path: &Path, bytes: &[u8]) -> bool {
     std::fs::write(path, bytes).unwrap();
     match Network::from_onnx(path, OnnxOptions::default()) {
         Ok(net) => {
-            // What is taken has sizes that fit each other.
             assert!(!net.stages().is_empty());
             false
         }
@@ -168,16 +167,16 @@ fn refused(path: &Path, bytes: &[u8]) -> bool {
 fn damaged_files_never_panic() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("broken.onnx");
-    assert!(refused(&path, b""));
-    assert!(refused(&path, b"not an ONNX file at all"));
-    assert!(refused(&path, &[0xFF; 64]));
+    assert!(is_rejected(&path, b""));
+    assert!(is_rejected(&path, b"not an ONNX file at all"));
+    assert!(is_rejected(&path, &[0xFF; 64]));
     assert!(Network::from_onnx(folder.path().join("none.onnx"), OnnxOptions::default()).is_err());
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let (mut tried, mut kept) = (0, 0);
     for name in ["residual", "mobile", "by_hand", "channels_last"] {
         let whole = std::fs::read(file(name)).unwrap();
         for _ in 0..100 {
-            assert!(refused(&path, &whole[..random.random_range(0..whole.len() * 9 / 10)]), "{name} cut short");
+            assert!(is_rejected(&path, &whole[..random.random_range(0..whole.len() * 9 / 10)]), "{name}, truncated");
         }
         for _ in 0..1500 {
             let mut bytes = whole.clone();
@@ -186,23 +185,23 @@ fn damaged_files_never_panic() {
                 bytes[at] ^= 1 << random.random_range(0..8);
             }
             tried += 1;
-            kept += usize::from(!refused(&path, &bytes));
+            kept += usize::from(!is_rejected(&path, &bytes));
         }
     }
-    println!("{tried} damaged files, of which {kept} are still networks: the damage is in a weight or a name");
+    println!("{kept} of {tried} damaged files open, because the damage is in a weight or a name");
     assert!(kept < tried);
 }
 
-const REAL: &str = "python scripts/reference/onnx_real.py";
+const MAKE_PUBLISHED: &str = "python scripts/reference/onnx_real.py";
 
-/// All stages of a network that a package ships, against onnxruntime.
-fn compare_real(name: &str, options: OnnxOptions) -> Option<Network> {
-    let path = optional(&format!("target/onnx/{name}.onnx"), REAL)?;
-    let expected = optional(&format!("target/onnx/{name}.safetensors"), REAL)?;
+/// Compares all stages of a published network with onnxruntime; `None` if its file does not exist.
+fn compare_published(name: &str, options: OnnxOptions) -> Option<Network> {
+    let path = optional(&format!("target/onnx/{name}.onnx"), MAKE_PUBLISHED)?;
+    let expected = optional(&format!("target/onnx/{name}.safetensors"), MAKE_PUBLISHED)?;
     let expected = metamers::candle::safetensors::load(expected, &Device::Cpu).unwrap();
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     let net = Network::from_onnx(path, options).unwrap();
-    println!("{name}: read in {:.2} s", begun.elapsed().as_secs_f64());
+    println!("{name}: read in {:.2} s", started.elapsed().as_secs_f64());
     assert_eq!(net.stages().len() + 1, expected.len());
     let x = &expected["x"];
     let mut worst = [0f64; 2];
@@ -226,20 +225,20 @@ fn compare_real(name: &str, options: OnnxOptions) -> Option<Network> {
 }
 
 #[test]
-fn a_classifier_from_caffe_by_way_of_tensorflow() {
+fn open_nsfw_equals_onnxruntime() {
     let options =
-        OnnxOptions::default().normalise(&[104.0, 117.0, 123.0].map(|mean| mean / 255.0), &[1.0 / 255.0; 3]).unwrap();
-    let options = options.blue_first().classes(["safe", "not safe"]);
-    let Some(net) = compare_real("open-nsfw", options) else { return };
+        OnnxOptions::default().normalize(&[104.0, 117.0, 123.0].map(|mean| mean / 255.0), &[1.0 / 255.0; 3]).unwrap();
+    let options = options.bgr().classes(["safe", "not safe"]);
+    let Some(net) = compare_published("open-nsfw", options) else { return };
     let answer = net.classify(Image::open("photos/dog.jpg").unwrap(), 2).unwrap();
     println!("a dog: {answer:?}");
     assert_eq!(answer.top().name, "safe");
 }
 
 #[test]
-fn the_convolutions_of_a_word_network() {
-    compare_real("word_trunk", OnnxOptions::default().unchanged());
-    let Some(whole) = optional("target/onnx/word_whole.onnx", REAL) else { return };
+fn the_trunk_of_a_word_network_equals_onnxruntime() {
+    compare_published("word_trunk", OnnxOptions::default().unchanged());
+    let Some(whole) = optional("target/onnx/word_whole.onnx", MAKE_PUBLISHED) else { return };
     let error = Network::from_onnx(whole, OnnxOptions::default().unchanged()).unwrap_err().to_string();
     println!("{error}");
     assert!(error.contains("node 2 of 141, ReduceMin \"/ReduceMin\": the operator is not supported"), "{error}");

@@ -1,4 +1,4 @@
-//! Zip checkpoints of PyTorch: whole, cut, damaged, and lying about what they hold.
+//! Zip checkpoints of PyTorch: intact, truncated, damaged and inconsistent files.
 
 use std::io::{Cursor, Read, Write};
 
@@ -13,16 +13,16 @@ fn assert_is_tiny(weights: &Checkpoint) {
 }
 
 #[test]
-fn zip_checkpoints_of_pytorch_are_read() {
+fn zip_checkpoints_are_read_and_truncated_ones_are_errors() {
     assert_is_tiny(&Checkpoint::open(data("tiny.pth")).unwrap());
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cut.pth");
+    let path = folder.path().join("truncated.pth");
     let bytes = std::fs::read(data("tiny.pth")).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(Checkpoint::open(&path).err().unwrap().to_string().contains("cut.pth"));
+    assert!(Checkpoint::open(&path).err().unwrap().to_string().contains("truncated.pth"));
 }
 
-/// What these bytes are as a checkpoint; an error names the file.
+/// Opens these bytes as a checkpoint, and asserts that an error names the file.
 fn opened(bytes: &[u8]) -> Option<Checkpoint> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("damaged.pth");
@@ -35,10 +35,10 @@ fn opened(bytes: &[u8]) -> Option<Checkpoint> {
 }
 
 #[test]
-fn a_damaged_zip_checkpoint_is_an_error_or_what_it_was() {
+fn a_damaged_zip_checkpoint_is_an_error_or_gives_the_original_tensors() {
     let whole = std::fs::read(data("tiny.pth")).unwrap();
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-    let (mut same, mut refused) = (0, 0);
+    let (mut same, mut rejected) = (0, 0);
     for _ in 0..2000 {
         let mut bytes = whole.clone();
         if random.random_range(0..4) == 0 {
@@ -49,22 +49,22 @@ fn a_damaged_zip_checkpoint_is_an_error_or_what_it_was() {
                 bytes[at] = random.random();
             }
         }
-        // Between the entries are blanks and dates, which may be anything.
+        // Damage to padding or dates has no effect.
         match opened(&bytes) {
             Some(weights) => {
                 assert_is_tiny(&weights);
                 same += 1;
             }
-            None => refused += 1,
+            None => rejected += 1,
         }
     }
-    println!("{same} were what they were, {refused} are refused");
-    assert!(refused > 500 && same > 50, "{refused} refused, {same} as they were: this tests one side only");
+    println!("{same} unchanged, {rejected} rejected");
+    assert!(rejected > 500 && same > 50, "{rejected} rejected, {same} unchanged: too few of one kind");
 }
 
-/// Its checksums are right, and what they are of is not what PyTorch writes.
+/// The checksums of the file are valid, but its pickle is not one that PyTorch writes.
 #[test]
-fn a_pickle_that_lies_is_no_panic() {
+fn an_inconsistent_pickle_does_not_panic() {
     let with = |pickle: &[u8]| {
         let mut whole = zip::ZipArchive::new(std::fs::File::open(data("tiny.pth")).unwrap()).unwrap();
         let mut changed = zip::ZipWriter::new(Cursor::new(vec![]));
@@ -82,7 +82,7 @@ fn a_pickle_that_lies_is_no_panic() {
     let mut whole = zip::ZipArchive::new(std::fs::File::open(data("tiny.pth")).unwrap()).unwrap();
     whole.by_name("tiny/data.pkl").unwrap().read_to_end(&mut pickle).unwrap();
     assert_is_tiny(&with(&pickle).unwrap());
-    // 50 GB of values, where the file holds 48 bytes.
+    // A shape of 50 GB, where the file holds 48 bytes of data.
     let shape = b"K\x02K\x02K\x01K\x03t";
     let at = pickle.windows(shape.len()).position(|w| w == shape).unwrap();
     assert!(with(&[&pickle[..at], b"J\xff\xff\xff\x7f", &pickle[at + 2..]].concat()).is_none());

@@ -1,11 +1,12 @@
-//! The word networks that ship: PyTorch's activations at every stage (scripts/reference/cochcnn_words.py), and the words they recognise.
+//! The shipped word networks: activations at every stage against PyTorch (scripts/reference/cochcnn_words.py), and recognised
+//! words.
 
 use crate::common::{flat, json, relative, tensors};
 use metamers::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// A network that ships, the name of its file, and how many of the recorded words it recognises (scripts/words/README.md).
+/// The shipped networks, the names of their files, and the numbers of recorded words they recognise (scripts/words/README.md).
 fn networks() -> [(Network, &'static str, usize); 3] {
     [
         (zoo::cochcnn_words().unwrap(), "cochcnn_words", 77),
@@ -22,7 +23,7 @@ fn prepared(file: &str) -> Sound {
     Sound::open(asset(&format!("speech/{file}"))).unwrap().prepare(20_000, 40_000).unwrap()
 }
 
-/// The recording in the middle of 2 s, without its mean, rms 0.1, even where a sample then leaves `[-1, 1]`: what the reference was given.
+/// The recording centered in 2 s, without its mean, at rms 0.1, not clamped to `[-1, 1]`, as in the reference script.
 fn unclamped(file: &str) -> Tensor {
     let sound = Sound::open(asset(&format!("speech/{file}"))).unwrap().fix_length(40_000).unwrap();
     let mean = sound.values().iter().map(|&v| f64::from(v)).sum::<f64>() / 40_000.0;
@@ -44,7 +45,7 @@ fn every_stage_equals_pytorch() {
         let facts = &facts["networks"][name];
         let bytes = std::fs::read(asset(&format!("networks/{name}.safetensors"))).unwrap();
         let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(facts["sha256"], sha256, "{name}: the reference is of other weights");
+        assert_eq!(facts["sha256"], sha256, "{name}: the reference was computed with other weights");
         for (clip, file) in ["seven.wav", "foxtrot.wav"].into_iter().enumerate() {
             let x = unclamped(file);
             let facts = &facts["clips"][clip];
@@ -64,8 +65,8 @@ fn every_stage_equals_pytorch() {
                 assert!(off < 1e-4, "{name}, {file}, {}: off by {off}", stage.name);
                 let whole = projection(&values) - fact["projection"].as_f64().unwrap();
                 let whole = whole.abs() / fact["norm"].as_f64().unwrap();
-                assert!(whole < 1e-4, "{name}, {file}, {}: the whole is off by {whole}", stage.name);
-                println!("{name}, {file}, {}: off by {off:.1e}, the whole by {whole:.1e}", stage.name);
+                assert!(whole < 1e-4, "{name}, {file}, {}: the projection is off by {whole}", stage.name);
+                println!("{name}, {file}, {}: off by {off:.1e}, the projection by {whole:.1e}", stage.name);
             }
             let answers = net.classify_tensor(&x, 5).unwrap();
             for (answer, expected) in answers.scores().iter().zip(facts["top5"].as_array().unwrap()) {
@@ -78,7 +79,7 @@ fn every_stage_equals_pytorch() {
 }
 
 #[test]
-fn recorded_words_of_a_person_never_trained_on_are_recognised() {
+fn recordings_of_an_unseen_speaker_are_recognized() {
     let text = std::fs::read(asset("speech/speech.json")).unwrap();
     let words: Vec<Value> = serde_json::from_slice(&text).unwrap();
     assert_eq!(words.len(), 79);
@@ -87,14 +88,14 @@ fn recorded_words_of_a_person_never_trained_on_are_recognised() {
         for word in &words {
             let answer = net.classify(prepared(word["file"].as_str().unwrap()), 1).unwrap();
             if word["word"] != answer.top().name {
-                missed.push(format!("{} heard as {}", word["word"], answer.top().name));
+                missed.push(format!("{} recognized as {}", word["word"], answer.top().name));
             }
         }
-        let right = words.len() - missed.len();
-        println!("{name}: {right} of {} right", words.len());
-        assert_eq!(right, expected, "{name}: {}", missed.join("; "));
+        let correct = words.len() - missed.len();
+        println!("{name}: {correct} of {} correct", words.len());
+        assert_eq!(correct, expected, "{name}: {}", missed.join("; "));
         if expected > 0 {
-            assert!(missed.iter().any(|words| words == "\"ninety\" heard as yankee"), "{missed:?}");
+            assert!(missed.iter().any(|words| words == "\"ninety\" recognized as yankee"), "{missed:?}");
             assert!(missed.iter().any(|words| words.starts_with("\"goodbye\"")), "{missed:?}");
         }
     }

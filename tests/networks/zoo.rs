@@ -1,4 +1,4 @@
-//! The networks that ship: right answers on real photos, and clear errors for wrong weights.
+//! The shipped image networks: classes of photos, stages, and errors for invalid weights.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,11 +13,11 @@ fn assets() -> std::path::PathBuf {
 }
 
 #[test]
-fn most_shipped_photos_of_an_imagenet_class_are_recognised() {
+fn efficientnet_lite0_classifies_85_percent_of_the_photos_correctly() {
     let net = zoo::efficientnet_lite0().unwrap();
     let text = std::fs::read(assets().join("photos/photos.json")).unwrap();
     let photos: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    let (mut right, mut asked, mut wrong) = (0, 0, vec![]);
+    let (mut correct, mut total, mut wrong) = (0, 0, vec![]);
     for photo in photos.as_array().unwrap() {
         let classes: Vec<u64> = photo["imagenet"].as_array().unwrap().iter().map(|c| c.as_u64().unwrap()).collect();
         if classes.is_empty() {
@@ -26,16 +26,16 @@ fn most_shipped_photos_of_an_imagenet_class_are_recognised() {
         let file = photo["file"].as_str().unwrap();
         let image = Image::open(assets().join("photos").join(Path::new(file).file_name().unwrap())).unwrap();
         let answer = net.classify(&image, 1).unwrap();
-        asked += 1;
+        total += 1;
         if classes.contains(&(answer.top().class as u64)) {
-            right += 1;
+            correct += 1;
         } else {
             wrong.push(format!("{file}: {}", answer.top().name));
         }
     }
-    println!("{right} of {asked} right; wrong: {}", wrong.join("; "));
-    assert!(asked >= 40);
-    assert!(right * 100 >= asked * 85, "only {right} of {asked} are right; wrong: {}", wrong.join("; "));
+    println!("{correct} of {total} correct; wrong: {}", wrong.join("; "));
+    assert!(total >= 40);
+    assert!(correct * 100 >= total * 85, "only {correct} of {total} are correct; wrong: {}", wrong.join("; "));
 }
 
 #[test]
@@ -44,18 +44,18 @@ fn at_least_forty_photos_ship() {
 }
 
 #[test]
-fn the_table_lists_what_a_person_chooses_by() {
+fn stages_report_shape_receptive_field_units_and_parameters() {
     let net = zoo::efficientnet_lite0().unwrap();
     let stage = |name: &str| net.stage(name).unwrap().clone();
     assert_eq!(stage("stem").shape, [32, 112, 112]);
     assert_eq!(stage("stem").receptive_field.size, Some([3, 3]));
-    // Weights and folded biases of the convolution, and the six numbers that normalise the input.
+    // Weights and folded biases of the convolution, and the six parameters of the input normalisation.
     assert_eq!(stage("stem").num_parameters, 32 * 27 + 32 + 6);
     assert_eq!(stage("block0").receptive_field.size, Some([7, 7]));
     assert_eq!(stage("block2").units(), 24 * 56 * 56);
     assert_eq!(stage("features").shape, [1280, 7, 7]);
     assert_eq!(stage("avgpool").receptive_field.size, None);
-    // 4,652,008 trained numbers, less those of batch normalisation that folding merges.
+    // 4,652,008 trained parameters, less those of batch normalisation that folding merges.
     assert_eq!(stage("logits").num_parameters, net.num_parameters());
     assert!((4_500_000..4_652_008).contains(&net.num_parameters()));
     let text = net.mime_bundles()[0].data()["text/plain"].clone();
@@ -63,12 +63,12 @@ fn the_table_lists_what_a_person_chooses_by() {
 }
 
 #[test]
-fn a_stage_costs_only_what_it_needs() {
+fn macs_grow_with_depth_and_exclude_bias_additions() {
     let net = zoo::efficientnet_lite0().unwrap();
     let costs: Vec<usize> = net.stages().iter().map(|s| s.macs).collect();
     assert!(costs.is_sorted());
     assert!(costs[0] * 20 < costs[costs.len() - 1]);
-    // The last layer multiplies each of 1280 numbers once for each class; adding the bias is no multiplication.
+    // The last layer multiplies each of 1280 features once for each class; bias additions do not count.
     assert_eq!(costs[costs.len() - 1] - costs[costs.len() - 2], 1280 * 1000);
 }
 
@@ -86,7 +86,7 @@ fn error_with(change: impl FnOnce(&mut HashMap<String, Tensor>)) -> String {
 }
 
 #[test]
-fn wrong_weights_name_the_file_and_the_tensor() {
+fn errors_for_invalid_weights_name_the_file_and_the_tensor() {
     let name = "_blocks.3._depthwise_conv.weight";
     let missing = error_with(|t| drop(t.remove(name)));
     assert!(missing.contains("changed.safetensors") && missing.contains(name), "{missing}");
@@ -108,42 +108,42 @@ fn wrong_weights_name_the_file_and_the_tensor() {
 }
 
 #[test]
-fn damaged_weights_never_panic_and_never_pass() {
+fn damaged_weights_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("broken.safetensors");
     let whole = std::fs::read(assets().join("networks/efficientnet_lite0.safetensors")).unwrap();
-    let refused = |bytes: &[u8]| {
+    let assert_rejected = |bytes: &[u8]| {
         std::fs::write(&path, bytes).unwrap();
         let error = efficientnet_lite0_from(&path).unwrap_err().to_string();
         assert!(error.contains("broken.safetensors"), "{error}");
     };
-    refused(b"");
-    refused(b"not a safetensors file at all");
-    refused(&[0xFF; 64]);
+    assert_rejected(b"");
+    assert_rejected(b"not a safetensors file at all");
+    assert_rejected(&[0xFF; 64]);
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-    // The names, types, shapes and places of the tensors; before them are notes, which may say anything, behind them blanks.
+    // The names, types, shapes and offsets of the tensors, between free metadata and blanks.
     let header = 8 + u64::from_le_bytes(*whole.first_chunk().unwrap()) as usize;
     let find = |text: &[u8]| whole.windows(text.len()).position(|w| w == text).unwrap();
     let tensors =
         find(b"},\"_conv_stem.weight\"") + 1..header - whole[..header].iter().rev().take_while(|&&b| b == b' ').count();
     assert!(tensors.len() > 20_000);
     for _ in 0..12 {
-        refused(&whole[..random.random_range(0..whole.len())]);
+        assert_rejected(&whole[..random.random_range(0..whole.len())]);
         let mut bytes = whole.clone();
         bytes[random.random_range(0..7)] ^= 0x55;
-        refused(&bytes);
+        assert_rejected(&bytes);
         for _ in 0..4 {
             let mut bytes = whole.clone();
             let at = random.random_range(tensors.clone());
             bytes[at] = bytes[at].wrapping_add(random.random_range(1..=255));
-            refused(&bytes);
+            assert_rejected(&bytes);
         }
     }
     assert!(efficientnet_lite0_from(folder.path().join("none.safetensors")).is_err());
 }
 
 #[test]
-fn a_stage_that_does_not_exist_lists_the_near_ones() {
+fn unknown_stages_and_invalid_inputs_are_errors() {
     let net = zoo::efficientnet_lite0().unwrap();
     let error = net.stage("blok5").unwrap_err().to_string();
     assert!(error.starts_with("no stage named \"blok5\"; did you mean block5"), "{error}");
@@ -153,20 +153,20 @@ fn a_stage_that_does_not_exist_lists_the_near_ones() {
 }
 
 #[test]
-fn efficientnet_lite1_knows_the_shipped_photos() {
+fn efficientnet_lite1_classifies_85_percent_of_the_photos_correctly() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/optional/efficientnet_lite1.safetensors");
     if !path.exists() {
-        return println!("skipped: {} is not there; cargo lab --fetch fetches it", path.display());
+        return println!("skipped: {} does not exist; cargo lab --fetch downloads it", path.display());
     }
     let net = zoo::efficientnet_lite1_from(path).unwrap();
     assert_eq!(net.stage("block5").unwrap().shape, [40, 30, 30]);
     let photos = shipped_photos().unwrap();
     let named: Vec<_> = photos.iter().filter(|photo| !photo.classes().is_empty()).collect();
-    let right = named.iter().filter(|photo| {
+    let correct = named.iter().filter(|photo| {
         let top = net.classify(Image::open(photo.path()).unwrap(), 1).unwrap().top().name.clone();
         photo.classes().contains(&top)
     });
-    let right = right.count();
-    println!("{right} of {} photos right", named.len());
-    assert!(right * 100 >= 85 * named.len(), "{right} of {}", named.len());
+    let correct = correct.count();
+    println!("{correct} of {} photos correct", named.len());
+    assert!(correct * 100 >= 85 * named.len(), "{correct} of {}", named.len());
 }

@@ -1,5 +1,5 @@
-//! AlexNet, VGG, ResNet and CochResNet50 give torchvision's activations at every stage, with the same seeded weights on both sides
-//! (scripts/reference/zoo.py), and CREPE those of torchcrepe (scripts/reference/crepe.py).
+//! Activations at every stage of AlexNet, VGG, ResNet and CochResNet50 against torchvision with the same seeded weights
+//! (scripts/reference/zoo.py), and of CREPE against torchcrepe (scripts/reference/crepe.py).
 
 use crate::common::{flat, json, relative, seeded_file, state_dict, tensors, waveforms};
 use metamers::prelude::*;
@@ -14,10 +14,10 @@ fn compare_stages(name: &str, net: &Network, activations: impl Fn(&str) -> Tenso
     let (facts, samples) = (json("zoo.json"), tensors("zoo.safetensors"));
     let facts = facts[name].as_object().unwrap();
     let stages: Vec<&str> = net.stages().iter().map(|s| s.name.as_str()).collect();
-    assert_eq!(stages.len(), facts.len(), "{name}: a stage is missing here or there");
+    assert_eq!(stages.len(), facts.len(), "{name}: the stages differ from those of the reference");
     for stage in stages {
         let what = format!("{name}, {stage}");
-        crate::common::agree(
+        crate::common::assert_agrees(
             &what,
             &flat(&activations(stage)),
             &facts[stage],
@@ -28,12 +28,12 @@ fn compare_stages(name: &str, net: &Network, activations: impl Fn(&str) -> Tenso
 }
 
 #[test]
-fn alexnet() {
+fn alexnet_equals_pytorch() {
     compare("alexnet", &zoo::alexnet_random(0).unwrap());
 }
 
 #[test]
-fn vgg16_with_its_classifier() {
+fn vgg16_with_classifier_equals_pytorch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vgg16.safetensors");
     seeded_file(&path, state_dict("vgg16"));
@@ -43,22 +43,22 @@ fn vgg16_with_its_classifier() {
 }
 
 #[test]
-fn vgg19() {
+fn vgg19_equals_pytorch() {
     compare("vgg19", &zoo::vgg19_random(0).unwrap());
 }
 
 #[test]
-fn resnet50() {
+fn resnet50_equals_pytorch() {
     compare("resnet50", &zoo::resnet50_random(0).unwrap());
 }
 
 #[test]
-fn resnet101() {
+fn resnet101_equals_pytorch() {
     compare("resnet101", &zoo::resnet101_random(0).unwrap());
 }
 
 #[test]
-fn cochresnet50() {
+fn cochresnet50_equals_pytorch() {
     let net = zoo::cochresnet50_random(0).unwrap();
     let sizes = [
         ("cochleagram", vec![1, 211, 390]),
@@ -77,7 +77,7 @@ fn cochresnet50() {
 }
 
 #[test]
-fn crepe() {
+fn crepe_equals_torchcrepe() {
     let net = zoo::crepe_tiny().unwrap();
     let expected = tensors("crepe.safetensors");
     for (name, wave) in waveforms() {

@@ -1,4 +1,4 @@
-//! The engine's convolutions, forward and backward, against a float64 reference: every code path, odd shapes, and every
+//! The engine's convolutions, forward and backward, against a float64 reference: every kernel, odd shapes, and every
 //! instruction set of this processor.
 
 use metamers::candle::{Device, Tensor};
@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 struct Case {
-    what: &'static str,
+    name: &'static str,
     /// Input channels, output channels, groups.
     channels: [usize; 3],
     size: [usize; 2],
@@ -19,18 +19,18 @@ struct Case {
 }
 
 const CASES: [Case; 12] = [
-    Case { what: "Winograd", channels: [19, 35, 1], size: [31, 26], kernel: [3, 3], stride: 1, pad: 1 },
-    Case { what: "Winograd, small", channels: [64, 48, 1], size: [13, 14], kernel: [3, 3], stride: 1, pad: 1 },
-    Case { what: "Winograd, 5 x 5", channels: [64, 70, 1], size: [27, 25], kernel: [5, 5], stride: 1, pad: 2 },
-    Case { what: "Winograd, many channels", channels: [130, 70, 1], size: [25, 29], kernel: [3, 3], stride: 1, pad: 1 },
-    Case { what: "pointwise", channels: [33, 50, 1], size: [13, 11], kernel: [1, 1], stride: 1, pad: 0 },
-    Case { what: "pointwise, strided", channels: [40, 17, 1], size: [15, 12], kernel: [1, 1], stride: 2, pad: 0 },
-    Case { what: "3 x 3, strided", channels: [20, 21, 1], size: [17, 14], kernel: [3, 3], stride: 2, pad: 1 },
-    Case { what: "5 x 5", channels: [18, 37, 1], size: [13, 16], kernel: [5, 5], stride: 1, pad: 2 },
-    Case { what: "2 x 5", channels: [24, 16, 1], size: [9, 17], kernel: [2, 5], stride: 1, pad: 1 },
-    Case { what: "first layer, 11 x 11", channels: [3, 20, 1], size: [35, 43], kernel: [11, 11], stride: 4, pad: 2 },
-    Case { what: "depthwise", channels: [37, 37, 37], size: [12, 15], kernel: [3, 3], stride: 1, pad: 1 },
-    Case { what: "depthwise, strided", channels: [21, 21, 21], size: [15, 18], kernel: [5, 5], stride: 2, pad: 2 },
+    Case { name: "Winograd", channels: [19, 35, 1], size: [31, 26], kernel: [3, 3], stride: 1, pad: 1 },
+    Case { name: "Winograd, small", channels: [64, 48, 1], size: [13, 14], kernel: [3, 3], stride: 1, pad: 1 },
+    Case { name: "Winograd, 5 x 5", channels: [64, 70, 1], size: [27, 25], kernel: [5, 5], stride: 1, pad: 2 },
+    Case { name: "Winograd, many channels", channels: [130, 70, 1], size: [25, 29], kernel: [3, 3], stride: 1, pad: 1 },
+    Case { name: "pointwise", channels: [33, 50, 1], size: [13, 11], kernel: [1, 1], stride: 1, pad: 0 },
+    Case { name: "pointwise, strided", channels: [40, 17, 1], size: [15, 12], kernel: [1, 1], stride: 2, pad: 0 },
+    Case { name: "3 x 3, strided", channels: [20, 21, 1], size: [17, 14], kernel: [3, 3], stride: 2, pad: 1 },
+    Case { name: "5 x 5", channels: [18, 37, 1], size: [13, 16], kernel: [5, 5], stride: 1, pad: 2 },
+    Case { name: "2 x 5", channels: [24, 16, 1], size: [9, 17], kernel: [2, 5], stride: 1, pad: 1 },
+    Case { name: "first layer, 11 x 11", channels: [3, 20, 1], size: [35, 43], kernel: [11, 11], stride: 4, pad: 2 },
+    Case { name: "depthwise", channels: [37, 37, 37], size: [12, 15], kernel: [3, 3], stride: 1, pad: 1 },
+    Case { name: "depthwise, strided", channels: [21, 21, 21], size: [15, 18], kernel: [5, 5], stride: 2, pad: 2 },
 ];
 
 /// Calls `each(output, input, weight)` with the indices of every product in a convolution.
@@ -54,7 +54,7 @@ fn products(case: &Case, output: [usize; 2], mut each: impl FnMut(usize, usize, 
     }
 }
 
-fn off(found: &[f32], expected: &[f64]) -> f64 {
+fn relative_error(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let square = |x: f64| x * x;
     let difference: f64 = found.iter().zip(expected).map(|(&a, b)| square(f64::from(a) - b)).sum();
@@ -62,7 +62,7 @@ fn off(found: &[f32], expected: &[f64]) -> f64 {
 }
 
 #[test]
-fn every_path_equals_the_float64_reference() {
+fn every_convolution_kernel_equals_the_float64_reference() {
     let mut random = ChaCha8Rng::seed_from_u64(11);
     for case in &CASES {
         let [inputs, outputs, groups] = case.channels;
@@ -92,11 +92,11 @@ fn every_path_equals_the_float64_reference() {
                 z.to_vec()
             });
             let evaluated = evaluated.unwrap();
-            let errors = [off(&evaluated.value, &forward), off(&evaluated.gradient, &backward)];
+            let errors = [relative_error(&evaluated.value, &forward), relative_error(&evaluated.gradient, &backward)];
             assert!(
                 errors.iter().all(|&e| e < 1e-5),
                 "{}, {isa:?}: values and gradient are off by {errors:?}",
-                case.what
+                case.name
             );
         }
     }

@@ -33,7 +33,7 @@ fn run(case: &Value, x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>)
         "global_avg_pool2d" => GlobalAvgPool.apply(x),
         "relu" => Relu::UNBOUNDED.apply(x),
         "relu6" => Relu::RELU6.apply(x),
-        other => panic!("the reference has an operation that this test does not know: {other}"),
+        other => panic!("unknown operation in the reference: {other}"),
     }
 }
 
@@ -41,7 +41,7 @@ fn run(case: &Value, x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>)
 fn values_and_input_gradients_equal_pytorch() {
     let (cases, tensors) = (json("ops.json"), tensors("ops.safetensors"));
     let cases = cases["cases"].as_array().unwrap();
-    assert!(cases.len() >= 40, "the reference file lost its cases");
+    assert!(cases.len() >= 40, "too few cases in the reference file");
     for case in cases {
         let name = case["name"].as_str().unwrap();
         let get = |part: &str| tensors.get(&format!("{name}.{part}"));

@@ -1,5 +1,5 @@
-//! Values and gradients of the compiled engine against the layer-by-layer run, on every instruction set, for networks of odd
-//! shapes and for the networks of the zoo.
+//! Values and gradients of the compiled engine against the layer-by-layer run, on every instruction set, for networks of
+//! random shapes and for the networks of the zoo.
 
 use crate::common::{flat, random_tensor, relative};
 use metamers::candle::{Device, Tensor, Var};
@@ -43,14 +43,14 @@ fn compare_at(net: &Network, x: &Tensor, random: &mut ChaCha8Rng, [value_error, 
     }
 }
 
-struct Maker<'a> {
+struct NetworkBuilder<'a> {
     b: Builder,
     random: &'a mut ChaCha8Rng,
     /// Channels of each node.
     channels: Vec<usize>,
 }
 
-impl Maker<'_> {
+impl NetworkBuilder<'_> {
     fn conv(&mut self, x: NodeId, inputs: usize, outputs: usize, config: Conv2dConfig, kernel: [usize; 2]) -> NodeId {
         let weight = random_tensor(&[outputs, inputs / config.groups, kernel[0], kernel[1]], self.random);
         let scale = (inputs / config.groups * kernel[0] * kernel[1]) as f64;
@@ -65,15 +65,15 @@ fn config(stride: [usize; 2], padding: Padding, groups: usize) -> Conv2dConfig {
     Conv2dConfig { stride, padding, groups, ..Conv2dConfig::default() }
 }
 
-fn maker<'a>(name: &str, shape: [usize; 3], random: &'a mut ChaCha8Rng) -> Maker<'a> {
-    Maker { b: Builder::new(name, Input::Image { shape, resize: shape[1] }), random, channels: vec![] }
+fn network_builder<'a>(name: &str, shape: [usize; 3], random: &'a mut ChaCha8Rng) -> NetworkBuilder<'a> {
+    NetworkBuilder { b: Builder::new(name, Input::Image { shape, resize: shape[1] }), random, channels: vec![] }
 }
 
 #[test]
-fn single_convolutions_of_odd_shapes() {
+fn convolutions_of_random_shapes_equal_the_layer_by_layer_run() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let mut done = 0;
-    while done < 40 {
+    let mut tested = 0;
+    while tested < 40 {
         let mut pair = |low: usize, high: usize| [random.random_range(low..=high), random.random_range(low..=high)];
         let (kernel, stride, dilation) = (pair(1, 5), pair(1, 3), pair(1, 2));
         let (before, after, size) = (pair(0, 3), pair(0, 3), pair(4, 17));
@@ -83,9 +83,9 @@ fn single_convolutions_of_odd_shapes() {
             continue;
         }
         let (inputs, outputs) = (random.random_range(1..40), random.random_range(1..40));
-        let depthwise = done % 3 == 0;
+        let depthwise = tested % 3 == 0;
         let (outputs, groups) = if depthwise { (inputs, inputs) } else { (outputs, 1) };
-        let mut m = maker("convolution", [inputs, size[0], size[1]], &mut random);
+        let mut m = network_builder("convolution", [inputs, size[0], size[1]], &mut random);
         let config = Conv2dConfig { stride, dilation, padding, groups };
         let x = m.b.input();
         let y = m.conv(x, inputs, outputs, config, kernel);
@@ -94,17 +94,17 @@ fn single_convolutions_of_odd_shapes() {
         m.b.stage("clip", z).unwrap();
         // After another layer, so that the gradient passes a ReLU mask.
         let w = m.conv(z, outputs, 5, Conv2dConfig::default(), [1, 1]);
-        m.b.stage("behind", w).unwrap();
+        m.b.stage("after", w).unwrap();
         let net = m.b.finish().unwrap();
-        compare(&net, 1 + done % 2, &mut random);
-        done += 1;
+        compare(&net, 1 + tested % 2, &mut random);
+        tested += 1;
     }
 }
 
 #[test]
-fn a_network_of_every_layer() {
+fn a_network_with_every_layer_equals_the_layer_by_layer_run() {
     let mut random = ChaCha8Rng::seed_from_u64(2);
-    let mut m = maker("every layer", [3, 23, 30], &mut random);
+    let mut m = network_builder("every layer", [3, 23, 30], &mut random);
     let x = m.b.input();
     let x = m.b.channel_affine(x, ChannelAffine::new(&[2.0, 1.5, 1.0], &[-1.0, 0.1, 0.0]).unwrap()).unwrap();
     let x = m.conv(x, 3, 20, config([2, 2], Padding::all(3), 1), [7, 7]);
@@ -160,7 +160,7 @@ fn a_network_of_every_layer() {
     }
 }
 
-impl Maker<'_> {
+impl NetworkBuilder<'_> {
     /// The shape of a node, from a stage that marks it.
     fn b_shape(&mut self, node: NodeId) -> [usize; 3] {
         self.b.shape(node).unwrap().try_into().unwrap()
@@ -168,9 +168,9 @@ impl Maker<'_> {
 }
 
 #[test]
-fn the_input_and_layers_directly_after_it() {
+fn stages_at_and_directly_after_the_input_equal_the_layer_by_layer_run() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
-    let mut m = maker("input", [5, 6, 9], &mut random);
+    let mut m = network_builder("input", [5, 6, 9], &mut random);
     let x = m.b.input();
     m.b.stage("input", x).unwrap();
     let y = m.b.relu(x, Relu { max: 0.7 }).unwrap();
@@ -189,7 +189,7 @@ fn the_input_and_layers_directly_after_it() {
 }
 
 #[test]
-fn winograd_convolutions() {
+fn winograd_convolutions_equal_the_layer_by_layer_run() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
     // Narrow layers, which each thread computes alone, and wide ones, which the threads share; different paddings, numbers of
     // tiles and image sizes, so that each scheme is selected.
@@ -202,7 +202,7 @@ fn winograd_convolutions() {
         (5, 130, 70, [27, 17], [4, 0, 1, 3]),
     ];
     for (side, inputs, outputs, size, [top, bottom, left, right]) in cases {
-        let mut m = maker("tiles", [5, size[0], size[1]], &mut random);
+        let mut m = network_builder("tiles", [5, size[0], size[1]], &mut random);
         let x = m.b.input();
         let x = m.conv(x, 5, inputs, Conv2dConfig::default(), [1, 1]);
         let x = m.b.relu(x, Relu::UNBOUNDED).unwrap();
@@ -210,7 +210,7 @@ fn winograd_convolutions() {
         m.b.stage("conv", y).unwrap();
         let y = m.b.relu(y, Relu { max: 0.5 }).unwrap();
         let y = m.conv(y, outputs, 16, config([1, 1], Padding::all(1), 1), [3, 3]);
-        m.b.stage("behind", y).unwrap();
+        m.b.stage("after", y).unwrap();
         let net = m.b.finish().unwrap();
         for batch in [1, 2] {
             compare(&net, batch, &mut random);
@@ -219,7 +219,7 @@ fn winograd_convolutions() {
 }
 
 #[test]
-fn hearing_networks() {
+fn hearing_networks_equal_the_layer_by_layer_run() {
     let mut random = ChaCha8Rng::seed_from_u64(9);
     let words = ["speech/seven.wav", "speech/november.wav"];
     // With noise, because in silence many values in a max pool's window are equal up to rounding.
@@ -237,7 +237,7 @@ fn hearing_networks() {
 }
 
 #[test]
-fn one_thread_and_two_give_the_same_bits() {
+fn results_are_bit_identical_for_one_and_two_threads() {
     let mut random = ChaCha8Rng::seed_from_u64(7);
     let net = zoo::efficientnet_lite0().unwrap();
     let x = flat(&random_tensor(&[1, 3, 224, 224], &mut random));
@@ -269,7 +269,7 @@ fn a_later_forward_pass_does_not_change_an_earlier_gradient() {
 }
 
 #[test]
-fn wrong_inputs_are_errors() {
+fn invalid_inputs_and_stages_are_errors() {
     let net = zoo::efficientnet_lite0().unwrap();
     let compiled = Compiled::new(&net, "stem").unwrap();
     let zeros = |shape: &[usize]| Tensor::zeros(shape, metamers::candle::DType::F32, &Device::Cpu).unwrap();
@@ -285,10 +285,10 @@ fn wrong_inputs_are_errors() {
 }
 
 #[test]
-fn efficientnet_lite0_at_every_stage() {
+fn efficientnet_lite0_equals_the_layer_by_layer_run_at_every_stage() {
     let mut random = ChaCha8Rng::seed_from_u64(4);
     let net = zoo::efficientnet_lite0().unwrap();
-    // Rounding flips some of the six million ReLUs (see at_depth.rs). tests/networks/equals_pytorch.rs also runs the compiled
+    // Rounding flips some of the six million ReLUs (see deep_networks.rs). tests/networks/equals_pytorch.rs also runs the compiled
     // engine, with stricter tolerances.
     compare_within(&net, 1, &mut random, [1e-5, 5e-3]);
 }

@@ -1,4 +1,4 @@
-//! The fallback of each operation, composed of candle's, against the operation's own implementation, on the CPU.
+//! The fallback of each operation, composed of candle's operations, against its CPU implementation.
 
 use crate::common::{flat, relative};
 use crate::pools::{avg_pool, max_pool};
@@ -18,21 +18,21 @@ fn random(shape: &[usize], random: &mut ChaCha8Rng) -> Tensor {
 fn compare(op: &impl Frozen, x: &Tensor) {
     let mut numbers = ChaCha8Rng::seed_from_u64(1);
     let x = Var::from_tensor(x).unwrap();
-    let (own, composed) = (op.apply(&x).unwrap(), op.fallback(&x).unwrap());
-    assert_eq!(own.dims(), composed.dims(), "{op:?}");
-    let off = relative(&flat(&composed), &flat(&own));
+    let (native, composed) = (op.apply(&x).unwrap(), op.fallback(&x).unwrap());
+    assert_eq!(native.dims(), composed.dims(), "{op:?}");
+    let off = relative(&flat(&composed), &flat(&native));
     assert!(off < 1e-6, "{op:?} of {:?}: values are off by {off}", x.dims());
-    let cotangent = random(own.dims(), &mut numbers);
-    let [own, composed] = [&own, &composed].map(|y| flat(&vjp(y, &cotangent, &x).unwrap()));
-    let off = relative(&composed, &own);
+    let cotangent = random(native.dims(), &mut numbers);
+    let [native, composed] = [&native, &composed].map(|y| flat(&vjp(y, &cotangent, &x).unwrap()));
+    let off = relative(&composed, &native);
     assert!(off < 1e-6, "{op:?} of {:?}: the gradient is off by {off}", x.dims());
 }
 
 #[test]
-fn windows_of_odd_shapes() {
+fn convolution_and_pool_fallbacks_equal_their_implementations() {
     let mut numbers = ChaCha8Rng::seed_from_u64(2);
-    let mut done = 0;
-    while done < 40 {
+    let mut tested = 0;
+    while tested < 40 {
         let mut pair = |low: usize, high: usize| [numbers.random_range(low..=high), numbers.random_range(low..=high)];
         let (kernel, stride, dilation) = (pair(1, 5), pair(1, 3), pair(1, 2));
         let (before, after, size) = (pair(0, 2), pair(0, 2), pair(4, 15));
@@ -41,31 +41,31 @@ fn windows_of_odd_shapes() {
         if window.output(size).is_err() {
             continue;
         }
-        let [groups, inputs, outputs] = [[1, 5, 7], [2, 6, 4], [3, 3, 6]][done % 3];
+        let [groups, inputs, outputs] = [[1, 5, 7], [2, 6, 4], [3, 3, 6]][tested % 3];
         let weight = random(&[outputs, inputs / groups, kernel[0], kernel[1]], &mut numbers);
-        let bias = (done % 2 == 0).then(|| random(&[outputs], &mut numbers));
+        let bias = (tested % 2 == 0).then(|| random(&[outputs], &mut numbers));
         let config = Conv2dConfig { stride, dilation, padding, groups };
         let x = random(&[2, inputs, size[0], size[1]], &mut numbers);
         compare(&Conv2d::new(&weight, bias.as_ref(), config).unwrap(), &x);
-        let largest = max_pool(window, done % 2 == 0);
+        let largest = max_pool(window, tested % 2 == 0);
         if largest.output_shape(x.dims()).is_ok() && dilation == [1, 1] {
             compare(&largest, &x);
         }
-        let mean = avg_pool(window, done % 2 == 0, done % 4 < 2);
+        let mean = avg_pool(window, tested % 2 == 0, tested % 4 < 2);
         if mean.output_shape(x.dims()).is_ok() {
             compare(&mean, &x);
         }
-        done += 1;
+        tested += 1;
     }
 }
 
 #[test]
-fn everything_else() {
+fn fallbacks_of_other_operations_equal_their_implementations() {
     let mut numbers = ChaCha8Rng::seed_from_u64(3);
     let x = (random(&[2, 5, 7, 9], &mut numbers) * 8.0).unwrap();
-    for clip in [Relu::UNBOUNDED, Relu::RELU6] {
-        compare(&clip, &x);
-        compare(&StraightThroughRelu(clip), &x);
+    for relu in [Relu::UNBOUNDED, Relu::RELU6] {
+        compare(&relu, &x);
+        compare(&StraightThroughRelu(relu), &x);
     }
     compare(&ChannelAffine::new(&[1.0, -2.0, 0.5, 3.0, 0.1], &[0.0, 1.0, -1.0, 0.3, 2.0]).unwrap(), &x);
     compare(&GlobalAvgPool, &x);
@@ -81,7 +81,7 @@ fn everything_else() {
 }
 
 #[test]
-fn limits_and_nan_are_kept() {
+fn fallbacks_agree_at_bounds_ties_and_nan() {
     let x = Tensor::new(&[[[[-1f32, 0.0, 3.0, 6.0, f32::NAN, f32::INFINITY, 6.0, 6.0]]]], &Device::Cpu).unwrap();
     let x = Var::from_tensor(&x).unwrap();
     let bits = |y: Tensor| flat(&y).iter().map(|v| v.to_bits()).collect::<Vec<_>>();

@@ -120,7 +120,7 @@ fn check(
         below[i] -= step;
         let difference = (sum(&above) - sum(&below)) / (2.0 * step);
         let error = (f64::from(gradient[i]) - difference).abs();
-        assert!(error < 1e-4 * difference.abs().max(1.0), "{name}: input {i}: {} and not {difference}", gradient[i]);
+        assert!(error < 1e-4 * difference.abs().max(1.0), "{name}: input {i}: {}, expected {difference}", gradient[i]);
     }
 }
 
@@ -154,10 +154,10 @@ fn widened(tensor: &Tensor) -> Vec<f64> {
 }
 
 #[test]
-fn convolutions_of_any_shape() {
+fn convolution_gradients_equal_finite_differences() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let (mut done, mut depthwise) = (0, 0);
-    while done < 40 {
+    let (mut tested, mut depthwise) = (0, 0);
+    while tested < 40 {
         let w = random_window(&mut random, true);
         let groups = random.random_range(1..=3);
         let (depth, per_group) = (random.random_range(1..=3), random.random_range(1..=3));
@@ -174,17 +174,17 @@ fn convolutions_of_any_shape() {
         let out = conv.apply(&x).unwrap().dims().to_vec();
         let reference = |v: &[f64]| convolve(v, shape, &widened(&weight), &widened(&bias), depth, &w, &out);
         check(&format!("{conv:?} {w:?}"), &x, |x| conv.apply(x).unwrap(), reference, &mut random);
-        done += 1;
+        tested += 1;
         depthwise += usize::from(depth == 1);
     }
     assert!(depthwise > 5, "too few depthwise cases");
 }
 
 #[test]
-fn pools_of_any_shape() {
+fn pool_gradients_equal_finite_differences() {
     let mut random = ChaCha8Rng::seed_from_u64(2);
-    let mut done = 0;
-    while done < 40 {
+    let mut tested = 0;
+    while tested < 40 {
         let ceil = random.random::<bool>();
         let w = random_window(&mut random, false);
         let shape = [random.random_range(1..=2), 2, random.random_range(2..=9), random.random_range(3..=8)];
@@ -212,19 +212,19 @@ fn pools_of_any_shape() {
             };
             check(&format!("{avg:?}"), &x, |x| avg.apply(x).unwrap(), |v| pool(v, shape, &w, &out, mean), &mut random);
         }
-        done += 1;
+        tested += 1;
     }
 }
 
 #[test]
-fn layers_without_a_window() {
+fn elementwise_global_and_linear_gradients_equal_finite_differences() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let shape = [2, 3, 5, 4];
     let x = random_tensor(&shape, &mut random);
     check("relu", &x, |x| Relu::UNBOUNDED.apply(x).unwrap(), |v| v.iter().map(|x| x.max(0.0)).collect(), &mut random);
     let ceiling = Relu { max: 0.5 };
     let clipped = |v: &[f64]| v.iter().map(|x| x.clamp(0.0, 0.5)).collect();
-    check("clip", &x, |x| ceiling.apply(x).unwrap(), clipped, &mut random);
+    check("ReLU with an upper bound", &x, |x| ceiling.apply(x).unwrap(), clipped, &mut random);
 
     let affine = ChannelAffine::new(&[2.0, -0.5, 3.0], &[0.25, 1.0, -1.0]).unwrap();
     let scaled = |v: &[f64]| {
@@ -247,7 +247,7 @@ fn layers_without_a_window() {
 }
 
 #[test]
-fn norms_of_a_whole_input() {
+fn normalization_gradients_equal_finite_differences() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
     let x = random_tensor(&[3, 13], &mut random);
     let each = |f: fn(&[f64]) -> Vec<f64>| move |v: &[f64]| v.chunks(13).flat_map(f).collect::<Vec<f64>>();
@@ -256,21 +256,21 @@ fn norms_of_a_whole_input() {
         let deviation = (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 12.0).sqrt();
         x.iter().map(|v| (v - mean) / deviation).collect()
     });
-    check("frame norm", &x, |x| Standardize { samples: 13 }.apply(x).unwrap(), deviations, &mut random);
+    check("standardize", &x, |x| Standardize { samples: 13 }.apply(x).unwrap(), deviations, &mut random);
     let range = each(|x| {
         let (low, high) = x.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
         x.iter().map(|v| 2.0 * (v - low) / (high - low) - 1.0).collect()
     });
-    check("range norm", &x, |x| MinMaxNorm.apply(x).unwrap(), range, &mut random);
+    check("min-max norm", &x, |x| MinMaxNorm.apply(x).unwrap(), range, &mut random);
     let unit = each(|x| {
         let length = x.iter().map(|v| v * v).sum::<f64>().sqrt();
         x.iter().map(|v| v / length).collect()
     });
-    check("unit norm", &x, |x| L2Norm.apply(x).unwrap(), unit, &mut random);
+    check("L2 norm", &x, |x| L2Norm.apply(x).unwrap(), unit, &mut random);
 }
 
 #[test]
-fn norms_of_silence_have_finite_values_and_gradients() {
+fn normalization_of_silence_has_finite_values_and_gradients() {
     let zeros = Var::zeros((1, 5), metamers::candle::DType::F32, &Device::Cpu).unwrap();
     let seed = Tensor::new(&[[1f32, -2.0, 3.0, 0.5, 0.25]], &Device::Cpu).unwrap();
     let stretched = MinMaxNorm.apply(&zeros).unwrap();
@@ -278,19 +278,22 @@ fn norms_of_silence_have_finite_values_and_gradients() {
     assert_eq!(flat(&vjp(&stretched, &seed, &zeros).unwrap()), [0.0; 5]);
     let frame = Standardize { samples: 5 }.apply(&zeros).unwrap();
     assert_eq!(flat(&frame), [0.0; 5]);
-    let along = seed.reshape((1, 1, 5, 1)).unwrap();
+    let cotangent = seed.reshape((1, 1, 5, 1)).unwrap();
     // The gradient minus its mean, 0.55, is divided by the minimum deviation.
     let expected = [0.45f64, -2.55, 2.45, -0.05, -0.3].map(|g| g / 1e-10);
-    let pulled = flat(&vjp(&frame, &along, &zeros).unwrap());
-    pulled.iter().zip(expected).for_each(|(&g, e)| assert!((f64::from(g) / e - 1.0).abs() < 1e-5, "{g} and not {e}"));
+    let gradient = flat(&vjp(&frame, &cotangent, &zeros).unwrap());
+    gradient
+        .iter()
+        .zip(expected)
+        .for_each(|(&g, e)| assert!((f64::from(g) / e - 1.0).abs() < 1e-5, "{g}, expected {e}"));
     let unit = L2Norm.apply(&zeros).unwrap();
     assert_eq!(flat(&unit), [0.0; 5]);
-    let pulled = flat(&vjp(&unit, &seed, &zeros).unwrap());
-    assert!((f64::from(pulled[2]) / 3e12 - 1.0).abs() < 1e-6, "{pulled:?}");
+    let gradient = flat(&vjp(&unit, &seed, &zeros).unwrap());
+    assert!((f64::from(gradient[2]) / 3e12 - 1.0).abs() < 1e-6, "{gradient:?}");
 }
 
 #[test]
-fn the_straight_through_relu_passes_every_gradient() {
+fn the_straight_through_relu_passes_gradients_unchanged() {
     let x = Var::new(&[-2f32, -0.0, 0.5, 6.0, 9.0], &Device::Cpu).unwrap();
     let y = StraightThroughRelu(Relu::RELU6).apply(&x).unwrap();
     assert_eq!(flat(&y), [0.0, 0.0, 0.5, 6.0, 6.0]);
@@ -299,7 +302,7 @@ fn the_straight_through_relu_passes_every_gradient() {
 }
 
 #[test]
-fn relu_and_max_pool_keep_nan() {
+fn relu_and_max_pool_propagate_nan() {
     let x = Tensor::new(&[f32::NAN, 1.0], &Device::Cpu).unwrap();
     assert!(flat(&Relu::UNBOUNDED.apply(&x).unwrap())[0].is_nan());
     let plane = Tensor::new(&[[[[f32::NAN, 1.0], [2.0, 3.0]]]], &Device::Cpu).unwrap();
@@ -307,7 +310,7 @@ fn relu_and_max_pool_keep_nan() {
 }
 
 #[test]
-fn wrong_inputs_are_errors() {
+fn invalid_shapes_and_types_are_errors() {
     let weight = Tensor::zeros((4, 3, 3, 3), metamers::candle::DType::F32, &Device::Cpu).unwrap();
     let conv = Conv2d::new(&weight, None, Conv2dConfig::default()).unwrap();
     let message = |x: Tensor| conv.apply(&x).unwrap_err().to_string();
@@ -324,12 +327,12 @@ fn wrong_inputs_are_errors() {
 }
 
 #[test]
-fn a_tensor_that_is_not_contiguous_gives_the_same() {
+fn a_noncontiguous_tensor_gives_the_same_values() {
     let mut random = ChaCha8Rng::seed_from_u64(4);
     let x = random_tensor(&[1, 3, 6, 5], &mut random);
     let weight = random_tensor(&[2, 3, 3, 3], &mut random);
     let conv = Conv2d::new(&weight, None, Conv2dConfig::default()).unwrap();
-    let turned = x.transpose(2, 3).unwrap().contiguous().unwrap().transpose(2, 3).unwrap();
-    assert!(!turned.is_contiguous());
-    assert_eq!(flat(&conv.apply(&turned).unwrap()), flat(&conv.apply(&x).unwrap()));
+    let transposed = x.transpose(2, 3).unwrap().contiguous().unwrap().transpose(2, 3).unwrap();
+    assert!(!transposed.is_contiguous());
+    assert_eq!(flat(&conv.apply(&transposed).unwrap()), flat(&conv.apply(&x).unwrap()));
 }

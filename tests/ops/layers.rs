@@ -1,4 +1,4 @@
-//! Layers that join or reshape, against direct arithmetic; and empty batches.
+//! Concat, flatten, linear and normalize against direct arithmetic, and empty batches.
 
 use crate::common::flat;
 use metamers::network::{Builder, Input, Layer};
@@ -11,7 +11,7 @@ fn input() -> Input {
     Input::Image { shape: [2, 4, 3], resize: 4 }
 }
 
-/// Distinct values, none of them at a ReLU's limit.
+/// Distinct values, none of them at the kink of a ReLU.
 fn values(count: usize) -> Vec<f32> {
     (0..count).map(|i| (i as f32 * 0.37).sin()).collect()
 }
@@ -21,7 +21,7 @@ fn batch(n: usize) -> Var {
 }
 
 #[test]
-fn concat_puts_channels_side_by_side() {
+fn concat_joins_inputs_along_the_channel_axis() {
     let mut b = Builder::new("joined", input());
     let relu = b.relu(b.input(), Relu::UNBOUNDED).unwrap();
     let joined = b.layer(Layer::Concat, &[b.input(), relu, b.input()]).unwrap();
@@ -43,14 +43,14 @@ fn concat_puts_channels_side_by_side() {
     let cotangent = Tensor::from_vec(values(144), (2, 6, 4, 3), &Device::Cpu).unwrap();
     let gradient = flat(&vjp(&y, &cotangent, &x).unwrap());
     for (i, (&g, &x)) in gradient.iter().zip(&x_values).enumerate() {
-        let way = |k: usize| values(144)[i / 24 * 72 + k * 24 + i % 24];
-        let expected = way(0) + if x > 0.0 { way(1) } else { 0.0 } + way(2);
+        let path = |k: usize| values(144)[i / 24 * 72 + k * 24 + i % 24];
+        let expected = path(0) + if x > 0.0 { path(1) } else { 0.0 } + path(2);
         assert!((g - expected).abs() < 1e-6, "{i}: {g}, expected {expected}");
     }
 }
 
 #[test]
-fn concat_refuses_what_does_not_fit() {
+fn concat_rejects_mismatched_shapes_and_empty_lists() {
     let mut b = Builder::new("joined", input());
     let pooled = b.max_pool2d(b.input(), MaxPool2d::new(Window::square(2))).unwrap();
     let error = b.layer(Layer::Concat, &[b.input(), pooled]).unwrap_err().to_string();
@@ -59,7 +59,7 @@ fn concat_refuses_what_does_not_fit() {
 }
 
 #[test]
-fn flatten_keeps_the_order_and_sees_the_whole_input() {
+fn flatten_is_row_major_with_an_unbounded_receptive_field() {
     let weight = Tensor::from_vec(values(72), (3, 24), &Device::Cpu).unwrap();
     let mut b = Builder::new("flat", input());
     let flattened = b.layer(Layer::Flatten, &[b.input()]).unwrap();
@@ -70,7 +70,7 @@ fn flatten_keeps_the_order_and_sees_the_whole_input() {
     let net = b.finish().unwrap();
     let (flat_stage, out) = (net.stage("flat").unwrap(), net.stage("out").unwrap());
     assert_eq!((flat_stage.shape.as_slice(), flat_stage.receptive_field.size), ([24].as_slice(), None));
-    assert_eq!((out.num_parameters, out.macs), (75, 72), "a bias is not multiplied");
+    assert_eq!((out.num_parameters, out.macs), (75, 72), "bias additions do not count");
     let x = batch(2);
     assert_eq!(flat(&net.forward_to("flat", &x).unwrap()), flat(&x));
     let y = flat(&net.forward_to("out", &x).unwrap());
@@ -83,7 +83,7 @@ fn flatten_keeps_the_order_and_sees_the_whole_input() {
 }
 
 #[test]
-fn normalising_takes_the_mean_and_divides_by_the_deviation() {
+fn normalize_subtracts_the_mean_and_divides_by_the_deviation() {
     // ImageNet's mean and standard deviation, from torchvision.
     let (mean, deviation) = ([0.485f32, 0.456, 0.406], [0.229f32, 0.224, 0.225]);
     let op = ChannelAffine::normalize(&mean, &deviation).unwrap();
@@ -100,7 +100,7 @@ fn normalising_takes_the_mean_and_divides_by_the_deviation() {
 }
 
 #[test]
-fn a_batch_of_nothing_stays_one_through_every_layer() {
+fn every_layer_accepts_an_empty_batch() {
     let weight = |shape: &[usize]| Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap();
     let same = Conv2dConfig { padding: Padding::all(1), ..Default::default() };
     let mut b = Builder::new("all", input());
@@ -121,11 +121,11 @@ fn a_batch_of_nothing_stays_one_through_every_layer() {
     let x = b.linear(x, Linear::new(&weight(&[5, 8]), None).unwrap()).unwrap();
     b.stage("out", x).unwrap();
     let net = b.finish().unwrap();
-    let nothing = Var::from_tensor(&Tensor::zeros((0, 2, 4, 3), DType::F32, &Device::Cpu).unwrap()).unwrap();
+    let empty = Var::from_tensor(&Tensor::zeros((0, 2, 4, 3), DType::F32, &Device::Cpu).unwrap()).unwrap();
     for (stage, shape) in [("pooled", vec![0, 4, 2, 1]), ("mean", vec![0, 4]), ("out", vec![0, 5])] {
-        let y = net.forward_to(stage, &nothing).unwrap();
+        let y = net.forward_to(stage, &empty).unwrap();
         assert_eq!(y.dims(), shape, "{stage}");
-        assert_eq!(vjp(&y, &y, &nothing).unwrap().dims(), [0, 2, 4, 3], "{stage}");
+        assert_eq!(vjp(&y, &y, &empty).unwrap().dims(), [0, 2, 4, 3], "{stage}");
     }
     assert_eq!(net.forward_to("out", &batch(2)).unwrap().dims(), [2, 5]);
 }

@@ -1,4 +1,4 @@
-//! Pools from the arguments of PyTorch's.
+//! Pools from PyTorch's arguments.
 
 use metamers::ops::{AvgPool2d, MaxPool2d, Window};
 

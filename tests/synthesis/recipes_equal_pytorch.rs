@@ -1,4 +1,4 @@
-//! The presets take the same steps as the same recipes in PyTorch with float64 (scripts/reference/recipes.py).
+//! The steps of the recipe presets against PyTorch in float64 (scripts/reference/recipes.py).
 
 use crate::common::{flat, json, relative, tensors};
 use metamers::network::{Builder, Input};
@@ -21,7 +21,7 @@ fn tiny(tensors: &std::collections::HashMap<String, Tensor>) -> Network {
 }
 
 #[test]
-fn each_preset_takes_the_steps_of_pytorch() {
+fn presets_take_the_same_steps_as_pytorch() {
     let (facts, tensors) = (json("recipes.json"), tensors("recipes.safetensors"));
     let net = tiny(&tensors);
     let target = Image::from_tensor(&tensors["target"]).unwrap();
@@ -42,16 +42,16 @@ fn each_preset_takes_the_steps_of_pytorch() {
             let (got, expected) = (run.history()[step].loss, loss.as_f64().unwrap());
             assert!((got - expected).abs() < 1e-5 * expected, "{name}, step {step}: loss {got}, expected {expected}");
         }
-        let moved: Vec<f32> = run.pixels().iter().zip(flat(&tensors["start"])).map(|(a, b)| a - b).collect();
+        let change: Vec<f32> = run.pixels().iter().zip(flat(&tensors["start"])).map(|(a, b)| a - b).collect();
         let expected: Vec<f32> =
             flat(&tensors[&format!("{name}.final")]).iter().zip(flat(&tensors["start"])).map(|(a, b)| a - b).collect();
-        let off = relative(&moved, &expected);
-        assert!(off < 1e-4, "{name}: the path is off by {off}");
+        let off = relative(&change, &expected);
+        assert!(off < 1e-4, "{name}: the change of the pixels is off by {off}");
     }
 }
 
 #[test]
-fn plenoptic_stops_where_pytorch_does() {
+fn plenoptic_stops_within_two_steps_of_pytorch() {
     let (facts, tensors) = (json("recipes.json"), tensors("recipes.safetensors"));
     let net = tiny(&tensors);
     let image = |name: &str| Image::from_tensor(&tensors[name]).unwrap();

@@ -6,12 +6,12 @@ use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
 use metamers::prelude::*;
 use std::path::Path;
 
-/// A random network of one rectified convolution.
+/// A random network of one convolution and a ReLU.
 fn small(seed: u64) -> Network {
-    of_size([20, 16], seed)
+    small_of_size([20, 16], seed)
 }
 
-fn of_size([height, width]: [usize; 2], seed: u64) -> Network {
+fn small_of_size([height, width]: [usize; 2], seed: u64) -> Network {
     let weight = Image::noise(27, 6, Noise::Uniform { low: 0.0, high: 1.0 }, seed).unwrap();
     let weight: Vec<f32> = weight.values()[..6 * 27].iter().map(|v| v - 0.5).collect();
     let weight = Tensor::from_vec(weight, (6, 3, 3, 3), &Device::Cpu).unwrap();
@@ -23,12 +23,12 @@ fn of_size([height, width]: [usize; 2], seed: u64) -> Network {
     b.finish().unwrap()
 }
 
-fn picture(seed: u64) -> Image {
+fn noise_image(seed: u64) -> Image {
     Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().with_name("target")
 }
 
 fn plan() -> Synthesis {
-    Synthesis::new(&small(5), "relu", picture(1)).unwrap().seed(3).quiet()
+    Synthesis::new(&small(5), "relu", noise_image(1)).unwrap().seed(3).quiet()
 }
 
 fn saved(plan: Synthesis, path: &Path, steps: usize) -> Metamer {
@@ -39,8 +39,8 @@ fn saved(plan: Synthesis, path: &Path, steps: usize) -> Metamer {
     metamer
 }
 
-/// Replaces a text in the header of a file by another of the same length.
-fn altered(path: &Path, before: &str, after: &str) {
+/// Replaces text in the header of a file by text of the same length.
+fn replace_in_header(path: &Path, before: &str, after: &str) {
     let bytes = std::fs::read(path).unwrap();
     let length = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header = std::str::from_utf8(&bytes[8..length]).unwrap();
@@ -50,7 +50,7 @@ fn altered(path: &Path, before: &str, after: &str) {
 }
 
 #[test]
-fn a_metamer_of_a_photo_is_reproduced_bit_identically_by_the_recorded_network() {
+fn a_photo_metamer_is_reproduced_bit_identically_by_the_recorded_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dog.metamer");
     let net = zoo::efficientnet_lite0().unwrap();
@@ -59,8 +59,8 @@ fn a_metamer_of_a_photo_is_reproduced_bit_identically_by_the_recorded_network() 
     let reproduction = Metamer::reproduce(&path).unwrap();
     assert!(reproduction.is_identical() && reproduction.is_complete());
     assert_eq!(*reproduction.saved(), metamer);
-    assert_eq!(reproduction.again().stimulus(), metamer.stimulus());
-    assert_eq!((reproduction.largest_difference(), reproduction.rms_difference()), (0.0, 0.0));
+    assert_eq!(reproduction.reproduced().stimulus(), metamer.stimulus());
+    assert_eq!((reproduction.max_difference(), reproduction.rms_difference()), (0.0, 0.0));
     assert_eq!((reproduction.snr_drift_db(), reproduction.changes()), (Some(0.0), vec![]));
     let text = reproduction.to_string();
     let evaluations = metamer.history().len();
@@ -68,23 +68,23 @@ fn a_metamer_of_a_photo_is_reproduced_bit_identically_by_the_recorded_network() 
 }
 
 #[test]
-fn a_metamer_of_a_word_is_reproduced_bit_identically_with_a_recipe_that_sets_the_level() {
+fn a_word_metamer_is_reproduced_bit_identically_with_a_fixed_sound_level() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("word.metamer");
-    let ear = zoo::cochcnn_words().unwrap();
+    let net = zoo::cochcnn_words().unwrap();
     let word = Sound::open("speech/seven.wav").unwrap();
     let recipe = Recipe { sound_rms: Some(0.03), ..Recipe::fast_sound() };
-    let metamer = saved(Synthesis::new(&ear, "relu0", &word).unwrap().recipe(recipe).quiet(), &path, 2);
+    let metamer = saved(Synthesis::new(&net, "relu0", &word).unwrap().recipe(recipe).quiet(), &path, 2);
     let reproduction = Metamer::reproduce(&path).unwrap();
     assert!(reproduction.is_identical(), "{reproduction}");
-    assert_eq!(reproduction.again().original(), metamer.original());
+    assert_eq!(reproduction.reproduced().original(), metamer.original());
     let bundles = reproduction.mime_bundles();
     assert_eq!(bundles[0].data()["text/html"].matches("<audio").count(), 2);
     assert!(bundles[1].data().contains_key("image/png"));
 }
 
 #[test]
-fn a_run_ended_by_time_is_reproduced_by_its_steps() {
+fn a_run_stopped_by_time_is_reproduced_from_its_step_count() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("timed.metamer");
     for recipe in Recipe::presets().into_iter().filter(|recipe| recipe.sound_rms.is_none()) {
@@ -99,10 +99,10 @@ fn a_run_ended_by_time_is_reproduced_by_its_steps() {
 }
 
 #[test]
-fn the_start_of_a_run_and_its_implementation_are_saved() {
+fn the_initial_image_and_the_implementation_are_saved() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
-    for plan in [plan().start_from(picture(9).with_name("another")).unwrap(), plan().layer_by_layer()] {
+    for plan in [plan().start_from(noise_image(9).with_name("another")).unwrap(), plan().layer_by_layer()] {
         let metamer = saved(plan, &path, 5);
         assert_eq!(Metamer::open(&path).unwrap(), metamer);
         let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
@@ -111,17 +111,17 @@ fn the_start_of_a_run_and_its_implementation_are_saved() {
 }
 
 #[test]
-fn a_different_seed_is_a_measured_difference() {
+fn a_changed_seed_gives_a_measured_difference() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     let metamer = saved(plan(), &path, 5);
-    altered(&path, r#"\"seed\":3"#, r#"\"seed\":4"#);
+    replace_in_header(&path, r#"\"seed\":3"#, r#"\"seed\":4"#);
     let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
     assert!(!reproduction.is_identical() && reproduction.is_complete());
     assert_eq!(reproduction.first_difference(), Some(1));
-    let (a, b) = (metamer.stimulus().values(), reproduction.again().stimulus().values());
+    let (a, b) = (metamer.stimulus().values(), reproduction.reproduced().stimulus().values());
     let largest = a.iter().zip(b).map(|(a, b)| f64::from((b - a).abs())).fold(0.0, f64::max);
-    assert!((reproduction.largest_difference() - largest).abs() < 1e-6 && largest > 0.05);
+    assert!((reproduction.max_difference() - largest).abs() < 1e-6 && largest > 0.05);
     let square: f64 = a.iter().zip(b).map(|(a, b)| f64::from(b - a).powi(2)).sum();
     assert!((reproduction.rms_difference() - (square / a.len() as f64).sqrt()).abs() < 1e-6);
     let text = reproduction.to_string();
@@ -131,7 +131,7 @@ fn a_different_seed_is_a_measured_difference() {
 }
 
 #[test]
-fn pixels_that_were_changed_in_the_file_are_detected() {
+fn changed_pixels_in_the_file_are_detected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     let metamer = saved(plan(), &path, 5);
@@ -144,17 +144,17 @@ fn pixels_that_were_changed_in_the_file_are_detected() {
     let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
     assert!(!reproduction.is_identical());
     assert_eq!(reproduction.first_difference(), None);
-    assert!(reproduction.largest_difference() > 0.0);
+    assert!(reproduction.max_difference() > 0.0);
     assert!(reproduction.to_string().contains("the curves are bit-identical"), "{reproduction}");
 }
 
 #[test]
-fn a_different_version_is_named_as_a_change() {
+fn a_different_version_is_listed_as_a_change() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     let metamer = saved(plan(), &path, 2);
     let version = format!(r#"\"metamers\":\"{}\""#, metamer.provenance().metamers);
-    altered(&path, &version, &version.replace(|c: char| c.is_ascii_digit(), "9"));
+    replace_in_header(&path, &version, &version.replace(|c: char| c.is_ascii_digit(), "9"));
     let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
     let changes = reproduction.changes();
     assert_eq!(changes.len(), 1);
@@ -163,7 +163,7 @@ fn a_different_version_is_named_as_a_change() {
 }
 
 #[test]
-fn other_weights_are_an_error_and_a_network_that_does_not_ship_is_requested() {
+fn other_weights_and_unshipped_networks_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     saved(plan(), &path, 2);
@@ -173,27 +173,27 @@ fn other_weights_are_an_error_and_a_network_that_does_not_ship_is_requested() {
     assert!(error.contains("small: does not ship; load the network"), "{error}");
     let net = zoo::crepe_tiny().unwrap();
     let weights = small(5).weights_source().weights_sha256.clone();
-    altered(&path, r#"\"network\":\"small\""#, r#"\"network\":\"CREPE\""#);
+    replace_in_header(&path, r#"\"network\":\"small\""#, r#"\"network\":\"CREPE\""#);
     let error = Metamer::reproduce(&path).unwrap_err().to_string();
     let shipped = &net.weights_source().weights_sha256;
     assert!(error.contains(&format!("CREPE: ships with weights {shipped}, not with {weights}")), "{error}");
 }
 
 #[test]
-fn an_original_that_the_network_cannot_take_is_an_error() {
+fn an_original_of_the_wrong_size_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
-    let smaller = of_size([12, 12], 5);
+    let smaller = small_of_size([12, 12], 5);
     let photo = Image::noise(12, 12, Noise::Uniform { low: 0.1, high: 0.9 }, 1).unwrap();
     saved(Synthesis::new(&smaller, "relu", photo).unwrap().quiet(), &path, 1);
     let larger = small(5);
-    altered(&path, &smaller.weights_source().weights_sha256, &larger.weights_source().weights_sha256);
+    replace_in_header(&path, &smaller.weights_source().weights_sha256, &larger.weights_source().weights_sha256);
     assert!(Metamer::reproduce_with(&path, &larger).is_err());
 }
 
-/// A file as versions before 0.2 wrote it: without start, steps and instruction set.
+/// Versions before 0.2 saved no initial image, step count and instruction set.
 #[test]
-fn an_old_file_is_reproduced_by_its_evaluations_unless_it_lacks_its_start() {
+fn an_old_file_is_reproduced_from_its_evaluations_unless_its_initial_image_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     let old = |path: &Path| {
@@ -209,12 +209,12 @@ fn an_old_file_is_reproduced_by_its_evaluations_unless_it_lacks_its_start() {
         assert!(tensors.len() < file.len());
         std::fs::write(path, safetensors::serialize(tensors, Some(notes)).unwrap()).unwrap();
     };
-    // More steps than the recipe has, taken by hand.
+    // More steps than the recipe's.
     saved(plan().recipe(Recipe::fast().steps(3)), &path, 6);
     old(&path);
     let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
     assert!(reproduction.is_identical() && reproduction.changes().is_empty(), "{reproduction}");
-    saved(plan().start_from(picture(9).with_name("another")).unwrap(), &path, 2);
+    saved(plan().start_from(noise_image(9).with_name("another")).unwrap(), &path, 2);
     old(&path);
     let error = Metamer::reproduce_with(&path, &small(5)).unwrap_err().to_string();
     assert!(error.contains("does not hold \"another\", from which it started"), "{error}");
@@ -224,24 +224,24 @@ fn an_old_file_is_reproduced_by_its_evaluations_unless_it_lacks_its_start() {
 fn the_session_info_lists_the_runs() {
     let net = small(77);
     for (seed, recipe) in [(1, Recipe::fast()), (2, Recipe::fast()), (2, Recipe::plenoptic())] {
-        Synthesis::new(&net, "relu", picture(1)).unwrap().recipe(recipe).seed(seed).quiet().start().unwrap();
+        Synthesis::new(&net, "relu", noise_image(1)).unwrap().recipe(recipe).seed(seed).quiet().start().unwrap();
     }
     // Runs of an inspection do not count.
     net.inspect().unwrap();
-    let here = session_info();
+    let info = session_info();
     let weights = &net.weights_source().weights_sha256;
-    let used = here.networks.iter().find(|used| used.weights_sha256 == *weights).unwrap();
+    let used = info.networks.iter().find(|used| used.weights_sha256 == *weights).unwrap();
     assert_eq!((used.network.as_str(), used.runs, used.recipes.len()), ("small", 3, 2));
     assert_eq!(used.seeds.iter().copied().collect::<Vec<_>>(), [1, 2]);
-    let text = here.to_string();
+    let text = info.to_string();
     assert!(
         text.contains(weights) && text.contains("3 runs: stage relu; recipes fast, plenoptic; seeds 1, 2"),
         "{text}"
     );
-    let json: serde_json::Value = serde_json::from_str(&here.json()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&info.to_json()).unwrap();
     assert!(json["threads"].as_u64().unwrap() > 0 && json["date"].as_str().unwrap().ends_with(" UTC"));
     let listed = json["networks"].as_array().unwrap().iter().find(|used| used["weights_sha256"] == *weights).unwrap();
     assert_eq!(serde_json::from_value::<Recipe>(listed["recipes"][0].clone()).unwrap(), Recipe::fast());
-    let bundle = &here.mime_bundles()[0];
+    let bundle = &info.mime_bundles()[0];
     assert!(bundle.plain() == text && bundle.data()["text/html"].contains("<details>"));
 }

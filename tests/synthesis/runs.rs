@@ -1,4 +1,4 @@
-//! Runs: nothing is lost by interrupts, errors and saving, and a seed determines the result.
+//! Runs: resumption, reproducibility, stop criteria, and errors.
 
 use crate::common::flat;
 use metamers::engine::Compiled;
@@ -8,7 +8,7 @@ use metamers::prelude::{recipes::*, *};
 use metamers::synthesis::{Loss, Optimizer, StopReason};
 use rand::{RngExt, SeedableRng};
 
-/// A small random network of two rectified convolutions.
+/// A small random network of two convolutions with ReLUs.
 fn small() -> Network {
     random_network("small", 5)
 }
@@ -31,12 +31,12 @@ fn random_network(name: &str, seed: u64) -> Network {
     b.finish().unwrap()
 }
 
-fn picture(seed: u64) -> Image {
+fn noise_image(seed: u64) -> Image {
     Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().with_name("target")
 }
 
 fn plan(recipe: Recipe) -> Synthesis {
-    Synthesis::new(&small(), "relu2", picture(1)).unwrap().recipe(recipe).seed(3).quiet()
+    Synthesis::new(&small(), "relu2", noise_image(1)).unwrap().recipe(recipe).seed(3).quiet()
 }
 
 fn bits(run: &Run) -> Vec<u32> {
@@ -71,9 +71,9 @@ fn a_resumed_run_continues_bit_identically() {
     }
 }
 
-/// The test above relies on this to see which of the two a resumed run uses.
+/// The test above needs this difference to detect which of the two a resumed run uses.
 #[test]
-fn layer_by_layer_and_compiled_differ_in_their_last_bits() {
+fn layer_by_layer_and_compiled_runs_differ_in_their_last_bits() {
     let after = |plan: Synthesis| {
         let mut run = plan.start().unwrap();
         run.step(12).unwrap();
@@ -83,7 +83,7 @@ fn layer_by_layer_and_compiled_differ_in_their_last_bits() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
+fn a_seed_gives_bit_identical_runs_for_any_number_of_threads() {
     let net = zoo::efficientnet_lite0().unwrap();
     let photo = Image::open("photos/dog.jpg").unwrap();
     let with = |threads: usize| {
@@ -95,8 +95,8 @@ fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
         })
     };
     let one = with(1);
-    assert!(one == with(2), "two threads give other bits than one");
-    assert!(one == with(3), "three threads give other bits than one");
+    assert!(one == with(2), "the results of one and two threads differ");
+    assert!(one == with(3), "the results of one and three threads differ");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn near(found: f64, expected: f64, within: f64) {
 
 /// Tolerances are at least five standard errors of 30,000 draws.
 #[test]
-fn presets_start_from_the_noise_that_their_sources_state() {
+fn presets_start_from_their_published_noise() {
     let (_, [minimum, maximum, mean, deviation]) = initial_image(Recipe::feather2019());
     assert!(
         minimum >= f64::from(0.5f32) && maximum < f64::from(0.6f32),
@@ -155,7 +155,7 @@ fn presets_start_from_the_noise_that_their_sources_state() {
     }
 
     let (_, [minimum, maximum, mean, deviation]) = initial_image(Recipe::plenoptic());
-    assert_eq!((minimum, maximum), (0.0, 1.0), "stretched to the whole range");
+    assert_eq!((minimum, maximum), (0.0, 1.0), "rescaled to the whole range");
     near(mean, 0.5, 1e-2);
     near(deviation, 1.0 / 12f64.sqrt(), 5e-3);
 }
@@ -180,12 +180,12 @@ fn every_preset_improves_the_match() {
         let first = run.snr_db().unwrap();
         run.run().unwrap();
         let last = run.snr_db().unwrap();
-        assert!(last > first + 2.0, "{name}: {first} dB at first, {last} dB at last");
+        assert!(last > first + 2.0, "{name}: {first} dB after one step, {last} dB at the end");
     }
 }
 
 #[test]
-fn the_best_is_kept_when_the_run_gets_worse() {
+fn the_best_state_is_kept_when_the_run_gets_worse() {
     let mut recipe = Recipe::feather2023().steps(40);
     recipe.optimizer = Optimizer::NormalizedGradient { eta: 6.0, blocks: 1 };
     let mut run = plan(recipe).start().unwrap();
@@ -198,32 +198,32 @@ fn the_best_is_kept_when_the_run_gets_worse() {
         }
     }
     let best = best(&run);
-    assert!(run.history().last().unwrap().snr_db < best, "this run was meant to get worse");
+    assert!(run.history().last().unwrap().snr_db < best, "the run did not get worse");
     assert_eq!(run.snr_db(), Some(best));
     assert!(run.finish().unwrap().similarity().snr_db.unwrap() >= best - 1e-6);
 }
 
 #[test]
-fn a_divergence_is_an_error_and_keeps_the_state_before() {
+fn a_divergence_is_an_error_and_keeps_the_last_valid_state() {
     let mut recipe = Recipe::plenoptic();
     recipe.optimizer = Optimizer::Adam { rate: 1e38, decay_per_1000: 1.0, amsgrad: false };
     let mut run = plan(recipe).start().unwrap();
     let error = loop {
         match run.step(1) {
-            Ok(_) => assert!(run.steps() < 50, "nothing diverged"),
+            Ok(_) => assert!(run.steps() < 50, "no divergence in 50 steps"),
             Err(error) => break error,
         }
     };
     assert!(error.to_string().contains("diverged at gradient evaluation"), "{error}");
     assert!(run.history().iter().all(|p| p.loss.is_finite()));
-    assert!(run.pixels().iter().all(|v| v.is_finite()), "the bad step was taken");
+    assert!(run.pixels().iter().all(|v| v.is_finite()), "the invalid step was applied");
     let metamer = run.finish().unwrap();
     assert!(metamer.similarity().snr_db.unwrap().is_finite());
-    assert!(run.step(1).is_err(), "the state before the failure is kept, and fails again");
+    assert!(run.step(1).is_err(), "the kept state fails again");
 }
 
 #[test]
-fn a_call_ends_at_its_criterion_and_returns_the_reason() {
+fn a_call_stops_at_its_criterion_and_returns_the_reason() {
     let mut run = plan(Recipe::fast()).start().unwrap();
     assert_eq!(run.step(3).unwrap().stop_reason, StopReason::Steps);
     assert_eq!(run.run_for(Duration::ZERO).unwrap().stop_reason, StopReason::Time);
@@ -252,19 +252,19 @@ fn steps_count_from_the_call_and_evaluations_from_the_start() {
 
 #[test]
 fn invalid_recipes_are_errors() {
-    let refused = |change: fn(&mut Recipe)| {
+    let error_after = |change: fn(&mut Recipe)| {
         let mut recipe = Recipe::fast();
         change(&mut recipe);
         plan(recipe).start().unwrap_err().to_string()
     };
-    assert!(refused(|r| r.steps = 0).contains("recipe.steps"));
-    assert!(refused(|r| r.identity_gradient = false).contains("identity_gradient"));
-    assert!(refused(|r| r.loss = Loss::NormRatio).contains("L-BFGS"));
+    assert!(error_after(|r| r.steps = 0).contains("recipe.steps"));
+    assert!(error_after(|r| r.identity_gradient = false).contains("identity_gradient"));
+    assert!(error_after(|r| r.loss = Loss::NormRatio).contains("L-BFGS"));
     assert!(
-        refused(|r| r.optimizer = Optimizer::Adam { rate: f64::NAN, decay_per_1000: 1.0, amsgrad: false })
+        error_after(|r| r.optimizer = Optimizer::Adam { rate: f64::NAN, decay_per_1000: 1.0, amsgrad: false })
             .contains("rate")
     );
-    assert!(refused(|r| r.optimizer = Optimizer::NormalizedGradient { eta: 1.0, blocks: 0 }).contains("blocks"));
+    assert!(error_after(|r| r.optimizer = Optimizer::NormalizedGradient { eta: 1.0, blocks: 0 }).contains("blocks"));
     let plateau = |window, below| Some(metamers::synthesis::Plateau { window, below });
     for plateau in [plateau(0, 1e-4), plateau(50, f64::INFINITY)] {
         let mut recipe = Recipe::plenoptic();
@@ -275,7 +275,7 @@ fn invalid_recipes_are_errors() {
 
 #[test]
 fn an_unknown_stage_lists_similar_ones() {
-    let error = Synthesis::new(&small(), "relu3", picture(1)).unwrap_err().to_string();
+    let error = Synthesis::new(&small(), "relu3", noise_image(1)).unwrap_err().to_string();
     assert_eq!(error, "no stage named \"relu3\"; did you mean relu1, relu2?");
 }
 
@@ -290,7 +290,7 @@ fn a_silent_stage_is_an_error() {
 fn a_metamer_is_saved_without_loss() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
-    let start = picture(9).with_name("another");
+    let start = noise_image(9).with_name("another");
     let mut run = plan(Recipe::fast()).start_from(&start).unwrap().start().unwrap();
     run.step(5).unwrap();
     let metamer = run.finish().unwrap();
@@ -307,7 +307,7 @@ fn a_metamer_is_saved_without_loss() {
 }
 
 #[test]
-fn another_extension_is_an_error_that_names_the_right_call() {
+fn a_wrong_extension_is_an_error_that_names_the_correct_call() {
     let folder = tempfile::tempdir().unwrap();
     let run = plan(Recipe::fast()).start().unwrap();
     let metamer = run.finish().unwrap();
@@ -329,7 +329,7 @@ fn another_extension_is_an_error_that_names_the_right_call() {
 }
 
 #[test]
-fn the_saved_similarity_is_that_of_the_saved_pixels() {
+fn the_similarity_is_computed_from_the_final_pixels() {
     let mut run = plan(Recipe::plenoptic()).start().unwrap();
     run.run().unwrap();
     let metamer = run.finish().unwrap();
@@ -340,7 +340,7 @@ fn the_saved_similarity_is_that_of_the_saved_pixels() {
 }
 
 #[test]
-fn a_run_of_another_network_is_not_resumed() {
+fn a_run_is_not_resumed_with_another_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.run");
     let run = plan(Recipe::fast()).start().unwrap();
@@ -350,7 +350,7 @@ fn a_run_of_another_network_is_not_resumed() {
 }
 
 #[test]
-fn a_run_resumes_only_with_its_own_network() {
+fn a_run_resumes_only_with_a_network_of_the_same_hash() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.run");
     plan(Recipe::fast()).start().unwrap().save(&path).unwrap();
@@ -378,7 +378,7 @@ fn a_run_resumes_only_with_its_own_network() {
 fn a_perfect_match_is_saved_without_loss() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("perfect.metamer");
-    let run = plan(Recipe::feather2023()).start_from(picture(1)).unwrap().start().unwrap();
+    let run = plan(Recipe::feather2023()).start_from(noise_image(1)).unwrap().start().unwrap();
     let metamer = run.finish().unwrap();
     assert_eq!(metamer.similarity().snr_db, Some(f64::INFINITY));
     metamer.save(&path).unwrap();
@@ -390,12 +390,12 @@ fn a_recipe_that_cannot_be_saved_is_an_error() {
     let mut recipe = Recipe::fast();
     recipe.start = Initialization::Noise(Noise::Normal { mean: f32::NAN, deviation: 0.1 });
     // Even when the run starts from an image and the noise is never drawn.
-    let plan = plan(recipe).start_from(picture(4)).unwrap();
+    let plan = plan(recipe).start_from(noise_image(4)).unwrap();
     assert!(plan.start().unwrap_err().to_string().contains("noise"));
 }
 
 #[test]
-fn the_gradient_is_known_after_the_first_step() {
+fn the_gradient_is_available_after_the_first_step() {
     let mut run = plan(Recipe::fast()).start().unwrap();
     assert!(run.gradient().unwrap_err().to_string().contains("run.step(1)"));
     run.step(1).unwrap();
@@ -414,7 +414,7 @@ fn progress_does_not_change_while_the_run_continues() {
 
 /// Every field of the provenance, as other programs read it from the file's header under the name "stamp".
 #[test]
-fn the_file_holds_its_provenance() {
+fn saved_files_hold_their_provenance() {
     let folder = tempfile::tempdir().unwrap();
     for (path, kind) in [("a.metamer", "metamers metamer 1"), ("a.run", "metamers run 1")] {
         let path = folder.path().join(path);
@@ -447,7 +447,7 @@ fn the_file_holds_its_provenance() {
     }
 }
 
-/// Replaces an integer of a file.
+/// Replaces an integer in a file.
 fn with_number(file: &[u8], name: &str, value: u64) -> Vec<u8> {
     let length = u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
     let header: serde_json::Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
@@ -466,25 +466,25 @@ fn invalid_numbers_in_a_file_are_errors() {
         run.step(65).unwrap();
         run.save(&path).unwrap();
         let file = std::fs::read(&path).unwrap();
-        let refused = |name: &str, value: u64| {
+        let assert_rejected = |name: &str, value: u64| {
             std::fs::write(&changed, with_number(&file, name, value)).unwrap();
             let error = Run::resume(&changed, &small()).unwrap_err().to_string();
             assert!(error.contains("changed.run"), "{name}: {error}");
         };
         for name in ["steps", "evaluations"] {
-            refused(name, u64::MAX);
+            assert_rejected(name, u64::MAX);
         }
-        refused("evaluations", 0);
-        refused("over", 9);
-        refused("layer_by_layer", 2);
-        refused("gradient", u64::from(f32::NAN.to_bits()));
-        refused("best.x", u64::from(f32::INFINITY.to_bits()));
-        refused("best.snr_db", f64::NAN.to_bits());
-        refused("history.evaluation", (-1f64).to_bits());
-        refused("optimiser.x", u64::from(f32::NAN.to_bits()));
+        assert_rejected("evaluations", 0);
+        assert_rejected("over", 9);
+        assert_rejected("layer_by_layer", 2);
+        assert_rejected("gradient", u64::from(f32::NAN.to_bits()));
+        assert_rejected("best.x", u64::from(f32::INFINITY.to_bits()));
+        assert_rejected("best.snr_db", f64::NAN.to_bits());
+        assert_rejected("history.evaluation", (-1f64).to_bits());
+        assert_rejected("optimiser.x", u64::from(f32::NAN.to_bits()));
         if run.steps() == 65 && file.windows(16).any(|w| w == b"optimiser.memory") {
             for name in ["optimiser.memory", "optimiser.warmed", "optimiser.stalls"] {
-                refused(name, u64::MAX);
+                assert_rejected(name, u64::MAX);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Files saved by metamers 0.1.0 before the renames of 28 November 2026 open, and runs resume bit-identically.
+//! Files saved by metamers 0.1.0 before the renames of 28 November 2026 (tests/data/saved).
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ fn weight(random: &mut rand_chacha::ChaCha8Rng, shape: &[usize]) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-fn eye() -> Network {
+fn image_network() -> Network {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
     let same = |stride| Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), ..Default::default() };
     let mut b = Builder::new("small", Input::Image { shape: [3, 20, 16], resize: 20 });
@@ -30,7 +30,7 @@ fn eye() -> Network {
     b.finish().unwrap()
 }
 
-fn ear() -> Network {
+fn sound_network() -> Network {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(6);
     let mut b = Builder::new("small ear", Input::Sound { samples: 256, sample_rate: 16_000 });
     let x = b.layer(Standardize { samples: 256 }, &[b.input()]).unwrap();
@@ -41,7 +41,7 @@ fn ear() -> Network {
     b.finish().unwrap()
 }
 
-fn picture(seed: u64) -> Image {
+fn noise_image(seed: u64) -> Image {
     Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().with_name(format!("target {seed}"))
 }
 
@@ -50,10 +50,10 @@ fn sound() -> Sound {
 }
 
 fn recipes() -> Vec<(&'static str, Network, &'static str, Stimulus, Recipe)> {
-    let picture = |recipe: Recipe| (eye(), "relu2", picture(1).into(), recipe.steps(60));
-    let sound = |recipe: Recipe| (ear(), "fc", sound().into(), recipe.steps(60));
-    let all = [picture(Recipe::fast()), picture(Recipe::feather2019()), picture(Recipe::feather2023())];
-    let all = all.into_iter().chain([picture(Recipe::plenoptic()), sound(Recipe::fast_sound())]);
+    let with_image = |recipe: Recipe| (image_network(), "relu2", noise_image(1).into(), recipe.steps(60));
+    let with_sound = |recipe: Recipe| (sound_network(), "fc", sound().into(), recipe.steps(60));
+    let all = [with_image(Recipe::fast()), with_image(Recipe::feather2019()), with_image(Recipe::feather2023())];
+    let all = all.into_iter().chain([with_image(Recipe::plenoptic()), with_sound(Recipe::fast_sound())]);
     let names = ["fast", "feather2019", "feather2023", "plenoptic", "fast_sound"];
     names
         .into_iter()
@@ -67,8 +67,8 @@ fn bits(run: &Run) -> Vec<u32> {
 }
 
 fn sweep(folder: &Path) -> Sweep {
-    Sweep::new(&eye())
-        .images(&[picture(1), picture(2)])
+    Sweep::new(&image_network())
+        .images(&[noise_image(1), noise_image(2)])
         .stages(["relu1", "relu2"])
         .evaluations(6)
         .folder(folder)
@@ -76,47 +76,54 @@ fn sweep(folder: &Path) -> Sweep {
 }
 
 #[test]
-#[ignore = "rewrites tests/data/saved; only before a change of the file formats"]
-fn save_all() {
+#[ignore = "rewrites tests/data/saved; run it only before a change of the file formats"]
+fn regenerate_the_saved_files() {
     std::fs::create_dir_all(saved("")).unwrap();
-    let mut ends = serde_json::Map::new();
+    let mut final_pixels = serde_json::Map::new();
     for (name, net, stage, original, recipe) in recipes() {
         let mut run = Synthesis::new(&net, stage, original).unwrap().recipe(recipe).seed(3).quiet().start().unwrap();
         run.step(15).unwrap();
         run.save(saved(&format!("{name}.run"))).unwrap();
         run.finish().unwrap().save(saved(&format!("{name}.metamer"))).unwrap();
         run.step(10).unwrap();
-        ends.insert(name.into(), bits(&run).into());
+        final_pixels.insert(name.into(), bits(&run).into());
     }
-    ends.insert("instructions".into(), metamers::engine::Isa::best().to_string().into());
-    std::fs::write(saved("after_ten_more_steps.json"), serde_json::to_vec(&ends).unwrap()).unwrap();
-    let stimuli = (0..4).map(picture);
-    NullDistribution::builder(&eye()).stimuli(stimuli).unwrap().build().unwrap().save(saved("null.json")).unwrap();
-    let class = SimulatedClass::new([("natural", 0.9), ("relu2", 0.3)]).people(3).seed(7);
+    final_pixels.insert("instructions".into(), metamers::engine::Isa::best().to_string().into());
+    std::fs::write(saved("after_ten_more_steps.json"), serde_json::to_vec(&final_pixels).unwrap()).unwrap();
+    let stimuli = (0..4).map(noise_image);
+    NullDistribution::builder(&image_network())
+        .stimuli(stimuli)
+        .unwrap()
+        .build()
+        .unwrap()
+        .save(saved("null.json"))
+        .unwrap();
+    let class = SimulatedParticipants::new([("natural", 0.9), ("relu2", 0.3)]).participants(3).seed(7);
     class.answers().unwrap().save(saved("answers.json")).unwrap();
     sweep(&saved("sweep")).run().unwrap().save_csv(saved("sweep/results.csv")).unwrap();
 }
 
 #[test]
-fn runs_resume_bit_identically() {
-    let ends: serde_json::Value = crate::common::json("saved/after_ten_more_steps.json");
-    let same_processor = ends["instructions"] == metamers::engine::Isa::best().to_string();
+fn old_runs_resume_bit_identically() {
+    let final_pixels: serde_json::Value = crate::common::json("saved/after_ten_more_steps.json");
+    let same_processor = final_pixels["instructions"] == metamers::engine::Isa::best().to_string();
     for (name, net, _, _, _) in recipes() {
         let mut run = Run::resume(saved(&format!("{name}.run")), &net).unwrap().quiet();
         run.step(10).unwrap();
-        let then: Vec<u32> = ends[name].as_array().unwrap().iter().map(|bits| bits.as_u64().unwrap() as u32).collect();
+        let expected: Vec<u32> =
+            final_pixels[name].as_array().unwrap().iter().map(|bits| bits.as_u64().unwrap() as u32).collect();
         if same_processor {
-            assert_eq!(bits(&run), then, "{name}");
+            assert_eq!(bits(&run), expected, "{name}");
         } else {
-            println!("{name}: saved on {}, compared within 1e-3 here", ends["instructions"]);
-            let far = run.pixels().iter().zip(&then).map(|(x, &bits)| (x - f32::from_bits(bits)).abs());
-            assert!(far.fold(0.0, f32::max) < 1e-3, "{name}");
+            println!("{name}: saved on {}, compared with a tolerance of 1e-3", final_pixels["instructions"]);
+            let difference = run.pixels().iter().zip(&expected).map(|(x, &bits)| (x - f32::from_bits(bits)).abs());
+            assert!(difference.fold(0.0, f32::max) < 1e-3, "{name}");
         }
     }
 }
 
 #[test]
-fn metamers_open_and_are_reproduced() {
+fn old_metamers_open_and_are_reproduced() {
     for (name, net, stage, original, recipe) in recipes() {
         let metamer = Metamer::open(saved(&format!("{name}.metamer"))).unwrap();
         let provenance = metamer.provenance();
@@ -128,9 +135,9 @@ fn metamers_open_and_are_reproduced() {
 }
 
 #[test]
-fn a_null_distribution_opens_and_is_rebuilt() {
+fn an_old_null_distribution_opens_with_the_current_keys() {
     let old = NullDistribution::open(saved("null.json")).unwrap();
-    let new = NullDistribution::builder(&eye()).stimuli((0..4).map(picture)).unwrap().build().unwrap();
+    let new = NullDistribution::builder(&image_network()).stimuli((0..4).map(noise_image)).unwrap().build().unwrap();
     assert_eq!((old.pairs(), old.stages().len(), old.stimuli().len()), (6, 2, 4));
     assert_eq!(old.weights_sha256(), new.weights_sha256());
     let folder = tempfile::tempdir().unwrap();
@@ -143,9 +150,9 @@ fn a_null_distribution_opens_and_is_rebuilt() {
 }
 
 #[test]
-fn answers_of_participants_open() {
+fn old_answers_open_and_are_saved_unchanged() {
     let answers = metamers::experiment::analysis::Answers::open(saved("answers.json")).unwrap();
-    assert_eq!(answers.people().len(), 3);
+    assert_eq!(answers.participants().len(), 3);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("answers.json");
     answers.save(&path).unwrap();
@@ -153,7 +160,7 @@ fn answers_of_participants_open() {
 }
 
 #[test]
-fn a_finished_sweep_is_not_repeated() {
+fn an_old_finished_sweep_is_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("results")).unwrap();
     for file in ["study.json", "results.csv"] {

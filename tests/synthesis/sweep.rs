@@ -1,4 +1,4 @@
-//! What a person relies on in a sweep: nothing is done twice, nothing is lost, and everybody gets the same bits.
+//! Sweeps: bit-identical results, resumption after interruptions, plans, panels and errors.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }
 
-/// All metamers of a folder, by name, and the table.
+/// The bytes of all metamers of a folder, by name, and of the table.
 fn bits(folder: &Path, results: &SweepResults) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder.join("results")).unwrap().map(|f| f.unwrap().path()).collect();
@@ -34,7 +34,7 @@ fn bits(folder: &Path, results: &SweepResults) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn one_worker_and_several_give_the_same_bits() {
+fn results_are_bit_identical_for_any_number_of_workers() {
     let folder = tempfile::tempdir().unwrap();
     let with = |threads: usize| {
         let folder = folder.path().join(threads.to_string());
@@ -44,14 +44,14 @@ fn one_worker_and_several_give_the_same_bits() {
     };
     let one = with(1);
     assert_eq!(one.len(), 9);
-    assert!(one == with(2), "two workers give other bits than one");
-    assert!(one == with(3), "three workers give other bits than one");
-    // And without a folder.
+    assert!(one == with(2), "the results of one and two workers differ");
+    assert!(one == with(3), "the results of one and three workers differ");
+    // A sweep without a folder.
     let in_memory = sweep().run().unwrap();
     assert_eq!(in_memory.csv().unwrap().as_bytes(), one[8].1);
     let saved = Metamer::open(folder.path().join("1/results/5.metamer")).unwrap();
     assert_eq!(in_memory.metamer(5).unwrap(), saved);
-    // One task has all threads for itself: the last of the dog's.
+    // The last task of the dog alone uses all threads.
     let alone = with_threads(2, || {
         let net = zoo::efficientnet_lite0().unwrap();
         let sweep = Sweep::new(&net).images(&photos()[..1]).stages(["block0"]).seeds([3]).evaluations(6);
@@ -61,7 +61,7 @@ fn one_worker_and_several_give_the_same_bits() {
 }
 
 #[test]
-fn what_is_there_is_not_done_again_and_what_is_damaged_is() {
+fn a_second_run_repeats_only_missing_and_damaged_tasks() {
     let folder = tempfile::tempdir().unwrap();
     let first = sweep().folder(folder.path()).run().unwrap();
     let before = bits(folder.path(), &first);
@@ -88,28 +88,28 @@ fn what_is_there_is_not_done_again_and_what_is_damaged_is() {
     for task in 2..=5 {
         assert!(notes.contains(&format!("task {task} will be repeated")), "{notes}");
     }
-    assert!(!notes.contains("task 1 "), "a task that is missing is not damaged: {notes}");
+    assert!(!notes.contains("task 1 "), "a missing task is not damaged: {notes}");
 }
 
 #[test]
-fn a_task_that_was_killed_goes_on_from_where_it_was() {
+fn a_killed_task_resumes_from_its_saved_run() {
     let net = zoo::efficientnet_lite0().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let whole = sweep().folder(folder.path().join("whole")).run().unwrap();
     let before = bits(&folder.path().join("whole"), &whole);
 
-    // What a killed task leaves behind: task 2 is the dog at the stem, second seed.
+    // The files of killed tasks; task 2 is the dog at the stem with the second seed.
     let killed = folder.path().join("killed");
     std::fs::create_dir_all(killed.join("running")).unwrap();
     let start = |seed: u64| Synthesis::new(&net, "stem", &photos()[0]).unwrap().seed(seed).quiet().start().unwrap();
     let mut run = start(3);
     run.step(2).unwrap();
     run.save(killed.join("running/2.run")).unwrap();
-    // Task 0 had gone further than it should: were it begun again, it would end at 6 evaluations.
+    // The saved run of task 0 is beyond the limit of 6 evaluations, at which a new run would stop.
     let mut far = start(0);
     far.advance(Stop::evaluations(11)).unwrap();
     far.save(killed.join("running/0.run")).unwrap();
-    // Two files that are no good: another task's, and half of one.
+    // Two invalid files: one of another task, and a truncated one.
     run.save(killed.join("running/4.run")).unwrap();
     std::fs::write(killed.join("running/6.run"), &std::fs::read(killed.join("running/2.run")).unwrap()[..5000])
         .unwrap();
@@ -117,17 +117,17 @@ fn a_task_that_was_killed_goes_on_from_where_it_was() {
     let results = sweep().folder(&killed).run().unwrap();
     let after = bits(&killed, &results);
     for task in [2, 4, 6] {
-        assert!(before[task] == after[task], "task {task} has other bits than without interruption");
+        assert!(before[task] == after[task], "task {task} differs from an uninterrupted run");
     }
-    assert_eq!(results.rows()[0].evaluations, far.evaluations(), "it did not go on from what was saved");
+    assert_eq!(results.rows()[0].evaluations, far.evaluations(), "task 0 did not resume from its saved run");
     let notes = results.notes().join("\n");
     assert!(notes.contains("task 4 (giant panda at stem of EfficientNet-Lite0, seed 0) restarts"), "{notes}");
     assert!(notes.contains("task 6") && !notes.contains("task 2") && !notes.contains("task 0"), "{notes}");
-    assert_eq!(std::fs::read_dir(killed.join("running")).unwrap().count(), 0, "nothing is left under way");
+    assert_eq!(std::fs::read_dir(killed.join("running")).unwrap().count(), 0, "the running folder must be empty");
 }
 
 #[test]
-fn the_folder_of_another_sweep_is_refused() {
+fn the_folder_of_another_sweep_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     sweep().stages(["stem"]).seeds([0]).evaluations(1).folder(folder.path()).run().unwrap();
     let others = [sweep(), sweep().stages(["stem"]).seeds([0]).evaluations(1).until(9.0)];
@@ -138,28 +138,28 @@ fn the_folder_of_another_sweep_is_refused() {
 }
 
 #[test]
-fn the_panel_says_what_it_shows() {
+fn the_panel_lists_snr_and_outcome_of_each_metamer() {
     let results = sweep().until(14.0).evaluations(40).run().unwrap();
     let bundles = results.mime_bundles();
     assert_eq!(bundles.len(), 1);
-    let words = bundles[0].plain();
+    let text = bundles[0].plain();
     let null = NullDistribution::shipped(&zoo::efficientnet_lite0().unwrap()).unwrap();
-    assert!(words.starts_with("8 of 8 tasks done"), "{words}");
+    assert!(text.starts_with("8 of 8 tasks done"), "{text}");
     for row in results.rows() {
         let cell = format!("{} at {} of EfficientNet-Lite0, seed {}: ", row.stimulus, row.stage, row.seed);
-        let line = words.lines().find(|line| line.contains(&cell)).unwrap_or_else(|| panic!("no {cell} in {words}"));
+        let line = text.lines().find(|line| line.contains(&cell)).unwrap_or_else(|| panic!("no {cell} in {text}"));
         assert!(line.contains(&format!("{:.1} dB", row.snr_db().unwrap())), "{line}");
         let outcome = results.metamer(row.task).unwrap().verdict(&null).unwrap().outcome;
         assert_eq!(row.outcome, Some(outcome));
         assert!(line.contains(&format!(": {} ", outcome.symbol())) && line.contains(&outcome.to_string()), "{line}");
     }
     let png = &bundles[0].data()["image/png"];
-    assert!(png.len() > 50_000, "a picture of photos is not that small");
+    assert!(png.len() > 50_000, "the panel is too small for photos");
     let message = |network, seed| results.panel(network, seed).unwrap_err().to_string();
     assert!(message(1, 0).contains("network") && message(0, 4).contains("[0, 3]"));
     assert_eq!(results.find("dog", "block0").unwrap().seed, 0);
     assert!(results.find("dgo", "stem").unwrap_err().to_string().contains("did you mean dog"));
-    // For an experiment: the originals, and those metamers that are some.
+    // The items of an experiment: the originals, and the metamers with that verdict.
     let items = results.items([("dog", "dog"), ("giant panda", "bear")]).unwrap();
     assert_eq!(items.len(), 2 + 4);
     let first_seed = results.rows().into_iter().filter(|row| row.seed == 0);
@@ -173,8 +173,8 @@ fn the_panel_says_what_it_shows() {
 }
 
 #[test]
-fn a_dry_run_tells_the_time_of_each_stage_and_keeps_nothing() {
-    let folder = tempfile::tempdir().unwrap().path().join("not made");
+fn a_dry_run_estimates_the_time_of_each_stage_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap().path().join("new");
     let cost = sweep().evaluations(1000).folder(&folder).dry_run().unwrap();
     assert_eq!(cost.rows.len(), 2);
     for row in &cost.rows {
@@ -184,13 +184,13 @@ fn a_dry_run_tells_the_time_of_each_stage_and_keeps_nothing() {
     }
     let work: Duration = cost.rows.iter().map(|row| row.total()).sum();
     assert!(cost.total() <= work && cost.total() * cost.workers as u32 >= work / 2);
-    let words = cost.mime_bundles()[0].plain().to_string();
-    assert!(words.contains("8 tasks") && words.contains("block0") && words.contains("on this machine"), "{words}");
+    let text = cost.mime_bundles()[0].plain().to_string();
+    assert!(text.contains("8 tasks") && text.contains("block0") && text.contains("on this machine"), "{text}");
     assert!(!folder.exists());
 }
 
 #[test]
-fn a_stage_where_all_is_silent_is_a_result_and_stops_nothing() {
+fn a_silent_stage_is_recorded_and_the_sweep_continues() {
     let mut b = Builder::new("silent", Input::Image { shape: [3, 20, 16], resize: 20 });
     let weight = |value: f32| Tensor::full(value, (2, 3, 1, 1), &Device::Cpu).unwrap();
     let x = b.conv2d(b.input(), Conv2d::new(&weight(0.3), None, Conv2dConfig::default()).unwrap()).unwrap();
@@ -199,9 +199,9 @@ fn a_stage_where_all_is_silent_is_a_result_and_stops_nothing() {
     let x = b.relu(x, Relu::UNBOUNDED).unwrap();
     b.stage("silent", x).unwrap();
     let net = b.finish().unwrap();
-    let picture = Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, 1).unwrap().with_name("noise");
+    let image = Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, 1).unwrap().with_name("noise");
     let folder = tempfile::tempdir().unwrap();
-    let run = || Sweep::new(&net).images([&picture]).evaluations(3).folder(folder.path()).quiet().run().unwrap();
+    let run = || Sweep::new(&net).images([&image]).evaluations(3).folder(folder.path()).quiet().run().unwrap();
     let results = run();
     assert!(results.missing().is_empty());
     assert!(results.find("noise", "loud").unwrap().error.is_none());
@@ -209,11 +209,11 @@ fn a_stage_where_all_is_silent_is_a_result_and_stops_nothing() {
     assert!(row.error.as_ref().unwrap().contains("nothing to match"));
     assert!(results.metamer(row.task).unwrap_err().to_string().contains("nothing to match"));
     assert!(results.mime_bundles()[0].plain().contains("1 without a metamer"));
-    assert_eq!(run().csv().unwrap(), results.csv().unwrap(), "it is not tried again");
+    assert_eq!(run().csv().unwrap(), results.csv().unwrap(), "the failed task must not be repeated");
 }
 
 #[test]
-fn a_network_without_a_null_distribution_is_judged_by_one_of_ones_own() {
+fn a_custom_network_is_judged_by_a_user_defined_null_distribution() {
     let mut b = Builder::new("means", Input::Image { shape: [3, 20, 16], resize: 20 });
     let x = b.avg_pool2d(b.input(), AvgPool2d::new(Window { stride: [4; 2], ..Window::new([4; 2]) })).unwrap();
     b.stage("pool", x).unwrap();
@@ -221,15 +221,15 @@ fn a_network_without_a_null_distribution_is_judged_by_one_of_ones_own() {
     let noise = |seed| {
         Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().with_name(format!("noise {seed}"))
     };
-    let picture = noise(1);
-    let sweep = Sweep::new(&net).images([&picture]).evaluations(200).until(30.0).quiet();
+    let image = noise(1);
+    let sweep = Sweep::new(&net).images([&image]).evaluations(200).until(30.0).quiet();
     let results = sweep.clone().run().unwrap();
     assert_eq!(results.find("noise 1", "pool").unwrap().outcome, None);
     assert!(results.mime_bundles()[0].plain().contains("– 3"), "{}", results.mime_bundles()[0].plain());
     assert!(results.mime_bundles()[0].plain().contains("not judged: no null distribution"));
     let null = NullDistribution::builder(&net).stimuli((2..8).map(noise)).unwrap().build().unwrap();
     let results = sweep.null(&null).run().unwrap();
-    // It matches, and fifteen pairs are too few to say more.
+    // The run matches, but fifteen pairs are too few for a verdict.
     assert_eq!(results.find("noise 1", "pool").unwrap().outcome, Some(Outcome::NotEnoughEvidence));
     assert!(results.csv().unwrap().contains(",not enough evidence,"));
 }
@@ -249,7 +249,7 @@ fn plan(text: &str) -> Result<Plan> {
 }
 
 #[test]
-fn a_wrong_plan_says_what_is_wrong() {
+fn errors_for_invalid_plans_name_the_problem() {
     let cases = [
         ("seeds = 1", "invalid type"),
         ("seed = [1]", "unknown field `seed`"),
@@ -297,7 +297,7 @@ fn a_wrong_plan_says_what_is_wrong() {
 }
 
 #[test]
-fn a_plan_goes_where_it_says_with_what_it_says() {
+fn a_plan_resolves_patterns_paths_and_recipes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plan.toml");
     let text = r#"
@@ -309,51 +309,51 @@ evaluations = 2
 "#;
     std::fs::write(&path, text).unwrap();
     std::fs::create_dir(folder.path().join("mine")).unwrap();
-    photos()[0].save(folder.path().join("mine/my_picture.png")).unwrap();
+    photos()[0].save(folder.path().join("mine/my_photo.png")).unwrap();
     let plan = Plan::open(&path).unwrap();
     let results = plan.run_tasks(&[0, 2, 3]).unwrap();
-    // A picture of one's own, dahlia, dam and dandelions at one stage, a word at nine.
+    // The user's photo, dahlia, dam and dandelions at one stage, a word at nine stages.
     assert_eq!(results.tasks(), 4 + 9);
     let names: Vec<_> = results.rows().iter().map(|row| (row.stimulus.as_str(), row.recipe.as_str())).collect();
     assert_eq!(
         names,
         [
-            ("mine/my_picture.png", "feather2023"),
+            ("mine/my_photo.png", "feather2023"),
             ("photos/dam.jpg", "feather2023"),
             ("photos/dandelions.jpg", "feather2023")
         ]
     );
     let original = |task| results.metamer(task).unwrap().provenance().original.clone();
-    assert_eq!([original(0), original(2)], ["my picture", "dam"], "as Image::open calls them");
+    assert_eq!([original(0), original(2)], ["my photo", "dam"], "the names that Image::open gives");
     assert!(plan.run_tasks(&[13]).unwrap_err().to_string().contains("numbered 0 to 12"));
     let collected = plan.collect().unwrap();
     assert_eq!(collected.missing(), [1, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     let row = plan.run_tasks(&[4]).unwrap();
     assert_eq!(row.rows()[0].recipe, "feather2023_sound");
 
-    // The same plan asks for other resources; another plan is refused.
+    // Other Slurm resources do not change the plan; other evaluations do.
     std::fs::write(&path, format!("{text}[slurm]\ntime = \"5\"\n")).unwrap();
     assert_eq!(Plan::open(&path).unwrap().collect().unwrap().missing().len(), 9);
     std::fs::write(&path, text.replace("evaluations = 2", "evaluations = 3")).unwrap();
     let message = Plan::open(&path).unwrap().collect().unwrap_err().to_string();
     assert!(message.contains("another plan"), "{message}");
-    // A stimulus that has changed is another.
+    // A changed stimulus is an error.
     std::fs::write(&path, text).unwrap();
-    photos()[1].save(folder.path().join("mine/my_picture.png")).unwrap();
+    photos()[1].save(folder.path().join("mine/my_photo.png")).unwrap();
     std::fs::remove_file(folder.path().join("plan/results/0.json")).unwrap();
     let message = Plan::open(&path).unwrap().run_tasks(&[0]).unwrap_err().to_string();
     assert!(message.contains("has changed"), "{message}");
 }
 
 #[test]
-fn the_example_is_a_plan() {
+fn the_example_plan_is_valid() {
     let plan = Plan::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/plan.toml")).unwrap();
-    // The dog, a red panda and a red squirrel at six stages, a word at nine in two networks.
+    // The dog, a red panda and a red squirrel at six stages, and a word at nine stages of two networks.
     assert_eq!(plan.tasks().unwrap(), 3 * 6 + 2 * 9);
 }
 
 #[test]
-fn a_sweep_of_nothing_says_so() {
+fn empty_and_duplicate_inputs_are_errors() {
     let net = zoo::efficientnet_lite0().unwrap();
     let message = |sweep: Sweep| sweep.quiet().run().unwrap_err().to_string();
     assert!(message(Sweep::new(&net)).contains("stimuli"));

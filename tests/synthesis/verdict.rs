@@ -1,4 +1,4 @@
-//! NullDistribution distributions and verdicts, on the real network and on what ships.
+//! Null distributions, verdicts, stage profiles and judgements by other networks, on the shipped networks.
 
 use metamers::prelude::{networks::*, *};
 use metamers::similarity::Distribution;
@@ -7,7 +7,7 @@ fn photo(name: &str) -> Image {
     Image::open(format!("photos/{name}.jpg")).unwrap()
 }
 
-fn null_of(net: &Network, stage: &str, count: usize) -> NullDistribution {
+fn null_distribution(net: &Network, stage: &str, count: usize) -> NullDistribution {
     let photos = shipped_photos().unwrap();
     let images = photos.iter().take(count).map(|photo| Image::open(photo).unwrap());
     NullDistribution::builder(net).stages([stage]).unwrap().stimuli(images).unwrap().build().unwrap()
@@ -20,7 +20,7 @@ fn metamer(net: &Network, stage: &str, steps: usize) -> Metamer {
 }
 
 #[test]
-fn every_shipped_network_has_a_null_of_its_own_weights_at_every_stage() {
+fn every_shipped_network_has_a_null_distribution_at_every_stage() {
     let networks = [
         zoo::efficientnet_lite0(),
         zoo::cochcnn_words(),
@@ -38,7 +38,7 @@ fn every_shipped_network_has_a_null_of_its_own_weights_at_every_stage() {
 }
 
 #[test]
-fn the_extremes_of_the_shipped_null_are_those_of_the_photos_it_names() {
+fn the_extremes_of_the_shipped_null_distribution_come_from_the_named_photos() {
     let net = zoo::efficientnet_lite0().unwrap();
     let null = NullDistribution::shipped(&net).unwrap();
     let stage = null.stage("block5").unwrap();
@@ -56,7 +56,7 @@ fn the_extremes_of_the_shipped_null_are_those_of_the_photos_it_names() {
 }
 
 #[test]
-fn a_metamer_is_told_from_one_that_is_not_yet() {
+fn verdicts_distinguish_converged_from_early_metamers() {
     let net = zoo::efficientnet_lite0().unwrap();
     let null = NullDistribution::shipped(&net).unwrap();
     let early = metamer(&net, "block2", 1).verdict(&null).unwrap();
@@ -74,10 +74,10 @@ fn a_metamer_is_told_from_one_that_is_not_yet() {
 }
 
 #[test]
-fn a_good_match_with_another_class_is_not_a_metamer() {
+fn a_good_match_of_another_class_is_not_a_metamer() {
     let net = zoo::efficientnet_lite0().unwrap();
     let null = NullDistribution::shipped(&net).unwrap();
-    // During synthesis at block5, the match exceeds the null distribution before the class is right.
+    // During synthesis at block5, the match exceeds the null distribution before the class is correct.
     let verdicts = (2..16).map(|steps| metamer(&net, "block5", steps).verdict(&null).unwrap());
     let verdict = verdicts
         .into_iter()
@@ -89,9 +89,9 @@ fn a_good_match_with_another_class_is_not_a_metamer() {
 }
 
 #[test]
-fn a_null_of_few_pairs_decides_nothing() {
+fn a_null_distribution_of_few_pairs_is_not_enough_evidence() {
     let net = zoo::efficientnet_lite0().unwrap();
-    let null = null_of(&net, "block0", 6);
+    let null = null_distribution(&net, "block0", 6);
     assert_eq!(null.pairs(), 15);
     let verdict = metamer(&net, "block0", 30).verdict(&null).unwrap();
     assert_eq!(verdict.outcome, Outcome::NotEnoughEvidence, "{verdict:?}");
@@ -99,12 +99,12 @@ fn a_null_of_few_pairs_decides_nothing() {
     assert_eq!(metamer(&net, "block0", 30).verdict_at(&null, 0.9).unwrap().outcome, Outcome::Metamer);
     assert!(metamer(&net, "stem", 1).verdict(&null).unwrap_err().to_string().contains("known: block0"));
     assert!(metamer(&net, "block0", 1).verdict_at(&null, 1.0).is_err());
-    let other = NullDistribution::shipped(&zoo::cochcnn_words().unwrap()).unwrap();
-    assert!(metamer(&net, "block0", 1).verdict(&other).unwrap_err().to_string().contains("cochcnn_words"));
+    let unrelated = NullDistribution::shipped(&zoo::cochcnn_words().unwrap()).unwrap();
+    assert!(metamer(&net, "block0", 1).verdict(&unrelated).unwrap_err().to_string().contains("cochcnn_words"));
 }
 
 #[test]
-fn near_duplicates_are_found_and_can_be_excluded() {
+fn near_duplicates_are_detected_and_can_be_excluded() {
     let net = zoo::efficientnet_lite0().unwrap();
     let dog = net.prepare(photo("dog")).unwrap().image().unwrap().clone();
     let faded = dog.values().iter().map(|v| 0.9 * v + 0.05).collect();
@@ -117,19 +117,19 @@ fn near_duplicates_are_found_and_can_be_excluded() {
         (with.near_duplicates()[0].first.as_str(), with.near_duplicates()[0].second.as_str()),
         ("dog", "faded dog")
     );
-    let words = with.mime_bundles()[0].plain().to_string();
-    assert!(words.contains("dog and faded dog"), "{words}");
+    let text = with.mime_bundles()[0].plain().to_string();
+    assert!(text.contains("dog and faded dog"), "{text}");
     let without = builder.exclude_near_duplicates().build().unwrap();
     assert_eq!(without.pairs(), 5);
     assert!(without.stage("block2").unwrap().snr_db.max() < with.stage("block2").unwrap().snr_db.max());
 }
 
 #[test]
-fn a_null_is_the_same_bits_whatever_the_number_of_threads_and_after_a_file() {
+fn null_distributions_are_bit_identical_for_any_number_of_threads_and_after_saving() {
     let net = zoo::efficientnet_lite0().unwrap();
     let by = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| null_of(&net, "block2", 5))
+        pool.install(|| null_distribution(&net, "block2", 5))
     };
     let (one, two) = (by(1), by(2));
     assert_eq!(one, two);
@@ -145,18 +145,18 @@ fn a_null_is_the_same_bits_whatever_the_number_of_threads_and_after_a_file() {
 }
 
 #[test]
-fn impossible_nulls_are_refused() {
+fn invalid_null_distributions_are_errors() {
     let net = zoo::efficientnet_lite0().unwrap();
-    let none = NullDistribution::builder(&net);
-    assert!(none.clone().build().unwrap_err().to_string().contains("2 to 4000"));
-    assert!(none.clone().stages(["blok2"]).unwrap_err().to_string().contains("block2"));
-    let grey = Image::from_planes("grey", 224, 224, vec![0.5; 3 * 224 * 224]).unwrap();
-    let same = none.stages(["logits"]).unwrap().stimuli([grey.clone(), grey]).unwrap().build();
-    assert!(same.unwrap_err().to_string().contains("no pair of stimuli"));
+    let builder = NullDistribution::builder(&net);
+    assert!(builder.clone().build().unwrap_err().to_string().contains("2 to 4000"));
+    assert!(builder.clone().stages(["blok2"]).unwrap_err().to_string().contains("block2"));
+    let gray = Image::from_planes("gray", 224, 224, vec![0.5; 3 * 224 * 224]).unwrap();
+    let result = builder.stages(["logits"]).unwrap().stimuli([gray.clone(), gray]).unwrap().build();
+    assert!(result.unwrap_err().to_string().contains("no pair of stimuli"));
 }
 
 #[test]
-fn earlier_stages_differ_and_later_ones_follow() {
+fn a_stage_profile_matches_only_from_the_synthesized_stage_on() {
     let net = zoo::efficientnet_lite0().unwrap();
     let null = NullDistribution::shipped(&net).unwrap();
     let profile = metamer(&net, "block2", 90).stage_profile(&net, Some(&null)).unwrap();
@@ -170,7 +170,7 @@ fn earlier_stages_differ_and_later_ones_follow() {
 }
 
 #[test]
-fn a_judge_agrees_with_its_own_classes() {
+fn a_network_that_judges_its_own_metamers_agrees_with_their_classes() {
     let net = zoo::efficientnet_lite0().unwrap();
     let made = [metamer(&net, "block0", 60), metamer(&net, "block2", 90)];
     let matrix = CrossNetwork::new(&made, std::slice::from_ref(&net)).unwrap();

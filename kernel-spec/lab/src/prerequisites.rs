@@ -53,8 +53,9 @@ impl Prerequisite {
 
 /// Checks all prerequisites and adds rust-src if it is missing; the error for another missing one says how to install it.
 pub fn check_prerequisites(root: &Path) -> Result<()> {
+    check_compiler()?;
     find_python()?;
-    check_build_tools()?;
+    ensure_rust_src(|name| Command::new(name))?;
     check_writable(root)?;
     let built = root.join("target/release/metamers-kernel").exists();
     if let Some(free) = free_megabytes(root).filter(|&free| !built && free < MIN_FREE_MEGABYTES) {
@@ -69,10 +70,13 @@ pub fn check_prerequisites(root: &Path) -> Result<()> {
 
 /// Checks what compiling for notebooks needs: a linker, and Rust with the sources of its library, which are added if they are missing.
 pub fn check_build_tools() -> Result<()> {
-    if !succeeds("cc", &["--version"]) {
-        bail!(COMPILER.install_advice());
-    }
+    check_compiler()?;
     ensure_rust_src(|name| Command::new(name))
+}
+
+fn check_compiler() -> Result<()> {
+    anyhow::ensure!(succeeds("cc", &["--version"]), COMPILER.install_advice());
+    Ok(())
 }
 
 /// Checks that the target directory is writable; all build products go there.

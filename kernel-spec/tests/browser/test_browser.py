@@ -114,14 +114,14 @@ def use_notebook(page: Page, port: int) -> None:
         run_cell(page, cells, index)
         expect(prompt(cells, index)).to_have_text(f"[{index + 1}]:", timeout=TIMEOUT)
     run_cell(page, cells, 2)
-    picture = cells.nth(2).locator(".jp-OutputArea-output img").first
-    expect(picture).to_be_visible(timeout=TIMEOUT)
-    first = picture.get_attribute("src")
+    image = cells.nth(2).locator(".jp-OutputArea-output img").first
+    expect(image).to_be_visible(timeout=TIMEOUT)
+    first = image.get_attribute("src")
     expect(prompt(cells, 2)).to_have_text("[*]:")
     screenshot(page, "1-running")
-    expect(picture).not_to_have_attribute("src", first, timeout=TIMEOUT)
+    expect(image).not_to_have_attribute("src", first, timeout=TIMEOUT)
     expect(prompt(cells, 2)).to_have_text("[*]:")
-    screenshot(page, "2-the-picture-has-changed")
+    screenshot(page, "2-image-updated")
 
     page.locator('.jp-NotebookPanel-toolbar [data-command="notebook:interrupt-kernel"]').first.click()
     expect(prompt(cells, 2)).to_have_text("[3]:", timeout=30_000)
@@ -131,7 +131,7 @@ def use_notebook(page: Page, port: int) -> None:
     run_cell(page, cells, 3)
     expect(cells.nth(3).locator(".jp-OutputArea")).to_contain_text("kept 42, steps true", timeout=TIMEOUT)
     cells.nth(3).scroll_into_view_if_needed()
-    screenshot(page, "3-interrupted-and-going-on")
+    screenshot(page, "3-after-interrupt")
 
     play_sound(page, cells)
     expect(page.get_by_text("official Jupyter news")).to_have_count(0)
@@ -155,9 +155,9 @@ def play_sound(page: Page, cells: Locator) -> None:
     assert abs(player.evaluate("audio => audio.duration") - 2.0) < 0.01, "the player must show the duration"
     seconds, channels, loudest = player.evaluate(DECODE)
     assert abs(seconds - 2.0) < 0.01 and channels == 1 and 0.85 < loudest <= 1.0, (seconds, channels, loudest)
-    picture = cells.nth(4).locator(".jp-OutputArea-output img").first
-    expect(picture).to_be_visible(timeout=TIMEOUT)
-    assert picture.evaluate("image => image.complete && image.naturalWidth > 300"), "the spectrogram must be an image"
+    image = cells.nth(4).locator(".jp-OutputArea-output img").first
+    expect(image).to_be_visible(timeout=TIMEOUT)
+    assert image.evaluate("image => image.complete && image.naturalWidth > 300"), "the spectrogram must be an image"
     cells.nth(4).scroll_into_view_if_needed()
     screenshot(page, "4-a-sound")
 

@@ -8,7 +8,7 @@ fn kernel() -> SharedKernel {
 }
 
 #[test]
-fn results_and_printed_text_are_told_apart() {
+fn results_and_printed_text_are_separate_messages() {
     let mut kernel = kernel();
     let outcome = kernel.run("println!(\"hello\");\n1 + 2").ok();
     assert_eq!(outcome.result(), "3");
@@ -21,7 +21,7 @@ fn results_and_printed_text_are_told_apart() {
 #[test]
 fn cells_are_counted_from_one_without_gaps() {
     let _turn = turn();
-    // A kernel of its own: the shared one has run other cells.
+    // A new kernel, because the shared one has counted other cells.
     let mut kernel = Client::start();
     for number in 1..=3 {
         let outcome = kernel.run("1").ok();
@@ -52,7 +52,7 @@ fn text_appears_while_the_cell_runs() {
 
 /// Rust buffers text without a newline; progress must be visible all the same.
 #[test]
-fn text_without_a_newline_appears_soon_without_a_flush() {
+fn text_without_a_newline_or_flush_appears_promptly() {
     let outcome = kernel()
         .run(
             r#"for percent in [10, 20] { print!("\r{percent} %"); std::thread::sleep(Duration::from_millis(600)); }
@@ -93,7 +93,7 @@ fn a_panic_is_one_error_and_earlier_variables_survive() {
 }
 
 #[test]
-fn a_question_mark_on_an_error_is_one_error_with_its_message_alone() {
+fn an_error_returned_by_the_question_mark_shows_only_its_message() {
     let mut kernel = kernel();
     let outcome = kernel.run("std::fs::read(\"/no/such/file\")?;");
     let (name, text) = outcome.error();
@@ -104,7 +104,7 @@ fn a_question_mark_on_an_error_is_one_error_with_its_message_alone() {
 }
 
 #[test]
-fn errors_of_candle_and_of_the_library_are_their_message_alone() {
+fn candle_and_library_errors_show_only_their_message() {
     let mut kernel = kernel();
     for (code, part) in [
         ("Tensor::ones(6, DType::F32, &Device::Cpu)?.reshape((4, 4))?", "shape"),
@@ -120,7 +120,7 @@ fn errors_of_candle_and_of_the_library_are_their_message_alone() {
 }
 
 #[test]
-fn a_compile_error_comes_with_its_help() {
+fn a_compile_error_includes_its_help() {
     let (_, text) = kernel().run("let numbers = vec![3, 1, 2];\nnumbers.sort();\nnumbers.push_one(4);").error();
     assert!(text.contains("cell:3:9") && text.contains("push_one"), "{text}");
     let (_, text) = kernel().run("let name = \"a\".to_strin();").error();
@@ -131,11 +131,11 @@ fn a_compile_error_comes_with_its_help() {
 fn queued_cells_are_aborted_after_an_error() {
     let mut kernel = kernel();
     let failing = kernel.begin("std::thread::sleep(std::time::Duration::from_millis(300)); panic!(\"stop\");");
-    let behind = kernel.begin("println!(\"must not run\");");
+    let queued = kernel.begin("println!(\"must not run\");");
     assert_eq!(kernel.end(&failing).status(), "error");
-    let behind = kernel.end(&behind);
-    assert_eq!(behind.status(), "aborted");
-    assert_eq!(behind.text("stdout"), "");
+    let queued = kernel.end(&queued);
+    assert_eq!(queued.status(), "aborted");
+    assert_eq!(queued.text("stdout"), "");
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn completion_and_is_complete_requests_are_answered() {
 }
 
 #[test]
-fn a_rich_value_is_shown_even_if_showing_it_moves_a_variable() {
+fn a_rich_value_is_displayed_even_if_its_display_moves_a_variable() {
     let mut kernel = kernel();
     kernel.run("fn first(one: Table, _other: Table) -> Table { one }").ok();
     kernel.run("let one = Table::new([\"a\"]).row([\"1\"]);\nlet two = one.clone();").ok();
@@ -233,7 +233,7 @@ fn a_rich_value_is_shown_even_if_showing_it_moves_a_variable() {
 }
 
 #[test]
-fn values_are_shown_with_debug_and_unit_is_not_shown() {
+fn values_are_displayed_with_debug_and_unit_is_not_displayed() {
     let mut kernel = kernel();
     assert_eq!(kernel.run("\"text\"").ok().result(), "\"text\"");
     assert_eq!(kernel.run("&[1.5f32, 2.]").ok().result(), "[1.5, 2.0]");
@@ -257,21 +257,21 @@ fn clear_keeps_the_prelude() {
 }
 
 #[test]
-fn ten_thousand_lines_a_second_arrive_as_they_are_printed() {
+fn ten_thousand_lines_per_second_arrive_while_they_are_printed() {
     let outcome = kernel()
         .run(
-            r#"let begun = std::time::Instant::now();
+            r#"let started = std::time::Instant::now();
                for second in 0..20 {
                    for line in 0..1000 { println!("{second} {line}"); }
-                   std::thread::sleep((begun + Duration::from_millis(100 * (second + 1))).saturating_duration_since(std::time::Instant::now()));
+                   std::thread::sleep((started + Duration::from_millis(100 * (second + 1))).saturating_duration_since(std::time::Instant::now()));
                }
-               println!("took {}", begun.elapsed().as_millis());"#,
+               println!("took {}", started.elapsed().as_millis());"#,
         )
         .ok();
     let text = outcome.text("stdout");
     assert_eq!(text.lines().count(), 20_001);
     let took: u64 = text.lines().last().unwrap().strip_prefix("took ").unwrap().parse().unwrap();
-    assert!(took < 6000, "printing 20,000 lines was slowed down: {took} ms instead of 2000");
+    assert!(took < 6000, "printing 20,000 lines took {took} ms instead of 2000");
     let streams: Vec<Duration> =
         outcome.messages.iter().filter(|message| message.kind == "stream").map(|message| message.after).collect();
     assert!(

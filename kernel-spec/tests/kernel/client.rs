@@ -28,7 +28,7 @@ pub struct Client {
     _dir: tempfile::TempDir,
 }
 
-/// An IOPub message with its type, its content and the time since the cell was observed.
+/// An IOPub message with its type, its content and the time since the start of its collection.
 #[derive(Debug, Clone)]
 pub struct Message {
     pub kind: String,
@@ -119,7 +119,7 @@ impl DerefMut for SharedKernel {
     }
 }
 
-/// Maximum number of tests that run kernels of their own at the same time.
+/// Maximum number of tests that run separate kernels at the same time.
 const MAX_TURNS: usize = 2;
 static TURNS: Mutex<usize> = Mutex::new(0);
 static TURN_ENDED: Condvar = Condvar::new();
@@ -127,7 +127,7 @@ static TURN_ENDED: Condvar = Condvar::new();
 /// Permission to start kernels, held to the end of a test.
 pub struct Turn(());
 
-/// Waits until few enough other tests run kernels of their own.
+/// Waits until fewer than [`MAX_TURNS`] other tests run separate kernels.
 #[must_use]
 pub fn turn() -> Turn {
     let turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -163,7 +163,7 @@ impl Client {
     pub fn spawn_ready(program: Command) -> Client {
         let mut client = Client::spawn(program);
         let id = client.send(KernelInfoRequest {});
-        client.collect(&id, TIMEOUT).expect("the kernel gets ready");
+        client.collect(&id, TIMEOUT).expect("the kernel becomes ready");
         client.reply(&id);
         client
     }
@@ -198,7 +198,7 @@ impl Client {
         let session = "test-session";
         let (shell, control, iopub) = runtime.block_on(async {
             let identity = jupyter::peer_identity_for_session(session).unwrap();
-            let begun = Instant::now();
+            let started = Instant::now();
             loop {
                 let connected = async {
                     let iopub = jupyter::create_client_iopub_connection(&info, "", session).await?;
@@ -209,7 +209,7 @@ impl Client {
                 };
                 match connected.await {
                     Ok(sockets) => return sockets,
-                    Err(error) => assert!(begun.elapsed() < Duration::from_secs(30), "no kernel: {error}"),
+                    Err(error) => assert!(started.elapsed() < Duration::from_secs(30), "no kernel: {error}"),
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -218,9 +218,9 @@ impl Client {
         // The subscription takes effect after the connection: repeat a request until its messages arrive on IOPub.
         loop {
             let id = client.send(IsCompleteRequest { code: "1".into() });
-            let heard = client.collect(&id, Duration::from_millis(500));
+            let received = client.collect(&id, Duration::from_millis(500));
             client.reply(&id);
-            if heard.is_some() {
+            if received.is_some() {
                 return client;
             }
         }
@@ -235,8 +235,8 @@ impl Client {
 
     /// The next IOPub message of a request; `None` after the timeout.
     pub fn next(&mut self, id: &str, timeout: Duration) -> Option<(String, Value)> {
-        let begun = Instant::now();
-        while let Some(left) = timeout.checked_sub(begun.elapsed()) {
+        let started = Instant::now();
+        while let Some(left) = timeout.checked_sub(started.elapsed()) {
             let read = self.runtime.block_on(async { tokio::time::timeout(left, self.iopub.read()).await });
             let Ok(message) = read else { return None };
             let message = message.expect("a valid message");
@@ -250,14 +250,14 @@ impl Client {
 
     /// All IOPub messages up to the end of a request; `None` after the timeout.
     pub fn collect(&mut self, id: &str, timeout: Duration) -> Option<Vec<Message>> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut messages = Vec::new();
-        while let Some(left) = timeout.checked_sub(begun.elapsed()) {
+        while let Some(left) = timeout.checked_sub(started.elapsed()) {
             let (kind, content) = self.next(id, left)?;
             if kind == "status" && content["execution_state"] == "idle" {
                 return Some(messages);
             }
-            messages.push(Message { kind, content, after: begun.elapsed() });
+            messages.push(Message { kind, content, after: started.elapsed() });
         }
         None
     }
@@ -296,7 +296,7 @@ impl Client {
     pub fn wait_for(&mut self, id: &str, text: &str) -> String {
         let mut seen = String::new();
         while !seen.contains(text) {
-            let (kind, content) = self.next(id, TIMEOUT).expect("the cell goes on");
+            let (kind, content) = self.next(id, TIMEOUT).expect("the cell continues");
             assert!(kind != "error", "{content}");
             if kind == "stream" {
                 seen += content["text"].as_str().unwrap();
@@ -307,22 +307,22 @@ impl Client {
 
     /// Waits for an IOPub message of a type.
     pub fn wait_for_kind(&mut self, id: &str, awaited: &str) {
-        while self.next(id, TIMEOUT).expect("the cell goes on").0 != awaited {}
+        while self.next(id, TIMEOUT).expect("the cell continues").0 != awaited {}
     }
 
     pub fn interrupt(&mut self) {
-        self.ask_control(InterruptRequest {});
+        self.request_control(InterruptRequest {});
     }
 
     pub fn shut_down(&mut self) -> Value {
-        self.ask_control(ShutdownRequest { restart: false })
+        self.request_control(ShutdownRequest { restart: false })
     }
 
-    fn ask_control(&mut self, request: impl Into<JupyterMessage>) -> Value {
+    fn request_control(&mut self, request: impl Into<JupyterMessage>) -> Value {
         let control = &mut self.control;
         self.runtime.block_on(async {
             control.send(request.into()).await.unwrap();
-            let reply = tokio::time::timeout(Duration::from_secs(10), control.read()).await.expect("an answer");
+            let reply = tokio::time::timeout(Duration::from_secs(10), control.read()).await.expect("a reply");
             serde_json::to_value(&reply.unwrap().content).unwrap()
         })
     }
@@ -363,9 +363,9 @@ pub fn descendants(root: u32) -> Vec<u32> {
 /// Waits until a condition holds; panics after the timeout.
 #[track_caller]
 pub fn until(what: &str, timeout: Duration, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
+    let started = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < timeout, "after {timeout:?} still waiting for {what}");
+        assert!(started.elapsed() < timeout, "after {timeout:?} still waiting for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,4 +1,4 @@
-//! A kernel that has to compile the library first shows the progress in the notebook.
+//! Build progress in the notebook while the kernel compiles the library.
 
 use crate::client::{Client, turn};
 use std::fs;
@@ -34,7 +34,7 @@ fn write_project(home: &Path) {
 }
 
 #[test]
-fn build_progress_is_shown_in_the_cell_that_waits() {
+fn build_progress_is_shown_in_the_waiting_cell() {
     let _turn = turn();
     let home = tempfile::tempdir().unwrap();
     write_project(home.path());

@@ -10,7 +10,7 @@ fn kernel() -> SharedKernel {
 }
 
 #[test]
-fn the_second_interrupt_kills_a_cell_that_does_not_listen() {
+fn a_second_interrupt_kills_a_cell_that_ignores_the_first() {
     let mut kernel = kernel();
     kernel.run("let lost = 1; fn kept() -> u32 { 7 }").ok();
     let id = kernel.begin("println!(\"running\"); loop { std::thread::sleep(std::time::Duration::from_millis(5)); }");
@@ -18,12 +18,12 @@ fn the_second_interrupt_kills_a_cell_that_does_not_listen() {
     kernel.interrupt();
     kernel.wait_for(&id, "does not listen");
     kernel.interrupt();
-    let begun = Instant::now();
+    let started = Instant::now();
     let outcome = kernel.end(&id);
     let (name, text) = outcome.error();
     assert_eq!(name, "Interrupted");
     assert!(text.contains("variables are lost"), "{text}");
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(5));
     // The prelude and functions are kept, variables are lost.
     assert_eq!(
         kernel.run("let t = Tensor::ones(2, DType::F32, &Device::Cpu)?; t.elem_count() as u32 + kept()").ok().result(),
@@ -33,7 +33,7 @@ fn the_second_interrupt_kills_a_cell_that_does_not_listen() {
 }
 
 #[test]
-fn a_loop_that_listens_returns_and_keeps_all_variables() {
+fn a_listening_loop_returns_and_keeps_all_variables() {
     let mut kernel = kernel();
     kernel.run(":dep signal-hook = { version = \"0.4\", default-features = false }").ok();
     kernel.run("let mut steps = 0;").ok();
@@ -48,7 +48,7 @@ fn a_loop_that_listens_returns_and_keeps_all_variables() {
             }}
             "stopped""##
     ));
-    // The kernel has then handled the earlier frame, by which the cell listens.
+    // By then, the kernel has handled the frame that registers the cell as listening.
     kernel.wait_for(&id, "running");
     kernel.interrupt();
     let outcome = kernel.end(&id).ok();
@@ -64,7 +64,7 @@ fn is_compiling_a_cell(pid: u32) -> bool {
 }
 
 #[test]
-fn an_interrupt_stops_a_build_and_loses_nothing() {
+fn an_interrupt_stops_a_build_and_keeps_all_variables() {
     let mut kernel = kernel();
     kernel.run("let kept = 5;").ok();
     let slow = "#[allow(long_running_const_eval)]\n\
@@ -76,10 +76,10 @@ fn an_interrupt_stops_a_build_and_loses_nothing() {
         descendants(pid).into_iter().any(is_compiling_a_cell)
     });
     kernel.interrupt();
-    let begun = Instant::now();
+    let started = Instant::now();
     let outcome = kernel.end(&id);
     assert_eq!(outcome.error().0, "Interrupted");
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_eq!(kernel.run("kept").ok().result(), "5");
 }
 
@@ -110,7 +110,7 @@ fn the_session_survives_a_cell_that_kills_its_process() {
 }
 
 #[test]
-fn an_interrupt_between_cells_does_nothing() {
+fn an_interrupt_between_cells_has_no_effect() {
     let mut kernel = kernel();
     kernel.run("let here = 1;").ok();
     kernel.interrupt();
@@ -118,7 +118,7 @@ fn an_interrupt_between_cells_does_nothing() {
 }
 
 #[test]
-fn twenty_interrupts_at_random_moments_lose_nothing() {
+fn twenty_interrupts_at_random_times_keep_all_variables() {
     let mut kernel = kernel();
     kernel
         .run("let kept = 7; let trained = zoo::efficientnet_lite0()?; let photo = Image::open(\"photos/dog.jpg\")?;")
@@ -139,9 +139,9 @@ fn twenty_interrupts_at_random_moments_lose_nothing() {
         seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         std::thread::sleep(Duration::from_millis((seed >> 33) % 1500));
         kernel.interrupt();
-        let begun = Instant::now();
+        let started = Instant::now();
         let outcome = kernel.end(&id);
-        assert!(begun.elapsed() < Duration::from_secs(10), "round {round}: {:?}", begun.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(10), "round {round}: {:?}", started.elapsed());
         match outcome.status() {
             "ok" => returned += 1,
             _ => {

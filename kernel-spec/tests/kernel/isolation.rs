@@ -1,4 +1,4 @@
-//! Kernels side by side, without a network, and without writable user directories.
+//! Parallel kernels, and kernels without a network or writable user directories.
 
 use crate::client::{Client, home, turn};
 use std::process::Command;
@@ -26,7 +26,7 @@ fn two_kernels_run_independently() {
             assert_eq!(kernel.run("shared_name as usize").ok().result(), expected.to_string(), "kernel {i}");
         }
     }
-    // Interrupting or shutting down one does not affect the other.
+    // An interrupt or shutdown of one kernel does not affect the other.
     let endless = "println!(\"running\"); loop { std::thread::sleep(Duration::from_millis(5)); }";
     let [first, second] = &mut kernels;
     let cell = first.begin(endless);
@@ -43,7 +43,7 @@ fn two_kernels_run_independently() {
 }
 
 #[test]
-fn a_dependency_that_cannot_be_fetched_is_one_error() {
+fn an_unavailable_dependency_is_one_error() {
     let _turn = turn();
     let mut program = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"));
     program

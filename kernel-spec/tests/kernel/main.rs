@@ -1,7 +1,7 @@
 //! Tests of real kernels over real sockets.
 //!
 //! One binary, so that the tests of all modules share its limits: tests of one module share a kernel, only one shared kernel exists at a
-//! time, and tests that start kernels of their own wait for a [`client::turn`].
+//! time, and tests that start separate kernels wait for a [`client::turn`].
 
 mod cells;
 mod client;

@@ -53,12 +53,12 @@ fn locked_packages(dir: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn dependencies_survive_the_evaluating_process() {
+fn dependencies_survive_the_end_of_the_evaluating_process() {
     let _turn = turn();
     let mut kernel = Client::start();
     let added = kernel.run(":dep itoa = \"1\"").ok();
     assert!(!added.text("stderr").contains("Compiling metamers"), "{}", added.text("stderr"));
-    // The library's versions are kept: with others it would be recompiled while a process has it loaded.
+    // The versions of the library's dependencies must not change: the library would be recompiled while a process has it loaded.
     let (ours, project) = (locked_packages(&kernel.build_dir()), locked_packages(&kernel.home));
     let foreign: Vec<_> = ours.difference(&project).filter(|package| !package.starts_with("ctx ")).collect();
     assert!(ours.len() > 100 && foreign.is_empty(), "{} packages, among them {foreign:?}", ours.len());
@@ -71,7 +71,7 @@ fn dependencies_survive_the_evaluating_process() {
     assert_eq!(kernel.run("itoa::Buffer::new().format(43u8).to_owned()").ok().result(), "\"43\"");
 }
 
-/// Limits a process to this much more memory than it has now.
+/// Limits the address space of a process to its present size and this many megabytes more.
 fn limit_memory(pid: u32, megabytes: u64) {
     let bytes = (proc_status(pid, "VmSize:") << 10) + (megabytes << 20);
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };

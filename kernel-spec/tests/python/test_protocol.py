@@ -155,13 +155,13 @@ class Protocol(unittest.TestCase):
         self.assertEqual(self.reply_to(request)["content"]["status"], "ok")
 
     def test_a_message_with_an_invalid_signature_is_ignored(self) -> None:
-        right = self.client.session.key
+        key = self.client.session.key
         message = self.client.session.msg("execute_request", {"code": "std::process::exit(9)", "silent": False})
         try:
             self.client.session.key = b"guessed"
             self.client.shell_channel.send(message)
         finally:
-            self.client.session.key = right
+            self.client.session.key = key
         self.assertEqual(self.result("1 + 1"), "2")
         with self.assertRaises(Empty):
             while True:

@@ -10,9 +10,9 @@ use crate::ops::{FrozenOp, Window};
 /// The gradient of an operation's output while contributions are accumulated.
 #[derive(Clone, Default)]
 pub(super) struct Gradient {
-    /// Contributions still to come.
+    /// The number of contributions that have not been added.
     pub pending: usize,
-    /// The buffer with the sum so far.
+    /// The buffer with the sum of the other contributions; `None` before the first.
     pub sum: Option<usize>,
 }
 
@@ -31,7 +31,7 @@ impl Compiler<'_> {
         debug_assert_eq!(self.activation(index).stride, to.stride);
     }
 
-    /// A buffer for the sum of the gradient so far and one more contribution, and the epilogue that adds them; with the last
+    /// Allocates a buffer for the gradient plus one more contribution, and returns it with the epilogue that adds the two. For the last
     /// contribution, the epilogue also applies the ReLU's mask.
     fn accumulate(&mut self, index: usize) -> (BufferView, EpilogueSpec) {
         let to = self.new_activation(self.dims(index));
@@ -105,7 +105,7 @@ impl Compiler<'_> {
         self.instructions.push(instruction);
     }
 
-    /// The gradient of the network's input, whose few channels would fill few lanes: one GEMM to columns, then col2im.
+    /// Emits the gradient of the network's input as one GEMM to columns and col2im, because its few channels would fill few lanes.
     fn conv_backward_to_input(&mut self, layer: &ConvLayer, scale: &[f32], from: BufferView, size: [usize; 2]) {
         let columns = layer.columns(scale);
         let to = self.new_activation(Dims { channels: layer.num_columns(), size: from.size });

@@ -70,7 +70,7 @@ impl Compiler<'_> {
         tasks
     }
 
-    /// A dense convolution in either direction.
+    /// A dense convolution, forward or backward.
     pub(super) fn gemm(
         &mut self,
         layer: &ConvLayer,
@@ -102,6 +102,7 @@ impl Compiler<'_> {
         Instruction::Gemm { gemm, tasks, from, to, epilogue }
     }
 
+    /// A Winograd convolution, with scratch memory for its chunks of tiles.
     pub(super) fn winograd(
         &mut self,
         conv: Arc<Winograd>,
@@ -114,8 +115,8 @@ impl Compiler<'_> {
         // threads share each read of the weights, for as many tiles as the shared cache holds.
         let per_thread = conv.scheme.points() * conv.depth * conv.blocks * LANES <= 36 * 64 * 64;
         let channels = conv.depth.max(conv.blocks * LANES);
-        let most = if per_thread { 14 } else { (900_000 / conv.scheme.points() / channels).max(32) };
-        let chunk = tiles.div_ceil(tiles.div_ceil(most));
+        let max_chunk = if per_thread { 14 } else { (900_000 / conv.scheme.points() / channels).max(32) };
+        let chunk = tiles.div_ceil(tiles.div_ceil(max_chunk));
         let [inputs, outputs] = conv.scratch(chunk);
         let scratch = [self.buffers.len(), self.buffers.len() + 1];
         if per_thread {

@@ -40,6 +40,7 @@ impl Compiler<'_> {
         self.instructions.push(instruction);
     }
 
+    /// The output of the first input of operation `index`.
     fn input_of(&self, index: usize) -> BufferView {
         self.activation(self.lowering.ops[index].inputs[0])
     }

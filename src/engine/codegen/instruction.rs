@@ -59,6 +59,7 @@ pub(in crate::engine) struct RowBand {
     pub rows: [usize; 2],
 }
 
+/// One step of a program. `from` and `to` are the buffers that it reads and writes.
 pub(in crate::engine) enum Instruction {
     /// Converts the network's input to NHWC.
     LoadInput {

@@ -3,20 +3,20 @@
 use super::{Compiler, Program};
 
 impl Compiler<'_> {
-    /// Maps buffers to memory by liveness. Reuses the memory that was freed last, which is still in the cache.
+    /// Assigns memory to buffers by liveness. The memory that was freed last is reused first, because it is still in the cache.
     pub(super) fn into_program(mut self, forward_len: usize) -> Program {
         let mut last = vec![0; self.buffers.len()];
         for (time, instruction) in self.instructions.iter_mut().enumerate() {
             instruction.buffers().into_iter().for_each(|b| last[*b] = time);
         }
-        let mut places: Vec<Option<usize>> = vec![None; self.buffers.len()];
+        let mut slots: Vec<Option<usize>> = vec![None; self.buffers.len()];
         let (mut sizes, mut free): (Vec<usize>, Vec<usize>) = (vec![], vec![]);
         for (time, instruction) in self.instructions.iter_mut().enumerate() {
             let mut freed = vec![];
             for buffer in instruction.buffers() {
                 let needs = self.buffers[*buffer];
-                let place = *places[*buffer].get_or_insert_with(|| {
-                    let fits = free.iter().rposition(|&place| sizes[place] >= needs);
+                let slot = *slots[*buffer].get_or_insert_with(|| {
+                    let fits = free.iter().rposition(|&slot| sizes[slot] >= needs);
                     match fits.or_else(|| free.len().checked_sub(1)) {
                         Some(at) => free.remove(at),
                         None => {
@@ -25,11 +25,11 @@ impl Compiler<'_> {
                         }
                     }
                 });
-                sizes[place] = sizes[place].max(needs);
-                if last[*buffer] == time && !freed.contains(&place) {
-                    freed.push(place);
+                sizes[slot] = sizes[slot].max(needs);
+                if last[*buffer] == time && !freed.contains(&slot) {
+                    freed.push(slot);
                 }
-                *buffer = place;
+                *buffer = slot;
             }
             free.extend(freed);
         }

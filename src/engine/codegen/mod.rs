@@ -33,11 +33,12 @@ pub(super) struct Program {
     pub output: usize,
 }
 
+/// The state of code generation.
 struct Compiler<'a> {
     lowering: &'a Lowering,
     batch: usize,
     threads: usize,
-    /// Sizes of the buffers before any memory is shared.
+    /// Sizes of the buffers, in values, before memory is shared.
     buffers: Vec<usize>,
     masks: Vec<usize>,
     num_saved: usize,
@@ -58,6 +59,7 @@ fn pixel_stride(channels: usize) -> usize {
     if stride.is_multiple_of(512) { stride + LANES } else { stride }
 }
 
+/// Values padded with zeros to whole vectors.
 fn padded(values: &[f32]) -> Arc<AlignedBuffer> {
     let mut lanes = AlignedBuffer::zeros(values.len());
     lanes.values_mut()[..values.len()].copy_from_slice(values);

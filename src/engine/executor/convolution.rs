@@ -5,7 +5,7 @@ use crate::engine::codegen::{BufferView, EpilogueSpec, RowBand};
 use crate::engine::kernel::col2im::Col2im;
 use crate::engine::kernel::depthwise::{Depthwise, DepthwiseJob};
 use crate::engine::kernel::gemm::{Gemm, GemmJob, GemmTask};
-use crate::engine::kernel::winograd::{Chunk, Input, Multiply, Output, Tiles, Whole, Winograd};
+use crate::engine::kernel::winograd::{AllStages, Chunk, InputTransform, Multiply, OutputTransform, Tiles, Winograd};
 use crate::ops::Window;
 
 impl Executor {
@@ -66,7 +66,7 @@ impl Executor {
         self.parallel(chunks.count, |thread, task| {
             let first = scratch[thread];
             let second = SharedPtr(first.wrapping_add(inputs));
-            Whole(chunks.chunk(task, [first, second]))
+            AllStages(chunks.chunk(task, [first, second]))
         });
     }
 
@@ -86,12 +86,12 @@ impl Executor {
             let chunk = || chunks.chunk(task, scratch);
             let count = chunk().count;
             let tiles = |i: usize| [i * count / count.min(16), (i + 1) * count / count.min(16)];
-            self.parallel(count.min(16), |_, i| Input(chunk(), tiles(i)));
+            self.parallel(count.min(16), |_, i| InputTransform(chunk(), tiles(i)));
             self.parallel(points * parts, |_, i| {
                 let blocks = [i % parts * conv.blocks / parts, (i % parts + 1) * conv.blocks / parts];
                 Multiply(chunk(), i / parts, blocks)
             });
-            self.parallel(count.min(16), |_, i| Output(chunk(), tiles(i)));
+            self.parallel(count.min(16), |_, i| OutputTransform(chunk(), tiles(i)));
         }
     }
 

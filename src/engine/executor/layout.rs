@@ -1,4 +1,4 @@
-//! Layout conversion between NCHW, as tensors outside have it, and NHWC, as the engine's buffers have it.
+//! Layout conversion between NCHW, the layout of tensors outside, and NHWC, the layout of the engine's buffers.
 
 use super::{CHUNK, Executor, SharedPtr};
 use crate::engine::codegen::BufferView;

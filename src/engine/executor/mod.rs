@@ -16,7 +16,7 @@ use super::kernel::gemm::Pixels;
 use super::simd::{Isa, Job};
 use super::thread_pool::thread_pool;
 
-/// Runs a program; owns its buffers, masks and scratch memory, which are allocated once.
+/// Runs a program. Its buffers, masks and scratch memory are allocated once.
 pub(super) struct Executor {
     program: Arc<Program>,
     isa: Isa,
@@ -65,8 +65,9 @@ impl SharedPtr<f32> {
 #[derive(Clone, Copy)]
 struct BatchEpilogue {
     first: Epilogue,
-    /// Distance between images, in values and in mask words.
+    /// The distance between images, in values.
     image_stride: usize,
+    /// The distance between images, in mask words.
     image_mask_stride: usize,
     /// Pixels in a row.
     width: usize,

@@ -28,7 +28,7 @@ pub(in crate::engine) struct Col2im<'a> {
 struct TapRun {
     /// The values of the row's first window.
     at: *const f32,
-    /// The offset of `at` from the start of the source, before which nothing may be read.
+    /// The offset of `at` from the start of the source; no value before the start may be read.
     offset: isize,
     first: isize,
     length: isize,
@@ -64,7 +64,7 @@ impl Col2im<'_> {
 impl Job for Col2im<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        const WIDE: isize = LANES as isize;
+        const WIDTH: isize = LANES as isize;
         let width = self.size[1] * self.channels;
         let plane = self.size[0] * self.size[1];
         let stride = (self.window.stride[1] * self.channels) as isize;
@@ -82,11 +82,11 @@ impl Job for Col2im<'_> {
                         // Windows whose run overlaps these values.
                         let before = at as isize - run.first;
                         let from = ((before - run.length).div_euclid(stride) + 1).max(0);
-                        let end = ((before + WIDE - 1).div_euclid(stride) + 1).min(self.windows[1] as isize);
+                        let end = ((before + WIDTH - 1).div_euclid(stride) + 1).min(self.windows[1] as isize);
                         for window in from..end {
                             let offset = before - window * stride;
                             let mut mask = u32::from(u16::MAX) << (-offset).max(0);
-                            if run.length - offset < WIDE {
+                            if run.length - offset < WIDTH {
                                 mask &= (1 << (run.length - offset)) - 1;
                             }
                             let place = window * self.stride as isize + offset;
@@ -182,8 +182,8 @@ mod tests {
                 };
                 // SAFETY: the instruction set is available, and the buffers have the job's sizes.
                 unsafe { isa.run(job) };
-                let off = found.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
-                assert!(off < 1e-5, "{isa:?} {window:?} on {size:?}: off by {off}");
+                let error = found.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+                assert!(error < 1e-5, "{isa:?} {window:?} on {size:?}: error {error}");
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::engine::aligned::AlignedBuffer;
 use crate::engine::geometry::Phase;
 use crate::engine::simd::{Job, LANES, Simd};
 
-/// Pixels computed together.
+/// The number of pixels that are computed together.
 const TILE: usize = 8;
 
 /// Weights of one direction of a depthwise convolution, `[tap][channel]`.
@@ -40,7 +40,7 @@ pub(in crate::engine) struct DepthwiseJob<'a> {
     pub target_width: usize,
 }
 
-/// A tap that reads inside the image in the present row: its offset from the first pixel, and its weights.
+/// A tap that reads inside the image in the current row: its offset from the first pixel, and its weights.
 #[derive(Clone, Copy)]
 struct ActiveTap {
     offset: isize,

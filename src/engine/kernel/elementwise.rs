@@ -1,4 +1,4 @@
-//! Elementwise operations that are not fused: an optional scale and the epilogue.
+//! Elementwise operations that are not fused into another kernel: an optional scale and the epilogue.
 
 use super::epilogue::Epilogue;
 use crate::engine::simd::{Job, LANES, Simd};

@@ -2,7 +2,7 @@
 
 use crate::engine::simd::{LANES, Simd};
 
-/// Bias, addend, ReLU and mask of a kernel's results, and the target. Null pointers leave a part out.
+/// The epilogue of a kernel's results: bias, addend, ReLU and mask, and the target. A null pointer omits a part.
 ///
 /// All pointers point to the first pixel and the first block of 16 channels.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ pub(in crate::engine) struct Epilogue {
 }
 
 impl Epilogue {
-    /// A bare store, without a target yet.
+    /// A plain store; the user sets the target.
     pub const STORE: Self = Self {
         target: std::ptr::null_mut(),
         stride: 0,
@@ -61,7 +61,7 @@ impl Epilogue {
         unsafe { self.at(pixel, block).write_tile::<S, 1, 1>([[sum]]) }
     }
 
-    /// Writes `R` pixels of `B` blocks. Each part is applied to the whole tile, so that an absent one costs one branch.
+    /// Writes `R` pixels of `B` blocks. Each part is applied to the whole tile, so that an omitted part costs one branch.
     ///
     /// # Safety
     /// The non-null pointers are valid for these pixels and blocks, and the processor has the instruction set.

@@ -126,7 +126,7 @@ impl Job for GemmJob<'_> {
         };
         let taps: Vec<isize> =
             phase.taps.iter().map(|tap| (tap.dy * width as isize + tap.dx) * stride as isize).collect();
-        let (taps, depth) = join(taps, depth);
+        let (taps, depth) = merge_taps(taps, depth);
         let [first, end] = blocks;
         // The weights of one group of blocks serve all rows while they are in the cache.
         for block in (first..end).step_by(S::BLOCKS) {
@@ -158,12 +158,12 @@ impl Job for GemmJob<'_> {
     }
 }
 
-/// Merges taps whose channels are adjacent in memory into fewer taps with more channels, if all merge alike.
-fn join(taps: Vec<isize>, depth: usize) -> (Vec<isize>, usize) {
+/// Merges taps whose channels are adjacent in memory into fewer taps with more channels, if all merged taps have equal lengths.
+fn merge_taps(taps: Vec<isize>, depth: usize) -> (Vec<isize>, usize) {
     let follows = |pair: &[isize]| pair[1] - pair[0] == depth as isize;
     let run = 1 + taps.windows(2).take_while(|pair| follows(pair)).count();
-    let joins = taps.len().is_multiple_of(run) && taps.chunks(run).all(|run| run.windows(2).all(follows));
-    match joins {
+    let mergeable = taps.len().is_multiple_of(run) && taps.chunks(run).all(|run| run.windows(2).all(follows));
+    match mergeable {
         true => (taps.into_iter().step_by(run).collect(), run * depth),
         false => (taps, depth),
     }

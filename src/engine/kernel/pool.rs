@@ -72,7 +72,7 @@ pub(in crate::engine) struct MaxPoolBackward<'a> {
     pub target_width: usize,
     /// The number of taps in the window.
     pub taps: usize,
-    /// As written by [`MaxPool`].
+    /// The argmax that [`MaxPool`] recorded.
     pub argmax: *const u16,
 }
 

@@ -15,9 +15,9 @@ use crate::engine::simd::{Job, LANES, Simd};
 pub(in crate::engine) enum Scheme {
     /// F(4 x 4, 3 x 3): a quarter of the multiplications.
     F4x3,
-    /// F(2 x 2, 3 x 3): 4/9 of them, and less than half the weights of F(4 x 4, 3 x 3).
+    /// F(2 x 2, 3 x 3): 4/9 of the multiplications, and less than half the weights of F(4 x 4, 3 x 3).
     F2x3,
-    /// F(2 x 2, 5 x 5): 9/25 of them.
+    /// F(2 x 2, 5 x 5): 9/25 of the multiplications.
     F2x5,
 }
 
@@ -202,7 +202,7 @@ unsafe fn transform_output<S: Simd, const N: usize, const M: usize>(m: [S::V; N]
     }
 }
 
-/// A range of tiles, and the memory that they pass through.
+/// A range of tiles with their source, scratch memory and target.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Chunk<'a> {
     pub conv: &'a Winograd,
@@ -236,9 +236,9 @@ impl Chunk<'_> {
 }
 
 /// Transforms the input of the chunk's tiles `[first, end]`.
-pub(in crate::engine) struct Input<'a>(pub Chunk<'a>, pub [usize; 2]);
+pub(in crate::engine) struct InputTransform<'a>(pub Chunk<'a>, pub [usize; 2]);
 
-impl Job for Input<'_> {
+impl Job for InputTransform<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self(chunk, tiles) = self;
@@ -351,9 +351,9 @@ impl Job for Multiply<'_> {
 }
 
 /// Transforms the output of the chunk's tiles `[first, end]`.
-pub(in crate::engine) struct Output<'a>(pub Chunk<'a>, pub [usize; 2]);
+pub(in crate::engine) struct OutputTransform<'a>(pub Chunk<'a>, pub [usize; 2]);
 
-impl Job for Output<'_> {
+impl Job for OutputTransform<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self(chunk, tiles) = self;
@@ -409,19 +409,19 @@ unsafe fn output<S: Simd, const N: usize, const M: usize>(chunk: &Chunk, tile: u
 }
 
 /// All three stages for one chunk, on one thread.
-pub(in crate::engine) struct Whole<'a>(pub Chunk<'a>);
+pub(in crate::engine) struct AllStages<'a>(pub Chunk<'a>);
 
-impl Job for Whole<'_> {
+impl Job for AllStages<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self(chunk) = self;
         // SAFETY: the caller of `run` vouches for the chunk, and each stage reads what the one before wrote.
         unsafe {
-            S::run_outlined(Input(chunk, [0, chunk.count]));
+            S::run_outlined(InputTransform(chunk, [0, chunk.count]));
             for point in 0..chunk.conv.scheme.points() {
                 Multiply(chunk, point, [0, chunk.conv.blocks]).run::<S>();
             }
-            S::run_outlined(Output(chunk, [0, chunk.count]));
+            S::run_outlined(OutputTransform(chunk, [0, chunk.count]));
         }
     }
 }

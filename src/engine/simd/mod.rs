@@ -36,13 +36,13 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(from: *const f32) -> Self::V;
     unsafe fn store(to: *mut f32, v: Self::V);
-    /// `a * b + c`, rounded once where the processor can.
+    /// `a * b + c`, rounded once if the processor has fused multiply-add.
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
-    /// The larger one; `b` when either is NaN.
+    /// The lanewise maximum; `b` if either is NaN.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
-    /// The smaller one; `b` when either is NaN.
+    /// The lanewise minimum; `b` if either is NaN.
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
     /// The lanes with `a > b`.
     unsafe fn greater(a: Self::V, b: Self::V) -> u16;
@@ -54,20 +54,20 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn is_nan(v: Self::V) -> u16;
 }
 
-/// Work that is compiled for every instruction set. `run` and everything that it calls must be `#[inline(always)]`.
+/// A kernel with its arguments, compiled for every instruction set. `run` and everything that it calls must be `#[inline(always)]`.
 pub(super) trait Job {
     /// Runs the job.
     ///
     /// # Safety
-    /// The processor has the instruction set, and the job's pointers are valid for what it reads and writes.
+    /// The processor has the instruction set, and the job's pointers are valid for its reads and writes.
     unsafe fn run<S: Simd>(self);
 }
 
-/// An instruction set.
+/// An instruction set of compiled networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Isa {
-    /// Plain Rust, for every processor.
+    /// Plain Rust, for all processors.
     Portable,
     /// 128-bit vectors of 64-bit ARM.
     Neon,
@@ -118,7 +118,7 @@ impl Isa {
     /// Runs a job with this instruction set.
     ///
     /// # Safety
-    /// The processor has it; and as [`Job::run`].
+    /// The processor has the instruction set; and as [`Job::run`].
     pub(super) unsafe fn run<J: Job>(self, job: J) {
         // SAFETY: the caller's contract.
         unsafe {

@@ -42,7 +42,7 @@ pub struct Answer {
     /// Presentation time of the image, from its first frame to the first frame without it; the duration of a sound.
     #[serde(default)]
     pub shown_ms: Option<f64>,
-    /// Typical time between frames during the trial.
+    /// Median time between frames during the trial.
     #[serde(default)]
     pub frame_ms: Option<f64>,
     /// Longest time between two frames of the trial; above 1.5 x `frame_ms`, a frame was dropped.
@@ -55,6 +55,7 @@ pub struct Answer {
 
 impl Answer {
     /// Returns whether the answer is correct; `None` without an answer.
+    #[must_use]
     pub fn is_correct(&self) -> Option<bool> {
         self.answer.as_ref().map(|answer| *answer == self.correct_answer)
     }
@@ -73,8 +74,8 @@ impl Answer {
 
 /// The answers of one participant in one session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Person {
-    /// The random number of the session.
+pub struct Participant {
+    /// The session id: 16 random hexadecimal digits.
     pub session: String,
     /// The participant code; empty if the task does not ask for one.
     pub participant: String,
@@ -91,18 +92,19 @@ pub struct Person {
     pub answers: Vec<Answer>,
 }
 
-impl Person {
-    /// The participant code, or the session number.
+impl Participant {
+    /// The participant code, or the session id if there is no code.
+    #[must_use]
     pub fn name(&self) -> &str {
         if self.participant.is_empty() { &self.session } else { &self.participant }
     }
 
     pub(super) fn check(&self) -> std::result::Result<(), String> {
         if self.session.is_empty() {
-            return Err("has no session".into());
+            return Err("a session has no id".into());
         }
         if self.choices < 2 {
-            return Err(format!("session {}: has {} choices; at least 2 are required", self.session, self.choices));
+            return Err(format!("session {} has {} choices; at least 2 are required", self.session, self.choices));
         }
         let mut seen = std::collections::HashSet::new();
         for answer in self.answers.iter().filter(|answer| answer.block != Block::Practice) {
@@ -117,16 +119,16 @@ impl Person {
 /// The answers of any number of participants.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Answers {
-    pub(super) people: Vec<Person>,
+    pub(super) people: Vec<Participant>,
 }
 
 impl Answers {
     /// Combines the answers of several participants.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a session without a number, with fewer than two choices or a duplicate stimulus, and like
+    /// [`Error::Invalid`] for a session without an id, with fewer than two choices or with a duplicate stimulus. Also fails like
     /// [`Answers::and`].
-    pub fn from_people(people: impl IntoIterator<Item = Person>) -> Result<Self> {
+    pub fn from_people(people: impl IntoIterator<Item = Participant>) -> Result<Self> {
         people.into_iter().try_fold(Self::default(), |mut all, person| {
             person.check().map_err(|reason| Error::invalid("answers", reason))?;
             all.add(person)?;
@@ -134,22 +136,23 @@ impl Answers {
         })
     }
 
-    /// Merges two sets of answers. A session in both is kept once, in its longer version if one is the beginning of the other.
+    /// Merges two sets of answers. A session in both sets is kept once; if one version is the beginning of the other, the longer one
+    /// is kept.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a session with two conflicting versions, and for different numbers of choices or kinds of
     /// stimuli.
-    pub fn and(mut self, others: Self) -> Result<Self> {
+    pub fn merge(mut self, others: Self) -> Result<Self> {
         others.people.into_iter().try_for_each(|person| self.add(person))?;
         Ok(self)
     }
 
-    fn add(&mut self, person: Person) -> Result<()> {
+    fn add(&mut self, person: Participant) -> Result<()> {
         if let Some(first) = self.people.first()
             && (first.choices, &first.kind) != (person.choices, &person.kind)
         {
             let reason = format!(
-                "session {} had {} choices for {}s, session {} {} for {}s; analyse them separately",
+                "session {} has {} choices for {}s, but session {} has {} choices for {}s; analyse them separately",
                 first.session, first.choices, first.kind, person.session, person.choices, person.kind
             );
             return Err(Error::invalid("answers", reason));
@@ -168,17 +171,20 @@ impl Answers {
         Ok(())
     }
 
-    /// The participants, in reading order.
-    pub fn people(&self) -> &[Person] {
+    /// The participants, in the order in which they were added.
+    #[must_use]
+    pub fn participants(&self) -> &[Participant] {
         &self.people
     }
 
     /// Returns whether any answers are simulated.
+    #[must_use]
     pub fn are_simulated(&self) -> bool {
         self.people.iter().any(|person| person.simulated)
     }
 
     /// The conditions of the main trials, in the task's order.
+    #[must_use]
     pub fn conditions(&self) -> Vec<String> {
         let mut found: Vec<(usize, &String)> = vec![];
         let main = self.people.iter().flat_map(|person| &person.answers).filter(|answer| answer.block == Block::Main);

@@ -3,11 +3,11 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Number of bootstrap samples.
+/// The number of bootstrap samples.
 pub(super) const RESAMPLES: usize = 10_000;
 
-/// The 95 % confidence interval of the mean by the percentile bootstrap (Efron 1979): the 2.5th and 97.5th percentile of the means of
-/// samples drawn with replacement. `None` for fewer than two values.
+/// Computes the 95 % confidence interval of the mean by the percentile bootstrap (Efron 1979): the 2.5th and 97.5th percentile of the
+/// means of samples drawn with replacement. `None` for fewer than two values.
 pub(super) fn interval(values: &[f64], seed: u64) -> Option<(f64, f64)> {
     if values.len() < 2 {
         return None;
@@ -20,9 +20,9 @@ pub(super) fn interval(values: &[f64], seed: u64) -> Option<(f64, f64)> {
     Some((quantile(&means, 0.025), quantile(&means, 0.975)))
 }
 
-/// The quantile of sorted values, with linear interpolation.
+/// The quantile `q` of sorted values, with linear interpolation.
 fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let place = q * (sorted.len() - 1) as f64;
-    let (low, high) = (place.floor() as usize, place.ceil() as usize);
-    sorted[low] + (place - low as f64) * (sorted[high] - sorted[low])
+    let position = q * (sorted.len() - 1) as f64;
+    let (low, high) = (position.floor() as usize, position.ceil() as usize);
+    sorted[low] + (position - low as f64) * (sorted[high] - sorted[low])
 }

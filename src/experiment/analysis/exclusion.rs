@@ -1,6 +1,6 @@
 //! Exclusion of inattentive participants.
 
-use super::{Block, Person};
+use super::{Block, Participant};
 use crate::{Error, Result};
 
 /// The rule that excludes participants with too few correct catch trials.
@@ -38,16 +38,17 @@ impl std::fmt::Display for ExclusionRule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Excluded {
-    /// The session number.
+    /// The session id.
     pub session: String,
-    /// The participant code, or the session number.
+    /// The participant code, or the session id if there is no code.
     pub person: String,
     /// The reason for the exclusion.
     pub reason: String,
 }
 
 impl ExclusionRule {
-    /// A rule that excludes nobody.
+    /// Creates a rule that excludes nobody.
+    #[must_use]
     pub fn nobody() -> Self {
         Self { min_catch_accuracy: 0.0 }
     }
@@ -60,7 +61,7 @@ impl ExclusionRule {
         Ok(())
     }
 
-    pub(super) fn excludes(self, person: &Person) -> Option<Excluded> {
+    pub(super) fn excludes(self, person: &Participant) -> Option<Excluded> {
         let catch: Vec<_> = person.answers.iter().filter(|answer| answer.block == Block::Catch).collect();
         let correct = catch.iter().filter(|answer| answer.is_correct() == Some(true)).count();
         if catch.is_empty() || correct as f64 >= self.min_catch_accuracy * catch.len() as f64 {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Answers, Block, Person};
+use super::{Answer, Answers, Block, Participant};
 use crate::fs::extension::lowercase_extension;
 use crate::{Error, Result};
 
@@ -18,7 +18,7 @@ struct File {
     format: String,
     version: u32,
     #[serde(flatten)]
-    person: Person,
+    person: Participant,
 }
 
 /// A JSON file with one participant, as saved by the page, or a list of participants.
@@ -56,8 +56,8 @@ impl Answers {
     /// Opens a file from the page or [`Answers::save`]: `.json`, or `.csv` with any number of concatenated sessions.
     ///
     /// # Errors
-    /// [`Error::File`] with the reason, and for CSV the line, for a missing file, another extension, another format, and a duplicate
-    /// stimulus in a session.
+    /// [`Error::File`] for a missing file, another extension, invalid content, and a duplicate stimulus in a session; the message
+    /// names the reason, and for CSV the line. [`Error::Invalid`] for sessions with different numbers of choices or kinds of stimuli.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let wrong = |reason: String| Error::file(path, reason);
@@ -69,7 +69,7 @@ impl Answers {
         let people = match lowercase_extension(path).as_str() {
             "json" => from_json(&bytes),
             "csv" => from_csv(&bytes),
-            _ => Err("must have the extension .json or .csv".into()),
+            _ => Err("answers have the extension .json or .csv".into()),
         };
         let people = people.and_then(|people| match people.iter().find_map(|person| person.check().err()) {
             Some(reason) => Err(reason),
@@ -78,7 +78,7 @@ impl Answers {
         Self::from_people(people.map_err(wrong)?)
     }
 
-    /// Opens all `.json` and `.csv` files of a folder; a session in both formats is kept once.
+    /// Opens all `.json` and `.csv` files of a folder and merges them; a session in both formats is kept once.
     ///
     /// # Errors
     /// Fails like [`Answers::open`] and [`Answers::and`], and for a folder without such files.
@@ -91,7 +91,9 @@ impl Answers {
         if files.is_empty() {
             return Err(Error::file(folder, "has no .json or .csv file of answers"));
         }
-        files.iter().try_fold(Self::default(), |all, file| all.and(Self::open(file)?).map_err(|e| Error::file(file, e)))
+        files
+            .iter()
+            .try_fold(Self::default(), |all, file| all.merge(Self::open(file)?).map_err(|e| Error::file(file, e)))
     }
 
     /// Saves the answers to a `.json` file for [`Answers::open`]. The write is atomic.
@@ -101,16 +103,16 @@ impl Answers {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         if lowercase_extension(path) != "json" {
-            return Err(Error::file(path, "answers are saved as .json"));
+            return Err(Error::file(path, "answers are saved as .json; use that extension"));
         }
-        let file = |person: &Person| File { format: FORMAT.into(), version: VERSION, person: person.clone() };
+        let file = |person: &Participant| File { format: FORMAT.into(), version: VERSION, person: person.clone() };
         let files: Vec<File> = self.people.iter().map(file).collect();
         let text = serde_json::to_string_pretty(&files).map_err(|e| Error::file(path, e))?;
         crate::fs::atomic::write(path, text.as_bytes())
     }
 }
 
-pub(super) fn from_json(bytes: &[u8]) -> std::result::Result<Vec<Person>, String> {
+pub(super) fn from_json(bytes: &[u8]) -> std::result::Result<Vec<Participant>, String> {
     let files: JsonFile = serde_json::from_slice(bytes).map_err(|e| format!("is not valid JSON ({e})"))?;
     let files = match files {
         JsonFile::Many(files) => files,
@@ -130,10 +132,10 @@ pub(super) fn from_json(bytes: &[u8]) -> std::result::Result<Vec<Person>, String
         .collect()
 }
 
-fn from_csv(bytes: &[u8]) -> std::result::Result<Vec<Person>, String> {
+fn from_csv(bytes: &[u8]) -> std::result::Result<Vec<Participant>, String> {
     // Spreadsheets put a byte-order mark before the first column's name.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut people: Vec<Person> = vec![];
+    let mut people: Vec<Participant> = vec![];
     // The csv crate's line number is off by one with CRLF line ends, which the page writes.
     let wrong = |index: usize, e: csv::Error| match e.kind() {
         csv::ErrorKind::Deserialize { err, .. } => {
@@ -159,7 +161,7 @@ fn from_csv(bytes: &[u8]) -> std::result::Result<Vec<Person>, String> {
         };
         match people.iter_mut().find(|person| person.session == line.session) {
             Some(person) => person.answers.push(answer),
-            None => people.push(Person {
+            None => people.push(Participant {
                 session: line.session,
                 participant: line.participant,
                 task: line.task,

@@ -1,10 +1,10 @@
 //! Analysis of recognition experiments: proportions correct, confidence intervals and a test of the stage effect.
 //!
 //! ```
-//! use metamers::experiment::analysis::{Analysis, Published, SimulatedClass};
+//! use metamers::experiment::analysis::{Analysis, Published, SimulatedParticipants};
 //!
-//! // From files: Answers::open_folder("answers")?
-//! let answers = SimulatedClass::like(&Published::alexnet()).people(12).seed(1).answers()?;
+//! // Saved answers: Answers::open_folder("answers")?
+//! let answers = SimulatedParticipants::like(&Published::alexnet()).participants(12).seed(1).answers()?;
 //! let recognition = Analysis::new(answers).published(Published::alexnet()).run()?;
 //! let natural = &recognition.proportions()[0];
 //! assert!(natural.condition == "natural" && natural.mean > 0.7);
@@ -26,11 +26,11 @@ mod simulated;
 #[cfg(test)]
 mod tests;
 
-pub use answers::{Answer, Answers, Block, Person};
+pub use answers::{Answer, Answers, Block, Participant};
 pub use exclusion::{Excluded, ExclusionRule};
 pub use permutation::{RepeatedMeasures, StageEffect};
 pub use proportion::ConditionProportion;
 pub use published::Published;
 pub use recognition::Recognition;
 pub use run::Analysis;
-pub use simulated::SimulatedClass;
+pub use simulated::SimulatedParticipants;

@@ -80,7 +80,7 @@ fn f_value(scores: &[Vec<f64>]) -> f64 {
 /// A permutation test with repeated measures for differences between stages.
 ///
 /// Without a stage effect, every order of a participant's proportions is equally likely. The test therefore shuffles the conditions
-/// within each participant many times, and `p = (1 + number of F at least as large) / (1 + permutations)`.
+/// within each participant many times, and `p = (1 + number of F at least as large) / (1 + permutations)` (Phipson & Smyth, 2010).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct StageEffect {
@@ -96,13 +96,13 @@ pub struct StageEffect {
     pub conditions: Vec<String>,
     /// The number of participants with a trial under each condition.
     pub people: usize,
-    /// The number of participants left out because a condition is missing.
+    /// The number of participants excluded because a condition is missing.
     pub incomplete: usize,
     /// `true` if any answers are simulated.
     pub simulated: bool,
 }
 
-/// The F statistic of `scores`, a row for each participant, and its p-value.
+/// Computes the F statistic of `scores`, a row for each participant, and its p-value.
 pub(super) fn test(scores: &[Vec<f64>], permutations: usize, seed: u64) -> Result<(RepeatedMeasures, f64)> {
     if permutations == 0 {
         return Err(Error::invalid("permutations", "must be at least 1; the usual number is 10,000"));
@@ -123,7 +123,7 @@ impl Show for StageEffect {
         let Self { statistic, p, permutations, people, .. } = self;
         let min_p = 1.0 / (1 + permutations) as f64;
         let p = if *p <= min_p * 1.5 { format!("{p:.2e} (the minimum)") } else { format!("{p:.4}") };
-        let left_out = match self.incomplete {
+        let excluded = match self.incomplete {
             0 => String::new(),
             n => format!(", {n} excluded without trials in all conditions"),
         };
@@ -137,7 +137,7 @@ impl Show for StageEffect {
             .row([format!("F({}, {})", statistic.df_conditions, statistic.df_error), format!("{:.3}", statistic.f)])
             .row(["p".into(), p])
             .row(["permutations within participants".into(), permutations.to_string()])
-            .row(["participants".into(), format!("{people}{left_out}")])
+            .row(["participants".into(), format!("{people}{excluded}")])
             .mime_bundles()
     }
 }

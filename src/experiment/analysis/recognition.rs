@@ -5,7 +5,9 @@ use crate::{Error, Result};
 
 const NATURAL: &str = "natural";
 
-/// The results of an analysis: proportion correct by condition, with chance, network and published means. A notebook shows a plot and a table.
+/// The results of an analysis: proportion correct by condition, with chance, network and published means.
+///
+/// A notebook shows a plot and a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recognition {
     pub(super) proportions: Vec<ConditionProportion>,
@@ -25,26 +27,31 @@ pub struct Recognition {
 
 impl Recognition {
     /// The proportions correct, in the order of the conditions.
+    #[must_use]
     pub fn proportions(&self) -> &[ConditionProportion] {
         &self.proportions
     }
 
-    /// The chance level.
+    /// The chance level: 1 / the number of choices.
+    #[must_use]
     pub fn chance(&self) -> f64 {
         self.chance
     }
 
-    /// The number of participants that were not excluded.
-    pub fn people(&self) -> usize {
+    /// The number of participants who were not excluded.
+    #[must_use]
+    pub fn participants(&self) -> usize {
         self.people
     }
 
     /// The excluded participants, with reasons.
+    #[must_use]
     pub fn excluded(&self) -> &[Excluded] {
         &self.excluded
     }
 
     /// Returns whether any answers are simulated.
+    #[must_use]
     pub fn is_simulated(&self) -> bool {
         self.simulated
     }
@@ -57,34 +64,34 @@ impl Recognition {
         self.effect_among(self.conditions.iter().filter(|name| *name != NATURAL), permutations, seed)
     }
 
-    /// Tests for differences between these conditions, without participants who have no trial in one of them.
+    /// Tests for differences between these conditions. Participants without a valid trial in each of them are excluded.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for an unknown condition; [`Error::Invalid`] without permutations, and like
-    /// [`RepeatedMeasures::from_scores`](super::RepeatedMeasures::from_scores).
+    /// [`Error::Unknown`] for an unknown condition; [`Error::Invalid`] for a duplicate condition and for 0 permutations. Also fails
+    /// like [`RepeatedMeasures::from_scores`](super::RepeatedMeasures::from_scores).
     pub fn effect_among<T: AsRef<str>>(
         &self,
         conditions: impl IntoIterator<Item = T>,
         permutations: usize,
         seed: u64,
     ) -> Result<StageEffect> {
-        let mut indexs = vec![];
+        let mut indices = vec![];
         for name in conditions {
             let name = name.as_ref();
             let known = self.conditions.iter().position(|known| known == name);
             let index =
                 known.ok_or_else(|| Error::unknown("condition", name, self.conditions.iter().map(String::as_str)))?;
-            if indexs.contains(&index) {
+            if indices.contains(&index) {
                 return Err(Error::invalid("conditions", format!("\"{name}\" occurs twice")));
             }
-            indexs.push(index);
+            indices.push(index);
         }
         let row = |person: &Vec<(usize, usize)>| -> Option<Vec<f64>> {
             let proportion = |&index: &usize| match person[index] {
                 (_, 0) => None,
                 (correct, trials) => Some(correct as f64 / trials as f64),
             };
-            indexs.iter().map(proportion).collect()
+            indices.iter().map(proportion).collect()
         };
         let scores: Vec<Vec<f64>> = self.counts.iter().filter_map(row).collect();
         let (statistic, p) = permutation::test(&scores, permutations, seed)?;
@@ -93,7 +100,7 @@ impl Recognition {
             p,
             permutations,
             seed,
-            conditions: indexs.into_iter().map(|index| self.conditions[index].clone()).collect(),
+            conditions: indices.into_iter().map(|index| self.conditions[index].clone()).collect(),
             people: scores.len(),
             incomplete: self.counts.len() - scores.len(),
             simulated: self.simulated,

@@ -15,20 +15,20 @@ impl Recognition {
         }
     }
 
-    /// A plot of the proportion correct by condition, with SEM over participants, chance, the network (dashed) and published means.
+    /// Plots the proportion correct by condition, with the SEM over participants, chance, the network (dashed) and published means.
     pub fn plot(&self) -> LinePlot {
         let index = |name: &str| self.conditions.iter().position(|known| known == name).unwrap_or(0) as f64;
         let bar = |found: &ConditionProportion| {
             let sem = found.sem.unwrap_or(f64::NAN);
             (index(&found.condition), found.mean, found.mean - sem, found.mean + sem)
         };
-        let class = if self.simulated { "simulated participants" } else { "participants" };
+        let group = if self.simulated { "simulated participants" } else { "participants" };
         let mut plot = LinePlot::new(self.title())
             .x_label("condition")
             .y_label("proportion correct")
             .x_names(self.conditions.clone())
             .y_range(0.0, 1.0)
-            .error_bars(class, self.proportions.iter().map(bar).collect());
+            .error_bars(group, self.proportions.iter().map(bar).collect());
         if let Some((name, points)) = &self.network {
             plot = plot.dashed(name, points.iter().map(|(index, p)| (*index as f64, *p)).collect());
         }
@@ -40,7 +40,7 @@ impl Recognition {
         plot.reference_line(self.chance, format!("chance, 1 of {:.0}", 1.0 / self.chance))
     }
 
-    /// A table of means, SEM, intervals and numbers by condition, with the excluded participants.
+    /// Tabulates means, SEM, confidence intervals and numbers of trials by condition, and lists the excluded participants.
     pub fn table(&self) -> Table {
         let excluded: Vec<String> =
             self.excluded.iter().map(|out| format!("{} ({})", out.person, out.reason)).collect();
@@ -62,13 +62,13 @@ impl Recognition {
             .published
             .iter()
             .map(|each| (each, each.points_at(&self.conditions)))
-            .filter(|(_, (_, by))| *by)
+            .filter(|(_, (_, by_name))| *by_name)
             .map(|(each, (points, _))| (each, points))
             .collect();
         headers.extend(self.network.iter().map(|(name, _)| name.clone()));
         headers.extend(named.iter().map(|(published, _)| format!("published, {}", published.network())));
-        let sides = [Align::Left].into_iter().chain(headers.iter().skip(1).map(|_| Align::Right));
-        let mut table = Table::new(headers.clone()).align(sides.collect::<Vec<_>>()).caption(caption);
+        let align = [Align::Left].into_iter().chain(headers.iter().skip(1).map(|_| Align::Right));
+        let mut table = Table::new(headers.clone()).align(align.collect::<Vec<_>>()).caption(caption);
         let three = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.3}"));
         for found in &self.proportions {
             let index = self.conditions.iter().position(|name| *name == found.condition).unwrap_or(0);

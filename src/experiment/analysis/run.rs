@@ -1,12 +1,12 @@
 //! The analysis of answers.
 
-use super::{Answers, Block, ConditionProportion, Excluded, ExclusionRule, Person, Published, Recognition};
+use super::{Answers, Block, ConditionProportion, Excluded, ExclusionRule, Participant, Published, Recognition};
 use crate::{Error, Result};
 
 /// Ratio of the longest to the typical frame time above which a frame was dropped.
 const DROPPED_FRAME_RATIO: f64 = 1.5;
 
-/// Builds an analysis; [`Analysis::run`] computes it.
+/// Builder of an analysis; [`Analysis::run`] computes it.
 #[derive(Clone, Debug)]
 #[must_use = "call run to compute the analysis"]
 pub struct Analysis {
@@ -39,7 +39,8 @@ impl Analysis {
         self
     }
 
-    /// Adds published human means, at the stages of the same names if all exist, or else by relative depth.
+    /// Adds published human means: at the conditions of the same names if all conditions are stages of that network, else by relative
+    /// depth.
     pub fn published(mut self, published: Published) -> Self {
         self.published.push(published);
         self
@@ -51,13 +52,13 @@ impl Analysis {
         self
     }
 
-    /// Excludes participants and computes the proportions.
+    /// Excludes participants and computes the proportions correct.
     ///
-    /// Only valid trials are used, see [`Answer::is_valid`](super::Answer::is_valid).
+    /// Only valid trials are counted, see [`Answer::is_valid`](super::Answer::is_valid).
     ///
     /// # Errors
-    /// [`Error::Invalid`] without valid trials, if everybody is excluded, and for proportions outside `[0, 1]`; [`Error::Unknown`] for a
-    /// condition of the network that is not in the answers.
+    /// [`Error::Invalid`] without valid trials, if all participants are excluded, and for proportions outside `[0, 1]`; [`Error::Unknown`]
+    /// for a condition of the network that is not in the answers.
     pub fn run(self) -> Result<Recognition> {
         self.rule.check()?;
         let conditions = self.answers.conditions();
@@ -65,20 +66,20 @@ impl Analysis {
         let network = self.network.map(|(name, proportions)| {
             let mut points = vec![];
             for (condition, p) in proportions {
-                let place = index(&condition)
+                let position = index(&condition)
                     .ok_or_else(|| Error::unknown("condition", &condition, conditions.iter().map(String::as_str)))?;
                 if !(0.0..=1.0).contains(&p) {
                     return Err(Error::invalid(condition, format!("must be a proportion in [0, 1], got {p}")));
                 }
-                points.push((place, p));
+                points.push((position, p));
             }
-            points.sort_by_key(|(place, _)| *place);
+            points.sort_by_key(|(position, _)| *position);
             Ok((name, points))
         });
         let network = network.transpose()?;
-        let everybody = self.answers.people();
+        let everybody = self.answers.participants();
         let excluded: Vec<Excluded> = everybody.iter().filter_map(|person| self.rule.excludes(person)).collect();
-        let people: Vec<&Person> =
+        let people: Vec<&Participant> =
             everybody.iter().filter(|person| excluded.iter().all(|out| out.session != person.session)).collect();
         let counts: Vec<Vec<(usize, usize)>> =
             people.iter().map(|person| count_by_condition(person, &conditions)).collect();
@@ -116,12 +117,12 @@ impl Analysis {
 }
 
 /// Counts the correct and valid answers of a participant in each condition.
-fn count_by_condition(person: &Person, conditions: &[String]) -> Vec<(usize, usize)> {
+fn count_by_condition(person: &Participant, conditions: &[String]) -> Vec<(usize, usize)> {
     let mut counts = vec![(0, 0); conditions.len()];
     for answer in person.answers.iter().filter(|answer| answer.block == Block::Main && answer.is_valid()) {
-        if let Some(place) = conditions.iter().position(|name| *name == answer.condition) {
-            counts[place].0 += usize::from(answer.is_correct() == Some(true));
-            counts[place].1 += 1;
+        if let Some(index) = conditions.iter().position(|name| *name == answer.condition) {
+            counts[index].0 += usize::from(answer.is_correct() == Some(true));
+            counts[index].1 += 1;
         }
     }
     counts

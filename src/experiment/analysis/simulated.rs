@@ -4,30 +4,31 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Answer, Answers, Block, Person, Published};
+use super::{Answer, Answers, Block, Participant, Published};
 use crate::experiment::Choices;
 use crate::experiment::assignment::{Generator, assign};
 use crate::{Error, Result};
 
-/// Probability that an attentive participant recognises a catch trial.
+/// The probability that an attentive participant recognises a catch trial.
 const CATCH_ACCURACY: f64 = 0.97;
 
-/// Simulates participants, to test an analysis before an experiment. All results of simulated answers are marked as simulated.
+/// Builder of simulated participants, to test an analysis before an experiment. All results of simulated answers are marked as
+/// simulated.
 ///
-/// In a condition with mean proportion `m` and chance `c`, a participant recognises a stimulus with probability
+/// The model is a high-threshold one. In a condition with mean proportion `m` and chance `c`, a participant recognises a stimulus with probability
 /// `sigmoid(logit((m - c) / (1 - c)) + spread z)`, where `z` is normal and constant for each participant, and guesses otherwise. The mean
-/// over participants is therefore about `m`. Each participant gets each stimulus once, in one condition, as in the page.
+/// over participants is therefore about `m`. Each participant gets each stimulus once, in one condition, as on the page.
 ///
 /// ```
-/// use metamers::experiment::analysis::SimulatedClass;
+/// use metamers::experiment::analysis::SimulatedParticipants;
 ///
-/// let answers = SimulatedClass::new([("natural", 0.93), ("block5", 0.6), ("logits", 0.1)]).people(20).seed(7).answers()?;
-/// assert!(answers.are_simulated() && answers.people().len() == 20);
+/// let answers = SimulatedParticipants::new([("natural", 0.93), ("block5", 0.6), ("logits", 0.1)]).participants(20).seed(7).answers()?;
+/// assert!(answers.are_simulated() && answers.participants().len() == 20);
 /// # Ok::<(), metamers::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "call answers to simulate the answers"]
-pub struct SimulatedClass {
+pub struct SimulatedParticipants {
     conditions: Vec<(String, f64)>,
     people: usize,
     inattentive: usize,
@@ -38,8 +39,8 @@ pub struct SimulatedClass {
     seed: u64,
 }
 
-impl SimulatedClass {
-    /// Creates 20 attentive participants with these mean proportions by condition. The defaults are 72 stimuli, 8 catch trials, the 16
+impl SimulatedParticipants {
+    /// Creates 20 attentive participants with these mean proportions correct by condition. The defaults are 72 stimuli, 8 catch trials, the 16
     /// choices of the papers, spread 0.5 and seed 0.
     pub fn new<T: Into<String>>(conditions: impl IntoIterator<Item = (T, f64)>) -> Self {
         Self {
@@ -54,19 +55,19 @@ impl SimulatedClass {
         }
     }
 
-    /// Creates participants with published human means.
+    /// Creates participants with the published human means for `natural` and each stage.
     pub fn like(published: &Published) -> Self {
         let stages = published.stages().iter().map(|(stage, mean)| (stage.as_str(), *mean));
         Self::new([("natural", published.natural())].into_iter().chain(stages))
     }
 
     /// Sets the number of participants.
-    pub fn people(mut self, people: usize) -> Self {
+    pub fn participants(mut self, people: usize) -> Self {
         self.people = people;
         self
     }
 
-    /// Sets the number of participants, the last ones, who answer at random.
+    /// Sets the number of participants who answer at random; they are the last ones.
     pub fn inattentive(mut self, people: usize) -> Self {
         self.inattentive = people;
         self
@@ -90,7 +91,7 @@ impl SimulatedClass {
         self
     }
 
-    /// Sets the standard deviation over participants, in log odds.
+    /// Sets the standard deviation over participants, in log odds; the default is 0.5.
     pub fn spread(mut self, spread: f64) -> Self {
         self.spread = spread;
         self
@@ -123,19 +124,19 @@ impl SimulatedClass {
                 assign(&mut Generator::new(&format!("{}:{name}", self.seed)), &available, self.conditions.len());
             let main = chosen.into_iter().enumerate().map(|(stimulus, condition)| {
                 let (name, mean) = &self.conditions[condition];
-                let known = ((mean - chance) / (1.0 - chance)).clamp(0.0, 1.0);
-                let known = if attentive { shift_log_odds(known, shift) } else { 0.0 };
-                (Block::Main, format!("stimulus {:03}", stimulus + 1), name.clone(), Some(condition), known)
+                let p_recognised = ((mean - chance) / (1.0 - chance)).clamp(0.0, 1.0);
+                let p_recognised = if attentive { shift_log_odds(p_recognised, shift) } else { 0.0 };
+                (Block::Main, format!("stimulus {:03}", stimulus + 1), name.clone(), Some(condition), p_recognised)
             });
             let catch = (0..self.catch_trials).map(|k| {
-                let known = if attentive { CATCH_ACCURACY } else { 0.0 };
-                (Block::Catch, format!("catch {:02}", k + 1), "catch".to_owned(), None, known)
+                let p_recognised = if attentive { CATCH_ACCURACY } else { 0.0 };
+                (Block::Catch, format!("catch {:02}", k + 1), "catch".to_owned(), None, p_recognised)
             });
-            let answers =
-                main.chain(catch).enumerate().map(|(k, (block, stimulus, condition, condition_index, known))| {
+            let answers = main.chain(catch).enumerate().map(
+                |(k, (block, stimulus, condition, condition_index, p_recognised))| {
                     let words = self.choices.words();
                     let right = words[k % words.len()].clone();
-                    let answer = match random.random_bool(known) {
+                    let answer = match random.random_bool(p_recognised) {
                         true => right.clone(),
                         false => words[random.random_range(0..words.len())].clone(),
                     };
@@ -153,8 +154,9 @@ impl SimulatedClass {
                         longest_frame_ms: None,
                         interrupted: false,
                     }
-                });
-            Person {
+                },
+            );
+            Participant {
                 session: format!("{name}, seed {}", self.seed),
                 participant: name,
                 task: "simulated".into(),
@@ -164,14 +166,17 @@ impl SimulatedClass {
                 answers: answers.collect(),
             }
         });
-        let people: Vec<Person> = people.collect();
+        let people: Vec<Participant> = people.collect();
         Answers::from_people(people)
     }
 
     fn check(&self) -> Result<()> {
         let wrong = |what: &str, reason: String| Err(Error::invalid(what, reason));
         if self.people == 0 || self.stimuli == 0 || self.conditions.is_empty() {
-            return wrong("simulated participants", "requires at least one participant, stimulus and condition".into());
+            return wrong(
+                "simulated participants",
+                "require at least one participant, one stimulus and one condition".into(),
+            );
         }
         if self.inattentive > self.people {
             return wrong(

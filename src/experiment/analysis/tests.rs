@@ -2,16 +2,16 @@
 
 use super::permutation::test;
 use super::{
-    Analysis, Answer, Answers, Block, ConditionProportion, ExclusionRule, Person, Published, RepeatedMeasures,
-    SimulatedClass,
+    Analysis, Answer, Answers, Block, ConditionProportion, ExclusionRule, Participant, Published, RepeatedMeasures,
+    SimulatedParticipants,
 };
 use crate::display::Show;
 
-fn clear() -> Vec<Vec<f64>> {
+fn strong_effect() -> Vec<Vec<f64>> {
     [[0.90, 0.62, 0.11], [0.80, 0.71, 0.24], [1.00, 0.50, 0.05], [0.85, 0.45, 0.30]].map(Vec::from).into()
 }
 
-fn weak() -> Vec<Vec<f64>> {
+fn weak_effect() -> Vec<Vec<f64>> {
     let rows = [
         [0.50, 0.40, 0.55, 0.45],
         [0.30, 0.35, 0.25, 0.30],
@@ -22,7 +22,7 @@ fn weak() -> Vec<Vec<f64>> {
     rows.map(Vec::from).into()
 }
 
-fn none() -> Vec<Vec<f64>> {
+fn no_effect() -> Vec<Vec<f64>> {
     [[0.25, 0.7, 0.4], [0.6, 0.1, 0.5], [0.4, 0.35, 0.6], [0.5, 0.6, 0.2]].map(Vec::from).into()
 }
 
@@ -43,17 +43,17 @@ fn answer(block: Block, stimulus: &str, condition: &str, given: Option<&str>) ->
     }
 }
 
-/// A person with these numbers of right answers out of 10 under `natural` and `stem`, and of 4 catch trials.
-fn person(name: &str, natural: usize, stem: usize, catch: usize) -> Person {
-    let trials = |block, condition: &'static str, right: usize, of: usize| {
-        (0..of).map(move |k| {
-            answer(block, &format!("{condition}{k}"), condition, Some(if k < right { "dog" } else { "cat" }))
+/// A participant with these numbers of correct answers: of 10 trials in each of `natural` and `stem`, and of 4 catch trials.
+fn person(name: &str, natural: usize, stem: usize, catch: usize) -> Participant {
+    let trials = |block, condition: &'static str, correct: usize, count: usize| {
+        (0..count).map(move |k| {
+            answer(block, &format!("{condition}{k}"), condition, Some(if k < correct { "dog" } else { "cat" }))
         })
     };
     let answers = trials(Block::Main, "natural", natural, 10)
         .chain(trials(Block::Main, "stem", stem, 10))
         .chain(trials(Block::Catch, "catch", catch, 4));
-    Person {
+    Participant {
         session: format!("session of {name}"),
         participant: name.into(),
         task: "t".into(),
@@ -65,12 +65,12 @@ fn person(name: &str, natural: usize, stem: usize, catch: usize) -> Person {
 }
 
 #[test]
-fn f_equals_statsmodels() {
-    // statsmodels 0.15.0, AnovaRM; scripts/reference/stage_effect.py prints these.
+fn f_equals_that_of_statsmodels() {
+    // statsmodels 0.15.0, AnovaRM; printed by scripts/reference/stage_effect.py.
     for (scores, f, df) in [
-        (clear(), 31.936_814_621_409_9, (2, 6)),
-        (weak(), 1.740_181_268_882_18, (3, 12)),
-        (none(), 0.003_412_969_283_276_5, (2, 6)),
+        (strong_effect(), 31.936_814_621_409_9, (2, 6)),
+        (weak_effect(), 1.740_181_268_882_18, (3, 12)),
+        (no_effect(), 0.003_412_969_283_276_5, (2, 6)),
     ] {
         let found = RepeatedMeasures::from_scores(&scores).unwrap();
         assert!((found.f - f).abs() < 1e-12 * f.max(1.0), "{found:?} {f}");
@@ -79,13 +79,15 @@ fn f_equals_statsmodels() {
 }
 
 #[test]
-fn p_is_that_of_all_permutations() {
-    // scipy 1.17.1, permutation_test over all permutations within people: 0.00462962962962963, 0.210569782021605, 1.
-    for (scores, exact) in [(clear(), 0.004_629_629_629_629_63), (weak(), 0.210_569_782_021_605), (none(), 1.0)] {
+fn sampled_p_equals_that_of_all_permutations() {
+    // scipy 1.17.1, permutation_test over all permutations within participants: 0.00462962962962963, 0.210569782021605, 1.
+    for (scores, exact) in
+        [(strong_effect(), 0.004_629_629_629_629_63), (weak_effect(), 0.210_569_782_021_605), (no_effect(), 1.0)]
+    {
         for seed in 0..3 {
             let n = 10_000_f64;
             let (_, p) = test(&scores, 10_000, seed).unwrap();
-            // Five standard deviations of a count of 10,000, and the one that is added to it.
+            // Five standard deviations of the count, and the 1 that the estimator adds to it.
             let slack = 5.0 * (exact * (1.0 - exact) / n).sqrt() + 1.0 / n;
             assert!((p - exact).abs() <= slack, "seed {seed}: {p}, {exact} ± {slack}");
         }
@@ -94,10 +96,11 @@ fn p_is_that_of_all_permutations() {
 }
 
 #[test]
-fn p_is_small_by_chance_as_often_as_it_says() {
-    // Without an effect p is below 0.1 in a tenth of the classes: 30 of 300, within four standard deviations.
+fn p_is_calibrated_without_an_effect() {
+    // Without an effect, p is at most 0.1 in a tenth of the simulations: 30 of 300, within four standard deviations.
     let small = (0..300).filter(|&seed| {
-        let class = SimulatedClass::new([("a", 0.5), ("b", 0.5), ("c", 0.5)]).people(8).stimuli(30).seed(seed);
+        let class =
+            SimulatedParticipants::new([("a", 0.5), ("b", 0.5), ("c", 0.5)]).participants(8).stimuli(30).seed(seed);
         Analysis::new(class.answers().unwrap()).run().unwrap().stage_effect(199, seed).unwrap().p <= 0.1
     });
     let small = small.count();
@@ -105,22 +108,25 @@ fn p_is_small_by_chance_as_often_as_it_says() {
 }
 
 #[test]
-fn what_has_no_f_is_refused() {
-    let refused = |scores: &[Vec<f64>]| RepeatedMeasures::from_scores(scores).unwrap_err().to_string();
-    assert!(refused(&[]).contains("got 0 and 0"));
-    assert!(refused(&[vec![0.1, 0.2]]).contains("got 1 and 2"));
-    assert!(refused(&[vec![0.1], vec![0.2]]).contains("got 2 and 1"));
-    assert!(refused(&[vec![0.1, 0.2], vec![0.3]]).contains("got 2 and 1"));
-    assert!(refused(&[vec![0.1, f64::NAN], vec![0.3, 0.4]]).contains("not finite"));
-    assert!(refused(&[vec![0.5, 0.5], vec![0.3, 0.3]]).contains("no effect to test"));
-    assert!(test(&clear(), 0, 0).unwrap_err().to_string().contains("at least 1"));
+fn scores_without_an_f_value_are_errors() {
+    let error = |scores: &[Vec<f64>]| RepeatedMeasures::from_scores(scores).unwrap_err().to_string();
+    assert!(error(&[]).contains("got 0 and 0"));
+    assert!(error(&[vec![0.1, 0.2]]).contains("got 1 and 2"));
+    assert!(error(&[vec![0.1], vec![0.2]]).contains("got 2 and 1"));
+    assert!(error(&[vec![0.1, 0.2], vec![0.3]]).contains("got 2 and 1"));
+    assert!(error(&[vec![0.1, f64::NAN], vec![0.3, 0.4]]).contains("not finite"));
+    assert!(error(&[vec![0.5, 0.5], vec![0.3, 0.3]]).contains("no effect to test"));
+    assert!(test(&strong_effect(), 0, 0).unwrap_err().to_string().contains("at least 1"));
     let agreed = RepeatedMeasures::from_scores(&[vec![0.0, 1.0], vec![0.0, 1.0]]).unwrap();
     assert_eq!(agreed.f, f64::INFINITY);
-    assert!(test(&[vec![0.0, 1.0], vec![0.0, 1.0]], 1000, 0).unwrap().1 > 0.4, "half of the permutations do as well");
+    assert!(
+        test(&[vec![0.0, 1.0], vec![0.0, 1.0]], 1000, 0).unwrap().1 > 0.4,
+        "half of the permutations give the same F"
+    );
 }
 
 #[test]
-fn mean_and_sem_are_those_over_people() {
+fn mean_and_sem_equal_those_of_numpy() {
     let found = ConditionProportion::from_counts("stem", &[(8, 10), (3, 5), (1, 4), (0, 0)], 0).unwrap();
     // numpy 2.4.6: mean and std(ddof=1) / sqrt(3) of [.8, .6, .25].
     assert!((found.mean - 0.55).abs() < 1e-12);
@@ -132,30 +138,30 @@ fn mean_and_sem_are_those_over_people() {
 }
 
 #[test]
-fn the_bootstrap_interval_is_what_it_should_be() {
-    // Of 100 people half are right always and half never: the mean's deviation is 0.05, and the interval about 0.5 ± 1.96 x 0.05.
+fn the_bootstrap_interval_has_the_expected_width() {
+    // Half of 100 participants are always correct, half never: the SEM is 0.05, and the interval about 0.5 ± 1.96 x 0.05.
     let halves: Vec<(usize, usize)> = (0..100).map(|k| (k % 2, 1)).collect();
     let (low, high) = ConditionProportion::from_counts("", &halves, 3).unwrap().interval.unwrap();
     assert!((low - 0.402).abs() < 0.011 && (high - 0.598).abs() < 0.011, "{low} {high}");
     assert_eq!(ConditionProportion::from_counts("", &halves, 3), ConditionProportion::from_counts("", &halves, 3));
-    // Two people: the mean is the one, the other or the middle.
+    // With two participants, a resampled mean is 0, 0.5 or 1.
     assert_eq!(ConditionProportion::from_counts("", &[(0, 1), (1, 1)], 0).unwrap().interval, Some((0.0, 1.0)));
 }
 
 #[test]
-fn who_fails_the_catch_trials_is_left_out_and_named() {
+fn participants_who_fail_catch_trials_are_excluded_and_listed() {
     let answers =
         Answers::from_people([person("ann", 9, 5, 4), person("bob", 1, 1, 2), person("eve", 7, 3, 3)]).unwrap();
     let found = Analysis::new(answers.clone()).run().unwrap();
-    assert_eq!(found.people(), 2);
+    assert_eq!(found.participants(), 2);
     assert_eq!(found.excluded().iter().map(|out| out.person.as_str()).collect::<Vec<_>>(), ["bob"]);
     assert!((found.proportions()[0].mean - 0.8).abs() < 1e-12);
     let text = found.mime_bundles()[1].plain().to_owned();
     assert!(text.contains("bob (2 of 4 catch trials correct)") && text.contains("75 %"), "{text}");
-    let all = Analysis::new(answers.clone()).exclude(ExclusionRule::nobody()).run().unwrap();
-    assert_eq!((all.people(), all.excluded().len()), (3, 0));
+    let everybody = Analysis::new(answers.clone()).exclude(ExclusionRule::nobody()).run().unwrap();
+    assert_eq!((everybody.participants(), everybody.excluded().len()), (3, 0));
     let strict = Analysis::new(answers.clone()).exclude(ExclusionRule { min_catch_accuracy: 1.0 }).run().unwrap();
-    assert_eq!(strict.people(), 1);
+    assert_eq!(strict.participants(), 1);
     assert!(Analysis::new(answers).exclude(ExclusionRule { min_catch_accuracy: 75.0 }).run().is_err());
     let bad = Analysis::new(Answers::from_people([person("bob", 1, 1, 0)]).unwrap()).run().unwrap_err().to_string();
     assert!(bad.contains("only excluded participants"), "{bad}");
@@ -163,7 +169,7 @@ fn who_fails_the_catch_trials_is_left_out_and_named() {
 }
 
 #[test]
-fn disturbed_and_unanswered_trials_do_not_count() {
+fn interrupted_and_unanswered_trials_are_invalid() {
     let mut ann = person("ann", 10, 5, 4);
     ann.answers[0].interrupted = true;
     ann.answers[1].answer = None;
@@ -175,7 +181,7 @@ fn disturbed_and_unanswered_trials_do_not_count() {
 }
 
 #[test]
-fn a_person_without_a_condition_is_left_out_of_the_test_only() {
+fn a_participant_without_a_condition_is_excluded_from_the_test_only() {
     let mut ann = person("ann", 10, 5, 4);
     ann.answers.retain(|answer| answer.condition != "stem");
     let answers = Answers::from_people([ann, person("bob", 9, 5, 4), person("eve", 8, 3, 4)]).unwrap();
@@ -185,11 +191,11 @@ fn a_person_without_a_condition_is_left_out_of_the_test_only() {
     assert_eq!(found.proportions()[0].people, 3);
     assert!(found.effect_among(["natural", "stme"], 99, 0).unwrap_err().to_string().contains("did you mean stem?"));
     assert!(found.effect_among(["stem", "stem"], 99, 0).unwrap_err().to_string().contains("twice"));
-    assert!(found.stage_effect(99, 0).is_err(), "one stage alone has no effect");
+    assert!(found.stage_effect(99, 0).is_err(), "a single stage has no effect to test");
 }
 
 #[test]
-fn published_means_stand_at_their_stages_or_by_depth() {
+fn published_means_are_placed_by_stage_name_or_by_depth() {
     let all = [
         Published::alexnet(),
         Published::vgg19(),
@@ -215,8 +221,8 @@ fn published_means_stand_at_their_stages_or_by_depth() {
 }
 
 #[test]
-fn a_simulated_class_is_what_was_asked_for_and_says_so_everywhere() {
-    let class = SimulatedClass::like(&Published::alexnet()).people(60).stimuli(180).inattentive(2).seed(4);
+fn simulated_participants_have_the_given_means_and_are_marked_as_simulated() {
+    let class = SimulatedParticipants::like(&Published::alexnet()).participants(60).stimuli(180).inattentive(2).seed(4);
     let answers = class.answers().unwrap();
     assert_eq!(answers, class.answers().unwrap());
     assert_ne!(answers, class.clone().seed(5).answers().unwrap());
@@ -226,7 +232,7 @@ fn a_simulated_class_is_what_was_asked_for_and_says_so_everywhere() {
     let published: Vec<f64> =
         [0.895].into_iter().chain(Published::alexnet().stages().iter().map(|(_, mean)| *mean)).collect();
     for (proportion, asked) in found.proportions().iter().zip(published) {
-        // Nobody is worse than chance, and people's spread pulls means a little to the middle.
+        // Proportions are not below chance, and the spread over participants moves means slightly towards the middle.
         let expected = asked.max(1.0 / 16.0);
         assert!((proportion.mean - expected).abs() < 0.04, "{proportion:?}, asked for {asked}");
     }
@@ -238,20 +244,20 @@ fn a_simulated_class_is_what_was_asked_for_and_says_so_everywhere() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("class.json");
     answers.save(&path).unwrap();
-    assert_eq!(Answers::open(&path).unwrap(), answers, "and a file keeps the word");
+    assert_eq!(Answers::open(&path).unwrap(), answers, "a file keeps the mark");
 }
 
 #[test]
-fn what_cannot_be_simulated_is_refused() {
-    let class = || SimulatedClass::new([("natural", 0.9), ("stem", 0.8)]);
+fn invalid_simulations_are_errors() {
+    let class = || SimulatedParticipants::new([("natural", 0.9), ("stem", 0.8)]);
     for (class, reason) in [
-        (class().people(0), "at least one participant"),
+        (class().participants(0), "at least one participant"),
         (class().stimuli(0), "at least one participant"),
         (class().inattentive(21), "21 of 20"),
         (class().spread(f64::NAN), "NaN"),
-        (SimulatedClass::new([("a", 1.2)]), "1.2"),
-        (SimulatedClass::new([("a", 0.2), ("a", 0.3)]), "twice"),
-        (SimulatedClass::new(Vec::<(String, f64)>::new()), "at least one participant"),
+        (SimulatedParticipants::new([("a", 1.2)]), "1.2"),
+        (SimulatedParticipants::new([("a", 0.2), ("a", 0.3)]), "twice"),
+        (SimulatedParticipants::new(Vec::<(String, f64)>::new()), "at least one participant"),
     ] {
         let message = class.answers().unwrap_err().to_string();
         assert!(message.contains(reason), "{message}");
@@ -269,7 +275,7 @@ const CSV: &str = "\u{feff}session,participant,task,kind,choices,simulated,block
 0f,,abc,image,16,false,main,2,a,natural,0,cat,,,,,,,,,true\r\n";
 
 #[test]
-fn json_and_csv_of_a_session_are_the_same_answers_and_count_once() {
+fn json_and_csv_files_of_a_session_are_equal_and_counted_once() {
     let folder = tempfile::tempdir().unwrap();
     let (json, csv) = (folder.path().join("a.json"), folder.path().join("a.csv"));
     std::fs::write(&json, JSON).unwrap();
@@ -277,9 +283,9 @@ fn json_and_csv_of_a_session_are_the_same_answers_and_count_once() {
     let answers = Answers::open(&json).unwrap();
     assert_eq!(answers, Answers::open(&csv).unwrap());
     assert_eq!(answers, Answers::open_folder(folder.path()).unwrap());
-    assert_eq!(answers.conditions(), ["natural", "stem"], "in their order, not that of the trials");
-    assert_eq!((answers.people()[0].name(), answers.people()[0].answers.len()), ("0f", 3));
-    // A file saved halfway is the beginning of the whole one.
+    assert_eq!(answers.conditions(), ["natural", "stem"], "in the order of the task, not of the trials");
+    assert_eq!((answers.participants()[0].name(), answers.participants()[0].answers.len()), ("0f", 3));
+    // A file saved halfway holds the first answers of the complete one.
     std::fs::write(&csv, CSV.lines().take(3).collect::<Vec<_>>().join("\n")).unwrap();
     assert_eq!(answers, Answers::open_folder(folder.path()).unwrap());
     std::fs::write(&csv, CSV.replace(",cat,false", ",dog,true")).unwrap();
@@ -290,28 +296,26 @@ fn json_and_csv_of_a_session_are_the_same_answers_and_count_once() {
 }
 
 #[test]
-fn files_that_are_no_answers_are_refused_by_name() {
+fn invalid_files_are_errors_that_name_the_file() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = |name: &str, content: &str| {
+    let error = |name: &str, content: &str| {
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         let message = Answers::open(&path).unwrap_err().to_string();
         assert!(message.contains(name), "{message}");
         message
     };
-    assert!(refused("a.json", "").contains("not valid JSON"));
-    assert!(refused("b.json", "{}").contains("metamers-answers"));
-    assert!(refused("b.json", "[1, 2]").contains("metamers-answers"));
-    assert!(refused("c.json", &JSON.replace("\"version\":1", "\"version\":2")).contains("\"version\": 1"));
-    assert!(refused("d.json", &JSON.replace("\"stimulus\":\"b\",", "")).contains("stimulus"));
-    assert!(
-        refused("e.json", &JSON.replace("\"stimulus\":\"b\"", "\"stimulus\":\"a\"")).contains("\"a\" occurs twice")
-    );
-    assert!(refused("f.json", &JSON.replace("\"choices\":16", "\"choices\":1")).contains("1 choices"));
-    let damaged = refused("g.csv", &CSV.replace("stem,1,", "stem,one,"));
+    assert!(error("a.json", "").contains("not valid JSON"));
+    assert!(error("b.json", "{}").contains("metamers-answers"));
+    assert!(error("b.json", "[1, 2]").contains("metamers-answers"));
+    assert!(error("c.json", &JSON.replace("\"version\":1", "\"version\":2")).contains("\"version\": 1"));
+    assert!(error("d.json", &JSON.replace("\"stimulus\":\"b\",", "")).contains("stimulus"));
+    assert!(error("e.json", &JSON.replace("\"stimulus\":\"b\"", "\"stimulus\":\"a\"")).contains("\"a\" occurs twice"));
+    assert!(error("f.json", &JSON.replace("\"choices\":16", "\"choices\":1")).contains("1 choices"));
+    let damaged = error("g.csv", &CSV.replace("stem,1,", "stem,one,"));
     assert!(damaged.contains("line 3: field 10"), "{damaged}");
-    assert!(refused("h.csv", "session\n1\n").contains("not a valid CSV file"));
-    assert!(refused("i.txt", "").contains(".json or .csv"));
+    assert!(error("h.csv", "session\n1\n").contains("not a valid CSV file"));
+    assert!(error("i.txt", "").contains(".json or .csv"));
     assert!(Answers::open(folder.path().join("nowhere.json")).is_err());
     let empty = tempfile::tempdir().unwrap();
     assert!(Answers::open_folder(empty.path()).unwrap_err().to_string().contains("no .json or .csv"));

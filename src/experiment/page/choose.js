@@ -1,4 +1,4 @@
-// Asking what it was: buttons, or a word of a list that is typed or chosen.
+// Response screens: buttons, or a word that is typed or selected from a list.
 
 function element(tag, properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
@@ -7,12 +7,13 @@ function element(tag, properties = {}, ...children) {
   return node;
 }
 
-const say = text => { document.getElementById("live").textContent = text; };
+// Announces a text to screen readers.
+const announce = text => { document.getElementById("live").textContent = text; };
 
-// Buttons in a grid of four columns. Arrows move, the first letters of a word find it, Enter or a click chooses.
+// Shows the choices as buttons in four columns. Arrow keys or first letters move the focus; Enter or a click selects.
 function askByButtons(place, choices, done) {
   const buttons = choices.map(word => element("button", { type: "button", textContent: word, onclick: () => done(word) }));
-  const grid = element("div", { className: "choices", role: "group", tabIndex: -1, "aria-label": "What was it? Arrow keys or first letters move, Enter chooses." }, ...buttons);
+  const grid = element("div", { className: "choices", role: "group", tabIndex: -1, "aria-label": "Choices. Move with the arrow keys or first letters, and select with Enter." }, ...buttons);
   let typed = "";
   let lastKey = 0;
   grid.onkeydown = event => {
@@ -37,24 +38,25 @@ function askByButtons(place, choices, done) {
   grid.focus({ preventScroll: true });
 }
 
-// A field with the words of the list that go with what is typed. Enter takes the word itself, or the only one left.
+// Shows a text field and the choices that match it. Enter selects an exact match, or the only match.
 function askByTyping(place, choices, done) {
-  const most = 8;
-  const plain = text => text.trim().toLowerCase();
-  const fitting = text => {
-    const starting = choices.filter(word => plain(word).startsWith(text));
-    return starting.concat(choices.filter(word => !plain(word).startsWith(text) && plain(word).includes(text)));
+  const maxShown = 8;
+  const normalize = text => text.trim().toLowerCase();
+  const noMatch = "No word in the list matches.";
+  const matching = text => {
+    const starting = choices.filter(word => normalize(word).startsWith(text));
+    return starting.concat(choices.filter(word => !normalize(word).startsWith(text) && normalize(word).includes(text)));
   };
   const field = element("input", { type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: false, id: "word" });
-  const words = element("div", { className: "words", role: "group", "aria-label": "Words of the list" });
+  const words = element("div", { className: "words", role: "group", "aria-label": "Matching words" });
   const list = () => {
-    const text = plain(field.value);
-    const found = text === "" ? [] : fitting(text);
-    const shown = found.slice(0, most).map(word => element("button", { type: "button", textContent: word, onclick: () => done(word) }));
+    const text = normalize(field.value);
+    const found = text === "" ? [] : matching(text);
+    const shown = found.slice(0, maxShown).map(word => element("button", { type: "button", textContent: word, onclick: () => done(word) }));
     words.replaceChildren(...shown);
-    if (found.length > most) words.append(element("span", { className: "quiet", textContent: `and ${found.length - most} more` }));
-    if (text !== "" && found.length === 0) words.append(element("span", { className: "quiet", textContent: "No word of the list goes with this." }));
-    say(text === "" ? "" : `${found.length} words go with this`);
+    if (found.length > maxShown) words.append(element("span", { className: "quiet", textContent: `and ${found.length - maxShown} more` }));
+    if (text !== "" && found.length === 0) words.append(element("span", { className: "quiet", textContent: noMatch }));
+    announce(text === "" ? "" : `${found.length} matching ${found.length === 1 ? "word" : "words"}`);
     return found;
   };
   field.oninput = list;
@@ -62,11 +64,11 @@ function askByTyping(place, choices, done) {
     if (event.key !== "Enter") return;
     event.preventDefault();
     const found = list();
-    const exact = choices.find(word => plain(word) === plain(field.value));
+    const exact = choices.find(word => normalize(word) === normalize(field.value));
     if (exact !== undefined) done(exact);
     else if (found.length === 1) done(found[0]);
-    else say(found.length === 0 ? "No word of the list goes with this." : "Several words go with this: choose one.");
+    else announce(found.length === 0 ? noMatch : "Several words match. Please choose one.");
   };
-  place.append(element("label", {}, "Type the word, or its beginning", field), words);
+  place.append(element("label", {}, "Type the word, or its first letters", field), words);
   field.focus({ preventScroll: true });
 }

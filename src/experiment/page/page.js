@@ -1,34 +1,38 @@
-// The course of the experiment: consent, practice, trials, answers.
+// The procedure of the experiment: practice, main trials, end.
 
-const GAP_MS = 400;
-const REST_EVERY = 50;
+// Time between an answer and the next trial.
+const INTER_TRIAL_MS = 400;
+// Trials between breaks.
+const BREAK_EVERY = 50;
 const isSound = task.kind === "sound";
-const thing = isSound ? "sound" : "picture";
+const noun = isSound ? "sound" : "picture";
 
-let state = kept();
-let interval = 1000 / 60;
+let state = loadState();
+// Time between frames, in ms.
+let frameInterval = 1000 / 60;
 let masks = [];
-let disturbed = false;
-document.addEventListener("visibilitychange", () => { if (document.hidden) disturbed = true; });
+// True if the page was hidden during the stimulus.
+let wasHidden = false;
+document.addEventListener("visibilitychange", () => { if (document.hidden) wasHidden = true; });
 window.addEventListener("beforeunload", event => {
-  if (!keeps && state !== null && state.answers.length > 0 && !state.saved) event.preventDefault();
+  if (!canStore && state !== null && state.answers.length > 0 && !state.saved) event.preventDefault();
 });
 
 function randomHex() {
   return Array.from(crypto.getRandomValues(new Uint8Array(8)), byte => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// The trials of a person: each stimulus once, in the condition that chance gives it, among the catch trials.
-function planned(person) {
+// Returns a participant's trials: each stimulus once, in its assigned condition, and the catch trials, in random order.
+function planTrials(participant) {
   const available = task.stimuli.map(stimulus => stimulus.versions.map(version => version.condition));
-  const chosen = assign(generator(`${task.seed}:${person}:conditions`), available, task.conditions.length);
+  const chosen = assign(generator(`${task.seed}:${participant}:conditions`), available, task.conditions.length);
   const trials = task.stimuli.map((stimulus, k) => {
     const version = stimulus.versions.find(each => each.condition === chosen[k]);
     return { block: "main", stimulus: stimulus.id, right: stimulus.answer, condition: version.condition, source: version.source };
   });
   const single = block => item => ({ block, stimulus: item.id, right: item.answer, condition: null, source: item.source });
   trials.push(...task.catch_trials.map(single("catch")));
-  const order = generator(`${task.seed}:${person}:order`);
+  const order = generator(`${task.seed}:${participant}:order`);
   const practice = task.practice.map(single("practice"));
   return { main: order.shuffled(trials.length).map(k => trials[k]), practice: order.shuffled(practice.length).map(k => practice[k]) };
 }
@@ -36,52 +40,52 @@ function planned(person) {
 async function present(trial, number) {
   if (isSound) {
     const stand = element("div", { className: "stand" });
-    put("Listen", stand);
+    showScreen("Listen", stand);
     const fixation = element("div", { className: "fixation on" });
     stand.append(fixation);
-    const sound = await soundFrom(trial.source);
-    const begun = await frame();
-    while (await frame() - begun < task.timing.fixation_ms);
+    const sound = await decodeSound(trial.source);
+    const start = await frame();
+    while (await frame() - start < task.timing.fixation_ms);
     return playSound(sound);
   }
   const stand = element("div", { className: "stand", "aria-label": "The picture appears here.", role: "img" });
-  put("Look at the cross", stand);
-  const picture = await decoded(trial.source);
+  showScreen("Look at the cross", stand);
+  const picture = await drawPicture(trial.source);
   const fixation = element("div", { className: "fixation" });
-  return presentPicture(stand, [fixation, picture, masks[number % masks.length]], task.timing, interval);
+  return presentPicture(stand, [fixation, picture, masks[number % masks.length]], task.timing, frameInterval);
 }
 
-function ask(trial, number, of, canStop) {
+function ask(number, count, canStop) {
   return new Promise(done => {
     const place = element("div");
     const stop = canStop ? [button("Stop here", () => done(null), "small")] : [];
-    const bar = element("progress", { max: of, value: number, "aria-label": `trial ${number + 1} of ${of}` });
-    const foot = element("div", { className: "foot" }, element("span", { className: "quiet" }, `${number + 1} of ${of} `, bar), ...stop);
-    put(isSound ? "Which word was it?" : "What was it?", place, foot);
-    const begun = performance.now();
+    const bar = element("progress", { max: count, value: number, "aria-label": `trial ${number + 1} of ${count}` });
+    const foot = element("div", { className: "foot" }, element("span", { className: "quiet" }, `${number + 1} of ${count} `, bar), ...stop);
+    showScreen(isSound ? "Which word was it?" : "What was it?", place, foot);
+    const start = performance.now();
     const answered = word => {
-      const response_ms = performance.now() - begun;
-      screenOf.replaceChildren();
+      const response_ms = performance.now() - start;
+      screenElement.replaceChildren();
       done({ answer: word, response_ms });
     };
     (task.typed ? askByTyping : askByButtons)(place, task.choices, answered);
   });
 }
 
-// One trial, from the cross to the answer; null when the person stops.
-async function run(trial, number, of, canStop) {
-  disturbed = document.hidden;
+// Runs one trial, from the fixation cross to the answer. Returns null if the participant stops.
+async function runTrial(trial, number, count, canStop) {
+  wasHidden = document.hidden;
   let shown;
   try {
     shown = await present(trial, number);
   } catch (problem) {
-    put("This could not be presented", text(`${problem.message ?? problem}`));
-    await pressed("Try again");
-    if (isSound) await wakeAudio().catch(() => {});
-    return run(trial, number, of, canStop);
+    showScreen(`The ${noun} could not be presented`, text(`${problem.message ?? problem}`));
+    await buttonPress("Try again");
+    if (isSound) await resumeAudio().catch(() => {});
+    return runTrial(trial, number, count, canStop);
   }
-  const interrupted = disturbed;
-  const answer = await ask(trial, number, of, canStop);
+  const interrupted = wasHidden;
+  const answer = await ask(number, count, canStop);
   if (answer === null) return null;
   return { ...record(trial, number), ...shown, ...answer, correct: answer.answer === trial.right, interrupted };
 }
@@ -93,88 +97,82 @@ function record(trial, number) {
   };
 }
 
-async function practise(trials) {
+async function runPractice(trials) {
   while (trials.length > 0 && state.practice_right === null) {
-    let right = 0;
+    let correct = 0;
     for (const [number, trial] of trials.entries()) {
-      const answer = await run(trial, number, trials.length, false);
+      const answer = await runTrial(trial, number, trials.length, false);
       state.answers.push(answer);
-      keep(state);
-      right += answer.correct ? 1 : 0;
-      put(answer.correct ? "✓ Right" : "✗ No", element("p", {}, "It was ", element("span", { className: "mark", textContent: trial.right }), "."));
-      await pressed(number + 1 < trials.length ? "Next" : "Go on");
+      storeState(state);
+      correct += answer.correct ? 1 : 0;
+      showScreen(answer.correct ? "✓ Correct" : "✗ Incorrect", element("p", {}, "The correct answer is ", element("span", { className: "mark", textContent: trial.right }), "."));
+      await buttonPress(number + 1 < trials.length ? "Next" : "Continue");
     }
     state.practice_attempts += 1;
-    const passed = right >= task.practice_pass;
-    if (passed) state.practice_right = right;
-    keep(state);
-    const score = `You had ${right} of ${trials.length} right.`;
+    const passed = correct >= task.practice_pass;
+    if (passed) state.practice_right = correct;
+    storeState(state);
+    const score = `You answered ${correct} of ${trials.length} correctly.`;
     if (passed) {
-      put("Practice is over", text(`${score} Now the experiment begins. There is no feedback any more, and many of the ${thing}s are hard or impossible to recognise: then give your best guess.`));
-      await pressed("Begin");
+      showScreen("Practice is over", text(`${score} You are ready for the experiment, which gives no feedback. Many of the ${noun}s are hard or impossible to recognise. When you are unsure, please give your best guess.`));
+      await buttonPress("Begin");
     } else {
-      put("Once more", text(`${score} It takes ${task.practice_pass} to go on. Practise again, or ask the person who gave you this page.`));
-      await pressed("Practise again");
+      showScreen("Practise once more", text(`${score} You need ${task.practice_pass} to continue. Please practise again, or ask the experimenter for help.`));
+      await buttonPress("Practise again");
     }
   }
 }
 
-async function main(trials) {
+async function runMain(trials) {
   while (state.next < trials.length) {
     const number = state.next;
     const trial = trials[number];
-    if (number > 0 && number % REST_EVERY === 0) {
-      put("A rest", text(`${number} of ${trials.length} are done. Rest your ${isSound ? "ears" : "eyes"}, and go on when you like.`));
-      await pressed("Go on");
+    if (number > 0 && number % BREAK_EVERY === 0) {
+      showScreen("Time for a break", text(`You have completed ${number} of ${trials.length} trials. Rest your ${isSound ? "ears" : "eyes"}, and continue when you are ready.`));
+      await buttonPress("Continue");
     }
     if (state.begun_trial === number) {
-      // The page was left after this stimulus had been shown: nobody sees one twice.
+      // The page was left after this stimulus was shown; it is not shown again.
       state.answers.push({ ...record(trial, number), answer: null, correct: null, interrupted: true });
     } else {
       state.begun_trial = number;
-      keep(state);
-      const answer = await run(trial, number, trials.length, true);
+      storeState(state);
+      const answer = await runTrial(trial, number, trials.length, true);
       if (answer === null) return;
       state.answers.push(answer);
-      await new Promise(done => setTimeout(done, GAP_MS));
+      await new Promise(done => setTimeout(done, INTER_TRIAL_MS));
     }
     state.next += 1;
-    keep(state);
+    storeState(state);
   }
   state.complete = true;
 }
 
-async function go() {
+async function runExperiment() {
   state.saved = false;
-  put("Just a moment", text("The experiment is being prepared."));
-  if (isSound) await wakeAudio().catch(() => {});
-  interval = await frameInterval();
-  state.display = { width: innerWidth, height: innerHeight, pixel_ratio: devicePixelRatio, frame_ms: round(interval) };
-  const plan = planned(state.assigned_by);
+  showScreen("One moment, please", text("The experiment is being prepared."));
+  if (isSound) await resumeAudio().catch(() => {});
+  frameInterval = await measureFrameInterval();
+  state.display = { width: innerWidth, height: innerHeight, pixel_ratio: devicePixelRatio, frame_ms: round(frameInterval) };
+  const plan = planTrials(state.assigned_by);
   if (!isSound) {
-    const { naturalWidth, naturalHeight } = await sizeOf(plan.main[0].source);
+    const { naturalWidth, naturalHeight } = await loadImage(plan.main[0].source);
     const random = generator(`${task.seed}:masks`);
-    masks = Array.from({ length: 6 }, () => mask(random, naturalWidth, naturalHeight));
+    masks = Array.from({ length: 6 }, () => drawMask(random, naturalWidth, naturalHeight));
   }
-  await practise(plan.practice);
-  await main(plan.main);
-  finish();
+  await runPractice(plan.practice);
+  await runMain(plan.main);
+  showEnd();
 }
 
-async function sizeOf(source) {
-  const picture = new Image();
-  picture.src = source;
-  await picture.decode();
-  return picture;
-}
-
-function begun(code) {
+// Starts the session of a participant; the code is empty if the task does not ask for one.
+function startSession(code) {
   const session = randomHex();
   state = {
     session, participant: code, assigned_by: code || session, begun: new Date().toISOString(), ended: null, complete: false,
     practice_right: null, practice_attempts: 0, next: 0, begun_trial: -1, saved: false, display: null, answers: [],
   };
-  go();
+  runExperiment();
 }
 
-start();
+showStart();

@@ -1,30 +1,36 @@
-// Showing pictures for exact times, and playing sounds.
+// Presentation of pictures for exact times, and of sounds.
 
-// The time of the next frame. What changes before it returns to the browser is on the screen with that frame.
+// Resolves with the time of the next frame. Changes that are made before control returns to the browser appear with that frame.
 const frame = () => new Promise(requestAnimationFrame);
 
 const median = values => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
-// The time between frames, as this screen has it now.
-async function frameInterval() {
+// Measures the median time between frames, in ms.
+async function measureFrameInterval() {
   const times = [];
   while (times.length < 31) times.push(await frame());
   return median(times.slice(1).map((time, k) => time - times[k]));
 }
 
-async function decoded(source) {
-  const picture = new Image();
-  picture.src = source;
-  await picture.decode();
+async function loadImage(source) {
+  const image = new Image();
+  image.src = source;
+  await image.decode();
+  return image;
+}
+
+// Draws a picture on a canvas of its own size.
+async function drawPicture(source) {
+  const image = await loadImage(source);
   const canvas = document.createElement("canvas");
-  canvas.width = picture.naturalWidth;
-  canvas.height = picture.naturalHeight;
-  canvas.getContext("2d").drawImage(picture, 0, 0);
+  canvas.width = image.naturalWidth;
+  canvas.height = image.naturalHeight;
+  canvas.getContext("2d").drawImage(image, 0, 0);
   return canvas;
 }
 
-// Coloured noise whose octaves have equal contrast, so that it covers coarse and fine shapes alike.
-function mask(random, width, height) {
+// Draws a noise mask: coloured noise with equal contrast in each octave, so that it masks coarse and fine structure alike.
+function drawMask(random, width, height) {
   const values = new Float32Array(3 * width * height);
   for (let cell = 2; cell <= Math.min(width, height); cell *= 2) {
     const [columns, rows] = [Math.ceil(width / cell) + 2, Math.ceil(height / cell) + 2];
@@ -57,14 +63,14 @@ function mask(random, width, height) {
   return canvas;
 }
 
-// Fixation, picture and mask, one after the other, each for its time to the nearest frame. Times are those of the frames.
-async function presentPicture(stand, layers, timing, interval) {
-  const [fixation, picture, noise] = layers;
+// Shows fixation cross, picture and mask, each for its duration rounded to the nearest frame. Returns the times of the frames, in ms.
+async function presentPicture(stand, layers, timing, frameInterval) {
+  const [fixation, picture, mask] = layers;
   const intervals = [];
   const show = layer => layers.forEach(each => each.classList.toggle("on", each === layer));
   const wait = async (since, milliseconds) => {
     let now = since;
-    while (now - since < milliseconds - interval / 2) {
+    while (now - since < milliseconds - frameInterval / 2) {
       const next = await frame();
       intervals.push(next - now);
       now = next;
@@ -72,12 +78,12 @@ async function presentPicture(stand, layers, timing, interval) {
     return now;
   };
   stand.replaceChildren(...layers);
-  const begun = await frame();
+  const start = await frame();
   show(fixation);
-  const onset = await wait(begun, timing.fixation_ms);
+  const onset = await wait(start, timing.fixation_ms);
   show(picture);
   const offset = await wait(onset, timing.stimulus_ms);
-  show(noise);
+  show(mask);
   await wait(offset, timing.mask_ms);
   show(null);
   return {
@@ -88,21 +94,21 @@ async function presentPicture(stand, layers, timing, interval) {
 
 let audio = null;
 
-// Browsers let a page sound only after a key or a click: this is called from one.
-function wakeAudio() {
+// Browsers allow sound only after a key press or a click, so event handlers call this.
+function resumeAudio() {
   audio ??= new AudioContext();
   return audio.resume();
 }
 
-function soundFrom(source) {
+function decodeSound(source) {
   const bytes = Uint8Array.from(atob(source.slice(source.indexOf(",") + 1)), letter => letter.charCodeAt(0));
   return audio.decodeAudioData(bytes.buffer);
 }
 
-// Plays once; the times are those of the loudspeaker as far as the browser knows its delay.
+// Plays a sound once. The times include the output latency that the browser reports.
 function playSound(sound) {
   return new Promise((done, failed) => {
-    if (audio.state !== "running") return failed(new Error("the browser does not let the page play sounds"));
+    if (audio.state !== "running") return failed(new Error("This browser does not allow the page to play sounds."));
     const source = audio.createBufferSource();
     source.buffer = sound;
     source.connect(audio.destination);

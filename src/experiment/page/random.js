@@ -1,4 +1,4 @@
-// Chance that can be repeated: the same text gives the same draws here and in src/experiment/assignment.rs.
+// Reproducible random numbers: the same text gives the same numbers here and in src/experiment/assignment.rs.
 
 // FNV-1a over the UTF-8 bytes, 32 bits.
 function hash(text) {
@@ -20,6 +20,7 @@ function generator(text) {
   };
   for (let k = 0; k < 15; k++) next();
   const below = n => Math.floor(next() * n / 2 ** 32);
+  // Fisher-Yates.
   const shuffled = n => {
     const order = Array.from({ length: n }, (_, k) => k);
     for (let k = n - 1; k > 0; k--) {
@@ -31,7 +32,7 @@ function generator(text) {
   return { next, below, shuffled };
 }
 
-// One condition for each stimulus, of those it has a version in, as evenly as can be over the conditions.
+// Assigns each stimulus one of its available conditions, as evenly as possible over the conditions.
 function assign(random, available, conditions) {
   const load = Array(conditions).fill(0);
   const chosen = available.map(() => -1);
@@ -45,12 +46,13 @@ function assign(random, available, conditions) {
     chosen[stimulus] = best;
     load[best] += 1;
   }
-  while (level(available, chosen, load)) { /* until no chain of moves makes it more even */ }
+  while (balanceStep(available, chosen, load));
   return chosen;
 }
 
-// Moves one stimulus along each link of a chain of conditions, from a full one to one with at least two fewer.
-function level(available, chosen, load) {
+// Moves one stimulus along each link of a chain of conditions, from one condition to another with at least two fewer stimuli.
+// Returns whether such a chain exists.
+function balanceStep(available, chosen, load) {
   for (let full = 0; full < load.length; full++) {
     const cameBy = Array(load.length).fill(-1);
     const queue = [full];

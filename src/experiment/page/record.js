@@ -1,4 +1,4 @@
-// Keeping answers over a reload, and giving them out as files. Nothing is sent anywhere.
+// Storage of the answers in the browser, and their files. No data is sent.
 
 const task = JSON.parse(document.getElementById("task").textContent);
 const KEY = `metamers-task-${task.fingerprint}`;
@@ -7,31 +7,32 @@ const COLUMNS = [
   "answer", "correct", "response_ms", "onset_ms", "offset_ms", "shown_ms", "frame_ms", "longest_frame_ms", "interrupted",
 ];
 
-// A page in a frame or of a private window may be denied its storage: it then works, but a reload loses the answers.
-let keeps = true;
+// False if the browser denies storage, as it may in a frame or a private window; a reload then loses the answers.
+let canStore = true;
 
-function keep(state) {
+function storeState(state) {
   try {
     if (state === null) localStorage.removeItem(KEY);
     else localStorage.setItem(KEY, JSON.stringify(state));
   } catch {
-    keeps = false;
+    canStore = false;
   }
 }
 
-function kept() {
+function loadState() {
   try {
     const state = JSON.parse(localStorage.getItem(KEY));
     return state !== null && Array.isArray(state.answers) ? state : null;
   } catch {
-    keeps = false;
+    canStore = false;
     return null;
   }
 }
 
 const round = value => typeof value === "number" && !Number.isInteger(value) ? Math.round(value * 100) / 100 : value;
 
-function report(state) {
+// The content of the JSON file.
+function toRecord(state) {
   const answers = state.answers.map(answer => Object.fromEntries(Object.entries(answer).map(([name, value]) => [name, round(value)])));
   const { session, participant, begun, ended, complete, practice_right, practice_attempts, display } = state;
   return {
@@ -41,8 +42,9 @@ function report(state) {
   };
 }
 
-function csv(state) {
-  const all = report(state);
+// The content of the CSV file: a line for each answer.
+function toCsv(state) {
+  const all = toRecord(state);
   const cell = value => {
     const text = value === null || value === undefined ? "" : String(value);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -59,6 +61,6 @@ function download(name, type, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-function fileName(state, ending) {
-  return `answers-${state.participant || state.session}-${state.session.slice(0, 6)}.${ending}`;
+function fileName(state, extension) {
+  return `answers-${state.participant || state.session}-${state.session.slice(0, 6)}.${extension}`;
 }

@@ -6,8 +6,8 @@ use candle_core::{Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::gradient_check::{ADVICE, Off, off_by};
-use super::module::{CandleModule, Found, Function, Inner, StageMarker, digest, run_through};
+use super::gradient_check::{ADVICE, GradientDeviation, gradient_deviations};
+use super::module::{CandleModule, Function, Inner, MarkedStage, StageMarker, digest, run_through};
 use super::module_check::{check_values, root_mean_square, windows};
 use crate::fs::sha256;
 use crate::network::forward::run_nodes;
@@ -17,12 +17,12 @@ use crate::ops::values;
 use crate::{Error, Result};
 
 /// Seed of the random probe input.
-const SEED: u64 = 7;
+const PROBE_SEED: u64 = 7;
 
 impl Network {
     /// A custom network, written in candle.
     ///
-    /// `function` computes the output and marks stages from the input to the output with the [`StageMarker`]. It takes images
+    /// `function` computes the output and marks stages, in order from the input to the output, with the [`StageMarker`]. It takes images
     /// `[batch, channels, height, width]` in `[0, 1]` or waveforms `[batch, samples]` in `[-1, 1]`, float32 on the CPU, and applies the
     /// preprocessing that its weights expect, such as colour normalisation. Code after the last stage is not run.
     ///
@@ -31,7 +31,7 @@ impl Network {
     /// gradient**: candle's gradients are wrong for some operations, so they are compared with finite differences along several random
     /// directions at every stage. [`Network::inspect`] reports the deviation. The check runs the function at least 20 times.
     ///
-    /// Without [`Network::with_provenance`], the network is identified by its output for that noise. Another machine may round differently
+    /// Without [`Network::with_weights_source`], the network is identified by its output for that noise. Another machine may round differently
     /// and then fail to recognise the network: set the hash of the weights to resume metamers on another machine.
     ///
     /// A module is opaque: its layers are not fused, each stage runs it from its start, and its numbers of parameters and multiply-adds
@@ -86,14 +86,14 @@ impl Network {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Replaces the source of the weights.
+    /// Sets the source of the weights.
     ///
     /// Saved runs and null distributions identify their network by this source: use [`WeightsSource::from_file`] or
     /// [`WeightsSource::from_vars`].
     ///
     /// # Errors
     /// When `weights_sha256` is not a hexadecimal SHA-256.
-    pub fn with_provenance(self, provenance: WeightsSource) -> Result<Self> {
+    pub fn with_weights_source(self, provenance: WeightsSource) -> Result<Self> {
         let hash = &provenance.weights_sha256;
         if !sha256::is_valid(hash) {
             return Err(Error::invalid("weights_sha256", format!("is no SHA-256 in hexadecimal: \"{hash}\"")));
@@ -118,8 +118,8 @@ impl Network {
     pub(crate) fn check_unchanged(&self, stage: &str) -> Result<()> {
         for module in self.modules(stage)? {
             if !module.is_unchanged()? {
-                let reason = "its module gives other values than when the network was made (were its weights trained on?); make the \
-                              network anew from a copy of the weights";
+                let reason = "its module gives other values than when the network was made (were its weights trained further?); build \
+                              the network again from a copy of the weights";
                 return Err(Error::invalid(format!("stage \"{stage}\" of {}", self.name()), reason));
             }
         }
@@ -145,35 +145,34 @@ impl Builder {
     /// Adds the function's stages; if `with_end` is set, also its output unless that is a stage. Returns the last node.
     fn add_module(&mut self, x: NodeId, function: Arc<Function>, with_end: bool) -> Result<NodeId> {
         let probe = self.probe(x)?;
-        let what = self.name.clone();
+        let network = self.name.clone();
         let (marker, end) =
-            run_through(&*function, &probe).map_err(|e| Error::invalid(&what, format!("cannot be run: {e}")))?;
-        let mut found = marker.found;
+            run_through(&*function, &probe).map_err(|e| Error::invalid(&network, format!("cannot be run: {e}")))?;
+        let mut found = marker.marked;
         if let Some(taken) = found.iter().find(|f| self.stages.iter().any(|s| s.name == f.name)) {
             return Err(Error::invalid("stage", format!("the name \"{}\" is taken", taken.name)));
         }
         let stages = found.len();
-        let with_end = with_end && found.last().is_none_or(|last| last.passed_on != end.id());
+        let with_end = with_end && found.last().is_none_or(|last| last.continued_with != end.id());
         if with_end {
             let name = "end of the module".into();
-            found.push(Found { name, clip: None, passed_on: end.id(), value: end });
+            found.push(MarkedStage { name, clip: None, continued_with: end.id(), value: end });
         }
         let outputs = |x: &Tensor| -> Result<Vec<Tensor>> {
             let (marker, end) = run_through(&*function, x)?;
-            let values = marker.found.into_iter().map(|f| f.value);
+            let values = marker.marked.into_iter().map(|f| f.value);
             Ok(values.chain(with_end.then_some(end)).collect())
         };
         check_values(&outputs, &probe, &found)?;
         let names: Vec<String> = found.iter().map(|f| f.name.clone()).collect();
-        let errors = off_by(&outputs, &probe, &names)?;
+        let errors = gradient_deviations(&outputs, &probe, &names)?;
         for (name, error) in names.iter().zip(&errors) {
-            if let Some(off) = error.and_then(Off::too_far) {
+            if let Some(deviation) = error.and_then(GradientDeviation::excess) {
                 let reason = format!(
-                    "candle's gradient of it is wrong: it is off by {:.0} % of the change that finite differences measure in random \
-                     directions. {ADVICE}",
-                    100.0 * off
+                    "candle's gradient of it is wrong: it is off by {:.0} % from finite differences in random directions. {ADVICE}",
+                    100.0 * deviation
                 );
-                return Err(Error::invalid(format!("stage \"{name}\" of {what}"), reason));
+                return Err(Error::invalid(format!("stage \"{name}\" of {network}"), reason));
             }
         }
         let windows = windows(&outputs, &probe)?;
@@ -184,7 +183,7 @@ impl Builder {
                 until: (index < stages).then(|| stage.name.clone()),
                 shape: stage.value.dims()[1..].to_vec(),
                 probe: probe.clone(),
-                gradient_error: error.map(|off| off.along),
+                gradient_error: error.map(|deviation| deviation.along),
                 window: windows[index],
                 digest: digest(&stage.value)?,
             });
@@ -204,7 +203,7 @@ impl Builder {
 
     /// The probe input of a module after a node: the node's output for noise, `[1, ..]`.
     fn probe(&self, at: NodeId) -> Result<Tensor> {
-        let mut random = ChaCha8Rng::seed_from_u64(SEED);
+        let mut random = ChaCha8Rng::seed_from_u64(PROBE_SEED);
         let mut uniform = |low: f32, high: f32, count: usize| -> Vec<f32> {
             (0..count).map(|_| low + (high - low) * random.random::<f32>()).collect()
         };
@@ -223,7 +222,7 @@ impl Builder {
         if at == self.input() {
             return Ok(y);
         }
-        // After a rectifier many values are equal, and the maximum of equal values has no gradient.
+        // After a rectifier many values are equal, where a maximum is not differentiable.
         let mut y_values = values(&y)?;
         let rms = root_mean_square(&y_values) as f32;
         let noise = uniform(0.0, 0.1 * rms, y_values.len());

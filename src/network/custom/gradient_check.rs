@@ -10,21 +10,21 @@ use crate::ops::vjp;
 use crate::{Error, Result};
 
 /// Seed of the random directions and projections.
-const SEED: u64 = 1;
+const DIRECTION_SEED: u64 = 1;
 
 /// Maximum relative error of a gradient along the change; the error of the finite differences is added to it.
 ///
 /// Correct gradients deviated by at most 0.4 %, and by 8 % for four values whose changes nearly cancel, which rounding explains.
-const MOST_ALONG: f64 = 0.05;
+const MAX_ALONG: f64 = 0.05;
 /// Maximum relative error on random projections. Correct gradients deviated by at most 6 %, where two values under a max pool were
 /// nearly equal.
-const MOST_BESIDE: f64 = 0.1;
+const MAX_PROJECTED: f64 = 0.1;
 
 /// Threshold for chance deviations, in standard deviations.
-const CHANCE: f64 = 3.0;
+const CHANCE_DEVIATIONS: f64 = 3.0;
 
 /// Maximum relative error of usable finite differences.
-const MOST_NOISE: f64 = 0.4;
+const MAX_NOISE: f64 = 0.4;
 
 /// Number of random directions in which all inputs change at once.
 const DIRECTIONS: usize = 2;
@@ -33,33 +33,33 @@ const PROJECTIONS: usize = 4;
 
 /// Step sizes, as fractions of the input's root mean square. A longer step crosses the corners of more rectifiers; a shorter one
 /// drowns in rounding error.
-const STEPS: [f64; 6] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3];
+const STEP_SIZES: [f64; 6] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3];
 /// Factor on the step sizes in float64, which rounds less.
-const WIDE: f64 = 1e-3;
+const F64_STEP_FACTOR: f64 = 1e-3;
 
 /// Assumed rounding error of a value, in machine epsilons.
-const ROUNDINGS: f64 = 20.0;
+const ROUNDING_EPSILONS: f64 = 20.0;
 
 /// Relative errors of a gradient against finite differences: the largest over the directions.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::network) struct Off {
+pub(in crate::network) struct GradientDeviation {
     /// Error along the change.
     pub along: f64,
     /// Root-mean-square error on random projections.
-    pub beside: f64,
+    pub projected: f64,
     /// Error of the finite differences.
     pub noise: f64,
     /// The number of values that changed.
     pub values: usize,
 }
 
-impl Off {
-    /// The deviation, if it exceeds the tolerance.
-    pub fn too_far(self) -> Option<f64> {
-        let too_far = |off: f64, most: f64| (off.is_nan() || off > most).then_some(off);
+impl GradientDeviation {
+    /// The deviation that exceeds its tolerance, if any.
+    pub fn excess(self) -> Option<f64> {
+        let excess = |deviation: f64, max: f64| (deviation.is_nan() || deviation > max).then_some(deviation);
         // The noise is isotropic: its component along the change is its square, plus a chance component if few values changed.
-        let along = self.noise.powi(2) + CHANCE * self.noise / (self.values as f64).sqrt();
-        too_far(self.along, MOST_ALONG + along).or(too_far(self.beside, MOST_BESIDE + 2.0 * self.noise))
+        let along = self.noise.powi(2) + CHANCE_DEVIATIONS * self.noise / (self.values as f64).sqrt();
+        excess(self.along, MAX_ALONG + along).or(excess(self.projected, MAX_PROJECTED + 2.0 * self.noise))
     }
 }
 
@@ -73,51 +73,55 @@ impl Off {
 /// Along the change, `p` is `d` and the relative error is `|p d - g v| / (d d)`: noise averages out, and a gradient of 0 has the
 /// error 1. This alone would miss spurious gradients where the true gradient is 0. Random projections `p` complement it; their error
 /// is `|p d - g v| / norm2(d)`.
-pub(in crate::network) fn off_by(outputs: &Outputs<'_>, x: &Tensor, names: &[String]) -> Result<Vec<Option<Off>>> {
+pub(in crate::network) fn gradient_deviations(
+    outputs: &Outputs<'_>,
+    x: &Tensor,
+    names: &[String],
+) -> Result<Vec<Option<GradientDeviation>>> {
     // Uses float64 if the function supports it: its rounding error is 5e8 times smaller.
-    let wide = x.to_dtype(DType::F64)?;
-    let x = match outputs(&wide) {
-        Ok(found) if found.iter().all(|y| y.dtype() == DType::F64) => wide,
+    let x_f64 = x.to_dtype(DType::F64)?;
+    let x = match outputs(&x_f64) {
+        Ok(found) if found.iter().all(|y| y.dtype() == DType::F64) => x_f64,
         _ => x.clone(),
     };
-    let (epsilon, shortened) = match x.dtype() {
-        DType::F64 => (f64::EPSILON, WIDE),
+    let (epsilon, step_factor) = match x.dtype() {
+        DType::F64 => (f64::EPSILON, F64_STEP_FACTOR),
         _ => (f64::from(f32::EPSILON), 1.0),
     };
     let count = x.elem_count();
     let rms = (dot(&doubles(&x)?, &doubles(&x)?) / count as f64).sqrt().max(f64::MIN_POSITIVE);
-    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let mut random = ChaCha8Rng::seed_from_u64(DIRECTION_SEED);
     let at = Var::from_tensor(&x)?;
     let values = outputs(&at)?;
     let mut projections = vec![];
     for (y, name) in values.iter().zip(names) {
-        let of_stage = (0..PROJECTIONS).map(|_| {
+        let stage_projections = (0..PROJECTIONS).map(|_| {
             let p: Vec<f64> = (0..y.elem_count()).map(|_| StandardNormal.sample(&mut random)).collect();
             Ok((gradient(y, &p, &at, name)?, p))
         });
-        projections.push(of_stage.collect::<Result<Vec<_>>>()?);
+        projections.push(stage_projections.collect::<Result<Vec<_>>>()?);
     }
-    let mut worst: Vec<Option<Off>> = vec![None; names.len()];
+    let mut worst: Vec<Option<GradientDeviation>> = vec![None; names.len()];
     for _ in 0..DIRECTIONS {
         let v: Vec<f64> = (0..count).map(|_| if random.random::<bool>() { 1.0 } else { -1.0 }).collect();
-        let measured = measure(outputs, &x, &v, shortened * rms, ROUNDINGS * epsilon)?;
-        for (index, found) in measured.into_iter().enumerate() {
-            let Some(Measured { d, noise }) = found.filter(|found| found.noise < MOST_NOISE) else { continue };
+        let measurements = measure(outputs, &x, &v, step_factor * rms, ROUNDING_EPSILONS * epsilon)?;
+        for (index, found) in measurements.into_iter().enumerate() {
+            let Some(FiniteDifference { d, noise }) = found.filter(|found| found.noise < MAX_NOISE) else { continue };
             let size = dot(&d, &d);
             let along = (size - dot(&gradient(&values[index], &d, &at, &names[index])?, &v)).abs() / size;
             let squares = projections[index].iter().map(|(g, p)| (dot(p, &d) - dot(g, &v)).powi(2) / size);
-            let beside = (squares.sum::<f64>() / PROJECTIONS as f64).sqrt();
+            let projected = (squares.sum::<f64>() / PROJECTIONS as f64).sqrt();
             let values = d.iter().filter(|d| **d != 0.0).count();
-            let now = Off { along, beside, noise, values };
+            let now = GradientDeviation { along, projected, noise, values };
             worst[index] = Some(worst[index].map_or(now, |before| before.or_worse(now)));
         }
     }
     Ok(worst)
 }
 
-impl Off {
+impl GradientDeviation {
     fn or_worse(self, other: Self) -> Self {
-        match (self.too_far(), other.too_far()) {
+        match (self.excess(), other.excess()) {
             (Some(_), None) => self,
             (None, None) if self.along >= other.along => self,
             _ => other,
@@ -134,32 +138,38 @@ fn gradient(y: &Tensor, p: &[f64], at: &Var, name: &str) -> Result<Vec<f64>> {
     };
     let gradient = doubles(&vjp(y, &cotangent, at).map_err(failed)?)?;
     if gradient.iter().any(|g| !g.is_finite()) {
-        let reason = format!("its gradient holds values that are not finite, at a plain noise input. {ADVICE}");
+        let reason = format!("its gradient for a noise input has values that are not finite. {ADVICE}");
         return Err(Error::invalid(format!("stage \"{name}\""), reason));
     }
     Ok(gradient)
 }
 
 /// A Jacobian-vector product by finite differences, and its relative error.
-struct Measured {
+struct FiniteDifference {
     d: Vec<f64>,
     noise: f64,
 }
 
 /// The Jacobian-vector product of each output along `v`, from the step with the least noise; `None` if nothing changes. `rounding`
 /// is the relative error of the values.
-fn measure(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], scale: f64, rounding: f64) -> Result<Vec<Option<Measured>>> {
-    let mut best: Vec<Option<Measured>> = vec![];
-    let mut before: Vec<Option<Measured>> = vec![];
-    for share in STEPS {
-        let now = differences(outputs, x, v, share * scale, rounding)?;
+fn measure(
+    outputs: &Outputs<'_>,
+    x: &Tensor,
+    v: &[f64],
+    scale: f64,
+    rounding: f64,
+) -> Result<Vec<Option<FiniteDifference>>> {
+    let mut best: Vec<Option<FiniteDifference>> = vec![];
+    let mut before: Vec<Option<FiniteDifference>> = vec![];
+    for fraction in STEP_SIZES {
+        let now = differences(outputs, x, v, fraction * scale, rounding)?;
         best.resize_with(now.len(), || None);
         for ((best, before), now) in best.iter_mut().zip(&mut before).zip(&now) {
-            let (Some(Measured { d, noise }), Some(longer)) = (before.take(), now) else { continue };
-            let apart: f64 = d.iter().zip(&longer.d).map(|(a, b)| (a - b) * (a - b)).sum();
-            let noise = noise + (apart / dot(&d, &d)).sqrt();
+            let (Some(FiniteDifference { d, noise }), Some(longer)) = (before.take(), now) else { continue };
+            let difference: f64 = d.iter().zip(&longer.d).map(|(a, b)| (a - b) * (a - b)).sum();
+            let noise = noise + (difference / dot(&d, &d)).sqrt();
             if best.as_ref().is_none_or(|best| noise < best.noise) {
-                *best = Some(Measured { d, noise });
+                *best = Some(FiniteDifference { d, noise });
             }
         }
         before = now;
@@ -168,7 +178,13 @@ fn measure(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], scale: f64, rounding: f
 }
 
 /// Central differences with step `h`; their noise is the rounding error.
-fn differences(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], h: f64, rounding: f64) -> Result<Vec<Option<Measured>>> {
+fn differences(
+    outputs: &Outputs<'_>,
+    x: &Tensor,
+    v: &[f64],
+    h: f64,
+    rounding: f64,
+) -> Result<Vec<Option<FiniteDifference>>> {
     let change = (Tensor::from_slice(v, x.shape(), x.device())? * h)?.to_dtype(x.dtype())?;
     let (above, below) = (outputs(&(x + &change)?)?, outputs(&(x - &change)?)?);
     let mut found = vec![];
@@ -177,7 +193,7 @@ fn differences(outputs: &Outputs<'_>, x: &Tensor, v: &[f64], h: f64, rounding: f
         let changed = a.iter().zip(&b).filter(|(a, b)| a != b);
         let (square, size) = changed.fold((0.0, 0.0), |(d, s), (a, b)| (d + (a - b) * (a - b), s + a * a + b * b));
         let d = || a.iter().zip(&b).map(|(a, b)| (a - b) / (2.0 * h)).collect();
-        found.push((square > 0.0).then(|| Measured { d: d(), noise: rounding * f64::sqrt(size / square) }));
+        found.push((square > 0.0).then(|| FiniteDifference { d: d(), noise: rounding * f64::sqrt(size / square) }));
     }
     Ok(found)
 }
@@ -191,7 +207,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Advice for a module with a wrong gradient.
-pub(in crate::network) const ADVICE: &str = "candle's own max_pool2d, avg_pool2d and conv2d (of pictures that are not square) have wrong gradients \
-                                 or none: take MaxPool2d, AvgPool2d and Conv2d of metamers::ops, such as \
-                                 MaxPool2d::new(Window::square(3).stride(2)).apply(&x)?; detach nothing; take StageMarker::relu for the \
+pub(in crate::network) const ADVICE: &str = "candle's own max_pool2d, avg_pool2d and conv2d (for images that are not square) have wrong gradients \
+                                 or none: use MaxPool2d, AvgPool2d and Conv2d of metamers::ops, such as \
+                                 MaxPool2d::new(Window::square(3).stride(2)).apply(&x)?; do not detach tensors; use StageMarker::relu for the \
                                  surrogate gradient of a rectifier, and put a Cochleagram before the module (Builder::module)";

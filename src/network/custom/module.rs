@@ -18,30 +18,30 @@ pub struct StageMarker {
     /// The stage at which this run ends; `None` while the stages are being collected.
     until: Option<String>,
     reached: Option<Tensor>,
-    pub(in crate::network) found: Vec<Found>,
+    pub(in crate::network) marked: Vec<MarkedStage>,
 }
 
 /// A stage that a function marked.
-pub(in crate::network) struct Found {
+pub(in crate::network) struct MarkedStage {
     pub name: String,
     pub value: Tensor,
     /// The rectifier that follows the stage's values, if any.
     pub clip: Option<Relu>,
     /// The tensor that the function continued with.
-    pub passed_on: TensorId,
+    pub continued_with: TensorId,
 }
 
 impl StageMarker {
     fn new(until: Option<&str>) -> Self {
-        Self { until: until.map(Into::into), reached: None, found: vec![] }
+        Self { until: until.map(Into::into), reached: None, marked: vec![] }
     }
 
-    /// Marks these values, `[batch, ..]`, as a stage, and returns them.
+    /// Marks values `[batch, ..]` as a stage and returns them.
     ///
     /// # Errors
     /// When the name is taken, and when the network runs to this stage, which ends the function: propagate the error with `?`.
     pub fn stage(&mut self, name: &str, value: Tensor) -> Result<Tensor> {
-        self.see(name, &value, None, &value)?;
+        self.record(name, &value, None, &value)?;
         Ok(value)
     }
 
@@ -53,38 +53,46 @@ impl StageMarker {
     /// # Errors
     /// As [`StageMarker::stage`].
     pub fn relu(&mut self, name: &str, z: Tensor) -> Result<Tensor> {
-        self.clip(name, z, Relu::UNBOUNDED)
+        self.relu_with(name, z, Relu::UNBOUNDED)
     }
 
-    /// [`StageMarker::relu`] with another rectifier, such as [`Relu::RELU6`].
+    /// Marks the output of a bounded ReLU, such as [`Relu::RELU6`], as [`StageMarker::relu`] does.
     ///
     /// # Errors
     /// As [`StageMarker::stage`].
-    pub fn clip(&mut self, name: &str, z: Tensor, clip: Relu) -> Result<Tensor> {
+    pub fn relu_with(&mut self, name: &str, z: Tensor, clip: Relu) -> Result<Tensor> {
         if self.until.as_deref() == Some(name) {
-            self.see(name, &z, Some(clip), &z)?;
+            self.record(name, &z, Some(clip), &z)?;
         }
         let rectified = clip.apply(&z)?;
-        self.see(name, &z, Some(clip), &rectified)?;
+        self.record(name, &z, Some(clip), &rectified)?;
         Ok(rectified)
     }
 
-    fn see(&mut self, name: &str, value: &Tensor, clip: Option<Relu>, passed_on: &Tensor) -> Result<()> {
-        if self.found.iter().any(|stage| stage.name == name) {
+    fn record(&mut self, name: &str, value: &Tensor, clip: Option<Relu>, continued_with: &Tensor) -> Result<()> {
+        if self.marked.iter().any(|stage| stage.name == name) {
             return Err(Error::invalid("stage", format!("the name \"{name}\" is taken")));
         }
         if self.until.as_deref() == Some(name) {
             self.reached = Some(value.clone());
-            return Err(Error::invalid("stage", format!("\"{name}\" is reached; pass this on with ?")));
+            return Err(Error::invalid(
+                "stage",
+                format!("\"{name}\" is reached, which ends the function; propagate this error with ?"),
+            ));
         }
-        self.found.push(Found { name: name.into(), value: value.clone(), clip, passed_on: passed_on.id() });
+        self.marked.push(MarkedStage {
+            name: name.into(),
+            value: value.clone(),
+            clip,
+            continued_with: continued_with.id(),
+        });
         Ok(())
     }
 }
 
 impl std::fmt::Debug for StageMarker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = self.found.iter().map(|stage| stage.name.as_str()).collect();
+        let names: Vec<&str> = self.marked.iter().map(|stage| stage.name.as_str()).collect();
         write!(f, "StageMarker({})", names.join(", "))
     }
 }
@@ -99,7 +107,7 @@ pub(in crate::network) fn run_through(function: &Function, x: &Tensor) -> Result
     Ok((stages, end))
 }
 
-/// A custom function, written in candle, up to one of its stages. Created by [`Builder::module`](crate::network::Builder::module).
+/// A custom function, written in candle, up to one of its stages; [`Builder::module`](crate::network::Builder::module) creates it.
 #[derive(Clone)]
 pub struct CandleModule(Arc<Inner>);
 
@@ -125,11 +133,12 @@ impl CandleModule {
 
     /// The gradient's deviation from finite differences when the network was built, relative to the measured change; `None` if the
     /// output did not change.
+    #[must_use]
     pub fn gradient_error(&self) -> Option<f64> {
         self.0.gradient_error
     }
 
-    /// The output for a batch of inputs, differentiable.
+    /// The output for a batch of inputs; differentiable.
     pub(in crate::network) fn run(&self, x: &Tensor) -> Result<Tensor> {
         let mut stages = StageMarker::new(self.0.until.as_deref());
         let end = (self.0.function)(x, &mut stages);
@@ -138,13 +147,16 @@ impl CandleModule {
             (None, None) => end?,
             (None, Some(name)) => {
                 end?;
-                return Err(Error::invalid(format!("stage \"{name}\""), "was not named by the module this time"));
+                return Err(Error::invalid(
+                    format!("stage \"{name}\""),
+                    "was not marked by the module in this run; mark the same stages in every run",
+                ));
             }
         };
         let expected: Vec<usize> = x.dims().iter().take(1).chain(&self.0.shape).copied().collect();
         if output.dims() != expected {
             let what = self.0.until.as_deref().map_or("the module's output".into(), |name| format!("stage \"{name}\""));
-            return Err(Error::shape(what, format!("{expected:?}, as when the network was made"), output.dims()));
+            return Err(Error::shape(what, format!("{expected:?}, as when the network was built"), output.dims()));
         }
         Ok(output)
     }
@@ -169,7 +181,7 @@ pub(in crate::network) fn digest(tensor: &Tensor) -> Result<[u8; 32]> {
     Ok(hasher.finalize().into())
 }
 
-/// The form for compiled networks. These methods cannot return an error, so a module that fails returns NaN, which every caller
+/// The form for compiled networks. `forward` and `backward` cannot return an error, so a module that fails gives NaN, which every caller
 /// checks for.
 impl FrozenOp for CandleModule {
     fn name(&self) -> &'static str {
@@ -177,7 +189,7 @@ impl FrozenOp for CandleModule {
     }
 
     /// The SHA-256 of the output for the probe input, as eight integers.
-    fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
+    fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {
         let words = self.0.digest.chunks(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]) as usize);
         (words.collect(), vec![])
     }
@@ -201,11 +213,11 @@ impl FrozenOp for CandleModule {
     }
 
     fn backward(&self, input: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
-        let pulled = self.on_slice(input, shape).and_then(|(x, y)| {
+        let gradient = self.on_slice(input, shape).and_then(|(x, y)| {
             let gradient = Tensor::from_slice(gradient, y.shape(), &Device::Cpu)?;
             values(&vjp(&y, &gradient, &x)?)
         });
-        pulled.unwrap_or_else(|_| vec![f32::NAN; input.len()])
+        gradient.unwrap_or_else(|_| vec![f32::NAN; input.len()])
     }
 
     fn fallback(&self, input: &Tensor) -> Result<Tensor> {
@@ -216,6 +228,6 @@ impl FrozenOp for CandleModule {
 impl std::fmt::Debug for CandleModule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Inner { until, shape, .. } = &*self.0;
-        write!(f, "CandleModule(up to {}, gives {shape:?})", until.as_deref().unwrap_or("its end"))
+        write!(f, "CandleModule(up to {}, output {shape:?})", until.as_deref().unwrap_or("its end"))
     }
 }

@@ -4,40 +4,40 @@ use candle_core::{DType, Tensor, Var};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::module::{Found, Outputs};
+use super::module::{MarkedStage, Outputs};
 use crate::ops::{Window, values, vjp};
 use crate::{Error, Result};
 
 /// Seed of the random cotangents.
-const SEED: u64 = 7;
+const COTANGENT_SEED: u64 = 7;
 
-/// Maximum difference between two runs that agree, as a fraction of their root mean square.
-const AGREES: f64 = 1e-4;
+/// Maximum difference between an input alone and in a batch, relative to the root mean square.
+const MAX_RELATIVE_DIFFERENCE: f64 = 1e-4;
 
 /// Checks that a function keeps the batch dimension, treats its inputs independently, and returns finite, reproducible values.
-pub(in crate::network) fn check_values(outputs: &Outputs<'_>, probe: &Tensor, found: &[Found]) -> Result<()> {
+pub(in crate::network) fn check_values(outputs: &Outputs<'_>, probe: &Tensor, found: &[MarkedStage]) -> Result<()> {
     let again = outputs(probe)?;
     for stage in found {
-        let wrong = |reason: &str| Err(Error::invalid(format!("stage \"{}\"", stage.name), reason));
+        let invalid = |reason: &str| Err(Error::invalid(format!("stage \"{}\"", stage.name), reason));
         if stage.value.dtype() != DType::F32 || !stage.value.device().is_cpu() {
-            return wrong(&format!("must hold F32 values on the CPU, got {:?}", stage.value.dtype()));
+            return invalid(&format!("must hold F32 values on the CPU, got {:?}", stage.value.dtype()));
         }
         if stage.value.rank() < 2 || stage.value.dims()[0] != 1 || stage.value.elem_count() == 0 {
             let dims = stage.value.dims();
-            return wrong(&format!(
+            return invalid(&format!(
                 "does not keep the batch: it has shape {dims:?} for a batch of 1, expected [1, ..]"
             ));
         }
         crate::finite::check(|| format!("stage \"{}\", for noise,", stage.name), &values(&stage.value)?)?;
     }
     if again.len() != found.len() {
-        return Err(Error::invalid("module", "names other stages at its second run"));
+        return Err(Error::invalid("module", "marks other stages at a second run; mark the same stages in every run"));
     }
     for (stage, again) in found.iter().zip(&again) {
         let bits = |t: &Tensor| -> Result<Vec<u32>> { Ok(values(t)?.into_iter().map(f32::to_bits).collect()) };
         if stage.value.dims() != again.dims() || bits(&stage.value)? != bits(again)? {
-            let reason = "gives other values for the same input at a second run; switch dropout off (forward_t(x, false)), and draw no \
-                          random numbers in it";
+            let reason = "gives other values for the same input at a second run; turn dropout off (forward_t(x, false)), and draw no \
+                          random numbers in the function";
             return Err(Error::invalid(format!("stage \"{}\"", stage.name), reason));
         }
     }
@@ -53,10 +53,10 @@ pub(in crate::network) fn check_values(outputs: &Outputs<'_>, probe: &Tensor, fo
             ));
         }
         let (alone, first) = (values(&stage.value)?, values(&both.narrow(0, 0, 1)?)?);
-        let apart: Vec<f32> = alone.iter().zip(&first).map(|(a, b)| a - b).collect();
-        let off = root_mean_square(&apart);
-        if off.is_nan() || off > AGREES * root_mean_square(&alone) {
-            let reason = "gives one input of a batch other values than alone; run batch normalisation with what it learnt (forward_t(x, false))";
+        let difference: Vec<f32> = alone.iter().zip(&first).map(|(a, b)| a - b).collect();
+        let rms = root_mean_square(&difference);
+        if rms.is_nan() || rms > MAX_RELATIVE_DIFFERENCE * root_mean_square(&alone) {
+            let reason = "gives one input of a batch other values than alone; run batch normalisation with its running statistics (forward_t(x, false))";
             return Err(Error::invalid(name, reason));
         }
     }
@@ -71,7 +71,7 @@ pub(in crate::network) fn windows(outputs: &Outputs<'_>, probe: &Tensor) -> Resu
 
 fn window(y: &Tensor, x: &Var) -> Result<Option<Window>> {
     let (&[_, channels, rows, columns], &[_, _, height, width]) = (y.dims(), x.dims()) else { return Ok(None) };
-    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let mut random = ChaCha8Rng::seed_from_u64(COTANGENT_SEED);
     let mut cotangent = vec![0.0f32; y.elem_count()];
     let middle = (rows / 2) * columns + columns / 2;
     (0..channels).for_each(|c| cotangent[c * rows * columns + middle] = 0.5 + random.random::<f32>());

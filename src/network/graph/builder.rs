@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeId(pub(crate) usize);
 
-/// Builds a [`Network`]; checks the shapes of each layer as it is added.
+/// Builds a [`Network`] layer by layer, and checks the shapes of each layer as it is added.
 ///
 /// ```
 /// use metamers::candle::{Device, Tensor};
@@ -40,6 +40,7 @@ pub struct Builder {
 
 impl Builder {
     /// A builder for a network with this name and input.
+    #[must_use]
     pub fn new(name: impl Into<String>, input: Input) -> Self {
         let shape = input.shape();
         let first = Node { layer: Layer::Input, inputs: vec![], shape, field: ReceptiveField::PIXEL };
@@ -48,16 +49,18 @@ impl Builder {
     }
 
     /// The input node.
+    #[must_use]
     pub fn input(&self) -> NodeId {
         NodeId(0)
     }
 
     /// The shape of a node's output, without the batch; `None` if this builder has no such node.
+    #[must_use]
     pub fn shape(&self, node: NodeId) -> Option<&[usize]> {
         self.nodes.get(node.0).map(|node| node.shape.as_slice())
     }
 
-    /// Adds any layer.
+    /// Adds a layer of any kind.
     ///
     /// # Errors
     /// When the shapes of `inputs` do not match the layer.
@@ -74,8 +77,8 @@ impl Builder {
         let field = match layer.locality() {
             Locality::Pointwise => field,
             Locality::Window(window) => field.through(window),
-            Locality::Global => ReceptiveField::EVERYTHING,
-            // After a front end, receptive fields are counted in its cells.
+            Locality::Global => ReceptiveField::WHOLE_INPUT,
+            // Behind a front end, receptive fields are counted in its cells.
             Locality::FrontEnd { .. } => ReceptiveField::PIXEL,
         };
         self.nodes.push(Node { layer, inputs: inputs.to_vec(), shape, field });
@@ -151,7 +154,7 @@ impl Builder {
         self.stages.iter().any(|stage| stage.node == node)
     }
 
-    /// Makes a node a stage with this name. Stages are named in the order from the input to the output.
+    /// Makes a node a stage with this name. Name the stages in order from the input to the output.
     ///
     /// # Errors
     /// When the name is taken.
@@ -196,7 +199,7 @@ impl Builder {
         }
         let Self { name, input, nodes, stages, classes, mut provenance } = self;
         if !sha256::is_valid(&provenance.weights_sha256) {
-            provenance.weights_sha256 = fingerprint::of(&input, &nodes, &stages);
+            provenance.weights_sha256 = fingerprint::network(&input, &nodes, &stages);
         }
         Ok(Network(Arc::new(Inner { name, input, nodes, stages, classes, provenance })))
     }

@@ -80,7 +80,7 @@ impl Layer {
 
     /// The settings and arrays that, with the name, distinguish this layer from any other in a fingerprint.
     pub(in crate::network) fn identity(&self) -> (Vec<usize>, Vec<&[f32]>) {
-        self.op().map_or_else(Default::default, FrozenOp::identity)
+        self.op().map_or_else(Default::default, FrozenOp::fingerprint_data)
     }
 
     /// The locality of the layer: the inputs that one output depends on.

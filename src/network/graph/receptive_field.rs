@@ -7,6 +7,7 @@ use crate::ops::Window;
 /// Along each axis, from a layer's input to its output, `size += (span - 1) * step` and `step *= stride`
 /// (Araujo, Norris & Sim, Distill 2019).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReceptiveField {
     /// Height and width of the field in pixels, not cut at the image's border; `None` for the whole input.
     pub size: Option<[usize; 2]>,
@@ -19,12 +20,13 @@ impl ReceptiveField {
     pub(super) const PIXEL: Self = Self { size: Some([1, 1]), step: [1, 1] };
 
     /// The receptive field of a unit that depends on the whole input.
-    pub(super) const EVERYTHING: Self = Self { size: None, step: [1, 1] };
+    pub(super) const WHOLE_INPUT: Self = Self { size: None, step: [1, 1] };
 
+    /// The field behind a layer with this window.
     pub(super) fn through(self, window: Window) -> Self {
         let span = window.span();
-        let wider = |axis: usize| (span[axis] - 1).saturating_mul(self.step[axis]);
-        let size = self.size.map(|size| [0, 1].map(|axis| size[axis].saturating_add(wider(axis))));
+        let growth = |axis: usize| (span[axis] - 1).saturating_mul(self.step[axis]);
+        let size = self.size.map(|size| [0, 1].map(|axis| size[axis].saturating_add(growth(axis))));
         Self { size, step: [0, 1].map(|axis| self.step[axis].saturating_mul(window.stride[axis])) }
     }
 

@@ -2,24 +2,25 @@
 
 use super::{NodeId, ReceptiveField};
 
-/// A named stage of a network.
+/// A named stage of a network: a node whose activations a metamer can match.
 #[derive(Clone, Debug)]
 pub struct Stage {
     /// The stage's name, as in the literature.
     pub name: String,
-    /// Shape of the activations without the batch.
+    /// The shape of the activations, without the batch: `[channels, height, width]` or `[units]`.
     pub shape: Vec<usize>,
     /// The receptive field of one unit.
     pub receptive_field: ReceptiveField,
     /// The number of parameters up to this stage.
     pub num_parameters: usize,
-    /// Multiply-accumulate operations up to this stage for one input.
+    /// The multiply-accumulate operations up to this stage for one input.
     pub macs: usize,
     pub(crate) node: NodeId,
 }
 
 impl Stage {
     /// The number of activations.
+    #[must_use]
     pub fn units(&self) -> usize {
         self.shape.iter().product()
     }

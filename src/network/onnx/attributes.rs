@@ -2,21 +2,21 @@
 
 use super::constant::Constant;
 use super::proto;
-use super::unsupported::Outcome;
+use super::unsupported::ImportResult;
 use crate::ops::Padding;
 
 /// Maximum size, stride or padding.
-const LIMIT: i64 = 1 << 24;
+const MAX_SIZE: i64 = 1 << 24;
 
 /// A node's attributes; the constructor rejects names that are not in `known`.
 pub(super) struct Attributes<'a>(&'a [proto::Attribute]);
 
 impl<'a> Attributes<'a> {
-    pub fn new(node: &'a proto::Node, known: &[&str]) -> Outcome<Self> {
+    pub fn new(node: &'a proto::Node, known: &[&str]) -> ImportResult<Self> {
         match node.attributes.iter().find(|a| !known.contains(&a.name.as_str())) {
             Some(other) => {
-                let list = if known.is_empty() { "none is".into() } else { format!("{} are", known.join(", ")) };
-                Err(format!("the attribute \"{}\" is not supported; {list}", other.name).into())
+                let supported = if known.is_empty() { "none is".into() } else { format!("{} are", known.join(", ")) };
+                Err(format!("the attribute \"{}\" is not supported; {supported}", other.name).into())
             }
             None => Ok(Self(&node.attributes)),
         }
@@ -26,16 +26,16 @@ impl<'a> Attributes<'a> {
         self.0.iter().find(|a| a.name == name)
     }
 
-    pub fn int(&self, name: &str, otherwise: i64) -> i64 {
-        self.find(name).map_or(otherwise, |a| a.int)
+    pub fn int(&self, name: &str, default: i64) -> i64 {
+        self.find(name).map_or(default, |a| a.int)
     }
 
     pub fn flag(&self, name: &str) -> bool {
         self.int(name, 0) != 0
     }
 
-    pub fn float(&self, name: &str, otherwise: f32) -> f32 {
-        self.find(name).map_or(otherwise, |a| a.float)
+    pub fn float(&self, name: &str, default: f32) -> f32 {
+        self.find(name).map_or(default, |a| a.float)
     }
 
     pub fn ints(&self, name: &str) -> Option<&'a [i64]> {
@@ -43,11 +43,11 @@ impl<'a> Attributes<'a> {
     }
 
     pub fn text(&self, name: &str) -> Option<&'a str> {
-        self.find(name).map(|a| std::str::from_utf8(&a.text).unwrap_or("?"))
+        self.find(name).map(|a| std::str::from_utf8(&a.string).unwrap_or("?"))
     }
 
     /// Returns an error unless the attribute has the supported value.
-    pub fn only(&self, name: &str, supported: i64) -> Outcome<()> {
+    pub fn only(&self, name: &str, supported: i64) -> ImportResult<()> {
         match self.int(name, supported) {
             value if value == supported => Ok(()),
             value => Err(format!("{name} = {value} is not supported; {supported} is").into()),
@@ -55,16 +55,16 @@ impl<'a> Attributes<'a> {
     }
 
     /// An attribute of two values, for rows and columns.
-    pub fn pair(&self, name: &str, otherwise: usize) -> Outcome<[usize; 2]> {
+    pub fn pair(&self, name: &str, default: usize) -> ImportResult<[usize; 2]> {
         match self.ints(name) {
-            None => Ok([otherwise; 2]),
+            None => Ok([default; 2]),
             Some(&[rows, columns]) => Ok([size(name, rows)?, size(name, columns)?]),
             Some(other) => Err(format!("{name} = {other:?}: only images are supported, with two numbers").into()),
         }
     }
 
     /// The padding from `auto_pad` and `pads`, for a window of this span in pixels.
-    pub fn padding(&self, input: [usize; 2], span: [usize; 2], stride: [usize; 2]) -> Outcome<Padding> {
+    pub fn padding(&self, input: [usize; 2], span: [usize; 2], stride: [usize; 2]) -> ImportResult<Padding> {
         match self.text("auto_pad").unwrap_or("NOTSET") {
             "NOTSET" | "" => match self.ints("pads") {
                 None => Ok(Padding::default()),
@@ -83,7 +83,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// The value of a `Constant` node.
-    pub fn constant(&self) -> Outcome<Constant> {
+    pub fn constant(&self) -> ImportResult<Constant> {
         let single = |constant: Constant| Constant { sizes: vec![], ..constant };
         match self.0 {
             [a] => match a.name.as_str() {
@@ -99,7 +99,7 @@ impl<'a> Attributes<'a> {
 }
 
 /// Padding from ONNX's order: the starts of both axes, then their ends.
-pub(super) fn padding(pads: &[i64]) -> Outcome<Padding> {
+pub(super) fn padding(pads: &[i64]) -> ImportResult<Padding> {
     match *pads {
         [top, left, bottom, right] => {
             let [top, left, bottom, right] = [top, left, bottom, right].map(|n| size("pads", n));
@@ -109,9 +109,9 @@ pub(super) fn padding(pads: &[i64]) -> Outcome<Padding> {
     }
 }
 
-pub(super) fn size(name: &str, value: i64) -> Outcome<usize> {
-    match (0..=LIMIT).contains(&value) {
+pub(super) fn size(name: &str, value: i64) -> ImportResult<usize> {
+    match (0..=MAX_SIZE).contains(&value) {
         true => Ok(value as usize),
-        false => Err(format!("{name} = {value} is not supported; 0 to {LIMIT} is").into()),
+        false => Err(format!("{name} = {value} is not supported; 0 to {MAX_SIZE} is").into()),
     }
 }

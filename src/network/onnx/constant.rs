@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::proto;
-use super::unsupported::Outcome;
+use super::unsupported::ImportResult;
 
 // `TensorProto.DataType`.
 const FLOAT: i32 = 1;
@@ -39,20 +39,20 @@ impl Constant {
     }
 
     /// Reads a tensor of the file; an error if its values are missing, not finite, or have an unsupported type.
-    pub fn read(tensor: &proto::Tensor) -> Outcome<Self> {
-        if tensor.elsewhere != 0 {
-            return Err("lies in a file of its own (external data); save the model as one file, in Python with \
+    pub fn read(tensor: &proto::Tensor) -> ImportResult<Self> {
+        if tensor.data_location != 0 {
+            return Err("is stored in an external file (external data); save the model as one file, in Python with \
                         onnx.save_model(onnx.load(file), other, save_as_external_data=False)"
                 .into());
         }
-        let sizes: Option<Vec<usize>> = tensor.sizes.iter().map(|&n| usize::try_from(n).ok()).collect();
+        let sizes: Option<Vec<usize>> = tensor.dims.iter().map(|&n| usize::try_from(n).ok()).collect();
         let count = sizes.as_ref().and_then(|sizes| sizes.iter().try_fold(1usize, |all, &n| all.checked_mul(n)));
         let (Some(sizes), Some(count)) = (sizes, count) else {
-            return Err(format!("has the shape {:?}, which no tensor has", tensor.sizes).into());
+            return Err(format!("has the invalid shape {:?}", tensor.dims).into());
         };
-        let values = match tensor.kind {
-            INT64 | INT32 => Values::Ints(whole(tensor)?.into()),
-            _ => Values::Floats(real(tensor)?.into()),
+        let values = match tensor.data_type {
+            INT64 | INT32 => Values::Ints(int_values(tensor)?.into()),
+            _ => Values::Floats(float_values(tensor)?.into()),
         };
         let (held, finite) = match &values {
             Values::Floats(values) => (values.len(), values.iter().all(|v| v.is_finite())),
@@ -67,61 +67,61 @@ impl Constant {
         Ok(Self { sizes, values })
     }
 
-    pub fn as_floats(&self) -> Outcome<&[f32]> {
+    pub fn as_floats(&self) -> ImportResult<&[f32]> {
         match &self.values {
             Values::Floats(values) => Ok(values),
-            Values::Ints(_) => Err("takes floats, and got whole numbers".into()),
+            Values::Ints(_) => Err("must hold floats, but holds integers".into()),
         }
     }
 
-    pub fn as_ints(&self) -> Outcome<&[i64]> {
+    pub fn as_ints(&self) -> ImportResult<&[i64]> {
         match &self.values {
             Values::Ints(values) => Ok(values),
-            Values::Floats(_) => Err("takes whole numbers, and got floats".into()),
+            Values::Floats(_) => Err("must hold integers, but holds floats".into()),
         }
     }
 
     /// The value of a tensor with one element.
-    pub fn single(&self) -> Outcome<f32> {
+    pub fn single(&self) -> ImportResult<f32> {
         match (&self.values, self.sizes.iter().product::<usize>()) {
             (Values::Floats(values), 1) => Ok(values[0]),
-            _ => Err(format!("takes one float, and got a tensor {:?}", self.sizes).into()),
+            _ => Err(format!("must be a single float, but has the shape {:?}", self.sizes).into()),
         }
     }
 
-    pub fn tensor(&self) -> Outcome<Tensor> {
+    pub fn tensor(&self) -> ImportResult<Tensor> {
         Ok(Tensor::from_slice(self.as_floats()?, self.sizes.as_slice(), &Device::Cpu)?)
     }
 }
 
-fn whole(tensor: &proto::Tensor) -> Outcome<Vec<i64>> {
-    let raw = &tensor.raw;
-    Ok(match (tensor.kind, raw.is_empty()) {
-        (INT64, true) => tensor.longs.clone(),
-        (_, true) => tensor.shorts.iter().map(|&v| i64::from(v)).collect(),
+fn int_values(tensor: &proto::Tensor) -> ImportResult<Vec<i64>> {
+    let raw = &tensor.raw_data;
+    Ok(match (tensor.data_type, raw.is_empty()) {
+        (INT64, true) => tensor.int64_data.clone(),
+        (_, true) => tensor.int32_data.iter().map(|&v| i64::from(v)).collect(),
         (INT64, false) => chunks(raw)?.map(i64::from_le_bytes).collect(),
         (_, false) => chunks(raw)?.map(|bytes| i64::from(i32::from_le_bytes(bytes))).collect(),
     })
 }
 
-fn real(tensor: &proto::Tensor) -> Outcome<Vec<f32>> {
-    let raw = &tensor.raw;
-    let short = |dtype: DType| {
+fn float_values(tensor: &proto::Tensor) -> ImportResult<Vec<f32>> {
+    let raw = &tensor.raw_data;
+    let half = |dtype: DType| {
         let bytes: Vec<u8> = match raw.is_empty() {
-            true => tensor.shorts.iter().flat_map(|&v| (v as u16).to_le_bytes()).collect(),
+            true => tensor.int32_data.iter().flat_map(|&v| (v as u16).to_le_bytes()).collect(),
             false => raw.clone(),
         };
-        let whole = bytes.len() / 2;
-        let values = Tensor::from_raw_buffer(&bytes[..2 * whole], dtype, &[whole], &Device::Cpu)?;
+        let count = bytes.len() / 2;
+        let values = Tensor::from_raw_buffer(&bytes[..2 * count], dtype, &[count], &Device::Cpu)?;
         Ok(values.to_dtype(DType::F32)?.to_vec1()?)
     };
-    match (tensor.kind, raw.is_empty()) {
-        (FLOAT, true) => Ok(tensor.floats.clone()),
+    match (tensor.data_type, raw.is_empty()) {
+        (FLOAT, true) => Ok(tensor.float_data.clone()),
         (FLOAT, false) => Ok(chunks(raw)?.map(f32::from_le_bytes).collect()),
-        (DOUBLE, true) => Ok(tensor.doubles.iter().map(|&v| v as f32).collect()),
+        (DOUBLE, true) => Ok(tensor.double_data.iter().map(|&v| v as f32).collect()),
         (DOUBLE, false) => Ok(chunks(raw)?.map(|bytes| f64::from_le_bytes(bytes) as f32).collect()),
-        (FLOAT16, _) => short(DType::F16),
-        (BFLOAT16, _) => short(DType::BF16),
+        (FLOAT16, _) => half(DType::F16),
+        (BFLOAT16, _) => half(DType::BF16),
         (other, _) => Err(format!(
             "holds values of ONNX's type {other}; float32, float64, float16, bfloat16, int32 and int64 are supported"
         )
@@ -129,10 +129,10 @@ fn real(tensor: &proto::Tensor) -> Outcome<Vec<f32>> {
     }
 }
 
-fn chunks<const N: usize>(bytes: &[u8]) -> Outcome<impl Iterator<Item = [u8; N]>> {
+fn chunks<const N: usize>(bytes: &[u8]) -> ImportResult<impl Iterator<Item = [u8; N]>> {
     let (chunks, rest) = bytes.as_chunks::<N>();
     match rest.is_empty() {
         true => Ok(chunks.iter().copied()),
-        false => Err(format!("holds {} bytes, no whole number of values", bytes.len()).into()),
+        false => Err(format!("holds {} bytes, which is not a multiple of {N}", bytes.len()).into()),
     }
 }

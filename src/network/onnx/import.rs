@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::constant::Constant;
-use super::unsupported::{Outcome, Unsupported};
+use super::unsupported::{ImportResult, Unsupported};
 use super::value::{CHANNELS_LAST, Layout, Value};
 use super::{OnnxOptions, inputs, proto, reachability};
 use crate::network::{Builder, Input, Layer, Network, NodeId, WeightsSource};
@@ -28,6 +28,7 @@ pub(super) enum Operand {
     Constant(Constant),
 }
 
+/// A network under construction, and the values of the nodes converted so far.
 pub(super) struct Import {
     pub b: Builder,
     operands: HashMap<String, Operand>,
@@ -35,6 +36,7 @@ pub(super) struct Import {
     constants: HashMap<String, proto::Tensor>,
 }
 
+/// Converts a model to a network.
 pub(super) fn network(
     path: &Path,
     name: String,
@@ -42,51 +44,52 @@ pub(super) fn network(
     options: OnnxOptions,
     provenance: WeightsSource,
 ) -> Result<Network> {
-    let damaged = |reason: String| Error::file(path, reason);
+    let invalid_file = |reason: String| Error::file(path, reason);
     let opset = model.opsets.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map(|o| o.version);
     let Some(mut graph) = model.graph.filter(|graph| !graph.nodes.is_empty()) else {
-        return Err(damaged("is not an ONNX model: it has no nodes".into()));
+        return Err(invalid_file("is not an ONNX model: it has no nodes".into()));
     };
-    let opset = opset.ok_or_else(|| damaged("is not a complete ONNX model: it has no opset version".into()))?;
+    let opset = opset.ok_or_else(|| invalid_file("is not a complete ONNX model: it has no opset version".into()))?;
     if opset < MIN_OPSET {
         let reason = format!(
-            "uses version {opset} of ONNX's operators; {MIN_OPSET} and later are supported, onnx.version_converter converts"
+            "uses version {opset} of ONNX's operators; {MIN_OPSET} and later are supported; convert the file with onnx.version_converter"
         );
-        return Err(damaged(reason));
+        return Err(invalid_file(reason));
     }
     let constants: HashMap<String, proto::Tensor> =
-        std::mem::take(&mut graph.constants).into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
-    let inputs: Vec<&proto::Slot> = graph.inputs.iter().filter(|slot| !constants.contains_key(&slot.name)).collect();
-    let &[slot] = inputs.as_slice() else {
-        let names: Vec<&str> = inputs.iter().map(|slot| slot.name.as_str()).collect();
-        return Err(damaged(format!("has {} inputs ({}); one is supported", names.len(), names.join(", "))));
+        std::mem::take(&mut graph.initializers).into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+    let inputs: Vec<&proto::ValueInfo> =
+        graph.inputs.iter().filter(|info| !constants.contains_key(&info.name)).collect();
+    let &[input] = inputs.as_slice() else {
+        let names: Vec<&str> = inputs.iter().map(|info| info.name.as_str()).collect();
+        return Err(invalid_file(format!("has {} inputs ({}); one is supported", names.len(), names.join(", "))));
     };
-    let chosen = reachability::chosen(&options, &graph.nodes)?;
-    let goals: Vec<&str> = match chosen.is_empty() {
-        true => graph.outputs.iter().map(|slot| slot.name.as_str()).collect(),
-        false => chosen.iter().map(|stage| stage.output.as_str()).collect(),
+    let selected = reachability::selected(&options, &graph.nodes)?;
+    let targets: Vec<&str> = match selected.is_empty() {
+        true => graph.outputs.iter().map(|info| info.name.as_str()).collect(),
+        false => selected.iter().map(|stage| stage.output.as_str()).collect(),
     };
-    let needed = reachability::needed(&graph.nodes, &goals);
-    let at_input = |Unsupported(reason): Unsupported| damaged(format!("its input \"{}\" {reason}", slot.name));
-    let (sizes, last) = inputs::input(slot, &options).map_err(at_input)?;
+    let needed = reachability::needed(&graph.nodes, &targets);
+    let at_input = |Unsupported(reason): Unsupported| invalid_file(format!("its input \"{}\" {reason}", input.name));
+    let (sizes, channels_last) = inputs::input(input, &options).map_err(at_input)?;
     let [_, height, width] = sizes;
     let resize = options.resize.unwrap_or((height.min(width) as f64 * 256.0 / 224.0).round() as usize);
     let b = Builder::new(name, Input::Image { shape: sizes, resize });
     let mut import = Import { b, operands: HashMap::new(), constants };
     let node = import.prepare(&options, sizes[0]).map_err(at_input)?;
-    let mut entered = Value::image(node, sizes);
-    if last {
-        entered.layout = Layout::Image { sizes, axes: CHANNELS_LAST };
+    let mut input_value = Value::image(node, sizes);
+    if channels_last {
+        input_value.layout = Layout::Image { sizes, axes: CHANNELS_LAST };
     }
-    import.operands.insert(slot.name.clone(), Operand::Value(entered));
+    import.operands.insert(input.name.clone(), Operand::Value(input_value));
 
-    import.nodes(path, &graph.nodes, &needed, &chosen)?;
-    if chosen.is_empty() {
+    import.nodes(path, &graph.nodes, &needed, &selected)?;
+    if selected.is_empty() {
         // The first output holds the logits; further outputs are auxiliary heads for training.
-        for slot in graph.outputs.iter().rev() {
+        for info in graph.outputs.iter().rev() {
             import
-                .output(&slot.name)
-                .map_err(|Unsupported(reason)| damaged(format!("its output \"{}\" {reason}", slot.name)))?;
+                .output(&info.name)
+                .map_err(|Unsupported(reason)| invalid_file(format!("its output \"{}\" {reason}", info.name)))?;
         }
     }
     if let Some(classes) = options.classes {
@@ -96,6 +99,7 @@ pub(super) fn network(
     import.b.finish()
 }
 
+/// Returns whether nodes with this operator are stages by default.
 fn is_stage(op: &str) -> bool {
     matches!(op, "Relu" | "Clip") || op.ends_with("Pool") || op == "ReduceMean"
 }
@@ -107,43 +111,44 @@ impl Import {
         path: &Path,
         nodes: &[proto::Node],
         needed: &[usize],
-        chosen: &[reachability::Chosen],
+        selected: &[reachability::SelectedStage],
     ) -> Result<()> {
-        let damaged = |reason: String| Error::file(path, reason);
+        let invalid_file = |reason: String| Error::file(path, reason);
         let count = nodes.len();
         let mut names: HashMap<&str, usize> = HashMap::new();
         nodes.iter().for_each(|node| *names.entry(&node.name).or_default() += 1);
         for &index in needed {
             let node = &nodes[index];
-            let here = |Unsupported(reason): Unsupported| {
+            let at_node = |Unsupported(reason): Unsupported| {
                 let name = if node.name.is_empty() { node.outputs.first() } else { Some(&node.name) };
                 let name = name.map_or("", String::as_str);
-                damaged(format!("node {} of {count}, {} \"{name}\": {reason}", index + 1, node.op))
+                invalid_file(format!("node {} of {count}, {} \"{name}\": {reason}", index + 1, node.op))
             };
             let output =
-                node.outputs.first().filter(|name| !name.is_empty()).ok_or_else(|| here("has no output".into()))?;
+                node.outputs.first().filter(|name| !name.is_empty()).ok_or_else(|| at_node("has no output".into()))?;
             let is_last = || !needed.iter().any(|&other| nodes[other].inputs.contains(output));
-            let operand = self.node(node, is_last).map_err(here)?;
+            let operand = self.node(node, is_last).map_err(at_node)?;
             if let Operand::Value(value) = &operand {
-                for stage in chosen.iter().filter(|stage| stage.node == index) {
+                for stage in selected.iter().filter(|stage| stage.node == index) {
                     if value.padding != Default::default() {
-                        return Err(here("only puts zeros around the image, and can be no stage".into()));
+                        return Err(at_node("only pads the image, and can be no stage".into()));
                     }
                     self.b.stage(&stage.name, value.node)?;
                 }
-                if chosen.is_empty() && is_stage(&node.op) {
+                if selected.is_empty() && is_stage(&node.op) {
                     let named = !node.name.is_empty() && names[node.name.as_str()] == 1;
-                    self.b.stage(if named { &node.name } else { output }, value.node).map_err(|e| here(e.into()))?;
+                    self.b.stage(if named { &node.name } else { output }, value.node).map_err(|e| at_node(e.into()))?;
                 }
-            } else if chosen.iter().any(|stage| stage.node == index) {
-                return Err(here("does not depend on the picture, and can be no stage".into()));
+            } else if selected.iter().any(|stage| stage.node == index) {
+                return Err(at_node("does not depend on the image, and can be no stage".into()));
             }
             self.operands.insert(output.clone(), operand);
         }
         Ok(())
     }
 
-    fn node(&mut self, node: &proto::Node, is_last: impl Fn() -> bool) -> Outcome<Operand> {
+    /// Converts one node; `is_last` returns whether no other node uses its output.
+    fn node(&mut self, node: &proto::Node, is_last: impl Fn() -> bool) -> ImportResult<Operand> {
         let known = matches!(node.domain.as_str(), "" | "ai.onnx");
         let value = match node.op.as_str() {
             _ if !known => return Err(format!("operators of the domain \"{}\" are not supported", node.domain).into()),
@@ -177,8 +182,8 @@ impl Import {
         Ok(Operand::Value(value))
     }
 
-    /// Makes the output of this name the last stage.
-    fn output(&mut self, name: &str) -> Outcome<()> {
+    /// Makes the graph output with this name the last stage.
+    fn output(&mut self, name: &str) -> ImportResult<()> {
         let Some(Operand::Value(value)) = self.operands.get(name).cloned() else {
             return Err("is computed by no node".into());
         };
@@ -190,24 +195,25 @@ impl Import {
     }
 
     /// Adds a layer; an error if its output exceeds [`MAX_VALUES`].
-    pub fn push(&mut self, layer: Layer, inputs: &[NodeId]) -> Outcome<NodeId> {
+    pub fn push(&mut self, layer: Layer, inputs: &[NodeId]) -> ImportResult<NodeId> {
         let node = self.b.layer(layer, inputs)?;
         let shape = self.b.shape(node).unwrap_or_default();
         match shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)) {
             Some(1..=MAX_VALUES) => Ok(node),
-            _ => Err(format!("gives {shape:?}; up to {MAX_VALUES} numbers are supported").into()),
+            _ => Err(format!("has an output of shape {shape:?}; up to {MAX_VALUES} values are supported").into()),
         }
     }
 
     /// The output of an image layer as a [`Value`].
-    pub fn image(&self, node: NodeId) -> Outcome<Value> {
+    pub fn image(&self, node: NodeId) -> ImportResult<Value> {
         match self.b.shape(node) {
             Some(&[channels, height, width]) => Ok(Value::image(node, [channels, height, width])),
-            _ => Err("gives no image".into()),
+            _ => Err("does not output an image".into()),
         }
     }
 
-    fn find(&self, node: &proto::Node, index: usize) -> Outcome<Option<Operand>> {
+    /// A node's input; `None` if it is omitted.
+    fn find(&self, node: &proto::Node, index: usize) -> ImportResult<Option<Operand>> {
         let Some(name) = node.inputs.get(index).filter(|name| !name.is_empty()) else { return Ok(None) };
         if let Some(operand) = self.operands.get(name) {
             return Ok(Some(operand.clone()));
@@ -221,28 +227,31 @@ impl Import {
         }
     }
 
-    pub fn operand(&self, node: &proto::Node, index: usize) -> Outcome<Operand> {
+    pub fn operand(&self, node: &proto::Node, index: usize) -> ImportResult<Operand> {
         self.find(node, index)?.ok_or_else(|| format!("has no input {}", index + 1).into())
     }
 
     /// A node's input that depends on the image; an error if it has pending padding.
-    pub fn value(&self, node: &proto::Node, index: usize) -> Outcome<Value> {
+    pub fn value(&self, node: &proto::Node, index: usize) -> ImportResult<Value> {
         self.padded(node, index)?.unpadded()
     }
 
-    pub fn padded(&self, node: &proto::Node, index: usize) -> Outcome<Value> {
+    /// A node's input that depends on the image, with pending padding.
+    pub fn padded(&self, node: &proto::Node, index: usize) -> ImportResult<Value> {
         match self.operand(node, index)? {
             Operand::Value(value) => Ok(value),
-            Operand::Constant(_) => Err(format!("its input {} does not depend on the picture", index + 1).into()),
+            Operand::Constant(_) => Err(format!("its input {} does not depend on the image", index + 1).into()),
         }
     }
 
-    pub fn constant(&self, node: &proto::Node, index: usize) -> Outcome<Constant> {
+    /// A node's required constant input.
+    pub fn constant(&self, node: &proto::Node, index: usize) -> ImportResult<Constant> {
         let missing = || Unsupported(format!("has no input {}", index + 1));
         self.optional(node, index)?.ok_or_else(missing)
     }
 
-    pub fn optional(&self, node: &proto::Node, index: usize) -> Outcome<Option<Constant>> {
+    /// A node's optional constant input.
+    pub fn optional(&self, node: &proto::Node, index: usize) -> ImportResult<Option<Constant>> {
         match self.find(node, index)? {
             None => Ok(None),
             Some(Operand::Constant(constant)) => Ok(Some(constant)),

@@ -30,8 +30,8 @@ use crate::{Error, Result};
 /// An ONNX file does not state the preprocessing that its network was trained with: see the documentation of its source.
 #[derive(Clone, Debug)]
 pub struct OnnxOptions {
-    preparation: Preparation,
-    reversed: bool,
+    preprocessing: Preprocessing,
+    reverse_channels: bool,
     size: Option<[usize; 2]>,
     resize: Option<usize>,
     stages: Vec<(String, String)>,
@@ -40,8 +40,8 @@ pub struct OnnxOptions {
 
 /// The preprocessing of an image: a scale and a shift for each channel.
 #[derive(Clone, Debug)]
-enum Preparation {
-    Nothing,
+enum Preprocessing {
+    Unchanged,
     /// The default, for three channels.
     ImageNet,
     Affine(Vec<f32>, Vec<f32>),
@@ -49,8 +49,8 @@ enum Preparation {
 
 impl Default for OnnxOptions {
     fn default() -> Self {
-        let preparation = Preparation::ImageNet;
-        Self { preparation, reversed: false, size: None, resize: None, stages: vec![], classes: None }
+        let preprocessing = Preprocessing::ImageNet;
+        Self { preprocessing, reverse_channels: false, size: None, resize: None, stages: vec![], classes: None }
     }
 }
 
@@ -60,7 +60,7 @@ impl OnnxOptions {
     ///
     /// # Errors
     /// When `mean` and `deviation` differ in length, are empty or not finite, or a deviation is 0.
-    pub fn normalise(self, mean: &[f32], deviation: &[f32]) -> Result<Self> {
+    pub fn normalize(self, mean: &[f32], deviation: &[f32]) -> Result<Self> {
         if mean.len() != deviation.len() || deviation.contains(&0.0) || mean.is_empty() {
             let reason =
                 format!("needs a mean and a deviation other than 0 for each channel, got {mean:?} and {deviation:?}");
@@ -71,7 +71,7 @@ impl OnnxOptions {
         if scale.iter().chain(&shift).any(|v| !v.is_finite()) {
             return Err(Error::invalid("normalise", format!("takes finite numbers, got {mean:?} and {deviation:?}")));
         }
-        Ok(Self { preparation: Preparation::Affine(scale, shift), ..self })
+        Ok(Self { preprocessing: Preprocessing::Affine(scale, shift), ..self })
     }
 
     /// Maps the image's values from `[0, 1]` to `[low, high]`: 0 and 255 for bytes, -1 and 1 for TensorFlow's Inception.
@@ -82,27 +82,31 @@ impl OnnxOptions {
         if low == high || !(high - low).is_finite() {
             return Err(Error::invalid("range", format!("takes two different finite numbers, got {low} and {high}")));
         }
-        Ok(Self { preparation: Preparation::Affine(vec![high - low], vec![low]), ..self })
+        Ok(Self { preprocessing: Preprocessing::Affine(vec![high - low], vec![low]), ..self })
     }
 
     /// Passes the image unchanged, with values in `[0, 1]`.
+    #[must_use]
     pub fn unchanged(self) -> Self {
-        Self { preparation: Preparation::Nothing, ..self }
+        Self { preprocessing: Preprocessing::Unchanged, ..self }
     }
 
     /// Passes the channels in BGR order, as networks from Caffe and OpenCV expect. The means and deviations of
     /// [`OnnxOptions::normalise`] are in that order too.
-    pub fn blue_first(self) -> Self {
-        Self { reversed: true, ..self }
+    #[must_use]
+    pub fn bgr(self) -> Self {
+        Self { reverse_channels: true, ..self }
     }
 
     /// Sets the height and width of the input in pixels, for a file with dynamic sizes.
+    #[must_use]
     pub fn size(self, height: usize, width: usize) -> Self {
         Self { size: Some([height, width]), ..self }
     }
 
     /// Sets a photo's shorter side before the centre crop, in pixels. The default is 256 for an input of 224, and in proportion for
     /// other sizes.
+    #[must_use]
     pub fn resize(self, shorter_side: usize) -> Self {
         Self { resize: Some(shorter_side), ..self }
     }
@@ -111,12 +115,14 @@ impl OnnxOptions {
     ///
     /// The named stages then replace the default ones, and only the nodes that they depend on are read: nodes after the last stage may
     /// be unsupported.
+    #[must_use]
     pub fn stage(mut self, name: impl Into<String>, node: impl Into<String>) -> Self {
         self.stages.push((name.into(), node.into()));
         self
     }
 
     /// Sets the names of the classes, one for each unit of the last stage.
+    #[must_use]
     pub fn classes(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { classes: Some(names.into_iter().map(Into::into).collect()), ..self }
     }
@@ -155,7 +161,7 @@ impl Network {
     /// assert_eq!(net.stage("node_relu")?.shape, [8, 14, 13]);
     ///
     /// // Custom stages and Caffe's preprocessing: bytes in BGR order with the means subtracted.
-    /// let caffe = OnnxOptions::default().normalise(&[0.408, 0.459, 0.482], &[1.0 / 255.0; 3])?.blue_first();
+    /// let caffe = OnnxOptions::default().normalize(&[0.408, 0.459, 0.482], &[1.0 / 255.0; 3])?.bgr();
     /// let options = caffe.stage("conv1", "node_relu").stage("features", "node_relu6");
     /// let net = Network::from_onnx("tests/data/onnx/mobile.onnx", options)?;
     /// assert_eq!(net.stages().len(), 2);

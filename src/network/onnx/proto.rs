@@ -21,11 +21,11 @@ pub(super) struct Graph {
     #[prost(message, repeated, tag = "1")]
     pub nodes: Vec<Node>,
     #[prost(message, repeated, tag = "5")]
-    pub constants: Vec<Tensor>,
+    pub initializers: Vec<Tensor>,
     #[prost(message, repeated, tag = "11")]
-    pub inputs: Vec<Slot>,
+    pub inputs: Vec<ValueInfo>,
     #[prost(message, repeated, tag = "12")]
-    pub outputs: Vec<Slot>,
+    pub outputs: Vec<ValueInfo>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -53,7 +53,7 @@ pub(super) struct Attribute {
     #[prost(int64, tag = "3")]
     pub int: i64,
     #[prost(bytes = "vec", tag = "4")]
-    pub text: Vec<u8>,
+    pub string: Vec<u8>,
     #[prost(message, optional, tag = "5")]
     pub tensor: Option<Tensor>,
     #[prost(float, repeated, tag = "7")]
@@ -65,45 +65,45 @@ pub(super) struct Attribute {
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Tensor {
     #[prost(int64, repeated, tag = "1")]
-    pub sizes: Vec<i64>,
+    pub dims: Vec<i64>,
     #[prost(int32, tag = "2")]
-    pub kind: i32,
+    pub data_type: i32,
     #[prost(float, repeated, tag = "4")]
-    pub floats: Vec<f32>,
+    pub float_data: Vec<f32>,
     #[prost(int32, repeated, tag = "5")]
-    pub shorts: Vec<i32>,
+    pub int32_data: Vec<i32>,
     #[prost(int64, repeated, tag = "7")]
-    pub longs: Vec<i64>,
+    pub int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     pub name: String,
     #[prost(bytes = "vec", tag = "9")]
-    pub raw: Vec<u8>,
+    pub raw_data: Vec<u8>,
     #[prost(double, repeated, tag = "10")]
-    pub doubles: Vec<f64>,
-    /// `data_location`; 1 means that the values are in an external file.
+    pub double_data: Vec<f64>,
+    /// 1 if the values are in an external file.
     #[prost(int32, tag = "14")]
-    pub elsewhere: i32,
+    pub data_location: i32,
 }
 
 /// A named input or output.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Slot {
+pub(super) struct ValueInfo {
     #[prost(string, tag = "1")]
     pub name: String,
     #[prost(message, optional, tag = "2")]
-    pub kind: Option<Kind>,
+    pub type_: Option<Type>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Kind {
+pub(super) struct Type {
     #[prost(message, optional, tag = "1")]
-    pub tensor: Option<TensorKind>,
+    pub tensor: Option<TensorType>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct TensorKind {
+pub(super) struct TensorType {
     #[prost(int32, tag = "1")]
-    pub element: i32,
+    pub elem_type: i32,
     #[prost(message, optional, tag = "2")]
     pub shape: Option<Shape>,
 }
@@ -111,14 +111,14 @@ pub(super) struct TensorKind {
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Shape {
     #[prost(message, repeated, tag = "1")]
-    pub sizes: Vec<Size>,
+    pub dims: Vec<Dimension>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Size {
+pub(super) struct Dimension {
     /// The size; absent if dynamic.
     #[prost(int64, optional, tag = "1")]
     pub value: Option<i64>,
     #[prost(string, optional, tag = "2")]
-    pub symbol: Option<String>,
+    pub param: Option<String>,
 }

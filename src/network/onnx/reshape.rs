@@ -4,7 +4,7 @@ use super::attributes::Attributes;
 use super::constant::{Constant, Values};
 use super::import::{Import, Operand};
 use super::proto;
-use super::unsupported::Outcome;
+use super::unsupported::ImportResult;
 use super::value::{CHANNELS_FIRST, Layout, Value};
 use crate::network::Layer;
 
@@ -13,7 +13,7 @@ const FLOAT: i64 = 1;
 const INT64: i64 = 7;
 
 impl Import {
-    pub(super) fn flatten(&mut self, node: &proto::Node) -> Outcome<Value> {
+    pub(super) fn flatten(&mut self, node: &proto::Node) -> ImportResult<Value> {
         let attributes = Attributes::new(node, &["axis"])?;
         let x = self.value(node, 0)?;
         let axis = attributes.int("axis", 1);
@@ -23,44 +23,44 @@ impl Import {
         }
     }
 
-    pub(super) fn reshape(&mut self, node: &proto::Node) -> Outcome<Value> {
+    pub(super) fn reshape(&mut self, node: &proto::Node) -> ImportResult<Value> {
         let attributes = Attributes::new(node, &["allowzero"])?;
         let x = self.value(node, 0)?;
         let target = self.constant(node, 1)?;
         let target = target.as_ints()?;
         if attributes.flag("allowzero") && target.contains(&0) {
-            return Err(format!("allowzero = 1 with {target:?} would leave nothing, which is not supported").into());
+            return Err(format!("allowzero = 1 with {target:?} gives an empty tensor, which is not supported").into());
         }
         let (shape, count) = (x.shape(), x.count());
-        let refused = || format!("of {shape:?} to {target:?} is not supported; to one vector for each input is");
-        let Some((&batch, rest)) = target.split_first() else { return Err(refused().into()) };
+        let unsupported = || format!("of {shape:?} to {target:?} is not supported; to one vector for each input is");
+        let Some((&batch, rest)) = target.split_first() else { return Err(unsupported().into()) };
         // The batch must be kept: 0 (copied), 1, or -1 (inferred).
         let mut sizes = vec![];
         for (axis, &size) in rest.iter().enumerate() {
             sizes.push(match size {
-                0 => Some(*shape.get(axis).ok_or_else(refused)?),
+                0 => Some(*shape.get(axis).ok_or_else(unsupported)?),
                 -1 => None,
-                n => Some(usize::try_from(n).map_err(|_| refused())?),
+                n => Some(usize::try_from(n).map_err(|_| unsupported())?),
             });
         }
         let known = sizes.iter().flatten().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n > 0);
-        let known = known.ok_or_else(refused)?;
-        let open = sizes.iter().filter(|size| size.is_none()).count();
-        let fits = match (batch, open) {
+        let known = known.ok_or_else(unsupported)?;
+        let inferred = sizes.iter().filter(|size| size.is_none()).count();
+        let fits = match (batch, inferred) {
             (-1, 0) => known == count,
             (0 | 1, 0) => known == count,
             (0 | 1, 1) => count.is_multiple_of(known),
             _ => false,
         };
         if !fits {
-            return Err(refused().into());
+            return Err(unsupported().into());
         }
         let sizes: Vec<usize> = sizes.into_iter().map(|size| size.unwrap_or(count / known)).collect();
-        self.seen_as(x, sizes)
+        self.reshaped(x, sizes)
     }
 
     /// Reshapes a value to its own shape or to a vector.
-    fn seen_as(&mut self, x: Value, sizes: Vec<usize>) -> Outcome<Value> {
+    fn reshaped(&mut self, x: Value, sizes: Vec<usize>) -> ImportResult<Value> {
         if sizes == x.shape() {
             return Ok(x);
         }
@@ -73,23 +73,23 @@ impl Import {
     }
 
     /// Flattens a value to a vector.
-    fn as_vector(&mut self, x: Value) -> Outcome<Value> {
+    fn as_vector(&mut self, x: Value) -> ImportResult<Value> {
         let count = x.count();
         let node = match &x.layout {
             Layout::Vector { .. } => x.node,
             Layout::Image { sizes, axes } => {
                 let in_order = *axes == CHANNELS_FIRST || sizes.iter().filter(|&&n| n != 1).count() <= 1;
                 if !in_order {
-                    let reason = "would put the numbers of an image with its channels last behind each other, which is not supported";
+                    let reason = "would flatten a channels-last image, which is not supported; transpose it to channels-first before";
                     return Err(reason.into());
                 }
                 self.push(Layer::Flatten, &[x.node])?
             }
         };
-        Ok(Value { rectified: x.rectified, ..Value::vector(node, vec![count]) })
+        Ok(Value { non_negative: x.non_negative, ..Value::vector(node, vec![count]) })
     }
 
-    pub(super) fn transpose(&mut self, node: &proto::Node) -> Outcome<Value> {
+    pub(super) fn transpose(&mut self, node: &proto::Node) -> ImportResult<Value> {
         let attributes = Attributes::new(node, &["perm"])?;
         let x = self.value(node, 0)?;
         let order = attributes.ints("perm").ok_or("has no perm")?;
@@ -112,9 +112,9 @@ impl Import {
     }
 
     /// Evaluates a node that accepts both constants and values that depend on the image.
-    pub(super) fn shape_or_value(&mut self, node: &proto::Node) -> Outcome<Operand> {
+    pub(super) fn shape_or_value(&mut self, node: &proto::Node) -> ImportResult<Operand> {
         let constants =
-            |import: &Self| (0..node.inputs.len()).map(|i| import.constant(node, i)).collect::<Outcome<Vec<_>>>();
+            |import: &Self| (0..node.inputs.len()).map(|i| import.constant(node, i)).collect::<ImportResult<Vec<_>>>();
         match node.op.as_str() {
             "Constant" => {
                 let known = ["value", "value_float", "value_floats", "value_int", "value_ints"];
@@ -131,7 +131,7 @@ impl Import {
             _ => {}
         }
         match (self.operand(node, 0)?, node.op.as_str()) {
-            (Operand::Constant(_), "Concat") => Ok(Operand::Constant(joined(node, &constants(self)?)?)),
+            (Operand::Constant(_), "Concat") => Ok(Operand::Constant(concat_constants(node, &constants(self)?)?)),
             (Operand::Constant(constant), "Cast") => cast(node, constant).map(Operand::Constant),
             (Operand::Constant(constant), "Squeeze" | "Unsqueeze") => {
                 self.axes(node)?;
@@ -154,7 +154,7 @@ impl Import {
     }
 
     /// The axes of a node; an input since opset 13.
-    fn axes(&self, node: &proto::Node) -> Outcome<Option<Vec<i64>>> {
+    fn axes(&self, node: &proto::Node) -> ImportResult<Option<Vec<i64>>> {
         let attributes = Attributes::new(node, &["axes"])?;
         match self.optional(node, 1)? {
             Some(axes) => Ok(Some(axes.as_ints()?.to_vec())),
@@ -162,21 +162,21 @@ impl Import {
         }
     }
 
-    fn squeeze(&mut self, node: &proto::Node) -> Outcome<Value> {
+    fn squeeze(&mut self, node: &proto::Node) -> ImportResult<Value> {
         let axes = self.axes(node)?;
         let x = self.value(node, 0)?;
         let mut sizes = x.shape();
         if node.op == "Squeeze" {
-            let mut out = match axes {
-                Some(axes) => axes.iter().map(|&axis| x.axis(axis)).collect::<Outcome<Vec<usize>>>()?,
+            let mut removed = match axes {
+                Some(axes) => axes.iter().map(|&axis| x.axis(axis)).collect::<ImportResult<Vec<usize>>>()?,
                 None => (0..sizes.len()).filter(|&axis| sizes[axis] == 1).collect(),
             };
-            out.sort_unstable();
-            out.dedup();
-            if let Some(&axis) = out.iter().find(|&&axis| sizes[axis] != 1) {
+            removed.sort_unstable();
+            removed.dedup();
+            if let Some(&axis) = removed.iter().find(|&&axis| sizes[axis] != 1) {
                 return Err(format!("of axis {} of size {} is not supported", axis + 1, sizes[axis]).into());
             }
-            for axis in out.into_iter().rev() {
+            for axis in removed.into_iter().rev() {
                 sizes.remove(axis);
             }
         } else {
@@ -189,7 +189,7 @@ impl Import {
                     usize::try_from(at)
                         .ok()
                         .filter(|at| (1..rank).contains(at))
-                        .ok_or("puts in an axis before the batch, or none")?,
+                        .ok_or("has an axis that is out of range or before the batch")?,
                 );
             }
             new.sort_unstable();
@@ -200,11 +200,11 @@ impl Import {
                 sizes.insert(at - 1, 1);
             }
         }
-        self.seen_as(x, sizes)
+        self.reshaped(x, sizes)
     }
 }
 
-fn gather(node: &proto::Node, inputs: &[Constant]) -> Outcome<Constant> {
+fn gather(node: &proto::Node, inputs: &[Constant]) -> ImportResult<Constant> {
     Attributes::new(node, &["axis"])?.only("axis", 0)?;
     let [data, indices] = inputs else { return Err("takes two inputs".into()) };
     let (values, wanted) = (data.as_ints()?, indices.as_ints()?);
@@ -216,11 +216,11 @@ fn gather(node: &proto::Node, inputs: &[Constant]) -> Outcome<Constant> {
         usize::try_from(at).ok().and_then(|at| values.get(at)).copied()
     };
     let picked: Option<Vec<i64>> = wanted.iter().map(pick).collect();
-    let picked = picked.ok_or_else(|| format!("index {wanted:?} of {} sizes", values.len()))?;
+    let picked = picked.ok_or_else(|| format!("index {wanted:?} is out of range for {} sizes", values.len()))?;
     Ok(Constant { sizes: indices.sizes.clone(), values: Values::Ints(picked.into()) })
 }
 
-fn joined(node: &proto::Node, inputs: &[Constant]) -> Outcome<Constant> {
+fn concat_constants(node: &proto::Node, inputs: &[Constant]) -> ImportResult<Constant> {
     Attributes::new(node, &["axis"])?.only("axis", 0)?;
     let mut all = vec![];
     for input in inputs {
@@ -229,7 +229,7 @@ fn joined(node: &proto::Node, inputs: &[Constant]) -> Outcome<Constant> {
     Ok(Constant::ints(all))
 }
 
-fn cast(node: &proto::Node, constant: Constant) -> Outcome<Constant> {
+fn cast(node: &proto::Node, constant: Constant) -> ImportResult<Constant> {
     let to = Attributes::new(node, &["saturate", "to"])?.int("to", FLOAT);
     match (&constant.values, to) {
         (Values::Ints(_), INT64) | (Values::Floats(_), FLOAT) => Ok(constant),

@@ -1,8 +1,9 @@
-//! The error for an unsupported node or tensor, before its position in the file is added.
+//! The error for an unsupported node or tensor.
 
+/// The reason for an error; `import.rs` adds the position in the file.
 pub(super) struct Unsupported(pub String);
 
-pub(super) type Outcome<T> = Result<T, Unsupported>;
+pub(super) type ImportResult<T> = Result<T, Unsupported>;
 
 impl From<crate::Error> for Unsupported {
     fn from(error: crate::Error) -> Self {

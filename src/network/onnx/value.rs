@@ -1,6 +1,6 @@
 //! ONNX values as nodes of a network's graph.
 
-use super::unsupported::Outcome;
+use super::unsupported::ImportResult;
 use crate::network::NodeId;
 use crate::ops::Padding;
 
@@ -12,7 +12,7 @@ pub(super) struct Value {
     /// Zero padding from a `Pad` node, which the next layer applies.
     pub padding: Padding,
     /// `true` if no value is negative, so that zero padding does not change a max pool.
-    pub rectified: bool,
+    pub non_negative: bool,
 }
 
 #[derive(Clone, PartialEq)]
@@ -38,7 +38,7 @@ impl Value {
     }
 
     pub fn new(node: NodeId, layout: Layout) -> Self {
-        Self { node, layout, padding: Padding::default(), rectified: false }
+        Self { node, layout, padding: Padding::default(), non_negative: false }
     }
 
     /// The shape in ONNX, without the batch.
@@ -55,13 +55,13 @@ impl Value {
     }
 
     /// The sizes `[channels, height, width]` of an image in channels-first layout.
-    pub fn as_image(&self) -> Outcome<[usize; 3]> {
+    pub fn as_image(&self) -> ImportResult<[usize; 3]> {
         match &self.layout {
             Layout::Image { sizes, axes } if *axes == CHANNELS_FIRST => Ok(*sizes),
             _ => Err(format!(
-                "takes an image [batch, channels, height, width], and got {}",
+                "takes an image [batch, channels, height, width], got {}",
                 match &self.layout {
-                    Layout::Image { .. } => format!("one with its axes in another order, {:?}", self.shape()),
+                    Layout::Image { .. } => format!("the axis order {:?}", self.shape()),
                     Layout::Vector { sizes } => format!("{sizes:?}"),
                 }
             )
@@ -70,23 +70,23 @@ impl Value {
     }
 
     /// The length of a value that is a vector in ONNX.
-    pub fn as_vector(&self) -> Outcome<usize> {
+    pub fn as_vector(&self) -> ImportResult<usize> {
         match &self.layout {
             Layout::Vector { sizes } if sizes.len() == 1 => Ok(sizes[0]),
-            _ => Err(format!("takes a vector for each input, and got {:?}", self.shape()).into()),
+            _ => Err(format!("takes a vector for each input, got {:?}", self.shape()).into()),
         }
     }
 
     /// Returns an error if padding is pending, for a layer that cannot apply it.
-    pub fn unpadded(self) -> Outcome<Self> {
+    pub fn unpadded(self) -> ImportResult<Self> {
         match self.padding == Padding::default() {
             true => Ok(self),
-            false => Err("cannot follow a Pad; convolutions and pools can".into()),
+            false => Err("cannot follow a Pad; only convolutions and pools can".into()),
         }
     }
 
     /// Converts an ONNX axis, which counts the batch as 0 and may be negative, to an index into [`Value::shape`].
-    pub fn axis(&self, axis: i64) -> Outcome<usize> {
+    pub fn axis(&self, axis: i64) -> ImportResult<usize> {
         let rank = self.shape().len() as i64 + 1;
         let at = if axis < 0 { axis.saturating_add(rank) } else { axis };
         match (1..rank).contains(&at) {

@@ -3,13 +3,13 @@
 use super::attributes::{Attributes, padding};
 use super::import::Import;
 use super::proto;
-use super::unsupported::Outcome;
+use super::unsupported::ImportResult;
 use super::value::{Layout, Value};
 use crate::network::Layer;
 use crate::ops::{AvgPool2d, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, MaxPool2d, Padding, Window};
 
 impl Import {
-    pub(super) fn conv(&mut self, node: &proto::Node) -> Outcome<Value> {
+    pub(super) fn conv(&mut self, node: &proto::Node) -> ImportResult<Value> {
         let known = ["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
         let attributes = Attributes::new(node, &known)?;
         let x = self.padded(node, 0)?;
@@ -20,7 +20,7 @@ impl Import {
         };
         let kernel = [rows, columns];
         if attributes.ints("kernel_shape").is_some() && attributes.pair("kernel_shape", 1)? != kernel {
-            return Err(format!("kernel_shape is not that of the weights, {kernel:?}").into());
+            return Err(format!("kernel_shape differs from the weights' {kernel:?}").into());
         }
         let (stride, dilation) = (attributes.pair("strides", 1)?, attributes.pair("dilations", 1)?);
         let groups = super::attributes::size("group", attributes.int("group", 1))?;
@@ -46,7 +46,7 @@ impl Import {
         self.image(y)
     }
 
-    pub(super) fn pad(&mut self, node: &proto::Node) -> Outcome<Value> {
+    pub(super) fn pad(&mut self, node: &proto::Node) -> ImportResult<Value> {
         let attributes = Attributes::new(node, &["mode", "pads", "value"])?;
         let x = self.value(node, 0)?;
         x.as_image()?;
@@ -63,7 +63,7 @@ impl Import {
             None => attributes.float("value", 0.0),
         };
         if self.optional(node, 3)?.is_some() {
-            return Err("axes of its own are not supported".into());
+            return Err("the input axes is not supported".into());
         }
         if value != 0.0 {
             return Err(format!("fills with {value}; only zeros are supported").into());
@@ -74,56 +74,59 @@ impl Import {
         Ok(Value { padding: padding(&[top, left, bottom, right])?, ..x })
     }
 
-    pub(super) fn max_pool(&mut self, node: &proto::Node) -> Outcome<Value> {
+    pub(super) fn max_pool(&mut self, node: &proto::Node) -> ImportResult<Value> {
         let known = ["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"];
         let attributes = Attributes::new(node, &known)?;
         attributes.only("storage_order", 0)?;
         let x = self.padded(node, 0)?;
-        if x.padding != Padding::default() && !x.rectified {
-            return Err("follows a Pad with zeros, which could win over values below 0; only behind a rectifier is that supported".into());
+        if x.padding != Padding::default() && !x.non_negative {
+            return Err(
+                "follows a Pad with zeros, which may exceed negative values; that is supported only after a rectifier"
+                    .into(),
+            );
         }
         let window = window(&attributes, &x)?;
         let pool = MaxPool2d::new(window);
         let pool = if attributes.flag("ceil_mode") { pool.ceil_mode() } else { pool };
         let y = self.push(Layer::from(pool), &[x.node])?;
-        Ok(Value { rectified: x.rectified, ..self.image(y)? })
+        Ok(Value { non_negative: x.non_negative, ..self.image(y)? })
     }
 
-    pub(super) fn average_pool(&mut self, node: &proto::Node) -> Outcome<Value> {
+    pub(super) fn average_pool(&mut self, node: &proto::Node) -> ImportResult<Value> {
         let known = ["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"];
         let attributes = Attributes::new(node, &known)?;
         let x = self.padded(node, 0)?;
-        let counted = attributes.flag("count_include_pad");
+        let include_pad = attributes.flag("count_include_pad");
         let window = window(&attributes, &x)?;
         // The average includes zeros from a Pad, and the pool's own padding only with count_include_pad.
-        let count = counted || x.padding != Padding::default();
-        if window.padding != x.padding && count && !counted {
-            return Err("follows a Pad, and has pads of its own that do not count".into());
+        let count = include_pad || x.padding != Padding::default();
+        if window.padding != x.padding && count && !include_pad {
+            return Err("follows a Pad, and also has pads, which count_include_pad = 0 excludes; only one of the two is supported".into());
         }
         let pool = AvgPool2d::new(window);
         let pool = if attributes.flag("ceil_mode") { pool.ceil_mode() } else { pool };
         let pool = if count { pool } else { pool.exclude_padding() };
         let y = self.push(Layer::from(pool), &[x.node])?;
-        Ok(Value { rectified: x.rectified, ..self.image(y)? })
+        Ok(Value { non_negative: x.non_negative, ..self.image(y)? })
     }
 
-    pub(super) fn global_average_pool(&mut self, node: &proto::Node) -> Outcome<Value> {
+    pub(super) fn global_average_pool(&mut self, node: &proto::Node) -> ImportResult<Value> {
         Attributes::new(node, &[])?;
         let x = self.value(node, 0)?;
         x.as_image()?;
         self.mean(x, true)
     }
 
-    pub(super) fn global_max_pool(&mut self, node: &proto::Node) -> Outcome<Value> {
+    pub(super) fn global_max_pool(&mut self, node: &proto::Node) -> ImportResult<Value> {
         Attributes::new(node, &[])?;
         let x = self.value(node, 0)?;
         let [channels, height, width] = x.as_image()?;
         let pooled = self.push(Layer::from(MaxPool2d::new(Window::new([height, width]))), &[x.node])?;
         let y = self.push(Layer::Flatten, &[pooled])?;
-        Ok(Value { rectified: x.rectified, ..Value::vector(y, vec![channels, 1, 1]) })
+        Ok(Value { non_negative: x.non_negative, ..Value::vector(y, vec![channels, 1, 1]) })
     }
 
-    pub(super) fn reduce_mean(&mut self, node: &proto::Node) -> Outcome<Value> {
+    pub(super) fn reduce_mean(&mut self, node: &proto::Node) -> ImportResult<Value> {
         let attributes = Attributes::new(node, &["axes", "keepdims", "noop_with_empty_axes"])?;
         let x = self.value(node, 0)?;
         // Since opset 18 the axes are an input.
@@ -132,9 +135,9 @@ impl Import {
             None => attributes.ints("axes").unwrap_or_default().to_vec(),
         };
         let Layout::Image { axes: order, .. } = &x.layout else {
-            return Err(format!("takes an image, and got {:?}", x.shape()).into());
+            return Err(format!("takes an image, got {:?}", x.shape()).into());
         };
-        let mut over = axes.iter().map(|&axis| Ok(order[x.axis(axis)?])).collect::<Outcome<Vec<usize>>>()?;
+        let mut over = axes.iter().map(|&axis| Ok(order[x.axis(axis)?])).collect::<ImportResult<Vec<usize>>>()?;
         over.sort_unstable();
         match over.as_slice() {
             [1, 2] => self.mean(x, attributes.int("keepdims", 1) != 0),
@@ -143,19 +146,19 @@ impl Import {
     }
 
     /// Adds the mean of each channel over the image.
-    fn mean(&mut self, x: Value, keep: bool) -> Outcome<Value> {
+    fn mean(&mut self, x: Value, keep: bool) -> ImportResult<Value> {
         let Layout::Image { sizes: [channels, ..], axes } = &x.layout else { return Err("takes an image".into()) };
         let sizes = match keep {
             true => axes.iter().map(|&axis| if axis == 0 { *channels } else { 1 }).collect(),
             false => vec![*channels],
         };
         let y = self.push(Layer::from(GlobalAvgPool), &[x.node])?;
-        Ok(Value { rectified: x.rectified, ..Value::vector(y, sizes) })
+        Ok(Value { non_negative: x.non_negative, ..Value::vector(y, sizes) })
     }
 }
 
 /// The window of a pool.
-fn window(attributes: &Attributes<'_>, x: &Value) -> Outcome<Window> {
+fn window(attributes: &Attributes<'_>, x: &Value) -> ImportResult<Window> {
     if attributes.ints("kernel_shape").is_none() {
         return Err("has no kernel_shape".into());
     }
@@ -166,7 +169,7 @@ fn window(attributes: &Attributes<'_>, x: &Value) -> Outcome<Window> {
 }
 
 /// Height and width, including the padding of a `Pad`.
-fn size(x: &Value) -> Outcome<[usize; 2]> {
+fn size(x: &Value) -> ImportResult<[usize; 2]> {
     let [_, height, width] = x.as_image()?;
     let Padding { top, bottom, left, right } = x.padding;
     Ok([height + top + bottom, width + left + right])

@@ -18,6 +18,16 @@ use crate::{Error, Result};
 ///
 /// Tensors are requested with the shape that the architecture needs. A missing name, another shape and values that are not finite
 /// are errors that name the file and the tensor.
+///
+/// ```
+/// use metamers::network::Checkpoint;
+/// use metamers::ops::Conv2dConfig;
+///
+/// let weights = Checkpoint::random(7);
+/// let conv1 = weights.conv2d("conv1", [8, 3, 5, 5], Conv2dConfig::default())?;
+/// assert_eq!(conv1.window().kernel, [5, 5]);
+/// # Ok::<(), metamers::Error>(())
+/// ```
 pub struct Checkpoint {
     path: PathBuf,
     weights: Weights,
@@ -26,7 +36,7 @@ pub struct Checkpoint {
 enum Weights {
     File {
         tensors: HashMap<String, Tensor>,
-        notes: HashMap<String, String>,
+        metadata: HashMap<String, String>,
         sha256: String,
     },
     /// The seed, and the digest of all values requested so far.
@@ -55,8 +65,8 @@ impl Checkpoint {
     /// [`Error::File`] when the file cannot be read, is truncated, or has another format, such as PyTorch's before 1.6.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = &*assets::find(path.as_ref())?;
-        let WeightsFile { tensors, notes, sha256 } = WeightsFile::read(path)?;
-        Ok(Self { path: path.into(), weights: Weights::File { tensors, notes, sha256 } })
+        let WeightsFile { tensors, metadata, sha256 } = WeightsFile::read(path)?;
+        Ok(Self { path: path.into(), weights: Weights::File { tensors, metadata, sha256 } })
     }
 
     /// Random weights for an untrained network: any requested tensor, determined by the seed, its name and its shape.
@@ -65,17 +75,20 @@ impl Checkpoint {
     /// `k = FNV-1a(name) + seed * 0x9E3779B97F4A7C15`, both modulo `2^64`, and SplitMix64's `mix`. Tensors with two or more axes are
     /// `(2 u - 1) sqrt(6 / fan in)` (He et al., ICCV 2015). A vector is `0.75 + u / 2` if its name ends with `.weight` or
     /// `.running_var`, as in batch normalisation, and `(u - 0.5) / 10` otherwise.
+    #[must_use]
     pub fn random(seed: u64) -> Self {
         let path = format!("random weights, seed {seed}").into();
         Self { path, weights: Weights::Seed(seed, Mutex::default()) }
     }
 
     /// Returns whether these are the weights of an untrained network.
+    #[must_use]
     pub fn is_random(&self) -> bool {
         matches!(self.weights, Weights::Seed(..))
     }
 
     /// Returns whether there is a tensor with this name.
+    #[must_use]
     pub fn has(&self, name: &str) -> bool {
         match &self.weights {
             Weights::File { tensors, .. } => tensors.contains_key(name),
@@ -84,7 +97,8 @@ impl Checkpoint {
     }
 
     /// The file and its SHA-256; for random weights, the SHA-256 of all values requested so far, in that order.
-    pub fn provenance(&self) -> WeightsSource {
+    #[must_use]
+    pub fn weights_source(&self) -> WeightsSource {
         let file = self.path.file_name().unwrap_or_default().to_string_lossy();
         let weights_sha256 = match &self.weights {
             Weights::File { sha256, .. } => sha256.clone(),
@@ -94,14 +108,15 @@ impl Checkpoint {
     }
 
     /// A metadata entry of the safetensors header; `None` for `.pth` files and random weights.
-    pub fn note(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn metadata(&self, name: &str) -> Option<&str> {
         match &self.weights {
-            Weights::File { notes, .. } => notes.get(name).map(String::as_str),
+            Weights::File { metadata, .. } => metadata.get(name).map(String::as_str),
             Weights::Seed(..) => None,
         }
     }
 
-    /// The shape of the tensor of this name.
+    /// The shape of the tensor with this name.
     ///
     /// # Errors
     /// When there is no such tensor, it is a scalar, or the weights are random, which have no shapes.
@@ -109,7 +124,7 @@ impl Checkpoint {
         let Weights::File { tensors, .. } = &self.weights else { return Err(self.missing(name)) };
         match tensors.get(name) {
             Some(tensor) if !tensor.dims().is_empty() => Ok(tensor.dims()),
-            Some(_) => Err(Error::file(&self.path, format!("tensor \"{name}\" is a single number"))),
+            Some(_) => Err(Error::file(&self.path, format!("tensor \"{name}\" is a scalar"))),
             None => Err(self.missing(name)),
         }
     }
@@ -119,6 +134,7 @@ impl Checkpoint {
     }
 
     /// The names of all tensors, sorted; none for random weights.
+    #[must_use]
     pub fn names(&self) -> Vec<&str> {
         let Weights::File { tensors, .. } = &self.weights else { return vec![] };
         let mut names: Vec<&str> = tensors.keys().map(String::as_str).collect();
@@ -126,7 +142,7 @@ impl Checkpoint {
         names
     }
 
-    /// The tensor of this name and shape.
+    /// The tensor with this name and shape.
     ///
     /// # Errors
     /// When there is no such tensor, or it has another shape or values that are not finite.
@@ -202,7 +218,7 @@ impl Checkpoint {
         let (weight, bias, mean, variance) =
             (part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?);
         if variance.iter().any(|&v| f64::from(v) + epsilon <= 0.0) {
-            return Err(Error::file(&self.path, format!("tensor \"{name}.running_var\" holds negative variances")));
+            return Err(Error::file(&self.path, format!("tensor \"{name}.running_var\" has negative variances")));
         }
         let scale: Vec<f64> =
             weight.iter().zip(&variance).map(|(&w, &v)| f64::from(w) / (f64::from(v) + epsilon).sqrt()).collect();

@@ -6,7 +6,7 @@ use crate::fs::sha256::hex;
 use crate::network::{Input, Node, Stage};
 
 /// Hexadecimal SHA-256 of the layers, their connections, their values and the names of the stages.
-pub(in crate::network) fn of(input: &Input, nodes: &[Node], stages: &[Stage]) -> String {
+pub(in crate::network) fn network(input: &Input, nodes: &[Node], stages: &[Stage]) -> String {
     let mut hasher = Sha256::new();
     numbers(&mut hasher, &input.shape());
     for node in nodes {

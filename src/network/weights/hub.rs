@@ -12,7 +12,7 @@ use crate::fs::sha256;
 use crate::{Error, Result};
 
 /// Default timeout for a silent server.
-const SILENCE: Duration = Duration::from_secs(30);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A weights file on the Hugging Face hub: its repository, revision, name and expected SHA-256.
 ///
@@ -46,11 +46,12 @@ pub struct HubFile {
     sha256: Option<String>,
     cache: Option<PathBuf>,
     endpoint: Option<String>,
-    silence: Duration,
+    timeout: Duration,
 }
 
 impl HubFile {
     /// A file of the model repository `"owner/name"`, at its main revision.
+    #[must_use]
     pub fn new(repository: impl Into<String>, file: impl Into<String>) -> Self {
         Self {
             repository: repository.into(),
@@ -59,37 +60,42 @@ impl HubFile {
             sha256: None,
             cache: None,
             endpoint: None,
-            silence: SILENCE,
+            timeout: DEFAULT_TIMEOUT,
         }
     }
 
     /// Sets the revision: a branch, a tag or a commit. Only a commit is immutable.
+    #[must_use]
     pub fn revision(mut self, revision: impl Into<String>) -> Self {
         self.revision = revision.into();
         self
     }
 
     /// Sets the expected SHA-256, in hexadecimal.
+    #[must_use]
     pub fn expect_sha256(mut self, sha256: impl Into<String>) -> Self {
         self.sha256 = Some(sha256.into());
         self
     }
 
     /// Sets the cache folder; by default the hub's.
+    #[must_use]
     pub fn cache(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache = Some(folder.into());
         self
     }
 
     /// Sets the server, without a trailing `/`; overrides `HF_ENDPOINT`.
+    #[must_use]
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.endpoint = Some(url.into());
         self
     }
 
     /// Sets the timeout for a silent server; 30 s by default.
-    pub fn patience(mut self, silence: Duration) -> Self {
-        self.silence = silence;
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -109,7 +115,7 @@ impl HubFile {
             Some(path) => path,
             None if is_offline() => {
                 let reason = format!(
-                    "is not in the cache {}, and HF_HUB_OFFLINE forbids to download it; unset it, or fetch the file once on a machine \
+                    "is not in the cache {}, and HF_HUB_OFFLINE forbids downloads; unset it, or fetch the file once on a machine \
                      with a network and copy that folder",
                     cache.path().display()
                 );
@@ -122,21 +128,21 @@ impl HubFile {
     }
 
     fn check_names(&self) -> Result<()> {
-        let plain = |part: &str| {
-            let known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            !part.is_empty() && part.chars().all(known) && !part.starts_with('.') && !part.contains("..")
+        let is_safe = |part: &str| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            !part.is_empty() && part.chars().all(allowed) && !part.starts_with('.') && !part.contains("..")
         };
         let parts: Vec<&str> = self.repository.split('/').collect();
-        if parts.len() > 2 || !parts.iter().all(|part| plain(part)) {
+        if parts.len() > 2 || !parts.iter().all(|part| is_safe(part)) {
             return Err(Error::invalid(
                 "repository",
                 format!("is not a valid \"owner/name\": \"{}\"", self.repository),
             ));
         }
-        if !self.file.split('/').all(plain) {
+        if !self.file.split('/').all(is_safe) {
             return Err(Error::invalid("file", format!("is not a valid file name in a repository: \"{}\"", self.file)));
         }
-        if !self.revision.split('/').all(plain) {
+        if !self.revision.split('/').all(is_safe) {
             return Err(Error::invalid(
                 "revision",
                 format!("is not a valid branch, tag or commit: \"{}\"", self.revision),
@@ -157,35 +163,35 @@ impl HubFile {
             builder = builder.with_endpoint(endpoint.clone());
         }
         let (send, events) = mpsc::channel();
-        let (file, pulse) = (self.file.clone(), Pulse(send.clone(), None));
+        let (file, progress) = (self.file.clone(), DownloadProgress(send.clone(), None));
         std::thread::Builder::new()
             .name("hub".into())
             .spawn(move || {
-                let found = builder.build().and_then(|api| api.repo(repo).download_with_progress(&file, pulse));
+                let found = builder.build().and_then(|api| api.repo(repo).download_with_progress(&file, progress));
                 let _ = send.send(Event::Done(found.map_err(|e| e.to_string())));
             })
-            .map_err(|e| self.error(format!("cannot be fetched: no thread ({e})")))?;
+            .map_err(|e| self.error(format!("cannot be fetched: the download thread did not start ({e})")))?;
         loop {
-            match events.recv_timeout(self.silence) {
+            match events.recv_timeout(self.timeout) {
                 Ok(Event::Bytes) => {}
                 Ok(Event::Done(Ok(path))) => return Ok(path),
                 Ok(Event::Done(Err(reason))) => return Err(self.failed(&reason)),
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(self.failed(&format!("the server sent nothing for {:.0?}", self.silence)));
+                    return Err(self.failed(&format!("the server sent nothing for {:.0?}", self.timeout)));
                 }
-                Err(RecvTimeoutError::Disconnected) => return Err(self.failed("the client ended in a panic")),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.failed("the client panicked")),
             }
         }
     }
 
     fn failed(&self, reason: &str) -> Error {
         let advice = match reason {
-            r if r.contains("404") => "look at the names of owner, repository, file and revision",
+            r if r.contains("404") => "check the names of owner, repository, file and revision",
             r if r.contains("401") || r.contains("403") => {
-                "it is private, gated or misspelt; accept its terms on its page, and log in with `hf auth login`"
+                "the repository is private, gated or misspelt; accept its terms on its web page, and log in with `hf auth login`"
             }
             _ => {
-                "is there a network? Without one, set HF_HUB_OFFLINE=1 to use what was fetched before, or download the file elsewhere and \
+                "is there a network? Without one, set HF_HUB_OFFLINE=1 to use cached files, or download the file elsewhere and \
                  give its path to the zoo's `_from` function"
             }
         };
@@ -195,19 +201,20 @@ impl HubFile {
     fn check_sha256(&self, path: &Path) -> Result<()> {
         // The hub's cache names large files after their SHA-256.
         let blob = std::fs::canonicalize(path).ok().and_then(|blob| Some(blob.file_name()?.to_str()?.to_owned()));
-        let filed = blob.filter(|name| sha256::is_valid(name));
-        let expected = [(self.sha256.as_ref(), "was expected"), (filed.as_ref(), "is the one that the hub states")];
+        let blob_sha256 = blob.filter(|name| sha256::is_valid(name));
+        let expected =
+            [(self.sha256.as_ref(), "was expected"), (blob_sha256.as_ref(), "is the one that the hub states")];
         if expected.iter().all(|(hash, _)| hash.is_none()) {
             return Ok(());
         }
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let found = sha256::hex_digest(&bytes);
-        for (hash, which) in expected {
+        for (hash, source) in expected {
             if let Some(hash) = hash
                 && !hash.eq_ignore_ascii_case(&found)
             {
                 let reason = format!(
-                    "has SHA-256 {found}, and {hash} {which}: it is another file, or damaged; delete it to have it downloaded again"
+                    "has SHA-256 {found}, but {hash} {source}: it is another file, or damaged; delete it to download it again"
                 );
                 return Err(Error::file(path, reason));
             }
@@ -239,10 +246,10 @@ enum Event {
 }
 
 /// Reports download progress to the waiting thread.
-struct Pulse(Sender<Event>, Option<Instant>);
+struct DownloadProgress(Sender<Event>, Option<Instant>);
 
-impl Pulse {
-    fn beat(&mut self) {
+impl DownloadProgress {
+    fn report(&mut self) {
         if self.1.is_none_or(|last| last.elapsed() > Duration::from_millis(100)) {
             let _ = self.0.send(Event::Bytes);
             self.1 = Some(Instant::now());
@@ -250,13 +257,13 @@ impl Pulse {
     }
 }
 
-impl Progress for Pulse {
+impl Progress for DownloadProgress {
     fn init(&mut self, _: usize, _: &str) {
-        self.beat();
+        self.report();
     }
 
     fn update(&mut self, _: usize) {
-        self.beat();
+        self.report();
     }
 
     fn finish(&mut self) {}

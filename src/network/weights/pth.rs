@@ -14,14 +14,14 @@ use zip::result::ZipResult;
 use crate::{Error, Result};
 
 /// Keys under which training programs store the state dict.
-const KEYS: [&str; 3] = ["state_dict", "model", "network"];
+const STATE_DICT_KEYS: [&str; 3] = ["state_dict", "model", "network"];
 
 /// The float tensors of a `.pth` file, as float32.
 pub(super) fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
     let damaged = |e: zip::result::ZipError| Error::file(path, format!("is not a valid zip archive ({e})"));
-    let sizes = whole_entries(path).map_err(damaged)?;
+    let sizes = verified_sizes(path).map_err(damaged)?;
     let mut found = tensors(path, None, &sizes)?;
-    for key in KEYS {
+    for key in STATE_DICT_KEYS {
         if found.is_empty() {
             found = tensors(path, Some(key), &sizes).unwrap_or_default();
         }
@@ -30,13 +30,16 @@ pub(super) fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
     let floats: HashMap<_, _> =
         floats.map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?))).collect::<Result<_>>()?;
     match floats.is_empty() {
-        true => Err(Error::file(path, "holds no tensors of floats by name; save the state dict alone")),
+        true => Err(Error::file(
+            path,
+            "has no named float tensors; save only the state dict: torch.save(model.state_dict(), file)",
+        )),
         false => Ok(floats),
     }
 }
 
 /// The sizes of all entries in bytes; reads each entry to its end, where the checksum is compared.
-fn whole_entries(path: &Path) -> ZipResult<HashMap<String, u64>> {
+fn verified_sizes(path: &Path) -> ZipResult<HashMap<String, u64>> {
     let mut archive = ZipArchive::new(BufReader::new(File::open(path)?))?;
     let mut sizes = HashMap::new();
     for index in 0..archive.len() {
@@ -54,7 +57,7 @@ fn tensors(path: &Path, key: Option<&str>, sizes: &HashMap<String, u64>) -> Resu
         let mut tensors = vec![];
         for (name, info) in file.tensor_infos() {
             if !fits(info, sizes) {
-                candle_core::bail!("tensor \"{name}\" is larger than what the file holds of it");
+                candle_core::bail!("tensor \"{name}\" is larger than its data in the file");
             }
             tensors.extend(file.get(name)?.map(|tensor| (name.clone(), tensor)));
         }
@@ -64,7 +67,7 @@ fn tensors(path: &Path, key: Option<&str>, sizes: &HashMap<String, u64>) -> Resu
     // candle does not validate pickles, and panics on malformed ones.
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(read) => read.map_err(|e| unreadable(e.to_string())),
-        Err(_) => Err(unreadable("its pickle is not one that PyTorch writes".into())),
+        Err(_) => Err(unreadable("its pickle is malformed".into())),
     }
 }
 

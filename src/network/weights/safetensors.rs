@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// The contents of a file that [`Checkpoint::open`](super::Checkpoint::open) read.
 pub(super) struct WeightsFile {
     pub tensors: HashMap<String, Tensor>,
-    pub notes: HashMap<String, String>,
+    pub metadata: HashMap<String, String>,
     pub sha256: String,
 }
 
@@ -22,22 +22,22 @@ const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19
 
 /// Prefixes other than `model.` in the state dict of an AttackerModel (MadryLab's `robustness`), in which the 2023 networks were
 /// trained: a second copy of the network, and its preprocessing.
-const BESIDE_MODEL: [&str; 4] = ["attacker.", "normalizer.", "normalize.", "preproc"];
+const DROPPED_PREFIXES: [&str; 4] = ["attacker.", "normalizer.", "normalize.", "preproc"];
 
 impl WeightsFile {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let sha256 = sha256::hex_digest(&bytes);
         if bytes.starts_with(LEGACY) {
-            let reason = "is in the format of PyTorch before 1.6, which only PyTorch reads; load it in PyTorch and save it again \
+            let reason = "is in the format of PyTorch before 1.6, which only PyTorch can read; load it in PyTorch and save it again \
                           with torch.save(torch.load(file, map_location=\"cpu\"), file)";
             return Err(Error::file(path, reason));
         }
-        let (tensors, notes) = match bytes.starts_with(b"PK") {
+        let (tensors, metadata) = match bytes.starts_with(b"PK") {
             true => (pth::read(path)?, HashMap::new()),
             false => safetensors(path, &bytes)?,
         };
-        Ok(Self { tensors: unwrapped(tensors), notes, sha256 })
+        Ok(Self { tensors: strip_prefixes(tensors), metadata, sha256 })
     }
 }
 
@@ -61,16 +61,17 @@ fn safetensors(path: &Path, bytes: &[u8]) -> Result<(HashMap<String, Tensor>, Ha
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
         tensors.insert(name, tensor.to_dtype(DType::F32)?);
     }
-    let notes = SafeTensors::read_metadata(bytes).ok().and_then(|(_, header)| header.metadata().clone());
-    Ok((tensors, notes.unwrap_or_default()))
+    let metadata = SafeTensors::read_metadata(bytes).ok().and_then(|(_, header)| header.metadata().clone());
+    Ok((tensors, metadata.unwrap_or_default()))
 }
 
 /// Strips wrapper prefixes that all names share, and drops an AttackerModel's other tensors.
-fn unwrapped(mut tensors: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
+fn strip_prefixes(mut tensors: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
     for prefix in ["module.", "model.", "module."] {
-        let beside = |name: &String| prefix == "model." && BESIDE_MODEL.iter().any(|part| name.starts_with(part));
+        let is_dropped =
+            |name: &String| prefix == "model." && DROPPED_PREFIXES.iter().any(|part| name.starts_with(part));
         let inside = |name: &String| name.starts_with(prefix);
-        if tensors.keys().any(inside) && tensors.keys().all(|name| inside(name) || beside(name)) {
+        if tensors.keys().any(inside) && tensors.keys().all(|name| inside(name) || is_dropped(name)) {
             let strip = |(name, tensor): (String, Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor));
             tensors = tensors.into_iter().filter_map(strip).collect();
         }

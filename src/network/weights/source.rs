@@ -12,10 +12,10 @@ use crate::{Error, Result};
 
 /// The source of weights if none was given.
 pub(in crate::network) const NOT_STATED: &str = "not stated";
-/// The source if a layer is a custom module and none was given.
+/// The source of weights of a custom module if none was given.
 pub(crate) const KNOWN_BY_VALUES: &str = "a candle module, known by its values on a fixed input";
 
-/// The source of a network's weights.
+/// The source of a network's weights, which identifies the network in saved runs and null distributions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightsSource {
     /// The file, package or seed.

@@ -26,10 +26,10 @@ const STEPS_AFTER_STALL: u64 = 10;
 /// The signal-to-noise ratio in dB at which a stall is final: the limit of single precision.
 const MAX_SNR_DB: f64 = 60.0;
 
-/// The maximum number of stalls; after it the gradient steps would be negligibly short.
+/// The maximum number of stalls; further gradient steps would be negligibly short.
 const MAX_STALLS: u64 = 12;
 
-/// The state of the optimizer: normalised gradient steps, then L-BFGS; after a stall, shorter gradient steps and L-BFGS again.
+/// The state of the optimizer: normalised gradient steps, then L-BFGS; after a stall, shorter gradient steps, then L-BFGS again.
 pub struct LbfgsState {
     x: Vec<f32>,
     /// The number of normalised gradient steps since the start or the last stall.
@@ -140,12 +140,12 @@ impl LbfgsState {
         let quasi_newton = if from.has("optimiser.v") {
             let origin = from.f64("optimiser.origin")?;
             if planes.0 * planes.1[0] * planes.1[1] != origin.len() {
-                return Err(from.error("holds arrays of different sizes for one stimulus"));
+                return Err(from.error("has arrays of different sizes for one stimulus"));
             }
             let pairs = from.count("optimiser.memory")?;
             if pairs > parameters.memory {
                 let limit = parameters.memory;
-                return Err(from.error(format!("has {pairs} pairs of steps in memory, and its recipe allows {limit}")));
+                return Err(from.error(format!("has {pairs} pairs of steps in memory, but its recipe allows {limit}")));
             }
             let sums =
                 |name: &str| Ok::<_, crate::Error>(from.f64(&format!("optimiser.{name}"))?.as_chunks().0.to_vec());

@@ -4,7 +4,9 @@
 
 use crate::Result;
 
+/// The constant `c1` of the sufficient decrease condition.
 const SUFFICIENT_DECREASE: f64 = 1e-4;
+/// The constant `c2` of the curvature condition.
 const CURVATURE: f64 = 0.9;
 const MAX_EVALUATIONS: usize = 12;
 /// Extrapolation factor while the step is unbounded.
@@ -53,8 +55,9 @@ pub fn search<T>(
             if flat(&point) {
                 return Ok(Some(point));
             }
-            let turned = if let Some(high) = high { point.slope * (high.0 - low.0) >= 0.0 } else { point.slope >= 0.0 };
-            if turned {
+            let brackets =
+                if let Some(high) = high { point.slope * (high.0 - low.0) >= 0.0 } else { point.slope >= 0.0 };
+            if brackets {
                 high = Some(low);
             }
             low = ends;
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn both_conditions_hold_for_any_first_step() {
+    fn the_strong_wolfe_conditions_hold_for_any_first_step() {
         let f = |x: f64| ((x - 3.0).powi(2) + (3.0 * x).sin(), 2.0 * (x - 3.0) + 3.0 * (3.0 * x).cos());
         for first in [1e-3, 0.1, 1.0, 10.0, 1e3] {
             let point = run(f, first).unwrap();
@@ -113,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_of_nan_is_stepped_back_from() {
+    fn the_search_backtracks_from_nan() {
         let f = |x: f64| if x > 0.5 { (f64::NAN, f64::NAN) } else { (-x, -1.0 + x) };
         let point = run(f, 8.0).unwrap();
         assert!(point.step <= 0.5 && point.step > 0.0);
     }
 
     #[test]
-    fn without_a_decrease_there_is_no_step() {
+    fn a_line_without_a_decrease_gives_no_step() {
         assert!(run(|x| (x.abs(), -1.0), 1.0).is_none());
     }
 }

@@ -15,8 +15,8 @@ const CHROMA_AMPLITUDE: f64 = 0.3;
 /// reducible.
 const MIN_WEIGHT: f64 = 0.02;
 
-/// The frequency in cycles per sample below which the weights of a sound are constant: 40 Hz at 20 kHz. Otherwise energy at
-/// inaudible frequencies, to which no network responds, would be cheap to add.
+/// The frequency in cycles per sample below which the weights of a sound are constant: 40 Hz at 20 kHz. Otherwise a step would
+/// add much energy at inaudible frequencies, to which no network responds.
 const MIN_SOUND_FREQUENCY: f64 = 1.0 / 500.0;
 
 /// The number of frequency bands per octave.
@@ -49,8 +49,8 @@ fn logit(x: f64) -> f64 {
 /// natural sounds hardly ever approach the limits of their range.
 ///
 /// `T` is orthonormal: the inverse cosine transform of each plane, then opponent axes to colors. `w` is the amplitude spectrum of
-/// natural images, about `1 / f` and lower for color than for luminance, or of natural sounds, about `1 / sqrt(f)`: components that
-/// are likely to be missing are cheap to add.
+/// natural images, about `1 / f` and lower for color than for luminance, or of natural sounds, about `1 / sqrt(f)`, so that a step
+/// changes the components most that have the most power in natural stimuli.
 pub struct Parametrization {
     planes: usize,
     size: [usize; 2],
@@ -123,12 +123,12 @@ impl Parametrization {
         (square / self.len().max(1) as f64).sqrt()
     }
 
-    /// The index of the frequency band of each variable; bands are half an octave of a plane.
+    /// The index of the frequency band of each variable; a band is half an octave of one plane.
     pub fn bands(&self) -> &[u32] {
         &self.bands
     }
 
-    /// The index of the cell of each value; cells are a few neighbouring pixels of all planes.
+    /// The index of the cell of each value; a cell is a square of neighbouring pixels of all planes, or a run of samples.
     pub fn cells(&self) -> &[u32] {
         &self.cells
     }
@@ -155,7 +155,7 @@ impl Parametrization {
         self.rotate_colors(values, |m, i, j| m[j][i]);
     }
 
-    /// Rotates colors to luminance, red-blue and green-magenta, or back; leaves anything but three planes alone.
+    /// Rotates colors to luminance, red-blue and green-magenta, or back; no change unless there are three planes.
     fn rotate_colors(&self, values: &mut [f64], entry: impl Fn(&[[f64; 3]; 3], usize, usize) -> f64) {
         if self.planes != 3 {
             return;
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_the_pixels() {
+    fn the_gradient_equals_finite_differences() {
         let origin: Vec<f64> = ramp(90).iter().map(|v| 4.0 * v - 2.0).collect();
         let variables = Parametrization::new((3, [5, 6]), origin);
         let (v, slopes) = (ramp(90), ramp(90).iter().rev().map(|&s| s as f32).collect::<Vec<_>>());

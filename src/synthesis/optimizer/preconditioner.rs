@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn it_estimates_the_curvature_of_bands_and_cells() {
+    fn the_estimate_learns_the_curvature_of_bands_and_cells() {
         let by_band = |parametrization: &Parametrization, s: &[f64]| -> Vec<f64> {
             s.iter().zip(parametrization.bands()).map(|(s, &band)| s * 0.6f64.powi(band as i32 % 10)).collect()
         };
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_exact_along_the_newest_pair_and_symmetric() {
+    fn the_estimate_is_symmetric_and_exact_along_the_newest_pair() {
         let curvature =
             |_: &Parametrization, s: &[f64]| s.iter().enumerate().map(|(i, s)| s * (1 + i % 5) as f64).collect();
         let (parametrization, preconditioner) = trained(curvature);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_without_curvature_leave_it_finite_and_positive() {
+    fn cells_without_curvature_keep_the_estimate_finite_and_positive() {
         let parametrization = Parametrization::new((3, [16, 16]), vec![0.0; 768]);
         let mut preconditioner = Preconditioner::new(&parametrization);
         let mut s = vec![0.0; 768];

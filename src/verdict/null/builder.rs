@@ -15,10 +15,10 @@ use crate::ops::values;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
-/// Maximum number of stimuli: all pairs of more would take hours and gigabytes.
+/// Maximum number of stimuli; all pairs of more would take hours and gigabytes.
 const MAX_STIMULI: usize = 4000;
 
-/// Builds a null distribution.
+/// Builds a null distribution: the similarities of pairs of natural stimuli at the stages of a network.
 ///
 /// Each stimulus goes through the network once. Activations go to a temporary file of eight bytes per stimulus and unit, so
 /// memory holds only `stimuli x stimuli` numbers and the activations of one stimulus.
@@ -59,8 +59,8 @@ impl NullBuilder {
         Self { network, stimuli: vec![], stages, pairs: None, seed: 0, exclude_near_duplicates: false }
     }
 
-    /// Adds a natural stimulus, prepared as the network expects ([`Network::prepare`]). Give sounds the level of the originals of
-    /// your metamers: [`Sound::prepare`](crate::stimulus::Sound::prepare).
+    /// Adds a natural stimulus, after [`Network::prepare`]. Sounds should have the level of the originals of your metamers; set it with
+    /// [`Sound::prepare`](crate::stimulus::Sound::prepare).
     ///
     /// # Errors
     /// Fails for a stimulus that the network does not accept.
@@ -93,7 +93,7 @@ impl NullBuilder {
         self
     }
 
-    /// Sets the seed that draws the pairs and the original of each pair; the default is 0.
+    /// Sets the seed of the random choice of pairs, and of the original in each pair; the default is 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self

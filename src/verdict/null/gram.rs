@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equals_plain_sums_over_chunks_and_bands() {
+    fn covariances_equal_direct_sums() {
         let (rows, columns) = (BAND + 5, 2 * CHUNK + 7);
         let value = |i: usize, j: usize| ((i * 31 + j * 17) % 29) as f32 / 7.0 - (i % 3) as f32;
         let mut spill = Spill::new(columns).unwrap();

@@ -20,7 +20,7 @@ use crate::fs::assets;
 use crate::network::Network;
 use crate::{Error, Result};
 
-/// Version of the file format, written to every file.
+/// The version of the file format, written to every file.
 const FORMAT: u32 = 1;
 
 /// The distribution of the similarity of pairs of natural stimuli at each stage of a network, which a metamer must exceed.
@@ -40,11 +40,23 @@ const FORMAT: u32 = 1;
 ///
 /// # File format
 ///
-/// JSON, an object with `format` (1), `network`, `weights_sha256`, `metamers` (the version that wrote it), `seed`, `stimuli` (a list of `name`
-/// and `sha256`, the SHA-256 of the values as little-endian float32), `pairs`, `twins` (a list of `first`, `second`, `correlation`), `twins_left_out`, and
-/// `stages`: a list of `stage`, `undefined` (pairs without all measures), `most_alike` (the pairs of names that have the largest rho, r and SNR), and
-/// the distributions `spearman`, `pearson` and `snr_db`, each with `count`, `mean`, `quantiles` (201 evenly spaced ones, from the
-/// smallest value to the largest) and `largest` (the 32 largest values, the largest first).
+/// A JSON object with these fields:
+///
+/// | field | contents |
+/// | --- | --- |
+/// | `format` | 1 |
+/// | `network`, `weights_sha256` | the network's name and the SHA-256 of its weights |
+/// | `metamers` | the version that wrote the file |
+/// | `seed` | the seed that drew the pairs |
+/// | `stimuli` | a list of `name` and `sha256`, the SHA-256 of the values as little-endian float32 |
+/// | `pairs` | the number of pairs |
+/// | `twins` | the near-duplicates: a list of `first`, `second` and `correlation` |
+/// | `twins_left_out` | `true` if their pairs are excluded |
+/// | `stages` | a list of `stage`, `undefined`, `most_alike`, `spearman`, `pearson` and `snr_db` |
+///
+/// In `stages`, `undefined` is the number of pairs without all measures, and `most_alike` has the pairs of names with the largest rho, r
+/// and SNR. The distributions `spearman`, `pearson` and `snr_db` each have `count`, `mean`, `quantiles` (201 evenly spaced ones, from the
+/// minimum to the maximum) and `largest` (the 32 largest values in descending order).
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct NullDistribution {
     format: u32,
@@ -61,7 +73,7 @@ pub struct NullDistribution {
     stages: Vec<StageNull>,
 }
 
-/// A stimulus of a null distribution.
+/// A stimulus of a null distribution, by name and content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NullStimulus {
@@ -120,7 +132,7 @@ impl NullDistribution {
         Ok(null)
     }
 
-    /// Saves the distribution as JSON. The write is atomic.
+    /// Saves the distribution as JSON. The file is written atomically.
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be written.
@@ -131,31 +143,37 @@ impl NullDistribution {
     }
 
     /// The network's name.
+    #[must_use]
     pub fn network(&self) -> &str {
         &self.network
     }
 
     /// SHA-256 of the network's weights.
+    #[must_use]
     pub fn weights_sha256(&self) -> &str {
         &self.weights_sha256
     }
 
     /// The stimuli that the pairs are drawn from.
+    #[must_use]
     pub fn stimuli(&self) -> &[NullStimulus] {
         &self.stimuli
     }
 
     /// The number of pairs that were compared.
+    #[must_use]
     pub fn pairs(&self) -> usize {
         self.pairs
     }
 
     /// The pairs of near-duplicate stimuli, in descending order of correlation.
+    #[must_use]
     pub fn near_duplicates(&self) -> &[NearDuplicates] {
         &self.near_duplicates
     }
 
-    /// The null distributions of the stages.
+    /// The null distributions of all stages.
+    #[must_use]
     pub fn stages(&self) -> &[StageNull] {
         &self.stages
     }

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_pair_comes_once() {
+    fn each_pair_occurs_once() {
         let sorted = |[a, b]: [usize; 2]| [a.min(b), a.max(b)];
         let all = pairs(40, None, 1);
         assert_eq!(all.len(), 780);

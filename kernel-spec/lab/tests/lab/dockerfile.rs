@@ -1,4 +1,4 @@
-//! Static checks of the Dockerfile, whose mistakes would otherwise show after half an hour of building, or on Binder.
+//! Static checks of the Dockerfile, whose errors would otherwise appear after half an hour of building, or on Binder.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,14 +21,14 @@ fn index(instructions: &[String], beginning: &str) -> usize {
 }
 
 #[test]
-fn the_image_has_a_pinned_compiler_that_is_new_enough() {
+fn the_image_pins_a_compiler_of_at_least_the_minimum_version() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
-    let least = manifest.split_once("rust-version = \"").unwrap().1.split_once('"').unwrap().0.to_owned();
+    let minimum = manifest.split_once("rust-version = \"").unwrap().1.split_once('"').unwrap().0.to_owned();
     let from = &instructions()[0];
     let version = from.strip_prefix("FROM rust:").and_then(|rest| rest.split_once('-')).unwrap().0.to_owned();
     let numbers = |text: &str| text.split('.').map(|part| part.parse().unwrap()).collect::<Vec<u32>>();
     assert_eq!(numbers(&version).len(), 3, "{from}: the version must be pinned completely");
-    assert!(numbers(&version) >= numbers(&least), "{from} is older than the rust-version {least} in Cargo.toml");
+    assert!(numbers(&version) >= numbers(&minimum), "{from} is older than the rust-version {minimum} in Cargo.toml");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tests of the `cargo lab` program and of the files that it depends on.
+//! The `cargo lab` program and the files that it depends on.
 
 mod dockerfile;
 mod notebook_files;

@@ -68,7 +68,7 @@ fn stripping_removes_only_outputs_and_counts_and_is_idempotent() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("04_one.ipynb");
     fs::write(&path, NOTEBOOK).unwrap();
-    // The notebook is given by the beginning of its name.
+    // The notebook is given by a prefix of its name.
     let done = lab("--strip", &[&folder.path().join("04")]);
     assert!(done.status.success(), "{}", text_of(&done.stderr));
     let (before, rest) = NOTEBOOK.split_once("   \"outputs\": [\n").unwrap();

@@ -41,13 +41,13 @@ fn set_up_error(path: &Path) -> String {
 }
 
 #[test]
-fn a_missing_compiler_is_named_with_what_installs_it() {
+fn a_missing_compiler_is_an_error_with_install_instructions() {
     let text = set_up_error(dir_with(&[]).path());
     assert!(text.contains("a C compiler and linker (cc) is missing; install it with"), "{text}");
 }
 
 #[test]
-fn a_missing_python_is_named_with_what_installs_it() {
+fn a_missing_python_is_an_error_with_install_instructions() {
     let folder = dir_with(&[]);
     script(folder.path(), "cc", "exit 0");
     let text = set_up_error(folder.path());
@@ -64,7 +64,7 @@ fn dir_with_rustc(sysroot: &Path) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_missing_rustc_is_named_with_what_installs_it() {
+fn a_missing_rustc_is_an_error_with_install_instructions() {
     let folder = dir_with(&[]);
     script(folder.path(), "cc", "exit 0");
     script(folder.path(), "python3", "exit 0");

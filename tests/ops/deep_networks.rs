@@ -1,7 +1,7 @@
 //! Accumulated rounding error of the compiled engine in networks of published depth and width.
 //!
-//! There are two cases. If no preactivation is near zero, values and gradients differ by rounding alone. In a real network some
-//! preactivations are so near zero that rounding decides whether the ReLU is active, and the gradient differs by more.
+//! If no preactivation is near zero, values and gradients differ by rounding alone. In a real network some preactivations are so
+//! near zero that rounding decides whether the ReLU is active, and the gradient differs by more.
 
 use crate::common::{flat, random_tensor, relative};
 use metamers::candle::{Tensor, Var};
@@ -112,7 +112,7 @@ fn assert_only_rounding(net: &Network, stages: &[&str], x: &Tensor, random: &mut
 }
 
 #[test]
-fn vgg19_without_flipped_relus_differs_by_rounding() {
+fn vgg19_without_flipped_relus_differs_by_rounding_only() {
     let mut random = ChaCha8Rng::seed_from_u64(11);
     // Average pools, because rounding also decides the argmax of a max pool with nearly equal values.
     let (mut d, input) = margin_builder("VGG-19 with average pools", 128, &mut random);
@@ -132,7 +132,7 @@ fn vgg19_without_flipped_relus_differs_by_rounding() {
 }
 
 #[test]
-fn resnet50_without_flipped_relus_differs_by_rounding() {
+fn resnet50_without_flipped_relus_differs_by_rounding_only() {
     let mut random = ChaCha8Rng::seed_from_u64(12);
     let (mut d, input) = margin_builder("ResNet-50 with an average pool", 224, &mut random);
     let x = d.conv(&input, 64, 7, 2);
@@ -149,7 +149,7 @@ fn resnet50_without_flipped_relus_differs_by_rounding() {
 }
 
 #[test]
-fn flipped_relus_change_the_gradient_by_a_bounded_error() {
+fn flipped_relus_cause_a_bounded_gradient_error() {
     let mut random = ChaCha8Rng::seed_from_u64(6);
     for (net, stages) in [
         (zoo::vgg19_random(1).unwrap(), ["conv1_2", "conv3_4", "conv5_4"]),
@@ -163,7 +163,7 @@ fn flipped_relus_change_the_gradient_by_a_bounded_error() {
 }
 
 #[test]
-fn hearing_networks_of_the_published_widths() {
+fn hearing_networks_of_published_width_have_a_bounded_gradient_error() {
     let mut random = ChaCha8Rng::seed_from_u64(13);
     let noise = Sound::noise(20_000, 40_000, Noise::Pink { rms: 0.01 }, 1).unwrap().to_tensor().unwrap();
     let word = Sound::open("speech/november.wav").unwrap().prepare(20_000, 40_000).unwrap().to_tensor().unwrap();

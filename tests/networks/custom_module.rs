@@ -1,4 +1,4 @@
-//! A network of one's own, in candle: it does what the zoo's networks do, and one that would deceive is refused.
+//! Networks from candle modules: they equal networks built from layers, and invalid modules and gradients are errors.
 
 use metamers::candle::{D, Module};
 use metamers::candle_nn::{self, Conv2dConfig, VarBuilder, VarMap};
@@ -11,7 +11,7 @@ use metamers::prelude::*;
 const SIZE: usize = 24;
 const INPUT: Input = Input::Image { shape: [3, SIZE, SIZE], resize: SIZE };
 
-/// Weights that are the same each time, `seed` apart.
+/// Deterministic pseudo-random weights.
 fn weights(shape: &[usize], seed: u64) -> Tensor {
     let fan_in: usize = shape[1..].iter().product();
     let value = |i: u64| {
@@ -30,7 +30,7 @@ fn overlapping() -> MaxPool2d {
     MaxPool2d::new(Window::square(3).stride(2))
 }
 
-/// Two convolutions, a max pool of ours between them, and four classes.
+/// Two convolutions with the library's max pool between them, and four classes.
 fn small(name: &str, seed: u64) -> Result<Network> {
     let (conv1, conv2) = (conv(8, 3, 5, seed), conv(12, 8, 3, seed + 1));
     let head = candle_nn::Linear::new(weights(&[4, 12], seed + 2), None);
@@ -42,7 +42,7 @@ fn small(name: &str, seed: u64) -> Result<Network> {
     })
 }
 
-/// The same in layers of this library.
+/// The network of [`small`], built from layers.
 fn small_as_layers(seed: u64) -> Network {
     let conv = |shape: &[usize], seed| ops::Conv2d::new(&weights(shape, seed), None, Default::default()).unwrap();
     let mut b = Builder::new("layers", INPUT);
@@ -74,47 +74,48 @@ fn flat(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-fn refused<F>(function: F) -> String
+fn rejection_of<F>(function: F) -> String
 where
     F: Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync + 'static,
 {
-    Network::from_module("mine", INPUT, function).expect_err("should have been refused").to_string()
+    Network::from_module("mine", INPUT, function).expect_err("the module must be rejected").to_string()
 }
 
-fn says(message: &str, parts: &[&str]) {
+fn assert_contains(message: &str, parts: &[&str]) {
     parts.iter().for_each(|part| assert!(message.contains(part), "\"{part}\" is missing in: {message}"));
 }
 
 #[test]
-fn it_equals_the_same_network_in_layers_at_every_stage() {
-    let (own, layers) = (small("mine", 3).unwrap(), small_as_layers(3));
-    let x = own.prepare(dog()).unwrap().to_tensor().unwrap();
-    for (stage, other) in own.stages().iter().zip(layers.stages()) {
+fn a_module_equals_the_same_network_built_from_layers() {
+    let (module, layers) = (small("mine", 3).unwrap(), small_as_layers(3));
+    let x = module.prepare(dog()).unwrap().to_tensor().unwrap();
+    for (stage, other) in module.stages().iter().zip(layers.stages()) {
         assert_eq!((&stage.name, &stage.shape), (&other.name, &other.shape));
-        let [a, b] = [&own, &layers].map(|net| flat(&net.forward_to(&stage.name, &x).unwrap()));
+        let [a, b] = [&module, &layers].map(|net| flat(&net.forward_to(&stage.name, &x).unwrap()));
         assert!(off(&a, &b) < 1e-5, "{}: off by {}", stage.name, off(&a, &b));
-        let compiled = flat(&Compiled::new(&own, &stage.name).unwrap().apply(&x).unwrap());
-        assert!(off(&compiled, &a) < 1e-6, "{}: the plan is off by {}", stage.name, off(&compiled, &a));
+        let compiled = flat(&Compiled::new(&module, &stage.name).unwrap().apply(&x).unwrap());
+        assert!(off(&compiled, &a) < 1e-6, "{}: the compiled run is off by {}", stage.name, off(&compiled, &a));
     }
-    let names: Vec<&str> = own.stages().iter().map(|s| s.name.as_str()).collect();
+    let names: Vec<&str> = module.stages().iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["relu1", "pool1", "relu2", "logits"]);
-    let each = own.forward_to_each(&names, &x).unwrap();
-    assert_eq!(flat(&each[2]), flat(&own.forward_to("relu2", &x).unwrap()));
-    // Measured by the gradient, which the losers of a max pool do not get, a field can be smaller than it is, by a pixel or two.
+    let each = module.forward_to_each(&names, &x).unwrap();
+    assert_eq!(flat(&each[2]), flat(&module.forward_to("relu2", &x).unwrap()));
+    // Inputs below the maximum of a max pool have no gradient, so a field measured by the gradient can be one or two pixels too
+    // small.
     let fields = |net: &Network| net.stages().iter().map(|s| s.receptive_field.size).collect::<Vec<_>>();
-    println!("measured {:?}, computed {:?}", fields(&own), fields(&layers));
-    assert_eq!(fields(&own)[0], Some([5, 5]));
-    for (measured, computed) in fields(&own).into_iter().zip(fields(&layers)).take(3) {
+    println!("measured {:?}, computed {:?}", fields(&module), fields(&layers));
+    assert_eq!(fields(&module)[0], Some([5, 5]));
+    for (measured, computed) in fields(&module).into_iter().zip(fields(&layers)).take(3) {
         let pairs = measured.unwrap().into_iter().zip(computed.unwrap());
         assert!(pairs.into_iter().all(|(m, c)| m <= c && c <= m + 2), "{measured:?} of {computed:?}");
     }
-    assert_eq!(fields(&own)[3], None);
+    assert_eq!(fields(&module)[3], None);
 }
 
 #[test]
-fn the_gradients_of_both_ways_to_run_it_are_those_of_the_layers() {
-    let (own, layers) = (small("mine", 3).unwrap(), small_as_layers(3));
-    let x = own.prepare(dog()).unwrap().to_tensor().unwrap();
+fn gradients_equal_those_of_the_network_built_from_layers() {
+    let (module, layers) = (small("mine", 3).unwrap(), small_as_layers(3));
+    let x = module.prepare(dog()).unwrap().to_tensor().unwrap();
     for stage in ["relu1", "pool1", "relu2", "logits"] {
         let gradient = |net: &Network, compiled: bool| {
             let x = Var::from_tensor(&x).unwrap();
@@ -127,33 +128,33 @@ fn the_gradients_of_both_ways_to_run_it_are_those_of_the_layers() {
         };
         let reference = gradient(&layers, false);
         for compiled in [false, true] {
-            let off = off(&gradient(&own, compiled), &reference);
+            let off = off(&gradient(&module, compiled), &reference);
             assert!(off < 1e-5, "{stage}, compiled {compiled}: off by {off}");
         }
     }
 }
 
 #[test]
-fn a_run_to_a_stage_computes_nothing_behind_it() {
+fn a_forward_pass_stops_at_the_requested_stage() {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    static BEHIND: AtomicUsize = AtomicUsize::new(0);
+    static LATER_RUNS: AtomicUsize = AtomicUsize::new(0);
     let conv1 = conv(4, 3, 3, 1);
     let net = Network::from_module("mine", INPUT, move |x, mark| {
         let x = mark.relu("relu1", conv1.forward(x)?)?;
-        BEHIND.fetch_add(1, Ordering::Relaxed);
+        LATER_RUNS.fetch_add(1, Ordering::Relaxed);
         mark.stage("sum", x.sum_keepdim(D::Minus1)?)
     })
     .unwrap();
     let x = net.prepare(dog()).unwrap().to_tensor().unwrap();
-    let before = BEHIND.load(Ordering::Relaxed);
+    let before = LATER_RUNS.load(Ordering::Relaxed);
     net.forward_to("relu1", &x).unwrap();
-    assert_eq!(BEHIND.load(Ordering::Relaxed), before);
+    assert_eq!(LATER_RUNS.load(Ordering::Relaxed), before);
     net.forward_to("sum", &x).unwrap();
-    assert_eq!(BEHIND.load(Ordering::Relaxed), before + 1);
+    assert_eq!(LATER_RUNS.load(Ordering::Relaxed), before + 1);
 }
 
 #[test]
-fn a_metamer_is_made_classified_saved_and_resumed() {
+fn a_synthesis_is_saved_resumed_and_classified() {
     let net = small("mine", 3).unwrap().with_classes(["cat", "dog", "horse", "panda"]).unwrap();
     assert!(net.classify(dog(), 2).unwrap().scores().len() == 2);
     let recipe = Recipe::feather2023().steps(20);
@@ -168,37 +169,38 @@ fn a_metamer_is_made_classified_saved_and_resumed() {
     println!("SNR {before:.1} -> {after:.1} dB in 20 steps");
     assert!(after > before + 5.0, "{before} -> {after}");
     assert!(metamer.original_class().is_some() && metamer.metamer_class().is_some());
-    // Made anew, as after a restart of the notebook.
-    let anew = small("mine", 3).unwrap();
-    let mut resumed = Run::resume(&path, &anew).unwrap().quiet();
+    // A new network, as after a restart of the notebook.
+    let rebuilt = small("mine", 3).unwrap();
+    let mut resumed = Run::resume(&path, &rebuilt).unwrap().quiet();
     resumed.step(17).unwrap();
-    assert!(resumed.pixels() == run.pixels(), "the resumed run went elsewhere");
+    assert!(resumed.pixels() == run.pixels(), "the resumed run differs");
     let error = Run::resume(&path, &small("mine", 4).unwrap()).unwrap_err().to_string();
-    says(&error, &["was made with mine of weights"]);
+    assert_contains(&error, &["was made with mine of weights"]);
 }
 
 #[test]
-fn a_rectifier_that_is_marked_gets_the_recipes_gradient() {
-    // Without the mark the values before the rectifier are not known, and silent units have no gradient.
+fn a_marked_relu_is_detected_and_an_unmarked_one_is_not() {
+    // Without the mark, the pre-activation is unknown, and inactive units have no gradient.
     let conv1 = conv(4, 3, 3, 1);
-    let hidden = Network::from_module("hidden", INPUT, move |x, mark| mark.stage("relu1", conv1.forward(x)?.relu()?));
+    let unmarked =
+        Network::from_module("unmarked", INPUT, move |x, mark| mark.stage("relu1", conv1.forward(x)?.relu()?));
     let conv1 = conv(4, 3, 3, 1);
     let marked = Network::from_module("marked", INPUT, move |x, mark| mark.relu("relu1", conv1.forward(x)?)).unwrap();
     let x = marked.prepare(dog()).unwrap().to_tensor().unwrap();
-    let hidden = hidden.unwrap();
-    assert_eq!(flat(&marked.forward_to("relu1", &x).unwrap()), flat(&hidden.forward_to("relu1", &x).unwrap()));
+    let unmarked = unmarked.unwrap();
+    assert_eq!(flat(&marked.forward_to("relu1", &x).unwrap()), flat(&unmarked.forward_to("relu1", &x).unwrap()));
     assert_eq!(Compiled::new(&marked, "relu1").unwrap().relu(), Some(Relu::UNBOUNDED));
-    assert_eq!(Compiled::new(&hidden, "relu1").unwrap().relu(), None);
+    assert_eq!(Compiled::new(&unmarked, "relu1").unwrap().relu(), None);
 }
 
 #[test]
-fn candles_overlapping_max_pool_is_refused_and_ours_is_taken() {
+fn candles_overlapping_max_pool_is_rejected_and_the_librarys_is_accepted() {
     let conv1 = conv(4, 3, 3, 1);
-    let message = refused(move |x, mark| {
+    let message = rejection_of(move |x, mark| {
         let x = conv1.forward(x)?.relu()?;
         mark.stage("pool1", x.max_pool2d_with_stride(3, 2)?)
     });
-    says(&message, &["pool1", "candle has no gradient", "metamers::ops", "MaxPool2d::new"]);
+    assert_contains(&message, &["pool1", "candle has no gradient", "metamers::ops", "MaxPool2d::new"]);
     let conv1 = conv(4, 3, 3, 1);
     let net = Network::from_module("mine", INPUT, move |x, mark| {
         let x = conv1.forward(x)?.relu()?;
@@ -208,43 +210,43 @@ fn candles_overlapping_max_pool_is_refused_and_ours_is_taken() {
 }
 
 #[test]
-fn candles_other_max_pool_is_refused_with_how_far_it_is_off() {
+fn candles_non_overlapping_max_pool_is_rejected_with_its_gradient_error() {
     let conv1 = conv(4, 3, 3, 1);
-    let message = refused(move |x, mark| {
+    let message = rejection_of(move |x, mark| {
         let x = mark.relu("relu1", conv1.forward(x)?)?;
         mark.stage("pool1", x.max_pool2d(2)?)
     });
     println!("{message}");
-    says(&message, &["stage \"pool1\" of mine", "off by", "%", "finite differences", "MaxPool2d"]);
+    assert_contains(&message, &["stage \"pool1\" of mine", "off by", "%", "finite differences", "MaxPool2d"]);
 }
 
 #[test]
-fn a_gradient_that_is_cut_off_whole_or_in_part_is_refused() {
-    let message = refused(|x, mark| mark.stage("a", x.detach().affine(2.0, 0.0)?));
-    says(&message, &["stage \"a\"", "does not depend on this input"]);
-    let message = refused(|x, mark| {
+fn fully_and_partly_detached_gradients_are_rejected() {
+    let message = rejection_of(|x, mark| mark.stage("a", x.detach().affine(2.0, 0.0)?));
+    assert_contains(&message, &["stage \"a\"", "does not depend on this input"]);
+    let message = rejection_of(|x, mark| {
         let first = mark.stage("first", (x * 2.0)?)?;
         mark.stage("second", ((x * 1e-6)? + first.detach())?)
     });
-    says(&message, &["stage \"second\"", "off by", "detach"]);
-    // One of two branches that contribute alike: about 70 %.
+    assert_contains(&message, &["stage \"second\"", "off by", "detach"]);
+    // One of two branches of equal weight is detached: an error of about 70 %.
     let (a, b) = (conv(4, 3, 3, 1), conv(4, 3, 3, 2));
-    let message = refused(move |x, mark| mark.stage("sum", (a.forward(x)? + b.forward(x)?.detach())?));
+    let message = rejection_of(move |x, mark| mark.stage("sum", (a.forward(x)? + b.forward(x)?.detach())?));
     println!("{message}");
-    says(&message, &["stage \"sum\"", "off by"]);
-    // A tenth of the change.
+    assert_contains(&message, &["stage \"sum\"", "off by"]);
+    // A tenth of the gradient is detached.
     let a = conv(4, 3, 3, 1);
-    let message = refused(move |x, mark| {
+    let message = rejection_of(move |x, mark| {
         let y = a.forward(x)?;
         mark.stage("share", ((&y * 0.9)? + (&y * 0.1)?.detach())?)
     });
     println!("{message}");
-    says(&message, &["stage \"share\"", "off by"]);
+    assert_contains(&message, &["stage \"share\"", "off by"]);
 }
 
 #[test]
-fn a_gradient_that_is_wrong_in_one_direction_of_a_picture_is_refused() {
-    // candle's convolution of a picture that is not square, with a stride.
+fn candles_wrong_convolution_gradient_for_non_square_images_is_rejected() {
+    // candle's strided convolution has a wrong gradient for images that are not square.
     let input = Input::Image { shape: [3, 29, 36], resize: 36 };
     let conv = candle_nn::Conv2d::new(
         weights(&[4, 3, 7, 7], 1),
@@ -252,26 +254,26 @@ fn a_gradient_that_is_wrong_in_one_direction_of_a_picture_is_refused() {
         Conv2dConfig { stride: 2, padding: 3, ..Default::default() },
     );
     let message = Network::from_module("mine", input, move |x, mark| mark.stage("conv1", conv.forward(x)?));
-    let message = message.expect_err("should have been refused").to_string();
+    let message = message.expect_err("the module must be rejected").to_string();
     println!("{message}");
-    says(&message, &["stage \"conv1\"", "Conv2d"]);
+    assert_contains(&message, &["stage \"conv1\"", "Conv2d"]);
 }
 
 #[test]
-fn a_gradient_that_passes_where_it_should_not_is_refused() {
-    // Where the true gradient is 0 it gives the incoming one: along the change itself nothing of that is seen.
+fn a_straight_through_gradient_is_rejected() {
+    // A straight-through ReLU passes the incoming gradient where the true gradient is 0.
     let first = conv(8, 3, 3, 1);
-    let message = refused(move |x, mark| {
+    let message = rejection_of(move |x, mark| {
         let z = first.forward(&(x - 0.5)?)?;
         let rectified = (&z + (z.relu()? - &z)?.detach())?;
         mark.stage("through", rectified)
     });
-    says(&message, &["stage \"through\"", "off by", "StageMarker::relu"]);
+    assert_contains(&message, &["stage \"through\"", "off by", "StageMarker::relu"]);
 }
 
 #[test]
-fn small_right_networks_are_taken_whatever_their_weights() {
-    // Four means over a picture, whose changes nearly cancel: what finite differences measure is close to rounding.
+fn small_networks_are_accepted_for_forty_random_weights() {
+    // Changes nearly cancel in means over an image, so finite differences are close to rounding error.
     for seed in 0..40 {
         let conv = conv(4, 3, 3, seed);
         let net = Network::from_module("small", INPUT, move |x, mark| {
@@ -283,8 +285,8 @@ fn small_right_networks_are_taken_whatever_their_weights() {
 }
 
 #[test]
-fn a_deep_stack_of_right_operations_is_taken_and_its_error_is_small() {
-    // Twelve rectified convolutions, and pools of ours: many corners for finite differences to cross.
+fn a_deep_network_is_accepted_with_a_small_gradient_error() {
+    // Finite differences cross many kinks of twelve ReLUs and two max pools.
     let convs: Vec<candle_nn::Conv2d> = (0..12)
         .map(|i| {
             let config = Conv2dConfig { padding: 1, ..Default::default() };
@@ -310,49 +312,49 @@ fn a_deep_stack_of_right_operations_is_taken_and_its_error_is_small() {
 }
 
 #[test]
-fn what_is_no_frozen_network_is_refused() {
-    let message = refused(|x, mark| mark.stage("norm", (x / 0.0)?));
-    says(&message, &["norm", "not finite"]);
-    let message = refused(|x, mark| mark.stage("mean", x.mean_all()?.reshape((1, 1))?));
-    says(&message, &["stage \"mean\"", "batch of 2"]);
-    let message = refused(|x, mark| mark.stage("vector", x.flatten_all()?));
-    says(&message, &["stage \"vector\"", "does not keep the batch", "[1728]"]);
-    let message = refused(|x, mark| mark.stage("noisy", (x + x.rand_like(0.0, 0.1)?)?));
-    says(&message, &["stage \"noisy\"", "second run", "dropout"]);
-    // Batch normalisation that trains: each input is normalised by the others.
-    let message = refused(|x, mark| mark.stage("norm", x.broadcast_sub(&x.mean_keepdim(0)?)?.affine(1.0, 0.5)?));
+fn non_finite_random_batch_dependent_and_unnamed_outputs_are_errors() {
+    let message = rejection_of(|x, mark| mark.stage("norm", (x / 0.0)?));
+    assert_contains(&message, &["norm", "not finite"]);
+    let message = rejection_of(|x, mark| mark.stage("mean", x.mean_all()?.reshape((1, 1))?));
+    assert_contains(&message, &["stage \"mean\"", "batch of 2"]);
+    let message = rejection_of(|x, mark| mark.stage("vector", x.flatten_all()?));
+    assert_contains(&message, &["stage \"vector\"", "does not keep the batch", "[1728]"]);
+    let message = rejection_of(|x, mark| mark.stage("noisy", (x + x.rand_like(0.0, 0.1)?)?));
+    assert_contains(&message, &["stage \"noisy\"", "second run", "dropout"]);
+    // Batch normalisation in training mode normalises each input by the statistics of the batch.
+    let message = rejection_of(|x, mark| mark.stage("norm", x.broadcast_sub(&x.mean_keepdim(0)?)?.affine(1.0, 0.5)?));
     assert!(message.contains("stage \"norm\""), "{message}");
-    let message = refused(|x, mark| mark.stage("halves", x.broadcast_add(&x.mean_keepdim(0)?)?));
-    says(&message, &["stage \"halves\"", "one input of a batch", "forward_t"]);
-    let message = refused(|x, mark| {
+    let message = rejection_of(|x, mark| mark.stage("halves", x.broadcast_add(&x.mean_keepdim(0)?)?));
+    assert_contains(&message, &["stage \"halves\"", "one input of a batch", "forward_t"]);
+    let message = rejection_of(|x, mark| {
         let x = mark.stage("a", (x * 2.0)?)?;
         mark.stage("a", (x * 2.0)?)
     });
-    says(&message, &["\"a\" is taken"]);
-    let message = refused(|x, _| Ok((x * 2.0)?));
-    says(&message, &["mine", "names no stage"]);
-    let message = refused(|x, mark| mark.stage("wide", x.to_dtype(DType::F64)?));
-    says(&message, &["stage \"wide\"", "F32"]);
-    let message = refused(|x, mark| mark.stage("a", x.matmul(&x.narrow(1, 0, 1)?)?));
-    says(&message, &["cannot be run"]);
+    assert_contains(&message, &["\"a\" is taken"]);
+    let message = rejection_of(|x, _| Ok((x * 2.0)?));
+    assert_contains(&message, &["mine", "names no stage"]);
+    let message = rejection_of(|x, mark| mark.stage("wide", x.to_dtype(DType::F64)?));
+    assert_contains(&message, &["stage \"wide\"", "F32"]);
+    let message = rejection_of(|x, mark| mark.stage("a", x.matmul(&x.narrow(1, 0, 1)?)?));
+    assert_contains(&message, &["cannot be run"]);
 }
 
 #[test]
-fn names_and_inputs_that_do_not_fit_are_errors() {
+fn invalid_stages_classes_hashes_and_inputs_are_errors() {
     let net = small("mine", 3).unwrap();
     let message = net.stage("relu3").unwrap_err().to_string();
-    says(&message, &["no stage named \"relu3\"", "relu1", "relu2"]);
+    assert_contains(&message, &["no stage named \"relu3\"", "relu1", "relu2"]);
     let message = net.clone().with_classes(["one", "two"]).unwrap_err().to_string();
-    says(&message, &["4 units for 2 classes"]);
+    assert_contains(&message, &["4 units for 2 classes"]);
     let wrong = WeightsSource { source: "mine".into(), weights_sha256: "abc".into() };
-    says(&net.clone().with_provenance(wrong).unwrap_err().to_string(), &["no SHA-256", "abc"]);
+    assert_contains(&net.clone().with_weights_source(wrong).unwrap_err().to_string(), &["no SHA-256", "abc"]);
     let x = Tensor::zeros((1, 3, SIZE, SIZE + 1), DType::F32, &Device::Cpu).unwrap();
-    says(&net.forward_to("relu1", &x).unwrap_err().to_string(), &["the input of mine"]);
-    says(&net.classify(dog(), 1).unwrap_err().to_string(), &["no class names"]);
+    assert_contains(&net.forward_to("relu1", &x).unwrap_err().to_string(), &["the input of mine"]);
+    assert_contains(&net.classify(dog(), 1).unwrap_err().to_string(), &["no class names"]);
 }
 
 #[test]
-fn weights_that_are_trained_on_are_noticed() {
+fn weight_changes_after_construction_are_detected() {
     let vars = VarMap::new();
     let builder = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
     let conv1 = candle_nn::conv2d(3, 4, 3, Conv2dConfig::default(), builder.pp("conv1")).unwrap();
@@ -364,11 +366,11 @@ fn weights_that_are_trained_on_are_noticed() {
     var.set(&(var.as_tensor() * 1.01).unwrap()).unwrap();
     assert_ne!(before, WeightsSource::from_vars("mine", &vars).unwrap());
     let message = Synthesis::new(&net, "relu1", dog()).unwrap().quiet().start().unwrap_err().to_string();
-    says(&message, &["stage \"relu1\" of mine", "other values than when the network was made"]);
+    assert_contains(&message, &["stage \"relu1\" of mine", "other values than when the network was made"]);
 }
 
 #[test]
-fn the_hash_tells_networks_apart_and_can_be_given() {
+fn the_hash_depends_on_the_weights_and_can_be_that_of_a_file() {
     let hash = |net: &Network| net.weights_source().weights_sha256.clone();
     let net = small("mine", 3).unwrap();
     assert_eq!(hash(&net), hash(&small("mine", 3).unwrap()));
@@ -377,17 +379,18 @@ fn the_hash_tells_networks_apart_and_can_be_given() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.safetensors");
     candle::safetensors::save(&[("w", weights(&[4, 3, 3, 3], 1))].into(), &path).unwrap();
-    let net = net.with_provenance(WeightsSource::from_file(&path).unwrap()).unwrap();
+    let net = net.with_weights_source(WeightsSource::from_file(&path).unwrap()).unwrap();
     assert_eq!(net.weights_source().source, "mine.safetensors");
-    assert_eq!(hash(&net), metamers::network::Checkpoint::open(&path).unwrap().provenance().weights_sha256);
+    assert_eq!(hash(&net), metamers::network::Checkpoint::open(&path).unwrap().weights_source().weights_sha256);
 }
 
 #[test]
-fn a_front_end_of_ours_stands_before_a_module() {
-    let config = LogMelConfig { sample_rate: 8_000, samples: 4_000, window: 200, step: 80, fft: 256, filters: 20 };
-    let ear = LogMel::new(config.clone()).unwrap();
-    let mut b = Builder::new("ear", Input::Sound { samples: 4_000, sample_rate: 8_000 });
-    let x = b.layer(ear, &[b.input()]).unwrap();
+fn a_module_can_follow_a_log_mel_front_end() {
+    let config =
+        LogMelConfig { sample_rate: 8_000, samples: 4_000, win_length: 200, hop_length: 80, n_fft: 256, n_mels: 20 };
+    let log_mel = LogMel::new(config.clone()).unwrap();
+    let mut b = Builder::new("log-mel network", Input::Sound { samples: 4_000, sample_rate: 8_000 });
+    let x = b.layer(log_mel, &[b.input()]).unwrap();
     b.stage("mel", x).unwrap();
     let conv1 = candle_nn::Conv2d::new(weights(&[6, 1, 3, 3], 1), None, Conv2dConfig::default());
     let x = b.module(x, move |x, mark| mark.relu("relu1", conv1.forward(&(x / 10.0)?)?)).unwrap();
@@ -400,32 +403,34 @@ fn a_front_end_of_ours_stands_before_a_module() {
     let mut run = Synthesis::new(&net, "relu1", &word).unwrap().quiet().start().unwrap();
     run.step(10).unwrap();
     assert!(run.snr_db().unwrap() > run.history()[0].snr_db);
-    // The table says what it does not know.
+    // The table marks the unknown properties of a module.
     let text = net.mime_bundles()[0].plain().to_owned();
-    says(&text, &["relu1", "not known"]);
+    assert_contains(&text, &["relu1", "not known"]);
 }
 
 #[test]
-fn a_cochleagram_inside_a_module_is_refused_for_its_surrogate_and_taken_before_it() {
-    let ear = Cochleagram::feather2023().unwrap();
-    let input = zoo::cochleagram(&ear).unwrap().input().clone();
-    let inside = ear.clone();
-    let message = Network::from_module("ear", input.clone(), move |x, mark| mark.stage("heard", inside.apply(x)?));
-    let message = message.expect_err("should have been refused").to_string();
+fn a_cochleagram_is_rejected_inside_a_module_and_accepted_before_it() {
+    let cochleagram = Cochleagram::feather2023().unwrap();
+    let input = zoo::cochleagram(&cochleagram).unwrap().input().clone();
+    let inside = cochleagram.clone();
+    let message = Network::from_module("cochleagram network", input.clone(), move |x, mark| {
+        mark.stage("cochleagram", inside.apply(x)?)
+    });
+    let message = message.expect_err("the module must be rejected").to_string();
     println!("{message}");
-    says(&message, &["stage \"heard\"", "off by", "Builder::module"]);
-    let mut b = Builder::new("ear", input);
-    let x = b.layer(ear, &[b.input()]).unwrap();
+    assert_contains(&message, &["stage \"cochleagram\"", "off by", "Builder::module"]);
+    let mut b = Builder::new("cochleagram network", input);
+    let x = b.layer(cochleagram, &[b.input()]).unwrap();
     b.module(x, |x, mark| mark.stage("bands", x.mean(3)?)).unwrap();
     assert_eq!(b.finish().unwrap().stage("bands").unwrap().shape, [1, 211]);
 }
 
 #[test]
-fn networks_of_real_size_with_right_gradients_are_taken() {
+fn correct_full_size_networks_are_accepted() {
     for net in [zoo::efficientnet_lite0().unwrap(), zoo::alexnet_random(1).unwrap()] {
         let (inner, input) = (net.clone(), net.input().clone());
-        let begun = std::time::Instant::now();
-        let own = Network::from_module("wrapped", input, move |x, mark| {
+        let started = std::time::Instant::now();
+        let module = Network::from_module("wrapped", input, move |x, mark| {
             let names: Vec<&str> = inner.stages().iter().map(|stage| stage.name.as_str()).collect();
             let mut last = x.clone();
             for (name, value) in names.iter().zip(inner.forward_to_each(&names, x)?) {
@@ -434,11 +439,11 @@ fn networks_of_real_size_with_right_gradients_are_taken() {
             Ok(last)
         })
         .unwrap();
-        println!("{}: made in {:.1} s", net.name(), begun.elapsed().as_secs_f64());
+        println!("{}: built in {:.1} s", net.name(), started.elapsed().as_secs_f64());
         let shapes = |net: &Network| net.stages().iter().map(|s| s.shape.clone()).collect::<Vec<_>>();
-        assert_eq!(shapes(&own), shapes(&net));
+        assert_eq!(shapes(&module), shapes(&net));
         let dog = net.prepare(dog()).unwrap();
-        let found = own.inspect_on(dog).unwrap();
+        let found = module.inspect_on(dog).unwrap();
         let errors: Vec<_> = found.stages().iter().map(|s| (s.stage.name.clone(), s.module_gradient_error)).collect();
         println!("{errors:?}");
         assert!(errors.iter().all(|(_, off)| off.is_some_and(|off| off < 0.02)), "{errors:?}");
