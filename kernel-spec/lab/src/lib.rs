@@ -14,11 +14,12 @@ mod status;
 pub use cargo_env::is_set_by_cargo_run;
 pub use jupyter::{RunOptions, export, lab, run, sizes, strip};
 pub use kernel_spec::KernelSpecLocation;
+pub use notebook_paths::copy_notebooks;
 pub use project::Project;
 pub use rust_src::ensure_rust_src;
 pub use status::print_status;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +61,13 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Copy the notebooks of the course to a new directory, to open and change them there.
+    ///
+    /// Exit status: 0 if they are copied, 1 if the directory exists or cannot be written.
+    Notebooks {
+        /// The new directory.
+        dir: PathBuf,
+    },
 }
 
 /// Options that select a Jupyter installation.
@@ -71,6 +79,9 @@ pub struct LocationArgs {
     /// The Jupyter installation in this directory, for example a virtual environment.
     #[arg(long, value_name = "DIR")]
     prefix: Option<PathBuf>,
+    /// The environment in which pip installed this program.
+    #[arg(long, conflicts_with_all = ["user", "prefix"])]
+    sys_prefix: bool,
 }
 
 /// Options of the `run` command.
@@ -98,11 +109,11 @@ impl Command {
     pub fn run(self, project: &Project) -> Result<ExitCode> {
         match self {
             Command::Install(location) => {
-                let dir = location.resolve().install(&project.root, &project.kernel())?;
+                let dir = location.resolve(project)?.install(&project.root, &project.kernel())?;
                 println!("Installed the kernel \"Rust (metamers)\" in {}", dir.display());
             }
             Command::Uninstall(location) => {
-                let dir = location.resolve().uninstall()?;
+                let dir = location.resolve(project)?.uninstall()?;
                 println!("Removed {}", dir.display());
             }
             Command::Lab { jupyter } => return lab(project, &jupyter),
@@ -111,13 +122,22 @@ impl Command {
                 return run(project, &RunOptions { notebooks, out, timeout, keep });
             }
             Command::Export { notebooks, out, html: _ } => return export(project, &notebooks, out.as_deref()),
+            Command::Notebooks { dir } => {
+                let count = copy_notebooks(project, &dir)?;
+                println!("Copied {count} notebooks to {}", dir.display());
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl LocationArgs {
-    fn resolve(self) -> KernelSpecLocation {
-        self.prefix.map_or(KernelSpecLocation::User, KernelSpecLocation::Prefix)
+    fn resolve(self, project: &Project) -> Result<KernelSpecLocation> {
+        if self.sys_prefix {
+            let prefix =
+                project.prefix().context("--sys-prefix is for a kernel that pip installed; use --user or --prefix")?;
+            return Ok(KernelSpecLocation::Prefix(prefix));
+        }
+        Ok(self.prefix.map_or(KernelSpecLocation::User, KernelSpecLocation::Prefix))
     }
 }

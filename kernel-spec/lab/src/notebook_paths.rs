@@ -1,5 +1,6 @@
 //! Resolution of notebook arguments: a file, a directory, or the beginning of a file name.
 
+use crate::project::Project;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,23 @@ pub fn resolve_notebooks(names: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// Copies the project's notebooks to a new directory; returns their number.
+///
+/// # Errors
+/// If the directory exists or cannot be written.
+pub fn copy_notebooks(project: &Project, dir: &Path) -> Result<usize> {
+    let notebooks = notebooks_in(&project.root.join("notebooks"))?;
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    }
+    fs::create_dir(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    for notebook in &notebooks {
+        let copy = dir.join(notebook.file_name().unwrap_or_default());
+        fs::copy(notebook, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+    }
+    Ok(notebooks.len())
 }
 
 fn resolve(name: &Path) -> Result<Vec<PathBuf>> {

@@ -39,6 +39,12 @@ impl Project {
         root.join(WHEEL_MARKER).exists().then_some(Project { root })
     }
 
+    /// The prefix of the Python environment in which a wheel installed these files; `None` for a checkout.
+    #[must_use]
+    pub fn prefix(&self) -> Option<PathBuf> {
+        self.is_installed().then(|| self.root.parent()?.parent().map(Path::to_owned)).flatten()
+    }
+
     /// True if a wheel installed these files.
     #[must_use]
     pub fn is_installed(&self) -> bool {
