@@ -7,7 +7,7 @@ use crate::{process, toolchain};
 use anyhow::{Context, Result};
 use metamers_lab::Project;
 use std::collections::hash_map::DefaultHasher;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::hash::{Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -126,6 +126,9 @@ impl BuildCache {
     pub fn build_template(&self, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let lock_file = self.root.join("warm.lock");
         let build_lock = File::create(&lock_file).with_context(|| format!("cannot write {}", lock_file.display()))?;
+        if let Err(TryLockError::WouldBlock) = build_lock.try_lock() {
+            eprintln!("Compiling metamers in another process, which this one waits for");
+        }
         build_lock.lock()?;
         // Another process may have built it in the meantime.
         if self.is_warm() {

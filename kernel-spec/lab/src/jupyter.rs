@@ -26,7 +26,7 @@ pub fn lab(project: &Project, arguments: &[String]) -> Result<ExitCode> {
     if let Some(port) = requested_port(arguments) {
         prerequisites::check_port(port)?;
     }
-    project.set_up()?;
+    project.set_up_in_background()?;
     print_status("Opening", "JupyterLab; press Ctrl-C here to end it");
     let dir = if project.is_installed() { std::env::current_dir()? } else { project.root.join("notebooks") };
     std::fs::create_dir_all(&dir)?;

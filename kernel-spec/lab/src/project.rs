@@ -8,7 +8,7 @@ use serde_json::json;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 
@@ -92,15 +92,34 @@ impl Project {
 
     /// Runs all steps.
     pub fn set_up(&self) -> Result<()> {
+        self.set_up_jupyter()?;
+        self.compile_library()
+    }
+
+    /// Runs the steps that JupyterLab needs, and leaves the library to a process of its own: JupyterLab opens at once, and a kernel that
+    /// starts before the library is compiled says so in the cell that waits.
+    pub fn set_up_in_background(&self) -> Result<()> {
+        self.set_up_jupyter()?;
+        if !self.library_is_compiled() {
+            print_status(
+                "Compiling",
+                "metamers for notebooks; the first cell waits for it (about four minutes on two cores)",
+            );
+            let mut warm = self.kernel_command(&["warm"]);
+            let started = warm.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+            started.with_context(|| format!("cannot run {}", self.kernel().display()))?;
+        }
+        Ok(())
+    }
+
+    fn set_up_jupyter(&self) -> Result<()> {
         if self.is_installed() {
-            prerequisites::check_build_tools()?;
-            return self.compile_library();
+            return prerequisites::check_build_tools();
         }
         prerequisites::check_prerequisites(&self.root)?;
         self.install_packages()?;
         self.disable_announcements()?;
         self.build_kernel()?;
-        self.compile_library()?;
         let dir = self.venv().join("share/jupyter/kernels/metamers");
         if kernel_spec::write_kernel_spec(&dir, &self.root, &self.kernel())? {
             print_status("Installed", "the kernel \"Rust (metamers)\" in .venv");
@@ -176,17 +195,22 @@ impl Project {
         )
     }
 
+    fn kernel_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.kernel());
+        command.args(arguments).env("METAMERS_HOME", &self.root).current_dir(&self.root);
+        command
+    }
+
+    fn library_is_compiled(&self) -> bool {
+        self.kernel_command(&["warm", "--check"]).status().is_ok_and(|status| status.success())
+    }
+
     fn compile_library(&self) -> Result<()> {
-        let kernel = |arguments: &[&str]| {
-            let mut command = Command::new(self.kernel());
-            command.args(arguments).env("METAMERS_HOME", &self.root).current_dir(&self.root);
-            command
-        };
-        if kernel(&["warm", "--check"]).status().is_ok_and(|status| status.success()) {
+        if self.library_is_compiled() {
             return Ok(());
         }
         print_status("Compiling", "metamers for notebooks; the first time takes about four minutes on two cores");
-        run_step(&mut kernel(&["warm"]), "cannot compile metamers for notebooks")
+        run_step(&mut self.kernel_command(&["warm"]), "cannot compile metamers for notebooks")
     }
 }
 
