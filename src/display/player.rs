@@ -9,7 +9,7 @@ const PEAK: f32 = 0.9;
 
 /// An audio player for one sound: `<audio controls>` with the WAV file as a data URL, which plays without a kernel, a server or a network.
 ///
-/// A sound is played at its own level by default. [`Player::peak`] normalizes its peak; [`Players::shared`] applies one gain to several
+/// A sound is played at its own level by default. [`Player::normalize_peak`] normalizes its peak; [`Players::shared`] applies one gain to several
 /// sounds, which keeps their relative levels. Plots of a sound should be separate outputs, so that they are shown even if a viewer strips
 /// HTML.
 ///

@@ -127,7 +127,7 @@ impl Answers {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a session without an id, with fewer than two choices or with a duplicate stimulus. Also fails like
-    /// [`Answers::and`].
+    /// [`Answers::merge`].
     pub fn from_people(people: impl IntoIterator<Item = Participant>) -> Result<Self> {
         people.into_iter().try_fold(Self::default(), |mut all, person| {
             person.check().map_err(|reason| Error::invalid("answers", reason))?;

@@ -81,7 +81,7 @@ impl Answers {
     /// Opens all `.json` and `.csv` files of a folder and merges them; a session in both formats is kept once.
     ///
     /// # Errors
-    /// Fails like [`Answers::open`] and [`Answers::and`], and for a folder without such files.
+    /// Fails like [`Answers::open`] and [`Answers::merge`], and for a folder without such files.
     pub fn open_folder(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;

@@ -92,7 +92,7 @@ impl OnnxOptions {
     }
 
     /// Passes the channels in BGR order, as networks from Caffe and OpenCV expect. The means and deviations of
-    /// [`OnnxOptions::normalise`] are in that order too.
+    /// [`OnnxOptions::normalize`] are in that order too.
     #[must_use]
     pub fn bgr(self) -> Self {
         Self { reverse_channels: true, ..self }
