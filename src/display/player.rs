@@ -16,7 +16,7 @@ const PEAK: f32 = 0.9;
 /// ```
 /// use metamers::display::{Player, Show};
 ///
-/// let player = Player::new("a click", 8000, vec![0.0, 0.5, -0.5, 0.0]).peak();
+/// let player = Player::new("a click", 8000, vec![0.0, 0.5, -0.5, 0.0]).normalize_peak();
 /// assert!(player.mime_bundles()[0].data()["text/html"].contains("<audio controls"));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
