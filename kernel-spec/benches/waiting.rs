@@ -2,13 +2,14 @@
 //!
 //! Each round starts a kernel of each kind, loads the library, creates a tensor, and runs 24 ordinary cells: eight `let`, eight
 //! `println!` and eight expressions. The stock kernel is `evcxr_jupyter` on the PATH, or the program named by `EVCXR_JUPYTER`; it keeps
-//! its build directory from round to round, as with `EVCXR_TMPDIR` set. `-- --rounds 5` runs more rounds.
+//! its build directory from round to round, as with `EVCXR_TMPDIR` set. `-- --rounds 5` runs more rounds; `-- --baseline DIR` also measures
+//! the kernel of another checkout that is set up, in the same rounds.
 
 #[path = "../tests/kernel/client.rs"]
 mod client;
 
 use client::{Client, home};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,13 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let rounds = arguments.iter().position(|argument| argument == "--rounds").and_then(|at| arguments.get(at + 1));
     let rounds = rounds.and_then(|count| count.parse().ok()).unwrap_or(3);
-    // Builds the template.
+    let baseline = arguments.iter().position(|argument| argument == "--baseline").and_then(|at| arguments.get(at + 1));
+    let baseline = baseline.map(PathBuf::from);
+    // Builds the templates.
     Client::start().run("1").ok();
+    if let Some(checkout) = &baseline {
+        start_baseline(checkout).run("1").ok();
+    }
     let stock = stock().inspect(|program| {
         let started = Instant::now();
         load(&mut start_stock(program));
@@ -37,6 +43,9 @@ fn main() {
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for _ in 0..rounds {
         print("metamers", &round(Client::start, |_| {}));
+        if let Some(checkout) = &baseline {
+            print("baseline", &round(|| start_baseline(checkout), |_| {}));
+        }
         if let Some(program) = &stock {
             print("evcxr_jupyter", &round(|| start_stock(program), load));
         }
@@ -52,6 +61,13 @@ fn stock() -> Option<PathBuf> {
     let named = std::env::var_os("EVCXR_JUPYTER").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     named.or_else(|| std::env::split_paths(&path).map(|folder| folder.join("evcxr_jupyter")).find(|file| file.exists()))
+}
+
+fn start_baseline(checkout: &Path) -> Client {
+    let mut command = Command::new(checkout.join("target/release/metamers-kernel"));
+    command.env_remove("LD_LIBRARY_PATH");
+    command.arg("--connection").env("METAMERS_HOME", checkout).env("METAMERS_HISTORY", "off");
+    Client::spawn_ready(command)
 }
 
 fn start_stock(program: &PathBuf) -> Client {
