@@ -6,6 +6,7 @@ mod cargo_env;
 mod jupyter;
 mod kernel_spec;
 mod notebook_paths;
+mod prerequisite;
 mod prerequisites;
 mod project;
 mod rust_src;

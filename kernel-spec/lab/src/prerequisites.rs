@@ -1,5 +1,6 @@
 //! Checks for the programs and resources that the set-up needs.
 
+use crate::prerequisite::Prerequisite;
 use crate::rust_src::ensure_rust_src;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
@@ -19,37 +20,6 @@ const COMPILER: Prerequisite = Prerequisite {
     fedora: "sudo dnf install gcc",
     macos: "xcode-select --install",
 };
-
-/// A program or package that the user installs, and the commands that install it.
-pub struct Prerequisite {
-    /// The name in an error message.
-    pub name: &'static str,
-    /// The command for Debian and Ubuntu.
-    pub debian: &'static str,
-    /// The command for Fedora.
-    pub fedora: &'static str,
-    /// The command for macOS.
-    pub macos: &'static str,
-}
-
-impl Prerequisite {
-    /// The error message for a missing prerequisite.
-    pub fn install_advice(&self) -> String {
-        let line = if cfg!(target_os = "macos") {
-            self.macos
-        } else if Path::new("/etc/fedora-release").exists() || Path::new("/etc/redhat-release").exists() {
-            self.fedora
-        } else if Path::new("/etc/debian_version").exists() {
-            self.debian
-        } else {
-            return format!(
-                "{} is missing; install it with\n  Debian, Ubuntu: {}\n  Fedora: {}\n  macOS: {}",
-                self.name, self.debian, self.fedora, self.macos
-            );
-        };
-        format!("{} is missing; install it with\n  {line}", self.name)
-    }
-}
 
 /// Checks all prerequisites and adds rust-src if it is missing; the error for another missing one says how to install it.
 pub fn check_prerequisites(root: &Path) -> Result<()> {

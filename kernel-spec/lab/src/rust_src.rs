@@ -1,6 +1,6 @@
 //! The sources of Rust's standard library, from which the kernel infers the types of variables.
 
-use crate::prerequisites::Prerequisite;
+use crate::prerequisite::Prerequisite;
 use crate::status::print_status;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};

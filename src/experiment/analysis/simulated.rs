@@ -116,10 +116,8 @@ impl SimulatedParticipants {
         let people = (0..self.people).map(|number| {
             let name = format!("simulated {:02}", number + 1);
             let attentive = number + self.inattentive < self.people;
-            let shift: f64 = self.spread * {
-                let z: f64 = StandardNormal.sample(&mut random);
-                z
-            };
+            let z: f64 = StandardNormal.sample(&mut random);
+            let shift = self.spread * z;
             let chosen =
                 assign(&mut Generator::new(&format!("{}:{name}", self.seed)), &available, self.conditions.len());
             let main = chosen.into_iter().enumerate().map(|(stimulus, condition)| {

@@ -65,10 +65,9 @@ pub(super) fn network(
         return Err(invalid_file(format!("has {} inputs ({}); one is supported", names.len(), names.join(", "))));
     };
     let selected = reachability::selected(&options, &graph.nodes)?;
-    let targets: Vec<&str> = match selected.is_empty() {
-        true => graph.outputs.iter().map(|info| info.name.as_str()).collect(),
-        false => selected.iter().map(|stage| stage.output.as_str()).collect(),
-    };
+    let outputs = || graph.outputs.iter().map(|info| info.name.as_str()).collect();
+    let targets: Vec<&str> =
+        if selected.is_empty() { outputs() } else { selected.iter().map(|stage| stage.output.as_str()).collect() };
     let needed = reachability::needed(&graph.nodes, &targets);
     let at_input = |Unsupported(reason): Unsupported| invalid_file(format!("its input \"{}\" {reason}", input.name));
     let (sizes, channels_last) = inputs::input(input, &options).map_err(at_input)?;
@@ -87,9 +86,9 @@ pub(super) fn network(
     if selected.is_empty() {
         // The first output holds the logits; further outputs are auxiliary heads for training.
         for info in graph.outputs.iter().rev() {
-            import
-                .output(&info.name)
-                .map_err(|Unsupported(reason)| invalid_file(format!("its output \"{}\" {reason}", info.name)))?;
+            let error =
+                |Unsupported(reason): Unsupported| invalid_file(format!("its output \"{}\" {reason}", info.name));
+            import.output(&info.name).map_err(error)?;
         }
     }
     if let Some(classes) = options.classes {
