@@ -68,7 +68,7 @@ def in_ci(test: unittest.TestCase, command: str) -> None:
 
 
 def executes(test: unittest.TestCase, command: str) -> None:
-    """The notebook is executed in place; in .ci/run, which executes all of them, only on a bare machine (tests/bare)."""
+    """The notebook is executed in place: on a bare machine (tests/bare), because .ci/run executes all of them."""
     if os.environ.get("METAMERS_BARE"):
         with restored("notebooks/01*.ipynb"):
             run(command)
@@ -115,12 +115,11 @@ def wait_for_page(test: unittest.TestCase, lab: subprocess.Popen[bytes], output:
     raise AssertionError(f"JupyterLab did not start:\n{text}")
 
 
-def runs(expected: str, *changed: str) -> Callable[[unittest.TestCase, str], None]:
-    """The command succeeds and prints this text; the files that match `changed` are put back."""
+def runs(expected: str) -> Callable[[unittest.TestCase, str], None]:
+    """The command succeeds and prints this text."""
 
     def check(test: unittest.TestCase, command: str) -> None:
-        with restored(*changed):
-            test.assertIn(expected, run(command))
+        test.assertIn(expected, run(command))
 
     return check
 
