@@ -157,9 +157,10 @@ def sweeps(expected: str) -> Callable[[unittest.TestCase, str], None]:
 
 
 def program() -> str:
-    """The path of the command-line program; `cargo metamers` builds the same in the release profile."""
-    run("cargo build --quiet --features cli --bin metamers")
-    return shlex.quote(str(ROOT / "target/debug/metamers"))
+    """The path of the command-line program: METAMERS, or a new build; `cargo metamers` builds a release."""
+    if "METAMERS" not in os.environ:
+        run("cargo build --quiet --features cli --bin metamers")
+    return shlex.quote(os.environ.get("METAMERS", str(ROOT / "target/debug/metamers")))
 
 
 def submits(test: unittest.TestCase, command: str) -> None:
