@@ -345,13 +345,18 @@ fn escape_prompt(line: String) -> String {
 
 /// Searches stderr for a crash message; returns the message's offset and the crash cause.
 fn find_crash(text: &str) -> Option<(usize, &'static str)> {
-    const CAUSES: [(&str, &str); 2] = [
-        ("memory allocation of ", "out of memory"),
-        ("\nthread 'main' has overflowed its stack", "stack overflow, most often caused by infinite recursion"),
-    ];
-    let starts_line = |at: &usize| *at == 0 || text[..*at].ends_with('\n') || text[*at..].starts_with('\n');
-    let found = CAUSES.iter().filter_map(|&(mark, cause)| Some((text.find(mark).filter(starts_line)?, cause)));
-    found.min_by_key(|&(at, _)| at)
+    let starts_line = |at: &usize| *at == 0 || text[..*at].ends_with('\n');
+    let out_of_memory = text.find("memory allocation of ").filter(starts_line).map(|at| (at, "out of memory"));
+    let overflow = find_stack_overflow(text).map(|at| (at, "stack overflow, most often caused by infinite recursion"));
+    out_of_memory.into_iter().chain(overflow).min_by_key(|&(at, _)| at)
+}
+
+/// Searches for the standard library's message "thread 'main' (4711) has overflowed its stack", which follows an empty line; returns the
+/// offset of that line.
+fn find_stack_overflow(text: &str) -> Option<usize> {
+    let end = text.find(" has overflowed its stack")?;
+    let line = text[..end].rfind('\n').map_or(0, |newline| newline + 1);
+    text[line..].starts_with("thread '").then(|| line.saturating_sub(1))
 }
 
 fn describe_exit(status: ExitStatus) -> String {
@@ -378,5 +383,11 @@ mod tests {
         assert_eq!(find_crash("memory allocation of 64 bytes failed\n"), Some((0, "out of memory")));
         assert_eq!(find_crash("no memory allocation of 64 bytes\n"), None);
         assert_eq!(find_crash(""), None);
+        let overflow =
+            "\nthread 'main' (4711) has overflowed its stack\nfatal runtime error: stack overflow, aborting\n";
+        let cause = "stack overflow, most often caused by infinite recursion";
+        assert_eq!(find_crash(overflow), Some((0, cause)));
+        assert_eq!(find_crash(&format!("one\n{overflow}")), Some((4, cause)));
+        assert_eq!(find_crash("it has overflowed its stack\n"), None);
     }
 }
