@@ -90,6 +90,10 @@ fn the_session_survives_a_cell_that_kills_its_process() {
         ("println!(\"last words\"); std::process::exit(3);", "exit status 3"),
         ("unsafe { std::ptr::null_mut::<u8>().write_volatile(1) }", "segmentation fault"),
         ("std::process::abort();", "aborted"),
+        (
+            "fn deep(n: u64) -> u64 { 1 + std::hint::black_box(deep(n + 1)) }\nprintln!(\"{}\", deep(0));",
+            "stack overflow",
+        ),
         ("std::process::Command::new(\"kill\").args([\"-9\", &std::process::id().to_string()]).status()?;", "killed"),
         ("std::alloc::handle_alloc_error(std::alloc::Layout::new::<[u8; 1 << 40]>());", "out of memory"),
     ] {
