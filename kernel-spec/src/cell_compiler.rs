@@ -1,5 +1,7 @@
 //! Compilation of cells: by cargo for the first cell with given dependencies, then by rustc alone, with the arguments that cargo used.
 
+use crate::cell_runtime;
+use crate::kernel_dir::CONTROL_DIR;
 use crate::tool_cache::{ToolCache, ToolOutput};
 use crate::toolchain::{BUILD_DIR_VAR, NOT_FOUND_STATUS, real_tool, restore_environment, shim_dir};
 use serde::{Deserialize, Serialize};
@@ -165,12 +167,13 @@ fn run_cargo(build_dir: &Path, mode: CompileMode, arguments: &[&str], record_fil
 fn run_rustc(invocation: &RustcInvocation, build_dir: &Path, mode: CompileMode, library: &Path) -> Option<ToolOutput> {
     // An earlier cell's file may still be loaded under another name, so it must not be overwritten.
     let _ = std::fs::remove_file(library);
+    let runtime = use_cell_runtime(build_dir);
     let mut rustc = Command::new(&invocation.program);
     restore_environment(&mut rustc).envs(&invocation.environment).current_dir(build_dir);
     for argument in &invocation.arguments {
         rustc.arg(if argument.starts_with("--emit=") { mode.emit_argument() } else { argument });
     }
-    let output = rustc.stdin(Stdio::null()).stdout(Stdio::null()).output().ok()?;
+    let output = rustc.args(runtime).stdin(Stdio::null()).stdout(Stdio::null()).output().ok()?;
     let mut result = ToolOutput { status: 0, stdout: String::new(), stderr: String::new() };
     for line in String::from_utf8_lossy(&output.stderr).lines() {
         let Ok(message) = serde_json::from_str::<Value>(line) else {
@@ -191,6 +194,17 @@ fn run_rustc(invocation: &RustcInvocation, build_dir: &Path, mode: CompileMode, 
         result.status = CARGO_ERROR_STATUS;
     }
     Some(result)
+}
+
+/// Makes the current cell use the compiled variable store, if the kernel has one; returns the arguments for rustc.
+fn use_cell_runtime(build_dir: &Path) -> Vec<String> {
+    let control_dir = build_dir.join(CONTROL_DIR);
+    let file = build_dir.join("src").join("lib.rs");
+    let source = std::fs::read_to_string(&file).ok().filter(|_| cell_runtime::library(&control_dir).exists());
+    match source.as_deref().and_then(cell_runtime::replace_module) {
+        Some(source) if std::fs::write(&file, &source).is_ok() => cell_runtime::rustc_arguments(&control_dir).into(),
+        _ => vec![],
+    }
 }
 
 /// Copies a file over another one, which may be loaded by a running process and is therefore removed first.

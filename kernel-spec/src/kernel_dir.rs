@@ -7,7 +7,7 @@ use crate::event::EVENT_KEY_VAR;
 use crate::live::NONCE_VAR;
 use crate::prelude::{FLUSH_LIBRARY_SOURCE, prelude_source};
 use crate::supervisor::{CONTROL_DIR_VAR, FLUSH_LIBRARY, READY_FLAG, SKIP_FLAG};
-use crate::{process, tool_shims, toolchain};
+use crate::{cell_runtime, process, tool_shims, toolchain};
 use anyhow::{Context, Result};
 use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
@@ -19,6 +19,9 @@ use std::process::{Command, Stdio};
 
 /// glibc's thresholds for returning memory to the system, in bytes. Returned memory costs page faults when the next tensor is allocated.
 const MALLOC_THRESHOLD: &str = "1073741824";
+
+/// Name of the directory for the supervisor's files in a build directory.
+pub const CONTROL_DIR: &str = "control";
 
 /// A kernel's build directory and its secrets.
 #[derive(Clone)]
@@ -46,7 +49,7 @@ impl KernelDir {
     }
 
     fn control_dir(&self) -> PathBuf {
-        self.path.join("control")
+        self.path.join(CONTROL_DIR)
     }
 
     /// The file that keeps a built cell from being run.
@@ -88,9 +91,15 @@ impl KernelDir {
         Ok((CommandContext::with_eval_context(context), outputs))
     }
 
-    /// Compiles the flush library with rustc, because it must share the cells' standard library, which this program does not.
-    pub fn build_flush_library(&self) -> Result<()> {
+    /// Compiles what the cells share.
+    pub fn build_shared_libraries(&self) -> Result<()> {
         std::fs::create_dir_all(self.control_dir())?;
+        cell_runtime::build(&self.control_dir())?;
+        self.build_flush_library()
+    }
+
+    /// Compiles the flush library with rustc, because it must share the cells' standard library, which this program does not.
+    fn build_flush_library(&self) -> Result<()> {
         let mut rustc = toolchain::real_tool("rustc")
             .args(["--edition", "2024", "--crate-name", "flush", "--crate-type", "cdylib", "-Cprefer-dynamic", "-o"])
             .args([&self.control_dir().join(FLUSH_LIBRARY), Path::new("-")])

@@ -4,6 +4,7 @@ mod build_cache;
 mod cargo_metadata;
 mod cell;
 mod cell_compiler;
+mod cell_runtime;
 mod completeness;
 mod cursor;
 mod display_hook;
@@ -28,6 +29,9 @@ mod sync;
 mod tool_cache;
 mod tool_shims;
 mod toolchain;
+#[cfg(test)]
+#[expect(dead_code, reason = "cells use all of it")]
+mod variable_store;
 mod warm;
 
 use anyhow::{Context, Result};

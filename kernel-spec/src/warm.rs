@@ -22,7 +22,7 @@ pub unsafe fn warm(home: &Path) -> Result<()> {
     }
     cache.build_template(|path| {
         let kernel_dir = KernelDir::new(home, path);
-        kernel_dir.build_flush_library()?;
+        kernel_dir.build_shared_libraries()?;
         let (mut context, outputs) = kernel_dir.start_evcxr()?;
         std::thread::spawn(move || outputs.stdout.iter().for_each(drop));
         let result = kernel_dir.load_prelude(&mut context);

@@ -1,0 +1,69 @@
+//! The crate with the cells' variable store, which takes the place of the module that evcxr adds to each cell: rustc would otherwise
+//! compile it anew in every cell, for half of a cell's time.
+
+use crate::toolchain;
+use anyhow::{Context, Result};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+const SOURCE: &str = include_str!("variable_store.rs");
+const CRATE: &str = "metamers_cell_runtime";
+/// Start and end of evcxr's module in the source of a cell.
+const MODULE_START: &str = "mod evcxr_internal_runtime {\n";
+const MODULE_END: &str = "\n}\n}\n";
+
+/// The compiled crate in the kernel's control directory.
+#[must_use]
+pub fn library(control_dir: &Path) -> PathBuf {
+    control_dir.join(format!("lib{CRATE}.rlib"))
+}
+
+/// Compiles the crate.
+pub fn build(control_dir: &Path) -> Result<()> {
+    let mut rustc = toolchain::real_tool("rustc")
+        .args(["--edition", "2024", "--crate-name", CRATE, "--crate-type", "rlib", "-Copt-level=3", "-o"])
+        .args([&library(control_dir), Path::new("-")])
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("cannot run rustc")?;
+    if let Some(mut stdin) = rustc.stdin.take() {
+        stdin.write_all(SOURCE.as_bytes())?;
+    }
+    anyhow::ensure!(rustc.wait()?.success(), "rustc could not compile the cells' variable store; its errors are above");
+    Ok(())
+}
+
+/// The source of a cell with the crate in place of the module, line by line, so that positions in messages stay; `None` if the module
+/// is not found.
+#[must_use]
+pub fn replace_module(source: &str) -> Option<String> {
+    let start = source.find(MODULE_START)?;
+    let end = start + source[start..].find(MODULE_END)? + MODULE_END.len();
+    let lines = "\n".repeat(source[start..end].matches('\n').count());
+    Some(format!("{}use {CRATE} as evcxr_internal_runtime;{lines}{}", &source[..start], &source[end..]))
+}
+
+/// The arguments by which rustc finds the crate.
+#[must_use]
+pub fn rustc_arguments(control_dir: &Path) -> [String; 2] {
+    ["--extern".into(), format!("{CRATE}={}", library(control_dir).display())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_module_is_replaced_and_lines_stay() {
+        let source =
+            "use std::fmt;\nmod evcxr_internal_runtime {\n// A\npub fn a() {\n    b();\n}\n}\nfn cell() {\n}\n}\n";
+        let replaced = replace_module(source).unwrap();
+        assert_eq!(
+            replaced,
+            format!("use std::fmt;\nuse {CRATE} as evcxr_internal_runtime;\n\n\n\n\n\nfn cell() {{\n}}\n}}\n")
+        );
+        assert_eq!(replaced.lines().count(), source.lines().count());
+        assert_eq!(replace_module("fn cell() {}\n"), None);
+    }
+}
