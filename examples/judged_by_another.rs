@@ -1,19 +1,25 @@
-//! Compares `fast` and `feather2023` by transfer: the proportion of metamers that another network recognises at equal SNR.
+//! Compares `fast`, `near_start` and `feather2023` by transfer: the proportion of metamers that another network recognises at equal SNR.
 //!
-//! Run: `cargo run --release --example judged_by_another -- [PHOTOS] [SNR_DB]`
+//! Run: `cargo run --release --example judged_by_another -- [PHOTOS] [SNR_DB] [STAGE,STAGE] [RECIPE,RECIPE]`
 //!
 //! Metamers of EfficientNet-Lite0 for the first PHOTOS photos that both networks classify correctly, stopped at the same
 //! signal-to-noise ratio, are classified by EfficientNet-Lite1 (`cargo lab --fetch` downloads it).
 
 use metamers::prelude::{networks::*, *};
 
-const STAGES: [&str; 4] = ["block2", "block5", "block10", "features"];
+const STAGES: &str = "block2,block5,block10,features";
+const RECIPES: &str = "fast,near_start,feather2023";
+/// Evaluations at most, of which `feather2023` distributes its blocks.
+const STEPS: usize = 800;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let mut number = |other: f64| arguments.next().map_or(Ok(other), |text| text.parse::<f64>());
+    let number = |argument: Option<String>, other: f64| argument.map_or(Ok(other), |text| text.parse::<f64>());
     let wrong = |e: std::num::ParseFloatError| Error::invalid("argument", e.to_string());
-    let (count, snr_db) = (number(20.0).map_err(wrong)? as usize, number(8.0).map_err(wrong)?);
+    let count = number(arguments.next(), 20.0).map_err(wrong)? as usize;
+    let snr_db = number(arguments.next(), 8.0).map_err(wrong)?;
+    let stages = arguments.next().unwrap_or(STAGES.into());
+    let recipes = arguments.next().unwrap_or(RECIPES.into());
     let net = zoo::efficientnet_lite0()?;
     let judge = zoo::efficientnet_lite1_from("optional/efficientnet_lite1.safetensors")?;
     let mut photos = vec![];
@@ -27,8 +33,9 @@ fn main() -> Result<()> {
     }
     println!("{} photos, {snr_db} dB", photos.len());
     let mut metamers = vec![];
-    for recipe in [Recipe::fast().steps(800), Recipe::feather2023().steps(800)] {
-        for stage in STAGES {
+    for name in recipes.split(',') {
+        let recipe = Recipe::by_name(name)?.steps(STEPS);
+        for stage in stages.split(',') {
             let (mut reached, mut evaluations, mut snr) = (0, 0, 0.0);
             for photo in &photos {
                 let mut run = Synthesis::new(&net, stage, photo)?.recipe(recipe.clone()).quiet().start()?;

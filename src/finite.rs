@@ -4,13 +4,22 @@ use crate::{Error, Result};
 
 /// Returns an error that names `what` when any value is infinite or NaN.
 pub(crate) fn check(what: impl FnOnce() -> String, values: &[f32]) -> Result<()> {
-    match values.iter().position(|v| !v.is_finite()) {
+    match first(values) {
         None => Ok(()),
         Some(first) => {
             let count = values.iter().filter(|v| !v.is_finite()).count();
             Err(Error::NotFinite { what: what(), count, first })
         }
     }
+}
+
+/// The index of the first value that is infinite or NaN.
+pub(crate) fn first(values: &[f32]) -> Option<usize> {
+    const BLOCK: usize = 1024;
+    // Without an early exit, the compiler can vectorise the search within a block.
+    let is_bad = |block: &[f32]| block.iter().fold(false, |bad, v| bad | !v.is_finite());
+    let block = values.chunks(BLOCK).position(is_bad)?;
+    values[block * BLOCK..].iter().position(|v| !v.is_finite()).map(|i| block * BLOCK + i)
 }
 
 /// Serialization of an optional number in JSON, with the strings `"inf"`, `"-inf"` and `"NaN"` for values that JSON lacks.

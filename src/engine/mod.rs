@@ -29,9 +29,12 @@ mod executor;
 mod geometry;
 mod kernel;
 mod lowering;
+mod matrix;
+pub(crate) mod parallel;
 mod simd;
 mod thread_pool;
 
 pub use compiled::{Compiled, Evaluated};
+pub(crate) use matrix::PackedMatrix;
 pub use simd::Isa;
 pub(crate) use thread_pool::threads;

@@ -131,6 +131,14 @@ impl ArchiveReader {
         Ok(bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
     }
 
+    /// Values in single precision, or in double precision as version 0.1 wrote them.
+    pub fn f32_or_f64(&self, name: &str) -> Result<Vec<f32>> {
+        match self.arrays.get(name) {
+            Some((Dtype::F64, ..)) => Ok(self.f64(name)?.into_iter().map(|v| v as f32).collect()),
+            _ => self.f32(name),
+        }
+    }
+
     pub fn scalar(&self, name: &str) -> Result<f64> {
         self.f64(name)?.first().copied().ok_or_else(|| self.error(format!("\"{name}\" is empty")))
     }

@@ -62,7 +62,7 @@ impl Objective for Recorder<'_> {
         if !found.loss.is_finite() {
             return Err(self.diverged(format!("the loss became {}", found.loss)));
         }
-        if let Some(i) = found.gradient.iter().position(|v| !v.is_finite()) {
+        if let Some(i) = crate::finite::first(&found.gradient) {
             return Err(self.diverged(format!("the gradient of value {i} became {}", found.gradient[i])));
         }
         let history = &mut *self.history;
@@ -72,18 +72,21 @@ impl Objective for Recorder<'_> {
             snr_db: found.snr_db,
             seconds: (history.elapsed + self.since.elapsed()).as_secs_f64(),
         });
-        if history.best.as_ref().is_none_or(|best| found.snr_db > best.snr_db) {
-            history.best = Some(Best { x: x.to_vec(), snr_db: found.snr_db });
+        match &mut history.best {
+            Some(best) if found.snr_db > best.snr_db => {
+                best.x.clear();
+                best.x.extend_from_slice(x);
+                best.snr_db = found.snr_db;
+            }
+            Some(_) => {}
+            None => history.best = Some(Best { x: x.to_vec(), snr_db: found.snr_db }),
         }
-        match Arc::get_mut(&mut history.gradient) {
-            Some(gradient) => gradient.clone_from(&found.gradient),
-            None => history.gradient = Arc::new(found.gradient.clone()),
-        }
+        history.gradient = Arc::clone(&found.gradient);
         Ok(found)
     }
 
     fn check(&self, x: &[f32]) -> Result<()> {
-        match x.iter().position(|v| !v.is_finite()) {
+        match crate::finite::first(x) {
             Some(i) => Err(self.diverged(format!("value {i} would become {}", x[i]))),
             None => Ok(()),
         }

@@ -40,7 +40,7 @@ pub use metamer::Metamer;
 pub use progress::Progress;
 pub(crate) use provenance::CANDLE_VERSION;
 pub use provenance::Provenance;
-pub use recipe::{Initialization, Lbfgs, Loss, Optimizer, Plateau, Recipe};
+pub use recipe::{Initialization, Lbfgs, Loss, Optimizer, Plateau, Recipe, Variables};
 pub use reproduce::Reproduction;
 pub use run::Run;
 pub use stop::{Stop, StopReason};

@@ -1,5 +1,7 @@
 //! The objective function of a synthesis: loss and gradient at a stimulus.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor, Var};
 
 use super::recipe::{Loss, Recipe};
@@ -33,7 +35,7 @@ enum Evaluator {
 pub(super) struct Evaluation {
     pub loss: f64,
     /// The gradient with respect to the pixels or samples.
-    pub gradient: Vec<f32>,
+    pub gradient: Arc<Vec<f32>>,
     pub snr_db: f64,
 }
 
@@ -71,7 +73,7 @@ impl Problem {
         if let Loss::MeanSquaredError { range_penalty: weight } = stage_loss.loss {
             loss += range_penalty(x, self.range, weight, &mut gradient);
         }
-        Ok(Evaluation { loss, gradient, snr_db: distance.snr_db })
+        Ok(Evaluation { loss, gradient: gradient.into(), snr_db: distance.snr_db })
     }
 
     /// The activations at the stage.

@@ -1,6 +1,6 @@
 //! The table of the settings of a recipe.
 
-use super::recipe::{Initialization, Loss, Optimizer, Recipe};
+use super::recipe::{Initialization, Loss, Optimizer, Recipe, Variables};
 use crate::display::{MimeBundle, Show, Table};
 use crate::stimulus::Noise;
 
@@ -25,8 +25,14 @@ fn optimizer(optimizer: Optimizer) -> String {
             format!("normalised gradient, steps of length {eta}, halved from each of {blocks} blocks to the next")
         }
         Optimizer::Lbfgs(l) => format!(
-            "L-BFGS with {} steps in memory, after at most {} gradient steps of length {}",
-            l.memory, l.warm_up, l.warm_up_eta
+            "L-BFGS in {}, with {} steps in memory, after at most {} gradient steps of length {}",
+            match l.variables {
+                Variables::Pixels => "pixels or samples",
+                Variables::NaturalSpectrum => "frequencies with natural amplitudes",
+            },
+            l.memory,
+            l.warm_up,
+            l.warm_up_eta
         ),
     }
 }
@@ -82,6 +88,7 @@ mod tests {
         let texts: Vec<String> = Recipe::presets().iter().map(|r| r.mime_bundles()[0].plain().to_string()).collect();
         for (text, words) in texts.iter().zip([
             ["L-BFGS", "matching", "1000"],
+            ["L-BFGS in pixels", "matching", "2000"],
             ["Adam, rate 0.001", "half the squared", "15000"],
             ["8 blocks", "norm ratio", "24000"],
             ["AMSGrad", "0.1 ×", "over 50 evaluations"],

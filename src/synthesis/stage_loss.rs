@@ -1,7 +1,14 @@
 //! The loss at the matched stage and its gradient.
 
 use super::recipe::Loss;
+use crate::engine::parallel::{for_each_chunk, map_chunks};
 use crate::ops::Relu;
+
+/// Units of a task.
+const BLOCK: usize = 4096;
+
+/// Partial sums, which the compiler keeps in vector registers.
+const LANES: usize = 8;
 
 /// The target activations and the loss relative to them.
 #[derive(Clone)]
@@ -35,15 +42,12 @@ impl StageLoss {
 
     /// The distance of `z`, the stage's values before its rectifier; writes the gradient with respect to `z` to `gradient`.
     pub fn distance(&self, z: &[f32], gradient: &mut [f32]) -> Distance {
-        let activation = |z: f32| self.rectifier.map_or(z, |rectifier| rectifier.value(z));
-        let (mut square, mut matching) = (0.0, 0.0);
-        for (&z, &a) in z.iter().zip(&self.target) {
-            let (c, z, a) = (f64::from(activation(z)), f64::from(z), f64::from(a));
-            let residual = c - a;
-            square += residual * residual;
-            // The expanded form suffers from cancellation near a match.
-            matching += residual * (z - 0.5 * (c + a));
-        }
+        let sums = match (self.rectifier, self.identity_gradient) {
+            (None, _) => self.residuals(z, gradient, |z| z, |_| true),
+            (Some(rectifier), true) => self.residuals(z, gradient, |z| rectifier.value(z), |_| true),
+            (Some(rectifier), false) => self.residuals(z, gradient, |z| rectifier.value(z), |z| rectifier.passes(z)),
+        };
+        let (square, matching) = (sums.square, sums.matching);
         let (norm, units) = (self.norm, self.target.len() as f64);
         let (loss, scale) = match self.loss {
             Loss::HalfSquaredError => (0.5 * square, 1.0),
@@ -51,12 +55,44 @@ impl StageLoss {
             Loss::MeanSquaredError { .. } => (square / units, 2.0 / units),
             Loss::Matching => (matching / (norm * norm), 1.0 / (norm * norm)),
         };
-        for ((g, &z), &a) in gradient.iter_mut().zip(z).zip(&self.target) {
-            let passes = self.identity_gradient || self.rectifier.is_none_or(|rectifier| rectifier.passes(z));
-            *g = if passes { (f64::from(activation(z) - a) * scale) as f32 } else { 0.0 };
-        }
+        for_each_chunk(gradient, BLOCK, |_, gradient| {
+            gradient.iter_mut().for_each(|g| *g = (f64::from(*g) * scale) as f32);
+        });
         Distance { loss, snr_db: 20.0 * (norm / square.sqrt()).log10() }
     }
+
+    /// Writes the residual of each unit to `residuals`, or 0 where the gradient does not pass, and sums over all units.
+    fn residuals(
+        &self,
+        z: &[f32],
+        residuals: &mut [f32],
+        activation: impl Fn(f32) -> f32 + Sync,
+        passes: impl Fn(f32) -> bool + Sync,
+    ) -> Sums {
+        let blocks = map_chunks(residuals, BLOCK, |i, residuals| {
+            let first = i * BLOCK;
+            let units = z[first..].iter().zip(&self.target[first..]);
+            let (mut square, mut matching) = ([0.0; LANES], [0.0; LANES]);
+            for (i, (to, (&z, &a))) in residuals.iter_mut().zip(units).enumerate() {
+                let c = activation(z);
+                let residual = f64::from(c) - f64::from(a);
+                square[i % LANES] += residual * residual;
+                // The expanded form suffers from cancellation near a match.
+                matching[i % LANES] += residual * (f64::from(z) - 0.5 * (f64::from(c) + f64::from(a)));
+                *to = if passes(z) { c - a } else { 0.0 };
+            }
+            Sums { square: square.iter().sum(), matching: matching.iter().sum() }
+        });
+        let sum = |of: fn(&Sums) -> f64| blocks.iter().map(of).sum();
+        Sums { square: sum(|sums| sums.square), matching: sum(|sums| sums.matching) }
+    }
+}
+
+/// Sums over units, in blocks of fixed size so that they do not depend on the number of threads.
+#[derive(Default)]
+struct Sums {
+    square: f64,
+    matching: f64,
 }
 
 /// Returns the weighted sum of the squared excess of values outside the range, and adds its gradient to `gradient`.

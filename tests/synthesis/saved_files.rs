@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use metamers::network::{Builder, Input};
 use metamers::ops::{Conv2d, Conv2dConfig, Linear, Padding, Relu, Standardize};
 use metamers::prelude::{analysis::*, *};
+use metamers::synthesis::Optimizer;
 use rand::{RngExt, SeedableRng};
 
 fn saved(name: &str) -> PathBuf {
@@ -62,6 +63,11 @@ fn recipes() -> Vec<(&'static str, Network, &'static str, Stimulus, Recipe)> {
         .collect()
 }
 
+/// L-BFGS, which had its vectors in double precision when the files were saved; a run goes on within rounding.
+fn was_in_double_precision(recipe: &Recipe) -> bool {
+    matches!(recipe.optimizer, Optimizer::Lbfgs(_))
+}
+
 fn bits(run: &Run) -> Vec<u32> {
     run.pixels().iter().map(|x| x.to_bits()).collect()
 }
@@ -104,16 +110,16 @@ fn regenerate_the_saved_files() {
 }
 
 #[test]
-fn old_runs_resume_bit_identically() {
+fn old_runs_resume() {
     let final_pixels: serde_json::Value = crate::common::json("saved/after_ten_more_steps.json");
     let same_processor = final_pixels["instructions"] == metamers::engine::Isa::best().to_string();
-    for (name, net, _, _, _) in recipes() {
+    for (name, net, _, _, recipe) in recipes() {
         let mut run = Run::resume(saved(&format!("{name}.run")), &net).unwrap().quiet();
         run.step(10).unwrap();
         let expected: Vec<u32> =
             final_pixels[name].as_array().unwrap().iter().map(|bits| bits.as_u64().unwrap() as u32).collect();
-        if same_processor {
-            assert_eq!(bits(&run), expected, "{name}");
+        if same_processor && !was_in_double_precision(&recipe) {
+            assert!(bits(&run) == expected, "{name}: other bits");
         } else {
             println!("{name}: saved on {}, compared with a tolerance of 1e-3", final_pixels["instructions"]);
             let difference = run.pixels().iter().zip(&expected).map(|(x, &bits)| (x - f32::from_bits(bits)).abs());
@@ -130,7 +136,15 @@ fn old_metamers_open_and_are_reproduced() {
         assert_eq!((provenance.stage.as_str(), provenance.seed, &provenance.recipe), (stage, 3, &recipe), "{name}");
         assert_eq!(provenance.original, original.name());
         assert!(metamer.similarity().snr_db.unwrap() > 0.0, "{name}");
-        assert!(Metamer::reproduce_with(saved(&format!("{name}.metamer")), &net).unwrap().is_identical(), "{name}");
+        let reproduction = Metamer::reproduce_with(saved(&format!("{name}.metamer")), &net).unwrap();
+        let (drift, difference) = (reproduction.snr_drift_db().unwrap(), reproduction.max_difference());
+        assert!(reproduction.is_complete(), "{name}");
+        if was_in_double_precision(&recipe) {
+            assert!(drift.abs() < 0.1 && difference < 1e-2, "{name}: {drift} dB, {difference}");
+        } else {
+            // Losses may differ in the last digit: they were sums over all units in one go.
+            assert!(drift.abs() < 1e-9 && difference == 0.0, "{name}: {drift} dB, {difference}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::engine::simd::{Job, LANES, Simd};
 ///
 /// `target[pixel][n] = sum over tap, k of source[pixel * stride + taps[tap] + k] * weights[n / 16][tap][k][n % 16]`
 #[derive(Clone, Copy)]
-pub(super) struct Product<'a> {
+pub(in crate::engine) struct Product<'a> {
     pub source: *const f32,
     /// Values from pixel to pixel.
     pub stride: usize,

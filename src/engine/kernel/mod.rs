@@ -10,3 +10,4 @@ pub(super) mod pool;
 pub(super) mod winograd;
 
 pub(super) use epilogue::Epilogue;
+pub(super) use microkernel::Product;

@@ -1,11 +1,13 @@
 //! Optimizers. A step either succeeds, or fails and leaves the state unchanged.
 
 mod adam;
+mod cosines;
 mod lbfgs;
 mod line_search;
 mod normalized_gradient;
 mod parametrization;
 mod preconditioner;
+mod vectors;
 
 use super::archive::{ArchiveReader, ArchiveWriter};
 use super::problem::Evaluation;

@@ -1,12 +1,14 @@
 //! The variables of L-BFGS: box constraints by a sigmoid, opponent colors, and spatial frequencies with the weights of natural images.
 
-use std::sync::Arc;
-
-use rayon::prelude::*;
-use rustdct::{DctPlanner, TransformType2And3};
+use super::cosines::Cosines;
+use crate::engine::parallel::{for_each_chunk, map};
+use crate::synthesis::recipe::Variables;
 
 /// The minimum distance of pixels from 0 and 1, where the slope of the sigmoid vanishes.
 pub const PIXEL_MARGIN: f64 = 2e-3;
+
+/// The distance from 0 and 1 below which pixels as variables approach the limit exponentially.
+const SOFT_MARGIN: f64 = 0.02;
 
 /// The amplitude of color differences relative to luminance in natural images.
 const CHROMA_AMPLITUDE: f64 = 0.3;
@@ -31,13 +33,64 @@ const SOUND_CELL: usize = 200;
 /// The change of a sample that corresponds to a change of 1 in a pixel's logit.
 const SOUND_SCALE: f64 = 0.1;
 
+/// Values in a part of a plane whose squares are summed by one task.
+const PART: usize = 8192;
+
 /// Returns whether values of this size are the samples of a sound.
 pub fn is_sound([height, _]: [usize; 2]) -> bool {
     height == 1
 }
 
-fn sigmoid(u: f64) -> f64 {
-    1.0 / (1.0 + (-u).exp())
+/// `exp(t)`, to 2e-7 of the value for `t` in [-87, 87], without branches, so that the compiler can vectorise it.
+#[inline]
+fn exp(t: f32) -> f32 {
+    // exp(t) = 2^n exp(r) with |r| <= ln(2) / 2; adding 1.5 * 2^23 rounds to an integer.
+    const ROUND: f32 = 12_582_912.0;
+    let t = t.clamp(-87.0, 87.0);
+    let shifted = t * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    // ln(2) in two parts: n times the first is exact.
+    let r = t - n * 0.693_359_4 + n * 2.121_944_4e-4;
+    let exp = 1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r / 720.0)))));
+    let power = f32::from_bits(shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
+    exp * power
+}
+
+fn sigmoid(u: f32) -> f32 {
+    1.0 / (1.0 + exp(-u))
+}
+
+/// `u` within the range of pixels; from [`SOFT_MARGIN`] before a limit on, it approaches the limit exponentially, with a continuous
+/// slope.
+fn bounded(u: f32) -> f32 {
+    const M: f32 = SOFT_MARGIN as f32;
+    let (from_low, from_high) = (u - M, 1.0 - M - u);
+    let (low, high) = (M * exp((from_low / M).min(0.0)), 1.0 - M * exp((from_high / M).min(0.0)));
+    if from_low < 0.0 {
+        low
+    } else if from_high < 0.0 {
+        high
+    } else {
+        u
+    }
+}
+
+/// The slope of [`bounded`] where its value is `x`.
+fn bounded_slope(x: f32) -> f32 {
+    const M: f32 = SOFT_MARGIN as f32;
+    (x.min(1.0 - x) / M).min(1.0)
+}
+
+/// The inverse of [`bounded`].
+fn unbounded(x: f64) -> f64 {
+    let x = x.clamp(PIXEL_MARGIN, 1.0 - PIXEL_MARGIN);
+    if x < SOFT_MARGIN {
+        SOFT_MARGIN * (1.0 + (x / SOFT_MARGIN).ln())
+    } else if x > 1.0 - SOFT_MARGIN {
+        1.0 - SOFT_MARGIN * (1.0 + ((1.0 - x) / SOFT_MARGIN).ln())
+    } else {
+        x
+    }
 }
 
 fn logit(x: f64) -> f64 {
@@ -45,54 +98,47 @@ fn logit(x: f64) -> f64 {
     (x / (1.0 - x)).ln()
 }
 
-/// Pixels `x = sigmoid(u)` with logits `u = u0 + T (w * v)` and variables `v`. Samples of a sound, a single row, are `x = 0.1 u`:
-/// natural sounds hardly ever approach the limits of their range.
+/// Values `x = f(u)` of pixels or samples, with `u = u0 + v` or `u = u0 + T (w * v)` and the variables `v`.
+///
+/// Without a [`Spectrum`], `f` keeps pixels as they are, except near the limits of their range ([`bounded`]). With one, pixels are
+/// `sigmoid(u)`, which keeps them within their range. Samples are `0.1 u`: natural sounds hardly ever approach the limits of theirs.
+pub struct Parametrization {
+    size: [usize; 2],
+    /// The values of `u` at which `v` is 0.
+    origin: Vec<f32>,
+    spectrum: Option<Spectrum>,
+}
+
+/// `T` and `w`.
 ///
 /// `T` is orthonormal: the inverse cosine transform of each plane, then opponent axes to colors. `w` is the amplitude spectrum of
 /// natural images, about `1 / f` and lower for color than for luminance, or of natural sounds, about `1 / sqrt(f)`, so that a step
 /// changes the components most that have the most power in natural stimuli.
-pub struct Parametrization {
-    planes: usize,
-    size: [usize; 2],
-    rows: Arc<dyn TransformType2And3<f64>>,
-    columns: Arc<dyn TransformType2And3<f64>>,
-    /// The logits of the pixels at which `v` is 0.
-    origin: Vec<f64>,
-    weights: Vec<f64>,
-    bands: Vec<u32>,
-    cells: Vec<u32>,
+pub struct Spectrum {
+    cosines: Cosines,
+    weights: Vec<f32>,
+    /// The frequency band of each value of a plane; a band is half an octave.
+    bands: Vec<u16>,
+    bands_of_plane: usize,
 }
 
 impl Parametrization {
-    pub fn new((planes, size): (usize, [usize; 2]), origin: Vec<f64>) -> Self {
-        let mut planner = DctPlanner::new();
-        let (columns, rows) = (planner.plan_dct2(size[0]), planner.plan_dct2(size[1]));
-        let frequencies = frequencies(size);
-        let mut weights = Vec::with_capacity(origin.len());
-        let mut bands = Vec::with_capacity(origin.len());
-        let num_bands = frequencies.iter().map(|&f| band(f)).max().unwrap_or(0) + 1;
-        for plane in 0..planes {
-            let amplitude = if plane == 0 { 1.0 } else { CHROMA_AMPLITUDE };
-            let (power, lowest) = if is_sound(size) { (0.5, size[1] as f64 * MIN_SOUND_FREQUENCY) } else { (1.0, 0.0) };
-            weights.extend(frequencies.iter().map(|f| (amplitude / f.max(lowest).powf(power)).hypot(MIN_WEIGHT)));
-            bands.extend(frequencies.iter().map(|&f| plane as u32 * num_bands + band(f)));
-        }
-        let mean_square = weights.iter().map(|w| w * w).sum::<f64>() / weights.len() as f64;
-        weights.iter_mut().for_each(|w| *w /= mean_square.sqrt());
-        let cell = if is_sound(size) { SOUND_CELL } else { PIXEL_CELL };
-        let across = size[1].div_ceil(cell);
-        let pixels = (0..size[0]).flat_map(|i| (0..size[1]).map(move |j| (i / cell * across + j / cell) as u32));
-        let cells: Vec<u32> = pixels.collect();
-        Self { planes, size, rows, columns, origin, weights, bands, cells: cells.repeat(planes) }
+    pub fn new(variables: Variables, (planes, size): (usize, [usize; 2]), origin: Vec<f32>) -> Self {
+        let spectrum = (variables == Variables::NaturalSpectrum).then(|| Spectrum::new((planes, size)));
+        Self { size, origin, spectrum }
     }
 
     /// A parametrization whose variables are 0 at these pixels.
-    pub fn from_pixels(x: &[f32], planes: (usize, [usize; 2])) -> Self {
-        let inverse = |x: f64| if is_sound(planes.1) { x / SOUND_SCALE } else { logit(x) };
-        Self::new(planes, x.iter().map(|&x| inverse(f64::from(x))).collect())
+    pub fn from_pixels(variables: Variables, x: &[f32], planes: (usize, [usize; 2])) -> Self {
+        let inverse = |x: f64| match variables {
+            _ if is_sound(planes.1) => x / SOUND_SCALE,
+            Variables::Pixels => unbounded(x),
+            Variables::NaturalSpectrum => logit(x),
+        };
+        Self::new(variables, planes, x.iter().map(|&x| inverse(f64::from(x)) as f32).collect())
     }
 
-    pub fn origin(&self) -> &[f64] {
+    pub fn origin(&self) -> &[f32] {
         &self.origin
     }
 
@@ -100,193 +146,381 @@ impl Parametrization {
         self.origin.len()
     }
 
-    pub fn pixels(&self, v: &[f64]) -> Vec<f32> {
-        let mut u: Vec<f64> = v.iter().zip(&self.weights).map(|(v, w)| v * w).collect();
-        self.to_pixels(&mut u);
-        let value = |u: f64| if is_sound(self.size) { SOUND_SCALE * u } else { sigmoid(u) };
-        u.par_iter().zip(&self.origin).map(|(u, origin)| value(u + origin) as f32).collect()
+    pub fn spectrum(&self) -> Option<&Spectrum> {
+        self.spectrum.as_ref()
+    }
+
+    pub fn pixels(&self, v: &[f32]) -> Vec<f32> {
+        let Some(spectrum) = &self.spectrum else {
+            let mut x = v.to_vec();
+            let (is_sound, origin) = (is_sound(self.size), &self.origin);
+            for_each_chunk(&mut x, PART, |i, values| {
+                let values = values.iter_mut().zip(&origin[i * PART..]);
+                if is_sound {
+                    values.for_each(|(u, origin)| *u = SOUND_SCALE as f32 * (*u + origin));
+                } else {
+                    values.for_each(|(u, origin)| *u = bounded(*u + origin));
+                }
+            });
+            return x;
+        };
+        let weigh = |first: usize, values: &mut [f32]| multiply(values, &spectrum.weights[first..]);
+        let is_sound = is_sound(self.size);
+        spectrum.cosines.to_pixels(v.to_vec(), weigh, |first, planes| {
+            rotate_to_colors(planes);
+            for (plane, values) in planes.iter_mut().enumerate() {
+                let origin = &self.origin[plane * spectrum.cosines.area() + first..];
+                if is_sound {
+                    values.iter_mut().zip(origin).for_each(|(u, origin)| *u = SOUND_SCALE as f32 * (*u + origin));
+                } else {
+                    values.iter_mut().zip(origin).for_each(|(u, origin)| *u = sigmoid(*u + origin));
+                }
+            }
+        })
     }
 
     /// Converts a gradient with respect to the pixels `x` to one with respect to the variables.
-    pub fn gradient(&self, x: &[f32], gradient: &[f32]) -> Vec<f64> {
-        let slope = |x: f64| if is_sound(self.size) { SOUND_SCALE } else { x * (1.0 - x) };
-        let chain = |(&x, &g): (&f32, &f32)| f64::from(g) * slope(f64::from(x));
-        let mut gradient: Vec<f64> = x.par_iter().zip(gradient).map(chain).collect();
-        self.to_frequencies(&mut gradient);
-        gradient.iter_mut().zip(&self.weights).for_each(|(g, w)| *g *= w);
-        gradient
+    pub fn gradient(&self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+        let is_sound = is_sound(self.size);
+        let Some(spectrum) = &self.spectrum else {
+            let mut gradient = gradient.to_vec();
+            for_each_chunk(&mut gradient, PART, |i, values| {
+                let values = values.iter_mut().zip(&x[i * PART..]);
+                if is_sound {
+                    values.for_each(|(g, _)| *g *= SOUND_SCALE as f32);
+                } else {
+                    values.for_each(|(g, &x)| *g *= bounded_slope(x));
+                }
+            });
+            return gradient;
+        };
+        let weigh = |first: usize, values: &mut [f32]| multiply(values, &spectrum.weights[first..]);
+        let chain = |first: usize, planes: &mut [&mut [f32]]| {
+            for (plane, values) in planes.iter_mut().enumerate() {
+                let x = &x[plane * spectrum.cosines.area() + first..];
+                if is_sound {
+                    values.iter_mut().for_each(|g| *g *= SOUND_SCALE as f32);
+                } else {
+                    values.iter_mut().zip(x).for_each(|(g, x)| *g *= x * (1.0 - x));
+                }
+            }
+            rotate_from_colors(planes);
+        };
+        spectrum.cosines.to_frequencies(gradient.to_vec(), chain, weigh)
     }
 
-    /// The root mean square change of the logits for a change of the variables.
-    pub fn rms_change(&self, direction: &[f64]) -> f64 {
-        let square: f64 = direction.iter().zip(&self.weights).map(|(d, w)| (d * w).powi(2)).sum();
+    /// The root mean square change of the logits of medium gray pixels for a change of the variables.
+    pub fn rms_change(&self, direction: &[f32]) -> f64 {
+        let square: f64 = match &self.spectrum {
+            Some(spectrum) => direction.iter().zip(&spectrum.weights).map(|(d, w)| f64::from(d * w).powi(2)).sum(),
+            // The slope of the logit of a pixel of 1/2 is 4; samples have the same scale in both.
+            None if is_sound(self.size) => direction.iter().map(|&d| f64::from(d).powi(2)).sum(),
+            None => direction.iter().map(|&d| f64::from(4.0 * d).powi(2)).sum(),
+        };
         (square / self.len().max(1) as f64).sqrt()
     }
 
-    /// The index of the frequency band of each variable; a band is half an octave of one plane.
-    pub fn bands(&self) -> &[u32] {
-        &self.bands
+    /// Variables in the order in which files hold them: `[plane][y frequency][x frequency]`, or that of the pixels.
+    pub fn to_file_order(&self, values: &[f32]) -> Vec<f32> {
+        self.spectrum.as_ref().map_or_else(|| values.to_vec(), |spectrum| spectrum.to_file_order(values))
     }
 
-    /// The index of the cell of each value; a cell is a square of neighbouring pixels of all planes, or a run of samples.
-    pub fn cells(&self) -> &[u32] {
-        &self.cells
-    }
-
-    /// Transforms colors to opponent axes and pixels to frequencies, in place.
-    pub fn to_frequencies(&self, values: &mut [f64]) {
-        self.rotate_colors(values, |m, i, j| m[i][j]);
-        self.for_each_line(values, |transform, line, scratch| {
-            transform.process_dct2_with_scratch(line, scratch);
-            let scale = (2.0 / line.len() as f64).sqrt();
-            line.iter_mut().for_each(|v| *v *= scale);
-            line[0] *= std::f64::consts::FRAC_1_SQRT_2;
-        });
-    }
-
-    /// The inverse (and transpose) of [`Parametrization::to_frequencies`].
-    pub fn to_pixels(&self, values: &mut [f64]) {
-        self.for_each_line(values, |transform, line, scratch| {
-            let scale = (2.0 / line.len() as f64).sqrt();
-            line.iter_mut().for_each(|v| *v *= scale);
-            line[0] *= std::f64::consts::SQRT_2;
-            transform.process_dct3_with_scratch(line, scratch);
-        });
-        self.rotate_colors(values, |m, i, j| m[j][i]);
-    }
-
-    /// Rotates colors to luminance, red-blue and green-magenta, or back; no change unless there are three planes.
-    fn rotate_colors(&self, values: &mut [f64], entry: impl Fn(&[[f64; 3]; 3], usize, usize) -> f64) {
-        if self.planes != 3 {
-            return;
-        }
-        let [a, b, c] = [3f64, 2.0, 6.0].map(|square| square.sqrt().recip());
-        let axes = [[a, a, a], [b, 0.0, -b], [c, -2.0 * c, c]];
-        let rotation = [0, 1, 2].map(|i| [0, 1, 2].map(|j| entry(&axes, i, j)));
-        let (first, rest) = values.split_at_mut(values.len() / 3);
-        let (second, third) = rest.split_at_mut(first.len());
-        for ((x, y), z) in first.iter_mut().zip(second).zip(third) {
-            [*x, *y, *z] = rotation.map(|row| row[0] * *x + row[1] * *y + row[2] * *z);
-        }
-    }
-
-    fn for_each_line(
-        &self,
-        values: &mut [f64],
-        line: impl Fn(&dyn TransformType2And3<f64>, &mut [f64], &mut [f64]) + Sync,
-    ) {
-        let [height, width] = self.size;
-        let transform_lines = |transform: &dyn TransformType2And3<f64>, values: &mut [f64], length: usize| {
-            let mut scratch = vec![0.0; transform.get_scratch_len()];
-            values.chunks_mut(length).for_each(|values| line(transform, values, &mut scratch));
-        };
-        values.par_chunks_mut(height * width).for_each(|plane| {
-            transform_lines(&*self.rows, plane, width);
-            let mut transposed = transpose(plane, width);
-            transform_lines(&*self.columns, &mut transposed, height);
-            plane.copy_from_slice(&transpose(&transposed, height));
-        });
+    /// The inverse of [`Parametrization::to_file_order`].
+    pub fn in_own_order(&self, ordered: &[f32]) -> Vec<f32> {
+        self.spectrum.as_ref().map_or_else(|| ordered.to_vec(), |spectrum| spectrum.in_own_order(ordered))
     }
 }
 
-/// The frequency of each cosine of a plane, in cycles per shorter side of the image, or cycles per sound; at least 1/2.
-fn frequencies([height, width]: [usize; 2]) -> Vec<f64> {
+impl Spectrum {
+    fn new((planes, size): (usize, [usize; 2])) -> Self {
+        let cosines = Cosines::new((planes, size));
+        let frequencies: Vec<f64> = (0..cosines.area()).map(|at| frequency(size, cosines.frequency(at))).collect();
+        let mut weights = Vec::with_capacity(planes * cosines.area());
+        for plane in 0..planes {
+            let amplitude = if plane == 0 { 1.0 } else { CHROMA_AMPLITUDE };
+            let (power, lowest) = if is_sound(size) { (0.5, size[1] as f64 * MIN_SOUND_FREQUENCY) } else { (1.0, 0.0) };
+            weights.extend(frequencies.iter().map(|f| (amplitude / f.max(lowest).powf(power)).hypot(MIN_WEIGHT)));
+        }
+        let mean_square = weights.iter().map(|w| w * w).sum::<f64>() / weights.len() as f64;
+        let weights = weights.iter().map(|w| (w / mean_square.sqrt()) as f32).collect();
+        let bands: Vec<u16> = frequencies.iter().map(|&f| band(f)).collect();
+        let bands_of_plane = bands.iter().max().map_or(0, |&last| usize::from(last) + 1);
+        Self { cosines, weights, bands, bands_of_plane }
+    }
+
+    pub fn cosines(&self) -> &Cosines {
+        &self.cosines
+    }
+
+    /// The number of frequency bands of all planes.
+    pub fn bands(&self) -> usize {
+        self.cosines.planes() * self.bands_of_plane
+    }
+
+    /// The sum of squares of each band.
+    pub fn squares_of_bands(&self, values: &[f32]) -> Vec<f64> {
+        // Fixed parts of a plane, so that the sums do not depend on the number of threads.
+        let area = self.cosines.area();
+        let parts = area.div_ceil(PART).max(1);
+        let sums = map(self.cosines.planes() * parts, |i| {
+            let part = (i % parts) * PART..area.min((i % parts + 1) * PART);
+            let mut sums = vec![0.0; self.bands_of_plane];
+            for (&v, &band) in values[i / parts * area..][part.clone()].iter().zip(&self.bands[part]) {
+                sums[usize::from(band)] += f64::from(v * v);
+            }
+            sums
+        });
+        let of_plane = |sums: &[Vec<f64>]| (0..self.bands_of_plane).map(|i| sums.iter().map(|s| s[i]).sum()).collect();
+        sums.chunks(parts).flat_map(|sums| -> Vec<f64> { of_plane(sums) }).collect()
+    }
+
+    /// Multiplies values of the variables, from index `first` on, by the factor of their band.
+    pub fn multiply_bands(&self, factors: &[f32], first: usize, values: &mut [f32]) {
+        let area = self.cosines.area();
+        let mut done = 0;
+        while done < values.len() {
+            let (plane, at) = ((first + done) / area, (first + done) % area);
+            let end = values.len().min(done + area - at);
+            let factors = &factors[plane * self.bands_of_plane..][..self.bands_of_plane];
+            for (v, &band) in values[done..end].iter_mut().zip(&self.bands[at..]) {
+                *v *= factors[usize::from(band)];
+            }
+            done = end;
+        }
+    }
+
+    /// The number of cells: squares of neighbouring pixels of all planes, or runs of samples.
+    pub fn cells(&self) -> usize {
+        let [height, _] = self.cosines.size();
+        height.div_ceil(self.cell()) * self.cells_across()
+    }
+
+    /// The sum of squares of each cell of values in the order of pixels.
+    pub fn squares_of_cells(&self, values: &[f32]) -> Vec<f64> {
+        let ([height, width], cell, across) = (self.cosines.size(), self.cell(), self.cells_across());
+        let rows = map(height.div_ceil(cell), |i| {
+            let mut sums = vec![0.0; across];
+            for plane in values.chunks(self.cosines.area()) {
+                for row in plane[i * cell * width..].chunks(width).take(cell) {
+                    for (sum, values) in sums.iter_mut().zip(row.chunks(cell)) {
+                        *sum += f64::from(values.iter().map(|v| v * v).sum::<f32>());
+                    }
+                }
+            }
+            sums
+        });
+        rows.concat()
+    }
+
+    /// Multiplies rows of pixels of all planes, from pixel `first` on, by the factor of their cell.
+    pub fn multiply_cells(&self, factors: &[f32], first: usize, planes: &mut [&mut [f32]]) {
+        let ([_, width], cell, across) = (self.cosines.size(), self.cell(), self.cells_across());
+        for values in planes {
+            for (i, row) in values.chunks_mut(width).enumerate() {
+                let factors = &factors[(first / width + i) / cell * across..];
+                for (values, factor) in row.chunks_mut(cell).zip(factors) {
+                    values.iter_mut().for_each(|v| *v *= factor);
+                }
+            }
+        }
+    }
+
+    fn cell(&self) -> usize {
+        if is_sound(self.cosines.size()) { SOUND_CELL } else { PIXEL_CELL }
+    }
+
+    fn cells_across(&self) -> usize {
+        self.cosines.size()[1].div_ceil(self.cell())
+    }
+
+    fn to_file_order(&self, values: &[f32]) -> Vec<f32> {
+        let mut ordered = vec![0.0; values.len()];
+        let order = self.file_order();
+        for (values, ordered) in values.chunks(order.len()).zip(ordered.chunks_mut(order.len())) {
+            order.iter().zip(values).for_each(|(&at, &v)| ordered[at] = v);
+        }
+        ordered
+    }
+
+    fn in_own_order(&self, ordered: &[f32]) -> Vec<f32> {
+        let order = self.file_order();
+        ordered.chunks(order.len()).flat_map(|ordered| order.iter().map(|&at| ordered[at])).collect()
+    }
+
+    fn file_order(&self) -> Vec<usize> {
+        let [_, width] = self.cosines.size();
+        let index = |at: usize| {
+            let [y, x] = self.cosines.frequency(at);
+            y * width + x
+        };
+        (0..self.cosines.area().max(1)).map(index).collect()
+    }
+}
+
+fn multiply(values: &mut [f32], factors: &[f32]) {
+    values.iter_mut().zip(factors).for_each(|(v, factor)| *v *= factor);
+}
+
+/// Luminance, red-blue and green-magenta: the rows of an orthonormal matrix.
+const OPPONENT_AXES: [[f32; 3]; 3] = [
+    [0.577_350_26, 0.577_350_26, 0.577_350_26],
+    [std::f32::consts::FRAC_1_SQRT_2, 0.0, -std::f32::consts::FRAC_1_SQRT_2],
+    [0.408_248_3, -0.816_496_6, 0.408_248_3],
+];
+
+/// Rotates three planes of colors to opponent axes; other numbers of planes stay.
+fn rotate_from_colors(planes: &mut [&mut [f32]]) {
+    rotate(planes, OPPONENT_AXES);
+}
+
+/// The inverse (and transpose) of [`rotate_from_colors`].
+fn rotate_to_colors(planes: &mut [&mut [f32]]) {
+    rotate(planes, [0, 1, 2].map(|i| [0, 1, 2].map(|j| OPPONENT_AXES[j][i])));
+}
+
+fn rotate(planes: &mut [&mut [f32]], matrix: [[f32; 3]; 3]) {
+    if let [first, second, third] = planes {
+        for ((x, y), z) in first.iter_mut().zip(second.iter_mut()).zip(third.iter_mut()) {
+            [*x, *y, *z] = matrix.map(|row| row[0] * *x + row[1] * *y + row[2] * *z);
+        }
+    }
+}
+
+/// A frequency in cycles per shorter side of the image, or cycles per sound; at least 1/2. `half_cycles` are those along y and x.
+fn frequency([height, width]: [usize; 2], half_cycles: [usize; 2]) -> f64 {
     let shorter = if is_sound([height, width]) { width } else { height.min(width) } as f64;
     let cycles = |k: usize, n: usize| k as f64 / 2.0 * shorter / n as f64;
-    let cosines = (0..height).flat_map(|i| (0..width).map(move |j| (i, j)));
-    cosines.map(|(i, j)| cycles(i, height).hypot(cycles(j, width)).max(0.5)).collect()
+    cycles(half_cycles[0], height).hypot(cycles(half_cycles[1], width)).max(0.5)
 }
 
-fn band(frequency: f64) -> u32 {
-    (BANDS_PER_OCTAVE * (frequency / 0.5).log2()).round() as u32
-}
-
-fn transpose(values: &[f64], width: usize) -> Vec<f64> {
-    let height = values.len() / width;
-    let mut transposed = vec![0.0; values.len()];
-    for (i, row) in values.chunks(width).enumerate() {
-        for (j, &v) in row.iter().enumerate() {
-            transposed[j * height + i] = v;
-        }
-    }
-    transposed
+fn band(frequency: f64) -> u16 {
+    (BANDS_PER_OCTAVE * (frequency / 0.5).log2()).round() as u16
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ramp(n: usize) -> Vec<f64> {
-        (0..n).map(|i| ((i * 37) % 101) as f64 / 101.0).collect()
+    fn ramp(n: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 37) % 101) as f32 / 101.0).collect()
     }
 
     fn variables(planes: usize, size: [usize; 2]) -> Parametrization {
-        Parametrization::new((planes, size), vec![0.0; planes * size[0] * size[1]])
+        Parametrization::new(Variables::NaturalSpectrum, (planes, size), vec![0.0; planes * size[0] * size[1]])
+    }
+
+    fn spectrum(parametrization: &Parametrization) -> &Spectrum {
+        parametrization.spectrum().unwrap()
     }
 
     #[test]
-    fn to_pixels_undoes_to_frequencies_and_both_keep_the_norm() {
-        for planes in [1, 2, 3] {
-            let variables = variables(planes, [6, 9]);
-            let original = ramp(planes * 54);
-            let mut values = original.clone();
-            variables.to_frequencies(&mut values);
-            let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>();
-            assert!((norm(&values) - norm(&original)).abs() < 1e-10);
-            variables.to_pixels(&mut values);
-            assert!(values.iter().zip(&original).all(|(a, b)| (a - b).abs() < 1e-12));
+    fn the_sigmoid_is_exact_to_single_precision() {
+        for i in -860..=860 {
+            let u = i as f32 / 10.0;
+            let expected = 1.0 / (1.0 + (-f64::from(u)).exp());
+            let error = (f64::from(sigmoid(u)) - expected).abs() / expected.max(1e-37);
+            assert!(error < 3e-7, "{u}: {} and {expected}", sigmoid(u));
         }
+        assert!(sigmoid(f32::NAN).is_nan());
     }
 
     #[test]
     fn gray_has_only_the_first_luminance_coefficient() {
         let variables = variables(3, [4, 5]);
-        let mut values = vec![1.0; 60];
-        variables.to_frequencies(&mut values);
-        assert!((values[0] - 60f64.sqrt()).abs() < 1e-12);
-        assert!(values[1..].iter().all(|v| v.abs() < 1e-12));
+        let x = vec![0.5; 60];
+        let found = variables.gradient(&x, &[4.0; 60]);
+        assert!((found[0] / spectrum(&variables).weights[0] - 60f32.sqrt()).abs() < 1e-5);
+        assert!(found[1..].iter().all(|v| v.abs() < 1e-5));
     }
 
     #[test]
     fn the_gradient_equals_finite_differences() {
-        let origin: Vec<f64> = ramp(90).iter().map(|v| 4.0 * v - 2.0).collect();
-        let variables = Parametrization::new((3, [5, 6]), origin);
-        let (v, slopes) = (ramp(90), ramp(90).iter().rev().map(|&s| s as f32).collect::<Vec<_>>());
-        let value = |v: &[f64]| -> f64 {
-            let x = variables.pixels(v);
-            x.iter().zip(&slopes).map(|(&x, &s)| f64::from(x) * f64::from(s)).sum()
-        };
-        let gradient = variables.gradient(&variables.pixels(&v), &slopes);
-        for i in [0, 1, 31, 89] {
-            let moved = |by: f64| {
-                let mut v = v.clone();
-                v[i] += by;
-                value(&v)
+        let cases = [
+            (Variables::NaturalSpectrum, [5, 6], 0.05),
+            (Variables::NaturalSpectrum, [1, 30], 0.05),
+            (Variables::Pixels, [5, 6], 0.002),
+            (Variables::Pixels, [1, 30], 0.05),
+        ];
+        for (variables, size, step) in cases {
+            let origin: Vec<f32> = ramp(90).iter().map(|v| 4.0 * v - 2.0).collect();
+            let planes = 90 / (size[0] * size[1]);
+            let variables = Parametrization::new(variables, (planes, size), origin);
+            let (v, slopes) = (ramp(90), ramp(90).into_iter().rev().collect::<Vec<_>>());
+            let value = |v: &[f32]| -> f64 {
+                variables.pixels(v).iter().zip(&slopes).map(|(&x, &s)| f64::from(x) * f64::from(s)).sum()
             };
-            let difference = (moved(0.05) - moved(-0.05)) / 0.1;
-            let scale = gradient.iter().fold(0.0, |a: f64, g| a.max(g.abs()));
-            assert!((difference - gradient[i]).abs() < 1e-3 * scale, "{i}: {difference} and {}", gradient[i]);
+            let gradient = variables.gradient(&variables.pixels(&v), &slopes);
+            for i in [0, 1, 31, 89] {
+                let moved = |by: f32| {
+                    let mut v = v.clone();
+                    v[i] += by;
+                    value(&v)
+                };
+                let difference = (moved(step) - moved(-step)) / f64::from(2.0 * step);
+                let scale = gradient.iter().fold(0.0, |a: f32, g| a.max(g.abs()));
+                let error = (difference - f64::from(gradient[i])).abs();
+                assert!(error < 1e-3 * f64::from(scale), "{size:?} {i}: {difference} and {}", gradient[i]);
+            }
         }
     }
 
     #[test]
     fn pixels_are_recovered_from_the_variables_within_the_margin() {
         let x: Vec<f32> = vec![0.01, 0.3, 0.5, 0.99, 0.0, 1.0];
-        let back = Parametrization::from_pixels(&x, (1, [2, 3])).pixels(&[0.0; 6]);
-        assert!(x[..4].iter().zip(&back).all(|(a, b)| (a - b).abs() < 1e-6));
-        assert!(
-            (f64::from(back[4]) - PIXEL_MARGIN).abs() < 1e-6 && (f64::from(back[5]) - 1.0 + PIXEL_MARGIN).abs() < 1e-6
-        );
+        for variables in [Variables::Pixels, Variables::NaturalSpectrum] {
+            let back = Parametrization::from_pixels(variables, &x, (1, [2, 3])).pixels(&[0.0; 6]);
+            assert!(x[..4].iter().zip(&back).all(|(a, b)| (a - b).abs() < 1e-6), "{back:?}");
+            let [low, high] = [f64::from(back[4]), f64::from(back[5])];
+            assert!((low - PIXEL_MARGIN).abs() < 1e-6 && (high - 1.0 + PIXEL_MARGIN).abs() < 1e-6, "{back:?}");
+        }
+    }
+
+    #[test]
+    fn bounded_pixels_stay_in_their_range() {
+        for i in -300..=400 {
+            let u = i as f32 / 100.0;
+            let x = bounded(u);
+            assert!((0.0..=1.0).contains(&x) && (x == u || !(0.0201..=0.9799).contains(&u)), "{u} {x}");
+            let slope = (bounded(u + 1e-3) - bounded(u - 1e-3)) / 2e-3;
+            assert!((slope - bounded_slope(x)).abs() < 0.03, "{u}: {slope} and {}", bounded_slope(x));
+        }
     }
 
     #[test]
     fn low_frequencies_have_larger_weights_and_colors_smaller() {
         let variables = variables(3, [16, 16]);
-        let w = |plane: usize, i: usize, j: usize| variables.weights[plane * 256 + i * 16 + j];
+        let spectrum = spectrum(&variables);
+        let ordered = variables.to_file_order(&spectrum.weights);
+        let w = |plane: usize, i: usize, j: usize| ordered[plane * 256 + i * 16 + j];
         assert!(w(0, 0, 2) > w(0, 0, 4) && w(0, 0, 4) > w(0, 9, 9));
         assert!(w(1, 0, 2) < 0.5 * w(0, 0, 2));
-        assert!(variables.bands()[2] < variables.bands()[4] && variables.bands()[255] < variables.bands()[256]);
-        assert_eq!(variables.cells()[3], variables.cells()[16 + 3]);
-        assert_ne!(variables.cells()[3], variables.cells()[4]);
+        assert_eq!(variables.in_own_order(&ordered), spectrum.weights);
+        assert_eq!((spectrum.bands(), spectrum.cells()), (3 * spectrum.bands_of_plane, 16));
+    }
+
+    #[test]
+    fn squares_and_factors_belong_to_bands_and_cells() {
+        let variables = variables(3, [10, 7]);
+        let variables = spectrum(&variables);
+        let values = ramp(210);
+        let total = |v: &[f32]| v.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
+        for sums in [variables.squares_of_bands(&values), variables.squares_of_cells(&values)] {
+            assert!((sums.iter().sum::<f64>() - total(&values)).abs() < 1e-4);
+        }
+        for chosen in 0..variables.bands() {
+            let factors: Vec<f32> = (0..variables.bands()).map(|i| f32::from(u8::from(i == chosen))).collect();
+            let mut kept = values.clone();
+            let (first, second) = kept.split_at_mut(33);
+            variables.multiply_bands(&factors, 0, first);
+            variables.multiply_bands(&factors, 33, second);
+            assert!((total(&kept) - variables.squares_of_bands(&values)[chosen]).abs() < 1e-5);
+        }
+        for chosen in 0..variables.cells() {
+            let factors: Vec<f32> = (0..variables.cells()).map(|i| f32::from(u8::from(i == chosen))).collect();
+            let mut kept = values.clone();
+            let mut planes: Vec<&mut [f32]> = kept.chunks_mut(70).collect();
+            variables.multiply_cells(&factors, 0, &mut planes);
+            assert!((total(&kept) - variables.squares_of_cells(&values)[chosen]).abs() < 1e-5);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! An adaptive preconditioner: the curvature of the loss for each frequency band and each cell of the image, estimated during the run.
 
-use super::parametrization::Parametrization;
+use super::parametrization::Spectrum;
 
 /// The weight of a pair of step and gradient change relative to the next pair.
 const DECAY: f64 = 0.9;
@@ -12,7 +12,7 @@ const BAND_REGULARIZATION: f64 = 1e-4;
 
 /// A positive definite estimate of the inverse Hessian, `B^(1/2) P B^(1/2)`, the initial matrix of the two-loop recursion.
 ///
-/// `B` is diagonal in the frequencies, with one value for each band, and `P` is diagonal in the pixels, with one value for each cell.
+/// Without a spectrum it is a multiple of the identity, which changes no direction. `B` is diagonal in the frequencies, with one value for each band, and `P` is diagonal in the pixels, with one value for each cell.
 /// Each value is `norm2(s) / norm2(y)` within the band or cell, over the recent steps `s` and gradient changes `y`. The usual estimate
 /// is a multiple of the identity; a network is far more sensitive to some frequencies, colors and places than to others.
 pub struct Preconditioner {
@@ -25,43 +25,58 @@ pub struct Preconditioner {
 
 impl Preconditioner {
     /// The identity.
-    pub fn new(parametrization: &Parametrization) -> Self {
-        let zeros = |indices: &[u32]| vec![[0.0; 2]; indices.iter().max().map_or(0, |&last| last as usize + 1)];
-        Self { bands: zeros(parametrization.bands()), cells: zeros(parametrization.cells()), scale: 1.0 }
+    pub fn new(spectrum: Option<&Spectrum>) -> Self {
+        let (bands, cells) = spectrum.map_or((0, 0), |spectrum| (spectrum.bands(), spectrum.cells()));
+        Self { bands: vec![[0.0; 2]; bands], cells: vec![[0.0; 2]; cells], scale: 1.0 }
     }
 
-    /// Updates the estimate by a step `s` and a gradient change `y` with `s'y > 0`.
-    pub fn update(&mut self, s: &[f64], y: &[f64], sy: f64, parametrization: &Parametrization) {
-        add(&mut self.bands, s, y, sy, parametrization.bands());
-        let roots = roots(&self.bands, parametrization.bands());
-        let mut s: Vec<f64> = s.iter().zip(&roots).map(|(s, r)| s / r).collect();
-        let mut y: Vec<f64> = y.iter().zip(&roots).map(|(y, r)| y * r).collect();
-        parametrization.to_pixels(&mut s);
-        parametrization.to_pixels(&mut y);
-        add(&mut self.cells, &s, &y, sy, parametrization.cells());
+    /// Updates the estimate by a step `s` and a gradient change `y` with `sy = s'y > 0` and `yy = y'y`.
+    pub fn update(&mut self, [s, y]: [&[f32]; 2], [sy, yy]: [f64; 2], spectrum: Option<&Spectrum>) {
+        let Some(spectrum) = spectrum else {
+            self.scale = sy / yy;
+            return;
+        };
+        let squares = |values: &[f32]| spectrum.squares_of_bands(values);
+        add(&mut self.bands, &squares(s), &squares(y), sy);
+        let roots = self.roots();
+        let inverse: Vec<f32> = roots.iter().map(|r| r.recip()).collect();
+        let squares = |values: &[f32], factors: &[f32]| {
+            let begin = |first: usize, values: &mut [f32]| spectrum.multiply_bands(factors, first, values);
+            spectrum.squares_of_cells(&spectrum.cosines().to_pixels(values.to_vec(), begin, |_, _| {}))
+        };
+        let (s, y) = (squares(s, &inverse), squares(y, &roots));
+        add(&mut self.cells, &s, &y, sy);
         let gains = ratios(&self.cells, CELL_REGULARIZATION);
-        let estimate: f64 = y.iter().zip(parametrization.cells()).map(|(y, &cell)| gains[cell as usize] * y * y).sum();
+        let estimate: f64 = y.iter().zip(gains).map(|(y, gain)| gain * y).sum();
         self.scale = sy / estimate;
     }
 
-    /// Multiplies by the estimate, in place.
-    pub fn apply(&self, q: &mut [f64], parametrization: &Parametrization) {
-        let roots = roots(&self.bands, parametrization.bands());
-        q.iter_mut().zip(&roots).for_each(|(q, r)| *q *= r);
-        parametrization.to_pixels(q);
-        let gains = ratios(&self.cells, CELL_REGULARIZATION);
-        q.iter_mut().zip(parametrization.cells()).for_each(|(q, &cell)| *q *= gains[cell as usize]);
-        parametrization.to_frequencies(q);
-        q.iter_mut().zip(&roots).for_each(|(q, r)| *q *= self.scale * r);
+    /// Multiplies by the estimate.
+    pub fn apply(&self, mut q: Vec<f32>, spectrum: Option<&Spectrum>) -> Vec<f32> {
+        let Some(spectrum) = spectrum else {
+            let scale = self.scale as f32;
+            q.iter_mut().for_each(|q| *q *= scale);
+            return q;
+        };
+        let roots = self.roots();
+        let scaled: Vec<f32> = roots.iter().map(|&r| (self.scale * f64::from(r)) as f32).collect();
+        let gains: Vec<f32> = ratios(&self.cells, CELL_REGULARIZATION).iter().map(|&gain| gain as f32).collect();
+        let cosines = spectrum.cosines();
+        let q = cosines.to_pixels(q, |first, values| spectrum.multiply_bands(&roots, first, values), |_, _| {});
+        let cells = |first: usize, planes: &mut [&mut [f32]]| spectrum.multiply_cells(&gains, first, planes);
+        cosines.to_frequencies(q, cells, |first, values| spectrum.multiply_bands(&scaled, first, values))
+    }
+
+    /// The square root of each band's estimate.
+    fn roots(&self) -> Vec<f32> {
+        ratios(&self.bands, BAND_REGULARIZATION).iter().map(|ratio| ratio.sqrt() as f32).collect()
     }
 }
 
-fn add(sums: &mut [[f64; 2]], s: &[f64], y: &[f64], sy: f64, indices: &[u32]) {
-    sums.iter_mut().for_each(|sum| *sum = sum.map(|v| DECAY * v));
-    for ((s, y), &index) in s.iter().zip(y).zip(indices) {
-        let sum = &mut sums[index as usize];
-        sum[0] += s * s / sy;
-        sum[1] += y * y / sy;
+/// Adds the squares of a pair to the decayed sums.
+fn add(sums: &mut [[f64; 2]], s: &[f64], y: &[f64], sy: f64) {
+    for ((sum, s), y) in sums.iter_mut().zip(s).zip(y) {
+        *sum = [DECAY * sum[0] + s / sy, DECAY * sum[1] + y / sy];
     }
 }
 
@@ -75,34 +90,35 @@ fn ratios(sums: &[[f64; 2]], regularization: f64) -> Vec<f64> {
     sums.iter().map(|sum| (relative(sum, 0) / relative(sum, 1)).sqrt()).collect()
 }
 
-fn roots(sums: &[[f64; 2]], indices: &[u32]) -> Vec<f64> {
-    let ratios: Vec<f64> = ratios(sums, BAND_REGULARIZATION).iter().map(|r| r.sqrt()).collect();
-    indices.iter().map(|&index| ratios[index as usize]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::synthesis::optimizer::parametrization::Parametrization;
+    use crate::synthesis::recipe::Variables;
 
-    fn noise(n: usize, seed: u64) -> Vec<f64> {
+    fn noise(n: usize, seed: u64) -> Vec<f32> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        (0..n).map(|_| random.random::<f64>() - 0.5).collect()
+        (0..n).map(|_| random.random::<f32>() - 0.5).collect()
     }
 
-    fn dot(a: &[f64], b: &[f64]) -> f64 {
-        a.iter().zip(b).map(|(a, b)| a * b).sum()
+    fn dot(a: &[f32], b: &[f32]) -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     }
 
-    fn trained(curvature: impl Fn(&Parametrization, &[f64]) -> Vec<f64>) -> (Parametrization, Preconditioner) {
-        let parametrization = Parametrization::new((3, [16, 16]), vec![0.0; 768]);
-        let mut preconditioner = Preconditioner::new(&parametrization);
+    fn parametrization() -> Parametrization {
+        Parametrization::new(Variables::NaturalSpectrum, (3, [16, 16]), vec![0.0; 768])
+    }
+
+    fn trained(curvature: impl Fn(&Spectrum, &[f32]) -> Vec<f32>) -> (Parametrization, Preconditioner) {
+        let parametrization = parametrization();
+        let mut preconditioner = Preconditioner::new(parametrization.spectrum());
         for seed in 1..6 {
             let s = noise(768, seed);
-            let y = curvature(&parametrization, &s);
-            preconditioner.update(&s, &y, dot(&s, &y), &parametrization);
+            let y = curvature(parametrization.spectrum().unwrap(), &s);
+            preconditioner.update([&s, &y], [dot(&s, &y), dot(&y, &y)], parametrization.spectrum());
         }
         (parametrization, preconditioner)
     }
@@ -110,71 +126,62 @@ mod tests {
     fn cosine(
         parametrization: &Parametrization,
         preconditioner: &Preconditioner,
-        curvature: impl Fn(&Parametrization, &[f64]) -> Vec<f64>,
+        curvature: impl Fn(&Spectrum, &[f32]) -> Vec<f32>,
     ) -> f64 {
         let s = noise(768, 77);
-        let mut found = curvature(parametrization, &s);
-        preconditioner.apply(&mut found, parametrization);
+        let spectrum = parametrization.spectrum();
+        let found = preconditioner.apply(curvature(spectrum.unwrap(), &s), spectrum);
         dot(&found, &s) / (dot(&found, &found) * dot(&s, &s)).sqrt()
     }
 
     #[test]
     fn the_estimate_learns_the_curvature_of_bands_and_cells() {
-        let by_band = |parametrization: &Parametrization, s: &[f64]| -> Vec<f64> {
-            s.iter().zip(parametrization.bands()).map(|(s, &band)| s * 0.6f64.powi(band as i32 % 10)).collect()
-        };
-        let by_cell = |parametrization: &Parametrization, s: &[f64]| -> Vec<f64> {
+        let by_band = |spectrum: &Spectrum, s: &[f32]| -> Vec<f32> {
+            let factors: Vec<f32> = (0..spectrum.bands()).map(|band| 0.6f32.powi(band as i32 % 10)).collect();
             let mut y = s.to_vec();
-            parametrization.to_pixels(&mut y);
-            y.iter_mut()
-                .zip(parametrization.cells())
-                .for_each(|(y, &cell)| *y *= if cell % 2 == 0 { 30.0 } else { 1.0 });
-            parametrization.to_frequencies(&mut y);
+            spectrum.multiply_bands(&factors, 0, &mut y);
             y
         };
+        let by_cell = |spectrum: &Spectrum, s: &[f32]| -> Vec<f32> {
+            let factors: Vec<f32> = (0..spectrum.cells()).map(|cell| if cell % 2 == 0 { 30.0 } else { 1.0 }).collect();
+            let cosines = spectrum.cosines();
+            let pixels = cosines.to_pixels(s.to_vec(), |_, _| {}, |_, _| {});
+            let cells = |first: usize, planes: &mut [&mut [f32]]| spectrum.multiply_cells(&factors, first, planes);
+            cosines.to_frequencies(pixels, cells, |_, _| {})
+        };
         let (parametrization, preconditioner) = trained(by_band);
-        assert!(cosine(&parametrization, &Preconditioner::new(&parametrization), by_band) < 0.7);
-        assert!(
-            cosine(&parametrization, &preconditioner, by_band) > 0.9,
-            "bands {}",
-            cosine(&parametrization, &preconditioner, by_band)
-        );
+        assert!(cosine(&parametrization, &Preconditioner::new(parametrization.spectrum()), by_band) < 0.7);
+        let found = cosine(&parametrization, &preconditioner, by_band);
+        assert!(found > 0.9, "bands {found}");
         let (parametrization, preconditioner) = trained(by_cell);
-        assert!(cosine(&parametrization, &Preconditioner::new(&parametrization), by_cell) < 0.75);
-        assert!(
-            cosine(&parametrization, &preconditioner, by_cell) > 0.8,
-            "cells {}",
-            cosine(&parametrization, &preconditioner, by_cell)
-        );
+        assert!(cosine(&parametrization, &Preconditioner::new(parametrization.spectrum()), by_cell) < 0.75);
+        let found = cosine(&parametrization, &preconditioner, by_cell);
+        assert!(found > 0.8, "cells {found}");
     }
 
     #[test]
     fn the_estimate_is_symmetric_and_exact_along_the_newest_pair() {
-        let curvature =
-            |_: &Parametrization, s: &[f64]| s.iter().enumerate().map(|(i, s)| s * (1 + i % 5) as f64).collect();
+        let curvature = |_: &Spectrum, s: &[f32]| s.iter().enumerate().map(|(i, s)| s * (1 + i % 5) as f32).collect();
         let (parametrization, preconditioner) = trained(curvature);
         let s = noise(768, 5);
-        let y: Vec<f64> = curvature(&parametrization, &s);
-        let mut estimate = y.clone();
-        preconditioner.apply(&mut estimate, &parametrization);
-        assert!((dot(&estimate, &y) / dot(&s, &y) - 1.0).abs() < 1e-9);
+        let y: Vec<f32> = curvature(parametrization.spectrum().unwrap(), &s);
+        let estimate = preconditioner.apply(y.clone(), parametrization.spectrum());
+        assert!((dot(&estimate, &y) / dot(&s, &y) - 1.0).abs() < 1e-5);
         let (a, b) = (noise(768, 8), noise(768, 9));
-        let (mut ma, mut mb) = (a.clone(), b.clone());
-        preconditioner.apply(&mut ma, &parametrization);
-        preconditioner.apply(&mut mb, &parametrization);
-        assert!((dot(&ma, &b) - dot(&a, &mb)).abs() < 1e-9 * dot(&ma, &a).abs());
+        let ma = preconditioner.apply(a.clone(), parametrization.spectrum());
+        let mb = preconditioner.apply(b.clone(), parametrization.spectrum());
+        assert!((dot(&ma, &b) - dot(&a, &mb)).abs() < 1e-5 * dot(&ma, &a).abs());
         assert!(dot(&ma, &a) > 0.0);
     }
 
     #[test]
     fn cells_without_curvature_keep_the_estimate_finite_and_positive() {
-        let parametrization = Parametrization::new((3, [16, 16]), vec![0.0; 768]);
-        let mut preconditioner = Preconditioner::new(&parametrization);
+        let parametrization = parametrization();
+        let mut preconditioner = Preconditioner::new(parametrization.spectrum());
         let mut s = vec![0.0; 768];
         s[3] = 1.0;
-        preconditioner.update(&s, &s, 1.0, &parametrization);
-        let mut q = noise(768, 1);
-        preconditioner.apply(&mut q, &parametrization);
+        preconditioner.update([&s, &s], [1.0, 1.0], parametrization.spectrum());
+        let q = preconditioner.apply(noise(768, 1), parametrization.spectrum());
         assert!(q.iter().all(|q| q.is_finite()) && dot(&q, &noise(768, 1)) > 0.0);
     }
 }
