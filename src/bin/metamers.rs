@@ -1,5 +1,7 @@
 //! The command-line program, which runs the sweep of a plan on this machine or with Slurm.
 
+use std::fmt::Display;
+use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -56,13 +58,18 @@ struct SweepArgs {
     no_submit: bool,
 }
 
+/// Writes a line. Errors are ignored, and `println!` would panic, if the reader has closed the pipe.
+fn write_line(mut to: impl Write, line: impl Display) {
+    let _ = writeln!(to, "{line}");
+}
+
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Sweep(args) => sweep(&args),
         Command::List { network } => list(network.as_deref()),
     };
     result.unwrap_or_else(|e| {
-        eprintln!("error: {e}");
+        write_line(stderr(), format_args!("error: {e}"));
         ExitCode::FAILURE
     })
 }
@@ -74,25 +81,22 @@ fn sweep(args: &SweepArgs) -> Result<ExitCode> {
     } else if args.slurm {
         let submit = if args.no_submit { Submit::ScriptOnly } else { Submit::Now };
         match plan.slurm(&std::env::current_exe().unwrap_or_else(|_| "metamers".into()), submit)? {
-            Some(submission) => println!("{submission}"),
-            None => println!(
-                "all tasks are finished; collect the results with: metamers sweep {} --collect",
-                args.plan.display()
-            ),
+            Some(submission) => write_line(stdout(), submission),
+            None => {
+                let plan = args.plan.display();
+                let line = format!("all tasks are finished; collect the results with: metamers sweep {plan} --collect");
+                write_line(stdout(), line);
+            }
         }
     } else if args.collect {
         let results = plan.collect()?;
         save_results(&plan, &results)?;
-        results.notes().iter().for_each(|note| println!("{note}"));
+        results.notes().iter().for_each(|note| write_line(stdout(), note));
         let missing = results.missing();
-        println!(
-            "{} of {} tasks are finished: {}",
-            results.rows().len(),
-            results.tasks(),
-            plan.folder().join("results.csv").display()
-        );
+        let (finished, tasks, file) = (results.rows().len(), results.tasks(), plan.folder().join("results.csv"));
+        write_line(stdout(), format!("{finished} of {tasks} tasks are finished: {}", file.display()));
         if !missing.is_empty() {
-            println!("missing: {}", task_ranges(&missing));
+            write_line(stdout(), format!("missing: {}", task_ranges(&missing)));
             return Ok(ExitCode::from(EXIT_MISSING));
         }
     } else {
@@ -104,7 +108,7 @@ fn sweep(args: &SweepArgs) -> Result<ExitCode> {
             save_results(&plan, &results)?;
         }
         if results.interrupted() {
-            eprintln!("interrupted; run the same command to resume");
+            write_line(stderr(), "interrupted; run the same command to resume");
             return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
     }
@@ -143,7 +147,7 @@ fn parse_tasks(words: &[String]) -> Result<Vec<usize>> {
 fn list(network: Option<&str>) -> Result<ExitCode> {
     match network {
         Some(name) => zoo::by_name(name)?.show(),
-        None => zoo::names().iter().for_each(|name| println!("{name}")),
+        None => zoo::names().iter().for_each(|name| write_line(stdout(), name)),
     }
     Ok(ExitCode::SUCCESS)
 }

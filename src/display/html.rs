@@ -9,6 +9,9 @@ use super::MimeBundle;
 use super::mime::escape;
 use crate::{Error, Result};
 
+/// Maximum number of pixels of several pictures in one file; as bytes they take 3 GB.
+const MAX_PIXELS: u64 = 1 << 30;
+
 /// Writes `bundles` to `path`; the extension selects the format.
 pub(crate) fn export(bundles: &[MimeBundle], path: &Path) -> Result<()> {
     let bytes = match crate::fs::extension::lowercase_extension(path).as_str() {
@@ -83,7 +86,14 @@ fn picture(bundles: &[MimeBundle], path: &Path) -> Result<Vec<u8>> {
         .collect::<std::result::Result<Vec<_>, _>>()
         .map_err(unreadable)?;
     let width = pictures.iter().map(RgbImage::width).max().unwrap_or(1);
-    let height = pictures.iter().map(RgbImage::height).sum();
+    let all: u64 = pictures.iter().map(|picture| u64::from(picture.height())).sum();
+    let height = match u32::try_from(all) {
+        Ok(height) if u64::from(width) * all <= MAX_PIXELS => height,
+        _ => {
+            let reason = format!("the pictures have {width} x {all} pixels together, above {MAX_PIXELS}; use .html");
+            return Err(Error::file(path, reason));
+        }
+    };
     let mut sheet = RgbImage::from_pixel(width, height, Rgb([255; 3]));
     let mut top = 0;
     for picture in &pictures {

@@ -7,6 +7,9 @@ use super::{MimeBundle, Show, escape};
 /// The peak amplitude after normalization.
 const PEAK: f32 = 0.9;
 
+/// Maximum sample rate in Hz, as of sounds; the byte rate in the header of a WAV file overflows above 2 GHz.
+const MAX_SAMPLE_RATE: u32 = 768_000;
+
 /// An audio player for one sound: `<audio controls>` with the WAV file as a data URL, which plays without a kernel, a server or a network.
 ///
 /// A sound is played at its own level by default. [`Player::normalize_peak`] normalizes its peak; [`Players::shared`] applies one gain to several
@@ -30,6 +33,7 @@ pub struct Player {
 
 impl Player {
     /// Creates a player of `samples` in `[-1, 1]` at a sample rate in Hz. Samples outside are clipped; NaN and infinite samples are silent.
+    /// A sample rate above 768 kHz is played at 768 kHz.
     pub fn new(name: impl Into<String>, sample_rate: u32, samples: Vec<f32>) -> Self {
         Self { name: name.into(), sample_rate, samples, gain: 1.0 }
     }
@@ -60,7 +64,8 @@ impl Player {
     #[must_use]
     pub fn html(&self) -> String {
         let played = self.samples.iter().map(|v| if v.is_finite() { v * self.gain } else { 0.0 });
-        let data = STANDARD.encode(crate::fs::wav::encode_pcm16(self.sample_rate.max(1), played));
+        let sample_rate = self.sample_rate.clamp(1, MAX_SAMPLE_RATE);
+        let data = STANDARD.encode(crate::fs::wav::encode_pcm16(sample_rate, played));
         let (name, words) = (escape(&self.name), escape(&self.words()));
         format!(
             r#"<div style="margin:4px 0"><div style="font:13px sans-serif">{name}</div><audio controls preload="metadata" aria-label="{words}" src="data:audio/wav;base64,{data}"></audio></div>"#

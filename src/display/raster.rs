@@ -174,10 +174,16 @@ crate::show_in_notebooks!(Raster);
 /// The maximum number of pixels of an enlarged picture, far above that of any screen.
 const MAX_PIXELS: usize = 1 << 26;
 
+/// The maximum side of a PNG file in pixels.
+const MAX_SIDE: usize = i32::MAX as usize;
+
 fn problem(width: usize, height: usize, planes: usize, values: usize) -> Option<String> {
     let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(planes));
     match expected {
         Some(0) => Some(format!("no pixels: {width} × {height}")),
+        Some(_) if width.max(height) > MAX_SIDE => {
+            Some(format!("{width} × {height} pixels exceed the maximum side of a PNG file, {MAX_SIDE}"))
+        }
         Some(expected) if expected == values => None,
         _ => Some(format!("{width} × {height} pixels need {planes} × {width} × {height} values, got {values}")),
     }

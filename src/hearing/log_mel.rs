@@ -38,7 +38,7 @@ impl LogMelConfig {
     /// The number of frames needed to cover all samples.
     #[must_use]
     pub fn frames(&self) -> usize {
-        1 + self.samples.saturating_sub(self.win_length).div_ceil(self.hop_length.max(1))
+        self.samples.saturating_sub(self.win_length).div_ceil(self.hop_length.max(1)).saturating_add(1)
     }
 
     /// Checks that the parameters are valid.
@@ -54,13 +54,17 @@ impl LogMelConfig {
             );
             return Err(Error::invalid("log mel.samples", reason));
         }
-        if hop_length == 0 || win_length == 0 || win_length > n_fft || n_fft > 1 << 20 || !n_fft.is_multiple_of(2) {
+        if win_length == 0 || win_length > n_fft || n_fft > 1 << 20 || !n_fft.is_multiple_of(2) {
             let reason = format!(
-                "hop_length and win_length must be above 0, and n_fft even, at least win_length and at most {}; got hop_length \
-                 {hop_length}, win_length {win_length} and n_fft {n_fft}",
+                "win_length must be above 0, and n_fft even, at least win_length and at most {}; got win_length {win_length} and \
+                 n_fft {n_fft}",
                 1 << 20
             );
             return Err(Error::invalid("log mel.win_length", reason));
+        }
+        if !(1..=samples).contains(&hop_length) {
+            let reason = format!("must be from 1 to the number of samples = {samples}, got {hop_length}");
+            return Err(Error::invalid("log mel.hop_length", reason));
         }
         if n_mels == 0 || n_mels > n_fft {
             let reason = format!("must be from 1 to n_fft = {n_fft}, got {n_mels}");

@@ -259,6 +259,8 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
+    use crate::engine::{Compiled, Evaluated};
+    use crate::network::{Builder, Input};
     use crate::ops::{ChannelAffine, vjp};
 
     /// An operation that returns too few values in one of the two directions.
@@ -294,6 +296,23 @@ mod tests {
         let y = WrongSize { forward: 0, backward: 1 }.apply(&x).unwrap();
         let error = vjp(&y, &y, &x).unwrap_err().to_string();
         assert!(error.contains("wrong size returned a gradient of 2 values, expected 3"), "{error}");
+    }
+
+    #[test]
+    fn a_compiled_output_of_the_wrong_size_is_nan() {
+        for (forward, backward) in [(1, 0), (0, 1)] {
+            let mut b = Builder::new("wrong size", Input::Image { shape: [1, 1, 3], resize: 1 });
+            let y = b.layer(WrongSize { forward, backward }, &[b.input()]).unwrap();
+            b.stage("y", y).unwrap();
+            let compiled = Compiled::new(&b.finish().unwrap(), "y").unwrap();
+            let evaluated = compiled.evaluate(&[1.0, 2.0, 3.0], |y, gradient| {
+                gradient.fill(1.0);
+                y.to_vec()
+            });
+            let Evaluated { gradient, value } = evaluated.unwrap();
+            let is_nan = |values: &[f32]| values.len() == 3 && values.iter().all(|v| v.is_nan());
+            assert_eq!((is_nan(&value), is_nan(&gradient)), (forward > 0, backward > 0), "{value:?} {gradient:?}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ impl FrozenOp for GlobalAvgPool {
 
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
         match shape {
-            &[batch, channels, height, width] if height * width > 0 => Ok(vec![batch, channels]),
+            &[batch, channels, height, width] if height > 0 && width > 0 => Ok(vec![batch, channels]),
             _ => Err(Error::shape("the input of global average pool", "[batch, channels, height, width]", shape)),
         }
     }

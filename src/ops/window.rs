@@ -154,7 +154,7 @@ impl Window {
                 return Err(Error::invalid("window", reason));
             }
             let span = self.span()[axis];
-            let padded = input[axis] + before + after;
+            let padded = input[axis].saturating_add(before + after);
             if input[axis] == 0 || padded < span {
                 let side = ["height", "width"][axis];
                 return Err(Error::invalid(
@@ -163,7 +163,8 @@ impl Window {
                 ));
             }
             output[axis] = (padded - span) / stride + 1;
-            if ceil && !(padded - span).is_multiple_of(stride) && output[axis] * stride < input[axis] + before {
+            let begins_inside = output[axis].saturating_mul(stride) < input[axis].saturating_add(before);
+            if ceil && !(padded - span).is_multiple_of(stride) && begins_inside {
                 output[axis] += 1;
             }
         }
@@ -240,6 +241,8 @@ mod tests {
             assert!(window.span().iter().all(|&span| span >= 3));
             assert!(window.output_ceil([9, 9]).is_err() && window.output([9, 9]).is_err(), "{window:?}");
         }
+        assert_eq!(Window::square(3).output_ceil([huge, huge]).unwrap(), [huge - 2; 2]);
+        assert_eq!(Window::square(1).padding(Padding::all(1)).output([huge, 1]).unwrap(), [huge, 3]);
         assert_eq!(Window::square(3).dilations([huge, 2]).span(), [huge, 5]);
         let _ = Padding::same([huge, 1], [huge, huge], [1, huge]);
     }

@@ -184,9 +184,18 @@ impl Image {
     /// Resizes the image (bicubic, with antialiasing).
     ///
     /// # Errors
-    /// As [`Image::resize_shorter_side`].
+    /// As [`Image::resize_shorter_side`], and when a wide image becomes so high that the old width times the new height exceeds that
+    /// number of pixels.
     pub fn resize(&self, width: usize, height: usize) -> Result<Self> {
         check_size(width, height)?;
+        // The height is resized first, which gives an image of the old width and the new height.
+        if self.width.saturating_mul(height) > MAX_PIXELS.max(self.width * self.height) {
+            let reason = format!(
+                "{} x {} pixels to {width} x {height} needs more than {MAX_PIXELS} pixels on the way; reduce the width first",
+                self.width, self.height
+            );
+            return Err(Error::invalid("resize", reason));
+        }
         if (width, height) == (self.width, self.height) {
             return Ok(self.clone());
         }

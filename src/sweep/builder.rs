@@ -189,6 +189,7 @@ impl std::fmt::Debug for Sweep {
 
 impl Plan {
     fn job(&self) -> Result<Job> {
+        self.check()?;
         let sources = Sources::from_plan(self)?;
         let manifest = Manifest::open_or_create(self, &sources)?;
         Job::new(manifest, sources, Some(&self.folder()), self.save_every()?)
@@ -223,6 +224,7 @@ impl Plan {
 
     /// The manifest and the sources, without creating the folder.
     fn resolve(&self) -> Result<(Manifest, Sources)> {
+        self.check()?;
         let sources = Sources::from_plan(self)?;
         let manifest = Manifest::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
         Ok((manifest, sources))

@@ -45,13 +45,14 @@ impl CostRow {
     /// The maximum time of one task; zero if the evaluation failed.
     #[must_use]
     pub fn task(&self) -> Duration {
-        self.evaluation.as_ref().map_or(Duration::ZERO, |time| time.mul_f64(self.evaluations as f64))
+        let seconds = |time: &Duration| from_seconds(time.as_secs_f64() * self.evaluations as f64);
+        self.evaluation.as_ref().map_or(Duration::ZERO, seconds)
     }
 
     /// The maximum time of all tasks in sequence.
     #[must_use]
     pub fn total(&self) -> Duration {
-        self.task().mul_f64(self.tasks as f64)
+        from_seconds(self.task().as_secs_f64() * self.tasks as f64)
     }
 }
 
@@ -91,16 +92,25 @@ impl Cost {
     /// The maximum time of the whole sweep on this machine.
     #[must_use]
     pub fn total(&self) -> Duration {
-        let work: Duration = self.rows.iter().map(CostRow::total).sum();
-        work.div_f64(self.workers.max(1) as f64)
+        from_seconds(self.work().as_secs_f64() / self.workers.max(1) as f64)
+    }
+
+    /// The maximum time of all tasks in sequence.
+    fn work(&self) -> Duration {
+        self.rows.iter().map(CostRow::total).fold(Duration::ZERO, Duration::saturating_add)
     }
 
     /// The maximum time of one Slurm job of the plan on a machine like this one.
     fn job(&self) -> Option<Duration> {
         let slurm = self.slurm.as_ref()?;
         let longest = self.rows.iter().map(CostRow::task).max()?;
-        Some(longest.mul_f64(slurm.tasks_per_job.div_ceil(slurm.cpus) as f64))
+        Some(from_seconds(longest.as_secs_f64() * slurm.tasks_per_job.div_ceil(slurm.cpus) as f64))
     }
+}
+
+/// A duration of this many seconds, or [`Duration::MAX`] if that is too long: a recipe may allow any number of steps.
+fn from_seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 /// Measures the time of one gradient evaluation of a task.
@@ -152,10 +162,30 @@ impl Show for Cost {
             let (tasks, evaluations) = (row.tasks.to_string(), row.evaluations.to_string());
             table.push([row.network.clone(), row.stage.clone(), tasks, evaluations, one, task, total]);
         }
-        let all = duration(self.rows.iter().map(CostRow::total).sum());
+        let all = duration(self.work());
         table.push(["all".into(), String::new(), tasks.to_string(), String::new(), String::new(), String::new(), all]);
         table.mime_bundles()
     }
 }
 
 crate::show_in_notebooks!(Cost);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unlimited_evaluations_take_the_longest_duration() {
+        let row = |evaluations| CostRow {
+            network: "net".into(),
+            stage: "conv1".into(),
+            tasks: 3,
+            evaluations,
+            evaluation: Ok(Duration::from_secs(2)),
+        };
+        assert_eq!((row(10).task(), row(10).total()), (Duration::from_secs(20), Duration::from_secs(60)));
+        let cost = Cost { rows: vec![row(usize::MAX), row(10)], workers: 1, slurm: None };
+        assert_eq!((cost.rows[0].task(), cost.total()), (Duration::MAX, Duration::MAX));
+        assert!(cost.mime_bundles()[0].plain().contains("conv1"));
+    }
+}

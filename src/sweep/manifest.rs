@@ -171,10 +171,14 @@ impl Manifest {
             return Err(damaged(&format!("its format is \"{}\", expected \"{FORMAT}\"", manifest.format)));
         }
         let valid = |entry: &NetworkEntry| {
-            entry.stimuli.iter().all(|&i| i < manifest.stimuli.len()) && !entry.stages.is_empty()
+            let exist = entry.stimuli.iter().all(|&i| i < manifest.stimuli.len());
+            exist && !entry.stimuli.is_empty() && !entry.stages.is_empty()
         };
+        if manifest.networks.is_empty() || manifest.seeds.is_empty() {
+            return Err(damaged(&"it has no network or no seed"));
+        }
         if !manifest.networks.iter().all(valid) {
-            return Err(damaged(&"a network refers to missing stimuli or has no stages"));
+            return Err(damaged(&"a network refers to missing stimuli, or has no stimuli or stages"));
         }
         Ok(Some(manifest))
     }
@@ -296,5 +300,26 @@ mod tests {
         let message = manifest.task(manifest.len()).unwrap_err().to_string();
         assert!(message.contains("0 to 179999"), "{message}");
         assert!(manifest.tasks_at(0, 1, 5).is_none(), "a stimulus that the network does not accept");
+    }
+
+    #[test]
+    fn a_file_without_tasks_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        large().write(&path).unwrap();
+        assert_eq!(Manifest::read(&path).unwrap(), Some(large()));
+        let edits: [fn(&mut Manifest); 4] = [
+            |manifest| manifest.networks.clear(),
+            |manifest| manifest.seeds.clear(),
+            |manifest| manifest.networks[1].stimuli.clear(),
+            |manifest| manifest.networks[1].stages.clear(),
+        ];
+        for edit in edits {
+            let mut manifest = large();
+            edit(&mut manifest);
+            manifest.write(&path).unwrap();
+            let message = Manifest::read(&path).unwrap_err().to_string();
+            assert!(message.contains("is damaged"), "{message}");
+        }
     }
 }

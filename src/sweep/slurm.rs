@@ -164,7 +164,7 @@ pub fn task_ranges(tasks: &[usize]) -> String {
     let mut found: Vec<(usize, usize)> = vec![];
     for &task in tasks {
         match found.last_mut() {
-            Some((_, last)) if *last + 1 == task => *last = task,
+            Some((_, last)) if last.checked_add(1) == Some(task) => *last = task,
             _ => found.push((task, task)),
         }
     }
@@ -189,10 +189,11 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 fn next_number(folder: &Path) -> Result<usize> {
     let mut last = 0;
     for file in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?.flatten() {
-        let stem = file.path().file_stem().and_then(|stem| stem.to_str()?.parse::<usize>().ok());
+        // A file with a larger number is not one of a submission.
+        let stem = file.path().file_stem().and_then(|stem| stem.to_str()?.parse::<u32>().ok());
         last = last.max(stem.unwrap_or(0));
     }
-    Ok(last + 1)
+    Ok(last as usize + 1)
 }
 
 /// Checks that no earlier submission is queued or running, because a second one would repeat its tasks.
@@ -246,6 +247,17 @@ mod tests {
     fn consecutive_tasks_are_a_range() {
         assert_eq!(task_ranges(&[3]), "3");
         assert_eq!(task_ranges(&[0, 1, 2, 5, 7, 8]), "0-2 5 7-8");
+        assert_eq!(task_ranges(&[usize::MAX, 0]), format!("{} 0", usize::MAX));
+    }
+
+    #[test]
+    fn submissions_are_numbered_after_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(next_number(folder.path()).unwrap(), 1);
+        for name in ["2.sh".to_owned(), "notes.txt".into(), format!("{}.sh", usize::MAX)] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(next_number(folder.path()).unwrap(), 3);
     }
 
     #[test]

@@ -83,9 +83,11 @@ impl Sources {
 
     /// Returns a network, loading it if it is not cached.
     pub fn network(&self, index: usize) -> Result<Network> {
-        let name = match &self.networks[index] {
-            Source::InMemory(_, network) => return Ok(network.clone()),
-            Source::Named(name) => name,
+        let name = match self.networks.get(index) {
+            Some(Source::InMemory(_, network)) => return Ok(network.clone()),
+            Some(Source::Named(name)) => name,
+            // A manifest that was edited by hand.
+            None => return Err(Error::invalid(format!("network {index} of study.json"), "is not in the plan")),
         };
         // The lock is held while loading, so that two workers do not load the same network.
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);

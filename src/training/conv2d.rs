@@ -111,9 +111,10 @@ impl CustomOp3 for Conv2dOp {
         y: &Tensor,
         gradient: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (shape, one) = (x.dims(), shape_of_one(x.dims()));
-        let batch = shape[0];
-        let (size, out_size) = (x.elem_count() / batch, y.elem_count() / batch);
+        let one = shape_of_one(x.dims());
+        // At least 1, for chunks of an empty batch.
+        let size_of_one = |tensor: &Tensor| (tensor.elem_count() / tensor.dims()[0].max(1)).max(1);
+        let (size, out_size) = (size_of_one(x), size_of_one(y));
         let plane: usize = y.dims()[2..].iter().product();
         let gradient = gradient.contiguous()?;
         with_values(x, |values| {

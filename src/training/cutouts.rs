@@ -64,13 +64,23 @@ impl Cutouts {
     /// Creates a generator of images of `side` x `side` pixels, from 24 to 72.
     ///
     /// # Errors
-    /// Fails for another side, and if the shipped photos cannot be read.
+    /// Fails for another side, and if the shipped photos cannot be read or are too small.
     pub fn new(side: usize) -> Result<Self> {
         if !(24..=72).contains(&side) {
             return Err(Error::invalid("side", format!("must be 24 to 72 pixels, got {side}; 48 is a good size")));
         }
         let photos = PHOTOS.iter().map(|(file, _)| Image::open(format!("photos/{file}.jpg")));
-        Ok(Self { side, photos: photos.collect::<Result<_>>()? })
+        Self::from_photos(side, photos.collect::<Result<_>>()?)
+    }
+
+    /// Checks the photos, because the working directory or `METAMERS_ASSETS` may have others with these names.
+    fn from_photos(side: usize, photos: Vec<Image>) -> Result<Self> {
+        if let Some(photo) = photos.iter().find(|photo| photo.width() / STRIPS < side || photo.height() < side) {
+            let (width, height) = (photo.width(), photo.height());
+            let reason = format!("must have at least {} x {side} pixels, got {width} x {height}", STRIPS * side);
+            return Err(Error::invalid(format!("photo \"{}\"", photo.name()), reason));
+        }
+        Ok(Self { side, photos })
     }
 
     /// Generates training images; the same seed gives the same bits. Materials come from the first and third quarter of each photo's
@@ -245,7 +255,7 @@ mod tests {
         // A photo whose pixels encode their column.
         let column = |i: usize| (i % 320) as f32 / 320.0;
         let ramp = Image::from_planes("ramp", 320, 80, (0..3 * 320 * 80).map(column).collect()).unwrap();
-        let cutouts = Cutouts { side: 72, photos: vec![ramp; PHOTOS.len()] };
+        let cutouts = Cutouts::from_photos(72, vec![ramp; PHOTOS.len()]).unwrap();
         let strips = |pictures: CutoutImages| {
             let middle = |image: &Image| (image.values()[36 * 72 + 36] * 320.0).round() as usize / (320 / STRIPS);
             // Only images with material in the middle; on the background, the channels differ.
@@ -261,5 +271,12 @@ mod tests {
     #[test]
     fn a_side_out_of_range_is_an_error() {
         assert!(Cutouts::new(8).unwrap_err().to_string().contains("24 to 72"));
+    }
+
+    #[test]
+    fn a_small_photo_is_an_error() {
+        let small = Image::from_planes("canyon", 96, 23, vec![0.5; 3 * 96 * 23]).unwrap();
+        let message = Cutouts::from_photos(24, vec![small]).unwrap_err().to_string();
+        assert_eq!(message, "photo \"canyon\": must have at least 96 x 24 pixels, got 96 x 23");
     }
 }

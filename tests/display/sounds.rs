@@ -229,3 +229,11 @@ fn a_saved_sound_opens_bit_identically() {
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("<audio controls") && page.contains("data:image/png;base64,"));
 }
+
+#[test]
+fn a_player_takes_any_sample_rate() {
+    for rate in [0, 1, u32::MAX] {
+        let player = metamers::display::Player::new("click", rate, vec![0.0, 0.5]);
+        assert!(player.html().contains("data:audio/wav;base64,"), "{rate} Hz");
+    }
+}

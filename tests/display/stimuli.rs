@@ -134,6 +134,9 @@ fn center_crop_keeps_the_center() {
     assert!(image.center_crop(6, 2).unwrap_err().to_string().contains("5 x 4"));
     assert!(image.resize(0, 3).is_err());
     assert!(image.resize_shorter_side(usize::MAX / 4).is_err());
+    let wide = Image::noise(1 << 20, 1, Noise::Uniform { low: 0.0, high: 1.0 }, 0).unwrap();
+    assert!(wide.resize(1, 1 << 20).unwrap_err().to_string().contains("reduce the width first"));
+    assert_eq!(wide.resize(16, 2).unwrap().values().len(), 3 * 16 * 2);
 }
 
 #[test]

@@ -211,3 +211,20 @@ fn a_missing_file_is_an_error_that_lists_the_searched_folders() {
     let message = Checkpoint::open("optional/none.safetensors").err().unwrap().to_string();
     assert!(message.contains("none.safetensors") && message.contains("shipped"), "{message}");
 }
+
+#[test]
+fn huge_shapes_are_errors_without_overflow() {
+    let random = Checkpoint::random(1);
+    for shape in [vec![usize::MAX, 2], vec![0, usize::MAX, 2], vec![1 << 40]] {
+        let message = random.tensor("x.weight", &shape).unwrap_err().to_string();
+        assert!(message.contains("tensor \"x.weight\""), "{message}");
+    }
+    // An empty tensor, whose other sides are not limited by the size of the file.
+    let header = r#"{"x":{"dtype":"F32","shape":[0,1099511627776,1099511627776],"data_offsets":[0,0]}}"#;
+    let bytes = [(header.len() as u64).to_le_bytes().as_slice(), header.as_bytes()].concat();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge.safetensors");
+    std::fs::write(&path, bytes).unwrap();
+    let message = Checkpoint::open(&path).unwrap_err().to_string();
+    assert!(message.contains("huge.safetensors") && message.contains("invalid shape"), "{message}");
+}

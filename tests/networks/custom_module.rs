@@ -1,5 +1,7 @@
 //! Networks from candle modules: they equal networks built from layers, and invalid modules and gradients are errors.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use metamers::candle::{D, Module};
 use metamers::candle_nn::{self, Conv2dConfig, VarBuilder, VarMap};
 use metamers::engine::Compiled;
@@ -136,7 +138,6 @@ fn gradients_equal_those_of_the_network_built_from_layers() {
 
 #[test]
 fn a_forward_pass_stops_at_the_requested_stage() {
-    use std::sync::atomic::{AtomicUsize, Ordering};
     static LATER_RUNS: AtomicUsize = AtomicUsize::new(0);
     let conv1 = conv(4, 3, 3, 1);
     let net = Network::from_module("mine", INPUT, move |x, mark| {
@@ -309,6 +310,21 @@ fn a_deep_network_is_accepted_with_a_small_gradient_error() {
     println!("off by {errors:?}");
     assert_eq!(errors.len(), 12);
     assert!(errors.iter().all(|&off| off < 0.02), "{errors:?}");
+}
+
+#[test]
+fn other_stages_in_a_later_run_are_an_error() {
+    for first in [1, 2, 3, 4, 10] {
+        let runs = AtomicUsize::new(0);
+        let message = rejection_of(move |x, mark| {
+            let x = mark.stage("a", (x * 2.0)?)?;
+            if runs.fetch_add(1, Ordering::Relaxed) < first {
+                return Ok(x);
+            }
+            mark.stage("b", (x + 1.0)?)
+        });
+        assert_contains(&message, &["marks other stages", "the same stages in every run"]);
+    }
 }
 
 #[test]

@@ -59,7 +59,8 @@ fn invalid_parameters_are_errors() {
     let good = LogMelConfig::efficient_word_net;
     let message = |config| LogMel::new(config).unwrap_err().to_string();
     assert!(message(LogMelConfig { win_length: 513, ..good() }).contains("log mel.win_length"));
-    assert!(message(LogMelConfig { hop_length: 0, ..good() }).contains("log mel.win_length"));
+    assert!(message(LogMelConfig { hop_length: 0, ..good() }).contains("log mel.hop_length"));
+    assert!(message(LogMelConfig { hop_length: usize::MAX, ..good() }).contains("log mel.hop_length"));
     assert!(message(LogMelConfig { n_fft: 511, ..good() }).contains("even"));
     assert!(message(LogMelConfig { samples: 0, ..good() }).contains("log mel.samples"));
     assert!(message(LogMelConfig { n_mels: 0, ..good() }).contains("log mel.n_mels"));

@@ -4,6 +4,11 @@ use super::Executor;
 use crate::engine::codegen::BufferView;
 use crate::ops::FrozenOp;
 
+/// Returns the values that an operation returned, or NaN if their number is wrong, because an instruction cannot return an error.
+fn values_or_nan(values: Vec<f32>, count: usize) -> Vec<f32> {
+    if values.len() == count { values } else { vec![f32::NAN; count] }
+}
+
 impl Executor {
     /// Runs an operation forward on `from`, or on the network's input without one, and saves its input and output.
     pub(super) fn reference(
@@ -20,7 +25,7 @@ impl Executor {
             Some(from) => self.nhwc_to_nchw(from, &mut input, None),
             None => input.copy_from_slice(&self.input),
         }
-        let output = op.forward(&input, shape);
+        let output = values_or_nan(op.forward(&input, shape), to.batch * to.channels * to.pixels());
         self.nchw_to_nhwc(&output, to, None);
         self.saved[saved] = (input, output);
     }
@@ -37,7 +42,7 @@ impl Executor {
         let mut cotangent = vec![0.0; from.batch * from.channels * from.pixels()];
         self.nhwc_to_nchw(from, &mut cotangent, None);
         let (input, output) = &self.saved[saved];
-        let gradient = op.backward(input, output, &cotangent, shape);
+        let gradient = values_or_nan(op.backward(input, output, &cotangent, shape), input.len());
         match to {
             Some(to) => self.nchw_to_nhwc(&gradient, to, None),
             None => self.gradient.iter_mut().zip(&gradient).for_each(|(sum, g)| *sum += g),

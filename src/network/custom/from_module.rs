@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::gradient_check::{ADVICE, GradientDeviation, gradient_deviations};
 use super::module::{CandleModule, Function, Inner, MarkedStage, StageMarker, digest, run_through};
-use super::module_check::{check_values, root_mean_square, windows};
+use super::module_check::{check_count, check_values, root_mean_square, windows};
 use crate::fs::sha256;
 use crate::network::forward::run_nodes;
 use crate::network::weights::{KNOWN_BY_VALUES, NOT_STATED};
@@ -158,10 +158,13 @@ impl Builder {
             let name = "end of the module".into();
             found.push(MarkedStage { name, clip: None, continued_with: end.id(), value: end });
         }
+        let count = found.len();
         let outputs = |x: &Tensor| -> Result<Vec<Tensor>> {
             let (marker, end) = run_through(&*function, x)?;
             let values = marker.marked.into_iter().map(|f| f.value);
-            Ok(values.chain(with_end.then_some(end)).collect())
+            let values: Vec<Tensor> = values.chain(with_end.then_some(end)).collect();
+            check_count(&values, count)?;
+            Ok(values)
         };
         check_values(&outputs, &probe, &found)?;
         let names: Vec<String> = found.iter().map(|f| f.name.clone()).collect();
@@ -203,6 +206,7 @@ impl Builder {
 
     /// The probe input of a module after a node: the node's output for noise, `[1, ..]`.
     fn probe(&self, at: NodeId) -> Result<Tensor> {
+        self.check_input()?;
         let mut random = ChaCha8Rng::seed_from_u64(PROBE_SEED);
         let mut uniform = |low: f32, high: f32, count: usize| -> Vec<f32> {
             (0..count).map(|_| low + (high - low) * random.random::<f32>()).collect()

@@ -104,8 +104,8 @@ pub(in crate::network) fn gradient_deviations(
     let mut worst: Vec<Option<GradientDeviation>> = vec![None; names.len()];
     for _ in 0..DIRECTIONS {
         let v: Vec<f64> = (0..count).map(|_| if random.random::<bool>() { 1.0 } else { -1.0 }).collect();
-        let measurements = measure(outputs, &x, &v, step_factor * rms, ROUNDING_EPSILONS * epsilon)?;
-        for (index, found) in measurements.into_iter().enumerate() {
+        let at_step = |h: f64| differences(outputs, &x, &v, h, ROUNDING_EPSILONS * epsilon);
+        for (index, found) in least_noise(at_step, step_factor * rms)?.into_iter().enumerate() {
             let Some(FiniteDifference { d, noise }) = found.filter(|found| found.noise < MAX_NOISE) else { continue };
             let size = dot(&d, &d);
             let along = (size - dot(&gradient(&values[index], &d, &at, &names[index])?, &v)).abs() / size;
@@ -150,19 +150,16 @@ struct FiniteDifference {
     noise: f64,
 }
 
-/// The Jacobian-vector product of each output along `v`, from the step with the least noise; `None` if nothing changes. `rounding`
-/// is the relative error of the values.
-fn measure(
-    outputs: &Outputs<'_>,
-    x: &Tensor,
-    v: &[f64],
+/// The finite difference of each output with the least noise, among those that `at_step` returns for [`STEP_SIZES`] relative to
+/// `scale`; `None` if nothing changes.
+fn least_noise(
+    at_step: impl Fn(f64) -> Result<Vec<Option<FiniteDifference>>>,
     scale: f64,
-    rounding: f64,
 ) -> Result<Vec<Option<FiniteDifference>>> {
     let mut best: Vec<Option<FiniteDifference>> = vec![];
     let mut before: Vec<Option<FiniteDifference>> = vec![];
     for fraction in STEP_SIZES {
-        let now = differences(outputs, x, v, fraction * scale, rounding)?;
+        let now = at_step(fraction * scale)?;
         best.resize_with(now.len(), || None);
         for ((best, before), now) in best.iter_mut().zip(&mut before).zip(&now) {
             let (Some(FiniteDifference { d, noise }), Some(longer)) = (before.take(), now) else { continue };
@@ -177,7 +174,8 @@ fn measure(
     Ok(best)
 }
 
-/// Central differences with step `h`; their noise is the rounding error.
+/// Central differences of each output along `v` with step `h`; their noise is the rounding error, from the relative error `rounding`
+/// of the values.
 fn differences(
     outputs: &Outputs<'_>,
     x: &Tensor,

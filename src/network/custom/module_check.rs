@@ -14,6 +14,14 @@ const COTANGENT_SEED: u64 = 7;
 /// Maximum difference between an input alone and in a batch, relative to the root mean square.
 const MAX_RELATIVE_DIFFERENCE: f64 = 1e-4;
 
+/// Checks that a run of a function marks as many stages as its first run, because the checks compare stages by their position.
+pub(in crate::network) fn check_count(values: &[Tensor], expected: usize) -> Result<()> {
+    match values.len() == expected {
+        true => Ok(()),
+        false => Err(Error::invalid("module", "marks other stages in another run; mark the same stages in every run")),
+    }
+}
+
 /// Checks that a function keeps the batch dimension, treats its inputs independently, and returns finite, reproducible values.
 pub(in crate::network) fn check_values(outputs: &Outputs<'_>, probe: &Tensor, found: &[MarkedStage]) -> Result<()> {
     let again = outputs(probe)?;
@@ -29,9 +37,6 @@ pub(in crate::network) fn check_values(outputs: &Outputs<'_>, probe: &Tensor, fo
             ));
         }
         crate::finite::check(|| format!("stage \"{}\", for noise,", stage.name), &values(&stage.value)?)?;
-    }
-    if again.len() != found.len() {
-        return Err(Error::invalid("module", "marks other stages at a second run; mark the same stages in every run"));
     }
     for (stage, again) in found.iter().zip(&again) {
         let bits = |t: &Tensor| -> Result<Vec<u32>> { Ok(values(t)?.into_iter().map(f32::to_bits).collect()) };
@@ -71,6 +76,9 @@ pub(in crate::network) fn windows(outputs: &Outputs<'_>, probe: &Tensor) -> Resu
 
 fn window(y: &Tensor, x: &Var) -> Result<Option<Window>> {
     let (&[_, channels, rows, columns], &[_, _, height, width]) = (y.dims(), x.dims()) else { return Ok(None) };
+    if y.elem_count() == 0 {
+        return Ok(None);
+    }
     let mut random = ChaCha8Rng::seed_from_u64(COTANGENT_SEED);
     let mut cotangent = vec![0.0f32; y.elem_count()];
     let middle = (rows / 2) * columns + columns / 2;

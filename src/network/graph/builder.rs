@@ -9,6 +9,9 @@ use crate::network::{Inner, Input, Network, Node, WeightsSource};
 use crate::ops::{AvgPool2d, ChannelAffine, Conv2d, GlobalAvgPool, Linear, Locality, MaxPool2d, Relu};
 use crate::{Error, Result};
 
+/// Maximum number of values of a node for one input.
+const MAX_VALUES: usize = 1 << 31;
+
 /// A node of a [`Builder`]'s graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeId(pub(crate) usize);
@@ -63,8 +66,9 @@ impl Builder {
     /// Adds a layer of any kind.
     ///
     /// # Errors
-    /// When the shapes of `inputs` do not match the layer.
+    /// When the shapes of `inputs` do not match the layer, and when the network's input or the output is empty or exceeds 2^31 values.
     pub fn layer(&mut self, layer: impl Into<Layer>, inputs: &[NodeId]) -> Result<NodeId> {
+        self.check_input()?;
         let layer = layer.into();
         let mut shapes = Vec::with_capacity(inputs.len());
         for id in inputs {
@@ -72,6 +76,7 @@ impl Builder {
             shapes.push(node.ok_or_else(|| Error::invalid("node", "comes from another builder"))?.shape.as_slice());
         }
         let shape = layer.output_shape(&shapes)?;
+        check_size(|| format!("the output of {}", layer.name()), &shape)?;
         let fields = inputs.iter().map(|id| self.nodes[id.0].field);
         let field = fields.reduce(ReceptiveField::union).unwrap_or(ReceptiveField::PIXEL);
         let field = match layer.locality() {
@@ -149,6 +154,11 @@ impl Builder {
         self.layer(Layer::Add, &[a, b])
     }
 
+    /// Checks the size of the input, which [`Builder::new`] cannot report.
+    pub(in crate::network) fn check_input(&self) -> Result<()> {
+        check_size(|| format!("the input of {}", self.name), &self.input.shape())
+    }
+
     /// Returns whether a node is a stage.
     pub(in crate::network) fn is_stage(&self, node: NodeId) -> bool {
         self.stages.iter().any(|stage| stage.node == node)
@@ -157,8 +167,9 @@ impl Builder {
     /// Makes a node a stage with this name. Name the stages in order from the input to the output.
     ///
     /// # Errors
-    /// When the name is taken.
+    /// When the name is taken, and when the network's input is empty or exceeds 2^31 values.
     pub fn stage(&mut self, name: impl Into<String>, node: NodeId) -> Result<()> {
+        self.check_input()?;
         let name = name.into();
         if self.stages.iter().any(|s| s.name == name) {
             return Err(Error::invalid("stage", format!("the name \"{name}\" is taken")));
@@ -211,6 +222,14 @@ impl std::fmt::Debug for Builder {
     }
 }
 
+/// Checks that a shape has from 1 to [`MAX_VALUES`] values, so that no size computed from it overflows.
+fn check_size(what: impl FnOnce() -> String, shape: &[usize]) -> Result<()> {
+    match shape.iter().try_fold(1usize, |all, &side| all.checked_mul(side)) {
+        Some(1..=MAX_VALUES) => Ok(()),
+        _ => Err(Error::shape(what(), format!("at least one and up to {MAX_VALUES} values"), shape)),
+    }
+}
+
 /// Checks that the last stage has one unit for each class.
 pub(in crate::network) fn check_classes(stages: &[Stage], classes: &[String]) -> Result<()> {
     match stages.last() {
@@ -232,4 +251,22 @@ pub(crate) fn ancestors(nodes: &[Node], last: NodeId) -> Vec<usize> {
         }
     }
     (0..=last.0).filter(|&index| needed[index]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_and_huge_inputs_are_errors_without_overflow() {
+        let huge = usize::MAX;
+        for shape in [[3, 0, 5], [3, 1 << 20, 1 << 20], [3, huge, 2], [huge, huge, huge]] {
+            let input = Input::Image { shape, resize: 1 };
+            let mut b = Builder::new("sizes", input.clone());
+            let message = b.layer(Relu::UNBOUNDED, &[b.input()]).unwrap_err().to_string();
+            assert!(message.starts_with("the input of sizes has shape"), "{message}");
+            assert!(b.stage("input", b.input()).is_err(), "{shape:?}");
+            assert!(Network::from_module("sizes", input, |x, _| Ok(x.clone())).is_err(), "{shape:?}");
+        }
+    }
 }

@@ -152,7 +152,11 @@ impl Layer {
             Self::Op(_) | Self::Module(_) => {
                 let batched: Vec<usize> = std::iter::once(1).chain(inputs[0].iter().copied()).collect();
                 let op = self.op().ok_or_else(|| Error::invalid(self.name(), "is not an operation"))?;
-                Ok(op.output_shape(&batched)?[1..].to_vec())
+                let output = op.output_shape(&batched)?;
+                match output.split_first() {
+                    Some((_, shape)) => Ok(shape.to_vec()),
+                    None => Err(Error::shape(format!("the output of {}", self.name()), "[batch, ..]", &output)),
+                }
             }
         }
     }

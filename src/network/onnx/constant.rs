@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::proto;
 use super::unsupported::ImportResult;
+use crate::network::weights::checked_volume;
 
 // `TensorProto.DataType`.
 const FLOAT: i32 = 1;
@@ -46,10 +47,10 @@ impl Constant {
                 .into());
         }
         let sizes: Option<Vec<usize>> = tensor.dims.iter().map(|&n| usize::try_from(n).ok()).collect();
-        let count = sizes.as_ref().and_then(|sizes| sizes.iter().try_fold(1usize, |all, &n| all.checked_mul(n)));
-        let (Some(sizes), Some(count)) = (sizes, count) else {
+        let Some(sizes) = sizes.filter(|sizes| checked_volume(sizes).is_some()) else {
             return Err(format!("has the invalid shape {:?}", tensor.dims).into());
         };
+        let count = sizes.iter().product::<usize>();
         let values = match tensor.data_type {
             INT64 | INT32 => Values::Ints(int_values(tensor)?.into()),
             _ => Values::Floats(float_values(tensor)?.into()),
@@ -134,5 +135,16 @@ fn chunks<const N: usize>(bytes: &[u8]) -> ImportResult<impl Iterator<Item = [u8
     match rest.is_empty() {
         true => Ok(chunks.iter().copied()),
         false => Err(format!("holds {} bytes, which is not a multiple of {N}", bytes.len()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_tensor_with_huge_sides_is_an_error() {
+        let tensor = proto::Tensor { dims: vec![0, 1 << 40, 1 << 40], data_type: FLOAT, ..Default::default() };
+        assert!(Constant::read(&tensor).is_err_and(|unsupported| unsupported.0.contains("invalid shape")));
     }
 }

@@ -7,12 +7,15 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
-use super::WeightsSource;
 use super::safetensors::WeightsFile;
+use super::{WeightsSource, checked_volume};
 use crate::fs::assets;
 use crate::fs::sha256::hex;
 use crate::ops::{ChannelAffine, Conv2d, Conv2dConfig, Linear};
 use crate::{Error, Result};
+
+/// Maximum number of values of a random tensor.
+const MAX_RANDOM_VALUES: usize = 1 << 31;
 
 /// The tensors of a weights file, by name; or, with [`Checkpoint::random`], the weights of an untrained network.
 ///
@@ -145,11 +148,16 @@ impl Checkpoint {
     /// The tensor with this name and shape.
     ///
     /// # Errors
-    /// When there is no such tensor, or it has another shape or values that are not finite.
+    /// When there is no such tensor, or it has another shape or values that are not finite; for random weights, when the shape exceeds 2^31
+    /// values.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let tensors = match &self.weights {
             Weights::File { tensors, .. } => tensors,
             Weights::Seed(seed, digest) => {
+                if checked_volume(shape).is_none_or(|values| values > MAX_RANDOM_VALUES) {
+                    let expected = format!("at most {MAX_RANDOM_VALUES} values");
+                    return Err(Error::shape(format!("tensor \"{name}\""), expected, shape));
+                }
                 let values = random_values(*seed, name, shape);
                 let mut digest = digest.lock().unwrap_or_else(PoisonError::into_inner);
                 values.iter().for_each(|v| digest.update(v.to_le_bytes()));

@@ -105,11 +105,14 @@ impl HubFile {
     /// verified on each call.
     ///
     /// # Errors
-    /// An invalid name; a server that is unreachable, silent or does not have the file; a file that is not cached when `HF_HUB_OFFLINE`
-    /// is set; a file with another SHA-256, which stays in the cache and is named in the message.
+    /// An invalid name; no cache folder without a home directory; a server that is unreachable, silent or does not have the file; a file
+    /// that is not cached when `HF_HUB_OFFLINE` is set; a file with another SHA-256, which stays in the cache and is named in the message.
     pub fn fetch(&self) -> Result<PathBuf> {
         self.check_names()?;
-        let cache = self.cache.clone().map_or_else(Cache::from_env, Cache::new);
+        let missing = || {
+            self.error("has no cache: there is no home directory; set HF_HOME, or a folder with HubFile::cache".into())
+        };
+        let cache = self.cache.clone().map(Cache::new).or_else(default_cache).ok_or_else(missing)?;
         let repo = Repo::with_revision(self.repository.clone(), RepoType::Model, self.revision.clone());
         let path = match cache.repo(repo.clone()).get(&self.file) {
             Some(path) => path,
@@ -158,9 +161,11 @@ impl HubFile {
 
     /// Downloads in a separate thread: the client has no timeout for a silent server.
     fn download(&self, cache: Cache, repo: Repo) -> Result<PathBuf> {
-        let mut builder = ApiBuilder::from_env().with_progress(false).with_cache_dir(cache.path().clone());
-        if let Some(endpoint) = &self.endpoint {
-            builder = builder.with_endpoint(endpoint.clone());
+        // The default cache holds the user's token.
+        let builder = ApiBuilder::from_cache(default_cache().unwrap_or_else(|| cache.clone()));
+        let mut builder = builder.with_progress(false).with_cache_dir(cache.path().clone());
+        if let Some(endpoint) = self.endpoint.clone().or_else(|| std::env::var("HF_ENDPOINT").ok()) {
+            builder = builder.with_endpoint(endpoint);
         }
         let (send, events) = mpsc::channel();
         let (file, progress) = (self.file.clone(), DownloadProgress(send.clone(), None));
@@ -232,6 +237,11 @@ impl std::fmt::Debug for HubFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "HubFile({} of {} at {})", self.file, self.repository, self.revision)
     }
+}
+
+/// The hub's default cache; `None` without `HF_HOME` and a home directory, where `Cache::from_env` would panic.
+fn default_cache() -> Option<Cache> {
+    (std::env::var("HF_HOME").is_ok() || std::env::home_dir().is_some()).then(Cache::from_env)
 }
 
 /// Returns whether the hub's environment variable forbids network access.

@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
 
-use super::pth;
+use super::{checked_volume, pth};
 use crate::fs::sha256;
 use crate::{Error, Result};
 
@@ -58,6 +58,9 @@ fn safetensors(path: &Path, bytes: &[u8]) -> Result<(HashMap<String, Tensor>, Ha
                 return Err(Error::file(path, reason));
             }
         };
+        if checked_volume(view.shape()).is_none() {
+            return Err(Error::file(path, format!("tensor \"{name}\" has the invalid shape {:?}", view.shape())));
+        }
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
         tensors.insert(name, tensor.to_dtype(DType::F32)?);
     }
