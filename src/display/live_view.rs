@@ -8,15 +8,15 @@ use super::{Live, Show};
 /// The minimum time between two updates, unless [`LiveView::with_interval`] sets another.
 const MIN_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The pause after an update, in multiples of the time it took: drawing takes at most a tenth of the time.
-const PAUSE_PER_COST: u32 = 9;
+/// The pause after an update, in multiples of the time it took: drawing takes at most a twentieth of the time.
+const PAUSE_PER_COST: u32 = 19;
 
 /// The number of final updates that may follow each other without a pause.
 const MAX_BURST: f64 = 8.0;
 
 /// A live output for long work, one in each cell, with a limit on the time that drawing takes.
 ///
-/// It is updated at most twice a second by default, and for at most a tenth of the time. The cost of the last drawing sets the next pause.
+/// It is updated at most twice a second by default, and for at most a twentieth of the time. The cost of the last drawing sets the next pause.
 pub(crate) struct LiveView {
     place: Arc<Live>,
     interval: Duration,

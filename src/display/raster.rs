@@ -196,6 +196,9 @@ fn to_bytes(pixel: [f32; 3]) -> Rgb {
     pixel.map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8)
 }
 
+/// Five times as fast as the best compression, for files 1 to 2 % larger.
+const COMPRESSION: CompressionType = CompressionType::Level(3);
+
 /// Encodes RGB pixels as a PNG file.
 ///
 /// Flat plots and enlarged pixels compress best without a filter, photos with the Up filter. PNG's adaptive filter gives files up to a seventh
@@ -203,7 +206,7 @@ fn to_bytes(pixel: [f32; 3]) -> Rgb {
 pub(crate) fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
     let with = |filter| {
         let mut file = Cursor::new(Vec::new());
-        PngEncoder::new_with_quality(&mut file, CompressionType::Best, filter)
+        PngEncoder::new_with_quality(&mut file, COMPRESSION, filter)
             .write_image(rgb, width as u32, height as u32, ExtendedColorType::Rgb8)
             .expect("the size is valid, and writing to memory cannot fail");
         file.into_inner()
