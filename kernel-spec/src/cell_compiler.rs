@@ -1,9 +1,8 @@
 //! Compilation of cells: by cargo for the first cell with given dependencies, then by rustc alone, with the arguments that cargo used.
 
 use crate::cell_runtime;
-use crate::kernel_dir::CONTROL_DIR;
 use crate::tool_cache::{ToolCache, ToolOutput};
-use crate::toolchain::{BUILD_DIR_VAR, NOT_FOUND_STATUS, real_tool, restore_environment, shim_dir};
+use crate::toolchain::{BUILD_DIR_VAR, CONTROL_DIR, NOT_FOUND_STATUS, real_tool, restore_environment, shim_dir};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

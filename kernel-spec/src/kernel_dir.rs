@@ -20,9 +20,6 @@ use std::process::{Command, Stdio};
 /// glibc's thresholds for returning memory to the system, in bytes. Returned memory costs page faults when the next tensor is allocated.
 const MALLOC_THRESHOLD: &str = "1073741824";
 
-/// Name of the directory for the supervisor's files in a build directory.
-pub const CONTROL_DIR: &str = "control";
-
 /// A kernel's build directory and its secrets.
 #[derive(Clone)]
 pub struct KernelDir {
@@ -49,7 +46,7 @@ impl KernelDir {
     }
 
     fn control_dir(&self) -> PathBuf {
-        self.path.join(CONTROL_DIR)
+        self.path.join(toolchain::CONTROL_DIR)
     }
 
     /// The file that keeps a built cell from being run.

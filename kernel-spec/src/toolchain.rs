@@ -7,6 +7,8 @@ use std::process::Command;
 pub const NOT_FOUND_STATUS: i32 = 127;
 /// Environment variable with the kernel's build directory.
 pub const BUILD_DIR_VAR: &str = "METAMERS_BUILD_DIR";
+/// Name of the directory for the supervisor's files in the build directory.
+pub const CONTROL_DIR: &str = "control";
 /// Directory of the shims in the build directory. Its layout is that of a cargo home, because rust-analyzer looks there first.
 const SHIM_DIR: &str = "shims/bin";
 /// Variables that the kernel changes, and those in which it keeps their original values.

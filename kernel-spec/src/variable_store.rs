@@ -28,7 +28,7 @@ impl VariableStore {
         self.put(name, Box::new(value));
     }
 
-    /// Whether a variable still has this type; if not, tells evcxr, which forgets the variable.
+    /// Returns whether a variable still has this type; if not, tells evcxr, which forgets the variable.
     pub fn check_variable<T: 'static>(&mut self, name: &str) -> bool {
         let changed = self.get(name).is_some_and(|value| !value.is::<T>());
         if changed {
