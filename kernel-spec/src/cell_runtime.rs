@@ -2,10 +2,8 @@
 //! compile it anew in every cell, for half of a cell's time.
 
 use crate::toolchain;
-use anyhow::{Context, Result};
-use std::io::Write;
+use anyhow::Result;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 const SOURCE: &str = include_str!("variable_store.rs");
 const CRATE: &str = "metamers_cell_runtime";
@@ -21,17 +19,8 @@ pub fn library(control_dir: &Path) -> PathBuf {
 
 /// Compiles the crate.
 pub fn build(control_dir: &Path) -> Result<()> {
-    let mut rustc = toolchain::real_tool("rustc")
-        .args(["--edition", "2024", "--crate-name", CRATE, "--crate-type", "rlib", "-Copt-level=3", "-o"])
-        .args([&library(control_dir), Path::new("-")])
-        .stdin(Stdio::piped())
-        .spawn()
-        .context("cannot run rustc")?;
-    if let Some(mut stdin) = rustc.stdin.take() {
-        stdin.write_all(SOURCE.as_bytes())?;
-    }
-    anyhow::ensure!(rustc.wait()?.success(), "rustc could not compile the cells' variable store; its errors are above");
-    Ok(())
+    let arguments = ["--crate-name", CRATE, "--crate-type", "rlib", "-Copt-level=3"];
+    toolchain::compile_source(SOURCE, &arguments, &library(control_dir))
 }
 
 /// The source of a cell with the crate in place of the module, line by line, so that positions in messages stay; `None` if the module

@@ -12,10 +12,9 @@ use anyhow::{Context, Result};
 use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// glibc's thresholds for returning memory to the system, in bytes. Returned memory costs page faults when the next tensor is allocated.
 const MALLOC_THRESHOLD: &str = "1073741824";
@@ -97,17 +96,8 @@ impl KernelDir {
 
     /// Compiles the flush library with rustc, because it must share the cells' standard library, which this program does not.
     fn build_flush_library(&self) -> Result<()> {
-        let mut rustc = toolchain::real_tool("rustc")
-            .args(["--edition", "2024", "--crate-name", "flush", "--crate-type", "cdylib", "-Cprefer-dynamic", "-o"])
-            .args([&self.control_dir().join(FLUSH_LIBRARY), Path::new("-")])
-            .stdin(Stdio::piped())
-            .spawn()
-            .context("cannot run rustc")?;
-        if let Some(mut stdin) = rustc.stdin.take() {
-            stdin.write_all(FLUSH_LIBRARY_SOURCE.as_bytes())?;
-        }
-        anyhow::ensure!(rustc.wait()?.success(), "rustc could not compile the flush library; its errors are above");
-        Ok(())
+        let arguments = ["--crate-name", "flush", "--crate-type", "cdylib", "-Cprefer-dynamic"];
+        toolchain::compile_source(FLUSH_LIBRARY_SOURCE, &arguments, &self.control_dir().join(FLUSH_LIBRARY))
     }
 
     /// Adds the library as a dependency and loads its prelude.

@@ -1,7 +1,9 @@
 //! The real `cargo`, `rustc` and `rustup`, and the environment variables with which the kernel hides them behind its shims.
 
+use anyhow::{Context, Result};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Exit status of a shell that does not find a command.
 pub const NOT_FOUND_STATUS: i32 = 127;
@@ -80,6 +82,22 @@ pub fn real_tool(name: &str) -> Command {
     let mut command = Command::new(find_tool(name));
     restore_environment(&mut command);
     command
+}
+
+/// Compiles a small crate that all cells share with the user's rustc, whose standard library the cells have.
+pub fn compile_source(source: &str, arguments: &[&str], output: &Path) -> Result<()> {
+    let mut rustc = real_tool("rustc")
+        .args(["--edition", "2024"])
+        .args(arguments)
+        .args([Path::new("-o"), output, Path::new("-")])
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("cannot run rustc")?;
+    if let Some(mut stdin) = rustc.stdin.take() {
+        stdin.write_all(source.as_bytes())?;
+    }
+    anyhow::ensure!(rustc.wait()?.success(), "rustc could not compile what the cells share; its errors are above");
+    Ok(())
 }
 
 /// The path of the real tool. A bare name would be searched in the PATH of this process, which starts with the shims.
