@@ -39,9 +39,11 @@ def tracked(*folders: str) -> list[Path]:
 
 def stage() -> None:
     """Gathers what the wheel installs below share/metamers."""
-    shutil.rmtree(STAGE, ignore_errors=True)
-    SHARE.mkdir(parents=True)
     packages = STAGE / "package"
+    # Wheels that were built for other targets stay in dist.
+    for folder in (STAGE / "data", packages):
+        shutil.rmtree(folder, ignore_errors=True)
+    SHARE.mkdir(parents=True)
     run(
         [
             "cargo",
