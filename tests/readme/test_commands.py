@@ -89,10 +89,17 @@ def opens_lab(test: unittest.TestCase, command: str) -> None:
             (Path(config) / "jupyter_server_config.json").write_text('{"ServerApp": {"allow_root": true}}')
             environment["JUPYTER_CONFIG_DIR"] = config
         # A browser that opens nothing: that JupyterLab works in one is tested in kernel-spec/tests/browser.
-        words = ["env", "BROWSER=true", *words]
+        # A shell starts its background jobs with Ctrl-C ignored.
+        words = ["env", "--default-signal=INT", "BROWSER=true", *words]
         nothing = subprocess.DEVNULL
         lab = subprocess.Popen(
-            words, cwd=ROOT, stdin=nothing, stdout=output, stderr=output, env=environment, start_new_session=True
+            words,
+            cwd=ROOT,
+            stdin=nothing,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            start_new_session=True,
         )
         try:
             page = wait_for_page(test, lab, output, port)
