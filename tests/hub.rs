@@ -18,6 +18,8 @@ use sha2::{Digest, Sha256};
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const MODEL: &str = "someone/resnet50";
 const FILE: &str = "model.safetensors";
+/// Leads from `blobs` or `snapshots` out of the cache.
+const ESCAPE: &str = "../../../escaped";
 
 /// The behavior of the server when it sends a file.
 #[derive(Clone, Copy, PartialEq)]
@@ -29,12 +31,23 @@ enum Behavior {
     Truncated,
     /// Accepts connections but sends nothing.
     Silent,
+    /// States an ETag that leaves the cache.
+    EvilEtag,
+    /// States an intact ETag first, and one that leaves the cache for the file itself.
+    ChangingEtag,
+    /// States a commit that leaves the cache.
+    EvilCommit,
+    /// Does not send the file without a token.
+    Private,
+    /// Redirects to a path without the prefix `/old`.
+    Moved,
 }
 
 /// A server of files by path, `/owner/name/resolve/revision/file`.
 struct Hub {
     url: String,
     requests: Arc<AtomicUsize>,
+    tokens: Arc<AtomicUsize>,
     behavior: Arc<Mutex<Behavior>>,
 }
 
@@ -43,14 +56,15 @@ impl Hub {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (requests, behavior) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Behavior::Intact)));
-        let (counted, shared_behavior) = (requests.clone(), behavior.clone());
+        let tokens = Arc::new(AtomicUsize::new(0));
+        let (counted, shared_behavior) = ([requests.clone(), tokens.clone()], behavior.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (files, counted, shared_behavior) = (files.clone(), counted.clone(), shared_behavior.clone());
                 std::thread::spawn(move || respond(stream, &files, &counted, &shared_behavior));
             }
         });
-        Self { url, requests, behavior }
+        Self { url, requests, tokens, behavior }
     }
 
     fn set_behavior(&self, behavior: Behavior) {
@@ -59,6 +73,11 @@ impl Hub {
 
     fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
+    }
+
+    /// The number of requests with a token.
+    fn tokens(&self) -> usize {
+        self.tokens.load(Ordering::SeqCst)
     }
 
     fn file(&self, cache: &Path) -> HubFile {
@@ -70,7 +89,7 @@ impl Hub {
 fn respond(
     stream: TcpStream,
     files: &HashMap<String, Vec<u8>>,
-    requests: &AtomicUsize,
+    [requests, tokens]: &[Arc<AtomicUsize>; 2],
     shared_behavior: &Mutex<Behavior>,
 ) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -88,6 +107,9 @@ fn respond(
             if reader.read_line(&mut header).unwrap_or(0) == 0 || header == "\r\n" {
                 break;
             }
+            if header.to_ascii_lowercase().starts_with("authorization:") {
+                tokens.fetch_add(1, Ordering::SeqCst);
+            }
             if let Some(range) = header.to_ascii_lowercase().strip_prefix("range: bytes=") {
                 let (first, last) = range.trim().split_once('-').unwrap();
                 from = first.parse().unwrap();
@@ -100,11 +122,26 @@ fn respond(
             std::thread::sleep(Duration::from_secs(60));
             return;
         }
+        if behavior == Behavior::Private {
+            let _ = to.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+            continue;
+        }
+        if let (Behavior::Moved, Some(new)) = (behavior, path.strip_prefix("/old")) {
+            let head = format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {new}\r\nContent-Length: 0\r\n\r\n");
+            let _ = to.write_all(head.as_bytes());
+            continue;
+        }
         let Some(bytes) = files.get(&path) else {
             let _ = to.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
             continue;
         };
         let etag: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let etag = match behavior {
+            Behavior::EvilEtag => ESCAPE.into(),
+            Behavior::ChangingEtag if to_end => ESCAPE.into(),
+            _ => etag,
+        };
+        let commit = if behavior == Behavior::EvilCommit { ESCAPE } else { COMMIT };
         let end = if to_end { bytes.len() } else { (from + 1).min(bytes.len()) };
         let mut part = bytes[from..end].to_vec();
         if behavior == Behavior::Corrupt && to_end {
@@ -113,7 +150,7 @@ fn respond(
         }
         let head = format!(
             "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {from}-{}/{}\r\nETag: \"{etag}\"\r\n\
-             X-Repo-Commit: {COMMIT}\r\n\r\n",
+             X-Repo-Commit: {commit}\r\n\r\n",
             part.len(),
             end - 1,
             bytes.len()
@@ -222,6 +259,42 @@ fn a_broken_download_is_an_error_and_can_be_repeated() {
 }
 
 #[test]
+fn names_from_the_server_cannot_leave_the_cache() {
+    let (hub, _) = small_hub();
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    for (behavior, what) in [(Behavior::EvilEtag, "ETag"), (Behavior::EvilCommit, "commit")] {
+        hub.set_behavior(behavior);
+        let message = hub.file(&cache).fetch().unwrap_err().to_string();
+        assert_contains(&message, &["the server's", what, ESCAPE, "cannot be a file name", "nothing was written"]);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{what}: something was written");
+    }
+    // The names are those of the first response, so a server cannot change them after they were checked.
+    hub.set_behavior(Behavior::ChangingEtag);
+    let path = hub.file(&cache).fetch().unwrap();
+    assert!(path.canonicalize().unwrap().starts_with(cache.canonicalize().unwrap()));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_moved_repository_is_followed() {
+    let (hub, bytes) = small_hub();
+    hub.set_behavior(Behavior::Moved);
+    let cache = tempfile::tempdir().unwrap();
+    let path = hub.file(cache.path()).endpoint(format!("{}/old", hub.url)).fetch().unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), bytes);
+}
+
+#[test]
+fn invalid_endpoints_are_errors() {
+    let cache = tempfile::tempdir().unwrap();
+    for endpoint in ["hub.example", "ftp://hub.example", "file:///etc", ""] {
+        let message = HubFile::new(MODEL, FILE).cache(cache.path()).endpoint(endpoint).fetch().unwrap_err().to_string();
+        assert_contains(&message, &["endpoint", endpoint, "https://"]);
+    }
+}
+
+#[test]
 fn missing_files_and_invalid_names_are_errors() {
     let (hub, _) = small_hub();
     let cache = tempfile::tempdir().unwrap();
@@ -292,4 +365,12 @@ fn environment_variables_set_endpoint_cache_and_offline_mode() {
     assert!(requests > 0);
     assert_contains(&fetch("1"), &["found"]);
     assert_eq!(hub.requests(), requests);
+    // A token never goes over http.
+    std::fs::write(home.path().join("token"), "hf_secret").unwrap();
+    std::fs::remove_dir_all(home.path().join("hub")).unwrap();
+    assert_contains(&fetch("0"), &["found"]);
+    std::fs::remove_dir_all(home.path().join("hub")).unwrap();
+    hub.set_behavior(Behavior::Private);
+    assert_contains(&fetch("0"), &["error", "401", "the token was not sent, because the endpoint is not https"]);
+    assert!(hub.requests() > requests && hub.tokens() == 0, "a token was sent over http");
 }

@@ -1,18 +1,17 @@
 //! Weights from the Hugging Face hub, with its cache and SHA-256 verification.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hf_hub::api::Progress;
-use hf_hub::api::sync::ApiBuilder;
-use hf_hub::{Cache, Repo, RepoType};
-
+use super::hub_cache::{HubCache, is_safe_name};
+use super::hub_client::HubClient;
 use crate::fs::sha256;
 use crate::{Error, Result};
 
 /// Default timeout for a silent server.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The hub's own server.
+const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
 /// A weights file on the Hugging Face hub: its repository, revision, name and expected SHA-256.
 ///
@@ -35,7 +34,11 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// | --- | --- |
 /// | `HF_HUB_OFFLINE=1` | uses the cache only, without network access |
 /// | `HF_ENDPOINT` | URL of a mirror, instead of `https://huggingface.co` |
-/// | `HF_HOME` | folder of the cache |
+/// | `HF_HOME` | folder of the cache and of the token that `hf auth login` stores |
+/// | `HF_HUB_DISABLE_IMPLICIT_TOKEN=1` | sends no token |
+///
+/// The token is sent over https alone, and only to the endpoint itself: a redirect to another server does not carry it. Names that a
+/// server states (commit, ETag) become file names in the cache only if they cannot leave its folder.
 ///
 /// The tests use a local server; downloads from the hub itself are untested.
 #[derive(Clone, PartialEq)]
@@ -105,47 +108,43 @@ impl HubFile {
     /// verified on each call.
     ///
     /// # Errors
-    /// An invalid name; no cache folder without a home directory; a server that is unreachable, silent or does not have the file; a file
-    /// that is not cached when `HF_HUB_OFFLINE` is set; a file with another SHA-256, which stays in the cache and is named in the message.
+    /// An invalid name or endpoint; no cache folder without a home directory; a server that is unreachable, silent, does not have the file
+    /// or states a commit or an ETag that is no file name; a file that is not cached when `HF_HUB_OFFLINE` is set; a file with another SHA-256, which stays in the cache and is named in the message.
     pub fn fetch(&self) -> Result<PathBuf> {
         self.check_names()?;
         let missing = || {
             self.error("has no cache: there is no home directory; set HF_HOME, or a folder with HubFile::cache".into())
         };
-        let cache = self.cache.clone().map(Cache::new).or_else(default_cache).ok_or_else(missing)?;
-        let repo = Repo::with_revision(self.repository.clone(), RepoType::Model, self.revision.clone());
-        let path = match cache.repo(repo.clone()).get(&self.file) {
+        let folder = self.cache.clone().or_else(HubCache::default_folder).ok_or_else(missing)?;
+        let cache = HubCache::new(&folder, &self.repository);
+        let path = match cache.find(&self.revision, &self.file) {
             Some(path) => path,
-            None if is_offline() => {
+            None if is_set("HF_HUB_OFFLINE") => {
                 let reason = format!(
                     "is not in the cache {}, and HF_HUB_OFFLINE forbids downloads; unset it, or fetch the file once on a machine \
                      with a network and copy that folder",
-                    cache.path().display()
+                    folder.display()
                 );
                 return Err(self.error(reason));
             }
-            None => self.download(cache, repo)?,
+            None => self.download(&cache)?,
         };
         self.check_sha256(&path)?;
         Ok(path)
     }
 
     fn check_names(&self) -> Result<()> {
-        let is_safe = |part: &str| {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            !part.is_empty() && part.chars().all(allowed) && !part.starts_with('.') && !part.contains("..")
-        };
         let parts: Vec<&str> = self.repository.split('/').collect();
-        if parts.len() > 2 || !parts.iter().all(|part| is_safe(part)) {
+        if parts.len() > 2 || !parts.iter().all(|part| is_safe_name(part)) {
             return Err(Error::invalid(
                 "repository",
                 format!("is not a valid \"owner/name\": \"{}\"", self.repository),
             ));
         }
-        if !self.file.split('/').all(is_safe) {
+        if !self.file.split('/').all(is_safe_name) {
             return Err(Error::invalid("file", format!("is not a valid file name in a repository: \"{}\"", self.file)));
         }
-        if !self.revision.split('/').all(is_safe) {
+        if !self.revision.split('/').all(is_safe_name) {
             return Err(Error::invalid(
                 "revision",
                 format!("is not a valid branch, tag or commit: \"{}\"", self.revision),
@@ -159,42 +158,28 @@ impl HubFile {
         }
     }
 
-    /// Downloads in a separate thread: the client has no timeout for a silent server.
-    fn download(&self, cache: Cache, repo: Repo) -> Result<PathBuf> {
-        // The default cache holds the user's token.
-        let builder = ApiBuilder::from_cache(default_cache().unwrap_or_else(|| cache.clone()));
-        let mut builder = builder.with_progress(false).with_cache_dir(cache.path().clone());
-        if let Some(endpoint) = self.endpoint.clone().or_else(|| std::env::var("HF_ENDPOINT").ok()) {
-            builder = builder.with_endpoint(endpoint);
-        }
-        let (send, events) = mpsc::channel();
-        let (file, progress) = (self.file.clone(), DownloadProgress(send.clone(), None));
-        std::thread::Builder::new()
-            .name("hub".into())
-            .spawn(move || {
-                let found = builder.build().and_then(|api| api.repo(repo).download_with_progress(&file, progress));
-                let _ = send.send(Event::Done(found.map_err(|e| e.to_string())));
-            })
-            .map_err(|e| self.error(format!("cannot be fetched: the download thread did not start ({e})")))?;
-        loop {
-            match events.recv_timeout(self.timeout) {
-                Ok(Event::Bytes) => {}
-                Ok(Event::Done(Ok(path))) => return Ok(path),
-                Ok(Event::Done(Err(reason))) => return Err(self.failed(&reason)),
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err(self.failed(&format!("the server sent nothing for {:.0?}", self.timeout)));
-                }
-                Err(RecvTimeoutError::Disconnected) => return Err(self.failed("the client panicked")),
-            }
-        }
+    fn download(&self, cache: &HubCache) -> Result<PathBuf> {
+        let endpoint = self.endpoint.clone().or_else(|| std::env::var("HF_ENDPOINT").ok());
+        let endpoint = endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.into());
+        let token = if is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN") { None } else { HubCache::token() };
+        let client =
+            HubClient::new(&endpoint, token, self.timeout).map_err(|reason| Error::invalid("endpoint", reason))?;
+        let Self { repository, file, revision, .. } = self;
+        client
+            .download(repository, revision, file, cache)
+            .map_err(|reason| self.failed(&reason, client.withholds_token()))
     }
 
-    fn failed(&self, reason: &str) -> Error {
+    fn failed(&self, reason: &str, token_withheld: bool) -> Error {
         let advice = match reason {
             r if r.contains("404") => "check the names of owner, repository, file and revision",
+            r if (r.contains("401") || r.contains("403")) && token_withheld => {
+                "the token was not sent, because the endpoint is not https; use an endpoint that is"
+            }
             r if r.contains("401") || r.contains("403") => {
                 "the repository is private, gated or misspelt; accept its terms on its web page, and log in with `hf auth login`"
             }
+            r if r.contains("cannot be a file name") => "use another server; nothing was written",
             _ => {
                 "is there a network? Without one, set HF_HUB_OFFLINE=1 to use cached files, or download the file elsewhere and \
                  give its path to the zoo's `_from` function"
@@ -239,42 +224,8 @@ impl std::fmt::Debug for HubFile {
     }
 }
 
-/// The hub's default cache; `None` without `HF_HOME` and a home directory, where `Cache::from_env` would panic.
-fn default_cache() -> Option<Cache> {
-    (std::env::var("HF_HOME").is_ok() || std::env::home_dir().is_some()).then(Cache::from_env)
-}
-
-/// Returns whether the hub's environment variable forbids network access.
-fn is_offline() -> bool {
-    let value = std::env::var("HF_HUB_OFFLINE").unwrap_or_default();
+/// Returns whether a boolean environment variable of the hub's tools is set to true.
+fn is_set(variable: &str) -> bool {
+    let value = std::env::var(variable).unwrap_or_default();
     ["1", "true", "yes", "on"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
-}
-
-enum Event {
-    Bytes,
-    Done(std::result::Result<PathBuf, String>),
-}
-
-/// Reports download progress to the waiting thread.
-struct DownloadProgress(Sender<Event>, Option<Instant>);
-
-impl DownloadProgress {
-    fn report(&mut self) {
-        if self.1.is_none_or(|last| last.elapsed() > Duration::from_millis(100)) {
-            let _ = self.0.send(Event::Bytes);
-            self.1 = Some(Instant::now());
-        }
-    }
-}
-
-impl Progress for DownloadProgress {
-    fn init(&mut self, _: usize, _: &str) {
-        self.report();
-    }
-
-    fn update(&mut self, _: usize) {
-        self.report();
-    }
-
-    fn finish(&mut self) {}
 }

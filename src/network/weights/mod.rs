@@ -3,6 +3,8 @@
 mod checkpoint;
 pub(super) mod fingerprint;
 mod hub;
+mod hub_cache;
+mod hub_client;
 mod pth;
 mod safetensors;
 mod source;
