@@ -1,35 +1,91 @@
 //! Atomic file writes: a file appears complete or not at all.
 
-use std::io::Write;
+use std::fs::TryLockError;
+use std::io::{Error as IoError, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
+use super::strays;
 use crate::{Error, Result};
 
 /// Maximum symlink depth before a loop is assumed; Linux has the same limit.
 const MAX_LINKS: usize = 40;
+/// Attempts to write the temporary file, which another process may take for a stray on file systems whose locks are local.
+const MAX_ATTEMPTS: usize = 3;
 
 /// Writes a file atomically: writes a temporary file in the same folder, then renames it, so that no reader sees an incomplete file, even
-/// after a crash.
+/// after a crash. Also removes the temporary files that killed processes left in the folder.
 ///
-/// A symlink is followed and stays a symlink. An existing file keeps its permissions.
+/// A symlink is followed and stays a symlink. An existing file keeps its permissions. Devices, pipes and sockets are not replaced.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |e: std::io::Error| Error::file(path, format!("cannot write the file ({e})")).with_source(e);
+    let failed = |e: IoError| Error::file(path, format!("cannot write the file ({e})")).with_source(e);
     let target = resolve_links(path).map_err(failed)?;
+    if std::fs::metadata(&target).is_ok_and(|existing| !existing.is_file() && !existing.is_dir()) {
+        return Err(Error::file(
+            path,
+            "is a device, a pipe or a socket, which a file would replace; save to another path",
+        ));
+    }
     let folder = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut builder = tempfile::Builder::new();
-    // The mode of any new file, before the umask is applied.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".metamers-").tempfile_in(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    if let Ok(existing) = std::fs::metadata(&target) {
-        file.as_file().set_permissions(existing.permissions()).map_err(failed)?;
+    strays::remove(folder);
+    let mut attempts = 1;
+    loop {
+        match replace(&target, folder, bytes) {
+            Err(e) if e.kind() == ErrorKind::NotFound && folder.is_dir() && attempts < MAX_ATTEMPTS => attempts += 1,
+            result => return result.map_err(failed),
+        }
     }
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(&target).map_err(|e| failed(e.error))?;
+}
+
+/// Writes a temporary file in `folder` and renames it to `target`.
+fn replace(target: &Path, folder: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = create_locked(folder)?;
+    file.write_all(bytes)?;
+    if let Ok(existing) = std::fs::metadata(target) {
+        file.as_file().set_permissions(existing.permissions())?;
+    }
+    file.as_file().sync_all()?;
+    // The lock ends when the file is closed, after it has its name.
+    let _file = file.persist(target).map_err(|e| e.error)?;
+    sync_folder(folder)
+}
+
+/// Creates a temporary file whose lock tells other processes that its writer lives.
+fn create_locked(folder: &Path) -> std::io::Result<NamedTempFile> {
+    loop {
+        let mut builder = tempfile::Builder::new();
+        // The mode of any new file, before the umask is applied.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.prefix(strays::PREFIX).tempfile_in(folder)?;
+        match file.as_file().try_lock() {
+            // A search for strays was faster and removes it.
+            Err(TryLockError::WouldBlock) => {}
+            Ok(()) if !file.path().exists() => {}
+            // On a file system without locks, no process takes it for a stray either.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
+        }
+    }
+}
+
+/// Writes a folder's entries to the disk, so that a rename survives a power failure. A folder that cannot be opened, or a file system
+/// that cannot do this, is left alone.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    let Ok(folder) = std::fs::File::open(folder) else { return Ok(()) };
+    match folder.sync_all() {
+        Err(e) if !matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Windows writes the entries of folders itself.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -42,7 +98,7 @@ fn resolve_links(path: &Path) -> std::io::Result<PathBuf> {
             Err(_) => return Ok(target),
         }
     }
-    Err(std::io::Error::other("symlink loop"))
+    Err(IoError::other("symlink loop"))
 }
 
 #[cfg(all(test, unix))]
@@ -105,6 +161,57 @@ mod tests {
         let cycle = folder.path().join("cycle");
         symlink("cycle", &cycle).unwrap();
         assert!(write(&cycle, b"x").unwrap_err().to_string().contains("symlink loop"));
+    }
+
+    #[test]
+    fn a_device_or_a_pipe_behind_a_link_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        symlink(&pipe, &link).unwrap();
+        let device = folder.path().join("device");
+        symlink("/dev/null", &device).unwrap();
+        for path in [&pipe, &link, &device] {
+            let message = write(path, b"x").unwrap_err().to_string();
+            assert!(message.contains("is a device, a pipe or a socket"), "{message}");
+        }
+        assert!(!fs::metadata(&pipe).unwrap().is_file() && !fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn the_next_write_removes_what_a_killed_process_left() {
+        // The child is killed while it holds its temporary file.
+        if let Some(folder) = std::env::var_os("METAMERS_TEST_KILLED") {
+            let mut file = create_locked(Path::new(&folder)).unwrap();
+            file.write_all(b"half").unwrap();
+            fs::write(Path::new(&folder).join("ready"), "").unwrap();
+            std::thread::sleep(std::time::Duration::from_secs(60));
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let strays = || {
+            let names = fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name());
+            names.filter(|name| name.to_string_lossy().starts_with(strays::PREFIX)).count()
+        };
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "fs::atomic::tests::the_next_write_removes_what_a_killed_process_left"])
+            .env("METAMERS_TEST_KILLED", folder.path())
+            .spawn()
+            .unwrap();
+        while !folder.path().join("ready").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let path = folder.path().join("file");
+        write(&path, b"one").unwrap();
+        assert_eq!(strays(), 1, "a writer that lives keeps its file");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // A folder is not searched again at once.
+        let start = std::time::Instant::now();
+        while strays() > 0 && start.elapsed().as_secs() < 10 {
+            write(&path, b"two").unwrap();
+        }
+        assert_eq!((strays(), fs::read(&path).unwrap().as_slice()), (0, b"two".as_slice()));
     }
 
     #[test]

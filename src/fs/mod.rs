@@ -4,4 +4,5 @@ pub(crate) mod assets;
 pub(crate) mod atomic;
 pub(crate) mod extension;
 pub(crate) mod sha256;
+mod strays;
 pub(crate) mod wav;
