@@ -100,6 +100,22 @@ fn exit_codes_distinguish_errors_usage_errors_and_missing_tasks() {
 }
 
 #[test]
+fn simultaneous_submissions_write_different_scripts() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = write_plan(folder.path(), "plan", 2);
+    let submit = || metamers(&["sweep", &plan, "--slurm", "--no-submit"]).stdout(Stdio::piped()).spawn().unwrap();
+    let children = [submit(), submit(), submit()];
+    let outputs = children.map(|child| String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap());
+    for number in 1..=3 {
+        let script = folder.path().join(format!("plan/slurm/{number}.sh"));
+        let text = std::fs::read_to_string(&script).unwrap();
+        assert!(text.contains(&format!("{number}.tasks")), "{text}");
+        let named = outputs.iter().filter(|output| output.contains(&format!("/{number}.sh written"))).count();
+        assert_eq!(named, 1, "one submission has the number {number}: {outputs:?}");
+    }
+}
+
+#[test]
 fn list_prints_networks_and_stages() {
     let (code, text) = output(&["list"]);
     assert!(code == Some(0) && text.contains("cochcnn_words\n") && text.contains("resnet50:FILE\n"), "{text}");

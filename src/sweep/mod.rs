@@ -40,6 +40,7 @@ mod row;
 mod slurm;
 mod sources;
 mod store;
+mod submission_folder;
 mod task;
 mod workers;
 

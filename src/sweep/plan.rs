@@ -199,9 +199,14 @@ impl Plan {
 
     /// The interval at which a running task is saved.
     pub(super) fn save_every(&self) -> Result<Duration> {
-        let invalid = |_| Error::invalid("save_seconds", "must be a number of seconds of at least 0");
-        self.save_seconds
-            .map_or(Ok(DEFAULT_SAVE_INTERVAL), |seconds| Duration::try_from_secs_f64(seconds).map_err(invalid))
+        let Some(seconds) = self.save_seconds else { return Ok(DEFAULT_SAVE_INTERVAL) };
+        let interval = Duration::try_from_secs_f64(seconds).ok().filter(|interval| !interval.is_zero());
+        interval.ok_or_else(|| {
+            Error::invalid(
+                "save_seconds",
+                format!("must be a number of seconds above 0, got {seconds}; the default is 15"),
+            )
+        })
     }
 
     /// The folder of the results.

@@ -163,7 +163,8 @@ impl SweepResults {
     }
 
     /// The rows as CSV with a header, in task order and with exact numbers. The text is reproducible: it does not depend on the
-    /// machine or the time.
+    /// machine or the time. A name or an error that a spreadsheet would take for a formula, because it begins with `=`, `+`, `-` or `@`,
+    /// has a `'` before it.
     ///
     /// # Errors
     /// Infallible in practice; the `Result` comes from the CSV writer.

@@ -105,30 +105,53 @@ impl Row {
         "error",
     ];
 
-    /// The cells in the order of [`Row::COLUMNS`]; missing values are empty.
+    /// The cells in the order of [`Row::COLUMNS`]; missing values are empty. A text that a spreadsheet would take for a formula has a `'`
+    /// before it.
     pub(super) fn cells(&self) -> [String; 17] {
         fn cell(value: Option<impl ToString>) -> String {
             value.map_or_else(String::new, |v| v.to_string())
         }
+        let text = escape_formula;
         let measure = |field: fn(&Similarity) -> Option<f64>| cell(self.similarity.as_ref().and_then(field));
         [
             self.task.to_string(),
-            self.network.clone(),
-            self.stage.clone(),
-            self.stimulus.clone(),
+            text(&self.network),
+            text(&self.stage),
+            text(&self.stimulus),
             self.seed.to_string(),
-            self.recipe.clone(),
+            text(&self.recipe),
             self.steps.to_string(),
             self.evaluations.to_string(),
             cell(self.stop_reason),
             measure(|s| s.snr_db),
             measure(|s| s.spearman),
             measure(|s| s.pearson),
-            cell(self.original_class.as_ref()),
-            cell(self.metamer_class.as_ref()),
+            cell(self.original_class.as_deref().map(text)),
+            cell(self.metamer_class.as_deref().map(text)),
             cell(self.same_class),
             cell(self.outcome),
-            cell(self.error.as_ref()),
+            cell(self.error.as_deref().map(text)),
         ]
+    }
+}
+
+/// Puts a `'` before a text that a spreadsheet would take for a formula.
+fn escape_formula(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    if is_formula { format!("'{text}") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_are_formulas_are_escaped() {
+        for text in ["=1+1", "+x", "-block", "@SUM(A1)", "\t=1"] {
+            assert_eq!(escape_formula(text), format!("'{text}"));
+        }
+        for text in ["", "block5", "a=b", "'quoted'", " =1"] {
+            assert_eq!(escape_formula(text), text);
+        }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::job::Job;
 use super::plan::Plan;
+use super::submission_folder::SubmissionFolder;
 use crate::{Error, Result};
 
 /// Slurm's default `MaxArraySize`.
@@ -101,10 +102,11 @@ impl std::fmt::Display for Submission {
 /// Writes the scripts for the missing tasks and submits them if requested; `None` if no task is missing.
 pub(super) fn submit(plan: &Plan, job: &Job, program: &Path, submit: Submit) -> Result<Option<Submission>> {
     let slurm = plan.slurm.clone().unwrap_or_default();
-    let folder = absolute(&plan.folder())?.join("slurm");
-    std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
+    // Locked to the end, so that a second submission finds the jobs of this one in the queue.
+    let locked = SubmissionFolder::lock(&absolute(&plan.folder())?.join("slurm"))?;
+    let folder = locked.path();
     if submit == Submit::Now {
-        check_queue_is_empty(&folder)?;
+        check_queue_is_empty(folder)?;
     }
     let missing = job.results()?.missing();
     if missing.is_empty() {
@@ -112,7 +114,8 @@ pub(super) fn submit(plan: &Plan, job: &Job, program: &Path, submit: Submit) -> 
     }
     let elements: Vec<String> = missing.chunks(slurm.tasks_per_job).map(task_ranges).collect();
     let mut submission = Submission { scripts: vec![], jobs: vec![], tasks: missing.len(), elements: elements.len() };
-    for (number, array) in (next_number(&folder)?..).zip(elements.chunks(max_array_size())) {
+    for array in elements.chunks(max_array_size()) {
+        let number = locked.reserve_number()?;
         let (tasks, script) = (folder.join(format!("{number}.tasks")), folder.join(format!("{number}.sh")));
         crate::fs::atomic::write(&tasks, (array.join("\n") + "\n").as_bytes())?;
         let text = script_text(&slurm, array.len(), &absolute(program)?, &absolute(&plan.file)?, &tasks)?;
@@ -185,17 +188,6 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|e| Error::io(path, e))
 }
 
-/// The first number after those of earlier submissions.
-fn next_number(folder: &Path) -> Result<usize> {
-    let mut last = 0;
-    for file in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?.flatten() {
-        // A file with a larger number is not one of a submission.
-        let stem = file.path().file_stem().and_then(|stem| stem.to_str()?.parse::<u32>().ok());
-        last = last.max(stem.unwrap_or(0));
-    }
-    Ok(last as usize + 1)
-}
-
 /// Checks that no earlier submission is queued or running, because a second one would repeat its tasks.
 fn check_queue_is_empty(folder: &Path) -> Result<()> {
     for file in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?.flatten() {
@@ -248,16 +240,6 @@ mod tests {
         assert_eq!(task_ranges(&[3]), "3");
         assert_eq!(task_ranges(&[0, 1, 2, 5, 7, 8]), "0-2 5 7-8");
         assert_eq!(task_ranges(&[usize::MAX, 0]), format!("{} 0", usize::MAX));
-    }
-
-    #[test]
-    fn submissions_are_numbered_after_the_last() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(next_number(folder.path()).unwrap(), 1);
-        for name in ["2.sh".to_owned(), "notes.txt".into(), format!("{}.sh", usize::MAX)] {
-            std::fs::write(folder.path().join(name), "").unwrap();
-        }
-        assert_eq!(next_number(folder.path()).unwrap(), 3);
     }
 
     #[test]

@@ -148,11 +148,11 @@ fn from_csv(bytes: &[u8]) -> std::result::Result<Vec<Participant>, String> {
         let answer = Answer {
             block: line.block,
             trial: line.trial,
-            stimulus: line.stimulus,
-            condition: line.condition,
+            stimulus: unescape_formula(line.stimulus),
+            condition: unescape_formula(line.condition),
             condition_index: line.condition_index,
-            correct_answer: line.right,
-            answer: line.answer,
+            correct_answer: unescape_formula(line.right),
+            answer: line.answer.map(unescape_formula),
             response_ms: line.response_ms,
             shown_ms: line.shown_ms,
             frame_ms: line.frame_ms,
@@ -163,7 +163,7 @@ fn from_csv(bytes: &[u8]) -> std::result::Result<Vec<Participant>, String> {
             Some(person) => person.answers.push(answer),
             None => people.push(Participant {
                 session: line.session,
-                participant: line.participant,
+                participant: unescape_formula(line.participant),
                 task: line.task,
                 kind: line.kind,
                 choices: line.choices,
@@ -173,4 +173,10 @@ fn from_csv(bytes: &[u8]) -> std::result::Result<Vec<Participant>, String> {
         }
     }
     Ok(people)
+}
+
+/// Removes the `'` that the page puts before a text that a spreadsheet would take for a formula.
+fn unescape_formula(text: String) -> String {
+    let escaped = text.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']));
+    escaped.map(str::to_owned).unwrap_or(text)
 }

@@ -296,6 +296,17 @@ fn json_and_csv_files_of_a_session_are_equal_and_counted_once() {
 }
 
 #[test]
+fn texts_that_the_page_escapes_for_spreadsheets_are_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    std::fs::write(&path, CSV.replace(",1,b,stem,", ",1,'=1+1,'-stem,").replace("0f,,", "0f,'-x,")).unwrap();
+    let answers = Answers::open(&path).unwrap();
+    let person = &answers.participants()[0];
+    let answer = &person.answers[1];
+    assert_eq!((person.name(), &*answer.stimulus, &*answer.condition), ("-x", "=1+1", "-stem"));
+}
+
+#[test]
 fn invalid_files_are_errors_that_name_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let error = |name: &str, content: &str| {

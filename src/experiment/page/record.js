@@ -42,11 +42,12 @@ function toRecord(state) {
   };
 }
 
-// The content of the CSV file: a line for each answer.
+// The content of the CSV file: a line for each answer. A text that a spreadsheet would take for a formula has a ' before it.
 function toCsv(state) {
   const all = toRecord(state);
   const cell = value => {
-    const text = value === null || value === undefined ? "" : String(value);
+    const plain = value === null || value === undefined ? "" : String(value);
+    const text = typeof value === "string" && /^[=+\-@\t\r\n]/.test(plain) ? `'${plain}` : plain;
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const line = answer => COLUMNS.map(name => cell(name in answer ? answer[name] : all[name])).join(",");
