@@ -12,6 +12,10 @@ use crate::{Error, Result};
 /// Maximum number of pixels of several pictures in one file; as bytes they take 3 GB.
 const MAX_PIXELS: u64 = 1 << 30;
 
+/// Content security policy of a page, which runs no script, loads nothing and sends nothing.
+const POLICY: &str = "default-src 'none'; img-src data:; media-src data:; font-src data:; style-src 'unsafe-inline'; \
+                      base-uri 'none'; form-action 'none'";
+
 /// Writes `bundles` to `path`; the extension selects the format.
 pub(crate) fn export(bundles: &[MimeBundle], path: &Path) -> Result<()> {
     let bytes = match crate::fs::extension::lowercase_extension(path).as_str() {
@@ -48,6 +52,7 @@ fn page(bundles: &[MimeBundle], title: &str) -> String {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <title>{}</title>
 <style>
 body {{ margin: 1.5rem auto; padding: 0 1rem; max-width: 60rem; background: #fff; color: #222; font: 1rem/1.5 system-ui, sans-serif; }}

@@ -33,8 +33,8 @@ pub trait Show {
         show_bundles(&self.mime_bundles());
     }
 
-    /// Writes the representation to a file; the extension selects the format: `.html` is a self-contained page, `.png` the picture
-    /// (several are stacked), `.txt` the text. The file is written atomically.
+    /// Writes the representation to a file; the extension selects the format: `.html` is a self-contained page that runs no
+    /// script and loads nothing, `.png` the picture (several are stacked), `.txt` the text. The file is written atomically.
     ///
     /// # Errors
     /// [`Error::File`](crate::Error::File) for another extension, for `.png` if there is no picture, and when the file cannot be written.

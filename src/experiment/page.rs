@@ -1,6 +1,7 @@
 //! The HTML page of the experiment.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use sha2::{Digest, Sha256};
 
 use super::{Item, Timing};
 use crate::display::{Raster, escape};
@@ -10,6 +11,7 @@ use crate::{Error, Result};
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = concat!(
+    "\n\"use strict\";\n",
     include_str!("page/random.js"),
     include_str!("page/present.js"),
     include_str!("page/choose.js"),
@@ -88,8 +90,13 @@ impl Content {
         self.fingerprint = crate::fs::sha256::hex_digest(json(&self)?.as_bytes())[..12].into();
         // In JSON, `<` occurs only in strings. Escaped, it cannot end the script or start a comment.
         let task = json(&self)?.replace('<', "\\u003c");
-        let parts =
-            [("title", escape(&self.title)), ("style", STYLE.into()), ("script", SCRIPT.into()), ("task", task)];
+        let parts = [
+            ("title", escape(&self.title)),
+            ("style", STYLE.into()),
+            ("script_sha256", STANDARD.encode(Sha256::digest(SCRIPT))),
+            ("script", SCRIPT.into()),
+            ("task", task),
+        ];
         Ok((fill_template(PAGE, &parts), self))
     }
 }

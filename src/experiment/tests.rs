@@ -108,8 +108,14 @@ fn texts_are_escaped() {
 
 #[test]
 fn the_page_loads_and_sends_no_data() {
+    use sha2::Digest;
     let page = builder(2).build().unwrap().page().to_owned();
-    assert!(page.contains("default-src 'none'"));
+    for directive in ["default-src 'none'", "base-uri 'none'", "form-action 'none'"] {
+        assert!(page.contains(directive), "{directive}");
+    }
+    let script = page.split("<script>").nth(1).unwrap().split("</script>").next().unwrap();
+    let hash = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, sha2::Sha256::digest(script));
+    assert!(page.contains(&format!("script-src 'sha256-{hash}';")), "no other script may run");
     for word in ["http://", "https://", "fetch(", "XMLHttpRequest", "sendBeacon", "WebSocket", "import(", "eval("] {
         assert!(!page.contains(word), "{word}");
     }

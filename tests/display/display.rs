@@ -335,6 +335,11 @@ fn an_exported_page_is_self_contained() {
     figure.export(&path).unwrap();
     let page = std::fs::read_to_string(&path).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>"));
+    let policy = page.split("Content-Security-Policy\" content=\"").nth(1).unwrap().split('"').next().unwrap();
+    for directive in ["default-src 'none'", "base-uri 'none'", "form-action 'none'"] {
+        assert!(policy.contains(directive), "{directive} is not in {policy}");
+    }
+    assert!(!policy.contains("script-src"), "scripts fall back to default-src");
     assert!(page.contains("width=device-width"));
     assert!(page.contains(r#"alt="Panda &quot;&lt;i&gt;&quot; &amp; metamer""#), "no alternative text");
     assert!(

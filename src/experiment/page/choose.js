@@ -16,7 +16,7 @@ function askByButtons(place, choices, done) {
   const grid = element("div", { className: "choices", role: "group", tabIndex: -1, "aria-label": "Choices. Move with the arrow keys or first letters, and select with Enter." }, ...buttons);
   let typed = "";
   let lastKey = 0;
-  grid.onkeydown = event => {
+  screenKeys = event => {
     const at = buttons.indexOf(document.activeElement);
     const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 4, ArrowUp: -4, Home: -at, End: buttons.length - 1 - at }[event.key];
     let to = -1;
@@ -60,14 +60,23 @@ function askByTyping(place, choices, done) {
     return found;
   };
   field.oninput = list;
-  field.onkeydown = event => {
-    if (event.key !== "Enter") return;
-    event.preventDefault();
+  const submit = () => {
     const found = list();
     const exact = choices.find(word => normalize(word) === normalize(field.value));
     if (exact !== undefined) done(exact);
     else if (found.length === 1) done(found[0]);
     else announce(found.length === 0 ? noMatch : "Several words match. Please choose one.");
+  };
+  screenKeys = event => {
+    if (event.ctrlKey || event.metaKey || event.altKey || (isButton(event.target) && (event.key === "Enter" || event.key === " "))) return;
+    if (event.key === "Enter") {
+      event.preventDefault();
+      submit();
+    } else if (event.target !== field && (event.key.length === 1 || event.key === "Backspace")) {
+      // The letter goes to the element that has the focus when the handler returns.
+      field.focus({ preventScroll: true });
+      field.setSelectionRange(field.value.length, field.value.length);
+    }
   };
   place.append(element("label", {}, "Type the word, or its first letters", field), words);
   field.focus({ preventScroll: true });

@@ -65,6 +65,7 @@ function ask(number, count, canStop) {
     const start = performance.now();
     const answered = word => {
       const response_ms = performance.now() - start;
+      screenKeys = null;
       screenElement.replaceChildren();
       done({ answer: word, response_ms });
     };

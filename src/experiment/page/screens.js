@@ -2,8 +2,26 @@
 
 const screenElement = document.getElementById("screen");
 
+// The handler of the current screen's keys, which works wherever the focus is, for instance after a click beside the buttons.
+let screenKeys = null;
+const isButton = node => node instanceof HTMLButtonElement;
+document.addEventListener("keydown", event => {
+  // A key that is held down does not run through several screens.
+  if (event.repeat && isButton(event.target) && (event.key === "Enter" || event.key === " ")) event.preventDefault();
+  else if (!event.defaultPrevented && !event.isComposing) screenKeys?.(event);
+});
+
+// Returns a handler that presses a button on Enter, except in an element that has its own use for Enter.
+const pressOnEnter = target => event => {
+  if (event.key !== "Enter" || event.repeat || target.disabled) return;
+  if (event.target instanceof Element && event.target.closest("button, a, summary, textarea, input[type=text]")) return;
+  event.preventDefault();
+  target.click();
+};
+
 // Shows a screen and focuses its heading, where screen readers start to read.
 function showScreen(title, ...children) {
+  screenKeys = null;
   const heading = element("h1", { tabIndex: -1, textContent: title });
   screenElement.replaceChildren(heading, ...children);
   window.scrollTo(0, 0);
@@ -18,6 +36,7 @@ const buttonPress = words => new Promise(done => {
   const next = button(words, () => done(), "main");
   screenElement.append(element("div", { className: "row" }, next));
   next.focus({ preventScroll: true });
+  screenKeys = pressOnEnter(next);
 });
 
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
@@ -95,8 +114,10 @@ function showStart() {
     parts.push(element("p", { className: "notice", textContent: "This browser cannot store your answers. Please do not reload or close this page before you have saved them." }));
   }
   if (state !== null) {
+    const next = button(state.complete ? "Go to my answers" : "Continue", () => state.complete ? showEnd() : runExperiment(), "main");
     showScreen(task.title, text(`Welcome back. You have given ${counted(state.answers.length, "answer")} so far; your progress is stored in this browser.`),
-      element("div", { className: "row" }, button(state.complete ? "Go to my answers" : "Continue", () => state.complete ? showEnd() : runExperiment(), "main"), startOverButton()));
+      element("div", { className: "row" }, next, startOverButton()));
+    screenKeys = pressOnEnter(next);
     return;
   }
   parts.push(text(instructions()));
@@ -121,4 +142,5 @@ function showStart() {
   code.onkeydown = event => { if (event.key === "Enter" && !begin.disabled) begin.click(); };
   check();
   showScreen(task.title, ...parts, element("div", { className: "row" }, begin));
+  screenKeys = pressOnEnter(begin);
 }
