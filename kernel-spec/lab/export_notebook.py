@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
+import failures
+from failures import LabError, reason
 
-import notebook_files
-from notebook_files import report_error
-from page import MissingFileError, render
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def main() -> int:
@@ -19,31 +20,49 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="a folder; or, for one notebook, a file with the extension .html")
     arguments = parser.parse_args()
     pages = page_paths(arguments.notebooks, arguments.out)
-    if pages is None:
-        return report_error("--out is a file, but there are several notebooks; pass a folder")
     for notebook, target in pages.items():
-        try:
-            content = nbformat.read(notebook, as_version=4)
-        except Exception as error:
-            return report_error(f"{notebook} is not a notebook ({error})")
-        try:
-            html = render(content, notebook, target, pages)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            notebook_files.write_atomic(target, html)
-        except MissingFileError as error:
-            return report_error(f"{notebook}: {error}")
-        except OSError as error:
-            return report_error(f"{target} cannot be written ({error.strerror})")
-        print(f"{target}: {len(html.encode()) / 1e6:.1f} MB")
+        export(notebook, target, pages)
     return 0
 
 
-def page_paths(notebooks: list[Path], out: Path | None) -> dict[Path, Path] | None:
-    """Maps each notebook to its page, by default beside the notebook; None if several notebooks share one file."""
+def page_paths(notebooks: list[Path], out: Path | None) -> dict[Path, Path]:
+    """Maps each notebook to its page, by default beside the notebook."""
     if out and out.suffix == ".html":
-        return {notebooks[0].resolve(): out} if len(notebooks) == 1 else None
-    return {path.resolve(): (out / path.name if out else path).with_suffix(".html") for path in notebooks}
+        if len(notebooks) > 1:
+            raise LabError("--out is a file, but there are several notebooks; pass a folder")
+        return {notebooks[0].resolve(): out}
+    pages: dict[Path, Path] = {}
+    for path in notebooks:
+        target = (out / path.name if out else path).with_suffix(".html")
+        if target in pages.values():
+            raise LabError(f"two notebooks would be saved as {target}; export them to different folders")
+        pages[path.resolve()] = target
+    return pages
+
+
+def export(notebook: Path, target: Path, pages: Mapping[Path, Path]) -> None:
+    """Exports one notebook to the page `target`; `pages` maps every exported notebook to its page."""
+    # Imported here, so that a failure or Ctrl-C while they load is reported like any other.
+    import valid_notebook
+    from atomic import write_atomic
+    from page import render
+
+    content = valid_notebook.read(notebook)
+    try:
+        page = render(content, notebook, target, pages)
+    except LabError as error:
+        raise LabError(f"{notebook}: {error}") from None
+    except Exception as error:
+        raise LabError(f"{notebook}: cannot be exported ({reason(error)})") from error
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, page.html)
+    except OSError as error:
+        raise LabError(f"{target} cannot be written ({reason(error)})") from None
+    if page.left_out:
+        print(f"note: {notebook}: left out {page.left_out}; pages run no scripts", file=sys.stderr)
+    print(f"{target}: {len(page.html.encode()) / 1e6:.1f} MB", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    failures.run_main(main)

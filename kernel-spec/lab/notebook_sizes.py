@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import failures
 import notebook_files
-from notebook_files import Notebook, NotebookError, join_lines, report_error
+from notebook_files import Notebook, join_lines
 
 # Larger notebooks load slowly in a browser and cannot be reviewed; tests/notebooks.rs checks the committed ones.
 MAX_BYTES = 3_000_000
@@ -49,8 +48,8 @@ def representations(notebook: Notebook) -> Iterator[Representation]:
 
 def report(path: str) -> tuple[list[str], bool]:
     """Returns the report on a notebook as lines, and whether the notebook is small enough."""
-    notebook = notebook_files.read(path)
-    total = Path(path).stat().st_size
+    data = notebook_files.read_bytes(path)
+    notebook, total = notebook_files.parse(data, path), len(data)
     found = list(representations(notebook))
     in_outputs = sum(entry.size for entry in found)
     limit = f"{MAX_BYTES / 1e6:g} MB"
@@ -73,18 +72,16 @@ def report(path: str) -> tuple[list[str], bool]:
     return lines, total < MAX_BYTES
 
 
-def main(paths: list[str]) -> int:
-    try:
-        reports = [report(path) for path in paths]
-    except NotebookError as error:
-        return report_error(error)
+def main() -> int:
+    paths = sys.argv[1:]
+    reports = [report(path) for path in paths]
     for lines, _ in reports:
         print("\n".join(lines))
     too_large = [path for path, (_, small) in zip(paths, reports) if not small]
-    return report_error(f"over {MAX_BYTES / 1e6:g} MB: {', '.join(too_large)}") if too_large else 0
+    if too_large:
+        raise failures.LabError(f"over {MAX_BYTES / 1e6:g} MB: {', '.join(too_large)}")
+    return 0
 
 
 if __name__ == "__main__":
-    # End silently when the reader of a pipe, such as `head`, has closed it.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.exit(main(sys.argv[1:]))
+    failures.run_main(main)

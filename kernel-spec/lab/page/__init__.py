@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from bs4 import BeautifulSoup
-from nbformat import NotebookNode
 
-from .content import MissingFileError, embed_resources, make_accessible, resolve_links
+from .content import make_accessible, resolve_links
+from .embedding import embed_resources
 from .exporter import PageExporter
+from .formulas import render_formulas
+from .policy import protect
 
-__all__ = ["MissingFileError", "render"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from nbformat import NotebookNode
+
+__all__ = ["Page", "render"]
 
 
-def render(notebook: NotebookNode, path: Path, target: Path, pages: Mapping[Path, Path]) -> str:
+class Page(NamedTuple):
+    """A page, and in words what the notebook has that a page cannot hold."""
+
+    html: str
+    left_out: str
+
+
+def render(notebook: NotebookNode, path: Path, target: Path, pages: Mapping[Path, Path]) -> Page:
     """Renders the notebook at `path` as the page `target`; `pages` maps every exported notebook to its page."""
-    html, _ = PageExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem, "path": str(path.parent)}})
+    exporter = PageExporter()
+    html, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem, "path": str(path.parent)}})
     page = BeautifulSoup(html, "html.parser")
+    render_formulas(page)
     heading = page.find(["h1", "h2"])
     page.title.string = heading.get_text().strip() if heading else path.stem.replace("_", " ")
     embed_resources(page, path.parent)
     resolve_links(page, path.parent, target, pages)
     make_accessible(page)
-    return str(page)
+    protect(page)
+    return Page(str(page), exporter.left_out())
