@@ -43,7 +43,7 @@ def write_atomic(path: str | Path, content: str) -> None:
 
 
 def create_locked(folder: Path) -> tuple[Path, int]:
-    """Creates a temporary file whose lock tells other processes that its writer lives; returns it with its descriptor."""
+    """Creates a temporary file, locked so that other processes see its writer lives; returns path and descriptor."""
     while True:
         path = folder / f"{PREFIX}{secrets.token_hex(6)}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -71,7 +71,7 @@ def remove_strays(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Writes a folder's entries to the disk, so that a rename survives a power failure, where the system can do this."""
+    """Writes a folder's entries to the disk, where the system can, so that a rename survives a power failure."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
         try:

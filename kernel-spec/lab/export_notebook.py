@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,14 +31,19 @@ def page_paths(notebooks: list[Path], out: Path | None) -> dict[Path, Path]:
     if out and out.suffix == ".html":
         if len(notebooks) > 1:
             raise LabError("--out is a file, but there are several notebooks; pass a folder")
-        return {notebooks[0].resolve(): out}
+        return {real_path(notebooks[0]): out}
     pages: dict[Path, Path] = {}
     for path in notebooks:
         target = (out / path.name if out else path).with_suffix(".html")
         if target in pages.values():
             raise LabError(f"two notebooks would be saved as {target}; export them to different folders")
-        pages[path.resolve()] = target
+        pages[real_path(path)] = target
     return pages
+
+
+def real_path(path: Path) -> Path:
+    """Follows links. A loop of links, for which `Path.resolve` fails, is reported when the file is read."""
+    return Path(os.path.realpath(path))
 
 
 def export(notebook: Path, target: Path, pages: Mapping[Path, Path]) -> None:

@@ -62,6 +62,9 @@ def find_problem(notebook: Any) -> str | None:
         if isinstance(version, int) and 0 < version < 4:
             return f"its format is {version}; open it in JupyterLab and save it, which converts it"
         return "it has no nbformat" if version is None else f"its nbformat is {json.dumps(version)[:40]}"
+    minor = notebook.get("nbformat_minor")
+    if not isinstance(minor, int) or isinstance(minor, bool) or minor < 0:
+        return "it has no nbformat_minor"
     if not isinstance(notebook.get("metadata", {}), dict):
         return "its metadata is not an object"
     cells = notebook.get("cells")

@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -20,7 +21,6 @@ from failures import EXIT_INTERRUPTED, LabError, reason, report_error
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from nbformat import NotebookNode
 
@@ -103,7 +103,7 @@ def check_kernel(path: Path, kernel: str) -> None:
 
 def check_writable(target: Path) -> None:
     """Checks before the execution, which may take long, that its result can be saved."""
-    folder = target.resolve().parent
+    folder = Path(os.path.realpath(target)).parent
     if not folder.is_dir():
         raise LabError(f"{target} cannot be written ({folder} is not a folder)")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -77,6 +77,28 @@ def check_defects(browser: Browser) -> None:
     print(f"{len(pages)} defects were found, and a page without defects passed")
 
 
+def check_hostile(browser: Browser, path: Path) -> None:
+    """Checks that a notebook's scripts do not run, that a frame's do, and that no other address is reached."""
+    context = browser.new_context()
+    page = context.new_page()
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(path.resolve().as_uri(), wait_until="load")
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("p")).to_have_text("the frame runs apart")
+    frame.locator("#b").click()
+    for element in page.locator("b, main a").all():
+        element.click(force=True)
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.attacked") is None, "a script of the notebook ran"
+    assert page.title() == "A hostile notebook" and page.url == path.resolve().as_uri()
+    expect(frame.locator("p")).to_have_text("the frame runs apart")
+    remote = [url for url in requests if url.startswith("http")]
+    assert not remote, remote
+    context.close()
+    print("a hostile notebook runs nothing in its page")
+
+
 def take_part(page: Page) -> None:
     """Takes part in the recognition task of a page up to the first question."""
     task = next(frame for frame in page.frames if frame.locator("text=I have read this").count())
@@ -112,6 +134,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         check_defects(browser)
+        check_hostile(browser, pages / "hostile.html")
         check_notebooks(browser, pages)
         browser.close()
 

@@ -31,11 +31,13 @@ class Page(NamedTuple):
 def render(notebook: NotebookNode, path: Path, target: Path, pages: Mapping[Path, Path]) -> Page:
     """Renders the notebook at `path` as the page `target`; `pages` maps every exported notebook to its page."""
     exporter = PageExporter()
-    html, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem, "path": str(path.parent)}})
+    # A file name need not be valid UTF-8.
+    name = path.stem.encode("utf-8", "replace").decode()
+    html, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": name, "path": str(path.parent)}})
     page = BeautifulSoup(html, "html.parser")
     render_formulas(page)
     heading = page.find(["h1", "h2"])
-    page.title.string = heading.get_text().strip() if heading else path.stem.replace("_", " ")
+    page.title.string = heading.get_text().strip() if heading else name.replace("_", " ")
     embed_resources(page, path.parent)
     resolve_links(page, path.parent, target, pages)
     make_accessible(page)

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from bleach.css_sanitizer import CSSSanitizer
 from bleach.sanitizer import Cleaner
 from bs4 import BeautifulSoup
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 TAGS = frozenset(
-    "a abbr audio b blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption figure h1 h2 "
-    "h3 h4 h5 h6 hr i iframe img ins kbd li mark ol p pre q s samp small source span strong sub summary sup table tbody "
-    "td tfoot th thead tr tt u ul var wbr".split()
+    "a abbr audio b blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption figure "
+    "h1 h2 h3 h4 h5 h6 hr i iframe img ins kbd li mark ol p pre q s samp small source span strong sub summary sup "
+    "table tbody td tfoot th thead tr tt u ul var wbr".split()
 )
 # Their content is not text, so it goes too.
 LEFT_OUT = "script style svg math template noscript object embed video canvas form".split()
 ATTRIBUTES = frozenset(
-    "align alt colspan controls data-formula dir headers height id lang loop name open preload reversed role rowspan scope "
-    "span src start style tabindex title type value width class".split()
+    "align alt class colspan controls data-formula dir headers height id lang loop name open preload reversed role "
+    "rowspan scope span src start style tabindex title type value width".split()
 )
 ATTRIBUTES_OF = {"a": {"href"}, "iframe": {"srcdoc"}}
 # `file` is refused with a reason when files are embedded.
@@ -61,7 +57,8 @@ class HtmlCleaner:
         self.counts: Counter[str] = Counter()
 
     def clean(self, html: str) -> str:
-        # For the text of a page alone: what this misses, because a browser would read it differently, is removed by bleach.
+        # So that their content is no text of the page. What this misses, since a browser reads it differently, is
+        # removed by bleach.
         fragment = BeautifulSoup(html, "html.parser")
         found = fragment.find_all(LEFT_OUT)
         for element in found:
@@ -71,9 +68,5 @@ class HtmlCleaner:
         return CLEANER.clean(str(fragment) if found else html)
 
     def words(self) -> str:
-        """Names what was left out: "2 script, 1 svg"; empty if nothing was."""
-        return ", ".join(f"{count} <{name}>" for name, count in counts_of(self.counts))
-
-
-def counts_of(counter: Counter[str]) -> Iterable[tuple[str, int]]:
-    return sorted(counter.items())
+        """Names what was left out: "2 <script>, 1 <svg>"; empty if nothing was."""
+        return ", ".join(f"{count} <{name}>" for name, count in sorted(self.counts.items()))

@@ -71,11 +71,15 @@ class PageExporter(HTMLExporter):
     def default_filters(self) -> Iterator[tuple[str, Callable[..., Any]]]:
         yield from super().default_filters()
         yield "markdown2html", self.markdown
-        yield "clean", lambda html: self.cleaner.clean(html)
+        yield "clean", self.clean
         yield "base64_data", base64_data
         yield "formula", lambda tex: placeholder(tex.strip().strip("$"), True)
         yield "style", lambda name: (HERE / name).read_text(encoding="utf-8")
         yield "highlighting", lambda style: HtmlFormatter(style=style, nobackground=True).get_style_defs(".highlight")
+
+    def clean(self, html: str) -> str:
+        # Filters are set before the cleaner is.
+        return self.cleaner.clean(html)
 
     @pass_context
     def markdown(self, context: Context, source: str) -> str:

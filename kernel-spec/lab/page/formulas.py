@@ -6,10 +6,18 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from bs4 import BeautifulSoup
+from bs4.element import PreformattedString
 from latex2mathml.converter import convert
 
 if TYPE_CHECKING:
     from bs4 import Tag
+
+
+# The elements that latex2mathml makes; it copies `\text{<script>}` as it is.
+ELEMENTS = frozenset(
+    "math merror menclose mfenced mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow mspace "
+    "msqrt mstyle msub msubsup msup mtable mtd mtext mtr munder munderover none".split()
+)
 
 
 def placeholder(tex: str, display: bool) -> str:
@@ -39,7 +47,12 @@ def mathml(page: BeautifulSoup, tex: str, display: str) -> Tag:
         code = page.new_tag("code")
         code.string = tex
         return code
+    for comment in math.find_all(string=lambda text: isinstance(text, PreformattedString)):
+        comment.extract()
     for element in [math, *math.find_all(True)]:
+        if element.name not in ELEMENTS:
+            # Its source as text; what is inside goes with it.
+            element.replace_with(str(element))
         # \href{javascript:...} is TeX.
         for name in [name for name in element.attrs if name.lower().endswith("href") or name.lower().startswith("on")]:
             del element[name]

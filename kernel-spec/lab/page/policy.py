@@ -18,7 +18,7 @@ PROGRAMS = ("", "module", "text/javascript", "application/javascript")
 
 
 def protect(page: BeautifulSoup) -> None:
-    """Sandboxes the frames and sets the policy: no script runs but those of the frames, and nothing is loaded or sent."""
+    """Sandboxes the frames and sets the policy: only scripts of frames run, and nothing is loaded or sent."""
     scripts = []
     for frame in page.find_all("iframe"):
         frame["sandbox"] = SANDBOX
