@@ -372,6 +372,75 @@ def with_sounds(browser: Browser, folder: Path) -> None:
     visitor.close()
 
 
+def focus_nothing(visitor: Visitor) -> None:
+    """Clicks beside all controls, so that no element has the focus."""
+    visitor.page.mouse.click(2, visitor.page.viewport_size["height"] - 2)
+    assert visitor.page.evaluate("document.activeElement === document.body"), "the click focused an element"
+
+
+def with_focus_elsewhere(browser: Browser, folder: Path) -> None:
+    """Takes the practice and some trials by keyboard, after clicks that remove the focus from the controls."""
+    visitor = Visitor(browser, (folder / "images.html").as_uri(), **DESKTOP)
+    page, press = visitor.page, visitor.page.keyboard.press
+    page.get_by_label("I have read this").check()
+    page.get_by_label("Your participant code").fill("focus")
+    focus_nothing(visitor)
+    press("Enter")
+    for trial in visitor.plan("practice"):
+        visitor.expect_heading("What was it?")
+        focus_nothing(visitor)
+        page.keyboard.type(trial["right"][:4])
+        expect(page.locator(".choices button:focus")).to_have_text(trial["right"])
+        # A key that is held down gives one answer.
+        page.keyboard.down("Enter")
+        page.keyboard.down("Enter")
+        page.keyboard.down("Enter")
+        page.keyboard.up("Enter")
+        visitor.expect_heading("✓ Correct")
+        focus_nothing(visitor)
+        press("Enter")
+    visitor.expect_heading("Practice is over")
+    focus_nothing(visitor)
+    press("Enter")
+    for keys in (["ArrowDown"], ["End", "ArrowLeft"], ["b", "e"]):
+        visitor.expect_heading("What was it?")
+        # The focus of another control does not matter either.
+        page.get_by_role("button", name="Stop here").focus()
+        for key in keys:
+            press(key)
+        expect(page.locator(".choices button:focus")).to_have_count(1)
+        press("Enter")
+    visitor.close()
+    words = Visitor(browser, (folder / "words.html").as_uri(), **DESKTOP)
+    words.page.get_by_label("I have read this").check()
+    focus_nothing(words)
+    words.page.keyboard.press("Enter")
+    words.expect_heading("Which word was it?")
+    trial = words.plan("practice")[0]
+    focus_nothing(words)
+    words.page.keyboard.type(trial["right"][:2])
+    expect(words.page.get_by_role("textbox")).to_have_value(trial["right"][:2])
+    focus_nothing(words)
+    words.page.keyboard.type(trial["right"][2:])
+    focus_nothing(words)
+    words.page.keyboard.press("Enter")
+    words.expect_heading("✓ Correct")
+    words.close()
+
+
+def formulas_in_csv(browser: Browser, folder: Path) -> None:
+    """Checks that the CSV file of the answers holds no text that a spreadsheet takes for a formula."""
+    visitor = Visitor(browser, (folder / "images.html").as_uri(), **DESKTOP)
+    csv_text = visitor.page.evaluate(
+        """() => toCsv({ participant: "-1+1", session: "s", answers: [
+            { stimulus: "=HYPERLINK(1)", condition: "@x", answer: "a\"b", response_ms: -5.5 }] })"""
+    )
+    row = next(csv.DictReader(csv_text.splitlines()))
+    found = [row[name] for name in ("participant", "stimulus", "condition", "answer", "response_ms")]
+    assert found == ["'-1+1", "'=HYPERLINK(1)", "'@x", 'a"b', "-5.5"], found
+    visitor.close()
+
+
 def in_a_notebook(browser: Browser, folder: Path) -> None:
     """Starts the task in a sandboxed frame, without storage and without the origin of its parent."""
     source = html.escape((folder / "images.html").read_text())
@@ -400,7 +469,15 @@ def main() -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for participant in (by_keyboard, by_touch, with_sounds, for_screenshots, in_a_notebook):
+        for participant in (
+            by_keyboard,
+            with_focus_elsewhere,
+            by_touch,
+            with_sounds,
+            formulas_in_csv,
+            for_screenshots,
+            in_a_notebook,
+        ):
             participant(browser, folder)
             print(f"{participant.__name__}: passed")
         browser.close()

@@ -99,6 +99,43 @@ fn an_invalid_notebook_leaves_all_others_unchanged() {
 }
 
 #[test]
+fn malformed_notebooks_are_one_line_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.ipynb");
+    let cells = |cell: &str| format!(r#"{{"nbformat": 4, "nbformat_minor": 4, "metadata": {{}}, "cells": [{cell}]}}"#);
+    let code = |fields: &str| cells(&format!(r#"{{"cell_type": "code", "metadata": {{}}, "source": "1", {fields}}}"#));
+    let contents = [
+        String::new(),
+        "null".into(),
+        "[".repeat(100_000),
+        cells("null"),
+        cells("\"text\""),
+        cells(r#"{"cell_type": "code", "source": 1}"#),
+        code(r#""outputs": {}"#),
+        code(r#""outputs": [null]"#),
+        code(r#""outputs": [{"output_type": []}]"#),
+        code(r#""outputs": [{"output_type": "display_data", "data": []}]"#),
+        code(r#""outputs": [], "x": "\ud800""#),
+        r#"{"nbformat": 3, "worksheets": []}"#.into(),
+    ];
+    let assert_one_line = |done: Output, content: &str| {
+        let text = text_of(&done.stderr);
+        assert_eq!((done.status.code(), text.lines().count()), (Some(1), 1), "{content:.80}: {text}");
+        assert!(text.starts_with("error: ") && text.contains("bad.ipynb"), "{content:.80}: {text}");
+    };
+    for content in contents {
+        fs::write(&path, &content).unwrap();
+        assert_one_line(lab("--strip", &[&path]), &content);
+        assert_one_line(lab("--sizes", &[&path]), &content);
+        assert_eq!(fs::read_to_string(&path).unwrap(), content);
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert_one_line(lab("--strip", &[&path]), "a pipe");
+    assert_one_line(lab("--sizes", &[&path]), "a pipe");
+}
+
+#[test]
 fn sizes_list_the_largest_outputs_and_fail_at_three_megabytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("one.ipynb");
