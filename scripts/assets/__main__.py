@@ -108,6 +108,12 @@ def main() -> int:
     except ModuleNotFoundError as error:
         print(f"error: {error}; install scripts/assets/requirements.txt", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command continues", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 1
     return 0
 
 

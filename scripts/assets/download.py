@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -29,9 +30,9 @@ def download(package: str, file: str, target: Path) -> None:
     try:
         url = file_url(index_url(), package, file)
         _download_rest(url, part)
-    except OSError as error:
+        part.replace(target)
+    except (OSError, http.client.HTTPException) as error:
         raise DownloadError(f"{file}: {error}") from error
-    part.replace(target)
 
 
 def index_url() -> str:
@@ -54,7 +55,10 @@ def file_url(index: str, package: str, file: str) -> str:
     request = urllib.request.Request(page_url, headers={"Accept": f"{JSON_PAGE}, text/html;q=0.5"})
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
         text, kind, page_url = answer.read().decode(), answer.headers.get_content_type(), answer.url
-    links = [entry["url"] for entry in json.loads(text)["files"]] if kind == JSON_PAGE else _links(text)
+    try:
+        links = [entry["url"] for entry in json.loads(text)["files"]] if kind == JSON_PAGE else _links(text)
+    except (ValueError, KeyError, TypeError):
+        raise DownloadError(f"{page_url} is no page of a package index") from None
     for link in links:
         url = urllib.parse.urljoin(page_url, link)
         if urllib.parse.unquote(urllib.parse.urlsplit(url).path).endswith("/" + file):

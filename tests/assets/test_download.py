@@ -35,6 +35,10 @@ class Index(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/simple/some-package/":
             self._page()
+        elif self.path.startswith("/simple/broken-"):
+            text = {"/simple/broken-json/": "{", "/simple/broken-files/": '{"files": [1]}'}.get(self.path, "[]")
+            self._start(200, JSON_PAGE, len(text))
+            self.wfile.write(text.encode())
         elif self.path.startswith("/files/"):
             self._file()
         else:
@@ -89,6 +93,11 @@ class Download(unittest.TestCase):
             self.assertEqual(url, f"http://127.0.0.1:{self.server.server_port}/files/{FILE}")
         with self.assertRaisesRegex(DownloadError, "has no absent.whl"):
             file_url(self.index, "some-package", "absent.whl")
+
+    def test_a_damaged_page_of_the_index_is_an_error(self) -> None:
+        for package in ("broken-json", "broken-files", "broken-list"):
+            with self.assertRaisesRegex(DownloadError, "is no page of a package index"):
+                download(package, FILE, self.target)
 
     def test_an_interrupted_download_is_continued(self) -> None:
         Index.limit = 300_000
