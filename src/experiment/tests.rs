@@ -114,6 +114,7 @@ fn the_page_loads_and_sends_no_data() {
         assert!(page.contains(directive), "{directive}");
     }
     let script = page.split("<script>").nth(1).unwrap().split("</script>").next().unwrap();
+    assert!(script.is_ascii(), "in a page of another encoding, the script would have another SHA-256");
     let hash = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, sha2::Sha256::digest(script));
     assert!(page.contains(&format!("script-src 'sha256-{hash}';")), "no other script may run");
     for word in ["http://", "https://", "fetch(", "XMLHttpRequest", "sendBeacon", "WebSocket", "import(", "eval("] {

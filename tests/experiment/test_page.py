@@ -433,7 +433,7 @@ def formulas_in_csv(browser: Browser, folder: Path) -> None:
     visitor = Visitor(browser, (folder / "images.html").as_uri(), **DESKTOP)
     csv_text = visitor.page.evaluate(
         """() => toCsv({ participant: "-1+1", session: "s", answers: [
-            { stimulus: "=HYPERLINK(1)", condition: "@x", answer: "a\"b", response_ms: -5.5 }] })"""
+            { stimulus: "=HYPERLINK(1)", condition: "@x", answer: 'a"b', response_ms: -5.5 }] })"""
     )
     row = next(csv.DictReader(csv_text.splitlines()))
     found = [row[name] for name in ("participant", "stimulus", "condition", "answer", "response_ms")]

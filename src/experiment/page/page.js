@@ -106,7 +106,7 @@ async function runPractice(trials) {
       state.answers.push(answer);
       storeState(state);
       correct += answer.correct ? 1 : 0;
-      showScreen(answer.correct ? "✓ Correct" : "✗ Incorrect", element("p", {}, "The correct answer is ", element("span", { className: "mark", textContent: trial.right }), "."));
+      showScreen(answer.correct ? "\u2713 Correct" : "\u2717 Incorrect", element("p", {}, "The correct answer is ", element("span", { className: "mark", textContent: trial.right }), "."));
       await buttonPress(number + 1 < trials.length ? "Next" : "Continue");
     }
     state.practice_attempts += 1;
