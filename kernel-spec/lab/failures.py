@@ -67,7 +67,8 @@ def explain(error: BaseException) -> int:
     if isinstance(error, LabError):
         return report_error(error)
     if isinstance(error, ModuleNotFoundError):
-        return report_error(f"the Python package {error.name} is missing; `cargo lab --setup` installs it")
+        remedy = 'run `cargo lab --setup`, or beside a wheel `pip install "metamers[lab]"`'
+        return report_error(f"the Python package {error.name} is missing; {remedy}")
     if isinstance(error, OSError) and error.filename is None:
         # Written to the standard output; what is buffered is dropped, because Python would try it again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

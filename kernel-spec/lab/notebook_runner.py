@@ -116,13 +116,13 @@ def execute_cells(path: Path, client: NotebookClient) -> None:
     """Starts the kernel and executes all cells; prints the progress and, if a cell fails, the reason."""
     cells = client.nb.cells
     code = [index for index, cell in enumerate(cells) if cell.cell_type == "code" and cell.source.strip()]
+    print(f"{path}: {len(code)} cells", flush=True)
     with ExitStack() as stack:
         try:
             stack.enter_context(client.setup_kernel())
         except Exception as error:
             name = client.kernel_name
             raise LabError(f'{path}: the kernel "{name}" did not start ({reason(error)})') from error
-        print(f"{path}: {len(code)} cells", flush=True)
         try:
             for number, index in enumerate(code, 1):
                 execute_cell(client, cells[index], index, f"{number:>3} of {len(code)}")

@@ -259,6 +259,15 @@ class Failures(unittest.TestCase):
             self.assertNotIn("Traceback", errors, f"after {delay} s")
             self.assertEqual(self.path.read_bytes(), before)
 
+    def test_a_missing_package(self) -> None:
+        self.path.write_text(notebook_text())
+        # Hides the packages of the environment.
+        environment = {**self.environment, "PYTHONPATH": str(self.folder)}
+        for package in ("nbformat", "nbclient"):
+            (self.folder / f"{package}.py").write_text(f"raise ModuleNotFoundError('gone', name={package!r})")
+        for program in (RUN, EXPORT):
+            self.fails(program, self.path, expected="the Python package nb", env=environment)
+
     def test_strays_of_killed_programs_are_removed(self) -> None:
         (self.folder / ".metamers-0123").write_text("half")
         self.path.write_text(notebook_text(cells=[{**CELL, "execution_count": 3}]))
