@@ -12,12 +12,16 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal, Uniform};
 
 use super::Noise;
-use super::image_io::{self, MAX_PIXELS};
+use super::image_decoder::{self, MAX_PIXELS};
 use crate::display::{MimeBundle, Panel, Raster, Show};
 use crate::fs::{assets, extension};
 use crate::{Error, Result};
 
-/// A color image of float32 values in `[0, 1]`, sRGB as in the file.
+/// The weights of red, green and blue in luma (ITU-R BT.601), as in Pillow and torchvision.
+const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
+/// An image of float32 values in `[0, 1]`, sRGB as in the file: three planes of colors, or one plane of grey for a network with one
+/// channel.
 ///
 /// ```
 /// use metamers::prelude::*;
@@ -31,19 +35,23 @@ pub struct Image {
     name: String,
     width: usize,
     height: usize,
-    /// Red, green and blue planes, each row-major. Shared, because runs display and keep many images.
+    /// 3 for red, green and blue, 1 for grey.
+    channels: usize,
+    /// The planes, each row-major. Shared, because runs display and keep many images.
     values: Arc<[f32]>,
 }
 
 impl Image {
-    /// Opens a PNG, JPEG or WebP file.
+    /// Opens a PNG, JPEG, WebP, GIF, BMP or TIFF file.
     ///
-    /// The EXIF orientation is applied, grey becomes three equal channels, and transparent pixels are composited over white.
+    /// The EXIF orientation is applied, grey becomes three equal channels, and transparent pixels are composited over white. Of an
+    /// animation the first frame is taken, of a TIFF file with several pages the first page. Color profiles are not applied.
     /// A relative path that does not exist is looked up among the files that ship with the project, so that
     /// `Image::open("photos/giant_panda.jpg")` works in any directory.
     ///
     /// # Errors
-    /// [`Error::File`] with the path and the reason: the file does not exist, is not a valid image, is truncated, or is too large.
+    /// [`Error::File`] with the path and the reason: the file does not exist, is not a valid image, is truncated, is too large, or has
+    /// another format (a HEIC photo, a video), which the reason names.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = assets::find(path.as_ref())?;
         let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
@@ -53,7 +61,7 @@ impl Image {
         })
     }
 
-    /// Decodes the bytes of a PNG, JPEG or WebP file, as [`Image::open`] does, without a name.
+    /// Decodes the bytes of an image file, as [`Image::open`] does, without a name.
     ///
     /// # Errors
     /// [`Error::Invalid`] with the reason.
@@ -62,8 +70,8 @@ impl Image {
     }
 
     fn decode(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let ([width, height], values) = image_io::decode(bytes)?;
-        Ok(Self { name: String::new(), width, height, values: values.into() })
+        let ([width, height], values) = image_decoder::decode(bytes)?;
+        Ok(Self { name: String::new(), width, height, channels: 3, values })
     }
 
     /// Creates an image from its values: red, green and blue planes, each row-major.
@@ -71,27 +79,50 @@ impl Image {
     /// # Errors
     /// When the number of values is not `3 * width * height`, or a value is not in `[0, 1]`.
     pub fn from_planes(name: impl Into<String>, width: usize, height: usize, values: Vec<f32>) -> Result<Self> {
-        if width == 0 || height == 0 || width.saturating_mul(height).saturating_mul(3) != values.len() {
-            let expected = format!("3 planes of {height} x {width} values");
+        Self::checked(name.into(), [width, height], 3, values)
+    }
+
+    /// Creates a grey image of one channel from its values, row by row.
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    ///
+    /// let ramp = Image::from_gray("ramp", 256, 1, (0..256).map(|v| v as f32 / 255.0).collect())?;
+    /// assert_eq!((ramp.channels(), ramp.to_rgb().channels()), (1, 3));
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the number of values is not `width * height`, or a value is not in `[0, 1]`.
+    pub fn from_gray(name: impl Into<String>, width: usize, height: usize, values: Vec<f32>) -> Result<Self> {
+        Self::checked(name.into(), [width, height], 1, values)
+    }
+
+    fn checked(name: String, [width, height]: [usize; 2], channels: usize, values: Vec<f32>) -> Result<Self> {
+        let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(channels));
+        if width == 0 || height == 0 || expected != Some(values.len()) {
+            let planes = if channels == 1 { "plane" } else { "planes" };
+            let expected = format!("{channels} {planes} of {height} x {width} values");
             return Err(Error::shape("image", expected, &[values.len()]));
         }
         crate::finite::check(|| "image".into(), &values)?;
         if let Some(value) = values.iter().find(|v| !(0.0..=1.0).contains(*v)) {
             return Err(Error::invalid("image", format!("values must lie in [0, 1], got {value}")));
         }
-        Ok(Self { name: name.into(), width, height, values: values.into() })
+        Ok(Self { name, width, height, channels, values: values.into() })
     }
 
-    /// Creates an image from a tensor `[1, 3, height, width]` or `[3, height, width]` of values in `[0, 1]`.
+    /// Creates an image from a tensor `[1, channels, height, width]` or `[channels, height, width]` of values in `[0, 1]`, with 3
+    /// channels or, for a grey image, 1.
     ///
     /// # Errors
     /// For another shape, or values outside `[0, 1]`.
     pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
-        let (height, width) = match *tensor.dims() {
-            [1, 3, height, width] | [3, height, width] => (height, width),
-            _ => return Err(Error::shape("image", "[1, 3, height, width]", tensor.dims())),
+        let (channels, height, width) = match *tensor.dims() {
+            [1, channels @ (1 | 3), height, width] | [channels @ (1 | 3), height, width] => (channels, height, width),
+            _ => return Err(Error::shape("image", "[1, 3, height, width] or [1, 1, height, width]", tensor.dims())),
         };
-        Self::from_planes("", width, height, crate::ops::values(tensor)?)
+        Self::checked(String::new(), [width, height], channels, crate::ops::values(tensor)?)
     }
 
     /// Creates a noise image; the same seed gives the same bits.
@@ -100,10 +131,19 @@ impl Image {
     /// For a size of 0, a negative standard deviation, bounds that are reversed or outside `[0, 1]`, and for pink noise, which only
     /// sounds have.
     pub fn noise(width: usize, height: usize, noise: Noise, seed: u64) -> Result<Self> {
+        Self::noise_of(3, [width, height], noise, seed)
+    }
+
+    /// Creates a noise image with the size and the channels of this one.
+    pub(crate) fn noise_like(&self, noise: Noise, seed: u64) -> Result<Self> {
+        Self::noise_of(self.channels, [self.width, self.height], noise, seed)
+    }
+
+    fn noise_of(channels: usize, [width, height]: [usize; 2], noise: Noise, seed: u64) -> Result<Self> {
         check_size(width, height)?;
         noise.check([0.0, 1.0])?;
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let count = 3 * width * height;
+        let count = channels * width * height;
         let values: Vec<f32> = match noise {
             Noise::Normal { mean, deviation } => {
                 let normal = Normal::new(mean, deviation).map_err(|e| Error::invalid("noise", e.to_string()))?;
@@ -120,13 +160,36 @@ impl Image {
                 ));
             }
         };
-        Self::from_planes("noise", width, height, values)
+        Self::checked("noise".into(), [width, height], channels, values)
     }
 
     /// Creates an image of the same size with other values, clamped to `[0, 1]`.
     pub(crate) fn with_clamped(&self, name: &str, values: &[f32]) -> Self {
         let values = values.iter().map(|v| v.clamp(0.0, 1.0)).collect();
-        Self { name: name.into(), width: self.width, height: self.height, values }
+        Self { name: name.into(), values, width: self.width, height: self.height, channels: self.channels }
+    }
+
+    /// Converts the image to grey, with one channel: 0.299 red + 0.587 green + 0.114 blue, as Pillow and torchvision do.
+    #[must_use]
+    pub fn to_gray(&self) -> Self {
+        if self.channels == 1 {
+            return self.clone();
+        }
+        let plane = self.width * self.height;
+        let luma =
+            |i: usize| LUMA.iter().enumerate().map(|(c, weight)| weight * self.values[c * plane + i]).sum::<f32>();
+        let values = (0..plane).map(|i| luma(i).clamp(0.0, 1.0)).collect();
+        Self { name: self.name.clone(), width: self.width, height: self.height, channels: 1, values }
+    }
+
+    /// Converts the image to three channels, which are equal for a grey image.
+    #[must_use]
+    pub fn to_rgb(&self) -> Self {
+        if self.channels == 3 {
+            return self.clone();
+        }
+        let values = self.values.repeat(3).into();
+        Self { name: self.name.clone(), width: self.width, height: self.height, channels: 3, values }
     }
 
     /// The name that captions show.
@@ -154,18 +217,24 @@ impl Image {
         self.height
     }
 
-    /// The values: red, green and blue planes, each row-major.
+    /// The number of channels: 3, or 1 for a grey image.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// The values: red, green and blue planes or one grey plane, each row-major.
     #[must_use]
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// Converts the image to a tensor `[1, 3, height, width]`.
+    /// Converts the image to a tensor `[1, channels, height, width]`.
     ///
     /// # Errors
     /// Infallible for a valid image; the `Result` comes from candle.
     pub fn to_tensor(&self) -> Result<Tensor> {
-        Ok(Tensor::from_slice(&self.values, (1, 3, self.height, self.width), &Device::Cpu)?)
+        Ok(Tensor::from_slice(&self.values, (1, self.channels, self.height, self.width), &Device::Cpu)?)
     }
 
     /// Resizes the image so that its shorter side has this many pixels (bicubic, with antialiasing).
@@ -200,13 +269,13 @@ impl Image {
             return Ok(self.clone());
         }
         let resized = image::imageops::resize(&self.interleaved(), width as u32, height as u32, FilterType::CatmullRom);
-        let mut values = vec![0.0; 3 * width * height];
+        let mut values = vec![0.0; self.channels * width * height];
         for (i, pixel) in resized.pixels().enumerate() {
-            for (plane, value) in pixel.0.into_iter().enumerate() {
+            for (plane, value) in pixel.0.into_iter().take(self.channels).enumerate() {
                 values[plane * width * height + i] = value.clamp(0.0, 1.0);
             }
         }
-        Ok(Self { name: self.name.clone(), width, height, values: values.into() })
+        Ok(Self { name: self.name.clone(), width, height, channels: self.channels, values: values.into() })
     }
 
     /// Crops the image to a size around its center.
@@ -220,8 +289,10 @@ impl Image {
         }
         let (left, top) = ((self.width - width) / 2, (self.height - height) / 2);
         let plane = |p: usize| &self.values[p * self.width * self.height..][..self.width * self.height];
-        let rows = (0..3).flat_map(|p| (top..top + height).map(move |y| &plane(p)[y * self.width + left..][..width]));
-        Ok(Self { name: self.name.clone(), width, height, values: rows.flatten().copied().collect() })
+        let row = |p: usize, y: usize| &plane(p)[y * self.width + left..][..width];
+        let rows = (0..self.channels).flat_map(|p| (top..top + height).map(move |y| row(p, y)));
+        let values = rows.flatten().copied().collect();
+        Ok(Self { name: self.name.clone(), width, height, channels: self.channels, values })
     }
 
     /// Saves the image with 8 bits per channel; the extension selects the format: `.png`, `.jpg` (quality 95) or `.webp` (lossless).
@@ -273,7 +344,7 @@ impl Image {
 
     fn pixel(&self, x: usize, y: usize) -> [f32; 3] {
         let plane = self.width * self.height;
-        [0, 1, 2].map(|p| self.values[p * plane + y * self.width + x])
+        [0, 1, 2].map(|p| self.values[p.min(self.channels - 1) * plane + y * self.width + x])
     }
 
     fn interleaved(&self) -> Rgb32FImage {
@@ -300,7 +371,10 @@ fn check_size(width: usize, height: usize) -> Result<()> {
 
 impl From<&Image> for Raster {
     fn from(image: &Image) -> Self {
-        Self::from_planar(image.width, image.height, &image.values)
+        match image.channels {
+            1 => Self::from_gray(image.width, image.height, &image.values),
+            _ => Self::from_planar(image.width, image.height, &image.values),
+        }
     }
 }
 

@@ -18,13 +18,17 @@
 //! ```
 #![allow(clippy::module_inception, reason = "a file is named after the type that it holds")]
 
+mod camera_raw;
 mod image;
-mod image_io;
+mod image_decoder;
 mod library;
+mod mp4_edit;
 mod noise;
 mod plot;
 mod sound;
+mod sound_decoder;
 mod stimulus;
+mod wav_file;
 
 pub use self::image::Image;
 pub use self::library::{Library, Photo, Photos, Recording, Recordings, shipped_photos, shipped_recordings};

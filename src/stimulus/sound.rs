@@ -11,15 +11,12 @@ use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use super::Noise;
 use super::noise::pink;
-use crate::fs::wav;
-use crate::fs::{assets, extension};
+use super::sound_decoder::{self, MAX_SAMPLES};
+use crate::fs::{assets, extension, wav};
 use crate::{Error, Result};
 
 /// The supported sample rates, in Hz.
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 100..=768_000;
-
-/// The maximum number of samples, about an hour at 44.1 kHz.
-const MAX_SAMPLES: usize = 1 << 27;
 
 /// The minimum number of consecutive full-scale samples that count as clipped: a peak that just fits touches full scale once.
 const MIN_CLIPPED_RUN: usize = 3;
@@ -42,33 +39,68 @@ pub struct Sound {
 }
 
 impl Sound {
-    /// Opens a WAV file: 8, 16, 24 or 32-bit integers or 32-bit floats, any number of channels, a sample rate of 100 Hz to 768 kHz.
+    /// Opens a WAV, FLAC, AIFF, Ogg Vorbis, MP3 or M4A (AAC or Apple Lossless) file with up to 256 channels and a sample rate of 100 Hz
+    /// to 768 kHz.
     ///
-    /// Channels are averaged. A relative path that does not exist is looked up among the files that ship with the project. Silent and
-    /// clipped files are accepted; [`Sound::clipped`] counts clipped samples.
+    /// Channels are averaged. WAV files have 8 to 32-bit integers, 32 or 64-bit floats, A-law or mu-law; headers of files that were
+    /// written to a pipe, which lack a length, are read to the end of the file. The samples that encoders of MP3 and M4A add at both
+    /// ends are removed where the file states their number. The format is told by the content, not by the extension.
+    ///
+    /// A relative path that does not exist is looked up among the files that ship with the project. Silent and clipped files are
+    /// accepted; [`Sound::clipped`] counts clipped samples.
     ///
     /// # Errors
-    /// [`Error::File`] with the path and the reason: the file does not exist, is not a valid WAV file, is truncated, has no samples, or
-    /// has samples that are not finite or outside `[-1, 1]`.
+    /// [`Error::File`] with the path and the reason: the file does not exist, is damaged, is truncated, has no samples, has samples that
+    /// are not finite or outside `[-1, 1]` (see [`Sound::open_scaled`]), or has another format (Opus, WMA, a video), which the reason
+    /// names.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = assets::find(path.as_ref())?;
-        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
-        Ok(Self {
-            name: extension::stimulus_name(&path),
-            ..Self::decode(&bytes).map_err(|reason| Error::file(&path, reason))?
-        })
+        Self::open_with(path.as_ref(), Self::checked)
     }
 
-    /// Decodes the bytes of a WAV file, as [`Sound::open`] does, without a name.
+    /// Opens a sound file like [`Sound::open`]; a sound whose peak is above 1 is divided by its peak.
+    ///
+    /// Files of floats, MP3 and M4A can have such peaks. The scale changes the level: set it with [`Sound::set_rms`] where it matters.
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("tone.wav");
+    /// Sound::tone(16_000, 0.1, 440.0, 0.5)?.save(&path)?;
+    /// assert_eq!(Sound::open_scaled(&path)?, Sound::open(&path)?);         // its peak is 0.5: nothing to scale
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Sound::open`], except for samples outside `[-1, 1]`.
+    pub fn open_scaled(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path.as_ref(), |rate, samples| Self::checked(rate, scaled(samples)))
+    }
+
+    fn open_with(path: &Path, create: impl Fn(u32, Vec<f32>) -> DecodeResult<Self>) -> Result<Self> {
+        let path = assets::find(path)?;
+        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        let decoded = sound_decoder::decode(&bytes).and_then(|(rate, samples)| create(rate, samples));
+        Ok(Self { name: extension::stimulus_name(&path), ..decoded.map_err(|reason| Error::file(&path, reason))? })
+    }
+
+    /// Decodes the bytes of a sound file, as [`Sound::open`] does, without a name.
     ///
     /// # Errors
     /// [`Error::Invalid`] with the reason.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::decode(bytes).map_err(|reason| Error::invalid("sound", reason))
+        let decoded = sound_decoder::decode(bytes).and_then(|(rate, samples)| Self::checked(rate, samples));
+        decoded.map_err(|reason| Error::invalid("sound", reason))
     }
 
-    fn decode(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let (sample_rate, samples) = wav::decode(bytes)?;
+    /// Creates a sound from the samples of a file. The error is the reason.
+    fn checked(sample_rate: u32, samples: Vec<f32>) -> DecodeResult<Self> {
+        let peak = peak(&samples);
+        if peak.is_finite() && peak > 1.0 {
+            return Err(format!(
+                "samples must lie in [-1, 1], but the peak is {peak}; Sound::open_scaled divides the samples by their peak"
+            ));
+        }
         Self::from_samples("", sample_rate, samples).map_err(|e| e.to_string())
     }
 
@@ -80,7 +112,7 @@ impl Sound {
         check_sample_rate(sample_rate)?;
         check_length(samples.len())?;
         crate::finite::check(|| "sound".into(), &samples)?;
-        let peak = samples.iter().fold(0f32, |a, v| a.max(v.abs()));
+        let peak = peak(&samples);
         if peak > 1.0 {
             let reason = format!("samples must lie in [-1, 1], but the peak is {peak}; divide all samples by it first");
             return Err(Error::invalid("sound", reason));
@@ -196,7 +228,7 @@ impl Sound {
     /// The largest absolute sample.
     #[must_use]
     pub fn peak(&self) -> f32 {
-        self.samples.iter().fold(0.0, |a, v| a.max(v.abs()))
+        peak(&self.samples)
     }
 
     /// The number of clipped samples: those in runs of at least three equal samples at full scale.
@@ -358,6 +390,22 @@ impl Sound {
             _ => Err(Error::file(path, "sounds are saved as .wav")),
         }
     }
+}
+
+/// The reason instead of an error, where the caller knows the path.
+type DecodeResult<T> = std::result::Result<T, String>;
+
+fn peak(samples: &[f32]) -> f32 {
+    samples.iter().fold(0.0, |a, v| a.max(v.abs()))
+}
+
+/// Divides samples by their peak if it is above 1.
+fn scaled(mut samples: Vec<f32>) -> Vec<f32> {
+    let peak = peak(&samples);
+    if peak.is_finite() && peak > 1.0 {
+        samples.iter_mut().for_each(|v| *v = (*v / peak).clamp(-1.0, 1.0));
+    }
+    samples
 }
 
 fn gcd(a: u32, b: u32) -> u32 {

@@ -37,7 +37,7 @@ impl Stimulus {
         }
     }
 
-    /// The values: pixels in `[0, 1]`, as red, green and blue planes, or samples in `[-1, 1]`.
+    /// The values: pixels in `[0, 1]`, as red, green and blue planes or one grey plane, or samples in `[-1, 1]`.
     #[must_use]
     pub fn values(&self) -> &[f32] {
         match self {
@@ -46,7 +46,7 @@ impl Stimulus {
         }
     }
 
-    /// Converts the stimulus to a tensor, `[1, 3, height, width]` or `[1, samples]`.
+    /// Converts the stimulus to a tensor, `[1, channels, height, width]` or `[1, samples]`.
     ///
     /// # Errors
     /// Infallible for a valid stimulus; the `Result` comes from candle.
@@ -88,10 +88,12 @@ impl Stimulus {
         }
     }
 
-    /// Returns whether both are images of the same size, or sounds of the same sample rate and length.
+    /// Returns whether both are images of the same size and number of channels, or sounds of the same sample rate and length.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Image(a), Self::Image(b)) => (a.width(), a.height()) == (b.width(), b.height()),
+            (Self::Image(a), Self::Image(b)) => {
+                (a.width(), a.height(), a.channels()) == (b.width(), b.height(), b.channels())
+            }
             (Self::Sound(a), Self::Sound(b)) => (a.sample_rate(), a.len()) == (b.sample_rate(), b.len()),
             _ => false,
         }

@@ -169,12 +169,15 @@ impl Sources {
     }
 }
 
+const IMAGE_EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
+const SOUND_EXTENSIONS: [&str; 9] = ["wav", "flac", "mp3", "ogg", "oga", "m4a", "aac", "aif", "aiff"];
+
 fn is_sound(name: &str) -> bool {
-    extension::lowercase_extension(Path::new(name)) == "wav"
+    SOUND_EXTENSIONS.contains(&extension::lowercase_extension(Path::new(name)).as_str())
 }
 
 pub(super) fn is_stimulus(name: &str) -> bool {
-    ["jpg", "jpeg", "png", "webp", "wav"].contains(&extension::lowercase_extension(Path::new(name)).as_str())
+    is_sound(name) || IMAGE_EXTENSIONS.contains(&extension::lowercase_extension(Path::new(name)).as_str())
 }
 
 /// The stimuli of a plan without duplicates, with patterns expanded.
@@ -186,10 +189,8 @@ fn expand(wanted: &[String], base: &Path) -> Result<Vec<String>> {
             true => expand_pattern(name, base)?,
             false if is_stimulus(name) => vec![name.clone()],
             false => {
-                return Err(Error::invalid(
-                    name,
-                    "is not a stimulus; supported extensions are .jpg, .png, .webp and .wav",
-                ));
+                let supported = [&IMAGE_EXTENSIONS[..], &SOUND_EXTENSIONS].concat().join(", .");
+                return Err(Error::invalid(name, format!("is not a stimulus; supported extensions are .{supported}")));
             }
         };
         names.extend(found.into_iter().filter(|name| known.insert(name.clone())));

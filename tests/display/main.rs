@@ -4,7 +4,9 @@
 mod common;
 mod debug;
 mod display;
+mod image_files;
 mod notebook_types;
 mod notebooks;
+mod sound_files;
 mod sounds;
 mod stimuli;
