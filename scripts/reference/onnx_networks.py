@@ -393,7 +393,10 @@ def refused_inputs() -> Refused:
             ["2 inputs", "other"],
         ),
         "old": (model([conv], [w], IMAGE, opset=6, outputs=("c",)), ["version 6"]),
-        "four_channels": (model([conv], [w], [1, 4, 8, 8], outputs=("c",)), ["4 channels", "unchanged()"]),
+        "four_channels": (
+            model([conv], [w], [1, 4, 8, 8], outputs=("c",)),
+            ["4 channels", "3 channels (color) or 1 (grey)"],
+        ),
     }
 
 

@@ -89,9 +89,7 @@ impl Network {
 /// Noise of the size of a stimulus: uniform pixels or pink noise.
 fn noise_like(stimulus: &Stimulus) -> Result<Stimulus> {
     Ok(match stimulus {
-        Stimulus::Image(image) => {
-            Image::noise(image.width(), image.height(), Noise::Uniform { low: 0.0, high: 1.0 }, 0)?.into()
-        }
+        Stimulus::Image(image) => image.noise_like(Noise::Uniform { low: 0.0, high: 1.0 }, 0)?.into(),
         Stimulus::Sound(sound) => Sound::noise(sound.sample_rate(), sound.len(), Noise::Pink { rms: 0.1 }, 0)?.into(),
     })
 }

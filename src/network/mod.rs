@@ -75,7 +75,7 @@ struct Inner {
 pub enum Input {
     /// Images: tensors `[batch, channels, height, width]` with values in `[0, 1]`.
     Image {
-        /// Channels, height and width.
+        /// Channels (3, or 1 for grey), height and width.
         shape: [usize; 3],
         /// A photo's shorter side before the centre crop, in pixels; 256 is customary for an input of 224.
         resize: usize,

@@ -7,21 +7,22 @@ use crate::{Error, Result};
 impl Network {
     /// Preprocesses a stimulus for the network.
     ///
-    /// An image is resized so that its shorter side is [`Input::Image`]'s `resize`, then centre-cropped. A sound is resampled to
-    /// [`Input::Sound`]'s sample rate, then trimmed or padded with silence equally at both ends; its level is unchanged. A
-    /// stimulus that already matches the input is unchanged.
+    /// For a network with one channel, an image becomes grey ([`Image::to_gray`](crate::stimulus::Image::to_gray)); for one with three,
+    /// a grey image gets three equal channels. An image is resized so that its shorter side is [`Input::Image`]'s `resize`, then
+    /// centre-cropped. A sound is resampled to [`Input::Sound`]'s sample rate, then trimmed or padded with silence equally at both ends;
+    /// its level is unchanged. A stimulus that already matches the input is unchanged.
     ///
     /// The word networks were trained at a single level: set a recording's level first with
     /// [`Sound::prepare`](crate::stimulus::Sound::prepare).
     ///
     /// # Errors
-    /// A sound for an image network, an image for a sound network, or a network whose images do not have 3 channels.
+    /// A sound for an image network, an image for a sound network, or a network of [`Builder`](super::Builder) whose images have neither
+    /// 3 channels nor 1.
     pub fn prepare(&self, stimulus: impl Into<Stimulus>) -> Result<Stimulus> {
         match (self.input(), stimulus.into()) {
             (&Input::Image { shape: [channels, height, width], resize }, Stimulus::Image(image)) => {
-                if channels != 3 {
-                    return Err(Error::invalid(self.name(), format!("takes {channels} channels, but images have 3")));
-                }
+                check_channels(self.name(), channels)?;
+                let image = if channels == 1 { image.to_gray() } else { image.to_rgb() };
                 if (image.height(), image.width()) == (height, width) {
                     return Ok(image.into());
                 }
@@ -34,5 +35,16 @@ impl Network {
             (Input::Image { .. }, Stimulus::Sound(_)) => Err(Error::invalid(self.name(), "takes images, not sounds")),
             (Input::Sound { .. }, Stimulus::Image(_)) => Err(Error::invalid(self.name(), "takes sounds, not images")),
         }
+    }
+}
+
+/// Checks that there are images with this number of channels.
+pub(super) fn check_channels(name: &str, channels: usize) -> Result<()> {
+    match channels {
+        1 | 3 => Ok(()),
+        _ => Err(Error::invalid(
+            name,
+            format!("takes images of {channels} channels, but images have 3 channels (color) or 1 (grey)"),
+        )),
     }
 }

@@ -54,7 +54,9 @@ fn open(path: &Path, kind: &str) -> Result<(ArchiveReader, Provenance)> {
 
 fn save_stimulus(to: &mut ArchiveWriter, name: &str, stimulus: &Stimulus) {
     match stimulus {
-        Stimulus::Image(image) => to.f32_shaped(name, &[3, image.height(), image.width()], image.values()),
+        Stimulus::Image(image) => {
+            to.f32_shaped(name, &[image.channels(), image.height(), image.width()], image.values());
+        }
         Stimulus::Sound(sound) => {
             to.f32(name, sound.values());
             to.u64(&format!("{name}.rate"), sound.sample_rate().into());
@@ -67,11 +69,14 @@ fn load_stimulus(file: &ArchiveReader, name: &str, stimulus_name: &str) -> Resul
     let (shape, values) = file.f32_shaped(name)?;
     match *shape {
         [3, height, width] => Ok(Image::from_planes(stimulus_name, width, height, values).map_err(damaged)?.into()),
+        [1, height, width] => Ok(Image::from_gray(stimulus_name, width, height, values).map_err(damaged)?.into()),
         [_] => {
             let rate = u32::try_from(file.u64(&format!("{name}.rate"))?).unwrap_or_default();
             Ok(Sound::from_samples(stimulus_name, rate, values).map_err(damaged)?.into())
         }
-        _ => Err(file.error(format!("\"{name}\" has shape {shape:?}, expected [3, height, width] or [samples]"))),
+        _ => Err(file.error(format!(
+            "\"{name}\" has shape {shape:?}, expected [3, height, width], [1, height, width] or [samples]"
+        ))),
     }
 }
 

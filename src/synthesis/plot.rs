@@ -36,10 +36,10 @@ pub(super) fn gradient_map(gradient: &[f32], original: &Stimulus) -> Option<Heat
     let Stimulus::Image(image) = original else { return None };
     let (width, height) = (image.width(), image.height());
     let plane = width * height;
-    if plane == 0 || gradient.len() != 3 * plane {
+    if plane == 0 || gradient.len() != image.channels() * plane {
         return None;
     }
-    let sum = |i: usize| gradient[i] + gradient[plane + i] + gradient[2 * plane + i];
+    let sum = |i: usize| gradient[i..].iter().step_by(plane).sum::<f32>();
     let values: Vec<f32> = (0..plane).map(sum).collect();
     let largest = values.iter().fold(0.0f32, |a, v| a.max(v.abs())).max(f32::MIN_POSITIVE);
     let scaled = values.iter().map(|v| v / largest).collect();

@@ -17,7 +17,9 @@ impl Reproduction {
         };
         let plane = saved.width() * saved.height();
         let (a, b) = (saved.values(), again.values());
-        let mean = |i: usize| (0..3).map(|c| b[c * plane + i] - a[c * plane + i]).sum::<f32>() * 255.0 / 3.0;
+        let channels = saved.channels();
+        let sum = |i: usize| (0..channels).map(|c| b[c * plane + i] - a[c * plane + i]).sum::<f32>();
+        let mean = |i: usize| sum(i) * 255.0 / channels as f32;
         let values: Vec<f32> = (0..plane).map(mean).collect();
         let largest = f64::from(values.iter().fold(0.0f32, |a, v| a.max(v.abs())));
         let map =

@@ -5,7 +5,7 @@ use super::recipe::{Initialization, Recipe};
 use super::run::Run;
 use super::session_log;
 use crate::network::Network;
-use crate::stimulus::{Image, Noise, Sound, Stimulus};
+use crate::stimulus::{Noise, Sound, Stimulus};
 use crate::{Error, Result};
 
 /// The configuration of a synthesis: a network, a stage, an original, a recipe and a seed.
@@ -138,7 +138,7 @@ impl std::fmt::Debug for Synthesis {
 
 fn initial_values(initialization: Initialization, original: &Stimulus, seed: u64) -> Result<Vec<f32>> {
     let draw = |noise: Noise| match original {
-        Stimulus::Image(image) => Ok::<_, Error>(Image::noise(image.width(), image.height(), noise, seed)?.into()),
+        Stimulus::Image(image) => Ok::<_, Error>(image.noise_like(noise, seed)?.into()),
         Stimulus::Sound(sound) => {
             Ok::<Stimulus, Error>(Sound::noise(sound.sample_rate(), sound.len(), noise, seed)?.into())
         }

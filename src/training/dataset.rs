@@ -59,7 +59,7 @@ impl Dataset {
         Ok(Self { inputs, labels: labels.into(), classes })
     }
 
-    /// Creates a data set from images of one size and the class index of each.
+    /// Creates a data set from images of one size and the class index of each. Grey images get three equal channels.
     ///
     /// # Errors
     /// Fails like [`Dataset::new`], and for images of different sizes.
@@ -80,7 +80,7 @@ impl Dataset {
                     format!("\"{}\" has {w} x {h} pixels, but the first image has {width} x {height}", image.name());
                 return Err(Error::invalid("examples", reason));
             }
-            values.extend_from_slice(image.values());
+            values.extend_from_slice(image.to_rgb().values());
         }
         let inputs = Tensor::from_vec(values, (images.len(), 3, height, width), &Device::Cpu)?;
         Self::new(inputs, labels, classes)

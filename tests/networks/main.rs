@@ -6,6 +6,7 @@ mod common;
 mod custom_module;
 mod efficient_word_net;
 mod equals_pytorch;
+mod grey;
 mod hearing;
 mod inspect;
 mod log_mel;

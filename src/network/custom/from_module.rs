@@ -11,6 +11,7 @@ use super::module::{CandleModule, Function, Inner, MarkedStage, StageMarker, dig
 use super::module_check::{check_count, check_values, root_mean_square, windows};
 use crate::fs::sha256;
 use crate::network::forward::run_nodes;
+use crate::network::preprocess::check_channels;
 use crate::network::weights::{KNOWN_BY_VALUES, NOT_STATED};
 use crate::network::{Builder, Input, Layer, Network, NodeId, WeightsSource, ancestors};
 use crate::ops::values;
@@ -60,12 +61,17 @@ impl Network {
     /// ```
     ///
     /// # Errors
-    /// When the function marks no stage, marks a name twice, returns an error, or fails the checks above; the message names the stage.
+    /// When images have neither 3 channels (color) nor 1 (grey), and when the function marks no stage, marks a name twice, returns an
+    /// error, or fails the checks above; the message names the stage.
     pub fn from_module<F>(name: impl Into<String>, input: Input, function: F) -> Result<Self>
     where
         F: Fn(&Tensor, &mut StageMarker) -> Result<Tensor> + Send + Sync + 'static,
     {
         let mut builder = Builder::new(name, input);
+        builder.check_input()?;
+        if let Input::Image { shape: [channels, ..], .. } = builder.input {
+            check_channels(&builder.name, channels)?;
+        }
         builder.add_module(builder.input(), Arc::new(function), false)?;
         if builder.stages.is_empty() {
             let reason = "names no stage; call mark.stage(\"conv1\", x)? or mark.relu(\"relu1\", z)? in it";

@@ -30,6 +30,9 @@ pub(super) fn input(info: &proto::ValueInfo, options: &OnnxOptions) -> ImportRes
     let channels_last = !is_color(a) && is_color(c);
     let (channels, stated) = if channels_last { (c, [a, b]) } else { (a, [b, c]) };
     let channels = channels.ok_or("leaves its number of channels open")?;
+    if !matches!(channels, 1 | 3) {
+        return Err(format!("has {channels} channels, but images have 3 channels (color) or 1 (grey)").into());
+    }
     let mut size = [0, 0];
     for axis in 0..2 {
         let side = ["height", "width"][axis];
@@ -55,10 +58,9 @@ impl Import {
         let input = self.b.input();
         let (scale, shift) = match &options.preprocessing {
             Preprocessing::ImageNet if channels != 3 => {
-                return Err(format!(
-                    "has {channels} channels, and the default normalisation is for 3; use OnnxOptions::normalise, range or unchanged()"
-                )
-                .into());
+                return Err("has one channel, and the default normalisation is for 3; use OnnxOptions::normalize with one mean \
+                            and deviation, range or unchanged()"
+                    .into());
             }
             Preprocessing::ImageNet => {
                 let [scale, shift] =
@@ -71,7 +73,7 @@ impl Import {
             Preprocessing::Affine(scale, shift) if scale.len() == channels => (scale.clone(), shift.clone()),
             Preprocessing::Affine(scale, _) => {
                 return Err(
-                    format!("has {channels} channels, but OnnxOptions::normalise has {} means", scale.len()).into()
+                    format!("has {channels} channels, but OnnxOptions::normalize has {} means", scale.len()).into()
                 );
             }
             Preprocessing::Unchanged if options.reverse_channels => (vec![1.0; channels], vec![0.0; channels]),
