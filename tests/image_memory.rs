@@ -59,9 +59,9 @@ fn decoding_takes_little_more_than_the_pixels() {
         ("16-bit PNG", flat(DynamicImage::new_rgb16(SIDE, SIDE), ImageFormat::Png), 12 + 6),
         ("JPEG", flat(rgb.clone(), ImageFormat::Jpeg), 12 + 3),
         ("BMP", flat(rgb.clone(), ImageFormat::Bmp), 12 + 3),
-        ("GIF", flat(DynamicImage::new_rgba8(SIDE, SIDE), ImageFormat::Gif), 12 + 8),
-        ("WebP", flat(rgb.clone(), ImageFormat::WebP), 12 + 8),
-        ("TIFF", flat(rgb, ImageFormat::Tiff), 12 + 6),
+        ("GIF", flat(DynamicImage::new_rgba8(SIDE, SIDE), ImageFormat::Gif), 12 + 4),
+        ("WebP", flat(rgb.clone(), ImageFormat::WebP), 12 + 3),
+        ("TIFF", flat(rgb, ImageFormat::Tiff), 12 + 3),
     ] {
         let taken = peak(&file) as f64 / pixels as f64;
         println!("{name}: {} bytes, {taken:.2} bytes per pixel", file.len());

@@ -167,7 +167,7 @@ fn id3_length(bytes: &[u8]) -> usize {
     match bytes {
         [b'I', b'D', b'3', _, _, _, a, b, c, d, ..] => {
             // Seven bits per byte.
-            10 + [a, b, c, d].iter().fold(0, |size, byte| size << 7 | usize::from(*byte & 0x7F))
+            10 + [a, b, c, d].iter().fold(0, |size, byte| (size << 7) | usize::from(*byte & 0x7F))
         }
         _ => 0,
     }

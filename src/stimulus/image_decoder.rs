@@ -129,7 +129,7 @@ fn checked(values: &[f32]) -> Result<&[f32], String> {
 fn fill<T>(planes: &mut [f32], channels: usize, pixels: &[T], to_unit: impl Fn(&T) -> f32) {
     let plane = planes.len() / 3;
     for (i, pixel) in pixels.chunks_exact(channels).enumerate() {
-        let alpha = if channels % 2 == 0 { to_unit(&pixel[channels - 1]) } else { 1.0 };
+        let alpha = if channels.is_multiple_of(2) { to_unit(&pixel[channels - 1]) } else { 1.0 };
         for color in 0..3 {
             let value = to_unit(&pixel[if channels < 3 { 0 } else { color }]);
             planes[color * plane + i] = (value * alpha + (1.0 - alpha)).clamp(0.0, 1.0);

@@ -223,5 +223,5 @@ fn u32_at(bytes: &[u8]) -> u32 {
 }
 
 fn u64_at(bytes: &[u8]) -> u64 {
-    u64::from(u32_at(bytes)) | u64::from(u32_at(&bytes[4..])) << 32
+    u64::from(u32_at(bytes)) | (u64::from(u32_at(&bytes[4..])) << 32)
 }
