@@ -1,7 +1,7 @@
 //! Natural stimuli and noise: images and sounds.
 //!
-//! Values are `f32`: images have red, green and blue planes in `[0, 1]` (sRGB as in the file), sounds one channel in `[-1, 1]`. A
-//! relative path that does not exist in the working directory is looked up among the files that ship with the project.
+//! Values are `f32`: images have red, green and blue planes in `[0, 1]` (sRGB as in the file), or one grey plane; sounds have one
+//! channel in `[-1, 1]`. A relative path that does not exist in the working directory is looked up among the files that ship with the project.
 //!
 //! ```
 //! use metamers::prelude::*;

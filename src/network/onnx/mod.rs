@@ -152,7 +152,8 @@ impl Network {
     /// | no operation | `Identity`, `Dropout`, `Cast` to float32; final `Softmax` and `LogSoftmax` |
     /// | constants | `Constant`, and `Shape`, `Gather`, `Concat`, `Unsqueeze`, `Squeeze`, `Cast` of sizes |
     ///
-    /// The input is a batch of images, `[batch, channels, height, width]` or `[batch, height, width, channels]`.
+    /// The input is a batch of images, `[batch, channels, height, width]` or `[batch, height, width, channels]`, with 3 channels, or with 1
+    /// for grey photos.
     ///
     /// ```
     /// use metamers::network::{Network, OnnxOptions};
