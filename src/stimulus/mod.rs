@@ -26,6 +26,7 @@ mod mp4_edit;
 mod noise;
 mod plot;
 mod sound;
+mod sound_container;
 mod sound_decoder;
 mod stimulus;
 mod wav_file;

@@ -11,7 +11,8 @@ use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use super::Noise;
 use super::noise::pink;
-use super::sound_decoder::{self, MAX_SAMPLES};
+use super::sound_container::MAX_SAMPLES;
+use super::sound_decoder;
 use crate::fs::{assets, extension, wav};
 use crate::{Error, Result};
 
