@@ -22,6 +22,7 @@ mod prelude;
 mod process;
 mod publisher;
 mod receive;
+mod recent_signatures;
 mod runtime;
 mod session;
 mod supervisor;

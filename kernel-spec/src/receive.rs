@@ -1,10 +1,16 @@
 //! Receiving of messages; optional fields that a client omits get the protocol's default values.
 
+use crate::recent_signatures::RecentSignatures;
+use crate::sync::lock;
 use jupyter_protocol::{JupyterMessage, JupyterMessageContent, UnknownMessage};
 use jupyter_zmq_client::{RawMessage, RouterRecvConnection, RuntimeError};
 use serde_json::{Value, json};
 use std::fmt;
+use std::sync::Mutex;
 use zeromq::{SocketRecv, ZmqError};
+
+/// The part between a message's identities and its signature.
+const DELIMITER: &[u8] = b"<IDS|MSG>";
 
 /// Failure to receive a message.
 #[derive(Debug)]
@@ -13,6 +19,8 @@ pub enum ReceiveError {
     Connection(ZmqError),
     /// The message is incomplete or its signature is wrong.
     Signature(RuntimeError),
+    /// A message with this signature was received before.
+    Replayed,
     /// A part of the message is not the JSON that the protocol requires.
     Json(serde_json::Error),
 }
@@ -22,6 +30,7 @@ impl fmt::Display for ReceiveError {
         match self {
             ReceiveError::Connection(error) => write!(f, "connection failed: {error}"),
             ReceiveError::Signature(error) => write!(f, "incomplete message or wrong signature: {error}"),
+            ReceiveError::Replayed => write!(f, "the same signed message was received before"),
             ReceiveError::Json(error) => write!(f, "invalid message: {error}"),
         }
     }
@@ -32,15 +41,23 @@ impl std::error::Error for ReceiveError {
         match self {
             ReceiveError::Connection(error) => Some(error),
             ReceiveError::Signature(error) => Some(error),
+            ReceiveError::Replayed => None,
             ReceiveError::Json(error) => Some(error),
         }
     }
 }
 
-/// Receives the next message.
-pub async fn receive(connection: &mut RouterRecvConnection) -> Result<JupyterMessage, ReceiveError> {
+/// Receives the next message, and refuses one whose signature is among the recent ones.
+pub async fn receive(
+    connection: &mut RouterRecvConnection,
+    recent: &Mutex<RecentSignatures>,
+) -> Result<JupyterMessage, ReceiveError> {
     let parts = connection.socket.recv().await.map_err(ReceiveError::Connection)?;
+    let signature = parts.iter().skip_while(|part| &part[..] != DELIMITER).nth(1).map(|part| part.to_vec());
     let raw = RawMessage::from_multipart(parts, &connection.mac).map_err(ReceiveError::Signature)?;
+    if connection.mac.is_some() && !lock(recent).insert(signature.unwrap_or_default()) {
+        return Err(ReceiveError::Replayed);
+    }
     parse(raw).map_err(ReceiveError::Json)
 }
 

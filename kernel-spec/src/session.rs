@@ -7,14 +7,15 @@ use crate::kernel_dir::KernelDir;
 use crate::process;
 use crate::publisher::{Channel, Publisher};
 use crate::receive::{ReceiveError, receive};
+use crate::recent_signatures::RecentSignatures;
 use crate::sync::lock;
 use anyhow::{Context, Result};
 use jupyter_protocol::{JupyterMessage, JupyterMessageContent as Content};
 use jupyter_zmq_client::{self as jupyter, ConnectionInfo, RouterRecvConnection, RouterSendConnection};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use zeromq::{SocketRecv, SocketSend};
@@ -29,7 +30,7 @@ pub async fn serve(connection: PathBuf, build_cache: BuildCache) -> Result<()> {
     let info: ConnectionInfo = serde_json::from_str(&text)
         .with_context(|| format!("{} is not a valid Jupyter connection file", connection.display()))?;
     let id = uuid::Uuid::new_v4().to_string();
-    let mut heartbeat =
+    let heartbeat =
         jupyter::create_kernel_heartbeat_connection(&info).await.context("cannot open the heartbeat port")?;
     let iopub = jupyter::create_kernel_iopub_xpub_connection(&info, &id).await.context("cannot open the iopub port")?;
     let (shell_out, shell) =
@@ -45,15 +46,15 @@ pub async fn serve(connection: PathBuf, build_cache: BuildCache) -> Result<()> {
     let kernel_dir = KernelDir::new(build_cache.home(), &build_cache.kernel_dir());
     let build_dir = kernel_dir.path.clone();
     let evaluator = evaluator::spawn(build_cache, kernel_dir, publisher.clone());
-    let session = Arc::new(Session { publisher, evaluator, build_dir, is_shutting_down: AtomicBool::new(false) });
-
-    tokio::spawn(async move {
-        while let Ok(message) = heartbeat.socket.recv().await {
-            if heartbeat.socket.send(message).await.is_err() {
-                break;
-            }
-        }
+    let session = Arc::new(Session {
+        publisher,
+        evaluator,
+        build_dir,
+        signatures: Mutex::default(),
+        is_shutting_down: AtomicBool::new(false),
     });
+
+    tokio::spawn(heartbeat_loop(heartbeat));
     let (publish, published) = unbounded_channel();
     tokio::spawn(iopub_loop(iopub, published, session.publisher.clone()));
     tokio::spawn(send_loop(messages, publish, shell_out, control_out, stdin_out));
@@ -76,6 +77,7 @@ struct Session {
     publisher: Publisher,
     evaluator: Arc<EvaluatorHandle>,
     build_dir: PathBuf,
+    signatures: Mutex<RecentSignatures>,
     is_shutting_down: AtomicBool,
 }
 
@@ -182,6 +184,7 @@ impl Session {
                     break;
                 }
             }
+            let _ = std::fs::remove_file(build_dir.with_extension("lock"));
             std::process::exit(0);
         });
     }
@@ -215,9 +218,23 @@ fn kernel_info() -> Value {
     })
 }
 
+/// Echoes heartbeats. A peer that sends an invalid message or leaves before its echo ends nothing.
+async fn heartbeat_loop(mut heartbeat: jupyter::KernelHeartbeatConnection) {
+    loop {
+        let echoed = match heartbeat.socket.recv().await {
+            Ok(message) => heartbeat.socket.send(message).await,
+            Err(error) => Err(error),
+        };
+        if echoed.is_err() {
+            // Keeps the loop from spinning on a closed socket.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
 async fn receive_loop(mut socket: RouterRecvConnection, session: Arc<Session>, channel: Channel) {
     loop {
-        match receive(&mut socket).await {
+        match receive(&mut socket, &session.signatures).await {
             Ok(message) => session.handle(channel, message),
             Err(error @ ReceiveError::Connection(_)) => {
                 // Continues after a peer has disconnected; the pause keeps the loop from spinning on a closed socket.
