@@ -2,15 +2,18 @@
 //! kernel.
 
 use crate::prelude::{FLUSH_LIBRARY_SOURCE, prelude_source};
+use crate::sync::lock;
 use crate::tool_cache::TOOL_CACHE_DIR;
 use crate::{process, toolchain};
 use anyhow::{Context, Result};
 use metamers_lab::Project;
 use std::collections::hash_map::DefaultHasher;
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::hash::{Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
 
 /// Cargo settings for the library, its dependencies and the cells, so that notebooks run at the speed of a release build.
 const CARGO_CONFIG: &str = "\
@@ -32,6 +35,8 @@ const PER_PACKAGE_DIRS: [&str; 3] = ["deps", ".fingerprint", "build"];
 /// Parts of the names of entries that are compiled again and may be written in place: the cells and the library.
 const MUTABLE_ENTRIES: [&str; 4] = ["ctx", "code_", "metamers", "flush"];
 const FINGERPRINT_FILE: &str = "fingerprint";
+/// Prefix of the names of kernel directories.
+const KERNEL_DIR_PREFIX: &str = "kernel-";
 
 /// The notebook builds of one project.
 pub struct BuildCache {
@@ -78,10 +83,9 @@ impl BuildCache {
             fs::write(&file, CARGO_CONFIG).with_context(|| format!("cannot write {}", file.display()))?;
         }
         for entry in fs::read_dir(&self.root)?.flatten() {
-            let name = entry.file_name();
-            let owner = name.to_str().and_then(|name| name.strip_prefix("kernel-")).and_then(|pid| pid.parse().ok());
-            if owner.is_some_and(|pid: u32| !process::is_alive(pid)) {
-                let _ = fs::remove_dir_all(entry.path());
+            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_dir && entry.file_name().to_str().is_some_and(|name| name.starts_with(KERNEL_DIR_PREFIX)) {
+                remove_if_abandoned(&entry.path());
             }
         }
         Ok(())
@@ -94,10 +98,16 @@ impl BuildCache {
         built.is_ok_and(|built| self.fingerprint().is_ok_and(|current| current == built))
     }
 
-    /// The path of this process's kernel directory.
+    /// The path of this process's kernel directory. Two kernels in different PID namespaces, such as containers that share a home, may have
+    /// the same process id, so the name has a random part.
     #[must_use]
     pub fn kernel_dir(&self) -> PathBuf {
-        self.root.join(format!("kernel-{}", std::process::id()))
+        static NAME: OnceLock<String> = OnceLock::new();
+        let name = NAME.get_or_init(|| {
+            let random = uuid::Uuid::new_v4().simple().to_string();
+            format!("{KERNEL_DIR_PREFIX}{}-{}", std::process::id(), &random[..8])
+        });
+        self.root.join(name)
     }
 
     /// The directory in which the next template is built.
@@ -109,6 +119,7 @@ impl BuildCache {
     /// Creates this process's kernel directory, as a copy of the template if there is one.
     pub fn create_kernel_dir(&self) -> Result<PathBuf> {
         let path = self.kernel_dir();
+        hold_lock(&path)?;
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
@@ -205,6 +216,42 @@ fn hash_tree(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
     Ok(())
 }
 
+/// The lock file of a kernel directory, beside it.
+fn lock_path(kernel_dir: &Path) -> PathBuf {
+    kernel_dir.with_extension("lock")
+}
+
+/// Locks this process's kernel directory for as long as the process lives.
+fn hold_lock(kernel_dir: &Path) -> Result<()> {
+    static HELD: Mutex<Option<File>> = Mutex::new(None);
+    let mut held = lock(&HELD);
+    if held.is_none() {
+        let path = lock_path(kernel_dir);
+        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        file.lock_shared().with_context(|| format!("cannot lock {}", path.display()))?;
+        *held = Some(file);
+    }
+    Ok(())
+}
+
+/// Removes the directory of a kernel that has ended: one that no process has locked. Process ids do not tell, because the kernel may run in
+/// another container.
+fn remove_if_abandoned(kernel_dir: &Path) {
+    let path = lock_path(kernel_dir);
+    let Ok(lock_file) = File::options().write(true).open(&path) else {
+        // Version 0.1 made directories without locks, named after process ids.
+        let name = kernel_dir.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix(KERNEL_DIR_PREFIX));
+        if name.and_then(|pid| pid.parse().ok()).is_some_and(|pid: u32| !process::is_alive(pid)) {
+            let _ = fs::remove_dir_all(kernel_dir);
+        }
+        return;
+    };
+    if lock_file.try_lock().is_ok() {
+        let _ = fs::remove_dir_all(kernel_dir);
+        let _ = fs::remove_file(path);
+    }
+}
+
 /// Treatment of the files in a directory that is copied.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum CopyMode {
@@ -290,12 +337,22 @@ mod tests {
     fn directories_of_dead_kernels_are_removed_and_those_of_living_ones_kept() {
         let home = scratch("stale");
         let cache = BuildCache::new(&home);
-        let alive = home.join(format!("target/notebook/kernel-{}", std::process::id()));
-        let dead = home.join("target/notebook/kernel-2147483000");
-        fs::create_dir_all(&alive).unwrap();
-        fs::create_dir_all(&dead).unwrap();
+        let dir = |name: &str| {
+            let path = home.join("target/notebook").join(name);
+            fs::create_dir_all(&path).unwrap();
+            path
+        };
+        let lock_of = |path: &Path| File::create(lock_path(path)).unwrap();
+        // The process ids tell nothing: this one is alive, the other may be that of a kernel in another container.
+        let (dead, living) =
+            (dir(&format!("kernel-{}-0123abcd", std::process::id())), dir("kernel-2147483000-4567cdef"));
+        drop(lock_of(&dead));
+        let held = lock_of(&living);
+        held.lock_shared().unwrap();
+        let (old_dead, old_living) = (dir("kernel-2147483000"), dir(&format!("kernel-{}", std::process::id())));
         cache.prepare().unwrap();
-        assert!(alive.exists() && !dead.exists());
+        assert!(!dead.exists() && !lock_path(&dead).exists());
+        assert!(living.exists() && old_living.exists() && !old_dead.exists());
         fs::remove_dir_all(home).unwrap();
     }
 }

@@ -32,6 +32,7 @@ pub fn lab(project: &Project, arguments: &[String]) -> Result<ExitCode> {
     std::fs::create_dir_all(&dir)?;
     let mut jupyter = project.python();
     jupyter.args(["-m", "jupyter", "lab", "--ServerApp.answer_yes=True"]).args(arguments).current_dir(dir);
+    project.mark_in_use()?;
     // Replaces this process, so that signals reach JupyterLab directly.
     bail!("cannot start JupyterLab: {}", jupyter.exec())
 }
@@ -52,6 +53,7 @@ pub fn run(project: &Project, options: &RunOptions) -> Result<ExitCode> {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         runner.arg("--out").arg(dir);
     }
+    project.mark_in_use()?;
     bail!("cannot run the notebooks: {}", runner.exec())
 }
 
@@ -65,6 +67,7 @@ pub fn export(project: &Project, notebooks: &[PathBuf], out: Option<&Path>) -> R
     if let Some(out) = out {
         exporter.arg("--out").arg(out);
     }
+    project.mark_in_use()?;
     bail!("cannot export the notebooks: {}", exporter.exec())
 }
 

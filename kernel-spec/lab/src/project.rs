@@ -5,8 +5,9 @@ use crate::status::print_status;
 use crate::{kernel_spec, prerequisites};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -133,8 +134,16 @@ impl Project {
             return Ok(());
         }
         let stamp = self.venv().join("metamers-requirements.txt");
-        let has_python = self.venv().join("bin/python").exists();
-        if has_python && fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) {
+        let is_current = || {
+            let has_python = self.venv().join("bin/python").exists();
+            has_python && fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS)
+        };
+        if is_current() {
+            return Ok(());
+        }
+        let _installing = self.lock_for_installation()?;
+        // Another process may have installed it in the meantime.
+        if is_current() {
             return Ok(());
         }
         print_status("Installing", "JupyterLab and its dependencies in .venv (about a minute)");
@@ -142,6 +151,43 @@ impl Project {
         run_step(create.args(["-m", "venv", "--clear"]).arg(self.venv()), "cannot create the virtual environment")?;
         self.pip_install("kernel-spec/lab/requirements.txt")?;
         fs::write(&stamp, REQUIREMENTS).with_context(|| format!("cannot write {}", stamp.display()))
+    }
+
+    fn lock_file(&self, name: &str) -> Result<File> {
+        let dir = self.root.join("target");
+        let path = dir.join(name);
+        let file = fs::create_dir_all(&dir).and_then(|()| File::create(&path));
+        file.with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Waits for other installations, and refuses to replace an environment in which a program runs.
+    fn lock_for_installation(&self) -> Result<[File; 2]> {
+        let (installing, in_use) = (self.lock_file("venv-installing.lock")?, self.lock_file("venv-in-use.lock")?);
+        if installing.try_lock().is_err() {
+            print_status("Waiting", "for another installation in .venv");
+            installing.lock()?;
+        }
+        if in_use.try_lock().is_err() {
+            bail!(
+                "JupyterLab or a notebook of this project is running in .venv, which is out of date; end it, then try again"
+            );
+        }
+        Ok([installing, in_use])
+    }
+
+    /// Marks the virtual environment as in use by this process and by the program that replaces it.
+    pub(crate) fn mark_in_use(&self) -> Result<()> {
+        if self.is_installed() {
+            return Ok(());
+        }
+        let in_use = self.lock_file("venv-in-use.lock")?;
+        in_use.lock_shared()?;
+        let descriptor = in_use.into_raw_fd();
+        // SAFETY: the descriptor is open, and is never closed by this process.
+        if unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) } < 0 {
+            return Err(std::io::Error::last_os_error().into());
+        }
+        Ok(())
     }
 
     /// Installs a requirements file of the project in the virtual environment.
@@ -226,6 +272,18 @@ fn run_step(command: &mut Command, message: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_environment_in_use_is_not_replaced() {
+        let root = std::env::temp_dir().join(format!("metamers-in-use-{}", std::process::id()));
+        let project = Project { root: root.clone() };
+        let in_use = project.lock_file("venv-in-use.lock").unwrap();
+        in_use.lock_shared().unwrap();
+        let error = project.install_packages().unwrap_err().to_string();
+        assert!(error.contains("is running in .venv"), "{error}");
+        assert!(!project.venv().exists());
+        fs::remove_dir_all(root).unwrap();
+    }
 
     #[test]
     fn packages_that_cannot_be_installed_are_an_error_each_time() {

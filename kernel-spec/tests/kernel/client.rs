@@ -329,7 +329,13 @@ impl Client {
 
     /// The kernel's build directory.
     pub fn build_dir(&self) -> PathBuf {
-        self.home.join(format!("target/notebook/kernel-{}", self.kernel.id()))
+        let prefix = format!("kernel-{}-", self.kernel.id());
+        let builds = self.home.join("target/notebook");
+        let is_ours = |path: &PathBuf| {
+            path.is_dir() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+        };
+        let found = std::fs::read_dir(&builds).unwrap().flatten().map(|entry| entry.path()).find(is_ours);
+        found.unwrap_or_else(|| builds.join(format!("{prefix}removed")))
     }
 }
 
