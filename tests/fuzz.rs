@@ -1,0 +1,139 @@
+//! Feeds every reader of files a fixed number of damaged ones: seeds of the tests, with bytes flipped, numbers replaced by extreme ones, parts
+//! cut out, repeated or exchanged with those of another seed. The inputs are the same on every machine.
+//!
+//! Each reader runs in a process of its own with limits on memory and time. `METAMERS_FUZZ_INPUTS` sets the number of inputs of each reader;
+//! `fuzz/` has the same readers for cargo-fuzz.
+#![cfg(target_os = "linux")]
+
+#[path = "../fuzz/src/lib.rs"]
+#[allow(dead_code, reason = "cargo-fuzz uses the rest")]
+mod readers;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use readers::{READERS, Reader};
+
+/// Inputs of each reader in .ci/run.
+const INPUTS: usize = 2_000;
+/// Address space of a reader's process in bytes.
+const MAX_MEMORY: u64 = 3 << 30;
+/// Maximum time of one input.
+const MAX_TIME: Duration = Duration::from_secs(10);
+/// Larger seeds are cut, so that inputs stay small.
+const MAX_SEED: usize = 1 << 20;
+/// Names the reader that this process runs.
+const READER_VAR: &str = "METAMERS_FUZZ_READER";
+
+/// The seeds of a reader: files of the tests and the assets with its extensions.
+fn seeds(reader: &Reader) -> Vec<Vec<u8>> {
+    let patterns: &[&str] = match reader.name {
+        "image" => {
+            &["assets/photos/d*.jpg", "assets/pictures/*.png", "tests/data/images/*", "assets/photos/bucket.jpg"]
+        }
+        "sound" => &["assets/speech/s*.wav", "tests/data/sounds/*"],
+        "safetensors" => &["tests/data/*.safetensors"],
+        "pth" => &["tests/data/*.pth", "tests/data/pth/*", "tests/data/hostile/*.pth"],
+        "onnx" => &["tests/data/onnx/*.onnx", "tests/data/hostile/*.onnx"],
+        "metamer" => &["tests/data/saved/*.metamer"],
+        "run" => &["tests/data/saved/*.run"],
+        "null" => &["assets/nulls/crepe.json"],
+        "plan" => &["examples/*.toml"],
+        _ => &["tests/data/saved/answers.json"],
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let paths =
+        patterns.iter().flat_map(|pattern| glob::glob(&root.join(pattern).to_string_lossy()).unwrap()).flatten();
+    let mut seeds: Vec<Vec<u8>> =
+        paths.filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap()).collect();
+    seeds.iter_mut().for_each(|seed| seed.truncate(MAX_SEED));
+    seeds
+}
+
+/// Damages a seed; `other` gives parts to splice in.
+fn damaged(seed: &[u8], other: &[u8], random: &mut ChaCha8Rng) -> Vec<u8> {
+    let mut bytes = seed.to_vec();
+    for _ in 0..random.random_range(1..6) {
+        if bytes.is_empty() {
+            break;
+        }
+        // Half of the time near the start, where headers are.
+        let end = if random.random() { bytes.len() } else { bytes.len().min(512) };
+        let at = random.random_range(0..end);
+        match random.random_range(0..7) {
+            0 => bytes[at] ^= 1 << random.random_range(0..8),
+            1 => bytes[at] = random.random(),
+            2 => bytes.truncate(at),
+            3 => {
+                let extreme = [0u64, 1, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, u64::MAX, i64::MAX as u64, 1 << 62];
+                let value = extreme[random.random_range(0..extreme.len())].to_le_bytes();
+                let width = [1, 2, 4, 8][random.random_range(0..4)];
+                for (byte, value) in bytes[at..].iter_mut().zip(&value[..width]) {
+                    *byte = *value;
+                }
+            }
+            4 => {
+                let length = random.random_range(0..=(bytes.len() - at).min(64));
+                drop(bytes.drain(at..at + length));
+            }
+            5 => {
+                let length = random.random_range(0..=(bytes.len() - at).min(64));
+                let part = bytes[at..at + length].to_vec();
+                bytes.splice(at..at, part);
+            }
+            _ if !other.is_empty() => {
+                let from = random.random_range(0..other.len());
+                let length = random.random_range(0..=(other.len() - from).min(256));
+                bytes.splice(at..at, other[from..from + length].iter().copied());
+            }
+            _ => {}
+        }
+    }
+    bytes
+}
+
+/// Runs one reader in this process; called by the test below in a child.
+fn run(reader: &Reader) {
+    let inputs = std::env::var("METAMERS_FUZZ_INPUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(INPUTS);
+    let seeds = seeds(reader);
+    assert!(!seeds.is_empty(), "{} has no seeds", reader.name);
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    for index in 0..inputs + seeds.len() {
+        let bytes = match seeds.get(index) {
+            Some(seed) => seed.clone(),
+            None => {
+                let (seed, other) = (random.random_range(0..seeds.len()), random.random_range(0..seeds.len()));
+                damaged(&seeds[seed], &seeds[other], &mut random)
+            }
+        };
+        let start = Instant::now();
+        // The number of the last line is that of the input that ended the process.
+        println!("input {index}");
+        reader.read(&bytes);
+        assert!(start.elapsed() < MAX_TIME, "{} took {:?} for input {index}", reader.name, start.elapsed());
+    }
+    println!("{}: {inputs} damaged inputs of {} seeds", reader.name, seeds.len());
+}
+
+#[test]
+fn damaged_files_end_no_reader() {
+    if let Ok(name) = std::env::var(READER_VAR) {
+        return run(&Reader::from_name(&name));
+    }
+    for reader in READERS {
+        let child = Command::new("prlimit")
+            .arg(format!("--as={MAX_MEMORY}"))
+            .arg(std::env::current_exe().unwrap())
+            .args(["damaged_files_end_no_reader", "--exact", "--nocapture"])
+            .env(READER_VAR, reader.name)
+            .output()
+            .expect("prlimit of util-linux");
+        let (printed, errors) = (String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
+        let last = printed.lines().filter(|line| line.starts_with("input ")).next_back().unwrap_or_default();
+        assert!(child.status.success(), "{}, {last}: {}\n{errors}", reader.name, child.status);
+        printed.lines().filter(|line| line.starts_with(reader.name)).for_each(|line| println!("{line}"));
+    }
+}
