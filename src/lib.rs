@@ -97,12 +97,17 @@
 pub use candle_core as candle;
 pub use candle_nn;
 
+#[cfg(target_family = "wasm")]
+pub mod browser;
+mod clock;
+
 #[doc = include_str!("../docs/coming_from.md")]
 pub mod coming_from {}
 pub mod display;
 pub mod engine;
 mod error;
 pub mod experiment;
+pub mod explorer;
 mod finite;
 mod fs;
 pub mod hearing;

@@ -14,6 +14,7 @@
 
 pub use crate::candle::{DType, Device, Tensor, Var};
 pub use crate::display::{Show, Table};
+pub use crate::explorer::Explorer;
 pub use crate::network::Network;
 pub use crate::session_info::session_info;
 pub use crate::similarity::{Similarity, snr_db};
@@ -47,7 +48,9 @@ pub mod plots {
 /// ```
 pub mod networks {
     pub use crate::hearing::Cochleagram;
-    pub use crate::network::{HubFile, Input, NearestNeighbor, OnnxOptions};
+    #[cfg(not(target_family = "wasm"))]
+    pub use crate::network::HubFile;
+    pub use crate::network::{Input, NearestNeighbor, OnnxOptions};
     pub use crate::verdict::CrossNetwork;
 }
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "assets"
 MANIFEST = ASSETS / "manifest.json"
 # Folders that this script does not build.
-EXCLUDED = (ASSETS / "fonts", ASSETS / "pictures", ASSETS / optional.FOLDER)
+EXCLUDED = (ASSETS / "fonts", ASSETS / "pictures", ASSETS / "web", ASSETS / optional.FOLDER)
 
 Manifest = dict[str, dict[str, object]]
 

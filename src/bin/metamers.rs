@@ -1,15 +1,19 @@
-//! The command-line program, which runs the sweep of a plan on this machine or with Slurm.
+//! The command-line program: sweeps on this machine or with Slurm, pages that make metamers, reproductions.
 
 use std::fmt::Display;
 use std::io::{Write, stderr, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use metamers::display::Show;
+use metamers::explorer::Explorer;
 use metamers::sweep::{Plan, Submit, SweepResults, task_ranges};
+use metamers::synthesis::Metamer;
 use metamers::{Result, zoo};
 
+/// Exit code if a metamer is not reproduced bit for bit.
+const EXIT_DIFFERENT: u8 = 3;
 /// Exit code if tasks are missing. The others are 0 for success, 1 for an error, and 2 for invalid arguments (from clap).
 const EXIT_MISSING: u8 = 3;
 /// Exit code after an interrupt, as shells use it for SIGINT.
@@ -35,6 +39,32 @@ enum Command {
         /// Name of a network, as in a plan
         network: Option<String>,
     },
+    /// Repeat the synthesis of a saved metamer of a shipped network, and compare
+    ///
+    /// Exit codes: 0 bit-identical, 1 error, 3 different, 130 interrupted.
+    Reproduce {
+        /// A .metamer file
+        file: PathBuf,
+    },
+    /// Write a page that makes metamers in a browser
+    Page(PageArgs),
+}
+
+#[derive(Args)]
+struct PageArgs {
+    /// Name of a shipped network, such as efficientnet_lite0 or cochcnn_words
+    network: String,
+    /// The HTML file to write
+    file: PathBuf,
+    /// The page's originals: photos or sounds [default: eight shipped ones]
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    originals: Vec<PathBuf>,
+    /// The stage with which the page opens
+    #[arg(long)]
+    stage: Option<String>,
+    /// The title
+    #[arg(long)]
+    title: Option<String>,
 }
 
 #[derive(Args)]
@@ -67,6 +97,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Sweep(args) => sweep(&args),
         Command::List { network } => list(network.as_deref()),
+        Command::Page(args) => page(args),
+        Command::Reproduce { file } => reproduce(&file),
     };
     result.unwrap_or_else(|e| {
         write_line(stderr(), format_args!("error: {e}"));
@@ -142,6 +174,33 @@ fn parse_tasks(words: &[String]) -> Result<Vec<usize>> {
         }
     }
     Ok(tasks)
+}
+
+fn reproduce(file: &Path) -> Result<ExitCode> {
+    let reproduction = Metamer::reproduce(file)?;
+    reproduction.show();
+    Ok(match (reproduction.is_complete(), reproduction.is_identical()) {
+        (false, _) => ExitCode::from(EXIT_INTERRUPTED),
+        (true, true) => ExitCode::SUCCESS,
+        (true, false) => ExitCode::from(EXIT_DIFFERENT),
+    })
+}
+
+fn page(args: PageArgs) -> Result<ExitCode> {
+    let network = zoo::by_name(&args.network)?;
+    let mut page = Explorer::page(&network)?;
+    if !args.originals.is_empty() {
+        page = page.originals(&args.originals)?;
+    }
+    if let Some(stage) = args.stage {
+        page = page.stage(&stage)?;
+    }
+    if let Some(title) = args.title {
+        page = page.title(title);
+    }
+    page.export(&args.file)?;
+    write_line(stdout(), format_args!("wrote {}", args.file.display()));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn list(network: Option<&str>) -> Result<ExitCode> {

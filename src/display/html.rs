@@ -109,3 +109,15 @@ fn picture(bundles: &[MimeBundle], path: &Path) -> Result<Vec<u8>> {
     sheet.write_to(&mut file, ImageFormat::Png).map_err(unreadable)?;
     Ok(file.into_inner())
 }
+
+/// Replaces each `{{name}}` in a template; inserted text is not searched again.
+pub(crate) fn fill_template(template: &str, parts: &[(&str, String)]) -> String {
+    let mut pieces = template.split("{{");
+    let mut page = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (name, rest) = piece.split_once("}}").unwrap_or(("", piece));
+        page += parts.iter().find(|part| part.0 == name).map_or("", |part| &part.1);
+        page += rest;
+    }
+    page
+}

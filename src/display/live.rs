@@ -9,7 +9,6 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -161,8 +160,13 @@ fn unique_id() -> String {
     static PROCESS: OnceLock<String> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let process = PROCESS.get_or_init(|| {
-        let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_nanos());
-        format!("metamers-{:x}-{nanoseconds:x}", std::process::id())
+        let nanoseconds = (crate::clock::seconds_since_epoch() * 1e9) as u128;
+        format!("metamers-{:x}-{nanoseconds:x}", process_id())
     });
     format!("{process}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The process' id; 0 in a browser, where a page has none.
+fn process_id() -> u32 {
+    if cfg!(target_family = "wasm") { 0 } else { std::process::id() }
 }

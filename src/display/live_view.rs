@@ -1,9 +1,10 @@
 //! Throttled updates of a live output.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Live, Show};
+use crate::clock::Instant;
 
 /// The minimum time between two updates, unless [`LiveView::with_interval`] sets another.
 const MIN_INTERVAL: Duration = Duration::from_millis(500);

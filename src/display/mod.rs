@@ -45,6 +45,7 @@ pub use bars::Bars;
 pub use colors::Palette;
 pub use figure::Figure;
 pub use heat_map::HeatMap;
+pub(crate) use html::fill_template;
 pub use line_plot::LinePlot;
 pub use live::Live;
 pub(crate) use live_view::LiveView;

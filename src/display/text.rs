@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 
 use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont};
-use plotters::style::{FontDesc, FontFamily, FontStyle, RGBColor, TextStyle, register_font};
+#[cfg(not(target_family = "wasm"))]
+use plotters::style::register_font;
+use plotters::style::{FontDesc, FontFamily, FontStyle, RGBColor, TextStyle};
 
 use super::canvas::PLOT_DENSITY;
 use super::colors::{MUTED, Rgb, TEXT};
@@ -47,9 +49,10 @@ impl Style {
     pub fn font(&self) -> &'static FontRef<'static> {
         static FONTS: OnceLock<[FontRef<'static>; 2]> = OnceLock::new();
         let fonts = FONTS.get_or_init(|| {
-            [(FontStyle::Normal, REGULAR), (FontStyle::Bold, SEMI_BOLD)].map(|(style, bytes)| {
+            [(FontStyle::Normal, REGULAR), (FontStyle::Bold, SEMI_BOLD)].map(|(_style, bytes)| {
                 // An invalid font makes the next line panic, so the error needs no handling.
-                let _ = register_font(NAME, style, bytes);
+                #[cfg(not(target_family = "wasm"))]
+                let _ = register_font(NAME, _style, bytes);
                 FontRef::try_from_slice(bytes).expect("the embedded font is valid")
             })
         });

@@ -73,6 +73,9 @@ pub(crate) fn threads() -> usize {
 pub(super) fn thread_pool() -> &'static ThreadPool {
     static POOL: OnceLock<ThreadPool> = OnceLock::new();
     POOL.get_or_init(|| {
+        if cfg!(target_family = "wasm") {
+            return ThreadPool::new(1);
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // On a thread of its own: inside a rayon pool this would return that pool's size, and this pool outlives it.
         let allowed = std::thread::scope(|scope| scope.spawn(rayon::current_num_threads).join().unwrap_or(1));

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
 use super::{Item, Timing};
-use crate::display::{Raster, escape};
+use crate::display::{Raster, escape, fill_template};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
@@ -99,18 +99,6 @@ impl Content {
         ];
         Ok((fill_template(PAGE, &parts), self))
     }
-}
-
-/// Replaces each `{{name}}` in a template; inserted text is not searched again.
-fn fill_template(template: &str, parts: &[(&str, String)]) -> String {
-    let mut pieces = template.split("{{");
-    let mut page = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let (name, rest) = piece.split_once("}}").unwrap_or(("", piece));
-        page += parts.iter().find(|part| part.0 == name).map_or("", |part| &part.1);
-        page += rest;
-    }
-    page
 }
 
 /// Encodes a stimulus as a data URL: PNG with 8 bits a channel, or WAV with 16-bit samples at the original level.

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use super::files;
 use crate::{Error, Result};
 
 /// The folder of shipped files: `METAMERS_ASSETS` if set, else `assets` in the source tree of this build.
 fn folder() -> PathBuf {
     match std::env::var_os("METAMERS_ASSETS") {
         Some(folder) => folder.into(),
+        // The folder under which a page provides them.
+        None if cfg!(target_family = "wasm") => "assets".into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("assets"),
     }
 }
@@ -16,8 +19,8 @@ fn folder() -> PathBuf {
 pub(crate) fn matching(pattern: &glob::Pattern) -> Vec<String> {
     let mut found = vec![];
     for kind in ["photos", "speech"] {
-        let Ok(files) = std::fs::read_dir(folder().join(kind)) else { continue };
-        let names = files.flatten().filter_map(|file| Some(format!("{kind}/{}", file.file_name().to_str()?)));
+        let Ok(files) = files::list(&folder().join(kind)) else { continue };
+        let names = files.iter().filter_map(|file| Some(format!("{kind}/{}", file.file_name()?.to_str()?)));
         found.extend(names.filter(|name| pattern.matches(name)));
     }
     found.sort();
@@ -27,7 +30,7 @@ pub(crate) fn matching(pattern: &glob::Pattern) -> Vec<String> {
 /// Returns the path of a shipped file or folder; the working directory is not searched.
 pub(crate) fn shipped(path: &str) -> Result<PathBuf> {
     let shipped = folder().join(path);
-    if shipped.exists() {
+    if files::exists(&shipped) {
         return Ok(shipped);
     }
     Err(Error::file(shipped, "shipped file not found; set METAMERS_ASSETS to the project's `assets` folder"))
@@ -35,11 +38,11 @@ pub(crate) fn shipped(path: &str) -> Result<PathBuf> {
 
 /// Returns `path` if it exists or is absolute, else the shipped file with that relative path.
 pub(crate) fn find(path: &Path) -> Result<PathBuf> {
-    if path.is_absolute() || path.exists() {
+    if path.is_absolute() || files::exists(path) {
         return Ok(path.into());
     }
     let shipped = folder().join(path);
-    if shipped.exists() {
+    if files::exists(&shipped) {
         return Ok(shipped);
     }
     let reason = if folder().exists() {

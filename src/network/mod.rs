@@ -35,8 +35,10 @@ pub use graph::{Builder, Layer, NodeId, ReceptiveField, Stage};
 pub use nearest::{NearestNeighbor, Neighbor, Neighbors};
 pub use onnx::OnnxOptions;
 pub(crate) use stage_table::thousands;
+#[cfg(not(target_family = "wasm"))]
+pub use weights::HubFile;
 pub(crate) use weights::KNOWN_BY_VALUES;
-pub use weights::{BatchNorm, Checkpoint, HubFile, WeightsSource};
+pub use weights::{BatchNorm, Checkpoint, WeightsSource};
 
 use crate::{Error, Result};
 

@@ -1,10 +1,8 @@
 //! Date and time in UTC.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 /// The current time as `2026-11-26 01:05 UTC`.
 pub(super) fn now() -> String {
-    format_utc(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    format_utc(crate::clock::seconds_since_epoch() as u64)
 }
 
 /// Formats seconds since 1970 as a Gregorian date.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use crate::display::{MimeBundle, Show, Table};
-use crate::fs::assets;
+use crate::fs::{assets, files};
 use crate::{Error, Result};
 
 /// A shipped photo, which [`Image::open`](super::Image::open) opens.
@@ -229,7 +229,7 @@ fn relative_path<T: Shipped>(path: &Path) -> String {
 
 fn shipped<T: Shipped>() -> Result<Library<T>> {
     let list = assets::shipped(&format!("{}/{}", T::FOLDER, T::LIST))?;
-    let bytes = std::fs::read(&list).map_err(|e| Error::io(&list, e))?;
+    let bytes = files::read(&list)?;
     let stimuli = parse(&bytes, list.parent().unwrap_or(Path::new("")));
     Ok(Library(stimuli.map_err(|reason| Error::file(&list, reason))?))
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::results::SweepResults;
 use super::workers::WorkerEvent;
+use crate::clock::Instant;
 use crate::display::{Live, LiveView, MimeBundle, ProgressBar, Show, duration};
 
 /// Minimum interval between progress lines in a terminal.

@@ -1,12 +1,13 @@
 //! Runs one task: the synthesis of a metamer, from the start or a checkpoint.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::manifest::{Manifest, Task};
 use super::row::Row;
 use super::sources::Sources;
 use super::store::Store;
+use crate::clock::Instant;
 use crate::network::Network;
 use crate::synthesis::{Run, Stop, StopReason, Synthesis};
 use crate::{Error, Result};

@@ -42,6 +42,11 @@ impl ArchiveWriter {
 
     /// Writes a safetensors file atomically.
     pub fn write(self, path: &Path) -> Result<()> {
+        crate::fs::atomic::write(path, &self.into_bytes(path)?)
+    }
+
+    /// The bytes of a safetensors file; errors name `path`.
+    pub fn into_bytes(self, path: &Path) -> Result<Vec<u8>> {
         let failed = |e: safetensors::SafeTensorError| Error::file(path, format!("cannot be written ({e})"));
         let views = self
             .arrays
@@ -49,8 +54,7 @@ impl ArchiveWriter {
             .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)));
         let views = views.collect::<std::result::Result<Vec<_>, _>>().map_err(failed)?;
         let bytes = safetensors::serialize(views, None).map_err(failed)?;
-        let bytes = with_notes(&bytes, &self.notes).map_err(|e| Error::file(path, e))?;
-        crate::fs::atomic::write(path, &bytes)
+        with_notes(&bytes, &self.notes).map_err(|e| Error::file(path, e))
     }
 }
 

@@ -234,9 +234,22 @@ impl Metamer {
         let advice = "metamers are saved as .metamer; for a page, a picture or a text call metamer.export(\"x.html\"), for a \
                       sound metamer.sound()?.save(\"x.wav\"), for an image metamer.image()?.save(\"x.png\")";
         check_extension(path.as_ref(), "metamer", advice)?;
-        let mut notes = notes(path.as_ref(), METAMER_KIND, &self.provenance)?;
+        self.archive(path.as_ref())?.write(path.as_ref())
+    }
+
+    /// The bytes of the file that [`Metamer::save`] writes.
+    ///
+    /// # Errors
+    /// Infallible for a metamer of a valid run; the `Result` comes from the file format.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let name = Path::new("metamer");
+        self.archive(name)?.into_bytes(name)
+    }
+
+    fn archive(&self, path: &Path) -> Result<ArchiveWriter> {
+        let mut notes = notes(path, METAMER_KIND, &self.provenance)?;
         let answers = (&self.similarity, &self.original_class, &self.metamer_class);
-        let answers = serde_json::to_string(&answers).map_err(|e| Error::file(path.as_ref(), e))?;
+        let answers = serde_json::to_string(&answers).map_err(|e| Error::file(path, e))?;
         notes.insert("answers".into(), answers);
         let mut to = ArchiveWriter::new(notes);
         save_stimulus(&mut to, "original", &self.original);
@@ -249,7 +262,7 @@ impl Metamer {
             to.u64("layer_by_layer", self.layer_by_layer.into());
         }
         save_history(&mut to, &self.history);
-        to.write(path.as_ref())
+        Ok(to)
     }
 
     /// Opens a saved metamer. The file may have any extension.

@@ -46,7 +46,7 @@ pub(super) struct Recorder<'a> {
     pub problem: &'a Problem,
     pub history: &'a mut History,
     /// The start of the current step.
-    pub since: std::time::Instant,
+    pub since: crate::clock::Instant,
 }
 
 impl Recorder<'_> {

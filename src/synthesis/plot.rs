@@ -84,6 +84,14 @@ pub(super) fn thumbnail(stimulus: &Stimulus, reference: &Stimulus, cochleagram: 
     }
 }
 
+impl Network {
+    /// Draws a stimulus without axes: an image, or the cochleagram of a sound on the color scale of `reference`. A network without a
+    /// cochleagram gives a spectrogram.
+    pub fn thumbnail(&self, stimulus: &Stimulus, reference: &Stimulus) -> Raster {
+        thumbnail(stimulus, reference, network_cochleagram(self).as_ref())
+    }
+}
+
 /// Panels of original and metamer: images, or the time-frequency maps of sounds on one color scale.
 pub(super) fn stimulus_panels(
     original: &Stimulus,

@@ -52,7 +52,7 @@ impl Provenance {
             seed: synthesis.seed,
             metamers: env!("CARGO_PKG_VERSION").into(),
             candle: CANDLE_VERSION.into(),
-            device: format!("CPU, {} {}", std::env::consts::OS, std::env::consts::ARCH),
+            device: format!("CPU, {} {}", operating_system(), std::env::consts::ARCH),
             instructions: Isa::best().to_string(),
         }
     }
@@ -104,4 +104,9 @@ mod tests {
         let manifest = include_str!("../../Cargo.toml");
         assert!(manifest.contains(&format!("candle-core = \"={}\"", super::CANDLE_VERSION)));
     }
+}
+
+/// The operating system; a page does not know it.
+fn operating_system() -> &'static str {
+    if cfg!(target_family = "wasm") { "browser" } else { std::env::consts::OS }
 }

@@ -1,7 +1,7 @@
 //! The state of a running synthesis.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::history::{Best, History, Point, Recorder};
 use super::metamer::Metamer;
@@ -12,6 +12,7 @@ use super::progress::Progress;
 use super::provenance::Provenance;
 use super::stop::{Stop, StopReason};
 use super::synthesis::Synthesis;
+use crate::clock::Instant;
 use crate::display::HeatMap;
 use crate::interrupt::Listening;
 use crate::stimulus::Stimulus;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use candle_core::Module;
 use candle_nn::loss::cross_entropy;
@@ -10,6 +10,7 @@ use candle_nn::{AdamW, Optimizer, VarMap};
 
 use super::progress::{Snapshot, TrainingProgress, TrainingView};
 use super::{ConvNet, Dataset};
+use crate::clock::Instant;
 use crate::interrupt::Listening;
 use crate::network::Network;
 use crate::synthesis::StopReason;

@@ -41,6 +41,21 @@ pub(crate) fn shipped_as(architecture: &str, weights_sha256: &str) -> Result<Net
     Err(Error::invalid(architecture, reason))
 }
 
+/// The name of a shipped network for [`by_name`].
+///
+/// # Errors
+/// When no shipped network has these weights.
+pub(crate) fn shipped_key(network: &Network) -> Result<String> {
+    let source = network.weights_source();
+    for (key, load) in SHIPPED {
+        // Loading takes time, so only the network with this file is loaded.
+        if source.source == format!("{key}.safetensors") && load()?.weights_source() == source {
+            return Ok(key.into());
+        }
+    }
+    Err(Error::invalid(network.name(), "does not ship with the project, so a browser cannot load it"))
+}
+
 type LoadFrom = fn(&Path) -> Result<Network>;
 
 /// The architectures that load a checkpoint.

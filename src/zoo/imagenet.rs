@@ -1,6 +1,6 @@
 //! Layers and class names shared by the networks trained on ImageNet.
 
-use crate::fs::assets;
+use crate::fs::{assets, files};
 use crate::network::{Builder, Checkpoint, Input, Layer, NodeId};
 use crate::ops::{ChannelAffine, Relu};
 use crate::{Error, Result};
@@ -39,6 +39,6 @@ pub(super) fn classifier(
 /// The names of ImageNet's 1000 classes.
 pub(super) fn classes() -> Result<Vec<String>> {
     let path = assets::shipped("networks/imagenet_classes.json")?;
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
-    serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is not a valid list of names ({e})")))
+    serde_json::from_slice(&files::read(&path)?)
+        .map_err(|e| Error::file(&path, format!("is not a valid list of names ({e})")))
 }

@@ -32,7 +32,7 @@ mod vgg;
 
 pub use alexnet::{alexnet_from, alexnet_random};
 pub use by_name::{by_name, names};
-pub(crate) use by_name::{by_name_in, shipped_as};
+pub(crate) use by_name::{by_name_in, shipped_as, shipped_key};
 pub use cochcnn9::{cochcnn_words, cochcnn_words_hann, cochcnn_words_untrained, cochcnn9_from, cochcnn9_random};
 pub use cochleagram::cochleagram;
 pub use cochresnet50::{cochresnet50_from, cochresnet50_random};

@@ -10,6 +10,8 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 
 /// Lanes of a vector, on every instruction set.
 pub(super) const LANES: usize = 16;
@@ -75,6 +77,8 @@ pub enum Isa {
     Avx2,
     /// 512-bit vectors.
     Avx512,
+    /// 128-bit vectors of WebAssembly, with the relaxed fused multiply-add if the module was compiled for it.
+    Wasm,
 }
 
 impl std::fmt::Display for Isa {
@@ -84,6 +88,7 @@ impl std::fmt::Display for Isa {
             Self::Neon => "NEON",
             Self::Avx2 => "AVX2",
             Self::Avx512 => "AVX-512",
+            Self::Wasm => "WebAssembly SIMD",
         })
     }
 }
@@ -104,6 +109,9 @@ impl Isa {
         }
         if cfg!(target_arch = "aarch64") {
             found.push(Self::Neon);
+        }
+        if cfg!(all(target_arch = "wasm32", target_feature = "simd128")) {
+            found.push(Self::Wasm);
         }
         found.push(Self::Portable);
         found
@@ -129,6 +137,8 @@ impl Isa {
                 Self::Avx2 => avx2::run(job),
                 #[cfg(target_arch = "aarch64")]
                 Self::Neon => neon::run(job),
+                #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+                Self::Wasm => wasm::run(job),
                 _ => portable::run(job),
             }
         }

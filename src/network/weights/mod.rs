@@ -2,6 +2,7 @@
 
 mod checkpoint;
 pub(super) mod fingerprint;
+#[cfg(not(target_family = "wasm"))]
 mod hub;
 mod hub_cache;
 mod hub_client;
@@ -10,6 +11,7 @@ mod safetensors;
 mod source;
 
 pub use checkpoint::{BatchNorm, Checkpoint};
+#[cfg(not(target_family = "wasm"))]
 pub use hub::HubFile;
 pub(crate) use source::KNOWN_BY_VALUES;
 pub(in crate::network) use source::NOT_STATED;

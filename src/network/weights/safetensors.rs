@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
 
 use super::{checked_volume, pth};
-use crate::fs::sha256;
+use crate::fs::{files, sha256};
 use crate::{Error, Result};
 
 /// The contents of a file that [`Checkpoint::open`](super::Checkpoint::open) read.
@@ -26,7 +26,7 @@ const DROPPED_PREFIXES: [&str; 4] = ["attacker.", "normalizer.", "normalize.", "
 
 impl WeightsFile {
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = files::read(path)?;
         let sha256 = sha256::hex_digest(&bytes);
         if bytes.starts_with(LEGACY) {
             let reason = "is in the format of PyTorch before 1.6, which only PyTorch can read; load it in PyTorch and save it again \

@@ -1,13 +1,12 @@
 //! Builder of null distributions.
 
-use std::time::Instant;
-
 use candle_core::Tensor;
 use sha2::{Digest, Sha256};
 
 use super::pairs::pairs;
 use super::stage_null::Collector;
 use super::{FORMAT, NearDuplicates, NullDistribution, NullStimulus, StageNull, near_duplicates};
+use crate::clock::Instant;
 use crate::display::{Live, MimeBundle, ProgressBar};
 use crate::interrupt::Listening;
 use crate::network::Network;

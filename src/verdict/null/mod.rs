@@ -16,7 +16,7 @@ pub use builder::NullBuilder;
 pub use near_duplicates::NearDuplicates;
 pub use stage_null::StageNull;
 
-use crate::fs::assets;
+use crate::fs::{assets, files};
 use crate::network::Network;
 use crate::{Error, Result};
 
@@ -96,14 +96,8 @@ impl NullDistribution {
     pub fn shipped(network: &Network) -> Result<Self> {
         let folder = assets::shipped("nulls")?;
         let weights = &network.weights_source().weights_sha256;
-        let mut files: Vec<_> = std::fs::read_dir(&folder)
-            .map_err(|e| Error::io(&folder, e))?
-            .flatten()
-            .map(|entry| entry.path())
-            .collect();
-        files.retain(|path| path.extension().is_some_and(|e| e == "json"));
-        files.sort();
-        for path in files {
+        let nulls = files::list(&folder)?;
+        for path in nulls.iter().filter(|path| path.extension().is_some_and(|e| e == "json")) {
             let null = Self::open(path)?;
             if null.weights_sha256 == *weights && null.network == network.name() {
                 return Ok(null);
@@ -122,7 +116,7 @@ impl NullDistribution {
     /// [`Error::File`] if the file is missing, damaged, or in another format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = files::read(path)?;
         let null: Self = serde_json::from_slice(&bytes)
             .map_err(|e| Error::file(path, format!("is not a valid null distribution ({e})")))?;
         if null.format != FORMAT {

@@ -1,0 +1,234 @@
+//! A page that makes metamers.
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use super::content::{Content, Original, Stage, embed, embed_compressed};
+use crate::display::{Raster, escape, fill_template};
+use crate::fs::{assets, extension, files};
+use crate::network::{Input, Network};
+use crate::stimulus::{Image, Sound};
+use crate::synthesis::Recipe;
+use crate::{Error, Result, zoo};
+
+const PAGE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+const WORKER: &str = include_str!("page/worker.js");
+const SCRIPT: &str = concat!(
+    "\n\"use strict\";\n",
+    include_str!("page/engine.js"),
+    include_str!("page/stimulus.js"),
+    include_str!("page/curve.js"),
+    include_str!("page/synthesis.js"),
+    include_str!("page/explorer.js"),
+);
+
+/// The originals of a page for images.
+const PHOTOS: [&str; 8] =
+    ["dog", "giant_panda", "tabby_cat", "butterfly", "dandelions", "eiffel_tower", "citrus_slices", "bucket"];
+/// The originals of a page for words.
+const WORDS: [&str; 8] = ["november", "seven", "hello", "tuesday", "alpha", "thirty", "password", "yesterday"];
+
+/// The side of a thumbnail in pixels.
+const THUMBNAIL: usize = 96;
+
+/// A page that makes metamers of one network, made by [`Explorer::page`](super::Explorer::page).
+///
+/// The file has 6 MB for words and 28 MB for images, most of it weights. It works from a disk, without a network connection.
+#[must_use]
+pub struct ExplorerPage {
+    network: Network,
+    /// The name for [`zoo::by_name`].
+    key: String,
+    title: String,
+    /// Name and bytes of each original.
+    originals: Vec<(String, Vec<u8>)>,
+    stage: String,
+    recipe: Recipe,
+    seed: u64,
+    snr_db: f64,
+}
+
+impl ExplorerPage {
+    pub(super) fn new(network: &Network) -> Result<Self> {
+        let key = zoo::shipped_key(network)?;
+        let is_sound = matches!(network.input(), Input::Sound { .. });
+        let (folder, names, ending) = if is_sound { ("speech", WORDS, "wav") } else { ("photos", PHOTOS, "jpg") };
+        let stage = network.stages()[network.stages().len() / 2].name.clone();
+        let preferred = if is_sound { "relu2" } else { "block5" };
+        let page = Self {
+            network: network.clone(),
+            title: format!("Make a metamer: {}", network.name()),
+            originals: vec![],
+            stage: network.stage(preferred).map_or(stage, |stage| stage.name.clone()),
+            recipe: if is_sound { Recipe::fast_sound() } else { Recipe::fast() },
+            seed: 0,
+            snr_db: 20.0,
+            key,
+        };
+        let paths = names.map(|name| assets::shipped(&format!("{folder}/{name}.{ending}")));
+        page.originals(paths.into_iter().collect::<Result<Vec<_>>>()?)
+    }
+
+    /// Sets the title.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
+    /// Sets the originals that the page offers: files as [`Image::open`] or [`Sound::open`] take them.
+    ///
+    /// # Errors
+    /// When a file cannot be opened, or there is none.
+    pub fn originals<P: AsRef<Path>>(mut self, paths: impl IntoIterator<Item = P>) -> Result<Self> {
+        let open = |path: P| {
+            let path = assets::find(path.as_ref())?;
+            match self.network.input() {
+                Input::Sound { .. } => Sound::open(&path).map(drop)?,
+                Input::Image { .. } => Image::open(&path).map(drop)?,
+            }
+            Ok((extension::stimulus_name(&path), files::read(&path)?))
+        };
+        let originals = paths.into_iter().map(open).collect::<Result<Vec<_>>>()?;
+        if originals.is_empty() {
+            return Err(Error::invalid("originals", "must be at least one"));
+        }
+        self.originals = originals;
+        Ok(self)
+    }
+
+    /// Sets the stage with which the page opens.
+    ///
+    /// # Errors
+    /// For an unknown stage.
+    pub fn stage(mut self, stage: &str) -> Result<Self> {
+        self.stage = self.network.stage(stage)?.name.clone();
+        Ok(self)
+    }
+
+    /// Sets the recipe with which the page opens.
+    ///
+    /// # Errors
+    /// For a recipe that is not an unchanged preset, because pages know recipes by name.
+    pub fn recipe(mut self, recipe: Recipe) -> Result<Self> {
+        if Recipe::by_name(&recipe.name)? != recipe {
+            return Err(Error::invalid("recipe", "must be an unchanged preset, which a page knows by its name"));
+        }
+        self.recipe = recipe;
+        Ok(self)
+    }
+
+    /// Sets the seed with which the page opens.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets the signal-to-noise ratio in dB at which a synthesis ends; the default is 20, well matched.
+    ///
+    /// # Errors
+    /// For a value outside 1 to 60 dB.
+    pub fn until(mut self, snr_db: f64) -> Result<Self> {
+        if !(1.0..=60.0).contains(&snr_db) {
+            return Err(Error::invalid("until", format!("must be 1 to 60 dB, got {snr_db}")));
+        }
+        self.snr_db = snr_db;
+        Ok(self)
+    }
+
+    /// Writes the page to an HTML file, atomically.
+    ///
+    /// # Errors
+    /// [`Error::File`] for another extension than `.html`, when the WebAssembly module is missing, and when the file cannot be written.
+    pub fn export(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        match extension::lowercase_extension(path).as_str() {
+            "html" | "htm" => crate::fs::atomic::write(path, self.html()?.as_bytes()),
+            _ => Err(Error::file(path, "a page that makes metamers is an .html file")),
+        }
+    }
+
+    /// The page as HTML.
+    ///
+    /// # Errors
+    /// When a shipped file is missing.
+    pub fn html(&self) -> Result<String> {
+        let is_sound = matches!(self.network.input(), Input::Sound { .. });
+        let mut provided = vec![format!("networks/{}.safetensors", self.key)];
+        if !is_sound {
+            provided.push("networks/imagenet_classes.json".into());
+        }
+        let null = format!("nulls/{}.json", self.key);
+        if assets::shipped(&null).is_ok() {
+            provided.push(null);
+        }
+        let mut embedded = String::new();
+        for module in ["relaxed", "fixed"] {
+            let bytes = files::read(&assets::shipped(&format!("web/metamers-{module}.wasm.gz"))?)?;
+            embedded += &embed_compressed(&format!("module-{module}"), &bytes);
+        }
+        for path in &provided {
+            embedded += &embed(&format!("assets/{path}"), &files::read(&assets::shipped(path)?)?)?;
+        }
+        let mut originals = vec![];
+        for (index, (name, bytes)) in self.originals.iter().enumerate() {
+            let file = format!("original-{index}");
+            embedded += &embed(&file, bytes)?;
+            let thumbnail = if is_sound { None } else { Some(thumbnail(bytes)?) };
+            originals.push(Original { name: name.replace('_', " "), file, thumbnail });
+        }
+        let presets = if is_sound { Recipe::sound_presets() } else { Recipe::presets() };
+        let content = Content {
+            introduction: INTRODUCTION.into(),
+            footer: format!(
+                "Made with metamers {}. Nothing on this page leaves your machine.",
+                env!("CARGO_PKG_VERSION")
+            ),
+            kind: if is_sound { "sound" } else { "image" },
+            network: self.key.clone(),
+            stages: self
+                .network
+                .stages()
+                .iter()
+                .map(|s| Stage { name: s.name.clone(), shape: s.shape.clone() })
+                .collect(),
+            provided: provided.iter().map(|path| format!("assets/{path}")).collect(),
+            originals,
+            recipes: presets.into_iter().map(|recipe| recipe.name).collect(),
+            stage: self.stage.clone(),
+            recipe: self.recipe.name.clone(),
+            seed: self.seed.to_string(),
+            until: self.snr_db,
+        };
+        // In JSON, `<` occurs only in strings. Escaped, it cannot end the script or start a comment.
+        let json = serde_json::to_string(&content).map_err(|e| Error::invalid("page", e.to_string()))?;
+        let parts = [
+            ("title", escape(&self.title)),
+            ("style", STYLE.into()),
+            ("files", embedded),
+            ("worker", WORKER.into()),
+            ("content", json.replace('<', "\\u003c")),
+            ("script_sha256", STANDARD.encode(Sha256::digest(SCRIPT))),
+            ("script", SCRIPT.into()),
+        ];
+        Ok(fill_template(PAGE, &parts))
+    }
+}
+
+const INTRODUCTION: &str = "A model metamer is made from noise until a stage of the network responds to it as to the original. What it may \
+    differ in, the network does not see. Choose an original and a stage, and make one: it is computed here, in your browser.";
+
+/// A small square picture of an image file, as a data URL.
+fn thumbnail(bytes: &[u8]) -> Result<String> {
+    let image = Image::from_bytes(bytes)?.resize_shorter_side(THUMBNAIL)?.center_crop(THUMBNAIL, THUMBNAIL)?;
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(Raster::from(&image).png())))
+}
+
+impl std::fmt::Debug for ExplorerPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ExplorerPage({}, {} originals)", self.network.name(), self.originals.len())
+    }
+}

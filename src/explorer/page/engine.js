@@ -1,0 +1,54 @@
+// The worker and the requests to it.
+
+const $ = id => document.getElementById(id);
+const CONTENT = JSON.parse($("content").textContent);
+
+// The bytes of a module with an instruction of relaxed SIMD: fast fused multiply-add.
+const RELAXED = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11];
+// The same with an instruction of fixed-width SIMD.
+const FIXED = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+
+function moduleName() {
+  if (typeof WebAssembly === "undefined" || typeof DecompressionStream === "undefined") return null;
+  if (WebAssembly.validate(new Uint8Array(RELAXED))) return "relaxed";
+  return WebAssembly.validate(new Uint8Array(FIXED)) ? "fixed" : null;
+}
+
+const waiting = new Map();
+let worker = null, nextId = 1, onEvent = () => {};
+
+function startWorker() {
+  const url = URL.createObjectURL(new Blob([$("worker-source").textContent], { type: "text/javascript" }));
+  worker = new Worker(url);
+  worker.onmessage = ({ data }) => {
+    if (data.event) return onEvent(data);
+    const { resolve, reject } = waiting.get(data.id);
+    waiting.delete(data.id);
+    if (data.error) reject(new Error(data.error)); else resolve(data.reply);
+  };
+  worker.onerror = event => {
+    for (const { reject } of waiting.values()) reject(new Error(event.message || "the worker failed"));
+    waiting.clear();
+  };
+}
+
+function send(message) {
+  return new Promise((resolve, reject) => {
+    waiting.set(nextId, { resolve, reject });
+    worker.postMessage({ ...message, id: nextId++ });
+  });
+}
+
+const ask = (request, bytes) => send({ request: { ask: request, bytes } });
+const askWithFile = (request, file) => send({ request: { ask: request, file } });
+
+// Hands the embedded files to the worker, chunk by chunk, so that the page stays responsive.
+async function sendFiles(names, onProgress) {
+  const chunks = [...document.querySelectorAll("script[data-file]")].filter(s => names.includes(s.dataset.file));
+  for (const [i, chunk] of chunks.entries()) {
+    worker.postMessage({ file: chunk.dataset.file, gzip: chunk.dataset.gzip === "yes", chunk: chunk.textContent });
+    chunk.remove();
+    onProgress((i + 1) / chunks.length);
+    await new Promise(resolve => setTimeout(resolve, 0));
+  }
+}

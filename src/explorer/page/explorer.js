@@ -1,0 +1,58 @@
+// The page's start.
+
+function buildControls() {
+  const stage = $("stage");
+  stage.max = CONTENT.stages.length - 1;
+  stage.value = Math.max(0, CONTENT.stages.findIndex(s => s.name === CONTENT.stage));
+  const describe = () => {
+    const { name, shape } = CONTENT.stages[Number(stage.value)];
+    $("stage-name").textContent = name;
+    stage.setAttribute("aria-valuetext", name);
+    const size = shape.length === 3 ? `${shape[0]} channels of ${shape[1]} x ${shape[2]} activations` : `${shape[0]} activations`;
+    $("stage-about").textContent = `Stage ${Number(stage.value) + 1} of ${CONTENT.stages.length}: ${size}. Later stages ignore more of the original.`;
+  };
+  stage.oninput = describe;
+  describe();
+  $("seed").value = CONTENT.seed;
+  $("until").value = CONTENT.until;
+  for (const name of CONTENT.recipes) $("recipe").append(new Option(name, name, name === CONTENT.recipe, name === CONTENT.recipe));
+  $("until").onchange = () => drawCurve(Number($("until").value));
+  $("controls").onsubmit = event => { event.preventDefault(); attempt(make); };
+  $("pause").onclick = () => state === "running" ? worker.postMessage({ pause: true }) : attempt(goOn);
+  $("finish").onclick = () => attempt(async () => {
+    made.finishing = true;
+    if (state === "running") worker.postMessage({ pause: true });
+    else await finish(null);
+  });
+  for (const [format, label] of KIND === "image" ? [["png", "Save as PNG"], ["metamer", "Save as .metamer"]] : [["wav", "Save as WAV"], ["metamer", "Save as .metamer"]]) {
+    const button = document.createElement("button");
+    [button.type, button.textContent] = ["button", label];
+    button.onclick = () => attempt(() => save(format));
+    $("saves").append(button);
+  }
+}
+
+async function main() {
+  $("introduction").textContent = CONTENT.introduction;
+  $("footer").textContent = CONTENT.footer;
+  buildControls();
+  const choices = buildChoices();
+  setState("empty");
+  drawCurve(CONTENT.until);
+  const name = moduleName();
+  if (!name) {
+    throw new Error("this browser cannot run it: WebAssembly with SIMD is missing. Chrome or Edge 91, Firefox 89 and Safari 16.4 have it, and newer versions.");
+  }
+  startWorker();
+  onEvent = data => { if (data.event === "progress") showProgress(data); };
+  const modules = { relaxed: "module-relaxed", fixed: "module-fixed" };
+  await sendFiles([modules[name], ...CONTENT.provided, ...CONTENT.originals.map(o => o.file)], done => { $("loading").value = done; });
+  setStatus("Loading the network \u2026");
+  const network = await send({ load: { module: modules[name], provided: CONTENT.provided, network: CONTENT.network } });
+  $("loading").hidden = true;
+  $("footer").textContent += ` Runs with ${network.instructions}.`;
+  setState("ready");
+  choices[0]?.click();
+}
+
+attempt(main);

@@ -1,0 +1,137 @@
+// Start, pause, stop; the result and the gallery.
+
+let state = "empty";       // empty, ready, running, paused
+let made = null;           // the settings of the current synthesis
+let rate = 0;              // dB a second, of late
+
+function setStatus(text) { $("status").textContent = text; }
+
+function setState(next) {
+  state = next;
+  $("make").disabled = next === "empty" || next === "running" || !original;
+  $("pause").disabled = next !== "running" && next !== "paused";
+  $("pause").textContent = next === "paused" ? "Go on" : "Pause";
+  $("finish").disabled = next !== "running" && next !== "paused";
+  for (const input of document.querySelectorAll("#controls fieldset")) input.disabled = next === "running" || next === "empty";
+}
+
+function showProblem(message) {
+  $("problem").textContent = message;
+  $("problem").hidden = !message;
+}
+
+// Runs an action of the user; its error is shown in the page.
+async function attempt(action) {
+  showProblem("");
+  try {
+    await action();
+  } catch (error) {
+    const denied = error.name === "NotAllowedError" ? "the browser did not allow it" : error.message;
+    showProblem(`This did not work: ${denied}`);
+    setStatus("");
+    if (state === "running") setState("ready");
+  }
+  if (original && state === "ready") setState("ready");
+}
+
+function resetResult() {
+  points = [];
+  made = null;
+  $("result").hidden = true;
+  $("current-player").hidden = true;
+  $("current-caption").textContent = "metamer";
+  const canvas = $("current");
+  canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+  drawCurve(Number($("until").value));
+  if (state !== "empty") setState("ready");
+}
+
+function secondsToGo(snr, until) {
+  if (!(rate > 0) || snr >= until) return "";
+  const seconds = (until - snr) / rate;
+  return seconds < 600 ? `, about ${Math.max(1, Math.round(seconds))} s to go` : "";
+}
+
+function showProgress({ progress, picture }) {
+  const before = points.length ? best(points) : -Infinity;
+  points.push(...progress.points);
+  const now = best(points), elapsed = progress.seconds - (made.seconds ?? 0);
+  if (Number.isFinite(before) && elapsed > 0) rate = 0.8 * rate + 0.2 * (now - before) / elapsed;
+  made.seconds = progress.seconds;
+  const until = made.until;
+  if (progress.snr_db !== null) {
+    setStatus(`${progress.evaluations} gradient evaluations, ${progress.seconds.toFixed(1)} s: SNR ${progress.snr_db.toFixed(1)} dB${secondsToGo(now, until)}`);
+  }
+  if (picture) {
+    draw($("current"), picture.picture, picture.parts[0], `metamer of ${made.original} at ${made.stage}, in the making`);
+    drawCurve(until);
+  }
+}
+
+const best = values => values.reduce((most, p) => Math.max(most, p[1] ?? -Infinity), -Infinity);
+
+async function make() {
+  made = { original: original.name, stage: CONTENT.stages[Number($("stage").value)].name, recipe: $("recipe").value, seed: $("seed").value, until: Number($("until").value) || 20 };
+  points = [];
+  rate = 0;
+  $("result").hidden = true;
+  $("current-player").hidden = true;
+  $("current-caption").textContent = `metamer at ${made.stage}, seed ${made.seed}`;
+  setState("running");
+  setStatus("Starting \u2026");
+  await ask({ do: "start", stage: made.stage, recipe: made.recipe, seed: made.seed });
+  await goOn();
+}
+
+async function goOn() {
+  setState("running");
+  const { ended } = await send({ run: { until: made.until } });
+  if (ended === null && !made.finishing) return setState("paused");
+  await finish(ended);
+}
+
+async function finish(ended) {
+  setStatus("Testing the metamer \u2026");
+  const result = await ask({ do: "finish" });
+  const snr = result.snr_db === null ? "undefined" : `${result.snr_db.toFixed(1)} dB`;
+  const picture = result.parts[0];
+  draw($("current"), result.picture, picture, `metamer of ${made.original} at ${made.stage}, SNR ${snr}`);
+  if (result.parts[1]) play($("current-player"), result.parts[1]);
+  const to = result.metamer ? `; to the network: ${guess(result.metamer)}` : "";
+  $("current-caption").textContent = `metamer at ${made.stage}, seed ${made.seed}, SNR ${snr}${to}`;
+  const match = result.well_matched ? "well matched" : "not well matched (below 20 dB)";
+  const verdict = result.verdict.Ok;
+  $("verdict").textContent = verdict ? `${verdict.symbol} ${verdict.outcome}, ${match}: ${verdict.reason}.` : `${match}; no verdict: ${result.verdict.Err}.`;
+  $("result").hidden = false;
+  drawCurve(made.until);
+  addToGallery({ ...made, snr, picture, size: result.picture, sound: result.parts[1], match });
+  setState("ready");
+  setStatus(`Done: ${points.length} gradient evaluations in ${made.seconds.toFixed(1)} s${ended ? `; ${ended}` : ""}.`);
+  // Seeds have 64 bits; the next one makes another metamer of the same original.
+  $("seed").value = String(BigInt.asUintN(64, BigInt(made.seed) + 1n));
+}
+
+function addToGallery(entry) {
+  const figure = document.createElement("figure"), canvas = document.createElement("canvas"), caption = document.createElement("figcaption");
+  canvas.setAttribute("role", "img");
+  draw(canvas, entry.size, entry.picture, `metamer of ${entry.original} at ${entry.stage}, seed ${entry.seed}`);
+  caption.textContent = `${entry.original} at ${entry.stage}, seed ${entry.seed}, ${entry.recipe}: SNR ${entry.snr}, ${entry.match}`;
+  figure.append(canvas, caption);
+  if (entry.sound) {
+    const player = document.createElement("audio");
+    player.controls = true;
+    play(player, entry.sound);
+    figure.append(player);
+  }
+  $("gallery").prepend(figure);
+  $("gallery-section").hidden = false;
+}
+
+async function save(format) {
+  const reply = await ask({ do: "save", format });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([reply.parts[0]]));
+  link.download = `${made.original} ${made.stage} seed ${made.seed}.${reply.extension}`.replace(/[^\w .-]/g, "_");
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}

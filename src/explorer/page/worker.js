@@ -1,0 +1,107 @@
+// The worker of the page: loads the module, keeps the session, steps the synthesis.
+"use strict";
+
+const FILES = new Map();
+let api = null;
+let running = false;
+
+// Imports that the module never calls here, because nothing draws from the system's random numbers or touches a document.
+function imports(module) {
+  const found = { metamers: { monotonic_milliseconds: () => performance.now(), epoch_milliseconds: () => Date.now() } };
+  for (const { module: from, name } of WebAssembly.Module.imports(module)) {
+    found[from] ??= {};
+    found[from][name] ??= () => { throw new Error(`the module called ${name}`); };
+  }
+  return found;
+}
+
+async function decoded(file) {
+  const text = atob(file.chunks.join(""));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  if (!file.gzip) return bytes;
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+// Sends a request to the module; returns its reply, with the bytes beside it in `parts`.
+function ask(request, bytes = new Uint8Array()) {
+  const json = new TextEncoder().encode(JSON.stringify(request));
+  let parts;
+  try {
+    const at = api.allocate(json.length, bytes.length);
+    new Uint8Array(api.memory.buffer, at, json.length).set(json);
+    new Uint8Array(api.memory.buffer, api.bytes(), bytes.length).set(bytes);
+    api.handle();
+    parts = Array.from({ length: api.num_parts() }, (_, i) =>
+      new Uint8Array(api.memory.buffer, api.part(i), api.part_length(i)).slice());
+  } catch (error) {
+    const panic = new TextDecoder().decode(
+      new Uint8Array(api.memory.buffer, api.last_panic(), api.last_panic_length()).slice());
+    throw new Error(panic || (error instanceof RangeError ? "there is not enough memory" : String(error)));
+  }
+  const reply = JSON.parse(new TextDecoder().decode(parts[0]));
+  if (reply.is === "error") throw new Error(reply.error);
+  return { ...reply, parts: parts.slice(1) };
+}
+
+async function load({ module, provided, network }) {
+  const compiled = await WebAssembly.compile(await decoded(FILES.get(module)));
+  FILES.delete(module);
+  api = (await WebAssembly.instantiate(compiled, imports(compiled))).exports;
+  for (const path of provided) {
+    ask({ do: "provide", path }, await decoded(FILES.get(path)));
+    FILES.delete(path);
+    postMessage({ event: "provided", path });
+  }
+  return ask({ do: "load", network });
+}
+
+const pause = () => new Promise(resolve => setTimeout(resolve, 0));
+
+// Steps until the end or a pause. A drawing takes at most a twentieth of the time.
+async function run({ until }) {
+  running = true;
+  let drawn = 0, cost = 0, reply;
+  do {
+    reply = ask({ do: "step", milliseconds: 60, until });
+    const now = performance.now();
+    let picture = null;
+    if (reply.ended !== null || now - drawn > Math.max(200, 19 * cost)) {
+      picture = ask({ do: "draw" });
+      drawn = performance.now();
+      cost = drawn - now;
+    }
+    postMessage({ event: "progress", progress: reply, picture });
+    await pause();
+  } while (running && reply.ended === null);
+  running = false;
+  return { ended: reply.ended };
+}
+
+// One after the other: a request waits until those before it have ended.
+let queue = Promise.resolve();
+
+onmessage = ({ data }) => {
+  if (data.file) {
+    const file = FILES.get(data.file) ?? { chunks: [], gzip: data.gzip };
+    file.chunks.push(data.chunk);
+    FILES.set(data.file, file);
+  } else if (data.pause) {
+    running = false;
+  } else {
+    queue = queue.then(async () => {
+      try {
+        let reply;
+        if (data.load) reply = await load(data.load);
+        else if (data.run) reply = await run(data.run);
+        else if (data.request.file) reply = ask(data.request.ask, await decoded(FILES.get(data.request.file)));
+        else reply = ask(data.request.ask, data.request.bytes);
+        postMessage({ id: data.id, reply });
+      } catch (error) {
+        running = false;
+        postMessage({ id: data.id, error: error.message || String(error) });
+      }
+    });
+  }
+};

@@ -1,0 +1,249 @@
+"""Tests the pages that make metamers in a browser, opened from a file without a network. Started by tests/web/run.
+
+Screenshots go to target/web-screenshots, or with --keep to tests/web/screenshots.
+"""
+
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+PROGRAM, PAGES = sys.argv[1], Path(sys.argv[2])
+SCREENSHOTS = HERE / "screenshots" if "--keep" in sys.argv[1:] else ROOT / "target/web-screenshots"
+DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+LOADING_MS = 120_000
+SYNTHESIS_MS = 240_000
+# A cheap Chromebook, compared with this machine.
+SLOWDOWN = 6.0
+# A well-matched metamer, in dB.
+TARGET_DB = 20.0
+# The difference to a native run if the browser rounds multiply-add twice, in dB at the stage.
+MAX_DRIFT_DB = 1.0
+# The same in gray levels of the pixels: later steps amplify the last bits.
+MAX_PIXEL_DRIFT = 8.0
+# Remembers the longest task of the main thread after the page has loaded.
+WATCH = """
+window.longest = 0;
+new PerformanceObserver(list => {
+    for (const entry of list.getEntries()) window.longest = Math.max(window.longest, entry.duration);
+}).observe({ type: 'longtask' });
+"""
+
+
+class Visitor:
+    """A page that records errors and requests to the network as problems."""
+
+    def __init__(self, browser: Browser, file: Path, slowdown: float = 1.0, **options: Any) -> None:
+        self.context = browser.new_context(accept_downloads=True, offline=True, **options)
+        self.page: Page = self.context.new_page()
+        self.problems: list[str] = []
+        self.page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("request", lambda request: self.check(request.url, file.as_uri()))
+        self.page.add_init_script(WATCH)
+        if slowdown > 1:
+            session = self.context.new_cdp_session(self.page)
+            session.send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
+        self.page.goto(file.as_uri())
+        self.width = options["viewport"]["width"]
+        expect(self.page.locator("#status")).to_have_text("Ready.", timeout=LOADING_MS)
+
+    def check(self, url: str, address: str) -> None:
+        if url != address and not url.startswith(("data:", "blob:")):
+            self.problems.append(f"request for {url[:80]}")
+
+    def screenshot(self, name: str) -> None:
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width, (
+            f"{name}: wider than the screen"
+        )
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+    def make(self) -> None:
+        self.page.locator("#make").click()
+
+    def wait_for_result(self) -> str:
+        expect(self.page.locator("#status")).to_contain_text("Done", timeout=SYNTHESIS_MS)
+        return self.page.locator("#current-caption").inner_text()
+
+    def choose_stage(self, name: str) -> None:
+        names = self.page.evaluate("CONTENT.stages.map(stage => stage.name)")
+        stage = self.page.locator("#stage")
+        stage.focus()
+        self.page.keyboard.press("Home")
+        for _ in range(names.index(name)):
+            self.page.keyboard.press("ArrowRight")
+        expect(self.page.locator("#stage-name")).to_have_text(name)
+
+    def save(self, label: str, folder: Path) -> Path:
+        with self.page.expect_download() as waiting:
+            self.page.get_by_role("button", name=label).click()
+        path = folder / waiting.value.suggested_filename
+        waiting.value.save_as(path)
+        return path
+
+    def close(self) -> None:
+        self.context.close()
+        assert not self.problems, self.problems
+
+
+def snr_db(caption: str) -> float:
+    found = re.search(r"SNR (-?[\d.]+) dB", caption)
+    assert found, caption
+    return float(found[1])
+
+
+def check_reproduction(file: Path) -> None:
+    """Repeats the synthesis natively and compares."""
+    done = subprocess.run([PROGRAM, "reproduce", file], check=False, capture_output=True, text=True)
+    print(done.stdout)
+    assert done.returncode in (0, 3), done.stderr
+    if done.returncode == 3:
+        snr = re.search(r"SNR was (-?[\d.]+) dB and is (-?[\d.]+) dB", done.stdout)
+        apart = re.search(r"pixel values are up to ([\d.]+)/255 apart", done.stdout)
+        assert snr and abs(float(snr[1]) - float(snr[2])) <= MAX_DRIFT_DB, done.stdout
+        assert apart and float(apart[1]) <= MAX_PIXEL_DRIFT, done.stdout
+
+
+def test_image(browser: Browser) -> None:
+    start = time.monotonic()
+    visitor = Visitor(browser, PAGES / "images.html", **DESKTOP)
+    loaded = time.monotonic()
+    page = visitor.page
+    expect(page.locator("#original-caption")).to_contain_text("dog")
+    page.evaluate("window.longest = 0")
+    visitor.make()
+    expect(page.locator("#status")).to_contain_text("gradient evaluations", timeout=30_000)
+    moving = time.monotonic()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    paused = page.locator("#status").inner_text()
+    time.sleep(0.5)
+    assert page.locator("#status").inner_text() == paused, "a paused synthesis went on"
+    page.get_by_role("button", name="Go on").click()
+    caption = visitor.wait_for_result()
+    matched = time.monotonic()
+    print(
+        f"images: loaded in {loaded - start:.1f} s, first picture {moving - start:.1f} s, "
+        f"20 dB {matched - start:.1f} s after opening; longest task {page.evaluate('window.longest'):.0f} ms"
+    )
+    assert snr_db(caption) >= TARGET_DB, caption
+    expect(page.locator("#verdict")).to_contain_text("well matched")
+    visitor.screenshot("images-desktop")
+    check_reproduction(visitor.save("Save as .metamer", PAGES))
+    picture = visitor.save("Save as PNG", PAGES)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    # Another seed gives another metamer beside the first.
+    visitor.choose_stage("block2")
+    visitor.make()
+    visitor.wait_for_result()
+    expect(page.locator("#gallery figure")).to_have_count(2)
+    visitor.screenshot("images-gallery")
+    visitor.close()
+
+
+def turned(jpeg: bytes) -> bytes:
+    """A JPEG with EXIF orientation 6, as a telephone writes portraits: shown turned to the right."""
+    entry = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    exif = b"Exif\0\0" + struct.pack("<2sHIH", b"II", 42, 8, 1) + entry + struct.pack("<I", 0)
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+
+
+# The mean difference of the original's canvas to the canvas kept in `before`, turned to the right, in gray levels.
+DIFFERENCE = """
+before => {
+    const canvas = document.getElementById('original'), side = canvas.width;
+    const now = canvas.getContext('2d').getImageData(0, 0, side, side).data;
+    let sum = 0;
+    for (let y = 0; y < side; y++) for (let x = 0; x < side; x++) {
+        sum += Math.abs(now[4 * (x * side + side - 1 - y)] - before[4 * (y * side + x)]);
+    }
+    return sum / side / side;
+}
+"""
+PIXELS = """
+() => {
+    const canvas = document.getElementById('original');
+    return Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data);
+}
+"""
+
+
+def test_own_files(browser: Browser) -> None:
+    visitor = Visitor(browser, PAGES / "images.html", **PHONE)
+    page = visitor.page
+    own = page.locator("#own")
+    own.set_input_files({"name": "broken.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff\xe0 no picture"})
+    expect(page.locator("#problem")).to_contain_text("broken.jpg")
+    expect(page.locator("#make")).to_be_enabled()
+    upright = page.evaluate(PIXELS)
+    portrait = turned((ROOT / "assets/photos/dog.jpg").read_bytes())
+    own.set_input_files({"name": "portrait.jpg", "mimeType": "image/jpeg", "buffer": portrait})
+    expect(page.locator("#original-caption")).to_contain_text("portrait", timeout=30_000)
+    expect(page.locator("#problem")).to_be_hidden()
+    assert page.evaluate(DIFFERENCE, upright) < 4.0, "the EXIF orientation was ignored"
+    visitor.choose_stage("stem")
+    page.locator("#seed").fill("not a number")
+    visitor.make()
+    expect(page.locator("#problem")).to_contain_text("seed")
+    page.locator("#seed").fill("18446744073709551615")
+    visitor.make()
+    expect(page.locator("#status")).to_contain_text("SNR", timeout=30_000)
+    page.get_by_role("button", name="Stop here").click()
+    visitor.wait_for_result()
+    visitor.screenshot("images-phone")
+    visitor.close()
+
+
+def test_responsive(browser: Browser) -> None:
+    """On a machine six times slower, no task blocks the page while it loads and while a metamer is made."""
+    visitor = Visitor(browser, PAGES / "images.html", slowdown=SLOWDOWN, **DESKTOP)
+    page = visitor.page
+    loading = page.evaluate("window.longest")
+    page.evaluate("window.longest = 0")
+    visitor.make()
+    visitor.wait_for_result()
+    making = page.evaluate("window.longest")
+    print(f"longest task at a sixth of the speed: {loading:.0f} ms while loading, {making:.0f} ms while making")
+    visitor.close()
+
+
+def test_words(browser: Browser) -> None:
+    visitor = Visitor(browser, PAGES / "words.html", **PHONE)
+    page = visitor.page
+    expect(page.locator("#original-caption")).to_contain_text("november")
+    recording = (ROOT / "assets/speech/seven.wav").read_bytes()
+    page.locator("#own").set_input_files({"name": "my voice.wav", "mimeType": "audio/wav", "buffer": recording})
+    expect(page.locator("#original-caption")).to_contain_text("my voice", timeout=60_000)
+    page.locator("#until").fill("6")
+    visitor.choose_stage("relu0")
+    visitor.make()
+    caption = visitor.wait_for_result()
+    assert snr_db(caption) >= 6.0, caption
+    assert page.locator("#current-player").evaluate("player => player.duration") > 1.9
+    visitor.screenshot("words-phone")
+    visitor.close()
+
+
+def main() -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    chromium = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for test in (test_image, test_own_files, test_responsive, test_words):
+            print(test.__name__, flush=True)
+            test(browser)
+        browser.close()
+    print("4 passed, 0 failed")
+
+
+if __name__ == "__main__":
+    main()
