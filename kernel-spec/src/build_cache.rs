@@ -22,12 +22,14 @@ const CARGO_CONFIG: &str = "\
 opt-level = 3
 debug = false
 debug-assertions = false
-overflow-checks = false
+# In the cells, arithmetic that overflows panics, as in a debug build.
+overflow-checks = true
 incremental = false
 # Cells are small: one unit compiles faster than sixteen are merged.
 codegen-units = 1
 
 [profile.dev.package.\"*\"]
+overflow-checks = false
 codegen-units = 16
 ";
 /// Cargo's directories with one entry for each package, named after it.

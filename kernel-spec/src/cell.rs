@@ -31,6 +31,10 @@ pub struct Cell {
     pub killed: bool,
     /// True if an interrupt came before the built cell could start.
     pub skipped: bool,
+    /// True once the cell's code has been started.
+    pub started: bool,
+    /// True if an interrupt ended a read of stdin.
+    pub input_interrupted: bool,
     /// Stderr text of a panic.
     pub panic_message: Option<String>,
     /// Stderr text of an error returned by `?`.

@@ -1,6 +1,7 @@
 //! Compilation of cells: by cargo for the first cell with given dependencies, then by rustc alone, with the arguments that cargo used.
 
 use crate::cell_runtime;
+use crate::shared_statics;
 use crate::tool_cache::{ToolCache, ToolOutput};
 use crate::toolchain::{BUILD_DIR_VAR, CONTROL_DIR, NOT_FOUND_STATUS, real_tool, restore_environment, shim_dir};
 use serde::{Deserialize, Serialize};
@@ -90,15 +91,17 @@ pub fn record_rustc(arguments: &[OsString]) -> i32 {
     let Some((program, rest)) = texts.split_first() else { return 1 };
     let is_cell = rest.windows(2).any(|pair| pair[0] == "--crate-name" && pair[1] == CELL_CRATE)
         && rest.iter().any(|argument| argument == "cdylib");
+    let mut added = Vec::new();
     if let Some(file) = std::env::var_os(RECORD_FILE_VAR).filter(|_| is_cell)
         && let Some(build_dir) = std::env::var_os(BUILD_DIR_VAR)
     {
+        added = shared_statics::rustc_arguments(Path::new(&build_dir));
         let environment = std::env::vars().filter(|(name, _)| is_rustc_var(name)).collect();
         let invocation = RustcInvocation { program: program.clone(), arguments: rest.to_vec(), environment };
         ToolCache::new(Path::new(&build_dir)).write(Path::new(&file), &invocation);
     }
     let mut rustc = Command::new(&arguments[0]);
-    let error = rustc.args(&arguments[1..]).env_remove(RECORD_FILE_VAR).env_remove(BUILD_DIR_VAR).exec();
+    let error = rustc.args(&arguments[1..]).args(added).env_remove(RECORD_FILE_VAR).env_remove(BUILD_DIR_VAR).exec();
     eprintln!("error: cannot run {program}: {error}");
     NOT_FOUND_STATUS
 }
@@ -124,6 +127,9 @@ pub fn compile_cell(build_dir: &Path, mode: CompileMode, cargo_arguments: &[&str
     let record_file = cache.file("compiler", &[&manifest]);
     let recorded = || cache.read::<RustcInvocation>(&record_file).filter(RustcInvocation::is_valid);
     let caches_cells = std::env::var_os(CACHE_CELLS_VAR).is_some();
+    if mode == CompileMode::Build {
+        shared_statics::rewrite_source(build_dir);
+    }
     let invocation = match recorded() {
         Some(invocation) => invocation,
         None => {
@@ -171,6 +177,9 @@ fn run_rustc(invocation: &RustcInvocation, build_dir: &Path, mode: CompileMode, 
     restore_environment(&mut rustc).envs(&invocation.environment).current_dir(build_dir);
     for argument in &invocation.arguments {
         rustc.arg(if argument.starts_with("--emit=") { mode.emit_argument() } else { argument });
+    }
+    if mode == CompileMode::Build {
+        rustc.args(shared_statics::rustc_arguments(build_dir));
     }
     let output = rustc.args(runtime).stdin(Stdio::null()).stdout(Stdio::null()).output().ok()?;
     let mut result = ToolOutput { status: 0, stdout: String::new(), stderr: String::new() };

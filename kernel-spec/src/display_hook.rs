@@ -3,6 +3,7 @@
 //! evcxr does this too, but it compiles twice for every type without `evcxr_display`, and falls back to `{:?}` when displaying the value
 //! moves a variable.
 
+use crate::cell_items::{ImplBlocks, main_call};
 use ra_ap_syntax::ast::{self, AstNode};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
 use std::ops::Range;
@@ -30,48 +31,81 @@ const PREFIX: &str = "(&(";
 const SUFFIX: &str = ")).evcxr_display();";
 const FUNCTION_HEAD: &str = "fn f(){";
 
-/// A cell with its last expression wrapped in a display call.
+/// A cell as it is compiled: with its last expression wrapped in a display call, and with what [`crate::cell_items`] adds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WrappedCell {
     /// Source to compile; its lines are those of the cell.
     pub code: String,
-    /// Byte range of the wrapped expression in the original cell.
-    wrapped: Option<Range<usize>>,
+    /// Positions in the original cell at which text was inserted, in order, with the lengths of the text.
+    insertions: Vec<(usize, usize)>,
 }
 
 impl WrappedCell {
-    /// Wraps the last expression, if the cell ends with one.
-    #[must_use]
+    /// Wraps the last expression, if the cell ends with one, or else calls `main`, if the cell only defines it.
+    #[cfg(test)]
     pub fn new(cell: &str) -> WrappedCell {
-        let wrapped = last_expression(cell);
-        let code = match &wrapped {
-            Some(at) => format!("{}{PREFIX}{}{SUFFIX}{}", &cell[..at.start], &cell[at.clone()], &cell[at.end..]),
-            None => cell.to_owned(),
-        };
-        WrappedCell { code, wrapped }
+        WrappedCell::with_impl_blocks(cell, &mut ImplBlocks::default())
+    }
+
+    /// As [`WrappedCell::new`], for a cell whose `impl` blocks replace earlier ones.
+    #[must_use]
+    pub fn with_impl_blocks(cell: &str, blocks: &mut ImplBlocks) -> WrappedCell {
+        let mut insertions: Vec<(usize, String)> = Vec::new();
+        if let Some((start, statements)) = parse_statements(cell) {
+            let in_cell = |offset: usize| offset - FUNCTION_HEAD.len() + start;
+            insertions.extend(blocks.add(&statements).into_iter().map(|(at, text)| (in_cell(at), text)));
+            if let Some(range) = last_expression(&statements) {
+                insertions.push((in_cell(range.start), PREFIX.into()));
+                insertions.push((in_cell(range.end), SUFFIX.into()));
+            } else if let Some(call) = main_call(&statements) {
+                insertions.push((cell.len(), call.into()));
+            }
+        }
+        let mut code = String::with_capacity(cell.len() + 64);
+        let mut from = 0;
+        for (at, text) in &insertions {
+            code.push_str(&cell[from..*at]);
+            code.push_str(text);
+            from = *at;
+        }
+        code.push_str(&cell[from..]);
+        WrappedCell { code, insertions: insertions.into_iter().map(|(at, text)| (at, text.len())).collect() }
     }
 
     /// A cell to be compiled as it stands.
     #[must_use]
     pub fn verbatim(cell: &str) -> WrappedCell {
-        WrappedCell { code: cell.to_owned(), wrapped: None }
+        WrappedCell { code: cell.to_owned(), insertions: Vec::new() }
     }
 
     /// Maps a byte offset in [`WrappedCell::code`] to one in the original cell.
     #[must_use]
     pub fn to_cell_offset(&self, byte: usize) -> usize {
-        let Some(wrapped) = self.wrapped.clone().filter(|wrapped| byte > wrapped.start) else { return byte };
-        let inside = byte.saturating_sub(PREFIX.len()).max(wrapped.start);
-        if inside <= wrapped.end { inside } else { byte.saturating_sub(PREFIX.len() + SUFFIX.len()).max(wrapped.end) }
+        let mut inserted = 0;
+        for &(at, len) in self.insertions.iter().take_while(|&&(at, _)| at < byte) {
+            if byte <= at + inserted {
+                break;
+            }
+            if byte < at + inserted + len {
+                return at;
+            }
+            inserted += len;
+        }
+        byte - inserted
     }
 }
 
-fn last_expression(cell: &str) -> Option<Range<usize>> {
+/// The byte offset at which Rust code starts, and its statements in a function with [`FUNCTION_HEAD`], if it is valid.
+#[must_use]
+pub fn parse_statements(cell: &str) -> Option<(usize, SyntaxNode)> {
     let start = rust_start(cell)?;
     let (tree, is_valid) = parse_as_body(&cell[start..]);
-    let last = statements(&tree)?.children().last().filter(|last| is_valid && ast::Expr::can_cast(last.kind()))?;
-    let within = |offset| usize::from(offset) - FUNCTION_HEAD.len() + start;
-    Some(within(last.text_range().start())..within(last.text_range().end()))
+    statements(&tree).filter(|_| is_valid).map(|statements| (start, statements))
+}
+
+fn last_expression(statements: &SyntaxNode) -> Option<Range<usize>> {
+    let last = statements.children().last().filter(|last| ast::Expr::can_cast(last.kind()))?;
+    Some(usize::from(last.text_range().start())..usize::from(last.text_range().end()))
 }
 
 /// Parses the code as a function body; returns false with the tree if it is not one.
@@ -143,6 +177,51 @@ mod tests {
         ] {
             assert_wrapped(cell, cell);
         }
+    }
+
+    #[test]
+    fn a_main_alone_is_called() {
+        for (cell, call) in [
+            ("fn main() { println!(\"hi\"); }", "\nmain();"),
+            (
+                "use std::io;\n\n#[derive(Debug)]\nstruct A;\nfn main() -> io::Result<()> { Ok(()) } // end",
+                "\nmain()?;",
+            ),
+            ("fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }", "\nmain()?;"),
+            ("fn main() -> std::process::ExitCode { helper() }", "\nmain();"),
+            ("#[tokio::main]\nasync fn main() {}", "\nmain();"),
+        ] {
+            assert_wrapped(cell, &format!("{cell}{call}"));
+            assert_eq!(WrappedCell::new(cell).to_cell_offset(cell.len() + 3), cell.len());
+        }
+        for cell in [
+            "fn main() {}\nmain();",
+            "fn main() {}\nlet a = 1;",
+            "fn main(a: u8) {}",
+            "async fn main() {}",
+            "mod main {}",
+        ] {
+            assert_wrapped(cell, cell);
+        }
+    }
+
+    #[test]
+    fn an_impl_block_replaces_the_one_that_it_collides_with() {
+        let mut blocks = ImplBlocks::default();
+        let mut code = |cell: &str| WrappedCell::with_impl_blocks(cell, &mut blocks).code;
+        let alias = |number: usize| format!("type MetamersImpl{number} = (); ");
+        assert_eq!(code("impl A { fn a() {} }"), format!("{}impl A {{ fn a() {{}} }}", alias(0)));
+        assert_eq!(code("impl  A { fn b() {} }"), format!("{}impl  A {{ fn b() {{}} }}", alias(1)), "other functions");
+        assert_eq!(code("impl A { fn a() { 1; } }"), format!("{}impl A {{ fn a() {{ 1; }} }}", alias(0)));
+        let both = "/// B\nimpl Display for A { fn f() {} }\nimpl A { fn a() {} fn b() {} }\nA";
+        let expected = both.replace("impl Display", &format!("{}impl Display", alias(2)));
+        let expected = expected.replace("impl A", &format!("{}{}impl A", alias(1), alias(0)));
+        assert_eq!(code(both), expected.replace("\nA", "\n(&(A)).evcxr_display();"));
+        assert_eq!(
+            code("impl Display for A { fn g() {} }"),
+            format!("{}impl Display for A {{ fn g() {{}} }}", alias(2))
+        );
+        assert_eq!(code("struct B; impl B {}"), "struct B; impl B {}", "evcxr adds it to the struct");
     }
 
     #[test]

@@ -2,12 +2,16 @@
 
 use crate::build_cache::BuildCache;
 use crate::cell::Cell;
+use crate::cell_input::Reply;
+use crate::cell_items::{ImplBlocks, collision_note};
 use crate::display_hook::{WrappedCell, is_command};
 use crate::error_report::ErrorReport;
 use crate::event_handler::EventHandler;
 use crate::interrupt::Interrupter;
 use crate::kernel_dir::KernelDir;
+use crate::lost_variables::LostVariables;
 use crate::publisher::Publisher;
+use crate::shared_statics;
 use crate::supervisor::ESCAPED_COLON;
 use crate::sync::lock;
 use crate::{process, toolchain};
@@ -20,6 +24,8 @@ use std::sync::{Arc, Mutex};
 
 const VARIABLES_LOST: &str =
     "All variables are lost; functions, types, dependencies and the prelude are kept, and the next cell works.";
+const INPUT_INTERRUPTED: &str =
+    "The cell was interrupted while it waited for input. The variables of earlier cells are kept.";
 /// Code whose analysis makes rust-analyzer load what most cells need.
 const PRIMING_CODE: &str = "let primer = Tensor::ones((2, 2), DType::F32, &Device::Cpu)?; primer";
 
@@ -40,6 +46,8 @@ pub struct Engine {
     event_handler: Arc<EventHandler>,
     context: Option<CommandContext>,
     prelude_loaded: bool,
+    impl_blocks: ImplBlocks,
+    lost_variables: LostVariables,
     /// True once a command has selected one of evcxr's own display formats.
     evcxr_format: bool,
 }
@@ -61,6 +69,8 @@ impl Engine {
             event_handler,
             context: None,
             prelude_loaded: false,
+            impl_blocks: ImplBlocks::default(),
+            lost_variables: LostVariables::default(),
             evcxr_format: false,
         }
     }
@@ -88,8 +98,9 @@ impl Engine {
         let (context, outputs) = self.kernel_dir.start_evcxr()?;
         let _ = self.interrupter.process.set(context.process_handle());
         self.event_handler.spawn(outputs.stdout);
-        // The cells' stderr arrives as events; this is the stderr of the supervisor itself.
-        std::thread::spawn(move || outputs.stderr.iter().for_each(|line| eprintln!("{line}")));
+        // The cells' stderr arrives as events; this is what their threads print between two cells, and the supervisor's own stderr.
+        let event_handler = self.event_handler.clone();
+        std::thread::spawn(move || outputs.stderr.iter().for_each(|line| event_handler.handle_late_line(&line)));
         Ok(context)
     }
 
@@ -125,7 +136,7 @@ impl Engine {
     pub fn evaluate(
         &mut self,
         code: &str,
-        read_input: &dyn Fn(InputRequest) -> String,
+        read_input: &dyn Fn(InputRequest) -> Reply,
     ) -> Result<Map<String, Value>, ErrorReport> {
         let Some(context) = &mut self.context else {
             return Err(ErrorReport::new("KernelError", "evcxr is not running; restart the kernel"));
@@ -136,19 +147,47 @@ impl Engine {
         if commands.any(|line| line == ":clear") {
             // Clears the prelude as well.
             self.prelude_loaded = false;
+            self.impl_blocks = ImplBlocks::default();
+            self.lost_variables = LostVariables::default();
         }
-        let wrapped = if self.evcxr_format { WrappedCell::verbatim(code) } else { WrappedCell::new(code) };
+        let mut impl_blocks = self.impl_blocks.clone();
+        let wrapped = if self.evcxr_format {
+            WrappedCell::verbatim(code)
+        } else {
+            WrappedCell::with_impl_blocks(code, &mut impl_blocks)
+        };
+        let before = variable_names(context);
         let _ = std::fs::remove_file(self.kernel_dir.skip_flag());
+        shared_statics::begin_cell(&self.kernel_dir.control_dir(), code);
         lock(&self.cell).begin();
         let mut callbacks = EvalCallbacks {
             input_reader: &|request| {
+                // Text that the cell has printed is shown above the input box.
+                self.event_handler.drain();
                 let prompt = request.prompt.replace(ESCAPED_COLON, ":");
-                read_input(InputRequest { prompt, is_password: request.is_password })
+                read_input(InputRequest { prompt, is_password: request.is_password }).encode()
             },
         };
         let result = catch_unwind(AssertUnwindSafe(|| context.execute_with_callbacks(&wrapped.code, &mut callbacks)));
         self.event_handler.drain();
-        self.finish_cell(result, &wrapped, code)
+        let after = variable_names(context);
+        if matches!(result, Ok(Ok(_))) {
+            self.impl_blocks = impl_blocks;
+        }
+        let is_process_ended = matches!(result, Ok(Err(Error::SubprocessTerminated(_))));
+        // `:clear` starts a new process too.
+        let is_process_new = is_process_ended || !self.prelude_loaded;
+        shared_statics::end_cell(&self.kernel_dir.control_dir(), lock(&self.cell).started, is_process_new);
+        let report = self.finish_cell(result, &wrapped, code);
+        match &report {
+            Ok(_) => self.lost_variables.record_success(&before, &after, code),
+            Err(_) if is_process_ended => self.lost_variables.record_process_end(&before),
+            Err(error) if ["Panic", "Error", "Interrupted"].contains(&error.name.as_str()) => {
+                self.lost_variables.record_failure(&after, code);
+            }
+            Err(_) => {}
+        }
+        report
     }
 
     /// Ends the cell and converts evcxr's result to a MIME bundle or an error report.
@@ -167,6 +206,9 @@ impl Engine {
         if cell.skipped {
             return Err(build_interrupted());
         }
+        if cell.input_interrupted && (cell.panic_message.is_some() || cell.error_message.is_some()) {
+            return Err(ErrorReport::new("Interrupted", INPUT_INTERRUPTED));
+        }
         if let Some(message) = cell.panic_message.take() {
             return Err(ErrorReport::from_panic(&message, &self.kernel_dir.cell_source(), wrapped, code));
         }
@@ -176,7 +218,15 @@ impl Engine {
         match result {
             Ok(Ok(outputs)) => Ok(outputs.content_by_mime_type.into_iter().map(representation).collect()),
             Ok(Err(Error::CompilationErrors(errors))) if !errors.is_empty() => {
-                Err(ErrorReport::from_compile_errors(&errors, wrapped, code))
+                let mut report = ErrorReport::from_compile_errors(&errors, wrapped, code);
+                let mut notes = Vec::new();
+                for error in &errors {
+                    notes.extend(self.lost_variables.note(error.code(), &error.message()).map(str::to_owned));
+                    notes.extend(collision_note(error.code()).map(str::to_owned));
+                }
+                notes.dedup();
+                report.traceback.append(&mut notes);
+                Err(report)
             }
             Ok(Err(Error::SubprocessTerminated(_))) => {
                 let reason = cell.exit_reason.take().unwrap_or_else(|| "unknown reason".into());
@@ -212,6 +262,10 @@ impl Engine {
         };
         Ok(json!({ "source": "page", "start": 0, "data": { "text/plain": text, "text/markdown": markdown } }))
     }
+}
+
+fn variable_names(context: &CommandContext) -> Vec<String> {
+    context.variables_and_types().map(|(name, _)| name.to_owned()).collect()
 }
 
 fn build_interrupted() -> ErrorReport {

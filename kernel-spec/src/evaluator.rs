@@ -2,6 +2,8 @@
 
 use crate::build_cache::BuildCache;
 use crate::cell::Cell;
+use crate::cell_input::Reply;
+use crate::cell_items::IMPL_ALIAS;
 use crate::cursor::{byte_offset, char_offset, identifier_end};
 use crate::engine::{Engine, InputRequest};
 use crate::error_report::ErrorReport;
@@ -14,6 +16,11 @@ use jupyter_protocol::{CompleteRequest, ExecuteRequest, InspectRequest, JupyterM
 use serde_json::{Map, json};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+
+const NO_INPUT: &str = "warning: this cell reads stdin, but the front end provides no input: it reads the end of the file. Run the \
+     notebook in JupyterLab to type the input, or set the value in the code.";
+/// Reads in one cell that find the end of the file; further ones fail, because a loop that asks until the input is valid would never end.
+const MAX_ENDS_OF_FILE: u32 = 100;
 
 /// A request for the evaluator.
 pub enum Job {
@@ -60,24 +67,33 @@ impl EvaluatorHandle {
         }
     }
 
-    /// Interrupts the current cell. A cell that waits for input gets an empty line, now and at every further request.
+    /// Interrupts the current cell. A read of stdin fails, now and every time from then on.
     pub fn interrupt(&self) {
         self.interrupter.interrupt();
         drop(lock(&self.pending_input).take());
     }
 
     /// Sends an input request and waits for the reply.
-    fn request_input(&self, send: impl FnOnce()) -> String {
+    fn request_input(&self, send: impl FnOnce()) -> Reply {
         let (sender, reply) = mpsc::channel();
         {
             let mut pending = lock(&self.pending_input);
-            if lock(&self.interrupter.cell).interrupted_at.is_some() {
-                return String::new();
+            let mut cell = lock(&self.interrupter.cell);
+            if cell.interrupted_at.is_some() {
+                cell.input_interrupted = true;
+                return Reply::Interrupted;
             }
             *pending = Some(sender);
         }
         send();
-        reply.recv().unwrap_or_default()
+        // The sender is dropped by an interrupt.
+        reply.recv().map_or_else(
+            |_| {
+                lock(&self.interrupter.cell).input_interrupted = true;
+                Reply::Interrupted
+            },
+            Reply::Line,
+        )
     }
 }
 
@@ -214,18 +230,20 @@ impl Evaluator {
         &self,
         message: &JupyterMessage,
         request: &ExecuteRequest,
-    ) -> impl Fn(InputRequest) -> String + use<> {
+    ) -> impl Fn(InputRequest) -> Reply + use<> {
         let (handle, publisher, cell) = (self.handle.clone(), self.publisher.clone(), message.clone());
         let allow_stdin = request.allow_stdin;
+        let refused = std::cell::Cell::new(0);
         move |request| {
             if !allow_stdin {
-                publisher.notice("warning: this cell requests input, but the front end does not support it");
-                return String::new();
+                if refused.get() == 0 {
+                    publisher.notice(NO_INPUT);
+                }
+                refused.set(refused.get() + 1);
+                return if refused.get() <= MAX_ENDS_OF_FILE { Reply::EndOfFile } else { Reply::Interrupted };
             }
             let content = json!({ "prompt": request.prompt, "password": request.is_password });
-            let reply = handle.request_input(|| publisher.send(Channel::Stdin, "input_request", content, Some(&cell)));
-            // Only one line: evcxr would read further lines as commands.
-            reply.lines().next().unwrap_or_default().to_owned()
+            handle.request_input(|| publisher.send(Channel::Stdin, "input_request", content, Some(&cell)))
         }
     }
 
@@ -239,7 +257,7 @@ impl Evaluator {
                     found.completions.into_iter().map(|completion| without_arguments(completion.code)).collect();
                 codes.sort();
                 codes.dedup();
-                codes.retain(|code: &String| !code.starts_with("evcxr_"));
+                codes.retain(|code: &String| !["evcxr_", IMPL_ALIAS].iter().any(|hidden| code.starts_with(hidden)));
                 (codes, found.start_offset, found.end_offset)
             }
             None => (Vec::new(), cursor, cursor),

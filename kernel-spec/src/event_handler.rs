@@ -7,6 +7,7 @@ use crate::live::Frame;
 use crate::publisher::Publisher;
 use crate::sync::lock;
 use crossbeam_channel::{Receiver, Select};
+use serde_json::json;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Updates the cell state and publishes output as events arrive.
@@ -71,9 +72,30 @@ impl EventHandler {
         }
     }
 
+    /// Handles a line that the supervisor writes between two cells: output of threads of the cell that ran last.
+    pub fn handle_late_line(&self, line: &str) {
+        let stream = |name: &str, text: String| {
+            self.publisher.publish_late("stream", json!({ "name": name, "text": text }));
+        };
+        match Event::decode(line, &self.key) {
+            Some(Event::Stdout(text)) => stream("stdout", text),
+            Some(Event::Stderr(text)) => stream("stderr", text),
+            Some(Event::Live(json)) => {
+                let message = Frame::parse(&json).and_then(|frame| frame.into_message(&mut self.cell()));
+                if let Some((kind, content)) = message {
+                    self.publisher.publish_late(kind, content);
+                }
+            }
+            Some(_) => {}
+            None => eprintln!("{line}"),
+        }
+    }
+
     fn start_cell(&self) {
+        self.publisher.begin_run();
         let mut cell = self.cell();
         cell.phase = Phase::Running;
+        cell.started = true;
         if cell.interrupted_at.is_some() {
             let id = cell.id;
             drop(cell);

@@ -44,7 +44,9 @@ impl KernelDir {
         }
     }
 
-    fn control_dir(&self) -> PathBuf {
+    /// The directory of the files that the kernel shares with the supervisor and the compiler shims.
+    #[must_use]
+    pub fn control_dir(&self) -> PathBuf {
         self.path.join(toolchain::CONTROL_DIR)
     }
 

@@ -98,6 +98,12 @@ pub fn set_nonblocking(file: &impl AsRawFd) {
     unsafe { libc::fcntl(fd, libc::F_SETFL, libc::fcntl(fd, libc::F_GETFL) | libc::O_NONBLOCK) };
 }
 
+/// Lets programs that this process starts inherit a descriptor.
+pub fn make_inheritable(file: &impl AsRawFd) {
+    // SAFETY: `file` is borrowed for the call, so the descriptor is open and stays open; F_SETFD takes no pointer.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) };
+}
+
 /// Waits until a descriptor is readable or closed; returns false after the timeout. Without a timeout it waits forever.
 pub fn wait_readable(descriptors: &[RawFd], timeout: Option<Duration>) -> bool {
     let timeout = timeout.map_or(-1, |timeout| i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX));

@@ -25,12 +25,14 @@ pub struct Publisher {
     queue: UnboundedSender<(Channel, JupyterMessage)>,
     /// The latest execute request, the parent of printed text.
     cell: Arc<Mutex<Option<JupyterMessage>>>,
+    /// The execute request whose code ran last, the parent of what its threads print after its end.
+    last_run: Arc<Mutex<Option<JupyterMessage>>>,
 }
 
 impl Publisher {
     /// A publisher that writes to a queue.
     pub fn new(queue: UnboundedSender<(Channel, JupyterMessage)>) -> Publisher {
-        Publisher { queue, cell: Arc::default() }
+        Publisher { queue, cell: Arc::default(), last_run: Arc::default() }
     }
 
     /// Sends a message of any type, with the given parent.
@@ -61,6 +63,11 @@ impl Publisher {
         *lock(&self.cell) = Some(request.clone());
     }
 
+    /// Records that the code of the current cell runs.
+    pub fn begin_run(&self) {
+        *lock(&self.last_run) = self.cell();
+    }
+
     /// The parent of printed text: the current execute request, or the last one between two cells.
     #[must_use]
     pub fn cell(&self) -> Option<JupyterMessage> {
@@ -70,6 +77,14 @@ impl Publisher {
     /// Publishes a message that belongs to the cell.
     pub fn publish(&self, kind: &str, content: Value) {
         self.send(Channel::IoPub, kind, content, self.cell().as_ref());
+    }
+
+    /// Publishes a message that belongs to the cell whose code ran last.
+    pub fn publish_late(&self, kind: &str, content: Value) {
+        let parent = lock(&self.last_run).clone();
+        if parent.is_some() {
+            self.send(Channel::IoPub, kind, content, parent.as_ref());
+        }
     }
 
     /// Publishes printed text; text before the first cell is dropped, since no cell could show it.

@@ -3,10 +3,12 @@
 //! It takes the place of evcxr's own loop, which splits a command at its first space and so cannot load a cell from a path with spaces,
 //! and which replaces the standard library's message about a stack overflow by a backtrace.
 
+use crate::cell_input;
 use crate::output_parser::COMPLETE;
 use libloading::Library;
 use std::ffi::c_void;
-use std::io::BufRead;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::ptr::null_mut;
 
 /// The command with which evcxr runs a cell: this word, the path of its library and the name of its function.
@@ -20,7 +22,11 @@ type CellFn = extern "C" fn(*mut c_void) -> *mut c_void;
 /// Runs cells until the kernel closes the pipe.
 pub fn run() -> ! {
     let mut variables = null_mut();
-    for line in std::io::stdin().lock().lines() {
+    let commands = cell_input::separate_commands().unwrap_or_else(|error| {
+        eprintln!("error: cannot give the cells a stdin: {error}");
+        std::process::exit(FAILURE)
+    });
+    for line in BufReader::new(commands).lines() {
         let outcome = line.map_err(Into::into).and_then(|line| run_command(&line, variables));
         variables = outcome.unwrap_or_else(|error: anyhow::Error| {
             eprintln!("error: {error:#}");
@@ -43,8 +49,18 @@ fn run_command(line: &str, variables: *mut c_void) -> anyhow::Result<*mut c_void
     Ok(variables)
 }
 
+/// Flushes the stdout of the cells.
+pub fn flush(library: &Path) -> anyhow::Result<()> {
+    run_command(&flush_command(library), null_mut()).map(drop)
+}
+
+/// The command that flushes the stdout of the cells.
+pub fn flush_command(library: &Path) -> String {
+    format!("{LOAD_AND_RUN}{} flush", library.display())
+}
+
 /// The path and the function's name in a command. The path may contain spaces.
-fn parse(line: &str) -> Option<(&str, &str)> {
+pub fn parse(line: &str) -> Option<(&str, &str)> {
     line.strip_prefix(LOAD_AND_RUN)?.rsplit_once(' ')
 }
 

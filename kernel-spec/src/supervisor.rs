@@ -4,20 +4,24 @@
 //! as events (see [`crate::event`]), in order: text with and without a newline, live frames, stderr up to the end of a cell, panics,
 //! errors and the child's exit. When the kernel exits, it kills its child and exits too.
 
+use crate::cell_input::{FLUSH_LIBRARY_VAR, INPUT_SOCKET_VAR};
+use crate::crash::{describe_exit, find_crash};
 use crate::event::{EVENT_KEY_VAR, Event};
+use crate::event_writer::EventWriter;
+use crate::input_broker::InputBroker;
 use crate::live::NONCE_VAR;
 use crate::output_parser::{
     COMPLETE, FAILED, INPUT_REQUEST, OutputParser, PANICKED, Segment, complete_utf8_len, take_text,
 };
 use crate::runtime::{self, LOAD_AND_RUN};
+use crate::shared_statics::LOADED_LIBRARY;
 use crate::sync::lock;
 use crate::{process, toolchain};
 use std::io::{BufRead, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -58,19 +62,20 @@ pub fn hook() {
 fn supervise(key: &str) -> std::io::Result<i32> {
     let control_dir = std::env::var_os(CONTROL_DIR_VAR).map(PathBuf::from).unwrap_or_default();
     let nonce = std::env::var(NONCE_VAR).unwrap_or_default();
-    let mut child = start_child()?;
+    let flush_library = Some(control_dir.join(FLUSH_LIBRARY)).filter(|path| path.exists());
+    let (mut child, input) = start_child(flush_library.as_deref())?;
     let (stdin, stdout, stderr) = match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         (Some(stdin), Some(stdout), Some(stderr)) => (stdin, stdout, stderr),
         _ => return Err(ErrorKind::BrokenPipe.into()),
     };
     let pid = child.id();
     let stdin = Arc::new(Mutex::new(stdin));
-    let writer = Arc::new(EventWriter { key: key.to_owned(), ready: AtomicBool::new(false), lock: Mutex::new(()) });
+    let input = Arc::new(Mutex::new(InputBroker::new(input)));
+    let writer = Arc::new(EventWriter::new(key));
 
-    let flush_library = Some(control_dir.join(FLUSH_LIBRARY)).filter(|path| path.exists());
     std::thread::spawn({
-        let (writer, stdin) = (writer.clone(), stdin.clone());
-        move || forward_commands(&writer, &stdin, &control_dir, pid)
+        let (writer, stdin, input) = (writer.clone(), stdin.clone(), input.clone());
+        move || forward_commands(&writer, &stdin, &input, &control_dir, pid)
     });
 
     // `held` closes when the child has exited, even if a grandchild keeps the child's pipes open.
@@ -91,17 +96,23 @@ fn supervise(key: &str) -> std::io::Result<i32> {
         flush_library,
         flushing: false,
         stdin,
+        input,
         crash: None,
     };
     let crash_cause = pump.run(&alive);
     let status = waiter.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()))?;
-    writer.write(writer.encode(&Event::Exited(crash_cause.unwrap_or_else(|| describe_exit(status)))));
+    writer.write_to_evcxr(writer.encode(&Event::Exited(crash_cause.unwrap_or_else(|| describe_exit(status)))));
     Ok(status.code().unwrap_or(1))
 }
 
-fn start_child() -> std::io::Result<Child> {
-    toolchain::restore_environment(&mut Command::new(process::current_program()?))
+/// Starts the evaluating process; returns it with the socket on which it requests input.
+fn start_child(flush_library: Option<&Path>) -> std::io::Result<(Child, UnixStream)> {
+    let (input, socket) = UnixStream::pair()?;
+    process::make_inheritable(&socket);
+    let child = toolchain::restore_environment(&mut Command::new(process::current_program()?))
         .args(std::env::args_os().skip(1))
+        .env(INPUT_SOCKET_VAR, socket.as_raw_fd().to_string())
+        .envs(flush_library.map(|path| (FLUSH_LIBRARY_VAR, path)))
         .env_remove(EVENT_KEY_VAR)
         .env_remove(CONTROL_DIR_VAR)
         .env("RUST_BACKTRACE", "0")
@@ -109,51 +120,45 @@ fn start_child() -> std::io::Result<Child> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()
+        .spawn()?;
+    Ok((child, input))
 }
 
-/// Forwards evcxr's commands to the child, except for cells that are to be skipped; kills the child when evcxr closes the pipe.
-fn forward_commands(writer: &EventWriter, stdin: &Mutex<ChildStdin>, control_dir: &Path, pid: u32) {
+/// Forwards evcxr's commands to the child, except for cells that are to be skipped, and evcxr's replies to requests for input; kills the
+/// child when evcxr closes the pipe.
+fn forward_commands(
+    writer: &EventWriter,
+    stdin: &Mutex<ChildStdin>,
+    input: &Mutex<InputBroker>,
+    control_dir: &Path,
+    pid: u32,
+) {
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { break };
+        if lock(input).finish(&line) {
+            continue;
+        }
         if line.starts_with(LOAD_AND_RUN) {
             if control_dir.join(READY_FLAG).exists() {
-                writer.ready.store(true, Ordering::SeqCst);
+                writer.allow_events();
             }
             if control_dir.join(SKIP_FLAG).exists() {
                 // Tells evcxr that the cell failed before it defined any variable, which is true.
                 let skipped = writer.encode(&Event::Skipped);
-                writer.write(skipped.into_iter().chain([FAILED.into(), COMPLETE.into()]));
+                writer.write_to_evcxr(skipped.into_iter().chain([FAILED.into(), COMPLETE.into()]));
                 continue;
             }
-            writer.write(writer.encode(&Event::Started));
+            if let Some((library, _)) = runtime::parse(&line) {
+                let _ = std::fs::write(control_dir.join(LOADED_LIBRARY), library);
+            }
+            lock(input).set_running(true);
+            writer.begin_cell();
         }
         if writeln!(lock(stdin), "{line}").is_err() {
             break;
         }
     }
     process::signal(pid, libc::SIGKILL);
-}
-
-/// Writes whole lines to evcxr, from two threads.
-struct EventWriter {
-    key: String,
-    ready: AtomicBool,
-    lock: Mutex<()>,
-}
-
-impl EventWriter {
-    fn encode(&self, event: &Event) -> Option<String> {
-        self.ready.load(Ordering::SeqCst).then(|| event.encode(&self.key))
-    }
-
-    fn write(&self, lines: impl IntoIterator<Item = String>) {
-        let _guard = lock(&self.lock);
-        let text: String = lines.into_iter().flat_map(|line| [line, "\n".into()]).collect();
-        let mut stdout = std::io::stdout().lock();
-        // Fails only when the kernel is exiting.
-        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    }
 }
 
 /// The crash cause found on stderr, and everything printed from there on.
@@ -177,6 +182,7 @@ struct OutputPump<'a> {
     flush_library: Option<PathBuf>,
     flushing: bool,
     stdin: Arc<Mutex<ChildStdin>>,
+    input: Arc<Mutex<InputBroker>>,
     crash: Option<Crash>,
 }
 
@@ -188,18 +194,23 @@ impl OutputPump<'_> {
         process::set_nonblocking(alive);
         let (stdout, stderr, alive_fd) = (self.stdout.as_raw_fd(), self.stderr.as_raw_fd(), alive.as_raw_fd());
         let (mut stdout_open, mut stderr_open) = (true, true);
+        let requests = lock(&self.input).descriptor();
         loop {
-            let mut watched = vec![alive_fd];
+            let mut watched = vec![alive_fd, requests];
             watched.extend(stdout_open.then_some(stdout));
             watched.extend(stderr_open.then_some(stderr));
             let has_pending = self.parser.has_partial_line() || self.errors_since.is_some();
             let is_ready = process::wait_readable(&watched, has_pending.then_some(MAX_OUTPUT_DELAY));
+            let is_reading = lock(&self.input).take_request();
             stderr_open = stderr_open && self.read_errors();
             let output = if stdout_open { read_available(&mut self.stdout) } else { Available::Nothing };
             match &output {
                 Available::Bytes(bytes) => self.handle_output(bytes),
                 Available::Closed => stdout_open = false,
                 Available::Nothing => {}
+            }
+            if is_reading {
+                self.request_input();
             }
             if !is_ready && let Some(Segment::Text(text)) = self.parser.take_partial_line() {
                 self.report(Event::Stdout(text));
@@ -223,6 +234,11 @@ impl OutputPump<'_> {
 
     fn handle_output(&mut self, bytes: &[u8]) {
         for segment in self.parser.push(bytes) {
+            // Followed by other output instead of a read, the announcement was text.
+            let announcement = lock(&self.input).take_announcement();
+            if let Some(line) = announcement {
+                self.report(Event::Stdout(format!("{line}\n")));
+            }
             match segment {
                 Segment::Text(text) => self.report(Event::Stdout(text)),
                 Segment::Live(json) => self.report(Event::Live(json)),
@@ -242,6 +258,7 @@ impl OutputPump<'_> {
             COMPLETE if self.begin_flush() => return,
             COMPLETE => {
                 self.flushing = false;
+                lock(&self.input).set_running(false);
                 self.read_errors();
                 self.report_errors();
                 // The process is alive, so the text was not about a crash.
@@ -249,17 +266,38 @@ impl OutputPump<'_> {
                     self.report(Event::Stderr(crash.text));
                 }
                 self.report(Event::Completed);
+                self.lines.push(line);
+                self.writer.end_cell(self.lines.drain(..));
+                return;
+            }
+            _ if line.starts_with(INPUT_REQUEST) => {
+                lock(&self.input).announce(line);
+                return;
             }
             _ => {}
         }
-        self.lines.push(escape_prompt(line));
+        self.lines.push(line);
+    }
+
+    /// Passes a request for input to evcxr, after everything that was printed before it.
+    fn request_input(&mut self) {
+        while let Available::Bytes(bytes) = read_available(&mut self.stdout) {
+            self.handle_output(&bytes);
+        }
+        if let Some(Segment::Text(text)) = self.parser.take_partial_line() {
+            self.report(Event::Stdout(text));
+        }
+        self.read_errors();
+        self.report_errors();
+        let request = lock(&self.input).begin();
+        self.lines.extend(request.map(escape_prompt));
     }
 
     /// Flushes the stdout of the cells when a cell has returned, since unfinished lines would appear in the next cell. The process then
     /// writes its completion marker a second time.
     fn begin_flush(&mut self) -> bool {
         let Some(library) = self.flush_library.as_ref().filter(|_| !self.flushing) else { return false };
-        self.flushing = writeln!(lock(&self.stdin), "{LOAD_AND_RUN}{} flush", library.display()).is_ok();
+        self.flushing = writeln!(lock(&self.stdin), "{}", runtime::flush_command(library)).is_ok();
         self.flushing
     }
 
@@ -340,54 +378,5 @@ fn escape_prompt(line: String) -> String {
             format!("{request}:{}", prompt.replace(':', ESCAPED_COLON))
         }
         _ => line,
-    }
-}
-
-/// Searches stderr for a crash message; returns the message's offset and the crash cause.
-fn find_crash(text: &str) -> Option<(usize, &'static str)> {
-    let starts_line = |at: &usize| *at == 0 || text[..*at].ends_with('\n');
-    let out_of_memory = text.find("memory allocation of ").filter(starts_line).map(|at| (at, "out of memory"));
-    let overflow = find_stack_overflow(text).map(|at| (at, "stack overflow, most often caused by infinite recursion"));
-    out_of_memory.into_iter().chain(overflow).min_by_key(|&(at, _)| at)
-}
-
-/// Searches for the standard library's message "thread 'main' (4711) has overflowed its stack", which follows an empty line; returns the
-/// offset of that line.
-fn find_stack_overflow(text: &str) -> Option<usize> {
-    let end = text.find(" has overflowed its stack")?;
-    let line = text[..end].rfind('\n').map_or(0, |newline| newline + 1);
-    text[line..].starts_with("thread '").then(|| line.saturating_sub(1))
-}
-
-fn describe_exit(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match status.signal() {
-        Some(libc::SIGABRT) => "aborted".into(),
-        Some(libc::SIGSEGV) => "segmentation fault, or infinite recursion in a thread".into(),
-        Some(libc::SIGILL) => "illegal instruction".into(),
-        Some(libc::SIGBUS) => "bus error".into(),
-        Some(libc::SIGFPE) => "arithmetic fault".into(),
-        Some(libc::SIGKILL) => "killed, most often because memory ran out".into(),
-        Some(signal) => format!("signal {signal}"),
-        None => format!("exit status {}", status.code().unwrap_or(-1)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_crash_message_is_found_at_the_start_of_a_line() {
-        assert_eq!(find_crash("one\nmemory allocation of 8 bytes failed"), Some((4, "out of memory")));
-        assert_eq!(find_crash("memory allocation of 64 bytes failed\n"), Some((0, "out of memory")));
-        assert_eq!(find_crash("no memory allocation of 64 bytes\n"), None);
-        assert_eq!(find_crash(""), None);
-        let overflow =
-            "\nthread 'main' (4711) has overflowed its stack\nfatal runtime error: stack overflow, aborting\n";
-        let cause = "stack overflow, most often caused by infinite recursion";
-        assert_eq!(find_crash(overflow), Some((0, cause)));
-        assert_eq!(find_crash(&format!("one\n{overflow}")), Some((4, cause)));
-        assert_eq!(find_crash("it has overflowed its stack\n"), None);
     }
 }

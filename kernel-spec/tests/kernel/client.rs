@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use jupyter_protocol::{
-    ConnectionInfo, ExecuteRequest, InterruptRequest, IsCompleteRequest, JupyterMessage, KernelInfoRequest,
+    ConnectionInfo, ExecuteRequest, InputReply, InterruptRequest, IsCompleteRequest, JupyterMessage, KernelInfoRequest,
     ShutdownRequest, connection_info::Transport,
 };
 use jupyter_zmq_client as jupyter;
@@ -25,6 +25,7 @@ pub struct Client {
     shell: jupyter::ClientShellConnection,
     control: jupyter::ClientControlConnection,
     iopub: jupyter::ClientIoPubConnection,
+    stdin: jupyter::ClientStdinConnection,
     _dir: tempfile::TempDir,
 }
 
@@ -196,16 +197,19 @@ impl Client {
             .spawn()
             .unwrap();
         let session = "test-session";
-        let (shell, control, iopub) = runtime.block_on(async {
+        let (shell, control, iopub, stdin) = runtime.block_on(async {
             let identity = jupyter::peer_identity_for_session(session).unwrap();
             let started = Instant::now();
             loop {
                 let connected = async {
                     let iopub = jupyter::create_client_iopub_connection(&info, "", session).await?;
                     let identity = identity.clone();
+                    // Input requests go to the peer that sent the cell.
+                    let stdin = jupyter::create_client_stdin_connection_with_identity(&info, session, identity.clone());
+                    let stdin = stdin.await?;
                     let shell = jupyter::create_client_shell_connection_with_identity(&info, session, identity).await?;
                     let control = jupyter::create_client_control_connection(&info, session).await?;
-                    Ok::<_, jupyter::RuntimeError>((shell, control, iopub))
+                    Ok::<_, jupyter::RuntimeError>((shell, control, iopub, stdin))
                 };
                 match connected.await {
                     Ok(sockets) => return sockets,
@@ -214,7 +218,7 @@ impl Client {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        let mut client = Client { kernel, home: home(), runtime, shell, control, iopub, _dir: dir };
+        let mut client = Client { kernel, home: home(), runtime, shell, control, iopub, stdin, _dir: dir };
         // The subscription takes effect after the connection: repeat a request until its messages arrive on IOPub.
         loop {
             let id = client.send(IsCompleteRequest { code: "1".into() });
@@ -277,7 +281,7 @@ impl Client {
 
     /// Starts a cell; returns the request's id.
     pub fn begin(&mut self, code: &str) -> String {
-        self.send(ExecuteRequest::new(code.to_owned()))
+        self.send(ExecuteRequest { allow_stdin: true, ..ExecuteRequest::new(code.to_owned()) })
     }
 
     /// Waits for the end of a cell.
@@ -303,6 +307,26 @@ impl Client {
             }
         }
         seen
+    }
+
+    /// Starts a cell whose front end provides no input.
+    pub fn begin_without_stdin(&mut self, code: &str) -> String {
+        self.send(ExecuteRequest { allow_stdin: false, ..ExecuteRequest::new(code.to_owned()) })
+    }
+
+    /// Waits for an input request; returns its prompt.
+    pub fn wait_for_input_request(&mut self) -> String {
+        let stdin = &mut self.stdin;
+        let read = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), stdin.read()).await });
+        let message = read.expect("an input request").expect("a valid message");
+        assert_eq!(message.header.msg_type, "input_request");
+        serde_json::to_value(&message.content).unwrap()["prompt"].as_str().unwrap().to_owned()
+    }
+
+    /// Answers an input request.
+    pub fn answer(&mut self, value: &str) {
+        let reply = InputReply { value: value.into(), ..InputReply::default() };
+        self.runtime.block_on(self.stdin.send(reply.into())).unwrap();
     }
 
     /// Waits for an IOPub message of a type.

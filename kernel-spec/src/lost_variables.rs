@@ -1,0 +1,113 @@
+//! Variables of earlier cells that no longer exist, for a note on "cannot find value".
+
+use ra_ap_syntax::ast::{self, AstNode, HasName};
+use ra_ap_syntax::{Edition, SourceFile};
+use std::collections::HashMap;
+
+/// Maximum length of a line of code that is quoted in a note.
+const MAX_QUOTE_LEN: usize = 80;
+
+/// The variables that have been lost, with the reasons.
+#[derive(Debug, Default)]
+pub struct LostVariables {
+    notes: HashMap<String, String>,
+}
+
+impl LostVariables {
+    /// Records a cell that succeeded: what it defines is no longer lost, and the variables that are gone were moved by it.
+    pub fn record_success(&mut self, before: &[String], after: &[String], cell: &str) {
+        self.notes.retain(|name, _| !after.contains(name));
+        for name in before.iter().filter(|name| !after.contains(name)) {
+            let is_mention = |line: &&str| words(line).any(|word| word == name);
+            let place = cell.lines().filter(is_mention).next_back().map(str::trim);
+            let place = place.filter(|line| line.len() <= MAX_QUOTE_LEN).map(|line| format!(": `{line}`"));
+            let note = format!(
+                "note: `{name}` was moved by an earlier cell{}. Run the cell that defines it again, and move `{name}.clone()` or pass \
+                 `&{name}` there.",
+                place.unwrap_or_default()
+            );
+            self.notes.insert(name.clone(), note);
+        }
+    }
+
+    /// Records a cell that panicked or returned an error after it had been compiled: the variables that it defines were not stored.
+    pub fn record_failure(&mut self, after: &[String], cell: &str) {
+        for name in defined_variables(cell).into_iter().filter(|name| !after.contains(name)) {
+            let note = format!(
+                "note: `{name}` was defined in a cell that failed, and such a cell stores none of its variables. Mend and run that cell."
+            );
+            self.notes.insert(name, note);
+        }
+    }
+
+    /// Records the end of the process in which the variables were.
+    pub fn record_process_end(&mut self, before: &[String]) {
+        for name in before {
+            let note = format!(
+                "note: `{name}` was lost when the process of the cells ended. Run the cell that defines it again."
+            );
+            self.notes.insert(name.clone(), note);
+        }
+    }
+
+    /// The note on a compile error, given by its code and its message.
+    #[must_use]
+    pub fn note(&self, code: Option<&str>, message: &str) -> Option<&str> {
+        let name = message.split('`').nth(1).filter(|_| code == Some("E0425"))?;
+        self.notes.get(name).map(String::as_str)
+    }
+}
+
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|character: char| !(character.is_alphanumeric() || character == '_'))
+}
+
+/// The names that the `let` statements of a cell define.
+fn defined_variables(cell: &str) -> Vec<String> {
+    let parse = SourceFile::parse(&format!("fn f(){{{cell}\n}}"), Edition::Edition2024);
+    let tree = parse.syntax_node();
+    let Some(body) = tree.children().find_map(ast::Fn::cast).and_then(|function| function.body()?.stmt_list()) else {
+        return Vec::new();
+    };
+    let patterns = body.syntax().children().filter_map(ast::LetStmt::cast).filter_map(|statement| statement.pat());
+    let names = patterns.flat_map(|pattern| {
+        pattern.syntax().descendants().filter_map(ast::IdentPat::cast).filter_map(|pattern| pattern.name())
+    });
+    names.map(|name| name.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_variable_is_lost_until_it_is_defined_again() {
+        let mut lost = LostVariables::default();
+        let message = "cannot find value `one` in this scope";
+        lost.record_success(&names(&["one", "two"]), &names(&["two"]), "let once = 1;\n  first(one, once)\n");
+        let note = lost.note(Some("E0425"), message).unwrap();
+        assert!(note.contains("moved by an earlier cell: `first(one, once)`"), "{note}");
+        assert_eq!(lost.note(Some("E0433"), message), None);
+        assert_eq!(lost.note(Some("E0425"), "cannot find value `two` in this scope"), None);
+        lost.record_success(&names(&["two"]), &names(&["one", "two"]), "let one = 1;");
+        assert_eq!(lost.note(Some("E0425"), message), None);
+    }
+
+    #[test]
+    fn variables_of_failed_cells_and_of_ended_processes_are_lost() {
+        let mut lost = LostVariables::default();
+        lost.record_failure(&names(&["kept"]), "let (a, kept) = (1, 2);\nlet Some(b) = c else { panic!() };");
+        for name in ["a", "b"] {
+            let note = lost.note(Some("E0425"), &format!("cannot find value `{name}` in this scope"));
+            assert!(note.is_some_and(|note| note.contains("a cell that failed")), "{note:?}");
+        }
+        assert_eq!(lost.note(Some("E0425"), "cannot find value `kept` in this scope"), None);
+        lost.record_process_end(&names(&["kept"]));
+        let note = lost.note(Some("E0425"), "cannot find value `kept` in this scope").unwrap();
+        assert!(note.contains("process of the cells ended"), "{note}");
+    }
+}
