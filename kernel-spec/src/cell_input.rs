@@ -5,13 +5,12 @@
 //! request for a line: this program defines `read`, which the dynamic linker prefers to libc's, and asks the supervisor over a socket.
 //! On other systems a read finds the end of the file.
 
-use crate::runtime;
 use crate::sync::lock;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Error, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 /// Environment variable with the descriptor of the socket on which the evaluating process requests input.
@@ -56,8 +55,8 @@ impl Reply {
     }
 }
 
-/// Gives the cells their stdin; returns the pipe on which evcxr's commands arrive.
-pub fn separate_commands() -> std::io::Result<File> {
+/// Gives the cells their stdin; returns the pipe on which evcxr's commands arrive. `flush` flushes the cells' stdout by the flush library.
+pub fn separate_commands(flush: fn(&Path)) -> std::io::Result<File> {
     let commands = std::io::stdin().as_fd().try_clone_to_owned()?;
     let null = File::open("/dev/null")?;
     // SAFETY: `null` is open and no Rust value owns descriptor 0. The commands' descriptor was cloned before.
@@ -71,7 +70,7 @@ pub fn separate_commands() -> std::io::Result<File> {
         let requests = UnixStream::from(inherited.try_clone()?);
         let flush_library = std::env::var_os(FLUSH_LIBRARY_VAR).map(PathBuf::from);
         let replies = BufReader::new(requests.try_clone()?);
-        let _ = INPUT.set(Mutex::new(CellInput { requests, replies, flush_library, pending: Vec::new() }));
+        let _ = INPUT.set(Mutex::new(CellInput { requests, replies, flush, flush_library, pending: Vec::new() }));
     }
     for name in [INPUT_SOCKET_VAR, FLUSH_LIBRARY_VAR] {
         // SAFETY: this process has not started a thread yet.
@@ -84,6 +83,7 @@ pub fn separate_commands() -> std::io::Result<File> {
 struct CellInput {
     requests: UnixStream,
     replies: BufReader<UnixStream>,
+    flush: fn(&Path),
     flush_library: Option<PathBuf>,
     /// The part of a line that has not been read.
     pending: Vec<u8>,
@@ -96,7 +96,7 @@ impl CellInput {
         if self.pending.is_empty() {
             // The text before the cursor is the prompt.
             if let Some(library) = &self.flush_library {
-                let _ = runtime::flush(library);
+                (self.flush)(library);
             }
             self.requests.write_all(&[REQUEST])?;
             let mut line = String::new();
@@ -155,7 +155,7 @@ mod tests {
         let (cell, mut supervisor) = UnixStream::pair().unwrap();
         supervisor.write_all(b"Lfive\nE\nI\n").unwrap();
         let replies = BufReader::new(cell.try_clone().unwrap());
-        let mut input = CellInput { requests: cell, replies, flush_library: None, pending: Vec::new() };
+        let mut input = CellInput { requests: cell, replies, flush: |_| (), flush_library: None, pending: Vec::new() };
         let mut next = |max_len| input.read(max_len).map_err(|error| error.raw_os_error());
         assert_eq!(next(3), Ok(b"fiv".to_vec()));
         assert_eq!(next(100), Ok(b"e\n".to_vec()));

@@ -19,7 +19,7 @@ impl LostVariables {
         self.notes.retain(|name, _| !after.contains(name));
         for name in before.iter().filter(|name| !after.contains(name)) {
             let is_mention = |line: &&str| words(line).any(|word| word == name);
-            let place = cell.lines().filter(is_mention).next_back().map(str::trim);
+            let place = cell.lines().rfind(is_mention).map(str::trim);
             let place = place.filter(|line| line.len() <= MAX_QUOTE_LEN).map(|line| format!(": `{line}`"));
             let note = format!(
                 "note: `{name}` was moved by an earlier cell{}. Run the cell that defines it again, and move `{name}.clone()` or pass \

@@ -22,7 +22,7 @@ type CellFn = extern "C" fn(*mut c_void) -> *mut c_void;
 /// Runs cells until the kernel closes the pipe.
 pub fn run() -> ! {
     let mut variables = null_mut();
-    let commands = cell_input::separate_commands().unwrap_or_else(|error| {
+    let commands = cell_input::separate_commands(flush).unwrap_or_else(|error| {
         eprintln!("error: cannot give the cells a stdin: {error}");
         std::process::exit(FAILURE)
     });
@@ -49,9 +49,9 @@ fn run_command(line: &str, variables: *mut c_void) -> anyhow::Result<*mut c_void
     Ok(variables)
 }
 
-/// Flushes the stdout of the cells.
-pub fn flush(library: &Path) -> anyhow::Result<()> {
-    run_command(&flush_command(library), null_mut()).map(drop)
+/// Flushes the stdout of the cells, if it can be flushed.
+fn flush(library: &Path) {
+    let _ = run_command(&flush_command(library), null_mut());
 }
 
 /// The command that flushes the stdout of the cells.
