@@ -1,5 +1,6 @@
 //! Networks: checkpoints, ONNX, custom modules, the zoo and hearing front ends.
 
+mod checkpoint_layouts;
 mod checkpoints;
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,13 +1,12 @@
 //! Weights from a file or a seed, with validation.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
-use super::safetensors::WeightsFile;
+use super::weights_file::{Contents, WeightsFile};
 use super::{WeightsSource, checked_volume};
 use crate::fs::assets;
 use crate::fs::sha256::hex;
@@ -38,8 +37,7 @@ pub struct Checkpoint {
 
 enum Weights {
     File {
-        tensors: HashMap<String, Tensor>,
-        metadata: HashMap<String, String>,
+        contents: Contents,
         sha256: String,
     },
     /// The seed, and the digest of all values requested so far.
@@ -59,17 +57,28 @@ impl Checkpoint {
     /// A relative path that does not exist is looked up among the files that ship with the project and those that
     /// `cargo lab --fetch` fetches (`optional/alexnet.safetensors`).
     ///
-    /// float16, bfloat16 and float64 values are converted to float32; integers (batch counts) are skipped. Wrapper prefixes
-    /// (`module.`, `model.`) that all names share are stripped, and a dict around the state dict (`model`, `state_dict`) is unwrapped.
-    /// For an AttackerModel, as in the authors' files of 2023, the network (`model.`) is read; its copy (`attacker.`), the
-    /// `normalizer` and the `preproc` are dropped.
+    /// float16, bfloat16 and float64 values are converted to float32; integers (batch counts) are skipped. Tensors may have any strides
+    /// and share their storage. Nothing of a `.pth` file is executed.
+    ///
+    /// The state dict is searched in the dicts of a `.pth` file. In each dict, what is stored as `state_dict`, `model_state_dict`,
+    /// `model_state`, `model`, `net`, `network`, `module` or `net_state_dict` comes first, in this order, whatever lies beside it. Next
+    /// comes the only other dict that holds float tensors, one of them of two or more axes, unless more lie beside it than in it; last, the
+    /// dict itself. Optimizers (`param_groups`) are skipped. Several candidates are an error that names them.
+    ///
+    /// Names lose what wrappers added, in this order and up to eight times: the prefixes `module.`, `_orig_mod.`, `model.`, `net.`,
+    /// `backbone.`, `attacker.model.` and `network.`, each only if all names begin with it. Tensors that are not the network's do not count
+    /// and are dropped if the other names begin with a prefix other than `module.` and `_orig_mod.`: those in `attacker.`, `normalizer.`,
+    /// `normalize.`, `preproc`, `criterion.`, `loss.` and `loss_fn.` (of an AttackerModel, as in the authors' files of 2023, the network in
+    /// `model.` is read). Within a name, `module`, `_orig_mod`, `_fsdp_wrapped_module` and `_checkpoint_wrapped_module` are removed where
+    /// all names of the part have them: `features.module.0.weight` is `features.0.weight`. A tensor is also found by its name before.
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be read, is truncated, or has another format, such as PyTorch's before 1.6.
+    /// [`Error::File`] when the file cannot be read, is truncated, has another format, such as PyTorch's before 1.6, or holds no state dict
+    /// or several. A file of another kind, such as a web page or a git-lfs pointer, is named.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = &*assets::find(path.as_ref())?;
-        let WeightsFile { tensors, metadata, sha256 } = WeightsFile::read(path)?;
-        Ok(Self { path: path.into(), weights: Weights::File { tensors, metadata, sha256 } })
+        let WeightsFile { contents, sha256 } = WeightsFile::read(path)?;
+        Ok(Self { path: path.into(), weights: Weights::File { contents, sha256 } })
     }
 
     /// Random weights for an untrained network: any requested tensor, determined by the seed, its name and its shape.
@@ -94,7 +103,7 @@ impl Checkpoint {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         match &self.weights {
-            Weights::File { tensors, .. } => tensors.contains_key(name),
+            Weights::File { contents, .. } => contents.tensor(name).is_some(),
             Weights::Seed(..) => true,
         }
     }
@@ -114,7 +123,7 @@ impl Checkpoint {
     #[must_use]
     pub fn metadata(&self, name: &str) -> Option<&str> {
         match &self.weights {
-            Weights::File { metadata, .. } => metadata.get(name).map(String::as_str),
+            Weights::File { contents, .. } => contents.metadata.get(name).map(String::as_str),
             Weights::Seed(..) => None,
         }
     }
@@ -124,25 +133,23 @@ impl Checkpoint {
     /// # Errors
     /// When there is no such tensor, it is a scalar, or the weights are random, which have no shapes.
     pub fn shape(&self, name: &str) -> Result<&[usize]> {
-        let Weights::File { tensors, .. } = &self.weights else { return Err(self.missing(name)) };
-        match tensors.get(name) {
+        let Weights::File { contents, .. } = &self.weights else {
+            return Err(Error::file(&self.path, "random weights have no shapes"));
+        };
+        match contents.tensor(name) {
             Some(tensor) if !tensor.dims().is_empty() => Ok(tensor.dims()),
             Some(_) => Err(Error::file(&self.path, format!("tensor \"{name}\" is a scalar"))),
-            None => Err(self.missing(name)),
+            None => Err(Error::file(&self.path, contents.missing(name))),
         }
-    }
-
-    fn missing(&self, name: &str) -> Error {
-        Error::file(&self.path, Error::unknown("tensor", name, self.names()))
     }
 
     /// The names of all tensors, sorted; none for random weights.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
-        let Weights::File { tensors, .. } = &self.weights else { return vec![] };
-        let mut names: Vec<&str> = tensors.keys().map(String::as_str).collect();
-        names.sort_unstable();
-        names
+        match &self.weights {
+            Weights::File { contents, .. } => contents.names(),
+            Weights::Seed(..) => vec![],
+        }
     }
 
     /// The tensor with this name and shape.
@@ -151,21 +158,21 @@ impl Checkpoint {
     /// When there is no such tensor, or it has another shape or values that are not finite; for random weights, when the shape exceeds 2^31
     /// values.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let tensors = match &self.weights {
-            Weights::File { tensors, .. } => tensors,
+        let contents = match &self.weights {
+            Weights::File { contents, .. } => contents,
             Weights::Seed(seed, digest) => {
                 if checked_volume(shape).is_none_or(|values| values > MAX_RANDOM_VALUES) {
                     let expected = format!("at most {MAX_RANDOM_VALUES} values");
                     return Err(Error::shape(format!("tensor \"{name}\""), expected, shape));
                 }
-                let values = random_values(*seed, name, shape);
+                let values = super::random::values(*seed, name, shape);
                 let mut digest = digest.lock().unwrap_or_else(PoisonError::into_inner);
                 values.iter().for_each(|v| digest.update(v.to_le_bytes()));
                 return Ok(Tensor::from_vec(values, shape, &Device::Cpu)?);
             }
         };
-        let Some(tensor) = tensors.get(name) else {
-            return Err(self.missing(name));
+        let Some(tensor) = contents.tensor(name) else {
+            return Err(Error::file(&self.path, contents.missing(name)));
         };
         let what = || format!("{}: tensor \"{name}\"", self.path.display());
         if tensor.dims() != shape {
@@ -254,26 +261,6 @@ impl std::fmt::Debug for BatchNorm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "BatchNorm({} channels)", self.scale.len())
     }
-}
-
-/// The values of a random tensor, as documented at [`Checkpoint::random`].
-fn random_values(seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
-    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
-    let key = name.bytes().fold(0xCBF2_9CE4_8422_2325, fnv).wrapping_add(seed.wrapping_mul(GOLDEN));
-    let uniform = |i: u64| {
-        let mut z = key.wrapping_add(i).wrapping_mul(GOLDEN);
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 40) as f64 / (1u64 << 24) as f64
-    };
-    let fan_in: usize = shape.iter().skip(1).product();
-    let value = |u: f64| match shape.len() {
-        1 if name.ends_with(".weight") || name.ends_with(".running_var") => 0.75 + u / 2.0,
-        1 => (u - 0.5) / 10.0,
-        _ => (2.0 * u - 1.0) * (6.0 / fan_in as f64).sqrt(),
-    };
-    (0..shape.iter().product::<usize>() as u64).map(|i| value(uniform(i)) as f32).collect()
 }
 
 impl BatchNorm {

@@ -2,13 +2,22 @@
 
 mod checkpoint;
 pub(super) mod fingerprint;
+pub(super) mod foreign;
 #[cfg(not(target_family = "wasm"))]
 mod hub;
+#[cfg(not(target_family = "wasm"))]
 mod hub_cache;
+#[cfg(not(target_family = "wasm"))]
 mod hub_client;
+mod pickle;
 mod pth;
+mod random;
 mod safetensors;
 mod source;
+mod state_dict;
+mod tensor_view;
+mod weights_file;
+mod wrappers;
 
 pub use checkpoint::{BatchNorm, Checkpoint};
 #[cfg(not(target_family = "wasm"))]

@@ -1,81 +1,128 @@
-//! PyTorch checkpoints: zip archives of a pickled state dict and its values.
+//! PyTorch checkpoints: zip archives of a pickled state dict and its storages.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufReader, copy, sink};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::{Cursor, copy, sink};
 use std::path::Path;
 
-use candle_core::pickle::{PthTensors, TensorInfo};
-use candle_core::{DType, Tensor};
+use candle_core::{Device, Tensor};
 use zip::ZipArchive;
 use zip::result::ZipResult;
 
+use super::pickle::Pickle;
+use super::state_dict;
+use super::tensor_view::{FloatType, TensorView, ViewType};
+use super::weights_file::Contents;
+use super::{foreign, wrappers};
 use crate::{Error, Result};
 
-/// Keys under which training programs store the state dict.
-const STATE_DICT_KEYS: [&str; 3] = ["state_dict", "model", "network"];
+/// Number of values beyond those of the file's size that views of shared storages may add up to.
+const MAX_SHARED_VALUES: usize = 1 << 22;
 
-/// The float tensors of a `.pth` file, as float32.
-pub(super) fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
-    let damaged = |e: zip::result::ZipError| Error::file(path, format!("is not a valid zip archive ({e})"));
-    let sizes = verified_sizes(path).map_err(damaged)?;
-    let mut found = tensors(path, None, &sizes)?;
-    for key in STATE_DICT_KEYS {
-        if found.is_empty() {
-            found = tensors(path, Some(key), &sizes).unwrap_or_default();
+/// The entries of an archive; each has the checksum that the archive states.
+struct Archive<'a> {
+    entries: HashMap<String, &'a [u8]>,
+    /// The path of the folder that holds `data.pkl`.
+    folder: String,
+}
+
+/// The network's tensors in a `.pth` file with these bytes.
+pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Contents> {
+    let archive = Archive::read(path, bytes)?;
+    let file = |reason: String| Error::file(path, reason);
+    if archive.entry("byteorder").is_some_and(|order| order.starts_with(b"big")) {
+        let reason = "was saved on a big-endian machine, which is not supported; load it in PyTorch on another machine and save it again";
+        return Err(file(reason.into()));
+    }
+    let pickle = archive.entry("data.pkl").unwrap_or_default();
+    let pickle = Pickle::read(pickle).map_err(|reason| file(format!("has a pickle that cannot be read: {reason}")))?;
+    let entries = state_dict::entries(&pickle).map_err(file)?;
+    let (mut floats, mut skipped) = (vec![], HashMap::new());
+    for (name, view) in entries {
+        let view = view.map_err(|reason| file(format!("tensor \"{name}\" cannot be read: {reason}")))?;
+        match view.dtype {
+            ViewType::Float(float) => floats.push((name, (float, view))),
+            ViewType::Integer => drop(skipped.insert(name, "integers")),
+            ViewType::Unsupported => drop(skipped.insert(name, "values of a type that is not supported")),
         }
     }
-    let floats = found.into_iter().filter(|(_, tensor)| tensor.dtype().is_float());
-    let floats: HashMap<_, _> =
-        floats.map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?))).collect::<Result<_>>()?;
-    match floats.is_empty() {
-        true => Err(Error::file(
-            path,
-            "has no named float tensors; save only the state dict: torch.save(model.state_dict(), file)",
-        )),
-        false => Ok(floats),
+    let unwrapped = wrappers::remove(floats);
+    let mut storages = Storages { archive: &archive, read: HashMap::new(), budget: bytes.len() + MAX_SHARED_VALUES };
+    let mut tensors = HashMap::new();
+    for (name, (float, view)) in unwrapped.tensors {
+        let tensor = storages
+            .tensor(float, view)
+            .map_err(|reason| file(format!("tensor \"{name}\" cannot be read: {reason}")))?;
+        tensors.insert(name, tensor);
+    }
+    Ok(Contents { tensors, aliases: unwrapped.aliases, skipped, metadata: HashMap::new() })
+}
+
+impl<'a> Archive<'a> {
+    fn read(path: &Path, bytes: &'a [u8]) -> Result<Self> {
+        let damaged = |e: zip::result::ZipError| {
+            Error::file(
+                path,
+                format!("is not a valid zip archive ({e}): it is damaged or cut short; download or copy it again"),
+            )
+        };
+        let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+        let names = archive.file_names().map(|name| Ok(name?.into_owned())).collect::<ZipResult<Vec<String>>>();
+        let names = names.map_err(damaged)?;
+        let folders = names.iter().filter_map(|name| name.strip_suffix("data.pkl"));
+        let folder =
+            folders.filter(|folder| folder.is_empty() || folder.ends_with('/')).min_by_key(|folder| folder.len());
+        let Some(folder) = folder.filter(|_| !foreign::is_torchscript(&names)) else {
+            return Err(Error::file(path, foreign::zip_content(&names)));
+        };
+        let entries = entries(&mut archive, bytes).map_err(damaged)?;
+        Ok(Self { entries, folder: folder.to_owned() })
+    }
+
+    fn entry(&self, name: &str) -> Option<&'a [u8]> {
+        self.entries.get(&format!("{}{name}", self.folder)).copied()
     }
 }
 
-/// The sizes of all entries in bytes; reads each entry to its end, where the checksum is compared.
-fn verified_sizes(path: &Path) -> ZipResult<HashMap<String, u64>> {
-    let mut archive = ZipArchive::new(BufReader::new(File::open(path)?))?;
-    let mut sizes = HashMap::new();
+/// The contents of all entries, each read to its end, where its checksum is compared.
+fn entries<'a>(archive: &mut ZipArchive<Cursor<&'a [u8]>>, bytes: &'a [u8]) -> ZipResult<HashMap<String, &'a [u8]>> {
+    let invalid = |reason: &'static str| std::io::Error::new(std::io::ErrorKind::InvalidData, reason);
+    let (mut entries, mut rest) = (HashMap::new(), bytes.len() as u64);
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
-        let size = copy(&mut entry, &mut sink())?;
-        sizes.insert(entry.name()?.into_owned(), size);
-    }
-    Ok(sizes)
-}
-
-/// The tensors of the pickled dict, or of the dict that it stores under `key`.
-fn tensors(path: &Path, key: Option<&str>, sizes: &HashMap<String, u64>) -> Result<Vec<(String, Tensor)>> {
-    let read = || {
-        let file = PthTensors::new(path, key)?;
-        let mut tensors = vec![];
-        for (name, info) in file.tensor_infos() {
-            if !fits(info, sizes) {
-                candle_core::bail!("tensor \"{name}\" is larger than its data in the file");
-            }
-            tensors.extend(file.get(name)?.map(|tensor| (name.clone(), tensor)));
+        if entry.size() != entry.compressed_size() {
+            return Err(invalid("compressed entries, which PyTorch does not write").into());
         }
-        Ok::<_, candle_core::Error>(tensors)
-    };
-    let unreadable = |reason: String| Error::file(path, format!("is not a readable state dict ({reason})"));
-    // candle does not validate pickles, and panics on malformed ones.
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(read) => read.map_err(|e| unreadable(e.to_string())),
-        Err(_) => Err(unreadable("its pickle is malformed".into())),
+        // Entries that overlap would be read many times.
+        rest = rest.checked_sub(entry.size()).ok_or_else(|| invalid("entries larger than the file"))?;
+        let size = copy(&mut entry, &mut sink())?;
+        let start = entry.data_start().ok_or_else(|| invalid("an entry without data"))?;
+        let data = usize::try_from(start).ok().zip(usize::try_from(size).ok());
+        let data = data.and_then(|(start, size)| bytes.get(start..start.checked_add(size)?));
+        entries.insert(entry.name()?.into_owned(), data.ok_or_else(|| invalid("an entry beyond its end"))?);
     }
+    Ok(entries)
 }
 
-/// Returns whether the entry holds all values of the tensor; otherwise candle would allocate memory for the size that the pickle states.
-fn fits(info: &TensorInfo, sizes: &HashMap<String, u64>) -> bool {
-    let values = info.layout.dims().iter().try_fold(1usize, |count, &side| count.checked_mul(side));
-    let end = values
-        .and_then(|count| count.checked_mul(info.dtype.size_in_bytes()))
-        .and_then(|bytes| bytes.checked_add(info.layout.start_offset()));
-    end.zip(sizes.get(&info.path)).is_some_and(|(end, &size)| end as u64 <= size)
+/// Tensors made from the storages of an archive; equal views of a storage are one tensor.
+struct Storages<'a> {
+    archive: &'a Archive<'a>,
+    read: HashMap<TensorView<'a>, Tensor>,
+    /// The number of values that may still be read.
+    budget: usize,
+}
+
+impl<'a> Storages<'a> {
+    fn tensor(&mut self, float: FloatType, view: TensorView<'a>) -> std::result::Result<Tensor, String> {
+        if let Some(tensor) = self.read.get(&view) {
+            return Ok(tensor.clone());
+        }
+        let budget = self.budget.checked_sub(view.count());
+        self.budget = budget.ok_or("the tensors share their values, and have many times the size of the file")?;
+        let name = format!("data/{}", view.storage);
+        let storage = self.archive.entry(&name).ok_or_else(|| format!("the file has no entry \"{name}\""))?;
+        let values = view.values(float, storage)?;
+        let tensor = Tensor::from_vec(values, view.shape.as_slice(), &Device::Cpu).map_err(|e| e.to_string())?;
+        self.read.insert(view, tensor.clone());
+        Ok(tensor)
+    }
 }
