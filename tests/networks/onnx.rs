@@ -192,6 +192,27 @@ fn damaged_files_never_panic() {
     assert!(kept < tried);
 }
 
+/// A file of less than 2 KB: 26 concatenations of a tensor with itself and 40 products with a scalar, which need 20 GB as one value for
+/// each channel.
+#[test]
+fn small_files_of_huge_networks_are_errors() {
+    let error =
+        |name: &str| Network::from_onnx(file(name), OnnxOptions::default().unchanged()).unwrap_err().to_string();
+    let message = error("double");
+    assert!(message.contains("double.onnx: node ") && message.contains("much larger than the file"), "{message}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broken.onnx");
+    // Nodes without content: two bytes each, and a hundred in memory.
+    let nodes = b"\x0A\x00".repeat(1 << 21);
+    let length = [0x80, 0x80, 0x80, 0x02];
+    std::fs::write(&path, [&[0x3A], &length[..], &nodes].concat()).unwrap();
+    let message = Network::from_onnx(&path, OnnxOptions::default()).unwrap_err().to_string();
+    assert!(message.contains("messages"), "{message}");
+    std::fs::write(&path, "<!doctype html><title>Sign in</title>").unwrap();
+    let message = Network::from_onnx(&path, OnnxOptions::default()).unwrap_err().to_string();
+    assert!(message.contains("is an HTML page (\"Sign in\")"), "{message}");
+}
+
 const MAKE_PUBLISHED: &str = "python scripts/reference/onnx_real.py";
 
 /// Compares all stages of a published network with onnxruntime; `None` if its file does not exist.

@@ -80,7 +80,7 @@ impl Import {
                     .into());
                 }
                 (Operand::Value(x), Operand::Constant(c), op) => {
-                    let c = per_channel(&x, &c)?;
+                    let c = self.per_channel(&x, &c)?;
                     match op {
                         "Add" | "Sum" => self.affine(x, &vec![1.0; c.len()], &c)?,
                         "Sub" => self.affine(x, &vec![1.0; c.len()], &c.iter().map(|v| -v).collect::<Vec<_>>())?,
@@ -89,7 +89,7 @@ impl Import {
                     }
                 }
                 (Operand::Constant(c), Operand::Value(x), op) => {
-                    let c = per_channel(&x, &c)?;
+                    let c = self.per_channel(&x, &c)?;
                     match op {
                         "Add" | "Sum" => self.affine(x, &vec![1.0; c.len()], &c)?,
                         "Sub" => self.affine(x, &vec![-1.0; c.len()], &c)?,
@@ -112,6 +112,12 @@ impl Import {
             Operand::Value(value) => Ok(value),
             Operand::Constant(_) => Err("does not depend on the image".into()),
         }
+    }
+
+    /// A constant as one value per channel; the layer holds it and a second array of the same length.
+    fn per_channel(&self, x: &Value, constant: &Constant) -> ImportResult<Vec<f32>> {
+        self.budget.constants(channels(x), 2 * size_of::<f32>())?;
+        per_channel(x, constant)
     }
 
     fn sum(&mut self, a: Value, b: Value) -> ImportResult<Value> {
@@ -171,14 +177,19 @@ impl Import {
     }
 }
 
+/// The number of channels of an image, or of values of a vector.
+fn channels(x: &Value) -> usize {
+    match &x.layout {
+        Layout::Image { sizes, .. } => sizes[0],
+        Layout::Vector { .. } => x.count(),
+    }
+}
+
 /// Broadcasts a constant to one value per channel of `x`; axes are aligned from the end.
 fn per_channel(x: &Value, constant: &Constant) -> ImportResult<Vec<f32>> {
     let values = constant.as_floats()?;
     let shape = x.shape();
-    let channels = match &x.layout {
-        Layout::Image { sizes, .. } => sizes[0],
-        Layout::Vector { .. } => x.count(),
-    };
+    let channels = channels(x);
     let unsupported = || {
         format!(
             "a constant of shape {:?} for {shape:?} is not supported; a scalar or one value for each channel is",

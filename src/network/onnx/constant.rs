@@ -68,6 +68,19 @@ impl Constant {
         Ok(Self { sizes, values })
     }
 
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        self.sizes.iter().product()
+    }
+
+    /// The size of a value in bytes.
+    pub fn value_size(&self) -> usize {
+        match self.values {
+            Values::Floats(_) => size_of::<f32>(),
+            Values::Ints(_) => size_of::<i64>(),
+        }
+    }
+
     pub fn as_floats(&self) -> ImportResult<&[f32]> {
         match &self.values {
             Values::Floats(values) => Ok(values),

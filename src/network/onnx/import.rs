@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::budget::Budget;
 use super::constant::Constant;
 use super::unsupported::{ImportResult, Unsupported};
 use super::value::{CHANNELS_LAST, Layout, Value};
@@ -34,6 +35,7 @@ pub(super) struct Import {
     operands: HashMap<String, Operand>,
     /// Initializers by name, read when a node uses them.
     constants: HashMap<String, proto::Tensor>,
+    pub budget: Budget,
 }
 
 /// Converts a model to a network.
@@ -43,6 +45,7 @@ pub(super) fn network(
     model: proto::Model,
     options: OnnxOptions,
     provenance: WeightsSource,
+    budget: Budget,
 ) -> Result<Network> {
     let invalid_file = |reason: String| Error::file(path, reason);
     let opset = model.opsets.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map(|o| o.version);
@@ -74,7 +77,7 @@ pub(super) fn network(
     let [_, height, width] = sizes;
     let resize = options.resize.unwrap_or((height.min(width) as f64 * 256.0 / 224.0).round() as usize);
     let b = Builder::new(name, Input::Image { shape: sizes, resize });
-    let mut import = Import { b, operands: HashMap::new(), constants };
+    let mut import = Import { b, operands: HashMap::new(), constants, budget };
     let node = import.prepare(&options, sizes[0]).map_err(at_input)?;
     let mut input_value = Value::image(node, sizes);
     if channels_last {
@@ -198,7 +201,7 @@ impl Import {
         let node = self.b.layer(layer, inputs)?;
         let shape = self.b.shape(node).unwrap_or_default();
         match shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)) {
-            Some(1..=MAX_VALUES) => Ok(node),
+            Some(count @ 1..=MAX_VALUES) => self.budget.activations(count).map(|()| node),
             _ => Err(format!("has an output of shape {shape:?}; up to {MAX_VALUES} values are supported").into()),
         }
     }
@@ -219,7 +222,10 @@ impl Import {
         }
         match self.constants.get(name) {
             Some(tensor) => match Constant::read(tensor) {
-                Ok(constant) => Ok(Some(Operand::Constant(constant))),
+                Ok(constant) => {
+                    self.budget.constants(constant.len(), constant.value_size())?;
+                    Ok(Some(Operand::Constant(constant)))
+                }
                 Err(Unsupported(reason)) => Err(format!("the tensor \"{name}\" {reason}").into()),
             },
             None => Err(format!("its input \"{name}\" is computed by no node before it").into()),

@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod attributes;
+mod budget;
 mod constant;
 mod import;
 mod inputs;
@@ -12,11 +13,13 @@ mod reshape;
 mod unsupported;
 mod value;
 mod window;
+mod wire;
 
 use std::path::Path;
 
 use prost::Message;
 
+use super::weights::foreign;
 use super::{Network, WeightsSource};
 use crate::fs::{assets, sha256};
 use crate::{Error, Result};
@@ -171,19 +174,24 @@ impl Network {
     ///
     /// # Errors
     /// [`Error::File`] when the file cannot be read, is truncated or is not an ONNX model; when a node or an attribute is not supported
-    /// (the message gives the node's operator, name and position in the file); when weights are in an external file or are not finite;
+    /// (the message gives the node's operator, name and position in the file); when weights are in an external file or are not finite, or all constants together are
+    /// much larger than the file;
     /// and when the input has a dynamic size (see [`OnnxOptions::size`]). [`Error::Unknown`] for a stage whose node does not exist.
     pub fn from_onnx(path: impl AsRef<Path>, options: OnnxOptions) -> Result<Self> {
         let path = &*assets::find(path.as_ref())?;
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let digest = sha256::hex_digest(&bytes);
-        let model = proto::Model::decode(bytes.as_slice())
-            .map_err(|e| Error::file(path, format!("is not a valid ONNX file ({e})")))?;
+        wire::check_size(&bytes).map_err(|reason| Error::file(path, reason))?;
+        let model = proto::Model::decode(bytes.as_slice()).map_err(|e| {
+            let kind = foreign::kind(&bytes).map_or_else(|| format!("({e})"), |kind| format!("({e}): it {kind}"));
+            Error::file(path, format!("is not a valid ONNX file {kind}"))
+        })?;
+        let budget = budget::Budget::new(bytes.len());
         drop(bytes);
         let file = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
         let source = format!("{} (SHA-256 {digest})", file(path.file_name()));
         // Empty, so that the builder hashes the layers: the file's hash would not cover the preprocessing.
         let provenance = WeightsSource { source, weights_sha256: String::new() };
-        import::network(path, file(path.file_stem()), model, options, provenance)
+        import::network(path, file(path.file_stem()), model, options, provenance, budget)
     }
 }

@@ -127,12 +127,23 @@ impl Import {
                 let sizes: Vec<i64> = std::iter::once(1).chain(sizes.into_iter().map(|n| n as i64)).collect();
                 return Ok(Operand::Constant(Constant::ints(sizes)));
             }
-            "Gather" => return Ok(Operand::Constant(gather(node, &constants(self)?)?)),
+            "Gather" => {
+                let gathered = gather(node, &constants(self)?)?;
+                self.budget.constants(gathered.len(), gathered.value_size())?;
+                return Ok(Operand::Constant(gathered));
+            }
             _ => {}
         }
         match (self.operand(node, 0)?, node.op.as_str()) {
-            (Operand::Constant(_), "Concat") => Ok(Operand::Constant(concat_constants(node, &constants(self)?)?)),
-            (Operand::Constant(constant), "Cast") => cast(node, constant).map(Operand::Constant),
+            (Operand::Constant(_), "Concat") => {
+                let parts = constants(self)?;
+                self.budget.constants(parts.iter().map(Constant::len).sum(), size_of::<i64>())?;
+                concat_constants(node, &parts).map(Operand::Constant)
+            }
+            (Operand::Constant(constant), "Cast") => {
+                self.budget.constants(constant.len(), size_of::<f32>())?;
+                cast(node, constant).map(Operand::Constant)
+            }
             (Operand::Constant(constant), "Squeeze" | "Unsqueeze") => {
                 self.axes(node)?;
                 let sizes = if node.op == "Squeeze" && constant.sizes == [1] { vec![] } else { constant.sizes };
