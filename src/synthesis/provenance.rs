@@ -97,6 +97,11 @@ impl Show for Provenance {
 
 crate::show_in_notebooks!(Provenance);
 
+/// The operating system; a page does not know it.
+fn operating_system() -> &'static str {
+    if cfg!(target_family = "wasm") { "browser" } else { std::env::consts::OS }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -104,9 +109,4 @@ mod tests {
         let manifest = include_str!("../../Cargo.toml");
         assert!(manifest.contains(&format!("candle-core = \"={}\"", super::CANDLE_VERSION)));
     }
-}
-
-/// The operating system; a page does not know it.
-fn operating_system() -> &'static str {
-    if cfg!(target_family = "wasm") { "browser" } else { std::env::consts::OS }
 }
