@@ -132,7 +132,7 @@ fn damaged_files_end_no_reader() {
             .output()
             .expect("prlimit of util-linux");
         let (printed, errors) = (String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
-        let last = printed.lines().filter(|line| line.starts_with("input ")).next_back().unwrap_or_default();
+        let last = printed.lines().rfind(|line| line.starts_with("input ")).unwrap_or_default();
         assert!(child.status.success(), "{}, {last}: {}\n{errors}", reader.name, child.status);
         printed.lines().filter(|line| line.starts_with(reader.name)).for_each(|line| println!("{line}"));
     }
