@@ -176,6 +176,14 @@ def program() -> str:
     return shlex.quote(os.environ.get("METAMERS", str(ROOT / "target/debug/metamers")))
 
 
+def writes_page(test: unittest.TestCase, command: str) -> None:
+    """The command-line program writes a page with a network in it; tests/web opens it."""
+    with tempfile.TemporaryDirectory() as name:
+        run(f"{program()} {command.removeprefix('cargo metamers ')}", Path(name))
+        (page,) = Path(name).glob("*.html")
+        test.assertGreater(page.stat().st_size, 4_000_000)
+
+
 def submits(test: unittest.TestCase, command: str) -> None:
     """Without Slurm the job script is written and the error says so; tests/slurm/run submits to a real one."""
     if shutil.which("sbatch"):
@@ -212,6 +220,7 @@ PLANNED: dict[str, Callable[[unittest.TestCase, str], None]] = {
     "cargo metamers sweep plan.toml --task *": sweeps(""),
     "cargo metamers sweep plan.toml --collect": sweeps("results.csv"),
     "cargo metamers list": sweeps("efficientnet_lite0"),
+    "cargo metamers page *": writes_page,
     "cargo run --release --example *": example,
     "target/release/metamers-kernel --help": runs("install"),
 }
