@@ -58,7 +58,7 @@ impl ExplorerPage {
         let is_sound = matches!(network.input(), Input::Sound { .. });
         let (folder, names, ending) = if is_sound { ("speech", WORDS, "wav") } else { ("photos", PHOTOS, "jpg") };
         let stage = network.stages()[network.stages().len() / 2].name.clone();
-        let preferred = if is_sound { "relu2" } else { "block5" };
+        let preferred = if is_sound { "relu0" } else { "block5" };
         let page = Self {
             network: network.clone(),
             title: format!("Make a metamer: {}", network.name()),

@@ -41,8 +41,8 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Contents> {
         let view = view.map_err(|reason| file(format!("tensor \"{name}\" cannot be read: {reason}")))?;
         match view.dtype {
             ViewType::Float(float) => floats.push((name, (float, view))),
-            ViewType::Integer => drop(skipped.insert(name, "integers")),
-            ViewType::Unsupported => drop(skipped.insert(name, "values of a type that is not supported")),
+            ViewType::Integer => drop(skipped.insert(name, "integers".into())),
+            ViewType::Unsupported => drop(skipped.insert(name, "values of a type that is not supported".into())),
         }
     }
     let unwrapped = wrappers::remove(floats);

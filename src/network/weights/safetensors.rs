@@ -29,20 +29,8 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Contents> {
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
             Dtype::F64 => DType::F64,
-            Dtype::BOOL
-            | Dtype::U8
-            | Dtype::I8
-            | Dtype::U16
-            | Dtype::I16
-            | Dtype::U32
-            | Dtype::I32
-            | Dtype::U64
-            | Dtype::I64 => {
-                skipped.insert(name, "integers");
-                continue;
-            }
-            _ => {
-                skipped.insert(name, "values of a type that is not supported");
+            other => {
+                skipped.insert(name, format!("{other:?} values"));
                 continue;
             }
         };

@@ -23,7 +23,7 @@ pub(super) struct Contents {
     /// Names with those of wrappers, each with its name in `tensors`.
     pub aliases: HashMap<String, String>,
     /// Tensors that are not read, each with the kind of its values.
-    pub skipped: HashMap<String, &'static str>,
+    pub skipped: HashMap<String, String>,
     pub metadata: HashMap<String, String>,
 }
 
