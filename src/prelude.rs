@@ -13,6 +13,8 @@
 //! ```
 
 pub use crate::candle::{DType, Device, Tensor, Var};
+#[doc(hidden)]
+pub use crate::display::NotebookDisplay as _;
 pub use crate::display::{Show, Table};
 pub use crate::explorer::Explorer;
 pub use crate::network::Network;

@@ -36,6 +36,7 @@ mod progress_bar;
 mod raster;
 mod show;
 mod table;
+mod tensor;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -58,3 +59,5 @@ pub use show::Show;
 #[doc(hidden)]
 pub use show::show_bundles;
 pub use table::{Align, Table};
+#[doc(hidden)]
+pub use tensor::NotebookDisplay;

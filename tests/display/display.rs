@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use metamers::candle::{DType, Device, Tensor, Var};
 use metamers::display::live::start_listening;
 use metamers::display::{
     Align, Bars, Figure, HeatMap, LinePlot, Live, MimeBundle, Palette, Panel, ProgressBar, Raster, Show, Table,
@@ -501,4 +502,45 @@ EVCXR_END_CONTENT"#;
 #[test]
 fn a_terminal_receives_plain_text() {
     assert_eq!(child(&[]).join("\n"), "before text\nbetween\nshown: false\na\n─\n1\nword\nEVCXR_END_CONTENT");
+}
+
+#[test]
+fn a_tensor_shows_its_values_and_a_picture_of_its_shape() {
+    let cpu = &Device::Cpu;
+    let matrix = Tensor::new(&[[1.5f32, -2.0], [0.25, 3.0]], cpu).unwrap();
+    let bundles = matrix.mime_bundles();
+    assert_eq!(bundles.len(), 1, "a small matrix is no picture");
+    for part in ["1.5000", "-2.0000", "[2, 2]", "f32"] {
+        assert!(bundles[0].plain().contains(part), "{part} is missing in {}", bundles[0].plain());
+    }
+    let ramp = (Tensor::arange(0f32, 1200.0, cpu).unwrap() / 1200.0).unwrap();
+    let ramp = |shape: &[usize]| ramp.narrow(0, 0, shape.iter().product()).unwrap().reshape(shape).unwrap();
+    for (tensor, range) in [
+        (ramp(&[3, 20, 20]), "black is 0, white is 1"),
+        (ramp(&[1, 3, 16, 20]), "black is 0, white is 1"),
+        (ramp(&[16, 40]), "black is 0, white is 1"),
+        (
+            ramp(&[16, 20]).affine(320.0, -100.0).unwrap().round().unwrap(),
+            "values from −100 to −15; black is −100, white is −15",
+        ),
+        ((ramp(&[16, 20]) * 100.0).unwrap().to_dtype(DType::U8).unwrap(), "black is 0, white is 255"),
+        (Tensor::full(0.5f32, (16, 16), cpu).unwrap(), "values from 0.5 to 0.5; black is 0, white is 1"),
+    ] {
+        let bundles = Var::from_tensor(&tensor).unwrap().mime_bundles();
+        assert_eq!(bundles.len(), 2, "{tensor:?}");
+        assert!(bundles[0].plain().contains("Tensor[["), "{}", bundles[0].plain());
+        assert!(bundles[1].png_bytes().is_some() && bundles[1].plain().contains(range), "{}", bundles[1].plain());
+    }
+    let with_nan = Tensor::cat(&[&ramp(&[16, 20]), &Tensor::full(f32::NAN, (1, 20), cpu).unwrap()], 0).unwrap();
+    assert!(with_nan.mime_bundles()[1].plain().contains("20 values are NaN"), "{}", with_nan.mime_bundles()[1].plain());
+    for tensor in [
+        Tensor::full(7f32, (16, 16), cpu).unwrap(),
+        Tensor::full(f32::NAN, (16, 16), cpu).unwrap(),
+        Tensor::zeros((15, 40), DType::F32, cpu).unwrap(),
+        Tensor::zeros((0, 40), DType::F32, cpu).unwrap(),
+        Tensor::zeros((2, 20, 20), DType::F32, cpu).unwrap(),
+        Tensor::zeros((), DType::F32, cpu).unwrap(),
+    ] {
+        assert_eq!(tensor.mime_bundles().len(), 1, "{tensor:?}");
+    }
 }
