@@ -1,9 +1,11 @@
 //! Compilation of cells: by cargo for the first cell with given dependencies, then by rustc alone, with the arguments that cargo used.
 
-use crate::cell_runtime;
+use crate::cell_source::CellSource;
+use crate::nesting::{STACK_SIZE, STACK_VAR};
+use crate::shared_crates;
 use crate::shared_statics;
 use crate::tool_cache::{ToolCache, ToolOutput};
-use crate::toolchain::{BUILD_DIR_VAR, CONTROL_DIR, NOT_FOUND_STATUS, real_tool, restore_environment, shim_dir};
+use crate::toolchain::{BUILD_DIR_VAR, NOT_FOUND_STATUS, real_tool, restore_environment, shim_dir};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -21,6 +23,8 @@ pub const CACHE_CELLS_VAR: &str = "METAMERS_CACHE_CELLS";
 /// Name that evcxr gives to the crate of each cell.
 const CELL_CRATE: &str = "ctx";
 const CELL_LIBRARY: &str = if cfg!(target_os = "macos") { "libctx.dylib" } else { "libctx.so" };
+/// The last section of the cells' manifest.
+const DEPENDENCIES: &str = "[dependencies]";
 /// Exit status of cargo when a crate does not compile.
 const CARGO_ERROR_STATUS: i32 = 101;
 
@@ -78,11 +82,20 @@ impl RustcInvocation {
     }
 }
 
+/// The cells' manifest with its dependencies in alphabetical order: evcxr writes them in any order.
+#[must_use]
+pub fn sorted_manifest(build_dir: &Path) -> String {
+    let manifest = std::fs::read_to_string(build_dir.join("Cargo.toml")).unwrap_or_default();
+    let Some((head, list)) = manifest.split_once(DEPENDENCIES) else { return manifest };
+    let mut lines: Vec<&str> = list.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines.sort_unstable();
+    format!("{head}{DEPENDENCIES}\n{}", lines.join("\n"))
+}
+
 /// True if the cells' manifest has dependencies.
 #[must_use]
 pub fn has_dependencies(build_dir: &Path) -> bool {
-    let Ok(manifest) = std::fs::read_to_string(build_dir.join("Cargo.toml")) else { return false };
-    manifest.split_once("[dependencies]").is_some_and(|(_, list)| !list.trim().is_empty())
+    sorted_manifest(build_dir).split_once(DEPENDENCIES).is_some_and(|(_, list)| !list.trim().is_empty())
 }
 
 /// Records how cargo runs rustc for a cell, then replaces this process with rustc. Returns an exit status if that fails.
@@ -95,7 +108,7 @@ pub fn record_rustc(arguments: &[OsString]) -> i32 {
     if let Some(file) = std::env::var_os(RECORD_FILE_VAR).filter(|_| is_cell)
         && let Some(build_dir) = std::env::var_os(BUILD_DIR_VAR)
     {
-        added = shared_statics::rustc_arguments(Path::new(&build_dir));
+        added = further_arguments(Path::new(&build_dir), CompileMode::Build);
         let environment = std::env::vars().filter(|(name, _)| is_rustc_var(name)).collect();
         let invocation = RustcInvocation { program: program.clone(), arguments: rest.to_vec(), environment };
         ToolCache::new(Path::new(&build_dir)).write(Path::new(&file), &invocation);
@@ -122,8 +135,9 @@ fn is_rustc_var(name: &str) -> bool {
 /// Compiles the current cell and prints what the replaced cargo command would print; returns the exit status.
 pub fn compile_cell(build_dir: &Path, mode: CompileMode, cargo_arguments: &[&str]) -> i32 {
     let cache = ToolCache::new(build_dir);
-    let manifest = std::fs::read_to_string(build_dir.join("Cargo.toml")).unwrap_or_default();
+    let manifest = sorted_manifest(build_dir);
     let source = std::fs::read_to_string(build_dir.join("src").join("lib.rs")).unwrap_or_default();
+    CellSource::new(build_dir).prepare(&source);
     let record_file = cache.file("compiler", &[&manifest]);
     let recorded = || cache.read::<RustcInvocation>(&record_file).filter(RustcInvocation::is_valid);
     let caches_cells = std::env::var_os(CACHE_CELLS_VAR).is_some();
@@ -133,6 +147,11 @@ pub fn compile_cell(build_dir: &Path, mode: CompileMode, cargo_arguments: &[&str
     let invocation = match recorded() {
         Some(invocation) => invocation,
         None => {
+            if caches_cells {
+                shared_crates::record(&cache);
+            } else {
+                shared_crates::announce_changes(&cache);
+            }
             let status = run_cargo(build_dir, mode, cargo_arguments, &record_file, caches_cells);
             // To be cached, the cell is compiled once more by rustc alone.
             match recorded().filter(|_| caches_cells) {
@@ -164,24 +183,32 @@ fn run_cargo(build_dir: &Path, mode: CompileMode, arguments: &[&str], record_fil
     cargo.arg(mode.cargo_command()).args(arguments);
     cargo.env("RUSTC_WRAPPER", shim_dir(build_dir).join(RUSTC_WRAPPER));
     cargo.env(RECORD_FILE_VAR, record_file).env(BUILD_DIR_VAR, build_dir);
+    cargo.env(STACK_VAR, STACK_SIZE.to_string());
     cargo.stdout(if drop_stdout { Stdio::null() } else { Stdio::inherit() });
     cargo.status().map_or(NOT_FOUND_STATUS, |status| status.code().unwrap_or(1))
+}
+
+/// The arguments for rustc that cargo does not give: those of the prepared source and of the statics of earlier cells.
+fn further_arguments(build_dir: &Path, mode: CompileMode) -> Vec<String> {
+    let mut arguments = CellSource::new(build_dir).rustc_arguments();
+    if mode == CompileMode::Build {
+        arguments.extend(shared_statics::rustc_arguments(build_dir));
+    }
+    arguments
 }
 
 /// Runs rustc and formats its messages as cargo does.
 fn run_rustc(invocation: &RustcInvocation, build_dir: &Path, mode: CompileMode, library: &Path) -> Option<ToolOutput> {
     // An earlier cell's file may still be loaded under another name, so it must not be overwritten.
     let _ = std::fs::remove_file(library);
-    let runtime = use_cell_runtime(build_dir);
     let mut rustc = Command::new(&invocation.program);
     restore_environment(&mut rustc).envs(&invocation.environment).current_dir(build_dir);
+    rustc.env(STACK_VAR, STACK_SIZE.to_string());
     for argument in &invocation.arguments {
         rustc.arg(if argument.starts_with("--emit=") { mode.emit_argument() } else { argument });
     }
-    if mode == CompileMode::Build {
-        rustc.args(shared_statics::rustc_arguments(build_dir));
-    }
-    let output = rustc.args(runtime).stdin(Stdio::null()).stdout(Stdio::null()).output().ok()?;
+    rustc.args(further_arguments(build_dir, mode));
+    let output = rustc.stdin(Stdio::null()).stdout(Stdio::null()).output().ok()?;
     let mut result = ToolOutput { status: 0, stdout: String::new(), stderr: String::new() };
     for line in String::from_utf8_lossy(&output.stderr).lines() {
         let Ok(message) = serde_json::from_str::<Value>(line) else {
@@ -204,19 +231,28 @@ fn run_rustc(invocation: &RustcInvocation, build_dir: &Path, mode: CompileMode, 
     Some(result)
 }
 
-/// Makes the current cell use the compiled variable store, if the kernel has one; returns the arguments for rustc.
-fn use_cell_runtime(build_dir: &Path) -> Vec<String> {
-    let control_dir = build_dir.join(CONTROL_DIR);
-    let file = build_dir.join("src").join("lib.rs");
-    let source = std::fs::read_to_string(&file).ok().filter(|_| cell_runtime::library(&control_dir).exists());
-    match source.as_deref().and_then(cell_runtime::replace_module) {
-        Some(source) if std::fs::write(&file, &source).is_ok() => cell_runtime::rustc_arguments(&control_dir).into(),
-        _ => vec![],
-    }
-}
-
 /// Copies a file over another one, which may be loaded by a running process and is therefore removed first.
 fn replace_file(from: &Path, to: &Path) -> std::io::Result<()> {
     let _ = std::fs::remove_file(to);
     std::fs::copy(from, to).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_dependencies_does_not_matter() {
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = |list: &str| {
+            std::fs::write(
+                dir.path().join("Cargo.toml"),
+                format!("[package]\nname = \"ctx\"\n\n[dependencies]\n{list}"),
+            )
+            .unwrap();
+            (sorted_manifest(dir.path()), has_dependencies(dir.path()))
+        };
+        assert_eq!(manifest("a = \"1\"\nb = \"2\"\n\n"), manifest("b = \"2\"\na = \"1\"\n"));
+        assert!(manifest("a = \"1\"\n").1 && !manifest("\n").1);
+    }
 }

@@ -10,6 +10,9 @@ const CRATE: &str = "metamers_cell_runtime";
 /// Start and end of evcxr's module in the source of a cell.
 const MODULE_START: &str = "mod evcxr_internal_runtime {\n";
 const MODULE_END: &str = "\n}\n}\n";
+/// The statement by which a cell reports a panic, and the one that takes its place.
+const PANIC_STATEMENT: &str = "println!(\"EVCXR_PANIC_NOTIFICATION\");";
+const REPORT_PANIC: &str = "evcxr_internal_runtime::report_panic();";
 
 /// The compiled crate in the kernel's control directory.
 #[must_use]
@@ -24,13 +27,18 @@ pub fn build(control_dir: &Path) -> Result<()> {
 }
 
 /// The source of a cell with the crate in place of the module, line by line, so that positions in messages stay; `None` if the module
-/// is not found.
+/// is not found. The cell then also reports a panic by the crate, behind the kernel's nonce.
 #[must_use]
 pub fn replace_module(source: &str) -> Option<String> {
     let start = source.find(MODULE_START)?;
     let end = start + source[start..].find(MODULE_END)? + MODULE_END.len();
     let lines = "\n".repeat(source[start..end].matches('\n').count());
-    Some(format!("{}use {CRATE} as evcxr_internal_runtime;{lines}{}", &source[..start], &source[end..]))
+    // The generated statement is the last one with this text.
+    let rest = match source[end..].rsplit_once(PANIC_STATEMENT) {
+        Some((before, after)) => format!("{before}{REPORT_PANIC}{after}"),
+        None => source[end..].to_owned(),
+    };
+    Some(format!("{}use {CRATE} as evcxr_internal_runtime;{lines}{rest}", &source[..start]))
 }
 
 /// The arguments by which rustc finds the crate.
@@ -45,12 +53,15 @@ mod tests {
 
     #[test]
     fn the_module_is_replaced_and_lines_stay() {
-        let source =
-            "use std::fmt;\nmod evcxr_internal_runtime {\n// A\npub fn a() {\n    b();\n}\n}\nfn cell() {\n}\n}\n";
-        let replaced = replace_module(source).unwrap();
+        let cell = |last: &str| format!("fn cell() {{\n{PANIC_STATEMENT}\n{last}\n}}\n}}\n");
+        let source = format!(
+            "use std::fmt;\nmod evcxr_internal_runtime {{\n// A\npub fn a() {{\n    b();\n}}\n}}\n{}",
+            cell(PANIC_STATEMENT)
+        );
+        let replaced = replace_module(&source).unwrap();
         assert_eq!(
             replaced,
-            format!("use std::fmt;\nuse {CRATE} as evcxr_internal_runtime;\n\n\n\n\n\nfn cell() {{\n}}\n}}\n")
+            format!("use std::fmt;\nuse {CRATE} as evcxr_internal_runtime;\n\n\n\n\n\n{}", cell(REPORT_PANIC))
         );
         assert_eq!(replaced.lines().count(), source.lines().count());
         assert_eq!(replace_module("fn cell() {}\n"), None);

@@ -1,6 +1,7 @@
 //! Completeness of Rust code, for `is_complete_request`.
 
 use crate::display_hook::rust_start;
+use crate::nesting::with_stack_for;
 use ra_ap_syntax::{Edition, SourceFile, SyntaxError, SyntaxKind, SyntaxToken, T};
 
 /// Completeness of code that is being typed.
@@ -14,9 +15,14 @@ pub enum Completeness {
     Invalid,
 }
 
-/// Classifies a cell by its syntax errors: an error before the end cannot be fixed by typing on, one at the end can.
+/// Classifies a cell by its syntax errors: an error before the end cannot be fixed by typing on, one at the end can. A cell that is
+/// nested too deeply to be parsed is complete: running it shows the reason.
 #[must_use]
 pub fn completeness(cell: &str) -> Completeness {
+    with_stack_for(cell, || parse_completeness(cell)).unwrap_or(Completeness::Complete)
+}
+
+fn parse_completeness(cell: &str) -> Completeness {
     let Some(start) = rust_start(cell).filter(|_| !cell.starts_with('?')) else { return Completeness::Complete };
     // Parsed as a function body without the closing brace.
     let parse = SourceFile::parse(&format!("fn f(){{{}", &cell[start..]), Edition::Edition2024);
@@ -89,6 +95,13 @@ mod tests {
         ] {
             assert_eq!(completeness(code), Complete, "{code}");
         }
+    }
+
+    #[test]
+    fn deep_code_is_classified() {
+        assert_eq!(completeness(&format!("{}1{}", "(".repeat(1000), ")".repeat(1000))), Complete);
+        assert_eq!(completeness(&"(".repeat(1000)), Incomplete(1000));
+        assert_eq!(completeness(&"(".repeat(5_000_000)), Complete);
     }
 
     #[test]

@@ -8,14 +8,14 @@ use ra_ap_syntax::ast::{self, AstNode};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
 use std::ops::Range;
 
-/// Prelude source that gives every `Debug` type a display method. A type's own method takes precedence, because inherent methods come
-/// before those of traits.
+/// Prelude source that gives every `Debug` type a display method. A type's own method takes precedence, and so does one of a trait that the
+/// library implements for the type: they take a reference to the value, and this one takes a reference to that.
 pub const DISPLAY_TRAIT_SOURCE: &str = r#"
 mod evcxr_display_hook {
     pub trait DisplayHook {
         fn evcxr_display(&self);
     }
-    impl<T: std::fmt::Debug + ?Sized> DisplayHook for T {
+    impl<T: std::fmt::Debug + ?Sized> DisplayHook for &T {
         fn evcxr_display(&self) {
             if std::any::type_name::<T>() != "()" {
                 println!("EVCXR_BEGIN_CONTENT text/plain\n{self:?}\nEVCXR_END_CONTENT");
@@ -76,6 +76,18 @@ impl WrappedCell {
     #[must_use]
     pub fn verbatim(cell: &str) -> WrappedCell {
         WrappedCell { code: cell.to_owned(), insertions: Vec::new() }
+    }
+
+    /// The byte ranges of the statements in [`WrappedCell::code`], split as evcxr splits them: each extends to the next.
+    #[must_use]
+    pub fn statements(&self) -> Vec<Range<usize>> {
+        let Some(start) = rust_start(&self.code) else { return Vec::new() };
+        let (tree, _) = parse_as_body(&self.code[start..]);
+        let Some(list) = statements(&tree) else { return Vec::new() };
+        let starts =
+            list.children().skip(1).map(|child| usize::from(child.text_range().start()) - FUNCTION_HEAD.len() + start);
+        let bounds: Vec<usize> = std::iter::once(start).chain(starts).chain([self.code.len()]).collect();
+        bounds.windows(2).map(|pair| pair[0]..pair[1].max(pair[0])).collect()
     }
 
     /// Maps a byte offset in [`WrappedCell::code`] to one in the original cell.
@@ -222,6 +234,14 @@ mod tests {
             format!("{}impl Display for A {{ fn g() {{}} }}", alias(2))
         );
         assert_eq!(code("struct B; impl B {}"), "struct B; impl B {}", "evcxr adds it to the struct");
+    }
+
+    #[test]
+    fn statements_extend_to_the_next() {
+        let cell = WrappedCell::new(":vars\n\nlet a = 1; // one\nfn f() {}\na");
+        let texts: Vec<&str> = cell.statements().into_iter().map(|range| &cell.code[range]).collect();
+        assert_eq!(texts, ["let a = 1; ", "// one\nfn f() {}\n", "(&(a)).evcxr_display();"]);
+        assert!(WrappedCell::new(":vars").statements().is_empty());
     }
 
     #[test]

@@ -4,12 +4,14 @@ use crate::build_cache::BuildCache;
 use crate::cell::Cell;
 use crate::cell_input::Reply;
 use crate::cell_items::{ImplBlocks, collision_note};
+use crate::cell_map::CellMap;
 use crate::display_hook::{WrappedCell, is_command};
 use crate::error_report::ErrorReport;
 use crate::event_handler::EventHandler;
 use crate::interrupt::Interrupter;
 use crate::kernel_dir::KernelDir;
 use crate::lost_variables::LostVariables;
+use crate::nesting::{MAX_NESTING, nesting};
 use crate::publisher::Publisher;
 use crate::shared_statics;
 use crate::supervisor::ESCAPED_COLON;
@@ -44,6 +46,7 @@ pub struct Engine {
     cell: Arc<Mutex<Cell>>,
     interrupter: Arc<Interrupter>,
     event_handler: Arc<EventHandler>,
+    cells: Arc<Mutex<CellMap>>,
     context: Option<CommandContext>,
     prelude_loaded: bool,
     impl_blocks: ImplBlocks,
@@ -60,13 +63,16 @@ impl Engine {
         publisher: Publisher,
         interrupter: Arc<Interrupter>,
     ) -> Engine {
-        let event_handler = Arc::new(EventHandler::new(&kernel_dir.event_key, publisher, interrupter.clone()));
+        let cells = Arc::new(Mutex::new(CellMap::new(&kernel_dir.path)));
+        let event_handler =
+            Arc::new(EventHandler::new(&kernel_dir.event_key, publisher, interrupter.clone(), cells.clone()));
         Engine {
             build_cache,
             kernel_dir,
             cell: interrupter.cell.clone(),
             interrupter,
             event_handler,
+            cells,
             context: None,
             prelude_loaded: false,
             impl_blocks: ImplBlocks::default(),
@@ -95,6 +101,7 @@ impl Engine {
             self.build_template();
         }
         self.build_cache.create_kernel_dir()?;
+        self.kernel_dir.build_shared_libraries()?;
         let (context, outputs) = self.kernel_dir.start_evcxr()?;
         let _ = self.interrupter.process.set(context.process_handle());
         self.event_handler.spawn(outputs.stdout);
@@ -132,15 +139,17 @@ impl Engine {
         let _ = self.documentation(PRIMING_CODE, PRIMING_CODE.len());
     }
 
-    /// Runs a cell and returns its value as a MIME bundle; output is published while the cell runs.
+    /// Runs a cell, given its execution count, and returns its value as a MIME bundle; output is published while the cell runs.
     pub fn evaluate(
         &mut self,
+        count: usize,
         code: &str,
         read_input: &dyn Fn(InputRequest) -> Reply,
     ) -> Result<Map<String, Value>, ErrorReport> {
         let Some(context) = &mut self.context else {
             return Err(ErrorReport::new("KernelError", "evcxr is not running; restart the kernel"));
         };
+        check_nesting(code)?;
         let mut commands = code.lines().filter(|line| is_command(line)).map(str::trim);
         self.evcxr_format |=
             commands.clone().any(|line| [":fmt ", ":types"].iter().any(|command| line.starts_with(command)));
@@ -160,6 +169,7 @@ impl Engine {
         let _ = std::fs::remove_file(self.kernel_dir.skip_flag());
         shared_statics::begin_cell(&self.kernel_dir.control_dir(), code);
         lock(&self.cell).begin();
+        lock(&self.cells).begin(count, code, &wrapped);
         let mut callbacks = EvalCallbacks {
             input_reader: &|request| {
                 // Text that the cell has printed is shown above the input box.
@@ -187,6 +197,7 @@ impl Engine {
             }
             Err(_) => {}
         }
+        lock(&self.cells).end();
         report
     }
 
@@ -210,15 +221,15 @@ impl Engine {
             return Err(ErrorReport::new("Interrupted", INPUT_INTERRUPTED));
         }
         if let Some(message) = cell.panic_message.take() {
-            return Err(ErrorReport::from_panic(&message, &self.kernel_dir.cell_source(), wrapped, code));
+            return Err(ErrorReport::from_panic(&message, &lock(&self.cells)));
         }
         if let Some(message) = cell.error_message.take() {
-            return Err(ErrorReport::from_stderr(&message));
+            return Err(ErrorReport::from_stderr(&lock(&self.cells).rewrite(&message)));
         }
         match result {
             Ok(Ok(outputs)) => Ok(outputs.content_by_mime_type.into_iter().map(representation).collect()),
             Ok(Err(Error::CompilationErrors(errors))) if !errors.is_empty() => {
-                let mut report = ErrorReport::from_compile_errors(&errors, wrapped, code);
+                let mut report = ErrorReport::from_compile_errors(&errors, wrapped, code, &lock(&self.cells));
                 let mut notes = Vec::new();
                 for error in &errors {
                     notes.extend(self.lost_variables.note(error.code(), &error.message()).map(str::to_owned));
@@ -234,7 +245,7 @@ impl Engine {
                 Err(ErrorReport::new("ProcessEnded", message))
             }
             Ok(Err(_)) if cell.interrupted_at.is_some() => Err(build_interrupted()),
-            Ok(Err(error)) => Err(ErrorReport::new("Error", error.to_string())),
+            Ok(Err(error)) => Err(ErrorReport::new("Error", error.to_string().replace(" evcxr ", " the kernel "))),
             Err(_) => {
                 let message = "evcxr panicked while it handled this cell; if the next cells fail, restart the kernel.";
                 Err(ErrorReport::new("KernelError", message))
@@ -244,12 +255,14 @@ impl Engine {
 
     /// Completions at a byte offset of the code.
     pub fn completions(&mut self, code: &str, cursor: usize) -> Option<Completions> {
+        check_nesting(code).ok()?;
         let context = self.context.as_mut()?;
         catch_unwind(AssertUnwindSafe(|| context.completions(code, cursor))).ok()?.ok()
     }
 
     /// Documentation of the identifier that ends at a byte offset, as text and as Markdown.
     pub fn documentation(&mut self, code: &str, cursor: usize) -> Option<(String, String)> {
+        check_nesting(code).ok()?;
         let context = self.context.as_mut()?;
         let found = catch_unwind(AssertUnwindSafe(|| context.hover_at(code, cursor))).ok()?.ok();
         found.filter(|(text, _)| text != "No documentation found")
@@ -266,6 +279,19 @@ impl Engine {
 
 fn variable_names(context: &CommandContext) -> Vec<String> {
     context.variables_and_types().map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Rejects code that is nested too deeply to be parsed.
+fn check_nesting(code: &str) -> Result<(), ErrorReport> {
+    let depth = nesting(code);
+    if depth <= MAX_NESTING {
+        return Ok(());
+    }
+    let message = format!(
+        "the cell has an expression of about {depth} nested parts, and at most {MAX_NESTING} can be compiled. Split it into \
+         several statements, or compute it in a loop. The elements of a list and the statements of a cell do not count."
+    );
+    Err(ErrorReport::new("CompileError", message))
 }
 
 fn build_interrupted() -> ErrorReport {

@@ -1,11 +1,12 @@
 //! Error reports: compile errors in the lines of the cell, panics and returned errors.
 
+use crate::cell_map::{CellMap, byte_at};
+use crate::cell_source::SourcePosition;
 use crate::display_hook::{DISPLAY_METHOD, WrappedCell};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use evcxr::CompilationError;
 use serde_json::{Value, json};
 use std::ops::Range;
-use std::path::Path;
 
 const RED: &str = "\x1b[1;31m";
 const RESET: &str = "\x1b[0m";
@@ -36,26 +37,35 @@ impl ErrorReport {
         json!({ "ename": self.name, "evalue": self.value, "traceback": self.traceback })
     }
 
-    /// Reports compile errors in the lines of the original cell.
+    /// Reports compile errors in the lines of the original cell. Warnings are left out.
     #[must_use]
-    pub fn from_compile_errors(errors: &[CompilationError], wrapped: &WrappedCell, cell: &str) -> ErrorReport {
-        let value = errors.first().map(title).unwrap_or_default();
-        let traceback = errors.iter().map(|error| render(error, wrapped, cell).trim_end().to_owned()).collect();
+    pub fn from_compile_errors(
+        errors: &[CompilationError],
+        wrapped: &WrappedCell,
+        cell: &str,
+        cells: &CellMap,
+    ) -> ErrorReport {
+        let only_warnings = errors.iter().all(is_warning);
+        let errors: Vec<_> = errors.iter().filter(|error| only_warnings || !is_warning(error)).collect();
+        let value = errors.first().map(|error| title(error, wrapped)).unwrap_or_default();
+        let traceback = errors.iter().map(|error| render(error, wrapped, cell, cells).trim_end().to_owned()).collect();
         ErrorReport { name: "CompileError".into(), value, traceback }
     }
 
-    /// Reports a panic; `stderr` is the text it printed, `source` the file that evcxr compiled for the cell.
+    /// Reports a panic; `stderr` is the text it printed.
     #[must_use]
-    pub fn from_panic(stderr: &str, source: &Path, wrapped: &WrappedCell, cell: &str) -> ErrorReport {
+    pub fn from_panic(stderr: &str, cells: &CellMap) -> ErrorReport {
         let (before, rest) = stderr.split_once("thread ").unwrap_or((stderr, ""));
         let (head, message) = rest.split_once('\n').unwrap_or((rest, ""));
         let message = message.split("\nnote: run with `RUST_BACKTRACE").next().unwrap_or_default().trim_end();
         let message = if message.is_empty() { "the cell panicked" } else { message };
         let location = head.split_once(" panicked at ").map(|(_, location)| location.trim_end_matches(':'));
-        let location = location
-            .map(|location| cell_line(location, source, wrapped, cell).unwrap_or_else(|| format!(" --> {location}")));
+        let location = location.and_then(|location| match SourcePosition::parse(location) {
+            Some(position) => cell_line(position, cells),
+            None => Some(format!(" --> {location}")),
+        });
         let mut traceback = Vec::new();
-        traceback.extend((!before.trim().is_empty()).then(|| before.trim_end().to_owned()));
+        traceback.extend((!before.trim().is_empty()).then(|| cells.rewrite(before.trim_end())));
         traceback.push(format!("{RED}panicked{RESET}: {message}"));
         traceback.extend(location);
         ErrorReport { name: "Panic".into(), value: message.into(), traceback }
@@ -72,39 +82,65 @@ impl ErrorReport {
     }
 }
 
-/// Maps a location in the compiled source to a line of the cell, formatted for a traceback.
-fn cell_line(location: &str, source: &Path, wrapped: &WrappedCell, cell: &str) -> Option<String> {
-    let mut parts = location.rsplitn(3, ':');
-    let (_column, line, file) = (parts.next()?, parts.next()?.parse::<usize>().ok()?, parts.next()?);
-    if file != "src/lib.rs" {
-        return None;
-    }
-    let source = std::fs::read_to_string(source).ok()?;
-    let text = source.lines().nth(line.checked_sub(1)?)?.trim();
-    let mut lines = wrapped.code.lines();
-    let number = lines.position(|line| !text.is_empty() && (line.trim() == text || line.contains(text)))? + 1;
+/// A position in compiled source as a line of its cell, formatted for a traceback; `None` in generated code.
+fn cell_line(position: SourcePosition, cells: &CellMap) -> Option<String> {
+    let found = cells.locate(position)?;
+    let (cell, number) = (&found.cell, found.line);
     let gutter = " ".repeat(number.to_string().len());
-    Some(format!("{gutter}--> cell line {number}\n{gutter} |\n{number} | {}", cell.lines().nth(number - 1)?))
+    Some(format!("{gutter}--> {cell} line {number}\n{gutter} |\n{number} | {}", found.code.lines().nth(number - 1)?))
 }
 
-/// The compiler's message, unless it is about the display call that wraps the cell's value.
-fn title(error: &CompilationError) -> String {
-    let message = error.message();
-    if error.code() != Some("E0599") || !message.contains(DISPLAY_METHOD) {
-        return message;
+fn is_warning(error: &CompilationError) -> bool {
+    error.level() == "warning"
+}
+
+/// The compiler's message in the terms of the cell: without the display call that wraps its value, and without the code that follows it.
+fn title(error: &CompilationError, wrapped: &WrappedCell) -> String {
+    let message = rename_generated(&error.message());
+    if is_about_display(error) {
+        return match message.split_once("for reference `&").and_then(|(_, rest)| rest.split_once('`')) {
+            Some((type_name, _)) => {
+                format!("`{type_name}` does not implement `Debug`, so the cell's value cannot be shown")
+            }
+            None => "the type of the cell's value does not implement `Debug`, so the value cannot be shown".into(),
+        };
     }
-    match message.split_once("for reference `&").and_then(|(_, rest)| rest.split_once('`')) {
-        Some((type_name, _)) => {
-            format!("`{type_name}` does not implement `Debug`, so the cell's value cannot be shown")
-        }
-        None => "the type of the cell's value does not implement `Debug`, so the value cannot be shown".into(),
+    let spans = error.spanned_messages();
+    if message.starts_with("mismatched closing delimiter") && spans.len() == 1 && spans[0].label == UNCLOSED {
+        return UNCLOSED.into();
     }
+    // Only a message about something missing is about what follows its span, which is empty.
+    let missing_at = error
+        .primary_spanned_message()
+        .and_then(|message| message.span)
+        .filter(|span| (span.start_line, span.start_column) == (span.end_line, span.end_column));
+    let offset = missing_at.and_then(|span| byte_at(&wrapped.code, span.end_line, span.end_column));
+    match (message.split_once(", found "), offset.map(|offset| next_word(&wrapped.code[offset..]))) {
+        (Some((expected, _)), Some("")) => format!("{expected}, found the end of the cell"),
+        (Some((expected, found)), Some(next)) if !found.contains(next) => format!("{expected}, found `{next}`"),
+        _ => message,
+    }
+}
+
+const UNCLOSED: &str = "unclosed delimiter";
+
+/// True if the error is that the display method does not exist for the cell's value.
+fn is_about_display(error: &CompilationError) -> bool {
+    error.code() == Some("E0599") && error.message().contains(DISPLAY_METHOD)
+}
+
+/// The word or sign at the start of a text, after spaces; empty at its end.
+fn next_word(text: &str) -> &str {
+    let text = text.trim_start();
+    let len = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+    let first = text.chars().next().map_or(0, char::len_utf8);
+    &text[..len.max(first)]
 }
 
 /// Renders a compile error with the cell as its source.
-fn render(error: &CompilationError, wrapped: &WrappedCell, cell: &str) -> String {
-    let title = title(error);
-    if title != error.message() {
+fn render(error: &CompilationError, wrapped: &WrappedCell, cell: &str, cells: &CellMap) -> String {
+    let title = title(error, wrapped);
+    if is_about_display(error) {
         let help = "add `#[derive(Debug)]` to the type, or end the line with `;` to show nothing";
         return Renderer::styled()
             .render(&[Group::with_title(Level::ERROR.primary_title(title)).element(Level::HELP.message(help))]);
@@ -116,9 +152,9 @@ fn render(error: &CompilationError, wrapped: &WrappedCell, cell: &str) -> String
     let mut group = Group::with_title(heading);
     let labels = labels(error, &title, wrapped);
     if labels.is_empty() {
-        let rendered = error.rendered();
-        if !rendered.is_empty() {
-            return rendered;
+        // The error is in the code of an earlier cell, or in code that evcxr has generated.
+        for (path, code, annotation) in earlier_cell_labels(error, cells) {
+            group = group.element(Snippet::source(code).path(path).line_start(1).annotation(annotation));
         }
     } else {
         let mut snippet = Snippet::source(cell).path("cell").line_start(1);
@@ -128,7 +164,8 @@ fn render(error: &CompilationError, wrapped: &WrappedCell, cell: &str) -> String
         }
         group = group.element(snippet);
     }
-    for help in error.help() {
+    let help = error.help().into_iter().map(|help| rename_generated(&help));
+    for help in help.filter(|help| !is_about_generated_code(help)) {
         let help = match help.split_once("\n\n") {
             Some((message, suggestion)) if !suggestion.is_empty() => format!("{message}: `{}`", suggestion.trim()),
             _ => help.trim_end().to_owned(),
@@ -159,8 +196,8 @@ fn labels(error: &CompilationError, title: &str, wrapped: &WrappedCell) -> Vec<L
         }) else {
             continue;
         };
-        let text = message.label.trim_start_matches("error: ");
-        let text = if text == title { "" } else { text };
+        let text = rename_generated(message.label.trim_start_matches("error: "));
+        let text = if text == title || is_about_generated_code(&text) { "" } else { &text };
         let is_known = labels.iter().any(|label| label.range == range && label.text == text);
         if range.start > range.end || is_known || (!is_primary && text.starts_with("help: ")) {
             continue;
@@ -171,23 +208,58 @@ fn labels(error: &CompilationError, title: &str, wrapped: &WrappedCell) -> Vec<L
     labels
 }
 
-/// The byte offset of a line and a column, both counted from 1, the column in characters.
-fn byte_at(code: &str, line: usize, column: usize) -> Option<usize> {
-    let start: usize = code.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
-    let rest = code.get(start..)?;
-    let within = rest.char_indices().nth(column.checked_sub(1)?).map_or(rest.len(), |(at, _)| at);
-    Some(start + within)
+/// The error's spans in the code of earlier cells: the cell's name, its code and the labelled range.
+fn earlier_cell_labels(
+    error: &CompilationError,
+    cells: &CellMap,
+) -> Vec<(String, String, annotate_snippets::Annotation<'static>)> {
+    let spans = error.json["spans"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let label = |span: &Value| {
+        let file = span["file_name"].as_str()?;
+        let position = |which: &str| {
+            let number = |name: &str| span[format!("{name}_{which}")].as_u64();
+            cells.locate(SourcePosition::parse(&format!("{file}:{}:{}", number("line")?, number("column")?))?)
+        };
+        let from = position("start")?;
+        // The rest of the cell, if the span ends in code that follows it.
+        let end = position("end").map_or(from.code.len(), |to| to.byte.max(from.byte));
+        let is_primary = span["is_primary"].as_bool().unwrap_or(false);
+        let kind = if is_primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let mut annotation = kind.span(from.byte..end);
+        if let Some(text) = span["label"].as_str().filter(|text| !is_about_generated_code(text)) {
+            annotation = annotation.label(text.to_owned());
+        }
+        Some((from.cell, from.code, annotation))
+    };
+    spans.iter().filter_map(label).collect()
+}
+
+/// Names what evcxr generates around a cell as a reader of the cell would.
+fn rename_generated(text: &str) -> String {
+    const NAMES: [(&str, &str); 4] = [
+        ("`Result<(), EvcxrUserCodeError>`", "the cell"),
+        ("`EvcxrUserCodeError`", "an error of the cell, which needs `Display`"),
+        ("`evcxr_variable_store`", "the end of the cell"),
+        ("<end of input>", "the end of the cell"),
+    ];
+    NAMES.iter().fold(text.to_owned(), |text, (generated, name)| text.replace(generated, name))
+}
+
+/// True if a text names what only generated code has.
+fn is_about_generated_code(text: &str) -> bool {
+    ["evcxr", "Evcxr", "run_user_code", "lib.rs"].iter().any(|name| text.contains(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn a_panic_is_reported_by_its_message_alone() {
         let stderr = "a warning\n\nthread 'main' (77) panicked at /src/tensor.rs:3:5:\nno such stage\nnote: run with \
                     `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
-        let report = ErrorReport::from_panic(stderr, Path::new("/nowhere"), &WrappedCell::new(""), "");
+        let report = ErrorReport::from_panic(stderr, &CellMap::new(Path::new("/nowhere")));
         assert_eq!(report.value, "no such stage");
         assert_eq!(report.traceback[0], "a warning");
         assert!(report.traceback[2].contains("/src/tensor.rs:3:5"), "{report:?}");
@@ -196,16 +268,7 @@ mod tests {
 
     #[test]
     fn a_panic_without_a_message_is_still_a_panic() {
-        let report = ErrorReport::from_panic("", Path::new("/nowhere"), &WrappedCell::new(""), "");
+        let report = ErrorReport::from_panic("", &CellMap::new(Path::new("/nowhere")));
         assert_eq!(report.value, "the cell panicked");
-    }
-
-    #[test]
-    fn columns_count_characters() {
-        assert_eq!(byte_at("aé\nüb", 1, 2), Some(1));
-        assert_eq!(byte_at("aé\nüb", 2, 2), Some(6));
-        assert_eq!(byte_at("aé\nüb", 2, 9), Some(7));
-        assert_eq!(byte_at("a", 0, 1), None);
-        assert_eq!(byte_at("a", 5, 1), Some(1));
     }
 }

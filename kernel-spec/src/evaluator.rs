@@ -10,6 +10,7 @@ use crate::error_report::ErrorReport;
 use crate::history::History;
 use crate::interrupt::Interrupter;
 use crate::kernel_dir::KernelDir;
+use crate::nesting;
 use crate::publisher::{Channel, Publisher};
 use crate::sync::lock;
 use jupyter_protocol::{CompleteRequest, ExecuteRequest, InspectRequest, JupyterMessage};
@@ -119,7 +120,7 @@ pub fn spawn(build_cache: BuildCache, kernel_dir: KernelDir, publisher: Publishe
     let mut engine = Engine::new(build_cache, kernel_dir, publisher.clone(), interrupter);
     let (prepared, preparing) = mpsc::sync_channel(1);
     // On a thread of its own, so that a cell that waits is shown as running, with the crates being compiled as its output.
-    std::thread::spawn({
+    nesting::spawn({
         let handle = handle.clone();
         move || {
             let result = engine.prepare();
@@ -133,7 +134,7 @@ pub fn spawn(build_cache: BuildCache, kernel_dir: KernelDir, publisher: Publishe
     });
     let evaluator =
         Evaluator { handle: handle.clone(), publisher, preparing, engine: None, execution_count: 0, abort_until: 0 };
-    std::thread::spawn(move || evaluator.run(&queue));
+    nesting::spawn(move || evaluator.run(&queue));
     handle
 }
 
@@ -199,7 +200,7 @@ impl Evaluator {
         let read_input = self.input_reader(message, request);
         let result = self.engine().and_then(|engine| match inspected_name(&request.code) {
             Some(name) => engine.documentation_page(name).map(|page| (Map::new(), vec![page])),
-            None => engine.evaluate(&request.code, &read_input).map(|data| (data, Vec::new())),
+            None => engine.evaluate(count, &request.code, &read_input).map(|data| (data, Vec::new())),
         });
         let content = match result {
             Ok((data, payload)) => {

@@ -1,6 +1,7 @@
 //! Handling of the supervisor's events while a cell runs.
 
 use crate::cell::{Cell, Phase};
+use crate::cell_map::CellMap;
 use crate::event::Event;
 use crate::interrupt::Interrupter;
 use crate::live::Frame;
@@ -15,13 +16,19 @@ pub struct EventHandler {
     key: String,
     publisher: Publisher,
     interrupter: Arc<Interrupter>,
+    cells: Arc<Mutex<CellMap>>,
     lines: Mutex<Option<Receiver<String>>>,
 }
 
 impl EventHandler {
     /// A handler for the events of the supervisor with this key.
-    pub fn new(key: &str, publisher: Publisher, interrupter: Arc<Interrupter>) -> EventHandler {
-        EventHandler { key: key.to_owned(), publisher, interrupter, lines: Mutex::default() }
+    pub fn new(
+        key: &str,
+        publisher: Publisher,
+        interrupter: Arc<Interrupter>,
+        cells: Arc<Mutex<CellMap>>,
+    ) -> EventHandler {
+        EventHandler { key: key.to_owned(), publisher, interrupter, cells, lines: Mutex::default() }
     }
 
     /// Handles these lines on a background thread.
@@ -63,7 +70,7 @@ impl EventHandler {
             }
             Some(Event::Skipped) => self.cell().skipped = true,
             Some(Event::Stdout(text)) => self.publisher.stream("stdout", &text),
-            Some(Event::Stderr(text)) => self.publisher.stream("stderr", &text),
+            Some(Event::Stderr(text)) => self.publisher.stream("stderr", &lock(&self.cells).rewrite(&text)),
             Some(Event::Live(json)) => self.handle_frame(&json),
             Some(Event::Panicked(message)) => self.cell().panic_message = Some(message),
             Some(Event::Failed(message)) => self.cell().error_message = Some(message),
@@ -79,7 +86,7 @@ impl EventHandler {
         };
         match Event::decode(line, &self.key) {
             Some(Event::Stdout(text)) => stream("stdout", text),
-            Some(Event::Stderr(text)) => stream("stderr", text),
+            Some(Event::Stderr(text)) => stream("stderr", lock(&self.cells).rewrite(&text)),
             Some(Event::Live(json)) => {
                 let message = Frame::parse(&json).and_then(|frame| frame.into_message(&mut self.cell()));
                 if let Some((kind, content)) = message {

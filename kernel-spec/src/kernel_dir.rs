@@ -1,6 +1,7 @@
 //! The build directory of a kernel: starting evcxr in it, and loading the prelude.
 
 use crate::build_cache::BuildCache;
+use crate::cell_map::CellMap;
 use crate::display_hook::WrappedCell;
 use crate::error_report::ErrorReport;
 use crate::event::EVENT_KEY_VAR;
@@ -56,12 +57,6 @@ impl KernelDir {
         self.control_dir().join(SKIP_FLAG)
     }
 
-    /// The source that evcxr compiled last.
-    #[must_use]
-    pub fn cell_source(&self) -> PathBuf {
-        self.path.join("src").join("lib.rs")
-    }
-
     /// Starts evcxr, with the supervisor as its child.
     pub fn start_evcxr(&self) -> Result<(CommandContext, EvalContextOutputs)> {
         let control_dir = self.control_dir();
@@ -89,8 +84,11 @@ impl KernelDir {
         Ok((CommandContext::with_eval_context(context), outputs))
     }
 
-    /// Compiles what the cells share.
+    /// Compiles what the cells share, unless that has been done.
     pub fn build_shared_libraries(&self) -> Result<()> {
+        if cell_runtime::library(&self.control_dir()).exists() && self.control_dir().join(FLUSH_LIBRARY).exists() {
+            return Ok(());
+        }
         std::fs::create_dir_all(self.control_dir())?;
         cell_runtime::build(&self.control_dir())?;
         self.build_flush_library()
@@ -109,7 +107,8 @@ impl KernelDir {
         let prelude = prelude_source(&self.home);
         context.execute(&prelude).map(drop).map_err(|error| match error {
             evcxr::Error::CompilationErrors(errors) => {
-                let report = ErrorReport::from_compile_errors(&errors, &WrappedCell::verbatim(&prelude), &prelude);
+                let (wrapped, cells) = (WrappedCell::verbatim(&prelude), CellMap::new(&self.path));
+                let report = ErrorReport::from_compile_errors(&errors, &wrapped, &prelude, &cells);
                 ErrorReport {
                     name: "Prelude".into(),
                     value: format!("metamers does not compile: {}", report.value),

@@ -2,6 +2,9 @@
 //!
 //! evcxr reads whole lines of UTF-8 and recognises a control line only if it stands alone: unfinished text in front of it would hang the
 //! cell, and an invalid byte would end it. This parser separates the control lines and replaces invalid bytes.
+//!
+//! Frames and markers count only behind the kernel's nonce: a printed line that has the text of a marker is text. The exceptions are what
+//! other code prints on purpose: a complete block of rich content, and a request for input, which the supervisor checks.
 
 /// A part of the output, in the order in which it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,7 +13,7 @@ pub enum Segment {
     Text(String),
     /// The JSON of a live frame.
     Live(String),
-    /// A line for evcxr, without the newline.
+    /// A line for evcxr, without the newline. One that requests input may be text that only looks like it.
     Control(String),
 }
 
@@ -22,23 +25,25 @@ pub const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
 pub const FAILED: &str = "EVCXR_ERROR_OCCURRED";
 /// Start of a line that requests input.
 pub const INPUT_REQUEST: &str = "EVCXR_INPUT_REQUEST";
+/// Start of all markers.
+const MARKER: &str = "EVCXR_";
 const BEGIN_CONTENT: &str = "EVCXR_BEGIN_CONTENT ";
 const END_CONTENT: &str = "EVCXR_END_CONTENT";
-const MARKERS_WITH_ARGUMENT: [&str; 3] =
-    ["EVCXR_VARIABLE_CHANGED_TYPE:", "EVCXR_INPUT_REQUEST_PASSWORD:", "EVCXR_INPUT_REQUEST:"];
+const INPUT_REQUESTS: [&str; 2] = ["EVCXR_INPUT_REQUEST_PASSWORD:", "EVCXR_INPUT_REQUEST:"];
 
 /// Incremental parser: emits a segment as soon as its kind is certain.
 pub struct OutputParser {
     nonce: String,
     pending: Vec<u8>,
-    in_content: bool,
+    /// The lines of a block of rich content that has not ended.
+    block: Vec<String>,
 }
 
 impl OutputParser {
-    /// A parser for frames with this nonce; with an empty nonce nothing is a frame.
+    /// A parser for frames and markers with this nonce; with an empty nonce nothing is one.
     #[must_use]
     pub fn new(nonce: &str) -> OutputParser {
-        OutputParser { nonce: nonce.to_owned(), pending: Vec::new(), in_content: false }
+        OutputParser { nonce: nonce.to_owned(), pending: Vec::new(), block: Vec::new() }
     }
 
     /// Appends bytes and returns the segments of all lines that are now complete.
@@ -66,7 +71,7 @@ impl OutputParser {
 
     /// Returns the buffered part of a line if it can only be text, so that a progress line appears before its newline.
     pub fn take_partial_line(&mut self) -> Option<Segment> {
-        if self.in_content || contains(&self.pending, b"EVCXR_") || self.may_be_frame() {
+        if !self.block.is_empty() || contains(&self.pending, MARKER.as_bytes()) || self.may_be_signal() {
             return None;
         }
         let whole = complete_utf8_len(&self.pending);
@@ -75,24 +80,39 @@ impl OutputParser {
 
     /// Returns the rest of the buffer at the end of the stream.
     pub fn finish(&mut self) -> Option<Segment> {
+        let mut segments = Vec::new();
+        self.release_block(&mut segments);
         let len = self.pending.len();
-        (len > 0).then(|| Segment::Text(take_text(&mut self.pending, len)))
+        push_text(&mut segments, &take_text(&mut self.pending, len));
+        segments.pop()
     }
 
-    fn may_be_frame(&self) -> bool {
+    fn may_be_signal(&self) -> bool {
         !self.nonce.is_empty() && contains(&self.pending, self.nonce.as_bytes())
     }
 
     fn parse_line(&mut self, line: &str, segments: &mut Vec<Segment>) {
-        if self.in_content {
-            self.in_content = line != END_CONTENT && line != PANICKED;
-            segments.push(Segment::Control(line.to_owned()));
-        } else if let Some((before, frame)) = self.split_frame(line) {
-            push_text(segments, before);
-            segments.push(Segment::Live(frame.to_owned()));
-        } else if let Some(at) = control_start(line) {
+        if let Some((before, signal)) = self.split_signal(line) {
+            if matches!(signal, Segment::Control(_)) {
+                self.release_block(segments);
+            }
+            match self.block.as_slice() {
+                [] => push_text(segments, before),
+                _ if before.is_empty() => {}
+                _ => self.block.push(before.to_owned()),
+            }
+            segments.push(signal);
+        } else if let Some(at) = block_start(line) {
+            self.release_block(segments);
             push_text(segments, &line[..at]);
-            self.in_content = line[at..].starts_with(BEGIN_CONTENT);
+            self.block.push(line[at..].to_owned());
+        } else if !self.block.is_empty() {
+            self.block.push(line.to_owned());
+            if line == END_CONTENT {
+                segments.extend(self.block.drain(..).map(Segment::Control));
+            }
+        } else if let Some(at) = INPUT_REQUESTS.iter().find_map(|request| line.rfind(request)) {
+            push_text(segments, &line[..at]);
             segments.push(Segment::Control(line[at..].to_owned()));
         } else {
             push_text(segments, line);
@@ -100,27 +120,35 @@ impl OutputParser {
         }
     }
 
-    fn split_frame<'a>(&self, line: &'a str) -> Option<(&'a str, &'a str)> {
+    /// Turns a block that the cell has left unfinished into the text that it is.
+    fn release_block(&mut self, segments: &mut Vec<Segment>) {
+        for line in self.block.drain(..) {
+            push_text(segments, &line);
+            push_text(segments, "\n");
+        }
+    }
+
+    /// Splits a line at the nonce into the text before it and the frame or marker behind it.
+    fn split_signal<'a>(&self, line: &'a str) -> Option<(&'a str, Segment)> {
         if self.nonce.is_empty() {
             return None;
         }
         let at = line.find(&self.nonce)?;
-        let json = line[at + self.nonce.len()..].strip_prefix(' ')?;
-        crate::live::Frame::parse(json).map(|_| (&line[..at], json))
+        let rest = line[at + self.nonce.len()..].strip_prefix(' ')?;
+        let signal = if rest.starts_with(MARKER) {
+            Segment::Control(rest.to_owned())
+        } else {
+            crate::live::Frame::parse(rest).map(|_| Segment::Live(rest.to_owned()))?
+        };
+        Some((&line[..at], signal))
     }
 }
 
-fn control_start(line: &str) -> Option<usize> {
-    for marker in [COMPLETE, PANICKED, FAILED] {
-        if line.ends_with(marker) {
-            return Some(line.len() - marker.len());
-        }
-    }
-    if let Some(at) = line.rfind(BEGIN_CONTENT) {
-        let mime = &line[at + BEGIN_CONTENT.len()..];
-        return (!mime.is_empty() && !mime.contains(' ')).then_some(at);
-    }
-    MARKERS_WITH_ARGUMENT.iter().find_map(|marker| line.rfind(marker))
+/// The offset at which a block of rich content begins in its first line, which names a MIME type.
+fn block_start(line: &str) -> Option<usize> {
+    let at = line.rfind(BEGIN_CONTENT)?;
+    let mime = &line[at + BEGIN_CONTENT.len()..];
+    (mime.contains('/') && !mime.contains(char::is_whitespace)).then_some(at)
 }
 
 fn push_text(segments: &mut Vec<Segment>, more: &str) {
@@ -225,18 +253,42 @@ mod tests {
 
     #[test]
     fn text_without_a_newline_does_not_hide_the_end_of_a_cell() {
-        let input = format!("no newline{COMPLETE}\n");
+        let input = format!("no newline{NONCE} {COMPLETE}\n");
         assert_eq!(OutputParser::new(NONCE).push(input.as_bytes()), [text("no newline"), control(COMPLETE)]);
+    }
+
+    #[test]
+    fn a_marker_without_the_nonce_is_text() {
+        for line in [COMPLETE, PANICKED, FAILED, "EVCXR_VARIABLE_CHANGED_TYPE:x", "EVCXR_BEGIN_CONTENT is a word"] {
+            for line in [format!("{line}\n"), format!("so {line}\n"), format!("{} {line}\n", NONCE.replace('0', "1"))] {
+                assert_eq!(OutputParser::new(NONCE).push(line.as_bytes()), [text(&line)]);
+            }
+        }
+        let request = "EVCXR_INPUT_REQUEST:name?";
+        let segments = OutputParser::new(NONCE).push(format!("a {request}\n").as_bytes());
+        assert_eq!(segments, [text("a "), control(request)]);
     }
 
     #[test]
     fn the_content_of_a_result_is_for_evcxr() {
         let input = format!("x EVCXR_BEGIN_CONTENT text/plain\nfirst\n{NONCE} {FRAME}\nEVCXR_END_CONTENT\nafter\n");
         let segments = OutputParser::new(NONCE).push(input.as_bytes());
-        assert_eq!(segments[0], text("x "));
-        assert_eq!(segments[1], control("EVCXR_BEGIN_CONTENT text/plain"));
-        assert_eq!(segments[2], control("first"));
-        assert_eq!(segments[4], control("EVCXR_END_CONTENT"));
-        assert_eq!(segments[5], text("after\n"));
+        let expected = ["EVCXR_BEGIN_CONTENT text/plain", "first", "EVCXR_END_CONTENT"].map(control);
+        assert_eq!(segments[..2], [text("x "), live()]);
+        assert_eq!(segments[2..5], expected);
+        assert_eq!(segments[5..], [text("after\n")]);
+    }
+
+    #[test]
+    fn content_that_a_cell_leaves_unfinished_is_text() {
+        let block = "EVCXR_BEGIN_CONTENT text/plain\nfirst\n";
+        let mut parser = OutputParser::new(NONCE);
+        assert_eq!(parser.push(format!("{block}{NONCE} {COMPLETE}\n").as_bytes()), [text(block), control(COMPLETE)]);
+        let result = "EVCXR_BEGIN_CONTENT text/plain\n6\nEVCXR_END_CONTENT\n";
+        let segments = parser.push(format!("{block}{result}").as_bytes());
+        assert_eq!(segments[0], text(block));
+        assert_eq!(segments[1..], result.lines().map(control).collect::<Vec<_>>());
+        assert_eq!(parser.push(block.as_bytes()), []);
+        assert_eq!(parser.finish(), Some(text(block)));
     }
 }

@@ -28,11 +28,15 @@ pub extern \"C\" fn flush(store: *mut std::ffi::c_void) -> *mut std::ffi::c_void
 /// Makes evcxr support `?` from the first cell on; it would otherwise find out by a compile error and compile twice.
 const QUESTION_MARK_SOURCE: &str = "std::fmt::Result::Ok(())?;";
 
+/// A dependency of all cells that none of them uses: it selects the features of `syn` that tokio and other crates with attribute macros need.
+/// A `:dep` on one of them would otherwise make cargo compile every crate that has a derive macro again, and the library with it.
+const MACRO_DEPENDENCY: &str = ":dep tokio-macros = \"2\"";
+
 /// The prelude cell: adds the library as a dependency and imports its prelude.
 #[must_use]
 pub fn prelude_source(home: &Path) -> String {
     let path = serde_json::Value::from(home.to_string_lossy().as_ref());
     format!(
-        ":dep metamers = {{ path = {path} }}\nuse metamers::prelude::*;{DISPLAY_TRAIT_SOURCE}{QUESTION_MARK_SOURCE}"
+        ":dep metamers = {{ path = {path} }}\n{MACRO_DEPENDENCY}\nuse metamers::prelude::*;{DISPLAY_TRAIT_SOURCE}{QUESTION_MARK_SOURCE}"
     )
 }

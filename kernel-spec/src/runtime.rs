@@ -4,6 +4,7 @@
 //! and which replaces the standard library's message about a stack overflow by a backtrace.
 
 use crate::cell_input;
+use crate::live::NONCE_VAR;
 use crate::output_parser::COMPLETE;
 use libloading::Library;
 use std::ffi::c_void;
@@ -21,6 +22,7 @@ type CellFn = extern "C" fn(*mut c_void) -> *mut c_void;
 
 /// Runs cells until the kernel closes the pipe.
 pub fn run() -> ! {
+    let complete = format!("{} {COMPLETE}", std::env::var(NONCE_VAR).unwrap_or_default());
     let mut variables = null_mut();
     let commands = cell_input::separate_commands(flush).unwrap_or_else(|error| {
         eprintln!("error: cannot give the cells a stdin: {error}");
@@ -32,7 +34,7 @@ pub fn run() -> ! {
             eprintln!("error: {error:#}");
             std::process::exit(FAILURE)
         });
-        println!("{COMPLETE}");
+        println!("{complete}");
     }
     std::process::exit(0)
 }

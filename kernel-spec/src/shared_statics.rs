@@ -5,6 +5,7 @@
 //! the item again starts with a new one.
 
 use crate::display_hook::parse_statements;
+use crate::nesting::with_stack_for;
 use crate::toolchain::CONTROL_DIR;
 use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName, HasVisibility};
 use ra_ap_syntax::{Edition, SourceFile};
@@ -71,7 +72,7 @@ pub fn rewrite_source(build_dir: &Path) {
     let Some(source) = std::fs::read_to_string(&file).ok().filter(|source| mentions_static(source)) else { return };
     let table = read(&control_dir.join(TABLE)).unwrap_or_default();
     let new_items = read(&control_dir.join(NEW_ITEMS)).unwrap_or_default();
-    let (rewritten, next) = rewrite(&source, &table, &new_items);
+    let Some((rewritten, next)) = with_stack_for(&source, || rewrite(&source, &table, &new_items)) else { return };
     if std::fs::write(&file, rewritten).is_ok() {
         let used = next.values().map(|shared| &shared.library).filter(|library| !library.as_os_str().is_empty());
         write(&control_dir.join(LIBRARIES), &used.collect::<BTreeSet<_>>());

@@ -216,11 +216,12 @@ impl OutputPump<'_> {
                 self.report(Event::Stdout(text));
             }
             if self.errors_since.is_some_and(|since| since.elapsed() >= MAX_OUTPUT_DELAY) {
-                self.report_errors();
+                self.report_old_errors();
             }
             let has_exited = matches!((&*alive).read(&mut [0]), Ok(0));
             if has_exited && !matches!(output, Available::Bytes(_)) {
                 self.read_errors();
+                self.release_announcement();
                 if let Some(Segment::Text(text)) = self.parser.finish() {
                     self.report(Event::Stdout(text));
                 }
@@ -234,11 +235,7 @@ impl OutputPump<'_> {
 
     fn handle_output(&mut self, bytes: &[u8]) {
         for segment in self.parser.push(bytes) {
-            // Followed by other output instead of a read, the announcement was text.
-            let announcement = lock(&self.input).take_announcement();
-            if let Some(line) = announcement {
-                self.report(Event::Stdout(format!("{line}\n")));
-            }
+            self.release_announcement();
             match segment {
                 Segment::Text(text) => self.report(Event::Stdout(text)),
                 Segment::Live(json) => self.report(Event::Live(json)),
@@ -277,6 +274,14 @@ impl OutputPump<'_> {
             _ => {}
         }
         self.lines.push(line);
+    }
+
+    /// Reports a line that announced a read as text, because other output or the end of the process followed it.
+    fn release_announcement(&mut self) {
+        let announcement = lock(&self.input).take_announcement();
+        if let Some(line) = announcement {
+            self.report(Event::Stdout(line + "\n"));
+        }
     }
 
     /// Passes a request for input to evcxr, after everything that was printed before it.
@@ -329,6 +334,15 @@ impl OutputPump<'_> {
         self.errors_since = None;
         let len = complete_utf8_len(&self.errors);
         take_text(&mut self.errors, len)
+    }
+
+    /// Reports stderr after a delay. The start of a line waits once more for its end, because `dbg!` writes a position in parts.
+    fn report_old_errors(&mut self) {
+        let end = self.errors.iter().rposition(|&byte| byte == b'\n').map_or(self.errors.len(), |newline| newline + 1);
+        let rest = self.errors.split_off(end);
+        self.report_errors();
+        self.errors_since = (!rest.is_empty()).then(Instant::now);
+        self.errors.extend(rest);
     }
 
     /// Reports stderr, except for the text of a crash: one message is shown for it instead of a backtrace.

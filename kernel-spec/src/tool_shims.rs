@@ -72,7 +72,7 @@ fn is_current_dir(build_dir: &Path) -> bool {
 /// Prints the cached output of a tool, or runs the tool and caches its output; returns the exit status.
 fn run_cached(name: &str, arguments: &[&str], build_dir: &Path) -> i32 {
     let cache = ToolCache::new(build_dir);
-    let manifest = std::fs::read_to_string(build_dir.join("Cargo.toml")).unwrap_or_default();
+    let manifest = cell_compiler::sorted_manifest(build_dir);
     // Outputs about the standard library do not depend on the cells' manifest.
     let is_about_std = arguments.iter().any(|argument| argument.ends_with(STD_MANIFEST));
     let manifest = if name == "cargo" && !is_about_std { manifest.as_str() } else { "" };

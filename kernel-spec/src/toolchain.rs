@@ -1,5 +1,6 @@
 //! The real `cargo`, `rustc` and `rustup`, and the environment variables with which the kernel hides them behind its shims.
 
+use crate::nesting::{MIN_STACK_SIZE, STACK_VAR};
 use anyhow::{Context, Result};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,12 @@ pub const CONTROL_DIR: &str = "control";
 /// Directory of the shims in the build directory. Its layout is that of a cargo home, because rust-analyzer looks there first.
 const SHIM_DIR: &str = "shims/bin";
 /// Variables that the kernel changes, and those in which it keeps their original values.
-const CHANGED_VARS: [(&str, &str); 3] =
-    [(PATH, ORIGINAL_PATH), (CARGO_HOME, ORIGINAL_CARGO_HOME), ("CARGO", "METAMERS_ORIGINAL_CARGO")];
+const CHANGED_VARS: [(&str, &str); 4] = [
+    (PATH, ORIGINAL_PATH),
+    (CARGO_HOME, ORIGINAL_CARGO_HOME),
+    ("CARGO", "METAMERS_ORIGINAL_CARGO"),
+    (STACK_VAR, "METAMERS_ORIGINAL_STACK"),
+];
 const PATH: &str = "PATH";
 const ORIGINAL_PATH: &str = "METAMERS_ORIGINAL_PATH";
 const CARGO_HOME: &str = "CARGO_HOME";
@@ -27,7 +32,7 @@ pub fn shim_dir(build_dir: &Path) -> PathBuf {
     build_dir.join(SHIM_DIR)
 }
 
-/// Makes this process and its children find the shims instead of the real tools.
+/// Makes this process and its children find the shims instead of the real tools, and gives this process larger stacks.
 ///
 /// # Safety
 /// No other thread may read or write the environment during the call.
@@ -37,8 +42,8 @@ pub unsafe fn set_environment(build_dir: &Path) {
     let path = std::env::join_paths(std::iter::once(dir.clone()).chain(std::env::split_paths(&path)));
     let home = dir.parent().unwrap_or(&dir).as_os_str().to_owned();
     let mut changes = vec![(BUILD_DIR_VAR, Some(build_dir.as_os_str().to_owned()))];
-    for ((name, original), new) in CHANGED_VARS.into_iter().zip([path.ok(), Some(home), Some(dir.join("cargo").into())])
-    {
+    let new = [path.ok(), Some(home), Some(dir.join("cargo").into()), Some(MIN_STACK_SIZE.to_string().into())];
+    for ((name, original), new) in CHANGED_VARS.into_iter().zip(new) {
         changes.push((original, std::env::var_os(name)));
         changes.push((name, new));
     }

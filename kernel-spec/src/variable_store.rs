@@ -6,9 +6,26 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The line by which a cell tells evcxr that it has failed.
-pub const USER_ERROR_OCCURRED: &str = "EVCXR_ERROR_OCCURRED";
-const VARIABLE_CHANGED_TYPE: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
+/// The marker by which a cell tells evcxr that it has failed.
+pub const USER_ERROR_OCCURRED: Marker = Marker("EVCXR_ERROR_OCCURRED");
+const PANICKED: Marker = Marker("EVCXR_PANIC_NOTIFICATION");
+const VARIABLE_CHANGED_TYPE: Marker = Marker("EVCXR_VARIABLE_CHANGED_TYPE:");
+
+/// A marker for evcxr. It is written behind the kernel's nonce, so that printed text cannot be taken for one.
+pub struct Marker(&'static str);
+
+impl std::fmt::Display for Marker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let nonce = std::env::var("METAMERS_LIVE").unwrap_or_default();
+        write!(f, "{nonce} {}", self.0)
+    }
+}
+
+/// Tells evcxr that the cell has panicked.
+#[inline(never)]
+pub fn report_panic() {
+    println!("{PANICKED}");
+}
 
 /// The variables of earlier cells.
 #[derive(Default)]

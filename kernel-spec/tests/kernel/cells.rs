@@ -279,3 +279,97 @@ fn ten_thousand_lines_per_second_arrive_while_they_are_printed() {
         "the text did not arrive while it was printed"
     );
 }
+
+#[test]
+fn printed_markers_of_evcxr_are_text() {
+    let mut kernel = kernel();
+    kernel.run("let marked = 41;").ok();
+    for line in [
+        "EVCXR_EXECUTION_COMPLETE",
+        "so EVCXR_EXECUTION_COMPLETE",
+        "EVCXR_PANIC_NOTIFICATION",
+        "EVCXR_ERROR_OCCURRED",
+        "EVCXR_VARIABLE_CHANGED_TYPE:marked",
+        "EVCXR_INPUT_REQUEST:x",
+        "EVCXR_BEGIN_CONTENT text/plain",
+        "00000000000000000000000000000000 EVCXR_EXECUTION_COMPLETE",
+    ] {
+        let outcome = kernel.run(&format!("println!(\"{{}}\", {line:?}); let printed = {line:?}; printed.len()")).ok();
+        assert_eq!((outcome.text("stdout"), outcome.result()), (format!("{line}\n"), line.len().to_string().as_str()));
+        // Neither the next result nor a variable is lost.
+        assert_eq!(kernel.run("printed").ok().result(), format!("{line:?}"));
+        assert_eq!(kernel.run("marked + 1").ok().result(), "42");
+    }
+    let block = "EVCXR_BEGIN_CONTENT text/html\\n<b>bold</b>\\nEVCXR_END_CONTENT";
+    let outcome = kernel.run(&format!("println!(\"{block}\");")).ok();
+    assert_eq!(outcome.contents("execute_result")[0]["data"]["text/html"], "<b>bold</b>");
+}
+
+/// Deep expressions used to overflow a stack of the kernel, which ended it with all variables.
+#[test]
+fn large_cells_are_run_or_rejected() {
+    let mut kernel = kernel();
+    kernel.run("let before = 41;").ok();
+    let repeated = |start: &str, unit: &str, count: usize, end: &str| format!("{start}{}{end}", unit.repeat(count));
+    let nested = |count: usize| format!("{}1{}", "(".repeat(count), ")".repeat(count));
+    for (code, expected) in [
+        (nested(3000), "1"),
+        (repeated("1", " + 1", 3000, ""), "3001"),
+        (repeated("1u32", ".wrapping_add(1)", 3000, ""), "3001"),
+        (repeated("vec![", "7u8, ", 50_000, "].len()"), "50000"),
+    ] {
+        assert_eq!(kernel.run(&code).ok().result(), expected, "{}", &code[..30]);
+    }
+    for code in [nested(20_000), nested(1_000_000), repeated("1", " + 1", 20_000, ""), "[".repeat(1_000_000)] {
+        let (name, text) = kernel.run(&code).error();
+        assert!(name == "CompileError" && text.contains("at most 12000"), "{text}");
+        let id = kernel.send(jupyter_protocol::IsCompleteRequest { code });
+        assert_eq!(kernel.reply(&id)["status"], "complete");
+    }
+    assert_eq!(kernel.run("before + 1").ok().result(), "42");
+}
+
+#[test]
+fn a_warning_is_neither_an_error_nor_shown_before_one() {
+    let mut kernel = kernel();
+    kernel.run("macro_rules! unused_here { ($e:expr) => { $e * 2 } }").ok();
+    for code in
+        ["let text: u32 = \"text\";", "let unused = 1;\nlet text: u32 = \"text\";", "fn Bad_Name() {}\nundefined_name"]
+    {
+        let outcome = kernel.run(code);
+        let (_, text) = outcome.error();
+        let message = outcome.contents("error")[0]["evalue"].as_str().unwrap().to_owned();
+        assert!(message.contains("mismatched types") || message.contains("cannot find value"), "{message}");
+        assert!(!text.contains("unused") || code.contains("let unused"), "{text}");
+        assert!(!text.contains("warning") && !text.contains("never used"), "{text}");
+    }
+}
+
+#[test]
+fn positions_and_names_in_messages_are_those_of_cells() {
+    let mut kernel = kernel();
+    let printed = kernel.run("let v = 5;\n\n    dbg!(v + 1); dbg!(v);\ndbg!(v);").ok().text("stderr");
+    assert_eq!(printed, "[cell:3:5] v + 1 = 6\n[cell:3:18] v = 5\n[cell:4:1] v = 5\n");
+    let defined = kernel.run("fn traced(v: &[u8]) -> u8 {\n    dbg!(v.len());\n    v[7]\n}").ok();
+    let count = &defined.reply["execution_count"];
+    let outcome = kernel.run("// first\ntraced(&[1])");
+    let printed = outcome.text("stderr");
+    assert!(printed.contains(&format!("[cell [{count}]:2:5] v.len() = 1")), "{printed}");
+    let (_, text) = outcome.error();
+    assert!(text.contains(&format!("cell [{count}] line 3")) && text.contains("v[7]"), "{text}");
+    let threads = "std::thread::spawn(|| {\n    panic!(\"in a thread\")\n}).join().is_err()";
+    let outcome = kernel.run(threads).ok();
+    assert!(outcome.text("stderr").contains("panicked at cell:2:5:\nin a thread\n"), "{:?}", outcome.text("stderr"));
+    assert!(!outcome.text("stderr").contains("RUST_BACKTRACE"));
+    kernel.run("struct Named { first: u8 }\nfn use_named(named: Named) -> u8 {\n    named.first\n}").ok();
+    let (_, text) = kernel.run("struct Named { second: u8 }").error();
+    assert!(text.contains("named.first") && text.contains("no field `first`"), "{text}");
+    for code in
+        ["let y = 5", "None?", "struct P;\nErr(P)?;", "\"unclosed", "let closure = |x: u8| x;", "use nothing::here;"]
+    {
+        let (_, text) = kernel.run(code).error();
+        for name in ["evcxr", "Evcxr", "lib.rs", "run_user_code"] {
+            assert!(!text.contains(name), "{name} in the message for {code}:\n{text}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Tensors across cells: one copy of candle, and no growth of threads and memory from cell to cell.
 
-use crate::client::{SharedKernel, proc_status, shared};
+use crate::client::{Client, SharedKernel, proc_status, shared, turn};
 
 const GRADIENT: &str = "gradient.flatten_all()?.to_vec1::<f32>()?";
 
@@ -84,4 +84,41 @@ fn threads_and_memory_do_not_grow_from_cell_to_cell() {
     println!("threads {threads} -> {threads_then}, memory {memory} -> {memory_then} kB");
     assert_eq!(threads_then, threads);
     assert!(memory_then < memory + 8_000, "from {memory} to {memory_then} kB in 25 cells");
+}
+
+#[test]
+fn a_tensor_as_a_result_shows_its_values_and_a_picture_of_its_shape() {
+    let mut kernel = kernel();
+    let outcome = kernel.run("Tensor::new(&[[1.5f32, 2.], [3., 4.]], &Device::Cpu)?").ok();
+    let shown = outcome.contents("display_data");
+    assert_eq!(shown.len(), 1, "{:?}", outcome.messages);
+    let text = shown[0]["data"]["text/plain"].as_str().unwrap();
+    assert!(text.contains("1.5000") && text.contains("[2, 2]") && text.contains("f32"), "{text}");
+    assert!(shown[0]["data"]["image/png"].is_null());
+    for code in [
+        "Var::zeros((1, 3, 20, 20), DType::F32, &Device::Cpu)?",
+        "let gray = Tensor::randn(0f32, 1., (20, 30), &Device::Cpu)?;\ngray",
+    ] {
+        let outcome = kernel.run(code).ok();
+        let shown = outcome.contents("display_data");
+        assert_eq!(shown.len(), 2, "{:?}", outcome.messages);
+        assert!(shown[0]["data"]["text/plain"].as_str().unwrap().contains("Tensor[["));
+        assert!(shown[1]["data"]["image/png"].is_string());
+        assert!(shown[1]["data"]["text/plain"].as_str().unwrap().contains("black is"));
+    }
+}
+
+/// The features of tokio's macros used to make cargo compile the library again, for minutes.
+#[test]
+fn a_dependency_with_macros_does_not_recompile_the_library() {
+    let _turn = turn();
+    let mut kernel = Client::start();
+    let outcome = kernel.run(":dep tokio = { version = \"1\", features = [\"full\"] }\nlet kept = 6;").ok();
+    let compiled = outcome.text("stderr");
+    assert!(compiled.contains("Compiling tokio v"), "{compiled}");
+    for name in ["syn", "serde", "candle-core", "metamers"] {
+        assert!(!compiled.contains(&format!("Compiling {name} ")), "{compiled}");
+    }
+    let code = "let runtime = tokio::runtime::Runtime::new()?;\nruntime.block_on(async { kept + 1 })";
+    assert_eq!(kernel.run(code).ok().result(), "7");
 }
