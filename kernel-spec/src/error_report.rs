@@ -110,10 +110,13 @@ fn title(error: &CompilationError, wrapped: &WrappedCell) -> String {
         return UNCLOSED.into();
     }
     // Only a message about something missing is about what follows its span, which is empty.
-    let missing_at = error
-        .primary_spanned_message()
-        .and_then(|message| message.span)
-        .filter(|span| (span.start_line, span.start_column) == (span.end_line, span.end_column));
+    let span = error.primary_spanned_message().and_then(|message| message.span);
+    if let (None, Some((expected, _))) = (span, message.split_once(", found "))
+        && expected.starts_with("expected ")
+    {
+        return format!("{expected}, found the end of the cell");
+    }
+    let missing_at = span.filter(|span| (span.start_line, span.start_column) == (span.end_line, span.end_column));
     let offset = missing_at.and_then(|span| byte_at(&wrapped.code, span.end_line, span.end_column));
     match (message.split_once(", found "), offset.map(|offset| next_word(&wrapped.code[offset..]))) {
         (Some((expected, _)), Some("")) => format!("{expected}, found the end of the cell"),
@@ -197,7 +200,8 @@ fn labels(error: &CompilationError, title: &str, wrapped: &WrappedCell) -> Vec<L
             continue;
         };
         let text = rename_generated(message.label.trim_start_matches("error: "));
-        let text = if text == title || is_about_generated_code(&text) { "" } else { &text };
+        let repeats_title = text == title || text == rename_generated(&error.message());
+        let text = if repeats_title || is_about_generated_code(&text) { "" } else { &text };
         let is_known = labels.iter().any(|label| label.range == range && label.text == text);
         if range.start > range.end || is_known || (!is_primary && text.starts_with("help: ")) {
             continue;

@@ -102,7 +102,7 @@ impl OutputParser {
                 _ => self.block.push(before.to_owned()),
             }
             segments.push(signal);
-        } else if let Some(at) = block_start(line) {
+        } else if let Some(at) = block_start(line).filter(|&at| at == 0 || self.block.is_empty()) {
             self.release_block(segments);
             push_text(segments, &line[..at]);
             self.block.push(line[at..].to_owned());
@@ -284,7 +284,7 @@ mod tests {
         let block = "EVCXR_BEGIN_CONTENT text/plain\nfirst\n";
         let mut parser = OutputParser::new(NONCE);
         assert_eq!(parser.push(format!("{block}{NONCE} {COMPLETE}\n").as_bytes()), [text(block), control(COMPLETE)]);
-        let result = "EVCXR_BEGIN_CONTENT text/plain\n6\nEVCXR_END_CONTENT\n";
+        let result = "EVCXR_BEGIN_CONTENT text/plain\n\"EVCXR_BEGIN_CONTENT text/plain\"\nEVCXR_END_CONTENT\n";
         let segments = parser.push(format!("{block}{result}").as_bytes());
         assert_eq!(segments[0], text(block));
         assert_eq!(segments[1..], result.lines().map(control).collect::<Vec<_>>());

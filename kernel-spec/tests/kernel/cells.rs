@@ -352,10 +352,9 @@ fn positions_and_names_in_messages_are_those_of_cells() {
     assert_eq!(printed, "[cell:3:5] v + 1 = 6\n[cell:3:18] v = 5\n[cell:4:1] v = 5\n");
     let defined = kernel.run("fn traced(v: &[u8]) -> u8 {\n    dbg!(v.len());\n    v[7]\n}").ok();
     let count = &defined.reply["execution_count"];
-    let outcome = kernel.run("// first\ntraced(&[1])");
-    let printed = outcome.text("stderr");
-    assert!(printed.contains(&format!("[cell [{count}]:2:5] v.len() = 1")), "{printed}");
-    let (_, text) = outcome.error();
+    // The error includes what was printed just before.
+    let (_, text) = kernel.run("// first\ntraced(&[1])").error();
+    assert!(text.contains(&format!("[cell [{count}]:2:5] v.len() = 1")), "{text}");
     assert!(text.contains(&format!("cell [{count}] line 3")) && text.contains("v[7]"), "{text}");
     let threads = "std::thread::spawn(|| {\n    panic!(\"in a thread\")\n}).join().is_err()";
     let outcome = kernel.run(threads).ok();
