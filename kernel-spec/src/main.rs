@@ -27,6 +27,7 @@ mod live;
 mod lost_variables;
 mod nesting;
 mod output_parser;
+mod output_pump;
 mod prelude;
 mod process;
 mod publisher;

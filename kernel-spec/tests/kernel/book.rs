@@ -124,3 +124,28 @@ fn text_of_a_thread_appears_at_once_after_its_cell_has_ended() {
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert_eq!(kernel.run("1").ok().text("stdout"), "");
 }
+
+#[test]
+fn positions_hold_in_impl_blocks_beside_statics_and_in_threads() {
+    let mut kernel = kernel();
+    kernel.run("#[derive(Debug)] struct Traced;").ok();
+    for last in ["v[6]", "v[7]"] {
+        let block = format!("impl Traced {{\n    fn at(&self, v: &[u8]) -> u8 {{\n        {last}\n    }}\n}}");
+        let count = kernel.run(&block).ok().reply["execution_count"].clone();
+        let (_, text) = kernel.run("Traced.at(&[1])").error();
+        assert!(text.contains(&format!("cell [{count}] line 3")) && text.contains(last), "{text}");
+    }
+    let cell = "use std::sync::Mutex;\nfn before() { dbg!(1); }\nstatic LIMIT: Mutex<u8> = Mutex::new(1);\n\
+                fn main() {\n    before();\n    dbg!(*LIMIT.lock().unwrap());\n}";
+    let outcome = kernel.run(cell).ok();
+    assert_eq!(outcome.text("stderr"), "[cell:2:15] 1 = 1\n[cell:6:5] *LIMIT.lock().unwrap() = 1\n");
+    // Here the static is one of an earlier library.
+    let earlier = format!("[cell [{}]:2:15] 1 = 1\n", outcome.reply["execution_count"]);
+    let outcome = kernel.run("before();\n  dbg!(*LIMIT.lock()?);").ok();
+    assert_eq!(outcome.text("stderr"), earlier + "[cell:2:3] *LIMIT.lock()? = 1\n");
+    let id =
+        kernel.begin("std::thread::spawn(|| {\n    std::thread::sleep(Duration::from_millis(500));\n    dbg!(2);\n});");
+    kernel.end(&id).ok();
+    let (_, content) = kernel.next(&id, Duration::from_secs(5)).expect("the text of the thread");
+    assert_eq!(content["text"], "[cell:3:5] 2 = 2\n");
+}

@@ -320,6 +320,9 @@ fn large_cells_are_run_or_rejected() {
     ] {
         assert_eq!(kernel.run(&code).ok().result(), expected, "{}", &code[..30]);
     }
+    // Cells with statics are parsed once more, to share them with later cells.
+    kernel.run(&format!("static DEEP: u32 = {};\nfn deep() -> u32 {{ DEEP }}", nested(3000))).ok();
+    assert_eq!(kernel.run("deep()").ok().result(), "1");
     for code in [nested(20_000), nested(1_000_000), repeated("1", " + 1", 20_000, ""), "[".repeat(1_000_000)] {
         let (name, text) = kernel.run(&code).error();
         assert!(name == "CompileError" && text.contains("at most 12000"), "{text}");

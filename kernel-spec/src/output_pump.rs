@@ -1,0 +1,279 @@
+//! The moving of the evaluating process's output to evcxr, as events and lines in order.
+
+use crate::crash::find_crash;
+use crate::event::Event;
+use crate::event_writer::EventWriter;
+use crate::input_broker::InputBroker;
+use crate::output_parser::{
+    COMPLETE, FAILED, INPUT_REQUEST, OutputParser, PANICKED, Segment, complete_utf8_len, take_text,
+};
+use crate::sync::lock;
+use crate::{process, runtime};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{ChildStderr, ChildStdin, ChildStdout};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Maximum time that text waits for the rest of its line, and stderr for the event that it explains.
+const MAX_OUTPUT_DELAY: Duration = Duration::from_millis(20);
+
+/// The crash cause found on stderr, and everything printed from there on.
+struct Crash {
+    cause: &'static str,
+    text: String,
+}
+
+/// Moves the child's output to evcxr.
+pub struct OutputPump<'a> {
+    writer: &'a EventWriter,
+    parser: OutputParser,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    /// Stderr bytes that have not been reported.
+    errors: Vec<u8>,
+    /// Arrival time of the first byte in `errors`.
+    errors_since: Option<Instant>,
+    /// Lines to be written to evcxr.
+    lines: Vec<String>,
+    flush_library: Option<PathBuf>,
+    flushing: bool,
+    stdin: Arc<Mutex<ChildStdin>>,
+    input: Arc<Mutex<InputBroker>>,
+    crash: Option<Crash>,
+}
+
+impl<'a> OutputPump<'a> {
+    /// A pump for the child's stdout and stderr, which sends a command to its stdin if there is a library that flushes the cells' stdout.
+    pub fn new(
+        writer: &'a EventWriter,
+        parser: OutputParser,
+        (stdout, stderr): (ChildStdout, ChildStderr),
+        (stdin, input): (Arc<Mutex<ChildStdin>>, Arc<Mutex<InputBroker>>),
+        flush_library: Option<PathBuf>,
+    ) -> OutputPump<'a> {
+        OutputPump {
+            writer,
+            parser,
+            stdout,
+            stderr,
+            errors: Vec::new(),
+            errors_since: None,
+            lines: Vec::new(),
+            flush_library,
+            flushing: false,
+            stdin,
+            input,
+            crash: None,
+        }
+    }
+
+    /// Moves all output until the child exits; returns the crash cause found on stderr.
+    pub fn run(mut self, alive: &UnixStream) -> Option<String> {
+        process::set_nonblocking(&self.stdout);
+        process::set_nonblocking(&self.stderr);
+        process::set_nonblocking(alive);
+        let (stdout, stderr, alive_fd) = (self.stdout.as_raw_fd(), self.stderr.as_raw_fd(), alive.as_raw_fd());
+        let (mut stdout_open, mut stderr_open) = (true, true);
+        let requests = lock(&self.input).descriptor();
+        loop {
+            let mut watched = vec![alive_fd, requests];
+            watched.extend(stdout_open.then_some(stdout));
+            watched.extend(stderr_open.then_some(stderr));
+            let has_pending = self.parser.has_partial_line() || self.errors_since.is_some();
+            let is_ready = process::wait_readable(&watched, has_pending.then_some(MAX_OUTPUT_DELAY));
+            let is_reading = lock(&self.input).take_request();
+            stderr_open = stderr_open && self.read_errors();
+            let output = if stdout_open { read_available(&mut self.stdout) } else { Available::Nothing };
+            match &output {
+                Available::Bytes(bytes) => self.handle_output(bytes),
+                Available::Closed => stdout_open = false,
+                Available::Nothing => {}
+            }
+            if is_reading {
+                self.request_input();
+            }
+            if !is_ready && let Some(Segment::Text(text)) = self.parser.take_partial_line() {
+                self.report(Event::Stdout(text));
+            }
+            if self.errors_since.is_some_and(|since| since.elapsed() >= MAX_OUTPUT_DELAY) {
+                self.report_old_errors();
+            }
+            let has_exited = matches!((&*alive).read(&mut [0]), Ok(0));
+            if has_exited && !matches!(output, Available::Bytes(_)) {
+                self.read_errors();
+                self.release_announcement();
+                if let Some(Segment::Text(text)) = self.parser.finish() {
+                    self.report(Event::Stdout(text));
+                }
+                self.report_errors();
+                self.write_lines();
+                return self.crash.map(|crash| crash.cause.to_owned());
+            }
+            self.write_lines();
+        }
+    }
+
+    fn handle_output(&mut self, bytes: &[u8]) {
+        for segment in self.parser.push(bytes) {
+            self.release_announcement();
+            match segment {
+                Segment::Text(text) => self.report(Event::Stdout(text)),
+                Segment::Live(json) => self.report(Event::Live(json)),
+                Segment::Control(line) => self.handle_control(line),
+            }
+        }
+    }
+
+    fn handle_control(&mut self, line: String) {
+        match line.as_str() {
+            PANICKED | FAILED => {
+                // The message was written to stderr before the marker was written to stdout.
+                self.read_errors();
+                let message = self.take_errors();
+                self.report(if line == PANICKED { Event::Panicked(message) } else { Event::Failed(message) });
+            }
+            COMPLETE if self.begin_flush() => return,
+            COMPLETE => {
+                self.flushing = false;
+                lock(&self.input).set_running(false);
+                self.read_errors();
+                self.report_errors();
+                // The process is alive, so the text was not about a crash.
+                if let Some(crash) = self.crash.take() {
+                    self.report(Event::Stderr(crash.text));
+                }
+                self.report(Event::Completed);
+                self.lines.push(line);
+                self.writer.end_cell(self.lines.drain(..));
+                return;
+            }
+            _ if line.starts_with(INPUT_REQUEST) => {
+                lock(&self.input).announce(line);
+                return;
+            }
+            _ => {}
+        }
+        self.lines.push(line);
+    }
+
+    /// Reports a line that announced a read as text, because other output or the end of the process followed it.
+    fn release_announcement(&mut self) {
+        let announcement = lock(&self.input).take_announcement();
+        if let Some(line) = announcement {
+            self.report(Event::Stdout(line + "\n"));
+        }
+    }
+
+    /// Passes a request for input to evcxr, after everything that was printed before it.
+    fn request_input(&mut self) {
+        while let Available::Bytes(bytes) = read_available(&mut self.stdout) {
+            self.handle_output(&bytes);
+        }
+        if let Some(Segment::Text(text)) = self.parser.take_partial_line() {
+            self.report(Event::Stdout(text));
+        }
+        self.read_errors();
+        self.report_errors();
+        let request = lock(&self.input).begin();
+        self.lines.extend(request.map(escape_prompt));
+    }
+
+    /// Flushes the stdout of the cells when a cell has returned, since unfinished lines would appear in the next cell. The process then
+    /// writes its completion marker a second time.
+    fn begin_flush(&mut self) -> bool {
+        let Some(library) = self.flush_library.as_ref().filter(|_| !self.flushing) else { return false };
+        self.flushing = writeln!(lock(&self.stdin), "{}", runtime::flush_command(library)).is_ok();
+        self.flushing
+    }
+
+    fn report(&mut self, event: Event) {
+        self.lines.extend(self.writer.encode(&event));
+    }
+
+    fn write_lines(&mut self) {
+        if !self.lines.is_empty() {
+            self.writer.write(self.lines.drain(..));
+        }
+    }
+
+    /// Reads all available stderr; returns false when it is closed.
+    fn read_errors(&mut self) -> bool {
+        loop {
+            match read_available(&mut self.stderr) {
+                Available::Bytes(bytes) => {
+                    self.errors.extend_from_slice(&bytes);
+                    self.errors_since.get_or_insert_with(Instant::now);
+                }
+                Available::Nothing => return true,
+                Available::Closed => return false,
+            }
+        }
+    }
+
+    fn take_errors(&mut self) -> String {
+        self.errors_since = None;
+        let len = complete_utf8_len(&self.errors);
+        take_text(&mut self.errors, len)
+    }
+
+    /// Reports stderr after a delay. The start of a line waits once more for its end, because `dbg!` writes a position in parts.
+    fn report_old_errors(&mut self) {
+        let end = self.errors.iter().rposition(|&byte| byte == b'\n').map_or(self.errors.len(), |newline| newline + 1);
+        let rest = self.errors.split_off(end);
+        self.report_errors();
+        self.errors_since = (!rest.is_empty()).then(Instant::now);
+        self.errors.extend(rest);
+    }
+
+    /// Reports stderr, except for the text of a crash: one message is shown for it instead of a backtrace.
+    fn report_errors(&mut self) {
+        let text = self.take_errors();
+        let mut text = text.as_str();
+        if let Some(crash) = &mut self.crash {
+            crash.text.push_str(text);
+            return;
+        }
+        if let Some((at, cause)) = find_crash(text) {
+            self.crash = Some(Crash { cause, text: text[at..].to_owned() });
+            text = &text[..at];
+        }
+        if !text.is_empty() {
+            self.report(Event::Stderr(text.to_owned()));
+        }
+    }
+}
+
+/// The result of a non-blocking read.
+enum Available {
+    Bytes(Vec<u8>),
+    Nothing,
+    Closed,
+}
+
+fn read_available(from: &mut impl Read) -> Available {
+    let mut buffer = vec![0; 1 << 16];
+    match from.read(&mut buffer) {
+        Ok(0) => Available::Closed,
+        Ok(count) => {
+            buffer.truncate(count);
+            Available::Bytes(buffer)
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Available::Nothing,
+        Err(_) => Available::Closed,
+    }
+}
+
+/// Replaces colons inside a prompt, because evcxr ends the prompt at its first colon.
+pub const ESCAPED_COLON: &str = "\u{1f}";
+
+fn escape_prompt(line: String) -> String {
+    match line.split_once(':') {
+        Some((request, prompt)) if request.starts_with(INPUT_REQUEST) => {
+            format!("{request}:{}", prompt.replace(':', ESCAPED_COLON))
+        }
+        _ => line,
+    }
+}
