@@ -4,6 +4,7 @@
 use crate::prelude::{FLUSH_LIBRARY_SOURCE, prelude_source};
 use crate::sync::lock;
 use crate::tool_cache::TOOL_CACHE_DIR;
+use crate::toolchain::CONTROL_DIR;
 use crate::{process, toolchain};
 use anyhow::{Context, Result};
 use metamers_lab::Project;
@@ -129,6 +130,10 @@ impl BuildCache {
         lock.lock_shared()?;
         if self.template().exists() {
             copy_tree(&self.template(), &path, CopyMode::Copy)?;
+            // The template of an older kernel or library, if building the next one has failed.
+            if !self.is_warm() {
+                remove_unchecked(&path);
+            }
         } else {
             fs::create_dir_all(&path)?;
         }
@@ -155,8 +160,7 @@ impl BuildCache {
         }
         fs::create_dir_all(&next)?;
         let _ = fs::remove_file(next.join(FINGERPRINT_FILE));
-        // The cached answers are about the old sources.
-        let _ = fs::remove_dir_all(next.join(TOOL_CACHE_DIR));
+        remove_unchecked(&next);
         build(&next)?;
         fs::write(next.join(FINGERPRINT_FILE), fingerprint)?;
 
@@ -199,6 +203,13 @@ impl BuildCache {
         let rustc = toolchain::real_tool("rustc").arg("-vV").output().context("cannot run rustc")?;
         rustc.stdout.hash(&mut hasher);
         Ok(format!("{:016x}", hasher.finish()))
+    }
+}
+
+/// Removes what cargo does not compare with its sources: the cached answers of the tools and the libraries that the cells share.
+fn remove_unchecked(build_dir: &Path) {
+    for dir in [TOOL_CACHE_DIR, CONTROL_DIR] {
+        let _ = fs::remove_dir_all(build_dir.join(dir));
     }
 }
 
@@ -316,6 +327,9 @@ mod tests {
         cache
             .build_template(|path| {
                 fs::create_dir_all(path.join("target/deps"))?;
+                for dir in [CONTROL_DIR, TOOL_CACHE_DIR] {
+                    fs::create_dir(path.join(dir))?;
+                }
                 fs::write(path.join("target/deps/libcandle.rlib"), vec![1; 20_000])?;
                 Ok(fs::write(path.join("target/deps/libmetamers.so"), vec![2; 20_000])?)
             })
@@ -323,6 +337,7 @@ mod tests {
         assert!(cache.is_warm());
 
         let kernel_dir = cache.create_kernel_dir().unwrap();
+        assert!(kernel_dir.join(CONTROL_DIR).exists() && kernel_dir.join(TOOL_CACHE_DIR).exists());
         fs::write(kernel_dir.join("target/deps/libmetamers.so"), "new").unwrap();
         let kept = fs::read(home.join("target/notebook/template/target/deps/libmetamers.so")).unwrap();
         assert_eq!(kept, vec![2; 20_000], "a kernel must not write into the template");
@@ -332,6 +347,16 @@ mod tests {
 
         fs::write(home.join("src/lib.rs"), "// changed").unwrap();
         assert!(!cache.is_warm());
+        // What cargo does not check is not taken from the template of another kernel.
+        let is_checked = |path: &Path| !path.join(CONTROL_DIR).exists() && !path.join(TOOL_CACHE_DIR).exists();
+        let kernel_dir = cache.create_kernel_dir().unwrap();
+        assert!(is_checked(&kernel_dir) && kernel_dir.join(file).exists());
+        cache
+            .build_template(|path| {
+                assert!(is_checked(path) && path.join(file).exists());
+                Ok(())
+            })
+            .unwrap();
         fs::remove_dir_all(home).unwrap();
     }
 
