@@ -75,3 +75,34 @@ fn a_project_path_may_be_long_and_contain_spaces_and_umlauts() {
     kernel.shut_down();
     kernel.kernel.wait().unwrap();
 }
+
+#[test]
+fn a_library_that_no_longer_compiles_is_an_error_until_it_is_mended() {
+    let _turn = turn();
+    let home = tempfile::tempdir().unwrap();
+    write_project(home.path());
+    fs::write(home.path().join("slow/go"), "").unwrap();
+    let start = || {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"));
+        program.arg("--connection").env("METAMERS_HOME", home.path()).env("METAMERS_HISTORY", "off");
+        Client::spawn(program)
+    };
+    let mut kernel = start();
+    assert_eq!(kernel.run("greeting()").ok().result(), "\"from the prelude\"");
+    kernel.shut_down();
+    kernel.kernel.wait().unwrap();
+
+    // The template of the first kernel holds compiled cells that call the library as it was.
+    let write_greeting = |value: &str| {
+        let source = format!("pub mod prelude {{\n    pub fn greeting() -> &'static str {{ {value} }}\n}}\n");
+        fs::write(home.path().join("src/lib.rs"), source).unwrap();
+    };
+    write_greeting("1");
+    let mut kernel = start();
+    let (name, text) = kernel.run("greeting()").error();
+    assert!(name == "Prelude" && text.contains("mismatched types"), "{name}: {text}");
+    write_greeting("\"mended\"");
+    assert_eq!(kernel.run("greeting()").ok().result(), "\"mended\"");
+    kernel.shut_down();
+    kernel.kernel.wait().unwrap();
+}
