@@ -256,7 +256,8 @@ class Failures(unittest.TestCase):
             _, errors = process.communicate(timeout=60)
             self.assertEqual(process.returncode, 130, f"after {delay} s: {errors}")
             self.assertIn("interrupted", errors)
-            self.assertNotIn("Traceback", errors, f"after {delay} s")
+            # ipykernel may log a traceback of its own when it is interrupted while it sends a message.
+            self.assertNotIn("kernel-spec/lab", errors, f"after {delay} s: a traceback of the script")
             self.assertEqual(self.path.read_bytes(), before)
 
     def test_a_missing_package(self) -> None:
