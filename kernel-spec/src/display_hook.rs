@@ -41,13 +41,14 @@ pub struct WrappedCell {
 }
 
 impl WrappedCell {
-    /// Wraps the last expression, if the cell ends with one, or else calls `main`, if the cell only defines it.
+    /// As [`WrappedCell::with_impl_blocks`], for the first cell.
     #[cfg(test)]
     pub fn new(cell: &str) -> WrappedCell {
         WrappedCell::with_impl_blocks(cell, &mut ImplBlocks::default())
     }
 
-    /// As [`WrappedCell::new`], for a cell whose `impl` blocks replace earlier ones.
+    /// Wraps the last expression, if the cell ends with one, or else calls `main`, if the cell only defines it. Its `impl` blocks replace
+    /// earlier ones.
     #[must_use]
     pub fn with_impl_blocks(cell: &str, blocks: &mut ImplBlocks) -> WrappedCell {
         let mut insertions: Vec<(usize, String)> = Vec::new();
