@@ -20,23 +20,23 @@ pub struct Reader {
     pub name: &'static str,
     /// The extension of its files.
     pub extension: &'static str,
-    open: fn(&Path),
+    open: fn(&Path) -> bool,
 }
 
-/// The network that the saved runs of the tests belong to.
-static NETWORK: LazyLock<Network> = LazyLock::new(|| zoo::efficientnet_lite0().expect("a shipped network"));
+/// The network of the runs.
+pub static NETWORK: LazyLock<Network> = LazyLock::new(|| zoo::efficientnet_lite0().expect("a shipped network"));
 
 pub const READERS: [Reader; 10] = [
-    Reader { name: "image", extension: "png", open: |path| drop(Image::open(path)) },
-    Reader { name: "sound", extension: "wav", open: |path| drop(Sound::open(path)) },
-    Reader { name: "safetensors", extension: "safetensors", open: |path| drop(Checkpoint::open(path)) },
-    Reader { name: "pth", extension: "pth", open: |path| drop(Checkpoint::open(path)) },
-    Reader { name: "onnx", extension: "onnx", open: |path| drop(Network::from_onnx(path, OnnxOptions::default())) },
-    Reader { name: "metamer", extension: "metamer", open: |path| drop(Metamer::open(path)) },
-    Reader { name: "run", extension: "run", open: |path| drop(Run::resume(path, &NETWORK)) },
-    Reader { name: "null", extension: "json", open: |path| drop(NullDistribution::open(path)) },
-    Reader { name: "plan", extension: "toml", open: |path| drop(Plan::open(path)) },
-    Reader { name: "answers", extension: "json", open: |path| drop(Answers::open(path)) },
+    Reader { name: "image", extension: "png", open: |path| Image::open(path).is_ok() },
+    Reader { name: "sound", extension: "wav", open: |path| Sound::open(path).is_ok() },
+    Reader { name: "safetensors", extension: "safetensors", open: |path| Checkpoint::open(path).is_ok() },
+    Reader { name: "pth", extension: "pth", open: |path| Checkpoint::open(path).is_ok() },
+    Reader { name: "onnx", extension: "onnx", open: |path| Network::from_onnx(path, OnnxOptions::default()).is_ok() },
+    Reader { name: "metamer", extension: "metamer", open: |path| Metamer::open(path).is_ok() },
+    Reader { name: "run", extension: "run", open: |path| Run::resume(path, &NETWORK).is_ok() },
+    Reader { name: "null", extension: "json", open: |path| NullDistribution::open(path).is_ok() },
+    Reader { name: "plan", extension: "toml", open: |path| Plan::open(path).is_ok() },
+    Reader { name: "answers", extension: "json", open: |path| Answers::open(path).is_ok() },
 ];
 
 impl Reader {
@@ -49,13 +49,13 @@ impl Reader {
         *READERS.iter().find(|reader| reader.name == name).expect("a known reader")
     }
 
-    /// Reads a file with these bytes.
+    /// Reads a file with these bytes. Returns whether the reader accepts it.
     ///
     /// # Panics
     /// If the file cannot be written, or the reader panics: that is what fuzzing looks for.
-    pub fn read(&self, bytes: &[u8]) {
+    pub fn read(&self, bytes: &[u8]) -> bool {
         let mut file = tempfile::Builder::new().suffix(&format!(".{}", self.extension)).tempfile().expect("a file");
         file.write_all(bytes).expect("a written file");
-        (self.open)(file.path());
+        (self.open)(file.path())
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`Explorer::page`] writes one HTML file with the network, some originals and this library as WebAssembly. Whoever opens it chooses an
 //! original (one of the page's, a file, the camera, the microphone), a stage and a seed, watches the synthesis, and saves the metamer.
-//! Nothing is installed, nothing leaves the machine, and with the same recipe and seed the result is the one of a notebook.
+//! Nothing is installed, nothing leaves the machine, and with the same recipe and seed the result is the one of a notebook, up to the last
+//! digits where the browser or the processor has no fused multiply-add.
 //!
 //! ```no_run
 //! use metamers::prelude::*;

@@ -37,7 +37,7 @@ const THUMBNAIL: usize = 96;
 
 /// A page that makes metamers of one network, made by [`Explorer::page`](super::Explorer::page).
 ///
-/// The file has 6 MB for words and 28 MB for images, most of it weights. It works from a disk, without a network connection.
+/// The file has about 9 MB for words and 31 MB for images, most of it weights. It works from a disk, without a network connection.
 #[must_use]
 pub struct ExplorerPage {
     network: Network,

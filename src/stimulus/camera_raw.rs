@@ -4,7 +4,7 @@
 const NEW_SUBFILE_TYPE: u16 = 254;
 /// The version of a DNG file.
 const DNG_VERSION: u16 = 50_706;
-/// Where further images are, the raw one among them (TIFF supplement 1).
+/// The tag of the positions of further images, among them the raw one (TIFF supplement 1).
 const SUB_IFDS: u16 = 330;
 
 /// Returns whether the first directory of a TIFF file is that of a raw photo.

@@ -41,7 +41,7 @@ async function main() {
   drawCurve(CONTENT.until);
   const name = moduleName();
   if (!name) {
-    throw new Error("this browser cannot run it: WebAssembly with SIMD is missing. Chrome or Edge 91, Firefox 89 and Safari 16.4 have it, and newer versions.");
+    throw new Error("this browser cannot run it: WebAssembly with SIMD, or DecompressionStream, is missing. Chrome or Edge 97, Firefox 113 and Safari 16.4 have what it needs, and newer versions.");
   }
   startWorker();
   onEvent = data => { if (data.event === "progress") showProgress(data); };
