@@ -16,6 +16,7 @@ use std::time::Instant;
 use metamers::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use readers::damage::damaged;
 use readers::{READERS, Reader};
 
 /// Inputs of each reader in .ci/run.
@@ -80,48 +81,6 @@ fn saved_run() -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-/// Damages a seed; `other` gives parts to splice in.
-fn damaged(seed: &[u8], other: &[u8], random: &mut ChaCha8Rng) -> Vec<u8> {
-    let mut bytes = seed.to_vec();
-    for _ in 0..random.random_range(1..6) {
-        if bytes.is_empty() {
-            break;
-        }
-        // Half of the time near the start, where headers are.
-        let end = if random.random() { bytes.len() } else { bytes.len().min(512) };
-        let at = random.random_range(0..end);
-        match random.random_range(0..7) {
-            0 => bytes[at] ^= 1 << random.random_range(0..8),
-            1 => bytes[at] = random.random(),
-            2 => bytes.truncate(at),
-            3 => {
-                let extreme = [0u64, 1, 0x7f, 0xff, 0x7fff_ffff, 0xffff_ffff, u64::MAX, i64::MAX as u64, 1 << 62];
-                let value = extreme[random.random_range(0..extreme.len())].to_le_bytes();
-                let width = [1, 2, 4, 8][random.random_range(0..4)];
-                for (byte, value) in bytes[at..].iter_mut().zip(&value[..width]) {
-                    *byte = *value;
-                }
-            }
-            4 => {
-                let length = random.random_range(0..=(bytes.len() - at).min(64));
-                drop(bytes.drain(at..at + length));
-            }
-            5 => {
-                let length = random.random_range(0..=(bytes.len() - at).min(64));
-                let part = bytes[at..at + length].to_vec();
-                bytes.splice(at..at, part);
-            }
-            _ if !other.is_empty() => {
-                let from = random.random_range(0..other.len());
-                let length = random.random_range(0..=(other.len() - from).min(256));
-                bytes.splice(at..at, other[from..from + length].iter().copied());
-            }
-            _ => {}
-        }
-    }
-    bytes
-}
-
 /// Runs one reader in this process; called by the test below in a child.
 fn run(reader: &Reader) {
     let inputs = std::env::var("METAMERS_FUZZ_INPUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(INPUTS);
@@ -135,7 +94,7 @@ fn run(reader: &Reader) {
             Some(seed) => seed.clone(),
             None => {
                 let (seed, other) = (random.random_range(0..seeds.len()), random.random_range(0..seeds.len()));
-                damaged(&seeds[seed], &seeds[other], &mut random)
+                damaged(&seeds[seed], &seeds[other], &mut |n| random.random_range(0..n))
             }
         };
         let start = Instant::now();

@@ -2,6 +2,8 @@
 //!
 //! A reader may refuse its input. It must not panic, overflow the stack, exhaust the memory or hang.
 
+pub mod damage;
+
 use std::io::Write;
 use std::path::Path;
 use std::sync::LazyLock;

@@ -61,7 +61,8 @@ pub async fn receive(
     parse(raw).map_err(ReceiveError::Json)
 }
 
-fn parse(raw: RawMessage) -> serde_json::Result<JupyterMessage> {
+/// Parses a message whose frames hold any bytes.
+pub fn parse(raw: RawMessage) -> serde_json::Result<JupyterMessage> {
     let header: jupyter_protocol::Header = serde_json::from_slice(&raw.jparts[0])?;
     let mut content: Value = serde_json::from_slice(&raw.jparts[3])?;
     fill_defaults(&header.msg_type, &mut content);
@@ -105,7 +106,12 @@ fn fill_defaults(kind: &str, content: &mut Value) {
 }
 
 #[cfg(test)]
+#[path = "../../fuzz/src/damage.rs"]
+mod damage;
+
+#[cfg(test)]
 mod tests {
+    use super::damage::damaged;
     use super::*;
     use jupyter_protocol::HistoryRequest;
 
@@ -129,6 +135,70 @@ mod tests {
             panic!("a cell");
         };
         assert!(request.store_history && request.stop_on_error && !request.silent);
+    }
+
+    /// The frames of messages, one a request.
+    fn requests() -> Vec<Vec<Vec<u8>>> {
+        let contents = [
+            ("kernel_info_request", json!({})),
+            ("execute_request", json!({ "code": "1 + 1", "silent": false, "user_expressions": { "a": "b" } })),
+            ("complete_request", json!({ "code": "pri", "cursor_pos": 3 })),
+            ("inspect_request", json!({ "code": "println", "cursor_pos": 7, "detail_level": 1 })),
+            ("history_request", json!({ "hist_access_type": "range", "session": 0, "start": 1, "stop": 9 })),
+            ("is_complete_request", json!({ "code": "fn main() {" })),
+            (
+                "comm_open",
+                json!({ "comm_id": "c", "target_name": "jupyter.widget", "data": { "state": { "value": 3 } } }),
+            ),
+            ("comm_msg", json!({ "comm_id": "c", "data": { "method": "update", "state": { "value": 4 } } })),
+            ("shutdown_request", json!({ "restart": true })),
+            ("input_reply", json!({ "value": "yes", "status": "ok" })),
+        ];
+        let frames = |(kind, content): (&str, Value)| {
+            let header = json!({ "msg_id": "1", "username": "", "session": "s", "date": "2026-01-01T00:00:00Z", "msg_type": kind, "version": "5.4" });
+            let parts = [header, json!({}), json!({}), content];
+            let mut frames = vec![b"identity".to_vec(), DELIMITER.to_vec(), Vec::new()];
+            frames.extend(parts.iter().map(|part| serde_json::to_vec(part).unwrap()));
+            frames.push(vec![0; 16]);
+            frames
+        };
+        contents.into_iter().map(frames).collect()
+    }
+
+    fn read_unsigned(frames: &[Vec<u8>]) -> bool {
+        let frames: Vec<_> = frames.iter().map(|frame| frame.clone().into()).collect();
+        let Ok(message) = zeromq::ZmqMessage::try_from(frames) else { return false };
+        RawMessage::from_multipart(message, &None).is_ok_and(|raw| parse(raw).is_ok())
+    }
+
+    #[test]
+    fn damaged_messages_end_nothing() {
+        let requests = requests();
+        assert!(requests.iter().all(|frames| read_unsigned(frames)), "undamaged ones are accepted");
+        let mut state = 7u64;
+        // xorshift64*, so that the inputs are the same on every machine.
+        let mut below = |n: usize| {
+            state ^= state >> 12;
+            state ^= state << 25;
+            state ^= state >> 27;
+            (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % n
+        };
+        let mut accepted = 0;
+        for _ in 0..20_000 {
+            let mut frames = requests[below(requests.len())].clone();
+            match below(8) {
+                0 => drop(frames.remove(below(frames.len()))),
+                1 => frames.insert(below(frames.len()), DELIMITER.to_vec()),
+                _ => {
+                    let (at, other) = (below(frames.len()), below(requests.len()));
+                    let part = requests[other][below(requests[other].len())].clone();
+                    frames[at] = damaged(&frames[at], &part, &mut below);
+                }
+            }
+            accepted += usize::from(read_unsigned(&frames));
+        }
+        // Damage to an identity, a buffer or the content of a request leaves a message.
+        assert!((1_000..19_000).contains(&accepted), "{accepted} of 20,000 are messages");
     }
 
     #[test]
