@@ -28,10 +28,20 @@ if ! has_chromium && [ -n "$required" ] && command -v apt-get > /dev/null; then
     { $root apt-get -qq update && $root apt-get -qq install -y --no-install-recommends chromium > /dev/null; } || true
 fi
 has_chromium || cannot "Chromium is not installed; install it (Debian: sudo apt install chromium)"
+# Sets up Firefox, with which some tests run too; without it they say that they skip this part.
+install_firefox() {
+    command -v firefox-esr firefox > /dev/null && return
+    if [ -n "$required" ] && command -v apt-get > /dev/null; then
+        echo "browser test: installing Firefox"
+        root=$([ "$(id -u)" = 0 ] || echo "sudo -n")
+        $root apt-get -qq install -y --no-install-recommends firefox-esr > /dev/null || true
+    fi
+}
 venv=target/browser-venv
-if ! "$venv/bin/python" -c 'import playwright' 2> /dev/null; then
+if ! cmp -s scripts/browser-requirements.txt "$venv/requirements.txt"; then
     python3 -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r scripts/browser-requirements.txt ||
         cannot "Playwright cannot be installed; check the network connection"
+    cp scripts/browser-requirements.txt "$venv/requirements.txt"
 fi
 python=$venv/bin/python

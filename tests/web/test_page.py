@@ -1,4 +1,4 @@
-"""Tests the pages that make metamers in a browser, opened from a file without a network. Started by tests/web/run.
+"""Tests the pages that make metamers in Chromium and Firefox, opened from files without a network. Started by tests/web/run.
 
 Screenshots go to target/web-screenshots, or with --keep to tests/web/screenshots.
 """
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -115,7 +115,7 @@ def check_reproduction(file: Path) -> None:
         assert apart and float(apart[1]) <= MAX_PIXEL_DRIFT, done.stdout
 
 
-def test_image(browser: Browser) -> None:
+def test_image(browser: Browser, prefix: str = "") -> None:
     start = time.monotonic()
     visitor = Visitor(browser, PAGES / "images.html", **DESKTOP)
     loaded = time.monotonic()
@@ -134,12 +134,12 @@ def test_image(browser: Browser) -> None:
     caption = visitor.wait_for_result()
     matched = time.monotonic()
     print(
-        f"images: loaded in {loaded - start:.1f} s, first picture {moving - start:.1f} s, "
+        f"{prefix}images: loaded in {loaded - start:.1f} s, first picture {moving - start:.1f} s, "
         f"20 dB {matched - start:.1f} s after opening; longest task {page.evaluate('window.longest'):.0f} ms"
     )
     assert snr_db(caption) >= TARGET_DB, caption
     expect(page.locator("#verdict")).to_contain_text("well matched")
-    visitor.screenshot("images-desktop")
+    visitor.screenshot(f"{prefix}images-desktop")
     check_reproduction(visitor.save("Save as .metamer", PAGES))
     picture = visitor.save("Save as PNG", PAGES)
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -148,7 +148,7 @@ def test_image(browser: Browser) -> None:
     visitor.make()
     visitor.wait_for_result()
     expect(page.locator("#gallery figure")).to_have_count(2)
-    visitor.screenshot("images-gallery")
+    visitor.screenshot(f"{prefix}images-gallery")
     visitor.close()
 
 
@@ -236,6 +236,26 @@ def test_words(browser: Browser) -> None:
     visitor.close()
 
 
+def test_firefox(playwright: Playwright) -> bool:
+    """Makes, pauses, saves and reproduces a metamer in Firefox, and one of a word. Returns false without Firefox."""
+    program = next((path for name in ("firefox-esr", "firefox") if (path := shutil.which(name))), None)
+    if program is None:
+        print("test_firefox skipped: Firefox is not installed (Debian: sudo apt install firefox-esr)")
+        return False
+    # Playwright's own protocol needs its own build of Firefox; this channel speaks WebDriver BiDi.
+    browser = playwright.firefox.launch(executable_path=program, channel="moz-firefox")
+    test_image(browser, "firefox-")
+    visitor = Visitor(browser, PAGES / "words.html", **DESKTOP)
+    visitor.page.locator("#until").fill("6")
+    visitor.choose_stage("relu0")
+    visitor.make()
+    assert snr_db(visitor.wait_for_result()) >= 6.0
+    visitor.screenshot("firefox-words")
+    visitor.close()
+    browser.close()
+    return True
+
+
 def main() -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     chromium = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
@@ -245,7 +265,9 @@ def main() -> None:
             print(test.__name__, flush=True)
             test(browser)
         browser.close()
-    print("4 passed, 0 failed")
+        print("test_firefox", flush=True)
+        passed = 5 if test_firefox(playwright) else 4
+    print(f"{passed} passed, 0 failed")
 
 
 if __name__ == "__main__":
