@@ -19,10 +19,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="cargo lab --export")
     parser.add_argument("notebooks", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, help="a folder; or, for one notebook, a file with the extension .html")
+    parser.add_argument("--live", action="store_true", help='cells with the tag "live" make their metamers anew')
     arguments = parser.parse_args()
     pages = page_paths(arguments.notebooks, arguments.out)
     for notebook, target in pages.items():
-        export(notebook, target, pages)
+        export(notebook, target, pages, is_live=arguments.live)
     return 0
 
 
@@ -46,7 +47,7 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def export(notebook: Path, target: Path, pages: Mapping[Path, Path]) -> None:
+def export(notebook: Path, target: Path, pages: Mapping[Path, Path], *, is_live: bool = False) -> None:
     """Exports one notebook to the page `target`; `pages` maps every exported notebook to its page."""
     # Imported here, so that a failure or Ctrl-C while they load is reported like any other.
     import valid_notebook
@@ -55,7 +56,7 @@ def export(notebook: Path, target: Path, pages: Mapping[Path, Path]) -> None:
 
     content = valid_notebook.read(notebook)
     try:
-        page = render(content, notebook, target, pages)
+        page = render(content, notebook, target, pages, is_live=is_live)
     except LabError as error:
         raise LabError(f"{notebook}: {error}") from None
     except Exception as error:
@@ -66,7 +67,7 @@ def export(notebook: Path, target: Path, pages: Mapping[Path, Path]) -> None:
     except OSError as error:
         raise LabError(f"{target} cannot be written ({reason(error)})") from None
     if page.left_out:
-        print(f"note: {notebook}: left out {page.left_out}; pages run no scripts", file=sys.stderr)
+        print(f"note: {notebook}: left out {page.left_out}; pages run no scripts of notebooks", file=sys.stderr)
     print(f"{target}: {len(page.html.encode()) / 1e6:.1f} MB", flush=True)
 
 

@@ -56,6 +56,12 @@ impl MimeBundle {
         self
     }
 
+    /// Adds metadata of the whole output under a key other than a MIME type, for programs that read notebooks.
+    pub(crate) fn annotated(mut self, key: &str, value: Value) -> Self {
+        self.metadata.insert(key.into(), value);
+        self
+    }
+
     /// The data by MIME type: text verbatim, binary formats in base64. `text/plain` is always present.
     #[must_use]
     pub fn data(&self) -> &BTreeMap<String, String> {

@@ -15,15 +15,17 @@ use crate::synthesis::Recipe;
 use crate::{Error, Result, zoo};
 
 const PAGE: &str = include_str!("page/page.html");
+const PANEL: &str = include_str!("page/panel.html");
 const STYLE: &str = include_str!("page/page.css");
 const WORKER: &str = include_str!("page/worker.js");
 const SCRIPT: &str = concat!(
-    "\n\"use strict\";\n",
+    "\n\"use strict\";\nconst ROOT = document;\n",
     include_str!("page/engine.js"),
     include_str!("page/stimulus.js"),
     include_str!("page/curve.js"),
     include_str!("page/synthesis.js"),
     include_str!("page/explorer.js"),
+    include_str!("page/page.js"),
 );
 
 /// The originals of a page for images.
@@ -208,6 +210,7 @@ impl ExplorerPage {
         let parts = [
             ("title", escape(&self.title)),
             ("style", STYLE.into()),
+            ("panel", PANEL.into()),
             ("files", embedded),
             ("worker", WORKER.into()),
             ("content", json.replace('<', "\\u003c")),

@@ -20,6 +20,7 @@ mod checkpoint;
 mod history;
 mod metamer;
 mod optimizer;
+mod output_metadata;
 mod plot;
 mod problem;
 mod progress;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::history::Point;
 use super::metamer::Metamer;
+use super::output_metadata::annotated;
 use super::progress::Progress;
 use super::provenance::Provenance;
 use super::run::Run;
@@ -227,9 +228,9 @@ impl Show for Metamer {
                 let player =
                     |name: &str, sound: &Sound| Player::new(name, sound.sample_rate(), sound.values().to_vec());
                 let players = Players::shared([player("original", original), player("metamer", metamer)]);
-                vec![players.bundle(), figure.row(panels).row([snr]).bundle(text)]
+                vec![players.bundle(), annotated(figure.row(panels).row([snr]).bundle(text), self)]
             }
-            _ => vec![figure.row(panels.into_iter().chain([snr])).bundle(text)],
+            _ => vec![annotated(figure.row(panels.into_iter().chain([snr])).bundle(text), self)],
         }
     }
 }

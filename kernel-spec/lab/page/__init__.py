@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bs4 import BeautifulSoup
 
+from . import live
 from .content import make_accessible, resolve_links
 from .embedding import embed_resources
 from .exporter import PageExporter
@@ -28,8 +29,14 @@ class Page(NamedTuple):
     left_out: str
 
 
-def render(notebook: NotebookNode, path: Path, target: Path, pages: Mapping[Path, Path]) -> Page:
-    """Renders the notebook at `path` as the page `target`; `pages` maps every exported notebook to its page."""
+def render(
+    notebook: NotebookNode, path: Path, target: Path, pages: Mapping[Path, Path], *, is_live: bool = False
+) -> Page:
+    """Renders the notebook at `path` as the page `target`; `pages` maps every exported notebook to its page.
+
+    On a live page, the marked cells make their metamers anew.
+    """
+    cells = live.prepare(notebook) if is_live else None
     exporter = PageExporter()
     # A file name need not be valid UTF-8.
     name = path.stem.encode("utf-8", "replace").decode()
@@ -41,5 +48,10 @@ def render(notebook: NotebookNode, path: Path, target: Path, pages: Mapping[Path
     embed_resources(page, path.parent)
     resolve_links(page, path.parent, target, pages)
     make_accessible(page)
-    protect(page)
-    return Page(str(page), exporter.left_out())
+    if cells is None:
+        protect(page)
+        return Page(str(page), exporter.left_out())
+    live.offer(page)
+    protect(page, live.digest())
+    # Not through the parser, which would take long for the module and the network.
+    return Page(live.fill(str(page), cells), exporter.left_out())

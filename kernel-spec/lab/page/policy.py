@@ -17,9 +17,12 @@ SANDBOX = "allow-scripts allow-downloads"
 PROGRAMS = ("", "module", "text/javascript", "application/javascript")
 
 
-def protect(page: BeautifulSoup) -> None:
-    """Sandboxes the frames and sets the policy: only scripts of frames run, and nothing is loaded or sent."""
-    scripts = []
+def protect(page: BeautifulSoup, live: str | None = None) -> None:
+    """Sandboxes the frames and sets the policy: only scripts of frames run, and nothing is loaded or sent.
+
+    `live` is the SHA-256 of the script of a page that makes metamers: it may run too, with a worker and WebAssembly.
+    """
+    scripts = [f"'sha256-{live}'", "'wasm-unsafe-eval'"] if live else []
     for frame in page.find_all("iframe"):
         frame["sandbox"] = SANDBOX
         scripts += [f"'sha256-{digest}'" for digest in script_digests(frame.get("srcdoc", ""))]
@@ -30,6 +33,7 @@ def protect(page: BeautifulSoup) -> None:
         "font-src": "data:",
         "style-src": "'unsafe-inline'",
         "script-src": " ".join(dict.fromkeys(scripts)) or "'none'",
+        "worker-src": "blob:" if live else "'none'",
         "frame-src": "'none'",
         "base-uri": "'none'",
         "form-action": "'none'",

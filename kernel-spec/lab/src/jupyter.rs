@@ -57,15 +57,27 @@ pub fn run(project: &Project, options: &RunOptions) -> Result<ExitCode> {
     bail!("cannot run the notebooks: {}", runner.exec())
 }
 
+/// Pages that only show, or whose marked cells make their metamers anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// The page shows what is in the notebook.
+    Still,
+    /// The page holds the network, and cells with the tag `live` make their metamers in the browser.
+    Live,
+}
+
 /// Exports notebooks as web pages: beside them, into the directory `out`, or, for one notebook, to the file `out`; returns only on
 /// failure.
-pub fn export(project: &Project, notebooks: &[PathBuf], out: Option<&Path>) -> Result<ExitCode> {
+pub fn export(project: &Project, notebooks: &[PathBuf], out: Option<&Path>, liveness: Liveness) -> Result<ExitCode> {
     let notebooks = resolve_notebooks(notebooks)?;
     project.install_packages()?;
     let mut exporter = project.python();
     exporter.arg(project.root.join("kernel-spec/lab/export_notebook.py")).args(notebooks);
     if let Some(out) = out {
         exporter.arg("--out").arg(out);
+    }
+    if liveness == Liveness::Live {
+        exporter.arg("--live");
     }
     project.mark_in_use()?;
     bail!("cannot export the notebooks: {}", exporter.exec())

@@ -13,7 +13,7 @@ mod rust_src;
 mod status;
 
 pub use cargo_env::is_set_by_cargo_run;
-pub use jupyter::{RunOptions, export, lab, run, sizes, strip};
+pub use jupyter::{Liveness, RunOptions, export, lab, run, sizes, strip};
 pub use kernel_spec::KernelSpecLocation;
 pub use notebook_paths::copy_notebooks;
 pub use project::Project;
@@ -58,6 +58,10 @@ pub enum Command {
         /// Export as HTML, with images, their descriptions and audio players. The only format.
         #[arg(long, required = true)]
         html: bool,
+        /// Cells with the tag "live" that show a metamer get a button that makes it anew in the browser. The page holds the network
+        /// (31 MB for images, 9 MB for words).
+        #[arg(long)]
+        live: bool,
         /// Directory for the pages, or, for one notebook, an .html file. Default: beside the notebooks.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
@@ -122,7 +126,10 @@ impl Command {
                 let RunArgs { notebooks, out, timeout, keep, inplace: _ } = arguments;
                 return run(project, &RunOptions { notebooks, out, timeout, keep });
             }
-            Command::Export { notebooks, out, html: _ } => return export(project, &notebooks, out.as_deref()),
+            Command::Export { notebooks, out, live, html: _ } => {
+                let liveness = if live { Liveness::Live } else { Liveness::Still };
+                return export(project, &notebooks, out.as_deref(), liveness);
+            }
             Command::Notebooks { dir } => {
                 let count = copy_notebooks(project, &dir)?;
                 println!("Copied {count} notebooks to {}", dir.display());

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{ArgGroup, Parser};
-use metamers_lab::{KernelSpecLocation, Project, RunOptions, print_status};
+use metamers_lab::{KernelSpecLocation, Liveness, Project, RunOptions, print_status};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,6 +29,10 @@ struct Cli {
     /// With --export: export as HTML, the only format.
     #[arg(long, requires = "export")]
     html: bool,
+    /// With --export: cells with the tag "live" that show a metamer get a button that makes it anew in the browser, with other seeds, stages
+    /// or photos if wanted. The page holds the network (31 MB for images, 9 MB for words).
+    #[arg(long, requires = "export")]
+    live: bool,
     /// With --run, save executed copies in this directory, and leave the notebooks unchanged; with --export, save the pages there, or
     /// the page of one notebook in this .html file.
     #[arg(long, requires = "writes_files", value_name = "DIR")]
@@ -75,7 +79,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     let project = Project::find()?;
     if !cli.export.is_empty() {
-        return metamers_lab::export(&project, &cli.export, cli.out.as_deref());
+        return metamers_lab::export(&project, &cli.export, cli.out.as_deref(), liveness(cli.live));
     }
     if !cli.strip.is_empty() {
         return metamers_lab::strip(&project, &cli.strip);
@@ -102,6 +106,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
     }
     let Cli { run: notebooks, out, timeout, keep, .. } = cli;
     metamers_lab::run(&project, &RunOptions { notebooks, out, timeout, keep })
+}
+
+fn liveness(live: bool) -> Liveness {
+    if live { Liveness::Live } else { Liveness::Still }
 }
 
 /// Removes the environment variables that `cargo run` sets, because they would make cargo rebuild crates in child processes.

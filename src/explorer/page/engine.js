@@ -1,7 +1,8 @@
 // The worker and the requests to it.
 
-const $ = id => document.getElementById(id);
-const CONTENT = JSON.parse($("content").textContent);
+// ROOT is the document, or the shadow root of a panel within another page.
+const $ = id => ROOT.getElementById(id);
+const CONTENT = JSON.parse(document.querySelector("script#content").textContent);
 
 // The bytes of a module with an instruction of relaxed SIMD: fast fused multiply-add.
 const RELAXED = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11];
@@ -18,7 +19,7 @@ const waiting = new Map();
 let worker = null, nextId = 1, onEvent = () => {};
 
 function startWorker() {
-  const url = URL.createObjectURL(new Blob([$("worker-source").textContent], { type: "text/javascript" }));
+  const url = URL.createObjectURL(new Blob([document.querySelector("script#worker-source").textContent], { type: "text/javascript" }));
   worker = new Worker(url);
   worker.onmessage = ({ data }) => {
     if (data.event) return onEvent(data);

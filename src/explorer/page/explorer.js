@@ -1,4 +1,4 @@
-// The page's start.
+// The controls and the start of the engine.
 
 function buildControls() {
   const stage = $("stage");
@@ -32,13 +32,8 @@ function buildControls() {
   }
 }
 
-async function main() {
-  $("introduction").textContent = CONTENT.introduction;
-  $("footer").textContent = CONTENT.footer;
-  buildControls();
-  const choices = buildChoices();
-  setState("empty");
-  drawCurve(CONTENT.until);
+// Starts the worker and loads the module and the network; returns what the network has.
+async function loadEngine() {
   const name = moduleName();
   if (!name) {
     throw new Error("this browser cannot run it: WebAssembly with SIMD, or DecompressionStream, is missing. Chrome or Edge 97, Firefox 113 and Safari 16.4 have what it needs, and newer versions.");
@@ -50,9 +45,5 @@ async function main() {
   setStatus("Loading the network \u2026");
   const network = await send({ load: { module: modules[name], provided: CONTENT.provided, network: CONTENT.network } });
   $("loading").hidden = true;
-  $("footer").textContent += ` Runs with ${network.instructions}.`;
-  setState("ready");
-  choices[0]?.click();
+  return network;
 }
-
-attempt(main);

@@ -122,6 +122,9 @@ async function record() {
   }
 }
 
+const choosers = new Map();
+const chooseOriginal = button => choosers.get(button)();
+
 function buildChoices() {
   const buttons = CONTENT.originals.map(({ name, file, thumbnail }) => {
     const button = document.createElement("button");
@@ -133,10 +136,11 @@ function buildChoices() {
       button.append(img);
     }
     button.append(name);
-    button.onclick = () => attempt(async () => {
+    choosers.set(button, async () => {
       await useOriginal(name, askWithFile({ do: "original", name }, file));
       press(button);
     });
+    button.onclick = () => attempt(() => chooseOriginal(button));
     return button;
   });
   const press = pressed => buttons.forEach(b => b.setAttribute("aria-pressed", String(b === pressed)));

@@ -12,7 +12,7 @@ function setState(next) {
   $("pause").disabled = next !== "running" && next !== "paused";
   $("pause").textContent = next === "paused" ? "Go on" : "Pause";
   $("finish").disabled = next !== "running" && next !== "paused";
-  for (const input of document.querySelectorAll("#controls fieldset")) input.disabled = next === "running" || next === "empty";
+  for (const input of ROOT.querySelectorAll("#controls fieldset")) input.disabled = next === "running" || next === "empty";
 }
 
 function showProblem(message) {
