@@ -1,4 +1,4 @@
-"""Tests the pages that make metamers in Chromium and Firefox, opened from files without a network. Started by tests/web/run.
+"""Tests the pages that make metamers in Chromium and Firefox, from files and without a network. Started by tests/web/run.
 
 Screenshots go to target/web-screenshots, or with --keep to tests/web/screenshots.
 """
