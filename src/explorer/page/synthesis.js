@@ -132,6 +132,8 @@ async function save(format) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([reply.parts[0]]));
   link.download = `${made.original} ${made.stage} seed ${made.seed}.${reply.extension}`.replace(/[^\w .-]/g, "_");
+  document.body.append(link);
   link.click();
+  link.remove();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
