@@ -15,6 +15,9 @@ function moduleName() {
   return WebAssembly.validate(new Uint8Array(FIXED)) ? "fixed" : null;
 }
 
+// Ends the current task, so that the browser can draw and respond in between.
+const nextTask = () => new Promise(resolve => setTimeout(resolve, 0));
+
 const waiting = new Map();
 let worker = null, nextId = 1, onEvent = () => {};
 
@@ -50,6 +53,6 @@ async function sendFiles(names, onProgress) {
     worker.postMessage({ file: chunk.dataset.file, gzip: chunk.dataset.gzip === "yes", chunk: chunk.textContent });
     chunk.remove();
     onProgress((i + 1) / chunks.length);
-    await new Promise(resolve => setTimeout(resolve, 0));
+    await nextTask();
   }
 }

@@ -39,6 +39,7 @@ async function loadEngine() {
     throw new Error("this browser cannot run it: WebAssembly with SIMD, or DecompressionStream, is missing. Chrome or Edge 97, Firefox 113 and Safari 16.4 have what it needs, and newer versions.");
   }
   startWorker();
+  await nextTask();
   onEvent = data => { if (data.event === "progress") showProgress(data); };
   const modules = { relaxed: "module-relaxed", fixed: "module-fixed" };
   await sendFiles([modules[name], ...CONTENT.provided, ...CONTENT.originals.map(o => o.file)], done => { $("loading").value = done; });

@@ -4,9 +4,12 @@ async function main() {
   $("introduction").textContent = CONTENT.introduction;
   $("footer").textContent = CONTENT.footer;
   buildControls();
-  const choices = buildChoices();
   setState("empty");
+  await nextTask();
+  const choices = buildChoices();
+  await nextTask();
   drawCurve(CONTENT.until);
+  await nextTask();
   const network = await loadEngine();
   $("footer").textContent += ` Runs with ${network.instructions}.`;
   setState("ready");

@@ -103,7 +103,9 @@ async function finish(ended) {
   const verdict = result.verdict.Ok;
   $("verdict").textContent = verdict ? `${verdict.symbol} ${verdict.outcome}, ${match}: ${verdict.reason}.` : `${match}; no verdict: ${result.verdict.Err}.`;
   $("result").hidden = false;
+  await nextTask();
   drawCurve(made.until);
+  await nextTask();
   addToGallery({ ...made, snr, picture, size: result.picture, sound: result.parts[1], match });
   setState("ready");
   setStatus(`Done: ${points.length} gradient evaluations in ${made.seconds.toFixed(1)} s${ended ? `; ${ended}` : ""}.`);
