@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor, Var};
 
 use super::recipe::{Loss, Recipe};
 use super::stage_loss::{StageLoss, range_penalty};
-use crate::engine::{Compiled, Evaluated};
+use crate::engine::{Compiled, Evaluated, Isa};
 use crate::network::Network;
 use crate::ops::{Relu, values, vjp};
 use crate::stimulus::Stimulus;
@@ -48,6 +48,8 @@ impl Problem {
         layer_by_layer: bool,
     ) -> Result<Self> {
         network.check_unchanged(stage)?;
+        // The optimizer's own products use it too.
+        Isa::selected()?;
         // candle's autograd keeps a module's forward pass for its backward pass and reports its errors; the compiled engine does neither.
         let evaluator = match layer_by_layer || !network.modules(stage)?.is_empty() {
             false => Evaluator::Compiled(Compiled::new(network, stage)?),

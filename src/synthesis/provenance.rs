@@ -53,7 +53,7 @@ impl Provenance {
             metamers: env!("CARGO_PKG_VERSION").into(),
             candle: CANDLE_VERSION.into(),
             device: format!("CPU, {} {}", operating_system(), std::env::consts::ARCH),
-            instructions: Isa::best().to_string(),
+            instructions: Isa::describe_selected(),
         }
     }
 
