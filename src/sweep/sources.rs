@@ -1,7 +1,7 @@
 //! The networks, stimuli and null distributions of a sweep, in memory or loaded on demand.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::manifest::StimulusEntry;
@@ -204,7 +204,11 @@ fn expand_pattern(pattern: &str, base: &Path) -> Result<Vec<String>> {
     let prefix = glob::Pattern::escape(&base.to_string_lossy());
     let local = if Path::new(pattern).is_absolute() { pattern.into() } else { Path::new(&prefix).join(pattern) };
     let files = glob::glob(&local.to_string_lossy()).map_err(invalid)?;
-    let relative = |path: PathBuf| path.strip_prefix(base).unwrap_or(&path).to_string_lossy().into_owned();
+    let relative = |path: PathBuf| {
+        let relative = path.strip_prefix(base).unwrap_or(&path).to_string_lossy().into_owned();
+        // The same names on every system, so that a sweep can be continued on another one.
+        relative.replace(MAIN_SEPARATOR, "/")
+    };
     let mut found: Vec<String> = files.flatten().map(relative).filter(|name| is_stimulus(name)).collect();
     if found.is_empty() {
         found = assets::matching(&glob::Pattern::new(pattern).map_err(invalid)?);

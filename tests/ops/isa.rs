@@ -54,7 +54,8 @@ fn each_instruction_set_of_the_processor_can_be_forced() {
     for isa in Isa::available() {
         let (name, net) = (isa.name(), network());
         let expected = gradient(&Compiled::with_isa(&net, "conv", isa).unwrap());
-        let expected = format!("Compiled(one convolution up to conv, {isa:?}); {isa} (METAMERS_ISA={name}); {expected}");
+        let expected =
+            format!("Compiled(one convolution up to conv, {isa:?}); {isa} (METAMERS_ISA={name}); {expected}");
         assert_eq!(child_with(name), expected);
     }
 }

@@ -177,7 +177,8 @@ impl Isa {
             return Ok(isa);
         }
         let names: Vec<&str> = available.iter().map(Self::name).collect();
-        let reason = format!("this processor lacks it; {ISA_VAR} can be {}, or unset for the fastest", names.join(" or "));
+        let reason =
+            format!("this processor lacks it; {ISA_VAR} can be {}, or unset for the fastest", names.join(" or "));
         Err(Error::invalid(format!("instruction set \"{name}\""), reason))
     }
 
