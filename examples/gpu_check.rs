@@ -87,7 +87,8 @@ impl Check {
             groups,
             ..Default::default()
         };
-        let conv = |shape: &[usize], config| Conv2d::new(&(numbers(shape)? * 0.3)?, Some(&numbers(&shape[..1])?), config);
+        let conv =
+            |shape: &[usize], config| Conv2d::new(&(numbers(shape)? * 0.3)?, Some(&numbers(&shape[..1])?), config);
         self.operation("convolution 3x3", &conv(&[16, 8, 3, 3], config(1, 1, 1))?, image)?;
         self.operation("convolution 7x7, stride 2", &conv(&[16, 8, 7, 7], config(2, 3, 1))?, image)?;
         self.operation("convolution 1x1", &conv(&[16, 8, 1, 1], config(1, 0, 1))?, image)?;
@@ -115,7 +116,8 @@ impl Check {
                 [plan.clone().quiet().start()?, plan.clone().quiet().on(&self.device).start()?];
             cpu.step(1)?;
             on_device.step(1)?;
-            let tensor = |run: &Run| Tensor::from_slice(run.gradient_values(), run.gradient_values().len(), &Device::Cpu);
+            let tensor =
+                |run: &Run| Tensor::from_slice(run.gradient_values(), run.gradient_values().len(), &Device::Cpu);
             let losses = [&on_device, &cpu].map(|run| run.history()[0].loss);
             let loss = ((losses[0] - losses[1]) / losses[1]).abs();
             self.report(&format!("{plan:?}"), [loss, relative_error(&tensor(&on_device)?, &tensor(&cpu)?)?]);

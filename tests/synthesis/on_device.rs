@@ -3,7 +3,9 @@
 
 use crate::common::relative;
 use metamers::network::{Builder, Input, Layer};
-use metamers::ops::{AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu, Window};
+use metamers::ops::{
+    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu, Window,
+};
 use metamers::prelude::{recipes::*, *};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -20,7 +22,8 @@ fn device() -> Device {
 fn every_layer() -> Network {
     let mut random = ChaCha8Rng::seed_from_u64(4);
     let mut tensor = |shape: &[usize]| (crate::common::random_tensor(shape, &mut random) * 0.4).unwrap();
-    let config = |stride, groups| Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), groups, ..Default::default() };
+    let config =
+        |stride, groups| Conv2dConfig { stride: [stride; 2], padding: Padding::all(1), groups, ..Default::default() };
     let mut b = Builder::new("every layer", Input::Image { shape: [3, 23, 19], resize: 23 });
     let x = b.layer(ChannelAffine::new(&[2.0, 1.5, 3.0], &[-0.5, 0.1, -1.0]).unwrap(), &[b.input()]).unwrap();
     let x = b.conv2d(x, Conv2d::new(&tensor(&[8, 3, 3, 3]), Some(&tensor(&[8])), config(1, 1)).unwrap()).unwrap();
@@ -43,7 +46,8 @@ fn every_layer() -> Network {
 
 /// The relative differences of the first gradient, and of the pixels after three steps, on the device and compiled.
 fn differences(plan: &Synthesis) -> [f64; 2] {
-    let [mut compiled, mut on_device] = [plan.clone(), plan.clone().on(&device())].map(|plan| plan.quiet().start().unwrap());
+    let [mut compiled, mut on_device] =
+        [plan.clone(), plan.clone().on(&device())].map(|plan| plan.quiet().start().unwrap());
     compiled.step(1).unwrap();
     on_device.step(1).unwrap();
     let gradient = relative(on_device.gradient_values(), compiled.gradient_values());
@@ -61,7 +65,12 @@ fn gradients_and_steps_on_a_device_are_those_of_the_compiled_network() {
         for recipe in Recipe::presets() {
             let plan = Synthesis::new(&net, &stage.name, image.clone()).unwrap().recipe(recipe.clone()).seed(3);
             let [gradient, pixels] = differences(&plan);
-            assert!(gradient < 1e-4 && pixels < 1e-4, "{}, {}: off by {gradient} and {pixels}", stage.name, recipe.name);
+            assert!(
+                gradient < 1e-4 && pixels < 1e-4,
+                "{}, {}: off by {gradient} and {pixels}",
+                stage.name,
+                recipe.name
+            );
         }
     }
 }
@@ -108,7 +117,8 @@ fn a_run_on_a_device_is_saved_and_continues_there() {
 #[test]
 fn a_null_distribution_on_a_device_is_that_of_the_cpu() {
     let net = every_layer();
-    let image = |seed| Image::noise(19, 23, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().with_name(format!("{seed}"));
+    let image =
+        |seed| Image::noise(19, 23, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().with_name(format!("{seed}"));
     let builder = NullDistribution::builder(&net).stimuli((0..6).map(image)).unwrap();
     let [cpu, on_device] = [builder.clone(), builder.on(&device())].map(|builder| builder.build().unwrap());
     for stage in net.stages() {
@@ -118,4 +128,19 @@ fn a_null_distribution_on_a_device_is_that_of_the_cpu() {
             assert!((a - b).abs() < 1e-5, "{}: {a} and {b}", stage.name);
         }
     }
+}
+
+#[test]
+fn a_sweep_on_a_device_is_that_of_single_runs() {
+    let net = every_layer();
+    let image = Image::noise(19, 23, Noise::Uniform { low: 0.1, high: 0.9 }, 3).unwrap().with_name("noise");
+    let sweep = Sweep::new(&net).images([&image]).stages(["pools"]).seeds([5]).evaluations(12).quiet().on(&device());
+    let results = sweep.run().unwrap();
+    let metamer = results.metamer(0).unwrap();
+    let plan = Synthesis::new(&net, "pools", &image).unwrap().seed(5).quiet().on(&device());
+    let mut run = plan.start().unwrap();
+    run.advance(Stop::evaluations(12)).unwrap();
+    assert_eq!(metamer.provenance().device, run.finish().unwrap().provenance().device);
+    let expected = run.finish().unwrap();
+    assert!(relative(metamer.stimulus().values(), expected.stimulus().values()) < 1e-3);
 }
