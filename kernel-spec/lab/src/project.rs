@@ -279,6 +279,8 @@ mod tests {
         let error = project.install_packages().unwrap_err().to_string();
         assert!(error.contains("is running in .venv"), "{error}");
         assert!(!project.venv().exists());
+        // An open file cannot be removed on Windows.
+        drop(in_use);
         fs::remove_dir_all(root).unwrap();
     }
 
