@@ -1,6 +1,6 @@
 //! Interruption of long operations.
 //!
-//! A notebook's interrupt, or Ctrl-C, reaches the process as SIGINT. While a [`Listening`] exists, signals are counted, and the
+//! A notebook's interrupt, or Ctrl-C, reaches the process as SIGINT, on Windows also as an event. While a [`Listening`] exists, signals are counted, and the
 //! operation checks between two steps whether the count has grown. In a script a second signal during the same step ends the
 //! process; in a notebook the kernel ends the process, because it can report that.
 
@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::display::Live;
 use crate::display::live::{start_listening, stop_listening};
+use crate::platform::watch_interrupts;
 
 struct Interrupts {
     /// Set by the signal handler, cleared by the first reader.
@@ -32,24 +33,10 @@ fn interrupts() -> &'static Interrupts {
     static INTERRUPTS: OnceLock<Interrupts> = OnceLock::new();
     INTERRUPTS.get_or_init(|| {
         let signalled = Arc::default();
-        install(&signalled);
+        watch_interrupts(&signalled, !Live::is_on());
         Interrupts { signalled, count: AtomicUsize::new(0), listeners: AtomicUsize::new(0) }
     })
 }
-
-#[cfg(unix)]
-fn install(signalled: &Arc<AtomicBool>) {
-    use signal_hook::consts::SIGINT;
-    use signal_hook::flag::{register, register_conditional_shutdown};
-    // Registered first, so that it runs first and sees an earlier signal that is still pending.
-    if !Live::is_on() {
-        let _ = register_conditional_shutdown(SIGINT, 130, Arc::clone(signalled));
-    }
-    let _ = register(SIGINT, Arc::clone(signalled));
-}
-
-#[cfg(not(unix))]
-fn install(_: &Arc<AtomicBool>) {}
 
 /// A guard that counts interrupts during a long operation, which calls [`Listening::interrupted`] between its steps.
 pub(crate) struct Listening {

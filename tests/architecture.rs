@@ -293,6 +293,37 @@ fn folders_refer_only_to_the_folders_in_their_row() {
     assert!(problems.is_empty(), "src/ and the table of CONTRIBUTING.md differ:\n{}", problems.join("\n"));
 }
 
+/// The first code outside a folder `platform` that is for one operating system; unit tests, at the end of a file, do not count.
+fn code_for_one_system(path: &str, text: &str) -> Option<&'static str> {
+    const MARKS: [&str; 4] = ["(unix", "(windows", "target_os", "std::os::"];
+    let code = strip_comments_and_literals(text);
+    let code = ["#[cfg(test)]", "#[cfg(all(test"]
+        .iter()
+        .filter_map(|tests| code.split(tests).next())
+        .min_by_key(|c| c.len())?;
+    let is_exempt = path.split('/').any(|part| part == "platform");
+    MARKS.into_iter().find(|mark| !is_exempt && code.contains(mark))
+}
+
+#[test]
+fn code_for_one_operating_system_is_in_a_folder_named_platform() {
+    for folder in ["src", "kernel-spec/src", "kernel-spec/lab/src"] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let mut sources = vec![];
+        read_sources(&root, &root, &mut sources);
+        assert!(sources.iter().any(|(path, _)| path.starts_with("platform/")), "{folder} has no folder platform");
+        for (path, text) in &sources {
+            assert_eq!(code_for_one_system(path, text), None, "{folder}/{path}");
+        }
+    }
+    assert_eq!(code_for_one_system("a/b.rs", "#[cfg(unix)]\nfn f() {}"), Some("(unix"));
+    assert_eq!(code_for_one_system("a/b.rs", "use std::os::fd::OwnedFd; #[cfg(test)] mod tests {}"), Some("std::os::"));
+    assert_eq!(
+        code_for_one_system("a/b.rs", "// cfg(unix)\n#[cfg(all(test, unix))] mod tests { use std::os::unix; }"),
+        None
+    );
+}
+
 const PLANTED_TABLE: &str = "\
 Text before.
 

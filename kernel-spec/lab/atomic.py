@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import stat
 from pathlib import Path
+
+try:
+    import fcntl
+except ModuleNotFoundError:
+    # Windows, where an open file can neither be renamed nor removed: there it needs no lock.
+    fcntl = None
 
 # Temporary files of the library and of these programs.
 PREFIX = ".metamers-"
@@ -34,7 +39,10 @@ def write_atomic(path: str | Path, content: str) -> None:
                 temporary.chmod(stat.S_IMODE(mode))
             file.flush()
             os.fsync(file.fileno())
-            # The lock ends when the file is closed, after it has its name.
+            if fcntl is not None:
+                # The lock ends when the file is closed, after it has its name.
+                temporary.replace(target)
+        if fcntl is None:
             temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -46,14 +54,20 @@ def create_locked(folder: Path) -> tuple[Path, int]:
     """Creates a temporary file, locked so that other processes see its writer lives; returns path and descriptor."""
     while True:
         path = folder / f"{PREFIX}{secrets.token_hex(6)}"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         # On a file system without locks, no process takes it for a stray either.
         with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(descriptor)
         # Another process may have removed it before it was locked.
         if path.exists():
             return path, descriptor
         os.close(descriptor)
+
+
+def lock(descriptor: int) -> None:
+    """Locks a file, or raises an OSError if another process has locked it."""
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def remove_strays(folder: Path) -> None:
@@ -62,9 +76,13 @@ def remove_strays(folder: Path) -> None:
         if path.is_symlink() or not path.is_file():
             continue
         with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            if fcntl is None:
+                # Fails while a writer has it open.
+                path.unlink()
+                continue
+            descriptor = os.open(path, os.O_WRONLY)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(descriptor)
                 path.unlink()
             finally:
                 os.close(descriptor)
@@ -73,7 +91,7 @@ def remove_strays(folder: Path) -> None:
 def sync_folder(folder: Path) -> None:
     """Writes a folder's entries to the disk, where the system can, so that a rename survives a power failure."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

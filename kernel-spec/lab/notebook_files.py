@@ -27,8 +27,8 @@ def read(path: str | Path) -> Notebook:
 def read_bytes(path: str | Path) -> bytes:
     """Reads a regular file; a pipe would block, and a device need not end."""
     try:
-        # Without O_NONBLOCK, opening a pipe waits for its writer.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+        # Without O_NONBLOCK, which Windows lacks, opening a pipe waits for its writer.
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise NotebookError(f"{path} is not a notebook, but a device, a pipe or a socket")
             return file.read()

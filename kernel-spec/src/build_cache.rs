@@ -4,8 +4,8 @@
 use crate::prelude::{FLUSH_LIBRARY_SOURCE, prelude_source};
 use crate::sync::lock;
 use crate::tool_cache::TOOL_CACHE_DIR;
-use crate::toolchain::CONTROL_DIR;
-use crate::{process, toolchain};
+use crate::toolchain::{CONTROL_DIR, SHIM_HOME};
+use crate::{platform, toolchain};
 use anyhow::{Context, Result};
 use metamers_lab::Project;
 use std::collections::hash_map::DefaultHasher;
@@ -143,7 +143,7 @@ impl BuildCache {
     /// Rebuilds the template, starting from the old one; `build` compiles in the directory that it is given.
     pub fn build_template(&self, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let lock_file = self.root.join("warm.lock");
-        let build_lock = File::create(&lock_file).with_context(|| format!("cannot write {}", lock_file.display()))?;
+        let build_lock = open_lock(&lock_file)?;
         if let Err(TryLockError::WouldBlock) = build_lock.try_lock() {
             eprintln!("Compiling metamers in another process, which this one waits for");
         }
@@ -179,8 +179,7 @@ impl BuildCache {
 
     /// The file lock of the template: shared while a kernel copies it, exclusive while it is replaced.
     fn template_lock(&self) -> Result<File> {
-        let path = self.root.join("template.lock");
-        File::create(&path).with_context(|| format!("cannot write {}", path.display()))
+        open_lock(&self.root.join("template.lock"))
     }
 
     /// A hash of everything the template depends on: the library's sources by name, size and time, the manifest and lock file, the compiler
@@ -229,6 +228,12 @@ fn hash_tree(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
     Ok(())
 }
 
+/// Opens a lock file, which is created if necessary and not truncated, because another process may have locked it.
+fn open_lock(path: &Path) -> Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).open(path);
+    file.with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// The lock file of a kernel directory, beside it.
 fn lock_path(kernel_dir: &Path) -> PathBuf {
     kernel_dir.with_extension("lock")
@@ -240,7 +245,7 @@ fn hold_lock(kernel_dir: &Path) -> Result<()> {
     let mut held = lock(&HELD);
     if held.is_none() {
         let path = lock_path(kernel_dir);
-        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let file = open_lock(&path)?;
         file.lock_shared().with_context(|| format!("cannot lock {}", path.display()))?;
         *held = Some(file);
     }
@@ -254,7 +259,7 @@ fn remove_if_abandoned(kernel_dir: &Path) {
     let Ok(lock_file) = File::options().write(true).open(&path) else {
         // Version 0.1 made directories without locks, named after process ids.
         let name = kernel_dir.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix(KERNEL_DIR_PREFIX));
-        if name.and_then(|pid| pid.parse().ok()).is_some_and(|pid: u32| !process::is_alive(pid)) {
+        if name.and_then(|pid| pid.parse().ok()).is_some_and(|pid: u32| !platform::is_alive(pid)) {
             let _ = fs::remove_dir_all(kernel_dir);
         }
         return;
@@ -282,15 +287,15 @@ fn copy_tree(from: &Path, to: &Path, mode: CopyMode) -> Result<()> {
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         let (name, kind) = (entry.file_name(), entry.file_type()?);
         let name = name.to_string_lossy();
+        if name == SHIM_HOME {
+            // The shims run the program of a process that has ended; each kernel creates its own.
+            continue;
+        }
         let is_mutable = MUTABLE_ENTRIES.iter().any(|part| name.contains(part));
         if kind.is_dir() {
             let is_per_package = mode == CopyMode::HardLink || PER_PACKAGE_DIRS.contains(&name.as_ref());
             let mode = if is_per_package && !is_mutable { CopyMode::HardLink } else { CopyMode::Copy };
             copy_tree(&source, &target, mode)?;
-            continue;
-        }
-        if kind.is_symlink() {
-            // The shims point to a process that has ended; each kernel creates its own.
             continue;
         }
         if mode == CopyMode::HardLink && !is_mutable && fs::hard_link(&source, &target).is_ok() {

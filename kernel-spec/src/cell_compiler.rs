@@ -6,11 +6,12 @@ use crate::shared_crates;
 use crate::shared_statics;
 use crate::tool_cache::{ToolCache, ToolOutput};
 use crate::toolchain::{BUILD_DIR_VAR, NOT_FOUND_STATUS, real_tool, restore_environment, shim_dir};
+use metamers_lab::platform::{LIBRARY_PATH_VAR, program, replace_process};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -22,7 +23,6 @@ const RECORD_FILE_VAR: &str = "METAMERS_RECORD_FILE";
 pub const CACHE_CELLS_VAR: &str = "METAMERS_CACHE_CELLS";
 /// Name that evcxr gives to the crate of each cell.
 const CELL_CRATE: &str = "ctx";
-const CELL_LIBRARY: &str = if cfg!(target_os = "macos") { "libctx.dylib" } else { "libctx.so" };
 /// The last section of the cells' manifest.
 const DEPENDENCIES: &str = "[dependencies]";
 /// Exit status of cargo when a crate does not compile.
@@ -114,21 +114,15 @@ pub fn record_rustc(arguments: &[OsString]) -> i32 {
         ToolCache::new(Path::new(&build_dir)).write(Path::new(&file), &invocation);
     }
     let mut rustc = Command::new(&arguments[0]);
-    let error = rustc.args(&arguments[1..]).args(added).env_remove(RECORD_FILE_VAR).env_remove(BUILD_DIR_VAR).exec();
-    eprintln!("error: cannot run {program}: {error}");
+    rustc.args(&arguments[1..]).args(added).env_remove(RECORD_FILE_VAR).env_remove(BUILD_DIR_VAR);
+    eprintln!("error: cannot run {program}: {}", replace_process(&mut rustc));
     NOT_FOUND_STATUS
 }
 
 /// True for the variables that cargo sets for rustc.
 fn is_rustc_var(name: &str) -> bool {
-    const NAMES: [&str; 6] = [
-        "LD_LIBRARY_PATH",
-        "DYLD_FALLBACK_LIBRARY_PATH",
-        "CARGO_CRATE_NAME",
-        "CARGO_MANIFEST_DIR",
-        "CARGO_MANIFEST_PATH",
-        "CARGO_PRIMARY_PACKAGE",
-    ];
+    const NAMES: [&str; 5] =
+        [LIBRARY_PATH_VAR, "CARGO_CRATE_NAME", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PRIMARY_PACKAGE"];
     NAMES.contains(&name) || name.starts_with("CARGO_PKG_")
 }
 
@@ -161,7 +155,7 @@ pub fn compile_cell(build_dir: &Path, mode: CompileMode, cargo_arguments: &[&str
         }
     };
     let out_dir = invocation.value_of("--out-dir").map(|dir| build_dir.join(dir)).unwrap_or_default();
-    let library = out_dir.join(CELL_LIBRARY);
+    let library = out_dir.join(format!("{DLL_PREFIX}{CELL_CRATE}{DLL_SUFFIX}"));
     let cached = cache.file(mode.cache_kind(), &[&manifest, &source]);
     let cached_library = cached.with_extension("so");
     let has_library = |output: &ToolOutput| mode == CompileMode::Build && output.status == 0;
@@ -181,7 +175,7 @@ pub fn compile_cell(build_dir: &Path, mode: CompileMode, cargo_arguments: &[&str
 fn run_cargo(build_dir: &Path, mode: CompileMode, arguments: &[&str], record_file: &Path, drop_stdout: bool) -> i32 {
     let mut cargo = real_tool("cargo");
     cargo.arg(mode.cargo_command()).args(arguments);
-    cargo.env("RUSTC_WRAPPER", shim_dir(build_dir).join(RUSTC_WRAPPER));
+    cargo.env("RUSTC_WRAPPER", shim_dir(build_dir).join(program(RUSTC_WRAPPER)));
     cargo.env(RECORD_FILE_VAR, record_file).env(BUILD_DIR_VAR, build_dir);
     cargo.env(STACK_VAR, STACK_SIZE.to_string());
     cargo.stdout(if drop_stdout { Stdio::null() } else { Stdio::inherit() });

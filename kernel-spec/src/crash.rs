@@ -1,7 +1,5 @@
 //! Causes of the end of the evaluating process.
 
-use std::process::ExitStatus;
-
 /// Searches stderr for a crash message; returns the message's offset and the crash cause.
 pub fn find_crash(text: &str) -> Option<(usize, &'static str)> {
     let starts_line = |at: &usize| *at == 0 || text[..*at].ends_with('\n');
@@ -16,21 +14,6 @@ fn find_stack_overflow(text: &str) -> Option<usize> {
     let end = text.find(" has overflowed its stack")?;
     let line = text[..end].rfind('\n').map_or(0, |newline| newline + 1);
     text[line..].starts_with("thread '").then(|| line.saturating_sub(1))
-}
-
-/// The reason of a process's end.
-pub fn describe_exit(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match status.signal() {
-        Some(libc::SIGABRT) => "aborted".into(),
-        Some(libc::SIGSEGV) => "segmentation fault, or infinite recursion in a thread".into(),
-        Some(libc::SIGILL) => "illegal instruction".into(),
-        Some(libc::SIGBUS) => "bus error".into(),
-        Some(libc::SIGFPE) => "arithmetic fault".into(),
-        Some(libc::SIGKILL) => "killed, most often because memory ran out".into(),
-        Some(signal) => format!("signal {signal}"),
-        None => format!("exit status {}", status.code().unwrap_or(-1)),
-    }
 }
 
 #[cfg(test)]

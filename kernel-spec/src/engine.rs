@@ -16,7 +16,7 @@ use crate::output_pump::ESCAPED_COLON;
 use crate::publisher::Publisher;
 use crate::shared_statics;
 use crate::sync::lock;
-use crate::{process, toolchain};
+use crate::{platform, toolchain};
 use evcxr::{CommandContext, Completions, Error, EvalCallbacks, EvalOutputs};
 use serde_json::{Map, Value, json};
 use std::io::BufRead;
@@ -114,7 +114,7 @@ impl Engine {
     /// Builds the template in a process of its own, because evcxr can be started only once in each process.
     fn build_template(&self) {
         eprintln!("Compiling metamers for notebooks; the first time takes about four minutes on two cores.");
-        let Ok(program) = process::current_program() else { return };
+        let Ok(program) = platform::current_program() else { return };
         let child = toolchain::restore_environment(&mut Command::new(program))
             .arg("warm")
             .env("METAMERS_HOME", self.build_cache.home())

@@ -2,7 +2,7 @@
 
 use crate::build_cache::BuildCache;
 use crate::cell::Cell;
-use crate::cell_input::Reply;
+use crate::cell_input::{self, Reply};
 use crate::cell_items::IMPL_ALIAS;
 use crate::cursor::{byte_offset, char_offset, identifier_end};
 use crate::engine::{Engine, InputRequest};
@@ -105,6 +105,7 @@ pub fn spawn(build_cache: BuildCache, kernel_dir: KernelDir, publisher: Publishe
     let interrupter = Arc::new(Interrupter {
         cell,
         process: Arc::default(),
+        group_name: kernel_dir.group_name(),
         skip_flag: kernel_dir.skip_flag(),
         publisher: publisher.clone(),
     });
@@ -196,6 +197,9 @@ impl Evaluator {
         let count = self.execution_count;
         if !request.silent {
             self.publisher.publish("execute_input", json!({ "code": request.code, "execution_count": count }));
+        }
+        if let Some(warning) = cell_input::warning(&request.code) {
+            self.publisher.notice(warning);
         }
         let read_input = self.input_reader(message, request);
         let result = self.engine().and_then(|engine| match inspected_name(&request.code) {

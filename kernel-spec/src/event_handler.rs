@@ -117,7 +117,7 @@ impl EventHandler {
                 cell.listening = on;
                 // The code started to listen after the interrupt, so it missed the signal.
                 if on && cell.interrupted_at.is_some() {
-                    self.interrupter.send_sigint();
+                    self.interrupter.send();
                 }
             }
             Some(frame) => {

@@ -1,11 +1,11 @@
 //! Input history, for `history_request`.
 
+use crate::platform::open_private;
 use jupyter_protocol::HistoryRequest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Environment variable with the path of the history file, or `off` to keep no file.
@@ -46,14 +46,15 @@ impl History {
             let lines: String =
                 inputs.iter().filter_map(|input| serde_json::to_string(input).ok()).map(|line| line + "\n").collect();
             let part = path.with_extension(format!("{}.part", std::process::id()));
-            let written = private_file(File::options().create(true).truncate(true).write(true), &part)
+            // Inputs may contain secrets.
+            let written = open_private(File::options().create(true).truncate(true).write(true), &part)
                 .and_then(|mut file| file.write_all(lines.as_bytes()));
             let _ = written.and_then(|()| fs::rename(&part, path));
         }
         let session = inputs.iter().map(|input| input.0).max().unwrap_or(0) + 1;
         let _ = path.parent().map(fs::create_dir_all);
         // Without a writable file the history covers this session only.
-        let file = private_file(File::options().create(true).append(true), path).ok();
+        let file = open_private(File::options().create(true).append(true), path).ok();
         History { inputs, session, file }
     }
 
@@ -109,15 +110,6 @@ impl History {
             self.session.checked_sub(session.unsigned_abs() as usize)
         }
     }
-}
-
-/// Opens a file that only its owner can read, also if it existed before: inputs may contain secrets.
-fn private_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let file = options.mode(0o600).open(path)?;
-    let mut permissions = file.metadata()?.permissions();
-    permissions.set_mode(0o600);
-    file.set_permissions(permissions)?;
-    Ok(file)
 }
 
 fn last<T>(mut entries: Vec<T>, n: usize) -> Vec<T> {
@@ -194,7 +186,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sub/history.jsonl");
         drop(filled(History::from_file(&path)));
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let mut next = History::from_file(&path);
         next.push(1, "new");
         let tail = HistoryRequest::Tail { n: 2, output: false, raw: true };

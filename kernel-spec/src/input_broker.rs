@@ -1,16 +1,12 @@
 //! The supervisor's side of the cells' stdin: passes requests of the evaluating process to evcxr, and evcxr's replies back.
 
-use crate::cell_input::{REQUEST, Reply};
+use crate::cell_input::Reply;
 use crate::output_parser::INPUT_REQUEST;
-use crate::process;
-use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::io::Write;
 
 /// Requests for input between the evaluating process and evcxr.
 pub struct InputBroker {
-    socket: UnixStream,
+    replies: Box<dyn Write + Send>,
     /// The request that evcxr has not answered.
     waiting: Option<Request>,
     /// A line in evcxr's notation that announces the prompt of the next read.
@@ -29,27 +25,14 @@ enum Request {
 }
 
 impl InputBroker {
-    /// A broker for the evaluating process at the other end of the socket.
-    pub fn new(socket: UnixStream) -> InputBroker {
-        InputBroker { socket, waiting: None, announced: None, running: false }
-    }
-
-    /// The descriptor that becomes readable at a request.
-    pub fn descriptor(&self) -> RawFd {
-        self.socket.as_raw_fd()
+    /// A broker that writes replies to the evaluating process.
+    pub fn new(replies: Box<dyn Write + Send>) -> InputBroker {
+        InputBroker { replies, waiting: None, announced: None, running: false }
     }
 
     /// Begins or ends the time in which requests are answered.
     pub fn set_running(&mut self, running: bool) {
         self.running = running;
-    }
-
-    /// True if the evaluating process has requested a line since the last call.
-    pub fn take_request(&mut self) -> bool {
-        let mut byte = [0];
-        process::wait_readable(&[self.descriptor()], Some(Duration::ZERO))
-            && matches!((&self.socket).read(&mut byte), Ok(1))
-            && byte[0] == REQUEST
     }
 
     /// Keeps a line that announces a read.
@@ -86,56 +69,69 @@ impl InputBroker {
         true
     }
 
-    fn reply(&self, reply: &Reply) {
+    fn reply(&mut self, reply: &Reply) {
         // Fails only if the process has ended.
-        let _ = writeln!(&self.socket, "{}", reply.encode());
+        let _ = writeln!(self.replies, "{}", reply.encode());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader};
+    use crate::sync::lock;
+    use std::sync::{Arc, Mutex};
 
-    fn broker() -> (InputBroker, BufReader<UnixStream>, UnixStream) {
-        let (supervisor, cell) = UnixStream::pair().unwrap();
-        (InputBroker::new(supervisor), BufReader::new(cell.try_clone().unwrap()), cell)
+    /// What a broker has written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            lock(&self.0).write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 
-    fn line(replies: &mut BufReader<UnixStream>) -> String {
-        let mut line = String::new();
-        replies.read_line(&mut line).unwrap();
-        line
+    impl Written {
+        fn take(&self) -> String {
+            String::from_utf8(std::mem::take(&mut lock(&self.0))).unwrap()
+        }
+    }
+
+    fn broker() -> (InputBroker, Written) {
+        let written = Written::default();
+        (InputBroker::new(Box::new(written.clone())), written)
     }
 
     #[test]
     fn a_line_from_evcxr_is_a_reply_only_after_a_request() {
-        let (mut broker, mut replies, mut cell) = broker();
+        let (mut broker, written) = broker();
         broker.set_running(true);
-        assert!(!broker.take_request() && !broker.finish("LOAD_AND_RUN x"));
-        cell.write_all(&[REQUEST]).unwrap();
-        assert!(broker.take_request() && !broker.take_request());
+        assert!(!broker.finish("LOAD_AND_RUN x"));
         assert_eq!(broker.begin().unwrap(), "EVCXR_INPUT_REQUEST:");
         assert!(broker.finish("LLOAD_AND_RUN x") && !broker.finish("LOAD_AND_RUN x"));
-        assert_eq!(line(&mut replies), "LLOAD_AND_RUN x\n");
+        assert_eq!(written.take(), "LLOAD_AND_RUN x\n");
     }
 
     #[test]
     fn between_cells_a_read_finds_the_end_of_the_file() {
-        let (mut broker, mut replies, _cell) = broker();
+        let (mut broker, written) = broker();
         assert_eq!(broker.begin(), None);
-        assert_eq!(line(&mut replies), "E\n");
+        assert_eq!(written.take(), "E\n");
     }
 
     #[test]
     fn an_announced_read_gets_its_prompt_and_never_fails() {
-        let (mut broker, mut replies, _cell) = broker();
+        let (mut broker, written) = broker();
         broker.set_running(true);
         let prompt = "EVCXR_INPUT_REQUEST_PASSWORD:Secret: ";
         broker.announce(prompt.into());
         assert_eq!(broker.begin().unwrap(), prompt);
         assert!(broker.finish("I"));
-        assert_eq!(line(&mut replies), "L\n");
+        assert_eq!(written.take(), "L\n");
         assert_eq!(broker.take_announcement(), None);
     }
 }

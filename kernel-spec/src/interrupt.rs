@@ -1,7 +1,7 @@
 //! Interrupts: the first stops a build or asks running code to return; the second kills the evaluating process.
 
 use crate::cell::{Cell, Phase};
-use crate::process;
+use crate::platform;
 use crate::publisher::Publisher;
 use crate::sync::lock;
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ pub struct Interrupter {
     pub cell: Arc<Mutex<Cell>>,
     /// The supervisor, which leads the process group of the evaluating process.
     pub process: Arc<OnceLock<Arc<Mutex<std::process::Child>>>>,
+    /// The name of that group.
+    pub group_name: String,
     /// The file that keeps a built cell from being run.
     pub skip_flag: PathBuf,
     /// Publisher for the warnings.
@@ -68,9 +70,9 @@ impl Interrupter {
         }
     }
 
-    /// Sends SIGINT to the running cell and, if the cell does not return soon, warns about the second interrupt.
+    /// Interrupts the running cell and, if the cell does not return soon, warns about the second interrupt.
     pub fn interrupt_running(self: &Arc<Self>, id: u64) {
-        self.send_sigint();
+        self.send();
         let this = self.clone();
         std::thread::spawn(move || {
             std::thread::sleep(GRACE_PERIOD);
@@ -82,14 +84,14 @@ impl Interrupter {
         });
     }
 
-    /// Sends SIGINT to the process group of the evaluating process.
-    pub fn send_sigint(&self) {
-        process::signal_group(self.process_group(), libc::SIGINT);
+    /// Interrupts the process group of the evaluating process.
+    pub fn send(&self) {
+        platform::interrupt_group(self.process_group(), &self.group_name);
     }
 
     /// Kills the process group of the evaluating process.
     pub fn kill(&self) {
-        process::signal_group(self.process_group(), libc::SIGKILL);
+        platform::kill_group(self.process_group());
     }
 
     fn stop_build(&self, id: u64) {
@@ -99,8 +101,8 @@ impl Interrupter {
                 return;
             }
             drop(cell);
-            for pid in process::descendants(self.process_group()) {
-                process::signal(pid, libc::SIGTERM);
+            for pid in platform::descendants(self.process_group()) {
+                platform::terminate(pid);
             }
             std::thread::sleep(Duration::from_millis(50));
         }

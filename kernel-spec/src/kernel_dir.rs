@@ -8,12 +8,12 @@ use crate::event::EVENT_KEY_VAR;
 use crate::live::NONCE_VAR;
 use crate::prelude::{FLUSH_LIBRARY_SOURCE, prelude_source};
 use crate::supervisor::{CONTROL_DIR_VAR, FLUSH_LIBRARY, READY_FLAG, SKIP_FLAG};
-use crate::{cell_runtime, process, tool_shims, toolchain};
+use crate::{cell_runtime, platform, tool_shims, toolchain};
 use anyhow::{Context, Result};
 use evcxr::{CommandContext, EvalContext, EvalContextOutputs};
+use metamers_lab::platform::LIBRARY_PATH_VAR;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -57,6 +57,12 @@ impl KernelDir {
         self.control_dir().join(SKIP_FLAG)
     }
 
+    /// The name of the process group of the cells.
+    #[must_use]
+    pub fn group_name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Starts evcxr, with the supervisor as its child.
     pub fn start_evcxr(&self) -> Result<(CommandContext, EvalContextOutputs)> {
         let control_dir = self.control_dir();
@@ -65,18 +71,18 @@ impl KernelDir {
         for flag in [READY_FLAG, SKIP_FLAG] {
             let _ = std::fs::remove_file(control_dir.join(flag));
         }
-        let mut command = Command::new(process::current_program()?);
+        let mut command = Command::new(platform::current_program()?);
         command
             .env(EVENT_KEY_VAR, &self.event_key)
             .env(NONCE_VAR, &self.nonce)
             .env(CONTROL_DIR_VAR, &control_dir)
             .env("MALLOC_TRIM_THRESHOLD_", MALLOC_THRESHOLD)
-            .env("MALLOC_MMAP_THRESHOLD_", MALLOC_THRESHOLD)
-            // Interrupts are sent to this group: they reach all processes that a cell started, and no others.
-            .process_group(0);
-        match std::env::var_os("LD_LIBRARY_PATH").and_then(|paths| exclude_library_dirs(&paths)) {
-            Some(paths) => command.env("LD_LIBRARY_PATH", paths),
-            None => command.env_remove("LD_LIBRARY_PATH"),
+            .env("MALLOC_MMAP_THRESHOLD_", MALLOC_THRESHOLD);
+        // Interrupts are sent to this group: they reach what a cell started, and nothing else.
+        platform::lead_group(&mut command, &self.group_name());
+        match std::env::var_os(LIBRARY_PATH_VAR).and_then(|paths| exclude_library_dirs(&paths)) {
+            Some(paths) => command.env(LIBRARY_PATH_VAR, paths),
+            None => command.env_remove(LIBRARY_PATH_VAR),
         };
         let (context, outputs) =
             EvalContext::with_subprocess_command(command).map_err(|error| anyhow::anyhow!("{error}"))?;

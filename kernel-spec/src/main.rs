@@ -28,8 +28,8 @@ mod lost_variables;
 mod nesting;
 mod output_parser;
 mod output_pump;
+mod platform;
 mod prelude;
-mod process;
 mod publisher;
 mod receive;
 mod recent_signatures;
@@ -119,13 +119,14 @@ fn project_root() -> Result<PathBuf> {
         (None, Some(project)) => project.root,
         (None, None) => Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
     };
-    home.canonicalize()
+    metamers_lab::platform::real_path(&home)
         .with_context(|| format!("cannot open {}; set METAMERS_HOME to the root of the project", home.display()))
 }
 
 fn serve(connection: PathBuf, home: &Path) -> Result<()> {
     // Jupyter interrupts by message; Ctrl-C in its terminal is for the server.
-    process::ignore_interrupts();
+    platform::ignore_interrupts();
+    platform::end_children_with_this_process()?;
     let build_cache = BuildCache::new(home);
     // SAFETY: called from `main` before any thread is started.
     unsafe { kernel_dir::set_environment(&build_cache.kernel_dir()) };

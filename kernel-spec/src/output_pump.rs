@@ -7,13 +7,12 @@ use crate::input_broker::InputBroker;
 use crate::output_parser::{
     COMPLETE, FAILED, INPUT_REQUEST, OutputParser, PANICKED, Segment, complete_utf8_len, take_text,
 };
+use crate::platform::{Available, Streams};
+use crate::runtime;
 use crate::sync::lock;
-use crate::{process, runtime};
-use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{ChildStderr, ChildStdin, ChildStdout};
+use std::process::ChildStdin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -30,8 +29,7 @@ struct Crash {
 pub struct OutputPump<'a> {
     writer: &'a EventWriter,
     parser: OutputParser,
-    stdout: ChildStdout,
-    stderr: ChildStderr,
+    streams: Streams,
     /// Stderr bytes that have not been reported.
     errors: Vec<u8>,
     /// Arrival time of the first byte in `errors`.
@@ -46,19 +44,18 @@ pub struct OutputPump<'a> {
 }
 
 impl<'a> OutputPump<'a> {
-    /// A pump for the child's stdout and stderr, which sends a command to its stdin if there is a library that flushes the cells' stdout.
+    /// A pump for the child's output, which sends a command to its stdin if there is a library that flushes the cells' stdout.
     pub fn new(
         writer: &'a EventWriter,
         parser: OutputParser,
-        (stdout, stderr): (ChildStdout, ChildStderr),
+        streams: Streams,
         (stdin, input): (Arc<Mutex<ChildStdin>>, Arc<Mutex<InputBroker>>),
         flush_library: Option<PathBuf>,
     ) -> OutputPump<'a> {
         OutputPump {
             writer,
             parser,
-            stdout,
-            stderr,
+            streams,
             errors: Vec::new(),
             errors_since: None,
             lines: Vec::new(),
@@ -71,26 +68,17 @@ impl<'a> OutputPump<'a> {
     }
 
     /// Moves all output until the child exits; returns the crash cause found on stderr.
-    pub fn run(mut self, alive: &UnixStream) -> Option<String> {
-        process::set_nonblocking(&self.stdout);
-        process::set_nonblocking(&self.stderr);
-        process::set_nonblocking(alive);
-        let (stdout, stderr, alive_fd) = (self.stdout.as_raw_fd(), self.stderr.as_raw_fd(), alive.as_raw_fd());
-        let (mut stdout_open, mut stderr_open) = (true, true);
-        let requests = lock(&self.input).descriptor();
+    pub fn run(mut self) -> Option<String> {
         loop {
-            let mut watched = vec![alive_fd, requests];
-            watched.extend(stdout_open.then_some(stdout));
-            watched.extend(stderr_open.then_some(stderr));
             let has_pending = self.parser.has_partial_line() || self.errors_since.is_some();
-            let is_ready = process::wait_readable(&watched, has_pending.then_some(MAX_OUTPUT_DELAY));
-            let is_reading = lock(&self.input).take_request();
-            stderr_open = stderr_open && self.read_errors();
-            let output = if stdout_open { read_available(&mut self.stdout) } else { Available::Nothing };
-            match &output {
-                Available::Bytes(bytes) => self.handle_output(bytes),
-                Available::Closed => stdout_open = false,
-                Available::Nothing => {}
+            let is_ready = self.streams.wait(has_pending.then_some(MAX_OUTPUT_DELAY));
+            // Asked before the output is read, so that nothing printed before the exit is lost.
+            let has_exited = self.streams.has_exited();
+            let is_reading = self.streams.take_request();
+            self.read_errors();
+            let output = self.streams.read_stdout();
+            if let Available::Bytes(bytes) = &output {
+                self.handle_output(bytes);
             }
             if is_reading {
                 self.request_input();
@@ -101,7 +89,6 @@ impl<'a> OutputPump<'a> {
             if self.errors_since.is_some_and(|since| since.elapsed() >= MAX_OUTPUT_DELAY) {
                 self.report_old_errors();
             }
-            let has_exited = matches!((&*alive).read(&mut [0]), Ok(0));
             if has_exited && !matches!(output, Available::Bytes(_)) {
                 self.read_errors();
                 self.release_announcement();
@@ -169,7 +156,7 @@ impl<'a> OutputPump<'a> {
 
     /// Passes a request for input to evcxr, after everything that was printed before it.
     fn request_input(&mut self) {
-        while let Available::Bytes(bytes) = read_available(&mut self.stdout) {
+        while let Available::Bytes(bytes) = self.streams.read_stdout() {
             self.handle_output(&bytes);
         }
         if let Some(Segment::Text(text)) = self.parser.take_partial_line() {
@@ -199,17 +186,11 @@ impl<'a> OutputPump<'a> {
         }
     }
 
-    /// Reads all available stderr; returns false when it is closed.
-    fn read_errors(&mut self) -> bool {
-        loop {
-            match read_available(&mut self.stderr) {
-                Available::Bytes(bytes) => {
-                    self.errors.extend_from_slice(&bytes);
-                    self.errors_since.get_or_insert_with(Instant::now);
-                }
-                Available::Nothing => return true,
-                Available::Closed => return false,
-            }
+    /// Reads all available stderr.
+    fn read_errors(&mut self) {
+        while let Available::Bytes(bytes) = self.streams.read_stderr() {
+            self.errors.extend_from_slice(&bytes);
+            self.errors_since.get_or_insert_with(Instant::now);
         }
     }
 
@@ -243,26 +224,6 @@ impl<'a> OutputPump<'a> {
         if !text.is_empty() {
             self.report(Event::Stderr(text.to_owned()));
         }
-    }
-}
-
-/// The result of a non-blocking read.
-enum Available {
-    Bytes(Vec<u8>),
-    Nothing,
-    Closed,
-}
-
-fn read_available(from: &mut impl Read) -> Available {
-    let mut buffer = vec![0; 1 << 16];
-    match from.read(&mut buffer) {
-        Ok(0) => Available::Closed,
-        Ok(count) => {
-            buffer.truncate(count);
-            Available::Bytes(buffer)
-        }
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Available::Nothing,
-        Err(_) => Available::Closed,
     }
 }
 

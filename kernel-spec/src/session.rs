@@ -4,7 +4,7 @@ use crate::build_cache::BuildCache;
 use crate::completeness::{Completeness, completeness};
 use crate::evaluator::{self, EvaluatorHandle, Job};
 use crate::kernel_dir::KernelDir;
-use crate::process;
+use crate::platform;
 use crate::publisher::{Channel, Publisher};
 use crate::receive::{ReceiveError, receive};
 use crate::recent_signatures::RecentSignatures;
@@ -63,12 +63,7 @@ pub async fn serve(connection: PathBuf, build_cache: BuildCache) -> Result<()> {
     tokio::spawn(receive_loop(shell, session.clone(), Channel::Shell));
     tokio::spawn(shut_down_with_parent(session.clone()));
 
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
+    platform::termination().await?;
     session.shut_down();
     Ok(())
 }
@@ -169,8 +164,8 @@ impl Session {
         let build_dir = self.build_dir.clone();
         let interrupter = self.evaluator.interrupter.clone();
         std::thread::spawn(move || {
-            for pid in process::descendants(0) {
-                process::signal(pid, libc::SIGKILL);
+            for pid in platform::descendants(0) {
+                platform::kill(pid);
             }
             interrupter.kill();
             // Repeated, because a killed process may still write its last file; the pauses also give the reply time to leave.
@@ -299,7 +294,7 @@ async fn iopub_loop(
 /// Shows the crates being compiled in the cell that waits for them; all of stderr still goes to the log.
 fn forward_build_progress(publisher: Publisher) -> Result<()> {
     use std::io::{BufRead, Write};
-    let (lines, mut log) = process::capture_stderr()?;
+    let (lines, mut log) = platform::capture_stderr()?;
     std::thread::spawn(move || {
         for line in std::io::BufReader::new(lines).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
@@ -314,10 +309,10 @@ fn forward_build_progress(publisher: Publisher) -> Result<()> {
 
 /// Shuts the kernel down when the Jupyter server that started it has exited.
 async fn shut_down_with_parent(session: Arc<Session>) {
-    let Some(parent) = std::env::var("JPY_PARENT_PID").ok().and_then(|pid| pid.parse().ok()) else { return };
+    let Ok(parent) = std::env::var("JPY_PARENT_PID") else { return };
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        if !process::is_alive(parent) {
+        if !platform::is_parent_alive(&parent) {
             session.shut_down();
             return;
         }

@@ -6,6 +6,7 @@
 
 use crate::display_hook::parse_statements;
 use crate::nesting::with_stack_for;
+use crate::platform;
 use crate::toolchain::CONTROL_DIR;
 use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName, HasVisibility};
 use ra_ap_syntax::{Edition, SourceFile};
@@ -84,7 +85,7 @@ pub fn rewrite_source(build_dir: &Path) {
 #[must_use]
 pub fn rustc_arguments(build_dir: &Path) -> Vec<String> {
     let libraries: BTreeSet<PathBuf> = read(&build_dir.join(CONTROL_DIR).join(LIBRARIES)).unwrap_or_default();
-    libraries.iter().map(|library| format!("-Clink-arg={}", library.display())).collect()
+    libraries.iter().filter_map(|library| platform::library_argument(library)).collect()
 }
 
 /// True if the text may define a static.
@@ -117,7 +118,7 @@ fn rewrite(source: &str, table: &Table, new_items: &BTreeSet<String>) -> (String
             let range = usize::from(range.start())..usize::from(range.end());
             match table.get(&path).filter(|_| !new_items.contains(&root)) {
                 Some(shared) => {
-                    let text = reference(&definition, &ty, &shared.symbol);
+                    let text = reference(&definition, &ty, shared);
                     let lines = |text: &str| text.matches('\n').count();
                     let missing = lines(&source[range.clone()]).saturating_sub(lines(&text));
                     edits.push((range, text + &"\n".repeat(missing)));
@@ -149,13 +150,14 @@ fn attribute_position(source: &str, start: usize) -> usize {
 }
 
 /// The definition as a static of another library.
-fn reference(definition: &ast::Static, ty: &ast::Type, symbol: &str) -> String {
+fn reference(definition: &ast::Static, ty: &ast::Type, shared: &SharedStatic) -> String {
     let visibility = definition.visibility().map(|visibility| format!("{visibility} ")).unwrap_or_default();
     let attributes: String = definition.attrs().map(|attr| format!("{attr} ")).collect();
     let kind = if definition.mut_token().is_some() { "static mut" } else { "safe static" };
     let name = definition.name().map(|name| name.to_string()).unwrap_or_default();
+    let (symbol, library) = (&shared.symbol, platform::library_attribute(&shared.library));
     format!(
-        "#[allow(improper_ctypes)] unsafe extern \"C\" {{ {attributes}#[link_name = \"{symbol}\"] {visibility}{kind} {name}: {ty}; }}"
+        "{library}#[allow(improper_ctypes)] unsafe extern \"C\" {{ {attributes}#[link_name = \"{symbol}\"] {visibility}{kind} {name}: {ty}; }}"
     )
 }
 

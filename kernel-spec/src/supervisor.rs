@@ -4,21 +4,19 @@
 //! as events (see [`crate::event`] and [`crate::output_pump`]), in order: text with and without a newline, live frames, stderr up to the
 //! end of a cell, panics, errors and the child's exit. When the kernel exits, it kills its child and exits too.
 
-use crate::cell_input::{FLUSH_LIBRARY_VAR, INPUT_SOCKET_VAR};
-use crate::crash::describe_exit;
+use crate::cell_input::FLUSH_LIBRARY_VAR;
 use crate::event::{EVENT_KEY_VAR, Event};
 use crate::event_writer::EventWriter;
 use crate::input_broker::InputBroker;
 use crate::live::NONCE_VAR;
 use crate::output_parser::{COMPLETE, FAILED, OutputParser};
 use crate::output_pump::OutputPump;
+use crate::platform::{self, InputConnection, Streams};
 use crate::runtime::{self, LOAD_AND_RUN};
 use crate::shared_statics::LOADED_LIBRARY;
 use crate::sync::lock;
-use crate::{process, toolchain};
+use crate::toolchain;
 use std::io::{BufRead, ErrorKind, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -34,13 +32,14 @@ pub const FLUSH_LIBRARY: &str = "flush.so";
 /// Environment variable by which evcxr marks the evaluating process.
 const RUNTIME_VAR: &str = "EVCXR_IS_RUNTIME";
 
-/// Runs the supervisor or, with SIGINT ignored, the evaluating process. Does nothing in the kernel.
+/// Runs the supervisor or, with interrupts ignored, the evaluating process. Does nothing in the kernel.
 pub fn hook() {
     if std::env::var_os(RUNTIME_VAR).is_none() {
         return;
     }
     // The library installs a handler while it can stop early; other code must survive the signal.
-    process::ignore_interrupts();
+    platform::ignore_interrupts();
+    platform::disable_crash_dialogs();
     if let Some(key) = std::env::var_os(EVENT_KEY_VAR) {
         let code = match supervise(&key.to_string_lossy()) {
             Ok(code) => code,
@@ -56,6 +55,7 @@ pub fn hook() {
 
 /// Runs the evaluating process to its end; returns its exit code.
 fn supervise(key: &str) -> std::io::Result<i32> {
+    platform::end_children_with_this_process()?;
     let control_dir = std::env::var_os(CONTROL_DIR_VAR).map(PathBuf::from).unwrap_or_default();
     let nonce = std::env::var(NONCE_VAR).unwrap_or_default();
     let flush_library = Some(control_dir.join(FLUSH_LIBRARY)).filter(|path| path.exists());
@@ -66,36 +66,36 @@ fn supervise(key: &str) -> std::io::Result<i32> {
     };
     let pid = child.id();
     let stdin = Arc::new(Mutex::new(stdin));
-    let input = Arc::new(Mutex::new(InputBroker::new(input)));
+    let broker = Arc::new(Mutex::new(InputBroker::new(input.replies()?)));
     let writer = Arc::new(EventWriter::new(key));
 
     std::thread::spawn({
-        let (writer, stdin, input) = (writer.clone(), stdin.clone(), input.clone());
-        move || forward_commands(&writer, &stdin, &input, &control_dir, pid)
+        let (writer, stdin, broker) = (writer.clone(), stdin.clone(), broker.clone());
+        move || forward_commands(&writer, &stdin, &broker, &control_dir, pid)
     });
 
-    // `held` closes when the child has exited, even if a grandchild keeps the child's pipes open.
-    let (alive, held) = UnixStream::pair()?;
+    let (streams, exit_notice) = Streams::new(stdout, stderr, input)?;
     let waiter = std::thread::spawn(move || {
         let status = child.wait();
-        drop(held);
+        drop(exit_notice);
         status
     });
     let parser = OutputParser::new(&nonce);
-    let pump = OutputPump::new(&writer, parser, (stdout, stderr), (stdin, input), flush_library);
-    let crash_cause = pump.run(&alive);
+    let pump = OutputPump::new(&writer, parser, streams, (stdin, broker), flush_library);
+    let crash_cause = pump.run();
     let status = waiter.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()))?;
-    writer.write_to_evcxr(writer.encode(&Event::Exited(crash_cause.unwrap_or_else(|| describe_exit(status)))));
+    writer
+        .write_to_evcxr(writer.encode(&Event::Exited(crash_cause.unwrap_or_else(|| platform::describe_exit(status)))));
     Ok(status.code().unwrap_or(1))
 }
 
-/// Starts the evaluating process; returns it with the socket on which it requests input.
-fn start_child(flush_library: Option<&Path>) -> std::io::Result<(Child, UnixStream)> {
-    let (input, socket) = UnixStream::pair()?;
-    process::make_inheritable(&socket);
-    let child = toolchain::restore_environment(&mut Command::new(process::current_program()?))
+/// Starts the evaluating process; returns it with the connection on which it requests input.
+fn start_child(flush_library: Option<&Path>) -> std::io::Result<(Child, InputConnection)> {
+    let mut command = Command::new(platform::current_program()?);
+    toolchain::restore_environment(&mut command)
         .args(std::env::args_os().skip(1))
-        .env(INPUT_SOCKET_VAR, socket.as_raw_fd().to_string())
+        // evcxr adds the libraries of the cells to it where programs find their libraries by this variable.
+        .env("PATH", toolchain::path_without_shims())
         .envs(flush_library.map(|path| (FLUSH_LIBRARY_VAR, path)))
         .env_remove(EVENT_KEY_VAR)
         .env_remove(CONTROL_DIR_VAR)
@@ -103,8 +103,10 @@ fn start_child(flush_library: Option<&Path>) -> std::io::Result<(Child, UnixStre
         .env("RUST_LIB_BACKTRACE", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+        .stderr(Stdio::piped());
+    let (input, child_end) = InputConnection::open(&mut command)?;
+    let child = command.spawn()?;
+    drop(child_end);
     Ok((child, input))
 }
 
@@ -142,5 +144,5 @@ fn forward_commands(
             break;
         }
     }
-    process::signal(pid, libc::SIGKILL);
+    platform::kill(pid);
 }

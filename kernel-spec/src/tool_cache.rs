@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// Name of the cache directory in a build directory.
 pub const TOOL_CACHE_DIR: &str = "tool-cache";
-/// Placeholder for the build directory's path, which differs from kernel to kernel.
-const BUILD_DIR_PLACEHOLDER: &str = "{build directory}";
+/// How often a path may be escaped: an output that is JSON is a string in the JSON of a cache file.
+const MAX_ESCAPES: usize = 3;
 
 /// Output and exit status of a tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ impl ToolCache {
     #[must_use]
     pub fn read<T: DeserializeOwned>(&self, file: &Path) -> Option<T> {
         let text = std::fs::read_to_string(file).ok()?;
-        serde_json::from_str(&text.replace(BUILD_DIR_PLACEHOLDER, &self.build_dir.to_string_lossy())).ok()
+        serde_json::from_str(&self.to_local(&text)).ok()
     }
 
     /// Writes a cache file. Errors are ignored: the tool is then run again next time.
@@ -71,8 +71,26 @@ impl ToolCache {
         }
     }
 
+    /// Replaces the build directory's path, which differs from kernel to kernel, by placeholders.
     fn to_portable(&self, text: &str) -> String {
-        text.replace(self.build_dir.to_string_lossy().as_ref(), BUILD_DIR_PLACEHOLDER)
+        let spellings = self.spellings().into_iter();
+        spellings.fold(text.to_owned(), |text, (placeholder, path)| text.replace(&path, &placeholder))
+    }
+
+    fn to_local(&self, text: &str) -> String {
+        let spellings = self.spellings().into_iter();
+        spellings.fold(text.to_owned(), |text, (placeholder, path)| text.replace(&placeholder, &path))
+    }
+
+    /// The spellings of the build directory's path, each with its placeholder: with backslashes that are escaped more or less often, and with
+    /// slashes, as in a URL. They differ on Windows only.
+    fn spellings(&self) -> Vec<(String, String)> {
+        let path = self.build_dir.to_string_lossy().into_owned();
+        let slashes = path.replace('\\', "/");
+        let escaped = |count: usize| path.replace('\\', &"\\".repeat(1 << count));
+        // The longest first, because it contains no other.
+        let paths = (0..=MAX_ESCAPES).rev().map(escaped).chain([slashes]);
+        paths.enumerate().map(|(number, path)| (format!("{{build directory {number}}}"), path)).collect()
     }
 }
 
@@ -97,5 +115,18 @@ mod tests {
         let output: ToolOutput = second.read(&copy).unwrap();
         assert_eq!(output.stdout, format!("{{\"root\":\"{}/Cargo.toml\"}}\n", two.display()));
         assert_ne!(second.file("cargo", &[&arguments(&one)]), copy, "other arguments");
+    }
+
+    #[test]
+    fn paths_of_windows_are_found_however_often_they_are_escaped() {
+        let caches = [r"C:\one", r"D:\two\b"].map(|path| ToolCache::new(Path::new(path)));
+        let metadata = |path: &str| {
+            let package = serde_json::json!({ "path": path, "id": format!("file:///{}#a", path.replace('\\', "/")) });
+            let output = ToolOutput { status: 0, stdout: package.to_string(), stderr: path.to_owned() };
+            serde_json::to_string(&output).unwrap()
+        };
+        let portable = caches[0].to_portable(&metadata(r"C:\one\Cargo.toml"));
+        assert!(!portable.contains("one"), "{portable}");
+        assert_eq!(caches[1].to_local(&portable), metadata(r"D:\two\b\Cargo.toml"));
     }
 }

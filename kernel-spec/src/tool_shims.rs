@@ -7,7 +7,8 @@
 use crate::cell_compiler::{self, CompileMode, RUSTC_WRAPPER};
 use crate::tool_cache::{ToolCache, ToolOutput};
 use crate::toolchain::{BUILD_DIR_VAR, NOT_FOUND_STATUS, real_tool, shim_dir};
-use crate::{cargo_metadata, process};
+use crate::{cargo_metadata, platform};
+use metamers_lab::platform::program;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ const SHIM_NAMES: [&str; 4] = ["cargo", "rustc", "rustup", RUSTC_WRAPPER];
 
 /// Runs the shim that this process was started as. Does nothing in the kernel.
 pub fn hook() {
-    let name = std::env::args_os().next().map(PathBuf::from).and_then(|path| path.file_name().map(OsStr::to_owned));
+    let name = std::env::args_os().next().map(PathBuf::from).and_then(|path| path.file_stem().map(OsStr::to_owned));
     let name = name.as_deref().and_then(OsStr::to_str).unwrap_or_default();
     let Some(build_dir) = std::env::var_os(BUILD_DIR_VAR).filter(|_| SHIM_NAMES.contains(&name)) else { return };
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -28,13 +29,7 @@ pub fn hook() {
 pub fn install(build_dir: &Path) -> std::io::Result<()> {
     let dir = shim_dir(build_dir);
     std::fs::create_dir_all(&dir)?;
-    let program = process::current_program_by_pid()?;
-    for name in SHIM_NAMES {
-        let link = dir.join(name);
-        let _ = std::fs::remove_file(&link);
-        std::os::unix::fs::symlink(&program, link)?;
-    }
-    Ok(())
+    SHIM_NAMES.iter().try_for_each(|name| platform::link_current_program(&dir.join(program(name))))
 }
 
 fn run(name: &str, arguments: &[OsString], build_dir: &Path) -> i32 {
@@ -43,7 +38,7 @@ fn run(name: &str, arguments: &[OsString], build_dir: &Path) -> i32 {
     match (name, texts.as_slice()) {
         (RUSTC_WRAPPER, _) => cell_compiler::record_rustc(arguments),
         ("rustup", ["which", "cargo"]) => {
-            println!("{}", shim_dir(build_dir).join("cargo").display());
+            println!("{}", shim_dir(build_dir).join(program("cargo")).display());
             0
         }
         ("rustup", ["which", _]) => run_cached(name, &texts, build_dir),

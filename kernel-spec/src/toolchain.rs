@@ -2,6 +2,8 @@
 
 use crate::nesting::{MIN_STACK_SIZE, STACK_VAR};
 use anyhow::{Context, Result};
+use metamers_lab::platform::program;
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,8 +14,8 @@ pub const NOT_FOUND_STATUS: i32 = 127;
 pub const BUILD_DIR_VAR: &str = "METAMERS_BUILD_DIR";
 /// Name of the directory for the supervisor's files in the build directory.
 pub const CONTROL_DIR: &str = "control";
-/// Directory of the shims in the build directory. Its layout is that of a cargo home, because rust-analyzer looks there first.
-const SHIM_DIR: &str = "shims/bin";
+/// Name of the shims' directory in the build directory. Its layout is that of a cargo home, because rust-analyzer looks there first.
+pub const SHIM_HOME: &str = "shims";
 /// Variables that the kernel changes, and those in which it keeps their original values.
 const CHANGED_VARS: [(&str, &str); 4] = [
     (PATH, ORIGINAL_PATH),
@@ -29,7 +31,7 @@ const ORIGINAL_CARGO_HOME: &str = "METAMERS_ORIGINAL_CARGO_HOME";
 /// The directory of the shims in a build directory.
 #[must_use]
 pub fn shim_dir(build_dir: &Path) -> PathBuf {
-    build_dir.join(SHIM_DIR)
+    build_dir.join(SHIM_HOME).join("bin")
 }
 
 /// Makes this process and its children find the shims instead of the real tools, and gives this process larger stacks.
@@ -42,7 +44,7 @@ pub unsafe fn set_environment(build_dir: &Path) {
     let path = std::env::join_paths(std::iter::once(dir.clone()).chain(std::env::split_paths(&path)));
     let home = dir.parent().unwrap_or(&dir).as_os_str().to_owned();
     let mut changes = vec![(BUILD_DIR_VAR, Some(build_dir.as_os_str().to_owned()))];
-    let new = [path.ok(), Some(home), Some(dir.join("cargo").into()), Some(MIN_STACK_SIZE.to_string().into())];
+    let new = [path.ok(), Some(home), Some(dir.join(program("cargo")).into()), Some(MIN_STACK_SIZE.to_string().into())];
     for ((name, original), new) in CHANGED_VARS.into_iter().zip(new) {
         changes.push((original, std::env::var_os(name)));
         changes.push((name, new));
@@ -81,6 +83,16 @@ pub fn restore_environment(command: &mut Command) -> &mut Command {
     command
 }
 
+/// This process's PATH without the shims.
+#[must_use]
+pub fn path_without_shims() -> OsString {
+    let path = std::env::var_os(PATH).unwrap_or_default();
+    let Some(build_dir) = std::env::var_os(BUILD_DIR_VAR).map(PathBuf::from) else { return path };
+    let shims = shim_dir(&build_dir);
+    let kept = std::env::split_paths(&path).filter(|dir| *dir != shims);
+    std::env::join_paths(kept).unwrap_or(path)
+}
+
 /// A command that runs the real tool of this name in the original environment.
 #[must_use]
 pub fn real_tool(name: &str) -> Command {
@@ -111,6 +123,7 @@ fn find_tool(name: &str) -> PathBuf {
     let cargo_home = std::env::var_os(ORIGINAL_CARGO_HOME).map(PathBuf::from);
     let cargo_home = cargo_home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
     let mut dirs = std::env::split_paths(&path).chain(cargo_home.map(|home| home.join("bin")));
-    let found = dirs.find_map(|dir| Some(dir.join(name)).filter(|file| file.is_file()));
-    found.unwrap_or_else(|| Path::new("/not-installed").join(name))
+    let name = program(name);
+    let found = dirs.find_map(|dir| Some(dir.join(&name)).filter(|file| file.is_file()));
+    found.unwrap_or_else(|| Path::new("/not-installed").join(&name))
 }

@@ -59,12 +59,12 @@ impl std::fmt::Debug for Compiled {
 }
 
 impl Compiled {
-    /// Compiles a network up to a stage for this processor.
+    /// Compiles a network up to a stage for [`Isa::selected`].
     ///
     /// # Errors
-    /// [`Error::Unknown`] if the network has no such stage.
+    /// [`Error::Unknown`] if the network has no such stage; otherwise the errors of [`Isa::selected`].
     pub fn new(network: &Network, stage: &str) -> Result<Self> {
-        Self::with_isa(network, stage, Isa::best())
+        Self::with_isa(network, stage, Isa::selected()?)
     }
 
     /// Compiles a network up to a stage for a given instruction set, to compare instruction sets.

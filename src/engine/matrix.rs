@@ -22,7 +22,9 @@ impl PackedMatrix {
                 *value = weight(k, n);
             }
         }
-        Self { weights, depth, outputs, isa: Isa::best() }
+        // A synthesis reports an invalid selection before it makes a matrix.
+        let isa = Isa::selected().unwrap_or_else(|_| Isa::best());
+        Self { weights, depth, outputs, isa }
     }
 
     /// The number of values that [`PackedMatrix::multiply`] writes for a row: the outputs, rounded up to a multiple of 16.
@@ -50,7 +52,7 @@ impl PackedMatrix {
             rows,
             blocks: self.width() / LANES,
         };
-        // SAFETY: `best` is an instruction set of this processor; all rows lie within the slices, as checked above, and the packed
+        // SAFETY: `selected` and `best` are instruction sets of this processor; all rows lie within the slices, as checked above, and the packed
         // matrix has `depth` vectors for each block.
         unsafe { self.isa.run(job) }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::strays;
-use crate::{Error, Result};
+use crate::{Error, Result, platform};
 
 /// Maximum symlink depth before a loop is assumed; Linux has the same limit.
 const MAX_LINKS: usize = 40;
@@ -49,18 +49,20 @@ fn replace(target: &Path, folder: &Path, bytes: &[u8]) -> std::io::Result<()> {
         file.as_file().set_permissions(existing.permissions())?;
     }
     file.as_file().sync_all()?;
+    if platform::LOCKS_ARE_MANDATORY {
+        // A reader would fail. If another process takes the file for a stray now, the write is repeated.
+        let _ = file.as_file().unlock();
+    }
     // The lock ends when the file is closed, after it has its name.
     let _file = file.persist(target).map_err(|e| e.error)?;
-    sync_folder(folder)
+    platform::sync_folder(folder)
 }
 
 /// Creates a temporary file whose lock tells other processes that its writer lives.
 fn create_locked(folder: &Path) -> std::io::Result<NamedTempFile> {
     loop {
         let mut builder = tempfile::Builder::new();
-        // The mode of any new file, before the umask is applied.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        platform::set_usual_mode(&mut builder);
         let file = builder.prefix(strays::PREFIX).tempfile_in(folder)?;
         match file.as_file().try_lock() {
             // A search for strays was faster and removes it.
@@ -70,23 +72,6 @@ fn create_locked(folder: &Path) -> std::io::Result<NamedTempFile> {
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
         }
     }
-}
-
-/// Writes a folder's entries to the disk, so that a rename survives a power failure. A folder that cannot be opened, or a file system
-/// that cannot do this, is left alone.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    let Ok(folder) = std::fs::File::open(folder) else { return Ok(()) };
-    match folder.sync_all() {
-        Err(e) if !matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Err(e),
-        _ => Ok(()),
-    }
-}
-
-/// Windows writes the entries of folders itself.
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// Follows symlinks to the final path, which need not exist.

@@ -3,9 +3,14 @@
 use candle_core::Tensor;
 
 use super::ancestors;
-use super::{Network, Node, NodeId};
+use super::{Layer, Network, Node, NodeId};
 use crate::ops::Relu;
 use crate::{Error, Result};
+
+/// A function that computes the output of a layer.
+trait RunLayer: Fn(&Layer, &[&Tensor]) -> Result<Tensor> {}
+
+impl<F: Fn(&Layer, &[&Tensor]) -> Result<Tensor>> RunLayer for F {}
 
 impl Network {
     /// The activations at a stage, `[batch, ..]`, for a batch of inputs: images `[batch, channels, height, width]`
@@ -24,6 +29,15 @@ impl Network {
     /// # Errors
     /// As [`Network::forward_to`].
     pub fn forward_to_each(&self, stages: &[&str], x: &Tensor) -> Result<Vec<Tensor>> {
+        self.forward_to_each_by(stages, x, Layer::run)
+    }
+
+    /// [`Network::forward_to_each`] on the device of `x`, by operations of candle.
+    pub(crate) fn composed_forward_to_each(&self, stages: &[&str], x: &Tensor) -> Result<Vec<Tensor>> {
+        self.forward_to_each_by(stages, x, Layer::run_composed)
+    }
+
+    fn forward_to_each_by(&self, stages: &[&str], x: &Tensor, run: impl RunLayer) -> Result<Vec<Tensor>> {
         let ids = stages.iter().map(|name| Ok(self.stage(name)?.node)).collect::<Result<Vec<_>>>()?;
         let mut outputs: Vec<Option<Tensor>> = vec![None; ids.len()];
         let Some(last) = ids.iter().copied().max_by_key(|id| id.0) else { return Ok(vec![]) };
@@ -37,7 +51,8 @@ impl Network {
         let mut needed: Vec<usize> = ids.iter().flat_map(|&id| ancestors(self.nodes(), id)).collect();
         needed.sort_unstable();
         needed.dedup();
-        self.run_nodes(&needed, last, x, keep)?;
+        self.check_input_shape(x)?;
+        run_nodes_by(self.nodes(), &needed, last, x, keep, run)?;
         outputs.into_iter().map(|v| v.ok_or_else(|| Error::invalid("stage", "was not computed"))).collect()
     }
 
@@ -56,23 +71,29 @@ impl Network {
         }
     }
 
-    pub(super) fn run_to(&self, node: NodeId, x: &Tensor) -> Result<Tensor> {
-        self.run_nodes(&ancestors(self.nodes(), node), node, x, |_, _| {})
+    /// [`Network::preactivation`] on the device of `x`, by operations of candle; on the CPU this is slower and has the same values up to
+    /// rounding.
+    pub(crate) fn composed_preactivation(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
+        let node = self.stage(stage)?.node;
+        let last = &self.nodes()[node.0];
+        let node = last.layer.relu().map_or(node, |_| last.inputs[0]);
+        self.check_input_shape(x)?;
+        let needed = ancestors(self.nodes(), node);
+        run_nodes_by(self.nodes(), &needed, node, x, |_, _| {}, Layer::run_composed)
     }
 
-    fn run_nodes(
-        &self,
-        needed: &[usize],
-        last: NodeId,
-        x: &Tensor,
-        visit: impl FnMut(usize, &Tensor),
-    ) -> Result<Tensor> {
+    pub(super) fn run_to(&self, node: NodeId, x: &Tensor) -> Result<Tensor> {
+        self.check_input_shape(x)?;
+        run_nodes(self.nodes(), &ancestors(self.nodes(), node), node, x, |_, _| {})
+    }
+
+    fn check_input_shape(&self, x: &Tensor) -> Result<()> {
         let shape = self.input().shape();
         if x.dims().len() != shape.len() + 1 || x.dims()[1..] != shape {
             let expected = format!("[batch, {}]", shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
             return Err(Error::shape(format!("the input of {}", self.name()), expected, x.dims()));
         }
-        run_nodes(self.nodes(), needed, last, x, visit)
+        Ok(())
     }
 }
 
@@ -82,7 +103,19 @@ pub(super) fn run_nodes(
     needed: &[usize],
     last: NodeId,
     x: &Tensor,
+    visit: impl FnMut(usize, &Tensor),
+) -> Result<Tensor> {
+    run_nodes_by(nodes, needed, last, x, visit, Layer::run)
+}
+
+/// [`run_nodes`] with a function that computes the output of a layer.
+fn run_nodes_by(
+    nodes: &[Node],
+    needed: &[usize],
+    last: NodeId,
+    x: &Tensor,
     mut visit: impl FnMut(usize, &Tensor),
+    run: impl RunLayer,
 ) -> Result<Tensor> {
     let mut uses = vec![0usize; last.0 + 1];
     for &index in needed {
@@ -95,7 +128,7 @@ pub(super) fn run_nodes(
             x.clone()
         } else {
             let inputs: Vec<&Tensor> = node.inputs.iter().filter_map(|id| values[id.0].as_ref()).collect();
-            node.layer.run(&inputs)?
+            run(&node.layer, &inputs)?
         };
         visit(index, &output);
         values[index] = Some(output);
@@ -123,7 +156,7 @@ mod tests {
         let executed = |stage: &str| {
             let node = net.stage(stage).unwrap().node;
             let mut seen = vec![];
-            net.run_nodes(&ancestors(net.nodes(), node), node, &x, |index, _| seen.push(index)).unwrap();
+            run_nodes(net.nodes(), &ancestors(net.nodes(), node), node, &x, |index, _| seen.push(index)).unwrap();
             seen.len()
         };
         // Input, scaling, convolution, rectifier.

@@ -101,6 +101,10 @@ impl FrozenOp for ChannelAffine {
         input_gradient
     }
 
+    fn has_fallback(&self) -> bool {
+        true
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let mut shape = vec![1; x.dims().len()];
         shape[1] = self.scale.len();

@@ -129,6 +129,10 @@ impl FrozenOp for AvgPool2d {
         input_gradient
     }
 
+    fn has_fallback(&self) -> bool {
+        true
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (_, _, height, width) = x.dims4()?;
         let [down, across] = self.window.output_rounded([height, width], self.ceil)?;

@@ -235,6 +235,10 @@ impl FrozenOp for Conv2d {
         input_gradient
     }
 
+    fn has_fallback(&self) -> bool {
+        true
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, _, height, width) = x.dims4()?;
         let s = self.sizes(&[batch, 0, height, width]);

@@ -81,11 +81,16 @@ pub trait FrozenOp: Any + Send + Sync + std::fmt::Debug {
     /// The operation composed of candle's own, for devices other than the CPU. Weights are copied to the device on each call.
     ///
     /// # Errors
-    /// The default implementation always fails: the operation runs on the CPU only.
+    /// The default implementation always fails: the operation runs on the CPU only. An implementation sets [`FrozenOp::has_fallback`].
     fn fallback(&self, input: &Tensor) -> Result<Tensor> {
         let reason =
             format!("runs on the CPU, not on {:?}; move the tensor with to_device(&Device::Cpu)", input.device());
         Err(Error::invalid(self.name(), reason))
+    }
+
+    /// Returns whether [`FrozenOp::fallback`] is implemented. Without it, a network on another device runs the operation on the CPU.
+    fn has_fallback(&self) -> bool {
+        false
     }
 
     /// The settings and the arrays that, with the name, distinguish the operation in a network's fingerprint.
@@ -135,6 +140,10 @@ impl FrozenOp for Arc<dyn FrozenOp> {
 
     fn fallback(&self, input: &Tensor) -> Result<Tensor> {
         (**self).fallback(input)
+    }
+
+    fn has_fallback(&self) -> bool {
+        (**self).has_fallback()
     }
 
     fn fingerprint_data(&self) -> (Vec<usize>, Vec<&[f32]>) {

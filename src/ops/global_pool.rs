@@ -36,6 +36,10 @@ impl FrozenOp for GlobalAvgPool {
         gradient.iter().flat_map(|&g| std::iter::repeat_n(g / plane as f32, plane)).collect()
     }
 
+    fn has_fallback(&self) -> bool {
+        true
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.mean((2, 3))?)
     }

@@ -103,6 +103,10 @@ impl FrozenOp for Linear {
         input_gradient
     }
 
+    fn has_fallback(&self) -> bool {
+        true
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let y = x.matmul(&Tensor::from_slice(&self.weight, (self.outputs, self.inputs), x.device())?.t()?)?;
         match &self.bias {

@@ -123,6 +123,10 @@ impl FrozenOp for MaxPool2d {
         input_gradient
     }
 
+    fn has_fallback(&self) -> bool {
+        true
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, channels, height, width) = x.dims4()?;
         let output = self.window.output_rounded([height, width], self.ceil)?;

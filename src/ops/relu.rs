@@ -84,6 +84,10 @@ impl FrozenOp for Relu {
         input_gradient
     }
 
+    fn has_fallback(&self) -> bool {
+        true
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let constant = |value: f32| Tensor::full(value, x.shape(), x.device());
         // Every comparison with NaN is false, so NaN stays.
@@ -119,6 +123,10 @@ impl FrozenOp for StraightThroughRelu {
 
     fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
         gradient.to_vec()
+    }
+
+    fn has_fallback(&self) -> bool {
+        true
     }
 
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {

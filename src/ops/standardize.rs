@@ -72,6 +72,10 @@ impl FrozenOp for Standardize {
         input_gradient
     }
 
+    fn has_fallback(&self) -> bool {
+        true
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let min_variance = (MIN_DEVIATION * MIN_DEVIATION) as f32;
         let centered = x.broadcast_sub(&x.mean_keepdim(1)?)?;

@@ -41,7 +41,9 @@ pub(super) fn system() -> String {
 /// The name of the processor.
 pub(super) fn processor() -> Option<String> {
     let listed = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| value(&text, "model name", ':'));
-    listed.or_else(|| first_line("sysctl", &["-n", "machdep.cpu.brand_string"])).filter(|name| !name.is_empty())
+    let listed = listed.or_else(|| first_line("sysctl", &["-n", "machdep.cpu.brand_string"]));
+    // Windows sets this variable.
+    listed.or_else(|| std::env::var("PROCESSOR_IDENTIFIER").ok()).filter(|name| !name.is_empty())
 }
 
 /// The unquoted value of the first `key<separator>value` line with this key.

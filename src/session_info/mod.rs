@@ -58,7 +58,7 @@ pub fn session_info() -> SessionInfo {
         rust: machine::rust(),
         system: machine::system(),
         processor: machine::processor(),
-        instructions: Isa::best().to_string(),
+        instructions: Isa::describe_selected(),
         threads: rayon::current_num_threads(),
         networks: session_log::networks(),
         date: date::now(),

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use candle_core::Device;
+
 use super::cost::Cost;
 use super::job::Job;
 use super::manifest::{Manifest, Selection};
@@ -42,6 +44,7 @@ pub struct Sweep {
     nulls: Vec<NullDistribution>,
     folder: Option<PathBuf>,
     quiet: bool,
+    device: Option<Device>,
 }
 
 impl Sweep {
@@ -58,6 +61,7 @@ impl Sweep {
             nulls: vec![],
             folder: None,
             quiet: false,
+            device: None,
         }
     }
 
@@ -131,6 +135,12 @@ impl Sweep {
         self
     }
 
+    /// Runs the networks on a device of candle, such as a GPU, as [`Synthesis::on`](crate::synthesis::Synthesis::on) does.
+    pub fn on(mut self, device: &Device) -> Self {
+        self.device = Some(device.clone());
+        self
+    }
+
     /// Disables live images and progress lines, for scripts.
     pub fn quiet(mut self) -> Self {
         self.quiet = true;
@@ -139,6 +149,7 @@ impl Sweep {
 
     fn job(&self, folder: Option<&Path>) -> Result<Job> {
         let sources = Sources::in_memory(self.networks.clone(), self.stimuli.clone(), self.nulls.clone())?;
+        let sources = sources.on(self.device.clone());
         let manifest = Manifest::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
 
         if let Some(folder) = folder {

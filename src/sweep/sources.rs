@@ -1,14 +1,17 @@
 //! The networks, stimuli and null distributions of a sweep, in memory or loaded on demand.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::Device;
 
 use super::manifest::StimulusEntry;
 use super::plan::Plan;
 use crate::fs::{assets, extension};
 use crate::network::Network;
 use crate::stimulus::{Image, Sound, Stimulus};
+use crate::synthesis::{Run, Synthesis};
 use crate::verdict::NullDistribution;
 use crate::{Error, Result, zoo};
 
@@ -27,6 +30,8 @@ pub(super) struct Sources {
     given_nulls: Vec<Arc<NullDistribution>>,
     /// Cached null distributions, by network.
     nulls: Mutex<BTreeMap<usize, Option<Arc<NullDistribution>>>>,
+    /// The device on which the networks run; `None` to compile them for the CPU.
+    device: Option<Device>,
 }
 
 /// A network or stimulus of a sweep.
@@ -60,6 +65,7 @@ impl Sources {
             base,
             loaded: Mutex::default(),
             nulls: Mutex::default(),
+            device: None,
         })
     }
 
@@ -70,7 +76,30 @@ impl Sources {
         super::plan::check_list("stimuli", &stimuli.iter().map(Source::name).collect::<Vec<_>>())?;
         let given_nulls = nulls.into_iter().map(Arc::new).collect();
         let (loaded, nulls) = (Mutex::default(), Mutex::default());
-        Ok(Self { networks, stimuli, base: PathBuf::new(), loaded, given_nulls, nulls })
+        Ok(Self { networks, stimuli, base: PathBuf::new(), loaded, given_nulls, nulls, device: None })
+    }
+
+    /// Runs the networks on a device.
+    pub fn on(mut self, device: Option<Device>) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Starts a synthesis on the sweep's device.
+    pub fn start(&self, synthesis: Synthesis) -> Result<Run> {
+        match &self.device {
+            Some(device) => synthesis.on(device).start(),
+            None => synthesis.start(),
+        }
+    }
+
+    /// Opens a saved run, which continues on the sweep's device.
+    pub fn resume(&self, path: &Path, network: &Network) -> Result<Run> {
+        let run = Run::resume(path, network)?;
+        match &self.device {
+            Some(device) => run.on(device),
+            None => Ok(run),
+        }
     }
 
     pub fn networks(&self) -> usize {
@@ -204,7 +233,11 @@ fn expand_pattern(pattern: &str, base: &Path) -> Result<Vec<String>> {
     let prefix = glob::Pattern::escape(&base.to_string_lossy());
     let local = if Path::new(pattern).is_absolute() { pattern.into() } else { Path::new(&prefix).join(pattern) };
     let files = glob::glob(&local.to_string_lossy()).map_err(invalid)?;
-    let relative = |path: PathBuf| path.strip_prefix(base).unwrap_or(&path).to_string_lossy().into_owned();
+    let relative = |path: PathBuf| {
+        let relative = path.strip_prefix(base).unwrap_or(&path).to_string_lossy().into_owned();
+        // The same names on every system, so that a sweep can be continued on another one.
+        relative.replace(MAIN_SEPARATOR, "/")
+    };
     let mut found: Vec<String> = files.flatten().map(relative).filter(|name| is_stimulus(name)).collect();
     if found.is_empty() {
         found = assets::matching(&glob::Pattern::new(pattern).map_err(invalid)?);

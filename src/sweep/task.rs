@@ -100,7 +100,7 @@ impl TaskRunner<'_> {
     /// Resumes a task from its checkpoint, or starts it.
     fn start(&self, task: &Task, network: &Network, report: &dyn Fn(TaskEvent)) -> Result<Run> {
         if let Some(path) = self.store.checkpoint_path(task.index).filter(|path| path.exists()) {
-            match Run::resume(path, network) {
+            match self.sources.resume(&path, network) {
                 Ok(run) if self.matches_task(&run, task) => return Ok(run),
                 Ok(_) => report(TaskEvent::Note(format!(
                     "{} restarts: its checkpoint belongs to another task",
@@ -111,7 +111,7 @@ impl TaskRunner<'_> {
         }
         let stimulus = self.sources.stimulus(task.stimulus, &self.manifest.stimuli[task.stimulus])?;
         let synthesis = Synthesis::new(network, self.manifest.stage(task), stimulus)?;
-        synthesis.recipe(self.manifest.network(task).recipe.clone()).seed(task.seed).quiet().start()
+        self.sources.start(synthesis.recipe(self.manifest.network(task).recipe.clone()).seed(task.seed).quiet())
     }
 
     /// Returns whether a saved run belongs to this task.

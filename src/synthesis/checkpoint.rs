@@ -131,13 +131,15 @@ impl Run {
         to.u64("evaluations", self.history.evaluations as u64);
         to.u64("over", stopped_to_number(self.stopped));
         to.u64("elapsed_ns", self.history.elapsed.as_nanos() as u64);
-        to.u64("layer_by_layer", self.synthesis.layer_by_layer.into());
+        // A run on a device continues layer by layer, on the CPU or where `Run::on` says.
+        to.u64("layer_by_layer", self.synthesis.is_layer_by_layer().into());
         save_history(&mut to, &self.history.points);
         self.state.save(&mut to);
         to.write(path.as_ref())
     }
 
-    /// Opens a saved run, which then continues bit-identically. The file may have any extension.
+    /// Opens a saved run, which then continues bit-identically. The file may have any extension. A run that was on a device continues
+    /// layer by layer on the CPU; [`Run::on`] moves it to a device.
     ///
     /// # Errors
     /// [`Error::File`] for a damaged file, a file that is not a run, and a network whose name or weights differ from those of the run.
@@ -157,10 +159,11 @@ impl Run {
             quiet: false,
             logged: true,
             layer_by_layer,
+            device: None,
         };
         synthesis.recipe.check()?;
         let Synthesis { network, stage, original, recipe, .. } = &synthesis;
-        let problem = Problem::new(network, stage, original, recipe, layer_by_layer)?;
+        let problem = Problem::new(network, stage, original, recipe, layer_by_layer, None)?;
         let size = original.values().len();
         let best = match file.has("best.x") {
             true => Some(Best { x: file.f32("best.x")?, snr_db: file.scalar("best.snr_db")? }),

@@ -63,7 +63,7 @@ impl Metamer {
             provenance: Provenance::new(&run.synthesis),
             start: run.synthesis.start.clone(),
             steps: Some(run.steps),
-            layer_by_layer: run.synthesis.layer_by_layer,
+            layer_by_layer: run.synthesis.is_layer_by_layer(),
             cochleagram: super::plot::network_cochleagram(&run.synthesis.network),
         })
     }

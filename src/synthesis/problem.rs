@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor, Var};
 
 use super::recipe::{Loss, Recipe};
 use super::stage_loss::{StageLoss, range_penalty};
-use crate::engine::{Compiled, Evaluated};
+use crate::engine::{Compiled, Evaluated, Isa};
 use crate::network::Network;
 use crate::ops::{Relu, values, vjp};
 use crate::stimulus::Stimulus;
@@ -22,12 +22,14 @@ pub(super) struct Problem {
     range: [f32; 2],
 }
 
-/// The two implementations of a network.
+/// The implementations of a network.
 #[derive(Clone)]
 enum Evaluator {
     Compiled(Compiled),
     /// Network and stage, run layer by layer; the reference implementation.
     LayerByLayer(Network, String),
+    /// Network and stage, run layer by layer on a device by operations of candle.
+    OnDevice(Network, String, Device),
 }
 
 /// Loss and gradient at one point.
@@ -46,12 +48,16 @@ impl Problem {
         original: &Stimulus,
         recipe: &Recipe,
         layer_by_layer: bool,
+        device: Option<&Device>,
     ) -> Result<Self> {
         network.check_unchanged(stage)?;
+        // The optimizer's own products use it too.
+        Isa::selected()?;
         // candle's autograd keeps a module's forward pass for its backward pass and reports its errors; the compiled engine does neither.
-        let evaluator = match layer_by_layer || !network.modules(stage)?.is_empty() {
-            false => Evaluator::Compiled(Compiled::new(network, stage)?),
-            true => Evaluator::LayerByLayer(network.clone(), stage.into()),
+        let evaluator = match (device, layer_by_layer || !network.modules(stage)?.is_empty()) {
+            (Some(device), _) => Evaluator::OnDevice(network.clone(), stage.into(), device.clone()),
+            (None, false) => Evaluator::Compiled(Compiled::new(network, stage)?),
+            (None, true) => Evaluator::LayerByLayer(network.clone(), stage.into()),
         };
         let shape: Vec<usize> = std::iter::once(1).chain(network.input().shape()).collect();
         let (mut target, rectifier) = evaluator.preactivation(original.values(), &shape)?;
@@ -102,8 +108,8 @@ fn rectify(values: &mut [f32], rectifier: Option<Relu>) {
     }
 }
 
-fn tensor(x: &[f32], shape: &[usize]) -> Result<Tensor> {
-    Ok(Tensor::from_slice(x, shape, &Device::Cpu)?)
+fn tensor(x: &[f32], shape: &[usize], device: &Device) -> Result<Tensor> {
+    Ok(Tensor::from_slice(x, shape, device)?)
 }
 
 impl Evaluator {
@@ -112,7 +118,11 @@ impl Evaluator {
         match self {
             Self::Compiled(compiled) => Ok((compiled.values(x)?, compiled.relu())),
             Self::LayerByLayer(network, stage) => {
-                let z = network.preactivation(stage, &tensor(x, shape)?)?;
+                let z = network.preactivation(stage, &tensor(x, shape, &Device::Cpu)?)?;
+                Ok((values(&z)?, network.rectifier(stage)?))
+            }
+            Self::OnDevice(network, stage, device) => {
+                let z = network.composed_preactivation(stage, &tensor(x, shape, device)?)?;
                 Ok((values(&z)?, network.rectifier(stage)?))
             }
         }
@@ -131,13 +141,27 @@ impl Evaluator {
                 Ok((gradient, found))
             }
             Self::LayerByLayer(network, stage) => {
-                let input = Var::from_tensor(&tensor(x, shape)?)?;
-                let z = network.preactivation(stage, &input)?;
-                let mut gradient = vec![0.0; z.elem_count()];
-                let found = cotangent(&values(&z)?, &mut gradient);
-                let gradient = Tensor::from_vec(gradient, z.shape(), &Device::Cpu)?;
-                Ok((values(&vjp(&z, &gradient, &input)?)?, found))
+                differentiate(x, shape, &Device::Cpu, |input| network.preactivation(stage, input), cotangent)
+            }
+            Self::OnDevice(network, stage, device) => {
+                differentiate(x, shape, device, |input| network.composed_preactivation(stage, input), cotangent)
             }
         }
     }
+}
+
+/// The gradient at `x` by candle's autograd on a device, and the result of `cotangent`, which runs on the CPU.
+fn differentiate<T>(
+    x: &[f32],
+    shape: &[usize],
+    device: &Device,
+    preactivation: impl Fn(&Tensor) -> Result<Tensor>,
+    cotangent: impl FnOnce(&[f32], &mut [f32]) -> T,
+) -> Result<(Vec<f32>, T)> {
+    let input = Var::from_tensor(&tensor(x, shape, device)?)?;
+    let z = preactivation(&input)?;
+    let mut gradient = vec![0.0; z.elem_count()];
+    let found = cotangent(&values(&z)?, &mut gradient);
+    let gradient = Tensor::from_vec(gradient, z.shape(), device)?;
+    Ok((values(&vjp(&z, &gradient, &input)?)?, found))
 }

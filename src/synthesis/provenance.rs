@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use candle_core::{Device, DeviceLocation};
+
 use super::recipe::Recipe;
 use super::synthesis::Synthesis;
 use crate::display::{MimeBundle, Show};
@@ -33,7 +35,7 @@ pub struct Provenance {
     pub metamers: String,
     /// The version of candle.
     pub candle: String,
-    /// The device (always the CPU), operating system and architecture.
+    /// The device, operating system and architecture.
     pub device: String,
     /// The instruction set of the processor, which affects the last bits of results; empty in older files.
     #[serde(default)]
@@ -52,8 +54,8 @@ impl Provenance {
             seed: synthesis.seed,
             metamers: env!("CARGO_PKG_VERSION").into(),
             candle: CANDLE_VERSION.into(),
-            device: format!("CPU, {} {}", operating_system(), std::env::consts::ARCH),
-            instructions: Isa::best().to_string(),
+            device: format!("{}, {} {}", device(synthesis), operating_system(), std::env::consts::ARCH),
+            instructions: Isa::describe_selected(),
         }
     }
 
@@ -96,6 +98,16 @@ impl Show for Provenance {
 }
 
 crate::show_in_notebooks!(Provenance);
+
+/// The device on which the network was run.
+fn device(synthesis: &Synthesis) -> String {
+    match synthesis.device.as_ref().map(Device::location) {
+        None => "CPU".into(),
+        Some(DeviceLocation::Cpu) => "CPU by operations of candle".into(),
+        Some(DeviceLocation::Cuda { gpu_id }) => format!("CUDA device {gpu_id}"),
+        Some(DeviceLocation::Metal { gpu_id }) => format!("Metal device {gpu_id}"),
+    }
+}
 
 /// The operating system; a page does not know it.
 fn operating_system() -> &'static str {

@@ -84,6 +84,7 @@ impl Metamer {
             quiet: false,
             logged: false,
             layer_by_layer: self.layer_by_layer,
+            device: None,
         }
         .start_prepared()?;
         let progress = match self.steps {

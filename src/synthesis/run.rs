@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use candle_core::Device;
+
 use super::history::{Best, History, Point, Recorder};
 use super::metamer::Metamer;
 use super::optimizer::{OptimizerState, StepOutcome};
@@ -324,6 +326,17 @@ impl Run {
     /// The provenance of the metamers of this run.
     pub(crate) fn provenance(&self) -> Provenance {
         Provenance::new(&self.synthesis)
+    }
+
+    /// Continues the run on a device, as [`Synthesis::on`] starts one.
+    ///
+    /// # Errors
+    /// When the network cannot be run on the device.
+    pub fn on(mut self, device: &Device) -> Result<Self> {
+        let Synthesis { network, stage, original, recipe, layer_by_layer, .. } = &self.synthesis;
+        self.problem = Problem::new(network, stage, original, recipe, *layer_by_layer, Some(device))?;
+        self.synthesis.device = Some(device.clone());
+        Ok(self)
     }
 
     /// Disables the live view, as [`Synthesis::quiet`] does.

@@ -1,5 +1,7 @@
 //! The configuration of a synthesis.
 
+use candle_core::Device;
+
 use super::problem::Problem;
 use super::recipe::{Initialization, Recipe};
 use super::run::Run;
@@ -33,6 +35,8 @@ pub struct Synthesis {
     /// `true` if the session log counts the run.
     pub(super) logged: bool,
     pub(super) layer_by_layer: bool,
+    /// The device of [`Synthesis::on`].
+    pub(super) device: Option<Device>,
 }
 
 impl Synthesis {
@@ -60,6 +64,7 @@ impl Synthesis {
             quiet: false,
             logged: true,
             layer_by_layer: false,
+            device: None,
         })
     }
 
@@ -102,6 +107,34 @@ impl Synthesis {
         self
     }
 
+    /// Runs the network on a device of candle, such as a GPU: layer by layer, by operations of candle. The optimizer stays on the CPU, so
+    /// that a run takes the same steps up to rounding.
+    ///
+    /// A GPU needs the feature `cuda` or `metal`. The cochleagram, the log-mel spectrogram and custom modules run on the CPU in any case. On
+    /// [`Device::Cpu`] this is the same computation as on a GPU, much slower than the compiled network, to compare with. Without this call, a
+    /// synthesis runs compiled on the CPU.
+    ///
+    /// ```
+    /// use metamers::candle::Device;
+    /// use metamers::prelude::*;
+    ///
+    /// let net = zoo::efficientnet_lite0()?;
+    /// let photo = Image::open("photos/giant_panda.jpg")?;
+    /// let device = Device::cuda_if_available(0)?;
+    /// let mut run = Synthesis::new(&net, "stem", &photo)?.on(&device).start()?;
+    /// run.step(2)?;
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    pub fn on(mut self, device: &Device) -> Self {
+        self.device = Some(device.clone());
+        self
+    }
+
+    /// Returns whether the network runs layer by layer, on any device.
+    pub(super) fn is_layer_by_layer(&self) -> bool {
+        self.layer_by_layer || self.device.is_some()
+    }
+
     /// Computes the original's activations and generates the initial stimulus.
     ///
     /// # Errors
@@ -120,7 +153,8 @@ impl Synthesis {
 
     /// Starts with an original that already has the recipe's level, without an entry in the session log.
     pub(super) fn start_prepared(self) -> Result<Run> {
-        let problem = Problem::new(&self.network, &self.stage, &self.original, &self.recipe, self.layer_by_layer)?;
+        let Self { network, stage, original, recipe, layer_by_layer, device, .. } = &self;
+        let problem = Problem::new(network, stage, original, recipe, *layer_by_layer, device.as_ref())?;
         let start = match &self.start {
             Some(start) => start.values().to_vec(),
             None => initial_values(self.recipe.start, &self.original, self.seed)?,

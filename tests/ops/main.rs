@@ -8,5 +8,6 @@ mod equal_pytorch;
 mod equals_layer_by_layer;
 mod fallback;
 mod gradients;
+mod isa;
 mod layers;
 mod pools;

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod on_device;
 mod recipes_equal_pytorch;
 mod reproduce;
 mod runs;

@@ -441,7 +441,7 @@ fn saved_files_hold_their_provenance() {
             "metamers": env!("CARGO_PKG_VERSION"),
             "candle": "0.11.1",
             "device": format!("CPU, {} {}", std::env::consts::OS, std::env::consts::ARCH),
-            "instructions": metamers::engine::Isa::best().to_string(),
+            "instructions": metamers::session_info::session_info().instructions,
         });
         assert_eq!(provenance, expected);
     }

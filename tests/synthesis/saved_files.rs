@@ -94,7 +94,7 @@ fn regenerate_the_saved_files() {
         run.step(10).unwrap();
         final_pixels.insert(name.into(), bits(&run).into());
     }
-    final_pixels.insert("instructions".into(), metamers::engine::Isa::best().to_string().into());
+    final_pixels.insert("instructions".into(), metamers::engine::Isa::selected().unwrap().to_string().into());
     std::fs::write(saved("after_ten_more_steps.json"), serde_json::to_vec(&final_pixels).unwrap()).unwrap();
     let stimuli = (0..4).map(noise_image);
     NullDistribution::builder(&image_network())
@@ -112,7 +112,7 @@ fn regenerate_the_saved_files() {
 #[test]
 fn old_runs_resume() {
     let final_pixels: serde_json::Value = crate::common::json("saved/after_ten_more_steps.json");
-    let same_processor = final_pixels["instructions"] == metamers::engine::Isa::best().to_string();
+    let same_processor = final_pixels["instructions"] == metamers::engine::Isa::selected().unwrap().to_string();
     for (name, net, _, _, recipe) in recipes() {
         let mut run = Run::resume(saved(&format!("{name}.run")), &net).unwrap().quiet();
         run.step(10).unwrap();

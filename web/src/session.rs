@@ -90,7 +90,7 @@ impl Session {
         let info = NetworkInfo {
             name: network.name().into(),
             kind: if is_sound { "sound" } else { "image" },
-            instructions: metamers::engine::Isa::best().to_string(),
+            instructions: metamers::engine::Isa::selected()?.to_string(),
             stages: stages.map(|s| StageInfo { name: s.name.clone(), shape: s.shape.clone(), macs: s.macs }).collect(),
             recipes: recipes.into_iter().map(|recipe| recipe.name).collect(),
         };

@@ -91,8 +91,8 @@ def data_url(folder: Path, address: str) -> str:
 
 def read_regular(file: Path, address: str) -> bytes:
     """Reads a regular file of limited size; a pipe would block, and a device need not end."""
-    # `file` has no links left, and O_NOFOLLOW refuses one that is put there now.
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    # `file` has no links left, and O_NOFOLLOW refuses one that is put there now. Windows has neither flag.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     with open(os.open(file, flags), "rb") as stream:  # noqa: PTH123 (a descriptor has no path)
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):

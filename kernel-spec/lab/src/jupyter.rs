@@ -1,11 +1,11 @@
 //! Commands that run Python programs: JupyterLab, execution, export, stripping and sizes of notebooks.
 
 use crate::notebook_paths::resolve_notebooks;
+use crate::platform::become_program;
 use crate::prerequisites;
 use crate::project::Project;
 use crate::status::print_status;
-use anyhow::{Context, Result, bail};
-use std::os::unix::process::CommandExt;
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -33,8 +33,7 @@ pub fn lab(project: &Project, arguments: &[String]) -> Result<ExitCode> {
     let mut jupyter = project.python();
     jupyter.args(["-m", "jupyter", "lab", "--ServerApp.answer_yes=True"]).args(arguments).current_dir(dir);
     project.mark_in_use()?;
-    // Replaces this process, so that signals reach JupyterLab directly.
-    bail!("cannot start JupyterLab: {}", jupyter.exec())
+    become_program(&mut jupyter, "start JupyterLab")
 }
 
 /// Sets up the project and executes notebooks; returns only on failure.
@@ -54,7 +53,7 @@ pub fn run(project: &Project, options: &RunOptions) -> Result<ExitCode> {
         runner.arg("--out").arg(dir);
     }
     project.mark_in_use()?;
-    bail!("cannot run the notebooks: {}", runner.exec())
+    become_program(&mut runner, "run the notebooks")
 }
 
 /// Pages that only show, or whose marked cells make their metamers anew.
@@ -80,7 +79,7 @@ pub fn export(project: &Project, notebooks: &[PathBuf], out: Option<&Path>, live
         exporter.arg("--live");
     }
     project.mark_in_use()?;
-    bail!("cannot export the notebooks: {}", exporter.exec())
+    become_program(&mut exporter, "export the notebooks")
 }
 
 /// Removes the outputs and execution counts from notebooks; returns only on failure.
@@ -100,7 +99,7 @@ fn run_script(project: &Project, script: &str, notebooks: &[PathBuf]) -> Result<
     let mut python = Command::new(prerequisites::find_python()?);
     python.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PYTHONDONTWRITEBYTECODE", "1");
     python.arg(project.root.join("kernel-spec/lab").join(script)).args(notebooks);
-    bail!("cannot start Python: {}", python.exec())
+    become_program(&mut python, "start Python")
 }
 
 /// The port in JupyterLab's arguments. Without one JupyterLab chooses a free port itself.

@@ -1,5 +1,6 @@
 //! Installation of the kernel spec, the directory from which Jupyter learns about the kernel.
 
+use crate::platform;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fs;
@@ -51,16 +52,10 @@ impl KernelSpecLocation {
 
 /// The user's Jupyter data directory, found as jupyter_core finds it.
 fn user_data_dir() -> Result<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = || var("HOME").context("cannot find your Jupyter directory, because HOME is not set; use --prefix DIR");
-    if let Some(dir) = var("JUPYTER_DATA_DIR") {
-        return Ok(dir);
+    match std::env::var_os("JUPYTER_DATA_DIR").filter(|value| !value.is_empty()) {
+        Some(dir) => Ok(dir.into()),
+        None => platform::jupyter_data_dir(),
     }
-    if cfg!(target_os = "macos") {
-        return Ok(home()?.join("Library").join("Jupyter"));
-    }
-    let data = var("XDG_DATA_HOME").map_or_else(|| home().map(|home| home.join(".local").join("share")), Ok)?;
-    Ok(data.join("jupyter"))
 }
 
 /// Writes the kernel spec into a directory; returns false if it was up to date.

@@ -6,6 +6,7 @@ mod cargo_env;
 mod jupyter;
 mod kernel_spec;
 mod notebook_paths;
+pub mod platform;
 mod prerequisite;
 mod prerequisites;
 mod project;

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::{ArgGroup, Parser};
+use metamers_lab::platform::{LIBRARY_PATH_VAR, real_path};
 use metamers_lab::{KernelSpecLocation, Liveness, Project, RunOptions, print_status};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -124,12 +125,13 @@ unsafe fn clean_environment() {
             unsafe { std::env::remove_var(name.as_ref()) };
         }
     }
-    let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") else { return };
-    let project = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap_or_default();
-    let is_kept =
-        |path: &PathBuf| !path.starts_with(&project) && !path.components().any(|part| part.as_os_str() == "toolchains");
+    let Some(paths) = std::env::var_os(LIBRARY_PATH_VAR) else { return };
+    let project = real_path(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap_or_default();
+    let is_kept = |path: &PathBuf| {
+        !path.starts_with(project.join("target")) && !path.components().any(|part| part.as_os_str() == "toolchains")
+    };
     if let Ok(paths) = std::env::join_paths(std::env::split_paths(&paths).filter(is_kept)) {
         // SAFETY: the caller guarantees that no other thread uses the environment.
-        unsafe { std::env::set_var("LD_LIBRARY_PATH", paths) };
+        unsafe { std::env::set_var(LIBRARY_PATH_VAR, paths) };
     }
 }

@@ -1,5 +1,6 @@
 //! Resolution of notebook arguments: a file, a directory, or the beginning of a file name.
 
+use crate::platform::real_path;
 use crate::project::Project;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -10,8 +11,7 @@ pub fn resolve_notebooks(names: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = vec![];
     for name in names {
         for notebook in resolve(name)? {
-            let notebook =
-                notebook.canonicalize().with_context(|| format!("{}: cannot be opened", notebook.display()))?;
+            let notebook = real_path(&notebook).with_context(|| format!("{}: cannot be opened", notebook.display()))?;
             if !found.contains(&notebook) {
                 found.push(notebook);
             }
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn files_directories_and_name_prefixes_are_resolved() {
         let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path().canonicalize().unwrap();
+        let dir = real_path(dir.path()).unwrap();
         for name in ["04_a.ipynb", "05_b.ipynb", "05_c.ipynb", "04_a.failed.ipynb", "04.txt"] {
             fs::write(dir.join(name), "").unwrap();
         }

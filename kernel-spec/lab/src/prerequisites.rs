@@ -1,10 +1,11 @@
 //! Checks for the programs and resources that the set-up needs.
 
+use crate::platform::{free_megabytes, has_linker, program, succeeds};
 use crate::prerequisite::Prerequisite;
 use crate::rust_src::ensure_rust_src;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// Disk space for the kernel's build, the notebook template and the Python packages.
 const MIN_FREE_MEGABYTES: u64 = 4000;
@@ -13,12 +14,15 @@ const PYTHON: Prerequisite = Prerequisite {
     debian: "sudo apt install python3 python3-venv",
     fedora: "sudo dnf install python3",
     macos: "brew install python",
+    windows: "winget install Python.Python.3.13",
 };
 const COMPILER: Prerequisite = Prerequisite {
     name: "a C compiler and linker (cc)",
     debian: "sudo apt install build-essential",
     fedora: "sudo dnf install gcc",
     macos: "xcode-select --install",
+    windows: "winget install Microsoft.VisualStudio.2022.BuildTools --override \"--passive --add Microsoft.VisualStudio.Workload.VCTools \
+              --includeRecommended\"",
 };
 
 /// Checks all prerequisites and adds rust-src if it is missing; the error for another missing one says how to install it.
@@ -27,7 +31,7 @@ pub fn check_prerequisites(root: &Path) -> Result<()> {
     find_python()?;
     ensure_rust_src(|name| Command::new(name))?;
     check_writable(root)?;
-    let built = root.join("target/release/metamers-kernel").exists();
+    let built = root.join("target/release").join(program("metamers-kernel")).exists();
     if let Some(free) = free_megabytes(root).filter(|&free| !built && free < MIN_FREE_MEGABYTES) {
         bail!(
             "the set-up needs about {MIN_FREE_MEGABYTES} MB of disk space, and {free} MB are free in {}; free some space and \
@@ -45,7 +49,7 @@ pub fn check_build_tools() -> Result<()> {
 }
 
 fn check_compiler() -> Result<()> {
-    anyhow::ensure!(succeeds("cc", &["--version"]), COMPILER.install_advice());
+    anyhow::ensure!(has_linker(), COMPILER.install_advice());
     Ok(())
 }
 
@@ -76,26 +80,12 @@ pub fn check_port(port: u16) -> Result<()> {
 /// Finds a Python that can create the virtual environment.
 pub fn find_python() -> Result<PathBuf> {
     const PROBE: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))";
-    for name in ["python3", "python", "python3.13", "python3.12", "python3.11", "python3.10", "python3.9"] {
+    for name in ["python3", "python", "python3.13", "python3.12", "python3.11", "python3.10", "python3.9", "py"] {
         if succeeds(name, &["-c", PROBE]) {
             return Ok(name.into());
         }
     }
     bail!(PYTHON.install_advice())
-}
-
-fn free_megabytes(path: &Path) -> Option<u64> {
-    let output = Command::new("df").arg("-Pk").arg(path).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let free: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
-    Some(free / 1024)
-}
-
-/// Runs a program without output; returns true if it succeeds.
-fn succeeds(program: &str, arguments: &[&str]) -> bool {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Set-up of the project: the steps from a fresh clone, or from an installed wheel, to a kernel in JupyterLab. Steps that are up to date
 //! are skipped.
 
+use crate::platform::{environment_program, keep_lock, program, python_beside, real_path};
 use crate::status::print_status;
 use crate::{kernel_spec, prerequisites};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -28,7 +28,7 @@ impl Project {
     /// Finds the project in which this program was built.
     pub fn find() -> Result<Project> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let root = root.canonicalize().context("the project has been moved; run `cargo lab` in its new directory")?;
+        let root = real_path(&root).context("the project has been moved; run `cargo lab` in its new directory")?;
         Ok(Project { root })
     }
 
@@ -74,17 +74,17 @@ impl Project {
     /// The path of the kernel's executable.
     #[must_use]
     pub fn kernel(&self) -> PathBuf {
-        let program = std::env::current_exe().ok().filter(|_| self.is_installed());
-        program.unwrap_or_else(|| self.root.join("target/release/metamers-kernel"))
+        let installed = std::env::current_exe().ok().filter(|_| self.is_installed());
+        installed.unwrap_or_else(|| self.root.join("target/release").join(program("metamers-kernel")))
     }
 
     /// A command that runs the Python of the project's virtual environment, or that of the environment with the wheel.
     #[must_use]
     pub fn python(&self) -> Command {
         if self.is_installed() {
-            return Command::new(self.kernel().with_file_name("python"));
+            return Command::new(python_beside(&self.kernel()));
         }
-        let mut python = Command::new(self.venv().join("bin/python"));
+        let mut python = Command::new(environment_program(&self.venv(), "python"));
         // Keeps an active environment from leaking in, and prefers this kernel to others of the same name.
         python.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("JUPYTER_PREFER_ENV_PATH", "1");
         python.env("VIRTUAL_ENV", self.venv());
@@ -135,7 +135,7 @@ impl Project {
         }
         let stamp = self.venv().join("metamers-requirements.txt");
         let is_current = || {
-            let has_python = self.venv().join("bin/python").exists();
+            let has_python = environment_program(&self.venv(), "python").exists();
             has_python && fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS)
         };
         if is_current() {
@@ -156,7 +156,9 @@ impl Project {
     fn lock_file(&self, name: &str) -> Result<File> {
         let dir = self.root.join("target");
         let path = dir.join(name);
-        let file = fs::create_dir_all(&dir).and_then(|()| File::create(&path));
+        // Not truncated, because another process may have locked it.
+        let open = || File::options().create(true).truncate(false).write(true).open(&path);
+        let file = fs::create_dir_all(&dir).and_then(|()| open());
         file.with_context(|| format!("cannot write {}", path.display()))
     }
 
@@ -182,12 +184,7 @@ impl Project {
         }
         let in_use = self.lock_file("venv-in-use.lock")?;
         in_use.lock_shared()?;
-        let descriptor = in_use.into_raw_fd();
-        // SAFETY: the descriptor is open, and is never closed by this process.
-        if unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) } < 0 {
-            return Err(std::io::Error::last_os_error().into());
-        }
-        Ok(())
+        Ok(keep_lock(in_use)?)
     }
 
     /// Installs a requirements file of the project in the virtual environment.
@@ -282,6 +279,8 @@ mod tests {
         let error = project.install_packages().unwrap_err().to_string();
         assert!(error.contains("is running in .venv"), "{error}");
         assert!(!project.venv().exists());
+        // An open file cannot be removed on Windows.
+        drop(in_use);
         fs::remove_dir_all(root).unwrap();
     }
 

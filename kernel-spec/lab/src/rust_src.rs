@@ -11,6 +11,7 @@ const RUST_SRC: Prerequisite = Prerequisite {
     debian: "sudo apt install rust-src",
     fedora: "sudo dnf install rust-src",
     macos: "brew install rustup && rustup default stable",
+    windows: "winget install Rustlang.Rustup",
 };
 
 /// Adds the component rust-src to the active toolchain if it is missing and Rust comes from rustup.

@@ -13,6 +13,10 @@ mod portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm;
 
+use std::sync::OnceLock;
+
+use crate::{Error, Result};
+
 /// Lanes of a vector, on every instruction set.
 pub(super) const LANES: usize = 16;
 
@@ -65,7 +69,14 @@ pub(super) trait Job {
     unsafe fn run<S: Simd>(self);
 }
 
+/// Environment variable that names the instruction set of compiled networks.
+const ISA_VAR: &str = "METAMERS_ISA";
+
 /// An instruction set of compiled networks.
+///
+/// [`Isa::selected`] is the fastest one of the processor, or the one that the environment variable `METAMERS_ISA` names: `portable`,
+/// `neon`, `avx2`, `avx512` or `wasm`. The variable is read once, at the first use. Instruction sets differ in the last bits of results
+/// only: a result that depends on more than that is a bug, which `METAMERS_ISA=portable` helps to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Isa {
@@ -79,6 +90,17 @@ pub enum Isa {
     Avx512,
     /// 128-bit vectors of WebAssembly, with the relaxed fused multiply-add if the module was compiled for it.
     Wasm,
+}
+
+/// All instruction sets, of all processors.
+const ALL: [Isa; 5] = [Isa::Portable, Isa::Neon, Isa::Avx2, Isa::Avx512, Isa::Wasm];
+
+/// The value of `METAMERS_ISA`; `None` if it is unset or empty.
+fn forced() -> Option<&'static str> {
+    // Read once, so that all networks of a process are compiled alike.
+    static FORCED: OnceLock<Option<String>> = OnceLock::new();
+    let read = || std::env::var_os(ISA_VAR).filter(|name| !name.is_empty());
+    FORCED.get_or_init(|| read().map(|name| name.to_string_lossy().into_owned())).as_deref()
 }
 
 impl std::fmt::Display for Isa {
@@ -121,6 +143,65 @@ impl Isa {
     #[must_use]
     pub fn best() -> Self {
         Self::available()[0]
+    }
+
+    /// The instruction set of compiled networks: the one that `METAMERS_ISA` names, otherwise [`Isa::best`].
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] if `METAMERS_ISA` is not the name of an instruction set; [`Error::Invalid`] if the processor lacks it.
+    pub fn selected() -> Result<Self> {
+        match forced() {
+            Some(name) => Self::from_name(name),
+            None => Ok(Self::best()),
+        }
+    }
+
+    /// The instruction set of this processor with a name that `METAMERS_ISA` can have, such as `avx2`.
+    ///
+    /// ```
+    /// use metamers::engine::Isa;
+    ///
+    /// assert_eq!(Isa::from_name("portable")?, Isa::Portable);
+    /// assert!(Isa::from_name("mmx").is_err());
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] if there is no instruction set of this name; [`Error::Invalid`] if the processor lacks it.
+    pub fn from_name(name: &str) -> Result<Self> {
+        let Some(isa) = ALL.into_iter().find(|isa| isa.name() == name) else {
+            return Err(Error::unknown("instruction set (METAMERS_ISA)", name, ALL.map(|isa| isa.name())));
+        };
+        let available = Self::available();
+        if available.contains(&isa) {
+            return Ok(isa);
+        }
+        let names: Vec<&str> = available.iter().map(Self::name).collect();
+        let reason =
+            format!("this processor lacks it; {ISA_VAR} can be {}, or unset for the fastest", names.join(" or "));
+        Err(Error::invalid(format!("instruction set \"{name}\""), reason))
+    }
+
+    /// The name in `METAMERS_ISA`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Neon => "neon",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Wasm => "wasm",
+        }
+    }
+
+    /// The selected instruction set for a listing, with a note if `METAMERS_ISA` has selected it.
+    pub(crate) fn describe_selected() -> String {
+        match (Self::selected(), forced()) {
+            (Ok(isa), None) => isa.to_string(),
+            (Ok(isa), Some(name)) => format!("{isa} ({ISA_VAR}={name})"),
+            // Nothing is compiled with an invalid name.
+            (Err(_), name) => format!("invalid {ISA_VAR}={}", name.unwrap_or_default()),
+        }
     }
 
     /// Runs a job with this instruction set.

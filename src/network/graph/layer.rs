@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::network::CandleModule;
 use crate::ops::{Frozen, FrozenOp, Locality, Relu};
@@ -158,6 +158,19 @@ impl Layer {
                     None => Err(Error::shape(format!("the output of {}", self.name()), "[batch, ..]", &output)),
                 }
             }
+        }
+    }
+
+    /// Computes the output as on a device other than the CPU: by operations of candle on the inputs' device. Operations without a fallback,
+    /// such as front ends, and custom modules run on the CPU. Differentiable.
+    pub(in crate::network) fn run_composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        match self {
+            Self::Op(op) if op.has_fallback() => op.fallback(inputs[0]),
+            Self::Op(_) | Self::Module(_) => {
+                let output = self.run(&[&inputs[0].to_device(&Device::Cpu)?])?;
+                Ok(output.to_device(inputs[0].device())?)
+            }
+            _ => self.run(inputs),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::platform;
+
 /// The cached files of one model repository, in the layout that Hugging Face's tools share: contents in `blobs` by ETag, links to them in
 /// `snapshots` by commit, and in `refs` the commit of each revision.
 pub(super) struct HubCache {
@@ -45,7 +47,7 @@ impl HubCache {
             // A link to a deleted content.
             let _ = std::fs::remove_file(&link);
             let up = "../".repeat(2 + file.matches('/').count());
-            symlink(&format!("{up}blobs/{etag}"), &self.blob(etag), &link)?;
+            platform::link(&format!("{up}blobs/{etag}"), &self.blob(etag), &link)?;
         }
         let reference = self.reference(revision);
         create_parent(&reference)?;
@@ -78,17 +80,6 @@ pub(super) fn create_parent(path: &Path) -> std::io::Result<()> {
 fn home() -> Option<PathBuf> {
     let set = std::env::var_os("HF_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     set.or_else(|| Some(std::env::home_dir()?.join(".cache").join("huggingface")))
-}
-
-#[cfg(unix)]
-fn symlink(relative: &str, _: &Path, link: &Path) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(relative, link)
-}
-
-/// Links need special rights on Windows; a copy takes more space.
-#[cfg(not(unix))]
-fn symlink(_: &str, content: &Path, link: &Path) -> std::io::Result<()> {
-    std::fs::copy(content, link).map(drop)
 }
 
 #[cfg(test)]

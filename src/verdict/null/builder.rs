@@ -1,6 +1,6 @@
 //! Builder of null distributions.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
 use super::pairs::pairs;
@@ -43,6 +43,7 @@ pub struct NullBuilder {
     pairs: Option<usize>,
     seed: u64,
     exclude_near_duplicates: bool,
+    device: Option<Device>,
 }
 
 impl std::fmt::Debug for NullBuilder {
@@ -55,7 +56,7 @@ impl NullBuilder {
     pub(super) fn new(network: &Network) -> Self {
         let stages = network.stages().iter().map(|s| s.name.clone()).collect();
         let network = network.clone();
-        Self { network, stimuli: vec![], stages, pairs: None, seed: 0, exclude_near_duplicates: false }
+        Self { network, stimuli: vec![], stages, pairs: None, seed: 0, exclude_near_duplicates: false, device: None }
     }
 
     /// Adds a natural stimulus, after [`Network::prepare`]. Sounds should have the level of the originals of your metamers; set it with
@@ -101,6 +102,12 @@ impl NullBuilder {
     /// Excludes pairs of near-duplicates. The distribution lists them in any case.
     pub fn exclude_near_duplicates(mut self) -> Self {
         self.exclude_near_duplicates = true;
+        self
+    }
+
+    /// Runs the network on a device of candle, such as a GPU, as [`Synthesis::on`](crate::synthesis::Synthesis::on) does.
+    pub fn on(mut self, device: &Device) -> Self {
+        self.device = Some(device.clone());
         self
     }
 
@@ -156,7 +163,11 @@ impl NullBuilder {
             if listening.interrupted() {
                 return Err(Error::interrupted("null distribution", format!("{index} of {count} stimuli")));
             }
-            let activations = self.network.forward_to_each(&stages, &stimulus.to_tensor()?)?;
+            let x = stimulus.to_tensor()?;
+            let activations = match &self.device {
+                Some(device) => self.network.composed_forward_to_each(&stages, &x.to_device(device)?)?,
+                None => self.network.forward_to_each(&stages, &x)?,
+            };
             for (collector, tensor) in collectors.iter_mut().zip(&activations) {
                 collector.push(&finite_values(stimulus, tensor)?)?;
             }

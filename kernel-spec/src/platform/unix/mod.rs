@@ -1,0 +1,203 @@
+//! Unix: signals, process groups, and `poll` (in [`streams`]).
+
+mod stdin;
+mod streams;
+
+pub use stdin::{CELLS_READ_STDIN, InputConnection, serve_stdin};
+pub use streams::Streams;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+/// The running program's executable; on Linux by a path that stays valid when the file is rebuilt.
+pub fn current_program() -> io::Result<PathBuf> {
+    let link = PathBuf::from("/proc/self/exe");
+    if link.exists() { Ok(link) } else { std::env::current_exe() }
+}
+
+/// Makes a file that runs this program, for other processes, while this one lives.
+pub fn link_current_program(link: &Path) -> io::Result<()> {
+    let by_pid = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+    let program = if by_pid.exists() { by_pid } else { std::env::current_exe()? };
+    let _ = std::fs::remove_file(link);
+    std::os::unix::fs::symlink(program, link)
+}
+
+/// Makes this process and its future children ignore SIGINT.
+pub fn ignore_interrupts() {
+    // SAFETY: SIG_IGN is a valid disposition for SIGINT and installs no handler that could run in signal context.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+}
+
+/// Prepares a process whose crash is reported by the kernel. Nothing to do on Unix.
+pub fn disable_crash_dialogs() {}
+
+/// Ends the children of this process with it. On Unix the kernel kills the process group instead.
+pub fn end_children_with_this_process() -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes a command the leader of a new process group, which [`interrupt_group`] and [`kill_group`] address: all processes that a cell
+/// starts belong to it. `name` identifies the group where an id does not.
+pub fn lead_group<'a>(command: &'a mut Command, _name: &str) -> &'a mut Command {
+    command.process_group(0)
+}
+
+/// Sends SIGINT to every process of a group.
+pub fn interrupt_group(leader: u32, _name: &str) {
+    signal_group(leader, libc::SIGINT);
+}
+
+/// Kills every process of a group.
+pub fn kill_group(leader: u32) {
+    signal_group(leader, libc::SIGKILL);
+}
+
+fn signal_group(group: u32, signal: i32) {
+    let Ok(group) = i32::try_from(group) else { return };
+    // -1 would address every process and 0 our own group.
+    if group > 1 {
+        // SAFETY: `kill` takes integers and touches no memory of ours.
+        unsafe { libc::kill(-group, signal) };
+    }
+}
+
+/// Kills a process.
+pub fn kill(pid: u32) {
+    signal(pid, libc::SIGKILL);
+}
+
+/// Asks a process to end.
+pub fn terminate(pid: u32) {
+    signal(pid, libc::SIGTERM);
+}
+
+fn signal(pid: u32, signal: i32) {
+    if let Ok(pid) = i32::try_from(pid)
+        && pid > 1
+    {
+        // SAFETY: `kill` takes integers and touches no memory of ours; `pid` is positive, so it addresses one process.
+        unsafe { libc::kill(pid, signal) };
+    }
+}
+
+/// True if a process with this id exists.
+#[must_use]
+pub fn is_alive(pid: u32) -> bool {
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    // SAFETY: `kill` takes integers and touches no memory of ours; signal 0 checks for existence and sends nothing.
+    let status = unsafe { libc::kill(pid, 0) };
+    status == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
+/// True while the process lives that Jupyter's variable `JPY_PARENT_PID` names. On Unix the value is its id.
+#[must_use]
+pub fn is_parent_alive(value: &str) -> bool {
+    value.parse().map_or(true, is_alive)
+}
+
+/// Pairs of process id and parent id.
+pub(super) fn process_table() -> Vec<(u32, u32)> {
+    let Ok(entries) = std::fs::read_dir("/proc").map(|entries| entries.flatten()) else {
+        return process_table_from_ps();
+    };
+    let mut table = Vec::new();
+    for entry in entries {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        // The name is in parentheses and may contain anything; state and parent id follow it.
+        let parent =
+            stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).and_then(|ppid| ppid.parse().ok());
+        table.extend(parent.map(|parent| (pid, parent)));
+    }
+    table
+}
+
+fn process_table_from_ps() -> Vec<(u32, u32)> {
+    let Ok(output) = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output() else { return Vec::new() };
+    let pair = |line: &str| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
+        Some((numbers.next()??, numbers.next()??))
+    };
+    String::from_utf8_lossy(&output.stdout).lines().filter_map(pair).collect()
+}
+
+/// Waits for a request to end this process: SIGTERM or SIGHUP.
+pub async fn termination() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Ok(())
+}
+
+/// Redirects the stderr of this process and its children into a pipe. Returns the pipe's read end and the original stderr.
+pub fn capture_stderr() -> io::Result<(File, File)> {
+    let (reader, writer) = io::pipe()?;
+    let original = io::stderr().as_fd().try_clone_to_owned()?;
+    // SAFETY: both descriptors are open: `writer` is owned here, and stderr was just cloned. `dup2` replaces stderr atomically, and no
+    // Rust value owns descriptor 2.
+    if unsafe { libc::dup2(writer.as_raw_fd(), libc::STDERR_FILENO) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((File::from(OwnedFd::from(reader)), File::from(original)))
+}
+
+/// Opens a file that only its owner can read, also if it existed before.
+pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file = options.mode(0o600).open(path)?;
+    let mut permissions = file.metadata()?.permissions();
+    permissions.set_mode(0o600);
+    file.set_permissions(permissions)?;
+    Ok(file)
+}
+
+/// The reason of a process's end.
+#[must_use]
+pub fn describe_exit(status: ExitStatus) -> String {
+    match status.signal() {
+        Some(libc::SIGABRT) => "aborted".into(),
+        Some(libc::SIGSEGV) => "segmentation fault, or infinite recursion in a thread".into(),
+        Some(libc::SIGILL) => "illegal instruction".into(),
+        Some(libc::SIGBUS) => "bus error".into(),
+        Some(libc::SIGFPE) => "arithmetic fault".into(),
+        Some(libc::SIGKILL) => "killed, most often because memory ran out".into(),
+        Some(signal) => format!("signal {signal}"),
+        None => format!("exit status {}", status.code().unwrap_or(-1)),
+    }
+}
+
+/// The argument for rustc that links a cell with the library of another cell.
+#[must_use]
+pub fn library_argument(library: &Path) -> Option<String> {
+    Some(format!("-Clink-arg={}", library.display()))
+}
+
+/// The attribute of an `extern` block whose statics are those of another cell's library: none, because the linker finds them.
+#[must_use]
+pub fn library_attribute(_library: &Path) -> String {
+    String::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_file_can_be_read_by_its_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.jsonl");
+        std::fs::write(&path, "").unwrap();
+        for path in [path, dir.path().join("new")] {
+            open_private(File::options().create(true).append(true), &path).unwrap();
+            assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+}
