@@ -24,11 +24,15 @@ impl Network {
     /// # Errors
     /// As [`Network::forward_to`].
     pub fn forward_to_each(&self, stages: &[&str], x: &Tensor) -> Result<Vec<Tensor>> {
-        let ids = stages.iter().map(|name| Ok(self.stage(name)?.node)).collect::<Result<Vec<_>>>()?;
+        self.run_to_each(&stages.iter().map(|name| Ok(self.stage(name)?.node)).collect::<Result<Vec<_>>>()?, x)
+    }
+
+    /// The values of several nodes in one pass, in the order of `ids`.
+    pub(super) fn run_to_each(&self, ids: &[NodeId], x: &Tensor) -> Result<Vec<Tensor>> {
         let mut outputs: Vec<Option<Tensor>> = vec![None; ids.len()];
         let Some(last) = ids.iter().copied().max_by_key(|id| id.0) else { return Ok(vec![]) };
         let keep = |node: usize, value: &Tensor| {
-            for (slot, id) in outputs.iter_mut().zip(&ids) {
+            for (slot, id) in outputs.iter_mut().zip(ids) {
                 if id.0 == node {
                     *slot = Some(value.clone());
                 }
@@ -48,12 +52,18 @@ impl Network {
 
     /// The values before a stage's rectifier; the activations if it has none.
     pub(crate) fn preactivation(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
+        self.run_to(self.preactivation_node(stage)?, x)
+    }
+
+    /// [`Network::preactivation`] at several stages, in one pass.
+    pub(crate) fn preactivations(&self, stages: &[String], x: &Tensor) -> Result<Vec<Tensor>> {
+        self.run_to_each(&stages.iter().map(|name| self.preactivation_node(name)).collect::<Result<Vec<_>>>()?, x)
+    }
+
+    fn preactivation_node(&self, stage: &str) -> Result<NodeId> {
         let node = self.stage(stage)?.node;
         let last = &self.nodes()[node.0];
-        match last.layer.relu() {
-            Some(_) => self.run_to(last.inputs[0], x),
-            None => self.run_to(node, x),
-        }
+        Ok(if last.layer.relu().is_some() { last.inputs[0] } else { node })
     }
 
     pub(super) fn run_to(&self, node: NodeId, x: &Tensor) -> Result<Tensor> {

@@ -84,6 +84,11 @@ impl FrozenOp for Relu {
         input_gradient
     }
 
+    /// The Jacobian is diagonal.
+    fn tangent(&self, input: &[f32], output: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        Some(self.backward(input, output, tangent, shape))
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let constant = |value: f32| Tensor::full(value, x.shape(), x.device());
         // Every comparison with NaN is false, so NaN stays.
@@ -119,6 +124,10 @@ impl FrozenOp for StraightThroughRelu {
 
     fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
         gradient.to_vec()
+    }
+
+    fn tangent(&self, _: &[f32], _: &[f32], tangent: &[f32], _: &[usize]) -> Option<Vec<f32>> {
+        Some(tangent.to_vec())
     }
 
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {

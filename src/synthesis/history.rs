@@ -33,6 +33,8 @@ pub(super) struct Best {
 pub(super) struct History {
     /// Shared, as the gradient is, with the snapshots of the live view.
     pub points: Arc<Vec<Point>>,
+    /// The signal-to-noise ratios of several targets at each evaluation; empty for one target.
+    pub target_snr_db: Arc<Vec<Vec<f64>>>,
     pub best: Option<Best>,
     /// The gradient of the last evaluation.
     pub gradient: Arc<Vec<f32>>,
@@ -72,6 +74,9 @@ impl Objective for Recorder<'_> {
             snr_db: found.snr_db,
             seconds: (history.elapsed + self.since.elapsed()).as_secs_f64(),
         });
+        if !found.target_snr_db.is_empty() {
+            Arc::make_mut(&mut history.target_snr_db).push(found.target_snr_db.clone());
+        }
         match &mut history.best {
             Some(best) if found.snr_db > best.snr_db => {
                 best.x.clear();
@@ -98,5 +103,9 @@ impl Objective for Recorder<'_> {
 
     fn range(&self) -> [f32; 2] {
         self.problem.range()
+    }
+
+    fn project(&self, x: &mut [f32]) {
+        self.problem.project(x);
     }
 }

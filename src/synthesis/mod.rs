@@ -17,6 +17,9 @@
 
 mod archive;
 mod checkpoint;
+mod eigendistortion;
+mod feature;
+mod goal;
 mod history;
 mod metamer;
 mod optimizer;
@@ -35,8 +38,11 @@ mod stop;
 #[expect(clippy::module_inception, reason = "a file is named after the type that it holds")]
 mod synthesis;
 
+pub use eigendistortion::{Eigendistortion, Eigendistortions};
+pub use goal::{Bound, Mask, Match, Norm, OwnLoss, Penalty, Region, Statistic, Target};
 pub use history::Point;
 pub use metamer::Metamer;
+pub use problem::TargetMatch;
 pub use progress::Progress;
 pub(crate) use provenance::CANDLE_VERSION;
 pub use provenance::Provenance;

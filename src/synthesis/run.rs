@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::history::{Best, History, Point, Recorder};
 use super::metamer::Metamer;
 use super::optimizer::{OptimizerState, StepOutcome};
-use super::plot::{RunView, Snapshot};
+use super::plot::{RunView, Snapshot, TargetCurves};
 use super::problem::Problem;
 use super::progress::Progress;
 use super::provenance::Provenance;
@@ -229,10 +229,12 @@ impl Run {
     }
 
     fn title(&self) -> String {
-        let (network, stage) = (self.synthesis.network.name(), &self.synthesis.stage);
+        let (network, matched) = (self.synthesis.network.name(), &self.synthesis.goal.matched);
+        let stage = matched.to_string();
         // A network of a single stage may have the name of that stage.
         let network = if network == stage { String::new() } else { format!("{network}, ") };
-        format!("{network}stage {stage}, recipe {}", self.synthesis.recipe.name)
+        let stages = if matched.parts().len() > 1 { "stages" } else { "stage" };
+        format!("{network}{stages} {stage}, recipe {}", self.synthesis.recipe.name)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -243,6 +245,7 @@ impl Run {
             current: self.current(),
             gradient: Arc::clone(&self.history.gradient),
             points: Arc::clone(&self.history.points),
+            targets: self.target_curves(),
             steps: self.steps,
             elapsed: self.history.elapsed,
         }
@@ -300,6 +303,22 @@ impl Run {
         self.history.best.as_ref().map(|b| b.snr_db)
     }
 
+    /// The signal-to-noise ratio of each target at the last evaluation, in dB, with the target's name; empty before the first step.
+    ///
+    /// The joint ratio is [`Run::snr_db`]; [`Match`](super::Match) states its formula.
+    #[must_use]
+    pub fn target_snr_db(&self) -> Vec<(String, f64)> {
+        let last = self.history.target_snr_db.last().cloned();
+        let last = last.or_else(|| Some(vec![self.history.points.last()?.snr_db])).unwrap_or_default();
+        self.problem.target_names().map(String::from).zip(last).collect()
+    }
+
+    /// The curves of the signal-to-noise ratio of several targets.
+    pub(super) fn target_curves(&self) -> Arc<TargetCurves> {
+        let names = self.problem.target_names().map(String::from).collect();
+        Arc::new(TargetCurves { names, snr_db: Arc::clone(&self.history.target_snr_db) })
+    }
+
     /// The gradient of the loss at the last evaluation, summed over the colors: positive where brighter pixels raise the loss.
     ///
     /// # Errors
@@ -339,11 +358,7 @@ impl Run {
     /// When the network cannot be run on the result.
     pub fn finish(&self) -> Result<Metamer> {
         let current = self.current();
-        let target = &self.problem.stage_loss.target;
-        let snr = |stimulus: &Stimulus| -> Result<f64> {
-            let activations = self.problem.activations(stimulus.values())?;
-            Ok(crate::similarity::snr_db(target, &activations)?.unwrap_or(f64::NEG_INFINITY))
-        };
+        let snr = |stimulus: &Stimulus| self.problem.snr_db(stimulus.values());
         // Measured on the clamped stimulus, because a recipe without a clamp may leave the valid range.
         let best = match &self.history.best {
             Some(Best { x, .. }) => {
@@ -359,7 +374,7 @@ impl Run {
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (network, stage, recipe) =
-            (self.synthesis.network.name(), &self.synthesis.stage, &self.synthesis.recipe.name);
+            (self.synthesis.network.name(), &self.synthesis.goal.matched, &self.synthesis.recipe.name);
         let snr = self.snr_db().map_or(String::new(), |snr| format!(", SNR {snr:.1} dB"));
         write!(f, "Run({stage} of {network}, recipe {recipe}, {} steps{snr})", self.steps)
     }

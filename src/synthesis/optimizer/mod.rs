@@ -7,7 +7,7 @@ mod line_search;
 mod normalized_gradient;
 mod parametrization;
 mod preconditioner;
-mod vectors;
+pub(super) mod vectors;
 
 use super::archive::{ArchiveReader, ArchiveWriter};
 use super::problem::Evaluation;
@@ -26,6 +26,9 @@ pub(super) trait Objective {
 
     /// The smallest and the largest valid value.
     fn range(&self) -> [f32; 2];
+
+    /// Moves values within the bound, if the run has one.
+    fn project(&self, x: &mut [f32]);
 }
 
 /// The outcome of a step.
