@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::archive::{ArchiveReader, ArchiveWriter, MAX_COUNT};
+use super::film::Film;
 use super::goal::Goal;
 use super::history::{Best, History, Point};
 use super::metamer::Metamer;
@@ -182,6 +183,9 @@ impl Run {
         save_history(&mut to, &self.history.points);
         save_targets(&mut to, &self.history.target_snr_db);
         save_goal_stimuli(&mut to, &self.synthesis.goal);
+        if let Some(film) = &self.film {
+            film.save(&mut to);
+        }
         self.state.save(&mut to);
         to.write(path.as_ref())
     }
@@ -246,7 +250,8 @@ impl Run {
             return Err(file.error("has an inconsistent history"));
         }
         let stopped = stopped_from_number(file.u64("over")?).map_err(|reason| file.error(reason))?;
-        let run = Self::from_parts(synthesis, problem, state, history, file.count("steps")?, stopped);
+        let mut run = Self::from_parts(synthesis, problem, state, history, file.count("steps")?, stopped);
+        run.film = Film::load(&file)?;
         session_log::log(&run.synthesis);
         Ok(run)
     }
@@ -324,6 +329,9 @@ impl Metamer {
         save_history(&mut to, &self.history);
         save_targets(&mut to, &self.targets.snr_db);
         save_goal_stimuli(&mut to, &self.provenance.goal());
+        if let Some(film) = &self.film {
+            film.save(&mut to);
+        }
         Ok(to)
     }
 
@@ -366,6 +374,7 @@ impl Metamer {
             start,
             steps: file.has("steps").then(|| file.count("steps")).transpose()?,
             layer_by_layer: load_layer_by_layer(&file)?,
+            film: Film::load(&file)?,
         })
     }
 }

@@ -190,3 +190,126 @@ impl Term {
         Ok(Distance { loss, ..distance })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthesis::recipe::Loss;
+
+    const SIZE: [usize; 2] = [4, 6];
+
+    fn noise(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 500.0 - 0.9037).collect()
+    }
+
+    fn feature(statistic: Statistic, selected: Option<Vec<usize>>, rectifier: Option<Relu>) -> Feature {
+        // The selection has two channels of three places.
+        let size = if selected.is_some() { [2, 3] } else { SIZE };
+        let shape = match statistic {
+            Statistic::Values => size.to_vec(),
+            Statistic::Means => vec![size[0]],
+            Statistic::Gram => vec![size[0]; 2],
+        };
+        Feature { selected, size, statistic, rectifier, shape }
+    }
+
+    /// The features in double precision; values are those before the rectifier.
+    fn exact_features(feature: &Feature, z: &[f64]) -> Vec<f64> {
+        let z: Vec<f64> = match &feature.selected {
+            Some(selected) => selected.iter().map(|&i| z[i]).collect(),
+            None => z.to_vec(),
+        };
+        let [channels, places] = feature.size;
+        let clip = |z: f64| feature.rectifier.map_or(z, |relu| z.clamp(0.0, f64::from(relu.max)));
+        let a = |c: usize, p: usize| clip(z[c * places + p]);
+        let mean = |f: &dyn Fn(usize) -> f64| (0..places).map(f).sum::<f64>() / places as f64;
+        match feature.statistic {
+            Statistic::Values => z,
+            Statistic::Means => (0..channels).map(|c| mean(&|p| a(c, p))).collect(),
+            Statistic::Gram => {
+                let pairs = (0..channels).flat_map(|c| (0..channels).map(move |d| (c, d)));
+                pairs.map(|(c, d)| mean(&|p| a(c, p) * a(d, p))).collect()
+            }
+        }
+    }
+
+    /// The losses as [`Loss`] documents them, of `z` before the rectifier.
+    fn exact_loss(loss: Loss, rectifier: Option<Relu>, z: &[f64], target: &[f32]) -> f64 {
+        let clip = |z: f64| rectifier.map_or(z, |relu| z.clamp(0.0, f64::from(relu.max)));
+        let pairs = || z.iter().zip(target).map(|(&z, &a)| (z, clip(z), f64::from(a)));
+        let (square, norm) =
+            (pairs().map(|(_, c, a)| (c - a).powi(2)).sum::<f64>(), pairs().map(|(_, _, a)| a * a).sum::<f64>());
+        match loss {
+            Loss::HalfSquaredError => 0.5 * square,
+            Loss::NormRatio => (square / norm).sqrt(),
+            Loss::MeanSquaredError { .. } => square / target.len() as f64,
+            Loss::Matching => pairs().map(|(z, c, a)| (c - a) * (z - 0.5 * (c + a))).sum::<f64>() / norm,
+        }
+    }
+
+    #[test]
+    fn gradients_equal_float64_finite_differences() {
+        let selected = || Some(vec![7, 8, 11, 13, 14, 17]);
+        let z = noise(SIZE[0] * SIZE[1], 1);
+        let exact: Vec<f64> = z.iter().map(|&z| f64::from(z)).collect();
+        let losses =
+            [Loss::HalfSquaredError, Loss::NormRatio, Loss::MeanSquaredError { range_penalty: 0.0 }, Loss::Matching];
+        for statistic in [Statistic::Values, Statistic::Means, Statistic::Gram] {
+            for (selected, rectifier) in
+                [(None, Some(Relu::UNBOUNDED)), (selected(), Some(Relu { max: 0.7 })), (selected(), None)]
+            {
+                let feature = feature(statistic, selected, rectifier);
+                let target = feature.values(&noise(z.len(), 2));
+                for loss in losses {
+                    let what = format!("{statistic:?}, {rectifier:?}, {loss:?}");
+                    // The matching objective exists for its identity gradient.
+                    let identity = loss == Loss::Matching;
+                    let stage_loss = StageLoss::new(target.clone(), feature.rectifier(), loss, identity);
+                    let mut gradient = vec![f32::NAN; z.len()];
+                    let found = feature.differentiate(&z, &mut gradient, |z, g| stage_loss.distance(z, g));
+                    let at =
+                        |z: &[f64]| exact_loss(loss, feature.rectifier(), &exact_features(&feature, z), &target);
+                    assert!((found.loss - at(&exact)).abs() < 1e-5 * at(&exact).abs(), "{what}: loss {}", found.loss);
+                    let scale = gradient.iter().fold(0.0f32, |most, g| most.max(g.abs()));
+                    assert!(scale > 0.0, "{what}");
+                    for (i, &g) in gradient.iter().enumerate() {
+                        let moved = |h: f64| {
+                            let mut z = exact.clone();
+                            z[i] += h;
+                            at(&z)
+                        };
+                        let difference = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+                        let off = (difference - f64::from(g)).abs();
+                        assert!(off < 1e-5 * f64::from(scale), "{what}, unit {i}: {g}, finite difference {difference}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_gradient_of_an_own_loss_equals_float64_finite_differences() {
+        let z = noise(24, 1);
+        let feature = feature(Statistic::Values, Some(vec![7, 8, 11, 13, 14, 17]), Some(Relu::UNBOUNDED));
+        let target = feature.values(&noise(24, 2));
+        let own = OwnLoss::new("fourth power", |a, b| Ok((a - b)?.powf(4.0)?.sum_all()?));
+        let stage_loss = StageLoss::new(target.clone(), feature.rectifier(), Loss::NormRatio, true);
+        let name = "own".into();
+        let term = Term { name, weight: 2.5, feature: feature.clone(), stage_loss, own: Some(own), tap: 0 };
+        let mut gradient = vec![f32::NAN; 24];
+        term.distance(&z, &mut gradient).unwrap();
+        let at = |z: &[f64]| {
+            let pairs = exact_features(&feature, z).into_iter().zip(&target);
+            2.5 * pairs.map(|(z, &a)| (z.max(0.0) - f64::from(a)).powi(4)).sum::<f64>()
+        };
+        for (i, &g) in gradient.iter().enumerate() {
+            let moved = |h: f64| {
+                let mut z: Vec<f64> = z.iter().map(|&z| f64::from(z)).collect();
+                z[i] += h;
+                at(&z)
+            };
+            let difference = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+            assert!((difference - f64::from(g)).abs() < 1e-4 * (1.0 + difference.abs()), "{i}: {g} and {difference}");
+        }
+    }
+}

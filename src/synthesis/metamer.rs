@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use super::film::Film;
 use super::history::Point;
 use super::plot::TargetCurves;
 use super::problem::TargetMatch;
 use super::provenance::Provenance;
 use super::run::Run;
-use crate::Result;
 use crate::display::Raster;
 use crate::hearing::Cochleagram;
 use crate::network::{Classification, Network};
 use crate::similarity::Similarity;
 use crate::stimulus::{Image, Sound, Stimulus};
+use crate::{Error, Result};
 
 /// The number of class scores that are kept for each stimulus.
 const NUM_CLASSES: usize = 5;
@@ -48,6 +49,7 @@ pub struct Metamer {
     /// The number of steps of the run; `None` for older files, which lack it.
     pub(super) steps: Option<usize>,
     pub(super) layer_by_layer: bool,
+    pub(super) film: Option<Film>,
     /// The network's cochleagram, which displays sounds; not saved.
     pub(super) cochleagram: Option<Cochleagram>,
 }
@@ -72,6 +74,7 @@ impl Metamer {
             start: run.synthesis.start.clone(),
             steps: Some(run.steps),
             layer_by_layer: run.synthesis.layer_by_layer,
+            film: run.film.clone(),
             cochleagram: super::plot::network_cochleagram(&run.synthesis.network),
         })
     }
@@ -160,6 +163,15 @@ impl Metamer {
         &self.history
     }
 
+    /// The film of the run.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when none was recorded.
+    pub fn film(&self) -> Result<Film> {
+        let reason = "was not recorded; call run.record_every(5)? before the steps";
+        self.film.clone().ok_or_else(|| Error::invalid("film", reason))
+    }
+
     /// The provenance: network, stage, original, recipe, seed and versions.
     #[must_use]
     pub fn provenance(&self) -> &Provenance {
@@ -176,6 +188,7 @@ impl PartialEq for Metamer {
             && self.stimulus == other.stimulus
             && self.history == other.history
             && (&self.start, self.steps, self.layer_by_layer) == (&other.start, other.steps, other.layer_by_layer)
+            && self.film == other.film
             && (self.similarity, &self.targets) == (other.similarity, &other.targets)
             && results(self) == results(other)
     }

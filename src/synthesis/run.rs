@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::film::Film;
 use super::history::{Best, History, Point, Recorder};
 use super::metamer::Metamer;
 use super::optimizer::{OptimizerState, StepOutcome};
@@ -43,6 +44,7 @@ pub struct Run {
     pub(super) steps: usize,
     /// Set when the optimizer stalls or the recipe's plateau criterion is met.
     pub(super) stopped: Option<StopReason>,
+    pub(super) film: Option<Film>,
     view: RunView,
 }
 
@@ -70,7 +72,7 @@ impl Run {
         steps: usize,
         stopped: Option<StopReason>,
     ) -> Self {
-        Self { synthesis, problem, state, history, steps, stopped, view: RunView::default() }
+        Self { synthesis, problem, state, history, steps, stopped, film: None, view: RunView::default() }
     }
 
     /// Takes `n` steps of the optimizer from now on, whatever the recipe's number of steps.
@@ -138,6 +140,7 @@ impl Run {
                 break reason;
             }
             self.one_step()?;
+            self.record_frame();
             if !self.synthesis.quiet && self.view.is_due() {
                 let left = self.time_left(&call);
                 let snapshot = self.snapshot();
@@ -226,6 +229,35 @@ impl Run {
         let done = [by_steps, by_time, by_evaluations].into_iter().flatten().fold(0.0, f64::max).clamp(0.0, 1.0);
         let left = (done > 0.0).then(|| elapsed.mul_f64(((1.0 - done) / done).min(1e6)));
         (done, left)
+    }
+
+    /// Records a film: a picture of the stimulus now and after every `steps` steps from now on. The metamer keeps it ([`Metamer::film`]),
+    /// as a saved run does. After 200 pictures every second one is dropped, and the interval doubles.
+    ///
+    /// A picture of a sound is its cochleagram, or its spectrogram.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for 0 steps.
+    pub fn record_every(&mut self, steps: usize) -> Result<()> {
+        if steps == 0 {
+            return Err(Error::invalid("record_every", "must be at least 1 step"));
+        }
+        self.film.get_or_insert_with(|| Film::new(steps)).set_every(steps);
+        self.record_frame();
+        Ok(())
+    }
+
+    fn record_frame(&mut self) {
+        let Some(mut film) = self.film.take() else { return };
+        let snr_db = match self.history.points.last() {
+            Some(point) => point.snr_db,
+            None => self.problem.snr_db(self.current().values()).unwrap_or(f64::NAN),
+        };
+        film.record(self.steps, snr_db, || {
+            let network = &self.synthesis.network;
+            network.thumbnail(&self.current(), &self.synthesis.original)
+        });
+        self.film = Some(film);
     }
 
     fn title(&self) -> String {

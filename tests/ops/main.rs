@@ -10,3 +10,5 @@ mod fallback;
 mod gradients;
 mod layers;
 mod pools;
+mod tangents;
+mod taps;

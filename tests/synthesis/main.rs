@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod goals;
 mod recipes_equal_pytorch;
 mod reproduce;
 mod runs;

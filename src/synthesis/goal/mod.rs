@@ -15,6 +15,7 @@ pub use own_loss::OwnLoss;
 pub use penalty::Penalty;
 pub(super) use penalty::PenaltyTerm;
 pub use region::{Mask, Region};
+pub(super) use spectrum::Bands;
 pub use target::{Statistic, Target};
 
 use super::recipe::{Optimizer, Recipe};

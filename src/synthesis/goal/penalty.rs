@@ -13,6 +13,9 @@ use crate::ops::{values, vjp};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
+/// Bands per octave of [`Penalty::spectrum`].
+const BANDS_PER_OCTAVE: f64 = 2.0;
+
 type Function = dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync;
 
 /// The squared rms distance that is added below the root of [`Penalty::away_from`], so that its slope at 0 is finite.
@@ -198,7 +201,7 @@ impl PenaltyTerm {
     /// `shape` is that of the stimulus with a batch of one.
     pub fn new(penalty: &Penalty, shape: &[usize], range: [f32; 2]) -> Self {
         let size = plane_size(shape);
-        let bands = (penalty.kind == Kind::Spectrum).then(|| Bands::new(size));
+        let bands = (penalty.kind == Kind::Spectrum).then(|| Bands::new(size, BANDS_PER_OCTAVE));
         let reference = |stimulus: &Stimulus| {
             let values: Vec<f64> = stimulus.values().iter().map(|&v| f64::from(v)).collect();
             bands.as_ref().map_or_else(|| values.clone(), |bands| bands.log_powers(&values))

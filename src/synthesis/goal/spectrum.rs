@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use rustdct::{DctPlanner, TransformType2And3};
 
-/// Bands per octave.
-const BANDS_PER_OCTAVE: f64 = 2.0;
-
 /// The mean square of a coefficient that is added to each band, so that the logarithm of an empty band is finite.
 const FLOOR: f64 = 1e-8;
 
-/// The logarithms of the power in half octaves of each plane, by the orthonormal cosine transform.
+/// The power in frequency bands of each plane, by the orthonormal cosine transform.
 #[derive(Clone)]
-pub(super) struct Bands {
+pub(in crate::synthesis) struct Bands {
     size: [usize; 2],
     /// Along y and along x.
     transforms: [Arc<dyn TransformType2And3<f64>>; 2],
@@ -20,17 +17,19 @@ pub(super) struct Bands {
     band: Vec<Option<usize>>,
     /// The number of coefficients in each band.
     counts: Vec<f64>,
+    /// The geometric mean of the limits of each band, in cycles per pixel or per sample.
+    centers: Vec<f64>,
 }
 
 impl Bands {
-    pub fn new(size: [usize; 2]) -> Self {
+    pub fn new(size: [usize; 2], per_octave: f64) -> Self {
         let mut planner = DctPlanner::new();
         let transforms = size.map(|n| planner.plan_dct2(n) as Arc<dyn TransformType2And3<f64>>);
         let lowest = 0.5 / size[0].max(size[1]) as f64;
         let band = |at: usize| {
             let [y, x] = [at / size[1], at % size[1]].map(|k| k as f64);
             let cycles_per_pixel = 0.5 * (y / size[0] as f64).hypot(x / size[1] as f64);
-            (at > 0).then(|| (BANDS_PER_OCTAVE * (cycles_per_pixel / lowest).log2()).max(0.0) as usize)
+            (at > 0).then(|| (per_octave * (cycles_per_pixel / lowest).log2()).max(0.0) as usize)
         };
         let mut band: Vec<Option<usize>> = (0..size[0] * size[1]).map(band).collect();
         // Bands without a coefficient are left out.
@@ -42,7 +41,19 @@ impl Bands {
             *band = used.partition_point(|&used| used < *band);
             counts[*band] += 1.0;
         }
-        Self { size, transforms, band, counts }
+        let centers = used.iter().map(|&band| lowest * 2f64.powf((band as f64 + 0.5) / per_octave)).collect();
+        Self { size, transforms, band, counts, centers }
+    }
+
+    /// The center of each band and its root mean square coefficient, averaged over the planes.
+    pub fn amplitudes(&self, x: &[f64]) -> Vec<(f64, f64)> {
+        let planes = (x.len() / self.band.len()).max(1) as f64;
+        let mut powers = vec![0.0; self.counts.len()];
+        for plane in x.chunks_exact(self.band.len()) {
+            let found = self.powers(&self.forward(plane.to_vec()));
+            powers.iter_mut().zip(found).for_each(|(sum, power)| *sum += (power - FLOOR) / planes);
+        }
+        self.centers.iter().zip(powers).map(|(&center, power)| (center, power.max(0.0).sqrt())).collect()
     }
 
     /// `ln(mean square + floor)` of each band of each plane.
