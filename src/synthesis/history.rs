@@ -49,6 +49,10 @@ pub(super) struct Recorder<'a> {
     pub history: &'a mut History,
     /// The start of the current step.
     pub since: crate::clock::Instant,
+    /// The number of steps before this one.
+    pub step: usize,
+    /// The values of the last evaluation of a run from coarse to fine.
+    pub last: Vec<f32>,
 }
 
 impl Recorder<'_> {
@@ -60,6 +64,9 @@ impl Recorder<'_> {
 impl Objective for Recorder<'_> {
     fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation> {
         self.history.evaluations += 1;
+        if self.problem.is_coarse_at(self.step) {
+            self.last = x.to_vec();
+        }
         let found = self.problem.evaluate(x)?;
         if !found.loss.is_finite() {
             return Err(self.diverged(format!("the loss became {}", found.loss)));
@@ -105,7 +112,7 @@ impl Objective for Recorder<'_> {
         self.problem.range()
     }
 
-    fn project(&self, x: &mut [f32]) {
-        self.problem.project(x);
+    fn restrict(&self, x: &mut [f32], limits: Option<[f32; 2]>) {
+        self.problem.restrict(x, &self.last, self.step, limits);
     }
 }

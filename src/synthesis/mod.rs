@@ -24,6 +24,7 @@ mod feature;
 mod film;
 mod goal;
 mod history;
+mod low_pass;
 mod metamer;
 mod optimizer;
 mod plot;

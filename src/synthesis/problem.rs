@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor, Var};
 
 use super::feature::{Feature, Term};
 use super::goal::{Bound, Goal, PenaltyTerm};
+use super::low_pass::LowPass;
 use super::recipe::{Loss, Recipe};
 use super::stage_loss::{Distance, StageLoss, range_penalty};
 use crate::engine::{Compiled, Evaluated};
@@ -24,6 +25,7 @@ pub(super) struct Problem {
     terms: Vec<Term>,
     penalties: Vec<PenaltyTerm>,
     bound: Option<Bound>,
+    coarse_to_fine: Option<LowPass>,
     /// The weight of the range penalty that belongs to the recipe's loss.
     range_penalty: Option<f64>,
     /// The input shape of a batch of one.
@@ -97,7 +99,9 @@ impl Problem {
             Loss::MeanSquaredError { range_penalty } => Some(range_penalty),
             _ => None,
         };
-        Ok(Self { evaluator, units, terms, penalties, bound: goal.bound.clone(), range_penalty, shape, range })
+        let bound = goal.bound.clone();
+        let coarse_to_fine = goal.coarse_to_fine.map(|levels| LowPass::new(planes(&shape), levels, recipe.steps));
+        Ok(Self { evaluator, units, terms, penalties, bound, coarse_to_fine, range_penalty, shape, range })
     }
 
     pub fn evaluate(&self, x: &[f32]) -> Result<Evaluation> {
@@ -203,16 +207,37 @@ impl Problem {
         }
     }
 
-    pub fn planes(&self) -> (usize, [usize; 2]) {
-        match *self.shape {
-            [_, channels, height, width] => (channels, [height, width]),
-            _ => (1, [1, self.shape.iter().product()]),
+    /// Returns whether a step changes coarse structure only.
+    pub fn is_coarse_at(&self, step: usize) -> bool {
+        self.coarse_to_fine.as_ref().is_some_and(|low_pass| low_pass.cutoff(step).is_some())
+    }
+
+    /// Restricts step number `step`, from `last` to `x`, to coarse changes where the run is coarse, to `limits` and to the bound.
+    pub fn restrict(&self, x: &mut [f32], last: &[f32], step: usize, limits: Option<[f32; 2]>) {
+        if let Some(low_pass) = self.coarse_to_fine.as_ref().filter(|_| last.len() == x.len()) {
+            low_pass.restrict(x, last, step);
+            if let Some([low, high]) = limits {
+                x.iter_mut().for_each(|x| *x = x.clamp(low, high));
+            }
         }
+        self.project(x);
+    }
+
+    pub fn planes(&self) -> (usize, [usize; 2]) {
+        planes(&self.shape)
     }
 
     /// The minimum and maximum valid value of the stimulus.
     pub fn range(&self) -> [f32; 2] {
         self.range
+    }
+}
+
+/// The number of planes of a stimulus, and their height and width; `shape` has a batch of one.
+fn planes(shape: &[usize]) -> (usize, [usize; 2]) {
+    match *shape {
+        [_, channels, height, width] => (channels, [height, width]),
+        _ => (1, [1, shape.iter().product()]),
     }
 }
 

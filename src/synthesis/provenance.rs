@@ -48,6 +48,9 @@ pub struct Provenance {
     /// The bound on the distance from a stimulus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
+    /// The number of coarse levels of a run from coarse to fine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coarse_to_fine: Option<usize>,
     /// The names of the user's own functions, which a file cannot hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<String>,
@@ -71,14 +74,20 @@ impl Provenance {
             matched: (!goal.matched.is_plain()).then(|| goal.matched.clone()),
             penalties: goal.penalties.clone(),
             bound: goal.bound.clone(),
+            coarse_to_fine: goal.coarse_to_fine,
             functions: goal.functions(),
         }
     }
 
+    /// What is matched.
+    pub(crate) fn matched(&self) -> Match {
+        self.matched.clone().unwrap_or_else(|| self.stage.as_str().into())
+    }
+
     /// The goal, without the functions that a file cannot hold.
     pub(super) fn goal(&self) -> Goal {
-        let matched = self.matched.clone().unwrap_or_else(|| self.stage.as_str().into());
-        Goal { matched, loss: None, penalties: self.penalties.clone(), bound: self.bound.clone() }
+        let Self { penalties, bound, coarse_to_fine, .. } = self.clone();
+        Goal { matched: self.matched(), loss: None, penalties, bound, coarse_to_fine }
     }
 
     /// The goal for this network; the error is the reason why a file cannot be followed.
@@ -123,6 +132,9 @@ impl std::fmt::Display for Provenance {
         }
         if let Some(bound) = &self.bound {
             writeln!(f, "bound     {bound}")?;
+        }
+        if let Some(levels) = self.coarse_to_fine {
+            writeln!(f, "coarse    {levels} levels before all frequencies")?;
         }
         if !self.functions.is_empty() {
             writeln!(f, "own       {}", self.functions.join(", "))?;

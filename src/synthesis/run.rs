@@ -196,7 +196,8 @@ impl Run {
     fn one_step(&mut self) -> Result<()> {
         let since = Instant::now();
         let evaluations = self.history.points.len();
-        let mut recorder = Recorder { problem: &self.problem, history: &mut self.history, since };
+        let (problem, history, step, last) = (&self.problem, &mut self.history, self.steps, vec![]);
+        let mut recorder = Recorder { problem, history, since, step, last };
         let step = self.state.step(&self.synthesis.recipe, self.steps, &mut recorder);
         self.history.elapsed += since.elapsed();
         if step? == StepOutcome::Stalled {

@@ -1,6 +1,6 @@
 //! The configuration of a synthesis.
 
-use super::goal::{Bound, Goal, Match, Norm, OwnLoss, Penalty};
+use super::goal::{Bound, Goal, MAX_LEVELS, Match, Norm, OwnLoss, Penalty};
 use super::problem::Problem;
 use super::recipe::{Initialization, Recipe};
 use super::run::Run;
@@ -141,6 +141,35 @@ impl Synthesis {
         }
         self.start.get_or_insert_with(|| center.clone());
         self.goal.bound = Some(Bound::new(norm, eps, center)?);
+        Ok(self)
+    }
+
+    /// Changes coarse structure first: in the first half of the recipe's steps, `levels` phases of equal length admit spatial (or
+    /// temporal) frequencies up to `2^-levels`, ..., 1/4 and 1/2 of the highest one in turn; the second half admits all.
+    ///
+    /// Needs a recipe of Adam or of normalised gradients, whose steps are filtered; [`Recipe::bounded`] takes the place of the
+    /// default recipe.
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    ///
+    /// let net = zoo::efficientnet_lite0()?;
+    /// let plan = Synthesis::new(&net, "stem", Image::open("photos/dog.jpg")?)?.recipe(Recipe::feather2023().steps(16));
+    /// let mut run = plan.coarse_to_fine(4)?.seed(7).quiet().start()?;
+    /// run.run()?;
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for 0 levels and for more than 6.
+    pub fn coarse_to_fine(mut self, levels: usize) -> Result<Self> {
+        if !(1..=MAX_LEVELS).contains(&levels) {
+            return Err(Error::invalid("coarse_to_fine", format!("must have 1 to {MAX_LEVELS} levels, got {levels}")));
+        }
+        if self.recipe == default_recipe(&self.original) {
+            self.recipe = Recipe::bounded();
+        }
+        self.goal.coarse_to_fine = Some(levels);
         Ok(self)
     }
 

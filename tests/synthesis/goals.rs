@@ -340,3 +340,29 @@ fn mean_squared_errors_add_up_by_their_units() {
     let mean = a.iter().zip(&b).map(|(&a, &b)| f64::from(a - b).powi(2)).sum::<f64>() / total;
     assert!((run.history()[0].loss - mean).abs() < 1e-6 * mean);
 }
+
+#[test]
+fn coarse_structure_changes_first() {
+    let start = || plan("relu2").recipe(Recipe::feather2023().steps(40)).coarse_to_fine(2).unwrap().start().unwrap();
+    let mut run = start();
+    let before = run.pixels().to_vec();
+    run.step(5).unwrap();
+    // Differences of neighbours are small for waves of at least 8 pixels, except where pixels were clamped.
+    let change: Vec<f32> = run.pixels().iter().zip(&before).map(|(a, b)| a - b).collect();
+    let energy = |values: &[f32]| values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+    let differences: Vec<f32> = change.chunks(16).flat_map(|row| row.windows(2).map(|pair| pair[1] - pair[0])).collect();
+    assert!(energy(&differences) < 0.3 * energy(&change), "{} and {}", energy(&differences), energy(&change));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.run");
+    run.save(&path).unwrap();
+    let mut resumed = Run::resume(&path, &small()).unwrap().quiet();
+    run.run().unwrap();
+    resumed.run().unwrap();
+    assert_eq!(bits(&run), bits(&resumed));
+    assert!(run.snr_db().unwrap() > run.history()[0].snr_db + 2.0);
+    for levels in [0, 7] {
+        assert!(plan("relu2").coarse_to_fine(levels).unwrap_err().to_string().contains("1 to 6"));
+    }
+    let plan = plan("relu2").coarse_to_fine(2).unwrap().recipe(Recipe::fast());
+    assert!(plan.start().unwrap_err().to_string().contains("L-BFGS"));
+}

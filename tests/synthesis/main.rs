@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod different;
+mod equals_plenoptic;
 mod goals;
 mod recipes_equal_pytorch;
 mod reproduce;

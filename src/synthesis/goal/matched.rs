@@ -78,7 +78,7 @@ impl Match {
     }
 
     /// Checks all targets, and returns them with masks of the size of the network's input.
-    pub(in crate::synthesis) fn prepared(&self, network: &Network) -> Result<Self> {
+    pub(crate) fn prepared(&self, network: &Network) -> Result<Self> {
         if self.targets.is_empty() {
             return Err(Error::invalid("match", "names no stage; a stage's name matches that stage"));
         }
@@ -122,6 +122,12 @@ macro_rules! from_name {
 }
 
 from_name!(&str, &String, String);
+
+impl From<&&str> for Match {
+    fn from(stage: &&str) -> Self {
+        Target::stage(*stage).into()
+    }
+}
 
 impl From<&Match> for Match {
     fn from(matched: &Match) -> Self {

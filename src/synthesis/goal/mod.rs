@@ -29,11 +29,16 @@ pub(super) struct Goal {
     pub loss: Option<OwnLoss>,
     pub penalties: Vec<Penalty>,
     pub bound: Option<Bound>,
+    /// The number of coarse levels.
+    pub coarse_to_fine: Option<usize>,
 }
+
+/// The maximum number of coarse levels: the first one of 6 has waves of at least 128 pixels.
+pub(super) const MAX_LEVELS: usize = 6;
 
 impl Goal {
     pub fn new(matched: Match) -> Self {
-        Self { matched, loss: None, penalties: vec![], bound: None }
+        Self { matched, loss: None, penalties: vec![], bound: None, coarse_to_fine: None }
     }
 
     /// The stimuli that penalties and the bound refer to, in a fixed order.
@@ -50,9 +55,13 @@ impl Goal {
 
     /// Checks that the recipe's optimizer can follow the goal.
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
-        if self.bound.is_some() && matches!(recipe.optimizer, Optimizer::Lbfgs(_)) {
+        if self.coarse_to_fine.is_some_and(|levels| !(1..=MAX_LEVELS).contains(&levels)) {
+            return Err(Error::invalid("coarse_to_fine", format!("must have 1 to {MAX_LEVELS} levels")));
+        }
+        let restricted = self.bound.is_some() || self.coarse_to_fine.is_some();
+        if restricted && matches!(recipe.optimizer, Optimizer::Lbfgs(_)) {
             let reason = format!(
-                "{} uses L-BFGS, which cannot stay within a bound; use a recipe of Adam or of normalised gradients, such as \
+                "{} uses L-BFGS, whose steps cannot stay within a bound or be coarse; use a recipe of Adam or of normalised gradients, such as \
                  Recipe::bounded()",
                 recipe.name
             );

@@ -112,6 +112,19 @@ impl Penalty {
         self.weight
     }
 
+    /// Checks that the weight is valid, and that a text holds all of the penalty: no stimulus and no function.
+    pub(crate) fn check_as_text(&self) -> Result<()> {
+        check_weight(|| format!("the penalty \"{self}\""), self.weight)?;
+        match self.kind {
+            Kind::TotalVariation | Kind::Range => Ok(()),
+            _ => {
+                let reason = "needs a stimulus or a function, which a sweep's files cannot hold; use total variation or range, or run \
+                              each synthesis by itself";
+                Err(Error::invalid(format!("the penalty \"{self}\""), reason))
+            }
+        }
+    }
+
     pub(super) fn stimuli(&self) -> impl Iterator<Item = &Stimulus> {
         self.stimuli.iter()
     }
