@@ -1,4 +1,4 @@
-//! [`Compiled`]: a network compiled up to a stage.
+//! [`Compiled`]: a network compiled up to a stage, or up to several.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,22 +14,40 @@ use crate::network::{Network, NodeId};
 use crate::ops::{Frozen, Relu, values};
 use crate::{Error, Result};
 
-/// A network compiled up to a stage. Cloning is cheap: clones share weights and memory, and their evaluations run one at a time.
+/// A network compiled up to a stage, or up to several. Cloning is cheap: clones share weights and memory, and their evaluations run one
+/// at a time.
 #[derive(Clone)]
 pub struct Compiled(Arc<Inner>);
 
 struct Inner {
     network: String,
-    stage: String,
     isa: Isa,
     lowering: Lowering,
-    /// The stage's ReLU, which is not part of `lowering`.
-    relu: Option<Relu>,
+    /// At least one.
+    taps: Vec<Tap>,
     /// The input's shape without the batch.
     input: Vec<usize>,
-    /// The stage's shape without the batch.
-    shape: Vec<usize>,
     memory: Mutex<Memory>,
+}
+
+/// A stage of a [`Compiled`] network, whose values are outputs.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Tap {
+    /// The stage's name.
+    pub stage: String,
+    /// The ReLU that the stage ends in, if any; the outputs are the values before it.
+    pub relu: Option<Relu>,
+    /// The shape of the stage's activations, without the batch.
+    pub shape: Vec<usize>,
+}
+
+impl Tap {
+    /// The number of the stage's units.
+    #[must_use]
+    pub fn units(&self) -> usize {
+        self.shape.iter().product()
+    }
 }
 
 #[derive(Default)]
@@ -53,8 +71,8 @@ pub struct Evaluated<T> {
 
 impl std::fmt::Debug for Compiled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Inner { network, stage, isa, .. } = &*self.0;
-        write!(f, "Compiled({network} up to {stage}, {isa:?})")
+        let Inner { network, isa, .. } = &*self.0;
+        write!(f, "Compiled({network} up to {}, {isa:?})", self.stages())
     }
 }
 
@@ -67,41 +85,82 @@ impl Compiled {
         Self::with_isa(network, stage, Isa::selected()?)
     }
 
+    /// Compiles a network up to several stages, for this processor: one pass computes the values of all, and one backward pass the
+    /// gradient of a function of all.
+    ///
+    /// ```
+    /// use metamers::engine::Compiled;
+    /// use metamers::prelude::*;
+    ///
+    /// let net = zoo::efficientnet_lite0()?;
+    /// let x = net.prepare(&Image::open("photos/dog.jpg")?)?;
+    /// let both = Compiled::at_stages(&net, ["stem", "block2"])?;
+    /// let units: Vec<usize> = both.taps().iter().map(|tap| tap.units()).collect();
+    /// assert_eq!(both.values(x.values())?.len(), units[0] + units[1]);
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] if the network has no such stage; [`Error::Invalid`] without stages.
+    pub fn at_stages<S: AsRef<str>>(network: &Network, stages: impl IntoIterator<Item = S>) -> Result<Self> {
+        let stages: Vec<S> = stages.into_iter().collect();
+        Self::with_taps(network, &stages.iter().map(AsRef::as_ref).collect::<Vec<_>>(), Isa::best())
+    }
+
     /// Compiles a network up to a stage for a given instruction set, to compare instruction sets.
     ///
     /// # Errors
     /// [`Error::Unknown`] if the network has no such stage; [`Error::Invalid`] if the processor lacks the instruction set.
     pub fn with_isa(network: &Network, stage: &str, isa: Isa) -> Result<Self> {
+        Self::with_taps(network, &[stage], isa)
+    }
+
+    fn with_taps(network: &Network, stages: &[&str], isa: Isa) -> Result<Self> {
+        if stages.is_empty() {
+            return Err(Error::invalid("stages", "must name at least one stage"));
+        }
         let available = Isa::available();
         if !available.contains(&isa) {
             return Err(Error::invalid("instruction set", format!("this processor has {available:?}, not {isa:?}")));
         }
-        let at = network.stage(stage)?;
-        let last = &network.nodes()[at.node.0];
-        let relu = last.layer.relu();
-        let node: NodeId = if relu.is_some() { last.inputs[0] } else { at.node };
+        let (mut nodes, mut taps): (Vec<NodeId>, Vec<Tap>) = (vec![], vec![]);
+        for &stage in stages {
+            let at = network.stage(stage)?;
+            let last = &network.nodes()[at.node.0];
+            let relu = last.layer.relu();
+            nodes.push(if relu.is_some() { last.inputs[0] } else { at.node });
+            taps.push(Tap { stage: stage.into(), relu, shape: at.shape.clone() });
+        }
         Ok(Self(Arc::new(Inner {
             network: network.name().into(),
-            stage: stage.into(),
             isa,
-            lowering: Lowering::new(network, node)?,
-            relu,
+            lowering: Lowering::new(network, &nodes)?,
+            taps,
             input: network.input().shape(),
-            shape: at.shape.clone(),
             memory: Mutex::default(),
         })))
     }
 
-    /// The ReLU that the stage ends in, if any.
-    #[must_use]
-    pub fn relu(&self) -> Option<Relu> {
-        self.0.relu
+    fn stages(&self) -> String {
+        self.0.taps.iter().map(|tap| tap.stage.as_str()).collect::<Vec<_>>().join(" and ")
     }
 
-    /// The shape of the stage's activations, without the batch.
+    /// The stages, in the order in which their values are returned.
+    #[must_use]
+    pub fn taps(&self) -> &[Tap] {
+        &self.0.taps
+    }
+
+    /// The ReLU that the stage ends in, if any; of several stages, that of the first.
+    #[must_use]
+    pub fn relu(&self) -> Option<Relu> {
+        self.0.taps[0].relu
+    }
+
+    /// The shape of the stage's activations, without the batch; of several stages, that of the first.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
-        &self.0.shape
+        &self.0.taps[0].shape
     }
 
     /// Computes the activations at the stage, `[batch, ..]`, for images `[batch, channels, height, width]` in `[0, 1]` or waveforms
@@ -110,10 +169,11 @@ impl Compiled {
     /// The result can be differentiated with respect to `x`: the compiled network is one operation of candle's graph.
     ///
     /// # Errors
-    /// [`Error::Shape`] if `x` does not have the shape of the network's input; [`Error::Invalid`] if it is not float32 or not on the CPU.
+    /// [`Error::Shape`] if `x` does not have the shape of the network's input; [`Error::Invalid`] if it is not float32 or not on the
+    /// CPU, and for a network compiled up to several stages.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let z = self.preactivation(x)?;
-        match self.0.relu {
+        match self.relu() {
             Some(relu) => relu.apply(&z),
             None => Ok(z),
         }
@@ -124,6 +184,10 @@ impl Compiled {
     /// # Errors
     /// Fails like [`Compiled::apply`].
     pub fn preactivation(&self, x: &Tensor) -> Result<Tensor> {
+        if self.0.taps.len() > 1 {
+            let reason = format!("is compiled up to {}; call values or evaluate", self.stages());
+            return Err(Error::invalid(&self.0.network, reason));
+        }
         let input = &self.0.input;
         if x.dims().len() != input.len() + 1 || x.dims()[0] == 0 || x.dims()[1..] != input[..] {
             let sizes: Vec<String> = input.iter().map(usize::to_string).collect();
@@ -137,7 +201,8 @@ impl Compiled {
         Ok(x.contiguous()?.apply_op1(CompiledOp { compiled: self.clone(), pass: Mutex::new(0) })?)
     }
 
-    /// Computes the values before the stage's ReLU for one or more stimuli, row-major.
+    /// Computes the values before the stage's ReLU for one or more stimuli, row-major; of several stages, the values of all stimuli at
+    /// the first stage come first.
     ///
     /// # Errors
     /// [`Error::Shape`] if `x` is empty or not a whole number of stimuli.
@@ -149,7 +214,7 @@ impl Compiled {
 
     /// Computes the gradient, at `x`, of a function of the stage's values before its ReLU.
     ///
-    /// `cotangent` receives these values and writes the function's gradient with respect to them. Its return value becomes
+    /// `cotangent` receives these values, in the order of [`Compiled::values`], and writes the function's gradient with respect to them. Its return value becomes
     /// [`Evaluated::value`].
     ///
     /// # Errors

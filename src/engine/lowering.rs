@@ -1,6 +1,6 @@
 //! Lowering of a network, up to a stage, to a list of fused operations.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use super::geometry;
@@ -232,35 +232,40 @@ impl Value {
     }
 }
 
-/// A network lowered to operations; the last one computes the stage.
+/// A network lowered to operations.
 pub(super) struct Lowering {
     pub ops: Vec<Op>,
+    /// The operations whose outputs are stored, in the order of the nodes that were asked for.
+    pub taps: Vec<usize>,
     uses: HashMap<usize, usize>,
+    /// The inputs of the flattened nodes, whose values are those of the same operation.
+    flattened: HashMap<usize, NodeId>,
     values: HashMap<usize, Value>,
 }
 
 impl Lowering {
-    /// Lowers the nodes that `last` depends on.
-    pub fn new(network: &Network, last: NodeId) -> Result<Self> {
-        let needed = ancestors(network.nodes(), last);
-        let mut uses: HashMap<usize, usize> = HashMap::from([(last.0, 1)]);
-        for &index in &needed {
-            network.nodes()[index].inputs.iter().for_each(|input| *uses.entry(input.0).or_default() += 1);
-        }
+    /// Lowers the nodes that the `taps` depend on.
+    pub fn new(network: &Network, taps: &[NodeId]) -> Result<Self> {
+        let nodes = network.nodes();
+        let needed: BTreeSet<usize> = taps.iter().flat_map(|&tap| ancestors(nodes, tap)).collect();
+        let mut uses: HashMap<usize, usize> = HashMap::new();
+        let inputs = needed.iter().flat_map(|&index| &nodes[index].inputs);
+        inputs.chain(taps).for_each(|node| *uses.entry(node.0).or_default() += 1);
+        let flat = needed.iter().filter(|&&index| matches!(nodes[index].layer, Layer::Flatten));
+        let flattened = flat.map(|&index| (index, nodes[index].inputs[0])).collect();
         let shape = network.input().shape();
         let dims = Dims::from_shape(&shape);
         let input = Op { kind: OpKind::Input, inputs: vec![], addend: None, relu: None, dims, shape };
-        let mut lowering = Self { ops: vec![input], uses, values: HashMap::from([(0, Value::new(0))]) };
+        let values = HashMap::from([(0, Value::new(0))]);
+        let mut lowering = Self { ops: vec![input], taps: vec![], uses, flattened, values };
         for &index in needed.iter().filter(|&&index| index > 0) {
-            let value = lowering.lower(&network.nodes()[index])?;
+            let value = lowering.lower(&nodes[index])?;
             lowering.values.insert(index, value);
         }
-        // The stage must be the last operation, and not the bare input.
-        let stage = lowering.values[&last.0].op;
-        if stage + 1 != lowering.ops.len() || matches!(lowering.ops[stage].kind, OpKind::Input) {
-            let input = lowering.nhwc(stage);
-            let shape = lowering.ops[input].shape.clone();
-            lowering.push(OpKind::Elementwise { affine: None }, vec![input], shape);
+        for tap in taps {
+            // The bare input has no buffer.
+            let op = lowering.nhwc(lowering.values[&tap.0].op);
+            lowering.taps.push(op);
         }
         Ok(lowering)
     }
@@ -300,9 +305,9 @@ impl Lowering {
         self.nhwc(op)
     }
 
-    /// Returns whether a node's values are used once.
+    /// Returns whether the values of a node's operation are used once.
     fn is_only_use(&self, node: NodeId) -> bool {
-        self.uses[&node.0] == 1
+        self.uses[&node.0] == 1 && self.flattened.get(&node.0).is_none_or(|&input| self.is_only_use(input))
     }
 
     fn lower(&mut self, node: &Node) -> Result<Value> {

@@ -1,4 +1,4 @@
-//! The engine: networks compiled up to a stage.
+//! The engine: networks compiled up to a stage, or up to several.
 //!
 //! A metamer takes thousands of gradient evaluations of one frozen network at one stage. [`Compiled`] does their common work
 //! once: it fuses layers, packs the weights for the forward and the backward pass, plans the memory of all tensors, and
@@ -34,7 +34,7 @@ pub(crate) mod parallel;
 mod simd;
 mod thread_pool;
 
-pub use compiled::{Compiled, Evaluated};
+pub use compiled::{Compiled, Evaluated, Tap};
 pub(crate) use matrix::PackedMatrix;
 pub use simd::Isa;
 pub(crate) use thread_pool::threads;

@@ -29,20 +29,28 @@ impl Network {
     /// # Errors
     /// As [`Network::forward_to`].
     pub fn forward_to_each(&self, stages: &[&str], x: &Tensor) -> Result<Vec<Tensor>> {
-        self.forward_to_each_by(stages, x, Layer::run)
+        self.run_to_each(&self.nodes_of(stages)?, x)
     }
 
     /// [`Network::forward_to_each`] on the device of `x`, by operations of candle.
     pub(crate) fn composed_forward_to_each(&self, stages: &[&str], x: &Tensor) -> Result<Vec<Tensor>> {
-        self.forward_to_each_by(stages, x, Layer::run_composed)
+        self.run_to_each_by(&self.nodes_of(stages)?, x, Layer::run_composed)
     }
 
-    fn forward_to_each_by(&self, stages: &[&str], x: &Tensor, run: impl RunLayer) -> Result<Vec<Tensor>> {
-        let ids = stages.iter().map(|name| Ok(self.stage(name)?.node)).collect::<Result<Vec<_>>>()?;
+    fn nodes_of(&self, stages: &[&str]) -> Result<Vec<NodeId>> {
+        stages.iter().map(|name| Ok(self.stage(name)?.node)).collect()
+    }
+
+    /// The values of several nodes in one pass, in the order of `ids`.
+    pub(super) fn run_to_each(&self, ids: &[NodeId], x: &Tensor) -> Result<Vec<Tensor>> {
+        self.run_to_each_by(ids, x, Layer::run)
+    }
+
+    fn run_to_each_by(&self, ids: &[NodeId], x: &Tensor, run: impl RunLayer) -> Result<Vec<Tensor>> {
         let mut outputs: Vec<Option<Tensor>> = vec![None; ids.len()];
         let Some(last) = ids.iter().copied().max_by_key(|id| id.0) else { return Ok(vec![]) };
         let keep = |node: usize, value: &Tensor| {
-            for (slot, id) in outputs.iter_mut().zip(&ids) {
+            for (slot, id) in outputs.iter_mut().zip(ids) {
                 if id.0 == node {
                     *slot = Some(value.clone());
                 }
@@ -63,23 +71,28 @@ impl Network {
 
     /// The values before a stage's rectifier; the activations if it has none.
     pub(crate) fn preactivation(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
-        let node = self.stage(stage)?.node;
-        let last = &self.nodes()[node.0];
-        match last.layer.relu() {
-            Some(_) => self.run_to(last.inputs[0], x),
-            None => self.run_to(node, x),
-        }
+        self.run_to(self.preactivation_node(stage)?, x)
     }
 
-    /// [`Network::preactivation`] on the device of `x`, by operations of candle; on the CPU this is slower and has the same values up to
-    /// rounding.
-    pub(crate) fn composed_preactivation(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
+    /// [`Network::preactivation`] at several stages, in one pass.
+    pub(crate) fn preactivations(&self, stages: &[String], x: &Tensor) -> Result<Vec<Tensor>> {
+        self.run_to_each(&self.preactivation_nodes(stages)?, x)
+    }
+
+    fn preactivation_node(&self, stage: &str) -> Result<NodeId> {
         let node = self.stage(stage)?.node;
         let last = &self.nodes()[node.0];
-        let node = last.layer.relu().map_or(node, |_| last.inputs[0]);
-        self.check_input_shape(x)?;
-        let needed = ancestors(self.nodes(), node);
-        run_nodes_by(self.nodes(), &needed, node, x, |_, _| {}, Layer::run_composed)
+        Ok(if last.layer.relu().is_some() { last.inputs[0] } else { node })
+    }
+
+    /// [`Network::preactivations`] on the device of `x`, by operations of candle; on the CPU this is slower and has the same values up to
+    /// rounding.
+    pub(crate) fn composed_preactivations(&self, stages: &[String], x: &Tensor) -> Result<Vec<Tensor>> {
+        self.run_to_each_by(&self.preactivation_nodes(stages)?, x, Layer::run_composed)
+    }
+
+    fn preactivation_nodes(&self, stages: &[String]) -> Result<Vec<NodeId>> {
+        stages.iter().map(|name| self.preactivation_node(name)).collect()
     }
 
     pub(super) fn run_to(&self, node: NodeId, x: &Tensor) -> Result<Tensor> {

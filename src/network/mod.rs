@@ -20,6 +20,7 @@ mod classify;
 mod custom;
 mod forward;
 mod graph;
+mod linearization;
 mod nearest;
 mod onnx;
 mod preprocess;
@@ -29,6 +30,7 @@ mod weights;
 use std::sync::Arc;
 
 pub use classify::{ClassScore, Classification};
+pub(crate) use custom::check_gradient;
 pub use custom::{CandleModule, StageMarker};
 pub(crate) use graph::ancestors;
 pub use graph::{Builder, Layer, NodeId, ReceptiveField, Stage};

@@ -105,6 +105,11 @@ impl FrozenOp for ChannelAffine {
         true
     }
 
+    /// The Jacobian is diagonal.
+    fn tangent(&self, input: &[f32], output: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        Some(self.backward(input, output, tangent, shape))
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let mut shape = vec![1; x.dims().len()];
         shape[1] = self.scale.len();

@@ -133,6 +133,10 @@ impl FrozenOp for AvgPool2d {
         true
     }
 
+    fn tangent(&self, _: &[f32], _: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        Some(self.forward(tangent, shape))
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (_, _, height, width) = x.dims4()?;
         let [down, across] = self.window.output_rounded([height, width], self.ceil)?;

@@ -239,6 +239,10 @@ impl FrozenOp for Conv2d {
         true
     }
 
+    fn tangent(&self, _: &[f32], _: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        Some(Self { bias: None, ..self.clone() }.forward(tangent, shape))
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, _, height, width) = x.dims4()?;
         let s = self.sizes(&[batch, 0, height, width]);

@@ -78,6 +78,13 @@ pub trait FrozenOp: Any + Send + Sync + std::fmt::Debug {
     /// The gradient with respect to the input, given the input, the output and the gradient with respect to the output.
     fn backward(&self, input: &[f32], output: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32>;
 
+    /// The Jacobian-vector product: the derivative of the output as the input moves along `tangent`, given the input and the output.
+    /// `None`, the default, for an operation without a forward derivative.
+    fn tangent(&self, input: &[f32], output: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        let _ = (input, output, tangent, shape);
+        None
+    }
+
     /// The operation composed of candle's own, for devices other than the CPU. Weights are copied to the device on each call.
     ///
     /// # Errors
@@ -136,6 +143,10 @@ impl FrozenOp for Arc<dyn FrozenOp> {
 
     fn backward(&self, input: &[f32], output: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
         (**self).backward(input, output, gradient, shape)
+    }
+
+    fn tangent(&self, input: &[f32], output: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        (**self).tangent(input, output, tangent, shape)
     }
 
     fn fallback(&self, input: &Tensor) -> Result<Tensor> {

@@ -40,6 +40,10 @@ impl FrozenOp for GlobalAvgPool {
         true
     }
 
+    fn tangent(&self, _: &[f32], _: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        Some(self.forward(tangent, shape))
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.mean((2, 3))?)
     }

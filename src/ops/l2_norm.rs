@@ -55,4 +55,9 @@ impl FrozenOp for L2Norm {
         }
         input_gradient
     }
+
+    /// The Jacobian is symmetric.
+    fn tangent(&self, input: &[f32], output: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        Some(self.backward(input, output, tangent, shape))
+    }
 }

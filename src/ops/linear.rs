@@ -107,6 +107,10 @@ impl FrozenOp for Linear {
         true
     }
 
+    fn tangent(&self, _: &[f32], _: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        Some(Self { bias: None, ..self.clone() }.forward(tangent, shape))
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let y = x.matmul(&Tensor::from_slice(&self.weight, (self.outputs, self.inputs), x.device())?.t()?)?;
         match &self.bias {

@@ -127,6 +127,17 @@ impl FrozenOp for MaxPool2d {
         true
     }
 
+    fn tangent(&self, input: &[f32], _: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        let size = [shape[2], shape[3]];
+        let plane = self.window.output_rounded(size, self.ceil).map_or(1, |[height, width]| height * width);
+        let mut output = vec![0.0; shape[0] * shape[1] * plane];
+        let planes = output.par_chunks_mut(plane).zip(input.par_chunks(size[0] * size[1]));
+        planes.zip(tangent.par_chunks(size[0] * size[1])).for_each(|((output, input), tangent)| {
+            self.each_maximum(input, size, |o, i| output[o] = tangent[i]);
+        });
+        Some(output)
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, channels, height, width) = x.dims4()?;
         let output = self.window.output_rounded([height, width], self.ceil)?;

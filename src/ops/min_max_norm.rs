@@ -79,4 +79,19 @@ impl FrozenOp for MinMaxNorm {
         }
         input_gradient
     }
+
+    fn tangent(&self, input: &[f32], output: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        let size = Self::input_len(shape);
+        let mut found = Vec::with_capacity(input.len());
+        for ((x, y), tangent) in input.chunks(size).zip(output.chunks(size)).zip(tangent.chunks(size)) {
+            let (low, high) = Self::extremes(x);
+            let range = f64::from(x[high]) - f64::from(x[low]);
+            let scale = if range == 0.0 { 0.0 } else { 2.0 / range };
+            let low = f64::from(tangent[low]);
+            let half_range = 0.5 * (f64::from(tangent[high]) - low);
+            let change = |(&y, &t): (&f32, &f32)| (scale * (f64::from(t) - low - (f64::from(y) + 1.0) * half_range)) as f32;
+            found.extend(y.iter().zip(tangent).map(change));
+        }
+        Some(found)
+    }
 }

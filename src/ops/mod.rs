@@ -51,3 +51,4 @@ pub use vjp::vjp;
 pub use window::{Padding, Window};
 
 pub(crate) use frozen::{contiguous, values, with_values};
+pub(crate) use matmul::{Matrix, multiply};

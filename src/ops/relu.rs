@@ -88,6 +88,11 @@ impl FrozenOp for Relu {
         true
     }
 
+    /// The Jacobian is diagonal.
+    fn tangent(&self, input: &[f32], output: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        Some(self.backward(input, output, tangent, shape))
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let constant = |value: f32| Tensor::full(value, x.shape(), x.device());
         // Every comparison with NaN is false, so NaN stays.
@@ -127,6 +132,10 @@ impl FrozenOp for StraightThroughRelu {
 
     fn has_fallback(&self) -> bool {
         true
+    }
+
+    fn tangent(&self, _: &[f32], _: &[f32], tangent: &[f32], _: &[usize]) -> Option<Vec<f32>> {
+        Some(tangent.to_vec())
     }
 
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {

@@ -76,6 +76,11 @@ impl FrozenOp for Standardize {
         true
     }
 
+    /// The Jacobian is symmetric.
+    fn tangent(&self, input: &[f32], output: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
+        Some(self.backward(input, output, tangent, shape))
+    }
+
     fn fallback(&self, x: &Tensor) -> Result<Tensor> {
         let min_variance = (MIN_DEVIATION * MIN_DEVIATION) as f32;
         let centered = x.broadcast_sub(&x.mean_keepdim(1)?)?;

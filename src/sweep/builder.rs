@@ -1,5 +1,6 @@
 //! The builder of sweeps, and the operations of a plan.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
@@ -15,7 +16,7 @@ use super::task::DEFAULT_SAVE_INTERVAL;
 use crate::Result;
 use crate::network::Network;
 use crate::stimulus::{Image, Sound, Stimulus};
-use crate::synthesis::Recipe;
+use crate::synthesis::{Match, Penalty, Recipe};
 use crate::verdict::NullDistribution;
 
 /// Builds a sweep: metamers of every stimulus at every selected stage from every seed.
@@ -37,6 +38,8 @@ pub struct Sweep {
     networks: Vec<Network>,
     stimuli: Vec<Stimulus>,
     stages: StageSelection,
+    matches: BTreeMap<String, Match>,
+    penalties: Vec<Penalty>,
     seeds: Vec<u64>,
     recipe: Option<Recipe>,
     evaluations: Option<usize>,
@@ -54,6 +57,8 @@ impl Sweep {
             networks: vec![network.clone()],
             stimuli: vec![],
             stages: StageSelection::default(),
+            matches: BTreeMap::new(),
+            penalties: vec![],
             seeds: vec![0],
             recipe: None,
             evaluations: None,
@@ -96,6 +101,36 @@ impl Sweep {
     /// Selects these stages.
     pub fn stages<S: Into<String>>(mut self, stages: impl IntoIterator<Item = S>) -> Self {
         self.stages = StageSelection::Named(stages.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Gives a name to a match of several stages, of parts or of statistics, and selects it beside the stages selected so far, or alone
+    /// if none were.
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    /// use metamers::synthesis::Target;
+    ///
+    /// let net = zoo::efficientnet_lite0()?;
+    /// let texture = Match::from(Target::stage("stem").gram());
+    /// let dog = [Image::open("photos/dog.jpg")?];
+    /// let sweep = Sweep::new(&net).images(&dog).stages(["stem"]).matching("texture", texture);
+    /// let results = sweep.evaluations(3).quiet().run()?;
+    /// assert_eq!(results.rows()[1].stage, "texture");
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    pub fn matching(mut self, name: impl Into<String>, matched: impl Into<Match>) -> Self {
+        let name = name.into();
+        let mut names = if let StageSelection::Named(names) = self.stages { names } else { vec![] };
+        names.push(name.clone());
+        self.stages = StageSelection::Named(names);
+        self.matches.insert(name, matched.into());
+        self
+    }
+
+    /// Adds a penalty to every task. Penalties that need a stimulus or a function are not for sweeps.
+    pub fn penalty(mut self, penalty: Penalty) -> Self {
+        self.penalties.push(penalty);
         self
     }
 
@@ -182,6 +217,14 @@ impl Sweep {
 impl Selection for Sweep {
     fn stages(&self, _: &str) -> StageSelection {
         self.stages.clone()
+    }
+
+    fn matches(&self) -> &BTreeMap<String, Match> {
+        &self.matches
+    }
+
+    fn penalties(&self) -> &[Penalty] {
+        &self.penalties
     }
 
     fn recipe(&self, kind: StimulusKind) -> Result<Recipe> {

@@ -119,7 +119,7 @@ fn evaluation(job: &Job, task: &Task) -> Result<Duration> {
     let network = job.sources.network(task.network)?;
     let stimulus = job.sources.stimulus(task.stimulus, &job.manifest.stimuli[task.stimulus])?;
     let synthesis =
-        Synthesis::new(&network, job.manifest.stage(task), stimulus)?.recipe(entry.recipe.clone()).seed(task.seed);
+        Synthesis::new(&network, job.manifest.matched(task), stimulus)?.recipe(entry.recipe.clone()).seed(task.seed);
     let mut run: Run = job.sources.start(synthesis.unlogged())?;
     run.time_of_evaluation(TIMED_EVALUATIONS)
 }

@@ -1,5 +1,6 @@
 //! The resolved inputs of a sweep and its numbered tasks, saved as `study.json`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Plan, StageSelection, StimulusKind, check_limits, check_list};
 use super::sources::Sources;
 use crate::network::Network;
-use crate::synthesis::Recipe;
+use crate::synthesis::{Match, Penalty, Recipe};
 use crate::{Error, Result};
 
 const FORMAT: &str = "metamers sweep 1";
@@ -26,6 +27,11 @@ pub(super) struct Manifest {
     pub snr_db: Option<f64>,
     /// SHA-256 of the null distributions that the plan names.
     nulls: Vec<String>,
+    /// The named matches that some network's stages list.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    matches: BTreeMap<String, Match>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub penalties: Vec<Penalty>,
 }
 
 /// A network of a sweep.
@@ -68,12 +74,22 @@ pub struct Task {
 /// Selects the stages and the recipe of a network.
 pub(super) trait Selection {
     fn stages(&self, network: &str) -> StageSelection;
+    fn matches(&self) -> &BTreeMap<String, Match>;
+    fn penalties(&self) -> &[Penalty];
     fn recipe(&self, kind: StimulusKind) -> Result<Recipe>;
 }
 
 impl Selection for Plan {
     fn stages(&self, network: &str) -> StageSelection {
         self.stages_of(network).clone()
+    }
+
+    fn matches(&self) -> &BTreeMap<String, Match> {
+        &self.matches
+    }
+
+    fn penalties(&self) -> &[Penalty] {
+        &self.penalties
     }
 
     fn recipe(&self, kind: StimulusKind) -> Result<Recipe> {
@@ -113,7 +129,7 @@ impl Manifest {
             Ok(NetworkEntry {
                 name: name.into(),
                 weights_sha256: network.weights_source().weights_sha256.clone(),
-                stages: stages(&network, &selection.stages(name))?,
+                stages: stages(&network, &selection.stages(name), selection.matches())?,
                 stimuli: accepted,
                 recipe: selection.recipe(kind)?,
             })
@@ -123,8 +139,13 @@ impl Manifest {
         if let Some(unused) = (0..stimuli.len()).find(|&index| !used(index)) {
             return Err(Error::invalid(&stimuli[unused].name, "is not accepted by any network of the sweep"));
         }
+        selection.penalties().iter().try_for_each(Penalty::check_as_text)?;
+        let is_listed = |name: &String| networks.iter().any(|entry| entry.stages.contains(name));
+        let matches = selection.matches().iter().filter(|(name, _)| is_listed(name));
+        let matches = matches.map(|(name, matched)| (name.clone(), matched.clone())).collect();
+        let penalties = selection.penalties().to_vec();
         let (format, plan, nulls) = (FORMAT.into(), String::new(), sources.null_digests()?);
-        Ok(Self { format, plan, networks, stimuli, seeds, evaluations, snr_db, nulls })
+        Ok(Self { format, plan, networks, stimuli, seeds, evaluations, snr_db, nulls, matches, penalties })
     }
 
     /// Reads the manifest in a plan's folder, or creates it there.
@@ -234,8 +255,15 @@ impl Manifest {
         &self.networks[task.network]
     }
 
+    /// The name of a task's stage or match.
     pub fn stage(&self, task: &Task) -> &str {
         &self.network(task).stages[task.stage]
+    }
+
+    /// What a task matches.
+    pub fn matched(&self, task: &Task) -> Match {
+        let name = self.stage(task);
+        self.matches.get(name).cloned().unwrap_or_else(|| name.into())
     }
 
     /// A description of a task.
@@ -250,11 +278,30 @@ impl Manifest {
     }
 }
 
-fn stages(network: &Network, wanted: &StageSelection) -> Result<Vec<String>> {
+/// The names of the selected stages and matches.
+fn stages(network: &Network, wanted: &StageSelection, matches: &BTreeMap<String, Match>) -> Result<Vec<String>> {
+    if let Some(name) = matches.keys().find(|name| network.stage(name).is_ok()) {
+        let reason = format!("\"{name}\" is a stage of {}; give the match another name", network.name());
+        return Err(Error::invalid("matches", reason));
+    }
     match wanted {
         StageSelection::Named(names) => {
             check_list("stages", names)?;
-            names.iter().map(|name| Ok(network.stage(name)?.name.clone())).collect()
+            let check = |name: &String| match matches.get(name) {
+                Some(matched) => {
+                    let checked = matched.prepared(network).map(|_| name.clone());
+                    checked.map_err(|e| Error::invalid(format!("match \"{name}\""), e.to_string()))
+                }
+                None => match network.stage(name) {
+                    Ok(stage) => Ok(stage.name.clone()),
+                    Err(_) if !matches.is_empty() => {
+                        let stages = network.stages().iter().map(|stage| stage.name.as_str());
+                        Err(Error::unknown("stage or match", name, stages.chain(matches.keys().map(String::as_str))))
+                    }
+                    Err(e) => Err(e),
+                },
+            };
+            names.iter().map(check).collect()
         }
         _ => Ok(network.stages().iter().map(|stage| stage.name.clone()).collect()),
     }
@@ -283,6 +330,8 @@ mod tests {
             evaluations: Some(400),
             snr_db: None,
             nulls: vec![],
+            matches: BTreeMap::new(),
+            penalties: vec![],
         }
     }
 

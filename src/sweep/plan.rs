@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::slurm::Slurm;
 use super::task::DEFAULT_SAVE_INTERVAL;
 use crate::network::Input;
-use crate::synthesis::Recipe;
+use crate::synthesis::{Match, Penalty, Recipe};
 use crate::{Error, Result};
 
 /// The plan of a sweep, a TOML file: networks, stimuli, stages, seeds and settings.
@@ -22,8 +22,14 @@ use crate::{Error, Result};
 /// recipe = "fast"                          # or { from = "feather2023", steps = 8000 }
 /// evaluations = 400                        # a task ends after this number of gradient evaluations,
 /// snr_db = 20.0                            # or at this signal-to-noise ratio, or after the recipe's steps
+/// penalties = [{ kind = "total_variation", weight = 0.05 }]     # or kind = "range"
 /// nulls = ["nulls/resnet50.json"]          # for networks without a shipped null distribution: NullDistribution::save
 /// folder = "results"                       # relative to the plan; the default is the plan's name without .toml
+///
+/// [matches]                                # names for lists of targets, which "stages" can list beside stages
+/// texture = [{ stage = "block1", statistic = "gram" }, { stage = "block2", statistic = "gram", weight = 0.5 }]
+/// head = [{ stage = "block5", region = { window = { first = [20, 60], size = [100, 110] } } }]
+/// few = [{ stage = "block5", channels = [0, 7, 12] }]
 ///
 /// [slurm]                                  # for `metamers sweep plan.toml --slurm`
 /// time = "1:00:00"
@@ -33,6 +39,9 @@ use crate::{Error, Result};
 /// retries = 2
 /// options = ["--partition=cpu"]
 /// ```
+///
+/// A match that "stages" does not list is not used; `stages = "every"` lists none. The fields of a target are those of
+/// [`Target`](crate::synthesis::Target): `statistic` is `"values"` (the default), `"means"` or `"gram"`.
 ///
 /// Limits are counts, not seconds, so a task gives the same bits on fast and slow machines with the same kind of processor. A
 /// network uses the stimuli of its kind, images or sounds.
@@ -58,6 +67,12 @@ pub struct Plan {
     /// The signal-to-noise ratio at which a task ends, in dB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snr_db: Option<f64>,
+    /// Named matches of several stages, of parts or of statistics, which `stages` can list.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub matches: BTreeMap<String, Match>,
+    /// The penalties of every task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub penalties: Vec<Penalty>,
     /// Files of null distributions, relative to the plan, for networks without a shipped one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nulls: Vec<PathBuf>,
@@ -154,6 +169,7 @@ impl Plan {
             }
         }
         self.recipe(StimulusKind::Image)?;
+        self.penalties.iter().try_for_each(Penalty::check_as_text)?;
         check_limits(self.evaluations, self.snr_db)?;
         self.save_every()?;
         self.slurm.as_ref().map_or(Ok(()), Slurm::check)

@@ -101,7 +101,7 @@ impl TaskRunner<'_> {
     fn start(&self, task: &Task, network: &Network, report: &dyn Fn(TaskEvent)) -> Result<Run> {
         if let Some(path) = self.store.checkpoint_path(task.index).filter(|path| path.exists()) {
             match self.sources.resume(&path, network) {
-                Ok(run) if self.matches_task(&run, task) => return Ok(run),
+                Ok(run) if self.matches_task(&run, task, network) => return Ok(run),
                 Ok(_) => report(TaskEvent::Note(format!(
                     "{} restarts: its checkpoint belongs to another task",
                     self.manifest.describe(task)
@@ -110,14 +110,21 @@ impl TaskRunner<'_> {
             }
         }
         let stimulus = self.sources.stimulus(task.stimulus, &self.manifest.stimuli[task.stimulus])?;
-        let synthesis = Synthesis::new(network, self.manifest.stage(task), stimulus)?;
+        let mut synthesis = Synthesis::new(network, self.manifest.matched(task), stimulus)?;
+        for penalty in &self.manifest.penalties {
+            synthesis = synthesis.penalty(penalty.clone())?;
+        }
         self.sources.start(synthesis.recipe(self.manifest.network(task).recipe.clone()).seed(task.seed).quiet())
     }
 
     /// Returns whether a saved run belongs to this task.
-    fn matches_task(&self, run: &Run, task: &Task) -> bool {
+    fn matches_task(&self, run: &Run, task: &Task, network: &Network) -> bool {
         let (provenance, recipe) = (run.provenance(), &self.manifest.network(task).recipe);
-        provenance.stage == self.manifest.stage(task) && provenance.seed == task.seed && provenance.recipe == *recipe
+        let matched = self.manifest.matched(task).prepared(network);
+        matched.is_ok_and(|matched| matched == provenance.matched())
+            && provenance.penalties == self.manifest.penalties
+            && provenance.seed == task.seed
+            && provenance.recipe == *recipe
     }
 
     /// Computes the verdict, and stores the row and the metamer.

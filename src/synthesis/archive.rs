@@ -36,6 +36,10 @@ impl ArchiveWriter {
         self.arrays.push((name.into(), Dtype::F64, vec![values.len()], bytes));
     }
 
+    pub fn u8(&mut self, name: &str, values: &[u8]) {
+        self.arrays.push((name.into(), Dtype::U8, vec![values.len()], values.to_vec()));
+    }
+
     pub fn u64(&mut self, name: &str, value: u64) {
         self.arrays.push((name.into(), Dtype::U64, vec![1], value.to_le_bytes().to_vec()));
     }
@@ -133,6 +137,10 @@ impl ArchiveReader {
     pub fn f64(&self, name: &str) -> Result<Vec<f64>> {
         let (_, bytes) = self.bytes(name, Dtype::F64)?;
         Ok(bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
+    }
+
+    pub fn u8(&self, name: &str) -> Result<Vec<u8>> {
+        Ok(self.bytes(name, Dtype::U8)?.1.to_vec())
     }
 
     /// Values in single precision, or in double precision as version 0.1 wrote them.

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::archive::{ArchiveReader, ArchiveWriter, MAX_COUNT};
+use super::film::Film;
+use super::goal::Goal;
 use super::history::{Best, History, Point};
 use super::metamer::Metamer;
 use super::optimizer::OptimizerState;
-use super::problem::Problem;
+use super::plot::TargetCurves;
+use super::problem::{Problem, TargetMatch};
 use super::provenance::Provenance;
 use super::run::Run;
 use super::session_log;
@@ -49,7 +52,52 @@ fn open(path: &Path, kind: &str) -> Result<(ArchiveReader, Provenance)> {
     }
     let provenance =
         serde_json::from_str(file.note("stamp")?).map_err(|e| file.error(format!("has a damaged provenance ({e})")))?;
+    let mut provenance: Provenance = provenance;
+    load_goal_stimuli(&file, &mut provenance)?;
     Ok((file, provenance))
+}
+
+/// Saves the stimuli of penalties and of a bound.
+fn save_goal_stimuli(to: &mut ArchiveWriter, goal: &Goal) {
+    for (i, stimulus) in goal.stimuli().enumerate() {
+        save_stimulus(to, &format!("goal.{i}"), stimulus);
+    }
+}
+
+fn load_goal_stimuli(file: &ArchiveReader, provenance: &mut Provenance) -> Result<()> {
+    let mut next = 0;
+    let mut load = |name: &str| {
+        next += 1;
+        load_stimulus(file, &format!("goal.{}", next - 1), name)
+    };
+    for penalty in &mut provenance.penalties {
+        let stimuli = penalty.stimulus_names().iter().map(|name| load(name)).collect::<Result<Vec<_>>>()?;
+        penalty.set_stimuli(stimuli);
+    }
+    if let Some(bound) = &mut provenance.bound {
+        let center = load(bound.center_name())?;
+        bound.set_center(center);
+    }
+    Ok(())
+}
+
+/// Saves the signal-to-noise ratios of several targets.
+fn save_targets(to: &mut ArchiveWriter, rows: &[Vec<f64>]) {
+    if !rows.is_empty() {
+        to.f64("history.target_snr_db", &rows.concat());
+    }
+}
+
+/// Loads the signal-to-noise ratios of several targets, for `points` evaluations.
+fn load_targets(file: &ArchiveReader, targets: usize, points: usize) -> Result<Vec<Vec<f64>>> {
+    if !file.has("history.target_snr_db") {
+        return Ok(vec![]);
+    }
+    let values = file.f64("history.target_snr_db")?;
+    match targets > 1 && values.len() == targets * points {
+        true => Ok(values.chunks_exact(targets).map(<[f64]>::to_vec).collect()),
+        false => Err(file.error("has columns of different lengths in its history")),
+    }
 }
 
 fn save_stimulus(to: &mut ArchiveWriter, name: &str, stimulus: &Stimulus) {
@@ -134,6 +182,11 @@ impl Run {
         // A run on a device continues layer by layer, on the CPU or where `Run::on` says.
         to.u64("layer_by_layer", self.synthesis.is_layer_by_layer().into());
         save_history(&mut to, &self.history.points);
+        save_targets(&mut to, &self.history.target_snr_db);
+        save_goal_stimuli(&mut to, &self.synthesis.goal);
+        if let Some(film) = &self.film {
+            film.save(&mut to);
+        }
         self.state.save(&mut to);
         to.write(path.as_ref())
     }
@@ -149,9 +202,13 @@ impl Run {
         let original = load_stimulus(&file, "original", &provenance.original)?;
         let start = file.has("start").then(|| load_stimulus(&file, "start", &provenance.start)).transpose()?;
         let layer_by_layer = load_layer_by_layer(&file)?;
+        let goal = provenance.prepared_goal(network).map_err(|reason| file.error(reason))?;
+        if goal.stimuli().any(|stimulus| !original.is_like(stimulus)) {
+            return Err(file.error(SIZE_MISMATCH));
+        }
         let synthesis = Synthesis {
             network: network.clone(),
-            stage: provenance.stage,
+            goal,
             original,
             recipe: provenance.recipe,
             seed: provenance.seed,
@@ -162,15 +219,18 @@ impl Run {
             device: None,
         };
         synthesis.recipe.check()?;
-        let Synthesis { network, stage, original, recipe, .. } = &synthesis;
-        let problem = Problem::new(network, stage, original, recipe, layer_by_layer, None)?;
+        let Synthesis { network, goal, original, recipe, .. } = &synthesis;
+        goal.check(recipe)?;
+        let problem = Problem::new(network, goal, original, recipe, layer_by_layer, None)?;
         let size = original.values().len();
         let best = match file.has("best.x") {
             true => Some(Best { x: file.f32("best.x")?, snr_db: file.scalar("best.snr_db")? }),
             false => None,
         };
+        let points = load_history(&file)?;
         let history = History {
-            points: Arc::new(load_history(&file)?),
+            target_snr_db: Arc::new(load_targets(&file, goal.matched.parts().len(), points.len())?),
+            points: Arc::new(points),
             best,
             gradient: Arc::new(file.f32("gradient")?),
             evaluations: file.count("evaluations")?,
@@ -193,7 +253,8 @@ impl Run {
             return Err(file.error("has an inconsistent history"));
         }
         let stopped = stopped_from_number(file.u64("over")?).map_err(|reason| file.error(reason))?;
-        let run = Self::from_parts(synthesis, problem, state, history, file.count("steps")?, stopped);
+        let mut run = Self::from_parts(synthesis, problem, state, history, file.count("steps")?, stopped);
+        run.film = Film::load(&file)?;
         session_log::log(&run.synthesis);
         Ok(run)
     }
@@ -254,6 +315,10 @@ impl Metamer {
         let answers = (&self.similarity, &self.original_class, &self.metamer_class);
         let answers = serde_json::to_string(&answers).map_err(|e| Error::file(path, e))?;
         notes.insert("answers".into(), answers);
+        if self.provenance.matched.is_some() {
+            let matches = serde_json::to_string(&self.matches).map_err(|e| Error::file(path, e))?;
+            notes.insert("matches".into(), matches);
+        }
         let mut to = ArchiveWriter::new(notes);
         save_stimulus(&mut to, "original", &self.original);
         save_stimulus(&mut to, "metamer", &self.stimulus);
@@ -265,6 +330,11 @@ impl Metamer {
             to.u64("layer_by_layer", self.layer_by_layer.into());
         }
         save_history(&mut to, &self.history);
+        save_targets(&mut to, &self.targets.snr_db);
+        save_goal_stimuli(&mut to, &self.provenance.goal());
+        if let Some(film) = &self.film {
+            film.save(&mut to);
+        }
         Ok(to)
     }
 
@@ -281,14 +351,25 @@ impl Metamer {
         let (original, stimulus) =
             (load_stimulus(&file, "original", &provenance.original)?, load_stimulus(&file, "metamer", "metamer")?);
         let start = file.has("start").then(|| load_stimulus(&file, "start", &provenance.start)).transpose()?;
+        let matches: Vec<TargetMatch> = match file.note("matches") {
+            Ok(json) => serde_json::from_str(json)
+                .map_err(|e| file.error(format!("has a damaged note \"matches\" ({e})")))?,
+            // A file without the note has one whole stage.
+            Err(_) => vec![TargetMatch { target: provenance.stage.clone(), weight: 1.0, similarity }],
+        };
+        let history = load_history(&file)?;
+        let names = matches.iter().map(|found| found.target.clone()).collect();
+        let snr_db = Arc::new(load_targets(&file, matches.len(), history.len())?);
         if !original.is_like(&stimulus) || start.as_ref().is_some_and(|start| !original.is_like(start)) {
             return Err(file.error(SIZE_MISMATCH));
         }
         Ok(Self {
             original,
             stimulus,
-            history: load_history(&file)?,
+            history,
+            targets: Arc::new(TargetCurves { names, snr_db }),
             similarity,
+            matches,
             original_class,
             metamer_class,
             cochleagram: None,
@@ -296,6 +377,7 @@ impl Metamer {
             start,
             steps: file.has("steps").then(|| file.count("steps")).transpose()?,
             layer_by_layer: load_layer_by_layer(&file)?,
+            film: Film::load(&file)?,
         })
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Best {
 pub(super) struct History {
     /// Shared, as the gradient is, with the snapshots of the live view.
     pub points: Arc<Vec<Point>>,
+    /// The signal-to-noise ratios of several targets at each evaluation; empty for one target.
+    pub target_snr_db: Arc<Vec<Vec<f64>>>,
     pub best: Option<Best>,
     /// The gradient of the last evaluation.
     pub gradient: Arc<Vec<f32>>,
@@ -47,6 +49,10 @@ pub(super) struct Recorder<'a> {
     pub history: &'a mut History,
     /// The start of the current step.
     pub since: crate::clock::Instant,
+    /// The number of steps before this one.
+    pub step: usize,
+    /// The values of the last evaluation of a run from coarse to fine.
+    pub last: Vec<f32>,
 }
 
 impl Recorder<'_> {
@@ -58,6 +64,9 @@ impl Recorder<'_> {
 impl Objective for Recorder<'_> {
     fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation> {
         self.history.evaluations += 1;
+        if self.problem.is_coarse_at(self.step) {
+            self.last = x.to_vec();
+        }
         let found = self.problem.evaluate(x)?;
         if !found.loss.is_finite() {
             return Err(self.diverged(format!("the loss became {}", found.loss)));
@@ -72,6 +81,9 @@ impl Objective for Recorder<'_> {
             snr_db: found.snr_db,
             seconds: (history.elapsed + self.since.elapsed()).as_secs_f64(),
         });
+        if !found.target_snr_db.is_empty() {
+            Arc::make_mut(&mut history.target_snr_db).push(found.target_snr_db.clone());
+        }
         match &mut history.best {
             Some(best) if found.snr_db > best.snr_db => {
                 best.x.clear();
@@ -98,5 +110,9 @@ impl Objective for Recorder<'_> {
 
     fn range(&self) -> [f32; 2] {
         self.problem.range()
+    }
+
+    fn restrict(&self, x: &mut [f32], limits: Option<[f32; 2]>) {
+        self.problem.restrict(x, &self.last, self.step, limits);
     }
 }

@@ -1,14 +1,19 @@
 //! The result of a synthesis.
 
+use std::sync::Arc;
+
+use super::film::Film;
 use super::history::Point;
+use super::plot::TargetCurves;
+use super::problem::TargetMatch;
 use super::provenance::Provenance;
 use super::run::Run;
-use crate::Result;
 use crate::display::Raster;
 use crate::hearing::Cochleagram;
 use crate::network::{Classification, Network};
 use crate::similarity::Similarity;
 use crate::stimulus::{Image, Sound, Stimulus};
+use crate::{Error, Result};
 
 /// The number of class scores that are kept for each stimulus.
 const NUM_CLASSES: usize = 5;
@@ -33,7 +38,9 @@ pub struct Metamer {
     pub(super) original: Stimulus,
     pub(super) stimulus: Stimulus,
     pub(super) history: Vec<Point>,
+    pub(super) targets: Arc<TargetCurves>,
     pub(super) similarity: Similarity,
+    pub(super) matches: Vec<TargetMatch>,
     pub(super) original_class: Option<Classification>,
     pub(super) metamer_class: Option<Classification>,
     pub(super) provenance: Provenance,
@@ -42,28 +49,32 @@ pub struct Metamer {
     /// The number of steps of the run; `None` for older files, which lack it.
     pub(super) steps: Option<usize>,
     pub(super) layer_by_layer: bool,
+    pub(super) film: Option<Film>,
     /// The network's cochleagram, which displays sounds; not saved.
     pub(super) cochleagram: Option<Cochleagram>,
 }
 
 impl Metamer {
     pub(super) fn new(run: &Run, stimulus: Stimulus) -> Result<Self> {
-        let activations = run.problem.activations(stimulus.values())?;
+        let (similarity, matches) = run.problem.similarity(stimulus.values())?;
         let classify = |stimulus: &Stimulus| match run.synthesis.network.classes() {
             Some(_) => run.synthesis.network.classify(stimulus, NUM_CLASSES).map(Some),
             None => Ok(None),
         };
         Ok(Self {
-            similarity: Similarity::between(&run.problem.stage_loss.target, &activations)?,
+            similarity,
+            matches,
             original_class: classify(&run.synthesis.original)?,
             metamer_class: classify(&stimulus)?,
             original: run.synthesis.original.clone(),
             stimulus,
             history: run.history.points.to_vec(),
+            targets: run.target_curves(),
             provenance: Provenance::new(&run.synthesis),
             start: run.synthesis.start.clone(),
             steps: Some(run.steps),
             layer_by_layer: run.synthesis.is_layer_by_layer(),
+            film: run.film.clone(),
             cochleagram: super::plot::network_cochleagram(&run.synthesis.network),
         })
     }
@@ -115,10 +126,17 @@ impl Metamer {
         &self.original
     }
 
-    /// The similarity of the activations at the matched stage, measured on the final (clamped) stimulus.
+    /// The similarity of the matched features, measured on the final (clamped) stimulus. Of several targets, rho and r are the
+    /// lowest, and the signal-to-noise ratio is the joint one of [`Match`](super::Match).
     #[must_use]
     pub fn similarity(&self) -> Similarity {
         self.similarity
+    }
+
+    /// The similarity of each target's features. Files of older versions have one target.
+    #[must_use]
+    pub fn matches(&self) -> &[TargetMatch] {
+        &self.matches
     }
 
     /// The network's classification of the original; `None` when the network is not a classifier.
@@ -145,6 +163,15 @@ impl Metamer {
         &self.history
     }
 
+    /// The film of the run.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when none was recorded.
+    pub fn film(&self) -> Result<Film> {
+        let reason = "was not recorded; call run.record_every(5)? before the steps";
+        self.film.clone().ok_or_else(|| Error::invalid("film", reason))
+    }
+
     /// The provenance: network, stage, original, recipe, seed and versions.
     #[must_use]
     pub fn provenance(&self) -> &Provenance {
@@ -156,11 +183,13 @@ impl PartialEq for Metamer {
     fn eq(&self, other: &Self) -> bool {
         // The cochleagram belongs to the network and is not saved.
         let results =
-            |m: &Self| (m.original_class.clone(), m.metamer_class.clone(), m.similarity, m.provenance.clone());
+            |m: &Self| (m.original_class.clone(), m.metamer_class.clone(), m.matches.clone(), m.provenance.clone());
         self.original == other.original
             && self.stimulus == other.stimulus
             && self.history == other.history
             && (&self.start, self.steps, self.layer_by_layer) == (&other.start, other.steps, other.layer_by_layer)
+            && self.film == other.film
+            && (self.similarity, &self.targets) == (other.similarity, &other.targets)
             && results(self) == results(other)
     }
 }

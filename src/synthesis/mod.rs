@@ -17,7 +17,14 @@
 
 mod archive;
 mod checkpoint;
+mod comparison;
+mod different;
+mod eigendistortion;
+mod feature;
+mod film;
+mod goal;
 mod history;
+mod low_pass;
 mod metamer;
 mod optimizer;
 mod output_metadata;
@@ -36,8 +43,14 @@ mod stop;
 #[expect(clippy::module_inception, reason = "a file is named after the type that it holds")]
 mod synthesis;
 
+pub use comparison::Comparison;
+pub use different::{Different, mean_pairwise_distance};
+pub use eigendistortion::{Eigendistortion, Eigendistortions};
+pub use film::Film;
+pub use goal::{Bound, Mask, Match, Norm, OwnLoss, Penalty, Region, Statistic, Target};
 pub use history::Point;
 pub use metamer::Metamer;
+pub use problem::TargetMatch;
 pub use progress::Progress;
 pub(crate) use provenance::CANDLE_VERSION;
 pub use provenance::Provenance;

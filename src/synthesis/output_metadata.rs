@@ -12,7 +12,8 @@ use crate::stimulus::Stimulus;
 /// The key of the metadata; `cargo lab --export --live` reads it.
 const KEY: &str = "metamers";
 
-/// Adds the metadata to an output, if a page can make the metamer: from noise, by an unchanged preset.
+/// Adds the metadata to an output, if a page can make the metamer: from noise, by an unchanged preset, with one whole
+/// stage as its only goal.
 pub(super) fn annotated(bundle: MimeBundle, metamer: &Metamer) -> MimeBundle {
     match metadata(metamer) {
         Some(value) => bundle.annotated(KEY, value),
@@ -23,7 +24,7 @@ pub(super) fn annotated(bundle: MimeBundle, metamer: &Metamer) -> MimeBundle {
 fn metadata(metamer: &Metamer) -> Option<Value> {
     let provenance = metamer.provenance();
     let preset = Recipe::by_name(&provenance.recipe.name).ok()?;
-    if preset != provenance.recipe || provenance.start != "noise" {
+    if preset != provenance.recipe || provenance.start != "noise" || !provenance.is_plain() {
         return None;
     }
     let (kind, original) = match metamer.original() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::history::Point;
 use super::metamer::Metamer;
 use super::output_metadata::annotated;
+use super::problem::TargetMatch;
 use super::progress::Progress;
 use super::provenance::Provenance;
 use super::run::Run;
@@ -28,8 +29,16 @@ pub(super) struct Snapshot {
     pub current: Stimulus,
     pub gradient: Arc<Vec<f32>>,
     pub points: Arc<Vec<Point>>,
+    pub targets: Arc<TargetCurves>,
     pub steps: usize,
     pub elapsed: Duration,
+}
+
+/// The signal-to-noise ratio of several targets at each evaluation; without rows for a single target.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct TargetCurves {
+    pub names: Vec<String>,
+    pub snr_db: Arc<Vec<Vec<f64>>>,
 }
 
 /// A map of the gradient summed over the colors; `None` without a gradient and for sounds.
@@ -49,13 +58,18 @@ pub(super) fn gradient_map(gradient: &[f32], original: &Stimulus) -> Option<Heat
 }
 
 /// Signal-to-noise ratio against evaluations.
-pub(super) fn snr_plot(points: &[Point]) -> LinePlot {
-    let line = points.iter().map(|p| (p.evaluation as f64, p.snr_db)).collect();
-    LinePlot::new("match at the stage")
-        .x_label("gradient evaluations")
-        .y_label("SNR (dB)")
-        .series("", line)
-        .reference_line(WELL_MATCHED_DB, format!("{WELL_MATCHED_DB:.0} dB: well matched"))
+pub(super) fn snr_plot(points: &[Point], targets: &TargetCurves) -> LinePlot {
+    let line: Vec<(f64, f64)> = points.iter().map(|p| (p.evaluation as f64, p.snr_db)).collect();
+    let several = !targets.snr_db.is_empty();
+    let plot = LinePlot::new(if several { "match" } else { "match at the stage" });
+    let plot = plot.x_label("gradient evaluations").y_label("SNR (dB)").series(if several { "joint" } else { "" }, line);
+    let curve = |target: usize| {
+        let values = targets.snr_db.iter().filter_map(|row| row.get(target).copied());
+        points.iter().map(|p| p.evaluation as f64).zip(values).collect::<Vec<(f64, f64)>>()
+    };
+    let names = if several { targets.names.as_slice() } else { &[] };
+    let plot = names.iter().enumerate().fold(plot, |plot, (i, name)| plot.dashed(name, curve(i)));
+    plot.reference_line(WELL_MATCHED_DB, format!("{WELL_MATCHED_DB:.0} dB: well matched"))
 }
 
 fn loss_plot(points: &[Point]) -> LinePlot {
@@ -136,7 +150,7 @@ impl Snapshot {
         Figure::new(alt)
             .title(&self.title)
             .row(panels)
-            .row([Panel::plot(loss_plot(&self.points)), Panel::plot(snr_plot(&self.points))])
+            .row([Panel::plot(loss_plot(&self.points)), Panel::plot(snr_plot(&self.points, &self.targets))])
     }
 }
 
@@ -208,11 +222,17 @@ impl Show for Metamer {
         // A network of a single stage may have the name of that stage.
         let Provenance { network, stage, original, .. } = provenance;
         let of_network = if network == stage { String::new() } else { format!(" of {network}") };
-        let title = format!("{original} at stage {stage}{of_network}");
+        let stages = if self.matches.len() > 1 { "stages" } else { "stage" };
+        let title = format!("{original} at {stages} {stage}{of_network}");
         let measures =
             format!("ρ {}, r {}, SNR {} dB", number(s.spearman, 3), number(s.pearson, 3), number(s.snr_db, 1));
         let (original, metamer) = (class_label(self.original_class()), class_label(self.metamer_class()));
         let mut text = format!("metamer of {title}\n{measures}");
+        if self.matches.len() > 1 {
+            for TargetMatch { target, similarity, .. } in &self.matches {
+                text += &format!("\n{target}: SNR {} dB", number(similarity.snr_db, 1));
+            }
+        }
         let mut alt = format!("Original and metamer of {title}. {measures}.");
         if !original.is_empty() && !metamer.is_empty() {
             text += &format!("\noriginal: {original}\nmetamer: {metamer}");
@@ -221,7 +241,7 @@ impl Show for Metamer {
         let [before, after] = stimulus_panels(&self.original, &self.stimulus, self.cochleagram.as_ref(), "metamer");
         let panels =
             [before.caption(class_line(&original)), after.caption(format!("{}{measures}", class_line(&metamer)))];
-        let snr = Panel::plot(snr_plot(&self.history)).width(1.4);
+        let snr = Panel::plot(snr_plot(&self.history, &self.targets)).width(1.4);
         let figure = Figure::new(alt).title(title);
         match (&self.original, &self.stimulus) {
             (Stimulus::Sound(original), Stimulus::Sound(metamer)) => {

@@ -4,19 +4,30 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
 
+use super::feature::{Feature, Term};
+use super::goal::{Bound, Goal, PenaltyTerm};
+use super::low_pass::LowPass;
 use super::recipe::{Loss, Recipe};
-use super::stage_loss::{StageLoss, range_penalty};
+use super::stage_loss::{Distance, StageLoss, range_penalty};
 use crate::engine::{Compiled, Evaluated, Isa};
 use crate::network::Network;
-use crate::ops::{Relu, values, vjp};
+use crate::ops::{values, vjp};
+use crate::similarity::{Similarity, snr_db};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
-/// A network up to a stage, and the loss relative to the original's activations there.
+/// A network up to the matched stages, the loss relative to the original's features there, and penalties.
 #[derive(Clone)]
 pub(super) struct Problem {
     evaluator: Evaluator,
-    pub stage_loss: StageLoss,
+    /// The number of units of each of the evaluator's stages.
+    units: Vec<usize>,
+    terms: Vec<Term>,
+    penalties: Vec<PenaltyTerm>,
+    bound: Option<Bound>,
+    coarse_to_fine: Option<LowPass>,
+    /// The weight of the range penalty that belongs to the recipe's loss.
+    range_penalty: Option<f64>,
     /// The input shape of a batch of one.
     shape: Vec<usize>,
     range: [f32; 2],
@@ -26,10 +37,10 @@ pub(super) struct Problem {
 #[derive(Clone)]
 enum Evaluator {
     Compiled(Compiled),
-    /// Network and stage, run layer by layer; the reference implementation.
-    LayerByLayer(Network, String),
-    /// Network and stage, run layer by layer on a device by operations of candle.
-    OnDevice(Network, String, Device),
+    /// Network and stages, run layer by layer; the reference implementation.
+    LayerByLayer(Network, Vec<String>),
+    /// Network and stages, run layer by layer on a device by operations of candle.
+    OnDevice(Network, Vec<String>, Device),
 }
 
 /// Loss and gradient at one point.
@@ -39,61 +50,186 @@ pub(super) struct Evaluation {
     /// The gradient with respect to the pixels or samples.
     pub gradient: Arc<Vec<f32>>,
     pub snr_db: f64,
+    /// The signal-to-noise ratio of each target; empty for one target.
+    pub target_snr_db: Vec<f64>,
+}
+
+/// The match of one target.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct TargetMatch {
+    /// The target, such as "block2 (Gram matrix)".
+    pub target: String,
+    /// The target's weight.
+    pub weight: f64,
+    /// The similarity of its features between original and metamer.
+    pub similarity: Similarity,
 }
 
 impl Problem {
     pub fn new(
         network: &Network,
-        stage: &str,
+        goal: &Goal,
         original: &Stimulus,
         recipe: &Recipe,
         layer_by_layer: bool,
         device: Option<&Device>,
     ) -> Result<Self> {
-        network.check_unchanged(stage)?;
         // The optimizer's own products use it too.
         Isa::selected()?;
-        // candle's autograd keeps a module's forward pass for its backward pass and reports its errors; the compiled engine does neither.
-        let evaluator = match (device, layer_by_layer || !network.modules(stage)?.is_empty()) {
-            (Some(device), _) => Evaluator::OnDevice(network.clone(), stage.into(), device.clone()),
-            (None, false) => Evaluator::Compiled(Compiled::new(network, stage)?),
-            (None, true) => Evaluator::LayerByLayer(network.clone(), stage.into()),
-        };
+        let stages = goal.matched.stage_names();
+        let evaluator = Evaluator::new(network, &stages, layer_by_layer, device)?;
+        let units = stages.iter().map(|stage| Ok(network.stage(stage)?.units())).collect::<Result<Vec<_>>>()?;
         let shape: Vec<usize> = std::iter::once(1).chain(network.input().shape()).collect();
-        let (mut target, rectifier) = evaluator.preactivation(original.values(), &shape)?;
-        rectify(&mut target, rectifier);
-        crate::finite::check(|| format!("stage \"{stage}\" of the original"), &target)?;
-        let stage_loss = StageLoss::new(target, rectifier, recipe.loss, recipe.identity_gradient);
-        if stage_loss.norm() == 0.0 {
-            let reason =
-                "every unit is silent (0) for this stimulus, so there is nothing to match; use an earlier stage";
-            return Err(Error::invalid(format!("stage \"{stage}\""), reason));
+        let z = evaluator.preactivations(original.values(), &shape)?;
+        let z = parts(&z, &units);
+        let mut terms = vec![];
+        for target in goal.matched.parts() {
+            let tap = stages.iter().position(|stage| *stage == target.stage).unwrap_or_default();
+            let feature = Feature::new(target, network)?;
+            let features = feature.values(z[tap]);
+            crate::finite::check(|| format!("stage \"{target}\" of the original"), &features)?;
+            let stage_loss = StageLoss::new(features, feature.rectifier(), recipe.loss, recipe.identity_gradient);
+            if stage_loss.norm() == 0.0 {
+                let reason =
+                    "every unit is silent (0) for this stimulus, so there is nothing to match; use an earlier stage";
+                return Err(Error::invalid(format!("stage \"{target}\""), reason));
+            }
+            let (name, own) = (target.to_string(), goal.loss.clone());
+            terms.push(Term { name, weight: target.weight, feature, stage_loss, own, tap });
         }
-        Ok(Self { evaluator, stage_loss, shape, range: original.range() })
+        let range = original.range();
+        let penalties = goal.penalties.iter().map(|penalty| PenaltyTerm::new(penalty, &shape, range)).collect();
+        let range_penalty = match recipe.loss {
+            Loss::MeanSquaredError { range_penalty } => Some(range_penalty),
+            _ => None,
+        };
+        let bound = goal.bound.clone();
+        let coarse_to_fine = goal.coarse_to_fine.map(|levels| LowPass::new(planes(&shape), levels, recipe.steps));
+        Ok(Self { evaluator, units, terms, penalties, bound, coarse_to_fine, range_penalty, shape, range })
     }
 
     pub fn evaluate(&self, x: &[f32]) -> Result<Evaluation> {
-        let stage_loss = &self.stage_loss;
-        let (mut gradient, distance) = self.evaluator.evaluate(x, &self.shape, |z, g| stage_loss.distance(z, g))?;
+        let (mut gradient, found) = self.evaluator.evaluate(x, &self.shape, |z, g| self.distance(z, g))?;
+        let (distance, target_snr_db) = found?;
         let mut loss = distance.loss;
-        if let Loss::MeanSquaredError { range_penalty: weight } = stage_loss.loss {
+        if let Some(weight) = self.range_penalty {
             loss += range_penalty(x, self.range, weight, &mut gradient);
         }
-        Ok(Evaluation { loss, gradient: gradient.into(), snr_db: distance.snr_db })
+        for penalty in &self.penalties {
+            loss += penalty.evaluate(x, &mut gradient)?;
+        }
+        Ok(Evaluation { loss, gradient: gradient.into(), snr_db: distance.snr_db, target_snr_db })
     }
 
-    /// The activations at the stage.
-    pub fn activations(&self, x: &[f32]) -> Result<Vec<f32>> {
-        let (mut values, rectifier) = self.evaluator.preactivation(x, &self.shape)?;
-        rectify(&mut values, rectifier);
-        Ok(values)
+    /// The sum of all terms at the values `z` of all stages; writes its gradient to `gradient`. Also returns the signal-to-noise ratio of
+    /// each of several terms.
+    fn distance(&self, z: &[f32], gradient: &mut [f32]) -> Result<(Distance, Vec<f64>)> {
+        if let [term] = self.terms.as_slice() {
+            return Ok((term.distance(z, gradient)?, vec![]));
+        }
+        let (z, mut gradients) = (parts(z, &self.units), parts_mut(gradient, &self.units));
+        gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
+        let (mut loss, mut square, mut total, mut snrs) = (0.0, 0.0, 0.0, vec![]);
+        for term in &self.terms {
+            let mut change = vec![0.0; self.units[term.tap]];
+            let distance = term.distance(z[term.tap], &mut change)?;
+            gradients[term.tap].iter_mut().zip(&change).for_each(|(g, change)| *g += change);
+            loss += distance.loss;
+            square += term.weight * distance.relative_square;
+            total += term.weight;
+            snrs.push(distance.snr_db);
+        }
+        let relative_square = square / total;
+        Ok((Distance { loss, snr_db: -10.0 * relative_square.log10(), relative_square }, snrs))
+    }
+
+    /// The features of each target.
+    fn features(&self, x: &[f32]) -> Result<Vec<Vec<f32>>> {
+        let z = self.evaluator.preactivations(x, &self.shape)?;
+        let z = parts(&z, &self.units);
+        Ok(self.terms.iter().map(|term| term.feature.values(z[term.tap])).collect())
+    }
+
+    /// The joint signal-to-noise ratio at a stimulus, in dB.
+    pub fn snr_db(&self, x: &[f32]) -> Result<f64> {
+        let snr = |(term, features): (&Term, &Vec<f32>)| {
+            Ok(snr_db(&term.stage_loss.target, features)?.unwrap_or(f64::NEG_INFINITY))
+        };
+        let snrs = self.terms.iter().zip(&self.features(x)?).map(snr).collect::<Result<Vec<_>>>()?;
+        Ok(self.joint(&snrs))
+    }
+
+    /// The joint signal-to-noise ratio of all targets, given that of each.
+    fn joint(&self, snrs: &[f64]) -> f64 {
+        if let [snr] = *snrs {
+            return snr;
+        }
+        let total: f64 = self.terms.iter().map(|term| term.weight).sum();
+        let square: f64 = self.terms.iter().zip(snrs).map(|(term, snr)| term.weight * 10f64.powf(-snr / 10.0)).sum();
+        -10.0 * (square / total).log10()
+    }
+
+    /// The similarity at a stimulus, and that of each target. Of several targets, rho and r are the lowest, and the signal-to-noise
+    /// ratio is the joint one.
+    pub fn similarity(&self, x: &[f32]) -> Result<(Similarity, Vec<TargetMatch>)> {
+        let features = self.features(x)?;
+        let matches = self.terms.iter().zip(&features).map(|(term, features)| {
+            let similarity = Similarity::between(&term.stage_loss.target, features)?;
+            Ok(TargetMatch { target: term.name.clone(), weight: term.weight, similarity })
+        });
+        let matches = matches.collect::<Result<Vec<_>>>()?;
+        if let [only] = matches.as_slice() {
+            return Ok((only.similarity, matches));
+        }
+        let lowest = |value: fn(&Similarity) -> Option<f64>| {
+            let values = matches.iter().map(|found| value(&found.similarity)).collect::<Option<Vec<f64>>>();
+            values.map(|values| values.into_iter().fold(f64::INFINITY, f64::min))
+        };
+        let snrs = matches.iter().map(|found| found.similarity.snr_db).collect::<Option<Vec<f64>>>();
+        let similarity = Similarity {
+            spearman: lowest(|s| s.spearman),
+            pearson: lowest(|s| s.pearson),
+            snr_db: snrs.map(|snrs| self.joint(&snrs)),
+        };
+        Ok((similarity, matches))
+    }
+
+    /// The names of the targets.
+    pub fn target_names(&self) -> impl Iterator<Item = &str> {
+        self.terms.iter().map(|term| term.name.as_str())
+    }
+
+    /// Each term with the features of a stimulus.
+    pub fn features_of(&self, x: &[f32]) -> Result<Vec<(&Term, Vec<f32>)>> {
+        Ok(self.terms.iter().zip(self.features(x)?).collect())
+    }
+
+    /// Moves a stimulus within the bound, if there is one.
+    pub fn project(&self, x: &mut [f32]) {
+        if let Some(bound) = &self.bound {
+            bound.project(x);
+        }
+    }
+
+    /// Returns whether a step changes coarse structure only.
+    pub fn is_coarse_at(&self, step: usize) -> bool {
+        self.coarse_to_fine.as_ref().is_some_and(|low_pass| low_pass.cutoff(step).is_some())
+    }
+
+    /// Restricts step number `step`, from `last` to `x`, to coarse changes where the run is coarse, to `limits` and to the bound.
+    pub fn restrict(&self, x: &mut [f32], last: &[f32], step: usize, limits: Option<[f32; 2]>) {
+        if let Some(low_pass) = self.coarse_to_fine.as_ref().filter(|_| last.len() == x.len()) {
+            low_pass.restrict(x, last, step);
+            if let Some([low, high]) = limits {
+                x.iter_mut().for_each(|x| *x = x.clamp(low, high));
+            }
+        }
+        self.project(x);
     }
 
     pub fn planes(&self) -> (usize, [usize; 2]) {
-        match *self.shape {
-            [_, channels, height, width] => (channels, [height, width]),
-            _ => (1, [1, self.shape.iter().product()]),
-        }
+        planes(&self.shape)
     }
 
     /// The minimum and maximum valid value of the stimulus.
@@ -102,10 +238,33 @@ impl Problem {
     }
 }
 
-fn rectify(values: &mut [f32], rectifier: Option<Relu>) {
-    if let Some(rectifier) = rectifier {
-        values.iter_mut().for_each(|z| *z = rectifier.value(*z));
+/// The number of planes of a stimulus, and their height and width; `shape` has a batch of one.
+fn planes(shape: &[usize]) -> (usize, [usize; 2]) {
+    match *shape {
+        [_, channels, height, width] => (channels, [height, width]),
+        _ => (1, [1, shape.iter().product()]),
     }
+}
+
+/// Splits the values of all stages.
+fn parts<'a>(mut values: &'a [f32], units: &[usize]) -> Vec<&'a [f32]> {
+    let part = |&count: &usize| {
+        let (part, rest) = values.split_at(count);
+        values = rest;
+        part
+    };
+    units.iter().map(part).collect()
+}
+
+fn parts_mut<'a>(values: &'a mut [f32], units: &[usize]) -> Vec<&'a mut [f32]> {
+    let mut rest = values;
+    let mut found = vec![];
+    for &count in units {
+        let (part, after) = rest.split_at_mut(count);
+        found.push(part);
+        rest = after;
+    }
+    found
 }
 
 fn tensor(x: &[f32], shape: &[usize], device: &Device) -> Result<Tensor> {
@@ -113,22 +272,34 @@ fn tensor(x: &[f32], shape: &[usize], device: &Device) -> Result<Tensor> {
 }
 
 impl Evaluator {
-    /// The stage's values before its rectifier, and the rectifier.
-    fn preactivation(&self, x: &[f32], shape: &[usize]) -> Result<(Vec<f32>, Option<Relu>)> {
+    fn new(network: &Network, stages: &[String], layer_by_layer: bool, device: Option<&Device>) -> Result<Self> {
+        let mut modules = false;
+        for stage in stages {
+            network.check_unchanged(stage)?;
+            modules |= !network.modules(stage)?.is_empty();
+        }
+        // candle's autograd keeps a module's forward pass for its backward pass and reports its errors; the compiled engine does neither.
+        match (device, layer_by_layer || modules) {
+            (Some(device), _) => Ok(Self::OnDevice(network.clone(), stages.to_vec(), device.clone())),
+            (None, false) => Ok(Self::Compiled(Compiled::at_stages(network, stages)?)),
+            (None, true) => Ok(Self::LayerByLayer(network.clone(), stages.to_vec())),
+        }
+    }
+
+    /// The values of all stages before their rectifiers, one stage after the other.
+    fn preactivations(&self, x: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
         match self {
-            Self::Compiled(compiled) => Ok((compiled.values(x)?, compiled.relu())),
-            Self::LayerByLayer(network, stage) => {
-                let z = network.preactivation(stage, &tensor(x, shape, &Device::Cpu)?)?;
-                Ok((values(&z)?, network.rectifier(stage)?))
+            Self::Compiled(compiled) => compiled.values(x),
+            Self::LayerByLayer(network, stages) => {
+                values(&joined(&network.preactivations(stages, &tensor(x, shape, &Device::Cpu)?)?)?)
             }
-            Self::OnDevice(network, stage, device) => {
-                let z = network.composed_preactivation(stage, &tensor(x, shape, device)?)?;
-                Ok((values(&z)?, network.rectifier(stage)?))
+            Self::OnDevice(network, stages, device) => {
+                values(&joined(&network.composed_preactivations(stages, &tensor(x, shape, device)?)?)?)
             }
         }
     }
 
-    /// The gradient at `x`, given a function that writes the cotangent of the stage's values; also returns its result.
+    /// The gradient at `x`, given a function that writes the cotangent of the stages' values; also returns its result.
     fn evaluate<T>(
         &self,
         x: &[f32],
@@ -140,11 +311,11 @@ impl Evaluator {
                 let Evaluated { gradient, value: found } = compiled.evaluate(x, cotangent)?;
                 Ok((gradient, found))
             }
-            Self::LayerByLayer(network, stage) => {
-                differentiate(x, shape, &Device::Cpu, |input| network.preactivation(stage, input), cotangent)
+            Self::LayerByLayer(network, stages) => {
+                differentiate(x, shape, &Device::Cpu, |input| joined(&network.preactivations(stages, input)?), cotangent)
             }
-            Self::OnDevice(network, stage, device) => {
-                differentiate(x, shape, device, |input| network.composed_preactivation(stage, input), cotangent)
+            Self::OnDevice(network, stages, device) => {
+                differentiate(x, shape, device, |input| joined(&network.composed_preactivations(stages, input)?), cotangent)
             }
         }
     }
@@ -164,4 +335,13 @@ fn differentiate<T>(
     let found = cotangent(&values(&z)?, &mut gradient);
     let gradient = Tensor::from_vec(gradient, z.shape(), device)?;
     Ok((values(&vjp(&z, &gradient, &input)?)?, found))
+}
+
+/// The values of several stages before their rectifiers as one vector; of one stage, in its own shape.
+fn joined(parts: &[Tensor]) -> Result<Tensor> {
+    if let [only] = parts {
+        return Ok(only.clone());
+    }
+    let flat = parts.iter().map(Tensor::flatten_all).collect::<candle_core::Result<Vec<_>>>()?;
+    Ok(Tensor::cat(&flat, 0)?)
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use candle_core::{Device, DeviceLocation};
 
+use super::goal::{Bound, Goal, Match, Penalty};
 use super::recipe::Recipe;
 use super::synthesis::Synthesis;
 use crate::display::{MimeBundle, Show};
@@ -21,7 +22,7 @@ pub struct Provenance {
     pub network: String,
     /// SHA-256 of the network's weights.
     pub weights_sha256: String,
-    /// The matched stage.
+    /// The matched stage; for anything else than one whole stage, [`Provenance::matched`] as text.
     pub stage: String,
     /// The original's name.
     pub original: String,
@@ -40,14 +41,30 @@ pub struct Provenance {
     /// The instruction set of the processor, which affects the last bits of results; empty in older files.
     #[serde(default)]
     pub instructions: String,
+    /// What is matched; `None` for one whole stage of weight 1, which `stage` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Match>,
+    /// The penalties on the stimulus.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub penalties: Vec<Penalty>,
+    /// The bound on the distance from a stimulus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+    /// The number of coarse levels of a run from coarse to fine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coarse_to_fine: Option<usize>,
+    /// The names of the user's own functions, which a file cannot hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<String>,
 }
 
 impl Provenance {
     pub(super) fn new(synthesis: &Synthesis) -> Self {
+        let goal = &synthesis.goal;
         Self {
             network: synthesis.network.name().into(),
             weights_sha256: synthesis.network.weights_source().weights_sha256.clone(),
-            stage: synthesis.stage.clone(),
+            stage: goal.matched.to_string(),
             original: synthesis.original.name().into(),
             start: synthesis.start.as_ref().map_or("noise", |start| start.name()).into(),
             recipe: synthesis.recipe.clone(),
@@ -56,7 +73,40 @@ impl Provenance {
             candle: CANDLE_VERSION.into(),
             device: format!("{}, {} {}", device(synthesis), operating_system(), std::env::consts::ARCH),
             instructions: Isa::describe_selected(),
+            matched: (!goal.matched.is_plain()).then(|| goal.matched.clone()),
+            penalties: goal.penalties.clone(),
+            bound: goal.bound.clone(),
+            coarse_to_fine: goal.coarse_to_fine,
+            functions: goal.functions(),
         }
+    }
+
+    /// What is matched.
+    pub(crate) fn matched(&self) -> Match {
+        self.matched.clone().unwrap_or_else(|| self.stage.as_str().into())
+    }
+
+    /// The goal, without the functions that a file cannot hold.
+    pub(super) fn goal(&self) -> Goal {
+        let Self { penalties, bound, coarse_to_fine, .. } = self.clone();
+        Goal { matched: self.matched(), loss: None, penalties, bound, coarse_to_fine }
+    }
+
+    /// The goal for this network; the error is the reason why a file cannot be followed.
+    pub(super) fn prepared_goal(&self, network: &Network) -> std::result::Result<Goal, String> {
+        if !self.functions.is_empty() {
+            let functions = self.functions.join(" and ");
+            return Err(format!("was made with {functions} of your own, which a file cannot hold; run the code that made it"));
+        }
+        let goal = self.goal();
+        let matched = goal.matched.prepared(network).map_err(|e| e.to_string())?;
+        Ok(Goal { matched, ..goal })
+    }
+
+    /// Returns whether one whole stage was matched, and nothing else was asked for.
+    pub(super) fn is_plain(&self) -> bool {
+        let Self { matched, penalties, bound, coarse_to_fine, functions, .. } = self;
+        matched.is_none() && penalties.is_empty() && bound.is_none() && coarse_to_fine.is_none() && functions.is_empty()
     }
 
     /// Versions and machine, on one line.
@@ -83,7 +133,20 @@ impl Provenance {
 impl std::fmt::Display for Provenance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "network   {} (weights SHA-256 {})", self.network, self.weights_sha256)?;
-        writeln!(f, "stage     {}", self.stage)?;
+        let several = self.matched.as_ref().is_some_and(|matched| matched.stage_names().len() > 1);
+        writeln!(f, "{}    {}", if several { "stages" } else { "stage " }, self.stage)?;
+        for penalty in &self.penalties {
+            writeln!(f, "penalty   {} × {penalty}", penalty.weight())?;
+        }
+        if let Some(bound) = &self.bound {
+            writeln!(f, "bound     {bound}")?;
+        }
+        if let Some(levels) = self.coarse_to_fine {
+            writeln!(f, "coarse    {levels} levels before all frequencies")?;
+        }
+        if !self.functions.is_empty() {
+            writeln!(f, "own       {}", self.functions.join(", "))?;
+        }
         writeln!(f, "original  {}", self.original)?;
         writeln!(f, "start     {}, seed {}", self.start, self.seed)?;
         writeln!(f, "recipe    {}, {} steps at most", self.recipe.name, self.recipe.steps)?;

@@ -250,6 +250,17 @@ impl Recipe {
         }
     }
 
+    /// Adam on the matching objective, for [`Synthesis::within`](super::Synthesis::within): each step stays within a bound, which L-BFGS
+    /// cannot.
+    #[must_use]
+    pub fn bounded() -> Self {
+        Self {
+            name: "bounded".into(),
+            optimizer: Optimizer::Adam { rate: 0.01, decay_per_1000: 0.1, amsgrad: false },
+            ..Self::fast()
+        }
+    }
+
     /// [`Recipe::feather2019`] for sounds: from pink noise of rms 0.01, without a clamp, the original at rms 0.1 with its mean removed.
     #[must_use]
     pub fn feather2019_sound() -> Self {
@@ -302,7 +313,7 @@ impl Recipe {
     /// # Errors
     /// [`Error::Unknown`] with similar names.
     pub fn by_name(name: &str) -> Result<Self> {
-        let presets = [Self::presets(), Self::sound_presets()].concat();
+        let presets = [Self::presets(), Self::sound_presets(), vec![Self::bounded()]].concat();
         let found = presets.iter().find(|r| r.name == name).cloned();
         found.ok_or_else(|| Error::unknown("recipe", name, presets.iter().map(|r| r.name.as_str())))
     }

@@ -72,11 +72,11 @@ impl Metamer {
             let reason = format!("does not hold \"{start}\", from which it started: it was saved by an older version");
             return Err(Error::file(path, reason));
         }
-        network.stage(&provenance.stage)?;
+        let goal = provenance.prepared_goal(network).map_err(|reason| Error::file(path, reason))?;
         provenance.recipe.check()?;
         let mut run = Synthesis {
             network: network.clone(),
-            stage: provenance.stage.clone(),
+            goal,
             original: self.original.clone(),
             recipe: provenance.recipe.clone(),
             seed: provenance.seed,

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use candle_core::Device;
 
+use super::film::Film;
 use super::history::{Best, History, Point, Recorder};
 use super::metamer::Metamer;
 use super::optimizer::{OptimizerState, StepOutcome};
-use super::plot::{RunView, Snapshot};
+use super::plot::{RunView, Snapshot, TargetCurves};
 use super::problem::Problem;
 use super::progress::Progress;
 use super::provenance::Provenance;
@@ -45,6 +46,7 @@ pub struct Run {
     pub(super) steps: usize,
     /// Set when the optimizer stalls or the recipe's plateau criterion is met.
     pub(super) stopped: Option<StopReason>,
+    pub(super) film: Option<Film>,
     view: RunView,
 }
 
@@ -72,7 +74,7 @@ impl Run {
         steps: usize,
         stopped: Option<StopReason>,
     ) -> Self {
-        Self { synthesis, problem, state, history, steps, stopped, view: RunView::default() }
+        Self { synthesis, problem, state, history, steps, stopped, film: None, view: RunView::default() }
     }
 
     /// Takes `n` steps of the optimizer from now on, whatever the recipe's number of steps.
@@ -140,6 +142,7 @@ impl Run {
                 break reason;
             }
             self.one_step()?;
+            self.record_frame();
             if !self.synthesis.quiet && self.view.is_due() {
                 let left = self.time_left(&call);
                 let snapshot = self.snapshot();
@@ -195,7 +198,8 @@ impl Run {
     fn one_step(&mut self) -> Result<()> {
         let since = Instant::now();
         let evaluations = self.history.points.len();
-        let mut recorder = Recorder { problem: &self.problem, history: &mut self.history, since };
+        let (problem, history, step, last) = (&self.problem, &mut self.history, self.steps, vec![]);
+        let mut recorder = Recorder { problem, history, since, step, last };
         let step = self.state.step(&self.synthesis.recipe, self.steps, &mut recorder);
         self.history.elapsed += since.elapsed();
         if step? == StepOutcome::Stalled {
@@ -230,11 +234,42 @@ impl Run {
         (done, left)
     }
 
+    /// Records a film: a picture of the stimulus now and after every `steps` steps from now on. The metamer keeps it ([`Metamer::film`]),
+    /// as a saved run does. After 200 pictures every second one is dropped, and the interval doubles.
+    ///
+    /// A picture of a sound is its cochleagram, or its spectrogram.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for 0 steps.
+    pub fn record_every(&mut self, steps: usize) -> Result<()> {
+        if steps == 0 {
+            return Err(Error::invalid("record_every", "must be at least 1 step"));
+        }
+        self.film.get_or_insert_with(|| Film::new(steps)).set_every(steps);
+        self.record_frame();
+        Ok(())
+    }
+
+    fn record_frame(&mut self) {
+        let Some(mut film) = self.film.take() else { return };
+        let snr_db = match self.history.points.last() {
+            Some(point) => point.snr_db,
+            None => self.problem.snr_db(self.current().values()).unwrap_or(f64::NAN),
+        };
+        film.record(self.steps, snr_db, || {
+            let network = &self.synthesis.network;
+            network.thumbnail(&self.current(), &self.synthesis.original)
+        });
+        self.film = Some(film);
+    }
+
     fn title(&self) -> String {
-        let (network, stage) = (self.synthesis.network.name(), &self.synthesis.stage);
+        let (network, matched) = (self.synthesis.network.name(), &self.synthesis.goal.matched);
+        let stage = matched.to_string();
         // A network of a single stage may have the name of that stage.
         let network = if network == stage { String::new() } else { format!("{network}, ") };
-        format!("{network}stage {stage}, recipe {}", self.synthesis.recipe.name)
+        let stages = if matched.parts().len() > 1 { "stages" } else { "stage" };
+        format!("{network}{stages} {stage}, recipe {}", self.synthesis.recipe.name)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -245,6 +280,7 @@ impl Run {
             current: self.current(),
             gradient: Arc::clone(&self.history.gradient),
             points: Arc::clone(&self.history.points),
+            targets: self.target_curves(),
             steps: self.steps,
             elapsed: self.history.elapsed,
         }
@@ -302,6 +338,22 @@ impl Run {
         self.history.best.as_ref().map(|b| b.snr_db)
     }
 
+    /// The signal-to-noise ratio of each target at the last evaluation, in dB, with the target's name; empty before the first step.
+    ///
+    /// The joint ratio is [`Run::snr_db`]; [`Match`](super::Match) states its formula.
+    #[must_use]
+    pub fn target_snr_db(&self) -> Vec<(String, f64)> {
+        let last = self.history.target_snr_db.last().cloned();
+        let last = last.or_else(|| Some(vec![self.history.points.last()?.snr_db])).unwrap_or_default();
+        self.problem.target_names().map(String::from).zip(last).collect()
+    }
+
+    /// The curves of the signal-to-noise ratio of several targets.
+    pub(super) fn target_curves(&self) -> Arc<TargetCurves> {
+        let names = self.problem.target_names().map(String::from).collect();
+        Arc::new(TargetCurves { names, snr_db: Arc::clone(&self.history.target_snr_db) })
+    }
+
     /// The gradient of the loss at the last evaluation, summed over the colors: positive where brighter pixels raise the loss.
     ///
     /// # Errors
@@ -333,8 +385,8 @@ impl Run {
     /// # Errors
     /// When the network cannot be run on the device.
     pub fn on(mut self, device: &Device) -> Result<Self> {
-        let Synthesis { network, stage, original, recipe, layer_by_layer, .. } = &self.synthesis;
-        self.problem = Problem::new(network, stage, original, recipe, *layer_by_layer, Some(device))?;
+        let Synthesis { network, goal, original, recipe, layer_by_layer, .. } = &self.synthesis;
+        self.problem = Problem::new(network, goal, original, recipe, *layer_by_layer, Some(device))?;
         self.synthesis.device = Some(device.clone());
         Ok(self)
     }
@@ -352,11 +404,7 @@ impl Run {
     /// When the network cannot be run on the result.
     pub fn finish(&self) -> Result<Metamer> {
         let current = self.current();
-        let target = &self.problem.stage_loss.target;
-        let snr = |stimulus: &Stimulus| -> Result<f64> {
-            let activations = self.problem.activations(stimulus.values())?;
-            Ok(crate::similarity::snr_db(target, &activations)?.unwrap_or(f64::NEG_INFINITY))
-        };
+        let snr = |stimulus: &Stimulus| self.problem.snr_db(stimulus.values());
         // Measured on the clamped stimulus, because a recipe without a clamp may leave the valid range.
         let best = match &self.history.best {
             Some(Best { x, .. }) => {
@@ -372,7 +420,7 @@ impl Run {
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (network, stage, recipe) =
-            (self.synthesis.network.name(), &self.synthesis.stage, &self.synthesis.recipe.name);
+            (self.synthesis.network.name(), &self.synthesis.goal.matched, &self.synthesis.recipe.name);
         let snr = self.snr_db().map_or(String::new(), |snr| format!(", SNR {snr:.1} dB"));
         write!(f, "Run({stage} of {network}, recipe {recipe}, {} steps{snr})", self.steps)
     }

@@ -64,7 +64,7 @@ static LOG: Mutex<Vec<NetworkUse>> = Mutex::new(Vec::new());
 
 /// Logs a run that was started or resumed.
 pub(super) fn log(synthesis: &Synthesis) {
-    let Synthesis { network, stage, recipe, seed, .. } = synthesis;
+    let Synthesis { network, goal, recipe, seed, .. } = synthesis;
     let source = network.weights_source();
     let mut networks = LOG.lock().unwrap_or_else(PoisonError::into_inner);
     let same = |used: &NetworkUse| used.network == network.name() && used.weights_sha256 == source.weights_sha256;
@@ -81,7 +81,7 @@ pub(super) fn log(synthesis: &Synthesis) {
         networks.len() - 1
     });
     let used = &mut networks[index];
-    used.stages.insert(stage.clone());
+    used.stages.insert(goal.matched.to_string());
     used.seeds.insert(*seed);
     used.runs += 1;
     if !used.recipes.contains(recipe) {

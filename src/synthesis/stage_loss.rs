@@ -28,6 +28,8 @@ pub(super) struct Distance {
     pub loss: f64,
     /// `20 log10(norm2(A) / norm2(A - A'))`.
     pub snr_db: f64,
+    /// `norm2(A - A')^2 / norm2(A)^2`.
+    pub relative_square: f64,
 }
 
 impl StageLoss {
@@ -58,7 +60,7 @@ impl StageLoss {
         for_each_chunk(gradient, BLOCK, |_, gradient| {
             gradient.iter_mut().for_each(|g| *g = (f64::from(*g) * scale) as f32);
         });
-        Distance { loss, snr_db: 20.0 * (norm / square.sqrt()).log10() }
+        Distance { loss, snr_db: 20.0 * (norm / square.sqrt()).log10(), relative_square: square / (norm * norm) }
     }
 
     /// Writes the residual of each unit to `residuals`, or 0 where the gradient does not pass, and sums over all units.

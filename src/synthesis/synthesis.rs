@@ -2,6 +2,7 @@
 
 use candle_core::Device;
 
+use super::goal::{Bound, Goal, MAX_LEVELS, Match, Norm, OwnLoss, Penalty};
 use super::problem::Problem;
 use super::recipe::{Initialization, Recipe};
 use super::run::Run;
@@ -10,7 +11,10 @@ use crate::network::Network;
 use crate::stimulus::{Noise, Sound, Stimulus};
 use crate::{Error, Result};
 
-/// The configuration of a synthesis: a network, a stage, an original, a recipe and a seed.
+/// Seed of the noise at which gradients of the user's own functions are checked.
+const PROBE_SEED: u64 = 7;
+
+/// The configuration of a synthesis: a network, what is matched, an original, a recipe and a seed.
 ///
 /// ```
 /// use metamers::prelude::*;
@@ -26,7 +30,7 @@ use crate::{Error, Result};
 #[must_use = "call start to begin the run"]
 pub struct Synthesis {
     pub(super) network: Network,
-    pub(super) stage: String,
+    pub(super) goal: Goal,
     pub(super) original: Stimulus,
     pub(super) recipe: Recipe,
     pub(super) seed: u64,
@@ -42,21 +46,20 @@ pub struct Synthesis {
 impl Synthesis {
     /// A synthesis from noise with seed 0 and the default recipe: [`Recipe::fast`] for an image, [`Recipe::fast_sound`] for a sound.
     ///
-    /// The original is prepared for the network by [`Network::prepare`]. The recipe's sound level is applied by
+    /// `matched` is the name of a stage, a [`Target`](super::Target) (a part of a stage, or statistics of it), or a [`Match`] of several
+    /// with weights. The original is prepared for the network by [`Network::prepare`]. The recipe's sound level is applied by
     /// [`Synthesis::start`].
     ///
     /// # Errors
-    /// [`Error::Unknown`] for an unknown stage; otherwise the errors of [`Network::prepare`].
-    pub fn new(network: &Network, stage: &str, original: impl Into<Stimulus>) -> Result<Self> {
-        network.stage(stage)?;
+    /// [`Error::Unknown`] for an unknown stage; [`Error::Invalid`] for a weight that is not positive, a target that is named twice, a channel
+    /// that does not exist, and a region without units; otherwise the errors of [`Network::prepare`].
+    pub fn new(network: &Network, matched: impl Into<Match>, original: impl Into<Stimulus>) -> Result<Self> {
+        let matched = matched.into().prepared(network)?;
         let original = network.prepare(original)?;
-        let recipe = match original {
-            Stimulus::Image(_) => Recipe::fast(),
-            Stimulus::Sound(_) => Recipe::fast_sound(),
-        };
+        let recipe = default_recipe(&original);
         Ok(Self {
             network: network.clone(),
-            stage: stage.into(),
+            goal: Goal::new(matched),
             original,
             recipe,
             seed: 0,
@@ -86,6 +89,92 @@ impl Synthesis {
     /// As [`Network::prepare`].
     pub fn start_from(mut self, start: impl Into<Stimulus>) -> Result<Self> {
         self.start = Some(self.network.prepare(start)?);
+        Ok(self)
+    }
+
+    /// Replaces the recipe's loss of each target by one of your own. Call it after the recipe is set.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when candle's gradient of the function differs from finite differences at the features of noise; otherwise the
+    /// function's own errors.
+    pub fn loss(mut self, loss: OwnLoss) -> Result<Self> {
+        let goal = Goal { loss: None, ..self.goal.clone() };
+        let problem = Problem::new(&self.network, &goal, &self.original, &self.recipe, self.layer_by_layer, None)?;
+        for (term, features) in problem.features_of(&self.probe()?)? {
+            loss.check(term.feature.shape(), &term.stage_loss.target, &features)?;
+        }
+        self.goal.loss = Some(loss);
+        Ok(self)
+    }
+
+    /// Adds a penalty on the pixels or samples; several add up.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a weight that is not positive and finite, and when candle's gradient of a function differs from finite
+    /// differences; otherwise the errors of [`Network::prepare`] for its stimuli.
+    pub fn penalty(mut self, penalty: Penalty) -> Result<Self> {
+        let probe = self.original.with_clamped("noise", &self.probe()?);
+        self.goal.penalties.push(penalty.prepared(&self.network, &probe)?);
+        Ok(self)
+    }
+
+    /// Keeps the metamer within a distance of another stimulus, by moving it to the nearest such stimulus after each step: the metamer
+    /// that looks like `stimulus` and that the network takes for the original. At `logits` that is an adversarial example.
+    ///
+    /// The run starts from `stimulus` unless [`Synthesis::start_from`] gives another start. [`Recipe::bounded`] takes the place of the
+    /// default recipe, because L-BFGS cannot stay within a bound.
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    /// use metamers::synthesis::Norm;
+    ///
+    /// let net = zoo::efficientnet_lite0()?;
+    /// let (dog, panda) = (Image::open("photos/dog.jpg")?, Image::open("photos/giant_panda.jpg")?);
+    /// let mut run = Synthesis::new(&net, "logits", &panda)?.within(Norm::Linf, 8.0 / 255.0, &dog)?.quiet().start()?;
+    /// run.step(2)?;
+    /// let (metamer, dog) = (run.finish()?, net.prepare(&dog)?);
+    /// assert!(Norm::Linf.distance(metamer.stimulus().values(), dog.values()) <= 8.001 / 255.0);
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when `eps` is not positive and finite; otherwise the errors of [`Network::prepare`].
+    pub fn within(mut self, norm: Norm, eps: f64, stimulus: impl Into<Stimulus>) -> Result<Self> {
+        let center = self.network.prepare(stimulus)?;
+        if self.recipe == default_recipe(&self.original) {
+            self.recipe = Recipe::bounded();
+        }
+        self.start.get_or_insert_with(|| center.clone());
+        self.goal.bound = Some(Bound::new(norm, eps, center)?);
+        Ok(self)
+    }
+
+    /// Changes coarse structure first: in the first half of the recipe's steps, `levels` phases of equal length admit spatial (or
+    /// temporal) frequencies up to `2^-levels`, ..., 1/4 and 1/2 of the highest one in turn; the second half admits all.
+    ///
+    /// Needs a recipe of Adam or of normalised gradients, whose steps are filtered; [`Recipe::bounded`] takes the place of the
+    /// default recipe.
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    ///
+    /// let net = zoo::efficientnet_lite0()?;
+    /// let plan = Synthesis::new(&net, "stem", Image::open("photos/dog.jpg")?)?.recipe(Recipe::feather2023().steps(16));
+    /// let mut run = plan.coarse_to_fine(4)?.seed(7).quiet().start()?;
+    /// run.run()?;
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for 0 levels and for more than 6.
+    pub fn coarse_to_fine(mut self, levels: usize) -> Result<Self> {
+        if !(1..=MAX_LEVELS).contains(&levels) {
+            return Err(Error::invalid("coarse_to_fine", format!("must have 1 to {MAX_LEVELS} levels, got {levels}")));
+        }
+        if self.recipe == default_recipe(&self.original) {
+            self.recipe = Recipe::bounded();
+        }
+        self.goal.coarse_to_fine = Some(levels);
         Ok(self)
     }
 
@@ -138,7 +227,7 @@ impl Synthesis {
     /// Computes the original's activations and generates the initial stimulus.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an invalid recipe, and for a stage whose units are all 0 for the original.
+    /// [`Error::Invalid`] for an invalid recipe, for L-BFGS with a bound, and for a stage whose units are all 0 for the original.
     pub fn start(mut self) -> Result<Run> {
         self.recipe.check()?;
         if let (Stimulus::Sound(sound), Some(rms)) = (&self.original, self.recipe.sound_rms) {
@@ -153,20 +242,35 @@ impl Synthesis {
 
     /// Starts with an original that already has the recipe's level, without an entry in the session log.
     pub(super) fn start_prepared(self) -> Result<Run> {
-        let Self { network, stage, original, recipe, layer_by_layer, device, .. } = &self;
-        let problem = Problem::new(network, stage, original, recipe, *layer_by_layer, device.as_ref())?;
-        let start = match &self.start {
+        self.goal.check(&self.recipe)?;
+        let Self { network, goal, original, recipe, layer_by_layer, device, .. } = &self;
+        let problem = Problem::new(network, goal, original, recipe, *layer_by_layer, device.as_ref())?;
+        let mut start = match &self.start {
             Some(start) => start.values().to_vec(),
             None => initial_values(self.recipe.start, &self.original, self.seed)?,
         };
+        problem.project(&mut start);
         Ok(Run::new(self, problem, start))
+    }
+
+    /// Noise at which functions are checked.
+    fn probe(&self) -> Result<Vec<f32>> {
+        initial_values(default_recipe(&self.original).start, &self.original, PROBE_SEED)
     }
 }
 
 impl std::fmt::Debug for Synthesis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (original, network, recipe) = (self.original.name(), self.network.name(), &self.recipe.name);
-        write!(f, "Synthesis({original} at {} of {network}, recipe {recipe}, seed {})", self.stage, self.seed)
+        let matched = &self.goal.matched;
+        write!(f, "Synthesis({original} at {matched} of {network}, recipe {recipe}, seed {})", self.seed)
+    }
+}
+
+fn default_recipe(original: &Stimulus) -> Recipe {
+    match original {
+        Stimulus::Image(_) => Recipe::fast(),
+        Stimulus::Sound(_) => Recipe::fast_sound(),
     }
 }
 

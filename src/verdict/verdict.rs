@@ -88,7 +88,8 @@ impl Metamer {
     /// ```
     ///
     /// # Errors
-    /// Fails for a null distribution of another network, of other weights, or without the matched stage.
+    /// Fails for a null distribution of another network, of other weights, or without the matched stage, and for a metamer of anything
+    /// else than one whole stage.
     pub fn verdict(&self, null: &NullDistribution) -> Result<Verdict> {
         self.verdict_at(null, DEFAULT_QUANTILE)
     }
@@ -115,6 +116,11 @@ impl Metamer {
                 provenance.network,
                 provenance.weights_sha256
             );
+            return Err(Error::invalid("null distribution", reason));
+        }
+        if provenance.matched.as_ref().is_some_and(|matched| matched.whole_stage().is_none()) {
+            let reason = "has one distribution for each whole stage, but the metamer matches several stages, a part of one, or statistics; \
+                          see Metamer::matches, or Metamer::stage_profile for whole stages";
             return Err(Error::invalid("null distribution", reason));
         }
         let stage_null = null.stage(&provenance.stage)?;

@@ -11,3 +11,5 @@ mod gradients;
 mod isa;
 mod layers;
 mod pools;
+mod tangents;
+mod taps;

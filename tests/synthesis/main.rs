@@ -2,6 +2,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod different;
+mod equals_plenoptic;
+mod goals;
 mod on_device;
 mod recipes_equal_pytorch;
 mod reproduce;

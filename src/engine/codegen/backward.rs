@@ -1,8 +1,8 @@
-//! Instructions of the backward pass, from the stage's gradient to the input's.
+//! Instructions of the backward pass, from the gradients of the taps to that of the input.
 
 use std::sync::Arc;
 
-use super::{BufferView, Compiler, EpilogueSpec, Instruction, padded, pixel_stride};
+use super::{BufferView, Compiler, EpilogueSpec, Instruction, Tap, padded, pixel_stride};
 use crate::engine::geometry;
 use crate::engine::lowering::{ConvLayer, Dims, OpKind};
 use crate::ops::{FrozenOp, Window};
@@ -17,18 +17,11 @@ pub(super) struct Gradient {
 }
 
 impl Compiler<'_> {
-    /// Emits the load of the stage's gradient, masked by the stage's ReLU.
-    pub(super) fn cotangent(&mut self, index: usize) {
-        let to = self.new_activation(self.dims(index));
-        self.instructions.push(Instruction::LoadCotangent { to });
-        self.gradients[index].sum = Some(to.buffer);
-        if let Some(mask) = self.relu_masks[index] {
-            let gated = self.new_activation(self.dims(index));
-            let epilogue = EpilogueSpec { gate: Some(mask), ..EpilogueSpec::default() };
-            self.instructions.push(Instruction::Elementwise { from: to, to: gated, scale: None, epilogue });
-            self.gradients[index].sum = Some(gated.buffer);
-        }
-        debug_assert_eq!(self.activation(index).stride, to.stride);
+    /// Emits the load of the gradient of a tap, a contribution like that of a reader of its output.
+    pub(super) fn cotangent(&mut self, tap: &Tap) {
+        let to = self.new_activation(self.dims(tap.op));
+        self.instructions.push(Instruction::LoadCotangent { to, first: tap.first });
+        self.accumulate_copy(tap.op, to);
     }
 
     /// Allocates a buffer for the gradient plus one more contribution, and returns it with the epilogue that adds the two. For the last

@@ -1,4 +1,4 @@
-//! Instructions of the forward pass, from the input to the stage.
+//! Instructions of the forward pass, from the input to the taps.
 
 use std::sync::Arc;
 

@@ -164,13 +164,15 @@ pub(in crate::engine) enum Instruction {
         from: BufferView,
         to: BufferView,
     },
-    /// Stores the stage's values, NCHW.
+    /// Stores a tap's values, NCHW, from index `first` of the values of all taps on.
     StoreOutput {
         from: BufferView,
+        first: usize,
     },
-    /// Loads the gradient of the stage's values.
+    /// Loads the gradient of a tap's values, which begin at index `first`.
     LoadCotangent {
         to: BufferView,
+        first: usize,
     },
     /// Adds to the gradient of the network's input, NCHW, scaling each channel.
     AddToGradient {
@@ -185,8 +187,8 @@ impl Instruction {
         let mut found = vec![];
         let mut spec = None;
         match self {
-            Self::LoadInput { to, .. } | Self::LoadCotangent { to } => found.push(&mut to.buffer),
-            Self::StoreOutput { from } | Self::AddToGradient { from, .. } | Self::Col2im { from, .. } => {
+            Self::LoadInput { to, .. } | Self::LoadCotangent { to, .. } => found.push(&mut to.buffer),
+            Self::StoreOutput { from, .. } | Self::AddToGradient { from, .. } | Self::Col2im { from, .. } => {
                 found.push(&mut from.buffer)
             }
             Self::Gemm { from, to, epilogue, .. } => {

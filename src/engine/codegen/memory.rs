@@ -35,7 +35,7 @@ impl Compiler<'_> {
         }
         let backward = self.instructions.split_off(forward_len);
         let first = &self.lowering.ops[0].dims;
-        let output = self.dims(self.lowering.ops.len() - 1);
+        let output = self.lowering.taps.iter().map(|&op| self.tap_len(op)).sum();
         Program {
             forward: self.instructions,
             backward,
@@ -44,7 +44,7 @@ impl Compiler<'_> {
             num_saved: self.num_saved,
             scratch: self.scratch,
             input: self.batch * first.channels * first.pixels(),
-            output: self.batch * output.channels * output.pixels(),
+            output,
         }
     }
 }

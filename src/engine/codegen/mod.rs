@@ -29,7 +29,7 @@ pub(super) struct Program {
     pub scratch: usize,
     /// Values in the network's input.
     pub input: usize,
-    /// Values at the stage.
+    /// Values of all taps.
     pub output: usize,
 }
 
@@ -86,17 +86,53 @@ impl Program {
         for op in &lowering.ops {
             op.inputs.iter().chain(&op.addend).for_each(|&input| compiler.gradients[input].pending += 1);
         }
-        (1..count).for_each(|index| compiler.forward(index));
-        let stage = compiler.activation(count - 1);
-        compiler.instructions.push(Instruction::StoreOutput { from: stage });
+        let taps = compiler.taps();
+        taps.iter().for_each(|tap| compiler.gradients[tap.op].pending += 1);
+        for index in 1..count {
+            compiler.forward(index);
+            for tap in taps.iter().filter(|tap| tap.op == index) {
+                let from = compiler.activation(index);
+                compiler.instructions.push(Instruction::StoreOutput { from, first: tap.first });
+            }
+        }
         let forward_len = compiler.instructions.len();
-        compiler.cotangent(count - 1);
-        (1..count).rev().for_each(|index| compiler.backward(index));
+        for index in (1..count).rev() {
+            taps.iter().filter(|tap| tap.enters_at == index).for_each(|tap| compiler.cotangent(tap));
+            compiler.backward(index);
+        }
         compiler.into_program(forward_len)
     }
 }
 
+/// An operation whose output is stored and whose gradient is loaded.
+struct Tap {
+    op: usize,
+    /// The index of its first value among those of all taps.
+    first: usize,
+    /// The operation before whose backward pass the gradient is loaded: the last one that reads the output, which then adds its
+    /// own contribution without another pass over the values.
+    enters_at: usize,
+}
+
 impl Compiler<'_> {
+    fn taps(&self) -> Vec<Tap> {
+        let ops = &self.lowering.ops;
+        let mut end = 0;
+        let tap = |&op: &usize| {
+            let reads = |index: &usize| ops[*index].inputs.contains(&op) || ops[*index].addend == Some(op);
+            let first = end;
+            end += self.tap_len(op);
+            Tap { op, first, enters_at: (1..ops.len()).rev().find(reads).unwrap_or(op) }
+        };
+        self.lowering.taps.iter().map(tap).collect()
+    }
+
+    /// The number of values of an operation's output.
+    fn tap_len(&self, op: usize) -> usize {
+        let dims = self.dims(op);
+        self.batch * dims.channels * dims.pixels()
+    }
+
     fn dims(&self, index: usize) -> Dims {
         self.lowering.ops[index].dims
     }
@@ -133,7 +169,7 @@ impl Compiler<'_> {
         let ops = &self.lowering.ops;
         let users: Vec<_> = ops.iter().filter(|op| op.inputs.contains(&index) || op.addend == Some(index)).collect();
         let loads = ops.iter().filter(|op| op.inputs.contains(&0)).count();
-        let few = self.dims(index).channels <= LANES;
+        let few = self.dims(index).channels <= LANES && !self.lowering.taps.contains(&index);
         few && loads == 1 && users.len() == 1 && users[0].inputs == [index] && matches!(users[0].kind, OpKind::Conv(_))
     }
 }

@@ -7,8 +7,8 @@ impl Executor {
     pub(super) fn run(&mut self, instruction: &Instruction) {
         match instruction {
             Instruction::LoadInput { to, scale, shift } => self.load_input(to, scale, shift),
-            Instruction::LoadCotangent { to } => self.load_cotangent(to),
-            Instruction::StoreOutput { from } => self.store_output(from),
+            Instruction::LoadCotangent { to, first } => self.load_cotangent(to, *first),
+            Instruction::StoreOutput { from, first } => self.store_output(from, *first),
             Instruction::AddToGradient { from, scale } => self.add_to_gradient(from, scale),
             Instruction::Gemm { gemm, tasks, from, to, epilogue } => self.gemm(gemm, tasks, [from, to], epilogue),
             Instruction::Col2im { window, from, channels, size } => self.col2im(window, from, *channels, *size),

@@ -11,15 +11,15 @@ impl Executor {
         self.input = input;
     }
 
-    pub(super) fn load_cotangent(&mut self, to: &BufferView) {
+    pub(super) fn load_cotangent(&mut self, to: &BufferView, first: usize) {
         let cotangent = std::mem::take(&mut self.cotangent);
-        self.nchw_to_nhwc(&cotangent, to, None);
+        self.nchw_to_nhwc(&cotangent[first..][..to.batch * to.channels * to.pixels()], to, None);
         self.cotangent = cotangent;
     }
 
-    pub(super) fn store_output(&mut self, from: &BufferView) {
+    pub(super) fn store_output(&mut self, from: &BufferView, first: usize) {
         let mut values = std::mem::take(&mut self.values);
-        self.nhwc_to_nchw(from, &mut values, None);
+        self.nhwc_to_nchw(from, &mut values[first..][..from.batch * from.channels * from.pixels()], None);
         self.values = values;
     }
 

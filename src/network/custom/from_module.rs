@@ -173,7 +173,7 @@ impl Builder {
             Ok(values)
         };
         check_values(&outputs, &probe, &found)?;
-        let names: Vec<String> = found.iter().map(|f| f.name.clone()).collect();
+        let names: Vec<String> = found.iter().map(|f| format!("stage \"{}\"", f.name)).collect();
         let errors = gradient_deviations(&outputs, &probe, &names)?;
         for (name, error) in names.iter().zip(&errors) {
             if let Some(deviation) = error.and_then(GradientDeviation::excess) {
@@ -181,7 +181,7 @@ impl Builder {
                     "candle's gradient of it is wrong: it is off by {:.0} % from finite differences in random directions. {ADVICE}",
                     100.0 * deviation
                 );
-                return Err(Error::invalid(format!("stage \"{name}\" of {network}"), reason));
+                return Err(Error::invalid(format!("{name} of {network}"), reason));
             }
         }
         let windows = windows(&outputs, &probe)?;

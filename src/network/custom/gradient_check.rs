@@ -68,7 +68,8 @@ impl GradientDeviation {
 ///
 /// `d = (f(x + h v) - f(x - h v)) / 2h` estimates the Jacobian-vector product `J v` for a random direction `v` of components 1 and
 /// -1. The step `h` with the least noise is used; the noise is the relative difference from the next step's `d`, which detects
-/// corners, plus a bound on the rounding error. For a vector `p`, candle's `g = p J` should satisfy `g v = p d`.
+/// corners, plus a bound on the rounding error. For a vector `p`, candle's `g = p J` should satisfy `g v = p d`. `names` identify the
+/// outputs in errors.
 ///
 /// Along the change, `p` is `d` and the relative error is `|p d - g v| / (d d)`: noise averages out, and a gradient of 0 has the
 /// error 1. This alone would miss spurious gradients where the true gradient is 0. Random projections `p` complement it; their error
@@ -119,6 +120,23 @@ pub(in crate::network) fn gradient_deviations(
     Ok(worst)
 }
 
+/// Compares candle's gradient of a function of one number, identified by `name`, with finite differences at `x`.
+pub(crate) fn check_gradient(name: &str, x: &Tensor, function: &dyn Fn(&Tensor) -> Result<Tensor>) -> Result<()> {
+    let value = doubles(&function(x)?)?;
+    if let Some(value) = value.iter().find(|value| !value.is_finite()) {
+        return Err(Error::invalid(name, format!("is {value} for a noise input; it must be finite")));
+    }
+    let found = gradient_deviations(&|x: &Tensor| Ok(vec![function(x)?]), x, &[name.to_owned()])?;
+    match found.into_iter().flatten().find_map(GradientDeviation::excess) {
+        Some(deviation) => {
+            let percent = 100.0 * deviation;
+            let reason = format!("has a wrong gradient: it is off by {percent:.0} % from finite differences. {ADVICE}");
+            Err(Error::invalid(name, reason))
+        }
+        None => Ok(()),
+    }
+}
+
 impl GradientDeviation {
     fn or_worse(self, other: Self) -> Self {
         match (self.excess(), other.excess()) {
@@ -134,12 +152,12 @@ fn gradient(y: &Tensor, p: &[f64], at: &Var, name: &str) -> Result<Vec<f64>> {
     let failed = |e: Error| {
         // candle's errors include a backtrace when backtraces are enabled.
         let first = e.to_string().lines().next().unwrap_or_default().to_owned();
-        Error::invalid(format!("stage \"{name}\""), format!("candle has no gradient for it ({first}). {ADVICE}"))
+        Error::invalid(name, format!("candle has no gradient for it ({first}). {ADVICE}"))
     };
     let gradient = doubles(&vjp(y, &cotangent, at).map_err(failed)?)?;
     if gradient.iter().any(|g| !g.is_finite()) {
         let reason = format!("its gradient for a noise input has values that are not finite. {ADVICE}");
-        return Err(Error::invalid(format!("stage \"{name}\""), reason));
+        return Err(Error::invalid(name, reason));
     }
     Ok(gradient)
 }

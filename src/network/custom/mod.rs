@@ -5,4 +5,5 @@ mod gradient_check;
 mod module;
 mod module_check;
 
+pub(crate) use gradient_check::check_gradient;
 pub use module::{CandleModule, StageMarker};

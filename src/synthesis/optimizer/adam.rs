@@ -43,6 +43,7 @@ impl Adam {
             let moved = f64::from(*x) - rate * (first[i] / correction1) / ((maximum[i] / correction2).sqrt() + EPSILON);
             *x = (if clamp { moved.clamp(low, high) } else { moved }) as f32;
         }
+        objective.restrict(&mut x, clamp.then(|| objective.range()));
         objective.check(&x)?;
         (self.x, self.moments, self.steps) = (x, moments, steps);
         Ok(StepOutcome::Moved)

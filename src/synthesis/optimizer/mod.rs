@@ -1,13 +1,13 @@
 //! Optimizers. A step either succeeds, or fails and leaves the state unchanged.
 
 mod adam;
-mod cosines;
+pub(super) mod cosines;
 mod lbfgs;
 mod line_search;
 mod normalized_gradient;
 mod parametrization;
 mod preconditioner;
-mod vectors;
+pub(super) mod vectors;
 
 use super::archive::{ArchiveReader, ArchiveWriter};
 use super::problem::Evaluation;
@@ -26,6 +26,10 @@ pub(super) trait Objective {
 
     /// The smallest and the largest valid value.
     fn range(&self) -> [f32; 2];
+
+    /// Restricts a step from the last evaluated values to `x`: to coarse changes, and to the run's bound. `limits` is the range of
+    /// values, if they are clamped.
+    fn restrict(&self, x: &mut [f32], limits: Option<[f32; 2]>);
 }
 
 /// The outcome of a step.

@@ -16,6 +16,7 @@ impl NormalizedGradient {
         let gradient = objective.evaluate(&self.x)?.gradient;
         let mut x = self.x.clone();
         descend(&mut x, &gradient, eta, clamp.then(|| objective.range()));
+        objective.restrict(&mut x, clamp.then(|| objective.range()));
         objective.check(&x)?;
         self.x = x;
         Ok(StepOutcome::Moved)

@@ -1,0 +1,370 @@
+//! Penalties on the pixels or samples of a stimulus.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+use super::check_weight;
+use super::spectrum::Bands;
+use super::total_variation::total_variation;
+use crate::network::{Network, check_gradient};
+use crate::ops::{values, vjp};
+use crate::stimulus::Stimulus;
+use crate::{Error, Result};
+
+/// Bands per octave of [`Penalty::spectrum`].
+const BANDS_PER_OCTAVE: f64 = 2.0;
+
+type Function = dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync;
+
+/// The squared rms distance that is added below the root of [`Penalty::away_from`], so that its slope at 0 is finite.
+const SQUARED_DISTANCE_FLOOR: f64 = 1e-8;
+
+/// A function of the pixels or samples that is added to the loss, with a weight.
+///
+/// Besides the shipped ones, [`Penalty::custom`] takes a candle function. [`Synthesis::penalty`](super::super::Synthesis::penalty) adds it.
+///
+/// ```
+/// use metamers::prelude::*;
+/// use metamers::synthesis::Penalty;
+///
+/// let net = zoo::efficientnet_lite0()?;
+/// let dog = Image::open("photos/dog.jpg")?;
+/// let smooth = Penalty::total_variation(0.05);
+/// let bright = Penalty::custom("brightness", 0.1, |x| Ok((x.mean_all()? - 0.8)?.sqr()?));
+/// let mut run = Synthesis::new(&net, "stem", &dog)?.penalty(smooth)?.penalty(bright)?.seed(7).quiet().start()?;
+/// run.step(3)?;
+/// # Ok::<(), metamers::Error>(())
+/// ```
+#[derive(Clone, Serialize, Deserialize)]
+#[must_use]
+pub struct Penalty {
+    weight: f64,
+    kind: Kind,
+    /// The names of its stimuli.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    names: Vec<String>,
+    /// Saved beside the provenance.
+    #[serde(skip)]
+    stimuli: Vec<Stimulus>,
+    #[serde(skip)]
+    function: Option<Arc<Function>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    TotalVariation,
+    Range,
+    Distance,
+    AwayFrom,
+    Spectrum,
+    /// A function with this name.
+    Custom(String),
+}
+
+impl Penalty {
+    fn new(kind: Kind, weight: f64, stimuli: Vec<Stimulus>) -> Self {
+        let names = stimuli.iter().map(|stimulus| stimulus.name().into()).collect();
+        Self { weight, kind, names, stimuli, function: None }
+    }
+
+    /// Total variation, the mean over pixels and colors of `sqrt(dx^2 + dy^2 + e^2) - e` with the differences to the next pixel and
+    /// `e = 0.001`: it favors flat areas with sharp edges.
+    pub fn total_variation(weight: f64) -> Self {
+        Self::new(Kind::TotalVariation, weight, vec![])
+    }
+
+    /// The sum of the squared excess of values outside the valid range, for recipes without a clamp; plenoptic's `penalize_range`.
+    pub fn range(weight: f64) -> Self {
+        Self::new(Kind::Range, weight, vec![])
+    }
+
+    /// The mean squared difference from a stimulus: among all metamers, it favors one near to it.
+    pub fn distance(weight: f64, stimulus: impl Into<Stimulus>) -> Self {
+        Self::new(Kind::Distance, weight, vec![stimulus.into()])
+    }
+
+    /// Minus the root mean square difference from stimuli, averaged over them: among all metamers, it favors one far from them.
+    pub fn away_from<S: Into<Stimulus>>(weight: f64, stimuli: impl IntoIterator<Item = S>) -> Self {
+        Self::new(Kind::AwayFrom, weight, stimuli.into_iter().map(Into::into).collect())
+    }
+
+    /// The mean over frequency bands (half octaves of each color) of `(ln P - ln P0)^2`, with the power `P` of a band in the metamer and
+    /// `P0` in a stimulus: it favors the amplitude spectrum of that stimulus.
+    pub fn spectrum(weight: f64, stimulus: impl Into<Stimulus>) -> Self {
+        Self::new(Kind::Spectrum, weight, vec![stimulus.into()])
+    }
+
+    /// A function of your own, with a name that the provenance records. It takes a tensor `[1, channels, height, width]` or
+    /// `[1, samples]`, float32 (the gradient check may call it with float64), and returns one number.
+    pub fn custom<F>(name: impl Into<String>, weight: f64, function: F) -> Self
+    where
+        F: Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
+    {
+        Self { function: Some(Arc::new(function)), ..Self::new(Kind::Custom(name.into()), weight, vec![]) }
+    }
+
+    /// The weight.
+    #[must_use]
+    pub fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    /// Checks that the weight is valid, and that a text holds all of the penalty: no stimulus and no function.
+    pub(crate) fn check_as_text(&self) -> Result<()> {
+        check_weight(|| format!("the penalty \"{self}\""), self.weight)?;
+        match self.kind {
+            Kind::TotalVariation | Kind::Range => Ok(()),
+            _ => {
+                let reason = "needs a stimulus or a function, which a sweep's files cannot hold; use total variation or range, or run \
+                              each synthesis by itself";
+                Err(Error::invalid(format!("the penalty \"{self}\""), reason))
+            }
+        }
+    }
+
+    pub(super) fn stimuli(&self) -> impl Iterator<Item = &Stimulus> {
+        self.stimuli.iter()
+    }
+
+    /// The names of its stimuli.
+    pub(in crate::synthesis) fn stimulus_names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub(in crate::synthesis) fn set_stimuli(&mut self, stimuli: Vec<Stimulus>) {
+        self.stimuli = stimuli;
+    }
+
+    /// The name of a function of the user's own.
+    pub(super) fn function_name(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Custom(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Checks weight, stimuli and function, and returns the penalty with stimuli of the network's size. The gradient of a function is
+    /// checked at `probe`.
+    pub(in crate::synthesis) fn prepared(self, network: &Network, probe: &Stimulus) -> Result<Self> {
+        check_weight(|| format!("the penalty \"{self}\""), self.weight)?;
+        if self.kind == Kind::AwayFrom && self.stimuli.is_empty() {
+            return Err(Error::invalid("Penalty::away_from", "names no stimulus; pass at least one"));
+        }
+        let stimuli = self.stimuli.iter().map(|stimulus| network.prepare(stimulus)).collect::<Result<Vec<_>>>()?;
+        if let Some(function) = &self.function {
+            let call = |x: &Tensor| call(&self.to_string(), &**function, x);
+            check_gradient(&format!("the penalty \"{self}\""), &probe.to_tensor()?, &call)?;
+        }
+        Ok(Self { stimuli, ..self })
+    }
+}
+
+impl std::fmt::Display for Penalty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.names.join(", ");
+        match &self.kind {
+            Kind::TotalVariation => f.write_str("total variation"),
+            Kind::Range => f.write_str("range"),
+            Kind::Distance => write!(f, "distance from {names}"),
+            Kind::AwayFrom => write!(f, "away from {names}"),
+            Kind::Spectrum => write!(f, "spectrum of {names}"),
+            Kind::Custom(name) => f.write_str(name),
+        }
+    }
+}
+
+impl std::fmt::Debug for Penalty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Penalty({} × {self})", self.weight)
+    }
+}
+
+/// Compares functions by their names, because functions have no equality.
+impl PartialEq for Penalty {
+    fn eq(&self, other: &Self) -> bool {
+        let fields = |p: &Self| (p.weight, p.kind.clone(), p.names.clone(), p.stimuli.clone());
+        fields(self) == fields(other)
+    }
+}
+
+fn call(name: &str, function: &Function, x: &Tensor) -> Result<Tensor> {
+    let penalty = function(x)?;
+    if penalty.elem_count() != 1 {
+        return Err(Error::shape(format!("the penalty \"{name}\""), "one number", penalty.dims()));
+    }
+    Ok(penalty)
+}
+
+/// A penalty with what its evaluation needs.
+#[derive(Clone)]
+pub(in crate::synthesis) struct PenaltyTerm {
+    penalty: Penalty,
+    /// The shape of the stimulus with a batch of one.
+    shape: Vec<usize>,
+    range: [f64; 2],
+    bands: Option<Bands>,
+    /// The stimuli of a distance, or the band powers of a spectrum.
+    references: Vec<Vec<f64>>,
+}
+
+impl PenaltyTerm {
+    /// `shape` is that of the stimulus with a batch of one.
+    pub fn new(penalty: &Penalty, shape: &[usize], range: [f32; 2]) -> Self {
+        let size = plane_size(shape);
+        let bands = (penalty.kind == Kind::Spectrum).then(|| Bands::new(size, BANDS_PER_OCTAVE));
+        let reference = |stimulus: &Stimulus| {
+            let values: Vec<f64> = stimulus.values().iter().map(|&v| f64::from(v)).collect();
+            bands.as_ref().map_or_else(|| values.clone(), |bands| bands.log_powers(&values))
+        };
+        let references = penalty.stimuli.iter().map(reference).collect();
+        Self { penalty: penalty.clone(), shape: shape.to_vec(), range: range.map(f64::from), bands, references }
+    }
+
+    /// The weighted penalty at `x`; adds its gradient to `gradient`.
+    pub fn evaluate(&self, x: &[f32], gradient: &mut [f32]) -> Result<f64> {
+        if let Some(function) = &self.penalty.function {
+            return self.evaluate_function(function, x, gradient);
+        }
+        let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+        let mut change = vec![0.0; x.len()];
+        let value = self.evaluate_f64(&x, &mut change);
+        gradient.iter_mut().zip(&change).for_each(|(g, &change)| *g += change as f32);
+        Ok(value)
+    }
+
+    /// [`PenaltyTerm::evaluate`] in double precision, except for the user's own functions, which have the value 0 here.
+    fn evaluate_f64(&self, x: &[f64], gradient: &mut [f64]) -> f64 {
+        let weight = self.penalty.weight;
+        let value = match &self.penalty.kind {
+            Kind::TotalVariation => total_variation(x, plane_size(&self.shape), weight, gradient),
+            Kind::Range => {
+                let excess = |x: f64| x - x.clamp(self.range[0], self.range[1]);
+                gradient.iter_mut().zip(x).for_each(|(g, &x)| *g += 2.0 * weight * excess(x));
+                x.iter().map(|&x| excess(x).powi(2)).sum()
+            }
+            Kind::Distance => {
+                let count = x.len() as f64;
+                let differences = || self.references.iter().flat_map(|y| x.iter().zip(y).map(|(x, y)| x - y));
+                gradient.iter_mut().zip(differences()).for_each(|(g, d)| *g += 2.0 * weight * d / count);
+                differences().map(|d| d * d).sum::<f64>() / count
+            }
+            Kind::AwayFrom => self.closeness(x, gradient),
+            Kind::Spectrum => match (&self.bands, self.references.first()) {
+                (Some(bands), Some(target)) => bands.deviation(x, target, weight, gradient),
+                _ => 0.0,
+            },
+            Kind::Custom(_) => 0.0,
+        };
+        weight * value
+    }
+
+    /// Minus the mean over the references of the root mean square difference.
+    fn closeness(&self, x: &[f64], gradient: &mut [f64]) -> f64 {
+        let (count, references) = (x.len() as f64, self.references.len().max(1) as f64);
+        let mut sum = 0.0;
+        for y in &self.references {
+            let square: f64 = x.iter().zip(y).map(|(x, y)| (x - y).powi(2)).sum();
+            let distance = (square / count + SQUARED_DISTANCE_FLOOR).sqrt();
+            sum -= distance / references;
+            let scale = self.penalty.weight / (references * count * distance);
+            gradient.iter_mut().zip(x.iter().zip(y)).for_each(|(g, (x, y))| *g -= scale * (x - y));
+        }
+        sum
+    }
+
+    fn evaluate_function(&self, function: &Arc<Function>, x: &[f32], gradient: &mut [f32]) -> Result<f64> {
+        let at = Var::from_tensor(&Tensor::from_slice(x, self.shape.as_slice(), &Device::Cpu)?)?;
+        let penalty = call(&self.penalty.to_string(), &**function, &at)?;
+        let change = values(&vjp(&penalty, &penalty.ones_like()?, &at)?)?;
+        let weight = self.penalty.weight;
+        gradient.iter_mut().zip(&change).for_each(|(g, &change)| *g += (weight * f64::from(change)) as f32);
+        Ok(weight * f64::from(values(&penalty)?.first().copied().unwrap_or(f32::NAN)))
+    }
+}
+
+/// Height and width of a plane; a sound is one row.
+fn plane_size(shape: &[usize]) -> [usize; 2] {
+    match *shape {
+        [.., height, width] if shape.len() == 4 => [height, width],
+        _ => [1, shape.iter().product()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stimulus::{Image, Noise, Sound};
+
+    fn images() -> (Stimulus, Vec<Stimulus>) {
+        let noise = |seed| Image::noise(7, 6, Noise::Uniform { low: 0.1, high: 0.9 }, seed).unwrap().into();
+        (noise(1), vec![noise(2), noise(3)])
+    }
+
+    fn sounds() -> (Stimulus, Vec<Stimulus>) {
+        let noise = |seed| Sound::noise(8000, 50, Noise::Pink { rms: 0.2 }, seed).unwrap().into();
+        (noise(1), vec![noise(2), noise(3)])
+    }
+
+    /// Central differences of the value in double precision against the gradient, along every axis.
+    fn check(term: &PenaltyTerm, x: &[f64], name: &str) {
+        let mut gradient = vec![0.0; x.len()];
+        let value = term.evaluate_f64(x, &mut gradient);
+        assert!(value.is_finite() && gradient.iter().any(|&g| g != 0.0), "{name}");
+        let at = |i: usize, h: f64| {
+            let mut x = x.to_vec();
+            x[i] += h;
+            term.evaluate_f64(&x, &mut vec![0.0; x.len()])
+        };
+        let scale = gradient.iter().fold(0.0f64, |most, g| most.max(g.abs()));
+        for (i, g) in gradient.iter().enumerate() {
+            let found = (at(i, 1e-6) - at(i, -1e-6)) / 2e-6;
+            assert!((found - g).abs() < 1e-6 * scale, "{name}, value {i}: gradient {g}, finite difference {found}");
+        }
+    }
+
+    #[test]
+    fn gradients_equal_finite_differences() {
+        for (stimulus, others) in [images(), sounds()] {
+            let shape = stimulus.to_tensor().unwrap().dims().to_vec();
+            let one = || others[0].clone();
+            for penalty in [
+                Penalty::total_variation(0.3),
+                Penalty::range(0.1),
+                Penalty::distance(2.0, one()),
+                Penalty::away_from(0.7, &others),
+                Penalty::spectrum(0.2, one()),
+            ] {
+                let term = PenaltyTerm::new(&penalty, &shape, stimulus.range());
+                // Wide enough that some values leave the range.
+                let x: Vec<f64> = stimulus.values().iter().map(|&v| 3.0 * f64::from(v) - 0.9).collect();
+                check(&term, &x, &penalty.to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_those_of_the_formulas() {
+        let (stimulus, others) = images();
+        let shape = stimulus.to_tensor().unwrap().dims().to_vec();
+        let at = |penalty: Penalty, x: &Stimulus| {
+            let mut gradient = vec![0.0; x.values().len()];
+            PenaltyTerm::new(&penalty, &shape, x.range()).evaluate(x.values(), &mut gradient).unwrap()
+        };
+        let square: f64 = stimulus.values().iter().zip(others[0].values()).map(|(&a, &b)| f64::from(a - b).powi(2)).sum();
+        let mean = square / 126.0;
+        assert!((at(Penalty::distance(3.0, &others[0]), &stimulus) - 3.0 * mean).abs() < 1e-6);
+        assert!((at(Penalty::away_from(1.0, [&others[0]]), &stimulus) + mean.sqrt()).abs() < 1e-6);
+        assert!(at(Penalty::spectrum(1.0, &stimulus), &stimulus) < 1e-12);
+        assert!(at(Penalty::spectrum(1.0, &others[0]), &stimulus) > 1e-3);
+        assert_eq!(at(Penalty::range(1.0), &stimulus), 0.0);
+        let flat: Stimulus = Image::from_planes("flat", 7, 6, vec![0.5; 126]).unwrap().into();
+        assert_eq!(at(Penalty::total_variation(1.0), &flat), 0.0);
+        // One step of height 0.4 across 6 rows of each color.
+        let step = (0..126).map(|i| if i % 7 < 3 { 0.2 } else { 0.6 }).collect();
+        let step: Stimulus = Image::from_planes("step", 7, 6, step).unwrap().into();
+        assert!((at(Penalty::total_variation(1.0), &step) - 18.0 * 0.4 / 126.0).abs() < 2e-4);
+    }
+}

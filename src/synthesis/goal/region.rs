@@ -1,0 +1,218 @@
+//! Regions of a picture, and the units that see them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::network::{Input, Network, Stage};
+use crate::stimulus::{Image, Stimulus};
+use crate::{Error, Result};
+
+/// A part of a picture, in pixels of the network's input.
+///
+/// A unit of a stage belongs to a region if the pixel nearest to the center of its receptive field does. Along an axis of `n` pixels and
+/// `m` units that are `s` pixels apart, the center of unit `i` is `(n - 1) / 2 + (i - (m - 1) / 2) s`: the units are centered on the
+/// picture. A receptive field is larger than that pixel, so units near the edge of a region also see what is outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Region {
+    /// A rectangle.
+    Window {
+        /// The first row and the first column.
+        first: [usize; 2],
+        /// The height and the width.
+        size: [usize; 2],
+    },
+    /// The pixels of a mask.
+    Mask(Mask),
+}
+
+/// A set of pixels, stored as the lengths of runs outside and inside in turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mask {
+    width: usize,
+    height: usize,
+    runs: Vec<usize>,
+}
+
+impl Mask {
+    /// The pixels of an image whose mean over the colors is at least 0.5: white is inside.
+    #[must_use]
+    pub fn from_image(image: &Image) -> Self {
+        let plane = image.width() * image.height();
+        let is_inside = |i: usize| {
+            let sum: f32 = image.values()[i..].iter().step_by(plane).sum();
+            sum / image.channels() as f32 >= 0.5
+        };
+        let mut runs = vec![0];
+        for i in 0..plane {
+            if is_inside(i) == runs.len().is_multiple_of(2) {
+                *runs.last_mut().expect("never empty") += 1;
+            } else {
+                runs.push(1);
+            }
+        }
+        Self { width: image.width(), height: image.height(), runs }
+    }
+
+    /// The mask as an image, white inside.
+    ///
+    /// # Errors
+    /// For a mask of a damaged file.
+    pub fn to_image(&self) -> Result<Image> {
+        let pixels = self.pixels().into_iter().map(|inside| if inside { 1.0 } else { 0.0 });
+        Image::from_gray("mask", self.width, self.height, pixels.collect())
+    }
+
+    /// The number of pixels inside.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.runs.iter().skip(1).step_by(2).sum()
+    }
+
+    fn pixels(&self) -> Vec<bool> {
+        let runs = self.runs.iter().enumerate();
+        // A damaged file may hold runs of any length.
+        let limit = self.width.saturating_mul(self.height).min(1 << 28);
+        runs.flat_map(|(i, &length)| std::iter::repeat_n(i % 2 == 1, length.min(limit))).take(limit).collect()
+    }
+}
+
+impl Region {
+    /// The region in the network's input: a mask is resized and cropped as [`Network::prepare`] does with a photo.
+    pub(super) fn prepared(&self, network: &Network) -> Result<Self> {
+        let [height, width] = input_size(network)?;
+        match self {
+            &Self::Window { first, size } => {
+                let inside = |axis: usize, length: usize| {
+                    size[axis] > 0 && first[axis].checked_add(size[axis]).is_some_and(|end| end <= length)
+                };
+                if inside(0, height) && inside(1, width) {
+                    return Ok(self.clone());
+                }
+                let reason = format!(
+                    "{} x {} pixels from row {} and column {} on is empty or outside the picture of {height} x {width}",
+                    size[0], size[1], first[0], first[1]
+                );
+                Err(Error::invalid("window", reason))
+            }
+            Self::Mask(mask) if (mask.height, mask.width) == (height, width) => check_mask(mask).map(|()| self.clone()),
+            Self::Mask(mask) => {
+                let Stimulus::Image(image) = network.prepare(mask.to_image()?)? else {
+                    return Err(Error::invalid("mask", "is for networks of images"));
+                };
+                let mask = Mask::from_image(&image);
+                check_mask(&mask).map(|()| Self::Mask(mask))
+            }
+        }
+    }
+
+    /// The places of a stage, row by row, whose units belong to the region.
+    pub(in crate::synthesis) fn places(&self, network: &Network, stage: &Stage) -> Result<Vec<usize>> {
+        let invalid = |reason: String| Error::invalid(format!("region at stage \"{}\"", stage.name), reason);
+        let (&[_, rows, columns], Some(_)) = (stage.shape.as_slice(), stage.receptive_field.size) else {
+            let reason = "selects no units: each of them depends on the whole picture; use an earlier stage";
+            return Err(invalid(reason.into()));
+        };
+        let (size, step) = (input_size(network)?, stage.receptive_field.step);
+        let pixel = |axis: usize, index: usize, count: usize| {
+            let offset = index as f64 - (count - 1) as f64 / 2.0;
+            let center = (size[axis] - 1) as f64 / 2.0 + offset * step[axis] as f64;
+            (center + 0.5).floor().clamp(0.0, (size[axis] - 1) as f64) as usize
+        };
+        let mask = if let Self::Mask(mask) = self { mask.pixels() } else { vec![] };
+        let contains = |y: usize, x: usize| match self {
+            Self::Window { first, size } => {
+                (first[0]..first[0] + size[0]).contains(&y) && (first[1]..first[1] + size[1]).contains(&x)
+            }
+            Self::Mask(_) => mask.get(y * size[1] + x).copied().unwrap_or_default(),
+        };
+        let at = |place: &usize| (pixel(0, place / columns, rows), pixel(1, place % columns, columns));
+        let inside = |place: &usize| {
+            let (y, x) = at(place);
+            contains(y, x)
+        };
+        let places: Vec<usize> = (0..rows * columns).filter(inside).collect();
+        if places.is_empty() {
+            return Err(invalid(format!(
+                "is empty: no unit has the center of its receptive field there, because units are {} x {} pixels apart; use a larger \
+                 region or an earlier stage",
+                step[0], step[1]
+            )));
+        }
+        Ok(places)
+    }
+}
+
+fn check_mask(mask: &Mask) -> Result<()> {
+    match mask.count() {
+        0 => Err(Error::invalid(
+            "mask",
+            "is empty after the crop to the network's input; pixels of at least 0.5 are inside",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Height and width of the images that a network takes.
+fn input_size(network: &Network) -> Result<[usize; 2]> {
+    match *network.input() {
+        Input::Image { shape: [_, height, width], .. } => Ok([height, width]),
+        Input::Sound { .. } => {
+            let reason = format!("are for images, and {} takes sounds; select channels instead", network.name());
+            Err(Error::invalid("regions", reason))
+        }
+    }
+}
+
+impl std::fmt::Display for Region {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Window { first, size } => {
+                write!(f, "window of {} x {} pixels at ({}, {})", size[0], size[1], first[0], first[1])
+            }
+            Self::Mask(mask) => write!(f, "mask of {} pixels", mask.count()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ramp(width: usize, height: usize) -> Image {
+        let values = (0..width * height).map(|i| if (i % width) * 2 >= width { 1.0 } else { 0.0 }).collect();
+        Image::from_gray("right half", width, height, values).unwrap()
+    }
+
+    #[test]
+    fn a_mask_is_its_image() {
+        let mask = Mask::from_image(&ramp(6, 3));
+        assert_eq!((mask.count(), mask.runs.as_slice()), (9, [3, 3, 3, 3, 3, 3].as_slice()));
+        assert_eq!(Mask::from_image(&mask.to_image().unwrap()), mask);
+        let json = serde_json::to_string(&Region::Mask(mask.clone())).unwrap();
+        assert_eq!(serde_json::from_str::<Region>(&json).unwrap(), Region::Mask(mask));
+    }
+
+    #[test]
+    fn units_belong_where_their_fields_are_centered() {
+        let net = crate::zoo::efficientnet_lite0().unwrap();
+        let block5 = net.stage("block5").unwrap();
+        assert_eq!((block5.shape.as_slice(), block5.receptive_field.step), ([80, 14, 14].as_slice(), [16, 16]));
+        let window = |first, size| Region::Window { first, size };
+        // Centers are at 7.5, 23.5, 39.5 ..., whose nearest pixels are 8, 24, 40.
+        assert_eq!(window([0, 0], [9, 25]).places(&net, block5).unwrap(), [0, 1]);
+        assert_eq!(window([0, 0], [224, 224]).places(&net, block5).unwrap().len(), 196);
+        assert!(window([0, 0], [8, 8]).places(&net, block5).unwrap_err().to_string().contains("16 x 16 pixels apart"));
+        let half = Region::Mask(Mask::from_image(&ramp(224, 224)));
+        let places = half.places(&net, block5).unwrap();
+        assert!(places.len() == 98 && places.iter().all(|place| place % 14 >= 7));
+        let logits = net.stage("logits").unwrap();
+        assert!(half.places(&net, logits).unwrap_err().to_string().contains("whole picture"));
+        for outside in [window([0, 0], [0, 5]), window([220, 0], [5, 5]), window([0, usize::MAX], [5, 5])] {
+            assert!(outside.prepared(&net).unwrap_err().to_string().contains("224 x 224"));
+        }
+        let black = Image::from_gray("black", 300, 200, vec![0.0; 60_000]).unwrap();
+        let error = Region::Mask(Mask::from_image(&black)).prepared(&net).unwrap_err().to_string();
+        assert!(error.contains("empty"), "{error}");
+    }
+}

@@ -1,0 +1,150 @@
+//! Several different metamers, films, and comparisons of original and metamer.
+
+use metamers::network::{Builder, Input};
+use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
+use metamers::prelude::*;
+use metamers::synthesis::{Target, mean_pairwise_distance};
+use rand::{RngExt, SeedableRng};
+
+/// A strided convolution with a ReLU: fewer units than there are pixels, so that much is free.
+fn net() -> Network {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+    let values = (0..4 * 27).map(|_| random.random_range(-0.4..0.4f32)).collect();
+    let weight = Tensor::from_vec(values, (4, 3, 3, 3), &Device::Cpu).unwrap();
+    let config = Conv2dConfig { stride: [2; 2], padding: Padding::all(1), ..Default::default() };
+    let mut b = Builder::new("free", Input::Image { shape: [3, 20, 16], resize: 20 });
+    let x = b.conv2d(b.input(), Conv2d::new(&weight, None, config).unwrap()).unwrap();
+    let x = b.relu(x, Relu::UNBOUNDED).unwrap();
+    b.stage("relu", x).unwrap();
+    b.finish().unwrap()
+}
+
+fn photo() -> Image {
+    Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, 1).unwrap().with_name("photo")
+}
+
+fn plan(seed: u64) -> Synthesis {
+    Synthesis::new(&net(), "relu", photo()).unwrap().seed(seed).quiet()
+}
+
+#[test]
+fn different_metamers_are_further_apart_than_seeds_at_an_equal_match() {
+    let seeds: Vec<Metamer> = (0..3)
+        .map(|seed| {
+            let mut run = plan(seed).start().unwrap();
+            run.until(20.0).unwrap();
+            run.finish().unwrap()
+        })
+        .collect();
+    let mut different = plan(0).different(3, 0.2).unwrap();
+    assert_eq!(different.until(20.0).unwrap(), StopReason::Matched);
+    let lowest = |metamers: &[Metamer]| {
+        metamers.iter().map(|m| m.similarity().snr_db.unwrap()).fold(f64::INFINITY, f64::min)
+    };
+    assert!(lowest(different.metamers()) >= 19.99, "{} dB", lowest(different.metamers()));
+    let (apart, of_seeds) = (different.mean_distance().unwrap(), mean_pairwise_distance(&seeds).unwrap());
+    assert!(apart > 1.5 * of_seeds, "{apart} apart, seeds {of_seeds}");
+    let table = different.table().mime_bundles()[0].plain().to_string();
+    assert!(table.contains("metamer 3") && table.contains("0.000"), "{table}");
+    assert!(different.mime_bundles()[0].plain().contains("mean rms difference"));
+    // The last run of each is reproduced from its file.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("second.metamer");
+    different.metamers()[1].save(&path).unwrap();
+    assert!(Metamer::reproduce_with(&path, &net()).unwrap().is_identical());
+}
+
+#[test]
+fn a_push_that_is_too_strong_is_relaxed() {
+    let short = Recipe::fast().steps(200);
+    let mut different = plan(0).recipe(short).different(2, 50.0).unwrap();
+    assert_eq!(different.until(20.0).unwrap(), StopReason::Matched);
+    assert!(different.metamers().iter().all(|m| m.similarity().snr_db.unwrap() >= 19.99));
+}
+
+#[test]
+fn numbers_and_weights_are_checked() {
+    for count in [0, 1, 65] {
+        assert!(plan(0).different(count, 0.1).unwrap_err().to_string().contains("2 to 64"));
+    }
+    for weight in [0.0, f64::NAN, -1.0] {
+        assert!(plan(0).different(2, weight).unwrap_err().to_string().contains("positive and finite"));
+    }
+}
+
+#[test]
+fn a_film_is_recorded_saved_and_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = plan(1).start().unwrap();
+    assert!(run.record_every(0).unwrap_err().to_string().contains("at least 1"));
+    assert!(run.finish().unwrap().film().unwrap_err().to_string().contains("run.record_every(5)?"));
+    run.record_every(3).unwrap();
+    run.step(7).unwrap();
+    let path = folder.path().join("a.run");
+    run.save(&path).unwrap();
+    let mut resumed = Run::resume(&path, &net()).unwrap().quiet();
+    run.step(3).unwrap();
+    resumed.step(3).unwrap();
+    let film = run.finish().unwrap().film().unwrap();
+    assert_eq!(film.steps(), [0, 3, 6, 9]);
+    assert!(resumed.finish().unwrap().film().unwrap() == film);
+    let path = folder.path().join("a.metamer");
+    run.finish().unwrap().save(&path).unwrap();
+    assert!(Metamer::open(&path).unwrap().film().unwrap() == film);
+    let bytes = |name: &str| {
+        let path = folder.path().join(name);
+        film.export(&path).unwrap();
+        std::fs::read(path).unwrap()
+    };
+    let (gif, png, html) = (bytes("a.gif"), bytes("a.PNG"), bytes("a.html"));
+    assert!(gif.starts_with(b"GIF89a") && gif.windows(11).any(|part| part == b"NETSCAPE2.0"));
+    let contains = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|part| part == word);
+    assert!(png.starts_with(b"\x89PNG") && contains(&png, b"acTL") && contains(&png, b"fdAT"));
+    let page = String::from_utf8(html).unwrap();
+    assert_eq!(page.matches("data:image/jpeg;base64,").count(), 4);
+    assert!(!page.contains("{{") && page.contains("step 9, SNR"), "the page has its frames");
+    // The first frame of the GIF is the start, up to its 256 colors.
+    let first = Image::open(folder.path().join("a.gif")).unwrap();
+    let start = plan(1).start().unwrap().current();
+    let off = first.values().iter().zip(start.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(off < 0.1, "{off}");
+    let error = film.export(folder.path().join("a.webp")).unwrap_err().to_string();
+    assert!(error.contains(".gif") && error.contains("a.webp"), "{error}");
+    assert!(film.mime_bundles()[0].data()["text/html"].contains("data:image/gif;base64,"));
+}
+
+#[test]
+fn a_long_film_drops_every_second_frame() {
+    let mut run = plan(1).recipe(Recipe::feather2023()).start().unwrap();
+    run.record_every(1).unwrap();
+    run.step(450).unwrap();
+    let steps = run.finish().unwrap().film().unwrap().steps();
+    assert!(steps.len() <= 200 && steps.iter().enumerate().all(|(i, step)| *step == 4 * i), "{steps:?}");
+}
+
+#[test]
+fn a_comparison_finds_where_the_match_fails() {
+    let mask = Image::from_gray("left", 16, 20, (0..320).map(|i| if i % 16 < 8 { 1.0 } else { 0.0 }).collect()).unwrap();
+    let part = Target::stage("relu").mask(&mask);
+    let mut run = Synthesis::new(&net(), part, photo()).unwrap().recipe(Recipe::near_start()).quiet().start().unwrap();
+    run.until(30.0).unwrap();
+    let metamer = run.finish().unwrap();
+    // The whole stage of a metamer of its left half, by a run that takes no step.
+    let whole = plan(0).start_from(metamer.stimulus()).unwrap().start().unwrap().finish().unwrap();
+    let comparison = whole.compare(&net()).unwrap();
+    let errors = comparison.place_errors(0).unwrap();
+    assert_eq!(errors.len(), 80);
+    let mean = |columns: std::ops::Range<usize>| {
+        let inside: Vec<f32> = (0..80).filter(|i| columns.contains(&(i % 8))).map(|i| errors[i]).collect();
+        inside.iter().sum::<f32>() / inside.len() as f32
+    };
+    assert!(mean(0..4) < 0.1 * mean(4..8), "{} and {}", mean(0..4), mean(4..8));
+    assert_eq!(comparison.channel_errors(0).unwrap().len(), 4);
+    assert!(comparison.error_map(0).is_some() && comparison.error_overlay(0).is_some());
+    assert!(comparison.place_errors(1).is_none());
+    assert!(comparison.mime_bundles()[0].png_bytes().is_some());
+    // A part has no map, but histograms and channels.
+    let part = metamer.compare(&net()).unwrap();
+    assert!(part.error_map(0).is_none() && part.feature_histogram(0).is_some());
+    assert!(metamer.compare(&zoo::efficientnet_lite0().unwrap()).is_err());
+}
