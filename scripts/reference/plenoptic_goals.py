@@ -1,6 +1,7 @@
 """Writes what plenoptic itself computes on the tiny network of recipes.py: tests/data/plenoptic.{safetensors,json}.
 
-Everything is computed by plenoptic 2.1.1 in float64, on the network, target and start of tests/data/recipes.safetensors:
+Everything is computed by plenoptic 2.1.1 in float64, on the network, target and start of
+tests/data/recipes.safetensors:
 
 - two_layers: `po.Metamer` of a model that returns both ReLUs as one vector, with plenoptic's defaults (mean squared
   error, 0.1 times the range penalty, Adam 0.01 with amsgrad), 24 steps.

@@ -124,7 +124,8 @@ fn add(sum: &mut Option<Vec<f32>>, gradient: Vec<f32>) {
 }
 
 fn no_derivative(layer: &Layer) -> Error {
-    let reason = "has no forward derivative, which eigendistortions need; use a network of images made of this library's layers";
+    let reason =
+        "has no forward derivative, which eigendistortions need; use a network of images made of this library's layers";
     Error::invalid(layer.name(), reason)
 }
 

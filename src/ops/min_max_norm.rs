@@ -89,7 +89,8 @@ impl FrozenOp for MinMaxNorm {
             let scale = if range == 0.0 { 0.0 } else { 2.0 / range };
             let low = f64::from(tangent[low]);
             let half_range = 0.5 * (f64::from(tangent[high]) - low);
-            let change = |(&y, &t): (&f32, &f32)| (scale * (f64::from(t) - low - (f64::from(y) + 1.0) * half_range)) as f32;
+            let change =
+                |(&y, &t): (&f32, &f32)| (scale * (f64::from(t) - low - (f64::from(y) + 1.0) * half_range)) as f32;
             found.extend(y.iter().zip(tangent).map(change));
         }
         Some(found)

@@ -121,7 +121,7 @@ impl TaskRunner<'_> {
     fn matches_task(&self, run: &Run, task: &Task, network: &Network) -> bool {
         let (provenance, recipe) = (run.provenance(), &self.manifest.network(task).recipe);
         let matched = self.manifest.matched(task).prepared(network);
-        matched.is_ok_and(|matched| matched == provenance.matched())
+        matched.is_ok_and(|matched| matched == provenance.matched_or_stage())
             && provenance.penalties == self.manifest.penalties
             && provenance.seed == task.seed
             && provenance.recipe == *recipe

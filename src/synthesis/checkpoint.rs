@@ -352,8 +352,9 @@ impl Metamer {
             (load_stimulus(&file, "original", &provenance.original)?, load_stimulus(&file, "metamer", "metamer")?);
         let start = file.has("start").then(|| load_stimulus(&file, "start", &provenance.start)).transpose()?;
         let matches: Vec<TargetMatch> = match file.note("matches") {
-            Ok(json) => serde_json::from_str(json)
-                .map_err(|e| file.error(format!("has a damaged note \"matches\" ({e})")))?,
+            Ok(json) => {
+                serde_json::from_str(json).map_err(|e| file.error(format!("has a damaged note \"matches\" ({e})")))?
+            }
             // A file without the note has one whole stage.
             Err(_) => vec![TargetMatch { target: provenance.stage.clone(), weight: 1.0, similarity }],
         };

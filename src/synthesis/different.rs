@@ -53,7 +53,10 @@ impl Synthesis {
     /// [`Error::Invalid`] for fewer than 2 or more than 64 metamers, and for a weight that is not positive and finite.
     pub fn different(self, count: usize, weight: f64) -> Result<Different> {
         if !(2..=MAX_COUNT).contains(&count) {
-            return Err(Error::invalid("the number of different metamers", format!("must be 2 to {MAX_COUNT}, got {count}")));
+            return Err(Error::invalid(
+                "the number of different metamers",
+                format!("must be 2 to {MAX_COUNT}, got {count}"),
+            ));
         }
         if !(weight.is_finite() && weight > 0.0) {
             let reason = format!("must be positive and finite, got {weight}; 0.1 is a good start");
@@ -79,7 +82,8 @@ impl Different {
                 None => (self.start(self.weight, None)?, self.weight, 0),
             };
             let steps = (run.synthesis.recipe.steps / STEPS_PER_WEIGHT).max(1);
-            let left = if halvings > MAX_HALVINGS { run.synthesis.recipe.steps } else { steps }.saturating_sub(run.steps());
+            let left =
+                if halvings > MAX_HALVINGS { run.synthesis.recipe.steps } else { steps }.saturating_sub(run.steps());
             let outcome = run.advance(Stop::snr(snr_db).or_steps(left));
             let stop_reason = match outcome {
                 Ok(progress) => progress.stop_reason,
@@ -114,10 +118,11 @@ impl Different {
         let mut synthesis = self.synthesis.clone();
         synthesis.seed = synthesis.seed.wrapping_add(index as u64);
         if let Some(from) = from {
-            synthesis.start = Some(from.with_name(format!("a metamer of weight {}", 2.0 * weight)));
+            synthesis.start = Some(from.with_name("metamer so far"));
         }
         if weight > 0.0 {
-            let named = |(i, metamer): (usize, &Metamer)| metamer.stimulus().clone().with_name(format!("metamer {}", i + 1));
+            let named =
+                |(i, metamer): (usize, &Metamer)| metamer.stimulus().clone().with_name(format!("metamer {}", i + 1));
             let others: Vec<Stimulus> = match index {
                 0 => vec![self.synthesis.original.clone()],
                 _ => self.metamers.iter().enumerate().map(named).collect(),
@@ -162,7 +167,8 @@ impl Different {
         let mut table = Table::new(std::iter::once(String::new()).chain(names.clone()))
             .caption("rms difference of pixels in [0, 1] or of samples");
         let stimuli = self.metamers.iter().map(Metamer::stimulus);
-        let rows = std::iter::once(("original".to_string(), &self.synthesis.original)).chain(names.zip(stimuli.clone()));
+        let rows =
+            std::iter::once(("original".to_string(), &self.synthesis.original)).chain(names.zip(stimuli.clone()));
         for (name, row) in rows {
             let cells = stimuli.clone().map(|other| format!("{:.3}", rms_difference(row, other)));
             table.push(std::iter::once(name).chain(cells));

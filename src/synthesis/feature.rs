@@ -27,12 +27,17 @@ impl Feature {
         let places = stage.units() / channels.max(1);
         let selected_channels: Option<&[usize]> = target.channels.as_deref();
         let selected_places = target.region.as_ref().map(|region| region.places(network, stage)).transpose()?;
-        let size =
-            [selected_channels.map_or(channels, <[_]>::len), selected_places.as_ref().map_or(places, |list| list.len())];
+        let size = [
+            selected_channels.map_or(channels, <[_]>::len),
+            selected_places.as_ref().map_or(places, |list| list.len()),
+        ];
         let selected = (selected_channels.is_some() || selected_places.is_some()).then(|| {
             let channel = |i: usize| selected_channels.map_or(i, |list| list[i]);
             let place = |i: usize| selected_places.as_ref().map_or(i, |list| list[i]);
-            (0..size[0]).flat_map(|c| (0..size[1]).map(move |p| (c, p))).map(|(c, p)| channel(c) * places + place(p)).collect()
+            (0..size[0])
+                .flat_map(|c| (0..size[1]).map(move |p| (c, p)))
+                .map(|(c, p)| channel(c) * places + place(p))
+                .collect()
         });
         let shape = match target.statistic {
             Statistic::Values if selected.is_none() => stage.shape.clone(),
@@ -61,12 +66,7 @@ impl Feature {
 
     /// Calls `loss` with the features and a slice for their gradient. The features of values are those before the rectifier, which
     /// `loss` applies; it gets the others as they are. Writes the gradient with respect to `z` to `gradient`.
-    pub fn differentiate<T>(
-        &self,
-        z: &[f32],
-        gradient: &mut [f32],
-        loss: impl FnOnce(&[f32], &mut [f32]) -> T,
-    ) -> T {
+    pub fn differentiate<T>(&self, z: &[f32], gradient: &mut [f32], loss: impl FnOnce(&[f32], &mut [f32]) -> T) -> T {
         if self.selected.is_none() && self.statistic == Statistic::Values {
             return loss(z, gradient);
         }
@@ -83,7 +83,11 @@ impl Feature {
                 let found = loss(&features, &mut cotangent);
                 let mut change = self.pooled_backward(&activations, &cotangent);
                 if let Some(rectifier) = self.rectifier {
-                    change.iter_mut().zip(&z).filter(|(_, z)| !rectifier.passes(**z)).for_each(|(change, _)| *change = 0.0);
+                    change
+                        .iter_mut()
+                        .zip(&z)
+                        .filter(|(_, z)| !rectifier.passes(**z))
+                        .for_each(|(change, _)| *change = 0.0);
                 }
                 (found, change)
             }
@@ -136,9 +140,7 @@ impl Feature {
         let [channels, places] = self.size;
         match self.statistic {
             Statistic::Values => cotangent.to_vec(),
-            Statistic::Means => {
-                cotangent.iter().flat_map(|g| std::iter::repeat_n(g / places as f32, places)).collect()
-            }
+            Statistic::Means => cotangent.iter().flat_map(|g| std::iter::repeat_n(g / places as f32, places)).collect(),
             Statistic::Gram => {
                 let both = |i: usize| cotangent[i] + cotangent[i % channels * channels + i / channels];
                 let symmetric: Vec<f32> = (0..channels * channels).map(|i| both(i) / places as f32).collect();
@@ -267,8 +269,7 @@ mod tests {
                     let stage_loss = StageLoss::new(target.clone(), feature.rectifier(), loss, identity);
                     let mut gradient = vec![f32::NAN; z.len()];
                     let found = feature.differentiate(&z, &mut gradient, |z, g| stage_loss.distance(z, g));
-                    let at =
-                        |z: &[f64]| exact_loss(loss, feature.rectifier(), &exact_features(&feature, z), &target);
+                    let at = |z: &[f64]| exact_loss(loss, feature.rectifier(), &exact_features(&feature, z), &target);
                     assert!((found.loss - at(&exact)).abs() < 1e-5 * at(&exact).abs(), "{what}: loss {}", found.loss);
                     let scale = gradient.iter().fold(0.0f32, |most, g| most.max(g.abs()));
                     assert!(scale > 0.0, "{what}");

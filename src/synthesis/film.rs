@@ -240,9 +240,10 @@ impl Show for Film {
             (Some(first), Ok(gif)) => {
                 let (gif, width) = (STANDARD.encode(gif), first.width().max(MAX_INLINE_SIDE));
                 let alt = escape(&words);
-                vec![bundle.html(format!(
-                    r#"<figure style="margin:0"><img src="data:image/gif;base64,{gif}" width="{width}" alt="{alt}" style="max-width:100%;height:auto"><figcaption>{alt}</figcaption></figure>"#
-                ))]
+                let picture = format!(r#"<img src="data:image/gif;base64,{gif}" width="{width}" alt="{alt}""#);
+                let style = r#" style="max-width:100%;height:auto">"#;
+                let caption = format!("<figcaption>{alt}</figcaption>");
+                vec![bundle.html(format!(r#"<figure style="margin:0">{picture}{style}{caption}</figure>"#))]
             }
             _ => vec![bundle],
         }

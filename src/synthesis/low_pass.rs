@@ -62,7 +62,8 @@ mod tests {
         let last: Vec<f32> = (0..192).map(|i| (i * 7919 % 101) as f32 / 101.0).collect();
         // Waves of 1 and of 9 half cycles along the height of 16.
         let wave = |k: f32, i: usize| (std::f32::consts::PI * k * ((i / 12) as f32 + 0.5) / 16.0).cos();
-        let moved: Vec<f32> = last.iter().enumerate().map(|(i, x)| x + 0.1 * wave(1.0, i) + 0.1 * wave(9.0, i)).collect();
+        let moved: Vec<f32> =
+            last.iter().enumerate().map(|(i, x)| x + 0.1 * wave(1.0, i) + 0.1 * wave(9.0, i)).collect();
         for (step, expected) in [(0, 1), (40, 2)] {
             let mut x = moved.clone();
             low_pass.restrict(&mut x, &last, step);

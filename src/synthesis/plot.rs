@@ -62,7 +62,8 @@ pub(super) fn snr_plot(points: &[Point], targets: &TargetCurves) -> LinePlot {
     let line: Vec<(f64, f64)> = points.iter().map(|p| (p.evaluation as f64, p.snr_db)).collect();
     let several = !targets.snr_db.is_empty();
     let plot = LinePlot::new(if several { "match" } else { "match at the stage" });
-    let plot = plot.x_label("gradient evaluations").y_label("SNR (dB)").series(if several { "joint" } else { "" }, line);
+    let plot =
+        plot.x_label("gradient evaluations").y_label("SNR (dB)").series(if several { "joint" } else { "" }, line);
     let curve = |target: usize| {
         let values = targets.snr_db.iter().filter_map(|row| row.get(target).copied());
         points.iter().map(|p| p.evaluation as f64).zip(values).collect::<Vec<(f64, f64)>>()

@@ -82,21 +82,23 @@ impl Provenance {
     }
 
     /// What is matched.
-    pub(crate) fn matched(&self) -> Match {
+    pub(crate) fn matched_or_stage(&self) -> Match {
         self.matched.clone().unwrap_or_else(|| self.stage.as_str().into())
     }
 
     /// The goal, without the functions that a file cannot hold.
     pub(super) fn goal(&self) -> Goal {
         let Self { penalties, bound, coarse_to_fine, .. } = self.clone();
-        Goal { matched: self.matched(), loss: None, penalties, bound, coarse_to_fine }
+        Goal { matched: self.matched_or_stage(), loss: None, penalties, bound, coarse_to_fine }
     }
 
     /// The goal for this network; the error is the reason why a file cannot be followed.
     pub(super) fn prepared_goal(&self, network: &Network) -> std::result::Result<Goal, String> {
         if !self.functions.is_empty() {
             let functions = self.functions.join(" and ");
-            return Err(format!("was made with {functions} of your own, which a file cannot hold; run the code that made it"));
+            return Err(format!(
+                "was made with {functions} of your own, which a file cannot hold; run the code that made it"
+            ));
         }
         let goal = self.goal();
         let matched = goal.matched.prepared(network).map_err(|e| e.to_string())?;

@@ -2,8 +2,8 @@
 
 use crate::common::{flat, random_tensor};
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, FrozenOp, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm, Padding,
-    Relu, Standardize, StraightThroughRelu, Window,
+    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, FrozenOp, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm,
+    Padding, Relu, Standardize, StraightThroughRelu, Window,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -71,8 +71,20 @@ fn pairs_of_stages_equal_the_layer_by_layer_run() {
     let count = b.shape(a3).unwrap()[0];
     let fc = b.linear(a3, Linear::new(&tensor(&[7, count]), None).unwrap()).unwrap();
     let nodes = [
-        ("input", b.input()), ("scaled", scaled), ("z1", z1), ("a1", a1), ("z2", z2), ("sum", sum), ("a2", a2), ("pool", pool),
-        ("mean", mean), ("concat", both), ("z3", z3), ("vector", vector), ("a3", a3), ("fc", fc),
+        ("input", b.input()),
+        ("scaled", scaled),
+        ("z1", z1),
+        ("a1", a1),
+        ("z2", z2),
+        ("sum", sum),
+        ("a2", a2),
+        ("pool", pool),
+        ("mean", mean),
+        ("concat", both),
+        ("z3", z3),
+        ("vector", vector),
+        ("a3", a3),
+        ("fc", fc),
     ];
     for (name, node) in nodes {
         b.stage(name, node).unwrap();
@@ -112,7 +124,8 @@ impl Reference {
             let (o, row, column) = (at / (out[0] * out[1]), at / out[1] % out[0], at % out[1]);
             for (i, r, c) in (0..inputs).flat_map(|i| (0..9).map(move |tap| (i, tap / 3, tap % 3))) {
                 let inside = |at: usize, n: usize| at.checked_sub(1).filter(|&at| at < n);
-                let (Some(v), Some(h)) = (inside(row * stride + r, size[0]), inside(column * stride + c, size[1])) else {
+                let (Some(v), Some(h)) = (inside(row * stride + r, size[0]), inside(column * stride + c, size[1]))
+                else {
                     continue;
                 };
                 *y += weight[(o * inputs + i) * 9 + r * 3 + c] * x[(i * size[0] + v) * size[1] + h];
@@ -163,9 +176,8 @@ fn the_gradient_of_several_taps_equals_float64_finite_differences() {
     let found = found.unwrap();
     let expected: Vec<f32> = reference.values(&exact).iter().map(|&v| v as f32).collect();
     assert!(relative(&found.value, &expected) < 1e-6);
-    let objective = |x: &[f64]| -> f64 {
-        reference.values(x).iter().zip(&cotangent).map(|(z, &u)| z * f64::from(u)).sum()
-    };
+    let objective =
+        |x: &[f64]| -> f64 { reference.values(x).iter().zip(&cotangent).map(|(z, &u)| z * f64::from(u)).sum() };
     let difference = |i: usize| {
         let at = |h: f64| {
             let mut x = exact.clone();

@@ -38,9 +38,8 @@ fn different_metamers_are_further_apart_than_seeds_at_an_equal_match() {
         .collect();
     let mut different = plan(0).different(3, 0.2).unwrap();
     assert_eq!(different.until(20.0).unwrap(), StopReason::Matched);
-    let lowest = |metamers: &[Metamer]| {
-        metamers.iter().map(|m| m.similarity().snr_db.unwrap()).fold(f64::INFINITY, f64::min)
-    };
+    let lowest =
+        |metamers: &[Metamer]| metamers.iter().map(|m| m.similarity().snr_db.unwrap()).fold(f64::INFINITY, f64::min);
     assert!(lowest(different.metamers()) >= 19.99, "{} dB", lowest(different.metamers()));
     let (apart, of_seeds) = (different.mean_distance().unwrap(), mean_pairwise_distance(&seeds).unwrap());
     assert!(apart > 1.5 * of_seeds, "{apart} apart, seeds {of_seeds}");
@@ -124,7 +123,8 @@ fn a_long_film_drops_every_second_frame() {
 
 #[test]
 fn a_comparison_finds_where_the_match_fails() {
-    let mask = Image::from_gray("left", 16, 20, (0..320).map(|i| if i % 16 < 8 { 1.0 } else { 0.0 }).collect()).unwrap();
+    let mask =
+        Image::from_gray("left", 16, 20, (0..320).map(|i| if i % 16 < 8 { 1.0 } else { 0.0 }).collect()).unwrap();
     let part = Target::stage("relu").mask(&mask);
     let mut run = Synthesis::new(&net(), part, photo()).unwrap().recipe(Recipe::near_start()).quiet().start().unwrap();
     run.until(30.0).unwrap();

@@ -167,7 +167,7 @@ fn the_joint_ratio_is_that_of_the_weighted_relative_errors() {
         assert!(metamer.similarity().pearson.unwrap() <= found.similarity.pearson.unwrap());
     }
     let text = metamer.mime_bundles()[0].plain().to_string();
-    assert!(text.contains("stages relu1") && text.contains("relu2: SNR"), "{text}");
+    assert!(text.contains("stages 1 × relu1 + 3 × relu2") && text.contains("relu2: SNR"), "{text}");
 }
 
 #[test]
@@ -205,13 +205,16 @@ fn penalties_change_what_is_left_free() {
     let other = noise_image(6);
     let rms = |metamer: &Metamer| Norm::L2.distance(metamer.stimulus().values(), other.values());
     let plain = outcome(plan("relu2").recipe(Recipe::fast().steps(60)));
-    let near = outcome(
-        plan("relu2").recipe(Recipe::fast().steps(60)).penalty(Penalty::distance(1.0, &other)).unwrap(),
+    let near = outcome(plan("relu2").recipe(Recipe::fast().steps(60)).penalty(Penalty::distance(1.0, &other)).unwrap());
+    let far =
+        outcome(plan("relu2").recipe(Recipe::fast().steps(60)).penalty(Penalty::away_from(0.3, [&other])).unwrap());
+    assert!(
+        rms(&near) < 0.9 * rms(&plain) && rms(&far) > 1.1 * rms(&plain),
+        "{} {} {}",
+        rms(&near),
+        rms(&plain),
+        rms(&far)
     );
-    let far = outcome(
-        plan("relu2").recipe(Recipe::fast().steps(60)).penalty(Penalty::away_from(0.3, [&other])).unwrap(),
-    );
-    assert!(rms(&near) < 0.9 * rms(&plain) && rms(&far) > 1.1 * rms(&plain), "{} {} {}", rms(&near), rms(&plain), rms(&far));
 }
 
 #[test]
@@ -338,7 +341,7 @@ fn mean_squared_errors_add_up_by_their_units() {
     };
     let (a, b) = (at(&noise_image(1).into()), at(&start));
     let mean = a.iter().zip(&b).map(|(&a, &b)| f64::from(a - b).powi(2)).sum::<f64>() / total;
-    assert!((run.history()[0].loss - mean).abs() < 1e-6 * mean);
+    assert!((run.history()[0].loss - mean).abs() < 1e-5 * mean);
 }
 
 #[test]
@@ -350,7 +353,8 @@ fn coarse_structure_changes_first() {
     // Differences of neighbours are small for waves of at least 8 pixels, except where pixels were clamped.
     let change: Vec<f32> = run.pixels().iter().zip(&before).map(|(a, b)| a - b).collect();
     let energy = |values: &[f32]| values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
-    let differences: Vec<f32> = change.chunks(16).flat_map(|row| row.windows(2).map(|pair| pair[1] - pair[0])).collect();
+    let differences: Vec<f32> =
+        change.chunks(16).flat_map(|row| row.windows(2).map(|pair| pair[1] - pair[0])).collect();
     assert!(energy(&differences) < 0.3 * energy(&change), "{} and {}", energy(&differences), energy(&change));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.run");

@@ -50,7 +50,8 @@ impl Eigendistortions {
             "eigenvalue {:.3e}\nrms {} in pixels changes the stage by {:.3}",
             distortion.eigenvalue, change.1, change.0
         );
-        let mut panels = vec![Panel::from(&distorted).with_title(format!("with the {name} felt change")).caption(caption)];
+        let mut panels =
+            vec![Panel::from(&distorted).with_title(format!("with the {name} felt change")).caption(caption)];
         if let Stimulus::Image(image) = &self.stimulus {
             let plane = image.width() * image.height();
             let sum = |i: usize| distortion.direction[i..].iter().step_by(plane).sum::<f32>();

@@ -52,7 +52,8 @@ pub struct Bound {
 impl Bound {
     pub(in crate::synthesis) fn new(norm: Norm, eps: f64, center: Stimulus) -> Result<Self> {
         if !(eps.is_finite() && eps > 0.0) {
-            let reason = format!("must be positive and finite, got {eps}; 8.0 / 255.0 is usual for the L∞ norm of pixels");
+            let reason =
+                format!("must be positive and finite, got {eps}; 8.0 / 255.0 is usual for the L∞ norm of pixels");
             return Err(Error::invalid("eps", reason));
         }
         Ok(Self { norm, eps, of: center.name().into(), center: Some(center) })

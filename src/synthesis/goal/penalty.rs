@@ -353,7 +353,8 @@ mod tests {
             let mut gradient = vec![0.0; x.values().len()];
             PenaltyTerm::new(&penalty, &shape, x.range()).evaluate(x.values(), &mut gradient).unwrap()
         };
-        let square: f64 = stimulus.values().iter().zip(others[0].values()).map(|(&a, &b)| f64::from(a - b).powi(2)).sum();
+        let square: f64 =
+            stimulus.values().iter().zip(others[0].values()).map(|(&a, &b)| f64::from(a - b).powi(2)).sum();
         let mean = square / 126.0;
         assert!((at(Penalty::distance(3.0, &others[0]), &stimulus) - 3.0 * mean).abs() < 1e-6);
         assert!((at(Penalty::away_from(1.0, [&others[0]]), &stimulus) + mean.sqrt()).abs() < 1e-6);
