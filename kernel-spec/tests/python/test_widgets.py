@@ -13,6 +13,7 @@ import struct
 import time
 import unittest
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from jupyter_client.blocking import BlockingKernelClient
@@ -21,7 +22,7 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 TIMEOUT = 180
 Message = dict[str, Any]
 VIEW = "application/vnd.jupyter.widget-view+json"
-USE = "use metamers::display::widgets::*;\n"
+USE = "use metamers::prelude::widgets::*;\n"
 
 
 class FrontEnd:
@@ -179,7 +180,7 @@ class Widgets(unittest.TestCase):
 
     def test_the_program_changes_a_widget_and_a_picture_travels_as_a_buffer(self) -> None:
         self.front.run_cell(
-            'let picture = Image::new(&metamers::display::Raster::from_gray(2, 2, &[0.0; 4]), "black"); picture'
+            'let picture = Picture::new(&metamers::display::Raster::from_gray(2, 2, &[0.0; 4]), "black"); picture'
         )
         image = self.front.find("ImageModel", tooltip="black")
         self.assertTrue(self.front.buffers[image]["value"].startswith(b"\x89PNG"))
@@ -190,7 +191,8 @@ class Widgets(unittest.TestCase):
 
     def test_several_widgets_have_handlers_of_their_own(self) -> None:
         self.front.run_cell(
-            'let one = Button::new("one"); let two = Button::new("two"); let log = Arc::new(Mutex::new(String::new()));\n'
+            'let one = Button::new("one"); let two = Button::new("two");\n'
+            "let log = Arc::new(Mutex::new(String::new()));\n"
             "{ let log = log.clone(); one.on_click(move || log.lock().unwrap().push('1')); }\n"
             "{ let log = log.clone(); two.on_click(move || log.lock().unwrap().push('2')); }\n"
             "HBox::new([one.widget(), two.widget()])"
@@ -205,7 +207,8 @@ class Widgets(unittest.TestCase):
             'let burst = Slider::int("burst", 0..=1000); let sum = Arc::new(Mutex::new((0, 0)));\n'
             "{ let sum = sum.clone(); burst.on_change(move |value| { let mut sum = sum.lock().unwrap(); sum.0 += 1; "
             "sum.1 += value; }); }\n"
-            'interact(burst.clone(), |value| { std::thread::sleep(Duration::from_millis(5)); format!("drawn {value}") })?'
+            "interact(burst.clone(), |value| { std::thread::sleep(Duration::from_millis(5)); "
+            'format!("drawn {value}") })?'
         )
         slider = self.front.find("IntSliderModel", description="burst")
         begun = time.monotonic()
@@ -359,16 +362,12 @@ class Widgets(unittest.TestCase):
                     except OSError:
                         break
                 # The last one knows the nonce, but the library is connected already.
-                try:
+                with suppress(ConnectionResetError):
                     self.assertEqual(peer.recv(1), b"", hello)
-                except ConnectionResetError:
-                    pass
         with socket.create_connection(("127.0.0.1", int(port)), timeout=10) as peer:
             peer.sendall(b"\xff" * 64)
-            try:
+            with suppress(ConnectionResetError):
                 self.assertEqual(peer.recv(1), b"")
-            except ConnectionResetError:
-                pass
         self.front.until_idle(self.front.update(slider, value=4))
         self.assertEqual(self.text_of("safe.value()"), "4")
         self.assertEqual(self.front.models[slider]["value"], 0, "a forged update was published")

@@ -14,8 +14,8 @@ widget_types! {
     VBox;
     /// Widgets of which one is shown, with a tab for each.
     Tab;
-    /// A PNG picture.
-    Image;
+    /// A picture. (ipywidgets calls it Image, as the prelude calls a stimulus.)
+    Picture;
     /// HTML that the program makes.
     Html;
     /// A text that the program makes.
@@ -54,14 +54,14 @@ impl Tab {
     }
 }
 
-impl Image {
+impl Picture {
     /// A picture with an alternative text.
     #[must_use]
     pub fn new(picture: &Raster, alt: &str) -> Self {
         let state = json!({ "format": "png", "width": picture.width().to_string(), "height": "", "tooltip": "" });
-        let image = Self(Widget::new(Class::IMAGE, state));
-        image.set(picture, alt);
-        image
+        let shown = Self(Widget::new(Class::IMAGE, state));
+        shown.set(picture, alt);
+        shown
     }
 
     /// Replaces the picture.

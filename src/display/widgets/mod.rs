@@ -34,7 +34,7 @@ mod widget;
 
 pub(crate) use compare::shrunk;
 pub use compare::{Comparable, Compare, Exhibit};
-pub use container::{HBox, Html, Image, Label, Tab, VBox};
+pub use container::{HBox, Html, Label, Picture, Tab, VBox};
 pub use control::{
     Button, Checkbox, Control, Dropdown, FloatSlider, IntSlider, Outcome, Play, SelectionSlider, Slider, Text,
     ToggleButtons,
