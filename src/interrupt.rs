@@ -50,7 +50,9 @@ impl Button {
     #[must_use]
     pub fn stop() -> Self {
         let button = Self::new("stop");
-        button.on_click(|| drop(interrupts().count.fetch_add(1, Ordering::SeqCst)));
+        button.on_click(|| {
+            interrupts().count.fetch_add(1, Ordering::SeqCst);
+        });
         button
     }
 }

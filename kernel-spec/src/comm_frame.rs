@@ -89,7 +89,10 @@ mod tests {
         let mut bytes = Vec::new();
         frame.write(&mut bytes).unwrap();
         assert_eq!(CommFrame::read(&mut bytes.as_slice(), MAX_FRAME).unwrap(), frame);
-        assert_eq!(CommFrame::read(&mut &bytes[..bytes.len() - 1], MAX_FRAME).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(
+            CommFrame::read(&mut &bytes[..bytes.len() - 1], MAX_FRAME).unwrap_err().kind(),
+            ErrorKind::UnexpectedEof
+        );
     }
 
     #[test]

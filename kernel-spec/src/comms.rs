@@ -81,8 +81,7 @@ impl Comms {
     pub fn info(&self, target: Option<&str>) -> Value {
         let state = lock(&self.state);
         let found = state.open.iter().filter(|(_, name)| target.is_none_or(|target| target == name.as_str()));
-        let comms: Map<String, Value> =
-            found.map(|(id, name)| (id.clone(), json!({ "target_name": name }))).collect();
+        let comms: Map<String, Value> = found.map(|(id, name)| (id.clone(), json!({ "target_name": name }))).collect();
         json!({ "status": "ok", "comms": comms })
     }
 

@@ -45,10 +45,8 @@ pub async fn serve(connection: PathBuf, build_cache: BuildCache) -> Result<()> {
     let publisher = Publisher::new(queue);
     forward_build_progress(publisher.clone())?;
     let comms = Comms::listen(publisher.clone()).context("cannot open a port for comms")?;
-    let kernel_dir = KernelDir {
-        comm_address: comms.address(),
-        ..KernelDir::new(build_cache.home(), &build_cache.kernel_dir())
-    };
+    let kernel_dir =
+        KernelDir { comm_address: comms.address(), ..KernelDir::new(build_cache.home(), &build_cache.kernel_dir()) };
     let build_dir = kernel_dir.path.clone();
     let evaluator = evaluator::spawn(build_cache, kernel_dir, publisher.clone());
     let session = Arc::new(Session {

@@ -67,7 +67,8 @@ impl ScriptPage<'_> {
             let picture = picture.to_rgb8();
             let (width, height) = (picture.width() as usize, picture.height() as usize);
             // The figure has two pixels for each CSS pixel; the fallback needs one.
-            let half = Raster::from_rgb(width, height, picture.into_raw()).resized(width.div_ceil(2), height.div_ceil(2));
+            let half =
+                Raster::from_rgb(width, height, picture.into_raw()).resized(width.div_ceil(2), height.div_ceil(2));
             let (data, alt) = (jpeg_url(&half), escape(text));
             format!(r#"<img src="{data}" alt="{alt}" style="{place};max-width:100%;height:auto">"#)
         });
@@ -87,5 +88,9 @@ pub(crate) fn jpeg_url(picture: &Raster) -> String {
     let mut file = Cursor::new(Vec::new());
     let encoded = JpegEncoder::new_with_quality(&mut file, QUALITY).encode_image(&picture.image());
     // A picture too large for JPEG, above 65,535 pixels, has no place in a page.
-    if encoded.is_err() { String::new() } else { format!("data:image/jpeg;base64,{}", STANDARD.encode(file.into_inner())) }
+    if encoded.is_err() {
+        String::new()
+    } else {
+        format!("data:image/jpeg;base64,{}", STANDARD.encode(file.into_inner()))
+    }
 }

@@ -190,7 +190,9 @@ impl Shared {
             shared.stop.disable();
             match made {
                 Ok(Ok(reason)) => shared.status.set(&reason),
-                Ok(Err(error)) => shared.view.set(&format!(r#"<p role="alert">error: {}</p>"#, escape(&error.to_string()))),
+                Ok(Err(error)) => {
+                    shared.view.set(&format!(r#"<p role="alert">error: {}</p>"#, escape(&error.to_string())))
+                }
                 Err(_) => shared.view.set(r#"<p role="alert">the synthesis panicked; please report this</p>"#),
             }
         };

@@ -65,7 +65,7 @@ impl SweepResults {
         let mut stimuli = Vec::new();
         for &stimulus in &entry.stimuli {
             let tasks = manifest.tasks_at(0, stimulus, seed).unwrap_or_default();
-            let found = tasks.map(|task| self.shown(task)).collect::<Result<Vec<_>>>()?;
+            let found = tasks.map(|task| self.pair(task)).collect::<Result<Vec<_>>>()?;
             let Some((original, _)) = found.iter().flatten().next().cloned() else { continue };
             stimuli.push(Entry {
                 name: short_name(&manifest.stimuli[stimulus].name),
@@ -87,7 +87,7 @@ impl SweepResults {
     }
 
     /// The original and the metamer of a task; `None` without a metamer.
-    fn shown(&self, task: usize) -> Result<Option<(Shown, Shown)>> {
+    fn pair(&self, task: usize) -> Result<Option<(Shown, Shown)>> {
         let (Some(row), Some([original, picture])) = (self.rows.get(&task), self.thumbnails(task)) else {
             return Ok(None);
         };

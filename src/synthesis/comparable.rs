@@ -1,8 +1,8 @@
 //! Metamers in [`Compare`](crate::display::widgets::Compare).
 
 use super::metamer::Metamer;
-use crate::display::widgets::{Comparable, Exhibit};
 use crate::display::Raster;
+use crate::display::widgets::{Comparable, Exhibit};
 use crate::stimulus::Stimulus;
 
 fn exhibit(name: String, picture: Raster, stimulus: &Stimulus) -> Exhibit {

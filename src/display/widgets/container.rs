@@ -48,7 +48,8 @@ impl Tab {
     /// Titled widgets, of which the first is shown.
     #[must_use]
     pub fn new<N: Into<String>, W: Into<Widget>>(widgets: impl IntoIterator<Item = (N, W)>) -> Self {
-        let (titles, parts): (Vec<String>, Vec<Widget>) = widgets.into_iter().map(|(n, w)| (n.into(), w.into())).unzip();
+        let (titles, parts): (Vec<String>, Vec<Widget>) =
+            widgets.into_iter().map(|(n, w)| (n.into(), w.into())).unzip();
         let state = json!({ "box_style": "", "titles": titles, "selected_index": (!parts.is_empty()).then_some(0) });
         Self(Widget::container(Class::TAB, state, parts))
     }

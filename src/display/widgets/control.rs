@@ -403,7 +403,8 @@ mod tests {
     #[test]
     fn values_of_a_front_end_stay_within_the_bounds() {
         let seed = Slider::int("seed", 9..=0);
-        for (sent, expected) in [(json!(4), 4), (json!(1e300), 9), (json!(-7), 0), (json!("four"), 0), (json!(null), 0)] {
+        for (sent, expected) in [(json!(4), 4), (json!(1e300), 9), (json!(-7), 0), (json!("four"), 0), (json!(null), 0)]
+        {
             seed.0.set("value", 0);
             if let Value::Object(update) = json!({ "value": sent, "_model_name": 5, "unknown": 1 }) {
                 seed.0.apply(&update);

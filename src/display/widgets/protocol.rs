@@ -75,7 +75,8 @@ impl Class {
     /// The part of the state that names the class.
     pub fn state(self) -> Map<String, Value> {
         let (module, version) = self.model_module();
-        let (view_module, view_version) = if matches!(self.view, Some("LayoutView" | "StyleView")) { BASE } else { CONTROLS };
+        let (view_module, view_version) =
+            if matches!(self.view, Some("LayoutView" | "StyleView")) { BASE } else { CONTROLS };
         let state = json!({
             "_model_name": self.model, "_model_module": module, "_model_module_version": version,
             "_view_name": self.view, "_view_module": view_module, "_view_module_version": view_version,

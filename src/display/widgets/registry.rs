@@ -27,7 +27,9 @@ pub(super) fn handle(channel: &Channel, frame: &Frame) {
     let data = &header["data"];
     match header["op"].as_str() {
         // Widgets are made here and never by a front end.
-        Some("open") if header["target_name"] != CONTROL_TARGET => channel.send("close", comm_id, json!({}), Vec::new()),
+        Some("open") if header["target_name"] != CONTROL_TARGET => {
+            channel.send("close", comm_id, json!({}), Vec::new())
+        }
         Some("close") => {
             let closed = lock(widgets()).remove(comm_id);
             if let Some(widget) = closed {
