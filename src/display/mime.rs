@@ -69,6 +69,12 @@ impl MimeBundle {
         self
     }
 
+    /// Adds metadata of the whole output.
+    pub(crate) fn with_metadata(mut self, name: &str, value: Value) -> Self {
+        self.metadata.insert(name.into(), value);
+        self
+    }
+
     /// Adds text before the plain text.
     pub(crate) fn with_text_before(mut self, text: &str) -> Self {
         let plain = format!("{text}\n{}", self.plain());

@@ -56,6 +56,8 @@ pub struct Explorer {
 struct Shared {
     network: Network,
     null: Option<NullDistribution>,
+    /// The name under which a page can load the network; `None` if it does not ship.
+    page: Option<String>,
     originals: BTreeMap<String, Stimulus>,
     original: Dropdown,
     stage: SelectionSlider,
@@ -98,6 +100,7 @@ impl Explorer {
         let shared = Arc::new(Shared {
             network: network.clone(),
             null: NullDistribution::shipped(network).ok(),
+            page: crate::zoo::shipped_key(network).ok(),
             originals: prepared,
             original: Dropdown::new("original", names),
             stage,
@@ -244,7 +247,12 @@ impl Show for Explorer {
         let shared = &self.shared;
         let made = lock(&shared.made).get(&shared.choice()).cloned();
         let original = || shared.originals.get(&shared.original.value()).map(Show::mime_bundles).unwrap_or_default();
-        vec![self.root.widget().view_of(&shared.controls(), &made.unwrap_or_else(original))]
+        let view = self.root.widget().view_of(&shared.controls(), &made.unwrap_or_else(original));
+        // An exported page has no kernel; it links to the page of the network, which needs none.
+        vec![match &shared.page {
+            Some(key) => view.with_metadata("metamers", serde_json::json!({ "page": key })),
+            None => view,
+        }]
     }
 }
 

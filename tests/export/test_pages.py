@@ -133,8 +133,9 @@ class Pages(ExportTest):
 
     def test_a_frame_over_a_picture_keeps_its_script_and_its_place(self) -> None:
         html = (
-            '<div style="display:grid;grid-template-columns:minmax(0,1fr)"><img src="data:image/png;base64,%s" alt="still" '
-            'style="grid-area:1/1"><iframe srcdoc="<p>tool</p><script>1</script>" title="tool" style="grid-area:1/1"></iframe></div>'
+            '<div style="display:grid;grid-template-columns:minmax(0,1fr)">'
+            '<img src="data:image/png;base64,%s" alt="still" style="grid-area:1/1">'
+            '<iframe srcdoc="<p>tool</p><script>1</script>" title="tool" style="grid-area:1/1"></iframe></div>'
         )
         page = self.page(code("1", display_data({"text/html": html % DOT, "text/plain": "x"})))
         self.assertIn("grid-area", page.find("iframe")["style"])

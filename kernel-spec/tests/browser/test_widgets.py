@@ -54,21 +54,26 @@ def use_widgets(page: Page, port: int) -> None:
     cells = page.locator(".jp-NotebookPanel .jp-CodeCell")
     expect(cells).to_have_count(len(CELLS), timeout=TIMEOUT)
     expect(page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName")).to_contain_text("Rust (metamers)", timeout=TIMEOUT)
+    # A cell that is run before the page is connected is not run at all.
+    idle = page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]')
+    expect(idle.first).to_be_attached(timeout=TIMEOUT)
     for index in range(len(CELLS)):
         run_cell(page, cells, index)
         expect(prompt(cells, index)).to_have_text(f"[{index + 1}]:", timeout=TIMEOUT)
-    drag_slider(page, cells.nth(1))
+    median = drag_slider(page, cells.nth(1))
     use_explorer(page, cells.nth(2))
     compare(page, cells.nth(3))
     use_controls(page, cells.nth(4))
     load_again(page, cells)
+    # At the end, so that a busy machine hides no other failure.
+    assert median <= MAX_MEDIAN, f"a picture follows its slider within {median:.0f} ms, and {MAX_MEDIAN} ms are allowed"
 
 
 def picture(cell: Locator) -> Locator:
     return cell.locator(".widget-html-content img").first
 
 
-def drag_slider(page: Page, cell: Locator) -> None:
+def drag_slider(page: Page, cell: Locator) -> float:
     """Drags the slider with the mouse, moves it by keyboard and measures the time until the picture follows."""
     cell.scroll_into_view_if_needed()
     expect(picture(cell)).to_be_visible(timeout=TIMEOUT)
@@ -94,7 +99,7 @@ def drag_slider(page: Page, cell: Locator) -> None:
     times = [page.evaluate(MEASURE, [cell.element_handle(), key]) for key in ["ArrowRight"] * 9 + ["ArrowLeft"] * 9]
     median = statistics.median(times)
     print(f"a picture follows its slider within {median:.0f} ms (median of {len(times)}, maximum {max(times):.0f} ms)")
-    assert median <= MAX_MEDIAN, times
+    return median
 
 
 def use_explorer(page: Page, cell: Locator) -> None:

@@ -9,7 +9,7 @@ use crate::display::{Figure, MimeBundle, Panel, Player, Raster, Show};
 const MAX_SIDE: usize = 360;
 /// The largest side of a picture in the still form, in pixels.
 const STILL_SIDE: usize = 112;
-const HEIGHT: u32 = 560;
+const HEIGHT: u32 = 540;
 /// The additional height of players, in CSS pixels.
 const PLAYERS_HEIGHT: u32 = 170;
 

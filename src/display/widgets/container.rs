@@ -103,9 +103,14 @@ impl Label {
     }
 }
 
-/// Outputs as HTML, one below the other.
+/// Outputs as HTML, one below the other, with the styles that JupyterLab has for tables in outputs.
 pub(super) fn html_of(bundles: &[MimeBundle]) -> String {
-    bundles.iter().map(|bundle| format!(r#"<div style="overflow-x:auto">{}</div>"#, bundle.to_html())).collect()
+    bundles
+        .iter()
+        .map(|bundle| {
+            format!(r#"<div class="jp-RenderedHTMLCommon" style="overflow-x:auto">{}</div>"#, bundle.to_html())
+        })
+        .collect()
 }
 
 impl Widget {
