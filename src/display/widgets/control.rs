@@ -440,7 +440,7 @@ mod tests {
             }
         });
         let click = json!({ "event": "click" });
-        let mut said = || {
+        let said = || {
             button.0.dispatch(&Event::Custom(&click));
             place.get("value").as_str().unwrap().to_owned()
         };
