@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::html::fill_template;
 use super::{Figure, MimeBundle, Raster, escape};
 
-/// Quality of JPEG pictures, of 100. Metamers are noise, which PNG cannot compress and the notebook would have to hold.
-const QUALITY: u8 = 85;
+/// Quality of the still picture as JPEG, of 100.
+const STILL_QUALITY: u8 = 75;
 
 const PAGE: &str = r#"<!DOCTYPE html>
 <html lang="en">
@@ -69,7 +69,7 @@ impl ScriptPage<'_> {
             // The figure has two pixels for each CSS pixel; the fallback needs one.
             let half =
                 Raster::from_rgb(width, height, picture.into_raw()).resized(width.div_ceil(2), height.div_ceil(2));
-            let (data, alt) = (jpeg_url(&half), escape(text));
+            let (data, alt) = (jpeg_url(&half, STILL_QUALITY), escape(text));
             format!(r#"<img src="{data}" alt="{alt}" style="{place};max-width:100%;height:auto">"#)
         });
         let html = format!(
@@ -83,10 +83,10 @@ impl ScriptPage<'_> {
     }
 }
 
-/// A picture as a data URL of a JPEG file.
-pub(crate) fn jpeg_url(picture: &Raster) -> String {
+/// A picture as a data URL of a JPEG file, with a quality from 1 to 100: metamers are noise, which PNG hardly compresses.
+pub(crate) fn jpeg_url(picture: &Raster, quality: u8) -> String {
     let mut file = Cursor::new(Vec::new());
-    let encoded = JpegEncoder::new_with_quality(&mut file, QUALITY).encode_image(&picture.image());
+    let encoded = JpegEncoder::new_with_quality(&mut file, quality).encode_image(&picture.image());
     // A picture too large for JPEG, above 65,535 pixels, has no place in a page.
     if encoded.is_err() {
         String::new()

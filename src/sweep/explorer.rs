@@ -12,6 +12,8 @@ use crate::{Error, Result};
 
 /// The largest side of a picture, in pixels.
 const MAX_SIDE: usize = 144;
+/// Quality of the pictures as JPEG, of 100: a sweep has many, and the notebook holds them all.
+const QUALITY: u8 = 60;
 /// Height of the frame, in CSS pixels; a phone shows the pictures one below the other.
 const HEIGHT: u32 = 560;
 /// The additional height of players, in CSS pixels.
@@ -101,12 +103,12 @@ impl SweepResults {
         let class = row.original_class.clone().unwrap_or_default();
         let outcome = mark(row);
         let before = Shown {
-            url: jpeg_url(&shrunk(&original, MAX_SIDE)),
+            url: jpeg_url(&shrunk(&original, MAX_SIDE), QUALITY),
             caption: if class.is_empty() { String::new() } else { format!("network: {class}") },
             player: player(metamer.original(), "original"),
         };
         let after = Shown {
-            url: jpeg_url(&shrunk(&picture, MAX_SIDE)),
+            url: jpeg_url(&shrunk(&picture, MAX_SIDE), QUALITY),
             caption: format!("{} {}\n{}", outcome.symbol, outcome.meaning, caption(row)),
             player: player(metamer.stimulus(), "metamer"),
         };

@@ -9,6 +9,9 @@ use crate::display::{Figure, MimeBundle, Panel, Player, Raster, Show};
 const MAX_SIDE: usize = 360;
 /// The largest side of a picture in the still form, in pixels.
 const STILL_SIDE: usize = 112;
+/// Quality of the pictures as JPEG, of 100.
+const QUALITY: u8 = 85;
+/// Height of the frame, in CSS pixels.
 const HEIGHT: u32 = 540;
 /// The additional height of players, in CSS pixels.
 const PLAYERS_HEIGHT: u32 = 170;
@@ -101,7 +104,7 @@ impl Show for Compare {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
         let picture = |exhibit: &Exhibit| Picture {
             name: exhibit.name.clone(),
-            url: jpeg_url(&shrunk(&exhibit.picture, MAX_SIDE)),
+            url: jpeg_url(&shrunk(&exhibit.picture, MAX_SIDE), QUALITY),
             alt: exhibit.name.clone(),
             player: exhibit.player.as_ref().map(Player::html),
         };
