@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use metamers::candle::{Device, Tensor, Var};
 use metamers::engine::Compiled;
 use metamers::ops::{
-    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Frozen, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu,
+    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Frozen, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu,
     Standardize, StraightThroughRelu, Window, vjp,
 };
 use metamers::prelude::*;

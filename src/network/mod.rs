@@ -24,6 +24,7 @@ mod linearization;
 mod nearest;
 mod onnx;
 mod preprocess;
+mod stage_slider;
 mod stage_table;
 mod weights;
 

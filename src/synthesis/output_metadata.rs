@@ -16,7 +16,7 @@ const KEY: &str = "metamers";
 /// stage as its only goal.
 pub(super) fn annotated(bundle: MimeBundle, metamer: &Metamer) -> MimeBundle {
     match metadata(metamer) {
-        Some(value) => bundle.annotated(KEY, value),
+        Some(value) => bundle.with_metadata(KEY, value),
         None => bundle,
     }
 }

@@ -9,6 +9,7 @@ from bs4 import BeautifulSoup
 from . import live
 from .content import make_accessible, resolve_links
 from .embedding import embed_resources
+from .explorers import link_explorers
 from .exporter import PageExporter
 from .formulas import render_formulas
 from .policy import protect
@@ -48,6 +49,7 @@ def render(
     embed_resources(page, path.parent)
     resolve_links(page, path.parent, target, pages)
     make_accessible(page)
+    link_explorers(page, target)
     if cells is None:
         protect(page)
         return Page(str(page), exporter.left_out())
