@@ -32,6 +32,16 @@ const PAGE: &str = r#"<!DOCTYPE html>
 </html>
 "#;
 
+/// Makes the frame as high as its content where the document has the origin of the notebook. In an exported page it has none, and the frame
+/// keeps its height.
+const FIT: &str = r"
+(() => {
+    const frame = window.frameElement;
+    const fit = () => { frame.style.height = `${document.documentElement.offsetHeight + 8}px`; };
+    if (frame) new ResizeObserver(fit).observe(document.documentElement);
+})();
+";
+
 /// A document that runs in a notebook, in an exported page and without a kernel.
 pub(crate) struct ScriptPage<'a> {
     pub title: &'a str,
@@ -47,13 +57,14 @@ impl ScriptPage<'_> {
     pub fn document(&self, content: &impl Serialize) -> String {
         // In JSON, `<` occurs only in strings. Escaped, it cannot end the script or start a comment.
         let json = serde_json::to_string(content).unwrap_or_default().replace('<', "\\u003c");
+        let script = format!("{}{FIT}", self.script);
         let parts = [
             ("title", escape(self.title)),
             ("style", self.style.into()),
             ("body", self.body.into()),
             ("content", json),
-            ("script_sha256", STANDARD.encode(Sha256::digest(self.script))),
-            ("script", self.script.into()),
+            ("script_sha256", STANDARD.encode(Sha256::digest(&script))),
+            ("script", script),
         ];
         fill_template(PAGE, &parts)
     }

@@ -14,8 +14,8 @@ use crate::{Error, Result};
 const MAX_SIDE: usize = 144;
 /// Quality of the pictures as JPEG, of 100: a sweep has many, and the notebook holds them all.
 const QUALITY: u8 = 60;
-/// Height of the frame, in CSS pixels; a phone shows the pictures one below the other.
-const HEIGHT: u32 = 560;
+/// Height of the frame, in CSS pixels.
+const HEIGHT: u32 = 470;
 /// The additional height of players, in CSS pixels.
 const PLAYERS_HEIGHT: u32 = 130;
 

@@ -12,7 +12,7 @@ const STILL_SIDE: usize = 112;
 /// Quality of the pictures as JPEG, of 100.
 const QUALITY: u8 = 85;
 /// Height of the frame, in CSS pixels.
-const HEIGHT: u32 = 540;
+const HEIGHT: u32 = 510;
 /// The additional height of players, in CSS pixels.
 const PLAYERS_HEIGHT: u32 = 170;
 

@@ -1,4 +1,5 @@
-//! Errors for missing prerequisites, and for invalid arguments.
+//! Errors for missing prerequisites, and for invalid arguments. Shell scripts play the programs.
+#![cfg(unix)]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
