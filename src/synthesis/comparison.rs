@@ -3,7 +3,7 @@
 use super::goal::Bands;
 use super::metamer::Metamer;
 use super::problem::Problem;
-use crate::display::{Bars, Figure, HeatMap, LinePlot, MimeBundle, Panel, Raster, Show};
+use crate::display::{Figure, HeatMap, LinePlot, MimeBundle, Panel, Raster, Show};
 use crate::network::Network;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
@@ -12,8 +12,6 @@ use crate::{Error, Result};
 const BINS: usize = 48;
 /// Bands per octave of an amplitude spectrum.
 const BANDS_PER_OCTAVE: f64 = 3.0;
-/// The number of channels that are listed.
-const MAX_CHANNELS: usize = 10;
 
 /// A metamer compared with its original, in the matched features and in the stimulus; see [`Metamer::compare`].
 #[derive(Clone, Debug)]
@@ -202,11 +200,12 @@ impl Comparison {
             .dashed("metamer", curve(&self.metamer))
     }
 
-    fn worst_channels(features: &Features) -> Bars {
-        let mut errors: Vec<(usize, f64)> = features.channel_errors().into_iter().enumerate().collect();
-        errors.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let bars = errors.into_iter().take(MAX_CHANNELS).map(|(channel, error)| (format!("channel {channel}"), error));
-        Bars::new(format!("largest errors at {}", features.name)).bars(bars)
+    fn channel_plot(features: &Features) -> LinePlot {
+        let errors = features.channel_errors().into_iter().enumerate();
+        LinePlot::new(format!("error at {} by channel", features.name))
+            .x_label("channel")
+            .y_label("error / mean norm")
+            .points("", errors.map(|(channel, error)| (channel as f64, error)).collect())
     }
 }
 
@@ -219,7 +218,7 @@ impl Show for Comparison {
         for (index, features) in self.targets.iter().enumerate() {
             let overlay = self.error_overlay(index).map(|raster| Panel::picture("over the original", raster));
             let map = self.error_map(index).map(Panel::heat_map);
-            figure.push(map.into_iter().chain(overlay).chain([Panel::bars(Self::worst_channels(features))]));
+            figure.push(map.into_iter().chain(overlay).chain([Panel::plot(Self::channel_plot(features))]));
         }
         let features = (0..self.targets.len()).filter_map(|index| self.feature_histogram(index)).map(Panel::plot);
         let plots: Vec<Panel> =

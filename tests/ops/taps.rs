@@ -11,6 +11,10 @@ use rand_chacha::ChaCha8Rng;
 
 /// Values and gradient of random cotangents at all these stages, against the layer-by-layer run.
 fn compare(net: &Network, stages: &[&str], batch: usize, random: &mut ChaCha8Rng) {
+    compare_within(net, stages, batch, random, 1e-4);
+}
+
+fn compare_within(net: &Network, stages: &[&str], batch: usize, random: &mut ChaCha8Rng, gradient_error: f64) {
     let shape: Vec<usize> = std::iter::once(batch).chain(net.input().shape()).collect();
     let x = random_tensor(&shape, random).affine(0.5, 0.5).unwrap();
     let compiled = Compiled::at_stages(net, stages).unwrap();
@@ -44,7 +48,7 @@ fn compare(net: &Network, stages: &[&str], batch: usize, random: &mut ChaCha8Rng
         assert!(off < 1e-5, "{net:?} at {stages:?}, batch {batch}: values at {stage} are off by {off}");
     }
     let off = relative(&found.gradient, &sum);
-    assert!(off < 1e-4, "{net:?} at {stages:?}, batch {batch}: the gradient is off by {off}");
+    assert!(off < gradient_error, "{net:?} at {stages:?}, batch {batch}: the gradient is off by {off}");
 }
 
 /// Every pair of stages of a network with taps where layers would otherwise be fused or share memory.
@@ -105,8 +109,9 @@ fn pairs_of_stages_equal_the_layer_by_layer_run() {
 fn stages_of_zoo_networks_equal_the_layer_by_layer_run() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
     let net = zoo::efficientnet_lite0().unwrap();
-    compare(&net, &["stem", "block2", "block5"], 1, &mut random);
-    compare(&net, &["block1", "block10", "logits"], 2, &mut random);
+    // Rounding flips some of the ReLUs, as in equals_layer_by_layer.rs.
+    compare_within(&net, &["stem", "block2", "block5"], 1, &mut random, 5e-3);
+    compare_within(&net, &["block1", "block10", "logits"], 2, &mut random, 5e-3);
 }
 
 /// A convolution, a rectifier, a strided convolution, a rectifier and a linear layer in double precision.

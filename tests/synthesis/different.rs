@@ -102,11 +102,15 @@ fn a_film_is_recorded_saved_and_exported() {
     let page = String::from_utf8(html).unwrap();
     assert_eq!(page.matches("data:image/jpeg;base64,").count(), 4);
     assert!(!page.contains("{{") && page.contains("step 9, SNR"), "the page has its frames");
-    // The first frame of the GIF is the start, up to its 256 colors.
-    let first = Image::open(folder.path().join("a.gif")).unwrap();
+    // The first frame is the start: to half a grey level of 8 bits in the PNG, up to a palette of 256 colors in the GIF.
     let start = plan(1).start().unwrap().current();
-    let off = first.values().iter().zip(start.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(off < 0.1, "{off}");
+    let differences = |name: &str| {
+        let first = Image::open(folder.path().join(name)).unwrap();
+        first.values().iter().zip(start.values()).map(|(a, b)| (a - b).abs()).collect::<Vec<f32>>()
+    };
+    assert!(differences("a.PNG").iter().all(|off| *off < 0.51 / 255.0));
+    let mean = differences("a.gif").iter().sum::<f32>() / 960.0;
+    assert!(mean < 0.03, "{mean}");
     let error = film.export(folder.path().join("a.webp")).unwrap_err().to_string();
     assert!(error.contains(".gif") && error.contains("a.webp"), "{error}");
     assert!(film.mime_bundles()[0].data()["text/html"].contains("data:image/gif;base64,"));

@@ -66,7 +66,7 @@ fn jacobian(net: &Network, stage: &str, x: &Tensor) -> Vec<Vec<f32>> {
     let var = Var::from_tensor(x).unwrap();
     let y = net.forward_to(stage, &var).unwrap();
     let unit = |i: usize| {
-        let values = (0..y.elem_count()).map(|j| if i == j { 1.0 } else { 0.0 }).collect();
+        let values = (0..y.elem_count()).map(|j| if i == j { 1f32 } else { 0.0 }).collect();
         let cotangent = Tensor::from_vec(values, y.shape(), &Device::Cpu).unwrap();
         flat(&metamers::ops::vjp(&y, &cotangent, &var).unwrap())
     };

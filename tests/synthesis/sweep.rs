@@ -366,3 +366,53 @@ fn empty_and_duplicate_inputs_are_errors() {
     assert!(message(sweep().network(&net)).contains("twice"));
     assert!(message(sweep().until(f64::INFINITY)).contains("snr_db"));
 }
+
+#[test]
+fn a_plan_lists_matches_and_penalties() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |body: &str| {
+        let path = folder.path().join("plan.toml");
+        let text =
+            format!("networks = [\"efficientnet_lite0\"]\nstimuli = [\"photos/dog.jpg\"]\nevaluations = 1\n{body}");
+        std::fs::write(&path, text).unwrap();
+        Plan::open(&path)
+    };
+    let matches = "[matches]\ntexture = [{ stage = \"stem\", statistic = \"gram\" }, { stage = \"block0\", weight = 0.5 }]\n\
+                   corner = [{ stage = \"stem\", region = { window = { first = [0, 0], size = [60, 80] } } }]\n\
+                   few = [{ stage = \"block0\", channels = [0, 3] }]";
+    let penalties = "penalties = [{ kind = \"total_variation\", weight = 0.05 }]";
+    let plan = open(&format!("stages = [\"stem\", \"texture\", \"corner\", \"few\"]\n{penalties}\n{matches}")).unwrap();
+    let results = plan.run().unwrap();
+    let stages: Vec<&str> = results.rows().iter().map(|row| row.stage.as_str()).collect();
+    assert_eq!(stages, ["stem", "texture", "corner", "few"]);
+    assert!(results.rows().iter().all(|row| row.error.is_none() && row.evaluations == 1), "{:?}", results.rows());
+    let texture = results.metamer(1).unwrap();
+    assert_eq!(texture.matches().len(), 2);
+    assert_eq!(texture.provenance().stage, "1 × stem (Gram matrix) + 0.5 × block0");
+    assert_eq!(texture.provenance().penalties[0].weight(), 0.05);
+    // The sweep of a notebook gives the same bits.
+    let net = zoo::efficientnet_lite0().unwrap();
+    let again = Sweep::new(&net)
+        .images(&photos()[..1])
+        .stages(["stem"])
+        .matching("texture", plan.matches["texture"].clone())
+        .penalty(plan.penalties[0].clone());
+    let again = again.evaluations(1).quiet().run().unwrap();
+    assert_eq!(again.metamer(1).unwrap().stimulus().values(), texture.stimulus().values());
+    // A finished plan is not repeated, and another match is another plan.
+    assert_eq!(plan.run().unwrap().csv().unwrap(), results.csv().unwrap());
+    assert!(open("stages = [\"stem\"]").unwrap().run().unwrap_err().to_string().contains("another plan"));
+
+    let error = |body: &str| {
+        std::fs::remove_dir_all(folder.path().join("plan")).ok();
+        open(body).and_then(|plan| plan.run().map(drop)).unwrap_err().to_string()
+    };
+    let one = |target: &str| format!("stages = [\"mine\"]\n[matches]\nmine = [{target}]");
+    assert!(error(&one("{ stage = \"stm\" }")).contains("did you mean stem"));
+    assert!(error(&one("{ stage = \"stem\", weight = 0.0 }")).contains("positive and finite"));
+    assert!(error(&one("{ stage = \"stem\", chanels = [1] }")).contains("chanels"));
+    assert!(error("stages = [\"min\"]\n[matches]\nmine = [{ stage = \"stem\" }]").contains("did you mean mine"));
+    assert!(error("[matches]\nstem = [{ stage = \"stem\" }]").contains("another name"));
+    assert!(error("penalties = [{ kind = \"distance\", weight = 1.0 }]").contains("needs a stimulus"));
+    assert!(error("penalties = [{ kind = \"total_variation\", weight = -1.0 }]").contains("positive and finite"));
+}

@@ -110,11 +110,13 @@ fn symmetric_eigen(mut a: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
     const MAX_SWEEPS: usize = 60;
     let n = a.len();
     let mut vectors: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| f64::from(i == j)).collect()).collect();
-    let square = |a: &[Vec<f64>]| a.iter().flatten().map(|v| v * v).sum::<f64>();
-    let total = square(&a);
+    let total: f64 = a.iter().flatten().map(|v| v * v).sum();
+    // Not the difference of two sums, which would cancel.
+    let off_diagonal = |a: &[Vec<f64>]| -> f64 {
+        (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| a[i][j].powi(2)).sum()
+    };
     for _ in 0..MAX_SWEEPS {
-        let diagonal: f64 = (0..n).map(|i| a[i][i] * a[i][i]).sum();
-        if square(&a) - diagonal <= 1e-28 * total {
+        if off_diagonal(&a) <= 1e-30 * total {
             break;
         }
         for p in 0..n {
@@ -126,9 +128,9 @@ fn symmetric_eigen(mut a: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
                 let t = theta.signum() / (theta.abs() + theta.hypot(1.0));
                 let c = 1.0 / t.hypot(1.0);
                 rotate_columns(&mut a, [p, q], c, t * c);
-                for k in 0..n {
-                    let (x, y) = (a[p][k], a[q][k]);
-                    (a[p][k], a[q][k]) = (c * x - t * c * y, t * c * x + c * y);
+                let (upper, lower) = a.split_at_mut(q);
+                for (x, y) in upper[p].iter_mut().zip(&mut lower[0]) {
+                    (*x, *y) = (c * *x - t * c * *y, t * c * *x + c * *y);
                 }
                 rotate_columns(&mut vectors, [p, q], c, t * c);
             }
