@@ -81,7 +81,7 @@ fn networks_of_the_zoo_run_on_a_device() {
     let word = Sound::open("speech/seven.wav").unwrap();
     let plans = [
         Synthesis::new(&zoo::efficientnet_lite0().unwrap(), "block2", &photo).unwrap(),
-        Synthesis::new(&zoo::alexnet_random(0).unwrap(), "relu2", &photo).unwrap(),
+        Synthesis::new(&zoo::alexnet_random(0).unwrap(), "conv2", &photo).unwrap(),
         Synthesis::new(&zoo::cochcnn_words().unwrap(), "relu2", &word).unwrap(),
     ];
     for plan in plans {
