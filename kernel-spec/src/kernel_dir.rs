@@ -2,6 +2,7 @@
 
 use crate::build_cache::BuildCache;
 use crate::cell_map::CellMap;
+use crate::comms::COMM_VAR;
 use crate::display_hook::WrappedCell;
 use crate::error_report::ErrorReport;
 use crate::event::EVENT_KEY_VAR;
@@ -31,6 +32,8 @@ pub struct KernelDir {
     pub event_key: String,
     /// Nonce of the library's live frames.
     pub nonce: String,
+    /// Address of the comms, see [`crate::comms`]; empty where there are none.
+    pub comm_address: String,
 }
 
 impl KernelDir {
@@ -42,6 +45,7 @@ impl KernelDir {
             path: path.to_owned(),
             event_key: uuid::Uuid::new_v4().simple().to_string(),
             nonce: uuid::Uuid::new_v4().simple().to_string(),
+            comm_address: String::new(),
         }
     }
 
@@ -69,6 +73,7 @@ impl KernelDir {
         command
             .env(EVENT_KEY_VAR, &self.event_key)
             .env(NONCE_VAR, &self.nonce)
+            .env(COMM_VAR, &self.comm_address)
             .env(CONTROL_DIR_VAR, &control_dir)
             .env("MALLOC_TRIM_THRESHOLD_", MALLOC_THRESHOLD)
             .env("MALLOC_MMAP_THRESHOLD_", MALLOC_THRESHOLD)

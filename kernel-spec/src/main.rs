@@ -9,6 +9,8 @@ mod cell_items;
 mod cell_map;
 mod cell_runtime;
 mod cell_source;
+mod comm_frame;
+mod comms;
 mod completeness;
 mod crash;
 mod cursor;

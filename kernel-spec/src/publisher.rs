@@ -47,6 +47,25 @@ impl Publisher {
         let _ = self.queue.send((channel, message));
     }
 
+    /// Publishes a message with metadata and binary buffers.
+    pub fn send_with_buffers(
+        &self,
+        kind: &str,
+        content: Value,
+        metadata: Value,
+        buffers: Vec<Vec<u8>>,
+        parent: Option<&JupyterMessage>,
+    ) {
+        let content = JupyterMessageContent::UnknownMessage(UnknownMessage { msg_type: kind.to_owned(), content });
+        let mut message = JupyterMessage::new(content, parent);
+        message.header.username = "kernel".into();
+        message.zmq_identities = vec![kind.as_bytes().to_vec().into()];
+        message.metadata = metadata;
+        message.buffers = buffers.into_iter().map(Into::into).collect();
+        // The queue closes when the kernel exits.
+        let _ = self.queue.send((Channel::IoPub, message));
+    }
+
     /// Replies to a request on the channel it came from.
     pub fn reply(&self, channel: Channel, request: &JupyterMessage, content: Value) {
         let kind = request.header.msg_type.replace("_request", "_reply");

@@ -1,6 +1,7 @@
 //! A kernel session: the five sockets and the handling of requests.
 
 use crate::build_cache::BuildCache;
+use crate::comms::Comms;
 use crate::completeness::{Completeness, completeness};
 use crate::evaluator::{self, EvaluatorHandle, Job};
 use crate::kernel_dir::KernelDir;
@@ -43,12 +44,15 @@ pub async fn serve(connection: PathBuf, build_cache: BuildCache) -> Result<()> {
     let (queue, messages) = unbounded_channel();
     let publisher = Publisher::new(queue);
     forward_build_progress(publisher.clone())?;
-    let kernel_dir = KernelDir::new(build_cache.home(), &build_cache.kernel_dir());
+    let comms = Comms::listen(publisher.clone()).context("cannot open a port for comms")?;
+    let kernel_dir =
+        KernelDir { comm_address: comms.address(), ..KernelDir::new(build_cache.home(), &build_cache.kernel_dir()) };
     let build_dir = kernel_dir.path.clone();
     let evaluator = evaluator::spawn(build_cache, kernel_dir, publisher.clone());
     let session = Arc::new(Session {
         publisher,
         evaluator,
+        comms,
         build_dir,
         signatures: Mutex::default(),
         is_shutting_down: AtomicBool::new(false),
@@ -76,6 +80,7 @@ pub async fn serve(connection: PathBuf, build_cache: BuildCache) -> Result<()> {
 struct Session {
     publisher: Publisher,
     evaluator: Arc<EvaluatorHandle>,
+    comms: Arc<Comms>,
     build_dir: PathBuf,
     signatures: Mutex<RecentSignatures>,
     is_shutting_down: AtomicBool,
@@ -115,12 +120,9 @@ impl Session {
                 let history = lock(&self.evaluator.history).find(request);
                 immediate(json!({ "status": "ok", "history": history }));
             }
-            Content::CommInfoRequest(_) => immediate(json!({ "status": "ok", "comms": {} })),
-            Content::CommOpen(open) => {
-                // Comms are not supported: closed at once, as the protocol requires.
-                let close = json!({ "comm_id": open.comm_id, "data": {} });
-                self.publisher.send(Channel::IoPub, "comm_close", close, Some(&message));
-            }
+            Content::CommInfoRequest(request) => immediate(self.comms.info(request.target_name.as_deref())),
+            // Answered while a cell runs: a button may have to stop it.
+            Content::CommOpen(_) | Content::CommMsg(_) | Content::CommClose(_) => self.comms.handle(&message),
             Content::InterruptRequest(_) => {
                 self.evaluator.interrupt();
                 immediate(json!({ "status": "ok" }));
