@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::display::Live;
 use crate::display::live::{start_listening, stop_listening};
+use crate::display::widgets::Button;
 
 struct Interrupts {
     /// Set by the signal handler, cleared by the first reader.
@@ -35,6 +36,25 @@ fn interrupts() -> &'static Interrupts {
         install(&signalled);
         Interrupts { signalled, count: AtomicUsize::new(0), listeners: AtomicUsize::new(0) }
     })
+}
+
+impl Button {
+    /// A button that ends the running synthesis after its current step, as an interrupt does: everything so far is kept. It also ends the
+    /// other long operations of the library, and does nothing while none runs.
+    ///
+    /// ```
+    /// use metamers::display::widgets::Button;
+    ///
+    /// let stop = Button::stop();      // shown in one cell, it stops the synthesis that a later one runs
+    /// ```
+    #[must_use]
+    pub fn stop() -> Self {
+        let button = Self::new("stop");
+        button.on_click(|| {
+            interrupts().count.fetch_add(1, Ordering::SeqCst);
+        });
+        button
+    }
 }
 
 #[cfg(unix)]

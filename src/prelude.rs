@@ -1,6 +1,6 @@
 //! The names that a notebook imports first: stimuli, networks, synthesis and verdicts.
 //!
-//! Sub-preludes hold further names: [`plots`], [`networks`], [`recipes`], [`analysis`], [`training`].
+//! Sub-preludes hold further names: [`plots`], [`widgets`], [`networks`], [`recipes`], [`analysis`], [`training`].
 //!
 //! ```
 //! use metamers::prelude::*;
@@ -15,6 +15,7 @@
 pub use crate::candle::{DType, Device, Tensor, Var};
 #[doc(hidden)]
 pub use crate::display::NotebookDisplay as _;
+pub use crate::display::widgets::{Button, Compare, Dropdown, Slider, interact};
 pub use crate::display::{Show, Table};
 pub use crate::explorer::Explorer;
 pub use crate::network::Network;
@@ -37,6 +38,18 @@ pub use std::time::Duration;
 /// ```
 pub mod plots {
     pub use crate::display::{Bars, Figure, HeatMap, LinePlot, Palette, Panel, Player, Players};
+}
+
+/// Widgets: sliders, menus, buttons, boxes, and tools that are built from them.
+///
+/// ```
+/// use metamers::prelude::{widgets::*, *};
+///
+/// let seed = Slider::int("seed", 0..=9);
+/// VBox::new([seed.widget(), Label::new("the seed of the noise").widget()]).show();
+/// ```
+pub mod widgets {
+    pub use crate::display::widgets::*;
 }
 
 /// Types for your own networks, front ends and classifiers.

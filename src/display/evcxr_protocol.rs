@@ -34,6 +34,18 @@ fn encode(bundles: &[MimeBundle]) -> String {
     }
 }
 
+/// Joins any number of outputs into one; with HTML it also keeps the first picture, for formats without HTML.
+pub(crate) fn joined(bundles: &[MimeBundle]) -> MimeBundle {
+    match bundles {
+        [] => MimeBundle::text(""),
+        [one] => one.clone(),
+        many => match many.iter().find(|bundle| bundle.data().contains_key(PNG)) {
+            Some(picture) => join(many).with_picture_of(picture),
+            None => join(many),
+        },
+    }
+}
+
 /// Joins outputs vertically into one.
 fn join(bundles: &[MimeBundle]) -> MimeBundle {
     let text: Vec<_> = bundles.iter().map(MimeBundle::plain).collect();

@@ -156,7 +156,7 @@ impl Default for Live {
 }
 
 /// An identifier that is unique among all processes, since outputs of earlier ones may still be in the notebook.
-fn unique_id() -> String {
+pub(crate) fn unique_id() -> String {
     static PROCESS: OnceLock<String> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let process = PROCESS.get_or_init(|| {

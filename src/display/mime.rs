@@ -56,6 +56,32 @@ impl MimeBundle {
         self
     }
 
+    /// Adds the representation in another MIME type.
+    pub(crate) fn with(mut self, mime: &str, data: String) -> Self {
+        self.data.insert(mime.into(), data);
+        self
+    }
+
+    /// Adds the picture of another output.
+    pub(crate) fn with_picture_of(mut self, other: &Self) -> Self {
+        self.data.extend(other.data.get(PNG).map(|png| (PNG.to_owned(), png.clone())));
+        self.metadata.extend(other.metadata.get(PNG).map(|about| (PNG.to_owned(), about.clone())));
+        self
+    }
+
+    /// Adds metadata of the whole output.
+    pub(crate) fn with_metadata(mut self, name: &str, value: Value) -> Self {
+        self.metadata.insert(name.into(), value);
+        self
+    }
+
+    /// Adds text before the plain text.
+    pub(crate) fn with_text_before(mut self, text: &str) -> Self {
+        let plain = format!("{text}\n{}", self.plain());
+        self.data.insert(TEXT.into(), plain);
+        self
+    }
+
     /// The data by MIME type: text verbatim, binary formats in base64. `text/plain` is always present.
     #[must_use]
     pub fn data(&self) -> &BTreeMap<String, String> {
@@ -83,7 +109,13 @@ impl MimeBundle {
     /// Returns `{"data": .., "metadata": ..}`, the content of Jupyter's `display_data` message.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({ "data": self.data, "metadata": self.metadata })
+        // JSON is an object in a message, and not its text.
+        let value = |(mime, text): (&String, &String)| {
+            let json = mime.ends_with("+json").then(|| serde_json::from_str(text).ok()).flatten();
+            (mime.clone(), json.unwrap_or_else(|| Value::from(text.as_str())))
+        };
+        let data: serde_json::Map<String, Value> = self.data.iter().map(value).collect();
+        json!({ "data": data, "metadata": self.metadata })
     }
 
     /// Returns this output as HTML: its HTML, else its picture as an `<img>`, else its text.

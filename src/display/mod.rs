@@ -34,12 +34,14 @@ mod plotters_backend;
 mod polyline;
 mod progress_bar;
 mod raster;
+pub(crate) mod script_page;
 mod show;
 mod table;
 mod tensor;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod widgets;
 
 pub use crate::show_in_notebooks;
 pub use bars::Bars;

@@ -52,6 +52,18 @@ impl Show for MimeBundle {
     }
 }
 
+impl Show for str {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
+        vec![MimeBundle::text(self)]
+    }
+}
+
+impl Show for String {
+    fn mime_bundles(&self) -> Vec<MimeBundle> {
+        self.as_str().mime_bundles()
+    }
+}
+
 impl<T: Show + ?Sized> Show for &T {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
         (**self).mime_bundles()

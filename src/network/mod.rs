@@ -23,6 +23,7 @@ mod graph;
 mod nearest;
 mod onnx;
 mod preprocess;
+mod stage_slider;
 mod stage_table;
 mod weights;
 

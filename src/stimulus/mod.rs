@@ -19,6 +19,7 @@
 #![allow(clippy::module_inception, reason = "a file is named after the type that it holds")]
 
 mod camera_raw;
+mod comparable;
 mod image;
 mod image_decoder;
 mod library;

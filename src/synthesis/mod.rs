@@ -17,6 +17,7 @@
 
 mod archive;
 mod checkpoint;
+mod comparable;
 mod history;
 mod metamer;
 mod optimizer;
