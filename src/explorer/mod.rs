@@ -1,4 +1,4 @@
-//! Pages that make metamers in a browser.
+//! Tools that make metamers by hand: [`Explorer`] in a notebook, and pages that run in a browser.
 //!
 //! [`Explorer::page`] writes one HTML file with the network, some originals and this library as WebAssembly. Whoever opens it chooses an
 //! original (one of the page's, a file, the camera, the microphone), a stage and a seed, watches the synthesis, and saves the metamer.
@@ -13,15 +13,14 @@
 //! ```
 
 mod content;
+mod live;
 mod page;
 
+pub use live::Explorer;
 pub use page::ExplorerPage;
 
 use crate::Result;
 use crate::network::Network;
-
-/// Tools to explore a network by hand.
-pub struct Explorer;
 
 impl Explorer {
     /// A page that makes metamers of a shipped network, with eight of the shipped photos or recordings as originals.

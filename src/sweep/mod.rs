@@ -29,6 +29,7 @@
 
 mod builder;
 mod cost;
+mod explorer;
 mod items;
 mod job;
 mod manifest;
@@ -46,6 +47,7 @@ mod workers;
 
 pub use builder::Sweep;
 pub use cost::{Cost, CostRow};
+pub use explorer::SweepExplorer;
 pub use plan::{EveryStage, Plan, RecipeChoice, StageSelection};
 pub use results::SweepResults;
 pub use row::Row;

@@ -42,13 +42,13 @@ fn shrink(picture: Raster, stages: usize) -> Raster {
 }
 
 /// The symbol of a verdict, its colour and meaning.
-struct Mark {
-    symbol: char,
+pub(super) struct Mark {
+    pub symbol: char,
     color: [u8; 3],
-    meaning: String,
+    pub meaning: String,
 }
 
-fn mark(row: &Row) -> Mark {
+pub(super) fn mark(row: &Row) -> Mark {
     const GREY: [u8; 3] = [0x55; 3];
     match (&row.error, row.outcome) {
         (Some(_), _) => Mark { symbol: '!', color: GREY, meaning: "no metamer; see the table".into() },
@@ -68,7 +68,7 @@ fn rgb(html: &str) -> [u8; 3] {
 }
 
 /// The signal-to-noise ratio, followed by the metamer's class if it differs from the original's.
-fn caption(row: &Row) -> String {
+pub(super) fn caption(row: &Row) -> String {
     let snr = match row.snr_db() {
         Some(snr) if snr >= WELL_MATCHED_DB => format!("{snr:.1} dB {WELL_MATCHED_MARK}"),
         Some(snr) => format!("{snr:.1} dB").replace('-', "−"),
@@ -195,7 +195,7 @@ impl SweepResults {
         Ok(crate::synthesis::thumbnail(&prepared, &network))
     }
 
-    fn thumbnails(&self, task: usize) -> Option<[Raster; 2]> {
+    pub(super) fn thumbnails(&self, task: usize) -> Option<[Raster; 2]> {
         let known = || self.thumbnails.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.rows.contains_key(&task) {
             return None;
@@ -237,7 +237,7 @@ fn grey((width, height): (usize, usize), value: u8) -> Raster {
 }
 
 /// A file's name without folder and extension; other names stay unchanged.
-fn short_name(name: &str) -> String {
+pub(super) fn short_name(name: &str) -> String {
     if is_stimulus(name) { crate::fs::extension::stimulus_name(name.as_ref()) } else { name.into() }
 }
 
