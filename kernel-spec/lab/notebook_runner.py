@@ -35,6 +35,7 @@ LANGUAGE = {
 }
 ANSI_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 STARTUP_TIMEOUT = 600
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class FailedCellError(Exception):
@@ -168,6 +169,9 @@ def save(notebook: NotebookNode, path: Path) -> None:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = merge_streams(cell.outputs)
+            for output in cell.outputs:
+                # The widget has ended with its kernel; JupyterLab would show an error in place of the still form.
+                output.get("data", {}).pop(WIDGET_VIEW, None)
     try:
         nbformat.validate(notebook)
         text = nbformat.writes(notebook)

@@ -14,7 +14,7 @@ import tempfile
 import wave
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Frame, Page, expect, sync_playwright
 
 from browsing import DESKTOP, PHONE, browse
 
@@ -108,6 +108,40 @@ def take_part(page: Page) -> None:
     expect(task.locator("h1")).to_have_text("What was it?", timeout=20_000)
 
 
+def tool(page: Page, selector: str) -> Frame:
+    """The frame with the element of this selector."""
+    return next(frame for frame in page.frames if frame.locator(selector).count())
+
+
+def compare(page: Page) -> None:
+    """Moves the border between two pictures by keyboard, and flickers, without a kernel."""
+    found = tool(page, "#swipe")
+    found.locator("#swipe").focus()
+    before = found.locator("#seen").inner_text()
+    page.keyboard.press("ArrowRight")
+    expect(found.locator("#seen")).not_to_have_text(before)
+    found.get_by_label("flicker").check()
+    found.get_by_role("button", name="show the other").click()
+    expect(found.locator("#second")).to_be_visible()
+    page.screenshot(path=SCREENSHOTS / f"compare-{page.viewport_size['width']}.png")
+
+
+def explore_sweep(page: Page) -> None:
+    """Moves through the stages by keyboard and chooses another stimulus, without a kernel."""
+    found = tool(page, "#stage")
+    found.locator("#stage").focus()
+    first = found.locator("#metamer").get_attribute("src")
+    page.keyboard.press("ArrowRight")
+    expect(found.locator("#metamer")).not_to_have_attribute("src", first)
+    original = found.locator("#original").get_attribute("src")
+    found.get_by_role("button").nth(1).click()
+    expect(found.locator("#original")).not_to_have_attribute("src", original)
+    page.screenshot(path=SCREENSHOTS / f"sweep-{page.viewport_size['width']}.png")
+
+
+USES = {"01": compare, "06": explore_sweep, "07": take_part}
+
+
 def check_notebooks(browser: Browser, pages: Path) -> None:
     paths = [pages / "alone.html", *sorted((pages / "course").glob("*.html"))]
     notebooks = [
@@ -117,7 +151,7 @@ def check_notebooks(browser: Browser, pages: Path) -> None:
     totals = {"images": 0, "players": 0, "formulas": 0}
     for path in paths:
         for width in (DESKTOP, PHONE):
-            then = take_part if path.stem.startswith("07") else None
+            then = USES.get(path.stem[:2])
             found = browse(browser, path, width, SCREENSHOTS / f"{path.stem}-{width}.png", then)
             assert not found.problems, f"{path.stem} at {width} pixels: {found.problems}"
         print(f"{path.stem}: {found}")

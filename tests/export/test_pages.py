@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import unittest
 
 from bs4 import BeautifulSoup
@@ -112,6 +113,33 @@ class Pages(ExportTest):
         self.assertIn("let a = b < c && d;", page.find(class_="highlight").get_text())
         self.assertEqual(page.find(class_="output").get_text().strip(), "<b> & red")
         self.assertEqual(len(page.find_all(class_="output")), 1, "an empty output is removed")
+
+    def test_an_explorer_becomes_a_link_to_a_page_that_makes_metamers(self) -> None:
+        program = self.folder / "metamers"
+        program.write_text(
+            '#!/bin/sh\n[ "$2" = no_such_network ] && { echo unknown >&2; exit 1; }\necho "$1 $2" > "$3"\n'
+        )
+        program.chmod(0o755)
+        os.environ["METAMERS"] = str(program)
+        self.addCleanup(os.environ.pop, "METAMERS")
+        page = self.page(code("1", display_data({"text/plain": "x"}, {"metamers": {"page": "cochcnn_words"}})))
+        self.assertEqual(page.find(class_="output").find("a")["href"], "make_a_metamer_cochcnn_words.html")
+        self.assertEqual((self.folder / "make_a_metamer_cochcnn_words.html").read_text(), "page cochcnn_words\n")
+        page = self.page(code("1", display_data({"text/plain": "x"}, {"metamers": {"page": "no_such_network"}})))
+        self.assertIn("cargo metamers page no_such_network", page.find(class_="output").get_text())
+        for hostile in ("../x", '"><script>', {"a": 1}):
+            page = self.page(code("1", display_data({"text/plain": "x"}, {"metamers": {"page": hostile}})))
+            self.assertFalse(page.find_all(["a", "script"]))
+
+    def test_a_frame_over_a_picture_keeps_its_script_and_its_place(self) -> None:
+        html = (
+            '<div style="display:grid;grid-template-columns:minmax(0,1fr)">'
+            '<img src="data:image/png;base64,%s" alt="still" style="grid-area:1/1">'
+            '<iframe srcdoc="<p>tool</p><script>1</script>" title="tool" style="grid-area:1/1"></iframe></div>'
+        )
+        page = self.page(code("1", display_data({"text/html": html % DOT, "text/plain": "x"})))
+        self.assertIn("grid-area", page.find("iframe")["style"])
+        self.assertIn("<script>1</script>", page.find("iframe")["srcdoc"])
 
     def test_notebooks_keep_jupyters_layout(self) -> None:
         committed = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -8,6 +8,7 @@ from bs4 import BeautifulSoup
 
 from .content import make_accessible, resolve_links
 from .embedding import embed_resources
+from .explorers import link_explorers
 from .exporter import PageExporter
 from .formulas import render_formulas
 from .policy import protect
@@ -41,5 +42,6 @@ def render(notebook: NotebookNode, path: Path, target: Path, pages: Mapping[Path
     embed_resources(page, path.parent)
     resolve_links(page, path.parent, target, pages)
     make_accessible(page)
+    link_explorers(page, target)
     protect(page)
     return Page(str(page), exporter.left_out())

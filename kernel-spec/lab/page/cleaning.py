@@ -26,11 +26,11 @@ PROTOCOLS = frozenset({"http", "https", "mailto", "data", "file"})
 STYLES = frozenset(
     "background-color border border-bottom border-collapse border-color border-left border-radius border-right "
     "border-spacing border-style border-top border-width box-sizing color column-gap display flex flex-direction "
-    "flex-wrap float font font-family font-size font-style font-variant font-variant-numeric font-weight gap height "
-    "justify-content align-items letter-spacing line-height list-style-type margin margin-bottom margin-left "
-    "margin-right margin-top max-height max-width min-height min-width opacity overflow overflow-wrap overflow-x "
-    "overflow-y padding padding-bottom padding-left padding-right padding-top row-gap text-align text-decoration "
-    "text-indent text-transform vertical-align white-space width word-break".split()
+    "flex-wrap float font font-family font-size font-style font-variant font-variant-numeric font-weight gap "
+    "grid-area grid-template-columns height justify-content align-items letter-spacing line-height list-style-type "
+    "margin margin-bottom margin-left margin-right margin-top max-height max-width min-height min-width opacity "
+    "overflow overflow-wrap overflow-x overflow-y padding padding-bottom padding-left padding-right padding-top "
+    "row-gap text-align text-decoration text-indent text-transform vertical-align white-space width word-break".split()
 )
 
 
