@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,13 @@ def code_cell(index: int, code: str) -> dict[str, Any]:
     }
 
 
-def notebook() -> dict[str, Any]:
+def notebook(cells: list[str]) -> dict[str, Any]:
     kernel = {"name": "metamers", "display_name": "Rust (metamers)", "language": "rust"}
     return {
         "nbformat": 4,
         "nbformat_minor": 5,
         "metadata": {"kernelspec": kernel},
-        "cells": [code_cell(index, code) for index, code in enumerate(CELLS)],
+        "cells": [code_cell(index, code) for index, code in enumerate(cells)],
     }
 
 
@@ -68,8 +69,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start_jupyter(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    (folder / "test.ipynb").write_text(json.dumps(notebook()))
+def start_jupyter(folder: Path, port: int, cells: list[str]) -> subprocess.Popen[bytes]:
+    (folder / "test.ipynb").write_text(json.dumps(notebook(cells)))
     environment = dict(
         os.environ, JUPYTER_PREFER_ENV_PATH="1", JUPYTER_CONFIG_DIR=str(folder / "config"), METAMERS_HISTORY="off"
     )
@@ -162,17 +163,18 @@ def play_sound(page: Page, cells: Locator) -> None:
     screenshot(page, "4-a-sound")
 
 
-def main() -> None:
+def in_jupyterlab(cells: list[str], use: Callable[[Page, int], None]) -> None:
+    """Opens a notebook with these cells in JupyterLab and calls `use` with the page and the port."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     folder = Path(tempfile.mkdtemp(prefix="metamers-browser-"))
     port = free_port()
-    jupyter = start_jupyter(folder, port)
+    jupyter = start_jupyter(folder, port, cells)
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1280, "height": 1000})
             try:
-                use_notebook(page, port)
+                use(page, port)
             except BaseException:
                 screenshot(page, "failure")
                 print((folder / "jupyter.log").read_text(), file=sys.stderr)
@@ -182,6 +184,10 @@ def main() -> None:
         jupyter.terminate()
         jupyter.wait(timeout=30)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    in_jupyterlab(CELLS, use_notebook)
     print(f"The image changed while the cell ran, and the variables survived the interrupt. Screenshots: {SCREENSHOTS}")
 
 
