@@ -27,7 +27,7 @@ impl<T, E: std::fmt::Display> Outcome for Result<T, E> {
     }
 }
 
-/// A control with a value, which [`interact`](super::interact) and handlers read.
+/// A control with a value, which [`interact`](super::interact()) and handlers read.
 pub trait Control: Into<Widget> + Clone {
     /// The type of the value.
     type Value;
