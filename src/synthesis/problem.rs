@@ -311,12 +311,20 @@ impl Evaluator {
                 let Evaluated { gradient, value: found } = compiled.evaluate(x, cotangent)?;
                 Ok((gradient, found))
             }
-            Self::LayerByLayer(network, stages) => {
-                differentiate(x, shape, &Device::Cpu, |input| joined(&network.preactivations(stages, input)?), cotangent)
-            }
-            Self::OnDevice(network, stages, device) => {
-                differentiate(x, shape, device, |input| joined(&network.composed_preactivations(stages, input)?), cotangent)
-            }
+            Self::LayerByLayer(network, stages) => differentiate(
+                x,
+                shape,
+                &Device::Cpu,
+                |input| joined(&network.preactivations(stages, input)?),
+                cotangent,
+            ),
+            Self::OnDevice(network, stages, device) => differentiate(
+                x,
+                shape,
+                device,
+                |input| joined(&network.composed_preactivations(stages, input)?),
+                cotangent,
+            ),
         }
     }
 }

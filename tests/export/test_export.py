@@ -160,6 +160,27 @@ def check_notebooks(browser: Browser, pages: Path) -> None:
     assert totals["images"] >= 30 and totals["players"] >= 10 and totals["formulas"] >= 1, totals
 
 
+def make_anew(page: Page) -> None:
+    """Makes the metamer of a live cell anew, with the cell's own photo, stage, seed and recipe."""
+    assert page.locator("#metamers-panel").is_hidden()
+    page.get_by_role("button", name="Make this metamer here").click()
+    expect(page.locator("#stage-name")).to_have_text("block5", timeout=120_000)
+    expect(page.locator("#original-caption")).to_contain_text("original: dog")
+    assert (page.locator("#seed").input_value(), page.locator("#recipe").input_value()) == ("7", "fast")
+    # A few steps show that it runs; tests/web compares whole syntheses.
+    page.locator("#until").fill("8")
+    page.locator("#make").click()
+    expect(page.locator("#current-caption")).to_contain_text("SNR 8", timeout=120_000)
+    page.locator("#metamers-panel").screenshot(path=SCREENSHOTS / f"live-{page.viewport_size['width']}.png")
+
+
+def check_live(browser: Browser, path: Path) -> None:
+    for width in (DESKTOP, PHONE):
+        found = browse(browser, path, width, SCREENSHOTS / f"{path.stem}-{width}.png", make_anew)
+        assert not found.problems, f"{path.stem} at {width} pixels: {found.problems}"
+    print(f"{path.stem}: {found}, and a metamer was made")
+
+
 def main() -> None:
     pages = Path(sys.argv[1])
     shutil.rmtree(SCREENSHOTS, ignore_errors=True)
@@ -170,6 +191,7 @@ def main() -> None:
         check_defects(browser)
         check_hostile(browser, pages / "hostile.html")
         check_notebooks(browser, pages)
+        check_live(browser, pages / "live.html")
         browser.close()
 
 
