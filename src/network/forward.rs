@@ -69,12 +69,7 @@ impl Network {
         Ok(self.nodes()[self.stage(stage)?.node.0].layer.relu())
     }
 
-    /// The values before a stage's rectifier; the activations if it has none.
-    pub(crate) fn preactivation(&self, stage: &str, x: &Tensor) -> Result<Tensor> {
-        self.run_to(self.preactivation_node(stage)?, x)
-    }
-
-    /// [`Network::preactivation`] at several stages, in one pass.
+    /// The values before the rectifiers of several stages, in one pass; of a stage without one, its activations.
     pub(crate) fn preactivations(&self, stages: &[String], x: &Tensor) -> Result<Vec<Tensor>> {
         self.run_to_each(&self.preactivation_nodes(stages)?, x)
     }
