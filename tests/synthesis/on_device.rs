@@ -6,7 +6,7 @@ use metamers::network::{Builder, Input, Layer};
 use metamers::ops::{
     AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu, Window,
 };
-use metamers::prelude::{recipes::*, *};
+use metamers::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
