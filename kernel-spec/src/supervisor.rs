@@ -106,7 +106,7 @@ fn start_child(flush_library: Option<&Path>) -> std::io::Result<(Child, InputCon
         .stderr(Stdio::piped());
     let (input, child_end) = InputConnection::open(&mut command)?;
     let child = command.spawn()?;
-    drop(child_end);
+    child_end.close();
     Ok((child, input))
 }
 

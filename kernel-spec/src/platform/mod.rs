@@ -78,7 +78,8 @@ mod tests {
         if !role.is_empty() {
             if role == "leader" {
                 end_children_with_this_process().unwrap();
-                this_test(name).env(ROLE, "member").spawn().unwrap();
+                // Killed with the group.
+                drop(this_test(name).env(ROLE, "member").spawn().unwrap().stdin.take());
             }
             println!("{role} is running");
             std::thread::sleep(std::time::Duration::from_secs(60));
@@ -113,7 +114,7 @@ mod tests {
         command.env(ROLE, "1").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (input, child_end) = InputConnection::open(&mut command).unwrap();
         let mut child = command.spawn().unwrap();
-        drop(child_end);
+        child_end.close();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (mut streams, exit) = Streams::new(stdout, stderr, input).unwrap();
         let waiter = std::thread::spawn(move || {

@@ -16,8 +16,15 @@ const INPUT_SOCKET_VAR: &str = "METAMERS_INPUT_SOCKET";
 /// The supervisor's end of the connection on which the evaluating process requests input.
 pub struct InputConnection(UnixStream);
 
-/// The evaluating process's end, to be dropped when that process has started.
-pub struct ChildEnd(#[expect(dead_code, reason = "held open until the child has inherited it")] UnixStream);
+/// The evaluating process's end, held open until that process has started and inherited it.
+pub struct ChildEnd(UnixStream);
+
+impl ChildEnd {
+    /// Closes this process's copy.
+    pub fn close(self) {
+        drop(self.0);
+    }
+}
 
 impl InputConnection {
     /// Opens a connection to the process that a command will start.
