@@ -84,11 +84,13 @@ impl ScriptPage<'_> {
             format!(r#"<img src="{data}" alt="{alt}" style="{place};max-width:100%;height:auto">"#)
         });
         let html = format!(
-            r#"<div style="display:grid;grid-template-columns:minmax(0,1fr);background:#fff">{}<iframe srcdoc="{}" title="{}" style="{place};width:100%;height:{}px;border:0;background:#fff"></iframe></div>"#,
+            r#"<div style="display:grid;grid-template-columns:minmax(0,1fr);background:#fff">{}<iframe srcdoc="{}" title="{}" style="{place};width:100%;height:{}px;border:0;background:#fff"></iframe></div><p style="margin:4px 0">{}</p>"#,
             picture.unwrap_or_default(),
             escape(&self.document(content)),
             escape(self.title),
-            self.height
+            self.height,
+            // Seen even where frames and pictures are removed.
+            escape(text.lines().next().unwrap_or(self.title))
         );
         bundle.html(html)
     }

@@ -86,7 +86,8 @@ fn networks_of_the_zoo_run_on_a_device() {
     ];
     for plan in plans {
         let [gradient, _] = differences(&plan);
-        assert!(gradient < 1e-3, "{plan:?}: the gradient is off by {gradient}");
+        // Of the many rectifiers some have a pre-activation near zero, and open or close by rounding, as in ops/equals_layer_by_layer.rs.
+        assert!(gradient < 5e-3, "{plan:?}: the gradient is off by {gradient}");
     }
 }
 
