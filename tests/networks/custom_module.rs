@@ -442,6 +442,7 @@ fn a_cochleagram_is_rejected_inside_a_module_and_accepted_before_it() {
 }
 
 #[test]
+#[ignore = "a minute; smaller networks are tested in each run"]
 fn correct_full_size_networks_are_accepted() {
     for net in [zoo::efficientnet_lite0().unwrap(), zoo::alexnet_random(1).unwrap()] {
         let (inner, input) = (net.clone(), net.input().clone());

@@ -33,6 +33,7 @@ fn alexnet_equals_pytorch() {
 }
 
 #[test]
+#[ignore = "a minute; VGG-19 is tested in each run"]
 fn vgg16_with_classifier_equals_pytorch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vgg16.safetensors");
@@ -53,6 +54,7 @@ fn resnet50_equals_pytorch() {
 }
 
 #[test]
+#[ignore = "half a minute; ResNet-50 is tested in each run"]
 fn resnet101_equals_pytorch() {
     compare("resnet101", &zoo::resnet101_random(0).unwrap());
 }

@@ -68,6 +68,7 @@ fn inception_v3_equals_pytorch() {
 }
 
 #[test]
+#[ignore = "half a minute; Inception-v3 and CORnet-S are tested in each run"]
 fn resnet101_v2_equals_pytorch() {
     let net = zoo::resnet101_v2_random(0).unwrap();
     assert_eq!(net.classes().unwrap()[..2], ["background", "tench"]);
