@@ -45,7 +45,7 @@ MEASURE = """async ([cell, key]) => {
     handle.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
     return changed;
 }"""
-# Milliseconds. The aim is a median of 50 on a machine that does nothing else; a cell that is compiled takes hundreds at least.
+# Milliseconds. The aim is a median of 50 on a machine that does nothing else; a cell takes hundreds at least.
 MAX_MEDIAN = 250
 
 
