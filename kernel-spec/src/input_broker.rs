@@ -81,7 +81,7 @@ mod tests {
     use crate::sync::lock;
     use std::sync::{Arc, Mutex};
 
-    /// What a broker has written.
+    /// The text that a broker has written.
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Name of the cache directory in a build directory.
 pub const TOOL_CACHE_DIR: &str = "tool-cache";
-/// How often a path may be escaped: an output that is JSON is a string in the JSON of a cache file.
+/// The number of times that a path may be escaped: an output that is JSON is a string in the JSON of a cache file.
 const MAX_ESCAPES: usize = 3;
 
 /// Output and exit status of a tool.

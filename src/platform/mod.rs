@@ -1,4 +1,4 @@
-//! What differs between operating systems: interrupts, links, and the rules for new files. The files `unix`, `windows` and `browser` have
+//! The differences between operating systems: interrupts, links, and the rules for new files. The files `unix`, `windows` and `browser` have
 //! the same functions.
 
 #[cfg(target_family = "wasm")]

@@ -40,7 +40,7 @@ struct Content {
 struct Entry {
     name: String,
     original: Shown,
-    /// By stage; `None` without a metamer.
+    /// One for each stage; `None` without a metamer.
     metamers: Vec<Option<Shown>>,
 }
 

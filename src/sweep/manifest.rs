@@ -260,7 +260,7 @@ impl Manifest {
         &self.network(task).stages[task.stage]
     }
 
-    /// What a task matches.
+    /// The match of a task.
     pub fn matched(&self, task: &Task) -> Match {
         let name = self.stage(task);
         self.matches.get(name).cloned().unwrap_or_else(|| name.into())

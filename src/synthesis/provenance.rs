@@ -41,7 +41,7 @@ pub struct Provenance {
     /// The instruction set of the processor, which affects the last bits of results; empty in older files.
     #[serde(default)]
     pub instructions: String,
-    /// What is matched; `None` for one whole stage of weight 1, which `stage` names.
+    /// The match; `None` for one whole stage of weight 1, which `stage` names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Match>,
     /// The penalties on the stimulus.

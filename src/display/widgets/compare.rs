@@ -43,7 +43,7 @@ pub trait Comparable {
     /// The stimulus.
     fn exhibit(&self) -> Exhibit;
 
-    /// What the stimulus was made from, drawn in the same way; `None` if that is not known.
+    /// The stimulus from which it was made, drawn in the same way; `None` if that is not known.
     fn original(&self) -> Option<Exhibit> {
         None
     }

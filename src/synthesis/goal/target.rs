@@ -26,7 +26,7 @@ pub enum Statistic {
     Gram,
 }
 
-/// What a metamer matches at one stage: all activations, a part of them, or statistics over places.
+/// The features that a metamer matches at one stage: all activations, a part of them, or statistics over places.
 ///
 /// Means and Gram matrices use the rectifier's own gradient even if the recipe has the identity gradient, which is one for values.
 ///
