@@ -131,7 +131,7 @@ impl Manifest {
                 weights_sha256: network.weights_source().weights_sha256.clone(),
                 stages: stages(&network, &selection.stages(name), selection.matches())?,
                 stimuli: accepted,
-                recipe: selection.recipe(kind)?,
+                recipe: selection.recipe(kind)?.held_at(snr_db),
             })
         };
         let networks = (0..sources.networks()).map(network_entry).collect::<Result<Vec<_>>>()?;

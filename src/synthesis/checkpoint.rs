@@ -272,6 +272,7 @@ fn load_layer_by_layer(file: &ArchiveReader) -> Result<bool> {
 fn stopped_to_number(stopped: Option<StopReason>) -> u64 {
     match stopped {
         Some(StopReason::Plateau) => 1,
+        Some(StopReason::Settled) => 3,
         Some(_) => 2,
         None => 0,
     }
@@ -282,6 +283,7 @@ fn stopped_from_number(number: u64) -> std::result::Result<Option<StopReason>, S
         0 => Ok(None),
         1 => Ok(Some(StopReason::Plateau)),
         2 => Ok(Some(StopReason::Stalled)),
+        3 => Ok(Some(StopReason::Settled)),
         _ => Err(format!("has an unknown stop reason, number {number}")),
     }
 }

@@ -21,11 +21,19 @@ pub struct Point {
     pub seconds: f64,
 }
 
-/// The values with the highest signal-to-noise ratio so far.
+/// The values with the highest signal-to-noise ratio so far; once a run holds its match, those nearest to the start that have it.
 #[derive(Clone)]
 pub(super) struct Best {
     pub x: Vec<f32>,
     pub snr_db: f64,
+}
+
+impl Best {
+    fn set(&mut self, x: &[f32], snr_db: f64) {
+        self.x.clear();
+        self.x.extend_from_slice(x);
+        self.snr_db = snr_db;
+    }
 }
 
 /// All evaluations of a run, with the best stimulus and the last gradient.
@@ -53,6 +61,8 @@ pub(super) struct Recorder<'a> {
     pub step: usize,
     /// The values of the last evaluation of a run from coarse to fine.
     pub last: Vec<f32>,
+    /// Whether the run holds its match.
+    pub is_holding: bool,
 }
 
 impl Recorder<'_> {
@@ -85,11 +95,7 @@ impl Objective for Recorder<'_> {
             Arc::make_mut(&mut history.target_snr_db).push(found.target_snr_db.clone());
         }
         match &mut history.best {
-            Some(best) if found.snr_db > best.snr_db => {
-                best.x.clear();
-                best.x.extend_from_slice(x);
-                best.snr_db = found.snr_db;
-            }
+            Some(best) if found.snr_db > best.snr_db && !self.is_holding => best.set(x, found.snr_db),
             Some(_) => {}
             None => history.best = Some(Best { x: x.to_vec(), snr_db: found.snr_db }),
         }
@@ -114,5 +120,12 @@ impl Objective for Recorder<'_> {
 
     fn restrict(&self, x: &mut [f32], limits: Option<[f32; 2]>) {
         self.problem.restrict(x, &self.last, self.step, limits);
+    }
+
+    fn keep(&mut self, x: &[f32], snr_db: f64) {
+        self.is_holding = true;
+        if let Some(best) = &mut self.history.best {
+            best.set(x, snr_db);
+        }
     }
 }

@@ -116,6 +116,10 @@ pub struct Lbfgs {
     pub warm_up: usize,
     /// The length of the warm-up's steps, in units of pixel values.
     pub warm_up_eta: f64,
+    /// The signal-to-noise ratio, in dB, at which the run turns back towards its start; `None` if it never does. See
+    /// [`Recipe::nearest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest_at: Option<f64>,
 }
 
 /// The variables of L-BFGS.
@@ -235,6 +239,26 @@ impl Recipe {
         }
     }
 
+    /// The matching stimulus nearest to the start: of all images whose signal-to-noise ratio at the stage is at least 20 dB, it looks
+    /// for the one with the smallest squared distance of its pixels to the initial noise.
+    ///
+    /// `x = argmin norm2(x - x0)^2` subject to `SNR(x) >= 20` and `0 <= x <= 1`. This definition does not depend on an optimizer.
+    /// Gradient descent from noise, as in the papers, ends near such a point, and exactly there for a linear stage, because it never
+    /// leaves the span of the gradients. A natural-image prior as that of [`Recipe::fast`] ends elsewhere.
+    ///
+    /// The run first searches as [`Recipe::fast`] does, and then minimizes the distance with a weight that holds the ratio. It
+    /// ends ([`StopReason::Settled`](super::StopReason::Settled)) when the distance falls by less than 3 % in 25 steps. The minimum that
+    /// it finds is a local one. [`Run::until`](super::Run::until) sets another ratio. `examples/faithfulness.rs` compares the recipes.
+    #[must_use]
+    pub fn nearest() -> Self {
+        Self {
+            name: "nearest".into(),
+            optimizer: Optimizer::Lbfgs(Lbfgs { nearest_at: Some(20.0), ..Lbfgs::default() }),
+            steps: 2_000,
+            ..Self::fast()
+        }
+    }
+
     /// L-BFGS on the matching objective, in pixels: it differs from [`Recipe::fast`] in its variables, and has no natural-image prior.
     ///
     /// Like the gradient descent of the papers' recipes it moves along gradients only, so that what the stage does not constrain
@@ -299,7 +323,14 @@ impl Recipe {
     /// All presets for images.
     #[must_use]
     pub fn presets() -> Vec<Self> {
-        vec![Self::fast(), Self::near_start(), Self::feather2019(), Self::feather2023(), Self::plenoptic()]
+        vec![
+            Self::fast(),
+            Self::nearest(),
+            Self::near_start(),
+            Self::feather2019(),
+            Self::feather2023(),
+            Self::plenoptic(),
+        ]
     }
 
     /// All presets for sounds.
@@ -329,6 +360,14 @@ impl Recipe {
     #[must_use]
     pub fn start(mut self, start: Initialization) -> Self {
         self.start = start;
+        self
+    }
+
+    /// For [`Recipe::nearest`], the recipe that a run has after it was told to stop at this signal-to-noise ratio.
+    pub(crate) fn held_at(mut self, snr_db: Option<f64>) -> Self {
+        if let (Optimizer::Lbfgs(Lbfgs { nearest_at: Some(held), .. }), Some(snr_db)) = (&mut self.optimizer, snr_db) {
+            *held = snr_db;
+        }
         self
     }
 
@@ -380,10 +419,21 @@ impl Recipe {
                     let reason = "L-BFGS needs a smooth loss (not Loss::NormRatio) and a clamp (clamp: true)";
                     return Err(Error::invalid("recipe.optimizer", reason));
                 }
+                if let Some(snr_db) = lbfgs.nearest_at {
+                    check_nearest_at("recipe.optimizer.nearest_at", snr_db)?;
+                }
                 positive("recipe.optimizer.memory", lbfgs.memory as f64)?;
                 positive("recipe.optimizer.warm_up_eta", lbfgs.warm_up_eta)
             }
         }
+    }
+}
+
+/// Checks a signal-to-noise ratio that a run is to hold.
+pub(super) fn check_nearest_at(what: &str, snr_db: f64) -> Result<()> {
+    match snr_db.is_finite() {
+        true => Ok(()),
+        false => Err(Error::invalid(what, format!("must be finite, got {snr_db}; 20.0 is well matched"))),
     }
 }
 
@@ -395,6 +445,6 @@ impl Default for Recipe {
 
 impl Default for Lbfgs {
     fn default() -> Self {
-        Self { variables: Variables::default(), memory: 10, warm_up: 200, warm_up_eta: 3.0 }
+        Self { variables: Variables::default(), memory: 10, warm_up: 200, warm_up_eta: 3.0, nearest_at: None }
     }
 }

@@ -25,14 +25,15 @@ fn optimizer(optimizer: Optimizer) -> String {
             format!("normalised gradient, steps of length {eta}, halved from each of {blocks} blocks to the next")
         }
         Optimizer::Lbfgs(l) => format!(
-            "L-BFGS in {}, with {} steps in memory, after at most {} gradient steps of length {}",
+            "L-BFGS in {}, with {} steps in memory, after at most {} gradient steps of length {}{}",
             match l.variables {
                 Variables::Pixels => "pixels or samples",
                 Variables::NaturalSpectrum => "frequencies with natural amplitudes",
             },
             l.memory,
             l.warm_up,
-            l.warm_up_eta
+            l.warm_up_eta,
+            l.nearest_at.map_or(String::new(), |snr_db| format!("; from {snr_db} dB on, towards the start"))
         ),
     }
 }
@@ -88,6 +89,7 @@ mod tests {
         let texts: Vec<String> = Recipe::presets().iter().map(|r| r.mime_bundles()[0].plain().to_string()).collect();
         for (text, words) in texts.iter().zip([
             ["L-BFGS", "matching", "1000"],
+            ["L-BFGS in frequencies", "from 20 dB on", "2000"],
             ["L-BFGS in pixels", "matching", "2000"],
             ["Adam, rate 0.001", "half the squared", "15000"],
             ["8 blocks", "norm ratio", "24000"],

@@ -8,11 +8,12 @@ use candle_core::Device;
 use super::film::Film;
 use super::history::{Best, History, Point, Recorder};
 use super::metamer::Metamer;
-use super::optimizer::{OptimizerState, StepOutcome};
+use super::optimizer::{OptimizerState, Pull, StepOutcome};
 use super::plot::{RunView, Snapshot, TargetCurves};
 use super::problem::Problem;
 use super::progress::Progress;
 use super::provenance::Provenance;
+use super::recipe::{Lbfgs, Optimizer, check_nearest_at};
 use super::stop::{Stop, StopReason};
 use super::synthesis::Synthesis;
 use crate::clock::Instant;
@@ -97,10 +98,11 @@ impl Run {
 
     /// Steps until the signal-to-noise ratio at the stage reaches `snr_db`, or the recipe's steps are done; 20 dB is well matched.
     ///
-    /// [`Progress::stop_reason`] tells which.
+    /// [`Progress::stop_reason`] tells which. With [`Recipe::nearest`](super::Recipe::nearest) it is the ratio that the run holds, and the
+    /// call ends when the distance to the start hardly falls any more.
     ///
     /// # Errors
-    /// As [`Run::step`], and when `snr_db` is NaN.
+    /// As [`Run::step`], when `snr_db` is NaN, and when it is more than a run of [`Recipe::nearest`](super::Recipe::nearest) already holds.
     pub fn until(&mut self, snr_db: f64) -> Result<Progress> {
         self.advance(Stop::snr(snr_db))
     }
@@ -132,6 +134,9 @@ impl Run {
     /// As [`Run::step`], and when the signal-to-noise ratio of `stop` is NaN.
     pub fn advance(&mut self, stop: Stop) -> Result<Progress> {
         stop.check()?;
+        if let Some(snr_db) = stop.snr_db {
+            self.require(snr_db)?;
+        }
         let remaining = self.synthesis.recipe.steps.saturating_sub(self.steps);
         let stop = Stop { steps: Some(stop.steps.unwrap_or(remaining)), ..stop };
         let (first, first_evaluation) = (self.steps, self.history.evaluations);
@@ -165,10 +170,30 @@ impl Run {
         })
     }
 
+    /// Makes this signal-to-noise ratio the one that a recipe with a pull towards the start holds.
+    fn require(&mut self, snr_db: f64) -> Result<()> {
+        let Optimizer::Lbfgs(Lbfgs { nearest_at: Some(required), .. }) = &mut self.synthesis.recipe.optimizer else {
+            return Ok(());
+        };
+        if self.state.pull().is_none_or(|pull| !pull.is_holding()) {
+            check_nearest_at("snr_db", snr_db)?;
+            // The search for a ratio that no evaluation has reached is the same for all ratios, so that the recipe reproduces the run.
+            if self.history.best.as_ref().is_none_or(|best| best.snr_db < snr_db) {
+                *required = snr_db;
+            }
+        } else if snr_db > *required {
+            let reason =
+                format!("is {snr_db}, but this run holds {required} dB; start another run and stop it at {snr_db} dB");
+            return Err(Error::invalid("snr_db", reason));
+        }
+        Ok(())
+    }
+
     fn reason_to_stop(&self, call: &Call, listening: &Listening) -> Option<StopReason> {
         let stop = &call.stop;
         if let (Some(snr_db), Some(best)) = (stop.snr_db, &self.history.best)
             && best.snr_db >= snr_db
+            && self.state.pull().is_none_or(Pull::is_settled)
         {
             return Some(StopReason::Matched);
         }
@@ -199,11 +224,15 @@ impl Run {
         let since = Instant::now();
         let evaluations = self.history.points.len();
         let (problem, history, step, last) = (&self.problem, &mut self.history, self.steps, vec![]);
-        let mut recorder = Recorder { problem, history, since, step, last };
+        let is_holding = self.state.pull().is_some_and(Pull::is_holding);
+        let mut recorder = Recorder { problem, history, since, step, last, is_holding };
         let step = self.state.step(&self.synthesis.recipe, self.steps, &mut recorder);
         self.history.elapsed += since.elapsed();
         if step? == StepOutcome::Stalled {
             self.stopped = Some(StopReason::Stalled);
+        }
+        if self.state.pull().is_some_and(Pull::is_settled) {
+            self.stopped = Some(StopReason::Settled);
         }
         self.steps += 1;
         let points = &self.history.points;
@@ -293,6 +322,8 @@ impl Run {
     }
 
     /// The stimulus with the highest signal-to-noise ratio so far; the initial one before the first step.
+    ///
+    /// Of a run of [`Recipe::nearest`](super::Recipe::nearest) that holds its match, it is the one nearest to the start that has it.
     #[must_use]
     pub fn best(&self) -> Stimulus {
         self.stimulus_from(self.history.best.as_ref().map_or(self.state.pixels(), |b| &b.x))

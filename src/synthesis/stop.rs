@@ -109,6 +109,8 @@ pub enum StopReason {
     Plateau,
     /// The optimizer finds no better point: further steps are useless.
     Stalled,
+    /// The run holds its match, and its distance to the start hardly falls any more ([`Recipe::nearest`](super::Recipe::nearest)).
+    Settled,
     /// The call was interrupted; the run keeps everything so far.
     Interrupted,
 }
@@ -123,6 +125,7 @@ impl std::fmt::Display for StopReason {
             Self::Matched => "matched",
             Self::Plateau => "the loss has levelled off",
             Self::Stalled => "nothing better found nearby",
+            Self::Settled => "settled near the start",
             Self::Interrupted => "interrupted; everything so far is kept",
         })
     }

@@ -5,6 +5,7 @@ mod common;
 mod different;
 mod equals_plenoptic;
 mod goals;
+mod nearest;
 mod on_device;
 mod recipes_equal_pytorch;
 mod reproduce;

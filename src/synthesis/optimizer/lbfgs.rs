@@ -6,6 +6,7 @@ use super::line_search::{self, LinePoint};
 use super::normalized_gradient::descend;
 use super::parametrization::{PIXEL_MARGIN, Parametrization, is_sound};
 use super::preconditioner::Preconditioner;
+use super::pull::Pull;
 use super::vectors::{add_all, dot, dots, scaled, sum};
 use super::{Objective, StepOutcome};
 use crate::Result;
@@ -36,12 +37,13 @@ pub struct LbfgsState {
     stalls: u64,
     /// `None` during normalised gradient steps.
     quasi_newton: Option<QuasiNewton>,
+    pull: Option<Pull>,
 }
 
 /// The state of L-BFGS.
 struct QuasiNewton {
     parametrization: Parametrization,
-    /// The variables, and the loss and its gradient with respect to them.
+    /// The variables, and the objective (the loss and the pull) and its gradient with respect to them.
     v: Vec<f32>,
     value: f64,
     gradient: Vec<f32>,
@@ -66,12 +68,18 @@ struct Candidate {
     x: Vec<f32>,
     v: Vec<f32>,
     gradient: Vec<f32>,
-    snr_db: f64,
+    found: Evaluation,
 }
 
 impl LbfgsState {
-    pub fn new(x: Vec<f32>) -> Self {
-        Self { x, gradient_steps: 0, stalls: 0, quasi_newton: None }
+    pub fn new(parameters: &Lbfgs, x: Vec<f32>) -> Self {
+        let pull = parameters.nearest_at.map(|_| Pull::new(x.clone()));
+        Self { x, gradient_steps: 0, stalls: 0, quasi_newton: None, pull }
+    }
+
+    /// The pull towards the start, for recipes with one.
+    pub fn pull(&self) -> Option<&Pull> {
+        self.pull.as_ref()
     }
 
     pub fn pixels(&self) -> &[f32] {
@@ -83,7 +91,9 @@ impl LbfgsState {
             clamp_to_margin(&mut self.x, objective.planes().1);
             let found = objective.evaluate(&self.x)?;
             if self.is_warmed_up(parameters, &found) {
-                self.quasi_newton = Some(QuasiNewton::new(parameters.variables, &self.x, &found, objective.planes()));
+                let planes = objective.planes();
+                self.quasi_newton =
+                    Some(QuasiNewton::new(parameters.variables, self.pull.as_ref(), &self.x, &found, planes));
             } else {
                 let eta = parameters.warm_up_eta * 0.5f64.powi(self.stalls.min(MAX_STALLS) as i32);
                 descend(&mut self.x, &found.gradient, eta, None);
@@ -92,11 +102,13 @@ impl LbfgsState {
             }
             return Ok(StepOutcome::Moved);
         };
-        if let Some(x) = quasi_newton.step(parameters, objective)? {
+        if let Some(x) = quasi_newton.step(parameters, self.pull.as_mut(), objective)? {
             self.x = x;
         } else if !quasi_newton.memory.is_empty() {
             // The curvature of distant points may be wrong here.
             quasi_newton.reset_memory();
+        } else if let Some(pull) = self.pull.as_mut().filter(|pull| pull.is_holding()) {
+            pull.settle();
         } else if quasi_newton.snr_db >= MAX_SNR_DB || self.stalls >= MAX_STALLS {
             return Ok(StepOutcome::Stalled);
         } else {
@@ -117,6 +129,9 @@ impl LbfgsState {
         to.f32("optimiser.x", &self.x);
         to.u64("optimiser.warmed", self.gradient_steps);
         to.u64("optimiser.stalls", self.stalls);
+        if let Some(pull) = &self.pull {
+            pull.save(to);
+        }
         if let Some(d) = &self.quasi_newton {
             let variables = |values: &[f32]| d.parametrization.to_file_order(values);
             to.f32("optimiser.origin", d.parametrization.origin());
@@ -137,6 +152,7 @@ impl LbfgsState {
 
     pub fn is_consistent(&self) -> bool {
         self.quasi_newton.as_ref().is_none_or(|d| d.parametrization.len() == self.x.len())
+            && self.pull.as_ref().is_none_or(|pull| pull.len() == self.x.len())
     }
 
     /// Loads a state; those of version 0.1 are in double precision.
@@ -144,8 +160,22 @@ impl LbfgsState {
         let quasi_newton =
             if from.has("optimiser.v") { Some(QuasiNewton::load(parameters, from, planes)?) } else { None };
         let (gradient_steps, stalls) = (from.count("optimiser.warmed")? as u64, from.count("optimiser.stalls")? as u64);
-        Ok(Self { x: from.f32("optimiser.x")?, gradient_steps, stalls, quasi_newton })
+        let pull = parameters.nearest_at.map(|_| Pull::load(from)).transpose()?;
+        Ok(Self { x: from.f32("optimiser.x")?, gradient_steps, stalls, quasi_newton, pull })
     }
+}
+
+/// The loss and the pull at the pixels `x`, and their gradient with respect to the variables.
+fn objective_at(
+    parametrization: &Parametrization,
+    pull: Option<&Pull>,
+    x: &[f32],
+    found: &Evaluation,
+) -> (f64, Vec<f32>) {
+    let Some(pull) = pull else { return (found.loss, parametrization.gradient(x, &found.gradient)) };
+    let mut gradient = found.gradient.to_vec();
+    let value = found.loss + pull.add(x, &mut gradient);
+    (value, parametrization.gradient(x, &gradient))
 }
 
 /// Clamps pixels to the margin, samples to their range.
@@ -156,12 +186,19 @@ fn clamp_to_margin(x: &mut [f32], size: [usize; 2]) {
 
 impl QuasiNewton {
     /// Starts at the pixels `x`, whose evaluation is `found`.
-    fn new(variables: Variables, x: &[f32], found: &Evaluation, planes: (usize, [usize; 2])) -> Self {
+    fn new(
+        variables: Variables,
+        pull: Option<&Pull>,
+        x: &[f32],
+        found: &Evaluation,
+        planes: (usize, [usize; 2]),
+    ) -> Self {
         let parametrization = Parametrization::from_pixels(variables, x, planes);
+        let (value, gradient) = objective_at(&parametrization, pull, x, found);
         Self {
             v: vec![0.0; x.len()],
-            value: found.loss,
-            gradient: parametrization.gradient(x, &found.gradient),
+            value,
+            gradient,
             memory: VecDeque::new(),
             slopes: vec![],
             preconditioner: Preconditioner::new(parametrization.spectrum()),
@@ -228,7 +265,12 @@ impl QuasiNewton {
     }
 
     /// The pixels after a step; `None` when no better point was found.
-    fn step(&mut self, parameters: &Lbfgs, objective: &mut dyn Objective) -> Result<Option<Vec<f32>>> {
+    fn step(
+        &mut self,
+        parameters: &Lbfgs,
+        mut pull: Option<&mut Pull>,
+        objective: &mut dyn Objective,
+    ) -> Result<Option<Vec<f32>>> {
         let direction = self.direction();
         let slope = dot(&direction, &self.gradient);
         if !slope.is_finite() || slope >= 0.0 {
@@ -240,16 +282,26 @@ impl QuasiNewton {
             let v = sum(&self.v, step, &direction);
             let x = self.parametrization.pixels(&v);
             let found = objective.evaluate(&x)?;
-            let gradient = self.parametrization.gradient(&x, &found.gradient);
+            let (value, gradient) = objective_at(&self.parametrization, pull.as_deref(), &x, &found);
             let slope = dot(&gradient, &direction);
-            Ok(LinePoint { step, value: found.loss, slope, data: Candidate { x, v, gradient, snr_db: found.snr_db } })
+            Ok(LinePoint { step, value, slope, data: Candidate { x, v, gradient, found } })
         })?;
         let Some(LinePoint { step, value, data: candidate, .. }) = found else {
             return Ok(None);
         };
         let s = scaled(step, &direction);
         let y = sum(&candidate.gradient, -1.0, &self.gradient);
-        (self.v, self.value, self.gradient, self.snr_db) = (candidate.v, value, candidate.gradient, candidate.snr_db);
+        let Candidate { x, v, gradient, found } = candidate;
+        (self.v, self.value, self.gradient, self.snr_db) = (v, value, gradient, found.snr_db);
+        if let (Some(pull), Some(required)) = (&mut pull, parameters.nearest_at) {
+            // The pair above has the weight that both of its gradients had.
+            if pull.count(&x, found.loss, found.snr_db, required) {
+                (self.value, self.gradient) = objective_at(&self.parametrization, Some(pull), &x, &found);
+            }
+            if found.snr_db >= required && pull.is_nearest(&x) {
+                objective.keep(&x, found.snr_db);
+            }
+        }
         let products = dots(&[&s, &y], &[&s, &y]);
         let [[ss, sy], [_, yy]] = [products[0], products[1]];
         if sy > 1e-12 * yy.sqrt() * ss.sqrt() {
@@ -265,7 +317,7 @@ impl QuasiNewton {
         } else {
             self.slopes = dots(&self.steps(), &[&self.gradient]).iter().map(|[slope]| *slope).collect();
         }
-        Ok(Some(candidate.x))
+        Ok(Some(x))
     }
 
     fn steps(&self) -> Vec<&[f32]> {

@@ -7,7 +7,10 @@ mod line_search;
 mod normalized_gradient;
 mod parametrization;
 mod preconditioner;
+mod pull;
 pub(super) mod vectors;
+
+pub(super) use pull::Pull;
 
 use super::archive::{ArchiveReader, ArchiveWriter};
 use super::problem::Evaluation;
@@ -30,6 +33,9 @@ pub(super) trait Objective {
     /// Restricts a step from the last evaluated values to `x`: to coarse changes, and to the run's bound. `limits` is the range of
     /// values, if they are clamped.
     fn restrict(&self, x: &mut [f32], limits: Option<[f32; 2]>);
+
+    /// Takes an evaluated point as the best one, although others may have a higher signal-to-noise ratio.
+    fn keep(&mut self, x: &[f32], snr_db: f64);
 }
 
 /// The outcome of a step.
@@ -54,7 +60,7 @@ impl OptimizerState {
             Optimizer::NormalizedGradient { .. } => {
                 Self::NormalizedGradient(normalized_gradient::NormalizedGradient::new(start))
             }
-            Optimizer::Lbfgs(_) => Self::Lbfgs(Box::new(lbfgs::LbfgsState::new(start))),
+            Optimizer::Lbfgs(lbfgs) => Self::Lbfgs(Box::new(lbfgs::LbfgsState::new(&lbfgs, start))),
         }
     }
 
@@ -64,6 +70,14 @@ impl OptimizerState {
             Self::Adam(s) => &s.x,
             Self::NormalizedGradient(s) => &s.x,
             Self::Lbfgs(s) => s.pixels(),
+        }
+    }
+
+    /// The pull towards the start, for recipes with one.
+    pub fn pull(&self) -> Option<&Pull> {
+        match self {
+            Self::Lbfgs(s) => s.pull(),
+            _ => None,
         }
     }
 

@@ -1,0 +1,178 @@
+//! Compares recipes at equal signal-to-noise ratio: how near to the start their metamers are, and whether another network recognizes them.
+//!
+//! Run: `cargo run --release --example faithfulness -- [PHOTOS] [STAGE,STAGE] [RECIPE,RECIPE] [SNR,SNR] [STEPS]`
+//!
+//! The metamers of EfficientNet-Lite0 for the first PHOTOS photos that both networks classify correctly, from noise of seed 0, are also
+//! classified by EfficientNet-Lite1 (`cargo lab --fetch` downloads it). STEPS is the number of steps of the papers' recipes. Each metamer
+//! is a row of `target/faithfulness.csv`; a row that is there is not computed again.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use metamers::prelude::*;
+
+const CSV: &str = "target/faithfulness.csv";
+const COLUMNS: &str =
+    "stage,recipe,steps,required,photo,snr,evaluations,own,other,from_start,coarse_from_start,from_original,saturated";
+/// The side of the square blocks whose means are the coarse structure.
+const BLOCK: usize = 16;
+
+/// The numbers of a metamer, in the order of the last columns.
+type Row = [f64; 8];
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let argument = |i: usize, default: &str| arguments.get(i).map_or(default.to_owned(), Clone::clone);
+    let number = |text: &str| text.parse::<f64>().map_err(|e| Error::invalid("argument", format!("\"{text}\": {e}")));
+    let count = number(&argument(0, "10"))? as usize;
+    let steps = number(&argument(4, "8000"))? as usize;
+    let mut ratios = argument(3, "8,20").split(',').map(number).collect::<Result<Vec<_>>>()?;
+    ratios.sort_by(f64::total_cmp);
+
+    let net = zoo::efficientnet_lite0()?;
+    let judge = zoo::efficientnet_lite1_from("optional/efficientnet_lite1.safetensors")?;
+    let photos = correctly_classified(&[&net, &judge], count)?;
+    let mut rows = read_rows(Path::new(CSV));
+    for stage in argument(1, "block5,block10").split(',') {
+        for recipe in argument(2, "fast,nearest,near_start,feather2023").split(',') {
+            let mut recipe = Recipe::by_name(recipe)?;
+            if !matches!(recipe.optimizer, recipes::Optimizer::Lbfgs(_)) {
+                recipe.steps = steps;
+            }
+            let keys: Vec<String> =
+                ratios.iter().map(|snr| format!("{stage},{},{},{snr}", recipe.name, recipe.steps)).collect();
+            for (photo, is_class) in &photos {
+                if keys.iter().any(|key| !rows.contains_key(&format!("{key},{}", photo.name()))) {
+                    for (key, row) in keys.iter().zip(measure(&net, &judge, stage, &recipe, photo, is_class, &ratios)?)
+                    {
+                        let key = format!("{key},{}", photo.name());
+                        append(&key, &row)?;
+                        rows.insert(key, row);
+                    }
+                }
+            }
+            for key in &keys {
+                let found: Vec<Row> = photos.iter().map(|(p, _)| rows[&format!("{key},{}", p.name())]).collect();
+                report(key, &found);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first photos that all networks classify correctly, with a test for their class.
+fn correctly_classified(nets: &[&Network], count: usize) -> Result<Vec<(Image, Box<dyn Fn(&str) -> bool>)>> {
+    let mut found: Vec<(Image, Box<dyn Fn(&str) -> bool>)> = vec![];
+    for photo in &shipped_photos()? {
+        let image = Image::open(photo)?;
+        let classes: Vec<String> = photo.classes().iter().map(|class| class.to_string()).collect();
+        let is_class = move |class: &str| classes.iter().any(|correct| correct == class);
+        let mut tops = nets.iter().map(|net| Ok(net.classify(&image, 1)?.top().name.to_string()));
+        if found.len() < count && tops.all(|top: Result<String>| top.is_ok_and(|top| is_class(&top))) {
+            found.push((image, Box::new(is_class)));
+        }
+    }
+    Ok(found)
+}
+
+/// The metamers of one photo at each ratio, in rising order; a ratio that is not reached gives the best one.
+fn measure(
+    net: &Network,
+    judge: &Network,
+    stage: &str,
+    recipe: &Recipe,
+    photo: &Image,
+    is_class: &dyn Fn(&str) -> bool,
+    ratios: &[f64],
+) -> Result<Vec<Row>> {
+    let start = || Synthesis::new(net, stage, photo)?.recipe(recipe.clone()).quiet().start();
+    let initial = start()?.current();
+    let mut run = start()?;
+    let mut rows = vec![];
+    for &ratio in ratios {
+        // A run of `nearest` holds one ratio.
+        if recipe.name == "nearest" {
+            run = start()?;
+        }
+        run.until(ratio)?;
+        let metamer = run.finish()?;
+        let image = metamer.image()?;
+        let (x, size) = (image.values(), [image.height(), image.width()]);
+        let distance = |from: &[f32], block: usize| rms_of_blocks(x, from, size, block);
+        let saturated = x.iter().filter(|&&x| !(0.01..=0.99).contains(&x)).count() as f64 / x.len() as f64;
+        let recognized =
+            |net: &Network| Ok::<_, Error>(f64::from(u8::from(is_class(&net.classify(image, 1)?.top().name))));
+        rows.push([
+            metamer.similarity().snr_db.unwrap_or(f64::NEG_INFINITY),
+            run.evaluations() as f64,
+            recognized(net)?,
+            recognized(judge)?,
+            distance(initial.values(), 1),
+            distance(initial.values(), BLOCK),
+            distance(run.original().values(), 1),
+            saturated,
+        ]);
+    }
+    Ok(rows)
+}
+
+/// The root mean square of the difference, averaged over square blocks.
+fn rms_of_blocks(x: &[f32], from: &[f32], [height, width]: [usize; 2], block: usize) -> f64 {
+    let (mut square, mut blocks) = (0.0, 0);
+    for plane in 0..x.len() / (height * width) {
+        for top in (0..height / block).map(|i| i * block) {
+            for left in (0..width / block).map(|i| i * block) {
+                let pixels = (0..block * block).map(|i| (plane * height + top + i / block) * width + left + i % block);
+                let mean = pixels.map(|i| f64::from(x[i] - from[i])).sum::<f64>() / (block * block) as f64;
+                (square, blocks) = (square + mean * mean, blocks + 1);
+            }
+        }
+    }
+    (square / f64::from(blocks)).sqrt()
+}
+
+fn report(key: &str, rows: &[Row]) {
+    let required: f64 = key.rsplit(',').next().and_then(|snr| snr.parse().ok()).unwrap_or(f64::NAN);
+    let reached: Vec<&Row> = rows.iter().filter(|row| row[0] >= required).collect();
+    let median = |column: usize| {
+        let mut values: Vec<f64> = reached.iter().map(|row| row[column]).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    };
+    let sum = |column: usize| reached.iter().map(|row| row[column]).sum::<f64>();
+    println!(
+        "{key}: {} of {} reached it, after {:.0} evaluations; recognized {} (own), {} (other); from the start {:.3}, coarse {:.3}; from \
+         the original {:.3}; saturated {:.1} %",
+        reached.len(),
+        rows.len(),
+        median(1),
+        sum(2),
+        sum(3),
+        median(4),
+        median(5),
+        median(6),
+        100.0 * median(7)
+    );
+}
+
+fn read_rows(path: &Path) -> BTreeMap<String, Row> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        let (key, numbers) = fields.split_at_checked(5)?;
+        let numbers = numbers.iter().map(|number| number.parse().ok()).collect::<Option<Vec<f64>>>()?;
+        Some((key.join(","), numbers.try_into().ok()?))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+fn append(key: &str, row: &Row) -> Result<()> {
+    let path = Path::new(CSV);
+    let failed = |e: std::io::Error| Error::invalid(CSV, format!("cannot be written: {e}"));
+    let is_new = !path.exists();
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+    let head = if is_new { format!("{COLUMNS}\n") } else { String::new() };
+    let numbers = row.map(|number| number.to_string()).join(",");
+    write!(file, "{head}{key},{numbers}\n").map_err(failed)
+}

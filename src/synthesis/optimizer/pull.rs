@@ -1,0 +1,201 @@
+//! The pull of L-BFGS towards the start of a run.
+
+use super::super::archive::{ArchiveReader, ArchiveWriter};
+use crate::Result;
+
+/// The number of steps between two updates of the weight.
+const INTERVAL: u64 = 5;
+
+/// The weighted distance relative to the loss during the search, and when the run begins to hold its match.
+const SEARCH_SHARE: f64 = 0.02;
+const HOLD_SHARE: f64 = 0.5;
+
+/// The largest factor by which the weight changes in an update, and the deviation from the signal-to-noise ratio at which it does, in dB.
+const MAX_FACTOR: f64 = 1.5;
+const FULL_DEVIATION_DB: f64 = 0.5;
+
+/// The excess of the signal-to-noise ratio that is held, in dB: it varies from step to step.
+const MARGIN_DB: f64 = 0.05;
+
+/// A run has settled when its distance to the start has fallen by less than this fraction in this number of steps.
+const SETTLED_FALL: f64 = 0.03;
+const SETTLED_STEPS: u64 = 25;
+
+/// The mean squared distance to the start, which is added to the loss with a weight.
+///
+/// Until the signal-to-noise ratio is reached the weight is small (the search). From then on it is increased while the match is better
+/// than required and decreased while it is worse, so that the match is held and the distance falls: the run ends at the point nearest to
+/// its start, at least among those around it, that matches as well as required.
+pub struct Pull {
+    start: Vec<f32>,
+    weight: f64,
+    /// Steps since the last update of the weight.
+    age: u64,
+    /// Steps since the match was reached; `None` during the search.
+    held: Option<u64>,
+    /// The smallest distance of a point with the required match, and its value at the last test for settling.
+    nearest: f64,
+    nearest_before: f64,
+    settled: bool,
+}
+
+impl Pull {
+    pub fn new(start: Vec<f32>) -> Self {
+        Self {
+            start,
+            weight: 0.0,
+            age: 0,
+            held: None,
+            nearest: f64::INFINITY,
+            nearest_before: f64::INFINITY,
+            settled: false,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.start.len()
+    }
+
+    /// Returns whether the required match was reached.
+    pub fn is_holding(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Returns whether the distance to the start hardly falls any more.
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Declares that further steps are useless.
+    pub fn settle(&mut self) {
+        self.settled = true;
+    }
+
+    /// Adds the gradient of the weighted distance at `x`, and returns its value.
+    pub fn add(&self, x: &[f32], gradient: &mut [f32]) -> f64 {
+        let factor = (2.0 * self.weight / x.len() as f64) as f32;
+        gradient.iter_mut().zip(x.iter().zip(&self.start)).for_each(|(g, (x, start))| *g += factor * (x - start));
+        self.weight * self.distance(x)
+    }
+
+    /// Counts a step to `x`; `required` is the signal-to-noise ratio to be held. Returns whether the weight has changed.
+    pub fn count(&mut self, x: &[f32], loss: f64, snr_db: f64, required: f64) -> bool {
+        let begins = self.held.is_none() && snr_db >= required;
+        if begins {
+            self.held = Some(0);
+        }
+        let distance = self.distance(x);
+        if let Some(held) = &mut self.held {
+            *held += 1;
+            if snr_db >= required {
+                self.nearest = self.nearest.min(distance);
+            }
+            if held.is_multiple_of(SETTLED_STEPS) {
+                self.settled = self.nearest.sqrt() > (1.0 - SETTLED_FALL) * self.nearest_before.sqrt();
+                self.nearest_before = self.nearest;
+            }
+        }
+        self.age += 1;
+        if !begins && self.age < INTERVAL && self.weight > 0.0 || distance <= 0.0 {
+            return false;
+        }
+        self.age = 0;
+        self.weight = if begins {
+            HOLD_SHARE * loss / distance
+        } else if self.is_holding() {
+            let deviation = (snr_db - required - MARGIN_DB) / FULL_DEVIATION_DB;
+            self.weight * MAX_FACTOR.powf(deviation.clamp(-1.0, 1.0))
+        } else {
+            SEARCH_SHARE * loss / distance
+        };
+        true
+    }
+
+    /// Returns whether `x` is the nearest point with the required match so far.
+    pub fn is_nearest(&self, x: &[f32]) -> bool {
+        self.is_holding() && self.distance(x) <= self.nearest
+    }
+
+    /// The mean squared distance of `x` to the start.
+    fn distance(&self, x: &[f32]) -> f64 {
+        let square: f64 = x.iter().zip(&self.start).map(|(&x, &start)| f64::from(x - start).powi(2)).sum();
+        square / x.len() as f64
+    }
+
+    pub fn save(&self, to: &mut ArchiveWriter) {
+        to.f32("optimiser.start", &self.start);
+        to.f64("optimiser.pull", &[self.weight, self.nearest, self.nearest_before]);
+        to.u64("optimiser.pull_age", self.age);
+        // 0 during the search.
+        to.u64("optimiser.pull_held", self.held.map_or(0, |held| held + 1));
+        to.u64("optimiser.pull_settled", self.settled.into());
+    }
+
+    pub fn load(from: &ArchiveReader) -> Result<Self> {
+        let values = from.f64("optimiser.pull")?;
+        let [weight, nearest, nearest_before] =
+            *values.as_array().ok_or_else(|| from.error("has a damaged pull towards its start"))?;
+        Ok(Self {
+            start: from.f32("optimiser.start")?,
+            weight,
+            age: from.count("optimiser.pull_age")? as u64,
+            held: (from.count("optimiser.pull_held")? as u64).checked_sub(1),
+            nearest,
+            nearest_before,
+            settled: from.count("optimiser.pull_settled")? != 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_weight_follows_the_match_and_the_run_settles() {
+        let mut pull = Pull::new(vec![0.0; 4]);
+        assert!(!pull.count(&[0.0; 4], 1.0, 3.0, 20.0), "at the start there is nothing to pull");
+        assert!(pull.count(&[0.5; 4], 1.0, 3.0, 20.0));
+        assert_eq!(pull.weight, SEARCH_SHARE / 0.25);
+        assert!(!pull.count(&[0.5; 4], 1.0, 4.0, 20.0), "the weight stays for some steps");
+        assert!(pull.count(&[0.5; 4], 0.01, 20.0, 20.0) && pull.is_holding() && !pull.is_settled());
+        assert_eq!(pull.weight, HOLD_SHARE * 0.01 / 0.25);
+        let before = pull.weight;
+        for snr_db in [21.0, 21.0, 21.0, 21.0, 21.0] {
+            pull.count(&[0.4; 4], 0.01, snr_db, 20.0);
+        }
+        assert!((pull.weight - MAX_FACTOR * before).abs() < 1e-12);
+        assert!(pull.is_nearest(&[0.4; 4]) && !pull.is_nearest(&[0.45; 4]));
+        for _ in 0..INTERVAL {
+            pull.count(&[0.1; 4], 0.02, 17.0, 20.0);
+        }
+        assert!((pull.weight - before).abs() < 1e-12, "a poor match weakens the pull");
+        assert!((pull.nearest - 0.16).abs() < 1e-7, "a poor match does not count as near");
+        for _ in 0..SETTLED_STEPS {
+            pull.count(&[0.39; 4], 0.01, 20.1, 20.0);
+        }
+        assert!(!pull.is_settled(), "the first test has nothing to compare with");
+        for _ in 0..SETTLED_STEPS {
+            pull.count(&[0.385; 4], 0.01, 20.1, 20.0);
+        }
+        assert!(pull.is_settled());
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_the_weighted_distance() {
+        let mut pull = Pull::new(vec![0.25, 0.5, 0.75]);
+        let x = [0.5, 0.5, 0.25];
+        pull.count(&x, 1.0, 3.0, 20.0);
+        let mut gradient = [0.0; 3];
+        let value = pull.add(&x, &mut gradient);
+        for i in 0..3 {
+            let moved = |by: f32| {
+                let mut x = x;
+                x[i] += by;
+                pull.add(&x, &mut [0.0; 3])
+            };
+            let difference = (moved(0.01) - moved(-0.01)) / 0.02;
+            assert!((difference - f64::from(gradient[i])).abs() < 1e-5 * value.max(1.0), "{i}: {difference}");
+        }
+    }
+}
