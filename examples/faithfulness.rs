@@ -42,10 +42,9 @@ fn main() -> Result<()> {
             }
             let keys: Vec<String> =
                 ratios.iter().map(|snr| format!("{stage},{},{},{snr}", recipe.name, recipe.steps)).collect();
-            for (photo, is_class) in &photos {
+            for (photo, classes) in &photos {
                 if keys.iter().any(|key| !rows.contains_key(&format!("{key},{}", photo.name()))) {
-                    for (key, row) in keys.iter().zip(measure(&net, &judge, stage, &recipe, photo, is_class, &ratios)?)
-                    {
+                    for (key, row) in keys.iter().zip(measure(&net, &judge, stage, &recipe, photo, classes, &ratios)?) {
                         let key = format!("{key},{}", photo.name());
                         append(&key, &row)?;
                         rows.insert(key, row);
@@ -61,16 +60,15 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The first photos that all networks classify correctly, with a test for their class.
-fn correctly_classified(nets: &[&Network], count: usize) -> Result<Vec<(Image, Box<dyn Fn(&str) -> bool>)>> {
-    let mut found: Vec<(Image, Box<dyn Fn(&str) -> bool>)> = vec![];
+/// The first photos that all networks classify correctly, with their classes.
+fn correctly_classified(nets: &[&Network], count: usize) -> Result<Vec<(Image, Vec<String>)>> {
+    let mut found: Vec<(Image, Vec<String>)> = vec![];
     for photo in &shipped_photos()? {
         let image = Image::open(photo)?;
         let classes: Vec<String> = photo.classes().iter().map(|class| class.to_string()).collect();
-        let is_class = move |class: &str| classes.iter().any(|correct| correct == class);
         let mut tops = nets.iter().map(|net| Ok(net.classify(&image, 1)?.top().name.to_string()));
-        if found.len() < count && tops.all(|top: Result<String>| top.is_ok_and(|top| is_class(&top))) {
-            found.push((image, Box::new(is_class)));
+        if found.len() < count && tops.all(|top: Result<String>| top.is_ok_and(|top| classes.contains(&top))) {
+            found.push((image, classes));
         }
     }
     Ok(found)
@@ -83,7 +81,7 @@ fn measure(
     stage: &str,
     recipe: &Recipe,
     photo: &Image,
-    is_class: &dyn Fn(&str) -> bool,
+    classes: &[String],
     ratios: &[f64],
 ) -> Result<Vec<Row>> {
     let start = || Synthesis::new(net, stage, photo)?.recipe(recipe.clone()).quiet().start();
@@ -102,7 +100,7 @@ fn measure(
         let distance = |from: &[f32], block: usize| rms_of_blocks(x, from, size, block);
         let saturated = x.iter().filter(|&&x| !(0.01..=0.99).contains(&x)).count() as f64 / x.len() as f64;
         let recognized =
-            |net: &Network| Ok::<_, Error>(f64::from(u8::from(is_class(&net.classify(image, 1)?.top().name))));
+            |net: &Network| Ok::<_, Error>(f64::from(u8::from(classes.contains(&net.classify(image, 1)?.top().name))));
         rows.push([
             metamer.similarity().snr_db.unwrap_or(f64::NEG_INFINITY),
             run.evaluations() as f64,
@@ -174,5 +172,5 @@ fn append(key: &str, row: &Row) -> Result<()> {
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
     let head = if is_new { format!("{COLUMNS}\n") } else { String::new() };
     let numbers = row.map(|number| number.to_string()).join(",");
-    write!(file, "{head}{key},{numbers}\n").map_err(failed)
+    writeln!(file, "{head}{key},{numbers}").map_err(failed)
 }
