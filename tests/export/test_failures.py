@@ -94,7 +94,8 @@ class Failures(unittest.TestCase):
         self.environment = {**os.environ, "JUPYTER_PATH": str(self.folder / "jupyter"), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def start(self, program: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
-        command = [sys.executable, str(LAB / program), *map(str, arguments)]
+        # A shell starts its background jobs, among which these tests may be, with Ctrl-C ignored.
+        command = ["env", "--default-signal=INT", sys.executable, str(LAB / program), *map(str, arguments)]
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": self.environment, **options}
         return subprocess.Popen(command, text=True, cwd=self.folder, **options)
 
