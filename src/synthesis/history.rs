@@ -61,7 +61,7 @@ pub(super) struct Recorder<'a> {
     pub step: usize,
     /// The values of the last evaluation of a run from coarse to fine.
     pub last: Vec<f32>,
-    /// Whether the run holds its match.
+    /// `true` once the run holds its match.
     pub is_holding: bool,
 }
 

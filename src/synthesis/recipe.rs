@@ -243,8 +243,8 @@ impl Recipe {
     /// for the one with the smallest squared distance of its pixels to the initial noise.
     ///
     /// `x = argmin norm2(x - x0)^2` subject to `SNR(x) >= 20` and `0 <= x <= 1`. This definition does not depend on an optimizer.
-    /// Gradient descent from noise, as in the papers, ends near such a point, and exactly there for a linear stage, because it never
-    /// leaves the span of the gradients. A natural-image prior as that of [`Recipe::fast`] ends elsewhere.
+    /// For a linear stage, gradient descent from noise ends there, because it never leaves the span of the gradients; for a network it
+    /// ends farther from its start (`benches/README.md`). With a natural-image prior as that of [`Recipe::fast`] a run ends elsewhere.
     ///
     /// The run first searches as [`Recipe::fast`] does, and then minimizes the distance with a weight that holds the ratio. It
     /// ends ([`StopReason::Settled`](super::StopReason::Settled)) when the distance falls by less than 3 % in 25 steps. The minimum that

@@ -323,7 +323,7 @@ impl Run {
 
     /// The stimulus with the highest signal-to-noise ratio so far; the initial one before the first step.
     ///
-    /// Of a run of [`Recipe::nearest`](super::Recipe::nearest) that holds its match, it is the one nearest to the start that has it.
+    /// When a run of [`Recipe::nearest`](super::Recipe::nearest) holds its match, it is the one nearest to the start that has it.
     #[must_use]
     pub fn best(&self) -> Stimulus {
         self.stimulus_from(self.history.best.as_ref().map_or(self.state.pixels(), |b| &b.x))
