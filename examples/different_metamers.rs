@@ -14,7 +14,7 @@ fn main() -> Result<()> {
     let snr_db: f64 = arguments.get(1).and_then(|word| word.parse().ok()).unwrap_or(20.0);
     let net = zoo::efficientnet_lite0()?;
     let photo = Image::open("photos/dog.jpg")?;
-    for recipe in [Recipe::fast(), Recipe::near_start()] {
+    for recipe in [Recipe::natural_prior(), Recipe::near_start()] {
         let plan = |seed: u64| -> Result<Synthesis> {
             Ok(Synthesis::new(&net, stage, &photo)?.recipe(recipe.clone()).seed(seed).quiet())
         };

@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     for stage in stages {
         let mut line = stage.clone();
         let mut plain = 0.0;
-        for recipe in [Recipe::feather2023(), Recipe::fast(), Recipe::near_start()] {
+        for recipe in [Recipe::feather2023(), Recipe::natural_prior(), Recipe::near_start()] {
             let name = recipe.name.clone();
             let mut run = Synthesis::new(&net, &stage, &photo)?.recipe(recipe).quiet().start()?;
             run.step(30)?;

@@ -63,7 +63,7 @@ pub enum Error {
     #[error(
         "the synthesis diverged at gradient evaluation {evaluation}: {reason}; the run keeps its state \
          before that step: finish() returns the best so far; to get further, start again with smaller steps \
-         (recipe.optimizer), another seed, or Recipe::fast()"
+         (recipe.optimizer), another seed, or Recipe::nearest()"
     )]
     Diverged {
         /// The number of the evaluation.

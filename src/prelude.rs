@@ -24,7 +24,7 @@ pub use crate::similarity::{Similarity, snr_db};
 pub use crate::stimulus::{Image, Noise, Sound, Stimulus, shipped_photos, shipped_recordings};
 pub use crate::sweep::Sweep;
 pub use crate::synthesis::{Match, Metamer, Recipe, Run, Stop, StopReason, Synthesis};
-pub use crate::verdict::{NullDistribution, Outcome, Verdict};
+pub use crate::verdict::{Grade, NullDistribution, Outcome, Verdict};
 pub use crate::{Error, Result, candle, candle_nn, zoo};
 pub use std::time::Duration;
 

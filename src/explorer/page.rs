@@ -66,7 +66,7 @@ impl ExplorerPage {
             title: format!("Make a metamer: {}", network.name()),
             originals: vec![],
             stage: network.stage(preferred).map_or(stage, |stage| stage.name.clone()),
-            recipe: if is_sound { Recipe::fast_sound() } else { Recipe::fast() },
+            recipe: Recipe::default_of(is_sound),
             seed: 0,
             snr_db: 20.0,
             key,

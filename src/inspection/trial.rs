@@ -65,7 +65,7 @@ pub(super) fn measure(
             stage.snr_db = Some([before, after]);
             if after.is_nan() || after < before + MIN_GAIN_DB {
                 warnings.push(format!(
-                    "{name}: {MAX_STEPS} steps of Recipe::fast improved the SNR only from {before:.1} to {after:.1} dB; its first steps can be \
+                    "{name}: {MAX_STEPS} steps of Recipe::nearest improved the SNR only from {before:.1} to {after:.1} dB; its first steps can be \
                      too long for small images, so try Recipe::feather2023 too"
                 ));
             }

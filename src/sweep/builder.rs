@@ -21,7 +21,7 @@ use crate::verdict::NullDistribution;
 
 /// Builds a sweep: metamers of every stimulus at every selected stage from every seed.
 ///
-/// The defaults are all stages, seed 0, [`Recipe::fast`] or [`Recipe::fast_sound`], and the recipe's number of steps.
+/// The defaults are all stages, seed 0, [`Recipe::nearest`] or [`Recipe::nearest_sound`], and the recipe's number of steps.
 ///
 /// ```
 /// use metamers::prelude::*;
@@ -228,7 +228,7 @@ impl Selection for Sweep {
     }
 
     fn recipe(&self, kind: StimulusKind) -> Result<Recipe> {
-        let recipe = self.recipe.clone().unwrap_or_else(|| kind.fast_recipe());
+        let recipe = self.recipe.clone().unwrap_or_else(|| kind.default_recipe());
         recipe.check()?;
         Ok(recipe)
     }

@@ -318,7 +318,7 @@ mod tests {
             weights_sha256: String::new(),
             stages: (0..9).map(|stage| format!("stage{stage}")).collect(),
             stimuli: if index.is_multiple_of(3) { (0..400).step_by(2).collect() } else { (0..400).collect() },
-            recipe: Recipe::fast(),
+            recipe: Recipe::natural_prior(),
         };
         let item = |index: usize| StimulusEntry { name: format!("{index}.png"), sha256: String::new(), sound: false };
         Manifest {

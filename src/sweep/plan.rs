@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// stimuli = ["photos/*", "my_cat.jpg"]     # files relative to the plan, or shipped ones; the wildcards are ? * [ab]
 /// stages = "every"                         # or ["block2", "block5"], or a table with a list for each network
 /// seeds = [0, 1]
-/// recipe = "fast"                          # or { from = "feather2023", steps = 8000 }
+/// recipe = "nearest"                       # or { from = "feather2023", steps = 8000 }
 /// evaluations = 400                        # a task ends after this number of gradient evaluations,
 /// snr_db = 20.0                            # or at this signal-to-noise ratio, or after the recipe's steps
 /// penalties = [{ kind = "total_variation", weight = 0.05 }]     # or kind = "range"
@@ -58,7 +58,7 @@ pub struct Plan {
     /// The seeds; each gives one metamer. The default is seed 0.
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
-    /// The recipe; the default is [`Recipe::fast`] for images and [`Recipe::fast_sound`] for sounds.
+    /// The recipe; the default is [`Recipe::nearest`] for images and [`Recipe::nearest_sound`] for sounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<RecipeChoice>,
     /// The maximum number of gradient evaluations of a task.
@@ -123,9 +123,9 @@ impl Default for StageSelection {
 #[serde(untagged, expecting = "recipe must be a name, or a table of changes with from = \"a name\"")]
 #[non_exhaustive]
 pub enum RecipeChoice {
-    /// The name of a preset. Sounds use its version for sounds if there is one: `fast` becomes `fast_sound`.
+    /// The name of a preset. Sounds use its version for sounds if there is one: `nearest` becomes `nearest_sound`.
     Preset(String),
-    /// Changed fields of the [`Recipe`] preset named by `from`; the default is `fast`.
+    /// Changed fields of the [`Recipe`] preset named by `from`; the default is `nearest`.
     Changed(serde_json::Map<String, serde_json::Value>),
 }
 
@@ -190,11 +190,11 @@ impl Plan {
             StimulusKind::Image => Recipe::by_name(name),
         };
         let changes = match &self.recipe {
-            None => return preset("fast"),
+            None => return preset("nearest"),
             Some(RecipeChoice::Preset(name)) => return preset(name),
             Some(RecipeChoice::Changed(changes)) => changes,
         };
-        let from = changes.get("from").map_or(Some("fast"), |name| name.as_str());
+        let from = changes.get("from").map_or(Some("nearest"), |name| name.as_str());
         let base =
             preset(from.ok_or_else(|| Error::invalid("recipe.from", "must be the name of a preset, in quotes"))?)?;
         let invalid = |e: serde_json::Error| Error::invalid("recipe", e.to_string());
@@ -260,12 +260,8 @@ pub(super) enum StimulusKind {
 }
 
 impl StimulusKind {
-    /// The default recipe.
-    pub(super) fn fast_recipe(self) -> Recipe {
-        match self {
-            Self::Image => Recipe::fast(),
-            Self::Sound => Recipe::fast_sound(),
-        }
+    pub(super) fn default_recipe(self) -> Recipe {
+        Recipe::default_of(self == Self::Sound)
     }
 }
 

@@ -35,6 +35,9 @@ impl Synthesis {
     /// one is pushed away from the original. If a metamer does not reach its match within a quarter of the recipe's steps, the weight is
     /// halved, and a new run goes on from there, so that all metamers match equally well.
     ///
+    /// The return towards the start of [`Recipe::nearest`](super::Recipe::nearest), the default, would undo the push: in its place the runs
+    /// have [`Recipe::natural_prior`](super::Recipe::natural_prior).
+    ///
     /// Each is a metamer like any other, with its provenance; [`Metamer::reproduce`] repeats its last run.
     ///
     /// ```
@@ -62,7 +65,8 @@ impl Synthesis {
             let reason = format!("must be positive and finite, got {weight}; 0.1 is a good start");
             return Err(Error::invalid("the weight of the difference", reason));
         }
-        Ok(Different { synthesis: self, count, weight, metamers: vec![], running: None })
+        let synthesis = Self { recipe: self.recipe.clone().without_return(), ..self };
+        Ok(Different { synthesis, count, weight, metamers: vec![], running: None })
     }
 }
 

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::stimulus::Noise;
 use crate::{Error, Result};
 
+/// The names of presets in version 0.1, and those that they have now.
+const FORMER_NAMES: [(&str, &str); 2] = [("fast", "natural_prior"), ("fast_sound", "natural_prior_sound")];
+
 /// All settings of a synthesis except the network, the stage, the original and the seed.
 ///
 /// The presets have the values that their sources state; every field can be changed.
@@ -217,17 +220,39 @@ impl Recipe {
         }
     }
 
-    /// The default for images: L-BFGS on the matching objective; `cargo bench --bench recipes` prints the number of evaluations that it needs.
+    /// The default for images: the matching stimulus nearest to the start. Of all images whose signal-to-noise ratio at the stage is at
+    /// least 20 dB, it looks for the one with the smallest squared distance of its pixels to the initial noise.
     ///
-    /// **It favors the network.** Its parametrization has a natural-image prior: components that a stage does not constrain resemble
-    /// those of natural images, coarse structure first, unlike with [`Recipe::feather2023`]. At an equal SNR of 8 dB at `block5` of
-    /// EfficientNet-Lite0, another network recognised 9 of 16 of its metamers and none of `feather2023`'s
-    /// (`examples/judged_by_another.rs`; the table is in `benches/README.md`). State recipe, start and SNR with every claim about the
-    /// recognition of metamers, and use the papers' recipes for comparisons with the papers.
+    /// `x = argmin norm2(x - x0)^2` subject to `SNR(x) >= 20` and `0 <= x <= 1`. This definition does not depend on an optimizer.
+    /// For a linear stage, gradient descent from noise ends there, because it never leaves the span of the gradients; for a network it
+    /// ends farther from its start (`benches/README.md`). With a prior as that of [`Recipe::natural_prior`] a run ends elsewhere.
+    ///
+    /// The run first searches as [`Recipe::natural_prior`] does, and then minimizes the distance with a weight that holds the ratio. It
+    /// ends ([`StopReason::Settled`](super::StopReason::Settled)) when the distance falls by less than 3 % in 25 steps. The minimum that
+    /// it finds is a local one. [`Run::until`](super::Run::until) sets another ratio. `examples/faithfulness.rs` compares the recipes.
     #[must_use]
-    pub fn fast() -> Self {
+    pub fn nearest() -> Self {
         Self {
-            name: "fast".into(),
+            name: "nearest".into(),
+            optimizer: Optimizer::Lbfgs(Lbfgs { nearest_at: Some(20.0), ..Lbfgs::default() }),
+            steps: 2_000,
+            ..Self::natural_prior()
+        }
+    }
+
+    /// L-BFGS on the matching objective with a natural-image prior: the fewest evaluations to a match, for demonstrations.
+    ///
+    /// **It favors the network.** Components that a stage does not constrain resemble those of natural images, coarse structure first,
+    /// unlike with [`Recipe::feather2023`]. At an equal SNR of 8 dB at `block5` of EfficientNet-Lite0, another network recognised 9 of 16
+    /// of its metamers and none of `feather2023`'s (`examples/judged_by_another.rs`; the table is in `benches/README.md`). Whether people
+    /// recognise its metamers says as much about natural images as about the stage; use [`Recipe::nearest`] for such claims, and the
+    /// papers' recipes for comparisons with the papers. `cargo bench --bench recipes` prints the number of evaluations that it needs.
+    ///
+    /// Version 0.1 called it `fast`, and so do the files that it wrote.
+    #[must_use]
+    pub fn natural_prior() -> Self {
+        Self {
+            name: "natural_prior".into(),
             loss: Loss::Matching,
             identity_gradient: true,
             optimizer: Optimizer::Lbfgs(Lbfgs::default()),
@@ -239,30 +264,10 @@ impl Recipe {
         }
     }
 
-    /// The matching stimulus nearest to the start: of all images whose signal-to-noise ratio at the stage is at least 20 dB, it looks
-    /// for the one with the smallest squared distance of its pixels to the initial noise.
-    ///
-    /// `x = argmin norm2(x - x0)^2` subject to `SNR(x) >= 20` and `0 <= x <= 1`. This definition does not depend on an optimizer.
-    /// For a linear stage, gradient descent from noise ends there, because it never leaves the span of the gradients; for a network it
-    /// ends farther from its start (`benches/README.md`). With a natural-image prior as that of [`Recipe::fast`] a run ends elsewhere.
-    ///
-    /// The run first searches as [`Recipe::fast`] does, and then minimizes the distance with a weight that holds the ratio. It
-    /// ends ([`StopReason::Settled`](super::StopReason::Settled)) when the distance falls by less than 3 % in 25 steps. The minimum that
-    /// it finds is a local one. [`Run::until`](super::Run::until) sets another ratio. `examples/faithfulness.rs` compares the recipes.
-    #[must_use]
-    pub fn nearest() -> Self {
-        Self {
-            name: "nearest".into(),
-            optimizer: Optimizer::Lbfgs(Lbfgs { nearest_at: Some(20.0), ..Lbfgs::default() }),
-            steps: 2_000,
-            ..Self::fast()
-        }
-    }
-
-    /// L-BFGS on the matching objective, in pixels: it differs from [`Recipe::fast`] in its variables, and has no natural-image prior.
+    /// L-BFGS on the matching objective, in pixels: it differs from [`Recipe::natural_prior`] in its variables, and has no natural-image prior.
     ///
     /// Like the gradient descent of the papers' recipes it moves along gradients only, so that what the stage does not constrain
-    /// stays as in the start. It needs more evaluations than [`Recipe::fast`] and far fewer than [`Recipe::feather2023`].
+    /// stays as in the start. It needs more evaluations than [`Recipe::natural_prior`] and far fewer than [`Recipe::feather2023`].
     /// `examples/judged_by_another.rs` compares the three; the table is in `benches/README.md`.
     #[must_use]
     pub fn near_start() -> Self {
@@ -270,7 +275,7 @@ impl Recipe {
             name: "near_start".into(),
             optimizer: Optimizer::Lbfgs(Lbfgs { variables: Variables::Pixels, memory: 20, ..Lbfgs::default() }),
             steps: 2_000,
-            ..Self::fast()
+            ..Self::natural_prior()
         }
     }
 
@@ -281,7 +286,7 @@ impl Recipe {
         Self {
             name: "bounded".into(),
             optimizer: Optimizer::Adam { rate: 0.01, decay_per_1000: 0.1, amsgrad: false },
-            ..Self::fast()
+            ..Self::natural_prior()
         }
     }
 
@@ -307,25 +312,40 @@ impl Recipe {
         }
     }
 
-    /// The default for sounds: L-BFGS on the matching objective, from pink noise, without a warm-up.
+    /// [`Recipe::nearest`] for sounds: of all sounds whose signal-to-noise ratio at the stage is at least 20 dB, it looks for the one
+    /// with the smallest squared distance of its samples to the initial pink noise.
+    #[must_use]
+    pub fn nearest_sound() -> Self {
+        let optimizer =
+            Optimizer::Lbfgs(Lbfgs { warm_up: 0, warm_up_eta: 1.0, nearest_at: Some(20.0), ..Lbfgs::default() });
+        Self { name: "nearest_sound".into(), optimizer, steps: 2_000, ..Self::natural_prior_sound() }
+    }
+
+    /// [`Recipe::natural_prior`] for sounds, from pink noise, without a warm-up: steps favor the amplitudes of natural sounds, about
+    /// `1 / sqrt(f)`.
     ///
     /// `examples/word_metamer.rs` prints the SNR that it reaches.
     #[must_use]
-    pub fn fast_sound() -> Self {
+    pub fn natural_prior_sound() -> Self {
         Self {
-            name: "fast_sound".into(),
+            name: "natural_prior_sound".into(),
             start: Initialization::Noise(Noise::Pink { rms: 0.02 }),
             optimizer: Optimizer::Lbfgs(Lbfgs { warm_up: 0, warm_up_eta: 1.0, ..Lbfgs::default() }),
-            ..Self::fast()
+            ..Self::natural_prior()
         }
+    }
+
+    /// The default recipe of images or sounds.
+    pub(crate) fn default_of(is_sound: bool) -> Self {
+        if is_sound { Self::nearest_sound() } else { Self::nearest() }
     }
 
     /// All presets for images.
     #[must_use]
     pub fn presets() -> Vec<Self> {
         vec![
-            Self::fast(),
             Self::nearest(),
+            Self::natural_prior(),
             Self::near_start(),
             Self::feather2019(),
             Self::feather2023(),
@@ -336,14 +356,20 @@ impl Recipe {
     /// All presets for sounds.
     #[must_use]
     pub fn sound_presets() -> Vec<Self> {
-        vec![Self::fast_sound(), Self::feather2019_sound(), Self::feather2023_sound()]
+        vec![
+            Self::nearest_sound(),
+            Self::natural_prior_sound(),
+            Self::feather2019_sound(),
+            Self::feather2023_sound(),
+        ]
     }
 
-    /// The preset with this name.
+    /// The preset with this name; `fast` and `fast_sound`, the names of version 0.1, are `natural_prior` and `natural_prior_sound`.
     ///
     /// # Errors
     /// [`Error::Unknown`] with similar names.
     pub fn by_name(name: &str) -> Result<Self> {
+        let name = FORMER_NAMES.iter().find(|(former, _)| *former == name).map_or(name, |(_, now)| now);
         let presets = [Self::presets(), Self::sound_presets(), vec![Self::bounded()]].concat();
         let found = presets.iter().find(|r| r.name == name).cloned();
         found.ok_or_else(|| Error::unknown("recipe", name, presets.iter().map(|r| r.name.as_str())))
@@ -367,6 +393,16 @@ impl Recipe {
     pub(crate) fn held_at(mut self, snr_db: Option<f64>) -> Self {
         if let (Optimizer::Lbfgs(Lbfgs { nearest_at: Some(held), .. }), Some(snr_db)) = (&mut self.optimizer, snr_db) {
             *held = snr_db;
+        }
+        self
+    }
+
+    /// This recipe without the return towards the start of [`Recipe::nearest`].
+    pub(crate) fn without_return(mut self) -> Self {
+        if let Optimizer::Lbfgs(Lbfgs { nearest_at, .. }) = &mut self.optimizer
+            && nearest_at.take().is_some()
+        {
+            self.name = self.name.replace("nearest", "natural_prior");
         }
         self
     }
@@ -439,7 +475,7 @@ pub(super) fn check_nearest_at(what: &str, snr_db: f64) -> Result<()> {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self::fast()
+        Self::nearest()
     }
 }
 

@@ -64,7 +64,8 @@ impl Recipe {
             .row(["start".to_string(), initialization(self.start)])
             .row(["values", if self.clamp { "clamped: pixels to [0, 1], samples to [-1, 1]" } else { "not clamped" }])
             .row(["steps at most".to_string(), self.steps.to_string()])
-            .row(["early end".to_string(), plateau]);
+            .row(["early end".to_string(), plateau])
+            .row(["prior".to_string(), self.prior().to_string()]);
         match self.sound_rms {
             Some(rms) => table.row(["sound".to_string(), format!("set to rms {rms}, mean removed")]),
             None => table,
@@ -88,8 +89,8 @@ mod tests {
     fn every_setting_is_listed() {
         let texts: Vec<String> = Recipe::presets().iter().map(|r| r.mime_bundles()[0].plain().to_string()).collect();
         for (text, words) in texts.iter().zip([
-            ["L-BFGS", "matching", "1000"],
             ["L-BFGS in frequencies", "from 20 dB on", "2000"],
+            ["L-BFGS", "matching", "1000"],
             ["L-BFGS in pixels", "matching", "2000"],
             ["Adam, rate 0.001", "half the squared", "15000"],
             ["8 blocks", "norm ratio", "24000"],
@@ -97,9 +98,9 @@ mod tests {
         ]) {
             assert!(words.iter().all(|word| text.contains(word)), "{text}");
         }
-        let fast = Recipe::fast();
-        for other in [Recipe { clamp: false, ..fast.clone() }, Recipe { sound_rms: Some(0.1), ..fast.clone() }] {
-            assert_ne!(other.mime_bundles(), fast.mime_bundles());
+        let base = Recipe::natural_prior();
+        for other in [Recipe { clamp: false, ..base.clone() }, Recipe { sound_rms: Some(0.1), ..base.clone() }] {
+            assert_ne!(other.mime_bundles(), base.mime_bundles());
         }
         assert!(Recipe::feather2019_sound().mime_bundles()[0].plain().contains("rms 0.1, mean removed"));
     }

@@ -44,7 +44,8 @@ pub struct Synthesis {
 }
 
 impl Synthesis {
-    /// A synthesis from noise with seed 0 and the default recipe: [`Recipe::fast`] for an image, [`Recipe::fast_sound`] for a sound.
+    /// A synthesis from noise with seed 0 and the default recipe: [`Recipe::nearest`] for an image, [`Recipe::nearest_sound`] for a
+    /// sound.
     ///
     /// `matched` is the name of a stage, a [`Target`](super::Target) (a part of a stage, or statistics of it), or a [`Match`] of several
     /// with weights. The original is prepared for the network by [`Network::prepare`]. The recipe's sound level is applied by
@@ -56,7 +57,7 @@ impl Synthesis {
     pub fn new(network: &Network, matched: impl Into<Match>, original: impl Into<Stimulus>) -> Result<Self> {
         let matched = matched.into().prepared(network)?;
         let original = network.prepare(original)?;
-        let recipe = default_recipe(&original);
+        let recipe = Recipe::default_of(matches!(original, Stimulus::Sound(_)));
         Ok(Self {
             network: network.clone(),
             goal: Goal::new(matched),
@@ -264,13 +265,6 @@ impl std::fmt::Debug for Synthesis {
         let (original, network, recipe) = (self.original.name(), self.network.name(), &self.recipe.name);
         let matched = &self.goal.matched;
         write!(f, "Synthesis({original} at {matched} of {network}, recipe {recipe}, seed {})", self.seed)
-    }
-}
-
-fn default_recipe(original: &Stimulus) -> Recipe {
-    match original {
-        Stimulus::Image(_) => Recipe::fast(),
-        Stimulus::Sound(_) => Recipe::fast_sound(),
     }
 }
 

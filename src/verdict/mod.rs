@@ -18,6 +18,7 @@
 #![allow(clippy::module_inception, reason = "a file is named after the type that it holds")]
 
 mod cross_network;
+mod grade;
 mod null;
 mod outcome;
 mod stage_profile;
@@ -25,6 +26,7 @@ mod verdict;
 
 pub use crate::similarity::WELL_MATCHED_DB;
 pub use cross_network::{Agreement, CrossNetwork};
+pub use grade::Grade;
 pub use null::{NearDuplicates, NullBuilder, NullDistribution, NullStimulus, StageNull};
 pub use outcome::Outcome;
 pub use stage_profile::{StageMatch, StageProfile};

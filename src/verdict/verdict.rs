@@ -6,7 +6,7 @@ use super::{NullDistribution, Outcome};
 use crate::display::{Align, MimeBundle, Show, Table, escape};
 use crate::network::ClassScore;
 use crate::similarity::{Distribution, WELL_MATCHED_DB};
-use crate::synthesis::Metamer;
+use crate::synthesis::{Metamer, Prior};
 use crate::{Error, Result};
 
 /// The default quantile that the number of pairs in a null distribution must support.
@@ -69,6 +69,12 @@ pub struct Verdict {
     pub supported_quantile: f64,
     /// `true` if the SNR is at least 20 dB. The null criterion is more lenient: most stages meet it at a lower SNR.
     pub well_matched: bool,
+    /// The name of the recipe; empty in files of version 0.1.
+    #[serde(default)]
+    pub recipe: String,
+    /// What the recipe fills in where the stage leaves the stimulus open.
+    #[serde(default)]
+    pub prior: Prior,
 }
 
 impl Metamer {
@@ -140,6 +146,8 @@ impl Metamer {
             quantile,
             supported_quantile: 1.0 - 1.0 / pairs as f64,
             well_matched: similarity.snr_db.is_some_and(|snr| snr >= WELL_MATCHED_DB),
+            recipe: provenance.recipe.name.clone(),
+            prior: provenance.recipe.prior(),
         };
         (verdict.outcome, verdict.reason) = verdict.decide();
         Ok(verdict)
@@ -192,7 +200,10 @@ impl Verdict {
         };
         let mut table = Table::new(["", "metamer", "null maximum", "p", "met"])
             .align([Align::Left, Align::Right, Align::Right, Align::Right])
-            .caption(format!("stage {}, compared with {} pairs of natural stimuli", self.stage, self.pairs));
+            .caption(format!(
+                "stage {}, compared with {} pairs of natural stimuli; recipe {}, prior {}",
+                self.stage, self.pairs, self.recipe, self.prior
+            ));
         table.push([
             "class".to_string(),
             describe(&self.metamer),
@@ -213,14 +224,14 @@ impl Verdict {
 
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}: {}", self.outcome.symbol(), self.outcome, self.reason)
+        write!(f, "{} {} ({}): {}", self.outcome.symbol(), self.outcome, self.grade(), self.reason)
     }
 }
 
 impl Show for Verdict {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
         let table = &self.table().mime_bundles()[0];
-        let (line, color) = (format!("{} {}", self.outcome.symbol(), self.outcome), self.outcome.color());
+        let (line, color) = (format!("{} {} ({})", self.outcome.symbol(), self.outcome, self.grade()), self.outcome.color());
         let html = format!(
             "<p style=\"color:{color}\"><b>{}</b>: {}</p>\n{}",
             escape(&line),

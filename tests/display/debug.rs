@@ -25,9 +25,9 @@ fn network() -> Network {
 fn values_with_large_buffers_print_one_short_line() {
     let photo = Image::noise(16, 20, Noise::Uniform { low: 0.2, high: 0.8 }, 1).unwrap().with_name("noise");
     let plan = Synthesis::new(&network(), "mean", &photo).unwrap().seed(7).quiet();
-    assert_eq!(line(&plan), "Synthesis(noise at mean of means, recipe fast, seed 7)");
+    assert_eq!(line(&plan), "Synthesis(noise at mean of means, recipe nearest, seed 7)");
     let mut run = plan.start().unwrap();
-    assert_eq!(line(&run), "Run(mean of means, recipe fast, 0 steps)");
+    assert_eq!(line(&run), "Run(mean of means, recipe nearest, 0 steps)");
     let progress = run.step(2).unwrap();
     assert!(line(&progress).starts_with("Progress(2 steps, 2 gradient evaluations"));
     assert!(line(&run).contains("2 steps, SNR"));

@@ -26,7 +26,7 @@ fn metamers_of_a_network_with_one_channel_are_grey_and_can_be_saved() {
     let folder = tempfile::tempdir().unwrap();
     let net = grey();
     let stage = net.stages()[0].name.clone();
-    for recipe in [Recipe::fast(), Recipe::feather2019(), Recipe::plenoptic()] {
+    for recipe in [Recipe::natural_prior(), Recipe::feather2019(), Recipe::plenoptic()] {
         let dog = Image::open("photos/dog.jpg").unwrap();
         let mut run = Synthesis::new(&net, &stage, dog).unwrap().recipe(recipe).quiet().start().unwrap();
         run.step(5).unwrap();

@@ -186,7 +186,7 @@ fn small() -> (Network, Sound) {
 fn sound_presets_start_at_their_published_level() {
     let (net, noise) = small();
     for (recipe, rms) in
-        [(Recipe::fast_sound(), 0.02), (Recipe::feather2019_sound(), 0.01), (Recipe::feather2023_sound(), 1e-7)]
+        [(Recipe::natural_prior_sound(), 0.02), (Recipe::feather2019_sound(), 0.01), (Recipe::feather2023_sound(), 1e-7)]
     {
         let name = recipe.name.clone();
         let run = Synthesis::new(&net, "cochleagram", &noise).unwrap().recipe(recipe).seed(2).quiet().start().unwrap();
@@ -201,7 +201,7 @@ fn a_metamer_without_classes_is_displayed_without_class_names() {
     let mut run = Synthesis::new(&net, "cochleagram", &noise).unwrap().quiet().start().unwrap();
     run.step(1).unwrap();
     let progress = run.mime_bundles()[0].plain().to_owned();
-    assert!(progress.starts_with("stage cochleagram, recipe fast_sound\n"), "{progress}");
+    assert!(progress.starts_with("stage cochleagram, recipe nearest_sound\n"), "{progress}");
     let bundles = run.finish().unwrap().mime_bundles();
     let image = bundles.iter().find(|bundle| bundle.data().contains_key("image/png")).unwrap();
     let alt = image.metadata()["image/png"]["alt"].as_str().unwrap();

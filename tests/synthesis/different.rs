@@ -55,7 +55,7 @@ fn different_metamers_are_further_apart_than_seeds_at_an_equal_match() {
 
 #[test]
 fn a_push_that_is_too_strong_is_relaxed() {
-    let short = Recipe::fast().steps(200);
+    let short = Recipe::natural_prior().steps(200);
     let mut different = plan(0).recipe(short).different(2, 50.0).unwrap();
     assert_eq!(different.until(20.0).unwrap(), StopReason::Matched);
     assert!(different.metamers().iter().all(|m| m.similarity().snr_db.unwrap() >= 19.99));

@@ -204,10 +204,10 @@ fn penalties_change_what_is_left_free() {
     };
     let other = noise_image(6);
     let rms = |metamer: &Metamer| Norm::L2.distance(metamer.stimulus().values(), other.values());
-    let plain = outcome(plan("relu2").recipe(Recipe::fast().steps(60)));
-    let near = outcome(plan("relu2").recipe(Recipe::fast().steps(60)).penalty(Penalty::distance(1.0, &other)).unwrap());
+    let plain = outcome(plan("relu2").recipe(Recipe::natural_prior().steps(60)));
+    let near = outcome(plan("relu2").recipe(Recipe::natural_prior().steps(60)).penalty(Penalty::distance(1.0, &other)).unwrap());
     let far =
-        outcome(plan("relu2").recipe(Recipe::fast().steps(60)).penalty(Penalty::away_from(0.3, [&other])).unwrap());
+        outcome(plan("relu2").recipe(Recipe::natural_prior().steps(60)).penalty(Penalty::away_from(0.3, [&other])).unwrap());
     assert!(
         rms(&near) < 0.9 * rms(&plain) && rms(&far) > 1.1 * rms(&plain),
         "{} {} {}",
@@ -299,7 +299,7 @@ fn bad_goals_are_errors() {
     assert!(error(Target::stage("relu2").mask(&black).into()).contains("is empty"));
     let none = Penalty::away_from(1.0, Vec::<Image>::new());
     assert!(plan("relu2").penalty(none).unwrap_err().to_string().contains("at least one"));
-    let plan = plan("relu2").within(Norm::L2, 1.0, noise_image(2)).unwrap().recipe(Recipe::fast());
+    let plan = plan("relu2").within(Norm::L2, 1.0, noise_image(2)).unwrap().recipe(Recipe::natural_prior());
     assert!(plan.start().unwrap_err().to_string().contains("Recipe::bounded()"));
     let sound = zoo::cochcnn_words().unwrap();
     let word = Sound::open("speech/seven.wav").unwrap();
@@ -367,6 +367,6 @@ fn coarse_structure_changes_first() {
     for levels in [0, 7] {
         assert!(plan("relu2").coarse_to_fine(levels).unwrap_err().to_string().contains("1 to 6"));
     }
-    let plan = plan("relu2").coarse_to_fine(2).unwrap().recipe(Recipe::fast());
+    let plan = plan("relu2").coarse_to_fine(2).unwrap().recipe(Recipe::natural_prior());
     assert!(plan.start().unwrap_err().to_string().contains("L-BFGS"));
 }

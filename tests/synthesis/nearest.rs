@@ -51,7 +51,7 @@ fn of_a_linear_stage_it_is_where_gradient_descent_ends() {
     descent.until(50.0).unwrap();
     let initial = start(true, Recipe::near_start()).pixels().to_vec();
     let distance = rms(descent.pixels(), &initial);
-    let mut fast = start(true, Recipe::fast());
+    let mut fast = start(true, Recipe::natural_prior());
     fast.until(50.0).unwrap();
     assert!(rms(fast.pixels(), descent.pixels()) > 0.3 * distance, "the prior must matter here");
     let mut nearest = start(true, Recipe::nearest());
@@ -72,7 +72,7 @@ fn it_holds_the_match_and_comes_nearer_than_the_other_recipes() {
         rms(metamer.stimulus().values(), &initial)
     };
     let nearest = distance(Recipe::nearest());
-    let others = [Recipe::fast(), Recipe::near_start(), Recipe::feather2023().steps(4_000)].map(distance);
+    let others = [Recipe::natural_prior(), Recipe::near_start(), Recipe::feather2023().steps(4_000)].map(distance);
     assert!(others.iter().all(|&other| nearest < 0.97 * other), "{nearest} and {others:?}");
 }
 

@@ -73,7 +73,7 @@ fn a_word_metamer_is_reproduced_bit_identically_with_a_fixed_sound_level() {
     let path = folder.path().join("word.metamer");
     let net = zoo::cochcnn_words().unwrap();
     let word = Sound::open("speech/seven.wav").unwrap();
-    let recipe = Recipe { sound_rms: Some(0.03), ..Recipe::fast_sound() };
+    let recipe = Recipe { sound_rms: Some(0.03), ..Recipe::natural_prior_sound() };
     let metamer = saved(Synthesis::new(&net, "relu0", &word).unwrap().recipe(recipe).quiet(), &path, 2);
     let reproduction = Metamer::reproduce(&path).unwrap();
     assert!(reproduction.is_identical(), "{reproduction}");
@@ -210,7 +210,7 @@ fn an_old_file_is_reproduced_from_its_evaluations_unless_its_initial_image_is_mi
         std::fs::write(path, safetensors::serialize(tensors, Some(notes)).unwrap()).unwrap();
     };
     // More steps than the recipe's.
-    saved(plan().recipe(Recipe::fast().steps(3)), &path, 6);
+    saved(plan().recipe(Recipe::natural_prior().steps(3)), &path, 6);
     old(&path);
     let reproduction = Metamer::reproduce_with(&path, &small(5)).unwrap();
     assert!(reproduction.is_identical() && reproduction.changes().is_empty(), "{reproduction}");
@@ -223,7 +223,7 @@ fn an_old_file_is_reproduced_from_its_evaluations_unless_its_initial_image_is_mi
 #[test]
 fn the_session_info_lists_the_runs() {
     let net = small(77);
-    for (seed, recipe) in [(1, Recipe::fast()), (2, Recipe::fast()), (2, Recipe::plenoptic())] {
+    for (seed, recipe) in [(1, Recipe::natural_prior()), (2, Recipe::natural_prior()), (2, Recipe::plenoptic())] {
         Synthesis::new(&net, "relu", noise_image(1)).unwrap().recipe(recipe).seed(seed).quiet().start().unwrap();
     }
     // Runs of an inspection do not count.
@@ -241,7 +241,7 @@ fn the_session_info_lists_the_runs() {
     let json: serde_json::Value = serde_json::from_str(&info.to_json()).unwrap();
     assert!(json["threads"].as_u64().unwrap() > 0 && json["date"].as_str().unwrap().ends_with(" UTC"));
     let listed = json["networks"].as_array().unwrap().iter().find(|used| used["weights_sha256"] == *weights).unwrap();
-    assert_eq!(serde_json::from_value::<Recipe>(listed["recipes"][0].clone()).unwrap(), Recipe::fast());
+    assert_eq!(serde_json::from_value::<Recipe>(listed["recipes"][0].clone()).unwrap(), Recipe::natural_prior());
     let bundle = &info.mime_bundles()[0];
     assert!(bundle.plain() == text && bundle.data()["text/html"].contains("<details>"));
 }

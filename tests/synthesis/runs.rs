@@ -79,7 +79,7 @@ fn layer_by_layer_and_compiled_runs_differ_in_their_last_bits() {
         run.step(12).unwrap();
         bits(&run)
     };
-    assert_ne!(after(plan(Recipe::fast())), after(plan(Recipe::fast()).layer_by_layer()));
+    assert_ne!(after(plan(Recipe::natural_prior())), after(plan(Recipe::natural_prior()).layer_by_layer()));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_seed_gives_bit_identical_runs_for_any_number_of_threads() {
 
 #[test]
 fn another_seed_gives_another_image() {
-    let start = |seed| bits(&plan(Recipe::fast()).seed(seed).start().unwrap());
+    let start = |seed| bits(&plan(Recipe::natural_prior()).seed(seed).start().unwrap());
     assert_ne!(start(1), start(2));
     assert_eq!(start(1), start(1));
 }
@@ -142,7 +142,7 @@ fn presets_start_from_their_published_noise() {
     near(mean, 0.55, 1e-3);
     near(deviation, 0.1 / 12f64.sqrt(), 5e-4);
 
-    for recipe in [Recipe::feather2023(), Recipe::fast()] {
+    for recipe in [Recipe::feather2023(), Recipe::natural_prior()] {
         let (values, [minimum, maximum, mean, deviation]) = initial_image(recipe);
         assert!(
             minimum > 0.2 && maximum < 0.8 && maximum - minimum > 0.3,
@@ -224,7 +224,7 @@ fn a_divergence_is_an_error_and_keeps_the_last_valid_state() {
 
 #[test]
 fn a_call_stops_at_its_criterion_and_returns_the_reason() {
-    let mut run = plan(Recipe::fast()).start().unwrap();
+    let mut run = plan(Recipe::natural_prior()).start().unwrap();
     assert_eq!(run.step(3).unwrap().stop_reason, StopReason::Steps);
     assert_eq!(run.run_for(Duration::ZERO).unwrap().stop_reason, StopReason::Time);
     let progress = run.until(6.0).unwrap();
@@ -253,7 +253,7 @@ fn steps_count_from_the_call_and_evaluations_from_the_start() {
 #[test]
 fn invalid_recipes_are_errors() {
     let error_after = |change: fn(&mut Recipe)| {
-        let mut recipe = Recipe::fast();
+        let mut recipe = Recipe::natural_prior();
         change(&mut recipe);
         plan(recipe).start().unwrap_err().to_string()
     };
@@ -291,7 +291,7 @@ fn a_metamer_is_saved_without_loss() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.metamer");
     let start = noise_image(9).with_name("another");
-    let mut run = plan(Recipe::fast()).start_from(&start).unwrap().start().unwrap();
+    let mut run = plan(Recipe::natural_prior()).start_from(&start).unwrap().start().unwrap();
     run.step(5).unwrap();
     let metamer = run.finish().unwrap();
     metamer.save(&path).unwrap();
@@ -303,13 +303,13 @@ fn a_metamer_is_saved_without_loss() {
     let provenance = back.provenance();
     assert_eq!((provenance.network.as_str(), provenance.stage.as_str(), provenance.seed), ("small", "relu2", 3));
     assert_eq!((provenance.original.as_str(), provenance.start.as_str()), ("target", "another"));
-    assert_eq!(provenance.recipe, Recipe::fast());
+    assert_eq!(provenance.recipe, Recipe::natural_prior());
 }
 
 #[test]
 fn a_wrong_extension_is_an_error_that_names_the_correct_call() {
     let folder = tempfile::tempdir().unwrap();
-    let run = plan(Recipe::fast()).start().unwrap();
+    let run = plan(Recipe::natural_prior()).start().unwrap();
     let metamer = run.finish().unwrap();
     for name in ["a.html", "a.wav", "a.run", "a"] {
         let error = metamer.save(folder.path().join(name)).unwrap_err().to_string();
@@ -343,7 +343,7 @@ fn the_similarity_is_computed_from_the_final_pixels() {
 fn a_run_is_not_resumed_with_another_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.run");
-    let run = plan(Recipe::fast()).start().unwrap();
+    let run = plan(Recipe::natural_prior()).start().unwrap();
     run.save(&path).unwrap();
     let error = Run::resume(&path, &zoo::efficientnet_lite0().unwrap()).unwrap_err().to_string();
     assert!(error.contains("weights"), "{error}");
@@ -353,7 +353,7 @@ fn a_run_is_not_resumed_with_another_network() {
 fn a_run_resumes_only_with_a_network_of_the_same_hash() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.run");
-    plan(Recipe::fast()).start().unwrap().save(&path).unwrap();
+    plan(Recipe::natural_prior()).start().unwrap().save(&path).unwrap();
     assert_eq!(small().weights_source().weights_sha256.len(), 64);
     assert!(Run::resume(&path, &small()).is_ok());
     for other in [random_network("small", 6), random_network("another", 5)] {
@@ -387,7 +387,7 @@ fn a_perfect_match_is_saved_without_loss() {
 
 #[test]
 fn a_recipe_that_cannot_be_saved_is_an_error() {
-    let mut recipe = Recipe::fast();
+    let mut recipe = Recipe::natural_prior();
     recipe.start = Initialization::Noise(Noise::Normal { mean: f32::NAN, deviation: 0.1 });
     // Even when the run starts from an image and the noise is never drawn.
     let plan = plan(recipe).start_from(noise_image(4)).unwrap();
@@ -396,7 +396,7 @@ fn a_recipe_that_cannot_be_saved_is_an_error() {
 
 #[test]
 fn the_gradient_is_available_after_the_first_step() {
-    let mut run = plan(Recipe::fast()).start().unwrap();
+    let mut run = plan(Recipe::natural_prior()).start().unwrap();
     assert!(run.gradient().unwrap_err().to_string().contains("run.step(1)"));
     run.step(1).unwrap();
     assert!(run.gradient().is_ok());
@@ -404,7 +404,7 @@ fn the_gradient_is_available_after_the_first_step() {
 
 #[test]
 fn progress_does_not_change_while_the_run_continues() {
-    let mut run = plan(Recipe::fast()).start().unwrap();
+    let mut run = plan(Recipe::natural_prior()).start().unwrap();
     let progress = run.step(2).unwrap();
     let before = progress.mime_bundles();
     run.step(5).unwrap();
@@ -461,7 +461,7 @@ fn with_number(file: &[u8], name: &str, value: u64) -> Vec<u8> {
 fn invalid_numbers_in_a_file_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let (path, changed) = (folder.path().join("a.run"), folder.path().join("changed.run"));
-    for recipe in [Recipe::feather2019(), Recipe::fast()] {
+    for recipe in [Recipe::feather2019(), Recipe::natural_prior()] {
         let mut run = plan(recipe).start().unwrap();
         run.step(65).unwrap();
         run.save(&path).unwrap();
@@ -494,7 +494,7 @@ fn invalid_numbers_in_a_file_are_errors() {
 fn damaged_files_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let (run_path, metamer_path) = (folder.path().join("a.run"), folder.path().join("a.metamer"));
-    let mut run = plan(Recipe::fast()).start().unwrap();
+    let mut run = plan(Recipe::natural_prior()).start().unwrap();
     run.step(3).unwrap();
     run.save(&run_path).unwrap();
     run.finish().unwrap().save(&metamer_path).unwrap();

@@ -61,10 +61,13 @@ fn verdicts_distinguish_converged_from_early_metamers() {
     let null = NullDistribution::shipped(&net).unwrap();
     let early = metamer(&net, "block2", 1).verdict(&null).unwrap();
     assert_eq!(early.outcome, Outcome::NotYet, "{early:?}");
-    assert!(!early.well_matched);
+    assert!(!early.well_matched && early.grade() == Grade::Fails);
     let done = metamer(&net, "block2", 90);
     let verdict = done.verdict(&null).unwrap();
     assert_eq!(verdict.outcome, Outcome::Metamer, "{verdict:?}");
+    assert_eq!((verdict.grade(), verdict.prior), (Grade::WellMatched, Prior::NearestToStart));
+    let shown = verdict.mime_bundles()[0].plain().to_string();
+    assert!(shown.contains("✓ metamer (well matched)") && shown.contains("recipe nearest"), "{shown}");
     assert!(verdict.well_matched && verdict.snr_db.p <= 1.0 / 5000.0);
     assert_eq!(verdict.original.as_ref().unwrap().class, verdict.metamer.as_ref().unwrap().class);
     // The null distribution has fewer than a million pairs.

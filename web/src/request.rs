@@ -107,7 +107,10 @@ pub struct MetamerInfo {
     pub well_matched: bool,
     pub original: Option<ClassInfo>,
     pub metamer: Option<ClassInfo>,
-    /// Symbol, outcome and reason of the verdict, or why there is none.
+    pub recipe: String,
+    /// What the recipe fills in where the stage leaves the stimulus open.
+    pub prior: String,
+    /// Symbol, outcome, grade and reason of the verdict, or why there is none.
     pub verdict: std::result::Result<VerdictInfo, String>,
     pub picture: Size,
 }
@@ -116,5 +119,6 @@ pub struct MetamerInfo {
 pub struct VerdictInfo {
     pub symbol: String,
     pub outcome: String,
+    pub grade: String,
     pub reason: String,
 }

@@ -175,9 +175,12 @@ impl Session {
             well_matched: similarity.snr_db.is_some_and(|snr| snr >= WELL_MATCHED_DB),
             original: metamer.original_class().map(|c| class(c.top())),
             metamer: metamer.metamer_class().map(|c| class(c.top())),
+            recipe: metamer.provenance().recipe.name.clone(),
+            prior: metamer.provenance().recipe.prior().to_string(),
             verdict: verdict.map(|v| VerdictInfo {
                 symbol: v.outcome.symbol().into(),
                 outcome: v.outcome.to_string(),
+                grade: v.grade().to_string(),
                 reason: v.reason,
             }),
             picture: size(&picture),

@@ -48,7 +48,7 @@ impl StageMarker {
     /// Marks `max(z, 0)` as a stage and returns it; `z` is `[batch, ..]`, float32.
     ///
     /// Preferable to marking the result of `z.relu()`: the published recipes need the values before the stage's rectifier, through which
-    /// they pass the gradient unchanged, and [`Recipe::fast`](crate::synthesis::Recipe::fast) needs them for metamers of late stages.
+    /// they pass the gradient unchanged, and [`Recipe::nearest`](crate::synthesis::Recipe::nearest) needs them for metamers of late stages.
     ///
     /// # Errors
     /// As [`StageMarker::stage`].
