@@ -71,7 +71,7 @@ pub mod networks {
 
 /// The parts of recipes: losses, optimizers and initializations.
 pub mod recipes {
-    pub use crate::synthesis::{Initialization, Loss, Optimizer, Reproduction};
+    pub use crate::synthesis::{Initialization, Loss, Optimizer, Prior, Reproduction};
 }
 
 /// Recognition experiments and the analysis of their answers.

@@ -57,7 +57,7 @@ impl Synthesis {
     pub fn new(network: &Network, matched: impl Into<Match>, original: impl Into<Stimulus>) -> Result<Self> {
         let matched = matched.into().prepared(network)?;
         let original = network.prepare(original)?;
-        let recipe = Recipe::default_of(matches!(original, Stimulus::Sound(_)));
+        let recipe = default_recipe(&original);
         Ok(Self {
             network: network.clone(),
             goal: Goal::new(matched),
@@ -266,6 +266,10 @@ impl std::fmt::Debug for Synthesis {
         let matched = &self.goal.matched;
         write!(f, "Synthesis({original} at {matched} of {network}, recipe {recipe}, seed {})", self.seed)
     }
+}
+
+fn default_recipe(original: &Stimulus) -> Recipe {
+    Recipe::default_of(matches!(original, Stimulus::Sound(_)))
 }
 
 fn initial_values(initialization: Initialization, original: &Stimulus, seed: u64) -> Result<Vec<f32>> {
