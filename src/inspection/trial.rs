@@ -36,6 +36,8 @@ pub(super) fn measure(
     for (index, stage) in stages.iter_mut().enumerate() {
         // Stages that cannot start (all zeros, or not finite) already have a warning.
         let plan = Synthesis::new(network, &stage.stage.name, stimulus.clone())?.unlogged();
+        let recipe = plan.recipe.clone().without_return();
+        let plan = plan.recipe(recipe);
         let Ok(mut run) = plan.start() else { continue };
         let mut attempt = || -> Result<bool> {
             stage.evaluation = Some(run.time_of_evaluation(TIMED_EVALUATIONS)?);
@@ -65,7 +67,7 @@ pub(super) fn measure(
             stage.snr_db = Some([before, after]);
             if after.is_nan() || after < before + MIN_GAIN_DB {
                 warnings.push(format!(
-                    "{name}: {MAX_STEPS} steps of Recipe::nearest improved the SNR only from {before:.1} to {after:.1} dB; its first steps can be \
+                    "{name}: {MAX_STEPS} steps of Recipe::natural_prior improved the SNR only from {before:.1} to {after:.1} dB; its first steps can be \
                      too long for small images, so try Recipe::feather2023 too"
                 ));
             }

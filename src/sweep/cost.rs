@@ -118,8 +118,9 @@ fn evaluation(job: &Job, task: &Task) -> Result<Duration> {
     let entry: &NetworkEntry = job.manifest.network(task);
     let network = job.sources.network(task.network)?;
     let stimulus = job.sources.stimulus(task.stimulus, &job.manifest.stimuli[task.stimulus])?;
-    let synthesis =
-        Synthesis::new(&network, job.manifest.matched(task), stimulus)?.recipe(entry.recipe.clone()).seed(task.seed);
+    let synthesis = Synthesis::new(&network, job.manifest.matched(task), stimulus)?
+        .recipe(entry.recipe.clone().without_return())
+        .seed(task.seed);
     let mut run: Run = job.sources.start(synthesis.unlogged())?;
     run.time_of_evaluation(TIMED_EVALUATIONS)
 }

@@ -63,6 +63,8 @@ pub(super) struct Recorder<'a> {
     pub last: Vec<f32>,
     /// `true` once the run holds its match.
     pub is_holding: bool,
+    /// `true` while the step matches an earlier stage.
+    pub is_earlier: bool,
 }
 
 impl Recorder<'_> {
@@ -77,7 +79,13 @@ impl Objective for Recorder<'_> {
         if self.problem.is_coarse_at(self.step) {
             self.last = x.to_vec();
         }
-        let found = self.problem.evaluate(x)?;
+        let (found, [loss, snr_db]) = if self.is_earlier {
+            self.problem.evaluate_earlier(x)?
+        } else {
+            let found = self.problem.evaluate(x)?;
+            let own = [found.loss, found.snr_db];
+            (found, own)
+        };
         if !found.loss.is_finite() {
             return Err(self.diverged(format!("the loss became {}", found.loss)));
         }
@@ -87,17 +95,17 @@ impl Objective for Recorder<'_> {
         let history = &mut *self.history;
         Arc::make_mut(&mut history.points).push(Point {
             evaluation: history.evaluations,
-            loss: found.loss,
-            snr_db: found.snr_db,
+            loss,
+            snr_db,
             seconds: (history.elapsed + self.since.elapsed()).as_secs_f64(),
         });
         if !found.target_snr_db.is_empty() {
             Arc::make_mut(&mut history.target_snr_db).push(found.target_snr_db.clone());
         }
         match &mut history.best {
-            Some(best) if found.snr_db > best.snr_db && !self.is_holding => best.set(x, found.snr_db),
+            Some(best) if snr_db > best.snr_db && !self.is_holding => best.set(x, snr_db),
             Some(_) => {}
-            None => history.best = Some(Best { x: x.to_vec(), snr_db: found.snr_db }),
+            None => history.best = Some(Best { x: x.to_vec(), snr_db }),
         }
         history.gradient = Arc::clone(&found.gradient);
         Ok(found)
@@ -108,6 +116,11 @@ impl Objective for Recorder<'_> {
             Some(i) => Err(self.diverged(format!("value {i} would become {}", x[i]))),
             None => Ok(()),
         }
+    }
+
+    fn aim_at_earlier_stage(&mut self) -> bool {
+        self.is_earlier = self.problem.has_earlier_stage();
+        self.is_earlier
     }
 
     fn planes(&self) -> (usize, [usize; 2]) {

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor, Var};
 use super::feature::{Feature, Term};
 use super::goal::{Bound, Goal, PenaltyTerm};
 use super::low_pass::LowPass;
-use super::recipe::{Loss, Recipe};
+use super::recipe::{Lbfgs, Loss, Optimizer, Recipe};
 use super::stage_loss::{Distance, StageLoss, range_penalty};
 use crate::engine::{Compiled, Evaluated, Isa};
 use crate::network::Network;
@@ -28,6 +28,8 @@ pub(super) struct Problem {
     coarse_to_fine: Option<LowPass>,
     /// The weight of the range penalty that belongs to the recipe's loss.
     range_penalty: Option<f64>,
+    /// The problem of matching an earlier stage, which a recipe may solve first.
+    earlier: Option<Box<Problem>>,
     /// The input shape of a batch of one.
     shape: Vec<usize>,
     range: [f32; 2],
@@ -104,9 +106,15 @@ impl Problem {
             Loss::MeanSquaredError { range_penalty } => Some(range_penalty),
             _ => None,
         };
+        let earlier = earlier_goal(network, goal, recipe)
+            // An earlier stage that is silent for the original cannot help.
+            .and_then(|goal| {
+                Self::new(network, &goal, original, &recipe.clone().without_return(), layer_by_layer, device).ok()
+            })
+            .map(Box::new);
         let bound = goal.bound.clone();
         let coarse_to_fine = goal.coarse_to_fine.map(|levels| LowPass::new(planes(&shape), levels, recipe.steps));
-        Ok(Self { evaluator, units, terms, penalties, bound, coarse_to_fine, range_penalty, shape, range })
+        Ok(Self { evaluator, units, terms, penalties, bound, coarse_to_fine, range_penalty, earlier, shape, range })
     }
 
     pub fn evaluate(&self, x: &[f32]) -> Result<Evaluation> {
@@ -120,6 +128,24 @@ impl Problem {
             loss += penalty.evaluate(x, &mut gradient)?;
         }
         Ok(Evaluation { loss, gradient: gradient.into(), snr_db: distance.snr_db, target_snr_db })
+    }
+
+    /// Returns whether there is an earlier stage that can be matched first.
+    pub fn has_earlier_stage(&self) -> bool {
+        self.earlier.is_some()
+    }
+
+    /// The evaluation of the earlier stage, and loss and signal-to-noise ratio of this problem's own stage; without an earlier stage those of
+    /// its own.
+    pub fn evaluate_earlier(&self, x: &[f32]) -> Result<(Evaluation, [f64; 2])> {
+        let Some(earlier) = &self.earlier else {
+            let found = self.evaluate(x)?;
+            let own = [found.loss, found.snr_db];
+            return Ok((found, own));
+        };
+        let z = self.evaluator.preactivations(x, &self.shape)?;
+        let (own, _) = self.distance(&z, &mut vec![0.0; z.len()])?;
+        Ok((earlier.evaluate(x)?, [own.loss, own.snr_db]))
     }
 
     /// The sum of all terms at the values `z` of all stages; writes its gradient to `gradient`. Also returns the signal-to-noise ratio of
@@ -236,6 +262,16 @@ impl Problem {
     pub fn range(&self) -> [f32; 2] {
         self.range
     }
+}
+
+/// The goal of matching the stage at a third of the matched stage's index, for recipes that do so first.
+fn earlier_goal(network: &Network, goal: &Goal, recipe: &Recipe) -> Option<Goal> {
+    let Optimizer::Lbfgs(Lbfgs { earlier_steps: 1.., .. }) = recipe.optimizer else { return None };
+    let is_plain = goal.penalties.is_empty() && goal.bound.is_none() && goal.loss.is_none();
+    let stage = goal.matched.whole_stage().filter(|_| is_plain)?;
+    let stages = network.stages();
+    let index = stages.iter().position(|other| other.name == stage).filter(|index| *index > 0)?;
+    Some(Goal { matched: (&stages[index / 3].name).into(), ..goal.clone() })
 }
 
 /// The number of planes of a stimulus, and their height and width; `shape` has a batch of one.

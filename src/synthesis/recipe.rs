@@ -8,6 +8,9 @@ use crate::{Error, Result};
 /// The names of presets in version 0.1, and those that they have now.
 const FORMER_NAMES: [(&str, &str); 2] = [("fast", "natural_prior"), ("fast_sound", "natural_prior_sound")];
 
+/// The steps of [`Recipe::nearest`] at an earlier stage.
+const EARLIER_STEPS: usize = 40;
+
 /// All settings of a synthesis except the network, the stage, the original and the seed.
 ///
 /// The presets have the values that their sources state; every field can be changed.
@@ -123,6 +126,18 @@ pub struct Lbfgs {
     /// [`Recipe::nearest`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest_at: Option<f64>,
+    /// The maximum number of steps in which an earlier stage is matched first, if one whole stage is matched and has stages before it;
+    /// 0 for none. They end at 10 dB there.
+    ///
+    /// The earlier stage is the one at a third of the matched stage's index. From noise, most units of a late stage are inactive and the
+    /// gradient through them vanishes. Where an earlier stage is matched, they are active as for the original, and few steps more match
+    /// them. The earlier stage would leave its mark on the result if the run did not return towards its start from there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earlier_steps: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The variables of L-BFGS.
@@ -227,14 +242,18 @@ impl Recipe {
     /// For a linear stage, gradient descent from noise ends there, because it never leaves the span of the gradients; for a network it
     /// ends farther from its start (`benches/README.md`). With a prior as that of [`Recipe::natural_prior`] a run ends elsewhere.
     ///
-    /// The run first searches as [`Recipe::natural_prior`] does, and then minimizes the distance with a weight that holds the ratio. It
-    /// ends ([`StopReason::Settled`](super::StopReason::Settled)) when the distance falls by less than 3 % in 25 steps. The minimum that
+    /// The run first searches as [`Recipe::natural_prior`] does, through an earlier stage ([`Lbfgs::earlier_steps`]), and then
+    /// minimizes the distance with a weight that holds the ratio. It ends ([`StopReason::Settled`](super::StopReason::Settled)) when the distance falls by less than 3 % in 25 steps. The minimum that
     /// it finds is a local one. [`Run::until`](super::Run::until) sets another ratio. `examples/faithfulness.rs` compares the recipes.
     #[must_use]
     pub fn nearest() -> Self {
         Self {
             name: "nearest".into(),
-            optimizer: Optimizer::Lbfgs(Lbfgs { nearest_at: Some(20.0), ..Lbfgs::default() }),
+            optimizer: Optimizer::Lbfgs(Lbfgs {
+                nearest_at: Some(20.0),
+                earlier_steps: EARLIER_STEPS,
+                ..Lbfgs::default()
+            }),
             steps: 2_000,
             ..Self::natural_prior()
         }
@@ -316,8 +335,8 @@ impl Recipe {
     /// with the smallest squared distance of its samples to the initial pink noise.
     #[must_use]
     pub fn nearest_sound() -> Self {
-        let optimizer =
-            Optimizer::Lbfgs(Lbfgs { warm_up: 0, warm_up_eta: 1.0, nearest_at: Some(20.0), ..Lbfgs::default() });
+        let lbfgs = Lbfgs { nearest_at: Some(20.0), earlier_steps: EARLIER_STEPS, ..Lbfgs::default() };
+        let optimizer = Optimizer::Lbfgs(Lbfgs { warm_up: 0, warm_up_eta: 1.0, ..lbfgs });
         Self { name: "nearest_sound".into(), optimizer, steps: 2_000, ..Self::natural_prior_sound() }
     }
 
@@ -356,12 +375,7 @@ impl Recipe {
     /// All presets for sounds.
     #[must_use]
     pub fn sound_presets() -> Vec<Self> {
-        vec![
-            Self::nearest_sound(),
-            Self::natural_prior_sound(),
-            Self::feather2019_sound(),
-            Self::feather2023_sound(),
-        ]
+        vec![Self::nearest_sound(), Self::natural_prior_sound(), Self::feather2019_sound(), Self::feather2023_sound()]
     }
 
     /// The preset with this name; `fast` and `fast_sound`, the names of version 0.1, are `natural_prior` and `natural_prior_sound`.
@@ -399,9 +413,10 @@ impl Recipe {
 
     /// This recipe without the return towards the start of [`Recipe::nearest`].
     pub(crate) fn without_return(mut self) -> Self {
-        if let Optimizer::Lbfgs(Lbfgs { nearest_at, .. }) = &mut self.optimizer
-            && nearest_at.take().is_some()
+        if let Optimizer::Lbfgs(lbfgs) = &mut self.optimizer
+            && lbfgs.nearest_at.take().is_some()
         {
+            lbfgs.earlier_steps = 0;
             self.name = self.name.replace("nearest", "natural_prior");
         }
         self
@@ -481,6 +496,13 @@ impl Default for Recipe {
 
 impl Default for Lbfgs {
     fn default() -> Self {
-        Self { variables: Variables::default(), memory: 10, warm_up: 200, warm_up_eta: 3.0, nearest_at: None }
+        Self {
+            variables: Variables::default(),
+            memory: 10,
+            warm_up: 200,
+            warm_up_eta: 3.0,
+            nearest_at: None,
+            earlier_steps: 0,
+        }
     }
 }

@@ -225,7 +225,7 @@ impl Run {
         let evaluations = self.history.points.len();
         let (problem, history, step, last) = (&self.problem, &mut self.history, self.steps, vec![]);
         let is_holding = self.state.pull().is_some_and(Pull::is_holding);
-        let mut recorder = Recorder { problem, history, since, step, last, is_holding };
+        let mut recorder = Recorder { problem, history, since, step, last, is_holding, is_earlier: false };
         let step = self.state.step(&self.synthesis.recipe, self.steps, &mut recorder);
         self.history.elapsed += since.elapsed();
         if step? == StepOutcome::Stalled {

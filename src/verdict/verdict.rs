@@ -231,7 +231,8 @@ impl std::fmt::Display for Verdict {
 impl Show for Verdict {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
         let table = &self.table().mime_bundles()[0];
-        let (line, color) = (format!("{} {} ({})", self.outcome.symbol(), self.outcome, self.grade()), self.outcome.color());
+        let (line, color) =
+            (format!("{} {} ({})", self.outcome.symbol(), self.outcome, self.grade()), self.outcome.color());
         let html = format!(
             "<p style=\"color:{color}\"><b>{}</b>: {}</p>\n{}",
             escape(&line),

@@ -185,9 +185,11 @@ fn small() -> (Network, Sound) {
 #[test]
 fn sound_presets_start_at_their_published_level() {
     let (net, noise) = small();
-    for (recipe, rms) in
-        [(Recipe::natural_prior_sound(), 0.02), (Recipe::feather2019_sound(), 0.01), (Recipe::feather2023_sound(), 1e-7)]
-    {
+    for (recipe, rms) in [
+        (Recipe::natural_prior_sound(), 0.02),
+        (Recipe::feather2019_sound(), 0.01),
+        (Recipe::feather2023_sound(), 1e-7),
+    ] {
         let name = recipe.name.clone();
         let run = Synthesis::new(&net, "cochleagram", &noise).unwrap().recipe(recipe).seed(2).quiet().start().unwrap();
         let found = norm(run.pixels()) / 4000f64.sqrt();

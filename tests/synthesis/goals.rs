@@ -205,9 +205,12 @@ fn penalties_change_what_is_left_free() {
     let other = noise_image(6);
     let rms = |metamer: &Metamer| Norm::L2.distance(metamer.stimulus().values(), other.values());
     let plain = outcome(plan("relu2").recipe(Recipe::natural_prior().steps(60)));
-    let near = outcome(plan("relu2").recipe(Recipe::natural_prior().steps(60)).penalty(Penalty::distance(1.0, &other)).unwrap());
-    let far =
-        outcome(plan("relu2").recipe(Recipe::natural_prior().steps(60)).penalty(Penalty::away_from(0.3, [&other])).unwrap());
+    let near = outcome(
+        plan("relu2").recipe(Recipe::natural_prior().steps(60)).penalty(Penalty::distance(1.0, &other)).unwrap(),
+    );
+    let far = outcome(
+        plan("relu2").recipe(Recipe::natural_prior().steps(60)).penalty(Penalty::away_from(0.3, [&other])).unwrap(),
+    );
     assert!(
         rms(&near) < 0.9 * rms(&plain) && rms(&far) > 1.1 * rms(&plain),
         "{} {} {}",

@@ -53,13 +53,16 @@ fn sound() -> Sound {
 fn recipes() -> Vec<(&'static str, Network, &'static str, Stimulus, Recipe)> {
     let with_image = |recipe: Recipe| (image_network(), "relu2", noise_image(1).into(), recipe.steps(60));
     let with_sound = |recipe: Recipe| (sound_network(), "fc", sound().into(), recipe.steps(60));
-    let all = [with_image(Recipe::natural_prior()), with_image(Recipe::feather2019()), with_image(Recipe::feather2023())];
+    let all =
+        [with_image(Recipe::natural_prior()), with_image(Recipe::feather2019()), with_image(Recipe::feather2023())];
     let all = all.into_iter().chain([with_image(Recipe::plenoptic()), with_sound(Recipe::natural_prior_sound())]);
     let names = ["fast", "feather2019", "feather2023", "plenoptic", "fast_sound"];
     names
         .into_iter()
         .zip(all)
-        .map(|(name, (net, stage, original, recipe))| (name, net, stage, original, Recipe { name: name.into(), ..recipe }))
+        .map(|(name, (net, stage, original, recipe))| {
+            (name, net, stage, original, Recipe { name: name.into(), ..recipe })
+        })
         .collect()
 }
 

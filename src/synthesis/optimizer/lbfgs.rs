@@ -20,6 +20,9 @@ const INITIAL_RMS_CHANGE: f64 = 0.05;
 /// The signal-to-noise ratio at which the warm-up ends early, in dB.
 const WARM_UP_SNR_DB: f64 = 3.0;
 
+/// The signal-to-noise ratio at the earlier stage at which its steps end, in dB.
+const EARLIER_SNR_DB: f64 = 10.0;
+
 /// The number of normalised gradient steps after a stall.
 const STEPS_AFTER_STALL: u64 = 10;
 
@@ -32,7 +35,9 @@ const MAX_STALLS: u64 = 12;
 /// The state of the optimizer: normalised gradient steps, then L-BFGS; after a stall, shorter gradient steps, then L-BFGS again.
 pub struct LbfgsState {
     x: Vec<f32>,
-    /// The number of normalised gradient steps since the start or the last stall.
+    /// The number of steps that matched an earlier stage; `None` when the matched stage's own steps have begun.
+    earlier_steps: Option<u64>,
+    /// The number of normalised gradient steps since the start, the last stall or the change to the matched stage.
     gradient_steps: u64,
     stalls: u64,
     /// `None` during normalised gradient steps.
@@ -74,7 +79,8 @@ struct Candidate {
 impl LbfgsState {
     pub fn new(parameters: &Lbfgs, x: Vec<f32>) -> Self {
         let pull = parameters.nearest_at.map(|_| Pull::new(x.clone()));
-        Self { x, gradient_steps: 0, stalls: 0, quasi_newton: None, pull }
+        let earlier_steps = (parameters.earlier_steps > 0).then_some(0);
+        Self { x, earlier_steps, gradient_steps: 0, stalls: 0, quasi_newton: None, pull }
     }
 
     /// The pull towards the start, for recipes with one.
@@ -87,6 +93,24 @@ impl LbfgsState {
     }
 
     pub fn step(&mut self, parameters: &Lbfgs, objective: &mut dyn Objective) -> Result<StepOutcome> {
+        let Some(steps) = self.earlier_steps.filter(|_| objective.aim_at_earlier_stage()) else {
+            self.earlier_steps = None;
+            return self.step_at_stage(parameters, objective);
+        };
+        // The pull is that of the matched stage.
+        let pull = self.pull.take();
+        let outcome = self.step_at_stage(parameters, objective);
+        self.pull = pull;
+        let is_matched = self.quasi_newton.as_ref().is_some_and(|state| state.snr_db >= EARLIER_SNR_DB);
+        let ends = outcome? == StepOutcome::Stalled || is_matched || steps + 1 >= parameters.earlier_steps as u64;
+        self.earlier_steps = (!ends).then_some(steps + 1);
+        if ends {
+            (self.quasi_newton, self.gradient_steps, self.stalls) = (None, 0, 0);
+        }
+        Ok(StepOutcome::Moved)
+    }
+
+    fn step_at_stage(&mut self, parameters: &Lbfgs, objective: &mut dyn Objective) -> Result<StepOutcome> {
         let Some(quasi_newton) = &mut self.quasi_newton else {
             clamp_to_margin(&mut self.x, objective.planes().1);
             let found = objective.evaluate(&self.x)?;
@@ -129,6 +153,9 @@ impl LbfgsState {
         to.f32("optimiser.x", &self.x);
         to.u64("optimiser.warmed", self.gradient_steps);
         to.u64("optimiser.stalls", self.stalls);
+        if let Some(steps) = self.earlier_steps {
+            to.u64("optimiser.earlier", steps);
+        }
         if let Some(pull) = &self.pull {
             pull.save(to);
         }
@@ -161,7 +188,12 @@ impl LbfgsState {
             if from.has("optimiser.v") { Some(QuasiNewton::load(parameters, from, planes)?) } else { None };
         let (gradient_steps, stalls) = (from.count("optimiser.warmed")? as u64, from.count("optimiser.stalls")? as u64);
         let pull = parameters.nearest_at.map(|_| Pull::load(from)).transpose()?;
-        Ok(Self { x: from.f32("optimiser.x")?, gradient_steps, stalls, quasi_newton, pull })
+        let earlier_steps = from
+            .has("optimiser.earlier")
+            .then(|| from.count("optimiser.earlier"))
+            .transpose()?
+            .map(|steps| steps as u64);
+        Ok(Self { x: from.f32("optimiser.x")?, earlier_steps, gradient_steps, stalls, quasi_newton, pull })
     }
 }
 

@@ -21,6 +21,9 @@ use crate::Result;
 pub(super) trait Objective {
     fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation>;
 
+    /// Makes the evaluations of this step those of an earlier stage. Returns whether there is one.
+    fn aim_at_earlier_stage(&mut self) -> bool;
+
     /// An error when the values after a step are not finite; called before the step is taken.
     fn check(&self, x: &[f32]) -> Result<()>;
 
