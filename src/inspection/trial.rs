@@ -4,7 +4,7 @@ use super::InspectedStage;
 use crate::Result;
 use crate::network::Network;
 use crate::stimulus::Stimulus;
-use crate::synthesis::{Metamer, Point, StopReason, Synthesis};
+use crate::synthesis::{Metamer, Point, Recipe, StopReason, Synthesis};
 
 /// The maximum number of steps of a trial synthesis.
 const MAX_STEPS: usize = 20;
@@ -36,7 +36,7 @@ pub(super) fn measure(
     for (index, stage) in stages.iter_mut().enumerate() {
         // Stages that cannot start (all zeros, or not finite) already have a warning.
         let plan = Synthesis::new(network, &stage.stage.name, stimulus.clone())?.unlogged();
-        let recipe = plan.recipe.clone().without_return();
+        let recipe = Recipe::default_of(matches!(stimulus, Stimulus::Sound(_))).without_return();
         let plan = plan.recipe(recipe);
         let Ok(mut run) = plan.start() else { continue };
         let mut attempt = || -> Result<bool> {
