@@ -429,7 +429,8 @@ impl Run {
         self
     }
 
-    /// The metamer: the better of the best evaluated stimulus and the current one. The run can continue afterwards.
+    /// The metamer: the better of the best evaluated stimulus and the current one, and when a run of
+    /// [`Recipe::nearest`](super::Recipe::nearest) holds its match, the nearest one. The run can continue afterwards.
     ///
     /// # Errors
     /// When the network cannot be run on the result.
@@ -440,7 +441,8 @@ impl Run {
         let best = match &self.history.best {
             Some(Best { x, .. }) => {
                 let best = self.stimulus_from(x);
-                if snr(&best)? >= snr(&current)? { best } else { current }
+                let is_nearest = self.state.pull().is_some_and(Pull::is_holding);
+                if is_nearest || snr(&best)? >= snr(&current)? { best } else { current }
             }
             None => current,
         };

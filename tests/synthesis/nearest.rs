@@ -131,3 +131,30 @@ fn a_saved_run_continues_bit_identically_while_it_holds_its_match() {
     let mut over = Run::resume(&path, &network(false)).unwrap().quiet();
     assert_eq!(over.step(1).unwrap().stop_reason, StopReason::Settled);
 }
+
+/// The evaluations to 20 dB of the dog at a stage, and after the run has settled; the rms distance of the metamer to its start.
+fn of_the_dog(stage: &str, earlier_steps: usize) -> ([usize; 2], f64) {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let mut recipe = Recipe::nearest();
+    if let Optimizer::Lbfgs(lbfgs) = &mut recipe.optimizer {
+        lbfgs.earlier_steps = earlier_steps;
+    }
+    let dog = Image::open("photos/dog.jpg").unwrap();
+    let mut run = Synthesis::new(&net, stage, dog).unwrap().recipe(recipe).quiet().start().unwrap();
+    let initial = run.pixels().to_vec();
+    run.advance(Stop::snr(20.0).or_evaluations(400)).unwrap();
+    let metamer = run.finish().unwrap();
+    assert!(metamer.similarity().snr_db.unwrap() >= 19.99, "{:?}", metamer.similarity());
+    let matched = run.history().iter().position(|point| point.snr_db >= 20.0).unwrap() + 1;
+    ([matched, run.evaluations()], rms(metamer.stimulus().values(), &initial))
+}
+
+#[test]
+fn through_an_earlier_stage_it_is_found_in_fewer_evaluations_and_nearer() {
+    let (cold, warm) = (of_the_dog("block5", 0), of_the_dog("block5", 40));
+    println!("block5, directly: {cold:?}, through an earlier stage: {warm:?}");
+    assert!(2 * warm.0[0] < cold.0[0] && warm.0[1] < cold.0[1] && warm.1 < 1.05 * cold.1, "{cold:?}, {warm:?}");
+    let ([matched, _], distance) = of_the_dog("features", 40);
+    println!("features, through an earlier stage: 20 dB after {matched}, {distance} from the start");
+    assert!(matched < 100 && distance < 0.05, "{matched} evaluations, {distance} from the start");
+}

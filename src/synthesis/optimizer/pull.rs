@@ -10,9 +10,11 @@ const INTERVAL: u64 = 5;
 const SEARCH_SHARE: f64 = 0.02;
 const HOLD_SHARE: f64 = 0.5;
 
-/// The largest factor by which the weight changes in an update, and the deviation from the signal-to-noise ratio at which it does, in dB.
-const MAX_FACTOR: f64 = 1.5;
-const FULL_DEVIATION_DB: f64 = 0.5;
+/// The factor by which the weight changes in an update for each deviation of 0.5 dB from the signal-to-noise ratio: at most once downwards,
+/// and up to three times upwards, since a search may end with a match that is much better than required.
+const FACTOR: f64 = 1.5;
+const DEVIATION_DB: f64 = 0.5;
+const EXPONENTS: [f64; 2] = [-1.0, 3.0];
 
 /// The excess of the signal-to-noise ratio that is held, in dB: it varies from step to step.
 const MARGIN_DB: f64 = 0.05;
@@ -103,8 +105,8 @@ impl Pull {
         self.weight = if begins {
             HOLD_SHARE * loss / distance
         } else if self.is_holding() {
-            let deviation = (snr_db - required - MARGIN_DB) / FULL_DEVIATION_DB;
-            self.weight * MAX_FACTOR.powf(deviation.clamp(-1.0, 1.0))
+            let deviation = (snr_db - required - MARGIN_DB) / DEVIATION_DB;
+            self.weight * FACTOR.powf(deviation.clamp(EXPONENTS[0], EXPONENTS[1]))
         } else {
             SEARCH_SHARE * loss / distance
         };
@@ -161,15 +163,19 @@ mod tests {
         assert!(pull.count(&[0.5; 4], 0.01, 20.0, 20.0) && pull.is_holding() && !pull.is_settled());
         assert_eq!(pull.weight, HOLD_SHARE * 0.01 / 0.25);
         let before = pull.weight;
-        for snr_db in [21.0, 21.0, 21.0, 21.0, 21.0] {
-            pull.count(&[0.4; 4], 0.01, snr_db, 20.0);
+        for _ in 0..INTERVAL {
+            pull.count(&[0.4; 4], 0.01, 20.0 + MARGIN_DB + DEVIATION_DB, 20.0);
         }
-        assert!((pull.weight - MAX_FACTOR * before).abs() < 1e-12);
+        assert!((pull.weight - FACTOR * before).abs() < 1e-12);
         assert!(pull.is_nearest(&[0.4; 4]) && !pull.is_nearest(&[0.45; 4]));
         for _ in 0..INTERVAL {
             pull.count(&[0.1; 4], 0.02, 17.0, 20.0);
         }
         assert!((pull.weight - before).abs() < 1e-12, "a poor match weakens the pull");
+        for _ in 0..INTERVAL {
+            pull.count(&[0.4; 4], 0.02, 40.0, 20.0);
+        }
+        assert!((pull.weight - FACTOR.powi(3) * before).abs() < 1e-12, "a match much better than required");
         assert!((pull.nearest - 0.16).abs() < 1e-7, "a poor match does not count as near");
         for _ in 0..SETTLED_STEPS {
             pull.count(&[0.39; 4], 0.01, 20.1, 20.0);
