@@ -1,6 +1,6 @@
 //! Signal-to-noise ratio against gradient evaluations and seconds, for each recipe, stage and photo, as Markdown.
 //!
-//! `cargo bench --bench recipes -- --recipes fast,feather2023 --stages stem,block5 --photos dog --evaluations 200`
+//! `cargo bench --bench recipes -- --recipes nearest,feather2023 --stages stem,block5 --photos dog --evaluations 200`
 
 use metamers::prelude::*;
 use metamers::synthesis::{Recipe, Stop, StopReason, Synthesis};

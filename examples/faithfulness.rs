@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     let photos = correctly_classified(&[&net, &judge], count)?;
     let mut rows = read_rows(Path::new(CSV));
     for stage in argument(1, "block5,block10").split(',') {
-        for recipe in argument(2, "fast,nearest,near_start,feather2023").split(',') {
+        for recipe in argument(2, "natural_prior,nearest,near_start,feather2023").split(',') {
             let mut recipe = Recipe::by_name(recipe)?;
             if !matches!(recipe.optimizer, recipes::Optimizer::Lbfgs(_)) {
                 recipe.steps = steps;

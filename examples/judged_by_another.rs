@@ -1,4 +1,4 @@
-//! Compares `fast`, `near_start` and `feather2023` by transfer: the proportion of metamers that another network recognises at equal SNR.
+//! Compares `natural_prior`, `near_start` and `feather2023` by transfer: the proportion of metamers that another network recognises at equal SNR.
 //!
 //! Run: `cargo run --release --example judged_by_another -- [PHOTOS] [SNR_DB] [STAGE,STAGE] [RECIPE,RECIPE]`
 //!
@@ -8,7 +8,7 @@
 use metamers::prelude::{networks::*, *};
 
 const STAGES: &str = "block2,block5,block10,features";
-const RECIPES: &str = "fast,near_start,feather2023";
+const RECIPES: &str = "natural_prior,near_start,feather2023";
 /// Evaluations at most, of which `feather2023` distributes its blocks.
 const STEPS: usize = 800;
 

@@ -18,7 +18,7 @@ fn main() -> metamers::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let mut number = |otherwise: usize| arguments.next().and_then(|a| a.parse().ok()).unwrap_or(otherwise);
     let (seeds, count) = (number(3), number(30));
-    let recipe = Recipe::by_name(&std::env::args().nth(3).unwrap_or_else(|| "fast".into()))?;
+    let recipe = Recipe::by_name(&std::env::args().nth(3).unwrap_or_else(|| "natural_prior".into()))?;
     let cut_outs = Cutouts::new(48)?;
     let (images, held_out) = (cut_outs.generate(3000, 1)?, cut_outs.generate_held_out(300, 2)?);
     // Correct classifications and totals by generating network, stage and judging network, over all seeds.

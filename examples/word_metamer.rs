@@ -11,7 +11,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |i: usize, other: &str| arguments.get(i).cloned().unwrap_or_else(|| other.into());
     let sound = Sound::open(argument(0, "speech/seven.wav"))?.prepare(20_000, 40_000)?;
-    let (stage, recipe) = (argument(1, "cochleagram"), Recipe::by_name(&argument(2, "fast_sound"))?);
+    let (stage, recipe) = (argument(1, "cochleagram"), Recipe::by_name(&argument(2, "nearest_sound"))?);
     let seconds = argument(3, "30").parse().map_err(|_| Error::invalid("seconds", "must be a number"))?;
     let net =
         if stage == "cochleagram" { zoo::cochleagram(&Cochleagram::feather2023()?)? } else { zoo::cochcnn_words()? };
