@@ -2,6 +2,7 @@
 
 use metamers::prelude::{networks::*, *};
 use metamers::similarity::Distribution;
+use metamers::synthesis::Prior;
 
 fn photo(name: &str) -> Image {
     Image::open(format!("photos/{name}.jpg")).unwrap()
