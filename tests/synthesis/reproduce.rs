@@ -235,7 +235,7 @@ fn the_session_info_lists_the_runs() {
     assert_eq!(used.seeds.iter().copied().collect::<Vec<_>>(), [1, 2]);
     let text = info.to_string();
     assert!(
-        text.contains(weights) && text.contains("3 runs: stage relu; recipes fast, plenoptic; seeds 1, 2"),
+        text.contains(weights) && text.contains("3 runs: stage relu; recipes natural_prior, plenoptic; seeds 1, 2"),
         "{text}"
     );
     let json: serde_json::Value = serde_json::from_str(&info.to_json()).unwrap();

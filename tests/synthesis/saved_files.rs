@@ -79,6 +79,7 @@ fn sweep(folder: &Path) -> Sweep {
     Sweep::new(&image_network())
         .images(&[noise_image(1), noise_image(2)])
         .stages(["relu1", "relu2"])
+        .recipe(Recipe { name: "fast".into(), ..Recipe::natural_prior() })
         .evaluations(6)
         .folder(folder)
         .quiet()

@@ -260,7 +260,7 @@ fn errors_for_invalid_plans_name_the_problem() {
         ("save_seconds = 0", "must be a number of seconds above 0, got 0"),
         ("save_seconds = 1e-12", "save_seconds"),
         ("save_seconds = inf", "save_seconds"),
-        ("recipe = \"fats\"", "did you mean fast"),
+        ("recipe = \"nearst\"", "did you mean nearest"),
         ("recipe = { from = \"fast\", step = 5 }", "did you mean steps"),
         ("recipe = { steps = 0 }", "recipe.steps"),
         ("recipe = { loss = \"norm\" }", "norm"),
