@@ -129,7 +129,8 @@ impl ExplorerPage {
         self
     }
 
-    /// Sets the signal-to-noise ratio in dB at which a synthesis ends; the default is 20, well matched.
+    /// Sets the signal-to-noise ratio in dB at which a synthesis ends; the default is 20, well matched. With [`Recipe::nearest`]
+    /// it is held, and the synthesis ends when it settles.
     ///
     /// # Errors
     /// For a value outside 1 to 60 dB.

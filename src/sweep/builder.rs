@@ -146,7 +146,8 @@ impl Sweep {
         self
     }
 
-    /// Ends each metamer when its signal-to-noise ratio at the stage reaches `snr_db`; 20 dB is a good match.
+    /// Ends each metamer when its signal-to-noise ratio at the stage reaches `snr_db`; 20 dB is a good match. With
+    /// [`Recipe::nearest`] it holds this ratio, and ends when it settles.
     pub fn until(mut self, snr_db: f64) -> Self {
         self.snr_db = Some(snr_db);
         self
@@ -228,7 +229,12 @@ impl Selection for Sweep {
     }
 
     fn recipe(&self, kind: StimulusKind) -> Result<Recipe> {
-        let recipe = self.recipe.clone().unwrap_or_else(|| kind.default_recipe());
+        let default = || match self.penalties.is_empty() {
+            true => kind.default_recipe(),
+            // A penalty chooses among the metamers in place of the distance to the start.
+            false => kind.default_recipe().without_return(),
+        };
+        let recipe = self.recipe.clone().unwrap_or_else(default);
         recipe.check()?;
         Ok(recipe)
     }

@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// stages = "every"                         # or ["block2", "block5"], or a table with a list for each network
 /// seeds = [0, 1]
 /// recipe = "nearest"                       # or { from = "feather2023", steps = 8000 }
-/// evaluations = 400                        # a task ends after this number of gradient evaluations,
+/// evaluations = 1000                       # a task ends after this number of gradient evaluations,
 /// snr_db = 20.0                            # or at this signal-to-noise ratio, or after the recipe's steps
 /// penalties = [{ kind = "total_variation", weight = 0.05 }]     # or kind = "range"
 /// nulls = ["nulls/resnet50.json"]          # for networks without a shipped null distribution: NullDistribution::save
@@ -58,13 +58,14 @@ pub struct Plan {
     /// The seeds; each gives one metamer. The default is seed 0.
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
-    /// The recipe; the default is [`Recipe::nearest`] for images and [`Recipe::nearest_sound`] for sounds.
+    /// The recipe; the default is [`Recipe::nearest`] for images and [`Recipe::nearest_sound`] for sounds, and
+    /// [`Recipe::natural_prior`] or [`Recipe::natural_prior_sound`] with penalties.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<RecipeChoice>,
     /// The maximum number of gradient evaluations of a task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluations: Option<usize>,
-    /// The signal-to-noise ratio at which a task ends, in dB.
+    /// The signal-to-noise ratio at which a task ends, in dB; with [`Recipe::nearest`], the one that it holds until it settles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snr_db: Option<f64>,
     /// Named matches of several stages, of parts or of statistics, which `stages` can list.
@@ -190,7 +191,8 @@ impl Plan {
             StimulusKind::Image => Recipe::by_name(name),
         };
         let changes = match &self.recipe {
-            None => return preset("nearest"),
+            // A penalty chooses among the metamers in place of the distance to the start.
+            None => return preset(if self.penalties.is_empty() { "nearest" } else { "natural_prior" }),
             Some(RecipeChoice::Preset(name)) => return preset(name),
             Some(RecipeChoice::Changed(changes)) => changes,
         };

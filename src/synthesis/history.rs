@@ -86,8 +86,8 @@ impl Objective for Recorder<'_> {
             let own = [found.loss, found.snr_db];
             (found, own)
         };
-        if !found.loss.is_finite() {
-            return Err(self.diverged(format!("the loss became {}", found.loss)));
+        if let Some(loss) = [found.loss, loss].into_iter().find(|loss| !loss.is_finite()) {
+            return Err(self.diverged(format!("the loss became {loss}")));
         }
         if let Some(i) = crate::finite::first(&found.gradient) {
             return Err(self.diverged(format!("the gradient of value {i} became {}", found.gradient[i])));

@@ -24,7 +24,11 @@ pub(super) fn annotated(bundle: MimeBundle, metamer: &Metamer) -> MimeBundle {
 fn metadata(metamer: &Metamer) -> Option<Value> {
     let provenance = metamer.provenance();
     let preset = Recipe::by_name(&provenance.recipe.name).ok()?;
-    if preset != provenance.recipe || provenance.start != "noise" || !provenance.is_plain() {
+    // Files of version 0.1 have its names.
+    if (Recipe { name: provenance.recipe.name.clone(), ..preset.clone() }) != provenance.recipe
+        || provenance.start != "noise"
+        || !provenance.is_plain()
+    {
         return None;
     }
     let (kind, original) = match metamer.original() {
@@ -36,7 +40,7 @@ fn metadata(metamer: &Metamer) -> Option<Value> {
         "network": provenance.network,
         "weights_sha256": provenance.weights_sha256,
         "stage": provenance.stage,
-        "recipe": provenance.recipe.name,
+        "recipe": preset.name,
         // A string, because JavaScript's numbers cannot represent 64-bit integers.
         "seed": provenance.seed.to_string(),
         "name": provenance.original,

@@ -17,7 +17,8 @@ pub enum Prior {
     Start,
     /// The run returns to the matching stimulus nearest to its start ([`Recipe::nearest`]).
     NearestToStart,
-    /// What the stage leaves open resembles natural stimuli, so that metamers are recognised more often ([`Recipe::natural_prior`]).
+    /// What the stage leaves open resembles natural stimuli, so that metamers of a poor match are recognised more often
+    /// ([`Recipe::natural_prior`]).
     Natural,
     /// Not known: the file comes from a version that did not state it.
     #[default]

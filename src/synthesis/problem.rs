@@ -106,12 +106,14 @@ impl Problem {
             Loss::MeanSquaredError { range_penalty } => Some(range_penalty),
             _ => None,
         };
+        let own_recipe = recipe.clone().without_return();
         let earlier = earlier_goal(network, goal, recipe)
+            .map(|goal| Self::new(network, &goal, original, &own_recipe, layer_by_layer, device));
+        let earlier = match earlier {
             // An earlier stage that is silent for the original cannot help.
-            .and_then(|goal| {
-                Self::new(network, &goal, original, &recipe.clone().without_return(), layer_by_layer, device).ok()
-            })
-            .map(Box::new);
+            None | Some(Err(Error::Invalid { .. })) => None,
+            Some(earlier) => Some(Box::new(earlier?)),
+        };
         let bound = goal.bound.clone();
         let coarse_to_fine = goal.coarse_to_fine.map(|levels| LowPass::new(planes(&shape), levels, recipe.steps));
         Ok(Self { evaluator, units, terms, penalties, bound, coarse_to_fine, range_penalty, earlier, shape, range })

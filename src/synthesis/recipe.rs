@@ -264,7 +264,7 @@ impl Recipe {
         }
     }
 
-    /// L-BFGS on the matching objective with a natural-image prior: the fewest evaluations to a match, for demonstrations.
+    /// L-BFGS on the matching objective with a natural-image prior, for demonstrations.
     ///
     /// **It favors the network.** Components that a stage does not constrain resemble those of natural images, coarse structure first,
     /// unlike with [`Recipe::feather2023`]. At an equal SNR of 8 dB at `block5` of EfficientNet-Lite0, another network recognised 9 of 16
@@ -416,15 +416,18 @@ impl Recipe {
         self
     }
 
-    /// This recipe without the return towards the start of [`Recipe::nearest`].
-    pub(crate) fn without_return(mut self) -> Self {
-        if let Optimizer::Lbfgs(lbfgs) = &mut self.optimizer
-            && lbfgs.nearest_at.take().is_some()
+    /// This recipe without the return towards the start of [`Recipe::nearest`]: of `nearest` itself, [`Recipe::natural_prior`].
+    pub(crate) fn without_return(self) -> Self {
+        let Optimizer::Lbfgs(lbfgs @ Lbfgs { nearest_at: Some(_), .. }) = self.optimizer else { return self };
+        for (nearest, without) in
+            [(Self::nearest(), Self::natural_prior()), (Self::nearest_sound(), Self::natural_prior_sound())]
         {
-            lbfgs.earlier_steps = 0;
-            self.name = self.name.replace("nearest", "natural_prior");
+            if nearest.held_at(lbfgs.nearest_at) == self {
+                return without;
+            }
         }
-        self
+        let optimizer = Optimizer::Lbfgs(Lbfgs { nearest_at: None, earlier_steps: 0, ..lbfgs });
+        Self { name: format!("{} without return", self.name), optimizer, ..self }
     }
 
     /// Checks all settings.
@@ -474,6 +477,11 @@ impl Recipe {
                 if matches!(self.loss, Loss::NormRatio) || !self.clamp {
                     let reason = "L-BFGS needs a smooth loss (not Loss::NormRatio) and a clamp (clamp: true)";
                     return Err(Error::invalid("recipe.optimizer", reason));
+                }
+                if lbfgs.earlier_steps > 0 && lbfgs.nearest_at.is_none() {
+                    let reason =
+                        "needs nearest_at: without the return towards the start the earlier stage would leave its mark";
+                    return Err(Error::invalid("recipe.optimizer.earlier_steps", reason));
                 }
                 if let Some(snr_db) = lbfgs.nearest_at {
                     check_nearest_at("recipe.optimizer.nearest_at", snr_db)?;

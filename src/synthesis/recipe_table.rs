@@ -25,7 +25,7 @@ fn optimizer(optimizer: Optimizer) -> String {
             format!("normalised gradient, steps of length {eta}, halved from each of {blocks} blocks to the next")
         }
         Optimizer::Lbfgs(l) => format!(
-            "L-BFGS in {}, with {} steps in memory, after at most {} gradient steps of length {}{}",
+            "L-BFGS in {}, with {} steps in memory, after at most {} gradient steps of length {}{}{}",
             match l.variables {
                 Variables::Pixels => "pixels or samples",
                 Variables::NaturalSpectrum => "frequencies with natural amplitudes",
@@ -33,6 +33,10 @@ fn optimizer(optimizer: Optimizer) -> String {
             l.memory,
             l.warm_up,
             l.warm_up_eta,
+            match l.earlier_steps {
+                0 => String::new(),
+                steps => format!("; first at most {steps} steps at an earlier stage"),
+            },
             l.nearest_at.map_or(String::new(), |snr_db| format!("; from {snr_db} dB on, towards the start"))
         ),
     }
@@ -89,7 +93,7 @@ mod tests {
     fn every_setting_is_listed() {
         let texts: Vec<String> = Recipe::presets().iter().map(|r| r.mime_bundles()[0].plain().to_string()).collect();
         for (text, words) in texts.iter().zip([
-            ["L-BFGS in frequencies", "from 20 dB on", "2000"],
+            ["L-BFGS in frequencies", "40 steps at an earlier stage; from 20 dB on", "2000"],
             ["L-BFGS", "matching", "1000"],
             ["L-BFGS in pixels", "matching", "2000"],
             ["Adam, rate 0.001", "half the squared", "15000"],

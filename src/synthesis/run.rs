@@ -385,7 +385,8 @@ impl Run {
         Arc::new(TargetCurves { names, snr_db: Arc::clone(&self.history.target_snr_db) })
     }
 
-    /// The gradient of the loss at the last evaluation, summed over the colors: positive where brighter pixels raise the loss.
+    /// The gradient of the loss at the last evaluation (at an earlier stage in the first steps of
+    /// [`Recipe::nearest`](super::Recipe::nearest)), summed over the colors: positive where brighter pixels raise the loss.
     ///
     /// # Errors
     /// [`Error::Invalid`] before the first step and for sounds.
@@ -400,7 +401,8 @@ impl Run {
         map.ok_or_else(|| Error::invalid("gradient", "is not known before the first step; take one: run.step(1)?"))
     }
 
-    /// The gradient of the loss at the last evaluation: three planes (red, green, blue) or samples; empty before the first step.
+    /// The gradient of the loss at the last evaluation, in the first steps of [`Recipe::nearest`](super::Recipe::nearest) at an earlier
+    /// stage: three planes (red, green, blue) or samples; empty before the first step.
     #[must_use]
     pub fn gradient_values(&self) -> &[f32] {
         &self.history.gradient

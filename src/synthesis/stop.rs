@@ -33,7 +33,8 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Stops when the signal-to-noise ratio at the stage reaches `db`; 20 dB is well matched.
+    /// Stops when the signal-to-noise ratio at the stage reaches `db`; 20 dB is well matched. With
+    /// [`Recipe::nearest`](super::Recipe::nearest) it is the ratio that the run holds, and the run stops when it settles.
     pub fn snr(db: f64) -> Self {
         Self::default().or_snr(db)
     }

@@ -93,12 +93,14 @@ impl Synthesis {
         Ok(self)
     }
 
-    /// Replaces the recipe's loss of each target by one of your own. Call it after the recipe is set.
+    /// Replaces the recipe's loss of each target by one of your own. Call it after the recipe is set; the default recipe becomes
+    /// [`Recipe::natural_prior`], which heads for this loss alone.
     ///
     /// # Errors
     /// [`Error::Invalid`] when candle's gradient of the function differs from finite differences at the features of noise; otherwise the
     /// function's own errors.
     pub fn loss(mut self, loss: OwnLoss) -> Result<Self> {
+        self.recipe = without_default_return(self.recipe, &self.original);
         let goal = Goal { loss: None, ..self.goal.clone() };
         let problem = Problem::new(&self.network, &goal, &self.original, &self.recipe, self.layer_by_layer, None)?;
         for (term, features) in problem.features_of(&self.probe()?)? {
@@ -110,10 +112,14 @@ impl Synthesis {
 
     /// Adds a penalty on the pixels or samples; several add up.
     ///
+    /// The default recipe becomes [`Recipe::natural_prior`]: it is the penalty that chooses among the metamers, in place of the distance
+    /// to the start. With an explicit [`Recipe::nearest`], set after the penalty, both do.
+    ///
     /// # Errors
     /// [`Error::Invalid`] for a weight that is not positive and finite, and when candle's gradient of a function differs from finite
     /// differences; otherwise the errors of [`Network::prepare`] for its stimuli.
     pub fn penalty(mut self, penalty: Penalty) -> Result<Self> {
+        self.recipe = without_default_return(self.recipe, &self.original);
         let probe = self.original.with_clamped("noise", &self.probe()?);
         self.goal.penalties.push(penalty.prepared(&self.network, &probe)?);
         Ok(self)
@@ -270,6 +276,11 @@ impl std::fmt::Debug for Synthesis {
 
 fn default_recipe(original: &Stimulus) -> Recipe {
     Recipe::default_of(matches!(original, Stimulus::Sound(_)))
+}
+
+/// The recipe; in place of the default one, the same without its return towards the start.
+fn without_default_return(recipe: Recipe, original: &Stimulus) -> Recipe {
+    if recipe == default_recipe(original) { recipe.without_return() } else { recipe }
 }
 
 fn initial_values(initialization: Initialization, original: &Stimulus, seed: u64) -> Result<Vec<f32>> {

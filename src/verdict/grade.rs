@@ -12,8 +12,10 @@ use super::{Outcome, Verdict};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Grade {
-    /// The criteria of Feather et al. are not met, or the null distribution has too few pairs to tell.
+    /// The criteria of Feather et al. are not met.
     Fails,
+    /// The null distribution has too few pairs to tell.
+    Undecided,
     /// The criteria of Feather et al. are met, at less than 20 dB.
     PassesCriteria,
     /// The criteria of Feather et al. are met, and the signal-to-noise ratio is at least 20 dB.
@@ -27,6 +29,7 @@ impl Verdict {
         match (self.outcome, self.well_matched) {
             (Outcome::Metamer, true) => Grade::WellMatched,
             (Outcome::Metamer, false) => Grade::PassesCriteria,
+            (Outcome::NotEnoughEvidence, _) => Grade::Undecided,
             _ => Grade::Fails,
         }
     }
@@ -36,6 +39,7 @@ impl std::fmt::Display for Grade {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Fails => "fails",
+            Self::Undecided => "undecided",
             Self::PassesCriteria => "passes the papers' criteria, but below 20 dB",
             Self::WellMatched => "well matched",
         })

@@ -189,6 +189,12 @@ impl Verdict {
         (Outcome::Metamer, format!("{matched}, {class}"))
     }
 
+    /// Symbol and outcome, with the grade of a metamer.
+    fn headline(&self) -> String {
+        let line = format!("{} {}", self.outcome.symbol(), self.outcome);
+        if self.outcome == Outcome::Metamer { format!("{line} ({})", self.grade()) } else { line }
+    }
+
     fn table(&self) -> Table {
         let yes = |holds: bool| if holds { "yes" } else { "no" }.to_string();
         let describe = |class: &Option<ClassScore>| {
@@ -224,15 +230,14 @@ impl Verdict {
 
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} ({}): {}", self.outcome.symbol(), self.outcome, self.grade(), self.reason)
+        write!(f, "{}: {}", self.headline(), self.reason)
     }
 }
 
 impl Show for Verdict {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
         let table = &self.table().mime_bundles()[0];
-        let (line, color) =
-            (format!("{} {} ({})", self.outcome.symbol(), self.outcome, self.grade()), self.outcome.color());
+        let (line, color) = (self.headline(), self.outcome.color());
         let html = format!(
             "<p style=\"color:{color}\"><b>{}</b>: {}</p>\n{}",
             escape(&line),

@@ -74,6 +74,7 @@ fn verdicts_distinguish_converged_from_early_metamers() {
     // The null distribution has fewer than a million pairs.
     let strict = done.verdict_at(&null, 0.999_999).unwrap();
     assert_eq!(strict.outcome, Outcome::NotEnoughEvidence);
+    assert_eq!(strict.grade(), Grade::Undecided);
     assert!(strict.reason.contains("the requested one is 0.999999"), "{}", strict.reason);
 }
 

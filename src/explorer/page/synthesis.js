@@ -101,7 +101,8 @@ async function finish(ended) {
   $("current-caption").textContent = `metamer at ${made.stage}, seed ${made.seed}, SNR ${snr}${to}`;
   const match = result.well_matched ? "well matched" : "not well matched (below 20 dB)";
   const verdict = result.verdict.Ok;
-  const text = verdict ? `${verdict.symbol} ${verdict.outcome} (${verdict.grade}): ${verdict.reason}` : `${match}; no verdict: ${result.verdict.Err}`;
+  const grade = verdict && verdict.outcome === "metamer" ? ` (${verdict.grade})` : "";
+  const text = verdict ? `${verdict.symbol} ${verdict.outcome}${grade}: ${verdict.reason}` : `${match}; no verdict: ${result.verdict.Err}`;
   $("verdict").textContent = `${text}. Recipe ${result.recipe}; prior ${result.prior}.`;
   $("result").hidden = false;
   await nextTask();

@@ -103,12 +103,12 @@ impl Pull {
         }
         self.age = 0;
         self.weight = if begins {
-            HOLD_SHARE * loss / distance
+            HOLD_SHARE * loss.max(0.0) / distance
         } else if self.is_holding() {
             let deviation = (snr_db - required - MARGIN_DB) / DEVIATION_DB;
             self.weight * FACTOR.powf(deviation.clamp(EXPONENTS[0], EXPONENTS[1]))
         } else {
-            SEARCH_SHARE * loss / distance
+            SEARCH_SHARE * loss.max(0.0) / distance
         };
         true
     }
