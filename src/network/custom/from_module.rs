@@ -45,7 +45,10 @@ impl Network {
     /// use metamers::network::{Input, Network, StageMarker};
     /// use metamers::ops::{Frozen, MaxPool2d, Window};
     ///
-    /// let random = |shape: &[usize]| Tensor::randn(0f32, 0.1, shape, &Device::Cpu);
+    /// let random = |shape: &[usize]| {
+    ///     let values = (0..shape.iter().product()).map(|i: usize| 0.15 * (12.9898 * (i * i) as f64).sin() as f32);
+    ///     Tensor::from_vec(values.collect::<Vec<f32>>(), shape, &Device::Cpu)
+    /// };
     /// let conv1 = Conv2d::new(random(&[8, 3, 5, 5])?, None, Conv2dConfig { stride: 2, ..Default::default() });
     /// let conv2 = Conv2d::new(random(&[16, 8, 3, 3])?, None, Conv2dConfig::default());
     /// let head = Linear::new(random(&[10, 16])?, None);
