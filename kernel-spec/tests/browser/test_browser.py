@@ -27,7 +27,8 @@ SCREENSHOTS = HERE / "screenshots" if "--keep" in sys.argv[1:] else ROOT / "targ
 TOKEN = "browser-test"
 CELLS = [
     "let kept = 42;\nlet model = zoo::efficientnet_lite0()?;\nlet photo = Image::open(&shipped_photos()?[0])?;",
-    'let mut run = Synthesis::new(&model, "stem", &photo)?.seed(1).start()?;',
+    # A recipe that is still running when it is interrupted; the default ends within seconds.
+    'let mut run = Synthesis::new(&model, "stem", &photo)?.recipe(Recipe::feather2023()).seed(1).start()?;',
     "run.run_for(Duration::from_secs(120))?;",
     'println!("kept {kept}, steps {}", run.steps() > 0);',
     'Sound::open("speech/seven.wav")?.prepare(20_000, 40_000)?',
