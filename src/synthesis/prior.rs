@@ -1,10 +1,10 @@
-//! What a recipe assumes about what a stage leaves open.
+//! The assumption of a recipe about stimuli that a stage leaves open.
 
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{Lbfgs, Optimizer, Recipe, Variables};
 
-/// What a recipe fills in where a stage leaves the stimulus open: it decides what a claim about the recognition of metamers means.
+/// The content that a recipe gives a stimulus where a stage leaves it open: it decides what a claim about the recognition of metamers means.
 ///
 /// `examples/faithfulness.rs` compares the recipes with the published ones at equal signal-to-noise ratio; the table is in
 /// `benches/README.md`.
@@ -17,7 +17,7 @@ pub enum Prior {
     Start,
     /// The run returns to the matching stimulus nearest to its start ([`Recipe::nearest`]).
     NearestToStart,
-    /// What the stage leaves open resembles natural stimuli, so that metamers of a poor match are recognised more often
+    /// The parts that the stage leaves open resemble natural stimuli, so that metamers of a poor match are recognised more often
     /// ([`Recipe::natural_prior`]).
     Natural,
     /// Not known: the file comes from a version that did not state it.
@@ -26,7 +26,7 @@ pub enum Prior {
 }
 
 impl Recipe {
-    /// What the recipe fills in where a stage leaves the stimulus open.
+    /// The content that the recipe gives a stimulus where a stage leaves it open.
     #[must_use]
     pub fn prior(&self) -> Prior {
         match self.optimizer {

@@ -72,7 +72,7 @@ pub struct Verdict {
     /// The name of the recipe; empty in files of version 0.1.
     #[serde(default)]
     pub recipe: String,
-    /// What the recipe fills in where the stage leaves the stimulus open.
+    /// The content that the recipe gives a stimulus where the stage leaves it open.
     #[serde(default)]
     pub prior: Prior,
 }

@@ -374,3 +374,14 @@ fn coarse_structure_changes_first() {
     let plan = plan("relu2").coarse_to_fine(2).unwrap().recipe(Recipe::natural_prior());
     assert!(plan.start().unwrap_err().to_string().contains("L-BFGS"));
 }
+
+#[test]
+fn a_penalty_takes_the_place_of_the_return_of_the_default_recipe() {
+    let recipe = |plan: Synthesis| plan.start().unwrap().finish().unwrap().provenance().recipe.clone();
+    let penalty = || Penalty::total_variation(0.1);
+    assert_eq!(recipe(plan("relu2")), Recipe::nearest());
+    assert_eq!(recipe(plan("relu2").penalty(penalty()).unwrap()), Recipe::natural_prior());
+    assert_eq!(recipe(plan("relu2").penalty(penalty()).unwrap().recipe(Recipe::nearest())), Recipe::nearest());
+    let own = Recipe::nearest().steps(7);
+    assert_eq!(recipe(plan("relu2").recipe(own.clone()).penalty(penalty()).unwrap()), own);
+}

@@ -252,6 +252,11 @@ fn steps_count_from_the_call_and_evaluations_from_the_start() {
 
 #[test]
 fn invalid_recipes_are_errors() {
+    let mut without_return = Recipe::nearest();
+    if let Optimizer::Lbfgs(lbfgs) = &mut without_return.optimizer {
+        lbfgs.nearest_at = None;
+    }
+    assert!(plan(without_return).start().unwrap_err().to_string().contains("earlier_steps: needs nearest_at"));
     let error_after = |change: fn(&mut Recipe)| {
         let mut recipe = Recipe::natural_prior();
         change(&mut recipe);

@@ -108,7 +108,7 @@ pub struct MetamerInfo {
     pub original: Option<ClassInfo>,
     pub metamer: Option<ClassInfo>,
     pub recipe: String,
-    /// What the recipe fills in where the stage leaves the stimulus open.
+    /// The content that the recipe gives a stimulus where the stage leaves it open.
     pub prior: String,
     /// Symbol, outcome, grade and reason of the verdict, or why there is none.
     pub verdict: std::result::Result<VerdictInfo, String>,
