@@ -1,42 +1,66 @@
-//! Measures one gradient evaluation of the shipped network on this machine, by stage: alone and within each optimizer, in medians.
+//! Measures one gradient evaluation of the shipped networks on this machine, by stage: alone and within each optimizer, in medians.
 //!
-//! Run: `cargo run --release --example evaluation_time -- stem block5 features`
+//! Run: `cargo run --release --example evaluation_time -- stem block5 features relu2`
+//!
+//! `relu0` to `relu3` are stages of the word network, the others those of EfficientNet-Lite0. The optimizers take turns.
 
 use std::time::Instant;
 
 use metamers::prelude::*;
 
-/// The median of some measurements, in milliseconds.
-fn median(count: usize, mut measure: impl FnMut() -> Result<f64>) -> Result<f64> {
-    let mut times = (0..count).map(|_| measure()).collect::<Result<Vec<f64>>>()?;
+/// Rounds, and the number of steps of each optimizer in a round.
+const ROUNDS: usize = 7;
+const STEPS: usize = 12;
+
+/// The mean time of an evaluation in some steps, in milliseconds.
+fn evaluation_time(run: &mut Run) -> Result<f64> {
+    let (started, before) = (Instant::now(), run.evaluations());
+    run.step(STEPS)?;
+    Ok(1e3 * started.elapsed().as_secs_f64() / (run.evaluations() - before).max(1) as f64)
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
-    Ok(1e3 * times[count / 2])
+    times[times.len() / 2]
 }
 
 fn main() -> Result<()> {
     let mut stages: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     if stages.is_empty() {
-        stages = ["stem", "block2", "block5", "block10", "features"].map(String::from).to_vec();
+        stages = ["stem", "block2", "block5", "block10", "features", "relu2"].map(String::from).to_vec();
     }
-    let net = zoo::efficientnet_lite0()?;
-    let photo = Image::open("photos/dog.jpg")?;
+    let (photo, word) = (Image::open("photos/dog.jpg")?, Sound::open("speech/seven.wav")?);
     for stage in stages {
-        let mut line = stage.clone();
-        let mut plain = 0.0;
-        for recipe in [Recipe::feather2023(), Recipe::natural_prior(), Recipe::near_start()] {
-            let name = recipe.name.clone();
-            let mut run = Synthesis::new(&net, &stage, &photo)?.recipe(recipe).quiet().start()?;
+        let is_sound = stage.starts_with("relu");
+        let net = if is_sound { zoo::cochcnn_words()? } else { zoo::efficientnet_lite0()? };
+        let recipes = if is_sound {
+            vec![Recipe::feather2023_sound(), Recipe::natural_prior_sound(), Recipe::nearest_sound()]
+        } else {
+            vec![Recipe::feather2023(), Recipe::near_start(), Recipe::natural_prior(), Recipe::nearest()]
+        };
+        let names: Vec<String> = recipes.iter().map(|recipe| recipe.name.clone()).collect();
+        let start = |recipe: Recipe| {
+            let synthesis = match is_sound {
+                true => Synthesis::new(&net, &stage, &word)?,
+                false => Synthesis::new(&net, &stage, &photo)?,
+            };
+            let mut run = synthesis.recipe(recipe).quiet().start()?;
+            // Until all vectors of the memory are in use.
             run.step(30)?;
-            let time = median(60, || {
-                let (started, before) = (Instant::now(), run.evaluations());
-                run.step(1)?;
-                Ok(started.elapsed().as_secs_f64() / (run.evaluations() - before).max(1) as f64)
-            })?;
-            line += &format!(", {name} {time:.2} ms");
-            plain = if plain == 0.0 { time } else { plain };
-            line += &format!(" (the optimizer adds {:.0} %)", 100.0 * (time / plain - 1.0));
+            Ok(run)
+        };
+        let mut runs = recipes.into_iter().map(start).collect::<Result<Vec<Run>>>()?;
+        let mut times = vec![vec![]; runs.len()];
+        for _ in 0..ROUNDS {
+            for (run, times) in runs.iter_mut().zip(&mut times) {
+                times.push(evaluation_time(run)?);
+            }
         }
-        println!("{line}");
+        let medians: Vec<f64> = times.into_iter().map(median).collect();
+        let of_recipe = names.iter().zip(&medians).map(|(name, time)| {
+            format!("{name} {time:.2} ms (the optimizer adds {:.0} %)", 100.0 * (time / medians[0] - 1.0))
+        });
+        println!("{stage}: {}", of_recipe.collect::<Vec<_>>().join(", "));
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ mod matrix;
 pub(crate) mod parallel;
 mod simd;
 mod thread_pool;
+pub(crate) mod vectors;
 
 pub use compiled::{Compiled, Evaluated, Tap};
 pub(crate) use matrix::PackedMatrix;

@@ -118,9 +118,12 @@ impl Objective for Recorder<'_> {
         }
     }
 
-    fn aim_at_earlier_stage(&mut self) -> bool {
-        self.is_earlier = self.problem.has_earlier_stage();
-        self.is_earlier
+    fn has_earlier_stage(&self) -> bool {
+        self.problem.has_earlier_stage()
+    }
+
+    fn aim_at_earlier_stage(&mut self) {
+        self.is_earlier = true;
     }
 
     fn planes(&self) -> (usize, [usize; 2]) {

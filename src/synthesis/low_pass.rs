@@ -35,8 +35,14 @@ impl LowPass {
     /// Removes the high frequencies of the change from `last` to `x`.
     pub fn restrict(&self, x: &mut [f32], last: &[f32], step: usize) {
         let Some(cutoff) = self.cutoff(step) else { return };
-        let change = x.iter().zip(last).map(|(x, last)| x - last).collect();
         let area = self.cosines.area();
+        let change = |first: usize, rows: &mut [&mut [f32]]| {
+            for (plane, rows) in rows.iter_mut().enumerate() {
+                let first = plane * area + first;
+                let values = x[first..].iter().zip(&last[first..]);
+                rows.iter_mut().zip(values).for_each(|(to, (x, last))| *to = x - last);
+            }
+        };
         let remove = |first: usize, values: &mut [f32]| {
             for (i, value) in values.iter_mut().enumerate() {
                 if self.frequencies[(first + i) % area] >= cutoff {
@@ -44,8 +50,9 @@ impl LowPass {
                 }
             }
         };
-        let frequencies = self.cosines.to_frequencies(change, |_, _| {}, remove);
-        let change = self.cosines.to_pixels(frequencies, |_, _| {}, |_, _| {});
+        let frequencies = self.cosines.to_frequencies(change, remove);
+        let kept = |first: usize, values: &mut [f32]| values.copy_from_slice(&frequencies[first..][..values.len()]);
+        let change = self.cosines.to_pixels(kept, |_, _| {});
         x.iter_mut().zip(last).zip(&change).for_each(|((x, last), change)| *x = last + change);
     }
 }

@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::synthesis::optimizer::vectors::{add_all, dot, scaled};
+use crate::engine::vectors::{add_all, dot, scaled};
 
 /// The norm of a new vector relative to the largest so far, below which the Krylov space is exhausted: rounding in single precision.
 const EXHAUSTED: f64 = 1e-6;

@@ -7,9 +7,9 @@ use super::normalized_gradient::descend;
 use super::parametrization::{PIXEL_MARGIN, Parametrization, is_sound};
 use super::preconditioner::Preconditioner;
 use super::pull::Pull;
-use super::vectors::{add_all, dot, dots, scaled, sum};
 use super::{Objective, StepOutcome};
 use crate::Result;
+use crate::engine::vectors::{add_all, dot, dots, scaled, sum};
 use crate::synthesis::archive::{ArchiveReader, ArchiveWriter};
 use crate::synthesis::problem::Evaluation;
 use crate::synthesis::recipe::{Lbfgs, Variables};
@@ -74,6 +74,8 @@ struct Candidate {
     v: Vec<f32>,
     gradient: Vec<f32>,
     found: Evaluation,
+    /// The mean squared distance to the start, for recipes with a pull; otherwise 0.
+    distance: f64,
 }
 
 impl LbfgsState {
@@ -93,10 +95,11 @@ impl LbfgsState {
     }
 
     pub fn step(&mut self, parameters: &Lbfgs, objective: &mut dyn Objective) -> Result<StepOutcome> {
-        let Some(steps) = self.earlier_steps.filter(|_| objective.aim_at_earlier_stage()) else {
+        let Some(steps) = self.earlier_steps.filter(|_| objective.has_earlier_stage()) else {
             self.earlier_steps = None;
             return self.step_at_stage(parameters, objective);
         };
+        objective.aim_at_earlier_stage();
         // The pull is that of the matched stage.
         let pull = self.pull.take();
         let outcome = self.step_at_stage(parameters, objective);
@@ -197,17 +200,20 @@ impl LbfgsState {
     }
 }
 
-/// The loss and the pull at the pixels `x`, and their gradient with respect to the variables.
+/// The loss and the pull at the pixels `x`, and their gradient with respect to the variables. `distance` is that of `x` to the start.
 fn objective_at(
     parametrization: &Parametrization,
     pull: Option<&Pull>,
-    x: &[f32],
+    (x, distance): (&[f32], f64),
     found: &Evaluation,
 ) -> (f64, Vec<f32>) {
-    let Some(pull) = pull else { return (found.loss, parametrization.gradient(x, &found.gradient)) };
-    let mut gradient = found.gradient.to_vec();
-    let value = found.loss + pull.add(x, &mut gradient);
-    (value, parametrization.gradient(x, &gradient))
+    let value = found.loss + pull.map_or(0.0, |pull| pull.value(distance));
+    (value, parametrization.gradient(x, &found.gradient, pull.map(Pull::gradient)))
+}
+
+/// The mean squared distance of `x` to the start, for recipes with a pull; otherwise 0.
+fn distance_to_start(pull: Option<&Pull>, x: &[f32]) -> f64 {
+    pull.map_or(0.0, |pull| pull.distance(x))
 }
 
 /// Clamps pixels to the margin, samples to their range.
@@ -226,7 +232,8 @@ impl QuasiNewton {
         planes: (usize, [usize; 2]),
     ) -> Self {
         let parametrization = Parametrization::from_pixels(variables, x, planes);
-        let (value, gradient) = objective_at(&parametrization, pull, x, found);
+        let distance = distance_to_start(pull, x);
+        let (value, gradient) = objective_at(&parametrization, pull, (x, distance), found);
         Self {
             v: vec![0.0; x.len()],
             value,
@@ -314,23 +321,24 @@ impl QuasiNewton {
             let v = sum(&self.v, step, &direction);
             let x = self.parametrization.pixels(&v);
             let found = objective.evaluate(&x)?;
-            let (value, gradient) = objective_at(&self.parametrization, pull.as_deref(), &x, &found);
+            let distance = distance_to_start(pull.as_deref(), &x);
+            let (value, gradient) = objective_at(&self.parametrization, pull.as_deref(), (&x, distance), &found);
             let slope = dot(&gradient, &direction);
-            Ok(LinePoint { step, value, slope, data: Candidate { x, v, gradient, found } })
+            Ok(LinePoint { step, value, slope, data: Candidate { x, v, gradient, found, distance } })
         })?;
         let Some(LinePoint { step, value, data: candidate, .. }) = found else {
             return Ok(None);
         };
         let s = scaled(step, &direction);
         let y = sum(&candidate.gradient, -1.0, &self.gradient);
-        let Candidate { x, v, gradient, found } = candidate;
+        let Candidate { x, v, gradient, found, distance } = candidate;
         (self.v, self.value, self.gradient, self.snr_db) = (v, value, gradient, found.snr_db);
         if let (Some(pull), Some(required)) = (&mut pull, parameters.nearest_at) {
             // The pair above has the weight that both of its gradients had.
-            if pull.count(&x, found.loss, found.snr_db, required) {
-                (self.value, self.gradient) = objective_at(&self.parametrization, Some(pull), &x, &found);
+            if pull.count(distance, [found.loss, found.snr_db], required, objective.has_earlier_stage()) {
+                (self.value, self.gradient) = objective_at(&self.parametrization, Some(pull), (&x, distance), &found);
             }
-            if found.snr_db >= required && pull.is_nearest(&x) {
+            if found.snr_db >= required && pull.is_nearest(distance) {
                 objective.keep(&x, found.snr_db);
             }
         }

@@ -8,7 +8,6 @@ mod normalized_gradient;
 mod parametrization;
 mod preconditioner;
 mod pull;
-pub(super) mod vectors;
 
 pub(super) use pull::Pull;
 
@@ -21,8 +20,11 @@ use crate::Result;
 pub(super) trait Objective {
     fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation>;
 
-    /// Makes the evaluations of this step those of an earlier stage. Returns whether there is one.
-    fn aim_at_earlier_stage(&mut self) -> bool;
+    /// Returns whether there is an earlier stage that can be matched first.
+    fn has_earlier_stage(&self) -> bool;
+
+    /// Makes the evaluations of this step those of the earlier stage.
+    fn aim_at_earlier_stage(&mut self);
 
     /// An error when the values after a step are not finite; called before the step is taken.
     fn check(&self, x: &[f32]) -> Result<()>;

@@ -164,9 +164,12 @@ impl Parametrization {
             });
             return x;
         };
-        let weigh = |first: usize, values: &mut [f32]| multiply(values, &spectrum.weights[first..]);
+        let weigh = |first: usize, values: &mut [f32]| {
+            let weighted = v[first..].iter().zip(&spectrum.weights[first..]);
+            values.iter_mut().zip(weighted).for_each(|(to, (v, weight))| *to = v * weight);
+        };
         let is_sound = is_sound(self.size);
-        spectrum.cosines.to_pixels(v.to_vec(), weigh, |first, planes| {
+        spectrum.cosines.to_pixels(weigh, |first, planes| {
             rotate_to_colors(planes);
             for (plane, values) in planes.iter_mut().enumerate() {
                 let origin = &self.origin[plane * spectrum.cosines.area() + first..];
@@ -179,34 +182,37 @@ impl Parametrization {
         })
     }
 
-    /// Converts a gradient with respect to the pixels `x` to one with respect to the variables.
-    pub fn gradient(&self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+    /// Converts a gradient with respect to the pixels `x` to one with respect to the variables. `pull` adds
+    /// `factor * (x - start)` to it first.
+    pub fn gradient(&self, x: &[f32], gradient: &[f32], pull: Option<(f32, &[f32])>) -> Vec<f32> {
         let is_sound = is_sound(self.size);
-        let Some(spectrum) = &self.spectrum else {
-            let mut gradient = gradient.to_vec();
-            for_each_chunk(&mut gradient, PART, |i, values| {
-                let values = values.iter_mut().zip(&x[i * PART..]);
-                if is_sound {
-                    values.for_each(|(g, _)| *g *= SOUND_SCALE as f32);
-                } else {
-                    values.for_each(|(g, &x)| *g *= bounded_slope(x));
+        let slope = |x: f32| match &self.spectrum {
+            _ if is_sound => SOUND_SCALE as f32,
+            Some(_) => x * (1.0 - x),
+            None => bounded_slope(x),
+        };
+        let chain = |first: usize, values: &mut [f32]| {
+            let of_pixels = x[first..].iter().zip(&gradient[first..]);
+            if let Some((factor, start)) = pull {
+                for ((to, (&x, g)), start) in values.iter_mut().zip(of_pixels).zip(&start[first..]) {
+                    *to = (g + factor * (x - start)) * slope(x);
                 }
-            });
+            } else {
+                values.iter_mut().zip(of_pixels).for_each(|(to, (&x, g))| *to = g * slope(x));
+            }
+        };
+        let Some(spectrum) = &self.spectrum else {
+            let mut gradient = vec![0.0; gradient.len()];
+            for_each_chunk(&mut gradient, PART, |i, values| chain(i * PART, values));
             return gradient;
         };
-        let weigh = |first: usize, values: &mut [f32]| multiply(values, &spectrum.weights[first..]);
-        let chain = |first: usize, planes: &mut [&mut [f32]]| {
+        let pixels = |first: usize, planes: &mut [&mut [f32]]| {
             for (plane, values) in planes.iter_mut().enumerate() {
-                let x = &x[plane * spectrum.cosines.area() + first..];
-                if is_sound {
-                    values.iter_mut().for_each(|g| *g *= SOUND_SCALE as f32);
-                } else {
-                    values.iter_mut().zip(x).for_each(|(g, x)| *g *= x * (1.0 - x));
-                }
+                chain(plane * spectrum.cosines.area() + first, values);
             }
             rotate_from_colors(planes);
         };
-        spectrum.cosines.to_frequencies(gradient.to_vec(), chain, weigh)
+        spectrum.cosines.to_frequencies(pixels, |first, values| multiply(values, &spectrum.weights[first..]))
     }
 
     /// The root mean square change of the logits of medium gray pixels for a change of the variables.
@@ -428,7 +434,7 @@ mod tests {
     fn gray_has_only_the_first_luminance_coefficient() {
         let variables = variables(3, [4, 5]);
         let x = vec![0.5; 60];
-        let found = variables.gradient(&x, &[4.0; 60]);
+        let found = variables.gradient(&x, &[4.0; 60], None);
         assert!((found[0] / spectrum(&variables).weights[0] - 60f32.sqrt()).abs() < 1e-5);
         assert!(found[1..].iter().all(|v| v.abs() < 1e-5));
     }
@@ -449,7 +455,7 @@ mod tests {
             let value = |v: &[f32]| -> f64 {
                 variables.pixels(v).iter().zip(&slopes).map(|(&x, &s)| f64::from(x) * f64::from(s)).sum()
             };
-            let gradient = variables.gradient(&variables.pixels(&v), &slopes);
+            let gradient = variables.gradient(&variables.pixels(&v), &slopes, None);
             for i in [0, 1, 31, 89] {
                 let moved = |by: f32| {
                     let mut v = v.clone();

@@ -41,8 +41,7 @@ impl Preconditioner {
         let roots = self.roots();
         let inverse: Vec<f32> = roots.iter().map(|r| r.recip()).collect();
         let squares = |values: &[f32], factors: &[f32]| {
-            let begin = |first: usize, values: &mut [f32]| spectrum.multiply_bands(factors, first, values);
-            spectrum.squares_of_cells(&spectrum.cosines().to_pixels(values.to_vec(), begin, |_, _| {}))
+            spectrum.squares_of_cells(&spectrum.cosines().to_pixels(scaled_bands(spectrum, factors, values), |_, _| {}))
         };
         let (s, y) = (squares(s, &inverse), squares(y, &roots));
         add(&mut self.cells, &s, &y, sy);
@@ -61,15 +60,26 @@ impl Preconditioner {
         let roots = self.roots();
         let scaled: Vec<f32> = roots.iter().map(|&r| (self.scale * f64::from(r)) as f32).collect();
         let gains: Vec<f32> = ratios(&self.cells, CELL_REGULARIZATION).iter().map(|&gain| gain as f32).collect();
-        let cosines = spectrum.cosines();
-        let q = cosines.to_pixels(q, |first, values| spectrum.multiply_bands(&roots, first, values), |_, _| {});
         let cells = |first: usize, planes: &mut [&mut [f32]]| spectrum.multiply_cells(&gains, first, planes);
-        cosines.to_frequencies(q, cells, |first, values| spectrum.multiply_bands(&scaled, first, values))
+        let finish = |first: usize, values: &mut [f32]| spectrum.multiply_bands(&scaled, first, values);
+        spectrum.cosines().through_pixels(scaled_bands(spectrum, &roots, &q), cells, finish)
     }
 
     /// The square root of each band's estimate.
     fn roots(&self) -> Vec<f32> {
         ratios(&self.bands, BAND_REGULARIZATION).iter().map(|ratio| ratio.sqrt() as f32).collect()
+    }
+}
+
+/// A function that writes values of the variables, multiplied by the factor of their band.
+fn scaled_bands<'a>(
+    spectrum: &'a Spectrum,
+    factors: &'a [f32],
+    values: &'a [f32],
+) -> impl Fn(usize, &mut [f32]) + Sync + 'a {
+    move |first, to| {
+        to.copy_from_slice(&values[first..][..to.len()]);
+        spectrum.multiply_bands(factors, first, to);
     }
 }
 
@@ -145,9 +155,9 @@ mod tests {
         let by_cell = |spectrum: &Spectrum, s: &[f32]| -> Vec<f32> {
             let factors: Vec<f32> = (0..spectrum.cells()).map(|cell| if cell % 2 == 0 { 30.0 } else { 1.0 }).collect();
             let cosines = spectrum.cosines();
-            let pixels = cosines.to_pixels(s.to_vec(), |_, _| {}, |_, _| {});
             let cells = |first: usize, planes: &mut [&mut [f32]]| spectrum.multiply_cells(&factors, first, planes);
-            cosines.to_frequencies(pixels, cells, |_, _| {})
+            let ones = vec![1.0; spectrum.bands()];
+            cosines.through_pixels(scaled_bands(spectrum, &ones, s), cells, |_, _| {})
         };
         let (parametrization, preconditioner) = trained(by_band);
         assert!(cosine(&parametrization, &Preconditioner::new(parametrization.spectrum()), by_band) < 0.7);

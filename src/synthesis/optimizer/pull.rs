@@ -2,6 +2,7 @@
 
 use super::super::archive::{ArchiveReader, ArchiveWriter};
 use crate::Result;
+use crate::engine::vectors::squared_distance;
 
 /// The number of steps between two updates of the weight.
 const INTERVAL: u64 = 5;
@@ -25,7 +26,8 @@ const SETTLED_STEPS: u64 = 25;
 
 /// The mean squared distance to the start, which is added to the loss with a weight.
 ///
-/// Until the signal-to-noise ratio is reached the weight is small (the search). From then on it is increased while the match is better
+/// Until the signal-to-noise ratio is reached the weight is small (the search); it is 0 where the search begins at the start, since the
+/// distance is so small there that it would hold the run back. From then on it is increased while the match is better
 /// than required and decreased while it is worse, so that the match is held and the distance falls: the run ends at the point nearest to
 /// its start, at least among those around it, that matches as well as required.
 pub struct Pull {
@@ -73,20 +75,23 @@ impl Pull {
         self.settled = true;
     }
 
-    /// Adds the gradient of the weighted distance at `x`, and returns its value.
-    pub fn add(&self, x: &[f32], gradient: &mut [f32]) -> f64 {
-        let factor = (2.0 * self.weight / x.len() as f64) as f32;
-        gradient.iter_mut().zip(x.iter().zip(&self.start)).for_each(|(g, (x, start))| *g += factor * (x - start));
-        self.weight * self.distance(x)
+    /// The gradient of the weighted distance: `factor * (x - start)` with these two.
+    pub fn gradient(&self) -> (f32, &[f32]) {
+        ((2.0 * self.weight / self.start.len() as f64) as f32, &self.start)
     }
 
-    /// Counts a step to `x`; `required` is the signal-to-noise ratio to be held. Returns whether the weight has changed.
-    pub fn count(&mut self, x: &[f32], loss: f64, snr_db: f64, required: f64) -> bool {
+    /// The value of the weighted distance.
+    pub fn value(&self, distance: f64) -> f64 {
+        self.weight * distance
+    }
+
+    /// Counts a step to a point at this distance; `required` is the signal-to-noise ratio to be held, and `was_earlier` tells that the
+    /// search began where an earlier stage was matched. Returns whether the weight has changed.
+    pub fn count(&mut self, distance: f64, [loss, snr_db]: [f64; 2], required: f64, was_earlier: bool) -> bool {
         let begins = self.held.is_none() && snr_db >= required;
         if begins {
             self.held = Some(0);
         }
-        let distance = self.distance(x);
         if let Some(held) = &mut self.held {
             *held += 1;
             if snr_db >= required {
@@ -98,6 +103,9 @@ impl Pull {
             }
         }
         self.age += 1;
+        if self.held.is_none() && !was_earlier {
+            return false;
+        }
         if !begins && self.age < INTERVAL && self.weight > 0.0 || distance <= 0.0 {
             return false;
         }
@@ -113,15 +121,14 @@ impl Pull {
         true
     }
 
-    /// Returns whether `x` is the nearest point with the required match so far.
-    pub fn is_nearest(&self, x: &[f32]) -> bool {
-        self.is_holding() && self.distance(x) <= self.nearest
+    /// Returns whether a point at this distance is the nearest one with the required match so far.
+    pub fn is_nearest(&self, distance: f64) -> bool {
+        self.is_holding() && distance <= self.nearest
     }
 
     /// The mean squared distance of `x` to the start.
-    fn distance(&self, x: &[f32]) -> f64 {
-        let square: f64 = x.iter().zip(&self.start).map(|(&x, &start)| f64::from(x - start).powi(2)).sum();
-        square / x.len() as f64
+    pub fn distance(&self, x: &[f32]) -> f64 {
+        squared_distance(x, &self.start) / x.len() as f64
     }
 
     pub fn save(&self, to: &mut ArchiveWriter) {
@@ -156,52 +163,67 @@ mod tests {
     #[test]
     fn the_weight_follows_the_match_and_the_run_settles() {
         let mut pull = Pull::new(vec![0.0; 4]);
-        assert!(!pull.count(&[0.0; 4], 1.0, 3.0, 20.0), "at the start there is nothing to pull");
-        assert!(pull.count(&[0.5; 4], 1.0, 3.0, 20.0));
+        // Points of this root mean square distance.
+        let count = |pull: &mut Pull, rms: f64, loss: f64, snr_db: f64| {
+            pull.count(pull.distance(&[rms as f32; 4]), [loss, snr_db], 20.0, true)
+        };
+        assert!(!count(&mut pull, 0.0, 1.0, 3.0), "at the start there is nothing to pull");
+        assert!(count(&mut pull, 0.5, 1.0, 3.0));
         assert_eq!(pull.weight, SEARCH_SHARE / 0.25);
-        assert!(!pull.count(&[0.5; 4], 1.0, 4.0, 20.0), "the weight stays for some steps");
-        assert!(pull.count(&[0.5; 4], 0.01, 20.0, 20.0) && pull.is_holding() && !pull.is_settled());
+        assert!(!count(&mut pull, 0.5, 1.0, 4.0), "the weight stays for some steps");
+        assert!(count(&mut pull, 0.5, 0.01, 20.0) && pull.is_holding() && !pull.is_settled());
         assert_eq!(pull.weight, HOLD_SHARE * 0.01 / 0.25);
         let before = pull.weight;
         for _ in 0..INTERVAL {
-            pull.count(&[0.4; 4], 0.01, 20.0 + MARGIN_DB + DEVIATION_DB, 20.0);
+            count(&mut pull, 0.4, 0.01, 20.0 + MARGIN_DB + DEVIATION_DB);
         }
         assert!((pull.weight - FACTOR * before).abs() < 1e-12);
-        assert!(pull.is_nearest(&[0.4; 4]) && !pull.is_nearest(&[0.45; 4]));
+        assert!(pull.is_nearest(pull.distance(&[0.4; 4])) && !pull.is_nearest(pull.distance(&[0.45; 4])));
         for _ in 0..INTERVAL {
-            pull.count(&[0.1; 4], 0.02, 17.0, 20.0);
+            count(&mut pull, 0.1, 0.02, 17.0);
         }
         assert!((pull.weight - before).abs() < 1e-12, "a poor match weakens the pull");
         for _ in 0..INTERVAL {
-            pull.count(&[0.4; 4], 0.02, 40.0, 20.0);
+            count(&mut pull, 0.4, 0.02, 40.0);
         }
         assert!((pull.weight - FACTOR.powi(3) * before).abs() < 1e-12, "a match much better than required");
         assert!((pull.nearest - 0.16).abs() < 1e-7, "a poor match does not count as near");
         for _ in 0..SETTLED_STEPS {
-            pull.count(&[0.39; 4], 0.01, 20.1, 20.0);
+            count(&mut pull, 0.39, 0.01, 20.1);
         }
         assert!(!pull.is_settled(), "the first test has nothing to compare with");
         for _ in 0..SETTLED_STEPS {
-            pull.count(&[0.385; 4], 0.01, 20.1, 20.0);
+            count(&mut pull, 0.385, 0.01, 20.1);
         }
         assert!(pull.is_settled());
+    }
+
+    #[test]
+    fn a_search_from_the_start_is_not_pulled_back() {
+        let mut pull = Pull::new(vec![0.0; 4]);
+        for _ in 0..4 * INTERVAL {
+            assert!(!pull.count(0.01, [1.0, 3.0], 20.0, false));
+        }
+        assert_eq!((pull.weight, pull.gradient().0), (0.0, 0.0));
+        assert!(pull.count(0.25, [0.01, 20.0], 20.0, false) && pull.is_holding());
+        assert_eq!(pull.weight, HOLD_SHARE * 0.01 / 0.25);
     }
 
     #[test]
     fn the_gradient_is_that_of_the_weighted_distance() {
         let mut pull = Pull::new(vec![0.25, 0.5, 0.75]);
         let x = [0.5, 0.5, 0.25];
-        pull.count(&x, 1.0, 3.0, 20.0);
-        let mut gradient = [0.0; 3];
-        let value = pull.add(&x, &mut gradient);
+        pull.count(pull.distance(&x), [1.0, 3.0], 20.0, true);
+        let (factor, start) = pull.gradient();
         for i in 0..3 {
             let moved = |by: f32| {
                 let mut x = x;
                 x[i] += by;
-                pull.add(&x, &mut [0.0; 3])
+                pull.value(pull.distance(&x))
             };
             let difference = (moved(0.01) - moved(-0.01)) / 0.02;
-            assert!((difference - f64::from(gradient[i])).abs() < 1e-5 * value.max(1.0), "{i}: {difference}");
+            let expected = f64::from(factor * (x[i] - start[i]));
+            assert!((difference - expected).abs() < 1e-5, "{i}: {difference} and {expected}");
         }
     }
 }

@@ -1,0 +1,226 @@
+//! Vectors in single precision with sums in double precision: the arithmetic of the optimizers.
+//!
+//! Sums are taken over blocks of fixed size and in lanes of a fixed number, so that they depend neither on the number of threads nor on
+//! the instruction set. A block of all vectors of a pass fits in the cache of a core.
+
+use std::sync::OnceLock;
+
+use super::parallel::{for_each_chunk, map};
+use super::simd::{Isa, Job, LANES, Simd};
+
+/// Values of a block.
+const BLOCK: usize = 4096;
+
+/// Partial sums of a dot product: two vectors.
+const PARTS: usize = 2 * LANES;
+
+/// Partial sums in double precision, which the compiler keeps in vector registers.
+const EXACT_PARTS: usize = 8;
+
+/// The dot product.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
+    dots(&[a], &[b])[0][0]
+}
+
+/// The dot products of each of `vectors` with each of `others`, in one pass: `result[i][j] = vectors[i]'others[j]`.
+pub(crate) fn dots<const N: usize>(vectors: &[&[f32]], others: &[&[f32]; N]) -> Vec<[f64; N]> {
+    let blocks = others.first().map_or(0, |other| other.len().div_ceil(BLOCK));
+    let sums = map(blocks, |i| {
+        let mut sums = vec![[0.0; N]; vectors.len()];
+        for (vector, sums) in vectors.iter().zip(&mut sums) {
+            for (other, sum) in others.iter().zip(sums) {
+                run(DotOfBlock { a: block(vector, i), b: block(other, i), sum });
+            }
+        }
+        sums
+    });
+    let sum = |i: usize, j: usize| sums.iter().map(|sums| sums[i][j]).sum::<f64>();
+    (0..vectors.len()).map(|i| std::array::from_fn(|j| sum(i, j))).collect()
+}
+
+/// The sum of the squared differences.
+pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+    let sums = map(a.len().div_ceil(BLOCK), |i| {
+        let mut sum = 0.0;
+        run(DistanceOfBlock { a: block(a, i), b: block(b, i), sum: &mut sum });
+        sum
+    });
+    sums.iter().sum()
+}
+
+/// Adds `factor * vector` for each term to `target`.
+pub(crate) fn add_all(target: &mut [f32], terms: &[(f64, &[f32])]) {
+    for_each_chunk(target, BLOCK, |i, target| run(AddToBlock { target, terms, i }));
+}
+
+/// `a + factor * b`.
+pub(crate) fn sum(a: &[f32], factor: f64, b: &[f32]) -> Vec<f32> {
+    let mut target = vec![0.0; a.len()];
+    let factor = factor as f32;
+    for_each_chunk(&mut target, BLOCK, |i, target| {
+        for ((t, a), b) in target.iter_mut().zip(block(a, i)).zip(block(b, i)) {
+            *t = a + factor * b;
+        }
+    });
+    target
+}
+
+/// `factor * a`.
+pub(crate) fn scaled(factor: f64, a: &[f32]) -> Vec<f32> {
+    let mut target = vec![0.0; a.len()];
+    let factor = factor as f32;
+    for_each_chunk(&mut target, BLOCK, |i, target| {
+        target.iter_mut().zip(block(a, i)).for_each(|(t, a)| *t = factor * a);
+    });
+    target
+}
+
+fn block(vector: &[f32], i: usize) -> &[f32] {
+    &vector[i * BLOCK..vector.len().min((i + 1) * BLOCK)]
+}
+
+fn run(job: impl Job) {
+    static ISA: OnceLock<Isa> = OnceLock::new();
+    // A synthesis reports an invalid selection before it comes here.
+    let isa = ISA.get_or_init(|| Isa::selected().unwrap_or_else(|_| Isa::best()));
+    // SAFETY: `selected` and `best` are instruction sets of this processor; the jobs of this module hold slices.
+    unsafe { isa.run(job) }
+}
+
+/// The dot product of a block: single precision in each lane, over 128 values at most, then double precision.
+struct DotOfBlock<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+    sum: &'a mut f64,
+}
+
+impl Job for DotOfBlock<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (a, a_rest) = self.a.as_chunks::<PARTS>();
+        let (b, b_rest) = self.b.as_chunks::<PARTS>();
+        let mut parts = [0f32; PARTS];
+        // SAFETY: the processor has the instruction set, and a chunk and `parts` have two vectors.
+        unsafe {
+            let mut sums = [S::splat(0.0); 2];
+            for (a, b) in a.iter().zip(b) {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let product = S::mul(S::load(a.as_ptr().add(i * LANES)), S::load(b.as_ptr().add(i * LANES)));
+                    *sum = S::add(*sum, product);
+                }
+            }
+            for (i, sum) in sums.into_iter().enumerate() {
+                S::store(parts.as_mut_ptr().add(i * LANES), sum);
+            }
+        }
+        *self.sum = parts.iter().map(|&v| f64::from(v)).sum::<f64>();
+        *self.sum += a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+    }
+}
+
+/// The sum of the squared differences of a block.
+struct DistanceOfBlock<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+    sum: &'a mut f64,
+}
+
+impl Job for DistanceOfBlock<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let square = |a: f32, b: f32| f64::from(a - b).powi(2);
+        let (a, a_rest) = self.a.as_chunks::<EXACT_PARTS>();
+        let (b, b_rest) = self.b.as_chunks::<EXACT_PARTS>();
+        let mut sums = [0.0; EXACT_PARTS];
+        for (a, b) in a.iter().zip(b) {
+            for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+                *sum += square(a, b);
+            }
+        }
+        *self.sum = sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(&a, &b)| square(a, b)).sum::<f64>();
+    }
+}
+
+/// Adds the terms to block `i`.
+struct AddToBlock<'a> {
+    target: &'a mut [f32],
+    terms: &'a [(f64, &'a [f32])],
+    i: usize,
+}
+
+impl Job for AddToBlock<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // All terms of a few values at once: memory answers several streams sooner than one after the other.
+        let (parts, rest) = self.target.as_chunks_mut::<PARTS>();
+        let done = parts.len() * PARTS;
+        for (at, part) in parts.iter_mut().enumerate() {
+            let to = part.as_mut_ptr();
+            // SAFETY: the processor has the instruction set; a part has two vectors, as has its slice of each term.
+            unsafe {
+                let mut sums = [S::load(to), S::load(to.add(LANES))];
+                for &(factor, vector) in self.terms {
+                    let from = vector[self.i * BLOCK + at * PARTS..][..PARTS].as_ptr();
+                    let factor = S::splat(factor as f32);
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        *sum = S::add(*sum, S::mul(factor, S::load(from.add(i * LANES))));
+                    }
+                }
+                S::store(to, sums[0]);
+                S::store(to.add(LANES), sums[1]);
+            }
+        }
+        for &(factor, vector) in self.terms {
+            let factor = factor as f32;
+            rest.iter_mut().zip(&block(vector, self.i)[done..]).for_each(|(t, v)| *t += factor * v);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 37 + seed * 11) % 101) as f32 / 101.0 - 0.45).collect()
+    }
+
+    #[test]
+    fn sums_equal_plain_ones() {
+        for n in [0, 1, 31, 4097, 20_000] {
+            let (a, b, c) = (values(n, 1), values(n, 2), values(n, 3));
+            let plain = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+            let close = |x: f64, y: f64| (x - y).abs() <= 1e-5 * (1.0 + y.abs());
+            assert!(close(dot(&a, &b), plain(&a, &b)), "{n}");
+            let found = dots(&[&a, &b], &[&b, &c]);
+            let expected = [[plain(&a, &b), plain(&a, &c)], [plain(&b, &b), plain(&b, &c)]];
+            let pairs = found.iter().flatten().zip(expected.iter().flatten());
+            assert!(pairs.into_iter().all(|(&x, &y)| close(x, y)), "{n}: {found:?} and {expected:?}");
+            let mut total = a.clone();
+            add_all(&mut total, &[(2.0, &b), (-0.5, &c)]);
+            assert!((0..n).all(|i| (total[i] - (a[i] + 2.0 * b[i] - 0.5 * c[i])).abs() < 1e-6));
+            let distance = squared_distance(&a, &b);
+            let expected: f64 = a.iter().zip(&b).map(|(&a, &b)| f64::from(a - b).powi(2)).sum();
+            assert!(close(distance, expected), "{n}: {distance} and {expected}");
+            let (sum, scaled) = (sum(&a, 3.0, &b), scaled(2.0, &a));
+            assert!((0..n).all(|i| (sum[i] - (a[i] + 3.0 * b[i])).abs() < 1e-6 && scaled[i] == 2.0 * a[i]));
+        }
+    }
+
+    #[test]
+    fn sums_are_the_same_on_every_instruction_set() {
+        let (a, b) = (values(3001, 1), values(3001, 2));
+        let found = Isa::available().into_iter().map(|isa| {
+            let (mut product, mut distance, mut target) = (0.0, 0.0, a.clone());
+            // SAFETY: the processor has the available instruction sets.
+            unsafe {
+                isa.run(DotOfBlock { a: &a, b: &b, sum: &mut product });
+                isa.run(DistanceOfBlock { a: &a, b: &b, sum: &mut distance });
+                isa.run(AddToBlock { target: &mut target, terms: &[(0.3, &b), (-0.7, &b)], i: 0 });
+            }
+            (product.to_bits(), distance.to_bits(), target)
+        });
+        let found: Vec<_> = found.collect();
+        assert!(found.iter().all(|sums| *sums == found[0]));
+    }
+}
