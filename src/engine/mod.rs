@@ -25,17 +25,18 @@
 mod aligned;
 mod codegen;
 mod compiled;
+mod cosine_transform;
 mod executor;
 mod geometry;
 mod kernel;
 mod lowering;
-mod matrix;
 pub(crate) mod parallel;
 mod simd;
 mod thread_pool;
 pub(crate) mod vectors;
 
 pub use compiled::{Compiled, Evaluated, Tap};
-pub(crate) use matrix::PackedMatrix;
+pub(crate) use cosine_transform::CosineTransform;
 pub use simd::Isa;
+pub(crate) use simd::LANES;
 pub(crate) use thread_pool::threads;

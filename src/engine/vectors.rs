@@ -3,7 +3,7 @@
 //! Sums are taken over blocks of fixed size and in lanes of a fixed number, so that they depend neither on the number of threads nor on
 //! the instruction set. A block of all vectors of a pass fits in the cache of a core.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::parallel::{for_each_chunk, map};
 use super::simd::{Isa, Job, LANES, Simd};
@@ -16,6 +16,29 @@ const PARTS: usize = 2 * LANES;
 
 /// Partial sums in double precision, which the compiler keeps in vector registers.
 const EXACT_PARTS: usize = 8;
+
+/// The most vectors whose memory is kept.
+const MAX_SPARE: usize = 8;
+
+/// Memory of vectors that are no longer needed, for later ones: to allocate and clear it takes as long as a pass over it.
+#[derive(Default)]
+pub(crate) struct Spare(Mutex<Vec<Vec<f32>>>);
+
+impl Spare {
+    /// A vector of arbitrary values.
+    pub fn take(&self, length: usize) -> Vec<f32> {
+        let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        values.resize(length, 0.0);
+        values
+    }
+
+    pub fn give(&self, values: Vec<f32>) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < MAX_SPARE {
+            spare.push(values);
+        }
+    }
+}
 
 /// The dot product.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -54,8 +77,8 @@ pub(crate) fn add_all(target: &mut [f32], terms: &[(f64, &[f32])]) {
 }
 
 /// `a + factor * b`.
-pub(crate) fn sum(a: &[f32], factor: f64, b: &[f32]) -> Vec<f32> {
-    let mut target = vec![0.0; a.len()];
+pub(crate) fn sum(spare: &Spare, a: &[f32], factor: f64, b: &[f32]) -> Vec<f32> {
+    let mut target = spare.take(a.len());
     let factor = factor as f32;
     for_each_chunk(&mut target, BLOCK, |i, target| {
         for ((t, a), b) in target.iter_mut().zip(block(a, i)).zip(block(b, i)) {
@@ -66,8 +89,8 @@ pub(crate) fn sum(a: &[f32], factor: f64, b: &[f32]) -> Vec<f32> {
 }
 
 /// `factor * a`.
-pub(crate) fn scaled(factor: f64, a: &[f32]) -> Vec<f32> {
-    let mut target = vec![0.0; a.len()];
+pub(crate) fn scaled(spare: &Spare, factor: f64, a: &[f32]) -> Vec<f32> {
+    let mut target = spare.take(a.len());
     let factor = factor as f32;
     for_each_chunk(&mut target, BLOCK, |i, target| {
         target.iter_mut().zip(block(a, i)).for_each(|(t, a)| *t = factor * a);
@@ -202,7 +225,9 @@ mod tests {
             let distance = squared_distance(&a, &b);
             let expected: f64 = a.iter().zip(&b).map(|(&a, &b)| f64::from(a - b).powi(2)).sum();
             assert!(close(distance, expected), "{n}: {distance} and {expected}");
-            let (sum, scaled) = (sum(&a, 3.0, &b), scaled(2.0, &a));
+            let spare = Spare::default();
+            spare.give(vec![f32::NAN; 7]);
+            let (sum, scaled) = (sum(&spare, &a, 3.0, &b), scaled(&spare, 2.0, &a));
             assert!((0..n).all(|i| (sum[i] - (a[i] + 3.0 * b[i])).abs() < 1e-6 && scaled[i] == 2.0 * a[i]));
         }
     }

@@ -16,7 +16,7 @@ pub(super) struct LowPass {
 impl LowPass {
     /// `steps` is the number of steps of the run.
     pub fn new(planes: (usize, [usize; 2]), levels: usize, steps: usize) -> Self {
-        let cosines = Cosines::new(planes);
+        let cosines = Cosines::new(planes, Default::default());
         let [height, width] = cosines.size();
         let frequency = |at: usize| {
             let [y, x] = cosines.frequency(at);

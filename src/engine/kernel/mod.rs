@@ -10,4 +10,3 @@ pub(super) mod pool;
 pub(super) mod winograd;
 
 pub(super) use epilogue::Epilogue;
-pub(super) use microkernel::Product;

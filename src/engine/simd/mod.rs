@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 use crate::{Error, Result};
 
 /// Lanes of a vector, on every instruction set.
-pub(super) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Operations on vectors of 16 `f32` lanes. A mask has bit `i` for lane `i`.
 ///

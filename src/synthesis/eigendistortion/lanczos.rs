@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::engine::vectors::{add_all, dot, scaled};
+use crate::engine::vectors::{Spare, add_all, dot, scaled};
 
 /// The norm of a new vector relative to the largest so far, below which the Krylov space is exhausted: rounding in single precision.
 const EXHAUSTED: f64 = 1e-6;
@@ -67,7 +67,7 @@ impl Lanczos {
         self.alphas.push(alpha);
         self.betas.push(beta);
         if !self.is_exhausted() {
-            self.vectors.push(scaled(1.0 / beta, &rest));
+            self.vectors.push(scaled(&Spare::default(), 1.0 / beta, &rest));
         }
     }
 
@@ -101,7 +101,7 @@ impl Lanczos {
             pair.components.iter().zip(&self.vectors).map(|(factor, vector)| (*factor, vector.as_slice())).collect();
         add_all(&mut vector, &terms);
         let largest = vector.iter().copied().fold(0.0f32, |most, v| if v.abs() > most.abs() { v } else { most });
-        scaled(f64::from(largest).signum() / dot(&vector, &vector).sqrt(), &vector)
+        scaled(&Spare::default(), f64::from(largest).signum() / dot(&vector, &vector).sqrt(), &vector)
     }
 }
 

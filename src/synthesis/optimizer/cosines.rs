@@ -1,136 +1,36 @@
 //! The orthonormal cosine transform of images and sounds, in single precision.
 
 use std::cell::RefCell;
-use std::f64::consts::{FRAC_1_SQRT_2, PI};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
+use std::sync::Arc;
 
 use rustdct::{DctPlanner, TransformType2And3};
 
-use crate::engine::PackedMatrix;
 use crate::engine::parallel::{for_each_chunk, for_each_chunk_of_planes};
+use crate::engine::vectors::Spare;
+use crate::engine::{CosineTransform, LANES};
 
-/// Rows of a task: two tiles of the matrix product.
-const ROWS: usize = 28;
-
-/// Values of a row that are transposed at a time, so that the lines that they come from stay in the cache.
-const TRANSPOSED: usize = 8;
-
-/// The longest side that is transformed by matrix products, which take time proportional to its square; above, by FFT.
-const MAX_MATRIX_SIDE: usize = 1024;
+/// The longest part of a line that is multiplied with a matrix, which takes time proportional to its square; above, lines are transformed
+/// one at a time by FFT.
+const MAX_MATRIX_SIZE: usize = 512;
 
 /// The cosine transform (DCT-II) of each plane, orthonormal.
 ///
-/// Frequencies are stored as `[plane][x frequency][y frequency]`, with the even frequencies of each axis before the odd ones, because
-/// that saves passes over the data. [`Cosines::frequency`] gives the frequency of a stored value.
+/// Frequencies of images are stored as `[plane][x group][y frequency][x frequency]` with groups of 16 x frequencies, the lines that are
+/// transformed at once. [`Cosines::frequency`] gives the frequency of a stored value.
 pub struct Cosines {
     planes: usize,
     /// Height and width.
     size: [usize; 2],
     method: Method,
-    /// The values between the two directions of the last transform: memory for the next one.
-    between: Mutex<Vec<f32>>,
+    spare: Arc<Spare>,
 }
 
 enum Method {
-    /// Lines along y and along x.
-    Matrices(Box<[Line; 2]>),
+    /// Along y and along x, 16 lines at a time.
+    Lanes(Box<[CosineTransform; 2]>),
     /// Along y and along x, one line at a time.
     Fft([Arc<dyn TransformType2And3<f64>>; 2]),
-}
-
-/// The transform of lines of `n` values. Even frequencies depend on the sums of values at mirrored places only, odd ones on the
-/// differences, which halves the matrices.
-struct Line {
-    n: usize,
-    even: PackedMatrix,
-    odd: PackedMatrix,
-    even_back: PackedMatrix,
-    odd_back: PackedMatrix,
-}
-
-impl Line {
-    fn new(n: usize) -> Self {
-        let cosine = |k: usize, j: usize| {
-            let scale = (2.0 / n as f64).sqrt() * if k == 0 { FRAC_1_SQRT_2 } else { 1.0 };
-            (scale * (PI * (j as f64 + 0.5) * k as f64 / n as f64).cos()) as f32
-        };
-        let (even, odd) = (n.div_ceil(2), n / 2);
-        Self {
-            n,
-            even: PackedMatrix::new([even; 2], |j, m| cosine(2 * m, j)),
-            odd: PackedMatrix::new([odd; 2], |j, m| cosine(2 * m + 1, j)),
-            even_back: PackedMatrix::new([even; 2], |m, j| cosine(2 * m, j)),
-            odd_back: PackedMatrix::new([odd; 2], |m, j| cosine(2 * m + 1, j)),
-        }
-    }
-
-    /// The numbers of even and of odd frequencies.
-    fn halves(&self) -> [usize; 2] {
-        [self.n.div_ceil(2), self.n / 2]
-    }
-
-    /// Transforms rows of `n` values in place.
-    fn forward(&self, rows: &mut [f32]) {
-        let [even, odd] = self.halves();
-        let count = rows.len() / self.n;
-        let (width, odd_width) = (self.even.width(), self.odd.width());
-        with_scratch([count * even, count * odd, count * width.max(odd_width)], |[sums, differences, found]| {
-            for ((row, sums), differences) in
-                rows.chunks_exact(self.n).zip(sums.chunks_exact_mut(even)).zip(differences.chunks_exact_mut(odd))
-            {
-                let (first, second) = row.split_at(even);
-                for (((s, d), a), b) in sums.iter_mut().zip(differences).zip(first).zip(second.iter().rev()) {
-                    (*s, *d) = (a + b, a - b);
-                }
-                if even > odd {
-                    sums[odd] = first[odd];
-                }
-            }
-            if (width, odd_width) == (even, odd) {
-                self.even.multiply(sums, even, count, rows, self.n);
-                return self.odd.multiply(differences, odd, count, &mut rows[even..], self.n);
-            }
-            // Products are wider than their rows, and would overlap.
-            self.even.multiply(sums, even, count, found, width);
-            for (row, found) in rows.chunks_exact_mut(self.n).zip(found.chunks_exact(width)) {
-                row[..even].copy_from_slice(&found[..even]);
-            }
-            self.odd.multiply(differences, odd, count, found, odd_width);
-            for (row, found) in rows.chunks_exact_mut(self.n).zip(found.chunks_exact(odd_width)) {
-                row[even..].copy_from_slice(&found[..odd]);
-            }
-        });
-    }
-
-    /// The inverse (and transpose) of [`Line::forward`].
-    fn backward(&self, rows: &mut [f32]) {
-        let [even, odd] = self.halves();
-        let count = rows.len() / self.n;
-        let (width, odd_width) = (self.even.width(), self.odd.width());
-        with_scratch([count * width, count * odd_width, 0], |[sums, differences, _]| {
-            self.even_back.multiply(rows, self.n, count, sums, width);
-            self.odd_back.multiply(&rows[even..], self.n, count, differences, odd_width);
-            for ((row, sums), differences) in
-                rows.chunks_exact_mut(self.n).zip(sums.chunks_exact(width)).zip(differences.chunks_exact(odd_width))
-            {
-                let (first, second) = row.split_at_mut(even);
-                for (((s, d), a), b) in
-                    sums.iter().zip(&differences[..odd]).zip(&mut *first).zip(second.iter_mut().rev())
-                {
-                    (*a, *b) = (s + d, s - d);
-                }
-                if even > odd {
-                    first[odd] = sums[odd];
-                }
-            }
-        });
-    }
-
-    /// The frequency at a position of a row.
-    fn frequency(&self, position: usize) -> usize {
-        let even = self.n.div_ceil(2);
-        if position < even { 2 * position } else { 2 * (position - even) + 1 }
-    }
 }
 
 /// Calls `work` with memory of these sizes, whose values are arbitrary.
@@ -149,15 +49,35 @@ fn with_scratch(sizes: [usize; 3], work: impl FnOnce([&mut [f32]; 3])) {
     });
 }
 
+/// Writes rows of `columns` values as columns: `to[column][row]`. Rows are `from_stride` values apart, columns `to_stride`.
+fn transpose(from: &[f32], from_stride: usize, [rows, columns]: [usize; 2], to: &mut [f32], to_stride: usize) {
+    // Blocks of four by four values, which the compiler transposes in vector registers.
+    let whole = [rows / 4 * 4, columns / 4 * 4];
+    for first in (0..whole[0]).step_by(4) {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|i| from[(first + i) * from_stride..][..columns].as_chunks::<4>().0);
+        for (i, (((a, b), c), d)) in a.iter().zip(b).zip(c).zip(d).enumerate() {
+            for j in 0..4 {
+                to[(4 * i + j) * to_stride + first..][..4].copy_from_slice(&[a[j], b[j], c[j], d[j]]);
+            }
+        }
+    }
+    for row in 0..rows {
+        for column in if row < whole[0] { whole[1] } else { 0 }..columns {
+            to[column * to_stride + row] = from[row * from_stride + column];
+        }
+    }
+}
+
 impl Cosines {
-    pub fn new((planes, size): (usize, [usize; 2])) -> Self {
-        let method = if size[0].min(size[1]) > 1 && size[0].max(size[1]) <= MAX_MATRIX_SIDE {
-            Method::Matrices(Box::new(size.map(Line::new)))
+    pub fn new((planes, size): (usize, [usize; 2]), spare: Arc<Spare>) -> Self {
+        let is_fast = |&n: &usize| n > 1 && CosineTransform::matrix_size(n) <= MAX_MATRIX_SIZE;
+        let method = if size.iter().all(is_fast) {
+            Method::Lanes(Box::new(size.map(CosineTransform::new)))
         } else {
             let mut planner = DctPlanner::new();
             Method::Fft(size.map(|n| planner.plan_dct2(n) as Arc<dyn TransformType2And3<f64>>))
         };
-        Self { planes, size, method, between: Mutex::new(vec![]) }
+        Self { planes, size, method, spare }
     }
 
     pub fn planes(&self) -> usize {
@@ -178,7 +98,11 @@ impl Cosines {
     pub fn frequency(&self, at: usize) -> [usize; 2] {
         let [height, width] = self.size;
         match &self.method {
-            Method::Matrices(lines) => [lines[0].frequency(at % height), lines[1].frequency(at / height)],
+            Method::Lanes(_) => {
+                let first = at / (LANES * height) * LANES;
+                let (rest, across) = (at - first * height, LANES.min(width - first));
+                [rest / across, first + rest % across]
+            }
             Method::Fft(_) => [at / width, at % width],
         }
     }
@@ -190,24 +114,17 @@ impl Cosines {
         pixels: impl Fn(usize, &mut [&mut [f32]]) + Sync,
         finish: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Vec<f32> {
-        let [height, width] = self.size;
-        let chunk = ROWS * width;
+        let [_, width] = self.size;
+        let chunk = LANES * width;
         match &self.method {
-            Method::Matrices(lines) => {
-                let [y, x] = &**lines;
-                let mut values = self.take_between();
-                for_each_chunk_of_planes(&mut values, self.planes, chunk, |i, chunks| {
-                    pixels(i * chunk, chunks);
-                    chunks.iter_mut().for_each(|rows| x.forward(rows));
+            Method::Lanes(lines) => {
+                let mut lanes = self.spare.take(self.padded());
+                self.for_each_group(&mut lanes, |i, lanes, rows, scratch| {
+                    pixels(i * chunk, rows);
+                    self.from_rows(&lines[1], rows, lanes, scratch);
                 });
-                let mut frequencies = vec![0.0; values.len()];
-                let chunk = ROWS * height;
-                for_each_chunk(&mut frequencies, chunk, |i, rows| {
-                    transpose(&values, self.size, i * chunk, rows);
-                    y.forward(rows);
-                    finish(i * chunk, rows);
-                });
-                self.give_between(values);
+                let frequencies = self.to_groups(&lines[0], &lanes, finish);
+                self.spare.give(lanes);
                 frequencies
             }
             Method::Fft(transforms) => {
@@ -233,39 +150,32 @@ impl Cosines {
         finish: impl Fn(usize, &mut [&mut [f32]]) + Sync,
     ) -> Vec<f32> {
         let [height, width] = self.size;
-        let rows_of_pixels = ROWS * width;
+        let chunk = LANES * width;
         match &self.method {
-            Method::Matrices(lines) => {
-                let [y, x] = &**lines;
-                let mut values = self.take_between();
-                let chunk = ROWS * height;
-                for_each_chunk(&mut values, chunk, |i, rows| {
-                    frequencies(i * chunk, rows);
-                    y.backward(rows);
+            Method::Lanes(lines) => {
+                let columns = self.from_groups(&lines[0], frequencies);
+                let mut pixels = self.spare.take(self.planes * self.area());
+                for_each_chunk_of_planes(&mut pixels, self.planes, chunk, |i, rows| {
+                    with_scratch([chunk, chunk, 0], |[lanes, scratch, _]| {
+                        self.to_rows(&lines[1], &columns, i, rows, [lanes, scratch]);
+                    });
+                    finish(i * chunk, rows);
                 });
-                let mut pixels = vec![0.0; values.len()];
-                for_each_chunk_of_planes(&mut pixels, self.planes, rows_of_pixels, |i, chunks| {
-                    for (plane, rows) in chunks.iter_mut().enumerate() {
-                        transpose(&values, [width, height], plane * self.area() + i * rows_of_pixels, rows);
-                        x.backward(rows);
-                    }
-                    finish(i * rows_of_pixels, chunks);
-                });
-                self.give_between(values);
+                self.spare.give(columns);
                 pixels
             }
             Method::Fft(transforms) => {
                 let mut values = vec![0.0; self.planes * self.area()];
-                for_each_chunk(&mut values, rows_of_pixels, |i, values| frequencies(i * rows_of_pixels, values));
+                let chunk = LANES * width.max(height);
+                for_each_chunk(&mut values, chunk, |i, values| frequencies(i * chunk, values));
                 self.for_each_line(&mut values, transforms, |transform, line, scratch| {
                     let scale = (2.0 / line.len() as f64).sqrt();
                     line.iter_mut().for_each(|v| *v *= scale);
-                    line[0] *= std::f64::consts::SQRT_2;
+                    line[0] *= SQRT_2;
                     transform.process_dct3_with_scratch(line, scratch);
                 });
-                for_each_chunk_of_planes(&mut values, self.planes, rows_of_pixels, |i, chunks| {
-                    finish(i * rows_of_pixels, chunks);
-                });
+                let chunk = LANES * width;
+                for_each_chunk_of_planes(&mut values, self.planes, chunk, |i, rows| finish(i * chunk, rows));
                 values
             }
         }
@@ -278,34 +188,22 @@ impl Cosines {
         pixels: impl Fn(usize, &mut [&mut [f32]]) + Sync,
         finish: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Vec<f32> {
-        let Method::Matrices(lines) = &self.method else {
+        let Method::Lanes(lines) = &self.method else {
             let values = self.to_pixels(frequencies, pixels);
             return self.to_frequencies(|first, rows| self.copy_rows(&values, first, rows), finish);
         };
-        let [y, x] = &**lines;
-        let [height, width] = self.size;
-        let (columns, rows_of_pixels) = (ROWS * height, ROWS * width);
-        let mut values = self.take_between();
-        for_each_chunk(&mut values, columns, |i, rows| {
-            frequencies(i * columns, rows);
-            y.backward(rows);
+        let columns = self.from_groups(&lines[0], frequencies);
+        let mut lanes = self.spare.take(self.padded());
+        self.for_each_group(&mut lanes, |i, lanes, rows, scratch| {
+            let free = &mut lanes[..LANES * self.size[1]];
+            self.to_rows(&lines[1], &columns, i, rows, [free, scratch]);
+            pixels(i * LANES * self.size[1], rows);
+            self.from_rows(&lines[1], rows, lanes, scratch);
         });
-        let mut changed = vec![0.0; values.len()];
-        for_each_chunk_of_planes(&mut changed, self.planes, rows_of_pixels, |i, chunks| {
-            for (plane, rows) in chunks.iter_mut().enumerate() {
-                transpose(&values, [width, height], plane * self.area() + i * rows_of_pixels, rows);
-                x.backward(rows);
-            }
-            pixels(i * rows_of_pixels, chunks);
-            chunks.iter_mut().for_each(|rows| x.forward(rows));
-        });
-        for_each_chunk(&mut values, columns, |i, rows| {
-            transpose(&changed, self.size, i * columns, rows);
-            y.forward(rows);
-            finish(i * columns, rows);
-        });
-        self.give_between(changed);
-        values
+        self.spare.give(columns);
+        let frequencies = self.to_groups(&lines[0], &lanes, finish);
+        self.spare.give(lanes);
+        frequencies
     }
 
     /// Writes rows of all planes from pixel `first` of a plane on, from all pixels.
@@ -315,14 +213,111 @@ impl Cosines {
         }
     }
 
-    fn take_between(&self) -> Vec<f32> {
-        let mut values = std::mem::take(&mut *self.between.lock().unwrap_or_else(PoisonError::into_inner));
-        values.resize(self.planes * self.area(), 0.0);
-        values
+    /// The size of `[group of 16 rows][plane][x][row]`.
+    fn padded(&self) -> usize {
+        self.size[0].next_multiple_of(LANES) * self.planes * self.size[1]
     }
 
-    fn give_between(&self, values: Vec<f32>) {
-        *self.between.lock().unwrap_or_else(PoisonError::into_inner) = values;
+    /// Calls `work(group, lanes, rows, scratch)` for each group of 16 rows: `lanes` are its values in `[group][plane][x][row]`, `rows` is
+    /// memory for its rows in each plane, fewer in the last group, and `scratch` for a transform along x.
+    fn for_each_group(
+        &self,
+        lanes: &mut [f32],
+        work: impl Fn(usize, &mut [f32], &mut [&mut [f32]], &mut [f32]) + Sync,
+    ) {
+        let [height, width] = self.size;
+        let chunk = LANES * width;
+        for_each_chunk(lanes, self.planes * chunk, |i, lanes| {
+            let count = LANES.min(height - i * LANES) * width;
+            with_scratch([self.planes * count, chunk, 0], |[rows, scratch, _]| {
+                let mut rows: Vec<&mut [f32]> = rows.chunks_exact_mut(count).collect();
+                work(i, lanes, &mut rows, scratch);
+            });
+        });
+    }
+
+    /// Transforms rows of pixels of all planes along x, to `lanes` of a group.
+    fn from_rows(&self, x: &CosineTransform, rows: &[&mut [f32]], lanes: &mut [f32], scratch: &mut [f32]) {
+        let [_, width] = self.size;
+        for (rows, lanes) in rows.iter().zip(lanes.chunks_exact_mut(LANES * width)) {
+            transpose(rows, width, [rows.len() / width, width], lanes, LANES);
+            x.forward(lanes, scratch);
+        }
+    }
+
+    /// Transforms the frequencies along x of group `i` of 16 rows back, to rows of pixels of all planes.
+    fn to_rows(
+        &self,
+        x: &CosineTransform,
+        columns: &[f32],
+        i: usize,
+        rows: &mut [&mut [f32]],
+        [lanes, scratch]: [&mut [f32]; 2],
+    ) {
+        let [height, width] = self.size;
+        for (plane, rows) in rows.iter_mut().enumerate() {
+            let count = rows.len() / width;
+            for first in (0..width).step_by(LANES) {
+                let across = LANES.min(width - first);
+                let from = &columns[plane * self.area() + first * height + i * LANES * across..];
+                transpose(from, across, [count, across], &mut lanes[first * LANES..], LANES);
+            }
+            x.backward(lanes, scratch);
+            transpose(lanes, LANES, [width, count], rows, width);
+        }
+    }
+
+    /// Transforms all lanes along y, to frequencies.
+    fn to_groups(&self, y: &CosineTransform, lanes: &[f32], finish: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+        let [height, width] = self.size;
+        let chunk = LANES * height;
+        let mut frequencies = self.spare.take(self.planes * self.area());
+        for_each_chunk_of_planes(&mut frequencies, self.planes, chunk, |i, groups| {
+            with_scratch([chunk, chunk, 0], |[values, scratch, _]| {
+                for (plane, group) in groups.iter_mut().enumerate() {
+                    let across = group.len() / height;
+                    let transform = |values: &mut [f32], scratch: &mut [f32]| {
+                        for first in (0..height).step_by(LANES) {
+                            let from = &lanes[(first * self.planes + plane * LANES) * width + i * LANES * LANES..];
+                            let count = LANES.min(height - first);
+                            transpose(from, LANES, [across, count], &mut values[first * LANES..], LANES);
+                        }
+                        y.forward(values, scratch);
+                    };
+                    if across == LANES {
+                        transform(group, scratch);
+                    } else {
+                        transform(values, scratch);
+                        copy_lanes(values, LANES, group, across);
+                    }
+                    finish(plane * self.area() + i * chunk, group);
+                }
+            });
+        });
+        frequencies
+    }
+
+    /// Transforms frequencies along y back: `[plane][x group][y][x frequency]`.
+    fn from_groups(&self, y: &CosineTransform, frequencies: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+        let [height, _] = self.size;
+        let chunk = LANES * height;
+        let mut columns = self.spare.take(self.planes * self.area());
+        for_each_chunk_of_planes(&mut columns, self.planes, chunk, |i, groups| {
+            with_scratch([chunk, chunk, 0], |[values, scratch, _]| {
+                for (plane, group) in groups.iter_mut().enumerate() {
+                    let across = group.len() / height;
+                    frequencies(plane * self.area() + i * chunk, group);
+                    if across == LANES {
+                        y.backward(group, scratch);
+                    } else {
+                        copy_lanes(group, across, values, LANES);
+                        y.backward(values, scratch);
+                        copy_lanes(values, LANES, group, across);
+                    }
+                }
+            });
+        });
+        columns
     }
 
     fn for_each_line(
@@ -350,27 +345,18 @@ impl Cosines {
     }
 }
 
-/// Writes `rows` of the transposed planes of `[height, width]` values, from index `first` of the result on.
-fn transpose(values: &[f32], [height, width]: [usize; 2], first: usize, rows: &mut [f32]) {
-    let (mut row, mut rest) = (first / height, rows);
-    while !rest.is_empty() {
-        let (plane, column) = (row / width, row % width);
-        // The rows may be columns of several planes.
-        let count = (width - column).min(rest.len() / height);
-        let (rows, after) = rest.split_at_mut(count * height);
-        let plane = &values[plane * height * width..][..height * width];
-        for y in (0..height).step_by(TRANSPOSED) {
-            for (i, row) in rows.chunks_exact_mut(height).enumerate() {
-                let from = plane[y * width + column + i..].iter().step_by(width);
-                row[y..].iter_mut().take(TRANSPOSED).zip(from).for_each(|(to, &v)| *to = v);
-            }
-        }
-        (row, rest) = (row + count, after);
+/// Copies as many values of each line as both have; lines are `stride` apart.
+fn copy_lanes(from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
+    let count = from_stride.min(to_stride);
+    for (from, to) in from.chunks_exact(from_stride).zip(to.chunks_exact_mut(to_stride)) {
+        to[..count].copy_from_slice(&from[..count]);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::PI;
+
     use super::*;
 
     fn ramp(n: usize) -> Vec<f32> {
@@ -384,7 +370,7 @@ mod tests {
     #[test]
     fn the_transform_is_the_sum_of_cosines() {
         for size in [[6, 9], [31, 40], [2, 2], [1, 12]] {
-            let cosines = Cosines::new((2, size));
+            let cosines = Cosines::new((2, size), Arc::default());
             let values = ramp(2 * cosines.area());
             let found = frequencies(&cosines, values.clone());
             let basis = |k: usize, j: usize, n: usize| {
@@ -405,7 +391,7 @@ mod tests {
     #[test]
     fn to_pixels_undoes_to_frequencies_and_both_keep_the_norm() {
         for (planes, size) in [(1, [1, 500]), (3, [6, 9]), (3, [57, 30]), (2, [1, 1]), (1, [1500, 3])] {
-            let cosines = Cosines::new((planes, size));
+            let cosines = Cosines::new((planes, size), Arc::default());
             let values = ramp(planes * cosines.area());
             let found = frequencies(&cosines, values.clone());
             let norm = |v: &[f32]| v.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
@@ -423,7 +409,7 @@ mod tests {
 
     #[test]
     fn the_functions_receive_rows_and_frequencies_in_order() {
-        let cosines = Cosines::new((2, [40, 5]));
+        let cosines = Cosines::new((2, [40, 5]), Arc::default());
         let mut values = ramp(400);
         values.iter_mut().enumerate().for_each(|(i, v)| *v = (i % 200) as f32);
         let rows = |first: usize, chunks: &mut [&mut [f32]]| {

@@ -130,7 +130,7 @@ impl LbfgsState {
             return Ok(StepOutcome::Moved);
         };
         if let Some(x) = quasi_newton.step(parameters, self.pull.as_mut(), objective)? {
-            self.x = x;
+            quasi_newton.parametrization.spare().give(std::mem::replace(&mut self.x, x));
         } else if !quasi_newton.memory.is_empty() {
             // The curvature of distant points may be wrong here.
             quasi_newton.reset_memory();
@@ -318,7 +318,7 @@ impl QuasiNewton {
         let first =
             if self.memory.is_empty() { INITIAL_RMS_CHANGE / self.parametrization.rms_change(&direction) } else { 1.0 };
         let found = line_search::search(self.value, slope, first, |step| {
-            let v = sum(&self.v, step, &direction);
+            let v = sum(self.parametrization.spare(), &self.v, step, &direction);
             let x = self.parametrization.pixels(&v);
             let found = objective.evaluate(&x)?;
             let distance = distance_to_start(pull.as_deref(), &x);
@@ -329,10 +329,13 @@ impl QuasiNewton {
         let Some(LinePoint { step, value, data: candidate, .. }) = found else {
             return Ok(None);
         };
-        let s = scaled(step, &direction);
-        let y = sum(&candidate.gradient, -1.0, &self.gradient);
+        let spare = self.parametrization.spare();
+        let s = scaled(spare, step, &direction);
+        let y = sum(spare, &candidate.gradient, -1.0, &self.gradient);
         let Candidate { x, v, gradient, found, distance } = candidate;
-        (self.v, self.value, self.gradient, self.snr_db) = (v, value, gradient, found.snr_db);
+        (self.value, self.snr_db) = (value, found.snr_db);
+        let former = [std::mem::replace(&mut self.v, v), std::mem::replace(&mut self.gradient, gradient), direction];
+        former.into_iter().for_each(|values| spare.give(values));
         if let (Some(pull), Some(required)) = (&mut pull, parameters.nearest_at) {
             // The pair above has the weight that both of its gradients had.
             if pull.count(distance, [found.loss, found.snr_db], required, objective.has_earlier_stage()) {
@@ -347,7 +350,9 @@ impl QuasiNewton {
         if sy > 1e-12 * yy.sqrt() * ss.sqrt() {
             self.preconditioner.update([&s, &y], [sy, yy], self.parametrization.spectrum());
             if self.memory.len() >= parameters.memory {
-                self.memory.pop_front();
+                if let Some(Pair { s, y, .. }) = self.memory.pop_front() {
+                    [s, y].into_iter().for_each(|values| spare.give(values));
+                }
                 self.memory.iter_mut().for_each(|pair| {
                     pair.products.pop_front();
                 });
@@ -380,7 +385,7 @@ impl QuasiNewton {
     /// of eight.
     fn direction(&self) -> Vec<f32> {
         let pairs = &self.memory;
-        let mut q = scaled(-1.0, &self.gradient);
+        let mut q = scaled(self.parametrization.spare(), -1.0, &self.gradient);
         if pairs.is_empty() {
             return q;
         }

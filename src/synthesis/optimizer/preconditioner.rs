@@ -41,7 +41,10 @@ impl Preconditioner {
         let roots = self.roots();
         let inverse: Vec<f32> = roots.iter().map(|r| r.recip()).collect();
         let squares = |values: &[f32], factors: &[f32]| {
-            spectrum.squares_of_cells(&spectrum.cosines().to_pixels(scaled_bands(spectrum, factors, values), |_, _| {}))
+            let pixels = spectrum.cosines().to_pixels(scaled_bands(spectrum, factors, values), |_, _| {});
+            let squares = spectrum.squares_of_cells(&pixels);
+            spectrum.spare().give(pixels);
+            squares
         };
         let (s, y) = (squares(s, &inverse), squares(y, &roots));
         add(&mut self.cells, &s, &y, sy);
@@ -62,7 +65,9 @@ impl Preconditioner {
         let gains: Vec<f32> = ratios(&self.cells, CELL_REGULARIZATION).iter().map(|&gain| gain as f32).collect();
         let cells = |first: usize, planes: &mut [&mut [f32]]| spectrum.multiply_cells(&gains, first, planes);
         let finish = |first: usize, values: &mut [f32]| spectrum.multiply_bands(&scaled, first, values);
-        spectrum.cosines().through_pixels(scaled_bands(spectrum, &roots, &q), cells, finish)
+        let estimate = spectrum.cosines().through_pixels(scaled_bands(spectrum, &roots, &q), cells, finish);
+        spectrum.spare().give(q);
+        estimate
     }
 
     /// The square root of each band's estimate.
