@@ -341,7 +341,8 @@ mod tests {
                     let (mut values, mut scratch) = (lines(n), vec![0.0; n * LANES]);
                     let expected = expected(kind, n, &values);
                     transform.run(kind, &mut values, &mut scratch);
-                    let error = values.iter().zip(&expected).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
+                    let error =
+                        values.iter().zip(&expected).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
                     assert!(error < 2e-6, "{kind:?} of {n} values, {isa}: {error}");
                 }
             }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::codecs::jpeg::JpegEncoder;
-use image::{Delay, RgbImage, RgbaImage, imageops};
+use image::codecs::webp::WebPEncoder;
+use image::{Delay, ExtendedColorType, RgbImage, RgbaImage, imageops};
 
 use super::archive::{ArchiveReader, ArchiveWriter};
 use crate::display::{MimeBundle, Raster, Show, escape};
@@ -36,7 +37,7 @@ struct Frame {
 
 /// The film of a synthesis, which [`Run::record_every`](super::Run::record_every) records.
 ///
-/// It plays in a notebook. [`Film::export`] writes an animated GIF or PNG, or a page with a slider.
+/// It plays in a notebook. [`Film::export`] writes an animated GIF, WebP or PNG file, or a page with a slider.
 ///
 /// ```
 /// use metamers::prelude::*;
@@ -97,8 +98,8 @@ impl Film {
         self.frames.iter().map(|frame| Raster::from_rgb(self.size[0], self.size[1], frame.rgb.clone())).collect()
     }
 
-    /// Writes an animation; the extension selects the format: `.gif` (256 colors a frame), `.png` (all colors, larger), or `.html`, a page
-    /// with a slider and buttons. The file is written atomically.
+    /// Writes an animation; the extension selects the format: `.gif` (256 colors a frame), `.webp` or `.png` (all colors, larger), or
+    /// `.html`, a page with a slider and buttons. The file is written atomically.
     ///
     /// # Errors
     /// [`Error::File`] for another extension, and when the file cannot be written.
@@ -107,10 +108,11 @@ impl Film {
         let failed = |e: image::ImageError| Error::file(path, e);
         let bytes = match extension::lowercase_extension(path).as_str() {
             "gif" => self.gif(&self.images()).map_err(failed)?,
+            "webp" => self.webp().map_err(failed)?,
             "png" => self.apng().map_err(|e| Error::file(path, e))?,
             "html" | "htm" => self.page().map_err(failed)?.into_bytes(),
             _ => {
-                let reason = "films are exported as .gif or .png (animated), or .html (a page with a slider); for .webp or a video convert \
+                let reason = "films are exported as .gif, .webp or .png (animated), or .html (a page with a slider); for a video convert \
                               the .png, for instance with ffmpeg";
                 return Err(Error::file(path, reason));
             }
@@ -151,6 +153,32 @@ impl Film {
             writer.write_image_data(&frame.rgb)?;
         }
         writer.finish()?;
+        Ok(bytes)
+    }
+
+    /// An animated WebP file: `image` compresses the frames, without loss, and writes still pictures only.
+    ///
+    /// The container is that of Google's WebP Container Specification: chunks `VP8X`, `ANIM`, and `ANMF` for each frame.
+    fn webp(&self) -> image::ImageResult<Vec<u8>> {
+        let [width, height] = self.size.map(|side| side as u32);
+        let size = || [width, height].into_iter().flat_map(|side| three_bytes(side.saturating_sub(1)));
+        let mut chunks = b"WEBP".to_vec();
+        let is_animation = [2, 0, 0, 0];
+        webp_chunk(&mut chunks, b"VP8X", &is_animation.into_iter().chain(size()).collect::<Vec<u8>>());
+        // White, and no end to the repetitions.
+        webp_chunk(&mut chunks, b"ANIM", &[255, 255, 255, 255, 0, 0]);
+        for (i, frame) in self.frames.iter().enumerate() {
+            let time = if i + 1 == self.frames.len() { LAST_FRAME_MS } else { FRAME_MS };
+            let mut still = vec![];
+            WebPEncoder::new_lossless(&mut still).encode(&frame.rgb, width, height, ExtendedColorType::Rgb8)?;
+            let at_corner = [0; 6];
+            let replaces_last = 2;
+            let header = at_corner.into_iter().chain(size()).chain(three_bytes(time)).chain([replaces_last]);
+            // The chunks after `RIFF`, its size and `WEBP`.
+            webp_chunk(&mut chunks, b"ANMF", &header.chain(still.iter().copied().skip(12)).collect::<Vec<u8>>());
+        }
+        let mut bytes = vec![];
+        webp_chunk(&mut bytes, b"RIFF", &chunks);
         Ok(bytes)
     }
 
@@ -218,6 +246,20 @@ impl Film {
         let frames = frames.map(|((&step, &snr_db), rgb)| Frame { step: step as usize, snr_db, rgb: rgb.to_vec() });
         Ok(Some(Self { size, every, frames: Arc::new(frames.collect()) }))
     }
+}
+
+/// The lower three bytes, the least significant first.
+fn three_bytes(value: u32) -> [u8; 3] {
+    let [a, b, c, _] = value.to_le_bytes();
+    [a, b, c]
+}
+
+/// Adds a chunk of a WebP file: name, size, data, and a zero after an odd number of bytes.
+fn webp_chunk(to: &mut Vec<u8>, name: &[u8; 4], data: &[u8]) {
+    to.extend_from_slice(name);
+    to.extend_from_slice(&(data.len() as u32).to_le_bytes());
+    to.extend_from_slice(data);
+    to.resize(to.len().next_multiple_of(2), 0);
 }
 
 const PAGE: &str = include_str!("page/film.html");

@@ -1,5 +1,6 @@
 //! Several different metamers, films, and comparisons of original and metamer.
 
+use image::AnimationDecoder;
 use metamers::network::{Builder, Input};
 use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
 use metamers::prelude::*;
@@ -111,8 +112,15 @@ fn a_film_is_recorded_saved_and_exported() {
     assert!(differences("a.PNG").iter().all(|off| *off < 0.51 / 255.0));
     let mean = differences("a.gif").iter().sum::<f32>() / 960.0;
     assert!(mean < 0.03, "{mean}");
-    let error = film.export(folder.path().join("a.webp")).unwrap_err().to_string();
-    assert!(error.contains(".gif") && error.contains("a.webp"), "{error}");
+    let webp = image::codecs::webp::WebPDecoder::new(std::io::Cursor::new(bytes("a.webp"))).unwrap();
+    let shown: Vec<image::Frame> = webp.into_frames().collect_frames().unwrap();
+    let seen = |frame: &image::Frame| image::DynamicImage::from(frame.buffer().clone()).to_rgb8().into_raw();
+    assert!(shown.iter().map(seen).eq(film.frames().iter().map(|frame| frame.rgb().to_vec())), "WebP is without loss");
+    let times: Vec<u32> = shown.iter().map(|frame| frame.delay().numer_denom_ms().0).collect();
+    assert_eq!(times, [100, 100, 100, 1500]);
+    assert!(differences("a.webp").iter().all(|off| *off < 0.51 / 255.0));
+    let error = film.export(folder.path().join("a.mp4")).unwrap_err().to_string();
+    assert!(error.contains(".gif") && error.contains("a.mp4"), "{error}");
     assert!(film.mime_bundles()[0].data()["text/html"].contains("data:image/gif;base64,"));
 }
 
