@@ -18,6 +18,7 @@ let photos = shipped_photos()?.iter().take(10).map(Image::open).collect::<Result
 interact(Slider::int("photo", 0..=9), move |index| shown[index as usize].clone())?""",
     "Explorer::new(&net, &photos)?",
     "Compare::new(&photos[0], &photos[1])",
+    'Compare::new(&Sound::open("speech/seven.wav")?, &Sound::open("speech/november.wav")?)',
     """let stage = Slider::stages(&net);
 let echo = Label::new("");
 { let echo = echo.clone(); stage.on_change(move |stage| echo.set(&format!("stage {stage}"))); }
@@ -63,7 +64,8 @@ def use_widgets(page: Page, port: int) -> None:
     median = drag_slider(page, cells.nth(1))
     use_explorer(page, cells.nth(2))
     compare(page, cells.nth(3))
-    use_controls(page, cells.nth(4))
+    compare_sounds(page, cells.nth(4))
+    use_controls(page, cells.nth(5))
     load_again(page, cells)
     # At the end, so that a busy machine hides no other failure.
     assert median <= MAX_MEDIAN, f"a picture follows its slider within {median:.0f} ms, and {MAX_MEDIAN} ms are allowed"
@@ -139,6 +141,23 @@ def compare(page: Page, cell: Locator) -> None:
     expect(tool.locator("#second")).to_be_hidden()
     expect(tool.locator("#second")).to_be_visible()
     tool.get_by_role("button", name="flicker", exact=True).click()
+
+
+def compare_sounds(page: Page, cell: Locator) -> None:
+    """Swipes between the spectrograms of two sounds, which both have a player."""
+    cell.scroll_into_view_if_needed()
+    tool = cell.frame_locator("iframe")
+    players = tool.locator("audio")
+    expect(players).to_have_count(2)
+    for index in range(2):
+        expect(players.nth(index)).to_be_visible()
+        loaded = "audio => new Promise(done => { audio.onloadedmetadata = () => done(audio.duration); audio.load(); })"
+        assert 0.2 < players.nth(index).evaluate(loaded) < 3
+    tool.locator("#swipe").focus()
+    clip = tool.locator("#second").evaluate("image => image.style.clipPath")
+    page.keyboard.press("ArrowLeft")
+    assert tool.locator("#second").evaluate("image => image.style.clipPath") != clip
+    screenshot(page, "9-compare-sounds")
 
 
 def use_controls(page: Page, cell: Locator) -> None:
