@@ -10,13 +10,16 @@ use metamers::prelude::*;
 
 /// Rounds, and the number of steps of each optimizer in a round.
 const ROUNDS: usize = 7;
-const STEPS: usize = 12;
+const STEPS: usize = 6;
 
 /// The mean time of an evaluation in some steps, in milliseconds.
 fn evaluation_time(run: &mut Run) -> Result<f64> {
     let (started, before) = (Instant::now(), run.evaluations());
     run.step(STEPS)?;
-    Ok(1e3 * started.elapsed().as_secs_f64() / (run.evaluations() - before).max(1) as f64)
+    match run.evaluations() - before {
+        0 => Err(Error::invalid("run", "has ended before the measurement")),
+        count => Ok(1e3 * started.elapsed().as_secs_f64() / count as f64),
+    }
 }
 
 fn median(mut times: Vec<f64>) -> f64 {

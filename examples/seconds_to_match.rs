@@ -2,7 +2,7 @@
 //!
 //! Each line on the standard input is a request: stage, photo, seed, recipe, and the most seconds that it may take. The answer is a
 //! line of numbers: seconds to 15 dB, to 20 dB and to the end (-1 if that was not reached), the evaluations of each, and the final ratio.
-//! Times begin before `Synthesis::start`. `scripts/compare_plenoptic.py` compares them with other programs.
+//! `prepare PHOTO FILE` saves the picture that the network sees. Times begin before `Synthesis::start`. `scripts/compare_plenoptic.py` compares them with other programs.
 //!
 //! Run: `echo "block5 photos/dog.jpg 0 nearest 30" | cargo run --release --example seconds_to_match`
 
@@ -24,12 +24,13 @@ fn main() -> Result<()> {
             ));
         };
         let seed = seed.parse().map_err(|_| Error::invalid("seed", "must be a whole number"))?;
-        let seconds = seconds.parse().map_err(|_| Error::invalid("seconds", "must be a number"))?;
+        let limit = seconds.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let limit = limit.ok_or_else(|| Error::invalid("seconds", "must be a number that is not negative"))?;
         let (photo, recipe) = (Image::open(photo)?, Recipe::by_name(recipe)?);
         let started = Instant::now();
         let mut run = Synthesis::new(&net, stage, &photo)?.recipe(recipe).seed(seed).quiet().start()?;
         let before = started.elapsed().as_secs_f64();
-        let progress = run.run_for(Duration::from_secs_f64(seconds))?;
+        let progress = run.run_for(limit)?;
         let total = started.elapsed().as_secs_f64();
         let history = run.history();
         let mut times = vec![];

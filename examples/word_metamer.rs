@@ -16,18 +16,20 @@ fn main() -> Result<()> {
     let argument = |i: usize, other: &str| arguments.get(i).cloned().unwrap_or_else(|| other.into());
     let (sounds, stages) = (argument(0, "speech/seven.wav"), argument(1, "cochleagram"));
     let recipe = Recipe::by_name(&argument(2, "nearest_sound"))?;
-    let seconds = argument(3, "30").parse().map_err(|_| Error::invalid("seconds", "must be a number"))?;
-    let time = Duration::from_secs_f64(seconds);
+    let seconds = argument(3, "30").parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let time = seconds.ok_or_else(|| Error::invalid("seconds", "must be a number that is not negative"))?;
     if !sounds.contains(',') && !stages.contains(',') {
         return one(&sounds, &stages, recipe, time, arguments.get(4).map(String::as_str));
     }
     for stage in stages.split(',') {
         for sound in sounds.split(',') {
-            let mut run = start(sound, stage, &recipe)?;
+            let mut run = start(sound, stage, &recipe)?.quiet();
             let spent = |run: &Run| run.history().last().map_or(0.0, |point| point.seconds);
             while run.snr_db().is_none_or(|snr| snr < MATCHED_DB) && spent(&run) < time.as_secs_f64() {
-                if run.step(1)?.stop_reason != StopReason::Steps {
-                    break;
+                match run.step(1)?.stop_reason {
+                    StopReason::Steps => {}
+                    StopReason::Interrupted => return Ok(()),
+                    _ => break,
                 }
             }
             let (snr, spent) = (run.snr_db().unwrap_or(f64::NAN), spent(&run));
@@ -41,7 +43,7 @@ fn start(sound: &str, stage: &str, recipe: &Recipe) -> Result<Run> {
     let sound = Sound::open(sound)?.prepare(20_000, 40_000)?;
     let net =
         if stage == "cochleagram" { zoo::cochleagram(&Cochleagram::feather2023()?)? } else { zoo::cochcnn_words()? };
-    Synthesis::new(&net, stage, &sound)?.recipe(recipe.clone()).quiet().start()
+    Synthesis::new(&net, stage, &sound)?.recipe(recipe.clone()).start()
 }
 
 fn one(sound: &str, stage: &str, recipe: Recipe, time: Duration, folder: Option<&str>) -> Result<()> {

@@ -3,44 +3,50 @@
     cargo build --release --example seconds_to_match
     python scripts/compare_plenoptic.py [--photos 2] [--seeds 1] [--seconds 60] [STAGE ...]
 
-All make metamers of EfficientNet-Lite0 from noise, on the same photos, with as many threads. plenoptic has Adam with
-AMSGrad at two learning rates, 0.01 and 0.03, divided by two after each third of its time; the better one counts for
-each photo and ratio. The authors' recipe of 2023 is that of its first block of 3,000 steps. The signal-to-noise ratio
-is that of the clamped picture, 20 log10(norm2(A) / norm2(A - A')) of the activations, read every 10 iterations; the
-reading is not timed. Medians over photos and seeds, with the range; "-" where no run reached the ratio. Needs torch,
-plenoptic, safetensors and pillow.
+All make metamers of EfficientNet-Lite0 from noise, of the same pictures, with as many threads. PyTorch runs eagerly,
+with channels last, or both with batch normalization folded: the fastest at each stage. plenoptic has Adam with AMSGrad
+at two learning rates, 0.01 and 0.03, divided by two after each third of its time; the better one counts for each
+picture and ratio. The authors' recipe of 2023 halves its steps every 3,000. The signal-to-noise ratio is that of the clamped
+picture, 20 log10(norm2(A) / norm2(A - A')) of the activations; for PyTorch it is read every 20 iterations, which is not
+timed (of plenoptic, one forward pass in 20 iterations is). A cell has the median over pictures and seeds, with the
+range; a run that did not reach the ratio counts as infinitely long. Needs torch, torchvision, plenoptic, safetensors
+and pillow.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import plenoptic as po
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from compare_torch import variants
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts" / "reference"))
 PROGRAM = ROOT / "target" / "release" / "examples" / "seconds_to_match"
 ASSETS = Path(os.environ.get("METAMERS_ASSETS", ROOT / "assets"))
 STAGES = ["block2", "block5", "block10", "features", "avgpool", "logits"]
 RATIOS = [15.0, 20.0]
 RATES = [0.01, 0.03]
-ITERATIONS = 10
-# Of the authors' recipe: the length of the first step, relative to the pixels' range.
-ETA = 1.0
+ITERATIONS = 20
+# Steps of a block of the authors' recipe; the length of a step halves after each.
+BLOCK = 3000
+HEADINGS = ["ours: 15 dB", "20 dB", "settled", "plenoptic: 15 dB", "20 dB", "authors' recipe: 15 dB", "20 dB"]
 
-# Seconds to each ratio; `None` if it was not reached.
-Times = list[float | None]
+Times = list[float]
 
 
 class Stage(nn.Module):
@@ -50,14 +56,13 @@ class Stage(nn.Module):
         super().__init__()
         from efficientnet_lite0 import Lite0
 
-        self.net, self.stage = Lite0(), stage
-        self.net.load_state_dict(weights, strict=False)
-        self.eval()
-        for parameter in self.parameters():
-            parameter.requires_grad_(False)
+        self.net, self.stage, self.straight_through = Lite0(), stage, False
+        found = self.net.load_state_dict(weights, strict=False)
+        if found.unexpected_keys or any(not key.endswith("num_batches_tracked") for key in found.missing_keys):
+            sys.exit(f"error: the weights do not fit: {found}")
 
-    def forward(self, x: Tensor, straight_through: bool = False) -> Tensor:
-        """Returns activations, whose gradient passes the last ReLU if `straight_through`, as in the authors' code."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the activations; with `straight_through`, their gradient passes the stage's own ReLU (the authors')."""
         net = self.net
         y = nn.functional.relu6(net._bn0(net._conv_stem((255 * x - 127) / 128)))
         last = int(self.stage[5:]) + 1 if self.stage.startswith("block") else len(net._blocks)
@@ -68,32 +73,47 @@ class Stage(nn.Module):
         z = net._bn1(net._conv_head(y))
         y = nn.functional.relu6(z)
         if self.stage == "features":
-            return z + (y - z).detach() if straight_through else y
+            return z + (y - z).detach() if self.straight_through else y
         y = y.mean((2, 3))
         return y if self.stage == "avgpool" else net._fc(y)
 
 
-def snr_db(model: Stage, target: Tensor, picture: Tensor) -> float:
+def fastest(weights: dict[str, Tensor], stage: str, picture: Tensor) -> tuple[Stage, torch.memory_format]:
+    """Returns the variant of the network with the shortest gradient evaluation."""
+    nets = variants(lambda: Stage(weights, stage))
+    times: dict[str, float] = {}
+    for name, (net, layout) in nets.items():
+        x = picture.to(memory_format=layout).requires_grad_(True)
+        measured = []
+        for _ in range(6):
+            begun = time.perf_counter()
+            torch.autograd.grad(torch.linalg.norm(net(x)), x)
+            measured.append(time.perf_counter() - begun)
+        times[name] = statistics.median(measured)
+    return nets[min(times, key=times.__getitem__)]
+
+
+def snr_db(net: Stage, target: Tensor, picture: Tensor) -> float:
     with torch.no_grad():
-        error = target - model(picture.clamp(0, 1))
+        error = target - net(picture.clamp(0, 1))
     return float(20 * torch.log10(torch.linalg.norm(target) / torch.linalg.norm(error)))
 
 
 def first_times(runs: Iterator[tuple[float, float]]) -> Times:
-    """Takes pairs of seconds and ratio; stops when the last ratio is reached."""
-    found: Times = [None] * len(RATIOS)
-    for seconds, ratio in runs:
-        found = [seconds if t is None and ratio >= r else t for t, r in zip(found, RATIOS, strict=True)]
-        if found[-1] is not None:
+    """Returns the seconds to each ratio, from pairs of seconds and ratio; infinite if it was not reached."""
+    found = [math.inf] * len(RATIOS)
+    for seconds, snr in runs:
+        found = [min(t, seconds) if snr >= ratio else t for t, ratio in zip(found, RATIOS, strict=True)]
+        if found[-1] < math.inf:
             break
     return found
 
 
-def plenoptic(model: Stage, photo: Tensor, start: Tensor, rate: float, limit: float) -> Iterator[tuple[float, float]]:
+def plenoptic(net: Stage, picture: Tensor, start: Tensor, rate: float, limit: float) -> Iterator[tuple[float, float]]:
     with torch.no_grad():
-        target = model(photo)
+        target = net(picture)
     begun = time.perf_counter()
-    met = po.Metamer(photo, model)
+    met = po.Metamer(picture, net)
     met.setup(start.clone(), optimizer=torch.optim.Adam, optimizer_kwargs={"lr": rate, "amsgrad": True})
     seconds = time.perf_counter() - begun
     halved = 0
@@ -105,47 +125,69 @@ def plenoptic(model: Stage, photo: Tensor, start: Tensor, rate: float, limit: fl
             halved += 1
             for group in met.optimizer.param_groups:
                 group["lr"] /= 2
-        yield seconds, snr_db(model, target, met.metamer.detach())
+        yield seconds, snr_db(net, target, met.metamer.detach())
 
 
-def authors(model: Stage, photo: Tensor, start: Tensor, limit: float) -> Iterator[tuple[float, float]]:
+def authors(net: Stage, picture: Tensor, start: Tensor, limit: float) -> Iterator[tuple[float, float]]:
     """Normalized gradient steps, clamped, on the norm of the difference relative to that of the target."""
     with torch.no_grad():
-        target = model(photo)
+        target = net(picture)
     x = (0.5 + 0.05 * torch.randn_like(start)).clamp(0, 1).requires_grad_(True)
-    norm, seconds = torch.linalg.norm(target), 0.0
+    norm, seconds, steps = torch.linalg.norm(target), 0.0, 0
+    net.straight_through = True
     while seconds < limit:
         begun = time.perf_counter()
+        length = 0.5 ** (steps // BLOCK)
         for _ in range(ITERATIONS):
-            (gradient,) = torch.autograd.grad(torch.linalg.norm(model(x, straight_through=True) - target) / norm, x)
+            (gradient,) = torch.autograd.grad(torch.linalg.norm(net(x) - target) / norm, x)
             with torch.no_grad():
-                x -= ETA * gradient / torch.linalg.norm(gradient)
+                x -= length * gradient / torch.linalg.norm(gradient)
                 x.clamp_(0, 1)
+        steps += ITERATIONS
         seconds += time.perf_counter() - begun
-        yield seconds, snr_db(model, target, x.detach())
+        yield seconds, snr_db(net, target, x.detach())
 
 
-def best(times: list[Times]) -> Times:
-    """The smallest time to each ratio."""
-    return [min((t for t in column if t is not None), default=None) for column in zip(*times, strict=True)]
+def cell(times: Times, limit: float) -> str:
+    reached = sorted(t for t in times if t < math.inf)
+    median = statistics.median(times)
+    text = f"{median:.1f}" if median < math.inf else f"not in {limit:.0f}"
+    if len(reached) == len(times) > 1:
+        text += f" ({reached[0]:.1f} to {reached[-1]:.1f})"
+    elif len(times) > 1:
+        text += f" ({len(reached)} of {len(times)})"
+    return text
 
 
-def cell(times: list[float | None]) -> str:
-    found = sorted(t for t in times if t is not None)
-    if not found:
-        return f"- (0 of {len(times)})"
-    text = f"{statistics.median(found):.1f} ({found[0]:.1f} to {found[-1]:.1f})"
-    return text if len(found) == len(times) else f"{text}, {len(found)} of {len(times)}"
+def ask(ours: subprocess.Popen[str], request: str) -> list[str]:
+    ours.stdin.write(f"{request}\n")
+    ours.stdin.flush()
+    answer = ours.stdout.readline().split()
+    if not answer:
+        sys.exit(f"error: {PROGRAM.name} has no answer to: {request}")
+    return answer
+
+
+def picture_of(ours: subprocess.Popen[str], photo: Path) -> Tensor:
+    """The picture as our network sees it, `[1, 3, 224, 224]` in [0, 1]."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "picture.png"
+        ask(ours, f"prepare {photo} {file}")
+        values = np.asarray(Image.open(file).convert("RGB"), dtype=np.float32) / 255
+    return torch.from_numpy(values).permute(2, 0, 1)[None].contiguous()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stages", nargs="*", metavar="STAGE", default=STAGES)
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(STAGES)}; by default all")
     parser.add_argument("--photos", type=int, default=2, help="every eleventh of those that ship")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=60, help="the most of a run")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
+    unknown = set(arguments.stages) - set(STAGES)
+    if unknown:
+        parser.error(f"unknown stages: {', '.join(unknown)}; they are {', '.join(STAGES)}")
     torch.set_num_threads(arguments.threads)
     environment = os.environ | {"RAYON_NUM_THREADS": str(arguments.threads)}
     ours = subprocess.Popen(
@@ -153,28 +195,26 @@ def main() -> None:
     )
     weights = load_file(ASSETS / "networks" / "efficientnet_lite0.safetensors")
     photos = sorted((ASSETS / "photos").glob("*.jpg"))[::11][: arguments.photos]
-    headings = ["ours: 15 dB", "20 dB", "settled", "plenoptic: 15 dB", "20 dB", "authors' recipe: 15 dB", "20 dB"]
-    print(f"| stage | {' | '.join(headings)} |\n| --- |{' --- |' * len(headings)}")
-    for stage in arguments.stages:
-        model = Stage(weights, stage)
-        columns: list[list[float | None]] = [[] for _ in headings]
-        for path in photos:
-            picture = Image.open(path).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR)
-            pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).float() / 255
-            photo = pixels.view(224, 224, 3).permute(2, 0, 1)[None].contiguous()
+    limit = arguments.seconds
+    print(f"| stage | {' | '.join(HEADINGS)} |\n| --- |{' --- |' * len(HEADINGS)}")
+    for stage in arguments.stages or STAGES:
+        columns: list[Times] = [[] for _ in HEADINGS]
+        for photo in photos:
+            picture = picture_of(ours, photo)
+            net, layout = fastest(weights, stage, picture)
+            picture = picture.to(memory_format=layout)
             for seed in range(arguments.seeds):
                 torch.manual_seed(seed)
-                start = torch.rand_like(photo)
-                ours.stdin.write(f"{stage} photos/{path.name} {seed} nearest {arguments.seconds}\n")
-                ours.stdin.flush()
-                answer = [float(word) for word in ours.stdout.readline().split()]
-                row: Times = [seconds if seconds >= 0 else None for seconds in answer[:3]]
-                limit = arguments.seconds
-                row += best([first_times(plenoptic(model, photo, start, rate, limit)) for rate in RATES])
-                row += first_times(authors(model, photo, start, limit))
+                start = torch.rand_like(picture)
+                answer = [float(word) for word in ask(ours, f"{stage} {photo} {seed} nearest {limit}")]
+                row = [seconds if seconds >= 0 else math.inf for seconds in answer[:3]]
+                rates = [first_times(plenoptic(net, picture, start, rate, limit)) for rate in RATES]
+                row += [min(times) for times in zip(*rates, strict=True)]
+                row += first_times(authors(net, picture, start, limit))
+                net.straight_through = False
                 for column, seconds in zip(columns, row, strict=True):
                     column.append(seconds)
-        print(f"| {stage} | {' | '.join(map(cell, columns))} |", flush=True)
+        print(f"| {stage} | {' | '.join(cell(times, limit) for times in columns)} |", flush=True)
     ours.stdin.close()
     ours.wait()
 

@@ -7,6 +7,9 @@ use super::simd::{Isa, Job, LANES, Simd};
 /// Lines of fewer values are transformed by matrix products.
 const MIN_SPLIT: usize = 8;
 
+/// Rows of a matrix product that are computed at once.
+const ROWS: usize = 4;
+
 /// The orthonormal cosine transform (DCT-II) of lines of `n` values, and its inverse.
 ///
 /// A line of an even number of values is split into two of half the length, by sums and differences of values at mirrored places: one has
@@ -19,7 +22,7 @@ pub(crate) struct CosineTransform {
     isa: Isa,
 }
 
-/// What lines of `n` values need.
+/// The transform of lines of `n` values at one level.
 struct Level {
     n: usize,
     method: Method,
@@ -211,8 +214,8 @@ unsafe fn three<S: Simd>(levels: &[Level], x: &mut [f32], t: &mut [f32]) {
     }
 }
 
-/// With the rotated values `a` and `b` of a line of `n = 2m`: `X[2l] ~ A[l] + B[l]` and `X[2l - 1] ~ A[l] - B[l]`, where `A` is the DCT-II of
-/// `a`, and `B[m - l]` that of `b` with alternating signs.
+/// With the rotated values `a` and `b` of a line of `n = 2m`, `X[2l]` is proportional to `A[l] + B[l]` and `X[2l - 1]` to `A[l] - B[l]`, where
+/// `A` is the DCT-II of `a`, and `B[m - l]` that of `b` with alternating signs.
 #[inline(always)]
 unsafe fn four<S: Simd>(levels: &[Level], rotations: &[[f32; 2]], x: &mut [f32], t: &mut [f32]) {
     let n = x.len() / LANES;
@@ -291,15 +294,38 @@ unsafe fn multiply<S: Simd>(
     (to, to_stride): (&mut [f32], usize),
 ) {
     debug_assert_eq!(matrix.len(), n * n);
+    let whole = n / ROWS * ROWS;
     // SAFETY: the caller's contract; all indices are below n.
     unsafe {
-        for k in 0..n {
-            let mut sum = S::splat(0.0);
-            for j in 0..n {
-                let factor = S::splat(*matrix.get_unchecked(k * row + j * column));
-                sum = S::mul_add(factor, load::<S>(from, j * from_stride), sum);
+        for k in (0..whole).step_by(ROWS) {
+            multiply_rows::<S, ROWS>((matrix, [row, column]), (n, k), (from, from_stride), (to, to_stride));
+        }
+        for k in whole..n {
+            multiply_rows::<S, 1>((matrix, [row, column]), (n, k), (from, from_stride), (to, to_stride));
+        }
+    }
+}
+
+/// `R` rows of the product, from row `first` on: their sums do not wait for each other.
+#[inline(always)]
+unsafe fn multiply_rows<S: Simd, const R: usize>(
+    (matrix, [row, column]): (&[f32], [usize; 2]),
+    (n, first): (usize, usize),
+    (from, from_stride): (&[f32], usize),
+    (to, to_stride): (&mut [f32], usize),
+) {
+    // SAFETY: the caller's contract; all indices are below n.
+    unsafe {
+        let mut sums = [S::splat(0.0); R];
+        for j in 0..n {
+            let value = load::<S>(from, j * from_stride);
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let factor = S::splat(*matrix.get_unchecked((first + i) * row + j * column));
+                *sum = S::mul_add(factor, value, *sum);
             }
-            store::<S>(to, k * to_stride, sum);
+        }
+        for (i, sum) in sums.into_iter().enumerate() {
+            store::<S>(to, (first + i) * to_stride, sum);
         }
     }
 }

@@ -160,6 +160,10 @@ impl Film {
     ///
     /// The container is that of Google's WebP Container Specification: chunks `VP8X`, `ANIM`, and `ANMF` for each frame.
     fn webp(&self) -> image::ImageResult<Vec<u8>> {
+        let invalid = |reason: &str| image::ImageError::IoError(std::io::Error::other(reason));
+        if self.frames.is_empty() {
+            return Err(invalid("the film has no frames"));
+        }
         let [width, height] = self.size.map(|side| side as u32);
         let size = || [width, height].into_iter().flat_map(|side| three_bytes(side.saturating_sub(1)));
         let mut chunks = b"WEBP".to_vec();
@@ -176,6 +180,9 @@ impl Film {
             let header = at_corner.into_iter().chain(size()).chain(three_bytes(time)).chain([replaces_last]);
             // The chunks after `RIFF`, its size and `WEBP`.
             webp_chunk(&mut chunks, b"ANMF", &header.chain(still.iter().copied().skip(12)).collect::<Vec<u8>>());
+        }
+        if u32::try_from(chunks.len()).is_err() {
+            return Err(invalid("a WebP file has at most 4 GiB; record fewer frames"));
         }
         let mut bytes = vec![];
         webp_chunk(&mut bytes, b"RIFF", &chunks);

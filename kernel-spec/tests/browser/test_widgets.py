@@ -157,7 +157,7 @@ def compare_sounds(page: Page, cell: Locator) -> None:
     clip = tool.locator("#second").evaluate("image => image.style.clipPath")
     page.keyboard.press("ArrowLeft")
     assert tool.locator("#second").evaluate("image => image.style.clipPath") != clip
-    screenshot(page, "9-compare-sounds")
+    screenshot(page, "10-compare-sounds")
 
 
 def use_controls(page: Page, cell: Locator) -> None:
@@ -171,7 +171,7 @@ def use_controls(page: Page, cell: Locator) -> None:
     expect(cell.get_by_role("alert")).to_have_text("error: there is no go")
     cell.get_by_role("button", name="two", exact=True).click()
     expect(cell).to_contain_text("in the first tab")
-    screenshot(page, "10-controls")
+    screenshot(page, "11-controls")
 
 
 def load_again(page: Page, cells: Locator) -> None:
@@ -187,7 +187,7 @@ def load_again(page: Page, cells: Locator) -> None:
     cell.locator(".noUi-handle").focus()
     page.keyboard.press("ArrowRight")
     expect(picture(cell)).not_to_have_attribute("src", before)
-    screenshot(page, "11-loaded-again")
+    screenshot(page, "12-loaded-again")
 
 
 if __name__ == "__main__":

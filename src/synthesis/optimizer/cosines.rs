@@ -17,7 +17,8 @@ const MAX_MATRIX_SIZE: usize = 512;
 /// The cosine transform (DCT-II) of each plane, orthonormal.
 ///
 /// Frequencies of images are stored as `[plane][x group][y frequency][x frequency]` with groups of 16 x frequencies, the lines that are
-/// transformed at once. [`Cosines::frequency`] gives the frequency of a stored value.
+/// transformed at once. [`Cosines::frequency`] gives the frequency of a stored value. The functions that a transform takes must not
+/// transform themselves.
 pub struct Cosines {
     planes: usize,
     /// Height and width.
@@ -33,10 +34,10 @@ enum Method {
     Fft([Arc<dyn TransformType2And3<f64>>; 2]),
 }
 
-/// Calls `work` with memory of these sizes, whose values are arbitrary.
-fn with_scratch(sizes: [usize; 3], work: impl FnOnce([&mut [f32]; 3])) {
+/// Calls `work` with memory of these sizes, whose values are arbitrary. `work` must not call this function again: it would panic.
+fn with_scratch(sizes: [usize; 2], work: impl FnOnce([&mut [f32]; 2])) {
     thread_local! {
-        static SCRATCH: RefCell<[Vec<f32>; 3]> = const { RefCell::new([vec![], vec![], vec![]]) };
+        static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([vec![], vec![]]) };
     }
     SCRATCH.with_borrow_mut(|scratch| {
         for (values, size) in scratch.iter_mut().zip(sizes) {
@@ -44,8 +45,8 @@ fn with_scratch(sizes: [usize; 3], work: impl FnOnce([&mut [f32]; 3])) {
                 values.resize(size, 0.0);
             }
         }
-        let [a, b, c] = scratch;
-        work([&mut a[..sizes[0]], &mut b[..sizes[1]], &mut c[..sizes[2]]]);
+        let [a, b] = scratch;
+        work([&mut a[..sizes[0]], &mut b[..sizes[1]]]);
     });
 }
 
@@ -128,7 +129,7 @@ impl Cosines {
                 frequencies
             }
             Method::Fft(transforms) => {
-                let mut values = vec![0.0; self.planes * self.area()];
+                let mut values = self.spare.take(self.planes * self.area());
                 for_each_chunk_of_planes(&mut values, self.planes, chunk, |i, chunks| pixels(i * chunk, chunks));
                 self.for_each_line(&mut values, transforms, |transform, line, scratch| {
                     transform.process_dct2_with_scratch(line, scratch);
@@ -156,7 +157,7 @@ impl Cosines {
                 let columns = self.from_groups(&lines[0], frequencies);
                 let mut pixels = self.spare.take(self.planes * self.area());
                 for_each_chunk_of_planes(&mut pixels, self.planes, chunk, |i, rows| {
-                    with_scratch([chunk, chunk, 0], |[lanes, scratch, _]| {
+                    with_scratch([chunk, chunk], |[lanes, scratch]| {
                         self.to_rows(&lines[1], &columns, i, rows, [lanes, scratch]);
                     });
                     finish(i * chunk, rows);
@@ -165,7 +166,7 @@ impl Cosines {
                 pixels
             }
             Method::Fft(transforms) => {
-                let mut values = vec![0.0; self.planes * self.area()];
+                let mut values = self.spare.take(self.planes * self.area());
                 let chunk = LANES * width.max(height);
                 for_each_chunk(&mut values, chunk, |i, values| frequencies(i * chunk, values));
                 self.for_each_line(&mut values, transforms, |transform, line, scratch| {
@@ -190,7 +191,9 @@ impl Cosines {
     ) -> Vec<f32> {
         let Method::Lanes(lines) = &self.method else {
             let values = self.to_pixels(frequencies, pixels);
-            return self.to_frequencies(|first, rows| self.copy_rows(&values, first, rows), finish);
+            let found = self.to_frequencies(|first, rows| self.copy_rows(&values, first, rows), finish);
+            self.spare.give(values);
+            return found;
         };
         let columns = self.from_groups(&lines[0], frequencies);
         let mut lanes = self.spare.take(self.padded());
@@ -229,7 +232,7 @@ impl Cosines {
         let chunk = LANES * width;
         for_each_chunk(lanes, self.planes * chunk, |i, lanes| {
             let count = LANES.min(height - i * LANES) * width;
-            with_scratch([self.planes * count, chunk, 0], |[rows, scratch, _]| {
+            with_scratch([self.planes * count, chunk], |[rows, scratch]| {
                 let mut rows: Vec<&mut [f32]> = rows.chunks_exact_mut(count).collect();
                 work(i, lanes, &mut rows, scratch);
             });
@@ -273,7 +276,7 @@ impl Cosines {
         let chunk = LANES * height;
         let mut frequencies = self.spare.take(self.planes * self.area());
         for_each_chunk_of_planes(&mut frequencies, self.planes, chunk, |i, groups| {
-            with_scratch([chunk, chunk, 0], |[values, scratch, _]| {
+            with_scratch([chunk, chunk], |[values, scratch]| {
                 for (plane, group) in groups.iter_mut().enumerate() {
                     let across = group.len() / height;
                     let transform = |values: &mut [f32], scratch: &mut [f32]| {
@@ -303,7 +306,7 @@ impl Cosines {
         let chunk = LANES * height;
         let mut columns = self.spare.take(self.planes * self.area());
         for_each_chunk_of_planes(&mut columns, self.planes, chunk, |i, groups| {
-            with_scratch([chunk, chunk, 0], |[values, scratch, _]| {
+            with_scratch([chunk, chunk], |[values, scratch]| {
                 for (plane, group) in groups.iter_mut().enumerate() {
                     let across = group.len() / height;
                     frequencies(plane * self.area() + i * chunk, group);
@@ -359,6 +362,13 @@ mod tests {
 
     use super::*;
 
+    /// Memory that holds no valid values.
+    fn used_memory() -> Arc<Spare> {
+        let spare = Arc::<Spare>::default();
+        (0..4).for_each(|_| spare.give(vec![f32::NAN; 5000]));
+        spare
+    }
+
     fn ramp(n: usize) -> Vec<f32> {
         (0..n).map(|i| ((i * 37) % 101) as f32 / 101.0 - 0.4).collect()
     }
@@ -370,7 +380,7 @@ mod tests {
     #[test]
     fn the_transform_is_the_sum_of_cosines() {
         for size in [[6, 9], [31, 40], [2, 2], [1, 12]] {
-            let cosines = Cosines::new((2, size), Arc::default());
+            let cosines = Cosines::new((2, size), used_memory());
             let values = ramp(2 * cosines.area());
             let found = frequencies(&cosines, values.clone());
             let basis = |k: usize, j: usize, n: usize| {
@@ -391,7 +401,7 @@ mod tests {
     #[test]
     fn to_pixels_undoes_to_frequencies_and_both_keep_the_norm() {
         for (planes, size) in [(1, [1, 500]), (3, [6, 9]), (3, [57, 30]), (2, [1, 1]), (1, [1500, 3])] {
-            let cosines = Cosines::new((planes, size), Arc::default());
+            let cosines = Cosines::new((planes, size), used_memory());
             let values = ramp(planes * cosines.area());
             let found = frequencies(&cosines, values.clone());
             let norm = |v: &[f32]| v.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();

@@ -514,14 +514,18 @@ mod tests {
 
     #[test]
     fn low_frequencies_have_larger_weights_and_colors_smaller() {
-        let variables = variables(3, [16, 16]);
+        // More columns than one group of lines.
+        let variables = variables(3, [10, 40]);
         let spectrum = spectrum(&variables);
         let ordered = variables.to_file_order(&spectrum.weights);
-        let w = |plane: usize, i: usize, j: usize| ordered[plane * 256 + i * 16 + j];
-        assert!(w(0, 0, 2) > w(0, 0, 4) && w(0, 0, 4) > w(0, 9, 9));
-        assert!(w(1, 0, 2) < 0.5 * w(0, 0, 2));
+        let w = |plane: usize, y: usize, x: usize| ordered[plane * 400 + y * 40 + x];
+        assert!(w(0, 0, 8) > w(0, 0, 16) && w(0, 0, 16) > w(0, 9, 39));
+        // Files are in the order of the frequencies, x first: 1 cycle per height and 4 per width are the same frequency here.
+        assert_eq!(w(0, 2, 0), w(0, 0, 8));
+        assert!(w(1, 0, 8) < 0.5 * w(0, 0, 8));
         assert_eq!(variables.in_own_order(&ordered), spectrum.weights);
-        assert_eq!((spectrum.bands(), spectrum.cells()), (3 * spectrum.bands_of_plane, 16));
+        assert_ne!(ordered, spectrum.weights);
+        assert_eq!((spectrum.bands(), spectrum.cells()), (3 * spectrum.bands_of_plane, 30));
     }
 
     #[test]

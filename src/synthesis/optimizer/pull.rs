@@ -104,7 +104,8 @@ impl Pull {
         }
         self.age += 1;
         if self.held.is_none() && !was_earlier {
-            return false;
+            // A run that an earlier version saved has a weight here.
+            return std::mem::take(&mut self.weight) > 0.0;
         }
         if !begins && self.age < INTERVAL && self.weight > 0.0 || distance <= 0.0 {
             return false;
@@ -204,6 +205,8 @@ mod tests {
         for _ in 0..4 * INTERVAL {
             assert!(!pull.count(0.01, [1.0, 3.0], 20.0, false));
         }
+        pull.weight = 1.0;
+        assert!(pull.count(0.01, [1.0, 3.0], 20.0, false), "the weight of a run that was saved before");
         assert_eq!((pull.weight, pull.gradient().0), (0.0, 0.0));
         assert!(pull.count(0.25, [0.01, 20.0], 20.0, false) && pull.is_holding());
         assert_eq!(pull.weight, HOLD_SHARE * 0.01 / 0.25);
