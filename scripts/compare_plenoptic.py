@@ -6,11 +6,12 @@
 All make metamers of EfficientNet-Lite0 from noise, of the same pictures, with as many threads. PyTorch runs eagerly,
 with channels last, or both with batch normalization folded: the fastest at each stage. plenoptic has Adam with AMSGrad
 at two learning rates, 0.01 and 0.03, divided by two after each third of its time; the better one counts for each
-picture and ratio. The authors' recipe of 2023 halves its steps every 3,000. The signal-to-noise ratio is that of the clamped
-picture, 20 log10(norm2(A) / norm2(A - A')) of the activations; for PyTorch it is read every 20 iterations, which is not
-timed (of plenoptic, one forward pass in 20 iterations is). A cell has the median over pictures and seeds, with the
-range; a run that did not reach the ratio counts as infinitely long. Needs torch, torchvision, plenoptic, safetensors
-and pillow.
+picture and ratio. The authors' recipe of 2023 halves its steps every 3,000.
+
+The signal-to-noise ratio is that of the clamped picture, 20 log10(norm2(A) / norm2(A - A')) of the activations. For
+PyTorch it is read every 20 iterations, which is not timed (of plenoptic, one forward pass in 20 iterations is). A cell
+has the median over pictures and seeds, with the range; a run that did not reach the ratio counts as infinitely long.
+Needs torch, torchvision, plenoptic, safetensors and pillow.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Stage(nn.Module):
             sys.exit(f"error: the weights do not fit: {found}")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns the activations; with `straight_through`, their gradient passes the stage's own ReLU (the authors')."""
+        """Returns the activations; with `straight_through`, their gradient passes the stage's own ReLU."""
         net = self.net
         y = nn.functional.relu6(net._bn0(net._conv_stem((255 * x - 127) / 128)))
         last = int(self.stage[5:]) + 1 if self.stage.startswith("block") else len(net._blocks)
