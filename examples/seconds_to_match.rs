@@ -17,11 +17,15 @@ fn main() -> Result<()> {
     let net = zoo::efficientnet_lite0()?;
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(|e| Error::invalid("standard input", e.to_string()))?;
-        let [stage, photo, seed, recipe, seconds] = line.split_whitespace().collect::<Vec<_>>()[..] else {
-            return Err(Error::invalid(
-                "request",
-                format!("needs stage, photo, seed, recipe and seconds, got \"{line}\""),
-            ));
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let ["prepare", photo, file] = words[..] {
+            net.prepare(&Image::open(photo)?)?.image()?.save(file)?;
+            println!("{file}");
+            continue;
+        }
+        let [stage, photo, seed, recipe, seconds] = words[..] else {
+            let reason = format!("needs stage, photo, seed, recipe and seconds, got \"{line}\"");
+            return Err(Error::invalid("request", reason));
         };
         let seed = seed.parse().map_err(|_| Error::invalid("seed", "must be a whole number"))?;
         let limit = seconds.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

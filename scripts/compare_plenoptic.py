@@ -84,7 +84,7 @@ def fastest(weights: dict[str, Tensor], stage: str, picture: Tensor) -> tuple[St
     nets = variants(lambda: Stage(weights, stage))
     times: dict[str, float] = {}
     for name, (net, layout) in nets.items():
-        x = picture.to(memory_format=layout).requires_grad_(True)
+        x = picture.clone(memory_format=layout).requires_grad_(True)
         measured = []
         for _ in range(6):
             begun = time.perf_counter()
