@@ -122,9 +122,9 @@ impl Cosines {
                 let mut lanes = self.spare.take(self.padded());
                 self.for_each_group(&mut lanes, |i, lanes, rows, scratch| {
                     pixels(i * chunk, rows);
-                    self.from_rows(&lines[1], rows, lanes, scratch);
+                    self.forward_along_x(&lines[1], rows, lanes, scratch);
                 });
-                let frequencies = self.to_groups(&lines[0], &lanes, finish);
+                let frequencies = self.forward_along_y(&lines[0], &lanes, finish);
                 self.spare.give(lanes);
                 frequencies
             }
@@ -154,11 +154,11 @@ impl Cosines {
         let chunk = LANES * width;
         match &self.method {
             Method::Lanes(lines) => {
-                let columns = self.from_groups(&lines[0], frequencies);
+                let columns = self.backward_along_y(&lines[0], frequencies);
                 let mut pixels = self.spare.take(self.planes * self.area());
                 for_each_chunk_of_planes(&mut pixels, self.planes, chunk, |i, rows| {
                     with_scratch([chunk, chunk], |[lanes, scratch]| {
-                        self.to_rows(&lines[1], &columns, i, rows, [lanes, scratch]);
+                        self.backward_along_x(&lines[1], &columns, i, rows, [lanes, scratch]);
                     });
                     finish(i * chunk, rows);
                 });
@@ -195,16 +195,16 @@ impl Cosines {
             self.spare.give(values);
             return found;
         };
-        let columns = self.from_groups(&lines[0], frequencies);
+        let columns = self.backward_along_y(&lines[0], frequencies);
         let mut lanes = self.spare.take(self.padded());
         self.for_each_group(&mut lanes, |i, lanes, rows, scratch| {
             let free = &mut lanes[..LANES * self.size[1]];
-            self.to_rows(&lines[1], &columns, i, rows, [free, scratch]);
+            self.backward_along_x(&lines[1], &columns, i, rows, [free, scratch]);
             pixels(i * LANES * self.size[1], rows);
-            self.from_rows(&lines[1], rows, lanes, scratch);
+            self.forward_along_x(&lines[1], rows, lanes, scratch);
         });
         self.spare.give(columns);
-        let frequencies = self.to_groups(&lines[0], &lanes, finish);
+        let frequencies = self.forward_along_y(&lines[0], &lanes, finish);
         self.spare.give(lanes);
         frequencies
     }
@@ -240,7 +240,7 @@ impl Cosines {
     }
 
     /// Transforms rows of pixels of all planes along x, to `lanes` of a group.
-    fn from_rows(&self, x: &CosineTransform, rows: &[&mut [f32]], lanes: &mut [f32], scratch: &mut [f32]) {
+    fn forward_along_x(&self, x: &CosineTransform, rows: &[&mut [f32]], lanes: &mut [f32], scratch: &mut [f32]) {
         let [_, width] = self.size;
         for (rows, lanes) in rows.iter().zip(lanes.chunks_exact_mut(LANES * width)) {
             transpose(rows, width, [rows.len() / width, width], lanes, LANES);
@@ -249,7 +249,7 @@ impl Cosines {
     }
 
     /// Transforms the frequencies along x of group `i` of 16 rows back, to rows of pixels of all planes.
-    fn to_rows(
+    fn backward_along_x(
         &self,
         x: &CosineTransform,
         columns: &[f32],
@@ -271,7 +271,12 @@ impl Cosines {
     }
 
     /// Transforms all lanes along y, to frequencies.
-    fn to_groups(&self, y: &CosineTransform, lanes: &[f32], finish: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    fn forward_along_y(
+        &self,
+        y: &CosineTransform,
+        lanes: &[f32],
+        finish: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Vec<f32> {
         let [height, width] = self.size;
         let chunk = LANES * height;
         let mut frequencies = self.spare.take(self.planes * self.area());
@@ -301,7 +306,7 @@ impl Cosines {
     }
 
     /// Transforms frequencies along y back: `[plane][x group][y][x frequency]`.
-    fn from_groups(&self, y: &CosineTransform, frequencies: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    fn backward_along_y(&self, y: &CosineTransform, frequencies: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
         let [height, _] = self.size;
         let chunk = LANES * height;
         let mut columns = self.spare.take(self.planes * self.area());
