@@ -2,7 +2,8 @@
 //!
 //! Each line on the standard input is a request: stage, photo, seed, recipe, and the most seconds that it may take. The answer is a
 //! line of numbers: seconds to 15 dB, to 20 dB and to the end (-1 if that was not reached), the evaluations of each, and the final ratio.
-//! `prepare PHOTO FILE` saves the picture that the network sees. Times begin before `Synthesis::start`. `scripts/compare_plenoptic.py` compares them with other programs.
+//! `prepare PHOTO FILE` saves the picture that the network sees. Times begin before `Synthesis::start`. `scripts/compare_plenoptic.py`
+//! compares them with other programs.
 //!
 //! Run: `echo "block5 photos/dog.jpg 0 nearest 30" | cargo run --release --example seconds_to_match`
 

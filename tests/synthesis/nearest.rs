@@ -62,6 +62,27 @@ fn of_a_linear_stage_it_is_where_gradient_descent_ends() {
 }
 
 #[test]
+fn a_search_from_the_start_itself_is_not_held_back() {
+    // There is no earlier stage: until the match it takes the same steps as without the return.
+    let mut without_return = Recipe::nearest();
+    if let Optimizer::Lbfgs(lbfgs) = &mut without_return.optimizer {
+        (lbfgs.nearest_at, lbfgs.earlier_steps) = (None, 0);
+    }
+    // More steps than the weight of the return is kept for.
+    let (mut nearest, mut free) = (start(false, nearest_at(50.0)), start(false, without_return));
+    while free.snr_db().is_none_or(|snr| snr < 50.0) {
+        nearest.step(1).unwrap();
+        free.step(1).unwrap();
+        assert_eq!(bits(&nearest), bits(&free), "step {}", free.steps());
+        assert!(free.steps() < 100, "{:?} dB", free.snr_db());
+    }
+    assert!(free.steps() > 10, "only {} steps", free.steps());
+    nearest.step(10).unwrap();
+    free.step(10).unwrap();
+    assert_ne!(bits(&nearest), bits(&free), "the return has begun");
+}
+
+#[test]
 fn it_holds_the_match_and_comes_nearer_than_the_other_recipes() {
     let initial = start(false, Recipe::nearest()).pixels().to_vec();
     let distance = |recipe: Recipe| {
