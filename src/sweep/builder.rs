@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 
 use super::cost::Cost;
+use super::goal::{PlannedBound, SharedGoal};
 use super::job::Job;
 use super::manifest::{Manifest, Selection};
 use super::plan::{EveryStage, Plan, StageSelection, StimulusKind};
@@ -16,7 +17,7 @@ use super::task::DEFAULT_SAVE_INTERVAL;
 use crate::Result;
 use crate::network::Network;
 use crate::stimulus::{Image, Sound, Stimulus};
-use crate::synthesis::{Match, Penalty, Recipe};
+use crate::synthesis::{Match, Norm, Penalty, Recipe};
 use crate::verdict::NullDistribution;
 
 /// Builds a sweep: metamers of every stimulus at every selected stage from every seed.
@@ -40,6 +41,10 @@ pub struct Sweep {
     stages: StageSelection,
     matches: BTreeMap<String, Match>,
     penalties: Vec<Penalty>,
+    bound: Option<(Norm, f64, Stimulus)>,
+    coarse_to_fine: Option<usize>,
+    record_every: Option<usize>,
+    different: Option<f64>,
     seeds: Vec<u64>,
     recipe: Option<Recipe>,
     evaluations: Option<usize>,
@@ -59,6 +64,10 @@ impl Sweep {
             stages: StageSelection::default(),
             matches: BTreeMap::new(),
             penalties: vec![],
+            bound: None,
+            coarse_to_fine: None,
+            record_every: None,
+            different: None,
             seeds: vec![0],
             recipe: None,
             evaluations: None,
@@ -128,9 +137,47 @@ impl Sweep {
         self
     }
 
-    /// Adds a penalty to every task. Penalties that need a stimulus or a function are not for sweeps.
+    /// Adds a penalty to every task. A function of your own is not for sweeps, because their files cannot hold it.
     pub fn penalty(mut self, penalty: Penalty) -> Self {
         self.penalties.push(penalty);
+        self
+    }
+
+    /// Keeps every metamer within a distance of a stimulus, as [`Synthesis::within`](crate::synthesis::Synthesis::within) does. The sweep
+    /// can have one seed only, because every run begins at that stimulus.
+    pub fn within(mut self, norm: Norm, eps: f64, stimulus: impl Into<Stimulus>) -> Self {
+        self.bound = Some((norm, eps, stimulus.into()));
+        self
+    }
+
+    /// Changes coarse structure first, as [`Synthesis::coarse_to_fine`](crate::synthesis::Synthesis::coarse_to_fine) does.
+    pub fn coarse_to_fine(mut self, levels: usize) -> Self {
+        self.coarse_to_fine = Some(levels);
+        self
+    }
+
+    /// Records a film of every run: a picture at the start and after every `steps` steps ([`Metamer::film`](crate::synthesis::Metamer::film)).
+    pub fn record_every(mut self, steps: usize) -> Self {
+        self.record_every = Some(steps);
+        self
+    }
+
+    /// Pushes the metamers of one stimulus and stage apart, in the order of the seeds, as
+    /// [`Synthesis::different`](crate::synthesis::Synthesis::different) does. It needs several seeds, and a match to reach
+    /// ([`Sweep::until`]).
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    ///
+    /// let net = zoo::efficientnet_lite0()?;
+    /// let dog = [Image::open("photos/dog.jpg")?];
+    /// let sweep = Sweep::new(&net).images(&dog).stages(["stem"]).seeds([1, 2]).until(5.0).different(0.05);
+    /// let results = sweep.quiet().run()?;
+    /// assert_eq!(results.rows().len(), 2);
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    pub fn different(mut self, weight: f64) -> Self {
+        self.different = Some(weight);
         self
     }
 
@@ -185,9 +232,10 @@ impl Sweep {
 
     fn job(&self, folder: Option<&Path>) -> Result<Job> {
         let sources = Sources::in_memory(self.networks.clone(), self.stimuli.clone(), self.nulls.clone())?;
-        let sources = sources.on(self.device.clone());
+        let center = self.bound.iter().map(|(_, _, stimulus)| stimulus);
+        let references = self.penalties.iter().flat_map(Penalty::stimuli).chain(center).cloned().collect();
+        let sources = sources.on(self.device.clone()).with_references(references)?;
         let manifest = Manifest::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
-
         if let Some(folder) = folder {
             manifest.write_or_check(folder)?;
         }
@@ -224,17 +272,14 @@ impl Selection for Sweep {
         &self.matches
     }
 
-    fn penalties(&self) -> &[Penalty] {
-        &self.penalties
+    fn goal(&self) -> SharedGoal {
+        let Self { penalties, bound, coarse_to_fine, record_every, different, .. } = self.clone();
+        let bound = bound.map(|(norm, eps, stimulus)| PlannedBound { norm, eps, stimulus: stimulus.name().into() });
+        SharedGoal { penalties, bound, coarse_to_fine, record_every, different }
     }
 
     fn recipe(&self, kind: StimulusKind) -> Result<Recipe> {
-        let default = || match self.penalties.is_empty() {
-            true => kind.default_recipe(),
-            // A penalty chooses among the metamers in place of the distance to the start.
-            false => kind.default_recipe().without_return(),
-        };
-        let recipe = self.recipe.clone().unwrap_or_else(default);
+        let recipe = self.recipe.clone().unwrap_or_else(|| Selection::goal(self).default_recipe(kind));
         recipe.check()?;
         Ok(recipe)
     }

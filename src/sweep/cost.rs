@@ -5,9 +5,8 @@ use std::time::Duration;
 use super::job::Job;
 use super::manifest::{NetworkEntry, Task};
 use super::slurm::Slurm;
-use super::workers;
+use super::{task, workers};
 use crate::display::{Align, MimeBundle, Show, Table, duration};
-use crate::synthesis::{Run, Synthesis};
 use crate::{Error, Result};
 
 /// Timed gradient evaluations at each stage, after one to warm up.
@@ -117,11 +116,9 @@ fn from_seconds(seconds: f64) -> Duration {
 fn evaluation(job: &Job, task: &Task) -> Result<Duration> {
     let entry: &NetworkEntry = job.manifest.network(task);
     let network = job.sources.network(task.network)?;
-    let stimulus = job.sources.stimulus(task.stimulus, &job.manifest.stimuli[task.stimulus])?;
-    let synthesis = Synthesis::new(&network, job.manifest.matched(task), stimulus)?
-        .recipe(entry.recipe.clone().without_return())
-        .seed(task.seed);
-    let mut run: Run = job.sources.start(synthesis.unlogged())?;
+    let synthesis = task::synthesis(&job.manifest, &job.sources, task, &network)?;
+    let synthesis = job.sources.on_device(synthesis.recipe(entry.recipe.clone().without_return()));
+    let mut run = synthesis.unlogged().start()?;
     run.time_of_evaluation(TIMED_EVALUATIONS)
 }
 

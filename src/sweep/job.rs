@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Task};
 use super::progress::ProgressView;
 use super::results::SweepResults;
 use super::row::Row;
@@ -14,7 +14,7 @@ use super::sources::Sources;
 use super::store::{Store, TaskStatus};
 use super::task::TaskRunner;
 use super::workers::{self, WorkerEvent};
-use crate::Result;
+use crate::{Error, Result};
 
 #[derive(Clone)]
 pub(super) struct Job {
@@ -60,10 +60,26 @@ impl Job {
         let total = rows.len() + missing.len();
         let mut view = ProgressView::new(SweepResults::new(self.clone(), rows, vec![]), total, quiet);
         notes.into_iter().for_each(|note| view.handle(WorkerEvent::Note(note)));
+        self.check_order(&missing)?;
         let stop = AtomicBool::new(false);
         let (manifest, sources, store, save_every) = (&*self.manifest, &*self.sources, &*self.store, self.save_every);
         let runner = TaskRunner { manifest, sources, store, save_every, stop: &stop };
-        let interrupted = workers::run(&runner, &missing, |event| view.handle(event))?;
+        let interrupted = workers::run(&runner, &self.manifest.chains(&missing), |event| view.handle(event))?;
         Ok(view.finish(interrupted))
+    }
+
+    /// Checks that the tasks on which these depend are finished or among them.
+    fn check_order(&self, tasks: &[Task]) -> Result<()> {
+        for task in tasks {
+            for before in self.manifest.before(task) {
+                let is_done = || Ok::<_, Error>(matches!(self.store.status(before)?, TaskStatus::Done(_)));
+                if !tasks.iter().any(|other| other.index == before) && !is_done()? {
+                    let reason =
+                        format!("is pushed away from the metamer of task {before}, which is missing; run both");
+                    return Err(Error::invalid(format!("task {}", task.index), reason));
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::goal::SharedGoal;
 use super::plan::{Plan, StageSelection, StimulusKind, check_limits, check_list};
 use super::sources::Sources;
 use crate::network::Network;
-use crate::synthesis::{Match, Penalty, Recipe};
+use crate::synthesis::{Match, Recipe};
 use crate::{Error, Result};
 
 const FORMAT: &str = "metamers sweep 1";
@@ -30,8 +31,11 @@ pub(super) struct Manifest {
     /// The named matches that some network's stages list.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     matches: BTreeMap<String, Match>,
+    #[serde(flatten)]
+    pub goal: SharedGoal,
+    /// The stimuli that the goal names, in the order of their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub penalties: Vec<Penalty>,
+    references: Vec<StimulusEntry>,
 }
 
 /// A network of a sweep.
@@ -75,7 +79,7 @@ pub struct Task {
 pub(super) trait Selection {
     fn stages(&self, network: &str) -> StageSelection;
     fn matches(&self) -> &BTreeMap<String, Match>;
-    fn penalties(&self) -> &[Penalty];
+    fn goal(&self) -> SharedGoal;
     fn recipe(&self, kind: StimulusKind) -> Result<Recipe>;
 }
 
@@ -88,8 +92,8 @@ impl Selection for Plan {
         &self.matches
     }
 
-    fn penalties(&self) -> &[Penalty] {
-        &self.penalties
+    fn goal(&self) -> SharedGoal {
+        Plan::goal(self)
     }
 
     fn recipe(&self, kind: StimulusKind) -> Result<Recipe> {
@@ -113,6 +117,9 @@ impl Manifest {
     ) -> Result<Self> {
         check_list("seeds", &seeds)?;
         check_limits(evaluations, snr_db)?;
+        let goal = selection.goal();
+        goal.check(seeds.len(), evaluations, snr_db)?;
+        let references = sources.reference_entries(goal.stimulus_names())?;
         let stimuli = sources.stimulus_entries()?;
         let network_entry = |index: usize| -> Result<NetworkEntry> {
             let network = sources.network(index)?;
@@ -126,12 +133,18 @@ impl Manifest {
                 };
                 return Err(Error::invalid(name, reason));
             }
+            if let Some(other) = references.iter().find(|entry| entry.kind() != kind) {
+                return Err(Error::invalid(&other.name, format!("is not a stimulus for {name}")));
+            }
+            let recipe = selection.recipe(kind)?.held_at(snr_db);
+            let recipe = if goal.different.is_some() { recipe.without_return() } else { recipe };
+            goal.check_recipe(&recipe)?;
             Ok(NetworkEntry {
                 name: name.into(),
                 weights_sha256: network.weights_source().weights_sha256.clone(),
                 stages: stages(&network, &selection.stages(name), selection.matches())?,
                 stimuli: accepted,
-                recipe: selection.recipe(kind)?.held_at(snr_db),
+                recipe,
             })
         };
         let networks = (0..sources.networks()).map(network_entry).collect::<Result<Vec<_>>>()?;
@@ -139,13 +152,11 @@ impl Manifest {
         if let Some(unused) = (0..stimuli.len()).find(|&index| !used(index)) {
             return Err(Error::invalid(&stimuli[unused].name, "is not accepted by any network of the sweep"));
         }
-        selection.penalties().iter().try_for_each(Penalty::check_as_text)?;
         let is_listed = |name: &String| networks.iter().any(|entry| entry.stages.contains(name));
         let matches = selection.matches().iter().filter(|(name, _)| is_listed(name));
         let matches = matches.map(|(name, matched)| (name.clone(), matched.clone())).collect();
-        let penalties = selection.penalties().to_vec();
         let (format, plan, nulls) = (FORMAT.into(), String::new(), sources.null_digests()?);
-        Ok(Self { format, plan, networks, stimuli, seeds, evaluations, snr_db, nulls, matches, penalties })
+        Ok(Self { format, plan, networks, stimuli, seeds, evaluations, snr_db, nulls, matches, goal, references })
     }
 
     /// Reads the manifest in a plan's folder, or creates it there.
@@ -251,6 +262,41 @@ impl Manifest {
         Some(first..first + entry.stages.len())
     }
 
+    /// The tasks that a task depends on, in the order of the seeds: those of different metamers before it.
+    pub fn before(&self, task: &Task) -> Vec<usize> {
+        if self.goal.different.is_none() {
+            return vec![];
+        }
+        let seeds = self.seeds.iter().take_while(|seed| **seed != task.seed);
+        let tasks = seeds.filter_map(|&seed| self.tasks_at(task.network, task.stimulus, seed));
+        tasks.map(|tasks| tasks.start + task.stage).collect()
+    }
+
+    /// The tasks in lists, of which each must run in its order: one task each, or all different metamers of a stimulus and stage.
+    pub fn chains(&self, tasks: &[Task]) -> Vec<Vec<Task>> {
+        let mut chains: Vec<Vec<Task>> = vec![];
+        let mut index_of = BTreeMap::new();
+        for task in tasks {
+            let is_chained = self.goal.different.is_some();
+            let key = (task.network, task.stimulus, task.stage, if is_chained { 0 } else { task.index });
+            let index = *index_of.entry(key).or_insert(chains.len());
+            if index == chains.len() {
+                chains.push(vec![]);
+            }
+            chains[index].push(*task);
+        }
+        chains.iter_mut().for_each(|chain| chain.sort_by_key(|task| task.index));
+        chains
+    }
+
+    /// The entry of a stimulus that the goal names.
+    pub fn reference(&self, name: &str) -> Result<&StimulusEntry> {
+        let found = self.references.iter().find(|entry| entry.name == name);
+        found.ok_or_else(|| {
+            Error::unknown("stimulus of study.json", name, self.references.iter().map(|e| e.name.as_str()))
+        })
+    }
+
     pub fn network(&self, task: &Task) -> &NetworkEntry {
         &self.networks[task.network]
     }
@@ -331,7 +377,8 @@ mod tests {
             snr_db: None,
             nulls: vec![],
             matches: BTreeMap::new(),
-            penalties: vec![],
+            goal: SharedGoal::default(),
+            references: vec![],
         }
     }
 

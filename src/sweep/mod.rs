@@ -30,6 +30,7 @@
 mod builder;
 mod cost;
 mod explorer;
+mod goal;
 mod items;
 mod job;
 mod manifest;
@@ -48,6 +49,7 @@ mod workers;
 pub use builder::Sweep;
 pub use cost::{Cost, CostRow};
 pub use explorer::SweepExplorer;
+pub use goal::PlannedBound;
 pub use plan::{EveryStage, Plan, RecipeChoice, StageSelection};
 pub use results::SweepResults;
 pub use row::Row;

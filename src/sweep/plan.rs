@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::goal::{PlannedBound, SharedGoal};
 use super::slurm::Slurm;
 use super::task::DEFAULT_SAVE_INTERVAL;
 use crate::network::Input;
@@ -22,7 +23,9 @@ use crate::{Error, Result};
 /// recipe = "nearest"                       # or { from = "feather2023", steps = 8000 }
 /// evaluations = 1000                       # a task ends after this number of gradient evaluations,
 /// snr_db = 20.0                            # or at this signal-to-noise ratio, or after the recipe's steps
-/// penalties = [{ kind = "total_variation", weight = 0.05 }]     # or kind = "range"
+/// penalties = [{ kind = "total_variation", weight = 0.05 },
+///              { kind = "spectrum", weight = 0.01, stimuli = ["original"] }]
+/// record_every = 10                        # each metamer has a film: metamer.film()?.export("dog.webp")
 /// nulls = ["nulls/resnet50.json"]          # for networks without a shipped null distribution: NullDistribution::save
 /// folder = "results"                       # relative to the plan; the default is the plan's name without .toml
 ///
@@ -39,6 +42,20 @@ use crate::{Error, Result};
 /// retries = 2
 /// options = ["--partition=cpu"]
 /// ```
+///
+/// Further keys, of which each sweep can have one:
+///
+/// ```toml
+/// different = 0.1       # pushes the metamers of one stimulus and stage apart, in the order of the seeds; needs snr_db
+/// coarse_to_fine = 4    # the number of coarse levels
+/// bound = { norm = "linf", eps = 0.03, stimulus = "photos/dog.jpg" }    # keeps all metamers near to this stimulus
+/// ```
+///
+/// They do what [`Synthesis::different`](crate::synthesis::Synthesis::different),
+/// [`Synthesis::coarse_to_fine`](crate::synthesis::Synthesis::coarse_to_fine) and
+/// [`Synthesis::within`](crate::synthesis::Synthesis::within) do. A penalty is `total_variation` or `range`, or has stimuli and is `distance`,
+/// `away_from` or `spectrum`; the stimulus `"original"` is the original of each task. The tasks of different metamers depend on those of
+/// the seeds before them: a Slurm job runs them one after the other.
 ///
 /// A match that "stages" does not list is not used; `stages = "every"` lists none. The fields of a target are those of
 /// [`Target`](crate::synthesis::Target): `statistic` is `"values"` (the default), `"means"` or `"gram"`.
@@ -58,8 +75,9 @@ pub struct Plan {
     /// The seeds; each gives one metamer. The default is seed 0.
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
-    /// The recipe; the default is [`Recipe::nearest`] for images and [`Recipe::nearest_sound`] for sounds, and
-    /// [`Recipe::natural_prior`] or [`Recipe::natural_prior_sound`] with penalties.
+    /// The recipe; the default is [`Recipe::nearest`] for images and [`Recipe::nearest_sound`] for sounds,
+    /// [`Recipe::natural_prior`] or [`Recipe::natural_prior_sound`] with penalties or different metamers, and [`Recipe::bounded`] with a
+    /// bound or from coarse to fine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<RecipeChoice>,
     /// The maximum number of gradient evaluations of a task.
@@ -74,6 +92,18 @@ pub struct Plan {
     /// The penalties of every task.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub penalties: Vec<Penalty>,
+    /// The distance of all metamers from a stimulus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<PlannedBound>,
+    /// The number of levels of runs from coarse to fine, from 1 to 6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coarse_to_fine: Option<usize>,
+    /// The interval in steps at which a film of each run is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_every: Option<usize>,
+    /// The weight with which each metamer is pushed away from those of the seeds before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub different: Option<f64>,
     /// Files of null distributions, relative to the plan, for networks without a shipped one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nulls: Vec<PathBuf>,
@@ -169,9 +199,10 @@ impl Plan {
                 ));
             }
         }
-        self.recipe(StimulusKind::Image)?;
-        self.penalties.iter().try_for_each(Penalty::check_as_text)?;
         check_limits(self.evaluations, self.snr_db)?;
+        let goal = self.goal();
+        goal.check(self.seeds.len(), self.evaluations, self.snr_db)?;
+        goal.check_recipe(&self.recipe(StimulusKind::Image)?)?;
         self.save_every()?;
         self.slurm.as_ref().map_or(Ok(()), Slurm::check)
     }
@@ -191,8 +222,7 @@ impl Plan {
             StimulusKind::Image => Recipe::by_name(name),
         };
         let changes = match &self.recipe {
-            // A penalty chooses among the metamers in place of the distance to the start.
-            None => return preset(if self.penalties.is_empty() { "nearest" } else { "natural_prior" }),
+            None => return Ok(self.goal().default_recipe(kind)),
             Some(RecipeChoice::Preset(name)) => return preset(name),
             Some(RecipeChoice::Changed(changes)) => changes,
         };
@@ -213,6 +243,12 @@ impl Plan {
         let recipe: Recipe = serde_json::from_value(fields).map_err(invalid)?;
         recipe.check()?;
         Ok(recipe)
+    }
+
+    /// The requests that all tasks share.
+    pub(super) fn goal(&self) -> SharedGoal {
+        let Self { penalties, bound, coarse_to_fine, record_every, different, .. } = self.clone();
+        SharedGoal { penalties, bound, coarse_to_fine, record_every, different }
     }
 
     /// The interval at which a running task is saved.
@@ -259,12 +295,6 @@ enum Nesting {
 pub(super) enum StimulusKind {
     Image,
     Sound,
-}
-
-impl StimulusKind {
-    pub(super) fn default_recipe(self) -> Recipe {
-        Recipe::default_of(self == Self::Sound)
-    }
 }
 
 impl From<&Input> for StimulusKind {

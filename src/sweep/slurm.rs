@@ -6,6 +6,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use super::job::Job;
+use super::manifest::Manifest;
 use super::plan::Plan;
 use super::submission_folder::SubmissionFolder;
 use crate::{Error, Result};
@@ -112,7 +113,7 @@ pub(super) fn submit(plan: &Plan, job: &Job, program: &Path, submit: Submit) -> 
     if missing.is_empty() {
         return Ok(None);
     }
-    let elements: Vec<String> = missing.chunks(slurm.tasks_per_job).map(task_ranges).collect();
+    let elements = elements(&job.manifest, &missing, slurm.tasks_per_job)?;
     let mut submission = Submission { scripts: vec![], jobs: vec![], tasks: missing.len(), elements: elements.len() };
     for array in elements.chunks(max_array_size()) {
         let number = locked.reserve_number()?;
@@ -128,6 +129,20 @@ pub(super) fn submit(plan: &Plan, job: &Job, program: &Path, submit: Submit) -> 
         submission.scripts.push(script);
     }
     Ok(Some(submission))
+}
+
+/// The tasks of each array element, at least so many while there are enough: tasks that depend on each other are in one element.
+fn elements(manifest: &Manifest, tasks: &[usize], tasks_per_job: usize) -> Result<Vec<String>> {
+    let tasks = tasks.iter().map(|&index| manifest.task(index)).collect::<Result<Vec<_>>>()?;
+    let (mut elements, mut element) = (vec![], vec![]);
+    for chain in manifest.chains(&tasks) {
+        element.extend(chain.iter().map(|task| task.index));
+        if element.len() >= tasks_per_job {
+            elements.push(std::mem::take(&mut element));
+        }
+    }
+    elements.push(element);
+    Ok(elements.iter().filter(|element| !element.is_empty()).map(|element| task_ranges(element)).collect())
 }
 
 /// The script of one array job.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Device;
 
+use super::goal::ORIGINAL;
 use super::manifest::StimulusEntry;
 use super::plan::Plan;
 use crate::fs::{assets, extension};
@@ -22,6 +23,8 @@ const CACHED_NETWORKS: usize = 2;
 pub(super) struct Sources {
     networks: Vec<Source<Network>>,
     stimuli: Vec<Source<Stimulus>>,
+    /// The stimuli of penalties and of a bound; a plan's are loaded by their names.
+    references: Vec<Stimulus>,
     /// Folder that paths are relative to.
     base: PathBuf,
     /// Cached networks, the most recent last.
@@ -62,6 +65,7 @@ impl Sources {
                 .iter()
                 .map(|path| Ok(Arc::new(NullDistribution::open(base.join(path))?)))
                 .collect::<Result<_>>()?,
+            references: vec![],
             base,
             loaded: Mutex::default(),
             nulls: Mutex::default(),
@@ -75,8 +79,24 @@ impl Sources {
         super::plan::check_list("networks", &networks.iter().map(Source::name).collect::<Vec<_>>())?;
         super::plan::check_list("stimuli", &stimuli.iter().map(Source::name).collect::<Vec<_>>())?;
         let given_nulls = nulls.into_iter().map(Arc::new).collect();
-        let (loaded, nulls) = (Mutex::default(), Mutex::default());
-        Ok(Self { networks, stimuli, base: PathBuf::new(), loaded, given_nulls, nulls, device: None })
+        let (loaded, nulls, references) = (Mutex::default(), Mutex::default(), vec![]);
+        Ok(Self { networks, stimuli, references, base: PathBuf::new(), loaded, given_nulls, nulls, device: None })
+    }
+
+    /// Adds the stimuli of penalties and of a bound, which they refer to by name.
+    pub fn with_references(mut self, references: Vec<Stimulus>) -> Result<Self> {
+        for (i, a) in references.iter().enumerate() {
+            if a.name() == ORIGINAL {
+                let reason = "stands for the original of each task; give the stimulus of the penalty or bound another name: with_name";
+                return Err(Error::invalid(ORIGINAL, reason));
+            }
+            if references[..i].iter().any(|b| a.name() == b.name() && a != b) {
+                let reason = "is the name of two different stimuli of penalties or the bound; use with_name";
+                return Err(Error::invalid(a.name(), reason));
+            }
+        }
+        self.references = references;
+        Ok(self)
     }
 
     /// Runs the networks on a device.
@@ -85,11 +105,11 @@ impl Sources {
         self
     }
 
-    /// Starts a synthesis on the sweep's device.
-    pub fn start(&self, synthesis: Synthesis) -> Result<Run> {
+    /// The synthesis on the sweep's device.
+    pub fn on_device(&self, synthesis: Synthesis) -> Synthesis {
         match &self.device {
-            Some(device) => synthesis.on(device).start(),
-            None => synthesis.start(),
+            Some(device) => synthesis.on(device),
+            None => synthesis,
         }
     }
 
@@ -160,17 +180,25 @@ impl Sources {
     /// The manifest entries of all stimuli.
     pub fn stimulus_entries(&self) -> Result<Vec<StimulusEntry>> {
         let entry = |source: &Source<Stimulus>| match source {
-            Source::Named(name) => {
-                let sha256 = crate::fs::sha256::hex_digest(&self.bytes(name)?);
-                Ok(StimulusEntry { name: name.clone(), sha256, sound: is_sound(name) })
-            }
-            Source::InMemory(name, stimulus) => {
-                let bytes: Vec<u8> = stimulus.values().iter().flat_map(|v| v.to_le_bytes()).collect();
-                let sound = matches!(stimulus, Stimulus::Sound(_));
-                Ok(StimulusEntry { name: name.clone(), sha256: crate::fs::sha256::hex_digest(&bytes), sound })
-            }
+            Source::Named(name) => self.entry_of_file(name),
+            Source::InMemory(name, stimulus) => Ok(entry_of(name, stimulus)),
         };
         self.stimuli.iter().map(entry).collect()
+    }
+
+    /// The manifest entries of the stimuli with these names, which penalties and a bound refer to.
+    pub fn reference_entries<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<StimulusEntry>> {
+        let entry = |name: &str| match self.references.iter().find(|stimulus| stimulus.name() == name) {
+            Some(stimulus) => Ok(entry_of(name, stimulus)),
+            None if is_stimulus(name) => self.entry_of_file(name),
+            None => Err(not_a_stimulus(name)),
+        };
+        names.into_iter().map(entry).collect()
+    }
+
+    fn entry_of_file(&self, name: &str) -> Result<StimulusEntry> {
+        let sha256 = crate::fs::sha256::hex_digest(&self.bytes(name)?);
+        Ok(StimulusEntry { name: name.into(), sha256, sound: is_sound(name) })
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>> {
@@ -185,6 +213,18 @@ impl Sources {
             Some(Source::InMemory(_, stimulus)) => return Ok(stimulus.clone()),
             _ => &entry.name,
         };
+        self.open(name, entry)
+    }
+
+    /// Loads the stimulus of a penalty or of a bound, and checks that it equals the one in the manifest.
+    pub fn reference(&self, entry: &StimulusEntry) -> Result<Stimulus> {
+        match self.references.iter().find(|stimulus| stimulus.name() == entry.name) {
+            Some(stimulus) => Ok(stimulus.clone()),
+            None => self.open(&entry.name, entry),
+        }
+    }
+
+    fn open(&self, name: &str, entry: &StimulusEntry) -> Result<Stimulus> {
         let bytes = self.bytes(name)?;
         if crate::fs::sha256::hex_digest(&bytes) != entry.sha256 {
             return Err(Error::file(name, "has changed since the sweep started; restore it or use another folder"));
@@ -198,6 +238,13 @@ impl Sources {
     }
 }
 
+/// The manifest entry of a stimulus in memory.
+fn entry_of(name: &str, stimulus: &Stimulus) -> StimulusEntry {
+    let bytes: Vec<u8> = stimulus.values().iter().flat_map(|v| v.to_le_bytes()).collect();
+    let sound = matches!(stimulus, Stimulus::Sound(_));
+    StimulusEntry { name: name.into(), sha256: crate::fs::sha256::hex_digest(&bytes), sound }
+}
+
 const IMAGE_EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
 const SOUND_EXTENSIONS: [&str; 9] = ["wav", "flac", "mp3", "ogg", "oga", "m4a", "aac", "aif", "aiff"];
 
@@ -209,6 +256,11 @@ pub(super) fn is_stimulus(name: &str) -> bool {
     is_sound(name) || IMAGE_EXTENSIONS.contains(&extension::lowercase_extension(Path::new(name)).as_str())
 }
 
+fn not_a_stimulus(name: &str) -> Error {
+    let supported = [&IMAGE_EXTENSIONS[..], &SOUND_EXTENSIONS].concat().join(", .");
+    Error::invalid(name, format!("is not a stimulus; supported extensions are .{supported}"))
+}
+
 /// The stimuli of a plan without duplicates, with patterns expanded.
 fn expand(wanted: &[String], base: &Path) -> Result<Vec<String>> {
     let mut names: Vec<String> = vec![];
@@ -217,10 +269,7 @@ fn expand(wanted: &[String], base: &Path) -> Result<Vec<String>> {
         let found = match name.contains(['*', '?', '[']) {
             true => expand_pattern(name, base)?,
             false if is_stimulus(name) => vec![name.clone()],
-            false => {
-                let supported = [&IMAGE_EXTENSIONS[..], &SOUND_EXTENSIONS].concat().join(", .");
-                return Err(Error::invalid(name, format!("is not a stimulus; supported extensions are .{supported}")));
-            }
+            false => return Err(not_a_stimulus(name)),
         };
         names.extend(found.into_iter().filter(|name| known.insert(name.clone())));
     }

@@ -9,7 +9,7 @@ use super::sources::Sources;
 use super::store::Store;
 use crate::clock::Instant;
 use crate::network::Network;
-use crate::synthesis::{Run, Stop, StopReason, Synthesis};
+use crate::synthesis::{Push, Run, Stop, StopReason, Synthesis};
 use crate::{Error, Result};
 
 /// Interval at which a task reports progress and checks for a stop.
@@ -38,15 +38,23 @@ pub(super) enum TaskEvent {
 
 impl TaskRunner<'_> {
     /// The manifest's criteria, and a time after which progress is reported.
-    fn stop_criteria(&self) -> Stop {
+    fn stop_criteria(&self, run: &Run) -> Stop {
         let mut stop = Stop::after(SLICE.min(self.save_every));
         if let Some(snr_db) = self.manifest.snr_db {
             stop = stop.or_snr(snr_db);
+        }
+        if let Some(push) = self.push() {
+            stop = stop.or_steps(push.steps_left(run));
         }
         match self.manifest.evaluations {
             Some(evaluations) => stop.or_evaluations(evaluations),
             None => stop,
         }
+    }
+
+    /// The push of different metamers, after the penalties of every task.
+    fn push(&self) -> Option<Push> {
+        Some(Push::new(self.manifest.goal.different?, self.manifest.goal.penalties.len()))
     }
 
     /// Runs a task to its end and stores the result; `None` if it was stopped and can resume.
@@ -70,11 +78,10 @@ impl TaskRunner<'_> {
             Err(e) => return Err(e),
         };
         let mut run = run.quiet();
-        let stop = self.stop_criteria();
         let max_evaluations = manifest.max_evaluations(entry).max(1) as f64;
         let mut last_save = Instant::now();
         let (stop_reason, error) = loop {
-            match run.advance(stop) {
+            match run.advance(self.stop_criteria(&run)) {
                 Ok(progress) if matches!(progress.stop_reason, StopReason::Time | StopReason::Interrupted) => {
                     let stopped = progress.stop_reason == StopReason::Interrupted || self.stop.load(Ordering::Relaxed);
                     if let Some(path) = self.store.checkpoint_path(task.index)
@@ -88,7 +95,11 @@ impl TaskRunner<'_> {
                     }
                     report(TaskEvent::Part((progress.evaluations as f64 / max_evaluations).min(1.0)));
                 }
-                Ok(progress) => break (Some(progress.stop_reason), None),
+                Ok(progress) if progress.stop_reason == StopReason::Matched => break (Some(StopReason::Matched), None),
+                Ok(progress) => match self.push().map_or(Ok(None), |push| push.weaker(&run))? {
+                    Some(weaker) => run = weaker,
+                    None => break (Some(progress.stop_reason), None),
+                },
                 Err(e) if is_reproducible(&e) => break (None, Some(e.to_string())),
                 Err(e) => return Err(e),
             }
@@ -109,20 +120,36 @@ impl TaskRunner<'_> {
                 Err(e) => report(TaskEvent::Note(format!("{} restarts: {e}", self.manifest.describe(task)))),
             }
         }
-        let stimulus = self.sources.stimulus(task.stimulus, &self.manifest.stimuli[task.stimulus])?;
-        let mut synthesis = Synthesis::new(network, self.manifest.matched(task), stimulus)?;
-        for penalty in &self.manifest.penalties {
-            synthesis = synthesis.penalty(penalty.clone())?;
+        let synthesis = synthesis(self.manifest, self.sources, task, network)?.quiet();
+        let mut run = match self.push() {
+            None => self.sources.on_device(synthesis).start()?,
+            Some(push) => {
+                let before = self.manifest.before(task).into_iter().map(|index| self.store.metamer(index));
+                let before = before.collect::<Result<Vec<_>>>()?;
+                let stimuli = before.iter().flatten().map(|metamer| metamer.stimulus().clone());
+                push.start(self.sources.on_device(synthesis), stimuli)?
+            }
+        };
+        if let Some(steps) = self.manifest.goal.record_every {
+            run.record_every(steps)?;
         }
-        self.sources.start(synthesis.recipe(self.manifest.network(task).recipe.clone()).seed(task.seed).quiet())
+        Ok(run)
     }
 
     /// Returns whether a saved run belongs to this task.
     fn matches_task(&self, run: &Run, task: &Task, network: &Network) -> bool {
         let (provenance, recipe) = (run.provenance(), &self.manifest.network(task).recipe);
         let matched = self.manifest.matched(task).prepared(network);
+        let goal = &self.manifest.goal;
+        // The push, if it is not yet left out, comes last.
+        let pushes = provenance.penalties.len().checked_sub(goal.penalties.len());
+        let same_penalties = goal.penalties.iter().zip(&provenance.penalties).all(|(a, b)| a.has_text_of(b));
+        let bound = provenance.bound.as_ref().map(|bound| (bound.norm(), bound.eps(), bound.center_name()));
         matched.is_ok_and(|matched| matched == provenance.matched_or_stage())
-            && provenance.penalties == self.manifest.penalties
+            && same_penalties
+            && pushes.is_some_and(|pushes| pushes <= usize::from(goal.different.is_some()))
+            && bound == goal.bound.as_ref().map(|bound| (bound.norm, bound.eps, bound.stimulus.as_str()))
+            && provenance.coarse_to_fine == goal.coarse_to_fine
             && provenance.seed == task.seed
             && provenance.recipe == *recipe
     }
@@ -148,6 +175,15 @@ impl TaskRunner<'_> {
         }
         Ok(row)
     }
+}
+
+/// The synthesis of a task, without the push of different metamers.
+pub(super) fn synthesis(manifest: &Manifest, sources: &Sources, task: &Task, network: &Network) -> Result<Synthesis> {
+    let stimulus = sources.stimulus(task.stimulus, &manifest.stimuli[task.stimulus])?;
+    let recipe = manifest.network(task).recipe.clone();
+    let synthesis = Synthesis::new(network, manifest.matched(task), stimulus)?.recipe(recipe).seed(task.seed);
+    let original = synthesis.original_at_level()?;
+    manifest.goal.add_to(synthesis, &original, |name| sources.reference(manifest.reference(name)?))
 }
 
 /// Returns whether an error is a property of the task and would recur, unlike an error of this machine.

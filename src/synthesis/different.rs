@@ -1,29 +1,29 @@
 //! Several metamers of one original, as different from each other as possible.
 
-use super::goal::Penalty;
+use super::evaluator::Evaluator;
+use super::feature::Feature;
+use super::goal::{OtherFeatures, Target};
 use super::metamer::Metamer;
+use super::push::Push;
 use super::run::Run;
 use super::stop::{Stop, StopReason};
 use super::synthesis::Synthesis;
 use crate::display::{Figure, MimeBundle, Panel, Show, Table};
+use crate::network::Network;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
 /// The maximum number of metamers.
 const MAX_COUNT: usize = 64;
-/// The maximum number of times that the weight of one metamer is halved.
-const MAX_HALVINGS: usize = 8;
-/// The fraction of the recipe's steps after which the weight is halved if the match is not reached.
-const STEPS_PER_WEIGHT: usize = 4;
 
 /// Several metamers of one original, made one after the other, each pushed away from those before it; see [`Synthesis::different`].
 pub struct Different {
     synthesis: Synthesis,
     count: usize,
-    weight: f64,
+    push: Push,
     metamers: Vec<Metamer>,
-    /// The run of the next metamer, with the weight of its push.
-    running: Option<(Run, f64, usize)>,
+    /// The run of the next metamer.
+    running: Option<Run>,
 }
 
 impl Synthesis {
@@ -39,6 +39,7 @@ impl Synthesis {
     /// have [`Recipe::natural_prior`](super::Recipe::natural_prior).
     ///
     /// Each is a metamer like any other, with its provenance; [`Metamer::reproduce`] repeats its last run.
+    /// [`Different::apart_in`] takes the distance in the features of another network instead.
     ///
     /// ```
     /// use metamers::prelude::*;
@@ -66,7 +67,8 @@ impl Synthesis {
             return Err(Error::invalid("the weight of the difference", reason));
         }
         let synthesis = Self { recipe: self.recipe.clone().without_return(), ..self };
-        Ok(Different { synthesis, count, weight, metamers: vec![], running: None })
+        let push = Push::new(weight, synthesis.goal.penalties.len());
+        Ok(Different { synthesis, count, push, metamers: vec![], running: None })
     }
 }
 
@@ -81,59 +83,95 @@ impl Different {
     pub fn until(&mut self, snr_db: f64) -> Result<StopReason> {
         let mut reason = StopReason::Matched;
         while self.metamers.len() < self.count {
-            let (mut run, weight, halvings) = match self.running.take() {
-                Some(running) => running,
-                None => (self.start(self.weight, None)?, self.weight, 0),
+            let mut run = match self.running.take() {
+                Some(run) => run,
+                None => self.start()?,
             };
-            let steps = (run.synthesis.recipe.steps / STEPS_PER_WEIGHT).max(1);
-            let left =
-                if halvings > MAX_HALVINGS { run.synthesis.recipe.steps } else { steps }.saturating_sub(run.steps());
-            let outcome = run.advance(Stop::snr(snr_db).or_steps(left));
+            let outcome = run.advance(Stop::snr(snr_db).or_steps(self.push.steps_left(&run)));
             let stop_reason = match outcome {
                 Ok(progress) => progress.stop_reason,
                 Err(error) => {
-                    self.running = Some((run, weight, halvings));
+                    self.running = Some(run);
                     return Err(error);
                 }
             };
             match stop_reason {
                 StopReason::Interrupted => {
-                    self.running = Some((run, weight, halvings));
+                    self.running = Some(run);
                     return Ok(StopReason::Interrupted);
                 }
                 StopReason::Matched => self.metamers.push(run.finish()?),
-                _ if halvings <= MAX_HALVINGS => {
-                    let weight = if halvings == MAX_HALVINGS { 0.0 } else { 0.5 * weight };
-                    let run = self.start(weight, Some(run.current()))?;
-                    self.running = Some((run, weight, halvings + 1));
-                }
-                _ => {
-                    reason = StopReason::Steps;
-                    self.metamers.push(run.finish()?);
-                }
+                _ => match self.push.weaker(&run)? {
+                    Some(run) => self.running = Some(run),
+                    None => {
+                        reason = StopReason::Steps;
+                        self.metamers.push(run.finish()?);
+                    }
+                },
             }
         }
         Ok(reason)
     }
 
-    /// A run of the next metamer with this weight; 0 is none.
-    fn start(&self, weight: f64, from: Option<Stimulus>) -> Result<Run> {
+    /// A run of the next metamer.
+    fn start(&self) -> Result<Run> {
         let index = self.metamers.len();
-        let mut synthesis = self.synthesis.clone();
-        synthesis.seed = synthesis.seed.wrapping_add(index as u64);
-        if let Some(from) = from {
-            synthesis.start = Some(from.with_name("metamer so far"));
+        let seed = self.synthesis.seed.wrapping_add(index as u64);
+        self.push
+            .start(self.synthesis.clone().seed(seed), self.metamers.iter().map(|metamer| metamer.stimulus().clone()))
+    }
+
+    /// Pushes the metamers apart in the features of another network, with [`Penalty::away_in`](super::Penalty::away_in) in place of
+    /// [`Penalty::away_from`](super::Penalty::away_from): metamers of one network that another one tells apart. The weight is in units of
+    /// the recipe's loss for a distance of the features' norm.
+    ///
+    /// `target` is a stage's name or a [`Target`]. Call it before [`Different::until`].
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    ///
+    /// let net = zoo::efficientnet_lite0()?;
+    /// let dog = Image::open("photos/dog.jpg")?;
+    /// // Another network in earnest; here the same one, at an earlier stage.
+    /// let apart = Synthesis::new(&net, "block0", &dog)?.quiet().different(2, 0.05)?.apart_in(&net, "stem")?;
+    /// # let _ = apart;
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a network with another input and for a target that it does not have, and once a metamer is finished.
+    pub fn apart_in(mut self, network: &Network, target: impl Into<Target>) -> Result<Self> {
+        if !self.metamers.is_empty() || self.running.is_some() {
+            return Err(Error::invalid(
+                "apart_in",
+                "comes too late: the first metamer has been begun; call it before until",
+            ));
         }
-        if weight > 0.0 {
-            let named =
-                |(i, metamer): (usize, &Metamer)| metamer.stimulus().clone().with_name(format!("metamer {}", i + 1));
-            let others: Vec<Stimulus> = match index {
-                0 => vec![self.synthesis.original.clone()],
-                _ => self.metamers.iter().enumerate().map(named).collect(),
-            };
-            synthesis = synthesis.penalty(Penalty::away_from(weight, others))?;
-        }
-        synthesis.start()
+        self.push.features = Some((network.clone(), target.into()));
+        let (original, own) = (&self.synthesis.original, &self.synthesis.network);
+        drop(self.push.penalty(vec![original.clone()]).prepared(own, original)?);
+        Ok(self)
+    }
+
+    /// The mean over all pairs of metamers of `norm2(A - B)` relative to the root mean square of `norm2(A)` and `norm2(B)`, with the features
+    /// `A` and `B` of a network; `None` for fewer than 2 metamers.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a network with another input and for a target that it does not have.
+    pub fn mean_distance_in(&self, network: &Network, target: impl Into<Target>) -> Result<Option<f64>> {
+        let features = OtherFeatures { network: network.clone(), target: target.into() };
+        let OtherFeatures { target, .. } = features.prepared(&self.synthesis.network)?;
+        let evaluator = Evaluator::new(network, std::slice::from_ref(&target.stage), false, None)?;
+        let feature = Feature::new(&target, network)?;
+        let shape: Vec<usize> = std::iter::once(1).chain(network.input().shape()).collect();
+        let features =
+            |metamer: &Metamer| Ok(feature.values(&evaluator.preactivations(metamer.stimulus().values(), &shape)?));
+        let features = self.metamers.iter().map(features).collect::<Result<Vec<_>>>()?;
+        Ok(mean_over_pairs(&features, |a, b| {
+            let square = |values: &[f32]| values.iter().map(|&a| f64::from(a).powi(2)).sum::<f64>();
+            let difference: f64 = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
+            (difference / (0.5 * (square(a) + square(b))).max(f64::MIN_POSITIVE)).sqrt()
+        }))
     }
 
     /// The finished metamers.
@@ -152,10 +190,12 @@ impl Different {
 /// The mean over all pairs of metamers of the root mean square difference of their values; `None` for fewer than 2.
 #[must_use]
 pub fn mean_pairwise_distance(metamers: &[Metamer]) -> Option<f64> {
-    let distances: Vec<f64> = (0..metamers.len())
-        .flat_map(|i| (0..i).map(move |j| (i, j)))
-        .map(|(i, j)| rms_difference(metamers[i].stimulus(), metamers[j].stimulus()))
-        .collect();
+    mean_over_pairs(metamers, |a, b| rms_difference(a.stimulus(), b.stimulus()))
+}
+
+fn mean_over_pairs<T>(values: &[T], distance: impl Fn(&T, &T) -> f64) -> Option<f64> {
+    let pairs = (0..values.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+    let distances: Vec<f64> = pairs.map(|(i, j)| distance(&values[i], &values[j])).collect();
     (!distances.is_empty()).then(|| distances.iter().sum::<f64>() / distances.len() as f64)
 }
 
@@ -203,7 +243,7 @@ impl Show for Different {
 
 impl std::fmt::Debug for Different {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Different({} of {} metamers, weight {})", self.metamers.len(), self.count, self.weight)
+        write!(f, "Different({} of {} metamers, weight {})", self.metamers.len(), self.count, self.push.weight)
     }
 }
 

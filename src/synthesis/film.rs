@@ -65,6 +65,11 @@ impl Film {
         Self { size: [0, 0], every, frames: Arc::default() }
     }
 
+    /// The interval in steps.
+    pub(super) fn every(&self) -> usize {
+        self.every
+    }
+
     /// Sets the interval.
     pub(super) fn set_every(&mut self, steps: usize) {
         self.every = steps;

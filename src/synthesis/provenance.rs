@@ -53,7 +53,7 @@ pub struct Provenance {
     /// The number of coarse levels of a run from coarse to fine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coarse_to_fine: Option<usize>,
-    /// The names of the user's own functions, which a file cannot hold.
+    /// The names of the user's own functions and of penalties in another network's features, which a file cannot hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<String>,
 }
@@ -96,9 +96,7 @@ impl Provenance {
     pub(super) fn prepared_goal(&self, network: &Network) -> std::result::Result<Goal, String> {
         if !self.functions.is_empty() {
             let functions = self.functions.join(" and ");
-            return Err(format!(
-                "was made with {functions} of your own, which a file cannot hold; run the code that made it"
-            ));
+            return Err(format!("was made with {functions}, which a file cannot hold; run the code that made it"));
         }
         let goal = self.goal();
         let matched = goal.matched.prepared(network).map_err(|e| e.to_string())?;

@@ -279,6 +279,11 @@ impl Run {
         Ok(())
     }
 
+    /// The interval of the film in steps, if there is one.
+    pub(super) fn recorded_every(&self) -> Option<usize> {
+        self.film.as_ref().map(Film::every)
+    }
+
     fn record_frame(&mut self) {
         let Some(mut film) = self.film.take() else { return };
         let snr_db = match self.history.points.last() {

@@ -175,14 +175,20 @@ impl Synthesis {
     /// # Errors
     /// [`Error::Invalid`] for 0 levels and for more than 6.
     pub fn coarse_to_fine(mut self, levels: usize) -> Result<Self> {
-        if !(1..=MAX_LEVELS).contains(&levels) {
-            return Err(Error::invalid("coarse_to_fine", format!("must have 1 to {MAX_LEVELS} levels, got {levels}")));
-        }
+        Self::check_levels(levels)?;
         if self.recipe == default_recipe(&self.original) {
             self.recipe = Recipe::bounded();
         }
         self.goal.coarse_to_fine = Some(levels);
         Ok(self)
+    }
+
+    /// Checks a number of coarse levels.
+    pub(crate) fn check_levels(levels: usize) -> Result<()> {
+        match (1..=MAX_LEVELS).contains(&levels) {
+            true => Ok(()),
+            false => Err(Error::invalid("coarse_to_fine", format!("must have 1 to {MAX_LEVELS} levels, got {levels}"))),
+        }
     }
 
     /// Disables the live view, for loops and scripts.
@@ -237,14 +243,20 @@ impl Synthesis {
     /// [`Error::Invalid`] for an invalid recipe, for L-BFGS with a bound, and for a stage whose units are all 0 for the original.
     pub fn start(mut self) -> Result<Run> {
         self.recipe.check()?;
-        if let (Stimulus::Sound(sound), Some(rms)) = (&self.original, self.recipe.sound_rms) {
-            self.original = sound.clone().remove_mean().set_rms(rms)?.into();
-        }
+        self.original = self.original_at_level()?;
         let run = self.start_prepared()?;
         if run.synthesis.logged {
             session_log::log(&run.synthesis);
         }
         Ok(run)
+    }
+
+    /// The original at the recipe's sound level.
+    pub(crate) fn original_at_level(&self) -> Result<Stimulus> {
+        match (&self.original, self.recipe.sound_rms) {
+            (Stimulus::Sound(sound), Some(rms)) => Ok(sound.clone().remove_mean().set_rms(rms)?.into()),
+            (original, _) => Ok(original.clone()),
+        }
     }
 
     /// Starts with an original that already has the recipe's level, without an entry in the session log.

@@ -4,7 +4,7 @@ use image::AnimationDecoder;
 use metamers::network::{Builder, Input};
 use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
 use metamers::prelude::*;
-use metamers::synthesis::{Target, mean_pairwise_distance};
+use metamers::synthesis::{Different, Penalty, Target, mean_pairwise_distance};
 use rand::{RngExt, SeedableRng};
 
 /// A strided convolution with a ReLU: fewer units than there are pixels, so that much is free.
@@ -159,4 +159,91 @@ fn a_comparison_finds_where_the_match_fails() {
     let part = metamer.compare(&net()).unwrap();
     assert!(part.error_map(0).is_none() && part.feature_histogram(0).is_some());
     assert!(metamer.compare(&zoo::efficientnet_lite0().unwrap()).is_err());
+}
+
+/// Another network of the same input, with other weights.
+fn other_net(side: usize) -> Network {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(8);
+    let values = (0..6 * 27).map(|_| random.random_range(-0.4..0.4f32)).collect();
+    let weight = Tensor::from_vec(values, (6, 3, 3, 3), &Device::Cpu).unwrap();
+    let config = Conv2dConfig { stride: [2; 2], padding: Padding::all(1), ..Default::default() };
+    let mut b = Builder::new("other", Input::Image { shape: [3, side, 16], resize: side });
+    let x = b.conv2d(b.input(), Conv2d::new(&weight, None, config).unwrap()).unwrap();
+    let x = b.relu(x, Relu::UNBOUNDED).unwrap();
+    b.stage("relu", x).unwrap();
+    b.finish().unwrap()
+}
+
+#[test]
+fn metamers_of_one_network_are_pushed_apart_in_the_features_of_another() {
+    let other = other_net(20);
+    let make = |apart_in: bool| {
+        let different = plan(0).different(3, 0.2).unwrap();
+        let mut different = if apart_in { different.apart_in(&other, "relu").unwrap() } else { different };
+        assert_eq!(different.until(20.0).unwrap(), StopReason::Matched);
+        different
+    };
+    let (in_pixels, in_features) = (make(false), make(true));
+    let distance = |different: &Different| different.mean_distance_in(&other, "relu").unwrap().unwrap();
+    let (apart, of_pixels) = (distance(&in_features), distance(&in_pixels));
+    assert!(apart > of_pixels, "{apart} apart in features, {of_pixels} of those apart in pixels");
+    let all = in_features.metamers();
+    assert!(all.iter().all(|metamer| metamer.similarity().snr_db.unwrap() >= 19.99));
+    // By hand, from activations.
+    let features = |i: usize| {
+        let x = all[i].stimulus().to_tensor().unwrap();
+        other.forward_to("relu", &x).unwrap().flatten_all().unwrap()
+    };
+    let norm = |a: &Tensor| a.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+    let pair = |i, j| {
+        let (a, b) = (features(i), features(j));
+        norm(&(&a - &b).unwrap()) / (0.5 * (norm(&a).powi(2) + norm(&b).powi(2))).sqrt()
+    };
+    let by_hand = f64::from((pair(1, 0) + pair(2, 0) + pair(2, 1)) / 3.0);
+    assert!((by_hand - apart).abs() < 1e-4, "{by_hand} by hand, {apart}");
+    // The file names the other network, which it does not hold.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("second.metamer");
+    all[1].save(&path).unwrap();
+    let message = Metamer::reproduce_with(&path, &net()).unwrap_err().to_string();
+    assert!(message.contains("away from metamer 1 in relu of other") && message.contains("cannot hold"), "{message}");
+}
+
+#[test]
+fn the_penalty_in_other_features_has_the_value_of_its_formula() {
+    let other = other_net(20);
+    let dog = photo();
+    let shifted = Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, 9).unwrap();
+    let distance = |x: &Image| {
+        let features = |x: &Image| other.forward_to("relu", &x.to_tensor().unwrap()).unwrap().flatten_all().unwrap();
+        let norm = |a: &Tensor| f64::from(a.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap()).sqrt();
+        norm(&(features(x) - features(&dog)).unwrap()) / norm(&features(&dog))
+    };
+    let loss = |weight: Option<f64>, x: &Image| {
+        let synthesis = plan(0).recipe(Recipe::near_start()).start_from(x).unwrap();
+        let synthesis = match weight {
+            Some(weight) => synthesis.penalty(Penalty::away_in(weight, &other, "relu", [&dog])).unwrap(),
+            None => synthesis,
+        };
+        let mut run = synthesis.start().unwrap();
+        run.step(1).unwrap();
+        run.history().first().unwrap().loss
+    };
+    let added = loss(Some(0.5), &shifted) - loss(None, &shifted);
+    assert!((added + 0.5 * distance(&shifted)).abs() < 1e-4, "{added} was added, {}", distance(&shifted));
+}
+
+#[test]
+fn other_features_are_checked() {
+    let different = || plan(0).different(2, 0.1).unwrap();
+    let message = different().apart_in(&other_net(22), "relu").unwrap_err().to_string();
+    assert!(message.contains("[3, 22, 16]") && message.contains("[3, 20, 16]"), "{message}");
+    let message = different().apart_in(&other_net(20), "relv").unwrap_err().to_string();
+    assert!(message.contains("relu"), "{message}");
+    let mut begun = different();
+    begun.until(5.0).unwrap();
+    assert!(begun.apart_in(&other_net(20), "relu").unwrap_err().to_string().contains("before until"));
+    let none: [&Image; 0] = [];
+    let message = plan(0).penalty(Penalty::away_in(0.1, &other_net(20), "relu", none)).unwrap_err().to_string();
+    assert!(message.contains("at least one"), "{message}");
 }

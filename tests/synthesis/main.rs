@@ -12,5 +12,6 @@ mod reproduce;
 mod runs;
 mod saved_files;
 mod sweep;
+mod sweep_goals;
 mod training;
 mod verdict;

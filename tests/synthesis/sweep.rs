@@ -413,6 +413,6 @@ fn a_plan_lists_matches_and_penalties() {
     assert!(error(&one("{ stage = \"stem\", chanels = [1] }")).contains("chanels"));
     assert!(error("stages = [\"min\"]\n[matches]\nmine = [{ stage = \"stem\" }]").contains("did you mean mine"));
     assert!(error("[matches]\nstem = [{ stage = \"stem\" }]").contains("another name"));
-    assert!(error("penalties = [{ kind = \"distance\", weight = 1.0 }]").contains("needs a stimulus"));
+    assert!(error("penalties = [{ kind = \"distance\", weight = 1.0 }]").contains("needs one stimulus"));
     assert!(error("penalties = [{ kind = \"total_variation\", weight = -1.0 }]").contains("positive and finite"));
 }

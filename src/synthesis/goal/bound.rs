@@ -82,7 +82,7 @@ impl Bound {
     }
 
     /// The name of the center.
-    pub(in crate::synthesis) fn center_name(&self) -> &str {
+    pub(crate) fn center_name(&self) -> &str {
         &self.of
     }
 

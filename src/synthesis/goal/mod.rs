@@ -1,5 +1,6 @@
 //! The goal of a synthesis: the features that are matched, the loss, penalties on the stimulus, and a bound.
 
+mod away_in;
 mod bound;
 mod matched;
 mod own_loss;
@@ -9,6 +10,7 @@ mod spectrum;
 mod target;
 mod total_variation;
 
+pub(super) use away_in::OtherFeatures;
 pub use bound::{Bound, Norm};
 pub use matched::Match;
 pub use own_loss::OwnLoss;
@@ -19,6 +21,7 @@ pub(super) use spectrum::Bands;
 pub use target::{Statistic, Target};
 
 use super::recipe::{Optimizer, Recipe};
+use super::synthesis::Synthesis;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
@@ -46,29 +49,31 @@ impl Goal {
         self.penalties.iter().flat_map(Penalty::stimuli).chain(self.bound.iter().filter_map(Bound::center))
     }
 
-    /// The names of the functions that a file cannot hold.
+    /// The names of the functions and networks that a file cannot hold.
     pub fn functions(&self) -> Vec<String> {
         let losses = self.loss.iter().map(|loss| format!("the loss \"{}\"", loss.name()));
-        let penalties = self.penalties.iter().filter_map(Penalty::function_name);
+        let penalties = self.penalties.iter().filter_map(Penalty::code_name);
         losses.chain(penalties.map(|name| format!("the penalty \"{name}\""))).collect()
     }
 
     /// Checks that the recipe's optimizer can follow the goal.
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
-        if self.coarse_to_fine.is_some_and(|levels| !(1..=MAX_LEVELS).contains(&levels)) {
-            return Err(Error::invalid("coarse_to_fine", format!("must have 1 to {MAX_LEVELS} levels")));
-        }
-        let restricted = self.bound.is_some() || self.coarse_to_fine.is_some();
-        if restricted && matches!(recipe.optimizer, Optimizer::Lbfgs(_)) {
-            let reason = format!(
-                "{} uses L-BFGS, whose steps cannot stay within a bound or be coarse; use a recipe of Adam or of normalised gradients, such as \
-                 Recipe::bounded()",
-                recipe.name
-            );
-            return Err(Error::invalid("recipe", reason));
-        }
-        Ok(())
+        self.coarse_to_fine.map_or(Ok(()), Synthesis::check_levels)?;
+        check_optimizer(self.bound.is_some() || self.coarse_to_fine.is_some(), recipe)
     }
+}
+
+/// Checks that the recipe's optimizer can stay within a bound or go from coarse to fine, if it is `restricted` to either.
+pub(crate) fn check_optimizer(restricted: bool, recipe: &Recipe) -> Result<()> {
+    if restricted && matches!(recipe.optimizer, Optimizer::Lbfgs(_)) {
+        let reason = format!(
+            "{} uses L-BFGS, whose steps cannot stay within a bound or be coarse; use a recipe of Adam or of normalised gradients, such as \
+             Recipe::bounded()",
+            recipe.name
+        );
+        return Err(Error::invalid("recipe", reason));
+    }
+    Ok(())
 }
 
 /// Checks that a weight is positive and finite.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
+use super::away_in::{AwayIn, OtherFeatures};
 use super::check_weight;
 use super::spectrum::Bands;
+use super::target::Target;
 use super::total_variation::total_variation;
 use crate::network::{Network, check_gradient};
 use crate::ops::{values, vjp};
@@ -19,7 +21,7 @@ const BANDS_PER_OCTAVE: f64 = 2.0;
 type Function = dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync;
 
 /// The squared rms distance that is added below the root of [`Penalty::away_from`], so that its slope at 0 is finite.
-const SQUARED_DISTANCE_FLOOR: f64 = 1e-8;
+pub(super) const SQUARED_DISTANCE_FLOOR: f64 = 1e-8;
 
 /// A function of the pixels or samples that is added to the loss, with a weight.
 ///
@@ -42,14 +44,16 @@ const SQUARED_DISTANCE_FLOOR: f64 = 1e-8;
 pub struct Penalty {
     weight: f64,
     kind: Kind,
-    /// The names of its stimuli.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// The names of its stimuli; `stimuli` in plans of sweeps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", alias = "stimuli")]
     names: Vec<String>,
     /// Saved beside the provenance.
     #[serde(skip)]
     stimuli: Vec<Stimulus>,
     #[serde(skip)]
     function: Option<Arc<Function>>,
+    #[serde(skip)]
+    features: Option<OtherFeatures>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +63,8 @@ enum Kind {
     Range,
     Distance,
     AwayFrom,
+    /// Away in the features of another network, by the names of network and target.
+    AwayIn(String, String),
     Spectrum,
     /// A function with this name.
     Custom(String),
@@ -67,7 +73,7 @@ enum Kind {
 impl Penalty {
     fn new(kind: Kind, weight: f64, stimuli: Vec<Stimulus>) -> Self {
         let names = stimuli.iter().map(|stimulus| stimulus.name().into()).collect();
-        Self { weight, kind, names, stimuli, function: None }
+        Self { weight, kind, names, stimuli, function: None, features: None }
     }
 
     /// Total variation, the mean over pixels and colors of `sqrt(dx^2 + dy^2 + e^2) - e` with the differences to the next pixel and
@@ -91,6 +97,36 @@ impl Penalty {
         Self::new(Kind::AwayFrom, weight, stimuli.into_iter().map(Into::into).collect())
     }
 
+    /// Minus the distance from stimuli in the features of another network, averaged over them: among all metamers, it favors one that this
+    /// network tells from them. With the features `A` of the metamer and `B` of a stimulus, a distance is `norm2(A - B) / norm2(B)`.
+    ///
+    /// `target` is a stage's name or a [`Target`]. The network must take the same input as that of the synthesis. A file keeps the names
+    /// only, so that a metamer cannot be reproduced from its file alone.
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    /// use metamers::synthesis::Penalty;
+    ///
+    /// let net = zoo::efficientnet_lite0()?;
+    /// let dog = Image::open("photos/dog.jpg")?;
+    /// // Another network in earnest; here the same one, at an earlier stage.
+    /// let seen_by_stem = Penalty::away_in(0.1, &net, "stem", [&dog]);
+    /// let mut run = Synthesis::new(&net, "block2", &dog)?.penalty(seen_by_stem)?.seed(7).quiet().start()?;
+    /// run.step(3)?;
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    pub fn away_in<S: Into<Stimulus>>(
+        weight: f64,
+        network: &Network,
+        target: impl Into<Target>,
+        stimuli: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let features = OtherFeatures { network: network.clone(), target: target.into() };
+        let kind = Kind::AwayIn(network.name().into(), features.target.to_string());
+        let stimuli = stimuli.into_iter().map(Into::into).collect();
+        Self { features: Some(features), ..Self::new(kind, weight, stimuli) }
+    }
+
     /// The mean over frequency bands (half octaves of each color) of `(ln P - ln P0)^2`, with the power `P` of a band in the metamer and
     /// `P0` in a stimulus: it favors the amplitude spectrum of that stimulus.
     pub fn spectrum(weight: f64, stimulus: impl Into<Stimulus>) -> Self {
@@ -112,25 +148,48 @@ impl Penalty {
         self.weight
     }
 
-    /// Checks that the weight is valid, and that a text holds all of the penalty: no stimulus and no function.
-    pub(crate) fn check_as_text(&self) -> Result<()> {
+    /// Checks that the weight is valid, and that a text holds all of the penalty but the named stimuli: no function.
+    pub(crate) fn check_for_sweep(&self) -> Result<()> {
         check_weight(|| format!("the penalty \"{self}\""), self.weight)?;
-        match self.kind {
-            Kind::TotalVariation | Kind::Range => Ok(()),
-            _ => {
-                let reason = "needs a stimulus or a function, which a sweep's files cannot hold; use total variation or range, or run \
-                              each synthesis by itself";
-                Err(Error::invalid(format!("the penalty \"{self}\""), reason))
+        let reason = match (&self.kind, self.names.len()) {
+            (Kind::TotalVariation | Kind::Range, 0) | (Kind::Distance | Kind::Spectrum, 1) | (Kind::AwayFrom, 1..) => {
+                return Ok(());
             }
-        }
+            (Kind::TotalVariation | Kind::Range, _) => "takes no stimulus; leave out \"stimuli\"",
+            (Kind::Distance | Kind::Spectrum, _) => {
+                "needs one stimulus: stimuli = [\"photos/dog.jpg\"], or [\"original\"] for each task's own"
+            }
+            (Kind::AwayFrom, _) => "needs stimuli: stimuli = [\"photos/dog.jpg\"]",
+            (Kind::AwayIn(..), _) => {
+                "needs another network, which a sweep's files cannot hold; run each synthesis by itself"
+            }
+            (Kind::Custom(_), _) => {
+                "is a function of your own, which a sweep's files cannot hold; run each synthesis by itself"
+            }
+        };
+        Err(Error::invalid(format!("the penalty \"{self}\""), reason))
     }
 
-    pub(super) fn stimuli(&self) -> impl Iterator<Item = &Stimulus> {
+    /// Returns whether both are described by the same text: kind, weight and the names of stimuli.
+    pub(crate) fn has_text_of(&self, other: &Self) -> bool {
+        (self.weight, &self.kind, &self.names) == (other.weight, &other.kind, &other.names)
+    }
+
+    pub(in crate::synthesis) fn with_weight(self, weight: f64) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// The penalty with these stimuli for its names.
+    pub(crate) fn with_stimuli(self, stimuli: Vec<Stimulus>) -> Self {
+        Self { stimuli, ..self }
+    }
+
+    pub(crate) fn stimuli(&self) -> impl Iterator<Item = &Stimulus> {
         self.stimuli.iter()
     }
 
     /// The names of its stimuli.
-    pub(in crate::synthesis) fn stimulus_names(&self) -> &[String] {
+    pub(crate) fn stimulus_names(&self) -> &[String] {
         &self.names
     }
 
@@ -138,27 +197,25 @@ impl Penalty {
         self.stimuli = stimuli;
     }
 
-    /// The name of a function of the user's own.
-    pub(super) fn function_name(&self) -> Option<&str> {
-        match &self.kind {
-            Kind::Custom(name) => Some(name),
-            _ => None,
-        }
+    /// The name, if a file cannot hold the penalty: a function of the user's own, or the features of another network.
+    pub(super) fn code_name(&self) -> Option<String> {
+        matches!(self.kind, Kind::Custom(_) | Kind::AwayIn(..)).then(|| self.to_string())
     }
 
     /// Checks weight, stimuli and function, and returns the penalty with stimuli of the network's size. The gradient of a function is
     /// checked at `probe`.
     pub(in crate::synthesis) fn prepared(self, network: &Network, probe: &Stimulus) -> Result<Self> {
         check_weight(|| format!("the penalty \"{self}\""), self.weight)?;
-        if self.kind == Kind::AwayFrom && self.stimuli.is_empty() {
-            return Err(Error::invalid("Penalty::away_from", "names no stimulus; pass at least one"));
+        if matches!(self.kind, Kind::AwayFrom | Kind::AwayIn(..)) && self.stimuli.is_empty() {
+            return Err(Error::invalid(format!("the penalty \"{self}\""), "names no stimulus; pass at least one"));
         }
+        let features = self.features.clone().map(|features| features.prepared(network)).transpose()?;
         let stimuli = self.stimuli.iter().map(|stimulus| network.prepare(stimulus)).collect::<Result<Vec<_>>>()?;
         if let Some(function) = &self.function {
             let call = |x: &Tensor| call(&self.to_string(), &**function, x);
             check_gradient(&format!("the penalty \"{self}\""), &probe.to_tensor()?, &call)?;
         }
-        Ok(Self { stimuli, ..self })
+        Ok(Self { stimuli, features, ..self })
     }
 }
 
@@ -170,6 +227,7 @@ impl std::fmt::Display for Penalty {
             Kind::Range => f.write_str("range"),
             Kind::Distance => write!(f, "distance from {names}"),
             Kind::AwayFrom => write!(f, "away from {names}"),
+            Kind::AwayIn(network, target) => write!(f, "away from {names} in {target} of {network}"),
             Kind::Spectrum => write!(f, "spectrum of {names}"),
             Kind::Custom(name) => f.write_str(name),
         }
@@ -186,7 +244,7 @@ impl std::fmt::Debug for Penalty {
 impl PartialEq for Penalty {
     fn eq(&self, other: &Self) -> bool {
         let fields = |p: &Self| (p.weight, p.kind.clone(), p.names.clone(), p.stimuli.clone());
-        fields(self) == fields(other)
+        fields(self) == fields(other) && self.features == other.features
     }
 }
 
@@ -206,13 +264,17 @@ pub(in crate::synthesis) struct PenaltyTerm {
     shape: Vec<usize>,
     range: [f64; 2],
     bands: Option<Bands>,
+    away_in: Option<AwayIn>,
     /// The stimuli of a distance, or the band powers of a spectrum.
     references: Vec<Vec<f64>>,
 }
 
 impl PenaltyTerm {
     /// `shape` is that of the stimulus with a batch of one.
-    pub fn new(penalty: &Penalty, shape: &[usize], range: [f32; 2]) -> Self {
+    ///
+    /// # Errors
+    /// Fails for a stage of another network that is silent for a stimulus.
+    pub fn new(penalty: &Penalty, shape: &[usize], range: [f32; 2]) -> Result<Self> {
         let size = plane_size(shape);
         let bands = (penalty.kind == Kind::Spectrum).then(|| Bands::new(size, BANDS_PER_OCTAVE));
         let reference = |stimulus: &Stimulus| {
@@ -220,13 +282,21 @@ impl PenaltyTerm {
             bands.as_ref().map_or_else(|| values.clone(), |bands| bands.log_powers(&values))
         };
         let references = penalty.stimuli.iter().map(reference).collect();
-        Self { penalty: penalty.clone(), shape: shape.to_vec(), range: range.map(f64::from), bands, references }
+        let away_in = penalty.features.as_ref().map(|features| AwayIn::new(features, shape, &penalty.stimuli));
+        let (away_in, range) = (away_in.transpose()?, range.map(f64::from));
+        Ok(Self { penalty: penalty.clone(), shape: shape.to_vec(), range, bands, away_in, references })
     }
 
     /// The weighted penalty at `x`; adds its gradient to `gradient`.
     pub fn evaluate(&self, x: &[f32], gradient: &mut [f32]) -> Result<f64> {
         if let Some(function) = &self.penalty.function {
             return self.evaluate_function(function, x, gradient);
+        }
+        if let Some(away_in) = &self.away_in {
+            let (closeness, change) = away_in.closeness(x)?;
+            let weight = self.penalty.weight;
+            gradient.iter_mut().zip(&change).for_each(|(g, &change)| *g += (weight * f64::from(change)) as f32);
+            return Ok(weight * closeness);
         }
         let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
         let mut change = vec![0.0; x.len()];
@@ -235,7 +305,7 @@ impl PenaltyTerm {
         Ok(value)
     }
 
-    /// [`PenaltyTerm::evaluate`] in double precision, except for the user's own functions, which have the value 0 here.
+    /// [`PenaltyTerm::evaluate`] in double precision, except for functions and networks, which have the value 0 here.
     fn evaluate_f64(&self, x: &[f64], gradient: &mut [f64]) -> f64 {
         let weight = self.penalty.weight;
         let value = match &self.penalty.kind {
@@ -256,7 +326,7 @@ impl PenaltyTerm {
                 (Some(bands), Some(target)) => bands.deviation(x, target, weight, gradient),
                 _ => 0.0,
             },
-            Kind::Custom(_) => 0.0,
+            Kind::Custom(_) | Kind::AwayIn(..) => 0.0,
         };
         weight * value
     }
@@ -337,7 +407,7 @@ mod tests {
                 Penalty::away_from(0.7, &others),
                 Penalty::spectrum(0.2, one()),
             ] {
-                let term = PenaltyTerm::new(&penalty, &shape, stimulus.range());
+                let term = PenaltyTerm::new(&penalty, &shape, stimulus.range()).unwrap();
                 // Wide enough that some values leave the range.
                 let x: Vec<f64> = stimulus.values().iter().map(|&v| 3.0 * f64::from(v) - 0.9).collect();
                 check(&term, &x, &penalty.to_string());
@@ -351,7 +421,7 @@ mod tests {
         let shape = stimulus.to_tensor().unwrap().dims().to_vec();
         let at = |penalty: Penalty, x: &Stimulus| {
             let mut gradient = vec![0.0; x.values().len()];
-            PenaltyTerm::new(&penalty, &shape, x.range()).evaluate(x.values(), &mut gradient).unwrap()
+            PenaltyTerm::new(&penalty, &shape, x.range()).unwrap().evaluate(x.values(), &mut gradient).unwrap()
         };
         let square: f64 =
             stimulus.values().iter().zip(others[0].values()).map(|(&a, &b)| f64::from(a - b).powi(2)).sum();

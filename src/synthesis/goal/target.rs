@@ -164,6 +164,18 @@ fn check_channels(stage: &Stage, channels: &[usize], count: usize) -> Result<()>
     }
 }
 
+impl From<&str> for Target {
+    fn from(stage: &str) -> Self {
+        Self::stage(stage)
+    }
+}
+
+impl From<&Self> for Target {
+    fn from(target: &Self) -> Self {
+        target.clone()
+    }
+}
+
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut parts: Vec<String> = vec![];

@@ -1,0 +1,129 @@
+//! The requests that all tasks of a sweep share, besides what each matches.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::StimulusKind;
+use crate::stimulus::Stimulus;
+use crate::synthesis::{Norm, Penalty, Recipe, Synthesis, check_optimizer};
+use crate::{Error, Result};
+
+/// The name of a stimulus in a plan that stands for the original of each task.
+pub(super) const ORIGINAL: &str = "original";
+
+/// A bound in a plan: each metamer stays within a distance of a stimulus, as with [`Synthesis::within`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedBound {
+    /// The norm: `"l2"` or `"linf"`.
+    pub norm: Norm,
+    /// The largest allowed distance, above 0.
+    pub eps: f64,
+    /// The file of the stimulus at the center, relative to the plan, or a shipped one.
+    pub stimulus: String,
+}
+
+/// The requests that all tasks share.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct SharedGoal {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub penalties: Vec<Penalty>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<PlannedBound>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coarse_to_fine: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_every: Option<usize>,
+    /// The weight of the push of each metamer away from those of the seeds before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub different: Option<f64>,
+}
+
+impl SharedGoal {
+    /// The default recipe for images or sounds, as [`Synthesis`] chooses it.
+    pub fn default_recipe(&self, kind: StimulusKind) -> Recipe {
+        if self.is_restricted() {
+            return Recipe::bounded();
+        }
+        let recipe = Recipe::default_of(kind == StimulusKind::Sound);
+        // A penalty or a push chooses among the metamers in place of the distance to the start.
+        let is_free = self.penalties.is_empty() && self.different.is_none();
+        if is_free { recipe } else { recipe.without_return() }
+    }
+
+    fn is_restricted(&self) -> bool {
+        self.bound.is_some() || self.coarse_to_fine.is_some()
+    }
+
+    /// Checks all values that can be checked without a network.
+    pub fn check(&self, seeds: usize, evaluations: Option<usize>, snr_db: Option<f64>) -> Result<()> {
+        self.penalties.iter().try_for_each(Penalty::check_for_sweep)?;
+        if let Some(PlannedBound { eps, .. }) = self.bound {
+            if !(eps.is_finite() && eps > 0.0) {
+                return Err(Error::invalid("bound.eps", format!("must be positive and finite, got {eps}")));
+            }
+            if seeds > 1 {
+                let reason = "has several entries, but with a bound every run begins at its stimulus, whatever the seed; use one";
+                return Err(Error::invalid("seeds", reason));
+            }
+        }
+        if self.record_every == Some(0) {
+            return Err(Error::invalid("record_every", "must be at least 1 step"));
+        }
+        let Some(weight) = self.different else { return Ok(()) };
+        let invalid = |reason: &str| Err(Error::invalid("different", reason));
+        if !(weight.is_finite() && weight > 0.0) {
+            return invalid(&format!("must be a positive and finite weight, got {weight}; 0.1 is a good start"));
+        }
+        if self.is_restricted() {
+            return invalid("cannot be combined with a bound or with coarse_to_fine");
+        }
+        if seeds < 2 {
+            return invalid("needs several seeds: each metamer is pushed away from those of the seeds before it");
+        }
+        match (snr_db, evaluations) {
+            (None, _) => invalid("needs snr_db, the match that each metamer reaches; 20.0 is well matched"),
+            (_, Some(_)) => {
+                invalid("ends at snr_db or with the recipe's steps; leave out evaluations, or set the steps")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the recipe's optimizer can follow a bound or go from coarse to fine.
+    pub fn check_recipe(&self, recipe: &Recipe) -> Result<()> {
+        if let Some(levels) = self.coarse_to_fine {
+            Synthesis::check_levels(levels)?;
+        }
+        check_optimizer(self.is_restricted(), recipe)
+    }
+
+    /// The names of the stimuli that penalties and the bound refer to, without the original.
+    pub fn stimulus_names(&self) -> BTreeSet<&str> {
+        let of_penalties = self.penalties.iter().flat_map(Penalty::stimulus_names).map(String::as_str);
+        let names = of_penalties.chain(self.bound.iter().map(|bound| bound.stimulus.as_str()));
+        names.filter(|name| *name != ORIGINAL).collect()
+    }
+
+    /// Adds the requests to the synthesis of a task. `load` finds a stimulus by its name.
+    pub fn add_to(
+        &self,
+        mut synthesis: Synthesis,
+        original: &Stimulus,
+        load: impl Fn(&str) -> Result<Stimulus>,
+    ) -> Result<Synthesis> {
+        let find = |name: &str| if name == ORIGINAL { Ok(original.clone()) } else { load(name) };
+        for penalty in &self.penalties {
+            let stimuli = penalty.stimulus_names().iter().map(|name| find(name)).collect::<Result<Vec<_>>>()?;
+            synthesis = synthesis.penalty(penalty.clone().with_stimuli(stimuli))?;
+        }
+        if let Some(PlannedBound { norm, eps, stimulus }) = &self.bound {
+            synthesis = synthesis.within(*norm, *eps, find(stimulus)?.with_name(stimulus))?;
+        }
+        match self.coarse_to_fine {
+            Some(levels) => synthesis.coarse_to_fine(levels),
+            None => Ok(synthesis),
+        }
+    }
+}
