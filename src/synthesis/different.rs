@@ -2,7 +2,7 @@
 
 use super::evaluator::Evaluator;
 use super::feature::Feature;
-use super::goal::{OtherFeatures, Target};
+use super::goal::Target;
 use super::metamer::Metamer;
 use super::push::Push;
 use super::run::Run;
@@ -10,6 +10,7 @@ use super::stop::{Stop, StopReason};
 use super::synthesis::Synthesis;
 use crate::display::{Figure, MimeBundle, Panel, Show, Table};
 use crate::network::Network;
+use crate::similarity::Similarity;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
@@ -123,7 +124,7 @@ impl Different {
 
     /// Pushes the metamers apart in the features of another network, with [`Penalty::away_in`](super::Penalty::away_in) in place of
     /// [`Penalty::away_from`](super::Penalty::away_from): metamers of one network that another one tells apart. The weight is in units of
-    /// the recipe's loss for a distance of the features' norm.
+    /// the recipe's loss for a correlation distance of 1.
     ///
     /// `target` is a stage's name or a [`Target`]. Call it before [`Different::until`].
     ///
@@ -153,27 +154,6 @@ impl Different {
         Ok(self)
     }
 
-    /// The mean over all pairs of metamers of `norm2(A - B)` relative to the root mean square of `norm2(A)` and `norm2(B)`, with the features
-    /// `A` and `B` of a network; `None` for fewer than 2 metamers.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a network with another input and for a target that it does not have.
-    pub fn mean_distance_in(&self, network: &Network, target: impl Into<Target>) -> Result<Option<f64>> {
-        let features = OtherFeatures { network: network.clone(), target: target.into() };
-        let OtherFeatures { target, .. } = features.prepared(&self.synthesis.network)?;
-        let evaluator = Evaluator::new(network, std::slice::from_ref(&target.stage), false, None)?;
-        let feature = Feature::new(&target, network)?;
-        let shape: Vec<usize> = std::iter::once(1).chain(network.input().shape()).collect();
-        let features =
-            |metamer: &Metamer| Ok(feature.values(&evaluator.preactivations(metamer.stimulus().values(), &shape)?));
-        let features = self.metamers.iter().map(features).collect::<Result<Vec<_>>>()?;
-        Ok(mean_over_pairs(&features, |a, b| {
-            let square = |values: &[f32]| values.iter().map(|&a| f64::from(a).powi(2)).sum::<f64>();
-            let difference: f64 = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
-            (difference / (0.5 * (square(a) + square(b))).max(f64::MIN_POSITIVE)).sqrt()
-        }))
-    }
-
     /// The finished metamers.
     #[must_use]
     pub fn metamers(&self) -> &[Metamer] {
@@ -190,13 +170,39 @@ impl Different {
 /// The mean over all pairs of metamers of the root mean square difference of their values; `None` for fewer than 2.
 #[must_use]
 pub fn mean_pairwise_distance(metamers: &[Metamer]) -> Option<f64> {
-    mean_over_pairs(metamers, |a, b| rms_difference(a.stimulus(), b.stimulus()))
+    mean_over_pairs(metamers, |a, b| Ok(rms_difference(a.stimulus(), b.stimulus()))).ok().flatten()
 }
 
-fn mean_over_pairs<T>(values: &[T], distance: impl Fn(&T, &T) -> f64) -> Option<f64> {
+/// The mean over all pairs of metamers of the correlation distance `1 - r` in the features of a network, with Pearson's correlation `r`;
+/// `None` for fewer than 2 metamers, and if an `r` is not defined. `target` is a stage's name or a [`Target`].
+///
+/// # Errors
+/// [`Error::Invalid`] for a network with another input than that of the metamers, and [`Error::Unknown`] for an unknown stage.
+pub fn correlation_distance_of_pairs(
+    metamers: &[Metamer],
+    network: &Network,
+    target: impl Into<Target>,
+) -> Result<Option<f64>> {
+    let target = target.into().prepared(network)?;
+    let evaluator = Evaluator::new(network, std::slice::from_ref(&target.stage), false, None)?;
+    let feature = Feature::new(&target, network)?;
+    let shape: Vec<usize> = std::iter::once(1).chain(network.input().shape()).collect();
+    let features = |metamer: &Metamer| {
+        let x = metamer.stimulus().to_tensor()?;
+        if x.dims() != shape {
+            return Err(Error::shape(network.name(), format!("an input of shape {shape:?}"), x.dims()));
+        }
+        Ok(feature.values(&evaluator.preactivations(metamer.stimulus().values(), &shape)?))
+    };
+    let features = metamers.iter().map(features).collect::<Result<Vec<_>>>()?;
+    let distance = |a: &Vec<f32>, b: &Vec<f32>| Ok(1.0 - Similarity::between(a, b)?.pearson.unwrap_or(f64::NAN));
+    Ok(mean_over_pairs(&features, distance)?.filter(|distance| distance.is_finite()))
+}
+
+fn mean_over_pairs<T>(values: &[T], distance: impl Fn(&T, &T) -> Result<f64>) -> Result<Option<f64>> {
     let pairs = (0..values.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
-    let distances: Vec<f64> = pairs.map(|(i, j)| distance(&values[i], &values[j])).collect();
-    (!distances.is_empty()).then(|| distances.iter().sum::<f64>() / distances.len() as f64)
+    let distances = pairs.map(|(i, j)| distance(&values[i], &values[j])).collect::<Result<Vec<_>>>()?;
+    Ok((!distances.is_empty()).then(|| distances.iter().sum::<f64>() / distances.len() as f64))
 }
 
 fn rms_difference(a: &Stimulus, b: &Stimulus) -> f64 {

@@ -48,7 +48,7 @@ mod stop;
 mod synthesis;
 
 pub use comparison::Comparison;
-pub use different::{Different, mean_pairwise_distance};
+pub use different::{Different, correlation_distance_of_pairs, mean_pairwise_distance};
 pub use eigendistortion::{Eigendistortion, Eigendistortions};
 
 pub use film::Film;

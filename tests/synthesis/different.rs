@@ -4,7 +4,7 @@ use image::AnimationDecoder;
 use metamers::network::{Builder, Input};
 use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
 use metamers::prelude::*;
-use metamers::synthesis::{Different, Penalty, Target, mean_pairwise_distance};
+use metamers::synthesis::{Different, Penalty, Target, correlation_distance_of_pairs, mean_pairwise_distance};
 use rand::{RngExt, SeedableRng};
 
 /// A strided convolution with a ReLU: fewer units than there are pixels, so that much is free.
@@ -174,6 +174,14 @@ fn other_net(side: usize) -> Network {
     b.finish().unwrap()
 }
 
+fn correlation_distance(a: &Tensor, b: &Tensor) -> f64 {
+    let centered = |a: &Tensor| a.broadcast_sub(&a.mean_all().unwrap()).unwrap();
+    let product = |a: &Tensor, b: &Tensor| {
+        f64::from((centered(a) * centered(b)).unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap())
+    };
+    1.0 - product(a, b) / (product(a, a) * product(b, b)).sqrt()
+}
+
 #[test]
 fn metamers_of_one_network_are_pushed_apart_in_the_features_of_another() {
     let other = other_net(20);
@@ -184,7 +192,8 @@ fn metamers_of_one_network_are_pushed_apart_in_the_features_of_another() {
         different
     };
     let (in_pixels, in_features) = (make(false), make(true));
-    let distance = |different: &Different| different.mean_distance_in(&other, "relu").unwrap().unwrap();
+    let distance =
+        |different: &Different| correlation_distance_of_pairs(different.metamers(), &other, "relu").unwrap().unwrap();
     let (apart, of_pixels) = (distance(&in_features), distance(&in_pixels));
     assert!(apart > of_pixels, "{apart} apart in features, {of_pixels} of those apart in pixels");
     let all = in_features.metamers();
@@ -194,12 +203,12 @@ fn metamers_of_one_network_are_pushed_apart_in_the_features_of_another() {
         let x = all[i].stimulus().to_tensor().unwrap();
         other.forward_to("relu", &x).unwrap().flatten_all().unwrap()
     };
-    let norm = |a: &Tensor| a.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
     let pair = |i, j| {
-        let (a, b) = (features(i), features(j));
-        norm(&(&a - &b).unwrap()) / (0.5 * (norm(&a).powi(2) + norm(&b).powi(2))).sqrt()
+        let distance = correlation_distance(&features(i), &features(j));
+        assert!(distance > 0.0);
+        distance
     };
-    let by_hand = f64::from((pair(1, 0) + pair(2, 0) + pair(2, 1)) / 3.0);
+    let by_hand = (pair(1, 0) + pair(2, 0) + pair(2, 1)) / 3.0;
     assert!((by_hand - apart).abs() < 1e-4, "{by_hand} by hand, {apart}");
     // The file names the other network, which it does not hold.
     let folder = tempfile::tempdir().unwrap();
@@ -216,8 +225,7 @@ fn the_penalty_in_other_features_has_the_value_of_its_formula() {
     let shifted = Image::noise(16, 20, Noise::Uniform { low: 0.1, high: 0.9 }, 9).unwrap();
     let distance = |x: &Image| {
         let features = |x: &Image| other.forward_to("relu", &x.to_tensor().unwrap()).unwrap().flatten_all().unwrap();
-        let norm = |a: &Tensor| f64::from(a.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap()).sqrt();
-        norm(&(features(x) - features(&dog)).unwrap()) / norm(&features(&dog))
+        correlation_distance(&features(x), &features(&dog))
     };
     let loss = |weight: Option<f64>, x: &Image| {
         let synthesis = plan(0).recipe(Recipe::near_start()).start_from(x).unwrap();
@@ -238,6 +246,10 @@ fn other_features_are_checked() {
     let different = || plan(0).different(2, 0.1).unwrap();
     let message = different().apart_in(&other_net(22), "relu").unwrap_err().to_string();
     assert!(message.contains("[3, 22, 16]") && message.contains("[3, 20, 16]"), "{message}");
+    let mut made = different();
+    made.until(5.0).unwrap();
+    let message = correlation_distance_of_pairs(made.metamers(), &other_net(22), "relu").unwrap_err().to_string();
+    assert!(message.contains("22, 16"), "{message}");
     let message = different().apart_in(&other_net(20), "relv").unwrap_err().to_string();
     assert!(message.contains("relu"), "{message}");
     let mut begun = different();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use metamers::prelude::{analysis::*, *};
+use metamers::prelude::*;
 use metamers::sweep::{Plan, Submit};
 use metamers::synthesis::{Norm, Penalty};
 

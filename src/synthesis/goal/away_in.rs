@@ -1,7 +1,6 @@
-//! The distance from stimuli in the features of another network.
+//! The correlation distance from stimuli in the features of another network.
 
 use super::Target;
-use super::penalty::SQUARED_DISTANCE_FLOOR;
 use crate::network::Network;
 use crate::stimulus::Stimulus;
 use crate::synthesis::evaluator::Evaluator;
@@ -10,7 +9,7 @@ use crate::{Error, Result};
 
 /// Features of a network, in which stimuli are apart.
 #[derive(Clone)]
-pub(in crate::synthesis) struct OtherFeatures {
+pub(super) struct OtherFeatures {
     pub network: Network,
     pub target: Target,
 }
@@ -40,21 +39,15 @@ impl PartialEq for OtherFeatures {
     }
 }
 
-/// The distance of a stimulus from others in features, relative to the norm of theirs.
+/// The correlation of a stimulus with others in features.
 #[derive(Clone)]
 pub(super) struct AwayIn {
     evaluator: Evaluator,
     feature: Feature,
     /// The shape of the stimulus with a batch of one.
     shape: Vec<usize>,
-    references: Vec<Reference>,
-}
-
-/// The features of a stimulus, after the stage's rectifier.
-#[derive(Clone)]
-struct Reference {
-    features: Vec<f32>,
-    square: f64,
+    /// The features of each of the others after the stage's rectifier, of mean 0 and norm 1.
+    others: Vec<Vec<f64>>,
 }
 
 impl AwayIn {
@@ -62,32 +55,28 @@ impl AwayIn {
         let OtherFeatures { network, target } = features;
         let evaluator = Evaluator::new(network, std::slice::from_ref(&target.stage), false, None)?;
         let feature = Feature::new(target, network)?;
-        let reference = |stimulus: &Stimulus| -> Result<Reference> {
+        let standardized = |stimulus: &Stimulus| -> Result<Vec<f64>> {
             let features = feature.values(&evaluator.preactivations(stimulus.values(), shape)?);
-            let square = features.iter().map(|&a| f64::from(a).powi(2)).sum();
-            if square > 0.0 {
-                return Ok(Reference { features, square });
+            let mut features: Vec<f64> = features.into_iter().map(f64::from).collect();
+            match standardize(&mut features) > 0.0 {
+                true => Ok(features),
+                false => {
+                    let reason = format!("has the same value everywhere for {} in {}", stimulus.name(), network.name());
+                    Err(Error::invalid(format!("stage \"{target}\""), reason))
+                }
             }
-            let reason = format!(
-                "is silent (0) for {} in {}, so nothing can be far from it there",
-                stimulus.name(),
-                network.name()
-            );
-            Err(Error::invalid(format!("stage \"{target}\""), reason))
         };
-        let references = stimuli.iter().map(reference).collect::<Result<_>>()?;
-        Ok(Self { evaluator, feature, shape: shape.to_vec(), references })
+        let others = stimuli.iter().map(standardized).collect::<Result<_>>()?;
+        Ok(Self { evaluator, feature, shape: shape.to_vec(), others })
     }
 
-    /// Minus the mean over the stimuli of `norm2(A - B) / norm2(B)`, with the features `A` of `x` and `B` of the stimulus, and its gradient.
+    /// The mean over the others of `r - 1`, with Pearson's correlation `r` of the features of `x` and of the other, and its gradient.
     pub fn closeness(&self, x: &[f32]) -> Result<(f64, Vec<f32>)> {
         let rectifier = self.feature.rectifier();
         let (gradient, closeness) = self.evaluator.evaluate(x, &self.shape, |z, gradient| {
             self.feature.differentiate(z, gradient, |z, gradient| {
-                let features: Vec<f64> =
-                    z.iter().map(|&z| f64::from(rectifier.map_or(z, |rectifier| rectifier.value(z)))).collect();
-                let mut change = vec![0.0; features.len()];
-                let closeness = closeness(&features, &self.references, &mut change);
+                let features = z.iter().map(|&z| f64::from(rectifier.map_or(z, |rectifier| rectifier.value(z))));
+                let (closeness, change) = closeness(features.collect(), &self.others);
                 for ((g, change), &z) in gradient.iter_mut().zip(change).zip(z) {
                     *g = if rectifier.is_none_or(|rectifier| rectifier.passes(z)) { change as f32 } else { 0.0 };
                 }
@@ -98,48 +87,72 @@ impl AwayIn {
     }
 }
 
-/// Minus the mean relative distance of features from those of the references; adds its gradient to `gradient`.
-fn closeness(features: &[f64], references: &[Reference], gradient: &mut [f64]) -> f64 {
-    let count = references.len().max(1) as f64;
-    let mut sum = 0.0;
-    for Reference { features: others, square } in references {
-        let differences = || features.iter().zip(others).map(|(a, &b)| a - f64::from(b));
-        let distance = (differences().map(|d| d * d).sum::<f64>() / square + SQUARED_DISTANCE_FLOOR).sqrt();
-        sum -= distance / count;
-        let scale = 1.0 / (count * square * distance);
-        gradient.iter_mut().zip(differences()).for_each(|(g, d)| *g -= scale * d);
+/// Subtracts the mean and divides by the norm of the rest, which is returned; values that are all equal become 0.
+fn standardize(values: &mut [f64]) -> f64 {
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    values.iter_mut().for_each(|value| *value -= mean);
+    let norm = values.iter().map(|value| value * value).sum::<f64>().sqrt();
+    if norm > 0.0 {
+        values.iter_mut().for_each(|value| *value /= norm);
     }
-    sum
+    norm
+}
+
+/// The mean of `r - 1` and its gradient with respect to the features: of `r` it is `(b - r a) / norm2(A - mean(A))`, with the standardized
+/// features `a` and `b`. `r` is 0 for features that are all equal.
+fn closeness(mut features: Vec<f64>, others: &[Vec<f64>]) -> (f64, Vec<f64>) {
+    let norm = standardize(&mut features);
+    let mut gradient = vec![0.0; features.len()];
+    let (count, mut sum) = (others.len().max(1) as f64, 0.0);
+    for other in others {
+        let r: f64 = features.iter().zip(other).map(|(a, b)| a * b).sum();
+        sum += (r - 1.0) / count;
+        if norm > 0.0 {
+            let slope = |(a, b): (&f64, &f64)| (b - r * a) / (norm * count);
+            gradient.iter_mut().zip(features.iter().zip(other)).for_each(|(g, ab)| *g += slope(ab));
+        }
+    }
+    (sum, gradient)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn values(seed: u64) -> Vec<f64> {
+        (0..12).map(|i| ((seed * 31 + i * 17) % 23) as f64 / 23.0).collect()
+    }
+
+    fn standardized(seed: u64) -> Vec<f64> {
+        let mut values = values(seed);
+        standardize(&mut values);
+        values
+    }
+
     #[test]
     fn the_gradient_equals_finite_differences() {
-        let values = |seed: u64| (0..12).map(move |i| ((seed * 31 + i * 17) % 23) as f32 / 23.0).collect::<Vec<f32>>();
-        let reference = |seed| {
-            let features = values(seed);
-            let square = features.iter().map(|&a| f64::from(a).powi(2)).sum();
-            Reference { features, square }
-        };
-        let references = [reference(1), reference(2)];
-        let x: Vec<f64> = values(3).into_iter().map(f64::from).collect();
-        let mut gradient = vec![0.0; x.len()];
-        let value = closeness(&x, &references, &mut gradient);
-        let norm = |r: &Reference| {
-            (x.iter().zip(&r.features).map(|(a, &b)| (a - f64::from(b)).powi(2)).sum::<f64>() / r.square).sqrt()
-        };
-        assert!((value + 0.5 * (norm(&references[0]) + norm(&references[1]))).abs() < 1e-6);
+        let others = [standardized(1), standardized(2)];
+        let x = values(3);
+        let (_, gradient) = closeness(x.clone(), &others);
+        assert!(gradient.iter().any(|g| g.abs() > 1e-3));
         for (i, g) in gradient.iter().enumerate() {
             let at = |h: f64| {
                 let mut x = x.clone();
                 x[i] += h;
-                closeness(&x, &references, &mut vec![0.0; x.len()])
+                closeness(x, &others).0
             };
             let found = (at(1e-6) - at(-1e-6)) / 2e-6;
             assert!((found - g).abs() < 1e-7, "value {i}: gradient {g}, finite difference {found}");
         }
+    }
+
+    #[test]
+    fn the_value_is_one_less_than_the_correlation() {
+        let scaled = values(1).iter().map(|x| 3.0 * x + 2.0).collect();
+        assert!(closeness(scaled, &[standardized(1)]).0.abs() < 1e-12);
+        let opposite = values(1).iter().map(|x| -x).collect();
+        assert!((closeness(opposite, &[standardized(1)]).0 + 2.0).abs() < 1e-12);
+        let (value, gradient) = closeness(vec![0.5; 12], &[standardized(1)]);
+        assert_eq!((value, gradient), (-1.0, vec![0.0; 12]));
     }
 }

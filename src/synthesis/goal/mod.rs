@@ -10,7 +10,6 @@ mod spectrum;
 mod target;
 mod total_variation;
 
-pub(super) use away_in::OtherFeatures;
 pub use bound::{Bound, Norm};
 pub use matched::Match;
 pub use own_loss::OwnLoss;

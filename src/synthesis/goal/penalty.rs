@@ -21,7 +21,7 @@ const BANDS_PER_OCTAVE: f64 = 2.0;
 type Function = dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync;
 
 /// The squared rms distance that is added below the root of [`Penalty::away_from`], so that its slope at 0 is finite.
-pub(super) const SQUARED_DISTANCE_FLOOR: f64 = 1e-8;
+const SQUARED_DISTANCE_FLOOR: f64 = 1e-8;
 
 /// A function of the pixels or samples that is added to the loss, with a weight.
 ///
@@ -97,8 +97,9 @@ impl Penalty {
         Self::new(Kind::AwayFrom, weight, stimuli.into_iter().map(Into::into).collect())
     }
 
-    /// Minus the distance from stimuli in the features of another network, averaged over them: among all metamers, it favors one that this
-    /// network tells from them. With the features `A` of the metamer and `B` of a stimulus, a distance is `norm2(A - B) / norm2(B)`.
+    /// Minus the correlation distance from stimuli in the features of another network, averaged over them: among all metamers, it favors one
+    /// that this network tells from them. The distance is `1 - r`, with Pearson's correlation `r` of the features of both, from 0 to 2: the
+    /// dissimilarity of Kriegeskorte, Mur & Bandettini (2008).
     ///
     /// `target` is a stage's name or a [`Target`]. The network must take the same input as that of the synthesis. A file keeps the names
     /// only, so that a metamer cannot be reproduced from its file alone.
@@ -273,7 +274,7 @@ impl PenaltyTerm {
     /// `shape` is that of the stimulus with a batch of one.
     ///
     /// # Errors
-    /// Fails for a stage of another network that is silent for a stimulus.
+    /// Fails for features of another network that are all equal for a stimulus.
     pub fn new(penalty: &Penalty, shape: &[usize], range: [f32; 2]) -> Result<Self> {
         let size = plane_size(shape);
         let bands = (penalty.kind == Kind::Spectrum).then(|| Bands::new(size, BANDS_PER_OCTAVE));

@@ -132,7 +132,7 @@ impl Target {
     }
 
     /// Checks the target, and returns it with a mask of the size of the network's input.
-    pub(super) fn prepared(&self, network: &Network) -> Result<Self> {
+    pub(in crate::synthesis) fn prepared(&self, network: &Network) -> Result<Self> {
         check_weight(|| format!("stage \"{}\"", self.stage), self.weight)?;
         let stage = network.stage(&self.stage)?;
         let count = stage.shape.first().copied().unwrap_or(1);
