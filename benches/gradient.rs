@@ -50,7 +50,7 @@ impl Case {
         let noise = |step: usize| (0..count).map(|i| (i * step % 1009) as f32 / 1009.0).collect::<Vec<_>>();
         let target = compiled.values(&noise(7919))?;
         // Forward and backward passes; a multiply-add is two operations.
-        let operations = 4.0 * (batch * net.stage(stage)?.macs) as f64;
+        let operations = 4.0 * batch as f64 * net.stage(stage)?.macs as f64;
         Ok(Self { compiled: compiled.clone(), target, x: noise(104_729), operations })
     }
 

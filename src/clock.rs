@@ -1,22 +1,22 @@
 //! Time, also in a browser, where the standard library has no clock.
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(not(target_os = "unknown"))]
 pub(crate) use std::time::Instant;
 
-#[cfg(target_family = "wasm")]
+#[cfg(target_os = "unknown")]
 pub(crate) use browser::Instant;
 
 /// Seconds since 1970, in UTC.
-#[cfg(not(target_family = "wasm"))]
+#[cfg(not(target_os = "unknown"))]
 pub(crate) fn seconds_since_epoch() -> f64 {
     use std::time::{SystemTime, UNIX_EPOCH};
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-#[cfg(target_family = "wasm")]
+#[cfg(target_os = "unknown")]
 pub(crate) use browser::seconds_since_epoch;
 
-#[cfg(target_family = "wasm")]
+#[cfg(target_os = "unknown")]
 mod browser {
     use std::time::Duration;
 

@@ -97,7 +97,7 @@
 pub use candle_core as candle;
 pub use candle_nn;
 
-#[cfg(target_family = "wasm")]
+#[cfg(target_os = "unknown")]
 pub mod browser;
 mod clock;
 

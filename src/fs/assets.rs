@@ -10,7 +10,7 @@ fn folder() -> PathBuf {
     match std::env::var_os("METAMERS_ASSETS") {
         Some(folder) => folder.into(),
         // The folder under which a page provides them.
-        None if cfg!(target_family = "wasm") => "assets".into(),
+        None if cfg!(target_os = "unknown") => "assets".into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("assets"),
     }
 }

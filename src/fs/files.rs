@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use crate::{Error, Result};
 
 /// Reads a file.
-#[cfg(not(target_family = "wasm"))]
+#[cfg(not(target_os = "unknown"))]
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io(path, e))
 }
 
 /// Returns whether there is a file or folder with this path.
-#[cfg(not(target_family = "wasm"))]
+#[cfg(not(target_os = "unknown"))]
 pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }
 
 /// The paths of the files in a folder, sorted.
-#[cfg(not(target_family = "wasm"))]
+#[cfg(not(target_os = "unknown"))]
 pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -25,10 +25,10 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-#[cfg(target_family = "wasm")]
+#[cfg(target_os = "unknown")]
 pub(crate) use provided::{exists, list, provide, read};
 
-#[cfg(target_family = "wasm")]
+#[cfg(target_os = "unknown")]
 mod provided {
     use std::collections::BTreeMap;
     use std::sync::{Mutex, PoisonError};

@@ -184,7 +184,7 @@ mod tests {
             (preset.channels(), CochleagramConfig { sample_factor: 1, filters: 1, ..preset.clone() }.channels()),
             (211, 3)
         );
-        let huge = [0, 1 << 32, usize::MAX / 2, usize::MAX];
+        let huge = [0, u32::MAX as usize, usize::MAX / 2, usize::MAX];
         for number in huge {
             for (filters, sample_factor) in [(number, 4), (50, number), (number, number)] {
                 let config = CochleagramConfig { filters, sample_factor, ..preset.clone() };

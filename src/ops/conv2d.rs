@@ -168,8 +168,8 @@ impl FrozenOp for Conv2d {
         Some(&self.weight)
     }
 
-    fn macs(&self, output_shape: &[usize]) -> usize {
-        self.weight.len() * output_shape[1] * output_shape[2]
+    fn macs(&self, output_shape: &[usize]) -> u64 {
+        self.weight.len() as u64 * output_shape[1] as u64 * output_shape[2] as u64
     }
 
     fn locality(&self) -> Locality {

@@ -116,7 +116,7 @@ pub trait FrozenOp: Any + Send + Sync + std::fmt::Debug {
     }
 
     /// The multiply-accumulate operations for one input; `output_shape` is without the batch.
-    fn macs(&self, output_shape: &[usize]) -> usize {
+    fn macs(&self, output_shape: &[usize]) -> u64 {
         let _ = output_shape;
         0
     }
@@ -169,7 +169,7 @@ impl FrozenOp for Arc<dyn FrozenOp> {
         (**self).shared_weights()
     }
 
-    fn macs(&self, output_shape: &[usize]) -> usize {
+    fn macs(&self, output_shape: &[usize]) -> u64 {
         (**self).macs(output_shape)
     }
 

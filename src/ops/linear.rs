@@ -64,8 +64,8 @@ impl FrozenOp for Linear {
         self.weight.len() + self.bias.as_ref().map_or(0, |b| b.len())
     }
 
-    fn macs(&self, _: &[usize]) -> usize {
-        self.weight.len()
+    fn macs(&self, _: &[usize]) -> u64 {
+        self.weight.len() as u64
     }
 
     fn locality(&self) -> Locality {

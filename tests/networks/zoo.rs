@@ -65,7 +65,7 @@ fn stages_report_shape_receptive_field_units_and_parameters() {
 #[test]
 fn macs_grow_with_depth_and_exclude_bias_additions() {
     let net = zoo::efficientnet_lite0().unwrap();
-    let costs: Vec<usize> = net.stages().iter().map(|s| s.macs).collect();
+    let costs: Vec<u64> = net.stages().iter().map(|s| s.macs).collect();
     assert!(costs.is_sorted());
     assert!(costs[0] * 20 < costs[costs.len() - 1]);
     // The last layer multiplies each of 1280 features once for each class; bias additions do not count.

@@ -71,7 +71,7 @@ pub struct StageInfo {
     pub name: String,
     pub shape: Vec<usize>,
     /// Multiply-accumulate operations up to this stage.
-    pub macs: usize,
+    pub macs: u64,
 }
 
 #[derive(Debug, Serialize)]

@@ -74,7 +74,7 @@ impl Layer {
     }
 
     /// The multiply-accumulate operations for one input; `output_shape` is without the batch.
-    pub(in crate::network) fn macs(&self, output_shape: &[usize]) -> usize {
+    pub(in crate::network) fn macs(&self, output_shape: &[usize]) -> u64 {
         self.op().map_or(0, |op| op.macs(output_shape))
     }
 

@@ -14,7 +14,7 @@ pub struct Stage {
     /// The number of parameters up to this stage.
     pub num_parameters: usize,
     /// The multiply-accumulate operations up to this stage for one input.
-    pub macs: usize,
+    pub macs: u64,
     pub(crate) node: NodeId,
 }
 
