@@ -105,6 +105,15 @@ impl Input {
     }
 }
 
+impl std::fmt::Display for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Image { shape, .. } => write!(f, "images of shape {shape:?}"),
+            Self::Sound { samples, sample_rate } => write!(f, "sounds of {samples} samples at {sample_rate} Hz"),
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Node {
     pub layer: Layer,

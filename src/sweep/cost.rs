@@ -20,6 +20,8 @@ pub struct Cost {
     pub rows: Vec<CostRow>,
     /// The number of tasks that run in parallel on this machine.
     pub workers: usize,
+    /// The number of tasks that run one after the other, because they depend on each other.
+    chain_length: usize,
     /// The plan's Slurm settings, if any.
     slurm: Option<Slurm>,
 }
@@ -58,7 +60,7 @@ impl CostRow {
 impl Cost {
     pub(super) fn measure(job: &Job, slurm: Option<&Slurm>) -> Result<Self> {
         let manifest = &job.manifest;
-        let pools = workers::pools(manifest.len())?;
+        let pools = workers::pools(manifest.len() / manifest.chain_length())?;
         let mut rows = vec![];
         for (network, entry) in manifest.networks.iter().enumerate() {
             let stimulus = entry.stimuli[0];
@@ -85,7 +87,7 @@ impl Cost {
                 });
             }
         }
-        Ok(Self { rows, workers: pools.len(), slurm: slurm.cloned() })
+        Ok(Self { rows, workers: pools.len(), chain_length: manifest.chain_length(), slurm: slurm.cloned() })
     }
 
     /// The maximum time of the whole sweep on this machine.
@@ -103,7 +105,8 @@ impl Cost {
     fn job(&self) -> Option<Duration> {
         let slurm = self.slurm.as_ref()?;
         let longest = self.rows.iter().map(CostRow::task).max()?;
-        Some(from_seconds(longest.as_secs_f64() * slurm.tasks_per_job.div_ceil(slurm.cpus) as f64))
+        let (chains, length) = (slurm.tasks_per_job.div_ceil(self.chain_length), self.chain_length);
+        Some(from_seconds(longest.as_secs_f64() * (chains.div_ceil(slurm.cpus) * length) as f64))
     }
 }
 
@@ -133,7 +136,7 @@ impl Show for Cost {
         if let (Some(job), Some(slurm)) = (self.job(), &self.slurm) {
             caption += &format!(
                 "\nA Slurm job runs {} tasks on {} cores: at most {} on a machine like this; its time limit is {}",
-                slurm.tasks_per_job,
+                slurm.tasks_per_job.next_multiple_of(self.chain_length),
                 slurm.cpus,
                 duration(job),
                 slurm.time
@@ -182,7 +185,7 @@ mod tests {
             evaluation: Ok(Duration::from_secs(2)),
         };
         assert_eq!((row(10).task(), row(10).total()), (Duration::from_secs(20), Duration::from_secs(60)));
-        let cost = Cost { rows: vec![row(usize::MAX), row(10)], workers: 1, slurm: None };
+        let cost = Cost { rows: vec![row(usize::MAX), row(10)], workers: 1, chain_length: 1, slurm: None };
         assert_eq!((cost.rows[0].task(), cost.total()), (Duration::MAX, Duration::MAX));
         assert!(cost.mime_bundles()[0].plain().contains("conv1"));
     }

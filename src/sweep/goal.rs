@@ -41,6 +41,12 @@ pub(super) struct SharedGoal {
 }
 
 impl SharedGoal {
+    /// The goal as a file holds it: stimuli by their names.
+    pub fn with_names_only(mut self) -> Self {
+        self.penalties = self.penalties.into_iter().map(|penalty| penalty.with_stimuli(vec![])).collect();
+        self
+    }
+
     /// The default recipe for images or sounds, as [`Synthesis`] chooses it.
     pub fn default_recipe(&self, kind: StimulusKind) -> Recipe {
         if self.is_restricted() {
@@ -61,7 +67,7 @@ impl SharedGoal {
         self.penalties.iter().try_for_each(Penalty::check_for_sweep)?;
         if let Some(PlannedBound { eps, .. }) = self.bound {
             if !(eps.is_finite() && eps > 0.0) {
-                return Err(Error::invalid("bound.eps", format!("must be positive and finite, got {eps}")));
+                return Err(Error::invalid("eps of the bound", format!("must be positive and finite, got {eps}")));
             }
             if seeds > 1 {
                 let reason = "has several entries, but with a bound every run begins at its stimulus, whatever the seed; use one";
@@ -83,9 +89,11 @@ impl SharedGoal {
             return invalid("needs several seeds: each metamer is pushed away from those of the seeds before it");
         }
         match (snr_db, evaluations) {
-            (None, _) => invalid("needs snr_db, the match that each metamer reaches; 20.0 is well matched"),
+            (None, _) => {
+                invalid("needs the match that each metamer reaches: snr_db = 20.0 in a plan, until(20.0) in code")
+            }
             (_, Some(_)) => {
-                invalid("ends at snr_db or with the recipe's steps; leave out evaluations, or set the steps")
+                invalid("ends at the match or with the recipe's steps; leave out evaluations, or set the steps")
             }
             _ => Ok(()),
         }

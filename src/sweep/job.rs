@@ -1,6 +1,6 @@
 //! A sweep with resolved inputs and an open store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,10 +10,12 @@ use super::manifest::{Manifest, Task};
 use super::progress::ProgressView;
 use super::results::SweepResults;
 use super::row::Row;
+use super::slurm::task_ranges;
 use super::sources::Sources;
 use super::store::{Store, TaskStatus};
 use super::task::TaskRunner;
 use super::workers::{self, WorkerEvent};
+use crate::engine::Isa;
 use crate::{Error, Result};
 
 #[derive(Clone)]
@@ -57,10 +59,12 @@ impl Job {
         let (rows, notes) = self.stored(tasks.clone())?;
         let missing = tasks.into_iter().filter(|index| !rows.contains_key(index));
         let missing = missing.map(|index| self.manifest.task(index)).collect::<Result<Vec<_>>>()?;
+        self.check_order(&missing, &rows)?;
+        // An instruction set that this machine lacks is no property of a task.
+        Isa::selected()?;
         let total = rows.len() + missing.len();
         let mut view = ProgressView::new(SweepResults::new(self.clone(), rows, vec![]), total, quiet);
         notes.into_iter().for_each(|note| view.handle(WorkerEvent::Note(note)));
-        self.check_order(&missing)?;
         let stop = AtomicBool::new(false);
         let (manifest, sources, store, save_every) = (&*self.manifest, &*self.sources, &*self.store, self.save_every);
         let runner = TaskRunner { manifest, sources, store, save_every, stop: &stop };
@@ -69,15 +73,24 @@ impl Job {
     }
 
     /// Checks that the tasks on which these depend are finished or among them.
-    fn check_order(&self, tasks: &[Task]) -> Result<()> {
+    fn check_order(&self, tasks: &[Task], finished: &BTreeMap<usize, Row>) -> Result<()> {
+        let known: BTreeSet<usize> = tasks.iter().map(|task| task.index).chain(finished.keys().copied()).collect();
+        let mut done = BTreeSet::new();
         for task in tasks {
+            let mut missing = vec![];
             for before in self.manifest.before(task) {
-                let is_done = || Ok::<_, Error>(matches!(self.store.status(before)?, TaskStatus::Done(_)));
-                if !tasks.iter().any(|other| other.index == before) && !is_done()? {
-                    let reason =
-                        format!("is pushed away from the metamer of task {before}, which is missing; run both");
-                    return Err(Error::invalid(format!("task {}", task.index), reason));
+                if known.contains(&before) || done.contains(&before) {
+                    continue;
                 }
+                match self.store.status(before)? {
+                    TaskStatus::Done(_) => drop(done.insert(before)),
+                    _ => missing.push(before),
+                }
+            }
+            if !missing.is_empty() {
+                let missing = task_ranges(&missing);
+                let reason = format!("is pushed away from the metamers of earlier tasks; run those, too: {missing}");
+                return Err(Error::invalid(format!("task {}", task.index), reason));
             }
         }
         Ok(())

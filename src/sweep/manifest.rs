@@ -9,7 +9,7 @@ use super::goal::SharedGoal;
 use super::plan::{Plan, StageSelection, StimulusKind, check_limits, check_list};
 use super::sources::Sources;
 use crate::network::Network;
-use crate::synthesis::{Match, Recipe};
+use crate::synthesis::{Match, Push, Recipe};
 use crate::{Error, Result};
 
 const FORMAT: &str = "metamers sweep 1";
@@ -117,7 +117,7 @@ impl Manifest {
     ) -> Result<Self> {
         check_list("seeds", &seeds)?;
         check_limits(evaluations, snr_db)?;
-        let goal = selection.goal();
+        let goal = selection.goal().with_names_only();
         goal.check(seeds.len(), evaluations, snr_db)?;
         let references = sources.reference_entries(goal.stimulus_names())?;
         let stimuli = sources.stimulus_entries()?;
@@ -320,7 +320,16 @@ impl Manifest {
 
     /// The maximum number of gradient evaluations of a network's tasks, at one evaluation a step.
     pub fn max_evaluations(&self, entry: &NetworkEntry) -> usize {
-        self.evaluations.map_or(entry.recipe.steps, |n| n.min(entry.recipe.steps))
+        let steps = match self.goal.different {
+            Some(_) => Push::max_steps(&entry.recipe),
+            None => entry.recipe.steps,
+        };
+        self.evaluations.map_or(steps, |n| n.min(steps))
+    }
+
+    /// The number of tasks that depend on each other.
+    pub fn chain_length(&self) -> usize {
+        if self.goal.different.is_some() { self.seeds.len() } else { 1 }
     }
 }
 

@@ -43,7 +43,7 @@ use crate::{Error, Result};
 /// options = ["--partition=cpu"]
 /// ```
 ///
-/// Further keys, of which each sweep can have one:
+/// Further keys; `different` cannot be combined with the others:
 ///
 /// ```toml
 /// different = 0.1       # pushes the metamers of one stimulus and stage apart, in the order of the seeds; needs snr_db
@@ -55,7 +55,8 @@ use crate::{Error, Result};
 /// [`Synthesis::coarse_to_fine`](crate::synthesis::Synthesis::coarse_to_fine) and
 /// [`Synthesis::within`](crate::synthesis::Synthesis::within) do. A penalty is `total_variation` or `range`, or has stimuli and is `distance`,
 /// `away_from` or `spectrum`; the stimulus `"original"` is the original of each task. The tasks of different metamers depend on those of
-/// the seeds before them: a Slurm job runs them one after the other.
+/// the seeds before them: a Slurm job runs them one after the other, and `--task` needs them in one call or in this order. A film is that of
+/// a metamer's last run.
 ///
 /// A match that "stages" does not list is not used; `stages = "every"` lists none. The fields of a target are those of
 /// [`Target`](crate::synthesis::Target): `statistic` is `"values"` (the default), `"means"` or `"gram"`.

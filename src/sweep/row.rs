@@ -23,9 +23,9 @@ pub struct Row {
     pub seed: u64,
     /// The recipe's name.
     pub recipe: String,
-    /// The number of optimiser steps.
+    /// The number of optimiser steps; of a different metamer, that of its last run, after the halvings of its push.
     pub steps: usize,
-    /// The number of gradient evaluations.
+    /// The number of gradient evaluations, of the same run.
     pub evaluations: usize,
     /// The reason why the run stopped; `None` if the task failed.
     #[serde(rename = "ended")]

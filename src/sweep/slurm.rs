@@ -24,7 +24,7 @@ pub struct Slurm {
     pub memory: String,
     /// `--cpus-per-task`, the number of tasks that run in parallel in a job.
     pub cpus: usize,
-    /// The number of tasks in a job.
+    /// The number of tasks in a job, at least; different metamers of a stimulus and stage are in one job, and run one after the other.
     pub tasks_per_job: usize,
     /// The maximum number of times that a failed job is requeued. Jobs that Slurm ends, at a limit of time or memory or by
     /// `scancel`, are not requeued; the next `metamers sweep plan.toml --slurm` resumes them.

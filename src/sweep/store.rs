@@ -146,7 +146,11 @@ impl Folder {
                 metamer.save(&path)?;
                 Some(crate::fs::sha256::hex_digest(&std::fs::read(&path).map_err(|e| Error::io(&path, e))?))
             }
-            None => None,
+            // A repeated task may have had one.
+            None => match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io(path, e)),
+                _ => None,
+            },
         };
         let record = RowFile { study: self.study.clone(), metamer_sha256, seconds, row: row.clone() };
         let path = self.row_path(row.task);

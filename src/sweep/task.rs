@@ -1,15 +1,16 @@
 //! Runs one task: the synthesis of a metamer, from the start or a checkpoint.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::manifest::{Manifest, Task};
 use super::row::Row;
 use super::sources::Sources;
-use super::store::Store;
+use super::store::{Store, TaskStatus};
 use crate::clock::Instant;
 use crate::network::Network;
-use crate::synthesis::{Push, Run, Stop, StopReason, Synthesis};
+use crate::synthesis::{Metamer, Push, Run, Stop, StopReason, Synthesis};
 use crate::{Error, Result};
 
 /// Interval at which a task reports progress and checks for a stop.
@@ -79,7 +80,7 @@ impl TaskRunner<'_> {
         };
         let mut run = run.quiet();
         let max_evaluations = manifest.max_evaluations(entry).max(1) as f64;
-        let mut last_save = Instant::now();
+        let (mut last_save, mut before) = (Instant::now(), 0);
         let (stop_reason, error) = loop {
             match run.advance(self.stop_criteria(&run)) {
                 Ok(progress) if matches!(progress.stop_reason, StopReason::Time | StopReason::Interrupted) => {
@@ -93,11 +94,17 @@ impl TaskRunner<'_> {
                     if stopped {
                         return Ok(None);
                     }
-                    report(TaskEvent::Part((progress.evaluations as f64 / max_evaluations).min(1.0)));
+                    report(TaskEvent::Part(((before + progress.evaluations) as f64 / max_evaluations).min(1.0)));
                 }
                 Ok(progress) if progress.stop_reason == StopReason::Matched => break (Some(StopReason::Matched), None),
                 Ok(progress) => match self.push().map_or(Ok(None), |push| push.weaker(&run))? {
-                    Some(weaker) => run = weaker,
+                    Some(weaker) => {
+                        before += run.evaluations();
+                        run = weaker;
+                        if let Some(steps) = manifest.goal.record_every {
+                            run.record_every(steps)?;
+                        }
+                    }
                     None => break (Some(progress.stop_reason), None),
                 },
                 Err(e) if is_reproducible(&e) => break (None, Some(e.to_string())),
@@ -124,16 +131,24 @@ impl TaskRunner<'_> {
         let mut run = match self.push() {
             None => self.sources.on_device(synthesis).start()?,
             Some(push) => {
-                let before = self.manifest.before(task).into_iter().map(|index| self.store.metamer(index));
+                let before = self.manifest.before(task).into_iter().map(|index| self.finished(index));
                 let before = before.collect::<Result<Vec<_>>>()?;
-                let stimuli = before.iter().flatten().map(|metamer| metamer.stimulus().clone());
-                push.start(self.sources.on_device(synthesis), stimuli)?
+                push.start(self.sources.on_device(synthesis), before.iter().map(|metamer| metamer.stimulus().clone()))?
             }
         };
         if let Some(steps) = self.manifest.goal.record_every {
             run.record_every(steps)?;
         }
         Ok(run)
+    }
+
+    /// The metamer of a task on which others depend.
+    fn finished(&self, index: usize) -> Result<Arc<Metamer>> {
+        let failed = matches!(self.store.status(index)?, TaskStatus::Done(row) if row.error.is_some());
+        let metamer = if failed { None } else { self.store.metamer(index)? };
+        metamer.ok_or_else(|| {
+            Error::invalid(format!("task {index}"), "failed, and this metamer is pushed away from its own")
+        })
     }
 
     /// Returns whether a saved run belongs to this task.
@@ -183,7 +198,9 @@ pub(super) fn synthesis(manifest: &Manifest, sources: &Sources, task: &Task, net
     let recipe = manifest.network(task).recipe.clone();
     let synthesis = Synthesis::new(network, manifest.matched(task), stimulus)?.recipe(recipe).seed(task.seed);
     let original = synthesis.original_at_level()?;
-    manifest.goal.add_to(synthesis, &original, |name| sources.reference(manifest.reference(name)?))
+    let synthesis = manifest.goal.add_to(synthesis, &original, |name| sources.reference(manifest.reference(name)?))?;
+    // A penalty replaces the default recipe, here an explicit one.
+    Ok(synthesis.recipe(manifest.network(task).recipe.clone()))
 }
 
 /// Returns whether an error is a property of the task and would recur, unlike an error of this machine.

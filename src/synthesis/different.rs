@@ -190,7 +190,8 @@ pub fn correlation_distance_of_pairs(
     let features = |metamer: &Metamer| {
         let x = metamer.stimulus().to_tensor()?;
         if x.dims() != shape {
-            return Err(Error::shape(network.name(), format!("an input of shape {shape:?}"), x.dims()));
+            let reason = format!("takes {}, and the metamers have shape {:?}", network.input(), x.dims());
+            return Err(Error::invalid(network.name(), reason));
         }
         Ok(feature.values(&evaluator.preactivations(metamer.stimulus().values(), &shape)?))
     };

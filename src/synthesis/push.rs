@@ -1,6 +1,7 @@
 //! The push of a run away from other stimuli.
 
 use super::goal::{Penalty, Target};
+use super::recipe::Recipe;
 use super::run::Run;
 use super::synthesis::Synthesis;
 use crate::Result;
@@ -45,6 +46,12 @@ impl Push {
             None => Penalty::away_from(self.weight, others),
             Some((network, target)) => Penalty::away_in(self.weight, network, target, others),
         }
+    }
+
+    /// The maximum number of steps of all runs of a metamer.
+    pub fn max_steps(recipe: &Recipe) -> usize {
+        let weights = 1 + MAX_HALVINGS as usize;
+        (recipe.steps / STEPS_PER_WEIGHT).max(1).saturating_mul(weights).saturating_add(recipe.steps)
     }
 
     /// The number of steps until a run's weight is halved.

@@ -85,6 +85,55 @@ fn a_bound_levels_and_films_are_those_of_single_runs() {
     assert_eq!(film.steps(), [0, 1, 2, 3]);
 }
 
+#[test]
+fn a_killed_task_goes_on_with_its_goal() {
+    let reference = "\"photos/giant_panda.jpg\"";
+    let penalty = format!("penalties = [{{ kind = \"distance\", weight = 0.3, stimuli = [{reference}] }}]");
+    let plain = || Synthesis::new(&net(), "stem", dog()).unwrap();
+    let panda_named = || panda().with_name("photos/giant_panda.jpg");
+    let distance = || Penalty::distance(0.3, panda_named());
+    let cases = [
+        // A penalty replaces the default recipe, but not one that the plan names.
+        (format!("recipe = \"nearest\"\n{penalty}"), plain().penalty(distance()).unwrap().recipe(Recipe::nearest())),
+        (penalty.clone(), plain().penalty(distance()).unwrap()),
+        (
+            format!("bound = {{ norm = \"l2\", eps = 9.0, stimulus = {reference} }}"),
+            plain().within(Norm::L2, 9.0, panda_named()).unwrap(),
+        ),
+        (
+            "recipe = { from = \"feather2023\", steps = 8 }\ncoarse_to_fine = 2".into(),
+            plain().recipe(Recipe::feather2023().steps(8)).coarse_to_fine(2).unwrap(),
+        ),
+    ];
+    for (body, synthesis) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = open(folder.path(), &format!("evaluations = 4\n{body}")).unwrap();
+        assert_eq!(plan.collect().unwrap().missing(), [0]);
+        // Beyond the end of the task: only a run that is continued has seven evaluations.
+        let mut killed = synthesis.quiet().start().unwrap();
+        killed.advance(Stop::evaluations(7)).unwrap();
+        killed.save(folder.path().join("plan/running/0.run")).unwrap();
+        let results = plan.run().unwrap();
+        assert!(results.notes().is_empty(), "{body}: {:?}", results.notes());
+        assert_eq!(results.rows()[0].evaluations, killed.evaluations(), "{body}");
+        assert_eq!(results.metamer(0).unwrap().provenance().recipe.name, results.rows()[0].recipe);
+    }
+}
+
+#[test]
+fn a_sweep_with_stimuli_of_its_own_is_read_again_from_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let sweep = || {
+        let sweep = Sweep::new(&net()).images(&[dog()]).stages(["stem"]).penalty(Penalty::distance(0.3, panda()));
+        sweep.evaluations(2).folder(folder.path().join("results")).quiet()
+    };
+    let first = sweep().run().unwrap();
+    assert_eq!(sweep().run().unwrap().csv().unwrap(), first.csv().unwrap());
+    // Another picture of the same name.
+    let other = sweep().penalty(Penalty::away_from(0.1, [panda()]));
+    assert!(other.run().unwrap_err().to_string().contains("another sweep"));
+}
+
 /// Three different metamers of the dog, in a few seconds.
 const DIFFERENT: &str = "seeds = [4, 5, 6]\nsnr_db = 12.0\ndifferent = 0.05\nsave_seconds = 0.01";
 
@@ -93,7 +142,7 @@ fn different_metamers_depend_on_those_before_them() {
     let folder = tempfile::tempdir().unwrap();
     let plan = open(folder.path(), DIFFERENT).unwrap();
     let message = plan.run_tasks(&[1]).unwrap_err().to_string();
-    assert!(message.contains("task 1") && message.contains("metamer of task 0"), "{message}");
+    assert!(message.contains("task 1") && message.contains("run those, too: 0"), "{message}");
     // One at a time, in order, the second one from the saved run of a killed task.
     plan.run_tasks(&[0]).unwrap();
     let seed = |i: u64| Synthesis::new(&net(), "stem", dog()).unwrap().seed(4 + i).quiet();
@@ -106,7 +155,7 @@ fn different_metamers_depend_on_those_before_them() {
     let saved = folder.path().join("plan/running/1.run");
     killed.save(&saved).unwrap();
     let results = plan.run().unwrap();
-    assert!(!saved.exists());
+    assert!(!saved.exists() && results.notes().is_empty(), "{:?}", results.notes());
     let values = |metamer: &Metamer| metamer.stimulus().values().to_vec();
     for (task, expected) in expected.metamers().iter().enumerate() {
         let found = results.metamer(task).unwrap();
@@ -114,6 +163,13 @@ fn different_metamers_depend_on_those_before_them() {
         assert!(values(&found) == values(expected), "metamer {task} is another one than that of Synthesis::different");
         assert_eq!(found.provenance().penalties.len(), 1);
     }
+    // A failed predecessor is not passed over: its row is edited to have an error.
+    let row = folder.path().join("plan/results/0.json");
+    let text = std::fs::read_to_string(&row).unwrap().replace("\"error\": null", "\"error\": \"diverged\"");
+    std::fs::write(&row, text).unwrap();
+    std::fs::remove_file(folder.path().join("plan/results/1.json")).unwrap();
+    let error = plan.run_tasks(&[1]).unwrap().rows()[0].error.clone().unwrap();
+    assert!(error.contains("task 0") && error.contains("failed"), "{error}");
     // The tasks of a chain are in one element of a Slurm array.
     let again = tempfile::tempdir().unwrap();
     let two = DIFFERENT.replace("[4, 5, 6]", "[4, 5]");
@@ -122,6 +178,38 @@ fn different_metamers_depend_on_those_before_them() {
     let submission = plan.slurm(Path::new("/metamers"), Submit::ScriptOnly).unwrap().unwrap();
     let tasks = std::fs::read_to_string(submission.scripts[0].with_extension("tasks")).unwrap();
     assert_eq!(tasks, "0-1\n");
+}
+
+#[test]
+fn a_push_is_halved_in_a_sweep_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = "seeds = [4, 5]\nsnr_db = 12.0\ndifferent = 3.0\nrecipe = { from = \"natural_prior\", steps = 60 }\nrecord_every = 1";
+    let plan = open(folder.path(), body).unwrap();
+    let short = Recipe::natural_prior().steps(60);
+    let seed = |i: u64| Synthesis::new(&net(), "stem", dog()).unwrap().recipe(short.clone()).seed(4 + i).quiet();
+    let mut expected = seed(0).different(2, 3.0).unwrap();
+    assert_eq!(expected.until(12.0).unwrap(), StopReason::Matched);
+    let weight = |metamer: &Metamer| metamer.provenance().penalties.first().map_or(0.0, Penalty::weight);
+    assert!(expected.metamers().iter().all(|metamer| weight(metamer) < 3.0), "no weight was halved");
+    // The second run of the first metamer was saved when the task was killed.
+    let original = net().prepare(dog()).unwrap();
+    let pushed = |weight: f64| seed(0).penalty(Penalty::away_from(weight, [original.clone()])).unwrap();
+    let mut first = pushed(3.0).start().unwrap();
+    first.advance(Stop::snr(12.0).or_steps(15)).unwrap();
+    let current = first.current().with_name("metamer so far");
+    let mut second = pushed(1.5).start_from(current).unwrap().start().unwrap();
+    second.record_every(1).unwrap();
+    second.step(7).unwrap();
+    plan.collect().unwrap();
+    second.save(folder.path().join("plan/running/0.run")).unwrap();
+    let results = plan.run().unwrap();
+    assert!(results.notes().is_empty(), "{:?}", results.notes());
+    for (task, expected) in expected.metamers().iter().enumerate() {
+        let found = results.metamer(task).unwrap();
+        assert!(found.stimulus().values() == expected.stimulus().values(), "metamer {task} differs");
+        assert_eq!(weight(&found), weight(expected));
+        assert!(found.film().unwrap().steps().len() > 1);
+    }
 }
 
 #[test]
@@ -134,7 +222,7 @@ fn goals_that_contradict_each_other_are_errors() {
     let bound = "bound = { norm = \"l2\", eps = 3.0, stimulus = \"photos/dog.jpg\" }";
     for (body, expected) in [
         (format!("seeds = [0, 1]\n{bound}"), "every run begins at its stimulus"),
-        (bound.replace("3.0", "0.0"), "bound.eps"),
+        (bound.replace("3.0", "0.0"), "eps of the bound"),
         (bound.replace("l2", "l1"), "l1"),
         (bound.replace("dog.jpg", "dgo.jpg"), "no such file"),
         (bound.replace("photos/dog.jpg", "speech/seven.wav"), "is not a stimulus for efficientnet_lite0"),
@@ -143,7 +231,7 @@ fn goals_that_contradict_each_other_are_errors() {
         ("coarse_to_fine = 7".into(), "1 to 6 levels"),
         ("record_every = 0".into(), "at least 1 step"),
         ("different = 0.1".into(), "needs several seeds"),
-        ("seeds = [0, 1]\ndifferent = 0.1".into(), "needs snr_db"),
+        ("seeds = [0, 1]\ndifferent = 0.1".into(), "snr_db = 20.0"),
         (DIFFERENT.replace("0.05", "-0.05"), "positive and finite"),
         (format!("{DIFFERENT}\nevaluations = 5"), "leave out evaluations"),
         (format!("{DIFFERENT}\ncoarse_to_fine = 2"), "cannot be combined"),

@@ -1,7 +1,7 @@
 //! The correlation distance from stimuli in the features of another network.
 
 use super::Target;
-use crate::network::Network;
+use crate::network::{Input, Network};
 use crate::stimulus::Stimulus;
 use crate::synthesis::evaluator::Evaluator;
 use crate::synthesis::feature::Feature;
@@ -18,14 +18,13 @@ impl OtherFeatures {
     /// Checks that the other network takes the stimuli of `network` as they are.
     pub fn prepared(self, network: &Network) -> Result<Self> {
         let (other, own) = (self.network.input(), network.input());
-        let kinds = std::mem::discriminant(other) == std::mem::discriminant(own);
-        if !kinds || other.shape() != own.shape() {
-            let reason = format!(
-                "takes an input of {:?}, but that of {} is {:?}; use a network with the same input",
-                other.shape(),
-                network.name(),
-                own.shape()
-            );
+        let is_same = match (other, own) {
+            (Input::Image { shape, .. }, Input::Image { shape: own, .. }) => shape == own,
+            (other, own) => other == own,
+        };
+        if !is_same {
+            let reason =
+                format!("takes {other}, but {} takes {own}; use a network with the same input", network.name());
             return Err(Error::invalid(self.network.name(), reason));
         }
         Ok(Self { target: self.target.prepared(&self.network)?, ..self })
