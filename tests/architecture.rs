@@ -296,7 +296,8 @@ fn folders_refer_only_to_the_folders_in_their_row() {
 /// The first code outside a folder `platform` that is for one operating system; unit tests, at the end of a file, do not count.
 fn code_for_one_system(path: &str, text: &str) -> Option<&'static str> {
     const MARKS: [&str; 4] = ["(unix", "(windows", "target_os", "std::os::"];
-    let code = strip_comments_and_literals(text);
+    // A browser has no operating system.
+    let code = strip_comments_and_literals(&text.replace("target_os = \"unknown\"", "browser"));
     let code = ["#[cfg(test)]", "#[cfg(all(test"]
         .iter()
         .filter_map(|tests| code.split(tests).next())
@@ -317,6 +318,8 @@ fn code_for_one_operating_system_is_in_a_folder_named_platform() {
         }
     }
     assert_eq!(code_for_one_system("a/b.rs", "#[cfg(unix)]\nfn f() {}"), Some("(unix"));
+    assert_eq!(code_for_one_system("a/b.rs", "#[cfg(target_os = \"linux\")]\nfn f() {}"), Some("target_os"));
+    assert_eq!(code_for_one_system("a/b.rs", "#[cfg(target_os = \"unknown\")]\nfn f() {}"), None);
     assert_eq!(code_for_one_system("a/b.rs", "use std::os::fd::OwnedFd; #[cfg(test)] mod tests {}"), Some("std::os::"));
     assert_eq!(
         code_for_one_system("a/b.rs", "// cfg(unix)\n#[cfg(all(test, unix))] mod tests { use std::os::unix; }"),

@@ -156,7 +156,8 @@ impl Sweep {
         self
     }
 
-    /// Records a film of every metamer's last run: a picture at the start and after every `steps` steps ([`Metamer::film`](crate::synthesis::Metamer::film)).
+    /// Records a film of every metamer's last run: a picture at the start and after every `steps` steps
+    /// ([`Metamer::film`](crate::synthesis::Metamer::film)).
     pub fn record_every(mut self, steps: usize) -> Self {
         self.record_every = Some(steps);
         self

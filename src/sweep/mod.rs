@@ -1,8 +1,9 @@
 //! Sweeps: metamers for many stimuli, stages, seeds and networks.
 //!
 //! A [`Sweep`] is built in a notebook, or described by a [`Plan`], a TOML file. It consists of numbered tasks; each task is one
-//! metamer and depends only on the plan, or, for [different metamers](Sweep::different), also on the tasks of earlier seeds. A killed sweep can therefore resume, tasks can run on any core, and Slurm or another
-//! scheduler can run a large sweep on many machines: `metamers sweep plan.toml --task 17`.
+//! metamer and depends only on the plan, or, for [different metamers](Sweep::different), also on the tasks of earlier seeds. A killed
+//! sweep can therefore resume, tasks can run on any core, and Slurm or another scheduler can run a large sweep on many machines:
+//! `metamers sweep plan.toml --task 17`.
 //!
 //! ```
 //! use metamers::prelude::*;

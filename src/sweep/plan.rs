@@ -53,10 +53,10 @@ use crate::{Error, Result};
 ///
 /// They do what [`Synthesis::different`](crate::synthesis::Synthesis::different),
 /// [`Synthesis::coarse_to_fine`](crate::synthesis::Synthesis::coarse_to_fine) and
-/// [`Synthesis::within`](crate::synthesis::Synthesis::within) do. A penalty is `total_variation` or `range`, or has stimuli and is `distance`,
-/// `away_from` or `spectrum`; the stimulus `"original"` is the original of each task. The tasks of different metamers depend on those of
-/// the seeds before them: a Slurm job runs them one after the other, and `--task` needs them in one call or in this order. A film is that of
-/// a metamer's last run.
+/// [`Synthesis::within`](crate::synthesis::Synthesis::within) do. A penalty is `total_variation` or `range`, or has stimuli and is
+/// `distance`, `away_from` or `spectrum`; the stimulus `"original"` is the original of each task. The tasks of different metamers depend
+/// on those of the seeds before them: a Slurm job runs them one after the other, and `--task` needs them in one call or in this order. A
+/// film is that of a metamer's last run.
 ///
 /// A match that "stages" does not list is not used; `stages = "every"` lists none. The fields of a target are those of
 /// [`Target`](crate::synthesis::Target): `statistic` is `"values"` (the default), `"means"` or `"gram"`.

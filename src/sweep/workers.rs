@@ -21,7 +21,8 @@ pub(super) enum WorkerEvent {
     Idle,
 }
 
-/// Runs lists of tasks in parallel, the tasks of each in its order, and calls `handle` on this thread for each event. Returns whether there was an interrupt.
+/// Runs lists of tasks in parallel, the tasks of each in its order, and calls `handle` on this thread for each event. Returns whether
+/// there was an interrupt.
 ///
 /// Each list gets an equal number of threads, and one if there are at least as many lists as threads. On two cores this takes 0.77
 /// to 0.95 of the time of running one task at a time on both cores for images, and the same time for sounds (benches/README.md).

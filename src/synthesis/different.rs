@@ -32,9 +32,9 @@ impl Synthesis {
     /// most direct picture of what the stage is invariant to.
     ///
     /// The metamers are made one after the other, with the seeds that follow the one of this synthesis. Each has the penalty
-    /// [`Penalty::away_from`] the metamers before it, with this weight: in units of the recipe's loss for an rms difference of 1. The first
-    /// one is pushed away from the original. If a metamer does not reach its match within a quarter of the recipe's steps, the weight is
-    /// halved, and a new run goes on from there, so that all metamers match equally well.
+    /// [`Penalty::away_from`](super::Penalty::away_from) the metamers before it, with this weight: in units of the recipe's loss for an rms
+    /// difference of 1. The first one is pushed away from the original. If a metamer does not reach its match within a quarter of the
+    /// recipe's steps, the weight is halved, and a new run goes on from there, so that all metamers match equally well.
     ///
     /// The return towards the start of [`Recipe::nearest`](super::Recipe::nearest), the default, would undo the push: in its place the runs
     /// have [`Recipe::natural_prior`](super::Recipe::natural_prior).
