@@ -3,23 +3,29 @@
 //! Run: `cargo run --release --example faithfulness -- [PHOTOS] [STAGE,STAGE] [RECIPE,RECIPE] [SNR,SNR] [STEPS]`
 //!
 //! The metamers of EfficientNet-Lite0 for the first PHOTOS photos that both networks classify correctly, from noise of seed 0, are also
-//! classified by EfficientNet-Lite1 (`cargo lab --fetch` downloads it). STEPS is the number of steps of the papers' recipes. Each metamer
-//! is a row of `target/faithfulness.csv`; a row that is there is not computed again.
+//! classified by EfficientNet-Lite1, and compared with their originals in AlexNet's features (`cargo lab --fetch` downloads both). STEPS is
+//! the number of steps of the papers' recipes. Each metamer is a row of `target/faithfulness.csv`; a row that is there is not computed again.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
 use metamers::prelude::*;
+use metamers::similarity::Proportion;
+use rustfft::FftPlanner;
+use rustfft::num_complex::Complex;
 
 const CSV: &str = "target/faithfulness.csv";
-const COLUMNS: &str =
-    "stage,recipe,steps,required,photo,snr,evaluations,own,other,from_start,coarse_from_start,from_original,saturated";
+const COLUMNS: &str = "stage,recipe,steps,required,photo,snr,evaluations,own,other,from_start,coarse_from_start,from_original,saturated,in_alexnet,slope";
+/// The stage of AlexNet at which metamer and original are compared.
+const ALEXNET_STAGE: &str = "conv5";
+/// The frequencies between which the slope of a spectrum is fitted, in cycles a picture.
+const SLOPE_RANGE: [f64; 2] = [4.0, 100.0];
 /// The side of the square blocks whose means are the coarse structure.
 const BLOCK: usize = 16;
 
 /// The numbers of a metamer, in the order of the last columns.
-type Row = [f64; 8];
+type Row = [f64; 10];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +38,7 @@ fn main() -> Result<()> {
 
     let net = zoo::efficientnet_lite0()?;
     let judge = zoo::efficientnet_lite1_from("optional/efficientnet_lite1.safetensors")?;
+    let alexnet = zoo::alexnet_from("optional/alexnet.safetensors")?;
     let photos = correctly_classified(&[&net, &judge], count)?;
     let mut rows = read_rows(Path::new(CSV));
     for stage in argument(1, "block5,block10").split(',') {
@@ -44,7 +51,9 @@ fn main() -> Result<()> {
                 ratios.iter().map(|snr| format!("{stage},{},{},{snr}", recipe.name, recipe.steps)).collect();
             for (photo, classes) in &photos {
                 if keys.iter().any(|key| !rows.contains_key(&format!("{key},{}", photo.name()))) {
-                    for (key, row) in keys.iter().zip(measure(&net, &judge, stage, &recipe, photo, classes, &ratios)?) {
+                    for (key, row) in
+                        keys.iter().zip(measure([&net, &judge, &alexnet], stage, &recipe, photo, classes, &ratios)?)
+                    {
                         let key = format!("{key},{}", photo.name());
                         append(&key, &row)?;
                         rows.insert(key, row);
@@ -53,7 +62,7 @@ fn main() -> Result<()> {
             }
             for key in &keys {
                 let found: Vec<Row> = photos.iter().map(|(p, _)| rows[&format!("{key},{}", p.name())]).collect();
-                report(key, &found);
+                report(key, &found)?;
             }
         }
     }
@@ -76,8 +85,7 @@ fn correctly_classified(nets: &[&Network], count: usize) -> Result<Vec<(Image, V
 
 /// The metamers of one photo at each ratio, in rising order; a ratio that is not reached gives the best one.
 fn measure(
-    net: &Network,
-    judge: &Network,
+    [net, judge, alexnet]: [&Network; 3],
     stage: &str,
     recipe: &Recipe,
     photo: &Image,
@@ -110,9 +118,50 @@ fn measure(
             distance(initial.values(), BLOCK),
             distance(run.original().values(), 1),
             saturated,
+            correlation_distance(alexnet, image, run.original())?,
+            spectrum_slope(x, size) - spectrum_slope(run.original().values(), size),
         ]);
     }
     Ok(rows)
+}
+
+/// `1 - r` of the activations of two stimuli, with Pearson's correlation `r`.
+fn correlation_distance(net: &Network, a: &Image, b: &Stimulus) -> Result<f64> {
+    let features = |x: Tensor| Ok::<_, Error>(net.forward_to(ALEXNET_STAGE, &x)?.flatten_all()?.to_vec1::<f32>()?);
+    let found = Similarity::between(&features(b.to_tensor()?)?, &features(a.to_tensor()?)?)?;
+    Ok(1.0 - found.pearson.unwrap_or(f64::NAN))
+}
+
+/// The exponent of the amplitude spectrum of the mean over colors: the slope of the logarithm of the amplitude, averaged over orientations,
+/// over that of the frequency. Natural pictures have about -1.
+fn spectrum_slope(x: &[f32], [height, width]: [usize; 2]) -> f64 {
+    let planes = x.len() / (height * width);
+    let mut values: Vec<Complex<f64>> = (0..height * width)
+        .map(|i| (0..planes).map(|plane| f64::from(x[plane * height * width + i])).sum::<f64>().into())
+        .collect();
+    let mut planner = FftPlanner::new();
+    planner.plan_fft_forward(width).process(&mut values);
+    let mut columns: Vec<Complex<f64>> =
+        (0..width).flat_map(|x| (0..height).map(move |y| y * width + x)).map(|i| values[i]).collect();
+    planner.plan_fft_forward(height).process(&mut columns);
+    let mut rings: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+    for (i, value) in columns.iter().enumerate() {
+        let wave = |i: usize, side: usize| i.min(side - i) as f64;
+        let frequency = wave(i / height, width).hypot(wave(i % height, height));
+        let ring = rings.entry(frequency.round() as usize).or_default();
+        *ring = (ring.0 + value.norm(), ring.1 + 1.0);
+    }
+    let [low, high] = SLOPE_RANGE;
+    let points: Vec<(f64, f64)> = rings
+        .iter()
+        .map(|(&frequency, (sum, count))| (frequency as f64, sum / count))
+        .filter(|(frequency, _)| (low..=high).contains(frequency))
+        .map(|(frequency, amplitude)| (frequency.ln(), amplitude.ln()))
+        .collect();
+    let count = points.len() as f64;
+    let (mean_x, mean_y) = points.iter().fold((0.0, 0.0), |sum, p| (sum.0 + p.0 / count, sum.1 + p.1 / count));
+    let covariance: f64 = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
+    covariance / points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>()
 }
 
 /// The root mean square of the difference, averaged over square blocks.
@@ -130,7 +179,7 @@ fn rms_of_blocks(x: &[f32], from: &[f32], [height, width]: [usize; 2], block: us
     (square / f64::from(blocks)).sqrt()
 }
 
-fn report(key: &str, rows: &[Row]) {
+fn report(key: &str, rows: &[Row]) -> Result<()> {
     let required: f64 = key.rsplit(',').next().and_then(|snr| snr.parse().ok()).unwrap_or(f64::NAN);
     let reached: Vec<&Row> = rows.iter().filter(|row| row[0] >= required).collect();
     let median = |column: usize| {
@@ -138,20 +187,23 @@ fn report(key: &str, rows: &[Row]) {
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
     };
-    let sum = |column: usize| reached.iter().map(|row| row[column]).sum::<f64>();
+    let share = |column: usize| Proportion::new(reached.iter().filter(|row| row[column] > 0.5).count(), reached.len());
     println!(
         "{key}: {} of {} reached it, after {:.0} evaluations; recognized {} (own), {} (other); from the start {:.3}, coarse {:.3}; from \
-         the original {:.3}; saturated {:.1} %",
+         the original {:.3}, in AlexNet {:.3}; slope of the spectrum {:+.2}; saturated {:.1} %",
         reached.len(),
         rows.len(),
         median(1),
-        sum(2),
-        sum(3),
+        share(2)?,
+        share(3)?,
         median(4),
         median(5),
         median(6),
+        median(8),
+        median(9),
         100.0 * median(7)
     );
+    Ok(())
 }
 
 fn read_rows(path: &Path) -> BTreeMap<String, Row> {

@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -266,6 +267,44 @@ def test_words(browser: Browser) -> None:
     visitor.close()
 
 
+def test_camera_and_microphone(playwright: Playwright, chromium: str) -> None:
+    """The browser's devices, which a photo and a recording stand in for."""
+    with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder) / "dog.mjpeg"
+        film.write_bytes((ROOT / "assets/photos/dog.jpg").read_bytes() * 4)
+        speech = ROOT / "assets/speech/seven.wav"
+        devices = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        files = [f"--use-file-for-fake-video-capture={film}", f"--use-file-for-fake-audio-capture={speech}"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *devices, *files])
+        visitor = Visitor(browser, PAGES / "images.html", **DESKTOP)
+        page = visitor.page
+        # Another picture than the one before the camera.
+        page.locator("#choices button").last.click()
+        expect(page.locator("#original-caption")).not_to_contain_text("original: dog", timeout=30_000)
+        capture = page.locator("#capture")
+        capture.click()
+        expect(capture).to_have_text("Take the photo")
+        expect(page.locator("#preview")).to_be_visible()
+        capture.click()
+        expect(page.locator("#original-caption")).to_contain_text("original: photo", timeout=30_000)
+        expect(page.locator("#original-caption")).to_contain_text("German Shepherd")
+        expect(page.locator("#preview")).to_be_hidden()
+        expect(capture).to_have_text("Camera")
+        visitor.screenshot("camera")
+        visitor.close()
+        visitor = Visitor(browser, PAGES / "words.html", **DESKTOP)
+        page = visitor.page
+        page.locator("#capture").click()
+        expect(page.locator("#status")).to_contain_text("speak now")
+        expect(page.locator("#original-caption")).to_contain_text("original: recording", timeout=60_000)
+        # The word begins anywhere in the recording, so that the network need not recognise it.
+        assert len(set(page.evaluate(PIXELS))) > 100, "the recording is silent"
+        assert page.locator("#original-player").evaluate("player => player.duration") > 1.9
+        visitor.screenshot("microphone")
+        visitor.close()
+        browser.close()
+
+
 def test_firefox(playwright: Playwright) -> bool:
     """Makes, pauses, saves and reproduces a metamer in Firefox, and one of a word. Returns false without Firefox."""
     program = next((path for name in ("firefox-esr", "firefox") if (path := shutil.which(name))), None)
@@ -299,8 +338,10 @@ def main() -> None:
             print(test.__name__, flush=True)
             test(browser)
         browser.close()
+        print("test_camera_and_microphone", flush=True)
+        test_camera_and_microphone(playwright, chromium)
         print("test_firefox", flush=True)
-        passed = 5 if test_firefox(playwright) else 4
+        passed = 6 if test_firefox(playwright) else 5
     print(f"{passed} passed, 0 failed")
 
 
