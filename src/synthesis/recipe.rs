@@ -242,9 +242,10 @@ impl Recipe {
     /// For a linear stage, gradient descent from noise ends there, because it never leaves the span of the gradients; for a network it
     /// ends farther from its start (`benches/README.md`). With a prior as that of [`Recipe::natural_prior`] a run ends elsewhere.
     ///
-    /// At an equal SNR its metamers are nearer to their start than those of [`Recipe::feather2023`] (`block5` of EfficientNet-Lite0, ten
-    /// photos, 15 dB: a median rms of 0.066 against 0.120), and how many of them another network recognises does not differ beyond the
-    /// intervals (1 and 0 of 10 at 8 dB, 8 and 4 of 10 at 15 dB; `examples/faithfulness.rs`).
+    /// At an equal SNR its metamers are nearer to their start than those of [`Recipe::feather2023`] (`block5` of EfficientNet-Lite0, forty
+    /// photos, 15 dB: a median rms of 0.061 against 0.111). At 8 dB another network recognises as few of them (2 of 40 each), at 15 dB more
+    /// (26 of 40 against 14 of 38): nearness to the start does not make a metamer less recognisable, and a claim about recognition needs the
+    /// recipe and the SNR (`examples/faithfulness.rs`, `benches/README.md`).
     ///
     /// The run first searches as [`Recipe::natural_prior`] does, through an earlier stage ([`Lbfgs::earlier_steps`]), and then
     /// minimizes the distance with a weight that holds the ratio. It ends ([`StopReason::Settled`](super::StopReason::Settled)) when
