@@ -24,7 +24,8 @@ pub struct PlannedBound {
     pub stimulus: String,
 }
 
-/// The requests that all tasks share.
+/// The requests that all tasks share. [`Plan`](super::Plan) has the same fields at its top level: serde cannot flatten into a type that
+/// rejects unknown keys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct SharedGoal {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

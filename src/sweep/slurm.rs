@@ -1,7 +1,7 @@
 //! Slurm array jobs for the tasks of a plan.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde::{Deserialize, Serialize};
 
@@ -210,14 +210,27 @@ fn check_queue_is_empty(folder: &Path) -> Result<()> {
             continue;
         }
         let id = std::fs::read_to_string(file.path()).map_err(|e| Error::io(file.path(), e))?;
-        // Slurm forgets jobs some minutes after their end; squeue then reports an error.
-        let queue = Command::new("squeue").args(["--noheader", "--jobs", id.trim()]).output();
-        if queue.is_ok_and(|queue| queue.status.success() && !queue.stdout.trim_ascii().is_empty()) {
+        // Without squeue there is no sbatch either, whose error names what is missing.
+        let Ok(queue) = Command::new("squeue").args(["--noheader", "--jobs", id.trim()]).output() else { continue };
+        if is_queued(&queue)? {
             let reason = format!("is still in the queue; wait for its end or cancel it with scancel {}", id.trim());
             return Err(Error::invalid(format!("Slurm job {}", id.trim()), reason));
         }
     }
     Ok(())
+}
+
+/// Returns whether squeue's answer says that the job which it was asked for is queued or running.
+fn is_queued(answer: &Output) -> Result<bool> {
+    if answer.status.success() {
+        return Ok(!answer.stdout.trim_ascii().is_empty());
+    }
+    let message = String::from_utf8_lossy(&answer.stderr);
+    // Slurm forgets jobs some minutes after their end. Another error, such as a controller that does not answer, is no empty queue.
+    match message.contains("Invalid job id") {
+        true => Ok(false),
+        false => Err(Error::invalid("squeue", format!("failed ({}); try again when it works", message.trim()))),
+    }
 }
 
 /// The maximum array size of this cluster.

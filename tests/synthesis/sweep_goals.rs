@@ -123,15 +123,14 @@ fn a_killed_task_goes_on_with_its_goal() {
 #[test]
 fn a_sweep_with_stimuli_of_its_own_is_read_again_from_its_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let sweep = || {
-        let sweep = Sweep::new(&net()).images(&[dog()]).stages(["stem"]).penalty(Penalty::distance(0.3, panda()));
+    let sweep = |near: Image| {
+        let sweep = Sweep::new(&net()).images(&[dog()]).stages(["stem"]).penalty(Penalty::distance(0.3, near));
         sweep.evaluations(2).folder(folder.path().join("results")).quiet()
     };
-    let first = sweep().run().unwrap();
-    assert_eq!(sweep().run().unwrap().csv().unwrap(), first.csv().unwrap());
-    // Another picture of the same name.
-    let other = sweep().penalty(Penalty::away_from(0.1, [panda()]));
-    assert!(other.run().unwrap_err().to_string().contains("another sweep"));
+    let first = sweep(panda()).run().unwrap();
+    assert_eq!(sweep(panda()).run().unwrap().csv().unwrap(), first.csv().unwrap());
+    let of_the_same_name = dog().with_name(panda().name());
+    assert!(sweep(of_the_same_name).run().unwrap_err().to_string().contains("another sweep"));
 }
 
 /// Three different metamers of the dog, in a few seconds.
