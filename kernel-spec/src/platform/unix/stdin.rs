@@ -1,7 +1,7 @@
 //! The stdin of the cells, on Linux by a `read` of our own: the dynamic linker prefers it to libc's, and it asks the supervisor over a
 //! socket. On other systems a read finds the end of the file.
 
-use crate::cell_input::{CellInput, REQUEST};
+use crate::cell_input::REQUEST;
 use std::fs::File;
 use std::io::{Error, Read, Result, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -82,7 +82,7 @@ pub fn serve_stdin(start: impl FnOnce(Box<dyn Write + Send>, Box<dyn Read + Send
 unsafe extern "C" fn read(descriptor: libc::c_int, buffer: *mut libc::c_void, count: libc::size_t) -> libc::ssize_t {
     if descriptor == libc::STDIN_FILENO
         && count > 0
-        && let Some(line) = CellInput::read_for_cell(count)
+        && let Some(line) = crate::cell_input::CellInput::read_for_cell(count)
     {
         return match line {
             Ok(bytes) => {
