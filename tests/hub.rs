@@ -228,6 +228,11 @@ fn a_file_with_an_unexpected_sha256_is_an_error() {
     assert_contains(&message, &["no SHA-256", "12ab"]);
 }
 
+/// The path at the start of a message.
+fn damaged_file(message: &str) -> &str {
+    message.split_once(" has SHA-256").unwrap().0.trim_end_matches(':').trim_matches('"')
+}
+
 #[test]
 fn damaged_downloads_and_cache_entries_are_detected_by_the_hubs_etag() {
     let (hub, bytes) = small_hub();
@@ -235,16 +240,25 @@ fn damaged_downloads_and_cache_entries_are_detected_by_the_hubs_etag() {
     hub.set_behavior(Behavior::Corrupt);
     let message = hub.file(cache.path()).fetch().unwrap_err().to_string();
     assert_contains(&message, &[&sha256(&bytes), "the one that the hub states", "damaged", "delete it"]);
-    let blob = std::fs::read_dir(cache.path().join("models--someone--resnet50/blobs")).unwrap();
-    let blob = blob.flatten().map(|entry| entry.path()).find(|path| path.extension().is_none()).unwrap();
-    std::fs::remove_file(&blob).unwrap();
+    // As the message says.
+    std::fs::remove_file(damaged_file(&message)).unwrap();
     hub.set_behavior(Behavior::Intact);
-    hub.file(cache.path()).fetch().unwrap();
+    let path = hub.file(cache.path()).fetch().unwrap();
     let mut damaged = bytes.clone();
     damaged[200] ^= 4;
-    std::fs::write(&blob, &damaged).unwrap();
+    std::fs::write(&path, &damaged).unwrap();
     let message = hub.file(cache.path()).fetch().unwrap_err().to_string();
     assert_contains(&message, &[&sha256(&damaged), "the one that the hub states"]);
+    std::fs::remove_file(damaged_file(&message)).unwrap();
+    assert_eq!(std::fs::read(hub.file(cache.path()).fetch().unwrap()).unwrap(), bytes);
+    // As on a system without links: a file with its ETag beside it.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, &damaged).unwrap();
+    std::fs::write(path.with_file_name(".model.safetensors.etag"), sha256(&bytes)).unwrap();
+    let message = hub.file(cache.path()).fetch().unwrap_err().to_string();
+    assert_contains(&message, &[&sha256(&damaged), "the one that the hub states"]);
+    std::fs::write(&path, &bytes).unwrap();
+    hub.file(cache.path()).fetch().unwrap();
 }
 
 #[test]

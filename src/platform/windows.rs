@@ -44,9 +44,9 @@ fn watch_event(name: &str, signalled: Arc<AtomicBool>) {
     let _ = std::thread::Builder::new().name("interrupt".into()).spawn(wait);
 }
 
-/// Copies a file: links need special rights.
+/// Moves a file: links need special rights.
 pub(crate) fn link(_relative: &str, file: &Path, link: &Path) -> std::io::Result<()> {
-    std::fs::copy(file, link).map(drop)
+    std::fs::rename(file, link)
 }
 
 /// A new file has the permissions of its folder.

@@ -189,9 +189,8 @@ impl HubFile {
     }
 
     fn check_sha256(&self, path: &Path) -> Result<()> {
-        // The hub's cache names large files after their SHA-256.
-        let blob = std::fs::canonicalize(path).ok().and_then(|blob| Some(blob.file_name()?.to_str()?.to_owned()));
-        let blob_sha256 = blob.filter(|name| sha256::is_valid(name));
+        // The ETag of a large file is its SHA-256.
+        let blob_sha256 = HubCache::etag(path).filter(|etag| sha256::is_valid(etag));
         let expected =
             [(self.sha256.as_ref(), "was expected"), (blob_sha256.as_ref(), "is the one that the hub states")];
         if expected.iter().all(|(hash, _)| hash.is_none()) {
@@ -206,7 +205,9 @@ impl HubFile {
                 let reason = format!(
                     "has SHA-256 {found}, but {hash} {source}: it is another file, or damaged; delete it to download it again"
                 );
-                return Err(Error::file(path, reason));
+                // The content: without the link alone, it would not be downloaded again.
+                let content = std::fs::read_link(path).ok().and_then(|_| std::fs::canonicalize(path).ok());
+                return Err(Error::file(content.as_deref().unwrap_or(path), reason));
             }
         }
         Ok(())

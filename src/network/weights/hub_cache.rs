@@ -48,11 +48,22 @@ impl HubCache {
             let _ = std::fs::remove_file(&link);
             let up = "../".repeat(2 + file.matches('/').count());
             platform::link(&format!("{up}blobs/{etag}"), &self.blob(etag), &link)?;
+            if !link.is_symlink() {
+                std::fs::write(etag_file(&link), etag)?;
+            }
         }
         let reference = self.reference(revision);
         create_parent(&reference)?;
         std::fs::write(reference, commit)?;
         Ok(link)
+    }
+
+    /// The ETag of a cached file, if it is known: the name of the content that it links to. Where files cannot be links, it stands beside them.
+    pub fn etag(path: &Path) -> Option<String> {
+        if path.is_symlink() {
+            return Some(std::fs::canonicalize(path).ok()?.file_name()?.to_str()?.to_owned());
+        }
+        std::fs::read_to_string(etag_file(path)).ok()
     }
 
     fn snapshot(&self, commit: &str, file: &str) -> PathBuf {
@@ -62,6 +73,12 @@ impl HubCache {
     fn reference(&self, revision: &str) -> PathBuf {
         self.folder.join("refs").join(revision)
     }
+}
+
+/// The file with the ETag of a file that is no link. No name from a server begins with a dot.
+fn etag_file(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.etag"))
 }
 
 /// Returns whether a name is one component of a path, without a leading dot, `..` or a separator of any system.
