@@ -1,6 +1,6 @@
 //! The command-line program: kills, interrupts, exit codes and printed text.
 
-use std::path::Path;
+use std::path::{MAIN_SEPARATOR, Path};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,8 @@ fn a_repeatedly_killed_sweep_gives_bit_identical_results() {
     }
 }
 
+// Slurm's scripts need a shell.
+#[cfg(unix)]
 #[test]
 fn exit_codes_distinguish_errors_usage_errors_and_missing_tasks() {
     let folder = tempfile::tempdir().unwrap();
@@ -110,7 +112,8 @@ fn simultaneous_submissions_write_different_scripts() {
         let script = folder.path().join(format!("plan/slurm/{number}.sh"));
         let text = std::fs::read_to_string(&script).unwrap();
         assert!(text.contains(&format!("{number}.tasks")), "{text}");
-        let named = outputs.iter().filter(|output| output.contains(&format!("/{number}.sh written"))).count();
+        let named =
+            outputs.iter().filter(|output| output.contains(&format!("{MAIN_SEPARATOR}{number}.sh written"))).count();
         assert_eq!(named, 1, "one submission has the number {number}: {outputs:?}");
     }
 }

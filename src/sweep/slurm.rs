@@ -270,6 +270,8 @@ mod tests {
         assert_eq!(task_ranges(&[usize::MAX, 0]), format!("{} 0", usize::MAX));
     }
 
+    // The script runs where Slurm does.
+    #[cfg(unix)]
     #[test]
     fn the_script_is_valid_shell() {
         let slurm = Slurm { options: vec!["--partition=cpu".into()], ..Slurm::default() };
