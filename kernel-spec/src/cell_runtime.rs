@@ -1,6 +1,7 @@
-//! The crate with the cells' variable store, which takes the place of the module that evcxr adds to each cell: rustc would otherwise
-//! compile it anew in every cell, for half of a cell's time.
+//! The crate with what every cell needs: the variable store, the error type and the display trait. It takes the place of what evcxr and the
+//! prelude add to each cell, which rustc would otherwise compile anew in every cell, for half of its time.
 
+use crate::display_hook::DISPLAY_MODULE;
 use crate::toolchain;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,17 @@ const CRATE: &str = "metamers_cell_runtime";
 /// Start and end of evcxr's module in the source of a cell.
 const MODULE_START: &str = "mod evcxr_internal_runtime {\n";
 const MODULE_END: &str = "\n}\n}\n";
+/// The type by which the `?` of a cell reports errors, as evcxr adds it to each cell. rustc would compare its conversion with those of all
+/// crates, to find overlaps.
+const ERROR_TYPE: &str = r#"struct EvcxrUserCodeError {}
+            impl<T: std::fmt::Display> From<T> for EvcxrUserCodeError {
+                fn from(error: T) -> Self {
+                    eprintln!("{}", error);
+                    println!("{}", evcxr_internal_runtime::USER_ERROR_OCCURRED);
+                    EvcxrUserCodeError {}
+                }
+            }
+"#;
 /// The statement by which a cell reports a panic, and the one that takes its place.
 const PANIC_STATEMENT: &str = "println!(\"EVCXR_PANIC_NOTIFICATION\");";
 const REPORT_PANIC: &str = "evcxr_internal_runtime::report_panic();";
@@ -23,22 +35,30 @@ pub fn library(control_dir: &Path) -> PathBuf {
 /// Compiles the crate.
 pub fn build(control_dir: &Path) -> Result<()> {
     let arguments = ["--crate-name", CRATE, "--crate-type", "rlib", "-Copt-level=3"];
-    toolchain::compile_source(SOURCE, &arguments, &library(control_dir))
+    let source = format!("{SOURCE}\npub {DISPLAY_MODULE}\nuse crate as evcxr_internal_runtime;\npub {ERROR_TYPE}");
+    toolchain::compile_source(&source, &arguments, &library(control_dir))
 }
 
-/// The source of a cell with the crate in place of the module, line by line, so that positions in messages stay; `None` if the module
-/// is not found. The cell then also reports a panic by the crate, behind the kernel's nonce.
+/// The source of a cell with the crate in place of evcxr's module and of the two types, line by line, so that positions in messages stay;
+/// `None` if the module is not found. The cell then also reports a panic by the crate, behind the kernel's nonce.
 #[must_use]
 pub fn replace_module(source: &str) -> Option<String> {
     let start = source.find(MODULE_START)?;
     let end = start + source[start..].find(MODULE_END)? + MODULE_END.len();
-    let lines = "\n".repeat(source[start..end].matches('\n').count());
     // The generated statement is the last one with this text.
     let rest = match source[end..].rsplit_once(PANIC_STATEMENT) {
         Some((before, after)) => format!("{before}{REPORT_PANIC}{after}"),
         None => source[end..].to_owned(),
     };
-    Some(format!("{}use {CRATE} as evcxr_internal_runtime;{lines}{rest}", &source[..start]))
+    let before = replace(&source[..start], DISPLAY_MODULE, &format!("use {CRATE}::evcxr_display_hook;"));
+    let before = replace(&before, ERROR_TYPE, &format!("use {CRATE}::EvcxrUserCodeError;"));
+    let module = replace(&source[start..end], &source[start..end], &format!("use {CRATE} as evcxr_internal_runtime;"));
+    Some(format!("{before}{module}{rest}"))
+}
+
+/// Replaces a text, if it occurs, by one in a single line, and keeps the number of lines.
+fn replace(source: &str, text: &str, line: &str) -> String {
+    source.replacen(text, &format!("{line}{}", "\n".repeat(text.matches('\n').count())), 1)
 }
 
 /// The arguments by which rustc finds the crate.
@@ -52,18 +72,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_module_is_replaced_and_lines_stay() {
+    fn what_cells_share_is_replaced_and_lines_stay() {
         let cell = |last: &str| format!("fn cell() {{\n{PANIC_STATEMENT}\n{last}\n}}\n}}\n");
         let source = format!(
-            "use std::fmt;\nmod evcxr_internal_runtime {{\n// A\npub fn a() {{\n    b();\n}}\n}}\n{}",
+            "use std::fmt;\n{DISPLAY_MODULE}{ERROR_TYPE}mod evcxr_internal_runtime {{\n// A\npub fn a() {{\n    b();\n}}\n}}\n{}",
             cell(PANIC_STATEMENT)
         );
         let replaced = replace_module(&source).unwrap();
-        assert_eq!(
-            replaced,
-            format!("use std::fmt;\nuse {CRATE} as evcxr_internal_runtime;\n\n\n\n\n\n{}", cell(REPORT_PANIC))
-        );
+        let used: Vec<&str> = replaced.lines().filter(|line| !line.is_empty()).take(4).collect();
+        let expected = ["evcxr_display_hook;", "EvcxrUserCodeError;"].map(|name| format!("use {CRATE}::{name}"));
+        let module = format!("use {CRATE} as evcxr_internal_runtime;");
+        assert_eq!(used, ["use std::fmt;", &expected[0], &expected[1], &module]);
+        assert!(replaced.ends_with(&cell(REPORT_PANIC)), "{replaced}");
         assert_eq!(replaced.lines().count(), source.lines().count());
         assert_eq!(replace_module("fn cell() {}\n"), None);
+    }
+
+    #[test]
+    fn the_error_type_is_that_of_evcxr() {
+        let generator = include_str!("../vendor/evcxr/src/eval_context.rs");
+        let generated = ERROR_TYPE
+            .replace('{', "{{")
+            .replace('}', "}}")
+            .replace("std::fmt::Display", "{}")
+            .replace("eprintln!(\"{{}}\"", "eprintln!(\"{}\"")
+            .replace("println!(\"{{}}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);", "{}");
+        assert!(generator.contains(&generated), "{generated}");
+        assert!(generator.contains("\"println!(\\\"{}\\\", evcxr_internal_runtime::USER_ERROR_OCCURRED);\""));
     }
 }

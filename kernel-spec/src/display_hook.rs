@@ -10,8 +10,13 @@ use std::ops::Range;
 
 /// Prelude source that gives every `Debug` type a display method. A type's own method takes precedence, and so does one of a trait that the
 /// library implements for the type: they take a reference to the value, and this one takes a reference to that.
-pub const DISPLAY_TRAIT_SOURCE: &str = r#"
-mod evcxr_display_hook {
+#[must_use]
+pub fn display_trait_source() -> String {
+    format!("\n{DISPLAY_MODULE}\nuse evcxr_display_hook::DisplayHook as _;\n")
+}
+
+/// The module of [`display_trait_source`].
+pub const DISPLAY_MODULE: &str = r#"mod evcxr_display_hook {
     pub trait DisplayHook {
         fn evcxr_display(&self);
     }
@@ -22,10 +27,8 @@ mod evcxr_display_hook {
             }
         }
     }
-}
-use evcxr_display_hook::DisplayHook as _;
-"#;
-/// The method of [`DISPLAY_TRAIT_SOURCE`].
+}"#;
+/// The method of [`display_trait_source`].
 pub const DISPLAY_METHOD: &str = "evcxr_display";
 const PREFIX: &str = "(&(";
 const SUFFIX: &str = ")).evcxr_display();";

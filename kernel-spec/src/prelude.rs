@@ -1,6 +1,6 @@
 //! Code that every kernel loads before the first cell.
 
-use crate::display_hook::DISPLAY_TRAIT_SOURCE;
+use crate::display_hook::display_trait_source;
 use std::path::Path;
 
 /// Source of the flush library, which flushes the cells' stdout when it is called, and every 50 ms from then on, so that progress lines
@@ -37,6 +37,7 @@ const MACRO_DEPENDENCY: &str = ":dep tokio-macros = \"2\"";
 pub fn prelude_source(home: &Path) -> String {
     let path = serde_json::Value::from(home.to_string_lossy().as_ref());
     format!(
-        ":dep metamers = {{ path = {path} }}\n{MACRO_DEPENDENCY}\nuse metamers::prelude::*;{DISPLAY_TRAIT_SOURCE}{QUESTION_MARK_SOURCE}"
+        ":dep metamers = {{ path = {path} }}\n{MACRO_DEPENDENCY}\nuse metamers::prelude::*;{}{QUESTION_MARK_SOURCE}",
+        display_trait_source()
     )
 }
