@@ -1,10 +1,11 @@
 """Builds the WebAssembly modules in assets/web, which pages that make metamers contain.
 
-    python3 scripts/web.py             builds both modules and writes them with their manifest
+    python3 scripts/web.py             builds the modules and writes them with their manifest
     python3 scripts/web.py --check     compares the files with the manifest; builds nothing
 
 `relaxed` uses the fused multiply-add of relaxed SIMD, which gives the bits of a native run where the processor has it;
-`fixed` is for browsers without relaxed SIMD, such as Safari. Needs `rustup target add wasm32-unknown-unknown`.
+`fixed` is for browsers without relaxed SIMD, such as Safari; `threads` is `relaxed` with atomic instructions and shared memory, for pages that
+a server isolates. Needs `rustup target add wasm32-unknown-unknown` and `rustup component add rust-src`.
 """
 
 from __future__ import annotations
@@ -22,17 +23,31 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "assets" / "web"
 MANIFEST = FOLDER / "manifest.json"
 TARGET = "wasm32-unknown-unknown"
-FEATURES = {"relaxed": "+simd128,+relaxed-simd", "fixed": "+simd128"}
+FEATURES = {
+    "relaxed": "+simd128,+relaxed-simd",
+    "fixed": "+simd128",
+    "threads": "+simd128,+relaxed-simd,+atomics,+bulk-memory,+mutable-globals",
+}
+# What a worker sets before it serves as a thread.
+EXPORTS = ("__stack_pointer", "__tls_size", "__tls_align", "__wasm_init_tls")
+# The same limit is in src/explorer/page/worker.js.
+SHARED_MEMORY = ("--shared-memory", "--import-memory", f"--max-memory={1 << 31}", *(f"--export={e}" for e in EXPORTS))
 
 
-def build(features: str) -> bytes:
+def build(name: str) -> bytes:
     """Builds a module; returns it compressed."""
     cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     # Panics name source files: without the paths of this machine.
     remap = f"--remap-path-prefix={ROOT}=metamers --remap-path-prefix={cargo_home}=cargo"
-    flags = f"-C target-feature={features} {remap}"
+    flags = f"-C target-feature={FEATURES[name]} {remap}"
     command = ["cargo", "build", "--locked", "--profile", "web", "--target", TARGET, "--package", "metamers-web"]
-    environment = os.environ | {"RUSTFLAGS": flags, "CARGO_TARGET_DIR": str(ROOT / "target")}
+    environment = os.environ | {"CARGO_TARGET_DIR": str(ROOT / "target")}
+    if name == "threads":
+        flags += "".join(f" -C link-arg={argument}" for argument in SHARED_MEMORY)
+        # The standard library that comes with Rust has no atomic instructions; a stable cargo compiles another one when it is told so.
+        command.append("-Zbuild-std=std,panic_abort")
+        environment["RUSTC_BOOTSTRAP"] = "1"
+    environment["RUSTFLAGS"] = flags
     subprocess.run(command, cwd=ROOT, check=True, env=environment)
     module = ROOT / "target" / TARGET / "web" / "metamers_web.wasm"
     return gzip.compress(module.read_bytes(), compresslevel=9, mtime=0)
@@ -62,8 +77,8 @@ def main() -> int:
         return check()
     FOLDER.mkdir(parents=True, exist_ok=True)
     files = {}
-    for name, features in FEATURES.items():
-        data = build(features)
+    for name in FEATURES:
+        data = build(name)
         path = FOLDER / f"metamers-{name}.wasm.gz"
         path.write_bytes(data)
         files[path.name] = describe(data)

@@ -115,6 +115,7 @@ pub mod inspection;
 mod interrupt;
 pub mod network;
 pub mod ops;
+mod parallel;
 mod platform;
 pub mod prelude;
 pub mod session_info;

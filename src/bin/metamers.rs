@@ -65,6 +65,9 @@ struct PageArgs {
     /// The title
     #[arg(long)]
     title: Option<String>,
+    /// Add a module for several cores, which needs two headers from a server: see docs/teaching.md
+    #[arg(long)]
+    for_server: bool,
 }
 
 #[derive(Args)]
@@ -197,6 +200,9 @@ fn page(args: PageArgs) -> Result<ExitCode> {
     }
     if let Some(title) = args.title {
         page = page.title(title);
+    }
+    if args.for_server {
+        page = page.for_server();
     }
     page.export(&args.file)?;
     write_line(stdout(), format_args!("wrote {}", args.file.display()));

@@ -9,9 +9,9 @@ use super::codegen::Program;
 use super::executor::Executor;
 use super::lowering::Lowering;
 use super::simd::Isa;
-use super::thread_pool;
 use crate::network::{Network, NodeId};
 use crate::ops::{Frozen, Relu, values};
+use crate::parallel::threads;
 use crate::{Error, Result};
 
 /// A network compiled up to a stage, or up to several. Cloning is cheap: clones share weights and memory, and their evaluations run one
@@ -247,7 +247,7 @@ impl Compiled {
     fn forward<'a>(&self, memory: &'a mut Memory, x: &[f32], batch: usize) -> &'a mut Executor {
         memory.num_passes += 1;
         memory.latest_pass.insert(batch, memory.num_passes);
-        let threads = thread_pool::threads();
+        let threads = threads();
         let fits = memory.executors.get(&batch).is_some_and(|executor| executor.threads() == threads);
         if !fits {
             let program = Program::new(&self.0.lowering, batch, threads);

@@ -30,13 +30,10 @@ mod executor;
 mod geometry;
 mod kernel;
 mod lowering;
-pub(crate) mod parallel;
 mod simd;
-mod thread_pool;
 pub(crate) mod vectors;
 
 pub use compiled::{Compiled, Evaluated, Tap};
 pub(crate) use cosine_transform::CosineTransform;
 pub use simd::Isa;
 pub(crate) use simd::LANES;
-pub(crate) use thread_pool::threads;

@@ -5,8 +5,8 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::parallel::{for_each_chunk, map};
 use super::simd::{Isa, Job, LANES, Simd};
+use crate::parallel::{for_each_chunk, map};
 
 /// Values of a block.
 const BLOCK: usize = 4096;

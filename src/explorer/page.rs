@@ -52,6 +52,7 @@ pub struct ExplorerPage {
     recipe: Recipe,
     seed: u64,
     snr_db: f64,
+    for_server: bool,
 }
 
 impl ExplorerPage {
@@ -69,6 +70,7 @@ impl ExplorerPage {
             recipe: Recipe::default_of(is_sound),
             seed: 0,
             snr_db: 20.0,
+            for_server: false,
             key,
         };
         let paths = names.map(|name| assets::shipped(&format!("{folder}/{name}.{ending}")));
@@ -142,6 +144,14 @@ impl ExplorerPage {
         Ok(self)
     }
 
+    /// Adds a module that computes on several cores (3.4 MB), for a page on a server. Browsers allow that only if the server sends the page with
+    /// the headers `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`; otherwise, from a disk, and
+    /// without relaxed SIMD, the page runs on one core. The metamers are the same.
+    pub fn for_server(mut self) -> Self {
+        self.for_server = true;
+        self
+    }
+
     /// Writes the page to an HTML file, atomically.
     ///
     /// # Errors
@@ -169,7 +179,7 @@ impl ExplorerPage {
             provided.push(null);
         }
         let mut embedded = String::new();
-        for module in ["relaxed", "fixed"] {
+        for module in ["relaxed", "fixed", "threads"].into_iter().take(if self.for_server { 3 } else { 2 }) {
             let bytes = files::read(&assets::shipped(&format!("web/metamers-{module}.wasm.gz"))?)?;
             embedded += &embed_compressed(&format!("module-{module}"), &bytes);
         }

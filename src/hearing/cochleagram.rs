@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 use realfft::num_complex::Complex64;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::FftPlanner;
@@ -12,6 +11,7 @@ use super::cochleagram_config::{CochleagramConfig, Rectifier};
 use super::filter_bank::{centers, erb_inverse, filters, low_pass};
 use super::subband::{FrameLayout, Subband, SubbandScratch};
 use crate::ops::{Frozen, FrozenOp, Locality};
+use crate::parallel::for_each_chunk;
 use crate::stimulus::Sound;
 use crate::{Error, Result};
 
@@ -173,15 +173,12 @@ impl FrozenOp for Cochleagram {
         let sounds = input.chunks(samples).zip(output.chunks_mut(inner.bands.len() * frames));
         for (waveform, output) in sounds {
             let spectrum = inner.spectrum(waveform);
-            let bands = output.par_chunks_mut(frames).zip(&inner.bands);
-            bands.for_each_init(
-                || inner.borrow(),
-                |borrowed, (output, band)| {
-                    let frames = band.forward(&inner.layout, &spectrum, &mut borrowed.1);
-                    let compress = |u: f64| ((gain * u).max(0.0) + offset).powf(power) as f32;
-                    output.iter_mut().zip(frames).for_each(|(y, &u)| *y = compress(u));
-                },
-            );
+            for_each_chunk(output, frames, |i, output| {
+                let mut borrowed = inner.borrow();
+                let frames = inner.bands[i].forward(&inner.layout, &spectrum, &mut borrowed.1);
+                let compress = |u: f64| ((gain * u).max(0.0) + offset).powf(power) as f32;
+                output.iter_mut().zip(frames).for_each(|(y, &u)| *y = compress(u));
+            });
         }
         output
     }
@@ -203,14 +200,13 @@ impl FrozenOp for Cochleagram {
                 rest = remaining;
                 tasks.push((band, &output[i * frames..][..frames], &gradient[i * frames..][..frames], part));
             }
-            tasks.into_par_iter().for_each_init(
-                || (inner.borrow(), Vec::with_capacity(frames)),
-                |(borrowed, slopes), (band, output, gradient, part)| {
-                    slopes.clear();
-                    slopes.extend(output.iter().zip(gradient).map(|(&y, &g)| self.slope(y) * f64::from(g)));
-                    band.backward(&inner.layout, &spectrum, slopes, &mut borrowed.1, part);
-                },
-            );
+            for_each_chunk(&mut tasks, 1, |_, tasks| {
+                for (band, output, gradient, part) in tasks {
+                    let slopes = output.iter().zip(*gradient).map(|(&y, &g)| self.slope(y) * f64::from(g));
+                    let slopes: Vec<f64> = slopes.collect();
+                    band.backward(&inner.layout, &spectrum, &slopes, &mut inner.borrow().1, part);
+                }
+            });
             // Sums in the order of the bands, so that the result does not depend on the number of threads.
             let mut bins = inner.to_samples.make_input_vec();
             let mut rest = parts.as_slice();

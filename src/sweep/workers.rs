@@ -83,7 +83,7 @@ pub(super) fn run(runner: &TaskRunner, chains: &[Vec<Task>], mut handle: impl Fn
 
 /// Creates a thread pool for each worker, with the threads of this process divided equally.
 pub(super) fn pools(tasks: usize) -> Result<Vec<rayon::ThreadPool>> {
-    let threads = crate::engine::threads().max(1);
+    let threads = crate::parallel::threads().max(1);
     let workers = threads.min(tasks).max(1);
     let pool = || {
         let pool = rayon::ThreadPoolBuilder::new().num_threads((threads / workers).max(1)).build();

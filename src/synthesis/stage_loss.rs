@@ -1,8 +1,8 @@
 //! The loss at the matched stage and its gradient.
 
 use super::recipe::Loss;
-use crate::engine::parallel::{for_each_chunk, map_chunks};
 use crate::ops::Relu;
+use crate::parallel::{for_each_chunk, map_chunks};
 
 /// Units of a task.
 const BLOCK: usize = 4096;

@@ -1,16 +1,20 @@
-"""Tests the pages that make metamers in Chromium and Firefox, from files and without a network.
+"""Tests the pages that make metamers in Chromium and Firefox, from files, without a network, and from a server of this machine.
 
 Started by tests/web/run. Screenshots go to target/web-screenshots, or with --keep to tests/web/screenshots.
 """
 
 import base64
+import os
 import re
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +62,20 @@ async () => {
 class Visitor:
     """A page that records errors and requests to the network as problems."""
 
-    def __init__(self, browser: Browser, file: Path, slowdown: float = 1.0, **options: Any) -> None:
-        self.context = browser.new_context(accept_downloads=True, offline=True, **options)
+    def __init__(self, browser: Browser, address: Path | str, slowdown: float = 1.0, **options: Any) -> None:
+        is_file = isinstance(address, Path)
+        url = address.as_uri() if is_file else address
+        self.context = browser.new_context(accept_downloads=True, offline=is_file, **options)
         self.page: Page = self.context.new_page()
         self.problems: list[str] = []
         self.page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("request", lambda request: self.check(request.url, file.as_uri()))
+        self.page.on("request", lambda request: self.check(request.url, url))
         self.page.add_init_script(WATCH + KEEP)
         if slowdown > 1:
             session = self.context.new_cdp_session(self.page)
             session.send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
-        self.page.goto(file.as_uri())
+        self.page.goto(url)
         self.width = options["viewport"]["width"]
         expect(self.page.locator("#status")).to_have_text("Ready.", timeout=LOADING_MS)
 
@@ -267,6 +273,43 @@ def test_words(browser: Browser) -> None:
     visitor.close()
 
 
+class IsolatingHandler(SimpleHTTPRequestHandler):
+    """Sends the pages with the headers by which a server isolates them."""
+
+    def end_headers(self) -> None:
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+def test_threads(browser: Browser) -> None:
+    """A page on a server that isolates it uses several cores, and makes the same metamer."""
+    found = {}
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(IsolatingHandler, directory=str(PAGES))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        served = f"http://127.0.0.1:{server.server_port}/served.html"
+        for kind, address in (("one thread, from a file", PAGES / "served.html"), ("threads", served)):
+            visitor = Visitor(browser, address, **DESKTOP)
+            page = visitor.page
+            threads = re.search(r"on (\d+) threads", page.locator("#footer").inner_text())
+            assert (int(threads[1]) if threads else 1) == (1 if kind.startswith("one") else min(os.cpu_count() or 1, 8))
+            visitor.make()
+            visitor.wait_for_result()
+            print(f"{kind}: {page.locator('#status').inner_text()}")
+            found[kind] = visitor.save("Save as PNG", PAGES).read_bytes()
+            # Another original and stage, on the same threads.
+            page.locator("#choices button").last.click()
+            visitor.choose_stage("stem")
+            visitor.make()
+            assert snr_db(visitor.wait_for_result()) >= TARGET_DB
+            visitor.close()
+        server.shutdown()
+    assert len(set(found.values())) == 1, "the number of threads changed the metamer"
+
+
 def test_camera_and_microphone(playwright: Playwright, chromium: str) -> None:
     """The browser's devices, which a photo and a recording stand in for."""
     with tempfile.TemporaryDirectory() as folder:
@@ -334,14 +377,14 @@ def main() -> None:
     chromium = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for test in (test_image, test_own_files, test_responsive, test_words):
+        for test in (test_image, test_own_files, test_responsive, test_words, test_threads):
             print(test.__name__, flush=True)
             test(browser)
         browser.close()
         print("test_camera_and_microphone", flush=True)
         test_camera_and_microphone(playwright, chromium)
         print("test_firefox", flush=True)
-        passed = 6 if test_firefox(playwright) else 5
+        passed = 7 if test_firefox(playwright) else 6
     print(f"{passed} passed, 0 failed")
 
 

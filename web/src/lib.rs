@@ -92,6 +92,30 @@ pub extern "C" fn last_panic_length() -> usize {
     PANIC.lock().unwrap_or_else(PoisonError::into_inner).len()
 }
 
+/// Makes room that stays, of this size and alignment, for the stack or the variables of a thread; null if there is not enough.
+#[unsafe(no_mangle)]
+pub extern "C" fn allocate_for_thread(bytes: usize, alignment: usize) -> *mut u8 {
+    match std::alloc::Layout::from_size_align(bytes.max(1), alignment) {
+        // SAFETY: the size of the layout is not 0.
+        Ok(layout) => unsafe { std::alloc::alloc(layout) },
+        Err(_) => std::ptr::null_mut(),
+    }
+}
+
+/// Sets the number of threads, before a network is loaded; see [`metamers::browser::expect_threads`].
+#[cfg(target_family = "wasm")]
+#[unsafe(no_mangle)]
+pub extern "C" fn expect_threads(threads: usize) {
+    metamers::browser::expect_threads(threads);
+}
+
+/// Computes what other threads give this one; see [`metamers::browser::serve_as_thread`].
+#[cfg(target_family = "wasm")]
+#[unsafe(no_mangle)]
+pub extern "C" fn serve_as_thread(index: usize) {
+    metamers::browser::serve_as_thread(index);
+}
+
 #[cfg(target_family = "wasm")]
 fn provide_file(path: String, bytes: Vec<u8>) {
     metamers::browser::provide_file(path, bytes);

@@ -2,7 +2,7 @@
 
 use super::{CHUNK, Executor, SharedPtr};
 use crate::engine::codegen::BufferView;
-use crate::engine::thread_pool::thread_pool;
+use crate::parallel::thread_pool;
 
 impl Executor {
     pub(super) fn load_input(&mut self, to: &BufferView, scale: &[f32], shift: &[f32]) {

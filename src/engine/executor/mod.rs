@@ -14,7 +14,7 @@ use super::codegen::{BufferView, EpilogueSpec, Program};
 use super::kernel::Epilogue;
 use super::kernel::gemm::Pixels;
 use super::simd::{Isa, Job};
-use super::thread_pool::thread_pool;
+use crate::parallel::thread_pool;
 
 /// Runs a program. Its buffers, masks and scratch memory are allocated once.
 pub(super) struct Executor {

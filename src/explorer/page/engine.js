@@ -15,6 +15,15 @@ function moduleName() {
   return WebAssembly.validate(new Uint8Array(FIXED)) ? "fixed" : null;
 }
 
+// The most threads that a page starts.
+const MAX_THREADS = 8;
+
+// The threads of a page with a module for them, in a browser that isolates it from other pages: a server must ask for that by headers.
+function numThreads() {
+  const isPossible = globalThis.crossOriginIsolated && moduleName() === "relaxed" && document.querySelector('script[data-file="module-threads"]');
+  return isPossible ? Math.min(navigator.hardwareConcurrency || 1, MAX_THREADS) : 1;
+}
+
 // Ends the current task, so that the browser can draw and respond in between.
 const nextTask = () => new Promise(resolve => setTimeout(resolve, 0));
 
@@ -23,17 +32,23 @@ let worker = null, nextId = 1, onEvent = () => {};
 
 function startWorker() {
   const url = URL.createObjectURL(new Blob([document.querySelector("script#worker-source").textContent], { type: "text/javascript" }));
+  const failed = event => {
+    for (const { reject } of waiting.values()) reject(new Error(event.message || "the worker failed"));
+    waiting.clear();
+  };
   worker = new Worker(url);
   worker.onmessage = ({ data }) => {
+    if (data.event === "thread") {
+      const thread = new Worker(url);
+      thread.onerror = failed;
+      return thread.postMessage({ thread: data.thread });
+    }
     if (data.event) return onEvent(data);
     const { resolve, reject } = waiting.get(data.id);
     waiting.delete(data.id);
     if (data.error) reject(new Error(data.error)); else resolve(data.reply);
   };
-  worker.onerror = event => {
-    for (const { reject } of waiting.values()) reject(new Error(event.message || "the worker failed"));
-    waiting.clear();
-  };
+  worker.onerror = failed;
 }
 
 function send(message) {

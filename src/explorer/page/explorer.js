@@ -41,10 +41,11 @@ async function loadEngine() {
   startWorker();
   await nextTask();
   onEvent = data => { if (data.event === "progress") showProgress(data); };
-  const modules = { relaxed: "module-relaxed", fixed: "module-fixed" };
-  await sendFiles([modules[name], ...CONTENT.provided, ...CONTENT.originals.map(o => o.file)], done => { $("loading").value = done; });
+  const threads = numThreads();
+  const module = threads > 1 ? "module-threads" : `module-${name}`;
+  await sendFiles([module, ...CONTENT.provided, ...CONTENT.originals.map(o => o.file)], done => { $("loading").value = done; });
   setStatus("Loading the network \u2026");
-  const network = await send({ load: { module: modules[name], provided: CONTENT.provided, network: CONTENT.network } });
+  const network = await send({ load: { module, threads, provided: CONTENT.provided, network: CONTENT.network } });
   $("loading").hidden = true;
-  return network;
+  return { ...network, threads };
 }

@@ -11,7 +11,7 @@ async function main() {
   drawCurve(CONTENT.until);
   await nextTask();
   const network = await loadEngine();
-  $("footer").textContent += ` Runs with ${network.instructions}.`;
+  $("footer").textContent += ` Runs with ${network.instructions}${network.threads > 1 ? ` on ${network.threads} threads` : ""}.`;
   setState("ready");
   choices[0]?.click();
 }

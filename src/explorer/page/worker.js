@@ -45,10 +45,41 @@ function ask(request, bytes = new Uint8Array()) {
   return { ...reply, parts: parts.slice(1) };
 }
 
-async function load({ module, provided, network }) {
+// The bytes of a thread's stack.
+const STACK = 1 << 20;
+
+// Starts a module with threads: the page runs each of the others in a worker of its own, in the same memory.
+async function withThreads(compiled, threads) {
+  // The module's own limit; the memory grows from 64 MB.
+  const memory = new WebAssembly.Memory({ initial: 1 << 10, maximum: 1 << 15, shared: true });
+  const found = imports(compiled);
+  found.env.memory = memory;
+  const { exports } = await WebAssembly.instantiate(compiled, found);
+  exports.expect_threads(threads);
+  for (let index = 1; index < threads; index++) {
+    const stack = exports.allocate_for_thread(STACK, 16);
+    const variables = exports.allocate_for_thread(exports.__tls_size.value, exports.__tls_align.value);
+    if (!stack || !variables) throw new RangeError();
+    postMessage({ event: "thread", thread: { compiled, memory, index, stack: stack + STACK, variables } });
+  }
+  return { ...exports, memory };
+}
+
+// Computes what the worker with the session gives this one, until the page closes.
+async function serve({ compiled, memory, index, stack, variables }) {
+  const found = imports(compiled);
+  found.env.memory = memory;
+  const { exports } = await WebAssembly.instantiate(compiled, found);
+  exports.__stack_pointer.value = stack;
+  exports.__wasm_init_tls(variables);
+  exports.serve_as_thread(index);
+}
+
+async function load({ module, threads, provided, network }) {
   const compiled = await WebAssembly.compile(await decoded(FILES.get(module)));
   FILES.delete(module);
-  api = (await WebAssembly.instantiate(compiled, imports(compiled))).exports;
+  if (threads > 1) api = await withThreads(compiled, threads);
+  else api = (await WebAssembly.instantiate(compiled, imports(compiled))).exports;
   for (const path of provided) {
     ask({ do: "provide", path }, await decoded(FILES.get(path)));
     FILES.delete(path);
@@ -89,6 +120,9 @@ onmessage = ({ data }) => {
     FILES.set(data.file, file);
   } else if (data.pause) {
     running = false;
+  } else if (data.thread) {
+    // An error reaches the page by the worker's `onerror`.
+    serve(data.thread).catch(error => setTimeout(() => { throw error; }));
   } else {
     queue = queue.then(async () => {
       try {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use rustdct::{DctPlanner, TransformType2And3};
 
-use crate::engine::parallel::{for_each_chunk, for_each_chunk_of_planes};
 use crate::engine::vectors::Spare;
 use crate::engine::{CosineTransform, LANES};
+use crate::parallel::{for_each_chunk, for_each_chunk_of_planes};
 
 /// The longest part of a line that is multiplied with a matrix, which takes time proportional to its square; above, lines are transformed
 /// one at a time by FFT.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::cosines::Cosines;
-use crate::engine::parallel::{for_each_chunk, map};
 use crate::engine::vectors::Spare;
+use crate::parallel::{for_each_chunk, map};
 use crate::synthesis::recipe::Variables;
 
 /// The minimum distance of pixels from 0 and 1, where the slope of the sigmoid vanishes.

@@ -58,23 +58,46 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 /// A pool of threads that run one batch of tasks at a time.
-pub(super) struct ThreadPool {
+pub(crate) struct ThreadPool {
     shared: Arc<Shared>,
     /// Held while the workers run a batch.
     busy: Mutex<()>,
 }
 
+/// The number of threads of a library in a browser, where the page starts all but one.
+static THREADS_IN_BROWSER: AtomicUsize = AtomicUsize::new(1);
+
 /// The number of threads that run tasks: at most the processor's cores and `RAYON_NUM_THREADS`.
 pub(crate) fn threads() -> usize {
-    rayon::current_num_threads().min(thread_pool().shared.next.len())
+    let threads = thread_pool().shared.next.len();
+    if cfg!(target_family = "wasm") { threads } else { threads.min(rayon::current_num_threads()) }
+}
+
+/// Sets the number of threads of a library in a browser, where it cannot start any: each of the others calls [`serve_as_thread`].
+/// Without effect once a network has run.
+#[cfg(target_os = "unknown")]
+pub fn expect_threads(threads: usize) {
+    THREADS_IN_BROWSER.store(threads.max(1), Ordering::Relaxed);
+}
+
+/// Runs tasks on this thread of a browser from now on: thread `index`, from 1 on, of those expected.
+///
+/// # Panics
+/// If there is no such thread, or it serves already.
+#[cfg(target_os = "unknown")]
+pub fn serve_as_thread(index: usize) {
+    let shared = &thread_pool().shared;
+    let worker = index.checked_sub(1).and_then(|i| shared.workers.get(i)).expect("an index of the expected threads");
+    worker.thread.set(std::thread::current()).expect("a thread that nothing else serves as");
+    shared.worker_loop(index - 1);
 }
 
 /// The thread pool of the process; its threads start at the first call.
-pub(super) fn thread_pool() -> &'static ThreadPool {
+pub(crate) fn thread_pool() -> &'static ThreadPool {
     static POOL: OnceLock<ThreadPool> = OnceLock::new();
     POOL.get_or_init(|| {
         if cfg!(target_family = "wasm") {
-            return ThreadPool::new(1);
+            return ThreadPool::new(THREADS_IN_BROWSER.load(Ordering::Relaxed));
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // On a thread of its own: inside a rayon pool this would return that pool's size, and this pool outlives it.

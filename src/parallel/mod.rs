@@ -1,6 +1,10 @@
-//! Loops over slices on the engine's threads, which are still awake after an evaluation.
+//! The library's threads, and loops over slices on them. After an evaluation they are still awake.
 
-use super::thread_pool::{thread_pool, threads};
+mod thread_pool;
+
+#[cfg(target_os = "unknown")]
+pub(crate) use thread_pool::{expect_threads, serve_as_thread};
+pub(crate) use thread_pool::{thread_pool, threads};
 
 /// A pointer that tasks with disjoint parts of a slice share.
 struct Shared<T>(*mut T);
