@@ -4,8 +4,9 @@
     python3 scripts/web.py --check     compares the files with the manifest; builds nothing
 
 `relaxed` uses the fused multiply-add of relaxed SIMD, which gives the bits of a native run where the processor has it;
-`fixed` is for browsers without relaxed SIMD, such as Safari; `threads` is `relaxed` with atomic instructions and shared memory, for pages that
-a server isolates. Needs `rustup target add wasm32-unknown-unknown` and `rustup component add rust-src`.
+`fixed` is for browsers without relaxed SIMD, such as Safari; `threads` is `relaxed` with atomic instructions and shared
+memory, for pages that a server isolates. Needs `rustup target add wasm32-unknown-unknown` and, for `threads`,
+`rustup component add rust-src`.
 """
 
 from __future__ import annotations
@@ -34,17 +35,26 @@ EXPORTS = ("__stack_pointer", "__tls_size", "__tls_align", "__wasm_init_tls")
 SHARED_MEMORY = ("--shared-memory", "--import-memory", f"--max-memory={1 << 31}", *(f"--export={e}" for e in EXPORTS))
 
 
+def answer_of(*command: str) -> str:
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def file_name(name: str) -> str:
+    return f"metamers-{name}.wasm.gz"
+
+
 def build(name: str) -> bytes:
     """Builds a module; returns it compressed."""
     cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     # Panics name source files: without the paths of this machine.
-    remap = f"--remap-path-prefix={ROOT}=metamers --remap-path-prefix={cargo_home}=cargo"
-    flags = f"-C target-feature={FEATURES[name]} {remap}"
+    names = {ROOT: "metamers", cargo_home: "cargo", answer_of("rustc", "--print", "sysroot"): "rust"}
+    remap = "".join(f" --remap-path-prefix={path}={name}" for path, name in names.items())
+    flags = f"-C target-feature={FEATURES[name]}{remap}"
     command = ["cargo", "build", "--locked", "--profile", "web", "--target", TARGET, "--package", "metamers-web"]
     environment = os.environ | {"CARGO_TARGET_DIR": str(ROOT / "target")}
     if name == "threads":
         flags += "".join(f" -C link-arg={argument}" for argument in SHARED_MEMORY)
-        # The standard library that comes with Rust has no atomic instructions; a stable cargo compiles another one when it is told so.
+        # The standard library that comes with Rust has no atomic instructions; the variable lets stable build it.
         command.append("-Zbuild-std=std,panic_abort")
         environment["RUSTC_BOOTSTRAP"] = "1"
     environment["RUSTFLAGS"] = flags
@@ -60,6 +70,9 @@ def describe(data: bytes) -> dict[str, object]:
 def check() -> int:
     """Compares the modules with the manifest."""
     expected = json.loads(MANIFEST.read_text())["files"]
+    if set(expected) != {file_name(name) for name in FEATURES}:
+        print("error: assets/web/manifest.json lacks a module; build them: python3 scripts/web.py", file=sys.stderr)
+        return 1
     for name, entry in expected.items():
         if describe((FOLDER / name).read_bytes()) != entry:
             print(
@@ -79,12 +92,11 @@ def main() -> int:
     files = {}
     for name in FEATURES:
         data = build(name)
-        path = FOLDER / f"metamers-{name}.wasm.gz"
+        path = FOLDER / file_name(name)
         path.write_bytes(data)
         files[path.name] = describe(data)
         print(f"{path.relative_to(ROOT)}: {len(data) / 1e6:.2f} MB")
-    rustc = subprocess.run(["rustc", "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    MANIFEST.write_text(json.dumps({"rustc": rustc, "files": files}, indent=1) + "\n")
+    MANIFEST.write_text(json.dumps({"rustc": answer_of("rustc", "--version"), "files": files}, indent=1) + "\n")
     return 0
 
 

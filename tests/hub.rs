@@ -388,3 +388,18 @@ fn environment_variables_set_endpoint_cache_and_offline_mode() {
     assert_contains(&fetch("0"), &["error", "401", "the token was not sent, because the endpoint is not https"]);
     assert!(hub.requests() > requests && hub.tokens() == 0, "a token was sent over http");
 }
+
+#[test]
+fn simultaneous_fetches_find_one_download() {
+    let (hub, bytes) = small_hub();
+    let cache = tempfile::tempdir().unwrap();
+    let fetched = std::thread::scope(|scope| {
+        let fetches: Vec<_> = (0..4).map(|_| scope.spawn(|| hub.file(cache.path()).fetch().unwrap())).collect();
+        fetches.into_iter().map(|fetch| fetch.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(fetched.iter().all(|path| std::fs::read(path).unwrap() == bytes && *path == fetched[0]));
+    let contents = cache.path().join("models--someone--resnet50/blobs");
+    let whole = std::fs::read_dir(contents).unwrap().flatten().filter(|entry| entry.path().extension().is_none());
+    // None where the content is moved to its name.
+    assert!(whole.count() <= 1);
+}

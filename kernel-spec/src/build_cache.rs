@@ -144,10 +144,14 @@ impl BuildCache {
     pub fn build_template(&self, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let lock_file = self.root.join("warm.lock");
         let build_lock = open_lock(&lock_file)?;
-        if let Err(TryLockError::WouldBlock) = build_lock.try_lock() {
-            eprintln!("Compiling metamers in another process, which this one waits for");
+        // Not `lock` after a successful `try_lock`: on Windows it would wait for itself.
+        match build_lock.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                eprintln!("Compiling metamers in another process, which this one waits for");
+                build_lock.lock()?;
+            }
+            locked => locked?,
         }
-        build_lock.lock()?;
         // Another process may have built it in the meantime.
         if self.is_warm() {
             return Ok(());
@@ -385,6 +389,7 @@ mod tests {
         cache.prepare().unwrap();
         assert!(!dead.exists() && !lock_path(&dead).exists());
         assert!(living.exists() && old_living.exists() && !old_dead.exists());
+        drop(held);
         fs::remove_dir_all(home).unwrap();
     }
 }

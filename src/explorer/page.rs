@@ -144,8 +144,8 @@ impl ExplorerPage {
         Ok(self)
     }
 
-    /// Adds a module that computes on several cores (3.4 MB), for a page on a server. Browsers allow that only if the server sends the page with
-    /// the headers `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`; otherwise, from a disk, and
+    /// Adds a module that computes on several cores (3.4 MB), for a page on a server. Browsers allow that only if the server sends the page over
+    /// HTTPS with the headers `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`; otherwise, from a disk, and
     /// without relaxed SIMD, the page runs on one core. The metamers are the same.
     pub fn for_server(mut self) -> Self {
         self.for_server = true;

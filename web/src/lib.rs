@@ -2,7 +2,7 @@
 //!
 //! The page's worker calls [`allocate`] for a request as JSON and for its bytes, fills both, and calls [`handle`]. Then it reads the reply
 //! as JSON from part 0 and the bytes beside it from parts 1 and up ([`num_parts`], [`part`], [`part_length`]), all valid until the next call.
-//! A panic traps; the worker then shows the message that [`last_panic`] holds, and starts anew.
+//! A panic traps; the worker then shows the message that [`last_panic`] holds, and refuses further requests.
 
 mod request;
 mod session;

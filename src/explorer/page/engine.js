@@ -21,7 +21,14 @@ const MAX_THREADS = 8;
 // The threads of a page with a module for them, in a browser that isolates it from other pages: a server must ask for that by headers.
 function numThreads() {
   const isPossible = globalThis.crossOriginIsolated && moduleName() === "relaxed" && document.querySelector('script[data-file="module-threads"]');
-  return isPossible ? Math.min(navigator.hardwareConcurrency || 1, MAX_THREADS) : 1;
+  if (!isPossible) return 1;
+  try {
+    // As in the worker; it takes addresses, which 32-bit browsers may lack.
+    new WebAssembly.Memory({ initial: 1, maximum: 1 << 15, shared: true });
+  } catch {
+    return 1;
+  }
+  return Math.min(navigator.hardwareConcurrency || 1, MAX_THREADS);
 }
 
 // Ends the current task, so that the browser can draw and respond in between.
@@ -29,29 +36,39 @@ const nextTask = () => new Promise(resolve => setTimeout(resolve, 0));
 
 const waiting = new Map();
 let worker = null, nextId = 1, onEvent = () => {};
+// Why the workers were ended.
+let stopped = null;
 
 function startWorker() {
   const url = URL.createObjectURL(new Blob([document.querySelector("script#worker-source").textContent], { type: "text/javascript" }));
-  const failed = event => {
-    for (const { reject } of waiting.values()) reject(new Error(event.message || "the worker failed"));
+  const failed = message => {
+    for (const { reject } of waiting.values()) reject(new Error(message || "the worker failed"));
     waiting.clear();
   };
+  const threads = [];
   worker = new Worker(url);
   worker.onmessage = ({ data }) => {
     if (data.event === "thread") {
       const thread = new Worker(url);
-      thread.onerror = failed;
+      threads.push(thread);
+      // The others would wait for it forever.
+      thread.onmessage = ({ data: { failed: reason } }) => {
+        [worker, ...threads].forEach(each => each.terminate());
+        stopped = reason;
+        failed(reason);
+      };
       return thread.postMessage({ thread: data.thread });
     }
     if (data.event) return onEvent(data);
-    const { resolve, reject } = waiting.get(data.id);
+    const asked = waiting.get(data.id);
     waiting.delete(data.id);
-    if (data.error) reject(new Error(data.error)); else resolve(data.reply);
+    if (data.error) asked?.reject(new Error(data.error)); else asked?.resolve(data.reply);
   };
-  worker.onerror = failed;
+  worker.onerror = event => failed(event.message);
 }
 
 function send(message) {
+  if (stopped) return Promise.reject(new Error(stopped));
   return new Promise((resolve, reject) => {
     waiting.set(nextId, { resolve, reject });
     worker.postMessage({ ...message, id: nextId++ });

@@ -4,6 +4,8 @@
 const FILES = new Map();
 let api = null;
 let running = false;
+// Why the module takes no more requests.
+let broken = null;
 
 // Imports that the module never calls here, because nothing draws from the system's random numbers or touches a document.
 function imports(module) {
@@ -24,8 +26,15 @@ async function decoded(file) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
+// What a module that has trapped says about it.
+function problem(exports, error) {
+  const text = new Uint8Array(exports.memory.buffer, exports.last_panic(), exports.last_panic_length()).slice();
+  return `${new TextDecoder().decode(text) || error}; reload the page to go on`;
+}
+
 // Sends a request to the module; returns its reply, with the bytes beside it in `parts`.
 function ask(request, bytes = new Uint8Array()) {
+  if (broken) throw new Error(broken);
   const json = new TextEncoder().encode(JSON.stringify(request));
   let parts;
   try {
@@ -36,9 +45,10 @@ function ask(request, bytes = new Uint8Array()) {
     parts = Array.from({ length: api.num_parts() }, (_, i) =>
       new Uint8Array(api.memory.buffer, api.part(i), api.part_length(i)).slice());
   } catch (error) {
-    const panic = new TextDecoder().decode(
-      new Uint8Array(api.memory.buffer, api.last_panic(), api.last_panic_length()).slice());
-    throw new Error(panic || (error instanceof RangeError ? "there is not enough memory" : String(error)));
+    if (error instanceof RangeError) throw new Error("there is not enough memory");
+    // A trap leaves the module as it was in the middle of the request.
+    broken = problem(api, error);
+    throw new Error(broken);
   }
   const reply = JSON.parse(new TextDecoder().decode(parts[0]));
   if (reply.is === "error") throw new Error(reply.error);
@@ -59,7 +69,7 @@ async function withThreads(compiled, threads) {
   for (let index = 1; index < threads; index++) {
     const stack = exports.allocate_for_thread(STACK, 16);
     const variables = exports.allocate_for_thread(exports.__tls_size.value, exports.__tls_align.value);
-    if (!stack || !variables) throw new RangeError();
+    if (!stack || !variables) throw new Error("there is not enough memory");
     postMessage({ event: "thread", thread: { compiled, memory, index, stack: stack + STACK, variables } });
   }
   return { ...exports, memory };
@@ -72,7 +82,11 @@ async function serve({ compiled, memory, index, stack, variables }) {
   const { exports } = await WebAssembly.instantiate(compiled, found);
   exports.__stack_pointer.value = stack;
   exports.__wasm_init_tls(variables);
-  exports.serve_as_thread(index);
+  try {
+    exports.serve_as_thread(index);
+  } catch (error) {
+    postMessage({ failed: problem({ ...exports, memory }, error) });
+  }
 }
 
 async function load({ module, threads, provided, network }) {
@@ -121,8 +135,8 @@ onmessage = ({ data }) => {
   } else if (data.pause) {
     running = false;
   } else if (data.thread) {
-    // An error reaches the page by the worker's `onerror`.
-    serve(data.thread).catch(error => setTimeout(() => { throw error; }));
+    // Where no instance can be made, the others compute without it.
+    serve(data.thread).catch(error => console.warn(`a thread did not start: ${error}`));
   } else {
     queue = queue.then(async () => {
       try {

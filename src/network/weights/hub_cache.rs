@@ -39,6 +39,12 @@ impl HubCache {
         self.folder.join("blobs").join(etag)
     }
 
+    /// Returns whether the file of a commit has the content with this ETag. The names must be safe.
+    pub fn has(&self, commit: &str, file: &str, etag: &str) -> bool {
+        let path = self.snapshot(commit, file);
+        path.exists() && Self::etag(&path).as_deref() == Some(etag)
+    }
+
     /// Links a file of a commit to its content, and a revision to the commit; returns the link. The names must be safe.
     pub fn link(&self, revision: &str, commit: &str, file: &str, etag: &str) -> std::io::Result<PathBuf> {
         let link = self.snapshot(commit, file);

@@ -72,13 +72,14 @@ impl HubClient {
         create_parent(&blob).map_err(failed)?;
         let lock = lock(&with_suffix(&blob, "lock")).map_err(failed)?;
         // Another process may have downloaded it meanwhile.
-        if !blob.exists() {
+        if !blob.exists() && !cache.has(&commit, file, &etag) {
             let part = with_suffix(&blob, "part");
             self.fill(&url, &part, size)?;
             std::fs::rename(&part, &blob).map_err(failed)?;
         }
+        let path = cache.link(revision, &commit, file, &etag).map_err(failed);
         drop(lock);
-        cache.link(revision, &commit, file, &etag).map_err(failed)
+        path
     }
 
     /// Downloads what a file lacks to its size.

@@ -5,6 +5,8 @@
 // or https://opensource.org/licenses/MIT>, at your option. This file may not be
 // copied, modified, or distributed except according to those terms.
 
+// Changed for metamers: the source roots in `load_cargo_toml`.
+
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::anyhow;
