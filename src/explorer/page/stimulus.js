@@ -122,8 +122,22 @@ async function record() {
   }
 }
 
+// The originals that are being chosen. Until they are there, no metamer is made of the one before.
+let choosing = 0;
+
+async function choose(action) {
+  choosing++;
+  setState(state);
+  try {
+    await action();
+  } finally {
+    choosing--;
+    setState(state);
+  }
+}
+
 const choosers = new Map();
-const chooseOriginal = button => choosers.get(button)();
+const chooseOriginal = button => choose(choosers.get(button));
 
 function buildChoices() {
   const buttons = CONTENT.originals.map(({ name, file, thumbnail }) => {
@@ -147,17 +161,17 @@ function buildChoices() {
   $("choices").append(...buttons);
   $("own-text").textContent = KIND === "image" ? "Your own photo \u2026" : "Your own sound \u2026";
   $("own").accept = KIND === "image" ? "image/*" : "audio/*";
-  $("own").onchange = () => attempt(async () => {
+  $("own").onchange = () => attempt(() => choose(async () => {
     const [file] = $("own").files;
     if (file) await useFile(file);
     press(null);
     $("own").value = "";
-  });
-  $("capture").onclick = () => attempt(async () => {
+  }));
+  $("capture").onclick = () => attempt(() => choose(async () => {
     if (!navigator.mediaDevices) throw new Error("this browser gives a page from a file no camera or microphone; open a file instead");
     await (KIND === "image" ? takePhoto() : record());
     press(null);
-  });
+  }));
   endStream();
   return buttons;
 }

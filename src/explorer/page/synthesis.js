@@ -8,7 +8,7 @@ function setStatus(text) { $("status").textContent = text; }
 
 function setState(next) {
   state = next;
-  $("make").disabled = next === "empty" || next === "running" || !original;
+  $("make").disabled = next === "empty" || next === "running" || !original || choosing > 0;
   $("pause").disabled = next !== "running" && next !== "paused";
   $("pause").textContent = next === "paused" ? "Go on" : "Pause";
   $("finish").disabled = next !== "running" && next !== "paused";

@@ -45,10 +45,12 @@ function ask(request, bytes = new Uint8Array()) {
     parts = Array.from({ length: api.num_parts() }, (_, i) =>
       new Uint8Array(api.memory.buffer, api.part(i), api.part_length(i)).slice());
   } catch (error) {
-    if (error instanceof RangeError) throw new Error("there is not enough memory");
+    // Not by `problem(api, error)`: with that call here, Chromium 156 runs the module at 0.6 of its speed.
+    const panic = new TextDecoder().decode(
+      new Uint8Array(api.memory.buffer, api.last_panic(), api.last_panic_length()).slice());
     // A trap leaves the module as it was in the middle of the request.
-    broken = problem(api, error);
-    throw new Error(broken);
+    if (!(error instanceof RangeError)) broken = `${panic || error}; reload the page to go on`;
+    throw new Error(broken ?? "there is not enough memory");
   }
   const reply = JSON.parse(new TextDecoder().decode(parts[0]));
   if (reply.is === "error") throw new Error(reply.error);
