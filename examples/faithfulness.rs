@@ -2,8 +2,9 @@
 //!
 //! Run: `cargo run --release --example faithfulness -- [PHOTOS] [STAGE,STAGE] [RECIPE,RECIPE] [SNR,SNR] [STEPS]`
 //!
-//! The metamers of EfficientNet-Lite0 for the first PHOTOS photos that both networks classify correctly, from noise of seed 0, are also
-//! classified by EfficientNet-Lite1, and compared with their originals in AlexNet's features (`cargo lab --fetch` downloads both). STEPS is
+//! The metamers of EfficientNet-Lite0 for the first PHOTOS photos that Lite0 and Lite1 classify correctly, from noise of seed 0, are also
+//! classified by EfficientNet-Lite1 and EfficientNet-Lite2, and compared with their originals in AlexNet's features (`cargo lab --fetch`
+//! downloads the three). STEPS is
 //! the number of steps of the papers' recipes. Each metamer is a row of `target/faithfulness.csv`; a row that is there is not computed again.
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 
 const CSV: &str = "target/faithfulness.csv";
-const COLUMNS: &str = "stage,recipe,steps,required,photo,snr,evaluations,own,other,from_start,coarse_from_start,from_original,saturated,in_alexnet,slope";
+const COLUMNS: &str = "stage,recipe,steps,required,photo,snr,evaluations,own,lite1,lite2,from_start,coarse_from_start,from_original,saturated,in_alexnet,slope";
 /// The stage of AlexNet at which metamer and original are compared.
 const ALEXNET_STAGE: &str = "conv5";
 /// The frequencies between which the slope of a spectrum is fitted, in cycles a picture.
@@ -25,7 +26,7 @@ const SLOPE_RANGE: [f64; 2] = [4.0, 100.0];
 const BLOCK: usize = 16;
 
 /// The numbers of a metamer, in the order of the last columns.
-type Row = [f64; 10];
+type Row = [f64; 11];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,9 +38,10 @@ fn main() -> Result<()> {
     ratios.sort_by(f64::total_cmp);
 
     let net = zoo::efficientnet_lite0()?;
-    let judge = zoo::efficientnet_lite1_from("optional/efficientnet_lite1.safetensors")?;
+    let lite1 = zoo::efficientnet_lite1_from("optional/efficientnet_lite1.safetensors")?;
+    let lite2 = zoo::efficientnet_lite2_from("optional/efficientnet_lite2.safetensors")?;
     let alexnet = zoo::alexnet_from("optional/alexnet.safetensors")?;
-    let photos = correctly_classified(&[&net, &judge], count)?;
+    let photos = correctly_classified(&[&net, &lite1], count)?;
     let mut rows = read_rows(Path::new(CSV));
     for stage in argument(1, "block5,block10").split(',') {
         for recipe in argument(2, "natural_prior,nearest,near_start,feather2023").split(',') {
@@ -51,9 +53,14 @@ fn main() -> Result<()> {
                 ratios.iter().map(|snr| format!("{stage},{},{},{snr}", recipe.name, recipe.steps)).collect();
             for (photo, classes) in &photos {
                 if keys.iter().any(|key| !rows.contains_key(&format!("{key},{}", photo.name()))) {
-                    for (key, row) in
-                        keys.iter().zip(measure([&net, &judge, &alexnet], stage, &recipe, photo, classes, &ratios)?)
-                    {
+                    for (key, row) in keys.iter().zip(measure(
+                        [&net, &lite1, &lite2, &alexnet],
+                        stage,
+                        &recipe,
+                        photo,
+                        classes,
+                        &ratios,
+                    )?) {
                         let key = format!("{key},{}", photo.name());
                         append(&key, &row)?;
                         rows.insert(key, row);
@@ -85,7 +92,7 @@ fn correctly_classified(nets: &[&Network], count: usize) -> Result<Vec<(Image, V
 
 /// The metamers of one photo at each ratio, in rising order; a ratio that is not reached gives the best one.
 fn measure(
-    [net, judge, alexnet]: [&Network; 3],
+    [net, lite1, lite2, alexnet]: [&Network; 4],
     stage: &str,
     recipe: &Recipe,
     photo: &Image,
@@ -94,6 +101,8 @@ fn measure(
 ) -> Result<Vec<Row>> {
     let start = || Synthesis::new(net, stage, photo)?.recipe(recipe.clone()).quiet().start();
     let initial = start()?.current();
+    // A judge that does not recognize the original cannot recognize the metamer.
+    let knows_original = classes.contains(&lite2.classify(photo, 1)?.top().name);
     let mut run = start()?;
     let mut rows = vec![];
     for &ratio in ratios {
@@ -113,7 +122,8 @@ fn measure(
             metamer.similarity().snr_db.unwrap_or(f64::NEG_INFINITY),
             run.evaluations() as f64,
             recognized(net)?,
-            recognized(judge)?,
+            recognized(lite1)?,
+            if knows_original { recognized(lite2)? } else { f64::NAN },
             distance(initial.values(), 1),
             distance(initial.values(), BLOCK),
             distance(run.original().values(), 1),
@@ -187,21 +197,25 @@ fn report(key: &str, rows: &[Row]) -> Result<()> {
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
     };
-    let share = |column: usize| Proportion::new(reached.iter().filter(|row| row[column] > 0.5).count(), reached.len());
+    let share = |column: usize| {
+        let judged: Vec<f64> = reached.iter().map(|row| row[column]).filter(|value| !value.is_nan()).collect();
+        Proportion::new(judged.iter().filter(|&&value| value > 0.5).count(), judged.len())
+    };
     println!(
-        "{key}: {} of {} reached it, after {:.0} evaluations; recognized {} (own), {} (other); from the start {:.3}, coarse {:.3}; from \
+        "{key}: {} of {} reached it, after {:.0} evaluations; recognized {} (own), {} (Lite1), {} (Lite2); from the start {:.3}, coarse {:.3}; from \
          the original {:.3}, in AlexNet {:.3}; slope of the spectrum {:+.2}; saturated {:.1} %",
         reached.len(),
         rows.len(),
         median(1),
         share(2)?,
         share(3)?,
-        median(4),
+        share(4)?,
         median(5),
         median(6),
-        median(8),
+        median(7),
         median(9),
-        100.0 * median(7)
+        median(10),
+        100.0 * median(8)
     );
     Ok(())
 }

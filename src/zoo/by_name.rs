@@ -59,7 +59,7 @@ pub(crate) fn shipped_key(network: &Network) -> Result<String> {
 type LoadFrom = fn(&Path) -> Result<Network>;
 
 /// The architectures that load a checkpoint.
-const ARCHITECTURES: [(&str, LoadFrom); 14] = [
+const ARCHITECTURES: [(&str, LoadFrom); 15] = [
     ("alexnet", |path| alexnet_from(path)),
     ("vgg16", |path| vgg16_from(path)),
     ("vgg19", |path| vgg19_from(path)),
@@ -70,6 +70,7 @@ const ARCHITECTURES: [(&str, LoadFrom); 14] = [
     ("cornet_s", |path| cornet_s_from(path)),
     ("efficientnet_lite0", |path| efficientnet_lite0_from(path)),
     ("efficientnet_lite1", |path| efficientnet_lite1_from(path)),
+    ("efficientnet_lite2", |path| efficientnet_lite2_from(path)),
     ("cochcnn9", |path| cochcnn9_from(path)),
     ("cochresnet50", |path| cochresnet50_from(path)),
     ("crepe_tiny", |path| crepe_from(path)),

@@ -1,4 +1,4 @@
-//! EfficientNet-Lite0 and Lite1.
+//! EfficientNet-Lite0, Lite1 and Lite2.
 
 use std::path::Path;
 
@@ -11,16 +11,9 @@ const EPSILON: f64 = 1e-3;
 /// SHA-256 of the shipped weights, as in assets/manifest.json.
 const SHIPPED_SHA256: &str = "09b856517b08c16dca2486a41b438508d253136c9afda1a733094d8f1daa78a3";
 
-/// Groups of blocks: number of blocks, output channels, kernel, stride of the first block, expansion.
-const GROUPS: [(usize, usize, usize, usize, usize); 7] = [
-    (1, 16, 3, 1, 1),
-    (2, 24, 3, 2, 6),
-    (2, 40, 5, 2, 6),
-    (3, 80, 3, 2, 6),
-    (3, 112, 5, 1, 6),
-    (4, 192, 5, 2, 6),
-    (1, 320, 3, 1, 6),
-];
+/// Groups of blocks: number of blocks, kernel, stride of the first block, expansion.
+const GROUPS: [(usize, usize, usize, usize); 7] =
+    [(1, 3, 1, 1), (2, 3, 2, 6), (2, 5, 2, 6), (3, 3, 2, 6), (3, 5, 1, 6), (4, 5, 2, 6), (1, 3, 1, 6)];
 
 /// EfficientNet-Lite0 trained on ImageNet-1k, with the weights that ship with the project.
 ///
@@ -85,6 +78,26 @@ pub fn efficientnet_lite1_random(seed: u64) -> Result<Network> {
     build(LITE1, &Checkpoint::random(seed))
 }
 
+/// EfficientNet-Lite2: the layout of Lite1 with a tenth more channels in each group, rounded to multiples of eight, for images of 260 x 260.
+/// Tensor names as in [`efficientnet_lite0_from`].
+///
+/// `cargo lab --fetch` fetches ImageNet weights: `efficientnet_lite2_from("optional/efficientnet_lite2.safetensors")`, a third network
+/// with the same 1000 classes.
+///
+/// # Errors
+/// As [`efficientnet_lite0_from`].
+pub fn efficientnet_lite2_from(weights: impl AsRef<Path>) -> Result<Network> {
+    build(LITE2, &Checkpoint::open(weights)?)
+}
+
+/// An untrained EfficientNet-Lite2 with the weights of [`Checkpoint::random`].
+///
+/// # Errors
+/// Infallible in practice; the `Result` matches the other loaders.
+pub fn efficientnet_lite2_random(seed: u64) -> Result<Network> {
+    build(LITE2, &Checkpoint::random(seed))
+}
+
 /// The parameters that differ between members of the family.
 struct Version {
     name: &'static str,
@@ -92,13 +105,19 @@ struct Version {
     side: usize,
     /// Additional blocks in each group except the first and the last.
     extra_blocks: usize,
+    /// The output channels of each group.
+    channels: [usize; GROUPS.len()],
 }
 
-const LITE0: Version = Version { name: "EfficientNet-Lite0", side: 224, extra_blocks: 0 };
-// The depth factor of 1.1, rounded up, adds one block to groups of two to four.
-const LITE1: Version = Version { name: "EfficientNet-Lite1", side: 240, extra_blocks: 1 };
+const LITE0: Version =
+    Version { name: "EfficientNet-Lite0", side: 224, extra_blocks: 0, channels: [16, 24, 40, 80, 112, 192, 320] };
 
-fn build(Version { name, side, extra_blocks }: Version, weights: &Checkpoint) -> Result<Network> {
+const LITE1: Version = Version { name: "EfficientNet-Lite1", side: 240, extra_blocks: 1, ..LITE0 };
+
+const LITE2: Version =
+    Version { name: "EfficientNet-Lite2", side: 260, extra_blocks: 1, channels: [16, 24, 48, 88, 120, 208, 352] };
+
+fn build(Version { name, side, extra_blocks, channels: outputs }: Version, weights: &Checkpoint) -> Result<Network> {
     let mut b = Builder::new(name, Input::Image { shape: [3, side, side], resize: side + 32 });
     // Normalisation: (255 x - 127) / 128, for x in [0, 1].
     let x = b.channel_affine(b.input(), ChannelAffine::new(&[255.0 / 128.0; 3], &[-127.0 / 128.0; 3])?)?;
@@ -108,7 +127,7 @@ fn build(Version { name, side, extra_blocks }: Version, weights: &Checkpoint) ->
     x = net.b.relu(x, Relu::RELU6)?;
     net.b.stage("stem", x)?;
     let (mut channels, mut index) = (32, 0);
-    for (group, (repeats, outputs, kernel, stride, expansion)) in GROUPS.into_iter().enumerate() {
+    for (group, ((repeats, kernel, stride, expansion), outputs)) in GROUPS.into_iter().zip(outputs).enumerate() {
         let inner = group > 0 && group < GROUPS.len() - 1;
         for repeat in 0..repeats + if inner { extra_blocks } else { 0 } {
             let stride = if repeat == 0 { stride } else { 1 };

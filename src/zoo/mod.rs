@@ -41,7 +41,7 @@ pub use crepe::{crepe_from, crepe_pitch, crepe_tiny};
 pub use efficient_word_net::efficient_word_net_from;
 pub use efficientnet_lite::{
     efficientnet_lite0, efficientnet_lite0_from, efficientnet_lite0_random, efficientnet_lite1_from,
-    efficientnet_lite1_random,
+    efficientnet_lite1_random, efficientnet_lite2_from, efficientnet_lite2_random,
 };
 pub use inception::{inception_v3_from, inception_v3_random};
 pub use resnet::{resnet50_from, resnet50_random, resnet101_from, resnet101_random};

@@ -1,14 +1,14 @@
 //! The shipped image networks: classes of photos, stages, and errors for invalid weights.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use metamers::candle;
 use metamers::prelude::*;
 use metamers::zoo::efficientnet_lite0_from;
 use rand::{RngExt, SeedableRng};
 
-fn assets() -> std::path::PathBuf {
+fn assets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
 }
 
@@ -153,20 +153,28 @@ fn unknown_stages_and_invalid_inputs_are_errors() {
 }
 
 #[test]
-fn efficientnet_lite1_classifies_85_percent_of_the_photos_correctly() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/optional/efficientnet_lite1.safetensors");
-    if !path.exists() {
-        return println!("skipped: {} does not exist; cargo lab --fetch downloads it", path.display());
-    }
-    let net = zoo::efficientnet_lite1_from(path).unwrap();
-    assert_eq!(net.stage("block5").unwrap().shape, [40, 30, 30]);
+fn efficientnet_lite1_and_lite2_classify_85_percent_of_the_photos_correctly() {
+    type Load = fn(PathBuf) -> metamers::Result<Network>;
+    let judges: [(&str, Load, [usize; 3]); 2] = [
+        ("efficientnet_lite1", zoo::efficientnet_lite1_from, [40, 30, 30]),
+        ("efficientnet_lite2", zoo::efficientnet_lite2_from, [48, 33, 33]),
+    ];
     let photos = shipped_photos().unwrap();
     let named: Vec<_> = photos.iter().filter(|photo| !photo.classes().is_empty()).collect();
-    let correct = named.iter().filter(|photo| {
-        let top = net.classify(Image::open(photo.path()).unwrap(), 1).unwrap().top().name.clone();
-        photo.classes().contains(&top)
-    });
-    let correct = correct.count();
-    println!("{correct} of {} photos correct", named.len());
-    assert!(correct * 100 >= 85 * named.len(), "{correct} of {}", named.len());
+    for (name, load, block5) in judges {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/optional/{name}.safetensors"));
+        if !path.exists() {
+            println!("skipped: {} does not exist; cargo lab --fetch downloads it", path.display());
+            continue;
+        }
+        let net = load(path).unwrap();
+        assert_eq!(net.stage("block5").unwrap().shape, block5);
+        let correct = named.iter().filter(|photo| {
+            let top = net.classify(Image::open(photo.path()).unwrap(), 1).unwrap().top().name.clone();
+            photo.classes().contains(&top)
+        });
+        let correct = correct.count();
+        println!("{name}: {correct} of {} photos correct", named.len());
+        assert!(correct * 100 >= 85 * named.len(), "{name}: {correct} of {}", named.len());
+    }
 }
