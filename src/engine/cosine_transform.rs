@@ -29,8 +29,8 @@ struct Level {
 }
 
 enum Method {
-    /// For the DCT-IV, the cosine and the sine of each rotation.
-    Split(Vec<[f32; 2]>),
+    /// For the DCT-IV, the factors of each rotation: of the two values in the first result, and in the second.
+    Split(Vec<[[f32; 2]; 2]>),
     /// Matrices in rows: the even and the odd frequencies of a DCT-II, from sums and from differences; the DCT-IV.
     Matrices { even: Vec<f32>, odd: Vec<f32>, four: Vec<f32> },
 }
@@ -90,7 +90,10 @@ impl Level {
     fn new(n: usize) -> Self {
         if Self::splits(n) {
             let angle = |j: usize| PI * (2 * j + 1) as f64 / (4 * n) as f64;
-            let rotation = |j: usize| [angle(j).cos() as f32, angle(j).sin() as f32];
+            let rotation = |j: usize| {
+                let ([cosine, sine], sign) = ([angle(j).cos() as f32, angle(j).sin() as f32], [1.0, -1.0][j % 2]);
+                [[cosine, sine], [-sign * sine, sign * cosine]]
+            };
             return Self { n, method: Method::Split((0..n / 2).map(rotation).collect()) };
         }
         let two = |k: usize, j: usize| {
@@ -122,6 +125,18 @@ impl Job for Transform<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Self { levels: [level, rest @ ..], kind, values, scratch } = self else { return };
+        if let ([half], Method::Split(rotations)) = (rest, &level.method) {
+            // SAFETY: the caller's contract; `values` has twice as many vectors as the half.
+            unsafe {
+                match half.n {
+                    4 => return of_two_halves::<S, 4>(half, rotations, kind, values),
+                    5 => return of_two_halves::<S, 5>(half, rotations, kind, values),
+                    6 => return of_two_halves::<S, 6>(half, rotations, kind, values),
+                    7 => return of_two_halves::<S, 7>(half, rotations, kind, values),
+                    _ => {}
+                }
+            }
+        }
         // SAFETY: the caller's contract; both slices have `level.n` vectors.
         unsafe {
             match (&level.method, kind) {
@@ -217,16 +232,14 @@ unsafe fn three<S: Simd>(levels: &[Level], x: &mut [f32], t: &mut [f32]) {
 /// With the rotated values `a` and `b` of a line of `n = 2m`, `X[2l]` is proportional to `A[l] + B[l]` and `X[2l - 1]` to `A[l] - B[l]`, where
 /// `A` is the DCT-II of `a`, and `B[m - l]` that of `b` with alternating signs.
 #[inline(always)]
-unsafe fn four<S: Simd>(levels: &[Level], rotations: &[[f32; 2]], x: &mut [f32], t: &mut [f32]) {
+unsafe fn four<S: Simd>(levels: &[Level], rotations: &[[[f32; 2]; 2]], x: &mut [f32], t: &mut [f32]) {
     let n = x.len() / LANES;
     let half = n / 2;
     // SAFETY: the caller's contract; all indices are below n.
     unsafe {
-        for (j, &[cosine, sine]) in rotations.iter().enumerate() {
-            let (a, b) = (load::<S>(x, j), load::<S>(x, n - 1 - j));
-            let sign = if j % 2 == 0 { 1.0 } else { -1.0 };
-            store::<S>(t, j, S::mul_add(a, S::splat(cosine), S::mul(b, S::splat(sine))));
-            let second = S::mul_add(b, S::splat(sign * cosine), S::mul(a, S::splat(-sign * sine)));
+        for (j, &rotation) in rotations.iter().enumerate() {
+            let [first, second] = rotated::<S>(rotation, [load::<S>(x, j), load::<S>(x, n - 1 - j)]);
+            store::<S>(t, j, first);
             store::<S>(t, half + j, second);
         }
         halves::<S>(levels, [Kind::Two, Kind::Two], t, x);
@@ -238,6 +251,133 @@ unsafe fn four<S: Simd>(levels: &[Level], rotations: &[[f32; 2]], x: &mut [f32],
             store::<S>(x, 2 * k, S::mul(scale, S::add(a, b)));
         }
         store::<S>(x, n - 1, S::mul(load::<S>(t, half), S::splat(-1.0)));
+    }
+}
+
+/// Values at mirrored places of a DCT-IV, rotated.
+#[inline(always)]
+unsafe fn rotated<S: Simd>([first, second]: [[f32; 2]; 2], [a, b]: [S::V; 2]) -> [S::V; 2] {
+    // SAFETY: the caller's contract.
+    unsafe {
+        [
+            S::mul_add(a, S::splat(first[0]), S::mul(b, S::splat(first[1]))),
+            S::mul_add(b, S::splat(second[1]), S::mul(a, S::splat(second[0]))),
+        ]
+    }
+}
+
+/// A line of twice `H` values whose halves are multiplied with matrices, in registers.
+#[inline(always)]
+unsafe fn of_two_halves<S: Simd, const H: usize>(
+    level: &Level,
+    rotations: &[[[f32; 2]; 2]],
+    kind: Kind,
+    x: &mut [f32],
+) {
+    let Method::Matrices { even, odd, four } = &level.method else { return };
+    // SAFETY: the caller's contract; all indices are below 2 H.
+    unsafe {
+        let scale = S::splat(FRAC_1_SQRT_2 as f32);
+        let (mut a, mut b) = ([S::splat(0.0); H], [S::splat(0.0); H]);
+        for j in 0..H {
+            [a[j], b[j]] = match kind {
+                Kind::Two => {
+                    let (first, last) = (load::<S>(x, j), load::<S>(x, 2 * H - 1 - j));
+                    [S::mul(scale, S::add(first, last)), S::mul(scale, difference::<S>(first, last))]
+                }
+                Kind::Three => [load::<S>(x, 2 * j), load::<S>(x, 2 * j + 1)],
+                Kind::Four => rotated::<S>(rotations[j], [load::<S>(x, j), load::<S>(x, 2 * H - 1 - j)]),
+            };
+        }
+        let matrices = [&even[..], odd];
+        match kind {
+            Kind::Two => {
+                let (a, b) = (two_in_registers::<S, H>(matrices, a), product::<S, H>(four, b));
+                for k in 0..H {
+                    store::<S>(x, 2 * k, a[k]);
+                    store::<S>(x, 2 * k + 1, b[k]);
+                }
+            }
+            Kind::Three => {
+                let (a, b) = (three_in_registers::<S, H>(matrices, a), product::<S, H>(four, b));
+                for j in 0..H {
+                    store::<S>(x, j, S::mul(scale, S::add(a[j], b[j])));
+                    store::<S>(x, 2 * H - 1 - j, S::mul(scale, difference::<S>(a[j], b[j])));
+                }
+            }
+            Kind::Four => {
+                let (a, b) = (two_in_registers::<S, H>(matrices, a), two_in_registers::<S, H>(matrices, b));
+                store::<S>(x, 0, a[0]);
+                for k in 1..H {
+                    store::<S>(x, 2 * k - 1, S::mul(scale, difference::<S>(a[k], b[H - k])));
+                    store::<S>(x, 2 * k, S::mul(scale, S::add(a[k], b[H - k])));
+                }
+                store::<S>(x, 2 * H - 1, S::mul(b[0], S::splat(-1.0)));
+            }
+        }
+    }
+}
+
+/// The DCT-II by its matrices of even and odd frequencies.
+#[inline(always)]
+unsafe fn two_in_registers<S: Simd, const H: usize>([even, odd]: [&[f32]; 2], x: [S::V; H]) -> [S::V; H] {
+    let (half, rest) = (H / 2, H - H / 2);
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut result = [S::splat(0.0); H];
+        for k in 0..rest {
+            for j in 0..rest {
+                let sum = if j < half { S::add(x[j], x[H - 1 - j]) } else { x[j] };
+                result[2 * k] = S::mul_add(S::splat(even[k * rest + j]), sum, result[2 * k]);
+            }
+        }
+        for k in 0..half {
+            for j in 0..half {
+                let difference = difference::<S>(x[j], x[H - 1 - j]);
+                result[2 * k + 1] = S::mul_add(S::splat(odd[k * half + j]), difference, result[2 * k + 1]);
+            }
+        }
+        result
+    }
+}
+
+/// The inverse of [`two_in_registers`].
+#[inline(always)]
+unsafe fn three_in_registers<S: Simd, const H: usize>([even, odd]: [&[f32]; 2], x: [S::V; H]) -> [S::V; H] {
+    let (half, rest) = (H / 2, H - H / 2);
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut result = [S::splat(0.0); H];
+        for j in 0..rest {
+            let (mut sum, mut diff) = (S::splat(0.0), S::splat(0.0));
+            for k in 0..rest {
+                sum = S::mul_add(S::splat(even[k * rest + j]), x[2 * k], sum);
+            }
+            if j == half {
+                result[j] = sum;
+                continue;
+            }
+            for k in 0..half {
+                diff = S::mul_add(S::splat(odd[k * half + j]), x[2 * k + 1], diff);
+            }
+            (result[j], result[H - 1 - j]) = (S::add(sum, diff), difference::<S>(sum, diff));
+        }
+        result
+    }
+}
+
+/// The product of a matrix in rows with `H` vectors.
+#[inline(always)]
+unsafe fn product<S: Simd, const H: usize>(matrix: &[f32], x: [S::V; H]) -> [S::V; H] {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut result = [S::splat(0.0); H];
+        for k in 0..H {
+            for j in 0..H {
+                result[k] = S::mul_add(S::splat(matrix[k * H + j]), x[j], result[k]);
+            }
+        }
+        result
     }
 }
 

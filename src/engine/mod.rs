@@ -30,10 +30,13 @@ mod executor;
 mod geometry;
 mod kernel;
 mod lowering;
+mod residuals;
 mod simd;
 pub(crate) mod vectors;
 
 pub use compiled::{Compiled, Evaluated, Tap};
 pub(crate) use cosine_transform::CosineTransform;
+pub(crate) use kernel::transpose::transpose;
+pub(crate) use residuals::Residuals;
 pub use simd::Isa;
 pub(crate) use simd::LANES;

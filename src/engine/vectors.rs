@@ -3,9 +3,9 @@
 //! Sums are taken over blocks of fixed size and in lanes of a fixed number, so that they depend neither on the number of threads nor on
 //! the instruction set. A block of all vectors of a pass fits in the cache of a core.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use super::simd::{Isa, Job, LANES, Simd};
+use super::simd::{Job, LANES, Simd, run_selected};
 use crate::parallel::{for_each_chunk, map};
 
 /// Values of a block.
@@ -49,11 +49,23 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
 pub(crate) fn dots<const N: usize>(vectors: &[&[f32]], others: &[&[f32]; N]) -> Vec<[f64; N]> {
     let blocks = others.first().map_or(0, |other| other.len().div_ceil(BLOCK));
     let sums = map(blocks, |i| {
+        let others = others.map(|other| block(other, i));
         let mut sums = vec![[0.0; N]; vectors.len()];
-        for (vector, sums) in vectors.iter().zip(&mut sums) {
-            for (other, sum) in others.iter().zip(sums) {
-                run(DotOfBlock { a: block(vector, i), b: block(other, i), sum });
+        // At least two products at once: the sums of one wait for each other.
+        let (pairs, last) = sums.as_chunks_mut::<2>();
+        for (sums, vectors) in pairs.iter_mut().zip(vectors.chunks_exact(2)) {
+            let vectors = [0, 1].map(|k| block(vectors[k], i));
+            if N == 1 {
+                run_selected(DotsOfBlock { vectors, others, sums });
+            } else {
+                let [first, second] = sums;
+                run_selected(DotsOfBlock { vectors: [vectors[0]], others, sums: std::array::from_mut(first) });
+                run_selected(DotsOfBlock { vectors: [vectors[1]], others, sums: std::array::from_mut(second) });
             }
+        }
+        if let ([sums], [.., vector]) = (last, vectors) {
+            let sums = std::array::from_mut(sums);
+            run_selected(DotsOfBlock { vectors: [block(vector, i)], others, sums });
         }
         sums
     });
@@ -65,7 +77,7 @@ pub(crate) fn dots<const N: usize>(vectors: &[&[f32]], others: &[&[f32]; N]) -> 
 pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     let sums = map(a.len().div_ceil(BLOCK), |i| {
         let mut sum = 0.0;
-        run(DistanceOfBlock { a: block(a, i), b: block(b, i), sum: &mut sum });
+        run_selected(DistanceOfBlock { a: block(a, i), b: block(b, i), sum: &mut sum });
         sum
     });
     sums.iter().sum()
@@ -73,7 +85,7 @@ pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
 
 /// Adds `factor * vector` for each term to `target`.
 pub(crate) fn add_all(target: &mut [f32], terms: &[(f64, &[f32])]) {
-    for_each_chunk(target, BLOCK, |i, target| run(AddToBlock { target, terms, i }));
+    for_each_chunk(target, BLOCK, |i, target| run_selected(AddToBlock { target, terms, i }));
 }
 
 /// `a + factor * b`.
@@ -102,42 +114,43 @@ fn block(vector: &[f32], i: usize) -> &[f32] {
     &vector[i * BLOCK..vector.len().min((i + 1) * BLOCK)]
 }
 
-fn run(job: impl Job) {
-    static ISA: OnceLock<Isa> = OnceLock::new();
-    // A synthesis reports an invalid selection before it comes here.
-    let isa = ISA.get_or_init(|| Isa::selected().unwrap_or_else(|_| Isa::best()));
-    // SAFETY: `selected` and `best` are instruction sets of this processor; the jobs of this module hold slices.
-    unsafe { isa.run(job) }
+/// The dot products of blocks: single precision in each lane, over 128 values at most, then double precision.
+struct DotsOfBlock<'a, const M: usize, const N: usize> {
+    vectors: [&'a [f32]; M],
+    others: [&'a [f32]; N],
+    sums: &'a mut [[f64; N]; M],
 }
 
-/// The dot product of a block: single precision in each lane, over 128 values at most, then double precision.
-struct DotOfBlock<'a> {
-    a: &'a [f32],
-    b: &'a [f32],
-    sum: &'a mut f64,
-}
-
-impl Job for DotOfBlock<'_> {
+impl<const M: usize, const N: usize> Job for DotsOfBlock<'_, M, N> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (a, a_rest) = self.a.as_chunks::<PARTS>();
-        let (b, b_rest) = self.b.as_chunks::<PARTS>();
-        let mut parts = [0f32; PARTS];
-        // SAFETY: the processor has the instruction set, and a chunk and `parts` have two vectors.
+        let Some(length) = self.vectors.iter().chain(&self.others).map(|block| block.len()).min() else { return };
+        let whole = length / PARTS * PARTS;
+        // SAFETY: the processor has the instruction set; all reads are below `whole`, the writes within `parts`.
         unsafe {
-            let mut sums = [S::splat(0.0); 2];
-            for (a, b) in a.iter().zip(b) {
-                for (i, sum) in sums.iter_mut().enumerate() {
-                    let product = S::mul(S::load(a.as_ptr().add(i * LANES)), S::load(b.as_ptr().add(i * LANES)));
-                    *sum = S::add(*sum, product);
+            let mut sums = [[[S::splat(0.0); 2]; N]; M];
+            for first in (0..whole).step_by(PARTS) {
+                for i in 0..2 {
+                    let at = first + i * LANES;
+                    for (vector, sums) in self.vectors.iter().zip(&mut sums) {
+                        let value = S::load(vector.as_ptr().add(at));
+                        for (other, sums) in self.others.iter().zip(sums) {
+                            let product = S::mul(value, S::load(other.as_ptr().add(at)));
+                            sums[i] = S::add(sums[i], product);
+                        }
+                    }
                 }
             }
-            for (i, sum) in sums.into_iter().enumerate() {
-                S::store(parts.as_mut_ptr().add(i * LANES), sum);
+            for (m, n) in (0..M).flat_map(|m| (0..N).map(move |n| (m, n))) {
+                let mut parts = [0f32; PARTS];
+                for (i, sum) in sums[m][n].into_iter().enumerate() {
+                    S::store(parts.as_mut_ptr().add(i * LANES), sum);
+                }
+                let rest = self.vectors[m][whole..].iter().zip(&self.others[n][whole..]);
+                self.sums[m][n] = parts.iter().map(|&v| f64::from(v)).sum::<f64>();
+                self.sums[m][n] += rest.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
             }
         }
-        *self.sum = parts.iter().map(|&v| f64::from(v)).sum::<f64>();
-        *self.sum += a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
     }
 }
 
@@ -203,6 +216,7 @@ impl Job for AddToBlock<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Isa;
 
     fn values(n: usize, seed: usize) -> Vec<f32> {
         (0..n).map(|i| ((i * 37 + seed * 11) % 101) as f32 / 101.0 - 0.45).collect()
@@ -236,14 +250,14 @@ mod tests {
     fn sums_are_the_same_on_every_instruction_set() {
         let (a, b) = (values(3001, 1), values(3001, 2));
         let found = Isa::available().into_iter().map(|isa| {
-            let (mut product, mut distance, mut target) = (0.0, 0.0, a.clone());
+            let (mut products, mut distance, mut target) = ([[0.0]; 2], 0.0, a.clone());
             // SAFETY: the processor has the available instruction sets.
             unsafe {
-                isa.run(DotOfBlock { a: &a, b: &b, sum: &mut product });
+                isa.run(DotsOfBlock { vectors: [&a, &b], others: [&b], sums: &mut products });
                 isa.run(DistanceOfBlock { a: &a, b: &b, sum: &mut distance });
                 isa.run(AddToBlock { target: &mut target, terms: &[(0.3, &b), (-0.7, &b)], i: 0 });
             }
-            (product.to_bits(), distance.to_bits(), target)
+            (products.map(|[product]| product.to_bits()), distance.to_bits(), target)
         });
         let found: Vec<_> = found.collect();
         assert!(found.iter().all(|sums| *sums == found[0]));

@@ -1,14 +1,12 @@
 //! The loss at the matched stage and its gradient.
 
 use super::recipe::Loss;
+use crate::engine::Residuals;
 use crate::ops::Relu;
 use crate::parallel::{for_each_chunk, map_chunks};
 
 /// Units of a task.
 const BLOCK: usize = 4096;
-
-/// Partial sums, which the compiler keeps in vector registers.
-const LANES: usize = 8;
 
 /// The target activations and the loss relative to them.
 #[derive(Clone)]
@@ -71,19 +69,13 @@ impl StageLoss {
         activation: impl Fn(f32) -> f32 + Sync,
         passes: impl Fn(f32) -> bool + Sync,
     ) -> Sums {
+        let with_matching = self.loss == Loss::Matching;
         let blocks = map_chunks(residuals, BLOCK, |i, residuals| {
-            let first = i * BLOCK;
-            let units = z[first..].iter().zip(&self.target[first..]);
-            let (mut square, mut matching) = ([0.0; LANES], [0.0; LANES]);
-            for (i, (to, (&z, &a))) in residuals.iter_mut().zip(units).enumerate() {
-                let c = activation(z);
-                let residual = f64::from(c) - f64::from(a);
-                square[i % LANES] += residual * residual;
-                // The expanded form suffers from cancellation near a match.
-                matching[i % LANES] += residual * (f64::from(z) - 0.5 * (f64::from(c) + f64::from(a)));
-                *to = if passes(z) { c - a } else { 0.0 };
-            }
-            Sums { square: square.iter().sum(), matching: matching.iter().sum() }
+            let units = i * BLOCK..i * BLOCK + residuals.len();
+            let (z, target) = (&z[units.clone()], &self.target[units]);
+            let [square, matching] =
+                Residuals { z, target, activation: &activation, passes: &passes, with_matching }.write(residuals);
+            Sums { square, matching }
         });
         let sum = |of: fn(&Sums) -> f64| blocks.iter().map(of).sum();
         Sums { square: sum(|sums| sums.square), matching: sum(|sums| sums.matching) }

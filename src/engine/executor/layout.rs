@@ -2,6 +2,7 @@
 
 use super::{CHUNK, Executor, SharedPtr};
 use crate::engine::codegen::BufferView;
+use crate::engine::kernel::transpose::{transpose, transpose_to};
 use crate::parallel::thread_pool;
 
 impl Executor {
@@ -46,10 +47,13 @@ impl Executor {
                     (end - first) * stride,
                 )
             };
-            for (c, plane) in planes.chunks_exact(count).enumerate() {
-                let (scale, shift) = affine.map_or((1.0, 0.0), |(scale, shift)| (scale[c], shift[c]));
-                let values = pixels[c..].iter_mut().step_by(stride).zip(&plane[first..end]);
-                values.for_each(|(value, &x)| *value = x * scale + shift);
+            if let Some((scale, shift)) = affine {
+                for (c, plane) in planes.chunks_exact(count).enumerate() {
+                    let values = pixels[c..].iter_mut().step_by(stride).zip(&plane[first..end]);
+                    values.for_each(|(value, &x)| *value = x * scale[c] + shift[c]);
+                }
+            } else {
+                transpose(&planes[first..], count, [channels, end - first], pixels, stride);
             }
             for c in channels..stride {
                 pixels[c..].iter_mut().step_by(stride).for_each(|value| *value = 0.0);
@@ -67,22 +71,23 @@ impl Executor {
         thread_pool().run(self.threads, from.batch * parts, &|_, task| {
             let (image, part) = (task / parts, task % parts);
             let (first, end) = (part * CHUNK, (part * CHUNK + CHUNK).min(count));
+            // SAFETY: the source holds `batch * count` pixels of `stride` values.
+            let pixels = unsafe {
+                let pixels = source.wrapping_add((image * count + first) * stride).cast_const();
+                std::slice::from_raw_parts(pixels, (end - first) * stride)
+            };
+            let plane = |c: usize| target.wrapping_add((image * channels + c) * count + first);
+            let Some(scale) = scale else {
+                // SAFETY: `planes` holds `batch * channels * count` values; tasks take disjoint ranges of every plane.
+                return unsafe { transpose_to(pixels, stride, [end - first, channels], plane(0), count) };
+            };
             for c in 0..channels {
-                // SAFETY: `planes` holds `batch * channels * count` values and the source as many pixels of `stride` values;
-                // tasks take disjoint ranges of every plane.
-                let (plane, pixels) = unsafe {
-                    let plane = target.wrapping_add((image * channels + c) * count + first);
-                    let pixels = source.wrapping_add((image * count + first) * stride).cast_const();
-                    (
-                        std::slice::from_raw_parts_mut(plane, end - first),
-                        std::slice::from_raw_parts(pixels, (end - first) * stride),
-                    )
-                };
+                // SAFETY: as above.
+                let plane = unsafe { std::slice::from_raw_parts_mut(plane(c), end - first) };
                 let pairs = plane.iter_mut().zip(pixels[c..].iter().step_by(stride));
                 match scale {
-                    None => pairs.for_each(|(y, &x)| *y = x),
-                    Some([]) => pairs.for_each(|(y, &x)| *y += x),
-                    Some(scale) => pairs.for_each(|(y, &x)| *y += x * scale[c]),
+                    [] => pairs.for_each(|(y, &x)| *y += x),
+                    scale => pairs.for_each(|(y, &x)| *y += x * scale[c]),
                 }
             }
         });

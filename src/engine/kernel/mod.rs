@@ -7,6 +7,7 @@ pub(super) mod epilogue;
 pub(super) mod gemm;
 mod microkernel;
 pub(super) mod pool;
+pub(super) mod transpose;
 pub(super) mod winograd;
 
 pub(super) use epilogue::Epilogue;

@@ -42,6 +42,32 @@ unsafe fn to_mask(low: __m256, high: __m256) -> u16 {
     unsafe { _mm256_movemask_ps(low) as u16 | (_mm256_movemask_ps(high) as u16) << 8 }
 }
 
+/// As [`Simd::transpose`].
+///
+/// # Safety
+/// The processor has AVX2, and as there.
+#[inline(always)]
+pub(super) unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let rows: [__m256; 8] = std::array::from_fn(|i| _mm256_loadu_ps(from.add(i * from_stride)));
+        // Pairs of rows, then groups of four, within each half of a register; then the halves.
+        let pairs: [__m256; 8] = std::array::from_fn(|i| {
+            let (a, b) = (rows[i / 2 * 2], rows[i / 2 * 2 + 1]);
+            if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
+        });
+        let fours: [__m256; 8] = std::array::from_fn(|i| {
+            let (a, b) = (pairs[i / 4 * 4 + i % 4 / 2], pairs[i / 4 * 4 + i % 4 / 2 + 2]);
+            if i % 2 == 0 { _mm256_shuffle_ps::<0x44>(a, b) } else { _mm256_shuffle_ps::<0xEE>(a, b) }
+        });
+        for i in 0..4 {
+            let (a, b) = (fours[i], fours[i + 4]);
+            _mm256_storeu_ps(to.add(i * to_stride), _mm256_permute2f128_ps::<0x20>(a, b));
+            _mm256_storeu_ps(to.add((i + 4) * to_stride), _mm256_permute2f128_ps::<0x31>(a, b));
+        }
+    }
+}
+
 macro_rules! lanewise {
     ($name:ident, $intrinsic:ident, $($argument:ident),+) => {
         #[inline(always)]
@@ -118,5 +144,11 @@ impl Simd for Avx2 {
     unsafe fn is_nan(v: Self::V) -> u16 {
         // SAFETY: the caller vouches for the instruction set.
         unsafe { to_mask(_mm256_cmp_ps::<_CMP_UNORD_Q>(v[0], v[0]), _mm256_cmp_ps::<_CMP_UNORD_Q>(v[1], v[1])) }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { transpose(from, from_stride, to, to_stride) }
     }
 }

@@ -101,4 +101,10 @@ impl Simd for Avx512 {
         // SAFETY: the caller vouches for the instruction set.
         unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v) }
     }
+
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { super::avx2::transpose(from, from_stride, to, to_stride) }
+    }
 }

@@ -58,6 +58,26 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn select(mask: u16, a: Self::V, b: Self::V) -> Self::V;
     /// The lanes in which `v` is NaN.
     unsafe fn is_nan(v: Self::V) -> u16;
+
+    /// Transposes 8 rows of 8 values: rows are `from_stride` values apart, columns `to_stride`.
+    ///
+    /// # Safety
+    /// The pointers are valid for 8 values at each row and at each column.
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        // Blocks of four by four values, which the compiler transposes in vector registers.
+        for (row, column) in [(0, 0), (0, 4), (4, 0), (4, 4)] {
+            // SAFETY: the caller's contract.
+            unsafe {
+                let [a, b, c, d] = std::array::from_fn(|i| {
+                    from.add((row + i) * from_stride + column).cast::<[f32; 4]>().read_unaligned()
+                });
+                for (j, (((a, b), c), d)) in a.into_iter().zip(b).zip(c).zip(d).enumerate() {
+                    to.add((column + j) * to_stride + row).cast::<[f32; 4]>().write_unaligned([a, b, c, d]);
+                }
+            }
+        }
+    }
 }
 
 /// A kernel with its arguments, compiled for every instruction set. `run` and everything that it calls must be `#[inline(always)]`.
@@ -224,4 +244,13 @@ impl Isa {
             }
         }
     }
+}
+
+/// Runs a job that holds slices with the selected instruction set.
+pub(super) fn run_selected(job: impl Job) {
+    static ISA: OnceLock<Isa> = OnceLock::new();
+    // A synthesis reports an invalid selection before it comes here.
+    let isa = ISA.get_or_init(|| Isa::selected().unwrap_or_else(|_| Isa::best()));
+    // SAFETY: `selected` and `best` are instruction sets of this processor; the job holds slices.
+    unsafe { isa.run(job) }
 }

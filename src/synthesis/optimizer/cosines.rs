@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustdct::{DctPlanner, TransformType2And3};
 
 use crate::engine::vectors::Spare;
-use crate::engine::{CosineTransform, LANES};
+use crate::engine::{CosineTransform, LANES, transpose};
 use crate::parallel::{for_each_chunk, for_each_chunk_of_planes};
 
 /// The longest part of a line that is multiplied with a matrix, which takes time proportional to its square; above, lines are transformed
@@ -48,25 +48,6 @@ fn with_scratch(sizes: [usize; 2], work: impl FnOnce([&mut [f32]; 2])) {
         let [a, b] = scratch;
         work([&mut a[..sizes[0]], &mut b[..sizes[1]]]);
     });
-}
-
-/// Writes rows of `columns` values as columns: `to[column][row]`. Rows are `from_stride` values apart, columns `to_stride`.
-fn transpose(from: &[f32], from_stride: usize, [rows, columns]: [usize; 2], to: &mut [f32], to_stride: usize) {
-    // Blocks of four by four values, which the compiler transposes in vector registers.
-    let whole = [rows / 4 * 4, columns / 4 * 4];
-    for first in (0..whole[0]).step_by(4) {
-        let [a, b, c, d] = [0, 1, 2, 3].map(|i| from[(first + i) * from_stride..][..columns].as_chunks::<4>().0);
-        for (i, (((a, b), c), d)) in a.iter().zip(b).zip(c).zip(d).enumerate() {
-            for j in 0..4 {
-                to[(4 * i + j) * to_stride + first..][..4].copy_from_slice(&[a[j], b[j], c[j], d[j]]);
-            }
-        }
-    }
-    for row in 0..rows {
-        for column in if row < whole[0] { whole[1] } else { 0 }..columns {
-            to[column * to_stride + row] = from[row * from_stride + column];
-        }
-    }
 }
 
 impl Cosines {

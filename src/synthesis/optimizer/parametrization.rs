@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cosines::Cosines;
+use crate::engine::LANES;
 use crate::engine::vectors::Spare;
 use crate::parallel::{for_each_chunk, map};
 use crate::synthesis::recipe::Variables;
@@ -125,6 +126,8 @@ pub struct Spectrum {
     spare: Arc<Spare>,
     /// The frequency band of each value of a plane; a band is half an octave.
     bands: Vec<u16>,
+    /// The band of each group of [`LANES`] values of a plane, if they have the same one.
+    bands_of_groups: Vec<Option<u16>>,
     bands_of_plane: usize,
 }
 
@@ -263,7 +266,9 @@ impl Spectrum {
         let weights = weights.iter().map(|w| (w / mean_square.sqrt()) as f32).collect();
         let bands: Vec<u16> = frequencies.iter().map(|&f| band(f)).collect();
         let bands_of_plane = bands.iter().max().map_or(0, |&last| usize::from(last) + 1);
-        Self { cosines, weights, spare, bands, bands_of_plane }
+        let of_group = |bands: &[u16]| (bands.iter().min() == bands.iter().max()).then_some(bands[0]);
+        let bands_of_groups = bands.chunks_exact(LANES).map(of_group).collect();
+        Self { cosines, weights, spare, bands, bands_of_groups, bands_of_plane }
     }
 
     pub fn cosines(&self) -> &Cosines {
@@ -308,9 +313,21 @@ impl Spectrum {
             let (plane, at) = ((first + done) / area, (first + done) % area);
             let end = values.len().min(done + area - at);
             let factors = &factors[plane * self.bands_of_plane..][..self.bands_of_plane];
-            for (v, &band) in values[done..end].iter_mut().zip(&self.bands[at..]) {
-                *v *= factors[usize::from(band)];
+            let multiply_each = |values: &mut [f32], bands: &[u16]| {
+                values.iter_mut().zip(bands).for_each(|(v, &band)| *v *= factors[usize::from(band)]);
+            };
+            let (values, bands) = (&mut values[done..end], &self.bands[at..]);
+            let (before, whole) = values.split_at_mut(values.len().min(at.next_multiple_of(LANES) - at));
+            let (groups, after) = whole.as_chunks_mut::<LANES>();
+            multiply_each(before, bands);
+            let of_groups = self.bands_of_groups.get(at.div_ceil(LANES)..).unwrap_or_default();
+            for (i, (group, band)) in groups.iter_mut().zip(of_groups).enumerate() {
+                match band {
+                    Some(band) => group.iter_mut().for_each(|v| *v *= factors[usize::from(*band)]),
+                    None => multiply_each(group, &bands[before.len() + i * LANES..]),
+                }
             }
+            multiply_each(after, &bands[before.len() + groups.len() * LANES..]);
             done = end;
         }
     }
