@@ -1,7 +1,7 @@
 """Compares the time to a well-matched metamer with plenoptic's and the authors' recipe in PyTorch, as a Markdown table.
 
     cargo build --release --example seconds_to_match
-    python scripts/compare_plenoptic.py [--photos 2] [--seeds 1] [--seconds 60] [STAGE ...]
+    python scripts/compare_plenoptic.py [--photos 10] [--seeds 3] [--seconds 60] [--of PROGRAM ...] [-- STAGE ...]
 
 All make metamers of EfficientNet-Lite0 from noise, of the same pictures, with as many threads. PyTorch runs eagerly,
 with channels last, or both with batch normalization folded: the fastest at each stage. plenoptic has Adam with AMSGrad
@@ -9,14 +9,17 @@ at two learning rates, 0.01 and 0.03, divided by two after each third of its tim
 picture and ratio. The authors' recipe of 2023 halves its steps every 3,000.
 
 The signal-to-noise ratio is that of the clamped picture, 20 log10(norm2(A) / norm2(A - A')) of the activations. For
-PyTorch it is read every 20 iterations, which is not timed (of plenoptic, one forward pass in 20 iterations is). A cell
-has the median over pictures and seeds, with the range; a run that did not reach the ratio counts as infinitely long.
+PyTorch it is read every 20 iterations, which is not timed (of plenoptic, one forward pass in 20 iterations is). Each
+run is a row of target/seconds_to_match.csv; a row that is there is not computed again, so that a comparison of hours
+can be stopped and go on. The table has all rows of that file: in a cell the median over pictures and seeds, with the
+range and the number of runs; a run that did not reach the ratio counts as infinitely long.
 Needs torch, torchvision, plenoptic, safetensors and pillow.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import math
 import os
 import statistics
@@ -45,9 +48,13 @@ RATES = [0.01, 0.03]
 ITERATIONS = 20
 # Steps of a block of the authors' recipe; the length of a step halves after each.
 BLOCK = 3000
-HEADINGS = ["ours: 15 dB", "20 dB", "settled", "plenoptic: 15 dB", "20 dB", "authors' recipe: 15 dB", "20 dB"]
+# The programs, and what is timed of each.
+COLUMNS = {"ours": ["15 dB", "20 dB", "settled"], "plenoptic": ["15 dB", "20 dB"], "authors": ["15 dB", "20 dB"]}
+RESULTS = ROOT / "target" / "seconds_to_match.csv"
 
 Times = list[float]
+# Stage, photo, seed, program and the most seconds.
+Key = tuple[str, str, int, str, float]
 
 
 class Stage(nn.Module):
@@ -149,15 +156,45 @@ def authors(net: Stage, picture: Tensor, start: Tensor, limit: float) -> Iterato
         yield seconds, snr_db(net, target, x.detach())
 
 
+def read_results() -> dict[Key, Times]:
+    """Returns the times of the runs that were computed before."""
+    if not RESULTS.exists():
+        return {}
+    found: dict[Key, Times] = {}
+    with RESULTS.open(newline="") as file:
+        for stage, photo, seed, program, limit, *times in csv.reader(file):
+            found[stage, photo, int(seed), program, float(limit)] = [float(t) for t in times]
+    return found
+
+
+def append_result(key: Key, times: Times) -> None:
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("a", newline="") as file:
+        csv.writer(file).writerow([*key, *times])
+
+
 def cell(times: Times, limit: float) -> str:
+    if not times:
+        return ""
     reached = sorted(t for t in times if t < math.inf)
     median = statistics.median(times)
     text = f"{median:.1f}" if median < math.inf else f"not in {limit:.0f}"
     if len(reached) == len(times) > 1:
-        text += f" ({reached[0]:.1f} to {reached[-1]:.1f})"
-    elif len(times) > 1:
-        text += f" ({len(reached)} of {len(times)})"
-    return text
+        return text + f" ({reached[0]:.1f} to {reached[-1]:.1f}; {len(times)})"
+    return text + f" ({len(reached)} of {len(times)})" if len(times) > 1 else text
+
+
+def print_table(results: dict[Key, Times], limit: float) -> None:
+    headings = [f"{program}: {column}" for program, columns in COLUMNS.items() for column in columns]
+    print(f"| stage | {' | '.join(headings)} |\n| --- |{' --- |' * len(headings)}")
+    for stage in STAGES:
+        of_stage = {key: times for key, times in results.items() if key[0] == stage and key[4] == limit}
+        cells = []
+        for program, columns in COLUMNS.items():
+            runs = [times for key, times in of_stage.items() if key[3] == program]
+            cells += [cell([times[i] for times in runs], limit) for i in range(len(columns))]
+        if of_stage:
+            print(f"| {stage} | {' | '.join(cells)} |")
 
 
 def ask(ours: subprocess.Popen[str], request: str) -> list[str]:
@@ -181,9 +218,10 @@ def picture_of(ours: subprocess.Popen[str], photo: Path) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(STAGES)}; by default all")
-    parser.add_argument("--photos", type=int, default=2, help="every eleventh of those that ship")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--photos", type=int, default=10, help="every eleventh of those that ship")
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=60, help="the most of a run")
+    parser.add_argument("--of", nargs="+", choices=list(COLUMNS), default=list(COLUMNS), metavar="PROGRAM")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     unknown = set(arguments.stages) - set(STAGES)
@@ -196,26 +234,36 @@ def main() -> None:
     )
     weights = load_file(ASSETS / "networks" / "efficientnet_lite0.safetensors")
     photos = sorted((ASSETS / "photos").glob("*.jpg"))[::11][: arguments.photos]
-    limit = arguments.seconds
-    print(f"| stage | {' | '.join(HEADINGS)} |\n| --- |{' --- |' * len(HEADINGS)}")
-    for stage in arguments.stages or STAGES:
-        columns: list[Times] = [[] for _ in HEADINGS]
-        for photo in photos:
-            picture = picture_of(ours, photo)
-            net, layout = fastest(weights, stage, picture)
-            picture = picture.to(memory_format=layout)
-            for seed in range(arguments.seeds):
+    limit, results = arguments.seconds, read_results()
+    nets: dict[str, tuple[Stage, torch.memory_format]] = {}
+    # A comparison that is stopped has all stages of the first pictures.
+    for seed, photo in ((seed, photo) for seed in range(arguments.seeds) for photo in photos):
+        for stage in arguments.stages or STAGES:
+            keys = {program: (stage, photo.stem, seed, program, limit) for program in arguments.of}
+            missing = {program: key for program, key in keys.items() if key not in results}
+            times: dict[str, Times] = {}
+            if "ours" in missing:
+                answer = [float(word) for word in ask(ours, f"{stage} {photo} {seed} nearest {limit}")]
+                times["ours"] = [seconds if seconds >= 0 else math.inf for seconds in answer[:3]]
+            if missing.keys() - {"ours"}:
+                picture = picture_of(ours, photo)
+                if stage not in nets:
+                    nets[stage] = fastest(weights, stage, picture)
+                net, layout = nets[stage]
+                picture = picture.to(memory_format=layout)
                 torch.manual_seed(seed)
                 start = torch.rand_like(picture)
-                answer = [float(word) for word in ask(ours, f"{stage} {photo} {seed} nearest {limit}")]
-                row = [seconds if seconds >= 0 else math.inf for seconds in answer[:3]]
-                rates = [first_times(plenoptic(net, picture, start, rate, limit)) for rate in RATES]
-                row += [min(times) for times in zip(*rates, strict=True)]
-                row += first_times(authors(net, picture, start, limit))
-                net.straight_through = False
-                for column, seconds in zip(columns, row, strict=True):
-                    column.append(seconds)
-        print(f"| {stage} | {' | '.join(cell(times, limit) for times in columns)} |", flush=True)
+                if "plenoptic" in missing:
+                    rates = [first_times(plenoptic(net, picture, start, rate, limit)) for rate in RATES]
+                    times["plenoptic"] = [min(times) for times in zip(*rates, strict=True)]
+                if "authors" in missing:
+                    times["authors"] = first_times(authors(net, picture, start, limit))
+                    net.straight_through = False
+            for program, found in times.items():
+                results[keys[program]] = found
+                append_result(keys[program], found)
+                print(*keys[program], *found, file=sys.stderr, flush=True)
+    print_table(results, limit)
     ours.stdin.close()
     ours.wait()
 
