@@ -2,10 +2,10 @@
 //!
 //! Run: `cargo run --release --example faithfulness -- [PHOTOS] [STAGE,STAGE] [RECIPE,RECIPE] [SNR,SNR] [STEPS]`
 //!
-//! The metamers of EfficientNet-Lite0 for the first PHOTOS photos that Lite0 and Lite1 classify correctly, from noise of seed 0, are also
-//! classified by EfficientNet-Lite1 and EfficientNet-Lite2, and compared with their originals in AlexNet's features (`cargo lab --fetch`
-//! downloads the three). STEPS is
-//! the number of steps of the papers' recipes. Each metamer is a row of `target/faithfulness.csv`; a row that is there is not computed again.
+//! The metamers of EfficientNet-Lite0 for the first PHOTOS photos that Lite0 and Lite1 classify correctly, from noise of seed 0, are
+//! also classified by EfficientNet-Lite1 and EfficientNet-Lite2, and compared with their originals in AlexNet's features (`cargo lab
+//! --fetch` downloads the three). STEPS is the number of steps of the papers' recipes. Each metamer is a row of
+//! `target/faithfulness_by_two.csv`; a row that is there is not computed again.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,8 +16,9 @@ use metamers::similarity::Proportion;
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 
-const CSV: &str = "target/faithfulness.csv";
-const COLUMNS: &str = "stage,recipe,steps,required,photo,snr,evaluations,own,lite1,lite2,from_start,coarse_from_start,from_original,saturated,in_alexnet,slope";
+const CSV: &str = "target/faithfulness_by_two.csv";
+const COLUMNS: &str = "stage,recipe,steps,required,photo,snr,evaluations,own,lite1,lite2,from_start,coarse_from_start,\
+    from_original,saturated,in_alexnet,slope";
 /// The stage of AlexNet at which metamer and original are compared.
 const ALEXNET_STAGE: &str = "conv5";
 /// The frequencies between which the slope of a spectrum is fitted, in cycles a picture.
@@ -101,7 +102,7 @@ fn measure(
 ) -> Result<Vec<Row>> {
     let start = || Synthesis::new(net, stage, photo)?.recipe(recipe.clone()).quiet().start();
     let initial = start()?.current();
-    // A judge that does not recognize the original cannot recognize the metamer.
+    // Photos that Lite2 does not recognize say nothing about their metamers: Lite2's share leaves them out.
     let knows_original = classes.contains(&lite2.classify(photo, 1)?.top().name);
     let mut run = start()?;
     let mut rows = vec![];
@@ -202,7 +203,8 @@ fn report(key: &str, rows: &[Row]) -> Result<()> {
         Proportion::new(judged.iter().filter(|&&value| value > 0.5).count(), judged.len())
     };
     println!(
-        "{key}: {} of {} reached it, after {:.0} evaluations; recognized {} (own), {} (Lite1), {} (Lite2); from the start {:.3}, coarse {:.3}; from \
+        "{key}: {} of {} reached it, after {:.0} evaluations; recognized {} (own), \
+         {} (Lite1), {} (Lite2); from the start {:.3}, coarse {:.3}; from \
          the original {:.3}, in AlexNet {:.3}; slope of the spectrum {:+.2}; saturated {:.1} %",
         reached.len(),
         rows.len(),

@@ -1,7 +1,7 @@
 """Compares the time to a well-matched metamer with plenoptic's and the authors' recipe in PyTorch, as a Markdown table.
 
     cargo build --release --example seconds_to_match
-    python scripts/compare_plenoptic.py [--photos 10] [--seeds 3] [--seconds 60] [--of PROGRAM ...] [-- STAGE ...]
+    python scripts/compare_plenoptic.py [--photos 10] [--seeds 3] [--seconds 60] [STAGE ...] [--of PROGRAM ...]
 
 All make metamers of EfficientNet-Lite0 from noise, of the same pictures, with as many threads. PyTorch runs eagerly,
 with channels last, or both with batch normalization folded: the fastest at each stage. plenoptic has Adam with AMSGrad
@@ -11,8 +11,9 @@ picture and ratio. The authors' recipe of 2023 halves its steps every 3,000.
 The signal-to-noise ratio is that of the clamped picture, 20 log10(norm2(A) / norm2(A - A')) of the activations. For
 PyTorch it is read every 20 iterations, which is not timed (of plenoptic, one forward pass in 20 iterations is). Each
 run is a row of target/seconds_to_match.csv; a row that is there is not computed again, so that a comparison of hours
-can be stopped and go on. The table has all rows of that file: in a cell the median over pictures and seeds, with the
-range and the number of runs; a run that did not reach the ratio counts as infinitely long.
+can be stopped and go on (delete the file after a change of a program). The table has all rows of that file with as
+many threads and seconds: in a cell the median over pictures and seeds, with the range and the number of runs; a run
+that did not reach the ratio counts as infinitely long. `--photos 0` prints the table alone.
 Needs torch, torchvision, plenoptic, safetensors and pillow.
 """
 
@@ -53,8 +54,8 @@ COLUMNS = {"ours": ["15 dB", "20 dB", "settled"], "plenoptic": ["15 dB", "20 dB"
 RESULTS = ROOT / "target" / "seconds_to_match.csv"
 
 Times = list[float]
-# Stage, photo, seed, program and the most seconds.
-Key = tuple[str, str, int, str, float]
+# Stage, photo, seed, program, threads and the most seconds.
+Key = tuple[str, str, int, str, int, float]
 
 
 class Stage(nn.Module):
@@ -136,11 +137,11 @@ def plenoptic(net: Stage, picture: Tensor, start: Tensor, rate: float, limit: fl
         yield seconds, snr_db(net, target, met.metamer.detach())
 
 
-def authors(net: Stage, picture: Tensor, start: Tensor, limit: float) -> Iterator[tuple[float, float]]:
+def authors(net: Stage, picture: Tensor, limit: float) -> Iterator[tuple[float, float]]:
     """Normalized gradient steps, clamped, on the norm of the difference relative to that of the target."""
     with torch.no_grad():
         target = net(picture)
-    x = (0.5 + 0.05 * torch.randn_like(start)).clamp(0, 1).requires_grad_(True)
+    x = (0.5 + 0.05 * torch.randn_like(picture)).clamp(0, 1).requires_grad_(True)
     norm, seconds, steps = torch.linalg.norm(target), 0.0, 0
     net.straight_through = True
     while seconds < limit:
@@ -162,15 +163,18 @@ def read_results() -> dict[Key, Times]:
         return {}
     found: dict[Key, Times] = {}
     with RESULTS.open(newline="") as file:
-        for stage, photo, seed, program, limit, *times in csv.reader(file):
-            found[stage, photo, int(seed), program, float(limit)] = [float(t) for t in times]
+        for stage, photo, seed, program, threads, limit, *times in csv.reader(file):
+            found[stage, photo, int(seed), program, int(threads), float(limit)] = [float(t) for t in times]
     return found
 
 
-def append_result(key: Key, times: Times) -> None:
+def keep(results: dict[Key, Times], key: Key, times: Times) -> None:
+    """Adds the times of a run to the results, here and in the file."""
+    results[key] = times
     RESULTS.parent.mkdir(exist_ok=True)
     with RESULTS.open("a", newline="") as file:
         csv.writer(file).writerow([*key, *times])
+    print(*key, *times, file=sys.stderr, flush=True)
 
 
 def cell(times: Times, limit: float) -> str:
@@ -184,11 +188,11 @@ def cell(times: Times, limit: float) -> str:
     return text + f" ({len(reached)} of {len(times)})" if len(times) > 1 else text
 
 
-def print_table(results: dict[Key, Times], limit: float) -> None:
+def print_table(results: dict[Key, Times], threads: int, limit: float) -> None:
     headings = [f"{program}: {column}" for program, columns in COLUMNS.items() for column in columns]
     print(f"| stage | {' | '.join(headings)} |\n| --- |{' --- |' * len(headings)}")
     for stage in STAGES:
-        of_stage = {key: times for key, times in results.items() if key[0] == stage and key[4] == limit}
+        of_stage = {key: times for key, times in results.items() if key[0] == stage and key[4:] == (threads, limit)}
         cells = []
         for program, columns in COLUMNS.items():
             runs = [times for key, times in of_stage.items() if key[3] == program]
@@ -234,36 +238,33 @@ def main() -> None:
     )
     weights = load_file(ASSETS / "networks" / "efficientnet_lite0.safetensors")
     photos = sorted((ASSETS / "photos").glob("*.jpg"))[::11][: arguments.photos]
-    limit, results = arguments.seconds, read_results()
+    threads, limit, results = arguments.threads, arguments.seconds, read_results()
     nets: dict[str, tuple[Stage, torch.memory_format]] = {}
     # A comparison that is stopped has all stages of the first pictures.
     for seed, photo in ((seed, photo) for seed in range(arguments.seeds) for photo in photos):
         for stage in arguments.stages or STAGES:
-            keys = {program: (stage, photo.stem, seed, program, limit) for program in arguments.of}
+            keys = {program: (stage, photo.stem, seed, program, threads, limit) for program in arguments.of}
             missing = {program: key for program, key in keys.items() if key not in results}
-            times: dict[str, Times] = {}
             if "ours" in missing:
                 answer = [float(word) for word in ask(ours, f"{stage} {photo} {seed} nearest {limit}")]
-                times["ours"] = [seconds if seconds >= 0 else math.inf for seconds in answer[:3]]
-            if missing.keys() - {"ours"}:
-                picture = picture_of(ours, photo)
-                if stage not in nets:
-                    nets[stage] = fastest(weights, stage, picture)
-                net, layout = nets[stage]
-                picture = picture.to(memory_format=layout)
+                keep(results, keys["ours"], [seconds if seconds >= 0 else math.inf for seconds in answer[:3]])
+            if not missing.keys() - {"ours"}:
+                continue
+            picture = picture_of(ours, photo)
+            if stage not in nets:
+                nets[stage] = fastest(weights, stage, picture)
+            net, layout = nets[stage]
+            picture = picture.to(memory_format=layout)
+            if "plenoptic" in missing:
                 torch.manual_seed(seed)
                 start = torch.rand_like(picture)
-                if "plenoptic" in missing:
-                    rates = [first_times(plenoptic(net, picture, start, rate, limit)) for rate in RATES]
-                    times["plenoptic"] = [min(times) for times in zip(*rates, strict=True)]
-                if "authors" in missing:
-                    times["authors"] = first_times(authors(net, picture, start, limit))
-                    net.straight_through = False
-            for program, found in times.items():
-                results[keys[program]] = found
-                append_result(keys[program], found)
-                print(*keys[program], *found, file=sys.stderr, flush=True)
-    print_table(results, limit)
+                rates = [first_times(plenoptic(net, picture, start, rate, limit)) for rate in RATES]
+                keep(results, keys["plenoptic"], [min(times) for times in zip(*rates, strict=True)])
+            if "authors" in missing:
+                torch.manual_seed(seed)
+                keep(results, keys["authors"], first_times(authors(net, picture, limit)))
+                net.straight_through = False
+    print_table(results, threads, limit)
     ours.stdin.close()
     ours.wait()
 

@@ -18,10 +18,12 @@ pub(crate) struct Residuals<'a, A, P> {
 }
 
 impl<A: Fn(f32) -> f32, P: Fn(f32) -> bool> Residuals<'_, A, P> {
-    /// Writes the residual of each unit, or 0 where the gradient does not pass; returns the sum of the squares and that of the matching loss.
+    /// Writes the residual of each unit, or 0 where the gradient does not pass; returns the sums of the squares and of the matching
+    /// loss.
     pub fn write(&self, residuals: &mut [f32]) -> [f64; 2] {
         let mut sums = [[0.0; LANES]; 2];
-        run_selected(Write { units: self, residuals, sums: &mut sums });
+        // SAFETY: the job holds slices.
+        unsafe { run_selected(Write { units: self, residuals, sums: &mut sums }) };
         sums.map(|sums| sums.iter().sum())
     }
 }

@@ -56,16 +56,16 @@ pub(crate) fn dots<const N: usize>(vectors: &[&[f32]], others: &[&[f32]; N]) -> 
         for (sums, vectors) in pairs.iter_mut().zip(vectors.chunks_exact(2)) {
             let vectors = [0, 1].map(|k| block(vectors[k], i));
             if N == 1 {
-                run_selected(DotsOfBlock { vectors, others, sums });
+                run(DotsOfBlock { vectors, others, sums });
             } else {
                 let [first, second] = sums;
-                run_selected(DotsOfBlock { vectors: [vectors[0]], others, sums: std::array::from_mut(first) });
-                run_selected(DotsOfBlock { vectors: [vectors[1]], others, sums: std::array::from_mut(second) });
+                run(DotsOfBlock { vectors: [vectors[0]], others, sums: std::array::from_mut(first) });
+                run(DotsOfBlock { vectors: [vectors[1]], others, sums: std::array::from_mut(second) });
             }
         }
         if let ([sums], [.., vector]) = (last, vectors) {
             let sums = std::array::from_mut(sums);
-            run_selected(DotsOfBlock { vectors: [block(vector, i)], others, sums });
+            run(DotsOfBlock { vectors: [block(vector, i)], others, sums });
         }
         sums
     });
@@ -77,7 +77,7 @@ pub(crate) fn dots<const N: usize>(vectors: &[&[f32]], others: &[&[f32]; N]) -> 
 pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     let sums = map(a.len().div_ceil(BLOCK), |i| {
         let mut sum = 0.0;
-        run_selected(DistanceOfBlock { a: block(a, i), b: block(b, i), sum: &mut sum });
+        run(DistanceOfBlock { a: block(a, i), b: block(b, i), sum: &mut sum });
         sum
     });
     sums.iter().sum()
@@ -85,7 +85,7 @@ pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
 
 /// Adds `factor * vector` for each term to `target`.
 pub(crate) fn add_all(target: &mut [f32], terms: &[(f64, &[f32])]) {
-    for_each_chunk(target, BLOCK, |i, target| run_selected(AddToBlock { target, terms, i }));
+    for_each_chunk(target, BLOCK, |i, target| run(AddToBlock { target, terms, i }));
 }
 
 /// `a + factor * b`.
@@ -112,6 +112,11 @@ pub(crate) fn scaled(spare: &Spare, factor: f64, a: &[f32]) -> Vec<f32> {
 
 fn block(vector: &[f32], i: usize) -> &[f32] {
     &vector[i * BLOCK..vector.len().min((i + 1) * BLOCK)]
+}
+
+fn run(job: impl Job) {
+    // SAFETY: the jobs of this module hold slices.
+    unsafe { run_selected(job) }
 }
 
 /// The dot products of blocks: single precision in each lane, over 128 values at most, then double precision.
@@ -233,6 +238,10 @@ mod tests {
             let expected = [[plain(&a, &b), plain(&a, &c)], [plain(&b, &b), plain(&b, &c)]];
             let pairs = found.iter().flatten().zip(expected.iter().flatten());
             assert!(pairs.into_iter().all(|(&x, &y)| close(x, y)), "{n}: {found:?} and {expected:?}");
+            // A single product of each of three vectors: a pair and one alone.
+            let single = dots(&[&a, &b, &c], &[&c]);
+            let expected = [plain(&a, &c), plain(&b, &c), plain(&c, &c)];
+            assert!(single.iter().zip(expected).all(|(&[x], y)| close(x, y)), "{n}: {single:?} and {expected:?}");
             let mut total = a.clone();
             add_all(&mut total, &[(2.0, &b), (-0.5, &c)]);
             assert!((0..n).all(|i| (total[i] - (a[i] + 2.0 * b[i] - 0.5 * c[i])).abs() < 1e-6));

@@ -78,8 +78,8 @@ pub fn efficientnet_lite1_random(seed: u64) -> Result<Network> {
     build(LITE1, &Checkpoint::random(seed))
 }
 
-/// EfficientNet-Lite2: the layout of Lite1 with a tenth more channels in each group, rounded to multiples of eight, for images of 260 x 260.
-/// Tensor names as in [`efficientnet_lite0_from`].
+/// EfficientNet-Lite2: the layout of Lite1 with a tenth more channels in each group, rounded to multiples of eight, for images of
+/// 260 x 260. Tensor names as in [`efficientnet_lite0_from`].
 ///
 /// `cargo lab --fetch` fetches ImageNet weights: `efficientnet_lite2_from("optional/efficientnet_lite2.safetensors")`, a third network
 /// with the same 1000 classes.

@@ -17,8 +17,10 @@ pub(crate) fn transpose(
     to_stride: usize,
 ) {
     if rows > 0 && columns > 0 {
-        assert!(from.len() >= (rows - 1) * from_stride + columns, "the matrix has fewer values");
-        assert!(to.len() >= (columns - 1) * to_stride + rows, "its transpose has fewer values");
+        let end = |lines: usize, stride: usize, length: usize| (lines - 1).checked_mul(stride)?.checked_add(length);
+        let fits = |size: usize, end: Option<usize>| end.is_some_and(|end| end <= size);
+        assert!(fits(from.len(), end(rows, from_stride, columns)), "the matrix has fewer values");
+        assert!(fits(to.len(), end(columns, to_stride, rows)), "its transpose has fewer values");
         // SAFETY: both slices have all rows and columns.
         unsafe { transpose_to(from, from_stride, [rows, columns], to.as_mut_ptr(), to_stride) }
     }
@@ -27,7 +29,8 @@ pub(crate) fn transpose(
 /// As [`transpose`], to memory of which other threads write other values.
 ///
 /// # Safety
-/// `from` has all rows, and `to` is valid for writes of `rows` values at each multiple of `to_stride` below `columns`.
+/// `from` has all rows, and `to` is valid for writes of `rows` values at each of the first `columns` multiples of `to_stride`. Meanwhile
+/// nothing else reads or writes those values.
 pub(crate) unsafe fn transpose_to(
     from: &[f32],
     from_stride: usize,
@@ -35,7 +38,8 @@ pub(crate) unsafe fn transpose_to(
     to: *mut f32,
     to_stride: usize,
 ) {
-    run_selected(Transpose { from: from.as_ptr(), from_stride, rows, columns, to, to_stride });
+    // SAFETY: the caller's contract.
+    unsafe { run_selected(Transpose { from: from.as_ptr(), from_stride, rows, columns, to, to_stride }) }
 }
 
 /// A transpose whose pointers are valid for all of its rows and columns.

@@ -246,11 +246,14 @@ impl Isa {
     }
 }
 
-/// Runs a job that holds slices with the selected instruction set.
-pub(super) fn run_selected(job: impl Job) {
+/// Runs a job with the selected instruction set.
+///
+/// # Safety
+/// The job's pointers are valid for its reads and writes.
+pub(super) unsafe fn run_selected(job: impl Job) {
     static ISA: OnceLock<Isa> = OnceLock::new();
     // A synthesis reports an invalid selection before it comes here.
     let isa = ISA.get_or_init(|| Isa::selected().unwrap_or_else(|_| Isa::best()));
-    // SAFETY: `selected` and `best` are instruction sets of this processor; the job holds slices.
+    // SAFETY: `selected` and `best` are instruction sets of this processor; the rest is the caller's contract.
     unsafe { isa.run(job) }
 }

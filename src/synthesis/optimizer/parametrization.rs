@@ -546,6 +546,28 @@ mod tests {
     }
 
     #[test]
+    fn groups_of_one_band_are_multiplied_by_its_factor() {
+        for (planes, size) in [(3, [40, 40]), (3, [24, 37]), (1, [1, 1003])] {
+            let variables = variables(planes, size);
+            let spectrum = spectrum(&variables);
+            assert!(spectrum.bands_of_groups.iter().any(Option::is_some), "{size:?}");
+            let factors: Vec<f32> = (0..spectrum.bands()).map(|band| 0.5 + band as f32 / 7.0).collect();
+            let values = ramp(planes * size[0] * size[1]);
+            let area = spectrum.cosines.area();
+            let factor =
+                |at: usize| factors[at / area * spectrum.bands_of_plane + usize::from(spectrum.bands[at % area])];
+            let expected: Vec<f32> = values.iter().enumerate().map(|(at, v)| v * factor(at)).collect();
+            for middle in [0, 16, 33, area, values.len()] {
+                let mut found = values.clone();
+                let (first, second) = found.split_at_mut(middle.min(values.len()));
+                spectrum.multiply_bands(&factors, 0, first);
+                spectrum.multiply_bands(&factors, first.len(), second);
+                assert_eq!(found, expected, "{size:?}, in two parts at {middle}");
+            }
+        }
+    }
+
+    #[test]
     fn squares_and_factors_belong_to_bands_and_cells() {
         let variables = variables(3, [10, 7]);
         let variables = spectrum(&variables);
