@@ -4,8 +4,8 @@
 //!
 //! The metamers of EfficientNet-Lite0 for the first PHOTOS photos that Lite0 and Lite1 classify correctly, from noise of seed 0, are
 //! also classified by EfficientNet-Lite1 and EfficientNet-Lite2, and compared with their originals in AlexNet's features (`cargo lab
-//! --fetch` downloads the three). STEPS is the number of steps of the papers' recipes. Each metamer is a row of
-//! `target/faithfulness_by_two.csv`; a row that is there is not computed again.
+//! --fetch` downloads the three). Lite2's share leaves out photos whose original it does not recognize. STEPS is the number of steps of
+//! the papers' recipes. Each metamer is a row of `target/faithfulness_by_two.csv`; a row that is there is not computed again.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -13,7 +13,7 @@ pub(crate) struct Residuals<'a, A, P> {
     pub target: &'a [f32],
     pub activation: &'a A,
     pub passes: &'a P,
-    /// Whether the sum of the matching loss is needed; otherwise it is 0.
+    /// Computes the sum of the matching loss too; without it that sum is 0.
     pub with_matching: bool,
 }
 
