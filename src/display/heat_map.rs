@@ -1,5 +1,7 @@
 //! Heat maps, such as gradients and cochleagrams.
 
+mod common_axes;
+
 use plotters::chart::LabelAreaPosition::{Left, Right};
 
 use super::axis::Axis;

@@ -16,7 +16,7 @@ impl Comparable for Image {
 
 impl Comparable for Sound {
     fn exhibit(&self) -> Exhibit {
-        Exhibit::new(name_or(self.name(), "sound"), self.spectrogram().raster()).player(self.player())
+        Exhibit::new(name_or(self.name(), "sound"), self.spectrogram()).player(self.player())
     }
 }
 

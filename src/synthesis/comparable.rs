@@ -5,22 +5,23 @@ use crate::display::Raster;
 use crate::display::widgets::{Comparable, Exhibit};
 use crate::stimulus::Stimulus;
 
-fn exhibit(name: String, picture: Raster, stimulus: &Stimulus) -> Exhibit {
-    let exhibit = Exhibit::new(name.clone(), picture);
+/// A stimulus of a metamer: an image, or the time-frequency map of a sound on the color scale of the original.
+fn exhibit(name: String, stimulus: &Stimulus, metamer: &Metamer) -> Exhibit {
     match stimulus {
-        Stimulus::Sound(sound) => exhibit.player(sound.clone().with_name(name).player()),
-        Stimulus::Image(_) => exhibit,
+        Stimulus::Image(image) => Exhibit::new(name, Raster::from(image)),
+        Stimulus::Sound(sound) => {
+            let map = super::plot::scaled_map(sound, Metamer::original(metamer), metamer.cochleagram.as_ref());
+            Exhibit::new(&name, map).player(sound.clone().with_name(&name).player())
+        }
     }
 }
 
 impl Comparable for Metamer {
     fn exhibit(&self) -> Exhibit {
-        let [_, picture] = self.thumbnails();
-        exhibit(format!("metamer at {}", self.provenance().stage), picture, self.stimulus())
+        exhibit(format!("metamer at {}", self.provenance().stage), self.stimulus(), self)
     }
 
     fn original(&self) -> Option<Exhibit> {
-        let [picture, _] = self.thumbnails();
-        Some(exhibit("original".into(), picture, Metamer::original(self)))
+        Some(exhibit("original".into(), Metamer::original(self), self))
     }
 }

@@ -90,13 +90,18 @@ fn time_frequency_map(sound: &Sound, cochleagram: Option<&Cochleagram>) -> HeatM
 
 /// The image, or the time-frequency map of a sound without axes, on the color scale of the `reference`.
 pub(super) fn thumbnail(stimulus: &Stimulus, reference: &Stimulus, cochleagram: Option<&Cochleagram>) -> Raster {
-    match (stimulus, reference) {
-        (Stimulus::Image(image), _) => Raster::from(image),
-        (Stimulus::Sound(sound), Stimulus::Sound(other)) => {
-            let scale = time_frequency_map(other, cochleagram);
-            time_frequency_map(sound, cochleagram).on_scale_of(&scale).raster()
-        }
-        (Stimulus::Sound(sound), _) => time_frequency_map(sound, cochleagram).raster(),
+    match stimulus {
+        Stimulus::Image(image) => Raster::from(image),
+        Stimulus::Sound(sound) => scaled_map(sound, reference, cochleagram).raster(),
+    }
+}
+
+/// The time-frequency map of a sound on the color scale of the `reference`.
+pub(super) fn scaled_map(sound: &Sound, reference: &Stimulus, cochleagram: Option<&Cochleagram>) -> HeatMap {
+    let map = time_frequency_map(sound, cochleagram);
+    match reference {
+        Stimulus::Sound(other) => map.on_scale_of(&time_frequency_map(other, cochleagram)),
+        Stimulus::Image(_) => map,
     }
 }
 

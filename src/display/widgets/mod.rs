@@ -33,7 +33,7 @@ mod still;
 mod widget;
 
 pub(crate) use compare::shrunk;
-pub use compare::{Comparable, Compare, Exhibit};
+pub use compare::{Comparable, Compare, Exhibit, View};
 pub use container::{HBox, Html, Label, Picture, Tab, VBox};
 pub use control::{
     Button, Checkbox, Control, Dropdown, FloatSlider, IntSlider, Outcome, Play, SelectionSlider, Slider, Text,

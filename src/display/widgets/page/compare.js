@@ -14,6 +14,8 @@
         image.src = content.pictures[index].url;
         image.alt = content.pictures[index].alt;
     });
+    get("axes").textContent = content.axes;
+    get("axes").hidden = !content.axes;
     content.pictures.forEach(picture => {
         if (!picture.player) return;
         const place = document.createElement("div");
