@@ -261,6 +261,10 @@ def test_words(browser: Browser) -> None:
     recording = (ROOT / "assets/speech/seven.wav").read_bytes()
     page.locator("#own").set_input_files({"name": "my voice.wav", "mimeType": "audio/wav", "buffer": recording})
     expect(page.locator("#original-caption")).to_contain_text("my voice", timeout=60_000)
+    expect(page.locator("#axes")).to_contain_text("frequency upwards")
+    size = "canvas => [canvas.width, canvas.height]"
+    original, current = (page.locator(canvas).evaluate(size) for canvas in ("#original", "#current"))
+    assert current == original and original[0] > original[1], (original, current)
     page.locator("#until").fill("6")
     page.locator("#recipe").select_option("natural_prior_sound")
     visitor.choose_stage("relu0")

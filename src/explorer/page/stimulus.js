@@ -159,6 +159,7 @@ function buildChoices() {
   });
   const press = pressed => buttons.forEach(b => b.setAttribute("aria-pressed", String(b === pressed)));
   $("choices").append(...buttons);
+  $("axes").hidden = KIND === "image";
   $("own-text").textContent = KIND === "image" ? "Your own photo \u2026" : "Your own sound \u2026";
   $("own").accept = KIND === "image" ? "image/*" : "audio/*";
   $("own").onchange = () => attempt(() => choose(async () => {

@@ -40,8 +40,9 @@ function resetResult() {
   $("result").hidden = true;
   $("current-player").hidden = true;
   $("current-caption").textContent = "metamer";
-  const canvas = $("current");
-  canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+  // Empty, and with the size of the original beside it: a cochleagram is wide. Setting a size clears a canvas.
+  [$("current").width, $("current").height] = [$("original").width, $("original").height];
+  $("current").setAttribute("aria-label", "no metamer yet");
   drawCurve(Number($("until").value));
   if (state !== "empty") setState("ready");
 }
