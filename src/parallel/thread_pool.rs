@@ -6,7 +6,7 @@
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 use std::thread::Thread;
 
 /// The number of spins of a worker before it sleeps: some tenths of a millisecond.
@@ -142,7 +142,12 @@ impl ThreadPool {
         if threads <= 1 {
             return run_serially();
         }
-        let Ok(_busy) = self.busy.try_lock() else { return run_serially() };
+        let _busy = match self.busy.try_lock() {
+            Ok(busy) => busy,
+            // A task has panicked; all workers had finished by then.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return run_serially(),
+        };
         let shared = &*self.shared;
         for thread in 0..threads {
             shared.next[thread].0.store(thread * tasks / threads, Ordering::Relaxed);
@@ -239,6 +244,8 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -255,16 +262,25 @@ mod tests {
         }
     }
 
+    /// Whether a worker takes part: the calling thread waits for it in its first task.
+    fn is_helped(pool: &ThreadPool) -> bool {
+        let helped = AtomicBool::new(false);
+        pool.run(2, 8, &|thread, _| {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            helped.fetch_or(thread != 0, Ordering::SeqCst);
+            while !helped.load(Ordering::SeqCst) && Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+        });
+        helped.into_inner()
+    }
+
     #[test]
     fn sleeping_workers_are_woken() {
         let pool = ThreadPool::new(2);
         for _ in 0..3 {
-            let sum = AtomicUsize::new(0);
-            pool.run(2, 10, &|_, task| {
-                sum.fetch_add(task, Ordering::Relaxed);
-            });
-            assert_eq!(sum.into_inner(), 45);
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(is_helped(&pool));
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -275,10 +291,6 @@ mod tests {
             pool.run(2, 8, &|_, task| assert!(task != 7, "the task that fails"));
         }));
         assert!(panicked.is_err());
-        let count = AtomicUsize::new(0);
-        pool.run(2, 8, &|_, _| {
-            count.fetch_add(1, Ordering::Relaxed);
-        });
-        assert_eq!(count.into_inner(), 8);
+        assert!(is_helped(&pool), "after a panic all work was done by one thread");
     }
 }
