@@ -85,7 +85,7 @@ impl Compiled {
         Self::with_isa(network, stage, Isa::selected()?)
     }
 
-    /// Compiles a network up to several stages, for this processor: one pass computes the values of all, and one backward pass the
+    /// Compiles a network up to several stages for [`Isa::selected`]: one pass computes the values of all, and one backward pass the
     /// gradient of a function of all.
     ///
     /// ```
@@ -101,10 +101,10 @@ impl Compiled {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unknown`] if the network has no such stage; [`Error::Invalid`] without stages.
+    /// [`Error::Unknown`] if the network has no such stage; [`Error::Invalid`] without stages; otherwise the errors of [`Isa::selected`].
     pub fn at_stages<S: AsRef<str>>(network: &Network, stages: impl IntoIterator<Item = S>) -> Result<Self> {
         let stages: Vec<S> = stages.into_iter().collect();
-        Self::with_taps(network, &stages.iter().map(AsRef::as_ref).collect::<Vec<_>>(), Isa::best())
+        Self::with_taps(network, &stages.iter().map(AsRef::as_ref).collect::<Vec<_>>(), Isa::selected()?)
     }
 
     /// Compiles a network up to a stage for a given instruction set, to compare instruction sets.
@@ -238,9 +238,14 @@ impl Compiled {
         Ok(x.len() / one)
     }
 
-    /// Locks the memory. A poisoned lock is recovered, because the next forward pass overwrites all values.
+    /// Locks the memory. After a panic, which can leave buffers half moved, the programs are set up anew.
     fn lock(&self) -> MutexGuard<'_, Memory> {
-        self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.memory.lock().unwrap_or_else(|poisoned| {
+            let mut memory = poisoned.into_inner();
+            *memory = Memory { num_passes: memory.num_passes, ..Memory::default() };
+            self.0.memory.clear_poison();
+            memory
+        })
     }
 
     /// Runs the forward pass on the executor of this batch size, which is created if necessary.

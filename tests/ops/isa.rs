@@ -33,8 +33,17 @@ fn child() {
         return;
     }
     match Compiled::new(&network(), "conv") {
-        Ok(compiled) => println!("<{compiled:?}; {}; {}>", session_info().instructions, gradient(&compiled)),
-        Err(error) => println!("<error: {error}>"),
+        Ok(compiled) => {
+            // Syntheses compile their networks in this way.
+            let at_stages = Compiled::at_stages(&network(), ["conv"]).unwrap();
+            assert_eq!(format!("{at_stages:?}"), format!("{compiled:?}"));
+            assert_eq!(gradient(&at_stages), gradient(&compiled));
+            println!("<{compiled:?}; {}; {}>", session_info().instructions, gradient(&compiled));
+        }
+        Err(error) => {
+            assert_eq!(Compiled::at_stages(&network(), ["conv"]).unwrap_err().to_string(), error.to_string());
+            println!("<error: {error}>");
+        }
     }
 }
 
