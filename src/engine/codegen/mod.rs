@@ -59,9 +59,9 @@ fn pixel_stride(channels: usize) -> usize {
     if stride.is_multiple_of(512) { stride + LANES } else { stride }
 }
 
-/// Values padded with zeros to whole vectors.
+/// Values of the channels, padded with zeros to the distance between pixels: kernels read all vectors of a pixel.
 fn padded(values: &[f32]) -> Arc<AlignedBuffer> {
-    let mut lanes = AlignedBuffer::zeros(values.len());
+    let mut lanes = AlignedBuffer::zeros(pixel_stride(values.len()));
     lanes.values_mut()[..values.len()].copy_from_slice(values);
     lanes.into()
 }
@@ -171,5 +171,19 @@ impl Compiler<'_> {
         let loads = ops.iter().filter(|op| op.inputs.contains(&0)).count();
         let few = self.dims(index).channels <= LANES && !self.lowering.taps.contains(&index);
         few && loads == 1 && users.len() == 1 && users[0].inputs == [index] && matches!(users[0].kind, OpKind::Conv(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_channels_are_as_long_as_a_pixel() {
+        for channels in [1, 16, 17, 496, 500, 512, 1024] {
+            let lanes = padded(&vec![1.0; channels]);
+            assert_eq!(lanes.len(), pixel_stride(channels));
+        }
+        assert_eq!((pixel_stride(512), pixel_stride(500)), (528, 528));
     }
 }

@@ -37,6 +37,7 @@ impl Executor {
         let gradient = SharedPtr(self.gradient.as_mut_ptr());
         let parts = size[0].min(16);
         let [columns, image] = [from.pixels() * from.stride, channels * size[0] * size[1]];
+        assert_eq!(self.gradient.len(), from.batch * image, "the gradient of all images");
         self.parallel(from.batch * parts, |_, task| {
             let (index, part) = (task / parts, task % parts);
             Col2im {

@@ -66,7 +66,7 @@ impl Executor {
         let source = self.ptr(from);
         let (count, channels, stride) = (from.pixels(), from.channels, from.stride);
         let target = SharedPtr(planes.as_mut_ptr());
-        debug_assert_eq!(planes.len(), from.batch * channels * count);
+        assert_eq!(planes.len(), from.batch * channels * count, "the values of all planes");
         let parts = count.div_ceil(CHUNK);
         thread_pool().run(self.threads, from.batch * parts, &|_, task| {
             let (image, part) = (task / parts, task % parts);
