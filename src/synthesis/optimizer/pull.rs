@@ -112,12 +112,12 @@ impl Pull {
         }
         self.age = 0;
         self.weight = if begins {
-            HOLD_SHARE * loss.max(0.0) / distance
+            HOLD_SHARE * loss.abs() / distance
         } else if self.is_holding() {
             let deviation = (snr_db - required - MARGIN_DB) / DEVIATION_DB;
             self.weight * FACTOR.powf(deviation.clamp(EXPONENTS[0], EXPONENTS[1]))
         } else {
-            SEARCH_SHARE * loss.max(0.0) / distance
+            SEARCH_SHARE * loss.abs() / distance
         };
         true
     }
@@ -210,6 +210,13 @@ mod tests {
         assert_eq!((pull.weight, pull.gradient().0), (0.0, 0.0));
         assert!(pull.count(0.25, [0.01, 20.0], 20.0, false) && pull.is_holding());
         assert_eq!(pull.weight, HOLD_SHARE * 0.01 / 0.25);
+    }
+
+    #[test]
+    fn a_negative_loss_has_a_pull_too() {
+        let mut pull = Pull::new(vec![0.0; 4]);
+        assert!(pull.count(0.25, [-0.5, 20.0], 20.0, true));
+        assert_eq!(pull.weight, HOLD_SHARE * 0.5 / 0.25);
     }
 
     #[test]
