@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::optimizer::Objective;
+use super::optimizer::{Objective, Planes};
 use super::problem::{Evaluation, Problem};
 use crate::{Error, Result};
 
@@ -126,7 +126,7 @@ impl Objective for Recorder<'_> {
         self.is_earlier = true;
     }
 
-    fn planes(&self) -> (usize, [usize; 2]) {
+    fn planes(&self) -> Planes {
         self.problem.planes()
     }
 

@@ -1,5 +1,6 @@
 //! Steps from coarse to fine.
 
+use super::optimizer::Planes;
 use super::optimizer::cosines::Cosines;
 
 /// Restricts the steps of the first half of a run to low frequencies, fewer at first.
@@ -15,7 +16,7 @@ pub(super) struct LowPass {
 
 impl LowPass {
     /// `steps` is the number of steps of the run.
-    pub fn new(planes: (usize, [usize; 2]), levels: usize, steps: usize) -> Self {
+    pub fn new(planes: Planes, levels: usize, steps: usize) -> Self {
         let cosines = Cosines::new(planes, Default::default());
         let [height, width] = cosines.size();
         let frequency = |at: usize| {
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn levels_double_the_frequencies_of_a_step() {
-        let low_pass = LowPass::new((1, [16, 12]), 3, 60);
+        let low_pass = LowPass::new(Planes::of_image(1, [16, 12]), 3, 60);
         let cutoffs: Vec<Option<f32>> = [0, 9, 10, 20, 29, 30, 59].map(|step| low_pass.cutoff(step)).to_vec();
         assert_eq!(cutoffs, [Some(0.125), Some(0.125), Some(0.25), Some(0.5), Some(0.5), None, None]);
         let last: Vec<f32> = (0..192).map(|i| (i * 7919 % 101) as f32 / 101.0).collect();

@@ -8,6 +8,7 @@ use super::evaluator::Evaluator;
 use super::feature::{Feature, Term};
 use super::goal::{Bound, Goal, PenaltyTerm};
 use super::low_pass::LowPass;
+use super::optimizer::Planes;
 use super::recipe::{Lbfgs, Loss, Optimizer, Recipe};
 use super::stage_loss::{Distance, StageLoss, range_penalty};
 use crate::engine::Isa;
@@ -106,7 +107,8 @@ impl Problem {
             Some(earlier) => Some(Box::new(earlier?)),
         };
         let bound = goal.bound.clone();
-        let coarse_to_fine = goal.coarse_to_fine.map(|levels| LowPass::new(planes(&shape), levels, recipe.steps));
+        let coarse_to_fine =
+            goal.coarse_to_fine.map(|levels| LowPass::new(Planes::of_shape(&shape), levels, recipe.steps));
         Ok(Self { evaluator, units, terms, penalties, bound, coarse_to_fine, range_penalty, earlier, shape, range })
     }
 
@@ -247,8 +249,8 @@ impl Problem {
         self.project(x);
     }
 
-    pub fn planes(&self) -> (usize, [usize; 2]) {
-        planes(&self.shape)
+    pub fn planes(&self) -> Planes {
+        Planes::of_shape(&self.shape)
     }
 
     /// The minimum and maximum valid value of the stimulus.
@@ -265,14 +267,6 @@ fn earlier_goal(network: &Network, goal: &Goal, recipe: &Recipe) -> Option<Goal>
     let stages = network.stages();
     let index = stages.iter().position(|other| other.name == stage).filter(|index| *index > 0)?;
     Some(Goal { matched: (&stages[index / 3].name).into(), ..goal.clone() })
-}
-
-/// The number of planes of a stimulus, and their height and width; `shape` has a batch of one.
-fn planes(shape: &[usize]) -> (usize, [usize; 2]) {
-    match *shape {
-        [_, channels, height, width] => (channels, [height, width]),
-        _ => (1, [1, shape.iter().product()]),
-    }
 }
 
 /// Splits the values of all stages.

@@ -223,6 +223,28 @@ fn a_divergence_is_an_error_and_keeps_the_last_valid_state() {
 }
 
 #[test]
+fn an_image_one_pixel_high_is_no_sound() {
+    let weight = Tensor::arange(0f32, 24.0, &Device::Cpu).unwrap().affine(0.31, -3.0).unwrap().sin().unwrap();
+    let weight = weight.reshape((8, 1, 1, 3)).unwrap();
+    let mut b = Builder::new("line", Input::Image { shape: [1, 1, 64], resize: 1 });
+    let y = b.conv2d(b.input(), Conv2d::new(&weight, None, Conv2dConfig::default()).unwrap()).unwrap();
+    b.stage("conv", y).unwrap();
+    let net = b.finish().unwrap();
+    // Values at both limits, which a sound would cross.
+    let values = (0..64).map(|i| f32::from(i % 9 < 4)).collect();
+    let line = Image::from_gray("line", 64, 1, values).unwrap();
+    for recipe in [Recipe::natural_prior(), Recipe::near_start(), Recipe::nearest()] {
+        let mut run = Synthesis::new(&net, "conv", &line).unwrap().recipe(recipe).seed(1).quiet().start().unwrap();
+        run.step(30).unwrap();
+        assert!(run.pixels().iter().all(|x| (0.0..=1.0).contains(x)), "{:?}", run.pixels());
+        let best = run.snr_db().unwrap();
+        let metamer = run.finish().unwrap();
+        let reached = metamer.similarity().snr_db.unwrap();
+        assert!((reached - best).abs() < 0.1 && reached > 3.0, "{reached} dB, recorded {best} dB");
+    }
+}
+
+#[test]
 fn a_call_stops_at_its_criterion_and_returns_the_reason() {
     let mut run = plan(Recipe::natural_prior()).start().unwrap();
     assert_eq!(run.step(3).unwrap().stop_reason, StopReason::Steps);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustdct::{DctPlanner, TransformType2And3};
 
+use super::planes::Planes;
 use crate::engine::vectors::Spare;
 use crate::engine::{CosineTransform, LANES, transpose};
 use crate::parallel::{for_each_chunk, for_each_chunk_of_planes};
@@ -51,7 +52,7 @@ fn with_scratch(sizes: [usize; 2], work: impl FnOnce([&mut [f32]; 2])) {
 }
 
 impl Cosines {
-    pub fn new((planes, size): (usize, [usize; 2]), spare: Arc<Spare>) -> Self {
+    pub fn new(Planes { count: planes, size, .. }: Planes, spare: Arc<Spare>) -> Self {
         let is_fast = |&n: &usize| n > 1 && CosineTransform::matrix_size(n) <= MAX_MATRIX_SIZE;
         let method = if size.iter().all(is_fast) {
             Method::Lanes(Box::new(size.map(CosineTransform::new)))
@@ -365,8 +366,8 @@ mod tests {
 
     #[test]
     fn the_transform_is_the_sum_of_cosines() {
-        for size in [[6, 9], [31, 40], [2, 2], [1, 12]] {
-            let cosines = Cosines::new((2, size), used_memory());
+        for size in [[6, 9], [31, 40], [2, 2], [1, 12], [521, 3], [3, 521]] {
+            let cosines = Cosines::new(Planes::of_image(2, size), used_memory());
             let values = ramp(2 * cosines.area());
             let found = frequencies(&cosines, values.clone());
             let basis = |k: usize, j: usize, n: usize| {
@@ -386,8 +387,10 @@ mod tests {
 
     #[test]
     fn to_pixels_undoes_to_frequencies_and_both_keep_the_norm() {
-        for (planes, size) in [(1, [1, 500]), (3, [6, 9]), (3, [57, 30]), (2, [1, 1]), (1, [1500, 3])] {
-            let cosines = Cosines::new((planes, size), used_memory());
+        let sizes =
+            [(1, [1, 500]), (3, [6, 9]), (3, [57, 30]), (2, [1, 1]), (1, [1500, 3]), (1, [521, 3]), (3, [3, 521])];
+        for (planes, size) in sizes {
+            let cosines = Cosines::new(Planes::of_image(planes, size), used_memory());
             let values = ramp(planes * cosines.area());
             let found = frequencies(&cosines, values.clone());
             let norm = |v: &[f32]| v.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
@@ -405,7 +408,7 @@ mod tests {
 
     #[test]
     fn the_functions_receive_rows_and_frequencies_in_order() {
-        let cosines = Cosines::new((2, [40, 5]), Arc::default());
+        let cosines = Cosines::new(Planes::of_image(2, [40, 5]), Arc::default());
         let mut values = ramp(400);
         values.iter_mut().enumerate().for_each(|(i, v)| *v = (i % 200) as f32);
         let rows = |first: usize, chunks: &mut [&mut [f32]]| {

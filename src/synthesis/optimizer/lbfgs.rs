@@ -4,15 +4,16 @@ use std::collections::VecDeque;
 
 use super::line_search::{self, LinePoint};
 use super::normalized_gradient::descend;
-use super::parametrization::{PIXEL_MARGIN, Parametrization, is_sound};
+use super::parametrization::{PIXEL_MARGIN, Parametrization};
+use super::planes::Planes;
 use super::preconditioner::Preconditioner;
 use super::pull::Pull;
 use super::{Objective, StepOutcome};
-use crate::Result;
 use crate::engine::vectors::{add_all, dot, dots, scaled, sum};
 use crate::synthesis::archive::{ArchiveReader, ArchiveWriter};
 use crate::synthesis::problem::Evaluation;
 use crate::synthesis::recipe::{Lbfgs, Variables};
+use crate::{Error, Result};
 
 /// The root mean square change of the logits by the first step, before any curvature is known.
 const INITIAL_RMS_CHANGE: f64 = 0.05;
@@ -115,7 +116,7 @@ impl LbfgsState {
 
     fn step_at_stage(&mut self, parameters: &Lbfgs, objective: &mut dyn Objective) -> Result<StepOutcome> {
         let Some(quasi_newton) = &mut self.quasi_newton else {
-            clamp_to_margin(&mut self.x, objective.planes().1);
+            clamp_to_margin(&mut self.x, objective.planes());
             let found = objective.evaluate(&self.x)?;
             if self.is_warmed_up(parameters, &found) {
                 let planes = objective.planes();
@@ -124,7 +125,7 @@ impl LbfgsState {
             } else {
                 let eta = parameters.warm_up_eta * 0.5f64.powi(self.stalls.min(MAX_STALLS) as i32);
                 descend(&mut self.x, &found.gradient, eta, None);
-                clamp_to_margin(&mut self.x, objective.planes().1);
+                clamp_to_margin(&mut self.x, objective.planes());
                 self.gradient_steps += 1;
             }
             return Ok(StepOutcome::Moved);
@@ -186,7 +187,7 @@ impl LbfgsState {
     }
 
     /// Loads a state; those of version 0.1 are in double precision.
-    pub fn load(parameters: &Lbfgs, from: &ArchiveReader, planes: (usize, [usize; 2])) -> Result<Self> {
+    pub fn load(parameters: &Lbfgs, from: &ArchiveReader, planes: Planes) -> Result<Self> {
         let quasi_newton =
             if from.has("optimiser.v") { Some(QuasiNewton::load(parameters, from, planes)?) } else { None };
         let (gradient_steps, stalls) = (from.count("optimiser.warmed")? as u64, from.count("optimiser.stalls")? as u64);
@@ -217,20 +218,14 @@ fn distance_to_start(pull: Option<&Pull>, x: &[f32]) -> f64 {
 }
 
 /// Clamps pixels to the margin, samples to their range.
-fn clamp_to_margin(x: &mut [f32], size: [usize; 2]) {
-    let [low, high] = if is_sound(size) { [-1.0, 1.0] } else { [PIXEL_MARGIN as f32, 1.0 - PIXEL_MARGIN as f32] };
+fn clamp_to_margin(x: &mut [f32], planes: Planes) {
+    let [low, high] = if planes.is_sound { [-1.0, 1.0] } else { [PIXEL_MARGIN as f32, 1.0 - PIXEL_MARGIN as f32] };
     x.iter_mut().for_each(|x| *x = x.clamp(low, high));
 }
 
 impl QuasiNewton {
     /// Starts at the pixels `x`, whose evaluation is `found`.
-    fn new(
-        variables: Variables,
-        pull: Option<&Pull>,
-        x: &[f32],
-        found: &Evaluation,
-        planes: (usize, [usize; 2]),
-    ) -> Self {
+    fn new(variables: Variables, pull: Option<&Pull>, x: &[f32], found: &Evaluation, planes: Planes) -> Self {
         let parametrization = Parametrization::from_pixels(variables, x, planes);
         let distance = distance_to_start(pull, x);
         let (value, gradient) = objective_at(&parametrization, pull, (x, distance), found);
@@ -246,10 +241,10 @@ impl QuasiNewton {
         }
     }
 
-    fn load(parameters: &Lbfgs, from: &ArchiveReader, planes: (usize, [usize; 2])) -> Result<Self> {
+    fn load(parameters: &Lbfgs, from: &ArchiveReader, planes: Planes) -> Result<Self> {
         let origin = from.f32_or_f64("optimiser.origin")?;
         let sizes = || from.error("has arrays of different sizes for one stimulus");
-        if planes.0 * planes.1[0] * planes.1[1] != origin.len() {
+        if planes.len() != origin.len() {
             return Err(sizes());
         }
         let parametrization = Parametrization::new(parameters.variables, planes, origin);
@@ -320,11 +315,14 @@ impl QuasiNewton {
         let found = line_search::search(self.value, slope, first, |step| {
             let v = sum(self.parametrization.spare(), &self.v, step, &direction);
             let x = self.parametrization.pixels(&v);
-            let found = objective.evaluate(&x)?;
+            let found = match objective.evaluate(&x) {
+                Err(Error::Diverged { .. }) => return Ok(None),
+                found => found?,
+            };
             let distance = distance_to_start(pull.as_deref(), &x);
             let (value, gradient) = objective_at(&self.parametrization, pull.as_deref(), (&x, distance), &found);
             let slope = dot(&gradient, &direction);
-            Ok(LinePoint { step, value, slope, data: Candidate { x, v, gradient, found, distance } })
+            Ok(Some(LinePoint { step, value, slope, data: Candidate { x, v, gradient, found, distance } }))
         })?;
         let Some(LinePoint { step, value, data: candidate, .. }) = found else {
             return Ok(None);
@@ -408,5 +406,72 @@ impl QuasiNewton {
         let terms: Vec<(f64, &[f32])> = factors.into_iter().zip(self.steps()).collect();
         add_all(&mut q, &terms);
         q
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::synthesis::recipe::{Optimizer, Recipe};
+
+    /// The squared distance to medium gray, which is not finite at one of the evaluations.
+    struct Gray {
+        evaluations: usize,
+        diverges_at: usize,
+        /// The loss of each evaluation.
+        losses: Vec<f64>,
+    }
+
+    impl Objective for Gray {
+        fn evaluate(&mut self, x: &[f32]) -> Result<Evaluation> {
+            self.evaluations += 1;
+            let loss = x.iter().map(|&x| (f64::from(x) - 0.5).powi(2)).sum();
+            self.losses.push(loss);
+            if self.evaluations == self.diverges_at {
+                return Err(Error::Diverged { evaluation: self.evaluations, reason: "the loss became NaN".into() });
+            }
+            let gradient: Vec<f32> = x.iter().map(|x| 2.0 * (x - 0.5)).collect();
+            Ok(Evaluation { loss, gradient: Arc::new(gradient), snr_db: -10.0 * loss.log10(), target_snr_db: vec![] })
+        }
+
+        fn has_earlier_stage(&self) -> bool {
+            false
+        }
+
+        fn aim_at_earlier_stage(&mut self) {}
+
+        fn check(&self, _: &[f32]) -> Result<()> {
+            Ok(())
+        }
+
+        fn planes(&self) -> Planes {
+            Planes::of_image(1, [4, 4])
+        }
+
+        fn range(&self) -> [f32; 2] {
+            [0.0, 1.0]
+        }
+
+        fn restrict(&self, _: &mut [f32], _: Option<[f32; 2]>) {}
+
+        fn keep(&mut self, _: &[f32], _: f64) {}
+    }
+
+    #[test]
+    fn a_line_search_backs_off_from_a_loss_that_is_not_finite() {
+        let Optimizer::Lbfgs(parameters) = Recipe::near_start().optimizer else { unreachable!("L-BFGS") };
+        let parameters = Lbfgs { warm_up: 0, ..parameters };
+        let start: Vec<f32> = (0..16).map(|i| 0.1 + 0.05 * i as f32).collect();
+        let mut state = LbfgsState::new(&parameters, start);
+        // The first evaluation is that of the start.
+        let mut gray = Gray { evaluations: 0, diverges_at: 2, losses: vec![] };
+        for _ in 0..3 {
+            assert_eq!(state.step(&parameters, &mut gray).unwrap(), StepOutcome::Moved);
+        }
+        let found = &gray.losses;
+        assert!(found[2] > found[1] && found[2] < found[0], "the next trial is nearer to the start: {found:?}");
+        assert!(found[found.len() - 1] < found[2], "{found:?}");
     }
 }

@@ -30,13 +30,13 @@ impl<T> LinePoint<T> {
 
 /// Searches along a line with `value` and `slope < 0` at step 0; `first` is the first step that is tried.
 ///
-/// Returns a point with sufficient decrease that also satisfies the curvature condition if one is found; `None` without a point
-/// with sufficient decrease.
+/// `at` returns `None` where the objective is not finite; the search backs off from there. Returns a point with sufficient decrease that
+/// also satisfies the curvature condition if one is found; `None` without a point with sufficient decrease.
 pub fn search<T>(
     value: f64,
     slope: f64,
     first: f64,
-    mut at: impl FnMut(f64) -> Result<LinePoint<T>>,
+    mut at: impl FnMut(f64) -> Result<Option<LinePoint<T>>>,
 ) -> Result<Option<LinePoint<T>>> {
     let decreases = |p: &LinePoint<T>| p.is_finite() && p.value <= value + SUFFICIENT_DECREASE * p.step * slope;
     let flat = |p: &LinePoint<T>| p.slope.abs() <= -CURVATURE * slope;
@@ -48,10 +48,8 @@ pub fn search<T>(
     let mut step = first;
     for _ in 0..MAX_EVALUATIONS {
         let point = at(step)?;
-        let ends = (point.step, point.value, point.slope);
-        if !decreases(&point) || point.value >= low.1 {
-            high = Some(ends);
-        } else {
+        let ends = point.as_ref().map_or((step, f64::NAN, f64::NAN), |point| (point.step, point.value, point.slope));
+        if let Some(point) = point.filter(|point| decreases(point) && point.value < low.1) {
             if flat(&point) {
                 return Ok(Some(point));
             }
@@ -62,6 +60,8 @@ pub fn search<T>(
             }
             low = ends;
             best = Some(point);
+        } else {
+            high = Some(ends);
         }
         step = match high {
             None => low.0 * EXTRAPOLATION,
@@ -99,7 +99,7 @@ mod tests {
         let (value, slope) = f(0.0);
         let at = |step| {
             let (value, slope) = f(step);
-            Ok(LinePoint { step, value, slope, data: () })
+            Ok(value.is_finite().then_some(LinePoint { step, value, slope, data: () }))
         };
         search(value, slope, first, at).unwrap()
     }
@@ -118,6 +118,13 @@ mod tests {
     #[test]
     fn the_search_backtracks_from_nan() {
         let f = |x: f64| if x > 0.5 { (f64::NAN, f64::NAN) } else { (-x, -1.0 + x) };
+        let point = run(f, 8.0).unwrap();
+        assert!(point.step <= 0.5 && point.step > 0.0);
+    }
+
+    #[test]
+    fn the_search_backtracks_from_a_slope_that_overflows() {
+        let f = |x: f64| if x > 0.5 { (-x, f64::INFINITY) } else { (-x, -1.0 + x) };
         let point = run(f, 8.0).unwrap();
         assert!(point.step <= 0.5 && point.step > 0.0);
     }

@@ -6,9 +6,11 @@ mod lbfgs;
 mod line_search;
 mod normalized_gradient;
 mod parametrization;
+mod planes;
 mod preconditioner;
 mod pull;
 
+pub(super) use planes::Planes;
 pub(super) use pull::Pull;
 
 use super::archive::{ArchiveReader, ArchiveWriter};
@@ -29,8 +31,8 @@ pub(super) trait Objective {
     /// An error when the values after a step are not finite; called before the step is taken.
     fn check(&self, x: &[f32]) -> Result<()>;
 
-    /// The number of color planes, and their height and width.
-    fn planes(&self) -> (usize, [usize; 2]);
+    /// The layout of the values.
+    fn planes(&self) -> Planes;
 
     /// The smallest and the largest valid value.
     fn range(&self) -> [f32; 2];
@@ -120,7 +122,7 @@ impl OptimizerState {
     }
 
     /// Loads the state of a run on a stimulus of these color planes, height and width.
-    pub fn load(recipe: &Recipe, from: &ArchiveReader, planes: (usize, [usize; 2])) -> Result<Self> {
+    pub fn load(recipe: &Recipe, from: &ArchiveReader, planes: Planes) -> Result<Self> {
         Ok(match recipe.optimizer {
             Optimizer::Adam { .. } => Self::Adam(adam::Adam::load(from)?),
             Optimizer::NormalizedGradient { .. } => {

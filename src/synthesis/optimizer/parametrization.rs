@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cosines::Cosines;
+use super::planes::Planes;
 use crate::engine::LANES;
 use crate::engine::vectors::Spare;
 use crate::parallel::{for_each_chunk, map};
@@ -39,11 +40,6 @@ const SOUND_SCALE: f64 = 0.1;
 
 /// Values in a part of a plane whose squares are summed by one task.
 const PART: usize = 8192;
-
-/// Returns whether values of this size are the samples of a sound.
-pub fn is_sound([height, _]: [usize; 2]) -> bool {
-    height == 1
-}
 
 /// `exp(t)`, to 2e-7 of the value for `t` in [-87, 87], without branches, so that the compiler can vectorise it.
 #[inline]
@@ -107,7 +103,7 @@ fn logit(x: f64) -> f64 {
 /// Without a [`Spectrum`], `f` keeps pixels as they are, except near the limits of their range ([`bounded`]). With one, pixels are
 /// `sigmoid(u)`, which keeps them within their range. Samples are `0.1 u`: natural sounds hardly ever approach the limits of theirs.
 pub struct Parametrization {
-    size: [usize; 2],
+    is_sound: bool,
     /// The values of `u` at which `v` is 0.
     origin: Vec<f32>,
     spectrum: Option<Spectrum>,
@@ -122,6 +118,7 @@ pub struct Parametrization {
 /// changes the components most that have the most power in natural stimuli.
 pub struct Spectrum {
     cosines: Cosines,
+    is_sound: bool,
     weights: Vec<f32>,
     spare: Arc<Spare>,
     /// The frequency band of each value of a plane; a band is half an octave.
@@ -132,16 +129,16 @@ pub struct Spectrum {
 }
 
 impl Parametrization {
-    pub fn new(variables: Variables, (planes, size): (usize, [usize; 2]), origin: Vec<f32>) -> Self {
+    pub fn new(variables: Variables, planes: Planes, origin: Vec<f32>) -> Self {
         let spare = Arc::<Spare>::default();
-        let spectrum = (variables == Variables::NaturalSpectrum).then(|| Spectrum::new((planes, size), spare.clone()));
-        Self { size, origin, spectrum, spare }
+        let spectrum = (variables == Variables::NaturalSpectrum).then(|| Spectrum::new(planes, spare.clone()));
+        Self { is_sound: planes.is_sound, origin, spectrum, spare }
     }
 
     /// A parametrization whose variables are 0 at these pixels.
-    pub fn from_pixels(variables: Variables, x: &[f32], planes: (usize, [usize; 2])) -> Self {
+    pub fn from_pixels(variables: Variables, x: &[f32], planes: Planes) -> Self {
         let inverse = |x: f64| match variables {
-            _ if is_sound(planes.1) => x / SOUND_SCALE,
+            _ if planes.is_sound => x / SOUND_SCALE,
             Variables::Pixels => unbounded(x),
             Variables::NaturalSpectrum => logit(x),
         };
@@ -167,7 +164,7 @@ impl Parametrization {
     pub fn pixels(&self, v: &[f32]) -> Vec<f32> {
         let Some(spectrum) = &self.spectrum else {
             let mut x = self.spare.take(v.len());
-            let (is_sound, origin) = (is_sound(self.size), &self.origin);
+            let (is_sound, origin) = (self.is_sound, &self.origin);
             for_each_chunk(&mut x, PART, |i, values| {
                 let of_part = v[i * PART..].iter().zip(&origin[i * PART..]);
                 let values = values.iter_mut().zip(of_part);
@@ -183,7 +180,7 @@ impl Parametrization {
             let weighted = v[first..].iter().zip(&spectrum.weights[first..]);
             values.iter_mut().zip(weighted).for_each(|(to, (v, weight))| *to = v * weight);
         };
-        let is_sound = is_sound(self.size);
+        let is_sound = self.is_sound;
         spectrum.cosines.to_pixels(weigh, |first, planes| {
             rotate_to_colors(planes);
             for (plane, values) in planes.iter_mut().enumerate() {
@@ -200,7 +197,7 @@ impl Parametrization {
     /// Converts a gradient with respect to the pixels `x` to one with respect to the variables. `pull` adds
     /// `factor * (x - start)` to it first.
     pub fn gradient(&self, x: &[f32], gradient: &[f32], pull: Option<(f32, &[f32])>) -> Vec<f32> {
-        let is_sound = is_sound(self.size);
+        let is_sound = self.is_sound;
         let slope = |x: f32| match &self.spectrum {
             _ if is_sound => SOUND_SCALE as f32,
             Some(_) => x * (1.0 - x),
@@ -235,7 +232,7 @@ impl Parametrization {
         let square: f64 = match &self.spectrum {
             Some(spectrum) => direction.iter().zip(&spectrum.weights).map(|(d, w)| f64::from(d * w).powi(2)).sum(),
             // The slope of the logit of a pixel of 1/2 is 4; samples have the same scale in both.
-            None if is_sound(self.size) => direction.iter().map(|&d| f64::from(d).powi(2)).sum(),
+            None if self.is_sound => direction.iter().map(|&d| f64::from(d).powi(2)).sum(),
             None => direction.iter().map(|&d| f64::from(4.0 * d).powi(2)).sum(),
         };
         (square / self.len().max(1) as f64).sqrt()
@@ -253,13 +250,14 @@ impl Parametrization {
 }
 
 impl Spectrum {
-    fn new((planes, size): (usize, [usize; 2]), spare: Arc<Spare>) -> Self {
-        let cosines = Cosines::new((planes, size), spare.clone());
-        let frequencies: Vec<f64> = (0..cosines.area()).map(|at| frequency(size, cosines.frequency(at))).collect();
-        let mut weights = Vec::with_capacity(planes * cosines.area());
-        for plane in 0..planes {
+    fn new(planes: Planes, spare: Arc<Spare>) -> Self {
+        let cosines = Cosines::new(planes, spare.clone());
+        let frequencies: Vec<f64> = (0..cosines.area()).map(|at| frequency(planes, cosines.frequency(at))).collect();
+        let mut weights = Vec::with_capacity(planes.len());
+        for plane in 0..planes.count {
             let amplitude = if plane == 0 { 1.0 } else { CHROMA_AMPLITUDE };
-            let (power, lowest) = if is_sound(size) { (0.5, size[1] as f64 * MIN_SOUND_FREQUENCY) } else { (1.0, 0.0) };
+            let (power, lowest) =
+                if planes.is_sound { (0.5, planes.size[1] as f64 * MIN_SOUND_FREQUENCY) } else { (1.0, 0.0) };
             weights.extend(frequencies.iter().map(|f| (amplitude / f.max(lowest).powf(power)).hypot(MIN_WEIGHT)));
         }
         let mean_square = weights.iter().map(|w| w * w).sum::<f64>() / weights.len() as f64;
@@ -268,7 +266,7 @@ impl Spectrum {
         let bands_of_plane = bands.iter().max().map_or(0, |&last| usize::from(last) + 1);
         let of_group = |bands: &[u16]| (bands.iter().min() == bands.iter().max()).then_some(bands[0]);
         let bands_of_groups = bands.chunks_exact(LANES).map(of_group).collect();
-        Self { cosines, weights, spare, bands, bands_of_groups, bands_of_plane }
+        Self { cosines, is_sound: planes.is_sound, weights, spare, bands, bands_of_groups, bands_of_plane }
     }
 
     pub fn cosines(&self) -> &Cosines {
@@ -369,7 +367,7 @@ impl Spectrum {
     }
 
     fn cell(&self) -> usize {
-        if is_sound(self.cosines.size()) { SOUND_CELL } else { PIXEL_CELL }
+        if self.is_sound { SOUND_CELL } else { PIXEL_CELL }
     }
 
     fn cells_across(&self) -> usize {
@@ -430,8 +428,9 @@ fn rotate(planes: &mut [&mut [f32]], matrix: [[f32; 3]; 3]) {
 }
 
 /// A frequency in cycles per shorter side of the image, or cycles per sound; at least 1/2. `half_cycles` are those along y and x.
-fn frequency([height, width]: [usize; 2], half_cycles: [usize; 2]) -> f64 {
-    let shorter = if is_sound([height, width]) { width } else { height.min(width) } as f64;
+fn frequency(planes: Planes, half_cycles: [usize; 2]) -> f64 {
+    let [height, width] = planes.size;
+    let shorter = if planes.is_sound { width } else { height.min(width) } as f64;
     let cycles = |k: usize, n: usize| k as f64 / 2.0 * shorter / n as f64;
     cycles(half_cycles[0], height).hypot(cycles(half_cycles[1], width)).max(0.5)
 }
@@ -448,8 +447,8 @@ mod tests {
         (0..n).map(|i| ((i * 37) % 101) as f32 / 101.0).collect()
     }
 
-    fn variables(planes: usize, size: [usize; 2]) -> Parametrization {
-        Parametrization::new(Variables::NaturalSpectrum, (planes, size), vec![0.0; planes * size[0] * size[1]])
+    fn variables(planes: Planes) -> Parametrization {
+        Parametrization::new(Variables::NaturalSpectrum, planes, vec![0.0; planes.len()])
     }
 
     fn spectrum(parametrization: &Parametrization) -> &Spectrum {
@@ -469,7 +468,7 @@ mod tests {
 
     #[test]
     fn gray_has_only_the_first_luminance_coefficient() {
-        let variables = variables(3, [4, 5]);
+        let variables = variables(Planes::of_image(3, [4, 5]));
         let x = vec![0.5; 60];
         let found = variables.gradient(&x, &[4.0; 60], None);
         assert!((found[0] / spectrum(&variables).weights[0] - 60f32.sqrt()).abs() < 1e-5);
@@ -479,15 +478,16 @@ mod tests {
     #[test]
     fn the_gradient_equals_finite_differences() {
         let cases = [
-            (Variables::NaturalSpectrum, [5, 6], 0.05),
-            (Variables::NaturalSpectrum, [1, 30], 0.05),
-            (Variables::Pixels, [5, 6], 0.002),
-            (Variables::Pixels, [1, 30], 0.05),
+            (Variables::NaturalSpectrum, Planes::of_image(3, [5, 6]), 0.05),
+            (Variables::NaturalSpectrum, Planes::of_image(3, [1, 30]), 0.05),
+            (Variables::NaturalSpectrum, Planes::of_sound(90), 0.05),
+            (Variables::Pixels, Planes::of_image(3, [5, 6]), 0.002),
+            (Variables::Pixels, Planes::of_image(3, [1, 30]), 0.002),
+            (Variables::Pixels, Planes::of_sound(90), 0.05),
         ];
-        for (variables, size, step) in cases {
+        for (variables, planes, step) in cases {
             let origin: Vec<f32> = ramp(90).iter().map(|v| 4.0 * v - 2.0).collect();
-            let planes = 90 / (size[0] * size[1]);
-            let variables = Parametrization::new(variables, (planes, size), origin);
+            let variables = Parametrization::new(variables, planes, origin);
             let (v, slopes) = (ramp(90), ramp(90).into_iter().rev().collect::<Vec<_>>());
             let value = |v: &[f32]| -> f64 {
                 variables.pixels(v).iter().zip(&slopes).map(|(&x, &s)| f64::from(x) * f64::from(s)).sum()
@@ -502,7 +502,7 @@ mod tests {
                 let difference = (moved(step) - moved(-step)) / f64::from(2.0 * step);
                 let scale = gradient.iter().fold(0.0, |a: f32, g| a.max(g.abs()));
                 let error = (difference - f64::from(gradient[i])).abs();
-                assert!(error < 1e-3 * f64::from(scale), "{size:?} {i}: {difference} and {}", gradient[i]);
+                assert!(error < 1e-3 * f64::from(scale), "{planes:?} {i}: {difference} and {}", gradient[i]);
             }
         }
     }
@@ -510,8 +510,11 @@ mod tests {
     #[test]
     fn pixels_are_recovered_from_the_variables_within_the_margin() {
         let x: Vec<f32> = vec![0.01, 0.3, 0.5, 0.99, 0.0, 1.0];
-        for variables in [Variables::Pixels, Variables::NaturalSpectrum] {
-            let back = Parametrization::from_pixels(variables, &x, (1, [2, 3])).pixels(&[0.0; 6]);
+        let variables = [Variables::Pixels, Variables::NaturalSpectrum];
+        // An image one pixel high is no sound.
+        for (variables, size) in variables.into_iter().flat_map(|v| [(v, [2, 3]), (v, [1, 6])]) {
+            let planes = Planes::of_image(1, size);
+            let back = Parametrization::from_pixels(variables, &x, planes).pixels(&[0.0; 6]);
             assert!(x[..4].iter().zip(&back).all(|(a, b)| (a - b).abs() < 1e-6), "{back:?}");
             let [low, high] = [f64::from(back[4]), f64::from(back[5])];
             assert!((low - PIXEL_MARGIN).abs() < 1e-6 && (high - 1.0 + PIXEL_MARGIN).abs() < 1e-6, "{back:?}");
@@ -532,7 +535,7 @@ mod tests {
     #[test]
     fn low_frequencies_have_larger_weights_and_colors_smaller() {
         // More columns than one group of lines.
-        let variables = variables(3, [10, 40]);
+        let variables = variables(Planes::of_image(3, [10, 40]));
         let spectrum = spectrum(&variables);
         let ordered = variables.to_file_order(&spectrum.weights);
         let w = |plane: usize, y: usize, x: usize| ordered[plane * 400 + y * 40 + x];
@@ -547,12 +550,12 @@ mod tests {
 
     #[test]
     fn groups_of_one_band_are_multiplied_by_its_factor() {
-        for (planes, size) in [(3, [40, 40]), (3, [24, 37]), (1, [1, 1003])] {
-            let variables = variables(planes, size);
+        for planes in [Planes::of_image(3, [40, 40]), Planes::of_image(3, [24, 37]), Planes::of_sound(1003)] {
+            let variables = variables(planes);
             let spectrum = spectrum(&variables);
-            assert!(spectrum.bands_of_groups.iter().any(Option::is_some), "{size:?}");
+            assert!(spectrum.bands_of_groups.iter().any(Option::is_some), "{planes:?}");
             let factors: Vec<f32> = (0..spectrum.bands()).map(|band| 0.5 + band as f32 / 7.0).collect();
-            let values = ramp(planes * size[0] * size[1]);
+            let values = ramp(planes.len());
             let area = spectrum.cosines.area();
             let factor =
                 |at: usize| factors[at / area * spectrum.bands_of_plane + usize::from(spectrum.bands[at % area])];
@@ -562,14 +565,14 @@ mod tests {
                 let (first, second) = found.split_at_mut(middle.min(values.len()));
                 spectrum.multiply_bands(&factors, 0, first);
                 spectrum.multiply_bands(&factors, first.len(), second);
-                assert_eq!(found, expected, "{size:?}, in two parts at {middle}");
+                assert_eq!(found, expected, "{planes:?}, in two parts at {middle}");
             }
         }
     }
 
     #[test]
     fn squares_and_factors_belong_to_bands_and_cells() {
-        let variables = variables(3, [10, 7]);
+        let variables = variables(Planes::of_image(3, [10, 7]));
         let variables = spectrum(&variables);
         let values = ramp(210);
         let total = |v: &[f32]| v.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();

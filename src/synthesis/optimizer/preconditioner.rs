@@ -111,6 +111,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::synthesis::optimizer::Planes;
     use crate::synthesis::optimizer::parametrization::Parametrization;
     use crate::synthesis::recipe::Variables;
 
@@ -124,7 +125,7 @@ mod tests {
     }
 
     fn parametrization() -> Parametrization {
-        Parametrization::new(Variables::NaturalSpectrum, (3, [16, 16]), vec![0.0; 768])
+        Parametrization::new(Variables::NaturalSpectrum, Planes::of_image(3, [16, 16]), vec![0.0; 768])
     }
 
     fn trained(curvature: impl Fn(&Spectrum, &[f32]) -> Vec<f32>) -> (Parametrization, Preconditioner) {
