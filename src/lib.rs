@@ -82,6 +82,7 @@
 //! | [`similarity`] | correlation and signal-to-noise ratio of activations, distributions, proportions |
 //! | [`verdict`] | null distributions, verdicts, and classification of metamers by other networks |
 //! | [`sweep`] | metamers of many stimuli, stages, seeds and networks, on one machine or by Slurm |
+//! | [`explorer`] | tools that make metamers, in a notebook and as a page for a browser |
 //! | [`experiment`] | the recognition task as a web page, and the analysis of its answers |
 //! | [`session_info`] | versions, machine and runs of a session |
 //! | [`training`] | training of small networks |

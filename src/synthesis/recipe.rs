@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::stimulus::Noise;
 use crate::{Error, Result};
 
-/// The names of presets in version 0.1, and those that they have now.
+/// The names of presets in earlier copies, and those that they have now.
 const FORMER_NAMES: [(&str, &str); 2] = [("fast", "natural_prior"), ("fast_sound", "natural_prior_sound")];
 
 /// The steps of [`Recipe::nearest`] at an earlier stage.
@@ -250,7 +250,8 @@ impl Recipe {
     /// The run first searches as [`Recipe::natural_prior`] does, through an earlier stage ([`Lbfgs::earlier_steps`]), and then
     /// minimizes the distance with a weight that holds the ratio. It ends ([`StopReason::Settled`](super::StopReason::Settled)) when
     /// the distance falls by less than 3 % in 25 steps. The minimum that it finds is a local one.
-    /// [`Run::until`](super::Run::until) sets another ratio.
+    /// [`Run::until`](super::Run::until) sets another ratio. As the default it gives way to [`Recipe::natural_prior`] or
+    /// [`Recipe::bounded`] where a loss, a penalty, a bound or the like of a [`Synthesis`](super::Synthesis) contradicts the return.
     #[must_use]
     pub fn nearest() -> Self {
         Self {
@@ -268,12 +269,13 @@ impl Recipe {
     /// L-BFGS on the matching objective with a natural-image prior, for demonstrations.
     ///
     /// **It favors the network.** Components that a stage does not constrain resemble those of natural images, coarse structure first,
-    /// unlike with [`Recipe::feather2023`]. At an equal SNR of 8 dB at `block5` of EfficientNet-Lite0, another network recognised 9 of 16
-    /// of its metamers and none of `feather2023`'s (`examples/judged_by_another.rs`; the table is in `benches/README.md`). Whether people
-    /// recognise its metamers says as much about natural images as about the stage; use [`Recipe::nearest`] for such claims, and the
-    /// papers' recipes for comparisons with the papers. `cargo bench --bench recipes` prints the number of evaluations that it needs.
+    /// unlike with [`Recipe::feather2023`]. At an equal SNR of 8 dB at `block5` of EfficientNet-Lite0, EfficientNet-Lite1 recognised 22 of
+    /// 40 of its metamers and 2 of 40 of `feather2023`'s (`examples/faithfulness.rs`; the table is in `benches/README.md`). Whether people
+    /// recognise its metamers says as much about natural images as about the stage. For a claim about people compare several recipes, and
+    /// name recipe and SNR; for a comparison with the papers use theirs, or [`Recipe::near_start`]. `cargo bench --bench recipes` prints
+    /// the number of evaluations that it needs.
     ///
-    /// Version 0.1 called it `fast`, and so do the files that it wrote.
+    /// Earlier copies called it `fast`, and so do the files that they wrote.
     #[must_use]
     pub fn natural_prior() -> Self {
         Self {
@@ -293,9 +295,9 @@ impl Recipe {
     ///
     /// Like the gradient descent of the papers' recipes it moves along gradients only, so that what the stage does not constrain
     /// stays as in the start. It needs more evaluations than [`Recipe::natural_prior`] and a third to a sixth of those of
-    /// [`Recipe::feather2023`], whose fast form it is: at `block5` of EfficientNet-Lite0, forty photos, other networks recognise as many of
-    /// the metamers of both at 8, 15 and 20 dB, within the intervals. `examples/faithfulness.rs` compares the recipes; the table is in
-    /// `benches/README.md`.
+    /// [`Recipe::feather2023`], whose fast form it is: at `block5` of EfficientNet-Lite0, EfficientNet-Lite1 recognises 2 and 15 of forty of
+    /// its metamers at 8 and 15 dB, and 2 and 13 of `feather2023`'s. It reaches 20 dB less often (24 of 40 against 33).
+    /// `examples/faithfulness.rs` compares the recipes; the table is in `benches/README.md`.
     #[must_use]
     pub fn near_start() -> Self {
         Self {
@@ -386,7 +388,7 @@ impl Recipe {
         vec![Self::nearest_sound(), Self::natural_prior_sound(), Self::feather2019_sound(), Self::feather2023_sound()]
     }
 
-    /// The preset with this name; `fast` and `fast_sound`, the names of version 0.1, are `natural_prior` and `natural_prior_sound`.
+    /// The preset with this name; `fast` and `fast_sound`, the names of earlier copies, are `natural_prior` and `natural_prior_sound`.
     ///
     /// # Errors
     /// [`Error::Unknown`] with similar names.

@@ -53,7 +53,7 @@ struct Cli {
     /// Set up the project, and do nothing else.
     #[arg(long)]
     setup: bool,
-    /// Fetch the networks that do not ship (178 MB in assets/optional): their licence does not allow it, or they are too large. What is there
+    /// Fetch the networks that do not ship (200 MB in assets/optional): their licence does not allow it, or they are too large. What is there
     /// is kept, and an interrupted download is resumed.
     #[arg(long)]
     fetch: bool,
