@@ -48,20 +48,30 @@ pub(super) fn assign(random: &mut Generator, available: &[Vec<usize>], condition
     let mut load = vec![0_usize; conditions];
     let mut chosen = vec![0; available.len()];
     let rank = random.shuffled(conditions);
-    for stimulus in random.shuffled(available.len()) {
+    let order = random.shuffled(available.len());
+    for &stimulus in &order {
         let lightest = available[stimulus].iter().min_by_key(|&&condition| (load[condition], rank[condition]));
         let Some(&lightest) = lightest else { continue };
         chosen[stimulus] = lightest;
         load[lightest] += 1;
     }
-    while balance_step(available, &mut chosen, &mut load) {}
+    // In random order, too: otherwise the conditions would depend on positions in the list of stimuli and of conditions.
+    let mut ranked: Vec<usize> = (0..conditions).collect();
+    ranked.sort_by_key(|&condition| rank[condition]);
+    while balance_step(available, &order, &ranked, &mut chosen, &mut load) {}
     chosen
 }
 
-/// Moves one stimulus along each link of a chain of conditions, from one condition to another with at least two fewer stimuli.
-/// Returns whether such a chain exists.
-fn balance_step(available: &[Vec<usize>], chosen: &mut [usize], load: &mut [usize]) -> bool {
-    for full in 0..load.len() {
+/// Moves one stimulus along each link of a chain of conditions, from one condition to another with at least two fewer stimuli; tries
+/// the stimuli in `order` and the conditions as they are `ranked`. Returns whether such a chain exists.
+fn balance_step(
+    available: &[Vec<usize>],
+    order: &[usize],
+    ranked: &[usize],
+    chosen: &mut [usize],
+    load: &mut [usize],
+) -> bool {
+    for &full in ranked {
         let mut came_by: Vec<Option<usize>> = vec![None; load.len()];
         let mut queue = VecDeque::from([full]);
         while let Some(from) = queue.pop_front() {
@@ -74,13 +84,13 @@ fn balance_step(available: &[Vec<usize>], chosen: &mut [usize], load: &mut [usiz
                 load[from] += 1;
                 return true;
             }
-            for (stimulus, conditions) in available.iter().enumerate().filter(|(stimulus, _)| chosen[*stimulus] == from)
-            {
-                for &condition in conditions {
-                    if condition != full && came_by[condition].is_none() {
-                        came_by[condition] = Some(stimulus);
-                        queue.push_back(condition);
-                    }
+            for &to in ranked.iter().filter(|&&to| to != full) {
+                let moves = |&&stimulus: &&usize| chosen[stimulus] == from && available[stimulus].contains(&to);
+                if came_by[to].is_none()
+                    && let Some(&stimulus) = order.iter().find(moves)
+                {
+                    came_by[to] = Some(stimulus);
+                    queue.push_back(to);
                 }
             }
         }

@@ -69,6 +69,61 @@ fn conditions_are_balanced_despite_missing_versions() {
     }
 }
 
+/// The numbers of participants of `people` who get each stimulus under each condition.
+fn counts(available: &[Vec<usize>], conditions: usize, people: usize) -> Vec<Vec<usize>> {
+    let mut counts = vec![vec![0; conditions]; available.len()];
+    for person in 0..people {
+        let chosen = assign(&mut Generator::new(&format!("0:P{person}:conditions")), available, conditions);
+        for (stimulus, condition) in chosen.into_iter().enumerate() {
+            counts[stimulus][condition] += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn missing_versions_do_not_make_conditions_depend_on_positions() {
+    let people = 4000;
+    // Within five standard deviations of a fair draw.
+    let check = |count: usize, p: f64, stimulus: usize| {
+        let (mean, deviation) = (people as f64 * p, (people as f64 * p * (1.0 - p)).sqrt());
+        assert!((count as f64 - mean).abs() < 5.0 * deviation, "stimulus {stimulus}: {count} of {people}, {p} is fair");
+    };
+    // One of the first four stimuli has condition 0, and three have condition 1.
+    let mut available = vec![vec![0, 1]; 4];
+    available.extend([vec![0], vec![0]]);
+    for (stimulus, counts) in counts(&available, 2, people).iter().enumerate().take(4) {
+        check(counts[0], 0.25, stimulus);
+    }
+    // The first three stimuli have condition 1 or 2, which are alike.
+    let mut available = vec![vec![0, 1, 2]; 3];
+    available.extend([vec![0], vec![0], vec![0]]);
+    for (stimulus, counts) in counts(&available, 3, people).iter().enumerate().take(3) {
+        check(counts[1], 0.5, stimulus);
+        assert_eq!(counts[0], 0);
+    }
+}
+
+/// An assignment in `tests/experiment/assignments.json`, from the page's program.
+#[derive(serde::Deserialize)]
+struct Assignment {
+    text: String,
+    conditions: usize,
+    available: Vec<Vec<usize>>,
+    chosen: Vec<usize>,
+}
+
+#[test]
+fn assignments_equal_those_of_the_page() {
+    // tests/experiment/test_page.py compares the page with the same file.
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/experiment/assignments.json");
+    let cases: Vec<Assignment> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert!(cases.len() > 10);
+    for Assignment { text, conditions, available, chosen } in cases {
+        assert_eq!(assign(&mut Generator::new(&text), &available, conditions), chosen, "{text}, {available:?}");
+    }
+}
+
 #[test]
 fn excluded_items_are_not_shown_and_are_listed() {
     let failed = Item::new("s0", "block5", "dog", picture(90)).excluded();

@@ -5,7 +5,8 @@ use crate::{Error, Result};
 /// The maximum presentation time.
 const MAX_MS: u32 = 10_000;
 
-/// Presentation times of fixation cross, image and mask in milliseconds, rounded to the nearest frame of the screen.
+/// Presentation times of fixation cross, image and mask in milliseconds, rounded to the nearest frame of the screen. A duration above 0
+/// takes at least one frame.
 ///
 /// The default is that of Feather et al. (2023): 300 ms each. For sounds, only the cross is shown, and the sound plays to its end. The
 /// maximum is 10,000 ms each.

@@ -34,6 +34,42 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "h
 # The task without its stimuli's data.
 TASK = "(({ stimuli, ...rest }) => ({ ...rest, stimuli: stimuli.map(({ id }) => ({ id })) }))(task)"
 VISIBLE_TIMES = "window.seen.map(({ on, off }) => ({ on, off }))"
+VISIBLE_SIZES = "window.seen.map(({ canvas }) => [canvas.width, canvas.height])"
+# Presents three layers on a screen whose frames have a fixed interval, and counts the frames that show each layer.
+PRESENT = """
+async ([timing, interval]) => {
+    const original = window.requestAnimationFrame;
+    const layers = [0, 1, 2].map(() => document.createElement("div"));
+    const frames = [0, 0, 0];
+    let now = 1000;
+    window.requestAnimationFrame = callback => {
+        const visible = layers.findIndex(layer => layer.classList.contains("on"));
+        if (visible >= 0) frames[visible] += 1;
+        now += interval;
+        setTimeout(callback, 0, now);
+    };
+    try {
+        const { shown_ms } = await presentPicture(document.createElement("div"), layers, timing, interval);
+        return { frames, shown_ms };
+    } finally {
+        window.requestAnimationFrame = original;
+    }
+}
+"""
+# Shortens the task to three trials, without practice.
+SHORTEN = "() => { task.practice.length = 0; task.stimuli.length = 3; task.catch_trials.length = 0; }"
+# Shortens practice and task to three trials each, with blank pictures of three sizes.
+SEVERAL_SIZES = """
+() => {
+    const blank = ([width, height]) => Object.assign(document.createElement("canvas"), { width, height }).toDataURL();
+    const sources = [[224, 224], [120, 80], [60, 160]].map(blank);
+    task.practice.length = task.stimuli.length = 3;
+    task.catch_trials.length = 0;
+    task.practice.forEach((item, k) => { item.source = sources[k]; });
+    task.stimuli.forEach((item, k) => item.versions.forEach(version => { version.source = sources[k]; }));
+}
+"""
+MASK = "([width, height, number]) => maskFor({ width, height }, number).toDataURL()"
 Json = dict[str, Any]
 # A stimulus, its condition and the answer; None if the trial was interrupted.
 Answer = tuple[str, str, str | None]
@@ -428,6 +464,120 @@ def with_focus_elsewhere(browser: Browser, folder: Path) -> None:
     words.close()
 
 
+def begin_by_mouse(visitor: Visitor, code: str) -> None:
+    visitor.page.get_by_label("I have read this").check()
+    visitor.page.get_by_label("Your participant code").fill(code)
+    visitor.page.get_by_role("button", name="Begin").click()
+
+
+def answer_by_mouse(visitor: Visitor, word: str) -> None:
+    visitor.expect_heading("What was it?")
+    visitor.page.get_by_role("button", name=word, exact=True).click()
+
+
+def with_short_durations(browser: Browser, folder: Path) -> None:
+    """Checks that a duration above 0 takes at least one frame, and a duration of 0 none."""
+    visitor = Visitor(browser, (folder / "images.html").as_uri(), **DESKTOP)
+    for rate, durations, frames in (
+        (60, (300, 300, 300), [18, 18, 18]),
+        (60, (0, 40, 0), [0, 2, 0]),
+        (60, (0, 8, 0), [0, 1, 0]),
+        (60, (8, 8, 8), [1, 1, 1]),
+        (30, (0, 16, 0), [0, 1, 0]),
+    ):
+        timing = dict(zip(("fixation_ms", "stimulus_ms", "mask_ms"), durations, strict=True))
+        found = visitor.page.evaluate(PRESENT, [timing, 1000 / rate])
+        assert found["frames"] == frames, (rate, durations, found)
+        assert abs(found["shown_ms"] - frames[1] * 1000 / rate) < 0.01, (rate, durations, found)
+    visitor.close()
+
+
+def with_pictures_of_several_sizes(browser: Browser, folder: Path) -> None:
+    """Checks that each mask has the size of its picture, and that no mask depends on earlier trials."""
+    visitor = Visitor(browser, (folder / "images.html").as_uri(), watch=True, **DESKTOP)
+    visitor.page.evaluate(SEVERAL_SIZES)
+    visitor.page.evaluate("() => { task.practice_pass = 0; }")
+    begin_by_mouse(visitor, "sizes")
+    for trial in visitor.plan("practice"):
+        answer_by_mouse(visitor, trial["right"])
+        visitor.expect_heading("✓ Correct")
+        visitor.page.locator("button.main").click()
+    visitor.expect_heading("Practice is over")
+    visitor.page.locator("button.main").click()
+    for trial in visitor.plan("main"):
+        answer_by_mouse(visitor, trial["right"])
+    visitor.expect_heading("Thank you!")
+    sizes = visitor.page.evaluate(VISIBLE_SIZES)
+    pictures, masks = sizes[::2], sizes[1::2]
+    for block in (pictures[:3], pictures[3:]):
+        assert sorted(block) == [[60, 160], [120, 80], [224, 224]], sizes
+    assert masks == pictures, sizes
+    # On another page, the masks are drawn in another order.
+    other = Visitor(browser, (folder / "images.html").as_uri(), **DESKTOP)
+    keys = [[width, height, number] for width, height in masks[:3] for number in (0, 1, 7)]
+    found = [visitor.page.evaluate(MASK, key) for key in keys]
+    assert found[::-1] == [other.page.evaluate(MASK, key) for key in keys[::-1]], "a mask depends on earlier ones"
+    assert len(set(found)) == 6, "masks of numbers 1 and 7 are equal, and all others differ"
+    other.close()
+    visitor.close()
+
+
+def closed_after_an_answer(browser: Browser, folder: Path) -> None:
+    """Reloads the page right after an answer, pauses, and comes back after the end."""
+    visitor = Visitor(browser, (folder / "images.html").as_uri(), **DESKTOP)
+    page = visitor.page
+    page.evaluate(SHORTEN)
+    begin_by_mouse(visitor, "closed")
+    trials = visitor.plan("main")
+    visitor.expect_heading("What was it?")
+    # The wait between trials does not end, so that the page is certainly closed in it.
+    page.evaluate(
+        """() => {
+            const original = window.setTimeout;
+            window.setTimeout = (done, ms, ...rest) => ms === INTER_TRIAL_MS ? 0 : original(done, ms, ...rest);
+        }"""
+    )
+    answer_by_mouse(visitor, trials[0]["right"])
+    expect(page.locator("#screen > *")).to_have_count(0)
+    page.reload()
+    visitor.expect_heading("What do you see?")
+    stored = page.evaluate("JSON.parse(localStorage.getItem(KEY))")
+    assert [answer["answer"] for answer in stored["answers"]] == [trials[0]["right"]], stored
+    assert stored["next"] == 1 and stored["ended"] is None, stored
+    page.evaluate(SHORTEN)
+    page.get_by_role("button", name="Continue").click()
+    visitor.expect_heading("What was it?")
+    expect(page.locator(".foot")).to_contain_text("2 of 3")
+    page.get_by_role("button", name="Stop here").click()
+    visitor.expect_heading("Experiment paused")
+    paused = page.evaluate("state.ended")
+    page.get_by_role("button", name="Continue the experiment").click()
+    answer_by_mouse(visitor, trials[2]["right"])
+    visitor.expect_heading("Thank you!")
+    ended = page.evaluate("state.ended")
+    assert paused < ended, "the end is later than the pause"
+    page.reload()
+    page.get_by_role("button", name="Go to my answers").click()
+    visitor.expect_heading("Thank you!")
+    assert page.evaluate("state.ended") == ended, "a later look at the answers changed the end"
+    stored = page.evaluate("JSON.parse(localStorage.getItem(KEY))")
+    expected = [(trials[0]["stimulus"], trials[0]["right"]), (trials[1]["stimulus"], None)]
+    expected.append((trials[2]["stimulus"], trials[2]["right"]))
+    assert [(answer["stimulus"], answer["answer"]) for answer in stored["answers"]] == expected, stored
+    visitor.close()
+
+
+def assignments(browser: Browser, folder: Path) -> None:
+    """Compares assignments of the page with the file that the library's unit tests compare with, too."""
+    visitor = Visitor(browser, (folder / "images.html").as_uri(), **DESKTOP)
+    cases = json.loads((HERE / "assignments.json").read_text(encoding="utf-8"))
+    found = visitor.page.evaluate(
+        "cases => cases.map(({ text, available, conditions }) => assign(generator(text), available, conditions))", cases
+    )
+    assert found == [case["chosen"] for case in cases], "page and file differ"
+    visitor.close()
+
+
 def formulas_in_csv(browser: Browser, folder: Path) -> None:
     """Checks that the CSV file of the answers holds no text that a spreadsheet takes for a formula."""
     visitor = Visitor(browser, (folder / "images.html").as_uri(), **DESKTOP)
@@ -474,6 +624,10 @@ def main() -> None:
             with_focus_elsewhere,
             by_touch,
             with_sounds,
+            with_short_durations,
+            with_pictures_of_several_sizes,
+            closed_after_an_answer,
+            assignments,
             formulas_in_csv,
             for_screenshots,
             in_a_notebook,

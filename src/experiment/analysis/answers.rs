@@ -60,10 +60,11 @@ impl Answer {
         self.answer.as_ref().map(|answer| *answer == self.correct_answer)
     }
 
-    /// Returns whether the trial is valid: it has an answer, and the stimulus was shown without interruption.
+    /// Returns whether the trial is valid: it has an answer, and the stimulus was shown without interruption. A `shown_ms` of 0 or less
+    /// makes it invalid, because the stimulus was not shown; without `shown_ms`, as in simulated answers, it can be valid.
     #[must_use]
     pub fn is_valid(&self) -> bool {
-        self.answer.is_some() && !self.interrupted
+        self.answer.is_some() && !self.interrupted && self.shown_ms.is_none_or(|shown| shown > 0.0)
     }
 
     fn same_as(&self, other: &Self) -> bool {
@@ -97,6 +98,12 @@ impl Participant {
     #[must_use]
     pub fn name(&self) -> &str {
         if self.participant.is_empty() { &self.session } else { &self.participant }
+    }
+
+    /// Returns whether two sessions are of the same participant and task. Simulated participants may share codes.
+    fn repeats(&self, other: &Self) -> bool {
+        let same_code = !self.participant.is_empty() && self.participant == other.participant;
+        same_code && self.task == other.task && !self.simulated && !other.simulated
     }
 
     pub(super) fn check(&self) -> std::result::Result<(), String> {
@@ -137,11 +144,11 @@ impl Answers {
     }
 
     /// Merges two sets of answers. A session in both sets is kept once; if one version is the beginning of the other, the longer one
-    /// is kept.
+    /// is kept. Answers to several tasks can be merged; tables of them have a note.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a session with two conflicting versions, and for different numbers of choices or kinds of
-    /// stimuli.
+    /// [`Error::Invalid`] for a session with two conflicting versions, for different numbers of choices or kinds of stimuli, and for
+    /// two sessions with the same participant code and task, unless one of them is simulated.
     pub fn merge(mut self, others: Self) -> Result<Self> {
         others.people.into_iter().try_for_each(|person| self.add(person))?;
         Ok(self)
@@ -158,6 +165,14 @@ impl Answers {
             return Err(Error::invalid("answers", reason));
         }
         let Some(known) = self.people.iter_mut().find(|known| known.session == person.session) else {
+            if let Some(first) = self.people.iter().find(|known| known.repeats(&person)) {
+                let reason = format!(
+                    "sessions {} and {} are of the same participant, \"{}\", and the same task; keep one of them, or give \
+                     them different codes if two people used this code",
+                    first.session, person.session, person.participant
+                );
+                return Err(Error::invalid("answers", reason));
+            }
             self.people.push(person);
             return Ok(());
         };
@@ -200,15 +215,35 @@ impl Answers {
     }
 }
 
+/// The fingerprints of the tasks of these participants, each once.
+pub(super) fn task_fingerprints<'a>(people: impl IntoIterator<Item = &'a Participant>) -> Vec<String> {
+    let mut found: Vec<String> = vec![];
+    for person in people {
+        if !found.contains(&person.task) {
+            found.push(person.task.clone());
+        }
+    }
+    found
+}
+
+/// The note in captions if the answers belong to several tasks.
+pub(super) fn several_tasks_note(tasks: &[String]) -> Option<String> {
+    match tasks.len() {
+        0 | 1 => None,
+        n => Some(format!("Note: the answers belong to {n} different tasks ({}).", tasks.join(", "))),
+    }
+}
+
 impl Show for Answers {
     fn mime_bundles(&self) -> Vec<MimeBundle> {
+        let simulated = if self.are_simulated() { " simulated" } else { "" };
+        let mut caption = format!("Answers of {}{simulated} participants", self.people.len());
+        if let Some(note) = several_tasks_note(&task_fingerprints(&self.people)) {
+            caption += &format!(". {note}");
+        }
         let mut table = Table::new(["participant", "main trials", "catch trials correct", "invalid trials"])
             .align([Align::Left, Align::Right, Align::Right, Align::Right])
-            .caption(format!(
-                "Answers of {}{} participants",
-                self.people.len(),
-                if self.are_simulated() { " simulated" } else { "" }
-            ));
+            .caption(caption);
         for person in &self.people {
             let block_answers = |block| person.answers.iter().filter(move |answer| answer.block == block);
             let correct = block_answers(Block::Catch).filter(|answer| answer.is_correct() == Some(true)).count();

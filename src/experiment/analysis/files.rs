@@ -57,7 +57,8 @@ impl Answers {
     ///
     /// # Errors
     /// [`Error::File`] for a missing file, another extension, invalid content, and a duplicate stimulus in a session; the message
-    /// names the reason, and for CSV the line. [`Error::Invalid`] for sessions with different numbers of choices or kinds of stimuli.
+    /// names the reason, and for CSV the line. [`Error::Invalid`] for sessions with different numbers of choices or kinds of stimuli,
+    /// and for two sessions of one participant, as in [`Answers::merge`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let wrong = |reason: String| Error::file(path, reason);

@@ -18,6 +18,8 @@ pub struct Recognition {
     pub(super) invalid_trials: usize,
     pub(super) dropped_frames: usize,
     pub(super) simulated: bool,
+    /// The fingerprints of the tasks.
+    pub(super) tasks: Vec<String>,
     pub(super) network: Option<(String, Vec<(usize, f64)>)>,
     pub(super) published: Vec<Published>,
     pub(super) conditions: Vec<String>,

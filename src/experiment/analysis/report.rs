@@ -1,5 +1,6 @@
 //! Plot and table of an analysis.
 
+use super::answers::several_tasks_note;
 use super::{ConditionProportion, ExclusionRule, Published, Recognition};
 use crate::display::{Align, Figure, LinePlot, MimeBundle, Show, Table};
 
@@ -49,10 +50,13 @@ impl Recognition {
         caption += &if excluded.is_empty() { "nobody".to_owned() } else { excluded.join(", ") };
         caption += ".";
         if self.invalid_trials > 0 {
-            caption += &format!(" {} invalid trials: interrupted or unanswered.", self.invalid_trials);
+            caption += &format!(" {} invalid trials: interrupted, unanswered or not shown.", self.invalid_trials);
         }
         if self.dropped_frames > 0 {
             caption += &format!(" Trials with a dropped frame: {}.", self.dropped_frames);
+        }
+        if let Some(note) = several_tasks_note(&self.tasks) {
+            caption += &format!(" {note}");
         }
         let mut headers: Vec<String> =
             ["condition", "proportion correct", "SEM", "95 % interval", "participants", "trials"]

@@ -1,5 +1,6 @@
 //! The analysis of answers.
 
+use super::answers::task_fingerprints;
 use super::{Answers, Block, ConditionProportion, Excluded, ExclusionRule, Participant, Published, Recognition};
 use crate::{Error, Result};
 
@@ -108,6 +109,7 @@ impl Analysis {
                 .filter(|a| a.longest_frame_ms.zip(a.frame_ms).is_some_and(|(l, f)| l > DROPPED_FRAME_RATIO * f))
                 .count(),
             simulated: people.iter().any(|person| person.simulated),
+            tasks: task_fingerprints(people.iter().copied()),
             network,
             published: self.published,
             conditions,

@@ -181,6 +181,66 @@ fn interrupted_and_unanswered_trials_are_invalid() {
 }
 
 #[test]
+fn trials_without_a_shown_stimulus_are_invalid() {
+    let mut ann = person("ann", 10, 5, 4);
+    for (answer, shown_ms) in ann.answers.iter_mut().zip([Some(0.0), Some(-0.1), None, Some(8.0)]) {
+        answer.shown_ms = shown_ms;
+    }
+    let valid: Vec<bool> = ann.answers.iter().take(4).map(Answer::is_valid).collect();
+    assert_eq!(valid, [false, false, true, true]);
+    let found = Analysis::new(Answers::from_people([ann, person("bob", 10, 5, 4)]).unwrap()).run().unwrap();
+    assert_eq!(found.proportions()[0].trials, 18);
+    let text = found.mime_bundles()[1].plain().to_owned();
+    assert!(text.contains("2 invalid trials: interrupted, unanswered or not shown"), "{text}");
+}
+
+#[test]
+fn two_sessions_of_one_participant_are_an_error() {
+    let first = || Answers::from_people([person("ann", 9, 5, 4)]).unwrap();
+    let again = || Participant { session: "second".into(), ..person("ann", 1, 1, 4) };
+    let add = |person: Participant| first().merge(Answers::from_people([person])?);
+    for result in [add(again()), Answers::from_people([person("ann", 9, 5, 4), again()])] {
+        let message = result.unwrap_err().to_string();
+        for part in ["session of ann", "second", "\"ann\"", "keep one of them", "different codes"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+    // Allowed: the same session again, another task, and simulated participants, whose names repeat.
+    assert_eq!(first().merge(first()).unwrap(), first());
+    for other in [Participant { task: "u".into(), ..again() }, Participant { simulated: true, ..again() }] {
+        assert_eq!(add(other).unwrap().participants().len(), 2);
+    }
+    let class = |seed| SimulatedParticipants::new([("a", 0.9), ("b", 0.2)]).participants(3).seed(seed).answers();
+    assert_eq!(class(1).unwrap().merge(class(2).unwrap()).unwrap().participants().len(), 6);
+    // Without codes, nothing tells that two sessions are of one person.
+    let without_code = |name| Participant { participant: String::new(), ..person(name, 9, 5, 4) };
+    assert_eq!(Answers::from_people(["x", "y"].map(without_code)).unwrap().participants().len(), 2);
+    // The error of a folder names the file.
+    let folder = tempfile::tempdir().unwrap();
+    let json = JSON.replace("\"participant\":\"\"", "\"participant\":\"P07\"");
+    std::fs::write(folder.path().join("a.json"), &json).unwrap();
+    std::fs::write(folder.path().join("b.json"), json.replace("\"0f\"", "\"1f\"")).unwrap();
+    let message = Answers::open_folder(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("b.json") && message.contains("sessions 0f and 1f"), "{message}");
+}
+
+#[test]
+fn answers_to_several_tasks_have_a_note() {
+    let captions = |task: &str| {
+        let bob = Participant { task: task.into(), ..person("bob", 8, 4, 4) };
+        let answers = Answers::from_people([person("ann", 9, 5, 4), bob]).unwrap();
+        let table = answers.mime_bundles()[0].plain().to_owned();
+        [table, Analysis::new(answers).run().unwrap().mime_bundles()[1].plain().to_owned()]
+    };
+    for caption in captions("u") {
+        assert!(caption.contains("Note: the answers belong to 2 different tasks (t, u)."), "{caption}");
+    }
+    for caption in captions("t") {
+        assert!(!caption.contains("Note"), "{caption}");
+    }
+}
+
+#[test]
 fn a_participant_without_a_condition_is_excluded_from_the_test_only() {
     let mut ann = person("ann", 10, 5, 4);
     ann.answers.retain(|answer| answer.condition != "stem");

@@ -4,13 +4,16 @@
 const INTER_TRIAL_MS = 400;
 // Trials between breaks.
 const BREAK_EVERY = 50;
+// Number of masks for each size of picture.
+const MASKS = 6;
 const isSound = task.kind === "sound";
 const noun = isSound ? "sound" : "picture";
 
 let state = loadState();
 // Time between frames, in ms.
 let frameInterval = 1000 / 60;
-let masks = [];
+// The masks drawn so far, by size and number.
+const masks = new Map();
 // True if the page was hidden during the stimulus.
 let wasHidden = false;
 document.addEventListener("visibilitychange", () => { if (document.hidden) wasHidden = true; });
@@ -37,6 +40,14 @@ function planTrials(participant) {
   return { main: order.shuffled(trials.length).map(k => trials[k]), practice: order.shuffled(practice.length).map(k => practice[k]) };
 }
 
+// Returns the mask of a trial in the size of its picture, which it must cover. The size is part of the seed, so that a mask does not
+// depend on the trials before it.
+function maskFor({ width, height }, number) {
+  const key = `${width}x${height}:${number % MASKS}`;
+  if (!masks.has(key)) masks.set(key, drawMask(generator(`${task.seed}:masks:${key}`), width, height));
+  return masks.get(key);
+}
+
 async function present(trial, number) {
   if (isSound) {
     const stand = element("div", { className: "stand" });
@@ -52,7 +63,7 @@ async function present(trial, number) {
   showScreen("Look at the cross", stand);
   const picture = await drawPicture(trial.source);
   const fixation = element("div", { className: "fixation" });
-  return presentPicture(stand, [fixation, picture, masks[number % masks.length]], task.timing, frameInterval);
+  return presentPicture(stand, [fixation, picture, maskFor(picture, number)], task.timing, frameInterval);
 }
 
 function ask(number, count, canStop) {
@@ -132,35 +143,33 @@ async function runMain(trials) {
       showScreen("Time for a break", text(`You have completed ${number} of ${trials.length} trials. Rest your ${isSound ? "ears" : "eyes"}, and continue when you are ready.`));
       await buttonPress("Continue");
     }
-    if (state.begun_trial === number) {
+    const wasLeft = state.begun_trial === number;
+    let answer;
+    if (wasLeft) {
       // The page was left after this stimulus was shown; it is not shown again.
-      state.answers.push({ ...record(trial, number), answer: null, correct: null, interrupted: true });
+      answer = { ...record(trial, number), answer: null, correct: null, interrupted: true };
     } else {
       state.begun_trial = number;
       storeState(state);
-      const answer = await runTrial(trial, number, trials.length, true);
+      answer = await runTrial(trial, number, trials.length, true);
       if (answer === null) return;
-      state.answers.push(answer);
-      await new Promise(done => setTimeout(done, INTER_TRIAL_MS));
     }
+    state.answers.push(answer);
     state.next += 1;
+    // Stored before the wait, in which the page may be closed.
     storeState(state);
+    if (!wasLeft) await new Promise(done => setTimeout(done, INTER_TRIAL_MS));
   }
   state.complete = true;
 }
 
 async function runExperiment() {
-  state.saved = false;
+  [state.saved, state.ended] = [false, null];
   showScreen("One moment, please", text("The experiment is being prepared."));
   if (isSound) await resumeAudio().catch(() => {});
   frameInterval = await measureFrameInterval();
   state.display = { width: innerWidth, height: innerHeight, pixel_ratio: devicePixelRatio, frame_ms: round(frameInterval) };
   const plan = planTrials(state.assigned_by);
-  if (!isSound) {
-    const { naturalWidth, naturalHeight } = await loadImage(plan.main[0].source);
-    const random = generator(`${task.seed}:masks`);
-    masks = Array.from({ length: 6 }, () => drawMask(random, naturalWidth, naturalHeight));
-  }
   await runPractice(plan.practice);
   await runMain(plan.main);
   showEnd();

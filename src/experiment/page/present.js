@@ -63,14 +63,15 @@ function drawMask(random, width, height) {
   return canvas;
 }
 
-// Shows fixation cross, picture and mask, each for its duration rounded to the nearest frame. Returns the times of the frames, in ms.
+// Shows fixation cross, picture and mask, each for its duration rounded to the nearest frame, with at least one frame for a duration
+// above 0. Returns the times of the frames, in ms.
 async function presentPicture(stand, layers, timing, frameInterval) {
   const [fixation, picture, mask] = layers;
   const intervals = [];
   const show = layer => layers.forEach(each => each.classList.toggle("on", each === layer));
   const wait = async (since, milliseconds) => {
     let now = since;
-    while (now - since < milliseconds - frameInterval / 2) {
+    while (milliseconds > 0 && (now === since || now - since < milliseconds - frameInterval / 2)) {
       const next = await frame();
       intervals.push(next - now);
       now = next;

@@ -37,7 +37,8 @@ function assign(random, available, conditions) {
   const load = Array(conditions).fill(0);
   const chosen = available.map(() => -1);
   const rank = random.shuffled(conditions);
-  for (const stimulus of random.shuffled(available.length)) {
+  const order = random.shuffled(available.length);
+  for (const stimulus of order) {
     let best = available[stimulus][0];
     for (const condition of available[stimulus]) {
       const [lighter, earlier] = [load[condition] - load[best], rank[condition] - rank[best]];
@@ -46,14 +47,16 @@ function assign(random, available, conditions) {
     chosen[stimulus] = best;
     load[best] += 1;
   }
-  while (balanceStep(available, chosen, load));
+  // In random order, too: otherwise the conditions would depend on positions in the list of stimuli and of conditions.
+  const ranked = [...rank.keys()].sort((a, b) => rank[a] - rank[b]);
+  while (balanceStep(available, order, ranked, chosen, load));
   return chosen;
 }
 
-// Moves one stimulus along each link of a chain of conditions, from one condition to another with at least two fewer stimuli.
-// Returns whether such a chain exists.
-function balanceStep(available, chosen, load) {
-  for (let full = 0; full < load.length; full++) {
+// Moves one stimulus along each link of a chain of conditions, from one condition to another with at least two fewer stimuli; tries the
+// stimuli in `order` and the conditions as they are `ranked`. Returns whether such a chain exists.
+function balanceStep(available, order, ranked, chosen, load) {
+  for (const full of ranked) {
     const cameBy = Array(load.length).fill(-1);
     const queue = [full];
     for (let head = 0; head < queue.length; head++) {
@@ -69,14 +72,13 @@ function balanceStep(available, chosen, load) {
         load[from] += 1;
         return true;
       }
-      available.forEach((conditions, stimulus) => {
-        if (chosen[stimulus] !== from) return;
-        for (const condition of conditions) {
-          if (condition === full || cameBy[condition] >= 0) continue;
-          cameBy[condition] = stimulus;
-          queue.push(condition);
-        }
-      });
+      for (const to of ranked) {
+        if (to === full || cameBy[to] >= 0) continue;
+        const stimulus = order.find(each => chosen[each] === from && available[each].includes(to));
+        if (stimulus === undefined) continue;
+        cameBy[to] = stimulus;
+        queue.push(to);
+      }
     }
   }
   return false;

@@ -42,7 +42,8 @@ const buttonPress = words => new Promise(done => {
 const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 function showEnd() {
-  state.ended = new Date().toISOString();
+  // Unchanged when the screen is shown again, such as after a reload; `runExperiment` clears it.
+  state.ended ??= new Date().toISOString();
   storeState(state);
   const json = () => JSON.stringify(toRecord(state), null, 1);
   const save = (extension, type, content) => () => {
