@@ -56,6 +56,17 @@ async () => {
     return btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(''));
 }
 """
+# Keeps what a screen reader announces of the status.
+LISTEN = """
+() => {
+    window.announced = [];
+    const status = $('status');
+    new MutationObserver(() => {
+        if (status.getAttribute('aria-live') === 'polite' && status.textContent) announced.push(status.textContent);
+    }).observe(status, { childList: true });
+}
+"""
+BROKEN = {"name": "broken.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff\xe0 no picture"}
 
 
 class Visitor:
@@ -218,8 +229,10 @@ def test_own_files(browser: Browser) -> None:
     visitor = Visitor(browser, PAGES / "images.html", **PHONE)
     page = visitor.page
     own = page.locator("#own")
-    own.set_input_files({"name": "broken.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff\xe0 no picture"})
+    own.set_input_files(BROKEN)
     expect(page.locator("#problem")).to_contain_text("broken.jpg")
+    # The browser reports the same file again only if the field is empty.
+    expect(own).to_have_value("")
     expect(page.locator("#make")).to_be_enabled()
     upright = page.evaluate(PIXELS)
     portrait = turned((ROOT / "assets/photos/dog.jpg").read_bytes())
@@ -237,6 +250,65 @@ def test_own_files(browser: Browser) -> None:
     page.get_by_role("button", name="Stop here").click()
     visitor.wait_for_result()
     visitor.screenshot("images-phone")
+    visitor.close()
+
+
+def test_interruptions(browser: Browser) -> None:
+    """No click during a start, a pause, a test or a choice loses a metamer or makes it twice."""
+    visitor = Visitor(browser, PAGES / "images.html", **DESKTOP)
+    page = visitor.page
+    status, problem, gallery = (page.locator(part) for part in ("#status", "#problem", "#gallery figure"))
+    go_on = page.get_by_role("button", name="Go on")
+    page.locator("#until").fill("22.5")
+    assert page.locator("#controls").evaluate("form => form.checkValidity()"), "22.5 dB was refused"
+    page.evaluate(LISTEN)
+    # Each script is one task: its clicks come before the worker's replies.
+    make_and_pause = "() => { $('make').click(); $('pause').click(); }"
+    page.evaluate(make_and_pause)
+    expect(go_on).to_be_enabled(timeout=30_000)
+    expect(status).to_contain_text("SNR")
+    # A metamer that cannot be drawn is kept, and can be drawn later.
+    page.evaluate("() => { window.kept = ImageData; window.ImageData = null; $('finish').click(); }")
+    expect(problem).to_contain_text("did not work", timeout=30_000)
+    expect(go_on).to_be_enabled()
+    page.evaluate("""() => {
+        window.ImageData = kept;
+        $('finish').click();
+        $('seed').value = '7';
+        $('make').click();
+        $('finish').click();
+    }""")
+    caption = visitor.wait_for_result()
+    assert "seed 0," in caption, caption
+    expect(problem).to_be_hidden()
+    expect(gallery).to_have_count(1)
+    announced = page.evaluate("announced")
+    assert [text.split()[0].strip(":") for text in announced] == ["Starting", "Done"], announced
+    # Stopped during the start; another original is refused.
+    page.evaluate("""() => {
+        $('make').click();
+        $('finish').click();
+        attempt(() => chooseOriginal($('choices').lastElementChild));
+    }""")
+    caption = visitor.wait_for_result()
+    assert snr_db(caption) < TARGET_DB, f"the stop was lost: {caption}"
+    expect(problem).to_contain_text("a metamer is being made")
+    expect(page.locator("#original-caption")).to_contain_text("original: dog")
+    expect(gallery).to_have_count(2)
+    # Beside a choice, a paused synthesis neither goes on nor ends; if the choice fails, it stays.
+    page.evaluate(make_and_pause)
+    expect(go_on).to_be_enabled(timeout=30_000)
+    page.locator("#own").set_input_files(BROKEN)
+    expect(problem).to_contain_text("broken.jpg")
+    expect(go_on).to_be_enabled()
+    disabled = page.evaluate("""() => {
+        $('choices').lastElementChild.click();
+        return [$('make'), $('pause'), $('finish')].every(button => button.disabled);
+    }""")
+    assert disabled, "the paused synthesis could be lost"
+    expect(status).to_have_text("Ready.", timeout=30_000)
+    expect(page.locator("#original-caption")).not_to_contain_text("original: dog")
+    expect(problem).to_be_hidden()
     visitor.close()
 
 
@@ -384,14 +456,14 @@ def main() -> None:
     chromium = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for test in (test_image, test_own_files, test_responsive, test_words, test_threads):
+        for test in (test_image, test_own_files, test_interruptions, test_responsive, test_words, test_threads):
             print(test.__name__, flush=True)
             test(browser)
         browser.close()
         print("test_camera_and_microphone", flush=True)
         test_camera_and_microphone(playwright, chromium)
         print("test_firefox", flush=True)
-        passed = 7 if test_firefox(playwright) else 6
+        passed = 8 if test_firefox(playwright) else 7
     print(f"{passed} passed, 0 failed")
 
 

@@ -17,13 +17,9 @@ function buildControls() {
   $("until").value = CONTENT.until;
   for (const name of CONTENT.recipes) $("recipe").append(new Option(name, name, name === CONTENT.recipe, name === CONTENT.recipe));
   $("until").onchange = () => drawCurve(Number($("until").value));
-  $("controls").onsubmit = event => { event.preventDefault(); attempt(make); };
-  $("pause").onclick = () => state === "running" ? worker.postMessage({ pause: true }) : attempt(goOn);
-  $("finish").onclick = () => attempt(async () => {
-    made.finishing = true;
-    if (state === "running") worker.postMessage({ pause: true });
-    else await finish(null);
-  });
+  $("controls").onsubmit = event => { event.preventDefault(); attemptSynthesis(make); };
+  $("pause").onclick = () => state === "paused" ? attemptSynthesis(goOn) : interrupt("pause");
+  $("finish").onclick = () => state === "paused" ? attemptSynthesis(() => finish(null)) : interrupt("finish");
   for (const [format, label] of KIND === "image" ? [["png", "Save as PNG"], ["metamer", "Save as .metamer"]] : [["wav", "Save as WAV"], ["metamer", "Save as .metamer"]]) {
     const button = document.createElement("button");
     [button.type, button.textContent] = ["button", label];

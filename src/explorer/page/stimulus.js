@@ -122,10 +122,12 @@ async function record() {
   }
 }
 
-// The originals that are being chosen. Until they are there, no metamer is made of the one before.
+// The originals that are being chosen. Until they are there, no synthesis of the one before starts, goes on or ends.
 let choosing = 0;
 
 async function choose(action) {
+  // The dialog for a file may answer after the start.
+  if (isMaking()) throw new Error("a metamer is being made; stop it first");
   choosing++;
   setState(state);
   try {
@@ -162,12 +164,18 @@ function buildChoices() {
   $("axes").hidden = KIND === "image";
   $("own-text").textContent = KIND === "image" ? "Your own photo \u2026" : "Your own sound \u2026";
   $("own").accept = KIND === "image" ? "image/*" : "audio/*";
-  $("own").onchange = () => attempt(() => choose(async () => {
+  $("own").onchange = () => attempt(async () => {
     const [file] = $("own").files;
-    if (file) await useFile(file);
-    press(null);
-    $("own").value = "";
-  }));
+    try {
+      await choose(async () => {
+        if (file) await useFile(file);
+        press(null);
+      });
+    } finally {
+      // Otherwise, choosing the same file again would be no change.
+      $("own").value = "";
+    }
+  });
   $("capture").onclick = () => attempt(() => choose(async () => {
     if (!navigator.mediaDevices) throw new Error("this browser gives a page from a file no camera or microphone; open a file instead");
     await (KIND === "image" ? takePhoto() : record());

@@ -1,18 +1,27 @@
 // Start, pause, stop; the result and the gallery.
 
-let state = "empty";       // empty, ready, running, paused
+let state = "empty";       // empty, ready, starting, running, paused, testing
+let interruption = null;   // why the running synthesis should stop: pause, finish
 let made = null;           // the settings of the current synthesis
 let rate = 0;              // dB a second, of late
 
 function setStatus(text) { $("status").textContent = text; }
 
+// Whether the settings and the original have to stay as they are.
+const isMaking = () => ["starting", "running", "testing"].includes(state);
+
 function setState(next) {
   state = next;
-  $("make").disabled = next === "empty" || next === "running" || !original || choosing > 0;
-  $("pause").disabled = next !== "running" && next !== "paused";
+  const isOpen = next !== "empty" && !isMaking();
+  $("make").disabled = !isOpen || !original || choosing > 0;
+  // A new original ends the paused synthesis, whose metamer would be lost.
+  const canStop = next === "starting" || next === "running" || (next === "paused" && choosing === 0);
+  $("pause").disabled = !canStop;
   $("pause").textContent = next === "paused" ? "Go on" : "Pause";
-  $("finish").disabled = next !== "running" && next !== "paused";
-  for (const input of ROOT.querySelectorAll("#controls fieldset")) input.disabled = next === "running" || next === "empty";
+  $("finish").disabled = !canStop;
+  for (const input of ROOT.querySelectorAll("#controls fieldset")) input.disabled = !isOpen;
+  // Screen readers announce the start and the result, not each of the many steps.
+  $("status").setAttribute("aria-live", next === "running" || next === "testing" ? "off" : "polite");
 }
 
 function showProblem(message) {
@@ -28,11 +37,20 @@ async function attempt(action) {
   } catch (error) {
     const denied = error.name === "NotAllowedError" ? "the browser did not allow it" : error.message;
     showProblem(`This did not work: ${denied}`);
-    setStatus("");
-    if (state === "running") setState("ready");
+    // Beside the error of another action, the status of a synthesis stays.
+    if (!isMaking()) setStatus("");
   }
-  if (original && state === "ready") setState("ready");
 }
+
+// Runs a part of a synthesis. After an error the user can go on: a synthesis whose test failed is still there.
+const attemptSynthesis = action => attempt(async () => {
+  try {
+    await action();
+  } catch (error) {
+    setState(state === "testing" ? "paused" : "ready");
+    throw error;
+  }
+});
 
 function resetResult() {
   points = [];
@@ -73,33 +91,50 @@ const best = values => values.reduce((most, p) => Math.max(most, p[1] ?? -Infini
 
 async function make() {
   made = { original: original.name, stage: CONTENT.stages[Number($("stage").value)].name, recipe: $("recipe").value, seed: $("seed").value, until: Number($("until").value) || 20 };
+  interruption = null;
   points = [];
   rate = 0;
   $("result").hidden = true;
   $("current-player").hidden = true;
   $("current-caption").textContent = `metamer at ${made.stage}, seed ${made.seed}`;
-  setState("running");
+  setState("starting");
   setStatus("Starting \u2026");
   await ask({ do: "start", stage: made.stage, recipe: made.recipe, seed: made.seed });
-  await goOn();
+  await synthesize();
 }
 
-async function goOn() {
+async function synthesize() {
   setState("running");
-  const { ended } = await send({ run: { until: made.until } });
-  if (ended === null && !made.finishing) return setState("paused");
+  const reply = send({ run: { until: made.until } });
+  // During the start, the worker had no run to pause.
+  if (interruption) worker.postMessage({ pause: true });
+  const { ended } = await reply;
+  if (ended === null && interruption !== "finish") return setState("paused");
   await finish(ended);
 }
 
+async function goOn() {
+  interruption = null;
+  await synthesize();
+}
+
+// Stops the synthesis after its current step, to wait or to be finished.
+function interrupt(reason) {
+  if (interruption !== "finish") interruption = reason;
+  worker.postMessage({ pause: true });
+}
+
 async function finish(ended) {
+  const settings = made;
+  setState("testing");
   setStatus("Testing the metamer \u2026");
   const result = await ask({ do: "finish" });
   const snr = result.snr_db === null ? "undefined" : `${result.snr_db.toFixed(1)} dB`;
   const picture = result.parts[0];
-  draw($("current"), result.picture, picture, `metamer of ${made.original} at ${made.stage}, SNR ${snr}`);
+  draw($("current"), result.picture, picture, `metamer of ${settings.original} at ${settings.stage}, SNR ${snr}`);
   if (result.parts[1]) play($("current-player"), result.parts[1]);
   const to = result.metamer ? `; to the network: ${guess(result.metamer)}` : "";
-  $("current-caption").textContent = `metamer at ${made.stage}, seed ${made.seed}, SNR ${snr}${to}`;
+  $("current-caption").textContent = `metamer at ${settings.stage}, seed ${settings.seed}, SNR ${snr}${to}`;
   const match = result.well_matched ? "well matched" : "not well matched (below 20 dB)";
   const verdict = result.verdict.Ok;
   const grade = verdict && verdict.outcome === "metamer" ? ` (${verdict.grade})` : "";
@@ -107,13 +142,14 @@ async function finish(ended) {
   $("verdict").textContent = `${text}. Recipe ${result.recipe}; prior ${result.prior}.`;
   $("result").hidden = false;
   await nextTask();
-  drawCurve(made.until);
+  drawCurve(settings.until);
   await nextTask();
-  addToGallery({ ...made, snr, picture, size: result.picture, sound: result.parts[1], match });
-  setState("ready");
-  setStatus(`Done: ${points.length} gradient evaluations in ${made.seconds.toFixed(1)} s${ended ? `; ${ended}` : ""}.`);
   // Seeds have 64 bits; the next one makes another metamer of the same original.
-  $("seed").value = String(BigInt.asUintN(64, BigInt(made.seed) + 1n));
+  $("seed").value = String(BigInt.asUintN(64, BigInt(settings.seed) + 1n));
+  addToGallery({ ...settings, snr, picture, size: result.picture, sound: result.parts[1], match });
+  // In this order, because screen readers announce the text that is set while they listen.
+  setState("ready");
+  setStatus(`Done: ${points.length} gradient evaluations in ${settings.seconds.toFixed(1)} s${ended ? `; ${ended}` : ""}.`);
 }
 
 function addToGallery(entry) {
@@ -133,10 +169,11 @@ function addToGallery(entry) {
 }
 
 async function save(format) {
+  const { original, stage, seed } = made;
   const reply = await ask({ do: "save", format });
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([reply.parts[0]]));
-  link.download = `${made.original} ${made.stage} seed ${made.seed}.${reply.extension}`.replace(/[^\w .-]/g, "_");
+  link.download = `${original} ${stage} seed ${seed}.${reply.extension}`.replace(/[^\w .-]/g, "_");
   document.body.append(link);
   link.click();
   link.remove();
