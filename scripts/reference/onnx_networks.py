@@ -340,7 +340,7 @@ def refused_operators() -> Refused:
             after_conv(n("MaxPool", ["c"], ["r"], kernel_shape=[2, 2], pads=[2**40] * 4)),
             ["pads", str(2**40)],
         ),
-        "huge_image": (model([n("Conv", ["in", "w"], ["r"], pads=[2**23] * 4), relu], [w], IMAGE), ["up to"]),
+        "huge_image": (model([n("Conv", ["in", "w"], ["r"], pads=[2**23] * 4), relu], [w], IMAGE), ["padding above"]),
         "small_input": (model([n("Conv", ["in", "w"], ["r"]), relu], [w], [1, 3, 2, 2]), ["window", "height"]),
         "flatten": (after_conv(n("Flatten", ["c"], ["r"], axis=2)), ["axis = 2"]),
         "vectors": (

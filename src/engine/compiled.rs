@@ -214,8 +214,8 @@ impl Compiled {
 
     /// Computes the gradient, at `x`, of a function of the stage's values before its ReLU.
     ///
-    /// `cotangent` receives these values, in the order of [`Compiled::values`], and writes the function's gradient with respect to them. Its return value becomes
-    /// [`Evaluated::value`].
+    /// `cotangent` receives these values, in the order of [`Compiled::values`], and writes the function's gradient with respect to all of
+    /// them, over what is there. Its return value becomes [`Evaluated::value`].
     ///
     /// # Errors
     /// [`Error::Shape`] if `x` is empty or not a whole number of stimuli.

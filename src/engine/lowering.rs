@@ -299,6 +299,19 @@ impl Lowering {
         }
     }
 
+    /// [`Lowering::in_own_shape`], also for an image of one pixel, whose values are those of the vector: an operation of the network's own
+    /// sees the shape.
+    fn in_exact_shape(&mut self, node: NodeId) -> usize {
+        let op = self.in_own_shape(node);
+        match self.values[&node.0].flat && self.ops[op].shape.len() != 1 {
+            true => {
+                let count = self.ops[op].shape.iter().product();
+                self.push(OpKind::Flatten, vec![op], vec![count])
+            }
+            false => op,
+        }
+    }
+
     /// [`Lowering::in_own_shape`], in NHWC.
     fn operand(&mut self, node: NodeId) -> usize {
         let op = self.in_own_shape(node);
@@ -326,7 +339,7 @@ impl Lowering {
                 if let Some(value) = self.lower_op(layer, input, &shape) {
                     return Ok(value);
                 }
-                let op = self.in_own_shape(input);
+                let op = self.in_exact_shape(input);
                 let reference = layer.shared_op().ok_or_else(|| Error::invalid(layer.name(), "cannot be compiled"))?;
                 Ok(Value::new(self.push(OpKind::Reference(reference), vec![op], shape)))
             }
@@ -382,6 +395,10 @@ impl Lowering {
     /// Folds an affine layer into the convolution before it, or applies it while the input is loaded.
     fn lower_affine(&mut self, affine: &ChannelAffine, input: NodeId, shape: Vec<usize>) -> Value {
         let op = self.in_own_shape(input);
+        if self.ops[op].dims.channels != affine.scale().len() {
+            // Of a tensor with more than two dimensions beside the channels, all are channels to the engine.
+            return Value::new(self.push(OpKind::Reference(Arc::new(affine.clone())), vec![op], shape));
+        }
         let is_only_use = self.is_only_use(input);
         let before = &mut self.ops[op];
         if let (OpKind::Conv(layer) | OpKind::Depthwise(layer), None, None, true) =

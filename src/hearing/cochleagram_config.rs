@@ -55,6 +55,9 @@ pub enum Rectifier {
     Plain,
 }
 
+/// The largest beta whose Bessel function is finite, rounded down.
+const MAX_BETA: f64 = 700.0;
+
 impl CochleagramConfig {
     /// The parameters of Feather et al. (Nature Neuroscience 2023): 211 filters from 50 to 10,000 Hz, 390 frames from 2 s at 20 kHz.
     #[must_use]
@@ -168,6 +171,10 @@ impl CochleagramConfig {
                 let reason = format!("must be above 0 and finite, got {value}");
                 return Err(Error::invalid(format!("cochleagram.{what}"), reason));
             }
+        }
+        if self.beta > MAX_BETA {
+            let reason = format!("must be {MAX_BETA} at most, got {}", self.beta);
+            return Err(Error::invalid("cochleagram.beta", reason));
         }
         Ok(())
     }

@@ -5,7 +5,10 @@ use crate::common::{flat, random_tensor, relative};
 use metamers::candle::{Device, Tensor, Var};
 use metamers::engine::{Compiled, Isa};
 use metamers::network::{Builder, Input, Layer, Network, NodeId};
-use metamers::ops::{AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, Linear, MaxPool2d, Padding, Relu, Window, vjp};
+use metamers::ops::{
+    AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Padding, Relu, Window,
+    vjp,
+};
 use metamers::prelude::{Noise, Sound, zoo};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -40,6 +43,52 @@ fn compare_at(net: &Network, x: &Tensor, random: &mut ChaCha8Rng, [value_error, 
             let off = relative(&gradient, &expected_gradient);
             assert!(off < gradient_error, "{what}: the gradient is off by {off}");
         }
+    }
+}
+
+/// Splits the rows and columns of an image: `[n, c, 6, 10]` becomes `[n, c, 3, 4, 5]`.
+#[derive(Clone, Debug)]
+struct Fold;
+
+impl FrozenOp for Fold {
+    fn name(&self) -> &'static str {
+        "fold"
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> metamers::Result<Vec<usize>> {
+        Ok(vec![shape[0], shape[1], 3, 4, 5])
+    }
+
+    fn forward(&self, input: &[f32], _: &[usize]) -> Vec<f32> {
+        input.to_vec()
+    }
+
+    fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
+        gradient.to_vec()
+    }
+}
+
+/// Twice a vector; refuses anything else.
+#[derive(Clone, Debug)]
+struct TwiceAVector;
+
+impl FrozenOp for TwiceAVector {
+    fn name(&self) -> &'static str {
+        "twice a vector"
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> metamers::Result<Vec<usize>> {
+        Ok(shape.to_vec())
+    }
+
+    fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32> {
+        assert_eq!(shape.len(), 2, "{shape:?}");
+        input.iter().map(|x| 2.0 * x).collect()
+    }
+
+    fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32> {
+        assert_eq!(shape.len(), 2, "{shape:?}");
+        gradient.iter().map(|g| 2.0 * g).collect()
     }
 }
 
@@ -99,6 +148,63 @@ fn convolutions_of_random_shapes_equal_the_layer_by_layer_run() {
         compare(&net, 1 + tested % 2, &mut random);
         tested += 1;
     }
+}
+
+#[test]
+fn a_convolution_of_few_channels_plus_its_own_input_equals_the_layer_by_layer_run() {
+    let mut random = ChaCha8Rng::seed_from_u64(12);
+    for (channels, has_affine) in [(3, false), (3, true), (1, false), (16, false)] {
+        let mut m = network_builder("residual input", [channels, 12, 9], &mut random);
+        let mut x = m.b.input();
+        if has_affine {
+            let affine = ChannelAffine::new(&vec![0.5; channels], &vec![0.2; channels]).unwrap();
+            x = m.b.channel_affine(x, affine).unwrap();
+        }
+        let y = m.conv(x, channels, channels, config([1, 1], Padding::all(1), 1), [3, 3]);
+        let y = m.b.add(y, x).unwrap();
+        m.b.stage("sum", y).unwrap();
+        let net = m.b.finish().unwrap();
+        compare(&net, 2, &mut random);
+    }
+}
+
+#[test]
+fn an_affine_layer_of_a_tensor_of_four_dimensions_equals_the_layer_by_layer_run() {
+    let mut random = ChaCha8Rng::seed_from_u64(13);
+    let mut m = network_builder("volume", [2, 6, 10], &mut random);
+    let x = m.b.input();
+    let x = m.conv(x, 2, 2, Conv2dConfig::default(), [1, 1]);
+    let x = m.b.layer(Layer::from(Fold), &[x]).unwrap();
+    let x = m.b.channel_affine(x, ChannelAffine::new(&[2.0, -3.0], &[0.5, 1.0]).unwrap()).unwrap();
+    m.b.stage("affine", x).unwrap();
+    let net = m.b.finish().unwrap();
+    compare(&net, 1, &mut random);
+}
+
+#[test]
+fn an_operation_after_flatten_sees_a_vector() {
+    let mut random = ChaCha8Rng::seed_from_u64(15);
+    let mut m = network_builder("one pixel", [3, 4, 5], &mut random);
+    let x = m.b.input();
+    let x = m.conv(x, 3, 7, Conv2dConfig::default(), [4, 5]);
+    let x = m.b.layer(Layer::Flatten, &[x]).unwrap();
+    let x = m.b.layer(Layer::from(TwiceAVector), &[x]).unwrap();
+    m.b.stage("twice", x).unwrap();
+    let net = m.b.finish().unwrap();
+    compare(&net, 2, &mut random);
+}
+
+#[test]
+fn the_mean_of_a_large_even_image_is_exact() {
+    let mut random = ChaCha8Rng::seed_from_u64(14);
+    let mut m = network_builder("mean", [1, 1000, 1000], &mut random);
+    let x = m.b.input();
+    let x = m.b.channel_affine(x, ChannelAffine::new(&[1.0], &[0.0]).unwrap()).unwrap();
+    let x = m.b.layer(Layer::from(GlobalAvgPool), &[x]).unwrap();
+    m.b.stage("mean", x).unwrap();
+    let net = m.b.finish().unwrap();
+    let x = Tensor::full(0.1f32, (1, 1, 1000, 1000), &Device::Cpu).unwrap();
+    compare_at(&net, &x, &mut random, [1e-5, 1e-4]);
 }
 
 #[test]

@@ -170,7 +170,10 @@ impl Compiler<'_> {
         let users: Vec<_> = ops.iter().filter(|op| op.inputs.contains(&index) || op.addend == Some(index)).collect();
         let loads = ops.iter().filter(|op| op.inputs.contains(&0)).count();
         let few = self.dims(index).channels <= LANES && !self.lowering.taps.contains(&index);
-        few && loads == 1 && users.len() == 1 && users[0].inputs == [index] && matches!(users[0].kind, OpKind::Conv(_))
+        let [user] = users[..] else { return false };
+        // An addend is read with the channel padding of the target.
+        let is_read_once = user.inputs == [index] && user.addend != Some(index);
+        few && loads == 1 && is_read_once && matches!(user.kind, OpKind::Conv(_))
     }
 }
 

@@ -138,6 +138,9 @@ impl Layer {
                 Err(Error::shape("the second input of add", format!("{:?}", inputs[0]), inputs[1]))
             }
             Self::Add => Ok(inputs[0].to_vec()),
+            Self::Concat if inputs.iter().any(|shape| shape.is_empty()) => {
+                Err(Error::shape("an input of concat", "at least one dimension", &[]))
+            }
             Self::Concat => {
                 let mut shape = inputs[0].to_vec();
                 for other in &inputs[1..] {

@@ -101,6 +101,11 @@ pub(super) fn network(
     import.b.finish()
 }
 
+/// The largest number of stages that are chosen by their operators.
+const MAX_STAGES: usize = 4096;
+/// The number of values up to which a constant that a node computes is a size or an axis, of which there may be any number.
+const MAX_FREE_CONSTANT: usize = 64;
+
 /// Returns whether nodes with this operator are stages by default.
 fn is_stage(op: &str) -> bool {
     matches!(op, "Relu" | "Clip") || op.ends_with("Pool") || op == "ReduceMean"
@@ -116,7 +121,7 @@ impl Import {
         selected: &[reachability::SelectedStage],
     ) -> Result<()> {
         let invalid_file = |reason: String| Error::file(path, reason);
-        let count = nodes.len();
+        let (count, mut num_stages) = (nodes.len(), 0);
         let mut names: HashMap<&str, usize> = HashMap::new();
         nodes.iter().for_each(|node| *names.entry(&node.name).or_default() += 1);
         for &index in needed {
@@ -138,6 +143,12 @@ impl Import {
                     self.b.stage(&stage.name, value.node)?;
                 }
                 if selected.is_empty() && is_stage(&node.op) {
+                    num_stages += 1;
+                    if num_stages > MAX_STAGES {
+                        return Err(at_node(
+                            format!("is one of more than {MAX_STAGES} possible stages; name those of interest").into(),
+                        ));
+                    }
                     let named = !node.name.is_empty() && names[node.name.as_str()] == 1;
                     self.b.stage(if named { &node.name } else { output }, value.node).map_err(|e| at_node(e.into()))?;
                 }
@@ -218,6 +229,12 @@ impl Import {
     fn find(&self, node: &proto::Node, index: usize) -> ImportResult<Option<Operand>> {
         let Some(name) = node.inputs.get(index).filter(|name| !name.is_empty()) else { return Ok(None) };
         if let Some(operand) = self.operands.get(name) {
+            // Each node that uses a constant has a copy. Small ones are sizes and axes.
+            if let Operand::Constant(constant) = operand
+                && constant.len() > MAX_FREE_CONSTANT
+            {
+                self.budget.constants(constant.len(), constant.value_size())?;
+            }
             return Ok(Some(operand.clone()));
         }
         match self.constants.get(name) {

@@ -145,9 +145,11 @@ impl Import {
                 cast(node, constant).map(Operand::Constant)
             }
             (Operand::Constant(constant), "Squeeze" | "Unsqueeze") => {
-                self.axes(node)?;
-                let sizes = if node.op == "Squeeze" && constant.sizes == [1] { vec![] } else { constant.sizes };
-                let sizes = if node.op == "Unsqueeze" && sizes.is_empty() { vec![1] } else { sizes };
+                let axes = self.axes(node)?;
+                let sizes = match node.op.as_str() {
+                    "Squeeze" => squeezed(&constant.sizes, axes.as_deref())?,
+                    _ => unsqueezed(&constant.sizes, &axes.ok_or("has no axes")?)?,
+                };
                 Ok(Operand::Constant(Constant { sizes, ..constant }))
             }
             (operand @ Operand::Constant(_), _) => Ok(operand),
@@ -213,6 +215,43 @@ impl Import {
         }
         self.reshaped(x, sizes)
     }
+}
+
+/// The axes as indices of `rank` dimensions, in order.
+fn in_order(axes: &[i64], rank: usize) -> ImportResult<Vec<usize>> {
+    let index = |&axis: &i64| {
+        let axis = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
+        usize::try_from(axis).ok().filter(|axis| *axis < rank).ok_or("has an axis that is out of range")
+    };
+    let mut found = axes.iter().map(index).collect::<std::result::Result<Vec<usize>, _>>()?;
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+/// The sizes of a constant without these axes of size 1, or without all.
+fn squeezed(sizes: &[usize], axes: Option<&[i64]>) -> ImportResult<Vec<usize>> {
+    let removed = match axes {
+        Some(axes) => in_order(axes, sizes.len())?,
+        None => (0..sizes.len()).filter(|&axis| sizes[axis] == 1).collect(),
+    };
+    if let Some(&axis) = removed.iter().find(|&&axis| sizes[axis] != 1) {
+        return Err(format!("removes axis {axis} of a constant, of size {}", sizes[axis]).into());
+    }
+    let kept = sizes.iter().enumerate().filter(|(axis, _)| !removed.contains(axis));
+    Ok(kept.map(|(_, &size)| size).collect())
+}
+
+/// The sizes of a constant with further axes of size 1.
+fn unsqueezed(sizes: &[usize], axes: &[i64]) -> ImportResult<Vec<usize>> {
+    let mut sizes = sizes.to_vec();
+    for axis in in_order(axes, sizes.len() + axes.len())? {
+        if axis > sizes.len() {
+            return Err(format!("axes = {axes:?} is not supported for {sizes:?}").into());
+        }
+        sizes.insert(axis, 1);
+    }
+    Ok(sizes)
 }
 
 fn gather(node: &proto::Node, inputs: &[Constant]) -> ImportResult<Constant> {

@@ -116,7 +116,8 @@ impl<'a> Storages<'a> {
         if let Some(tensor) = self.read.get(&view) {
             return Ok(tensor.clone());
         }
-        let budget = self.budget.checked_sub(view.count());
+        // All values between the first and the last are read.
+        let budget = self.budget.checked_sub(view.count().max(view.span().unwrap_or(usize::MAX)));
         self.budget = budget.ok_or("the tensors share their values, and have many times the size of the file")?;
         let name = format!("data/{}", view.storage);
         let storage = self.archive.entry(&name).ok_or_else(|| format!("the file has no entry \"{name}\""))?;

@@ -59,15 +59,23 @@ impl<'a> TensorView<'a> {
         self.shape.iter().product()
     }
 
+    /// The number of values of the storage from the first to the last; `None` if it overflows.
+    pub fn span(&self) -> Option<usize> {
+        if self.count() == 0 {
+            return Some(0);
+        }
+        self.shape.iter().zip(&self.strides).try_fold(1usize, |sum, (&side, &stride)| {
+            (side - 1).checked_mul(stride).and_then(|span| sum.checked_add(span))
+        })
+    }
+
     /// The values in row-major order as float32; the error is the reason why the storage does not hold them.
     pub fn values(&self, float: FloatType, storage: &[u8]) -> Result<Vec<f32>, String> {
         if self.count() == 0 {
             return Ok(vec![]);
         }
         let (dtype, size) = float.dtype();
-        let last = self.shape.iter().zip(&self.strides).try_fold(self.offset, |sum, (&side, &stride)| {
-            (side - 1).checked_mul(stride).and_then(|span| sum.checked_add(span))
-        });
+        let last = self.span().and_then(|span| self.offset.checked_add(span - 1));
         let bytes = |last: usize| storage.get(self.offset.checked_mul(size)?..last.checked_add(1)?.checked_mul(size)?);
         let bytes = last.and_then(bytes).ok_or("it is larger than its data in the file")?;
         let span = to_f32(bytes, dtype).map_err(|e| e.to_string())?;
