@@ -143,8 +143,8 @@ impl HeatMap {
 
     /// Uses the color scale of another map, so that the two are comparable.
     pub fn on_scale_of(self, other: &Self) -> Self {
-        let (low, high) = other.range.unwrap_or_else(|| min_max(other.finite()));
-        self.range(low, high)
+        let scale = other.scale();
+        self.range(scale.low, scale.high)
     }
 
     /// Limits the color scale to the 0.5th to 99.5th percentile, so that a few outliers do not reduce the contrast of the rest.

@@ -43,9 +43,16 @@ fn text(bundles: &[MimeBundle]) -> String {
     bundles.iter().map(|bundle| format!("{}\n", bundle.plain())).collect()
 }
 
+/// The bundle as HTML that runs no script: a frame whose document has one is dead under the policy, and gives way to its picture or text.
+fn still_html(bundle: &MimeBundle) -> String {
+    let html = bundle.to_html();
+    if html.contains("<iframe ") { bundle.without_html().to_html() } else { html }
+}
+
 /// Formats a self-contained page, with the white background of the pictures and no wider than the screen.
 fn page(bundles: &[MimeBundle], title: &str) -> String {
-    let body: String = bundles.iter().map(|bundle| format!("<section>\n{}\n</section>\n", bundle.to_html())).collect();
+    let body: String =
+        bundles.iter().map(|bundle| format!("<section>\n{}\n</section>\n", still_html(bundle))).collect();
     format!(
         r#"<!DOCTYPE html>
 <html lang="en">

@@ -10,7 +10,7 @@ use super::chart::{Chart, Margins, TICK_GAP, draw_axes, stroke};
 use super::colors::{self, MUTED};
 use super::format::{format_number, min_max};
 use super::legend::{self, Entry, Name};
-use super::polyline::{clip, decimate};
+use super::polyline::{clip, decimate, without_repeats};
 use super::text::Style;
 use super::{Figure, MimeBundle, Show};
 
@@ -375,7 +375,8 @@ impl LinePlot {
             let placed: Vec<Option<(f64, f64)>> = series.points.iter().map(place).collect();
             let runs = placed.split(Option::is_none).map(|run| {
                 let run: Vec<(f64, f64)> = run.iter().flatten().copied().collect();
-                decimate(&run, f64::from(area.width * DENSITY))
+                let [columns, rows] = [area.width, area.height].map(|side| f64::from(side * DENSITY));
+                if series.joined { decimate(&run, columns) } else { without_repeats(&run, [columns, rows]) }
             });
             match series.joined {
                 true => runs.flat_map(|run| clip(&run)).collect(),

@@ -69,6 +69,13 @@ impl MimeBundle {
         self
     }
 
+    /// The output without its HTML.
+    pub(crate) fn without_html(&self) -> Self {
+        let mut other = self.clone();
+        other.data.remove(HTML);
+        other
+    }
+
     /// Adds metadata of the whole output.
     pub(crate) fn with_metadata(mut self, name: &str, value: Value) -> Self {
         self.metadata.insert(name.into(), value);

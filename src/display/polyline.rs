@@ -1,5 +1,7 @@
 //! Decimation and clipping of curves: plotters draws every point, even outside the axes.
 
+use std::collections::HashSet;
+
 /// A point as fractions of the axes, 0 to 1 where it is visible.
 type Point = (f64, f64);
 
@@ -22,6 +24,13 @@ pub(crate) fn decimate(run: &[Point], columns: f64) -> Vec<Point> {
     }
     let every = kept.len().div_ceil(MAX_POINTS).max(1);
     kept.into_iter().step_by(every).collect()
+}
+
+/// The first point at each pixel, of `size` columns and rows: more would be drawn on top of each other.
+pub(crate) fn without_repeats(points: &[Point], size: [f64; 2]) -> Vec<Point> {
+    let pixel = |point: &Point| ((point.0 * size[0]).floor() as i64, (point.1 * size[1]).floor() as i64);
+    let mut seen = HashSet::new();
+    points.iter().filter(|point| seen.insert(pixel(point))).copied().collect()
 }
 
 /// Clips a line to the axes. Returns its runs inside them.
@@ -66,4 +75,17 @@ fn clip_segment(from: Point, to: Point) -> Option<(Point, Point)> {
         t => ((from.0 + t * dx).clamp(0.0, 1.0), (from.1 + t * dy).clamp(0.0, 1.0)),
     };
     (start <= end).then(|| (at(start), at(end)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_at_different_pixels_are_all_kept() {
+        let column: Vec<Point> = (0..100).map(|k| (0.5, f64::from(k) / 100.0)).collect();
+        assert_eq!(without_repeats(&column, [100.0, 200.0]), column);
+        assert_eq!(without_repeats(&column, [100.0, 50.0]).len(), 50);
+        assert_eq!(decimate(&column, 100.0).len(), 4, "a line looks the same");
+    }
 }
