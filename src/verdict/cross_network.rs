@@ -7,21 +7,21 @@ use crate::interrupt::Listening;
 use crate::network::Network;
 use crate::similarity::Proportion;
 use crate::stimulus::Stimulus;
-use crate::synthesis::Metamer;
+use crate::synthesis::{Metamer, Provenance};
 use crate::{Error, Result};
 
 /// The proportion of one network's metamers that another network assigns to the class of their originals.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Agreement {
-    /// The network that the metamers were synthesised for.
+    /// The network that the metamers were synthesised for; of several with the same name, with the first digits of the weights' SHA-256.
     #[serde(rename = "maker")]
     pub network: String,
-    /// The name of the recipe.
+    /// The name of the recipe; of several with the same name, with a number.
     pub recipe: String,
     /// The matched stage.
     pub stage: String,
-    /// The network that classifies the metamers.
+    /// The network that classifies the metamers, named as the networks above.
     pub judge: String,
     /// The proportion of metamers that the judge assigns to the class of their original.
     pub same_class: Proportion,
@@ -58,6 +58,11 @@ impl CrossNetwork {
             return Err(Error::invalid("cross-network matrix", "requires at least one metamer and one judge"));
         }
         let listening = Listening::begin();
+        let provenances: Vec<&Provenance> = metamers.iter().map(Metamer::provenance).collect();
+        let makers = labels(provenances.iter().map(|p| (&*p.network, &p.weights_sha256)), |_, sha256| short(sha256));
+        let recipes = labels(provenances.iter().map(|p| (&*p.recipe.name, &p.recipe)), |number, _| number.to_string());
+        let weights = judges.iter().map(|judge| (judge.name(), &judge.weights_source().weights_sha256));
+        let judge_names = labels(weights, |_, sha256| short(sha256));
         let mut cells: Vec<(Agreement, usize)> = vec![];
         for (judge_index, judge) in judges.iter().enumerate() {
             let mut original_classes: HashMap<Vec<u32>, usize> = HashMap::new();
@@ -75,10 +80,9 @@ impl CrossNetwork {
                     None => *original_classes.entry(key).or_insert(class(metamer.original())?),
                 };
                 let same = class(metamer.stimulus())? == original;
-                let provenance = metamer.provenance();
+                let stage = &metamer.provenance().stage;
                 let matches = |(cell, _): &&mut (Agreement, usize)| {
-                    (&cell.network, &cell.recipe, &cell.stage)
-                        == (&provenance.network, &provenance.recipe.name, &provenance.stage)
+                    (&cell.network, &cell.recipe, &cell.stage) == (&makers[index], &recipes[index], stage)
                 };
                 let (hits, total) = match cells[first_cell..].iter_mut().find(matches) {
                     Some((cell, hits)) => {
@@ -89,10 +93,10 @@ impl CrossNetwork {
                     None => (usize::from(same), 1),
                 };
                 let cell = Agreement {
-                    network: provenance.network.clone(),
-                    recipe: provenance.recipe.name.clone(),
-                    stage: provenance.stage.clone(),
-                    judge: judge.name().into(),
+                    network: makers[index].clone(),
+                    recipe: recipes[index].clone(),
+                    stage: stage.clone(),
+                    judge: judge_names[judge_index].clone(),
                     same_class: Proportion::new(hits, total)?,
                 };
                 cells.push((cell, hits));
@@ -166,6 +170,34 @@ impl CrossNetwork {
     }
 }
 
+/// The names, each with a suffix if several different things have it: `suffix` of the number of the thing among those, from 1, and of the
+/// thing.
+fn labels<'a, K: PartialEq + 'a>(
+    named: impl Iterator<Item = (&'a str, &'a K)>,
+    suffix: impl Fn(usize, &K) -> String,
+) -> Vec<String> {
+    let named: Vec<(&str, &K)> = named.collect();
+    let mut different: Vec<(&str, &K)> = vec![];
+    for thing in &named {
+        if !different.contains(thing) {
+            different.push(*thing);
+        }
+    }
+    let label = |&(name, key): &(&str, &K)| {
+        let same_name: Vec<&K> = different.iter().filter(|(other, _)| *other == name).map(|(_, key)| *key).collect();
+        match same_name.iter().position(|other| *other == key) {
+            Some(index) if same_name.len() > 1 => format!("{name} ({})", suffix(index + 1, key)),
+            _ => name.to_owned(),
+        }
+    };
+    named.iter().map(label).collect()
+}
+
+/// The first digits of a SHA-256.
+fn short(sha256: &String) -> String {
+    sha256.chars().take(8).collect()
+}
+
 impl std::fmt::Debug for CrossNetwork {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "CrossNetwork({} cells)", self.cells.len())
@@ -184,3 +216,15 @@ impl Show for CrossNetwork {
 }
 
 crate::show_in_notebooks!(CrossNetwork);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_things_with_one_name_have_different_labels() {
+        let named = [("ResNet-50", "abc"), ("AlexNet", "abc"), ("ResNet-50", "def"), ("ResNet-50", "abc")];
+        let found = labels(named.iter().map(|(name, key)| (*name, key)), |number, key| format!("{number}, {key}"));
+        assert_eq!(found, ["ResNet-50 (1, abc)", "AlexNet", "ResNet-50 (2, def)", "ResNet-50 (1, abc)"]);
+    }
+}
