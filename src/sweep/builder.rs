@@ -237,9 +237,10 @@ impl Sweep {
         let references = self.penalties.iter().flat_map(Penalty::stimuli).chain(center).cloned().collect();
         let sources = sources.on(self.device.clone()).with_references(references)?;
         let manifest = Manifest::new(&sources, self, self.seeds.clone(), (self.evaluations, self.snr_db))?;
-        if let Some(folder) = folder {
-            manifest.write_or_check(folder)?;
-        }
+        let manifest = match folder {
+            Some(folder) => manifest.written_to(folder)?,
+            None => manifest,
+        };
         Job::new(manifest, sources, folder, DEFAULT_SAVE_INTERVAL)
     }
 

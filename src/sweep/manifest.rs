@@ -58,6 +58,9 @@ pub(super) struct StimulusEntry {
     /// SHA-256 of the file, or of the values of a stimulus without a file.
     pub sha256: String,
     pub sound: bool,
+    /// The size of an image or the sample rate of a sound without a file; absent in folders of earlier copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
 }
 
 /// A task of a sweep: one metamer.
@@ -164,13 +167,15 @@ impl Manifest {
         let (folder, digest) = (plan.folder(), plan.digest()?);
         let path = folder.join(FILE_NAME);
         if let Some(manifest) = Self::read(&path)? {
-            return match manifest.plan == digest {
-                true => Ok(manifest),
-                false => Err(Error::file(
-                    folder,
-                    "holds the results of another plan; choose another folder or remove this one",
-                )),
-            };
+            if manifest.plan != digest {
+                let reason = "holds the results of another plan; choose another folder or remove this one";
+                return Err(Error::file(folder, reason));
+            }
+            if manifest.nulls != sources.null_digests()? {
+                let reason = "was begun with other null distributions; restore them, or choose another folder";
+                return Err(Error::file(folder, reason));
+            }
+            return Ok(manifest);
         }
         let manifest = Self::new(sources, plan, plan.seeds.clone(), (plan.evaluations, plan.snr_db))?;
         let manifest = Self { plan: digest, ..manifest };
@@ -178,16 +183,25 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Writes the manifest of a sweep without a plan, or checks that the existing one is equal.
-    pub fn write_or_check(&self, folder: &Path) -> Result<()> {
+    /// Writes the manifest of a sweep without a plan, or checks that the existing one is equal, and returns the one in the folder.
+    pub fn written_to(self, folder: &Path) -> Result<Self> {
         let path = folder.join(FILE_NAME);
         match Self::read(&path)? {
-            Some(manifest) if manifest == *self => Ok(()),
+            Some(manifest) if manifest.clone().with_layouts_of(&self) == self => Ok(manifest),
             Some(_) => {
                 Err(Error::file(folder, "holds the results of another sweep; choose another folder or remove this one"))
             }
-            None => self.write(&path),
+            None => self.write(&path).map(|()| self),
         }
+    }
+
+    /// This manifest with the layouts of the other one where it has none, as it was written by an earlier copy.
+    fn with_layouts_of(mut self, other: &Self) -> Self {
+        let pairs = self.stimuli.iter_mut().zip(&other.stimuli);
+        for (entry, other) in pairs.chain(self.references.iter_mut().zip(&other.references)) {
+            entry.layout = entry.layout.take().or_else(|| other.layout.clone());
+        }
+        self
     }
 
     fn read(path: &Path) -> Result<Option<Self>> {
@@ -375,7 +389,12 @@ mod tests {
             stimuli: if index.is_multiple_of(3) { (0..400).step_by(2).collect() } else { (0..400).collect() },
             recipe: Recipe::natural_prior(),
         };
-        let item = |index: usize| StimulusEntry { name: format!("{index}.png"), sha256: String::new(), sound: false };
+        let item = |index: usize| StimulusEntry {
+            name: format!("{index}.png"),
+            sha256: String::new(),
+            sound: false,
+            layout: None,
+        };
         Manifest {
             format: FORMAT.into(),
             plan: String::new(),

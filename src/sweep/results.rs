@@ -94,6 +94,9 @@ impl SweepResults {
                 self.rows.get(&task).map_or("is not finished", |row| row.error.as_deref().unwrap_or("has no metamer"));
             Error::invalid(format!("task {task}"), reason)
         };
+        if !self.rows.contains_key(&task) {
+            return Err(missing());
+        }
         let metamer = self.job.store.metamer(task)?.ok_or_else(missing)?;
         // Only sounds need the network, for the cochleagram in their plots.
         match metamer.sound() {

@@ -198,7 +198,7 @@ impl Sources {
 
     fn entry_of_file(&self, name: &str) -> Result<StimulusEntry> {
         let sha256 = crate::fs::sha256::hex_digest(&self.bytes(name)?);
-        Ok(StimulusEntry { name: name.into(), sha256, sound: is_sound(name) })
+        Ok(StimulusEntry { name: name.into(), sha256, sound: is_sound(name), layout: None })
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>> {
@@ -241,8 +241,12 @@ impl Sources {
 /// The manifest entry of a stimulus in memory.
 fn entry_of(name: &str, stimulus: &Stimulus) -> StimulusEntry {
     let bytes: Vec<u8> = stimulus.values().iter().flat_map(|v| v.to_le_bytes()).collect();
-    let sound = matches!(stimulus, Stimulus::Sound(_));
-    StimulusEntry { name: name.into(), sha256: crate::fs::sha256::hex_digest(&bytes), sound }
+    let (sound, layout) = match stimulus {
+        Stimulus::Sound(sound) => (true, format!("{} Hz", sound.sample_rate())),
+        Stimulus::Image(image) => (false, format!("{} x {} x {}", image.channels(), image.height(), image.width())),
+    };
+    let sha256 = crate::fs::sha256::hex_digest(&bytes);
+    StimulusEntry { name: name.into(), sha256, sound, layout: Some(layout) }
 }
 
 const IMAGE_EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
@@ -297,5 +301,20 @@ fn expand_pattern(pattern: &str, base: &Path) -> Result<Vec<String>> {
             Err(Error::invalid(pattern, "matches no image or sound in the plan's folder or among the shipped files"))
         }
         false => Ok(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_samples_at_another_rate_are_another_stimulus() {
+        let entry = |rate: u32| {
+            let sound = Sound::from_samples("word", rate, vec![0.1; 100]).unwrap();
+            entry_of("word", &sound.into())
+        };
+        assert_eq!(entry(16_000), entry(16_000));
+        assert_ne!(entry(16_000), entry(20_000));
     }
 }

@@ -143,8 +143,10 @@ impl Folder {
         let path = self.metamer_path(row.task);
         let metamer_sha256 = match metamer {
             Some(metamer) => {
-                metamer.save(&path)?;
-                Some(crate::fs::sha256::hex_digest(&std::fs::read(&path).map_err(|e| Error::io(&path, e))?))
+                let bytes = metamer.to_bytes()?;
+                crate::fs::atomic::write(&path, &bytes)?;
+                // Not of the file: another process may have written the same task since.
+                Some(crate::fs::sha256::hex_digest(&bytes))
             }
             // A repeated task may have had one.
             None => match std::fs::remove_file(&path) {

@@ -11,6 +11,7 @@ use super::store::{Store, TaskStatus};
 use crate::clock::Instant;
 use crate::network::Network;
 use crate::synthesis::{Metamer, Push, Run, Stop, StopReason, Synthesis};
+use crate::verdict::Verdict;
 use crate::{Error, Result};
 
 /// Interval at which a task reports progress and checks for a stop.
@@ -70,6 +71,10 @@ impl TaskRunner<'_> {
             );
             return Err(Error::invalid(&entry.name, reason));
         }
+        // Not a property of the task: a network that is built again has the right weights.
+        for stage in manifest.matched(task).stage_names() {
+            network.check_unchanged(&stage)?;
+        }
         let row = Row::new(manifest, task);
         let run = match self.start(task, &network, report) {
             Ok(run) => run,
@@ -119,7 +124,7 @@ impl TaskRunner<'_> {
     fn start(&self, task: &Task, network: &Network, report: &dyn Fn(TaskEvent)) -> Result<Run> {
         if let Some(path) = self.store.checkpoint_path(task.index).filter(|path| path.exists()) {
             match self.sources.resume(&path, network) {
-                Ok(run) if self.matches_task(&run, task, network) => return Ok(run),
+                Ok(run) if self.matches_task(&run, task, network)? => return Ok(run),
                 Ok(_) => report(TaskEvent::Note(format!(
                     "{} restarts: its checkpoint belongs to another task",
                     self.manifest.describe(task)
@@ -144,15 +149,16 @@ impl TaskRunner<'_> {
 
     /// The metamer of a task on which others depend.
     fn finished(&self, index: usize) -> Result<Arc<Metamer>> {
-        let failed = matches!(self.store.status(index)?, TaskStatus::Done(row) if row.error.is_some());
-        let metamer = if failed { None } else { self.store.metamer(index)? };
-        metamer.ok_or_else(|| {
-            Error::invalid(format!("task {index}"), "failed, and this metamer is pushed away from its own")
-        })
+        if matches!(self.store.status(index)?, TaskStatus::Done(row) if row.error.is_some()) {
+            let reason = "failed, and this metamer is pushed away from its own";
+            return Err(Error::invalid(format!("task {index}"), reason));
+        }
+        // A file that cannot be found now may be there later.
+        self.store.metamer(index)?.ok_or_else(|| Error::file(format!("the metamer of task {index}"), "is not there"))
     }
 
     /// Returns whether a saved run belongs to this task.
-    fn matches_task(&self, run: &Run, task: &Task, network: &Network) -> bool {
+    fn matches_task(&self, run: &Run, task: &Task, network: &Network) -> Result<bool> {
         let (provenance, recipe) = (run.provenance(), &self.manifest.network(task).recipe);
         let matched = self.manifest.matched(task).prepared(network);
         let goal = &self.manifest.goal;
@@ -160,13 +166,27 @@ impl TaskRunner<'_> {
         let pushes = provenance.penalties.len().checked_sub(goal.penalties.len());
         let same_penalties = goal.penalties.iter().zip(&provenance.penalties).all(|(a, b)| a.has_text_of(b));
         let bound = provenance.bound.as_ref().map(|bound| (bound.norm(), bound.eps(), bound.center_name()));
-        matched.is_ok_and(|matched| matched == provenance.matched_or_stage())
+        let is_same = matched.is_ok_and(|matched| matched == provenance.matched_or_stage())
             && same_penalties
             && pushes.is_some_and(|pushes| pushes <= usize::from(goal.different.is_some()))
             && bound == goal.bound.as_ref().map(|bound| (bound.norm, bound.eps, bound.stimulus.as_str()))
             && provenance.coarse_to_fine == goal.coarse_to_fine
             && provenance.seed == task.seed
-            && provenance.recipe == *recipe
+            && provenance.recipe == *recipe;
+        // The number of a task is that of another stimulus if the manifest was made anew.
+        Ok(is_same && {
+            let original = synthesis(self.manifest, self.sources, task, network)?.original_at_level()?;
+            original.values() == run.original().values()
+        })
+    }
+
+    /// The verdict; `None` if no null distribution is of the matched stage.
+    fn verdict(&self, metamer: &Metamer, task: &Task, network: &Network) -> Result<Option<Verdict>> {
+        let null = self.sources.null(task.network, network)?;
+        // The name in a plan may be one of the plan's own.
+        let matched = self.manifest.matched(task);
+        let null = null.filter(|null| matched.whole_stage().is_some_and(|stage| null.stage(stage).is_ok()));
+        null.map(|null| metamer.verdict(&null)).transpose()
     }
 
     /// Computes the verdict, and stores the row and the metamer.
@@ -174,12 +194,17 @@ impl TaskRunner<'_> {
         let (mut row, mut stored, mut seconds) = (row, None, 0.0);
         if let Some((run, network)) = run {
             seconds = run.history().last().map_or(0.0, |point| point.seconds);
-            let metamer = run.finish()?.without_times();
-            let null = self.sources.null(task.network, network)?;
-            let null = null.filter(|null| null.stage(self.manifest.stage(task)).is_ok());
-            let verdict = null.map(|null| metamer.verdict(&null)).transpose()?;
-            row = row.with_metamer(&metamer, verdict);
-            stored = Some(metamer);
+            match run.finish() {
+                Ok(metamer) => {
+                    let metamer = metamer.without_times();
+                    let verdict = self.verdict(&metamer, task, network)?;
+                    row = row.with_metamer(&metamer, verdict);
+                    stored = Some(metamer);
+                }
+                // Activations of the best stimulus that are not finite, for instance.
+                Err(e) if is_reproducible(&e) => row.error = row.error.or_else(|| Some(e.to_string())),
+                Err(e) => return Err(e),
+            }
         }
         self.store.put(&row, stored, seconds)?;
         if let Some(path) = self.store.checkpoint_path(row.task) {

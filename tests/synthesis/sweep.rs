@@ -109,8 +109,10 @@ fn a_killed_task_resumes_from_its_saved_run() {
     let mut far = start(0);
     far.advance(Stop::evaluations(11)).unwrap();
     far.save(killed.join("running/0.run")).unwrap();
-    // Two invalid files: one of another task, and a truncated one.
-    run.save(killed.join("running/4.run")).unwrap();
+    // Two invalid files: one of another task, which differs in its photo only, and a truncated one.
+    let mut of_the_dog = start(0);
+    of_the_dog.step(2).unwrap();
+    of_the_dog.save(killed.join("running/4.run")).unwrap();
     std::fs::write(killed.join("running/6.run"), &std::fs::read(killed.join("running/2.run")).unwrap()[..5000])
         .unwrap();
 
