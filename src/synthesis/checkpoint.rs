@@ -206,7 +206,8 @@ impl Run {
         if goal.stimuli().any(|stimulus| !original.is_like(stimulus)) {
             return Err(file.error(SIZE_MISMATCH));
         }
-        let synthesis = Synthesis {
+        let made_by = provenance.made_by();
+        let mut synthesis = Synthesis {
             network: network.clone(),
             goal,
             original,
@@ -217,7 +218,9 @@ impl Run {
             logged: true,
             layer_by_layer,
             device: None,
+            begun_by: provenance.begun_by,
         };
+        synthesis.note_change(made_by);
         synthesis.recipe.check()?;
         let Synthesis { network, goal, original, recipe, .. } = &synthesis;
         goal.check(recipe)?;

@@ -23,6 +23,8 @@ pub struct Different {
     count: usize,
     push: Push,
     metamers: Vec<Metamer>,
+    /// The signal-to-noise ratio that each of them reached, in dB.
+    reached: Vec<f64>,
     /// The run of the next metamer.
     running: Option<Run>,
 }
@@ -69,20 +71,20 @@ impl Synthesis {
         }
         let synthesis = Self { recipe: self.recipe.clone().without_return(), ..self };
         let push = Push::new(weight, synthesis.goal.penalties.len());
-        Ok(Different { synthesis, count, push, metamers: vec![], running: None })
+        Ok(Different { synthesis, count, push, metamers: vec![], reached: vec![], running: None })
     }
 }
 
 impl Different {
     /// Runs until every metamer has this signal-to-noise ratio at the matched stages, in dB; 20 dB is well matched.
     ///
-    /// An interrupt ends the call after the current step; another call goes on. The reason is [`StopReason::Matched`] if all metamers
-    /// reached it, and [`StopReason::Steps`] if one did not, even without a push.
+    /// An interrupt ends the call after the current step; another call goes on, with the metamers that are not finished. The reason is
+    /// [`StopReason::Matched`] if all metamers reached this ratio, and [`StopReason::Steps`] if one did not, even without a push, or was
+    /// finished by a call with a lower one.
     ///
     /// # Errors
     /// As [`Run::advance`].
     pub fn until(&mut self, snr_db: f64) -> Result<StopReason> {
-        let mut reason = StopReason::Matched;
         while self.metamers.len() < self.count {
             let mut run = match self.running.take() {
                 Some(run) => run,
@@ -101,17 +103,22 @@ impl Different {
                     self.running = Some(run);
                     return Ok(StopReason::Interrupted);
                 }
-                StopReason::Matched => self.metamers.push(run.finish()?),
+                StopReason::Matched => self.keep(&run)?,
                 _ => match self.push.weaker(&run)? {
                     Some(run) => self.running = Some(run),
-                    None => {
-                        reason = StopReason::Steps;
-                        self.metamers.push(run.finish()?);
-                    }
+                    None => self.keep(&run)?,
                 },
             }
         }
-        Ok(reason)
+        let all = self.reached.iter().all(|reached| *reached >= snr_db);
+        Ok(if all { StopReason::Matched } else { StopReason::Steps })
+    }
+
+    /// Keeps the metamer of a run.
+    fn keep(&mut self, run: &Run) -> Result<()> {
+        self.metamers.push(run.finish()?);
+        self.reached.push(run.snr_db().unwrap_or(f64::NEG_INFINITY));
+        Ok(())
     }
 
     /// A run of the next metamer.

@@ -77,7 +77,9 @@ impl Film {
 
     /// Adds a frame if its step is due. `picture` draws it.
     pub(super) fn record(&mut self, step: usize, snr_db: f64, picture: impl FnOnce() -> Raster) {
-        if !step.is_multiple_of(self.every) || self.frames.last().is_some_and(|frame| frame.step >= step) {
+        let first = self.frames.first().map_or(step, |frame| frame.step);
+        let is_due = step.saturating_sub(first).is_multiple_of(self.every);
+        if !is_due || self.frames.last().is_some_and(|frame| frame.step >= step) {
             return;
         }
         let picture = picture();
@@ -87,7 +89,7 @@ impl Film {
         if frames.len() > MAX_FRAMES {
             self.every *= 2;
             let every = self.every;
-            frames.retain(|frame| frame.step.is_multiple_of(every));
+            frames.retain(|frame| (frame.step - first).is_multiple_of(every));
         }
     }
 
@@ -107,9 +109,12 @@ impl Film {
     /// `.html`, a page with a slider and buttons. The file is written atomically.
     ///
     /// # Errors
-    /// [`Error::File`] for another extension, and when the file cannot be written.
+    /// [`Error::File`] for another extension, for a film without pictures, and when the file cannot be written.
     pub fn export(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        if self.frames.is_empty() {
+            return Err(Error::file(path, "the film has no pictures"));
+        }
         let failed = |e: image::ImageError| Error::file(path, e);
         let bytes = match extension::lowercase_extension(path).as_str() {
             "gif" => self.gif(&self.images()).map_err(failed)?,
@@ -166,9 +171,6 @@ impl Film {
     /// The container is that of Google's WebP Container Specification: chunks `VP8X`, `ANIM`, and `ANMF` for each frame.
     fn webp(&self) -> image::ImageResult<Vec<u8>> {
         let invalid = |reason: &str| image::ImageError::IoError(std::io::Error::other(reason));
-        if self.frames.is_empty() {
-            return Err(invalid("the film has no frames"));
-        }
         let [width, height] = self.size.map(|side| side as u32);
         let size = || [width, height].into_iter().flat_map(|side| three_bytes(side.saturating_sub(1)));
         let mut chunks = b"WEBP".to_vec();

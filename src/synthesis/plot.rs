@@ -98,10 +98,11 @@ pub(super) fn thumbnail(stimulus: &Stimulus, reference: &Stimulus, cochleagram: 
 
 /// The time-frequency map of a sound on the color scale of the `reference`.
 pub(super) fn scaled_map(sound: &Sound, reference: &Stimulus, cochleagram: Option<&Cochleagram>) -> HeatMap {
-    let map = time_frequency_map(sound, cochleagram);
-    match reference {
-        Stimulus::Sound(other) => map.on_scale_of(&time_frequency_map(other, cochleagram)),
-        Stimulus::Image(_) => map,
+    let Stimulus::Sound(other) = reference else { return time_frequency_map(sound, cochleagram) };
+    let of = |sound: &Sound| cochleagram.and_then(|cochleagram| cochleagram.heat_map(sound).ok());
+    match (of(sound), of(other)) {
+        (Some(map), Some(scale)) => map.on_scale_of(&scale),
+        _ => sound.spectrogram_relative_to(other),
     }
 }
 
@@ -121,9 +122,9 @@ pub(super) fn stimulus_panels(
     title: &str,
 ) -> [Panel; 2] {
     match (original, metamer) {
-        (Stimulus::Sound(original), Stimulus::Sound(metamer)) => {
-            let before = time_frequency_map(original, cochleagram).with_title("original");
-            let after = time_frequency_map(metamer, cochleagram).with_title(title).on_scale_of(&before);
+        (Stimulus::Sound(sound), Stimulus::Sound(metamer)) => {
+            let before = time_frequency_map(sound, cochleagram).with_title("original");
+            let after = scaled_map(metamer, original, cochleagram).with_title(title);
             [before, after].map(Panel::heat_map)
         }
         _ => [Panel::from(original).with_title("original"), Panel::from(metamer).with_title(title)],

@@ -10,6 +10,7 @@ use super::synthesis::Synthesis;
 use crate::display::{MimeBundle, Show};
 use crate::engine::Isa;
 use crate::network::Network;
+use crate::stimulus::Stimulus;
 
 /// The version of candle, which candle does not export; a test compares it with Cargo.toml.
 pub(crate) const CANDLE_VERSION: &str = "0.11.1";
@@ -26,7 +27,7 @@ pub struct Provenance {
     pub stage: String,
     /// The original's name.
     pub original: String,
-    /// The start of the synthesis: "noise", or the name of a stimulus.
+    /// The start of the synthesis: "noise" for the recipe's own, or the name of a stimulus.
     pub start: String,
     /// The recipe.
     pub recipe: Recipe,
@@ -41,6 +42,9 @@ pub struct Provenance {
     /// The instruction set of the processor, which affects the last bits of results; empty in older files.
     #[serde(default)]
     pub instructions: String,
+    /// Versions and machines that made earlier parts of a run, if it went on elsewhere, one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begun_by: Vec<String>,
     /// The match; `None` for one whole stage of weight 1, which `stage` names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Match>,
@@ -66,13 +70,19 @@ impl Provenance {
             weights_sha256: synthesis.network.weights_source().weights_sha256.clone(),
             stage: goal.matched.to_string(),
             original: synthesis.original.name().into(),
-            start: synthesis.start.as_ref().map_or("noise", |start| start.name()).into(),
+            start: match synthesis.start.as_ref().map(Stimulus::name) {
+                None => "noise".into(),
+                // Not the recipe's noise, which the seed reproduces.
+                Some("noise") => "noise (given)".into(),
+                Some(name) => name.into(),
+            },
             recipe: synthesis.recipe.clone(),
             seed: synthesis.seed,
             metamers: env!("CARGO_PKG_VERSION").into(),
             candle: CANDLE_VERSION.into(),
             device: format!("{}, {} {}", device(synthesis), operating_system(), std::env::consts::ARCH),
             instructions: Isa::describe_selected(),
+            begun_by: synthesis.begun_by.clone(),
             matched: (!goal.matched.is_plain()).then(|| goal.matched.clone()),
             penalties: goal.penalties.clone(),
             bound: goal.bound.clone(),
@@ -150,6 +160,9 @@ impl std::fmt::Display for Provenance {
         writeln!(f, "original  {}", self.original)?;
         writeln!(f, "start     {}, seed {}", self.start, self.seed)?;
         writeln!(f, "recipe    {}, {} steps at most", self.recipe.name, self.recipe.steps)?;
+        for part in &self.begun_by {
+            writeln!(f, "begun by  {part}")?;
+        }
         write!(f, "made by   {}", self.made_by())
     }
 }

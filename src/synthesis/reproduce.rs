@@ -85,6 +85,7 @@ impl Metamer {
             logged: false,
             layer_by_layer: self.layer_by_layer,
             device: None,
+            begun_by: vec![],
         }
         .start_prepared()?;
         let progress = match self.steps {
@@ -184,7 +185,8 @@ impl Reproduction {
             ("instruction set", &was.instructions, &is.instructions),
         ];
         let changed = values.into_iter().filter(|(_, was, is)| was != is && !was.is_empty());
-        changed.map(|(what, was, is)| format!("{what} was {was} and is {is}")).collect()
+        let changed = changed.map(|(what, was, is)| format!("{what} was {was} and is {is}"));
+        changed.chain(was.begun_by.iter().map(|part| format!("it was begun by {part}"))).collect()
     }
 
     fn drift(&self) -> String {

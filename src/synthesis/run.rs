@@ -263,7 +263,7 @@ impl Run {
         (done, left)
     }
 
-    /// Records a film: a picture of the stimulus now and after every `steps` steps from now on. The metamer keeps it ([`Metamer::film`]),
+    /// Records a film: a picture of the stimulus after every `steps` steps, the first one now. The metamer keeps it ([`Metamer::film`]),
     /// as a saved run does. After 200 pictures every second one is dropped, and the interval doubles.
     ///
     /// A picture of a sound is its cochleagram, or its spectrogram.
@@ -425,7 +425,11 @@ impl Run {
     pub fn on(mut self, device: &Device) -> Result<Self> {
         let Synthesis { network, goal, original, recipe, layer_by_layer, .. } = &self.synthesis;
         self.problem = Problem::new(network, goal, original, recipe, *layer_by_layer, Some(device))?;
+        let made_by = self.provenance().made_by();
         self.synthesis.device = Some(device.clone());
+        if self.history.evaluations > 0 {
+            self.synthesis.note_change(made_by);
+        }
         Ok(self)
     }
 

@@ -4,6 +4,7 @@ use candle_core::Device;
 
 use super::goal::{Bound, Goal, MAX_LEVELS, Match, Norm, OwnLoss, Penalty};
 use super::problem::Problem;
+use super::provenance::Provenance;
 use super::recipe::{Initialization, Recipe};
 use super::run::Run;
 use super::session_log;
@@ -41,6 +42,17 @@ pub struct Synthesis {
     pub(super) layer_by_layer: bool,
     /// The device of [`Synthesis::on`].
     pub(super) device: Option<Device>,
+    /// What made earlier parts of a run that went on elsewhere.
+    pub(super) begun_by: Vec<String>,
+}
+
+impl Synthesis {
+    /// Notes what made the run so far, if it goes on with another version or machine.
+    pub(super) fn note_change(&mut self, made_by: String) {
+        if Provenance::new(self).made_by() != made_by && self.begun_by.last() != Some(&made_by) {
+            self.begun_by.push(made_by);
+        }
+    }
 }
 
 impl Synthesis {
@@ -68,6 +80,7 @@ impl Synthesis {
             quiet: false,
             logged: true,
             layer_by_layer: false,
+            begun_by: vec![],
             device: None,
         })
     }

@@ -259,3 +259,11 @@ fn other_features_are_checked() {
     let message = plan(0).penalty(Penalty::away_in(0.1, &other_net(20), "relu", none)).unwrap_err().to_string();
     assert!(message.contains("at least one"), "{message}");
 }
+
+#[test]
+fn metamers_that_a_lower_ratio_finished_do_not_match_a_higher_one() {
+    let mut different = plan(0).different(2, 0.2).unwrap();
+    assert_eq!(different.until(2.0).unwrap(), StopReason::Matched);
+    assert_eq!(different.until(60.0).unwrap(), StopReason::Steps);
+    assert_eq!(different.until(2.0).unwrap(), StopReason::Matched);
+}

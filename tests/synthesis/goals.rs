@@ -385,3 +385,17 @@ fn a_penalty_takes_the_place_of_the_return_of_the_default_recipe() {
     let own = Recipe::nearest().steps(7);
     assert_eq!(recipe(plan("relu2").recipe(own.clone()).penalty(penalty()).unwrap()), own);
 }
+
+#[test]
+fn a_penalty_that_was_read_from_a_file_without_its_parts_is_an_error() {
+    let read =
+        |penalty: Penalty| -> Penalty { serde_json::from_str(&serde_json::to_string(&penalty).unwrap()).unwrap() };
+    let custom = Penalty::custom("mine", 0.1, |x: &Tensor| Ok(x.sqr()?.sum_all()?));
+    for penalty in
+        [custom, Penalty::distance(0.1, noise_image(3)), Penalty::away_in(0.1, &small(), "relu1", [noise_image(3)])]
+    {
+        let error = plan("relu1").penalty(read(penalty)).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("lacks its"), "{error}");
+    }
+    assert!(plan("relu1").penalty(read(Penalty::total_variation(0.1))).is_ok());
+}

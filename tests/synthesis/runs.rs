@@ -556,3 +556,50 @@ fn damaged_files_are_errors() {
         }
     }
 }
+
+#[test]
+fn a_run_that_goes_on_elsewhere_records_what_began_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, elsewhere) = (folder.path().join("here.run"), folder.path().join("elsewhere.run"));
+    let mut run = plan(Recipe::natural_prior()).start().unwrap();
+    run.step(3).unwrap();
+    run.save(&here).unwrap();
+    assert!(Run::resume(&here, &small()).unwrap().finish().unwrap().provenance().begun_by.is_empty());
+    // The same file as of another machine.
+    let mut bytes = std::fs::read(&here).unwrap();
+    let [name, other] = [std::env::consts::ARCH, &"another_machine"[..std::env::consts::ARCH.len()]];
+    let at = bytes.windows(name.len()).position(|part| part == name.as_bytes()).unwrap();
+    bytes[at..at + name.len()].copy_from_slice(other.as_bytes());
+    std::fs::write(&elsewhere, bytes).unwrap();
+    let mut run = Run::resume(&elsewhere, &small()).unwrap().quiet();
+    run.step(1).unwrap();
+    let metamer = run.finish().unwrap();
+    let [part] = &metamer.provenance().begun_by[..] else { panic!("{:?}", metamer.provenance().begun_by) };
+    assert!(part.contains(other), "{part}");
+    assert!(metamer.provenance().to_string().contains(&format!("begun by  {part}")));
+    // Saved again, it is not said twice.
+    run.save(&here).unwrap();
+    let again = Run::resume(&here, &small()).unwrap().finish().unwrap();
+    assert_eq!(again.provenance().begun_by, metamer.provenance().begun_by);
+    let file = folder.path().join("x.metamer");
+    metamer.save(&file).unwrap();
+    let reproduction = Metamer::reproduce_with(&file, &small()).unwrap();
+    assert!(reproduction.changes().iter().any(|change| change.contains("begun by")), "{:?}", reproduction.changes());
+}
+
+#[test]
+fn a_given_start_is_not_taken_for_the_noise_of_the_recipe() {
+    let start = noise_image(5).with_name("noise");
+    let run = plan(Recipe::natural_prior()).start_from(start).unwrap().start().unwrap();
+    assert_eq!(run.finish().unwrap().provenance().start, "noise (given)");
+    assert_eq!(plan(Recipe::natural_prior()).start().unwrap().finish().unwrap().provenance().start, "noise");
+}
+
+#[test]
+fn a_film_begins_where_it_is_asked_for() {
+    let mut run = plan(Recipe::natural_prior()).start().unwrap();
+    run.step(3).unwrap();
+    run.record_every(5).unwrap();
+    run.step(10).unwrap();
+    assert_eq!(run.finish().unwrap().film().unwrap().steps(), [3, 8, 13]);
+}

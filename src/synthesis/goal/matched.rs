@@ -67,7 +67,7 @@ impl Match {
     }
 
     /// The stages, each once, in the order of the targets.
-    pub(in crate::synthesis) fn stage_names(&self) -> Vec<String> {
+    pub(crate) fn stage_names(&self) -> Vec<String> {
         let mut names: Vec<String> = vec![];
         for target in &self.targets {
             if !names.contains(&target.stage) {

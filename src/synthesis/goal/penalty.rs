@@ -203,13 +203,24 @@ impl Penalty {
         matches!(self.kind, Kind::Custom(_) | Kind::AwayIn(..)).then(|| self.to_string())
     }
 
+    /// Checks that the penalty has its function, network and stimuli, which one that was read from a file lacks.
+    fn check_complete(&self) -> Result<()> {
+        let reason = match (&self.kind, self.stimuli.len()) {
+            (Kind::Custom(_), _) if self.function.is_none() => "lacks its function, which a file cannot hold",
+            (Kind::AwayIn(..), _) if self.features.is_none() => "lacks its network, which a file cannot hold",
+            (Kind::AwayFrom | Kind::AwayIn(..), 0) => "names no stimulus; pass at least one",
+            (Kind::Distance | Kind::Spectrum, n) if n != 1 => "lacks its stimulus",
+            (_, n) if n != self.names.len() => "lacks some of its stimuli",
+            _ => return Ok(()),
+        };
+        Err(Error::invalid(format!("the penalty \"{self}\""), reason))
+    }
+
     /// Checks weight, stimuli and function, and returns the penalty with stimuli of the network's size. The gradient of a function is
     /// checked at `probe`.
     pub(in crate::synthesis) fn prepared(self, network: &Network, probe: &Stimulus) -> Result<Self> {
         check_weight(|| format!("the penalty \"{self}\""), self.weight)?;
-        if matches!(self.kind, Kind::AwayFrom | Kind::AwayIn(..)) && self.stimuli.is_empty() {
-            return Err(Error::invalid(format!("the penalty \"{self}\""), "names no stimulus; pass at least one"));
-        }
+        self.check_complete()?;
         let features = self.features.clone().map(|features| features.prepared(network)).transpose()?;
         let stimuli = self.stimuli.iter().map(|stimulus| network.prepare(stimulus)).collect::<Result<Vec<_>>>()?;
         if let Some(function) = &self.function {

@@ -76,6 +76,10 @@ impl Bands {
     /// `gradient`.
     pub fn deviation(&self, x: &[f64], target: &[f64], weight: f64, gradient: &mut [f64]) -> f64 {
         let count = self.counts.len();
+        if count == 0 {
+            // A single value has a mean only, which is in no band.
+            return 0.0;
+        }
         let mut sum = 0.0;
         let planes = x.chunks_exact(self.band.len()).zip(gradient.chunks_exact_mut(self.band.len()));
         for ((plane, gradient), target) in planes.zip(target.chunks_exact(count)) {
@@ -123,5 +127,17 @@ impl Bands {
             work(&*self.transforms[0], &mut column);
             column.iter().zip(plane[x..].iter_mut().step_by(width)).for_each(|(from, to)| *to = *from);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_value_has_no_spectrum() {
+        let bands = Bands::new([1, 1], 2.0);
+        let (target, mut gradient) = (bands.log_powers(&[0.5]), [0.0]);
+        assert_eq!((bands.deviation(&[0.3], &target, 1.0, &mut gradient), gradient), (0.0, [0.0]));
     }
 }
