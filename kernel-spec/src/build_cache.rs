@@ -9,12 +9,12 @@ use crate::{platform, toolchain};
 use anyhow::{Context, Result};
 use metamers_lab::Project;
 use std::collections::hash_map::DefaultHasher;
-use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::hash::{Hash, Hasher};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 /// Cargo settings for the library, its dependencies and the cells, so that notebooks run at the speed of a release build.
 const CARGO_CONFIG: &str = "\
@@ -40,6 +40,8 @@ const MUTABLE_ENTRIES: [&str; 4] = ["ctx", "code_", "metamers", "flush"];
 const FINGERPRINT_FILE: &str = "fingerprint";
 /// Prefix of the names of kernel directories.
 const KERNEL_DIR_PREFIX: &str = "kernel-";
+/// Length of the random part of their names, in hexadecimal digits.
+const RANDOM_LEN: usize = 8;
 
 /// The notebook builds of one project.
 pub struct BuildCache {
@@ -108,7 +110,7 @@ impl BuildCache {
         static NAME: OnceLock<String> = OnceLock::new();
         let name = NAME.get_or_init(|| {
             let random = uuid::Uuid::new_v4().simple().to_string();
-            format!("{KERNEL_DIR_PREFIX}{}-{}", std::process::id(), &random[..8])
+            format!("{KERNEL_DIR_PREFIX}{}-{}", std::process::id(), &random[..RANDOM_LEN])
         });
         self.root.join(name)
     }
@@ -119,13 +121,15 @@ impl BuildCache {
         self.root.join("template.next")
     }
 
-    /// Creates this process's kernel directory, as a copy of the template if there is one.
+    /// Creates this process's kernel directory, as a copy of the template if there is one. Other users cannot open it: it holds the code of
+    /// the cells.
     pub fn create_kernel_dir(&self) -> Result<PathBuf> {
         let path = self.kernel_dir();
         hold_lock(&path)?;
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
+        platform::create_private_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
         let lock = self.template_lock()?;
         lock.lock_shared()?;
         if self.template().exists() {
@@ -134,8 +138,6 @@ impl BuildCache {
             if !self.is_warm() {
                 remove_unchecked(&path);
             }
-        } else {
-            fs::create_dir_all(&path)?;
         }
         Ok(path)
     }
@@ -256,21 +258,51 @@ fn hold_lock(kernel_dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes the directory of this process's kernel, which ends.
+pub fn remove_kernel_dir(kernel_dir: &Path) {
+    // Repeated, because a killed process may still write its last file; the pauses also give the reply time to leave.
+    for _ in 0..20 {
+        let is_removed = match fs::remove_dir_all(kernel_dir) {
+            Ok(()) => false,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
+        std::thread::sleep(Duration::from_millis(25));
+        if is_removed {
+            break;
+        }
+    }
+    // A directory that is left keeps its lock file, by which the next kernel finds it abandoned.
+    if !kernel_dir.exists() {
+        let _ = fs::remove_file(lock_path(kernel_dir));
+    }
+}
+
 /// Removes the directory of a kernel that has ended: one that no process has locked. Process ids do not tell, because the kernel may run in
 /// another container.
 fn remove_if_abandoned(kernel_dir: &Path) {
     let path = lock_path(kernel_dir);
-    let Ok(lock_file) = File::options().write(true).open(&path) else {
-        // Version 0.1 made directories without locks, named after process ids.
-        let name = kernel_dir.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix(KERNEL_DIR_PREFIX));
-        if name.and_then(|pid| pid.parse().ok()).is_some_and(|pid: u32| !platform::is_alive(pid)) {
-            let _ = fs::remove_dir_all(kernel_dir);
+    let lock_file = File::options().write(true).open(&path);
+    let is_abandoned = match &lock_file {
+        Ok(file) => file.try_lock().is_ok(),
+        // Version 0.1 had no lock files, and a kernel may have lost its own while it ended. Another user's file cannot be opened.
+        Err(error) => {
+            error.kind() == ErrorKind::NotFound && process_of(kernel_dir).is_some_and(|pid| !platform::is_alive(pid))
         }
-        return;
     };
-    if lock_file.try_lock().is_ok() {
-        let _ = fs::remove_dir_all(kernel_dir);
+    if is_abandoned && fs::remove_dir_all(kernel_dir).is_ok() {
         let _ = fs::remove_file(path);
+    }
+}
+
+/// The process id in the name of a kernel directory. The names of version 0.1 have no random part.
+fn process_of(kernel_dir: &Path) -> Option<u32> {
+    let name = kernel_dir.file_name()?.to_str()?.strip_prefix(KERNEL_DIR_PREFIX)?;
+    match name.split_once('-') {
+        Some((pid, random)) if random.len() == RANDOM_LEN && random.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            pid.parse().ok()
+        }
+        Some(_) => None,
+        None => name.parse().ok(),
     }
 }
 
@@ -386,10 +418,29 @@ mod tests {
         let held = lock_of(&living);
         held.lock_shared().unwrap();
         let (old_dead, old_living) = (dir("kernel-2147483000"), dir(&format!("kernel-{}", std::process::id())));
+        // Without a lock file.
+        let (left, kept) = (dir("kernel-2147483000-89abcdef"), dir(&format!("kernel-{}-89abcdef", std::process::id())));
+        let foreign = dir("kernel-2147483000-backup");
         cache.prepare().unwrap();
         assert!(!dead.exists() && !lock_path(&dead).exists());
         assert!(living.exists() && old_living.exists() && !old_dead.exists());
+        assert!(!left.exists() && kept.exists() && foreign.exists());
         drop(held);
         fs::remove_dir_all(home).unwrap();
+    }
+
+    #[test]
+    fn a_lock_file_is_removed_after_its_directory_only() {
+        let root = tempfile::tempdir().unwrap();
+        let (removed, left) = (root.path().join("kernel-1-01234567"), root.path().join("kernel-2-01234567"));
+        fs::create_dir_all(removed.join("src")).unwrap();
+        // A file cannot be removed as a directory.
+        fs::write(&left, "").unwrap();
+        for path in [&removed, &left] {
+            fs::write(lock_path(path), "").unwrap();
+            remove_kernel_dir(path);
+        }
+        assert!(!removed.exists() && !lock_path(&removed).exists());
+        assert!(left.exists() && lock_path(&left).exists());
     }
 }

@@ -8,6 +8,8 @@ pub enum Phase {
     /// There is no current cell.
     #[default]
     Idle,
+    /// The cell waits until evcxr and the prelude have been loaded.
+    Waiting,
     /// The cell is being analysed and compiled.
     Building,
     /// The cell's code is running.
@@ -46,7 +48,18 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Begins a new cell.
+    /// Begins a new cell, which may have to wait before it is built.
+    pub fn wait(&mut self) {
+        *self = Cell { id: self.id + 1, phase: Phase::Waiting, ..Cell::default() };
+    }
+
+    /// True if the cell was interrupted while it waited.
+    #[must_use]
+    pub fn is_wait_interrupted(&self) -> bool {
+        self.phase == Phase::Waiting && self.interrupted_at.is_some()
+    }
+
+    /// Begins to build a new cell, or the one that waited.
     pub fn begin(&mut self) {
         *self = Cell { id: self.id + 1, phase: Phase::Building, ..Cell::default() };
     }

@@ -112,8 +112,7 @@ impl SourcePosition {
     pub fn find(text: &str) -> Option<(SourcePosition, std::ops::Range<usize>)> {
         let marker = format!("/{FILE_NAME}:");
         text.match_indices(&marker).find_map(|(at, _)| {
-            let start =
-                text[..at].rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).map_or(0, |before| before + 1);
+            let start = text[..at].trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '-').len();
             // A longer path is another file.
             if text[..start].ends_with('/') {
                 return None;
@@ -137,7 +136,10 @@ mod tests {
         let (found, range) = SourcePosition::find(text).unwrap();
         assert_eq!((found, &text[range]), (position(Some(12), 40, 5), "cell-12/lib.rs:40:5"));
         assert_eq!(SourcePosition::find("[src/lib.rs:3:1] x = 1").unwrap().0, position(None, 3, 1));
-        for text in ["/a/src/lib.rs:3:1", "lib.rs:3:1", "src/lib.rs:3", "cell-x/lib.rs:1:1", "src/lib.rs"] {
+        assert_eq!(SourcePosition::find("üsrc/lib.rs:3:1"), Some((position(None, 3, 1), 2..16)));
+        for text in
+            ["/a/src/lib.rs:3:1", "lib.rs:3:1", "src/lib.rs:3", "cell-x/lib.rs:1:1", "src/lib.rs", "ü/lib.rs:1:1"]
+        {
             assert_eq!(SourcePosition::find(text), None, "{text}");
         }
     }

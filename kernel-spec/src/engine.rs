@@ -150,6 +150,13 @@ impl Engine {
             return Err(ErrorReport::new("KernelError", "evcxr is not running; restart the kernel"));
         };
         check_nesting(code)?;
+        let _ = std::fs::remove_file(self.kernel_dir.skip_flag());
+        let mut cell = lock(&self.cell);
+        if cell.is_wait_interrupted() {
+            return Err(build_interrupted());
+        }
+        cell.begin();
+        drop(cell);
         let mut commands = code.lines().filter(|line| is_command(line)).map(str::trim);
         self.evcxr_format |=
             commands.clone().any(|line| [":fmt ", ":types"].iter().any(|command| line.starts_with(command)));
@@ -166,9 +173,7 @@ impl Engine {
             WrappedCell::with_impl_blocks(code, &mut impl_blocks)
         };
         let before = variable_names(context);
-        let _ = std::fs::remove_file(self.kernel_dir.skip_flag());
         shared_statics::begin_cell(&self.kernel_dir.control_dir(), code);
-        lock(&self.cell).begin();
         lock(&self.cells).begin(count, code, &wrapped);
         let mut callbacks = EvalCallbacks {
             input_reader: &|request| {
@@ -294,7 +299,9 @@ fn check_nesting(code: &str) -> Result<(), ErrorReport> {
     Err(ErrorReport::new("CompileError", message))
 }
 
-fn build_interrupted() -> ErrorReport {
+/// Reports an interrupt before the cell's code ran.
+#[must_use]
+pub fn build_interrupted() -> ErrorReport {
     let message = "The cell was interrupted while it was compiled. None of its code ran, and nothing is lost.";
     ErrorReport::new("Interrupted", message)
 }

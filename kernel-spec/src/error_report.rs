@@ -55,7 +55,7 @@ impl ErrorReport {
     /// Reports a panic; `stderr` is the text it printed.
     #[must_use]
     pub fn from_panic(stderr: &str, cells: &CellMap) -> ErrorReport {
-        let (before, rest) = stderr.split_once("thread ").unwrap_or((stderr, ""));
+        let (before, rest) = stderr.split_at(panic_offset(stderr).unwrap_or(stderr.len()));
         let (head, message) = rest.split_once('\n').unwrap_or((rest, ""));
         let message = message.split("\nnote: run with `RUST_BACKTRACE").next().unwrap_or_default().trim_end();
         let message = if message.is_empty() { "the cell panicked" } else { message };
@@ -80,6 +80,18 @@ impl ErrorReport {
             if message.is_empty() { "the cell returned an error without a message" } else { message },
         )
     }
+}
+
+/// The offset of the standard library's line about the first panic.
+fn panic_offset(stderr: &str) -> Option<usize> {
+    let mut offset = 0;
+    for line in stderr.split_inclusive('\n') {
+        if line.starts_with("thread '") && line.contains(" panicked at ") {
+            return Some(offset);
+        }
+        offset += line.len();
+    }
+    None
 }
 
 /// A position in compiled source as a line of its cell, formatted for a traceback; `None` in generated code.
@@ -268,6 +280,15 @@ mod tests {
         assert_eq!(report.traceback[0], "a warning");
         assert!(report.traceback[2].contains("/src/tensor.rs:3:5"), "{report:?}");
         assert!(!report.traceback.concat().contains("RUST_BACKTRACE"));
+    }
+
+    #[test]
+    fn a_text_about_threads_is_not_a_panic() {
+        let printed = "one thread per core\nthread 'a' has started: it panicked before";
+        let stderr = format!("{printed}\n\nthread 'main' (77) panicked at /src/tensor.rs:3:5:\nno such stage\n");
+        let report = ErrorReport::from_panic(&stderr, &CellMap::new(Path::new("/nowhere")));
+        assert_eq!((report.value.as_str(), report.traceback[0].as_str()), ("no such stage", printed));
+        assert!(report.traceback[2].contains("/src/tensor.rs:3:5"), "{report:?}");
     }
 
     #[test]

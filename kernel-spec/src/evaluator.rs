@@ -5,23 +5,28 @@ use crate::cell::Cell;
 use crate::cell_input::{self, Reply};
 use crate::cell_items::IMPL_ALIAS;
 use crate::cursor::{byte_offset, char_offset, identifier_end};
-use crate::engine::{Engine, InputRequest};
+use crate::engine::{Engine, InputRequest, build_interrupted};
 use crate::error_report::ErrorReport;
 use crate::history::History;
 use crate::interrupt::Interrupter;
 use crate::kernel_dir::KernelDir;
-use crate::nesting;
 use crate::publisher::{Channel, Publisher};
 use crate::sync::lock;
+use crate::{nesting, panics};
 use jupyter_protocol::{CompleteRequest, ExecuteRequest, InspectRequest, JupyterMessage};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 const NO_INPUT: &str = "warning: this cell reads stdin, but the front end provides no input: it reads the end of the file. Run the \
      notebook in JupyterLab to type the input, or set the value in the code.";
 /// Reads in one cell that find the end of the file; further ones fail, because a loop that asks until the input is valid would never end.
 const MAX_ENDS_OF_FILE: u32 = 100;
+/// Time between two looks for an interrupt, while a cell waits for the engine.
+const INTERRUPT_POLL: Duration = Duration::from_millis(50);
+const PANICKED: &str = "the kernel panicked while it handled this request; its log has the message. If the next cells fail, restart the \
+     kernel.";
 
 /// A request for the evaluator.
 pub enum Job {
@@ -153,15 +158,29 @@ impl Evaluator {
     fn run(mut self, queue: &mpsc::Receiver<Job>) {
         while let Ok(job) = queue.recv() {
             self.handle.working.store(true, Ordering::SeqCst);
-            match job {
-                Job::Execute(message, request, number) => self.execute(&message, &request, number),
-                Job::Complete(message, request) => self.complete(&message, &request),
-                Job::Inspect(message, request) => self.inspect(&message, &request),
-            }
+            self.reply_to_panics(&job, |evaluator| match &job {
+                Job::Execute(message, request, number) => evaluator.execute(message, request, *number),
+                Job::Complete(message, request) => evaluator.complete(message, request),
+                Job::Inspect(message, request) => evaluator.inspect(message, request),
+            });
         }
     }
 
-    fn finish(&self, request: &JupyterMessage, content: serde_json::Value) {
+    /// Carries out a job. If that panics, the request gets a reply all the same, and the jobs behind it are carried out.
+    fn reply_to_panics(&mut self, job: &Job, carry_out: impl FnOnce(&mut Evaluator)) {
+        if panics::catch("handled a request", || carry_out(self)).is_some() {
+            return;
+        }
+        lock(&self.handle.interrupter.cell).end();
+        let report = ErrorReport::new("KernelError", PANICKED);
+        let (message, content) = match job {
+            Job::Execute(message, request, _) => (message, self.fail(request, &report)),
+            Job::Complete(message, _) | Job::Inspect(message, _) => (message, error_reply(&report)),
+        };
+        self.finish(message, content);
+    }
+
+    fn finish(&self, request: &JupyterMessage, content: Value) {
         // Cleared before the reply, because the client may react to the reply immediately.
         self.handle.working.store(false, Ordering::SeqCst);
         self.publisher.reply(Channel::Shell, request, content);
@@ -171,15 +190,29 @@ impl Evaluator {
     /// The engine with the prelude loaded. After a failure every cell tries again, because the cause may have been fixed.
     fn engine(&mut self) -> Result<&mut Engine, ErrorReport> {
         if self.engine.is_none() {
-            let Ok((engine, result)) = self.preparing.recv() else {
-                return Err(ErrorReport::new("KernelError", "the evaluator could not start; restart the kernel"));
-            };
+            let (engine, result) = self.wait_for_engine()?;
             self.engine = Some(engine);
             result?;
         }
         match &mut self.engine {
             Some(engine) => engine.prepare().map(|()| engine),
             None => Err(ErrorReport::new("KernelError", "the evaluator has stopped; restart the kernel")),
+        }
+    }
+
+    /// Waits for the engine, which may take minutes. An interrupt ends the wait; the next cell waits again.
+    fn wait_for_engine(&self) -> Result<(Engine, Result<(), ErrorReport>), ErrorReport> {
+        loop {
+            match self.preparing.recv_timeout(INTERRUPT_POLL) {
+                Ok(prepared) => return Ok(prepared),
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(ErrorReport::new("KernelError", "the evaluator could not start; restart the kernel"));
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            if lock(&self.handle.interrupter.cell).is_wait_interrupted() {
+                return Err(build_interrupted());
+            }
         }
     }
 
@@ -190,6 +223,7 @@ impl Evaluator {
             return;
         }
         self.publisher.begin_cell(message);
+        lock(&self.handle.interrupter.cell).wait();
         if request.store_history && !request.silent {
             self.execution_count += 1;
             lock(&self.handle.history).push(self.execution_count, &request.code);
@@ -206,6 +240,8 @@ impl Evaluator {
             Some(name) => engine.documentation_page(name).map(|page| (Map::new(), vec![page])),
             None => engine.evaluate(count, &request.code, &read_input).map(|data| (data, Vec::new())),
         });
+        // A cell that was not evaluated waits still.
+        lock(&self.handle.interrupter.cell).end();
         let content = match result {
             Ok((data, payload)) => {
                 if !request.silent && !data.is_empty() {
@@ -214,20 +250,22 @@ impl Evaluator {
                 }
                 json!({ "status": "ok", "execution_count": count, "payload": payload, "user_expressions": {} })
             }
-            Err(report) => {
-                if !request.silent {
-                    self.publisher.publish("error", report.content());
-                }
-                if request.stop_on_error {
-                    self.abort_until = self.handle.cells_requested.load(Ordering::SeqCst);
-                }
-                let mut content = report.content();
-                content["status"] = "error".into();
-                content["execution_count"] = count.into();
-                content
-            }
+            Err(report) => self.fail(request, &report),
         };
         self.finish(message, content);
+    }
+
+    /// Publishes the error of a cell and aborts the queued ones, for a silent cell neither, as ipykernel does; returns the reply's content.
+    fn fail(&mut self, request: &ExecuteRequest, report: &ErrorReport) -> Value {
+        if !request.silent {
+            self.publisher.publish("error", report.content());
+            if request.stop_on_error {
+                self.abort_until = self.handle.cells_requested.load(Ordering::SeqCst);
+            }
+        }
+        let mut content = error_reply(report);
+        content["execution_count"] = self.execution_count.into();
+        content
     }
 
     /// A function that requests input from the front end on behalf of a cell, and waits for it.
@@ -287,6 +325,13 @@ impl Evaluator {
     }
 }
 
+/// The content of a reply that reports an error.
+fn error_reply(report: &ErrorReport) -> Value {
+    let mut content = report.content();
+    content["status"] = "error".into();
+    content
+}
+
 /// Strips the arguments from the completion of a function or macro, because the user would have to delete them.
 fn without_arguments(mut completion: String) -> String {
     let end = completion.find(|character: char| !(character.is_alphanumeric() || "_!:".contains(character)));
@@ -302,4 +347,135 @@ fn without_arguments(mut completion: String) -> String {
 fn inspected_name(code: &str) -> Option<&str> {
     let name = code.trim().strip_prefix('?')?.trim();
     (!name.is_empty() && !name.contains('\n')).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::Phase;
+    use jupyter_protocol::JupyterMessageContent;
+    use std::path::PathBuf;
+    use std::time::Instant;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    /// The thread that starts the engine; the evaluator waits for it until this is dropped.
+    type Starting = mpsc::SyncSender<(Engine, Result<(), ErrorReport>)>;
+
+    /// An evaluator without an engine, and what it sends.
+    struct Fixture {
+        evaluator: Evaluator,
+        sent: UnboundedReceiver<(Channel, JupyterMessage)>,
+    }
+
+    fn waiting_evaluator() -> (Fixture, Starting) {
+        let (queue, sent) = unbounded_channel();
+        let publisher = Publisher::new(queue);
+        let interrupter = Arc::new(Interrupter {
+            cell: Arc::default(),
+            process: Arc::default(),
+            group_name: String::new(),
+            skip_flag: PathBuf::new(),
+            publisher: publisher.clone(),
+        });
+        let handle = Arc::new(EvaluatorHandle {
+            jobs: mpsc::channel().0,
+            interrupter,
+            cells_requested: AtomicU64::new(0),
+            history: Mutex::default(),
+            pending_input: Mutex::default(),
+            ready: AtomicBool::new(false),
+            working: AtomicBool::new(false),
+        });
+        let (starting, preparing) = mpsc::sync_channel(1);
+        let evaluator = Evaluator { handle, publisher, preparing, engine: None, execution_count: 0, abort_until: 0 };
+        (Fixture { evaluator, sent }, starting)
+    }
+
+    impl Fixture {
+        fn run(&mut self, silent: bool, number: u64) {
+            let (message, request) = cell(silent);
+            self.evaluator.execute(&message, &request, number);
+        }
+
+        /// The contents of the messages of a channel that have been sent, in order, with their types.
+        fn sent_to(&mut self, wanted: Channel) -> Vec<(String, Value)> {
+            let mut found = Vec::new();
+            while let Ok((channel, message)) = self.sent.try_recv() {
+                if let JupyterMessageContent::UnknownMessage(unknown) = message.content
+                    && channel == wanted
+                {
+                    found.push((unknown.msg_type, unknown.content));
+                }
+            }
+            found
+        }
+
+        /// The statuses of the replies that have been sent.
+        fn statuses(&mut self) -> Vec<String> {
+            let replies = self.sent_to(Channel::Shell);
+            replies.iter().map(|(_, content)| content["status"].as_str().unwrap().to_owned()).collect()
+        }
+    }
+
+    fn cell(silent: bool) -> (JupyterMessage, ExecuteRequest) {
+        let request = ExecuteRequest { silent, ..ExecuteRequest::new("1".into()) };
+        (request.clone().into(), request)
+    }
+
+    #[test]
+    fn a_silent_cell_that_fails_publishes_no_error_and_aborts_nothing() {
+        let (mut fixture, starting) = waiting_evaluator();
+        // Every cell fails, because the engine cannot start.
+        drop(starting);
+        fixture.evaluator.handle.cells_requested.store(4, Ordering::SeqCst);
+        fixture.run(true, 1);
+        assert!(fixture.sent_to(Channel::IoPub).iter().all(|(kind, _)| kind == "status"));
+        fixture.run(true, 2);
+        fixture.run(false, 3);
+        fixture.run(false, 4);
+        assert_eq!(fixture.statuses(), ["error", "error", "aborted"]);
+    }
+
+    #[test]
+    fn a_job_that_panics_gets_a_reply() {
+        let (mut fixture, _starting) = waiting_evaluator();
+        let (message, request) = cell(false);
+        let complete = CompleteRequest { code: "a".into(), cursor_pos: 1 };
+        for job in [Job::Execute(message.clone(), request, 1), Job::Complete(message, complete)] {
+            fixture.evaluator.reply_to_panics(&job, |evaluator| {
+                lock(&evaluator.handle.interrupter.cell).begin();
+                panic!("on purpose");
+            });
+            assert_eq!(lock(&fixture.evaluator.handle.interrupter.cell).phase, Phase::Idle);
+            let replies = fixture.sent_to(Channel::Shell);
+            assert_eq!(replies.len(), 1);
+            assert_eq!(replies[0].1["status"], "error");
+            assert_eq!(replies[0].1["ename"], "KernelError");
+        }
+    }
+
+    #[test]
+    fn an_interrupt_ends_a_cell_that_waits_for_the_engine() {
+        let (mut fixture, _starting) = waiting_evaluator();
+        let handle = fixture.evaluator.handle.clone();
+        // Between two cells an interrupt has no effect.
+        handle.interrupt();
+        let mut evaluator = fixture.evaluator;
+        let waiting = std::thread::spawn(move || {
+            let (message, request) = cell(false);
+            evaluator.execute(&message, &request, 1);
+            evaluator
+        });
+        let started = Instant::now();
+        while lock(&handle.interrupter.cell).phase != Phase::Waiting {
+            assert!(started.elapsed() < Duration::from_secs(20));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        handle.interrupt();
+        fixture.evaluator = waiting.join().unwrap();
+        assert_eq!(lock(&handle.interrupter.cell).phase, Phase::Idle);
+        let replies = fixture.sent_to(Channel::Shell);
+        assert_eq!(replies.len(), 1);
+        assert_eq!(replies[0].1["ename"], "Interrupted");
+    }
 }

@@ -5,6 +5,7 @@ use crate::cell_map::CellMap;
 use crate::event::Event;
 use crate::interrupt::Interrupter;
 use crate::live::Frame;
+use crate::panics;
 use crate::publisher::Publisher;
 use crate::sync::lock;
 use crossbeam_channel::{Receiver, Select};
@@ -54,7 +55,10 @@ impl EventHandler {
         let Some(lines) = lines.as_ref() else { return false };
         loop {
             match lines.try_recv() {
-                Ok(line) => self.handle_line(&line),
+                Ok(line) => {
+                    // Without this thread, evcxr would wait for ever for its lines to be handled.
+                    panics::catch("handled a line of output", || self.handle_line(&line));
+                }
                 Err(error) => return error.is_empty(),
             }
         }
@@ -65,8 +69,10 @@ impl EventHandler {
             Some(Event::Started) => self.start_cell(),
             Some(Event::Completed) => {
                 let mut cell = self.cell();
-                cell.phase = Phase::Building;
-                cell.listening = false;
+                if cell.phase == Phase::Running {
+                    cell.phase = Phase::Building;
+                    cell.listening = false;
+                }
             }
             Some(Event::Skipped) => self.cell().skipped = true,
             Some(Event::Stdout(text)) => self.publisher.stream("stdout", &text),
@@ -81,6 +87,10 @@ impl EventHandler {
 
     /// Handles a line that the supervisor writes between two cells: output of threads of the cell that ran last.
     pub fn handle_late_line(&self, line: &str) {
+        panics::catch("handled a line of output between two cells", || self.publish_late_line(line));
+    }
+
+    fn publish_late_line(&self, line: &str) {
         let stream = |name: &str, text: String| {
             self.publisher.publish_late("stream", json!({ "name": name, "text": text }));
         };
@@ -99,8 +109,12 @@ impl EventHandler {
     }
 
     fn start_cell(&self) {
-        self.publisher.begin_run();
         let mut cell = self.cell();
+        // evcxr runs the prelude as it runs cells, but nothing ends a cell after it, so none must begin.
+        if matches!(cell.phase, Phase::Idle | Phase::Waiting) {
+            return;
+        }
+        self.publisher.begin_run();
         cell.phase = Phase::Running;
         cell.started = true;
         if cell.interrupted_at.is_some() {
@@ -132,5 +146,38 @@ impl EventHandler {
 
     fn cell(&self) -> MutexGuard<'_, Cell> {
         lock(&self.interrupter.cell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn only_a_cell_that_is_built_can_run() {
+        let (queue, _sent) = tokio::sync::mpsc::unbounded_channel();
+        let publisher = Publisher::new(queue);
+        let interrupter = Arc::new(Interrupter {
+            cell: Arc::default(),
+            process: Arc::default(),
+            group_name: String::new(),
+            skip_flag: PathBuf::new(),
+            publisher: publisher.clone(),
+        });
+        let cells = Arc::new(Mutex::new(CellMap::new(Path::new("/nowhere"))));
+        let handler = EventHandler::new("key", publisher, interrupter, cells);
+        let run = || {
+            [Event::Started, Event::Completed].map(|event| {
+                handler.handle_line(&event.encode("key"));
+                handler.cell().phase
+            })
+        };
+        // The prelude, before the first cell and while it waits: an interrupt must not find a build.
+        assert_eq!(run(), [Phase::Idle; 2]);
+        handler.cell().wait();
+        assert_eq!(run(), [Phase::Waiting; 2]);
+        handler.cell().begin();
+        assert_eq!(run(), [Phase::Running, Phase::Building]);
     }
 }

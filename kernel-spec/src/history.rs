@@ -38,8 +38,9 @@ impl History {
     }
 
     fn from_file(path: &Path) -> History {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        // Skips invalid lines, such as one cut off by a full disk.
+        // Skips invalid lines, such as one cut off by a full disk, which may end within a character.
+        let bytes = fs::read(path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
         let mut inputs: Vec<Input> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         if inputs.len() > MAX_INPUTS {
             inputs.drain(..inputs.len() - MAX_INPUTS);
@@ -196,6 +197,15 @@ mod tests {
         assert_eq!(next.find(&range(-1)), json!([[1, 1, "let a = 1;"]]));
         assert_eq!(next.find(&range(1)), next.find(&range(-1)));
         assert_eq!(next.find(&range(-7)), json!([]));
+    }
+
+    #[test]
+    fn invalid_utf8_loses_one_input_at_most() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.jsonl");
+        fs::write(&path, b"[1,1,\"before\"]\n[1,2,\"cut \xc3\n[1,3,\"after\"]\n").unwrap();
+        let tail = HistoryRequest::Tail { n: 9, output: false, raw: true };
+        assert_eq!(History::from_file(&path).find(&tail), json!([[1, 1, "before"], [1, 3, "after"]]));
     }
 
     #[test]

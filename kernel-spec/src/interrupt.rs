@@ -44,6 +44,8 @@ impl Interrupter {
         let interrupted_at = *cell.interrupted_at.get_or_insert_with(Instant::now);
         match cell.phase {
             Phase::Idle => cell.interrupted_at = None,
+            // The evaluator, which waits too, ends the cell. What is being compiled is compiled for all cells.
+            Phase::Waiting => {}
             Phase::Building => {
                 let id = cell.id;
                 // Covers a build that ends just now, after which the cell would run.

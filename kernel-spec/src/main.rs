@@ -30,6 +30,7 @@ mod lost_variables;
 mod nesting;
 mod output_parser;
 mod output_pump;
+mod panics;
 mod platform;
 mod prelude;
 mod publisher;
@@ -85,7 +86,8 @@ enum Command {
 
 fn main() -> ExitCode {
     tool_shims::hook();
-    supervisor::hook();
+    // SAFETY: no thread has been started.
+    unsafe { supervisor::hook() };
     // After the other hooks, this is true only of evcxr's wrapper of rustc.
     evcxr::runtime_hook();
 

@@ -23,6 +23,8 @@ pub const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 pub const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
 /// Line that reports an error returned by `?`.
 pub const FAILED: &str = "EVCXR_ERROR_OCCURRED";
+/// Start of a line that names a variable whose type has changed.
+const CHANGED_TYPE: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
 /// Start of a line that requests input.
 pub const INPUT_REQUEST: &str = "EVCXR_INPUT_REQUEST";
 /// Start of all markers.
@@ -69,12 +71,29 @@ impl OutputParser {
         !self.pending.is_empty()
     }
 
+    /// The size of the unfinished line that is buffered, in bytes.
+    #[must_use]
+    pub fn partial_len(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Returns the buffered part of a line if it can only be text, so that a progress line appears before its newline.
     pub fn take_partial_line(&mut self) -> Option<Segment> {
-        if !self.block.is_empty() || contains(&self.pending, MARKER.as_bytes()) || self.may_be_signal() {
+        self.take_partial_text(self.pending.len())
+    }
+
+    /// As [`OutputParser::take_partial_line`], while more of the line is arriving: leaves its last bytes if a signal may begin with them.
+    pub fn take_start_of_line(&mut self) -> Option<Segment> {
+        let begun = [self.nonce.as_bytes(), MARKER.as_bytes()].map(|signal| begun_len(&self.pending, signal));
+        self.take_partial_text(self.pending.len() - begun[0].max(begun[1]))
+    }
+
+    fn take_partial_text(&mut self, len: usize) -> Option<Segment> {
+        // The nonce is searched first: in a long frame it is found at once.
+        if !self.block.is_empty() || self.may_be_signal() || contains(&self.pending, MARKER.as_bytes()) {
             return None;
         }
-        let whole = complete_utf8_len(&self.pending);
+        let whole = complete_utf8_len(&self.pending[..len]);
         (whole > 0).then(|| Segment::Text(take_text(&mut self.pending, whole)))
     }
 
@@ -128,20 +147,27 @@ impl OutputParser {
         }
     }
 
-    /// Splits a line at the nonce into the text before it and the frame or marker behind it.
+    /// Splits a line at the nonce into the text before it and the frame or marker behind it. The nonce may also occur in the text, because
+    /// the environment, which a cell may print, holds it.
     fn split_signal<'a>(&self, line: &'a str) -> Option<(&'a str, Segment)> {
         if self.nonce.is_empty() {
             return None;
         }
-        let at = line.find(&self.nonce)?;
-        let rest = line[at + self.nonce.len()..].strip_prefix(' ')?;
-        let signal = if rest.starts_with(MARKER) {
-            Segment::Control(rest.to_owned())
-        } else {
-            crate::live::Frame::parse(rest).map(|_| Segment::Live(rest.to_owned()))?
-        };
-        Some((&line[..at], signal))
+        line.match_indices(self.nonce.as_str()).find_map(|(at, nonce)| {
+            let rest = line[at + nonce.len()..].strip_prefix(' ')?;
+            let signal = if is_marker(rest) {
+                Segment::Control(rest.to_owned())
+            } else {
+                crate::live::Frame::parse(rest).map(|_| Segment::Live(rest.to_owned()))?
+            };
+            Some((&line[..at], signal))
+        })
     }
+}
+
+/// True if the text is one of the markers that stand behind the nonce.
+fn is_marker(text: &str) -> bool {
+    [COMPLETE, PANICKED, FAILED].contains(&text) || text.starts_with(CHANGED_TYPE)
 }
 
 /// The offset at which a block of rich content begins in its first line, which names a MIME type.
@@ -163,11 +189,19 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
+/// The length of the start of a signal with which the bytes end; 0 if none has begun.
+fn begun_len(bytes: &[u8], signal: &[u8]) -> usize {
+    (1..signal.len()).rev().find(|&len| bytes.ends_with(&signal[..len])).unwrap_or(0)
+}
+
 /// The length of the prefix that does not end inside a UTF-8 character.
 #[must_use]
 pub fn complete_utf8_len(bytes: &[u8]) -> usize {
-    match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+    // A character has at most four bytes, and only its first is above 0xBF.
+    let tail = bytes.len().saturating_sub(3);
+    let last = bytes[tail..].iter().rposition(|&byte| byte > 0xBF).map_or(bytes.len(), |at| tail + at);
+    match std::str::from_utf8(&bytes[last..]) {
+        Err(error) if error.error_len().is_none() => last + error.valid_up_to(),
         _ => bytes.len(),
     }
 }
@@ -244,6 +278,31 @@ mod tests {
         parser.push(b"5 \xc2");
         assert_eq!(parser.take_partial_line(), Some(text("5 ")));
         assert_eq!(parser.push(b"\xb5s\n"), [text("\u{b5}s\n")]);
+        // Also behind an invalid byte.
+        parser.push(b"\xff5 \xf0\x9f\x90");
+        assert_eq!(parser.take_partial_line(), Some(text("\u{fffd}5 ")));
+        assert_eq!(parser.push(b"\xbc\n"), [text("\u{1f43c}\n")]);
+    }
+
+    #[test]
+    fn the_start_of_a_line_is_released_but_not_that_of_a_signal() {
+        let frame = format!("{NONCE} {FRAME}\n");
+        for begun in 1..NONCE.len() {
+            let mut parser = OutputParser::new(NONCE);
+            parser.push(format!("10 %{}", &frame[..begun]).as_bytes());
+            assert_eq!(parser.take_start_of_line(), Some(text("10 %")));
+            assert_eq!(parser.push(&frame.as_bytes()[begun..]), [live()]);
+        }
+        let content = "EVCXR_BEGIN_CONTENT text/plain\nfirst\nEVCXR_END_CONTENT\n";
+        let mut parser = OutputParser::new(NONCE);
+        parser.push(format!("10 %{}", &content[..4]).as_bytes());
+        assert_eq!(parser.take_start_of_line(), Some(text("10 %")));
+        assert_eq!(parser.push(&content.as_bytes()[4..]), content.lines().map(control).collect::<Vec<_>>());
+        // The nonce begins with 0.
+        parser.push(b"\r100");
+        assert_eq!(parser.take_start_of_line(), Some(text("\r10")));
+        parser.push(b" %");
+        assert_eq!((parser.take_start_of_line(), parser.partial_len()), (Some(text("0 %")), 0));
     }
 
     #[test]
@@ -255,6 +314,20 @@ mod tests {
     fn text_without_a_newline_does_not_hide_the_end_of_a_cell() {
         let input = format!("no newline{NONCE} {COMPLETE}\n");
         assert_eq!(OutputParser::new(NONCE).push(input.as_bytes()), [text("no newline"), control(COMPLETE)]);
+    }
+
+    #[test]
+    fn a_printed_nonce_does_not_hide_the_end_of_a_cell() {
+        for printed in [
+            format!("[(\"METAMERS_LIVE\", \"{NONCE}\")]"),
+            format!("METAMERS_LIVE={NONCE} EVCXR_IS_RUNTIME=1 "),
+            format!("{NONCE} {NONCE}"),
+        ] {
+            let input = format!("{printed}{NONCE} {COMPLETE}\n");
+            assert_eq!(OutputParser::new(NONCE).push(input.as_bytes()), [text(&printed), control(COMPLETE)]);
+            let input = format!("{printed}{NONCE} {FRAME}\n");
+            assert_eq!(OutputParser::new(NONCE).push(input.as_bytes()), [text(&printed), live()]);
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// Maximum time that text waits for the rest of its line, and stderr for the event that it explains.
 const MAX_OUTPUT_DELAY: Duration = Duration::from_millis(20);
+/// Size of an unfinished line that is reported at once, in bytes.
+const MAX_PARTIAL_LINE: usize = 1 << 16;
 
 /// The crash cause found on stderr, and everything printed from there on.
 struct Crash {
@@ -30,6 +32,8 @@ pub struct OutputPump<'a> {
     writer: &'a EventWriter,
     parser: OutputParser,
     streams: Streams,
+    /// Arrival time of the first byte of the unfinished line, or the time when its start was reported.
+    line_since: Option<Instant>,
     /// Stderr bytes that have not been reported.
     errors: Vec<u8>,
     /// Arrival time of the first byte in `errors`.
@@ -56,6 +60,7 @@ impl<'a> OutputPump<'a> {
             writer,
             parser,
             streams,
+            line_since: None,
             errors: Vec::new(),
             errors_since: None,
             lines: Vec::new(),
@@ -83,8 +88,10 @@ impl<'a> OutputPump<'a> {
             if is_reading {
                 self.request_input();
             }
-            if !is_ready && let Some(Segment::Text(text)) = self.parser.take_partial_line() {
-                self.report(Event::Stdout(text));
+            if !is_ready {
+                self.report_partial_line(OutputParser::take_partial_line);
+            } else if self.is_line_due() {
+                self.report_partial_line(OutputParser::take_start_of_line);
             }
             if self.errors_since.is_some_and(|since| since.elapsed() >= MAX_OUTPUT_DELAY) {
                 self.report_old_errors();
@@ -104,6 +111,10 @@ impl<'a> OutputPump<'a> {
     }
 
     fn handle_output(&mut self, bytes: &[u8]) {
+        if bytes.contains(&b'\n') {
+            // Another line begins.
+            self.line_since = None;
+        }
         for segment in self.parser.push(bytes) {
             self.release_announcement();
             match segment {
@@ -112,6 +123,23 @@ impl<'a> OutputPump<'a> {
                 Segment::Control(line) => self.handle_control(line),
             }
         }
+        if self.parser.has_partial_line() {
+            self.line_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// True if an unfinished line must not wait for a pause in the output, because there may be none.
+    fn is_line_due(&self) -> bool {
+        let is_old = self.line_since.is_some_and(|since| since.elapsed() >= MAX_OUTPUT_DELAY);
+        is_old || self.parser.partial_len() >= MAX_PARTIAL_LINE
+    }
+
+    /// Reports the part of an unfinished line that is taken, if there is one. The rest waits again.
+    fn report_partial_line(&mut self, take: fn(&mut OutputParser) -> Option<Segment>) {
+        if let Some(Segment::Text(text)) = take(&mut self.parser) {
+            self.report(Event::Stdout(text));
+        }
+        self.line_since = self.parser.has_partial_line().then(Instant::now);
     }
 
     fn handle_control(&mut self, line: String) {
@@ -159,9 +187,7 @@ impl<'a> OutputPump<'a> {
         while let Available::Bytes(bytes) = self.streams.read_stdout() {
             self.handle_output(&bytes);
         }
-        if let Some(Segment::Text(text)) = self.parser.take_partial_line() {
-            self.report(Event::Stdout(text));
-        }
+        self.report_partial_line(OutputParser::take_partial_line);
         self.read_errors();
         self.report_errors();
         let request = lock(&self.input).begin();

@@ -1,15 +1,15 @@
 //! A kernel session: the five sockets and the handling of requests.
 
-use crate::build_cache::BuildCache;
+use crate::build_cache::{BuildCache, remove_kernel_dir};
 use crate::comms::Comms;
 use crate::completeness::{Completeness, completeness};
 use crate::evaluator::{self, EvaluatorHandle, Job};
 use crate::kernel_dir::KernelDir;
-use crate::platform;
 use crate::publisher::{Channel, Publisher};
 use crate::receive::{ReceiveError, receive};
 use crate::recent_signatures::RecentSignatures;
 use crate::sync::lock;
+use crate::{panics, platform};
 use anyhow::{Context, Result};
 use jupyter_protocol::{JupyterMessage, JupyterMessageContent as Content};
 use jupyter_zmq_client::{self as jupyter, ConnectionInfo, RouterRecvConnection, RouterSendConnection};
@@ -170,28 +170,18 @@ impl Session {
                 platform::kill(pid);
             }
             interrupter.kill();
-            // Repeated, because a killed process may still write its last file; the pauses also give the reply time to leave.
-            for _ in 0..20 {
-                let is_removed = match std::fs::remove_dir_all(&build_dir) {
-                    Ok(()) => false,
-                    Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-                };
-                std::thread::sleep(Duration::from_millis(25));
-                if is_removed {
-                    break;
-                }
-            }
-            let _ = std::fs::remove_file(build_dir.with_extension("lock"));
+            remove_kernel_dir(&build_dir);
             std::process::exit(0);
         });
     }
 }
 
 fn is_complete(code: &str) -> Value {
-    match completeness(code) {
-        Completeness::Complete => json!({ "status": "complete" }),
-        Completeness::Incomplete(depth) => json!({ "status": "incomplete", "indent": "    ".repeat(depth) }),
-        Completeness::Invalid => json!({ "status": "invalid" }),
+    match panics::catch("checked if code is complete", || completeness(code)) {
+        Some(Completeness::Complete) => json!({ "status": "complete" }),
+        Some(Completeness::Incomplete(depth)) => json!({ "status": "incomplete", "indent": "    ".repeat(depth) }),
+        Some(Completeness::Invalid) => json!({ "status": "invalid" }),
+        None => json!({ "status": "unknown" }),
     }
 }
 

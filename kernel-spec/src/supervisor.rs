@@ -32,9 +32,18 @@ pub const FLUSH_LIBRARY: &str = "flush.so";
 /// Environment variable by which evcxr marks the evaluating process.
 const RUNTIME_VAR: &str = "EVCXR_IS_RUNTIME";
 
-/// Runs the supervisor or, with interrupts ignored, the evaluating process. Does nothing in the kernel.
-pub fn hook() {
+/// Runs the supervisor or, with interrupts ignored, the evaluating process. Does nothing in the kernel, also in one that a cell starts.
+///
+/// # Safety
+/// No other thread may read or write the environment during the call.
+pub unsafe fn hook() {
     if std::env::var_os(RUNTIME_VAR).is_none() {
+        return;
+    }
+    // evcxr passes no arguments: this is a command, such as `export`, in the environment of a cell.
+    if std::env::args_os().nth(1).is_some() {
+        // SAFETY: the caller guarantees that no other thread uses the environment.
+        unsafe { std::env::remove_var(RUNTIME_VAR) };
         return;
     }
     // The library installs a handler while it can stop early; other code must survive the signal.

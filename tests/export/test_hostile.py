@@ -161,7 +161,7 @@ class HostilePages(ExportTest):
     def test_metadata_is_escaped(self) -> None:
         evil = '"><script>alert(1)</script>'
         cell = code("1", {"output_type": "stream", "name": "stdout", "text": evil})
-        cell["metadata"] = {"tags": [evil], "magics_language": evil, "name": evil}
+        cell["metadata"] = {"tags": [evil], "magics_language": evil, "name": evil, "metamers_live": [evil]}
         self.write("one.ipynb", cell, metadata={"language_code": evil, "title": evil, "language_info": {"name": evil}})
         status, errors = self.export("one.ipynb")
         self.assertEqual(status, 0, errors)

@@ -37,6 +37,7 @@ def render(
 
     On a live page, the marked cells make their metamers anew.
     """
+    live.clear(notebook)
     cells = live.prepare(notebook) if is_live else None
     exporter = PageExporter()
     # A file name need not be valid UTF-8.

@@ -24,6 +24,8 @@ PARTS = PROJECT / "src/explorer/page"
 TAG = "live"
 # The key of the metadata of a metamer's output.
 KEY = "metamers"
+# The key of the metadata of a live cell, which the template reads.
+CELL_KEY = "metamers_live"
 FIELDS = ("kind", "network", "weights_sha256", "stage", "recipe", "seed", "name", "original")
 SCRIPTS = ["live_root.js", "engine.js", "stimulus.js", "curve.js", "synthesis.js", "explorer.js", "live.js"]
 # Short enough that handing a chunk to the worker takes a few milliseconds.
@@ -44,6 +46,12 @@ class LiveCells(NamedTuple):
     cells: list[dict[str, Any]]
 
 
+def clear(notebook: NotebookNode) -> None:
+    """Removes the marks that `prepare` sets. A notebook may come with some, and they become part of the page."""
+    for cell in notebook.cells:
+        cell.metadata.pop(CELL_KEY, None)
+
+
 def prepare(notebook: NotebookNode) -> LiveCells:
     """Marks the outputs of the cells with the tag `live`, behind which the page offers to make the metamer anew."""
     found = []
@@ -56,7 +64,7 @@ def prepare(notebook: NotebookNode) -> LiveCells:
                 f'cell {number} has the tag "{TAG}" but shows no metamer that a page can make: from noise, by an '
                 "unchanged preset; run the notebook again, and end the cell with the metamer"
             )
-        cell.metadata["metamers_live"] = [len(found) + i for i in range(len(made))]
+        cell.metadata[CELL_KEY] = [len(found) + i for i in range(len(made))]
         found += made
     if not found:
         raise LiveError(

@@ -65,6 +65,28 @@ fn text_without_a_newline_or_flush_appears_promptly() {
     assert!(end - second > Duration::from_millis(400), "{second:?}, and {end:?} at the end");
 }
 
+/// Without a pause in the output, too.
+#[test]
+fn a_line_that_is_written_all_the_time_appears_while_it_grows() {
+    let outcome = kernel()
+        .run(
+            r#"use std::io::Write;
+               for i in 0..100 { print!("\r{i} %"); std::io::stdout().flush()?; std::thread::sleep(Duration::from_millis(10)); }
+               eprintln!("end");"#,
+        )
+        .ok();
+    let expected: String = (0..100).map(|i| format!("\r{i} %")).collect();
+    assert_eq!(outcome.text("stdout"), expected);
+    let (first, end) = (outcome.when("\r0 %"), outcome.when("end"));
+    assert!(end - first > Duration::from_millis(600), "{first:?}, and {end:?} at the end");
+}
+
+#[test]
+fn the_environment_can_be_printed_without_a_newline() {
+    let outcome = kernel().run("print!(\"{:?}\", std::env::vars().collect::<Vec<_>>());").ok();
+    assert!(outcome.text("stdout").contains("METAMERS_LIVE"), "{}", outcome.text("stdout"));
+}
+
 #[test]
 fn text_without_a_newline_belongs_to_the_cell_that_printed_it() {
     let mut kernel = kernel();

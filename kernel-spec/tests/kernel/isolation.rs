@@ -1,14 +1,13 @@
 //! Parallel kernels, and kernels without a network or writable user directories.
 
 use crate::client::{Client, home, turn};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 #[test]
 fn two_kernels_run_independently() {
     let _turn = turn();
     let mut kernels = [Client::start(), Client::start()];
-    assert_ne!(kernels[0].build_dir(), kernels[1].build_dir());
+    assert!(kernels.iter().all(|kernel| kernel.build_dir().is_dir()));
     for round in 0..3 {
         let cells: Vec<String> = (0..2)
             .map(|i| {
@@ -38,8 +37,22 @@ fn two_kernels_run_independently() {
     assert_eq!(first.end(&cell).status(), "error");
     assert_eq!(second.run("shared_name as usize").ok().result(), "36");
     first.shut_down();
+    assert!(first.kernel.wait().unwrap().success());
+    assert!(second.build_dir().is_dir());
     assert_eq!(second.run("shared_name as usize").ok().result(), "36");
-    assert!(second.collect("nothing", Duration::from_millis(1)).is_none());
+}
+
+/// Programs that a cell starts inherit the variable by which evcxr marks the process that evaluates cells.
+#[test]
+fn a_command_in_the_environment_of_a_cell_is_carried_out() {
+    let output = Command::new(env!("CARGO_BIN_EXE_metamers-kernel"))
+        .arg("--version")
+        .env("EVCXR_IS_RUNTIME", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.starts_with("metamers-kernel "), "{text}");
 }
 
 #[test]

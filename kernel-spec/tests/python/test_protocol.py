@@ -91,12 +91,21 @@ class Protocol(unittest.TestCase):
             self.client = own
             stop(manager, client)
 
-    def test_silent_execution_sends_no_output(self) -> None:
+    def test_silent_execution_publishes_only_what_it_prints(self) -> None:
+        # The protocol says that it publishes nothing at all; ipykernel publishes printed text all the same.
         reply, outputs = self.run_cell('let quiet = 5; println!("x"); quiet', silent=True)
         self.assertEqual(reply["status"], "ok")
-        kinds = {message["msg_type"] for message in outputs}
-        self.assertFalse(kinds & {"execute_input", "execute_result", "error"}, kinds)
+        self.assertEqual({message["msg_type"] for message in outputs}, {"status", "stream"})
+        printed = [message["content"] for message in outputs if message["msg_type"] == "stream"]
+        self.assertEqual(printed, [{"name": "stdout", "text": "x\n"}])
         self.assertEqual(self.result("quiet + 1"), "6")
+
+    def test_a_silent_error_is_only_in_the_reply_and_aborts_nothing(self) -> None:
+        failing = self.client.execute('std::thread::sleep(Duration::from_millis(300)); panic!("no");', silent=True)
+        queued = self.client.execute("40 + 2")
+        self.assertEqual(self.reply_to(failing)["content"]["ename"], "Panic")
+        self.assertEqual({message["msg_type"] for message in self.outputs_of(failing)}, {"status"})
+        self.assertEqual(self.reply_to(queued)["content"]["status"], "ok")
 
     def test_stop_on_error_aborts_queued_cells(self) -> None:
         first = self.client.execute('panic!("first");', stop_on_error=False)

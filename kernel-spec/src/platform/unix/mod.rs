@@ -6,10 +6,10 @@ mod streams;
 pub use stdin::{CELLS_READ_STDIN, InputConnection, serve_stdin};
 pub use streams::Streams;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -159,6 +159,11 @@ pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
     Ok(file)
 }
 
+/// Creates a directory that only its owner can open.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
 /// The reason of a process's end.
 #[must_use]
 pub fn describe_exit(status: ExitStatus) -> String {
@@ -189,6 +194,7 @@ pub fn library_attribute(_library: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::build_cache::BuildCache;
 
     #[test]
     fn a_private_file_can_be_read_by_its_owner_only() {
@@ -198,6 +204,21 @@ mod tests {
         for path in [path, dir.path().join("new")] {
             open_private(File::options().create(true).append(true), &path).unwrap();
             assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_kernel_directory_can_be_opened_by_its_owner_only() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = BuildCache::new(home.path());
+        cache.prepare().unwrap();
+        for has_template in [false, true] {
+            if has_template {
+                std::fs::create_dir_all(cache.root().join("template").join("src")).unwrap();
+            }
+            let path = cache.create_kernel_dir().unwrap();
+            assert_eq!(path.join("src").exists(), has_template);
+            assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
         }
     }
 }

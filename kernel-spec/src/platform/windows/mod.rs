@@ -195,6 +195,11 @@ pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
     options.open(path)
 }
 
+/// Creates a directory. Others cannot open it where the user's own files are.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    std::fs::create_dir(path)
+}
+
 /// The reason of a process's end.
 #[must_use]
 pub fn describe_exit(status: ExitStatus) -> String {
