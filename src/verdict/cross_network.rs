@@ -194,7 +194,7 @@ fn labels<'a, K: PartialEq + 'a>(
 }
 
 /// The first digits of a SHA-256.
-fn short(sha256: &String) -> String {
+fn short(sha256: &str) -> String {
     sha256.chars().take(8).collect()
 }
 

@@ -35,7 +35,7 @@ pub struct View(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     Picture(Raster),
-    Map(HeatMap),
+    Map(Box<HeatMap>),
 }
 
 impl From<Raster> for View {
@@ -46,7 +46,7 @@ impl From<Raster> for View {
 
 impl From<HeatMap> for View {
     fn from(map: HeatMap) -> Self {
-        Self(Kind::Map(map))
+        Self(Kind::Map(Box::new(map)))
     }
 }
 
@@ -65,7 +65,7 @@ impl View {
     /// Draws two maps on the same axes.
     fn aligned(self, other: Self) -> [Self; 2] {
         match (self.0, other.0) {
-            (Kind::Map(first), Kind::Map(second)) => first.on_common_axes(second).map(Self::from),
+            (Kind::Map(first), Kind::Map(second)) => first.on_common_axes(*second).map(Self::from),
             (first, second) => [Self(first), Self(second)],
         }
     }
@@ -81,7 +81,7 @@ impl View {
     fn panel(&self, name: &str) -> Panel {
         match &self.0 {
             Kind::Picture(picture) => Panel::picture(name, shrunk(picture, STILL_SIDE)),
-            Kind::Map(map) => Panel::heat_map(map.clone().with_title(name)),
+            Kind::Map(map) => Panel::heat_map(HeatMap::clone(map).with_title(name)),
         }
     }
 }
