@@ -236,7 +236,8 @@ fn hash_tree(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
 
 /// Opens a lock file, which is created if necessary and not truncated, because another process may have locked it.
 fn open_lock(path: &Path) -> Result<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(path);
+    // NFS grants a shared lock to those alone who may read.
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(path);
     file.with_context(|| format!("cannot write {}", path.display()))
 }
 
@@ -281,7 +282,7 @@ pub fn remove_kernel_dir(kernel_dir: &Path) {
 /// another container.
 fn remove_if_abandoned(kernel_dir: &Path) {
     let path = lock_path(kernel_dir);
-    let lock_file = File::options().write(true).open(&path);
+    let lock_file = File::options().read(true).write(true).open(&path);
     let is_abandoned = match &lock_file {
         Ok(file) => file.try_lock().is_ok(),
         // Version 0.1 had no lock files, and a kernel may have lost its own while it ended. Another user's file cannot be opened.

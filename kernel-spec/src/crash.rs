@@ -10,6 +10,12 @@ pub fn find_crash(text: &str) -> Option<(usize, &'static str)> {
     out_of_memory.into_iter().chain(overflow).min_by_key(|&(at, _)| at)
 }
 
+/// Returns whether a last line without its end may be the message about a failed allocation, of which the standard library writes the start,
+/// the size and the end one after the other.
+pub fn may_be_crash(line: &[u8]) -> bool {
+    line.starts_with(ALLOCATION.as_bytes())
+}
+
 fn find_failed_allocation(text: &str) -> Option<usize> {
     let is_failure = |rest: &str| {
         let after_size = rest.trim_start_matches(|c: char| c.is_ascii_digit());

@@ -129,7 +129,8 @@ pub fn spawn(build_cache: BuildCache, kernel_dir: KernelDir, publisher: Publishe
     nesting::spawn({
         let handle = handle.clone();
         move || {
-            let result = engine.prepare();
+            let result = panics::catch("prepared the evaluator", || engine.prepare());
+            let result = result.unwrap_or_else(|| Err(ErrorReport::new("KernelError", PANICKED)));
             // Priming would delay a cell that waits already.
             if result.is_ok() && handle.cells_requested.load(Ordering::SeqCst) == 0 {
                 engine.prime();

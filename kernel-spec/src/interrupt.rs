@@ -53,7 +53,8 @@ impl Interrupter {
                 drop(cell);
                 if is_first {
                     let this = self.clone();
-                    std::thread::spawn(move || this.stop_build(id));
+                    // Without a thread, of which a cell may have used up all, the second interrupt still ends the cell.
+                    let _ = std::thread::Builder::new().spawn(move || this.stop_build(id));
                 }
             }
             Phase::Running if is_first => {
@@ -76,7 +77,7 @@ impl Interrupter {
     pub fn interrupt_running(self: &Arc<Self>, id: u64) {
         self.send();
         let this = self.clone();
-        std::thread::spawn(move || {
+        let _ = std::thread::Builder::new().spawn(move || {
             std::thread::sleep(GRACE_PERIOD);
             let mut cell = lock(&this.cell);
             if cell.id == id && cell.phase == Phase::Running && !cell.killed && !cell.warned {

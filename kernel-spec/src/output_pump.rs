@@ -1,6 +1,6 @@
 //! The moving of the evaluating process's output to evcxr, as events and lines in order.
 
-use crate::crash::find_crash;
+use crate::crash::{find_crash, may_be_crash};
 use crate::event::Event;
 use crate::event_writer::EventWriter;
 use crate::input_broker::InputBroker;
@@ -228,7 +228,10 @@ impl<'a> OutputPump<'a> {
 
     /// Reports stderr after a delay. The start of a line waits once more for its end, because `dbg!` writes a position in parts.
     fn report_old_errors(&mut self) {
-        let end = self.errors.iter().rposition(|&byte| byte == b'\n').map_or(self.errors.len(), |newline| newline + 1);
+        let newline = self.errors.iter().rposition(|&byte| byte == b'\n').map(|newline| newline + 1);
+        // The cause of a crash is written in parts, too.
+        let is_cause = may_be_crash(&self.errors[newline.unwrap_or(0)..]);
+        let end = newline.unwrap_or(if is_cause { 0 } else { self.errors.len() });
         let rest = self.errors.split_off(end);
         self.report_errors();
         self.errors_since = (!rest.is_empty()).then(Instant::now);

@@ -165,14 +165,18 @@ impl Session {
         }
         let build_dir = self.build_dir.clone();
         let interrupter = self.evaluator.interrupter.clone();
-        std::thread::spawn(move || {
+        let end = move || {
             for pid in platform::descendants(0) {
                 platform::kill(pid);
             }
             interrupter.kill();
             remove_kernel_dir(&build_dir);
             std::process::exit(0);
-        });
+        };
+        // A cell may have used up all threads.
+        if std::thread::Builder::new().spawn(end.clone()).is_err() {
+            end();
+        }
     }
 }
 
@@ -222,7 +226,9 @@ async fn heartbeat_loop(mut heartbeat: jupyter::KernelHeartbeatConnection) {
 async fn receive_loop(mut socket: RouterRecvConnection, session: Arc<Session>, channel: Channel) {
     loop {
         match receive(&mut socket, &session.signatures).await {
-            Ok(message) => session.handle(channel, message),
+            Ok(message) => {
+                panics::catch("handled a message", || session.handle(channel, message));
+            }
             Err(error @ ReceiveError::Connection(_)) => {
                 // Continues after a peer has disconnected; the pause keeps the loop from spinning on a closed socket.
                 eprintln!("warning: {error}");
