@@ -46,7 +46,8 @@ fn text(bundles: &[MimeBundle]) -> String {
 /// The bundle as HTML that runs no script: a frame whose document has one is dead under the policy, and gives way to its picture or text.
 fn still_html(bundle: &MimeBundle) -> String {
     let html = bundle.to_html();
-    if html.contains("<iframe ") { bundle.without_html().to_html() } else { html }
+    let has_script = html.contains("<iframe ") && html.contains("&lt;script");
+    if has_script { bundle.without_html().to_html() } else { html }
 }
 
 /// Formats a self-contained page, with the white background of the pictures and no wider than the screen.

@@ -5,7 +5,7 @@ use crate::{Error, Result};
 /// The largest kernel, stride, dilation or padding; sums of sizes below it do not overflow.
 const MAX_SIZE: usize = 1 << 24;
 
-/// The largest padding on one side, far above that of any network: the engine stores padded images.
+/// The largest padding on one side of an image with shorter sides than this: the engine stores padded images.
 const MAX_PADDING: usize = 1024;
 
 /// Rows and columns added around an image.
@@ -128,7 +128,7 @@ impl Window {
     /// Along each axis it is `floor((input + padding - span) / stride) + 1`.
     ///
     /// # Errors
-    /// When the kernel, stride or dilation is 0, a size exceeds 2^24, or a padding 1024, the input is empty, or with its padding smaller than
+    /// When the kernel, stride or dilation is 0, a size exceeds 2^24, or a padding the input's side and 1024, the input is empty, or with its padding smaller than
     /// the window.
     pub fn output(&self, input: [usize; 2]) -> Result<[usize; 2]> {
         self.output_rounded(input, false)
@@ -157,8 +157,9 @@ impl Window {
                 );
                 return Err(Error::invalid("window", reason));
             }
-            if before.max(after) > MAX_PADDING {
-                return Err(Error::invalid("window", format!("has a padding above {MAX_PADDING}, got {self:?}")));
+            let most = MAX_PADDING.max(input[axis]);
+            if before.max(after) > most {
+                return Err(Error::invalid("window", format!("has a padding above {most}, got {self:?}")));
             }
             let span = self.span()[axis];
             let padded = input[axis].saturating_add(before + after);

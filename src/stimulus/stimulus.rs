@@ -99,6 +99,15 @@ impl Stimulus {
         }
     }
 
+    /// Returns whether both are the same but for rounding.
+    pub(crate) fn is_almost(&self, other: &Self) -> bool {
+        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+        let values = |stimulus: &Self| stimulus.values().iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+        let (a, b) = (values(self), values(other));
+        let difference = square(&mut a.iter().zip(&b).map(|(a, b)| a - b));
+        self.is_like(other) && difference <= 1e-8 * square(&mut a.iter().copied())
+    }
+
     /// Creates a stimulus of the same kind and size with other values, clamped to the valid range.
     pub(crate) fn with_clamped(&self, name: &str, values: &[f32]) -> Self {
         match self {

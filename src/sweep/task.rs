@@ -124,7 +124,7 @@ impl TaskRunner<'_> {
     fn start(&self, task: &Task, network: &Network, report: &dyn Fn(TaskEvent)) -> Result<Run> {
         if let Some(path) = self.store.checkpoint_path(task.index).filter(|path| path.exists()) {
             match self.sources.resume(&path, network) {
-                Ok(run) if self.matches_task(&run, task, network)? => return Ok(run),
+                Ok(run) if self.matches_task(&run, task, network) => return Ok(run),
                 Ok(_) => report(TaskEvent::Note(format!(
                     "{} restarts: its checkpoint belongs to another task",
                     self.manifest.describe(task)
@@ -158,7 +158,7 @@ impl TaskRunner<'_> {
     }
 
     /// Returns whether a saved run belongs to this task.
-    fn matches_task(&self, run: &Run, task: &Task, network: &Network) -> Result<bool> {
+    fn matches_task(&self, run: &Run, task: &Task, network: &Network) -> bool {
         let (provenance, recipe) = (run.provenance(), &self.manifest.network(task).recipe);
         let matched = self.manifest.matched(task).prepared(network);
         let goal = &self.manifest.goal;
@@ -166,18 +166,17 @@ impl TaskRunner<'_> {
         let pushes = provenance.penalties.len().checked_sub(goal.penalties.len());
         let same_penalties = goal.penalties.iter().zip(&provenance.penalties).all(|(a, b)| a.has_text_of(b));
         let bound = provenance.bound.as_ref().map(|bound| (bound.norm(), bound.eps(), bound.center_name()));
-        let is_same = matched.is_ok_and(|matched| matched == provenance.matched_or_stage())
+        matched.is_ok_and(|matched| matched == provenance.matched_or_stage())
             && same_penalties
             && pushes.is_some_and(|pushes| pushes <= usize::from(goal.different.is_some()))
             && bound == goal.bound.as_ref().map(|bound| (bound.norm, bound.eps, bound.stimulus.as_str()))
             && provenance.coarse_to_fine == goal.coarse_to_fine
             && provenance.seed == task.seed
-            && provenance.recipe == *recipe;
-        // The number of a task is that of another stimulus if the manifest was made anew.
-        Ok(is_same && {
-            let original = synthesis(self.manifest, self.sources, task, network)?.original_at_level()?;
-            original.values() == run.original().values()
-        })
+            && provenance.recipe == *recipe
+            // The number of a task is that of another stimulus if the manifest was made anew. A stimulus that is no longer there is not needed.
+            && synthesis(self.manifest, self.sources, task, network)
+                .and_then(|synthesis| run.has_stimuli_of(&synthesis))
+                .unwrap_or(true)
     }
 
     /// The verdict; `None` if no null distribution is of the matched stage.

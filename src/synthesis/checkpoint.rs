@@ -206,8 +206,8 @@ impl Run {
         if goal.stimuli().any(|stimulus| !original.is_like(stimulus)) {
             return Err(file.error(SIZE_MISMATCH));
         }
-        let made_by = provenance.made_by();
-        let mut synthesis = Synthesis {
+        let last_made_by = Some(provenance.made_by());
+        let synthesis = Synthesis {
             network: network.clone(),
             goal,
             original,
@@ -219,8 +219,8 @@ impl Run {
             layer_by_layer,
             device: None,
             begun_by: provenance.begun_by,
+            last_made_by,
         };
-        synthesis.note_change(made_by);
         synthesis.recipe.check()?;
         let Synthesis { network, goal, original, recipe, .. } = &synthesis;
         goal.check(recipe)?;

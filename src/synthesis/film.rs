@@ -89,7 +89,7 @@ impl Film {
         if frames.len() > MAX_FRAMES {
             self.every *= 2;
             let every = self.every;
-            frames.retain(|frame| (frame.step - first).is_multiple_of(every));
+            frames.retain(|frame| frame.step.saturating_sub(first).is_multiple_of(every));
         }
     }
 

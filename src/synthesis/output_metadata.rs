@@ -27,6 +27,8 @@ fn metadata(metamer: &Metamer) -> Option<Value> {
     // Files of version 0.1 have its names.
     if (Recipe { name: provenance.recipe.name.clone(), ..preset.clone() }) != provenance.recipe
         || provenance.start != "noise"
+        // Earlier copies called a given start "noise" if it had this name.
+        || metamer.start.is_some()
         || !provenance.is_plain()
     {
         return None;

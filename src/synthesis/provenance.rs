@@ -65,7 +65,7 @@ pub struct Provenance {
 impl Provenance {
     pub(super) fn new(synthesis: &Synthesis) -> Self {
         let goal = &synthesis.goal;
-        Self {
+        let mut provenance = Self {
             network: synthesis.network.name().into(),
             weights_sha256: synthesis.network.weights_source().weights_sha256.clone(),
             stage: goal.matched.to_string(),
@@ -88,7 +88,14 @@ impl Provenance {
             bound: goal.bound.clone(),
             coarse_to_fine: goal.coarse_to_fine,
             functions: goal.functions(),
+        };
+        if let Some(before) = &synthesis.last_made_by
+            && *before != provenance.made_by()
+            && provenance.begun_by.last() != Some(before)
+        {
+            provenance.begun_by.push(before.clone());
         }
+        provenance
     }
 
     /// What is matched.

@@ -86,6 +86,7 @@ impl Metamer {
             layer_by_layer: self.layer_by_layer,
             device: None,
             begun_by: vec![],
+            last_made_by: None,
         }
         .start_prepared()?;
         let progress = match self.steps {

@@ -222,6 +222,7 @@ impl Run {
 
     fn one_step(&mut self) -> Result<()> {
         let since = Instant::now();
+        self.synthesis.note_change();
         let evaluations = self.history.points.len();
         let (problem, history, step, last) = (&self.problem, &mut self.history, self.steps, vec![]);
         let is_holding = self.state.pull().is_some_and(Pull::is_holding);
@@ -263,7 +264,7 @@ impl Run {
         (done, left)
     }
 
-    /// Records a film: a picture of the stimulus after every `steps` steps, the first one now. The metamer keeps it ([`Metamer::film`]),
+    /// Records a film: a picture of the stimulus after every `steps` steps, the first one now if the run has none yet. The metamer keeps it ([`Metamer::film`]),
     /// as a saved run does. After 200 pictures every second one is dropped, and the interval doubles.
     ///
     /// A picture of a sound is its cochleagram, or its spectrogram.
@@ -413,6 +414,14 @@ impl Run {
         &self.history.gradient
     }
 
+    /// Returns whether the run is one of this synthesis as far as its stimuli go: the original, and those of penalties and a bound. Samples
+    /// that another processor has resampled differ in their last digits.
+    pub(crate) fn has_stimuli_of(&self, synthesis: &Synthesis) -> Result<bool> {
+        let original = synthesis.original_at_level()?;
+        let pairs = synthesis.goal.stimuli().zip(self.synthesis.goal.stimuli());
+        Ok(std::iter::once((&original, self.original())).chain(pairs).all(|(a, b)| a.is_almost(b)))
+    }
+
     /// The provenance of the metamers of this run.
     pub(crate) fn provenance(&self) -> Provenance {
         Provenance::new(&self.synthesis)
@@ -425,11 +434,10 @@ impl Run {
     pub fn on(mut self, device: &Device) -> Result<Self> {
         let Synthesis { network, goal, original, recipe, layer_by_layer, .. } = &self.synthesis;
         self.problem = Problem::new(network, goal, original, recipe, *layer_by_layer, Some(device))?;
-        let made_by = self.provenance().made_by();
-        self.synthesis.device = Some(device.clone());
-        if self.history.evaluations > 0 {
-            self.synthesis.note_change(made_by);
+        if self.history.evaluations > 0 && self.synthesis.last_made_by.is_none() {
+            self.synthesis.last_made_by = Some(self.provenance().made_by());
         }
+        self.synthesis.device = Some(device.clone());
         Ok(self)
     }
 

@@ -44,13 +44,16 @@ pub struct Synthesis {
     pub(super) device: Option<Device>,
     /// What made earlier parts of a run that went on elsewhere.
     pub(super) begun_by: Vec<String>,
+    /// What made the run so far, if it was resumed or moved to a device, and has made no step since.
+    pub(super) last_made_by: Option<String>,
 }
 
 impl Synthesis {
-    /// Notes what made the run so far, if it goes on with another version or machine.
-    pub(super) fn note_change(&mut self, made_by: String) {
-        if Provenance::new(self).made_by() != made_by && self.begun_by.last() != Some(&made_by) {
-            self.begun_by.push(made_by);
+    /// Before a step: notes what made the run so far, if it goes on with another version or machine.
+    pub(super) fn note_change(&mut self) {
+        if self.last_made_by.is_some() {
+            self.begun_by = Provenance::new(self).begun_by;
+            self.last_made_by = None;
         }
     }
 }
@@ -81,6 +84,7 @@ impl Synthesis {
             logged: true,
             layer_by_layer: false,
             begun_by: vec![],
+            last_made_by: None,
             device: None,
         })
     }

@@ -59,10 +59,11 @@ impl CrossNetwork {
         }
         let listening = Listening::begin();
         let provenances: Vec<&Provenance> = metamers.iter().map(Metamer::provenance).collect();
-        let makers = labels(provenances.iter().map(|p| (&*p.network, &p.weights_sha256)), |_, sha256| short(sha256));
+        let makers = provenances.iter().map(|p| (&*p.network, &p.weights_sha256));
         let recipes = labels(provenances.iter().map(|p| (&*p.recipe.name, &p.recipe)), |number, _| number.to_string());
         let weights = judges.iter().map(|judge| (judge.name(), &judge.weights_source().weights_sha256));
-        let judge_names = labels(weights, |_, sha256| short(sha256));
+        let mut makers = labels(makers.chain(weights), |_, sha256| short(sha256));
+        let judge_names = makers.split_off(metamers.len());
         let mut cells: Vec<(Agreement, usize)> = vec![];
         for (judge_index, judge) in judges.iter().enumerate() {
             let mut original_classes: HashMap<Vec<u32>, usize> = HashMap::new();

@@ -110,7 +110,9 @@ fn a_run_on_a_device_is_saved_and_continues_there() {
     } else {
         assert!(relative(resumed.pixels(), straight.pixels()) < 1e-3);
     }
-    let found = resumed.finish().unwrap().provenance().device.clone();
+    let metamer = resumed.finish().unwrap();
+    assert!(metamer.provenance().begun_by.is_empty(), "one device made all of it: {:?}", metamer.provenance().begun_by);
+    let found = metamer.provenance().device.clone();
     let expected = if device().is_cpu() { "CPU by operations of candle" } else { "device 0" };
     assert!(found.contains(expected), "{found}");
 }

@@ -109,7 +109,7 @@ impl Job for MaxPoolBackward<'_> {
 }
 
 /// The number of pixels that [`GlobalAvgPool`] sums in one go.
-const PART: usize = 64;
+const PART: usize = 1024;
 
 /// Mean over the pixels of one image, for the blocks `[first, end]`.
 pub(in crate::engine) struct GlobalAvgPool {

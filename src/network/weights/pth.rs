@@ -18,6 +18,9 @@ use crate::{Error, Result};
 /// Number of values beyond those of the file's size that views of shared storages may add up to.
 const MAX_SHARED_VALUES: usize = 1 << 22;
 
+/// The times that the values of a file may be converted: those of interleaved tensors are, once for each.
+const SPANS: usize = 32;
+
 /// The entries of an archive; each has the checksum that the archive states.
 struct Archive<'a> {
     entries: HashMap<String, &'a [u8]>,
@@ -46,7 +49,9 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Contents> {
         }
     }
     let unwrapped = wrappers::remove(floats);
-    let mut storages = Storages { archive: &archive, read: HashMap::new(), budget: bytes.len() + MAX_SHARED_VALUES };
+    let budget = bytes.len() + MAX_SHARED_VALUES;
+    let mut storages =
+        Storages { archive: &archive, read: HashMap::new(), budget, span_budget: budget.saturating_mul(SPANS) };
     let mut tensors = HashMap::new();
     for (name, (float, view)) in unwrapped.tensors {
         let tensor = storages
@@ -109,6 +114,8 @@ struct Storages<'a> {
     read: HashMap<TensorView<'a>, Tensor>,
     /// The number of values that may still be read.
     budget: usize,
+    /// The number of values that may still be converted, from the first to the last of each tensor.
+    span_budget: usize,
 }
 
 impl<'a> Storages<'a> {
@@ -116,8 +123,9 @@ impl<'a> Storages<'a> {
         if let Some(tensor) = self.read.get(&view) {
             return Ok(tensor.clone());
         }
-        // All values between the first and the last are read.
-        let budget = self.budget.checked_sub(view.count().max(view.span().unwrap_or(usize::MAX)));
+        let span = view.span().and_then(|span| self.span_budget.checked_sub(span));
+        self.span_budget = span.ok_or("its tensors lie too far apart in their storages")?;
+        let budget = self.budget.checked_sub(view.count());
         self.budget = budget.ok_or("the tensors share their values, and have many times the size of the file")?;
         let name = format!("data/{}", view.storage);
         let storage = self.archive.entry(&name).ok_or_else(|| format!("the file has no entry \"{name}\""))?;

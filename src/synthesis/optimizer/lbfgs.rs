@@ -190,6 +190,9 @@ impl LbfgsState {
     pub fn load(parameters: &Lbfgs, from: &ArchiveReader, planes: Planes) -> Result<Self> {
         let quasi_newton =
             if from.has("optimiser.v") { Some(QuasiNewton::load(parameters, from, planes)?) } else { None };
+        let x = from.f32("optimiser.x")?;
+        // Earlier copies had other variables for images one pixel high: L-BFGS begins anew there.
+        let quasi_newton = quasi_newton.filter(|found| found.is_at(&x));
         let (gradient_steps, stalls) = (from.count("optimiser.warmed")? as u64, from.count("optimiser.stalls")? as u64);
         let pull = parameters.nearest_at.map(|_| Pull::load(from)).transpose()?;
         let earlier_steps = from
@@ -197,7 +200,7 @@ impl LbfgsState {
             .then(|| from.count("optimiser.earlier"))
             .transpose()?
             .map(|steps| steps as u64);
-        Ok(Self { x: from.f32("optimiser.x")?, earlier_steps, gradient_steps, stalls, quasi_newton, pull })
+        Ok(Self { x, earlier_steps, gradient_steps, stalls, quasi_newton, pull })
     }
 }
 
@@ -290,6 +293,12 @@ impl QuasiNewton {
             state.update_products();
         }
         Ok(state)
+    }
+
+    /// Returns whether the variables are those of these pixels.
+    fn is_at(&self, x: &[f32]) -> bool {
+        let pixels = self.parametrization.pixels(&self.v);
+        pixels.len() == x.len() && pixels.iter().zip(x).all(|(a, b)| (a - b).abs() <= 1e-3)
     }
 
     fn reset_memory(&mut self) {

@@ -430,7 +430,8 @@ fn rotate(planes: &mut [&mut [f32]], matrix: [[f32; 3]; 3]) {
 /// A frequency in cycles per shorter side of the image, or cycles per sound; at least 1/2. `half_cycles` are those along y and x.
 fn frequency(planes: Planes, half_cycles: [usize; 2]) -> f64 {
     let [height, width] = planes.size;
-    let shorter = if planes.is_sound { width } else { height.min(width) } as f64;
+    // Of an image that is one pixel wide or high, the other side.
+    let shorter = if planes.is_sound || height.min(width) == 1 { height.max(width) } else { height.min(width) } as f64;
     let cycles = |k: usize, n: usize| k as f64 / 2.0 * shorter / n as f64;
     cycles(half_cycles[0], height).hypot(cycles(half_cycles[1], width)).max(0.5)
 }
