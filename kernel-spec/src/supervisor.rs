@@ -46,7 +46,7 @@ pub unsafe fn hook() {
         unsafe { std::env::remove_var(RUNTIME_VAR) };
         return;
     }
-    // The library installs a handler while it can stop early; other code must survive the signal.
+    // The library installs a handler while it can stop early; the supervisor and other code must survive the signal.
     platform::ignore_interrupts();
     platform::disable_crash_dialogs();
     if let Some(key) = std::env::var_os(EVENT_KEY_VAR) {
@@ -59,6 +59,7 @@ pub unsafe fn hook() {
         };
         std::process::exit(code);
     }
+    platform::survive_interrupts();
     runtime::run()
 }
 

@@ -56,6 +56,22 @@ fn a_listening_loop_returns_and_keeps_all_variables() {
     assert_eq!(kernel.run("steps > 0").ok().result(), "true");
 }
 
+#[test]
+fn an_interrupt_ends_a_program_that_a_cell_waits_for() {
+    let mut kernel = kernel();
+    kernel.run("let kept = 5;").ok();
+    let id =
+        kernel.begin("println!(\"running\"); std::process::Command::new(\"sleep\").arg(\"600\").status()?.success()");
+    kernel.wait_for(&id, "running");
+    // Until the program has started.
+    std::thread::sleep(Duration::from_millis(500));
+    let started = Instant::now();
+    kernel.interrupt();
+    assert_eq!(kernel.end(&id).ok().result(), "false");
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert_eq!(kernel.run("kept").ok().result(), "5");
+}
+
 /// True if the process is rustc compiling a cell.
 fn is_compiling_a_cell(pid: u32) -> bool {
     let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

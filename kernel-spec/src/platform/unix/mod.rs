@@ -34,6 +34,20 @@ pub fn ignore_interrupts() {
     unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
 }
 
+/// Makes this process survive SIGINT, and not the programs that it starts: they inherit a signal that is ignored, but no handler.
+pub fn survive_interrupts() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let handler: extern "C" fn(libc::c_int) = nothing;
+    // SAFETY: an action of zeros is valid, and the handler does nothing, which is allowed in signal context. Calls that it interrupts are
+    // restarted.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as usize;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(libc::SIGINT, &action, std::ptr::null_mut());
+    }
+}
+
 /// Prepares a process whose crash is reported by the kernel. Nothing to do on Unix.
 pub fn disable_crash_dialogs() {}
 

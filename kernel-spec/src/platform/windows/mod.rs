@@ -55,6 +55,11 @@ pub fn ignore_interrupts() {
     unsafe { SetConsoleCtrlHandler(None, 1) };
 }
 
+/// Makes this process survive Ctrl-C, which no kernel sends on Windows: an interrupt is an event for the library.
+pub fn survive_interrupts() {
+    ignore_interrupts();
+}
+
 /// Keeps Windows from showing a dialog, which nobody would see, when this process or a child of it crashes.
 pub fn disable_crash_dialogs() {
     // SAFETY: the call only sets flags of this process.
