@@ -185,6 +185,17 @@ def writes_page(test: unittest.TestCase, command: str) -> None:
         test.assertGreater(page.stat().st_size, 4_000_000)
 
 
+def reproduces(test: unittest.TestCase, command: str) -> None:
+    """A metamer of a sweep is made again from its file, to the same bits."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "plan.toml").write_text(PLAN.format(seeds=0))
+        run(f"{program()} sweep plan.toml", folder)
+        (folder / "results/results/0.metamer").rename(folder / "dog.metamer")
+        again = run(f"{program()} {command.removeprefix('cargo metamers ')}", folder)
+        test.assertRegex(again, r"(?m)^bit-identical")
+
+
 def submits(test: unittest.TestCase, command: str) -> None:
     """Without Slurm the job script is written and the error says so; tests/slurm/run submits to a real one."""
     if shutil.which("sbatch"):
@@ -205,6 +216,7 @@ def example(test: unittest.TestCase, command: str) -> None:
 
 # What is done with each command: the key is the command, or its beginning if it ends with *.
 PLANNED: dict[str, Callable[[unittest.TestCase, str], None]] = {
+    "cargo metamers reproduce dog.metamer": reproduces,
     "cargo lab": opens_lab,
     "cargo lab -- *": opens_lab,
     "cargo lab --user": lambda test, _: with_other_home(test),
