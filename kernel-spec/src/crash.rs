@@ -10,8 +10,8 @@ pub fn find_crash(text: &str) -> Option<(usize, &'static str)> {
     out_of_memory.into_iter().chain(overflow).min_by_key(|&(at, _)| at)
 }
 
-/// Returns whether a last line without its end may be the message about a failed allocation, of which the standard library writes the start,
-/// the size and the end one after the other.
+/// Returns whether a last line without its end may be the message about a failed allocation: the standard library writes its start, the
+/// size and its end one after the other.
 pub fn may_be_crash(line: &[u8]) -> bool {
     line.starts_with(ALLOCATION.as_bytes())
 }
