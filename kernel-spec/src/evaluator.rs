@@ -355,7 +355,6 @@ mod tests {
     use super::*;
     use crate::cell::Phase;
     use jupyter_protocol::JupyterMessageContent;
-    use std::path::PathBuf;
     use std::time::Instant;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -371,13 +370,7 @@ mod tests {
     fn waiting_evaluator() -> (Fixture, Starting) {
         let (queue, sent) = unbounded_channel();
         let publisher = Publisher::new(queue);
-        let interrupter = Arc::new(Interrupter {
-            cell: Arc::default(),
-            process: Arc::default(),
-            group_name: String::new(),
-            skip_flag: PathBuf::new(),
-            publisher: publisher.clone(),
-        });
+        let interrupter = Interrupter::of_nothing(publisher.clone());
         let handle = Arc::new(EvaluatorHandle {
             jobs: mpsc::channel().0,
             interrupter,

@@ -152,19 +152,13 @@ impl EventHandler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     #[test]
     fn only_a_cell_that_is_built_can_run() {
         let (queue, _sent) = tokio::sync::mpsc::unbounded_channel();
         let publisher = Publisher::new(queue);
-        let interrupter = Arc::new(Interrupter {
-            cell: Arc::default(),
-            process: Arc::default(),
-            group_name: String::new(),
-            skip_flag: PathBuf::new(),
-            publisher: publisher.clone(),
-        });
+        let interrupter = Interrupter::of_nothing(publisher.clone());
         let cells = Arc::new(Mutex::new(CellMap::new(Path::new("/nowhere"))));
         let handler = EventHandler::new("key", publisher, interrupter, cells);
         let run = || {

@@ -32,6 +32,18 @@ pub struct Interrupter {
 }
 
 impl Interrupter {
+    /// An interrupter of a kernel without a cell and without processes.
+    #[cfg(test)]
+    pub fn of_nothing(publisher: Publisher) -> Arc<Self> {
+        Arc::new(Self {
+            cell: Arc::default(),
+            process: Arc::default(),
+            group_name: String::new(),
+            skip_flag: PathBuf::new(),
+            publisher,
+        })
+    }
+
     /// The supervisor's process group; 0 before it has started.
     fn process_group(&self) -> u32 {
         self.process.get().map_or(0, |process| lock(process).id())

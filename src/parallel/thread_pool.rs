@@ -262,7 +262,7 @@ mod tests {
         }
     }
 
-    /// Whether a worker takes part: the calling thread waits for it in its first task.
+    /// Returns whether a worker takes part: the calling thread waits for it in its first task.
     fn is_helped(pool: &ThreadPool) -> bool {
         let helped = AtomicBool::new(false);
         pool.run(2, 8, &|thread, _| {

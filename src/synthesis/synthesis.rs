@@ -42,9 +42,9 @@ pub struct Synthesis {
     pub(super) layer_by_layer: bool,
     /// The device of [`Synthesis::on`].
     pub(super) device: Option<Device>,
-    /// What made earlier parts of a run that went on elsewhere.
+    /// The versions and machines of earlier parts of a run that went on elsewhere.
     pub(super) begun_by: Vec<String>,
-    /// What made the run so far, if it was resumed or moved to a device, and has made no step since.
+    /// The version and machine of the run so far, if it was resumed or moved to a device, and has made no step since.
     pub(super) last_made_by: Option<String>,
 }
 

@@ -6,7 +6,7 @@ pub struct Planes {
     pub count: usize,
     /// Height and width.
     pub size: [usize; 2],
-    /// Whether the values are the samples of a sound. The size does not tell: an image can be one pixel high, too.
+    /// `true` for the samples of a sound. The size does not tell: an image can be one pixel high, too.
     pub is_sound: bool,
 }
 
