@@ -128,7 +128,7 @@ def execute_cells(path: Path, client: NotebookClient) -> None:
             for number, index in enumerate(code, 1):
                 execute_cell(client, cells[index], index, f"{number:>3} of {len(code)}")
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            print_failure(error, client.nb)
+            print_failure(error, cells[index])
             raise FailedCellError from error
         except Exception as error:
             raise LabError(f"{path}: cannot be executed ({reason(error)}); the notebook is unchanged") from error
@@ -146,20 +146,19 @@ def execute_cell(client: NotebookClient, cell: NotebookNode, index: int, progres
         print(f"  ({time.monotonic() - start:.1f} s)", flush=True)
 
 
-def print_failure(error: Exception, notebook: NotebookNode) -> None:
-    """Prints the reason why a notebook failed: the traceback of a cell, a timeout or a dead kernel."""
+def print_failure(error: Exception, cell: NotebookNode) -> None:
+    """Prints the reason why a cell failed: its traceback, a timeout or a dead kernel."""
     if isinstance(error, CellTimeoutError):
         report_error("the cell took longer than --timeout allows")
         return
     if isinstance(error, DeadKernelError):
         report_error("the kernel died")
         return
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if output.output_type == "error":
-                text = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
-                print(text if sys.stderr.isatty() else ANSI_COLORS.sub("", text), file=sys.stderr, flush=True)
-                return
+    for output in cell.outputs:
+        if output.output_type == "error":
+            text = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
+            print(text if sys.stderr.isatty() else ANSI_COLORS.sub("", text), file=sys.stderr, flush=True)
+            return
     report_error(error)
 
 

@@ -1,6 +1,7 @@
 //! Compilation of cells: by cargo for the first cell with given dependencies, then by rustc alone, with the arguments that cargo used.
 
 use crate::cell_source::CellSource;
+use crate::local_crates;
 use crate::nesting::{STACK_SIZE, STACK_VAR};
 use crate::shared_crates;
 use crate::shared_statics;
@@ -109,9 +110,12 @@ pub fn record_rustc(arguments: &[OsString]) -> i32 {
         && let Some(build_dir) = std::env::var_os(BUILD_DIR_VAR)
     {
         added = further_arguments(Path::new(&build_dir), CompileMode::Build);
-        let environment = std::env::vars().filter(|(name, _)| is_rustc_var(name)).collect();
-        let invocation = RustcInvocation { program: program.clone(), arguments: rest.to_vec(), environment };
-        ToolCache::new(Path::new(&build_dir)).write(Path::new(&file), &invocation);
+        // `cargo check` names dependencies that cannot be linked.
+        if rest.iter().any(|argument| argument.starts_with("--emit=") && argument.contains("link")) {
+            let environment = std::env::vars().filter(|(name, _)| is_rustc_var(name)).collect();
+            let invocation = RustcInvocation { program: program.clone(), arguments: rest.to_vec(), environment };
+            ToolCache::new(Path::new(&build_dir)).write(Path::new(&file), &invocation);
+        }
     }
     let mut rustc = Command::new(&arguments[0]);
     rustc.args(&arguments[1..]).args(added).env_remove(RECORD_FILE_VAR).env_remove(BUILD_DIR_VAR);
@@ -133,7 +137,11 @@ pub fn compile_cell(build_dir: &Path, mode: CompileMode, cargo_arguments: &[&str
     let source = std::fs::read_to_string(build_dir.join("src").join("lib.rs")).unwrap_or_default();
     CellSource::new(build_dir).prepare(&source);
     let record_file = cache.file("compiler", &[&manifest]);
-    let recorded = || cache.read::<RustcInvocation>(&record_file).filter(RustcInvocation::is_valid);
+    let recorded = || {
+        let invocation = cache.read::<RustcInvocation>(&record_file).filter(RustcInvocation::is_valid);
+        // Only cargo compiles a local crate again.
+        invocation.filter(|_| local_crates::is_current(&record_file, &manifest))
+    };
     let caches_cells = std::env::var_os(CACHE_CELLS_VAR).is_some();
     if mode == CompileMode::Build {
         shared_statics::rewrite_source(build_dir);

@@ -3,6 +3,8 @@
 use crate::cell_source::{CellSource, SourcePosition};
 use crate::display_hook::WrappedCell;
 use crate::nesting::with_stack_for;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// The note under each panic message of the standard library. A notebook cannot follow it, because the variable is read at the start.
@@ -12,6 +14,8 @@ const BACKTRACE_NOTE: &str = "note: run with `RUST_BACKTRACE=1` environment vari
 pub struct CellMap {
     source: CellSource,
     cells: Vec<KnownCell>,
+    /// What [`CellMap::rewrite`] has replaced since the last cell began or ended: a `dbg!` in a loop names one position again and again.
+    replaced: RefCell<HashMap<SourcePosition, String>>,
 }
 
 struct KnownCell {
@@ -42,16 +46,18 @@ impl CellMap {
     /// A map without cells, for a kernel's build directory.
     #[must_use]
     pub fn new(build_dir: &Path) -> CellMap {
-        CellMap { source: CellSource::new(build_dir), cells: Vec::new() }
+        CellMap { source: CellSource::new(build_dir), cells: Vec::new(), replaced: RefCell::default() }
     }
 
     /// Adds the cell that is evaluated next.
     pub fn begin(&mut self, count: usize, code: &str, wrapped: &WrappedCell) {
+        self.replaced.borrow_mut().clear();
         self.cells.push(KnownCell { count, code: code.into(), wrapped: wrapped.clone(), source_number: None });
     }
 
     /// Ends the current cell.
     pub fn end(&mut self) {
+        self.replaced.borrow_mut().clear();
         let number = self.source.number();
         if let Some(cell) = self.cells.last_mut() {
             cell.source_number = number;
@@ -94,10 +100,11 @@ impl CellMap {
         let mut rest = text;
         while let Some((position, range)) = SourcePosition::find(rest) {
             rewritten += &rest[..range.start];
-            rewritten += &match self.locate(position) {
+            let mut replaced = self.replaced.borrow_mut();
+            rewritten.push_str(replaced.entry(position).or_insert_with(|| match self.locate(position) {
                 Some(found) => format!("{}:{}:{}", found.cell, found.line, found.column),
                 None => "cell".into(),
-            };
+            }));
             rest = &rest[range.end..];
         }
         rewritten += rest;
@@ -182,6 +189,17 @@ mod tests {
         let panic = format!("thread 'a' panicked at cell-1/lib.rs:8:6:\nno\n{BACKTRACE_NOTE}after\n");
         assert_eq!(map.rewrite(&panic), "thread 'a' panicked at cell:2:6:\nno\nafter\n");
         assert_eq!(map.rewrite("no position"), "no position");
+    }
+
+    #[test]
+    fn a_position_is_looked_up_once_in_each_cell() {
+        let (_dir, mut map) = map(&["dbg!(1);"], &["dbg!(1);"]);
+        let text = "[cell-0/lib.rs:3:1] 1";
+        assert_eq!(map.rewrite(text), "[cell:1:1] 1");
+        std::fs::remove_file(map.source.copy(0)).unwrap();
+        assert_eq!(map.rewrite(text), "[cell:1:1] 1");
+        map.end();
+        assert_eq!(map.rewrite(text), "[cell] 1");
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn function_number(source: &str) -> Option<u64> {
 }
 
 /// A position in the source of a cell, as it stands in a message.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourcePosition {
     /// Number of the source; `None` for the latest one.
     pub number: Option<u64>,

@@ -85,15 +85,21 @@ impl Comms {
         json!({ "status": "ok", "comms": comms })
     }
 
+    /// True while the library handles messages of a front end.
+    #[must_use]
+    pub fn is_handling(&self) -> bool {
+        !lock(&self.state).events.is_empty()
+    }
+
     /// Passes a comm message of a front end to the library. A comm that does not exist is closed at once, as the protocol requires.
     pub fn handle(&self, message: &JupyterMessage) {
-        self.publisher.status("busy", Some(message));
         let (op, comm_id, target, data) = match &message.content {
             Content::CommOpen(open) => ("open", &open.comm_id.0, Some(&open.target_name), &open.data),
             Content::CommMsg(msg) => ("msg", &msg.comm_id.0, None, &msg.data),
             Content::CommClose(close) => ("close", &close.comm_id.0, None, &close.data),
             _ => return,
         };
+        self.publisher.busy(message);
         let mut state = lock(&self.state);
         let is_known = target.is_some() || state.open.contains_key(comm_id);
         let Some(library) = state.library.clone().filter(|_| is_known) else {
@@ -103,7 +109,7 @@ impl Comms {
                 let close = json!({ "comm_id": comm_id, "data": {} });
                 self.publisher.send(Channel::IoPub, "comm_close", close, Some(message));
             }
-            self.publisher.status("idle", Some(message));
+            self.publisher.idle(message);
             return;
         };
         state.last_event += 1;
@@ -198,7 +204,7 @@ impl Comms {
         match op {
             "done" => {
                 if let Some(message) = event.and_then(|event| state.events.remove(&event)) {
-                    self.publisher.status("idle", Some(&message));
+                    self.publisher.idle(&message);
                 }
                 return;
             }
@@ -237,7 +243,7 @@ impl Comms {
             self.publisher.send(Channel::IoPub, "comm_close", close, None);
         }
         for message in state.events.values() {
-            self.publisher.status("idle", Some(message));
+            self.publisher.idle(message);
         }
         if !state.open.is_empty() {
             self.publisher.publish_late("stream", json!({ "name": "stderr", "text": CLOSED }));

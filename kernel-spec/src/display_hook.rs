@@ -151,9 +151,52 @@ pub fn rust_start(cell: &str) -> Option<usize> {
 }
 
 /// True if the line is an evcxr command.
-#[must_use]
-pub fn is_command(line: &str) -> bool {
+fn is_command(line: &str) -> bool {
     line.trim_start_matches(' ').starts_with(':')
+}
+
+/// A command at the start of a cell.
+#[derive(Debug, PartialEq)]
+pub struct CellCommand<'a> {
+    /// The command with its colon.
+    pub name: &'a str,
+    /// The rest of the line, without spaces around it.
+    pub arguments: &'a str,
+    /// The byte offset in the cell at which its line ends.
+    pub end: usize,
+}
+
+impl CellCommand<'_> {
+    /// True if the command selects one of evcxr's own display formats.
+    #[must_use]
+    pub fn selects_format(&self) -> bool {
+        self.name == ":types" || (self.name == ":fmt" && !self.arguments.is_empty())
+    }
+}
+
+/// The commands with which a cell starts, found as evcxr finds them.
+#[must_use]
+pub fn commands(cell: &str) -> Vec<CellCommand<'_>> {
+    let head = &cell[..rust_start(cell).unwrap_or(cell.len())];
+    let mut end = 0;
+    let mut found = Vec::new();
+    for line in head.split_inclusive('\n') {
+        end += line.len();
+        if is_command(line) {
+            let line = line.trim_end_matches(['\n', '\r']).trim_start_matches(' ');
+            let (name, arguments) = line.split_once(' ').unwrap_or((line, ""));
+            found.push(CellCommand { name, arguments: arguments.trim(), end });
+        }
+    }
+    found
+}
+
+/// The cell with spaces in place of its first bytes, which end with a line, so that all positions stay.
+#[must_use]
+pub fn blank_start(cell: &str, bytes: usize) -> String {
+    let (done, rest) = cell.split_at(bytes);
+    let lines: Vec<String> = done.split('\n').map(|line| " ".repeat(line.len())).collect();
+    lines.join("\n") + rest
 }
 
 #[cfg(test)]
@@ -246,6 +289,21 @@ mod tests {
         let texts: Vec<&str> = cell.statements().into_iter().map(|range| &cell.code[range]).collect();
         assert_eq!(texts, ["let a = 1; ", "// one\nfn f() {}\n", "(&(a)).evcxr_display();"]);
         assert!(WrappedCell::new(":vars").statements().is_empty());
+    }
+
+    #[test]
+    fn commands_are_found_at_the_start_only() {
+        let cell = "// first\n  :clear // all\r\n!ls\n:dep a = \"1\"\n\nlet ü = \"\n:restart\";";
+        let found = commands(cell);
+        let expected = [(":clear", "// all", 26), (":dep", "a = \"1\"", 43)];
+        let expected = expected.map(|(name, arguments, end)| CellCommand { name, arguments, end });
+        assert_eq!(found, expected);
+        assert!(commands("let a = 1;\n:clear").is_empty() && commands("").is_empty());
+        let rest = blank_start(cell, found[0].end);
+        assert_eq!((rest.len(), rest.lines().count()), (cell.len(), cell.lines().count()));
+        assert_eq!((rest.find("!ls"), rest[..26].trim()), (cell.find("!ls"), ""));
+        assert_eq!(commands(&rest).as_slice(), &expected[1..]);
+        assert_eq!(blank_start(cell, 0), cell);
     }
 
     #[test]

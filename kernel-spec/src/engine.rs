@@ -2,10 +2,11 @@
 
 use crate::build_cache::BuildCache;
 use crate::cell::Cell;
+use crate::cell_compiler::sorted_manifest;
 use crate::cell_input::Reply;
 use crate::cell_items::{ImplBlocks, collision_note};
 use crate::cell_map::CellMap;
-use crate::display_hook::{WrappedCell, is_command};
+use crate::display_hook::{CellCommand, WrappedCell, blank_start, commands};
 use crate::error_report::ErrorReport;
 use crate::event_handler::EventHandler;
 use crate::interrupt::Interrupter;
@@ -14,20 +15,25 @@ use crate::lost_variables::LostVariables;
 use crate::nesting::{MAX_NESTING, nesting};
 use crate::output_pump::ESCAPED_COLON;
 use crate::publisher::Publisher;
-use crate::shared_statics;
 use crate::sync::lock;
-use crate::{platform, toolchain};
-use evcxr::{CommandContext, Completions, Error, EvalCallbacks, EvalOutputs};
+use crate::{local_crates, platform, shared_statics, toolchain};
+use evcxr::{CommandContext, CompilationError, Completions, Error, EvalCallbacks, EvalOutputs};
 use serde_json::{Map, Value, json};
 use std::io::BufRead;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 const VARIABLES_LOST: &str =
     "All variables are lost; functions, types, dependencies and the prelude are kept, and the next cell works.";
 const INPUT_INTERRUPTED: &str =
     "The cell was interrupted while it waited for input. The variables of earlier cells are kept.";
+const CRATE_CHANGED: &str = "note: a local crate has changed and is compiled again. Variables of its types are still those of the earlier \
+     version: run the cells that define them again.";
+/// The commands that start a new process; the first one forgets everything.
+const CLEAR: &str = ":clear";
+const RESTART: &str = ":restart";
 /// Code whose analysis makes rust-analyzer load what most cells need.
 const PRIMING_CODE: &str = "let primer = Tensor::ones((2, 2), DType::F32, &Device::Cpu)?; primer";
 
@@ -53,6 +59,8 @@ pub struct Engine {
     lost_variables: LostVariables,
     /// True once a command has selected one of evcxr's own display formats.
     evcxr_format: bool,
+    /// Start of the last cell.
+    last_cell_at: SystemTime,
 }
 
 impl Engine {
@@ -78,6 +86,7 @@ impl Engine {
             impl_blocks: ImplBlocks::default(),
             lost_variables: LostVariables::default(),
             evcxr_format: false,
+            last_cell_at: SystemTime::now(),
         }
     }
 
@@ -146,34 +155,28 @@ impl Engine {
         code: &str,
         read_input: &dyn Fn(InputRequest) -> Reply,
     ) -> Result<Map<String, Value>, ErrorReport> {
-        let Some(context) = &mut self.context else {
-            return Err(ErrorReport::new("KernelError", "evcxr is not running; restart the kernel"));
-        };
         check_nesting(code)?;
         let _ = std::fs::remove_file(self.kernel_dir.skip_flag());
+        let commands = commands(code);
+        let (mut outputs, done) = self.start_new_process(code, &commands)?;
+        let rest = &blank_start(code, done);
         let mut cell = lock(&self.cell);
         if cell.is_wait_interrupted() {
             return Err(build_interrupted());
         }
         cell.begin();
         drop(cell);
-        let mut commands = code.lines().filter(|line| is_command(line)).map(str::trim);
-        self.evcxr_format |=
-            commands.clone().any(|line| [":fmt ", ":types"].iter().any(|command| line.starts_with(command)));
-        if commands.any(|line| line == ":clear") {
-            // Clears the prelude as well.
-            self.prelude_loaded = false;
-            self.impl_blocks = ImplBlocks::default();
-            self.lost_variables = LostVariables::default();
-        }
+        self.follow_local_crates();
+        let Some(context) = &mut self.context else { return Err(not_running()) };
+        self.evcxr_format |= commands.iter().any(CellCommand::selects_format);
         let mut impl_blocks = self.impl_blocks.clone();
         let wrapped = if self.evcxr_format {
-            WrappedCell::verbatim(code)
+            WrappedCell::verbatim(rest)
         } else {
-            WrappedCell::with_impl_blocks(code, &mut impl_blocks)
+            WrappedCell::with_impl_blocks(rest, &mut impl_blocks)
         };
-        let before = variable_names(context);
-        shared_statics::begin_cell(&self.kernel_dir.control_dir(), code);
+        let (before, group) = (variable_names(context), self.interrupter.process_group());
+        shared_statics::begin_cell(&self.kernel_dir.control_dir(), rest);
         lock(&self.cells).begin(count, code, &wrapped);
         let mut callbacks = EvalCallbacks {
             input_reader: &|request| {
@@ -190,20 +193,66 @@ impl Engine {
             self.impl_blocks = impl_blocks;
         }
         let is_process_ended = matches!(result, Ok(Err(Error::SubprocessTerminated(_))));
-        // `:clear` starts a new process too.
-        let is_process_new = is_process_ended || !self.prelude_loaded;
-        shared_statics::end_cell(&self.kernel_dir.control_dir(), lock(&self.cell).started, is_process_new);
+        shared_statics::end_cell(&self.kernel_dir.control_dir(), lock(&self.cell).started, is_process_ended);
+        let result = result.map(|result| {
+            result.map(|own| {
+                outputs.merge(own);
+                outputs
+            })
+        });
         let report = self.finish_cell(result, &wrapped, code);
         match &report {
-            Ok(_) => self.lost_variables.record_success(&before, &after, code),
-            Err(_) if is_process_ended => self.lost_variables.record_process_end(&before),
+            Ok(_) => self.lost_variables.record_success(&before, &after, rest),
+            Err(_) if is_process_ended => {
+                self.lost_variables.record_process_end(&before, None);
+                platform::kill_rest_of_group(group);
+            }
             Err(error) if ["Panic", "Error", "Interrupted"].contains(&error.name.as_str()) => {
-                self.lost_variables.record_failure(&after, code);
+                self.lost_variables.record_failure(&before, &after, rest);
             }
             Err(_) => {}
         }
         lock(&self.cells).end();
         report
+    }
+
+    /// Carries out the commands of a cell up to the last one that starts a new process, before anything else of the cell, and loads the
+    /// prelude if `:clear` has removed it. Returns their outputs, and the number of bytes of the cell that are done.
+    fn start_new_process(&mut self, code: &str, commands: &[CellCommand]) -> Result<(EvalOutputs, usize), ErrorReport> {
+        let is_clear = commands.iter().any(|command| command.name == CLEAR);
+        let Some(last) = commands.iter().rfind(|command| [CLEAR, RESTART].contains(&command.name)) else {
+            return Ok((EvalOutputs::new(), 0));
+        };
+        let Some(context) = &mut self.context else { return Err(not_running()) };
+        let (before, group) = (variable_names(context), self.interrupter.process_group());
+        let result = catch_unwind(AssertUnwindSafe(|| context.execute(&code[..last.end])));
+        // It is still the same if a command before it has failed.
+        if self.interrupter.process_group() != group {
+            platform::kill_rest_of_group(group);
+            shared_statics::end_cell(&self.kernel_dir.control_dir(), false, true);
+            self.lost_variables.record_process_end(&before, Some(if is_clear { CLEAR } else { RESTART }));
+            if is_clear {
+                self.prelude_loaded = false;
+                self.impl_blocks = ImplBlocks::default();
+            }
+        }
+        match result {
+            Ok(Ok(outputs)) => self.prepare().map(|()| (outputs, last.end)),
+            Ok(Err(error)) => Err(self.report_error(&error, &WrappedCell::verbatim(code), code)),
+            Err(_) => Err(evcxr_panicked()),
+        }
+    }
+
+    /// Makes the analysis read local crates again that have changed since the start of the last cell.
+    fn follow_local_crates(&mut self) {
+        let last_cell_at = std::mem::replace(&mut self.last_cell_at, SystemTime::now());
+        let changed = local_crates::last_change(&sorted_manifest(&self.kernel_dir.path));
+        if let Some(context) = self.context.as_mut().filter(|_| changed.is_some_and(|at| at > last_cell_at)) {
+            context.reload_dependencies();
+            if context.variables_and_types().next().is_some() {
+                self.interrupter.publisher.notice(CRATE_CHANGED);
+            }
+        }
     }
 
     /// Ends the cell and converts evcxr's result to a MIME bundle or an error report.
@@ -231,31 +280,42 @@ impl Engine {
         if let Some(message) = cell.error_message.take() {
             return Err(ErrorReport::from_stderr(&lock(&self.cells).rewrite(&message)));
         }
+        let is_interrupted = cell.interrupted_at.is_some();
         match result {
-            Ok(Ok(outputs)) => Ok(outputs.content_by_mime_type.into_iter().map(representation).collect()),
-            Ok(Err(Error::CompilationErrors(errors))) if !errors.is_empty() => {
-                let mut report = ErrorReport::from_compile_errors(&errors, wrapped, code, &lock(&self.cells));
-                let mut notes = Vec::new();
-                for error in &errors {
-                    notes.extend(self.lost_variables.note(error.code(), &error.message()).map(str::to_owned));
-                    notes.extend(collision_note(error.code()).map(str::to_owned));
+            Ok(Ok(outputs)) => {
+                if let Some(time) = outputs.timing {
+                    self.interrupter.publisher.stream("stdout", &format!("Took {time:.1?}\n"));
                 }
-                notes.dedup();
-                report.traceback.append(&mut notes);
-                Err(report)
+                Ok(outputs.content_by_mime_type.into_iter().map(representation).collect())
             }
-            Ok(Err(Error::SubprocessTerminated(_))) => {
-                let reason = cell.exit_reason.take().unwrap_or_else(|| "unknown reason".into());
-                let message = format!("The process that runs the cells ended: {reason}. {VARIABLES_LOST}");
+            Ok(Err(Error::SubprocessTerminated(last_lines))) => {
+                let reason = cell.exit_reason.take().or_else(|| self.event_handler.exit_reason(&last_lines));
+                let reason = reason.unwrap_or_else(|| "unknown reason".into());
+                let end = if cell.started { "ended" } else { "had ended before this cell ran" };
+                let message = format!("The process that runs the cells {end}: {reason}. {VARIABLES_LOST}");
                 Err(ErrorReport::new("ProcessEnded", message))
             }
-            Ok(Err(_)) if cell.interrupted_at.is_some() => Err(build_interrupted()),
-            Ok(Err(error)) => Err(ErrorReport::new("Error", error.to_string().replace(" evcxr ", " the kernel "))),
-            Err(_) => {
-                let message = "evcxr panicked while it handled this cell; if the next cells fail, restart the kernel.";
-                Err(ErrorReport::new("KernelError", message))
-            }
+            Ok(Err(error)) if is_interrupted && compile_errors(&error).is_empty() => Err(build_interrupted()),
+            Ok(Err(error)) => Err(self.report_error(&error, wrapped, code)),
+            Err(_) => Err(evcxr_panicked()),
         }
+    }
+
+    /// Reports an error of evcxr in the lines of the cell.
+    fn report_error(&self, error: &Error, wrapped: &WrappedCell, code: &str) -> ErrorReport {
+        let errors = compile_errors(error);
+        if errors.is_empty() {
+            return ErrorReport::new("Error", error.to_string().replace(" evcxr ", " the kernel "));
+        }
+        let mut report = ErrorReport::from_compile_errors(errors, wrapped, code, &lock(&self.cells));
+        let mut notes = Vec::new();
+        for error in errors {
+            notes.extend(self.lost_variables.note(error.code(), &error.message()).map(str::to_owned));
+            notes.extend(collision_note(error.code()).map(str::to_owned));
+        }
+        notes.dedup();
+        report.traceback.append(&mut notes);
+        report
     }
 
     /// Completions at a byte offset of the code.
@@ -280,6 +340,23 @@ impl Engine {
         };
         Ok(json!({ "source": "page", "start": 0, "data": { "text/plain": text, "text/markdown": markdown } }))
     }
+}
+
+/// The errors of the compiler; empty for an error of another kind.
+fn compile_errors(error: &Error) -> &[CompilationError] {
+    match error {
+        Error::CompilationErrors(errors) => errors,
+        _ => &[],
+    }
+}
+
+fn not_running() -> ErrorReport {
+    ErrorReport::new("KernelError", "evcxr is not running; restart the kernel")
+}
+
+fn evcxr_panicked() -> ErrorReport {
+    let message = "evcxr panicked while it handled this cell; if the next cells fail, restart the kernel.";
+    ErrorReport::new("KernelError", message)
 }
 
 fn variable_names(context: &CommandContext) -> Vec<String> {

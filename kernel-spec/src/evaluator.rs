@@ -185,7 +185,7 @@ impl Evaluator {
         // Cleared before the reply, because the client may react to the reply immediately.
         self.handle.working.store(false, Ordering::SeqCst);
         self.publisher.reply(Channel::Shell, request, content);
-        self.publisher.status("idle", Some(request));
+        self.publisher.idle(request);
     }
 
     /// The engine with the prelude loaded. After a failure every cell tries again, because the cause may have been fixed.
@@ -218,7 +218,7 @@ impl Evaluator {
     }
 
     fn execute(&mut self, message: &JupyterMessage, request: &ExecuteRequest, number: u64) {
-        self.publisher.status("busy", Some(message));
+        self.publisher.busy(message);
         if number <= self.abort_until {
             self.finish(message, json!({ "status": "aborted", "execution_count": self.execution_count }));
             return;
@@ -249,7 +249,8 @@ impl Evaluator {
                     let result = json!({ "execution_count": count, "data": data, "metadata": {} });
                     self.publisher.publish("execute_result", result);
                 }
-                json!({ "status": "ok", "execution_count": count, "payload": payload, "user_expressions": {} })
+                let expressions = user_expressions(request);
+                json!({ "status": "ok", "execution_count": count, "payload": payload, "user_expressions": expressions })
             }
             Err(report) => self.fail(request, &report),
         };
@@ -292,7 +293,7 @@ impl Evaluator {
     }
 
     fn complete(&mut self, message: &JupyterMessage, request: &CompleteRequest) {
-        self.publisher.status("busy", Some(message));
+        self.publisher.busy(message);
         let cursor = byte_offset(&request.code, request.cursor_pos);
         let found = self.engine().ok().and_then(|engine| engine.completions(&request.code, cursor));
         let (matches, start, end) = match found {
@@ -314,7 +315,7 @@ impl Evaluator {
     }
 
     fn inspect(&mut self, message: &JupyterMessage, request: &InspectRequest) {
-        self.publisher.status("busy", Some(message));
+        self.publisher.busy(message);
         let cursor = identifier_end(&request.code, byte_offset(&request.code, request.cursor_pos));
         let found = self.engine().ok().and_then(|engine| engine.documentation(&request.code, cursor));
         let data = match &found {
@@ -331,6 +332,13 @@ fn error_reply(report: &ErrorReport) -> Value {
     let mut content = report.content();
     content["status"] = "error".into();
     content
+}
+
+/// An error for each expression that a request asks to be evaluated after its cell.
+fn user_expressions(request: &ExecuteRequest) -> Map<String, Value> {
+    let message = "the kernel evaluates no user expressions; put the expression at the end of the cell";
+    let error = json!({ "status": "error", "ename": "NotSupported", "evalue": message, "traceback": [] });
+    request.user_expressions.iter().flatten().map(|(name, _)| (name.clone(), error.clone())).collect()
 }
 
 /// Strips the arguments from the completion of a function or macro, because the user would have to delete them.
@@ -355,6 +363,7 @@ mod tests {
     use super::*;
     use crate::cell::Phase;
     use jupyter_protocol::JupyterMessageContent;
+    use std::collections::HashMap;
     use std::time::Instant;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -428,6 +437,14 @@ mod tests {
         fixture.run(false, 3);
         fixture.run(false, 4);
         assert_eq!(fixture.statuses(), ["error", "error", "aborted"]);
+    }
+
+    #[test]
+    fn each_user_expression_gets_an_error() {
+        let (_, mut request) = cell(false);
+        assert!(user_expressions(&request).is_empty());
+        request.user_expressions = Some(HashMap::from([("sum".to_owned(), "1 + 1".to_owned())]));
+        assert_eq!(Value::from(user_expressions(&request))["sum"]["ename"], "NotSupported");
     }
 
     #[test]

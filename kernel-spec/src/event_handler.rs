@@ -85,6 +85,15 @@ impl EventHandler {
         }
     }
 
+    /// The reason of the end of the evaluating process in the supervisor's last lines, which are not handled if it ended before a cell.
+    #[must_use]
+    pub fn exit_reason(&self, lines: &str) -> Option<String> {
+        lines.lines().find_map(|line| match Event::decode(line, &self.key)? {
+            Event::Exited(reason) => Some(reason),
+            _ => None,
+        })
+    }
+
     /// Handles a line that the supervisor writes between two cells: output of threads of the cell that ran last.
     pub fn handle_late_line(&self, line: &str) {
         panics::catch("handled a line of output between two cells", || self.publish_late_line(line));
@@ -154,13 +163,23 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    #[test]
-    fn only_a_cell_that_is_built_can_run() {
-        let (queue, _sent) = tokio::sync::mpsc::unbounded_channel();
-        let publisher = Publisher::new(queue);
+    fn handler() -> EventHandler {
+        let publisher = Publisher::new(tokio::sync::mpsc::unbounded_channel().0);
         let interrupter = Interrupter::of_nothing(publisher.clone());
         let cells = Arc::new(Mutex::new(CellMap::new(Path::new("/nowhere"))));
-        let handler = EventHandler::new("key", publisher, interrupter, cells);
+        EventHandler::new("key", publisher, interrupter, cells)
+    }
+
+    #[test]
+    fn an_end_before_a_cell_has_a_reason() {
+        let lines = format!("{}\ntext\n", Event::Exited("exit status 3".into()).encode("key"));
+        assert_eq!(handler().exit_reason(&format!("{lines}Subprocess terminated")).as_deref(), Some("exit status 3"));
+        assert_eq!(handler().exit_reason("Subprocess terminated"), None);
+    }
+
+    #[test]
+    fn only_a_cell_that_is_built_can_run() {
+        let handler = handler();
         let run = || {
             [Event::Started, Event::Completed].map(|event| {
                 handler.handle_line(&event.encode("key"));

@@ -2,6 +2,7 @@
 
 use crate::platform::open_private;
 use jupyter_protocol::HistoryRequest;
+use metamers_lab::platform::real_path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Environment variable with the path of the history file, or `off` to keep no file.
 pub const FILE_VAR: &str = "METAMERS_HISTORY";
-/// Maximum number of inputs in the file.
+/// Number of inputs that are kept. The file is shortened to it when it has twice as many.
 const MAX_INPUTS: usize = 5000;
 
 /// Session number, execution count and code of an input.
@@ -22,7 +23,8 @@ struct Input(usize, usize, String);
 pub struct History {
     inputs: Vec<Input>,
     session: usize,
-    file: Option<File>,
+    /// Opened for each input, because another kernel may replace the file by a shorter one.
+    file: Option<PathBuf>,
 }
 
 impl History {
@@ -42,29 +44,32 @@ impl History {
         let bytes = fs::read(path).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let mut inputs: Vec<Input> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        if inputs.len() > MAX_INPUTS {
-            inputs.drain(..inputs.len() - MAX_INPUTS);
+        // A link stays a link.
+        let path = real_path(path).unwrap_or_else(|_| path.to_owned());
+        let is_long = inputs.len() > 2 * MAX_INPUTS;
+        inputs.drain(..inputs.len().saturating_sub(MAX_INPUTS));
+        if is_long {
             let lines: String =
                 inputs.iter().filter_map(|input| serde_json::to_string(input).ok()).map(|line| line + "\n").collect();
             let part = path.with_extension(format!("{}.part", std::process::id()));
             // Inputs may contain secrets.
             let written = open_private(File::options().create(true).truncate(true).write(true), &part)
                 .and_then(|mut file| file.write_all(lines.as_bytes()));
-            let _ = written.and_then(|()| fs::rename(&part, path));
+            let _ = written.and_then(|()| fs::rename(&part, &path));
         }
         let session = inputs.iter().map(|input| input.0).max().unwrap_or(0) + 1;
         let _ = path.parent().map(fs::create_dir_all);
-        // Without a writable file the history covers this session only.
-        let file = open_private(File::options().create(true).append(true), path).ok();
-        History { inputs, session, file }
+        History { inputs, session, file: Some(path) }
     }
 
     /// Adds an input.
     pub fn push(&mut self, number: usize, code: &str) {
         let input = Input(self.session, number, code.to_owned());
-        if let (Some(file), Ok(line)) = (&mut self.file, serde_json::to_string(&input)) {
+        if let (Some(path), Ok(line)) = (&self.file, serde_json::to_string(&input)) {
+            // Without a writable file the history covers this session only.
+            let file = open_private(File::options().create(true).append(true), path);
             // One write call, because another kernel may append at the same time.
-            let _ = file.write_all(format!("{line}\n").as_bytes());
+            let _ = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
         }
         self.inputs.push(input);
     }
@@ -212,11 +217,33 @@ mod tests {
     fn the_file_is_bounded_and_invalid_lines_are_skipped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history.jsonl");
-        let mut text: String = (0..MAX_INPUTS + 10).map(|number| format!("[1,{number},\"code\"]\n")).collect();
-        text += "[1,9";
-        fs::write(&path, text).unwrap();
+        let text =
+            |count: usize| (0..count).map(|number| format!("[1,{number},\"code\"]\n")).collect::<String>() + "[1,9";
+        fs::write(&path, text(2 * MAX_INPUTS)).unwrap();
+        let mut earlier = History::from_file(&path);
+        assert_eq!(earlier.inputs.len(), MAX_INPUTS);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text(2 * MAX_INPUTS), "shortened too often");
+        fs::write(&path, text(2 * MAX_INPUTS + 1)).unwrap();
         drop(History::from_file(&path));
         let lines = fs::read_to_string(&path).unwrap();
-        assert_eq!((lines.lines().count(), lines.lines().next()), (MAX_INPUTS, Some("[1,10,\"code\"]")));
+        let first = format!("[1,{},\"code\"]", MAX_INPUTS + 1);
+        assert_eq!((lines.lines().count(), lines.lines().next()), (MAX_INPUTS, Some(first.as_str())));
+        // A kernel that has opened the longer file writes to the shorter one.
+        earlier.push(1, "new");
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{lines}[2,1,\"new\"]\n"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_the_file_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (link, path) = (dir.path().join("link.jsonl"), dir.path().join("history.jsonl"));
+        std::os::unix::fs::symlink("history.jsonl", &link).unwrap();
+        History::from_file(&link).push(1, "first");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "[1,1,\"first\"]\n");
+        fs::write(&path, "[1,1,\"code\"]\n".repeat(2 * MAX_INPUTS + 1)).unwrap();
+        drop(History::from_file(&link));
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MAX_INPUTS);
     }
 }

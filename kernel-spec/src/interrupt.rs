@@ -45,7 +45,8 @@ impl Interrupter {
     }
 
     /// The supervisor's process group; 0 before it has started.
-    fn process_group(&self) -> u32 {
+    #[must_use]
+    pub fn process_group(&self) -> u32 {
         self.process.get().map_or(0, |process| lock(process).id())
     }
 
@@ -82,6 +83,13 @@ impl Interrupter {
                     self.kill();
                 }
             }
+        }
+    }
+
+    /// Interrupts the handlers of widgets, unless there is a cell.
+    pub fn interrupt_handlers(&self) {
+        if lock(&self.cell).phase == Phase::Idle {
+            self.send();
         }
     }
 

@@ -26,6 +26,7 @@ mod input_broker;
 mod interrupt;
 mod kernel_dir;
 mod live;
+mod local_crates;
 mod lost_variables;
 mod nesting;
 mod output_parser;
@@ -118,7 +119,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
 
 /// The root of the project whose library notebooks use.
 fn project_root() -> Result<PathBuf> {
-    let home = match (std::env::var_os("METAMERS_HOME"), metamers_lab::Project::find_installed()) {
+    let set = std::env::var_os("METAMERS_HOME").filter(|home| !home.is_empty());
+    let home = match (set, metamers_lab::Project::find_installed()) {
         (Some(home), _) => PathBuf::from(home),
         (None, Some(project)) => project.root,
         (None, None) => Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),

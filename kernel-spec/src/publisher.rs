@@ -27,12 +27,14 @@ pub struct Publisher {
     cell: Arc<Mutex<Option<JupyterMessage>>>,
     /// The execute request whose code ran last, the parent of what its threads print after its end.
     last_run: Arc<Mutex<Option<JupyterMessage>>>,
+    /// The requests and comm messages that are being handled, the newest last.
+    handled: Arc<Mutex<Vec<JupyterMessage>>>,
 }
 
 impl Publisher {
     /// A publisher that writes to a queue.
     pub fn new(queue: UnboundedSender<(Channel, JupyterMessage)>) -> Publisher {
-        Publisher { queue, cell: Arc::default(), last_run: Arc::default() }
+        Publisher { queue, cell: Arc::default(), last_run: Arc::default(), handled: Arc::default() }
     }
 
     /// Sends a message of any type, with the given parent.
@@ -77,6 +79,29 @@ impl Publisher {
         self.send(Channel::IoPub, "status", json!({ "execution_state": state }), parent);
     }
 
+    /// Publishes that a request or a comm message is being handled.
+    pub fn busy(&self, request: &JupyterMessage) {
+        let mut handled = lock(&self.handled);
+        // Without the buffers, which may be large.
+        handled.push(JupyterMessage { buffers: Vec::new(), ..request.clone() });
+        self.status("busy", Some(request));
+    }
+
+    /// Publishes that a request or a comm message has been handled. Front ends take the latest status for that of the kernel, whatever its
+    /// parent: if others are still being handled, busy is published for one of them again, a cell if there is one.
+    pub fn idle(&self, request: &JupyterMessage) {
+        // Locked to the end, so that none is busy again after its own idle.
+        let mut handled = lock(&self.handled);
+        if let Some(at) = handled.iter().position(|other| other.header.msg_id == request.header.msg_id) {
+            handled.remove(at);
+        }
+        self.status("idle", Some(request));
+        let cell = handled.iter().rfind(|other| other.header.msg_type == "execute_request");
+        if let Some(other) = cell.or(handled.last()) {
+            self.status("busy", Some(other));
+        }
+    }
+
     /// Makes the request the parent of all output from now on.
     pub fn begin_cell(&self, request: &JupyterMessage) {
         *lock(&self.cell) = Some(request.clone());
@@ -116,5 +141,35 @@ impl Publisher {
     /// Publishes a message of the kernel itself, on stderr.
     pub fn notice(&self, text: &str) {
         self.stream("stderr", &format!("{text}\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jupyter_protocol::{ExecuteRequest, IsCompleteRequest};
+
+    #[test]
+    fn the_latest_status_is_busy_until_everything_has_been_handled() {
+        let (queue, mut sent) = tokio::sync::mpsc::unbounded_channel();
+        let publisher = Publisher::new(queue);
+        let cell: JupyterMessage = ExecuteRequest::new("1".into()).into();
+        let [a, b]: [JupyterMessage; 2] = ["1", "2"].map(|code| IsCompleteRequest { code: code.into() }.into());
+        publisher.busy(&cell);
+        publisher.busy(&a);
+        publisher.idle(&a);
+        publisher.busy(&b);
+        publisher.idle(&cell);
+        publisher.idle(&b);
+        let mut states = Vec::new();
+        while let Ok((_, message)) = sent.try_recv() {
+            let id = message.parent_header.unwrap().msg_id;
+            let names = [("cell", &cell), ("a", &a), ("b", &b)];
+            let name = names.iter().find(|(_, parent)| parent.header.msg_id == id).unwrap().0;
+            let JupyterMessageContent::UnknownMessage(status) = message.content else { panic!("a status") };
+            states.push(format!("{name} {}", status.content["execution_state"].as_str().unwrap()));
+        }
+        let expected = ["cell busy", "a busy", "a idle", "cell busy", "b busy", "cell idle", "b busy", "b idle"];
+        assert_eq!(states, expected);
     }
 }

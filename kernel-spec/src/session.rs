@@ -119,6 +119,9 @@ impl Session {
             // Answered while a cell runs: a button may have to stop it.
             Content::CommOpen(_) | Content::CommMsg(_) | Content::CommClose(_) => self.comms.handle(&message),
             Content::InterruptRequest(_) => {
+                if self.comms.is_handling() {
+                    self.evaluator.interrupter.interrupt_handlers();
+                }
                 self.evaluator.interrupt();
                 immediate(json!({ "status": "ok" }));
             }
@@ -133,9 +136,9 @@ impl Session {
 
     /// Replies to a request, between a busy and an idle status.
     fn reply(&self, channel: Channel, message: &JupyterMessage, content: Value) {
-        self.publisher.status("busy", Some(message));
+        self.publisher.busy(message);
         self.publisher.reply(channel, message, content);
-        self.publisher.status("idle", Some(message));
+        self.publisher.idle(message);
     }
 
     /// Delays the `kernel_info_reply`, which tells front ends that the kernel is ready, until the prelude is loaded.

@@ -7,7 +7,7 @@
 use crate::cell_compiler::{self, CompileMode, RUSTC_WRAPPER};
 use crate::tool_cache::{ToolCache, ToolOutput};
 use crate::toolchain::{BUILD_DIR_VAR, NOT_FOUND_STATUS, real_tool, shim_dir};
-use crate::{cargo_metadata, platform};
+use crate::{cargo_metadata, local_crates, platform};
 use metamers_lab::platform::program;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ fn run_cached(name: &str, arguments: &[&str], build_dir: &Path) -> i32 {
     let is_about_std = arguments.iter().any(|argument| argument.ends_with(STD_MANIFEST));
     let manifest = if name == "cargo" && !is_about_std { manifest.as_str() } else { "" };
     let file = cache.file(name, &[&arguments.join("\n"), manifest]);
-    if let Some(output) = cache.read::<ToolOutput>(&file) {
+    if let Some(output) = cache.read::<ToolOutput>(&file).filter(|_| local_crates::is_current(&file, manifest)) {
         return output.print();
     }
     let Ok(mut output) = run_and_keep_lock_file(name, arguments, build_dir) else { return NOT_FOUND_STATUS };

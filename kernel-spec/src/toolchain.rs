@@ -120,7 +120,7 @@ pub fn compile_source(source: &str, arguments: &[&str], output: &Path) -> Result
 /// The path of the real tool. A bare name would be searched in the PATH of this process, which starts with the shims.
 fn find_tool(name: &str) -> PathBuf {
     let Some(path) = std::env::var_os(ORIGINAL_PATH) else { return name.into() };
-    let cargo_home = std::env::var_os(ORIGINAL_CARGO_HOME).map(PathBuf::from);
+    let cargo_home = std::env::var_os(ORIGINAL_CARGO_HOME).filter(|home| !home.is_empty()).map(PathBuf::from);
     let cargo_home = cargo_home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
     let mut dirs = std::env::split_paths(&path).chain(cargo_home.map(|home| home.join("bin")));
     let name = program(name);

@@ -47,7 +47,12 @@ impl VariableStore {
 
     /// Returns whether a variable still has this type; if not, tells evcxr, which forgets the variable.
     pub fn check_variable<T: 'static>(&mut self, name: &str) -> bool {
-        let changed = self.get(name).is_some_and(|value| !value.is::<T>());
+        // A type that was defined anew has the identity of the earlier one, but may have another size.
+        let is_same = |value: &dyn Any| {
+            let (size, alignment) = (size_of_val(value), align_of_val(value));
+            value.is::<T>() && size == size_of::<T>() && alignment == align_of::<T>()
+        };
+        let changed = self.get(name).is_some_and(|value| !is_same(value));
         if changed {
             report_changed_type(name);
         }

@@ -66,13 +66,13 @@ fn resolve(name: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// The notebooks in a directory, sorted, without the partial results of failed runs.
+/// The notebooks in a directory, sorted, without the partial results of failed runs and without hidden files, such as macOS's `._01.ipynb`.
 fn notebooks_in(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir).with_context(|| format!("{}: cannot be opened", dir.display()))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.retain(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.ends_with(".ipynb") && !name.ends_with(".failed.ipynb")
+        name.ends_with(".ipynb") && !name.ends_with(".failed.ipynb") && !name.starts_with('.')
     });
     paths.sort();
     Ok(paths)
@@ -86,7 +86,7 @@ mod tests {
     fn files_directories_and_name_prefixes_are_resolved() {
         let dir = tempfile::tempdir().unwrap();
         let dir = real_path(dir.path()).unwrap();
-        for name in ["04_a.ipynb", "05_b.ipynb", "05_c.ipynb", "04_a.failed.ipynb", "04.txt"] {
+        for name in ["04_a.ipynb", "05_b.ipynb", "05_c.ipynb", "04_a.failed.ipynb", "04.txt", "._04_a.ipynb"] {
             fs::write(dir.join(name), "").unwrap();
         }
         let resolved = |names: &[&str]| resolve_notebooks(&names.iter().map(|name| dir.join(name)).collect::<Vec<_>>());

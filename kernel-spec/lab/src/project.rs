@@ -226,7 +226,7 @@ impl Project {
         if !self.kernel().exists() {
             print_status("Building", "the kernel; the first time takes about ten minutes on two cores");
         }
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let cargo = std::env::var_os("CARGO").filter(|cargo| !cargo.is_empty()).unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build
             .args(["build", "--release", "--package", "metamers-kernel", "--target-dir"])

@@ -23,7 +23,7 @@ const RUST_SRC: Prerequisite = Prerequisite {
 /// If rustc is missing, if rustup cannot add the component, or if the sources are missing and Rust does not come from rustup: the error
 /// then names the distribution's package.
 pub fn ensure_rust_src(tool: impl Fn(&str) -> Command) -> Result<()> {
-    if std::env::var_os("RUST_SRC_PATH").is_some() {
+    if std::env::var_os("RUST_SRC_PATH").is_some_and(|path| !path.is_empty()) {
         return Ok(());
     }
     let output = tool("rustc").args(["--print", "sysroot"]).output();

@@ -279,6 +279,73 @@ fn clear_keeps_the_prelude() {
 }
 
 #[test]
+fn a_cell_goes_on_after_clear_and_restart() {
+    let mut kernel = kernel();
+    kernel.run("let gone = 1;\nstatic COUNT: std::sync::Mutex<u32> = std::sync::Mutex::new(0);").ok();
+    kernel.run("*COUNT.lock().unwrap() += 1;").ok();
+    let define = |n: u32| format!("let stays = Tensor::ones({n}, DType::F32, &Device::Cpu)?; stays.elem_count()");
+    let outcome = kernel.run(&format!(":restart // all\n{}", define(2))).ok();
+    assert!(outcome.result().contains("restarted") && outcome.result().ends_with('2'), "{}", outcome.result());
+    assert_eq!(kernel.run("(stays.elem_count(), *COUNT.lock().unwrap())").ok().result(), "(2, 0)");
+    let (_, text) = kernel.run("gone").error();
+    assert!(text.contains("`gone` was lost when `:restart` was run"), "{text}");
+    let outcome = kernel.run(&format!(":vars\n:clear // all\n// 1\n:vars\n{}", define(3))).ok();
+    assert!(outcome.result().contains("stays") && outcome.result().ends_with('3'), "{}", outcome.result());
+    assert_eq!(kernel.run("stays.elem_count()").ok().result(), "3");
+    let (_, text) = kernel.run(":clear\n\nlet a: u32 = \"text\";").error();
+    assert!(text.contains("cell:3:14") && text.contains("let a"), "{text}");
+    let (_, text) = kernel.run("stays").error();
+    assert!(text.contains("`stays` was lost when `:clear` was run"), "{text}");
+    // A line of code is no command.
+    kernel.run("let kept = \"\n:clear\n\";").ok();
+    assert_eq!(kernel.run("kept.len()").ok().result(), "8");
+    // An analysis carries out no command.
+    for code in [":restart\nkept", ":clear\nkept"] {
+        let id = kernel.send(jupyter_protocol::CompleteRequest { code: code.into(), cursor_pos: code.len() });
+        kernel.collect(&id, Duration::from_secs(60)).unwrap();
+        kernel.reply(&id);
+    }
+    assert_eq!(kernel.run("kept.len()").ok().result(), "8");
+}
+
+#[test]
+fn commands_show_their_output() {
+    let mut kernel = kernel();
+    let (_, text) = kernel.run("!echo one; echo two >&2; exit 3").error();
+    assert!(["exit status: 3", "one", "two"].iter().all(|part| text.contains(part)), "{text}");
+    kernel.run("let list: Vec<u8> = vec![1];").ok();
+    let outcome = kernel.run(":type list").ok();
+    let data = &outcome.contents("execute_result")[0]["data"];
+    assert!(data["text/plain"].as_str().unwrap().contains("Vec<u8>"), "{data}");
+    assert!(data["text/html"].as_str().unwrap().contains("Vec&lt;u8&gt;"), "{data}");
+    assert!(kernel.run(":timing\n1").ok().text("stdout").contains("Took "));
+    assert_eq!(kernel.run(":timing\n1").ok().text("stdout"), "");
+}
+
+#[test]
+fn a_local_crate_that_changes_is_compiled_again() {
+    let mut kernel = kernel();
+    let dir = tempfile::tempdir().unwrap();
+    let write = |text: &str| std::fs::write(dir.path().join("src/lib.rs"), text).unwrap();
+    std::fs::create_dir(dir.path().join("src")).unwrap();
+    let manifest = "[package]\nname = \"of-a-user\"\nversion = \"1.0.0\"\nedition = \"2024\"\n";
+    std::fs::write(dir.path().join("Cargo.toml"), manifest).unwrap();
+    write("pub fn value() -> u32 { 1 }");
+    kernel.run(&format!(":dep of-a-user = {{ path = {:?} }}", dir.path().display().to_string())).ok();
+    assert_eq!(kernel.run("let kept = 5u32; of_a_user::value()").ok().result(), "1");
+    write("pub fn value() -> u32 { 2 }\npub fn list() -> Vec<u8> { vec![7] }");
+    let outcome = kernel.run("let list = of_a_user::list(); (of_a_user::value(), list.len())").ok();
+    assert_eq!(outcome.result(), "(2, 1)");
+    assert!(outcome.text("stderr").contains("a local crate has changed"), "{:?}", outcome.text("stderr"));
+    write("pub fn value() -> u32 { 3 +");
+    assert_eq!(kernel.run("of_a_user::value()").status(), "error");
+    write("pub fn value() -> u32 { 3 }");
+    assert_eq!(kernel.run("of_a_user::value() + kept").ok().result(), "8");
+    let outcome = kernel.run("of_a_user::value()").ok();
+    assert_eq!((outcome.result(), outcome.text("stderr").as_str()), ("3", ""));
+}
+
+#[test]
 fn ten_thousand_lines_per_second_arrive_while_they_are_printed() {
     let outcome = kernel()
         .run(

@@ -126,6 +126,38 @@ fn the_session_survives_a_cell_that_kills_its_process() {
 }
 
 #[test]
+fn a_process_that_ends_between_two_cells_has_a_reason() {
+    let mut kernel = kernel();
+    kernel.run("let lost = 1;").ok();
+    let exit = "std::thread::spawn(|| { std::thread::sleep(Duration::from_millis(200)); std::process::exit(3) });";
+    kernel.run(exit).ok();
+    std::thread::sleep(Duration::from_secs(2));
+    let (name, text) = kernel.run("lost").error();
+    assert_eq!(name, "ProcessEnded");
+    assert!(text.contains("had ended before this cell ran: exit status 3"), "{text}");
+    assert_eq!(kernel.run("1").ok().result(), "1");
+}
+
+/// True if the process exists and is not a zombie.
+fn is_running(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim().starts_with('Z'))
+}
+
+#[test]
+fn programs_end_with_the_process_of_the_cell_that_started_them() {
+    let mut kernel = kernel();
+    let start = "std::process::Command::new(\"sleep\").arg(\"600\").spawn()?.id()";
+    for end in ["std::process::abort();", ":restart"] {
+        let pid = kernel.run(start).ok().result().to_owned();
+        assert!(is_running(&pid), "{pid}");
+        kernel.run(end);
+        until("the program to end", Duration::from_secs(20), || !is_running(&pid));
+        assert_eq!(kernel.run("1").ok().result(), "1");
+    }
+}
+
+#[test]
 fn an_interrupt_between_cells_has_no_effect() {
     let mut kernel = kernel();
     kernel.run("let here = 1;").ok();

@@ -88,6 +88,29 @@ class Commands(unittest.TestCase):
         self.assertIn("longer than --timeout allows", done.stderr)
         self.assertEqual(self.path.read_bytes(), before)
 
+    def test_the_error_of_the_failing_cell_is_printed(self) -> None:
+        self.write('panic!("on purpose")', 'Image::open("no-such-photo.jpg")?')
+        content = json.loads(self.path.read_text())
+        content["cells"][0]["metadata"] = {"tags": ["raises-exception"]}
+        self.path.write_text(json.dumps(content))
+        done = command("run", self.path)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no-such-photo.jpg", done.stderr)
+        self.assertNotIn("on purpose", done.stderr)
+
+    def test_an_explorer_is_no_metamer_of_a_live_cell(self) -> None:
+        output = {
+            "output_type": "display_data",
+            "data": {"text/plain": "an explorer"},
+            "metadata": {"metamers": {"page": "efficientnet_lite0"}},
+        }
+        content = json.loads(notebook("explorer"))
+        content["cells"][0].update(metadata={"tags": ["live"]}, outputs=[output])
+        self.path.write_text(json.dumps(content))
+        done = command("export", self.path, "--html", "--live")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("shows no metamer that a page can make", done.stderr)
+
     def test_out_saves_executed_copies(self) -> None:
         before = self.write("1 + 1")
         done = command("run", "--out", self.folder / "copies", self.path)

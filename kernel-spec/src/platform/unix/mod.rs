@@ -72,6 +72,11 @@ pub fn kill_group(leader: u32) {
     signal_group(leader, libc::SIGKILL);
 }
 
+/// Kills the processes of a group whose leader has ended.
+pub fn kill_rest_of_group(leader: u32) {
+    kill_group(leader);
+}
+
 fn signal_group(group: u32, signal: i32) {
     let Ok(group) = i32::try_from(group) else { return };
     // -1 would address every process and 0 our own group.

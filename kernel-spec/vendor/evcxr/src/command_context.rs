@@ -5,6 +5,9 @@
 // or https://opensource.org/licenses/MIT>, at your option. This file may not be
 // copied, modified, or distributed except according to those terms.
 
+// Changed for metamers: `reload_dependencies`, the output of failed shell commands, the commands
+// `:restart`, `:type`, `:timing`, `:env` and `:clear_cache`.
+
 use crate::EvalContext;
 use crate::EvalContextOutputs;
 use crate::EvalOutputs;
@@ -87,6 +90,11 @@ impl CommandContext {
 
     pub fn reset_config(&mut self) {
         self.eval_context.reset_config();
+    }
+
+    /// Makes the next analysis read the sources of the dependencies again.
+    pub fn reload_dependencies(&mut self) {
+        self.eval_context.reload_dependencies();
     }
 
     pub fn defined_item_names(&self) -> impl Iterator<Item = &str> {
@@ -187,20 +195,17 @@ Panic detected. Here's some useful information if you're filing a bug report.
 
                 let combined_output = format!("{stdout_str}{stderr_str}");
 
+                if !output.status.success() {
+                    return Err(Error::from(format!(
+                        "Shell command failed ({})\n{}",
+                        output.status,
+                        combined_output.trim_end()
+                    )));
+                }
+
                 eval_outputs
                     .content_by_mime_type
                     .insert("text/plain".to_string(), combined_output);
-
-                if !output.status.success() {
-                    // Handle non-zero exit status
-                    let error_message = format!(
-                        "Shell command failed with exit code {}: {}",
-                        output.status.code().unwrap_or_default(),
-                        stderr_str
-                    );
-                    // Handle this error
-                    return Err(Error::from(error_message));
-                }
 
                 Ok(eval_outputs)
             }
@@ -460,11 +465,16 @@ Panic detected. Here's some useful information if you're filing a bug report.
             AvailableCommand::new(
                 ":restart",
                 "Restart child process",
-                |ctx, _state, _args| {
+                |ctx, state, _args| {
                     ctx.eval_context.restart_child_process()?;
+                    state.clear_variables();
                     text_output("Child process restarted")
                 },
-            ),
+            )
+            .with_analysis_callback(|_ctx, state, _args| {
+                state.clear_variables();
+                Ok(EvalOutputs::default())
+            }),
             AvailableCommand::new(
                 ":dep",
                 "Add dependency. e.g. :dep regex = \"1.0\"",
@@ -568,7 +578,8 @@ Panic detected. Here's some useful information if you're filing a bug report.
                     ctx.print_timings = !ctx.print_timings;
                     text_output(format!("Timing: {}", ctx.print_timings))
                 },
-            ),
+            )
+            .disable_in_analysis(),
             AvailableCommand::new(
                 ":time_passes",
                 "Toggle printing of rustc pass times (requires nightly)",
@@ -610,7 +621,8 @@ Panic detected. Here's some useful information if you're filing a bug report.
                         let freed = crate::module::cache::cleanup(0)?;
                         text_output(format!("Deleted {} MiB from cache", freed / 1024 / 1024))
                 },
-            ),
+            )
+            .disable_in_analysis(),
             AvailableCommand::new(
                 ":linker",
                 "Set/print linker. Supported: system, lld, mold",
@@ -685,7 +697,8 @@ Panic detected. Here's some useful information if you're filing a bug report.
                         }
                     bail!("Please supply key=value");
                 },
-            ),
+            )
+            .disable_in_analysis(),
             AvailableCommand::new(
                 ":last_error_json",
                 "Print the last compilation error as JSON (for debugging)",
@@ -769,7 +782,9 @@ Panic detected. Here's some useful information if you're filing a bug report.
 
         if let Some(out) = out {
             let out = format!("{args}: {out}");
-            Ok(EvalOutputs::text_html(out.clone(), out))
+            let mut html = String::new();
+            html_escape(&out, &mut html);
+            Ok(EvalOutputs::text_html(out, html))
         } else {
             bail!("Variable does not exist: {}", args)
         }

@@ -5,6 +5,8 @@
 // or https://opensource.org/licenses/MIT>, at your option. This file may not be
 // copied, modified, or distributed except according to those terms.
 
+// Changed for metamers: `reload_dependencies`, `ContextState::clear_variables`.
+
 use crate::cargo_metadata;
 use crate::child_process::ChildProcess;
 use crate::code_block::CodeBlock;
@@ -670,6 +672,11 @@ impl EvalContext {
         self.committed_state.config = self.initial_config.clone();
     }
 
+    /// Makes the next analysis read the sources of the dependencies again.
+    pub(crate) fn reload_dependencies(&mut self) {
+        self.analyzer.forget_cargo_toml();
+    }
+
     pub fn process_handle(&self) -> Arc<Mutex<std::process::Child>> {
         self.child_process.process_handle()
     }
@@ -1243,6 +1250,12 @@ impl ContextState {
             build_num: 0,
             config,
         }
+    }
+
+    /// Forgets all variables, as after a restart of the child process.
+    pub(crate) fn clear_variables(&mut self) {
+        self.variable_states.clear();
+        self.stored_variable_states.clear();
     }
 
     pub fn time_passes(&self) -> bool {

@@ -5,7 +5,7 @@
 // or https://opensource.org/licenses/MIT>, at your option. This file may not be
 // copied, modified, or distributed except according to those terms.
 
-// Changed for metamers: the source roots in `load_cargo_toml`.
+// Changed for metamers: the source roots in `load_cargo_toml`, `forget_cargo_toml`.
 
 use anyhow::Context;
 use anyhow::Result;
@@ -136,6 +136,11 @@ impl RustAnalyzer {
 
         self.analysis_host.apply_change(change);
         Ok(())
+    }
+
+    /// Makes `set_source` load Cargo.toml and all sources again, because a local crate has changed.
+    pub(crate) fn forget_cargo_toml(&mut self) {
+        self.last_cargo_toml = None;
     }
 
     /// Returns top-level variable names and their types in the specified function.

@@ -1,0 +1,99 @@
+//! Local crates: dependencies of the cells by path, such as a user's own crate, whose sources may change while a kernel runs.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The library's name in the cells' manifest. It is not one of them: a kernel keeps the library with which it has started.
+const LIBRARY: &str = "metamers";
+
+/// The time at which a local crate in the cells' manifest was last changed; `None` without local crates.
+#[must_use]
+pub fn last_change(manifest: &str) -> Option<SystemTime> {
+    let is_library = |line: &&str| line.split([' ', '=']).next() == Some(LIBRARY);
+    let (library, others): (Vec<&str>, Vec<&str>) = manifest.lines().partition(is_library);
+    let (mut seen, mut waiting) = (dirs(Path::new(""), &library.join("\n")), dirs(Path::new(""), &others.join("\n")));
+    let mut last = None;
+    while let Some(dir) = waiting.pop() {
+        if seen.contains(&dir) {
+            continue;
+        }
+        if let Ok(manifest) = std::fs::read_to_string(dir.join("Cargo.toml")) {
+            last = ["Cargo.toml", "build.rs", "src"].iter().map(|name| modified(&dir.join(name))).fold(last, Ord::max);
+            waiting.extend(dirs(&dir, &manifest));
+        }
+        seen.push(dir);
+    }
+    last
+}
+
+/// True if a file was written after the last change of the local crates in the cells' manifest.
+#[must_use]
+pub fn is_current(file: &Path, manifest: &str) -> bool {
+    let written = || file.metadata().and_then(|metadata| metadata.modified());
+    last_change(manifest).is_none_or(|change| written().is_ok_and(|written| written > change))
+}
+
+/// The existing files and directories that the keys `path` of a manifest in a directory name.
+fn dirs(base: &Path, manifest: &str) -> Vec<PathBuf> {
+    let value = |(at, key): (usize, &str)| {
+        let value = manifest[at + key.len()..].trim_start().strip_prefix('=')?.trim_start();
+        match value.strip_prefix('\'') {
+            Some(literal) => literal.split_once('\'').map(|(path, _)| path.to_owned()),
+            // A basic string of TOML has the escapes of JSON.
+            None => serde_json::Deserializer::from_str(value).into_iter::<String>().next()?.ok(),
+        }
+    };
+    let paths = manifest.match_indices("path").filter_map(value);
+    paths.filter_map(|path| base.join(path).canonicalize().ok()).collect()
+}
+
+/// The time at which a file, or one of the files in a directory, was last modified.
+fn modified(path: &Path) -> Option<SystemTime> {
+    let metadata = path.metadata().ok()?;
+    if !metadata.is_dir() {
+        return metadata.modified().ok();
+    }
+    let entries = std::fs::read_dir(path).ok()?.flatten();
+    // A link to a directory may lead back.
+    let is_link = |kind: std::fs::FileType, path: &Path| kind.is_symlink() && path.is_dir();
+    let kept = entries.filter(|entry| entry.file_type().is_ok_and(|kind| !is_link(kind, &entry.path())));
+    kept.filter_map(|entry| modified(&entry.path())).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+    use std::time::Duration;
+
+    #[test]
+    fn the_last_change_is_that_of_local_crates_and_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let write = |name: &str, text: &str, seconds| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            File::options().write(true).open(&path).unwrap().set_modified(time(seconds)).unwrap();
+        };
+        write("mine/Cargo.toml", "[lib]\npath = \"src/lib.rs\"\n[dependencies]\nother = { path='../other' }", 10);
+        write("mine/src/lib.rs", "", 20);
+        let others = "[dependencies]\nmine = { path = \"../mine\" }\n[dependencies.metamers]\npath = \"../home\"";
+        write("other/Cargo.toml", others, 10);
+        write("other/src/deep/a.rs", "", 30);
+        write("home/Cargo.toml", "", 90);
+        let path = |name: &str| serde_json::Value::from(dir.path().join(name).to_string_lossy().as_ref());
+        let library = format!("[dependencies]\nmetamers = {{ path = {} }}\n", path("home"));
+        assert_eq!(last_change(&library), None);
+        let manifest = format!("{library}mine = {{ features = [], path = {} }}\nserde = \"1\"\n", path("mine"));
+        assert_eq!(last_change(&manifest), Some(time(30)));
+        write("mine/src/lib.rs", "// changed", 40);
+        assert_eq!(last_change(&manifest), Some(time(40)));
+        for (seconds, current) in [(39, false), (41, true)] {
+            write("record", "", seconds);
+            assert_eq!(is_current(&dir.path().join("record"), &manifest), current);
+        }
+        assert!(is_current(&dir.path().join("missing"), &library));
+        assert!(!is_current(&dir.path().join("missing"), &manifest));
+    }
+}
