@@ -169,6 +169,8 @@ def make_anew(page: Page) -> None:
     expect(page.locator("#stage-name")).to_have_text("block5", timeout=120_000)
     expect(page.locator("#original-caption")).to_contain_text("original: dog")
     assert (page.locator("#seed").input_value(), page.locator("#recipe").input_value()) == ("7", "nearest")
+    expect(page.locator("#sources")).to_contain_text("dog: Hans Kemperman; Public domain")
+    expect(page.locator("#sources")).to_contain_text("ML Illustrated")
     # A few steps show that it runs; tests/web compares whole syntheses.
     page.locator("#until").fill("8")
     page.locator("#make").click()

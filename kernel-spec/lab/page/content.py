@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -58,8 +59,12 @@ def make_accessible(page: BeautifulSoup) -> None:
         pre["tabindex"] = "0"
     for inner in page.find_all("iframe"):
         inner.attrs.setdefault("title", "embedded page")
-    for heading in page.select("h1, h2, h3, h4"):
-        heading.attrs.setdefault("id", "-".join(heading.get_text().lower().split()))
+    # As JupyterLab makes them: links between notebooks name them.
+    seen: Counter[str] = Counter()
+    for heading in page.select("h1, h2, h3, h4, h5, h6"):
+        name = heading.get_text().strip().replace(" ", "-")
+        seen[name] += 1
+        heading.attrs.setdefault("id", name if seen[name] == 1 else f"{name}-{seen[name]}")
 
 
 def wrap_table(page: BeautifulSoup, table: Tag) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = "cargo metamers page {} {}"
+# The pages of this export. One that was there before may come from an older version.
+MADE: set[Path] = set()
 
 
 def link_explorers(page: BeautifulSoup, target: Path) -> None:
@@ -36,8 +38,8 @@ def link_explorers(page: BeautifulSoup, target: Path) -> None:
 
 
 def make_page(network: str, file: Path) -> bool:
-    """Makes the page of a network unless it exists; returns false, with a note, if the program for it is missing."""
-    if file.exists():
+    """Makes the page of a network, once for an export; returns false, with a note, if the program for it is missing."""
+    if file.resolve() in MADE:
         return True
     program = os.environ.get("METAMERS") or ROOT / "target/release/metamers"
     try:
@@ -45,6 +47,7 @@ def make_page(network: str, file: Path) -> bool:
         made = subprocess.run([program, "page", network, str(file)], capture_output=True, text=True, check=False)
         reason = made.stderr.strip()
         if made.returncode == 0:
+            MADE.add(file.resolve())
             return True
     except OSError as error:
         reason = error.strerror or str(error)

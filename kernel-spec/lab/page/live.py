@@ -6,6 +6,8 @@ import base64
 import gzip
 import hashlib
 import json
+import struct
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,7 +60,9 @@ def prepare(notebook: NotebookNode) -> LiveCells:
     for number, cell in enumerate(notebook.cells, 1):
         if cell.cell_type != "code" or TAG not in cell.metadata.get("tags", []):
             continue
-        made = [checked(output.metadata[KEY], number) for output in cell.outputs if KEY in output.get("metadata", {})]
+        entries = [output.metadata[KEY] for output in cell.outputs if KEY in output.get("metadata", {})]
+        # An explorer has the same key, and below it the name of the page that takes its place.
+        made = [checked(entry, number) for entry in entries if not (isinstance(entry, dict) and "page" in entry)]
         if not made:
             raise LiveError(
                 f'cell {number} has the tag "{TAG}" but shows no metamer that a page can make: from noise, by an '
@@ -137,6 +141,25 @@ def offer(page: BeautifulSoup) -> None:
     page.main.append(Comment(MARK))
 
 
+def sources(live: LiveCells) -> str:
+    """The list of sources: the weights, and the originals that have the name of a shipped photo or recording."""
+    with (ASSETS / f"networks/{live.network}.safetensors").open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        weights = json.loads(file.read(length))["__metadata__"]
+    origin = weights.get("source_package", "trained by the metamers developers")
+    statements = [(f"Weights of {weights['architecture']}", weights.get("copyright"), weights["licence"], origin)]
+    folder = "photos" if live.kind == "image" else "speech"
+    names = {entry["name"] for entry in live.cells}
+    for entry in json.loads((ASSETS / folder / f"{folder}.json").read_text(encoding="utf-8")):
+        name = Path(entry["file"]).stem
+        if name in names:
+            author = entry.get("author") or entry.get("speaker")
+            origin = entry.get("original") or entry["source_package"]
+            statements.append((name.replace("_", " "), author, entry["licence"], origin))
+    entries = [(name, "; ".join(filter(None, parts))) for name, *parts in statements]
+    return "\n".join(f"<li>{escape(name)}: {escape(text)}</li>" for name, text in entries)
+
+
 def fill(html: str, live: LiveCells) -> str:
     """Adds the panel, the module, the network and the originals to a page."""
     embedded = [
@@ -177,6 +200,7 @@ def fill(html: str, live: LiveCells) -> str:
     # Escaped, `<` cannot end the script or start a comment.
     as_json = json.dumps(content).replace("<", "\\u003c")
     part = {name: (PARTS / name).read_text(encoding="utf-8") for name in ("panel.html", "page.css", "worker.js")}
+    part["panel.html"] = part["panel.html"].replace("<!-- sources -->", sources(live))
     panel = f"""<section id="metamers-panel" aria-label="make a metamer" hidden></section>
 <template id="metamers-panel-content"><style>{part["page.css"]}</style>{part["panel.html"]}</template>
 {"".join(embedded)}<script type="text/plain" id="worker-source">{part["worker.js"]}</script>
