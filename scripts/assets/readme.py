@@ -42,7 +42,7 @@ file is checked, and nothing is written if a result differs from `manifest.json`
 package files listed below into `target/assets-sources`. To change the files that ship, `--new-manifest` writes a new manifest.
 The script does not make the fonts in `fonts/`, whose licence is in the same folder, or the metamers in `pictures/`:
 `cargo run --release --example stages -- assets/pictures/metamers.png` makes `metamers.png`, and `word_metamers.png` is a
-figure of notebook 4.
+figure of notebook 4. `python3 scripts/web.py` builds the modules in `web/` (see below).
 
 ## Packages
 
@@ -93,6 +93,17 @@ machine and do not distribute them. EfficientWord-Net's licence is Apache-2.0 (`
 | package | file | SHA-256 | member | SHA-256 |
 | --- | --- | --- | --- | --- |
 {optional_packages}
+
+## WebAssembly
+
+`web/` has the library as WebAssembly, compressed by gzip: the program in pages that make metamers (`metamers page`, `Explorer::page`,
+live notebooks). `metamers-relaxed.wasm.gz` uses relaxed SIMD, `metamers-fixed.wasm.gz` is for browsers without it, and
+`metamers-threads.wasm.gz` computes on several cores. `python3 scripts/web.py` builds them from the crate `metamers-web` of this project, and
+states their SHA-256 in `web/manifest.json`; `python3 scripts/web.py --check` compares them.
+
+The licence is that of this project, MIT or Apache-2.0. The modules contain [symphonia](https://github.com/pdeljanov/Symphonia) (MPL-2.0,
+unmodified), the font Inter (OFL-1.1, `fonts/OFL.txt`), and other crates of `Cargo.lock` under MIT, Apache-2.0 or similar licences.
+A page of `metamers page` or `Explorer::page` lists the sources and licences of all its parts.
 
 ## Photos
 

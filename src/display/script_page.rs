@@ -24,13 +24,19 @@ const PAGE: &str = r#"<!DOCTYPE html>
 {{style}}
 </style>
 </head>
-<body>
+<body hidden>
 {{body}}
 <script type="application/json" id="content">{{content}}</script>
 <script>{{script}}</script>
 </body>
 </html>
 "#;
+
+/// Shows the document, which without scripts stays hidden and transparent over the still picture.
+const SHOW: &str = r##""use strict";
+document.body.hidden = false;
+document.documentElement.style.background = "#fff";
+"##;
 
 /// Makes the frame as high as its content where the document has the origin of the notebook. In an exported page it has none, and the frame
 /// keeps its height.
@@ -57,7 +63,7 @@ impl ScriptPage<'_> {
     pub fn document(&self, content: &impl Serialize) -> String {
         // In JSON, `<` occurs only in strings. Escaped, it cannot end the script or start a comment.
         let json = serde_json::to_string(content).unwrap_or_default().replace('<', "\\u003c");
-        let script = format!("{}{FIT}", self.script);
+        let script = format!("{SHOW}{}{FIT}", self.script);
         let parts = [
             ("title", escape(self.title)),
             ("style", self.style.into()),
@@ -72,7 +78,7 @@ impl ScriptPage<'_> {
     /// The document as an output, with a still picture and a text.
     pub fn bundle(&self, content: &impl Serialize, still: &Figure, text: &str) -> MimeBundle {
         let bundle = still.bundle(text);
-        // Both take the same place: where the frame is removed, the picture below it is seen.
+        // Both take the same place: where the frame is removed or runs no script, the picture below it is seen.
         let place = "grid-area:1/1";
         let picture = bundle.png_bytes().and_then(|png| image::load_from_memory(&png).ok()).map(|picture| {
             let picture = picture.to_rgb8();
@@ -84,7 +90,7 @@ impl ScriptPage<'_> {
             format!(r#"<img src="{data}" alt="{alt}" style="{place};max-width:100%;height:auto">"#)
         });
         let html = format!(
-            r#"<div style="display:grid;grid-template-columns:minmax(0,1fr);background:#fff">{}<iframe srcdoc="{}" title="{}" style="{place};width:100%;height:{}px;border:0;background:#fff"></iframe></div><p style="margin:4px 0">{}</p>"#,
+            r#"<div style="display:grid;grid-template-columns:minmax(0,1fr);background:#fff">{}<iframe srcdoc="{}" title="{}" style="{place};width:100%;height:{}px;border:0"></iframe></div><p style="margin:4px 0">{}</p>"#,
             picture.unwrap_or_default(),
             escape(&self.document(content)),
             escape(self.title),

@@ -34,8 +34,8 @@ type Choice = (String, String, i64, String);
 /// Controls for an original, a stage, a seed and a recipe, and buttons that start and stop the synthesis of a metamer, which is drawn live:
 /// stimulus, curves, signal-to-noise ratio and verdict.
 ///
-/// The synthesis runs beside the cells until it is well matched, at 20 dB, or stopped. What has been made is kept: choosing it again shows it
-/// at once.
+/// The synthesis runs beside the cells until it is well matched, at 20 dB, or stopped; [`Recipe::nearest`] turns back towards its noise at
+/// 20 dB, and ends when it has settled. What has been made is kept: choosing it again shows it at once.
 ///
 /// ```
 /// use metamers::prelude::*;
@@ -72,15 +72,21 @@ struct Shared {
 }
 
 impl Explorer {
-    /// An explorer of a network with originals to choose from: images, or sounds for a network of hearing.
+    /// An explorer of a network with originals to choose from: images, or sounds for a network of hearing. Sounds get the level at which
+    /// word networks were trained ([`Sound::prepare`](crate::stimulus::Sound::prepare)).
     ///
     /// # Errors
-    /// When there is no original, two have the same name, or one does not suit the network.
+    /// When there is no original, two have the same name, or one does not suit the network or is silent.
     pub fn new<S: Into<Stimulus>>(network: &Network, originals: impl IntoIterator<Item = S>) -> Result<Self> {
         let mut prepared = BTreeMap::new();
         let mut names = Vec::new();
         for original in originals {
-            let original = network.prepare(original)?;
+            let original: Stimulus = match (original.into(), network.input()) {
+                (Stimulus::Sound(sound), &Input::Sound { sample_rate, samples }) => {
+                    sound.prepare(sample_rate, samples)?.into()
+                }
+                (original, _) => network.prepare(original)?,
+            };
             let name = match original.name() {
                 "" => format!("original {}", names.len() + 1),
                 name => name.replace('_', " "),
@@ -311,5 +317,13 @@ mod tests {
         let twice = Explorer::new(&net, [&photo, &photo]).unwrap_err().to_string();
         assert!(twice.contains("two are named dog"), "{twice}");
         assert!(Explorer::new(&net, Vec::<Image>::new()).unwrap_err().to_string().contains("at least one"));
+    }
+
+    #[test]
+    fn sounds_have_the_level_of_word_networks() {
+        let word = crate::stimulus::Sound::open("speech/seven.wav").unwrap();
+        let explorer = Explorer::new(&crate::zoo::cochcnn_words().unwrap(), [word]).unwrap();
+        let level = explorer.shared.originals["seven"].sound().unwrap().rms();
+        assert!((level - 0.1).abs() < 1e-5, "{level}");
     }
 }

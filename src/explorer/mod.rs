@@ -15,6 +15,7 @@
 mod content;
 mod live;
 mod page;
+mod sources;
 
 pub use live::Explorer;
 pub use page::ExplorerPage;

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::content::{Content, Original, Stage, embed, embed_compressed};
+use super::sources;
 use crate::display::{Raster, escape, fill_template};
 use crate::fs::{assets, extension, files};
 use crate::network::{Input, Network};
@@ -30,7 +31,7 @@ const SCRIPT: &str = concat!(
 
 /// The originals of a page for images.
 const PHOTOS: [&str; 8] =
-    ["dog", "giant_panda", "tabby_cat", "butterfly", "dandelions", "eiffel_tower", "citrus_slices", "bucket"];
+    ["dog", "giant_panda", "tabby_cat", "scarlet_macaw", "dandelions", "eiffel_tower", "citrus_slices", "bucket"];
 /// The originals of a page for words.
 const WORDS: [&str; 8] = ["november", "seven", "hello", "tuesday", "alpha", "thirty", "password", "yesterday"];
 
@@ -170,22 +171,20 @@ impl ExplorerPage {
     /// When a shipped file is missing.
     pub fn html(&self) -> Result<String> {
         let is_sound = matches!(self.network.input(), Input::Sound { .. });
-        let mut provided = vec![format!("networks/{}.safetensors", self.key)];
-        if !is_sound {
-            provided.push("networks/imagenet_classes.json".into());
-        }
-        let null = format!("nulls/{}.json", self.key);
-        if assets::shipped(&null).is_ok() {
-            provided.push(null);
-        }
+        let provided = self.provided();
         let mut embedded = String::new();
+        let mut entries = sources::original_entries(&self.originals, self.network.input())?;
         for module in ["relaxed", "fixed", "threads"].into_iter().take(if self.for_server { 3 } else { 2 }) {
             let bytes = files::read(&assets::shipped(&format!("web/metamers-{module}.wasm.gz"))?)?;
             embedded += &embed_compressed(&format!("module-{module}"), &bytes);
         }
         for path in &provided {
-            embedded += &embed(&format!("assets/{path}"), &files::read(&assets::shipped(path)?)?)?;
+            let bytes = files::read(&assets::shipped(path)?)?;
+            embedded += &embed(&format!("assets/{path}"), &bytes)?;
+            entries += &sources::file_entries(path, &bytes)?;
         }
+        // The licence of the weights for images, and of crates in the program.
+        entries += &sources::licence_text("Apache-2.0")?;
         let mut originals = vec![];
         for (index, (name, bytes)) in self.originals.iter().enumerate() {
             let file = format!("original-{index}");
@@ -221,7 +220,7 @@ impl ExplorerPage {
         let parts = [
             ("title", escape(&self.title)),
             ("style", STYLE.into()),
-            ("panel", PANEL.into()),
+            ("panel", PANEL.replace(sources::MARK, &entries)),
             ("files", embedded),
             ("worker", WORKER.into()),
             ("content", json.replace('<', "\\u003c")),
@@ -229,6 +228,19 @@ impl ExplorerPage {
             ("script", SCRIPT.into()),
         ];
         Ok(fill_template(PAGE, &parts))
+    }
+
+    /// The paths, in the assets, of the files that the module reads.
+    fn provided(&self) -> Vec<String> {
+        let mut provided = vec![format!("networks/{}.safetensors", self.key)];
+        if matches!(self.network.input(), Input::Image { .. }) {
+            provided.push("networks/imagenet_classes.json".into());
+        }
+        let null = format!("nulls/{}.json", self.key);
+        if assets::shipped(&null).is_ok() {
+            provided.push(null);
+        }
+        provided
     }
 }
 
@@ -244,5 +256,45 @@ fn thumbnail(bytes: &[u8]) -> Result<String> {
 impl std::fmt::Debug for ExplorerPage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ExplorerPage({}, {} originals)", self.network.name(), self.originals.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The list of sources in the page of a network; checks that it names the author and the licence of each original.
+    fn checked_sources(network: &Network, list: &str, names: &[&str]) -> String {
+        let html = ExplorerPage::new(network).unwrap().html().unwrap();
+        let (_, list_and_rest) = html.split_once(r#"<details id="sources""#).unwrap();
+        let (sources, _) = list_and_rest.split_once("</ul>").unwrap();
+        let entries = files::read(&assets::shipped(list).unwrap()).unwrap();
+        let entries: Vec<Value> = serde_json::from_slice(&entries).unwrap();
+        for &name in names {
+            let is_named = |entry: &&Value| entry["file"].as_str().unwrap().split('.').next() == Some(name);
+            let entry = entries.iter().find(is_named).unwrap();
+            let author = entry.get("author").or(entry.get("speaker")).and_then(Value::as_str).unwrap();
+            let start = format!("<li>{}: {}; ", name.replace('_', " "), escape(author));
+            let line = sources.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("{start}"));
+            assert!(line.contains(entry["licence"].as_str().unwrap()), "{line}");
+        }
+        for part in ["symphonia", "MPL-2.0", "Inter", "OFL-1.1", "TERMS AND CONDITIONS FOR USE, REPRODUCTION"] {
+            assert!(sources.contains(part), "{part}");
+        }
+        sources.into()
+    }
+
+    #[test]
+    fn a_page_names_the_authors_and_licences_of_its_parts() {
+        let network = zoo::efficientnet_lite0().unwrap();
+        let sources = checked_sources(&network, "photos/photos.json", &PHOTOS);
+        let weights = "Weights of EfficientNet-Lite0: Copyright (c) 2020, ML Illustrated";
+        assert!(sources.contains(weights) && sources.contains("Illia Volkov"), "{sources}");
+        let network = zoo::cochcnn_words().unwrap();
+        let sources = checked_sources(&network, "speech/speech.json", &WORDS);
+        assert!(sources.contains("Allison Smith") && sources.contains("CC-BY-SA-3.0"), "{sources}");
+        assert!(sources.contains("Weights of CochCNN9: ") && sources.contains(">MIT</a> OR <a"), "{sources}");
     }
 }

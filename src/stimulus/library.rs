@@ -41,6 +41,11 @@ impl Photo {
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
+
+    /// The attributions of all shipped photos.
+    pub(crate) fn attributions() -> Result<Vec<Attribution>> {
+        attributions::<Self>()
+    }
 }
 
 impl AsRef<Path> for Photo {
@@ -81,12 +86,34 @@ impl Recording {
     pub fn speaker(&self) -> &str {
         &self.speaker
     }
+
+    /// The attributions of all shipped recordings.
+    pub(crate) fn attributions() -> Result<Vec<Attribution>> {
+        attributions::<Self>()
+    }
 }
 
 impl AsRef<Path> for Recording {
     fn as_ref(&self) -> &Path {
         &self.path
     }
+}
+
+/// Author, licence and source of a shipped stimulus, as its list states them.
+#[derive(serde::Deserialize)]
+pub(crate) struct Attribution {
+    /// The SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    #[serde(alias = "speaker")]
+    pub author: String,
+    pub licence: String,
+    /// The address of the original; `None` if only the package is known.
+    pub original: Option<String>,
+    pub source_package: String,
+    /// A remark on the original or on changes of the package.
+    pub note: Option<String>,
+    /// The changes of this project.
+    pub changes: String,
 }
 
 /// A list of shipped stimuli, sorted by name; a notebook displays it as a table.
@@ -227,19 +254,33 @@ fn relative_path<T: Shipped>(path: &Path) -> String {
     format!("{}/{}", T::FOLDER, path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-fn shipped<T: Shipped>() -> Result<Library<T>> {
+/// The path and the bytes of a list.
+fn read_list<T: Shipped>() -> Result<(PathBuf, Vec<u8>)> {
     let list = assets::shipped(&format!("{}/{}", T::FOLDER, T::LIST))?;
     let bytes = files::read(&list)?;
+    Ok((list, bytes))
+}
+
+fn attributions<T: Shipped>() -> Result<Vec<Attribution>> {
+    let (list, bytes) = read_list::<T>()?;
+    parse_entries::<T, _>(&bytes).map_err(|reason| Error::file(list, reason))
+}
+
+fn shipped<T: Shipped>() -> Result<Library<T>> {
+    let (list, bytes) = read_list::<T>()?;
     let stimuli = parse(&bytes, list.parent().unwrap_or(Path::new("")));
     Ok(Library(stimuli.map_err(|reason| Error::file(&list, reason))?))
 }
 
+/// Parses the entries of a list. The error is the reason, without the path.
+fn parse_entries<T: Shipped, E: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<Vec<E>, String> {
+    serde_json::from_slice(bytes).map_err(|e| format!("not a valid list of {}s ({e})", T::NOUN))
+}
+
 /// Parses a list of stimuli in `folder`. The error is the reason, without the path.
 fn parse<T: Shipped>(bytes: &[u8], folder: &Path) -> std::result::Result<Vec<T>, String> {
-    let entries: Vec<T::Entry> =
-        serde_json::from_slice(bytes).map_err(|e| format!("not a valid list of {}s ({e})", T::NOUN))?;
     let mut stimuli = vec![];
-    for entry in entries {
+    for entry in parse_entries::<T, T::Entry>(bytes)? {
         let file = T::file(&entry).to_owned();
         if Path::new(&file).file_name().is_none_or(|name| name != file.as_str()) {
             return Err(format!("the {} \"{file}\" is outside the folder of the list", T::NOUN));

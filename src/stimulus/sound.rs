@@ -13,7 +13,8 @@ use super::Noise;
 use super::noise::pink;
 use super::sound_container::MAX_SAMPLES;
 use super::sound_decoder;
-use crate::fs::{assets, extension, wav};
+use crate::fs::file_kind::FileKind;
+use crate::fs::{assets, extension, files, wav};
 use crate::{Error, Result};
 
 /// The supported sample rates, in Hz.
@@ -51,9 +52,9 @@ impl Sound {
     /// accepted; [`Sound::clipped`] counts clipped samples.
     ///
     /// # Errors
-    /// [`Error::File`] with the path and the reason: the file does not exist, is damaged, is truncated, has no samples, has samples that
-    /// are not finite or outside `[-1, 1]` (see [`Sound::open_scaled`]), or has another format (Opus, WMA, a video), which the reason
-    /// names.
+    /// [`Error::File`] with the path and the reason: the file does not exist, is larger than 2 GB, is damaged, is truncated, has no samples,
+    /// has samples that are not finite or outside `[-1, 1]` (see [`Sound::open_scaled`]), or has another format (Opus, WMA, a video), which
+    /// the reason names.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path.as_ref(), Self::checked)
     }
@@ -80,7 +81,10 @@ impl Sound {
 
     fn open_with(path: &Path, create: impl Fn(u32, Vec<f32>) -> DecodeResult<Self>) -> Result<Self> {
         let path = assets::find(path)?;
-        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        let bytes = files::read_stimulus(&path, |kind| {
+            let may_be_sound = matches!(kind, FileKind::Wav | FileKind::Sound(_) | FileKind::Unknown);
+            (!may_be_sound).then(|| kind.not_a_sound())
+        })?;
         let decoded = sound_decoder::decode(&bytes).and_then(|(rate, samples)| create(rate, samples));
         Ok(Self { name: extension::stimulus_name(&path), ..decoded.map_err(|reason| Error::file(&path, reason))? })
     }
@@ -91,6 +95,15 @@ impl Sound {
     /// [`Error::Invalid`] with the reason.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let decoded = sound_decoder::decode(bytes).and_then(|(rate, samples)| Self::checked(rate, samples));
+        decoded.map_err(|reason| Error::invalid("sound", reason))
+    }
+
+    /// Decodes the bytes of a sound file like [`Sound::from_bytes`]; a sound whose peak is above 1 is divided by its peak.
+    ///
+    /// # Errors
+    /// As [`Sound::from_bytes`], except for samples outside `[-1, 1]`.
+    pub fn from_bytes_scaled(bytes: &[u8]) -> Result<Self> {
+        let decoded = sound_decoder::decode(bytes).and_then(|(rate, samples)| Self::checked(rate, scaled(samples)));
         decoded.map_err(|reason| Error::invalid("sound", reason))
     }
 

@@ -51,14 +51,17 @@ impl Session {
             Request::Load { network } => self.load(&network),
             Request::Original { name } => {
                 let original = match self.network()?.input() {
-                    Input::Sound { .. } => Sound::from_bytes(&bytes)?.with_name(name).into(),
+                    Input::Sound { .. } => Sound::from_bytes_scaled(&bytes)?.with_name(name).into(),
                     _ => Image::from_bytes(&bytes)?.with_name(name).into(),
                 };
                 self.set_original(original)
             }
             Request::Recording { name, sample_rate } => {
-                let samples = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b).clamp(-1.0, 1.0));
-                self.set_original(Sound::from_samples(name, sample_rate, samples.collect())?.into())
+                let samples = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
+                // Loud MP3 files go beyond full scale. The level is set later, so that a division loses nothing.
+                let peak = samples.clone().fold(1.0, |peak: f32, v| peak.max(v.abs()));
+                let samples = samples.map(|v| v / peak).collect();
+                self.set_original(Sound::from_samples(name, sample_rate, samples)?.into())
             }
             Request::Start { stage, recipe, seed } => self.start(&stage, &recipe, &seed),
             Request::Step { milliseconds, until } => self.step(milliseconds, until),

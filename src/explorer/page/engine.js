@@ -64,7 +64,10 @@ function startWorker() {
     waiting.delete(data.id);
     if (data.error) asked?.reject(new Error(data.error)); else asked?.resolve(data.reply);
   };
-  worker.onerror = event => failed(event.message);
+  worker.onerror = event => {
+    stopped ??= event.message || "the browser did not start a worker";
+    failed(stopped);
+  };
 }
 
 function send(message) {

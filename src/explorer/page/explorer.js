@@ -16,16 +16,10 @@ function buildControls() {
   $("seed").value = CONTENT.seed;
   $("until").value = CONTENT.until;
   for (const name of CONTENT.recipes) $("recipe").append(new Option(name, name, name === CONTENT.recipe, name === CONTENT.recipe));
-  $("until").onchange = () => drawCurve(Number($("until").value));
+  $("until").onchange = () => drawCurve(target());
   $("controls").onsubmit = event => { event.preventDefault(); attemptSynthesis(make); };
   $("pause").onclick = () => state === "paused" ? attemptSynthesis(goOn) : interrupt("pause");
   $("finish").onclick = () => state === "paused" ? attemptSynthesis(() => finish(null)) : interrupt("finish");
-  for (const [format, label] of KIND === "image" ? [["png", "Save as PNG"], ["metamer", "Save as .metamer"]] : [["wav", "Save as WAV"], ["metamer", "Save as .metamer"]]) {
-    const button = document.createElement("button");
-    [button.type, button.textContent] = ["button", label];
-    button.onclick = () => attempt(() => save(format));
-    $("saves").append(button);
-  }
 }
 
 // Starts the worker and loads the module and the network; returns what the network has.

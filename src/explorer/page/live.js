@@ -28,7 +28,10 @@ async function open({ original, stage, seed, recipe }) {
 for (const offer of document.querySelectorAll("p[data-cell]")) {
   offer.hidden = false;
   offer.querySelector("button").onclick = () => {
-    if (isMaking() || state === "paused") return showProblem("A metamer is being made. Stop it here, before another cell makes one.");
+    if (isMaking()) {
+      HOST.scrollIntoView({ block: "nearest" });
+      return showProblem("A metamer is being made. Stop it here, before another cell makes one.");
+    }
     HOST.hidden = false;
     offer.after(HOST);
     HOST.scrollIntoView({ block: "nearest" });

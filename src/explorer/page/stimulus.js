@@ -19,8 +19,9 @@ const percent = probability => probability < 0.01 ? "below 1 %" : `${Math.round(
 const guess = c => `${c.name} (${percent(c.probability)})`;
 
 async function useOriginal(name, request) {
+  await keepPaused();
   setStatus(`Opening ${name} \u2026`);
-  const reply = await request;
+  const reply = await request();
   original = { name };
   draw($("original"), reply.picture, reply.parts[0], `original: ${name}`);
   const classes = reply.classes.length ? `; to the network: ${reply.classes.map(guess).join(", ")}` : "";
@@ -55,17 +56,23 @@ async function asSamples(bytes) {
   }
 }
 
+// The network needs two seconds or a small picture; what does not fit into memory ends the module.
+const MAX_FILE = 2 ** 28;
+
 async function useFile(file) {
+  if (file.size > MAX_FILE) throw new Error(`${file.name} has ${Math.round(file.size / 2 ** 20)} MB; the page opens at most 256 MB: cut it first`);
   const bytes = new Uint8Array(await file.arrayBuffer());
   const name = file.name.replace(/\.[^.]*$/, "");
   try {
-    await useOriginal(name, ask({ do: "original", name }, bytes));
+    await useOriginal(name, () => ask({ do: "original", name }, bytes));
   } catch (error) {
     try {
-      if (KIND === "image") await useOriginal(name, ask({ do: "original", name }, await asPng(file)));
-      else {
+      if (KIND === "image") {
+        const png = await asPng(file);
+        await useOriginal(name, () => ask({ do: "original", name }, png));
+      } else {
         const samples = await asSamples(bytes);
-        await useOriginal(name, ask({ do: "recording", name, sample_rate: samples.sample_rate }, samples.bytes));
+        await useOriginal(name, () => ask({ do: "recording", name, sample_rate: samples.sample_rate }, samples.bytes));
       }
     } catch {
       throw new Error(`${file.name}: ${error.message}`);
@@ -82,11 +89,21 @@ function endStream() {
   $("capture").textContent = KIND === "image" ? "Camera" : "Record two seconds";
 }
 
+// Opens the camera or the microphone; a second press meanwhile would open another.
+async function startStream(wanted) {
+  $("capture").disabled = true;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia(wanted);
+  } finally {
+    $("capture").disabled = false;
+  }
+}
+
 // The first press shows the camera's picture, the second takes it.
 async function takePhoto() {
   const preview = $("preview");
   if (!stream) {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    await startStream({ video: { facingMode: "environment" } });
     preview.srcObject = stream;
     preview.hidden = false;
     await preview.play();
@@ -98,11 +115,13 @@ async function takePhoto() {
   canvas.getContext("2d").drawImage(preview, 0, 0);
   endStream();
   const blob = await new Promise(resolve => canvas.toBlob(resolve, "image/png"));
-  await useOriginal("photo", ask({ do: "original", name: "photo" }, new Uint8Array(await blob.arrayBuffer())));
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  await useOriginal("photo", () => ask({ do: "original", name: "photo" }, bytes));
 }
 
 async function record() {
-  stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+  // As it reaches the microphone: what browsers do for calls would change the stimulus.
+  await startStream({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
   $("capture").disabled = true;
   setStatus("Recording: speak now.");
   try {
@@ -115,7 +134,7 @@ async function record() {
     await ended;
     const samples = await asSamples(new Uint8Array(await new Blob(chunks).arrayBuffer()));
     const name = "recording";
-    await useOriginal(name, ask({ do: "recording", name, sample_rate: samples.sample_rate }, samples.bytes));
+    await useOriginal(name, () => ask({ do: "recording", name, sample_rate: samples.sample_rate }, samples.bytes));
   } finally {
     endStream();
     $("capture").disabled = false;
@@ -153,7 +172,8 @@ function buildChoices() {
     }
     button.append(name);
     choosers.set(button, async () => {
-      await useOriginal(name, askWithFile({ do: "original", name }, file));
+      endStream();
+      await useOriginal(name, () => askWithFile({ do: "original", name }, file));
       press(button);
     });
     button.onclick = () => attempt(() => chooseOriginal(button));
@@ -168,7 +188,9 @@ function buildChoices() {
     const [file] = $("own").files;
     try {
       await choose(async () => {
-        if (file) await useFile(file);
+        if (!file) return;
+        endStream();
+        await useFile(file);
         press(null);
       });
     } finally {

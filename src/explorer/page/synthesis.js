@@ -14,7 +14,6 @@ function setState(next) {
   state = next;
   const isOpen = next !== "empty" && !isMaking();
   $("make").disabled = !isOpen || !original || choosing > 0;
-  // A new original ends the paused synthesis, whose metamer would be lost.
   const canStop = next === "starting" || next === "running" || (next === "paused" && choosing === 0);
   $("pause").disabled = !canStop;
   $("pause").textContent = next === "paused" ? "Go on" : "Pause";
@@ -42,12 +41,12 @@ async function attempt(action) {
   }
 }
 
-// Runs a part of a synthesis. After an error the user can go on: a synthesis whose test failed is still there.
+// Runs a part of a synthesis. After an error the user can go on.
 const attemptSynthesis = action => attempt(async () => {
   try {
     await action();
   } catch (error) {
-    setState(state === "testing" ? "paused" : "ready");
+    if (state !== "paused") setState("ready");
     throw error;
   }
 });
@@ -61,7 +60,7 @@ function resetResult() {
   // Empty, and with the size of the original beside it: a cochleagram is wide. Setting a size clears a canvas.
   [$("current").width, $("current").height] = [$("original").width, $("original").height];
   $("current").setAttribute("aria-label", "no metamer yet");
-  drawCurve(Number($("until").value));
+  drawCurve(target());
   if (state !== "empty") setState("ready");
 }
 
@@ -89,8 +88,13 @@ function showProgress({ progress, picture }) {
 
 const best = values => values.reduce((most, p) => Math.max(most, p[1] ?? -Infinity), -Infinity);
 
+// The ratio at which to stop, in dB; while the field has none, the page's own.
+const target = () => ($("until").checkValidity() && Number($("until").value)) || CONTENT.until;
+
 async function make() {
-  made = { original: original.name, stage: CONTENT.stages[Number($("stage").value)].name, recipe: $("recipe").value, seed: $("seed").value, until: Number($("until").value) || 20 };
+  endStream();
+  await keepPaused();
+  made = { original: original.name, stage: CONTENT.stages[Number($("stage").value)].name, recipe: $("recipe").value, seed: $("seed").value, until: target() };
   interruption = null;
   points = [];
   rate = 0;
@@ -124,10 +128,24 @@ function interrupt(reason) {
   worker.postMessage({ pause: true });
 }
 
+// A new original or a new start ends a paused synthesis; its metamer stays in the gallery.
+async function keepPaused() {
+  if (state === "paused") await finish(null);
+}
+
+// Tests and shows the metamer. If that fails, the synthesis is still there and can go on.
 async function finish(ended) {
-  const settings = made;
   setState("testing");
   setStatus("Testing the metamer \u2026");
+  try {
+    await showResult(made, ended);
+  } catch (error) {
+    setState("paused");
+    throw error;
+  }
+}
+
+async function showResult(settings, ended) {
   const result = await ask({ do: "finish" });
   const snr = result.snr_db === null ? "undefined" : `${result.snr_db.toFixed(1)} dB`;
   const picture = result.parts[0];
@@ -140,13 +158,15 @@ async function finish(ended) {
   const grade = verdict && verdict.outcome === "metamer" ? ` (${verdict.grade})` : "";
   const text = verdict ? `${verdict.symbol} ${verdict.outcome}${grade}: ${verdict.reason}` : `${match}; no verdict: ${result.verdict.Err}`;
   $("verdict").textContent = `${text}. Recipe ${result.recipe}; prior ${result.prior}.`;
+  const files = await filesOf(settings);
+  $("saves").replaceChildren(...saveButtons(files));
   $("result").hidden = false;
   await nextTask();
   drawCurve(settings.until);
   await nextTask();
-  // Seeds have 64 bits; the next one makes another metamer of the same original.
-  $("seed").value = String(BigInt.asUintN(64, BigInt(settings.seed) + 1n));
-  addToGallery({ ...settings, snr, picture, size: result.picture, sound: result.parts[1], match });
+  // Seeds have 64 bits; the next one makes another metamer of the same original. A seed that was typed during a pause stays.
+  if ($("seed").value === settings.seed) $("seed").value = String(BigInt.asUintN(64, BigInt(settings.seed) + 1n));
+  addToGallery({ ...settings, snr, picture, size: result.picture, sound: result.parts[1], match, files });
   // In this order, because screen readers announce the text that is set while they listen.
   setState("ready");
   setStatus(`Done: ${points.length} gradient evaluations in ${settings.seconds.toFixed(1)} s${ended ? `; ${ended}` : ""}.`);
@@ -164,18 +184,39 @@ function addToGallery(entry) {
     play(player, entry.sound);
     figure.append(player);
   }
+  const saves = document.createElement("div");
+  saves.className = "row";
+  saves.append(...saveButtons(entry.files));
+  figure.append(saves);
   $("gallery").prepend(figure);
   $("gallery-section").hidden = false;
 }
 
-async function save(format) {
-  const { original, stage, seed } = made;
-  const reply = await ask({ do: "save", format });
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([reply.parts[0]]));
-  link.download = `${original} ${stage} seed ${seed}.${reply.extension}`.replace(/[^\w .-]/g, "_");
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+// The files of the metamer that was tested last.
+async function filesOf({ original, stage, seed }) {
+  const files = [];
+  for (const format of [KIND === "image" ? "png" : "wav", "metamer"]) {
+    const { parts: [bytes], extension } = await ask({ do: "save", format });
+    const name = `${original} ${stage} seed ${seed}.${extension}`.replace(/[^\p{L}\p{N}_ .-]/gu, "_");
+    files.push({ name, extension, blob: new Blob([bytes]) });
+  }
+  return files;
+}
+
+const SAVES = { png: "Save as PNG", wav: "Save as WAV", metamer: "Save as .metamer" };
+
+function saveButtons(files) {
+  return files.map(({ name, extension, blob }) => {
+    const button = document.createElement("button");
+    [button.type, button.textContent, button.title] = ["button", SAVES[extension], name];
+    button.onclick = () => {
+      const link = document.createElement("a");
+      [link.href, link.download] = [URL.createObjectURL(blob), name];
+      document.body.append(link);
+      link.click();
+      link.remove();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    };
+    return button;
+  });
 }

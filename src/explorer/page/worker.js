@@ -48,8 +48,9 @@ function ask(request, bytes = new Uint8Array()) {
     // Not by `problem(api, error)`: with that call here, Chromium 156 runs the module at 0.6 of its speed.
     const panic = new TextDecoder().decode(
       new Uint8Array(api.memory.buffer, api.last_panic(), api.last_panic_length()).slice());
-    // A trap leaves the module as it was in the middle of the request.
-    if (!(error instanceof RangeError)) broken = `${panic || error}; reload the page to go on`;
+    // A trap leaves the module as it was in the middle of the request. One without a panic is an allocation that failed.
+    const reason = panic || `this needs more memory than the browser gives (${error})`;
+    if (!(error instanceof RangeError)) broken = `${reason}; reload the page to go on`;
     throw new Error(broken ?? "there is not enough memory");
   }
   const reply = JSON.parse(new TextDecoder().decode(parts[0]));
