@@ -22,20 +22,23 @@ cannot() {
 
 has_chromium() { command -v chromium chromium-browser google-chrome > /dev/null; }
 
-if ! has_chromium && [ -n "$required" ] && command -v apt-get > /dev/null; then
-    echo "browser test: installing Chromium"
+# Installs a package of Debian if a test that cannot run would fail; the caller looks whether it worked.
+install() {
+    [ -n "$required" ] && command -v apt-get > /dev/null || return 0
+    echo "browser test: installing $1"
+    local root
     root=$([ "$(id -u)" = 0 ] || echo "sudo -n")
-    { $root apt-get -qq update && $root apt-get -qq install -y --no-install-recommends chromium > /dev/null; } || true
-fi
+    { $root apt-get -qq update && $root apt-get -qq install -y --no-install-recommends "$1" > /dev/null; } || true
+}
+
+has_chromium || install chromium
 has_chromium || cannot "Chromium is not installed; install it (Debian: sudo apt install chromium)"
-# Sets up Firefox, with which some tests run too; without it they say that they skip this part.
-install_firefox() {
-    command -v firefox-esr firefox > /dev/null && return
-    if [ -n "$required" ] && command -v apt-get > /dev/null; then
-        echo "browser test: installing Firefox"
-        root=$([ "$(id -u)" = 0 ] || echo "sudo -n")
-        $root apt-get -qq install -y --no-install-recommends firefox-esr > /dev/null || true
-    fi
+
+has_firefox() { command -v firefox-esr firefox > /dev/null; }
+# Sets up Firefox, with which some tests run too. Without it, and without --require, they say that they skip this part.
+need_firefox() {
+    has_firefox || install firefox-esr
+    has_firefox || [ -z "$required" ] || cannot "Firefox is not installed; install it (Debian: sudo apt install firefox-esr)"
 }
 venv=target/browser-venv
 if ! cmp -s scripts/browser-requirements.txt "$venv/requirements.txt"; then

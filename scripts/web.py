@@ -2,6 +2,7 @@
 
     python3 scripts/web.py             builds the modules and writes them with their manifest
     python3 scripts/web.py --check     compares the files with the manifest; builds nothing
+    python3 scripts/web.py --current   also fails if the source files have changed since, as before a release
 
 `relaxed` uses the fused multiply-add of relaxed SIMD, which gives the bits of a native run where the processor has it;
 `fixed` is for browsers without relaxed SIMD, such as Safari; `threads` is `relaxed` with atomic instructions and shared
@@ -67,9 +68,20 @@ def describe(data: bytes) -> dict[str, object]:
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def check() -> int:
-    """Compares the modules with the manifest."""
-    expected = json.loads(MANIFEST.read_text())["files"]
+def sources() -> str:
+    """The SHA-256 of the source files that a module is built from."""
+    files = [path for folder in ("src", "web") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    digest = hashlib.sha256()
+    for path in sorted([*files, ROOT / "Cargo.toml", ROOT / "Cargo.lock"]):
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(ROOT).as_posix()} {len(data)}\n".encode() + data)
+    return digest.hexdigest()
+
+
+def check(is_release: bool) -> int:
+    """Compares the modules with the manifest, and the source files with those that they were built from."""
+    manifest = json.loads(MANIFEST.read_text())
+    expected = manifest["files"]
     if set(expected) != {file_name(name) for name in FEATURES}:
         print("error: assets/web/manifest.json lacks a module; build them: python3 scripts/web.py", file=sys.stderr)
         return 1
@@ -80,14 +92,20 @@ def check() -> int:
             )
             return 1
     print(f"{len(expected)} modules match assets/web/manifest.json")
+    if manifest.get("sources") != sources():
+        print(f"{'error' if is_release else 'note'}: they were built from other source files", file=sys.stderr)
+        return int(is_release)
     return 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/web.py", description="Build the modules in assets/web.")
     parser.add_argument("--check", action="store_true", help="only compare the files with the manifest")
-    if parser.parse_args().check:
-        return check()
+    parser.add_argument("--current", action="store_true", help="--check, and fail if the source files have changed")
+    options = parser.parse_args()
+    if options.check or options.current:
+        return check(options.current)
+    built_from = sources()
     FOLDER.mkdir(parents=True, exist_ok=True)
     files = {}
     for name in FEATURES:
@@ -96,7 +114,8 @@ def main() -> int:
         path.write_bytes(data)
         files[path.name] = describe(data)
         print(f"{path.relative_to(ROOT)}: {len(data) / 1e6:.2f} MB")
-    MANIFEST.write_text(json.dumps({"rustc": answer_of("rustc", "--version"), "files": files}, indent=1) + "\n")
+    manifest = {"rustc": answer_of("rustc", "--version"), "sources": built_from, "files": files}
+    MANIFEST.write_text(json.dumps(manifest, indent=1) + "\n")
     return 0
 
 
