@@ -4,7 +4,9 @@ use super::goal::Bands;
 use super::metamer::Metamer;
 use super::problem::Problem;
 use crate::display::{Figure, HeatMap, LinePlot, MimeBundle, Panel, Raster, Show};
-use crate::network::Network;
+use crate::hearing::{Cochleagram, LogMel};
+use crate::network::{Input, Network, ReceptiveField};
+use crate::ops::Standardize;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
@@ -20,6 +22,8 @@ pub struct Comparison {
     original: Stimulus,
     metamer: Stimulus,
     targets: Vec<Features>,
+    /// The network, whose front end gives maps of sounds their axes.
+    network: Network,
 }
 
 /// The features of one target.
@@ -27,6 +31,8 @@ pub struct Comparison {
 struct Features {
     name: String,
     shape: Vec<usize>,
+    /// The receptive field of a unit of the stage.
+    field: ReceptiveField,
     original: Vec<f32>,
     metamer: Vec<f32>,
 }
@@ -56,14 +62,19 @@ impl Metamer {
         let goal = super::provenance::Provenance { functions: vec![], penalties: vec![], ..provenance.clone() };
         let goal = goal.prepared_goal(network).map_err(not_followed)?;
         let problem = Problem::new(network, &goal, &self.original, &provenance.recipe, self.layer_by_layer, None)?;
-        let targets = problem.features_of(self.stimulus.values())?.into_iter().map(|(term, metamer)| Features {
-            name: term.name.clone(),
-            shape: term.feature.shape().to_vec(),
-            original: term.stage_loss.target.clone(),
-            metamer,
+        let features = problem.features_of(self.stimulus.values())?;
+        let targets = goal.matched.parts().iter().zip(features).map(|(target, (term, metamer))| {
+            Ok(Features {
+                name: term.name.clone(),
+                shape: term.feature.shape().to_vec(),
+                field: network.stage(target.stage_name())?.receptive_field,
+                original: term.stage_loss.target.clone(),
+                metamer,
+            })
         });
-        let targets = targets.collect();
-        Ok(Comparison { original: self.original.clone(), metamer: self.stimulus.clone(), targets })
+        let targets = targets.collect::<Result<Vec<_>>>()?;
+        let (original, metamer) = (self.original.clone(), self.stimulus.clone());
+        Ok(Comparison { original, metamer, targets, network: network.clone() })
     }
 }
 
@@ -90,6 +101,13 @@ impl Features {
         let squares = self.squares(|i| i % count, count);
         let mean = squares.iter().map(|[_, a]| a).sum::<f64>() / count as f64;
         Some(squares.iter().map(|[error, _]| (error / mean).sqrt() as f32).collect())
+    }
+
+    /// The ends of the rows and of the columns in the picture, or in the front end's output, of this height and width; see
+    /// [`ReceptiveField::extent`].
+    fn extents(&self, [height, width]: [usize; 2]) -> Option<[[f64; 2]; 2]> {
+        let &[_, rows, columns] = self.shape.as_slice() else { return None };
+        Some([self.field.extent(0, rows, height), self.field.extent(1, columns, width)])
     }
 
     /// The error's norm relative to the mean norm of the original, by channel.
@@ -139,24 +157,60 @@ impl Comparison {
         Some(self.targets.get(target)?.channel_errors())
     }
 
-    /// [`Comparison::place_errors`] as a map.
+    /// [`Comparison::place_errors`] as a map. Behind a cochleagram the lowest frequency is at the bottom; behind log-mel energies the rows
+    /// are frames, the first on top.
     #[must_use]
     pub fn error_map(&self, target: usize) -> Option<HeatMap> {
         let features = self.targets.get(target)?;
         let &[_, rows, columns] = features.shape.as_slice() else { return None };
         let map = HeatMap::new(format!("error at {}", features.name), rows, columns, features.place_errors()?);
         let map = map.value_label("error / mean activation");
-        Some(if matches!(self.original, Stimulus::Image(_)) { map.square() } else { map })
+        match self.original {
+            Stimulus::Image(_) => Some(map.square()),
+            Stimulus::Sound(_) => Some(self.with_axes(map, features.extents(self.network.field_grid().1)?)),
+        }
     }
 
-    /// The map of errors over the grey original: half of each. `None` where there is no map, and for sounds.
+    /// Adds the axes of the network's front end, if it has one, to a map of these rows and columns of its output.
+    fn with_axes(&self, map: HeatMap, [rows, columns]: [[f64; 2]; 2]) -> HeatMap {
+        for layer in self.network.nodes().iter().map(|node| &node.layer) {
+            if let Some(cochleagram) = layer.as_op::<Cochleagram>() {
+                return cochleagram.with_axes(map, rows, columns);
+            }
+            if let Some(log_mel) = layer.as_op::<LogMel>() {
+                return log_mel.with_axes(map, rows, columns);
+            }
+            if let (Some(_), &Input::Sound { sample_rate, .. }) = (layer.as_op::<Standardize>(), self.network.input()) {
+                let [from, to] = rows.map(|sample| (sample - 0.5) / f64::from(sample_rate));
+                return map.y_axis("time (s)", from, to);
+            }
+        }
+        map
+    }
+
+    /// The map of errors over the grey original: half of each. A unit colors the pixels around the center of its receptive field, up to
+    /// halfway to the next unit; beyond the units the original is alone. `None` where there is no map, and for sounds.
     #[must_use]
     pub fn error_overlay(&self, target: usize) -> Option<Raster> {
         let (map, Stimulus::Image(image)) = (self.error_map(target)?.raster(), &self.original) else { return None };
-        let map = map.sampled(image.width(), image.height());
+        let (width, height) = (image.width(), image.height());
+        let extents = self.targets.get(target)?.extents([height, width])?;
+        let counts = [map.height(), map.width()];
+        let unit = |axis: usize, pixel: usize| {
+            let ([from, to], count) = (extents[axis], counts[axis] as f64);
+            let place = (pixel as f64 + 0.5 - from) / (to - from) * count;
+            (0.0..count).contains(&place).then_some(place as usize)
+        };
         let grey = Raster::from(&image.to_gray().to_rgb());
-        let rgb = map.rgb().iter().zip(grey.rgb()).map(|(&a, &b)| ((u16::from(a) + u16::from(b)) / 2) as u8);
-        Some(Raster::from_rgb(image.width(), image.height(), rgb.collect()))
+        let rgb = grey.rgb().chunks_exact(3).enumerate().flat_map(|(i, grey)| {
+            let color = unit(0, i / width).zip(unit(1, i % width)).map(|(row, column)| {
+                let index = row * map.width() + column;
+                &map.rgb()[3 * index..][..3]
+            });
+            let half = |c: usize| color.map_or(grey[c], |color| ((u16::from(color[c]) + u16::from(grey[c])) / 2) as u8);
+            [half(0), half(1), half(2)]
+        });
+        Some(Raster::from_rgb(width, height, rgb.collect()))
     }
 
     /// Histograms of a target's features; `None` for one that does not exist.
@@ -231,3 +285,70 @@ impl Show for Comparison {
 }
 
 crate::show_in_notebooks!(Comparison);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hearing::{CochleagramConfig, LogMelConfig};
+    use crate::network::{Builder, NodeId};
+    use crate::ops::{MaxPool2d, Padding, Window};
+    use crate::stimulus::{Image, Sound};
+
+    /// A comparison at a pool whose first unit is centered at the first pixel; each place has another error.
+    fn at_pool(mut b: Builder, x: NodeId, stimulus: Stimulus) -> Comparison {
+        let window = Window::square(3).stride(2).padding(Padding::all(1));
+        let x = b.max_pool2d(x, MaxPool2d::new(window)).unwrap();
+        b.stage("pool", x).unwrap();
+        let network = b.finish().unwrap();
+        let stage = network.stage("pool").unwrap();
+        let (shape, field) = (stage.shape.clone(), stage.receptive_field);
+        let places = shape[1] * shape[2];
+        let metamer = (0..stage.units()).map(|i| 1.0 + (i % places) as f32 / places as f32).collect();
+        let target = Features { name: "pool".into(), original: vec![1.0; stage.units()], shape, field, metamer };
+        Comparison { original: stimulus.clone(), metamer: stimulus, targets: vec![target], network }
+    }
+
+    #[test]
+    fn errors_lie_around_the_centers_of_receptive_fields() {
+        let (width, height) = (12, 8);
+        let b = Builder::new("picture", Input::Image { shape: [3, height, width], resize: height });
+        let black = Image::from_gray("black", width, height, vec![0.0; width * height]).unwrap();
+        let x = b.input();
+        let comparison = at_pool(b, x, black.into());
+        let (map, overlay) = (comparison.error_map(0).unwrap().raster(), comparison.error_overlay(0).unwrap());
+        assert_eq!((map.width(), map.height()), (6, 4));
+        for (i, found) in overlay.rgb().chunks_exact(3).enumerate() {
+            // The units are centered at every second pixel, so the last row and the last column belong to none.
+            let (row, column) = ((i / width).div_ceil(2), (i % width).div_ceil(2));
+            let color = |c: usize| if row < 4 && column < 6 { map.rgb()[3 * (6 * row + column) + c] / 2 } else { 0 };
+            assert_eq!(found, [0, 1, 2].map(color), "pixel {i}");
+        }
+    }
+
+    #[test]
+    fn maps_of_sounds_have_the_axes_of_the_front_end() {
+        let silence = Sound::from_samples("silence", 20_000, vec![0.0; 4000]).unwrap();
+        let input = |samples: usize| Input::Sound { samples, sample_rate: 20_000 };
+        let axes = |b: Builder, x: NodeId| {
+            let map = at_pool(b, x, silence.clone().into()).error_map(0).unwrap();
+            let raster = map.raster();
+            // The error grows from row to row; red grows with it.
+            (map.axes_in_words(), raster.rgb()[0] < raster.rgb()[raster.rgb().len() - 3])
+        };
+        let preset = CochleagramConfig::feather2023();
+        let config = CochleagramConfig { samples: 4000, filters: 6, sample_factor: 2, ..preset };
+        let mut b = Builder::new("cochleagram", input(4000));
+        let x = b.layer(Cochleagram::new(config).unwrap(), &[b.input()]).unwrap();
+        let expected = "time (s) to the right, 0.02 to 0.17; frequency (kHz) upwards".to_string();
+        assert_eq!(axes(b, x), (expected, false));
+        let preset = LogMelConfig { sample_rate: 20_000, samples: 4000, ..LogMelConfig::efficient_word_net() };
+        let config = LogMelConfig { win_length: 440, n_mels: 8, ..preset };
+        let mut b = Builder::new("log mel", input(4000));
+        let x = b.layer(LogMel::new(config).unwrap(), &[b.input()]).unwrap();
+        let expected = "mel filter to the right, −1 to 7; time (s) downwards, 0.011 to 0.187".to_string();
+        assert_eq!(axes(b, x), (expected, true));
+        let mut b = Builder::new("samples", input(4000));
+        let x = b.layer(Standardize { samples: 4000 }, &[b.input()]).unwrap();
+        assert_eq!(axes(b, x), ("time (s) downwards, 0 to 0.2".to_string(), true));
+    }
+}

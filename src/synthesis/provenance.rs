@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use candle_core::{Device, DeviceLocation};
 
-use super::goal::{Bound, Goal, Match, Penalty};
+use super::goal::{Bound, Goal, Match, Penalty, Region, Target};
 use super::recipe::Recipe;
 use super::synthesis::Synthesis;
 use crate::display::{MimeBundle, Show};
@@ -48,6 +48,9 @@ pub struct Provenance {
     /// The match; `None` for one whole stage of weight 1, which `stage` names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Match>,
+    /// Set for a match with regions, whose units are those of the rule that [`Region`] states. Files of earlier versions lack it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) states_region_rule: bool,
     /// The penalties on the stimulus.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub penalties: Vec<Penalty>,
@@ -84,6 +87,7 @@ impl Provenance {
             instructions: Isa::describe_selected(),
             begun_by: synthesis.begun_by.clone(),
             matched: (!goal.matched.is_plain()).then(|| goal.matched.clone()),
+            states_region_rule: goal.matched.parts().iter().any(|target| target.region.is_some()),
             penalties: goal.penalties.clone(),
             bound: goal.bound.clone(),
             coarse_to_fine: goal.coarse_to_fine,
@@ -100,7 +104,14 @@ impl Provenance {
 
     /// What is matched.
     pub(crate) fn matched_or_stage(&self) -> Match {
-        self.matched.clone().unwrap_or_else(|| self.stage.as_str().into())
+        match &self.matched {
+            None => self.stage.as_str().into(),
+            Some(matched) if self.states_region_rule => matched.clone(),
+            Some(matched) => Match::targets(matched.parts().iter().map(|target| {
+                let region = target.region.clone().map(Region::on_centered_grid);
+                Target { region, ..target.clone() }
+            })),
+        }
     }
 
     /// The goal, without the functions that a file cannot hold.

@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::module::{MarkedStage, Outputs};
-use crate::ops::{Window, values, vjp};
+use crate::ops::{Padding, Window, values, vjp};
 use crate::{Error, Result};
 
 /// Seed of the random cotangents.
@@ -81,8 +81,9 @@ fn window(y: &Tensor, x: &Var) -> Result<Option<Window>> {
     }
     let mut random = ChaCha8Rng::seed_from_u64(COTANGENT_SEED);
     let mut cotangent = vec![0.0f32; y.elem_count()];
-    let middle = (rows / 2) * columns + columns / 2;
-    (0..channels).for_each(|c| cotangent[c * rows * columns + middle] = 0.5 + random.random::<f32>());
+    let middle = [rows / 2, columns / 2];
+    let place = middle[0] * columns + middle[1];
+    (0..channels).for_each(|c| cotangent[c * rows * columns + place] = 0.5 + random.random::<f32>());
     let gradient = values(&vjp(y, &Tensor::from_vec(cotangent, y.shape(), y.device())?, x)?)?;
     let (mut first, mut last) = ([height, width], [0, 0]);
     for (index, _) in gradient.iter().enumerate().filter(|(_, g)| **g != 0.0) {
@@ -97,7 +98,10 @@ fn window(y: &Tensor, x: &Var) -> Result<Option<Window>> {
     }
     let stride = |size: usize, count: usize| ((size as f64 / count as f64).round() as usize).max(1);
     let size = [0, 1].map(|axis| last[axis] + 1 - first[axis]);
-    Ok(Some(Window::new(size).strides([stride(height, rows), stride(width, columns)])))
+    let strides = [stride(height, rows), stride(width, columns)];
+    // The padding puts the middle unit at its place, except behind a crop, which would need a negative padding.
+    let [top, left] = [0, 1].map(|axis| (middle[axis] * strides[axis]).saturating_sub(first[axis]));
+    Ok(Some(Window::new(size).strides(strides).padding(Padding { top, left, ..Padding::default() })))
 }
 
 pub(in crate::network) fn root_mean_square(values: &[f32]) -> f64 {

@@ -4,6 +4,7 @@ use super::{NodeId, ReceptiveField};
 
 /// A named stage of a network: a node whose activations a metamer can match.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Stage {
     /// The stage's name, as in the literature.
     pub name: String,

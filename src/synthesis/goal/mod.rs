@@ -58,7 +58,12 @@ impl Goal {
     /// Checks that the recipe's optimizer can follow the goal.
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
         self.coarse_to_fine.map_or(Ok(()), Synthesis::check_levels)?;
-        check_optimizer(self.bound.is_some() || self.coarse_to_fine.is_some(), recipe)
+        check_optimizer(self.is_restricted(), recipe)
+    }
+
+    /// Returns whether a bound or coarse levels restrict the steps.
+    pub fn is_restricted(&self) -> bool {
+        self.bound.is_some() || self.coarse_to_fine.is_some()
     }
 }
 
@@ -67,7 +72,7 @@ pub(crate) fn check_optimizer(restricted: bool, recipe: &Recipe) -> Result<()> {
     if restricted && matches!(recipe.optimizer, Optimizer::Lbfgs(_)) {
         let reason = format!(
             "{} uses L-BFGS, whose steps cannot stay within a bound or be coarse; use a recipe of Adam or of normalised gradients, such as \
-             Recipe::bounded()",
+             Recipe::bounded() or, for sounds, Recipe::bounded_sound()",
             recipe.name
         );
         return Err(Error::invalid("recipe", reason));
