@@ -154,11 +154,25 @@ fn sweep(args: &SweepArgs) -> Result<ExitCode> {
 fn save_results(plan: &Plan, results: &SweepResults) -> Result<()> {
     let folder = plan.folder();
     results.save_csv(folder.join("results.csv"))?;
-    for (index, network) in plan.networks.iter().enumerate() {
-        let name: String = network.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        results.panel(index, plan.seeds[0])?.export(folder.join(format!("panel-{name}.png")))?;
+    for (index, name) in panel_names(&plan.networks).iter().enumerate() {
+        results.panel(index, plan.seeds[0])?.export(folder.join(name))?;
     }
     Ok(())
+}
+
+/// The file names of the panels of these networks. Characters other than ASCII letters and digits become `_`, and a name that an
+/// earlier network has gets a number.
+fn panel_names(networks: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = vec![];
+    for network in networks {
+        let stem: String = network.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let numbered = (2..).map(|number| format!("panel-{stem}-{number}.png"));
+        // Some file systems do not distinguish upper from lower case.
+        let is_free = |name: &String| !names.iter().any(|taken| taken.eq_ignore_ascii_case(name));
+        let name = std::iter::once(format!("panel-{stem}.png")).chain(numbered).find(is_free);
+        names.extend(name);
+    }
+    names
 }
 
 /// Parses task numbers and ranges, such as `3` and `5-7`.
@@ -215,4 +229,17 @@ fn list(network: Option<&str>) -> Result<ExitCode> {
         None => zoo::names().iter().for_each(|name| write_line(stdout(), name)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_of_networks_have_different_names() {
+        let networks = ["alexnet:ä.pth", "alexnet:ö.pth", "Alexnet:a.pth", "alexnet:A.pth", "alexnet:_.pth"];
+        let names = panel_names(&networks.map(String::from));
+        let expected = ["alexnet___pth", "alexnet___pth-2", "Alexnet_a_pth", "alexnet_A_pth-2", "alexnet___pth-3"];
+        assert_eq!(names, expected.map(|name| format!("panel-{name}.png")));
+    }
 }

@@ -1,6 +1,6 @@
 //! The builder of sweeps, and the operations of a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
@@ -79,7 +79,8 @@ impl Sweep {
         }
     }
 
-    /// Adds another network, which uses the stimuli of its kind (images or sounds).
+    /// Adds another network, which uses the stimuli of its kind (images or sounds). Networks of one name, such as two sets of weights of
+    /// one architecture, have the first digits of their weights' SHA-256 in the names of the results.
     pub fn network(mut self, network: &Network) -> Self {
         self.networks.push(network.clone());
         self
@@ -311,14 +312,16 @@ impl Plan {
         job.run(0..job.manifest.len(), false)
     }
 
-    /// Runs the missing ones of these tasks, numbered from 0. The results cover only these tasks.
+    /// Runs the missing ones of these tasks, numbered from 0, each once. The results cover only these tasks.
     ///
     /// # Errors
     /// Fails like [`Plan::run`], and for a task that does not exist.
     pub fn run_tasks(&self, tasks: &[usize]) -> Result<SweepResults> {
         let job = self.job()?;
+        // Ranges may overlap.
+        let tasks: BTreeSet<usize> = tasks.iter().copied().collect();
         tasks.iter().try_for_each(|&task| job.manifest.task(task).map(drop))?;
-        job.run(tasks.iter().copied(), false)
+        job.run(tasks, false)
     }
 
     /// Reads the results in the folder.

@@ -7,12 +7,21 @@ use super::manifest::{NetworkEntry, Task};
 use super::slurm::Slurm;
 use super::{task, workers};
 use crate::display::{Align, MimeBundle, Show, Table, duration};
+use crate::interrupt::Listening;
+use crate::synthesis::{Optimizer, Recipe};
 use crate::{Error, Result};
 
-/// Timed gradient evaluations at each stage, after one to warm up.
+/// Steps before the measurement: the first evaluation, which also allocates memory, and the first step of L-BFGS.
+const FIRST_STEPS: usize = 2;
+/// Timed gradient evaluations at each stage.
 const TIMED_EVALUATIONS: usize = 3;
+/// The least number of steps of a recipe that is measured, so that it does not end during the measurement.
+const MIN_STEPS: usize = 100;
 
 /// Estimated cost of a sweep on this machine by network and stage, from a few gradient evaluations on the first stimulus.
+///
+/// Times are those of tasks that take all their evaluations; most tasks end earlier. They are estimates, not limits: L-BFGS takes somewhat
+/// longer once its memory is full, and other programs take their share of the machine.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Cost {
@@ -36,21 +45,22 @@ pub struct CostRow {
     pub stage: String,
     /// The number of tasks.
     pub tasks: usize,
-    /// The maximum number of gradient evaluations of a task; a line search may add a few.
+    /// The maximum number of gradient evaluations of a task; a line search may add a few. Without a limit in the sweep, the number of the
+    /// recipe's steps.
     pub evaluations: usize,
     /// The time of one evaluation while all workers are busy, or the message of its error.
     pub evaluation: std::result::Result<Duration, String>,
 }
 
 impl CostRow {
-    /// The maximum time of one task; zero if the evaluation failed.
+    /// The estimated time of a task that takes all its evaluations; zero if the evaluation failed.
     #[must_use]
     pub fn task(&self) -> Duration {
         let seconds = |time: &Duration| from_seconds(time.as_secs_f64() * self.evaluations as f64);
         self.evaluation.as_ref().map_or(Duration::ZERO, seconds)
     }
 
-    /// The maximum time of all tasks in sequence.
+    /// The estimated time of all tasks in sequence, if they take all their evaluations.
     #[must_use]
     pub fn total(&self) -> Duration {
         from_seconds(self.task().as_secs_f64() * self.tasks as f64)
@@ -59,8 +69,10 @@ impl CostRow {
 
 impl Cost {
     pub(super) fn measure(job: &Job, slurm: Option<&Slurm>) -> Result<Self> {
+        let listening = Listening::begin();
         let manifest = &job.manifest;
         let pools = workers::pools(manifest.len() / manifest.chain_length())?;
+        let stages: usize = manifest.networks.iter().map(|entry| entry.stages.len()).sum();
         let mut rows = vec![];
         for (network, entry) in manifest.networks.iter().enumerate() {
             let stimulus = entry.stimuli[0];
@@ -73,6 +85,10 @@ impl Cost {
                     let panicked = |_| Err(Error::invalid(name, "the measurement panicked"));
                     threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
                 });
+                if listening.interrupted() {
+                    let done = format!("{} of {stages} stages", rows.len());
+                    return Err(Error::interrupted("the estimate of the cost", done));
+                }
                 let longest = times.into_iter().try_fold(Duration::ZERO, |longest, time| Ok(longest.max(time?)));
                 let evaluation = match longest {
                     Err(e @ Error::File { .. }) => return Err(e),
@@ -90,18 +106,18 @@ impl Cost {
         Ok(Self { rows, workers: pools.len(), chain_length: manifest.chain_length(), slurm: slurm.cloned() })
     }
 
-    /// The maximum time of the whole sweep on this machine.
+    /// The estimated time of the whole sweep on this machine, if all tasks take all their evaluations.
     #[must_use]
     pub fn total(&self) -> Duration {
         from_seconds(self.work().as_secs_f64() / self.workers.max(1) as f64)
     }
 
-    /// The maximum time of all tasks in sequence.
+    /// The time of all tasks in sequence.
     fn work(&self) -> Duration {
         self.rows.iter().map(CostRow::total).fold(Duration::ZERO, Duration::saturating_add)
     }
 
-    /// The maximum time of one Slurm job of the plan on a machine like this one.
+    /// The time of the longest Slurm job of the plan on a machine like this one.
     fn job(&self) -> Option<Duration> {
         let slurm = self.slurm.as_ref()?;
         let longest = self.rows.iter().map(CostRow::task).max()?;
@@ -115,13 +131,25 @@ fn from_seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
+/// The recipe with which an evaluation is timed: that of a task, without the steps that take less time than most.
+fn timed(recipe: &Recipe) -> Recipe {
+    let mut recipe = recipe.clone().without_return();
+    recipe.steps = recipe.steps.max(MIN_STEPS);
+    if let Optimizer::Lbfgs(lbfgs) = &mut recipe.optimizer {
+        // Plain gradient steps, without the optimizer's share of an evaluation.
+        lbfgs.warm_up = 0;
+    }
+    recipe
+}
+
 /// Measures the time of one gradient evaluation of a task.
 fn evaluation(job: &Job, task: &Task) -> Result<Duration> {
     let entry: &NetworkEntry = job.manifest.network(task);
     let network = job.sources.network(task.network)?;
     let synthesis = task::synthesis(&job.manifest, &job.sources, task, &network)?;
-    let synthesis = job.sources.on_device(synthesis.recipe(entry.recipe.clone().without_return()));
+    let synthesis = job.sources.on_device(synthesis.recipe(timed(&entry.recipe)));
     let mut run = synthesis.unlogged().start()?;
+    run.step(FIRST_STEPS)?;
     run.time_of_evaluation(TIMED_EVALUATIONS)
 }
 
@@ -132,10 +160,11 @@ impl Show for Cost {
             1 => "one at a time".into(),
             workers => format!("{workers} in parallel"),
         };
-        let mut caption = format!("{tasks} tasks, {parallel}: at most {} on this machine", duration(self.total()));
+        let total = duration(self.total());
+        let mut caption = format!("{tasks} tasks, {parallel}: about {total} at most on this machine");
         if let (Some(job), Some(slurm)) = (self.job(), &self.slurm) {
             caption += &format!(
-                "\nA Slurm job runs {} tasks on {} cores: at most {} on a machine like this; its time limit is {}",
+                "\nA Slurm job runs {} tasks on {} cores: about {} at most on a machine like this; its limit is {}",
                 slurm.tasks_per_job.next_multiple_of(self.chain_length),
                 slurm.cpus,
                 duration(job),
@@ -174,6 +203,18 @@ crate::show_in_notebooks!(Cost);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_evaluation_is_timed_within_the_optimizer() {
+        let presets = [Recipe::presets(), Recipe::sound_presets(), vec![Recipe::bounded(), Recipe::nearest().steps(1)]];
+        for recipe in presets.concat() {
+            let timed = timed(&recipe);
+            assert!(timed.check().is_ok() && timed.steps > FIRST_STEPS + TIMED_EVALUATIONS, "{}", recipe.name);
+            if let Optimizer::Lbfgs(lbfgs) = timed.optimizer {
+                assert_eq!((lbfgs.warm_up, lbfgs.nearest_at, lbfgs.earlier_steps), (0, None, 0), "{}", recipe.name);
+            }
+        }
+    }
 
     #[test]
     fn unlimited_evaluations_take_the_longest_duration() {

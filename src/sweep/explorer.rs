@@ -1,6 +1,6 @@
 //! The results of a sweep as a tool: buttons for the stimuli, a slider over the stages.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::panel::{caption, mark, short_name};
 use super::results::SweepResults;
@@ -48,12 +48,17 @@ struct Entry {
 struct Shown {
     url: String,
     caption: String,
-    player: Option<String>,
+    #[serde(serialize_with = "as_html")]
+    player: Option<Player>,
+}
+
+fn as_html<S: Serializer>(player: &Option<Player>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    player.as_ref().map(Player::html).serialize(serializer)
 }
 
 impl SweepResults {
     /// A tool to look through the metamers of the first network and the first seed: a button for each stimulus and a slider over the
-    /// stages; sounds have players.
+    /// stages; sounds have players, in which the metamers keep their levels relative to the original.
     ///
     /// Pictures have at most 144 pixels on a side and are compressed as JPEG, to keep notebooks small; [`SweepResults::metamer`] has the
     /// exact ones. Each sound of two seconds adds about 0.1 MB.
@@ -67,7 +72,10 @@ impl SweepResults {
         let mut stimuli = Vec::new();
         for &stimulus in &entry.stimuli {
             let tasks = manifest.tasks_at(0, stimulus, seed).unwrap_or_default();
-            let found = tasks.map(|task| self.pair(task)).collect::<Result<Vec<_>>>()?;
+            let mut found = tasks.map(|task| self.pair(task)).collect::<Result<Vec<_>>>()?;
+            // The original has one player for all stages.
+            let shown = found.iter_mut().flatten().flat_map(|(original, metamer)| [original, metamer]);
+            Player::share_gain(shown.filter_map(|shown| shown.player.as_mut()));
             let Some((original, _)) = found.iter().flatten().next().cloned() else { continue };
             stimuli.push(Entry {
                 name: short_name(&manifest.stimuli[stimulus].name),
@@ -95,9 +103,7 @@ impl SweepResults {
         };
         let metamer = self.metamer(task)?;
         let player = |stimulus: &Stimulus, name: &str| match stimulus {
-            Stimulus::Sound(sound) => {
-                Some(Player::new(name, sound.sample_rate(), sound.values().to_vec()).normalize_peak().html())
-            }
+            Stimulus::Sound(sound) => Some(Player::new(name, sound.sample_rate(), sound.values().to_vec())),
             Stimulus::Image(_) => None,
         };
         let class = row.original_class.clone().unwrap_or_default();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::StimulusKind;
 use crate::stimulus::Stimulus;
-use crate::synthesis::{Norm, Penalty, Recipe, Synthesis, check_optimizer};
+use crate::synthesis::{Norm, Penalty, Push, Recipe, Synthesis, check_optimizer};
 use crate::{Error, Result};
 
 /// The name of a stimulus in a plan that stands for the original of each task.
@@ -50,10 +50,11 @@ impl SharedGoal {
 
     /// The default recipe for images or sounds, as [`Synthesis`] chooses it.
     pub fn default_recipe(&self, kind: StimulusKind) -> Recipe {
+        let is_sound = kind == StimulusKind::Sound;
         if self.is_restricted() {
-            return Recipe::bounded();
+            return Recipe::bounded_of(is_sound);
         }
-        let recipe = Recipe::default_of(kind == StimulusKind::Sound);
+        let recipe = Recipe::default_of(is_sound);
         // A penalty or a push chooses among the metamers in place of the distance to the start.
         let is_free = self.penalties.is_empty() && self.different.is_none();
         if is_free { recipe } else { recipe.without_return() }
@@ -79,13 +80,8 @@ impl SharedGoal {
             return Err(Error::invalid("record_every", "must be at least 1 step"));
         }
         let Some(weight) = self.different else { return Ok(()) };
+        Push::check(weight, self.is_restricted())?;
         let invalid = |reason: &str| Err(Error::invalid("different", reason));
-        if !(weight.is_finite() && weight > 0.0) {
-            return invalid(&format!("must be a positive and finite weight, got {weight}; 0.1 is a good start"));
-        }
-        if self.is_restricted() {
-            return invalid("cannot be combined with a bound or with coarse_to_fine");
-        }
         if seeds < 2 {
             return invalid("needs several seeds: each metamer is pushed away from those of the seeds before it");
         }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::goal::SharedGoal;
 use super::plan::{Plan, StageSelection, StimulusKind, check_limits, check_list};
 use super::sources::Sources;
-use crate::network::Network;
+use crate::network::{Input, Network};
+use crate::stimulus::Stimulus;
 use crate::synthesis::{Match, Push, Recipe};
 use crate::{Error, Result};
 
@@ -61,6 +62,10 @@ pub(super) struct StimulusEntry {
     /// The size of an image or the sample rate of a sound without a file; absent in folders of earlier copies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<String>,
+    /// `true` for the sounds of files, which tasks use as [`Sound::prepare`](crate::stimulus::Sound::prepare) makes them; absent in folders
+    /// of earlier copies, whose tasks keep the level of the file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prepared: bool,
 }
 
 /// A task of a sweep: one metamer.
@@ -107,6 +112,17 @@ impl Selection for Plan {
 impl StimulusEntry {
     fn kind(&self) -> StimulusKind {
         if self.sound { StimulusKind::Sound } else { StimulusKind::Image }
+    }
+
+    /// This entry's stimulus as the tasks of a network use it.
+    pub fn prepared_for(&self, network: &Network, stimulus: Stimulus) -> Result<Stimulus> {
+        match (stimulus, network.input()) {
+            (Stimulus::Sound(sound), &Input::Sound { sample_rate, samples }) if self.prepared => {
+                let prepared = sound.prepare(sample_rate, samples);
+                prepared.map(Stimulus::from).map_err(|e| Error::invalid(&self.name, e.to_string()))
+            }
+            (stimulus, _) => Ok(stimulus),
+        }
     }
 }
 
@@ -188,8 +204,16 @@ impl Manifest {
         let path = folder.join(FILE_NAME);
         match Self::read(&path)? {
             Some(manifest) if manifest.clone().with_layouts_of(&self) == self => Ok(manifest),
-            Some(_) => {
-                Err(Error::file(folder, "holds the results of another sweep; choose another folder or remove this one"))
+            Some(manifest) => {
+                // A preset may have changed since an earlier copy began the folder.
+                let mut other = manifest.with_layouts_of(&self);
+                let pairs = other.networks.iter_mut().zip(&self.networks);
+                pairs.for_each(|(entry, own)| entry.recipe = own.recipe.clone());
+                let remedy = match other == self {
+                    true => "set the recipe of its study.json, choose another folder or remove this one",
+                    false => "choose another folder or remove this one",
+                };
+                Err(Error::file(folder, format!("holds the results of another sweep; {remedy}")))
             }
             None => self.write(&path).map(|()| self),
         }
@@ -394,6 +418,7 @@ mod tests {
             sha256: String::new(),
             sound: false,
             layout: None,
+            prepared: false,
         };
         Manifest {
             format: FORMAT.into(),

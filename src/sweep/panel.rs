@@ -21,7 +21,7 @@ const MAX_LINES: usize = 100;
 const COLUMN_WIDTH: f64 = 140.0;
 /// Marks the signal-to-noise ratio of a well-matched stage.
 const WELL_MATCHED_MARK: &str = "●";
-/// Grey value of the placeholder of a missing metamer.
+/// Grey value of the placeholder of a missing metamer, or of an original that cannot be opened.
 const MISSING_GREY: u8 = 0xf3;
 /// Grey value of an empty cell.
 const EMPTY_GREY: u8 = 0xff;
@@ -31,10 +31,15 @@ fn panel_width(stages: usize) -> f64 {
     ((stages + 1) as f64 * COLUMN_WIDTH).min(900.0)
 }
 
+/// Width of a column without the gap, in CSS pixels.
+fn column_width(stages: usize) -> usize {
+    // A figure has margins of 10 and gaps of 24.
+    ((panel_width(stages) - 20.0 - 24.0 * stages as f64) / (stages + 1) as f64) as usize
+}
+
 /// Shrinks an image to the width of its column: noise does not compress, and the notebook stores the file.
 fn shrink(picture: Raster, stages: usize) -> Raster {
-    // A figure has margins of 10 and gaps of 24.
-    let column = ((panel_width(stages) - 20.0 - 24.0 * stages as f64) / (stages + 1) as f64) as usize;
+    let column = column_width(stages);
     match picture.width() > column {
         true => picture.resized(column, (picture.height() * column).div_ceil(picture.width())),
         false => picture,
@@ -83,10 +88,10 @@ pub(super) fn caption(row: &Row) -> String {
 impl SweepResults {
     /// The panel of one network, by its index in the sweep, and one seed: a row for each stimulus and a column for each stage.
     ///
-    /// It has at most twelve stimuli, and wraps many stages into several bands.
+    /// It has at most twelve stimuli, and wraps many stages into several bands. An original that cannot be opened is grey.
     ///
     /// # Errors
-    /// Fails for a network or seed that is not in the sweep, and for a stimulus that cannot be read.
+    /// Fails for a network or seed that is not in the sweep.
     pub fn panel(&self, network: usize, seed: u64) -> Result<Figure> {
         let manifest = &self.job.manifest;
         let Some(entry) = manifest.networks.get(network) else {
@@ -107,7 +112,7 @@ impl SweepResults {
         for first in (0..stages).step_by(band) {
             for (line, &stimulus) in shown.iter().enumerate() {
                 let mut panels =
-                    self.line((network, stimulus, seed), first..(first + band).min(stages), band, line == 0)?;
+                    self.line((network, stimulus, seed), first..(first + band).min(stages), band, line == 0);
                 // Empty cells keep the panels of a short band at the common size.
                 if let Some(last) = panels.last().cloned() {
                     panels.resize(band + 1, last.blank(EMPTY_GREY));
@@ -125,12 +130,16 @@ impl SweepResults {
         stages: Range<usize>,
         band: usize,
         titled: bool,
-    ) -> Result<Vec<Cell>> {
+    ) -> Vec<Cell> {
         let (manifest, title) = (&self.job.manifest, |text: &str| if titled { text.to_owned() } else { String::new() });
         let tasks = manifest.tasks_at(network, stimulus, seed).unwrap_or_default();
-        let original = shrink(self.original(network, stimulus, tasks.clone())?, band);
+        let (name, side) = (short_name(&manifest.stimuli[stimulus].name), column_width(band));
+        let (original, name) = match self.original(network, stimulus, tasks.clone()) {
+            Ok(picture) => (shrink(picture, band), name),
+            // The file is damaged or gone; the other rows are still worth a panel.
+            Err(_) => (grey((side, side), MISSING_GREY), format!("{name}\ncannot be opened")),
+        };
         let size = (original.width(), original.height());
-        let name = short_name(&manifest.stimuli[stimulus].name);
         let mut cells = vec![Cell(Panel::picture(title("original"), original).caption(name), size)];
         for stage in stages {
             let (title, task) = (title(&manifest.networks[network].stages[stage]), tasks.start + stage);
@@ -146,7 +155,7 @@ impl SweepResults {
             };
             cells.push(Cell(panel, size));
         }
-        Ok(cells)
+        cells
     }
 
     /// The rows in a panel.
@@ -184,15 +193,15 @@ impl SweepResults {
         )
     }
 
-    /// The thumbnail of the original, from a finished task or prepared here.
+    /// The thumbnail of the original, from a finished task or prepared here as tasks do.
     fn original(&self, network: usize, stimulus: usize, mut tasks: Range<usize>) -> Result<Raster> {
         if let Some([original, _]) = tasks.find_map(|task| self.thumbnails(task)) {
             return Ok(original);
         }
-        let item = &self.job.manifest.stimuli[stimulus];
+        let entry = &self.job.manifest.stimuli[stimulus];
         let network = self.job.sources.network(network)?;
-        let prepared = network.prepare(self.job.sources.stimulus(stimulus, item)?)?;
-        Ok(crate::synthesis::thumbnail(&prepared, &network))
+        let own = entry.prepared_for(&network, self.job.sources.stimulus(stimulus, entry)?)?;
+        Ok(crate::synthesis::thumbnail(&network.prepare(own)?, &network))
     }
 
     pub(super) fn thumbnails(&self, task: usize) -> Option<[Raster; 2]> {

@@ -63,12 +63,19 @@ use crate::{Error, Result};
 ///
 /// Limits are counts, not seconds, so a task gives the same bits on fast and slow machines with the same kind of processor. A
 /// network uses the stimuli of its kind, images or sounds.
+///
+/// Sounds get the sample rate and the length of the network, and the level at which word networks were trained
+/// ([`Sound::prepare`](crate::stimulus::Sound::prepare)). `recipe = { from = "nearest", sound_rms = 0.05 }` sets another level; a
+/// [`Sweep`](super::Sweep) takes sounds as they are. A folder that an earlier copy began keeps the levels of the files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// Network names for [`zoo::by_name`](crate::zoo::by_name), with checkpoints relative to the plan.
     pub networks: Vec<String>,
     /// Paths of stimuli relative to the plan, or of shipped files, with the wildcards `*`, `?` and `[ab]`.
+    ///
+    /// A pattern matches names in upper and lower case, and files that begin with a dot only if its last part does. It matches shipped
+    /// files only if the plan's folder has no folder of that name: `photos/*` is your own folder, if there is one.
     pub stimuli: Vec<String>,
     /// The selected stages; the default is every stage.
     #[serde(default)]
@@ -77,8 +84,8 @@ pub struct Plan {
     #[serde(default = "default_seeds")]
     pub seeds: Vec<u64>,
     /// The recipe; the default is [`Recipe::nearest`] for images and [`Recipe::nearest_sound`] for sounds,
-    /// [`Recipe::natural_prior`] or [`Recipe::natural_prior_sound`] with penalties or different metamers, and [`Recipe::bounded`] with a
-    /// bound or from coarse to fine.
+    /// [`Recipe::natural_prior`] or [`Recipe::natural_prior_sound`] with penalties or different metamers, and [`Recipe::bounded`] or
+    /// [`Recipe::bounded_sound`] with a bound or from coarse to fine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<RecipeChoice>,
     /// The maximum number of gradient evaluations of a task.
@@ -205,6 +212,10 @@ impl Plan {
         goal.check(self.seeds.len(), self.evaluations, self.snr_db)?;
         goal.check_recipe(&self.recipe(StimulusKind::Image)?)?;
         self.save_every()?;
+        if self.folder.is_none() && !self.file.as_os_str().is_empty() && self.folder() == self.file {
+            let reason = "would be the plan itself; give the plan the extension .toml, or set folder";
+            return Err(Error::invalid("folder", reason));
+        }
         self.slurm.as_ref().map_or(Ok(()), Slurm::check)
     }
 

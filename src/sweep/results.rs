@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::job::Job;
 use super::row::Row;
 use crate::display::{Align, Live, Raster, Table, show_bundles};
+use crate::fs::extension::check_extension;
 use crate::synthesis::Metamer;
 use crate::{Error, Result};
 
@@ -88,7 +89,7 @@ impl SweepResults {
     /// # Errors
     /// Fails for a task that is not finished or has no metamer, and for a file that cannot be read.
     pub fn metamer(&self, task: usize) -> Result<Metamer> {
-        let network = self.job.manifest.task(task)?.network;
+        self.job.manifest.task(task)?;
         let missing = || {
             let reason =
                 self.rows.get(&task).map_or("is not finished", |row| row.error.as_deref().unwrap_or("has no metamer"));
@@ -97,12 +98,7 @@ impl SweepResults {
         if !self.rows.contains_key(&task) {
             return Err(missing());
         }
-        let metamer = self.job.store.metamer(task)?.ok_or_else(missing)?;
-        // Only sounds need the network, for the cochleagram in their plots.
-        match metamer.sound() {
-            Ok(_) => Ok(Metamer::clone(&metamer).with_cochleagram_from(&self.job.sources.network(network)?)),
-            Err(_) => Ok(Metamer::clone(&metamer)),
-        }
+        self.stored(task)?.ok_or_else(missing)
     }
 
     /// All metamers with their rows, in task order; tasks without a metamer are left out.
@@ -112,11 +108,23 @@ impl SweepResults {
     pub fn metamers(&self) -> Result<Vec<(Row, Metamer)>> {
         let mut metamers = vec![];
         for (task, row) in &self.rows {
-            if let Some(metamer) = self.job.store.metamer(*task)? {
-                metamers.push((row.clone(), Metamer::clone(&metamer)));
+            if let Some(metamer) = self.stored(*task)? {
+                metamers.push((row.clone(), metamer));
             }
         }
         Ok(metamers)
+    }
+
+    /// The stored metamer of a task, if it has one.
+    fn stored(&self, task: usize) -> Result<Option<Metamer>> {
+        let Some(metamer) = self.job.store.metamer(task)? else { return Ok(None) };
+        let metamer = Metamer::clone(&metamer);
+        // Only sounds need the network, for the cochleagram in their plots.
+        if metamer.sound().is_err() {
+            return Ok(Some(metamer));
+        }
+        let network = self.job.manifest.task(task)?.network;
+        Ok(Some(metamer.with_cochleagram_of(&self.job.sources.network(network)?)))
     }
 
     /// The rows as a table for display.
@@ -182,11 +190,13 @@ impl SweepResults {
         String::from_utf8(bytes).map_err(|e| failed(&e))
     }
 
-    /// Saves the rows as CSV. The write is atomic.
+    /// Saves the rows to a `.csv` file. The write is atomic.
     ///
     /// # Errors
-    /// [`Error::File`] if the file cannot be written.
+    /// [`Error::File`] for another extension, and if the file cannot be written.
     pub fn save_csv(&self, path: impl AsRef<Path>) -> Result<()> {
+        let advice = "tables are saved as .csv; for a page, a picture or a text call results.export(\"results.html\")";
+        check_extension(path.as_ref(), "csv", advice)?;
         crate::fs::atomic::write(path.as_ref(), self.csv()?.as_bytes())
     }
 

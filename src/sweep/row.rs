@@ -13,7 +13,7 @@ use crate::verdict::{Outcome, Verdict};
 pub struct Row {
     /// The task's number.
     pub task: usize,
-    /// The network's name in the plan.
+    /// The network's name in the plan; of several with the same name, with the first digits of the weights' SHA-256.
     pub network: String,
     /// The matched stage.
     pub stage: String,

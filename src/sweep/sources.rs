@@ -1,7 +1,8 @@
 //! The networks, stimuli and null distributions of a sweep, in memory or loaded on demand.
 
-use std::collections::BTreeMap;
-use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::{MAIN_SEPARATOR, Path, PathBuf, is_separator};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Device;
@@ -13,7 +14,7 @@ use crate::fs::{assets, extension};
 use crate::network::Network;
 use crate::stimulus::{Image, Sound, Stimulus};
 use crate::synthesis::{Run, Synthesis};
-use crate::verdict::NullDistribution;
+use crate::verdict::{NullDistribution, network_labels};
 use crate::{Error, Result, zoo};
 
 /// Number of loaded networks in the cache; tasks are in the order of networks.
@@ -39,7 +40,7 @@ pub(super) struct Sources {
 
 /// A network or stimulus of a sweep.
 enum Source<T> {
-    /// A name or path, loaded on demand.
+    /// A name or path, loaded on demand, or a plan's pattern for stimuli.
     Named(String),
     /// A name and its value.
     InMemory(String, T),
@@ -56,10 +57,9 @@ impl<T> Source<T> {
 impl Sources {
     pub fn from_plan(plan: &Plan) -> Result<Self> {
         let base = plan.base();
-        let stimuli = expand(&plan.stimuli, &base)?;
         Ok(Self {
             networks: plan.networks.iter().cloned().map(Source::Named).collect(),
-            stimuli: stimuli.into_iter().map(Source::Named).collect(),
+            stimuli: plan.stimuli.iter().cloned().map(Source::Named).collect(),
             given_nulls: plan
                 .nulls
                 .iter()
@@ -74,7 +74,9 @@ impl Sources {
     }
 
     pub fn in_memory(networks: Vec<Network>, stimuli: Vec<Stimulus>, nulls: Vec<NullDistribution>) -> Result<Self> {
-        let networks: Vec<_> = networks.into_iter().map(|net| Source::InMemory(net.name().to_owned(), net)).collect();
+        let labels = network_labels(networks.iter().map(|net| (net.name(), &net.weights_source().weights_sha256)));
+        let networks: Vec<_> =
+            labels.into_iter().zip(networks).map(|(label, net)| Source::InMemory(label, net)).collect();
         let stimuli: Vec<_> = stimuli.into_iter().map(|s| Source::InMemory(s.name().to_owned(), s)).collect();
         super::plan::check_list("networks", &networks.iter().map(Source::name).collect::<Vec<_>>())?;
         super::plan::check_list("stimuli", &stimuli.iter().map(Source::name).collect::<Vec<_>>())?;
@@ -177,13 +179,24 @@ impl Sources {
         self.given_nulls.iter().map(|null| super::digest(&**null)).collect()
     }
 
-    /// The manifest entries of all stimuli.
+    /// The manifest entries of all stimuli: a plan's patterns are expanded, and each file has one entry.
+    ///
+    /// Only a new manifest needs them, so a folder can be continued after the files that a pattern matches have changed.
     pub fn stimulus_entries(&self) -> Result<Vec<StimulusEntry>> {
-        let entry = |source: &Source<Stimulus>| match source {
-            Source::Named(name) => self.entry_of_file(name),
-            Source::InMemory(name, stimulus) => Ok(entry_of(name, stimulus)),
-        };
-        self.stimuli.iter().map(entry).collect()
+        let (mut entries, mut known) = (vec![], BTreeSet::new());
+        for source in &self.stimuli {
+            match source {
+                Source::InMemory(name, stimulus) => entries.push(entry_of(name, stimulus)),
+                Source::Named(wanted) => {
+                    for name in expand(wanted, &self.base)? {
+                        if known.insert(name.clone()) {
+                            entries.push(self.entry_of_file(&name)?);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(entries)
     }
 
     /// The manifest entries of the stimuli with these names, which penalties and a bound refer to.
@@ -198,7 +211,8 @@ impl Sources {
 
     fn entry_of_file(&self, name: &str) -> Result<StimulusEntry> {
         let sha256 = crate::fs::sha256::hex_digest(&self.bytes(name)?);
-        Ok(StimulusEntry { name: name.into(), sha256, sound: is_sound(name), layout: None })
+        let sound = is_sound(name);
+        Ok(StimulusEntry { name: name.into(), sha256, sound, layout: None, prepared: sound })
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>> {
@@ -207,7 +221,8 @@ impl Sources {
         std::fs::read(&path).map_err(|e| Error::io(path, e))
     }
 
-    /// Loads the stimulus with this index and checks that it equals the one in the manifest.
+    /// Loads the stimulus with this index and checks that it equals the one in the manifest. A file that cannot be decoded is an
+    /// [`Error::Invalid`].
     pub fn stimulus(&self, index: usize, entry: &StimulusEntry) -> Result<Stimulus> {
         let name = match self.stimuli.get(index) {
             Some(Source::InMemory(_, stimulus)) => return Ok(stimulus.clone()),
@@ -220,7 +235,11 @@ impl Sources {
     pub fn reference(&self, entry: &StimulusEntry) -> Result<Stimulus> {
         match self.references.iter().find(|stimulus| stimulus.name() == entry.name) {
             Some(stimulus) => Ok(stimulus.clone()),
-            None => self.open(&entry.name, entry),
+            None => self.open(&entry.name, entry).map_err(|e| match e {
+                // Not a property of one task: all tasks need it.
+                Error::Invalid { what, reason } => Error::file(what, reason),
+                e => e,
+            }),
         }
     }
 
@@ -231,10 +250,11 @@ impl Sources {
         }
         let name_without_extension = extension::stimulus_name(Path::new(name));
         let opened = match entry.sound {
-            true => Sound::from_bytes(&bytes).map(|sound| sound.with_name(name_without_extension).into()),
+            true => Sound::from_bytes_scaled(&bytes).map(|sound| sound.with_name(name_without_extension).into()),
             false => Image::from_bytes(&bytes).map(|image| image.with_name(name_without_extension).into()),
         };
-        opened.map_err(|e| Error::file(name, e))
+        // The bytes are those of the manifest, so the error would recur: it is a property of the task.
+        opened.map_err(|e| Error::invalid(name, e.to_string()))
     }
 }
 
@@ -246,7 +266,7 @@ fn entry_of(name: &str, stimulus: &Stimulus) -> StimulusEntry {
         Stimulus::Image(image) => (false, format!("{} x {} x {}", image.channels(), image.height(), image.width())),
     };
     let sha256 = crate::fs::sha256::hex_digest(&bytes);
-    StimulusEntry { name: name.into(), sha256, sound, layout: Some(layout) }
+    StimulusEntry { name: name.into(), sha256, sound, layout: Some(layout), prepared: false }
 }
 
 const IMAGE_EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
@@ -265,43 +285,77 @@ fn not_a_stimulus(name: &str) -> Error {
     Error::invalid(name, format!("is not a stimulus; supported extensions are .{supported}"))
 }
 
-/// The stimuli of a plan without duplicates, with patterns expanded.
-fn expand(wanted: &[String], base: &Path) -> Result<Vec<String>> {
-    let mut names: Vec<String> = vec![];
-    let mut known = std::collections::BTreeSet::new();
-    for name in wanted {
-        let found = match name.contains(['*', '?', '[']) {
-            true => expand_pattern(name, base)?,
-            false if is_stimulus(name) => vec![name.clone()],
-            false => return Err(not_a_stimulus(name)),
-        };
-        names.extend(found.into_iter().filter(|name| known.insert(name.clone())));
+/// The characters that make a path a pattern.
+const WILDCARDS: [char; 3] = ['*', '?', '['];
+
+/// The stimuli of an entry of a plan: a path itself, or the files that match a pattern.
+fn expand(wanted: &str, base: &Path) -> Result<Vec<String>> {
+    match wanted.contains(WILDCARDS) {
+        true => expand_pattern(wanted, base),
+        false if is_stimulus(wanted) => Ok(vec![wanted.into()]),
+        false => Err(not_a_stimulus(wanted)),
     }
-    Ok(names)
 }
 
-/// Files relative to the plan that match the pattern, or else matching shipped files.
+/// Files relative to the plan that match the pattern, or matching shipped files if the plan has no folder of that name.
 fn expand_pattern(pattern: &str, base: &Path) -> Result<Vec<String>> {
     let invalid = |e: glob::PatternError| Error::invalid(pattern, format!("is not a valid pattern ({e})"));
     let prefix = glob::Pattern::escape(&base.to_string_lossy());
     let local = if Path::new(pattern).is_absolute() { pattern.into() } else { Path::new(&prefix).join(pattern) };
-    let files = glob::glob(&local.to_string_lossy()).map_err(invalid)?;
+    // Cameras write `.JPG`.
+    let options = glob::MatchOptions { case_sensitive: false, ..glob::MatchOptions::new() };
+    let files = glob::glob_with(&local.to_string_lossy(), options).map_err(invalid)?;
+    let files = files.collect::<std::result::Result<Vec<PathBuf>, _>>();
+    let mut files = files.map_err(|e: glob::GlobError| Error::io(e.path().to_owned(), e.into()))?;
+    files.retain(|file| names_hidden_files(pattern) || !is_hidden(file));
     let relative = |path: PathBuf| {
         let relative = path.strip_prefix(base).unwrap_or(&path).to_string_lossy().into_owned();
         // The same names on every system, so that a sweep can be continued on another one.
         relative.replace(MAIN_SEPARATOR, "/")
     };
-    let mut found: Vec<String> = files.flatten().map(relative).filter(|name| is_stimulus(name)).collect();
-    if found.is_empty() {
-        found = assets::matching(&glob::Pattern::new(pattern).map_err(invalid)?);
-        found.retain(|name| is_stimulus(name));
+    let mut names: Vec<String> = files.into_iter().map(relative).collect();
+    let first = names.first().cloned();
+    names.retain(|name| is_stimulus(name));
+    if !names.is_empty() {
+        return Ok(names);
     }
-    match found.is_empty() {
+    // Shipped files in the place of the user's own would go unnoticed.
+    if let Some(first) = first {
+        return Err(not_a_stimulus(&first));
+    }
+    if is_local(pattern, base) {
+        let reason = "matches no image or sound in the plan's folder; without such a folder, shipped files match";
+        return Err(Error::invalid(pattern, reason));
+    }
+    names = assets::matching(&glob::Pattern::new(pattern).map_err(invalid)?);
+    names.retain(|name| is_stimulus(name));
+    match names.is_empty() {
         true => {
             Err(Error::invalid(pattern, "matches no image or sound in the plan's folder or among the shipped files"))
         }
-        false => Ok(found),
+        false => Ok(names),
     }
+}
+
+/// Returns whether a pattern is for files of the plan's folder: it begins with a wildcard, or with a folder there, in any case.
+fn is_local(pattern: &str, base: &Path) -> bool {
+    let literal = pattern.split(WILDCARDS).next().unwrap_or_default();
+    let Some((folder, _)) = literal.split_once(is_separator) else { return true };
+    let base = if base.as_os_str().is_empty() { Path::new(".") } else { base };
+    match std::fs::read_dir(base) {
+        Ok(entries) => entries.flatten().any(|entry| entry.file_name().eq_ignore_ascii_case(folder)),
+        Err(e) => e.kind() != ErrorKind::NotFound,
+    }
+}
+
+/// Returns whether a file's name begins with a dot: macOS puts `._dog.jpg` beside `dog.jpg` on disks of other systems.
+fn is_hidden(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
+/// Returns whether the last part of a pattern begins with a dot, and so asks for hidden files.
+fn names_hidden_files(pattern: &str) -> bool {
+    pattern.rsplit(is_separator).next().is_some_and(|last| last.starts_with('.'))
 }
 
 #[cfg(test)]
@@ -316,5 +370,71 @@ mod tests {
         };
         assert_eq!(entry(16_000), entry(16_000));
         assert_ne!(entry(16_000), entry(20_000));
+    }
+
+    #[test]
+    fn shipped_files_do_not_take_the_place_of_the_users_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path();
+        let expanded = |pattern: &str| expand(pattern, base).unwrap();
+        let error = |pattern: &str| expand(pattern, base).unwrap_err().to_string();
+        // Without a folder of that name.
+        assert_eq!(expanded("photos/dog*"), ["photos/dog.jpg"]);
+        assert!(error("*/dog.jpg").contains("in the plan's folder; without"), "{}", error("*/dog.jpg"));
+
+        let photos = base.join("photos");
+        std::fs::create_dir(&photos).unwrap();
+        assert!(error("photos/*").contains("in the plan's folder; without"), "{}", error("photos/*"));
+        std::fs::write(photos.join("IMG_1.HEIC"), "").unwrap();
+        assert!(error("photos/*").starts_with("photos/IMG_1.HEIC: is not a stimulus"), "{}", error("photos/*"));
+        for name in ["IMG_2.JPG", "img_3.jpg", "._IMG_2.JPG", ".hidden.png"] {
+            std::fs::write(photos.join(name), "").unwrap();
+        }
+        assert_eq!(expanded("photos/*.jpg"), ["photos/IMG_2.JPG", "photos/img_3.jpg"]);
+        assert_eq!(expanded("photos/*"), ["photos/IMG_2.JPG", "photos/img_3.jpg"]);
+        assert_eq!(expanded("photos/.*.png"), ["photos/.hidden.png"]);
+        assert!(error("photos/dog*").contains("in the plan's folder; without"), "{}", error("photos/dog*"));
+
+        std::fs::rename(photos, base.join("Speech")).unwrap();
+        let found = expand("speech/*.wav", base);
+        assert!(found.is_err(), "the folder is a shipped one except for a capital letter: {found:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_cannot_be_read_is_an_error() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["s1", "s2"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join("face.png"), "").unwrap();
+        }
+        let closed = folder.path().join("s2");
+        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
+        // Root can read it.
+        let is_readable = std::fs::read_dir(&closed).is_ok();
+        let found = expand("s*/*.png", folder.path());
+        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+        match found {
+            Ok(names) => assert!(is_readable, "{names:?}"),
+            Err(e) => assert!(!is_readable && e.to_string().contains("s2"), "{e}"),
+        }
+    }
+
+    #[test]
+    fn a_sound_above_full_scale_is_divided_by_its_peak() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = crate::fs::wav::encode_float32(16_000, [0.5, -2.0, 1.0].into_iter());
+        std::fs::write(folder.path().join("loud.wav"), bytes).unwrap();
+        std::fs::write(folder.path().join("plan.toml"), "networks = [\"a\"]\nstimuli = [\"*.wav\"]\n").unwrap();
+        let sources = Sources::from_plan(&Plan::open(folder.path().join("plan.toml")).unwrap()).unwrap();
+        let entries = sources.stimulus_entries().unwrap();
+        let sound = sources.stimulus(0, &entries[0]).unwrap();
+        assert_eq!((sound.name(), sound.values()), ("loud", &[0.25, -1.0, 0.5][..]));
+        // The file was never another one, so that this is an error of its tasks and not of the sweep.
+        std::fs::write(folder.path().join("loud.wav"), "RIFF").unwrap();
+        let entries = sources.stimulus_entries().unwrap();
+        assert!(matches!(sources.stimulus(0, &entries[0]), Err(Error::Invalid { .. })));
+        assert!(matches!(sources.reference(&entries[0]), Err(Error::File { .. })));
     }
 }

@@ -218,11 +218,16 @@ impl TaskRunner<'_> {
 
 /// The synthesis of a task, without the push of different metamers.
 pub(super) fn synthesis(manifest: &Manifest, sources: &Sources, task: &Task, network: &Network) -> Result<Synthesis> {
-    let stimulus = sources.stimulus(task.stimulus, &manifest.stimuli[task.stimulus])?;
+    let entry = &manifest.stimuli[task.stimulus];
+    let stimulus = entry.prepared_for(network, sources.stimulus(task.stimulus, entry)?)?;
     let recipe = manifest.network(task).recipe.clone();
     let synthesis = Synthesis::new(network, manifest.matched(task), stimulus)?.recipe(recipe).seed(task.seed);
     let original = synthesis.original_at_level()?;
-    let synthesis = manifest.goal.add_to(synthesis, &original, |name| sources.reference(manifest.reference(name)?))?;
+    let reference = |name: &str| {
+        let entry = manifest.reference(name)?;
+        entry.prepared_for(network, sources.reference(entry)?)
+    };
+    let synthesis = manifest.goal.add_to(synthesis, &original, reference)?;
     // A penalty replaces the default recipe, here an explicit one.
     Ok(synthesis.recipe(manifest.network(task).recipe.clone()))
 }

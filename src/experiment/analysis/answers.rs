@@ -154,7 +154,8 @@ impl Answers {
         Ok(self)
     }
 
-    fn add(&mut self, person: Participant) -> Result<()> {
+    /// Adds a participant; after an error the answers are those from before.
+    pub(super) fn add(&mut self, person: Participant) -> Result<()> {
         if let Some(first) = self.people.first()
             && (first.choices, &first.kind) != (person.choices, &person.kind)
         {

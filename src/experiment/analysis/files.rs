@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Answer, Answers, Block, Participant};
 use crate::fs::extension::lowercase_extension;
@@ -12,6 +13,10 @@ const FORMAT: &str = "metamers-answers";
 const VERSION: u32 = 1;
 /// Maximum file size in bytes.
 const MAX_FILE_BYTES: u64 = 200_000_000;
+/// Maximum number of files that an error lists.
+const MAX_LISTED_FILES: usize = 10;
+/// The bytes that spreadsheets and editors of Windows put before the text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 #[derive(Serialize, Deserialize)]
 struct File {
@@ -37,6 +42,7 @@ struct Line {
     task: String,
     kind: String,
     choices: usize,
+    #[serde(deserialize_with = "bool_in_any_case")]
     simulated: bool,
     block: Block,
     trial: usize,
@@ -49,7 +55,18 @@ struct Line {
     shown_ms: Option<f64>,
     frame_ms: Option<f64>,
     longest_frame_ms: Option<f64>,
+    #[serde(deserialize_with = "bool_in_any_case")]
     interrupted: bool,
+}
+
+/// Excel saves `true` as `TRUE`.
+fn bool_in_any_case<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<bool, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(D::Error::invalid_value(Unexpected::Str(&text), &"true or false")),
+    }
 }
 
 impl Answers {
@@ -67,9 +84,10 @@ impl Answers {
             return Err(wrong(format!("has {length} bytes; the maximum for answers is {MAX_FILE_BYTES}")));
         }
         let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+        let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
         let people = match lowercase_extension(path).as_str() {
-            "json" => from_json(&bytes),
-            "csv" => from_csv(&bytes),
+            "json" => from_json(text),
+            "csv" => from_csv(text),
             _ => Err("answers have the extension .json or .csv".into()),
         };
         let people = people.and_then(|people| match people.iter().find_map(|person| person.check().err()) {
@@ -79,22 +97,44 @@ impl Answers {
         Self::from_people(people.map_err(wrong)?)
     }
 
-    /// Opens all `.json` and `.csv` files of a folder and merges them; a session in both formats is kept once.
+    /// Opens all `.json` and `.csv` files of a folder and merges them; a session in both formats is kept once. Files whose names begin
+    /// with a dot are left out: macOS writes such ones to disks of other systems.
     ///
     /// # Errors
-    /// Fails like [`Answers::open`] and [`Answers::merge`], and for a folder without such files.
+    /// [`Error::File`] for a folder without such files, for files that [`Answers::open`] cannot read, and for sessions that
+    /// [`Answers::merge`] refuses: it names all of these files (at most ten) with the reasons.
     pub fn open_folder(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-        let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        files.retain(|file| matches!(lowercase_extension(file).as_str(), "json" | "csv"));
+        let files: std::io::Result<Vec<PathBuf>> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+        let mut files = files.map_err(|e| Error::io(folder, e))?;
+        let is_hidden = |file: &Path| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        files.retain(|file| matches!(lowercase_extension(file).as_str(), "json" | "csv") && !is_hidden(file));
         files.sort();
         if files.is_empty() {
             return Err(Error::file(folder, "has no .json or .csv file of answers"));
         }
-        files
-            .iter()
-            .try_fold(Self::default(), |all, file| all.merge(Self::open(file)?).map_err(|e| Error::file(file, e)))
+        let (mut opened, mut unreadable) = (vec![], vec![]);
+        for file in &files {
+            match Self::open(file) {
+                Ok(answers) => opened.push((file, answers)),
+                Err(e) => unreadable.push((file, e)),
+            }
+        }
+        if !unreadable.is_empty() {
+            let count = format!("{} of {} files of answers", unreadable.len(), files.len());
+            let heading = format!("{count} cannot be read; repair or remove them:");
+            return Err(Error::file(folder, with_reasons(&heading, &unreadable)));
+        }
+        let (mut all, mut refused) = (Self::default(), vec![]);
+        for (file, answers) in opened {
+            let people = answers.people.into_iter();
+            refused.extend(people.filter_map(|person| all.add(person).err()).map(|e| (file, e)));
+        }
+        match refused.is_empty() {
+            true => Ok(all),
+            false => Err(Error::file(folder, with_reasons("sessions conflict with those of earlier files:", &refused))),
+        }
     }
 
     /// Saves the answers to a `.json` file for [`Answers::open`]. The write is atomic.
@@ -111,6 +151,22 @@ impl Answers {
         let text = serde_json::to_string_pretty(&files).map_err(|e| Error::file(path, e))?;
         crate::fs::atomic::write(path, text.as_bytes())
     }
+}
+
+/// The reason of an error about files of a folder: a heading, their names, and what is wrong with each.
+fn with_reasons(heading: &str, files: &[(&PathBuf, Error)]) -> String {
+    let mut reason = heading.to_owned();
+    for (file, error) in files.iter().take(MAX_LISTED_FILES) {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        reason += &match error {
+            Error::File { reason: own, .. } => format!("\n{name}: {own}"),
+            other => format!("\n{name}: {other}"),
+        };
+    }
+    if let Some(rest) = files.len().checked_sub(MAX_LISTED_FILES).filter(|rest| *rest > 0) {
+        reason += &format!("\nand {rest} more");
+    }
+    reason
 }
 
 pub(super) fn from_json(bytes: &[u8]) -> std::result::Result<Vec<Participant>, String> {
@@ -134,8 +190,6 @@ pub(super) fn from_json(bytes: &[u8]) -> std::result::Result<Vec<Participant>, S
 }
 
 fn from_csv(bytes: &[u8]) -> std::result::Result<Vec<Participant>, String> {
-    // Spreadsheets put a byte-order mark before the first column's name.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut people: Vec<Participant> = vec![];
     // The csv crate's line number is off by one with CRLF line ends, which the page writes.
     let wrong = |index: usize, e: csv::Error| match e.kind() {

@@ -5,6 +5,21 @@ use super::{ConditionProportion, ExclusionRule, Published, Recognition};
 use crate::display::{Align, Figure, LinePlot, MimeBundle, Show, Table};
 
 impl Recognition {
+    /// The number of choices of a trial.
+    fn choices(&self) -> usize {
+        (1.0 / self.chance).round() as usize
+    }
+
+    /// A note on published means of experiments with another number of choices.
+    fn other_choices_note(&self) -> Option<String> {
+        let own = self.choices();
+        let others = self.published.iter().filter(|published| published.choices() != own);
+        let others: Vec<String> =
+            others.map(|published| format!("{} has {} choices", published.network(), published.choices())).collect();
+        let others = (!others.is_empty()).then(|| others.join(", "))?;
+        Some(format!("Note: published means at another chance level: {others}, here there are {own}."))
+    }
+
     fn title(&self) -> String {
         let (people, bars) = match self.people {
             1 => ("1 participant".to_owned(), ""),
@@ -36,9 +51,13 @@ impl Recognition {
         for published in &self.published {
             let (points, by_name) = published.points_at(&self.conditions);
             let by = if by_name { "" } else { ", by relative depth" };
-            plot = plot.series(format!("humans, {} (Feather et al. 2023{by})", published.network()), points);
+            let choices = match published.choices() {
+                same if same == self.choices() => String::new(),
+                other => format!(", {other} choices"),
+            };
+            plot = plot.series(format!("humans, {} (Feather et al. 2023{by}{choices})", published.network()), points);
         }
-        plot.reference_line(self.chance, format!("chance, 1 of {:.0}", 1.0 / self.chance))
+        plot.reference_line(self.chance, format!("chance, 1 of {}", self.choices()))
     }
 
     /// Tabulates means, SEM, confidence intervals and numbers of trials by condition, and lists the excluded participants.
@@ -55,7 +74,7 @@ impl Recognition {
         if self.dropped_frames > 0 {
             caption += &format!(" Trials with a dropped frame: {}.", self.dropped_frames);
         }
-        if let Some(note) = several_tasks_note(&self.tasks) {
+        for note in [several_tasks_note(&self.tasks), self.other_choices_note()].into_iter().flatten() {
             caption += &format!(" {note}");
         }
         let mut headers: Vec<String> =

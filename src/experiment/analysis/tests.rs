@@ -222,6 +222,12 @@ fn two_sessions_of_one_participant_are_an_error() {
     std::fs::write(folder.path().join("b.json"), json.replace("\"0f\"", "\"1f\"")).unwrap();
     let message = Answers::open_folder(folder.path()).unwrap_err().to_string();
     assert!(message.contains("b.json") && message.contains("sessions 0f and 1f"), "{message}");
+    // It names all files with conflicts.
+    std::fs::write(folder.path().join("c.json"), json.replace("\"0f\"", "\"2f\"")).unwrap();
+    let message = Answers::open_folder(folder.path()).unwrap_err().to_string();
+    for part in ["\nb.json: ", "sessions 0f and 1f", "\nc.json: ", "sessions 0f and 2f"] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]
@@ -278,6 +284,23 @@ fn published_means_are_placed_by_stage_name_or_by_depth() {
     assert!(!by_name);
     assert_eq!(points, [(0.0, 0.895), (1.0, 0.938), (1.5, 0.877), (2.0, 0.824), (2.5, 0.254), (3.0, 0.055)]);
     assert!(Published::cornet_s().points_at(&[]).0.is_empty());
+}
+
+#[test]
+fn published_means_of_another_number_of_choices_are_marked() {
+    let texts = |choices: usize| {
+        let people = ["ann", "bob"].map(|name| Participant { choices, ..person(name, 9, 5, 4) });
+        let analysis = Analysis::new(Answers::from_people(people).unwrap()).published(Published::alexnet());
+        let bundles = analysis.run().unwrap().mime_bundles();
+        [bundles[0].plain().to_owned(), bundles[1].plain().to_owned()]
+    };
+    let [plot, table] = texts(8);
+    assert!(plot.contains("(Feather et al. 2023, by relative depth, 16 choices)"), "{plot}");
+    assert!(plot.contains("chance, 1 of 8"), "{plot}");
+    assert!(table.contains("another chance level: AlexNet has 16 choices, here there are 8."), "{table}");
+    for text in texts(16) {
+        assert!(!text.contains("16 choices") && !text.contains("Note"), "{text}");
+    }
 }
 
 #[test]
@@ -345,6 +368,13 @@ fn json_and_csv_files_of_a_session_are_equal_and_counted_once() {
     assert_eq!(answers, Answers::open_folder(folder.path()).unwrap());
     assert_eq!(answers.conditions(), ["natural", "stem"], "in the order of the task, not of the trials");
     assert_eq!((answers.participants()[0].name(), answers.participants()[0].answers.len()), ("0f", 3));
+    // Excel writes TRUE and FALSE, editors of Windows begin a file with a byte-order mark, and macOS adds hidden files.
+    std::fs::write(&csv, CSV.replace("true", "TRUE").replace("false", "FALSE")).unwrap();
+    assert_eq!(answers, Answers::open(&csv).unwrap());
+    std::fs::write(&json, format!("\u{feff}{JSON}")).unwrap();
+    assert_eq!(answers, Answers::open(&json).unwrap());
+    std::fs::write(folder.path().join("._a.json"), "attributes").unwrap();
+    assert_eq!(answers, Answers::open_folder(folder.path()).unwrap());
     // A file saved halfway holds the first answers of the complete one.
     std::fs::write(&csv, CSV.lines().take(3).collect::<Vec<_>>().join("\n")).unwrap();
     assert_eq!(answers, Answers::open_folder(folder.path()).unwrap());
@@ -383,11 +413,26 @@ fn invalid_files_are_errors_that_name_the_file() {
     assert!(error("d.json", &JSON.replace("\"stimulus\":\"b\",", "")).contains("stimulus"));
     assert!(error("e.json", &JSON.replace("\"stimulus\":\"b\"", "\"stimulus\":\"a\"")).contains("\"a\" occurs twice"));
     assert!(error("f.json", &JSON.replace("\"choices\":16", "\"choices\":1")).contains("1 choices"));
+    let damaged = error("g.csv", &CSV.replace("abc,image,16,false", "abc,image,16,no"));
+    assert!(damaged.contains("line 2: invalid value: string \"no\", expected true or false"), "{damaged}");
     let damaged = error("g.csv", &CSV.replace("stem,1,", "stem,one,"));
     assert!(damaged.contains("line 3: field 10"), "{damaged}");
     assert!(error("h.csv", "session\n1\n").contains("not a valid CSV file"));
     assert!(error("i.txt", "").contains(".json or .csv"));
     assert!(Answers::open(folder.path().join("nowhere.json")).is_err());
+    // A folder's error names all files that cannot be read, but at most ten.
+    let folder_error = || Answers::open_folder(folder.path()).unwrap_err().to_string();
+    std::fs::write(folder.path().join("good.json"), JSON).unwrap();
+    let message = folder_error();
+    for part in ["8 of 9 files", "\na.json: is not valid JSON", "\ng.csv: is not a valid CSV file of answers (line 3"] {
+        assert!(message.contains(part), "{message}");
+    }
+    for name in ["k.json", "l.json", "m.json"] {
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    let message = folder_error();
+    assert!(message.contains("11 of 12 files") && message.contains("l.json"), "{message}");
+    assert!(!message.contains("m.json") && message.ends_with("\nand 1 more"), "{message}");
     let empty = tempfile::tempdir().unwrap();
     assert!(Answers::open_folder(empty.path()).unwrap_err().to_string().contains("no .json or .csv"));
     let mut bytes = JSON.as_bytes().to_vec();
