@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
 
@@ -28,6 +29,24 @@ struct Inner {
     /// The input's shape without the batch.
     input: Vec<usize>,
     memory: Mutex<Memory>,
+    /// The thread that holds `memory` while it calls the function of [`Compiled::evaluate`].
+    caller: Mutex<Option<ThreadId>>,
+}
+
+/// Sets [`Inner::caller`] to this thread until it is dropped, also by a panic.
+struct Calling<'a>(&'a Mutex<Option<ThreadId>>);
+
+impl<'a> Calling<'a> {
+    fn begin(caller: &'a Mutex<Option<ThreadId>>) -> Self {
+        *caller.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current().id());
+        Self(caller)
+    }
+}
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 /// A stage of a [`Compiled`] network, whose values are outputs.
@@ -67,6 +86,12 @@ pub struct Evaluated<T> {
     pub gradient: Vec<f32>,
     /// The value that the caller's function returned.
     pub value: T,
+}
+
+impl<T: std::fmt::Debug> std::fmt::Debug for Evaluated<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Evaluated({:?}, gradient of {} values)", self.value, self.gradient.len())
+    }
 }
 
 impl std::fmt::Debug for Compiled {
@@ -138,6 +163,7 @@ impl Compiled {
             taps,
             input: network.input().shape(),
             memory: Mutex::default(),
+            caller: Mutex::default(),
         })))
     }
 
@@ -198,6 +224,7 @@ impl Compiled {
             let reason = format!("must be F32 on the CPU, got {:?} on {:?}", x.dtype(), x.device().location());
             return Err(Error::invalid(format!("the input of {}", self.0.network), reason));
         }
+        self.check_not_called()?;
         Ok(x.contiguous()?.apply_op1(CompiledOp { compiled: self.clone(), pass: Mutex::new(0) })?)
     }
 
@@ -208,22 +235,25 @@ impl Compiled {
     /// [`Error::Shape`] if `x` is empty or not a whole number of stimuli.
     pub fn values(&self, x: &[f32]) -> Result<Vec<f32>> {
         let batch = self.batch(x)?;
-        let mut memory = self.lock();
+        let mut memory = self.lock()?;
         Ok(self.forward(&mut memory, x, batch).values.clone())
     }
 
     /// Computes the gradient, at `x`, of a function of the stage's values before its ReLU.
     ///
     /// `cotangent` receives these values, in the order of [`Compiled::values`], and writes the function's gradient with respect to all of
-    /// them, over what is there. Its return value becomes [`Evaluated::value`].
+    /// them, over what is there. Its return value becomes [`Evaluated::value`]. It cannot evaluate this network or a clone of it, whose
+    /// memory is in use: compile the network again for that. A clone on another thread waits until the function returns.
     ///
     /// # Errors
-    /// [`Error::Shape`] if `x` is empty or not a whole number of stimuli.
+    /// [`Error::Shape`] if `x` is empty or not a whole number of stimuli; [`Error::Invalid`] in a function that evaluates its own network.
     pub fn evaluate<T>(&self, x: &[f32], cotangent: impl FnOnce(&[f32], &mut [f32]) -> T) -> Result<Evaluated<T>> {
         let batch = self.batch(x)?;
-        let mut memory = self.lock();
+        let mut memory = self.lock()?;
         let executor = self.forward(&mut memory, x, batch);
+        let calling = Calling::begin(&self.0.caller);
         let value = cotangent(&executor.values, &mut executor.cotangent);
+        drop(calling);
         executor.backward();
         Ok(Evaluated { gradient: executor.gradient.clone(), value })
     }
@@ -238,14 +268,26 @@ impl Compiled {
         Ok(x.len() / one)
     }
 
+    /// Returns an error in a function that [`Compiled::evaluate`] calls on this thread, which would wait for itself.
+    fn check_not_called(&self) -> Result<()> {
+        let caller = *self.0.caller.lock().unwrap_or_else(PoisonError::into_inner);
+        if caller != Some(std::thread::current().id()) {
+            return Ok(());
+        }
+        let reason =
+            "is in use by the evaluation that calls this function; compile it again: Compiled::new(&net, stage)?";
+        Err(Error::invalid(&self.0.network, reason))
+    }
+
     /// Locks the memory. After a panic, which can leave buffers half moved, the programs are set up anew.
-    fn lock(&self) -> MutexGuard<'_, Memory> {
-        self.0.memory.lock().unwrap_or_else(|poisoned| {
+    fn lock(&self) -> Result<MutexGuard<'_, Memory>> {
+        self.check_not_called()?;
+        Ok(self.0.memory.lock().unwrap_or_else(|poisoned| {
             let mut memory = poisoned.into_inner();
             *memory = Memory { num_passes: memory.num_passes, ..Memory::default() };
             self.0.memory.clear_poison();
             memory
-        })
+        }))
     }
 
     /// Runs the forward pass on the executor of this batch size, which is created if necessary.
@@ -281,7 +323,7 @@ impl CustomOp1 for CompiledOp {
         let x = storage.as_slice::<f32>()?;
         let Some((start, end)) = layout.contiguous_offsets() else { candle_core::bail!("the input is not contiguous") };
         let batch = layout.dims()[0];
-        let mut memory = self.compiled.lock();
+        let mut memory = self.compiled.lock().map_err(candle_core::Error::wrap)?;
         let z = self.compiled.forward(&mut memory, &x[start..end], batch).values.clone();
         *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = memory.num_passes;
         let shape: Vec<usize> = std::iter::once(batch).chain(self.compiled.shape().iter().copied()).collect();
@@ -291,7 +333,7 @@ impl CustomOp1 for CompiledOp {
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
         let cotangent = values(gradient).map_err(candle_core::Error::wrap)?;
         let batch = x.dims()[0];
-        let mut memory = self.compiled.lock();
+        let mut memory = self.compiled.lock().map_err(candle_core::Error::wrap)?;
         let pass = *self.pass.lock().unwrap_or_else(PoisonError::into_inner);
         if memory.latest_pass.get(&batch) != Some(&pass) {
             let x = values(x).map_err(candle_core::Error::wrap)?;
@@ -303,5 +345,80 @@ impl CustomOp1 for CompiledOp {
         executor.cotangent.copy_from_slice(&cotangent);
         executor.backward();
         Ok(Some(Tensor::from_slice(&executor.gradient, x.shape(), x.device())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Builder, Checkpoint, Input, Layer};
+    use crate::ops::{AvgPool2d, ChannelAffine, Conv2dConfig, MaxPool2d, Padding, Window};
+
+    const SIZE: [usize; 2] = [61, 47];
+
+    /// A random network with every kind of layer whose work is split for a number of threads.
+    fn network() -> Result<Network> {
+        let weights = Checkpoint::random(1);
+        let mut b = Builder::new("partitions", Input::Image { shape: [3, SIZE[0], SIZE[1]], resize: SIZE[0] });
+        let conv = |b: &mut Builder, x: NodeId, [outputs, inputs]: [usize; 2], side: usize, stride: usize| {
+            let groups = if side == 5 && outputs == inputs { outputs } else { 1 };
+            let padding = Padding::all(side / 2);
+            let config = Conv2dConfig { stride: [stride; 2], padding, groups, ..Conv2dConfig::default() };
+            let (name, shape) = (format!("{outputs}.{inputs}.{side}"), [outputs, inputs / groups, side, side]);
+            let x = b.conv2d(x, weights.conv2d(&name, shape, config)?)?;
+            b.relu(x, Relu::RELU6)
+        };
+        let x = b.channel_affine(b.input(), ChannelAffine::new(&[2.0; 3], &[-1.0; 3])?)?;
+        let stem = conv(&mut b, x, [24, 3], 7, 2)?;
+        let x = conv(&mut b, stem, [96, 24], 1, 1)?;
+        // Depthwise.
+        let x = conv(&mut b, x, [96, 96], 5, 1)?;
+        let x = conv(&mut b, x, [24, 96], 1, 1)?;
+        let x = b.add(x, stem)?;
+        // Too narrow for Winograd.
+        let x = conv(&mut b, x, [12, 24], 3, 1)?;
+        let x = conv(&mut b, x, [32, 12], 1, 1)?;
+        // Winograd on each thread alone, on all threads together, and of 5 x 5.
+        let x = conv(&mut b, x, [32, 32], 3, 1)?;
+        let x = conv(&mut b, x, [144, 32], 3, 1)?;
+        let x = conv(&mut b, x, [16, 144], 5, 1)?;
+        let x = conv(&mut b, x, [48, 16], 3, 2)?;
+        let x = b.max_pool2d(x, MaxPool2d::new(Window::square(3).stride(2).padding(Padding::all(1))))?;
+        // Few pixels and many weights.
+        let mean = b.global_avg_pool(x)?;
+        let mean = b.linear(mean, weights.linear("mean", 512, 48)?)?;
+        let x = b.avg_pool2d(x, AvgPool2d::new(Window::square(2).stride(2)))?;
+        let x = b.layer(Layer::Flatten, &[x])?;
+        let x = b.linear(x, weights.linear("flat", 512, 48 * 4 * 3)?)?;
+        let x = b.add(x, mean)?;
+        b.stage("sum", x)?;
+        b.finish()
+    }
+
+    /// The bits of the values at `x`, and of the gradient of half the sum of their squares, of a program for this number of threads.
+    fn bits(compiled: &Compiled, x: &[f32], threads: usize) -> [Vec<u32>; 2] {
+        let Inner { lowering, isa, .. } = &*compiled.0;
+        let program = Program::new(lowering, compiled.batch(x).unwrap(), threads);
+        let mut executor = Executor::new(program.into(), *isa, threads);
+        executor.input.copy_from_slice(x);
+        executor.forward();
+        executor.cotangent.copy_from_slice(&executor.values);
+        executor.backward();
+        [&executor.values, &executor.gradient].map(|values| values.iter().map(|v| v.to_bits()).collect())
+    }
+
+    /// The thread pool has as many threads as the machine, but runs the tasks of a program for any number.
+    #[test]
+    fn results_are_bit_identical_in_every_partition() {
+        let net = network().unwrap();
+        let x: Vec<f32> = (0..2 * 3 * SIZE[0] * SIZE[1]).map(|i| (i * 7919 % 1009) as f32 / 1009.0).collect();
+        for isa in Isa::available() {
+            let compiled = Compiled::with_isa(&net, "sum", isa).unwrap();
+            let expected = bits(&compiled, &x, 1);
+            assert!(expected.iter().all(|found| found.iter().any(|&bits| f32::from_bits(bits).is_normal())), "{isa}");
+            for threads in [2, 3, 7, 16, 64] {
+                assert!(bits(&compiled, &x, threads) == expected, "{threads} threads, {isa}");
+            }
+        }
     }
 }

@@ -399,13 +399,13 @@ impl Lowering {
             // Of a tensor with more than two dimensions beside the channels, all are channels to the engine.
             return Value::new(self.push(OpKind::Reference(Arc::new(affine.clone())), vec![op], shape));
         }
-        let is_only_use = self.is_only_use(input);
+        let (is_only_use, flat) = (self.is_only_use(input), self.values[&input.0].flat);
         let before = &mut self.ops[op];
         if let (OpKind::Conv(layer) | OpKind::Depthwise(layer), None, None, true) =
             (&mut before.kind, &before.relu, &before.addend, is_only_use)
         {
             layer.fold(affine.scale(), affine.shift());
-            return Value::new(op);
+            return Value { op, flat };
         }
         let (scale, shift) = (affine.scale().to_vec(), affine.shift().to_vec());
         let kind = match op {
@@ -451,12 +451,12 @@ impl Lowering {
     fn lower_add(&mut self, nodes: [NodeId; 2], shape: Vec<usize>) -> Value {
         let [a, b] = nodes.map(|node| self.in_own_shape(node)).map(|op| self.nhwc(op));
         let (early, late, late_node) = if a < b { (a, b, nodes[1]) } else { (b, a, nodes[0]) };
-        let is_only_use = self.is_only_use(late_node);
+        let (is_only_use, flat) = (self.is_only_use(late_node), self.values[&late_node.0].flat);
         let op = &mut self.ops[late];
         let is_open = op.relu.is_none() && op.addend.is_none();
         if early != late && is_open && is_only_use && matches!(op.kind, OpKind::Conv(_) | OpKind::Depthwise(_)) {
             op.addend = Some(early);
-            return Value::new(late);
+            return Value { op: late, flat };
         }
         let sum = self.push(OpKind::Elementwise { affine: None }, vec![early], shape);
         self.ops[sum].addend = Some(late);

@@ -2,7 +2,7 @@
 
 use crate::hearing::{Cochleagram, LogMel, Rectifier};
 use crate::network::{Layer, Network, Node};
-use crate::ops::{L2Norm, MaxPool2d, MinMaxNorm, Relu, Standardize};
+use crate::ops::{L2Norm, MaxPool2d, MinMaxNorm, Relu, Standardize, StraightThroughRelu};
 
 /// Lists the layers whose gradient is a surrogate or undefined: the kind and number of layers, and the behavior of the gradient.
 pub(super) fn special_cases(network: &Network) -> Vec<(String, String)> {
@@ -18,7 +18,7 @@ pub(super) fn special_cases(network: &Network) -> Vec<(String, String)> {
         }
     }
     let modules: Vec<Option<f64>> = network.nodes().iter().filter_map(module_gradient_error).collect();
-    let worst = modules.iter().flatten().copied().reduce(f64::max);
+    let worst = modules.iter().flatten().copied().max_by(f64::total_cmp);
     let measured =
         worst.map_or("not compared with finite differences, because the outputs did not change".into(), |error| {
             format!(
@@ -45,6 +45,8 @@ fn surrogate(layer: &Layer) -> Option<(&'static str, String)> {
             }
             false => ("ReLU", "0 at and below 0; passed unchanged at the matched stage".into()),
         })
+    } else if layer.as_op::<StraightThroughRelu>().is_some() {
+        Some(("straight-through ReLU", "a surrogate: passed unchanged".into()))
     } else if layer.as_op::<MaxPool2d>().is_some() {
         Some(("max pool", "passed to the first of equal maxima".into()))
     } else if let Some(cochleagram) = layer.as_op::<Cochleagram>() {

@@ -42,7 +42,7 @@ pub struct Inspection {
 }
 
 impl Network {
-    /// Checks the network on a shipped photo or recording.
+    /// Checks the network on a shipped photo, or a recording as [`Sound::prepare`] makes it.
     ///
     /// The inspection lists the stages with shape, units, receptive field, cost and the fraction of silent units; the layers whose
     /// gradient is a surrogate or undefined; the preprocessing; metamers after 20 steps at the first, middle and last stage; and
@@ -53,11 +53,14 @@ impl Network {
     pub fn inspect(&self) -> Result<Inspection> {
         match self.input() {
             Input::Image { .. } => self.inspect_on(Image::open(DEFAULT_PHOTO)?),
-            Input::Sound { .. } => self.inspect_on(Sound::open(DEFAULT_RECORDING)?),
+            // At the level of the recordings from which word networks learned and null distributions were built.
+            &Input::Sound { sample_rate, samples } => {
+                self.inspect_on(Sound::open(DEFAULT_RECORDING)?.prepare(sample_rate, samples)?)
+            }
         }
     }
 
-    /// Checks the network like [`Network::inspect`], on a stimulus of your own.
+    /// Checks the network like [`Network::inspect`], on a stimulus of your own; a sound keeps its level.
     ///
     /// Problems of a stage become warnings, not errors.
     ///

@@ -62,7 +62,7 @@ pub(super) fn activations(
             silent: activations.fraction(|v| v == 0.0),
             evaluation: None,
             snr_db: None,
-            module_gradient_error: errors.reduce(f64::max),
+            module_gradient_error: errors.max_by(f64::total_cmp),
             behind_module: !modules.is_empty(),
         });
     }

@@ -1,10 +1,10 @@
 //! Trial syntheses of a few steps, with the time of a gradient evaluation.
 
 use super::InspectedStage;
-use crate::Result;
 use crate::network::Network;
 use crate::stimulus::Stimulus;
 use crate::synthesis::{Metamer, Point, Recipe, StopReason, Synthesis};
+use crate::{Error, Result};
 
 /// The maximum number of steps of a trial synthesis.
 const MAX_STEPS: usize = 20;
@@ -50,7 +50,7 @@ pub(super) fn measure(
         };
         let name = &stage.stage.name;
         match attempt() {
-            Ok(true) => {
+            Ok(true) | Err(Error::Interrupted { .. }) => {
                 warnings.push(format!("interrupted at {name}: this stage and later ones were not measured"));
                 break;
             }

@@ -105,7 +105,7 @@ impl FrozenOp for Relu {
 ///
 /// A unit that is silent in the metamer and active in the original has no gradient through a ReLU and would never be matched.
 /// Feather et al. (2019, 2023) therefore pass the gradient through the ReLU of the matched stage, and only that one. A
-/// [`Synthesis`](crate::synthesis::Synthesis) does this itself and does not need this layer.
+/// [`Synthesis`](crate::synthesis::Synthesis) does this itself and does not need this layer. Products with Jacobians use the identity, too.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StraightThroughRelu(pub Relu);
 

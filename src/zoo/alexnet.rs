@@ -22,7 +22,7 @@ const CONVOLUTIONS: [([usize; 2], usize, usize, usize, usize, bool); 5] = [
 /// Input: 224 x 224 with ImageNet's normalisation. Architecture: Krizhevsky, arXiv:1404.5997, as in torchvision.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
+/// When the file cannot be read or is of another architecture, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn alexnet_from(weights: impl AsRef<Path>) -> Result<Network> {
     alexnet(&Checkpoint::open(weights)?)
 }
@@ -52,6 +52,5 @@ fn alexnet(weights: &Checkpoint) -> Result<Network> {
     b.stage("pool5", x)?;
     let layers = [("classifier.1", 4096, 9216), ("classifier.4", 4096, 4096), ("classifier.6", 1000, 4096)];
     imagenet::classifier(&mut b, weights, x, layers)?;
-    b.weights_source(weights.weights_source());
-    b.finish()
+    super::finish(b, weights)
 }

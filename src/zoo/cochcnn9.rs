@@ -39,7 +39,7 @@ const HANN_TAPS: usize = 8;
 /// `relu4`, `avgpool`, `relufc`, `final`. Convolutions and pools use TensorFlow's `SAME` padding.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
+/// When the file cannot be read or is of another architecture, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn cochcnn9_from(weights: impl AsRef<Path>) -> Result<Network> {
     build("CochCNN9", &Checkpoint::open(weights)?)
 }
@@ -140,8 +140,7 @@ fn build(name: &str, weights: &Checkpoint) -> Result<Network> {
             .map_err(|e| Error::invalid("classes", format!("the list in the weights file is not valid JSON ({e})")))?;
         b.classes(names);
     }
-    b.weights_source(weights.weights_source());
-    b.finish()
+    super::finish(b, weights)
 }
 
 /// The shape of a layer's weight; for random weights, the published shape.

@@ -17,7 +17,7 @@ const CLASSES: usize = 794;
 /// `layer4` (each after its last rectifier), `avgpool`, `final`.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
+/// When the file cannot be read or is of another architecture, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn cochresnet50_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
     let classes = weights.shape("fc.weight")?[0];
@@ -40,6 +40,5 @@ fn build(weights: &Checkpoint, classes: usize) -> Result<Network> {
     let (x, channels) = resnet::body(&mut b, weights, x, 1, [3, 4, 6, 3])?;
     let x = b.linear(x, weights.linear("fc", classes, channels)?)?;
     b.stage("final", x)?;
-    b.weights_source(weights.weights_source());
-    b.finish()
+    super::finish(b, weights)
 }

@@ -23,7 +23,7 @@ const SCALE: usize = 4;
 /// of an area share the convolutions' weights but have separate batch normalisations, which therefore stay separate layers.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
+/// When the file cannot be read or is of another architecture, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn cornet_s_from(weights: impl AsRef<Path>) -> Result<Network> {
     cornet_s(&Checkpoint::open(weights)?)
 }
@@ -57,8 +57,7 @@ fn cornet_s(weights: &Checkpoint) -> Result<Network> {
     x = b.linear(x, weights.linear("decoder.linear", 1000, inputs)?)?;
     b.stage("logits", x)?;
     b.classes(imagenet::classes()?);
-    b.weights_source(weights.weights_source());
-    b.finish()
+    super::finish(b, weights)
 }
 
 struct Body<'a> {

@@ -50,7 +50,7 @@ pub fn crepe_tiny() -> Result<Network> {
 /// `classifier.*`).
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
+/// When the file cannot be read or is of another architecture, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn crepe_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
     let mut b = Builder::new("CREPE", Input::Sound { samples: FRAME, sample_rate: SAMPLE_RATE });
@@ -74,8 +74,7 @@ pub fn crepe_from(weights: impl AsRef<Path>) -> Result<Network> {
     b.stage("logits", x)?;
     let hz = |bin: usize| format!("{:.1} Hz", to_hz(FIRST_BIN_CENTS + CENTS_PER_BIN * bin as f64));
     b.classes((0..BINS).map(hz));
-    b.weights_source(weights.weights_source());
-    b.finish()
+    super::finish(b, &weights)
 }
 
 /// The classifier, with its weights permuted from the file's rows-first order of inputs to the network's channels-first order.

@@ -40,7 +40,7 @@ const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 /// ```
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
+/// When the file cannot be read or is of another architecture, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     let weights = Checkpoint::open(weights)?;
     let log_mel = LogMel::new(LogMelConfig::efficient_word_net())?;
@@ -70,8 +70,7 @@ pub fn efficient_word_net_from(weights: impl AsRef<Path>) -> Result<Network> {
     x = b.channel_affine(x, weights.batch_norm("bn_final", channels, EPSILON)?.affine()?)?;
     x = b.layer(L2Norm, &[x])?;
     b.stage("embedding", x)?;
-    b.weights_source(weights.weights_source());
-    b.finish()
+    super::finish(b, &weights)
 }
 
 struct Body<'a> {

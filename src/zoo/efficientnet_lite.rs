@@ -45,7 +45,7 @@ pub fn efficientnet_lite0() -> Result<Network> {
 /// (`_conv_stem.weight`, `_bn0.*`, `_blocks.0.*`, `_conv_head.weight`, `_bn1.*`, `_fc.*`).
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
+/// When the file cannot be read or is of another architecture, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn efficientnet_lite0_from(weights: impl AsRef<Path>) -> Result<Network> {
     build(LITE0, &Checkpoint::open(weights)?)
 }
@@ -145,8 +145,7 @@ fn build(Version { name, side, extra_blocks, channels: outputs }: Version, weigh
     x = b.linear(x, weights.linear("_fc", 1000, 1280)?)?;
     b.stage("logits", x)?;
     b.classes(super::imagenet::classes()?);
-    b.weights_source(weights.weights_source());
-    b.finish()
+    super::finish(b, weights)
 }
 
 struct Body<'a> {

@@ -41,7 +41,7 @@ const fn same(kernel: [usize; 2]) -> Window {
 /// supported.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
+/// When the file cannot be read or is of another architecture, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn inception_v3_from(weights: impl AsRef<Path>) -> Result<Network> {
     inception_v3(&Checkpoint::open(weights)?)
 }
@@ -108,8 +108,7 @@ fn inception_v3(weights: &Checkpoint) -> Result<Network> {
     x = b.linear(x, weights.linear("fc", 1000, 2048)?)?;
     b.stage("logits", x)?;
     b.classes(imagenet::classes()?);
-    b.weights_source(weights.weights_source());
-    b.finish()
+    super::finish(b, weights)
 }
 
 struct Body<'a> {

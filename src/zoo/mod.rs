@@ -47,3 +47,14 @@ pub use inception::{inception_v3_from, inception_v3_random};
 pub use resnet::{resnet50_from, resnet50_random, resnet101_from, resnet101_random};
 pub use resnet_v2::{resnet101_v2_from, resnet101_v2_random};
 pub use vgg::{vgg16_from, vgg16_random, vgg19_from, vgg19_random};
+
+use crate::Result;
+use crate::network::{Builder, Checkpoint, Network};
+
+/// Finishes a network with these weights, and checks that their file holds nothing more in the network's modules.
+fn finish(mut b: Builder, weights: &Checkpoint) -> Result<Network> {
+    b.weights_source(weights.weights_source());
+    let network = b.finish()?;
+    weights.check_leftovers(network.name())?;
+    Ok(network)
+}

@@ -17,7 +17,7 @@ const EPSILON: f64 = 1e-5;
 /// the 3 x 3 convolution of a block, as in torchvision.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
+/// When the file cannot be read or is of another architecture, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn resnet50_from(weights: impl AsRef<Path>) -> Result<Network> {
     resnet("ResNet-50", [3, 4, 6, 3], &Checkpoint::open(weights)?)
 }
@@ -53,8 +53,7 @@ fn resnet(name: &str, blocks: [usize; 4], weights: &Checkpoint) -> Result<Networ
     let x = b.linear(x, weights.linear("fc", 1000, channels)?)?;
     b.stage("logits", x)?;
     b.classes(imagenet::classes()?);
-    b.weights_source(weights.weights_source());
-    b.finish()
+    super::finish(b, weights)
 }
 
 /// Adds all layers except the last, with the stages `conv1` to `avgpool`; returns the average pool and its number of channels.

@@ -35,7 +35,7 @@ const BLOCKS: [(usize, usize); 4] = [(3, 2), (4, 2), (23, 2), (3, 1)];
 /// | `logits.weight`, `.bias` | `[classes, 2048, 1, 1]`, with 1001 classes (TF-slim's first is "background") or 1000 |
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
+/// When the file cannot be read or is of another architecture, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn resnet101_v2_from(weights: impl AsRef<Path>) -> Result<Network> {
     resnet_v2(&Checkpoint::open(weights)?)
 }
@@ -74,8 +74,7 @@ fn resnet_v2(weights: &Checkpoint) -> Result<Network> {
     x = b.linear(x, layer)?;
     b.stage("logits", x)?;
     b.classes(classes);
-    b.weights_source(weights.weights_source());
-    b.finish()
+    super::finish(b, weights)
 }
 
 /// Adds batch normalisation as a separate layer, and a rectifier.

@@ -16,7 +16,7 @@ const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];
 /// `logits`. Input: 224 x 224 with ImageNet's normalisation. Architecture: Simonyan & Zisserman, ICLR 2015.
 ///
 /// # Errors
-/// When the file cannot be read, or a tensor is missing, has the wrong shape, or is not finite.
+/// When the file cannot be read or is of another architecture, or a tensor is missing, has the wrong shape, or is not finite.
 pub fn vgg16_from(weights: impl AsRef<Path>) -> Result<Network> {
     vgg("VGG-16", [2, 2, 3, 3, 3], &Checkpoint::open(weights)?, true)
 }
@@ -66,6 +66,5 @@ fn vgg(name: &str, groups: [usize; 5], weights: &Checkpoint, classifier: bool) -
         let layers = [("classifier.0", 4096, 25088), ("classifier.3", 4096, 4096), ("classifier.6", 1000, 4096)];
         imagenet::classifier(&mut b, weights, x, layers)?;
     }
-    b.weights_source(weights.weights_source());
-    b.finish()
+    super::finish(b, weights)
 }

@@ -42,7 +42,10 @@ pub(super) fn input(info: &proto::ValueInfo, options: &OnnxOptions) -> ImportRes
             }
             (Some(stated), _) => stated,
             (None, Some(size)) => size,
-            (None, None) => return Err(format!("leaves its {side} open; state it with OnnxOptions::size").into()),
+            (None, None) => {
+                let remedy = "state it with OnnxOptions::size([height, width])";
+                return Err(format!("leaves its {side} open; {remedy}").into());
+            }
         };
     }
     let all = [channels, size[0], size[1]];

@@ -101,10 +101,10 @@ impl OnnxOptions {
         Self { reverse_channels: true, ..self }
     }
 
-    /// Sets the height and width of the input in pixels, for a file with dynamic sizes.
+    /// Sets the size of the input, `[height, width]` in pixels, for a file with dynamic sizes.
     #[must_use]
-    pub fn size(self, height: usize, width: usize) -> Self {
-        Self { size: Some([height, width]), ..self }
+    pub fn size(self, size: [usize; 2]) -> Self {
+        Self { size: Some(size), ..self }
     }
 
     /// Sets a photo's shorter side before the centre crop, in pixels. The default is 256 for an input of 224, and in proportion for

@@ -1,11 +1,13 @@
 //! Weights from a file or a seed, with validation.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
+use super::state_dict::listed;
 use super::weights_file::{Contents, WeightsFile};
 use super::{WeightsSource, checked_volume};
 use crate::fs::assets;
@@ -15,6 +17,10 @@ use crate::{Error, Result};
 
 /// Maximum number of values of a random tensor.
 const MAX_RANDOM_VALUES: usize = 1 << 31;
+
+/// The last parts of names that do not tell one network from another: batch counts, as floats after a conversion of all tensors, and
+/// the counts that the profiler `thop` adds to every module.
+const COUNTS: [&str; 3] = ["num_batches_tracked", "total_ops", "total_params"];
 
 /// The tensors of a weights file, by name; or, with [`Checkpoint::random`], the weights of an untrained network.
 ///
@@ -39,6 +45,8 @@ enum Weights {
     File {
         contents: Contents,
         sha256: String,
+        /// The names of all tensors requested so far, without those of wrappers.
+        used: Mutex<BTreeSet<String>>,
     },
     /// The seed, and the digest of all values requested so far.
     Seed(u64, Mutex<Sha256>),
@@ -72,13 +80,16 @@ impl Checkpoint {
     /// `model.` is read). Within a name, `module`, `_orig_mod`, `_fsdp_wrapped_module` and `_checkpoint_wrapped_module` are removed where
     /// all names of the part have them: `features.module.0.weight` is `features.0.weight`. A tensor is also found by its name before.
     ///
+    /// The loaders of the zoo refuse a file with further float tensors in the modules that they read, because it is of another
+    /// architecture; tensors of other modules are ignored.
+    ///
     /// # Errors
     /// [`Error::File`] when the file cannot be read, is truncated, has another format, such as PyTorch's before 1.6, or holds no state dict
     /// or several. A file of another kind, such as a web page or a git-lfs pointer, is named.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = &*assets::find(path.as_ref())?;
         let WeightsFile { contents, sha256 } = WeightsFile::read(path)?;
-        Ok(Self { path: path.into(), weights: Weights::File { contents, sha256 } })
+        Ok(Self { path: path.into(), weights: Weights::File { contents, sha256, used: Mutex::default() } })
     }
 
     /// Random weights for an untrained network: any requested tensor, determined by the seed, its name and its shape.
@@ -158,8 +169,8 @@ impl Checkpoint {
     /// When there is no such tensor, or it has another shape or values that are not finite; for random weights, when the shape exceeds 2^31
     /// values.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let contents = match &self.weights {
-            Weights::File { contents, .. } => contents,
+        let (contents, used) = match &self.weights {
+            Weights::File { contents, used, .. } => (contents, used),
             Weights::Seed(seed, digest) => {
                 if checked_volume(shape).is_none_or(|values| values > MAX_RANDOM_VALUES) {
                     let expected = format!("at most {MAX_RANDOM_VALUES} values");
@@ -179,7 +190,33 @@ impl Checkpoint {
             return Err(Error::shape(what(), format!("{shape:?}"), tensor.dims()));
         }
         crate::finite::check(what, &crate::ops::values(tensor)?)?;
+        let alias = contents.aliases.get(name).filter(|_| !contents.tensors.contains_key(name));
+        let own = alias.map_or(name, String::as_str);
+        used.lock().unwrap_or_else(PoisonError::into_inner).insert(own.to_owned());
         Ok(tensor.clone())
+    }
+
+    /// Checks that the file holds no other float tensors in the modules of those requested so far, by the first part of their names.
+    ///
+    /// A network with more in its modules is another one, even if all requested tensors have the expected names and shapes: a ResNet-50
+    /// with squeeze-and-excitation, or a ResNet-101 read as a ResNet-50. Modules of which nothing was requested do not count: auxiliary
+    /// classifiers, copies of the network, other heads.
+    ///
+    /// # Errors
+    /// [`Error::File`] that names them.
+    pub(crate) fn check_leftovers(&self, network: &str) -> Result<()> {
+        let Weights::File { contents, used, .. } = &self.weights else { return Ok(()) };
+        let used = used.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = leftovers(&contents.names(), &used);
+        if left.is_empty() {
+            return Ok(());
+        }
+        let reason = format!(
+            "is of another architecture than {network}: it holds further tensors in the same modules, {}; if the network \
+             does not use them, save it without them",
+            listed(left)
+        );
+        Err(Error::file(&self.path, reason))
     }
 
     /// The convolution `name.weight` with its bias `name.bias`.
@@ -251,6 +288,21 @@ impl Checkpoint {
     }
 }
 
+/// The names that are not among the used ones, but belong to a module that is.
+fn leftovers<'a>(names: &[&'a str], used: &BTreeSet<String>) -> Vec<&'a str> {
+    let modules: BTreeSet<&str> = used.iter().filter_map(|name| module(name)).collect();
+    let is_left = |name: &str| {
+        let is_count = name.rsplit('.').next().is_some_and(|last| COUNTS.contains(&last));
+        !is_count && !used.contains(name) && module(name).is_some_and(|module| modules.contains(module))
+    };
+    names.iter().copied().filter(|name| is_left(name)).collect()
+}
+
+/// The top-level module of a tensor; `None` for a tensor outside of modules.
+fn module(name: &str) -> Option<&str> {
+    name.split_once('.').map(|(module, _)| module)
+}
+
 impl std::fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Checkpoint({}, {} tensors)", self.path.display(), self.names().len())
@@ -271,5 +323,31 @@ impl BatchNorm {
     pub fn affine(&self) -> Result<ChannelAffine> {
         let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
         ChannelAffine::new(&narrow(&self.scale), &narrow(&self.shift))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_left_in_used_modules_tell_another_architecture() {
+        let of_network = ["conv1.weight", "layer1.0.conv1.weight", "layer3.5.conv1.weight", "fc.bias"];
+        let used = of_network.map(String::from).into();
+        let of_others = ["conv1.bias", "layer1.0.se.fc1.weight", "layer3.22.conv1.weight", "fc.scale"];
+        let harmless = [
+            "AuxLogits.fc.weight",
+            "attacker.model.conv1.weight",
+            "ema.layer1.0.conv1.weight",
+            "conv1_copy.weight",
+            "mean",
+            "fc",
+            "bn1.num_batches_tracked",
+            "layer1.0.bn1.num_batches_tracked",
+            "layer1.0.total_ops",
+            "conv1.total_params",
+        ];
+        assert_eq!(leftovers(&[&harmless[..], &of_network].concat(), &used), Vec::<&str>::new());
+        assert_eq!(leftovers(&[&harmless[..], &of_others, &of_network].concat(), &used), of_others);
     }
 }

@@ -29,7 +29,8 @@ impl HubCache {
 
     /// The cached file of a revision. A commit that cannot be a folder's name counts as missing.
     pub fn find(&self, revision: &str, file: &str) -> Option<PathBuf> {
-        let commit = std::fs::read_to_string(self.reference(revision)).ok()?;
+        // huggingface_hub writes no reference for a revision that is a commit.
+        let commit = std::fs::read_to_string(self.reference(revision)).unwrap_or_else(|_| revision.into());
         let path = self.snapshot(Some(commit.trim()).filter(|commit| is_safe_name(commit))?, file);
         path.exists().then_some(path)
     }
@@ -132,5 +133,18 @@ mod tests {
         std::fs::write(&reference, "../../..").unwrap();
         assert!(cache.snapshot("../../..", "secret").exists());
         assert_eq!(cache.find("main", "secret"), None);
+        assert_eq!(cache.find("../../..", "secret"), None);
+    }
+
+    #[test]
+    fn a_commit_is_found_without_a_reference() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = HubCache::new(folder.path(), "a/b");
+        let path = cache.snapshot("0123abcdef", "weights.safetensors");
+        create_parent(&path).unwrap();
+        std::fs::write(&path, "w").unwrap();
+        assert_eq!(cache.find("0123abcdef", "weights.safetensors"), Some(path));
+        assert_eq!(cache.find("0123abcdef", "other.safetensors"), None);
+        assert_eq!(cache.find("main", "weights.safetensors"), None);
     }
 }
