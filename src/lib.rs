@@ -90,6 +90,13 @@
 //! | [`prelude`] | the names that a notebook imports at its start |
 //! | [`coming_from`], [`teaching`] | guides: from plenoptic or the authors' code, and a lesson of 90 minutes |
 //!
+//! # Interrupts
+//!
+//! A notebook's interrupt, or Ctrl-C, ends a long operation after its current step. The first such operation installs a handler of SIGINT,
+//! which stays. In a program, a second Ctrl-C during the same step, and one between two operations, end the process with status 130. If the
+//! program has a handler of its own before its first operation, or ignores SIGINT, they do not (on Windows they do): that handler is called
+//! at each Ctrl-C, and decides.
+//!
 //! # candle
 //!
 //! Tensors are those of candle. Use it through [`candle`] and [`candle_nn`]: a notebook cell that links its own copy of candle numbers

@@ -28,7 +28,7 @@ pub use crate::verdict::{Grade, NullDistribution, Outcome, Verdict};
 pub use crate::{Error, Result, candle, candle_nn, zoo};
 pub use std::time::Duration;
 
-/// Plots, tables and players, and figures that combine them.
+/// Plots, heat maps and players, and figures that combine them.
 ///
 /// ```
 /// use metamers::prelude::{plots::*, *};
@@ -71,7 +71,7 @@ pub mod networks {
 
 /// The parts of recipes: losses, optimizers and initializations.
 pub mod recipes {
-    pub use crate::synthesis::{Initialization, Loss, Optimizer, Prior, Reproduction};
+    pub use crate::synthesis::{Initialization, Lbfgs, Loss, Optimizer, Plateau, Prior, Reproduction, Variables};
 }
 
 /// Recognition experiments and the analysis of their answers.

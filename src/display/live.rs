@@ -64,11 +64,13 @@ pub fn clear_output(wait: Wait) {
 
 /// Tells the kernel that the running code handles interrupts itself: an interrupt then ends the work after the current step instead of
 /// ending the process. Does nothing without the metamers kernel.
+#[doc(hidden)]
 pub fn start_listening() {
     send(&json!({ "op": "listening", "on": true }));
 }
 
 /// Tells the kernel that the running code no longer handles interrupts. Does nothing without the metamers kernel.
+#[doc(hidden)]
 pub fn stop_listening() {
     send(&json!({ "op": "listening", "on": false }));
 }

@@ -48,6 +48,13 @@ impl Player {
         self
     }
 
+    /// Gives several players one gain, which normalizes the peak of the loudest sound.
+    pub(crate) fn share_gain<'a>(players: impl IntoIterator<Item = &'a mut Self>) {
+        let players: Vec<&mut Self> = players.into_iter().collect();
+        let gain = gain(players.iter().map(|player| player.max_amplitude()).fold(0.0, f32::max));
+        players.into_iter().for_each(|player| player.gain = gain);
+    }
+
     /// The duration in seconds.
     #[must_use]
     pub fn seconds(&self) -> f64 {
@@ -90,8 +97,7 @@ impl Players {
     /// Creates players with one shared gain, which normalizes the peak of the loudest sound.
     pub fn shared(players: impl IntoIterator<Item = Player>) -> Self {
         let mut players: Vec<Player> = players.into_iter().collect();
-        let gain = gain(players.iter().map(Player::max_amplitude).fold(0.0, f32::max));
-        players.iter_mut().for_each(|player| player.gain = gain);
+        Player::share_gain(&mut players);
         Self(players)
     }
 

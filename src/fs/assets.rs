@@ -1,13 +1,19 @@
 //! Paths of the files that ship with the project: weights, photos, recordings.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::files;
 use crate::{Error, Result};
 
-/// The folder of shipped files: `METAMERS_ASSETS` if set, else `assets` in the source tree of this build.
+/// The folder of shipped files.
 fn folder() -> PathBuf {
-    match std::env::var_os("METAMERS_ASSETS") {
+    folder_or_default(std::env::var_os("METAMERS_ASSETS"))
+}
+
+/// The folder that `METAMERS_ASSETS` names if it is set and not empty, else `assets` in the source tree of this build.
+fn folder_or_default(set: Option<OsString>) -> PathBuf {
+    match set.filter(|folder| !folder.is_empty()) {
         Some(folder) => folder.into(),
         // The folder under which a page provides them.
         None if cfg!(target_os = "unknown") => "assets".into(),
@@ -59,4 +65,17 @@ pub(crate) fn find(path: &Path) -> Result<PathBuf> {
         )
     };
     Err(Error::file(path, reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_counts_as_not_set() {
+        let default = folder_or_default(None);
+        assert!(default.ends_with("assets"));
+        assert_eq!(folder_or_default(Some("".into())), default);
+        assert_eq!(folder_or_default(Some("elsewhere".into())), Path::new("elsewhere"));
+    }
 }

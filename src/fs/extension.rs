@@ -2,9 +2,19 @@
 
 use std::path::Path;
 
+use crate::{Error, Result};
+
 /// Returns the extension in lower case, without the dot; cameras write `.JPG`.
 pub(crate) fn lowercase_extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+/// Returns an error with this advice unless the path has this extension, in any case.
+pub(crate) fn check_extension(path: &Path, extension: &str, advice: &str) -> Result<()> {
+    match lowercase_extension(path) == extension {
+        true => Ok(()),
+        false => Err(Error::file(path, advice)),
+    }
 }
 
 /// Returns the name of the stimulus in a file: "giant panda" for `photos/giant_panda.jpg`.
@@ -23,5 +33,10 @@ mod tests {
         assert_eq!(both("a.b.Metamer"), ("a.b".into(), "metamer".into()));
         assert_eq!(both("photos/dog"), ("dog".into(), String::new()));
         assert_eq!(both(""), (String::new(), String::new()));
+        let check = |path: &str| check_extension(Path::new(path), "json", "saved as .json");
+        assert!(check("a/null.JSON").is_ok());
+        for other in ["null", "null.html", "json", "a.json/null"] {
+            assert_eq!(check(other).unwrap_err().to_string(), format!("{other}: saved as .json"));
+        }
     }
 }

@@ -1,17 +1,38 @@
 //! Linux and macOS.
 
+use std::ffi::{c_int, c_void};
 use std::io::ErrorKind;
 use std::path::Path;
+use std::ptr::null;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::SIGINT;
 
 /// True if a locked file cannot be read by others.
 pub(crate) const LOCKS_ARE_MANDATORY: bool = false;
 
+/// The words of an array that holds C's `struct sigaction`, of at most 152 bytes, on every system.
+const ACTION_WORDS: usize = 64;
+
+// SAFETY: the signature of POSIX, with pointers that have no type.
+unsafe extern "C" {
+    fn sigaction(signal: c_int, new: *const c_void, old: *mut c_void) -> c_int;
+}
+
 /// Sets a flag at each interrupt, from a terminal or a notebook. With `second_ends_process`, an interrupt while the flag is set ends the
-/// process.
+/// process, unless the program has a handler of its own or ignores interrupts.
 pub(crate) fn watch_interrupts(signalled: &Arc<AtomicBool>, second_ends_process: bool) {
-    super::signals::watch(signalled, second_ends_process);
+    super::signals::watch(signalled, second_ends_process && interrupts_end_process());
+}
+
+/// Returns whether SIGINT has its default action so far, which ends the process.
+fn interrupts_end_process() -> bool {
+    let mut action = [0usize; ACTION_WORDS];
+    // SAFETY: without a new action, the call only writes the current one into the array, which is large enough.
+    let status = unsafe { sigaction(SIGINT, null(), action.as_mut_ptr().cast()) };
+    // The handler comes first; the default one is null.
+    status == 0 && action[0] == 0
 }
 
 /// Links to a file by a relative path.

@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use crate::display::{MimeBundle, Show, escape};
 use crate::engine::Isa;
+use crate::parallel::threads;
 use crate::synthesis::session_log;
 
 /// The versions, the machine and the runs of this session.
@@ -59,7 +60,7 @@ pub fn session_info() -> SessionInfo {
         system: machine::system(),
         processor: machine::processor(),
         instructions: Isa::describe_selected(),
-        threads: rayon::current_num_threads(),
+        threads: threads(),
         networks: session_log::networks(),
         date: date::now(),
     }

@@ -14,7 +14,8 @@ use rand_distr::{Distribution, Normal, Uniform};
 use super::Noise;
 use super::image_decoder::{self, MAX_PIXELS};
 use crate::display::{MimeBundle, Panel, Raster, Show};
-use crate::fs::{assets, extension};
+use crate::fs::file_kind::FileKind;
+use crate::fs::{assets, extension, files};
 use crate::{Error, Result};
 
 /// The weights of red, green and blue in luma (ITU-R BT.601), as in Pillow and torchvision.
@@ -50,11 +51,14 @@ impl Image {
     /// `Image::open("photos/giant_panda.jpg")` works in any directory.
     ///
     /// # Errors
-    /// [`Error::File`] with the path and the reason: the file does not exist, is not a valid image, is truncated, is too large, or has
-    /// another format (a HEIC photo, a video), which the reason names.
+    /// [`Error::File`] with the path and the reason: the file does not exist, is not a valid image, is truncated, is too large (more than
+    /// 2^26 pixels or 2 GB), or has another format (a HEIC photo, a video), which the reason names.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = assets::find(path.as_ref())?;
-        let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        let bytes = files::read_stimulus(&path, |kind| {
+            let may_be_image = matches!(kind, FileKind::Image(_) | FileKind::Unknown);
+            (!may_be_image).then(|| kind.not_an_image())
+        })?;
         Ok(Self {
             name: extension::stimulus_name(&path),
             ..Self::decode(&bytes).map_err(|reason| Error::file(&path, reason))?
@@ -327,12 +331,14 @@ impl Image {
         crate::fs::atomic::write(path, bytes.get_ref())
     }
 
-    /// Saves the image as a PNG file with 16 bits per channel, which changes values by at most 1/131070.
+    /// Saves the image to a `.png` file with 16 bits per channel, which changes values by at most 1/131070.
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be written.
+    /// [`Error::File`] for another extension, and when the file cannot be written.
     pub fn save_png16(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        let advice = "images of 16 bits per channel are saved as .png; call `save` for other formats";
+        extension::check_extension(path, "png", advice)?;
         let rgb = image::ImageBuffer::from_fn(self.width as u32, self.height as u32, |x, y| {
             image::Rgb(self.pixel(x as usize, y as usize).map(|v| (v * 65535.0).round() as u16))
         });

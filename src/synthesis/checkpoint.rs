@@ -18,6 +18,7 @@ use super::run::Run;
 use super::session_log;
 use super::stop::StopReason;
 use super::synthesis::Synthesis;
+use crate::fs::extension::check_extension;
 use crate::network::{Classification, Network};
 use crate::similarity::Similarity;
 use crate::stimulus::{Image, Sound, Stimulus};
@@ -34,14 +35,6 @@ fn notes(path: &Path, kind: &str, provenance: &Provenance) -> Result<BTreeMap<St
     let json =
         json.map_err(|e| Error::file(path, format!("cannot be written: its provenance has no JSON form ({e})")))?;
     Ok(BTreeMap::from([("kind".into(), kind.into()), ("stamp".into(), json)]))
-}
-
-/// Returns an error with this advice unless the path has this extension.
-fn check_extension(path: &Path, extension: &str, advice: &str) -> Result<()> {
-    match path.extension() {
-        Some(found) if found.eq_ignore_ascii_case(extension) => Ok(()),
-        _ => Err(Error::file(path, advice)),
-    }
 }
 
 fn open(path: &Path, kind: &str) -> Result<(ArchiveReader, Provenance)> {
@@ -212,6 +205,7 @@ impl Run {
             goal,
             original,
             recipe: provenance.recipe,
+            recipe_is_default: false,
             seed: provenance.seed,
             start,
             quiet: false,

@@ -9,6 +9,7 @@ use super::run::Run;
 use super::stop::{Stop, StopReason};
 use super::synthesis::Synthesis;
 use crate::display::{Figure, MimeBundle, Panel, Show, Table};
+use crate::interrupt::Listening;
 use crate::network::Network;
 use crate::similarity::Similarity;
 use crate::stimulus::Stimulus;
@@ -57,7 +58,8 @@ impl Synthesis {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for fewer than 2 or more than 64 metamers, and for a weight that is not positive and finite.
+    /// [`Error::Invalid`] for fewer than 2 or more than 64 metamers, for a weight that is not positive and finite, and for a synthesis with
+    /// a bound or from coarse to fine.
     pub fn different(self, count: usize, weight: f64) -> Result<Different> {
         if !(2..=MAX_COUNT).contains(&count) {
             return Err(Error::invalid(
@@ -65,10 +67,7 @@ impl Synthesis {
                 format!("must be 2 to {MAX_COUNT}, got {count}"),
             ));
         }
-        if !(weight.is_finite() && weight > 0.0) {
-            let reason = format!("must be positive and finite, got {weight}; 0.1 is a good start");
-            return Err(Error::invalid("the weight of the difference", reason));
-        }
+        Push::check(weight, self.goal.is_restricted())?;
         let synthesis = Self { recipe: self.recipe.clone().without_return(), ..self };
         let push = Push::new(weight, synthesis.goal.penalties.len());
         Ok(Different { synthesis, count, push, metamers: vec![], reached: vec![], running: None })
@@ -85,7 +84,12 @@ impl Different {
     /// # Errors
     /// As [`Run::advance`].
     pub fn until(&mut self, snr_db: f64) -> Result<StopReason> {
+        // Also during what comes between two runs: the network is compiled and the metamer classified.
+        let listening = Listening::begin();
         while self.metamers.len() < self.count {
+            if listening.interrupted() {
+                return Ok(StopReason::Interrupted);
+            }
             let mut run = match self.running.take() {
                 Some(run) => run,
                 None => self.start()?,

@@ -75,14 +75,14 @@ impl Film {
         self.every = steps;
     }
 
-    /// Adds a frame if its step is due. `picture` draws it.
-    pub(super) fn record(&mut self, step: usize, snr_db: f64, picture: impl FnOnce() -> Raster) {
+    /// Adds a frame if its step is due. `frame` gives its signal-to-noise ratio and its picture.
+    pub(super) fn record(&mut self, step: usize, frame: impl FnOnce() -> (f64, Raster)) {
         let first = self.frames.first().map_or(step, |frame| frame.step);
         let is_due = step.saturating_sub(first).is_multiple_of(self.every);
         if !is_due || self.frames.last().is_some_and(|frame| frame.step >= step) {
             return;
         }
-        let picture = picture();
+        let (snr_db, picture) = frame();
         self.size = [picture.width(), picture.height()];
         let frames = Arc::make_mut(&mut self.frames);
         frames.push(Frame { step, snr_db, rgb: picture.rgb().to_vec() });

@@ -8,6 +8,7 @@ use super::plot::TargetCurves;
 use super::problem::TargetMatch;
 use super::provenance::Provenance;
 use super::run::Run;
+use super::synthesis::start_values;
 use crate::display::Raster;
 use crate::hearing::Cochleagram;
 use crate::network::{Classification, Network};
@@ -92,8 +93,24 @@ impl Metamer {
         [&self.original, &self.stimulus].map(|stimulus| super::plot::thumbnail(stimulus, &self.original, cochleagram))
     }
 
-    /// Sets the cochleagram, which files do not contain, from the network of the metamer.
-    pub(crate) fn with_cochleagram_from(mut self, network: &Network) -> Self {
+    /// Sets the cochleagram that displays the sounds of a metamer from a file, which does not contain it: the one of its network. Without
+    /// it, and with a network that has none, a spectrogram displays them.
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    ///
+    /// let net = zoo::cochcnn_words()?;
+    /// let mut run = Synthesis::new(&net, "relu0", Sound::open("speech/november.wav")?)?.seed(7).quiet().start()?;
+    /// run.step(2)?;
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("november.metamer");
+    /// run.finish()?.save(&path)?;
+    /// let metamer = Metamer::open(&path)?.with_cochleagram_of(&net);
+    /// # let _ = metamer;
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_cochleagram_of(mut self, network: &Network) -> Self {
         self.cochleagram = super::plot::network_cochleagram(network);
         self
     }
@@ -124,6 +141,47 @@ impl Metamer {
     #[must_use]
     pub fn original(&self) -> &Stimulus {
         &self.original
+    }
+
+    /// The stimulus that the run began with, clamped to the valid range: the given one, or the recipe's noise for the seed. With
+    /// [`Recipe::nearest`](super::Recipe::nearest) the metamer is the match nearest to it.
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    /// use metamers::synthesis::Norm;
+    ///
+    /// let net = zoo::efficientnet_lite0()?;
+    /// let mut run = Synthesis::new(&net, "stem", Image::open("photos/giant_panda.jpg")?)?.seed(7).start()?;
+    /// run.step(3)?;
+    /// let metamer = run.finish()?;
+    /// let distance = Norm::L2.distance(metamer.stimulus().values(), metamer.initial()?.values());
+    /// assert!(distance > 0.0 && metamer.steps() == Some(3));
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a file of an older version that names its start, but does not hold it.
+    pub fn initial(&self) -> Result<Stimulus> {
+        if let Some(reason) = self.missing_start() {
+            return Err(Error::invalid(&self.provenance.original, reason));
+        }
+        let Provenance { recipe, seed, bound, .. } = &self.provenance;
+        let values = start_values(self.start.as_ref(), recipe, &self.original, *seed, bound.as_ref())?;
+        Ok(self.original.with_clamped("start", &values))
+    }
+
+    /// The reason why the start is not known; `None` if it is.
+    pub(super) fn missing_start(&self) -> Option<String> {
+        let start = &self.provenance.start;
+        let is_missing = self.start.is_none() && self.steps.is_none() && start != "noise";
+        let reason = || format!("does not hold \"{start}\", from which it started: it was saved by an older version");
+        is_missing.then(reason)
+    }
+
+    /// The number of steps of the run; `None` for a file of an older version that lacks it.
+    #[must_use]
+    pub fn steps(&self) -> Option<usize> {
+        self.steps
     }
 
     /// The similarity of the matched features, measured on the final (clamped) stimulus. Of several targets, rho and r are the

@@ -227,7 +227,7 @@ impl Problem {
     }
 
     /// Moves a stimulus within the bound, if there is one.
-    pub fn project(&self, x: &mut [f32]) {
+    fn project(&self, x: &mut [f32]) {
         if let Some(bound) = &self.bound {
             bound.project(x);
         }

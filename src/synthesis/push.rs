@@ -4,9 +4,9 @@ use super::goal::{Penalty, Target};
 use super::recipe::Recipe;
 use super::run::Run;
 use super::synthesis::Synthesis;
-use crate::Result;
 use crate::network::Network;
 use crate::stimulus::Stimulus;
+use crate::{Error, Result};
 
 /// The maximum number of times that the weight is halved.
 const MAX_HALVINGS: i32 = 8;
@@ -28,6 +28,19 @@ pub(crate) struct Push {
 impl Push {
     pub fn new(weight: f64, other_penalties: usize) -> Self {
         Self { weight, index: other_penalties, features: None }
+    }
+
+    /// Checks a weight, and that the synthesis is not `restricted` by a bound or by coarse levels: a run of a quarter of the recipe's steps
+    /// would end among the coarse ones.
+    pub fn check(weight: f64, restricted: bool) -> Result<()> {
+        if !(weight.is_finite() && weight > 0.0) {
+            let reason = format!("must have a positive and finite weight, got {weight}; 0.1 is a good start");
+            return Err(Error::invalid("different", reason));
+        }
+        match restricted {
+            true => Err(Error::invalid("different", "cannot be combined with a bound or with coarse_to_fine")),
+            false => Ok(()),
+        }
     }
 
     /// Starts a run that is pushed away from these metamers; without any, from the original.

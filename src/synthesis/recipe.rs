@@ -47,7 +47,8 @@ pub struct Recipe {
     pub steps: usize,
     /// The criterion for an early end.
     pub plateau: Option<Plateau>,
-    /// The root mean square to which a sound is set after removing its mean; `None` leaves the sound unchanged.
+    /// The root mean square to which a sound is set after removing its mean, or the highest one that does not clip; `None` leaves the
+    /// sound unchanged.
     #[serde(default)]
     pub sound_rms: Option<f32>,
 }
@@ -148,7 +149,7 @@ pub enum Variables {
     /// Pixels or samples. Steps are combinations of gradients, as in gradient descent, so that components that the stage does not
     /// respond to keep the values of the start: the result is a metamer near the start.
     ///
-    /// Pixels within 0.02 of the limits of their range approach them exponentially.
+    /// Pixels within 0.02 of the limits of their range approach them exponentially, as samples do with either kind of variables.
     Pixels,
     /// The spatial frequencies of the pixels' logits in opponent colors, weighted by the amplitude spectrum of natural images, about
     /// `1 / f`, or those of a sound, weighted by about `1 / sqrt(f)`.
@@ -177,7 +178,7 @@ pub enum Initialization {
 }
 
 /// A criterion for an early end: more than `window` losses are known, and
-/// `|losses[last - window + 1] - losses[last]|` is below `below`.
+/// `|losses[last - window + 1] - losses[last]|` is below `below`. It does not end a call with a number of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
     /// The number of losses in the window.
@@ -319,7 +320,20 @@ impl Recipe {
         }
     }
 
+    /// [`Recipe::bounded`] for sounds, from pink noise of rms 0.02.
+    #[must_use]
+    pub fn bounded_sound() -> Self {
+        Self {
+            name: "bounded_sound".into(),
+            start: Initialization::Noise(Noise::Pink { rms: 0.02 }),
+            ..Self::bounded()
+        }
+    }
+
     /// [`Recipe::feather2019`] for sounds: from pink noise of rms 0.01, without a clamp, the original at rms 0.1 with its mean removed.
+    ///
+    /// A third of the power of the authors' noise lies below 20 Hz, where [`Noise::Pink`] has none: at the same rms, the audible part of
+    /// this start is about 1.9 dB louder (two seconds at 20 kHz).
     #[must_use]
     pub fn feather2019_sound() -> Self {
         Self {
@@ -331,12 +345,17 @@ impl Recipe {
         }
     }
 
-    /// [`Recipe::feather2023`] for sounds: from normal noise of deviation 1e-7, clamped to `[-1, 1]`.
+    /// [`Recipe::feather2023`] for sounds: from normal noise of deviation 1e-7, clamped to `[-1, 1]`, the original at rms 0.1 with its mean
+    /// removed.
+    ///
+    /// In earlier copies it left the level of the original: `Recipe { sound_rms: None, ..Recipe::feather2023_sound() }`. Their files and
+    /// the folders of their plans go on with the recipe that they hold.
     #[must_use]
     pub fn feather2023_sound() -> Self {
         Self {
             name: "feather2023_sound".into(),
             start: Initialization::Noise(Noise::Normal { mean: 0.0, deviation: 1e-7 }),
+            sound_rms: Some(0.1),
             ..Self::feather2023()
         }
     }
@@ -369,6 +388,11 @@ impl Recipe {
         if is_sound { Self::nearest_sound() } else { Self::nearest() }
     }
 
+    /// The recipe of images or sounds that takes the place of the default one with a bound or from coarse to fine.
+    pub(crate) fn bounded_of(is_sound: bool) -> Self {
+        if is_sound { Self::bounded_sound() } else { Self::bounded() }
+    }
+
     /// All presets for images.
     #[must_use]
     pub fn presets() -> Vec<Self> {
@@ -394,7 +418,7 @@ impl Recipe {
     /// [`Error::Unknown`] with similar names.
     pub fn by_name(name: &str) -> Result<Self> {
         let name = FORMER_NAMES.iter().find(|(former, _)| *former == name).map_or(name, |(_, now)| now);
-        let presets = [Self::presets(), Self::sound_presets(), vec![Self::bounded()]].concat();
+        let presets = [Self::presets(), Self::sound_presets(), vec![Self::bounded(), Self::bounded_sound()]].concat();
         let found = presets.iter().find(|r| r.name == name).cloned();
         found.ok_or_else(|| Error::unknown("recipe", name, presets.iter().map(|r| r.name.as_str())))
     }
@@ -435,15 +459,25 @@ impl Recipe {
         Self { name: format!("{} without return", self.name), optimizer, ..self }
     }
 
+    /// Checks that this is not a preset for images, whatever its number of steps: a sound would start near the constant 0.5.
+    pub(super) fn check_for_sounds(&self) -> Result<()> {
+        let mut presets = [Self::presets(), vec![Self::bounded()]].concat().into_iter();
+        let Some(preset) = presets.find(|preset| preset.clone().steps(self.steps) == *self) else { return Ok(()) };
+        let mut for_sounds = [Self::sound_presets(), vec![Self::bounded_sound()]].concat();
+        let own = format!("{}_sound", preset.name);
+        if for_sounds.iter().any(|recipe| recipe.name == own) {
+            for_sounds.retain(|recipe| recipe.name == own);
+        }
+        let names: Vec<String> = for_sounds.iter().map(|recipe| format!("Recipe::{}()", recipe.name)).collect();
+        let reason = format!("{} is for images; for a sound use {}", preset.name, names.join(", "));
+        Err(Error::invalid("recipe", reason))
+    }
+
     /// Checks all settings.
     ///
     /// # Errors
     /// [`Error::Invalid`] that names the field.
     pub fn check(&self) -> Result<()> {
-        let positive = |what: &str, value: f64| {
-            let valid = value.is_finite() && value > 0.0;
-            if valid { Ok(()) } else { Err(Error::invalid(what, format!("must be positive and finite, got {value}"))) }
-        };
         if self.steps == 0 {
             return Err(Error::invalid("recipe.steps", "must be at least 1"));
         }
@@ -451,8 +485,11 @@ impl Recipe {
             let reason = "must be true for the matching objective, whose gradient is the identity gradient; set it to true or use another loss";
             return Err(Error::invalid("recipe.identity_gradient", reason));
         }
-        if self.plateau.is_some_and(|p| p.window < 2 || !p.below.is_finite()) {
-            return Err(Error::invalid("recipe.plateau", "needs a window of at least 2 losses and a finite change"));
+        if let Some(Plateau { window, below }) = self.plateau
+            && (window < 2 || !below.is_finite())
+        {
+            let reason = format!("needs a window of at least 2 losses and a finite change, got {window} and {below}");
+            return Err(Error::invalid("recipe.plateau", reason));
         }
         if let Loss::MeanSquaredError { range_penalty } = self.loss
             && !(range_penalty.is_finite() && range_penalty >= 0.0)
@@ -466,6 +503,17 @@ impl Recipe {
             // The range of a sound, which is the wider one; that of an image is checked when the noise is generated.
             noise.check([-1.0, 1.0])?;
         }
+        if let Some(rms) = self.sound_rms.filter(|rms| !(*rms > 0.0 && *rms <= 1.0)) {
+            return Err(Error::invalid("recipe.sound_rms", format!("must be above 0 and at most 1, got {rms}")));
+        }
+        self.check_optimizer()
+    }
+
+    fn check_optimizer(&self) -> Result<()> {
+        let positive = |what: &str, value: f64| {
+            let valid = value.is_finite() && value > 0.0;
+            if valid { Ok(()) } else { Err(Error::invalid(what, format!("must be positive and finite, got {value}"))) }
+        };
         match self.optimizer {
             Optimizer::Adam { rate, decay_per_1000, .. } => {
                 positive("recipe.optimizer.rate", rate)?;

@@ -71,7 +71,7 @@ impl Recipe {
             .row(["early end".to_string(), plateau])
             .row(["prior".to_string(), self.prior().to_string()]);
         match self.sound_rms {
-            Some(rms) => table.row(["sound".to_string(), format!("set to rms {rms}, mean removed")]),
+            Some(rms) => table.row(["sound".to_string(), format!("set to rms {rms}, mean removed, without clipping")]),
             None => table,
         }
     }
@@ -106,6 +106,8 @@ mod tests {
         for other in [Recipe { clamp: false, ..base.clone() }, Recipe { sound_rms: Some(0.1), ..base.clone() }] {
             assert_ne!(other.mime_bundles(), base.mime_bundles());
         }
-        assert!(Recipe::feather2019_sound().mime_bundles()[0].plain().contains("rms 0.1, mean removed"));
+        for published in [Recipe::feather2019_sound(), Recipe::feather2023_sound()] {
+            assert!(published.mime_bundles()[0].plain().contains("rms 0.1, mean removed"), "{}", published.name);
+        }
     }
 }

@@ -67,9 +67,7 @@ impl Metamer {
     fn reproduced(self, path: &Path, network: &Network) -> Result<Reproduction> {
         let provenance = &self.provenance;
         provenance.check(network).map_err(|reason| Error::file(path, reason))?;
-        if self.start.is_none() && self.steps.is_none() && provenance.start != "noise" {
-            let start = &provenance.start;
-            let reason = format!("does not hold \"{start}\", from which it started: it was saved by an older version");
+        if let Some(reason) = self.missing_start() {
             return Err(Error::file(path, reason));
         }
         let goal = provenance.prepared_goal(network).map_err(|reason| Error::file(path, reason))?;
@@ -79,6 +77,7 @@ impl Metamer {
             goal,
             original: self.original.clone(),
             recipe: provenance.recipe.clone(),
+            recipe_is_default: false,
             seed: provenance.seed,
             start: self.start.clone(),
             quiet: false,
@@ -96,7 +95,7 @@ impl Metamer {
         };
         let again = run.finish()?;
         Ok(Reproduction {
-            saved: self.with_cochleagram_from(network),
+            saved: self.with_cochleagram_of(network),
             again,
             interrupted: progress.stop_reason == StopReason::Interrupted,
         })
@@ -149,7 +148,8 @@ impl Reproduction {
     /// The largest absolute difference between pixel values (in `[0, 1]`; times 255 for gray levels) or samples (in `[-1, 1]`).
     #[must_use]
     pub fn max_difference(&self) -> f64 {
-        self.differences().fold(0.0, |a, d| a.max(d.abs()))
+        // NaN counts as the largest, which f64::max would ignore.
+        self.differences().map(f64::abs).max_by(f64::total_cmp).unwrap_or_default()
     }
 
     /// The root mean square difference between pixel values or samples.

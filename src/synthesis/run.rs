@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::provenance::Provenance;
 use super::recipe::{Lbfgs, Optimizer, check_nearest_at};
 use super::stop::{Stop, StopReason};
-use super::synthesis::Synthesis;
+use super::synthesis::{Synthesis, start_values};
 use crate::clock::Instant;
 use crate::display::HeatMap;
 use crate::interrupt::Listening;
@@ -59,6 +59,8 @@ struct Call {
     first: usize,
     /// Evaluations of the run when the call began.
     first_evaluation: usize,
+    /// True for a call with a number of steps, which a plateau does not end.
+    passes_plateau: bool,
 }
 
 impl Run {
@@ -78,7 +80,8 @@ impl Run {
         Self { synthesis, problem, state, history, steps, stopped, film: None, view: RunView::default() }
     }
 
-    /// Takes `n` steps of the optimizer from now on, whatever the recipe's number of steps.
+    /// Takes `n` steps of the optimizer from now on, whatever the recipe's number of steps, and past its plateau. Only an optimizer that
+    /// stalls or settles, and an interrupt, end the call earlier.
     ///
     /// Most recipes evaluate one gradient a step, L-BFGS sometimes more.
     ///
@@ -117,8 +120,8 @@ impl Run {
 
     /// Steps until one of the criteria is met; [`Progress::stop_reason`] is the reason.
     ///
-    /// The recipe's own number of steps also ends the call, unless `stop` has a number of steps; so does an optimizer that
-    /// stalls. [`Stop::steps`] counts from now, [`Stop::evaluations`] from the start of the run.
+    /// The recipe's own number of steps and its plateau also end the call, unless `stop` has a number of steps; so does an optimizer that
+    /// stalls or settles, in any case. [`Stop::steps`] counts from now, [`Stop::evaluations`] from the start of the run.
     ///
     /// ```
     /// # use metamers::prelude::*;
@@ -138,15 +141,16 @@ impl Run {
             self.require(snr_db)?;
         }
         let remaining = self.synthesis.recipe.steps.saturating_sub(self.steps);
+        let passes_plateau = stop.steps.is_some();
         let stop = Stop { steps: Some(stop.steps.unwrap_or(remaining)), ..stop };
         let (first, first_evaluation) = (self.steps, self.history.evaluations);
-        let call = Call { stop, start: Instant::now(), first, first_evaluation };
+        let call = Call { stop, start: Instant::now(), first, first_evaluation, passes_plateau };
         let listening = Listening::begin();
         let stop_reason = loop {
             if let Some(reason) = self.reason_to_stop(&call, &listening) {
                 break reason;
             }
-            self.one_step()?;
+            self.one_step(passes_plateau)?;
             self.record_frame();
             if !self.synthesis.quiet && self.view.is_due() {
                 let left = self.time_left(&call);
@@ -197,8 +201,9 @@ impl Run {
         {
             return Some(StopReason::Matched);
         }
-        if self.stopped.is_some() {
-            return self.stopped;
+        let stopped = self.stopped.filter(|reason| !(call.passes_plateau && *reason == StopReason::Plateau));
+        if stopped.is_some() {
+            return stopped;
         }
         if listening.interrupted() {
             return Some(StopReason::Interrupted);
@@ -213,14 +218,28 @@ impl Run {
     }
 
     /// The mean time of a gradient evaluation over at least `measured` ones, after a first one that also allocates memory.
+    ///
+    /// # Errors
+    /// As [`Run::step`]; [`Error::Interrupted`].
     pub(crate) fn time_of_evaluation(&mut self, measured: usize) -> Result<Duration> {
-        self.advance(Stop::evaluations(1))?;
+        self.advance_to_evaluation(1)?;
         let (start, before) = (Instant::now(), self.evaluations());
-        self.advance(Stop::evaluations(before + measured))?;
+        self.advance_to_evaluation(before + measured)?;
         Ok(start.elapsed().div_f64((self.evaluations() - before).max(1) as f64))
     }
 
-    fn one_step(&mut self) -> Result<()> {
+    /// Steps until a number of evaluations is done; an interrupt is an error.
+    fn advance_to_evaluation(&mut self, evaluation: usize) -> Result<()> {
+        match self.advance(Stop::evaluations(evaluation))?.stop_reason {
+            StopReason::Interrupted => {
+                let done = format!("{} gradient evaluations", self.evaluations());
+                Err(Error::interrupted("the measurement of the time of an evaluation", done))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn one_step(&mut self, passes_plateau: bool) -> Result<()> {
         let since = Instant::now();
         self.synthesis.note_change();
         let evaluations = self.history.points.len();
@@ -229,15 +248,17 @@ impl Run {
         let mut recorder = Recorder { problem, history, since, step, last, is_holding, is_earlier: false };
         let step = self.state.step(&self.synthesis.recipe, self.steps, &mut recorder);
         self.history.elapsed += since.elapsed();
-        if step? == StepOutcome::Stalled {
-            self.stopped = Some(StopReason::Stalled);
-        }
+        // An earlier reason can only be a plateau that this call passes.
+        self.stopped = (step? == StepOutcome::Stalled).then_some(StopReason::Stalled);
         if self.state.pull().is_some_and(Pull::is_settled) {
             self.stopped = Some(StopReason::Settled);
         }
         self.steps += 1;
         let points = &self.history.points;
+        // A function of the history, not of the call, so that a run in slices ends where one in a single call does.
         if let Some(plateau) = self.synthesis.recipe.plateau
+            && !passes_plateau
+            && self.stopped.is_none()
             && points.len() > plateau.window
             && points.len() > evaluations
         {
@@ -267,7 +288,8 @@ impl Run {
     /// Records a film: a picture of the stimulus after every `steps` steps, the first one now if the run has none yet. The metamer keeps it ([`Metamer::film`]),
     /// as a saved run does. After 200 pictures every second one is dropped, and the interval doubles.
     ///
-    /// A picture of a sound is its cochleagram, or its spectrogram.
+    /// A picture of a sound is its cochleagram, or its spectrogram. The signal-to-noise ratio of a picture takes a forward pass, which is
+    /// not among the evaluations.
     ///
     /// # Errors
     /// [`Error::Invalid`] for 0 steps.
@@ -287,13 +309,11 @@ impl Run {
 
     fn record_frame(&mut self) {
         let Some(mut film) = self.film.take() else { return };
-        let snr_db = match self.history.points.last() {
-            Some(point) => point.snr_db,
-            None => self.problem.snr_db(self.current().values()).unwrap_or(f64::NAN),
-        };
-        film.record(self.steps, snr_db, || {
-            let network = &self.synthesis.network;
-            network.thumbnail(&self.current(), &self.synthesis.original)
+        film.record(self.steps, || {
+            let current = self.current();
+            // Not that of the last evaluation, which was at the start of the step, or at a point that a line search rejected.
+            let snr_db = self.problem.snr_db(current.values()).unwrap_or(f64::NAN);
+            (snr_db, self.synthesis.network.thumbnail(&current, &self.synthesis.original))
         });
         self.film = Some(film);
     }
@@ -319,6 +339,28 @@ impl Run {
             steps: self.steps,
             elapsed: self.history.elapsed,
         }
+    }
+
+    /// The stimulus that the run began with, clamped to the valid range: the given one, or the recipe's noise for the seed. With
+    /// [`Recipe::nearest`](super::Recipe::nearest) the metamer is the match nearest to it.
+    ///
+    /// ```
+    /// # use metamers::prelude::*;
+    /// # let net = zoo::efficientnet_lite0()?;
+    /// # let photo = Image::open("photos/giant_panda.jpg")?;
+    /// let mut run = Synthesis::new(&net, "stem", &photo)?.seed(7).start()?;
+    /// assert_eq!(run.initial()?.values(), run.current().values());
+    /// run.step(2)?;
+    /// assert_ne!(run.initial()?.values(), run.current().values());
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Infallible for a run that could be started; the `Result` comes from the noise.
+    pub fn initial(&self) -> Result<Stimulus> {
+        let Synthesis { start, recipe, original, seed, goal, .. } = &self.synthesis;
+        let values = start_values(start.as_ref(), recipe, original, *seed, goal.bound.as_ref())?;
+        Ok(original.with_clamped("start", &values))
     }
 
     /// The current stimulus, clamped to the valid range.

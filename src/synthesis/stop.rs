@@ -6,7 +6,7 @@ use crate::{Error, Result};
 
 /// The criteria at which [`Run::advance`](super::Run::advance) stops; the one that is met first ends the call.
 ///
-/// The recipe's own number of steps also ends it, unless a number of steps is given. Times and steps count from the call,
+/// The recipe's own number of steps and its plateau also end it, unless a number of steps is given. Times and steps count from the call,
 /// evaluations from the start of the run. The criteria are tested between two steps of the optimizer.
 ///
 /// ```
@@ -52,7 +52,7 @@ impl Stop {
         Self::default().or_evaluations(n)
     }
 
-    /// Stops after `n` steps of the optimizer, counted from the call; replaces the recipe's own number of steps.
+    /// Stops after `n` steps of the optimizer, counted from the call; replaces the recipe's own number of steps, and its plateau.
     pub fn steps(n: usize) -> Self {
         Self::default().or_steps(n)
     }
@@ -106,7 +106,7 @@ pub enum StopReason {
     Time,
     /// The requested signal-to-noise ratio is reached.
     Matched,
-    /// The loss changes less than the recipe's plateau criterion.
+    /// The loss changes less than the recipe's plateau criterion. A call with a number of steps goes on.
     Plateau,
     /// The optimizer finds no better point: further steps are useless.
     Stalled,

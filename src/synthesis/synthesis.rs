@@ -34,6 +34,8 @@ pub struct Synthesis {
     pub(super) goal: Goal,
     pub(super) original: Stimulus,
     pub(super) recipe: Recipe,
+    /// `true` until [`Synthesis::recipe`] sets one: the goal may replace the recipe.
+    pub(super) recipe_is_default: bool,
     pub(super) seed: u64,
     pub(super) start: Option<Stimulus>,
     pub(super) quiet: bool,
@@ -78,6 +80,7 @@ impl Synthesis {
             goal: Goal::new(matched),
             original,
             recipe,
+            recipe_is_default: true,
             seed: 0,
             start: None,
             quiet: false,
@@ -91,7 +94,7 @@ impl Synthesis {
 
     /// Sets the recipe.
     pub fn recipe(mut self, recipe: Recipe) -> Self {
-        self.recipe = recipe;
+        (self.recipe, self.recipe_is_default) = (recipe, false);
         self
     }
 
@@ -117,7 +120,7 @@ impl Synthesis {
     /// [`Error::Invalid`] when candle's gradient of the function differs from finite differences at the features of noise; otherwise the
     /// function's own errors.
     pub fn loss(mut self, loss: OwnLoss) -> Result<Self> {
-        self.recipe = without_default_return(self.recipe, &self.original);
+        self.drop_default_return();
         let goal = Goal { loss: None, ..self.goal.clone() };
         let problem = Problem::new(&self.network, &goal, &self.original, &self.recipe, self.layer_by_layer, None)?;
         for (term, features) in problem.features_of(&self.probe()?)? {
@@ -136,7 +139,7 @@ impl Synthesis {
     /// [`Error::Invalid`] for a weight that is not positive and finite, and when candle's gradient of a function differs from finite
     /// differences; otherwise the errors of [`Network::prepare`] for its stimuli.
     pub fn penalty(mut self, penalty: Penalty) -> Result<Self> {
-        self.recipe = without_default_return(self.recipe, &self.original);
+        self.drop_default_return();
         let probe = self.original.with_clamped("noise", &self.probe()?);
         self.goal.penalties.push(penalty.prepared(&self.network, &probe)?);
         Ok(self)
@@ -145,8 +148,8 @@ impl Synthesis {
     /// Keeps the metamer within a distance of another stimulus, by moving it to the nearest such stimulus after each step: the metamer
     /// that looks like `stimulus` and that the network takes for the original. At `logits` that is an adversarial example.
     ///
-    /// The run starts from `stimulus` unless [`Synthesis::start_from`] gives another start. [`Recipe::bounded`] takes the place of the
-    /// default recipe, because L-BFGS cannot stay within a bound.
+    /// The run starts from `stimulus` unless [`Synthesis::start_from`] gives another start. [`Recipe::bounded`], for a sound
+    /// [`Recipe::bounded_sound`], takes the place of the default recipe, because L-BFGS cannot stay within a bound.
     ///
     /// ```
     /// use metamers::prelude::*;
@@ -165,9 +168,7 @@ impl Synthesis {
     /// [`Error::Invalid`] when `eps` is not positive and finite; otherwise the errors of [`Network::prepare`].
     pub fn within(mut self, norm: Norm, eps: f64, stimulus: impl Into<Stimulus>) -> Result<Self> {
         let center = self.network.prepare(stimulus)?;
-        if self.recipe == default_recipe(&self.original) {
-            self.recipe = Recipe::bounded();
-        }
+        self.bound_default();
         self.start.get_or_insert_with(|| center.clone());
         self.goal.bound = Some(Bound::new(norm, eps, center)?);
         Ok(self)
@@ -176,8 +177,8 @@ impl Synthesis {
     /// Changes coarse structure first: in the first half of the recipe's steps, `levels` phases of equal length admit spatial (or
     /// temporal) frequencies up to `2^-levels`, ..., 1/4 and 1/2 of the highest one in turn; the second half admits all.
     ///
-    /// Needs a recipe of Adam or of normalised gradients, whose steps are filtered; [`Recipe::bounded`] takes the place of the
-    /// default recipe.
+    /// Needs a recipe of Adam or of normalised gradients, whose steps are filtered; [`Recipe::bounded`], for a sound
+    /// [`Recipe::bounded_sound`], takes the place of the default recipe.
     ///
     /// ```
     /// use metamers::prelude::*;
@@ -193,11 +194,28 @@ impl Synthesis {
     /// [`Error::Invalid`] for 0 levels and for more than 6.
     pub fn coarse_to_fine(mut self, levels: usize) -> Result<Self> {
         Self::check_levels(levels)?;
-        if self.recipe == default_recipe(&self.original) {
-            self.recipe = Recipe::bounded();
-        }
+        self.bound_default();
         self.goal.coarse_to_fine = Some(levels);
         Ok(self)
+    }
+
+    /// Returns whether the goal may replace the recipe: none was set, or the same one.
+    fn has_default_recipe(&self) -> bool {
+        self.recipe_is_default || self.recipe == default_recipe(&self.original)
+    }
+
+    /// Removes the return towards the start from the default recipe.
+    fn drop_default_return(&mut self) {
+        if self.has_default_recipe() {
+            self.recipe = self.recipe.clone().without_return();
+        }
+    }
+
+    /// Replaces the default recipe by one whose steps can stay within a bound and be coarse.
+    fn bound_default(&mut self) {
+        if self.has_default_recipe() {
+            self.recipe = Recipe::bounded_of(is_sound(&self.original));
+        }
     }
 
     /// Checks a number of coarse levels.
@@ -257,9 +275,13 @@ impl Synthesis {
     /// Computes the original's activations and generates the initial stimulus.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an invalid recipe, for L-BFGS with a bound, and for a stage whose units are all 0 for the original.
+    /// [`Error::Invalid`] for an invalid recipe, for a preset for images that a sound would start from, for L-BFGS with a bound, and for a
+    /// stage whose units are all 0 for the original.
     pub fn start(mut self) -> Result<Run> {
         self.recipe.check()?;
+        if is_sound(&self.original) && self.start.is_none() {
+            self.recipe.check_for_sounds()?;
+        }
         self.original = self.original_at_level()?;
         let run = self.start_prepared()?;
         if run.synthesis.logged {
@@ -268,10 +290,14 @@ impl Synthesis {
         Ok(run)
     }
 
-    /// The original at the recipe's sound level.
+    /// The original at the recipe's sound level, or at the highest level that does not clip, as [`Sound::prepare`] has it.
     pub(crate) fn original_at_level(&self) -> Result<Stimulus> {
         match (&self.original, self.recipe.sound_rms) {
-            (Stimulus::Sound(sound), Some(rms)) => Ok(sound.clone().remove_mean().set_rms(rms)?.into()),
+            (Stimulus::Sound(sound), Some(rms)) => {
+                let sound = sound.clone().remove_mean();
+                let max_rms = sound.rms() / sound.peak().max(f32::MIN_POSITIVE);
+                Ok(sound.set_rms(rms.min(max_rms))?.into())
+            }
             (original, _) => Ok(original.clone()),
         }
     }
@@ -281,11 +307,7 @@ impl Synthesis {
         self.goal.check(&self.recipe)?;
         let Self { network, goal, original, recipe, layer_by_layer, device, .. } = &self;
         let problem = Problem::new(network, goal, original, recipe, *layer_by_layer, device.as_ref())?;
-        let mut start = match &self.start {
-            Some(start) => start.values().to_vec(),
-            None => initial_values(self.recipe.start, &self.original, self.seed)?,
-        };
-        problem.project(&mut start);
+        let start = start_values(self.start.as_ref(), recipe, original, self.seed, goal.bound.as_ref())?;
         Ok(Run::new(self, problem, start))
     }
 
@@ -304,12 +326,29 @@ impl std::fmt::Debug for Synthesis {
 }
 
 fn default_recipe(original: &Stimulus) -> Recipe {
-    Recipe::default_of(matches!(original, Stimulus::Sound(_)))
+    Recipe::default_of(is_sound(original))
 }
 
-/// The recipe; in place of the default one, the same without its return towards the start.
-fn without_default_return(recipe: Recipe, original: &Stimulus) -> Recipe {
-    if recipe == default_recipe(original) { recipe.without_return() } else { recipe }
+fn is_sound(original: &Stimulus) -> bool {
+    matches!(original, Stimulus::Sound(_))
+}
+
+/// The values that a run begins with: those of its given start, or else of the recipe's initialization, moved within the bound.
+pub(super) fn start_values(
+    start: Option<&Stimulus>,
+    recipe: &Recipe,
+    original: &Stimulus,
+    seed: u64,
+    bound: Option<&Bound>,
+) -> Result<Vec<f32>> {
+    let mut values = match start {
+        Some(start) => start.values().to_vec(),
+        None => initial_values(recipe.start, original, seed)?,
+    };
+    if let Some(bound) = bound {
+        bound.project(&mut values);
+    }
+    Ok(values)
 }
 
 fn initial_values(initialization: Initialization, original: &Stimulus, seed: u64) -> Result<Vec<f32>> {

@@ -9,6 +9,7 @@ use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 
 use super::conv2d::{TrainableConv2d, conv2d};
+use crate::fs::extension::check_extension;
 use crate::network::{Builder, Checkpoint, Input, Network, WeightsSource};
 use crate::ops::{self, ChannelAffine, Padding, Relu};
 use crate::{Error, Result};
@@ -197,15 +198,16 @@ impl ConvNet {
         b.finish()
     }
 
-    /// Saves the weights and this description as a safetensors file for [`ConvNet::open`]. The file is written atomically.
+    /// Saves the weights and this description to a `.safetensors` file, for [`ConvNet::open`]. The file is written atomically.
     ///
     /// # Errors
-    /// Fails like [`ConvNet::freeze`], and with [`Error::File`] if the file cannot be written.
+    /// Fails like [`ConvNet::freeze`], and with [`Error::File`] for another extension and if the file cannot be written.
     pub fn save(&self, vars: &VarMap, path: impl AsRef<Path>) -> Result<()> {
         self.save_with_source(vars, path.as_ref(), "trained in this session")
     }
 
     pub(super) fn save_with_source(&self, vars: &VarMap, path: &Path, source: &str) -> Result<()> {
+        check_extension(path, "safetensors", "trained networks are saved as .safetensors, for ConvNet::open")?;
         let net = self.freeze_with_source(vars, source)?;
         let failed = |e: &dyn std::fmt::Display| Error::file(path, format!("cannot be written ({e})"));
         let mut arrays = vec![];

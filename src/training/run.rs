@@ -249,10 +249,10 @@ impl TrainingRun {
         Ok(net)
     }
 
-    /// Saves the current weights and the description; [`ConvNet::open`] opens the frozen network.
+    /// Saves the current weights and the description to a `.safetensors` file; [`ConvNet::open`] opens the frozen network.
     ///
     /// # Errors
-    /// Fails like [`TrainingRun::freeze`], and if the file cannot be written.
+    /// Fails like [`TrainingRun::freeze`], and with [`Error::File`] for another extension and if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.description()?.save_with_source(&self.vars, path.as_ref(), &self.source())
     }

@@ -62,7 +62,7 @@ impl CrossNetwork {
         let makers = provenances.iter().map(|p| (&*p.network, &p.weights_sha256));
         let recipes = labels(provenances.iter().map(|p| (&*p.recipe.name, &p.recipe)), |number, _| number.to_string());
         let weights = judges.iter().map(|judge| (judge.name(), &judge.weights_source().weights_sha256));
-        let mut makers = labels(makers.chain(weights), |_, sha256| short(sha256));
+        let mut makers = network_labels(makers.chain(weights));
         let judge_names = makers.split_off(metamers.len());
         let mut cells: Vec<(Agreement, usize)> = vec![];
         for (judge_index, judge) in judges.iter().enumerate() {
@@ -171,6 +171,11 @@ impl CrossNetwork {
     }
 }
 
+/// The names of networks, given with the SHA-256 of their weights: of several networks with the same name, with its first digits.
+pub(crate) fn network_labels<'a>(networks: impl Iterator<Item = (&'a str, &'a String)>) -> Vec<String> {
+    labels(networks, |_, sha256| sha256.chars().take(8).collect())
+}
+
 /// The names, each with a suffix if several different things have it: `suffix` of the number of the thing among those, from 1, and of the
 /// thing.
 fn labels<'a, K: PartialEq + 'a>(
@@ -192,11 +197,6 @@ fn labels<'a, K: PartialEq + 'a>(
         }
     };
     named.iter().map(label).collect()
-}
-
-/// The first digits of a SHA-256.
-fn short(sha256: &str) -> String {
-    sha256.chars().take(8).collect()
 }
 
 impl std::fmt::Debug for CrossNetwork {

@@ -25,6 +25,7 @@ mod stage_profile;
 mod verdict;
 
 pub use crate::similarity::WELL_MATCHED_DB;
+pub(crate) use cross_network::network_labels;
 pub use cross_network::{Agreement, CrossNetwork};
 pub use grade::Grade;
 pub use null::{NearDuplicates, NullBuilder, NullDistribution, NullStimulus, StageNull};

@@ -112,9 +112,9 @@ pub trait Comparable {
 
 /// Two stimuli at the same place: a swipe moves the border between them, and flicker alternates them twice a second.
 ///
-/// Sounds are compared by their cochleagrams or spectrograms on the same axes of time and frequency, with players. The tool needs no
-/// kernel: it also works in an exported page and after the kernel has ended. Its pictures have at most 360 pixels on a side and are
-/// compressed as JPEG.
+/// Sounds are compared by their cochleagrams or spectrograms on the same axes of time and frequency, with players that keep their
+/// relative levels. The tool needs no kernel: it also works in an exported page and after the kernel has ended. Its pictures have at most
+/// 360 pixels on a side and are compressed as JPEG.
 ///
 /// ```
 /// use metamers::prelude::*;
@@ -134,10 +134,14 @@ impl Compare {
     /// Compares `first` with `second`, often an original with its metamer.
     #[must_use]
     pub fn new(first: &impl Comparable, second: &impl Comparable) -> Self {
-        let (mut before, after) = (first.exhibit(), second.exhibit());
+        let (mut before, mut after) = (first.exhibit(), second.exhibit());
         // A sound beside its metamer is drawn as the network hears it, like the metamer.
         if let (Some(_), Some(original)) = (&before.player, second.original()) {
             before.view = original.view;
+        }
+        // A metamer is played as loud as it is beside its original.
+        if let (Some(first), Some(second)) = (&mut before.player, &mut after.player) {
+            Player::share_gain([first, second]);
         }
         let [first, second] = before.view.aligned(after.view);
         Self { exhibits: [Exhibit { view: first, ..before }, Exhibit { view: second, ..after }] }
@@ -245,6 +249,16 @@ mod tests {
         assert_ne!(pixel(2, bottom), pixel(2, 2));
         assert_eq!(compare.axes(), "time (s) to the right, 0 to 1; frequency (kHz) upwards, 0 to 8; grey: no value");
         assert_eq!(Compare::new(&long, &long).axes(), "time (s) to the right, 0 to 1; frequency (kHz) upwards, 0 to 8");
+    }
+
+    #[test]
+    fn sounds_keep_their_relative_levels() {
+        let [loud, quiet] = [0.45, 0.09].map(|amplitude| Sound::tone(8_000, 0.1, 440.0, amplitude).unwrap());
+        for compare in [Compare::new(&loud, &quiet), Compare::new(&quiet, &loud)] {
+            for player in compare.exhibits.map(|exhibit| exhibit.player.unwrap().html()) {
+                assert!(player.contains("played +6.0 dB"), "{}", &player[..300]);
+            }
+        }
     }
 
     #[test]

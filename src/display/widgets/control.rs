@@ -9,19 +9,19 @@ use super::widget::{Event, Widget};
 use crate::display::{MimeBundle, Show};
 
 /// The result of a handler: nothing, or a `Result` whose error is shown beside the widget.
-pub trait Outcome {
+pub trait HandlerResult {
     /// The error as text.
     #[doc(hidden)]
     fn into_result(self) -> Result<(), String>;
 }
 
-impl Outcome for () {
+impl HandlerResult for () {
     fn into_result(self) -> Result<(), String> {
         Ok(())
     }
 }
 
-impl<T, E: std::fmt::Display> Outcome for Result<T, E> {
+impl<T, E: std::fmt::Display> HandlerResult for Result<T, E> {
     fn into_result(self) -> Result<(), String> {
         self.map(drop).map_err(|error| error.to_string())
     }
@@ -92,7 +92,7 @@ macro_rules! controls {
 
             /// Calls `handler` with the new value whenever the user changes it. It runs on the thread of all handlers, one after the other,
             /// also while a cell runs. If it fails or panics, the message is shown below the widget.
-            pub fn on_change<O: Outcome>(&self, mut handler: impl FnMut($value) -> O + Send + 'static) {
+            pub fn on_change<O: HandlerResult>(&self, mut handler: impl FnMut($value) -> O + Send + 'static) {
                 self.0.on_event(move |widget, event| match event {
                     Event::Changed(names) if names.iter().any(|name| name == "value" || name == "index") => {
                         handler($read(widget)).into_result()
@@ -342,7 +342,7 @@ impl Button {
 
     /// Calls `handler` at each click. It runs on the thread of all handlers, one after the other, also while a cell runs; long work
     /// therefore belongs on a thread of its own. If it fails or panics, the message is shown below the button.
-    pub fn on_click<O: Outcome>(&self, mut handler: impl FnMut() -> O + Send + 'static) {
+    pub fn on_click<O: HandlerResult>(&self, mut handler: impl FnMut() -> O + Send + 'static) {
         self.0.on_event(move |_, event| match event {
             Event::Custom(content) if content["event"] == "click" => handler().into_result(),
             _ => Ok(()),

@@ -36,7 +36,7 @@ pub(crate) use compare::shrunk;
 pub use compare::{Comparable, Compare, Exhibit, View};
 pub use container::{HBox, Html, Label, Picture, Tab, VBox};
 pub use control::{
-    Button, Checkbox, Control, Dropdown, FloatSlider, IntSlider, Outcome, Play, SelectionSlider, Slider, Text,
+    Button, Checkbox, Control, Dropdown, FloatSlider, HandlerResult, IntSlider, Play, SelectionSlider, Slider, Text,
     ToggleButtons,
 };
 pub use interact::{Controls, Drawing, Interaction, interact};

@@ -220,9 +220,10 @@ fn distance_to_start(pull: Option<&Pull>, x: &[f32]) -> f64 {
     pull.map_or(0.0, |pull| pull.distance(x))
 }
 
-/// Clamps pixels to the margin, samples to their range.
+/// Clamps pixels and samples to the margin of their range.
 fn clamp_to_margin(x: &mut [f32], planes: Planes) {
-    let [low, high] = if planes.is_sound { [-1.0, 1.0] } else { [PIXEL_MARGIN as f32, 1.0 - PIXEL_MARGIN as f32] };
+    let margin = PIXEL_MARGIN as f32;
+    let [low, high] = [if planes.is_sound { margin - 1.0 } else { margin }, 1.0 - margin];
     x.iter_mut().for_each(|x| *x = x.clamp(low, high));
 }
 

@@ -1,4 +1,4 @@
-//! The variables of L-BFGS: box constraints by a sigmoid, opponent colors, and spatial frequencies with the weights of natural images.
+//! The variables of L-BFGS: a sigmoid or a soft bound, opponent colors, and spatial frequencies with the weights of natural images.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::engine::vectors::Spare;
 use crate::parallel::{for_each_chunk, map};
 use crate::synthesis::recipe::Variables;
 
-/// The minimum distance of pixels from 0 and 1, where the slope of the sigmoid vanishes.
+/// The minimum distance of pixels from 0 and 1, and of samples from -1 and 1, where the slope of the sigmoid and of the bound vanishes.
 pub const PIXEL_MARGIN: f64 = 2e-3;
 
-/// The distance from 0 and 1 below which pixels as variables approach the limit exponentially.
+/// The distance from the limits of their range below which samples, and pixels as variables, approach the limit exponentially.
 const SOFT_MARGIN: f64 = 0.02;
 
 /// The amplitude of color differences relative to luminance in natural images.
@@ -93,6 +93,26 @@ fn unbounded(x: f64) -> f64 {
     }
 }
 
+/// As [`bounded`], for a sample in `[-1, 1]`; outside the margins its bits stay.
+fn bounded_sample(y: f32) -> f32 {
+    const M: f32 = SOFT_MARGIN as f32;
+    let from_limit = 1.0 - M - y.abs();
+    let limited = (1.0 - M * exp((from_limit / M).min(0.0))).copysign(y);
+    if from_limit < 0.0 { limited } else { y }
+}
+
+/// The slope of [`bounded_sample`] where its value is `x`; 0 for a value beyond the limits, which a saved run may have.
+fn bounded_sample_slope(x: f32) -> f32 {
+    const M: f32 = SOFT_MARGIN as f32;
+    if x.abs() > 1.0 - M { ((1.0 - x.abs()) / M).max(0.0) } else { 1.0 }
+}
+
+/// The inverse of [`bounded_sample`].
+fn unbounded_sample(x: f64) -> f64 {
+    let left = (1.0 - x.abs()).max(PIXEL_MARGIN);
+    if left < SOFT_MARGIN { (1.0 - SOFT_MARGIN * (1.0 + (left / SOFT_MARGIN).ln())).copysign(x) } else { x }
+}
+
 fn logit(x: f64) -> f64 {
     let x = x.clamp(PIXEL_MARGIN, 1.0 - PIXEL_MARGIN);
     (x / (1.0 - x)).ln()
@@ -101,7 +121,8 @@ fn logit(x: f64) -> f64 {
 /// Values `x = f(u)` of pixels or samples, with `u = u0 + v` or `u = u0 + T (w * v)` and the variables `v`.
 ///
 /// Without a [`Spectrum`], `f` keeps pixels as they are, except near the limits of their range ([`bounded`]). With one, pixels are
-/// `sigmoid(u)`, which keeps them within their range. Samples are `0.1 u`: natural sounds hardly ever approach the limits of theirs.
+/// `sigmoid(u)`, which keeps them within their range. Samples are `0.1 u`, except near the limits of theirs ([`bounded_sample`]), which
+/// natural sounds hardly ever approach.
 pub struct Parametrization {
     is_sound: bool,
     /// The values of `u` at which `v` is 0.
@@ -138,7 +159,7 @@ impl Parametrization {
     /// A parametrization whose variables are 0 at these pixels.
     pub fn from_pixels(variables: Variables, x: &[f32], planes: Planes) -> Self {
         let inverse = |x: f64| match variables {
-            _ if planes.is_sound => x / SOUND_SCALE,
+            _ if planes.is_sound => unbounded_sample(x) / SOUND_SCALE,
             Variables::Pixels => unbounded(x),
             Variables::NaturalSpectrum => logit(x),
         };
@@ -169,7 +190,7 @@ impl Parametrization {
                 let of_part = v[i * PART..].iter().zip(&origin[i * PART..]);
                 let values = values.iter_mut().zip(of_part);
                 if is_sound {
-                    values.for_each(|(x, (v, origin))| *x = SOUND_SCALE as f32 * (v + origin));
+                    values.for_each(|(x, (v, origin))| *x = bounded_sample(SOUND_SCALE as f32 * (v + origin)));
                 } else {
                     values.for_each(|(x, (v, origin))| *x = bounded(v + origin));
                 }
@@ -186,7 +207,8 @@ impl Parametrization {
             for (plane, values) in planes.iter_mut().enumerate() {
                 let origin = &self.origin[plane * spectrum.cosines.area() + first..];
                 if is_sound {
-                    values.iter_mut().zip(origin).for_each(|(u, origin)| *u = SOUND_SCALE as f32 * (*u + origin));
+                    let sample = |u: f32, origin: f32| bounded_sample(SOUND_SCALE as f32 * (u + origin));
+                    values.iter_mut().zip(origin).for_each(|(u, &origin)| *u = sample(*u, origin));
                 } else {
                     values.iter_mut().zip(origin).for_each(|(u, origin)| *u = sigmoid(*u + origin));
                 }
@@ -199,7 +221,7 @@ impl Parametrization {
     pub fn gradient(&self, x: &[f32], gradient: &[f32], pull: Option<(f32, &[f32])>) -> Vec<f32> {
         let is_sound = self.is_sound;
         let slope = |x: f32| match &self.spectrum {
-            _ if is_sound => SOUND_SCALE as f32,
+            _ if is_sound => SOUND_SCALE as f32 * bounded_sample_slope(x),
             Some(_) => x * (1.0 - x),
             None => bounded_slope(x),
         };
@@ -479,17 +501,21 @@ mod tests {
     #[test]
     fn the_gradient_equals_finite_differences() {
         let cases = [
-            (Variables::NaturalSpectrum, Planes::of_image(3, [5, 6]), 0.05),
-            (Variables::NaturalSpectrum, Planes::of_image(3, [1, 30]), 0.05),
-            (Variables::NaturalSpectrum, Planes::of_sound(90), 0.05),
-            (Variables::Pixels, Planes::of_image(3, [5, 6]), 0.002),
-            (Variables::Pixels, Planes::of_image(3, [1, 30]), 0.002),
-            (Variables::Pixels, Planes::of_sound(90), 0.05),
+            (Variables::NaturalSpectrum, Planes::of_image(3, [5, 6]), 0.05, 1.0),
+            (Variables::NaturalSpectrum, Planes::of_image(3, [1, 30]), 0.05, 1.0),
+            (Variables::NaturalSpectrum, Planes::of_sound(90), 0.05, 1.0),
+            (Variables::NaturalSpectrum, Planes::of_sound(90), 0.01, 6.0),
+            (Variables::Pixels, Planes::of_image(3, [5, 6]), 0.002, 1.0),
+            (Variables::Pixels, Planes::of_image(3, [1, 30]), 0.002, 1.0),
+            (Variables::Pixels, Planes::of_sound(90), 0.05, 1.0),
+            (Variables::Pixels, Planes::of_sound(90), 0.01, 5.0),
         ];
-        for (variables, planes, step) in cases {
-            let origin: Vec<f32> = ramp(90).iter().map(|v| 4.0 * v - 2.0).collect();
+        for (variables, planes, step, loudness) in cases {
+            let origin: Vec<f32> = ramp(90).iter().map(|v| loudness * (4.0 * v - 2.0)).collect();
             let variables = Parametrization::new(variables, planes, origin);
             let (v, slopes) = (ramp(90), ramp(90).into_iter().rev().collect::<Vec<_>>());
+            let margin = 1.0 - SOFT_MARGIN as f32;
+            assert_eq!(variables.pixels(&v).iter().any(|x| planes.is_sound && x.abs() > margin), loudness > 1.0);
             let value = |v: &[f32]| -> f64 {
                 variables.pixels(v).iter().zip(&slopes).map(|(&x, &s)| f64::from(x) * f64::from(s)).sum()
             };
@@ -530,6 +556,24 @@ mod tests {
             assert!((0.0..=1.0).contains(&x) && (x == u || !(0.0201..=0.9799).contains(&u)), "{u} {x}");
             let slope = (bounded(u + 1e-3) - bounded(u - 1e-3)) / 2e-3;
             assert!((slope - bounded_slope(x)).abs() < 0.03, "{u}: {slope} and {}", bounded_slope(x));
+        }
+    }
+
+    #[test]
+    fn loud_samples_stay_in_their_range_and_others_keep_their_bits() {
+        for i in -300..=300 {
+            let y = i as f32 / 100.0;
+            let x = bounded_sample(y);
+            assert!(x.abs() <= 1.0 && (x == y || y.abs() > 0.9799), "{y} {x}");
+            let slope = (bounded_sample(y + 1e-3) - bounded_sample(y - 1e-3)) / 2e-3;
+            assert!((slope - bounded_sample_slope(x)).abs() < 0.03, "{y}: {slope} and {}", bounded_sample_slope(x));
+        }
+        assert!(bounded_sample_slope(1.5) == 0.0 && bounded_sample(f32::NAN).is_nan());
+        let x = [0.0, -0.3, 0.97, 0.985, -0.99, 1.0, -1.0, 1.2];
+        let kept = [0.0, -0.3, 0.97, 0.985, -0.99, 0.998, -0.998, 0.998];
+        for variables in [Variables::Pixels, Variables::NaturalSpectrum] {
+            let back = Parametrization::from_pixels(variables, &x, Planes::of_sound(8)).pixels(&[0.0; 8]);
+            assert!(kept.iter().zip(&back).all(|(a, b): (&f32, &f32)| (a - b).abs() < 1e-5), "{back:?}");
         }
     }
 

@@ -16,6 +16,7 @@ pub use builder::NullBuilder;
 pub use near_duplicates::NearDuplicates;
 pub use stage_null::StageNull;
 
+use crate::fs::extension::check_extension;
 use crate::fs::{assets, files};
 use crate::network::Network;
 use crate::{Error, Result};
@@ -126,12 +127,15 @@ impl NullDistribution {
         Ok(null)
     }
 
-    /// Saves the distribution as JSON. The file is written atomically.
+    /// Saves the distribution to a `.json` file, for [`NullDistribution::open`]. The file is written atomically.
     ///
     /// # Errors
-    /// [`Error::File`] if the file cannot be written.
+    /// [`Error::File`] for another extension, and if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        let advice =
+            "null distributions are saved as .json; for a page, a picture or a text call null.export(\"null.html\")";
+        check_extension(path, "json", advice)?;
         let bytes = serde_json::to_vec(self).map_err(|e| Error::file(path, e))?;
         crate::fs::atomic::write(path, &bytes)
     }
