@@ -31,12 +31,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The maximum number of bytes in use while the file is decoded.
-fn peak(file: &[u8]) -> usize {
+/// The maximum number of bytes in use while the file is decoded, and the image.
+fn peak(file: &[u8]) -> (usize, Image) {
     let before = IN_USE.load(Relaxed);
     PEAK.store(before, Relaxed);
-    let _ = Image::from_bytes(file);
-    PEAK.load(Relaxed) - before
+    let image = Image::from_bytes(file).unwrap();
+    (PEAK.load(Relaxed) - before, image)
 }
 
 /// All sizes in one test, because tests of one binary run at the same time.
@@ -63,8 +63,11 @@ fn decoding_takes_little_more_than_the_pixels() {
         ("WebP", flat(rgb.clone(), ImageFormat::WebP), 12 + 3),
         ("TIFF", flat(rgb, ImageFormat::Tiff), 12 + 3),
     ] {
-        let taken = peak(&file) as f64 / pixels as f64;
+        let (taken, image) = peak(&file);
+        assert_eq!([image.width(), image.height()], [SIDE as usize; 2], "{name}");
+        let taken = taken as f64 / pixels as f64;
         println!("{name}: {} bytes, {taken:.2} bytes per pixel", file.len());
-        assert!(taken < f64::from(per_pixel) + 1.0, "{name}: {taken:.2} bytes per pixel");
+        let expected = 12.0..f64::from(per_pixel) + 1.0;
+        assert!(expected.contains(&taken), "{name}: {taken:.2} bytes per pixel, expected {expected:?}");
     }
 }

@@ -3,7 +3,10 @@
 
 use metamers::prelude::*;
 use metamers::synthesis::StopReason;
-use std::sync::{Mutex, PoisonError};
+use signal_hook::consts::SIGINT;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// Held by each test, so that they run one after the other.
@@ -13,7 +16,7 @@ fn interrupt_after(milliseconds: u64) -> JoinHandle<()> {
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(milliseconds));
         let pid = std::process::id().to_string();
-        assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     })
 }
 
@@ -50,6 +53,18 @@ fn an_interrupted_null_distribution_reports_its_progress() {
 }
 
 #[test]
+fn an_interrupted_estimate_reports_its_progress() {
+    let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
+    // A network whose estimate takes seconds.
+    let net = zoo::resnet50_random(0).unwrap();
+    let sweep = Sweep::new(&net).images(&[Image::open("photos/dog.jpg").unwrap()]);
+    let signal = interrupt_after(1000);
+    let error = sweep.dry_run().unwrap_err();
+    signal.join().unwrap();
+    assert!(matches!(&error, Error::Interrupted { done, .. } if done.ends_with(" of 7 stages")), "{error}");
+}
+
+#[test]
 fn an_interrupted_reproduction_reports_its_progress() {
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
     let net = zoo::efficientnet_lite0().unwrap();
@@ -66,4 +81,28 @@ fn an_interrupted_reproduction_reports_its_progress() {
     assert!(0 < evaluations && evaluations < total, "{evaluations} of {total}");
     let expected = format!("interrupted after {evaluations} of {total} evaluations, bit-identical so far");
     assert_eq!(reproduction.to_string(), expected);
+}
+
+/// The variable with which this binary runs as a program that is interrupted after an operation.
+const PROGRAM_VAR: &str = "METAMERS_TEST_PROGRAM";
+
+#[test]
+fn an_interrupt_after_an_operation_is_left_to_the_handler_of_the_program() {
+    if let Ok(handler) = std::env::var(PROGRAM_VAR) {
+        let noticed = Arc::new(AtomicBool::new(false));
+        if handler == "own" {
+            signal_hook::flag::register(SIGINT, Arc::clone(&noticed)).unwrap();
+        }
+        plan(&zoo::efficientnet_lite0().unwrap()).start().unwrap().step(1).unwrap();
+        signal_hook::low_level::raise(SIGINT).unwrap();
+        assert!(noticed.load(Ordering::SeqCst));
+        return;
+    }
+    let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
+    let status = |handler: &str| {
+        let mut program = Command::new(std::env::current_exe().unwrap());
+        program.args(["--exact", "an_interrupt_after_an_operation_is_left_to_the_handler_of_the_program"]);
+        program.env(PROGRAM_VAR, handler).output().unwrap().status.code()
+    };
+    assert_eq!((status("own"), status("none")), (Some(0), Some(130)));
 }

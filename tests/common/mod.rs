@@ -47,15 +47,22 @@ pub fn waveforms() -> [(&'static str, Vec<f32>); 3] {
     [("speech", speech), ("noise", (0..24_000).map(noise).collect()), ("tone", (0..24_000).map(tone).collect())]
 }
 
-/// The path of a file that `cargo lab --fetch` downloads or a reference script makes; `None`, with a printed reason to
-/// skip the test, if the file does not exist.
+/// The path of a file that `cargo lab --fetch` downloads or a reference script makes; `None`, as [`skip`] allows, if the file does
+/// not exist.
 pub fn optional(path: &str, how: &str) -> Option<PathBuf> {
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if !found.exists() {
-        println!("skipped: {path} does not exist; `{how}` makes it");
+        skip(&format!("{path} does not exist; `{how}` makes it"));
         return None;
     }
     Some(found)
+}
+
+/// Prints why a test is skipped. With `METAMERS_REQUIRE_OPTIONAL=1`, which is for machines that have all optional files, it fails instead.
+pub fn skip(reason: &str) {
+    let required = std::env::var_os("METAMERS_REQUIRE_OPTIONAL").is_some_and(|value| value == "1");
+    assert!(!required, "METAMERS_REQUIRE_OPTIONAL=1, but {reason}");
+    println!("skipped: {reason}");
 }
 
 /// Writes the weights of `Checkpoint::random(0)` for tensors of these names and shapes.
@@ -92,6 +99,13 @@ pub fn assert_agrees(what: &str, values: &[f32], fact: &serde_json::Value, sampl
     let whole = (whole - fact["projection"].as_f64().unwrap()).abs() / fact["norm"].as_f64().unwrap();
     assert!(whole < limit, "{what}: the projection is off by {whole}");
     off.max(whole)
+}
+
+/// The largest absolute difference; NaN if a value is NaN, which `f64::max` would ignore.
+pub fn max_difference(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let differences = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).abs());
+    differences.max_by(f64::total_cmp).expect("at least one value")
 }
 
 /// norm2(a - b) / norm2(b), in float64.

@@ -6,7 +6,7 @@ use image::{DynamicImage, ImageFormat};
 use metamers::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::common::{data, flat, json, tensors};
+use crate::common::{data, flat, json, max_difference, tensors};
 
 #[test]
 fn every_format_equals_the_reference() {
@@ -22,7 +22,7 @@ fn every_format_equals_the_reference() {
         let image = Image::from_bytes(&bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
         let expected = &tensors[&format!("{name}.values")];
         assert_eq!(expected.dims(), [3, image.height(), image.width()], "{name}");
-        let off = image.values().iter().zip(flat(expected)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let off = max_difference(image.values(), &flat(expected));
         // Decoders of JPEG round differently, up to three levels here, and conversions from CMYK up to one.
         let limit = match name {
             _ if name.ends_with(".jpg") => 3.1 / 255.0,
@@ -31,6 +31,13 @@ fn every_format_equals_the_reference() {
         };
         assert!(off < limit, "{name}: off by {off}");
     }
+}
+
+#[test]
+fn the_largest_difference_from_nan_is_nan() {
+    assert_eq!(max_difference(&[1.0, 0.5], &[0.75, 1.0]), 0.5);
+    assert!(max_difference(&[1.0, f32::NAN, 3.0], &[1.0; 3]).is_nan());
+    assert!(max_difference(&[1.0; 3], &[1.0, -f32::NAN, 3.0]).is_nan());
 }
 
 #[test]

@@ -13,11 +13,11 @@ use metamers::ops::{
     AvgPool2d, ChannelAffine, Conv2d, Conv2dConfig, GlobalAvgPool, L2Norm, Linear, MaxPool2d, MinMaxNorm, Padding,
     Relu, Standardize, StraightThroughRelu, Window,
 };
-use metamers::prelude::{analysis::*, networks::*, plots::*, recipes::*, *};
+use metamers::prelude::{analysis::*, networks::*, plots::*, recipes::*, widgets::*, *};
 use metamers::session_info::NetworkUse;
 use metamers::stimulus::{Photo, Photos};
 use metamers::sweep::{Cost, CostRow, Plan, RecipeChoice, Row, Slurm, StageSelection, Submission};
-use metamers::synthesis::{Lbfgs, Plateau, Point, Progress, Provenance};
+use metamers::synthesis::{Point, Progress, Provenance};
 
 fn assert_send<T: Send + 'static>() {}
 
@@ -65,6 +65,9 @@ fn types_of_notebook_variables_are_send_and_static() {
         Window
     );
     assert_send!(Image, Noise, Photo, Photos);
+    assert_send!(Checkbox, Compare, FloatSlider, ToggleButtons, VBox, Widget);
+    // `Outcome` is in no sub-prelude besides.
+    assert_send!(NullDistribution, Outcome, Verdict);
     assert_send!(
         Stop,
         StopReason,
@@ -79,7 +82,8 @@ fn types_of_notebook_variables_are_send_and_static() {
         Run,
         Provenance,
         Initialization,
-        Synthesis
+        Synthesis,
+        Variables
     );
     assert_send!(
         Analysis,

@@ -7,7 +7,7 @@ use metamers::prelude::*;
 use rand::{RngExt, SeedableRng};
 use sha2::{Digest, Sha256};
 
-use crate::common::{flat, json, tensors};
+use crate::common::{flat, json, max_difference, tensors};
 
 /// The files of tests/data/sounds.safetensors: name, bytes, sample rate and expected samples.
 fn reference() -> Vec<(String, Vec<u8>, u32, Vec<f32>)> {
@@ -31,7 +31,7 @@ fn every_format_bit_depth_and_chunk_order_equals_the_reference() {
     for (name, bytes, rate, expected) in files {
         let sound = Sound::from_bytes(&bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!((sound.sample_rate(), sound.len()), (rate, expected.len()), "{name}");
-        let off = sound.values().iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let off = max_difference(sound.values(), &expected);
         assert!(off < 1e-6, "{name}: off by {off}");
     }
 }

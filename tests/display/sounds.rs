@@ -6,6 +6,8 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 use metamers::prelude::*;
 use rand::{RngExt, SeedableRng};
 
+use crate::common::max_difference;
+
 fn wav(channels: u16, rate: u32, bits: u16, samples: &[i32]) -> Vec<u8> {
     let spec = WavSpec { channels, sample_rate: rate, bits_per_sample: bits, sample_format: SampleFormat::Int };
     let mut bytes = Cursor::new(vec![]);
@@ -152,7 +154,7 @@ fn resampling_preserves_tones_and_removes_frequencies_above_nyquist() {
         let expected = Sound::tone(to, 0.7, 440.0, 0.5).unwrap();
         // The filter rings where the tone starts and stops.
         let middle = tone.len() / 10..tone.len() * 9 / 10;
-        let off = middle.map(|i| (tone.values()[i] - expected.values()[i]).abs()).fold(0.0, f32::max);
+        let off = max_difference(&tone.values()[middle.clone()], &expected.values()[middle]);
         assert!(off < 1e-3, "{from} to {to}: off by {off}");
     }
     let high = Sound::tone(44_100, 0.5, 15_000.0, 0.5).unwrap().resample(20_000).unwrap();

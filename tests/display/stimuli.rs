@@ -6,6 +6,8 @@ use image::{DynamicImage, ImageFormat};
 use metamers::prelude::*;
 use rand::{RngExt, SeedableRng};
 
+use crate::common::max_difference;
+
 fn bytes(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(vec![]);
     image.write_to(&mut bytes, format).unwrap();
@@ -90,6 +92,7 @@ fn png16_preserves_sixteen_bits() {
     let back = Image::open(&path).unwrap();
     assert!(back.values().iter().zip(noise.values()).all(|(a, b)| (a - b).abs() <= 0.51 / 65535.0));
     assert_eq!(back.name(), "noise");
+    assert!(noise.save_png16(folder.path().join("noise.jpg")).unwrap_err().to_string().contains("saved as .png"));
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn saved_images_open_with_a_bounded_error() {
         let path = folder.path().join(format!("dog.{extension}"));
         photo.save(&path).unwrap();
         let back = Image::open(&path).unwrap();
-        let worst = back.values().iter().zip(photo.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let worst = max_difference(back.values(), photo.values());
         assert!(worst < loss, "{extension}: a value is off by {worst}");
     }
     for extension in ["html", "HTM", "txt"] {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::process::{Command, Output};
 
 use crate::common::{data, flat, optional, seeded_file, state_dict, tensors};
 use metamers::candle;
@@ -124,7 +125,11 @@ fn shipped_weights_converted_to_float64_give_the_same_activations() {
         let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/networks");
         let weights = candle::safetensors::load(assets.join(&file), &Device::Cpu).unwrap();
         let double = |(name, t): (String, Tensor)| (name, t.to_dtype(DType::F64).unwrap());
-        let double: HashMap<String, Tensor> = weights.into_iter().map(double).collect();
+        let mut double: HashMap<String, Tensor> = weights.into_iter().map(double).collect();
+        // Batch counts become floats with the weights; what lies outside the network's modules is not its own.
+        for other in ["_bn0.num_batches_tracked", "conv1_BN.num_batches_tracked", "auxiliary.weight"] {
+            double.insert(other.into(), Tensor::new(&[1.0f64], &Device::Cpu).unwrap());
+        }
         candle::safetensors::save(&double, folder.path().join(&file)).unwrap();
         assert!(last(&from(&folder.path().join(&file)).unwrap()) == last(&shipped), "{name}");
     };
@@ -203,6 +208,26 @@ fn downloaded_trunks_hold_torchvisions_weights() {
         let active = pooled.iter().filter(|&&v| v > 0.0).count() as f64 / pooled.len() as f64;
         println!("{}: {:.0} % of pool5 active", net.name(), 100.0 * active);
         assert!((0.02..0.6).contains(&active), "{}: {active}", net.name());
+    }
+}
+
+/// The tests of optional files, in a child process that has or lacks the variable.
+#[test]
+fn a_missing_optional_file_skips_its_test_or_fails_it_if_it_is_required() {
+    const FILE: &str = "assets/optional/none.safetensors";
+    if std::env::var_os("METAMERS_TEST_OPTIONAL").is_some() {
+        assert_eq!(optional(FILE, "cargo lab --fetch"), None);
+        return;
+    }
+    for (required, skips) in [("0", true), ("1", false)] {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "checkpoints::a_missing_optional_file_skips_its_test_or_fails_it_if_it_is_required"]);
+        child.env("METAMERS_TEST_OPTIONAL", "1").env("METAMERS_REQUIRE_OPTIONAL", required);
+        let Output { status, stdout, stderr } = child.output().unwrap();
+        let text = String::from_utf8([stdout, stderr].concat()).unwrap();
+        assert_eq!(status.success(), skips, "{text}");
+        assert!(skips || (text.contains(FILE) && text.contains("cargo lab --fetch")), "{text}");
+        assert!(text.contains("running 1 test"), "{text}");
     }
 }
 

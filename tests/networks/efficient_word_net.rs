@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::common::{assert_agrees, flat, json, optional, seeded_file, tensors, waveforms};
+use crate::common::{assert_agrees, flat, json, optional, seeded_file, skip, tensors, waveforms};
 use metamers::engine::Compiled;
 use metamers::ops::vjp;
 use metamers::prelude::{networks::*, *};
@@ -108,7 +108,7 @@ fn synthesized(word: &str, voice: &str) -> Option<Sound> {
 fn recorded_words_are_recognized_by_their_nearest_synthetic_neighbor() {
     let Some(path) = optional(WEIGHTS, FETCH) else { return };
     if synthesized("seven", VOICES[0]).is_none() {
-        return println!("skipped: espeak-ng, which synthesizes the references, is not installed");
+        return skip("espeak-ng, which synthesizes the references, is not installed");
     }
     let net = zoo::efficient_word_net_from(path).unwrap();
     let mut words = NearestNeighbor::new(&net, "embedding").unwrap();

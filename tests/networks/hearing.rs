@@ -183,18 +183,47 @@ fn small() -> (Network, Sound) {
 }
 
 #[test]
-fn sound_presets_start_at_their_published_level() {
+fn a_sound_does_not_start_by_a_preset_for_images() {
     let (net, noise) = small();
-    for (recipe, rms) in [
-        (Recipe::natural_prior_sound(), 0.02),
-        (Recipe::feather2019_sound(), 0.01),
-        (Recipe::feather2023_sound(), 1e-7),
+    let plan = |recipe: Recipe| Synthesis::new(&net, "cochleagram", &noise).unwrap().recipe(recipe).quiet();
+    for recipe in [Recipe::presets(), vec![Recipe::bounded(), Recipe::feather2019().steps(3)]].concat() {
+        let message = plan(recipe.clone()).start().unwrap_err().to_string();
+        let remedy = match recipe.name.as_str() {
+            "near_start" | "plenoptic" => "Recipe::nearest_sound(), Recipe::natural_prior_sound()".to_string(),
+            name => format!("use Recipe::{name}_sound()"),
+        };
+        assert!(message.contains(&remedy), "{message}");
+    }
+    // Another start is no trap, and neither is a recipe of one's own.
+    assert!(plan(Recipe::feather2023()).start_from(&noise).unwrap().start().is_ok());
+    assert!(plan(Recipe { clamp: false, ..Recipe::feather2023() }).start().is_ok());
+}
+
+#[test]
+fn sound_presets_have_their_published_levels() {
+    let (net, noise) = small();
+    let start = |recipe: Recipe, original: &Sound| {
+        Synthesis::new(&net, "cochleagram", original).unwrap().recipe(recipe).seed(2).quiet().start().unwrap()
+    };
+    for (recipe, rms, level) in [
+        (Recipe::natural_prior_sound(), 0.02, 0.05),
+        (Recipe::feather2019_sound(), 0.01, 0.1),
+        (Recipe::feather2023_sound(), 1e-7, 0.1),
     ] {
         let name = recipe.name.clone();
-        let run = Synthesis::new(&net, "cochleagram", &noise).unwrap().recipe(recipe).seed(2).quiet().start().unwrap();
+        let run = start(recipe, &noise);
         let found = norm(run.pixels()) / 4000f64.sqrt();
         assert!((found / rms - 1.0).abs() < 0.06, "{name} starts at an rms of {found}");
+        let found = run.original().sound().unwrap().rms();
+        assert!((found - level).abs() < 1e-5, "{name} sets the original to an rms of {found}");
     }
+    // At an rms of 0.1 a click would clip: it gets the highest level that does not.
+    let mut samples: Vec<f32> = noise.values().iter().map(|v| 0.1 * v).collect();
+    samples[2000] = 0.5;
+    let click = Sound::from_samples("click", 20_000, samples).unwrap();
+    let run = start(Recipe::feather2023_sound(), &click);
+    let found = run.original().sound().unwrap();
+    assert!((found.peak() - 1.0).abs() < 1e-5 && found.rms() < 0.1, "peak {}, rms {}", found.peak(), found.rms());
 }
 
 #[test]

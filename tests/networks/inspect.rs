@@ -76,6 +76,8 @@ fn the_shipped_word_network_has_no_warnings_and_lists_surrogate_gradients() {
     let found = zoo::cochcnn_words().unwrap().inspect().unwrap();
     export_if_requested("words", &found);
     assert!(found.warnings().is_empty(), "{:?}", found.warnings());
+    let level = found.metamers()[0].original().sound().unwrap().rms();
+    assert!((level - 0.1).abs() < 1e-5, "the recording has an rms of {level}");
     let text = plain(&found.mime_bundles());
     assert_contains(
         &text,

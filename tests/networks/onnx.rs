@@ -112,10 +112,10 @@ fn class_names_and_input_sizes_can_be_set() {
     let error = Network::from_onnx(file("residual"), OnnxOptions::default().classes(["a"])).unwrap_err().to_string();
     assert!(error.contains("5 units for 1 classes"), "{error}");
     let open = |options: OnnxOptions| Network::from_onnx(file("refused/open_size"), options);
-    assert_eq!(open(OnnxOptions::default().size(8, 9)).unwrap().input().shape(), [3, 8, 9]);
-    let other = Network::from_onnx(file("residual"), OnnxOptions::default().size(41, 53)).unwrap_err().to_string();
+    assert_eq!(open(OnnxOptions::default().size([8, 9])).unwrap().input().shape(), [3, 8, 9]);
+    let other = Network::from_onnx(file("residual"), OnnxOptions::default().size([41, 53])).unwrap_err().to_string();
     assert!(other.contains("width of 52") && other.contains("53"), "{other}");
-    let net = open(OnnxOptions::default().size(8, 9).resize(20)).unwrap();
+    let net = open(OnnxOptions::default().size([8, 9]).resize(20)).unwrap();
     assert_eq!(net.input(), &Input::Image { shape: [3, 8, 9], resize: 20 });
 }
 

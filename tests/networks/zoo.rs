@@ -8,6 +8,8 @@ use metamers::prelude::*;
 use metamers::zoo::efficientnet_lite0_from;
 use rand::{RngExt, SeedableRng};
 
+use crate::common::optional;
+
 fn assets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets")
 }
@@ -105,6 +107,10 @@ fn errors_for_invalid_weights_name_the_file_and_the_tensor() {
         t.insert("_bn0.running_var".into(), negative);
     });
     assert!(variance.contains("negative"), "{variance}");
+    // EfficientNet-B0 has tensors of the names and shapes of Lite0, and squeeze-and-excitation.
+    let excited = error_with(|t| drop(t.insert("_blocks.2._se_reduce.bias".into(), t["_bn0.bias"].clone())));
+    assert!(excited.contains("another architecture than EfficientNet-Lite0"), "{excited}");
+    assert!(excited.contains("_blocks.2._se_reduce.bias"), "{excited}");
 }
 
 #[test]
@@ -153,6 +159,51 @@ fn unknown_stages_and_invalid_inputs_are_errors() {
 }
 
 #[test]
+fn efficientnet_lite1_and_lite2_have_the_published_layout() {
+    // The number of blocks in each group, and the shape of their outputs.
+    let lite1 = [
+        (1, [16, 120, 120]),
+        (3, [24, 60, 60]),
+        (3, [40, 30, 30]),
+        (4, [80, 15, 15]),
+        (4, [112, 15, 15]),
+        (5, [192, 8, 8]),
+        (1, [320, 8, 8]),
+    ];
+    let lite2 = [
+        (1, [16, 130, 130]),
+        (3, [24, 65, 65]),
+        (3, [48, 33, 33]),
+        (4, [88, 17, 17]),
+        (4, [120, 17, 17]),
+        (5, [208, 9, 9]),
+        (1, [352, 9, 9]),
+    ];
+    // Trained parameters and multiply-adds as in models/official/efficientnet/lite of TensorFlow's repository tpu. Folding merges one of
+    // the two parameters of each normalised channel; the input normalisation has six.
+    for (net, side, groups, num_parameters, published_macs) in [
+        (zoo::efficientnet_lite1_random(0).unwrap(), 240, lite1, 5_416_680 - 26_832 + 6, 631e6),
+        (zoo::efficientnet_lite2_random(0).unwrap(), 260, lite2, 6_092_072 - 29_048 + 6, 899e6),
+    ] {
+        let name = net.name();
+        assert_eq!(net.input().shape(), [3, side, side], "{name}");
+        let blocks = groups.iter().flat_map(|(count, shape)| std::iter::repeat_n(shape.to_vec(), *count));
+        let [_, height, width] = groups[6].1;
+        let last = [("features", vec![1280, height, width]), ("avgpool", vec![1280]), ("logits", vec![1000])];
+        let expected: Vec<(String, Vec<usize>)> = std::iter::once(("stem".to_owned(), vec![32, side / 2, side / 2]))
+            .chain(blocks.enumerate().map(|(index, shape)| (format!("block{index}"), shape)))
+            .chain(last.map(|(stage, shape)| (stage.to_owned(), shape)))
+            .collect();
+        let found: Vec<(String, Vec<usize>)> = net.stages().iter().map(|s| (s.name.clone(), s.shape.clone())).collect();
+        assert_eq!(found, expected, "{name}");
+        assert_eq!(net.num_parameters(), num_parameters, "{name}");
+        // The published numbers include the normalisation of each channel, which is folded here.
+        let macs = net.stages().last().unwrap().macs as f64 / published_macs;
+        assert!((0.94..0.97).contains(&macs), "{name}: {macs} of the published multiply-adds");
+    }
+}
+
+#[test]
 fn efficientnet_lite1_and_lite2_classify_85_percent_of_the_photos_correctly() {
     type Load = fn(PathBuf) -> metamers::Result<Network>;
     let judges: [(&str, Load, [usize; 3]); 2] = [
@@ -162,11 +213,8 @@ fn efficientnet_lite1_and_lite2_classify_85_percent_of_the_photos_correctly() {
     let photos = shipped_photos().unwrap();
     let named: Vec<_> = photos.iter().filter(|photo| !photo.classes().is_empty()).collect();
     for (name, load, block5) in judges {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/optional/{name}.safetensors"));
-        if !path.exists() {
-            println!("skipped: {} does not exist; cargo lab --fetch downloads it", path.display());
-            continue;
-        }
+        let path = format!("assets/optional/{name}.safetensors");
+        let Some(path) = optional(&path, "cargo lab --fetch") else { continue };
         let net = load(path).unwrap();
         assert_eq!(net.stage("block5").unwrap().shape, block5);
         let correct = named.iter().filter(|photo| {

@@ -184,14 +184,24 @@ fn an_affine_layer_of_a_tensor_of_four_dimensions_equals_the_layer_by_layer_run(
 #[test]
 fn an_operation_after_flatten_sees_a_vector() {
     let mut random = ChaCha8Rng::seed_from_u64(15);
-    let mut m = network_builder("one pixel", [3, 4, 5], &mut random);
-    let x = m.b.input();
-    let x = m.conv(x, 3, 7, Conv2dConfig::default(), [4, 5]);
-    let x = m.b.layer(Layer::Flatten, &[x]).unwrap();
-    let x = m.b.layer(Layer::from(TwiceAVector), &[x]).unwrap();
-    m.b.stage("twice", x).unwrap();
-    let net = m.b.finish().unwrap();
-    compare(&net, 2, &mut random);
+    for between in ["nothing", "affine", "sum"] {
+        let mut m = network_builder(between, [3, 4, 5], &mut random);
+        let input = m.b.input();
+        let mut vector = || {
+            let x = m.conv(input, 3, 7, Conv2dConfig::default(), [4, 5]);
+            m.b.layer(Layer::Flatten, &[x]).unwrap()
+        };
+        let [a, b] = [vector(), vector()];
+        let x = match between {
+            "affine" => m.b.channel_affine(a, ChannelAffine::new(&[0.7; 7], &[0.1; 7]).unwrap()).unwrap(),
+            "sum" => m.b.add(a, b).unwrap(),
+            _ => a,
+        };
+        let x = m.b.layer(Layer::from(TwiceAVector), &[x]).unwrap();
+        m.b.stage("twice", x).unwrap();
+        let net = m.b.finish().unwrap();
+        compare(&net, 2, &mut random);
+    }
 }
 
 #[test]

@@ -197,6 +197,33 @@ fn the_gradient_of_several_taps_equals_float64_finite_differences() {
 }
 
 #[test]
+fn a_function_that_evaluates_its_own_network_gets_an_error() {
+    let mut b = Builder::new("means", Input::Image { shape: [3, 4, 4], resize: 4 });
+    let mean = b.global_avg_pool(b.input()).unwrap();
+    b.stage("mean", mean).unwrap();
+    let net = b.finish().unwrap();
+    let (compiled, again) = (Compiled::new(&net, "mean").unwrap(), Compiled::new(&net, "mean").unwrap());
+    let (clone, x) = (compiled.clone(), [0.5f32; 48]);
+    let tensor = Tensor::from_slice(&x, (1, 3, 4, 4), &Device::Cpu).unwrap();
+    let evaluated = compiled.evaluate(&x, |z, gradient| {
+        gradient.fill(1.0);
+        assert_eq!(again.values(&x).unwrap(), z);
+        let errors = [clone.values(&x).err(), clone.evaluate(&x, |_, _| ()).err(), clone.apply(&tensor).err()];
+        errors.map(|error| error.unwrap().to_string())
+    });
+    for message in evaluated.unwrap().value {
+        assert!(message.starts_with("means: is in use by the evaluation that calls"), "{message}");
+    }
+    let panics = || compiled.evaluate(&x, |_, _| -> f64 { panic!("a function of the user") }).is_ok();
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+    let evaluated = clone.evaluate(&x, |z, gradient| {
+        gradient.fill(0.0);
+        z.len()
+    });
+    assert_eq!(format!("{:?}", evaluated.unwrap()), "Evaluated(3, gradient of 48 values)");
+}
+
+#[test]
 fn stages_are_checked() {
     let net = zoo::efficientnet_lite0().unwrap();
     let error = Compiled::at_stages(&net, Vec::<String>::new()).unwrap_err().to_string();

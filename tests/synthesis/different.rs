@@ -4,7 +4,7 @@ use image::AnimationDecoder;
 use metamers::network::{Builder, Input};
 use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
 use metamers::prelude::*;
-use metamers::synthesis::{Different, Penalty, Target, correlation_distance_of_pairs, mean_pairwise_distance};
+use metamers::synthesis::{Different, Norm, Penalty, Target, correlation_distance_of_pairs, mean_pairwise_distance};
 use rand::{RngExt, SeedableRng};
 
 /// A strided convolution with a ReLU: fewer units than there are pixels, so that much is free.
@@ -70,6 +70,12 @@ fn numbers_and_weights_are_checked() {
     for weight in [0.0, f64::NAN, -1.0] {
         assert!(plan(0).different(2, weight).unwrap_err().to_string().contains("positive and finite"));
     }
+    let coarse = plan(0).coarse_to_fine(2).unwrap();
+    let bounded = plan(0).within(Norm::Linf, 0.1, photo()).unwrap();
+    for restricted in [coarse, bounded] {
+        let message = restricted.different(2, 0.1).unwrap_err().to_string();
+        assert!(message.contains("cannot be combined"), "{message}");
+    }
 }
 
 #[test]
@@ -122,6 +128,25 @@ fn a_film_is_recorded_saved_and_exported() {
     let error = film.export(folder.path().join("a.mp4")).unwrap_err().to_string();
     assert!(error.contains(".gif") && error.contains("a.mp4"), "{error}");
     assert!(film.mime_bundles()[0].data()["text/html"].contains("data:image/gif;base64,"));
+}
+
+#[test]
+fn the_frames_of_a_film_have_the_ratios_of_their_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    for recipe in [Recipe::bounded(), Recipe::feather2023()] {
+        let mut run = plan(1).recipe(recipe).start().unwrap();
+        run.record_every(1).unwrap();
+        run.step(3).unwrap();
+        let path = folder.path().join("frames.html");
+        run.finish().unwrap().film().unwrap().export(&path).unwrap();
+        let page = std::fs::read_to_string(&path).unwrap();
+        // Each step begins with an evaluation of the picture before it.
+        assert_eq!(run.history().len(), 3);
+        for (step, point) in run.history().iter().enumerate() {
+            let caption = format!("step {step}, SNR {:.1} dB", point.snr_db);
+            assert!(page.contains(&caption), "{caption}");
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Goals of a synthesis: several stages, parts and statistics, own functions, penalties and bounds.
 
 use metamers::network::{Builder, Input};
-use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
+use metamers::ops::{Conv2d, Conv2dConfig, Linear, Padding, Relu, Standardize};
 use metamers::prelude::*;
 use metamers::synthesis::{Loss, Norm, OwnLoss, Penalty, Target};
 use rand::{RngExt, SeedableRng};
@@ -22,6 +22,18 @@ fn small() -> Network {
     let x = b.conv2d(x, Conv2d::new(&weight([8, 6, 3, 3]), None, same(2)).unwrap()).unwrap();
     let x = b.relu(x, Relu::UNBOUNDED).unwrap();
     b.stage("relu2", x).unwrap();
+    b.finish().unwrap()
+}
+
+/// A small random network for sounds.
+fn ear() -> Network {
+    let values = Sound::noise(16_000, 20 * 256, Noise::Uniform { low: -0.4, high: 0.4 }, 6).unwrap();
+    let weight = Tensor::from_slice(values.values(), (20, 256), &Device::Cpu).unwrap();
+    let mut b = Builder::new("ear", Input::Sound { samples: 256, sample_rate: 16_000 });
+    let x = b.layer(Standardize { samples: 256 }, &[b.input()]).unwrap();
+    let x = b.layer(metamers::network::Layer::Flatten, &[x]).unwrap();
+    let x = b.linear(x, Linear::new(&weight, None).unwrap()).unwrap();
+    b.stage("fc", x).unwrap();
     b.finish().unwrap()
 }
 
@@ -176,9 +188,9 @@ fn what_is_outside_of_a_part_is_free() {
     let mut run = plan(Target::stage("relu1").mask(&mask())).recipe(Recipe::near_start()).start().unwrap();
     run.until(40.0).unwrap();
     let start = plan("relu1").recipe(Recipe::near_start()).start().unwrap();
-    let change = |x: usize| -> f32 {
+    let change = |x: usize| {
         let column = |run: &Run| (0..20).map(|y| run.pixels()[y * 16 + x]).collect::<Vec<f32>>();
-        column(&run).iter().zip(column(&start)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        crate::common::max_difference(&column(&run), &column(&start))
     };
     // The receptive fields of the units in columns 0 to 7 end at column 8.
     assert!((0..8).all(|x| change(x) > 0.01) && (9..16).all(|x| change(x) == 0.0));
@@ -200,7 +212,7 @@ fn a_texture_matches_statistics_and_not_places() {
 fn penalties_change_what_is_left_free() {
     let outcome = |plan: Synthesis| {
         let mut run = plan.start().unwrap();
-        run.run_for(Duration::from_secs(5)).unwrap();
+        run.run().unwrap();
         run.finish().unwrap()
     };
     let other = noise_image(6);
@@ -237,6 +249,17 @@ fn a_bound_holds_at_every_step() {
             let metamer = run.finish().unwrap();
             assert!(norm.distance(metamer.stimulus().values(), center.values()) <= eps * (1.0 + 1e-5) + 1e-6);
         }
+    }
+    // A sound has its own recipe, and with it the noise of sounds.
+    let hiss = || Sound::noise(16_000, 256, Noise::Pink { rms: 0.1 }, 9).unwrap();
+    let sound = || Synthesis::new(&ear(), "fc", hiss()).unwrap().quiet();
+    let coarse = sound().coarse_to_fine(2).unwrap().start().unwrap();
+    let rms = coarse.current().sound().unwrap().rms();
+    assert!((rms - 0.02).abs() < 1e-4, "{rms}");
+    let swept = Sweep::new(&ear()).sounds([&hiss()]).coarse_to_fine(2).evaluations(2).quiet().run().unwrap();
+    let bounded = sound().within(Norm::L2, 1.0, hiss()).unwrap().start().unwrap();
+    for metamer in [coarse.finish().unwrap(), bounded.finish().unwrap(), swept.metamer(0).unwrap()] {
+        assert_eq!(metamer.provenance().recipe, Recipe::by_name("bounded_sound").unwrap());
     }
     // Another start is moved within.
     let plan = plan("relu2").start_from(noise_image(9)).unwrap().within(Norm::L2, 1.0, &center).unwrap();
@@ -384,6 +407,18 @@ fn a_penalty_takes_the_place_of_the_return_of_the_default_recipe() {
     assert_eq!(recipe(plan("relu2").penalty(penalty()).unwrap().recipe(Recipe::nearest())), Recipe::nearest());
     let own = Recipe::nearest().steps(7);
     assert_eq!(recipe(plan("relu2").recipe(own.clone()).penalty(penalty()).unwrap()), own);
+    // A bound and a penalty may come in any order.
+    let within = |plan: Synthesis| plan.within(Norm::L2, 1.0, noise_image(2)).unwrap();
+    let bounded = [
+        within(plan("relu2").penalty(penalty()).unwrap()),
+        within(plan("relu2")).penalty(penalty()).unwrap(),
+        plan("relu2").penalty(penalty()).unwrap().coarse_to_fine(2).unwrap(),
+    ];
+    for plan in bounded {
+        assert_eq!(recipe(plan), Recipe::bounded());
+    }
+    let explicit = within(plan("relu2").recipe(Recipe::natural_prior())).start().unwrap_err().to_string();
+    assert!(explicit.contains("natural_prior uses L-BFGS"), "{explicit}");
 }
 
 #[test]

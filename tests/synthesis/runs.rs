@@ -5,7 +5,7 @@ use metamers::engine::Compiled;
 use metamers::network::{Builder, Input};
 use metamers::ops::{Conv2d, Conv2dConfig, Padding, Relu};
 use metamers::prelude::{recipes::*, *};
-use metamers::synthesis::{Loss, Optimizer, StopReason};
+use metamers::synthesis::{Loss, Norm, Optimizer, StopReason};
 use rand::{RngExt, SeedableRng};
 
 /// A small random network of two convolutions with ReLUs.
@@ -273,6 +273,52 @@ fn steps_count_from_the_call_and_evaluations_from_the_start() {
 }
 
 #[test]
+fn the_initial_stimulus_is_known_after_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let [run_path, metamer_path] = ["a.run", "a.metamer"].map(|name| folder.path().join(name));
+    let from = |plan: Synthesis| plan.start_from(noise_image(9)).unwrap();
+    let within = |plan: Synthesis| plan.within(Norm::L2, 1.0, noise_image(2)).unwrap();
+    let plans = [
+        plan(Recipe::nearest()),
+        plan(Recipe::plenoptic()),
+        from(plan(Recipe::feather2023())),
+        within(plan(Recipe::bounded())),
+        within(from(plan(Recipe::bounded()))),
+    ];
+    for plan in plans {
+        let mut run = plan.start().unwrap();
+        let start = run.current();
+        run.step(3).unwrap();
+        run.save(&run_path).unwrap();
+        let metamer = run.finish().unwrap();
+        metamer.save(&metamer_path).unwrap();
+        let (resumed, opened) = (Run::resume(&run_path, &small()).unwrap(), Metamer::open(&metamer_path).unwrap());
+        for found in [run.initial(), resumed.initial(), metamer.initial(), opened.initial()] {
+            assert_eq!(found.unwrap().values(), start.values(), "{metamer:?}");
+        }
+        assert_ne!(run.current().values(), start.values());
+        assert_eq!((metamer.steps(), opened.steps()), (Some(3), Some(3)));
+    }
+}
+
+#[test]
+fn steps_pass_a_plateau() {
+    let recipe = Recipe { plateau: Some(Plateau { window: 2, below: 1e9 }), ..Recipe::feather2023().steps(20) };
+    let mut run = plan(recipe).start().unwrap();
+    for _ in 0..2 {
+        let progress = run.run().unwrap();
+        assert_eq!((progress.stop_reason, progress.steps), (StopReason::Plateau, 3));
+    }
+    let progress = run.step(5).unwrap();
+    assert_eq!((progress.stop_reason, progress.steps), (StopReason::Steps, 8));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("past.metamer");
+    run.finish().unwrap().save(&path).unwrap();
+    assert!(Metamer::reproduce_with(&path, &small()).unwrap().is_identical());
+    assert_eq!(run.run().unwrap().stop_reason, StopReason::Plateau);
+}
+
+#[test]
 fn invalid_recipes_are_errors() {
     let mut without_return = Recipe::nearest();
     if let Optimizer::Lbfgs(lbfgs) = &mut without_return.optimizer {
@@ -286,17 +332,20 @@ fn invalid_recipes_are_errors() {
     };
     assert!(error_after(|r| r.steps = 0).contains("recipe.steps"));
     assert!(error_after(|r| r.identity_gradient = false).contains("identity_gradient"));
+    for rms in [0.0, -0.1, 1.5, f32::NAN] {
+        let recipe = Recipe { sound_rms: Some(rms), ..Recipe::natural_prior() };
+        assert!(recipe.check().unwrap_err().to_string().contains("recipe.sound_rms: must be above 0"), "{rms}");
+    }
     assert!(error_after(|r| r.loss = Loss::NormRatio).contains("L-BFGS"));
     assert!(
         error_after(|r| r.optimizer = Optimizer::Adam { rate: f64::NAN, decay_per_1000: 1.0, amsgrad: false })
             .contains("rate")
     );
     assert!(error_after(|r| r.optimizer = Optimizer::NormalizedGradient { eta: 1.0, blocks: 0 }).contains("blocks"));
-    let plateau = |window, below| Some(metamers::synthesis::Plateau { window, below });
-    for plateau in [plateau(0, 1e-4), plateau(50, f64::INFINITY)] {
-        let mut recipe = Recipe::plenoptic();
-        recipe.plateau = plateau;
-        assert!(plan(recipe).start().unwrap_err().to_string().contains("plateau"));
+    let plateau = |window, below| Some(Plateau { window, below });
+    for (plateau, got) in [(plateau(0, 1e-4), "0 and 0.0001"), (plateau(50, f64::INFINITY), "50 and inf")] {
+        let message = plan(Recipe { plateau, ..Recipe::plenoptic() }).start().unwrap_err().to_string();
+        assert!(message.contains("plateau") && message.contains(got), "{message}");
     }
 }
 

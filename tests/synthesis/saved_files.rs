@@ -130,8 +130,9 @@ fn old_runs_resume() {
             assert!(bits(&run) == expected, "{name}: other bits");
         } else {
             println!("{name}: saved on {}, compared with a tolerance of 1e-3", final_pixels["instructions"]);
-            let difference = run.pixels().iter().zip(&expected).map(|(x, &bits)| (x - f32::from_bits(bits)).abs());
-            assert!(difference.fold(0.0, f32::max) < 1e-3, "{name}");
+            let expected: Vec<f32> = expected.into_iter().map(f32::from_bits).collect();
+            let off = crate::common::max_difference(run.pixels(), &expected);
+            assert!(off < 1e-3, "{name}: off by {off}");
         }
     }
 }

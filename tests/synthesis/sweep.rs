@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use metamers::network::{Builder, Input};
-use metamers::ops::{AvgPool2d, Conv2d, Conv2dConfig, Relu, Window};
+use metamers::ops::{AvgPool2d, Conv2d, Conv2dConfig, Linear, Relu, Standardize, Window};
 use metamers::prelude::{analysis::*, *};
 use metamers::sweep::Plan;
 
@@ -131,11 +131,13 @@ fn a_killed_task_resumes_from_its_saved_run() {
 #[test]
 fn the_folder_of_another_sweep_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    sweep().stages(["stem"]).seeds([0]).evaluations(1).folder(folder.path()).run().unwrap();
-    let others = [sweep(), sweep().stages(["stem"]).seeds([0]).evaluations(1).until(9.0)];
-    for other in others {
-        let message = other.folder(folder.path()).run().unwrap_err().to_string();
+    let one = || sweep().stages(["stem"]).seeds([0]).evaluations(1).folder(folder.path());
+    one().run().unwrap();
+    let others = [sweep().folder(folder.path()), one().until(9.0), one().recipe(Recipe::feather2023())];
+    for (other, differs_in_recipe) in others.into_iter().zip([false, false, true]) {
+        let message = other.run().unwrap_err().to_string();
         assert!(message.contains("another sweep"), "{message}");
+        assert_eq!(message.contains("set the recipe of its study.json"), differs_in_recipe, "{message}");
     }
 }
 
@@ -172,6 +174,7 @@ fn the_panel_lists_snr_and_outcome_of_each_metamer() {
     let csv = results.csv().unwrap();
     assert!(csv.starts_with("task,network,stage,stimulus,seed,"), "{csv}");
     assert_eq!(csv.lines().count(), 9);
+    assert!(results.save_csv("results.json").unwrap_err().to_string().contains("saved as .csv"));
 }
 
 #[test]
@@ -302,6 +305,47 @@ fn errors_for_invalid_plans_name_the_problem() {
 }
 
 #[test]
+fn a_plan_without_an_extension_needs_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    std::fs::write(&path, PLAN).unwrap();
+    let message = Plan::open(&path).unwrap_err().to_string();
+    assert!(message.contains("give the plan the extension .toml, or set folder"), "{message}");
+    std::fs::write(&path, format!("{PLAN}folder = \"results\"\n")).unwrap();
+    assert_eq!(Plan::open(&path).unwrap().folder(), folder.path().join("results"));
+}
+
+#[test]
+fn a_file_that_cannot_be_decoded_is_recorded_and_the_sweep_continues() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, mine) = (folder.path().join("plan.toml"), folder.path().join("mine"));
+    std::fs::write(&path, PLAN.replace("photos/dog.jpg", "mine/*.png")).unwrap();
+    std::fs::create_dir(&mine).unwrap();
+    photos()[0].save(mine.join("dog.png")).unwrap();
+    std::fs::write(mine.join("broken.PNG"), "no picture").unwrap();
+    // macOS puts such a file beside each one on a disk of another system.
+    std::fs::write(mine.join("._dog.png"), "attributes").unwrap();
+
+    let plan = Plan::open(&path).unwrap();
+    let results = plan.run().unwrap();
+    let rows: Vec<_> = results.rows().iter().map(|row| (row.stimulus.as_str(), row.error.is_some())).collect();
+    assert_eq!(rows, [("mine/broken.PNG", true), ("mine/dog.png", false)]);
+    let error = results.rows()[0].error.clone().unwrap();
+    assert!(error.starts_with("mine/broken.PNG: "), "{error}");
+    let figure = results.panel(0, 0).unwrap().words();
+    assert!(figure.contains("cannot be opened") && figure.contains("no metamer; see the table"), "{figure}");
+
+    // The folder keeps its results after the files are gone, and shows them.
+    std::fs::remove_dir_all(&mine).unwrap();
+    let collected = plan.run().unwrap();
+    assert_eq!(collected.csv().unwrap(), results.csv().unwrap(), "the failed task must not be repeated");
+    std::fs::remove_file(plan.folder().join("results/1.json")).unwrap();
+    let collected = plan.collect().unwrap();
+    assert_eq!(collected.missing(), [1]);
+    assert!(collected.panel(0, 0).is_ok());
+}
+
+#[test]
 fn a_plan_resolves_patterns_paths_and_recipes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plan.toml");
@@ -316,7 +360,8 @@ evaluations = 2
     std::fs::create_dir(folder.path().join("mine")).unwrap();
     photos()[0].save(folder.path().join("mine/my_photo.png")).unwrap();
     let plan = Plan::open(&path).unwrap();
-    let results = plan.run_tasks(&[0, 2, 3]).unwrap();
+    // Each task runs once.
+    let results = plan.run_tasks(&[3, 0, 2, 3]).unwrap();
     // The user's photo, dahlia, dam and dandelions at one stage, a word at nine stages.
     assert_eq!(results.tasks(), 4 + 9);
     let names: Vec<_> = results.rows().iter().map(|row| (row.stimulus.as_str(), row.recipe.as_str())).collect();
@@ -351,10 +396,90 @@ evaluations = 2
 }
 
 #[test]
+fn sounds_of_a_plan_have_the_level_of_word_networks() {
+    let folder = tempfile::tempdir().unwrap();
+    for recipe in ["natural_prior", "feather2023"] {
+        let path = folder.path().join(format!("{recipe}.toml"));
+        let text = PLAN.replace("efficientnet_lite0", "cochcnn_words").replace("photos/dog.jpg", "speech/seven.wav");
+        let text = text.replace("stem", "relu0").replace("evaluations = 2", "evaluations = 1");
+        std::fs::write(&path, format!("{text}recipe = \"{recipe}\"\n")).unwrap();
+        let plan = Plan::open(&path).unwrap();
+        let metamer = || plan.run().unwrap().metamer(0).unwrap();
+        let level = |metamer: &Metamer| metamer.original().sound().unwrap().rms();
+        assert!((level(&metamer()) - 0.1).abs() < 1e-5, "{recipe}");
+
+        // A folder that an earlier copy began goes on with the level of the file and with the recipe that it holds.
+        let study = path.with_extension("").join("study.json");
+        let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&study).unwrap()).unwrap();
+        assert_eq!(manifest["stimuli"][0].as_object_mut().unwrap().remove("prepared"), Some(true.into()));
+        manifest["networks"][0]["recipe"]["sound_rms"] = serde_json::Value::Null;
+        std::fs::write(&study, manifest.to_string()).unwrap();
+        std::fs::remove_dir_all(path.with_extension("").join("results")).unwrap();
+        let (found, net) = (metamer(), zoo::cochcnn_words().unwrap());
+        let file = net.prepare(Sound::open("speech/seven.wav").unwrap()).unwrap();
+        assert_eq!((found.original(), found.provenance().recipe.sound_rms), (&file, None), "{recipe}");
+        assert!((level(&found) - 0.1).abs() > 0.005, "{recipe}");
+
+        // A file lacks the cochleagram, which the network has.
+        let picture = |metamer: &Metamer| metamer.mime_bundles()[1].data()["image/png"].clone();
+        let opened = Metamer::open(path.with_extension("").join("results/0.metamer")).unwrap();
+        assert!(picture(&opened) != picture(&found), "{recipe}");
+        assert!(picture(&opened.with_cochleagram_of(&net)) == picture(&found), "{recipe}");
+        assert!(picture(&plan.run().unwrap().metamers().unwrap()[0].1) == picture(&found), "{recipe}");
+    }
+}
+
+#[test]
+fn an_explorer_plays_a_sound_and_its_metamers_at_one_gain() {
+    let values = Sound::noise(16_000, 40 * 256, Noise::Uniform { low: -0.4, high: 0.4 }, 6).unwrap();
+    let mut b = Builder::new("ear", Input::Sound { samples: 256, sample_rate: 16_000 });
+    let x = b.layer(Standardize { samples: 256 }, &[b.input()]).unwrap();
+    let x = b.layer(metamers::network::Layer::Flatten, &[x]).unwrap();
+    for units in [20, 40] {
+        let weight = Tensor::from_slice(&values.values()[..units * 256], (units, 256), &Device::Cpu).unwrap();
+        let x = b.linear(x, Linear::new(&weight, None).unwrap()).unwrap();
+        b.stage(format!("fc{units}"), x).unwrap();
+    }
+    let hiss = Sound::noise(16_000, 256, Noise::Pink { rms: 0.1 }, 9).unwrap().with_name("hiss");
+    let results = Sweep::new(&b.finish().unwrap()).sounds([&hiss]).evaluations(3).quiet().run().unwrap();
+    let bundles = results.explorer().unwrap().mime_bundles();
+    let players: Vec<&str> = bundles[0].data()["text/html"].split("played ").skip(1).collect();
+    let gains: Vec<&str> = players.iter().filter_map(|player| player.split(" dB").next()).collect();
+    assert!(gains.len() == 3 && gains.iter().all(|gain| *gain == gains[0]), "{gains:?}");
+}
+
+#[test]
 fn the_example_plan_is_valid() {
     let plan = Plan::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/plan.toml")).unwrap();
     // The dog, a red panda and a red squirrel at six stages, and a word at nine stages of two networks.
     assert_eq!(plan.tasks().unwrap(), 3 * 6 + 2 * 9);
+}
+
+#[test]
+fn networks_of_one_name_are_told_apart_by_their_weights() {
+    let net = |factor: f64| {
+        let weight = Tensor::arange(1f32, 10.0, &Device::Cpu).unwrap().affine(factor, 0.0).unwrap();
+        let weight = weight.reshape((3, 3, 1, 1)).unwrap();
+        let mut b = Builder::new("twin", Input::Image { shape: [3, 16, 16], resize: 16 });
+        let x = b.conv2d(b.input(), Conv2d::new(&weight, None, Conv2dConfig::default()).unwrap()).unwrap();
+        b.stage("conv", x).unwrap();
+        b.finish().unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let sweep = || {
+        let sweep = Sweep::new(&net(0.1)).network(&net(0.2)).images(&photos()[..1]);
+        sweep.evaluations(2).folder(folder.path()).quiet()
+    };
+    let results = sweep().run().unwrap();
+    let rows = results.rows();
+    for (row, net) in rows.iter().zip([net(0.1), net(0.2)]) {
+        let weights = &net.weights_source().weights_sha256;
+        assert_eq!(row.network, format!("twin ({})", &weights[..8]));
+        assert_eq!(results.metamer(row.task).unwrap().provenance().weights_sha256, *weights);
+    }
+    assert_eq!(rows.len(), 2);
+    assert_eq!(sweep().run().unwrap().csv().unwrap(), results.csv().unwrap());
+    assert!(sweep().network(&net(0.1)).run().unwrap_err().to_string().contains("twice"));
 }
 
 #[test]

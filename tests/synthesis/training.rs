@@ -258,6 +258,7 @@ fn a_saved_network_opens_with_the_same_hash() {
     let mut run = started(5);
     run.step(10).unwrap();
     run.save(&path).unwrap();
+    assert!(run.save(folder.path().join("small.json")).unwrap_err().to_string().contains(".safetensors"));
     let (frozen, opened) = (run.freeze().unwrap(), ConvNet::open(&path).unwrap());
     assert_eq!((opened.weights_source(), opened.classes()), (frozen.weights_source(), frozen.classes()));
     let x = color_dataset(3, 4).inputs().clone();

@@ -142,6 +142,7 @@ fn null_distributions_are_bit_identical_for_any_number_of_threads_and_after_savi
     let path = folder.path().join("null.json");
     one.save(&path).unwrap();
     assert_eq!(NullDistribution::open(&path).unwrap(), one);
+    assert!(one.save(folder.path().join("null.html")).unwrap_err().to_string().contains("saved as .json"));
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, &text[..text.len() / 2]).unwrap();
     assert!(NullDistribution::open(&path).unwrap_err().to_string().contains("not a valid null distribution"));

@@ -166,6 +166,8 @@ def play_sound(page: Page, cells: Locator) -> None:
 
 def in_jupyterlab(cells: list[str], use: Callable[[Page, int], None]) -> None:
     """Opens a notebook with these cells in JupyterLab and calls `use` with the page and the port."""
+    # On a busy machine, Playwright's five seconds are too few.
+    expect.set_options(timeout=60_000)
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     folder = Path(tempfile.mkdtemp(prefix="metamers-browser-"))
     port = free_port()

@@ -10,6 +10,7 @@ import os
 import socket
 import statistics
 import struct
+import tempfile
 import time
 import unittest
 import uuid
@@ -62,14 +63,17 @@ class FrontEnd:
             self.buffers.setdefault(comm_id, {})[path[0]] = bytes(buffer)
 
     def until_idle(self, request: str) -> list[Message]:
-        """Receives all messages up to the idle status of a request; returns those that belong to it."""
+        return self.until("idle", request)
+
+    def until(self, status: str, request: str) -> list[Message]:
+        """Receives all messages up to this status of a request; returns those that belong to it."""
         found = []
         while True:
             message = self.receive()
             if message["parent_header"].get("msg_id") != request:
                 continue
             found.append(message)
-            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == status:
                 return found
 
     def run_cell(self, code: str) -> list[Message]:
@@ -203,24 +207,31 @@ class Widgets(unittest.TestCase):
         self.assertEqual(self.text_of("log.lock().unwrap().clone()"), '"1221"')
 
     def test_of_1000_events_none_is_lost_and_the_last_value_wins(self) -> None:
-        self.front.run_cell(
-            'let burst = Slider::int("burst", 0..=1000); let sum = Arc::new(Mutex::new((0, 0)));\n'
-            "{ let sum = sum.clone(); burst.on_change(move |value| { let mut sum = sum.lock().unwrap(); sum.0 += 1; "
-            "sum.1 += value; }); }\n"
-            "interact(burst.clone(), |value| { std::thread::sleep(Duration::from_millis(5)); "
-            'format!("drawn {value}") })?'
-        )
-        slider = self.front.find("IntSliderModel", description="burst")
-        begun = time.monotonic()
-        requests = [self.front.update(slider, value=value) for value in range(1, 1001)]
+        # The first drawing after an event takes until all events have arrived.
+        with tempfile.NamedTemporaryFile() as file:
+            self.front.run_cell(
+                'let burst = Slider::int("burst", 0..=1000); let sum = Arc::new(Mutex::new((0, 0)));\n'
+                "{ let sum = sum.clone(); burst.on_change(move |value| { let mut sum = sum.lock().unwrap(); "
+                "sum.0 += 1; sum.1 += value; }); }\n"
+                "let draws = Arc::new(Mutex::new(0));\n"
+                "interact(burst.clone(), { let draws = draws.clone(); move |value| { *draws.lock().unwrap() += 1; "
+                f"while value > 0 && std::path::Path::new({json.dumps(file.name)}).exists() "
+                '{ std::thread::sleep(Duration::from_millis(5)); } format!("drawn {value}") } })?'
+            )
+            slider = self.front.find("IntSliderModel", description="burst")
+            begun = time.monotonic()
+            requests = [self.front.update(slider, value=value) for value in range(1, 1001)]
+            self.front.until("busy", requests[-1])
         self.front.until_idle(requests[-1])
         seconds = time.monotonic() - begun
         self.assertEqual(self.text_of("*sum.lock().unwrap()"), "(1000, 500500)")
         self.assertTrue(any("drawn 1000" in text for text in self.front.texts()))
         echoed = [state["value"] for comm_id, state in self.front.echoes if comm_id == slider]
         self.assertEqual(echoed, list(range(1, 1001)))
-        # Drawing each value would take 5 s.
-        self.assertLess(seconds, 4.5)
+        draws = int(self.text_of("*draws.lock().unwrap()"))
+        print(f"\n  1000 events take {seconds:.1f} s and {draws} drawings")
+        # Those that have arrived are drawn once, or every tenth of a second.
+        self.assertLess(draws, 500)
 
     def test_an_event_is_handled_while_a_cell_runs(self) -> None:
         self.front.run_cell(
@@ -229,13 +240,18 @@ class Widgets(unittest.TestCase):
             "VBox::new([during.widget(), seen.widget()])"
         )
         button = self.front.find("ButtonModel", description="during")
-        running = self.client.execute('println!("running"); std::thread::sleep(Duration::from_secs(3));')
-        while self.front.receive()["content"].get("text") != "running\n":
-            pass
-        begun = time.monotonic()
-        self.front.until_idle(self.front.click(button))
-        self.assertLess(time.monotonic() - begun, 1.5)
-        self.front.find("LabelModel", value="clicked")
+        # The cell runs until the event has been handled, however slow the machine is.
+        with tempfile.NamedTemporaryFile() as file:
+            running = self.client.execute(
+                f'println!("running"); while std::path::Path::new({json.dumps(file.name)}).exists() '
+                "{ std::thread::sleep(Duration::from_millis(10)); }"
+            )
+            while self.front.receive()["content"].get("text") != "running\n":
+                pass
+            begun = time.monotonic()
+            self.front.until_idle(self.front.click(button))
+            print(f"\n  a click while a cell runs is handled within {1e3 * (time.monotonic() - begun):.1f} ms")
+            self.front.find("LabelModel", value="clicked")
         self.front.until_idle(running)
 
     def test_a_stop_button_ends_a_running_synthesis(self) -> None:
@@ -246,7 +262,7 @@ class Widgets(unittest.TestCase):
             'let mut run = Synthesis::new(&net, "relu2", &word)?.seed(1).start()?;'
         )
         running = self.client.execute(
-            'println!("running"); println!("{:?}", run.run_for(Duration::from_secs(120))?.stop_reason);'
+            'run.step(1)?; println!("running"); println!("{:?}", run.run_for(Duration::from_secs(120))?.stop_reason);'
         )
         while "running" not in self.front.receive()["content"].get("text", ""):
             pass
@@ -254,7 +270,8 @@ class Widgets(unittest.TestCase):
         begun = time.monotonic()
         self.front.click(button)
         messages = self.front.until_idle(running)
-        self.assertLess(time.monotonic() - begun, 30)
+        print(f"\n  a synthesis stops {time.monotonic() - begun:.1f} s after the click")
+        # Not the end of its time.
         printed = "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
         self.assertIn("Interrupted", printed)
         self.assertEqual(self.text_of("run.steps() > 0"), "true")
@@ -274,7 +291,7 @@ class Widgets(unittest.TestCase):
         self.front.until_idle(self.front.click(button))
         self.assertFalse(any("the second click" in text for text in self.front.texts()))
 
-    def test_interact_draws_without_compiling_and_fast(self) -> None:
+    def test_interact_draws_while_no_cell_runs(self) -> None:
         self.front.run_cell(
             "let photos = shipped_photos()?.iter().take(5).map(Image::open).collect::<Result<Vec<_>>>()?;\n"
             "let photos: Vec<Image> = photos.iter().map(|p| p.resize_shorter_side(224)).collect::<Result<_>>()?;\n"
@@ -287,13 +304,13 @@ class Widgets(unittest.TestCase):
         for value in [1, 2, 3, 4] * 5:
             before = self.front.texts()
             begun = time.monotonic()
-            self.front.until_idle(self.front.update(slider, value=value))
+            messages = self.front.until_idle(self.front.update(slider, value=value))
             seconds.append(time.monotonic() - begun)
             self.assertNotEqual(self.front.texts(), before)
+            self.assertNotIn("execute_input", [message["msg_type"] for message in messages])
         self.front.until_idle(self.front.update(side, index=1))
         median = statistics.median(seconds)
         print(f"\n  a picture follows its slider within {1e3 * median:.1f} ms (median of {len(seconds)})")
-        self.assertLess(median, 0.25)
 
     def test_a_page_that_is_loaded_again_gets_all_states(self) -> None:
         self.front.run_cell('let again = Slider::names("again", ["stem", "block5"]); again.set("block5"); again')
