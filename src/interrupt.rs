@@ -2,12 +2,12 @@
 //!
 //! A notebook's interrupt, or Ctrl-C, reaches the process as SIGINT, on Windows also as an event. While a [`Listening`] exists, signals
 //! are counted, and the operation checks between two steps whether the count has grown. In a script a second signal during the same step,
-//! and one between two operations, end the process, unless the program had a handler of its own before the first operation; in a notebook
+//! and one between two operations, end the process, unless, on Unix, the program had a handler before the first operation; in a notebook
 //! the kernel ends the process, because it can report that.
 
 use std::io::{StdoutLock, stdout};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::display::Live;
 use crate::display::live::{start_listening, stop_listening};
@@ -69,6 +69,12 @@ impl Listeners {
     }
 }
 
+/// In a script, keeps an operation that begins on another thread from taking the flag that the end of the last one sets for an interrupt.
+fn lock_order() -> Option<MutexGuard<'static, ()>> {
+    static ORDER: Mutex<()> = Mutex::new(());
+    (!Live::is_on()).then(|| ORDER.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// Keeps other threads from announcing something in between. A script announces nothing, and one of its threads may hold stdout for long.
 fn lock_frames() -> Option<StdoutLock<'static>> {
     Live::is_on().then(|| stdout().lock())
@@ -103,6 +109,7 @@ impl Listening {
     /// Starts listening.
     pub fn begin() -> Self {
         let interrupts = interrupts();
+        let _order = lock_order();
         let count_before = interrupts.count();
         interrupts.listeners.add(start_listening);
         Self { count_before }
@@ -117,6 +124,7 @@ impl Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         let interrupts = interrupts();
+        let _order = lock_order();
         interrupts.listeners.remove(|| {
             // After the operation, the next Ctrl-C ends a script as usual, if it has no handler of its own.
             interrupts.signalled.store(!Live::is_on(), Ordering::SeqCst);

@@ -13,8 +13,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 /// Name of this program as cargo's rustc wrapper, which records how cargo runs rustc.
 pub const RUSTC_WRAPPER: &str = "rustc-recorder";
@@ -154,7 +156,15 @@ pub fn compile_cell(build_dir: &Path, mode: CompileMode, cargo_arguments: &[&str
             } else {
                 shared_crates::announce_changes(&cache);
             }
+            let began = SystemTime::now();
             let status = run_cargo(build_dir, mode, cargo_arguments, &record_file, caches_cells);
+            // What was saved in a local crate while cargo ran may not be compiled.
+            let recorded_at = record_file.metadata().and_then(|metadata| metadata.modified());
+            if recorded_at.is_ok_and(|at| at > began)
+                && let Ok(file) = File::options().write(true).open(&record_file)
+            {
+                let _ = file.set_modified(began);
+            }
             // To be cached, the cell is compiled once more by rustc alone.
             match recorded().filter(|_| caches_cells) {
                 Some(invocation) => invocation,

@@ -162,7 +162,13 @@ impl Engine {
         let rest = &blank_start(code, done);
         let mut cell = lock(&self.cell);
         if cell.is_wait_interrupted() {
-            return Err(build_interrupted());
+            return Err(match done {
+                0 => build_interrupted(),
+                _ => ErrorReport::new(
+                    "Interrupted",
+                    format!("The cell was interrupted after its first commands. {VARIABLES_LOST}"),
+                ),
+            });
         }
         cell.begin();
         drop(cell);

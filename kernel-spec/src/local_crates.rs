@@ -9,7 +9,7 @@ const LIBRARY: &str = "metamers";
 /// The time at which a local crate in the cells' manifest was last changed; `None` without local crates.
 #[must_use]
 pub fn last_change(manifest: &str) -> Option<SystemTime> {
-    let is_library = |line: &&str| line.split([' ', '=']).next() == Some(LIBRARY);
+    let is_library = |line: &&str| line.trim_start().split([' ', '=']).next() == Some(LIBRARY);
     let (library, others): (Vec<&str>, Vec<&str>) = manifest.lines().partition(is_library);
     let (mut seen, mut waiting) = (dirs(Path::new(""), &library.join("\n")), dirs(Path::new(""), &others.join("\n")));
     let mut last = None;
@@ -17,13 +17,27 @@ pub fn last_change(manifest: &str) -> Option<SystemTime> {
         if seen.contains(&dir) {
             continue;
         }
-        if let Ok(manifest) = std::fs::read_to_string(dir.join("Cargo.toml")) {
+        if dir.is_file() {
+            last = last.max(modified(&dir));
+        } else if let Ok(manifest) = std::fs::read_to_string(dir.join("Cargo.toml")) {
             last = ["Cargo.toml", "build.rs", "src"].iter().map(|name| modified(&dir.join(name))).fold(last, Ord::max);
             waiting.extend(dirs(&dir, &manifest));
+            // A crate may inherit the paths of its dependencies.
+            if manifest.contains("workspace") {
+                waiting.extend(workspace_dirs(&dir));
+            }
         }
         seen.push(dir);
     }
     last
+}
+
+/// The existing files and directories that the manifest of a crate's workspace names.
+fn workspace_dirs(dir: &Path) -> Vec<PathBuf> {
+    let manifest = |root: &Path| std::fs::read_to_string(root.join("Cargo.toml")).ok();
+    let workspaces = dir.ancestors().filter_map(|root| Some((root, manifest(root)?)));
+    let found = workspaces.into_iter().find(|(_, manifest)| manifest.contains("[workspace"));
+    found.map(|(root, manifest)| dirs(root, &manifest)).unwrap_or_default()
 }
 
 /// True if a file was written after the last change of the local crates in the cells' manifest.
@@ -76,14 +90,22 @@ mod tests {
             fs::write(&path, text).unwrap();
             File::options().write(true).open(&path).unwrap().set_modified(time(seconds)).unwrap();
         };
-        write("mine/Cargo.toml", "[lib]\npath = \"src/lib.rs\"\n[dependencies]\nother = { path='../other' }", 10);
+        write(
+            "mine/Cargo.toml",
+            "[lib]\npath = \"src/lib.rs\"\n[dependencies]\nother = { path='../other' }\na = { path = \"../ws/a\" }",
+            10,
+        );
         write("mine/src/lib.rs", "", 20);
         let others = "[dependencies]\nmine = { path = \"../mine\" }\n[dependencies.metamers]\npath = \"../home\"";
         write("other/Cargo.toml", others, 10);
-        write("other/src/deep/a.rs", "", 30);
+        write("other/src/deep/a.rs", "", 25);
+        write("ws/Cargo.toml", "[workspace]\nmembers = []\n[workspace.dependencies]\nb = { path = \"b\" }", 10);
+        write("ws/a/Cargo.toml", "[dependencies]\nb = { workspace = true }", 10);
+        write("ws/b/Cargo.toml", "[lib]\npath = \"lib/b.rs\"", 10);
+        write("ws/b/lib/b.rs", "", 30);
         write("home/Cargo.toml", "", 90);
         let path = |name: &str| serde_json::Value::from(dir.path().join(name).to_string_lossy().as_ref());
-        let library = format!("[dependencies]\nmetamers = {{ path = {} }}\n", path("home"));
+        let library = format!("[dependencies]\n    metamers = {{ path = {} }}\n", path("home"));
         assert_eq!(last_change(&library), None);
         let manifest = format!("{library}mine = {{ features = [], path = {} }}\nserde = \"1\"\n", path("mine"));
         assert_eq!(last_change(&manifest), Some(time(30)));
