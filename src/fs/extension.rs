@@ -17,6 +17,11 @@ pub(crate) fn check_extension(path: &Path, extension: &str, advice: &str) -> Res
     }
 }
 
+/// Returns whether a file's name begins with a dot: macOS puts `._dog.jpg` beside `dog.jpg` on disks of other systems.
+pub(crate) fn is_hidden(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
 /// Returns the name of the stimulus in a file: "giant panda" for `photos/giant_panda.jpg`.
 pub(crate) fn stimulus_name(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().replace('_', " ")

@@ -75,7 +75,8 @@ impl Cost {
         let stages: usize = manifest.networks.iter().map(|entry| entry.stages.len()).sum();
         let mut rows = vec![];
         for (network, entry) in manifest.networks.iter().enumerate() {
-            let stimulus = entry.stimuli[0];
+            let opens = |&&index: &&usize| job.sources.stimulus(index, &manifest.stimuli[index]).is_ok();
+            let stimulus = *entry.stimuli.iter().find(opens).unwrap_or(&entry.stimuli[0]);
             for (stage, name) in entry.stages.iter().enumerate() {
                 let task = Task { index: 0, network, stimulus, seed: manifest.seeds[0], stage };
                 // All workers at once, as in the sweep, because cores share memory bandwidth.
@@ -148,7 +149,7 @@ fn evaluation(job: &Job, task: &Task) -> Result<Duration> {
     let network = job.sources.network(task.network)?;
     let synthesis = task::synthesis(&job.manifest, &job.sources, task, &network)?;
     let synthesis = job.sources.on_device(synthesis.recipe(timed(&entry.recipe)));
-    let mut run = synthesis.unlogged().start()?;
+    let mut run = synthesis.unlogged().start_as_recorded()?;
     run.step(FIRST_STEPS)?;
     run.time_of_evaluation(TIMED_EVALUATIONS)
 }

@@ -158,6 +158,9 @@ impl Manifest {
             let recipe = selection.recipe(kind)?.held_at(snr_db);
             let recipe = if goal.different.is_some() { recipe.without_return() } else { recipe };
             goal.check_recipe(&recipe)?;
+            if kind == StimulusKind::Sound && goal.bound.is_none() {
+                recipe.check_for_sounds()?;
+            }
             Ok(NetworkEntry {
                 name: name.into(),
                 weights_sha256: network.weights_source().weights_sha256.clone(),

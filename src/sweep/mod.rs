@@ -36,6 +36,7 @@ mod items;
 mod job;
 mod manifest;
 mod panel;
+mod patterns;
 mod plan;
 mod progress;
 mod results;

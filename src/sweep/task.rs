@@ -46,7 +46,7 @@ impl TaskRunner<'_> {
             stop = stop.or_snr(snr_db);
         }
         if let Some(push) = self.push() {
-            stop = stop.or_steps(push.steps_left(run));
+            stop = stop.or_step_limit(push.steps_left(run));
         }
         match self.manifest.evaluations {
             Some(evaluations) => stop.or_evaluations(evaluations),
@@ -126,7 +126,7 @@ impl TaskRunner<'_> {
             match self.sources.resume(&path, network) {
                 Ok(run) if self.matches_task(&run, task, network) => return Ok(run),
                 Ok(_) => report(TaskEvent::Note(format!(
-                    "{} restarts: its checkpoint belongs to another task",
+                    "{} restarts: its checkpoint is of another task, or of an earlier version",
                     self.manifest.describe(task)
                 ))),
                 Err(e) => report(TaskEvent::Note(format!("{} restarts: {e}", self.manifest.describe(task)))),
@@ -134,7 +134,7 @@ impl TaskRunner<'_> {
         }
         let synthesis = synthesis(self.manifest, self.sources, task, network)?.quiet();
         let mut run = match self.push() {
-            None => self.sources.on_device(synthesis).start()?,
+            None => self.sources.on_device(synthesis).start_as_recorded()?,
             Some(push) => {
                 let before = self.manifest.before(task).into_iter().map(|index| self.finished(index));
                 let before = before.collect::<Result<Vec<_>>>()?;
@@ -225,7 +225,9 @@ pub(super) fn synthesis(manifest: &Manifest, sources: &Sources, task: &Task, net
     let original = synthesis.original_at_level()?;
     let reference = |name: &str| {
         let entry = manifest.reference(name)?;
-        entry.prepared_for(network, sources.reference(entry)?)
+        // All tasks need it, so that an error is not a property of one.
+        let prepared = entry.prepared_for(network, sources.reference(entry)?);
+        prepared.map_err(|e| Error::file(name, e))
     };
     let synthesis = manifest.goal.add_to(synthesis, &original, reference)?;
     // A penalty replaces the default recipe, here an explicit one.

@@ -6,7 +6,7 @@ use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Answer, Answers, Block, Participant};
-use crate::fs::extension::lowercase_extension;
+use crate::fs::extension::{is_hidden, lowercase_extension};
 use crate::{Error, Result};
 
 const FORMAT: &str = "metamers-answers";
@@ -108,7 +108,6 @@ impl Answers {
         let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
         let files: std::io::Result<Vec<PathBuf>> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
         let mut files = files.map_err(|e| Error::io(folder, e))?;
-        let is_hidden = |file: &Path| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         files.retain(|file| matches!(lowercase_extension(file).as_str(), "json" | "csv") && !is_hidden(file));
         files.sort();
         if files.is_empty() {
