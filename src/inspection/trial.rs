@@ -1,6 +1,7 @@
 //! Trial syntheses of a few steps, with the time of a gradient evaluation.
 
 use super::InspectedStage;
+use crate::interrupt::Listening;
 use crate::network::Network;
 use crate::stimulus::Stimulus;
 use crate::synthesis::{Metamer, Point, Recipe, StopReason, Synthesis};
@@ -33,7 +34,14 @@ pub(super) fn measure(
     let count = stages.len();
     let tried = [0, count / 2, count.saturating_sub(1)];
     let mut trials = vec![];
+    let interrupted_at = |name: &str| format!("interrupted at {name}: this stage and later ones were not measured");
+    // Also while a synthesis is prepared.
+    let listening = Listening::begin();
     for (index, stage) in stages.iter_mut().enumerate() {
+        if listening.interrupted() {
+            warnings.push(interrupted_at(&stage.stage.name));
+            break;
+        }
         // Stages that cannot start (all zeros, or not finite) already have a warning.
         let plan = Synthesis::new(network, &stage.stage.name, stimulus.clone())?.unlogged();
         let recipe = Recipe::default_of(matches!(stimulus, Stimulus::Sound(_))).without_return();
@@ -51,7 +59,7 @@ pub(super) fn measure(
         let name = &stage.stage.name;
         match attempt() {
             Ok(true) | Err(Error::Interrupted { .. }) => {
-                warnings.push(format!("interrupted at {name}: this stage and later ones were not measured"));
+                warnings.push(interrupted_at(name));
                 break;
             }
             Ok(false) => {}

@@ -60,7 +60,7 @@ impl Noise {
 /// frequencies below 20 Hz, and scales the peak to 1.
 ///
 /// The 2019 code of Feather et al. divides the `k`-th component by `sqrt(k + 1)` and removes nothing but the mean. In two seconds at
-/// 20 kHz, 36 % of its power lies below 20 Hz, so that noise of the same rms has about 1.9 dB less above. Ours stays as it is: saved seeds
+/// 20 kHz, 35 % of its power lies below 20 Hz, so that noise of the same rms has about 1.9 dB less above. Ours stays as it is: saved seeds
 /// name its samples.
 pub(super) fn pink(mut white: Vec<f64>, sample_rate: u32) -> Vec<f64> {
     let min_bin = MIN_PINK_HZ * white.len() as f64 / f64::from(sample_rate);

@@ -366,9 +366,14 @@ impl Sound {
     /// # Errors
     /// For a silent sound, and as [`Sound::resample`] and [`Sound::fix_length`].
     pub fn prepare(&self, sample_rate: u32, samples: usize) -> Result<Self> {
-        let sound = self.resample(sample_rate)?.fix_length(samples)?.remove_mean();
+        self.resample(sample_rate)?.fix_length(samples)?.at_level(0.1)
+    }
+
+    /// Removes the mean and sets the rms, or the highest one that does not clip.
+    pub(crate) fn at_level(self, rms: f32) -> Result<Self> {
+        let sound = self.remove_mean();
         let max_rms = sound.rms() / sound.peak().max(f32::MIN_POSITIVE);
-        sound.set_rms(max_rms.min(0.1))
+        sound.set_rms(max_rms.min(rms))
     }
 
     /// Creates a sound with the same sample rate and other samples, clamped to `[-1, 1]`.

@@ -68,6 +68,7 @@ impl Synthesis {
             ));
         }
         Push::check(weight, self.goal.is_restricted())?;
+        self.check_recipe_kind()?;
         let synthesis = Self { recipe: self.recipe.clone().without_return(), ..self };
         let push = Push::new(weight, synthesis.goal.penalties.len());
         Ok(Different { synthesis, count, push, metamers: vec![], reached: vec![], running: None })
@@ -94,7 +95,7 @@ impl Different {
                 Some(run) => run,
                 None => self.start()?,
             };
-            let outcome = run.advance(Stop::snr(snr_db).or_steps(self.push.steps_left(&run)));
+            let outcome = run.advance(Stop::snr(snr_db).or_step_limit(self.push.steps_left(&run)));
             let stop_reason = match outcome {
                 Ok(progress) => progress.stop_reason,
                 Err(error) => {

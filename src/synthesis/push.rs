@@ -50,7 +50,7 @@ impl Push {
         if others.is_empty() {
             others.push(synthesis.original_at_level()?);
         }
-        synthesis.penalty(self.penalty(others))?.start()
+        synthesis.penalty(self.penalty(others))?.start_as_recorded()
     }
 
     /// The penalty of the first weight.

@@ -460,9 +460,15 @@ impl Recipe {
     }
 
     /// Checks that this is not a preset for images, whatever its number of steps: a sound would start near the constant 0.5.
-    pub(super) fn check_for_sounds(&self) -> Result<()> {
-        let mut presets = [Self::presets(), vec![Self::bounded()]].concat().into_iter();
-        let Some(preset) = presets.find(|preset| preset.clone().steps(self.steps) == *self) else { return Ok(()) };
+    pub(crate) fn check_for_sounds(&self) -> Result<()> {
+        let held_at = match &self.optimizer {
+            Optimizer::Lbfgs(lbfgs) => lbfgs.nearest_at,
+            _ => None,
+        };
+        let is_this = |preset: &Self| preset.clone().steps(self.steps).held_at(held_at) == *self;
+        let Some(preset) = [Self::presets(), vec![Self::bounded()]].concat().into_iter().find(is_this) else {
+            return Ok(());
+        };
         let mut for_sounds = [Self::sound_presets(), vec![Self::bounded_sound()]].concat();
         let own = format!("{}_sound", preset.name);
         if for_sounds.iter().any(|recipe| recipe.name == own) {

@@ -141,7 +141,7 @@ impl Run {
             self.require(snr_db)?;
         }
         let remaining = self.synthesis.recipe.steps.saturating_sub(self.steps);
-        let passes_plateau = stop.steps.is_some();
+        let passes_plateau = stop.steps.is_some() && !stop.is_step_limit;
         let stop = Stop { steps: Some(stop.steps.unwrap_or(remaining)), ..stop };
         let (first, first_evaluation) = (self.steps, self.history.evaluations);
         let call = Call { stop, start: Instant::now(), first, first_evaluation, passes_plateau };

@@ -30,6 +30,8 @@ pub struct Stop {
     pub(super) time: Option<Duration>,
     pub(super) evaluations: Option<usize>,
     pub(super) steps: Option<usize>,
+    /// Whether `steps` is a limit alone, within which a plateau ends the run.
+    pub(super) is_step_limit: bool,
 }
 
 impl Stop {
@@ -83,6 +85,11 @@ impl Stop {
     pub fn or_steps(mut self, n: usize) -> Self {
         self.steps = Some(self.steps.map_or(n, |before| before.min(n)));
         self
+    }
+
+    /// Adds a limit of steps, within which a plateau ends the run, too.
+    pub(crate) fn or_step_limit(self, n: usize) -> Self {
+        Self { is_step_limit: self.steps.is_none(), ..self.or_steps(n) }
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -140,7 +147,7 @@ mod tests {
     fn the_tighter_of_two_criteria_counts() {
         let stop =
             Stop::snr(20.0).or_snr(10.0).or_snr(30.0).or_steps(5).or_steps(3).or_evaluations(7).or_evaluations(9);
-        let expected = Stop { snr_db: Some(10.0), steps: Some(3), evaluations: Some(7), time: None };
+        let expected = Stop { snr_db: Some(10.0), steps: Some(3), evaluations: Some(7), ..Stop::default() };
         assert_eq!(stop, expected);
     }
 

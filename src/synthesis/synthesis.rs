@@ -94,7 +94,8 @@ impl Synthesis {
 
     /// Sets the recipe.
     pub fn recipe(mut self, recipe: Recipe) -> Self {
-        (self.recipe, self.recipe_is_default) = (recipe, false);
+        self.recipe_is_default = recipe == default_recipe(&self.original);
+        self.recipe = recipe;
         self
     }
 
@@ -199,21 +200,16 @@ impl Synthesis {
         Ok(self)
     }
 
-    /// Returns whether the goal may replace the recipe: none was set, or the same one.
-    fn has_default_recipe(&self) -> bool {
-        self.recipe_is_default || self.recipe == default_recipe(&self.original)
-    }
-
     /// Removes the return towards the start from the default recipe.
     fn drop_default_return(&mut self) {
-        if self.has_default_recipe() {
+        if self.recipe_is_default {
             self.recipe = self.recipe.clone().without_return();
         }
     }
 
     /// Replaces the default recipe by one whose steps can stay within a bound and be coarse.
     fn bound_default(&mut self) {
-        if self.has_default_recipe() {
+        if self.recipe_is_default {
             self.recipe = Recipe::bounded_of(is_sound(&self.original));
         }
     }
@@ -277,11 +273,20 @@ impl Synthesis {
     /// # Errors
     /// [`Error::Invalid`] for an invalid recipe, for a preset for images that a sound would start from, for L-BFGS with a bound, and for a
     /// stage whose units are all 0 for the original.
-    pub fn start(mut self) -> Result<Run> {
+    pub fn start(self) -> Result<Run> {
+        self.check_recipe_kind()?;
+        self.start_as_recorded()
+    }
+
+    /// Returns an error if a sound would start from the noise of a preset for images.
+    pub(super) fn check_recipe_kind(&self) -> Result<()> {
+        let draws_noise = self.start.is_none() && self.goal.bound.is_none();
+        if is_sound(&self.original) && draws_noise { self.recipe.check_for_sounds() } else { Ok(()) }
+    }
+
+    /// Starts with a recipe that an earlier copy may have chosen: that of images for a sound, which a sweep then goes on with.
+    pub(crate) fn start_as_recorded(mut self) -> Result<Run> {
         self.recipe.check()?;
-        if is_sound(&self.original) && self.start.is_none() {
-            self.recipe.check_for_sounds()?;
-        }
         self.original = self.original_at_level()?;
         let run = self.start_prepared()?;
         if run.synthesis.logged {
@@ -293,11 +298,7 @@ impl Synthesis {
     /// The original at the recipe's sound level, or at the highest level that does not clip, as [`Sound::prepare`] has it.
     pub(crate) fn original_at_level(&self) -> Result<Stimulus> {
         match (&self.original, self.recipe.sound_rms) {
-            (Stimulus::Sound(sound), Some(rms)) => {
-                let sound = sound.clone().remove_mean();
-                let max_rms = sound.rms() / sound.peak().max(f32::MIN_POSITIVE);
-                Ok(sound.set_rms(rms.min(max_rms))?.into())
-            }
+            (Stimulus::Sound(sound), Some(rms)) => Ok(sound.clone().at_level(rms)?.into()),
             (original, _) => Ok(original.clone()),
         }
     }

@@ -509,6 +509,8 @@ def test_firefox(playwright: Playwright) -> bool:
 
 
 def main() -> None:
+    # On a busy machine, five seconds are too few.
+    expect.set_options(timeout=30_000)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     chromium = next(path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name)))
     with sync_playwright() as playwright:

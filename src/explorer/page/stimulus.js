@@ -124,19 +124,22 @@ async function record() {
   await startStream({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
   $("capture").disabled = true;
   setStatus("Recording: speak now.");
+  const own = stream;
   try {
     const recorder = new MediaRecorder(stream), chunks = [];
     recorder.ondataavailable = event => chunks.push(event.data);
     const ended = new Promise(resolve => { recorder.onstop = resolve; });
     recorder.start();
     await new Promise(resolve => setTimeout(resolve, 2200));
+    // Another original was chosen meanwhile.
+    if (stream !== own) return false;
     recorder.stop();
     await ended;
     const samples = await asSamples(new Uint8Array(await new Blob(chunks).arrayBuffer()));
     const name = "recording";
     await useOriginal(name, () => ask({ do: "recording", name, sample_rate: samples.sample_rate }, samples.bytes));
   } finally {
-    endStream();
+    if (stream === own) endStream();
     $("capture").disabled = false;
   }
 }
@@ -200,8 +203,7 @@ function buildChoices() {
   });
   $("capture").onclick = () => attempt(() => choose(async () => {
     if (!navigator.mediaDevices) throw new Error("this browser gives a page from a file no camera or microphone; open a file instead");
-    await (KIND === "image" ? takePhoto() : record());
-    press(null);
+    if (await (KIND === "image" ? takePhoto() : record()) !== false) press(null);
   }));
   endStream();
   return buttons;

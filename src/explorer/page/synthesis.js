@@ -128,9 +128,15 @@ function interrupt(reason) {
   worker.postMessage({ pause: true });
 }
 
-// A new original or a new start ends a paused synthesis; its metamer stays in the gallery.
+// A new original or a new start ends a paused synthesis; its metamer stays in the gallery, unless that fails.
 async function keepPaused() {
-  if (state === "paused") await finish(null);
+  if (state !== "paused") return;
+  try {
+    await finish(null);
+  } catch (error) {
+    setState("ready");
+    throw error;
+  }
 }
 
 // Tests and shows the metamer. If that fails, the synthesis is still there and can go on.

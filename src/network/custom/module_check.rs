@@ -79,26 +79,40 @@ fn window(y: &Tensor, x: &Var) -> Result<Option<Window>> {
     if y.elem_count() == 0 {
         return Ok(None);
     }
-    let mut random = ChaCha8Rng::seed_from_u64(COTANGENT_SEED);
-    let mut cotangent = vec![0.0f32; y.elem_count()];
+    // The first and the last pixel of the fields of the units at a place; `None` at the border, and for silent units.
+    let field = |place: [usize; 2]| -> Result<Option<[[usize; 2]; 2]>> {
+        let mut random = ChaCha8Rng::seed_from_u64(COTANGENT_SEED);
+        let mut cotangent = vec![0.0f32; y.elem_count()];
+        let place = place[0] * columns + place[1];
+        (0..channels).for_each(|c| cotangent[c * rows * columns + place] = 0.5 + random.random::<f32>());
+        let gradient = values(&vjp(y, &Tensor::from_vec(cotangent, y.shape(), y.device())?, x)?)?;
+        let (mut first, mut last) = ([height, width], [0, 0]);
+        for (index, _) in gradient.iter().enumerate().filter(|(_, g)| **g != 0.0) {
+            let at = [index / width % height, index % width];
+            first = [0, 1].map(|axis| first[axis].min(at[axis]));
+            last = [0, 1].map(|axis| last[axis].max(at[axis]));
+        }
+        let at_border = [0, 1].into_iter().any(|axis| first[axis] == 0 || last[axis] + 1 >= [height, width][axis]);
+        Ok((!at_border && first[0] <= last[0]).then_some([first, last]))
+    };
     let middle = [rows / 2, columns / 2];
-    let place = middle[0] * columns + middle[1];
-    (0..channels).for_each(|c| cotangent[c * rows * columns + place] = 0.5 + random.random::<f32>());
-    let gradient = values(&vjp(y, &Tensor::from_vec(cotangent, y.shape(), y.device())?, x)?)?;
-    let (mut first, mut last) = ([height, width], [0, 0]);
-    for (index, _) in gradient.iter().enumerate().filter(|(_, g)| **g != 0.0) {
-        let at = [index / width % height, index % width];
-        first = [0, 1].map(|axis| first[axis].min(at[axis]));
-        last = [0, 1].map(|axis| last[axis].max(at[axis]));
-    }
-    // A silent unit has an empty receptive field.
-    let at_border = [0, 1].into_iter().any(|axis| first[axis] == 0 || last[axis] + 1 >= [height, width][axis]);
-    if at_border || first[0] > last[0] {
-        return Ok(None);
-    }
-    let stride = |size: usize, count: usize| ((size as f64 / count as f64).round() as usize).max(1);
+    let Some([first, last]) = field(middle)? else { return Ok(None) };
     let size = [0, 1].map(|axis| last[axis] + 1 - first[axis]);
-    let strides = [stride(height, rows), stride(width, columns)];
+    let mut strides = [0, 1].map(|axis| {
+        let ratio = [height, width][axis] as f64 / [rows, columns][axis] as f64;
+        (ratio.round() as usize).max(1)
+    });
+    for axis in [0, 1] {
+        let mut neighbor = middle;
+        neighbor[axis] = middle[axis].saturating_sub(1);
+        // Where both ends of the field of the unit before have moved by as much, that is the stride; silent channels hide an end.
+        if let Some([before, end]) = field(neighbor)?
+            && last[axis].checked_sub(end[axis]) == first[axis].checked_sub(before[axis])
+            && first[axis] > before[axis]
+        {
+            strides[axis] = first[axis] - before[axis];
+        }
+    }
     // The padding puts the middle unit at its place, except behind a crop, which would need a negative padding.
     let [top, left] = [0, 1].map(|axis| (middle[axis] * strides[axis]).saturating_sub(first[axis]));
     Ok(Some(Window::new(size).strides(strides).padding(Padding { top, left, ..Padding::default() })))
