@@ -12,6 +12,8 @@ pub fn last_change(manifest: &str) -> Option<SystemTime> {
     let is_library = |line: &&str| line.trim_start().split([' ', '=']).next() == Some(LIBRARY);
     let (library, others): (Vec<&str>, Vec<&str>) = manifest.lines().partition(is_library);
     let (mut seen, mut waiting) = (dirs(Path::new(""), &library.join("\n")), dirs(Path::new(""), &others.join("\n")));
+    // Not the source of the cell itself.
+    waiting.retain(|dir| dir.is_dir());
     let mut last = None;
     while let Some(dir) = waiting.pop() {
         if seen.contains(&dir) {
@@ -105,7 +107,12 @@ mod tests {
         write("ws/b/lib/b.rs", "", 30);
         write("home/Cargo.toml", "", 90);
         let path = |name: &str| serde_json::Value::from(dir.path().join(name).to_string_lossy().as_ref());
-        let library = format!("[dependencies]\n    metamers = {{ path = {} }}\n", path("home"));
+        write("cell.rs", "", 99);
+        let library = format!(
+            "[lib]\npath = {}\n[dependencies]\n    metamers = {{ path = {} }}\n",
+            path("cell.rs"),
+            path("home")
+        );
         assert_eq!(last_change(&library), None);
         let manifest = format!("{library}mine = {{ features = [], path = {} }}\nserde = \"1\"\n", path("mine"));
         assert_eq!(last_change(&manifest), Some(time(30)));
