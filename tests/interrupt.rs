@@ -83,12 +83,20 @@ fn an_interrupted_reproduction_reports_its_progress() {
     assert_eq!(reproduction.to_string(), expected);
 }
 
+unsafe extern "C" {
+    /// Sets the disposition of a signal, as C has it.
+    fn signal(signal: i32, handler: usize) -> usize;
+}
+
 /// The variable with which this binary runs as a program that is interrupted after an operation.
 const PROGRAM_VAR: &str = "METAMERS_TEST_PROGRAM";
 
 #[test]
 fn an_interrupt_after_an_operation_is_left_to_the_handler_of_the_program() {
     if let Ok(handler) = std::env::var(PROGRAM_VAR) {
+        // A shell starts a job in the background, and so its tests, with SIGINT ignored.
+        // SAFETY: 0 is SIG_DFL, and no other thread changes the handlers of this program.
+        unsafe { signal(SIGINT, 0) };
         let noticed = Arc::new(AtomicBool::new(false));
         if handler == "own" {
             signal_hook::flag::register(SIGINT, Arc::clone(&noticed)).unwrap();
