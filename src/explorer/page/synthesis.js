@@ -93,7 +93,8 @@ const target = () => ($("until").checkValidity() && Number($("until").value)) ||
 
 async function make() {
   endStream();
-  await keepPaused();
+  // Without a pause of its own, so that a click right after this one finds the start.
+  if (state === "paused") await keepPaused();
   made = { original: original.name, stage: CONTENT.stages[Number($("stage").value)].name, recipe: $("recipe").value, seed: $("seed").value, until: target() };
   interruption = null;
   points = [];
