@@ -70,7 +70,9 @@ def describe(data: bytes) -> dict[str, object]:
 
 def sources() -> str:
     """The SHA-256 of the source files that a module is built from."""
-    files = [path for folder in ("src", "web") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    # Not what stands in the folders `page`: HTML and scripts that a program puts into pages.
+    found = [path for folder in ("src", "web") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    files = [path for path in found if path.parent.name != "page"]
     digest = hashlib.sha256()
     for path in sorted([*files, ROOT / "Cargo.toml", ROOT / "Cargo.lock"]):
         data = path.read_bytes()
