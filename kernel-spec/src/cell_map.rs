@@ -14,7 +14,7 @@ const BACKTRACE_NOTE: &str = "note: run with `RUST_BACKTRACE=1` environment vari
 pub struct CellMap {
     source: CellSource,
     cells: Vec<KnownCell>,
-    /// What [`CellMap::rewrite`] has replaced since the last cell began or ended: a `dbg!` in a loop names one position again and again.
+    /// The replacements of [`CellMap::rewrite`] since the last cell began or ended: a `dbg!` in a loop names one position again and again.
     replaced: RefCell<HashMap<SourcePosition, String>>,
 }
 

@@ -126,7 +126,10 @@ mod tests {
         let found = expand("s*/*.png", folder.path());
         std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
         match found {
-            Ok(names) => assert!(is_readable, "{names:?}"),
+            Ok(names) => {
+                assert!(is_readable, "{names:?}");
+                println!("skipped: root reads folders without permissions");
+            }
             Err(e) => assert!(!is_readable && e.to_string().contains("s2"), "{e}"),
         }
     }

@@ -30,7 +30,7 @@ pub struct Stop {
     pub(super) time: Option<Duration>,
     pub(super) evaluations: Option<usize>,
     pub(super) steps: Option<usize>,
-    /// Whether `steps` is a limit alone, within which a plateau ends the run.
+    /// `true` if `steps` is a limit alone, within which a plateau ends the run.
     pub(super) is_step_limit: bool,
 }
 
