@@ -69,6 +69,65 @@ SEVERAL_SIZES = """
     task.stimuli.forEach((item, k) => item.versions.forEach(version => { version.source = sources[k]; }));
 }
 """
+# Whether the browser would ask before it closes the page.
+WOULD_ASK = "() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+# Stops all sounds during the first one, as a telephone call does.
+CALL = """
+() => {
+    const start = AudioBufferSourceNode.prototype.start;
+    AudioBufferSourceNode.prototype.start = function (...times) {
+        AudioBufferSourceNode.prototype.start = start;
+        start.apply(this, times);
+        setTimeout(() => audio.suspend(), 1000);
+    };
+}
+"""
+# Stops only the clock of the sounds during the first one: for a second, or for good.
+STALL = """
+milliseconds => {
+    const start = AudioBufferSourceNode.prototype.start;
+    AudioBufferSourceNode.prototype.start = function (when) {
+        AudioBufferSourceNode.prototype.start = start;
+        const clock = Object.getOwnPropertyDescriptor(BaseAudioContext.prototype, 'currentTime');
+        const begun = audio.currentTime;
+        const now = () => begun + Math.max(0, clock.get.call(audio) - begun - milliseconds / 1000);
+        Object.defineProperty(audio, 'currentTime', { get: now, configurable: true });
+        if (milliseconds < 60000) start.call(this, when + milliseconds / 1000);
+    };
+}
+"""
+# Keeps the page busy while the first sound ends.
+BUSY = """
+() => {
+    const start = AudioBufferSourceNode.prototype.start;
+    AudioBufferSourceNode.prototype.start = function (...times) {
+        AudioBufferSourceNode.prototype.start = start;
+        start.apply(this, times);
+        const begun = performance.now();
+        setTimeout(() => { while (performance.now() - begun < 3000); }, 1500);
+    };
+}
+"""
+# A browser or a machine that plays no sounds.
+REFUSE_AUDIO = """
+() => {
+    window.original = AudioContext;
+    window.AudioContext = class { constructor() { throw new Error('no device'); } };
+}
+"""
+# Measures for how long the sounds take, in ms, independently of the page's own times.
+MEASURE = """
+() => {
+    const original = playSound;
+    window.durations = [];
+    playSound = async sound => {
+        const begun = performance.now();
+        const shown = await original(sound);
+        durations.push(performance.now() - begun);
+        return shown;
+    };
+}
+"""
 MASK = "([width, height, number]) => maskFor({ width, height }, number).toDataURL()"
 Json = dict[str, Any]
 # A stimulus, its condition and the answer; None if the trial was interrupted.
@@ -201,7 +260,8 @@ def check_timing(answers: list[Json], timing: Json, seen: list[Json]) -> None:
 def check_files(json_path: Path, csv_path: Path, expected: list[Answer], task: Json) -> Json:
     """Checks that the saved files hold the expected answers and agree with each other; returns the JSON file."""
     saved = json.loads(json_path.read_text())
-    with csv_path.open(newline="") as file:
+    assert csv_path.read_bytes().startswith(b"\xef\xbb\xbf"), "Excel needs a byte order mark"
+    with csv_path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     assert saved["format"] == "metamers-answers" and saved["complete"] and saved["choices"] == len(task["choices"])
     assert len(rows) == len(saved["answers"])
@@ -230,8 +290,10 @@ def by_keyboard(browser: Browser, folder: Path) -> None:
     visitor = Visitor(browser, (folder / "images.html").as_uri(), watch=True, **DESKTOP)
     task = visitor.task()
     visitor.expect_heading("What do you see?")
+    assert visitor.page.evaluate("document.activeElement === document.body"), "the page took the focus"
     visitor.screenshot("start")
     begin_by_keyboard(visitor, CODE)
+    assert not visitor.page.evaluate(WOULD_ASK)
     practise(visitor, task["choices"], task["practice_pass"])
     trials = visitor.plan("main")
     check_assignment(visitor, (folder / "assignment.txt").read_text(), task, trials)
@@ -239,9 +301,13 @@ def by_keyboard(browser: Browser, folder: Path) -> None:
     visitor.screenshot("end")
     kept = folder / "answers"
     kept.mkdir(exist_ok=True)
+    assert visitor.page.evaluate(WOULD_ASK), "unsaved answers could be lost"
+    check_copy(visitor)
     saved = check_files(
         visitor.save("Save answers (JSON)", kept), visitor.save("Save answers (CSV)", kept), expected, task
     )
+    expect(visitor.page.locator("#screen")).to_contain_text("The file is in your downloads folder.")
+    assert not visitor.page.evaluate(WOULD_ASK)
     assert saved["participant"] == CODE and saved["practice_attempts"] == 2
     assert saved["practice_right"] == task["practice_pass"]
     answers = [answer for answer in saved["answers"] if answer["answer"] is not None]
@@ -254,6 +320,20 @@ def by_keyboard(browser: Browser, folder: Path) -> None:
     expect(visitor.page.get_by_role("button", name="Begin")).to_be_disabled()
     assert visitor.page.evaluate("localStorage.length") == 0
     visitor.close()
+
+
+def check_copy(visitor: Visitor) -> None:
+    """Copies a part of the answers, which does not save them, and all of them, which does."""
+    page = visitor.page
+    page.get_by_text("No file?").click()
+    copy = page.get_by_role("textbox", name="Your answers as text")
+    copy.evaluate("copy => { copy.focus(); copy.setSelectionRange(0, copy.value.length - 1); }")
+    page.keyboard.press("Control+c")
+    assert page.evaluate(WOULD_ASK), "a part of the answers counts as saved"
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Control+c")
+    assert not page.evaluate(WOULD_ASK), "a copy of the answers counts for nothing"
+    page.evaluate("() => { state.saved = false; }")
 
 
 def check_assignment(visitor: Visitor, printed: str, task: Json, trials: list[Json]) -> None:
@@ -285,6 +365,7 @@ def answer_trials(visitor: Visitor, task: Json, trials: list[Json]) -> tuple[lis
             seen = visitor.page.evaluate(VISIBLE_TIMES)
             visitor.page.reload()
             visitor.expect_heading("What do you see?")
+            expect(visitor.page.locator("#screen")).to_contain_text(f"of participant {CODE}")
             visitor.screenshot("after-reload")
             visitor.page.get_by_role("button", name="Continue").press("Enter")
             expected.append((trial["stimulus"], condition, None))
@@ -365,6 +446,8 @@ def with_sounds(browser: Browser, folder: Path) -> None:
     task = visitor.task()
     visitor.expect_heading("Which word do you hear?")
     visitor.screenshot("word-start")
+    check_test_sound(visitor)
+    page.evaluate(MEASURE)
     begin_by_keyboard(visitor, None)
     question = "Which word was it?"
     practise(visitor, task["choices"], task["practice_pass"], question)
@@ -381,6 +464,7 @@ def with_sounds(browser: Browser, folder: Path) -> None:
             page.keyboard.type("se")
             page.keyboard.press("Enter")
             expect(page.get_by_role("status")).to_contain_text("Several words")
+            expect(page.locator(".words")).to_contain_text("Several words")
             visitor.screenshot("word-choices")
             page.keyboard.press("Control+a")
         if number == 3:
@@ -404,8 +488,119 @@ def with_sounds(browser: Browser, folder: Path) -> None:
     )
     assert saved["participant"] == "" and saved["kind"] == "sound"
     for answer in (each for each in saved["answers"] if each["answer"] is not None):
-        assert answer["shown_ms"] == 2000 and 1900 < answer["offset_ms"] - answer["onset_ms"] < 2700, answer
+        assert answer["shown_ms"] == 2000 and abs(answer["offset_ms"] - answer["onset_ms"] - 2000) < 0.02, answer
+    # A sound begins 50 ms after its call. The bound is wide, for a busy machine.
+    durations = page.evaluate("durations")
+    assert len(durations) >= len(saved["answers"]) - 1 and all(2045 < each < 3000 for each in durations), durations
     visitor.close()
+
+
+def check_test_sound(visitor: Visitor) -> None:
+    """Plays the test sound, also where the browser refuses it."""
+    page = visitor.page
+    play = page.get_by_role("button", name="Play a test sound")
+    page.evaluate("Object.defineProperty(navigator, 'audioSession', { value: { type: 'auto' } }) && undefined")
+    page.evaluate(
+        "() => { window.original = playNoise; playNoise = () => new Promise(done => { window.over = done; }); }"
+    )
+    page.get_by_label("I have read this").check()
+    play.focus()
+    page.keyboard.press("Enter")
+    expect(play).to_have_attribute("aria-disabled", "true")
+    # It can be pressed, but plays one sound at a time, and Enter does not begin the experiment.
+    page.keyboard.press("Enter")
+    expect(play).to_be_focused()
+    visitor.expect_heading("Which word do you hear?")
+    assert page.evaluate("navigator.audioSession.type") == "playback", "the switch of an iPhone mutes the sounds"
+    page.evaluate("() => { playNoise = () => Promise.reject(new Error('not allowed')); over(); }")
+    expect(play).not_to_have_attribute("aria-disabled", "true")
+    expect(page.locator("#screen")).not_to_contain_text("not allow")
+    page.keyboard.press("Enter")
+    expect(page.locator("#screen")).to_contain_text("not allowed")
+    expect(play).not_to_have_attribute("aria-disabled", "true")
+    seconds = page.evaluate("async () => { playNoise = original; return (await playNoise()).shown_ms / 1000; }")
+    assert seconds == 1, seconds
+    page.get_by_label("I have read this").uncheck()
+
+
+def with_a_call(browser: Browser, folder: Path) -> None:
+    """A sound that is interrupted is played again, and its trial counts as interrupted."""
+    visitor = Visitor(browser, (folder / "words.html").as_uri(), **DESKTOP)
+    page = visitor.page
+    page.get_by_label("I have read this").check()
+    begins = page.locator("button.main")
+    expected = []
+    for stops in ([(CALL, None)], [(STALL, 1000), (STALL, 10**9)], []):
+        for script, argument in stops:
+            page.evaluate(script, argument)
+            begins.click()
+            visitor.expect_heading("Listen")
+            visitor.expect_heading("The sound could not be presented")
+            expect(page.locator("#screen")).to_contain_text("The sound was interrupted.")
+            page.evaluate("delete audio.currentTime")
+        if not stops:
+            page.evaluate(BUSY)
+        begins.click()
+        trial = visitor.plan("practice")[len(expected)]
+        answer_by_keyboard(visitor, trial["right"], "Which word was it?")
+        visitor.expect_heading("✓ Correct")
+        expected.append(bool(stops))
+    # A page that is busy does not interrupt a sound.
+    assert page.evaluate("state.answers.map(answer => answer.interrupted)") == expected
+    visitor.close()
+
+
+def without_audio(browser: Browser, folder: Path) -> None:
+    """Where no sound can be played, a participant can stop, and later continue with the same sound."""
+    visitor = Visitor(browser, (folder / "words.html").as_uri(), **DESKTOP)
+    page = visitor.page
+    page.evaluate(SHORTEN)
+    page.evaluate(REFUSE_AUDIO)
+    play = page.get_by_role("button", name="Play a test sound")
+    play.click()
+    expect(page.locator("#screen")).to_contain_text("no device")
+    expect(play).not_to_have_attribute("aria-disabled", "true")
+    page.get_by_label("I have read this").check()
+    page.get_by_role("button", name="Begin").click()
+    visitor.expect_heading("The sound could not be presented")
+    expect(page.locator("#screen")).to_contain_text("does not allow")
+    page.get_by_role("button", name="Stop here").click()
+    visitor.expect_heading("Experiment paused")
+    expect(page.get_by_role("button", name="Save answers (JSON)")).to_be_enabled()
+    page.get_by_role("button", name="Continue the experiment").click()
+    visitor.expect_heading("The sound could not be presented")
+    page.evaluate("() => { window.AudioContext = original; }")
+    page.get_by_role("button", name="Try again").click()
+    visitor.expect_heading("Which word was it?")
+    expect(page.locator(".foot")).to_contain_text("1 of 3")
+    assert page.evaluate("state.answers.length") == 0, "a sound that nobody heard was skipped"
+    visitor.close()
+
+
+def stopped_in_practice(browser: Browser, folder: Path) -> None:
+    """Stops in the practice and continues with its start."""
+    visitor = Visitor(browser, (folder / "images.html").as_uri(), **DESKTOP)
+    begin_by_mouse(visitor, "stopped")
+    for trial in visitor.plan("practice")[:1]:
+        answer_by_mouse(visitor, trial["right"])
+        visitor.expect_heading("✓ Correct")
+        visitor.page.locator("button.main").click()
+    visitor.expect_heading("What was it?")
+    visitor.page.get_by_role("button", name="Stop here").click()
+    visitor.expect_heading("Experiment paused")
+    visitor.page.get_by_role("button", name="Continue the experiment").click()
+    visitor.expect_heading("What was it?")
+    expect(visitor.page.locator(".foot")).to_contain_text("1 of 12")
+    visitor.close()
+
+
+def in_old_browsers(browser: Browser, folder: Path) -> None:
+    """A browser that does not know the syntax of the script shows a reason."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((folder / "images.html").as_uri())
+    expect(page.locator("#screen")).to_contain_text("the browser is too old")
+    context.close()
 
 
 def focus_nothing(visitor: Visitor) -> None:
@@ -624,6 +819,10 @@ def main() -> None:
             with_focus_elsewhere,
             by_touch,
             with_sounds,
+            with_a_call,
+            without_audio,
+            stopped_in_practice,
+            in_old_browsers,
             with_short_durations,
             with_pictures_of_several_sizes,
             closed_after_an_answer,

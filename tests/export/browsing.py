@@ -20,12 +20,18 @@ IMAGES = """async () => Promise.all(Array.from(document.images, async image => {
     await image.decode().catch(() => {});
     return { alt: image.getAttribute('alt'), width: image.naturalWidth, source: image.src.slice(0, 60) };
 }))"""
-PLAYERS = """async () => Promise.all(Array.from(document.querySelectorAll('audio, video'), async player => {
-    const wait = new Promise(done => { player.onloadedmetadata = player.onerror = done; setTimeout(done, 5000); });
-    if (player.readyState < 1 && !player.error) { player.load(); await wait; }
-    const source = player.currentSrc || player.src;
-    return { duration: player.duration, label: player.getAttribute('aria-label'), source };
-}))"""
+# Of the page and of its shadow roots.
+PLAYERS = """async () => {
+    const shadows = Array.from(document.querySelectorAll('*'), element => element.shadowRoot).filter(root => root);
+    const players = [document, ...shadows].flatMap(root => Array.from(root.querySelectorAll('audio, video')));
+    return Promise.all(players.map(async player => {
+        const label = player.getAttribute('aria-label');
+        const is_unused = player.hidden && !player.src && !player.querySelector('source');
+        const wait = new Promise(done => { player.onloadedmetadata = player.onerror = done; setTimeout(done, 5000); });
+        if (player.readyState < 1 && !player.error && !is_unused) { player.load(); await wait; }
+        return { duration: player.duration, label, source: player.currentSrc || player.src, is_unused };
+    }));
+}"""
 WIDTH = """() => {
     window.scrollTo(10000, 0);
     const moved = window.scrollX;
@@ -130,10 +136,12 @@ def check_media(frame: Frame, report: PageReport) -> None:
         if not (image["alt"] or "").strip():
             add(f"an image without an alt text: {image['source']}")
     for player in frame.evaluate(PLAYERS):
-        report.players += 1
         duration, label = player["duration"], player["label"]
         if not label:
             add("a player without a label")
+        if player["is_unused"]:
+            continue
+        report.players += 1
         try:
             expected = wav_seconds(player["source"])
         except Exception as error:

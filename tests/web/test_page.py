@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 import wave
+import zlib
 from array import array
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -75,6 +76,73 @@ const validate = WebAssembly.validate;
 const isRelaxed = bytes => new Uint8Array(bytes).join().includes('253,128,2');
 WebAssembly.validate = bytes => !isRelaxed(bytes) && validate.call(WebAssembly, bytes);
 """
+# Whether the browser would ask before it closes the page.
+WOULD_ASK = "() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+# Drops a file on the page; returns whether the page handles it.
+DROP = """
+([name, type, content]) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([Uint8Array.from(atob(content), letter => letter.charCodeAt(0))], name, { type }));
+    const options = { dataTransfer, bubbles: true, cancelable: true };
+    return ['dragover', 'drop'].every(kind => !document.body.dispatchEvent(new DragEvent(kind, options)));
+}
+"""
+# Takes the place of a user who does not answer the browser's question, until `allow` is called.
+UNANSWERED = """
+() => { navigator.mediaDevices.getUserMedia = () => new Promise(resolve => { window.allow = resolve; }); }
+"""
+# Grants a camera and returns whether the page ends it.
+ALLOW = """
+async () => {
+    const canvas = document.createElement('canvas');
+    canvas.getContext('2d');
+    const camera = canvas.captureStream();
+    allow(camera);
+    await nextTask();
+    return camera.getTracks().every(track => track.readyState === 'ended');
+}
+"""
+# Opens a sound that the module refuses because of its length; returns the message, and whether the browser decoded it.
+TOO_LONG = """
+async () => {
+    const originals = [useOriginal, asSamples];
+    let isDecoded = false, message = '';
+    useOriginal = async () => { throw new Error('the sound has more than 134217728 samples; cut it'); };
+    asSamples = async () => { isDecoded = true; throw new Error('no sound'); };
+    await useFile(new File(['sound'], 'long.mp3')).catch(error => { message = error.message; });
+    [useOriginal, asSamples] = originals;
+    return [message, isDecoded];
+}
+"""
+# One task: the clicks come before the worker's replies.
+MAKE_AND_PAUSE = "() => { $('make').click(); $('pause').click(); }"
+# Gives a camera at once, whose picture never comes, for a reason or without one.
+NO_PICTURE = """
+reason => {
+    const canvas = document.createElement('canvas');
+    canvas.getContext('2d');
+    window.camera = canvas.captureStream();
+    navigator.mediaDevices.getUserMedia = async () => camera;
+    Object.defineProperty($('preview'), 'videoWidth', { value: 0, configurable: true });
+    $('preview').play = () => reason ? Promise.reject(new DOMException('no picture', reason)) : new Promise(() => {});
+}
+"""
+IS_ENDED = "() => camera.getTracks().every(track => track.readyState === 'ended')"
+# Saves the metamer that is made next as soon as its buttons are there.
+SAVE_AT_ONCE = """
+() => {
+    const original = addToGallery;
+    addToGallery = entry => {
+        addToGallery = original;
+        $('saves').firstElementChild.click();
+        original(entry);
+    };
+}
+"""
+DRAWING = b"""<svg xmlns="http://www.w3.org/2000/svg" width="300" height="300">
+<rect width="300" height="300" fill="red"/></svg>"""
+ICON = b"""<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24">
+<rect width="24" height="24" fill="red"/><rect x="12.5" width="12" height="24" fill="blue"/></svg>"""
 BROKEN = {"name": "broken.jpg", "mimeType": "image/jpeg", "buffer": b"\xff\xd8\xff\xe0 no picture"}
 
 
@@ -179,14 +247,18 @@ def test_image(browser: Browser, prefix: str = "") -> None:
     page = visitor.page
     expect(page.locator("#original-caption")).to_contain_text("dog")
     page.evaluate("window.longest = 0")
+    assert not page.evaluate(WOULD_ASK)
     visitor.make()
     expect(page.locator("#status")).to_contain_text("gradient evaluations", timeout=30_000)
     moving = time.monotonic()
+    expect(page.locator("#own-label")).to_have_css("opacity", "0.5")
+    assert page.evaluate("document.activeElement !== $('pause')"), "after a click, a key would press another button"
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Go on")).to_be_visible()
     paused = page.locator("#status").inner_text()
     time.sleep(0.5)
     assert page.locator("#status").inner_text() == paused, "a paused synthesis went on"
+    assert page.evaluate(WOULD_ASK), "a paused synthesis could be lost"
     page.get_by_role("button", name="Go on").click()
     caption = visitor.wait_for_result()
     matched = time.monotonic()
@@ -196,9 +268,11 @@ def test_image(browser: Browser, prefix: str = "") -> None:
     )
     assert snr_db(caption) >= TARGET_DB, caption
     expect(page.locator("#verdict")).to_contain_text("(well matched)")
-    expect(page.locator("#verdict")).to_contain_text("Recipe nearest; prior none")
+    expect(page.locator("#verdict")).to_contain_text("Recipe nearest; prior its start")
     visitor.screenshot(f"{prefix}images-desktop")
+    assert page.evaluate(WOULD_ASK), "a metamer could be lost"
     check_reproduction(visitor.save("Save as .metamer", PAGES))
+    assert not page.evaluate(WOULD_ASK)
     picture = visitor.save("Save as PNG", PAGES)
     assert picture.read_bytes().startswith(b"\x89PNG")
     # Another seed gives another metamer beside the first.
@@ -206,6 +280,7 @@ def test_image(browser: Browser, prefix: str = "") -> None:
     visitor.make()
     visitor.wait_for_result()
     expect(page.locator("#gallery figure")).to_have_count(2)
+    assert page.evaluate(WOULD_ASK), "the second metamer could be lost"
     # The first can still be saved.
     page.evaluate("window.saved = null")
     page.locator("#gallery figure").last.get_by_role("button", name="Save as PNG").click()
@@ -260,15 +335,103 @@ def test_own_files(browser: Browser) -> None:
     page.locator("#seed").fill("not a number")
     visitor.make()
     expect(page.locator("#problem")).to_contain_text("seed")
+    expect(page.locator("#current-caption")).to_have_text("metamer")
     page.locator("#seed").fill("18446744073709551615")
     visitor.make()
     expect(page.locator("#status")).to_contain_text("SNR", timeout=30_000)
     page.get_by_role("button", name="Stop here").click()
-    visitor.wait_for_result()
+    caption = visitor.wait_for_result()
+    # A start that fails leaves the metamer before in view.
+    page.locator("#seed").fill("not a number")
+    visitor.make()
+    expect(page.locator("#problem")).to_contain_text("seed")
+    assert page.locator("#current-caption").inner_text() == caption
+    expect(page.locator("#result")).to_be_visible()
     page.get_by_text("Sources and licences").click()
     expect(page.locator("#sources")).to_contain_text("scarlet macaw")
     visitor.screenshot("images-phone")
+    check_other_files(visitor)
+    check_unanswered_camera(visitor)
     visitor.close()
+
+
+def huge_png() -> bytes:
+    """A white picture of 8200 x 8200 pixels, more than the module opens."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    # One bit for a pixel.
+    header = struct.pack(">IIBBBBB", 8200, 8200, 1, 0, 0, 0, 0)
+    rows = zlib.compress((b"\0" + b"\xff" * 1025) * 8200)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def check_other_files(visitor: Visitor) -> None:
+    """Opens a file that is dropped, and pictures that only the browser decodes."""
+    page = visitor.page
+    caption, pressed = page.locator("#original-caption"), page.locator("#choices button[aria-pressed=true]")
+    page.locator("#choices button").first.click()
+    expect(pressed).to_have_count(1)
+    photo = base64.b64encode((ROOT / "assets/photos/tabby_cat.jpg").read_bytes()).decode()
+    assert page.evaluate(DROP, ["dropped.jpg", "image/jpeg", photo]), "the browser would leave the page"
+    expect(caption).to_contain_text("dropped", timeout=30_000)
+    expect(pressed).to_have_count(0)
+    page.locator("#own").set_input_files({"name": "drawing.svg", "mimeType": "image/svg+xml", "buffer": DRAWING})
+    expect(caption).to_contain_text("drawing", timeout=30_000)
+    assert page.evaluate(PIXELS)[:3] == [255, 0, 0]
+    # A drawing of the size of an icon is as sharp as a large one.
+    page.locator("#own").set_input_files({"name": "icon.svg", "mimeType": "image/svg+xml", "buffer": ICON})
+    expect(caption).to_contain_text("icon", timeout=30_000)
+    row = page.evaluate(PIXELS)[: 4 * page.evaluate("$('original').width")]
+    blurred = sum(40 < red < 215 for red in row[::4])
+    assert row[:3] == [255, 0, 0] and row[-4:-1] == [0, 0, 255] and blurred <= 2, f"{blurred} blurred columns"
+    page.locator("#own").set_input_files({"name": "huge.png", "mimeType": "image/png", "buffer": huge_png()})
+    expect(caption).to_contain_text("huge", timeout=60_000)
+    assert page.evaluate(PIXELS)[:3] == [255, 255, 255]
+    # A thumbnail that is dragged would be dropped as a file.
+    expect(page.locator("#choices img").first).to_have_js_property("draggable", False)
+
+
+def check_unanswered_camera(visitor: Visitor) -> None:
+    """An unanswered question for the camera hinders nothing, and a late answer changes nothing."""
+    page = visitor.page
+    capture, preview, problem = page.locator("#capture"), page.locator("#preview"), page.locator("#problem")
+    page.locator("#choices button").first.click()
+    expect(page.locator("#original-caption")).to_contain_text("original: dog", timeout=30_000)
+    page.evaluate(UNANSWERED)
+    for is_cancelled in (True, False):
+        capture.click()
+        expect(capture).to_have_text("Cancel")
+        expect(page.locator("#make")).to_be_enabled()
+        expect(page.locator("#choices button[aria-pressed=true]")).to_have_count(1)
+        if is_cancelled:
+            capture.click()
+        else:
+            page.locator("#choices button").last.click()
+            expect(page.locator("#original-caption")).not_to_contain_text("original: dog", timeout=30_000)
+        expect(capture).to_have_text("Camera")
+        assert page.evaluate(ALLOW), "a camera that is no longer wanted stayed on"
+        expect(capture).to_have_text("Camera")
+        expect(preview).to_be_hidden()
+        expect(problem).to_be_hidden()
+    # A double click opens the camera once.
+    capture.dblclick()
+    expect(capture).to_have_text("Cancel")
+    capture.click()
+    # Cameras without a picture; the browser aborts what it plays in order to save power.
+    for reason, text in (("NotSupportedError", None), ("AbortError", "Take the photo"), ("", "Cancel")):
+        page.evaluate(NO_PICTURE, reason)
+        capture.click()
+        if text:
+            expect(capture).to_have_text(text)
+            expect(preview).to_be_visible()
+            capture.click()
+        expect(capture).to_have_text("Camera")
+        expect(preview).to_be_hidden()
+        if reason:
+            expect(problem).to_contain_text("no picture")
+        assert page.evaluate(IS_ENDED), f"{reason}: the camera stayed on"
 
 
 def test_interruptions(browser: Browser) -> None:
@@ -280,9 +443,7 @@ def test_interruptions(browser: Browser) -> None:
     page.locator("#until").fill("22.5")
     assert page.locator("#controls").evaluate("form => form.checkValidity()"), "22.5 dB was refused"
     page.evaluate(LISTEN)
-    # Each script is one task: its clicks come before the worker's replies.
-    make_and_pause = "() => { $('make').click(); $('pause').click(); }"
-    page.evaluate(make_and_pause)
+    page.evaluate(MAKE_AND_PAUSE)
     expect(go_on).to_be_enabled(timeout=30_000)
     expect(status).to_contain_text("SNR")
     # A metamer that cannot be drawn is kept, and can be drawn later.
@@ -302,7 +463,12 @@ def test_interruptions(browser: Browser) -> None:
     expect(gallery).to_have_count(1)
     announced = page.evaluate("announced")
     assert [text.split()[0].strip(":") for text in announced] == ["Starting", "Done"], announced
-    # Stopped during the start; another original is refused.
+    verdict = page.locator("#verdict").text_content().split(". Recipe")[0]
+    assert verdict in announced[-1], f"the verdict was not announced: {announced}"
+    expect(page.locator("#make")).to_be_focused()
+    # Stopped during the start; another original is refused. Saved at once, this metamer cannot be lost.
+    unsaved = page.evaluate("unsaved.size")
+    page.evaluate(SAVE_AT_ONCE)
     page.evaluate("""() => {
         $('make').click();
         $('finish').click();
@@ -313,9 +479,18 @@ def test_interruptions(browser: Browser) -> None:
     expect(problem).to_contain_text("a metamer is being made")
     expect(page.locator("#original-caption")).to_contain_text("original: dog")
     expect(gallery).to_have_count(2)
-    # A choice and a start end a paused synthesis, whose metamer stays in the gallery.
+    assert page.evaluate("unsaved.size") == unsaved == 1, "the browser would ask about a metamer that was saved"
+    replace_paused(visitor)
+    visitor.close()
+
+
+def replace_paused(visitor: Visitor) -> None:
+    """A choice and a start end a paused synthesis, whose metamer stays in the gallery, after two others."""
+    page = visitor.page
+    status, problem, gallery = (page.locator(part) for part in ("#status", "#problem", "#gallery figure"))
+    go_on = page.get_by_role("button", name="Go on")
     for file in (BROKEN, None):
-        page.evaluate(make_and_pause)
+        page.evaluate(MAKE_AND_PAUSE)
         expect(go_on).to_be_enabled(timeout=30_000)
         if file:
             page.locator("#own").set_input_files(file)
@@ -330,15 +505,21 @@ def test_interruptions(browser: Browser) -> None:
             expect(problem).to_be_hidden()
         expect(gallery).to_have_count(3 if file else 4)
     expect(page.locator("#original-caption")).not_to_contain_text("original: dog")
-    page.evaluate(make_and_pause)
+    page.evaluate(MAKE_AND_PAUSE)
     expect(go_on).to_be_enabled(timeout=30_000)
+    # A target that is changed in a pause counts; an empty or wrong one changes nothing.
+    for text in ("23", "", "99"):
+        page.locator("#until").fill(text)
+        page.evaluate("() => { $('pause').click(); $('pause').click(); }")
+        expect(go_on).to_be_enabled(timeout=30_000)
+        assert page.evaluate("made.until") == 23, text
+    page.locator("#until").fill("23")
     page.locator("#seed").fill("11")
     page.locator("#make").click()
     expect(gallery).to_have_count(5, timeout=30_000)
     page.get_by_role("button", name="Stop here").click()
     expect(gallery).to_have_count(6, timeout=30_000)
     expect(gallery.first).to_contain_text("seed 11")
-    visitor.close()
 
 
 def test_fixed_width_simd(browser: Browser) -> None:
@@ -403,9 +584,28 @@ def test_words(browser: Browser) -> None:
     visitor.make()
     caption = visitor.wait_for_result()
     assert snr_db(caption) >= 6.0, caption
-    assert page.locator("#current-player").evaluate("player => player.duration") > 1.9
+    player = page.locator("#current-player")
+    assert player.evaluate("player => player.duration") > 1.9
+    expect(player).to_have_attribute("aria-label", re.compile("metamer of loud at relu0, SNR"))
+    expect(page.locator("#original-player")).to_have_attribute("aria-label", "original: loud")
+    expect(page.locator("#gallery audio")).to_have_attribute("aria-label", re.compile("metamer of loud at relu0, seed"))
+    player.evaluate("player => player.play()")
+    page.locator("#choices button").first.click()
+    expect(player).to_be_hidden(timeout=60_000)
+    assert player.evaluate("player => player.paused"), "a hidden player played on"
+    message, is_decoded = page.evaluate(TOO_LONG)
+    assert "more than 134217728 samples" in message and not is_decoded, message
     visitor.screenshot("words-phone")
     visitor.close()
+
+
+def test_old_browsers(browser: Browser) -> None:
+    """A browser that does not know the syntax of the script shows a reason."""
+    context = browser.new_context(offline=True, java_script_enabled=False)
+    page = context.new_page()
+    page.goto((PAGES / "words.html").as_uri())
+    expect(page.locator("#status")).to_contain_text("the browser is too old")
+    context.close()
 
 
 class IsolatingHandler(SimpleHTTPRequestHandler):
@@ -475,9 +675,21 @@ def test_camera_and_microphone(playwright: Playwright, chromium: str) -> None:
         visitor.close()
         visitor = Visitor(browser, PAGES / "words.html", **DESKTOP)
         page = visitor.page
-        page.locator("#capture").click()
+        capture, caption = page.locator("#capture"), page.locator("#original-caption")
+        capture.focus()
+        page.keyboard.press("Enter")
         expect(page.locator("#status")).to_contain_text("speak now")
-        expect(page.locator("#original-caption")).to_contain_text("original: recording", timeout=60_000)
+        expect(capture).to_have_text("Cancel")
+        capture.click()
+        expect(page.locator("#status")).to_contain_text("cancelled")
+        expect(page.locator("#make")).to_be_enabled()
+        expect(caption).to_contain_text("original: november")
+        capture.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#status")).to_contain_text("speak now")
+        expect(caption).to_contain_text("original: recording", timeout=60_000)
+        expect(capture).to_have_text("Record two seconds")
+        expect(capture).to_be_focused()
         # The word begins anywhere in the recording, so that the network need not recognise it.
         assert len(set(page.evaluate(PIXELS))) > 100, "the recording is silent"
         assert page.locator("#original-player").evaluate("player => player.duration") > 1.9
@@ -521,14 +733,14 @@ def main() -> None:
         for test in (test_image, test_own_files, test_interruptions, test_fixed_width_simd, test_responsive):
             print(test.__name__, flush=True)
             test(browser)
-        for test in (test_words, test_threads):
+        for test in (test_words, test_old_browsers, test_threads):
             print(test.__name__, flush=True)
             test(browser)
         browser.close()
         print("test_camera_and_microphone", flush=True)
         test_camera_and_microphone(playwright, chromium)
         print("test_firefox", flush=True)
-        passed = 9 if test_firefox(playwright) else 8
+        passed = 10 if test_firefox(playwright) else 9
     print(f"{passed} passed, 0 failed")
 
 

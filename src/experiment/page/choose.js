@@ -10,6 +10,12 @@ function element(tag, properties = {}, ...children) {
 // Announces a text to screen readers.
 const announce = text => { document.getElementById("live").textContent = text; };
 
+// Shows a text in its place, and announces it.
+function tell(place, text) {
+  place.textContent = text;
+  announce(text);
+}
+
 // Shows the choices as buttons in four columns. Arrow keys or first letters move the focus; Enter or a click selects.
 function askByButtons(place, choices, done) {
   const buttons = choices.map(word => element("button", { type: "button", textContent: word, onclick: () => done(word) }));
@@ -65,7 +71,12 @@ function askByTyping(place, choices, done) {
     const exact = choices.find(word => normalize(word) === normalize(field.value));
     if (exact !== undefined) done(exact);
     else if (found.length === 1) done(found[0]);
-    else announce(found.length === 0 ? noMatch : "Several words match. Please choose one.");
+    else if (found.length === 0 && field.value.trim() !== "") announce(noMatch);
+    else {
+      const hint = element("span", { className: "quiet" });
+      words.append(hint);
+      tell(hint, found.length === 0 ? "Please type a word." : "Several words match. Please choose one.");
+    }
   };
   screenKeys = event => {
     if (event.ctrlKey || event.metaKey || event.altKey || (isButton(event.target) && (event.key === "Enter" || event.key === " "))) return;

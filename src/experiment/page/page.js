@@ -18,7 +18,10 @@ const masks = new Map();
 let wasHidden = false;
 document.addEventListener("visibilitychange", () => { if (document.hidden) wasHidden = true; });
 window.addEventListener("beforeunload", event => {
-  if (!canStore && state !== null && state.answers.length > 0 && !state.saved) event.preventDefault();
+  if (state === null || state.answers.length === 0 || state.saved) return;
+  event.preventDefault();
+  // Chrome before version 119 asks only if this is set.
+  event.returnValue = true;
 });
 
 function randomHex() {
@@ -66,12 +69,12 @@ async function present(trial, number) {
   return presentPicture(stand, [fixation, picture, maskFor(picture, number)], task.timing, frameInterval);
 }
 
-function ask(number, count, canStop) {
+function ask(number, count) {
   return new Promise(done => {
     const place = element("div");
-    const stop = canStop ? [button("Stop here", () => done(null), "small")] : [];
+    const stop = button("Stop here", () => done(null), "small");
     const bar = element("progress", { max: count, value: number, "aria-label": `trial ${number + 1} of ${count}` });
-    const foot = element("div", { className: "foot" }, element("span", { className: "quiet" }, `${number + 1} of ${count} `, bar), ...stop);
+    const foot = element("div", { className: "foot" }, element("span", { className: "quiet" }, `${number + 1} of ${count} `, bar), stop);
     showScreen(isSound ? "Which word was it?" : "What was it?", place, foot);
     const start = performance.now();
     const answered = word => {
@@ -85,19 +88,26 @@ function ask(number, count, canStop) {
 }
 
 // Runs one trial, from the fixation cross to the answer. Returns null if the participant stops.
-async function runTrial(trial, number, count, canStop) {
-  wasHidden = document.hidden;
-  let shown;
-  try {
-    shown = await present(trial, number);
-  } catch (problem) {
-    showScreen(`The ${noun} could not be presented`, text(`${problem.message ?? problem}`));
-    await buttonPress("Try again");
-    if (isSound) await resumeAudio().catch(() => {});
-    return runTrial(trial, number, count, canStop);
+async function runTrial(trial, number, count) {
+  let shown = null, wasHeard = false;
+  while (shown === null) {
+    wasHidden = document.hidden;
+    try {
+      shown = await present(trial, number);
+    } catch (problem) {
+      // What was heard in part is heard twice, which counts as an interruption.
+      if (problem.wasHeard) wasHeard = true;
+      showScreen(`The ${noun} could not be presented`, text(`${problem.message ?? problem}`));
+      if (!await buttonPress("Try again", "Stop here")) {
+        // What was not heard can be presented later.
+        if (!wasHeard) state.begun_trial = -1;
+        return null;
+      }
+      if (isSound) await resumeAudio().catch(() => {});
+    }
   }
-  const interrupted = wasHidden;
-  const answer = await ask(number, count, canStop);
+  const interrupted = wasHidden || wasHeard;
+  const answer = await ask(number, count);
   if (answer === null) return null;
   return { ...record(trial, number), ...shown, ...answer, correct: answer.answer === trial.right, interrupted };
 }
@@ -109,11 +119,13 @@ function record(trial, number) {
   };
 }
 
+// Runs the practice until it is passed. Returns false if the participant stops.
 async function runPractice(trials) {
   while (trials.length > 0 && state.practice_right === null) {
     let correct = 0;
     for (const [number, trial] of trials.entries()) {
-      const answer = await runTrial(trial, number, trials.length, false);
+      const answer = await runTrial(trial, number, trials.length);
+      if (answer === null) return false;
       state.answers.push(answer);
       storeState(state);
       correct += answer.correct ? 1 : 0;
@@ -133,6 +145,7 @@ async function runPractice(trials) {
       await buttonPress("Practise again");
     }
   }
+  return true;
 }
 
 async function runMain(trials) {
@@ -151,7 +164,7 @@ async function runMain(trials) {
     } else {
       state.begun_trial = number;
       storeState(state);
-      answer = await runTrial(trial, number, trials.length, true);
+      answer = await runTrial(trial, number, trials.length);
       if (answer === null) return;
     }
     state.answers.push(answer);
@@ -170,8 +183,7 @@ async function runExperiment() {
   frameInterval = await measureFrameInterval();
   state.display = { width: innerWidth, height: innerHeight, pixel_ratio: devicePixelRatio, frame_ms: round(frameInterval) };
   const plan = planTrials(state.assigned_by);
-  await runPractice(plan.practice);
-  await runMain(plan.main);
+  if (await runPractice(plan.practice)) await runMain(plan.main);
   showEnd();
 }
 

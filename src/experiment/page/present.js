@@ -94,31 +94,62 @@ async function presentPicture(stand, layers, timing, frameInterval) {
 }
 
 let audio = null;
+const NO_SOUND = "This browser does not allow the page to play sounds.";
 
-// Browsers allow sound only after a key press or a click, so event handlers call this.
-function resumeAudio() {
+// Browsers allow sound only after a key press or a click, so event handlers call this. Some never settle what they do not allow, so it
+// waits for five seconds at most, in which slow devices start.
+async function resumeAudio() {
+  // Otherwise, the switch of an iPhone for silent ringing mutes the sounds.
+  if (navigator.audioSession) navigator.audioSession.type = "playback";
   audio ??= new AudioContext();
-  return audio.resume();
+  await Promise.race([audio.resume(), new Promise(done => setTimeout(done, 5000))]);
 }
 
-function decodeSound(source) {
+async function decodeSound(source) {
+  // The browser refused an `AudioContext`.
+  if (audio === null) throw new Error(NO_SOUND);
   const bytes = Uint8Array.from(atob(source.slice(source.indexOf(",") + 1)), letter => letter.charCodeAt(0));
   return audio.decodeAudioData(bytes.buffer);
 }
 
-// Plays a sound once. The times include the output latency that the browser reports.
+// The longest stall of a sound that counts as played, in ms. The clocks that show a stall differ by up to the length of a device's buffer,
+// about 100 ms. A page that is busy does not count: neither clock waits for it.
+const MAX_STALL_MS = 250;
+// The longest wait for the end of a sound after its time, in ms.
+const MAX_WAIT_MS = 2000;
+
+// Plays a sound once. The times include the output latency that the browser reports. An error has `wasHeard` if the sound had begun.
 function playSound(sound) {
   return new Promise((done, failed) => {
-    if (audio.state !== "running") return failed(new Error("This browser does not allow the page to play sounds."));
+    if (audio.state !== "running") return failed(new Error(NO_SOUND));
     const source = audio.createBufferSource();
     source.buffer = sound;
     source.connect(audio.destination);
     const delay = (audio.outputLatency || audio.baseLatency || 0) + 0.05;
-    source.start(audio.currentTime + 0.05);
-    const onset = performance.now() + 1000 * delay;
-    source.onended = () => {
-      const offset = Math.max(performance.now(), onset);
-      done({ onset_ms: onset, offset_ms: offset, shown_ms: 1000 * sound.duration });
+    const begun = audio.currentTime, now = performance.now();
+    source.start(begun + 0.05);
+    const onset = now + 1000 * delay;
+    const offset = onset + 1000 * sound.duration;
+    // A call, another program or a change of devices may stop all sounds, for a while or for good. Then the state changes, or only the clock
+    // of the sounds stops; `onended` comes late or never.
+    const end = isWhole => {
+      clearTimeout(timer);
+      audio.removeEventListener("statechange", changed);
+      source.onended = null;
+      if (isWhole) return done({ onset_ms: onset, offset_ms: offset, shown_ms: 1000 * sound.duration });
+      source.disconnect();
+      failed(Object.assign(new Error("The sound was interrupted."), { wasHeard: true }));
     };
+    const changed = () => { if (audio.state !== "running") end(false); };
+    const check = () => {
+      const stall = performance.now() - now - 1000 * (audio.currentTime - begun);
+      if (stall > MAX_STALL_MS) return end(false);
+      // The browser is done with the sound before its end is heard.
+      clearTimeout(timer);
+      timer = setTimeout(end, offset - performance.now(), true);
+    };
+    let timer = setTimeout(check, offset - now + MAX_WAIT_MS);
+    audio.addEventListener("statechange", changed);
+    source.onended = check;
   });
 }

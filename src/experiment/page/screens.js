@@ -19,22 +19,25 @@ const pressOnEnter = target => event => {
   target.click();
 };
 
-// Shows a screen and focuses its heading, where screen readers start to read.
+// Shows a screen and focuses its heading, where screen readers start to read. The first one leaves the focus of the page around a frame.
+let isFirstScreen = true;
 function showScreen(title, ...children) {
   screenKeys = null;
   const heading = element("h1", { tabIndex: -1, textContent: title });
   screenElement.replaceChildren(heading, ...children);
   window.scrollTo(0, 0);
-  heading.focus({ preventScroll: true });
+  if (!isFirstScreen) heading.focus({ preventScroll: true });
+  isFirstScreen = false;
 }
 
 const text = words => element("p", { className: "text", textContent: words });
 const quiet = words => element("p", { className: "text quiet", textContent: words });
 const button = (words, onclick, className = "") => element("button", { type: "button", textContent: words, onclick, className });
-// Adds a button and resolves when it is pressed.
-const buttonPress = words => new Promise(done => {
-  const next = button(words, () => done(), "main");
-  screenElement.append(element("div", { className: "row" }, next));
+// Adds a button, and perhaps another beside it. Resolves when one is pressed, with whether it is the first.
+const buttonPress = (words, other) => new Promise(done => {
+  const next = button(words, () => done(true), "main");
+  const beside = other ? [button(other, () => done(false), "small")] : [];
+  screenElement.append(element("div", { className: "row" }, next, ...beside));
   next.focus({ preventScroll: true });
   screenKeys = pressOnEnter(next);
 });
@@ -46,21 +49,30 @@ function showEnd() {
   state.ended ??= new Date().toISOString();
   storeState(state);
   const json = () => JSON.stringify(toRecord(state), null, 1);
-  const save = (extension, type, content) => () => {
+  const keep = () => {
     state.saved = true;
     storeState(state);
-    download(fileName(state, extension), type, content());
-    announce("The file is in your downloads folder.");
   };
+  const message = quiet("");
+  const save = (extension, type, content) => () => {
+    keep();
+    download(fileName(state, extension), type, content());
+    tell(message, "The file is in your downloads folder.");
+  };
+  // By the byte order mark, Excel recognises UTF-8.
+  const csv = () => `\ufeff${toCsv(state)}`;
   const saveRequest = "save your answers and give the file to the experimenter. They have not been sent anywhere.";
-  const copy = element("textarea", { readOnly: true, value: json(), "aria-label": "Your answers as text" });
+  // A part of the text is no copy of the answers.
+  const oncopy = () => { if (copy.selectionEnd - copy.selectionStart === copy.value.length) keep(); };
+  const copy = element("textarea", { readOnly: true, value: json(), oncopy, "aria-label": "Your answers as text" });
   const parts = [
     text(state.complete ? `You have completed the experiment. Please ${saveRequest}` : `You can continue whenever you like. If you prefer to stop here, please ${saveRequest}`),
-    element("div", { className: "row" }, button("Save answers (JSON)", save("json", "application/json", json), "main"), button("Save answers (CSV)", save("csv", "text/csv", () => toCsv(state)))),
+    element("div", { className: "row" }, button("Save answers (JSON)", save("json", "application/json", json), "main"), button("Save answers (CSV)", save("csv", "text/csv", csv))),
+    message,
     element("details", {}, element("summary", { textContent: "No file? Copy your answers as text." }), copy),
     element("div", { className: "row" }, startOverButton()),
   ];
-  if (!state.complete) parts[3].prepend(button("Continue the experiment", () => runExperiment()));
+  if (!state.complete) parts[parts.length - 1].prepend(button("Continue the experiment", () => runExperiment()));
   showScreen(state.complete ? "Thank you!" : "Experiment paused", ...parts);
 }
 
@@ -96,16 +108,32 @@ function instructions() {
   return task.instructions || `${overview}${practice}\n${posture}\n${keys}`;
 }
 
+// Plays noise for a second.
+function playNoise() {
+  const rate = audio.sampleRate;
+  const sound = audio.createBuffer(1, rate, rate);
+  // Uniform noise with a root mean square of 0.1, the usual level of the sounds, and ramps of 2000 samples.
+  const samples = sound.getChannelData(0);
+  for (let k = 0; k < samples.length; k++) samples[k] = (Math.random() - 0.5) * 2 * 0.173 * Math.min(1, k / 2000, (samples.length - k) / 2000);
+  return playSound(sound);
+}
+
 function testSound() {
-  return button("Play a test sound to set the volume", async () => {
-    await resumeAudio();
-    const [rate, seconds] = [audio.sampleRate, 1];
-    const sound = audio.createBuffer(1, rate * seconds, rate);
-    // Uniform noise with a root mean square of 0.1, the usual level of the sounds, and ramps of 2000 samples.
-    const samples = sound.getChannelData(0);
-    for (let k = 0; k < samples.length; k++) samples[k] = (Math.random() - 0.5) * 2 * 0.173 * Math.min(1, k / 2000, (samples.length - k) / 2000);
-    await playSound(sound).catch(problem => announce(problem.message));
+  const message = element("span", { className: "quiet" });
+  const play = button("Play a test sound to set the volume", async () => {
+    // Not disabled, by which it would lose the focus in Chrome: Enter would begin the experiment.
+    if (play.getAttribute("aria-disabled")) return;
+    play.setAttribute("aria-disabled", "true");
+    tell(message, "");
+    try {
+      await resumeAudio();
+      await playNoise();
+    } catch (problem) {
+      tell(message, problem.message);
+    }
+    play.removeAttribute("aria-disabled");
   });
+  return element("div", { className: "row" }, play, message);
 }
 
 function showStart() {
@@ -116,13 +144,14 @@ function showStart() {
   }
   if (state !== null) {
     const next = button(state.complete ? "Go to my answers" : "Continue", () => state.complete ? showEnd() : runExperiment(), "main");
-    showScreen(task.title, text(`Welcome back. You have given ${counted(state.answers.length, "answer")} so far; your progress is stored in this browser.`),
+    const whose = state.participant ? `participant ${state.participant}` : `the participant who began on ${new Date(state.begun).toLocaleString()}`;
+    showScreen(task.title, text(`Welcome back. This browser has stored ${counted(state.answers.length, "answer")} of ${whose}. If that is not you, please ask the experimenter before you start over.`),
       element("div", { className: "row" }, next, startOverButton()));
     screenKeys = pressOnEnter(next);
     return;
   }
   parts.push(text(instructions()));
-  if (isSound) parts.push(element("div", { className: "row" }, testSound()));
+  if (isSound) parts.push(testSound());
   parts.push(quiet("Your answers stay on this device, and you save them yourself at the end. You may stop at any time."));
   const agreed = element("input", { type: "checkbox", id: "agreed" });
   const code = element("input", { type: "text", id: "code", maxLength: 32, autocomplete: "off", autocapitalize: "off", spellcheck: false });

@@ -17,6 +17,8 @@ function buildControls() {
   $("until").value = CONTENT.until;
   for (const name of CONTENT.recipes) $("recipe").append(new Option(name, name, name === CONTENT.recipe, name === CONTENT.recipe));
   $("until").onchange = () => drawCurve(target());
+  // Enter that is held down would press the button that has the focus next.
+  $("controls").onkeydown = event => { if (event.repeat && event.key === "Enter") event.preventDefault(); };
   $("controls").onsubmit = event => { event.preventDefault(); attemptSynthesis(make); };
   $("pause").onclick = () => state === "paused" ? attemptSynthesis(goOn) : interrupt("pause");
   $("finish").onclick = () => state === "paused" ? attemptSynthesis(() => finish(null)) : interrupt("finish");
@@ -24,6 +26,7 @@ function buildControls() {
 
 // Starts the worker and loads the module and the network; returns what the network has.
 async function loadEngine() {
+  setStatus("Loading \u2026");
   const name = moduleName();
   if (!name) {
     throw new Error("this browser cannot run it: WebAssembly with SIMD, or DecompressionStream, is missing. Chrome or Edge 97, Firefox 113 and Safari 16.4 have what it needs, and newer versions.");

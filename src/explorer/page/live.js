@@ -39,3 +39,5 @@ for (const offer of document.querySelectorAll("p[data-cell]")) {
   };
 }
 setState("empty");
+// In the panel only: the rest of the page is the notebook's.
+acceptDrops(HOST);

@@ -5,6 +5,7 @@ async function main() {
   $("footer").textContent = CONTENT.footer;
   buildControls();
   setState("empty");
+  acceptDrops(document);
   await nextTask();
   const choices = buildChoices();
   await nextTask();

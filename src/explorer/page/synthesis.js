@@ -9,18 +9,35 @@ function setStatus(text) { $("status").textContent = text; }
 
 // Whether the settings and the original have to stay as they are.
 const isMaking = () => ["starting", "running", "testing"].includes(state);
+const isOpen = () => state !== "empty" && !isMaking();
+
+// Whether a control that had the keyboard's focus was disabled.
+let lostFocus = false;
+
+// Moves the keyboard's focus from a control that was disabled to the button that comes next, as soon as one is enabled. After a click,
+// nothing moves: a key would press a button that nobody chose.
+function keepFocus(focused) {
+  if (focused?.matches(":disabled")) lostFocus = true;
+  else if (document.activeElement !== document.body) lostFocus = false;
+  const next = [$("make"), $("pause")].find(button => !button.disabled);
+  if (!lostFocus || !next) return;
+  next.focus({ preventScroll: true });
+  lostFocus = false;
+}
 
 function setState(next) {
+  // Chrome takes the focus from a control at once when it is disabled.
+  const active = ROOT.activeElement, focused = active?.matches(":focus-visible") ? active : null;
   state = next;
-  const isOpen = next !== "empty" && !isMaking();
-  $("make").disabled = !isOpen || !original || choosing > 0;
+  $("make").disabled = !isOpen() || !original || choosing > 0;
   const canStop = next === "starting" || next === "running" || (next === "paused" && choosing === 0);
   $("pause").disabled = !canStop;
   $("pause").textContent = next === "paused" ? "Go on" : "Pause";
   $("finish").disabled = !canStop;
-  for (const input of ROOT.querySelectorAll("#controls fieldset")) input.disabled = !isOpen;
+  for (const input of ROOT.querySelectorAll("#controls fieldset")) input.disabled = !isOpen();
   // Screen readers announce the start and the result, not each of the many steps.
   $("status").setAttribute("aria-live", next === "running" || next === "testing" ? "off" : "polite");
+  keepFocus(focused);
 }
 
 function showProblem(message) {
@@ -55,7 +72,7 @@ function resetResult() {
   points = [];
   made = null;
   $("result").hidden = true;
-  $("current-player").hidden = true;
+  hidePlayer($("current-player"));
   $("current-caption").textContent = "metamer";
   // Empty, and with the size of the original beside it: a cochleagram is wide. Setting a size clears a canvas.
   [$("current").width, $("current").height] = [$("original").width, $("original").height];
@@ -88,23 +105,27 @@ function showProgress({ progress, picture }) {
 
 const best = values => values.reduce((most, p) => Math.max(most, p[1] ?? -Infinity), -Infinity);
 
-// The ratio at which to stop, in dB; while the field has none, the page's own.
-const target = () => ($("until").checkValidity() && Number($("until").value)) || CONTENT.until;
+// The ratio at which to stop, in dB; null while the field has none.
+const givenTarget = () => ($("until").checkValidity() && Number($("until").value)) || null;
+// The same; while the field has none, the page's own.
+const target = () => givenTarget() ?? CONTENT.until;
 
 async function make() {
   endStream();
   // Without a pause of its own, so that a click right after this one finds the start.
   if (state === "paused") await keepPaused();
-  made = { original: original.name, stage: CONTENT.stages[Number($("stage").value)].name, recipe: $("recipe").value, seed: $("seed").value, until: target() };
+  const settings = { original: original.name, stage: CONTENT.stages[Number($("stage").value)].name, recipe: $("recipe").value, seed: $("seed").value, until: target() };
   interruption = null;
+  setState("starting");
+  setStatus("Starting \u2026");
+  await ask({ do: "start", stage: settings.stage, recipe: settings.recipe, seed: settings.seed });
+  // Not before: after a start that fails, the metamer before is still in view.
+  made = settings;
   points = [];
   rate = 0;
   $("result").hidden = true;
-  $("current-player").hidden = true;
+  hidePlayer($("current-player"));
   $("current-caption").textContent = `metamer at ${made.stage}, seed ${made.seed}`;
-  setState("starting");
-  setStatus("Starting \u2026");
-  await ask({ do: "start", stage: made.stage, recipe: made.recipe, seed: made.seed });
   await synthesize();
 }
 
@@ -119,6 +140,8 @@ async function synthesize() {
 }
 
 async function goOn() {
+  endStream();
+  made.until = givenTarget() ?? made.until;
   interruption = null;
   await synthesize();
 }
@@ -156,8 +179,9 @@ async function showResult(settings, ended) {
   const result = await ask({ do: "finish" });
   const snr = result.snr_db === null ? "undefined" : `${result.snr_db.toFixed(1)} dB`;
   const picture = result.parts[0];
-  draw($("current"), result.picture, picture, `metamer of ${settings.original} at ${settings.stage}, SNR ${snr}`);
-  if (result.parts[1]) play($("current-player"), result.parts[1]);
+  const label = `metamer of ${settings.original} at ${settings.stage}, SNR ${snr}`;
+  draw($("current"), result.picture, picture, label);
+  if (result.parts[1]) play($("current-player"), result.parts[1], label);
   const to = result.metamer ? `; to the network: ${guess(result.metamer)}` : "";
   $("current-caption").textContent = `metamer at ${settings.stage}, seed ${settings.seed}, SNR ${snr}${to}`;
   const match = result.well_matched ? "well matched" : "not well matched (below 20 dB)";
@@ -166,6 +190,7 @@ async function showResult(settings, ended) {
   const text = verdict ? `${verdict.symbol} ${verdict.outcome}${grade}: ${verdict.reason}` : `${match}; no verdict: ${result.verdict.Err}`;
   $("verdict").textContent = `${text}. Recipe ${result.recipe}; prior ${result.prior}.`;
   const files = await filesOf(settings);
+  unsaved.add(settings);
   $("saves").replaceChildren(...saveButtons(files));
   $("result").hidden = false;
   await nextTask();
@@ -176,19 +201,30 @@ async function showResult(settings, ended) {
   addToGallery({ ...settings, snr, picture, size: result.picture, sound: result.parts[1], match, files });
   // In this order, because screen readers announce the text that is set while they listen.
   setState("ready");
-  setStatus(`Done: ${points.length} gradient evaluations in ${settings.seconds.toFixed(1)} s${ended ? `; ${ended}` : ""}.`);
+  setStatus(`Done: ${points.length} gradient evaluations in ${settings.seconds.toFixed(1)} s${ended ? `; ${ended}` : ""}. ${text}.`);
 }
 
+// The settings of each metamer of which no file was saved.
+const unsaved = new Set();
+
+addEventListener("beforeunload", event => {
+  if (unsaved.size === 0 && !isMaking() && state !== "paused") return;
+  event.preventDefault();
+  // Chrome before version 119 asks only if this is set.
+  event.returnValue = true;
+});
+
 function addToGallery(entry) {
+  const label = `metamer of ${entry.original} at ${entry.stage}, seed ${entry.seed}`;
   const figure = document.createElement("figure"), canvas = document.createElement("canvas"), caption = document.createElement("figcaption");
   canvas.setAttribute("role", "img");
-  draw(canvas, entry.size, entry.picture, `metamer of ${entry.original} at ${entry.stage}, seed ${entry.seed}`);
+  draw(canvas, entry.size, entry.picture, label);
   caption.textContent = `${entry.original} at ${entry.stage}, seed ${entry.seed}, ${entry.recipe}: SNR ${entry.snr}, ${entry.match}`;
   figure.append(canvas, caption);
   if (entry.sound) {
     const player = document.createElement("audio");
     player.controls = true;
-    play(player, entry.sound);
+    play(player, entry.sound, label);
     figure.append(player);
   }
   const saves = document.createElement("div");
@@ -200,12 +236,12 @@ function addToGallery(entry) {
 }
 
 // The files of the metamer that was tested last.
-async function filesOf({ original, stage, seed }) {
-  const files = [];
+async function filesOf(settings) {
+  const files = [], { original, stage, seed } = settings;
   for (const format of [KIND === "image" ? "png" : "wav", "metamer"]) {
     const { parts: [bytes], extension } = await ask({ do: "save", format });
     const name = `${original} ${stage} seed ${seed}.${extension}`.replace(/[^\p{L}\p{N}_ .-]/gu, "_");
-    files.push({ name, extension, blob: new Blob([bytes]) });
+    files.push({ name, extension, settings, blob: new Blob([bytes]) });
   }
   return files;
 }
@@ -213,7 +249,7 @@ async function filesOf({ original, stage, seed }) {
 const SAVES = { png: "Save as PNG", wav: "Save as WAV", metamer: "Save as .metamer" };
 
 function saveButtons(files) {
-  return files.map(({ name, extension, blob }) => {
+  return files.map(({ name, extension, settings, blob }) => {
     const button = document.createElement("button");
     [button.type, button.textContent, button.title] = ["button", SAVES[extension], name];
     button.onclick = () => {
@@ -222,6 +258,7 @@ function saveButtons(files) {
       document.body.append(link);
       link.click();
       link.remove();
+      unsaved.delete(settings);
       setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     };
     return button;
