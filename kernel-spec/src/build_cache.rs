@@ -8,13 +8,14 @@ use crate::toolchain::{CONTROL_DIR, SHIM_HOME};
 use crate::{platform, toolchain};
 use anyhow::{Context, Result};
 use metamers_lab::Project;
+use metamers_lab::file_lock::{is_held, or_unlocked};
 use std::collections::hash_map::DefaultHasher;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Cargo settings for the library, its dependencies and the cells, so that notebooks run at the speed of a release build.
 const CARGO_CONFIG: &str = "\
@@ -42,6 +43,10 @@ const FINGERPRINT_FILE: &str = "fingerprint";
 const KERNEL_DIR_PREFIX: &str = "kernel-";
 /// Length of the random part of their names, in hexadecimal digits.
 const RANDOM_LEN: usize = 8;
+/// Time between two touches of a living kernel's lock file.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
+/// Age of a lock file from which its kernel has ended, where its lock does not tell.
+const MAX_LOCK_AGE: Duration = Duration::from_secs(600);
 
 /// The notebook builds of one project.
 pub struct BuildCache {
@@ -131,7 +136,7 @@ impl BuildCache {
         }
         platform::create_private_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
         let lock = self.template_lock()?;
-        lock.lock_shared()?;
+        or_unlocked(lock.lock_shared())?;
         if self.template().exists() {
             copy_tree(&self.template(), &path, CopyMode::Copy)?;
             // The template of an older kernel or library, if building the next one has failed.
@@ -147,12 +152,9 @@ impl BuildCache {
         let lock_file = self.root.join("warm.lock");
         let build_lock = open_lock(&lock_file)?;
         // Not `lock` after a successful `try_lock`: on Windows it would wait for itself.
-        match build_lock.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                eprintln!("Compiling metamers in another process, which this one waits for");
-                build_lock.lock()?;
-            }
-            locked => locked?,
+        if is_held(build_lock.try_lock())? {
+            eprintln!("Compiling metamers in another process, which this one waits for");
+            or_unlocked(build_lock.lock())?;
         }
         // Another process may have built it in the meantime.
         if self.is_warm() {
@@ -171,7 +173,7 @@ impl BuildCache {
         fs::write(next.join(FINGERPRINT_FILE), fingerprint)?;
 
         let lock = self.template_lock()?;
-        lock.lock()?;
+        or_unlocked(lock.lock())?;
         let old = self.root.join("template.old");
         if self.template().exists() {
             let _ = fs::remove_dir_all(&old);
@@ -246,15 +248,25 @@ fn lock_path(kernel_dir: &Path) -> PathBuf {
     kernel_dir.with_extension("lock")
 }
 
-/// Locks this process's kernel directory for as long as the process lives.
+/// Locks this process's kernel directory for as long as the process lives. The lock file names the machine and is touched again and again,
+/// for kernels on other machines, where a file system may have locks of their own.
 fn hold_lock(kernel_dir: &Path) -> Result<()> {
     static HELD: Mutex<Option<File>> = Mutex::new(None);
     let mut held = lock(&HELD);
     if held.is_none() {
         let path = lock_path(kernel_dir);
-        let file = open_lock(&path)?;
-        file.lock_shared().with_context(|| format!("cannot lock {}", path.display()))?;
+        let mut file = open_lock(&path)?;
+        // Before the lock, under which Windows lets no one write.
+        let written = file.write_all(platform::host_name().as_bytes());
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+        or_unlocked(file.lock_shared()).with_context(|| format!("cannot lock {}", path.display()))?;
         *held = Some(file);
+        let _ = std::thread::Builder::new().spawn(|| {
+            loop {
+                std::thread::sleep(TOUCH_INTERVAL);
+                let _ = lock(&HELD).as_ref().map(|file| file.set_modified(SystemTime::now()));
+            }
+        });
     }
     Ok(())
 }
@@ -278,13 +290,31 @@ pub fn remove_kernel_dir(kernel_dir: &Path) {
     }
 }
 
+/// True if no process holds the lock of a kernel directory. A lock of another machine may not be seen here, and some file systems have none:
+/// its file must then be old, too.
+fn is_unlocked(mut file: &File) -> bool {
+    let mut host = String::new();
+    let is_read = file.read_to_string(&mut host).is_ok();
+    let is_old = || {
+        let age = file.metadata().and_then(|metadata| metadata.modified()).map(|modified| modified.elapsed());
+        // A time in the future is that of another machine's clock.
+        age.is_ok_and(|age| age.is_ok_and(|age| age > MAX_LOCK_AGE))
+    };
+    // Earlier versions named no machine.
+    let is_local = is_read && (host.is_empty() || host == platform::host_name());
+    match file.try_lock() {
+        Ok(()) => is_local || is_old(),
+        locked => is_held(locked).is_ok_and(|is_held| !is_held) && is_old(),
+    }
+}
+
 /// Removes the directory of a kernel that has ended: one that no process has locked. Process ids do not tell, because the kernel may run in
 /// another container.
 fn remove_if_abandoned(kernel_dir: &Path) {
     let path = lock_path(kernel_dir);
     let lock_file = File::options().read(true).write(true).open(&path);
     let is_abandoned = match &lock_file {
-        Ok(file) => file.try_lock().is_ok(),
+        Ok(file) => is_unlocked(file),
         // Version 0.1 had no lock files, and a kernel may have lost its own while it ended. Another user's file cannot be opened.
         Err(error) => {
             error.kind() == ErrorKind::NotFound && process_of(kernel_dir).is_some_and(|pid| !platform::is_alive(pid))
@@ -422,7 +452,17 @@ mod tests {
         // Without a lock file.
         let (left, kept) = (dir("kernel-2147483000-89abcdef"), dir(&format!("kernel-{}-89abcdef", std::process::id())));
         let foreign = dir("kernel-2147483000-backup");
+        // Those of another machine, whose locks this one may not see.
+        let [recent, touched, silent] = [("1a", 0), ("2b", 540), ("3c", 660)].map(|(name, seconds)| {
+            let path = dir(&format!("kernel-7-{name}012345"));
+            let mut file = lock_of(&path);
+            file.write_all(b"another-machine").unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+            path
+        });
         cache.prepare().unwrap();
+        assert!(recent.exists() && touched.exists());
+        assert!(!silent.exists() && !lock_path(&silent).exists());
         assert!(!dead.exists() && !lock_path(&dead).exists());
         assert!(living.exists() && old_living.exists() && !old_dead.exists());
         assert!(!left.exists() && kept.exists() && foreign.exists());

@@ -27,6 +27,9 @@ pub struct Cell {
     pub listening: bool,
     /// Time of the first interrupt.
     pub interrupted_at: Option<Instant>,
+    /// The next cell is interrupted if its number among the requested cells is at most this: it was queued at an interrupt that found no cell.
+    /// So are all silent ones and the first that is not.
+    pub interrupted_until: u64,
     /// True once the user has been told what a second interrupt does.
     pub warned: bool,
     /// True if the evaluating process was killed by an interrupt.
@@ -48,9 +51,12 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Begins a new cell, which may have to wait before it is built.
-    pub fn wait(&mut self) {
-        *self = Cell { id: self.id + 1, phase: Phase::Waiting, ..Cell::default() };
+    /// Begins a new cell, given its number among the requested cells. It may have to wait before it is built. An interrupt
+    /// that ends a silent one ends the next one, too, because a silent one aborts no others.
+    pub fn wait(&mut self, number: u64, silent: bool) {
+        let interrupted_at = (number <= self.interrupted_until).then(Instant::now);
+        let interrupted_until = if silent { self.interrupted_until } else { 0 };
+        *self = Cell { id: self.id + 1, phase: Phase::Waiting, interrupted_at, interrupted_until, ..Cell::default() };
     }
 
     /// True if the cell was interrupted while it waited.
@@ -61,7 +67,8 @@ impl Cell {
 
     /// Begins to build a new cell, or the one that waited.
     pub fn begin(&mut self) {
-        *self = Cell { id: self.id + 1, phase: Phase::Building, ..Cell::default() };
+        let interrupted_until = self.interrupted_until;
+        *self = Cell { id: self.id + 1, phase: Phase::Building, interrupted_until, ..Cell::default() };
     }
 
     /// Looks up a display slot by name: returns true if the cell has filled it before, and the slot's display id, which is unique to

@@ -142,7 +142,7 @@ pub fn compile_cell(build_dir: &Path, mode: CompileMode, cargo_arguments: &[&str
     let recorded = || {
         let invocation = cache.read::<RustcInvocation>(&record_file).filter(RustcInvocation::is_valid);
         // Only cargo compiles a local crate again.
-        invocation.filter(|_| local_crates::is_current(&record_file, &manifest))
+        invocation.filter(|_| local_crates::is_current(&record_file, &manifest, build_dir))
     };
     let caches_cells = std::env::var_os(CACHE_CELLS_VAR).is_some();
     if mode == CompileMode::Build {

@@ -22,6 +22,9 @@ const ERROR_TYPE: &str = r#"struct EvcxrUserCodeError {}
                 }
             }
 "#;
+/// The statement by which that type reports an error, and the one that takes its place.
+const ERROR_STATEMENT: &str = "println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
+const REPORT_ERROR: &str = "evcxr_internal_runtime::report_error();";
 /// The statement by which a cell reports a panic, and the one that takes its place.
 const PANIC_STATEMENT: &str = "println!(\"EVCXR_PANIC_NOTIFICATION\");";
 const REPORT_PANIC: &str = "evcxr_internal_runtime::report_panic();";
@@ -35,23 +38,28 @@ pub fn library(control_dir: &Path) -> PathBuf {
 /// Compiles the crate.
 pub fn build(control_dir: &Path) -> Result<()> {
     let arguments = ["--crate-name", CRATE, "--crate-type", "rlib", "-Copt-level=3"];
-    let source = format!("{SOURCE}\npub {DISPLAY_MODULE}\nuse crate as evcxr_internal_runtime;\npub {ERROR_TYPE}");
+    let error_type = error_type();
+    let source = format!("{SOURCE}\npub {DISPLAY_MODULE}\nuse crate as evcxr_internal_runtime;\npub {error_type}");
     toolchain::compile_source(&source, &arguments, &library(control_dir))
 }
 
+/// [`ERROR_TYPE`] as the crate has it.
+fn error_type() -> String {
+    ERROR_TYPE.replace(ERROR_STATEMENT, REPORT_ERROR)
+}
+
 /// The source of a cell with the crate in place of evcxr's module and of the two types, line by line, so that positions in messages stay;
-/// `None` if the module is not found. The cell then also reports a panic by the crate, behind the kernel's nonce.
+/// `None` if the module is not found. The cell then also reports a panic or an error by the crate, behind the kernel's
+/// nonce.
 #[must_use]
 pub fn replace_module(source: &str) -> Option<String> {
     let start = source.find(MODULE_START)?;
     let end = start + source[start..].find(MODULE_END)? + MODULE_END.len();
-    // The generated statement is the last one with this text.
-    let rest = match source[end..].rsplit_once(PANIC_STATEMENT) {
-        Some((before, after)) => format!("{before}{REPORT_PANIC}{after}"),
-        None => source[end..].to_owned(),
-    };
+    let rest = replace_last(&source[end..], PANIC_STATEMENT, REPORT_PANIC);
     let before = replace(&source[..start], DISPLAY_MODULE, &format!("use {CRATE}::evcxr_display_hook;"));
-    let before = replace(&before, ERROR_TYPE, &format!("use {CRATE}::EvcxrUserCodeError;"));
+    // Also in the type of a cell that shows errors in another format.
+    let before = replace_last(&before, ERROR_STATEMENT, REPORT_ERROR);
+    let before = replace(&before, &error_type(), &format!("use {CRATE}::EvcxrUserCodeError;"));
     let module = replace(&source[start..end], &source[start..end], &format!("use {CRATE} as evcxr_internal_runtime;"));
     Some(format!("{before}{module}{rest}"))
 }
@@ -59,6 +67,14 @@ pub fn replace_module(source: &str) -> Option<String> {
 /// Replaces a text, if it occurs, by one in a single line, and keeps the number of lines.
 fn replace(source: &str, text: &str, line: &str) -> String {
     source.replacen(text, &format!("{line}{}", "\n".repeat(text.matches('\n').count())), 1)
+}
+
+/// Replaces the last statement with a text, if there is one: that is the generated one.
+fn replace_last(source: &str, statement: &str, by: &str) -> String {
+    match source.rsplit_once(statement) {
+        Some((before, after)) => format!("{before}{by}{after}"),
+        None => source.to_owned(),
+    }
 }
 
 /// The arguments by which rustc finds the crate.
@@ -85,6 +101,8 @@ mod tests {
         assert_eq!(used, ["use std::fmt;", &expected[0], &expected[1], &module]);
         assert!(replaced.ends_with(&cell(REPORT_PANIC)), "{replaced}");
         assert_eq!(replaced.lines().count(), source.lines().count());
+        let replaced = replace_module(&source.replace("std::fmt::Display", "std::fmt::Debug")).unwrap();
+        assert!(replaced.contains(REPORT_ERROR) && !replaced.contains(ERROR_STATEMENT), "{replaced}");
         assert_eq!(replace_module("fn cell() {}\n"), None);
     }
 
@@ -98,6 +116,7 @@ mod tests {
             .replace("eprintln!(\"{{}}\"", "eprintln!(\"{}\"")
             .replace("println!(\"{{}}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);", "{}");
         assert!(generator.contains(&generated), "{generated}");
-        assert!(generator.contains("\"println!(\\\"{}\\\", evcxr_internal_runtime::USER_ERROR_OCCURRED);\""));
+        assert!(generator.contains(&format!("{ERROR_STATEMENT:?}")));
+        assert!(ERROR_TYPE.contains(ERROR_STATEMENT) && !error_type().contains(ERROR_STATEMENT));
     }
 }

@@ -12,6 +12,8 @@ const FUNCTION: &str = "pub extern \"C\" fn run_user_code_";
 const DIR_PREFIX: &str = "cell-";
 /// The file's name in messages. evcxr recognises the cells' messages by it.
 const FILE_NAME: &str = "lib.rs";
+/// Separators of directories in messages: those of Windows are backslashes.
+const SEPARATORS: [char; 2] = ['/', '\\'];
 
 /// The source of the current cell in a build directory.
 pub struct CellSource {
@@ -98,7 +100,7 @@ impl SourcePosition {
     pub fn parse(text: &str) -> Option<SourcePosition> {
         let mut parts = text.rsplitn(3, ':');
         let (column, line) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        let (dir, file) = parts.next()?.split_once('/')?;
+        let (dir, file) = parts.next()?.split_once(SEPARATORS)?;
         let number = match dir.strip_prefix(DIR_PREFIX) {
             Some(number) => Some(number.parse().ok()?),
             None if dir == "src" => None,
@@ -110,11 +112,12 @@ impl SourcePosition {
     /// Searches a text for the first position; returns it with the range of its text.
     #[must_use]
     pub fn find(text: &str) -> Option<(SourcePosition, std::ops::Range<usize>)> {
-        let marker = format!("/{FILE_NAME}:");
+        let marker = format!("{FILE_NAME}:");
         text.match_indices(&marker).find_map(|(at, _)| {
-            let start = text[..at].trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '-').len();
+            let dir = text[..at].strip_suffix(SEPARATORS)?;
+            let start = dir.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '-').len();
             // A longer path is another file.
-            if text[..start].ends_with('/') {
+            if text[..start].ends_with(SEPARATORS) {
                 return None;
             }
             let rest = &text[at + marker.len()..];
@@ -140,6 +143,19 @@ mod tests {
         for text in
             ["/a/src/lib.rs:3:1", "lib.rs:3:1", "src/lib.rs:3", "cell-x/lib.rs:1:1", "src/lib.rs", "ü/lib.rs:1:1"]
         {
+            assert_eq!(SourcePosition::find(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn positions_are_found_in_messages_of_windows() {
+        let position = |number, line, column| SourcePosition { number, line, column };
+        let text = r"thread '<unnamed>' (5) panicked at cell-12\lib.rs:40:5:";
+        let (found, range) = SourcePosition::find(text).unwrap();
+        assert_eq!((found, &text[range]), (position(Some(12), 40, 5), r"cell-12\lib.rs:40:5"));
+        assert_eq!(SourcePosition::parse(r"cell-12\lib.rs:40:5"), Some(position(Some(12), 40, 5)));
+        assert_eq!(SourcePosition::find(r"[src\lib.rs:3:1] x = 1").unwrap().0, position(None, 3, 1));
+        for text in [r"C:\a\src\lib.rs:3:1", r"a\cell-1\lib.rs:3:1", r"src\\lib.rs:3:1", r"src\mylib.rs:3:1"] {
             assert_eq!(SourcePosition::find(text), None, "{text}");
         }
     }

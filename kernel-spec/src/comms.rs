@@ -28,8 +28,9 @@ use std::time::{Duration, Instant};
 pub const COMM_VAR: &str = "METAMERS_COMM";
 /// Time in which a peer must send its nonce.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time that a new evaluating process waits for the end of the connection of the earlier one.
-const HANDOVER: Duration = Duration::from_secs(2);
+/// Time that a new evaluating process waits for the end of the connection of the earlier one, whose last messages may
+/// wait ten seconds for a front end that reads nothing.
+const HANDOVER: Duration = Duration::from_secs(15);
 /// Maximum number of peers that have not sent their nonce.
 const MAX_WAITING: usize = 16;
 const CLOSED: &str = "warning: the process that held the variables has ended, and its widgets with it. Run their cells again to use them.\n";
@@ -85,10 +86,11 @@ impl Comms {
         json!({ "status": "ok", "comms": comms })
     }
 
-    /// True while the library handles messages of a front end.
+    /// The message of a front end that the library is handling, by its number; `None` if it is handling none.
     #[must_use]
-    pub fn is_handling(&self) -> bool {
-        !lock(&self.state).events.is_empty()
+    pub fn handled_event(&self) -> Option<u64> {
+        // The library handles them in order.
+        lock(&self.state).events.keys().min().copied()
     }
 
     /// Passes a comm message of a front end to the library. A comm that does not exist is closed at once, as the protocol requires.
@@ -189,6 +191,8 @@ impl Comms {
             });
             let mut input = std::io::BufReader::new(stream);
             while let Ok(frame) = CommFrame::read(&mut input, MAX_FRAME) {
+                // Before the state is locked, which the threads that send messages lock too.
+                self.publisher.wait_for_room();
                 self.publish(frame);
             }
         }

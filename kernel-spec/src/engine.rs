@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 use std::io::BufRead;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -29,6 +30,8 @@ const VARIABLES_LOST: &str =
     "All variables are lost; functions, types, dependencies and the prelude are kept, and the next cell works.";
 const INPUT_INTERRUPTED: &str =
     "The cell was interrupted while it waited for input. The variables of earlier cells are kept.";
+const HANDLER_KILLED: &str = "an interrupt ended the handler of a widget, and the process with it";
+const RUST_UPDATED: &str = "note: Rust was updated. Restart the kernel.";
 const CRATE_CHANGED: &str = "note: a local crate has changed and is compiled again. Variables of its types are still those of the earlier \
      version: run the cells that define them again.";
 /// The commands that start a new process; the first one forgets everything.
@@ -235,6 +238,7 @@ impl Engine {
         // It is still the same if a command before it has failed.
         if self.interrupter.process_group() != group {
             platform::kill_rest_of_group(group);
+            self.interrupter.handler_killed.store(false, Ordering::SeqCst);
             shared_statics::end_cell(&self.kernel_dir.control_dir(), false, true);
             self.lost_variables.record_process_end(&before, Some(if is_clear { CLEAR } else { RESTART }));
             if is_clear {
@@ -252,7 +256,8 @@ impl Engine {
     /// Makes the analysis read local crates again that have changed since the start of the last cell.
     fn follow_local_crates(&mut self) {
         let last_cell_at = std::mem::replace(&mut self.last_cell_at, SystemTime::now());
-        let changed = local_crates::last_change(&sorted_manifest(&self.kernel_dir.path));
+        let build_dir = &self.kernel_dir.path;
+        let changed = local_crates::last_change(&sorted_manifest(build_dir), build_dir);
         if let Some(context) = self.context.as_mut().filter(|_| changed.is_some_and(|at| at > last_cell_at)) {
             context.reload_dependencies();
             if context.variables_and_types().next().is_some() {
@@ -296,6 +301,8 @@ impl Engine {
             }
             Ok(Err(Error::SubprocessTerminated(last_lines))) => {
                 let reason = cell.exit_reason.take().or_else(|| self.event_handler.exit_reason(&last_lines));
+                let was_killed = self.interrupter.handler_killed.swap(false, Ordering::SeqCst);
+                let reason = reason.or_else(|| was_killed.then(|| HANDLER_KILLED.into()));
                 let reason = reason.unwrap_or_else(|| "unknown reason".into());
                 let end = if cell.started { "ended" } else { "had ended before this cell ran" };
                 let message = format!("The process that runs the cells {end}: {reason}. {VARIABLES_LOST}");
@@ -318,6 +325,7 @@ impl Engine {
         for error in errors {
             notes.extend(self.lost_variables.note(error.code(), &error.message()).map(str::to_owned));
             notes.extend(collision_note(error.code()).map(str::to_owned));
+            notes.extend(update_note(error.code()).map(str::to_owned));
         }
         notes.dedup();
         report.traceback.append(&mut notes);
@@ -356,6 +364,11 @@ fn compile_errors(error: &Error) -> &[CompilationError] {
     }
 }
 
+/// A note on a compile error about crates that another version of the compiler has compiled, by the error's code.
+fn update_note(code: Option<&str>) -> Option<&'static str> {
+    (code == Some("E0514")).then_some(RUST_UPDATED)
+}
+
 fn not_running() -> ErrorReport {
     ErrorReport::new("KernelError", "evcxr is not running; restart the kernel")
 }
@@ -380,6 +393,13 @@ fn check_nesting(code: &str) -> Result<(), ErrorReport> {
          several statements, or compute it in a loop. The elements of a list and the statements of a cell do not count."
     );
     Err(ErrorReport::new("CompileError", message))
+}
+
+/// Reports an interrupt before the cell began.
+#[must_use]
+pub fn queue_interrupted() -> ErrorReport {
+    let message = "The cell was interrupted before it began. None of its code ran, and nothing is lost.";
+    ErrorReport::new("Interrupted", message)
 }
 
 /// Reports an interrupt before the cell's code ran.

@@ -5,7 +5,7 @@ use crate::cell::Cell;
 use crate::cell_input::{self, Reply};
 use crate::cell_items::IMPL_ALIAS;
 use crate::cursor::{byte_offset, char_offset, identifier_end};
-use crate::engine::{Engine, InputRequest, build_interrupted};
+use crate::engine::{Engine, InputRequest, build_interrupted, queue_interrupted};
 use crate::error_report::ErrorReport;
 use crate::history::History;
 use crate::interrupt::Interrupter;
@@ -73,9 +73,9 @@ impl EvaluatorHandle {
         }
     }
 
-    /// Interrupts the current cell. A read of stdin fails, now and every time from then on.
+    /// Interrupts the current cell, or the next one that is queued. A read of stdin fails, now and every time from then on.
     pub fn interrupt(&self) {
-        self.interrupter.interrupt();
+        self.interrupter.interrupt(self.cells_requested.load(Ordering::SeqCst));
         drop(lock(&self.pending_input).take());
     }
 
@@ -113,6 +113,8 @@ pub fn spawn(build_cache: BuildCache, kernel_dir: KernelDir, publisher: Publishe
         group_name: kernel_dir.group_name(),
         skip_flag: kernel_dir.skip_flag(),
         publisher: publisher.clone(),
+        interrupted_handler: Mutex::default(),
+        handler_killed: AtomicBool::new(false),
     });
     let handle = Arc::new(EvaluatorHandle {
         jobs,
@@ -224,7 +226,11 @@ impl Evaluator {
             return;
         }
         self.publisher.begin_cell(message);
-        lock(&self.handle.interrupter.cell).wait();
+        let was_interrupted = {
+            let mut cell = lock(&self.handle.interrupter.cell);
+            cell.wait(number, request.silent);
+            cell.is_wait_interrupted()
+        };
         if request.store_history && !request.silent {
             self.execution_count += 1;
             lock(&self.handle.history).push(self.execution_count, &request.code);
@@ -237,7 +243,8 @@ impl Evaluator {
             self.publisher.notice(warning);
         }
         let read_input = self.input_reader(message, request);
-        let result = self.engine().and_then(|engine| match inspected_name(&request.code) {
+        let engine = if was_interrupted { Err(queue_interrupted()) } else { self.engine() };
+        let result = engine.and_then(|engine| match inspected_name(&request.code) {
             Some(name) => engine.documentation_page(name).map(|page| (Map::new(), vec![page])),
             None => engine.evaluate(count, &request.code, &read_input).map(|data| (data, Vec::new())),
         });
@@ -463,6 +470,26 @@ mod tests {
             assert_eq!(replies[0].1["status"], "error");
             assert_eq!(replies[0].1["ename"], "KernelError");
         }
+    }
+
+    #[test]
+    fn an_interrupt_before_queued_cells_ends_the_silent_ones_and_the_first_other() {
+        let (mut fixture, starting) = waiting_evaluator();
+        drop(starting);
+        let handle = fixture.evaluator.handle.clone();
+        // Nothing is queued.
+        handle.interrupt();
+        handle.cells_requested.store(3, Ordering::SeqCst);
+        // The other cells fail, because the engine cannot start. Silent ones abort none.
+        fixture.run(true, 1);
+        handle.interrupt();
+        fixture.run(true, 2);
+        fixture.run(false, 3);
+        handle.interrupt();
+        fixture.run(true, 4);
+        let replies = fixture.sent_to(Channel::Shell);
+        let names: Vec<_> = replies.iter().map(|(_, content)| content["ename"].as_str().unwrap()).collect();
+        assert_eq!(names, ["KernelError", "Interrupted", "Interrupted", "KernelError"]);
     }
 
     #[test]

@@ -64,6 +64,7 @@ impl EventHandler {
         }
     }
 
+    /// Handles a line. Only output waits for the front ends: they do not decide when the state of the cell changes.
     fn handle_line(&self, line: &str) {
         match Event::decode(line, &self.key) {
             Some(Event::Started) => self.start_cell(),
@@ -75,14 +76,22 @@ impl EventHandler {
                 }
             }
             Some(Event::Skipped) => self.cell().skipped = true,
-            Some(Event::Stdout(text)) => self.publisher.stream("stdout", &text),
-            Some(Event::Stderr(text)) => self.publisher.stream("stderr", &lock(&self.cells).rewrite(&text)),
+            Some(Event::Stdout(text)) => self.publish_text("stdout", &text),
+            Some(Event::Stderr(text)) => {
+                let text = lock(&self.cells).rewrite(&text);
+                self.publish_text("stderr", &text);
+            }
             Some(Event::Live(json)) => self.handle_frame(&json),
             Some(Event::Panicked(message)) => self.cell().panic_message = Some(message),
             Some(Event::Failed(message)) => self.cell().error_message = Some(message),
             Some(Event::Exited(reason)) => self.cell().exit_reason = Some(reason),
-            None => self.publisher.stream("stdout", &format!("{line}\n")),
+            None => self.publish_text("stdout", &format!("{line}\n")),
         }
+    }
+
+    fn publish_text(&self, stream: &str, text: &str) {
+        self.publisher.wait_for_room();
+        self.publisher.stream(stream, text);
     }
 
     /// The reason of the end of the evaluating process in the supervisor's last lines, which are not handled if it ended before a cell.
@@ -100,6 +109,7 @@ impl EventHandler {
     }
 
     fn publish_late_line(&self, line: &str) {
+        self.publisher.wait_for_room();
         let stream = |name: &str, text: String| {
             self.publisher.publish_late("stream", json!({ "name": name, "text": text }));
         };
@@ -144,6 +154,7 @@ impl EventHandler {
                 }
             }
             Some(frame) => {
+                self.publisher.wait_for_room();
                 let message = frame.into_message(&mut self.cell());
                 if let Some((kind, content)) = message {
                     self.publisher.publish(kind, content);
@@ -164,7 +175,10 @@ mod tests {
     use std::path::Path;
 
     fn handler() -> EventHandler {
-        let publisher = Publisher::new(tokio::sync::mpsc::unbounded_channel().0);
+        handler_with(Publisher::new(tokio::sync::mpsc::unbounded_channel().0))
+    }
+
+    fn handler_with(publisher: Publisher) -> EventHandler {
         let interrupter = Interrupter::of_nothing(publisher.clone());
         let cells = Arc::new(Mutex::new(CellMap::new(Path::new("/nowhere"))));
         EventHandler::new("key", publisher, interrupter, cells)
@@ -188,9 +202,30 @@ mod tests {
         };
         // The prelude, before the first cell and while it waits: an interrupt must not find a build.
         assert_eq!(run(), [Phase::Idle; 2]);
-        handler.cell().wait();
+        handler.cell().wait(1, false);
         assert_eq!(run(), [Phase::Waiting; 2]);
         handler.cell().begin();
         assert_eq!(run(), [Phase::Running, Phase::Building]);
+    }
+
+    #[test]
+    fn a_cell_starts_while_no_front_end_reads() {
+        let (queue, _unread) = tokio::sync::mpsc::unbounded_channel();
+        let publisher = Publisher::new(queue);
+        (0..1000).for_each(|_| publisher.status("busy", None));
+        let handler = Arc::new(handler_with(publisher.clone()));
+        handler.cell().begin();
+        handler.handle_line(&Event::Started.encode("key"));
+        assert_eq!(handler.cell().phase, Phase::Running);
+        handler.handle_line(&Event::Live(r#"{"op":"listening","on":true}"#.into()).encode("key"));
+        assert!(handler.cell().listening);
+        let printing = std::thread::spawn({
+            let handler = handler.clone();
+            move || handler.handle_line(&Event::Stdout("text".into()).encode("key"))
+        });
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!printing.is_finished());
+        publisher.close();
+        printing.join().unwrap();
     }
 }

@@ -4,18 +4,22 @@ use crate::cell::{Cell, Phase};
 use crate::platform;
 use crate::publisher::Publisher;
 use crate::sync::lock;
+use serde_json::json;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// A second interrupt within this time counts as the same key press.
 const MIN_INTERRUPT_INTERVAL: Duration = Duration::from_millis(400);
-/// Time that an interrupted cell has to return before the user is told about the second interrupt.
+/// Time that an interrupted cell, or the handler of a widget, has to return before the user is told about the second interrupt.
 const GRACE_PERIOD: Duration = Duration::from_secs(2);
 const NOT_LISTENING: &str = "warning: this cell does not listen to interrupts. Interrupt again to end it; its variables, and all others, will \
      then be lost.";
 const STILL_LISTENING: &str = "warning: the step in progress is not finished yet; the cell ends after it. Interrupt again to end it at \
      once; all variables will then be lost.";
+const HANDLER_RUNS: &str = "warning: the handler of a widget does not return. Interrupt again to end it; all variables and widgets will then be \
+     lost.\n";
 
 /// Interrupts the current cell.
 pub struct Interrupter {
@@ -29,6 +33,10 @@ pub struct Interrupter {
     pub skip_flag: PathBuf,
     /// Publisher for the warnings.
     pub publisher: Publisher,
+    /// The event of a widget whose handler was interrupted last, and when that was done first.
+    pub interrupted_handler: Mutex<Option<(u64, Instant)>>,
+    /// True from the end of a handler, and of the evaluating process with it, until a cell reports it.
+    pub handler_killed: AtomicBool,
 }
 
 impl Interrupter {
@@ -41,6 +49,8 @@ impl Interrupter {
             group_name: String::new(),
             skip_flag: PathBuf::new(),
             publisher,
+            interrupted_handler: Mutex::default(),
+            handler_killed: AtomicBool::new(false),
         })
     }
 
@@ -50,13 +60,16 @@ impl Interrupter {
         self.process.get().map_or(0, |process| lock(process).id())
     }
 
-    /// Interrupts the current cell.
-    pub fn interrupt(self: &Arc<Self>) {
+    /// Interrupts the current cell or, if there is none, the next of those that have been requested; `requested` is their number.
+    pub fn interrupt(self: &Arc<Self>, requested: u64) {
         let mut cell = lock(&self.cell);
         let is_first = cell.interrupted_at.is_none();
         let interrupted_at = *cell.interrupted_at.get_or_insert_with(Instant::now);
         match cell.phase {
-            Phase::Idle => cell.interrupted_at = None,
+            Phase::Idle => {
+                cell.interrupted_at = None;
+                cell.interrupted_until = requested;
+            }
             // The evaluator, which waits too, ends the cell. What is being compiled is compiled for all cells.
             Phase::Waiting => {}
             Phase::Building => {
@@ -86,11 +99,33 @@ impl Interrupter {
         }
     }
 
-    /// Interrupts the handlers of widgets, unless there is a cell.
-    pub fn interrupt_handlers(&self) {
-        if lock(&self.cell).phase == Phase::Idle {
-            self.send();
+    /// Interrupts the handler of a widget's event, unless there is a cell. If the handler does not return soon, warns that the next
+    /// interrupt kills the evaluating process. `is_handled` tells if the event is still being handled.
+    pub fn interrupt_handler(self: &Arc<Self>, event: u64, is_handled: impl Fn() -> bool + Send + 'static) {
+        if lock(&self.cell).phase != Phase::Idle {
+            return;
         }
+        let mut interrupted = lock(&self.interrupted_handler);
+        let earlier = interrupted.filter(|&(interrupted, _)| interrupted == event);
+        if earlier.is_some_and(|(_, first)| first.elapsed() >= GRACE_PERIOD) {
+            self.handler_killed.store(true, Ordering::SeqCst);
+            self.kill();
+            return;
+        }
+        // Each time, because a program that the handler waits for may have started only now.
+        self.send();
+        if earlier.is_some() {
+            return;
+        }
+        *interrupted = Some((event, Instant::now()));
+        drop(interrupted);
+        let this = self.clone();
+        let _ = std::thread::Builder::new().spawn(move || {
+            std::thread::sleep(GRACE_PERIOD);
+            if is_handled() {
+                this.publisher.publish_late("stream", json!({ "name": "stderr", "text": HANDLER_RUNS }));
+            }
+        });
     }
 
     /// Interrupts the running cell and, if the cell does not return soon, warns about the second interrupt.
@@ -129,5 +164,32 @@ impl Interrupter {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_later_interrupt_of_the_same_handler_kills_the_process() {
+        let interrupter = Interrupter::of_nothing(Publisher::new(tokio::sync::mpsc::unbounded_channel().0));
+        let kills = |event| {
+            interrupter.interrupt_handler(event, || false);
+            interrupter.handler_killed.swap(false, Ordering::SeqCst)
+        };
+        // As if the time had passed.
+        let age = || {
+            let first = Instant::now().checked_sub(GRACE_PERIOD).unwrap();
+            *lock(&interrupter.interrupted_handler) = Some((1, first));
+        };
+        assert!(!kills(1) && !kills(1));
+        age();
+        assert!(kills(1));
+        age();
+        assert!(!kills(2), "another event");
+        age();
+        lock(&interrupter.cell).begin();
+        assert!(!kills(1), "a cell is interrupted instead");
     }
 }

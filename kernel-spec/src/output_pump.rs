@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 const MAX_OUTPUT_DELAY: Duration = Duration::from_millis(20);
 /// Size of an unfinished line that is reported at once, in bytes.
 const MAX_PARTIAL_LINE: usize = 1 << 16;
+/// Number of bytes that are read from a pipe in one go: more than a pipe holds, and not all that is written meanwhile, which has no end.
+const MAX_READ_AT_ONCE: usize = 1 << 20;
 
 /// The crash cause found on stderr, and everything printed from there on.
 struct Crash {
@@ -184,7 +186,11 @@ impl<'a> OutputPump<'a> {
 
     /// Passes a request for input to evcxr, after everything that was printed before it.
     fn request_input(&mut self) {
-        while let Available::Bytes(bytes) = self.streams.read_stdout() {
+        let mut read = 0;
+        while read < MAX_READ_AT_ONCE
+            && let Available::Bytes(bytes) = self.streams.read_stdout()
+        {
+            read += bytes.len();
             self.handle_output(&bytes);
         }
         self.report_partial_line(OutputParser::take_partial_line);
@@ -212,9 +218,13 @@ impl<'a> OutputPump<'a> {
         }
     }
 
-    /// Reads all available stderr.
+    /// Reads all stderr that was available at the call.
     fn read_errors(&mut self) {
-        while let Available::Bytes(bytes) = self.streams.read_stderr() {
+        let mut read = 0;
+        while read < MAX_READ_AT_ONCE
+            && let Available::Bytes(bytes) = self.streams.read_stderr()
+        {
+            read += bytes.len();
             self.errors.extend_from_slice(&bytes);
             self.errors_since.get_or_insert_with(Instant::now);
         }

@@ -3,8 +3,11 @@
 use crate::sync::lock;
 use jupyter_protocol::{JupyterMessage, JupyterMessageContent, UnknownMessage};
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
+
+/// Number of unsent broadcasts from which output waits.
+const MAX_UNSENT: usize = 256;
 
 /// The sockets that the kernel writes to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,12 +32,59 @@ pub struct Publisher {
     last_run: Arc<Mutex<Option<JupyterMessage>>>,
     /// The requests and comm messages that are being handled, the newest last.
     handled: Arc<Mutex<Vec<JupyterMessage>>>,
+    backlog: Arc<Backlog>,
+}
+
+/// The broadcasts that have been published and not sent.
+struct Backlog {
+    /// Their number; `None` once nothing sends them any more.
+    unsent: Mutex<Option<usize>>,
+    /// Notified when a broadcast has been sent, or none will be.
+    sent: Condvar,
 }
 
 impl Publisher {
     /// A publisher that writes to a queue.
     pub fn new(queue: UnboundedSender<(Channel, JupyterMessage)>) -> Publisher {
-        Publisher { queue, cell: Arc::default(), last_run: Arc::default(), handled: Arc::default() }
+        Publisher {
+            queue,
+            cell: Arc::default(),
+            last_run: Arc::default(),
+            handled: Arc::default(),
+            backlog: Arc::new(Backlog { unsent: Mutex::new(Some(0)), sent: Condvar::new() }),
+        }
+    }
+
+    /// Waits until few enough broadcasts are unsent for more output, so that output that is faster than the front ends waits where it is
+    /// made. Must not be called where messages are received or sent, nor under a lock that these threads take.
+    pub fn wait_for_room(&self) {
+        let unsent = lock(&self.backlog.unsent);
+        let has_room = self.backlog.sent.wait_while(unsent, |unsent| unsent.is_some_and(|count| count >= MAX_UNSENT));
+        drop(has_room.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Records that a broadcast has been sent, or cannot be.
+    pub fn record_sent(&self) {
+        let mut unsent = lock(&self.backlog.unsent);
+        *unsent = unsent.map(|count| count.saturating_sub(1));
+        self.backlog.sent.notify_all();
+    }
+
+    /// Records that nothing sends broadcasts any more, so that no output waits for it.
+    pub fn close(&self) {
+        *lock(&self.backlog.unsent) = None;
+        self.backlog.sent.notify_all();
+    }
+
+    fn enqueue(&self, channel: Channel, message: JupyterMessage) {
+        if channel == Channel::IoPub {
+            let mut unsent = lock(&self.backlog.unsent);
+            *unsent = unsent.map(|count| count + 1);
+        }
+        // The queue closes when the kernel exits.
+        if self.queue.send((channel, message)).is_err() && channel == Channel::IoPub {
+            self.record_sent();
+        }
     }
 
     /// Sends a message of any type, with the given parent.
@@ -45,8 +95,7 @@ impl Publisher {
         if channel == Channel::IoPub {
             message.zmq_identities = vec![kind.as_bytes().to_vec().into()];
         }
-        // The queue closes when the kernel exits.
-        let _ = self.queue.send((channel, message));
+        self.enqueue(channel, message);
     }
 
     /// Publishes a message with metadata and binary buffers.
@@ -64,8 +113,7 @@ impl Publisher {
         message.zmq_identities = vec![kind.as_bytes().to_vec().into()];
         message.metadata = metadata;
         message.buffers = buffers.into_iter().map(Into::into).collect();
-        // The queue closes when the kernel exits.
-        let _ = self.queue.send((Channel::IoPub, message));
+        self.enqueue(Channel::IoPub, message);
     }
 
     /// Replies to a request on the channel it came from.
@@ -148,6 +196,48 @@ impl Publisher {
 mod tests {
     use super::*;
     use jupyter_protocol::{ExecuteRequest, IsCompleteRequest};
+    use std::time::Duration;
+
+    #[test]
+    fn output_waits_until_broadcasts_have_been_sent() {
+        let (queue, _sent) = tokio::sync::mpsc::unbounded_channel();
+        let publisher = Publisher::new(queue);
+        for _ in 0..MAX_UNSENT {
+            // Has room, and replies take none of it.
+            publisher.wait_for_room();
+            publisher.send(Channel::Control, "interrupt_reply", json!({}), None);
+            publisher.status("busy", None);
+        }
+        let waiting = std::thread::spawn({
+            let publisher = publisher.clone();
+            move || publisher.wait_for_room()
+        });
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!waiting.is_finished());
+        publisher.record_sent();
+        waiting.join().unwrap();
+        // Nothing waits when nothing is sent any more.
+        publisher.status("busy", None);
+        let waiting = std::thread::spawn({
+            let publisher = publisher.clone();
+            move || publisher.wait_for_room()
+        });
+        publisher.close();
+        waiting.join().unwrap();
+        publisher.status("busy", None);
+        publisher.wait_for_room();
+    }
+
+    #[test]
+    fn nothing_waits_for_a_queue_that_is_closed() {
+        let (queue, sent) = tokio::sync::mpsc::unbounded_channel();
+        let publisher = Publisher::new(queue);
+        drop(sent);
+        for _ in 0..=MAX_UNSENT {
+            publisher.wait_for_room();
+            publisher.status("busy", None);
+        }
+    }
 
     #[test]
     fn the_latest_status_is_busy_until_everything_has_been_handled() {

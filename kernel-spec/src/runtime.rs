@@ -6,9 +6,10 @@
 use crate::cell_input;
 use crate::live::NONCE_VAR;
 use crate::output_parser::COMPLETE;
+use crate::platform;
 use libloading::Library;
 use std::ffi::c_void;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::ptr::null_mut;
 
@@ -16,25 +17,42 @@ use std::ptr::null_mut;
 pub const LOAD_AND_RUN: &str = "LOAD_AND_RUN ";
 /// Exit code after a command that cannot be carried out; evcxr's loop has the same.
 const FAILURE: i32 = 99;
+/// Environment variable with the path to which a cell writes its markers, see `variable_store.rs`; unset where there is
+/// none.
+const MARKERS_VAR: &str = "METAMERS_MARKERS";
 
 /// The function of a cell: takes the variables of earlier cells and returns them with its own.
 type CellFn = extern "C" fn(*mut c_void) -> *mut c_void;
 
 /// Runs cells until the kernel closes the pipe.
 pub fn run() -> ! {
-    let complete = format!("{} {COMPLETE}", std::env::var(NONCE_VAR).unwrap_or_default());
+    let complete = format!("{} {COMPLETE}\n", std::env::var(NONCE_VAR).unwrap_or_default());
     let mut variables = null_mut();
     let commands = cell_input::separate_commands(flush).unwrap_or_else(|error| {
         eprintln!("error: cannot give the cells a stdin: {error}");
         std::process::exit(FAILURE)
     });
+    // A cell may close or redirect stdout. The duplicate leads into the same pipe, so the markers still follow what the
+    // cell has printed.
+    let mut supervisor = platform::duplicate_stdout().unwrap_or_else(|error| {
+        eprintln!("error: cannot duplicate stdout: {error}");
+        std::process::exit(FAILURE)
+    });
+    if let Some(path) = platform::descriptor_path(&supervisor) {
+        // SAFETY: this process has not started a thread yet.
+        unsafe { std::env::set_var(MARKERS_VAR, path) };
+    }
     for line in BufReader::new(commands).lines() {
         let outcome = line.map_err(Into::into).and_then(|line| run_command(&line, variables));
         variables = outcome.unwrap_or_else(|error: anyhow::Error| {
             eprintln!("error: {error:#}");
             std::process::exit(FAILURE)
         });
-        println!("{complete}");
+        platform::restore_stdout(&supervisor);
+        if let Err(error) = supervisor.write_all(complete.as_bytes()) {
+            eprintln!("error: cannot report the end of a cell: {error}");
+            std::process::exit(FAILURE);
+        }
     }
     std::process::exit(0)
 }

@@ -119,14 +119,19 @@ impl Session {
             // Answered while a cell runs: a button may have to stop it.
             Content::CommOpen(_) | Content::CommMsg(_) | Content::CommClose(_) => self.comms.handle(&message),
             Content::InterruptRequest(_) => {
-                if self.comms.is_handling() {
-                    self.evaluator.interrupter.interrupt_handlers();
+                if let Some(event) = self.comms.handled_event() {
+                    let comms = self.comms.clone();
+                    let is_handled = move || comms.handled_event() == Some(event);
+                    self.evaluator.interrupter.interrupt_handler(event, is_handled);
                 }
                 self.evaluator.interrupt();
                 immediate(json!({ "status": "ok" }));
             }
             Content::ShutdownRequest(request) => {
-                immediate(json!({ "status": "ok", "restart": request.restart }));
+                let content = json!({ "status": "ok", "restart": request.restart });
+                immediate(content.clone());
+                // All front ends learn of it, as from ipykernel.
+                self.publisher.send(Channel::IoPub, "shutdown_reply", content, Some(&message));
                 self.shut_down();
             }
             Content::InputReply(reply) => self.evaluator.reply_to_input(reply.value.clone()),
@@ -265,11 +270,21 @@ async fn send_loop(
     }
 }
 
+/// Lets output go on when broadcasts are no longer sent, also after a panic.
+struct CloseOnDrop(Publisher);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 async fn iopub_loop(
     mut socket: jupyter::KernelIoPubXPubConnection,
     mut messages: UnboundedReceiver<JupyterMessage>,
     publisher: Publisher,
 ) {
+    let _close = CloseOnDrop(publisher.clone());
     let mut started = false;
     loop {
         tokio::select! {
@@ -278,6 +293,7 @@ async fn iopub_loop(
                 if let Err(error) = socket.send(message).await {
                     eprintln!("warning: cannot publish a message: {error}");
                 }
+                publisher.record_sent();
             }
             event = socket.recv_subscription() => {
                 if let Ok(jupyter::SubscriptionEvent::Subscribe(topic)) = event {

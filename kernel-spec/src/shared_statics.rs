@@ -81,11 +81,19 @@ pub fn rewrite_source(build_dir: &Path) {
     }
 }
 
-/// The arguments for rustc that link a cell with the libraries whose statics it uses.
+/// The arguments for rustc that link a cell with the libraries whose statics it uses, and name its library if later cells may use its own.
 #[must_use]
 pub fn rustc_arguments(build_dir: &Path) -> Vec<String> {
-    let libraries: BTreeSet<PathBuf> = read(&build_dir.join(CONTROL_DIR).join(LIBRARIES)).unwrap_or_default();
-    libraries.iter().filter_map(|library| platform::library_argument(library)).collect()
+    let control_dir = build_dir.join(CONTROL_DIR);
+    let libraries: BTreeSet<PathBuf> = read(&control_dir.join(LIBRARIES)).unwrap_or_default();
+    let mut arguments: Vec<String> =
+        libraries.iter().filter_map(|library| platform::library_argument(library)).collect();
+    // The first static that the cell exports, whose symbol no other cell has.
+    let next: Table = read(&control_dir.join(NEXT_TABLE)).unwrap_or_default();
+    if let Some(exported) = next.values().find(|shared| shared.library.as_os_str().is_empty()) {
+        arguments.extend(platform::install_name_arguments(&control_dir.join(&exported.symbol)));
+    }
+    arguments
 }
 
 /// True if the text may define a static.

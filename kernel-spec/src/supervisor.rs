@@ -2,7 +2,8 @@
 //!
 //! It starts the evaluating process as its child, parses the child's output (see [`crate::output_parser`]) and reports it to the kernel
 //! as events (see [`crate::event`] and [`crate::output_pump`]), in order: text with and without a newline, live frames, stderr up to the
-//! end of a cell, panics, errors and the child's exit. When the kernel exits, it kills its child and exits too.
+//! end of a cell, panics, errors and the child's exit. When the kernel exits, it kills its process group: the child, the programs that cells
+//! have started, and itself.
 
 use crate::cell_input::FLUSH_LIBRARY_VAR;
 use crate::event::{EVENT_KEY_VAR, Event};
@@ -120,8 +121,8 @@ fn start_child(flush_library: Option<&Path>) -> std::io::Result<(Child, InputCon
     Ok((child, input))
 }
 
-/// Forwards evcxr's commands to the child, except for cells that are to be skipped, and evcxr's replies to requests for input; kills the
-/// child when evcxr closes the pipe.
+/// Forwards evcxr's commands to the child, except for cells that are to be skipped, and evcxr's replies to requests for input; kills all
+/// processes of the cells when evcxr closes the pipe.
 fn forward_commands(
     writer: &EventWriter,
     stdin: &Mutex<ChildStdin>,
@@ -151,8 +152,12 @@ fn forward_commands(
             writer.begin_cell();
         }
         if writeln!(lock(stdin), "{line}").is_err() {
-            break;
+            // The child ends, or has ended, which the kernel is told.
+            platform::kill(pid);
+            return;
         }
     }
+    // First, because the end of the child ends this process, too.
+    platform::kill_own_group();
     platform::kill(pid);
 }

@@ -72,7 +72,8 @@ fn run_cached(name: &str, arguments: &[&str], build_dir: &Path) -> i32 {
     let is_about_std = arguments.iter().any(|argument| argument.ends_with(STD_MANIFEST));
     let manifest = if name == "cargo" && !is_about_std { manifest.as_str() } else { "" };
     let file = cache.file(name, &[&arguments.join("\n"), manifest]);
-    if let Some(output) = cache.read::<ToolOutput>(&file).filter(|_| local_crates::is_current(&file, manifest)) {
+    let is_current = || local_crates::is_current(&file, manifest, build_dir);
+    if let Some(output) = cache.read::<ToolOutput>(&file).filter(|_| is_current()) {
         return output.print();
     }
     let Ok(mut output) = run_and_keep_lock_file(name, arguments, build_dir) else { return NOT_FOUND_STATUS };

@@ -4,27 +4,40 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::sync::Arc;
 
-/// The marker by which a cell tells evcxr that it has failed.
-pub const USER_ERROR_OCCURRED: Marker = Marker("EVCXR_ERROR_OCCURRED");
-const PANICKED: Marker = Marker("EVCXR_PANIC_NOTIFICATION");
-const VARIABLE_CHANGED_TYPE: Marker = Marker("EVCXR_VARIABLE_CHANGED_TYPE:");
+const USER_ERROR_OCCURRED: &str = "EVCXR_ERROR_OCCURRED";
+const PANICKED: &str = "EVCXR_PANIC_NOTIFICATION";
+const VARIABLE_CHANGED_TYPE: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
 
-/// A marker for evcxr. It is written behind the kernel's nonce, so that printed text cannot be taken for one.
-pub struct Marker(&'static str);
-
-impl std::fmt::Display for Marker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let nonce = std::env::var("METAMERS_LIVE").unwrap_or_default();
-        write!(f, "{nonce} {}", self.0)
-    }
+/// Tells evcxr that the cell has failed by an error.
+#[inline(never)]
+pub fn report_error() {
+    report(USER_ERROR_OCCURRED);
 }
 
 /// Tells evcxr that the cell has panicked.
 #[inline(never)]
 pub fn report_panic() {
-    println!("{PANICKED}");
+    report(PANICKED);
+}
+
+/// Writes a marker for evcxr, behind the kernel's nonce, so that printed text cannot be taken for one. It goes to the
+/// stdout with which the process began, because the cell may have closed or redirected it.
+fn report(marker: &str) {
+    let line = format!("{} {marker}\n", std::env::var("METAMERS_LIVE").unwrap_or_default());
+    // Locked to the end, so that the marker is not within a frame of another thread, and flushed, so that it follows
+    // what was printed.
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.flush();
+    let original =
+        std::env::var_os("METAMERS_MARKERS").and_then(|path| OpenOptions::new().append(true).open(path).ok());
+    if original.is_none_or(|mut original| original.write_all(line.as_bytes()).is_err()) {
+        // The system has no such path, or the cell has used up all descriptors. A panic here would end the process.
+        let _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
+    }
 }
 
 /// The variables of earlier cells.
@@ -108,7 +121,7 @@ impl VariableStore {
 #[inline(never)]
 fn report_changed_type(name: &str) {
     eprintln!("The type of the variable {name} was redefined, so was lost.");
-    println!("{VARIABLE_CHANGED_TYPE}{name}");
+    report(&format!("{VARIABLE_CHANGED_TYPE}{name}"));
 }
 
 #[inline(never)]

@@ -24,7 +24,9 @@ pub unsafe fn warm(home: &Path) -> Result<()> {
         let kernel_dir = KernelDir::new(home, path);
         kernel_dir.build_shared_libraries()?;
         let (mut context, outputs) = kernel_dir.start_evcxr()?;
+        // Both, because evcxr waits for a host that does not read.
         std::thread::spawn(move || outputs.stdout.iter().for_each(drop));
+        std::thread::spawn(move || outputs.stderr.iter().for_each(drop));
         let result = kernel_dir.load_prelude(&mut context);
         result.map_err(|report| anyhow::anyhow!("{}\n{}", report.value, report.traceback.join("\n")))
     })

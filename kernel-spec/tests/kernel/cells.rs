@@ -1,6 +1,6 @@
 //! Output of cells: results, text, images, errors.
 
-use crate::client::{Client, SharedKernel, shared, turn};
+use crate::client::{Client, SharedKernel, proc_status, shared, turn};
 use std::time::Duration;
 
 fn kernel() -> SharedKernel {
@@ -343,6 +343,13 @@ fn a_local_crate_that_changes_is_compiled_again() {
     assert_eq!(kernel.run("of_a_user::value() + kept").ok().result(), "8");
     let outcome = kernel.run("of_a_user::value()").ok();
     assert_eq!((outcome.result(), outcome.text("stderr").as_str()), ("3", ""));
+    // So are files outside `src` that its code includes.
+    let included = dir.path().join("data.txt");
+    std::fs::write(&included, "7").unwrap();
+    write("pub fn value() -> u32 { include_str!(\"../data.txt\").parse().unwrap() }");
+    assert_eq!(kernel.run("of_a_user::value()").ok().result(), "7");
+    std::fs::write(&included, "8").unwrap();
+    assert_eq!(kernel.run("of_a_user::value()").ok().result(), "8");
 }
 
 #[test]
@@ -367,6 +374,43 @@ fn ten_thousand_lines_per_second_arrive_while_they_are_printed() {
         *streams.last().unwrap() - streams[0] > Duration::from_millis(1200),
         "the text did not arrive while it was printed"
     );
+}
+
+#[test]
+fn output_that_no_front_end_reads_waits_in_the_cell() {
+    let mut kernel = kernel();
+    kernel.run("let line = \"x\".repeat((1 << 16) - 1);").ok();
+    let pid = kernel.kernel.id();
+    let before = proc_status(pid, "VmRSS:");
+    let id = kernel.begin("println!(\"begun\"); for _ in 0..3000 { println!(\"{line}\"); }");
+    let seen = kernel.wait_for(&id, "begun\n").len();
+    std::thread::sleep(Duration::from_secs(4));
+    let megabytes = proc_status(pid, "VmRSS:").saturating_sub(before) >> 10;
+    assert_eq!(seen + kernel.end(&id).ok().text("stdout").len(), "begun\n".len() + (3000 << 16));
+    // The queues hold about 50.
+    assert!(megabytes < 120, "the kernel holds {megabytes} MB of 188");
+}
+
+#[test]
+fn a_cell_that_closes_or_redirects_stdout_ends() {
+    let mut kernel = kernel();
+    let functions = "pub fn close(fd: i32) -> i32; pub fn dup(fd: i32) -> i32; pub fn dup2(from: i32, to: i32) -> i32;";
+    kernel.run(&format!("mod descriptors {{ unsafe extern \"C\" {{ {functions} }} }}")).ok();
+    kernel.run("unsafe { descriptors::close(1) };").ok();
+    assert_eq!(kernel.run("println!(\"after\");").ok().text("stdout"), "after\n");
+    // Its failure is reported all the same, so that the next cell does not miss its variables.
+    let (name, text) = kernel.run("let unkept = 1; unsafe { descriptors::close(1) };\npanic!(\"no stdout\");").error();
+    assert!(name == "Panic" && text.contains("no stdout"), "{name}: {text}");
+    assert_eq!(kernel.run("println!(\"after\");").ok().text("stdout"), "after\n");
+    let redirect = "let saved = unsafe { descriptors::dup(1) };\n\
+        { let null = std::fs::File::create(\"/dev/null\")?;\n\
+        unsafe { descriptors::dup2(std::os::fd::AsRawFd::as_raw_fd(&null), 1) }; }";
+    kernel.run(redirect).ok();
+    assert_eq!(kernel.run("println!(\"hidden\");").ok().text("stdout"), "");
+    let (name, text) = kernel.run("let unkept = 1; std::fs::read(\"/no/such/file\")?;").error();
+    assert!(name == "Error" && text.contains("No such file"), "{name}: {text}");
+    let restore = "unsafe { descriptors::dup2(saved, 1) }; println!(\"shown\");";
+    assert_eq!(kernel.run(restore).ok().text("stdout"), "shown\n");
 }
 
 #[test]

@@ -334,6 +334,20 @@ impl Client {
         while self.next(id, TIMEOUT).expect("the cell continues").0 != awaited {}
     }
 
+    /// Waits for an IOPub message of a type, whatever its parent; returns its content.
+    pub fn wait_for_broadcast(&mut self, awaited: &str) -> Value {
+        let iopub = &mut self.iopub;
+        self.runtime.block_on(async {
+            loop {
+                let read = tokio::time::timeout(Duration::from_secs(10), iopub.read()).await;
+                let message = read.expect("a broadcast").expect("a valid message");
+                if message.header.msg_type == awaited {
+                    return serde_json::to_value(&message.content).unwrap();
+                }
+            }
+        })
+    }
+
     pub fn interrupt(&mut self) {
         self.request_control(InterruptRequest {});
     }

@@ -19,6 +19,7 @@ fn a_shutdown_during_a_cell_leaves_no_process_and_no_directory() {
     let (processes, build_dir) = (descendants(kernel.kernel.id()), kernel.build_dir());
     assert!(processes.len() >= 2 && build_dir.exists());
     assert_eq!(kernel.shut_down()["status"], "ok");
+    assert_eq!(kernel.wait_for_broadcast("shutdown_reply")["restart"], false);
     let status = kernel.kernel.wait().unwrap();
     assert!(status.success());
     processes.into_iter().for_each(assert_exits);
@@ -29,9 +30,10 @@ fn a_shutdown_during_a_cell_leaves_no_process_and_no_directory() {
 fn a_killed_kernel_leaves_no_process_and_the_next_one_removes_its_directory() {
     let _turn = turn();
     let mut kernel = Client::start();
-    kernel.run("1").ok();
+    // Programs that cells have started end, too.
+    kernel.run("std::process::Command::new(\"sleep\").arg(\"600\").spawn()?;").ok();
     let (processes, build_dir) = (descendants(kernel.kernel.id()), kernel.build_dir());
-    assert!(build_dir.exists());
+    assert!(processes.len() >= 3 && build_dir.exists());
     kernel.kernel.kill().unwrap();
     kernel.kernel.wait().unwrap();
     processes.into_iter().for_each(assert_exits);

@@ -238,11 +238,11 @@ class Protocol(unittest.TestCase):
         self.assertEqual((content["status"], error["status"], error["ename"]), ("ok", "error", "NotSupported"))
         self.assertEqual(error["traceback"], [])
 
-    def test_an_interrupt_reaches_the_handler_of_a_widget(self) -> None:
+    def click_button(self, handler: str) -> Message:
+        """Shows a button with a handler and clicks it; returns the message of the click."""
         request = self.client.execute(
             "use metamers::prelude::widgets::*;\n"
-            'let slow = Button::new("slow"); slow.on_click(|| { '
-            'let _ = std::process::Command::new("sleep").arg("600").status(); });\nslow'
+            f'let slow = Button::new("slow"); slow.on_click(|| {{ {handler} }});\nslow'
         )
         opened = [m["content"] for m in self.outputs_of(request) if m["msg_type"] == "comm_open"]
         self.assertEqual(self.reply_to(request)["content"]["status"], "ok")
@@ -250,18 +250,37 @@ class Protocol(unittest.TestCase):
         data = {"method": "custom", "content": {"event": "click"}}
         click = self.client.session.msg("comm_msg", {"comm_id": button, "data": data})
         self.client.shell_channel.send(click)
-        # An interrupt before the program has started does nothing.
-        deadline = time.monotonic() + TIMEOUT
-        while time.monotonic() < deadline:
+        return click
+
+    def test_a_second_interrupt_ends_the_handler_of_a_widget(self) -> None:
+        self.run_cell("let held = 1;")
+        click = self.click_button("for _ in 0u64.. { std::thread::sleep(Duration::from_millis(5)); }")
+        while self.client.get_iopub_msg(timeout=TIMEOUT)["parent_header"].get("msg_id") != click["header"]["msg_id"]:
+            pass
+        self.manager.interrupt_kernel()
+        self.wait_for_output("the handler of a widget does not return")
+        self.manager.interrupt_kernel()
+        self.outputs_of(click["header"]["msg_id"])
+        reply, _ = self.run_cell("held")
+        self.assertEqual(reply["ename"], "ProcessEnded")
+        self.assertIn("an interrupt ended the handler of a widget", reply["evalue"])
+        self.assertEqual(self.result("1 + 1"), "2")
+
+    def test_an_interrupt_reaches_the_handler_of_a_widget(self) -> None:
+        self.run_cell("let untouched = 12;")
+        with tempfile.TemporaryDirectory() as folder:
+            begun = Path(folder) / "begun"
+            script = json.dumps(f"touch '{begun}'; exec sleep 600")
+            click = self.click_button(f'let _ = std::process::Command::new("sh").args(["-c", {script}]).status();')
+            # An interrupt before the program has started does nothing.
+            deadline = time.monotonic() + TIMEOUT
+            while not begun.exists():
+                self.assertLess(time.monotonic(), deadline, "the handler does not run")
+                time.sleep(0.01)
+            # One alone: a later one would end the handler in any case, and the process with it.
             self.manager.interrupt_kernel()
-            try:
-                message = self.client.get_iopub_msg(timeout=0.5)
-            except Empty:
-                continue
-            is_own = message["parent_header"].get("msg_id") == click["header"]["msg_id"]
-            if is_own and message["content"].get("execution_state") == "idle":
-                return
-        self.fail("the handler was not interrupted")
+            self.outputs_of(click["header"]["msg_id"])
+        self.assertEqual(self.result("untouched"), "12")
 
 
 class History(unittest.TestCase):

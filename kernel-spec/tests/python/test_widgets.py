@@ -371,14 +371,14 @@ class Widgets(unittest.TestCase):
             "data": {"method": "update", "state": {"value": 5}, "buffer_paths": []},
         }
         for hello in ({"nonce": "guessed"}, {"nonce": None}, {}, forged, {"nonce": nonce}):
-            with socket.create_connection(("127.0.0.1", int(port)), timeout=10) as peer:
+            with socket.create_connection(("127.0.0.1", int(port)), timeout=TIMEOUT) as peer:
                 for header in (hello, forged):
                     text = json.dumps(header).encode()
                     try:
                         peer.sendall(struct.pack("<II", len(text), 0) + text)
                     except OSError:
                         break
-                # The last one knows the nonce, but the library is connected already.
+                # The last one knows the nonce, but the library is connected already: it is refused after 15 s.
                 with suppress(ConnectionResetError):
                     self.assertEqual(peer.recv(1), b"", hello)
         with socket.create_connection(("127.0.0.1", int(port)), timeout=10) as peer:

@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 import unittest
+from contextlib import suppress
 
 import zmq
 from jupyter_client.blocking import BlockingKernelClient
@@ -71,6 +72,29 @@ class Wire(unittest.TestCase):
                 self.send_raw(port, huge)
                 self.send_raw(port, handshake + huge)
                 self.send_raw(port, handshake + b"\x01\x00" + struct.pack(">BQ", 3, length))
+        self.check_kernel()
+
+    def test_a_subscriber_that_reads_nothing_holds_up_the_others_once(self) -> None:
+        ready = b"\x05READY\x0bSocket-Type\0\0\0\x03SUB"
+        subscription = bytes([0, 1, 1])
+        info = self.manager.get_connection_info()
+        with socket.socket() as stalled:
+            stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stalled.connect((info["ip"], info["iopub_port"]))
+            stalled.sendall(GREETING + bytes([4, len(ready)]) + ready + subscription)
+            time.sleep(0.5)
+            # More than the queues of a subscriber hold.
+            reply = self.client.execute_interactive(
+                'let line = "x".repeat(65_535); for _ in 0..1000 { println!("{line}"); }',
+                timeout=TIMEOUT,
+                output_hook=lambda _: None,
+            )
+            self.assertEqual(reply["content"]["status"], "ok")
+            # It has been disconnected.
+            stalled.settimeout(TIMEOUT)
+            with suppress(ConnectionResetError):
+                while stalled.recv(1 << 16):
+                    pass
         self.check_kernel()
 
     def test_bytes_that_are_no_greeting_end_only_their_connection(self) -> None:

@@ -18,8 +18,9 @@ use super::frame::Frame;
 
 /// The environment variable with the kernel's port and nonce, separated by a space.
 const VARIABLE: &str = "METAMERS_COMM";
-/// The longest wait for the kernel's acknowledgement.
-const SYNC_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest wait for the kernel's acknowledgement. The kernel waits ten seconds for a front end that reads nothing,
+/// and then goes on without it.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(15);
 
 thread_local! {
     /// The event that this thread is handling: the parent of the messages that it sends.
@@ -79,9 +80,12 @@ impl Channel {
                     lock(&self.synced)[1] = frame.header["id"].as_u64().unwrap_or(0);
                     self.acknowledged.notify_all();
                 } else if queue.send(frame).is_err() {
-                    return;
+                    break;
                 }
             }
+            // No acknowledgement will arrive: the kernel refuses a program that a cell has started, for example.
+            lock(&self.synced)[1] = u64::MAX;
+            self.acknowledged.notify_all();
         };
         let named = |name: &str| std::thread::Builder::new().name(name.into());
         // Without threads, as in a browser, no event would arrive either.

@@ -72,6 +72,15 @@ pub fn kill_group(leader: u32) {
     signal_group(leader, libc::SIGKILL);
 }
 
+/// Kills every process of the group that this process leads, and itself; does nothing if another process leads its group.
+pub fn kill_own_group() {
+    // SAFETY: the call takes nothing and touches no memory of ours.
+    let group = unsafe { libc::getpgrp() };
+    if u32::try_from(group) == Ok(std::process::id()) {
+        kill_group(std::process::id());
+    }
+}
+
 /// Kills the processes of a group whose leader has ended.
 pub fn kill_rest_of_group(leader: u32) {
     kill_group(leader);
@@ -169,6 +178,37 @@ pub fn capture_stderr() -> io::Result<(File, File)> {
     Ok((File::from(OwnedFd::from(reader)), File::from(original)))
 }
 
+/// A handle to the pipe or file that is this process's stdout now.
+pub fn duplicate_stdout() -> io::Result<File> {
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
+}
+
+/// A path by which this process can open a pipe or file again while it is open.
+#[must_use]
+pub fn descriptor_path(file: &File) -> Option<PathBuf> {
+    Some(format!("/dev/fd/{}", file.as_raw_fd()).into())
+}
+
+/// Makes a duplicate the stdout of this process again if a cell has closed that.
+pub fn restore_stdout(duplicate: &File) {
+    // SAFETY: F_GETFD takes no pointer, and an unknown descriptor makes it fail.
+    let is_open = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } >= 0;
+    if !is_open {
+        // SAFETY: `duplicate` is open, and descriptor 1 is not.
+        unsafe { libc::dup2(duplicate.as_raw_fd(), libc::STDOUT_FILENO) };
+    }
+}
+
+/// The name of this machine, by which others can tell it apart on a network.
+#[must_use]
+pub fn host_name() -> String {
+    let mut buffer = [0u8; 256];
+    // SAFETY: pointer and length describe `buffer`, less its last byte, which stays the end of the text.
+    let status = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };
+    let name = if status == 0 { buffer.split(|&byte| byte == 0).next().unwrap_or_default() } else { &[] };
+    String::from_utf8_lossy(name).into_owned()
+}
+
 /// Opens a file that only its owner can read, also if it existed before.
 pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = options.mode(0o600).open(path)?;
@@ -202,6 +242,18 @@ pub fn describe_exit(status: ExitStatus) -> String {
 #[must_use]
 pub fn library_argument(library: &Path) -> Option<String> {
     Some(format!("-Clink-arg={}", library.display()))
+}
+
+/// The arguments for rustc that name a library for those that are linked with it: on macOS, where the libraries of all cells would have the
+/// same name, and the first one would be found for each.
+#[must_use]
+pub fn install_name_arguments(name: &Path) -> Vec<String> {
+    if !cfg!(target_os = "macos") {
+        return Vec::new();
+    }
+    let name = name.display().to_string();
+    // Not `-Wl,`, which splits at commas. The linker takes the last name, and rustc gives one too.
+    ["-Xlinker", "-install_name", "-Xlinker", name.as_str()].map(|argument| format!("-Clink-arg={argument}")).into()
 }
 
 /// The attribute of an `extern` block whose statics are those of another cell's library: none, because the linker finds them.

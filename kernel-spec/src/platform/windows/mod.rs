@@ -109,6 +109,9 @@ pub fn kill_group(leader: u32) {
     kill(leader);
 }
 
+/// Kills every process of the group that this process leads. Its job object does that when it ends.
+pub fn kill_own_group() {}
+
 /// Kills the processes of a group whose leader has ended. Its job object has done that, and the leader's id may be another process's.
 pub fn kill_rest_of_group(_leader: u32) {}
 
@@ -198,6 +201,26 @@ pub fn capture_stderr() -> io::Result<(File, File)> {
     Ok((File::from(OwnedHandle::from(reader)), original))
 }
 
+/// A handle to the pipe or file that is this process's stdout now.
+pub fn duplicate_stdout() -> io::Result<File> {
+    io::stdout().as_handle().try_clone_to_owned().map(File::from)
+}
+
+/// A path by which this process can open a pipe or file again: none, because pipes have no names.
+#[must_use]
+pub fn descriptor_path(_file: &File) -> Option<PathBuf> {
+    None
+}
+
+/// Does nothing: a cell cannot close the stdout of this process through Rust's standard library.
+pub fn restore_stdout(_duplicate: &File) {}
+
+/// The name of this machine, by which others can tell it apart on a network.
+#[must_use]
+pub fn host_name() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default()
+}
+
 /// Opens a file. Others cannot read it where the user's own files are.
 pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.open(path)
@@ -227,6 +250,12 @@ pub fn describe_exit(status: ExitStatus) -> String {
 #[must_use]
 pub fn library_argument(_library: &Path) -> Option<String> {
     None
+}
+
+/// The arguments for rustc that name a library for those that are linked with it: none, because each library is found by its file's name.
+#[must_use]
+pub fn install_name_arguments(_name: &Path) -> Vec<String> {
+    Vec::new()
 }
 
 /// The attribute of an `extern` block whose statics are those of another cell's library. The library is already loaded, so that the loader

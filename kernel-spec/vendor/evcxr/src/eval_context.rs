@@ -5,7 +5,8 @@
 // or https://opensource.org/licenses/MIT>, at your option. This file may not be
 // copied, modified, or distributed except according to those terms.
 
-// Changed for metamers: `reload_dependencies`, `ContextState::clear_variables`.
+// Changed for metamers: `reload_dependencies`, `ContextState::clear_variables`, `MAX_WAITING_LINES`,
+// `MAX_WAITING_ERROR_LINES`.
 
 use crate::cargo_metadata;
 use crate::child_process::ChildProcess;
@@ -334,6 +335,12 @@ const GET_TYPE_NAME_DEF: &str = stringify!(
 
 const PANIC_NOTIFICATION: &str = "EVCXR_PANIC_NOTIFICATION";
 
+/// The number of lines of stdout that wait for the host. The subprocess waits when there are more.
+const MAX_WAITING_LINES: usize = 256;
+/// The number of lines of stderr that wait for the host. It cannot read them while the context is created, in
+/// which code is evaluated.
+const MAX_WAITING_ERROR_LINES: usize = 1 << 16;
+
 // Outputs from an EvalContext. This is a separate struct since users may want
 // destructure this and pass its components to separate threads.
 pub struct EvalContextOutputs {
@@ -432,8 +439,8 @@ impl EvalContext {
         parsed_config.update_config(&mut initial_config)?;
         Self::apply_platform_specific_vars(&initial_config, &mut subprocess_command);
 
-        let (stdout_sender, stdout_receiver) = crossbeam_channel::unbounded();
-        let (stderr_sender, stderr_receiver) = crossbeam_channel::unbounded();
+        let (stdout_sender, stdout_receiver) = crossbeam_channel::bounded(MAX_WAITING_LINES);
+        let (stderr_sender, stderr_receiver) = crossbeam_channel::bounded(MAX_WAITING_ERROR_LINES);
         let child_process = ChildProcess::new(subprocess_command, stderr_sender)?;
         let initial_state = ContextState::new(initial_config.clone());
         let mut context = EvalContext {

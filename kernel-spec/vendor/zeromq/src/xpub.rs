@@ -1,3 +1,5 @@
+// Changed for metamers: a queue and a writer for each subscriber, so that one that reads nothing holds up the others only once.
+
 use crate::codec::*;
 use crate::endpoint::Endpoint;
 use crate::error::ZmqResult;
@@ -5,26 +7,35 @@ use crate::fair_queue::{FairQueue, QueueInner};
 use crate::message::*;
 use crate::transport::AcceptStopHandle;
 use crate::util::PeerIdentity;
-use crate::{CaptureSocket, SocketOptions};
+use crate::write_queue::write_message_queue;
+use crate::{async_rt, CaptureSocket, SocketOptions};
 use crate::{
     MultiPeerBackend, Socket, SocketBackend, SocketEvent, SocketRecv, SocketSend, SocketType,
     ZmqError,
 };
 
 use async_trait::async_trait;
-use futures::channel::mpsc;
+use futures::channel::{mpsc, oneshot};
+use futures::future::{select, Either};
 use futures::lock::Mutex as AsyncMutex;
 use futures::{SinkExt, StreamExt};
 use parking_lot::Mutex;
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
-use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Number of messages that wait for one subscriber.
+const XPUB_SEND_QUEUE_CAPACITY: usize = 256;
+/// Time that a message waits for room in the queue of one subscriber, which is then disconnected. All others wait with it.
+const XPUB_SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct XPubSubscriber {
     pub(crate) subscriptions: Vec<Vec<u8>>,
-    pub(crate) send_queue: Arc<AsyncMutex<Pin<Box<ZmqFramedWrite>>>>,
+    /// Never cloned: each clone of a sender may exceed the capacity by one message.
+    pub(crate) send_queue: Arc<AsyncMutex<mpsc::Sender<Message>>>,
+    /// Ends the writer when the subscriber is removed, also one that waits for a peer that reads nothing.
+    pub(crate) _writer_stop: oneshot::Sender<()>,
 }
 
 pub(crate) struct XPubSocketBackend {
@@ -93,16 +104,34 @@ impl SocketBackend for XPubSocketBackend {
 impl MultiPeerBackend for XPubSocketBackend {
     async fn peer_connected(self: Arc<Self>, peer_id: &PeerIdentity, io: FramedIo) {
         let (recv_queue, send_queue) = io.into_parts();
+        let (queue_sender, queue_receiver) = mpsc::channel(XPUB_SEND_QUEUE_CAPACITY);
+        let (writer_stop, stop_receiver) = oneshot::channel();
 
         self.subscribers
             .upsert_async(
                 peer_id.clone(),
                 XPubSubscriber {
                     subscriptions: vec![],
-                    send_queue: Arc::new(AsyncMutex::new(Box::pin(send_queue))),
+                    send_queue: Arc::new(AsyncMutex::new(queue_sender)),
+                    _writer_stop: writer_stop,
                 },
             )
             .await;
+
+        let writer_backend = self.clone();
+        let writer_peer_id = peer_id.clone();
+        async_rt::task::spawn(async move {
+            let writing = std::pin::pin!(write_message_queue(queue_receiver, send_queue));
+            let written = select(writing, stop_receiver).await;
+            if let Either::Left((Err(error), _)) = written {
+                log::debug!(
+                    "Error sending message to subscriber {:?}: {:?}",
+                    writer_peer_id,
+                    error
+                );
+                writer_backend.peer_disconnected(&writer_peer_id);
+            }
+        });
 
         self.fair_queue_inner
             .lock()
@@ -149,25 +178,13 @@ impl SocketSend for XPubSocket {
 
         let mut dead_peers = Vec::new();
         for (peer_id, send_queue) in targets {
-            let res = send_queue
-                .lock()
+            let mut send_queue = send_queue.lock().await;
+            let sent = send_queue.send(Message::Message(message.clone()));
+            let is_sent = async_rt::task::timeout(XPUB_SEND_TIMEOUT, sent)
                 .await
-                .as_mut()
-                .send(Message::Message(message.clone()))
-                .await;
-            match res {
-                Ok(()) => {}
-                Err(CodecError::Io(e)) => {
-                    if e.kind() == ErrorKind::BrokenPipe {
-                        dead_peers.push(peer_id);
-                    } else {
-                        log::error!("Error sending message: {:?}", e);
-                    }
-                }
-                Err(e) => {
-                    log::error!("Error sending message: {:?}", e);
-                    return Err(e.into());
-                }
+                .is_ok_and(|sent| sent.is_ok());
+            if !is_sent {
+                dead_peers.push(peer_id);
             }
         }
         for peer in dead_peers {
