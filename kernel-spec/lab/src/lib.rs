@@ -3,6 +3,7 @@
 //! `cargo lab` and `metamers-kernel` are two front ends to these commands.
 
 mod cargo_env;
+pub mod file_lock;
 mod jupyter;
 mod kernel_spec;
 mod notebook_paths;
@@ -23,7 +24,7 @@ pub use status::print_status;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Commands of `metamers-kernel` for notebooks.
@@ -121,6 +122,11 @@ impl Command {
             Command::Uninstall(location) => {
                 let dir = location.resolve(project)?.uninstall()?;
                 println!("Removed {}", dir.display());
+                if project.is_installed()
+                    && let Some(note) = compiled_library_note(&project.notebook_build_dir())
+                {
+                    println!("{note}");
+                }
             }
             Command::Lab { jupyter } => return lab(project, &jupyter),
             Command::Run(arguments) => {
@@ -140,6 +146,16 @@ impl Command {
     }
 }
 
+/// A note on what an installed kernel has compiled in this directory, which pip does not remove; `None` if there is nothing.
+fn compiled_library_note(dir: &Path) -> Option<String> {
+    dir.exists().then(|| {
+        format!(
+            "The library compiled for notebooks is still in {}; if you uninstall metamers, delete it",
+            dir.display()
+        )
+    })
+}
+
 impl LocationArgs {
     fn resolve(self, project: &Project) -> Result<KernelSpecLocation> {
         if self.sys_prefix {
@@ -148,5 +164,18 @@ impl LocationArgs {
             return Ok(KernelSpecLocation::Prefix(prefix));
         }
         Ok(self.prefix.map_or(KernelSpecLocation::User, KernelSpecLocation::Prefix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_note_on_the_compiled_library_names_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let note = compiled_library_note(dir.path()).unwrap();
+        assert!(note.contains(dir.path().to_str().unwrap()), "{note}");
+        assert_eq!(compiled_library_note(&dir.path().join("missing")), None);
     }
 }

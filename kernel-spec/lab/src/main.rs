@@ -31,7 +31,7 @@ struct Cli {
     #[arg(long, requires = "export")]
     html: bool,
     /// With --export: cells with the tag "live" that show a metamer get a button that makes it anew in the browser, with other seeds, stages
-    /// or photos if wanted. The page holds the network (31 MB for images, 9 MB for words).
+    /// or photos if wanted. The page holds the network (31 MB for images, 10 MB for words).
     #[arg(long, requires = "export")]
     live: bool,
     /// With --run, save executed copies in this directory, and leave the notebooks unchanged; with --export, save the pages there, or

@@ -1,6 +1,7 @@
 //! Set-up of the project: the steps from a fresh clone, or from an installed wheel, to a kernel in JupyterLab. Steps that are up to date
 //! are skipped.
 
+use crate::file_lock::{is_held, or_unlocked};
 use crate::platform::{environment_program, keep_lock, program, python_beside, real_path};
 use crate::status::print_status;
 use crate::{kernel_spec, prerequisites};
@@ -13,6 +14,8 @@ use std::process::{Command, Stdio};
 
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 
+/// Succeeds in a Python that has JupyterLab. After an upgrade of Python, that of `.venv` may look for packages in another folder.
+const JUPYTERLAB_PROBE: &str = "import importlib.util as u, sys; sys.exit(u.find_spec('jupyterlab') is None)";
 /// File at the root of what a wheel installs.
 const WHEEL_MARKER: &str = "installed-by-wheel";
 /// The project's directory below the prefix of a Python environment in which the wheel is installed.
@@ -134,10 +137,8 @@ impl Project {
             return Ok(());
         }
         let stamp = self.venv().join("metamers-requirements.txt");
-        let is_current = || {
-            let has_python = environment_program(&self.venv(), "python").exists();
-            has_python && fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS)
-        };
+        let is_current =
+            || fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) && self.has_jupyterlab();
         if is_current() {
             return Ok(());
         }
@@ -153,11 +154,20 @@ impl Project {
         fs::write(&stamp, REQUIREMENTS).with_context(|| format!("cannot write {}", stamp.display()))
     }
 
+    /// True if the Python of the virtual environment has JupyterLab.
+    fn has_jupyterlab(&self) -> bool {
+        let mut python = self.python();
+        python.args(["-I", "-c", JUPYTERLAB_PROBE]);
+        python.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        python.status().is_ok_and(|status| status.success())
+    }
+
     fn lock_file(&self, name: &str) -> Result<File> {
         let dir = self.root.join("target");
         let path = dir.join(name);
         // Not truncated, because another process may have locked it.
-        let open = || File::options().create(true).truncate(false).write(true).open(&path);
+        // NFS grants a shared lock to those alone who may read.
+        let open = || File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let file = fs::create_dir_all(&dir).and_then(|()| open());
         file.with_context(|| format!("cannot write {}", path.display()))
     }
@@ -165,11 +175,11 @@ impl Project {
     /// Waits for other installations, and refuses to replace an environment in which a program runs.
     fn lock_for_installation(&self) -> Result<[File; 2]> {
         let (installing, in_use) = (self.lock_file("venv-installing.lock")?, self.lock_file("venv-in-use.lock")?);
-        if installing.try_lock().is_err() {
+        if is_held(installing.try_lock())? {
             print_status("Waiting", "for another installation in .venv");
-            installing.lock()?;
+            or_unlocked(installing.lock())?;
         }
-        if in_use.try_lock().is_err() {
+        if is_held(in_use.try_lock())? {
             bail!(
                 "JupyterLab or a notebook of this project is running in .venv, which is out of date; end it, then try again"
             );
@@ -183,7 +193,7 @@ impl Project {
             return Ok(());
         }
         let in_use = self.lock_file("venv-in-use.lock")?;
-        in_use.lock_shared()?;
+        or_unlocked(in_use.lock_shared())?;
         Ok(keep_lock(in_use)?)
     }
 
@@ -292,9 +302,13 @@ mod tests {
         let unreachable = "--no-index\njupyterlab==4.0.0\n";
         fs::write(root.join("kernel-spec/lab/requirements.txt"), unreachable).unwrap();
         let project = Project { root: root.clone() };
+        let stamp = project.venv().join("metamers-requirements.txt");
         for _ in 0..2 {
             let error = project.install_packages().unwrap_err().to_string();
             assert!(error.contains("cannot install the Python packages; check the network connection"), "{error}");
+            assert!(!stamp.exists());
+            // From now on the environment is that of an upgraded Python: the stamp is current, and the packages are missing.
+            fs::write(&stamp, REQUIREMENTS).unwrap();
         }
         fs::remove_dir_all(root).unwrap();
     }

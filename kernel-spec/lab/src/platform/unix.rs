@@ -31,6 +31,13 @@ pub fn keep_lock(file: File) -> io::Result<()> {
     Ok(())
 }
 
+/// True if the error of a lock says that the file system has no locks, or no service for them.
+#[must_use]
+pub fn is_lock_unsupported(error: &io::Error) -> bool {
+    let has_code = |code| [libc::ENOLCK, libc::ENOSYS, libc::ENOTSUP, libc::EOPNOTSUPP].contains(&code);
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error().is_some_and(has_code)
+}
+
 /// The absolute path of a file, without links.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use std::os::windows::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::ptr::null_mut;
+use windows_sys::Win32::Foundation::{ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED};
 use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
 use windows_sys::Win32::System::Console::SetConsoleCtrlHandler;
 use windows_sys::core::BOOL;
@@ -37,6 +38,13 @@ pub fn replace_process(command: &mut Command) -> io::Error {
 pub fn keep_lock(file: File) -> io::Result<()> {
     std::mem::forget(file);
     Ok(())
+}
+
+/// True if the error of a lock says that the file system has no locks.
+#[must_use]
+pub fn is_lock_unsupported(error: &io::Error) -> bool {
+    let has_code = |code: i32| [ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED].contains(&code.cast_unsigned());
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error().is_some_and(has_code)
 }
 
 /// The absolute path of a file, without links and without the prefix `\\?\` that [`Path::canonicalize`] adds.
