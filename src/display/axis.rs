@@ -37,6 +37,8 @@ pub(crate) struct Axis {
 
 /// The maximum magnitude on a linear axis; beyond it sums of two values could overflow.
 const MAX_VALUE: f64 = 1e300;
+/// The minimum magnitude on a linear axis, below which a value counts as 0: the unit of its labels could round to 0.
+const MIN_VALUE: f64 = 1e-300;
 /// The limits of a logarithmic axis; beyond them ratios of two padded values could overflow.
 const LOG_LIMITS: (f64, f64) = (1e-130, 1e130);
 
@@ -87,7 +89,8 @@ impl Axis {
             let padding = if high - low < 1e-3 { 0.5 } else { padding * (high - low) };
             return Self::new(10f64.powf(low - padding), 10f64.powf(high + padding), log);
         }
-        let (low, high) = (low.clamp(-MAX_VALUE, MAX_VALUE), high.clamp(-MAX_VALUE, MAX_VALUE));
+        let bounded = |end: f64| if end.abs() < MIN_VALUE { 0.0 } else { end.clamp(-MAX_VALUE, MAX_VALUE) };
+        let (low, high) = (bounded(low), bounded(high));
         let size = low.abs().max(high.abs());
         let span = high - low;
         // Labels of nearly equal values would need many digits.
@@ -134,9 +137,13 @@ impl Axis {
 
     /// Sets as many ticks as have room for their labels below an axis of this width, without minor ticks.
     pub fn with_x_ticks(self, width: f32) -> Self {
-        // All custom ticks are shown if they fit.
-        let max_ticks = if self.custom_ticks.is_empty() { (width / 32.0) as usize } else { self.custom_ticks.len() };
-        let axis = self.with_fitting_ticks(max_ticks, width, |label| Style::TICK.width(label) + 8.0);
+        const GAP: f32 = 8.0;
+        // All custom ticks are shown if they fit, which takes at least the gap for each.
+        let max_ticks = match self.custom_ticks.len() {
+            0 => (width / 32.0) as usize,
+            count => count.min(((width / GAP) as usize).saturating_add(1)),
+        };
+        let axis = self.with_fitting_ticks(max_ticks, width, |label| Style::TICK.width(label) + GAP);
         Self { minor: Vec::new(), ..axis }
     }
 
@@ -147,15 +154,15 @@ impl Axis {
 
     fn with_fitting_ticks(self, max_ticks: usize, length: f32, room: impl Fn(&str) -> f32) -> Self {
         let max_ticks = max_ticks.clamp(2, self.custom_ticks.len().max(10));
-        let mut axis = self.clone().with_ticks(max_ticks);
         let place = |tick: &Tick| self.fraction(tick.value).unwrap_or(0.0) as f32 * length;
         let apart = |a: &Tick, b: &Tick| place(b) - place(a) >= (room(&a.label) + room(&b.label)) / 2.0;
-        if axis.ticks.windows(2).all(|pair| apart(&pair[0], &pair[1])) {
-            return axis;
+        for max_ticks in (2..=max_ticks).rev() {
+            let axis = self.clone().with_ticks(max_ticks);
+            if axis.ticks.windows(2).all(|pair| apart(&pair[0], &pair[1])) {
+                return axis;
+            }
         }
-        if max_ticks > 2 {
-            return self.with_fitting_ticks(max_ticks - 1, length, room);
-        }
+        let mut axis = self.with_ticks(2);
         axis.ticks.truncate(1);
         axis
     }

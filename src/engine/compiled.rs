@@ -300,7 +300,7 @@ impl Compiled {
             let program = Program::new(&self.0.lowering, batch, threads);
             memory.executors.insert(batch, Executor::new(program.into(), self.0.isa, threads));
         }
-        let executor = memory.executors.get_mut(&batch).expect("inserted above");
+        let executor = memory.executors.get_mut(&batch).expect("present, or inserted above");
         executor.input.copy_from_slice(x);
         executor.forward();
         executor
@@ -350,6 +350,9 @@ impl CustomOp1 for CompiledOp {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
+    use super::super::lowering::{Op, OpKind};
     use super::*;
     use crate::network::{Builder, Checkpoint, Input, Layer};
     use crate::ops::{AvgPool2d, ChannelAffine, Conv2dConfig, MaxPool2d, Padding, Window};
@@ -393,6 +396,27 @@ mod tests {
         let x = b.add(x, mean)?;
         b.stage("sum", x)?;
         b.finish()
+    }
+
+    #[test]
+    fn pools_of_many_taps_run_as_in_the_layer_by_layer_run() {
+        let size = [70, 66];
+        for (side, is_reference) in [(64, false), (65, true)] {
+            let mut b = Builder::new("pools", Input::Image { shape: [3, size[0], size[1]], resize: size[0] });
+            let max = b.max_pool2d(b.input(), MaxPool2d::new(Window::square(side))).unwrap();
+            let mean = b.avg_pool2d(b.input(), AvgPool2d::new(Window::square(side))).unwrap();
+            let sum = b.add(max, mean).unwrap();
+            b.stage("sum", sum).unwrap();
+            let net = b.finish().unwrap();
+            let compiled = Compiled::new(&net, "sum").unwrap();
+            let is_a_reference = |op: &&Op| matches!(op.kind, OpKind::Reference(_));
+            let references = compiled.0.lowering.ops.iter().filter(is_a_reference).count();
+            assert_eq!(references, if is_reference { 2 } else { 0 }, "{side}");
+            let x: Vec<f32> = (0..3 * size[0] * size[1]).map(|i| (i * 7919 % 1009) as f32 / 1009.0).collect();
+            let x = Tensor::from_vec(x, (1, 3, size[0], size[1]), &Device::Cpu).unwrap();
+            let [a, b] = [compiled.apply(&x), net.forward_to("sum", &x)].map(|y| values(&y.unwrap()).unwrap());
+            assert!(a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-4), "{side}");
+        }
     }
 
     /// The bits of the values at `x`, and of the gradient of half the sum of their squares, of a program for this number of threads.

@@ -12,6 +12,10 @@ use crate::network::{Layer, Network, Node, NodeId, ancestors};
 use crate::ops::{AvgPool2d, ChannelAffine, Conv2d, FrozenOp, GlobalAvgPool, Linear, MaxPool2d, Relu, Window};
 use crate::{Error, Result};
 
+/// The maximum number of taps of a pool with a kernel: each tap of a max pool takes a mask for each output, and each of an average pool a
+/// weight for each channel.
+const MAX_POOL_TAPS: usize = 4096;
+
 /// Channels, height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dims {
@@ -349,6 +353,9 @@ impl Lowering {
     /// Lowers an operation for which the engine has a kernel; `None` for others.
     fn lower_op(&mut self, layer: &Layer, input: NodeId, shape: &[usize]) -> Option<Value> {
         let shape = shape.to_vec();
+        let has_few_taps = |window: Window| window.kernel[0].saturating_mul(window.kernel[1]) <= MAX_POOL_TAPS;
+        let max_pool = layer.as_op::<MaxPool2d>().filter(|pool| pool.is_simple() && has_few_taps(pool.window()));
+        let avg_pool = layer.as_op::<AvgPool2d>().filter(|pool| pool.is_simple() && has_few_taps(pool.window()));
         if let Some(relu) = layer.relu() {
             Some(self.lower_relu(relu, input))
         } else if let Some(affine) = layer.as_op() {
@@ -357,10 +364,10 @@ impl Lowering {
             Some(self.lower_conv(conv, input, shape))
         } else if let Some(linear) = layer.as_op() {
             Some(self.lower_linear(linear, input, shape))
-        } else if let Some(pool) = layer.as_op::<MaxPool2d>().filter(|pool| pool.is_simple()) {
+        } else if let Some(pool) = max_pool {
             let op = self.operand(input);
             Some(Value::new(self.push(OpKind::MaxPool(pool.window()), vec![op], shape)))
-        } else if let Some(pool) = layer.as_op::<AvgPool2d>().filter(|pool| pool.is_simple()) {
+        } else if let Some(pool) = avg_pool {
             Some(self.lower_avg_pool(pool, input, shape))
         } else if layer.as_op::<GlobalAvgPool>().is_some() {
             let op = self.operand(input);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
-use super::page::{Content, SingleStimulus, TaskStimulus, Version, data_url};
+use super::page::{Content, SingleStimulus, TaskStimulus, Version, data_url, digest};
 use super::{Choices, Item, RecognitionTask, Timing};
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
@@ -134,6 +134,7 @@ impl TaskBuilder {
             .map(|item| Version {
                 condition: condition_index[item.condition.as_str()],
                 source: data_url(&item.stimulus),
+                digest: digest(&item.stimulus),
             })
             .collect();
         let mut stimuli: Vec<TaskStimulus> = Vec::new();

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Item, Timing};
 use crate::display::{Raster, escape, fill_template};
+use crate::fs::sha256::hex_digest;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
@@ -57,6 +58,8 @@ pub(super) struct Version {
     pub condition: usize,
     /// The stimulus as a data URL.
     pub source: String,
+    #[serde(skip)]
+    pub digest: String,
 }
 
 /// A stimulus of the practice block or a catch trial.
@@ -65,11 +68,18 @@ pub(super) struct SingleStimulus {
     pub id: String,
     pub answer: String,
     pub source: String,
+    #[serde(skip)]
+    pub digest: String,
 }
 
 impl SingleStimulus {
     pub fn new(item: &Item) -> Self {
-        Self { id: item.id.clone(), answer: item.answer.clone(), source: data_url(&item.stimulus) }
+        Self {
+            id: item.id.clone(),
+            answer: item.answer.clone(),
+            source: data_url(&item.stimulus),
+            digest: digest(&item.stimulus),
+        }
     }
 }
 
@@ -87,7 +97,15 @@ impl Content {
             serde_json::to_string(content)
                 .map_err(|e| Error::invalid("task", format!("cannot be written as JSON ({e})")))
         };
-        self.fingerprint = crate::fs::sha256::hex_digest(json(&self)?.as_bytes())[..12].into();
+        // What is shown decides, not the bytes of its PNG file, which a later version may compress in another way.
+        let mut shown = self.clone();
+        for version in shown.stimuli.iter_mut().flat_map(|stimulus| &mut stimulus.versions) {
+            version.source.clone_from(&version.digest);
+        }
+        for stimulus in shown.practice.iter_mut().chain(&mut shown.catch_trials) {
+            stimulus.source.clone_from(&stimulus.digest);
+        }
+        self.fingerprint = hex_digest(json(&shown)?.as_bytes())[..12].into();
         // In JSON, `<` occurs only in strings. Escaped, it cannot end the script or start a comment.
         let task = json(&self)?.replace('<', "\\u003c");
         let parts = [
@@ -98,6 +116,18 @@ impl Content {
             ("task", task),
         ];
         Ok((fill_template(PAGE, &parts), self))
+    }
+}
+
+/// SHA-256 of what a page shows of a stimulus: the size and the pixels of 8 bits, or the file of a sound.
+pub(super) fn digest(stimulus: &Stimulus) -> String {
+    match stimulus {
+        Stimulus::Image(image) => {
+            let picture = Raster::from(image);
+            let size = [picture.width(), picture.height()].map(|side| (side as u64).to_le_bytes());
+            hex_digest(&[size.as_flattened(), picture.rgb()].concat())
+        }
+        Stimulus::Sound(sound) => hex_digest(&sound.to_wav16()),
     }
 }
 

@@ -12,25 +12,31 @@ const MAX_STIMULUS_BYTES: u64 = 2 << 30;
 #[cfg(not(target_os = "unknown"))]
 const HEAD_BYTES: u64 = 4 << 10;
 
-/// Reads a file.
+/// Reads a regular file.
 #[cfg(not(target_os = "unknown"))]
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    check_regular(path)?;
     std::fs::read(path).map_err(|e| Error::io(path, e))
 }
 
-/// Reads the file of a stimulus, unless it is too large or no regular file, or `refusal` returns a reason for its kind: a device has no
-/// end, and a film may be larger than the memory.
+/// Checks that a file is a regular one, before it is opened: a device may have no end, and a pipe without a writer blocks for ever.
+#[cfg(not(target_os = "unknown"))]
+fn check_regular(path: &Path) -> Result<std::fs::Metadata> {
+    let metadata = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+    if metadata.is_file() {
+        return Ok(metadata);
+    }
+    let kind = if metadata.is_dir() { "a folder" } else { "a device or a pipe" };
+    Err(Error::file(path, format!("is not a file but {kind}")))
+}
+
+/// Reads the file of a stimulus, unless it is too large or not a regular file, or `refusal` returns a reason for its kind: a film may be
+/// larger than the memory.
 #[cfg(not(target_os = "unknown"))]
 pub(crate) fn read_stimulus(path: &Path, refusal: fn(FileKind) -> Option<String>) -> Result<Vec<u8>> {
     use std::io::Read;
     let failed = |e: std::io::Error| Error::io(path, e);
-    // Before the file is opened, which waits for ever at a pipe without a writer.
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        let kind = if metadata.is_dir() { "a folder" } else { "a device or a pipe" };
-        return Err(Error::file(path, format!("is not a file but {kind}")));
-    }
-    let length = metadata.len();
+    let length = check_regular(path)?.len();
     if length > MAX_STIMULUS_BYTES {
         return Err(Error::file(path, format!("has {length} bytes; the maximum is {MAX_STIMULUS_BYTES}")));
     }
@@ -100,6 +106,25 @@ mod provided {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_regular_files_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "text").unwrap();
+        assert_eq!(read(&path).unwrap(), b"text");
+        let message = |path: &Path| read(path).unwrap_err().to_string();
+        assert!(message(folder.path()).ends_with("is not a file but a folder"));
+        assert!(message(&folder.path().join("none")).contains("none: "));
+        if cfg!(unix) {
+            assert_eq!(message(Path::new("/dev/zero")), "/dev/zero: is not a file but a device or a pipe");
+        }
+        if cfg!(target_os = "linux") {
+            let pipe = folder.path().join("pipe");
+            assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+            assert!(message(&pipe).ends_with("is not a file but a device or a pipe"));
+        }
+    }
 
     #[test]
     fn a_stimulus_is_read_if_its_start_allows_it() {

@@ -7,9 +7,9 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 /// Encodes samples in a format that hound supports.
 fn encode<S: hound::Sample>(spec: WavSpec, samples: impl Iterator<Item = S>) -> Vec<u8> {
     let mut bytes = Cursor::new(vec![]);
-    let mut writer = WavWriter::new(&mut bytes, spec).expect("the format is supported");
-    samples.for_each(|sample| writer.write_sample(sample).expect("writing to memory cannot fail"));
-    writer.finalize().expect("writing to memory cannot fail");
+    let mut writer = WavWriter::new(&mut bytes, spec).expect("16 and 32 bits are supported, and memory is writable");
+    samples.for_each(|sample| writer.write_sample(sample).expect("the sample has the type and range of the format"));
+    writer.finalize().expect("a mono file has no unfinished frame, and memory is writable");
     bytes.into_inner()
 }
 

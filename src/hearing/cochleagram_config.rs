@@ -57,6 +57,8 @@ pub enum Rectifier {
 
 /// The largest beta whose Bessel function is finite, rounded down.
 const MAX_BETA: f64 = 700.0;
+/// The maximum number of channels times samples.
+const MAX_VALUES: u64 = 1 << 32;
 
 impl CochleagramConfig {
     /// The parameters of Feather et al. (Nature Neuroscience 2023): 211 filters from 50 to 10,000 Hz, 390 frames from 2 s at 20 kHz.
@@ -160,6 +162,15 @@ impl CochleagramConfig {
             );
             return Err(Error::invalid("cochleagram.taps", reason));
         }
+        // In u64, because the product overflows 32 bits.
+        if self.channels() as u64 * self.samples as u64 > MAX_VALUES {
+            let reason = format!(
+                "times the channels must be at most {MAX_VALUES}, got {} samples and {} channels",
+                self.samples,
+                self.channels()
+            );
+            return Err(Error::invalid("cochleagram.samples", reason));
+        }
         for (what, value) in [
             ("gain", self.gain),
             ("offset", self.offset),
@@ -207,5 +218,13 @@ mod tests {
                 assert!(error.contains("cochleagram.taps"), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn many_channels_of_many_samples_are_an_error() {
+        let config = |filters, samples| CochleagramConfig { filters, samples, ..CochleagramConfig::feather2023() };
+        let error = config(1000, 1 << 24).check().unwrap_err().to_string();
+        assert!(error.contains("cochleagram.samples") && error.contains("4011 channels"), "{error}");
+        assert!(config(1000, 1 << 20).check().is_ok() && config(50, 1 << 24).check().is_ok());
     }
 }

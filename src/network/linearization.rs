@@ -73,7 +73,10 @@ impl Linearization {
                 Layer::Flatten => of(0).to_vec(),
                 Layer::Op(op) => {
                     let input = &self.nodes[node.inputs[0]].values;
-                    op.tangent(input, &node.values, of(0), &node.shape).ok_or_else(|| no_derivative(&node.layer))?
+                    let tangent = op.tangent(input, &node.values, of(0), &node.shape);
+                    let tangent = tangent.ok_or_else(|| no_derivative(&node.layer))?;
+                    check_length("tangent", &node.layer, &tangent, node.values.len())?;
+                    tangent
                 }
                 Layer::Module(_) => return Err(no_derivative(&node.layer)),
             };
@@ -107,7 +110,9 @@ impl Linearization {
                 Layer::Flatten => add(&mut gradients[node.inputs[0]], gradient),
                 Layer::Op(op) => {
                     let input = &self.nodes[node.inputs[0]].values;
-                    add(&mut gradients[node.inputs[0]], op.backward(input, &node.values, &gradient, &node.shape));
+                    let gradient = op.backward(input, &node.values, &gradient, &node.shape);
+                    check_length("gradient", &node.layer, &gradient, input.len())?;
+                    add(&mut gradients[node.inputs[0]], gradient);
                 }
                 Layer::Module(_) => return Err(no_derivative(&node.layer)),
             }
@@ -123,6 +128,17 @@ fn add(sum: &mut Option<Vec<f32>>, gradient: Vec<f32>) {
     }
 }
 
+/// Checks the length of a product that an operation returned, which may be one of the user's.
+fn check_length(what: &str, layer: &Layer, product: &[f32], expected: usize) -> Result<()> {
+    match product.len() == expected {
+        true => Ok(()),
+        false => {
+            let what = format!("the {what} that \"{}\" returned", layer.name());
+            Err(Error::shape(what, format!("[{expected}]"), &[product.len()]))
+        }
+    }
+}
+
 fn no_derivative(layer: &Layer) -> Error {
     let reason =
         "has no forward derivative, which eigendistortions need; use a network of images made of this library's layers";
@@ -134,7 +150,37 @@ mod tests {
     use candle_core::{DType, Device, Var};
 
     use super::*;
-    use crate::ops::vjp;
+    use crate::network::{Builder, Input};
+    use crate::ops::{FrozenOp, vjp};
+
+    /// An operation that returns too few values in one of the two directions.
+    #[derive(Clone, Debug)]
+    struct WrongSize {
+        tangent: usize,
+        gradient: usize,
+    }
+
+    impl FrozenOp for WrongSize {
+        fn name(&self) -> &'static str {
+            "wrong size"
+        }
+
+        fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+            Ok(shape.to_vec())
+        }
+
+        fn forward(&self, input: &[f32], _: &[usize]) -> Vec<f32> {
+            input.to_vec()
+        }
+
+        fn backward(&self, _: &[f32], _: &[f32], gradient: &[f32], _: &[usize]) -> Vec<f32> {
+            gradient[self.gradient..].to_vec()
+        }
+
+        fn tangent(&self, _: &[f32], _: &[f32], tangent: &[f32], _: &[usize]) -> Option<Vec<f32>> {
+            Some(tangent[self.tangent..].to_vec())
+        }
+    }
 
     fn noise(count: usize, seed: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 1009.0 - 0.5).collect()
@@ -163,6 +209,23 @@ mod tests {
             let off: f64 = ju.iter().zip(&expected).map(|(a, b)| f64::from(a - b).powi(2)).sum();
             assert!(off.sqrt() < 1e-5 * dot(&expected, &expected).sqrt(), "{stage}");
         }
+    }
+
+    #[test]
+    fn an_operation_that_returns_the_wrong_size_is_named() {
+        let x = Tensor::zeros((1, 1, 1, 3), DType::F32, &Device::Cpu).unwrap();
+        let linear = |tangent: usize, gradient: usize| {
+            let mut b = Builder::new("wrong size", Input::Image { shape: [1, 1, 3], resize: 1 });
+            let y = b.layer(WrongSize { tangent, gradient }, &[b.input()]).unwrap();
+            let y = b.layer(WrongSize { tangent: 0, gradient: 0 }, &[y]).unwrap();
+            b.stage("y", y).unwrap();
+            b.finish().unwrap().linearized("y", &x).unwrap()
+        };
+        let error = linear(1, 0).jvp(&[1.0; 3]).unwrap_err().to_string();
+        assert_eq!(error, "the tangent that \"wrong size\" returned has shape [2], expected [3]");
+        let error = linear(0, 1).vjp(&[1.0; 3]).unwrap_err().to_string();
+        assert_eq!(error, "the gradient that \"wrong size\" returned has shape [2], expected [3]");
+        assert_eq!(linear(0, 1).jvp(&[1.0; 3]).unwrap(), linear(1, 0).vjp(&[1.0; 3]).unwrap());
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub use weights::HubFile;
 pub(crate) use weights::KNOWN_BY_VALUES;
 pub use weights::{BatchNorm, Checkpoint, WeightsSource};
 
+use crate::stimulus::StimulusKind;
 use crate::{Error, Result};
 
 /// A frozen network. Cloning is cheap: the weights are shared.
@@ -95,6 +96,15 @@ pub enum Input {
 }
 
 impl Input {
+    /// The kind of the stimuli: images or sounds.
+    #[must_use]
+    pub fn kind(&self) -> StimulusKind {
+        match self {
+            Self::Image { .. } => StimulusKind::Image,
+            Self::Sound { .. } => StimulusKind::Sound,
+        }
+    }
+
     /// The shape of one input, without the batch.
     #[must_use]
     pub fn shape(&self) -> Vec<usize> {

@@ -12,8 +12,7 @@ impl Network {
     /// centre-cropped. A sound is resampled to [`Input::Sound`]'s sample rate, then trimmed or padded with silence equally at both ends;
     /// its level is unchanged. A stimulus that already matches the input is unchanged.
     ///
-    /// The word networks were trained at a single level: set a recording's level first with
-    /// [`Sound::prepare`](crate::stimulus::Sound::prepare).
+    /// The word networks were trained at a single level, which [`Network::prepare_at_training_level`] also sets.
     ///
     /// # Errors
     /// A sound for an image network, an image for a sound network, or a network of [`Builder`](super::Builder) whose images have neither
@@ -34,6 +33,29 @@ impl Network {
             }
             (Input::Image { .. }, Stimulus::Sound(_)) => Err(Error::invalid(self.name(), "takes images, not sounds")),
             (Input::Sound { .. }, Stimulus::Image(_)) => Err(Error::invalid(self.name(), "takes sounds, not images")),
+        }
+    }
+
+    /// Preprocesses a stimulus as [`Network::prepare`] does, and gives a sound the level at which word networks were trained, as
+    /// [`Sound::prepare`](crate::stimulus::Sound::prepare) does: its mean is removed, and its rms becomes 0.1, or the highest one that does
+    /// not clip.
+    ///
+    /// ```
+    /// # use metamers::prelude::*;
+    /// let net = zoo::cochcnn_words()?;
+    /// let word = net.prepare_at_training_level(Sound::open("speech/seven.wav")?)?;
+    /// assert!((word.sound()?.rms() - 0.1).abs() < 1e-4);
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Network::prepare`], and for a silent sound.
+    pub fn prepare_at_training_level(&self, stimulus: impl Into<Stimulus>) -> Result<Stimulus> {
+        match (self.input(), stimulus.into()) {
+            (&Input::Sound { samples, sample_rate }, Stimulus::Sound(sound)) => {
+                Ok(sound.prepare(sample_rate, samples)?.into())
+            }
+            (_, stimulus) => self.prepare(stimulus),
         }
     }
 }

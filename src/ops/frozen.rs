@@ -73,13 +73,22 @@ pub trait FrozenOp: Any + Send + Sync + std::fmt::Debug {
     fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>>;
 
     /// The values of the output.
+    ///
+    /// # Panics
+    /// An implementation may panic if [`FrozenOp::output_shape`] refuses the shape, or `input` has another number of values.
     fn forward(&self, input: &[f32], shape: &[usize]) -> Vec<f32>;
 
     /// The gradient with respect to the input, given the input, the output and the gradient with respect to the output.
+    ///
+    /// # Panics
+    /// As [`FrozenOp::forward`], and if `output` or `gradient` has another number of values than the output.
     fn backward(&self, input: &[f32], output: &[f32], gradient: &[f32], shape: &[usize]) -> Vec<f32>;
 
     /// The Jacobian-vector product: the derivative of the output as the input moves along `tangent`, given the input and the output.
     /// `None`, the default, for an operation without a forward derivative.
+    ///
+    /// # Panics
+    /// As [`FrozenOp::forward`], and if `output` or `tangent` has another number of values than the output or the input.
     fn tangent(&self, input: &[f32], output: &[f32], tangent: &[f32], shape: &[usize]) -> Option<Vec<f32>> {
         let _ = (input, output, tangent, shape);
         None

@@ -87,8 +87,9 @@ pub fn expect_threads(threads: usize) {
 #[cfg(target_os = "unknown")]
 pub fn serve_as_thread(index: usize) {
     let shared = &thread_pool().shared;
-    let worker = index.checked_sub(1).and_then(|i| shared.workers.get(i)).expect("an index of the expected threads");
-    worker.thread.set(std::thread::current()).expect("a thread that nothing else serves as");
+    let worker = index.checked_sub(1).and_then(|i| shared.workers.get(i));
+    let worker = worker.expect("the index must be at least 1 and below the number of expected threads");
+    worker.thread.set(std::thread::current()).expect("the index must not be that of a thread that serves already");
     shared.worker_loop(index - 1);
 }
 

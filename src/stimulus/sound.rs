@@ -134,6 +134,22 @@ impl Sound {
         Ok(Self { name: name.into(), sample_rate, samples })
     }
 
+    /// Creates a sound from its samples like [`Sound::from_samples`]; samples whose peak is above 1 are divided by their peak.
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    ///
+    /// let sound = Sound::from_samples_scaled("loud", 16_000, vec![0.5, -2.0, 1.0])?;
+    /// assert_eq!(sound.values(), [0.25, -1.0, 0.5]);
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Sound::from_samples`], except for samples outside `[-1, 1]`.
+    pub fn from_samples_scaled(name: impl Into<String>, sample_rate: u32, samples: Vec<f32>) -> Result<Self> {
+        Self::from_samples(name, sample_rate, scaled(samples))
+    }
+
     /// Creates a sound from a tensor `[1, samples]` or `[samples]` of values in `[-1, 1]`.
     ///
     /// # Errors
@@ -265,7 +281,7 @@ impl Sound {
     /// Resamples to another sample rate in Hz, with antialiasing. Samples that overshoot `[-1, 1]` are clamped.
     ///
     /// # Errors
-    /// For a sample rate below 100 Hz or above 768 kHz.
+    /// For a sample rate below 100 Hz or above 768 kHz, and for more than 134,217,728 samples (2^27) at that rate.
     pub fn resample(&self, sample_rate: u32) -> Result<Self> {
         if sample_rate == self.sample_rate {
             return Ok(self.clone());
@@ -274,6 +290,9 @@ impl Sound {
         let failed = |e: &dyn std::fmt::Display| {
             Error::invalid("resample", format!("{} to {sample_rate} Hz: {e}", self.sample_rate))
         };
+        // Checked first, because the resampler allocates its whole output.
+        let length = ((self.seconds() * f64::from(sample_rate)).round() as usize).max(1);
+        check_length(length).map_err(|e| failed(&e))?;
         let window = WindowFunction::BlackmanHarris2;
         // An even number of the smallest blocks that fit both rates makes the delay of the filter an integer number of samples.
         let block = self.sample_rate / gcd(self.sample_rate, sample_rate);
@@ -292,7 +311,7 @@ impl Sound {
         let channels = [samples.as_slice()];
         let input = SequentialSliceOfSlices::new(&channels, 1, samples.len()).map_err(|e| failed(&e))?;
         let mut output = resampler.process_all(&input, samples.len(), None).map_err(|e| failed(&e))?.take_data();
-        output.truncate(((self.seconds() * f64::from(sample_rate)).round() as usize).max(1));
+        output.truncate(length);
         let samples = output.iter().map(|v| v.clamp(-1.0, 1.0) as f32).collect();
         Self::from_samples(&self.name, sample_rate, samples)
     }

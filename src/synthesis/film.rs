@@ -83,11 +83,16 @@ impl Film {
             return;
         }
         let (snr_db, picture) = frame();
-        self.size = [picture.width(), picture.height()];
+        let size = [picture.width(), picture.height()];
         let frames = Arc::make_mut(&mut self.frames);
+        // The frames of a damaged file may have another size.
+        if self.size != size {
+            frames.clear();
+            self.size = size;
+        }
         frames.push(Frame { step, snr_db, rgb: picture.rgb().to_vec() });
         if frames.len() > MAX_FRAMES {
-            self.every *= 2;
+            self.every = self.every.saturating_mul(2);
             let every = self.every;
             frames.retain(|frame| frame.step.saturating_sub(first).is_multiple_of(every));
         }
@@ -222,13 +227,10 @@ impl Film {
         let count = images.len().min(MAX_INLINE_FRAMES);
         let index = |i: usize| i * (images.len() - 1) / (count - 1).max(1);
         let shrink = |image: &RgbImage| {
-            let longer = image.width().max(image.height());
-            match longer > MAX_INLINE_SIDE {
-                true => {
-                    let side = |side: u32| (side * MAX_INLINE_SIDE / longer).max(1);
-                    imageops::thumbnail(image, side(image.width()), side(image.height()))
-                }
-                false => image.clone(),
+            let size = [image.width(), image.height()];
+            match inline_size(size) {
+                [width, height] if [width, height] != size => imageops::thumbnail(image, width, height),
+                _ => image.clone(),
             }
         };
         (0..count).map(|i| shrink(&images[index(i)])).collect()
@@ -260,6 +262,16 @@ impl Film {
         let frames = frames.map(|((&step, &snr_db), rgb)| Frame { step: step as usize, snr_db, rgb: rgb.to_vec() });
         Ok(Some(Self { size, every, frames: Arc::new(frames.collect()) }))
     }
+}
+
+/// The width and height in a notebook of a frame of this width and height: at most [`MAX_INLINE_SIDE`].
+fn inline_size(size: [u32; 2]) -> [u32; 2] {
+    let longer = size[0].max(size[1]);
+    if longer <= MAX_INLINE_SIDE {
+        return size;
+    }
+    // In u64, because the product overflows u32 for a side of 20 million pixels.
+    size.map(|side| ((u64::from(side) * u64::from(MAX_INLINE_SIDE) / u64::from(longer)) as u32).max(1))
 }
 
 /// The lower three bytes, the least significant first.
@@ -313,3 +325,26 @@ impl std::fmt::Debug for Film {
 }
 
 crate::show_in_notebooks!(Film);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_another_size_replace_the_earlier_ones() {
+        let mut film = Film::new(1);
+        for (step, [width, height]) in [[4, 3], [2, 5], [2, 5]].into_iter().enumerate() {
+            film.record(step, || (0.0, Raster::from_rgb(width, height, vec![0; 3 * width * height])));
+        }
+        assert_eq!((film.steps(), film.size), (vec![1, 2], [2, 5]));
+        assert_eq!(film.images().len(), 2);
+        assert!(film.webp().is_ok() && film.gif(&film.images()).is_ok() && film.apng().is_ok());
+    }
+
+    #[test]
+    fn inline_sizes_do_not_overflow() {
+        assert_eq!(inline_size([224, 100]), [224, 100]);
+        assert_eq!(inline_size([448, 100]), [224, 50]);
+        assert_eq!(inline_size([1, 40_000_000]), [1, 224]);
+    }
+}

@@ -121,10 +121,13 @@ impl Dataset {
     /// Draws `size` inputs and their labels, `[size]`, with replacement; the seed and the step determine the batch.
     ///
     /// # Errors
-    /// Fails for a size of 0.
+    /// Fails for a size of 0 or above 1,048,576 (2^20).
     pub fn batch(&self, size: usize, seed: u64, step: usize) -> Result<(Tensor, Tensor)> {
         if size == 0 {
             return Err(Error::invalid("batch", "must hold at least 1 example; 32 is usual"));
+        }
+        if size > MAX_BATCH {
+            return Err(Error::invalid("batch", format!("must hold at most {MAX_BATCH} examples, got {size}")));
         }
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(step as u64);
@@ -155,6 +158,8 @@ impl Dataset {
     }
 }
 
+/// The maximum batch size.
+pub(super) const MAX_BATCH: usize = 1 << 20;
 /// Batch size of an evaluation.
 const EVALUATION_BATCH: usize = 50;
 

@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Module};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, VarBuilder, VarMap};
 
+use super::dataset::MAX_BATCH;
 use super::run::TrainingRun;
 use super::{ConvNet, Dataset, init_weights};
 use crate::{Error, Result};
@@ -58,7 +59,7 @@ impl Training {
         self
     }
 
-    /// Sets the batch size; the default is 32.
+    /// Sets the batch size, at most 1,048,576 (2^20); the default is 32.
     pub fn batch_size(mut self, size: usize) -> Self {
         self.batch = size;
         self
@@ -89,10 +90,13 @@ impl Training {
     /// a network that does not accept the examples.
     pub fn start(self) -> Result<TrainingRun> {
         let Self { name, model, examples, held_out, seed, batch, rate, eval_every, quiet } = self;
-        if batch == 0 || eval_every == 0 {
+        if !(1..=MAX_BATCH).contains(&batch) || eval_every == 0 {
             return Err(Error::invalid(
                 "training",
-                format!("batch_size and eval_every must be at least 1, got {batch} and {eval_every}"),
+                format!(
+                    "batch_size must be at least 1 and at most {MAX_BATCH}, and eval_every at least 1; got {batch} and \
+                     {eval_every}"
+                ),
             ));
         }
         if !(rate.is_finite() && rate > 0.0) {

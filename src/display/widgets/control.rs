@@ -416,6 +416,19 @@ mod tests {
     }
 
     #[test]
+    fn a_front_end_does_not_change_the_bounds() {
+        let (seed, gain) = (Slider::int("seed", 1..=9), Slider::float("gain", 0.5..=2.0));
+        for bound in [json!(null), json!(-3), json!(100)] {
+            if let Value::Object(update) = json!({ "min": bound, "max": bound }) {
+                assert!(seed.0.apply(&update).is_empty() && gain.0.apply(&update).is_empty());
+            }
+            seed.set(20);
+            gain.set(-1.0);
+            assert_eq!((seed.value(), gain.value()), (9, 0.5));
+        }
+    }
+
+    #[test]
     fn an_unknown_choice_and_no_choices_are_harmless() {
         let stage = Dropdown::new("stage", ["block2", "block10"]);
         stage.set("block10");

@@ -207,7 +207,9 @@ impl Widget {
     pub(super) fn apply(&self, update: &Map<String, Value>) -> Map<String, Value> {
         let mut state = lock(&self.0.state);
         let accepts = |name: &str, value: &Value| {
-            !name.starts_with('_') && state.values.get(name).is_some_and(|old| is_compatible(old, value))
+            // The bounds are set here alone: the value of a control is clamped to them.
+            let is_fixed = name.starts_with('_') || matches!(name, "min" | "max");
+            !is_fixed && state.values.get(name).is_some_and(|old| is_compatible(old, value))
         };
         let accepted: Map<String, Value> =
             update.iter().filter(|(name, value)| accepts(name, value)).map(|(n, v)| (n.clone(), v.clone())).collect();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Answer, Answers, Block, Participant};
 use crate::fs::extension::{is_hidden, lowercase_extension};
+use crate::fs::files;
 use crate::{Error, Result};
 
 const FORMAT: &str = "metamers-answers";
@@ -83,7 +84,7 @@ impl Answers {
         if length > MAX_FILE_BYTES {
             return Err(wrong(format!("has {length} bytes; the maximum for answers is {MAX_FILE_BYTES}")));
         }
-        let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+        let bytes = files::read(path)?;
         let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
         let people = match lowercase_extension(path).as_str() {
             "json" => from_json(text),

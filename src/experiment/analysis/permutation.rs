@@ -7,6 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::display::{Align, MimeBundle, Show, Table};
 use crate::{Error, Result};
 
+/// The maximum number of permutations.
+const MAX_PERMUTATIONS: usize = 10_000_000;
 /// Relative difference below which two F values are equal, because the order of sums affects rounding.
 const TIE_EPS: f64 = 1e-9;
 
@@ -106,6 +108,10 @@ pub struct StageEffect {
 pub(super) fn test(scores: &[Vec<f64>], permutations: usize, seed: u64) -> Result<(RepeatedMeasures, f64)> {
     if permutations == 0 {
         return Err(Error::invalid("permutations", "must be at least 1; the usual number is 10,000"));
+    }
+    if permutations > MAX_PERMUTATIONS {
+        let reason = format!("must be at most {MAX_PERMUTATIONS}, got {permutations}; the usual number is 10,000");
+        return Err(Error::invalid("permutations", reason));
     }
     let statistic = RepeatedMeasures::from_scores(scores)?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);

@@ -69,8 +69,8 @@ impl Recognition {
     /// Tests for differences between these conditions. Participants without a valid trial in each of them are excluded.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for an unknown condition; [`Error::Invalid`] for a duplicate condition and for 0 permutations. Also fails
-    /// like [`RepeatedMeasures::from_scores`](super::RepeatedMeasures::from_scores).
+    /// [`Error::Unknown`] for an unknown condition; [`Error::Invalid`] for a duplicate condition, and for 0 or more than 10,000,000
+    /// permutations. Also fails like [`RepeatedMeasures::from_scores`](super::RepeatedMeasures::from_scores).
     pub fn effect_among<T: AsRef<str>>(
         &self,
         conditions: impl IntoIterator<Item = T>,

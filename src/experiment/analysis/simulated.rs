@@ -11,6 +11,10 @@ use crate::{Error, Result};
 
 /// The probability that an attentive participant recognises a catch trial.
 const CATCH_ACCURACY: f64 = 0.97;
+/// The maximum number of participants, of stimuli and of catch trials.
+const MAX_COUNT: usize = 100_000;
+/// The maximum number of trials of all participants, and of pairs of a stimulus and a condition.
+const MAX_TRIALS: usize = 5_000_000;
 
 /// Builder of simulated participants, to test an analysis before an experiment. All results of simulated answers are marked as
 /// simulated.
@@ -107,7 +111,8 @@ impl SimulatedParticipants {
     ///
     /// # Errors
     /// [`Error::Invalid`] without participants, stimuli or conditions, for a duplicate condition, a mean outside `[0, 1]`, more
-    /// inattentive participants than participants, and a spread that is negative or not finite.
+    /// inattentive participants than participants, a spread that is negative or not finite, more than 100,000 participants, stimuli or
+    /// catch trials, and more than 5,000,000 trials of all participants or pairs of a stimulus and a condition.
     pub fn answers(&self) -> Result<Answers> {
         self.check()?;
         let chance = self.choices.chance();
@@ -176,6 +181,7 @@ impl SimulatedParticipants {
                 "require at least one participant, one stimulus and one condition".into(),
             );
         }
+        self.check_counts()?;
         if self.inattentive > self.people {
             return wrong(
                 "inattentive",
@@ -192,6 +198,23 @@ impl SimulatedParticipants {
             if self.conditions[..k].iter().any(|(other, _)| other == name) {
                 return wrong("conditions", format!("\"{name}\" occurs twice"));
             }
+        }
+        Ok(())
+    }
+
+    /// Checks that the answers fit into memory.
+    fn check_counts(&self) -> Result<()> {
+        let counts = [("participants", self.people), ("stimuli", self.stimuli), ("catch_trials", self.catch_trials)];
+        if let Some((what, count)) = counts.into_iter().find(|(_, count)| *count > MAX_COUNT) {
+            return Err(Error::invalid(what, format!("must be at most {MAX_COUNT}, got {count}")));
+        }
+        let trials = self.people.saturating_mul(self.stimuli + self.catch_trials);
+        let pairs = self.stimuli.saturating_mul(self.conditions.len());
+        if trials.max(pairs) > MAX_TRIALS {
+            let reason = format!(
+                "must have at most {MAX_TRIALS} trials and pairs of a stimulus and a condition, got {trials} and {pairs}"
+            );
+            return Err(Error::invalid("simulated participants", reason));
         }
         Ok(())
     }

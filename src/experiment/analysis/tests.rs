@@ -117,6 +117,7 @@ fn scores_without_an_f_value_are_errors() {
     assert!(error(&[vec![0.1, f64::NAN], vec![0.3, 0.4]]).contains("not finite"));
     assert!(error(&[vec![0.5, 0.5], vec![0.3, 0.3]]).contains("no effect to test"));
     assert!(test(&strong_effect(), 0, 0).unwrap_err().to_string().contains("at least 1"));
+    assert!(test(&strong_effect(), usize::MAX, 0).unwrap_err().to_string().contains("at most 10000000"));
     let agreed = RepeatedMeasures::from_scores(&[vec![0.0, 1.0], vec![0.0, 1.0]]).unwrap();
     assert_eq!(agreed.f, f64::INFINITY);
     assert!(
@@ -337,6 +338,10 @@ fn invalid_simulations_are_errors() {
         (class().participants(0), "at least one participant"),
         (class().stimuli(0), "at least one participant"),
         (class().inattentive(21), "21 of 20"),
+        (class().participants(usize::MAX), "participants: must be at most 100000"),
+        (class().stimuli(usize::MAX), "stimuli: must be at most 100000"),
+        (class().catch_trials(usize::MAX), "catch_trials: must be at most 100000"),
+        (class().participants(100_000).stimuli(100_000), "at most 5000000 trials"),
         (class().spread(f64::NAN), "NaN"),
         (SimulatedParticipants::new([("a", 1.2)]), "1.2"),
         (SimulatedParticipants::new([("a", 0.2), ("a", 0.3)]), "twice"),

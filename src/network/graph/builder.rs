@@ -186,8 +186,8 @@ impl Builder {
     }
 
     /// Sets the class names, one for each unit of the last stage.
-    pub fn classes(&mut self, names: impl IntoIterator<Item = String>) {
-        self.classes = Some(names.into_iter().collect());
+    pub fn classes<T: Into<String>>(&mut self, names: impl IntoIterator<Item = T>) {
+        self.classes = Some(names.into_iter().map(Into::into).collect());
     }
 
     /// Sets the source of the weights.

@@ -21,7 +21,7 @@ use prost::Message;
 
 use super::weights::foreign;
 use super::{Network, WeightsSource};
-use crate::fs::{assets, sha256};
+use crate::fs::{assets, files, sha256};
 use crate::{Error, Result};
 
 /// Options of [`Network::from_onnx`]: preprocessing of the image, nodes that become stages, names of the classes.
@@ -179,7 +179,7 @@ impl Network {
     /// and when the input has a dynamic size (see [`OnnxOptions::size`]). [`Error::Unknown`] for a stage whose node does not exist.
     pub fn from_onnx(path: impl AsRef<Path>, options: OnnxOptions) -> Result<Self> {
         let path = &*assets::find(path.as_ref())?;
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = files::read(path)?;
         let digest = sha256::hex_digest(&bytes);
         wire::check_size(&bytes).map_err(|reason| Error::file(path, reason))?;
         let model = proto::Model::decode(bytes.as_slice()).map_err(|e| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::hub_cache::{HubCache, is_safe_name};
 use super::hub_client::HubClient;
-use crate::fs::sha256;
+use crate::fs::{files, sha256};
 use crate::{Error, Result};
 
 /// Default timeout for a silent server.
@@ -95,7 +95,7 @@ impl HubFile {
         self
     }
 
-    /// Sets the timeout for a silent server; 30 s by default.
+    /// Sets the timeout for a silent server, at most 2^30 s; 30 s by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -196,7 +196,7 @@ impl HubFile {
         if expected.iter().all(|(hash, _)| hash.is_none()) {
             return Ok(());
         }
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = files::read(path)?;
         let found = sha256::hex_digest(&bytes);
         for (hash, source) in expected {
             if let Some(hash) = hash

@@ -12,6 +12,8 @@ use super::hub_cache::{HubCache, create_parent, is_safe_name};
 
 /// Maximum number of redirects of one request.
 const MAX_REDIRECTS: usize = 10;
+/// Maximum timeout, 34 years: the time at which a longer one ends may overflow [`std::time::Instant`].
+const MAX_TIMEOUT: Duration = Duration::from_secs(1 << 30);
 /// Bytes per write to the disk.
 const BUFFER_BYTES: usize = 1 << 16;
 /// Interval at which a lock that another process holds is tried again.
@@ -44,6 +46,7 @@ impl HubClient {
             (Some("http"), Some(_)) => false,
             _ => return Err(invalid()),
         };
+        let timeout = timeout.min(MAX_TIMEOUT);
         let some = Some(timeout);
         let config = Agent::config_builder().max_redirects(0).https_only(is_https);
         let config = config.timeout_resolve(some).timeout_connect(some).timeout_send_request(some);
@@ -235,6 +238,13 @@ mod tests {
                 "{endpoint}"
             );
         }
+    }
+
+    #[test]
+    fn an_endless_timeout_is_capped() {
+        let timeout = |timeout| HubClient::new("https://hub.example", None, timeout).unwrap().timeout;
+        assert_eq!(timeout(Duration::MAX), MAX_TIMEOUT);
+        assert_eq!(timeout(Duration::from_secs(5)), Duration::from_secs(5));
     }
 
     #[test]

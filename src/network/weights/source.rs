@@ -7,8 +7,9 @@ use candle_core::DType;
 use candle_nn::VarMap;
 use sha2::{Digest, Sha256};
 
+use crate::Result;
+use crate::fs::files;
 use crate::fs::sha256::{self, hex};
-use crate::{Error, Result};
 
 /// The source of weights if none was given.
 pub(in crate::network) const NOT_STATED: &str = "not stated";
@@ -32,7 +33,7 @@ impl WeightsSource {
     /// When the file cannot be read.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = files::read(path)?;
         let source = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { source, weights_sha256: sha256::hex_digest(&bytes) })
     }
