@@ -49,4 +49,12 @@ mod browser {
             self.0.saturating_sub(earlier.0)
         }
     }
+
+    impl std::ops::Add<Duration> for Instant {
+        type Output = Self;
+
+        fn add(self, duration: Duration) -> Self {
+            Self(self.0 + duration)
+        }
+    }
 }

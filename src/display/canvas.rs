@@ -11,12 +11,12 @@ use plotters::style::text_anchor::VPos;
 
 use super::colors::Rgb;
 use super::plotters_backend::{Label, PlottersCanvas, anchor_fractions};
-use super::raster::{Raster, encode};
+use super::raster::{Raster, encode, halved};
 use super::text::{Style, glyphs};
 
 /// The number of pixels per CSS pixel, for high-density screens.
 pub(crate) const DENSITY: f32 = 2.0;
-/// The supersampling factor of plots: plotters does not antialias wide strokes, so a plot is drawn larger and downscaled.
+/// The supersampling factor of plots: plotters does not antialias wide strokes, so a plot is drawn larger, and [`halved`].
 const SUPERSAMPLING: u32 = 2;
 /// The number of pixels per CSS pixel in a supersampled plot.
 pub(crate) const PLOT_DENSITY: f32 = DENSITY * SUPERSAMPLING as f32;
@@ -87,16 +87,33 @@ impl Canvas {
         encode(self.sheet.width() as usize, self.sheet.height() as usize, &self.sheet)
     }
 
+    /// Copies a picture to a position in pixels, row by row: several times as fast as `imageops::replace`. What is outside is left out.
+    fn paste(&mut self, left: i64, top: i64, picture: &RgbImage) {
+        let sheet_width = i64::from(self.sheet.width());
+        let (from, to) = (left.clamp(0, sheet_width), (left + i64::from(picture.width())).clamp(0, sheet_width));
+        if from == to {
+            return;
+        }
+        let bytes = |pixels: i64| 3 * pixels as usize;
+        let height = i64::from(self.sheet.height());
+        let sheet: &mut [u8] = &mut self.sheet;
+        let rows = picture.chunks_exact(bytes(picture.width().into()));
+        for (y, row) in (top..).zip(rows).filter(|(y, _)| (0..height).contains(y)) {
+            let row = &row[bytes(from - left)..bytes(to - left)];
+            sheet[bytes(y * sheet_width + from)..][..row.len()].copy_from_slice(row);
+        }
+    }
+
     /// Fills a rectangle; its edges are rounded to whole pixels.
     pub fn fill(&mut self, rect: Rect, color: Rgb) {
         let (left, top, width, height) = pixels(rect);
-        imageops::replace(&mut self.sheet, &RgbImage::from_pixel(width, height, image::Rgb(color)), left, top);
+        self.paste(left, top, &RgbImage::from_pixel(width, height, image::Rgb(color)));
     }
 
     /// Copies a picture, pixel by pixel, to a position in CSS pixels.
     pub fn picture(&mut self, x: f32, y: f32, picture: &Raster) {
         let (left, top, ..) = pixels(Rect::new(x, y, 0.0, 0.0));
-        imageops::replace(&mut self.sheet, &picture.image(), left, top);
+        self.paste(left, top, &picture.image());
     }
 
     /// Draws a plot with plotters in a rectangle. Its texts are drawn afterwards, on the downscaled plot, so that they are sharp.
@@ -107,7 +124,7 @@ impl Canvas {
         let labels = RefCell::new(Vec::new());
         let backend = PlottersCanvas { bitmap: BitMapBackend::with_buffer(&mut large, size), labels: &labels };
         draw(&backend.into_drawing_area()).map_err(|error| error.to_string())?;
-        imageops::replace(&mut self.sheet, &imageops::thumbnail(&large, width, height), left, top);
+        self.paste(left, top, &halved(&large));
         for label in labels.into_inner() {
             self.write(&Label { x: place.x + label.x, y: place.y + label.y, ..label }, Some(place));
         }

@@ -38,7 +38,8 @@ pub struct HeatMap {
     y: Option<AxisSpec>,
     value_label: String,
     range: Option<(f64, f64)>,
-    robust: bool,
+    /// The limits of the color scale that omit outliers.
+    robust: Option<(f64, f64)>,
     square: bool,
     upwards: bool,
     problem: Option<String>,
@@ -83,7 +84,7 @@ impl HeatMap {
             y: None,
             value_label: String::new(),
             range: None,
-            robust: false,
+            robust: None,
             square: false,
             upwards: false,
             problem,
@@ -149,7 +150,7 @@ impl HeatMap {
 
     /// Limits the color scale to the 0.5th to 99.5th percentile, so that a few outliers do not reduce the contrast of the rest.
     pub fn robust(mut self) -> Self {
-        self.robust = true;
+        self.robust = self.quantiles(0.005);
         self
     }
 
@@ -179,19 +180,17 @@ impl HeatMap {
             _ => (low, high),
         };
         let given = self.range.filter(|(low, high)| low.is_finite() && high.is_finite());
-        let (low, high) = given.unwrap_or_else(|| {
-            let limits = if self.robust { self.quantiles(0.005) } else { None };
-            limits.unwrap_or_else(|| min_max(self.finite()))
-        });
+        let (low, high) = given.or(self.robust).unwrap_or_else(|| min_max(self.finite()));
         let (low, high) = symmetric(low, high);
         Axis::from_range(low, high, false).unwrap_or(Axis::unit())
     }
 
     fn quantiles(&self, outside: f64) -> Option<(f64, f64)> {
-        let mut sorted: Vec<f64> = self.finite().collect();
-        sorted.sort_by(f64::total_cmp);
-        let at = |part: f64| sorted.get((part * (sorted.len().max(1) - 1) as f64).round() as usize).copied();
-        Some((at(outside)?, at(1.0 - outside)?))
+        let mut values: Vec<f64> = self.finite().collect();
+        let last = values.len().checked_sub(1)?;
+        let mut at =
+            |part: f64| *values.select_nth_unstable_by((part * last as f64).round() as usize, f64::total_cmp).1;
+        Some((at(outside), at(1.0 - outside)))
     }
 
     /// Renders the cells alone.

@@ -12,17 +12,22 @@ const MIN_INTERVAL: Duration = Duration::from_millis(500);
 /// The pause after an update, in multiples of the time it took: drawing takes at most a twentieth of the time.
 const PAUSE_PER_COST: u32 = 19;
 
+/// The assumed time of the first update.
+const EXPECTED_COST: Duration = Duration::from_millis(30);
+
 /// The number of final updates that may follow each other without a pause.
 const MAX_BURST: f64 = 8.0;
 
 /// A live output for long work, one in each cell, with a limit on the time that drawing takes.
 ///
 /// It is updated at most twice a second by default, and for at most a twentieth of the time. The cost of the last drawing sets the next pause.
+/// In a call that [`LiveView::begin`] announces, the first update comes late enough that the final one is within that time, too; a short
+/// call has the final one alone.
 pub(crate) struct LiveView {
     place: Arc<Live>,
     interval: Duration,
-    /// The time of the last update.
-    drawn: Option<Instant>,
+    /// The time from which the next pause counts: that of the last update, or later.
+    since: Option<Instant>,
     /// The duration of the last update.
     cost: Duration,
     bucket: TokenBucket,
@@ -35,8 +40,8 @@ impl LiveView {
         Self {
             place: Arc::new(Live::in_each_cell()),
             interval,
-            drawn: None,
-            cost: Duration::ZERO,
+            since: None,
+            cost: EXPECTED_COST,
             bucket: TokenBucket::default(),
         }
     }
@@ -46,9 +51,18 @@ impl LiveView {
         self.interval.max(self.cost * PAUSE_PER_COST)
     }
 
+    /// Begins a call with a final update.
+    pub fn begin(&mut self) {
+        self.since = Some(Instant::now() + self.pause());
+    }
+
     /// Returns whether the next update is due. Always false without the metamers kernel.
     pub fn is_due(&self) -> bool {
-        Live::is_on() && self.drawn.is_none_or(|drawn| drawn.elapsed() >= self.pause())
+        Live::is_on() && self.is_due_at(Instant::now())
+    }
+
+    fn is_due_at(&self, now: Instant) -> bool {
+        self.since.is_none_or(|since| now.saturating_duration_since(since) >= self.pause())
     }
 
     /// Draws and shows an update. The time that both take is the cost which sets the next pause.
@@ -56,7 +70,7 @@ impl LiveView {
         let begun = Instant::now();
         self.place.update(&draw());
         self.cost = begun.elapsed();
-        self.drawn = Some(Instant::now());
+        self.since = Some(Instant::now());
     }
 
     /// Shows the final state of a call, due or not. Returns whether the metamers kernel shows it.
@@ -133,6 +147,26 @@ mod tests {
             }
         }
         drawn
+    }
+
+    #[test]
+    fn a_call_draws_for_a_twentieth_of_its_time_with_its_final_state() {
+        for cost in [10, 30, 100].map(Duration::from_millis) {
+            let mut view = LiveView { cost, ..LiveView::default() };
+            let start = Instant::now();
+            view.begin();
+            let (mut now, mut updates) = (start, 0);
+            while now.saturating_duration_since(start) < Duration::from_secs(20) {
+                now += Duration::from_millis(5);
+                if view.is_due_at(now) {
+                    (now, updates) = (now + cost, updates + 1);
+                    view.since = Some(now);
+                    let share = (cost * (updates + 1)).div_duration_f64(now.saturating_duration_since(start));
+                    assert!(share <= 0.052, "{share} after {updates} updates of {cost:?}");
+                }
+            }
+            assert!(updates >= 8, "{updates} updates of {cost:?}");
+        }
     }
 
     #[test]

@@ -124,8 +124,7 @@ impl Raster {
             return self.sampled(width, height);
         }
         let fine = self.sampled(2 * width, 2 * height).image();
-        let rgb = imageops::thumbnail(&fine, width as u32, height as u32).into_raw();
-        Self { width, height, rgb, problem: None }
+        Self { width, height, rgb: halved(&fine).into_raw(), problem: None }
     }
 
     /// Resizes by nearest neighbour when larger, which is enough for pictures that are downscaled later.
@@ -196,21 +195,31 @@ fn to_bytes(pixel: [f32; 3]) -> Rgb {
     pixel.map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8)
 }
 
-/// Five times as fast as the best compression, for files 1 to 2 % larger.
+/// Halves both sides of a picture with even sides, by the mean of 2 x 2 pixels; a tenth of the time of `imageops::thumbnail`.
+pub(crate) fn halved(large: &RgbImage) -> RgbImage {
+    let (width, height) = large.dimensions();
+    let row_bytes = 3 * width as usize;
+    let mut small = RgbImage::new(width / 2, height / 2);
+    for (row, rows) in small.chunks_exact_mut(row_bytes / 2).zip(large.chunks_exact(2 * row_bytes)) {
+        let (top, bottom) = rows.split_at(row_bytes);
+        for ((pixel, top), bottom) in row.chunks_exact_mut(3).zip(top.chunks_exact(6)).zip(bottom.chunks_exact(6)) {
+            for (i, value) in pixel.iter_mut().enumerate() {
+                let sum = u16::from(top[i]) + u16::from(top[i + 3]) + u16::from(bottom[i]) + u16::from(bottom[i + 3]);
+                *value = ((sum + 2) / 4) as u8;
+            }
+        }
+    }
+    small
+}
+
+/// A fifth of the time of the best compression, for files 5 to 15 % larger.
 const COMPRESSION: CompressionType = CompressionType::Level(3);
 
-/// Encodes RGB pixels as a PNG file.
-///
-/// Flat plots and enlarged pixels compress best without a filter, photos with the Up filter. PNG's adaptive filter gives files up to a seventh
-/// larger, which matters in notebooks.
+/// Encodes RGB pixels as a PNG file, with the filter that suits each row.
 pub(crate) fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
-    let with = |filter| {
-        let mut file = Cursor::new(Vec::new());
-        PngEncoder::new_with_quality(&mut file, COMPRESSION, filter)
-            .write_image(rgb, width as u32, height as u32, ExtendedColorType::Rgb8)
-            .expect("the size is valid, and writing to memory cannot fail");
-        file.into_inner()
-    };
-    let (unfiltered, filtered) = rayon::join(|| with(FilterType::NoFilter), || with(FilterType::Up));
-    if unfiltered.len() <= filtered.len() { unfiltered } else { filtered }
+    let mut file = Cursor::new(Vec::new());
+    PngEncoder::new_with_quality(&mut file, COMPRESSION, FilterType::Adaptive)
+        .write_image(rgb, width as u32, height as u32, ExtendedColorType::Rgb8)
+        .expect("the size is valid, and writing to memory cannot fail");
+    file.into_inner()
 }

@@ -120,7 +120,7 @@ fn the_font_has_the_glyphs_of_figures() {
 
 #[test]
 fn a_constant_series_is_in_the_middle_of_its_axis() {
-    for value in [0.0, 0.25, -7.0, 1e-12, 3e8, f64::MAX] {
+    for value in [0.0, 0.25, -7.0, 1e-12, 1e-310, 3e8, f64::MAX] {
         let axis = Axis::from_values([value, value].into_iter(), false, 0.05).unwrap();
         assert!((axis.fraction(value.clamp(-1e300, 1e300)).unwrap() - 0.5).abs() < 1e-6, "{value}: {axis:?}");
         let axis = axis.with_ticks(5);
@@ -160,6 +160,24 @@ fn ticks_are_at_round_values_with_distinct_labels() {
             }
         }
     }
+}
+
+#[test]
+fn ranges_near_zero_have_ticks() {
+    for (low, high) in [(0.0, 1e-310), (-5e-324, 0.0), (1e-320, 1e-305), (0.0, 1e-300), (-2e-299, 1e-310)] {
+        let axis = Axis::from_range(low, high, false).unwrap().with_ticks(5);
+        assert!((2..=8).contains(&axis.ticks.len()), "{low} {high}: {axis:?}");
+    }
+    let plot = LinePlot::new("").series("", vec![(1.0, 1e-310), (2.0, 3e-310)]);
+    let map = HeatMap::new("", 1, 2, vec![0.0, 1.0]).range(0.0, 1e-310).x_axis("", 0.0, 1e-310);
+    assert!(!Figure::new("").row([plot]).row([map]).draw().texts.is_empty());
+}
+
+#[test]
+fn many_category_names_are_thinned() {
+    let custom_ticks = (0..10_000).map(|k| (f64::from(k), format!("name {k}"))).collect();
+    let axis = Axis { custom_ticks, ..Axis::from_range(0.0, 1e4, false).unwrap() }.with_x_ticks(640.0);
+    assert!((2..=80).contains(&axis.ticks.len()), "{} ticks", axis.ticks.len());
 }
 
 #[test]

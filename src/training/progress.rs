@@ -134,6 +134,11 @@ crate::show_in_notebooks!(TrainingRun);
 pub(super) struct TrainingView(LiveView);
 
 impl TrainingView {
+    /// Begins a call, at whose end the training is shown.
+    pub fn begin(&mut self) {
+        self.0.begin();
+    }
+
     /// Returns whether it is time for another update.
     pub fn is_due(&self) -> bool {
         self.0.is_due()

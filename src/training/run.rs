@@ -122,6 +122,7 @@ impl TrainingRun {
 
     fn advance(&mut self, steps: Option<usize>, time: Option<Duration>) -> Result<TrainingProgress> {
         let listening = Listening::begin();
+        self.view.begin();
         let (start, first) = (Instant::now(), self.steps());
         let stop_reason = loop {
             if listening.interrupted() {

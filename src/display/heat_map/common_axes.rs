@@ -36,7 +36,7 @@ impl HeatMap {
         let map =
             Self { rows: height, columns: width, values, x: axis(&self.x, x), y: axis(&self.y, y), ..self.clone() };
         // The scale of the colors is that of the values, which are the same.
-        Some(if range == (None, false) { map.range(limits.low, limits.high) } else { map })
+        Some(if range == (None, None) { map.range(limits.low, limits.high) } else { map })
     }
 
     /// The axes in words, for a picture without them: `"time (s) to the right, 0 to 1.5; frequency (kHz) upwards, 0 to 8"`. Empty for a map
