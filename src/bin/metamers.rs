@@ -115,7 +115,7 @@ fn sweep(args: &SweepArgs) -> Result<ExitCode> {
         plan.dry_run()?.show();
     } else if args.slurm {
         let submit = if args.no_submit { Submit::ScriptOnly } else { Submit::Now };
-        match plan.slurm(&std::env::current_exe().unwrap_or_else(|_| "metamers".into()), submit)? {
+        match plan.slurm(std::env::current_exe().unwrap_or_else(|_| "metamers".into()), submit)? {
             Some(submission) => write_line(stdout(), submission),
             None => {
                 let plan = args.plan.display();

@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
+use crate::stimulus::StimulusKind;
 use crate::{Error, Result};
 
 /// The length of a chunk of a file in the page, in characters: short enough that handing one over takes a few milliseconds.
@@ -18,8 +19,7 @@ const CHUNK: usize = 1 << 18;
 pub(super) struct Content {
     pub introduction: String,
     pub footer: String,
-    /// `image` or `sound`.
-    pub kind: &'static str,
+    pub kind: StimulusKind,
     /// The name for [`zoo::by_name`](crate::zoo::by_name).
     pub network: String,
     pub stages: Vec<Stage>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::display::widgets::{Button, Dropdown, HBox, Html, IntSlider, Label, SelectionSlider, Slider, VBox, Widget};
 use crate::display::{MimeBundle, Show, escape};
-use crate::network::{Input, Network};
+use crate::network::Network;
 use crate::similarity::WELL_MATCHED_DB;
 use crate::stimulus::Stimulus;
 use crate::synthesis::{Metamer, Recipe, Stop, StopReason, Synthesis};
@@ -76,17 +76,13 @@ impl Explorer {
     /// word networks were trained ([`Sound::prepare`](crate::stimulus::Sound::prepare)).
     ///
     /// # Errors
-    /// When there is no original, two have the same name, or one does not suit the network or is silent.
+    /// When there is no original, two have the same name, or one does not suit the network or is silent; for a shipped null distribution
+    /// that is damaged.
     pub fn new<S: Into<Stimulus>>(network: &Network, originals: impl IntoIterator<Item = S>) -> Result<Self> {
         let mut prepared = BTreeMap::new();
         let mut names = Vec::new();
         for original in originals {
-            let original: Stimulus = match (original.into(), network.input()) {
-                (Stimulus::Sound(sound), &Input::Sound { sample_rate, samples }) => {
-                    sound.prepare(sample_rate, samples)?.into()
-                }
-                (original, _) => network.prepare(original)?,
-            };
+            let original = network.prepare_at_training_level(original)?;
             let name = match original.name() {
                 "" => format!("original {}", names.len() + 1),
                 name => name.replace('_', " "),
@@ -99,13 +95,12 @@ impl Explorer {
         if names.is_empty() {
             return Err(Error::invalid("originals", "must be at least one"));
         }
-        let is_sound = matches!(network.input(), Input::Sound { .. });
-        let recipes = if is_sound { Recipe::sound_presets() } else { Recipe::presets() };
+        let recipes = Recipe::presets_for(network.input().kind());
         let stage = Slider::stages(network);
         stage.set(&network.stages()[network.stages().len() / 2].name);
         let shared = Arc::new(Shared {
             network: network.clone(),
-            null: NullDistribution::shipped(network).ok(),
+            null: NullDistribution::find_shipped(network)?,
             page: crate::zoo::shipped_key(network).ok(),
             originals: prepared,
             original: Dropdown::new("original", names),

@@ -10,8 +10,9 @@ use super::content::{Content, Original, Stage, embed, embed_compressed};
 use super::sources;
 use crate::display::{Raster, escape, fill_template};
 use crate::fs::{assets, extension, files};
-use crate::network::{Input, Network};
-use crate::stimulus::{Image, Sound};
+use crate::network::Network;
+use crate::similarity::WELL_MATCHED_DB;
+use crate::stimulus::{Image, Sound, StimulusKind};
 use crate::synthesis::Recipe;
 use crate::{Error, Result, zoo};
 
@@ -40,7 +41,7 @@ const THUMBNAIL: usize = 96;
 
 /// A page that makes metamers of one network, made by [`Explorer::page`](super::Explorer::page).
 ///
-/// The file has about 9 MB for words and 31 MB for images, most of it weights. It works from a disk, without a network connection.
+/// The file has about 10 MB for words and 31 MB for images, most of it weights. It works from a disk, without a network connection.
 #[must_use]
 pub struct ExplorerPage {
     network: Network,
@@ -59,18 +60,20 @@ pub struct ExplorerPage {
 impl ExplorerPage {
     pub(super) fn new(network: &Network) -> Result<Self> {
         let key = zoo::shipped_key(network)?;
-        let is_sound = matches!(network.input(), Input::Sound { .. });
-        let (folder, names, ending) = if is_sound { ("speech", WORDS, "wav") } else { ("photos", PHOTOS, "jpg") };
+        let kind = network.input().kind();
+        let (folder, names, ending, preferred) = match kind {
+            StimulusKind::Image => ("photos", PHOTOS, "jpg", "block5"),
+            StimulusKind::Sound => ("speech", WORDS, "wav", "relu0"),
+        };
         let stage = network.stages()[network.stages().len() / 2].name.clone();
-        let preferred = if is_sound { "relu0" } else { "block5" };
         let page = Self {
             network: network.clone(),
             title: format!("Make a metamer: {}", network.name()),
             originals: vec![],
             stage: network.stage(preferred).map_or(stage, |stage| stage.name.clone()),
-            recipe: Recipe::default_of(is_sound),
+            recipe: Recipe::default_for(kind),
             seed: 0,
-            snr_db: 20.0,
+            snr_db: WELL_MATCHED_DB,
             for_server: false,
             key,
         };
@@ -91,9 +94,9 @@ impl ExplorerPage {
     pub fn originals<P: AsRef<Path>>(mut self, paths: impl IntoIterator<Item = P>) -> Result<Self> {
         let open = |path: P| {
             let path = assets::find(path.as_ref())?;
-            match self.network.input() {
-                Input::Sound { .. } => Sound::open(&path).map(drop)?,
-                Input::Image { .. } => Image::open(&path).map(drop)?,
+            match self.network.input().kind() {
+                StimulusKind::Image => Image::open(&path).map(drop)?,
+                StimulusKind::Sound => Sound::open(&path).map(drop)?,
             }
             Ok((extension::stimulus_name(&path), files::read(&path)?))
         };
@@ -170,7 +173,7 @@ impl ExplorerPage {
     /// # Errors
     /// When a shipped file is missing.
     pub fn html(&self) -> Result<String> {
-        let is_sound = matches!(self.network.input(), Input::Sound { .. });
+        let kind = self.network.input().kind();
         let provided = self.provided();
         let mut embedded = String::new();
         let mut entries = sources::original_entries(&self.originals, self.network.input())?;
@@ -189,17 +192,16 @@ impl ExplorerPage {
         for (index, (name, bytes)) in self.originals.iter().enumerate() {
             let file = format!("original-{index}");
             embedded += &embed(&file, bytes)?;
-            let thumbnail = if is_sound { None } else { Some(thumbnail(bytes)?) };
+            let thumbnail = (kind == StimulusKind::Image).then(|| thumbnail(bytes)).transpose()?;
             originals.push(Original { name: name.replace('_', " "), file, thumbnail });
         }
-        let presets = if is_sound { Recipe::sound_presets() } else { Recipe::presets() };
         let content = Content {
             introduction: INTRODUCTION.into(),
             footer: format!(
                 "Made with metamers {}. Nothing on this page leaves your machine.",
                 env!("CARGO_PKG_VERSION")
             ),
-            kind: if is_sound { "sound" } else { "image" },
+            kind,
             network: self.key.clone(),
             stages: self
                 .network
@@ -209,7 +211,7 @@ impl ExplorerPage {
                 .collect(),
             provided: provided.iter().map(|path| format!("assets/{path}")).collect(),
             originals,
-            recipes: presets.into_iter().map(|recipe| recipe.name).collect(),
+            recipes: Recipe::presets_for(kind).into_iter().map(|recipe| recipe.name).collect(),
             stage: self.stage.clone(),
             recipe: self.recipe.name.clone(),
             seed: self.seed.to_string(),
@@ -233,7 +235,7 @@ impl ExplorerPage {
     /// The paths, in the assets, of the files that the module reads.
     fn provided(&self) -> Vec<String> {
         let mut provided = vec![format!("networks/{}.safetensors", self.key)];
-        if matches!(self.network.input(), Input::Image { .. }) {
+        if self.network.input().kind() == StimulusKind::Image {
             provided.push("networks/imagenet_classes.json".into());
         }
         let null = format!("nulls/{}.json", self.key);

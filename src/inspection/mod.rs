@@ -21,8 +21,8 @@ pub use stage::InspectedStage;
 use trial::Trial;
 
 use crate::Result;
-use crate::network::{Classification, Input, KNOWN_BY_VALUES, Network};
-use crate::stimulus::{Image, Noise, Sound, Stimulus};
+use crate::network::{Classification, KNOWN_BY_VALUES, Network};
+use crate::stimulus::{Image, Noise, Sound, Stimulus, StimulusKind};
 use crate::synthesis::Metamer;
 
 /// The default image.
@@ -51,12 +51,10 @@ impl Network {
     /// # Errors
     /// Fails like [`Network::inspect_on`], and if the project's assets cannot be found.
     pub fn inspect(&self) -> Result<Inspection> {
-        match self.input() {
-            Input::Image { .. } => self.inspect_on(Image::open(DEFAULT_PHOTO)?),
+        match self.input().kind() {
+            StimulusKind::Image => self.inspect_on(Image::open(DEFAULT_PHOTO)?),
             // At the level of the recordings from which word networks learned and null distributions were built.
-            &Input::Sound { sample_rate, samples } => {
-                self.inspect_on(Sound::open(DEFAULT_RECORDING)?.prepare(sample_rate, samples)?)
-            }
+            StimulusKind::Sound => self.inspect_on(self.prepare_at_training_level(Sound::open(DEFAULT_RECORDING)?)?),
         }
     }
 
@@ -83,18 +81,14 @@ impl Network {
                 None
             }
         };
-        let mut stages = stage::activations(self, &stimulus, &noise_like(&stimulus)?, &mut warnings)?;
+        let noise = match stimulus.kind() {
+            StimulusKind::Image => Noise::Uniform { low: 0.0, high: 1.0 },
+            StimulusKind::Sound => Noise::Pink { rms: 0.1 },
+        };
+        let mut stages = stage::activations(self, &stimulus, &stimulus.noise_like(noise, 0)?, &mut warnings)?;
         let trials = trial::measure(self, &stimulus, &mut stages, &mut warnings)?;
         Ok(Inspection { network: self.clone(), stimulus, classification, stages, trials, warnings })
     }
-}
-
-/// Noise of the size of a stimulus: uniform pixels or pink noise.
-fn noise_like(stimulus: &Stimulus) -> Result<Stimulus> {
-    Ok(match stimulus {
-        Stimulus::Image(image) => image.noise_like(Noise::Uniform { low: 0.0, high: 1.0 }, 0)?.into(),
-        Stimulus::Sound(sound) => Sound::noise(sound.sample_rate(), sound.len(), Noise::Pink { rms: 0.1 }, 0)?.into(),
-    })
 }
 
 impl Inspection {

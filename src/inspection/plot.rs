@@ -2,10 +2,10 @@
 
 use super::gradient::percent;
 use super::{InspectedStage, Inspection};
-use crate::display::{Align, Figure, LinePlot, MimeBundle, Panel, Player, Players, Show, Table};
+use crate::display::{Align, Figure, LinePlot, MimeBundle, Panel, Players, Show, Table};
 use crate::network::thousands;
 use crate::ops::Relu;
-use crate::stimulus::{Sound, Stimulus};
+use crate::stimulus::{Stimulus, StimulusKind};
 
 impl Inspection {
     /// Tabulates preprocessing, weights, classes, gradients and warnings.
@@ -106,7 +106,7 @@ impl Inspection {
             return figure.row([Panel::text("no metamer", "Synthesis failed at every stage; see the warnings.")]);
         }
         // Cochleagrams have axes and need half the page's width.
-        let columns = if matches!(self.stimulus, Stimulus::Sound(_)) { 2 } else { 4 };
+        let columns = if self.stimulus.kind() == StimulusKind::Sound { 2 } else { 4 };
         let rows = panels.chunks(columns).map(<[Panel]>::to_vec);
         rows.fold(figure, Figure::row).row([Panel::plot(plot)])
     }
@@ -129,12 +129,11 @@ impl Inspection {
     /// Audio players of the original and the metamers; empty for images.
     fn players(&self) -> Vec<MimeBundle> {
         let Stimulus::Sound(original) = &self.stimulus else { return vec![] };
-        let player = |name: &str, sound: &Sound| Player::new(name, sound.sample_rate(), sound.values().to_vec());
         let metamers = self.trials.iter().filter_map(|trial| {
             let provenance = trial.metamer.provenance();
-            Some(player(&provenance.stage, trial.metamer.sound().ok()?))
+            Some(trial.metamer.sound().ok()?.player_named(&provenance.stage))
         });
-        vec![Players::shared([player("original", original)].into_iter().chain(metamers)).bundle()]
+        vec![Players::shared([original.player_named("original")].into_iter().chain(metamers)).bundle()]
     }
 }
 

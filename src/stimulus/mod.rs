@@ -22,6 +22,7 @@ mod camera_raw;
 mod comparable;
 mod image;
 mod image_decoder;
+mod kind;
 mod library;
 mod mp4_edit;
 mod noise;
@@ -33,6 +34,7 @@ mod stimulus;
 mod wav_file;
 
 pub use self::image::Image;
+pub use self::kind::StimulusKind;
 pub use self::library::{Library, Photo, Photos, Recording, Recordings, shipped_photos, shipped_recordings};
 pub use self::noise::Noise;
 pub use self::sound::Sound;

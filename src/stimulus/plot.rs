@@ -40,7 +40,12 @@ impl Sound {
     /// Returns an audio player with normalized peak.
     pub fn player(&self) -> Player {
         let name = if self.name().is_empty() { "sound" } else { self.name() };
-        Player::new(name, self.sample_rate(), self.values().to_vec()).normalize_peak()
+        self.player_named(name).normalize_peak()
+    }
+
+    /// Returns an audio player with this name, at the sound's own level.
+    pub(crate) fn player_named(&self, name: &str) -> Player {
+        Player::new(name, self.sample_rate(), self.values().to_vec())
     }
 
     fn description(&self) -> String {

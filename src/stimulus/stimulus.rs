@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Image, Sound};
+use super::{Image, Noise, Sound, StimulusKind};
 use crate::display::{MimeBundle, Panel, Show};
 use crate::{Error, Result};
 
@@ -25,6 +25,15 @@ impl Stimulus {
         match self {
             Self::Image(image) => image.name(),
             Self::Sound(sound) => sound.name(),
+        }
+    }
+
+    /// The kind: image or sound.
+    #[must_use]
+    pub fn kind(&self) -> StimulusKind {
+        match self {
+            Self::Image(_) => StimulusKind::Image,
+            Self::Sound(_) => StimulusKind::Sound,
         }
     }
 
@@ -106,6 +115,14 @@ impl Stimulus {
         let (a, b) = (values(self), values(other));
         let difference = square(&mut a.iter().zip(&b).map(|(a, b)| a - b));
         self.is_like(other) && difference <= 1e-8 * square(&mut a.iter().copied())
+    }
+
+    /// Creates noise of the same kind and size; the same seed gives the same bits.
+    pub(crate) fn noise_like(&self, noise: Noise, seed: u64) -> Result<Self> {
+        Ok(match self {
+            Self::Image(image) => image.noise_like(noise, seed)?.into(),
+            Self::Sound(sound) => Sound::noise(sound.sample_rate(), sound.len(), noise, seed)?.into(),
+        })
     }
 
     /// Creates a stimulus of the same kind and size with other values, clamped to the valid range.

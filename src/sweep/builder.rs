@@ -9,14 +9,14 @@ use super::cost::Cost;
 use super::goal::{PlannedBound, SharedGoal};
 use super::job::Job;
 use super::manifest::{Manifest, Selection};
-use super::plan::{EveryStage, Plan, StageSelection, StimulusKind};
+use super::plan::{EveryStage, Plan, StageSelection};
 use super::results::SweepResults;
 use super::slurm::{self, Submission, Submit};
 use super::sources::Sources;
 use super::task::DEFAULT_SAVE_INTERVAL;
 use crate::Result;
 use crate::network::Network;
-use crate::stimulus::{Image, Sound, Stimulus};
+use crate::stimulus::{Image, Sound, Stimulus, StimulusKind};
 use crate::synthesis::{Match, Norm, Penalty, Recipe};
 use crate::verdict::NullDistribution;
 
@@ -267,8 +267,8 @@ impl Sweep {
 }
 
 impl Selection for Sweep {
-    fn stages(&self, _: &str) -> StageSelection {
-        self.stages.clone()
+    fn stages(&self, _: &str) -> &StageSelection {
+        &self.stages
     }
 
     fn matches(&self) -> &BTreeMap<String, Match> {
@@ -276,13 +276,22 @@ impl Selection for Sweep {
     }
 
     fn goal(&self) -> SharedGoal {
-        let Self { penalties, bound, coarse_to_fine, record_every, different, .. } = self.clone();
-        let bound = bound.map(|(norm, eps, stimulus)| PlannedBound { norm, eps, stimulus: stimulus.name().into() });
-        SharedGoal { penalties, bound, coarse_to_fine, record_every, different }
+        let bound = self.bound.as_ref().map(|(norm, eps, stimulus)| PlannedBound {
+            norm: *norm,
+            eps: *eps,
+            stimulus: stimulus.name().into(),
+        });
+        SharedGoal {
+            penalties: self.penalties.clone(),
+            bound,
+            coarse_to_fine: self.coarse_to_fine,
+            record_every: self.record_every,
+            different: self.different,
+        }
     }
 
-    fn recipe(&self, kind: StimulusKind) -> Result<Recipe> {
-        let recipe = self.recipe.clone().unwrap_or_else(|| Selection::goal(self).default_recipe(kind));
+    fn recipe(&self, kind: StimulusKind, goal: &SharedGoal) -> Result<Recipe> {
+        let recipe = self.recipe.clone().unwrap_or_else(|| goal.default_recipe(kind));
         recipe.check()?;
         Ok(recipe)
     }
@@ -363,7 +372,7 @@ impl Plan {
     ///
     /// # Errors
     /// Fails like [`Plan::run`], and if `sbatch` is not installed or rejects the job.
-    pub fn slurm(&self, program: &std::path::Path, submit: Submit) -> Result<Option<Submission>> {
-        slurm::submit(self, &self.job()?, program, submit)
+    pub fn slurm(&self, program: impl AsRef<Path>, submit: Submit) -> Result<Option<Submission>> {
+        slurm::submit(self, &self.job()?, program.as_ref(), submit)
     }
 }

@@ -76,7 +76,7 @@ impl SweepResults {
             // The original has one player for all stages.
             let shown = found.iter_mut().flatten().flat_map(|(original, metamer)| [original, metamer]);
             Player::share_gain(shown.filter_map(|shown| shown.player.as_mut()));
-            let Some((original, _)) = found.iter().flatten().next().cloned() else { continue };
+            let Some(original) = found.iter().flatten().next().map(|(original, _)| original.clone()) else { continue };
             stimuli.push(Entry {
                 name: short_name(&manifest.stimuli[stimulus].name),
                 original,
@@ -102,10 +102,7 @@ impl SweepResults {
             return Ok(None);
         };
         let metamer = self.metamer(task)?;
-        let player = |stimulus: &Stimulus, name: &str| match stimulus {
-            Stimulus::Sound(sound) => Some(Player::new(name, sound.sample_rate(), sound.values().to_vec())),
-            Stimulus::Image(_) => None,
-        };
+        let player = |stimulus: &Stimulus, name: &str| Some(stimulus.sound().ok()?.player_named(name));
         let class = row.original_class.clone().unwrap_or_default();
         let outcome = mark(row);
         let before = Shown {

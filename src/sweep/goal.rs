@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::StimulusKind;
-use crate::stimulus::Stimulus;
-use crate::synthesis::{Norm, Penalty, Push, Recipe, Synthesis, check_optimizer};
+use crate::stimulus::{Stimulus, StimulusKind};
+use crate::synthesis::{Bound, Norm, Penalty, Push, Recipe, Restrictions, Synthesis};
 use crate::{Error, Result};
 
 /// The name of a stimulus in a plan that stands for the original of each task.
@@ -50,27 +49,24 @@ impl SharedGoal {
 
     /// The default recipe for images or sounds, as [`Synthesis`] chooses it.
     pub fn default_recipe(&self, kind: StimulusKind) -> Recipe {
-        let is_sound = kind == StimulusKind::Sound;
-        if self.is_restricted() {
-            return Recipe::bounded_of(is_sound);
+        if self.restrictions().is_any() {
+            return Recipe::bounded_for(kind);
         }
-        let recipe = Recipe::default_of(is_sound);
+        let recipe = Recipe::default_for(kind);
         // A penalty or a push chooses among the metamers in place of the distance to the start.
         let is_free = self.penalties.is_empty() && self.different.is_none();
         if is_free { recipe } else { recipe.without_return() }
     }
 
-    fn is_restricted(&self) -> bool {
-        self.bound.is_some() || self.coarse_to_fine.is_some()
+    fn restrictions(&self) -> Restrictions {
+        Restrictions { has_bound: self.bound.is_some(), coarse_to_fine: self.coarse_to_fine }
     }
 
     /// Checks all values that can be checked without a network.
     pub fn check(&self, seeds: usize, evaluations: Option<usize>, snr_db: Option<f64>) -> Result<()> {
         self.penalties.iter().try_for_each(Penalty::check_for_sweep)?;
         if let Some(PlannedBound { eps, .. }) = self.bound {
-            if !(eps.is_finite() && eps > 0.0) {
-                return Err(Error::invalid("eps of the bound", format!("must be positive and finite, got {eps}")));
-            }
+            Bound::check_eps(eps)?;
             if seeds > 1 {
                 let reason = "has several entries, but with a bound every run begins at its stimulus, whatever the seed; use one";
                 return Err(Error::invalid("seeds", reason));
@@ -80,7 +76,7 @@ impl SharedGoal {
             return Err(Error::invalid("record_every", "must be at least 1 step"));
         }
         let Some(weight) = self.different else { return Ok(()) };
-        Push::check(weight, self.is_restricted())?;
+        Push::check(weight, self.restrictions())?;
         let invalid = |reason: &str| Err(Error::invalid("different", reason));
         if seeds < 2 {
             return invalid("needs several seeds: each metamer is pushed away from those of the seeds before it");
@@ -98,10 +94,7 @@ impl SharedGoal {
 
     /// Checks that the recipe's optimizer can follow a bound or go from coarse to fine.
     pub fn check_recipe(&self, recipe: &Recipe) -> Result<()> {
-        if let Some(levels) = self.coarse_to_fine {
-            Synthesis::check_levels(levels)?;
-        }
-        check_optimizer(self.is_restricted(), recipe)
+        self.restrictions().check(recipe)
     }
 
     /// The names of the stimuli that penalties and the bound refer to, without the original.

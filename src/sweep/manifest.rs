@@ -6,10 +6,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::goal::SharedGoal;
-use super::plan::{Plan, StageSelection, StimulusKind, check_limits, check_list};
+use super::plan::{Plan, StageSelection, check_limits, check_list};
 use super::sources::Sources;
-use crate::network::{Input, Network};
-use crate::stimulus::Stimulus;
+use crate::network::Network;
+use crate::stimulus::{Stimulus, StimulusKind};
 use crate::synthesis::{Match, Push, Recipe};
 use crate::{Error, Result};
 
@@ -70,7 +70,7 @@ pub(super) struct StimulusEntry {
 
 /// A task of a sweep: one metamer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Task {
+pub(super) struct Task {
     /// The task's number, from 0.
     pub index: usize,
     /// Index of the network in the plan.
@@ -85,15 +85,16 @@ pub struct Task {
 
 /// Selects the stages and the recipe of a network.
 pub(super) trait Selection {
-    fn stages(&self, network: &str) -> StageSelection;
+    fn stages(&self, network: &str) -> &StageSelection;
     fn matches(&self) -> &BTreeMap<String, Match>;
     fn goal(&self) -> SharedGoal;
-    fn recipe(&self, kind: StimulusKind) -> Result<Recipe>;
+    /// The recipe for stimuli of a kind. `goal` is that of the selection, perhaps without its stimuli.
+    fn recipe(&self, kind: StimulusKind, goal: &SharedGoal) -> Result<Recipe>;
 }
 
 impl Selection for Plan {
-    fn stages(&self, network: &str) -> StageSelection {
-        self.stages_of(network).clone()
+    fn stages(&self, network: &str) -> &StageSelection {
+        self.stages_of(network)
     }
 
     fn matches(&self) -> &BTreeMap<String, Match> {
@@ -104,24 +105,21 @@ impl Selection for Plan {
         Plan::goal(self)
     }
 
-    fn recipe(&self, kind: StimulusKind) -> Result<Recipe> {
-        Plan::recipe(self, kind)
+    fn recipe(&self, kind: StimulusKind, goal: &SharedGoal) -> Result<Recipe> {
+        Plan::recipe(self, kind, goal)
     }
 }
 
 impl StimulusEntry {
-    fn kind(&self) -> StimulusKind {
+    pub fn kind(&self) -> StimulusKind {
         if self.sound { StimulusKind::Sound } else { StimulusKind::Image }
     }
 
     /// This entry's stimulus as the tasks of a network use it.
     pub fn prepared_for(&self, network: &Network, stimulus: Stimulus) -> Result<Stimulus> {
-        match (stimulus, network.input()) {
-            (Stimulus::Sound(sound), &Input::Sound { sample_rate, samples }) if self.prepared => {
-                let prepared = sound.prepare(sample_rate, samples);
-                prepared.map(Stimulus::from).map_err(|e| Error::invalid(&self.name, e.to_string()))
-            }
-            (stimulus, _) => Ok(stimulus),
+        match self.prepared {
+            true => network.prepare_at_training_level(stimulus).map_err(|e| Error::invalid(&self.name, e.to_string())),
+            false => Ok(stimulus),
         }
     }
 }
@@ -143,7 +141,7 @@ impl Manifest {
         let network_entry = |index: usize| -> Result<NetworkEntry> {
             let network = sources.network(index)?;
             let name = sources.network_name(index);
-            let kind = StimulusKind::from(network.input());
+            let kind = network.input().kind();
             let accepted: Vec<usize> = (0..stimuli.len()).filter(|&i| stimuli[i].kind() == kind).collect();
             if accepted.is_empty() {
                 let reason = match kind {
@@ -155,7 +153,7 @@ impl Manifest {
             if let Some(other) = references.iter().find(|entry| entry.kind() != kind) {
                 return Err(Error::invalid(&other.name, format!("is not a stimulus for {name}")));
             }
-            let recipe = selection.recipe(kind)?.held_at(snr_db);
+            let recipe = selection.recipe(kind, &goal)?.held_at(snr_db);
             let recipe = if goal.different.is_some() { recipe.without_return() } else { recipe };
             goal.check_recipe(&recipe)?;
             if kind == StimulusKind::Sound && goal.bound.is_none() {
@@ -164,7 +162,7 @@ impl Manifest {
             Ok(NetworkEntry {
                 name: name.into(),
                 weights_sha256: network.weights_source().weights_sha256.clone(),
-                stages: stages(&network, &selection.stages(name), selection.matches())?,
+                stages: stages(&network, selection.stages(name), selection.matches())?,
                 stimuli: accepted,
                 recipe,
             })

@@ -114,8 +114,8 @@ impl SweepResults {
                 let mut panels =
                     self.line((network, stimulus, seed), first..(first + band).min(stages), band, line == 0);
                 // Empty cells keep the panels of a short band at the common size.
-                if let Some(last) = panels.last().cloned() {
-                    panels.resize(band + 1, last.blank(EMPTY_GREY));
+                if let Some(&Cell(_, size)) = panels.last() {
+                    panels.resize(band + 1, Cell::blank(size, EMPTY_GREY));
                 }
                 figure.push(panels.into_iter().map(|panel| panel.0));
             }
@@ -201,7 +201,8 @@ impl SweepResults {
         let entry = &self.job.manifest.stimuli[stimulus];
         let network = self.job.sources.network(network)?;
         let own = entry.prepared_for(&network, self.job.sources.stimulus(stimulus, entry)?)?;
-        Ok(crate::synthesis::thumbnail(&network.prepare(own)?, &network))
+        let own = network.prepare(own)?;
+        Ok(network.thumbnail(&own, &own))
     }
 
     pub(super) fn thumbnails(&self, task: usize) -> Option<[Raster; 2]> {
@@ -236,8 +237,8 @@ impl SweepResults {
 struct Cell(Panel, (usize, usize));
 
 impl Cell {
-    fn blank(self, value: u8) -> Self {
-        Self(Panel::picture("", grey(self.1, value)), self.1)
+    fn blank(size: (usize, usize), value: u8) -> Self {
+        Self(Panel::picture("", grey(size, value)), size)
     }
 }
 

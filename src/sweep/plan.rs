@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::goal::{PlannedBound, SharedGoal};
 use super::slurm::Slurm;
 use super::task::DEFAULT_SAVE_INTERVAL;
-use crate::network::Input;
+use crate::fs::files;
+use crate::stimulus::StimulusKind;
 use crate::synthesis::{Match, Penalty, Recipe};
 use crate::{Error, Result};
 
@@ -179,7 +180,8 @@ impl Plan {
     /// Fails for a file that cannot be read, unknown keys and invalid values.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = String::from_utf8(files::read(path)?)
+            .map_err(|e| Error::file(path, format!("is not a valid plan: {}", e.utf8_error())))?;
         let mut plan: Self =
             toml::from_str(&text).map_err(|e| Error::file(path, format!("is not a valid plan: {e}")))?;
         plan.file = path.into();
@@ -210,7 +212,7 @@ impl Plan {
         check_limits(self.evaluations, self.snr_db)?;
         let goal = self.goal();
         goal.check(self.seeds.len(), self.evaluations, self.snr_db)?;
-        goal.check_recipe(&self.recipe(StimulusKind::Image)?)?;
+        goal.check_recipe(&self.recipe(StimulusKind::Image, &goal)?)?;
         self.save_every()?;
         if self.folder.is_none() && !self.file.as_os_str().is_empty() && self.folder() == self.file {
             let reason = "would be the plan itself; give the plan the extension .toml, or set folder";
@@ -227,14 +229,14 @@ impl Plan {
         }
     }
 
-    /// The recipe for images or sounds.
-    pub(super) fn recipe(&self, kind: StimulusKind) -> Result<Recipe> {
+    /// The recipe for stimuli of a kind; `goal` is [`Plan::goal`].
+    pub(super) fn recipe(&self, kind: StimulusKind, goal: &SharedGoal) -> Result<Recipe> {
         let preset = |name: &str| match kind {
             StimulusKind::Sound => Recipe::by_name(&format!("{name}_sound")).or_else(|_| Recipe::by_name(name)),
             StimulusKind::Image => Recipe::by_name(name),
         };
         let changes = match &self.recipe {
-            None => return Ok(self.goal().default_recipe(kind)),
+            None => return Ok(goal.default_recipe(kind)),
             Some(RecipeChoice::Preset(name)) => return preset(name),
             Some(RecipeChoice::Changed(changes)) => changes,
         };
@@ -259,8 +261,13 @@ impl Plan {
 
     /// The requests that all tasks share.
     pub(super) fn goal(&self) -> SharedGoal {
-        let Self { penalties, bound, coarse_to_fine, record_every, different, .. } = self.clone();
-        SharedGoal { penalties, bound, coarse_to_fine, record_every, different }
+        SharedGoal {
+            penalties: self.penalties.clone(),
+            bound: self.bound.clone(),
+            coarse_to_fine: self.coarse_to_fine,
+            record_every: self.record_every,
+            different: self.different,
+        }
     }
 
     /// The interval at which a running task is saved.
@@ -300,22 +307,6 @@ impl Plan {
 enum Nesting {
     Outer,
     Inner,
-}
-
-/// The kind of stimulus that a network accepts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum StimulusKind {
-    Image,
-    Sound,
-}
-
-impl From<&Input> for StimulusKind {
-    fn from(input: &Input) -> Self {
-        match input {
-            Input::Image { .. } => Self::Image,
-            Input::Sound { .. } => Self::Sound,
-        }
-    }
 }
 
 impl StageSelection {

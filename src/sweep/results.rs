@@ -118,7 +118,7 @@ impl SweepResults {
     /// The stored metamer of a task, if it has one.
     fn stored(&self, task: usize) -> Result<Option<Metamer>> {
         let Some(metamer) = self.job.store.metamer(task)? else { return Ok(None) };
-        let metamer = Metamer::clone(&metamer);
+        let metamer = Arc::unwrap_or_clone(metamer);
         // Only sounds need the network, for the cochleagram in their plots.
         if metamer.sound().is_err() {
             return Ok(Some(metamer));

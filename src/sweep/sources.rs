@@ -10,9 +10,9 @@ use super::goal::ORIGINAL;
 use super::manifest::StimulusEntry;
 use super::patterns::expand;
 use super::plan::Plan;
-use crate::fs::{assets, extension};
+use crate::fs::{assets, extension, files};
 use crate::network::Network;
-use crate::stimulus::{Image, Sound, Stimulus};
+use crate::stimulus::{Image, Sound, Stimulus, StimulusKind};
 use crate::synthesis::{Run, Synthesis};
 use crate::verdict::{NullDistribution, network_labels};
 use crate::{Error, Result, zoo};
@@ -117,11 +117,11 @@ impl Sources {
 
     /// Opens a saved run, which continues on the sweep's device.
     pub fn resume(&self, path: &Path, network: &Network) -> Result<Run> {
-        let run = Run::resume(path, network)?;
-        match &self.device {
-            Some(device) => run.on(device),
-            None => Ok(run),
+        let mut run = Run::resume(path, network)?;
+        if let Some(device) = &self.device {
+            run.move_to(device)?;
         }
+        Ok(run)
     }
 
     pub fn networks(&self) -> usize {
@@ -164,11 +164,7 @@ impl Sources {
         let fits = |null: &&Arc<NullDistribution>| null.weights_sha256() == weights && null.network() == network.name();
         let null = match self.given_nulls.iter().find(fits) {
             Some(null) => Some(Arc::clone(null)),
-            None => match NullDistribution::shipped(network) {
-                Ok(null) => Some(Arc::new(null)),
-                Err(Error::Invalid { .. }) => None,
-                Err(e) => return Err(e),
-            },
+            None => NullDistribution::find_shipped(network)?.map(Arc::new),
         };
         nulls.insert(index, null.clone());
         Ok(null)
@@ -218,7 +214,7 @@ impl Sources {
     fn bytes(&self, name: &str) -> Result<Vec<u8>> {
         let local = self.base.join(name);
         let path = if local.exists() { local } else { assets::find(Path::new(name))? };
-        std::fs::read(&path).map_err(|e| Error::io(path, e))
+        files::read(&path)
     }
 
     /// Loads the stimulus with this index and checks that it equals the one in the manifest. A file that cannot be decoded is an
@@ -249,9 +245,13 @@ impl Sources {
             return Err(Error::file(name, "has changed since the sweep started; restore it or use another folder"));
         }
         let name_without_extension = extension::stimulus_name(Path::new(name));
-        let opened = match entry.sound {
-            true => Sound::from_bytes_scaled(&bytes).map(|sound| sound.with_name(name_without_extension).into()),
-            false => Image::from_bytes(&bytes).map(|image| image.with_name(name_without_extension).into()),
+        let opened = match entry.kind() {
+            StimulusKind::Image => {
+                Image::from_bytes(&bytes).map(|image| image.with_name(name_without_extension).into())
+            }
+            StimulusKind::Sound => {
+                Sound::from_bytes_scaled(&bytes).map(|sound| sound.with_name(name_without_extension).into())
+            }
         };
         // The bytes are those of the manifest, so the error would recur: it is a property of the task.
         opened.map_err(|e| Error::invalid(name, e.to_string()))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
+use crate::fs::files;
 use crate::{Error, Result};
 
 /// The maximum plausible count of steps or evaluations: at a microsecond each, they would take nine years.
@@ -91,7 +92,7 @@ pub(super) struct ArchiveReader {
 
 impl ArchiveReader {
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = files::read(path)?;
         let damaged =
             |e: safetensors::SafeTensorError| Error::file(path, format!("is not a valid safetensors file ({e})"));
         let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;

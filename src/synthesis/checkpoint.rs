@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::archive::{ArchiveReader, ArchiveWriter, MAX_COUNT};
+use super::execution::Execution;
 use super::film::Film;
-use super::goal::Goal;
-use super::history::{Best, History, Point};
+use super::goal::{Bound, Goal};
+use super::history::{Best, History, Point, TargetCurves};
 use super::metamer::Metamer;
 use super::optimizer::OptimizerState;
-use super::plot::TargetCurves;
 use super::problem::{Problem, TargetMatch};
 use super::provenance::Provenance;
 use super::run::Run;
@@ -66,8 +66,12 @@ fn load_goal_stimuli(file: &ArchiveReader, provenance: &mut Provenance) -> Resul
     for penalty in &mut provenance.penalties {
         let stimuli = penalty.stimulus_names().iter().map(|name| load(name)).collect::<Result<Vec<_>>>()?;
         penalty.set_stimuli(stimuli);
+        if penalty.code_name().is_none() {
+            penalty.check_complete().map_err(|e| file.error(e))?;
+        }
     }
     if let Some(bound) = &mut provenance.bound {
+        Bound::check_eps(bound.eps()).map_err(|e| file.error(e))?;
         let center = load(bound.center_name())?;
         bound.set_center(center);
     }
@@ -129,7 +133,7 @@ fn save_history(to: &mut ArchiveWriter, points: &[Point]) {
     to.f64("history.seconds", &column(|p| p.seconds));
 }
 
-fn load_history(file: &ArchiveReader) -> Result<Vec<Point>> {
+fn load_points(file: &ArchiveReader) -> Result<Vec<Point>> {
     let column = |name: &str| file.f64(&format!("history.{name}"));
     let columns = [column("evaluation")?, column("loss")?, column("snr_db")?, column("seconds")?];
     let length = columns[0].len();
@@ -147,6 +151,42 @@ fn load_history(file: &ArchiveReader) -> Result<Vec<Point>> {
             seconds: columns[3][i],
         })
         .collect())
+}
+
+/// Loads the history of a run with this number of targets.
+fn load_history(file: &ArchiveReader, targets: usize) -> Result<History> {
+    let best = match file.has("best.x") {
+        true => Some(Best { x: file.f32("best.x")?, snr_db: file.scalar("best.snr_db")? }),
+        false => None,
+    };
+    let points = load_points(file)?;
+    let history = History {
+        target_snr_db: Arc::new(load_targets(file, targets, points.len())?),
+        points: Arc::new(points),
+        best,
+        gradient: Arc::new(file.f32("gradient")?),
+        evaluations: file.count("evaluations")?,
+        elapsed: Duration::from_nanos(file.u64("elapsed_ns")?),
+    };
+    Ok(history)
+}
+
+/// Checks that all arrays of a run have the size of its original, and that pixels and gradient are finite.
+fn check_arrays(file: &ArchiveReader, synthesis: &Synthesis, state: &OptimizerState, history: &History) -> Result<()> {
+    let size = synthesis.original.values().len();
+    let best = history.best.as_ref().map(|best| best.x.as_slice());
+    let gradient = (!history.gradient.is_empty()).then_some(&history.gradient[..]);
+    for array in [Some(state.pixels()), best, gradient].into_iter().flatten() {
+        if array.len() != size {
+            return Err(file.error(SIZE_MISMATCH));
+        }
+        crate::finite::check(|| "an array of pixels".into(), array).map_err(|e| file.error(e))?;
+    }
+    let start = synthesis.start.as_ref();
+    match state.is_consistent() && start.is_none_or(|start| start.values().len() == size) {
+        true => Ok(()),
+        false => Err(file.error(SIZE_MISMATCH)),
+    }
 }
 
 impl Run {
@@ -172,7 +212,7 @@ impl Run {
         to.u64("evaluations", self.history.evaluations as u64);
         to.u64("over", stopped_to_number(self.stopped));
         to.u64("elapsed_ns", self.history.elapsed.as_nanos() as u64);
-        // A run on a device continues layer by layer, on the CPU or where `Run::on` says.
+        // A run on a device continues layer by layer, on the CPU or where `Run::move_to` says.
         to.u64("layer_by_layer", self.synthesis.is_layer_by_layer().into());
         save_history(&mut to, &self.history.points);
         save_targets(&mut to, &self.history.target_snr_db);
@@ -185,7 +225,7 @@ impl Run {
     }
 
     /// Opens a saved run, which then continues bit-identically. The file may have any extension. A run that was on a device continues
-    /// layer by layer on the CPU; [`Run::on`] moves it to a device.
+    /// layer by layer on the CPU; [`Run::move_to`] moves it to a device.
     ///
     /// # Errors
     /// [`Error::File`] for a damaged file, a file that is not a run, and a network whose name or weights differ from those of the run.
@@ -194,58 +234,29 @@ impl Run {
         provenance.check(network).map_err(|reason| file.error(reason))?;
         let original = load_stimulus(&file, "original", &provenance.original)?;
         let start = file.has("start").then(|| load_stimulus(&file, "start", &provenance.start)).transpose()?;
-        let layer_by_layer = load_layer_by_layer(&file)?;
+        let execution = Execution::from_saved(load_layer_by_layer(&file)?);
         let goal = provenance.prepared_goal(network).map_err(|reason| file.error(reason))?;
         if goal.stimuli().any(|stimulus| !original.is_like(stimulus)) {
             return Err(file.error(SIZE_MISMATCH));
         }
         let last_made_by = Some(provenance.made_by());
         let synthesis = Synthesis {
-            network: network.clone(),
-            goal,
-            original,
             recipe: provenance.recipe,
             recipe_is_default: false,
             seed: provenance.seed,
             start,
-            quiet: false,
-            logged: true,
-            layer_by_layer,
-            device: None,
+            execution,
             begun_by: provenance.begun_by,
             last_made_by,
+            ..Synthesis::with_goal(network, goal, original)
         };
         synthesis.recipe.check()?;
-        let Synthesis { network, goal, original, recipe, .. } = &synthesis;
+        let Synthesis { network, goal, original, recipe, execution, .. } = &synthesis;
         goal.check(recipe)?;
-        let problem = Problem::new(network, goal, original, recipe, layer_by_layer, None)?;
-        let size = original.values().len();
-        let best = match file.has("best.x") {
-            true => Some(Best { x: file.f32("best.x")?, snr_db: file.scalar("best.snr_db")? }),
-            false => None,
-        };
-        let points = load_history(&file)?;
-        let history = History {
-            target_snr_db: Arc::new(load_targets(&file, goal.matched.parts().len(), points.len())?),
-            points: Arc::new(points),
-            best,
-            gradient: Arc::new(file.f32("gradient")?),
-            evaluations: file.count("evaluations")?,
-            elapsed: Duration::from_nanos(file.u64("elapsed_ns")?),
-        };
+        let problem = Problem::new(network, goal, original, recipe, execution)?;
+        let history = load_history(&file, goal.matched.parts().len())?;
         let state = OptimizerState::load(recipe, &file, problem.planes())?;
-        let arrays = [Some(state.pixels()), history.best.as_ref().map(|b| b.x.as_slice())];
-        let arrays =
-            arrays.into_iter().flatten().chain((!history.gradient.is_empty()).then_some(&history.gradient[..]));
-        for array in arrays {
-            if array.len() != size {
-                return Err(file.error(SIZE_MISMATCH));
-            }
-            crate::finite::check(|| "an array of pixels".into(), array).map_err(|e| file.error(e))?;
-        }
-        if !state.is_consistent() || synthesis.start.as_ref().is_some_and(|start| start.values().len() != size) {
-            return Err(file.error(SIZE_MISMATCH));
-        }
+        check_arrays(&file, &synthesis, &state, &history)?;
         if history.evaluations < history.points.len() || history.best.as_ref().is_some_and(|b| b.snr_db.is_nan()) {
             return Err(file.error("has an inconsistent history"));
         }
@@ -328,6 +339,9 @@ impl Metamer {
             to.u64("steps", steps as u64);
             to.u64("layer_by_layer", self.layer_by_layer.into());
         }
+        if let Some(settled) = self.settled {
+            to.u64("settled", settled.into());
+        }
         save_history(&mut to, &self.history);
         save_targets(&mut to, &self.targets.snr_db);
         save_goal_stimuli(&mut to, &self.provenance.goal());
@@ -357,7 +371,7 @@ impl Metamer {
             // A file without the note has one whole stage.
             Err(_) => vec![TargetMatch { target: provenance.stage.clone(), weight: 1.0, similarity }],
         };
-        let history = load_history(&file)?;
+        let history = load_points(&file)?;
         let names = matches.iter().map(|found| found.target.clone()).collect();
         let snr_db = Arc::new(load_targets(&file, matches.len(), history.len())?);
         if !original.is_like(&stimulus) || start.as_ref().is_some_and(|start| !original.is_like(start)) {
@@ -376,6 +390,7 @@ impl Metamer {
             provenance,
             start,
             steps: file.has("steps").then(|| file.count("steps")).transpose()?,
+            settled: file.has("settled").then(|| file.count("settled").map(|settled| settled != 0)).transpose()?,
             layer_by_layer: load_layer_by_layer(&file)?,
             film: Film::load(&file)?,
         })

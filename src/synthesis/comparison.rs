@@ -1,5 +1,6 @@
 //! Original and metamer compared: where the match fails, histograms, and amplitude spectra.
 
+use super::execution::Execution;
 use super::goal::Bands;
 use super::metamer::Metamer;
 use super::problem::Problem;
@@ -61,7 +62,8 @@ impl Metamer {
         // Functions of the user do not matter for features.
         let goal = super::provenance::Provenance { functions: vec![], penalties: vec![], ..provenance.clone() };
         let goal = goal.prepared_goal(network).map_err(not_followed)?;
-        let problem = Problem::new(network, &goal, &self.original, &provenance.recipe, self.layer_by_layer, None)?;
+        let execution = Execution::from_saved(self.layer_by_layer);
+        let problem = Problem::new(network, &goal, &self.original, &provenance.recipe, &execution)?;
         let features = problem.features_of(self.stimulus.values())?;
         let targets = goal.matched.parts().iter().zip(features).map(|(target, (term, metamer))| {
             Ok(Features {

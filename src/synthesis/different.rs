@@ -1,6 +1,7 @@
 //! Several metamers of one original, as different from each other as possible.
 
 use super::evaluator::Evaluator;
+use super::execution::Execution;
 use super::feature::Feature;
 use super::goal::Target;
 use super::metamer::Metamer;
@@ -67,7 +68,7 @@ impl Synthesis {
                 format!("must be 2 to {MAX_COUNT}, got {count}"),
             ));
         }
-        Push::check(weight, self.goal.is_restricted())?;
+        Push::check(weight, self.goal.restrictions())?;
         self.check_recipe_kind()?;
         let synthesis = Self { recipe: self.recipe.clone().without_return(), ..self };
         let push = Push::new(weight, synthesis.goal.penalties.len());
@@ -196,7 +197,7 @@ pub fn correlation_distance_of_pairs(
     target: impl Into<Target>,
 ) -> Result<Option<f64>> {
     let target = target.into().prepared(network)?;
-    let evaluator = Evaluator::new(network, std::slice::from_ref(&target.stage), false, None)?;
+    let evaluator = Evaluator::new(network, std::slice::from_ref(&target.stage), &Execution::Compiled)?;
     let feature = Feature::new(&target, network)?;
     let shape: Vec<usize> = std::iter::once(1).chain(network.input().shape()).collect();
     let features = |metamer: &Metamer| {

@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor, Var};
 
+use super::execution::Execution;
 use crate::Result;
 use crate::engine::{Compiled, Evaluated};
 use crate::network::Network;
@@ -18,17 +19,17 @@ pub(super) enum Evaluator {
 }
 
 impl Evaluator {
-    pub fn new(network: &Network, stages: &[String], layer_by_layer: bool, device: Option<&Device>) -> Result<Self> {
+    pub fn new(network: &Network, stages: &[String], execution: &Execution) -> Result<Self> {
         let mut modules = false;
         for stage in stages {
             network.check_unchanged(stage)?;
             modules |= !network.modules(stage)?.is_empty();
         }
         // candle's autograd keeps a module's forward pass for its backward pass and reports its errors; the compiled engine does neither.
-        match (device, layer_by_layer || modules) {
-            (Some(device), _) => Ok(Self::OnDevice(network.clone(), stages.to_vec(), device.clone())),
-            (None, false) => Ok(Self::Compiled(Compiled::at_stages(network, stages)?)),
-            (None, true) => Ok(Self::LayerByLayer(network.clone(), stages.to_vec())),
+        match execution {
+            Execution::Compiled if !modules => Ok(Self::Compiled(Compiled::at_stages(network, stages)?)),
+            Execution::Compiled | Execution::LayerByLayer => Ok(Self::LayerByLayer(network.clone(), stages.to_vec())),
+            Execution::OnDevice(device) => Ok(Self::OnDevice(network.clone(), stages.to_vec(), device.clone())),
         }
     }
 

@@ -102,6 +102,23 @@ impl Feature {
         found
     }
 
+    /// The value of `loss`, a function of the features behind [`Feature::rectifier`] that also returns its gradient with respect to them.
+    /// `z` and `gradient` are those of [`Feature::differentiate`]; writes the gradient with respect to `z`, as that of a ReLU.
+    pub fn rectified_loss(
+        &self,
+        z: &[f32],
+        gradient: &mut [f32],
+        loss: impl FnOnce(&[f32]) -> Result<(f64, Vec<f32>)>,
+    ) -> Result<f64> {
+        let rectifier = self.rectifier();
+        let activations: Vec<f32> = z.iter().map(|&z| rectifier.map_or(z, |rectifier| rectifier.value(z))).collect();
+        let (value, change) = loss(&activations)?;
+        for ((g, &change), &z) in gradient.iter_mut().zip(&change).zip(z) {
+            *g = if rectifier.is_none_or(|rectifier| rectifier.passes(z)) { change } else { 0.0 };
+        }
+        Ok(value)
+    }
+
     fn gathered(&self, z: &[f32]) -> Vec<f32> {
         match &self.selected {
             None => z.to_vec(),
@@ -181,14 +198,10 @@ impl Term {
     }
 
     fn own_distance(&self, own: &OwnLoss, z: &[f32], gradient: &mut [f32]) -> Result<Distance> {
-        let rectifier = self.feature.rectifier();
-        let activations: Vec<f32> = z.iter().map(|&z| rectifier.map_or(z, |rectifier| rectifier.value(z))).collect();
         // For the signal-to-noise ratio.
         let distance = self.stage_loss.distance(z, gradient);
-        let (loss, change) = own.evaluate(self.feature.shape(), &activations, &self.stage_loss.target)?;
-        for ((g, &change), &z) in gradient.iter_mut().zip(&change).zip(z) {
-            *g = if rectifier.is_none_or(|rectifier| rectifier.passes(z)) { change } else { 0.0 };
-        }
+        let (shape, target) = (self.feature.shape(), &self.stage_loss.target);
+        let loss = self.feature.rectified_loss(z, gradient, |activations| own.evaluate(shape, activations, target))?;
         Ok(Distance { loss, ..distance })
     }
 }

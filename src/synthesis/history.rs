@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::optimizer::{Objective, Planes};
-use super::problem::{Evaluation, Problem};
+use super::optimizer::{Evaluation, Objective, Planes};
+use super::problem::Problem;
 use crate::{Error, Result};
 
 /// One gradient evaluation of a run.
@@ -19,6 +19,13 @@ pub struct Point {
     pub snr_db: f64,
     /// Computation time since the start, in seconds.
     pub seconds: f64,
+}
+
+/// The signal-to-noise ratio of several targets at each evaluation; without rows for a single target.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct TargetCurves {
+    pub names: Vec<String>,
+    pub snr_db: Arc<Vec<Vec<f64>>>,
 }
 
 /// The values with the highest signal-to-noise ratio so far; once a run holds its match, those nearest to the start that have it.

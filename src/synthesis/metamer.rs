@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::film::Film;
-use super::history::Point;
-use super::plot::TargetCurves;
+use super::history::{Point, TargetCurves};
+use super::optimizer::Pull;
+use super::prior::Prior;
 use super::problem::TargetMatch;
 use super::provenance::Provenance;
 use super::run::Run;
@@ -49,6 +50,10 @@ pub struct Metamer {
     pub(super) start: Option<Stimulus>,
     /// The number of steps of the run; `None` for older files, which lack it.
     pub(super) steps: Option<usize>,
+    /// If the run of [`Recipe::nearest`] had settled; `None` for other recipes and for older files.
+    ///
+    /// [`Recipe::nearest`]: super::Recipe::nearest
+    pub(super) settled: Option<bool>,
     pub(super) layer_by_layer: bool,
     pub(super) film: Option<Film>,
     /// The network's cochleagram, which displays sounds; not saved.
@@ -74,6 +79,7 @@ impl Metamer {
             provenance: Provenance::new(&run.synthesis),
             start: run.synthesis.start.clone(),
             steps: Some(run.steps),
+            settled: run.state.pull().map(Pull::is_settled),
             layer_by_layer: run.synthesis.is_layer_by_layer(),
             film: run.film.clone(),
             cochleagram: super::plot::network_cochleagram(&run.synthesis.network),
@@ -184,6 +190,20 @@ impl Metamer {
         self.steps
     }
 
+    /// The content that the run gave the stimulus where the stage leaves it open: that of its recipe ([`Recipe::prior`]), or
+    /// [`Prior::NotSettled`] when a run of [`Recipe::nearest`] ended on its way. Files of older versions do not tell; they count as settled.
+    ///
+    /// [`Recipe::nearest`]: super::Recipe::nearest
+    /// [`Recipe::prior`]: super::Recipe::prior
+    #[must_use]
+    pub fn prior(&self) -> Prior {
+        match (self.settled, self.provenance.recipe.search_prior()) {
+            (Some(false), Prior::Natural) => Prior::NotSettled,
+            (Some(false), search) => search,
+            _ => self.provenance.recipe.prior(),
+        }
+    }
+
     /// The similarity of the matched features, measured on the final (clamped) stimulus. Of several targets, rho and r are the
     /// lowest, and the signal-to-noise ratio is the joint one of [`Match`](super::Match).
     #[must_use]
@@ -245,7 +265,8 @@ impl PartialEq for Metamer {
         self.original == other.original
             && self.stimulus == other.stimulus
             && self.history == other.history
-            && (&self.start, self.steps, self.layer_by_layer) == (&other.start, other.steps, other.layer_by_layer)
+            && (&self.start, self.steps, self.settled) == (&other.start, other.steps, other.settled)
+            && self.layer_by_layer == other.layer_by_layer
             && self.film == other.film
             && (self.similarity, &self.targets) == (other.similarity, &other.targets)
             && results(self) == results(other)

@@ -22,6 +22,7 @@ mod comparison;
 mod different;
 mod eigendistortion;
 mod evaluator;
+mod execution;
 mod feature;
 mod film;
 mod goal;
@@ -42,6 +43,7 @@ mod reproduce;
 mod reproduce_plot;
 mod run;
 pub(crate) mod session_log;
+mod snapshot;
 mod stage_loss;
 mod stop;
 #[expect(clippy::module_inception, reason = "a file is named after the type that it holds")]
@@ -52,7 +54,7 @@ pub use different::{Different, correlation_distance_of_pairs, mean_pairwise_dist
 pub use eigendistortion::{Eigendistortion, Eigendistortions};
 
 pub use film::Film;
-pub(crate) use goal::check_optimizer;
+pub(crate) use goal::Restrictions;
 pub use goal::{Bound, Mask, Match, Norm, OwnLoss, Penalty, Region, Statistic, Target};
 pub use history::Point;
 pub use metamer::Metamer;
@@ -67,14 +69,6 @@ pub use reproduce::Reproduction;
 pub use run::Run;
 pub use stop::{Stop, StopReason};
 pub use synthesis::Synthesis;
-
-/// A thumbnail of a prepared stimulus, as this network represents it.
-pub(crate) fn thumbnail(
-    stimulus: &crate::stimulus::Stimulus,
-    network: &crate::network::Network,
-) -> crate::display::Raster {
-    plot::thumbnail(stimulus, stimulus, plot::network_cochleagram(network).as_ref())
-}
 
 /// Panels of original and metamer, the metamer with this title.
 pub(crate) fn panels(metamer: &Metamer, title: &str) -> [crate::display::Panel; 2] {

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::Point;
+use super::history::{Point, TargetCurves};
 use super::metamer::Metamer;
 use super::output_metadata::annotated;
 use super::problem::TargetMatch;
 use super::progress::Progress;
 use super::provenance::Provenance;
 use super::run::Run;
+use super::snapshot::Snapshot;
 use crate::display::{
-    Figure, HeatMap, LinePlot, Live, LiveView, MimeBundle, Palette, Panel, Player, Players, Raster, Show, duration,
+    Figure, HeatMap, LinePlot, Live, LiveView, MimeBundle, Palette, Panel, Players, Raster, Show, duration,
     show_bundles,
 };
 use crate::hearing::Cochleagram;
@@ -19,27 +20,6 @@ use crate::network::Classification;
 use crate::network::Network;
 use crate::similarity::WELL_MATCHED_DB;
 use crate::stimulus::{Sound, Stimulus};
-
-/// The state of a run at one moment; everything except the current stimulus is shared with the run.
-#[derive(Clone)]
-pub(super) struct Snapshot {
-    pub title: String,
-    pub network: Network,
-    pub original: Stimulus,
-    pub current: Stimulus,
-    pub gradient: Arc<Vec<f32>>,
-    pub points: Arc<Vec<Point>>,
-    pub targets: Arc<TargetCurves>,
-    pub steps: usize,
-    pub elapsed: Duration,
-}
-
-/// The signal-to-noise ratio of several targets at each evaluation; without rows for a single target.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct TargetCurves {
-    pub names: Vec<String>,
-    pub snr_db: Arc<Vec<Vec<f64>>>,
-}
 
 /// A map of the gradient summed over the colors; `None` without a gradient and for sounds.
 pub(super) fn gradient_map(gradient: &[f32], original: &Stimulus) -> Option<HeatMap> {
@@ -166,6 +146,11 @@ impl Snapshot {
 pub(super) struct RunView(LiveView);
 
 impl RunView {
+    /// Begins a call, at whose end the run is shown.
+    pub fn begin(&mut self) {
+        self.0.begin();
+    }
+
     /// Returns whether it is time for another update.
     pub fn is_due(&self) -> bool {
         self.0.is_due()
@@ -252,9 +237,7 @@ impl Show for Metamer {
         let figure = Figure::new(alt).title(title);
         match (&self.original, &self.stimulus) {
             (Stimulus::Sound(original), Stimulus::Sound(metamer)) => {
-                let player =
-                    |name: &str, sound: &Sound| Player::new(name, sound.sample_rate(), sound.values().to_vec());
-                let players = Players::shared([player("original", original), player("metamer", metamer)]);
+                let players = Players::shared([original.player_named("original"), metamer.player_named("metamer")]);
                 vec![players.bundle(), annotated(figure.row(panels).row([snr]).bundle(text), self)]
             }
             _ => vec![annotated(figure.row(panels.into_iter().chain([snr])).bundle(text), self)],

@@ -12,11 +12,15 @@ use super::recipe::{Lbfgs, Optimizer, Recipe, Variables};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Prior {
-    /// The steps move along gradients from the start, as in the published recipes: components to which the stage does not respond keep
-    /// the values of the start.
+    /// The steps follow gradients from the start. With [`Recipe::feather2023`] and [`Recipe::near_start`], components to which a linear
+    /// stage does not respond keep the values of the start, except at the limits of the range. Adam ([`Recipe::feather2019`],
+    /// [`Recipe::plenoptic`], [`Recipe::bounded`]) scales the gradient of each value by itself, so that they change as well.
     Start,
-    /// The run returns to the matching stimulus nearest to its start ([`Recipe::nearest`]).
+    /// The run returned towards its start, to a match near to it ([`Recipe::nearest`]): these components resemble those of the start.
     NearestToStart,
+    /// A run of [`Recipe::nearest`] that ended before it had settled: they are between those of natural stimuli and those of the start, and
+    /// the stimulus may have traces of an earlier stage.
+    NotSettled,
     /// The parts that the stage leaves open resemble natural stimuli, so that metamers of a poor match are recognised more often
     /// ([`Recipe::natural_prior`]).
     Natural,
@@ -31,6 +35,13 @@ impl Recipe {
     pub fn prior(&self) -> Prior {
         match self.optimizer {
             Optimizer::Lbfgs(Lbfgs { nearest_at: Some(_), .. }) => Prior::NearestToStart,
+            _ => self.search_prior(),
+        }
+    }
+
+    /// The content that the recipe gives a stimulus before it returns towards its start.
+    pub(super) fn search_prior(&self) -> Prior {
+        match self.optimizer {
             Optimizer::Lbfgs(Lbfgs { variables: Variables::NaturalSpectrum, .. }) => Prior::Natural,
             Optimizer::Lbfgs(_) | Optimizer::Adam { .. } | Optimizer::NormalizedGradient { .. } => Prior::Start,
         }
@@ -40,8 +51,9 @@ impl Recipe {
 impl std::fmt::Display for Prior {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Start => "none: it moves along gradients from its start",
-            Self::NearestToStart => "none: it returns to the match nearest to its start",
+            Self::Start => "none: it follows gradients from its start",
+            Self::NearestToStart => "its start: it returned towards it while it held the match",
+            Self::NotSettled => "natural in part: the run had not settled, and may have traces of an earlier stage",
             Self::Natural => "natural: it favors the network, as what the stage leaves open becomes natural",
             Self::Unknown => "not known",
         })

@@ -1,14 +1,11 @@
 //! The objective function of a synthesis: loss and gradient at a stimulus.
 
-use std::sync::Arc;
-
-use candle_core::Device;
-
 use super::evaluator::Evaluator;
+use super::execution::Execution;
 use super::feature::{Feature, Term};
 use super::goal::{Bound, Goal, PenaltyTerm};
 use super::low_pass::LowPass;
-use super::optimizer::Planes;
+use super::optimizer::{Evaluation, Planes};
 use super::recipe::{Lbfgs, Loss, Optimizer, Recipe};
 use super::stage_loss::{Distance, StageLoss, range_penalty};
 use crate::engine::Isa;
@@ -36,17 +33,6 @@ pub(super) struct Problem {
     range: [f32; 2],
 }
 
-/// Loss and gradient at one point.
-#[derive(Clone)]
-pub(super) struct Evaluation {
-    pub loss: f64,
-    /// The gradient with respect to the pixels or samples.
-    pub gradient: Arc<Vec<f32>>,
-    pub snr_db: f64,
-    /// The signal-to-noise ratio of each target; empty for one target.
-    pub target_snr_db: Vec<f64>,
-}
-
 /// The match of one target.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
@@ -65,13 +51,12 @@ impl Problem {
         goal: &Goal,
         original: &Stimulus,
         recipe: &Recipe,
-        layer_by_layer: bool,
-        device: Option<&Device>,
+        execution: &Execution,
     ) -> Result<Self> {
         // The optimizer's own products use it too.
         Isa::selected()?;
         let stages = goal.matched.stage_names();
-        let evaluator = Evaluator::new(network, &stages, layer_by_layer, device)?;
+        let evaluator = Evaluator::new(network, &stages, execution)?;
         let units = stages.iter().map(|stage| Ok(network.stage(stage)?.units())).collect::<Result<Vec<_>>>()?;
         let shape: Vec<usize> = std::iter::once(1).chain(network.input().shape()).collect();
         let z = evaluator.preactivations(original.values(), &shape)?;
@@ -99,8 +84,8 @@ impl Problem {
             _ => None,
         };
         let own_recipe = recipe.clone().without_return();
-        let earlier = earlier_goal(network, goal, recipe)
-            .map(|goal| Self::new(network, &goal, original, &own_recipe, layer_by_layer, device));
+        let earlier =
+            earlier_goal(network, goal, recipe).map(|goal| Self::new(network, &goal, original, &own_recipe, execution));
         let earlier = match earlier {
             // An earlier stage that is silent for the original cannot help.
             None | Some(Err(Error::Invalid { .. })) => None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::plot::Snapshot;
+use super::snapshot::Snapshot;
 use super::stop::StopReason;
 use crate::display::Live;
 

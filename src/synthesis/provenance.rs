@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use candle_core::{Device, DeviceLocation};
+use candle_core::DeviceLocation;
 
+use super::execution::Execution;
 use super::goal::{Bound, Goal, Match, Penalty, Region, Target};
 use super::recipe::Recipe;
 use super::synthesis::Synthesis;
@@ -195,11 +196,11 @@ crate::show_in_notebooks!(Provenance);
 
 /// The device on which the network was run.
 fn device(synthesis: &Synthesis) -> String {
-    match synthesis.device.as_ref().map(Device::location) {
-        None => "CPU".into(),
-        Some(DeviceLocation::Cpu) => "CPU by operations of candle".into(),
-        Some(DeviceLocation::Cuda { gpu_id }) => format!("CUDA device {gpu_id}"),
-        Some(DeviceLocation::Metal { gpu_id }) => format!("Metal device {gpu_id}"),
+    let Execution::OnDevice(device) = &synthesis.execution else { return "CPU".into() };
+    match device.location() {
+        DeviceLocation::Cpu => "CPU by operations of candle".into(),
+        DeviceLocation::Cuda { gpu_id } => format!("CUDA device {gpu_id}"),
+        DeviceLocation::Metal { gpu_id } => format!("Metal device {gpu_id}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The push of a run away from other stimuli.
 
-use super::goal::{Penalty, Target};
+use super::goal::{Penalty, Restrictions, Target, check_weight_with_advice};
 use super::recipe::Recipe;
 use super::run::Run;
 use super::synthesis::Synthesis;
@@ -30,14 +30,11 @@ impl Push {
         Self { weight, index: other_penalties, features: None }
     }
 
-    /// Checks a weight, and that the synthesis is not `restricted` by a bound or by coarse levels: a run of a quarter of the recipe's steps
+    /// Checks a weight, and that the synthesis is not restricted by a bound or by coarse levels: a run of a quarter of the recipe's steps
     /// would end among the coarse ones.
-    pub fn check(weight: f64, restricted: bool) -> Result<()> {
-        if !(weight.is_finite() && weight > 0.0) {
-            let reason = format!("must have a positive and finite weight, got {weight}; 0.1 is a good start");
-            return Err(Error::invalid("different", reason));
-        }
-        match restricted {
+    pub fn check(weight: f64, restrictions: Restrictions) -> Result<()> {
+        check_weight_with_advice(|| "different".into(), weight, "0.1 is a good start")?;
+        match restrictions.is_any() {
             true => Err(Error::invalid("different", "cannot be combined with a bound or with coarse_to_fine")),
             false => Ok(()),
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stimulus::Noise;
+use crate::stimulus::{Noise, StimulusKind};
 use crate::{Error, Result};
 
 /// The names of presets in earlier copies, and those that they have now.
@@ -239,9 +239,12 @@ impl Recipe {
     /// The default for images: the matching stimulus nearest to the start. Of all images whose signal-to-noise ratio at the stage is at
     /// least 20 dB, it looks for the one with the smallest squared distance of its pixels to the initial noise.
     ///
-    /// `x = argmin norm2(x - x0)^2` subject to `SNR(x) >= 20` and `0 <= x <= 1`. This definition does not depend on an optimizer.
-    /// For a linear stage, gradient descent from noise ends there, because it never leaves the span of the gradients; for a network it
-    /// ends farther from its start (`benches/README.md`). With a prior as that of [`Recipe::natural_prior`] a run ends elsewhere.
+    /// `x = argmin norm2(x - x0)^2` subject to `SNR(x) >= 20` and `0 <= x <= 1`, with the Euclidean norm over all values of the sRGB
+    /// pixels; `x0` is the initial noise, clamped to the same range. This definition does not depend on an optimizer. It is that of
+    /// gradient descent in the case that can be solved: for a linear stage and without active limits, converged gradient descent from `x0`
+    /// ends at the exact match nearest to `x0`, because it never leaves the span of the gradients (Engl, Hanke & Neubauer, Regularization
+    /// of Inverse Problems, 1996, section 6.1). At 20 dB, before it has converged, and for a network it ends farther from its start
+    /// (`benches/README.md`).
     ///
     /// At an equal SNR its metamers are nearer to their start than those of [`Recipe::feather2023`] (`block5` of EfficientNet-Lite0, forty
     /// photos, 15 dB: a median rms of 0.061 against 0.123). At 8 dB another network recognises as few of them (2 of 40 each), at 15 dB more
@@ -249,8 +252,13 @@ impl Recipe {
     /// recipe and the SNR (`examples/faithfulness.rs`, `benches/README.md`).
     ///
     /// The run first searches as [`Recipe::natural_prior`] does, through an earlier stage ([`Lbfgs::earlier_steps`]), and then
-    /// minimizes the distance with a weight that holds the ratio. It ends ([`StopReason::Settled`](super::StopReason::Settled)) when
-    /// the distance falls by less than 3 % in 25 steps. The minimum that it finds is a local one.
+    /// minimizes the loss plus the weighted distance, with a weight that holds the ratio. It ends
+    /// ([`StopReason::Settled`](super::StopReason::Settled)) when the distance falls by less than 3 % in 25 steps, or when the line search
+    /// finds no better point. That is near a stationary point of this sum, an approximation of a local minimum of the distance; at a
+    /// rectified stage [`Loss::Matching`] is not the ratio itself, so that the two differ a little more. The definition does not depend on
+    /// the search, but what is found does: at `block5`, ten photos, a search with a memory of 40 pairs instead of 10 ends as near to the
+    /// start, at an rms of 0.027 from this one; one that passes no earlier stage ends half as far again from the start
+    /// (`examples/ways_to_the_nearest.rs`, `benches/README.md`).
     /// [`Run::until`](super::Run::until) sets another ratio. As the default it gives way to [`Recipe::natural_prior`] or
     /// [`Recipe::bounded`] where a loss, a penalty, a bound or the like of a [`Synthesis`](super::Synthesis) contradicts the return.
     #[must_use]
@@ -294,10 +302,11 @@ impl Recipe {
 
     /// L-BFGS on the matching objective, in pixels: it differs from [`Recipe::natural_prior`] in its variables, and has no natural-image prior.
     ///
-    /// Like the gradient descent of the papers' recipes it moves along gradients only, so that what the stage does not constrain
-    /// stays as in the start. It needs more evaluations than [`Recipe::natural_prior`] and a third to a sixth of those of
-    /// [`Recipe::feather2023`], whose fast form it is: at `block5` of EfficientNet-Lite0, EfficientNet-Lite1 recognises 2 and 15 of forty of
-    /// its metamers at 8 and 15 dB, and 2 and 13 of `feather2023`'s. It reaches 20 dB less often (24 of 40 against 33).
+    /// Like [`Recipe::feather2023`] it moves along gradients only, so that what a linear stage does not constrain stays as in the start. It
+    /// needs more evaluations than [`Recipe::natural_prior`] and a third to a sixth of those of `feather2023`, which it can stand in for
+    /// where a difference in recognition has not been shown: at `block5` of EfficientNet-Lite0, EfficientNet-Lite1 recognises 2 and 15 of
+    /// forty of its metamers at 8 and 15 dB, and 2 and 13 of `feather2023`'s (at 15 dB, the 95 % interval of the difference of the shares
+    /// is -0.15 to 0.25). It reaches 20 dB less often (24 of 40 against 33), and ends a fifth to a third farther from its start.
     /// `examples/faithfulness.rs` compares the recipes; the table is in `benches/README.md`.
     #[must_use]
     pub fn near_start() -> Self {
@@ -383,14 +392,20 @@ impl Recipe {
         }
     }
 
-    /// The default recipe of images or sounds.
-    pub(crate) fn default_of(is_sound: bool) -> Self {
-        if is_sound { Self::nearest_sound() } else { Self::nearest() }
+    /// The default recipe for stimuli of a kind.
+    pub(crate) fn default_for(kind: StimulusKind) -> Self {
+        match kind {
+            StimulusKind::Image => Self::nearest(),
+            StimulusKind::Sound => Self::nearest_sound(),
+        }
     }
 
-    /// The recipe of images or sounds that takes the place of the default one with a bound or from coarse to fine.
-    pub(crate) fn bounded_of(is_sound: bool) -> Self {
-        if is_sound { Self::bounded_sound() } else { Self::bounded() }
+    /// The recipe for stimuli of a kind that takes the place of the default one with a bound or from coarse to fine.
+    pub(crate) fn bounded_for(kind: StimulusKind) -> Self {
+        match kind {
+            StimulusKind::Image => Self::bounded(),
+            StimulusKind::Sound => Self::bounded_sound(),
+        }
     }
 
     /// All presets for images.
@@ -410,6 +425,23 @@ impl Recipe {
     #[must_use]
     pub fn sound_presets() -> Vec<Self> {
         vec![Self::nearest_sound(), Self::natural_prior_sound(), Self::feather2019_sound(), Self::feather2023_sound()]
+    }
+
+    /// All presets for stimuli of a kind: [`Recipe::presets`] or [`Recipe::sound_presets`].
+    ///
+    /// ```
+    /// use metamers::prelude::*;
+    ///
+    /// let net = zoo::cochcnn_words()?;
+    /// assert_eq!(Recipe::presets_for(net.input().kind())[0], Recipe::nearest_sound());
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
+    #[must_use]
+    pub fn presets_for(kind: StimulusKind) -> Vec<Self> {
+        match kind {
+            StimulusKind::Image => Self::presets(),
+            StimulusKind::Sound => Self::sound_presets(),
+        }
     }
 
     /// The preset with this name; `fast` and `fast_sound`, the names of earlier copies, are `natural_prior` and `natural_prior_sound`.

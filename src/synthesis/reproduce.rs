@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::execution::Execution;
 use super::metamer::Metamer;
 use super::stop::{Stop, StopReason};
 use super::synthesis::Synthesis;
@@ -72,22 +73,16 @@ impl Metamer {
         }
         let goal = provenance.prepared_goal(network).map_err(|reason| Error::file(path, reason))?;
         provenance.recipe.check()?;
-        let mut run = Synthesis {
-            network: network.clone(),
-            goal,
-            original: self.original.clone(),
+        let synthesis = Synthesis {
             recipe: provenance.recipe.clone(),
             recipe_is_default: false,
             seed: provenance.seed,
             start: self.start.clone(),
-            quiet: false,
             logged: false,
-            layer_by_layer: self.layer_by_layer,
-            device: None,
-            begun_by: vec![],
-            last_made_by: None,
-        }
-        .start_prepared()?;
+            execution: Execution::from_saved(self.layer_by_layer),
+            ..Synthesis::with_goal(network, goal, self.original.clone())
+        };
+        let mut run = synthesis.start_prepared()?;
         let progress = match self.steps {
             Some(steps) => run.step(steps)?,
             // Steps taken by hand may exceed those of the recipe.

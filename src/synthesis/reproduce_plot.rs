@@ -4,7 +4,7 @@ use super::history::Point;
 use super::plot::stimulus_panels;
 use super::provenance::Provenance;
 use super::reproduce::Reproduction;
-use crate::display::{Figure, HeatMap, LinePlot, MimeBundle, Palette, Panel, Player, Players, Show};
+use crate::display::{Figure, HeatMap, LinePlot, MimeBundle, Palette, Panel, Players, Show};
 use crate::similarity::WELL_MATCHED_DB;
 use crate::stimulus::Stimulus;
 
@@ -57,10 +57,7 @@ impl Show for Reproduction {
         let text = format!("{title}\n{summary}");
         match (saved, again) {
             (Stimulus::Sound(saved), Stimulus::Sound(again)) => {
-                let player = |name: &str, sound: &crate::stimulus::Sound| {
-                    Player::new(name, sound.sample_rate(), sound.values().to_vec())
-                };
-                let players = Players::shared([player("saved", saved), player("again", again)]);
+                let players = Players::shared([saved.player_named("saved"), again.player_named("again")]);
                 vec![players.bundle(), figure.row(panels).row([Panel::plot(self.snr_plot())]).bundle(text)]
             }
             _ => {

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use candle_core::Device;
 
+use super::execution::Execution;
 use super::film::Film;
-use super::history::{Best, History, Point, Recorder};
+use super::history::{Best, History, Point, Recorder, TargetCurves};
 use super::metamer::Metamer;
 use super::optimizer::{OptimizerState, Pull, StepOutcome};
-use super::plot::{RunView, Snapshot, TargetCurves};
+use super::plot::RunView;
 use super::problem::Problem;
 use super::progress::Progress;
 use super::provenance::Provenance;
 use super::recipe::{Lbfgs, Optimizer, check_nearest_at};
+use super::snapshot::Snapshot;
 use super::stop::{Stop, StopReason};
 use super::synthesis::{Synthesis, start_values};
 use crate::clock::Instant;
@@ -146,6 +148,7 @@ impl Run {
         let (first, first_evaluation) = (self.steps, self.history.evaluations);
         let call = Call { stop, start: Instant::now(), first, first_evaluation, passes_plateau };
         let listening = Listening::begin();
+        self.view.begin();
         let stop_reason = loop {
             if let Some(reason) = self.reason_to_stop(&call, &listening) {
                 break reason;
@@ -469,18 +472,31 @@ impl Run {
         Provenance::new(&self.synthesis)
     }
 
-    /// Continues the run on a device, as [`Synthesis::on`] starts one.
+    /// Moves the run to a device, on which it continues as [`Synthesis::on`] starts one.
+    ///
+    /// ```
+    /// # use metamers::prelude::*;
+    /// # let net = zoo::efficientnet_lite0()?;
+    /// # let photo = Image::open("photos/giant_panda.jpg")?;
+    /// let mut run = Synthesis::new(&net, "stem", &photo)?.seed(7).start()?;
+    /// run.step(1)?;
+    /// run.move_to(&Device::cuda_if_available(0)?)?;
+    /// run.step(1)?;
+    /// assert_eq!(run.steps(), 2);
+    /// # Ok::<(), metamers::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// When the network cannot be run on the device.
-    pub fn on(mut self, device: &Device) -> Result<Self> {
-        let Synthesis { network, goal, original, recipe, layer_by_layer, .. } = &self.synthesis;
-        self.problem = Problem::new(network, goal, original, recipe, *layer_by_layer, Some(device))?;
+    /// When the network cannot be run on the device; the run is then unchanged.
+    pub fn move_to(&mut self, device: &Device) -> Result<()> {
+        let execution = Execution::OnDevice(device.clone());
+        let Synthesis { network, goal, original, recipe, .. } = &self.synthesis;
+        self.problem = Problem::new(network, goal, original, recipe, &execution)?;
         if self.history.evaluations > 0 && self.synthesis.last_made_by.is_none() {
             self.synthesis.last_made_by = Some(self.provenance().made_by());
         }
-        self.synthesis.device = Some(device.clone());
-        Ok(self)
+        self.synthesis.execution = execution;
+        Ok(())
     }
 
     /// Disables the live view, as [`Synthesis::quiet`] does.

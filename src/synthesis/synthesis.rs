@@ -2,14 +2,15 @@
 
 use candle_core::Device;
 
-use super::goal::{Bound, Goal, MAX_LEVELS, Match, Norm, OwnLoss, Penalty};
+use super::execution::Execution;
+use super::goal::{Bound, Goal, Match, Norm, OwnLoss, Penalty, check_levels};
 use super::problem::Problem;
 use super::provenance::Provenance;
 use super::recipe::{Initialization, Recipe};
 use super::run::Run;
 use super::session_log;
 use crate::network::Network;
-use crate::stimulus::{Noise, Sound, Stimulus};
+use crate::stimulus::{Noise, Stimulus, StimulusKind};
 use crate::{Error, Result};
 
 /// Seed of the noise at which gradients of the user's own functions are checked.
@@ -41,9 +42,7 @@ pub struct Synthesis {
     pub(super) quiet: bool,
     /// `true` if the session log counts the run.
     pub(super) logged: bool,
-    pub(super) layer_by_layer: bool,
-    /// The device of [`Synthesis::on`].
-    pub(super) device: Option<Device>,
+    pub(super) execution: Execution,
     /// The versions and machines of earlier parts of a run that went on elsewhere.
     pub(super) begun_by: Vec<String>,
     /// The version and machine of the run so far, if it was resumed or moved to a device, and has made no step since.
@@ -73,23 +72,25 @@ impl Synthesis {
     /// that does not exist, and a region without units; otherwise the errors of [`Network::prepare`].
     pub fn new(network: &Network, matched: impl Into<Match>, original: impl Into<Stimulus>) -> Result<Self> {
         let matched = matched.into().prepared(network)?;
-        let original = network.prepare(original)?;
-        let recipe = default_recipe(&original);
-        Ok(Self {
+        Ok(Self::with_goal(network, Goal::new(matched), network.prepare(original)?))
+    }
+
+    /// A synthesis of a prepared original from noise with seed 0 and the default recipe.
+    pub(super) fn with_goal(network: &Network, goal: Goal, original: Stimulus) -> Self {
+        Self {
             network: network.clone(),
-            goal: Goal::new(matched),
-            original,
-            recipe,
+            goal,
+            recipe: default_recipe(&original),
             recipe_is_default: true,
             seed: 0,
             start: None,
             quiet: false,
             logged: true,
-            layer_by_layer: false,
+            execution: Execution::Compiled,
             begun_by: vec![],
             last_made_by: None,
-            device: None,
-        })
+            original,
+        }
     }
 
     /// Sets the recipe.
@@ -123,7 +124,8 @@ impl Synthesis {
     pub fn loss(mut self, loss: OwnLoss) -> Result<Self> {
         self.drop_default_return();
         let goal = Goal { loss: None, ..self.goal.clone() };
-        let problem = Problem::new(&self.network, &goal, &self.original, &self.recipe, self.layer_by_layer, None)?;
+        let execution = self.execution.on_cpu();
+        let problem = Problem::new(&self.network, &goal, &self.original, &self.recipe, &execution)?;
         for (term, features) in problem.features_of(&self.probe()?)? {
             loss.check(term.feature.shape(), &term.stage_loss.target, &features)?;
         }
@@ -194,7 +196,7 @@ impl Synthesis {
     /// # Errors
     /// [`Error::Invalid`] for 0 levels and for more than 6.
     pub fn coarse_to_fine(mut self, levels: usize) -> Result<Self> {
-        Self::check_levels(levels)?;
+        check_levels(levels)?;
         self.bound_default();
         self.goal.coarse_to_fine = Some(levels);
         Ok(self)
@@ -210,15 +212,7 @@ impl Synthesis {
     /// Replaces the default recipe by one whose steps can stay within a bound and be coarse.
     fn bound_default(&mut self) {
         if self.recipe_is_default {
-            self.recipe = Recipe::bounded_of(is_sound(&self.original));
-        }
-    }
-
-    /// Checks a number of coarse levels.
-    pub(crate) fn check_levels(levels: usize) -> Result<()> {
-        match (1..=MAX_LEVELS).contains(&levels) {
-            true => Ok(()),
-            false => Err(Error::invalid("coarse_to_fine", format!("must have 1 to {MAX_LEVELS} levels, got {levels}"))),
+            self.recipe = Recipe::bounded_for(self.original.kind());
         }
     }
 
@@ -236,7 +230,10 @@ impl Synthesis {
 
     /// Runs the network layer by layer instead of compiled: slower, the reference implementation.
     pub fn layer_by_layer(mut self) -> Self {
-        self.layer_by_layer = true;
+        // A device takes precedence, whichever is called first.
+        if matches!(self.execution, Execution::Compiled) {
+            self.execution = Execution::LayerByLayer;
+        }
         self
     }
 
@@ -259,13 +256,13 @@ impl Synthesis {
     /// # Ok::<(), metamers::Error>(())
     /// ```
     pub fn on(mut self, device: &Device) -> Self {
-        self.device = Some(device.clone());
+        self.execution = Execution::OnDevice(device.clone());
         self
     }
 
     /// Returns whether the network runs layer by layer, on any device.
     pub(super) fn is_layer_by_layer(&self) -> bool {
-        self.layer_by_layer || self.device.is_some()
+        self.execution.is_layer_by_layer()
     }
 
     /// Computes the original's activations and generates the initial stimulus.
@@ -281,7 +278,8 @@ impl Synthesis {
     /// Returns an error if a sound would start from the noise of a preset for images.
     pub(super) fn check_recipe_kind(&self) -> Result<()> {
         let draws_noise = self.start.is_none() && self.goal.bound.is_none();
-        if is_sound(&self.original) && draws_noise { self.recipe.check_for_sounds() } else { Ok(()) }
+        let is_sound = self.original.kind() == StimulusKind::Sound;
+        if is_sound && draws_noise { self.recipe.check_for_sounds() } else { Ok(()) }
     }
 
     /// Starts with a recipe that an earlier copy may have chosen: that of images for a sound, which a sweep then goes on with.
@@ -295,7 +293,8 @@ impl Synthesis {
         Ok(run)
     }
 
-    /// The original at the recipe's sound level, or at the highest level that does not clip, as [`Sound::prepare`] has it.
+    /// The original at the recipe's sound level, or at the highest level that does not clip, as
+    /// [`Sound::prepare`](crate::stimulus::Sound::prepare) has it.
     pub(crate) fn original_at_level(&self) -> Result<Stimulus> {
         match (&self.original, self.recipe.sound_rms) {
             (Stimulus::Sound(sound), Some(rms)) => Ok(sound.clone().at_level(rms)?.into()),
@@ -306,8 +305,8 @@ impl Synthesis {
     /// Starts with an original that already has the recipe's level, without an entry in the session log.
     pub(super) fn start_prepared(self) -> Result<Run> {
         self.goal.check(&self.recipe)?;
-        let Self { network, goal, original, recipe, layer_by_layer, device, .. } = &self;
-        let problem = Problem::new(network, goal, original, recipe, *layer_by_layer, device.as_ref())?;
+        let Self { network, goal, original, recipe, execution, .. } = &self;
+        let problem = Problem::new(network, goal, original, recipe, execution)?;
         let start = start_values(self.start.as_ref(), recipe, original, self.seed, goal.bound.as_ref())?;
         Ok(Run::new(self, problem, start))
     }
@@ -327,11 +326,7 @@ impl std::fmt::Debug for Synthesis {
 }
 
 fn default_recipe(original: &Stimulus) -> Recipe {
-    Recipe::default_of(is_sound(original))
-}
-
-fn is_sound(original: &Stimulus) -> bool {
-    matches!(original, Stimulus::Sound(_))
+    Recipe::default_for(original.kind())
 }
 
 /// The values that a run begins with: those of its given start, or else of the recipe's initialization, moved within the bound.
@@ -353,16 +348,10 @@ pub(super) fn start_values(
 }
 
 fn initial_values(initialization: Initialization, original: &Stimulus, seed: u64) -> Result<Vec<f32>> {
-    let draw = |noise: Noise| match original {
-        Stimulus::Image(image) => Ok::<_, Error>(image.noise_like(noise, seed)?.into()),
-        Stimulus::Sound(sound) => {
-            Ok::<Stimulus, Error>(Sound::noise(sound.sample_rate(), sound.len(), noise, seed)?.into())
-        }
-    };
     match initialization {
-        Initialization::Noise(noise) => Ok(draw(noise)?.values().to_vec()),
+        Initialization::Noise(noise) => Ok(original.noise_like(noise, seed)?.values().to_vec()),
         Initialization::StretchedUniform => {
-            let noise = draw(Noise::Uniform { low: 0.0, high: 1.0 })?;
+            let noise = original.noise_like(Noise::Uniform { low: 0.0, high: 1.0 }, seed)?;
             let values = noise.values();
             let low = values.iter().copied().fold(f32::INFINITY, f32::min);
             let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);

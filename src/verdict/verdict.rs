@@ -72,7 +72,7 @@ pub struct Verdict {
     /// The name of the recipe; empty in files of version 0.1.
     #[serde(default)]
     pub recipe: String,
-    /// The content that the recipe gives a stimulus where the stage leaves it open.
+    /// The content that the run gave the stimulus where the stage leaves it open ([`Metamer::prior`]).
     #[serde(default)]
     pub prior: Prior,
 }
@@ -147,7 +147,7 @@ impl Metamer {
             supported_quantile: 1.0 - 1.0 / pairs as f64,
             well_matched: similarity.snr_db.is_some_and(|snr| snr >= WELL_MATCHED_DB),
             recipe: provenance.recipe.name.clone(),
-            prior: provenance.recipe.prior(),
+            prior: self.prior(),
         };
         (verdict.outcome, verdict.reason) = verdict.decide();
         Ok(verdict)

@@ -163,6 +163,16 @@ fn resampling_preserves_tones_and_removes_frequencies_above_nyquist() {
 }
 
 #[test]
+fn resampling_to_too_many_samples_is_an_error() {
+    let sound = Sound::from_samples("", 100, vec![0.0; 20_000]).unwrap();
+    let error = sound.resample(768_000).unwrap_err().to_string();
+    assert_eq!(
+        error, "resample: 100 to 768000 Hz: sound: must have 1 to 134217728 samples, got 153600000",
+        "before the samples are allocated"
+    );
+}
+
+#[test]
 fn fix_length_crops_and_pads_symmetrically() {
     let sound = Sound::from_samples("", 8_000, vec![0.1, 0.2, 0.3, 0.4, 0.5]).unwrap();
     assert_eq!(sound.fix_length(3).unwrap().values(), [0.2, 0.3, 0.4]);

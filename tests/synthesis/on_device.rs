@@ -102,7 +102,8 @@ fn a_run_on_a_device_is_saved_and_continues_there() {
     straight.step(9).unwrap();
     saved.step(4).unwrap();
     saved.save(&path).unwrap();
-    let mut resumed = Run::resume(&path, &net).unwrap().quiet().on(&device()).unwrap();
+    let mut resumed = Run::resume(&path, &net).unwrap().quiet();
+    resumed.move_to(&device()).unwrap();
     resumed.step(5).unwrap();
     let bits = |run: &Run| run.pixels().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     if device().is_cpu() {
@@ -115,6 +116,19 @@ fn a_run_on_a_device_is_saved_and_continues_there() {
     let found = metamer.provenance().device.clone();
     let expected = if device().is_cpu() { "CPU by operations of candle" } else { "device 0" };
     assert!(found.contains(expected), "{found}");
+}
+
+#[test]
+fn a_device_takes_precedence_over_layer_by_layer_in_either_order() {
+    let image = Image::noise(19, 23, Noise::Uniform { low: 0.1, high: 0.9 }, 2).unwrap();
+    let plan = Synthesis::new(&every_layer(), "pools", image).unwrap().quiet();
+    for plan in [plan.clone().on(&device()).layer_by_layer(), plan.layer_by_layer().on(&device())] {
+        let mut run = plan.start().unwrap();
+        run.step(1).unwrap();
+        let found = run.finish().unwrap().provenance().device.clone();
+        let expected = if device().is_cpu() { "CPU by operations of candle" } else { "device 0" };
+        assert!(found.contains(expected), "{found}");
+    }
 }
 
 #[test]

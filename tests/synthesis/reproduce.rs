@@ -50,6 +50,23 @@ fn replace_in_header(path: &Path, before: &str, after: &str) {
 }
 
 #[test]
+fn a_negative_bound_in_a_file_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let [metamer, run] = ["a.metamer", "a.run"].map(|name| folder.path().join(name));
+    let bounded = || plan().within(metamers::synthesis::Norm::Linf, 0.125, noise_image(2)).unwrap();
+    saved(bounded(), &metamer, 1);
+    bounded().start().unwrap().save(&run).unwrap();
+    for path in [&metamer, &run] {
+        replace_in_header(path, r#"\"eps\":0.125"#, r#"\"eps\":-1.25"#);
+    }
+    for result in [Metamer::open(&metamer).map(drop), Run::resume(&run, &small(5)).map(drop)] {
+        let error = result.unwrap_err();
+        assert!(matches!(error, metamers::Error::File { .. }), "{error}");
+        assert!(error.to_string().contains("must be positive and finite, got -1.25"), "{error}");
+    }
+}
+
+#[test]
 fn a_photo_metamer_is_reproduced_bit_identically_by_the_recorded_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dog.metamer");

@@ -369,6 +369,7 @@ fn invalid_inputs_are_errors_with_a_reason() {
     let training = |plan: &ConvNet| Training::new(plan, a.clone(), b.clone()).quiet();
     let good = plan(&a);
     assert_error(training(&good).batch_size(0).start(), "at least 1");
+    assert_error(training(&good).batch_size(usize::MAX).start(), "at most 1048576");
     assert_error(training(&good).learning_rate(f64::NAN).start(), "finite");
     assert_error(training(&good.clone().with_classes("other", ["x", "y"])).start(), "red, green, blue");
     assert_error(training(&ConvNet::new("bare", 24, a.classes().to_vec())).start(), ".conv(");
@@ -387,5 +388,8 @@ fn invalid_inputs_are_errors_with_a_reason() {
     assert!(examples(vec![0, 2], &["a", "b"]).unwrap_err().to_string().contains("2 is out of range"));
     assert!(examples(vec![0], &["a", "b"]).unwrap_err().to_string().contains("[2, 3]"));
     assert!(examples(vec![0, 0], &["a"]).unwrap_err().to_string().contains("at least 2"));
-    assert!(examples(vec![0, 1], &["a", "b"]).unwrap().batch(0, 1, 1).unwrap_err().to_string().contains("at least 1"));
+    for (size, reason) in [(0, "at least 1"), (usize::MAX, "at most 1048576")] {
+        let error = examples(vec![0, 1], &["a", "b"]).unwrap().batch(size, 1, 1).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
 }

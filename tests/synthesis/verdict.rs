@@ -66,7 +66,7 @@ fn verdicts_distinguish_converged_from_early_metamers() {
     let done = metamer(&net, "block2", 90);
     let verdict = done.verdict(&null).unwrap();
     assert_eq!(verdict.outcome, Outcome::Metamer, "{verdict:?}");
-    assert_eq!((verdict.grade(), verdict.prior), (Grade::WellMatched, Prior::NearestToStart));
+    assert_eq!((verdict.grade(), verdict.prior), (Grade::WellMatched, Prior::NotSettled));
     let shown = verdict.mime_bundles()[0].plain().to_string();
     assert!(shown.contains("✓ metamer (well matched)") && shown.contains("recipe nearest"), "{shown}");
     assert!(verdict.well_matched && verdict.snr_db.p <= 1.0 / 5000.0);
@@ -76,6 +76,22 @@ fn verdicts_distinguish_converged_from_early_metamers() {
     assert_eq!(strict.outcome, Outcome::NotEnoughEvidence);
     assert_eq!(strict.grade(), Grade::Undecided);
     assert!(strict.reason.contains("the requested one is 0.999999"), "{}", strict.reason);
+}
+
+#[test]
+fn a_metamer_tells_whether_its_run_had_settled_also_from_a_file() {
+    let net = zoo::efficientnet_lite0().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dog.metamer");
+    let mut run = Synthesis::new(&net, "stem", photo("dog")).unwrap().seed(3).quiet().start().unwrap();
+    run.step(3).unwrap();
+    let early = run.finish().unwrap();
+    assert_eq!(early.prior(), Prior::NotSettled);
+    early.save(&path).unwrap();
+    assert_eq!(Metamer::open(&path).unwrap().prior(), Prior::NotSettled);
+    assert_eq!(run.run().unwrap().stop_reason, StopReason::Settled);
+    run.finish().unwrap().save(&path).unwrap();
+    assert_eq!(Metamer::open(&path).unwrap().prior(), Prior::NearestToStart);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The requests of a page and their replies.
 
+use metamers::stimulus::StimulusKind;
 use serde::{Deserialize, Serialize};
 
 /// A request of the page's worker. Files travel beside it as bytes.
@@ -42,7 +43,7 @@ pub enum Reply {
     Network(NetworkInfo),
     Original {
         classes: Vec<ClassInfo>,
-        picture: Option<Size>,
+        picture: Size,
         /// The duration of a sound in seconds.
         seconds: Option<f64>,
     },
@@ -59,8 +60,7 @@ pub enum Reply {
 #[derive(Debug, Serialize)]
 pub struct NetworkInfo {
     pub name: String,
-    /// `image` or `sound`.
-    pub kind: &'static str,
+    pub kind: StimulusKind,
     pub instructions: String,
     pub stages: Vec<StageInfo>,
     pub recipes: Vec<String>,

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use metamers::display::Raster;
-use metamers::network::{ClassScore, Input, Network};
-use metamers::stimulus::{Image, Sound, Stimulus};
+use metamers::network::{ClassScore, Network};
+use metamers::similarity::WELL_MATCHED_DB;
+use metamers::stimulus::{Image, Sound, Stimulus, StimulusKind};
 use metamers::synthesis::{Metamer, Recipe, Run, Stop, StopReason, Synthesis};
 use metamers::verdict::NullDistribution;
 use metamers::{Error, Result, zoo};
@@ -13,9 +14,6 @@ use crate::request::{ClassInfo, MetamerInfo, NetworkInfo, ProgressInfo, Reply, R
 
 /// The number of classes shown for an original.
 const NUM_CLASSES: usize = 3;
-
-/// The well-matched signal-to-noise ratio in dB.
-const WELL_MATCHED_DB: f64 = 20.0;
 
 /// A reply and the bytes that travel beside it: pictures as RGBA, sounds as WAV, files.
 pub struct Answer {
@@ -50,18 +48,16 @@ impl Session {
             }
             Request::Load { network } => self.load(&network),
             Request::Original { name } => {
-                let original = match self.network()?.input() {
-                    Input::Sound { .. } => Sound::from_bytes_scaled(&bytes)?.with_name(name).into(),
+                let original = match self.network()?.input().kind() {
+                    StimulusKind::Sound => Sound::from_bytes_scaled(&bytes)?.with_name(name).into(),
                     _ => Image::from_bytes(&bytes)?.with_name(name).into(),
                 };
                 self.set_original(original)
             }
             Request::Recording { name, sample_rate } => {
-                let samples = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
+                let samples = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
                 // Loud MP3 files go beyond full scale. The level is set later, so that a division loses nothing.
-                let peak = samples.clone().fold(1.0, |peak: f32, v| peak.max(v.abs()));
-                let samples = samples.map(|v| v / peak).collect();
-                self.set_original(Sound::from_samples(name, sample_rate, samples)?.into())
+                self.set_original(Sound::from_samples_scaled(name, sample_rate, samples)?.into())
             }
             Request::Start { stage, recipe, seed } => self.start(&stage, &recipe, &seed),
             Request::Step { milliseconds, until } => self.step(milliseconds, until),
@@ -86,16 +82,15 @@ impl Session {
     fn load(&mut self, name: &str) -> Result<Answer> {
         let network = zoo::by_name(name)?;
         *self = Self::default();
-        self.null = NullDistribution::shipped(&network).ok();
-        let is_sound = matches!(network.input(), Input::Sound { .. });
-        let recipes = if is_sound { Recipe::sound_presets() } else { Recipe::presets() };
+        self.null = NullDistribution::find_shipped(&network)?;
+        let kind = network.input().kind();
         let stages = network.stages().iter();
         let info = NetworkInfo {
             name: network.name().into(),
-            kind: if is_sound { "sound" } else { "image" },
+            kind,
             instructions: metamers::engine::Isa::selected()?.to_string(),
             stages: stages.map(|s| StageInfo { name: s.name.clone(), shape: s.shape.clone(), macs: s.macs }).collect(),
-            recipes: recipes.into_iter().map(|recipe| recipe.name).collect(),
+            recipes: Recipe::presets_for(kind).into_iter().map(|recipe| recipe.name).collect(),
         };
         self.network = Some(network);
         Ok(Answer { reply: Reply::Network(info), parts: vec![] })
@@ -104,12 +99,7 @@ impl Session {
     /// Sets the original, as the network receives it.
     fn set_original(&mut self, stimulus: Stimulus) -> Result<Answer> {
         let network = self.network()?;
-        let original: Stimulus = match (stimulus, network.input()) {
-            (Stimulus::Sound(sound), Input::Sound { sample_rate, samples }) => {
-                sound.prepare(*sample_rate, *samples)?.into()
-            }
-            (stimulus, _) => network.prepare(stimulus)?,
-        };
+        let original = network.prepare_at_training_level(stimulus)?;
         let classes = match network.classes() {
             Some(_) => network.classify(&original, NUM_CLASSES)?.scores().iter().map(class).collect(),
             None => vec![],
@@ -121,7 +111,7 @@ impl Session {
             sound.seconds()
         });
         (self.original, self.run, self.metamer) = (Some(original), None, None);
-        Ok(Answer { reply: Reply::Original { classes, picture: Some(size(&picture)), seconds }, parts })
+        Ok(Answer { reply: Reply::Original { classes, picture: size(&picture), seconds }, parts })
     }
 
     fn start(&mut self, stage: &str, recipe: &str, seed: &str) -> Result<Answer> {
@@ -179,7 +169,7 @@ impl Session {
             original: metamer.original_class().map(|c| class(c.top())),
             metamer: metamer.metamer_class().map(|c| class(c.top())),
             recipe: metamer.provenance().recipe.name.clone(),
-            prior: metamer.provenance().recipe.prior().to_string(),
+            prior: metamer.prior().to_string(),
             verdict: verdict.map(|v| VerdictInfo {
                 symbol: v.outcome.symbol().into(),
                 outcome: v.outcome.to_string(),

@@ -4,6 +4,7 @@ use super::Target;
 use crate::network::{Input, Network};
 use crate::stimulus::Stimulus;
 use crate::synthesis::evaluator::Evaluator;
+use crate::synthesis::execution::Execution;
 use crate::synthesis::feature::Feature;
 use crate::{Error, Result};
 
@@ -52,7 +53,7 @@ pub(super) struct AwayIn {
 impl AwayIn {
     pub fn new(features: &OtherFeatures, shape: &[usize], stimuli: &[Stimulus]) -> Result<Self> {
         let OtherFeatures { network, target } = features;
-        let evaluator = Evaluator::new(network, std::slice::from_ref(&target.stage), false, None)?;
+        let evaluator = Evaluator::new(network, std::slice::from_ref(&target.stage), &Execution::Compiled)?;
         let feature = Feature::new(target, network)?;
         let standardized = |stimulus: &Stimulus| -> Result<Vec<f64>> {
             let features = feature.values(&evaluator.preactivations(stimulus.values(), shape)?);
@@ -71,18 +72,14 @@ impl AwayIn {
 
     /// The mean over the others of `r - 1`, with Pearson's correlation `r` of the features of `x` and of the other, and its gradient.
     pub fn closeness(&self, x: &[f32]) -> Result<(f64, Vec<f32>)> {
-        let rectifier = self.feature.rectifier();
+        let loss = |features: &[f32]| {
+            let (closeness, gradient) = closeness(features.iter().map(|&a| f64::from(a)).collect(), &self.others);
+            Ok((closeness, gradient.into_iter().map(|g| g as f32).collect()))
+        };
         let (gradient, closeness) = self.evaluator.evaluate(x, &self.shape, |z, gradient| {
-            self.feature.differentiate(z, gradient, |z, gradient| {
-                let features = z.iter().map(|&z| f64::from(rectifier.map_or(z, |rectifier| rectifier.value(z))));
-                let (closeness, change) = closeness(features.collect(), &self.others);
-                for ((g, change), &z) in gradient.iter_mut().zip(change).zip(z) {
-                    *g = if rectifier.is_none_or(|rectifier| rectifier.passes(z)) { change as f32 } else { 0.0 };
-                }
-                closeness
-            })
+            self.feature.differentiate(z, gradient, |z, gradient| self.feature.rectified_loss(z, gradient, loss))
         })?;
-        Ok((closeness, gradient))
+        Ok((closeness?, gradient))
     }
 }
 

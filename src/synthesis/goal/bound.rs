@@ -51,12 +51,17 @@ pub struct Bound {
 
 impl Bound {
     pub(in crate::synthesis) fn new(norm: Norm, eps: f64, center: Stimulus) -> Result<Self> {
-        if !(eps.is_finite() && eps > 0.0) {
-            let reason =
-                format!("must be positive and finite, got {eps}; 8.0 / 255.0 is usual for the L∞ norm of pixels");
-            return Err(Error::invalid("eps", reason));
-        }
+        Self::check_eps(eps)?;
         Ok(Self { norm, eps, of: center.name().into(), center: Some(center) })
+    }
+
+    /// Checks a largest allowed distance.
+    pub(crate) fn check_eps(eps: f64) -> Result<()> {
+        if eps.is_finite() && eps > 0.0 {
+            return Ok(());
+        }
+        let reason = format!("must be positive and finite, got {eps}; 8.0 / 255.0 is usual for the L∞ norm of pixels");
+        Err(Error::invalid("eps of the bound", reason))
     }
 
     /// The norm.

@@ -2,10 +2,12 @@
 
 mod away_in;
 mod bound;
+mod function;
 mod matched;
 mod own_loss;
 mod penalty;
 mod region;
+mod restrictions;
 mod spectrum;
 mod target;
 mod total_variation;
@@ -16,11 +18,12 @@ pub use own_loss::OwnLoss;
 pub use penalty::Penalty;
 pub(super) use penalty::PenaltyTerm;
 pub use region::{Mask, Region};
+pub(crate) use restrictions::Restrictions;
+pub(super) use restrictions::check_levels;
 pub(super) use spectrum::Bands;
 pub use target::{Statistic, Target};
 
-use super::recipe::{Optimizer, Recipe};
-use super::synthesis::Synthesis;
+use super::recipe::Recipe;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
@@ -34,9 +37,6 @@ pub(super) struct Goal {
     /// The number of coarse levels.
     pub coarse_to_fine: Option<usize>,
 }
-
-/// The maximum number of coarse levels: the first one of 6 has waves of at least 128 pixels.
-pub(super) const MAX_LEVELS: usize = 6;
 
 impl Goal {
     pub fn new(matched: Match) -> Self {
@@ -57,36 +57,27 @@ impl Goal {
 
     /// Checks that the recipe's optimizer can follow the goal.
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
-        self.coarse_to_fine.map_or(Ok(()), Synthesis::check_levels)?;
-        check_optimizer(self.is_restricted(), recipe)
+        self.restrictions().check(recipe)
     }
 
-    /// Returns whether a bound or coarse levels restrict the steps.
-    pub fn is_restricted(&self) -> bool {
-        self.bound.is_some() || self.coarse_to_fine.is_some()
+    /// The restrictions on the steps.
+    pub fn restrictions(&self) -> Restrictions {
+        Restrictions { has_bound: self.bound.is_some(), coarse_to_fine: self.coarse_to_fine }
     }
-}
-
-/// Checks that the recipe's optimizer can stay within a bound or go from coarse to fine, if it is `restricted` to either.
-pub(crate) fn check_optimizer(restricted: bool, recipe: &Recipe) -> Result<()> {
-    if restricted && matches!(recipe.optimizer, Optimizer::Lbfgs(_)) {
-        let reason = format!(
-            "{} uses L-BFGS, whose steps cannot stay within a bound or be coarse; use a recipe of Adam or of normalised gradients, such as \
-             Recipe::bounded() or, for sounds, Recipe::bounded_sound()",
-            recipe.name
-        );
-        return Err(Error::invalid("recipe", reason));
-    }
-    Ok(())
 }
 
 /// Checks that a weight is positive and finite.
 fn check_weight(what: impl FnOnce() -> String, weight: f64) -> Result<()> {
+    check_weight_with_advice(what, weight, "leave it out for weight 0")
+}
+
+/// Checks that a weight is positive and finite; the error ends with `advice`.
+pub(super) fn check_weight_with_advice(what: impl FnOnce() -> String, weight: f64, advice: &str) -> Result<()> {
     match weight.is_finite() && weight > 0.0 {
         true => Ok(()),
-        false => Err(Error::invalid(
-            what(),
-            format!("must have a positive and finite weight, got {weight}; leave it out for weight 0"),
-        )),
+        false => {
+            let reason = format!("must have a positive and finite weight, got {weight}; {advice}");
+            Err(Error::invalid(what(), reason))
+        }
     }
 }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 
-use crate::network::check_gradient;
-use crate::ops::{values, vjp};
-use crate::{Error, Result};
+use super::function::{check_function, value_and_gradient};
+use crate::Result;
 
 type Function = dyn Fn(&Tensor, &Tensor) -> Result<Tensor> + Send + Sync;
 
@@ -53,12 +52,9 @@ impl OwnLoss {
         &self.name
     }
 
-    fn call(&self, metamer: &Tensor, original: &Tensor) -> Result<Tensor> {
-        let loss = (self.function)(metamer, original)?;
-        if loss.elem_count() != 1 {
-            return Err(Error::shape(format!("the loss \"{}\"", self.name), "one number", loss.dims()));
-        }
-        Ok(loss)
+    /// The name in errors.
+    fn error_name(&self) -> String {
+        format!("the loss \"{}\"", self.name)
     }
 
     /// Compares candle's gradient with finite differences, between the features of the original and others.
@@ -69,8 +65,7 @@ impl OwnLoss {
         let noise = |i: usize| 0.1 * rms * ((i * 7919 % 1009) as f32 / 1009.0);
         let other: Vec<f32> = other.iter().enumerate().map(|(i, a)| a + noise(i)).collect();
         let at = Tensor::from_vec(other, shape, &Device::Cpu)?;
-        let name = format!("the loss \"{}\"", self.name);
-        check_gradient(&name, &at, &|x: &Tensor| self.call(x, &target.to_dtype(x.dtype())?))
+        check_function(&self.error_name(), &at, |x| (self.function)(x, &target.to_dtype(x.dtype())?))
     }
 
     /// The loss at these features, and its gradient with respect to them.
@@ -81,11 +76,8 @@ impl OwnLoss {
         original: &[f32],
     ) -> Result<(f64, Vec<f32>)> {
         let tensor = |values: &[f32]| Tensor::from_slice(values, shape, &Device::Cpu);
-        let at = Var::from_tensor(&tensor(metamer)?)?;
-        let loss = self.call(&at, &tensor(original)?)?;
-        let gradient = values(&vjp(&loss, &loss.ones_like()?, &at)?)?;
-        let loss = values(&loss)?.first().copied().unwrap_or(f32::NAN);
-        Ok((f64::from(loss), gradient))
+        let original = tensor(original)?;
+        value_and_gradient(&self.error_name(), &tensor(metamer)?, |x| (self.function)(x, &original))
     }
 }
 

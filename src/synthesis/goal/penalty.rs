@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::away_in::{AwayIn, OtherFeatures};
 use super::check_weight;
+use super::function::{check_function, value_and_gradient};
 use super::spectrum::Bands;
 use super::target::Target;
 use super::total_variation::total_variation;
-use crate::network::{Network, check_gradient};
-use crate::ops::{values, vjp};
+use crate::network::Network;
 use crate::stimulus::Stimulus;
 use crate::{Error, Result};
 
@@ -151,7 +151,7 @@ impl Penalty {
 
     /// Checks that the weight is valid, and that a text holds all of the penalty but the named stimuli: no function.
     pub(crate) fn check_for_sweep(&self) -> Result<()> {
-        check_weight(|| format!("the penalty \"{self}\""), self.weight)?;
+        check_weight(|| self.error_name(), self.weight)?;
         let reason = match (&self.kind, self.names.len()) {
             (Kind::TotalVariation | Kind::Range, 0) | (Kind::Distance | Kind::Spectrum, 1) | (Kind::AwayFrom, 1..) => {
                 return Ok(());
@@ -168,7 +168,12 @@ impl Penalty {
                 "is a function of your own, which a sweep's files cannot hold; run each synthesis by itself"
             }
         };
-        Err(Error::invalid(format!("the penalty \"{self}\""), reason))
+        Err(Error::invalid(self.error_name(), reason))
+    }
+
+    /// The name in errors.
+    fn error_name(&self) -> String {
+        format!("the penalty \"{self}\"")
     }
 
     /// Returns whether both are described by the same text: kind, weight and the names of stimuli.
@@ -199,12 +204,12 @@ impl Penalty {
     }
 
     /// The name, if a file cannot hold the penalty: a function of the user's own, or the features of another network.
-    pub(super) fn code_name(&self) -> Option<String> {
+    pub(in crate::synthesis) fn code_name(&self) -> Option<String> {
         matches!(self.kind, Kind::Custom(_) | Kind::AwayIn(..)).then(|| self.to_string())
     }
 
     /// Checks that the penalty has its function, network and stimuli, which one that was read from a file lacks.
-    fn check_complete(&self) -> Result<()> {
+    pub(in crate::synthesis) fn check_complete(&self) -> Result<()> {
         let reason = match (&self.kind, self.stimuli.len()) {
             (Kind::Custom(_), _) if self.function.is_none() => "lacks its function, which a file cannot hold",
             (Kind::AwayIn(..), _) if self.features.is_none() => "lacks its network, which a file cannot hold",
@@ -213,19 +218,18 @@ impl Penalty {
             (_, n) if n != self.names.len() => "lacks some of its stimuli",
             _ => return Ok(()),
         };
-        Err(Error::invalid(format!("the penalty \"{self}\""), reason))
+        Err(Error::invalid(self.error_name(), reason))
     }
 
     /// Checks weight, stimuli and function, and returns the penalty with stimuli of the network's size. The gradient of a function is
     /// checked at `probe`.
     pub(in crate::synthesis) fn prepared(self, network: &Network, probe: &Stimulus) -> Result<Self> {
-        check_weight(|| format!("the penalty \"{self}\""), self.weight)?;
+        check_weight(|| self.error_name(), self.weight)?;
         self.check_complete()?;
         let features = self.features.clone().map(|features| features.prepared(network)).transpose()?;
         let stimuli = self.stimuli.iter().map(|stimulus| network.prepare(stimulus)).collect::<Result<Vec<_>>>()?;
         if let Some(function) = &self.function {
-            let call = |x: &Tensor| call(&self.to_string(), &**function, x);
-            check_gradient(&format!("the penalty \"{self}\""), &probe.to_tensor()?, &call)?;
+            check_function(&self.error_name(), &probe.to_tensor()?, &**function)?;
         }
         Ok(Self { stimuli, features, ..self })
     }
@@ -255,116 +259,130 @@ impl std::fmt::Debug for Penalty {
 /// Compares functions by their names, because functions have no equality.
 impl PartialEq for Penalty {
     fn eq(&self, other: &Self) -> bool {
-        let fields = |p: &Self| (p.weight, p.kind.clone(), p.names.clone(), p.stimuli.clone());
-        fields(self) == fields(other) && self.features == other.features
+        self.has_text_of(other) && (&self.stimuli, &self.features) == (&other.stimuli, &other.features)
     }
-}
-
-fn call(name: &str, function: &Function, x: &Tensor) -> Result<Tensor> {
-    let penalty = function(x)?;
-    if penalty.elem_count() != 1 {
-        return Err(Error::shape(format!("the penalty \"{name}\""), "one number", penalty.dims()));
-    }
-    Ok(penalty)
 }
 
 /// A penalty with what its evaluation needs.
 #[derive(Clone)]
 pub(in crate::synthesis) struct PenaltyTerm {
-    penalty: Penalty,
-    /// The shape of the stimulus with a batch of one.
-    shape: Vec<usize>,
-    range: [f64; 2],
-    bands: Option<Bands>,
-    away_in: Option<AwayIn>,
-    /// The stimuli of a distance, or the band powers of a spectrum.
-    references: Vec<Vec<f64>>,
+    weight: f64,
+    function: PenaltyFunction,
+}
+
+/// The function of a penalty, without its weight.
+#[derive(Clone)]
+enum PenaltyFunction {
+    Formula(Formula),
+    AwayIn(Box<AwayIn>),
+    /// With its name in errors, and the shape of the stimulus with a batch of one.
+    Custom(Arc<Function>, String, Vec<usize>),
+}
+
+/// A function that is evaluated in double precision.
+#[derive(Clone)]
+enum Formula {
+    /// With height and width of a plane.
+    TotalVariation([usize; 2]),
+    /// With the smallest and the largest valid value.
+    Range([f64; 2]),
+    /// With the values of the stimulus.
+    Distance(Vec<f64>),
+    /// With the values of each stimulus.
+    AwayFrom(Vec<Vec<f64>>),
+    /// With the bands, and the logarithmic powers of the stimulus in them.
+    Spectrum(Bands, Vec<f64>),
 }
 
 impl PenaltyTerm {
     /// `shape` is that of the stimulus with a batch of one.
     ///
     /// # Errors
-    /// Fails for features of another network that are all equal for a stimulus.
+    /// Fails for features of another network that are all equal for a stimulus, and for a penalty that lacks a part, as one of a damaged
+    /// file may.
     pub fn new(penalty: &Penalty, shape: &[usize], range: [f32; 2]) -> Result<Self> {
-        let size = plane_size(shape);
-        let bands = (penalty.kind == Kind::Spectrum).then(|| Bands::new(size, BANDS_PER_OCTAVE));
-        let reference = |stimulus: &Stimulus| {
-            let values: Vec<f64> = stimulus.values().iter().map(|&v| f64::from(v)).collect();
-            bands.as_ref().map_or_else(|| values.clone(), |bands| bands.log_powers(&values))
+        let values = |stimulus: &Stimulus| stimulus.values().iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+        let stimuli = penalty.stimuli.as_slice();
+        let function = match (&penalty.kind, stimuli, &penalty.features, &penalty.function) {
+            (Kind::TotalVariation, ..) => PenaltyFunction::Formula(Formula::TotalVariation(plane_size(shape))),
+            (Kind::Range, ..) => PenaltyFunction::Formula(Formula::Range(range.map(f64::from))),
+            (Kind::Distance, [stimulus], ..) => PenaltyFunction::Formula(Formula::Distance(values(stimulus))),
+            (Kind::AwayFrom, [_, ..], ..) => {
+                PenaltyFunction::Formula(Formula::AwayFrom(stimuli.iter().map(values).collect()))
+            }
+            (Kind::AwayIn(..), [_, ..], Some(features), _) => {
+                PenaltyFunction::AwayIn(Box::new(AwayIn::new(features, shape, stimuli)?))
+            }
+            (Kind::Spectrum, [stimulus], ..) => {
+                let bands = Bands::new(plane_size(shape), BANDS_PER_OCTAVE);
+                let powers = bands.log_powers(&values(stimulus));
+                PenaltyFunction::Formula(Formula::Spectrum(bands, powers))
+            }
+            (Kind::Custom(_), _, _, Some(function)) => {
+                PenaltyFunction::Custom(Arc::clone(function), penalty.error_name(), shape.to_vec())
+            }
+            _ => return Err(Error::invalid(penalty.error_name(), "lacks its stimulus, its network or its function")),
         };
-        let references = penalty.stimuli.iter().map(reference).collect();
-        let away_in = penalty.features.as_ref().map(|features| AwayIn::new(features, shape, &penalty.stimuli));
-        let (away_in, range) = (away_in.transpose()?, range.map(f64::from));
-        Ok(Self { penalty: penalty.clone(), shape: shape.to_vec(), range, bands, away_in, references })
+        Ok(Self { weight: penalty.weight, function })
     }
 
     /// The weighted penalty at `x`; adds its gradient to `gradient`.
     pub fn evaluate(&self, x: &[f32], gradient: &mut [f32]) -> Result<f64> {
-        if let Some(function) = &self.penalty.function {
-            return self.evaluate_function(function, x, gradient);
-        }
-        if let Some(away_in) = &self.away_in {
-            let (closeness, change) = away_in.closeness(x)?;
-            let weight = self.penalty.weight;
-            gradient.iter_mut().zip(&change).for_each(|(g, &change)| *g += (weight * f64::from(change)) as f32);
-            return Ok(weight * closeness);
-        }
-        let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
-        let mut change = vec![0.0; x.len()];
-        let value = self.evaluate_f64(&x, &mut change);
-        gradient.iter_mut().zip(&change).for_each(|(g, &change)| *g += change as f32);
-        Ok(value)
+        let weight = self.weight;
+        let (value, change) = match &self.function {
+            PenaltyFunction::Formula(formula) => {
+                let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+                let mut change = vec![0.0; x.len()];
+                let value = formula.evaluate(&x, weight, &mut change);
+                gradient.iter_mut().zip(&change).for_each(|(g, &change)| *g += change as f32);
+                return Ok(value);
+            }
+            PenaltyFunction::AwayIn(away_in) => away_in.closeness(x)?,
+            PenaltyFunction::Custom(function, name, shape) => {
+                let at = Tensor::from_slice(x, shape.as_slice(), &Device::Cpu)?;
+                value_and_gradient(name, &at, &**function)?
+            }
+        };
+        gradient.iter_mut().zip(&change).for_each(|(g, &change)| *g += (weight * f64::from(change)) as f32);
+        Ok(weight * value)
     }
+}
 
-    /// [`PenaltyTerm::evaluate`] in double precision, except for functions and networks, which have the value 0 here.
-    fn evaluate_f64(&self, x: &[f64], gradient: &mut [f64]) -> f64 {
-        let weight = self.penalty.weight;
-        let value = match &self.penalty.kind {
-            Kind::TotalVariation => total_variation(x, plane_size(&self.shape), weight, gradient),
-            Kind::Range => {
-                let excess = |x: f64| x - x.clamp(self.range[0], self.range[1]);
+impl Formula {
+    /// The weighted value at `x`; adds its gradient to `gradient`.
+    fn evaluate(&self, x: &[f64], weight: f64, gradient: &mut [f64]) -> f64 {
+        let value = match self {
+            Self::TotalVariation(size) => total_variation(x, *size, weight, gradient),
+            Self::Range([low, high]) => {
+                let excess = |x: f64| x - x.clamp(*low, *high);
                 gradient.iter_mut().zip(x).for_each(|(g, &x)| *g += 2.0 * weight * excess(x));
                 x.iter().map(|&x| excess(x).powi(2)).sum()
             }
-            Kind::Distance => {
+            Self::Distance(target) => {
                 let count = x.len() as f64;
-                let differences = || self.references.iter().flat_map(|y| x.iter().zip(y).map(|(x, y)| x - y));
+                let differences = || x.iter().zip(target).map(|(x, y)| x - y);
                 gradient.iter_mut().zip(differences()).for_each(|(g, d)| *g += 2.0 * weight * d / count);
                 differences().map(|d| d * d).sum::<f64>() / count
             }
-            Kind::AwayFrom => self.closeness(x, gradient),
-            Kind::Spectrum => match (&self.bands, self.references.first()) {
-                (Some(bands), Some(target)) => bands.deviation(x, target, weight, gradient),
-                _ => 0.0,
-            },
-            Kind::Custom(_) | Kind::AwayIn(..) => 0.0,
+            Self::AwayFrom(others) => closeness(x, others, weight, gradient),
+            Self::Spectrum(bands, target) => bands.deviation(x, target, weight, gradient),
         };
         weight * value
     }
+}
 
-    /// Minus the mean over the references of the root mean square difference.
-    fn closeness(&self, x: &[f64], gradient: &mut [f64]) -> f64 {
-        let (count, references) = (x.len() as f64, self.references.len().max(1) as f64);
-        let mut sum = 0.0;
-        for y in &self.references {
-            let square: f64 = x.iter().zip(y).map(|(x, y)| (x - y).powi(2)).sum();
-            let distance = (square / count + SQUARED_DISTANCE_FLOOR).sqrt();
-            sum -= distance / references;
-            let scale = self.penalty.weight / (references * count * distance);
-            gradient.iter_mut().zip(x.iter().zip(y)).for_each(|(g, (x, y))| *g -= scale * (x - y));
-        }
-        sum
+/// Minus the mean over the others of the root mean square difference. Adds its gradient times `weight` to `gradient`.
+fn closeness(x: &[f64], others: &[Vec<f64>], weight: f64, gradient: &mut [f64]) -> f64 {
+    let (count, stimuli) = (x.len() as f64, others.len() as f64);
+    let mut sum = 0.0;
+    for y in others {
+        let square: f64 = x.iter().zip(y).map(|(x, y)| (x - y).powi(2)).sum();
+        let distance = (square / count + SQUARED_DISTANCE_FLOOR).sqrt();
+        sum -= distance / stimuli;
+        let scale = weight / (stimuli * count * distance);
+        gradient.iter_mut().zip(x.iter().zip(y)).for_each(|(g, (x, y))| *g -= scale * (x - y));
     }
-
-    fn evaluate_function(&self, function: &Arc<Function>, x: &[f32], gradient: &mut [f32]) -> Result<f64> {
-        let at = Var::from_tensor(&Tensor::from_slice(x, self.shape.as_slice(), &Device::Cpu)?)?;
-        let penalty = call(&self.penalty.to_string(), &**function, &at)?;
-        let change = values(&vjp(&penalty, &penalty.ones_like()?, &at)?)?;
-        let weight = self.penalty.weight;
-        gradient.iter_mut().zip(&change).for_each(|(g, &change)| *g += (weight * f64::from(change)) as f32);
-        Ok(weight * f64::from(values(&penalty)?.first().copied().unwrap_or(f32::NAN)))
-    }
+    sum
 }
 
 /// Height and width of a plane; a sound is one row.
@@ -392,13 +410,14 @@ mod tests {
 
     /// Central differences of the value in double precision against the gradient, along every axis.
     fn check(term: &PenaltyTerm, x: &[f64], name: &str) {
+        let PenaltyFunction::Formula(formula) = &term.function else { panic!("{name} has no formula") };
         let mut gradient = vec![0.0; x.len()];
-        let value = term.evaluate_f64(x, &mut gradient);
+        let value = formula.evaluate(x, term.weight, &mut gradient);
         assert!(value.is_finite() && gradient.iter().any(|&g| g != 0.0), "{name}");
         let at = |i: usize, h: f64| {
             let mut x = x.to_vec();
             x[i] += h;
-            term.evaluate_f64(&x, &mut vec![0.0; x.len()])
+            formula.evaluate(&x, term.weight, &mut vec![0.0; x.len()])
         };
         let scale = gradient.iter().fold(0.0f64, |most, g| most.max(g.abs()));
         for (i, g) in gradient.iter().enumerate() {

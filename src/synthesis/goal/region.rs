@@ -70,7 +70,8 @@ impl Mask {
     /// The number of pixels inside.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.runs.iter().skip(1).step_by(2).sum()
+        // Saturates, because a damaged file may hold runs of any length.
+        self.runs.iter().skip(1).step_by(2).fold(0, |sum: usize, &run| sum.saturating_add(run))
     }
 
     fn pixels(&self) -> Vec<bool> {
@@ -241,6 +242,12 @@ mod tests {
         assert_eq!(Mask::from_image(&mask.to_image().unwrap()), mask);
         let json = serde_json::to_string(&Region::Mask(mask.clone())).unwrap();
         assert_eq!(serde_json::from_str::<Region>(&json).unwrap(), Region::Mask(mask));
+    }
+
+    #[test]
+    fn runs_of_any_length_are_counted_without_overflow() {
+        let damaged = Mask { width: 2, height: 1, runs: vec![0, usize::MAX, usize::MAX, usize::MAX] };
+        assert_eq!((damaged.count(), damaged.pixels()), (usize::MAX, vec![true; 2]));
     }
 
     #[test]

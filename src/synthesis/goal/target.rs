@@ -170,6 +170,18 @@ impl From<&str> for Target {
     }
 }
 
+impl From<String> for Target {
+    fn from(stage: String) -> Self {
+        Self::stage(stage)
+    }
+}
+
+impl From<&String> for Target {
+    fn from(stage: &String) -> Self {
+        Self::stage(stage)
+    }
+}
+
 impl From<&Self> for Target {
     fn from(target: &Self) -> Self {
         target.clone()

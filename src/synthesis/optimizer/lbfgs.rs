@@ -8,10 +8,9 @@ use super::parametrization::{PIXEL_MARGIN, Parametrization};
 use super::planes::Planes;
 use super::preconditioner::Preconditioner;
 use super::pull::Pull;
-use super::{Objective, StepOutcome};
+use super::{Evaluation, Objective, StepOutcome};
 use crate::engine::vectors::{add_all, dot, dots, scaled, sum};
 use crate::synthesis::archive::{ArchiveReader, ArchiveWriter};
-use crate::synthesis::problem::Evaluation;
 use crate::synthesis::recipe::{Lbfgs, Variables};
 use crate::{Error, Result};
 

@@ -13,10 +13,22 @@ mod pull;
 pub(super) use planes::Planes;
 pub(super) use pull::Pull;
 
+use std::sync::Arc;
+
 use super::archive::{ArchiveReader, ArchiveWriter};
-use super::problem::Evaluation;
 use super::recipe::{Optimizer, Recipe};
 use crate::Result;
+
+/// Loss and gradient at one point.
+#[derive(Clone)]
+pub(super) struct Evaluation {
+    pub loss: f64,
+    /// The gradient with respect to the pixels or samples.
+    pub gradient: Arc<Vec<f32>>,
+    pub snr_db: f64,
+    /// The signal-to-noise ratio of each target; empty for one target.
+    pub target_snr_db: Vec<f64>,
+}
 
 /// The objective function; an implementation also counts evaluations, detects NaN and records the best point.
 pub(super) trait Objective {

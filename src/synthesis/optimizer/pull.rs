@@ -28,8 +28,8 @@ const SETTLED_STEPS: u64 = 25;
 ///
 /// Until the signal-to-noise ratio is reached the weight is small (the search); it is 0 where the search begins at the start, since the
 /// distance is so small there that it would hold the run back. From then on it is increased while the match is better
-/// than required and decreased while it is worse, so that the match is held and the distance falls: the run ends at the point nearest to
-/// its start, at least among those around it, that matches as well as required.
+/// than required and decreased while it is worse, so that the match is held and the distance falls: the run ends near the point nearest to
+/// its start, among those around it, that matches as well as required.
 pub struct Pull {
     start: Vec<f32>,
     weight: f64,

@@ -95,20 +95,37 @@ impl NullDistribution {
     /// # Errors
     /// Fails if none is shipped for these weights.
     pub fn shipped(network: &Network) -> Result<Self> {
-        let folder = assets::shipped("nulls")?;
+        Self::find_in(&assets::shipped("nulls")?, network)?.ok_or_else(|| {
+            let (name, weights) = (network.name(), &network.weights_source().weights_sha256);
+            let reason = format!(
+                "is not shipped for {name} with weights {weights}; compute one with NullDistribution::builder(&net).stimuli(..)?.build()?"
+            );
+            Error::invalid("null distribution", reason)
+        })
+    }
+
+    /// The shipped null distribution of a network; `None` if none is shipped for these weights, and without shipped files.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a damaged file.
+    pub fn find_shipped(network: &Network) -> Result<Option<Self>> {
+        match assets::shipped("nulls") {
+            Ok(folder) => Self::find_in(&folder, network),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The null distribution of a network among the files of a folder.
+    fn find_in(folder: &Path, network: &Network) -> Result<Option<Self>> {
         let weights = &network.weights_source().weights_sha256;
-        let nulls = files::list(&folder)?;
+        let nulls = files::list(folder)?;
         for path in nulls.iter().filter(|path| path.extension().is_some_and(|e| e == "json")) {
             let null = Self::open(path)?;
             if null.weights_sha256 == *weights && null.network == network.name() {
-                return Ok(null);
+                return Ok(Some(null));
             }
         }
-        let reason = format!(
-            "is not shipped for {} with weights {weights}; compute one with NullDistribution::builder(&net).stimuli(..)?.build()?",
-            network.name()
-        );
-        Err(Error::invalid("null distribution", reason))
+        Ok(None)
     }
 
     /// Opens a saved null distribution.
@@ -192,5 +209,24 @@ impl std::fmt::Debug for NullDistribution {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { network, pairs, stimuli, stages, .. } = self;
         write!(f, "NullDistribution({network}, {pairs} pairs of {} stimuli, {} stages)", stimuli.len(), stages.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Builder, Input};
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_a_missing_distribution_is_none() {
+        let mut b = Builder::new("means", Input::Image { shape: [3, 8, 8], resize: 8 });
+        let x = b.global_avg_pool(b.input()).unwrap();
+        b.stage("mean", x).unwrap();
+        let net = b.finish().unwrap();
+        assert!(NullDistribution::find_shipped(&net).unwrap().is_none());
+        let folder = tempfile::tempdir().unwrap();
+        assert!(NullDistribution::find_in(folder.path(), &net).unwrap().is_none());
+        std::fs::write(folder.path().join("damaged.json"), "{}").unwrap();
+        assert!(matches!(NullDistribution::find_in(folder.path(), &net), Err(Error::File { .. })));
     }
 }
