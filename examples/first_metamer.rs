@@ -1,4 +1,5 @@
-//! Makes a metamer of a panda from noise, and exports it as an image and as a self-contained page.
+//! Makes a metamer of a panda from noise, and saves the stimulus, its figure as an image and as a self-contained page, and all that is
+//! needed to reproduce it.
 //!
 //! Run: `cargo run --release --example first_metamer -- block5 OUTPUT_FOLDER`
 
@@ -17,6 +18,7 @@ fn main() -> metamers::Result<()> {
     println!("{}", run.until(20.0)?);
     let metamer = run.finish()?;
     metamer.show();
+    metamer.image()?.save_png16(folder.join("stimulus.png"))?;
     metamer.export(folder.join("metamer.png"))?;
     metamer.export(folder.join("metamer.html"))?;
     metamer.save(folder.join("panda.metamer"))

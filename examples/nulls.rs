@@ -21,12 +21,12 @@ fn main() -> Result<()> {
     ];
     for net in networks {
         let mut null = NullDistribution::builder(&net);
-        match *net.input() {
-            Input::Sound { samples, sample_rate: rate } => {
+        match net.input() {
+            Input::Sound { .. } => {
                 let mut words = HashSet::new();
                 // Recordings of the same word are similar for a reason, not by chance.
                 for recording in shipped_recordings()?.into_iter().filter(|r| words.insert(r.word().to_string())) {
-                    null = null.stimulus(Sound::open(&recording)?.prepare(rate, samples)?)?;
+                    null = null.stimulus(net.prepare_at_training_level(Sound::open(&recording)?)?)?;
                 }
             }
             _ => {
