@@ -214,6 +214,11 @@ def example(test: unittest.TestCase, command: str) -> None:
     test.assertIn("std::env::args", source, "the example takes no arguments")
 
 
+def opens_reference(test: unittest.TestCase, command: str) -> None:
+    """.ci/run builds the reference; opening it needs a person's browser."""
+    test.assertIn(command.removesuffix(" --open"), CI)
+
+
 # What is done with each command: the key is the command, or its beginning if it ends with *.
 PLANNED: dict[str, Callable[[unittest.TestCase, str], None]] = {
     "cargo metamers reproduce dog.metamer": reproduces,
@@ -227,6 +232,7 @@ PLANNED: dict[str, Callable[[unittest.TestCase, str], None]] = {
     "cargo lab --strip *": strips,
     "cargo lab --sizes": runs("01_your_first_metamer.ipynb"),
     "cargo test": in_ci,
+    "cargo doc --no-deps --open": opens_reference,
     "cargo metamers sweep plan.toml --dry-run": sweeps("stem"),
     "cargo metamers sweep plan.toml": sweeps("20"),
     "cargo metamers sweep plan.toml --slurm": submits,
