@@ -496,7 +496,7 @@ mod tests {
     fn an_interrupt_ends_a_cell_that_waits_for_the_engine() {
         let (mut fixture, _starting) = waiting_evaluator();
         let handle = fixture.evaluator.handle.clone();
-        // Between two cells an interrupt has no effect.
+        // Where no cell is queued, an interrupt has no effect.
         handle.interrupt();
         let mut evaluator = fixture.evaluator;
         let waiting = std::thread::spawn(move || {

@@ -520,6 +520,19 @@ def replace_paused(visitor: Visitor) -> None:
     page.get_by_role("button", name="Stop here").click()
     expect(gallery).to_have_count(6, timeout=30_000)
     expect(gallery.first).to_contain_text("seed 11")
+    # A run that holds a ratio refuses a higher one, and is kept.
+    page.locator("#until").fill("6")
+    page.locator("#seed").fill("12")
+    page.locator("#make").click()
+    page.wait_for_function("() => made && made.seed === '12' && best(points) > 6", timeout=60_000)
+    page.evaluate("() => $('pause').click()")
+    expect(go_on).to_be_enabled(timeout=30_000)
+    page.locator("#until").fill("25")
+    go_on.click()
+    expect(problem).to_contain_text("holds 6 dB", timeout=30_000)
+    expect(go_on).to_be_enabled()
+    page.get_by_role("button", name="Stop here").click()
+    expect(gallery).to_have_count(7, timeout=30_000)
 
 
 def test_fixed_width_simd(browser: Browser) -> None:

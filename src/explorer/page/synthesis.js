@@ -141,9 +141,19 @@ async function synthesize() {
 
 async function goOn() {
   endStream();
-  made.until = givenTarget() ?? made.until;
+  const before = made.until;
+  made.until = givenTarget() ?? before;
   interruption = null;
-  await synthesize();
+  try {
+    await synthesize();
+  } catch (error) {
+    // A run that holds a ratio refuses a higher one, and can still go on or be finished.
+    if (state === "running") {
+      made.until = before;
+      setState("paused");
+    }
+    throw error;
+  }
 }
 
 // Stops the synthesis after its current step, to wait or to be finished.
