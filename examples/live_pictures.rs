@@ -1,4 +1,5 @@
-//! What live pictures cost: the time from the start of a synthesis to its end with the live pictures of a notebook, and without, in turn.
+//! Measures the cost of live pictures: the time from the start of a synthesis to its end with the live pictures of a notebook, and without,
+//! in turn.
 //!
 //! Run: `METAMERS_LIVE=nonce cargo run --release --example live_pictures -- block2,block5,features 5 > frames`
 

@@ -1,4 +1,4 @@
-//! Whether the match nearest to a start depends on the way there: `Recipe::nearest` and variants of its search, from one seed, and other
+//! Compares searches for the match nearest to a start: `Recipe::nearest` and variants of its search, from one seed, and other
 //! recipes, all at 20 dB. For each it prints medians over photos: the rms distance from the start, the rms difference from the metamer of
 //! `nearest`, and the cosine between the two changes of the start.
 //!

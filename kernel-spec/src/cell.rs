@@ -27,8 +27,9 @@ pub struct Cell {
     pub listening: bool,
     /// Time of the first interrupt.
     pub interrupted_at: Option<Instant>,
-    /// The next cell is interrupted if its number among the requested cells is at most this: it was queued at an interrupt that found no cell.
-    /// So are all silent ones and the first that is not.
+    /// The next cell is interrupted if its number among the requested cells is at most this: it was queued at an interrupt that found no
+    /// cell.
+    /// The same holds for all silent cells and the first one that is not.
     pub interrupted_until: u64,
     /// True once the user has been told what a second interrupt does.
     pub warned: bool,
